@@ -1,0 +1,57 @@
+/** How an operation of an endpoint is declared; the wrapper, the OpenAPI document and the contract tests read it. */
+import type * as z from "zod";
+import type { Answer, Auth, Context, Keyed, Port, SignedInput } from "./context.ts";
+import type { ErrorCode } from "./error-codes.ts";
+import type { PolicyName } from "./rate-limiter.ts";
+
+export type Method = "GET" | "POST" | "PATCH" | "DELETE";
+
+/** What the declaration of an operation may say. */
+export interface Declaration {
+  readonly method: Method;
+  /** One line of the OpenAPI document. */
+  readonly summary: string;
+  readonly auth: Auth;
+  /** The rate limits that the operation's procedure takes. */
+  readonly policies?: readonly PolicyName[];
+  readonly idempotencyKey?: "required";
+  /** Strict objects, whose unknown fields are errors. Without `query`, no parameter is allowed. */
+  readonly query?: z.ZodObject;
+  /** The JSON body. Without `request` and `rawBody`, a body is not looked at. */
+  readonly request?: z.ZodType;
+  /** The service gets the bytes, up to `maximumBytes`, with headers and query, and checks the signature. */
+  readonly rawBody?: { readonly maximumBytes: number };
+  /** The body's schema for each status, null where there is no body. */
+  readonly response: { readonly [status: number]: z.ZodType | null };
+  /** The errors of its own, beside those that `errorsOf` derives from the rest of the declaration. */
+  readonly errors: readonly ErrorCode[];
+  /** Instead of `no-store`, on answers that are not errors. */
+  readonly cacheControl?: string;
+  readonly ports?: { readonly [name: string]: Port<unknown> };
+  readonly service: (input: never, context: never) => Promise<Answer<unknown>>;
+}
+
+type Output<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
+
+/** What the service gets first: the body where there is one, else the query. */
+export type InputOf<D extends Declaration> = D["rawBody"] extends object ? SignedInput<Output<D["query"]>>
+  : D["request"] extends z.ZodType ? Output<D["request"]>
+  : Output<D["query"]>;
+
+type PortsOf<D extends Declaration> = D["ports"] extends object
+  ? { readonly [Name in keyof D["ports"]]: ReturnType<D["ports"][Name]> }
+  : unknown;
+
+export type ContextOf<D extends Declaration> =
+  & Context<D["auth"]>
+  & (D["idempotencyKey"] extends "required" ? Keyed : unknown)
+  & PortsOf<D>;
+
+type BodyOf<Response> = {
+  [Status in keyof Response]: Response[Status] extends z.ZodType ? z.input<Response[Status]> : undefined;
+}[keyof Response];
+
+/** A declaration whose service takes what the declaration gives it, and answers what it promises. */
+export interface Consistent<D extends Declaration> {
+  readonly service: (input: InputOf<D>, context: ContextOf<D>) => Promise<Answer<BodyOf<D["response"]>>>;
+}
