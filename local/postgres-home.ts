@@ -1,0 +1,123 @@
+/**
+ * The folder a Postgres server lives in: its binaries, its database files, its password. One process at a time holds it.
+ */
+
+export interface ServerHome extends AsyncDisposable {
+  readonly directory: string;
+  readonly binaries: string;
+  readonly cluster: string;
+  readonly passwordFile: string;
+  readonly password: string;
+  /** Whether the folder goes when the server stops. */
+  readonly temporary: boolean;
+  /** The account the server runs under; undefined for our own. */
+  readonly account: Account | undefined;
+}
+
+interface Account {
+  uid: number;
+  gid: number;
+}
+
+/** Where databases live that root keeps for a clone which no other account may enter. */
+const systemDataDirectory = "/var/lib/kinora";
+
+/**
+ * Opens the folder `wanted`, or makes a temporary one, and locks it until the result is disposed of or our process
+ * ends. Rejects when another process holds it.
+ *
+ * Postgres refuses to run as root, so root's servers run under an unprivileged account, which must be able to reach the
+ * folder: where it cannot, as below root's closed home, `wanted` becomes a link to a folder that it can reach.
+ */
+export async function createServerHome(wanted?: string): Promise<ServerHome> {
+  const account = Deno.uid() === 0 ? await unprivilegedAccount() : undefined;
+  const directory = wanted === undefined ? await temporaryDirectory() : await keptDirectory(wanted, account);
+
+  // The kernel drops the lock when we end, even by SIGKILL, so a stale one cannot exist.
+  const lock = await Deno.open(`${directory}/lock`, { create: true, write: true });
+  if (!await lock.tryLock(true)) {
+    lock.close();
+    throw new Error(`The data directory ${wanted} is in use by another process`);
+  }
+
+  const passwordFile = `${directory}/password`;
+  const password = await readOrCreatePassword(passwordFile);
+  // Only the server's account reads the database files and the password.
+  await Deno.chmod(directory, 0o700);
+  if (account !== undefined) {
+    for (const path of [directory, passwordFile]) await Deno.chown(path, account.uid, account.gid);
+  }
+  return {
+    directory,
+    binaries: `${directory}/binaries`,
+    cluster: `${directory}/cluster`,
+    passwordFile,
+    password,
+    temporary: wanted === undefined,
+    account,
+    async [Symbol.asyncDispose]() {
+      lock.close();
+      if (wanted === undefined) await removeIfExists(directory);
+    },
+  };
+}
+
+/** The account made for Postgres where there is one, or else the one made for owning nothing. */
+async function unprivilegedAccount(): Promise<Account> {
+  const lines = (await Deno.readTextFile("/etc/passwd")).split("\n").map((line) => line.split(":"));
+  for (const wanted of ["postgres", "nobody"]) {
+    const [, , uid, gid] = lines.find(([name]) => name === wanted) ?? [];
+    if (uid !== undefined && gid !== undefined) return { uid: Number(uid), gid: Number(gid) };
+  }
+  throw new Error("Postgres refuses to run as root, and there is neither an account postgres nor nobody");
+}
+
+async function temporaryDirectory(): Promise<string> {
+  // Root's own TMPDIR may be closed to others; /tmp never is.
+  const parent = Deno.uid() === 0 ? { dir: "/tmp" } : {};
+  return await Deno.realPath(await Deno.makeTempDir({ prefix: "kinora-postgres-", ...parent }));
+}
+
+async function keptDirectory(wanted: string, account: Account | undefined): Promise<string> {
+  await Deno.mkdir(wanted, { recursive: true });
+  const directory = await Deno.realPath(wanted);
+  if (account === undefined || await canReach(account, directory)) return directory;
+
+  await Deno.mkdir(systemDataDirectory, { recursive: true });
+  await Deno.chmod(systemDataDirectory, 0o755);
+  const reachable = await Deno.makeTempDir({ dir: systemDataDirectory });
+  await Deno.remove(directory);
+  await Deno.symlink(reachable, directory);
+  return reachable;
+}
+
+/** Whether every folder above `directory` lets the account pass. */
+async function canReach(account: Account, directory: string): Promise<boolean> {
+  const parts = directory.split("/").slice(0, -1);
+  for (let length = 1; length <= parts.length; length++) {
+    const { mode, uid } = await Deno.stat(parts.slice(0, length).join("/") || "/");
+    const passable = uid === account.uid ? 0o100 : 0o001;
+    if (((mode ?? 0) & passable) === 0) return false;
+  }
+  return true;
+}
+
+/** A password of the server's own, so that no other account of this machine gets in, nor a web page. */
+async function readOrCreatePassword(file: string): Promise<string> {
+  try {
+    return (await Deno.readTextFile(file)).trim();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  const password = crypto.randomUUID();
+  await Deno.writeTextFile(file, password, { mode: 0o600 });
+  return password;
+}
+
+async function removeIfExists(directory: string): Promise<void> {
+  try {
+    await Deno.remove(directory, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}

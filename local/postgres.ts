@@ -1,0 +1,255 @@
+/**
+ * A Postgres of our own, without Docker and without an installed one. It lives as long as its handle and never
+ * outlives this process: a supervisor ends it when we are killed, and the next start ends what is left.
+ */
+import { copyBinaries } from "./postgres-binaries.ts";
+import { existingServer } from "./postgres-external.ts";
+import { createServerHome, type ServerHome } from "./postgres-home.ts";
+import { statusOf } from "./process.ts";
+
+export interface Postgres extends AsyncDisposable {
+  readonly port: number;
+  /** The server's process; undefined when the server is the one that DATABASE_URL names. */
+  readonly pid: number | undefined;
+  /** The URL of a database on this server; without a name, of the server's default database. */
+  url(database?: string): string;
+}
+
+export interface PostgresOptions {
+  /** Where the data is kept between starts. Without it the data is temporary, and no crash of the machine is survived. */
+  dataDirectory?: string;
+  /** A port that must be free; without it, any free one. */
+  port?: number;
+}
+
+/** Room for a test run's parallel files and their pools; the default of the hosted platform is of this order too. */
+const maxConnections = 100;
+/** Crash recovery replays at most max_wal_size (1 GB) of log; a start without it takes well under a second. */
+const startDeadline = 60_000;
+/** A fast shutdown writes a checkpoint; after this it is stuck, and the next step is to end it without one. */
+const stopDeadline = 10_000;
+/** Between two looks at a file or a process: far below what a person notices. */
+const pollInterval = 20;
+/** Somebody else may take a free port between our choice and the server's bind; five in a row would be no accident. */
+const portAttempts = 5;
+
+/**
+ * Starts Postgres on 127.0.0.1 and resolves when it accepts connections. Where DATABASE_URL is set, starts nothing and
+ * gives that server instead, if it is new enough and its user a superuser.
+ *
+ * Rejects with a one-line reason when the data directory is in use, the port is taken, or the server does not start.
+ */
+export async function startPostgres(options: PostgresOptions = {}): Promise<Postgres> {
+  const external = Deno.env.get("DATABASE_URL");
+  if (external !== undefined && external !== "") return await existingServer(external);
+
+  await using cleanup = new AsyncDisposableStack();
+  const home = cleanup.use(await createServerHome(options.dataDirectory));
+  await endServer(home.cluster);
+  await copyBinaries(home);
+  await createCluster(home);
+
+  let server: Server | undefined;
+  for (let attempt = 1; server === undefined; attempt++) {
+    const port = options.port ?? freePort();
+    try {
+      server = await startServer(home, port);
+    } catch (error) {
+      const taken = error instanceof PortTakenError;
+      if (!taken || options.port !== undefined || attempt === portAttempts) throw error;
+    }
+  }
+  const { port, pid, stop } = server;
+  cleanup.defer(stop);
+  const running = cleanup.move();
+  return {
+    port,
+    pid,
+    url: (database = "postgres") => `postgresql://postgres:${home.password}@127.0.0.1:${port}/${database}`,
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+interface Server {
+  port: number;
+  pid: number;
+  stop: () => Promise<void>;
+}
+
+class PortTakenError extends Error {}
+
+/** Makes the database files, once. */
+async function createCluster(home: ServerHome): Promise<void> {
+  if (await exists(`${home.cluster}/PG_VERSION`)) return;
+  // In a folder of another name until it is whole, so that a start killed half-way leaves no half cluster behind.
+  const unfinished = `${home.cluster}.unfinished`;
+  if (await exists(unfinished)) await Deno.remove(unfinished, { recursive: true });
+  const { success, stdout, stderr } = await new Deno.Command(`${home.binaries}/bin/initdb`, {
+    args: [
+      `--pgdata=${unfinished}`,
+      "--username=postgres",
+      "--auth=scram-sha-256",
+      `--pwfile=${home.passwordFile}`,
+      // Postgres' own Unicode rules, so that sorting does not depend on the machine's locales.
+      "--encoding=UTF8",
+      "--locale=C",
+      "--locale-provider=builtin",
+      "--builtin-locale=C.UTF-8",
+      ...(home.temporary ? ["--no-sync"] : []),
+      "--set=timezone=UTC",
+      "--set=log_timezone=UTC",
+    ],
+    ...home.account,
+    cwd: "/",
+    clearEnv: true,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
+  if (!success) {
+    const decoder = new TextDecoder();
+    throw new Error(`initdb failed: ${decoder.decode(stdout)}${decoder.decode(stderr)}`);
+  }
+  await Deno.rename(unfinished, home.cluster);
+}
+
+/**
+ * Runs the server ("$@") and ends it when standard input closes, which it does when our process ends, however it does.
+ * A clean stop is the same thing, so there is one way down. The server and the reader of standard input run in the
+ * background, where sh would give them /dev/null: hence file descriptor 3.
+ */
+const supervisor = `
+exec 3<&0
+log=$1 temporary=$2
+shift 2
+"$@" 3<&- </dev/null >"$log" 2>&1 &
+server=$!
+{ cat <&3; kill -INT "$server"; } >/dev/null 2>&1 &
+wait "$server"
+kill "$!" 2>/dev/null
+[ -z "$temporary" ] || rm -rf "$temporary"
+`;
+
+async function startServer(home: ServerHome, port: number): Promise<Server> {
+  const log = `${home.directory}/postgres.log`;
+  const settings = [
+    "listen_addresses=127.0.0.1",
+    "unix_socket_directories=",
+    `port=${port}`,
+    `max_connections=${maxConnections}`,
+    ...(home.temporary ? ["fsync=off", "full_page_writes=off"] : []),
+  ];
+  const child = new Deno.Command("sh", {
+    args: [
+      "-c",
+      supervisor,
+      "postgres-supervisor",
+      log,
+      home.temporary ? home.directory : "",
+      `${home.binaries}/bin/postgres`,
+      "-D",
+      home.cluster,
+      ...settings.flatMap((setting) => ["-c", setting]),
+    ],
+    ...home.account,
+    cwd: "/",
+    clearEnv: true,
+    env: { PATH: Deno.env.get("PATH") ?? "/usr/bin:/bin" },
+    // A session of its own: Ctrl-C reaches us alone, and we end the server when nothing uses it any more.
+    detached: true,
+    stdin: "piped",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+
+  let ended = false;
+  const status = child.status.finally(() => ended = true);
+  async function stop(): Promise<void> {
+    await child.stdin.close();
+    await status;
+    // Nothing is left of the server, unless somebody killed its supervisor.
+    await endServer(home.cluster);
+  }
+
+  const deadline = Date.now() + startDeadline;
+  while (!ended && Date.now() < deadline) {
+    const running = await readPidFile(home.cluster);
+    if (running?.ready && running.port === port) return { port, pid: running.pid, stop };
+    await delay(pollInterval);
+  }
+  const reason = await Deno.readTextFile(log).catch(() => "its log is gone");
+  await stop();
+  if (/could not bind IPv4 address.*Address already in use/.test(reason)) {
+    throw new PortTakenError(`Port ${port} of 127.0.0.1 is taken`);
+  }
+  throw new Error(`Postgres did not start: ${reason.trim()}`);
+}
+
+/** What Postgres writes into its data directory about itself. */
+async function readPidFile(
+  cluster: string,
+): Promise<{ pid: number; started: number; port: number; ready: boolean } | undefined> {
+  let text: string;
+  try {
+    text = await Deno.readTextFile(`${cluster}/postmaster.pid`);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+  const lines = text.split("\n").map((line) => line.trim());
+  return {
+    pid: Number(lines[0]),
+    started: Number(lines[2]),
+    port: Number(lines[3]),
+    ready: lines[7] === "ready",
+  };
+}
+
+/** Ends the server that runs on this cluster, if there is one, and resolves when it is gone. */
+async function endServer(cluster: string): Promise<void> {
+  const server = await readPidFile(cluster);
+  if (server === undefined || !isStillRunning(server)) return;
+  for (const signal of ["SIGINT", "SIGQUIT", "SIGKILL"] as const) {
+    try {
+      Deno.kill(server.pid, signal);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+    const deadline = Date.now() + stopDeadline;
+    while (Date.now() < deadline) {
+      if (!isStillRunning(server)) return;
+      await delay(pollInterval);
+    }
+  }
+  throw new Error(`The Postgres with process id ${server.pid} does not end`);
+}
+
+/** Whether the process of a pid file is the one that wrote it, and not a later one with the same number. */
+function isStillRunning(server: { pid: number; started: number }): boolean {
+  const status = statusOf(server.pid);
+  if (status === undefined) return false;
+  const uptime = Number(Deno.readTextFileSync("/proc/uptime").split(" ")[0]);
+  // Linux counts process starts in ticks of 10 ms since boot, on every architecture.
+  const started = Date.now() / 1000 - uptime + status.started / 100;
+  // The pid file is written moments after the start, in whole seconds.
+  return Math.abs(started - server.started) < 3;
+}
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+function delay(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.lstat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
