@@ -21,19 +21,28 @@ export interface Database extends AsyncDisposable {
   readonly url: string;
 }
 
-/**
- * Makes a database on the server that `serverUrl` leads to: a copy of the one called `template`, or an empty one.
- * It is dropped, with whoever is still connected to it, when the result is disposed of.
- */
-export async function createDatabase(serverUrl: string, template = "template0"): Promise<Database> {
+/** Makes an empty database on the server that `serverUrl` leads to. It is dropped, with its connections, by its handle. */
+export async function createDatabase(serverUrl: string): Promise<Database> {
+  return await create(new URL(serverUrl), "template0");
+}
+
+/** Copies the database at `url`, which nobody may be connected to. The copy is dropped, with its connections, by its handle. */
+export async function cloneDatabase(url: string): Promise<Database> {
+  const server = new URL(url);
+  const template = server.pathname.slice(1);
+  server.pathname = "/postgres";
+  return await create(server, template);
+}
+
+async function create(server: URL, template: string): Promise<Database> {
   const name = `kinora_${crypto.randomUUID().replaceAll("-", "")}`;
-  await withConnection(serverUrl, (sql) => sql`create database ${sql(name)} template ${sql(template)}`);
-  const url = new URL(serverUrl);
-  url.pathname = `/${name}`;
+  await withConnection(server.href, (sql) => sql`create database ${sql(name)} template ${sql(template)}`);
+  const database = new URL(server);
+  database.pathname = `/${name}`;
   return {
-    url: url.href,
+    url: database.href,
     async [Symbol.asyncDispose]() {
-      await withConnection(serverUrl, (sql) => sql`drop database ${sql(name)} with (force)`);
+      await withConnection(server.href, (sql) => sql`drop database ${sql(name)} with (force)`);
     },
   };
 }

@@ -6,6 +6,7 @@ import { copyBinaries } from "./postgres-binaries.ts";
 import { existingServer } from "./postgres-external.ts";
 import { createServerHome, type ServerHome } from "./postgres-home.ts";
 import { statusOf } from "./process.ts";
+import { spawnSupervised, type SupervisedProcess } from "./supervised-process.ts";
 
 export interface Postgres extends AsyncDisposable {
   readonly port: number;
@@ -28,6 +29,8 @@ const maxConnections = 100;
 const startDeadline = 60_000;
 /** A fast shutdown writes a checkpoint; after this it is stuck, and the next step is to end it without one. */
 const stopDeadline = 10_000;
+/** Enough of the server's log, in characters, to hold the reason why it does not start. */
+const keptLog = 10_000;
 /** Between two looks at a file or a process: far below what a person notices. */
 const pollInterval = 20;
 /** Somebody else may take a free port between our choice and the server's bind; five in a row would be no accident. */
@@ -43,37 +46,14 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   const external = Deno.env.get("DATABASE_URL");
   if (external !== undefined && external !== "") return await existingServer(external);
 
-  await using cleanup = new AsyncDisposableStack();
-  const home = cleanup.use(await createServerHome(options.dataDirectory));
-  await endServer(home.cluster);
-  await copyBinaries(home);
-  await createCluster(home);
-
-  let server: Server | undefined;
-  for (let attempt = 1; server === undefined; attempt++) {
-    const port = options.port ?? freePort();
+  for (let attempt = 1;; attempt++) {
     try {
-      server = await startServer(home, port);
+      return await startServer(options.dataDirectory, options.port ?? freePort());
     } catch (error) {
-      const taken = error instanceof PortTakenError;
-      if (!taken || options.port !== undefined || attempt === portAttempts) throw error;
+      const repeatable = error instanceof PortTakenError && options.port === undefined;
+      if (!repeatable || attempt === portAttempts) throw error;
     }
   }
-  const { port, pid, stop } = server;
-  cleanup.defer(stop);
-  const running = cleanup.move();
-  return {
-    port,
-    pid,
-    url: (database = "postgres") => `postgresql://postgres:${home.password}@127.0.0.1:${port}/${database}`,
-    [Symbol.asyncDispose]: () => running.disposeAsync(),
-  };
-}
-
-interface Server {
-  port: number;
-  pid: number;
-  stop: () => Promise<void>;
 }
 
 class PortTakenError extends Error {}
@@ -113,25 +93,13 @@ async function createCluster(home: ServerHome): Promise<void> {
   await Deno.rename(unfinished, home.cluster);
 }
 
-/**
- * Runs the server ("$@") and ends it when standard input closes, which it does when our process ends, however it does.
- * A clean stop is the same thing, so there is one way down. The server and the reader of standard input run in the
- * background, where sh would give them /dev/null: hence file descriptor 3.
- */
-const supervisor = `
-exec 3<&0
-log=$1 temporary=$2
-shift 2
-"$@" 3<&- </dev/null >"$log" 2>&1 &
-server=$!
-{ cat <&3; kill -INT "$server"; } >/dev/null 2>&1 &
-wait "$server"
-kill "$!" 2>/dev/null
-[ -z "$temporary" ] || rm -rf "$temporary"
-`;
+async function startServer(dataDirectory: string | undefined, port: number): Promise<Postgres> {
+  await using cleanup = new AsyncDisposableStack();
+  const home = cleanup.use(await createServerHome(dataDirectory));
+  await endServer(home.cluster);
+  await copyBinaries(home);
+  await createCluster(home);
 
-async function startServer(home: ServerHome, port: number): Promise<Server> {
-  const log = `${home.directory}/postgres.log`;
   const settings = [
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
@@ -139,50 +107,58 @@ async function startServer(home: ServerHome, port: number): Promise<Server> {
     `max_connections=${maxConnections}`,
     ...(home.temporary ? ["fsync=off", "full_page_writes=off"] : []),
   ];
-  const child = new Deno.Command("sh", {
-    args: [
-      "-c",
-      supervisor,
-      "postgres-supervisor",
-      log,
-      home.temporary ? home.directory : "",
-      `${home.binaries}/bin/postgres`,
-      "-D",
-      home.cluster,
-      ...settings.flatMap((setting) => ["-c", setting]),
-    ],
-    ...home.account,
-    cwd: "/",
-    clearEnv: true,
-    env: { PATH: Deno.env.get("PATH") ?? "/usr/bin:/bin" },
-    // A session of its own: Ctrl-C reaches us alone, and we end the server when nothing uses it any more.
-    detached: true,
-    stdin: "piped",
-    stdout: "null",
-    stderr: "null",
-  }).spawn();
-
-  let ended = false;
-  const status = child.status.finally(() => ended = true);
-  async function stop(): Promise<void> {
-    await child.stdin.close();
-    await status;
-    // Nothing is left of the server, unless somebody killed its supervisor.
+  let log = "";
+  const server = spawnSupervised(
+    `${home.binaries}/bin/postgres`,
+    ["-D", home.cluster, ...settings.flatMap((setting) => ["-c", setting])],
+    {
+      signal: "INT",
+      // Its own environment: PG* variables of ours would change what it does.
+      env: { PATH: Deno.env.get("PATH") ?? "/usr/bin:/bin" },
+      cwd: "/",
+      account: home.account,
+      onOutput: (text) => log = (log + text).slice(-keptLog),
+      remove: home.temporary ? home.directory : undefined,
+    },
+  );
+  cleanup.defer(async () => {
+    await server.stop();
+    // Nothing is left of it, unless somebody killed its supervisor.
     await endServer(home.cluster);
-  }
+  });
 
+  const pid = await untilReady(home.cluster, port, server);
+  if (pid === undefined) {
+    await server.stop();
+    if (/could not bind .*: Address already in use/.test(log)) {
+      throw new PortTakenError(`Port ${port} of 127.0.0.1 is taken`);
+    }
+    throw new Error(`Postgres did not start: ${log.trim()}`);
+  }
+  const running = cleanup.move();
+  return {
+    port,
+    pid,
+    url: (database = "postgres") => `postgresql://postgres:${home.password}@127.0.0.1:${port}/${database}`,
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+/** The server's process once it accepts connections; undefined when it ends before, or the deadline passes. */
+async function untilReady(
+  cluster: string,
+  port: number,
+  server: SupervisedProcess,
+): Promise<number | undefined> {
+  let ended = false;
+  void server.status.then(() => ended = true);
   const deadline = Date.now() + startDeadline;
   while (!ended && Date.now() < deadline) {
-    const running = await readPidFile(home.cluster);
-    if (running?.ready && running.port === port) return { port, pid: running.pid, stop };
+    const written = await readPidFile(cluster);
+    if (written?.ready && written.port === port) return written.pid;
     await delay(pollInterval);
   }
-  const reason = await Deno.readTextFile(log).catch(() => "its log is gone");
-  await stop();
-  if (/could not bind IPv4 address.*Address already in use/.test(reason)) {
-    throw new PortTakenError(`Port ${port} of 127.0.0.1 is taken`);
-  }
-  throw new Error(`Postgres did not start: ${reason.trim()}`);
+  return undefined;
 }
 
 /** What Postgres writes into its data directory about itself. */

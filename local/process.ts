@@ -13,7 +13,7 @@ const parentWatchInterval = 500;
  * once and the process exits with 128 + the signal's number (a lost parent counts as TERM). A second signal
  * exits at once. Disposing of the result stops listening.
  */
-export function exitOnTermination(dispose: () => Promise<void>): Disposable {
+export function exitOnTermination(dispose: () => PromiseLike<void>): Disposable {
   let ending = false;
   async function end(signal: keyof typeof exitCodes): Promise<void> {
     if (ending) Deno.exit(exitCodes[signal]);
