@@ -1,0 +1,72 @@
+/**
+ * A database of its own for each test file: a copy of the migrated template that tests/run.ts makes, with a clock that the
+ * test sets.
+ */
+import postgres from "postgres";
+import { cloneDatabase, type Database } from "../../local/database.ts";
+
+/** Names the migrated template; tests/run.ts sets it for the tests it starts. */
+export const templateVariable = "TEST_TEMPLATE_URL";
+
+export interface TestDatabase extends AsyncDisposable {
+  readonly url: string;
+  /** A pool of connections, as the superuser. */
+  readonly sql: postgres.Sql;
+  /** What `ops.now()` says. */
+  now(): Promise<Date>;
+  /** Moves `ops.now()` forward, on every connection, for what begins after it. */
+  advance(milliseconds: number): Promise<void>;
+  /** Signs up a guest, as the platform's Auth does, and gives its id. */
+  createUser(): Promise<string>;
+}
+
+/** Eight callers at once contend for every lock that a thousand would, and leave connections to the files beside. */
+const poolSize = 8;
+
+/** Copies the template. The copy, and its connections, go when the result is disposed of. */
+export async function testDatabase(): Promise<TestDatabase> {
+  const database = await cloneTemplate();
+  const sql = postgres(database.url, { max: poolSize, onnotice: () => {} });
+  await settableClock(sql);
+  return {
+    url: database.url,
+    sql,
+    async now() {
+      const [row] = await sql<{ now: Date }[]>`select ops.now() as now`;
+      if (row === undefined) throw new Error("ops.now() gave nothing");
+      return row.now;
+    },
+    async advance(milliseconds) {
+      await sql`update testing.clock set ahead = ahead + ${milliseconds} * interval '1 millisecond'`;
+    },
+    async createUser() {
+      const id = crypto.randomUUID();
+      await sql`insert into auth.users (id, is_anonymous) values (${id}, true)`;
+      return id;
+    },
+    async [Symbol.asyncDispose]() {
+      await sql.end();
+      await database[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** A copy of the template as the migrations left it: `ops.now()` is the real clock. */
+export async function cloneTemplate(): Promise<Database> {
+  const template = Deno.env.get(templateVariable);
+  if (template === undefined) throw new Error(`${templateVariable} is not set: run this with deno task test`);
+  return await cloneDatabase(template);
+}
+
+/** Replaces the function that the migrations make for this. A definer, since every role asks for the time. */
+async function settableClock(sql: postgres.Sql): Promise<void> {
+  const [clock] = await sql<{ exists: boolean }[]>`select to_regprocedure('ops.now()') is not null as exists`;
+  if (!clock?.exists) return;
+  await sql`
+    create schema testing;
+    create table testing.clock (ahead interval not null);
+    insert into testing.clock values ('0');
+    create or replace function ops.now() returns timestamptz language sql volatile security definer set search_path = ''
+    as $$ select clock_timestamp() + (select ahead from testing.clock) $$;
+  `.simple();
+}

@@ -1,0 +1,60 @@
+/**
+ * Runs test files with `deno test`, in a child process, and counts.
+ */
+import { spawnSupervised, type SupervisedProcess } from "../local/supervised-process.ts";
+
+export interface Count {
+  readonly passed: number;
+  readonly failed: number;
+}
+
+export interface DenoTestOptions {
+  /** The folder that `files` are relative to. */
+  root: URL;
+  files: string[];
+  permissions: string[];
+  /** Runs only the tests whose name contains it. */
+  filter: string | undefined;
+  /** What the tests find in their environment, beside ours. */
+  env: Record<string, string>;
+  /** Gets the process, for whoever must end it before its time. */
+  onStart: (process: SupervisedProcess) => void;
+}
+
+/** Runs the files, each in an isolate of its own and as many at a time as there are cores. Their output is ours. */
+export async function denoTest(options: DenoTestOptions): Promise<Count> {
+  const { root, files, permissions, filter, env, onStart } = options;
+  const report = await Deno.makeTempFile({ suffix: ".xml" });
+  try {
+    const process = spawnSupervised(Deno.execPath(), [
+      "test",
+      ...permissions,
+      "--parallel",
+      // `deno task ok` checks all types at once; here it would be done again for every tier.
+      "--no-check",
+      `--junit-path=${report}`,
+      ...(filter === undefined ? [] : ["--filter", filter]),
+      ...files,
+    ], { signal: "TERM", cwd: root.pathname, env: { ...Deno.env.toObject(), ...env } });
+    onStart(process);
+    const { success } = await process.status;
+    return countJUnit(await Deno.readTextFile(report), success);
+  } finally {
+    await Deno.remove(report);
+  }
+}
+
+/**
+ * Counts what a JUnit report of `deno test` says, steps included and ignored tests left out. A run that failed counts
+ * as one failure at least, for a file that does not load is in no report.
+ */
+export function countJUnit(report: string, success: boolean): Count {
+  const [, tests = "0", failures = "0", errors = "0"] =
+    /<testsuites [^>]*tests="(\d+)" failures="(\d+)" errors="(\d+)"/.exec(report) ?? [];
+  const skipped = report.match(/<skipped\/>/g)?.length ?? 0;
+  const failed = Number(failures) + Number(errors);
+  return {
+    passed: Number(tests) - failed - skipped,
+    failed: success ? failed : Math.max(failed, 1),
+  };
+}

@@ -1,0 +1,116 @@
+/**
+ * Runs every tier of tests on one Postgres, and ends with a line `N passed, N failed`.
+ *
+ *     deno task test                        everything
+ *     deno task test unit contract          these tiers
+ *     deno task test credits                the files whose path contains it
+ *     deno task test --filter "second webhook"   the tests whose name contains it
+ */
+import { parseArgs } from "node:util";
+import { startPostgres } from "../local/postgres.ts";
+import { exitOnTermination } from "../local/process.ts";
+import { templateVariable } from "./database/harness.ts";
+import { denoTest } from "./deno-test.ts";
+import { runPgTap } from "./pgtap.ts";
+import { createTemplate } from "./template.ts";
+
+const root = new URL("..", import.meta.url);
+
+/** Functions under test may read their fixtures and nothing else: whoever forgets to pass a fake fails. */
+const functionsPermissions = ["--allow-read"];
+const everyPermission = ["--allow-all"];
+
+interface Tier {
+  name: string;
+  files: RegExp;
+  /** Those of `deno test`; pgTAP files have none. */
+  permissions?: string[];
+}
+
+/** In the order they run: the quickest first. Files are found, never listed. */
+const tiers: Tier[] = [
+  { name: "unit", files: /^supabase\/functions\/.+_test\.ts$/, permissions: functionsPermissions },
+  {
+    name: "unit",
+    files: /^(local|bench)\/.+_test\.ts$|^tests\/[^/]+_test\.ts$/,
+    permissions: everyPermission,
+  },
+  { name: "contract", files: /^tests\/contract\/.+_test\.ts$/, permissions: everyPermission },
+  { name: "database", files: /^supabase\/tests\/.+\.sql$/ },
+  { name: "database", files: /^tests\/database\/.+_test\.ts$/, permissions: everyPermission },
+  { name: "e2e", files: /^tests\/e2e\/.+_test\.ts$/, permissions: everyPermission },
+];
+
+async function main(): Promise<number> {
+  await using cleanup = new AsyncDisposableStack();
+  using _termination = exitOnTermination(() => cleanup.disposeAsync());
+
+  const { values, positionals } = parseArgs({
+    options: { filter: { type: "string" } },
+    allowPositionals: true,
+  });
+  const tierNames = new Set(tiers.map(({ name }) => name));
+  const wantedTiers = positionals.filter((word) => tierNames.has(word));
+  const wantedPaths = positionals.filter((word) => !tierNames.has(word));
+
+  const files = await listFiles(root);
+  const selected = tiers
+    .filter(({ name }) => wantedTiers.length === 0 || wantedTiers.includes(name))
+    .map((tier) => ({
+      ...tier,
+      files: files.filter((file) =>
+        tier.files.test(file) && (wantedPaths.length === 0 || wantedPaths.some((path) => file.includes(path)))
+      ),
+    }))
+    .filter(({ files }) => files.length > 0);
+  if (selected.length === 0) throw new Error(`No test file matches ${positionals.join(" ")}`);
+
+  const postgres = cleanup.use(await startPostgres());
+  const template = cleanup.use(await createTemplate(postgres.url()));
+
+  const total = { passed: 0, failed: 0 };
+  for (const { name, files, permissions } of selected) {
+    console.log(`\n${name}: ${files.length} files`);
+    // pgTAP's assertions have no names to filter by.
+    if (permissions === undefined && values.filter !== undefined) continue;
+    const count = permissions === undefined ? await runPgTap(template.url, root, files) : await denoTest({
+      root,
+      files,
+      permissions,
+      filter: values.filter,
+      env: { [templateVariable]: template.url },
+      onStart: (process) => cleanup.defer(() => process.stop()),
+    });
+    total.passed += count.passed;
+    total.failed += count.failed;
+    if (count.passed + count.failed === 0 && values.filter === undefined) {
+      console.error(`No test in ${files.join(", ")}`);
+      total.failed++;
+    }
+  }
+  await cleanup.disposeAsync();
+  console.log(`\n${total.passed} passed, ${total.failed} failed`);
+  return total.failed === 0 && total.passed > 0 ? 0 : 1;
+}
+
+/** The paths of all files below `directory`, relative to it and sorted, but for hidden and installed ones. */
+async function listFiles(directory: URL, prefix = ""): Promise<string[]> {
+  const found: string[] = [];
+  for await (const entry of Deno.readDir(new URL(prefix, directory))) {
+    if (entry.name.startsWith(".") || entry.name === "node_modules") continue;
+    const path = prefix + entry.name;
+    if (entry.isDirectory) found.push(...await listFiles(directory, `${path}/`));
+    else found.push(path);
+  }
+  return found.sort();
+}
+
+if (import.meta.main) {
+  try {
+    Deno.exit(await main());
+  } catch (error) {
+    console.error(error);
+    console.log("\n0 passed, 1 failed");
+    Deno.exit(1);
+  }
+}

@@ -1,0 +1,16 @@
+import { createDatabase, type Database, withConnection } from "../local/database.ts";
+import { migrate } from "../local/migrations.ts";
+import { preparePlatform } from "../local/platform.ts";
+
+/** Makes a migrated database on the server of `serverUrl` to copy from. It is dropped with its handle. */
+export async function createTemplate(serverUrl: string): Promise<Database> {
+  await using cleanup = new AsyncDisposableStack();
+  const database = cleanup.use(await createDatabase(serverUrl));
+  await preparePlatform(database.url);
+  await migrate(database.url);
+  // A database that somebody is connected to cannot be copied.
+  const name = new URL(database.url).pathname.slice(1);
+  await withConnection(serverUrl, (sql) => sql`alter database ${sql(name)} allow_connections false`);
+  const kept = cleanup.move();
+  return { url: database.url, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
