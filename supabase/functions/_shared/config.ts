@@ -1,6 +1,8 @@
-import type { LogLevel } from "./logger.ts";
-
-export type Environment = "production" | "staging" | "local" | "test";
+/**
+ * The environment, read and validated once. The only file under supabase/functions that may use Deno.env.
+ */
+import * as z from "zod";
+import { type LogLevel, logLevels } from "./logger.ts";
 
 export interface Config {
   readonly environment: Environment;
@@ -15,14 +17,16 @@ export interface Config {
   /** The header, in lower case, in which the platform tells the client's address. */
   readonly clientAddressHeader: string;
   readonly corsAllowOrigin: "*" | readonly string[];
+  /** Secrets that are absent, whose features are off. Logged once, when the isolate starts. */
+  readonly missing: readonly string[];
 }
 
 export interface SupabaseConfig {
   /** Without a slash at its end. */
   readonly url: string;
-  readonly publishableKeys: Readonly<Record<string, string>>;
-  readonly secretKeys: Readonly<Record<string, string>>;
-  readonly jwks: { readonly keys: readonly JsonWebKey[] };
+  readonly publishableKeys: Record<string, string>;
+  readonly secretKeys: Record<string, string>;
+  readonly jwks: { keys: { kty: string; kid: string }[] };
   readonly jwtIssuer: string;
 }
 
@@ -32,6 +36,7 @@ export interface FalConfig {
   readonly accountId: string;
   readonly queueUrl: string;
   readonly jwksUrls: readonly string[];
+  /** Exact names, or `*.` and a suffix. */
   readonly resultHosts: readonly string[];
 }
 
@@ -43,4 +48,227 @@ export interface AppleConfig {
     /** PKCS#8 in PEM. */
     readonly privateKey: string;
   };
+}
+
+const environments = ["production", "staging", "local", "test"] as const;
+export type Environment = (typeof environments)[number];
+
+/** The values of optional variables that are not set. */
+const defaults = {
+  FAL_QUEUE_URL: "https://queue.fal.run",
+  FAL_JWKS_URLS: "https://rest.fal.ai/.well-known/jwks.json,https://rest.alpha.fal.ai/.well-known/jwks.json",
+  FAL_RESULT_HOSTS: "fal.media,*.fal.media",
+  APPLE_DEVICE_CHECK_URL: "https://api.devicecheck.apple.com",
+  CLIENT_ADDRESS_HEADER: "cf-connecting-ip",
+  CORS_ALLOW_ORIGIN: "*",
+  ENVIRONMENT: "production",
+  LOG_LEVEL: "info",
+} as const;
+
+/** One variable of the environment, for the documents and for whoever deploys. */
+export interface Variable {
+  readonly name: string;
+  /** `platform`: set by Supabase; `secret`: set by the operator; `optional`: has a default. */
+  readonly kind: "platform" | "secret" | "optional";
+  readonly purpose: string;
+  /** What does not work without it; for an optional one, the value that is used then. */
+  readonly without: string;
+}
+
+const allFails = "every endpoint answers ERR_6003";
+const webhooksFail = "no generation is submitted, and provider-webhook refuses every event";
+const falFails = "no generation is submitted to fal";
+const appleFails = "device-check leaves the initial grant pending";
+
+// deno-fmt-ignore: one line a variable
+export const variables = [
+  { name: "SUPABASE_URL", kind: "platform", purpose: "The project's API", without: allFails },
+  { name: "SUPABASE_PUBLISHABLE_KEYS", kind: "platform", purpose: "The keys of apps, as JSON: name to key", without: allFails },
+  { name: "SUPABASE_SECRET_KEYS", kind: "platform", purpose: "The keys of servers, as JSON: name to key", without: allFails },
+  { name: "SUPABASE_JWKS", kind: "platform", purpose: "The keys that user tokens are signed with", without: allFails },
+  { name: "WEBHOOK_SECRET", kind: "secret", purpose: "Signs the webhook URLs given to providers; 32 characters or more", without: webhooksFail },
+  { name: "FAL_KEY", kind: "secret", purpose: "fal's API key", without: falFails },
+  { name: "FAL_ACCOUNT_ID", kind: "secret", purpose: "The account that fal's webhooks must name", without: falFails },
+  { name: "APPLE_TEAM_ID", kind: "secret", purpose: "Issuer of the tokens for DeviceCheck", without: appleFails },
+  { name: "APPLE_DEVICE_CHECK_KEY_ID", kind: "secret", purpose: "The DeviceCheck key's id", without: appleFails },
+  { name: "APPLE_DEVICE_CHECK_PRIVATE_KEY", kind: "secret", purpose: "The DeviceCheck key, PKCS#8 in PEM", without: appleFails },
+  { name: "FAL_QUEUE_URL", kind: "optional", purpose: "fal's queue API", without: defaults.FAL_QUEUE_URL },
+  { name: "FAL_JWKS_URLS", kind: "optional", purpose: "Where fal publishes its webhook keys, comma separated", without: defaults.FAL_JWKS_URLS },
+  { name: "FAL_RESULT_HOSTS", kind: "optional", purpose: "Hosts that results are fetched from, comma separated", without: defaults.FAL_RESULT_HOSTS },
+  { name: "APPLE_DEVICE_CHECK_URL", kind: "optional", purpose: "Apple's DeviceCheck API", without: defaults.APPLE_DEVICE_CHECK_URL },
+  { name: "PUBLIC_FUNCTIONS_URL", kind: "optional", purpose: "Base of the URLs that providers call", without: "SUPABASE_URL + /functions/v1" },
+  { name: "JWT_ISSUER", kind: "optional", purpose: "The issuer that user tokens must name", without: "SUPABASE_URL + /auth/v1" },
+  { name: "CLIENT_ADDRESS_HEADER", kind: "optional", purpose: "The one header that tells the client's address", without: defaults.CLIENT_ADDRESS_HEADER },
+  { name: "CORS_ALLOW_ORIGIN", kind: "optional", purpose: "`*`, or the origins that may call from a browser, comma separated", without: defaults.CORS_ALLOW_ORIGIN },
+  { name: "ENVIRONMENT", kind: "optional", purpose: "production, staging, local or test; the last two refuse answers that break the contract", without: defaults.ENVIRONMENT },
+  { name: "LOG_LEVEL", kind: "optional", purpose: "debug, info, warn, error or critical", without: defaults.LOG_LEVEL },
+] as const satisfies readonly Variable[];
+
+type Name = (typeof variables)[number]["name"];
+export type EnvironmentVariables = Readonly<Partial<Record<Name, string | undefined>>>;
+
+/** Every fault of the environment, by name; values are never repeated. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+  constructor(readonly faults: readonly string[]) {
+    super(`Invalid environment: ${faults.join("; ")}`);
+  }
+}
+
+const text = z.string();
+
+function parseUrl(value: string): URL | null {
+  return URL.canParse(value) ? new URL(value) : null;
+}
+
+const withoutSlash = (value: string) => value.replace(/\/+$/, "");
+
+const url = text.refine(
+  (value) => ["http:", "https:"].includes(parseUrl(value)?.protocol ?? ""),
+  "must be a URL",
+)
+  .transform(withoutSlash);
+
+/** Keys and prompts go there: in clear text only to this machine, where the simulators are. */
+const secureUrl = url.refine((value) => {
+  const parsed = parseUrl(value);
+  return parsed?.protocol === "https:" ||
+    ["localhost", "127.0.0.1", "[::1]"].includes(parsed?.hostname ?? "");
+}, "must be an https URL");
+
+function json<Schema extends z.ZodType>(schema: Schema, message: string) {
+  return text.transform((value, context): unknown => {
+    try {
+      return JSON.parse(value);
+    } catch {
+      context.addIssue({ code: "custom", message });
+      return z.NEVER;
+    }
+  }).pipe(schema);
+}
+
+const namedKeys = (prefix: string) => {
+  const message = `must be a JSON object of keys that start with ${prefix}`;
+  return json(
+    z.record(z.string(), z.string().startsWith(prefix, message), message)
+      .refine((keys) => Object.keys(keys).length > 0, message),
+    message,
+  );
+};
+
+const jwksMessage = "must be a JSON object with keys, each with kty and kid";
+const jwks = json(
+  z.looseObject({
+    keys: z.array(z.looseObject({ kty: z.string(jwksMessage), kid: z.string(jwksMessage) }), jwksMessage)
+      .min(1, jwksMessage),
+  }, jwksMessage),
+  jwksMessage,
+);
+
+const list = (item: z.ZodType<string, string>) =>
+  text.transform((value) => value.split(",").map((part) => part.trim()).filter((part) => part !== ""))
+    .pipe(z.array(item).min(1, "must not be empty"));
+
+const host = text.regex(/^(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?$/i, "must be host names");
+
+const origins = text.transform((value) => value === "*" ? value : value.split(",").map((part) => part.trim()))
+  .refine(
+    (value) =>
+      value === "*" || (Array.isArray(value) && value.every((part) => parseUrl(part)?.origin === part)),
+    "must be * or origins such as https://app.example.com",
+  );
+
+/** Secret stores often hold a PEM on one line, with its line breaks written as \n. */
+const pem = text.transform((value) => value.replaceAll("\\n", "\n"))
+  .refine(
+    (value) => /-----BEGIN PRIVATE KEY-----[\sA-Za-z0-9+/=]+-----END PRIVATE KEY-----/.test(value),
+    "must be a PKCS#8 private key in PEM",
+  );
+
+const environmentSchema = z.object({
+  SUPABASE_URL: url,
+  SUPABASE_PUBLISHABLE_KEYS: namedKeys("sb_publishable_"),
+  SUPABASE_SECRET_KEYS: namedKeys("sb_secret_"),
+  SUPABASE_JWKS: jwks,
+  WEBHOOK_SECRET: text.min(32, "must have 32 characters or more").optional(),
+  FAL_KEY: text.optional(),
+  FAL_ACCOUNT_ID: text.optional(),
+  APPLE_TEAM_ID: text.optional(),
+  APPLE_DEVICE_CHECK_KEY_ID: text.optional(),
+  APPLE_DEVICE_CHECK_PRIVATE_KEY: pem.optional(),
+  FAL_QUEUE_URL: secureUrl.prefault(defaults.FAL_QUEUE_URL),
+  FAL_JWKS_URLS: list(secureUrl).prefault(defaults.FAL_JWKS_URLS),
+  FAL_RESULT_HOSTS: list(host).prefault(defaults.FAL_RESULT_HOSTS),
+  APPLE_DEVICE_CHECK_URL: secureUrl.prefault(defaults.APPLE_DEVICE_CHECK_URL),
+  PUBLIC_FUNCTIONS_URL: url.optional(),
+  JWT_ISSUER: text.optional(),
+  CLIENT_ADDRESS_HEADER: text.regex(/^[\w-]+$/, "must be a header's name").toLowerCase()
+    .prefault(defaults.CLIENT_ADDRESS_HEADER),
+  CORS_ALLOW_ORIGIN: origins.prefault(defaults.CORS_ALLOW_ORIGIN),
+  ENVIRONMENT: z.enum(environments, `must be one of ${environments.join(", ")}`).prefault(
+    defaults.ENVIRONMENT,
+  ),
+  LOG_LEVEL: z.enum(logLevels, `must be one of ${logLevels.join(", ")}`).prefault(defaults.LOG_LEVEL),
+});
+
+/**
+ * The configuration that an environment describes; an empty variable counts as absent. Throws one ConfigError
+ * with all faults. The sections of fal and Apple are null unless they are complete: what does not need them
+ * works without them.
+ */
+export function loadConfig(environment: EnvironmentVariables): Config {
+  const present = Object.fromEntries(Object.entries(environment).filter(([, value]) => value?.trim()));
+  const parsed = environmentSchema.safeParse(present);
+  if (!parsed.success) {
+    const faults = parsed.error.issues.map(({ path, message }) => {
+      const name = String(path[0]);
+      return `${name} ${Object.hasOwn(present, name) ? message : "is not set"}`;
+    });
+    throw new ConfigError([...new Set(faults)]);
+  }
+  const values = parsed.data;
+  return {
+    environment: values.ENVIRONMENT,
+    logLevel: values.LOG_LEVEL,
+    supabase: {
+      url: values.SUPABASE_URL,
+      publishableKeys: values.SUPABASE_PUBLISHABLE_KEYS,
+      secretKeys: values.SUPABASE_SECRET_KEYS,
+      jwks: values.SUPABASE_JWKS,
+      jwtIssuer: values.JWT_ISSUER ?? `${values.SUPABASE_URL}/auth/v1`,
+    },
+    publicFunctionsUrl: values.PUBLIC_FUNCTIONS_URL ?? `${values.SUPABASE_URL}/functions/v1`,
+    webhookSecret: values.WEBHOOK_SECRET ?? null,
+    fal: values.FAL_KEY && values.FAL_ACCOUNT_ID
+      ? {
+        key: values.FAL_KEY,
+        accountId: values.FAL_ACCOUNT_ID,
+        queueUrl: values.FAL_QUEUE_URL,
+        jwksUrls: values.FAL_JWKS_URLS,
+        resultHosts: values.FAL_RESULT_HOSTS,
+      }
+      : null,
+    apple: values.APPLE_TEAM_ID && values.APPLE_DEVICE_CHECK_KEY_ID && values.APPLE_DEVICE_CHECK_PRIVATE_KEY
+      ? {
+        teamId: values.APPLE_TEAM_ID,
+        deviceCheck: {
+          url: values.APPLE_DEVICE_CHECK_URL,
+          keyId: values.APPLE_DEVICE_CHECK_KEY_ID,
+          privateKey: values.APPLE_DEVICE_CHECK_PRIVATE_KEY,
+        },
+      }
+      : null,
+    clientAddressHeader: values.CLIENT_ADDRESS_HEADER,
+    corsAllowOrigin: values.CORS_ALLOW_ORIGIN,
+    missing: variables.filter(({ name, kind }) => kind === "secret" && values[name] === undefined)
+      .map(({ name }) => name),
+  };
+}
+
+let loaded: Config | undefined;
+
+/** The configuration of this isolate, read on first use. Throws ConfigError, each time, while it is invalid. */
+export function config(): Config {
+  loaded ??= loadConfig(Object.fromEntries(variables.map(({ name }) => [name, Deno.env.get(name)])));
+  return loaded;
 }

@@ -17,7 +17,7 @@ export type ClientAction =
   | "stop";
 
 /** The level an outcome is logged with: `info` is the caller's own affair, `critical` wakes somebody. */
-export type Severity = "info" | "warning" | "error" | "critical";
+export type Severity = "info" | "warn" | "error" | "critical";
 
 interface Definition {
   readonly status: number;
@@ -38,17 +38,17 @@ export const errorCodes = {
   ERR_4003: { status: 422, category: "prompt/refused", severity: "info", action: "fix", details: ["reason"], replayed: true },
   ERR_4004: { status: 429, category: "limit/rate-exceeded", severity: "info", action: "same_key_later", details: ["policy", "retry_after"], replayed: false },
   ERR_4005: { status: 401, category: "auth/unauthenticated", severity: "info", action: "sign_in", details: [], replayed: false },
-  ERR_4006: { status: 403, category: "auth/forbidden", severity: "warning", action: "stop", details: [], replayed: false },
+  ERR_4006: { status: 403, category: "auth/forbidden", severity: "warn", action: "stop", details: [], replayed: false },
   ERR_4007: { status: 404, category: "resource/not-found", severity: "info", action: "stop", details: [], replayed: true },
   ERR_4008: { status: 400, category: "request/malformed", severity: "info", action: "fix", details: ["fields"], replayed: false },
   ERR_4009: { status: 409, category: "resource/wrong-state", severity: "info", action: "read_state", details: ["status"], replayed: true },
   ERR_4010: { status: 400, category: "idempotency/key-missing", severity: "info", action: "fix", details: [], replayed: false },
-  ERR_4011: { status: 422, category: "idempotency/key-reused", severity: "warning", action: "new_key", details: [], replayed: false },
+  ERR_4011: { status: 422, category: "idempotency/key-reused", severity: "warn", action: "new_key", details: [], replayed: false },
   ERR_4012: { status: 409, category: "idempotency/in-progress", severity: "info", action: "same_key_later", details: ["retry_after"], replayed: false },
   ERR_4013: { status: 413, category: "request/too-large", severity: "info", action: "fix", details: ["limit_bytes"], replayed: false },
   ERR_4014: { status: 405, category: "request/method-not-allowed", severity: "info", action: "fix", details: [], replayed: false },
-  ERR_4015: { status: 403, category: "device/not-verified", severity: "warning", action: "new_device_token_later", details: [], replayed: true },
-  ERR_4016: { status: 422, category: "purchase/not-verified", severity: "warning", action: "stop", details: ["reason"], replayed: true },
+  ERR_4015: { status: 403, category: "device/not-verified", severity: "warn", action: "new_device_token_later", details: [], replayed: true },
+  ERR_4016: { status: 422, category: "purchase/not-verified", severity: "warn", action: "stop", details: ["reason"], replayed: true },
   ERR_4017: { status: 403, category: "auth/suspended", severity: "info", action: "stop", details: [], replayed: false },
   ERR_4018: { status: 415, category: "request/not-json", severity: "info", action: "fix", details: [], replayed: false },
   ERR_5001: { status: 504, category: "provider/timed-out", severity: "error", action: "new_key", details: [], replayed: true },

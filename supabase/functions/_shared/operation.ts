@@ -55,3 +55,29 @@ type BodyOf<Response> = {
 export interface Consistent<D extends Declaration> {
   readonly service: (input: InputOf<D>, context: ContextOf<D>) => Promise<Answer<BodyOf<D["response"]>>>;
 }
+
+const errorsOfCallers: Readonly<Record<Auth, readonly ErrorCode[]>> = {
+  user: ["ERR_4005", "ERR_4017"],
+  admin: ["ERR_4005", "ERR_4006", "ERR_4017"],
+  service: ["ERR_4005"],
+  signed: ["ERR_4005"],
+  public: ["ERR_4005"],
+};
+
+/** Every error that an operation may answer with: its own, and what follows from its declaration. */
+export function errorsOf(operation: Declaration): ErrorCode[] {
+  const { auth, policies, request, rawBody, idempotencyKey } = operation;
+  const errors: ErrorCode[] = [
+    ...operation.errors,
+    ...errorsOfCallers[auth],
+    ...(policies?.length ? ["ERR_4004"] as const : []),
+    ...(request ? ["ERR_4018"] as const : []),
+    ...(request || rawBody ? ["ERR_4013"] as const : []),
+    ...(idempotencyKey ? ["ERR_4010", "ERR_4011", "ERR_4012"] as const : []),
+    // Parameters are checked everywhere, and anybody may find the database gone or a bug.
+    "ERR_4008",
+    "ERR_6001",
+    "ERR_6003",
+  ];
+  return [...new Set(errors)].sort();
+}

@@ -1,0 +1,76 @@
+import { extractCredentials, verifyCredentials } from "@supabase/server/core";
+import * as z from "zod";
+import { AppError } from "./app-error.ts";
+import type { SupabaseConfig } from "./config.ts";
+import type { Auth, Caller, UserCaller } from "./context.ts";
+
+/**
+ * What the issuer must have written for the token to be a user's. The signature, the audience, the issuer and
+ * the times are checked before; a signed token without an end, or for another role, passes there.
+ */
+const userClaims = z.object({
+  sub: z.guid().toLowerCase(),
+  role: z.literal("authenticated"),
+  exp: z.number(),
+  is_anonymous: z.boolean().default(false),
+  aal: z.enum(["aal1", "aal2"]).catch("aal1"),
+});
+
+/**
+ * Who sends the request, by the credentials that the operation asks for. Checked locally, without a round
+ * trip. Throws ERR_4005 for credentials that are missing or invalid, ERR_4006 for a guest where an admin is
+ * asked for; whether a user is active, or is an admin, the procedures ask.
+ */
+export async function authenticate(request: Request, auth: Auth, supabase: SupabaseConfig): Promise<Caller> {
+  switch (auth) {
+    case "user":
+      return await authenticateUser(request, supabase);
+    case "admin": {
+      const caller = await authenticateUser(request, supabase);
+      if (caller.isAnonymous) throw new AppError("ERR_4006", { cause: "A guest cannot be an admin" });
+      return caller;
+    }
+    case "service": {
+      const key = await verify(request, "secret:*", supabase);
+      return { kind: "service", keyName: key.keyName ?? "default" };
+    }
+    case "signed":
+      return { kind: "unknown" };
+    case "public": {
+      // A key is optional here, but a wrong one is refused: whoever sends one means to be somebody.
+      if (!request.headers.has("apikey")) return { kind: "unknown" };
+      const key = await verify(request, ["secret:*", "publishable:*"], supabase);
+      return key.authMode === "secret"
+        ? { kind: "service", keyName: key.keyName ?? "default" }
+        : { kind: "unknown" };
+    }
+  }
+}
+
+async function authenticateUser(request: Request, supabase: SupabaseConfig): Promise<UserCaller> {
+  // The platform's gateway checks no key where verify_jwt is off.
+  await verify(request, "publishable:*", supabase);
+  const { jwtClaims } = await verify(request, "user", supabase);
+  const claims = userClaims.safeParse(jwtClaims);
+  if (!claims.success) throw new AppError("ERR_4005", { cause: claims.error });
+  return {
+    kind: "user",
+    userId: claims.data.sub,
+    isAnonymous: claims.data.is_anonymous,
+    assuranceLevel: claims.data.aal,
+  };
+}
+
+type Mode = "user" | "publishable:*" | "secret:*";
+
+async function verify(request: Request, mode: Mode | Mode[], supabase: SupabaseConfig) {
+  const { data, error } = await verifyCredentials(extractCredentials(request), {
+    auth: mode,
+    audience: "authenticated",
+    issuer: supabase.jwtIssuer,
+    env: supabase,
+  });
+  if (error === null) return data;
+  // A 500 is our own fault, such as keys that cannot be read; blaming the caller would hide it.
+  throw new AppError(error.status >= 500 ? "ERR_6003" : "ERR_4005", { cause: error });
+}

@@ -1,0 +1,113 @@
+/** Keeps people and secrets out of the log, by the name of a field and by the look of a text. */
+
+const redacted = "[redacted]";
+
+/**
+ * Parts of field names, compared without case, `_` and `-`, whose values are never written: credentials, what
+ * identifies a person or a device, and what people write. `input` is where providers echo a prompt.
+ */
+const secretNames = [
+  "apikey",
+  "appleid",
+  "appleuser",
+  "authorization",
+  "cookie",
+  "deviceid",
+  "email",
+  "password",
+  "phone",
+  "privatekey",
+  "prompt",
+  "secret",
+  "signature",
+  "token",
+];
+const secretWholeNames = ["input", "body", "displayname", "key", "signedpayload"];
+
+/** Texts that give themselves away. Each is written so that no text makes it backtrack for long. */
+const secretTexts: readonly (readonly [RegExp, string | ((match: string) => string)])[] = [
+  // Query parameters of signed URLs and webhooks.
+  [/([?&](?:token|apikey|key|signature|sig)=)[^&\s"']+/gi, `$1${redacted}`],
+  [/\b(Bearer|Basic)\s+[\w.~+/=-]{6,}/gi, `$1 ${redacted}`],
+  // fal's form of a credential: Key <id>:<secret>.
+  [/\bKey\s+[\w-]{8,}:[\w-]{8,}/g, `Key ${redacted}`],
+  [/\bsb_(secret|publishable)_[\w-]+/g, redacted],
+  [/\bwhsec_[\w+/=-]+/g, redacted],
+  // A JWT or JWS: its header is always base64url of `{"`.
+  [/\beyJ[\w-]+(?:\.[\w-]*){1,4}/g, redacted],
+  [/-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?/g, redacted],
+  [/[\w.%+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}/g, redacted],
+  // The subject of Sign in with Apple.
+  [/\b\d{6}\.[0-9a-f]{32}\.\d{4}\b/g, redacted],
+  // A push token is 32 bytes in hex or more; a DeviceCheck token is a long base64 text.
+  [/\b[0-9a-f]{64,}\b/gi, redacted],
+  [/[\w+/-]{200,}={0,2}/g, redacted],
+  [
+    /\b[2-6]\d{3}([ -]?)(?:\d{4}\1){2}\d{1,7}\b|\b3\d{3}[ -]?\d{6}[ -]?\d{5}\b/g,
+    (text) => isCardNumber(text) ? redacted : text,
+  ],
+  [/(?<![\w.:])\+\d[\d ().-]{6,18}\d\b|\(\d{3}\) ?\d{3}[-. ]\d{4}\b/g, redacted],
+];
+
+/** A value as it may be logged under a name: plain JSON, without secrets, 6 levels deep at most. */
+export function redactValue(name: string, value: unknown, depth = 0): unknown {
+  if (value === null || value === undefined || typeof value === "boolean") return value;
+  if (isSecretName(name)) return redacted;
+  // A card number may come as a number, too.
+  if (typeof value === "number") return redactText(String(value)) === String(value) ? value : redacted;
+  if (typeof value === "string") return redactText(value);
+  if (value instanceof Error) return describeError(value, depth);
+  if (depth >= 6) return "[deep]";
+  if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
+  if (Array.isArray(value)) return value.map((item) => redactValue(name, item, depth + 1));
+  if (typeof value !== "object") return redactText(String(value));
+  if ("toJSON" in value && typeof value.toJSON === "function") {
+    return redactValue(name, value.toJSON(), depth + 1);
+  }
+  return Object.fromEntries(
+    Object.entries(value).map(([key, member]) => [redactText(key), redactValue(key, member, depth + 1)]),
+  );
+}
+
+/** A text without what looks like a secret or a person. */
+export function redactText(text: string): string {
+  // Longer ones say nothing more, and the patterns need not read them. Whoever cuts may split a secret, so
+  // the patterns see some more than is written.
+  const long = text.length > 4_000;
+  let result = long ? text.slice(0, 4_500) : text;
+  for (const [pattern, replacement] of secretTexts) {
+    result = typeof replacement === "string"
+      ? result.replace(pattern, replacement)
+      : result.replace(pattern, replacement);
+  }
+  return long ? `${result.slice(0, 4_000)}…` : result;
+}
+
+function isSecretName(name: string): boolean {
+  const plain = name.toLowerCase().replace(/[_-]/g, "");
+  return secretWholeNames.includes(plain) || secretNames.some((part) => plain.includes(part));
+}
+
+function describeError(error: Error, depth: number): unknown {
+  const code = "code" in error ? error.code : undefined;
+  return {
+    name: error.name,
+    message: redactText(error.message),
+    ...(typeof code === "string" || typeof code === "number" ? { code } : {}),
+    ...(error.stack === undefined ? {} : { stack: redactText(error.stack) }),
+    // 6 causes tell a story; a cause that is its own cause would never end.
+    ...(error.cause === undefined || depth >= 6
+      ? {}
+      : { cause: redactValue("cause", error.cause, depth + 1) }),
+  };
+}
+
+/** The check digit of payment cards (Luhn), so that other long numbers stay readable. */
+function isCardNumber(text: string): boolean {
+  const digits = text.replace(/\D/g, "");
+  const sum = Array.from(digits).reverse().reduce((total, digit, index) => {
+    const value = Number(digit) * (index % 2 === 0 ? 1 : 2);
+    return total + (value > 9 ? value - 9 : value);
+  }, 0);
+  return sum % 10 === 0;
+}

@@ -1,0 +1,34 @@
+import * as z from "zod";
+import type { SignedInput } from "./context.ts";
+import type { Declaration } from "./operation.ts";
+import { maximumBodyBytes, parseJson, readBody, requireJson } from "./request-body.ts";
+import { type FieldError, malformed, validate } from "./validation.ts";
+
+/**
+ * What the service gets first: the validated body, or the bytes that the sender signed, or the validated query.
+ * Throws ERR_4008, ERR_4013 or ERR_4018.
+ */
+export async function inputOf(operation: Declaration, request: Request): Promise<unknown> {
+  const query = readQuery(operation.query ?? z.strictObject({}), new URL(request.url).searchParams);
+  if (operation.rawBody) {
+    const body = await readBody(request, operation.rawBody.maximumBytes);
+    return { body, headers: request.headers, query } satisfies SignedInput<unknown>;
+  }
+  if (operation.request) {
+    requireJson(request.headers.get("content-type"));
+    return validate(operation.request, parseJson(await readBody(request, maximumBodyBytes)));
+  }
+  return operation.query ? query : undefined;
+}
+
+function readQuery(schema: z.ZodObject, parameters: URLSearchParams): unknown {
+  const entries = [...parameters]
+    // supabase-js adds it beside its x-region header, for the platform's router.
+    .filter(([name]) => name !== "forceFunctionRegion");
+  const names = entries.map(([name]) => name);
+  const repeated = new Set(names.filter((name, index) => names.indexOf(name) !== index));
+  if (repeated.size > 0) {
+    throw malformed(Array.from(repeated, (path): FieldError => ({ path, message: "Given more than once" })));
+  }
+  return validate(schema, Object.fromEntries(entries));
+}
