@@ -1,0 +1,536 @@
+-- credits: the postings. Each one locks the user's account first, answers a known key with its first result,
+-- books what has expired, decides, and inserts transfers.
+--
+-- Lock order, here and everywhere: account → job → lots.
+
+create function credits.open_account(p_user_id uuid)
+returns void
+language sql
+volatile
+set search_path = ''
+as $$
+  insert into credits.accounts (kind, user_id, balance)
+  values ('available', p_user_id, 0)
+  on conflict do nothing
+$$;
+
+revoke all on function credits.open_account(uuid) from public, anon, authenticated, service_role;
+comment on function credits.open_account(uuid) is 'Gives a user an account; a second call changes nothing.';
+
+create function credits.system_account(p_kind credits.account_kind)
+returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  select a.id from credits.accounts as a where a.kind = p_kind and a.unit = 'credit' and a.user_id is null
+$$;
+
+revoke all on function credits.system_account(credits.account_kind) from public, anon, authenticated, service_role;
+comment on function credits.system_account(credits.account_kind) is 'The platform''s own account of a kind.';
+
+create function credits.choose_lots(p_account_id bigint, p_amount bigint)
+returns credits.draw[]
+language sql
+stable
+set search_path = ''
+as $$
+  -- A running sum in spending order; the last lot gives only what is still missing.
+  select array_agg(row(l.id, least(l.remaining, p_amount - l.before))::credits.draw order by l.before, l.id)
+  from (
+    select s.id, s.remaining,
+      sum(s.remaining) over (order by s.priority, s.expires_at nulls last, s.id) - s.remaining as before
+    from credits.lots as s
+    where s.account_id = p_account_id and s.remaining > 0
+  ) as l
+  where l.before < p_amount
+$$;
+
+revoke all on function credits.choose_lots(bigint, bigint) from public, anon, authenticated, service_role;
+comment on function credits.choose_lots(bigint, bigint) is
+  'The lots that an amount comes from: by priority, then expiry, then age.';
+
+create function credits.first_outcome(p_idempotency_key text, p_request jsonb)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- What the first call under a key came to; null for a new key. The same key with another request raises
+-- invalid_parameter_value: keys are made by our procedures, so that is a bug and not a caller's refusal.
+declare
+  v_posting credits.postings;
+begin
+  select p.* into v_posting from credits.postings as p where p.idempotency_key = p_idempotency_key;
+  if not found then
+    return null;
+  end if;
+  if v_posting.request <> p_request then
+    raise exception 'idempotency key % was used for another posting', p_idempotency_key
+      using errcode = 'invalid_parameter_value';
+  end if;
+  return v_posting.outcome;
+end;
+$$;
+
+revoke all on function credits.first_outcome(text, jsonb) from public, anon, authenticated, service_role;
+comment on function credits.first_outcome(text, jsonb) is 'Answers a duplicate of a posting, refused ones included.';
+
+create function credits.record_posting(
+  p_idempotency_key text, p_user_id uuid, p_request jsonb, p_outcome jsonb, p_now timestamptz
+)
+returns bigint
+language sql
+volatile
+set search_path = ''
+as $$
+  insert into credits.postings (idempotency_key, user_id, request, outcome, created_at)
+  values (p_idempotency_key, p_user_id, p_request, p_outcome, p_now)
+  returning id
+$$;
+
+revoke all on function credits.record_posting(text, uuid, jsonb, jsonb, timestamptz)
+  from public, anon, authenticated, service_role;
+comment on function credits.record_posting(text, uuid, jsonb, jsonb, timestamptz) is
+  'Writes a posting with what it came to; its transfers follow in the same transaction.';
+
+create function credits.check_amount(p_amount bigint)
+returns void
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  if p_amount is null or p_amount < 1 or p_amount > 1000000000 then
+    raise exception 'an amount is 1 to 1000000000 credits, not %', p_amount
+      using errcode = 'numeric_value_out_of_range';
+  end if;
+end;
+$$;
+
+revoke all on function credits.check_amount(bigint) from public, anon, authenticated, service_role;
+comment on function credits.check_amount(bigint) is 'Raises 22003 for what no posting may move.';
+
+create function credits.lock_account(p_user_id uuid)
+returns credits.accounts
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Locks the user's account for the rest of the transaction, books what has expired as breakage, and returns
+-- the account, whose balance is then what can be spent. Raises no_data_found where the user has no account.
+-- Locks: account, then the expired lots.
+declare
+  v_account credits.accounts;
+  v_now timestamptz;
+  v_lot credits.lots;
+  v_posting_id bigint;
+begin
+  select a.* into strict v_account
+  from credits.accounts as a
+  where a.user_id = p_user_id and a.kind = 'available' and a.unit = 'credit'
+  for update;
+
+  v_now := ops.now();
+  if v_account.next_expiry_at is null or v_account.next_expiry_at > v_now then
+    return v_account;
+  end if;
+
+  for v_lot in
+    select l.* from credits.lots as l
+    where l.account_id = v_account.id and l.remaining > 0 and l.expires_at <= v_now
+    order by l.id
+  loop
+    -- A lot can expire twice: a release gives it 24 hours more. So its expiry is a part of the key.
+    v_posting_id := credits.record_posting(
+      format('expiry:%s:%s', v_lot.id, extract(epoch from v_lot.expires_at)), p_user_id,
+      jsonb_build_object('call', 'expire', 'lot_id', v_lot.id),
+      jsonb_build_object('expired', v_lot.remaining), v_now
+    );
+    insert into credits.transfers (posting_id, kind, from_account_id, to_account_id, amount, draws, created_at)
+    values (
+      v_posting_id, 'expiry', v_account.id, credits.system_account('breakage'), v_lot.remaining,
+      array[row(v_lot.id, v_lot.remaining)::credits.draw], v_now
+    );
+  end loop;
+
+  update credits.accounts as a
+  set next_expiry_at = (
+    select min(l.expires_at) from credits.lots as l where l.account_id = a.id and l.remaining > 0
+  )
+  where a.id = v_account.id
+  returning a.* into v_account;
+  return v_account;
+end;
+$$;
+
+revoke all on function credits.lock_account(uuid) from public, anon, authenticated, service_role;
+comment on function credits.lock_account(uuid) is 'The first step of everything that moves a user''s credits.';
+
+create function credits.settle_account(p_posting_id bigint, p_account credits.accounts, p_now timestamptz)
+returns bigint
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What follows whenever credits came in: a debt is paid first, and a closed account keeps nothing. Returns the
+-- balance after that. The caller holds the account's lock.
+declare
+  v_owed credits.accounts;
+  v_balance bigint;
+  v_amount bigint;
+begin
+  select a.balance into v_balance from credits.accounts as a where a.id = p_account.id;
+
+  select a.* into v_owed
+  from credits.accounts as a
+  where a.user_id = p_account.user_id and a.kind = 'owed' and a.unit = p_account.unit;
+  -- `least` passes over nulls: without the coalesce, no debt would be the whole balance.
+  v_amount := least(coalesce(v_owed.balance, 0), v_balance);
+  if v_amount > 0 then
+    insert into credits.transfers (posting_id, kind, from_account_id, to_account_id, amount, draws, created_at)
+    values (
+      p_posting_id, 'debt_payment', p_account.id, v_owed.id, v_amount,
+      credits.choose_lots(p_account.id, v_amount), p_now
+    );
+    v_balance := v_balance - v_amount;
+  end if;
+
+  if p_account.closed_at is not null and v_balance > 0 then
+    insert into credits.transfers (posting_id, kind, from_account_id, to_account_id, amount, draws, created_at)
+    values (
+      p_posting_id, 'forfeit', p_account.id, credits.system_account('forfeited'), v_balance,
+      credits.choose_lots(p_account.id, v_balance), p_now
+    );
+    v_balance := 0;
+  end if;
+  return v_balance;
+end;
+$$;
+
+revoke all on function credits.settle_account(bigint, credits.accounts, timestamptz)
+  from public, anon, authenticated, service_role;
+comment on function credits.settle_account(bigint, credits.accounts, timestamptz) is
+  'Pays debt and empties closed accounts, after credits came in.';
+
+create function credits.add(
+  p_user_id uuid, p_amount bigint, p_kind credits.transfer_kind, p_idempotency_key text,
+  p_priority smallint default 100, p_expires_at timestamptz default null, p_job_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Adds a lot of credits: `{ transfer_id, credits_remaining }`. Grants and adjustments come from `grants`,
+-- purchases from `purchases`, refunds from `revenue`. A second call with the key returns the first result.
+-- Locks: account → lots.
+declare
+  v_account credits.accounts;
+  v_request constant jsonb := jsonb_build_object(
+    'call', 'add', 'user_id', p_user_id, 'amount', p_amount, 'kind', p_kind, 'priority', p_priority,
+    'expires_at', p_expires_at, 'job_id', p_job_id
+  );
+  v_outcome jsonb;
+  v_now timestamptz;
+  v_lot_id bigint;
+  v_posting_id bigint;
+  v_transfer_id constant uuid := ops.new_id();
+  v_owed bigint;
+begin
+  perform credits.check_amount(p_amount);
+  v_account := credits.lock_account(p_user_id);
+  v_outcome := credits.first_outcome(p_idempotency_key, v_request);
+  if v_outcome is not null then
+    return v_outcome;
+  end if;
+  v_now := ops.now();
+  if p_expires_at <= v_now then
+    raise exception 'a lot cannot expire before it is made' using errcode = 'invalid_parameter_value';
+  end if;
+
+  -- The posting states its outcome when it is written, so what it will come to is computed first.
+  select coalesce(sum(a.balance), 0) into v_owed
+  from credits.accounts as a
+  where a.user_id = p_user_id and a.kind = 'owed';
+  v_outcome := jsonb_build_object(
+    'transfer_id', v_transfer_id,
+    'credits_remaining',
+    case when v_account.closed_at is null then v_account.balance + greatest(0, p_amount - v_owed) else 0 end
+  );
+  v_posting_id := credits.record_posting(p_idempotency_key, p_user_id, v_request, v_outcome, v_now);
+
+  insert into credits.lots (account_id, priority, expires_at, amount, remaining, created_at)
+  values (v_account.id, p_priority, p_expires_at, p_amount, 0, v_now)
+  returning id into v_lot_id;
+  insert into credits.transfers (
+    id, posting_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
+  )
+  values (
+    v_transfer_id, v_posting_id, p_kind,
+    credits.system_account(
+      (case p_kind when 'purchase' then 'purchases' when 'refund' then 'revenue' else 'grants' end)::credits.account_kind
+    ),
+    v_account.id, p_amount, p_job_id, array[row(v_lot_id, p_amount)::credits.draw], v_now
+  );
+  if p_expires_at is not null then
+    update credits.accounts as a
+    set next_expiry_at = least(a.next_expiry_at, p_expires_at)
+    where a.id = v_account.id;
+  end if;
+  perform credits.settle_account(v_posting_id, v_account, v_now);
+  return v_outcome;
+end;
+$$;
+
+revoke all on function credits.add(uuid, bigint, credits.transfer_kind, text, smallint, timestamptz, uuid)
+  from public, anon, authenticated, service_role;
+comment on function credits.add(uuid, bigint, credits.transfer_kind, text, smallint, timestamptz, uuid) is
+  'Grants, purchases, refunds and positive adjustments.';
+
+create function credits.deduct(p_user_id uuid, p_amount bigint, p_idempotency_key text)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Takes credits away by an operator's word: `{ transfer_id, credits_remaining }`, or
+-- `{ error: "insufficient_credits", current_credits }` with nothing moved and the key burned.
+-- Locks: account → lots.
+declare
+  v_account credits.accounts;
+  v_request constant jsonb := jsonb_build_object('call', 'deduct', 'user_id', p_user_id, 'amount', p_amount);
+  v_outcome jsonb;
+  v_now timestamptz;
+  v_posting_id bigint;
+  v_transfer_id constant uuid := ops.new_id();
+begin
+  perform credits.check_amount(p_amount);
+  v_account := credits.lock_account(p_user_id);
+  v_outcome := credits.first_outcome(p_idempotency_key, v_request);
+  if v_outcome is not null then
+    return v_outcome;
+  end if;
+  v_now := ops.now();
+
+  if v_account.balance < p_amount then
+    v_outcome := jsonb_build_object('error', 'insufficient_credits', 'current_credits', v_account.balance);
+    perform credits.record_posting(p_idempotency_key, p_user_id, v_request, v_outcome, v_now);
+    return v_outcome;
+  end if;
+  v_outcome := jsonb_build_object(
+    'transfer_id', v_transfer_id, 'credits_remaining', v_account.balance - p_amount
+  );
+  v_posting_id := credits.record_posting(p_idempotency_key, p_user_id, v_request, v_outcome, v_now);
+  insert into credits.transfers (id, posting_id, kind, from_account_id, to_account_id, amount, draws, created_at)
+  values (
+    v_transfer_id, v_posting_id, 'adjustment', v_account.id, credits.system_account('grants'), p_amount,
+    credits.choose_lots(v_account.id, p_amount), v_now
+  );
+  return v_outcome;
+end;
+$$;
+
+revoke all on function credits.deduct(uuid, bigint, text) from public, anon, authenticated, service_role;
+comment on function credits.deduct(uuid, bigint, text) is 'A negative adjustment; never below zero.';
+
+create function credits.hold(p_user_id uuid, p_amount bigint, p_job_id uuid)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Moves a job's price into escrow: `{ transfer_id, credits_remaining }`, or
+-- `{ error: "insufficient_credits", current_credits }` with nothing moved and the key burned. The key is the
+-- job: a job has one hold. Locks: account → lots.
+declare
+  v_key constant text := 'hold:' || p_job_id;
+  v_request constant jsonb := jsonb_build_object('call', 'hold', 'user_id', p_user_id, 'amount', p_amount);
+  v_account credits.accounts;
+  v_outcome jsonb;
+  v_now timestamptz;
+  v_posting_id bigint;
+  v_transfer_id constant uuid := ops.new_id();
+begin
+  perform credits.check_amount(p_amount);
+  v_account := credits.lock_account(p_user_id);
+  v_outcome := credits.first_outcome(v_key, v_request);
+  if v_outcome is not null then
+    return v_outcome;
+  end if;
+  v_now := ops.now();
+
+  if v_account.balance < p_amount then
+    v_outcome := jsonb_build_object('error', 'insufficient_credits', 'current_credits', v_account.balance);
+    perform credits.record_posting(v_key, p_user_id, v_request, v_outcome, v_now);
+    return v_outcome;
+  end if;
+  v_outcome := jsonb_build_object(
+    'transfer_id', v_transfer_id, 'credits_remaining', v_account.balance - p_amount
+  );
+  v_posting_id := credits.record_posting(v_key, p_user_id, v_request, v_outcome, v_now);
+  insert into credits.transfers (
+    id, posting_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
+  )
+  values (
+    v_transfer_id, v_posting_id, 'hold', v_account.id, credits.system_account('escrow'), p_amount, p_job_id,
+    credits.choose_lots(v_account.id, p_amount), v_now
+  );
+  return v_outcome;
+end;
+$$;
+
+revoke all on function credits.hold(uuid, bigint, uuid) from public, anon, authenticated, service_role;
+comment on function credits.hold(uuid, bigint, uuid) is 'The price of a job, set aside until the job ends.';
+
+create function credits.end_hold(p_job_id uuid, p_kind credits.transfer_kind)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Ends the hold of a job: `capture` moves all of it to revenue, `release` back into the lots it came from.
+-- `{ transfer_id, amount }`; a second call of the same kind returns the first result; after the other kind
+-- `{ error: "already_ended" }`. Raises no_data_found for a job without a hold.
+-- A lot that expired while it was held lives 24 hours more, so that a failure costs nobody their credits.
+-- Locks: account → lots.
+declare
+  v_key constant text := format('%s:%s', p_kind, p_job_id);
+  v_request constant jsonb := jsonb_build_object('call', p_kind);
+  v_hold credits.transfers;
+  v_user_id uuid;
+  v_account credits.accounts;
+  v_outcome jsonb;
+  v_now timestamptz;
+  v_posting_id bigint;
+  v_transfer_id constant uuid := ops.new_id();
+begin
+  if p_kind not in ('capture', 'release') then
+    raise exception 'a hold ends by capture or release, not by %', p_kind using errcode = 'invalid_parameter_value';
+  end if;
+  select t.* into strict v_hold from credits.transfers as t where t.job_id = p_job_id and t.kind = 'hold';
+  select a.user_id into strict v_user_id from credits.accounts as a where a.id = v_hold.from_account_id;
+  v_account := credits.lock_account(v_user_id);
+  v_outcome := credits.first_outcome(v_key, v_request);
+  if v_outcome is not null then
+    return v_outcome;
+  end if;
+  v_now := ops.now();
+
+  if exists (
+    select from credits.transfers as t
+    where t.reverses_id = v_hold.id and t.kind in ('capture', 'release')
+  ) then
+    v_outcome := '{"error": "already_ended"}';
+    perform credits.record_posting(v_key, v_user_id, v_request, v_outcome, v_now);
+    return v_outcome;
+  end if;
+  v_outcome := jsonb_build_object('transfer_id', v_transfer_id, 'amount', v_hold.amount);
+  v_posting_id := credits.record_posting(v_key, v_user_id, v_request, v_outcome, v_now);
+
+  if p_kind = 'capture' then
+    insert into credits.transfers (
+      id, posting_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, created_at
+    )
+    values (
+      v_transfer_id, v_posting_id, 'capture', v_hold.to_account_id, credits.system_account('revenue'),
+      v_hold.amount, p_job_id, v_hold.id, v_now
+    );
+    return v_outcome;
+  end if;
+
+  update credits.lots as l
+  set expires_at = v_now + interval '24 hours'
+  from unnest(v_hold.draws) as d (lot_id, amount)
+  where l.id = d.lot_id and l.expires_at <= v_now;
+  insert into credits.transfers (
+    id, posting_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, draws, created_at
+  )
+  values (
+    v_transfer_id, v_posting_id, 'release', v_hold.to_account_id, v_account.id, v_hold.amount, p_job_id, v_hold.id,
+    v_hold.draws, v_now
+  );
+  update credits.accounts as a
+  set next_expiry_at = (
+    select min(l.expires_at) from credits.lots as l where l.account_id = a.id and l.remaining > 0
+  )
+  where a.id = v_account.id;
+  perform credits.settle_account(v_posting_id, v_account, v_now);
+  return v_outcome;
+end;
+$$;
+
+revoke all on function credits.end_hold(uuid, credits.transfer_kind) from public, anon, authenticated, service_role;
+comment on function credits.end_hold(uuid, credits.transfer_kind) is 'Capture or release, exactly one of the two.';
+
+create function credits.capture(p_job_id uuid)
+returns jsonb
+language sql
+volatile
+set search_path = ''
+as $$ select credits.end_hold(p_job_id, 'capture') $$;
+
+revoke all on function credits.capture(uuid) from public, anon, authenticated, service_role;
+comment on function credits.capture(uuid) is 'The job was delivered: its hold becomes revenue.';
+
+create function credits.release(p_job_id uuid)
+returns jsonb
+language sql
+volatile
+set search_path = ''
+as $$ select credits.end_hold(p_job_id, 'release') $$;
+
+revoke all on function credits.release(uuid) from public, anon, authenticated, service_role;
+comment on function credits.release(uuid) is 'The job was not delivered: its hold goes back where it came from.';
+
+create function credits.add_credits(
+  p_user_id uuid, p_amount bigint, p_reason text, p_idempotency_key text default null
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- For the operator's console: `{ success, credits_remaining }`. The reason is a part of the request and nothing
+-- else; a new key is made where none is given.
+declare
+  v_outcome jsonb;
+begin
+  perform credits.open_account(p_user_id);
+  v_outcome := credits.add(
+    p_user_id, p_amount, 'adjustment', coalesce(p_idempotency_key, format('add:%s:%s', p_reason, ops.new_id()))
+  );
+  return jsonb_build_object('success', true, 'credits_remaining', v_outcome -> 'credits_remaining');
+end;
+$$;
+
+revoke all on function credits.add_credits(uuid, bigint, text, text) from public, anon, authenticated, service_role;
+comment on function credits.add_credits(uuid, bigint, text, text) is 'Adds credits by hand.';
+
+create function credits.deduct_credits(
+  p_user_id uuid, p_amount bigint, p_reason text, p_idempotency_key text default null
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- For the operator's console: `{ success: true, credits_remaining }`, or
+-- `{ success: false, error, current_credits }` with nothing moved.
+declare
+  v_outcome jsonb;
+begin
+  perform credits.open_account(p_user_id);
+  v_outcome := credits.deduct(
+    p_user_id, p_amount, coalesce(p_idempotency_key, format('deduct:%s:%s', p_reason, ops.new_id()))
+  );
+  if v_outcome ? 'error' then
+    return v_outcome || '{"success": false}';
+  end if;
+  return jsonb_build_object('success', true, 'credits_remaining', v_outcome -> 'credits_remaining');
+end;
+$$;
+
+revoke all on function credits.deduct_credits(uuid, bigint, text, text)
+  from public, anon, authenticated, service_role;
+comment on function credits.deduct_credits(uuid, bigint, text, text) is 'Takes credits by hand; never below zero.';

@@ -1,0 +1,152 @@
+-- generation: handing a job to a provider. A claim commits before the request leaves; what the provider answered is
+-- recorded afterwards, and its absence is an answer too.
+
+create function public.claim_submission(p_job_id uuid, p_providers text[])
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Claims the sending of a job to a provider, one of p_providers: those that this deployment has keys for. It
+-- commits before the request leaves, and from then on nobody sends the job again unless record_submission learns
+-- that the provider does not have it. `data`: `{ claimed: true, submission_id, provider, provider_model, prompt,
+-- settings, image_url }`, or `{ claimed: false }` when there is nothing to send: the job is not pending, or no
+-- provider is to be had now and the task waits.
+-- A claim whose lease ran out had a worker that died: its submission is `unknown`, for its webhook or its
+-- deadline to decide.
+-- Locks: job → task.
+declare
+  v_job public.video_jobs;
+  v_now timestamptz;
+  v_choice generation.model_providers;
+  v_submission_id uuid;
+  v_attempts integer;
+begin
+  select j.* into v_job from public.video_jobs as j where j.id = p_job_id for update;
+  v_now := ops.now();
+
+  if v_job.status is distinct from 'pending' then
+    update generation.submissions as s
+    set state = 'unknown', cause = 'the worker did not come back'
+    from generation.task_kinds as k
+    where s.job_id = p_job_id and s.state = 'sending' and k.kind = 'submit'
+      and s.claimed_at <= v_now - make_interval(secs => k.timeout_seconds);
+    if found or v_job.completed_at is not null then
+      delete from generation.tasks as t where t.kind = 'submit' and t.subject = p_job_id;
+    end if;
+    return guard.answer('{"claimed": false}');
+  end if;
+
+  select count(*) into v_attempts from generation.submissions as s where s.job_id = p_job_id;
+  -- The one that turned this job away least often, then the preferred one.
+  select p.* into v_choice
+  from generation.model_providers as p
+  where p.model_id = v_job.model_id and p.provider = any (p_providers)
+  order by (
+    select count(*) from generation.submissions as s where s.job_id = p_job_id and s.provider = p.provider
+  ), p.preference
+  limit 1;
+  if not found then
+    update generation.tasks as t
+    set run_at = generation.retry_at('submit', t.attempts), leased_until = null,
+        last_error = 'no provider of this model is configured'
+    where t.kind = 'submit' and t.subject = p_job_id;
+    return guard.answer('{"claimed": false}');
+  end if;
+
+  insert into generation.submissions (job_id, provider, provider_model, claimed_at)
+  values (p_job_id, v_choice.provider, v_choice.provider_model, v_now)
+  returning id into v_submission_id;
+  update public.video_jobs as j set status = 'processing' where j.id = p_job_id;
+  -- The lease covers the request; when it runs out, the next claim finds out about this one.
+  update generation.tasks as t
+  set leased_until = v_now + make_interval(secs => k.timeout_seconds), attempts = v_attempts + 1
+  from generation.task_kinds as k
+  where t.kind = 'submit' and t.subject = p_job_id and t.failed_at is null and k.kind = t.kind;
+
+  return guard.answer(jsonb_build_object(
+    'claimed', true, 'submission_id', v_submission_id, 'provider', v_choice.provider,
+    'provider_model', v_choice.provider_model, 'prompt', v_job.prompt, 'settings', v_job.settings,
+    'image_url', v_job.image_url
+  ));
+end;
+$$;
+
+revoke all on function public.claim_submission(uuid, text[]) from public, anon, authenticated;
+grant execute on function public.claim_submission(uuid, text[]) to service_role;
+comment on function public.claim_submission(uuid, text[]) is 'Decides who sends a job, to whom, exactly once.';
+
+create function public.record_submission(p_submission_id uuid, p_outcome jsonb, p_poll_seconds numeric)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Records what became of a submission, as the provider port names it: `accepted`, `refused`, `not_accepted` or
+-- `unknown`. p_poll_seconds: when to ask the provider for the first time, should no webhook come.
+-- `data`: `{ status }`, the job's. A second call, or one after the job's end, changes nothing but what is known.
+-- Locks: account → job → submission → tasks.
+declare
+  v_job public.video_jobs;
+  v_submission generation.submissions;
+  v_outcome constant text := p_outcome ->> 'outcome';
+  v_now timestamptz;
+begin
+  select s.* into strict v_submission from generation.submissions as s where s.id = p_submission_id;
+  v_job := generation.lock_job(v_submission.job_id);
+  select s.* into v_submission from generation.submissions as s where s.id = p_submission_id for update;
+  v_now := ops.now();
+  -- `unknown` too: the answer may come after the claim was given up, or an event may have been adopted before.
+  if v_submission.state not in ('sending', 'unknown') then
+    return guard.answer(jsonb_build_object('status', v_job.status));
+  end if;
+
+  update generation.submissions as s
+  set state = v_outcome::generation.submission_state,
+      request_id = p_outcome ->> 'request_id',
+      provider_references = p_outcome -> 'references',
+      accepted_at = case when v_outcome = 'accepted' then v_now end,
+      cause = coalesce(p_outcome ->> 'cause', p_outcome #>> '{failure,cause}')
+  where s.id = p_submission_id;
+
+  if v_job.completed_at is null then
+    if v_outcome = 'accepted' then
+      delete from generation.tasks as t where t.kind = 'submit' and t.subject = v_job.id;
+      perform generation.add_task(
+        'poll', v_job.id, v_now + make_interval(secs => p_poll_seconds::double precision)
+      );
+      -- A provider that does not tell when it starts is taken to start now.
+      if not coalesce((p_outcome ->> 'reports_start')::boolean, false) then
+        update public.video_jobs as j
+        set started_at = v_now, due_at = v_now + m.finish_within
+        from public.models as m
+        where j.id = v_job.id and m.id = j.model_id;
+      end if;
+    elsif v_outcome = 'unknown' then
+      delete from generation.tasks as t where t.kind = 'submit' and t.subject = v_job.id;
+    elsif v_outcome = 'refused' then
+      perform generation.settle_video_job(
+        v_job.id, 'failed', p_outcome #>> '{failure,code}', coalesce(p_outcome #> '{failure,details}', '{}')
+      );
+    elsif v_outcome = 'not_accepted' and v_job.cancel_requested_at is not null then
+      perform generation.settle_video_job(v_job.id, 'cancelled');
+    elsif v_outcome = 'not_accepted' then
+      update public.video_jobs as j set status = 'pending' where j.id = v_job.id;
+      update generation.tasks as t
+      set leased_until = null, last_error = p_outcome ->> 'cause',
+          run_at = greatest(
+            generation.retry_at('submit', t.attempts),
+            v_now + make_interval(secs => (p_outcome ->> 'retry_after_seconds')::double precision)
+          )
+      where t.kind = 'submit' and t.subject = v_job.id;
+    end if;
+  end if;
+  return guard.answer((select jsonb_build_object('status', j.status) from public.video_jobs as j where j.id = v_job.id));
+end;
+$$;
+
+revoke all on function public.record_submission(uuid, jsonb, numeric) from public, anon, authenticated;
+grant execute on function public.record_submission(uuid, jsonb, numeric) to service_role;
+comment on function public.record_submission(uuid, jsonb, numeric) is 'The answer to a submission, or its absence.';

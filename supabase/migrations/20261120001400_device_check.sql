@@ -1,0 +1,213 @@
+-- The procedures behind device-check. Apple keeps two bits for a device and offers no test-and-set, and a token
+-- says nothing that we could lock on. So grants of one client network go one at a time, through a lane.
+
+create table guard.device_grants (
+  user_id uuid primary key,
+  network text not null,
+  -- Written before the device's bit is set: whoever finds the bit set and their own intent is granted.
+  intended_at timestamptz not null,
+  granted_at timestamptz
+);
+alter table guard.device_grants enable row level security;
+revoke all on guard.device_grants from anon, authenticated, service_role;
+comment on table guard.device_grants is 'Who meant to get a device''s credits, and who got them.';
+
+create table guard.device_lanes (
+  network text primary key,
+  holder uuid not null,
+  leased_until timestamptz not null
+);
+alter table guard.device_lanes enable row level security;
+revoke all on guard.device_lanes from anon, authenticated, service_role;
+comment on table guard.device_lanes is 'One device check of a network at a time is in its critical section.';
+
+create function public.begin_device_check(p_user_id uuid, p_network text)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Limits, and what is known. `data`: `{ user_id, credits_remaining, is_new, has_intent, is_granted }`.
+declare
+  v_is_new boolean;
+  v_caller record;
+  v_taken jsonb;
+  v_grant guard.device_grants;
+begin
+  v_is_new := not exists (select from public.users as u where u.id = p_user_id);
+  select * into v_caller from guard.admit_user(p_user_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  v_taken := guard.take('{device_check,device_check_network}', p_user_id, p_network);
+  if v_taken ? 'refusal' then
+    return v_taken -> 'refusal';
+  end if;
+  select g.* into v_grant from guard.device_grants as g where g.user_id = p_user_id;
+  return guard.answer(
+    jsonb_build_object(
+      'user_id', p_user_id, 'credits_remaining', (credits.lock_account(p_user_id)).balance, 'is_new', v_is_new,
+      'has_intent', v_grant.user_id is not null, 'is_granted', v_grant.granted_at is not null
+    ),
+    v_taken -> 'limits', v_caller.language
+  );
+end;
+$$;
+
+revoke all on function public.begin_device_check(uuid, text) from public, anon, authenticated;
+grant execute on function public.begin_device_check(uuid, text) to service_role;
+comment on function public.begin_device_check(uuid, text) is 'The first call of POST device-check.';
+
+create function public.enter_device_lane(p_network text)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Enters the lane of a network for 10 seconds, waiting up to 2 for it. `data`: `{ lane }`, the holder's id, or null
+-- where another check keeps it. Between tries nothing is locked.
+declare
+  v_give_up_at constant timestamptz := clock_timestamp() + interval '2 seconds';
+  v_holder constant uuid := gen_random_uuid();
+begin
+  loop
+    insert into guard.device_lanes as l (network, holder, leased_until)
+    values (coalesce(p_network, 'unknown'), v_holder, ops.now() + interval '10 seconds')
+    on conflict (network) do update
+      set holder = excluded.holder, leased_until = excluded.leased_until
+      where l.leased_until <= ops.now();
+    if found then
+      return guard.answer(jsonb_build_object('lane', v_holder));
+    end if;
+    if clock_timestamp() >= v_give_up_at then
+      return guard.answer('{"lane": null}');
+    end if;
+    perform pg_sleep(0.05);
+  end loop;
+end;
+$$;
+
+revoke all on function public.enter_device_lane(text) from public, anon, authenticated;
+grant execute on function public.enter_device_lane(text) to service_role;
+comment on function public.enter_device_lane(text) is 'Begins the critical section of a device check.';
+
+create function public.leave_device_lane(p_network text, p_lane uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Leaves the lane without a grant. `data`: `{ left }`; false where the lease was already another's.
+begin
+  delete from guard.device_lanes as l where l.network = coalesce(p_network, 'unknown') and l.holder = p_lane;
+  return guard.answer(jsonb_build_object('left', found));
+end;
+$$;
+
+revoke all on function public.leave_device_lane(text, uuid) from public, anon, authenticated;
+grant execute on function public.leave_device_lane(text, uuid) to service_role;
+comment on function public.leave_device_lane(text, uuid) is 'Ends the critical section early.';
+
+create function public.record_device_intent(p_user_id uuid, p_network text, p_lane uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- The last step before the device's bit is set. `data`: `{ recorded }`: false where the lane is no longer ours, or
+-- the network has had its grants of the day; then the bit must stay as it is. An intent that is there from an
+-- earlier check takes no grant of the day again. Locks: lane → rate-limit row.
+declare
+  v_taken jsonb;
+begin
+  perform from guard.device_lanes as l
+  where l.network = coalesce(p_network, 'unknown') and l.holder = p_lane and l.leased_until > ops.now()
+  for update;
+  if not found then
+    return guard.answer('{"recorded": false}');
+  end if;
+  if exists (select from guard.device_grants as g where g.user_id = p_user_id) then
+    return guard.answer('{"recorded": true}');
+  end if;
+  v_taken := guard.take('{device_grants}', p_user_id, p_network);
+  if v_taken ? 'refusal' then
+    return guard.answer('{"recorded": false}', v_taken -> 'limits');
+  end if;
+  insert into guard.device_grants (user_id, network, intended_at)
+  values (p_user_id, coalesce(p_network, 'unknown'), ops.now());
+  return guard.answer('{"recorded": true}', v_taken -> 'limits');
+end;
+$$;
+
+revoke all on function public.record_device_intent(uuid, text, uuid) from public, anon, authenticated;
+grant execute on function public.record_device_intent(uuid, text, uuid) to service_role;
+comment on function public.record_device_intent(uuid, text, uuid) is 'Writes down who the device''s bit is set for.';
+
+create function public.grant_device_credits(p_user_id uuid, p_network text, p_lane uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Grants the 10 credits of a device whose bit is set for this user, and leaves the lane, if there is one. `data`:
+-- `{ credits, credits_remaining }`, `credits` being what this call granted: a second call grants 0. ERR_4009 where
+-- there is no intent. Locks: account → lots.
+declare
+  v_caller record;
+  v_grant guard.device_grants;
+  v_account credits.accounts;
+  -- Two videos of the cheapest model.
+  v_credits constant bigint := 10;
+  v_outcome jsonb;
+begin
+  select * into v_caller from guard.admit_user(p_user_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  delete from guard.device_lanes as l where l.network = coalesce(p_network, 'unknown') and l.holder = p_lane;
+  v_account := credits.lock_account(p_user_id);
+  select g.* into v_grant from guard.device_grants as g where g.user_id = p_user_id;
+  if not found then
+    return guard.refusal('ERR_4009', '{"status": "not_intended"}');
+  end if;
+  if v_grant.granted_at is not null then
+    return guard.answer(jsonb_build_object('credits', 0, 'credits_remaining', v_account.balance));
+  end if;
+  v_outcome := credits.add(p_user_id, v_credits, 'grant', 'device_grant:' || p_user_id);
+  update guard.device_grants as g set granted_at = ops.now() where g.user_id = p_user_id;
+  return guard.answer(
+    jsonb_build_object('credits', v_credits, 'credits_remaining', v_outcome -> 'credits_remaining')
+  );
+end;
+$$;
+
+revoke all on function public.grant_device_credits(uuid, text, uuid) from public, anon, authenticated;
+grant execute on function public.grant_device_credits(uuid, text, uuid) to service_role;
+comment on function public.grant_device_credits(uuid, text, uuid) is 'The last call of POST device-check.';
+
+create function guard.sweep_device_lanes()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Deletes lanes whose lease ended an hour ago, and returns how many. A lane is reused without it.
+declare
+  v_deleted integer;
+begin
+  delete from guard.device_lanes as l where l.leased_until <= ops.now() - interval '1 hour';
+  get diagnostics v_deleted = row_count;
+  return v_deleted;
+end;
+$$;
+
+revoke all on function guard.sweep_device_lanes() from public, anon, authenticated, service_role;
+comment on function guard.sweep_device_lanes() is 'Scheduled: forgets networks that nobody checks from.';
+
+insert into ops.scheduled_tasks (name, procedure, every)
+values ('sweep_device_lanes', 'guard.sweep_device_lanes', interval '1 hour');

@@ -1,0 +1,49 @@
+-- What a fresh project needs to be useful: three models, with the ids, options and prices that fal states.
+-- 1 credit stands for about $0.10 of the provider's price, rounded up.
+
+insert into public.models (
+  id, name, description, category, is_featured, requires_image, pricing_type, credits, options, position
+) values
+  (
+    '0190a000-0000-7000-8000-000000000001', 'Kling 2.5 Turbo Pro',
+    'Cinematic motion from a text, five seconds at a time.',
+    'text_to_video', true, false,
+    -- $0.35 for 5 s. Its 10 s cost $0.70, which neither pricing type can say; so they are not sold.
+    'per_video', 4,
+    '{
+      "duration_seconds": { "values": [5], "default": 5 },
+      "resolution": { "values": ["1080p"], "default": "1080p" },
+      "aspect_ratio": { "values": ["16:9", "9:16", "1:1"], "default": "16:9" }
+    }', 1
+  ),
+  (
+    '0190a000-0000-7000-8000-000000000002', 'Veo 3 Fast',
+    'Fast and detailed videos from a text, without sound.',
+    'text_to_video', false, false,
+    -- $0.10 a second without audio.
+    'per_second', 1,
+    '{
+      "duration_seconds": { "values": [4, 6, 8], "default": 4 },
+      "resolution": { "values": ["720p", "1080p"], "default": "720p" },
+      "aspect_ratio": { "values": ["16:9", "9:16"], "default": "16:9" }
+    }', 2
+  ),
+  (
+    '0190a000-0000-7000-8000-000000000003', 'Sora 2',
+    'Brings a picture to life.',
+    'image_to_video', false, true,
+    -- $0.10 a second.
+    'per_second', 1,
+    '{
+      "duration_seconds": { "values": [4, 8, 12], "default": 4 },
+      "resolution": { "values": ["720p"], "default": "720p" },
+      "aspect_ratio": { "values": ["16:9", "9:16"], "default": "16:9" }
+    }', 3
+  )
+on conflict (id) do nothing;
+
+insert into generation.model_providers (model_id, preference, provider, provider_model) values
+  ('0190a000-0000-7000-8000-000000000001', 1, 'fal', 'fal-ai/kling-video/v2.5-turbo/pro/text-to-video'),
+  ('0190a000-0000-7000-8000-000000000002', 1, 'fal', 'fal-ai/veo3/fast'),
+  ('0190a000-0000-7000-8000-000000000003', 1, 'fal', 'fal-ai/sora-2/image-to-video')
+on conflict (model_id, preference) do nothing;
