@@ -11,6 +11,7 @@ import { startPostgres } from "../local/postgres.ts";
 import { exitOnTermination } from "../local/process.ts";
 import { templateVariable } from "./database/harness.ts";
 import { denoTest } from "./deno-test.ts";
+import { listFiles } from "./files.ts";
 import { runPgTap } from "./pgtap.ts";
 import { createTemplate } from "./template.ts";
 
@@ -91,18 +92,6 @@ async function main(): Promise<number> {
   await cleanup.disposeAsync();
   console.log(`\n${total.passed} passed, ${total.failed} failed`);
   return total.failed === 0 && total.passed > 0 ? 0 : 1;
-}
-
-/** The paths of all files below `directory`, relative to it and sorted, but for hidden and installed ones. */
-async function listFiles(directory: URL, prefix = ""): Promise<string[]> {
-  const found: string[] = [];
-  for await (const entry of Deno.readDir(new URL(prefix, directory))) {
-    if (entry.name.startsWith(".") || entry.name === "node_modules") continue;
-    const path = prefix + entry.name;
-    if (entry.isDirectory) found.push(...await listFiles(directory, `${path}/`));
-    else found.push(path);
-  }
-  return found.sort();
 }
 
 if (import.meta.main) {

@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import { listFiles } from "../files.ts";
+
+const root = new URL("../../", import.meta.url);
+
+interface Configuration {
+  allowScripts: string[];
+  tasks: Record<string, string>;
+}
+
+async function readText(path: string): Promise<string> {
+  return await Deno.readTextFile(new URL(path, root));
+}
+
+const configuration: Configuration = JSON.parse(await readText("deno.json"));
+const { imports }: { imports: Record<string, string> } = JSON.parse(await readText("import_map.json"));
+
+/** The files that people write: generated and binary ones name what they like. */
+const written = (await listFiles(root)).filter((path) =>
+  /\.(ts|md|sql|toml|ya?ml|json|sh)$|^\.ci\//.test(path) && path !== "deno.lock" &&
+  path !== "docs/api/openapi.json"
+);
+
+/** Every place where a written file matches, as "path: match". */
+async function occurrences(pattern: RegExp): Promise<string[]> {
+  const found: string[] = [];
+  for (const path of written) {
+    for (const match of (await readText(path)).matchAll(pattern)) found.push(`${path}: ${match[0]}`);
+  }
+  return found;
+}
+
+Deno.test("every dependency has one exact version", () => {
+  const versions = new Map<string, string>();
+  for (const [name, specifier] of Object.entries(imports)) {
+    const [, packageName, version] =
+      /^npm:((?:@[^/]+\/)?[^@/]+)@(\d+\.\d+\.\d+(?:-[\w.]+)?)(?:\/.+)?$/.exec(specifier) ?? [];
+    assert.ok(packageName !== undefined && version !== undefined, `${name} is not pinned: ${specifier}`);
+    assert.equal(versions.get(packageName) ?? version, version, `${packageName} has two versions`);
+    versions.set(packageName, version);
+  }
+});
+
+Deno.test("a version of a dependency stands in import_map.json, and beside it in allowScripts alone", async () => {
+  for (const script of configuration.allowScripts) assert.ok(Object.values(imports).includes(script), script);
+  const elsewhere = (await occurrences(/\b(npm|jsr):@?[\w-]+[\w@./-]*/g)).filter((place) =>
+    !place.startsWith("import_map.json: ") &&
+    !configuration.allowScripts.some((script) => place === `deno.json: ${script}`)
+  );
+  assert.deepEqual(elsewhere, []);
+});
+
+Deno.test("one version of Deno and one of the CLI are named everywhere, beside the platform's Deno", async () => {
+  const compat = /deno@[\d.]+/.exec(configuration.tasks["test:compat"] ?? "")?.[0];
+  const cli = /supabase@[\d.]+/.exec(configuration.tasks["supabase"] ?? "")?.[0];
+  assert.ok(compat !== undefined && cli !== undefined);
+  const named = await occurrences(/\b(?<!\/)(deno|supabase)@\d[\d.]*\d/g);
+  const unexpected = named.filter((place) => {
+    const version = place.slice(place.indexOf(": ") + 2);
+    return ![`deno@${Deno.version.deno}`, compat, cli].includes(version);
+  });
+  assert.deepEqual(unexpected, []);
+  assert.ok(named.some((place) => place === `.ci/run: deno@${Deno.version.deno}`));
+});
