@@ -65,6 +65,16 @@ const defaults = {
   LOG_LEVEL: "info",
 } as const;
 
+/** What the operator sets. A feature whose secrets are absent is off, and the rest works. */
+const secrets = [
+  "WEBHOOK_SECRET",
+  "FAL_KEY",
+  "FAL_ACCOUNT_ID",
+  "APPLE_TEAM_ID",
+  "APPLE_DEVICE_CHECK_KEY_ID",
+  "APPLE_DEVICE_CHECK_PRIVATE_KEY",
+] as const;
+
 /** One variable of the environment, for the documents and for whoever deploys. */
 export interface Variable {
   readonly name: string;
@@ -80,6 +90,7 @@ const webhooksFail = "no generation is submitted, and provider-webhook refuses e
 const falFails = "no generation is submitted to fal";
 const appleFails = "device-check leaves the initial grant pending";
 
+// Only documents and tests read it, so that no bundle holds it.
 // deno-fmt-ignore: one line a variable
 export const variables = [
   { name: "SUPABASE_URL", kind: "platform", purpose: "The project's API", without: allFails },
@@ -104,8 +115,7 @@ export const variables = [
   { name: "LOG_LEVEL", kind: "optional", purpose: "debug, info, warn, error or critical", without: defaults.LOG_LEVEL },
 ] as const satisfies readonly Variable[];
 
-type Name = (typeof variables)[number]["name"];
-export type EnvironmentVariables = Readonly<Partial<Record<Name, string | undefined>>>;
+export type EnvironmentVariables = Readonly<Record<string, string | undefined>>;
 
 /** Every fault of the environment, by name; values are never repeated. */
 export class ConfigError extends Error {
@@ -260,8 +270,7 @@ export function loadConfig(environment: EnvironmentVariables): Config {
       : null,
     clientAddressHeader: values.CLIENT_ADDRESS_HEADER,
     corsAllowOrigin: values.CORS_ALLOW_ORIGIN,
-    missing: variables.filter(({ name, kind }) => kind === "secret" && values[name] === undefined)
-      .map(({ name }) => name),
+    missing: secrets.filter((name) => values[name] === undefined),
   };
 }
 
@@ -269,6 +278,7 @@ let loaded: Config | undefined;
 
 /** The configuration of this isolate, read on first use. Throws ConfigError, each time, while it is invalid. */
 export function config(): Config {
-  loaded ??= loadConfig(Object.fromEntries(variables.map(({ name }) => [name, Deno.env.get(name)])));
+  const names = Object.keys(environmentSchema.shape);
+  loaded ??= loadConfig(Object.fromEntries(names.map((name) => [name, Deno.env.get(name)])));
   return loaded;
 }

@@ -72,7 +72,7 @@ export interface Idempotency {
 
 /** The input of a service whose sender signs the raw body. */
 export interface SignedInput<Query> {
-  readonly body: Uint8Array<ArrayBuffer>;
+  readonly body: Uint8Array;
   readonly headers: Headers;
   readonly query: Query;
 }

@@ -9,7 +9,7 @@ export const maximumBodyBytes = 256 * 1024;
  * The whole body, counted as it streams, whatever Content-Length says. Throws ERR_4013 as soon as it is longer
  * than the limit, and stops reading.
  */
-export async function readBody(request: Request, maximumBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+export async function readBody(request: Request, maximumBytes: number): Promise<Uint8Array> {
   const tooLarge = () => new AppError("ERR_4013", { details: { limit_bytes: maximumBytes } });
   if (Number(request.headers.get("content-length")) > maximumBytes) {
     await request.body?.cancel();

@@ -1,0 +1,81 @@
+/** Requests to other services: one deadline for the whole exchange, a limit on the body, no redirects. */
+
+export interface BoundedRequest {
+  readonly method?: "GET" | "POST" | "PUT";
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  /** For connecting, waiting and reading the body together. */
+  readonly timeoutMilliseconds: number;
+  readonly maximumBytes: number;
+  /** Ends the exchange earlier. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface BoundedAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  /** The whole body, as text. */
+  readonly text: string;
+}
+
+/**
+ * One request. A redirect is answered as it is: the headers carry credentials, and whoever answers must not
+ * choose where those go. Throws when there is no whole answer in time, or when its body is longer than allowed.
+ */
+export async function boundedFetch(
+  fetch: typeof globalThis.fetch,
+  url: string | URL,
+  request: BoundedRequest,
+): Promise<BoundedAnswer> {
+  const { timeoutMilliseconds, maximumBytes, signal, ...init } = request;
+  const timeout = AbortSignal.timeout(timeoutMilliseconds);
+  const response = await fetch(url, {
+    ...init,
+    redirect: "manual",
+    signal: signal ? AbortSignal.any([timeout, signal]) : timeout,
+  });
+  return { status: response.status, headers: response.headers, text: await readText(response, maximumBytes) };
+}
+
+async function readText(response: Response, maximumBytes: number): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  let length = 0;
+  // Leaving the loop early cancels the stream.
+  for await (const chunk of response.body ?? []) {
+    length += chunk.byteLength;
+    if (length > maximumBytes) throw new Error(`The answer is longer than ${maximumBytes} bytes`);
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+/**
+ * Whether a fetch failed while connecting, which proves that the other side never saw the request. The runtime
+ * tells it in words alone, in the error's message (Deno 2.1) or in its cause's (Deno 2.9); an end-to-end test
+ * holds them, and words that are not recognised only make an outcome unknown.
+ */
+export function neverConnected(error: unknown): boolean {
+  for (let current = error; current instanceof Error; current = current.cause) {
+    if (current.message.includes("client error (Connect)")) return true;
+  }
+  return false;
+}
+
+/** What went wrong with a fetch, for the log: its address may hold a token and is left out. */
+export function describeFetchError(error: unknown): string {
+  if (!(error instanceof Error)) return "no answer";
+  if (error.name === "TimeoutError") return "no answer in time";
+  if (neverConnected(error)) return "no connection";
+  const cause = error.cause instanceof Error ? error.cause.message : error.message;
+  return /client error \(\w+\): .*$/.exec(cause)?.[0] ??
+    (error.name === "Error" ? error.message : error.name);
+}
+
+/** The seconds that a Retry-After header asks for, rounded up; null without one, or where it is not readable. */
+export function retryAfterSeconds(headers: Headers, now: number): number | null {
+  const value = headers.get("retry-after")?.trim() ?? "";
+  if (/^\d{1,9}$/.test(value)) return Number(value);
+  const time = value === "" ? NaN : Date.parse(value);
+  return Number.isNaN(time) ? null : Math.max(0, Math.ceil((time - now) / 1000));
+}

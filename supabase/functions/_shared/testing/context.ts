@@ -1,0 +1,56 @@
+import { createBackgroundWork } from "../background-work.ts";
+import type { Config } from "../config.ts";
+import type { Auth, CallerOf, Context, Keyed } from "../context.ts";
+import { type SettableClock, settableClock } from "./clock.ts";
+import { testConfig } from "./config.ts";
+import { type LogLine, recordingLogger } from "./log.ts";
+import { userId } from "./tokens.ts";
+
+const callers: CallerOf = {
+  user: { kind: "user", userId, isAnonymous: true, assuranceLevel: "aal1" },
+  admin: { kind: "user", userId, isAnonymous: false, assuranceLevel: "aal2" },
+  service: { kind: "service", keyName: "default" },
+  signed: { kind: "unknown" },
+  public: { kind: "unknown" },
+};
+
+/** What a test can read and move beside the context that the service sees. */
+export interface TestContext {
+  readonly clock: SettableClock;
+  readonly lines: readonly LogLine[];
+  /** Resolves when the work that was given to `waitUntil` is done. */
+  settled(): Promise<void>;
+}
+
+/**
+ * A service's context for its tests, with fakes for its ports:
+ *
+ *     const context = testContext("user", { database: { generateVideo: () => … } });
+ *     await generateVideo(input, context);
+ *
+ * What is given replaces the defaults; so a test sets `caller`, `language` or `config` where they matter.
+ */
+export function testContext<A extends Auth, Given extends object>(
+  auth: A,
+  given: Given,
+): Omit<Context<A> & Keyed & TestContext, keyof Given> & Given {
+  const clock = settableClock();
+  const { log, lines } = recordingLogger(clock.now);
+  const background = createBackgroundWork();
+  const config: Config = testConfig();
+  const context: Context<A> & Keyed & TestContext = {
+    caller: callers[auth],
+    network: "192.0.2.1",
+    requestId: "test-request",
+    language: null,
+    config,
+    log,
+    now: clock.now,
+    waitUntil: (work) => background.run(work, log),
+    idempotency: { key: "test-key", fingerprint: "0".repeat(64) },
+    clock,
+    lines,
+    settled: background.settled,
+  };
+  return { ...context, ...given };
+}

@@ -1,0 +1,76 @@
+import { createBackgroundWork } from "../background-work.ts";
+import type { EnvironmentVariables } from "../config.ts";
+import type { Declaration } from "../operation.ts";
+import { createHandler } from "../request-handler.ts";
+import { type SettableClock, settableClock } from "./clock.ts";
+import { testConfig } from "./config.ts";
+import { type LogLine, recordingLogger } from "./log.ts";
+import { createTokenIssuer, projectUrl, publishableKey, secretKey, type TokenIssuer } from "./tokens.ts";
+
+export interface Sent {
+  readonly method?: string;
+  /** Path and query behind the functions' base, such as `video-status?job_id=…`. */
+  readonly path?: string;
+  /** Whose credentials are sent; `guest` by default. */
+  readonly as?: "guest" | "service" | "nobody";
+  /** Instead of the guest's token. */
+  readonly token?: string;
+  /** They replace those that the credentials and the body bring. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Sent as JSON. */
+  readonly json?: unknown;
+  /** Sent as it is. */
+  readonly body?: BodyInit;
+}
+
+export interface TestServer {
+  readonly issuer: TokenIssuer;
+  readonly clock: SettableClock;
+  readonly lines: readonly LogLine[];
+  send(sent?: Sent): Promise<Response>;
+  /** Resolves when nothing that the requests started is left to do. */
+  settled(): Promise<void>;
+}
+
+/** Serves operations through the whole wrapper, without a network, to callers with real tokens. */
+export async function testServer(
+  operations: readonly Declaration[],
+  environment: EnvironmentVariables = {},
+  port: { fetch?: typeof fetch } = {},
+): Promise<TestServer> {
+  const issuer = await createTokenIssuer();
+  const clock = settableClock();
+  const { log, lines } = recordingLogger(clock.now);
+  const background = createBackgroundWork();
+  const handler = createHandler(operations, {
+    config: testConfig({ SUPABASE_JWKS: issuer.jwks, ...environment }),
+    log,
+    fetch: port.fetch ?? (() => Promise.reject(new Error("This test has no network"))),
+    background,
+    now: clock.now,
+  });
+  return {
+    issuer,
+    clock,
+    lines,
+    settled: background.settled,
+    async send({ method = "GET", path = "example", as = "guest", token, headers = {}, json, body } = {}) {
+      const all = new Headers();
+      if (as === "guest") {
+        all.set("apikey", publishableKey);
+        all.set("authorization", `Bearer ${token ?? await issuer.sign()}`);
+      }
+      if (as === "service") all.set("apikey", secretKey);
+      if (json !== undefined) all.set("content-type", "application/json");
+      for (const [name, value] of Object.entries(headers)) all.set(name, value);
+      const content = json === undefined ? body : JSON.stringify(json);
+      return await handler(
+        new Request(`${projectUrl}/functions/v1/${path}`, {
+          method,
+          headers: all,
+          ...(content === undefined ? {} : { body: content }),
+        }),
+      );
+    },
+  };
+}
