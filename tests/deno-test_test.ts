@@ -1,17 +1,45 @@
 import assert from "node:assert/strict";
-import { countJUnit } from "./deno-test.ts";
+import { pathToFileURL } from "node:url";
+import { type Count, countJUnit, denoTest } from "./deno-test.ts";
 
-const report = `<?xml version="1.0" encoding="UTF-8"?>
-<testsuites name="deno test" tests="5" failures="2" errors="0" time="0.006">
-    <testsuite name="./a_test.ts" tests="5" disabled="1" errors="0" failures="2">
-        <testcase name="c" time="0.000"><skipped/></testcase>
-    </testsuite>
-</testsuites>`;
+/** Runs one test file of the given text, as the tiers do. */
+async function run(text: string, filter?: string): Promise<Count> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${folder}/some_test.ts`, text);
+    return await denoTest({
+      root: pathToFileURL(`${folder}/`),
+      files: ["some_test.ts"],
+      permissions: [],
+      filter,
+      env: { NO_COLOR: "1" },
+      onStart: () => {},
+    });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
 
-Deno.test("a report's ignored tests count neither as passed nor as failed", () => {
-  assert.deepEqual(countJUnit(report, false), { passed: 2, failed: 2 });
+Deno.test("passed and failed tests are counted", async () => {
+  const text = `
+    Deno.test("good", () => {});
+    Deno.test("bad", () => { throw new Error("expected here"); });
+    Deno.test("left out", { ignore: true }, () => {});
+  `;
+  assert.deepEqual(await run(text), { passed: 1, failed: 1 });
+  assert.deepEqual(await run(text, "good"), { passed: 1, failed: 0 });
 });
 
-Deno.test("a run that ended badly without a report is a failure", () => {
-  assert.deepEqual(countJUnit("", false), { passed: 0, failed: 1 });
+Deno.test("a file that does not load is a failure", async () => {
+  assert.deepEqual(await run('import "./missing.ts";'), { passed: 0, failed: 1 });
+});
+
+Deno.test("what a test may not do is a failure", async () => {
+  const text = `Deno.test("online", async () => { await fetch("http://127.0.0.1:9/"); });`;
+  assert.deepEqual(await run(text), { passed: 0, failed: 1 });
+});
+
+Deno.test("a run that ended badly without a failed test is a failure too", () => {
+  const report = '<testsuites name="deno test" tests="5" failures="0" errors="0" time="0.006"></testsuites>';
+  assert.deepEqual(countJUnit(report, false), { passed: 5, failed: 1 });
 });

@@ -3,7 +3,7 @@
  * test sets.
  */
 import postgres from "postgres";
-import { cloneDatabase, type Database } from "../../local/database.ts";
+import { cloneDatabase, createDatabase, type Database } from "../../local/database.ts";
 
 /** Names the migrated template; tests/run.ts sets it for the tests it starts. */
 export const templateVariable = "TEST_TEMPLATE_URL";
@@ -53,9 +53,20 @@ export async function testDatabase(): Promise<TestDatabase> {
 
 /** A copy of the template as the migrations left it: `ops.now()` is the real clock. */
 export async function cloneTemplate(): Promise<Database> {
-  const template = Deno.env.get(templateVariable);
-  if (template === undefined) throw new Error(`${templateVariable} is not set: run this with deno task test`);
-  return await cloneDatabase(template);
+  return await cloneDatabase(templateUrl());
+}
+
+/** A database before the platform and the migrations. */
+export async function emptyDatabase(): Promise<Database> {
+  const server = new URL(templateUrl());
+  server.pathname = "/postgres";
+  return await createDatabase(server.href);
+}
+
+function templateUrl(): string {
+  const url = Deno.env.get(templateVariable);
+  if (url === undefined) throw new Error(`${templateVariable} is not set: run this with deno task test`);
+  return url;
 }
 
 /** Replaces the function that the migrations make for this. A definer, since every role asks for the time. */

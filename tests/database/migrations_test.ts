@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import { pathToFileURL } from "node:url";
+import { withConnection } from "../../local/database.ts";
+import { migrate } from "../../local/migrations.ts";
+import { supabase } from "../../local/supabase-cli.ts";
+import { emptyDatabase } from "./harness.ts";
+
+interface Project extends AsyncDisposable {
+  root: string;
+  /** The folder that holds migrations/ and seed.sql. */
+  supabase: URL;
+  write(path: string, text: string): Promise<void>;
+}
+
+/** A project of its own, with two migrations and a seed. */
+async function createProject(): Promise<Project> {
+  const root = await Deno.makeTempDir();
+  const supabase = pathToFileURL(`${root}/supabase/`);
+  const write = (path: string, text: string) => Deno.writeTextFile(new URL(path, supabase), text);
+  await Deno.mkdir(new URL("migrations/", supabase), { recursive: true });
+  await write("config.toml", 'project_id = "migrations-test"\n');
+  await write(
+    "migrations/20260102000000_second.sql",
+    "alter table first add column name text default 'none';\n",
+  );
+  await write("migrations/20260101000000_first.sql", "create table first (id integer);\n-- a comment\n");
+  await write("migrations/README.md", "not a migration");
+  await write("seed.sql", "insert into first (id) values (1);");
+  return { root, supabase, write, [Symbol.asyncDispose]: () => Deno.remove(root, { recursive: true }) };
+}
+
+function rowsOf(url: string, query: string): Promise<unknown[]> {
+  return withConnection(url, async (sql) => (await sql.unsafe(query)).map((row) => ({ ...row })));
+}
+
+Deno.test("migrations run once, in the order of their versions, and the seed after them, once", async () => {
+  await using project = await createProject();
+  await using database = await emptyDatabase();
+  await migrate(database.url, project.supabase);
+  await migrate(database.url, project.supabase);
+  await project.write("migrations/20260103000000_third.sql", "alter table first add column third integer;");
+  await migrate(database.url, project.supabase);
+  assert.deepEqual(await rowsOf(database.url, "select * from first"), [{ id: 1, name: "none", third: null }]);
+});
+
+Deno.test("the CLI agrees with the history: nothing to push, and each file as it was", async () => {
+  await using project = await createProject();
+  await using database = await emptyDatabase();
+  await migrate(database.url, project.supabase);
+  const push = await supabase(["db", "push", "--include-seed"], database.url, project.root);
+  assert.match(push.stdout + push.stderr, /Remote database is up to date/);
+  assert.deepEqual(
+    await rowsOf(
+      database.url,
+      "select * from supabase_migrations.schema_migrations order by version limit 1",
+    ),
+    [{
+      version: "20260101000000",
+      name: "first",
+      statements: ["create table first (id integer);\n-- a comment\n"],
+    }],
+  );
+});
+
+Deno.test("what the CLI pushed is not applied again", async () => {
+  await using project = await createProject();
+  await using database = await emptyDatabase();
+  const push = await supabase(["db", "push", "--include-seed", "--yes"], database.url, project.root);
+  assert.equal(push.code, 0, push.stderr);
+  await migrate(database.url, project.supabase);
+  assert.deepEqual(await rowsOf(database.url, "select * from first"), [{ id: 1, name: "none" }]);
+});
+
+Deno.test("a migration that fails leaves nothing behind, and the error names file and line", async () => {
+  await using project = await createProject();
+  await using database = await emptyDatabase();
+  await project.write(
+    "migrations/20260103000000_third.sql",
+    "create table third ();\n-- ş😀\nselect * from missing;",
+  );
+  await project.write("migrations/20260104000000_fourth.sql", "create table fourth ();");
+  await assert.rejects(migrate(database.url, project.supabase), {
+    message: '20260103000000_third.sql:3: relation "missing" does not exist',
+  });
+  assert.deepEqual(
+    await rowsOf(database.url, "select to_regclass('third') as third, to_regclass('fourth') as fourth"),
+    [{ third: null, fourth: null }],
+  );
+  assert.deepEqual(
+    await rowsOf(database.url, "select version from supabase_migrations.schema_migrations order by 1"),
+    [
+      { version: "20260101000000" },
+      { version: "20260102000000" },
+    ],
+  );
+});
+
+Deno.test("two migrations of one version are refused before anything is applied", async () => {
+  await using project = await createProject();
+  await using database = await emptyDatabase();
+  await project.write("migrations/20260101000000_twin.sql", "create table twin ();");
+  await assert.rejects(migrate(database.url, project.supabase), /both migration 20260101000000/);
+  assert.deepEqual(await rowsOf(database.url, "select to_regclass('first') as first"), [{ first: null }]);
+});
