@@ -5,10 +5,16 @@ revoke all on schema ops from public;
 
 create function ops.now()
 returns timestamptz
-language sql
+language plpgsql
 volatile
 set search_path = ''
-as $$ select clock_timestamp() $$;
+as $$
+-- PL/pgSQL, here and in everything that a request calls: it keeps its plans for the session, while a function in
+-- SQL with a search_path of its own is planned anew by every call, which costs some 50 µs.
+begin
+  return clock_timestamp();
+end;
+$$;
 
 revoke all on function ops.now() from public, anon, authenticated, service_role;
 comment on function ops.now() is
@@ -16,20 +22,22 @@ comment on function ops.now() is
 
 create function ops.new_id()
 returns uuid
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  -- UUID version 7 (RFC 9562): 48 bits of milliseconds, then random bits. New rows so land on one end of
-  -- their indexes; Postgres 17 has no function for it. Bits 52 and 53 turn the version 4 into a 7.
-  select encode(
+-- UUID version 7 (RFC 9562): 48 bits of milliseconds, then random bits. New rows so land on one end of their
+-- indexes; Postgres 17 has no function for it. Bits 52 and 53 turn the version 4 into a 7.
+begin
+  return encode(
     set_bit(set_bit(
       overlay(
         uuid_send(gen_random_uuid())
         placing substring(int8send((extract(epoch from clock_timestamp()) * 1000)::bigint) from 3)
         from 1 for 6
       ), 52, 1), 53, 1),
-    'hex')::uuid
+    'hex')::uuid;
+end;
 $$;
 
 revoke all on function ops.new_id() from public, anon, authenticated, service_role;
@@ -37,11 +45,13 @@ comment on function ops.new_id() is 'A new UUID that sorts by the time it was ma
 
 create function ops.to_iso(p_time timestamptz)
 returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select to_char(p_time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+begin
+  return to_char(p_time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
+end;
 $$;
 
 revoke all on function ops.to_iso(timestamptz) from public, anon, authenticated, service_role;
@@ -61,11 +71,13 @@ insert into ops.feature_flags (name) values ('generation');
 
 create function ops.is_enabled(p_feature text)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select coalesce((select f.is_enabled from ops.feature_flags as f where f.name = p_feature), true)
+begin
+  return coalesce((select f.is_enabled from ops.feature_flags as f where f.name = p_feature), true);
+end;
 $$;
 
 revoke all on function ops.is_enabled(text) from public, anon, authenticated, service_role;

@@ -21,11 +21,13 @@ comment on table guard.idempotency_keys is 'Outcomes of keyed requests, kept 24 
 
 create function guard.refusal(p_code text, p_details jsonb default '{}', p_limits jsonb default null)
 returns jsonb
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select jsonb_strip_nulls(jsonb_build_object('error', p_code, 'details', p_details, 'limits', p_limits))
+begin
+  return jsonb_strip_nulls(jsonb_build_object('error', p_code, 'details', p_details, 'limits', p_limits));
+end;
 $$;
 
 revoke all on function guard.refusal(text, jsonb, jsonb) from public, anon, authenticated, service_role;
@@ -71,15 +73,17 @@ comment on function guard.claim(uuid, text, text, text) is 'The first half of ev
 
 create function guard.is_replayable(p_code text)
 returns boolean
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  -- These say something about the moment, not about the request, so the same key may try again.
-  select p_code not in (
+-- The others say something about the moment, not about the request, so the same key may try again.
+begin
+  return p_code not in (
     'ERR_4004', 'ERR_4005', 'ERR_4006', 'ERR_4008', 'ERR_4010', 'ERR_4011', 'ERR_4012', 'ERR_4013', 'ERR_4014',
     'ERR_4017', 'ERR_4018', 'ERR_6001', 'ERR_6002', 'ERR_6003', 'ERR_6004'
-  )
+  );
+end;
 $$;
 
 revoke all on function guard.is_replayable(text) from public, anon, authenticated, service_role;

@@ -86,8 +86,10 @@ create table credits.transfers (
   id uuid primary key default ops.new_id(),
   posting_id bigint not null references credits.postings,
   kind credits.transfer_kind not null,
-  from_account_id bigint not null references credits.accounts,
-  to_account_id bigint not null references credits.accounts,
+  -- No foreign keys: apply_transfer finds both accounts anyway, and a key's check would have every transfer lock
+  -- the one row of a system account.
+  from_account_id bigint not null,
+  to_account_id bigint not null,
   amount bigint not null check (amount between 1 and 1000000000),
   job_id uuid,
   -- The hold that a capture or release ends; the transfer that a reversal takes back.
@@ -108,9 +110,10 @@ create index transfers_posting on credits.transfers (posting_id);
 create index transfers_created_at on credits.transfers using brin (created_at);
 comment on table credits.transfers is 'A positive amount moved from one account to another of the same unit.';
 
+-- Only apply_transfer writes here, about a transfer and accounts that it has in hand; so without foreign keys.
 create table credits.entries (
-  transfer_id uuid not null references credits.transfers,
-  account_id bigint not null references credits.accounts,
+  transfer_id uuid not null,
+  account_id bigint not null,
   amount bigint not null check (amount <> 0),
   -- The four of a user's account, where entries are numbered from 1, carry the balance and are chained.
   number bigint,
@@ -130,15 +133,17 @@ create function credits.entry_hash(
   p_balance_after bigint, p_created_at timestamptz
 )
 returns bytea
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  -- The time in microseconds, so that the text does not depend on the session's time zone.
-  select sha256(p_previous || convert_to(concat_ws(
+-- The time counts in microseconds, so that the text does not depend on the session's time zone.
+begin
+  return sha256(p_previous || convert_to(concat_ws(
     '|', p_account_id, p_number, p_transfer_id, p_amount, p_balance_after,
     (extract(epoch from p_created_at) * 1000000)::bigint
-  ), 'UTF8'))
+  ), 'UTF8'));
+end;
 $$;
 
 revoke all on function credits.entry_hash(bytea, bigint, bigint, uuid, bigint, bigint, timestamptz)
@@ -151,63 +156,66 @@ returns trigger
 language plpgsql
 set search_path = ''
 as $$
--- What a transfer means. Whoever inserts one has locked the user's account and decided; here only broken
--- invariants are left, and they raise.
--- An `owed` account counts the other way round: it grows when credits leave through it.
+-- What a transfer means. Whoever inserts one has locked the user's account and decided; here only broken invariants
+-- are left, and they raise check_violation. System accounts are read and never locked.
 declare
-  v_side record;
   v_account credits.accounts;
+  v_unit text;
+  v_sides integer := 0;
   v_signed bigint;
-  v_hash bytea;
-  v_drawn bigint;
-  v_lot_id bigint;
+  v_drawn bigint := 0;
+  v_draw credits.draw;
 begin
-  if (select count(distinct a.unit) from credits.accounts as a where a.id in (new.from_account_id, new.to_account_id)) <> 1
-  then
-    raise exception 'transfer % crosses units', new.id using errcode = 'check_violation';
-  end if;
-
-  for v_side in
-    select s.account_id, s.signed
-    from (values (new.from_account_id, -new.amount), (new.to_account_id, new.amount)) as s (account_id, signed)
-    order by s.account_id
+  for v_account in
+    select a.* from credits.accounts as a where a.id in (new.from_account_id, new.to_account_id) order by a.id
   loop
-    v_signed := v_side.signed;
-    -- No row comes back for a system account: it has nothing to carry, and must not be locked.
-    update credits.accounts as a
-    set balance = a.balance + case when a.kind = 'owed' then -v_signed else v_signed end,
-        entry_count = a.entry_count + 1,
-        head_hash = credits.entry_hash(
-          a.head_hash, a.id, a.entry_count + 1, new.id, v_signed,
-          a.balance + case when a.kind = 'owed' then -v_signed else v_signed end, new.created_at
-        )
-    where a.id = v_side.account_id and a.user_id is not null
-    returning a.* into v_account;
-
-    if found then
-      insert into credits.entries (transfer_id, account_id, amount, number, balance_after, hash, created_at)
-      values (
-        new.id, v_account.id, v_signed, v_account.entry_count, v_account.balance, v_account.head_hash, new.created_at
-      );
-      if v_account.kind = 'available' then
-        -- Taken when credits leave, put back when they come.
-        update credits.lots as l
-        set remaining = l.remaining + sign(v_signed)::integer * d.amount
-        from unnest(new.draws) as d (lot_id, amount)
-        where l.id = d.lot_id and l.account_id = v_account.id and d.amount > 0;
-        get diagnostics v_drawn = row_count;
-        if v_drawn <> cardinality(new.draws)
-          or (select coalesce(sum(d.amount), 0) from unnest(new.draws) as d (lot_id, amount)) <> new.amount
-        then
-          raise exception 'transfer % does not draw its amount from lots of its account', new.id
-            using errcode = 'check_violation';
-        end if;
-      end if;
-    else
+    v_sides := v_sides + 1;
+    v_unit := coalesce(v_unit, v_account.unit);
+    if v_account.unit <> v_unit then
+      raise exception 'transfer % crosses units', new.id using errcode = 'check_violation';
+    end if;
+    v_signed := case v_account.id when new.to_account_id then new.amount else -new.amount end;
+    if v_account.user_id is null then
       insert into credits.entries (transfer_id, account_id, amount, created_at)
-      values (new.id, v_side.account_id, v_signed, new.created_at);
+      values (new.id, v_account.id, v_signed, new.created_at);
+      continue;
+    end if;
+
+    -- A debt counts the other way round: it grows when credits leave through it.
+    v_account.balance := v_account.balance + case v_account.kind when 'owed' then -v_signed else v_signed end;
+    v_account.entry_count := v_account.entry_count + 1;
+    v_account.head_hash := credits.entry_hash(
+      v_account.head_hash, v_account.id, v_account.entry_count, new.id, v_signed, v_account.balance, new.created_at
+    );
+    update credits.accounts as a
+    set balance = v_account.balance, entry_count = v_account.entry_count, head_hash = v_account.head_hash
+    where a.id = v_account.id and a.entry_count = v_account.entry_count - 1;
+    if not found then
+      raise exception 'account % was not locked before transfer %', v_account.id, new.id using errcode = 'check_violation';
+    end if;
+    insert into credits.entries (transfer_id, account_id, amount, number, balance_after, hash, created_at)
+    values (
+      new.id, v_account.id, v_signed, v_account.entry_count, v_account.balance, v_account.head_hash, new.created_at
+    );
+
+    if v_account.kind = 'available' then
+      -- Taken when credits leave, put back when they come.
+      foreach v_draw in array new.draws loop
+        update credits.lots as l
+        set remaining = l.remaining + sign(v_signed)::integer * v_draw.amount
+        where l.id = v_draw.lot_id and l.account_id = v_account.id and v_draw.amount > 0;
+        exit when not found;
+        v_drawn := v_drawn + v_draw.amount;
+      end loop;
+      if v_drawn <> new.amount then
+        raise exception 'transfer % does not draw its amount from lots of its account', new.id
+          using errcode = 'check_violation';
+      end if;
     end if;
   end loop;
+  if v_sides <> 2 then
+    raise exception 'transfer % names an account that is not there', new.id using errcode = 'check_violation';
+  end if;
   return null;
 end;
 $$;

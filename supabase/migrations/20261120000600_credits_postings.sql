@@ -19,11 +19,13 @@ comment on function credits.open_account(uuid) is 'Gives a user an account; a se
 
 create function credits.system_account(p_kind credits.account_kind)
 returns bigint
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select a.id from credits.accounts as a where a.kind = p_kind and a.unit = 'credit' and a.user_id is null
+begin
+  return (select a.id from credits.accounts as a where a.kind = p_kind and a.unit = 'credit' and a.user_id is null);
+end;
 $$;
 
 revoke all on function credits.system_account(credits.account_kind) from public, anon, authenticated, service_role;
@@ -31,19 +33,27 @@ comment on function credits.system_account(credits.account_kind) is 'The platfor
 
 create function credits.choose_lots(p_account_id bigint, p_amount bigint)
 returns credits.draw[]
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  -- A running sum in spending order; the last lot gives only what is still missing.
-  select array_agg(row(l.id, least(l.remaining, p_amount - l.before))::credits.draw order by l.before, l.id)
-  from (
-    select s.id, s.remaining,
-      sum(s.remaining) over (order by s.priority, s.expires_at nulls last, s.id) - s.remaining as before
-    from credits.lots as s
-    where s.account_id = p_account_id and s.remaining > 0
-  ) as l
-  where l.before < p_amount
+declare
+  v_lot record;
+  v_missing bigint := p_amount;
+  v_draws credits.draw[] := '{}';
+begin
+  for v_lot in
+    select l.id, l.remaining
+    from credits.lots as l
+    where l.account_id = p_account_id and l.remaining > 0
+    order by l.priority, l.expires_at nulls last, l.id
+  loop
+    v_draws := v_draws || row(v_lot.id, least(v_lot.remaining, v_missing))::credits.draw;
+    v_missing := v_missing - v_lot.remaining;
+    exit when v_missing <= 0;
+  end loop;
+  return v_draws;
+end;
 $$;
 
 revoke all on function credits.choose_lots(bigint, bigint) from public, anon, authenticated, service_role;
@@ -80,13 +90,18 @@ create function credits.record_posting(
   p_idempotency_key text, p_user_id uuid, p_request jsonb, p_outcome jsonb, p_now timestamptz
 )
 returns bigint
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
+declare
+  v_id bigint;
+begin
   insert into credits.postings (idempotency_key, user_id, request, outcome, created_at)
   values (p_idempotency_key, p_user_id, p_request, p_outcome, p_now)
-  returning id
+  returning id into v_id;
+  return v_id;
+end;
 $$;
 
 revoke all on function credits.record_posting(text, uuid, jsonb, jsonb, timestamptz)

@@ -50,6 +50,22 @@ alter table public.models enable row level security;
 revoke all on public.models from anon, authenticated, service_role;
 comment on table public.models is 'The catalogue. What is not available stays, for the jobs that were made with it.';
 
+create function public.keep_models()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  raise exception 'a model is never deleted; set is_available to false' using errcode = 'restrict_violation';
+end;
+$$;
+
+revoke all on function public.keep_models() from public, anon, authenticated, service_role;
+comment on function public.keep_models() is 'Jobs name their model for ever.';
+
+create trigger keep_models before delete or truncate on public.models
+  for each statement execute function public.keep_models();
+
 -- One row. Its version is the catalogue's ETag, and changes with every change of a model.
 create table public.catalogue (
   is_singleton boolean primary key default true check (is_singleton),
@@ -75,7 +91,7 @@ $$;
 revoke all on function public.bump_catalogue_version() from public, anon, authenticated, service_role;
 comment on function public.bump_catalogue_version() is 'Runs after every change of the models, by whatever hand.';
 
-create trigger bump_catalogue_version after insert or update or delete or truncate on public.models
+create trigger bump_catalogue_version after insert or update on public.models
   for each statement execute function public.bump_catalogue_version();
 
 create type public.job_status as enum ('pending', 'processing', 'completed', 'failed', 'cancelled');
@@ -83,7 +99,9 @@ create type public.job_status as enum ('pending', 'processing', 'completed', 'fa
 create table public.video_jobs (
   id uuid primary key default ops.new_id(),
   user_id uuid not null references public.users,
-  model_id uuid not null references public.models,
+  -- No foreign key: checking it would have every accepted job lock the one row of a popular model. Models are never
+  -- deleted, which a trigger sees to.
+  model_id uuid not null,
   model_name text not null,
   status public.job_status not null default 'pending',
   prompt text not null check (char_length(prompt) between 1 and 2000),
@@ -128,9 +146,8 @@ create policy "an active user sees their own jobs until they delete them" on pub
     and deleted_at is null
     and exists (select from public.users as u where u.id = (select auth.uid()))
   );
--- A user's history, newest first; also the foreign key's index.
+-- A user's history, newest first.
 create index video_jobs_user on public.video_jobs (user_id, created_at desc, id desc) where deleted_at is null;
-create index video_jobs_model on public.video_jobs (model_id);
 create index video_jobs_due on public.video_jobs (due_at) where due_at is not null;
 comment on table public.video_jobs is 'Generated videos, from acceptance to the end. An ended status never changes.';
 
@@ -206,12 +223,14 @@ comment on function guard.admit_user(uuid) is 'The first question of every proce
 
 create function guard.answer(p_data jsonb, p_limits jsonb default null, p_language text default null)
 returns jsonb
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select jsonb_build_object('data', p_data)
-    || jsonb_strip_nulls(jsonb_build_object('limits', p_limits, 'language', p_language))
+begin
+  return jsonb_build_object('data', p_data)
+    || jsonb_strip_nulls(jsonb_build_object('limits', p_limits, 'language', p_language));
+end;
 $$;
 
 revoke all on function guard.answer(jsonb, jsonb, text) from public, anon, authenticated, service_role;

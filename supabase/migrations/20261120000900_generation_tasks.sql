@@ -5,17 +5,21 @@ create function generation.add_task(
   p_kind text, p_subject uuid, p_run_at timestamptz, p_payload jsonb default '{}'
 )
 returns void
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  -- An open task of the same kind and subject is the same work: it runs at the earlier time.
+-- An open task of the same kind and subject is the same work: it runs at the earlier time. Raises not_null_violation
+-- for a kind that is none.
+begin
   insert into generation.tasks as t (kind, subject, payload, priority, run_at, created_at)
-  select k.kind, p_subject, p_payload, k.priority, p_run_at, ops.now()
-  from generation.task_kinds as k
-  where k.kind = p_kind
+  values (
+    p_kind, p_subject, p_payload, (select k.priority from generation.task_kinds as k where k.kind = p_kind), p_run_at,
+    ops.now()
+  )
   on conflict (kind, subject) where failed_at is null do update
-    set run_at = least(t.run_at, excluded.run_at), payload = t.payload || excluded.payload
+    set run_at = least(t.run_at, excluded.run_at), payload = t.payload || excluded.payload;
+end;
 $$;
 
 revoke all on function generation.add_task(text, uuid, timestamptz, jsonb)

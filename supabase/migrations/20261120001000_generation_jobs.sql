@@ -40,14 +40,16 @@ comment on function generation.resolve_settings(public.models, jsonb, text) is
 
 create function generation.price(p_model public.models, p_settings jsonb)
 returns bigint
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select case p_model.pricing_type
+begin
+  return case p_model.pricing_type
     when 'per_video' then p_model.credits
     when 'per_second' then p_model.credits * (p_settings ->> 'duration_seconds')::bigint
-  end
+  end;
+end;
 $$;
 
 revoke all on function generation.price(public.models, jsonb) from public, anon, authenticated, service_role;
