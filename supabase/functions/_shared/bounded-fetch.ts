@@ -62,14 +62,13 @@ export function neverConnected(error: unknown): boolean {
   return false;
 }
 
-/** What went wrong with a fetch, for the log: its address may hold a token and is left out. */
+/** What went wrong with a fetch, for the log; without its address, which may hold a token. */
 export function describeFetchError(error: unknown): string {
   if (!(error instanceof Error)) return "no answer";
   if (error.name === "TimeoutError") return "no answer in time";
   if (neverConnected(error)) return "no connection";
-  const cause = error.cause instanceof Error ? error.cause.message : error.message;
-  return /client error \(\w+\): .*$/.exec(cause)?.[0] ??
-    (error.name === "Error" ? error.message : error.name);
+  const { message } = error.cause instanceof Error ? error.cause : error;
+  return message.replaceAll(/https?:\/\/\S+/g, "(address)");
 }
 
 /** The seconds that a Retry-After header asks for, rounded up; null without one, or where it is not readable. */

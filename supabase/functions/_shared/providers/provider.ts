@@ -20,7 +20,10 @@ export interface Generation {
   webhookUrl: string | null;
 }
 
-/** What an adapter needs to find a submission again; stored as it is, never shown to a client. */
+/**
+ * What an adapter needs to find a submission again; stored as it is, never shown to a client. Empty where the
+ * answer to the submission was lost and its id came with a webhook.
+ */
 export type ProviderReferences = Record<string, string>;
 
 /** A failure in the terms of the error registry; it becomes the job's `error`. */
@@ -59,7 +62,10 @@ export type CancelOutcome =
   | { outcome: "cancelled" | "requested" | "too_late" | "not_found" }
   | { outcome: "unreachable"; cause: string };
 
-/** A webhook whose sender is proved. `eventId` is the same for every delivery of one event. */
+/**
+ * A webhook whose sender is proved. `eventId` is the same for every delivery of one event. `unreachable` says
+ * that the generation ended, but not how: the provider has to be asked.
+ */
 export interface ProviderEvent {
   eventId: string;
   requestId: string;
@@ -85,8 +91,9 @@ export interface Provider {
   readonly name: string;
   readonly capabilities: Capabilities;
   submit(generation: Generation): Promise<SubmitOutcome>;
-  poll(requestId: string, references: ProviderReferences): Promise<ProviderState>;
-  cancel(requestId: string, references: ProviderReferences): Promise<CancelOutcome>;
+  /** `providerModel` is the generation's: it is part of some providers' URLs. */
+  poll(requestId: string, references: ProviderReferences, providerModel: string): Promise<ProviderState>;
+  cancel(requestId: string, references: ProviderReferences, providerModel: string): Promise<CancelOutcome>;
   /** `now` in milliseconds since 1970; a timestamp more than 5 minutes off is invalid. */
   verifyWebhook(rawBody: Uint8Array, headers: Headers, now: number): Promise<WebhookVerdict>;
 }

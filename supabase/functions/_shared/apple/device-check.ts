@@ -1,0 +1,162 @@
+/**
+ * Apple's DeviceCheck: two bits per device and team, which survive the app and its account. Apple has no test
+ * and set, so the caller serialises query and update. What Apple did not say clearly is `unavailable`, which
+ * means neither a fresh device nor a claimed one.
+ */
+import { importPKCS8, SignJWT } from "jose";
+import * as z from "zod";
+import { type BoundedAnswer, boundedFetch, describeFetchError } from "../bounded-fetch.ts";
+import type { AppleConfig } from "../config.ts";
+
+type DeviceCheckConfig = Pick<AppleConfig, "teamId" | "deviceCheck">;
+
+export interface Bits {
+  readonly bit0: boolean;
+  readonly bit1: boolean;
+}
+
+/**
+ * `bits`: Apple's word; `known` is false for a device whose bits were never set, and both are false then.
+ * `refused`: Apple does not take the device token. `unavailable`: Apple could not be asked.
+ */
+export type QueryOutcome =
+  | ({ outcome: "bits"; known: boolean } & Bits)
+  | { outcome: "refused" | "unavailable"; cause: string };
+
+export type UpdateOutcome =
+  | { outcome: "updated" }
+  | { outcome: "refused" | "unavailable"; cause: string };
+
+export interface DeviceCheckOptions {
+  /** Ends the call earlier than its own time-out does. */
+  readonly signal?: AbortSignal;
+}
+
+export interface DeviceCheck {
+  /** `deviceToken` in base64 on one line. Asks once more where Apple did not answer. */
+  query(deviceToken: string, options?: DeviceCheckOptions): Promise<QueryOutcome>;
+  /** Sets both bits; the same update may be sent again, also after `unavailable`. */
+  update(deviceToken: string, bits: Bits, options?: DeviceCheckOptions): Promise<UpdateOutcome>;
+}
+
+/** Two queries and an update stay below 15 s, in which the caller keeps others of its network waiting. */
+const timeoutMilliseconds = 4_000;
+const retryPauseMilliseconds = 250;
+/** Apple's answers are a few dozen bytes. */
+const maximumBytes = 16 * 1024;
+/** Apple takes a token for an hour and wants it reused. */
+const authorizationLifeMilliseconds = 20 * 60_000;
+
+const bits = z.object({ bit0: z.boolean(), bit1: z.boolean() });
+const neverSet = /^(failed to find bit state|bit state not found)$/i;
+/** Of Apple's texts for 400, those that are about our part of the request and not about the device's token. */
+const ourFault = /authorization|bits|time ?stamp|transaction/i;
+
+interface NoAnswer {
+  readonly status: null;
+  readonly cause: string;
+}
+
+/** Outlives a request, as the configuration does: adapters are made anew for each. */
+const authorizations = new WeakMap<DeviceCheckConfig, { token: string; issuedAt: number }>();
+
+/** The adapter. `now` in milliseconds since 1970. */
+export function deviceCheck(
+  { config, fetch, now = Date.now }: {
+    config: DeviceCheckConfig;
+    fetch: typeof globalThis.fetch;
+    now?: () => number;
+  },
+): DeviceCheck {
+  async function authorization(): Promise<string> {
+    const known = authorizations.get(config);
+    const issuedAt = now();
+    if (known && Math.abs(issuedAt - known.issuedAt) < authorizationLifeMilliseconds) return known.token;
+    const { keyId, privateKey } = config.deviceCheck;
+    const token = await new SignJWT()
+      .setProtectedHeader({ alg: "ES256", kid: keyId })
+      .setIssuer(config.teamId)
+      .setIssuedAt(Math.floor(issuedAt / 1000))
+      .sign(await importPKCS8(privateKey, "ES256"));
+    authorizations.set(config, { token, issuedAt });
+    return token;
+  }
+
+  async function post(
+    operation: "query_two_bits" | "update_two_bits",
+    deviceToken: string,
+    fields: Partial<Bits>,
+    signal: AbortSignal | undefined,
+  ): Promise<BoundedAnswer | NoAnswer> {
+    try {
+      const answer = await boundedFetch(fetch, `${config.deviceCheck.url}/v1/${operation}`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${await authorization()}`, "content-type": "application/json" },
+        body: JSON.stringify({
+          device_token: deviceToken,
+          transaction_id: crypto.randomUUID(),
+          timestamp: now(),
+          ...fields,
+        }),
+        timeoutMilliseconds,
+        maximumBytes,
+        signal,
+      });
+      // Perhaps a clock was wrong when it was signed: the next call signs anew.
+      if (answer.status === 401) authorizations.delete(config);
+      return answer;
+    } catch (error) {
+      return { status: null, cause: describeFetchError(error) };
+    }
+  }
+
+  return {
+    async query(deviceToken, { signal } = {}) {
+      const ask = () => post("query_two_bits", deviceToken, {}, signal);
+      const answer = await ask();
+      const mayPass = answer.status === null || answer.status >= 500;
+      if (!mayPass || signal?.aborted) return readQuery(answer);
+      await pause(retryPauseMilliseconds, signal);
+      return readQuery(await ask());
+    },
+
+    async update(deviceToken, { bit0, bit1 }, { signal } = {}) {
+      const answer = await post("update_two_bits", deviceToken, { bit0, bit1 }, signal);
+      return answer.status === 200 ? { outcome: "updated" } : readFailure(answer);
+    },
+  };
+}
+
+/** Resolves after the time, or as soon as the signal aborts. */
+function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, milliseconds);
+  signal?.addEventListener("abort", () => resolve(), { once: true });
+  return promise.finally(() => clearTimeout(timer));
+}
+
+/** Apple answers 200 with plain text for a device that it does not know, so the text is read first. */
+function readQuery(answer: BoundedAnswer | NoAnswer): QueryOutcome {
+  if (answer.status === null || answer.status !== 200) return readFailure(answer);
+  const text = answer.text.trim();
+  if (neverSet.test(text)) return { outcome: "bits", known: false, bit0: false, bit1: false };
+  try {
+    return { outcome: "bits", known: true, ...bits.parse(JSON.parse(text)) };
+  } catch {
+    return unavailable("Apple answered 200 with a text that is not known");
+  }
+}
+
+function readFailure(
+  answer: BoundedAnswer | NoAnswer,
+): { outcome: "refused" | "unavailable"; cause: string } {
+  if (answer.status === null) return unavailable(answer.cause);
+  const { status, text } = answer;
+  // Apple's texts are fixed sentences; a proxy's page is cut.
+  const cause = `Apple answered ${status}: ${text.trim().slice(0, 100)}`;
+  return status === 400 && !ourFault.test(text) ? { outcome: "refused", cause } : unavailable(cause);
+}
+
+function unavailable(cause: string): { outcome: "unavailable"; cause: string } {
+  return { outcome: "unavailable", cause };
+}

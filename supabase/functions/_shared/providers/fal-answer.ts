@@ -1,0 +1,177 @@
+/**
+ * What fal's answers mean. fal has two forms of error: a model's own, `{ detail: [{ loc, msg, type, … }] }`, and
+ * the platform's, `{ detail: "…", error_type: "…" }` with the type in `X-Fal-Error-Type` too. Both are read by
+ * their types; the messages may quote the prompt, so they are neither matched nor logged.
+ */
+import * as z from "zod";
+import { type BoundedAnswer, retryAfterSeconds } from "../bounded-fetch.ts";
+import type { Failure, ProviderState, SubmitOutcome } from "./provider.ts";
+
+/** An error in one of fal's own forms. */
+export interface FalError {
+  /** Null where only a webhook tells of the error, and not its status. */
+  readonly status: number | null;
+  /** The platform's type, then the model's. */
+  readonly types: readonly string[];
+}
+
+const errorBody = z.object({
+  detail: z.union([z.string(), z.array(z.object({ type: z.string() }))]),
+  error_type: z.string().nullish(),
+});
+
+const submitted = z.object({
+  request_id: z.string().min(1),
+  status_url: z.string().optional(),
+  response_url: z.string().optional(),
+  cancel_url: z.string().optional(),
+});
+
+const file = z.object({ url: z.url({ protocol: /^https?$/ }) });
+const result = z.object({ video: file, thumbnail: file.nullish().catch(null) });
+
+/** The value of a JSON text; undefined where it is none. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The error that an answer's body holds, or null where the body is not fal's: a proxy's page, for instance. */
+export function readError(body: unknown, status: number | null, headers?: Headers): FalError | null {
+  const parsed = errorBody.safeParse(body);
+  if (!parsed.success) return null;
+  const { detail, error_type } = parsed.data;
+  const platform = error_type ?? headers?.get("x-fal-error-type") ?? null;
+  const model = typeof detail === "string" ? [] : detail.map(({ type }) => type);
+  return { status, types: [...(platform === null ? [] : [platform]), ...model] };
+}
+
+export type Submitted = z.infer<typeof submitted>;
+
+/** What an answer to a submission proves. The references of an accepted one are the caller's to make. */
+export function readSubmission(
+  answer: BoundedAnswer,
+  now: number,
+): Exclude<SubmitOutcome, { outcome: "accepted" }> | { outcome: "accepted"; submission: Submitted } {
+  const { status, headers, text } = answer;
+  const body = parseJson(text);
+  if (status >= 200 && status < 300) {
+    const parsed = submitted.safeParse(body);
+    return parsed.success
+      ? { outcome: "accepted", submission: parsed.data }
+      : { outcome: "unknown", cause: `fal answered ${status} without a request id` };
+  }
+  const error = readError(body, status, headers);
+  const cause = describe(error ?? { status, types: [] });
+  if (status === 400 || status === 422) {
+    const refusal = error && failure(error);
+    const isFinal = refusal?.code === "ERR_4003" || refusal?.code === "ERR_5003";
+    return isFinal ? { outcome: "refused", failure: refusal } : notAccepted(cause);
+  }
+  const isClientError = status >= 400 && status < 500 && status !== 408;
+  // A gateway's 503 may come after fal took the request. fal's own names its kind.
+  const isOwn503 = status === 503 && error !== null && error.types.length > 0;
+  return isClientError || isOwn503
+    ? notAccepted(cause, retryAfterSeconds(headers, now))
+    : { outcome: "unknown", cause };
+}
+
+function notAccepted(
+  cause: string,
+  retryAfterSeconds: number | null = null,
+): SubmitOutcome & { outcome: "not_accepted" } {
+  return { outcome: "not_accepted", cause, retryAfterSeconds };
+}
+
+/** What a status says about a generation that is complete; fal completes failures, too. */
+export interface Completion {
+  readonly failed: boolean;
+  readonly errorType: string | null;
+}
+
+/** These say that fal does not serve us now, nothing about a generation. */
+const refusalsOfTheCaller = [401, 403, 408, 429];
+
+/** The state of a generation that is complete, by the answer to the request for its result. */
+export function readResult(answer: BoundedAnswer, completion: Completion): ProviderState {
+  const { status, headers, text } = answer;
+  const body = parseJson(text);
+  const isOutput = status >= 200 && status < 300;
+  if (isOutput && !completion.failed) return outputState(body);
+
+  const error = isOutput ? null : readError(body, status, headers);
+  const types = [...(completion.errorType === null ? [] : [completion.errorType]), ...(error?.types ?? [])];
+  // An error without a type is the model's own only as 422; a 400, for one, also means "still in progress".
+  const isVerdict = error !== null && (types.length > 0 || status === 422) &&
+    !refusalsOfTheCaller.includes(status);
+  if (isVerdict) return failureState({ status, types });
+  if (completion.failed && (isOutput || error !== null || types.length > 0)) {
+    return failureState({ status: null, types });
+  }
+  return { state: "unreachable", cause: `fal answered ${status} for the result` };
+}
+
+/** A generation's output: the video's URL, or a failure where there is none. */
+export function outputState(output: unknown): ProviderState {
+  const parsed = result.safeParse(output);
+  return parsed.success
+    ? {
+      state: "succeeded",
+      videoUrl: parsed.data.video.url,
+      thumbnailUrl: parsed.data.thumbnail?.url ?? null,
+    }
+    : { state: "failed", failure: invalidResult("the output has no video") };
+}
+
+/** How a generation ended that did not succeed. */
+export function failureState(error: FalError): ProviderState {
+  const isCancelled = error.status === 499 || error.types.includes("client_cancelled");
+  return isCancelled ? { state: "cancelled" } : { state: "failed", failure: failure(error) };
+}
+
+/**
+ * By type where fal names one, else by status. Nothing is asked again here: fal has repeated what can be
+ * repeated (up to 10 times) before it calls a generation failed.
+ */
+function failure(error: FalError): Failure {
+  const cause = describe(error);
+  const has = (...types: string[]) => types.some((type) => error.types.includes(type));
+  if (has("content_policy_violation")) {
+    return { code: "ERR_4003", details: { reason: "provider_policy" }, cause };
+  }
+  if (has("request_timeout", "startup_timeout", "generation_timeout")) {
+    return { code: "ERR_5001", details: {}, cause };
+  }
+  if (has("no_media_generated")) return invalidResult(cause);
+  if (
+    has(
+      "internal_error",
+      "internal_server_error",
+      "downstream_service_error",
+      "downstream_service_unavailable",
+    ) ||
+    error.types.some((type) => type.startsWith("runner_"))
+  ) {
+    return { code: "ERR_5002", details: {}, cause };
+  }
+  if (error.status === 504) return { code: "ERR_5001", details: {}, cause };
+  if (error.status !== null && error.status >= 500) return { code: "ERR_5002", details: {}, cause };
+  return rejected(cause);
+}
+
+/** fal will not do this request, as it is, ever. */
+export function rejected(cause: string): Failure {
+  return { code: "ERR_5003", details: { reason: "rejected" }, cause };
+}
+
+function invalidResult(cause: string): Failure {
+  return { code: "ERR_5003", details: { reason: "invalid_result" }, cause };
+}
+
+function describe({ status, types }: FalError): string {
+  const named = types.length === 0 ? "" : `: ${types.join(", ")}`;
+  return status === null ? `fal reported an error${named}` : `fal answered ${status}${named}`;
+}

@@ -1,0 +1,195 @@
+/** The adapter to fal.ai's queue. */
+import * as z from "zod";
+import { type BoundedAnswer, boundedFetch, describeFetchError, neverConnected } from "../bounded-fetch.ts";
+import type { FalConfig } from "../config.ts";
+import { parseJson, readResult, readSubmission, rejected, type Submitted } from "./fal-answer.ts";
+import { falInput } from "./fal-input.ts";
+import { verifyFalWebhook } from "./fal-webhook.ts";
+import type {
+  CancelOutcome,
+  Generation,
+  Provider,
+  ProviderReferences,
+  ProviderState,
+  SubmitOutcome,
+} from "./provider.ts";
+
+/**
+ * fal takes a submission within a second. A lost answer costs its user the wait until the deadline, so that we
+ * wait long, and still leave a worker most of the 150 s that it has.
+ */
+const submitTimeoutMilliseconds = 30_000;
+/** These may simply be asked again. */
+const readTimeoutMilliseconds = 10_000;
+/** An output is a few URLs. */
+const maximumBytes = 1024 * 1024;
+/** What fal keeps of a video that we have copied: long enough for an operator to replay a failed copy. */
+const fileLifeSeconds = 7 * 24 * 60 * 60;
+
+const generationStatus = z.object({
+  status: z.enum(["IN_QUEUE", "IN_PROGRESS", "COMPLETED"]),
+  error: z.unknown(),
+  error_type: z.string().nullish(),
+});
+const statusWord = z.object({ status: z.string() });
+
+type Endpoint = "status_url" | "response_url" | "cancel_url";
+const paths: Readonly<Record<Endpoint, string>> = {
+  status_url: "/status",
+  response_url: "",
+  cancel_url: "/cancel",
+};
+
+/** The provider `fal`. Its references are the URLs that fal gave with a submission. */
+export function falProvider(
+  { config, fetch, now = Date.now }: {
+    config: FalConfig;
+    fetch: typeof globalThis.fetch;
+    now?: () => number;
+  },
+): Provider {
+  const queue = new URL(config.queueUrl);
+
+  function call(
+    method: "GET" | "POST" | "PUT",
+    url: URL,
+    options: { timeoutMilliseconds: number; headers?: Record<string, string>; body?: string },
+  ): Promise<BoundedAnswer> {
+    const headers = { ...options.headers, accept: "application/json", authorization: `Key ${config.key}` };
+    return boundedFetch(fetch, url, { ...options, method, headers, maximumBytes });
+  }
+
+  /** The key goes with the request, so a URL counts only where it is on the queue's own origin. */
+  function isOnQueue(url: string | undefined): url is string {
+    return url !== undefined && URL.canParse(url) && new URL(url).origin === queue.origin;
+  }
+
+  /** fal's own URL where it gave one, else the form that all its clients build: owner and app, no sub-path. */
+  function urlOf(
+    endpoint: Endpoint,
+    requestId: string,
+    providerModel: string,
+    references: ProviderReferences,
+  ): URL {
+    const given = references[endpoint];
+    if (isOnQueue(given)) return new URL(given);
+    const app = providerModel.split("/").slice(0, 2).join("/");
+    return new URL(`${config.queueUrl}/${app}/requests/${encodeURIComponent(requestId)}${paths[endpoint]}`);
+  }
+
+  function referencesOf(submission: Submitted): ProviderReferences {
+    const references: ProviderReferences = {};
+    for (const endpoint of ["status_url", "response_url", "cancel_url"] as const) {
+      const url = submission[endpoint];
+      if (isOnQueue(url)) references[endpoint] = url;
+    }
+    return references;
+  }
+
+  async function submit(generation: Generation): Promise<SubmitOutcome> {
+    const input = falInput(generation);
+    if (input === null) {
+      return { outcome: "refused", failure: rejected(`no input for ${generation.providerModel}`) };
+    }
+    const url = new URL(`${config.queueUrl}/${generation.providerModel}`);
+    if (generation.webhookUrl !== null) url.searchParams.set("fal_webhook", generation.webhookUrl);
+    let answer: BoundedAnswer;
+    try {
+      answer = await call("POST", url, {
+        timeoutMilliseconds: submitTimeoutMilliseconds,
+        // fal's own repeats (x-fal-no-retry) stay on: they are of one request, and failed ones are not billed.
+        headers: {
+          "content-type": "application/json",
+          // For ever, unless told otherwise, and readable by whoever has the URL.
+          "x-fal-object-lifecycle-preference": JSON.stringify({
+            expiration_duration_seconds: fileLifeSeconds,
+          }),
+          // Another model has another price and is not what the user chose; another provider is ours to choose.
+          "x-app-fal-disable-fallback": "true",
+        },
+        body: JSON.stringify(input),
+      });
+    } catch (error) {
+      const cause = describeFetchError(error);
+      return neverConnected(error)
+        ? { outcome: "not_accepted", cause, retryAfterSeconds: null }
+        : { outcome: "unknown", cause };
+    }
+    const outcome = readSubmission(answer, now());
+    if (outcome.outcome !== "accepted") return outcome;
+    const { submission } = outcome;
+    return { outcome: "accepted", requestId: submission.request_id, references: referencesOf(submission) };
+  }
+
+  async function poll(
+    requestId: string,
+    references: ProviderReferences,
+    providerModel: string,
+  ): Promise<ProviderState> {
+    const get = (endpoint: Endpoint) =>
+      call("GET", urlOf(endpoint, requestId, providerModel, references), {
+        timeoutMilliseconds: readTimeoutMilliseconds,
+      });
+    try {
+      const answer = await get("status_url");
+      const body = parseJson(answer.text);
+      if (isNotFound(answer.status, body)) return { state: "not_found" };
+      const parsed = generationStatus.safeParse(body);
+      if (answer.status < 200 || answer.status >= 300 || !parsed.success) {
+        return { state: "unreachable", cause: `fal answered ${answer.status} for the status` };
+      }
+      const { status, error, error_type } = parsed.data;
+      if (status === "IN_QUEUE") return { state: "queued" };
+      // fal tells no share of the work done.
+      if (status === "IN_PROGRESS") return { state: "running", percent: null };
+      const errorType = error_type ?? null;
+      const failed = errorType !== null || (error !== undefined && error !== null && error !== "");
+      return readResult(await get("response_url"), { failed, errorType });
+    } catch (error) {
+      return { state: "unreachable", cause: describeFetchError(error) };
+    }
+  }
+
+  async function cancel(
+    requestId: string,
+    references: ProviderReferences,
+    providerModel: string,
+  ): Promise<CancelOutcome> {
+    try {
+      const answer = await call("PUT", urlOf("cancel_url", requestId, providerModel, references), {
+        timeoutMilliseconds: readTimeoutMilliseconds,
+      });
+      const body = parseJson(answer.text);
+      const word = statusWord.safeParse(body).data?.status;
+      if (isNotFound(answer.status, body)) return { outcome: "not_found" };
+      if (answer.status === 400 && word === "ALREADY_COMPLETED") return { outcome: "too_late" };
+      // "OK" says that it was removed from the queue before any work; all else is a signal to a runner.
+      if (answer.status === 200 && word === "OK") return { outcome: "cancelled" };
+      if (answer.status >= 200 && answer.status < 300) return { outcome: "requested" };
+      return { outcome: "unreachable", cause: `fal answered ${answer.status} to the cancellation` };
+    } catch (error) {
+      return { outcome: "unreachable", cause: describeFetchError(error) };
+    }
+  }
+
+  return {
+    name: "fal",
+    capabilities: {
+      webhook: true,
+      cancel: true,
+      reportsStart: true,
+      // Webhooks bring most outcomes; polls find the lost ones, and generations take a minute or more.
+      pollIntervalSeconds: 5,
+      resultHosts: config.resultHosts,
+    },
+    submit,
+    poll,
+    cancel,
+    verifyWebhook: (rawBody, headers, now) => verifyFalWebhook({ config, fetch }, rawBody, headers, now),
+  };
+}
+
+/** fal's own word; any other 404 may be a proxy's. */
+function isNotFound(status: number, body: unknown): boolean {
+  return status === 404 && statusWord.safeParse(body).data?.status === "NOT_FOUND";
+}
