@@ -77,7 +77,6 @@ const secrets = [
 
 /** One variable of the environment, for the documents and for whoever deploys. */
 export interface Variable {
-  readonly name: string;
   /** `platform`: set by Supabase; `secret`: set by the operator; `optional`: has a default. */
   readonly kind: "platform" | "secret" | "optional";
   readonly purpose: string;
@@ -92,28 +91,28 @@ const appleFails = "device-check leaves the initial grant pending";
 
 // Only documents and tests read it, so that no bundle holds it.
 // deno-fmt-ignore: one line a variable
-export const variables = [
-  { name: "SUPABASE_URL", kind: "platform", purpose: "The project's API", without: allFails },
-  { name: "SUPABASE_PUBLISHABLE_KEYS", kind: "platform", purpose: "The keys of apps, as JSON: name to key", without: allFails },
-  { name: "SUPABASE_SECRET_KEYS", kind: "platform", purpose: "The keys of servers, as JSON: name to key", without: allFails },
-  { name: "SUPABASE_JWKS", kind: "platform", purpose: "The keys that user tokens are signed with", without: allFails },
-  { name: "WEBHOOK_SECRET", kind: "secret", purpose: "Signs the webhook URLs given to providers; 32 characters or more", without: webhooksFail },
-  { name: "FAL_KEY", kind: "secret", purpose: "fal's API key", without: falFails },
-  { name: "FAL_ACCOUNT_ID", kind: "secret", purpose: "The account that fal's webhooks must name", without: falFails },
-  { name: "APPLE_TEAM_ID", kind: "secret", purpose: "Issuer of the tokens for DeviceCheck", without: appleFails },
-  { name: "APPLE_DEVICE_CHECK_KEY_ID", kind: "secret", purpose: "The DeviceCheck key's id", without: appleFails },
-  { name: "APPLE_DEVICE_CHECK_PRIVATE_KEY", kind: "secret", purpose: "The DeviceCheck key, PKCS#8 in PEM", without: appleFails },
-  { name: "FAL_QUEUE_URL", kind: "optional", purpose: "fal's queue API", without: defaults.FAL_QUEUE_URL },
-  { name: "FAL_JWKS_URLS", kind: "optional", purpose: "Where fal publishes its webhook keys, comma separated", without: defaults.FAL_JWKS_URLS },
-  { name: "FAL_RESULT_HOSTS", kind: "optional", purpose: "Hosts that results are fetched from, comma separated", without: defaults.FAL_RESULT_HOSTS },
-  { name: "APPLE_DEVICE_CHECK_URL", kind: "optional", purpose: "Apple's DeviceCheck API", without: defaults.APPLE_DEVICE_CHECK_URL },
-  { name: "PUBLIC_FUNCTIONS_URL", kind: "optional", purpose: "Base of the URLs that providers call", without: "SUPABASE_URL + /functions/v1" },
-  { name: "JWT_ISSUER", kind: "optional", purpose: "The issuer that user tokens must name", without: "SUPABASE_URL + /auth/v1" },
-  { name: "CLIENT_ADDRESS_HEADER", kind: "optional", purpose: "The one header that tells the client's address", without: defaults.CLIENT_ADDRESS_HEADER },
-  { name: "CORS_ALLOW_ORIGIN", kind: "optional", purpose: "`*`, or the origins that may call from a browser, comma separated", without: defaults.CORS_ALLOW_ORIGIN },
-  { name: "ENVIRONMENT", kind: "optional", purpose: "production, staging, local or test; the last two refuse answers that break the contract", without: defaults.ENVIRONMENT },
-  { name: "LOG_LEVEL", kind: "optional", purpose: "debug, info, warn, error or critical", without: defaults.LOG_LEVEL },
-] as const satisfies readonly Variable[];
+export const variables: Readonly<Record<keyof typeof environmentSchema.shape, Variable>> = {
+  SUPABASE_URL: { kind: "platform", purpose: "The project's API", without: allFails },
+  SUPABASE_PUBLISHABLE_KEYS: { kind: "platform", purpose: "The keys of apps, as JSON: name to key", without: allFails },
+  SUPABASE_SECRET_KEYS: { kind: "platform", purpose: "The keys of servers, as JSON: name to key", without: allFails },
+  SUPABASE_JWKS: { kind: "platform", purpose: "The keys that user tokens are signed with", without: allFails },
+  WEBHOOK_SECRET: { kind: "secret", purpose: "Signs the webhook URLs given to providers; 32 characters or more", without: webhooksFail },
+  FAL_KEY: { kind: "secret", purpose: "fal's API key", without: falFails },
+  FAL_ACCOUNT_ID: { kind: "secret", purpose: "The account that fal's webhooks must name", without: falFails },
+  APPLE_TEAM_ID: { kind: "secret", purpose: "Issuer of the tokens for DeviceCheck", without: appleFails },
+  APPLE_DEVICE_CHECK_KEY_ID: { kind: "secret", purpose: "The DeviceCheck key's id", without: appleFails },
+  APPLE_DEVICE_CHECK_PRIVATE_KEY: { kind: "secret", purpose: "The DeviceCheck key, PKCS#8 in PEM", without: appleFails },
+  FAL_QUEUE_URL: { kind: "optional", purpose: "fal's queue API", without: defaults.FAL_QUEUE_URL },
+  FAL_JWKS_URLS: { kind: "optional", purpose: "Where fal publishes its webhook keys, comma separated", without: defaults.FAL_JWKS_URLS },
+  FAL_RESULT_HOSTS: { kind: "optional", purpose: "Hosts that results are fetched from, comma separated", without: defaults.FAL_RESULT_HOSTS },
+  APPLE_DEVICE_CHECK_URL: { kind: "optional", purpose: "Apple's DeviceCheck API", without: defaults.APPLE_DEVICE_CHECK_URL },
+  PUBLIC_FUNCTIONS_URL: { kind: "optional", purpose: "Base of the URLs that providers call", without: "SUPABASE_URL + /functions/v1" },
+  JWT_ISSUER: { kind: "optional", purpose: "The issuer that user tokens must name", without: "SUPABASE_URL + /auth/v1" },
+  CLIENT_ADDRESS_HEADER: { kind: "optional", purpose: "The one header that tells the client's address", without: defaults.CLIENT_ADDRESS_HEADER },
+  CORS_ALLOW_ORIGIN: { kind: "optional", purpose: "`*`, or the origins that may call from a browser, comma separated", without: defaults.CORS_ALLOW_ORIGIN },
+  ENVIRONMENT: { kind: "optional", purpose: "production, staging, local or test; the last two refuse answers that break the contract", without: defaults.ENVIRONMENT },
+  LOG_LEVEL: { kind: "optional", purpose: "debug, info, warn, error or critical", without: defaults.LOG_LEVEL },
+};
 
 export type EnvironmentVariables = Readonly<Record<string, string | undefined>>;
 

@@ -50,22 +50,24 @@ const secretTexts: readonly (readonly [RegExp, string | ((match: string) => stri
 ];
 
 /** A value as it may be logged under a name: plain JSON, without secrets, 6 levels deep at most. */
-export function redactValue(name: string, value: unknown, depth = 0): unknown {
+export function redactValue(name: string, value: unknown, within: readonly unknown[] = []): unknown {
   if (value === null || value === undefined || typeof value === "boolean") return value;
   if (isSecretName(name)) return redacted;
   // A card number may come as a number, too.
   if (typeof value === "number") return redactText(String(value)) === String(value) ? value : redacted;
   if (typeof value === "string") return redactText(value);
-  if (value instanceof Error) return describeError(value, depth);
-  if (depth >= 6) return "[deep]";
+  if (within.includes(value)) return "[circular]";
+  if (within.length >= 6) return "[deep]";
+  const path = [...within, value];
+  if (value instanceof Error) return describeError(value, path);
   if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
-  if (Array.isArray(value)) return value.map((item) => redactValue(name, item, depth + 1));
+  if (Array.isArray(value)) return value.map((item) => redactValue(name, item, path));
   if (typeof value !== "object") return redactText(String(value));
   if ("toJSON" in value && typeof value.toJSON === "function") {
-    return redactValue(name, value.toJSON(), depth + 1);
+    return redactValue(name, value.toJSON(), path);
   }
   return Object.fromEntries(
-    Object.entries(value).map(([key, member]) => [redactText(key), redactValue(key, member, depth + 1)]),
+    Object.entries(value).map(([key, member]) => [redactText(key), redactValue(key, member, path)]),
   );
 }
 
@@ -88,7 +90,7 @@ function isSecretName(name: string): boolean {
   return secretWholeNames.includes(plain) || secretNames.some((part) => plain.includes(part));
 }
 
-function describeError(error: Error, depth: number): unknown {
+function describeError(error: Error, path: readonly unknown[]): unknown {
   const code = "code" in error ? error.code : undefined;
   return {
     name: error.name,
@@ -96,9 +98,7 @@ function describeError(error: Error, depth: number): unknown {
     ...(typeof code === "string" || typeof code === "number" ? { code } : {}),
     ...(error.stack === undefined ? {} : { stack: redactText(error.stack) }),
     // 6 causes tell a story; a cause that is its own cause would never end.
-    ...(error.cause === undefined || depth >= 6
-      ? {}
-      : { cause: redactValue("cause", error.cause, depth + 1) }),
+    ...(error.cause === undefined || depth >= 6 ? {} : { cause: redactValue("cause", error.cause, path) }),
   };
 }
 
