@@ -82,6 +82,8 @@ async function main(): Promise<number> {
       env: { [templateVariable]: template.url },
       onStart: (process) => cleanup.defer(() => process.stop()),
     });
+    // A signal ended the tests, and its handler is about to end us.
+    if (cleanup.disposed) await new Promise(() => {});
     total.passed += count.passed;
     total.failed += count.failed;
     if (count.passed + count.failed === 0 && values.filter === undefined) {
