@@ -1,0 +1,73 @@
+/**
+ * The folder of a running stack: kept between starts, or temporary. One process at a time holds it.
+ */
+
+export interface Directory extends AsyncDisposable {
+  readonly path: string;
+  /** Whether it stays when the stack ends. */
+  readonly kept: boolean;
+}
+
+/** Says that another process holds the folder. */
+export class DirectoryInUseError extends Error {}
+
+const temporaryPrefix = "kinora-stack-";
+
+/**
+ * Opens `wanted`, or makes a temporary folder that goes when the result is disposed of; one that a killed process left
+ * behind goes now. Throws DirectoryInUseError when another process holds `wanted`.
+ */
+export async function openDirectory(wanted?: string): Promise<Directory> {
+  if (wanted === undefined) await removeAbandoned();
+  const path = wanted ?? await Deno.makeTempDir({ prefix: temporaryPrefix });
+  // Keys and objects are nobody else's business.
+  await Deno.mkdir(path, { recursive: true, mode: 0o700 });
+  const lock = await tryLock(path);
+  if (lock === undefined) throw new DirectoryInUseError(`${path} is in use by another process`);
+  return {
+    path,
+    kept: wanted !== undefined,
+    async [Symbol.asyncDispose]() {
+      if (wanted === undefined) await Deno.remove(path, { recursive: true });
+      lock.close();
+    },
+  };
+}
+
+/** Whether a process holds the folder at `path`. */
+export async function isInUse(path: string): Promise<boolean> {
+  try {
+    const lock = await tryLock(path);
+    lock?.close();
+    return lock === undefined;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** The kernel drops the lock when its process ends, even by SIGKILL. */
+async function tryLock(path: string): Promise<Deno.FsFile | undefined> {
+  const file = await Deno.open(`${path}/stack.lock`, { create: true, write: true });
+  if (await file.tryLock(true)) return file;
+  file.close();
+  return undefined;
+}
+
+async function removeAbandoned(): Promise<void> {
+  const parent = Deno.env.get("TMPDIR") ?? "/tmp";
+  for await (const { name, isDirectory } of Deno.readDir(parent)) {
+    if (!isDirectory || !name.startsWith(temporaryPrefix)) continue;
+    const path = `${parent}/${name}`;
+    try {
+      const lock = await tryLock(path);
+      if (lock !== undefined) await Deno.remove(path, { recursive: true });
+      lock?.close();
+    } catch (error) {
+      // Another user's, or gone in the meantime.
+      if (!(error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotFound)) {
+        throw error;
+      }
+    }
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * Serves the functions of supabase/functions as the platform's edge runtime does; a program of its own, started by
+ * functions.ts with the port to listen on and the functions' whole environment in FUNCTIONS_ENVIRONMENT, as JSON.
+ */
+import { messages, reportPort } from "./child.ts";
+
+type Handler = (request: Request) => Response | Promise<Response>;
+
+const directory = new URL("../supabase/functions/", import.meta.url);
+/** How long work handed to waitUntil may go on after SIGTERM: enough for a provider's answer, no more than a reload can wait. */
+const shutdownGrace = 5_000;
+
+replaceEnvironment();
+const background = new Set<Promise<unknown>>();
+Object.assign(globalThis, { EdgeRuntime: { waitUntil } });
+
+const functions = new Map<string, Promise<Handler>>();
+for await (const entry of Deno.readDir(directory)) {
+  if (entry.isDirectory && !entry.name.startsWith("_")) functions.set(entry.name, load(entry.name));
+}
+
+const server = Deno.serve({
+  hostname: "127.0.0.1",
+  port: 0,
+  onListen: ({ port }) => reportPort(port),
+}, serve);
+
+Deno.addSignalListener("SIGTERM", async () => {
+  const work = async () => {
+    await server.shutdown();
+    // Work may hand more work over.
+    while (background.size > 0) await Promise.allSettled(background);
+  };
+  await Promise.race([work(), new Promise((resolve) => setTimeout(resolve, shutdownGrace))]);
+  Deno.exit();
+});
+// deno-lint-ignore no-empty -- the parent says nothing; this ends when it does
+for await (const _ of messages()) {}
+Deno.exit();
+
+/** Leaves of our own environment nothing that the platform would not give. */
+function replaceEnvironment(): void {
+  const wanted = JSON.parse(Deno.env.get("FUNCTIONS_ENVIRONMENT") ?? "{}");
+  for (const name of Object.keys(Deno.env.toObject())) Deno.env.delete(name);
+  for (const [name, value] of Object.entries<string>(wanted)) Deno.env.set(name, value);
+}
+
+/** The platform's way to go on working after the answer. */
+function waitUntil(work: Promise<unknown>): void {
+  const observed = work.catch((error) => console.error("waitUntil:", error)).finally(() =>
+    background.delete(observed)
+  );
+  background.add(observed);
+}
+
+/** Loads a function's module now, in the background; what goes wrong is reported by the first request. */
+function load(name: string): Promise<Handler> {
+  const handler = import(new URL(`${name}/index.ts`, directory).href).then((module) => {
+    const fetch: unknown = module.default?.fetch;
+    if (typeof fetch !== "function") {
+      throw new TypeError(`The default export of ${name}/index.ts has no fetch`);
+    }
+    return (request: Request) => fetch.call(module.default, request);
+  });
+  handler.catch((error) => console.error(`${name} does not load:`, error));
+  return handler;
+}
+
+async function serve(request: Request): Promise<Response> {
+  const { pathname } = new URL(request.url);
+  const handler = functions.get(pathname.split("/")[1] ?? "");
+  if (handler === undefined) return platformError(404, "NOT_FOUND", "Requested function was not found");
+  let fetch: Handler;
+  try {
+    fetch = await handler;
+  } catch {
+    return platformError(503, "BOOT_ERROR", "Function failed to start (please check logs)");
+  }
+  try {
+    return await fetch(request);
+  } catch (error) {
+    console.error(`${pathname}:`, error);
+    return platformError(500, "WORKER_ERROR", "Function exited due to an error (please check logs)");
+  }
+}
+
+function platformError(status: number, code: string, message: string): Response {
+  return Response.json({ code, message }, { status, headers: { "sb-error-code": code } });
+}

@@ -1,0 +1,108 @@
+/**
+ * Keeps the functions' process running: starts it again when it crashes, and anew when a function's file changes.
+ */
+import { type Child, type Log, startChild } from "./child.ts";
+
+/** Longer than the host's own grace for work in the background. */
+const stopGrace = 6_000;
+/** A process that crashes at every start shall not keep the machine busy. */
+const restartDelay = 200;
+/** An editor writes several files, or one in several steps. */
+const changeDelay = 100;
+
+export interface Functions extends AsyncDisposable {
+  /** Ends the functions as a crash of the machine would: without warning. They stay away until `start`. */
+  kill(): Promise<void>;
+  /** Starts them again after `kill`. */
+  start(): Promise<void>;
+  /** Replaces the running process by a new one; the old one finishes what it has begun. */
+  reload(): Promise<void>;
+}
+
+export interface FunctionsOptions {
+  /** The whole environment of the functions. */
+  environment: Record<string, string>;
+  log: Log;
+  /** Called with the port that requests go to from now on; undefined while there is none. */
+  onPort: (port: number | undefined) => void;
+  /** Whether a change of a file reloads them. */
+  watch: boolean;
+}
+
+/** Starts the functions, and resolves when they listen. */
+export async function startFunctions(
+  { environment, log, onPort, watch }: FunctionsOptions,
+): Promise<Functions> {
+  let current: Child | undefined;
+  let ended = false;
+
+  async function start(): Promise<void> {
+    const child = await startChild({
+      script: "functions-host.ts",
+      permissions: ["--allow-net", "--allow-env", "--allow-read"],
+      environment: { FUNCTIONS_ENVIRONMENT: JSON.stringify(environment) },
+      log,
+    });
+    if (ended) return await child.stop(stopGrace);
+    current = child;
+    onPort(child.port);
+    void restartAfterCrash(child);
+  }
+
+  async function restartAfterCrash(child: Child): Promise<void> {
+    const { code, signal } = await child.exited;
+    if (current !== child) return;
+    current = undefined;
+    onPort(undefined);
+    log(`The functions ended unexpectedly (${signal ?? `code ${code}`}); starting them again\n`);
+    while (!ended && current === undefined) {
+      await new Promise((resolve) => setTimeout(resolve, restartDelay));
+      await start().catch((error) => log(`${error}\n`));
+    }
+  }
+
+  let reloaded = Promise.resolve();
+  /** One after the other, so that each ends the process that the one before it started. */
+  function reload(): Promise<void> {
+    reloaded = reloaded.catch(() => {}).then(async () => {
+      const old = current;
+      await start();
+      await old?.stop(stopGrace);
+    });
+    return reloaded;
+  }
+
+  await start();
+  const watcher = watch ? watchFiles(() => reload().catch((error) => log(`${error}\n`))) : undefined;
+  return {
+    async kill() {
+      const child = current;
+      current = undefined;
+      onPort(undefined);
+      await child?.kill();
+    },
+    start,
+    reload,
+    async [Symbol.asyncDispose]() {
+      ended = true;
+      watcher?.close();
+      const child = current;
+      current = undefined;
+      await child?.stop(stopGrace);
+    },
+  };
+}
+
+/** Calls `onChange` after each burst of changes below supabase/functions. */
+function watchFiles(onChange: () => void): Deno.FsWatcher {
+  const watcher = Deno.watchFs(new URL("../supabase/functions", import.meta.url).pathname);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  (async () => {
+    for await (const { kind } of watcher) {
+      if (kind === "access") continue;
+      clearTimeout(timer);
+      timer = setTimeout(onChange, changeDelay);
+    }
+  })();
+  return watcher;
+}

@@ -1,0 +1,64 @@
+/**
+ * The keys of a local project: those that the hosted platform makes for one, and the accounts at the outside services.
+ */
+import { generateApiKey } from "@supabase/lite";
+import { calculateJwkThumbprint, exportJWK, exportPKCS8, generateKeyPair, type JWK } from "jose";
+
+export interface Keys {
+  publishableKey: string;
+  secretKey: string;
+  /** The private ES256 key that signs users' tokens, with its `kid`. */
+  signingKey: JWK;
+  /** HS256; signs the URLs of stored objects. */
+  storageSecret: string;
+  /** HMAC of the webhooks' URLs. */
+  webhookSecret: string;
+  falKey: string;
+  falAccountId: string;
+  appleTeamId: string;
+  deviceCheckKeyId: string;
+  /** PKCS#8 PEM, as Apple hands it out. */
+  deviceCheckPrivateKey: string;
+}
+
+/** Makes a project's keys. */
+export async function generateKeys(): Promise<Keys> {
+  const [publishable, secret, signingKey, deviceCheck] = await Promise.all([
+    generateApiKey("publishable"),
+    generateApiKey("secret"),
+    generateSigningKey(),
+    generateKeyPair("ES256", { extractable: true }),
+  ]);
+  return {
+    publishableKey: publishable.key,
+    secretKey: secret.key,
+    signingKey,
+    storageSecret: random(32),
+    webhookSecret: random(32),
+    falKey: `${crypto.randomUUID()}:${random(16)}`,
+    falAccountId: `local-${random(6)}`,
+    // Apple's ids are ten characters long.
+    appleTeamId: random(5).toUpperCase(),
+    deviceCheckKeyId: random(5).toUpperCase(),
+    deviceCheckPrivateKey: await exportPKCS8(deviceCheck.privateKey),
+  };
+}
+
+async function generateSigningKey(): Promise<JWK> {
+  const { privateKey } = await generateKeyPair("ES256", { extractable: true });
+  const jwk = await exportJWK(privateKey);
+  return { ...jwk, kid: await calculateJwkThumbprint(jwk), alg: "ES256", use: "sig" };
+}
+
+/** What may be published of a signing key, as it stands in a JWKS. */
+export function publicKeyOf({ d: _private, ...key }: JWK): JWK {
+  return { ...key, key_ops: ["verify"] };
+}
+
+/** Hexadecimal. */
+function random(bytes: number): string {
+  return Array.from(
+    crypto.getRandomValues(new Uint8Array(bytes)),
+    (byte) => byte.toString(16).padStart(2, "0"),
+  ).join("");
+}

@@ -1,0 +1,96 @@
+/**
+ * Supabase Lite, which stands in for PostgREST and Storage, with what it lacks to behave as they do. The part of the
+ * hosted platform that knows callers and keys is in front of it, in gateway.ts: Lite is told who calls, and asks nobody.
+ */
+import { App, type IAppConfig, setExperimental } from "@supabase/lite";
+import { createPostgresConnection } from "@supabase/lite/postgres";
+import { Kysely, PostgresDialect } from "kysely";
+// @ts-types="@types/pg"
+import type pg from "pg";
+import { asPostgrestError } from "./lite-errors.ts";
+
+/** Whom a request acts for: the claims of a user's token, or those that an API key stands for. */
+export interface Caller {
+  /** The kind of API key that came with the request. */
+  key: "publishable" | "secret";
+  claims: { role: string; [claim: string]: unknown };
+}
+
+/** Where Lite keeps the bytes of the objects whose rows it writes. */
+export type ObjectStore = NonNullable<App["_storageAdapter"]>;
+
+export interface Lite {
+  /** Answers a request under /rest/v1 or /storage/v1, which must have an `apikey` and no `authorization` header. */
+  fetch(request: Request, caller: Caller): Promise<Response>;
+  /** Reads the database's schema anew, as PostgREST does on NOTIFY pgrst. */
+  reloadSchema(): Promise<void>;
+}
+
+/** Signs the URLs of objects; `storageSecret` is an HS256 key. */
+export interface LiteOptions {
+  pool: pg.Pool;
+  objects: ObjectStore;
+  storageSecret: string;
+}
+
+/** Starts nothing and connects to nothing before the first request. */
+export function createLite({ pool, objects, storageSecret }: LiteOptions): Lite {
+  const connection = createPostgresConnection({});
+  // Lite's own driver, postgres.js, reserves a connection for each request, and a reserved one that is lost never
+  // answers again: each request in flight would hang, and take its caller along. It also encodes jsonb twice.
+  connection.kysely = new Kysely({ dialect: new PostgresDialect({ pool }) });
+  // With its state "unknown", Lite would grant all on every schema with row-level security to every API role.
+  Reflect.set(connection, "rlsState", "active");
+  connection.normalizeDbError = (error) => asPostgrestError(error);
+
+  const callers = new WeakMap<Request, Caller>();
+  const config: IAppConfig = {
+    connection,
+    api: { enabled: true, schemas: ["public"] },
+    // Its secret signs the URLs of objects. No request reaches Lite's own /auth/v1.
+    auth: { enabled: false, jwt_secret: storageSecret },
+    storage: { enabled: true },
+    db: { migrations: { enabled: false } },
+    options: {
+      server: {
+        disableStudio: true,
+        disableFallback: true,
+        apiKeys: {
+          resolver: (_key, { req }) => {
+            const caller = callers.get(req.raw);
+            return Promise.resolve(caller === undefined ? null : { type: caller.key, claims: caller.claims });
+          },
+        },
+      },
+    },
+  };
+  setExperimental("storage", true);
+  const app = new App(config);
+  app._storageAdapter = objects;
+
+  return {
+    async fetch(request, caller) {
+      callers.set(request, caller);
+      try {
+        // Lite takes a schema that it cannot read for an empty one, and would answer that there is no such procedure.
+        const schema = await connection.introspect({ useCache: true });
+        if (schema.functions === undefined) return databaseUnavailable();
+      } catch {
+        return databaseUnavailable();
+      }
+      return await app.fetch(request);
+    },
+    reloadSchema: () => connection.clearSchemaCache(),
+  };
+}
+
+/** What PostgREST answers when it has no connection. */
+export function databaseUnavailable(): Response {
+  const body = {
+    code: "PGRST001",
+    message: "Database connection error. Retrying the connection.",
+    details: null,
+    hint: null,
+  };
+  return Response.json(body, { status: 503 });
+}

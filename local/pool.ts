@@ -1,0 +1,71 @@
+/**
+ * The gateway's connections to Postgres, and how the values that come back look in JSON.
+ */
+// @ts-types="@types/pg"
+import pg from "pg";
+
+/** PostgREST's default is 10; Lite holds a connection for several round trips, so the same load needs more. */
+const connections = 20;
+/** A request is told that the database is gone before its caller gives up. */
+const connectTimeout = 2_000;
+
+/** A pool on the database at `url`. It connects when it is used, and again after the database was away. */
+export function createPool(url: string): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: connections,
+    connectionTimeoutMillis: connectTimeout,
+    options: "-c TimeZone=UTC",
+    types: { getTypeParser },
+  });
+  // A connection that breaks reports to its query, to its pool and to its own listeners; an error event that nobody
+  // listens to would end the process.
+  pool.on("error", () => {});
+  pool.on("connect", (client) => client.on("error", () => {}));
+  return pool;
+}
+
+const textArray: number = 1009;
+
+/** The types of which Postgres' own JSON differs from what pg makes of them, by oid. */
+const parsers = new Map<number, (text: string) => unknown>([
+  [20, Number], // bigint
+  [1700, Number], // numeric
+  [17, String], // bytea
+  [1082, String], // date
+  [1083, String], // time
+  [1266, String], // time with time zone
+  [1186, String], // interval
+  [1114, isoTime], // timestamp
+  [1184, isoTime], // timestamp with time zone
+  [1003, (text) => pg.types.getTypeParser(textArray)(text)], // name[], of the catalogue's columns
+]);
+
+function getTypeParser(oid: number, format?: "text" | "binary"): (value: string) => unknown {
+  return parsers.get(oid) ?? pg.types.getTypeParser(oid, format);
+}
+
+/** As to_json writes it: 2026-11-20T15:52:44.5+00:00. The time zone is always UTC here. */
+function isoTime(text: string): string {
+  return text.replace(" ", "T").replace(/[+-]\d\d$/, "$&:00");
+}
+
+/** Between two attempts to hear a database that is away. */
+const listenDelay = 1_000;
+
+/** Calls `onNotify` whenever somebody notifies `channel`, for as long as the process lives. */
+export async function listen(pool: pg.Pool, channel: string, onNotify: () => void): Promise<never> {
+  while (true) {
+    try {
+      const client = await pool.connect();
+      const lost = new Promise((resolve) => client.once("end", resolve));
+      client.on("notification", onNotify);
+      await client.query(`listen ${channel}`);
+      await lost;
+      client.release(true);
+    } catch {
+      // The database is away; it is asked again.
+    }
+    await new Promise((resolve) => setTimeout(resolve, listenDelay));
+  }
+}

@@ -1,0 +1,230 @@
+/**
+ * The whole backend on this machine: Postgres, the gateway with its services, the functions, the scheduler, and the
+ * simulators of the services outside.
+ */
+import { type Child, type Log, startChild } from "./child.ts";
+import { createDatabase } from "./database.ts";
+import { type Directory, openDirectory } from "./directory.ts";
+import { type Functions, startFunctions } from "./functions.ts";
+import type { GatewayMessage } from "./gateway.ts";
+import { generateKeys, type Keys, publicKeyOf } from "./keys.ts";
+import { migrate } from "./migrations.ts";
+import { preparePlatform } from "./platform.ts";
+import { type Postgres, startPostgres } from "./postgres.ts";
+import { startScheduler } from "./scheduler.ts";
+
+export interface StackOptions {
+  /** Where data, keys and logs stay between starts. Without it all of them are temporary. */
+  dataDirectory?: string;
+  /** Ports that must be free; without one, any free port. */
+  ports?: { gateway?: number; postgres?: number };
+  /** A database that is prepared and migrated. Without it the stack starts a Postgres of its own. */
+  databaseUrl?: string;
+  /** Set or, with undefined, taken away in the environment of the functions. */
+  environment?: Record<string, string | undefined>;
+  /** Between two ticks of the scheduler; Infinity for none but those of `tick`. */
+  tickMilliseconds?: number;
+  /** Believe a client that names its own address in cf-connecting-ip, for tests that play several networks. */
+  trustClientAddress?: boolean;
+  /** Reload the functions when one of their files changes. */
+  watch?: boolean;
+  /** Gets what the functions print, besides the log file. */
+  log?: Log;
+}
+
+export interface Stack extends AsyncDisposable {
+  /** The project's URL, for a client of Supabase. */
+  readonly url: string;
+  readonly publishableKey: string;
+  readonly secretKey: string;
+  /** With the rights of the owner. */
+  readonly databaseUrl: string;
+  /** The keys that users' tokens are signed with, as the functions get them. */
+  readonly jwks: { keys: Record<string, unknown>[] };
+  readonly ports: { gateway: number; postgres: number | undefined };
+  readonly functions: Pick<Functions, "kill" | "start" | "reload">;
+  /** Only for a stack with a data directory and a Postgres of its own. */
+  readonly database: { stop(): Promise<void>; start(): Promise<void> };
+  /** Calls the scheduler's tick now; gives the number of tasks that were due. */
+  tick(): Promise<number>;
+  /** The files that the functions and the gateway's services write to. */
+  readonly logs: { functions: string; gateway: string };
+}
+
+/** As pg_cron is told in the migrations. */
+const defaultTick = 5_000;
+/** The gateway has nothing to finish. */
+const gatewayGrace = 1_000;
+
+/** Starts everything, and resolves when all of it answers. What was started ends when the result is disposed of. */
+export async function startStack(options: StackOptions = {}): Promise<Stack> {
+  await using cleanup = new AsyncDisposableStack();
+  const directory = cleanup.use(await openDirectory(options.dataDirectory));
+  const logs = { functions: `${directory.path}/functions.log`, gateway: `${directory.path}/gateway.log` };
+
+  const parts = [
+    readOrGenerateKeys(directory),
+    openDatabase(options, directory, cleanup),
+    startGateway(options, logs.gateway, cleanup),
+  ] as const;
+  // When one fails, the others must be there to be cleaned up.
+  await Promise.allSettled(parts);
+  const [keys, database, gateway] = await Promise.all(parts);
+  const url = `http://127.0.0.1:${gateway.port}`;
+  const say = (message: GatewayMessage) => gateway.send(message);
+  await say({
+    kind: "configuration",
+    configuration: {
+      url,
+      databaseUrl: database.url,
+      objects: `${directory.path}/objects`,
+      publishableKey: keys.publishableKey,
+      secretKey: keys.secretKey,
+      signingKey: keys.signingKey,
+      storageSecret: keys.storageSecret,
+    },
+  });
+
+  const functions = cleanup.use(
+    await startFunctions({
+      environment: functionsEnvironment(url, keys, options.environment ?? {}),
+      log: logTo(logs.functions, options.log),
+      onPort: (port) => void say({ kind: "functions", port: port ?? null }),
+      watch: options.watch ?? false,
+    }),
+  );
+  const scheduler = cleanup.use(startScheduler({
+    databaseUrl: database.url,
+    url,
+    secretKey: keys.secretKey,
+    interval: options.tickMilliseconds ?? defaultTick,
+    log: logTo(logs.functions, options.log),
+  }));
+
+  const running = cleanup.move();
+  return {
+    url,
+    publishableKey: keys.publishableKey,
+    secretKey: keys.secretKey,
+    databaseUrl: database.url,
+    jwks: jwksOf(keys),
+    ports: { gateway: gateway.port, postgres: database.port },
+    functions,
+    database,
+    tick: () => scheduler.tick(),
+    logs,
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+async function readOrGenerateKeys({ path, kept }: Directory): Promise<Keys> {
+  const file = `${path}/keys.json`;
+  try {
+    return JSON.parse(await Deno.readTextFile(file));
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  const keys = await generateKeys();
+  if (kept) await Deno.writeTextFile(file, JSON.stringify(keys, null, 2), { mode: 0o600 });
+  return keys;
+}
+
+interface OpenDatabase {
+  url: string;
+  port: number | undefined;
+  stop(): Promise<void>;
+  start(): Promise<void>;
+}
+
+/** The database of the options, or a new and migrated one. */
+async function openDatabase(
+  options: StackOptions,
+  directory: Directory,
+  cleanup: AsyncDisposableStack,
+): Promise<OpenDatabase> {
+  const refuse = () =>
+    Promise.reject(new Error("Only a Postgres of the stack's own, with a data directory, can be stopped"));
+  if (options.databaseUrl !== undefined) {
+    return { url: options.databaseUrl, port: undefined, stop: refuse, start: refuse };
+  }
+
+  const dataDirectory = `${directory.path}/postgres`;
+  const start = (port = options.ports?.postgres): Promise<Postgres> =>
+    startPostgres({ ...(directory.kept ? { dataDirectory } : {}), ...(port === undefined ? {} : { port }) });
+  let postgres: Postgres | undefined = await start();
+  cleanup.defer(async () => await postgres?.[Symbol.asyncDispose]());
+  const { port, pid } = postgres;
+  // A server of the developer's own may hold more than our data.
+  const shared = pid === undefined && !directory.kept;
+  const url = shared ? cleanup.use(await createDatabase(postgres.url())).url : postgres.url();
+  await preparePlatform(url);
+  await migrate(url);
+  if (!directory.kept || pid === undefined) return { url, port, stop: refuse, start: refuse };
+  return {
+    url,
+    port,
+    async stop() {
+      await postgres?.[Symbol.asyncDispose]();
+      postgres = undefined;
+    },
+    async start() {
+      postgres ??= await start(port);
+    },
+  };
+}
+
+async function startGateway(
+  options: StackOptions,
+  log: string,
+  cleanup: AsyncDisposableStack,
+): Promise<Child> {
+  const gateway = await startChild({
+    script: "gateway.ts",
+    permissions: ["--allow-all"],
+    environment: {
+      GATEWAY_PORT: `${options.ports?.gateway ?? 0}`,
+      GATEWAY_TRUST_CLIENT_ADDRESS: `${options.trustClientAddress ?? false}`,
+    },
+    log: logTo(log),
+  });
+  cleanup.defer(() => gateway.stop(gatewayGrace));
+  return gateway;
+}
+
+function jwksOf({ signingKey }: Keys): Stack["jwks"] {
+  return { keys: [{ ...publicKeyOf(signingKey) }] };
+}
+
+/** What the platform gives to functions, and the project's secrets. */
+function functionsEnvironment(
+  url: string,
+  keys: Keys,
+  changes: Record<string, string | undefined>,
+): Record<string, string> {
+  const environment = {
+    SUPABASE_URL: url,
+    SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: keys.publishableKey }),
+    SUPABASE_SECRET_KEYS: JSON.stringify({ default: keys.secretKey }),
+    SUPABASE_JWKS: JSON.stringify(jwksOf(keys)),
+    ENVIRONMENT: "local",
+    WEBHOOK_SECRET: keys.webhookSecret,
+    FAL_KEY: keys.falKey,
+    FAL_ACCOUNT_ID: keys.falAccountId,
+    APPLE_TEAM_ID: keys.appleTeamId,
+    APPLE_DEVICE_CHECK_KEY_ID: keys.deviceCheckKeyId,
+    APPLE_DEVICE_CHECK_PRIVATE_KEY: keys.deviceCheckPrivateKey,
+    ...changes,
+  };
+  const set = Object.entries(environment).filter((entry): entry is [string, string] =>
+    entry[1] !== undefined
+  );
+  return Object.fromEntries(set);
+}
+
+/** Appends to `file`, in the order of the calls, and tells `echo`. */
+function logTo(file: string, echo?: Log): Log {
+  return (text) => {
+    Deno.writeTextFileSync(file, text, { append: true });
+    echo?.(text);
+  };
+}

@@ -1,0 +1,89 @@
+/**
+ * The routes of the hosted platform's Storage that Lite answers otherwise: signed URLs. Lite does the rest.
+ */
+import { errors, jwtVerify } from "jose";
+// @ts-types="@types/pg"
+import type pg from "pg";
+import { objectPath, serveObject } from "./objects.ts";
+
+/** The service's name for an error, which it sends with status 400 whatever the number in the body says. */
+function refusal(statusCode: number, error: string, message: string): Response {
+  return Response.json({ statusCode: `${statusCode}`, error, message }, { status: 400 });
+}
+
+/** `secret` is the key with which Lite signs, and `directory` the one its objects are in. */
+export interface SignedUrlOptions {
+  pool: pg.Pool;
+  directory: string;
+  secret: string;
+}
+
+/** Answers GET and HEAD of a signed URL, with any part of the object; a bad or expired token is a 400, as on the platform. */
+export async function serveSignedUrl(
+  request: Request,
+  url: URL,
+  options: SignedUrlOptions,
+): Promise<Response> {
+  const [, bucket = "", name = ""] = /^\/storage\/v1\/object\/sign\/([^/]+)\/(.+)$/.exec(url.pathname) ?? [];
+  const token = url.searchParams.get("token");
+  if (token === null) {
+    return refusal(400, "InvalidRequest", "querystring must have required property 'token'");
+  }
+  try {
+    const { payload } = await jwtVerify(token, new TextEncoder().encode(options.secret), {
+      algorithms: ["HS256"],
+    });
+    if (payload.intent !== "download" || payload.bucket !== bucket || payload.sub !== name) {
+      return refusal(400, "InvalidSignature", "The url do not match the signature");
+    }
+  } catch (error) {
+    if (!(error instanceof errors.JOSEError)) throw error;
+    const message = error instanceof errors.JWTExpired
+      ? '"exp" claim timestamp check failed'
+      : "signature verification failed";
+    return refusal(400, "InvalidJWT", message);
+  }
+
+  const { rows: [object] } = await options.pool.query<
+    { metadata: { mimetype?: string; cacheControl?: string } | null }
+  >(
+    "select metadata from storage.objects where bucket_id = $1 and name = $2",
+    [bucket, name],
+  );
+  if (object === undefined) return refusal(404, "not_found", "Object not found");
+  const download = url.searchParams.get("download");
+  try {
+    return await serveObject(request, objectPath(options.directory, bucket, name), {
+      "content-type": object.metadata?.mimetype ?? "application/octet-stream",
+      "cache-control": object.metadata?.cacheControl ?? "no-cache",
+      ...(download === null ? {} : { "content-disposition": attachment(download) }),
+    });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    return refusal(404, "not_found", "Object not found");
+  }
+}
+
+function attachment(name: string): string {
+  return name === "" ? "attachment" : `attachment; filename*=UTF-8''${encodeURIComponent(name)}`;
+}
+
+/**
+ * Lite's answer to a request for signed URLs, in the service's form: `signedURL`, relative to /storage/v1, which is what
+ * storage-js reads. The answers of other requests are passed on as they are.
+ */
+export async function renameSignedUrls(request: Request, url: URL, response: Response): Promise<Response> {
+  const signs = request.method === "POST" && url.pathname.startsWith("/storage/v1/object/sign/");
+  if (!signs || !response.ok) return response;
+  const body: unknown = await response.json();
+  return Response.json(Array.isArray(body) ? body.map(renamed) : renamed(body));
+}
+
+function renamed(entry: unknown): unknown {
+  if (typeof entry !== "object" || entry === null || !("signedUrl" in entry)) return entry;
+  const { signedUrl, ...rest } = entry;
+  const path = typeof signedUrl === "string" && signedUrl !== ""
+    ? signedUrl.replace("/storage/v1", "")
+    : null;
+  return { ...rest, signedURL: path };
+}
