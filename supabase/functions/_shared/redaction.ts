@@ -97,8 +97,7 @@ function describeError(error: Error, path: readonly unknown[]): unknown {
     message: redactText(error.message),
     ...(typeof code === "string" || typeof code === "number" ? { code } : {}),
     ...(error.stack === undefined ? {} : { stack: redactText(error.stack) }),
-    // 6 causes tell a story; a cause that is its own cause would never end.
-    ...(error.cause === undefined || depth >= 6 ? {} : { cause: redactValue("cause", error.cause, path) }),
+    ...(error.cause === undefined ? {} : { cause: redactValue("cause", error.cause, path) }),
   };
 }
 
