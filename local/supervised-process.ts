@@ -64,7 +64,7 @@ async function read(output: ReadableStream<Uint8Array>, onOutput: (text: string)
 
 /**
  * In the background, where both must run, sh gives a process /dev/null for its standard input; file descriptor 3 keeps
- * ours. The reader ends with us, so nothing is left of it either.
+ * ours. Each process is waited for here, because not every container has an init that would.
  */
 const script = `
 exec 3<&0
@@ -72,11 +72,11 @@ signal=$1 remove=$2
 shift 2
 "$@" 3<&- &
 child=$!
-{ cat <&3; kill -s "$signal" "$child"; } >/dev/null 2>&1 &
+{ read -r _ <&3; kill -s "$signal" "$child"; } >/dev/null 2>&1 &
 reader=$!
-wait "$child"
+{ wait "$child"; } 2>/dev/null
 status=$?
-kill "$reader" 2>/dev/null
+{ kill "$reader"; wait "$reader"; } 2>/dev/null
 if [ -n "$remove" ]; then rm -rf "$remove"; fi
 exit "$status"
 `;

@@ -18,12 +18,14 @@ export interface DenoTestOptions {
   /** What the tests find in their environment, beside ours. */
   env: Record<string, string>;
   /** Gets the process, for whoever must end it before its time. */
-  onStart: (process: SupervisedProcess) => void;
+  onStart?: (process: SupervisedProcess) => void;
+  /** Gets what it prints; without it, the output is ours. */
+  onOutput?: (text: string) => void;
 }
 
-/** Runs the files, each in an isolate of its own and as many at a time as there are cores. Their output is ours. */
+/** Runs the files, each in an isolate of its own and as many at a time as there are cores. */
 export async function denoTest(options: DenoTestOptions): Promise<Count> {
-  const { root, files, permissions, filter, env, onStart } = options;
+  const { root, files, permissions, filter, env, onStart, onOutput } = options;
   const report = await Deno.makeTempFile({ suffix: ".xml" });
   try {
     const process = spawnSupervised(Deno.execPath(), [
@@ -35,8 +37,13 @@ export async function denoTest(options: DenoTestOptions): Promise<Count> {
       `--junit-path=${report}`,
       ...(filter === undefined ? [] : ["--filter", filter]),
       ...files,
-    ], { signal: "TERM", cwd: root.pathname, env: { ...Deno.env.toObject(), ...env } });
-    onStart(process);
+    ], {
+      signal: "TERM",
+      cwd: root.pathname,
+      env: { ...Deno.env.toObject(), ...env },
+      ...(onOutput === undefined ? {} : { onOutput }),
+    });
+    onStart?.(process);
     const { success } = await process.status;
     return countJUnit(await Deno.readTextFile(report), success);
   } finally {

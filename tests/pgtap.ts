@@ -5,8 +5,13 @@ import postgres from "postgres";
 import { cloneDatabase, withConnection } from "../local/database.ts";
 import type { Count } from "./deno-test.ts";
 
-/** Runs the files on a copy of the template, and prints what failed. `files` are relative to `root`. */
-export async function runPgTap(templateUrl: string, root: URL, files: string[]): Promise<Count> {
+/** Runs the files, which are relative to `root`, on a copy of the template, and tells line by line how that goes. */
+export async function runPgTap(
+  templateUrl: string,
+  root: URL,
+  files: string[],
+  tell: (line: string) => void,
+): Promise<Count> {
   await using database = await cloneDatabase(templateUrl);
   await withConnection(database.url, (sql) =>
     sql`
@@ -21,10 +26,10 @@ export async function runPgTap(templateUrl: string, root: URL, files: string[]):
     const started = performance.now();
     const result = await runFile(database.url, await Deno.readTextFile(new URL(file, root)));
     const outcome = result.failures.length === 0 ? "ok" : "FAILED";
-    console.log(
+    tell(
       `${file} ... ${result.passed} passed, ${outcome} (${Math.round(performance.now() - started)}ms)`,
     );
-    for (const failure of result.failures) console.log(failure.replaceAll(/^/gm, "  "));
+    for (const failure of result.failures) tell(failure.replaceAll(/^/gm, "  "));
     passed += result.passed;
     failed += result.failures.length;
   }

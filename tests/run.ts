@@ -74,14 +74,16 @@ async function main(): Promise<number> {
     console.log(`\n${name}: ${files.length} files`);
     // pgTAP's assertions have no names to filter by.
     if (permissions === undefined && values.filter !== undefined) continue;
-    const count = permissions === undefined ? await runPgTap(template.url, root, files) : await denoTest({
-      root,
-      files,
-      permissions,
-      filter: values.filter,
-      env: { [templateVariable]: template.url },
-      onStart: (process) => cleanup.defer(() => process.stop()),
-    });
+    const count = permissions === undefined
+      ? await runPgTap(template.url, root, files, console.log)
+      : await denoTest({
+        root,
+        files,
+        permissions,
+        filter: values.filter,
+        env: { [templateVariable]: template.url },
+        onStart: (process) => cleanup.defer(() => process.stop()),
+      });
     // A signal ended the tests, and its handler is about to end us.
     if (cleanup.disposed) await new Promise(() => {});
     total.passed += count.passed;
