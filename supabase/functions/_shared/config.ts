@@ -17,6 +17,8 @@ export interface Config {
   /** The header, in lower case, in which the platform tells the client's address. */
   readonly clientAddressHeader: string;
   readonly corsAllowOrigin: "*" | readonly string[];
+  /** Of what is deployed: the platform's name for it. */
+  readonly version: string;
   /** Secrets that are absent, whose features are off. Logged once, when the isolate starts. */
   readonly missing: readonly string[];
 }
@@ -63,6 +65,7 @@ const defaults = {
   CORS_ALLOW_ORIGIN: "*",
   ENVIRONMENT: "production",
   LOG_LEVEL: "info",
+  DENO_DEPLOYMENT_ID: "local",
 } as const;
 
 /** What the operator sets. A feature whose secrets are absent is off, and the rest works. */
@@ -111,6 +114,7 @@ export const variables: Readonly<Record<keyof typeof environmentSchema.shape, Va
   CLIENT_ADDRESS_HEADER: { kind: "optional", purpose: "The one header that tells the client's address", without: defaults.CLIENT_ADDRESS_HEADER },
   CORS_ALLOW_ORIGIN: { kind: "optional", purpose: "`*`, or the origins that may call from a browser, comma separated", without: defaults.CORS_ALLOW_ORIGIN },
   ENVIRONMENT: { kind: "optional", purpose: "production, staging, local or test; the last two refuse answers that break the contract", without: defaults.ENVIRONMENT },
+  DENO_DEPLOYMENT_ID: { kind: "optional", purpose: "Set by the platform: the version that health tells", without: defaults.DENO_DEPLOYMENT_ID },
   LOG_LEVEL: { kind: "optional", purpose: "debug, info, warn, error or critical", without: defaults.LOG_LEVEL },
 };
 
@@ -217,6 +221,7 @@ const environmentSchema = z.object({
   ENVIRONMENT: z.enum(environments, `must be one of ${environments.join(", ")}`).prefault(
     defaults.ENVIRONMENT,
   ),
+  DENO_DEPLOYMENT_ID: text.prefault(defaults.DENO_DEPLOYMENT_ID),
   LOG_LEVEL: z.enum(logLevels, `must be one of ${logLevels.join(", ")}`).prefault(defaults.LOG_LEVEL),
 });
 
@@ -269,6 +274,7 @@ export function loadConfig(environment: EnvironmentVariables): Config {
       : null,
     clientAddressHeader: values.CLIENT_ADDRESS_HEADER,
     corsAllowOrigin: values.CORS_ALLOW_ORIGIN,
+    version: values.DENO_DEPLOYMENT_ID,
     missing: secrets.filter((name) => values[name] === undefined),
   };
 }

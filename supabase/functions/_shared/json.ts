@@ -1,9 +1,8 @@
 /** JSON values, and the one text form that equal values share. */
 
-export type JsonValue = string | number | boolean | null | readonly JsonValue[] | {
-  readonly [key: string]: JsonValue;
-};
-export type JsonObject = { readonly [key: string]: JsonValue };
+/** A member that is undefined is left out. */
+export type JsonValue = string | number | boolean | null | readonly JsonValue[] | JsonObject;
+export type JsonObject = { readonly [key: string]: JsonValue | undefined };
 
 /**
  * JSON text that is the same for equal values: keys sorted, no white space, undefined members left out

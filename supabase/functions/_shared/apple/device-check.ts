@@ -7,6 +7,7 @@ import { importPKCS8, SignJWT } from "jose";
 import * as z from "zod";
 import { type BoundedAnswer, boundedFetch, describeFetchError } from "../bounded-fetch.ts";
 import type { AppleConfig } from "../config.ts";
+import type { Port } from "../context.ts";
 
 type DeviceCheckConfig = Pick<AppleConfig, "teamId" | "deviceCheck">;
 
@@ -160,3 +161,11 @@ function readFailure(
 function unavailable(cause: string): { outcome: "unavailable"; cause: string } {
   return { outcome: "unavailable", cause };
 }
+
+/** Without Apple's keys nothing can be verified, and nothing is granted. */
+const notConfigured = { outcome: "unavailable", cause: "DeviceCheck is not configured" } as const;
+
+export const appleDeviceCheck: Port<DeviceCheck> = ({ config, fetch, now }) =>
+  config.apple === null
+    ? { query: () => Promise.resolve(notConfigured), update: () => Promise.resolve(notConfigured) }
+    : deviceCheck({ config: config.apple, fetch, now });

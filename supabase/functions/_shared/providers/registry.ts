@@ -1,5 +1,6 @@
 /** The video providers that this deployment can use. */
 import type { Config } from "../config.ts";
+import type { Port } from "../context.ts";
 import { falProvider } from "./fal.ts";
 import type { Provider } from "./provider.ts";
 
@@ -19,3 +20,5 @@ export function providers(config: Pick<Config, "fal">, fetch: typeof globalThis.
     get: (name) => configured.get(name) ?? null,
   };
 }
+
+export const videoProviders: Port<Providers> = ({ config, fetch }) => providers(config, fetch);

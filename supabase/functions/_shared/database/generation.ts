@@ -1,0 +1,190 @@
+/** The procedures that carry a job from acceptance to its end. */
+import type { Port } from "../context.ts";
+import type {
+  CancelOutcome,
+  Generation,
+  ProviderReferences,
+  ProviderState,
+  SubmitOutcome,
+} from "../providers/provider.ts";
+import type { JsonValue } from "../json.ts";
+import { procedures } from "./procedures.ts";
+import type { JobStatus, SignedUrls } from "./videos.ts";
+
+export interface ClaimedSubmission {
+  submissionId: string;
+  provider: string;
+  generation: Omit<Generation, "webhookUrl">;
+}
+
+/** A submission that a provider has, or may have. */
+export interface Submission {
+  submission_id: string;
+  provider: string;
+  provider_model: string;
+  /** Null while the provider's answer is not known. */
+  request_id: string | null;
+  references: ProviderReferences | null;
+}
+
+interface TaskOf<Kind extends string, Payload> {
+  task_id: number;
+  kind: Kind;
+  /** The job. */
+  subject: string;
+  /** Fences off whoever comes back after the lease. */
+  attempt: number;
+  payload: Payload;
+  user_id: string;
+  submission: Submission | null;
+}
+
+export type SubmitTask = TaskOf<"submit", unknown>;
+/** `request_id`: the id that an event named, where we never learned one. */
+export type PollTask = TaskOf<"poll", { request_id?: string }>;
+export type CancelTask = TaskOf<"cancel", unknown>;
+export type StoreTask = TaskOf<"store", { video_url: string; thumbnail_url: string | null }>;
+export type Task = SubmitTask | PollTask | CancelTask | StoreTask;
+
+export interface ProviderReport {
+  provider: string;
+  submissionId: string;
+  eventId: string;
+  requestId: string;
+  state: ProviderState;
+}
+
+export interface StoredAsset {
+  kind: "video" | "thumbnail";
+  /** In the bucket `videos`. */
+  path: string;
+  bytes: number;
+  content_type: string;
+  /** Hex. */
+  sha256: string;
+  duration_milliseconds: number | null;
+  width: number | null;
+  height: number | null;
+}
+
+export interface GenerationDatabase {
+  /** Null where there is nothing to send. */
+  claimSubmission(jobId: string, providers: readonly string[]): Promise<ClaimedSubmission | null>;
+  recordSubmission(
+    submissionId: string,
+    outcome: SubmitOutcome,
+    provider: { reportsStart: boolean; pollSeconds: number },
+  ): Promise<{ status: JobStatus }>;
+  recordProviderEvent(
+    report: ProviderReport,
+  ): Promise<{ job_id: string; effect: "applied" | "asked" | "ignored" | "replayed" }>;
+  /** Of one job, if it is named. */
+  claimTasks(limit: number, jobId?: string): Promise<Task[]>;
+  retryTask(task: Task, error: string): Promise<{ state: "waiting" | "dead" | "lost" }>;
+  recordPoll(
+    task: PollTask,
+    poll: { submissionId: string; requestId: string; state: ProviderState; intervalSeconds: number },
+  ): Promise<{ status: JobStatus }>;
+  /** `no_request_id`: no provider could be asked. */
+  recordCancel(
+    task: CancelTask,
+    outcome: CancelOutcome | { outcome: "no_request_id" },
+  ): Promise<{ status: JobStatus }>;
+  recordStored(task: StoreTask, assets: StoredAsset[], urls: SignedUrls): Promise<{ status: JobStatus }>;
+  recordUnusableResult(task: StoreTask, cause: string): Promise<{ status: JobStatus }>;
+}
+
+/** What `claim_submission` answers. */
+type Claim =
+  | { claimed: false }
+  | {
+    claimed: true;
+    submission_id: string;
+    provider: string;
+    provider_model: string;
+    prompt: string;
+    settings: { duration_seconds: number; resolution: string; aspect_ratio: string };
+    image_url: string | null;
+  };
+
+export const generation: Port<GenerationDatabase> = (runtime) => {
+  const call = procedures(runtime);
+  return {
+    claimSubmission: async (jobId, providers) => {
+      const claim = await call<Claim, "claim_submission">("claim_submission", {
+        p_job_id: jobId,
+        p_providers: [...providers],
+      });
+      if (!claim.claimed) return null;
+      return {
+        submissionId: claim.submission_id,
+        provider: claim.provider,
+        generation: {
+          providerModel: claim.provider_model,
+          prompt: claim.prompt,
+          durationSeconds: claim.settings.duration_seconds,
+          resolution: claim.settings.resolution,
+          aspectRatio: claim.settings.aspect_ratio,
+          imageUrl: claim.image_url,
+        },
+      };
+    },
+    recordSubmission: (submissionId, outcome, { reportsStart, pollSeconds }) =>
+      call("record_submission", {
+        p_submission_id: submissionId,
+        p_outcome: toJson({ ...outcome, reportsStart }),
+        p_poll_seconds: pollSeconds,
+      }),
+    recordProviderEvent: ({ provider, submissionId, eventId, requestId, state }) =>
+      call("record_provider_event", {
+        p_provider: provider,
+        p_submission_id: submissionId,
+        p_event_id: eventId,
+        p_request_id: requestId,
+        p_state: toJson(state),
+      }),
+    claimTasks: (limit, jobId) => call("claim_tasks", { p_limit: limit, p_job_id: jobId ?? null }),
+    retryTask: (task, error) =>
+      call("retry_task", { p_task_id: task.task_id, p_attempt: task.attempt, p_error: error }),
+    recordPoll: (task, { submissionId, requestId, state, intervalSeconds }) =>
+      call("record_poll", {
+        p_task_id: task.task_id,
+        p_attempt: task.attempt,
+        p_submission_id: submissionId,
+        p_request_id: requestId,
+        p_state: toJson(state),
+        p_interval_seconds: intervalSeconds,
+      }),
+    recordCancel: (task, outcome) =>
+      call("record_cancel", {
+        p_task_id: task.task_id,
+        p_attempt: task.attempt,
+        p_job_id: task.subject,
+        p_outcome: toJson(outcome),
+      }),
+    recordStored: (task, assets, urls) =>
+      call("record_stored", {
+        p_task_id: task.task_id,
+        p_attempt: task.attempt,
+        p_job_id: task.subject,
+        p_assets: assets.map((asset) => ({ ...asset })),
+        p_urls: { ...urls },
+      }),
+    recordUnusableResult: (task, cause) =>
+      call("record_unusable_result", {
+        p_task_id: task.task_id,
+        p_attempt: task.attempt,
+        p_job_id: task.subject,
+        p_cause: cause,
+      }),
+  };
+};
+
+/** A port's value with its keys as SQL and JSON write them: `requestId` becomes `request_id`. */
+function toJson(value: object): Record<string, JsonValue> {
+  const entries = Object.entries(value).map(([key, member]) => [
+    key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+    member,
+  ]);
+  return Object.fromEntries(entries);
+}

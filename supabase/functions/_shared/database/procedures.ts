@@ -1,0 +1,84 @@
+/**
+ * Calls of the stored procedures through the Data API. A procedure answers with an envelope: data, or a refusal by
+ * a code of the registry. What it raises is an accident, and none of its text leaves the log.
+ */
+import { PostgrestClient, type PostgrestError } from "@supabase/postgrest-js";
+import { AppError } from "../app-error.ts";
+import type { Port, Report, Runtime } from "../context.ts";
+import { type ErrorCode, errorCodes } from "../error-codes.ts";
+import type { JsonValue } from "../json.ts";
+import type { Database as Schema, Json } from "./database.types.ts";
+
+type Functions = Schema["public"]["Functions"];
+
+/** A procedure's arguments. The generated types do not know that an argument may be null, or read-only. */
+export type Arguments<Name extends keyof Functions> = {
+  readonly [Key in keyof Functions[Name]["Args"]]: Json extends Functions[Name]["Args"][Key] ? JsonValue
+    : Functions[Name]["Args"][Key] | null;
+};
+
+/**
+ * Calls a procedure and returns the `data` of its envelope, of the type that the procedure's header promises. Throws
+ * the refusal as an AppError, ERR_6001 when the database cannot be reached in time, and ERR_6003 for an accident.
+ */
+export type CallProcedure = <Data, Name extends keyof Functions>(
+  name: Name,
+  args: Arguments<Name>,
+) => Promise<Data>;
+
+/** What every procedure answers; see guard.answer and guard.refusal. */
+type Envelope =
+  & Report
+  & ({ readonly data: unknown } | { readonly error: ErrorCode; readonly details: Record<string, JsonValue> });
+
+/** Longer than the 2 s that a device check waits for its lane, and short enough to answer while the caller waits. */
+const timeoutMilliseconds = 10_000;
+
+/** A transaction that lost a deadlock or a race was rolled back, and runs again. More than twice is no accident. */
+const mostRetries = 2;
+const lostRaces = ["40P01", "40001"];
+
+/** SQLSTATEs and PostgREST's codes for a database that is gone, starting, stopping or out of connections. */
+const unreachable = /^(08...|53300|57P0.|PGRST00[0-3]|)$/;
+const unreachableStatuses = [0, 502, 503, 504];
+
+export const procedures: Port<CallProcedure> = (runtime) => {
+  const client = new PostgrestClient(`${runtime.config.supabase.url}/rest/v1`, {
+    headers: { apikey: secretKey(runtime) },
+    fetch: runtime.fetch,
+    timeout: timeoutMilliseconds,
+  });
+
+  return async <Data, Name extends keyof Functions>(name: Name, args: Arguments<Name>): Promise<Data> => {
+    for (let retries = 0;; retries += 1) {
+      runtime.beforeCall();
+      const { data, error, status } = await client.rpc(name, args);
+      if (error === null) return unwrap(data as Envelope, runtime) as Data;
+      if (!lostRaces.includes(error.code) || retries === mostRetries) throw accident(name, error, status);
+    }
+  };
+};
+
+/** The key that the functions themselves call the project with. */
+export function secretKey({ config }: Runtime): string {
+  const { default: preferred, ...others } = config.supabase.secretKeys;
+  const key = preferred ?? Object.values(others)[0];
+  if (key === undefined) throw new Error("SUPABASE_SECRET_KEYS holds no key");
+  return key;
+}
+
+function unwrap(envelope: Envelope, runtime: Runtime): unknown {
+  runtime.report(envelope);
+  if ("data" in envelope) return envelope.data;
+  if (!Object.hasOwn(errorCodes, envelope.error)) {
+    throw new Error(`A procedure refused with ${envelope.error}`);
+  }
+  throw new AppError(envelope.error, { details: envelope.details });
+}
+
+function accident(name: string, error: PostgrestError, status: number): AppError {
+  const isGone = unreachableStatuses.includes(status) || unreachable.test(error.code);
+  return new AppError(isGone ? "ERR_6001" : "ERR_6003", {
+    cause: new Error(`${name}: ${error.code} ${error.message}`, { cause: error }),
+  });
+}

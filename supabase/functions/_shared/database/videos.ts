@@ -1,0 +1,122 @@
+/** The procedures behind the app's endpoints for models and videos. */
+import type { Idempotency, Port } from "../context.ts";
+import type { ErrorCode } from "../error-codes.ts";
+import type { JsonObject, JsonValue } from "../json.ts";
+import { procedures } from "./procedures.ts";
+
+export interface Catalogue {
+  /** Changes with every change of a model. */
+  version: number;
+  models: CatalogueModel[];
+}
+
+export interface CatalogueModel {
+  id: string;
+  name: string;
+  description: string;
+  category: "text_to_video" | "image_to_video";
+  thumbnail_url: string | null;
+  is_featured: boolean;
+  requires_image: boolean;
+  pricing: { type: "per_video" | "per_second"; credits: number };
+  options: {
+    duration_seconds: { values: number[]; default: number };
+    resolution: { values: string[]; default: string };
+    aspect_ratio: { values: string[]; default: string };
+  };
+}
+
+export interface VideoRequest {
+  userId: string;
+  network: string | null;
+  requestId: string;
+  idempotency: Idempotency;
+  modelId: string;
+  prompt: string;
+  settings: JsonObject;
+  imageUrl: string | null;
+}
+
+export interface AcceptedVideo {
+  job_id: string;
+  status: "pending";
+  /** Credits. */
+  credits_used: number;
+  credits_remaining: number;
+  created_at: string;
+}
+
+export type JobStatus = "pending" | "processing" | "completed" | "failed" | "cancelled";
+
+/** A job as the API shows it, but for the error's message, which is in the caller's language. */
+export interface Job {
+  job_id: string;
+  status: JobStatus;
+  prompt: string;
+  model_id: string;
+  model_name: string;
+  settings: { duration_seconds: number; resolution: string; aspect_ratio: string };
+  credits_used: number;
+  video_url: string | null;
+  video_url_expires_at: string | null;
+  thumbnail_url: string | null;
+  error: { code: ErrorCode; details: Record<string, JsonValue> } | null;
+  created_at: string;
+  completed_at: string | null;
+}
+
+export interface VideoStatus {
+  job: Job;
+  progress: {
+    stage: "queued" | "submitted" | "generating" | "storing" | "done";
+    percent: number | null;
+  };
+  next_poll_seconds: number | null;
+  /** The job's files in storage, to sign URLs for. */
+  paths: { video?: string; thumbnail?: string };
+}
+
+export interface SignedUrls {
+  video_url: string;
+  thumbnail_url: string | null;
+  /** ISO 8601. */
+  expires_at: string;
+}
+
+export interface VideosDatabase {
+  /** Throws ERR_4004, 4005 and 4017. */
+  listModels(userId: string): Promise<Catalogue>;
+  /** Throws ERR_4001, 4002, 4004, 4005, 4008, 4011, 4012, 4017 and 6004. */
+  generateVideo(request: VideoRequest): Promise<AcceptedVideo>;
+  /** Throws ERR_4004, 4005, 4007 and 4017. */
+  videoStatus(userId: string, jobId: string): Promise<VideoStatus>;
+  keepSignedUrls(jobId: string, urls: SignedUrls): Promise<void>;
+}
+
+export const videos: Port<VideosDatabase> = (runtime) => {
+  const call = procedures(runtime);
+  return {
+    listModels: (userId) => call("list_models", { p_user_id: userId }),
+    generateVideo: (request) =>
+      call("generate_video", {
+        p_user_id: request.userId,
+        p_network: request.network,
+        p_idempotency_key: request.idempotency.key,
+        p_fingerprint: request.idempotency.fingerprint,
+        p_request_id: request.requestId,
+        p_model_id: request.modelId,
+        p_prompt: request.prompt,
+        p_settings: request.settings,
+        p_image_url: request.imageUrl,
+      }),
+    videoStatus: (userId, jobId) => call("video_status", { p_user_id: userId, p_job_id: jobId }),
+    keepSignedUrls: async (jobId, urls) => {
+      await call("keep_signed_urls", {
+        p_job_id: jobId,
+        p_video_url: urls.video_url,
+        p_thumbnail_url: urls.thumbnail_url,
+        p_expires_at: urls.expires_at,
+      });
+    },
+  };
+};

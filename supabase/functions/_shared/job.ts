@@ -1,0 +1,34 @@
+/** A job as the API shows it, the same in every endpoint. */
+import * as z from "zod";
+import type { Job } from "./database/videos.ts";
+import { errorMessage } from "./error-messages.ts";
+import type { Language } from "./i18n.ts";
+
+const timestamp = z.iso.datetime({ precision: 3 });
+
+export const JobResponse = z.object({
+  job_id: z.uuid(),
+  status: z.enum(["pending", "processing", "completed", "failed", "cancelled"]),
+  prompt: z.string(),
+  model_id: z.uuid(),
+  model_name: z.string(),
+  settings: z.object({ duration_seconds: z.int(), resolution: z.string(), aspect_ratio: z.string() }),
+  credits_used: z.int().nonnegative(),
+  video_url: z.url().nullable(),
+  video_url_expires_at: timestamp.nullable(),
+  thumbnail_url: z.url().nullable(),
+  error: z.object({ code: z.string(), message: z.string(), details: z.record(z.string(), z.json()) })
+    .nullable(),
+  created_at: timestamp,
+  completed_at: timestamp.nullable(),
+});
+export type JobResponse = z.infer<typeof JobResponse>;
+
+/** Gives the job's error its message in the caller's language. */
+export function jobResponse({ error, ...job }: Job, language: Language): z.input<typeof JobResponse> {
+  return {
+    ...job,
+    error: error &&
+      { ...error, message: errorMessage(error.code, language, error.details) } as JobResponse["error"],
+  };
+}

@@ -1,0 +1,53 @@
+/** The port to the private bucket that holds the videos. */
+import { StorageClient } from "@supabase/storage-js";
+import { AppError } from "./app-error.ts";
+import type { Port } from "./context.ts";
+import { secretKey } from "./database/procedures.ts";
+
+const bucket = "videos";
+
+export interface Storage {
+  /** Streams a file to `path`, over one that is there from an earlier attempt. Throws ERR_6002. */
+  upload(path: string, content: ReadableStream<Uint8Array>, contentType: string): Promise<void>;
+  /** URLs that open the files for so many seconds, in the order of the paths. Throws ERR_6002. */
+  sign(paths: readonly string[], seconds: number): Promise<string[]>;
+  /** Removes what is there of the files. Throws ERR_6002. */
+  remove(paths: readonly string[]): Promise<void>;
+  /** Resolves when the bucket can be reached. Throws ERR_6002. */
+  check(): Promise<void>;
+}
+
+export const storage: Port<Storage> = (runtime) => {
+  const client = new StorageClient(
+    `${runtime.config.supabase.url}/storage/v1`,
+    { apikey: secretKey(runtime) },
+    runtime.fetch,
+  );
+  const files = client.from(bucket);
+  return {
+    upload: async (path, content, contentType) => {
+      const { error } = await files.upload(path, content, { contentType, upsert: true, duplex: "half" });
+      failOn(error);
+    },
+    sign: async (paths, seconds) => {
+      const { data, error } = await files.createSignedUrls([...paths], seconds);
+      failOn(error);
+      return (data ?? []).map(({ signedUrl, error }) => {
+        if (signedUrl === null) throw new AppError("ERR_6002", { cause: error });
+        return signedUrl;
+      });
+    },
+    remove: async (paths) => {
+      const { error } = await files.remove([...paths]);
+      failOn(error);
+    },
+    check: async () => {
+      const { error } = await client.getBucket(bucket);
+      failOn(error);
+    },
+  };
+};
+
+function failOn(error: unknown): void {
+  if (error !== null) throw new AppError("ERR_6002", { cause: error });
+}

@@ -1,0 +1,17 @@
+import { appleDeviceCheck } from "../_shared/apple/device-check.ts";
+import { deviceCheckDatabase } from "../_shared/database/device-check.ts";
+import { endpoint } from "../_shared/endpoint.ts";
+import { DeviceCheckRequest, DeviceCheckResponse } from "./schema.ts";
+import { checkDevice } from "./service.ts";
+
+export default endpoint({
+  method: "POST",
+  summary: "Proves that the caller is on a real device, which gets its credits once",
+  auth: "user",
+  policies: ["device_check", "device_check_network", "device_grants"],
+  request: DeviceCheckRequest,
+  response: { 200: DeviceCheckResponse },
+  errors: ["ERR_4015"],
+  ports: { database: deviceCheckDatabase, apple: appleDeviceCheck },
+  service: checkDevice,
+});

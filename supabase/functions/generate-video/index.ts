@@ -1,0 +1,19 @@
+import { endpoint } from "../_shared/endpoint.ts";
+import { generation } from "../_shared/database/generation.ts";
+import { videos } from "../_shared/database/videos.ts";
+import { videoProviders } from "../_shared/providers/registry.ts";
+import { GenerateVideoRequest, GenerateVideoResponse } from "./schema.ts";
+import { generateVideo } from "./service.ts";
+
+export default endpoint({
+  method: "POST",
+  summary: "Accepts a video, holds its price and begins to generate it",
+  auth: "user",
+  policies: ["generation_attempts", "generation_attempts_network", "video_generation"],
+  idempotencyKey: "required",
+  request: GenerateVideoRequest,
+  response: { 202: GenerateVideoResponse },
+  errors: ["ERR_4001", "ERR_4002", "ERR_4003", "ERR_6004"],
+  ports: { database: videos, generation, providers: videoProviders },
+  service: generateVideo,
+});

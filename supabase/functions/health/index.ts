@@ -1,0 +1,16 @@
+import { healthDatabase } from "../_shared/database/health.ts";
+import { endpoint } from "../_shared/endpoint.ts";
+import { videoProviders } from "../_shared/providers/registry.ts";
+import { storage } from "../_shared/storage.ts";
+import { HealthResponse } from "./schema.ts";
+import { getHealth } from "./service.ts";
+
+export default endpoint({
+  method: "GET",
+  summary: "Whether the backend works; more for a secret key",
+  auth: "public",
+  response: { 200: HealthResponse, 503: HealthResponse },
+  errors: [],
+  ports: { database: healthDatabase, storage, providers: videoProviders },
+  service: getHealth,
+});

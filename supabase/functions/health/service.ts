@@ -1,0 +1,74 @@
+import type { Answer, Context } from "../_shared/context.ts";
+import type { HealthDatabase } from "../_shared/database/health.ts";
+import type { Providers } from "../_shared/providers/registry.ts";
+import type { Storage } from "../_shared/storage.ts";
+import type { HealthResponse } from "./schema.ts";
+
+type HealthContext = Context<"public"> & {
+  database: HealthDatabase;
+  storage: Pick<Storage, "check">;
+  providers: Pick<Providers, "names">;
+};
+
+/** Whoever asks within this time shares one answer, so that nobody can load the database by asking. */
+const sharedMilliseconds = 5_000;
+
+/** The tick comes every 5 s: a task that waits this long found no worker. */
+const longestWaitSeconds = 60;
+
+/** Of this isolate. */
+let shared: { report: Promise<HealthResponse>; until: number } | null = null;
+
+/**
+ * `unhealthy` (503) without the database; `degraded` when storage, the worker or the providers are not there. A
+ * secret key gets the checks as well.
+ */
+export async function getHealth(_input: unknown, context: HealthContext): Promise<Answer<HealthResponse>> {
+  const now = context.now();
+  if (shared === null || now >= shared.until) {
+    shared = { report: examine(context), until: now + sharedMilliseconds };
+  }
+  const { status, checks } = await shared.report;
+  return {
+    status: status === "unhealthy" ? 503 : 200,
+    body: context.caller.kind === "service" && checks !== undefined
+      ? { status, checks, version: context.config.version }
+      : { status },
+  };
+}
+
+/** Forgets the shared answer, as a new isolate has. */
+export function forgetHealth(): void {
+  shared = null;
+}
+
+async function examine({ database, storage, providers, log }: HealthContext): Promise<HealthResponse> {
+  let isQueueMoving = false;
+  async function check(name: string, look: () => Promise<boolean>) {
+    const startedAt = performance.now();
+    const ok = await look().catch((error) => {
+      log.warn("health_check_failed", { check: name, error });
+      return false;
+    });
+    return { ok, duration_ms: Math.round(performance.now() - startedAt) };
+  }
+  const [databaseCheck, storageCheck] = await Promise.all([
+    check("database", async () => {
+      isQueueMoving = (await database.health()).oldest_due_task_seconds < longestWaitSeconds;
+      return true;
+    }),
+    check("storage", async () => {
+      await storage.check();
+      return true;
+    }),
+  ]);
+  const checks = {
+    database: databaseCheck,
+    storage: storageCheck,
+    // It came with the database's answer.
+    queue: { ok: isQueueMoving, duration_ms: databaseCheck.duration_ms },
+    providers: { ok: providers.names.length > 0, duration_ms: 0 },
+  };
+  const allOk = Object.values(checks).every(({ ok }) => ok);
+  return { status: !databaseCheck.ok ? "unhealthy" : allOk ? "healthy" : "degraded", checks };
+}

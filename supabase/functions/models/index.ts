@@ -1,0 +1,16 @@
+import { endpoint } from "../_shared/endpoint.ts";
+import { videos } from "../_shared/database/videos.ts";
+import { ModelsResponse } from "./schema.ts";
+import { listModels } from "./service.ts";
+
+export default endpoint({
+  method: "GET",
+  summary: "The models that can be used now, with their options and prices",
+  auth: "user",
+  policies: ["reads"],
+  response: { 200: ModelsResponse, 304: null },
+  errors: [],
+  cacheControl: "private, max-age=60",
+  ports: { database: videos },
+  service: listModels,
+});

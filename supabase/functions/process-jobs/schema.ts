@@ -1,0 +1,4 @@
+import * as z from "zod";
+
+export const ProcessJobsResponse = z.object({ accepted: z.literal(true) });
+export type ProcessJobsResponse = z.infer<typeof ProcessJobsResponse>;

@@ -1,0 +1,40 @@
+import { AppError } from "../_shared/app-error.ts";
+import type { Answer, Context, SignedInput } from "../_shared/context.ts";
+import { work, type WorkerContext } from "../_shared/generation/worker.ts";
+import { verifyWebhookToken } from "../_shared/providers/webhook-token.ts";
+import type { ProviderWebhookQuery, ProviderWebhookResponse } from "./schema.ts";
+
+/** Storing a video takes seconds; what is not done by then, the worker does. */
+const workBudgetMilliseconds = 60_000;
+
+/**
+ * Stores an event that is proved to be the provider's and about this submission, then goes on with the job. The token
+ * proves which submission the URL was made for; the signature proves who sent the body, and from which account.
+ */
+export async function receiveProviderWebhook(
+  { body, headers, query }: SignedInput<ProviderWebhookQuery>,
+  context: Context<"signed"> & WorkerContext,
+): Promise<Answer<ProviderWebhookResponse>> {
+  const { config, providers, generation } = context;
+  const { provider: name, submission_id: submissionId, token } = query;
+  const provider = providers.get(name);
+  if (provider === null || config.webhookSecret === null) {
+    throw new AppError("ERR_4005", { cause: `provider ${name}` });
+  }
+  if (!await verifyWebhookToken(config.webhookSecret, name, submissionId, token)) {
+    throw new AppError("ERR_4005", { cause: "token" });
+  }
+  const verdict = await provider.verifyWebhook(body, headers, context.now());
+  if (!verdict.valid) throw new AppError("ERR_4005", { cause: verdict.reason });
+
+  const { job_id, effect } = await generation.recordProviderEvent({
+    provider: name,
+    submissionId,
+    ...verdict.event,
+  });
+  context.log.info("provider_event", { job_id, provider: name, state: verdict.event.state.state, effect });
+  if (effect === "applied" || effect === "asked") {
+    context.waitUntil(work(context, { jobId: job_id, budget: workBudgetMilliseconds }));
+  }
+  return { status: 200, body: { received: true } };
+}

@@ -1,0 +1,17 @@
+import { endpoint } from "../_shared/endpoint.ts";
+import { videos } from "../_shared/database/videos.ts";
+import { storage } from "../_shared/storage.ts";
+import { VideoStatusQuery, VideoStatusResponse } from "./schema.ts";
+import { getVideoStatus } from "./service.ts";
+
+export default endpoint({
+  method: "GET",
+  summary: "How far a video is, and where it can be watched",
+  auth: "user",
+  policies: ["reads"],
+  query: VideoStatusQuery,
+  response: { 200: VideoStatusResponse },
+  errors: ["ERR_4007", "ERR_6002"],
+  ports: { database: videos, storage },
+  service: getVideoStatus,
+});
