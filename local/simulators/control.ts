@@ -1,0 +1,69 @@
+/** The switches of a simulator and what it saw, over HTTP and so from any process: `GET` and `POST /_control`. */
+import * as z from "zod";
+import { parseJson } from "./json.ts";
+
+export interface SimulatorControl<Rule, Report> {
+  /** Adds rules after those that are there. The first that fits a request and is not used up counts. */
+  rules(...rules: Rule[]): Promise<void>;
+  /** Forgets rules and the log of requests; what the service itself would remember stays. */
+  reset(): Promise<void>;
+  report(): Promise<Report>;
+}
+
+/** The control of the simulator at `url`. */
+export function simulatorControl<Rule, Report>(
+  url: string,
+  parseReport: (body: unknown) => Report,
+): SimulatorControl<Rule, Report> {
+  async function call(method: "GET" | "POST", body?: unknown): Promise<unknown> {
+    const response = await fetch(`${url}/_control`, {
+      method,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    if (!response.ok) throw new Error(`The simulator answered ${response.status}: ${await response.text()}`);
+    return await response.json();
+  }
+  return {
+    rules: async (...rules) => void await call("POST", { rules }),
+    reset: async () => void await call("POST", { reset: true }),
+    report: async () => parseReport(await call("GET")),
+  };
+}
+
+/** The simulator's side: changes `rules` and `log` in place, and answers with the report. */
+export async function answerControl<Schema extends z.ZodType>(
+  request: Request,
+  schema: Schema,
+  { rules, log, changed, report }: {
+    rules: z.output<Schema>[];
+    log: unknown[];
+    changed: () => void;
+    report: () => unknown;
+  },
+): Promise<Response> {
+  if (request.method === "POST") {
+    const body = z.strictObject({ rules: z.array(schema).default([]), reset: z.boolean().default(false) });
+    const parsed = body.safeParse(parseJson(await request.text()));
+    if (!parsed.success) return Response.json({ error: z.prettifyError(parsed.error) }, { status: 400 });
+    if (parsed.data.reset) {
+      rules.length = 0;
+      log.length = 0;
+    }
+    rules.push(...parsed.data.rules);
+    changed();
+  }
+  return Response.json(report());
+}
+
+/** The first rule that fits, which is used once by it; null where none does. */
+export function takeRule<Rule extends { readonly times: number | null }>(
+  rules: Rule[],
+  fits: (rule: Rule) => boolean,
+): Rule | null {
+  const index = rules.findIndex(fits);
+  const rule = rules[index];
+  if (rule === undefined) return null;
+  if (rule.times === 1) rules.splice(index, 1);
+  else if (rule.times !== null) rules[index] = { ...rule, times: rule.times - 1 };
+  return rule;
+}

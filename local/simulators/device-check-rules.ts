@@ -1,0 +1,48 @@
+/** The switches of the DeviceCheck simulator. */
+import * as z from "zod";
+import { takeRule } from "./control.ts";
+
+export type Operation = "query" | "update" | "validate";
+
+/** A call that fits a rule meets its effect instead of, or before, Apple's own answer. */
+export const deviceCheckRule = z.strictObject({
+  operation: z.enum(["query", "update", "validate"]).optional(),
+  /** The name of the device; any without it. */
+  device: z.string().optional(),
+  /** How many calls it is for; null for all. */
+  times: z.int().positive().nullable().default(1),
+  effect: z.enum([
+    /** The connection closes, and nothing was done. */
+    "down",
+    /** The call is done, and the connection closes before its answer. */
+    "answer_lost",
+    /** Apple's own answer, after `milliseconds`. */
+    "slow",
+    "rate_limited",
+    "server_error",
+    /** 401, as for a key that Apple does not know. */
+    "unauthorized",
+    /** 400, as for a token that Apple does not take. */
+    "refused",
+    /** 200 with a text that means nothing. */
+    "garbage",
+    /** The update counts only after `milliseconds`; Apple promises no more. */
+    "late_update",
+  ]),
+  milliseconds: z.int().min(0).default(1_000),
+});
+/** What a test writes. */
+export type DeviceCheckRule = z.input<typeof deviceCheckRule>;
+export type ActiveDeviceCheckRule = z.output<typeof deviceCheckRule>;
+
+/** The rule that counts for a call, which uses it once; null where none fits. */
+export function ruleFor(
+  rules: ActiveDeviceCheckRule[],
+  operation: Operation,
+  device: string | null,
+): ActiveDeviceCheckRule | null {
+  return takeRule(rules, (rule) =>
+    (rule.operation === undefined || rule.operation === operation) &&
+    (rule.device === undefined || rule.device === device) &&
+    (rule.effect !== "late_update" || operation === "update"));
+}

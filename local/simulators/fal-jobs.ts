@@ -1,0 +1,105 @@
+/** A request in the fal simulator's queue: what it remembers of it, and what it answers about it at a time. */
+import * as z from "zod";
+import { falRule } from "./fal-rules.ts";
+import { inputErrors, modelOutput } from "./fal-models.ts";
+
+/** Times are in milliseconds since 1970. */
+export const falJob = z.object({
+  requestId: z.string(),
+  endpoint: z.string(),
+  input: z.unknown(),
+  webhookUrl: z.string().nullable(),
+  rule: falRule,
+  submittedAt: z.number(),
+  startsAt: z.number(),
+  /** Null for one that never ends. */
+  endsAt: z.number().nullable(),
+  cancelled: z.boolean(),
+  forgotten: z.boolean(),
+  pollFailuresLeft: z.number(),
+});
+export type FalJob = z.infer<typeof falJob>;
+
+export interface FalAnswer {
+  readonly status: number;
+  /** The body; text for one that is not JSON. */
+  readonly body: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** What fal calls the request's state at `now`. */
+export function statusOf(job: FalJob, now: number): "IN_QUEUE" | "IN_PROGRESS" | "COMPLETED" {
+  if (job.endsAt !== null && now >= job.endsAt) return "COMPLETED";
+  return now < job.startsAt ? "IN_QUEUE" : "IN_PROGRESS";
+}
+
+const statusOfErrorType: Readonly<Record<string, number>> = {
+  request_timeout: 504,
+  startup_timeout: 504,
+  runner_scheduling_failure: 503,
+  runner_connection_timeout: 503,
+  runner_disconnected: 503,
+  runner_connection_refused: 503,
+  runner_connection_error: 503,
+  runner_incomplete_response: 502,
+  runner_server_error: 500,
+  internal_error: 500,
+  bad_request: 400,
+};
+
+/** The platform's own error. */
+export function platformError(status: number, errorType: string, detail: string): FalAnswer {
+  return {
+    status,
+    body: { detail, error_type: errorType },
+    headers: { "x-fal-error-type": errorType },
+  };
+}
+
+/** A model's error about what it was asked for. */
+export function inputRefusal(detail: readonly unknown[]): FalAnswer {
+  return { status: 422, body: { detail }, headers: { "x-fal-needs-retry": "0" } };
+}
+
+/** As fal answers for a prompt that a content checker flagged. */
+export function contentPolicyViolation(input: unknown): FalAnswer {
+  return inputRefusal([{
+    loc: ["body", "prompt"],
+    msg: "The content could not be processed because it contained material flagged by a content checker.",
+    type: "content_policy_violation",
+    url: "https://docs.fal.ai/errors#content_policy_violation",
+    input,
+  }]);
+}
+
+/** The runner's answer, which is the request's result once it is complete. */
+export function resultOf(job: FalJob, videoUrl: string, fileSize: number): FalAnswer {
+  if (job.cancelled) return platformError(499, "client_cancelled", "Request cancelled by the client.");
+  const errors = inputErrors(job.endpoint, job.input);
+  if (errors.length > 0) return inputRefusal(errors);
+  const { outcome, errorType } = job.rule;
+  switch (outcome) {
+    case "failed":
+      return platformError(statusOfErrorType[errorType] ?? 500, errorType, `Simulated ${errorType}`);
+    case "content_policy":
+      return contentPolicyViolation(job.input);
+    case "result_missing":
+      return { status: 200, body: { seed: 7 } };
+    case "result_malformed":
+      return { status: 200, body: '{"video": {"url": "http' };
+    default:
+      return { status: 200, body: modelOutput(job.endpoint, job.requestId, videoUrl, fileSize) };
+  }
+}
+
+/** The body of the webhook that tells of a result. */
+export function webhookBody(job: FalJob, result: FalAnswer): Record<string, unknown> {
+  const ids = { request_id: job.requestId, gateway_request_id: job.requestId };
+  if (result.status !== 200) {
+    return { ...ids, status: "ERROR", error: `Invalid status code: ${result.status}`, payload: result.body };
+  }
+  const isUnserialisable = job.rule.webhook === "without_payload" || typeof result.body === "string";
+  return isUnserialisable
+    ? { ...ids, status: "OK", payload: null, payload_error: "Response payload is not JSON serializable" }
+    : { ...ids, status: "OK", payload: result.body };
+}

@@ -1,0 +1,92 @@
+/** The files that the fal simulator's generations result in, and what can be wrong with them. */
+import type { FalJob } from "./fal-jobs.ts";
+import type { ActiveFalRule } from "./fal-rules.ts";
+
+interface Files {
+  readonly video: Uint8Array<ArrayBuffer>;
+  readonly thumbnail: Uint8Array<ArrayBuffer>;
+}
+
+/** Made once for the project; README.md says how. */
+const folder = new URL("./media/", import.meta.url);
+
+export interface Media {
+  /** The size of the job's video in bytes. */
+  videoSize(job: FalJob): number;
+  /** The answer to a request for `output.mp4` or `output.jpg` of a job. */
+  answer(job: FalJob, extension: "mp4" | "jpg", queueUrl: string): Response;
+}
+
+/** Reads the files. */
+export async function loadMedia(): Promise<Media> {
+  const read = async (name: string): Promise<Files> => {
+    const [video, thumbnail] = await Promise.all([
+      Deno.readFile(new URL(`${name}.mp4`, folder)),
+      Deno.readFile(new URL(`${name}.jpg`, folder)),
+    ]);
+    return { video, thumbnail };
+  };
+  const [landscape, portrait] = await Promise.all([read("landscape"), read("portrait")]);
+  const filesOf = ({ input }: FalJob) => {
+    const isPortrait = typeof input === "object" && input !== null && "aspect_ratio" in input &&
+      input.aspect_ratio === "9:16";
+    return isPortrait ? portrait : landscape;
+  };
+  return {
+    videoSize: (job) => filesOf(job).video.byteLength,
+    answer(job, extension, queueUrl) {
+      const { video, thumbnail } = filesOf(job);
+      return extension === "jpg" ? file(thumbnail, "image/jpeg") : videoAnswer(video, job.rule, queueUrl);
+    },
+  };
+}
+
+function file(bytes: Uint8Array<ArrayBuffer>, type: string): Response {
+  return new Response(bytes, {
+    headers: { "content-type": type, "content-length": String(bytes.byteLength) },
+  });
+}
+
+function videoAnswer(video: Uint8Array<ArrayBuffer>, rule: ActiveFalRule, queueUrl: string): Response {
+  switch (rule.media) {
+    case "missing":
+      return new Response("Not Found", { status: 404 });
+    case "not_a_video":
+      return file(new TextEncoder().encode("<!doctype html><title>Not a video</title>"), "video/mp4");
+    case "redirected":
+      return new Response(null, { status: 302, headers: { location: `${queueUrl}/_elsewhere` } });
+    case "huge":
+      return new Response(endless(video, rule.mediaBytes), { headers: { "content-type": "video/mp4" } });
+    case "truncated":
+      return new Response(broken(video.subarray(0, video.byteLength / 2)), {
+        headers: { "content-type": "video/mp4", "content-length": String(video.byteLength) },
+      });
+    default:
+      return file(video, "video/mp4");
+  }
+}
+
+/** The bytes over and over, made as they are read, up to a length. */
+function endless(bytes: Uint8Array<ArrayBuffer>, length: number): ReadableStream<Uint8Array<ArrayBuffer>> {
+  let left = length;
+  return new ReadableStream({
+    pull(controller) {
+      const part = bytes.subarray(0, Math.min(left, bytes.byteLength));
+      controller.enqueue(part);
+      left -= part.byteLength;
+      if (left === 0) controller.close();
+    },
+  });
+}
+
+/** The bytes, and then an error instead of an end. */
+function broken(bytes: Uint8Array<ArrayBuffer>): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const parts = [bytes];
+  return new ReadableStream({
+    pull(controller) {
+      const part = parts.shift();
+      if (part === undefined) controller.error(new Error("The connection broke"));
+      else controller.enqueue(part);
+    },
+  });
+}
