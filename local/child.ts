@@ -9,6 +9,7 @@ export type Log = (text: string) => void;
 export interface Child {
   /** The port of 127.0.0.1 on which it listens. */
   readonly port: number;
+  readonly pid: number;
   readonly exited: Promise<Deno.CommandStatus>;
   /** Sends a message to the child, which reads it with `messages`. */
   send(message: unknown): Promise<void>;
@@ -84,6 +85,7 @@ export async function startChild(
   }
   return {
     port: first,
+    pid: child.pid,
     exited,
     async send(message) {
       await input.write(new TextEncoder().encode(`${JSON.stringify(message)}\n`));

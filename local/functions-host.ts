@@ -1,12 +1,12 @@
 /**
- * Serves the functions of supabase/functions as the platform's edge runtime does; a program of its own, started by
- * functions.ts with the port to listen on and the functions' whole environment in FUNCTIONS_ENVIRONMENT, as JSON.
+ * Serves a project's functions as the platform's edge runtime does. A program of its own: functions.ts gives it their
+ * folder's URL in FUNCTIONS_DIRECTORY, and in FUNCTIONS_ENVIRONMENT, as JSON, the whole environment that they shall see.
  */
 import { messages, reportPort } from "./child.ts";
 
 type Handler = (request: Request) => Response | Promise<Response>;
 
-const directory = new URL("../supabase/functions/", import.meta.url);
+const directory = Deno.env.get("FUNCTIONS_DIRECTORY") ?? "";
 /** How long work handed to waitUntil may go on after SIGTERM: enough for a provider's answer, no more than a reload can wait. */
 const shutdownGrace = 5_000;
 
@@ -15,7 +15,7 @@ const background = new Set<Promise<unknown>>();
 Object.assign(globalThis, { EdgeRuntime: { waitUntil } });
 
 const functions = new Map<string, Promise<Handler>>();
-for await (const entry of Deno.readDir(directory)) {
+for await (const entry of Deno.readDir(new URL(directory))) {
   if (entry.isDirectory && !entry.name.startsWith("_")) functions.set(entry.name, load(entry.name));
 }
 

@@ -20,6 +20,8 @@ export interface Functions extends AsyncDisposable {
 }
 
 export interface FunctionsOptions {
+  /** Each folder in it whose name does not begin with _ is a function. */
+  directory: URL;
   /** The whole environment of the functions. */
   environment: Record<string, string>;
   log: Log;
@@ -31,8 +33,9 @@ export interface FunctionsOptions {
 
 /** Starts the functions, and resolves when they listen. */
 export async function startFunctions(
-  { environment, log, onPort, watch }: FunctionsOptions,
+  options: FunctionsOptions,
 ): Promise<Functions> {
+  const { directory, environment, log, onPort, watch } = options;
   let current: Child | undefined;
   let ended = false;
 
@@ -40,7 +43,10 @@ export async function startFunctions(
     const child = await startChild({
       script: "functions-host.ts",
       permissions: ["--allow-net", "--allow-env", "--allow-read"],
-      environment: { FUNCTIONS_ENVIRONMENT: JSON.stringify(environment) },
+      environment: {
+        FUNCTIONS_DIRECTORY: directory.href,
+        FUNCTIONS_ENVIRONMENT: JSON.stringify(environment),
+      },
       log,
     });
     if (ended) return await child.stop(stopGrace);
@@ -73,7 +79,9 @@ export async function startFunctions(
   }
 
   await start();
-  const watcher = watch ? watchFiles(() => reload().catch((error) => log(`${error}\n`))) : undefined;
+  const watcher = watch
+    ? watchFiles(directory, () => reload().catch((error) => log(`${error}\n`)))
+    : undefined;
   return {
     async kill() {
       const child = current;
@@ -93,9 +101,9 @@ export async function startFunctions(
   };
 }
 
-/** Calls `onChange` after each burst of changes below supabase/functions. */
-function watchFiles(onChange: () => void): Deno.FsWatcher {
-  const watcher = Deno.watchFs(new URL("../supabase/functions", import.meta.url).pathname);
+/** Calls `onChange` after each burst of changes below `directory`. */
+function watchFiles(directory: URL, onChange: () => void): Deno.FsWatcher {
+  const watcher = Deno.watchFs(directory.pathname);
   let timer: ReturnType<typeof setTimeout> | undefined;
   (async () => {
     for await (const { kind } of watcher) {

@@ -49,7 +49,7 @@ export function createLite({ pool, objects, storageSecret }: LiteOptions): Lite 
     api: { enabled: true, schemas: ["public"] },
     // Its secret signs the URLs of objects. No request reaches Lite's own /auth/v1.
     auth: { enabled: false, jwt_secret: storageSecret },
-    storage: { enabled: true },
+    storage: { enabled: true, file_size_limit: "500MiB" },
     db: { migrations: { enabled: false } },
     options: {
       server: {

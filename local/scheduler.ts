@@ -15,7 +15,7 @@ export interface SchedulerOptions {
   /** The project's URL. */
   url: string;
   secretKey: string;
-  /** From the end of one tick to the start of the next, in milliseconds. */
+  /** From the end of one tick to the start of the next, in milliseconds; Infinity for no tick but those of `tick`. */
   interval: number;
   log: Log;
 }
@@ -57,7 +57,7 @@ export function startScheduler({ databaseUrl, url, secretKey, interval, log }: S
       clearTimeout(timer);
     }
   }
-  const running = run();
+  const running = Number.isFinite(interval) ? run() : Promise.resolve();
 
   return {
     tick,

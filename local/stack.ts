@@ -26,6 +26,8 @@ export interface StackOptions {
   tickMilliseconds?: number;
   /** Believe a client that names its own address in cf-connecting-ip, for tests that play several networks. */
   trustClientAddress?: boolean;
+  /** The folder of the functions; supabase/functions if it is not said. */
+  functionsDirectory?: URL;
   /** Reload the functions when one of their files changes. */
   watch?: boolean;
   /** Gets what the functions print, besides the log file. */
@@ -42,6 +44,8 @@ export interface Stack extends AsyncDisposable {
   /** The keys that users' tokens are signed with, as the functions get them. */
   readonly jwks: { keys: Record<string, unknown>[] };
   readonly ports: { gateway: number; postgres: number | undefined };
+  /** Of the gateway's process, for tests that measure it. */
+  readonly pids: { gateway: number };
   readonly functions: Pick<Functions, "kill" | "start" | "reload">;
   /** Only for a stack with a data directory and a Postgres of its own. */
   readonly database: { stop(): Promise<void>; start(): Promise<void> };
@@ -88,6 +92,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const functions = cleanup.use(
     await startFunctions({
       environment: functionsEnvironment(url, keys, options.environment ?? {}),
+      directory: options.functionsDirectory ?? new URL("../supabase/functions/", import.meta.url),
       log: logTo(logs.functions, options.log),
       onPort: (port) => void say({ kind: "functions", port: port ?? null }),
       watch: options.watch ?? false,
@@ -109,6 +114,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     databaseUrl: database.url,
     jwks: jwksOf(keys),
     ports: { gateway: gateway.port, postgres: database.port },
+    pids: { gateway: gateway.pid },
     functions,
     database,
     tick: () => scheduler.tick(),

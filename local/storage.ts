@@ -68,22 +68,49 @@ function attachment(name: string): string {
   return name === "" ? "attachment" : `attachment; filename*=UTF-8''${encodeURIComponent(name)}`;
 }
 
-/**
- * Lite's answer to a request for signed URLs, in the service's form: `signedURL`, relative to /storage/v1, which is what
- * storage-js reads. The answers of other requests are passed on as they are.
- */
-export async function renameSignedUrls(request: Request, url: URL, response: Response): Promise<Response> {
-  const signs = request.method === "POST" && url.pathname.startsWith("/storage/v1/object/sign/");
-  if (!signs || !response.ok) return response;
-  const body: unknown = await response.json();
-  return Response.json(Array.isArray(body) ? body.map(renamed) : renamed(body));
+/** Passes a request on to Lite, as its caller. */
+type Forward = (request: Request) => Promise<Response>;
+
+/** What the service answers with for each object, beside its path. */
+interface SignedUrl {
+  error: string | null;
+  signedURL: string | null;
 }
 
-function renamed(entry: unknown): unknown {
-  if (typeof entry !== "object" || entry === null || !("signedUrl" in entry)) return entry;
-  const { signedUrl, ...rest } = entry;
-  const path = typeof signedUrl === "string" && signedUrl !== ""
-    ? signedUrl.replace("/storage/v1", "")
-    : null;
-  return { ...rest, signedURL: path };
+/**
+ * Answers POST /object/sign/<bucket>/<path>, and with a list of paths POST /object/sign/<bucket>, which Lite takes for the
+ * first with an empty path. The URLs are relative to /storage/v1, as storage-js wants them.
+ */
+export async function createSignedUrls(request: Request, url: URL, forward: Forward): Promise<Response> {
+  const [, many] = /^\/storage\/v1(\/object\/sign\/[^/]+)$/.exec(url.pathname) ?? [];
+  if (many === undefined) {
+    const response = await forward(request);
+    return response.ok ? Response.json({ signedURL: await readSignedUrl(response) }) : response;
+  }
+  const { paths, expiresIn } = await request.json();
+  if (!Array.isArray(paths)) {
+    return refusal(400, "InvalidRequest", "body must have required property 'paths'");
+  }
+  const entries = paths.map(async (path: string): Promise<SignedUrl & { path: string }> => {
+    const response = await forward(
+      new Request(`${url.origin}/storage/v1${many}/${path.split("/").map(encodeURIComponent).join("/")}`, {
+        method: "POST",
+        headers: request.headers,
+        body: JSON.stringify({ expiresIn }),
+      }),
+    );
+    if (response.ok) return { path, error: null, signedURL: await readSignedUrl(response) };
+    await response.body?.cancel();
+    return {
+      path,
+      error: "Either the object does not exist or you do not have access to it",
+      signedURL: null,
+    };
+  });
+  return Response.json(await Promise.all(entries));
+}
+
+async function readSignedUrl(response: Response): Promise<string> {
+  const { signedUrl } = await response.json();
+  return signedUrl.replace(/^\/storage\/v1/, "");
 }
