@@ -2,7 +2,8 @@
  * The keys of a local project: those that the hosted platform makes for one, and the accounts at the outside services.
  */
 import { generateApiKey } from "@supabase/lite";
-import { calculateJwkThumbprint, exportJWK, exportPKCS8, generateKeyPair, type JWK } from "jose";
+import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK } from "jose";
+import { newDeviceCheckKey } from "./simulators/device-check.ts";
 
 export interface Keys {
   publishableKey: string;
@@ -19,6 +20,8 @@ export interface Keys {
   deviceCheckKeyId: string;
   /** PKCS#8 PEM, as Apple hands it out. */
   deviceCheckPrivateKey: string;
+  /** SPKI PEM; Apple keeps it. */
+  deviceCheckPublicKey: string;
 }
 
 /** Makes a project's keys. */
@@ -27,7 +30,7 @@ export async function generateKeys(): Promise<Keys> {
     generateApiKey("publishable"),
     generateApiKey("secret"),
     generateSigningKey(),
-    generateKeyPair("ES256", { extractable: true }),
+    newDeviceCheckKey(),
   ]);
   return {
     publishableKey: publishable.key,
@@ -40,7 +43,8 @@ export async function generateKeys(): Promise<Keys> {
     // Apple's ids are ten characters long.
     appleTeamId: random(5).toUpperCase(),
     deviceCheckKeyId: random(5).toUpperCase(),
-    deviceCheckPrivateKey: await exportPKCS8(deviceCheck.privateKey),
+    deviceCheckPrivateKey: deviceCheck.privateKey,
+    deviceCheckPublicKey: deviceCheck.publicKey,
   };
 }
 

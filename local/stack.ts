@@ -12,16 +12,20 @@ import { migrate } from "./migrations.ts";
 import { preparePlatform } from "./platform.ts";
 import { type Postgres, startPostgres } from "./postgres.ts";
 import { startScheduler } from "./scheduler.ts";
+import { type DeviceCheckSimulator, startDeviceCheckSimulator } from "./simulators/device-check.ts";
+import { type FalOptions, type FalSimulator, startFalSimulator } from "./simulators/fal.ts";
 
 export interface StackOptions {
   /** Where data, keys and logs stay between starts. Without it all of them are temporary. */
   dataDirectory?: string;
-  /** Ports that must be free; without one, any free port. */
-  ports?: { gateway?: number; postgres?: number };
+  /** Ports that must be free; instead of one that is not said, any free port. */
+  ports?: Partial<Ports>;
   /** A database that is prepared and migrated. Without it the stack starts a Postgres of its own. */
   databaseUrl?: string;
   /** Set or, with undefined, taken away in the environment of the functions. */
   environment?: Record<string, string | undefined>;
+  /** How fast the simulated fal is. */
+  fal?: Pick<FalOptions, "queueMilliseconds" | "runMilliseconds" | "webhookRetryMilliseconds">;
   /** Between two ticks of the scheduler; Infinity for none but those of `tick`. */
   tickMilliseconds?: number;
   /** Believe a client that names its own address in cf-connecting-ip, for tests that play several networks. */
@@ -34,6 +38,15 @@ export interface StackOptions {
   log?: Log;
 }
 
+/** Where the parts listen, on 127.0.0.1. */
+export interface Ports {
+  gateway: number;
+  postgres: number;
+  fal: number;
+  falMedia: number;
+  deviceCheck: number;
+}
+
 export interface Stack extends AsyncDisposable {
   /** The project's URL, for a client of Supabase. */
   readonly url: string;
@@ -43,7 +56,9 @@ export interface Stack extends AsyncDisposable {
   readonly databaseUrl: string;
   /** The keys that users' tokens are signed with, as the functions get them. */
   readonly jwks: { keys: Record<string, unknown>[] };
-  readonly ports: { gateway: number; postgres: number | undefined };
+  /** Those of the parts that the stack started itself. */
+  readonly ports: Partial<Ports>;
+  readonly simulators: { fal: FalSimulator; deviceCheck: DeviceCheckSimulator };
   /** Of the gateway's process, for tests that measure it. */
   readonly pids: { gateway: number };
   readonly functions: Pick<Functions, "kill" | "start" | "reload">;
@@ -66,14 +81,15 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const directory = cleanup.use(await openDirectory(options.dataDirectory));
   const logs = { functions: `${directory.path}/functions.log`, gateway: `${directory.path}/gateway.log` };
 
+  const keys = await readOrGenerateKeys(directory);
   const parts = [
-    readOrGenerateKeys(directory),
+    startSimulators(options, directory, keys, cleanup),
     openDatabase(options, directory, cleanup),
     startGateway(options, logs.gateway, cleanup),
   ] as const;
   // When one fails, the others must be there to be cleaned up.
   await Promise.allSettled(parts);
-  const [keys, database, gateway] = await Promise.all(parts);
+  const [simulators, database, gateway] = await Promise.all(parts);
   const url = `http://127.0.0.1:${gateway.port}`;
   const say = (message: GatewayMessage) => gateway.send(message);
   await say({
@@ -91,7 +107,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
 
   const functions = cleanup.use(
     await startFunctions({
-      environment: functionsEnvironment(url, keys, options.environment ?? {}),
+      environment: functionsEnvironment(url, keys, simulators, options.environment ?? {}),
       directory: options.functionsDirectory ?? new URL("../supabase/functions/", import.meta.url),
       log: logTo(logs.functions, options.log),
       onPort: (port) => void say({ kind: "functions", port: port ?? null }),
@@ -113,7 +129,14 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     secretKey: keys.secretKey,
     databaseUrl: database.url,
     jwks: jwksOf(keys),
-    ports: { gateway: gateway.port, postgres: database.port },
+    ports: {
+      gateway: gateway.port,
+      fal: simulators.fal.port,
+      falMedia: simulators.fal.mediaPort,
+      deviceCheck: simulators.deviceCheck.port,
+      ...(database.port === undefined ? {} : { postgres: database.port }),
+    },
+    simulators,
     pids: { gateway: gateway.pid },
     functions,
     database,
@@ -133,6 +156,37 @@ async function readOrGenerateKeys({ path, kept }: Directory): Promise<Keys> {
   const keys = await generateKeys();
   if (kept) await Deno.writeTextFile(file, JSON.stringify(keys, null, 2), { mode: 0o600 });
   return keys;
+}
+
+/** The services outside. Where the stack's data is kept, so are theirs: real ones outlive a crash of ours. */
+async function startSimulators(
+  { fal: times, ports }: StackOptions,
+  { path, kept }: Directory,
+  keys: Keys,
+  cleanup: AsyncDisposableStack,
+): Promise<Stack["simulators"]> {
+  const at = (port: number | undefined) => port === undefined ? {} : { port };
+  const keptIn = (name: string) => kept ? { stateFile: `${path}/${name}.json` } : {};
+  const deviceCheck = cleanup.use(
+    await startDeviceCheckSimulator({
+      ...at(ports?.deviceCheck),
+      ...keptIn("device-check"),
+      teamId: keys.appleTeamId,
+      keyId: keys.deviceCheckKeyId,
+      publicKey: keys.deviceCheckPublicKey,
+    }),
+  );
+  const fal = cleanup.use(
+    await startFalSimulator({
+      ...times,
+      ...at(ports?.fal),
+      ...(ports?.falMedia === undefined ? {} : { mediaPort: ports.falMedia }),
+      ...keptIn("fal"),
+      key: keys.falKey,
+      accountId: keys.falAccountId,
+    }),
+  );
+  return { fal, deviceCheck };
 }
 
 interface OpenDatabase {
@@ -201,10 +255,11 @@ function jwksOf({ signingKey }: Keys): Stack["jwks"] {
   return { keys: [{ ...publicKeyOf(signingKey) }] };
 }
 
-/** What the platform gives to functions, and the project's secrets. */
+/** What the platform gives to functions, the project's secrets, and where the services outside are. */
 function functionsEnvironment(
   url: string,
   keys: Keys,
+  { fal, deviceCheck }: Stack["simulators"],
   changes: Record<string, string | undefined>,
 ): Record<string, string> {
   const environment = {
@@ -216,9 +271,13 @@ function functionsEnvironment(
     WEBHOOK_SECRET: keys.webhookSecret,
     FAL_KEY: keys.falKey,
     FAL_ACCOUNT_ID: keys.falAccountId,
+    FAL_QUEUE_URL: fal.url,
+    FAL_JWKS_URLS: fal.jwksUrl,
+    FAL_RESULT_HOSTS: fal.mediaHost,
     APPLE_TEAM_ID: keys.appleTeamId,
     APPLE_DEVICE_CHECK_KEY_ID: keys.deviceCheckKeyId,
     APPLE_DEVICE_CHECK_PRIVATE_KEY: keys.deviceCheckPrivateKey,
+    APPLE_DEVICE_CHECK_URL: deviceCheck.url,
     ...changes,
   };
   const set = Object.entries(environment).filter((entry): entry is [string, string] =>
