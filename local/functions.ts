@@ -38,8 +38,14 @@ export async function startFunctions(
   const { directory, environment, log, onPort, watch } = options;
   let current: Child | undefined;
   let ended = false;
+  let started = Promise.resolve();
 
-  async function start(): Promise<void> {
+  function start(): Promise<void> {
+    started = startOnce();
+    return started;
+  }
+
+  async function startOnce(): Promise<void> {
     const child = await startChild({
       script: "functions-host.ts",
       permissions: ["--allow-net", "--allow-env", "--allow-read"],
@@ -94,6 +100,7 @@ export async function startFunctions(
     async [Symbol.asyncDispose]() {
       ended = true;
       watcher?.close();
+      await Promise.allSettled([reloaded, started]);
       const child = current;
       current = undefined;
       await child?.stop(stopGrace);
@@ -111,6 +118,7 @@ function watchFiles(directory: URL, onChange: () => void): Deno.FsWatcher {
       clearTimeout(timer);
       timer = setTimeout(onChange, changeDelay);
     }
+    clearTimeout(timer);
   })();
   return watcher;
 }
