@@ -5,7 +5,7 @@
 import { copyBinaries } from "./postgres-binaries.ts";
 import { existingServer } from "./postgres-external.ts";
 import { createServerHome, type ServerHome } from "./postgres-home.ts";
-import { statusOf } from "./process.ts";
+import { commandLine, parentOf } from "./process.ts";
 import { spawnSupervised, type SupervisedProcess } from "./supervised-process.ts";
 
 export interface Postgres extends AsyncDisposable {
@@ -164,7 +164,7 @@ async function untilReady(
 /** What Postgres writes into its data directory about itself. */
 async function readPidFile(
   cluster: string,
-): Promise<{ pid: number; started: number; port: number; ready: boolean } | undefined> {
+): Promise<{ pid: number; port: number; ready: boolean } | undefined> {
   let text: string;
   try {
     text = await Deno.readTextFile(`${cluster}/postmaster.pid`);
@@ -175,7 +175,6 @@ async function readPidFile(
   const lines = text.split("\n").map((line) => line.trim());
   return {
     pid: Number(lines[0]),
-    started: Number(lines[2]),
     port: Number(lines[3]),
     ready: lines[7] === "ready",
   };
@@ -184,7 +183,13 @@ async function readPidFile(
 /** Ends the server that runs on this cluster, if there is one, and resolves when it is gone. */
 async function endServer(cluster: string): Promise<void> {
   const server = await readPidFile(cluster);
-  if (server === undefined || !isStillRunning(server)) return;
+  if (server === undefined) return;
+  const isRunning = () => commandLine(server.pid).includes(cluster);
+  if (!isRunning()) {
+    // Another process may have the number by now, and Postgres would take it for a server.
+    if (parentOf(server.pid) !== undefined) await Deno.remove(`${cluster}/postmaster.pid`);
+    return;
+  }
   for (const signal of ["SIGINT", "SIGQUIT", "SIGKILL"] as const) {
     try {
       Deno.kill(server.pid, signal);
@@ -193,22 +198,11 @@ async function endServer(cluster: string): Promise<void> {
     }
     const deadline = Date.now() + stopDeadline;
     while (Date.now() < deadline) {
-      if (!isStillRunning(server)) return;
+      if (!isRunning()) return;
       await delay(pollInterval);
     }
   }
   throw new Error(`The Postgres with process id ${server.pid} does not end`);
-}
-
-/** Whether the process of a pid file is the one that wrote it, and not a later one with the same number. */
-function isStillRunning(server: { pid: number; started: number }): boolean {
-  const status = statusOf(server.pid);
-  if (status === undefined) return false;
-  const uptime = Number(Deno.readTextFileSync("/proc/uptime").split(" ")[0]);
-  // Linux counts process starts in ticks of 10 ms since boot, on every architecture.
-  const started = Date.now() / 1000 - uptime + status.started / 100;
-  // The pid file is written moments after the start, in whole seconds.
-  return Math.abs(started - server.started) < 3;
 }
 
 function freePort(): number {

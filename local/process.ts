@@ -47,11 +47,10 @@ export function exitOnTermination(dispose: () => PromiseLike<void>): Disposable 
  * children nothing, so a task that does not look would run on, unseen. Does not keep the process alive.
  */
 export function watchParents(onGone: () => void): Disposable {
-  const chain = [Deno.pid, ...launchers(Deno.pid)];
+  // Each with its parent. The child of a dead process gets another one, so a reused number does not fool us.
+  const links = launchers(Deno.pid);
   const timer = setInterval(() => {
-    // The child of a dead process gets another parent, so the links of the chain tell, and a reused pid does not fool us.
-    const broken = chain.slice(1).some((parent, index) => statusOf(chain[index])?.parent !== parent);
-    if (!broken) return;
+    if (links.every(({ pid, parent }) => parentOf(pid) === parent)) return;
     clearInterval(timer);
     onGone();
   }, parentWatchInterval);
@@ -60,20 +59,21 @@ export function watchParents(onGone: () => void): Disposable {
 }
 
 /**
- * The ancestors of `pid` that only exist to run it: `deno task`, npx, and the shell between them. It stops at the
- * first other process, because a script that starts us in the background may end before us.
+ * The links from `pid` up to the last of the processes that only exist to run it: `deno task`, npx, and the shell
+ * between them. Other ancestors may end before us, as a script does that starts us in the background.
  */
-function launchers(pid: number): number[] {
-  const found: number[] = [];
-  let last = 0;
-  for (let next = statusOf(pid)?.parent; next !== undefined && next > 1; next = statusOf(next)?.parent) {
-    const kind = launcherKind(next);
-    if (kind === "none") break;
-    found.push(next);
-    if (kind === "runner") last = found.length;
+function launchers(pid: number): { pid: number; parent: number }[] {
+  const links: { pid: number; parent: number }[] = [];
+  let runners = 0;
+  for (;;) {
+    const parent = parentOf(pid);
+    const kind = parent === undefined ? "none" : launcherKind(parent);
+    // A shell above the last runner is the caller's own.
+    if (parent === undefined || kind === "none") return links.slice(0, runners);
+    links.push({ pid, parent });
+    if (kind === "runner") runners = links.length;
+    pid = parent;
   }
-  // A shell above the last runner is the caller's own.
-  return found.slice(0, last);
 }
 
 function launcherKind(pid: number): "runner" | "shell" | "none" {
@@ -94,16 +94,15 @@ export function commandLine(pid: number): string[] {
   }
 }
 
-/** The parent and the start (in clock ticks since boot) of a living process; undefined when it has ended. */
-export function statusOf(pid: number | undefined): { parent: number; started: number } | undefined {
+/** The parent of a living process; undefined when it has ended. */
+export function parentOf(pid: number): number | undefined {
   let stat: string;
   try {
     stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
   } catch {
     return undefined;
   }
-  // Fields are counted after the name, which stands in brackets and may hold anything: state, parent, … start (20th).
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  if (fields[0] === "Z") return undefined;
-  return { parent: Number(fields[1]), started: Number(fields[19]) };
+  // The name stands in brackets and may hold anything; after it come the state and the parent.
+  const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return state === "Z" ? undefined : Number(parent);
 }
