@@ -38,6 +38,7 @@ create table credits.accounts (
 alter table credits.accounts enable row level security;
 revoke all on credits.accounts from anon, authenticated, service_role;
 create unique index accounts_user on credits.accounts (user_id, kind, unit) where user_id is not null;
+create index accounts_expiry on credits.accounts (next_expiry_at) where next_expiry_at is not null;
 create unique index accounts_system on credits.accounts (kind, unit) where user_id is null;
 comment on table credits.accounts is 'Who has credits: users, and the platform''s own accounts.';
 

@@ -126,6 +126,43 @@ $$;
 revoke all on function credits.check_amount(bigint) from public, anon, authenticated, service_role;
 comment on function credits.check_amount(bigint) is 'Raises 22003 for what no posting may move.';
 
+create function credits.note_next_expiry(p_account_id bigint)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  update credits.accounts as a
+  set next_expiry_at = (
+    select min(l.expires_at) from credits.lots as l where l.account_id = p_account_id and l.remaining > 0
+  )
+  where a.id = p_account_id;
+end;
+$$;
+
+revoke all on function credits.note_next_expiry(bigint) from public, anon, authenticated, service_role;
+comment on function credits.note_next_expiry(bigint) is 'Keeps the account''s next expiry true to its lots.';
+
+create function credits.revive_lots(p_account_id bigint, p_draws credits.draw[], p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  update credits.lots as l
+  set expires_at = p_now + interval '24 hours'
+  from unnest(p_draws) as d (lot_id, amount)
+  where l.id = d.lot_id and l.account_id = p_account_id and l.expires_at <= p_now;
+end;
+$$;
+
+revoke all on function credits.revive_lots(bigint, credits.draw[], timestamptz)
+  from public, anon, authenticated, service_role;
+comment on function credits.revive_lots(bigint, credits.draw[], timestamptz) is
+  'Lots that expired while their credits were away live 24 hours more.';
+
 create function credits.lock_account(p_user_id uuid)
 returns credits.accounts
 language plpgsql
@@ -169,12 +206,8 @@ begin
     );
   end loop;
 
-  update credits.accounts as a
-  set next_expiry_at = (
-    select min(l.expires_at) from credits.lots as l where l.account_id = a.id and l.remaining > 0
-  )
-  where a.id = v_account.id
-  returning a.* into v_account;
+  perform credits.note_next_expiry(v_account.id);
+  select a.* into v_account from credits.accounts as a where a.id = v_account.id;
   return v_account;
 end;
 $$;
@@ -454,10 +487,7 @@ begin
     return v_outcome;
   end if;
 
-  update credits.lots as l
-  set expires_at = v_now + interval '24 hours'
-  from unnest(v_hold.draws) as d (lot_id, amount)
-  where l.id = d.lot_id and l.expires_at <= v_now;
+  perform credits.revive_lots(v_account.id, v_hold.draws, v_now);
   insert into credits.transfers (
     id, posting_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, draws, created_at
   )
@@ -465,11 +495,7 @@ begin
     v_transfer_id, v_posting_id, 'release', v_hold.to_account_id, v_account.id, v_hold.amount, p_job_id, v_hold.id,
     v_hold.draws, v_now
   );
-  update credits.accounts as a
-  set next_expiry_at = (
-    select min(l.expires_at) from credits.lots as l where l.account_id = a.id and l.remaining > 0
-  )
-  where a.id = v_account.id;
+  perform credits.note_next_expiry(v_account.id);
   perform credits.settle_account(v_posting_id, v_account, v_now);
   return v_outcome;
 end;

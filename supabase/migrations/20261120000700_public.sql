@@ -148,6 +148,8 @@ create policy "an active user sees their own jobs until they delete them" on pub
   );
 -- A user's history, newest first.
 create index video_jobs_user on public.video_jobs (user_id, created_at desc, id desc) where deleted_at is null;
+create index video_jobs_running on public.video_jobs (created_at) where completed_at is null;
+create index video_jobs_completed_at on public.video_jobs using brin (completed_at);
 create index video_jobs_due on public.video_jobs (due_at) where due_at is not null;
 comment on table public.video_jobs is 'Generated videos, from acceptance to the end. An ended status never changes.';
 

@@ -249,3 +249,45 @@ comment on function generation.enforce_deadlines() is 'Scheduled: no job outlive
 
 insert into ops.scheduled_tasks (name, procedure, every)
 values ('enforce_deadlines', 'generation.enforce_deadlines', interval '5 seconds');
+
+create function generation.hold_violations(p_since timestamptz)
+returns setof credits.violation
+language sql
+stable
+set search_path = ''
+as $$
+  -- A running job has its hold open. p_since does not matter here: running jobs are few.
+  select row('job_without_hold', j.id::text, jsonb_build_object('status', j.status))::credits.violation
+  from public.video_jobs as j
+  where j.completed_at is null and not exists (
+    select from credits.transfers as h
+    where h.job_id = j.id and h.kind = 'hold'
+      and not exists (
+        select from credits.transfers as t where t.reverses_id = h.id and t.kind in ('capture', 'release')
+      )
+  )
+  union all
+  -- An ended job has ended its hold, in the way of its end.
+  select row('hold_ended_wrong', j.id::text, jsonb_build_object('status', j.status))::credits.violation
+  from public.video_jobs as j
+  where j.completed_at >= p_since and not exists (
+    select from credits.transfers as h
+    join credits.transfers as t on t.reverses_id = h.id
+    where h.job_id = j.id and h.kind = 'hold'
+      and t.kind = (case j.status when 'completed' then 'capture' else 'release' end)::credits.transfer_kind
+  )
+  union all
+  -- What is in escrow is there for a job that runs.
+  select row('escrow_without_job', h.id::text, jsonb_build_object('job_id', h.job_id))::credits.violation
+  from credits.transfers as h
+  where h.kind = 'hold' and h.created_at >= p_since
+    and not exists (
+      select from credits.transfers as t where t.reverses_id = h.id and t.kind in ('capture', 'release')
+    )
+    and not exists (
+      select from public.video_jobs as j where j.id = h.job_id and j.completed_at is null
+    )
+$$;
+
+revoke all on function generation.hold_violations(timestamptz) from public, anon, authenticated, service_role;
+comment on function generation.hold_violations(timestamptz) is 'Where jobs and their holds do not agree.';

@@ -1,0 +1,260 @@
+-- credits: reading the ledger, and proving it.
+
+create function credits.balance_at(p_user_id uuid, p_time timestamptz)
+returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce((
+    select e.balance_after
+    from credits.entries as e
+    join credits.accounts as a on a.id = e.account_id
+    where a.user_id = p_user_id and a.kind = 'available' and e.created_at <= p_time
+    order by e.number desc
+    limit 1
+  ), 0)
+$$;
+
+revoke all on function credits.balance_at(uuid, timestamptz) from public, anon, authenticated, service_role;
+comment on function credits.balance_at(uuid, timestamptz) is 'What a user had at a time, as it was booked then.';
+
+create function credits.statement(p_user_id uuid, p_limit integer, p_before bigint default null)
+returns table (
+  number bigint, transfer_id uuid, kind credits.transfer_kind, amount bigint, balance_after bigint, job_id uuid,
+  created_at timestamptz
+)
+language sql
+stable
+set search_path = ''
+as $$
+  -- A page starts below the last number of the one before: new entries do not move it.
+  select e.number, e.transfer_id, t.kind, e.amount, e.balance_after, t.job_id, e.created_at
+  from credits.entries as e
+  join credits.transfers as t on t.id = e.transfer_id
+  where e.account_id = (
+      select a.id from credits.accounts as a
+      where a.user_id = p_user_id and a.kind = 'available' and a.unit = 'credit'
+    )
+    and e.number < coalesce(p_before, 9223372036854775807)
+  order by e.number desc
+  limit p_limit
+$$;
+
+revoke all on function credits.statement(uuid, integer, bigint) from public, anon, authenticated, service_role;
+comment on function credits.statement(uuid, integer, bigint) is 'A user''s entries, newest first, page by page.';
+
+create view credits.system_balances with (security_invoker = true) as
+select a.kind, a.unit, coalesce(sum(e.amount), 0)::bigint as balance
+from credits.accounts as a
+left join credits.entries as e on e.account_id = a.id
+where a.user_id is null
+group by a.kind, a.unit;
+revoke all on credits.system_balances from anon, authenticated, service_role;
+comment on view credits.system_balances is 'The platform''s accounts, which carry no balance: the sum of their entries.';
+
+-- How far the ledger is proved: for each account the last entry, and when. Apart from the accounts, so that proving
+-- never makes a posting wait.
+create table credits.checkpoints (
+  account_id bigint primary key,
+  number bigint not null,
+  hash bytea not null,
+  balance bigint not null
+);
+alter table credits.checkpoints enable row level security;
+revoke all on credits.checkpoints from anon, authenticated, service_role;
+comment on table credits.checkpoints is 'The last entry of each account that was proved.';
+
+create table credits.proofs (
+  id bigint generated always as identity primary key,
+  is_full boolean not null,
+  proved_until timestamptz not null,
+  violations bigint not null
+);
+alter table credits.proofs enable row level security;
+revoke all on credits.proofs from anon, authenticated, service_role;
+comment on table credits.proofs is 'When the ledger was proved, and how many violations were found.';
+
+create type credits.violation as (violation text, subject text, details jsonb);
+
+create function credits.account_violations(
+  p_account credits.accounts, p_lots bigint, p_proved credits.checkpoints
+)
+returns setof credits.violation
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- What is wrong with one account since its checkpoint. The account and the sum of its lots were read in one
+-- statement; entries beyond its head are younger than that and not looked at.
+declare
+  v_sign constant bigint := case p_account.kind when 'owed' then -1 else 1 end;
+  v_from constant bigint := coalesce(p_proved.number, 0);
+  v_entries record;
+begin
+  select count(*) as count,
+    coalesce(sum(c.amount), 0) * v_sign + coalesce(p_proved.balance, 0) as balance,
+    count(*) = p_account.entry_count - v_from
+      and coalesce((array_agg(c.hash order by c.number desc))[1], p_proved.hash, '\x') = p_account.head_hash
+      and coalesce(bool_and(
+        c.number = c.expected_number
+        and c.hash = credits.entry_hash(
+          c.previous_hash, c.account_id, c.number, c.transfer_id, c.amount, c.balance_after, c.created_at
+        )
+        and c.balance_after = coalesce(p_proved.balance, 0) + v_sign * c.running_sum
+      ), true) as is_chained
+  into v_entries
+  from (
+    select e.*,
+      v_from + row_number() over (order by e.number) as expected_number,
+      lag(e.hash, 1, coalesce(p_proved.hash, '\x')) over (order by e.number) as previous_hash,
+      sum(e.amount) over (order by e.number) as running_sum
+    from credits.entries as e
+    where e.account_id = p_account.id and e.number > v_from and e.number <= p_account.entry_count
+  ) as c;
+
+  if not v_entries.is_chained then
+    return next row('broken_chain', p_account.id, jsonb_build_object(
+      'entries', v_entries.count, 'expected', p_account.entry_count - v_from
+    ));
+  end if;
+  if v_entries.balance <> p_account.balance then
+    return next row('balance_differs', p_account.id, jsonb_build_object(
+      'balance', p_account.balance, 'entries', v_entries.balance
+    ));
+  end if;
+  if p_account.kind = 'available' and p_lots <> p_account.balance then
+    return next row('lots_differ', p_account.id, jsonb_build_object(
+      'balance', p_account.balance, 'lots', p_lots
+    ));
+  end if;
+end;
+$$;
+
+revoke all on function credits.account_violations(credits.accounts, bigint, credits.checkpoints)
+  from public, anon, authenticated, service_role;
+comment on function credits.account_violations(credits.accounts, bigint, credits.checkpoints) is
+  'Proves one account against its entries and lots.';
+
+create function credits.reconcile(p_full boolean default false)
+returns setof credits.violation
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Proves the ledger: a row for each violation, none when all holds. From the last proved entry on, or in full.
+-- `unbalanced_transfer`, `broken_chain`, `balance_differs` (from the entries), `lots_differ` (from the balance), and
+-- those of generation.hold_violations. An account that is clean gets its checkpoint; one that is not is looked at
+-- again. Nothing that a posting needs is locked.
+declare
+  v_now constant timestamptz := ops.now();
+  -- A transaction that was open at the last proof may have written transfers with an earlier time since.
+  v_since constant timestamptz := case when p_full then '-infinity' else coalesce(
+    (select max(p.proved_until) - interval '10 minutes' from credits.proofs as p where p.violations = 0), '-infinity'
+  ) end;
+  v_row record;
+  v_violation credits.violation;
+  v_is_clean boolean;
+  v_found bigint := 0;
+begin
+  for v_violation in
+    select 'unbalanced_transfer', t.id::text,
+      jsonb_build_object('amount', t.amount, 'sum', sum(e.amount), 'entries', count(e.account_id))
+    from credits.transfers as t
+    left join credits.entries as e on e.transfer_id = t.id
+    where t.created_at >= v_since
+    group by t.id
+    having count(e.account_id) <> 2 or sum(e.amount) <> 0 or max(e.amount) <> t.amount
+    union all
+    select h.violation, h.subject, h.details from generation.hold_violations(v_since) as h
+  loop
+    v_found := v_found + 1;
+    return next v_violation;
+  end loop;
+
+  for v_row in
+    select a as account, c as proved,
+      (select coalesce(sum(l.remaining), 0) from credits.lots as l where l.account_id = a.id)::bigint as lots
+    from credits.accounts as a
+    left join credits.checkpoints as c on c.account_id = a.id
+    where a.user_id is not null and (p_full or a.entry_count > coalesce(c.number, 0))
+  loop
+    v_is_clean := true;
+    for v_violation in
+      select v.* from credits.account_violations(
+        v_row.account, v_row.lots, case when not p_full then v_row.proved end
+      ) as v
+    loop
+      v_is_clean := false;
+      v_found := v_found + 1;
+      return next v_violation;
+    end loop;
+    if v_is_clean then
+      insert into credits.checkpoints as c (account_id, number, hash, balance)
+      values ((v_row.account).id, (v_row.account).entry_count, (v_row.account).head_hash, (v_row.account).balance)
+      on conflict (account_id) do update
+        set number = excluded.number, hash = excluded.hash, balance = excluded.balance;
+    end if;
+  end loop;
+
+  insert into credits.proofs (is_full, proved_until, violations) values (p_full, v_now, v_found);
+end;
+$$;
+
+revoke all on function credits.reconcile(boolean) from public, anon, authenticated, service_role;
+comment on function credits.reconcile(boolean) is 'The proof that the ledger is what it says it is.';
+
+create function credits.rebuild_balances()
+returns table (account_id bigint, balance_before bigint, balance_after bigint)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Puts balances, heads and lots right from the entries and transfers, which are the truth, and returns the accounts
+-- whose balance was not. For after a repair by hand: it stops all postings while it runs, and lifts the guard that
+-- lets nobody else touch a balance.
+begin
+  lock table credits.accounts, credits.lots in share row exclusive mode;
+  alter table credits.accounts disable trigger only_by_transfer;
+  alter table credits.lots disable trigger only_by_transfer;
+
+  update credits.lots as l
+  set remaining = d.remaining
+  from (
+    select x.lot_id, sum(x.amount * case when t.to_account_id = s.account_id then 1 else -1 end) as remaining
+    from credits.transfers as t
+    cross join lateral unnest(t.draws) as x (lot_id, amount)
+    join credits.lots as s on s.id = x.lot_id
+    group by x.lot_id
+  ) as d
+  where d.lot_id = l.id and d.remaining <> l.remaining;
+
+  return query
+  with truth as (
+    select a.id, a.balance,
+      coalesce(sum(e.amount), 0) * case a.kind when 'owed' then -1 else 1 end as entries,
+      count(e.number) as count,
+      coalesce((array_agg(e.hash order by e.number desc))[1], '\x') as head
+    from credits.accounts as a
+    left join credits.entries as e on e.account_id = a.id
+    where a.user_id is not null
+    group by a.id
+  ),
+  mended as (
+    update credits.accounts as a
+    set balance = t.entries, entry_count = t.count, head_hash = t.head
+    from truth as t
+    where t.id = a.id and (a.balance, a.entry_count, a.head_hash) is distinct from (t.entries, t.count, t.head)
+    returning a.id, a.balance
+  )
+  select m.id, t.balance, m.balance
+  from mended as m
+  join truth as t on t.id = m.id;
+
+  alter table credits.accounts enable trigger only_by_transfer;
+  alter table credits.lots enable trigger only_by_transfer;
+end;
+$$;
+
+revoke all on function credits.rebuild_balances() from public, anon, authenticated, service_role;
+comment on function credits.rebuild_balances() is 'Balances are a projection of the entries; this makes it anew.';
