@@ -23,8 +23,8 @@ export const deviceCheckBody = z.object({
   device_token: z.string(),
   transaction_id: z.string().min(1),
   timestamp: z.int().positive(),
-  bit0: z.unknown(),
-  bit1: z.unknown(),
+  bit0: z.unknown().optional(),
+  bit1: z.unknown().optional(),
 });
 export type DeviceCheckBody = z.infer<typeof deviceCheckBody>;
 

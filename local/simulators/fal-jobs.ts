@@ -7,7 +7,7 @@ import { inputErrors, modelOutput } from "./fal-models.ts";
 export const falJob = z.object({
   requestId: z.string(),
   endpoint: z.string(),
-  input: z.unknown(),
+  input: z.unknown().optional(),
   webhookUrl: z.string().nullable(),
   rule: falRule,
   submittedAt: z.number(),

@@ -9,7 +9,7 @@ export const falRequest = z.object({
   /** Whose key came with it; the key itself is not kept. */
   authorization: z.enum(["ours", "other", "none"]),
   headers: z.record(z.string(), z.string()),
-  body: z.unknown(),
+  body: z.unknown().optional(),
   /** Of the job that it made or was about. */
   requestId: z.string().nullable(),
   /** Null where the connection was closed instead. */

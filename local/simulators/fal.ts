@@ -53,7 +53,9 @@ const falReport = z.object({
   /** Since the start or the last reset, the newest 1,000. */
   requests: z.array(falRequest),
   rules: z.array(falRule),
-  jobs: z.array(z.looseObject({ requestId: z.string(), endpoint: z.string(), input: z.unknown() })),
+  jobs: z.array(
+    z.looseObject({ requestId: z.string(), endpoint: z.string(), input: z.unknown().optional() }),
+  ),
   deliveries: z.array(falDelivery),
 });
 export type FalReport = z.infer<typeof falReport>;

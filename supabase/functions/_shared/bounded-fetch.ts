@@ -68,13 +68,14 @@ export function describeFetchError(error: unknown): string {
   if (error.name === "TimeoutError") return "no answer in time";
   if (neverConnected(error)) return "no connection";
   const { message } = error.cause instanceof Error ? error.cause : error;
-  return message.replaceAll(/https?:\/\/\S+/g, "(address)");
+  return message.replaceAll(/\(?https?:\S+/g, "(address)");
 }
 
 /** The seconds that a Retry-After header asks for, rounded up; null without one, or where it is not readable. */
 export function retryAfterSeconds(headers: Headers, now: number): number | null {
-  const value = headers.get("retry-after")?.trim() ?? "";
+  const value = headers.get("retry-after") ?? "";
   if (/^\d{1,9}$/.test(value)) return Number(value);
-  const time = value === "" ? NaN : Date.parse(value);
+  // Date.parse takes much for a date, "-1" for one.
+  const time = /^[A-Z][a-z]{2}, /.test(value) ? Date.parse(value) : NaN;
   return Number.isNaN(time) ? null : Math.max(0, Math.ceil((time - now) / 1000));
 }

@@ -40,7 +40,7 @@ export interface DeviceCheck {
   update(deviceToken: string, bits: Bits, options?: DeviceCheckOptions): Promise<UpdateOutcome>;
 }
 
-/** Two queries and an update stay below 15 s, in which the caller keeps others of its network waiting. */
+/** Apple answers in well under a second, and others of the caller's network may have to wait meanwhile. */
 const timeoutMilliseconds = 4_000;
 const retryPauseMilliseconds = 250;
 /** Apple's answers are a few dozen bytes. */

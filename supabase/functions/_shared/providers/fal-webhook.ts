@@ -18,7 +18,7 @@ const ed25519Key = z.object({ kty: z.literal("OKP"), crv: z.literal("Ed25519"), 
 const event = z.object({
   request_id: z.string().min(1),
   status: z.string(),
-  payload: z.unknown(),
+  payload: z.unknown().optional(),
   payload_error: z.string().nullish(),
   error: z.string().nullish(),
 });

@@ -28,7 +28,7 @@ const fileLifeSeconds = 7 * 24 * 60 * 60;
 
 const generationStatus = z.object({
   status: z.enum(["IN_QUEUE", "IN_PROGRESS", "COMPLETED"]),
-  error: z.unknown(),
+  error: z.unknown().optional(),
   error_type: z.string().nullish(),
 });
 const statusWord = z.object({ status: z.string() });
