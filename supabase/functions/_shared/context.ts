@@ -99,9 +99,10 @@ export interface Limit {
 
 /** What a procedure's answer says to the wrapper, beside its data or its refusal. */
 export interface Report {
-  readonly limits?: readonly Limit[];
-  readonly replayed?: boolean;
-  readonly language?: Language;
+  readonly limits?: readonly Limit[] | null;
+  readonly replayed?: boolean | null;
+  /** The user's own; another than Kinora's counts as none. */
+  readonly language?: string | null;
 }
 
 /** What a port is made from, once for a request. */

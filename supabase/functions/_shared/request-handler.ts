@@ -11,7 +11,7 @@ import type { Answer, Caller, Context, Idempotency, Limit, Report, Runtime } fro
 import { preflightResponse } from "./cors.ts";
 import { errorCodes } from "./error-codes.ts";
 import { errorResponse } from "./error-response.ts";
-import { type Language, negotiateLanguage, pickLanguage } from "./i18n.ts";
+import { isLanguage, type Language, negotiateLanguage, pickLanguage } from "./i18n.ts";
 import { fingerprint, parseIdempotencyKey } from "./idempotency-key.ts";
 import type { Fields, Logger } from "./logger.ts";
 import { type Declaration, errorsOf } from "./operation.ts";
@@ -162,10 +162,10 @@ async function answer(
   // Whoever was refused is refused again, if nothing differs that a policy may count by. With a key, another
   // request may be a replay, which is never refused.
   const subject = JSON.stringify([operation.method, caller, network, idempotency]);
-  const report = ({ limits = [], replayed = false, language }: Report) => {
-    for (const limit of limits) exchange.limits.set(limit.policy, limit);
-    exchange.replayed ||= replayed;
-    exchange.ownLanguage = language ?? exchange.ownLanguage;
+  const report = ({ limits, replayed, language }: Report) => {
+    for (const limit of limits ?? []) exchange.limits.set(limit.policy, limit);
+    exchange.replayed ||= replayed === true;
+    if (isLanguage(language)) exchange.ownLanguage = language;
   };
   const beforeCall = () => {
     // Only before the first: who was admitted is not stopped half-way, though others of theirs are refused.

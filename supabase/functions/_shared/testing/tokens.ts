@@ -1,4 +1,4 @@
-import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from "jose";
+import { exportJWK, generateKeyPair, SignJWT } from "jose";
 
 /** The project that test tokens and test configurations belong to. */
 export const projectUrl = "https://project.example.com";
@@ -10,7 +10,7 @@ export interface TokenIssuer {
   /** The public keys, as SUPABASE_JWKS has them. */
   readonly jwks: string;
   /** A guest's token as the platform signs it; claims that are given replace its own, undefined ones vanish. */
-  sign(claims?: JWTPayload): Promise<string>;
+  sign(claims?: Readonly<Record<string, unknown>>): Promise<string>;
 }
 
 /** Signs as the platform does, with ES256 and a `kid`. Another issuer's tokens are forgeries. */
