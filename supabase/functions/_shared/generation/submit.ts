@@ -14,12 +14,6 @@ export interface SubmitContext {
 }
 
 /**
- * When to ask a provider that has a webhook, should the webhook not come: late enough that it is rarely needed,
- * early enough that nobody gives up on a lost one.
- */
-const pollAfterSeconds = 20;
-
-/**
  * Submits the job, unless it is submitted already or no provider is to be had now. Once the claim is committed the
  * request is sent at most once; an answer that cannot be recorded leaves the submission to its webhook or deadline.
  */
@@ -56,6 +50,6 @@ export async function submitVideo(jobId: string, context: SubmitContext): Promis
   });
   await generation.recordSubmission(claim.submissionId, outcome, {
     reportsStart,
-    pollSeconds: webhook ? Math.max(pollAfterSeconds, pollIntervalSeconds) : pollIntervalSeconds,
+    pollSeconds: pollIntervalSeconds,
   });
 }
