@@ -4,6 +4,8 @@ export interface BoundedRequest {
   readonly method?: "GET" | "POST" | "PUT";
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** For what must not happen twice. Without it the runtime may send a request again by itself. */
+  readonly once?: boolean;
   /** For connecting, waiting and reading the body together. */
   readonly timeoutMilliseconds: number;
   readonly maximumBytes: number;
@@ -27,10 +29,13 @@ export async function boundedFetch(
   url: string | URL,
   request: BoundedRequest,
 ): Promise<BoundedAnswer> {
-  const { timeoutMilliseconds, maximumBytes, signal, ...init } = request;
+  const { timeoutMilliseconds, maximumBytes, signal, body = null, once = false, ...init } = request;
   const timeout = AbortSignal.timeout(timeoutMilliseconds);
   const response = await fetch(url, {
     ...init,
+    // Deno 2.7 and later repeat a request whose connection closed before an answer, a POST too, and even where the
+    // other side has read all of it; but not one with a stream, which is gone once it was read.
+    body: once && body !== null ? new Blob([body]).stream() : body,
     redirect: "manual",
     signal: signal ? AbortSignal.any([timeout, signal]) : timeout,
   });

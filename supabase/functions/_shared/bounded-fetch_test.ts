@@ -29,6 +29,20 @@ Deno.test("an answer comes whole, with a redirect as it is", async () => {
   assert.deepEqual(redirects, ["manual"]);
 });
 
+Deno.test("what must be sent once goes as a stream, which the runtime cannot send again", async () => {
+  const bodies: unknown[] = [];
+  const fetch: typeof globalThis.fetch = (_, init) => {
+    bodies.push(init?.body);
+    return Promise.resolve(new Response(""));
+  };
+  await boundedFetch(fetch, "https://a.example.com", { ...limits, method: "POST", body: "ş", once: true });
+  await boundedFetch(fetch, "https://a.example.com", { ...limits, method: "POST", body: "ş" });
+  const [stream, text] = bodies;
+  assert(stream instanceof ReadableStream);
+  assert.equal(await new Response(stream).text(), "ş");
+  assert.equal(text, "ş");
+});
+
 Deno.test("a character that two pieces share is read whole", async () => {
   const [first, ...rest] = new TextEncoder().encode("ş");
   assert(first !== undefined);

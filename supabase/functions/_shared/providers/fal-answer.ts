@@ -103,7 +103,9 @@ export function readResult(answer: BoundedAnswer, completion: Completion): Provi
   if (isOutput && !completion.failed) return outputState(body);
 
   const error = isOutput ? null : readError(body, status, headers);
-  const types = [...(completion.errorType === null ? [] : [completion.errorType]), ...(error?.types ?? [])];
+  const types = [
+    ...new Set([...(completion.errorType === null ? [] : [completion.errorType]), ...error?.types ?? []]),
+  ];
   // An error without a type is the model's own only as 422; a 400, for one, also means "still in progress".
   const isVerdict = error !== null && (types.length > 0 || status === 422) &&
     !refusalsOfTheCaller.includes(status);

@@ -53,7 +53,7 @@ export function falProvider(
   function call(
     method: "GET" | "POST" | "PUT",
     url: URL,
-    options: { timeoutMilliseconds: number; headers?: Record<string, string>; body?: string },
+    options: { timeoutMilliseconds: number; headers?: Record<string, string>; body?: string; once?: boolean },
   ): Promise<BoundedAnswer> {
     const headers = { ...options.headers, accept: "application/json", authorization: `Key ${config.key}` };
     return boundedFetch(fetch, url, { ...options, method, headers, maximumBytes });
@@ -108,6 +108,8 @@ export function falProvider(
           "x-app-fal-disable-fallback": "true",
         },
         body: JSON.stringify(input),
+        // fal takes no idempotency key: a second request would be a second generation, paid twice.
+        once: true,
       });
     } catch (error) {
       const cause = describeFetchError(error);
