@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { ConfigError, type EnvironmentVariables, loadConfig, variables } from "./config.ts";
+import { ConfigError, type EnvironmentVariables, loadConfig } from "./config.ts";
+import { variables } from "./config-variables.ts";
 import { testEnvironment } from "./testing/config.ts";
 
 const fal = { FAL_KEY: "id:secret", FAL_ACCOUNT_ID: "account" };

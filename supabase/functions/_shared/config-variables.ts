@@ -1,0 +1,40 @@
+/** The environment's variables in words, for the documents and for whoever deploys. No endpoint bundles it. */
+import { defaults, type VariableName } from "./config.ts";
+
+export interface Variable {
+  /** `platform`: set by Supabase; `secret`: set by the operator; `optional`: has a default. */
+  readonly kind: "platform" | "secret" | "optional";
+  readonly purpose: string;
+  /** What does not work without it; for an optional one, the value that is used then. */
+  readonly without: string;
+}
+
+const allFails = "every endpoint answers ERR_6003";
+const webhooksFail = "no generation is submitted, and provider-webhook refuses every event";
+const falFails = "no generation is submitted to fal";
+const appleFails = "device-check leaves the initial grant pending";
+
+// deno-fmt-ignore: one line a variable
+export const variables: Readonly<Record<VariableName, Variable>> = {
+  SUPABASE_URL: { kind: "platform", purpose: "The project's API", without: allFails },
+  SUPABASE_PUBLISHABLE_KEYS: { kind: "platform", purpose: "The keys of apps, as JSON: name to key", without: allFails },
+  SUPABASE_SECRET_KEYS: { kind: "platform", purpose: "The keys of servers, as JSON: name to key", without: allFails },
+  SUPABASE_JWKS: { kind: "platform", purpose: "The keys that user tokens are signed with", without: allFails },
+  WEBHOOK_SECRET: { kind: "secret", purpose: "Signs the webhook URLs given to providers; 32 characters or more", without: webhooksFail },
+  FAL_KEY: { kind: "secret", purpose: "fal's API key", without: falFails },
+  FAL_ACCOUNT_ID: { kind: "secret", purpose: "The account that fal's webhooks must name", without: falFails },
+  APPLE_TEAM_ID: { kind: "secret", purpose: "Issuer of the tokens for DeviceCheck", without: appleFails },
+  APPLE_DEVICE_CHECK_KEY_ID: { kind: "secret", purpose: "The DeviceCheck key's id", without: appleFails },
+  APPLE_DEVICE_CHECK_PRIVATE_KEY: { kind: "secret", purpose: "The DeviceCheck key, PKCS#8 in PEM", without: appleFails },
+  FAL_QUEUE_URL: { kind: "optional", purpose: "fal's queue API", without: defaults.FAL_QUEUE_URL },
+  FAL_JWKS_URLS: { kind: "optional", purpose: "Where fal publishes its webhook keys, comma separated", without: defaults.FAL_JWKS_URLS },
+  FAL_RESULT_HOSTS: { kind: "optional", purpose: "Hosts that results are fetched from, comma separated", without: defaults.FAL_RESULT_HOSTS },
+  APPLE_DEVICE_CHECK_URL: { kind: "optional", purpose: "Apple's DeviceCheck API", without: defaults.APPLE_DEVICE_CHECK_URL },
+  PUBLIC_FUNCTIONS_URL: { kind: "optional", purpose: "Base of the URLs that providers call", without: "SUPABASE_URL + /functions/v1" },
+  JWT_ISSUER: { kind: "optional", purpose: "The issuer that user tokens must name", without: "SUPABASE_URL + /auth/v1" },
+  CLIENT_ADDRESS_HEADER: { kind: "optional", purpose: "The one header that tells the client's address", without: defaults.CLIENT_ADDRESS_HEADER },
+  CORS_ALLOW_ORIGIN: { kind: "optional", purpose: "`*`, or the origins that may call from a browser, comma separated", without: defaults.CORS_ALLOW_ORIGIN },
+  ENVIRONMENT: { kind: "optional", purpose: "production, staging, local or test; the last two refuse answers that break the contract", without: defaults.ENVIRONMENT },
+  DENO_DEPLOYMENT_ID: { kind: "optional", purpose: "Set by the platform: the version that health tells", without: defaults.DENO_DEPLOYMENT_ID },
+  LOG_LEVEL: { kind: "optional", purpose: "debug, info, warn, error or critical", without: defaults.LOG_LEVEL },
+};
