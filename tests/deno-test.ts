@@ -17,6 +17,8 @@ export interface DenoTestOptions {
   filter: string | undefined;
   /** What the tests find in their environment, beside ours. */
   env: Record<string, string>;
+  /** Milliseconds after which a run hangs, and is ended as a failure. */
+  timeLimit: number;
   /** Gets the process, for whoever must end it before its time. */
   onStart?: (process: SupervisedProcess) => void;
   /** Gets what it prints; without it, the output is ours. */
@@ -25,7 +27,7 @@ export interface DenoTestOptions {
 
 /** Runs the files, each in an isolate of its own and as many at a time as there are cores. */
 export async function denoTest(options: DenoTestOptions): Promise<Count> {
-  const { root, files, permissions, filter, env, onStart, onOutput } = options;
+  const { root, files, permissions, filter, env, timeLimit, onStart, onOutput } = options;
   const report = await Deno.makeTempFile({ suffix: ".xml" });
   try {
     const process = spawnSupervised(Deno.execPath(), [
@@ -44,7 +46,11 @@ export async function denoTest(options: DenoTestOptions): Promise<Count> {
       ...(onOutput === undefined ? {} : { onOutput }),
     });
     onStart?.(process);
-    const { success } = await process.status;
+    const timer = setTimeout(() => {
+      console.error(`Not done within ${timeLimit} ms, and ended: ${files.join(", ")}`);
+      void process.stop();
+    }, timeLimit);
+    const { success } = await process.status.finally(() => clearTimeout(timer));
     return countJUnit(await Deno.readTextFile(report), success);
   } finally {
     await Deno.remove(report);

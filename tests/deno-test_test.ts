@@ -3,7 +3,7 @@ import { pathToFileURL } from "node:url";
 import { type Count, countJUnit, denoTest } from "./deno-test.ts";
 
 /** Runs one test file of the given text, as the tiers do. */
-async function run(text: string, filter?: string): Promise<Count> {
+async function run(text: string, filter?: string, timeLimit = 60_000): Promise<Count> {
   const folder = await Deno.makeTempDir();
   try {
     await Deno.writeTextFile(`${folder}/some_test.ts`, text);
@@ -13,6 +13,7 @@ async function run(text: string, filter?: string): Promise<Count> {
       permissions: [],
       filter,
       env: {},
+      timeLimit,
       // A failure that is wanted would look like one that is not.
       onOutput: () => {},
     });
@@ -38,6 +39,13 @@ Deno.test("a file that does not load is a failure", async () => {
 Deno.test("what a test may not do is a failure", async () => {
   const text = `Deno.test("curious", () => { Deno.env.get("HOME"); });`;
   assert.deepEqual(await run(text), { passed: 0, failed: 1 });
+});
+
+Deno.test("a test that hangs is ended, and a failure", async () => {
+  assert.deepEqual(await run('Deno.test("endless", () => { for (;;); });', undefined, 1000), {
+    passed: 0,
+    failed: 1,
+  });
 });
 
 Deno.test("a run that ended badly without a failed test is a failure too", () => {

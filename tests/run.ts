@@ -21,6 +21,9 @@ const root = new URL("..", import.meta.url);
 const functionsPermissions = ["--allow-read"];
 const everyPermission = ["--allow-all"];
 
+/** A quarter of an hour, several times what the slowest tier takes; all of them stay below CI's 90 minutes. */
+const timeLimit = 15 * 60 * 1000;
+
 interface Tier {
   name: string;
   files: RegExp;
@@ -82,6 +85,7 @@ async function main(): Promise<number> {
         permissions,
         filter: values.filter,
         env: { [templateVariable]: template.url },
+        timeLimit,
         onStart: (process) => cleanup.defer(() => process.stop()),
       });
     // A signal ended the tests, and its handler is about to end us.
