@@ -11,8 +11,8 @@ as $$
 -- Claims the sending of a job to a provider, one of p_providers: those that this deployment has keys for. It
 -- commits before the request leaves, and from then on nobody sends the job again unless record_submission learns
 -- that the provider does not have it. `data`: `{ claimed: true, submission_id, provider, provider_model, prompt,
--- settings, image_url }`, or `{ claimed: false }` when there is nothing to send: the job is not pending, or no
--- provider is to be had now and the task waits.
+-- settings, image_url }`, or `{ claimed: false }` when there is nothing to send: the job is not pending or is
+-- overdue, or no provider is to be had now and the task waits.
 -- A claim whose lease ran out had a worker that died: its submission is `unknown`, for its webhook or its
 -- deadline to decide.
 -- Locks: job → task.
@@ -35,6 +35,10 @@ begin
     if found or v_job.completed_at is not null then
       delete from generation.tasks as t where t.kind = 'submit' and t.subject = p_job_id;
     end if;
+    return guard.answer('{"claimed": false}');
+  end if;
+  -- Its bound is over: the cancel task ends it, and a provider that takes it now would work for nobody.
+  if v_job.due_at <= v_now then
     return guard.answer('{"claimed": false}');
   end if;
 
