@@ -1,0 +1,48 @@
+/** An answer of an endpoint, read as a client reads it. */
+import assert from "node:assert/strict";
+import * as z from "zod";
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  /** The parsed JSON; null where there is no body. */
+  readonly body: unknown;
+}
+
+/** The body of every error, and nothing beside it. */
+const errorBody = z.strictObject({
+  error: z.strictObject({
+    code: z.string().regex(/^ERR_\d{4}$/),
+    message: z.string().min(1),
+    details: z.record(z.string(), z.unknown()),
+    request_id: z.string().regex(/^[A-Za-z0-9._-]{8,64}$/),
+  }),
+});
+export type ErrorBody = z.infer<typeof errorBody>["error"];
+
+export async function readAnswer(response: Response): Promise<Answer> {
+  const text = await response.text();
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: text === "" ? null : JSON.parse(text),
+  };
+}
+
+/** The error of an answer, which must be one with this code. */
+export function errorOf(answer: Answer, code?: string): ErrorBody {
+  const parsed = errorBody.safeParse(answer.body);
+  assert(parsed.success, `Not an error of ours: ${answer.status} ${JSON.stringify(answer.body)}`);
+  if (code !== undefined) assert.equal(parsed.data.error.code, code, JSON.stringify(parsed.data.error));
+  return parsed.data.error;
+}
+
+/** The body of an answer, which must have this status and fit the schema. */
+export function bodyOf<Schema extends z.ZodType>(
+  answer: Answer,
+  status: number,
+  schema: Schema,
+): z.output<Schema> {
+  assert.equal(answer.status, status, JSON.stringify(answer.body));
+  return schema.parse(answer.body);
+}

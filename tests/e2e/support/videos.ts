@@ -1,0 +1,80 @@
+/** Making videos in tests, and finding out what became of them. */
+import assert from "node:assert/strict";
+import type * as z from "zod";
+import { GenerateVideoResponse } from "../../../supabase/functions/generate-video/schema.ts";
+import { VideoStatusResponse } from "../../../supabase/functions/video-status/schema.ts";
+import type { FalReport } from "../../../local/simulators/fal.ts";
+import { bodyOf } from "./answer.ts";
+import type { Backend, Guest } from "./backend.ts";
+import { eventually } from "./eventually.ts";
+
+/** Of the seed: 4 credits a video. */
+export const kling = "0190a000-0000-7000-8000-000000000001";
+export const priceOfKling = 4;
+
+/** The bounds of the models in the seed, and a second. */
+export const beyondDeadline = 15 * 60_000 + 1_000;
+
+export type Accepted = z.output<typeof GenerateVideoResponse>;
+export type VideoStatus = z.output<typeof VideoStatusResponse>;
+
+/** Has a video accepted. */
+export async function generate(guest: Guest, prompt = "A fox in the snow"): Promise<Accepted> {
+  const answer = await guest.call("generate-video", {
+    body: { model_id: kling, prompt },
+    key: crypto.randomUUID(),
+  });
+  return bodyOf(answer, 202, GenerateVideoResponse);
+}
+
+/** The job as its user sees it. */
+export async function videoStatus(guest: Guest, jobId: string): Promise<VideoStatus> {
+  return bodyOf(await guest.call(`video-status?job_id=${jobId}`), 200, VideoStatusResponse);
+}
+
+/** Waits for the job's end without counting against its user's limits, then reads it as its user does. */
+export async function ended({ database }: Backend, guest: Guest, jobId: string): Promise<VideoStatus> {
+  await eventually(`job ${jobId} ends`, async () => {
+    const [job] = await database.sql<{ ended: boolean }[]>`
+      select completed_at is not null as ended from public.video_jobs where id = ${jobId}`;
+    return job?.ended || undefined;
+  });
+  return await videoStatus(guest, jobId);
+}
+
+export type SubmissionState = "sending" | "accepted" | "not_accepted" | "unknown" | "refused" | "ended";
+
+/** Waits until the job's newest submission is in this state. */
+export async function submissionIs(
+  { database }: Backend,
+  jobId: string,
+  state: SubmissionState,
+): Promise<void> {
+  let last = "not made";
+  await eventually(`the submission of ${jobId} is ${state}`, async () => {
+    const [submission] = await database.sql<{ state: SubmissionState }[]>`
+      select state from generation.submissions where job_id = ${jobId} order by claimed_at desc, id desc limit 1`;
+    last = submission?.state ?? last;
+    return last === state || undefined;
+  }).catch((cause) => {
+    throw new Error(`The submission is ${last}`, { cause });
+  });
+}
+
+/** The requests for the queue by which the provider was asked to make videos of this prompt. */
+export function submissionsOf(report: FalReport, prompt: string): FalReport["requests"] {
+  return report.requests.filter(({ host, method, body }) =>
+    host === "queue" && method === "POST" && promptOf(body) === prompt
+  );
+}
+
+/** The provider's id of the one request for this prompt that it accepted. */
+export function requestOf({ jobs }: FalReport, prompt: string): string {
+  const [job, ...others] = jobs.filter(({ input }) => promptOf(input) === prompt);
+  assert(job && others.length === 0, `The provider has ${others.length + (job ? 1 : 0)} requests`);
+  return job.requestId;
+}
+
+function promptOf(input: unknown): unknown {
+  return typeof input === "object" && input !== null && "prompt" in input ? input.prompt : undefined;
+}
