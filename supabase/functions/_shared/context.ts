@@ -48,8 +48,10 @@ export interface Context<A extends Auth = Auth> {
   /** The client's IPv4 address or IPv6 /64 in canonical form; null where it is not known. */
   readonly network: string | null;
   readonly requestId: string;
-  /** What Accept-Language asks for, or null; then the user's own counts, where the request has read it. */
+  /** What Accept-Language asks for, or null. */
   readonly language: Language | null;
+  /** The language of this answer: `language`, else the user's own where a procedure has told it, else English. */
+  answerLanguage(): Language;
   readonly config: Config;
   readonly log: Logger;
   /** Milliseconds since 1970. Decisions about money and limits use the database's clock instead. */

@@ -87,18 +87,14 @@ async function handle(
     else throw new AppError("ERR_4014", { headers: { Allow: methodsOf(operations).join(", ") } });
   } catch (error) {
     failure = error instanceof AppError ? error : new AppError("ERR_6003", { cause: error });
-    response = errorResponse(
-      failure,
-      pickLanguage(exchange.language, exchange.ownLanguage),
-      exchange.requestId,
-    );
+    response = errorResponse(failure, languageOf(exchange), exchange.requestId);
   }
   if (request.method === "HEAD") response = new Response(null, response);
 
   const { headers } = response;
   setStandardHeaders(headers, {
     requestId: exchange.requestId,
-    language: pickLanguage(exchange.language, exchange.ownLanguage),
+    language: languageOf(exchange),
     origin: request.headers.get("origin"),
     corsAllowOrigin: platform.config.corsAllowOrigin,
   });
@@ -117,6 +113,10 @@ async function handle(
     ...(exchange.replayed ? { replayed: true } : {}),
   });
   return response;
+}
+
+function languageOf({ language, ownLanguage }: Exchange): Language {
+  return pickLanguage(language, ownLanguage);
 }
 
 /** The caller's own affairs are told in a few words, ours with their stack and causes. */
@@ -184,6 +184,7 @@ async function answer(
     network,
     requestId: exchange.requestId,
     language: exchange.language,
+    answerLanguage: () => languageOf(exchange),
     config,
     log,
     now,

@@ -385,6 +385,23 @@ Deno.test("the header's language comes before the user's own, which comes before
   }
 });
 
+Deno.test("a service can speak the language of its answer, once the user's own is known", async () => {
+  const service = (_input: undefined, context: Context & { runtime: Runtime }) => {
+    const before = context.answerLanguage();
+    context.runtime.report({ language: "tr" });
+    context.runtime.report({ language: "de", limits: null, replayed: null });
+    return Promise.resolve({ status: 200, body: { before, after: context.answerLanguage() } });
+  };
+  const server = await testServer([
+    read({ ports: { runtime: (runtime) => runtime }, response: { 200: z.looseObject({}) }, service }),
+  ]);
+  const response = await server.send();
+  assert.deepEqual(await response.json(), { before: "en", after: "tr" });
+  assert.equal(response.headers.get("content-language"), "tr");
+  const asked = await server.send({ headers: { "Accept-Language": "es" } });
+  assert.deepEqual(await asked.json(), { before: "es", after: "es" });
+});
+
 Deno.test("what nobody expected is ERR_6003 and tells the client nothing", async () => {
   const secret = 'relation "credits.accounts" does not exist';
   for (

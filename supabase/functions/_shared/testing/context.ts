@@ -1,6 +1,7 @@
 import { createBackgroundWork } from "../background-work.ts";
 import type { Config } from "../config.ts";
 import type { Auth, CallerOf, Context, Keyed } from "../context.ts";
+import { isLanguage, pickLanguage } from "../i18n.ts";
 import { type SettableClock, settableClock } from "./clock.ts";
 import { testConfig } from "./config.ts";
 import { type LogLine, recordingLogger } from "./log.ts";
@@ -43,6 +44,8 @@ export function testContext<A extends Auth, Given extends object>(
     network: "192.0.2.1",
     requestId: "test-request",
     language: null,
+    answerLanguage: () =>
+      pickLanguage("language" in given && isLanguage(given.language) ? given.language : null, null),
     config,
     log,
     now: clock.now,
