@@ -20,8 +20,7 @@ const temporaryPrefix = "kinora-stack-";
 export async function openDirectory(wanted?: string): Promise<Directory> {
   if (wanted === undefined) await removeAbandoned();
   const path = wanted ?? await Deno.makeTempDir({ prefix: temporaryPrefix });
-  // Keys and objects are nobody else's business.
-  await Deno.mkdir(path, { recursive: true, mode: 0o700 });
+  await Deno.mkdir(path, { recursive: true });
   const lock = await tryLock(path);
   if (lock === undefined) throw new DirectoryInUseError(`${path} is in use by another process`);
   return {

@@ -38,7 +38,8 @@ export function createObjectStore(directory: string): ObjectStore {
 
   /** Writes a new version beside the old one and swaps them, so that a reader sees either, and a broken upload neither. */
   async function replace(path: string, write: (unfinished: string) => Promise<void>): Promise<void> {
-    await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+    // Nobody else on this machine looks into private buckets.
+    await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true, mode: 0o700 });
     const unfinished = `${path}.${crypto.randomUUID()}.unfinished`;
     try {
       await write(unfinished);

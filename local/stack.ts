@@ -10,6 +10,7 @@ import type { GatewayMessage } from "./gateway.ts";
 import { generateKeys, type Keys, publicKeyOf } from "./keys.ts";
 import { migrate } from "./migrations.ts";
 import { preparePlatform } from "./platform.ts";
+import { untilFree } from "./ports.ts";
 import { type Postgres, startPostgres } from "./postgres.ts";
 import { startScheduler } from "./scheduler.ts";
 import { type DeviceCheckSimulator, startDeviceCheckSimulator } from "./simulators/device-check.ts";
@@ -238,11 +239,13 @@ async function startGateway(
   log: string,
   cleanup: AsyncDisposableStack,
 ): Promise<Child> {
+  const port = options.ports?.gateway ?? 0;
+  if (port !== 0) await untilFree(port, "the gateway");
   const gateway = await startChild({
     script: "gateway.ts",
     permissions: ["--allow-all"],
     environment: {
-      GATEWAY_PORT: `${options.ports?.gateway ?? 0}`,
+      GATEWAY_PORT: `${port}`,
       GATEWAY_TRUST_CLIENT_ADDRESS: `${options.trustClientAddress ?? false}`,
     },
     log: logTo(log),
@@ -289,7 +292,7 @@ function functionsEnvironment(
 /** Appends to `file`, in the order of the calls, and tells `echo`. */
 function logTo(file: string, echo?: Log): Log {
   return (text) => {
-    Deno.writeTextFileSync(file, text, { append: true });
+    Deno.writeTextFileSync(file, text, { append: true, mode: 0o600 });
     echo?.(text);
   };
 }

@@ -1,0 +1,43 @@
+/**
+ * `deno task status`: where the stack of `deno task dev` is, as JSON, with the names of `supabase status -o json`.
+ */
+import { parseArgs } from "node:util";
+import { isInUse } from "./directory.ts";
+import type { Stack } from "./stack.ts";
+
+/** Where `deno task dev` keeps everything. */
+export const defaultDirectory = new URL("../.kinora", import.meta.url).pathname;
+
+/** What the running stack of a folder writes about itself. */
+export const statusFile = (directory: string) => `${directory}/status.json`;
+
+export function statusOf({ url, publishableKey, secretKey, databaseUrl, jwks, simulators }: Stack) {
+  return {
+    API_URL: url,
+    REST_URL: `${url}/rest/v1`,
+    FUNCTIONS_URL: `${url}/functions/v1`,
+    DB_URL: databaseUrl,
+    PUBLISHABLE_KEY: publishableKey,
+    SECRET_KEY: secretKey,
+    JWKS: jwks,
+    FAL_URL: simulators.fal.url,
+    DEVICE_CHECK_URL: simulators.deviceCheck.url,
+  };
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { data: { type: "string", default: defaultDirectory } } });
+  if (!await isInUse(values.data)) {
+    console.error("No stack is running. `deno task dev` starts one.");
+    Deno.exit(1);
+  }
+  try {
+    console.log(await Deno.readTextFile(statusFile(values.data)));
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    console.error("The stack is just starting.");
+    Deno.exit(1);
+  }
+}
+
+if (import.meta.main) await main();

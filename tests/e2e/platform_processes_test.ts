@@ -1,0 +1,156 @@
+/** `deno task dev` and `deno task status`, as a developer meets them, and what is left of them afterwards: nothing. */
+import assert from "node:assert/strict";
+import { commandLine, parentOf } from "../../local/process.ts";
+
+const root = new URL("../../", import.meta.url).pathname;
+
+/** The folder that the tests' stack keeps its data in; root's Postgres, under its own account, must get in. */
+let directory: string;
+
+Deno.test.beforeAll(async () => {
+  directory = await Deno.makeTempDir();
+  await Deno.chmod(directory, 0o711);
+});
+
+Deno.test.afterAll(async () => {
+  await Deno.remove(directory, { recursive: true });
+});
+
+function command(script: string, stdin: "null" | "piped" = "null") {
+  return new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--allow-all", `${root}local/${script}`, "--data", directory],
+    stdin,
+    stdout: "piped",
+    stderr: "piped",
+  });
+}
+
+async function output(script: string) {
+  const { code, stdout, stderr } = await command(script).output();
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+/** Starts `dev`; resolves when it has printed its first curl. */
+async function startDev() {
+  const child = command("dev.ts").spawn();
+  let text = "";
+  const { promise: welcomed, resolve: welcome } = Promise.withResolvers<void>();
+  async function read(stream: ReadableStream<Uint8Array>) {
+    for await (const part of stream.pipeThrough(new TextDecoderStream())) {
+      text += part;
+      if (/TOKEN"\n/.test(text)) welcome();
+    }
+  }
+  const output = Promise.all([read(child.stdout), read(child.stderr)]);
+  await Promise.race([welcomed, output]);
+  assert.match(text, /TOKEN"\n/);
+  return {
+    text,
+    pid: child.pid,
+    async end(signal: Deno.Signal) {
+      child.kill(signal);
+      const status = await child.status;
+      await output;
+      return status;
+    },
+  };
+}
+
+/** Every process that `pid` has started, itself or through others. */
+function descendants(pid: number): number[] {
+  const all = [...Deno.readDirSync("/proc")].map(({ name }) => Number(name)).filter((number) => number > 0);
+  const found = new Set([pid]);
+  for (let before = 0; before !== found.size;) {
+    before = found.size;
+    for (const number of all) if (found.has(parentOf(number) ?? 0)) found.add(number);
+  }
+  return [...found].filter((number) => number !== pid);
+}
+
+async function gone(processes: number[]): Promise<void> {
+  const alive = () => processes.filter((pid) => parentOf(pid) !== undefined);
+  const deadline = Date.now() + 10_000;
+  while (alive().length > 0) {
+    if (Date.now() > deadline) {
+      assert.fail(`still there: ${alive().map((pid) => commandLine(pid).join(" ")).join("; ")}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+async function status() {
+  const { code, stdout } = await output("status.ts");
+  assert.equal(code, 0);
+  return JSON.parse(stdout);
+}
+
+Deno.test("status without a running stack is one line and exit code 1", async () => {
+  const { code, stdout, stderr } = await output("status.ts");
+  assert.equal(code, 1);
+  assert.equal(stdout, "");
+  assert.equal(stderr, "No stack is running. `deno task dev` starts one.\n");
+});
+
+for (
+  const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129], ["SIGKILL", 137]] as const
+) {
+  Deno.test(`${signal} to dev leaves no process behind`, async () => {
+    const dev = await startDev();
+    const processes = descendants(dev.pid);
+    // Postgres with its supervisor, the gateway and the functions.
+    assert(processes.length >= 4, `${processes.length} processes`);
+    assert.equal((await dev.end(signal)).code, code);
+    await gone(processes);
+    assert.equal((await output("status.ts")).code, 1);
+  });
+}
+
+Deno.test("the first calls that dev prints work, and status tells the same", async () => {
+  const dev = await startDev();
+  const { stdout, success } = await new Deno.Command("sh", {
+    args: ["-c", dev.text.slice(dev.text.indexOf("TOKEN="))],
+    stderr: "null",
+  }).output();
+  const { API_URL, PUBLISHABLE_KEY, SECRET_KEY, DB_URL, FAL_URL, DEVICE_CHECK_URL, JWKS } = await status();
+  await dev.end("SIGTERM");
+  assert(success);
+  assert.equal(JSON.parse(new TextDecoder().decode(stdout)).models.length > 0, true);
+  for (const part of [API_URL, PUBLISHABLE_KEY, SECRET_KEY, DB_URL, FAL_URL, DEVICE_CHECK_URL]) {
+    assert(dev.text.includes(part), `${part} is not in what dev prints`);
+  }
+  assert.equal(JWKS.keys[0].alg, "ES256");
+});
+
+Deno.test("data, keys and ports are the same after a restart, also after a kill", async () => {
+  const before = await startDev();
+  const first = await status();
+  const signup = await fetch(`${first.API_URL}/auth/v1/signup`, {
+    method: "POST",
+    headers: { apikey: first.PUBLISHABLE_KEY },
+    body: "{}",
+  });
+  const { access_token } = await signup.json();
+  await before.end("SIGKILL");
+
+  const after = await startDev();
+  assert.deepEqual(await status(), first);
+  const user = await fetch(`${first.API_URL}/auth/v1/user`, {
+    headers: { apikey: first.PUBLISHABLE_KEY, authorization: `Bearer ${access_token}` },
+  });
+  assert.equal(user.status, 200);
+  await user.body?.cancel();
+  await after.end("SIGTERM");
+});
+
+Deno.test("a second dev on the same folder says that one runs, and disturbs it in nothing", async () => {
+  const dev = await startDev();
+  const { code, stderr } = await output("dev.ts");
+  assert.equal(code, 1);
+  assert.match(stderr, /running already/);
+  const { API_URL } = await status();
+  const health = await fetch(`${API_URL}/functions/v1/health`);
+  assert.equal(health.status, 200);
+  await health.body?.cancel();
+  await dev.end("SIGTERM");
+});
