@@ -1,19 +1,28 @@
 -- guard: rate limits. A policy is a row that the operator may change; it counts in one statement.
 
-create type guard.scope as enum ('user', 'network', 'global');
+create type guard.scope as enum ('user', 'network', 'endpoint', 'global');
 create type guard.failure_mode as enum ('open', 'closed');
 
 create table guard.policies (
   name text primary key check (name ~ '^[a-z_]{1,63}$'),
   scope guard.scope not null,
-  -- Hits in any window of this length, exactly. Above 300 the row of hits grows too long to rewrite each time.
-  max_hits integer not null check (max_hits between 1 and 300),
+  -- Hits in any window of this length, exactly, up to 300 hits: more grow too long a row to rewrite each time. A larger
+  -- policy, or one with a burst, is a token bucket, which is approximate: it fills evenly, so that a window may see
+  -- what was in it and what ran in, burst + max_hits.
+  max_hits integer not null check (max_hits between 1 and 1000000),
   window_seconds integer not null check (window_seconds between 1 and 604800),
+  -- How many may come at once; null: all of them.
+  burst integer check (burst between 1 and max_hits),
+  -- Rows that a subject's hits are spread over at random, so that its callers do not wait for one another. Each admits
+  -- its part, never more together; one may refuse while another has room.
+  shards integer not null default 1 check (shards between 1 and 64),
   -- What a broken limiter means: `open` admits, `closed` refuses with ERR_6001.
   on_failure guard.failure_mode not null,
   -- Whether the hits survive a crash of the database. Policies that guard money do.
   is_logged boolean not null,
-  check (on_failure = 'open' or is_logged)
+  check (on_failure = 'open' or is_logged),
+  check (shards = 1 or scope in ('endpoint', 'global')),
+  check (shards <= coalesce(burst, max_hits))
 );
 alter table guard.policies enable row level security;
 revoke all on guard.policies from anon, authenticated, service_role;
@@ -37,6 +46,8 @@ create table guard.hits (
   policy text not null,
   subject text not null,
   hits timestamptz[] not null,
+  -- Of a token bucket.
+  full_at timestamptz,
   admitted boolean not null,
   primary key (is_logged, policy, subject)
 ) partition by list (is_logged);
@@ -46,7 +57,7 @@ alter table guard.hits enable row level security;
 alter table guard.hits_logged enable row level security;
 alter table guard.hits_unlogged enable row level security;
 revoke all on guard.hits, guard.hits_logged, guard.hits_unlogged from anon, authenticated, service_role;
-comment on table guard.hits is 'Times of the hits inside a policy''s window, oldest first.';
+comment on table guard.hits is 'Times of the hits inside a policy''s window, oldest first; or when its bucket is full.';
 
 create function guard.slide(
   p_hits timestamptz[], p_max_hits integer, p_window interval, out hits timestamptz[], out admitted boolean
@@ -74,38 +85,88 @@ $$;
 revoke all on function guard.slide(timestamptz[], integer, interval) from public, anon, authenticated, service_role;
 comment on function guard.slide(timestamptz[], integer, interval) is 'A sliding window, exact to the microsecond.';
 
+create function guard.token_interval(p_policy guard.policies)
+returns interval
+language sql
+immutable
+-- 300 times are 2.4 kB: a page holds such a row and its next version.
+return case when (p_policy).burst is not null or (p_policy).max_hits / (p_policy).shards > 300 then
+  make_interval(secs => (p_policy).window_seconds) / ((p_policy).max_hits / (p_policy).shards)
+end;
+
+revoke all on function guard.token_interval(guard.policies) from public, anon, authenticated, service_role;
+comment on function guard.token_interval(guard.policies) is
+  'How often a policy''s bucket gets a token; null for a policy that keeps the exact window.';
+
+create function guard.spend_token(
+  p_full_at timestamptz, p_interval interval, p_burst integer, out full_at timestamptz, out admitted boolean
+)
+returns record
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The bucket after one more attempt. When it will be full says how many tokens it has: each that is missing is one
+-- interval away (the generic cell rate algorithm).
+declare
+  v_now constant timestamptz := ops.now();
+begin
+  full_at := greatest(p_full_at, v_now);
+  admitted := full_at + p_interval <= v_now + p_burst * p_interval;
+  if admitted then
+    full_at := full_at + p_interval;
+  end if;
+end;
+$$;
+
+revoke all on function guard.spend_token(timestamptz, interval, integer) from public, anon, authenticated, service_role;
+comment on function guard.spend_token(timestamptz, interval, integer) is 'A token bucket of one timestamp.';
+
 create function guard.hit(p_policy guard.policies, p_subject text)
 returns jsonb
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Counts one attempt against one policy and returns its limit as the API shows it (`reset` in whole seconds).
--- Locks: the subject's row, until the transaction ends. Time is read after that lock, inside guard.slide, so
--- that hits are in order and no window admits one too many.
+-- Counts one attempt against one policy and returns its limit as the API shows it (`reset` in whole seconds). Of a
+-- policy in several rows, `current` and `remaining` are estimates: this row's, times the rows.
+-- Locks: the subject's row, until the transaction ends. Time is read after that lock, inside guard.slide and
+-- guard.spend_token, so that hits are in order and no window admits one too many.
 declare
   v_window constant interval := make_interval(secs => p_policy.window_seconds);
+  v_token constant interval := guard.token_interval(p_policy);
+  -- The row's part of the policy.
+  v_room constant integer := coalesce(p_policy.burst, p_policy.max_hits) / p_policy.shards;
   v_row record;
   v_count integer;
-  v_reset numeric;
+  v_reset interval;
 begin
-  insert into guard.hits as h (is_logged, policy, subject, hits, admitted)
-  values (p_policy.is_logged, p_policy.name, p_subject, array[ops.now()], true)
-  on conflict (is_logged, policy, subject) do update
-    set (hits, admitted) = (select s.hits, s.admitted from guard.slide(h.hits, p_policy.max_hits, v_window) as s)
-  returning h.hits, h.admitted into v_row;
-
-  v_count := cardinality(v_row.hits);
-  -- When a hit leaves and makes room: the oldest, or a later one where the operator lowered the limit.
-  v_reset := extract(epoch from v_row.hits[greatest(1, v_count - p_policy.max_hits + 1)] + v_window - ops.now());
+  if v_token is null then
+    insert into guard.hits as h (is_logged, policy, subject, hits, admitted)
+    values (p_policy.is_logged, p_policy.name, p_subject, array[ops.now()], true)
+    on conflict (is_logged, policy, subject) do update
+      set (hits, admitted) = (select s.hits, s.admitted from guard.slide(h.hits, v_room, v_window) as s)
+    returning h.hits, h.admitted into v_row;
+    v_count := cardinality(v_row.hits);
+    -- When a hit leaves and makes room: the oldest, or a later one where the operator lowered the limit.
+    v_reset := v_row.hits[greatest(1, v_count - v_room + 1)] + v_window - ops.now();
+  else
+    insert into guard.hits as h (is_logged, policy, subject, hits, full_at, admitted)
+    values (p_policy.is_logged, p_policy.name, p_subject, '{}', ops.now() + v_token, true)
+    on conflict (is_logged, policy, subject) do update
+      set (full_at, admitted) = (select t.full_at, t.admitted from guard.spend_token(h.full_at, v_token, v_room) as t)
+    returning h.full_at - ops.now() as missing, h.admitted into v_row;
+    v_count := ceil(extract(epoch from v_row.missing) / extract(epoch from v_token));
+    v_reset := v_row.missing - (v_room - 1) * v_token;
+  end if;
   return jsonb_build_object(
     'policy', p_policy.name,
     'allowed', v_row.admitted,
-    'current', v_count,
+    'current', v_count * p_policy.shards,
     'limit', p_policy.max_hits,
     'window', p_policy.window_seconds,
-    'remaining', greatest(0, p_policy.max_hits - v_count),
-    'reset', greatest(1, ceil(v_reset)::integer)
+    'remaining', greatest(0, v_room - v_count) * p_policy.shards,
+    'reset', greatest(1, ceil(extract(epoch from v_reset))::integer)
   );
 end;
 $$;
@@ -120,14 +181,41 @@ volatile
 set search_path = ''
 as $$
 -- Counts one attempt against several policies, all or none: `{ limits, refusal }`. `refusal` is absent when all
--- admit, else the envelope to return: ERR_4004, or ERR_6001 where a limiter that fails closed is broken.
--- An unknown network is one subject, shared by all who have none.
+-- admit, else the envelope to return: ERR_4004, or ERR_6001 where a limiter that fails closed is broken. Those that
+-- fail open are then passed over. An unknown network is one subject, shared by all who have none.
 -- Locks: one row a policy, in the order of their names.
+begin
+  return guard.take_all(p_policies, p_user_id, p_network);
+exception
+  -- A deadlock or a lost race is no fault of the limiter: the caller tries the whole again.
+  when deadlock_detected or serialization_failure then
+    raise;
+  when others then
+    raise warning 'a rate limiter of % is broken: %', p_policies, sqlerrm;
+    if exists (
+      select from guard.policies as p where p.name = any (p_policies) and p.on_failure = 'closed'
+    ) then
+      return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('ERR_6001'));
+    end if;
+    return '{"limits": []}';
+end;
+$$;
+
+revoke all on function guard.take(text[], uuid, text) from public, anon, authenticated, service_role;
+comment on function guard.take(text[], uuid, text) is 'The only way to ask a rate limit.';
+
+create function guard.take_all(p_policies text[], p_user_id uuid, p_network text)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- guard.take without its answer to a broken limiter, which is the end of this statement's work in any case.
 declare
   v_policy guard.policies;
-  v_subject text;
   v_limit jsonb;
   v_limits jsonb := '[]';
+  v_subject text;
   v_taken text[] := '{}';
   v_subjects text[] := '{}';
 begin
@@ -139,46 +227,33 @@ begin
       when 'network' then coalesce(p_network, 'unknown')
       else 'all'
     end;
-
-    begin
-      v_limit := guard.hit(v_policy, v_subject);
-    exception
-      -- A deadlock or a cancelled statement is no fault of the limiter: the caller tries the whole again.
-      when deadlock_detected or serialization_failure then
-        raise;
-      when others then
-        if v_policy.on_failure = 'open' then
-          raise warning 'rate limiter % is broken and fails open: %', v_policy.name, sqlerrm;
-          continue;
-        end if;
-        return jsonb_build_object('limits', v_limits, 'refusal', guard.refusal('ERR_6001'));
-    end;
-
-    if not (v_limit ->> 'allowed')::boolean then
-      -- The hit is the newest of its row, and the row is still locked by this transaction.
-      update guard.hits as h
-      set hits = trim_array(h.hits, 1)
-      from unnest(v_taken, v_subjects) as taken (policy, subject)
-      where h.policy = taken.policy and h.subject = taken.subject;
-      return jsonb_build_object(
-        'limits', jsonb_build_array(v_limit),
-        'refusal', guard.refusal(
-          'ERR_4004',
-          jsonb_build_object('policy', v_policy.name, 'retry_after', v_limit -> 'reset'),
-          jsonb_build_array(v_limit)
-        )
-      );
+    v_limit := guard.hit(v_policy, v_subject);
+    if (v_limit ->> 'allowed')::boolean then
+      v_limits := v_limits || v_limit;
+      v_taken := v_taken || v_policy.name;
+      v_subjects := v_subjects || v_subject;
+      continue;
     end if;
-    v_limits := v_limits || v_limit;
-    v_taken := v_taken || v_policy.name;
-    v_subjects := v_subjects || v_subject;
+
+    -- The hits already counted are the newest of their rows, which this transaction has locked.
+    update guard.hits as h
+    set hits = trim_array(h.hits, 1)
+    from unnest(v_taken, v_subjects) as taken (policy, subject)
+    where h.policy = taken.policy and h.subject = taken.subject;
+    v_limits := jsonb_build_array(v_limit);
+    return jsonb_build_object(
+      'limits', v_limits,
+      'refusal', guard.refusal(
+        'ERR_4004', jsonb_build_object('policy', v_policy.name, 'retry_after', v_limit -> 'reset'), v_limits
+      )
+    );
   end loop;
   return jsonb_build_object('limits', v_limits);
 end;
 $$;
 
-revoke all on function guard.take(text[], uuid, text) from public, anon, authenticated, service_role;
-comment on function guard.take(text[], uuid, text) is 'The only way to ask a rate limit.';
+revoke all on function guard.take_all(text[], uuid, text) from public, anon, authenticated, service_role;
+comment on function guard.take_all(text[], uuid, text) is 'One attempt against several policies, all or none.';
 
 create function guard.sweep_hits()
 returns integer
@@ -186,8 +261,10 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Deletes up to 10,000 rows whose last hit left its window, or whose policy is gone, and returns how many.
+-- Deletes up to 10,000 rows whose last hit left its window and whose bucket is full, or whose policy is gone, and
+-- returns how many.
 declare
+  v_now constant timestamptz := ops.now();
   v_deleted integer;
 begin
   delete from guard.hits as h
@@ -196,7 +273,8 @@ begin
     from guard.hits as s
     left join guard.policies as p on p.name = s.policy and p.is_logged = s.is_logged
     where p.name is null
-      or coalesce(s.hits[cardinality(s.hits)], '-infinity') <= ops.now() - make_interval(secs => p.window_seconds)
+      or coalesce(s.hits[cardinality(s.hits)], '-infinity') <= v_now - make_interval(secs => p.window_seconds)
+        and coalesce(s.full_at, '-infinity') <= v_now
     limit 10000
     for update of s skip locked
   ) as stale

@@ -19,14 +19,13 @@ comment on function credits.open_account(uuid) is 'Gives a user an account; a se
 
 create function credits.system_account(p_kind credits.account_kind)
 returns bigint
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-  return (select a.id from credits.accounts as a where a.kind = p_kind and a.unit = 'credit' and a.user_id is null);
+language sql
+immutable
+-- Their ids are given where they are made, in the order of the names.
+return case p_kind
+  when 'grants' then 1 when 'purchases' then 2 when 'escrow' then 3 when 'revenue' then 4 when 'breakage' then 5
+  when 'forfeited' then 6
 end;
-$$;
 
 revoke all on function credits.system_account(credits.account_kind) from public, anon, authenticated, service_role;
 comment on function credits.system_account(credits.account_kind) is 'The platform''s own account of a kind.';
@@ -382,6 +381,47 @@ $$;
 revoke all on function credits.deduct(uuid, bigint, text) from public, anon, authenticated, service_role;
 comment on function credits.deduct(uuid, bigint, text) is 'A negative adjustment; never below zero.';
 
+create function credits.hold_locked(p_account credits.accounts, p_amount bigint, p_job_id uuid)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The hold itself, for an account that credits.lock_account has just given to the caller, and a job that is new. The
+-- answer is that of credits.hold.
+declare
+  v_request constant jsonb := jsonb_build_object('call', 'hold', 'user_id', p_account.user_id, 'amount', p_amount);
+  v_outcome jsonb;
+  v_now constant timestamptz := ops.now();
+  v_posting_id bigint;
+  v_transfer_id constant uuid := ops.new_id();
+begin
+  v_outcome := case
+    when p_account.balance < p_amount
+      then jsonb_build_object('error', 'insufficient_credits', 'current_credits', p_account.balance)
+    else jsonb_build_object('transfer_id', v_transfer_id, 'credits_remaining', p_account.balance - p_amount)
+  end;
+  insert into credits.postings (idempotency_key, user_id, request, outcome, created_at)
+  values ('hold:' || p_job_id, p_account.user_id, v_request, v_outcome, v_now)
+  returning id into v_posting_id;
+  if p_account.balance >= p_amount then
+    insert into credits.transfers (
+      id, posting_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
+    )
+    values (
+      v_transfer_id, v_posting_id, 'hold', p_account.id, credits.system_account('escrow'), p_amount, p_job_id,
+      credits.choose_lots(p_account.id, p_amount), v_now
+    );
+  end if;
+  return v_outcome;
+end;
+$$;
+
+revoke all on function credits.hold_locked(credits.accounts, bigint, uuid)
+  from public, anon, authenticated, service_role;
+comment on function credits.hold_locked(credits.accounts, bigint, uuid) is
+  'A hold in the middle of a procedure that has locked the account to decide.';
+
 create function credits.hold(p_user_id uuid, p_amount bigint, p_job_id uuid)
 returns jsonb
 language plpgsql
@@ -390,41 +430,17 @@ set search_path = ''
 as $$
 -- Moves a job's price into escrow: `{ transfer_id, credits_remaining }`, or
 -- `{ error: "insufficient_credits", current_credits }` with nothing moved and the key burned. The key is the
--- job: a job has one hold. Locks: account → lots.
+-- job: a job has one hold, and a second call returns the first result. Locks: account → lots.
 declare
-  v_key constant text := 'hold:' || p_job_id;
-  v_request constant jsonb := jsonb_build_object('call', 'hold', 'user_id', p_user_id, 'amount', p_amount);
   v_account credits.accounts;
   v_outcome jsonb;
-  v_now timestamptz;
-  v_posting_id bigint;
-  v_transfer_id constant uuid := ops.new_id();
 begin
   perform credits.check_amount(p_amount);
   v_account := credits.lock_account(p_user_id);
-  v_outcome := credits.first_outcome(v_key, v_request);
-  if v_outcome is not null then
-    return v_outcome;
-  end if;
-  v_now := ops.now();
-
-  if v_account.balance < p_amount then
-    v_outcome := jsonb_build_object('error', 'insufficient_credits', 'current_credits', v_account.balance);
-    perform credits.record_posting(v_key, p_user_id, v_request, v_outcome, v_now);
-    return v_outcome;
-  end if;
-  v_outcome := jsonb_build_object(
-    'transfer_id', v_transfer_id, 'credits_remaining', v_account.balance - p_amount
+  v_outcome := credits.first_outcome(
+    'hold:' || p_job_id, jsonb_build_object('call', 'hold', 'user_id', p_user_id, 'amount', p_amount)
   );
-  v_posting_id := credits.record_posting(v_key, p_user_id, v_request, v_outcome, v_now);
-  insert into credits.transfers (
-    id, posting_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
-  )
-  values (
-    v_transfer_id, v_posting_id, 'hold', v_account.id, credits.system_account('escrow'), p_amount, p_job_id,
-    credits.choose_lots(v_account.id, p_amount), v_now
-  );
-  return v_outcome;
+  return coalesce(v_outcome, credits.hold_locked(v_account, p_amount, p_job_id));
 end;
 $$;
 

@@ -139,9 +139,9 @@ create table generation.tasks (
 ) with (fillfactor = 70);
 alter table generation.tasks enable row level security;
 revoke all on generation.tasks from anon, authenticated, service_role;
-create unique index tasks_open on generation.tasks (kind, subject) where failed_at is null;
+create unique index tasks_open on generation.tasks (subject, kind) where failed_at is null;
 create index tasks_due on generation.tasks (priority, run_at) where failed_at is null;
-create index tasks_subject on generation.tasks (subject);
+create index tasks_dead on generation.tasks (subject) where failed_at is not null;
 comment on table generation.tasks is 'Work that must survive; a finished task is deleted.';
 
 insert into storage.buckets (id, name, public) values ('videos', 'videos', false) on conflict (id) do nothing;

@@ -17,7 +17,7 @@ begin
     p_kind, p_subject, p_payload, (select k.priority from generation.task_kinds as k where k.kind = p_kind), p_run_at,
     ops.now()
   )
-  on conflict (kind, subject) where failed_at is null do update
+  on conflict (subject, kind) where failed_at is null do update
     set run_at = least(t.run_at, excluded.run_at), payload = t.payload || excluded.payload;
 end;
 $$;

@@ -40,17 +40,12 @@ comment on function generation.resolve_settings(public.models, jsonb, text) is
 
 create function generation.price(p_model public.models, p_settings jsonb)
 returns bigint
-language plpgsql
+language sql
 immutable
-set search_path = ''
-as $$
-begin
-  return case p_model.pricing_type
-    when 'per_video' then p_model.credits
-    when 'per_second' then p_model.credits * (p_settings ->> 'duration_seconds')::bigint
-  end;
+return case (p_model).pricing_type
+  when 'per_video' then (p_model).credits
+  when 'per_second' then (p_model).credits * (p_settings ->> 'duration_seconds')::bigint
 end;
-$$;
 
 revoke all on function generation.price(public.models, jsonb) from public, anon, authenticated, service_role;
 comment on function generation.price(public.models, jsonb) is 'The price of a video in credits; there is no other.';
@@ -109,7 +104,9 @@ begin
       completed_at = v_now,
       due_at = null
   where j.id = p_job_id;
-  delete from generation.tasks as t where t.subject = p_job_id and t.kind in ('submit', 'poll', 'cancel', 'store');
+  delete from generation.tasks as t
+  where t.subject = p_job_id and t.kind in ('submit', 'poll', 'cancel', 'store') and t.failed_at is null;
+  delete from generation.tasks as t where t.subject = p_job_id and t.failed_at is not null;
   return true;
 end;
 $$;
@@ -226,7 +223,8 @@ declare
   v_due integer := 0;
 begin
   for v_job_id in
-    select j.id from public.video_jobs as j where j.due_at <= ops.now() order by j.due_at limit 100
+    select j.id from public.video_jobs as j where j.completed_at is null and j.due_at <= ops.now()
+    order by j.due_at limit 100
   loop
     v_due := v_due + 1;
     v_job := generation.lock_job(v_job_id);

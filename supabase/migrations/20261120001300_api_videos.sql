@@ -96,7 +96,7 @@ begin
     return v_accepted -> 'refusal' || jsonb_build_object('limits', v_limits);
   end if;
 
-  v_hold := credits.hold(p_user_id, v_price, v_job_id);
+  v_hold := credits.hold_locked(v_account, v_price, v_job_id);
   v_now := ops.now();
   insert into public.video_jobs (
     id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at

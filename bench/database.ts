@@ -1,0 +1,62 @@
+/** A migrated database with users who can pay, and connections to load it with. */
+import postgres from "postgres";
+import { createDatabase } from "../local/database.ts";
+import { migrate } from "../local/migrations.ts";
+import { preparePlatform } from "../local/platform.ts";
+import { startPostgres } from "../local/postgres.ts";
+
+/** As many callers at once as the figures of the design were taken with. */
+export const connections = 20;
+
+export const modelId = "0190a000-0000-7000-8000-000000000001";
+
+export interface BenchDatabase extends AsyncDisposable {
+  sql: postgres.Sql;
+  url: string;
+  version: string;
+}
+
+/** Data in a folder that outlives a crash, so that commits wait for the disk as they do in production. */
+export async function benchDatabase(): Promise<BenchDatabase> {
+  await using cleanup = new AsyncDisposableStack();
+  const directory = await Deno.makeTempDir({ prefix: "kinora-bench-" });
+  cleanup.defer(() => Deno.remove(directory, { recursive: true }));
+  const server = cleanup.use(await startPostgres({ dataDirectory: `${directory}/postgres` }));
+  const database = cleanup.use(await createDatabase(server.url()));
+  await preparePlatform(database.url);
+  await migrate(database.url);
+  const sql = postgres(database.url, { max: connections, onnotice: () => {} });
+  cleanup.defer(() => sql.end());
+  const [row] = await sql`select current_setting('server_version') as version`;
+  const kept = cleanup.move();
+  return {
+    sql,
+    url: database.url,
+    version: `Postgres ${row?.version}`,
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+}
+
+/** The id of a user by number; the same in TypeScript and SQL. */
+export function userId(number: number): string {
+  return `0190b000-0000-7000-8000-${number.toString(16).padStart(12, "0")}`;
+}
+
+/** Makes users 0 … count − 1 with so many credits each. */
+export async function addUsers(sql: postgres.Sql, count: number, credits: number): Promise<void> {
+  await sql`
+    insert into public.users (id)
+    select ('0190b000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid from generate_series(0, ${
+    count - 1
+  }::int) as n
+    on conflict do nothing`;
+  await sql`select count(credits.open_account(u.id)) from public.users as u`;
+  await sql`
+    select count(credits.add(u.id, ${credits}, 'purchase', 'bench:' || u.id)) from public.users as u`;
+  await sql`analyze`;
+}
+
+/** Policies that never bind in a bench: the most hits that a row may hold, in the shortest window. */
+export async function widenPolicies(sql: postgres.Sql): Promise<void> {
+  await sql`update guard.policies set max_hits = 300, window_seconds = 1`;
+}

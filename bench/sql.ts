@@ -1,0 +1,112 @@
+/**
+ * The procedures under load: `deno task bench:sql`. Figures stand beside their budgets and beside the seeds' own way of
+ * doing the same, taken in one run. `--seconds=N` for each row (5), `--only=TEXT` for the rows whose name holds it.
+ */
+import { parseArgs } from "node:util";
+import { charge } from "./baseline/charge.ts";
+import { addUsers, benchDatabase, connections, modelId, userId, widenPolicies } from "./database.ts";
+import { type Load, machine, measure, type Measurement, printTable } from "./measure.ts";
+
+const { values: options } = parseArgs({
+  args: Deno.args,
+  options: { seconds: { type: "string", default: "5" }, only: { type: "string", default: "" } },
+});
+const timing = { warmUpMilliseconds: 1_000, milliseconds: Number(options.seconds) * 1_000 };
+const users = 10_000;
+const fingerprint = "0".repeat(64);
+
+await using database = await benchDatabase();
+const { sql } = database;
+await addUsers(sql, users, 1_000_000_000);
+await sql.file(new URL("baseline/schema.sql", import.meta.url).pathname);
+await sql`insert into baseline.users select u.id, 1000000000 from public.users as u`;
+await sql`insert into baseline.models values (${modelId}, 4)`;
+
+const anyOf = (count: number) => userId(Math.floor(Math.random() * count));
+
+async function generate(user: string): Promise<void> {
+  const [row] = await sql`
+    select public.generate_video(${user}, ${
+    "192.0.2." + user.slice(-2)
+  }, ${crypto.randomUUID()}, ${fingerprint},
+      'bench-request', ${modelId}, 'A cat walks through the city at night', '{}', null) as answer`;
+  if (row?.answer.error !== undefined) throw new Error(row.answer.error);
+}
+
+async function hold(user: string): Promise<string> {
+  const job = crypto.randomUUID();
+  await sql`select credits.hold(${user}, 4, ${job})`;
+  return job;
+}
+
+/** Holds that are there to be ended, one after the other. */
+async function heldJobs(count: number): Promise<string[]> {
+  const rows = await sql`
+    select j.id, credits.hold(('0190b000-0000-7000-8000-' || lpad(to_hex(j.n % ${users}), 12, '0'))::uuid, 4, j.id)
+    from (select ops.new_id() as id, n from generate_series(1, ${count}::int) as n) as j`;
+  return rows.map(({ id }) => id);
+}
+
+async function end(jobs: string[], how: "capture" | "release"): Promise<void> {
+  const job = jobs.pop();
+  if (job === undefined) throw new Error("No hold is left");
+  await (how === "capture" ? sql`select credits.capture(${job})` : sql`select credits.release(${job})`);
+}
+
+const take = (policy: string, user: string) => sql`select guard.take(${[policy]}, ${user}, null)`;
+
+const loads: { title: string; prepare?: () => Promise<unknown>; load: Load }[] = [];
+const add = (name: string, budget: string, call: Load["call"], prepare?: () => Promise<unknown>) =>
+  loads.push({
+    title: name,
+    load: { name, clients: connections, budget, call },
+    ...(prepare === undefined ? {} : { prepare }),
+  });
+
+let jobs: string[] = [];
+const manyHolds = async () => {
+  jobs = await heldJobs(20_000 * Math.ceil(timing.milliseconds / 1_000 + 1) / 3 | 0);
+};
+const wide = () => widenPolicies(sql);
+
+add("generate_video, 10,000 users", "≥ 3,700/s", () => generate(anyOf(users)), wide);
+add("generate_video, 50 users", "no slower", () => generate(anyOf(50)));
+// All pay into one escrow account, whoever they are; one user is the other extreme.
+add("generate_video, one hot user", "≥ 1,000/s", () => generate(userId(0)));
+add("generate_video, seeded policies (refusals count)", "", async () => {
+  await generate(anyOf(users)).catch((error) => {
+    if (error.message !== "ERR_4004") throw error;
+  });
+}, () =>
+  sql`
+  update guard.policies as p set max_hits = s.hits, window_seconds = s.seconds
+  from (values ('video_generation', 10, 3600), ('generation_attempts', 60, 60),
+    ('generation_attempts_network', 300, 3600)) as s (name, hits, seconds)
+  where p.name = s.name`);
+add("credits.hold", "", () => hold(anyOf(users)), wide);
+add("credits.capture", "", () => end(jobs, "capture"), manyHolds);
+add("credits.release", "", () => end(jobs, "release"), manyHolds);
+add("rate-limit check, unlogged", "≥ 10,000/s", () => take("reads", anyOf(users)));
+add("rate-limit check, logged", "≥ 8,000/s", () => take("video_generation", anyOf(users)));
+add("rate-limit check, one hot key", "", () => take("reads", userId(0)));
+add(
+  "baseline: the seeds' way, 10,000 users",
+  "",
+  () => charge(sql, anyOf(users), modelId, crypto.randomUUID()),
+);
+add("baseline: the seeds' way, one hot user", "", () => charge(sql, userId(0), modelId, crypto.randomUUID()));
+add("select 1, for the load generator itself", "", () => sql`select 1`);
+
+console.log(machine(database.version, `${connections} connections of postgres.js in one process`));
+const measurements: Measurement[] = [];
+for (const { title, prepare, load } of loads) {
+  await prepare?.();
+  if (title.includes(options.only)) measurements.push(await measure(load, timing));
+}
+printTable(`Stored procedures, ${options.seconds} s each`, measurements);
+
+const [lost] = await sql`
+  select count(*)::int as accounts
+  from credits.accounts as a
+  where a.user_id is not null and a.balance <> (select sum(e.amount) from credits.entries as e where e.account_id = a.id)`;
+console.log(`\nAccounts whose balance is not the sum of their entries: ${lost?.accounts}`);
