@@ -56,8 +56,11 @@ export interface Context<A extends Auth = Auth> {
   readonly log: Logger;
   /** Milliseconds since 1970. Decisions about money and limits use the database's clock instead. */
   now(): number;
-  /** Work that goes on after the answer. It makes things fast, never safe: what must survive is a row. */
-  waitUntil(work: Promise<unknown>): void;
+  /**
+   * Work that begins when the answer has been made, also where that is an error, so that it does not delay it. It
+   * makes things fast, never safe: what must survive is a row.
+   */
+  waitUntil(work: () => Promise<unknown>): void;
 }
 
 /** The part of a context that operations with `idempotencyKey: "required"` have. */

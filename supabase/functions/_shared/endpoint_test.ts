@@ -103,7 +103,7 @@ Deno.test("a service is tested with fakes of the ports that it names", async () 
     database: { create: (prompt: string) => Promise.resolve({ id: prompt }) },
   });
   assert.deepEqual(await create({ prompt: "x" }, context), { status: 202, body: { id: "x test-key" } });
-  context.waitUntil(Promise.resolve().then(() => context.log.info("later", { prompt: "x" })));
+  context.waitUntil(() => Promise.resolve(context.log.info("later", { prompt: "x" })));
   await context.settled();
   assert.deepEqual(context.lines.map(({ event, prompt }) => [event, prompt]), [["later", "[redacted]"]]);
   const spanish = testContext("user", { language: "es" as const });

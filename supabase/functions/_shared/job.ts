@@ -17,18 +17,16 @@ export const JobResponse = z.object({
   video_url: z.url().nullable(),
   video_url_expires_at: timestamp.nullable(),
   thumbnail_url: z.url().nullable(),
-  error: z.object({ code: z.string(), message: z.string(), details: z.record(z.string(), z.json()) })
-    .nullable(),
+  error: z.object({ code: z.string(), message: z.string(), details: z.looseObject({}) }).nullable(),
   created_at: timestamp,
   completed_at: timestamp.nullable(),
 });
 export type JobResponse = z.infer<typeof JobResponse>;
 
 /** Gives the job's error its message in the caller's language. */
-export function jobResponse({ error, ...job }: Job, language: Language): z.input<typeof JobResponse> {
+export function jobResponse({ error, ...job }: Job, language: Language): JobResponse {
   return {
     ...job,
-    error: error &&
-      { ...error, message: errorMessage(error.code, language, error.details) } as JobResponse["error"],
+    error: error && { ...error, message: errorMessage(error.code, language, error.details) },
   };
 }

@@ -41,6 +41,8 @@ interface Exchange {
   replayed: boolean;
   dataApiCalls: number;
   caller: Caller | null;
+  /** Resolves when the answer has been made and logged. */
+  readonly answered: Promise<void>;
 }
 
 /** Serves the operations on a platform. The promise never rejects: whatever happens is an answer. */
@@ -61,6 +63,7 @@ async function handle(
   refusals: RememberedRefusals,
 ): Promise<Response> {
   const startedAt = platform.now();
+  const { promise: answered, resolve: beginBackgroundWork } = Promise.withResolvers<void>();
   const { pathname } = new URL(request.url);
   const path = pathname.replace(/^\/functions\/v1(?=\/|$)/, "").split("/").filter((part) => part !== "");
   const exchange: Exchange = {
@@ -73,6 +76,7 @@ async function handle(
     replayed: false,
     dataApiCalls: 0,
     caller: null,
+    answered,
   };
   // A HEAD is a GET whose body stays here.
   const method = request.method === "HEAD" ? "GET" : request.method;
@@ -112,6 +116,7 @@ async function handle(
     data_api_calls: exchange.dataApiCalls,
     ...(exchange.replayed ? { replayed: true } : {}),
   });
+  beginBackgroundWork();
   return response;
 }
 
@@ -188,7 +193,8 @@ async function answer(
     config,
     log,
     now,
-    waitUntil: (work) => platform.background.run(work, log),
+    // The platform is told before the answer, and would else end the isolate after it.
+    waitUntil: (work) => platform.background.run(exchange.answered.then(work), log),
     ...(idempotency === null ? {} : { idempotency }),
     ...Object.fromEntries(Object.entries(operation.ports ?? {}).map(([name, port]) => [name, port(runtime)])),
   };

@@ -609,6 +609,34 @@ Deno.test("a request leaves one line, which says what it was and cost, and nothi
   assert.match(String(server.lines[1]?.reason), /expired/);
 });
 
+Deno.test("work begins after the answer, also after an error, and its calls are not the answer's", async () => {
+  for (const error of [null, new AppError("ERR_6001")]) {
+    const events: string[] = [];
+    const server = await testServer([
+      read({
+        ports: { runtime: (runtime) => runtime },
+        service: (_input: undefined, context: Context & { runtime: Runtime }) => {
+          context.waitUntil(() => {
+            context.runtime.beforeCall();
+            events.push(`work after ${server.lines.length} line`);
+            return Promise.resolve();
+          });
+          events.push("service");
+          return error === null
+            ? Promise.resolve({ status: 200, body: { ok: true } })
+            : Promise.reject(error);
+        },
+      }),
+    ]);
+    await server.send();
+    await server.settled();
+    assert.deepEqual(events, ["service", "work after 1 line"]);
+    assert.deepEqual(server.lines.map(({ event, data_api_calls }) => [event, data_api_calls]), [
+      ["request", 0],
+    ]);
+  }
+});
+
 Deno.test("work goes on when the caller has gone, and after the answer", async () => {
   const { promise: finished, resolve: finish } = Promise.withResolvers<void>();
   const done: string[] = [];
@@ -617,8 +645,8 @@ Deno.test("work goes on when the caller has gone, and after the answer", async (
       service: async (_input: undefined, context: Context) => {
         await finished;
         done.push("service");
-        context.waitUntil(finished.then(() => done.push("background")));
-        context.waitUntil(Promise.reject(new Error("provider is away")));
+        context.waitUntil(() => finished.then(() => done.push("background")));
+        context.waitUntil(() => Promise.reject(new Error("provider is away")));
         return { status: 200, body: { ok: true } };
       },
     }),

@@ -6,7 +6,10 @@ import type { DeviceCheckRequest, DeviceCheckResponse } from "./schema.ts";
 
 type DeviceCheckContext = Context<"user"> & { database: DeviceCheckDatabase; apple: DeviceCheck };
 
-/** The lane is leased for 10 seconds; what happens inside must be over before another may enter. */
+/**
+ * The lane is leased for 10 seconds, and what happens inside must be over before another may enter. Counted from
+ * before it is asked for, so that a slow answer of the database leaves less time and no gap.
+ */
 const laneMilliseconds = 8_000;
 
 interface Grant {
@@ -29,14 +32,16 @@ export async function checkDevice(
 ): Promise<Answer<DeviceCheckResponse>> {
   const { database, caller, network } = context;
   const { has_intent, is_granted, ...account } = await database.begin(caller.userId, network);
+  // Also where nothing is left to grant: a token that Apple refuses is ERR_4015 for everybody.
   const bits = await query(request.device_token, context);
 
   let grant: Grant;
-  if (bits === null) grant = pending;
-  else if (is_granted || (bits.bit0 && !has_intent)) grant = alreadyClaimed;
+  if (is_granted) grant = alreadyClaimed;
+  else if (bits === null) grant = pending;
+  else if (!bits.bit0) grant = await claimDevice(request.device_token, context);
   // The bit is set for this user, who has not had the credits: an earlier check ended half-way.
-  else if (bits.bit0) grant = await grantCredits(null, context);
-  else grant = await claimDevice(request.device_token, context);
+  else if (has_intent) grant = await grantCredits(null, context);
+  else grant = alreadyClaimed;
 
   const { status, credits, credits_remaining = account.credits_remaining } = grant;
   return { status: 200, body: { ...account, credits_remaining, initial_grant: { status, credits } } };
@@ -44,25 +49,28 @@ export async function checkDevice(
 
 /** Sets the bit of a device that nobody has claimed, inside the lane of its network. */
 async function claimDevice(deviceToken: string, context: DeviceCheckContext): Promise<Grant> {
-  const { database, apple, caller, network } = context;
+  const { database, network } = context;
+  const signal = AbortSignal.timeout(laneMilliseconds);
   const lane = await database.enterLane(network);
   if (lane === null) return pending;
-  const signal = AbortSignal.timeout(laneMilliseconds);
+  let mustLeave = true;
+  try {
+    // Again, now that nobody else of the network is between query and update.
+    const bits = await query(deviceToken, context, signal);
+    if (bits === null) return pending;
+    if (bits.bit0) return alreadyClaimed;
+    if (!await database.recordIntent(context.caller.userId, network, lane)) return pending;
 
-  // Again, now that nobody else of the network is between its query and its update.
-  const bits = await query(deviceToken, context, signal);
-  if (bits === null || bits.bit0 || !await database.recordIntent(caller.userId, network, lane)) {
-    context.waitUntil(database.leaveLane(network, lane));
-    return bits?.bit0 ? alreadyClaimed : pending;
-  }
-  const update = await apple.update(deviceToken, { bit0: true, bit1: bits.bit1 }, { signal });
-  if (update.outcome !== "updated") {
+    const update = await context.apple.update(deviceToken, { bit0: true, bit1: bits.bit1 }, { signal });
+    // A grant leaves the lane by itself. An update that may still arrive keeps it until the lease is over; the next
+    // check finds out whether the bit was set, and the intent makes it good.
+    mustLeave = update.outcome === "refused";
+    if (update.outcome === "updated") return await grantCredits(lane, context);
     context.log.warn("device_check", { step: "update", outcome: update.outcome, cause: update.cause });
-    // Whether Apple set the bit is not known; the next check finds out, and the intent makes it good.
-    context.waitUntil(database.leaveLane(network, lane));
     return pending;
+  } finally {
+    if (mustLeave) context.waitUntil(() => database.leaveLane(network, lane));
   }
-  return await grantCredits(lane, context);
 }
 
 async function grantCredits(

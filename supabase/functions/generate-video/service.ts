@@ -21,7 +21,7 @@ export async function generateVideo(
     settings: request.settings,
     imageUrl: request.image_url ?? null,
   });
-  context.waitUntil(submitVideo(accepted.job_id, context));
+  context.waitUntil(() => submitVideo(accepted.job_id, context));
   return {
     status: 202,
     body: accepted,

@@ -1,9 +1,9 @@
 import * as z from "zod";
 
 export const ProviderWebhookQuery = z.strictObject({
-  provider: z.string().max(20),
-  submission_id: z.uuid(),
-  token: z.string().max(100),
+  provider: z.string(),
+  submission_id: z.guid(),
+  token: z.string(),
 });
 export type ProviderWebhookQuery = z.infer<typeof ProviderWebhookQuery>;
 

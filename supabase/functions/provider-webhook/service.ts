@@ -4,9 +4,6 @@ import { work, type WorkerContext } from "../_shared/generation/worker.ts";
 import { verifyWebhookToken } from "../_shared/providers/webhook-token.ts";
 import type { ProviderWebhookQuery, ProviderWebhookResponse } from "./schema.ts";
 
-/** Storing a video takes seconds; what is not done by then, the worker does. */
-const workBudgetMilliseconds = 60_000;
-
 /**
  * Stores an event that is proved to be the provider's and about this submission, then goes on with the job. The token
  * proves which submission the URL was made for; the signature proves who sent the body, and from which account.
@@ -17,13 +14,12 @@ export async function receiveProviderWebhook(
 ): Promise<Answer<ProviderWebhookResponse>> {
   const { config, providers, generation } = context;
   const { provider: name, submission_id: submissionId, token } = query;
-  const provider = providers.get(name);
-  if (provider === null || config.webhookSecret === null) {
-    throw new AppError("ERR_4005", { cause: `provider ${name}` });
-  }
+  if (config.webhookSecret === null) throw new AppError("ERR_4005", { cause: "WEBHOOK_SECRET is not set" });
   if (!await verifyWebhookToken(config.webhookSecret, name, submissionId, token)) {
-    throw new AppError("ERR_4005", { cause: "token" });
+    throw new AppError("ERR_4005", { cause: "the token does not fit" });
   }
+  const provider = providers.get(name);
+  if (provider === null) throw new AppError("ERR_4005", { cause: `${name} is not configured` });
   const verdict = await provider.verifyWebhook(body, headers, context.now());
   if (!verdict.valid) throw new AppError("ERR_4005", { cause: verdict.reason });
 
@@ -33,8 +29,6 @@ export async function receiveProviderWebhook(
     ...verdict.event,
   });
   context.log.info("provider_event", { job_id, provider: name, state: verdict.event.state.state, effect });
-  if (effect === "applied" || effect === "asked") {
-    context.waitUntil(work(context, { jobId: job_id, budget: workBudgetMilliseconds }));
-  }
+  if (effect === "applied" || effect === "asked") context.waitUntil(() => work(context, job_id));
   return { status: 200, body: { received: true } };
 }

@@ -1,6 +1,5 @@
 import type { Answer, Context } from "../_shared/context.ts";
 import type { VideosDatabase } from "../_shared/database/videos.ts";
-import { pickLanguage } from "../_shared/i18n.ts";
 import { jobResponse } from "../_shared/job.ts";
 import { isStale, signUrls } from "../_shared/signed-urls.ts";
 import type { Storage } from "../_shared/storage.ts";
@@ -17,11 +16,12 @@ export async function getVideoStatus(
   const { database, storage } = context;
   const status = await database.videoStatus(context.caller.userId, query.job_id);
   const { progress, next_poll_seconds, paths } = status;
-  const job = jobResponse(status.job, pickLanguage(context.language, null));
+  const job = jobResponse(status.job, context.answerLanguage());
 
-  if (paths.video !== undefined && isStale(job.video_url_expires_at, context.now())) {
-    const urls = await signUrls(storage, { ...paths, video: paths.video }, context.now());
-    context.waitUntil(database.keepSignedUrls(job.job_id, urls));
+  const { video } = paths;
+  if (video !== undefined && isStale(job.video_url_expires_at, context.now())) {
+    const urls = await signUrls(storage, { ...paths, video }, context.now());
+    context.waitUntil(() => database.keepSignedUrls(job.job_id, urls));
     job.video_url = urls.video_url;
     job.thumbnail_url = urls.thumbnail_url;
     job.video_url_expires_at = urls.expires_at;

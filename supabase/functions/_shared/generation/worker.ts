@@ -4,6 +4,7 @@ import type { CancelTask, GenerationDatabase, PollTask, Task } from "../database
 import type { Logger } from "../logger.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { Providers } from "../providers/registry.ts";
+import { redactText } from "../redaction.ts";
 import type { Storage } from "../storage.ts";
 import { storeVideo } from "./store.ts";
 import { submitVideo } from "./submit.ts";
@@ -18,27 +19,26 @@ export interface WorkerContext {
   now(): number;
 }
 
-export interface WorkOptions {
-  /** Work for this job alone. */
-  readonly jobId?: string;
-  /** Milliseconds after which no more is claimed; what is claimed is finished. */
-  readonly budget: number;
-}
+/** Tasks are claimed for so long: the platform ends an isolate after 150 s, and storing may take 120 of them. */
+const budgetMilliseconds = 25_000;
 
 /** As many as one isolate does at once without running short of memory: each holds a stream at most. */
 const batchSize = 10;
 
-/** Claims and does tasks, several at once, and returns how many. An attempt that fails goes back with its reason. */
-export async function work(context: WorkerContext, { jobId, budget }: WorkOptions): Promise<number> {
-  const end = context.now() + budget;
-  let done = 0;
+/** What the operator reads of an error and its causes; more tells nothing more. */
+const longestReason = 500;
+
+/**
+ * Claims and does tasks, of one job if it is named, several at once, until none is due or 25 s are over; what is
+ * claimed is finished. An attempt that fails goes back with its reason.
+ */
+export async function work(context: WorkerContext, jobId?: string): Promise<void> {
+  const end = context.now() + budgetMilliseconds;
   while (context.now() < end) {
     const tasks = await context.generation.claimTasks(batchSize, jobId);
-    if (tasks.length === 0) break;
+    if (tasks.length === 0) return;
     await Promise.all(tasks.map((task) => attempt(task, context)));
-    done += tasks.length;
   }
-  return done;
 }
 
 async function attempt(task: Task, context: WorkerContext): Promise<void> {
@@ -46,11 +46,24 @@ async function attempt(task: Task, context: WorkerContext): Promise<void> {
   try {
     await perform(task, context);
   } catch (error) {
-    const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-    log.warn("task_failed", { kind: task.kind, subject: task.subject, attempt: task.attempt, error });
-    // Should this fail too, the lease runs out and the task comes back by itself.
-    await generation.retryTask(task, reason);
+    const { kind, subject, attempt } = task;
+    log.warn("task_failed", { kind, subject, attempt, error });
+    try {
+      await generation.retryTask(task, reasonOf(error));
+    } catch (error) {
+      // The lease runs out and the task comes back by itself; the others of the batch go on.
+      log.warn("task_not_returned", { kind, subject, attempt, error });
+    }
   }
+}
+
+/** An AppError's message is its code, and tells nothing without its cause. */
+function reasonOf(error: unknown): string {
+  const reasons: string[] = [];
+  for (let current = error; current instanceof Error; current = current.cause) {
+    reasons.push(`${current.name}: ${current.message}`);
+  }
+  return redactText(reasons.join(" < ") || String(error)).slice(0, longestReason);
 }
 
 async function perform(task: Task, context: WorkerContext): Promise<void> {
@@ -63,6 +76,9 @@ async function perform(task: Task, context: WorkerContext): Promise<void> {
       return await cancel(task, context);
     case "store":
       return await storeVideo(task, providerOf(task, context), context);
+    default:
+      // The database is newer than this deployment: whoever is as new does it later.
+      throw new Error(`Unknown kind of task: ${JSON.stringify(task satisfies never)}`);
   }
 }
 

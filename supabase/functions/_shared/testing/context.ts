@@ -19,7 +19,7 @@ const callers: CallerOf = {
 export interface TestContext {
   readonly clock: SettableClock;
   readonly lines: readonly LogLine[];
-  /** Resolves when the work that was given to `waitUntil` is done. */
+  /** Begins the work that was given to `waitUntil`, as the answer does, and resolves when it is done. */
   settled(): Promise<void>;
 }
 
@@ -38,6 +38,7 @@ export function testContext<A extends Auth, Given extends object>(
   const clock = settableClock();
   const { log, lines } = recordingLogger(clock.now);
   const background = createBackgroundWork();
+  const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
   const config: Config = testConfig();
   const context: Context<A> & Keyed & TestContext = {
     caller: callers[auth],
@@ -49,11 +50,14 @@ export function testContext<A extends Auth, Given extends object>(
     config,
     log,
     now: clock.now,
-    waitUntil: (work) => background.run(work, log),
+    waitUntil: (work) => background.run(answered.then(work), log),
     idempotency: { key: "test-key", fingerprint: "0".repeat(64) },
     clock,
     lines,
-    settled: background.settled,
+    settled: () => {
+      answer();
+      return background.settled();
+    },
   };
   return { ...context, ...given };
 }
