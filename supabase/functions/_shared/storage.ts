@@ -3,12 +3,21 @@ import { StorageClient } from "@supabase/storage-js";
 import { AppError } from "./app-error.ts";
 import type { Port } from "./context.ts";
 import { secretKey } from "./database/procedures.ts";
+import { limitTime } from "./platform-fetch.ts";
 
 const bucket = "videos";
 
+/** Of all calls but uploads, which last as long as their stream. */
+const timeoutMilliseconds = 10_000;
+
 export interface Storage {
   /** Streams a file to `path`, over one that is there from an earlier attempt. Throws ERR_6002. */
-  upload(path: string, content: ReadableStream<Uint8Array>, contentType: string): Promise<void>;
+  upload(
+    path: string,
+    content: ReadableStream<Uint8Array>,
+    contentType: string,
+    signal: AbortSignal,
+  ): Promise<void>;
   /** URLs that open the files for so many seconds, in the order of the paths. Throws ERR_6002. */
   sign(paths: readonly string[], seconds: number): Promise<string[]>;
   /** Removes what is there of the files. Throws ERR_6002. */
@@ -18,15 +27,15 @@ export interface Storage {
 }
 
 export const storage: Port<Storage> = (runtime) => {
-  const client = new StorageClient(
-    `${runtime.config.supabase.url}/storage/v1`,
-    { apikey: secretKey(runtime) },
-    runtime.fetch,
-  );
+  const connect = (fetch: typeof globalThis.fetch) =>
+    new StorageClient(`${runtime.config.supabase.url}/storage/v1`, { apikey: secretKey(runtime) }, fetch);
+  const client = connect(limitTime(runtime.fetch, timeoutMilliseconds));
   const files = client.from(bucket);
   return {
-    upload: async (path, content, contentType) => {
-      const { error } = await files.upload(path, content, { contentType, upsert: true, duplex: "half" });
+    upload: async (path, content, contentType, signal) => {
+      const { error } = await connect((input, init) => runtime.fetch(input, { ...init, signal }))
+        .from(bucket)
+        .upload(path, content, { contentType, upsert: true, duplex: "half" });
       failOn(error);
     },
     sign: async (paths, seconds) => {

@@ -1,6 +1,6 @@
 /**
- * Reads what an MP4 says about itself while it streams by (ISO/IEC 14496-12): the boxes `ftyp` and `moov` are kept,
- * everything else is counted and let go.
+ * Reads what an MP4 says about itself while it streams by (ISO/IEC 14496-12): the box `moov` is kept, everything else
+ * is counted and let go. Whoever made the file may have made it to cost us time or memory: both are bounded.
  */
 
 export interface Mp4 {
@@ -11,22 +11,31 @@ export interface Mp4 {
 }
 
 export interface Mp4Reader {
-  push(chunk: Uint8Array): void;
+  /** False as soon as this cannot become an MP4, whatever follows. */
+  push(chunk: Uint8Array): boolean;
   /** Null for what is no whole, playable MP4 with a picture. */
   finish(): Mp4 | null;
 }
 
 /** An hour of video has a `moov` of about 1 MB. */
-const largestMovieBox = 16 * 1024 * 1024;
+const largestMovieBox = 4 * 1024 * 1024;
 
-/** Reads one file; what it needs of it is kept, up to 16 MB. */
+/** A fragmented file has two boxes for each fragment of a second or more: here, hours of them. */
+const mostBoxes = 20_000;
+
+/** No provider makes a day of video. All bits set, which means "unknown", comes to more as well. */
+const longestMilliseconds = 24 * 60 * 60_000;
+
+/** Reads one file; what it needs of it is kept, up to 4 MB. */
 export function readMp4(): Mp4Reader {
-  const seen = new Set<string>();
-  let header = new Uint8Array(0);
+  const header = new Uint8Array(16);
+  let headerBytes = 0;
+  let boxes = 0;
   let type = "";
   /** Bytes of the current box that are still to come. */
   let remaining = 0;
-  let movieParts: Uint8Array[] = [];
+  let movie: Uint8Array | null = null;
+  let hasMedia = false;
   let isBroken = false;
 
   function beginBox(): void {
@@ -34,52 +43,52 @@ export function readMp4(): Mp4Reader {
     const size = view.getUint32(0);
     type = typeAt(header, 4);
     // A size of 0 is a last box that goes on until the end of the file.
-    remaining = size === 0 ? Infinity : (size === 1 ? Number(view.getBigUint64(8)) : size) - header.length;
-    isBroken = remaining < 0 || (seen.size === 0 && type !== "ftyp") ||
-      (type === "moov" && (seen.has("moov") || remaining > largestMovieBox));
-    seen.add(type);
-    header = new Uint8Array(0);
+    remaining = size === 0 ? Infinity : (size === 1 ? Number(view.getBigUint64(8)) : size) - headerBytes;
+    headerBytes = 0;
+    boxes += 1;
+    isBroken = remaining < 0 || boxes > mostBoxes || (boxes === 1 && type !== "ftyp") ||
+      (type === "moov" && (movie !== null || remaining > largestMovieBox));
+    if (type === "moov" && !isBroken) movie = new Uint8Array(remaining);
+    hasMedia ||= type === "mdat";
   }
 
   return {
     push(chunk) {
       let rest = chunk;
       while (rest.length > 0 && !isBroken) {
-        const isBetweenBoxes = remaining === 0;
-        const wanted = isBetweenBoxes ? headerLength(header) - header.length : remaining;
-        const part = rest.subarray(0, Math.min(rest.length, wanted));
+        const isInBox = remaining > 0;
+        const part = rest.subarray(0, isInBox ? remaining : headerLength(header, headerBytes) - headerBytes);
         rest = rest.subarray(part.length);
-        if (isBetweenBoxes) {
-          header = concat([header, part]);
-          if (header.length === headerLength(header)) beginBox();
-        } else {
-          if (type === "moov") movieParts.push(part.slice());
+        if (isInBox) {
+          if (type === "moov") movie?.set(part, movie.length - remaining);
           remaining -= part.length;
+        } else {
+          header.set(part, headerBytes);
+          headerBytes += part.length;
+          if (headerBytes === headerLength(header, headerBytes)) beginBox();
         }
       }
+      return !isBroken;
     },
     finish() {
-      const isWhole = !isBroken && header.length === 0 && (remaining === 0 || remaining === Infinity);
-      const movie = isWhole && seen.has("mdat") ? describe(concat(movieParts)) : null;
-      movieParts = [];
-      return movie;
+      const isWhole = !isBroken && headerBytes === 0 && (remaining === 0 || remaining === Infinity);
+      return isWhole && hasMedia && movie !== null ? describe(movie) : null;
     },
   };
 }
 
-/** A size and a type; a size of 1 says that the real one follows in 8 bytes more. */
-function headerLength(header: Uint8Array): number {
-  return header.length >= 8 && viewOf(header).getUint32(0) === 1 ? 16 : 8;
+/** Of a header whose first bytes are known: a size of 1 says that the real one follows the type, in 8 bytes more. */
+function headerLength(header: Uint8Array, known: number): number {
+  return known >= 8 && viewOf(header).getUint32(0) === 1 ? 16 : 8;
 }
 
 /** The duration from `mvhd`, the size of the picture from the `tkhd` of the video track. */
 function describe(movie: Uint8Array): Mp4 | null {
   try {
-    const boxes = [...boxesIn(movie)];
-    const track = boxes.find(({ type, body }) => type === "trak" && isVideo(body))?.body;
-    const movieHeader = boxes.find(({ type }) => type === "mvhd")?.body;
-    const trackHeader = track === undefined ? undefined : find(track, "tkhd");
-    if (movieHeader === undefined || trackHeader === undefined) return null;
+    const movieHeader = find(movie, (type) => type === "mvhd");
+    const track = find(movie, (type, body) => type === "trak" && isVideo(body));
+    const trackHeader = track && find(track, (type) => type === "tkhd");
+    if (!movieHeader || !trackHeader) return null;
 
     const view = viewOf(movieHeader);
     const isLong = view.getUint8(0) === 1;
@@ -90,8 +99,9 @@ function describe(movie: Uint8Array): Mp4 | null {
     const width = picture.getUint16(0);
     const height = picture.getUint16(4);
     if (timescale === 0 || width === 0 || height === 0) return null;
-    const durationMilliseconds = duration === 0 ? null : Math.round(duration / timescale * 1000);
-    return { durationMilliseconds, width, height };
+    const milliseconds = Math.round(duration / timescale * 1000);
+    const isStated = milliseconds > 0 && milliseconds <= longestMilliseconds;
+    return { durationMilliseconds: isStated ? milliseconds : null, width, height };
   } catch (error) {
     // A box that is cut off, or lies about its size, is read beyond its end.
     if (error instanceof RangeError) return null;
@@ -100,26 +110,28 @@ function describe(movie: Uint8Array): Mp4 | null {
 }
 
 function isVideo(track: Uint8Array): boolean {
-  const media = find(track, "mdia");
-  const handler = media === undefined ? undefined : find(media, "hdlr");
+  const media = find(track, (type) => type === "mdia");
+  const handler = media && find(media, (type) => type === "hdlr");
   return handler !== undefined && typeAt(handler, 8) === "vide";
 }
 
-function find(container: Uint8Array, type: string): Uint8Array | undefined {
-  for (const box of boxesIn(container)) if (box.type === type) return box.body;
-  return undefined;
-}
-
-function* boxesIn(container: Uint8Array): Generator<{ type: string; body: Uint8Array }> {
+/** The body of the first box in a container that is meant. Throws a RangeError for a box that is longer than it. */
+function find(
+  container: Uint8Array,
+  isMeant: (type: string, body: Uint8Array) => boolean,
+): Uint8Array | undefined {
   for (let offset = 0; offset + 8 <= container.length;) {
     const rest = container.subarray(offset);
-    const length = headerLength(rest);
+    const length = headerLength(rest, rest.length);
     const view = viewOf(rest);
     const size = length === 16 ? Number(view.getBigUint64(8)) : view.getUint32(0) || rest.length;
     if (size < length || size > rest.length) throw new RangeError("A box is longer than what holds it");
-    yield { type: typeAt(rest, 4), body: rest.subarray(length, size) };
+    const type = typeAt(rest, 4);
+    const body = rest.subarray(length, size);
+    if (isMeant(type, body)) return body;
     offset += size;
   }
+  return undefined;
 }
 
 function typeAt(bytes: Uint8Array, offset: number): string {
@@ -128,14 +140,4 @@ function typeAt(bytes: Uint8Array, offset: number): string {
 
 function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
 }

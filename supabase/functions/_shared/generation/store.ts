@@ -1,6 +1,7 @@
 /** Brings a provider's result into private storage and completes the job. */
 import { createHash } from "node:crypto";
 import type { GenerationDatabase, StoredAsset, StoreTask } from "../database/generation.ts";
+import type { JobStatus } from "../database/videos.ts";
 import type { Logger } from "../logger.ts";
 import type { Provider } from "../providers/provider.ts";
 import { signUrls } from "../signed-urls.ts";
@@ -10,7 +11,7 @@ import { readMp4 } from "./mp4.ts";
 
 export interface StoreContext {
   readonly generation: Pick<GenerationDatabase, "recordStored" | "recordUnusableResult">;
-  readonly storage: Storage;
+  readonly storage: Pick<Storage, "upload" | "sign" | "remove">;
   readonly log: Logger;
   readonly fetch: typeof fetch;
   now(): number;
@@ -21,60 +22,88 @@ const largestVideo = 500 * 1024 * 1024;
 const largestThumbnail = 5 * 1024 * 1024;
 
 /**
+ * For all streams of an attempt together. A task is claimed in the first 25 s of a worker; with two calls of 10 s at
+ * the end, all stays within the 150 s that the platform gives, and within the task's lease of 180 s.
+ */
+const longestStreaming = 100_000;
+
+/** Where the files come from and go to. */
+interface Transfer {
+  readonly context: StoreContext;
+  readonly hosts: readonly string[];
+  readonly signal: AbortSignal;
+}
+
+/**
  * Streams the video, and the thumbnail where there is one, into storage, then completes the job and takes its
  * credits. What is no video that could be kept fails the job and gives them back. Throws what may be tried again.
  */
 export async function storeVideo(task: StoreTask, provider: Provider, context: StoreContext): Promise<void> {
   const { generation, storage, log } = context;
+  const { video_url, thumbnail_url } = task.payload;
   const folder = `${task.user_id}/${task.subject}`;
-  let assets: StoredAsset[];
+  const paths = { video: `${folder}/video.mp4`, thumbnail: `${folder}/thumbnail` };
+  const end = new AbortController();
+  const transfer: Transfer = {
+    context,
+    hosts: provider.capabilities.resultHosts,
+    signal: AbortSignal.any([end.signal, AbortSignal.timeout(longestStreaming)]),
+  };
+
+  let status: JobStatus;
   try {
-    assets = [
-      await storeFile(task.payload.video_url, `${folder}/video.mp4`, provider, context),
-      ...await storeThumbnail(task, `${folder}/thumbnail`, provider, context),
-    ];
+    const video = await storeFile(video_url, paths.video, transfer);
+    const thumbnail = thumbnail_url === null
+      ? null
+      : await storeThumbnail(thumbnail_url, paths.thumbnail, transfer);
+    const signed = thumbnail === null ? { video: paths.video } : paths;
+    const urls = await signUrls(storage, signed, context.now());
+    const assets = thumbnail === null ? [video] : [video, thumbnail];
+    ({ status } = await generation.recordStored(task, assets, urls));
+    log.info("stored", { job_id: task.subject, status, bytes: video.bytes });
   } catch (error) {
     if (!(error instanceof UnusableResult)) throw error;
     log.warn("unusable_result", { job_id: task.subject, cause: error.message });
-    await generation.recordUnusableResult(task, error.message);
-    await storage.remove([`${folder}/video.mp4`]);
-    return;
+    ({ status } = await generation.recordUnusableResult(task, error.message));
+  } finally {
+    // What has not been read to its end is not read any further.
+    end.abort();
   }
-
-  const paths = Object.fromEntries(assets.map(({ kind, path }) => [kind, path]));
-  const { status } = await generation.recordStored(
-    task,
-    assets,
-    await signUrls(storage, { video: `${folder}/video.mp4`, ...paths }, context.now()),
-  );
-  log.info("stored", { job_id: task.subject, status, bytes: assets[0]?.bytes });
-  // The job ended otherwise in the meantime: nothing is kept for it.
-  if (status !== "completed") await storage.remove(assets.map(({ path }) => path));
+  // A job that ended without its video keeps no files, of an earlier attempt neither. One that still runs belongs to
+  // another attempt by now, and so do they.
+  if (status === "failed" || status === "cancelled") await storage.remove(Object.values(paths));
 }
 
-async function storeFile(
-  url: string,
-  path: string,
-  provider: Provider,
-  { storage, fetch }: StoreContext,
-): Promise<StoredAsset> {
-  const media = await openMedia(fetch, url, provider.capabilities.resultHosts, largestVideo);
+async function storeFile(url: string, path: string, transfer: Transfer): Promise<StoredAsset> {
+  const { context: { storage, fetch }, signal } = transfer;
+  const media = await openMedia(fetch, url, { ...transfer, maximumBytes: largestVideo });
   const hash = createHash("sha256");
   const reader = readMp4();
+  const notPlayable = () => new UnusableResult("The result is not a playable MP4");
   let bytes = 0;
-  const content = media.pipeThrough(
-    new TransformStream<Uint8Array, Uint8Array>({
-      transform(chunk, controller) {
+  let failure: unknown = null;
+  async function* inspect() {
+    try {
+      for await (const chunk of media) {
         bytes += chunk.byteLength;
         hash.update(chunk);
-        reader.push(chunk);
-        controller.enqueue(chunk);
-      },
-    }),
-  );
-  await storage.upload(path, content, "video/mp4");
+        if (!reader.push(chunk)) throw notPlayable();
+        yield chunk;
+      }
+    } catch (error) {
+      failure = error;
+      throw error;
+    }
+  }
+
+  try {
+    await storage.upload(path, ReadableStream.from(inspect()), "video/mp4", signal);
+  } catch (error) {
+    // An upload whose source fails has failed too, but not by itself.
+    throw failure ?? error;
+  }
   const mp4 = reader.finish();
-  if (mp4 === null) throw new UnusableResult("The result is not a playable MP4");
+  if (mp4 === null) throw notPlayable();
   return {
     kind: "video",
     path,
@@ -87,27 +116,21 @@ async function storeFile(
   };
 }
 
-/** A video without its thumbnail is still a video, so nothing about a thumbnail fails a job. */
-async function storeThumbnail(
-  task: StoreTask,
-  path: string,
-  provider: Provider,
-  { storage, fetch, log }: StoreContext,
-): Promise<StoredAsset[]> {
-  const { thumbnail_url: url } = task.payload;
-  if (url === null) return [];
+/** A video without its thumbnail is still a video, so nothing about a thumbnail fails a job: null instead. */
+async function storeThumbnail(url: string, path: string, transfer: Transfer): Promise<StoredAsset | null> {
+  const { context: { storage, fetch, log }, signal } = transfer;
   try {
-    const media = await openMedia(fetch, url, provider.capabilities.resultHosts, largestThumbnail);
-    const content = new Uint8Array(await new Response(media).arrayBuffer());
+    const media = await openMedia(fetch, url, { ...transfer, maximumBytes: largestThumbnail });
+    const content = new Uint8Array(await new Response(ReadableStream.from(media)).arrayBuffer());
     const type = imageType(content);
     if (type === null) throw new UnusableResult("The thumbnail is no JPEG, PNG or WebP");
-    await storage.upload(path, new Blob([content]).stream(), type);
+    await storage.upload(path, new Blob([content]).stream(), type, signal);
     const sha256 = createHash("sha256").update(content).digest("hex");
     const facts = { duration_milliseconds: null, width: null, height: null };
-    return [{ kind: "thumbnail", path, bytes: content.byteLength, content_type: type, sha256, ...facts }];
+    return { kind: "thumbnail", path, bytes: content.byteLength, content_type: type, sha256, ...facts };
   } catch (error) {
-    log.warn("no_thumbnail", { job_id: task.subject, error });
-    return [];
+    log.warn("no_thumbnail", { path, error });
+    return null;
   }
 }
 
