@@ -5,8 +5,9 @@
 import { PostgrestClient, type PostgrestError } from "@supabase/postgrest-js";
 import { AppError } from "../app-error.ts";
 import type { Port, Report, Runtime } from "../context.ts";
-import { type ErrorCode, errorCodes } from "../error-codes.ts";
+import { isErrorCode } from "../error-codes.ts";
 import type { JsonValue } from "../json.ts";
+import { limitTime } from "../platform-fetch.ts";
 import type { Database as Schema, Json } from "./database.types.ts";
 
 type Functions = Schema["public"]["Functions"];
@@ -29,7 +30,7 @@ export type CallProcedure = <Data, Name extends keyof Functions>(
 /** What every procedure answers; see guard.answer and guard.refusal. */
 type Envelope =
   & Report
-  & ({ readonly data: unknown } | { readonly error: ErrorCode; readonly details: Record<string, JsonValue> });
+  & ({ readonly data: unknown } | { readonly error: unknown; readonly details: Record<string, JsonValue> });
 
 /** Longer than the 2 s that a device check waits for its lane, and short enough to answer while the caller waits. */
 const timeoutMilliseconds = 10_000;
@@ -38,22 +39,23 @@ const timeoutMilliseconds = 10_000;
 const mostRetries = 2;
 const lostRaces = ["40P01", "40001"];
 
-/** SQLSTATEs and PostgREST's codes for a database that is gone, starting, stopping or out of connections. */
-const unreachable = /^(08...|53300|57P0.|PGRST00[0-3]|)$/;
-const unreachableStatuses = [0, 502, 503, 504];
+/**
+ * SQLSTATEs and PostgREST's codes for a database that is gone, starting, stopping, out of connections, or so busy that
+ * it ended the statement.
+ */
+const unreachable = /^(08...|53300|57014|57P0.|PGRST00[0-3])$/;
 
 export const procedures: Port<CallProcedure> = (runtime) => {
   const client = new PostgrestClient(`${runtime.config.supabase.url}/rest/v1`, {
     headers: { apikey: secretKey(runtime) },
-    fetch: runtime.fetch,
-    timeout: timeoutMilliseconds,
+    fetch: limitTime(runtime.fetch, timeoutMilliseconds),
   });
 
   return async <Data, Name extends keyof Functions>(name: Name, args: Arguments<Name>): Promise<Data> => {
     for (let retries = 0;; retries += 1) {
       runtime.beforeCall();
       const { data, error, status } = await client.rpc(name, args);
-      if (error === null) return unwrap(data as Envelope, runtime) as Data;
+      if (error === null) return unwrap(name, data, runtime) as Data;
       if (!lostRaces.includes(error.code) || retries === mostRetries) throw accident(name, error, status);
     }
   };
@@ -67,17 +69,21 @@ export function secretKey({ config }: Runtime): string {
   return key;
 }
 
-function unwrap(envelope: Envelope, runtime: Runtime): unknown {
+function unwrap(name: string, envelope: unknown, runtime: Runtime): unknown {
+  if (!isEnvelope(envelope)) throw new Error(`${name} answered without an envelope`);
   runtime.report(envelope);
   if ("data" in envelope) return envelope.data;
-  if (!Object.hasOwn(errorCodes, envelope.error)) {
-    throw new Error(`A procedure refused with ${envelope.error}`);
-  }
+  if (!isErrorCode(envelope.error)) throw new Error(`${name} refused with ${envelope.error}`);
   throw new AppError(envelope.error, { details: envelope.details });
 }
 
+function isEnvelope(value: unknown): value is Envelope {
+  return typeof value === "object" && value !== null && ("data" in value || "error" in value);
+}
+
 function accident(name: string, error: PostgrestError, status: number): AppError {
-  const isGone = unreachableStatuses.includes(status) || unreachable.test(error.code);
+  // 0: no answer at all. From 502 on the gateway or PostgREST says that what is behind them is away.
+  const isGone = status === 0 || status >= 502 || unreachable.test(error.code);
   return new AppError(isGone ? "ERR_6001" : "ERR_6003", {
     cause: new Error(`${name}: ${error.code} ${error.message}`, { cause: error }),
   });
