@@ -1,3 +1,4 @@
+import type { Config } from "../_shared/config.ts";
 import type { Answer, Context } from "../_shared/context.ts";
 import type { HealthDatabase } from "../_shared/database/health.ts";
 import type { Providers } from "../_shared/providers/registry.ts";
@@ -16,33 +17,31 @@ const sharedMilliseconds = 5_000;
 /** The tick comes every 5 s: a task that waits this long found no worker. */
 const longestWaitSeconds = 60;
 
-/** Of this isolate. */
-let shared: { report: Promise<HealthResponse>; until: number } | null = null;
+/** Outlives a request, as the configuration does. An examination that still runs is shared, too. */
+const examinations = new WeakMap<Config, { report: Promise<Report>; until: number }>();
+
+type Report = Required<Pick<HealthResponse, "status" | "checks">>;
 
 /**
  * `unhealthy` (503) without the database; `degraded` when storage, the worker or the providers are not there. A
  * secret key gets the checks as well.
  */
 export async function getHealth(_input: unknown, context: HealthContext): Promise<Answer<HealthResponse>> {
+  const { caller, config } = context;
   const now = context.now();
-  if (shared === null || now >= shared.until) {
+  let shared = examinations.get(config);
+  if (shared === undefined || now >= shared.until) {
     shared = { report: examine(context), until: now + sharedMilliseconds };
+    examinations.set(config, shared);
   }
   const { status, checks } = await shared.report;
   return {
     status: status === "unhealthy" ? 503 : 200,
-    body: context.caller.kind === "service" && checks !== undefined
-      ? { status, checks, version: context.config.version }
-      : { status },
+    body: caller.kind === "service" ? { status, checks, version: config.version } : { status },
   };
 }
 
-/** Forgets the shared answer, as a new isolate has. */
-export function forgetHealth(): void {
-  shared = null;
-}
-
-async function examine({ database, storage, providers, log }: HealthContext): Promise<HealthResponse> {
+async function examine({ database, storage, providers, log }: HealthContext): Promise<Report> {
   let isQueueMoving = false;
   async function check(name: string, look: () => Promise<boolean>) {
     const startedAt = performance.now();

@@ -1,3 +1,4 @@
+import type { Config } from "../_shared/config.ts";
 import type { Answer, Context } from "../_shared/context.ts";
 import type { Catalogue, VideosDatabase } from "../_shared/database/videos.ts";
 import type { ModelsResponse } from "./schema.ts";
@@ -5,24 +6,36 @@ import type { ModelsResponse } from "./schema.ts";
 /** The catalogue is the same for everybody; so old may a change of it be before clients see it. */
 const memoryMilliseconds = 60_000;
 
-/** Of this isolate. */
-let remembered: { catalogue: Catalogue; until: number } | null = null;
+/** Outlives a request, as the configuration does. What is being asked for is remembered, too. */
+const memories = new WeakMap<Config, { catalogue: Promise<Catalogue>; until: number }>();
 
-/** Answers from memory for up to a minute, without asking the database. */
+/**
+ * Answers from memory for up to a minute, without asking the database; requests at the same time share one question.
+ * A refusal is its caller's own: whoever waited for somebody else's question asks their own then.
+ */
 export async function listModels(
   _input: unknown,
   context: Context<"user"> & { database: Pick<VideosDatabase, "listModels"> },
 ): Promise<Answer<ModelsResponse>> {
-  const now = context.now();
-  if (remembered === null || now >= remembered.until) {
-    const catalogue = await context.database.listModels(context.caller.userId);
-    remembered = { catalogue, until: now + memoryMilliseconds };
-  }
-  const { version, models } = remembered.catalogue;
+  const { version, models } = await recall(context) ?? await ask(context);
   return { status: 200, body: { models }, headers: { ETag: `"${version}"` } };
 }
 
-/** Forgets the catalogue, as a new isolate has. */
-export function forgetModels(): void {
-  remembered = null;
+type ModelsContext = Parameters<typeof listModels>[1];
+
+async function recall({ config, now }: ModelsContext): Promise<Catalogue | null> {
+  const memory = memories.get(config);
+  if (memory === undefined || now() >= memory.until) return null;
+  return await memory.catalogue.catch(() => null);
+}
+
+async function ask({ config, now, database, caller }: ModelsContext): Promise<Catalogue> {
+  const memory = { until: now() + memoryMilliseconds, catalogue: database.listModels(caller.userId) };
+  memories.set(config, memory);
+  try {
+    return await memory.catalogue;
+  } catch (error) {
+    if (memories.get(config) === memory) memories.delete(config);
+    throw error;
+  }
 }
