@@ -17,7 +17,7 @@ begin
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
-  v_taken := guard.take('{reads}', p_user_id, null);
+  v_taken := guard.take('{reads}', p_user_id, null, 'models');
   if v_taken ? 'refusal' then
     return v_taken -> 'refusal';
   end if;
@@ -64,7 +64,9 @@ declare
   v_job_id constant uuid := ops.new_id();
   v_now timestamptz;
 begin
-  v_attempts := guard.take('{generation_attempts,generation_attempts_network}', p_user_id, p_network);
+  v_attempts := guard.take(
+    '{generation_attempts,generation_attempts_network}', p_user_id, p_network, 'generate-video'
+  );
   if v_attempts ? 'refusal' then
     return v_attempts -> 'refusal';
   end if;
@@ -90,7 +92,7 @@ begin
     );
   end if;
   -- Last, with the account locked and the balance known: what is counted here is accepted.
-  v_accepted := guard.take('{video_generation}', p_user_id, p_network);
+  v_accepted := guard.take('{video_generation}', p_user_id, p_network, 'generate-video');
   v_limits := coalesce(v_accepted -> 'limits', '[]') || v_limits;
   if v_accepted ? 'refusal' then
     return v_accepted -> 'refusal' || jsonb_build_object('limits', v_limits);
@@ -219,7 +221,7 @@ begin
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
-  v_taken := guard.take('{reads}', p_user_id, null);
+  v_taken := guard.take('{reads}', p_user_id, null, 'video-status');
   if v_taken ? 'refusal' then
     return v_taken -> 'refusal';
   end if;

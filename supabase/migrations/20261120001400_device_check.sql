@@ -40,7 +40,7 @@ begin
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
-  v_taken := guard.take('{device_check,device_check_network}', p_user_id, p_network);
+  v_taken := guard.take('{device_check,device_check_network}', p_user_id, p_network, 'device-check');
   if v_taken ? 'refusal' then
     return v_taken -> 'refusal';
   end if;
@@ -133,7 +133,7 @@ begin
   if exists (select from guard.device_grants as g where g.user_id = p_user_id) then
     return guard.answer('{"recorded": true}');
   end if;
-  v_taken := guard.take('{device_grants}', p_user_id, p_network);
+  v_taken := guard.take('{device_grants}', p_user_id, p_network, 'device-check');
   if v_taken ? 'refusal' then
     return guard.answer('{"recorded": false}', v_taken -> 'limits');
   end if;
