@@ -120,7 +120,7 @@ values
   ('cancel', 10, 5, 'exponential', 2, 60, 60, 1),
   ('store', 4, 8, 'exponential', 2, 120, 180, 2),
   ('submit', 10, null, 'exponential', 2, 60, 60, 3),
-  ('poll', 10, null, 'exponential', 5, 60, 60, 4);
+  ('poll', 10, null, 'exponential', 3, 60, 60, 4);
 
 create table generation.tasks (
   id bigint generated always as identity primary key,

@@ -180,8 +180,8 @@ export function falProvider(
       webhook: true,
       cancel: true,
       reportsStart: true,
-      // Webhooks bring most outcomes; polls find the lost ones, and generations take a minute or more.
-      pollIntervalSeconds: 5,
+      // Webhooks bring most outcomes; polls find the lost ones, and the first of them that it has started.
+      pollIntervalSeconds: 2,
       resultHosts: config.resultHosts,
     },
     submit,
