@@ -114,13 +114,15 @@ set search_path = ''
 as $$
 -- Deletes up to 10,000 expired keys, about 100 ms of work, and returns how many. Correctness never waits for it.
 declare
+  -- Not in the query: a volatile function cannot be looked up in an index.
+  v_now constant timestamptz := ops.now();
   v_deleted integer;
 begin
   delete from guard.idempotency_keys as k
   using (
     select d.caller, d.endpoint, d.key
     from guard.idempotency_keys as d
-    where d.expires_at <= ops.now()
+    where d.expires_at <= v_now
     limit 10000
     for update skip locked
   ) as due

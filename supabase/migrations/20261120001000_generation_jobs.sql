@@ -215,27 +215,36 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Makes a `cancel` task for each job whose bound is over, up to 100 a run, and settles those whose task died or
--- found no worker for 5 minutes. Returns how many jobs were due. Locks: account → job, one job at a time.
+-- Makes a `cancel` task for each job whose bound is over, up to 100 a run, and settles those whose task died or came
+-- to nothing for 5 minutes. A job whose task is open waits for it, and takes no place in the batch. Returns how many
+-- jobs it looked at. Locks: account → job, one job at a time.
 declare
+  -- Not in the query: a volatile function cannot be looked up in an index.
+  v_now constant timestamptz := ops.now();
   v_job_id uuid;
   v_job public.video_jobs;
   v_due integer := 0;
 begin
   for v_job_id in
-    select j.id from public.video_jobs as j where j.completed_at is null and j.due_at <= ops.now()
-    order by j.due_at limit 100
+    select j.id
+    from public.video_jobs as j
+    where j.completed_at is null and j.due_at <= v_now
+      and (j.due_at <= v_now - interval '5 minutes' or not exists (
+        select from generation.tasks as t where t.kind = 'cancel' and t.subject = j.id and t.failed_at is null
+      ))
+    order by j.due_at
+    limit 100
   loop
     v_due := v_due + 1;
     v_job := generation.lock_job(v_job_id);
-    continue when v_job.due_at is null or v_job.due_at > ops.now();
-    if v_job.due_at <= ops.now() - interval '5 minutes' or exists (
+    continue when v_job.due_at is null or v_job.due_at > v_now;
+    if v_job.due_at <= v_now - interval '5 minutes' or exists (
       select from generation.tasks as t
       where t.kind = 'cancel' and t.subject = v_job_id and t.failed_at >= v_job.due_at
     ) then
       perform generation.settle_overdue_job(v_job);
     else
-      perform generation.add_task('cancel', v_job_id, ops.now());
+      perform generation.add_task('cancel', v_job_id, v_now);
     end if;
   end loop;
   return v_due;
