@@ -276,7 +276,8 @@ declare
   v_account credits.accounts;
   v_request constant jsonb := jsonb_build_object(
     'call', 'add', 'user_id', p_user_id, 'amount', p_amount, 'kind', p_kind, 'priority', p_priority,
-    'expires_at', p_expires_at, 'job_id', p_job_id
+    -- As text it would depend on the session's time zone.
+    'expires_at', extract(epoch from p_expires_at), 'job_id', p_job_id
   );
   v_outcome jsonb;
   v_now timestamptz;
@@ -286,6 +287,9 @@ declare
   v_owed bigint;
 begin
   perform credits.check_amount(p_amount);
+  if p_kind not in ('grant', 'purchase', 'refund', 'adjustment') then
+    raise exception 'credits are not added by a %', p_kind using errcode = 'invalid_parameter_value';
+  end if;
   v_account := credits.lock_account(p_user_id);
   v_outcome := credits.first_outcome(p_idempotency_key, v_request);
   if v_outcome is not null then
@@ -548,14 +552,15 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- For the operator's console: `{ success, credits_remaining }`. The reason is a part of the request and nothing
--- else; a new key is made where none is given.
+-- For the operator's console: `{ success, credits_remaining }`. A new key is made where none is given; the reason is
+-- kept in it, as far as it fits, and nowhere else.
 declare
   v_outcome jsonb;
 begin
   perform credits.open_account(p_user_id);
   v_outcome := credits.add(
-    p_user_id, p_amount, 'adjustment', coalesce(p_idempotency_key, format('add:%s:%s', p_reason, ops.new_id()))
+    p_user_id, p_amount, 'adjustment',
+    coalesce(p_idempotency_key, format('add:%s:%s', left(p_reason, 200), ops.new_id()))
   );
   return jsonb_build_object('success', true, 'credits_remaining', v_outcome -> 'credits_remaining');
 end;
@@ -573,13 +578,13 @@ volatile
 set search_path = ''
 as $$
 -- For the operator's console: `{ success: true, credits_remaining }`, or
--- `{ success: false, error, current_credits }` with nothing moved.
+-- `{ success: false, error, current_credits }` with nothing moved. Key and reason as in credits.add_credits.
 declare
   v_outcome jsonb;
 begin
   perform credits.open_account(p_user_id);
   v_outcome := credits.deduct(
-    p_user_id, p_amount, coalesce(p_idempotency_key, format('deduct:%s:%s', p_reason, ops.new_id()))
+    p_user_id, p_amount, coalesce(p_idempotency_key, format('deduct:%s:%s', left(p_reason, 200), ops.new_id()))
   );
   if v_outcome ? 'error' then
     return v_outcome || '{"success": false}';
