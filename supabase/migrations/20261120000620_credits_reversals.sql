@@ -141,8 +141,9 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Reverses a reversal. What lots gave goes back into them, and what became debt into the lot that it was owed for;
--- then the debt that is left is paid. A lot that expired in the meantime lives 24 hours more, as after a release.
+-- Reverses a reversal. What lots gave goes back into them. What became debt comes back as a lot like the one that it
+-- was owed for: that one may be full again, by a release, while other credits paid the debt. Then the debt that is
+-- left is paid. A lot that expired in the meantime lives 24 hours more, as after a release.
 declare
   v_now constant timestamptz := ops.now();
   v_transfer_id constant uuid := ops.new_id();
@@ -152,6 +153,7 @@ declare
   v_original credits.transfers;
   v_amount bigint;
   v_draws credits.draw[];
+  v_lot_id bigint;
   v_owed bigint;
   v_outcome jsonb;
   v_posting_id bigint;
@@ -164,9 +166,6 @@ begin
   select t.* into strict v_original from credits.transfers as t where t.id = v_first.reverses_id;
   v_amount := coalesce(v_taken.amount, 0) + coalesce(v_owed_part.amount, 0);
   v_draws := coalesce(v_taken.draws, '{}');
-  if v_owed_part.id is not null then
-    v_draws := v_draws || row(v_original.draws[1].lot_id, v_owed_part.amount)::credits.draw;
-  end if;
 
   select coalesce(sum(a.balance), 0) into v_owed
   from credits.accounts as a where a.user_id = p_account.user_id and a.kind = 'owed';
@@ -177,6 +176,13 @@ begin
     'credits_owed', greatest(0, v_owed - v_amount)
   );
   v_posting_id := credits.record_posting(p_idempotency_key, p_account.user_id, p_request, v_outcome, v_now);
+  if v_owed_part.id is not null then
+    insert into credits.lots (account_id, priority, expires_at, amount, remaining, created_at)
+    select l.account_id, l.priority, l.expires_at, v_owed_part.amount, 0, v_now
+    from credits.lots as l where l.id = v_original.draws[1].lot_id
+    returning id into v_lot_id;
+    v_draws := v_draws || row(v_lot_id, v_owed_part.amount)::credits.draw;
+  end if;
   perform credits.revive_lots(p_account.id, v_draws, v_now);
   insert into credits.transfers (
     id, posting_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
