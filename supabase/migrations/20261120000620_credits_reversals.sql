@@ -201,6 +201,39 @@ revoke all on function credits.give_back(bigint, credits.accounts, text, jsonb)
   from public, anon, authenticated, service_role;
 comment on function credits.give_back(bigint, credits.accounts, text, jsonb) is 'Reverses a reversal.';
 
+create function credits.close_account(p_user_id uuid)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Closes a user's account for good: what is left is forfeited, and so is whatever comes later, after its debt.
+-- `{ forfeited }`; a second call returns the first result. Locks: account → lots.
+declare
+  v_key constant text := 'close:' || p_user_id;
+  v_request constant jsonb := jsonb_build_object('call', 'close_account', 'user_id', p_user_id);
+  v_account credits.accounts;
+  v_outcome jsonb;
+  v_now timestamptz;
+  v_posting_id bigint;
+begin
+  v_account := credits.lock_account(p_user_id);
+  v_outcome := credits.first_outcome(v_key, v_request);
+  if v_outcome is not null then
+    return v_outcome;
+  end if;
+  v_now := ops.now();
+  update credits.accounts as a set closed_at = v_now where a.id = v_account.id returning a.* into v_account;
+  v_outcome := jsonb_build_object('forfeited', v_account.balance);
+  v_posting_id := credits.record_posting(v_key, p_user_id, v_request, v_outcome, v_now);
+  perform credits.settle_account(v_posting_id, v_account, v_now);
+  return v_outcome;
+end;
+$$;
+
+revoke all on function credits.close_account(uuid) from public, anon, authenticated, service_role;
+comment on function credits.close_account(uuid) is 'Forfeits what a closed account holds, now and later.';
+
 create function credits.expire_due()
 returns integer
 language plpgsql
