@@ -143,9 +143,10 @@ volatile
 set search_path = ''
 as $$
 -- Proves the ledger: a row for each violation, none when all holds. From the last proved entry on, or in full.
--- `unbalanced_transfer`, `broken_chain`, `balance_differs` (from the entries), `lots_differ` (from the balance), and
--- those of generation.hold_violations. An account that is clean gets its checkpoint; one that is not is looked at
--- again. Nothing that a posting needs is locked.
+-- `unbalanced_transfer` (its entries are not the two that it means, or it is gone, which only a proof in full sees),
+-- `broken_chain`, `balance_differs` (from the entries), `lots_differ` (from the balance), and those of
+-- generation.hold_violations. An account that is clean gets its checkpoint; one that is not is looked at again.
+-- Nothing that a posting needs is locked.
 declare
   v_now constant timestamptz := ops.now();
   -- A transaction that was open at the last proof may have written transfers with an earlier time since.
@@ -164,7 +165,15 @@ begin
     left join credits.entries as e on e.transfer_id = t.id
     where t.created_at >= v_since
     group by t.id
-    having count(e.account_id) <> 2 or sum(e.amount) <> 0 or max(e.amount) <> t.amount
+    having count(e.account_id) <> 2 or count(*) filter (
+      where e.amount = case e.account_id when t.to_account_id then t.amount when t.from_account_id then -t.amount end
+    ) <> 2
+    union all
+    select 'unbalanced_transfer', e.transfer_id::text,
+      jsonb_build_object('amount', null, 'sum', sum(e.amount), 'entries', count(*))
+    from credits.entries as e
+    where p_full and not exists (select from credits.transfers as t where t.id = e.transfer_id)
+    group by e.transfer_id
     union all
     select h.violation, h.subject, h.details from generation.hold_violations(v_since) as h
   loop
@@ -177,7 +186,11 @@ begin
       (select coalesce(sum(l.remaining), 0) from credits.lots as l where l.account_id = a.id)::bigint as lots
     from credits.accounts as a
     left join credits.checkpoints as c on c.account_id = a.id
-    where a.user_id is not null and (p_full or a.entry_count > coalesce(c.number, 0))
+    where a.user_id is not null and (
+      p_full
+      or (a.entry_count, a.head_hash, a.balance) is distinct from
+        (coalesce(c.number, 0), coalesce(c.hash, '\x'), coalesce(c.balance, 0))
+    )
   loop
     v_is_clean := true;
     for v_violation in
@@ -214,7 +227,8 @@ as $$
 -- whose balance was not. For after a repair by hand: it stops all postings while it runs, and lifts the guard that
 -- lets nobody else touch a balance.
 begin
-  lock table credits.accounts, credits.lots in share row exclusive mode;
+  -- A posting holds a row of accounts from its first step on, so a weaker mode would wait for it in a circle.
+  lock table credits.accounts, credits.lots in exclusive mode;
   alter table credits.accounts disable trigger only_by_transfer;
   alter table credits.lots disable trigger only_by_transfer;
 
