@@ -138,6 +138,8 @@ begin
       perform generation.settle_video_job(v_job.id, 'cancelled');
     elsif v_outcome = 'not_accepted' then
       update public.video_jobs as j set status = 'pending' where j.id = v_job.id;
+      -- Its task is gone where the claim was given up before this proof came.
+      perform generation.add_task('submit', v_job.id, v_now);
       update generation.tasks as t
       set leased_until = null, last_error = p_outcome ->> 'cause',
           run_at = greatest(
