@@ -128,10 +128,8 @@ begin
   v_job := generation.lock_job(p_job_id);
   if v_job.completed_at is null and v_job.due_at <= ops.now() then
     perform generation.settle_overdue_job(v_job);
-  elsif v_job.completed_at is null and v_outcome = 'cancelled' then
-    perform generation.settle_video_job(
-      p_job_id, 'cancelled'
-    );
+  elsif v_job.completed_at is null and v_job.storing_at is null and v_outcome = 'cancelled' then
+    perform generation.settle_video_job(p_job_id, 'cancelled');
   elsif v_outcome in ('requested', 'too_late', 'not_found') then
     delete from generation.tasks as t where t.id = p_task_id and t.attempts = p_attempt;
     -- Its next poll brings the word.
