@@ -113,7 +113,7 @@ begin
       update ops.scheduled_tasks as t
       set next_run_at = ops.now() + v_task.every,
           last_run_at = ops.now(),
-          last_milliseconds = extract(milliseconds from clock_timestamp() - v_started_at),
+          last_milliseconds = extract(epoch from clock_timestamp() - v_started_at) * 1000,
           last_error = v_error
       where t.name = v_task.name;
     end loop;
