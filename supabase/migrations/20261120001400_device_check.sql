@@ -73,14 +73,21 @@ declare
   v_holder constant uuid := gen_random_uuid();
 begin
   loop
-    insert into guard.device_lanes as l (network, holder, leased_until)
-    values (coalesce(p_network, 'unknown'), v_holder, ops.now() + interval '10 seconds')
-    on conflict (network) do update
-      set holder = excluded.holder, leased_until = excluded.leased_until
-      where l.leased_until <= ops.now();
-    if found then
-      return guard.answer(jsonb_build_object('lane', v_holder));
-    end if;
+    begin
+      insert into guard.device_lanes as l (network, holder, leased_until)
+      values (coalesce(p_network, 'unknown'), v_holder, ops.now() + interval '10 seconds')
+      on conflict (network) do update
+        set holder = excluded.holder, leased_until = excluded.leased_until
+        where l.leased_until <= ops.now();
+      if found then
+        return guard.answer(jsonb_build_object('lane', v_holder));
+      end if;
+      -- The conflict has locked the row, and the holder could not leave: an exception lets go of it.
+      raise exception 'the lane is taken' using errcode = 'lock_not_available';
+    exception
+      when lock_not_available then
+        null;
+    end;
     if clock_timestamp() >= v_give_up_at then
       return guard.answer('{"lane": null}');
     end if;
