@@ -166,6 +166,17 @@ for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]
   });
 }
 
+Deno.test("a signal that comes twice, as Ctrl-C does below a task runner, lets the cleanup finish", async () => {
+  await using owner = await startOwner(own);
+  const home = homeOf(owner.pid);
+  owner.process.kill("SIGINT");
+  owner.process.kill("SIGTERM");
+  const { code } = await owner.process.status;
+  assert.ok(code === 130 || code === 143);
+  assert.equal(parentOf(owner.pid), undefined);
+  assert.equal(exists(home), false);
+});
+
 Deno.test("an owner ends when the command that launched it is killed", async () => {
   // As npx does, it starts the owner and tells it nothing when it is killed itself.
   const launcher = `

@@ -5,19 +5,27 @@
 /** Conventional exit codes of a process ended by a signal: 128 + the signal's number. */
 const exitCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
+/** Longer than a server needs to stop. What is left after it ends with us, since its supervisor notices. */
+const disposeDeadline = 10_000;
+
 /** Half a second: soon enough to free the ports for the next start, and three small reads cost nothing. */
 const parentWatchInterval = 500;
 
 /**
  * Ends this process tidily. On INT, TERM or HUP, and when the command that started us is gone, `dispose` runs
- * once and the process exits with 128 + the signal's number (a lost parent counts as TERM). A second signal
- * exits at once. Disposing of the result stops listening.
+ * once and the process exits with 128 + the signal's number (a lost parent counts as TERM), at the latest when ten
+ * seconds have passed. Disposing of the result stops listening.
  */
 export function exitOnTermination(dispose: () => PromiseLike<void>): Disposable {
   let ending = false;
   async function end(signal: keyof typeof exitCodes): Promise<void> {
-    if (ending) Deno.exit(exitCodes[signal]);
+    // Ctrl-C comes twice, from the terminal and from `deno task`, and takes npx away from above us.
+    if (ending) return;
     ending = true;
+    setTimeout(() => {
+      console.error(`Cleaning up takes longer than ${disposeDeadline} ms`);
+      Deno.exit(exitCodes[signal]);
+    }, disposeDeadline);
     try {
       await dispose();
     } catch (error) {
