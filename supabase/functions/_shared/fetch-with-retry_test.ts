@@ -104,24 +104,28 @@ Deno.test("no wait goes over the deadline, and no attempt starts after it", asyn
   await assert.rejects(world([]).ask({ deadline: 0 }), { name: "TimeoutError" });
 });
 
+/** Answers at once, with a body that never ends, until it is aborted. */
+function endless(init: RequestInit): Promise<Response> {
+  const body = new ReadableStream({
+    start: (controller) => {
+      init.signal?.addEventListener("abort", () => controller.error(init.signal?.reason));
+    },
+  });
+  return Promise.resolve(new Response(body));
+}
+
 Deno.test("an attempt whose body does not end is given up in its time, and asked again", async () => {
-  let cancelled = false;
-  const endless = (init: RequestInit) =>
-    Promise.resolve(
-      new Response(
-        new ReadableStream({
-          start: (controller) => {
-            init.signal?.addEventListener("abort", () => {
-              cancelled = true;
-              controller.error(init.signal?.reason);
-            });
-          },
-        }),
-      ),
-    );
-  const { ask } = world([endless, reply(200)]);
+  const { ask, requests } = world([endless, reply(200)]);
   assert.equal((await ask({ timeoutMilliseconds: 20 })).attempts, 2);
-  assert(cancelled);
+  assert.equal(requests[0]?.signal?.aborted, true);
+});
+
+Deno.test("an attempt ends with the deadline, however much time of its own it has", async () => {
+  const { ask } = world([endless]);
+  // Whoever waited for the hour would not see the test end.
+  await assert.rejects(ask({ timeoutMilliseconds: 3_600_000, deadline: 20, attempts: 1 }), {
+    name: "TimeoutError",
+  });
 });
 
 Deno.test("an aborted request is not asked again, also while it waits", async () => {

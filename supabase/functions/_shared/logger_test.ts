@@ -89,6 +89,7 @@ Deno.test("whatever is logged, the logger does not throw and writes one line", (
   ];
   for (const value of values) log.info("odd", { value });
   assert.equal(lines.length, values.length);
+  assert.deepEqual(lines[0]?.value, { self: "[circular]" });
   assert.equal(lines[2]?.unserialisable, true);
   assert.equal(lines[6]?.value, "[3 bytes]");
 });

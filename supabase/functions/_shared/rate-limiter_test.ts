@@ -20,6 +20,7 @@ Deno.test("the headers tell each limit in the draft's form, the one nearest to r
   setRateLimitHeaders(headers, [
     limit(),
     limit({ policy: "video_generation", limit: 10, window: 3600, remaining: 7, reset: 1820 }),
+    limit({ policy: "generation_attempts", limit: 60, remaining: 0, reset: 8 }),
     limit({
       policy: "generation_attempts_network",
       allowed: false,
@@ -28,7 +29,6 @@ Deno.test("the headers tell each limit in the draft's form, the one nearest to r
       remaining: 0,
       reset: 9,
     }),
-    limit({ policy: "generation_attempts", limit: 60, remaining: 0, reset: 8 }),
   ]);
   assert.equal(
     headers.get("RateLimit-Policy"),

@@ -459,6 +459,12 @@ Deno.test("an unchanged entity is 304, by any of its tags, and keeps its headers
     assert.equal(response.headers.get("etag"), '"abc"');
     assert.equal(response.headers.get("cache-control"), cacheControl);
   }
+  const weak = await testServer([
+    read({
+      service: () => Promise.resolve({ status: 200, body: { ok: true }, headers: { ETag: 'W/"abc"' } }),
+    }),
+  ]);
+  assert.equal((await weak.send({ headers: { "If-None-Match": '"abc"' } })).status, 304);
   const changed = await server.send({ headers: { "If-None-Match": '"x", abc' } });
   assert.equal(changed.status, 200);
   assert.equal(changed.headers.get("cache-control"), cacheControl);
