@@ -1,0 +1,156 @@
+import assert from "node:assert/strict";
+import { AppError } from "../app-error.ts";
+import { testConfig } from "../testing/config.ts";
+import { testRuntime } from "../testing/runtime.ts";
+import { projectUrl, secretKey as testKey, userId } from "../testing/tokens.ts";
+import { procedures, secretKey } from "./procedures.ts";
+
+const limit = {
+  policy: "reads",
+  allowed: true,
+  current: 1,
+  limit: 120,
+  window: 60,
+  remaining: 119,
+  reset: 1,
+};
+
+/** Calls a procedure whose requests are answered in turn, the last answer again and again. */
+function caller(...answers: (() => Response | Promise<Response>)[]) {
+  const requests: { request: Request; signal: unknown }[] = [];
+  const runtime = testRuntime((input, init) => {
+    requests.push({ request: new Request(input, init), signal: init?.signal });
+    const answer = answers.length > 1 ? answers.shift() : answers[0];
+    return Promise.resolve(answer?.() ?? Response.error());
+  });
+  const call = procedures(runtime);
+  return { runtime, requests, call: () => call("list_models", { p_user_id: userId }) };
+}
+
+const json = (body: unknown, status = 200) => () => Response.json(body, { status });
+const failure = (code: string | undefined, status: number) =>
+  json({ code, message: 'relation "credits.accounts"', details: null, hint: null }, status);
+const page = (status: number) => () =>
+  new Response("<html>nginx</html>", { status, headers: { "content-type": "text/html" } });
+
+async function failureOf(...answers: (() => Response | Promise<Response>)[]): Promise<AppError> {
+  const error: unknown = await caller(...answers).call().catch((error) => error);
+  assert(error instanceof AppError, String(error));
+  return error;
+}
+
+Deno.test("a procedure is called by its name, with the secret key alone, and answers with its data", async () => {
+  const { call, requests } = caller(json({ data: { version: 1, models: [] } }));
+  assert.deepEqual(await call(), { version: 1, models: [] });
+  const { request, signal } = requests[0] ?? {};
+  assert(request);
+  assert.deepEqual([request.method, request.url], ["POST", `${projectUrl}/rest/v1/rpc/list_models`]);
+  assert.deepEqual(await request.json(), { p_user_id: userId });
+  assert.equal(request.headers.get("apikey"), testKey);
+  assert.equal(request.headers.get("authorization"), null);
+  assert(signal instanceof AbortSignal, "it does not wait for ever");
+});
+
+Deno.test("data may be anything, also nothing", async () => {
+  for (const data of [null, 0, "", false, []]) assert.deepEqual(await caller(json({ data })).call(), data);
+});
+
+Deno.test("limits, replay and language are reported, of a refusal as of an answer", async () => {
+  const meta = { limits: [limit], replayed: true, language: "tr" };
+  const answered = caller(json({ data: 1, ...meta }));
+  await answered.call();
+  const refused = caller(json({ error: "ERR_4007", details: {}, ...meta }));
+  await assert.rejects(refused.call());
+  for (const { runtime } of [answered, refused]) {
+    const [report] = runtime.reports;
+    assert.deepEqual([report?.limits, report?.replayed, report?.language], [[limit], true, "tr"]);
+  }
+});
+
+Deno.test("a refusal is thrown with its code and details", async () => {
+  const error = await failureOf(json({ error: "ERR_4001", details: { required: 4, available: 1 } }));
+  assert.deepEqual([error.code, error.details], ["ERR_4001", { required: 4, available: 1 }]);
+});
+
+Deno.test("an answer without an envelope, or with a code that is none, is an accident", async () => {
+  const answers = [null, [], {}, "data", 1, { error: "ERR_9999" }, { error: "toString" }, { error: null }];
+  for (const answer of answers) {
+    await assert.rejects(
+      caller(json(answer)).call(),
+      (error: Error) => !(error instanceof AppError) && error.message.startsWith("list_models "),
+      JSON.stringify(answer),
+    );
+  }
+});
+
+Deno.test("a database that cannot be reached in time is ERR_6001", async () => {
+  const answers: [string, () => Response | Promise<Response>][] = [
+    ["no connection", () => Promise.reject(new TypeError("error sending request"))],
+    ["no answer in time", () => Promise.reject(new DOMException("Signal timed out.", "TimeoutError"))],
+    ...[502, 503, 504, 521, 540].map((status): [string, () => Response] => [`${status}`, page(status)]),
+    ...["08006", "53300", "57014", "57P01", "57P03", "PGRST000", "PGRST003"]
+      .map((code): [string, () => Response] => [code, failure(code, 500)]),
+  ];
+  for (const [name, answer] of answers) assert.equal((await failureOf(answer)).code, "ERR_6001", name);
+});
+
+Deno.test("what a procedure raises is ERR_6003: the log is told why, the client is not", async () => {
+  const answers: [string | undefined, number][] = [
+    ["P0001", 400],
+    ["P0002", 400],
+    ["23505", 409],
+    ["42501", 403],
+    ["PGRST202", 404],
+    ["PGRST301", 401],
+    ["XX000", 500],
+    [undefined, 401],
+  ];
+  for (const [code, status] of answers) {
+    const error = await failureOf(failure(code, status));
+    assert.deepEqual([error.code, error.details], ["ERR_6003", {}], code);
+    assert(error.cause instanceof Error);
+    assert.match(error.cause.message, /^list_models: .* relation "credits.accounts"$/);
+  }
+  assert.equal((await failureOf(page(500))).code, "ERR_6003");
+  assert.equal((await failureOf(page(200))).code, "ERR_6003");
+});
+
+Deno.test("a transaction that lost a deadlock or a race runs again, twice at most, and each is counted", async () => {
+  for (const code of ["40P01", "40001"]) {
+    const lucky = caller(failure(code, 500), failure(code, 500), json({ data: 1 }));
+    assert.equal(await lucky.call(), 1);
+    assert.deepEqual([lucky.requests.length, lucky.runtime.calls()], [3, 3]);
+
+    const unlucky = caller(failure(code, 500));
+    await assert.rejects(unlucky.call(), { code: "ERR_6003" });
+    assert.equal(unlucky.requests.length, 3);
+  }
+});
+
+Deno.test("nothing else is asked again: it may have been done", async () => {
+  const away = () => Promise.reject(new TypeError("error sending request"));
+  for (const answer of [away, page(503), failure("57P01", 500), failure("P0001", 400)]) {
+    const { call, requests } = caller(answer);
+    await assert.rejects(call());
+    assert.equal(requests.length, 1);
+  }
+});
+
+Deno.test("who is refused from memory does not reach the database", async () => {
+  const refusal = new AppError("ERR_4004", { details: { policy: "reads", retry_after: 1 } });
+  const runtime = testRuntime(() => assert.fail("The database was asked"), {
+    beforeCall: () => {
+      throw refusal;
+    },
+  });
+  await assert.rejects(procedures(runtime)("list_models", { p_user_id: userId }), refusal);
+});
+
+Deno.test("the functions' own key is the default one, else any, and there must be one", () => {
+  const config = testConfig();
+  const keyOf = (secretKeys: Record<string, string>) =>
+    secretKey(testRuntime(fetch, { config: { ...config, supabase: { ...config.supabase, secretKeys } } }));
+  assert.equal(keyOf({ cron: "sb_secret_c", default: "sb_secret_d" }), "sb_secret_d");
+  assert.equal(keyOf({ cron: "sb_secret_c" }), "sb_secret_c");
+  assert.throws(() => keyOf({}), /SUPABASE_SECRET_KEYS/);
+});

@@ -1,0 +1,57 @@
+import assert from "node:assert/strict";
+import { fakeDataApi } from "../testing/data-api.ts";
+import { testRuntime } from "../testing/runtime.ts";
+import { userId } from "../testing/tokens.ts";
+import { videos } from "./videos.ts";
+
+const jobId = "0190a000-0000-7000-8000-0000000000aa";
+
+Deno.test("each question of the app's endpoints is one call, with all that its procedure asks for", async () => {
+  const { fetch, calls } = fakeDataApi({
+    list_models: () => ({ data: { version: 7, models: [] } }),
+    generate_video: () => ({ data: { job_id: jobId } }),
+    video_status: () => ({ data: { job: { job_id: jobId } } }),
+    keep_signed_urls: () => ({ data: { kept: true } }),
+  });
+  const database = videos(testRuntime(fetch));
+  assert.deepEqual(await database.listModels(userId), { version: 7, models: [] });
+  assert.deepEqual(
+    await database.generateVideo({
+      userId,
+      network: "192.0.2.1",
+      requestId: "request-1",
+      idempotency: { key: "key-1", fingerprint: "f" },
+      modelId: "model-1",
+      prompt: "a red fox",
+      settings: { duration_seconds: 5 },
+      imageUrl: null,
+    }),
+    { job_id: jobId },
+  );
+  assert.deepEqual(await database.videoStatus(userId, jobId), { job: { job_id: jobId } });
+  const urls = { video_url: "v", thumbnail_url: null, expires_at: "2026-11-20T13:00:00.000Z" };
+  assert.equal(await database.keepSignedUrls(jobId, urls), undefined);
+
+  assert.deepEqual(calls, [
+    { name: "list_models", args: { p_user_id: userId } },
+    {
+      name: "generate_video",
+      args: {
+        p_user_id: userId,
+        p_network: "192.0.2.1",
+        p_idempotency_key: "key-1",
+        p_fingerprint: "f",
+        p_request_id: "request-1",
+        p_model_id: "model-1",
+        p_prompt: "a red fox",
+        p_settings: { duration_seconds: 5 },
+        p_image_url: null,
+      },
+    },
+    { name: "video_status", args: { p_user_id: userId, p_job_id: jobId } },
+    {
+      name: "keep_signed_urls",
+      args: { p_job_id: jobId, p_video_url: "v", p_thumbnail_url: null, p_expires_at: urls.expires_at },
+    },
+  ]);
+});
