@@ -63,9 +63,12 @@ export function createObjectStore(directory: string): ObjectStore {
     async uploadObject(bucket, key, _version, body, contentType, cacheControl) {
       const path = pathOf(bucket, key);
       await replace(path, async (unfinished) => {
-        if (body instanceof ReadableStream || body instanceof Uint8Array) {
-          await Deno.writeFile(unfinished, body);
-        } else throw new TypeError("The body of an upload is neither bytes nor a stream");
+        if (body instanceof Uint8Array) return await Deno.writeFile(unfinished, body);
+        using file = await Deno.open(unfinished, { write: true, createNew: true });
+        for await (const chunk of body) {
+          // Into the page cache, in less time than handing it to a thread takes; a video has thousands of chunks.
+          for (let written = 0; written < chunk.length;) written += file.writeSync(chunk.subarray(written));
+        }
       });
       return { ...await describe(path), mimetype: contentType, cacheControl };
     },

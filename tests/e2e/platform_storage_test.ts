@@ -1,5 +1,6 @@
 /** Storage on this machine, through supabase-js and as a video player uses it. */
 import assert from "node:assert/strict";
+import { dirname } from "node:path";
 import { createClient } from "@supabase/supabase-js";
 import { type Stack, startStack } from "../../local/stack.ts";
 import { type TestDatabase, testDatabase } from "../database/harness.ts";
@@ -172,6 +173,9 @@ Deno.test("an upload that breaks off leaves no object", async () => {
   });
   assert.notEqual((await bucket().upload(name, broken, { duplex: "half" })).error, null);
   assert.notEqual((await bucket().download(name)).error, null);
+  const folder = `${dirname(stack.logs.gateway)}/objects/private`;
+  const files = await Array.fromAsync(Deno.readDir(folder), ({ name }) => name);
+  assert.deepEqual(files.filter((file) => file.startsWith(name)), []);
 });
 
 Deno.test("a large video is streamed in and out, never held whole", async () => {

@@ -1,0 +1,25 @@
+import assert from "node:assert/strict";
+import { createLite } from "./lite.ts";
+import { createObjectStore } from "./objects.ts";
+import { createPool } from "./pool.ts";
+
+Deno.test("a schema that cannot be read is a 503, not a schema without procedures", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  const lite = createLite({
+    pool: createPool(`postgres://nobody@127.0.0.1:${port}/none`),
+    objects: createObjectStore("/nonexistent"),
+    storageSecret: "a secret of at least thirty-two characters",
+  });
+  const response = await lite.fetch(
+    new Request("http://localhost/rest/v1/rpc/anything", {
+      method: "POST",
+      headers: { apikey: "checked" },
+      body: "{}",
+    }),
+    { key: "secret", claims: { role: "service_role" } },
+  );
+  assert.equal(response.status, 503);
+  assert.equal((await response.json()).code, "PGRST001");
+});

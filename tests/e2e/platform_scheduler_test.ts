@@ -1,0 +1,66 @@
+/** The scheduler on this machine does what pg_cron and pg_net do on the hosted platform. */
+import assert from "node:assert/strict";
+import { startStack } from "../../local/stack.ts";
+import { testDatabase } from "../database/harness.ts";
+
+Deno.test("a tick that finds tasks due calls the worker as a service; one that finds none does not", async () => {
+  await using database = await testDatabase();
+  await database.sql`create table public.due (tasks integer); insert into public.due values (0)`.simple();
+  await database.sql`
+    create or replace function ops.tick() returns integer language sql set search_path = ''
+    as 'select tasks from public.due'`.simple();
+
+  const calls: { method: string; apikey: string | null; bearer: string | null }[] = [];
+  await using worker = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
+    calls.push(await request.json());
+    return new Response();
+  });
+  const functions = await Deno.makeTempDir();
+  try {
+    await Deno.mkdir(`${functions}/process-jobs`);
+    await Deno.writeTextFile(
+      `${functions}/process-jobs/index.ts`,
+      `export default { async fetch({ method, headers }) {
+         const call = { method, apikey: headers.get("apikey"), bearer: headers.get("authorization") };
+         await (await fetch(Deno.env.get("WORKER"), { method: "POST", body: JSON.stringify(call) })).body?.cancel();
+         return new Response(null, { status: 202 });
+       } };`,
+    );
+    await using stack = await startStack({
+      databaseUrl: database.url,
+      functionsDirectory: new URL(`file://${functions}/`),
+      environment: { WORKER: `http://127.0.0.1:${worker.addr.port}` },
+      tickMilliseconds: Infinity,
+    });
+    assert.equal(await stack.tick(), 0);
+    assert.deepEqual(calls, []);
+    await database.sql`update public.due set tasks = 3`;
+    assert.equal(await stack.tick(), 3);
+    assert.deepEqual(calls, [{ method: "POST", apikey: stack.secretKey, bearer: null }]);
+  } finally {
+    await Deno.remove(functions, { recursive: true });
+  }
+});
+
+Deno.test("the scheduler ticks by itself, also after a tick that failed", async () => {
+  await using database = await testDatabase();
+  await database.sql`create table public.ticks (id serial, broken boolean)`.simple();
+  await database.sql`
+    create or replace function ops.tick() returns integer language plpgsql set search_path = '' as $$
+    begin
+      if (select count(*) from public.ticks) = 2 and not exists (select from public.ticks where broken) then
+        raise exception 'broken once';
+      end if;
+      insert into public.ticks (broken) values (false);
+      return 0;
+    end $$`.simple();
+  await using stack = await startStack({ databaseUrl: database.url, tickMilliseconds: 10 });
+  const deadline = Date.now() + 10_000;
+  const count = async () => (await database.sql`select count(*)::int as count from public.ticks`)[0]?.count;
+  while (await count() < 2) assert(Date.now() < deadline);
+  while (!(await Deno.readTextFile(stack.logs.functions).catch(() => "")).includes("broken once")) {
+    assert(Date.now() < deadline);
+  }
+  await database.sql`insert into public.ticks (broken) values (true)`;
+  while (await count() < 5) assert(Date.now() < deadline);
+});
