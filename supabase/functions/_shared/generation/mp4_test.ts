@@ -1,0 +1,128 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { box, fileType, join, media, movie, mp4 } from "../testing/mp4.ts";
+import { readMp4 } from "./mp4.ts";
+
+/** What is read of a file that arrives in pieces of so many bytes. */
+function read(file: Uint8Array, pieceLength = file.length) {
+  const reader = readMp4();
+  for (let offset = 0; offset < file.length; offset += pieceLength) {
+    reader.push(file.subarray(offset, offset + pieceLength));
+  }
+  return reader.finish();
+}
+
+const facts = { durationMilliseconds: 5000, width: 1280, height: 720 };
+const empty = new Uint8Array(0);
+
+Deno.test("a video tells its duration and the size of its picture, however it arrives", () => {
+  for (const pieceLength of [undefined, 1, 3, 16, 1000]) assert.deepEqual(read(mp4(), pieceLength), facts);
+});
+
+Deno.test("the movie may come after the media, and among boxes that nobody knows", () => {
+  const unknown = box("free", new Uint8Array(9));
+  assert.deepEqual(read(join(fileType, unknown, media, unknown, movie())), facts);
+});
+
+Deno.test("sizes of 64 bits, and a last box until the end of the file, are read", () => {
+  const long = box("mdat", new Uint8Array(100), 1);
+  for (const pieceLength of [undefined, 1, 9]) {
+    assert.deepEqual(read(join(fileType, long, movie()), pieceLength), facts);
+    assert.deepEqual(read(join(fileType, movie(), box("mdat", new Uint8Array(50), 0)), pieceLength), facts);
+  }
+});
+
+Deno.test("times of 64 bits are read", () => {
+  assert.deepEqual(read(mp4({ version: 1, timescale: 24, duration: 120n })), facts);
+});
+
+Deno.test("a duration that is not stated, or cannot be, is not known", () => {
+  const unknown = { ...facts, durationMilliseconds: null };
+  assert.deepEqual(read(mp4({ duration: 0n })), unknown);
+  assert.deepEqual(read(mp4({ duration: 0xffff_ffffn })), unknown);
+  assert.deepEqual(read(mp4({ version: 1, duration: 0xffff_ffff_ffff_ffffn })), unknown);
+  assert.deepEqual(read(mp4({ timescale: 1, duration: 86_401n })), unknown);
+  assert.equal(read(mp4({ timescale: 1, duration: 86_400n }))?.durationMilliseconds, 86_400_000);
+});
+
+Deno.test("what is no MP4 is known to be none at its first box", () => {
+  const page = new TextEncoder().encode("<!doctype html><title>Not found</title>");
+  const webm = Uint8Array.of(0x1a, 0x45, 0xdf, 0xa3, 0, 0, 0, 0, 0);
+  for (const file of [page, webm, join(movie(), fileType, media)]) {
+    const reader = readMp4();
+    assert.equal(reader.push(file), false);
+    assert.equal(reader.push(mp4()), false, "and stays none");
+    assert.equal(reader.finish(), null);
+  }
+});
+
+Deno.test("a file that is cut off is no video, wherever it is cut", () => {
+  const file = mp4();
+  for (let length = 0; length < file.length; length += 1) {
+    const reader = readMp4();
+    assert.equal(reader.push(file.subarray(0, length)), true);
+    assert.equal(reader.finish(), null, `${length} bytes`);
+  }
+});
+
+Deno.test("a file without media, movie, picture or time is no video", () => {
+  for (
+    const file of [
+      empty,
+      fileType,
+      join(fileType, movie()),
+      join(fileType, media),
+      mp4({ handler: "soun" }),
+      mp4({ width: 0 }),
+      mp4({ height: 0 }),
+      mp4({ timescale: 0 }),
+      join(fileType, box("moov", empty), media),
+      join(fileType, box("moov", box("mvhd", new Uint8Array(100))), media),
+      join(fileType, box("moov", box("mvhd", new Uint8Array(3))), media),
+    ]
+  ) {
+    assert.equal(read(file), null);
+  }
+});
+
+Deno.test("boxes that lie about their size are no video, and cost nothing", () => {
+  const inner = (size: number) => join(fileType, box("moov", box("trak", new Uint8Array(20), size)), media);
+  for (const size of [1, 2, 7, 29, 0xffff_ffff]) assert.equal(read(inner(size)), null, `inner ${size}`);
+  const outer = (size: number) => join(fileType, box("free", new Uint8Array(20), size), movie(), media);
+  for (const size of [2, 7, 0xffff_ffff]) assert.equal(read(outer(size)), null, `outer ${size}`);
+  const negative = box("free", empty, 1);
+  new DataView(negative.buffer).setBigUint64(8, 15n);
+  assert.equal(read(join(fileType, negative, movie(), media)), null);
+});
+
+Deno.test("a second movie, or one larger than any hour has, is refused before it is kept", () => {
+  assert.equal(read(join(fileType, movie(), movie(), media)), null);
+  for (const size of [0, 4 * 1024 * 1024 + 9]) {
+    const reader = readMp4();
+    assert.equal(reader.push(join(fileType, box("moov", empty, size))), false, `${size}`);
+  }
+  const largest = readMp4();
+  assert.equal(largest.push(join(fileType, box("moov", empty, 4 * 1024 * 1024 + 8))), true);
+});
+
+Deno.test("a file of nothing but boxes ends the reading", () => {
+  const many = new Uint8Array(8 * 20_000);
+  const one = box("free", empty);
+  for (let offset = 0; offset < many.length; offset += 8) many.set(one, offset);
+  const reader = readMp4();
+  assert.equal(reader.push(fileType), true);
+  assert.equal(reader.push(many.subarray(8)), true);
+  assert.equal(reader.push(one), false);
+});
+
+Deno.test("no change of a file makes the reader throw", () => {
+  const file = mp4();
+  const change = fc.tuple(fc.nat(file.length - 1), fc.nat(255));
+  fc.assert(
+    fc.property(fc.array(change, { minLength: 1 }), fc.integer({ min: 1, max: 200 }), (changes, piece) => {
+      const changed = file.slice();
+      for (const [offset, byte] of changes) changed[offset] = byte;
+      read(changed, piece);
+    }),
+  );
+});

@@ -1,0 +1,38 @@
+import { AppError } from "../app-error.ts";
+import type { Storage } from "../storage.ts";
+
+export interface StoredFile {
+  readonly content: Uint8Array;
+  readonly contentType: string;
+}
+
+export interface FakeStorage extends Storage {
+  /** By path. */
+  readonly files: Map<string, StoredFile>;
+}
+
+/** A bucket in memory. Like the real one it keeps whole files only, and wraps whatever fails in ERR_6002. */
+export function fakeStorage(given: Partial<Storage> = {}): FakeStorage {
+  const files = new Map<string, StoredFile>();
+  return {
+    files,
+    upload: async (path, content, contentType) => {
+      try {
+        files.set(path, { content: new Uint8Array(await new Response(content).arrayBuffer()), contentType });
+      } catch (cause) {
+        throw new AppError("ERR_6002", { cause });
+      }
+    },
+    sign: (paths, seconds) =>
+      Promise.resolve(paths.map((path) => {
+        if (!files.has(path)) throw new AppError("ERR_6002", { cause: `${path} is not there` });
+        return `https://storage.example.com/${path}?expires=${seconds}`;
+      })),
+    remove: (paths) => {
+      for (const path of paths) files.delete(path);
+      return Promise.resolve();
+    },
+    check: () => Promise.resolve(),
+    ...given,
+  };
+}
