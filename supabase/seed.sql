@@ -42,8 +42,8 @@ insert into public.models (
   )
 on conflict (id) do nothing;
 
-insert into generation.model_providers (model_id, preference, provider, provider_model) values
-  ('0190a000-0000-7000-8000-000000000001', 1, 'fal', 'fal-ai/kling-video/v2.5-turbo/pro/text-to-video'),
-  ('0190a000-0000-7000-8000-000000000002', 1, 'fal', 'fal-ai/veo3/fast'),
-  ('0190a000-0000-7000-8000-000000000003', 1, 'fal', 'fal-ai/sora-2/image-to-video')
+insert into generation.model_providers (model_id, preference, provider, provider_model, cost_cents) values
+  ('0190a000-0000-7000-8000-000000000001', 1, 'fal', 'fal-ai/kling-video/v2.5-turbo/pro/text-to-video', 35),
+  ('0190a000-0000-7000-8000-000000000002', 1, 'fal', 'fal-ai/veo3/fast', 10),
+  ('0190a000-0000-7000-8000-000000000003', 1, 'fal', 'fal-ai/sora-2/image-to-video', 10)
 on conflict (model_id, preference) do nothing;

@@ -174,7 +174,7 @@ $$;
 revoke all on function guard.hit(guard.policies, text) from public, anon, authenticated, service_role;
 comment on function guard.hit(guard.policies, text) is 'One attempt against one policy, in one statement.';
 
-create function guard.take(p_policies text[], p_user_id uuid, p_network text)
+create function guard.take(p_policies text[], p_user_id uuid, p_network text, p_endpoint text)
 returns jsonb
 language plpgsql
 volatile
@@ -185,7 +185,7 @@ as $$
 -- fail open are then passed over. An unknown network is one subject, shared by all who have none.
 -- Locks: one row a policy, in the order of their names.
 begin
-  return guard.take_all(p_policies, p_user_id, p_network);
+  return guard.take_all(p_policies, p_user_id, p_network, p_endpoint);
 exception
   -- A deadlock or a lost race is no fault of the limiter: the caller tries the whole again.
   when deadlock_detected or serialization_failure then
@@ -201,10 +201,10 @@ exception
 end;
 $$;
 
-revoke all on function guard.take(text[], uuid, text) from public, anon, authenticated, service_role;
-comment on function guard.take(text[], uuid, text) is 'The only way to ask a rate limit.';
+revoke all on function guard.take(text[], uuid, text, text) from public, anon, authenticated, service_role;
+comment on function guard.take(text[], uuid, text, text) is 'The only way to ask a rate limit.';
 
-create function guard.take_all(p_policies text[], p_user_id uuid, p_network text)
+create function guard.take_all(p_policies text[], p_user_id uuid, p_network text, p_endpoint text)
 returns jsonb
 language plpgsql
 volatile
@@ -225,8 +225,12 @@ begin
     v_subject := case v_policy.scope
       when 'user' then p_user_id::text
       when 'network' then coalesce(p_network, 'unknown')
+      when 'endpoint' then p_endpoint
       else 'all'
     end;
+    if v_policy.shards > 1 then
+      v_subject := format('%s#%s', v_subject, floor(random() * v_policy.shards));
+    end if;
     v_limit := guard.hit(v_policy, v_subject);
     if (v_limit ->> 'allowed')::boolean then
       v_limits := v_limits || v_limit;
@@ -237,9 +241,10 @@ begin
 
     -- The hits already counted are the newest of their rows, which this transaction has locked.
     update guard.hits as h
-    set hits = trim_array(h.hits, 1)
+    set hits = trim_array(h.hits, least(1, cardinality(h.hits))), full_at = h.full_at - guard.token_interval(p)
     from unnest(v_taken, v_subjects) as taken (policy, subject)
-    where h.policy = taken.policy and h.subject = taken.subject;
+    join guard.policies as p on p.name = taken.policy
+    where h.is_logged = p.is_logged and h.policy = taken.policy and h.subject = taken.subject;
     v_limits := jsonb_build_array(v_limit);
     return jsonb_build_object(
       'limits', v_limits,
@@ -252,8 +257,8 @@ begin
 end;
 $$;
 
-revoke all on function guard.take_all(text[], uuid, text) from public, anon, authenticated, service_role;
-comment on function guard.take_all(text[], uuid, text) is 'One attempt against several policies, all or none.';
+revoke all on function guard.take_all(text[], uuid, text, text) from public, anon, authenticated, service_role;
+comment on function guard.take_all(text[], uuid, text, text) is 'One attempt against several policies, all or none.';
 
 create function guard.sweep_hits()
 returns integer

@@ -11,6 +11,8 @@ create table generation.model_providers (
   provider text not null check (provider in ('fal', 'replicate', 'runway')),
   -- The provider's own name of the model.
   provider_model text not null,
+  -- US cents a video, or a second of it, as the model is priced.
+  cost_cents numeric not null check (cost_cents >= 0),
   primary key (model_id, preference),
   unique (model_id, provider)
 );
@@ -36,6 +38,7 @@ create table generation.submissions (
   request_id text,
   -- What the adapter needs to find it again.
   provider_references jsonb,
+  cost_cents numeric not null,
   cause text,
   claimed_at timestamptz not null,
   accepted_at timestamptz,
@@ -47,6 +50,8 @@ revoke all on generation.submissions from anon, authenticated, service_role;
 create index submissions_job on generation.submissions (job_id);
 create unique index submissions_request on generation.submissions (provider, request_id) where request_id is not null;
 create index submissions_sending on generation.submissions (claimed_at) where state = 'sending';
+create index submissions_in_flight on generation.submissions (provider)
+  where state in ('sending', 'accepted', 'unknown');
 -- No job is ever at two providers: at most one submission that a provider has, or may have.
 create unique index submissions_open on generation.submissions (job_id)
   where state in ('sending', 'accepted', 'unknown');
@@ -84,7 +89,11 @@ create table generation.assets (
   duration_milliseconds integer,
   width integer,
   height integer,
+  -- How the file differs from what was asked for; null where it does not.
+  differences jsonb,
   created_at timestamptz not null,
+  -- When the worker removed the file, after the user deleted the job.
+  deleted_at timestamptz,
   unique (job_id, kind)
 );
 alter table generation.assets enable row level security;
@@ -120,6 +129,7 @@ values
   ('cancel', 10, 5, 'exponential', 2, 60, 60, 1),
   ('store', 4, 8, 'exponential', 2, 120, 180, 2),
   ('submit', 10, null, 'exponential', 2, 60, 60, 3),
+  ('delete_files', 4, 10, 'exponential', 5, 3600, 60, 5),
   ('poll', 10, null, 'exponential', 3, 60, 60, 4);
 
 create table generation.tasks (

@@ -15,11 +15,13 @@ as $$
 -- overdue, or no provider is to be had now and the task waits.
 -- A claim whose lease ran out had a worker that died: its submission is `unknown`, for its webhook or its
 -- deadline to decide.
--- Locks: job → task.
+-- Locks: job → provider → task.
 declare
   v_job public.video_jobs;
   v_now timestamptz;
   v_choice generation.model_providers;
+  v_model public.models;
+  v_cost numeric;
   v_submission_id uuid;
   v_attempts integer;
 begin
@@ -43,24 +45,30 @@ begin
   end if;
 
   select count(*) into v_attempts from generation.submissions as s where s.job_id = p_job_id;
-  -- The one that turned this job away least often, then the preferred one.
-  select p.* into v_choice
-  from generation.model_providers as p
-  where p.model_id = v_job.model_id and p.provider = any (p_providers)
-  order by (
-    select count(*) from generation.submissions as s where s.job_id = p_job_id and s.provider = p.provider
-  ), p.preference
-  limit 1;
-  if not found then
+  select m.* into strict v_model from public.models as m where m.id = v_job.model_id;
+  -- The one that turned this job away least often, then the preferred one; the first that may be given a job now.
+  for v_choice in
+    select p.*
+    from generation.model_providers as p
+    where p.model_id = v_job.model_id and p.provider = any (p_providers)
+    order by (
+      select count(*) from generation.submissions as s where s.job_id = p_job_id and s.provider = p.provider
+    ), p.preference
+  loop
+    v_cost := generation.cost_cents(v_choice, v_model.pricing_type, v_job.settings);
+    exit when generation.admit_submission(v_choice.provider, v_cost);
+    v_choice := null;
+  end loop;
+  if v_choice.provider is null then
     update generation.tasks as t
     set run_at = generation.retry_at('submit', t.attempts), leased_until = null,
-        last_error = 'no provider of this model is configured'
+        last_error = 'no provider is to be had now'
     where t.kind = 'submit' and t.subject = p_job_id;
     return guard.answer('{"claimed": false}');
   end if;
 
-  insert into generation.submissions (job_id, provider, provider_model, claimed_at)
-  values (p_job_id, v_choice.provider, v_choice.provider_model, v_now)
+  insert into generation.submissions (job_id, provider, provider_model, cost_cents, claimed_at)
+  values (p_job_id, v_choice.provider, v_choice.provider_model, v_cost, v_now)
   returning id into v_submission_id;
   update public.video_jobs as j set status = 'processing' where j.id = p_job_id;
   -- The lease covers the request; when it runs out, the next claim finds out about this one.
@@ -91,7 +99,7 @@ as $$
 -- Records what became of a submission, as the provider port names it: `accepted`, `refused`, `not_accepted` or
 -- `unknown`. p_poll_seconds: when to ask the provider for the first time, should no webhook come.
 -- `data`: `{ status }`, the job's. A second call, or one after the job's end, changes nothing but what is known.
--- Locks: account → job → submission → tasks.
+-- Locks: account → job → submission → provider → tasks.
 declare
   v_job public.video_jobs;
   v_submission generation.submissions;
@@ -114,6 +122,7 @@ begin
       accepted_at = case when v_outcome = 'accepted' then v_now end,
       cause = coalesce(p_outcome ->> 'cause', p_outcome #>> '{failure,cause}')
   where s.id = p_submission_id;
+  perform generation.note_submission(v_submission, p_outcome);
 
   if v_job.completed_at is null then
     if v_outcome = 'accepted' then

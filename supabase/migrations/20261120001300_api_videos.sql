@@ -84,6 +84,15 @@ begin
     return guard.refusal('ERR_4008', jsonb_build_object('fields', v_resolved -> 'fields'), v_limits);
   end if;
 
+  if not exists (
+    select from generation.model_providers as p
+    where p.model_id = v_model.id and generation.has_money(
+      p.provider, generation.cost_cents(p, v_model.pricing_type, v_resolved -> 'settings')
+    )
+  ) then
+    return guard.refusal('ERR_6004', '{"feature": "generation"}', v_limits);
+  end if;
+
   v_price := generation.price(v_model, v_resolved -> 'settings');
   v_account := credits.lock_account(p_user_id);
   if v_account.balance < v_price then

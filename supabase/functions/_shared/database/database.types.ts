@@ -204,22 +204,7 @@ export type Database = {
           "video_url"?: string | null;
           "video_url_expires_at"?: string | null;
         };
-        Relationships: [
-          {
-            foreignKeyName: "video_jobs_model_id_fkey";
-            columns: ["model_id"];
-            isOneToOne: false;
-            referencedRelation: "models";
-            referencedColumns: ["id"];
-          },
-          {
-            foreignKeyName: "video_jobs_user_id_fkey";
-            columns: ["user_id"];
-            isOneToOne: false;
-            referencedRelation: "users";
-            referencedColumns: ["id"];
-          },
-        ];
+        Relationships: [];
       };
     };
     Views: {
