@@ -195,20 +195,22 @@ comment on function public.check_job_transition() is 'Holds every update of a jo
 create trigger check_job_transition before update of status on public.video_jobs
   for each row when (old.status is distinct from new.status) execute function public.check_job_transition();
 
-create function guard.admit_user(p_user_id uuid, out refusal jsonb, out language text)
+create function guard.admit_user(p_user_id uuid, out refusal jsonb, out language text, out is_new boolean)
 language plpgsql
 volatile
 set search_path = ''
 as $$
 -- Asks whether a caller may act, and makes their row and account at the first call. `refusal` is null, or what
--- to return (ERR_4005 for a closed account, ERR_4017 for a suspended one); `language` is the user's own, if any.
--- A tombstone is never revived.
+-- to return (ERR_4005 for a closed account, ERR_4017 for a suspended one); `language` is the user's own, if any;
+-- `is_new` is true for the one call that made the row. A tombstone is never revived.
 declare
   v_user public.users;
 begin
+  is_new := false;
   select u.* into v_user from public.users as u where u.id = p_user_id;
   if not found then
     insert into public.users (id, created_at) values (p_user_id, ops.now()) on conflict do nothing;
+    is_new := found;
     perform credits.open_account(p_user_id);
     select u.* into strict v_user from public.users as u where u.id = p_user_id;
   end if;

@@ -30,12 +30,10 @@ set search_path = ''
 as $$
 -- Limits, and what is known. `data`: `{ user_id, credits_remaining, is_new, has_intent, is_granted }`.
 declare
-  v_is_new boolean;
   v_caller record;
   v_taken jsonb;
   v_grant guard.device_grants;
 begin
-  v_is_new := not exists (select from public.users as u where u.id = p_user_id);
   select * into v_caller from guard.admit_user(p_user_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
@@ -47,8 +45,8 @@ begin
   select g.* into v_grant from guard.device_grants as g where g.user_id = p_user_id;
   return guard.answer(
     jsonb_build_object(
-      'user_id', p_user_id, 'credits_remaining', (credits.lock_account(p_user_id)).balance, 'is_new', v_is_new,
-      'has_intent', v_grant.user_id is not null, 'is_granted', v_grant.granted_at is not null
+      'user_id', p_user_id, 'credits_remaining', (credits.lock_account(p_user_id)).balance,
+      'is_new', v_caller.is_new, 'has_intent', v_grant.user_id is not null, 'is_granted', v_grant.granted_at is not null
     ),
     v_taken -> 'limits', v_caller.language
   );
