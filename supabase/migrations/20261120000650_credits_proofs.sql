@@ -114,19 +114,19 @@ begin
   ) as c;
 
   if not v_entries.is_chained then
-    return next row('broken_chain', p_account.id, jsonb_build_object(
+    return next row('broken_chain', p_account.id::text, jsonb_build_object(
       'entries', v_entries.count, 'expected', p_account.entry_count - v_from
-    ));
+    ))::credits.violation;
   end if;
   if v_entries.balance <> p_account.balance then
-    return next row('balance_differs', p_account.id, jsonb_build_object(
+    return next row('balance_differs', p_account.id::text, jsonb_build_object(
       'balance', p_account.balance, 'entries', v_entries.balance
-    ));
+    ))::credits.violation;
   end if;
   if p_account.kind = 'available' and p_lots <> p_account.balance then
-    return next row('lots_differ', p_account.id, jsonb_build_object(
+    return next row('lots_differ', p_account.id::text, jsonb_build_object(
       'balance', p_account.balance, 'lots', p_lots
-    ));
+    ))::credits.violation;
   end if;
 end;
 $$;
