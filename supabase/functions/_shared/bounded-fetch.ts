@@ -1,7 +1,7 @@
 /** Requests to other services: one deadline for the whole exchange, a limit on the body, no redirects. */
 
 export interface BoundedRequest {
-  readonly method?: "GET" | "POST" | "PUT";
+  readonly method?: "GET" | "POST" | "PUT" | "DELETE";
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
   /** For what must not happen twice. Without it the runtime may send a request again by itself. */

@@ -4,6 +4,15 @@
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | JsonObject;
 export type JsonObject = { readonly [key: string]: JsonValue | undefined };
 
+/** The value of a JSON text; undefined where it is none. */
+export function tryParseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * JSON text that is the same for equal values: keys sorted, no white space, undefined members left out
  * (the form of RFC 8785). Throws a TypeError on what JSON cannot hold, such as NaN or a function.

@@ -4,7 +4,10 @@
  * their types; the messages may quote the prompt, so they are neither matched nor logged.
  */
 import * as z from "zod";
-import { type BoundedAnswer, retryAfterSeconds } from "../bounded-fetch.ts";
+import type { BoundedAnswer } from "../bounded-fetch.ts";
+import { tryParseJson } from "../json.ts";
+import { withoutAcceptance } from "./exchanges.ts";
+import { againstPolicy, invalidResult, rejected, timedOut, unavailable } from "./failures.ts";
 import type { Failure, ProviderState, SubmitOutcome } from "./provider.ts";
 
 /** An error in one of fal's own forms. */
@@ -30,15 +33,6 @@ const submitted = z.object({
 const file = z.object({ url: z.url({ protocol: /^https?$/ }) });
 const result = z.object({ video: file, thumbnail: file.nullish().catch(null) });
 
-/** The value of a JSON text; undefined where it is none. */
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
 /** The error that an answer's body holds, or null where the body is not fal's: a proxy's page, for instance. */
 export function readError(body: unknown, status: number | null, headers?: Headers): FalError | null {
   const parsed = errorBody.safeParse(body);
@@ -57,7 +51,7 @@ export function readSubmission(
   now: number,
 ): Exclude<SubmitOutcome, { outcome: "accepted" }> | { outcome: "accepted"; submission: Submitted } {
   const { status, headers, text } = answer;
-  const body = parseJson(text);
+  const body = tryParseJson(text);
   if (status >= 200 && status < 300) {
     const parsed = submitted.safeParse(body);
     return parsed.success
@@ -69,21 +63,10 @@ export function readSubmission(
   if (status === 400 || status === 422) {
     const refusal = error && failure(error);
     const isFinal = refusal?.code === "ERR_4003" || refusal?.code === "ERR_5003";
-    return isFinal ? { outcome: "refused", failure: refusal } : notAccepted(cause);
+    if (isFinal) return { outcome: "refused", failure: refusal };
   }
-  const isClientError = status >= 400 && status < 500 && status !== 408;
-  // A gateway's 503 may come after fal took the request. fal's own names its kind.
-  const isOwn503 = status === 503 && error !== null && error.types.length > 0;
-  return isClientError || isOwn503
-    ? notAccepted(cause, retryAfterSeconds(headers, now))
-    : { outcome: "unknown", cause };
-}
-
-function notAccepted(
-  cause: string,
-  retryAfterSeconds: number | null = null,
-): SubmitOutcome & { outcome: "not_accepted" } {
-  return { outcome: "not_accepted", cause, retryAfterSeconds };
+  // fal's own 503 names its kind.
+  return withoutAcceptance(answer, { cause, isOwnForm: error !== null && error.types.length > 0, now });
 }
 
 /** What a status says about a generation that is complete; fal completes failures, too. */
@@ -98,7 +81,7 @@ const refusalsOfTheCaller = [401, 403, 408, 429];
 /** The state of a generation that is complete, by the answer to the request for its result. */
 export function readResult(answer: BoundedAnswer, completion: Completion): ProviderState {
   const { status, headers, text } = answer;
-  const body = parseJson(text);
+  const body = tryParseJson(text);
   const isOutput = status >= 200 && status < 300;
   if (isOutput && !completion.failed) return outputState(body);
 
@@ -141,12 +124,8 @@ export function failureState(error: FalError): ProviderState {
 function failure(error: FalError): Failure {
   const cause = describe(error);
   const has = (...types: string[]) => types.some((type) => error.types.includes(type));
-  if (has("content_policy_violation")) {
-    return { code: "ERR_4003", details: { reason: "provider_policy" }, cause };
-  }
-  if (has("request_timeout", "startup_timeout", "generation_timeout")) {
-    return { code: "ERR_5001", details: {}, cause };
-  }
+  if (has("content_policy_violation")) return againstPolicy(cause);
+  if (has("request_timeout", "startup_timeout", "generation_timeout")) return timedOut(cause);
   if (has("no_media_generated")) return invalidResult(cause);
   if (
     has(
@@ -157,20 +136,11 @@ function failure(error: FalError): Failure {
     ) ||
     error.types.some((type) => type.startsWith("runner_"))
   ) {
-    return { code: "ERR_5002", details: {}, cause };
+    return unavailable(cause);
   }
-  if (error.status === 504) return { code: "ERR_5001", details: {}, cause };
-  if (error.status !== null && error.status >= 500) return { code: "ERR_5002", details: {}, cause };
+  if (error.status === 504) return timedOut(cause);
+  if (error.status !== null && error.status >= 500) return unavailable(cause);
   return rejected(cause);
-}
-
-/** fal will not do this request, as it is, ever. */
-export function rejected(cause: string): Failure {
-  return { code: "ERR_5003", details: { reason: "rejected" }, cause };
-}
-
-function invalidResult(cause: string): Failure {
-  return { code: "ERR_5003", details: { reason: "invalid_result" }, cause };
 }
 
 function describe({ status, types }: FalError): string {

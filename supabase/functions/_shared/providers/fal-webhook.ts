@@ -2,7 +2,8 @@
 import * as z from "zod";
 import { boundedFetch } from "../bounded-fetch.ts";
 import type { FalConfig } from "../config.ts";
-import { failureState, outputState, parseJson, readError } from "./fal-answer.ts";
+import { tryParseJson } from "../json.ts";
+import { failureState, outputState, readError } from "./fal-answer.ts";
 import type { ProviderState, WebhookVerdict } from "./provider.ts";
 
 /** fal's own tolerance, which also bounds how long a captured delivery can be played again. */
@@ -61,7 +62,7 @@ export async function verifyFalWebhook(
     return invalid("no key fits the signature");
   }
 
-  const parsed = event.safeParse(parseJson(new TextDecoder().decode(body)));
+  const parsed = event.safeParse(tryParseJson(new TextDecoder().decode(body)));
   if (!parsed.success) return invalid("the body is not an event");
   // A request ends once, so its id and ending name the event; a delivery has no id of its own.
   return {
@@ -131,7 +132,7 @@ async function fetchKeys(fetch: typeof globalThis.fetch, url: string): Promise<C
   // Within fal's 15 s for our answer; a set of a few keys has a few hundred bytes.
   const answer = await boundedFetch(fetch, url, { timeoutMilliseconds: 5_000, maximumBytes: 64 * 1024 });
   if (answer.status !== 200) return [];
-  const { keys } = keySet.parse(parseJson(answer.text));
+  const { keys } = keySet.parse(tryParseJson(answer.text));
   const imported = await Promise.allSettled(keys.map(async (key) => {
     const { kty, crv, x } = ed25519Key.parse(key);
     return await crypto.subtle.importKey("jwk", { kty, crv, x }, { name: "Ed25519" }, false, ["verify"]);

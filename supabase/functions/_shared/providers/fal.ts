@@ -1,8 +1,16 @@
 /** The adapter to fal.ai's queue. */
 import * as z from "zod";
-import { type BoundedAnswer, boundedFetch, describeFetchError, neverConnected } from "../bounded-fetch.ts";
+import { type BoundedAnswer, boundedFetch, describeFetchError } from "../bounded-fetch.ts";
 import type { FalConfig } from "../config.ts";
-import { parseJson, readResult, readSubmission, rejected, type Submitted } from "./fal-answer.ts";
+import { tryParseJson } from "../json.ts";
+import {
+  maximumAnswerBytes,
+  readTimeoutMilliseconds,
+  submitTimeoutMilliseconds,
+  withoutAnswer,
+} from "./exchanges.ts";
+import { rejected } from "./failures.ts";
+import { readResult, readSubmission, type Submitted } from "./fal-answer.ts";
 import { falInput } from "./fal-input.ts";
 import { verifyFalWebhook } from "./fal-webhook.ts";
 import type {
@@ -14,15 +22,6 @@ import type {
   SubmitOutcome,
 } from "./provider.ts";
 
-/**
- * fal takes a submission within a second. A lost answer costs its user the wait until the deadline, so that we
- * wait long, and still leave a worker most of the 150 s that it has.
- */
-const submitTimeoutMilliseconds = 30_000;
-/** These may simply be asked again. */
-const readTimeoutMilliseconds = 10_000;
-/** An output is a few URLs. */
-const maximumBytes = 1024 * 1024;
 /** What fal keeps of a video that we have copied: long enough for an operator to replay a failed copy. */
 const fileLifeSeconds = 7 * 24 * 60 * 60;
 
@@ -56,7 +55,7 @@ export function falProvider(
     options: { timeoutMilliseconds: number; headers?: Record<string, string>; body?: string; once?: boolean },
   ): Promise<BoundedAnswer> {
     const headers = { ...options.headers, accept: "application/json", authorization: `Key ${config.key}` };
-    return boundedFetch(fetch, url, { ...options, method, headers, maximumBytes });
+    return boundedFetch(fetch, url, { ...options, method, headers, maximumBytes: maximumAnswerBytes });
   }
 
   /** The key goes with the request, so a URL counts only where it is on the queue's own origin. */
@@ -112,10 +111,7 @@ export function falProvider(
         once: true,
       });
     } catch (error) {
-      const cause = describeFetchError(error);
-      return neverConnected(error)
-        ? { outcome: "not_accepted", cause, retryAfterSeconds: null }
-        : { outcome: "unknown", cause };
+      return withoutAnswer(error);
     }
     const outcome = readSubmission(answer, now());
     if (outcome.outcome !== "accepted") return outcome;
@@ -134,7 +130,7 @@ export function falProvider(
       });
     try {
       const answer = await get("status_url");
-      const body = parseJson(answer.text);
+      const body = tryParseJson(answer.text);
       if (isNotFound(answer.status, body)) return { state: "not_found" };
       const parsed = generationStatus.safeParse(body);
       if (answer.status < 200 || answer.status >= 300 || !parsed.success) {
@@ -161,7 +157,7 @@ export function falProvider(
       const answer = await call("PUT", urlOf("cancel_url", requestId, providerModel, references), {
         timeoutMilliseconds: readTimeoutMilliseconds,
       });
-      const body = parseJson(answer.text);
+      const body = tryParseJson(answer.text);
       const word = statusWord.safeParse(body).data?.status;
       if (isNotFound(answer.status, body)) return { outcome: "not_found" };
       if (answer.status === 400 && word === "ALREADY_COMPLETED") return { outcome: "too_late" };

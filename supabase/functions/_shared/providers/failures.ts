@@ -1,0 +1,29 @@
+/**
+ * The failures that adapters report, in the terms of the error registry. A `cause` is for the log and the operator:
+ * statuses and codes, never a provider's own sentence, which may quote the prompt.
+ */
+import type { Failure } from "./provider.ts";
+
+/** The provider's content checker refused the prompt, or what came of it. */
+export function againstPolicy(cause: string): Failure {
+  return { code: "ERR_4003", details: { reason: "provider_policy" }, cause };
+}
+
+export function timedOut(cause: string): Failure {
+  return { code: "ERR_5001", details: {}, cause };
+}
+
+/** The provider failed for reasons of its own; another time it may not. */
+export function unavailable(cause: string): Failure {
+  return { code: "ERR_5002", details: {}, cause };
+}
+
+/** The provider will not do this request, as it is, ever. */
+export function rejected(cause: string): Failure {
+  return { code: "ERR_5003", details: { reason: "rejected" }, cause };
+}
+
+/** The generation ended without a video that could be used. */
+export function invalidResult(cause: string): Failure {
+  return { code: "ERR_5003", details: { reason: "invalid_result" }, cause };
+}
