@@ -7,7 +7,7 @@ volatile
 set search_path = ''
 as $$
 -- Takes back a grant or purchase: what is left of its lot, then from other lots, and owes the rest. The reverse of a
--- reversal gives back exactly what that took, to where it came from; it pays the debt that is still there first.
+-- reversal gives back exactly what that took, to where it came from; another debt, if there is one, is paid of it.
 -- `{ transfer_id, credits_remaining, credits_owed }`, or `{ error: "already_reversed" }` with the key burned. A second
 -- call with the key returns the first result. Raises invalid_parameter_value for other kinds of transfer.
 -- Locks: account → lots.
@@ -141,56 +141,76 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Reverses a reversal. What lots gave goes back into them. What became debt comes back as a lot like the one that it
--- was owed for: that one may be full again, by a release, while other credits paid the debt. Then the debt that is
--- left is paid. A lot that expired in the meantime lives 24 hours more, as after a release.
+-- Reverses a reversal: what lots gave goes back into them, and what became debt is no longer owed. Where other credits
+-- have paid that debt since, they come back as a lot like the one that it was owed for, which a release may have
+-- filled again. A lot that expired in the meantime lives 24 hours more, as after a release.
 declare
   v_now constant timestamptz := ops.now();
   v_transfer_id constant uuid := ops.new_id();
   v_taken credits.transfers;
   v_owed_part credits.transfers;
-  v_first credits.transfers;
   v_original credits.transfers;
+  v_owed credits.accounts;
+  v_debt bigint;
+  v_forgiven bigint;
+  v_paid bigint;
   v_amount bigint;
-  v_draws credits.draw[];
   v_lot_id bigint;
-  v_owed bigint;
+  v_draws credits.draw[];
   v_outcome jsonb;
   v_posting_id bigint;
 begin
   select t.* into v_taken
-  from credits.transfers as t where t.posting_id = p_posting_id and t.from_account_id = p_account.id;
+  from credits.transfers as t
+  where t.posting_id = p_posting_id and t.kind = 'reversal' and t.from_account_id = p_account.id;
   select t.* into v_owed_part
-  from credits.transfers as t where t.posting_id = p_posting_id and t.from_account_id <> p_account.id;
-  v_first := case when v_taken.id is not null then v_taken else v_owed_part end;
-  select t.* into strict v_original from credits.transfers as t where t.id = v_first.reverses_id;
-  v_amount := coalesce(v_taken.amount, 0) + coalesce(v_owed_part.amount, 0);
-  v_draws := coalesce(v_taken.draws, '{}');
+  from credits.transfers as t
+  where t.posting_id = p_posting_id and t.kind = 'reversal' and t.from_account_id <> p_account.id;
+  select t.* into strict v_original
+  from credits.transfers as t where t.id = coalesce(v_taken.reverses_id, v_owed_part.reverses_id);
+  select a.* into v_owed
+  from credits.accounts as a
+  where a.user_id = p_account.user_id and a.kind = 'owed' and a.unit = p_account.unit;
 
-  select coalesce(sum(a.balance), 0) into v_owed
-  from credits.accounts as a where a.user_id = p_account.user_id and a.kind = 'owed';
+  v_debt := coalesce(v_owed.balance, 0);
+  v_forgiven := least(coalesce(v_owed_part.amount, 0), v_debt);
+  v_paid := coalesce(v_owed_part.amount, 0) - v_forgiven;
+  v_amount := coalesce(v_taken.amount, 0) + v_paid;
+  v_debt := v_debt - v_forgiven;
   v_outcome := jsonb_build_object(
     'transfer_id', v_transfer_id,
     'credits_remaining',
-    case when p_account.closed_at is null then p_account.balance + greatest(0, v_amount - v_owed) else 0 end,
-    'credits_owed', greatest(0, v_owed - v_amount)
+    case when p_account.closed_at is null then p_account.balance + greatest(0, v_amount - v_debt) else 0 end,
+    'credits_owed', greatest(0, v_debt - v_amount)
   );
   v_posting_id := credits.record_posting(p_idempotency_key, p_account.user_id, p_request, v_outcome, v_now);
-  if v_owed_part.id is not null then
-    insert into credits.lots (account_id, priority, expires_at, amount, remaining, created_at)
-    select l.account_id, l.priority, l.expires_at, v_owed_part.amount, 0, v_now
-    from credits.lots as l where l.id = v_original.draws[1].lot_id
-    returning id into v_lot_id;
-    v_draws := v_draws || row(v_lot_id, v_owed_part.amount)::credits.draw;
+
+  if v_amount > 0 then
+    v_draws := coalesce(v_taken.draws, '{}');
+    if v_paid > 0 then
+      insert into credits.lots (account_id, priority, expires_at, amount, remaining, created_at)
+      select l.account_id, l.priority, l.expires_at, v_paid, 0, v_now
+      from credits.lots as l
+      where l.id = v_original.draws[1].lot_id
+      returning id into v_lot_id;
+      v_draws := v_draws || row(v_lot_id, v_paid)::credits.draw;
+    end if;
+    perform credits.revive_lots(p_account.id, v_draws, v_now);
+    insert into credits.transfers (
+      id, posting_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
+    )
+    values (
+      v_transfer_id, v_posting_id, 'reversal', v_original.from_account_id, p_account.id, v_amount,
+      coalesce(v_taken.id, v_owed_part.id), v_draws, v_now
+    );
   end if;
-  perform credits.revive_lots(p_account.id, v_draws, v_now);
-  insert into credits.transfers (
-    id, posting_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
-  )
-  values (
-    v_transfer_id, v_posting_id, 'reversal', v_original.from_account_id, p_account.id, v_amount, v_first.id, v_draws,
-    v_now
-  );
+  if v_forgiven > 0 then
+    insert into credits.transfers (id, posting_id, kind, from_account_id, to_account_id, amount, reverses_id, created_at)
+    values (
+      case when v_amount > 0 then ops.new_id() else v_transfer_id end,
+      v_posting_id, 'reversal', v_original.from_account_id, v_owed.id, v_forgiven, v_owed_part.id, v_now
+    );
+  end if;
   perform credits.note_next_expiry(p_account.id);
   perform credits.settle_account(v_posting_id, p_account, v_now);
   return v_outcome;
