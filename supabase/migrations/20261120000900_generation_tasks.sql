@@ -71,9 +71,9 @@ security definer
 set search_path = ''
 as $$
 -- Leases up to p_limit due tasks, of one job if it is named, in order of priority and age, within each kind's
--- concurrency. `data` is a list of `{ task_id, kind, subject, attempt, payload, user_id, submission }`, where
--- `submission` is the one that a provider has or may have: `{ submission_id, provider, provider_model,
--- request_id, references }` or null.
+-- concurrency. `data` is a list of `{ task_id, kind, subject, attempt, payload, user_id, paths, submission }`, where
+-- `paths` are the files that a `delete_files` task removes, and `submission` is the one that a provider has or may
+-- have: `{ submission_id, provider, provider_model, request_id, references }` or null.
 -- Locks: an advisory lock, so that concurrent claims count right; it is held for about a millisecond. Rows that
 -- another transaction holds are passed over.
 declare
@@ -121,6 +121,11 @@ begin
     jsonb_build_object(
       'task_id', l.id, 'kind', l.kind, 'subject', l.subject, 'attempt', l.attempts, 'payload', l.payload,
       'user_id', j.user_id,
+      'paths', (
+        select coalesce(jsonb_agg(a.path), '[]')
+        from generation.assets as a
+        where a.job_id = l.subject and l.kind = 'delete_files' and a.deleted_at is null
+      ),
       'submission', case when s.id is not null then jsonb_build_object(
         'submission_id', s.id, 'provider', s.provider, 'provider_model', s.provider_model,
         'request_id', s.request_id, 'references', s.provider_references

@@ -146,6 +146,43 @@ revoke all on function public.record_cancel(bigint, integer, uuid, jsonb) from p
 grant execute on function public.record_cancel(bigint, integer, uuid, jsonb) to service_role;
 comment on function public.record_cancel(bigint, integer, uuid, jsonb) is 'The answer to a cancellation.';
 
+create function generation.differences(
+  p_settings jsonb, p_duration_milliseconds integer, p_width integer, p_height integer
+)
+returns jsonb
+language plpgsql
+immutable
+set search_path = ''
+as $$
+-- What a file is that was not asked for, for the operator: `{ duration_milliseconds, aspect_ratio, resolution }`, those
+-- that differ; null where none does. Models round: a second more or less, or a twentieth of the ratio, is no difference.
+declare
+  v_asked_ratio constant numeric := split_part(p_settings ->> 'aspect_ratio', ':', 1)::numeric
+    / split_part(p_settings ->> 'aspect_ratio', ':', 2)::numeric;
+  v_differences jsonb := '{}';
+begin
+  if abs(p_duration_milliseconds - (p_settings ->> 'duration_seconds')::integer * 1000) > 1000 then
+    v_differences := v_differences || jsonb_build_object('duration_milliseconds', p_duration_milliseconds);
+  end if;
+  if abs(p_width::numeric / p_height - v_asked_ratio) > v_asked_ratio / 20 then
+    v_differences := v_differences || jsonb_build_object('aspect_ratio', format('%s:%s', p_width, p_height));
+  end if;
+  -- 720p names the shorter side.
+  if least(p_width, p_height) < substring(p_settings ->> 'resolution' from '^\d+')::integer then
+    v_differences := v_differences || jsonb_build_object('resolution', format('%sp', least(p_width, p_height)));
+  end if;
+  return nullif(v_differences, '{}');
+exception
+  -- Settings of another form are nothing to fail a finished video for.
+  when invalid_text_representation or division_by_zero then
+    return null;
+end;
+$$;
+
+revoke all on function generation.differences(jsonb, integer, integer, integer)
+  from public, anon, authenticated, service_role;
+comment on function generation.differences(jsonb, integer, integer, integer) is 'Asked for one thing, got another.';
+
 create function public.record_stored(
   p_task_id bigint, p_attempt integer, p_job_id uuid, p_assets jsonb, p_urls jsonb
 )
@@ -165,10 +202,12 @@ begin
   v_job := generation.lock_job(p_job_id);
   if v_job.completed_at is null then
     insert into generation.assets (
-      job_id, kind, path, bytes, content_type, sha256, duration_milliseconds, width, height, created_at
+      job_id, kind, path, bytes, content_type, sha256, duration_milliseconds, width, height, differences, created_at
     )
     select p_job_id, a.kind, a.path, a.bytes, a.content_type, a.sha256, a.duration_milliseconds, a.width, a.height,
-      ops.now()
+      case a.kind when 'video' then generation.differences(
+        v_job.settings, a.duration_milliseconds, a.width, a.height
+      ) end, ops.now()
     from jsonb_to_recordset(p_assets) as a (
       kind generation.asset_kind, path text, bytes bigint, content_type text, sha256 text,
       duration_milliseconds integer, width integer, height integer

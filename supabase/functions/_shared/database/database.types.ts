@@ -212,8 +212,10 @@ export type Database = {
     };
     Functions: {
       "begin_device_check": { Args: { "p_network": string; "p_user_id": string }; Returns: Json };
+      "cancel_video": { Args: { "p_job_id": string; "p_user_id": string }; Returns: Json };
       "claim_submission": { Args: { "p_job_id": string; "p_providers": (string)[] }; Returns: Json };
       "claim_tasks": { Args: { "p_job_id"?: string; "p_limit": number }; Returns: Json };
+      "delete_video_job": { Args: { "p_job_id": string; "p_user_id": string }; Returns: Json };
       "enter_device_lane": { Args: { "p_network": string }; Returns: Json };
       "generate_video": {
         Args: {
@@ -251,6 +253,10 @@ export type Database = {
       };
       "record_device_intent": {
         Args: { "p_lane": string; "p_network": string; "p_user_id": string };
+        Returns: Json;
+      };
+      "record_files_deleted": {
+        Args: { "p_attempt": number; "p_job_id": string; "p_task_id": number };
         Returns: Json;
       };
       "record_poll": {

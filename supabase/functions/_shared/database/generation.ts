@@ -44,7 +44,9 @@ export type SubmitTask = TaskOf<"submit", unknown>;
 export type PollTask = TaskOf<"poll", { request_id?: string }>;
 export type CancelTask = TaskOf<"cancel", unknown>;
 export type StoreTask = TaskOf<"store", { video_url: string; thumbnail_url: string | null }>;
-export type Task = SubmitTask | PollTask | CancelTask | StoreTask;
+/** `paths`: the files to remove. */
+export type DeleteFilesTask = TaskOf<"delete_files", unknown> & { paths: string[] };
+export type Task = SubmitTask | PollTask | CancelTask | StoreTask | DeleteFilesTask;
 
 export interface ProviderReport {
   provider: string;
@@ -92,6 +94,7 @@ export interface GenerationDatabase {
   ): Promise<{ status: JobStatus }>;
   recordStored(task: StoreTask, assets: StoredAsset[], urls: SignedUrls): Promise<{ status: JobStatus }>;
   recordUnusableResult(task: StoreTask, cause: string): Promise<{ status: JobStatus }>;
+  recordFilesDeleted(task: DeleteFilesTask): Promise<{ deleted: number }>;
 }
 
 /** What `claim_submission` answers. */
@@ -176,6 +179,12 @@ export const generation: Port<GenerationDatabase> = (runtime) => {
         p_attempt: task.attempt,
         p_job_id: task.subject,
         p_cause: cause,
+      }),
+    recordFilesDeleted: (task) =>
+      call("record_files_deleted", {
+        p_task_id: task.task_id,
+        p_attempt: task.attempt,
+        p_job_id: task.subject,
       }),
   };
 };

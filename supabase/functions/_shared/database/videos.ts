@@ -91,6 +91,10 @@ export interface VideosDatabase {
   /** Throws ERR_4004, 4005, 4007 and 4017. */
   videoStatus(userId: string, jobId: string): Promise<VideoStatus>;
   keepSignedUrls(jobId: string, urls: SignedUrls): Promise<void>;
+  /** The job, cancelled or asked to be. Throws ERR_4004, 4005, 4007, 4009 and 4017. */
+  cancelVideo(userId: string, jobId: string): Promise<Job>;
+  /** Throws ERR_4004, 4005, 4007, 4009 and 4017. */
+  deleteVideoJob(userId: string, jobId: string): Promise<void>;
 }
 
 export const videos: Port<VideosDatabase> = (runtime) => {
@@ -117,6 +121,16 @@ export const videos: Port<VideosDatabase> = (runtime) => {
         p_thumbnail_url: urls.thumbnail_url,
         p_expires_at: urls.expires_at,
       });
+    },
+    cancelVideo: async (userId, jobId) => {
+      const { job } = await call<{ job: Job }, "cancel_video">("cancel_video", {
+        p_user_id: userId,
+        p_job_id: jobId,
+      });
+      return job;
+    },
+    deleteVideoJob: async (userId, jobId) => {
+      await call("delete_video_job", { p_user_id: userId, p_job_id: jobId });
     },
   };
 };

@@ -1,6 +1,12 @@
 /** Works off the tasks that the database hands out, until none is due or the time is up. */
 import type { Config } from "../config.ts";
-import type { CancelTask, GenerationDatabase, PollTask, Task } from "../database/generation.ts";
+import type {
+  CancelTask,
+  DeleteFilesTask,
+  GenerationDatabase,
+  PollTask,
+  Task,
+} from "../database/generation.ts";
 import type { Logger } from "../logger.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { Providers } from "../providers/registry.ts";
@@ -76,6 +82,8 @@ async function perform(task: Task, context: WorkerContext): Promise<void> {
       return await cancel(task, context);
     case "store":
       return await storeVideo(task, providerOf(task, context), context);
+    case "delete_files":
+      return await deleteFiles(task, context);
     default:
       // The database is newer than this deployment: whoever is as new does it later.
       throw new Error(`Unknown kind of task: ${JSON.stringify(task satisfies never)}`);
@@ -111,4 +119,9 @@ async function cancel(task: CancelTask, context: WorkerContext): Promise<void> {
     ? { outcome: "no_request_id" } as const
     : await provider.cancel(submission.request_id, submission.references ?? {}, submission.provider_model);
   await context.generation.recordCancel(task, outcome);
+}
+
+async function deleteFiles(task: DeleteFilesTask, { generation, storage }: WorkerContext): Promise<void> {
+  if (task.paths.length > 0) await storage.remove(task.paths);
+  await generation.recordFilesDeleted(task);
 }

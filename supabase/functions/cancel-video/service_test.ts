@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { AppError } from "../_shared/app-error.ts";
+import type { Job, JobStatus } from "../_shared/database/videos.ts";
+import { testContext } from "../_shared/testing/context.ts";
+import { cancelVideo } from "./service.ts";
+
+const jobId = "0190a000-0000-7000-8000-00000000000a";
+
+function job(status: JobStatus): Job {
+  return {
+    job_id: jobId,
+    status,
+    prompt: "A fox",
+    model_id: "0190a000-0000-7000-8000-000000000001",
+    model_name: "Kling",
+    settings: { duration_seconds: 5, resolution: "1080p", aspect_ratio: "16:9" },
+    credits_used: status === "cancelled" ? 0 : 4,
+    video_url: null,
+    video_url_expires_at: null,
+    thumbnail_url: null,
+    error: null,
+    created_at: "2026-11-20T12:00:00.000Z",
+    completed_at: status === "cancelled" ? "2026-11-20T12:00:01.000Z" : null,
+  };
+}
+
+/** A context whose database answers with the job, and which counts how often the worker looked for its tasks. */
+function contextWith(answer: () => Promise<Job>) {
+  const claimed: (string | undefined)[] = [];
+  const context = testContext("user", {
+    database: { cancelVideo: answer },
+    generation: {
+      claimTasks: (_limit: number, jobId?: string) => {
+        claimed.push(jobId);
+        return Promise.resolve([]);
+      },
+    },
+    // No task is claimed, so that nothing else is asked.
+    providers: { names: [], get: () => null },
+    storage: {},
+    fetch: () => Promise.reject(new Error("This test has no network")),
+  });
+  return { context: context as typeof context & Parameters<typeof cancelVideo>[1], claimed };
+}
+
+Deno.test("a job that is cancelled at once answers 200 and wakes no worker", async () => {
+  const { context, claimed } = contextWith(() => Promise.resolve(job("cancelled")));
+  const answer = await cancelVideo({ job_id: jobId }, context);
+  await context.settled();
+  assert.equal(answer.status, 200);
+  assert.equal(answer.body?.status, "cancelled");
+  assert.deepEqual(claimed, []);
+});
+
+Deno.test("a job that a provider has answers 202, and its provider is asked after the answer", async () => {
+  const { context, claimed } = contextWith(() => Promise.resolve(job("processing")));
+  const answer = await cancelVideo({ job_id: jobId }, context);
+  assert.equal(answer.status, 202);
+  assert.equal(answer.body?.status, "processing");
+  await context.settled();
+  assert.deepEqual(claimed, [jobId]);
+});
+
+Deno.test("a refusal wakes no worker", async () => {
+  const refusal = new AppError("ERR_4009", { details: { status: "completed" } });
+  const { context, claimed } = contextWith(() => Promise.reject(refusal));
+  await assert.rejects(cancelVideo({ job_id: jobId }, context), refusal);
+  await context.settled();
+  assert.deepEqual(claimed, []);
+});

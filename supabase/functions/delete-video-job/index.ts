@@ -1,0 +1,16 @@
+import { videos } from "../_shared/database/videos.ts";
+import { endpoint } from "../_shared/endpoint.ts";
+import { DeleteVideoJobQuery } from "./schema.ts";
+import { deleteVideoJob } from "./service.ts";
+
+export default endpoint({
+  method: "DELETE",
+  summary: "Deletes an ended video; its files are removed afterwards",
+  auth: "user",
+  policies: ["writes"],
+  query: DeleteVideoJobQuery,
+  response: { 204: null },
+  errors: ["ERR_4007", "ERR_4009"],
+  ports: { database: videos },
+  service: deleteVideoJob,
+});
