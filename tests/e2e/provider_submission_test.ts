@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import type { FalRule } from "../../local/simulators/fal.ts";
 import { type Backend, startBackend } from "./support/backend.ts";
-import { eventually } from "./support/eventually.ts";
+import { eventually } from "./eventually.ts";
 import {
   beyondDeadline,
   ended,
@@ -160,7 +160,11 @@ for (
 
 Deno.test("a slow answer is waited for: nobody else sends the job meanwhile", async () => {
   const prompt = "A slow answer";
-  const { guest, jobId } = await submit(prompt, { submit: "slow", submitMilliseconds: 1_000, webhook: "lost" });
+  const { guest, jobId } = await submit(prompt, {
+    submit: "slow",
+    submitMilliseconds: 1_000,
+    webhook: "lost",
+  });
   await submissionIs(backend, jobId, "sending");
   assert.equal(await tickAfter(30_000), 0, "nothing is due");
   await submissionIs(backend, jobId, "accepted");
@@ -172,7 +176,11 @@ Deno.test("a slow answer is waited for: nobody else sends the job meanwhile", as
 
 Deno.test("an answer that comes after its worker was given up still counts, and nobody has sent the job again", async () => {
   const prompt = "A very slow answer";
-  const { guest, jobId } = await submit(prompt, { submit: "slow", submitMilliseconds: 1_500, webhook: "lost" });
+  const { guest, jobId } = await submit(prompt, {
+    submit: "slow",
+    submitMilliseconds: 1_500,
+    webhook: "lost",
+  });
   await submissionIs(backend, jobId, "sending");
   // The lease of a submission is 60 seconds.
   assert.equal(await tickAfter(61_000), 1);

@@ -11,6 +11,8 @@ export interface Backend {
   readonly database: TestDatabase;
   /** The project's secrets, for tests that forge. */
   readonly keys: Keys;
+  /** The private key with which the simulated fal signs the webhooks of all its customers. */
+  readonly falSigningKey: JsonWebKey;
   /** A guest of its own, with so many credits. */
   signIn(credits?: number): Promise<Guest>;
   /** Calls an endpoint with exactly these headers. */
@@ -63,6 +65,7 @@ export async function startBackend(options: StackOptions = {}): Promise<Backend>
     stack,
     database,
     keys: JSON.parse(await Deno.readTextFile(`${dataDirectory}/keys.json`)),
+    falSigningKey: JSON.parse(await Deno.readTextFile(`${dataDirectory}/fal.json`)).signingKey,
     call: (path, init) => callEndpoint(stack, path, init),
     async signIn(credits = 0) {
       const guest = await signIn(stack);

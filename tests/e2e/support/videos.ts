@@ -6,7 +6,7 @@ import { VideoStatusResponse } from "../../../supabase/functions/video-status/sc
 import type { FalReport } from "../../../local/simulators/fal.ts";
 import { bodyOf } from "./answer.ts";
 import type { Backend, Guest } from "./backend.ts";
-import { eventually } from "./eventually.ts";
+import { eventually } from "../eventually.ts";
 
 /** Of the seed: 4 credits a video. */
 export const kling = "0190a000-0000-7000-8000-000000000001";
