@@ -250,7 +250,14 @@ async function startGateway(
     },
     log: logTo(log),
   });
-  cleanup.defer(() => gateway.stop(gatewayGrace));
+  let ending = false;
+  void gateway.exited.then(({ code }) => {
+    if (!ending) options.log?.(`The gateway ended unexpectedly with code ${code}; ${log} may say why\n`);
+  });
+  cleanup.defer(() => {
+    ending = true;
+    return gateway.stop(gatewayGrace);
+  });
   return gateway;
 }
 

@@ -25,8 +25,10 @@ async function answer(request: Request): Promise<Response> {
     }
     case "background":
       EdgeRuntime.waitUntil((async () => {
-        await fetch(`${target}/begun`);
-        await fetch(`${target}/done`);
+        await (await fetch(`${target}/begun`)).body?.cancel();
+        // Many steps, so that a process that does not wait for the work ends in the middle of it.
+        for (let step = 0; step < 50; step++) await (await fetch(`${target}/step`)).body?.cancel();
+        await (await fetch(`${target}/done`)).body?.cancel();
       })());
       return new Response(null, { status: 202 });
     case "exit":
@@ -42,6 +44,7 @@ async function answer(request: Request): Promise<Response> {
     headers: Object.fromEntries(request.headers),
     body: await request.text(),
     environment: Deno.env.toObject(),
+    pid: Deno.pid,
   }, { status: 201, headers: { "x-probe": "yes" } });
 }
 
