@@ -8,7 +8,7 @@ export const DeviceCheckRequest = z.strictObject({
 export type DeviceCheckRequest = z.infer<typeof DeviceCheckRequest>;
 
 export const DeviceCheckResponse = z.object({
-  user_id: z.uuid(),
+  user_id: z.guid(),
   credits_remaining: z.int().nonnegative(),
   is_new: z.boolean(),
   initial_grant: z.object({

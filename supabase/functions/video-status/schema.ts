@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { JobResponse } from "../_shared/job.ts";
 
-export const VideoStatusQuery = z.strictObject({ job_id: z.guid() });
+export const VideoStatusQuery = z.strictObject({ job_id: z.guid().toLowerCase() });
 export type VideoStatusQuery = z.infer<typeof VideoStatusQuery>;
 
 export const VideoStatusResponse = z.object({
