@@ -3,6 +3,8 @@ import type { Answer, Context } from "../_shared/context.ts";
 import type { Catalogue, VideosDatabase } from "../_shared/database/videos.ts";
 import type { ModelsResponse } from "./schema.ts";
 
+type ModelsContext = Context<"user"> & { database: Pick<VideosDatabase, "listModels"> };
+
 /** The catalogue is the same for everybody; so old may a change of it be before clients see it. */
 const memoryMilliseconds = 60_000;
 
@@ -15,18 +17,14 @@ const memories = new WeakMap<Config, { catalogue: Promise<Catalogue>; until: num
  */
 export async function listModels(
   _input: unknown,
-  context: Context<"user"> & { database: Pick<VideosDatabase, "listModels"> },
+  context: ModelsContext,
 ): Promise<Answer<ModelsResponse>> {
-  const { version, models } = await recall(context) ?? await ask(context);
+  const memory = memories.get(context.config);
+  const isFresh = memory !== undefined && context.now() < memory.until;
+  // Without waiting where there is no memory, so that of two requests at once the second finds the first one's.
+  const remembered = isFresh ? await memory.catalogue.catch(() => null) : null;
+  const { version, models } = remembered ?? await ask(context);
   return { status: 200, body: { models }, headers: { ETag: `"${version}"` } };
-}
-
-type ModelsContext = Parameters<typeof listModels>[1];
-
-async function recall({ config, now }: ModelsContext): Promise<Catalogue | null> {
-  const memory = memories.get(config);
-  if (memory === undefined || now() >= memory.until) return null;
-  return await memory.catalogue.catch(() => null);
 }
 
 async function ask({ config, now, database, caller }: ModelsContext): Promise<Catalogue> {
