@@ -1,0 +1,122 @@
+import assert from "node:assert/strict";
+import { AppError } from "../_shared/app-error.ts";
+import type { CallerOf } from "../_shared/context.ts";
+import { testContext } from "../_shared/testing/context.ts";
+import { fakeDataApi } from "../_shared/testing/data-api.ts";
+import { fakeProvider, fakeProviders } from "../_shared/testing/provider.ts";
+import { testServer } from "../_shared/testing/server.ts";
+import { secretKey } from "../_shared/testing/tokens.ts";
+import endpoint from "./index.ts";
+import { getHealth } from "./service.ts";
+
+interface Backend {
+  database?: () => Promise<{ oldest_due_task_seconds: number }>;
+  storage?: () => Promise<void>;
+  providers?: string[];
+}
+
+const away = () => Promise.reject(new AppError("ERR_6001"));
+const service: CallerOf["public"] = { kind: "service", keyName: "default" };
+
+/** An isolate before such a backend, and how often each part was asked. */
+function isolate({ database, storage, providers = ["fal"] }: Backend = {}) {
+  const asked = { database: 0, storage: 0 };
+  const context = testContext("public", {
+    database: {
+      health: () => {
+        asked.database += 1;
+        return database?.() ?? Promise.resolve({ oldest_due_task_seconds: 0 });
+      },
+    },
+    storage: {
+      check: () => {
+        asked.storage += 1;
+        return storage?.() ?? Promise.resolve();
+      },
+    },
+    providers: fakeProviders(...providers.map((name) => fakeProvider({ name }))),
+  });
+  const ask = (caller: CallerOf["public"] = context.caller) => getHealth(undefined, { ...context, caller });
+  return { ask, asked, context };
+}
+
+Deno.test("a backend whose parts all work is healthy, and tells strangers nothing else", async () => {
+  assert.deepEqual(await isolate().ask(), { status: 200, body: { status: "healthy" } });
+});
+
+Deno.test("without the database it is unhealthy, which is 503", async () => {
+  assert.deepEqual(await isolate({ database: away }).ask(), { status: 503, body: { status: "unhealthy" } });
+});
+
+Deno.test("without storage, a worker or a provider it is degraded, which is 200", async () => {
+  const backends: [string, Backend][] = [
+    ["storage", { storage: () => Promise.reject(new AppError("ERR_6002")) }],
+    ["queue", { database: () => Promise.resolve({ oldest_due_task_seconds: 60 }) }],
+    ["providers", { providers: [] }],
+  ];
+  for (const [broken, backend] of backends) {
+    const { status, body } = await isolate(backend).ask(service);
+    assert.deepEqual([status, body?.status], [200, "degraded"], broken);
+    const checks = Object.entries(body?.checks ?? {});
+    assert.equal(checks.length, 4);
+    for (const [name, { ok }] of checks) assert.equal(ok, name !== broken, `${name} without ${broken}`);
+  }
+  const waiting = isolate({ database: () => Promise.resolve({ oldest_due_task_seconds: 59.9 }) });
+  assert.equal((await waiting.ask()).body?.status, "healthy", "a task may wait for a worker");
+});
+
+Deno.test("the operator's servers are told each check, how long it took, and the version", async () => {
+  const { status, body } = await isolate().ask(service);
+  assert.deepEqual([status, body?.status, body?.version], [200, "healthy", "local"]);
+  for (const { duration_ms } of Object.values(body?.checks ?? {})) {
+    assert(Number.isInteger(duration_ms) && duration_ms >= 0);
+  }
+});
+
+Deno.test("a part that fails is named in the log", async () => {
+  const { ask, context } = isolate({ database: away });
+  await ask();
+  const failure = context.lines.find(({ event }) => event === "health_check_failed");
+  assert.deepEqual([failure?.level, failure?.check], ["warn", "database"]);
+});
+
+Deno.test("whoever asks within 5 seconds shares one answer, strangers and servers alike", async () => {
+  let isAway = false;
+  const { ask, asked, context } = isolate({
+    database: () => isAway ? away() : Promise.resolve({ oldest_due_task_seconds: 0 }),
+  });
+  await ask();
+  isAway = true;
+  context.clock.advance(4_999);
+  const { body } = await ask(service);
+  assert.deepEqual([body?.status, body?.checks?.database.ok], ["healthy", true]);
+  assert.deepEqual(asked, { database: 1, storage: 1 });
+  context.clock.advance(1);
+  assert.equal((await ask()).status, 503);
+  assert.deepEqual(asked, { database: 2, storage: 2 });
+});
+
+Deno.test("many at once cost one examination", async () => {
+  const { ask, asked } = isolate();
+  await Promise.all(Array.from({ length: 20 }, () => ask()));
+  assert.deepEqual(asked, { database: 1, storage: 1 });
+});
+
+Deno.test("GET health needs no credentials; a secret key gets the checks, a wrong key nothing", async () => {
+  const { fetch } = fakeDataApi(
+    { health: () => ({ data: { oldest_due_task_seconds: 0 } }) },
+    () => Promise.resolve(Response.json({ id: "videos" })),
+  );
+  const environment = { FAL_KEY: "id:secret", FAL_ACCOUNT_ID: "user_1", DENO_DEPLOYMENT_ID: "health_1" };
+  const server = await testServer(endpoint.operations, environment, { fetch });
+  const stranger = await server.send({ path: "health", as: "nobody" });
+  assert.deepEqual([stranger.status, await stranger.json()], [200, { status: "healthy" }]);
+  assert.equal(stranger.headers.get("cache-control"), "no-store");
+  const operator = await server.send({ path: "health", as: "nobody", headers: { apikey: secretKey } });
+  const { checks, version } = await operator.json();
+  assert.deepEqual(Object.keys(checks), ["database", "storage", "queue", "providers"]);
+  assert.equal(version, "health_1");
+  const wrong = await server.send({ path: "health", as: "nobody", headers: { apikey: "sb_secret_wrong" } });
+  assert.equal(wrong.status, 401);
+  assert.deepEqual(server.lines.map(({ data_api_calls }) => data_api_calls), [1, 0, 0]);
+});
