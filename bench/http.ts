@@ -1,0 +1,147 @@
+/**
+ * Endpoints over HTTP beside the bare procedure through the same gateway: `deno task bench:http`. `--seconds=N` for each
+ * row (3), `--only=TEXT` for the rows whose name holds it.
+ */
+import { parseArgs } from "node:util";
+import postgres from "postgres";
+import { createClient } from "@supabase/supabase-js";
+import { deviceToken } from "../local/simulators/device-check.ts";
+import { startStack } from "../local/stack.ts";
+import { modelId, widenPolicies } from "./database.ts";
+import { type Load, machine, measure, type Measurement, printTable } from "./measure.ts";
+
+const { values: options } = parseArgs({
+  args: Deno.args,
+  options: { seconds: { type: "string", default: "3" }, only: { type: "string", default: "" } },
+});
+const timing = { warmUpMilliseconds: 500, milliseconds: Number(options.seconds) * 1_000 };
+const clientCounts = [1, 8, 32];
+
+const directory = await Deno.makeTempDir({ prefix: "kinora-bench-" });
+// The database keeps its data through a crash, so that commits wait for the disk as in production.
+await Deno.chmod(directory, 0o755);
+await using cleanup = new AsyncDisposableStack();
+cleanup.defer(() => Deno.remove(directory, { recursive: true }));
+const stack = cleanup.use(
+  await startStack({ dataDirectory: `${directory}/data`, tickMilliseconds: Infinity }),
+);
+const sql = postgres(stack.databaseUrl, { max: 4, onnotice: () => {} });
+cleanup.defer(() => sql.end());
+await widenPolicies(sql);
+
+interface Guest {
+  userId: string;
+  token: string;
+  jobId: string;
+}
+
+/** One guest for each client, with credits and one job to look at. */
+async function signIn(): Promise<Guest> {
+  const supabase = createClient(stack.url, stack.publishableKey, { auth: { persistSession: false } });
+  const { data, error } = await supabase.auth.signInAnonymously();
+  if (error !== null || data.user === null || data.session === null) {
+    throw new Error("No guest", { cause: error });
+  }
+  const guest = { userId: data.user.id, token: data.session.access_token, jobId: "" };
+  await invoke(guest, "models");
+  await sql`select credits.add_credits(${guest.userId}, 1000000000, 'bench')`;
+  const { job_id } = await invoke(guest, "generate-video", video());
+  return { ...guest, jobId: String(job_id) };
+}
+
+const video = () => ({ model_id: modelId, prompt: "A cat walks through the city at night" });
+
+async function answerOf(response: Response): Promise<Record<string, unknown>> {
+  const body = await response.json();
+  // A procedure refuses with a code; a job that has not failed has a null.
+  if (!response.ok || typeof body.error === "string") {
+    throw new Error(`${response.status} ${JSON.stringify(body)}`);
+  }
+  return body;
+}
+
+/** An endpoint, as an app calls it. */
+async function invoke(guest: Guest, path: string, body?: unknown): Promise<Record<string, unknown>> {
+  return await answerOf(
+    await fetch(`${stack.url}/functions/v1/${path}`, {
+      method: body === undefined ? "GET" : "POST",
+      headers: {
+        apikey: stack.publishableKey,
+        authorization: `Bearer ${guest.token}`,
+        "content-type": "application/json",
+        "idempotency-key": crypto.randomUUID(),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    }),
+  );
+}
+
+/** The procedure itself, as the function calls it. */
+async function rpc(name: string, args: Record<string, unknown>): Promise<unknown> {
+  return await answerOf(
+    await fetch(`${stack.url}/rest/v1/rpc/${name}`, {
+      method: "POST",
+      headers: { apikey: stack.secretKey, "content-type": "application/json" },
+      body: JSON.stringify(args),
+    }),
+  );
+}
+
+const guests = await Promise.all(Array.from({ length: Math.max(...clientCounts) }, signIn));
+function guestOf(client: number): Guest {
+  const guest = guests[client];
+  if (guest === undefined) throw new Error(`No guest for client ${client}`);
+  return guest;
+}
+
+const pairs: { name: string; endpoint: Load["call"]; bare?: Load["call"] }[] = [
+  { name: "models, from memory", endpoint: (client) => invoke(guestOf(client), "models") },
+  {
+    name: "video-status",
+    endpoint: (client) => invoke(guestOf(client), `video-status?job_id=${guestOf(client).jobId}`),
+    bare: (client) =>
+      rpc("video_status", { p_user_id: guestOf(client).userId, p_job_id: guestOf(client).jobId }),
+  },
+  {
+    name: "generate-video",
+    endpoint: (client) => invoke(guestOf(client), "generate-video", video()),
+    bare: (client) =>
+      rpc("generate_video", {
+        p_user_id: guestOf(client).userId,
+        p_network: "127.0.0.1",
+        p_idempotency_key: crypto.randomUUID(),
+        p_fingerprint: "0".repeat(64),
+        p_request_id: "bench-request",
+        p_model_id: modelId,
+        p_prompt: video().prompt,
+        p_settings: {},
+        p_image_url: null,
+      }),
+  },
+  {
+    name: "device-check",
+    endpoint: (client) =>
+      invoke(guestOf(client), "device-check", { device_token: deviceToken(`bench ${client}`) }),
+    bare: (client) =>
+      rpc("begin_device_check", { p_user_id: guestOf(client).userId, p_network: "127.0.0.1" }),
+  },
+  {
+    name: "health",
+    endpoint: (client) => invoke(guestOf(client), "health"),
+    bare: () => rpc("health", {}),
+  },
+];
+
+const [version] = await sql`select current_setting('server_version') as version`;
+console.log(machine(`Postgres ${version?.version}`, "fetch of the same process"));
+const rows: Measurement[] = [];
+for (const { name, endpoint, bare } of pairs) {
+  if (!name.includes(options.only)) continue;
+  for (const clients of clientCounts) {
+    const alone = bare && await measure({ name: `  its procedure alone`, clients, call: bare }, timing);
+    const whole = await measure({ name, clients, call: endpoint }, timing);
+    const budget = alone && `${(whole.median / alone.median).toFixed(2)} × of ≤ 1.5 ×`;
+    rows.push(budget === undefined ? whole : { ...whole, budget }, ...(alone === undefined ? [] : [alone]));
+  }
+}
+printTable(`Endpoints over HTTP, ${options.seconds} s each`, rows);
