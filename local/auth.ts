@@ -7,6 +7,7 @@
 import type pg from "pg";
 import { accessTokenSeconds, AuthError, type Session, type Tokens, type User } from "./auth-tokens.ts";
 import type { Caller } from "./lite.ts";
+import { transaction } from "./pool.ts";
 
 /** The platform's default: a client whose two requests refresh at once does not lose its session. */
 const reuseSeconds = 10;
@@ -293,22 +294,4 @@ function notFound(): AuthError {
 /** Twelve characters, as the service's. */
 function newRefreshToken(): string {
   return crypto.randomUUID().replaceAll("-", "").slice(0, 12);
-}
-
-/** Runs `work` in a transaction, which is rolled back when it throws. */
-async function transaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-  const client = await pool.connect();
-  let failure: Error | undefined;
-  try {
-    await client.query("begin");
-    const result = await work(client);
-    await client.query("commit");
-    return result;
-  } catch (error) {
-    failure = error instanceof Error ? error : new Error(String(error));
-    throw error;
-  } finally {
-    // A connection that failed half-way is thrown away, and its transaction with it.
-    client.release(failure);
-  }
 }

@@ -69,3 +69,21 @@ export async function listen(pool: pg.Pool, channel: string, onNotify: () => voi
     await new Promise((resolve) => setTimeout(resolve, listenDelay));
   }
 }
+
+/** Runs `work` in a transaction, which is rolled back when it throws. */
+export async function transaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  let failure: Error | undefined;
+  try {
+    await client.query("begin");
+    const result = await work(client);
+    await client.query("commit");
+    return result;
+  } catch (error) {
+    failure = error instanceof Error ? error : new Error(String(error));
+    throw error;
+  } finally {
+    // A connection that failed half-way is thrown away, and its transaction with it.
+    client.release(failure);
+  }
+}

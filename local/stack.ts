@@ -7,7 +7,8 @@ import { createDatabase } from "./database.ts";
 import { type Directory, openDirectory } from "./directory.ts";
 import { type Functions, startFunctions } from "./functions.ts";
 import type { GatewayMessage } from "./gateway.ts";
-import { generateKeys, type Keys, publicKeyOf } from "./keys.ts";
+import { functionsEnvironment, jwksOf } from "./functions-environment.ts";
+import { generateKeys, type Keys } from "./keys.ts";
 import { migrate } from "./migrations.ts";
 import { preparePlatform } from "./platform.ts";
 import { untilFree } from "./ports.ts";
@@ -259,41 +260,6 @@ async function startGateway(
     return gateway.stop(gatewayGrace);
   });
   return gateway;
-}
-
-function jwksOf({ signingKey }: Keys): Stack["jwks"] {
-  return { keys: [{ ...publicKeyOf(signingKey) }] };
-}
-
-/** What the platform gives to functions, the project's secrets, and where the services outside are. */
-function functionsEnvironment(
-  url: string,
-  keys: Keys,
-  { fal, deviceCheck }: Stack["simulators"],
-  changes: Record<string, string | undefined>,
-): Record<string, string> {
-  const environment = {
-    SUPABASE_URL: url,
-    SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: keys.publishableKey }),
-    SUPABASE_SECRET_KEYS: JSON.stringify({ default: keys.secretKey }),
-    SUPABASE_JWKS: JSON.stringify(jwksOf(keys)),
-    ENVIRONMENT: "local",
-    WEBHOOK_SECRET: keys.webhookSecret,
-    FAL_KEY: keys.falKey,
-    FAL_ACCOUNT_ID: keys.falAccountId,
-    FAL_QUEUE_URL: fal.url,
-    FAL_JWKS_URLS: fal.jwksUrl,
-    FAL_RESULT_HOSTS: fal.mediaHost,
-    APPLE_TEAM_ID: keys.appleTeamId,
-    APPLE_DEVICE_CHECK_KEY_ID: keys.deviceCheckKeyId,
-    APPLE_DEVICE_CHECK_PRIVATE_KEY: keys.deviceCheckPrivateKey,
-    APPLE_DEVICE_CHECK_URL: deviceCheck.url,
-    ...changes,
-  };
-  const set = Object.entries(environment).filter((entry): entry is [string, string] =>
-    entry[1] !== undefined
-  );
-  return Object.fromEntries(set);
 }
 
 /** Appends to `file`, in the order of the calls, and tells `echo`. */
