@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import type { ClaimedSubmission } from "../_shared/database/generation.ts";
 import type { AcceptedVideo, VideoRequest } from "../_shared/database/videos.ts";
 import { testContext } from "../_shared/testing/context.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
+import { fakeGeneration } from "../_shared/testing/generation.ts";
 import { fakeProvider, fakeProviders } from "../_shared/testing/provider.ts";
 import { type Sent, testServer } from "../_shared/testing/server.ts";
 import { projectUrl, userId } from "../_shared/testing/tokens.ts";
@@ -57,13 +57,12 @@ function setting() {
       },
     },
     providers: fakeProviders(fakeProvider()),
-    generation: {
-      claimSubmission: (jobId: string): Promise<ClaimedSubmission | null> => {
+    generation: fakeGeneration({
+      claimSubmission: (jobId) => {
         claimed.push(jobId);
         return Promise.resolve(null);
       },
-      recordSubmission: () => assert.fail("Nothing was sent"),
-    },
+    }),
   });
   return { context, asked, claimed };
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { CancelOutcome, ProviderState, SubmitOutcome } from "../providers/provider.ts";
 import { fakeDataApi } from "../testing/data-api.ts";
 import { testRuntime } from "../testing/runtime.ts";
-import { cancelTask, jobId, pollTask, storeTask, submission } from "../testing/tasks.ts";
+import { cancelTask, deleteFilesTask, jobId, pollTask, storeTask, submission } from "../testing/tasks.ts";
 import { generation, type StoredAsset } from "./generation.ts";
 
 /** The database, where every procedure answers with this data, and the arguments of its last call. */
@@ -18,6 +18,7 @@ function fakeDatabase(data: unknown) {
     record_cancel: answer,
     record_stored: answer,
     record_unusable_result: answer,
+    record_files_deleted: answer,
   });
   return { database: generation(testRuntime(fetch)), last: () => calls.at(-1) };
 }
@@ -149,6 +150,12 @@ Deno.test("what became of a task is told with its attempt, which fences off a la
   assert.deepEqual(last(), {
     name: "record_unusable_result",
     args: { ...ofTask, p_job_id: jobId, p_cause: "no video" },
+  });
+
+  await database.recordFilesDeleted({ ...deleteFilesTask, attempt: 3 });
+  assert.deepEqual(last(), {
+    name: "record_files_deleted",
+    args: { p_task_id: deleteFilesTask.task_id, p_attempt: 3, p_job_id: jobId },
   });
 
   const outcomes: (CancelOutcome | { outcome: "no_request_id" })[] = [

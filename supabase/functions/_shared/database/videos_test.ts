@@ -12,6 +12,8 @@ Deno.test("each question of the app's endpoints is one call, with all that its p
     generate_video: () => ({ data: { job_id: jobId } }),
     video_status: () => ({ data: { job: { job_id: jobId } } }),
     keep_signed_urls: () => ({ data: { kept: true } }),
+    cancel_video: () => ({ data: { job: { job_id: jobId } } }),
+    delete_video_job: () => ({ data: { deleted_at: "2026-11-20T12:00:00.000Z" } }),
   });
   const database = videos(testRuntime(fetch));
   assert.deepEqual(await database.listModels(userId), { version: 7, models: [] });
@@ -31,6 +33,8 @@ Deno.test("each question of the app's endpoints is one call, with all that its p
   assert.deepEqual(await database.videoStatus(userId, jobId), { job: { job_id: jobId } });
   const urls = { video_url: "v", thumbnail_url: null, expires_at: "2026-11-20T13:00:00.000Z" };
   assert.equal(await database.keepSignedUrls(jobId, urls), undefined);
+  assert.deepEqual(await database.cancelVideo(userId, jobId), { job_id: jobId });
+  assert.equal(await database.deleteVideoJob(userId, jobId), undefined);
 
   assert.deepEqual(calls, [
     { name: "list_models", args: { p_user_id: userId } },
@@ -53,5 +57,7 @@ Deno.test("each question of the app's endpoints is one call, with all that its p
       name: "keep_signed_urls",
       args: { p_job_id: jobId, p_video_url: "v", p_thumbnail_url: null, p_expires_at: urls.expires_at },
     },
+    { name: "cancel_video", args: { p_user_id: userId, p_job_id: jobId } },
+    { name: "delete_video_job", args: { p_user_id: userId, p_job_id: jobId } },
   ]);
 });

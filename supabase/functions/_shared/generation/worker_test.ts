@@ -2,54 +2,64 @@ import assert from "node:assert/strict";
 import { AppError } from "../app-error.ts";
 import type { GenerationDatabase, PollTask, Task } from "../database/generation.ts";
 import type { Provider } from "../providers/provider.ts";
+import type { Storage } from "../storage.ts";
 import { settableClock } from "../testing/clock.ts";
 import { testConfig } from "../testing/config.ts";
+import { fakeGeneration } from "../testing/generation.ts";
 import { recordingLogger } from "../testing/log.ts";
 import { mp4 } from "../testing/mp4.ts";
 import { fakeProvider, fakeProviders } from "../testing/provider.ts";
 import { fakeStorage } from "../testing/storage.ts";
-import { cancelTask, jobId, pollTask, storeTask, submission, submitTask } from "../testing/tasks.ts";
+import {
+  cancelTask,
+  deleteFilesTask,
+  jobId,
+  pollTask,
+  storeTask,
+  submission,
+  submitTask,
+} from "../testing/tasks.ts";
 import { work, type WorkerContext } from "./worker.ts";
 
 /** A database that hands out these batches in turn, and what a worker told it. */
 function setting(batches: readonly (readonly Task[])[], given: {
   provider?: Partial<Provider>;
   database?: Partial<GenerationDatabase>;
+  storage?: Partial<Storage>;
 } = {}) {
   const clock = settableClock();
   const { log, lines } = recordingLogger(clock.now);
   const claims: [number, string | undefined][] = [];
   const told: unknown[][] = [];
   const waiting = batches.map((batch) => [...batch]);
-  const tell = <Result>(name: string, result: Result) => (...args: unknown[]) => {
+  const tell = <const Result>(name: string, result: Result) => (...args: unknown[]) => {
     told.push([name, ...args]);
     return Promise.resolve(result);
   };
-  const generation: GenerationDatabase = {
+  const generation = fakeGeneration({
     claimTasks: (limit, jobId) => {
       claims.push([limit, jobId]);
       return Promise.resolve(waiting.shift() ?? []);
     },
     claimSubmission: tell("claimSubmission", null),
-    recordSubmission: tell("recordSubmission", { status: "processing" }),
-    recordProviderEvent: () => assert.fail("The worker receives no events"),
     retryTask: tell("retryTask", { state: "waiting" }),
     recordPoll: tell("recordPoll", { status: "processing" }),
     recordCancel: tell("recordCancel", { status: "cancelled" }),
     recordStored: tell("recordStored", { status: "completed" }),
-    recordUnusableResult: tell("recordUnusableResult", { status: "failed" }),
+    recordFilesDeleted: tell("recordFilesDeleted", { deleted: 1 }),
     ...given.database,
-  };
+  });
+  const storage = fakeStorage(given.storage);
   const context: WorkerContext = {
     generation,
     providers: fakeProviders(fakeProvider(given.provider)),
-    storage: fakeStorage(),
+    storage,
     config: testConfig({ WEBHOOK_SECRET: "a secret of thirty-two characters" }),
     log,
     fetch: () => Promise.resolve(new Response(mp4())),
     now: clock.now,
   };
-  return { clock, lines, claims, told, run: (jobId?: string) => work(context, jobId) };
+  return { clock, lines, claims, told, storage, run: (jobId?: string) => work(context, jobId) };
 }
 
 Deno.test("a worker goes on until nothing is due", async () => {
@@ -176,6 +186,28 @@ Deno.test("a cancel without anybody to ask says so", async () => {
     await run();
     assert.deepEqual(told, [["recordCancel", task, { outcome: "no_request_id" }]]);
   }
+});
+
+Deno.test("the files of a deleted job are removed from storage before that is recorded", async () => {
+  const { run, told, storage } = setting([[deleteFilesTask]]);
+  const file = { content: new Uint8Array(1), contentType: "video/mp4" };
+  for (const path of [...deleteFilesTask.paths, "another"]) storage.files.set(path, file);
+  await run();
+  assert.deepEqual([...storage.files.keys()], ["another"]);
+  assert.deepEqual(told, [["recordFilesDeleted", deleteFilesTask]]);
+
+  const away = { remove: () => Promise.reject(new AppError("ERR_6002")) };
+  const failing = setting([[deleteFilesTask]], { storage: away });
+  await failing.run();
+  assert.deepEqual(failing.told.map(([name]) => name), ["retryTask"]);
+});
+
+Deno.test("where no file is left, storage is not asked", async () => {
+  const { run, told } = setting([[{ ...deleteFilesTask, paths: [] }]], {
+    storage: { remove: () => Promise.reject(new Error("Storage refuses an empty list")) },
+  });
+  await run();
+  assert.deepEqual(told.map(([name]) => name), ["recordFilesDeleted"]);
 });
 
 Deno.test("an attempt that fails goes back with its reason and that of its cause, without secrets", async () => {

@@ -29,3 +29,12 @@ export const submitTask = {
   payload: {},
   submission: null,
 } satisfies Task;
+
+export const deleteFilesTask = {
+  ...common,
+  task_id: 5,
+  kind: "delete_files",
+  payload: {},
+  submission: null,
+  paths: [`${userId}/${jobId}/video.mp4`, `${userId}/${jobId}/thumbnail`],
+} satisfies Task;

@@ -1,0 +1,20 @@
+import type { GenerationDatabase } from "../database/generation.ts";
+
+const unexpected = () => Promise.reject(new Error("This test does not ask the database for that"));
+
+/** The procedures that carry a job, of which a test gives those that it is about. Without others no task is due. */
+export function fakeGeneration(given: Partial<GenerationDatabase> = {}): GenerationDatabase {
+  return {
+    claimTasks: () => Promise.resolve([]),
+    claimSubmission: unexpected,
+    recordSubmission: unexpected,
+    recordProviderEvent: unexpected,
+    retryTask: unexpected,
+    recordPoll: unexpected,
+    recordCancel: unexpected,
+    recordStored: unexpected,
+    recordUnusableResult: unexpected,
+    recordFilesDeleted: unexpected,
+    ...given,
+  };
+}

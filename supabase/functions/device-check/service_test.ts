@@ -1,0 +1,317 @@
+import assert from "node:assert/strict";
+import { AppError } from "../_shared/app-error.ts";
+import type { Bits, DeviceCheckOptions, QueryOutcome, UpdateOutcome } from "../_shared/apple/device-check.ts";
+import type { DeviceCheckBegun } from "../_shared/database/device-check.ts";
+import { testContext } from "../_shared/testing/context.ts";
+import { fakeDataApi } from "../_shared/testing/data-api.ts";
+import { testServer } from "../_shared/testing/server.ts";
+import { userId } from "../_shared/testing/tokens.ts";
+import endpoint from "./index.ts";
+import { DeviceCheckRequest } from "./schema.ts";
+import { checkDevice } from "./service.ts";
+
+const network = "192.0.2.1";
+const deviceToken = "dG9rZW4=";
+const neverSet: QueryOutcome = { outcome: "bits", known: false, bit0: false, bit1: false };
+const claimed: QueryOutcome = { outcome: "bits", known: true, bit0: true, bit1: false };
+const unavailable = { outcome: "unavailable", cause: "Apple answered 503" } as const;
+const refused = { outcome: "refused", cause: "Apple answered 400" } as const;
+
+interface Scene {
+  begun?: Partial<DeviceCheckBegun>;
+  /** Apple's answers to the queries, in turn; the last one again and again. */
+  queries?: QueryOutcome[];
+  update?: UpdateOutcome;
+  lane?: string | null;
+  recorded?: () => Promise<boolean>;
+  /** What the database grants. */
+  granted?: () => Promise<{ credits: number; credits_remaining: number }>;
+}
+
+/** A device check in such a world, and its steps, each with what it was given. */
+function setting(scene: Scene = {}) {
+  const queries = [...scene.queries ?? [neverSet]];
+  const { update = { outcome: "updated" }, lane = "lane-1" } = scene;
+  const { granted = () => Promise.resolve({ credits: 10, credits_remaining: 10 }) } = scene;
+  const { recorded = () => Promise.resolve(true) } = scene;
+  const steps: unknown[][] = [];
+  const signals: (AbortSignal | undefined)[] = [];
+  const begun: DeviceCheckBegun = {
+    user_id: userId,
+    credits_remaining: 0,
+    is_new: true,
+    has_intent: false,
+    is_granted: false,
+    ...scene.begun,
+  };
+  const context = testContext("user", {
+    database: {
+      begin: (...args: unknown[]) => {
+        steps.push(["begin", ...args]);
+        return Promise.resolve(begun);
+      },
+      enterLane: (...args: unknown[]) => {
+        steps.push(["enterLane", ...args]);
+        return Promise.resolve(lane);
+      },
+      leaveLane: (...args: unknown[]) => {
+        steps.push(["leaveLane", ...args]);
+        return Promise.resolve();
+      },
+      recordIntent: (...args: unknown[]) => {
+        steps.push(["recordIntent", ...args]);
+        return recorded();
+      },
+      grantCredits: (...args: unknown[]) => {
+        steps.push(["grantCredits", ...args]);
+        return granted();
+      },
+    },
+    apple: {
+      query: (token: string, { signal }: DeviceCheckOptions = {}) => {
+        steps.push(["query", token]);
+        signals.push(signal);
+        return Promise.resolve((queries.length > 1 ? queries.shift() : queries[0]) ?? neverSet);
+      },
+      update: (token: string, bits: Bits, { signal }: DeviceCheckOptions = {}) => {
+        steps.push(["update", token, bits]);
+        signals.push(signal);
+        return Promise.resolve(update);
+      },
+    },
+  });
+  const check = async () => {
+    const { body } = await checkDevice({ device_token: deviceToken }, context);
+    assert(body);
+    return body;
+  };
+  const names = () => steps.map(([name]) => name);
+  return { context, steps, names, signals, check };
+}
+
+Deno.test("a device that nobody has claimed is claimed in its network's lane, and granted its credits", async () => {
+  const { context, check, steps } = setting();
+  assert.deepEqual(await check(), {
+    user_id: userId,
+    credits_remaining: 10,
+    is_new: true,
+    initial_grant: { status: "granted", credits: 10 },
+  });
+  await context.settled();
+  assert.deepEqual(steps, [
+    ["begin", userId, network],
+    ["query", deviceToken],
+    ["enterLane", network],
+    ["query", deviceToken],
+    ["recordIntent", userId, network, "lane-1"],
+    ["update", deviceToken, { bit0: true, bit1: false }],
+    ["grantCredits", userId, network, "lane-1"],
+  ]);
+});
+
+Deno.test("the other bit is written back as it was, as the lane found it", async () => {
+  const { check, steps } = setting({ queries: [neverSet, { ...neverSet, known: true, bit1: true }] });
+  await check();
+  assert.deepEqual(steps.find(([name]) => name === "update"), [
+    "update",
+    deviceToken,
+    { bit0: true, bit1: true },
+  ]);
+});
+
+Deno.test("a device that was claimed for somebody else is told so, and no lane is entered", async () => {
+  const { check, names } = setting({ queries: [claimed], begun: { credits_remaining: 3, is_new: false } });
+  assert.deepEqual(await check(), {
+    user_id: userId,
+    credits_remaining: 3,
+    is_new: false,
+    initial_grant: { status: "already_claimed", credits: 0 },
+  });
+  assert.deepEqual(names(), ["begin", "query"]);
+});
+
+Deno.test("a bit that was set for this user, who has not had the credits, is made good without a lane", async () => {
+  const { check, steps } = setting({ queries: [claimed], begun: { has_intent: true } });
+  assert.deepEqual((await check()).initial_grant, { status: "granted", credits: 10 });
+  assert.deepEqual(steps.at(-1), ["grantCredits", userId, network, null]);
+  assert.equal(steps.length, 3);
+});
+
+Deno.test("an intent whose bit was never set claims the device again", async () => {
+  const { check, names } = setting({ begun: { has_intent: true } });
+  assert.deepEqual((await check()).initial_grant, { status: "granted", credits: 10 });
+  assert.deepEqual(names().slice(2), ["enterLane", "query", "recordIntent", "update", "grantCredits"]);
+});
+
+Deno.test("a user who has had the credits gets none for another device, also while Apple is away", async () => {
+  for (const queries of [[neverSet], [claimed], [unavailable]]) {
+    const { check, names } = setting({ queries, begun: { has_intent: true, is_granted: true } });
+    assert.deepEqual((await check()).initial_grant, { status: "already_claimed", credits: 0 });
+    assert.deepEqual(names(), ["begin", "query"]);
+  }
+});
+
+Deno.test("a grant that another check of the user won is not told twice", async () => {
+  const { check } = setting({ granted: () => Promise.resolve({ credits: 0, credits_remaining: 10 }) });
+  const { credits_remaining, initial_grant } = await check();
+  assert.equal(credits_remaining, 10);
+  assert.deepEqual(initial_grant, { status: "already_claimed", credits: 0 });
+});
+
+Deno.test("while Apple cannot be asked the account works and the grant is pending", async () => {
+  const { check, names, context } = setting({ queries: [unavailable], begun: { credits_remaining: 2 } });
+  assert.deepEqual(await check(), {
+    user_id: userId,
+    credits_remaining: 2,
+    is_new: true,
+    initial_grant: { status: "pending", credits: 0 },
+  });
+  assert.deepEqual(names(), ["begin", "query"]);
+  const line = context.lines.find(({ event }) => event === "device_check");
+  assert.deepEqual([line?.level, line?.step, line?.cause], ["warn", "query", "Apple answered 503"]);
+});
+
+Deno.test("whatever stops a claim before the bit leaves it untouched, pending, and the lane free", async () => {
+  const scenes: [Scene, string, string[]][] = [
+    [{ lane: null }, "pending", ["enterLane"]],
+    [{ queries: [neverSet, unavailable] }, "pending", ["enterLane", "query", "leaveLane"]],
+    [{ queries: [neverSet, claimed] }, "already_claimed", ["enterLane", "query", "leaveLane"]],
+    [
+      { recorded: () => Promise.resolve(false) },
+      "pending",
+      ["enterLane", "query", "recordIntent", "leaveLane"],
+    ],
+  ];
+  for (const [scene, status, expected] of scenes) {
+    const { check, names, context, steps } = setting(scene);
+    assert.deepEqual((await check()).initial_grant, { status, credits: 0 });
+    assert(!names().includes("leaveLane"), "the lane is left after the answer");
+    await context.settled();
+    assert.deepEqual(names().slice(2), expected);
+    if (expected.includes("leaveLane")) assert.deepEqual(steps.at(-1), ["leaveLane", network, "lane-1"]);
+  }
+});
+
+Deno.test("an update that may still arrive leaves the grant pending, and keeps the lane for its lease", async () => {
+  const { check, names, context } = setting({ update: unavailable });
+  assert.deepEqual((await check()).initial_grant, { status: "pending", credits: 0 });
+  await context.settled();
+  assert.deepEqual(names().slice(-2), ["recordIntent", "update"]);
+  const line = context.lines.find(({ event }) => event === "device_check");
+  assert.deepEqual([line?.step, line?.outcome], ["update", "unavailable"]);
+});
+
+Deno.test("an update that Apple refuses grants nothing, and frees the lane", async () => {
+  const { check, names, context } = setting({ update: refused });
+  assert.deepEqual((await check()).initial_grant, { status: "pending", credits: 0 });
+  await context.settled();
+  assert.deepEqual(names().slice(-2), ["update", "leaveLane"]);
+});
+
+Deno.test("a token that Apple refuses is ERR_4015 for everybody, and frees the lane", async () => {
+  for (const begun of [{}, { is_granted: true, has_intent: true }]) {
+    const { check, names } = setting({ queries: [refused], begun });
+    await assert.rejects(check(), { code: "ERR_4015" });
+    assert.deepEqual(names(), ["begin", "query"]);
+  }
+  const { check, names, context } = setting({ queries: [neverSet, refused] });
+  await assert.rejects(check(), { code: "ERR_4015" });
+  await context.settled();
+  assert.deepEqual(names().slice(2), ["enterLane", "query", "leaveLane"]);
+});
+
+Deno.test("a database that fails inside the lane frees it, unless the bit may have been set", async () => {
+  const away = () => Promise.reject(new AppError("ERR_6001"));
+  const scenes: [Scene, string][] = [[{ recorded: away }, "leaveLane"], [{ granted: away }, "grantCredits"]];
+  for (const [scene, last] of scenes) {
+    const { check, names, context } = setting(scene);
+    await assert.rejects(check(), { code: "ERR_6001" });
+    await context.settled();
+    assert.equal(names().at(-1), last);
+  }
+});
+
+Deno.test("the calls to Apple inside the lane share one time limit, the first query has its own", async () => {
+  const { check, signals } = setting();
+  await check();
+  const [first, second, third] = signals;
+  assert.equal(first, undefined);
+  assert(second instanceof AbortSignal);
+  assert.equal(third, second);
+});
+
+Deno.test("a device token is base64 on one line, and its id a short text", () => {
+  const accepts = (request: unknown) => DeviceCheckRequest.safeParse(request).success;
+  for (const token of ["YQ==", "YWI=", "YWJj", "a".repeat(16_384)]) assert(accepts({ device_token: token }));
+  for (
+    const token of ["", "YQ", "YW=j", "YWJ\n", "YW Jj", "YWJ-", "é", "a".repeat(16_388), 1, null, undefined]
+  ) {
+    assert(!accepts({ device_token: token }), String(token));
+  }
+  for (const id of ["x", "x".repeat(100)]) assert(accepts({ device_token: "YWJj", device_id: id }));
+  for (const id of ["", "x".repeat(101), 1, null]) assert(!accepts({ device_token: "YWJj", device_id: id }));
+  assert(!accepts({ device_token: "YWJj", user_id: userId }));
+});
+
+const post = { method: "POST", path: "device-check", json: { device_token: deviceToken, device_id: "d-1" } };
+const begun = { user_id: userId, credits_remaining: 0, is_new: true, has_intent: false, is_granted: false };
+
+Deno.test("POST device-check makes four Data API calls where it grants", async () => {
+  const { privateKey } = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, [
+    "sign",
+    "verify",
+  ]);
+  const pem = btoa(
+    String.fromCharCode(...new Uint8Array(await crypto.subtle.exportKey("pkcs8", privateKey))),
+  );
+  const environment = {
+    APPLE_TEAM_ID: "TEAM123456",
+    APPLE_DEVICE_CHECK_KEY_ID: "KEY1234567",
+    APPLE_DEVICE_CHECK_PRIVATE_KEY: `-----BEGIN PRIVATE KEY-----\n${pem}\n-----END PRIVATE KEY-----`,
+  };
+  const { fetch, calls } = fakeDataApi({
+    begin_device_check: () => ({ data: begun }),
+    enter_device_lane: () => ({ data: { lane: "0190a000-0000-7000-8000-0000000000bb" } }),
+    record_device_intent: () => ({ data: { recorded: true } }),
+    grant_device_credits: () => ({ data: { credits: 10, credits_remaining: 10 } }),
+  }, (input) => {
+    const { pathname } = new URL(String(input));
+    const answer = pathname === "/v1/query_two_bits" ? "Failed to find bit state" : "";
+    return Promise.resolve(new Response(answer));
+  });
+  const server = await testServer(endpoint.operations, environment, { fetch });
+  const response = await server.send(post);
+  assert.deepEqual([response.status, await response.json()], [200, {
+    user_id: userId,
+    credits_remaining: 10,
+    is_new: true,
+    initial_grant: { status: "granted", credits: 10 },
+  }]);
+  await server.settled();
+  assert.equal(calls.length, 4);
+  assert.equal(server.lines.find(({ event }) => event === "request")?.data_api_calls, 4);
+  assert(!JSON.stringify(server.lines).includes(deviceToken));
+});
+
+Deno.test("without Apple's keys nothing is granted unverified", async () => {
+  const { fetch, calls } = fakeDataApi({ begin_device_check: () => ({ data: begun }) });
+  const server = await testServer(endpoint.operations, {}, { fetch });
+  const response = await server.send(post);
+  assert.deepEqual((await response.json()).initial_grant, { status: "pending", credits: 0 });
+  assert.equal(calls.length, 1);
+});
+
+Deno.test("a limit, a closed and a suspended account are refused before Apple is asked", async () => {
+  const refusals: [string, number, Record<string, unknown>][] = [
+    ["ERR_4004", 429, { policy: "device_check", retry_after: 60 }],
+    ["ERR_4005", 401, {}],
+    ["ERR_4017", 403, {}],
+  ];
+  for (const [code, status, details] of refusals) {
+    const { fetch } = fakeDataApi({ begin_device_check: () => ({ error: code, details }) });
+    const server = await testServer(endpoint.operations, {}, { fetch });
+    const response = await server.send(post);
+    const { error } = await response.json();
+    assert.deepEqual([response.status, error.code, error.details], [status, code, details]);
+  }
+});

@@ -1,0 +1,212 @@
+import assert from "node:assert/strict";
+import type { ProviderReport } from "../_shared/database/generation.ts";
+import type { WebhookVerdict } from "../_shared/providers/provider.ts";
+import { webhookToken } from "../_shared/providers/webhook-token.ts";
+import { testConfig } from "../_shared/testing/config.ts";
+import { testContext } from "../_shared/testing/context.ts";
+import { fakeDataApi } from "../_shared/testing/data-api.ts";
+import { fakeGeneration } from "../_shared/testing/generation.ts";
+import { fakeProvider, fakeProviders } from "../_shared/testing/provider.ts";
+import { testServer } from "../_shared/testing/server.ts";
+import { fakeStorage } from "../_shared/testing/storage.ts";
+import { jobId, submission } from "../_shared/testing/tasks.ts";
+import endpoint from "./index.ts";
+import { receiveProviderWebhook } from "./service.ts";
+
+const webhookSecret = "a secret of thirty-two characters";
+const submissionId = submission.submission_id;
+const token = await webhookToken(webhookSecret, "fal", submissionId);
+const query = { provider: "fal", submission_id: submissionId, token };
+const event = {
+  eventId: "request-1:OK",
+  requestId: "request-1",
+  state: { state: "succeeded", videoUrl: "https://v3.fal.media/v.mp4", thumbnailUrl: null },
+} as const;
+
+type Effect = "applied" | "asked" | "ignored" | "replayed";
+
+/** The service before a provider that believes, or does not, and what it did. */
+function setting(given: { effect?: Effect; verdict?: WebhookVerdict; secret?: string | null } = {}) {
+  const { effect = "applied", verdict = { valid: true, event }, secret = webhookSecret } = given;
+  const steps: string[] = [];
+  const recorded: ProviderReport[] = [];
+  const verified: unknown[][] = [];
+  const context = testContext("signed", {
+    config: testConfig(secret === null ? {} : { WEBHOOK_SECRET: secret }),
+    providers: fakeProviders(fakeProvider({
+      verifyWebhook: (...args) => {
+        steps.push("verified");
+        verified.push(args);
+        return Promise.resolve(verdict);
+      },
+    })),
+    generation: fakeGeneration({
+      claimTasks: (_limit, jobId) => {
+        steps.push(`worked for ${jobId}`);
+        return Promise.resolve([]);
+      },
+      recordProviderEvent: (report) => {
+        steps.push("recorded");
+        recorded.push(report);
+        return Promise.resolve({ job_id: jobId, effect });
+      },
+    }),
+    storage: fakeStorage(),
+    fetch: () => Promise.reject(new Error("This test has no network")),
+  });
+  const body = new TextEncoder().encode("{}");
+  const headers = new Headers({ "X-Fal-Webhook-Signature": "s" });
+  const receive = (changed: Partial<typeof query> = {}) =>
+    receiveProviderWebhook({ body, headers, query: { ...query, ...changed } }, context);
+  return { context, steps, recorded, verified, receive, body, headers };
+}
+
+Deno.test("an event that is proved is stored, answered, and then worked on for its job", async () => {
+  const { receive, context, steps, recorded, verified, body, headers } = setting();
+  assert.deepEqual(await receive(), { status: 200, body: { received: true } });
+  assert.deepEqual(steps, ["verified", "recorded"]);
+  assert.deepEqual(verified, [[body, headers, context.now()]]);
+  assert.deepEqual(recorded, [{ provider: "fal", submissionId, ...event }]);
+  await context.settled();
+  assert.deepEqual(steps, ["verified", "recorded", `worked for ${jobId}`]);
+});
+
+Deno.test("there is work after an event that changed something or has to be asked about, and only then", async () => {
+  const effects: [Effect, boolean][] = [
+    ["applied", true],
+    ["asked", true],
+    ["ignored", false],
+    ["replayed", false],
+  ];
+  for (const [effect, isWork] of effects) {
+    const { receive, context, steps } = setting({ effect });
+    assert.equal((await receive()).status, 200);
+    await context.settled();
+    assert.equal(steps.length === 3, isWork, effect);
+    const line = context.lines.find(({ event }) => event === "provider_event");
+    assert.deepEqual([line?.job_id, line?.state, line?.effect], [jobId, "succeeded", effect]);
+  }
+});
+
+Deno.test("a token that was made for something else is ERR_4005, before anybody checks a signature", async () => {
+  const tokens: [string, Partial<typeof query>][] = [
+    ["no token", { token: "" }],
+    ["a shorter one", { token: token.slice(1) }],
+    ["a longer one", { token: `${token}${token}${token}` }],
+    ["another submission's", { submission_id: "0190a000-0000-7000-8000-0000000000dd" }],
+    ["another provider's", { token: await webhookToken(webhookSecret, "runway", submissionId) }],
+    ["one by another key", {
+      token: await webhookToken("another secret of enough characters", "fal", submissionId),
+    }],
+  ];
+  for (const [name, changed] of tokens) {
+    const { receive, steps } = setting();
+    await assert.rejects(receive(changed), { code: "ERR_4005" }, name);
+    assert.deepEqual(steps, [], name);
+  }
+});
+
+Deno.test("without the secret, or the provider, nobody is believed", async () => {
+  const { receive, steps } = setting({ secret: null });
+  await assert.rejects(receive(), { code: "ERR_4005", cause: "WEBHOOK_SECRET is not set" });
+  const runway = { provider: "runway", token: await webhookToken(webhookSecret, "runway", submissionId) };
+  await assert.rejects(setting().receive(runway), { code: "ERR_4005", cause: "runway is not configured" });
+  assert.deepEqual(steps, []);
+});
+
+Deno.test("a signature that proves nothing is ERR_4005, whose reason only the log is told", async () => {
+  const { receive, steps } = setting({ verdict: { valid: false, reason: "the account is not ours" } });
+  await assert.rejects(receive(), { code: "ERR_4005", cause: "the account is not ours" });
+  assert.deepEqual(steps, ["verified"]);
+});
+
+/** fal's keys, and the endpoint that knows them, before a database that stores every event. */
+async function serve() {
+  const pair = await crypto.subtle.generateKey("Ed25519", true, ["sign", "verify"]);
+  assert("privateKey" in pair);
+  const { privateKey } = pair;
+  const { kty, crv, x } = await crypto.subtle.exportKey("jwk", pair.publicKey);
+  const { fetch, calls } = fakeDataApi({
+    record_provider_event: () => ({ data: { job_id: jobId, effect: "ignored" } }),
+  }, () => Promise.resolve(Response.json({ keys: [{ kty, crv, x }] })));
+  const environment = { WEBHOOK_SECRET: webhookSecret, FAL_KEY: "id:secret", FAL_ACCOUNT_ID: "user_1" };
+  const server = await testServer(endpoint.operations, environment, { fetch });
+  const body = JSON.stringify({
+    request_id: "request-1",
+    status: "OK",
+    payload: { video: { url: "https://v3.fal.media/v.mp4" } },
+  });
+  const hex = (bytes: ArrayBuffer) =>
+    [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
+  async function send(given: { account?: string; at?: number; token?: string; sentBody?: string } = {}) {
+    const { account = "user_1", at = server.clock.now(), sentBody = body } = given;
+    const timestamp = String(at / 1000);
+    const digest = hex(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(body)));
+    const message = new TextEncoder().encode(`request-1\n${account}\n${timestamp}\n${digest}`);
+    const parameters = new URLSearchParams({ ...query, token: given.token ?? token });
+    return await server.send({
+      method: "POST",
+      path: `provider-webhook?${parameters}`,
+      as: "nobody",
+      headers: {
+        "X-Fal-Webhook-Request-Id": "request-1",
+        "X-Fal-Webhook-User-Id": account,
+        "X-Fal-Webhook-Timestamp": timestamp,
+        "X-Fal-Webhook-Signature": hex(await crypto.subtle.sign("Ed25519", privateKey, message)),
+      },
+      body: sentBody,
+    });
+  }
+  return { server, calls, send };
+}
+
+Deno.test("fal's own webhook is 200 for one Data API call, without any other credentials", async () => {
+  const { server, calls, send } = await serve();
+  const response = await send();
+  assert.deepEqual([response.status, await response.json()], [200, { received: true }]);
+  assert.deepEqual(calls, [{
+    name: "record_provider_event",
+    args: {
+      p_provider: "fal",
+      p_submission_id: submissionId,
+      p_event_id: "request-1:OK",
+      p_request_id: "request-1",
+      p_state: { state: "succeeded", video_url: "https://v3.fal.media/v.mp4", thumbnail_url: null },
+    },
+  }]);
+  assert.equal(server.lines.find(({ event }) => event === "request")?.data_api_calls, 1);
+});
+
+Deno.test("a forged body, a stranger's account, an old delivery and a wrong token are 401 and store nothing", async () => {
+  const { server, calls, send } = await serve();
+  const now = server.clock.now();
+  const forgeries = [
+    { sentBody: '{"request_id":"request-1","status":"ERROR"}' },
+    { account: "user_2" },
+    { at: now - 301_000 },
+    { at: now + 301_000 },
+    { token: `${token.slice(0, -1)}${token.endsWith("A") ? "E" : "A"}` },
+    { token: "x" },
+  ];
+  for (const forgery of forgeries) {
+    const response = await send(forgery);
+    const { error } = await response.json();
+    assert.deepEqual(
+      [response.status, error.code, error.details],
+      [401, "ERR_4005", {}],
+      JSON.stringify(forgery),
+    );
+  }
+  assert.deepEqual(calls, []);
+  assert(!JSON.stringify(server.lines).includes(token));
+});
+
+Deno.test("a URL that is not ours is malformed, and a body of more than 256 kB is too large", async () => {
+  const server = await testServer(endpoint.operations);
+  const malformed = await server.send({ method: "POST", path: "provider-webhook", as: "nobody", body: "{}" });
+  assert.equal((await malformed.json()).error.code, "ERR_4008");
+  const path = `provider-webhook?${new URLSearchParams(query)}`;
+  const large = await server.send({ method: "POST", path, as: "nobody", body: "x".repeat(256 * 1024 + 1) });
+  assert.equal((await large.json()).error.code, "ERR_4013");
+});
