@@ -53,27 +53,13 @@ revoke all on function generation.cost_cents(generation.model_providers, public.
 comment on function generation.cost_cents(generation.model_providers, public.pricing_type, jsonb) is
   'What a provider takes for a video, in US cents.';
 
-create function generation.has_money(p_provider text, p_cost numeric)
-returns boolean
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- Whether the day's cap of a provider leaves room for so many cents.
-begin
-  return exists (
-    select from generation.providers as v
-    where v.name = p_provider and v.is_enabled
-      and (v.daily_cap_cents is null or v.daily_cap_cents >= p_cost + coalesce((
-        select s.cents from generation.spending as s
-        where s.provider = v.name and s.day = (ops.now() at time zone 'UTC')::date
-      ), 0))
-  );
-end;
-$$;
-
-revoke all on function generation.has_money(text, numeric) from public, anon, authenticated, service_role;
-comment on function generation.has_money(text, numeric) is 'Whether a provider may still cost something today.';
+create view generation.money_left with (security_invoker = true) as
+select v.name as provider, v.daily_cap_cents - coalesce(s.cents, 0) as cents
+from generation.providers as v
+left join generation.spending as s on s.provider = v.name and s.day = (ops.now() at time zone 'UTC')::date
+where v.is_enabled;
+revoke all on generation.money_left from anon, authenticated, service_role;
+comment on view generation.money_left is 'What each provider may still cost today; null where nothing caps it.';
 
 create function generation.admit_submission(p_provider text, p_cost numeric)
 returns boolean
@@ -93,7 +79,9 @@ begin
     or (v_provider.breaker = 'open'
       and v_provider.opened_at > v_now - make_interval(secs => v_provider.open_seconds))
     or (v_provider.breaker = 'half_open' and v_provider.probe_until > v_now)
-    or not generation.has_money(p_provider, p_cost)
+    or not exists (
+      select from generation.money_left as m where m.provider = p_provider and coalesce(m.cents >= p_cost, true)
+    )
     or v_provider.max_in_flight <= (
       select count(*)
       from generation.submissions as s

@@ -86,9 +86,9 @@ begin
 
   if not exists (
     select from generation.model_providers as p
-    where p.model_id = v_model.id and generation.has_money(
-      p.provider, generation.cost_cents(p, v_model.pricing_type, v_resolved -> 'settings')
-    )
+    join generation.money_left as m on m.provider = p.provider
+    where p.model_id = v_model.id
+      and coalesce(m.cents >= generation.cost_cents(p, v_model.pricing_type, v_resolved -> 'settings'), true)
   ) then
     return guard.refusal('ERR_6004', '{"feature": "generation"}', v_limits);
   end if;
