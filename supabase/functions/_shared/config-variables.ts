@@ -12,6 +12,8 @@ export interface Variable {
 const allFails = "every endpoint answers ERR_6003";
 const webhooksFail = "no generation is submitted, and provider-webhook refuses every event";
 const falFails = "no generation is submitted to fal";
+const replicateFails = "no generation is submitted to Replicate";
+const runwayFails = "no generation is submitted to Runway";
 const appleFails = "device-check leaves the initial grant pending";
 
 // deno-fmt-ignore: one line a variable
@@ -23,12 +25,19 @@ export const variables: Readonly<Record<VariableName, Variable>> = {
   WEBHOOK_SECRET: { kind: "secret", purpose: "Signs the webhook URLs given to providers; 32 characters or more", without: webhooksFail },
   FAL_KEY: { kind: "secret", purpose: "fal's API key", without: falFails },
   FAL_ACCOUNT_ID: { kind: "secret", purpose: "The account that fal's webhooks must name", without: falFails },
+  REPLICATE_API_TOKEN: { kind: "secret", purpose: "Replicate's API token", without: replicateFails },
+  REPLICATE_WEBHOOK_SECRET: { kind: "secret", purpose: "What Replicate signs our webhooks with: whsec_…", without: replicateFails },
+  RUNWAY_API_SECRET: { kind: "secret", purpose: "Runway's API key", without: runwayFails },
   APPLE_TEAM_ID: { kind: "secret", purpose: "Issuer of the tokens for DeviceCheck", without: appleFails },
   APPLE_DEVICE_CHECK_KEY_ID: { kind: "secret", purpose: "The DeviceCheck key's id", without: appleFails },
   APPLE_DEVICE_CHECK_PRIVATE_KEY: { kind: "secret", purpose: "The DeviceCheck key, PKCS#8 in PEM", without: appleFails },
   FAL_QUEUE_URL: { kind: "optional", purpose: "fal's queue API", without: defaults.FAL_QUEUE_URL },
   FAL_JWKS_URLS: { kind: "optional", purpose: "Where fal publishes its webhook keys, comma separated", without: defaults.FAL_JWKS_URLS },
   FAL_RESULT_HOSTS: { kind: "optional", purpose: "Hosts that results are fetched from, comma separated", without: defaults.FAL_RESULT_HOSTS },
+  REPLICATE_API_URL: { kind: "optional", purpose: "Replicate's API", without: defaults.REPLICATE_API_URL },
+  REPLICATE_RESULT_HOSTS: { kind: "optional", purpose: "Hosts that results are fetched from, comma separated", without: defaults.REPLICATE_RESULT_HOSTS },
+  RUNWAY_API_URL: { kind: "optional", purpose: "Runway's API", without: defaults.RUNWAY_API_URL },
+  RUNWAY_RESULT_HOSTS: { kind: "optional", purpose: "Hosts that results are fetched from, comma separated", without: defaults.RUNWAY_RESULT_HOSTS },
   APPLE_DEVICE_CHECK_URL: { kind: "optional", purpose: "Apple's DeviceCheck API", without: defaults.APPLE_DEVICE_CHECK_URL },
   PUBLIC_FUNCTIONS_URL: { kind: "optional", purpose: "Base of the URLs that providers call", without: "SUPABASE_URL + /functions/v1" },
   JWT_ISSUER: { kind: "optional", purpose: "The issuer that user tokens must name", without: "SUPABASE_URL + /auth/v1" },

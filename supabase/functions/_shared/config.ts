@@ -13,6 +13,8 @@ export interface Config {
   /** Key of the HMAC in webhook URLs; null where no webhook can be made or believed. */
   readonly webhookSecret: string | null;
   readonly fal: FalConfig | null;
+  readonly replicate: ReplicateConfig | null;
+  readonly runway: RunwayConfig | null;
   readonly apple: AppleConfig | null;
   /** The header, in lower case, in which the platform tells the client's address. */
   readonly clientAddressHeader: string;
@@ -42,6 +44,22 @@ export interface FalConfig {
   readonly resultHosts: readonly string[];
 }
 
+export interface ReplicateConfig {
+  readonly token: string;
+  /** Of Standard Webhooks: `whsec_` and the key in base64. */
+  readonly webhookSecret: string;
+  readonly apiUrl: string;
+  /** Exact names, or `*.` and a suffix. */
+  readonly resultHosts: readonly string[];
+}
+
+export interface RunwayConfig {
+  readonly secret: string;
+  readonly apiUrl: string;
+  /** Exact names, or `*.` and a suffix. */
+  readonly resultHosts: readonly string[];
+}
+
 export interface AppleConfig {
   readonly teamId: string;
   readonly deviceCheck: {
@@ -60,6 +78,11 @@ export const defaults = {
   FAL_QUEUE_URL: "https://queue.fal.run",
   FAL_JWKS_URLS: "https://rest.fal.ai/.well-known/jwks.json,https://rest.alpha.fal.ai/.well-known/jwks.json",
   FAL_RESULT_HOSTS: "fal.media,*.fal.media",
+  REPLICATE_API_URL: "https://api.replicate.com",
+  REPLICATE_RESULT_HOSTS: "replicate.delivery,*.replicate.delivery",
+  RUNWAY_API_URL: "https://api.dev.runwayml.com",
+  // Runway's own distribution: a name below cloudfront.net is for anybody to have.
+  RUNWAY_RESULT_HOSTS: "dnznrvs05pmza.cloudfront.net",
   APPLE_DEVICE_CHECK_URL: "https://api.devicecheck.apple.com",
   CLIENT_ADDRESS_HEADER: "cf-connecting-ip",
   CORS_ALLOW_ORIGIN: "*",
@@ -73,6 +96,9 @@ const secrets = [
   "WEBHOOK_SECRET",
   "FAL_KEY",
   "FAL_ACCOUNT_ID",
+  "REPLICATE_API_TOKEN",
+  "REPLICATE_WEBHOOK_SECRET",
+  "RUNWAY_API_SECRET",
   "APPLE_TEAM_ID",
   "APPLE_DEVICE_CHECK_KEY_ID",
   "APPLE_DEVICE_CHECK_PRIVATE_KEY",
@@ -158,6 +184,12 @@ const pem = text.transform((value) => value.replaceAll("\\n", "\n"))
     "must be a PKCS#8 private key in PEM",
   );
 
+/** Standard Webhooks asks for 24 bytes or more. */
+const standardWebhookSecret = text.regex(
+  /^whsec_(?=.{32})(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/,
+  "must be whsec_ and 24 bytes or more in base64",
+);
+
 const environmentSchema = z.object({
   SUPABASE_URL: url,
   SUPABASE_PUBLISHABLE_KEYS: namedKeys("sb_publishable_"),
@@ -166,12 +198,19 @@ const environmentSchema = z.object({
   WEBHOOK_SECRET: text.min(32, "must have 32 characters or more").optional(),
   FAL_KEY: text.optional(),
   FAL_ACCOUNT_ID: text.optional(),
+  REPLICATE_API_TOKEN: text.optional(),
+  REPLICATE_WEBHOOK_SECRET: standardWebhookSecret.optional(),
+  RUNWAY_API_SECRET: text.optional(),
   APPLE_TEAM_ID: text.optional(),
   APPLE_DEVICE_CHECK_KEY_ID: text.optional(),
   APPLE_DEVICE_CHECK_PRIVATE_KEY: pem.optional(),
   FAL_QUEUE_URL: secureUrl.prefault(defaults.FAL_QUEUE_URL),
   FAL_JWKS_URLS: list(secureUrl).prefault(defaults.FAL_JWKS_URLS),
   FAL_RESULT_HOSTS: list(host).prefault(defaults.FAL_RESULT_HOSTS),
+  REPLICATE_API_URL: secureUrl.prefault(defaults.REPLICATE_API_URL),
+  REPLICATE_RESULT_HOSTS: list(host).prefault(defaults.REPLICATE_RESULT_HOSTS),
+  RUNWAY_API_URL: secureUrl.prefault(defaults.RUNWAY_API_URL),
+  RUNWAY_RESULT_HOSTS: list(host).prefault(defaults.RUNWAY_RESULT_HOSTS),
   APPLE_DEVICE_CHECK_URL: secureUrl.prefault(defaults.APPLE_DEVICE_CHECK_URL),
   PUBLIC_FUNCTIONS_URL: url.optional(),
   JWT_ISSUER: text.optional(),
@@ -190,7 +229,7 @@ export type VariableName = keyof typeof environmentSchema.shape;
 
 /**
  * The configuration that an environment describes; an empty variable counts as absent. Throws one ConfigError
- * with all faults. The sections of fal and Apple are null unless they are complete: what does not need them
+ * with all faults. The sections of the providers and Apple are null unless they are complete: what does not need them
  * works without them.
  */
 export function loadConfig(environment: EnvironmentVariables): Config {
@@ -223,6 +262,21 @@ export function loadConfig(environment: EnvironmentVariables): Config {
         queueUrl: values.FAL_QUEUE_URL,
         jwksUrls: values.FAL_JWKS_URLS,
         resultHosts: values.FAL_RESULT_HOSTS,
+      }
+      : null,
+    replicate: values.REPLICATE_API_TOKEN && values.REPLICATE_WEBHOOK_SECRET
+      ? {
+        token: values.REPLICATE_API_TOKEN,
+        webhookSecret: values.REPLICATE_WEBHOOK_SECRET,
+        apiUrl: values.REPLICATE_API_URL,
+        resultHosts: values.REPLICATE_RESULT_HOSTS,
+      }
+      : null,
+    runway: values.RUNWAY_API_SECRET
+      ? {
+        secret: values.RUNWAY_API_SECRET,
+        apiUrl: values.RUNWAY_API_URL,
+        resultHosts: values.RUNWAY_RESULT_HOSTS,
       }
       : null,
     apple: values.APPLE_TEAM_ID && values.APPLE_DEVICE_CHECK_KEY_ID && values.APPLE_DEVICE_CHECK_PRIVATE_KEY

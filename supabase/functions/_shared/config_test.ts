@@ -4,10 +4,24 @@ import { variables } from "./config-variables.ts";
 import { testEnvironment } from "./testing/config.ts";
 
 const fal = { FAL_KEY: "id:secret", FAL_ACCOUNT_ID: "account" };
+const replicate = {
+  REPLICATE_API_TOKEN: "r8_token",
+  REPLICATE_WEBHOOK_SECRET: `whsec_${"a".repeat(43)}=`,
+};
+const runway = { RUNWAY_API_SECRET: "key_secret" };
 const apple = {
   APPLE_TEAM_ID: "TEAM123456",
   APPLE_DEVICE_CHECK_KEY_ID: "KEY1234567",
   APPLE_DEVICE_CHECK_PRIVATE_KEY: "-----BEGIN PRIVATE KEY-----\\nMIGHAgEA\\n-----END PRIVATE KEY-----",
+};
+
+const complete: EnvironmentVariables = {
+  ...testEnvironment,
+  ...fal,
+  ...replicate,
+  ...runway,
+  ...apple,
+  WEBHOOK_SECRET: "w".repeat(32),
 };
 
 Deno.test("the least environment gives the defaults, with what is not set left out", () => {
@@ -20,7 +34,8 @@ Deno.test("the least environment gives the defaults, with what is not set left o
   assert.equal(config.publicFunctionsUrl, "https://project.example.com/functions/v1");
   assert.equal(config.clientAddressHeader, "cf-connecting-ip");
   assert.equal(config.corsAllowOrigin, "*");
-  assert.deepEqual([config.fal, config.apple, config.webhookSecret], [null, null, null]);
+  assert.deepEqual([config.fal, config.replicate, config.runway], [null, null, null]);
+  assert.deepEqual([config.apple, config.webhookSecret], [null, null]);
   assert.deepEqual(
     config.missing,
     Object.entries(variables).filter(([, { kind }]) => kind === "secret").map(([name]) => name),
@@ -28,17 +43,28 @@ Deno.test("the least environment gives the defaults, with what is not set left o
 });
 
 Deno.test("complete sections are there, with the providers' real addresses", () => {
-  const config = loadConfig({ ...testEnvironment, ...fal, ...apple, WEBHOOK_SECRET: "w".repeat(32) });
+  const config = loadConfig(complete);
   assert.equal(config.fal?.queueUrl, "https://queue.fal.run");
   assert.equal(config.fal?.jwksUrls.length, 2);
+  assert.equal(config.replicate?.apiUrl, "https://api.replicate.com");
+  assert.equal(config.runway?.apiUrl, "https://api.dev.runwayml.com");
+  // Anybody can have a name below cloudfront.net.
+  assert.deepEqual(config.runway?.resultHosts, ["dnznrvs05pmza.cloudfront.net"]);
   assert.equal(config.apple?.deviceCheck.url, "https://api.devicecheck.apple.com");
   assert.equal(config.apple?.deviceCheck.privateKey.split("\n").length, 3, "line breaks written as \\n");
   assert.deepEqual(config.missing, []);
 });
 
 Deno.test("half a section is no section, and what is missing is named", () => {
-  const config = loadConfig({ ...testEnvironment, FAL_KEY: "id:secret", FAL_ACCOUNT_ID: "  " });
+  const config = loadConfig({
+    ...testEnvironment,
+    FAL_KEY: "id:secret",
+    FAL_ACCOUNT_ID: "  ",
+    REPLICATE_API_TOKEN: "r8_token",
+  });
   assert.equal(config.fal, null);
+  assert.equal(config.replicate, null);
+  assert(config.missing.includes("REPLICATE_WEBHOOK_SECRET"));
   assert(config.missing.includes("FAL_ACCOUNT_ID"));
   assert(!config.missing.includes("FAL_KEY"));
 });
@@ -69,6 +95,10 @@ Deno.test("all faults are told at once, by name and without a value", () => {
     ["SUPABASE_SECRET_KEYS", JSON.stringify({ default: secret })],
     ["SUPABASE_JWKS", `{"keys": [{"${secret}": 1}]}`],
     ["WEBHOOK_SECRET", secret],
+    ["REPLICATE_WEBHOOK_SECRET", secret],
+    ["REPLICATE_API_URL", `http://${secret}.example.com`],
+    ["RUNWAY_API_URL", `ftp://${secret}.example.com`],
+    ["RUNWAY_RESULT_HOSTS", `https://${secret}`],
     ["APPLE_DEVICE_CHECK_PRIVATE_KEY", secret],
     ["FAL_QUEUE_URL", `http://${secret}.example.com`],
     ["FAL_JWKS_URLS", secret],
@@ -101,12 +131,6 @@ Deno.test("keys that are not JSON, or none at all, are faults", () => {
 });
 
 Deno.test("a variable is of the kind that the documents say", () => {
-  const complete: EnvironmentVariables = {
-    ...testEnvironment,
-    ...fal,
-    ...apple,
-    WEBHOOK_SECRET: "w".repeat(32),
-  };
   for (const [name, { kind }] of Object.entries(variables)) {
     const without = { ...complete, [name]: undefined };
     if (kind === "platform") assert.throws(() => loadConfig(without), ConfigError, name);

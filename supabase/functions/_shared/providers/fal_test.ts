@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { FalConfig } from "../config.ts";
+import { broken, type FakeAnswer, fakeFetch, gatewayPage, json } from "../testing/fake-fetch.ts";
 import cancelCompleted from "./fixtures/fal/cancel-completed.json" with { type: "json" };
 import cancelRemoved from "./fixtures/fal/cancel-removed.json" with { type: "json" };
 import cancelRequested from "./fixtures/fal/cancel-requested.json" with { type: "json" };
@@ -39,41 +40,13 @@ const generation: Generation = {
 };
 const requestId = submitAnswer.request_id;
 const app = `https://queue.fal.run/fal-ai/kling-video/requests/${requestId}`;
-const page = () =>
-  new Response("<html>nginx</html>", { status: 502, headers: { "content-type": "text/html" } });
-
-interface Sent {
-  url: string;
-  method: string;
-  headers: Headers;
-  body: unknown;
-  redirect: string;
-}
+const page = gatewayPage(502);
 
 /** An adapter whose requests are answered in turn, and what it sent. */
-function fakeFal(...answers: (() => Response | Promise<Response>)[]) {
-  const sent: Sent[] = [];
-  const fetch: typeof globalThis.fetch = async (input, init) => {
-    const request = new Request(input, init);
-    const text = await request.text();
-    sent.push({
-      url: request.url,
-      method: request.method,
-      headers: request.headers,
-      body: text === "" ? null : JSON.parse(text),
-      redirect: request.redirect,
-    });
-    const answer = answers.shift();
-    assert(answer, `an answer for ${request.url}`);
-    return await answer();
-  };
+function fakeFal(...answers: FakeAnswer[]) {
+  const { sent, fetch } = fakeFetch(...answers);
   return { sent, fal: falProvider({ config, fetch, now: () => Date.parse("2026-11-20T12:00:00Z") }) };
 }
-
-const json = (body: unknown, status = 200, headers: Record<string, string> = {}) => () =>
-  Response.json(body, { status, headers });
-const broken = (message: string, cause?: string) => () =>
-  Promise.reject(new TypeError(message, cause === undefined ? {} : { cause: new Error(cause) }));
 
 Deno.test("a submission sends the key, the webhook and the model's own input, and follows no redirect", async () => {
   const { fal, sent } = fakeFal(json(submitAnswer));
@@ -129,7 +102,7 @@ Deno.test("a model without a known input is refused before anything is sent", as
 });
 
 Deno.test("only proof that fal does not have a submission makes it not accepted", async () => {
-  const cases: [string, () => Response | Promise<Response>, string][] = [
+  const cases: [string, FakeAnswer, string][] = [
     [
       "no connection, as Deno 2.1 words it",
       broken("error sending request: client error (Connect): refused"),
@@ -232,7 +205,7 @@ Deno.test("a request id cannot lead a poll to another path", async () => {
 });
 
 Deno.test("a poll tells the states of fal's queue", async () => {
-  const cases: [string, () => Response, ProviderState["state"]][] = [
+  const cases: [string, FakeAnswer, ProviderState["state"]][] = [
     ["in queue", json(statusInQueue, 202), "queued"],
     ["in progress", json(statusInProgress, 202), "running"],
     ["unknown to fal", json(notFound, 404), "not_found"],
@@ -260,7 +233,7 @@ Deno.test("a poll fetches the result of what is complete, and learns from it how
 });
 
 Deno.test("a cancellation tells what fal says of it, and ends a job only when it left the queue", async () => {
-  const cases: [() => Response | Promise<Response>, string][] = [
+  const cases: [FakeAnswer, string][] = [
     [json(cancelRequested, 202), "requested"],
     [json(cancelRemoved), "cancelled"],
     [json({ success: true }), "requested"],

@@ -3,6 +3,8 @@ import type { Config } from "../config.ts";
 import type { Port } from "../context.ts";
 import { falProvider } from "./fal.ts";
 import type { Provider } from "./provider.ts";
+import { replicateProvider } from "./replicate.ts";
+import { runwayProvider } from "./runway.ts";
 
 export interface Providers {
   /** The configured ones; the procedures choose among them. */
@@ -12,9 +14,14 @@ export interface Providers {
 }
 
 /** Adapters to the configured providers, which reach them through `fetch`. */
-export function providers(config: Pick<Config, "fal">, fetch: typeof globalThis.fetch): Providers {
+export function providers(
+  { fal, replicate, runway }: Pick<Config, "fal" | "replicate" | "runway">,
+  fetch: typeof globalThis.fetch,
+): Providers {
   const configured = new Map<string, Provider>();
-  if (config.fal !== null) configured.set("fal", falProvider({ config: config.fal, fetch }));
+  if (fal !== null) configured.set("fal", falProvider({ config: fal, fetch }));
+  if (replicate !== null) configured.set("replicate", replicateProvider({ config: replicate, fetch }));
+  if (runway !== null) configured.set("runway", runwayProvider({ config: runway, fetch }));
   return {
     names: [...configured.keys()],
     get: (name) => configured.get(name) ?? null,

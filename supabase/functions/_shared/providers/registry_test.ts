@@ -11,6 +11,18 @@ Deno.test("a provider that is configured is there under its name", () => {
   assert.deepEqual(registry.get("fal")?.capabilities.resultHosts, ["fal.media", "*.fal.media"]);
 });
 
+Deno.test("each provider is there as soon as its own secrets are", () => {
+  const environments = {
+    replicate: { REPLICATE_API_TOKEN: "r8_t", REPLICATE_WEBHOOK_SECRET: `whsec_${"a".repeat(32)}` },
+    runway: { RUNWAY_API_SECRET: "key_s" },
+  };
+  for (const [name, environment] of Object.entries(environments)) {
+    const registry = providers(testConfig(environment), noNetwork);
+    assert.deepEqual(registry.names, [name]);
+    assert.equal(registry.get(name)?.name, name);
+  }
+});
+
 Deno.test("a provider that is not configured, or unknown, is absent", () => {
   const registry = providers(testConfig(), noNetwork);
   assert.deepEqual(registry.names, []);

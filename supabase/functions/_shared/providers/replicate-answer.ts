@@ -1,0 +1,104 @@
+/**
+ * What Replicate's answers mean. An error of its API is `{ title, detail, status }`, with the answer's own status in
+ * it. A prediction's error is a sentence that may quote the prompt; of it only Replicate's codes are read.
+ */
+import * as z from "zod";
+import type { BoundedAnswer } from "../bounded-fetch.ts";
+import { tryParseJson } from "../json.ts";
+import { withoutAcceptance } from "./exchanges.ts";
+import { againstPolicy, invalidResult, rejected, timedOut, unavailable } from "./failures.ts";
+import type { Failure, ProviderState, SubmitOutcome } from "./provider.ts";
+
+const apiError = z.object({ title: z.string().optional(), detail: z.string(), status: z.number() });
+
+const prediction = z.object({
+  id: z.string().min(1),
+  status: z.enum(["starting", "processing", "succeeded", "failed", "canceled", "aborted"]),
+  output: z.unknown().optional(),
+  error: z.unknown().optional(),
+});
+export type Prediction = z.infer<typeof prediction>;
+
+const httpUrl = z.url({ protocol: /^https?$/ });
+const file = z.union([httpUrl, z.object({ url: httpUrl }).transform(({ url }) => url)]);
+/** A file, several files, or files by their names: each model has its own form. */
+const videoOutput = z.union([
+  file.transform((video) => ({ video, thumbnail: null })),
+  z.array(z.unknown()).transform(([first]) => first).pipe(file).transform((video) => ({
+    video,
+    thumbnail: null,
+  })),
+  z.object({ video: file, thumbnail: file.nullish().catch(null) }),
+]);
+
+/** The prediction that a text describes, or null where it describes none. */
+export function parsePrediction(text: string): Prediction | null {
+  return prediction.safeParse(tryParseJson(text)).data ?? null;
+}
+
+/** The prediction in an answer, or null where Replicate answered something else. */
+export function readPrediction({ status, text }: BoundedAnswer): Prediction | null {
+  return status >= 200 && status < 300 ? parsePrediction(text) : null;
+}
+
+/** Whether Replicate says that it does not know the prediction; any other 404 may be a proxy's. */
+export function isNotFound(answer: BoundedAnswer): boolean {
+  return answer.status === 404 && readApiError(answer) !== null;
+}
+
+function readApiError({ status, text }: BoundedAnswer): z.infer<typeof apiError> | null {
+  const parsed = apiError.safeParse(tryParseJson(text));
+  return parsed.success && parsed.data.status === status ? parsed.data : null;
+}
+
+/** What an answer to a submission proves. A prediction's id is all that is needed to find it again. */
+export function readSubmission(answer: BoundedAnswer, now: number): SubmitOutcome {
+  const created = readPrediction(answer);
+  if (created !== null) return { outcome: "accepted", requestId: created.id, references: {} };
+  const error = readApiError(answer);
+  const cause = `Replicate answered ${answer.status}${error?.title ? `: ${error.title}` : ""}`;
+  // 422 also says that there is no such version, or none for this account.
+  if (answer.status === 422 && error?.title === "Input validation failed") {
+    return { outcome: "refused", failure: rejected(cause) };
+  }
+  return withoutAcceptance(answer, { cause, isOwnForm: error !== null, now });
+}
+
+/** The state of a prediction in the port's terms. */
+export function predictionState({ status, output, error }: Prediction): ProviderState {
+  switch (status) {
+    case "starting":
+      return { state: "queued" };
+    case "processing":
+      // Only a model's log tells a share of the work, each model's in its own way.
+      return { state: "running", percent: null };
+    case "succeeded": {
+      const parsed = videoOutput.safeParse(output);
+      // Also where it was there: Replicate removes it after an hour, and says null.
+      if (!parsed.success) return { state: "failed", failure: invalidResult("the output has no video") };
+      const { video, thumbnail } = parsed.data;
+      return { state: "succeeded", videoUrl: video, thumbnailUrl: thumbnail ?? null };
+    }
+    case "failed":
+      return { state: "failed", failure: failureOf(error) };
+    case "canceled":
+      return { state: "cancelled" };
+    case "aborted":
+      return { state: "failed", failure: timedOut("Replicate did not start the prediction in time") };
+  }
+}
+
+/** Of Replicate and of what it runs: busy (E003, E004), unknown, memory, stopped, health, start, upload. */
+const unavailableCodes = ["E003", "E004", "E1000", "E1001", "E8367", "E8765", "E9243", "E9825"];
+
+function failureOf(error: unknown): Failure {
+  const text = typeof error === "string" ? error : "";
+  const codes = [...new Set(text.match(/\bE\d{3,4}\b/g))];
+  const cause = `Replicate's prediction failed${codes.length === 0 ? "" : `: ${codes.join(", ")}`}`;
+  // The older models have no code for it, and these words in common.
+  if (codes.includes("E005") || /\bNSFW\b/.test(text)) return againstPolicy(cause);
+  if (codes.includes("E6716")) return timedOut(cause);
+  if (codes.some((code) => unavailableCodes.includes(code))) return unavailable(cause);
+  // The model's own exception, most often about its input.
+  return rejected(cause);
+}

@@ -1,0 +1,99 @@
+/**
+ * What Runway's answers mean. An error of its API is `{ error, docUrl }`, and has `issues` where it is about the input.
+ * A task that failed says why in a code, which is read, and in a sentence, which is neither shown nor logged.
+ */
+import * as z from "zod";
+import type { BoundedAnswer } from "../bounded-fetch.ts";
+import { tryParseJson } from "../json.ts";
+import { withoutAcceptance } from "./exchanges.ts";
+import { againstPolicy, invalidResult, rejected, unavailable } from "./failures.ts";
+import type { Failure, ProviderState, SubmitOutcome } from "./provider.ts";
+
+const apiError = z.object({
+  error: z.string(),
+  docUrl: z.string().optional(),
+  issues: z.array(z.object({ code: z.string() })).optional().catch(undefined),
+});
+const created = z.object({ id: z.string().min(1) });
+
+const task = z.object({
+  status: z.enum(["PENDING", "THROTTLED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]),
+  progress: z.number().nullish().catch(null),
+  output: z.unknown().optional(),
+  failureCode: z.string().nullish().catch(null),
+});
+
+const httpUrl = z.url({ protocol: /^https?$/ });
+const videoOutput = z.array(z.unknown()).transform(([first]) => first).pipe(httpUrl);
+
+function readApiError(text: string): z.infer<typeof apiError> | null {
+  return apiError.safeParse(tryParseJson(text)).data ?? null;
+}
+
+/** All that Runway answers itself point to its documentation. */
+function isOwnForm(error: z.infer<typeof apiError> | null): boolean {
+  return error?.docUrl !== undefined;
+}
+
+/** What an answer to a submission proves. A task's id is all that is needed to find it again. */
+export function readSubmission(answer: BoundedAnswer, now: number): SubmitOutcome {
+  const { status, text } = answer;
+  if (status >= 200 && status < 300) {
+    const parsed = created.safeParse(tryParseJson(text));
+    return parsed.success
+      ? { outcome: "accepted", requestId: parsed.data.id, references: {} }
+      : { outcome: "unknown", cause: `Runway answered ${status} without a task` };
+  }
+  const error = readApiError(text);
+  const issues = error?.issues?.map(({ code }) => code) ?? [];
+  const cause = `Runway answered ${status}${issues.length === 0 ? "" : `: ${issues.join(", ")}`}`;
+  // Without issues a 400 is about the account, such as one that has run out of credits.
+  if (status === 400 && issues.length > 0) return { outcome: "refused", failure: rejected(cause) };
+  return withoutAcceptance(answer, { cause, isOwnForm: isOwnForm(error), now });
+}
+
+/** The state that an answer about a task tells. */
+export function readTask({ status, text }: BoundedAnswer): ProviderState {
+  // A proxy's 404 has another form, and says nothing.
+  if (status === 404 && isOwnForm(readApiError(text))) return { state: "not_found" };
+  const parsed = task.safeParse(tryParseJson(text));
+  if (status < 200 || status >= 300 || !parsed.success) {
+    return { state: "unreachable", cause: `Runway answered ${status} for the task` };
+  }
+  const { progress, output, failureCode } = parsed.data;
+  switch (parsed.data.status) {
+    case "PENDING":
+    case "THROTTLED":
+      return { state: "queued" };
+    case "RUNNING":
+      return { state: "running", percent: percentOf(progress ?? null) };
+    case "SUCCEEDED": {
+      const video = videoOutput.safeParse(output);
+      return video.success
+        ? { state: "succeeded", videoUrl: video.data, thumbnailUrl: null }
+        : { state: "failed", failure: invalidResult("the output has no video") };
+    }
+    case "FAILED":
+      return { state: "failed", failure: failureOf(failureCode ?? "") };
+    case "CANCELLED":
+      return { state: "cancelled" };
+  }
+}
+
+function percentOf(progress: number | null): number | null {
+  return progress === null ? null : Math.round(Math.min(Math.max(progress, 0), 1) * 100);
+}
+
+function failureOf(code: string): Failure {
+  // Codes are words in capitals; whatever else came in this place stays out of the log.
+  const cause = `Runway's task failed${/^[A-Z0-9_.]{1,100}$/.test(code) ? `: ${code}` : ""}`;
+  const isIn = (...groups: string[]) =>
+    groups.some((group) => code === group || code.startsWith(`${group}.`));
+  if (isIn("SAFETY", "INPUT_PREPROCESSING.SAFETY")) return againstPolicy(cause);
+  // Runway's own check turned the video down, most often for what was asked for, such as lettering: asking for the
+  // same again seldom helps, so that this is no outage.
+  if (isIn("INTERNAL.BAD_OUTPUT")) return invalidResult(cause);
+  if (isIn("ASSET")) return rejected(cause);
+  // INTERNAL, INPUT_PREPROCESSING.INTERNAL, THIRD_PARTY.UNAVAILABLE and no code at all may be tried again later.
+  return unavailable(cause);
+}
