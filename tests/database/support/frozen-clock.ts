@@ -1,0 +1,23 @@
+/** A clock that stands still, for tests in which the milliseconds that a call takes would decide. */
+import type { TestDatabase } from "../harness.ts";
+
+export interface FrozenClock {
+  /** Moves it forward; it stops again there. */
+  advance(milliseconds: number): Promise<void>;
+}
+
+/** Stops `ops.now()` on every connection of the database, for good. */
+export async function freezeClock({ sql }: TestDatabase): Promise<FrozenClock> {
+  await sql`
+    create table testing.frozen_clock (at timestamptz not null);
+    -- To the second, so that times survive JavaScript, which counts milliseconds.
+    insert into testing.frozen_clock values (date_trunc('second', clock_timestamp()));
+    create or replace function ops.now() returns timestamptz language sql volatile security definer set search_path = ''
+    as $$ select at from testing.frozen_clock $$;
+  `.simple();
+  return {
+    async advance(milliseconds) {
+      await sql`update testing.frozen_clock set at = at + ${milliseconds} * interval '1 millisecond'`;
+    },
+  };
+}

@@ -1,0 +1,224 @@
+/**
+ * The ledger of one user as docs/ledger.md tells it, in memory: what the database is held to. Times are hours. It knows no
+ * transfers, entries or locks, so that it cannot be wrong in the same way.
+ */
+import type { Outcome } from "./ledger.ts";
+
+type SystemAccount = "grants" | "purchases" | "escrow" | "revenue" | "breakage" | "forfeited";
+type AddKind = "grant" | "purchase" | "refund" | "adjustment";
+
+interface ModelLot {
+  readonly priority: number;
+  expiresAt: number | null;
+  remaining: number;
+}
+
+type Draw = readonly [lot: ModelLot, amount: number];
+
+/** Something that added a lot. */
+interface Addition {
+  readonly kind: AddKind;
+  readonly amount: number;
+  readonly lot: ModelLot;
+  isReversed: boolean;
+}
+
+/** A reversal of an addition, or one that gave such a reversal back. */
+interface Reversal {
+  readonly of: Addition;
+  readonly draws: readonly Draw[];
+  readonly owed: number;
+  isUndone: boolean;
+}
+
+interface Hold {
+  readonly draws: readonly Draw[];
+  readonly amount: number;
+  end: "capture" | "release" | null;
+}
+
+/** Outcomes as the database gives them, but for the ids. */
+export type ModelOutcome = Omit<Outcome, "transfer_id">;
+
+export interface Snapshot {
+  available: number;
+  owed: number;
+  /** `[priority, expiry, remaining]` in spending order. */
+  lots: [number, number | null, number][];
+  system: Partial<Record<SystemAccount, number>>;
+}
+
+const source: Record<AddKind, SystemAccount> = {
+  grant: "grants",
+  adjustment: "grants",
+  purchase: "purchases",
+  refund: "revenue",
+};
+
+export class LedgerModel {
+  now = 0;
+  #lots: ModelLot[] = [];
+  #owed = 0;
+  #isClosed = false;
+  readonly #system = new Map<SystemAccount, number>();
+
+  snapshot(): Snapshot {
+    return {
+      available: this.#available,
+      owed: this.#owed,
+      lots: this.#spendable().map(({ priority, expiresAt, remaining }) => [priority, expiresAt, remaining]),
+      system: Object.fromEntries([...this.#system].filter(([, balance]) => balance !== 0)),
+    };
+  }
+
+  /** Books what has expired; every posting begins with it, a repeated one too. */
+  expire(): void {
+    for (const lot of this.#spendable()) {
+      if (lot.expiresAt === null || lot.expiresAt > this.now) continue;
+      this.#book("breakage", lot.remaining);
+      lot.remaining = 0;
+    }
+  }
+
+  add(
+    kind: AddKind,
+    amount: number,
+    priority: number,
+    expiresInHours: number | null,
+  ): [ModelOutcome, Addition] {
+    this.expire();
+    const lot = this.#newLot(priority, expiresInHours === null ? null : this.now + expiresInHours);
+    this.#book(source[kind], -amount);
+    this.#putBack([[lot, amount]]);
+    return [{ credits_remaining: this.#available }, { kind, amount, lot, isReversed: false }];
+  }
+
+  deduct(amount: number): ModelOutcome {
+    this.expire();
+    if (amount > this.#available) return this.#insufficient();
+    this.#spend(amount);
+    this.#book("grants", amount);
+    return { credits_remaining: this.#available };
+  }
+
+  hold(amount: number): [ModelOutcome, Hold | null] {
+    this.expire();
+    if (amount > this.#available) return [this.#insufficient(), null];
+    const draws = this.#spend(amount);
+    this.#book("escrow", amount);
+    return [{ credits_remaining: this.#available }, { draws, amount, end: null }];
+  }
+
+  end(hold: Hold, kind: "capture" | "release"): ModelOutcome {
+    this.expire();
+    if (hold.end !== null && hold.end !== kind) return { error: "already_ended" };
+    if (hold.end === null) {
+      hold.end = kind;
+      this.#book("escrow", -hold.amount);
+      if (kind === "capture") this.#book("revenue", hold.amount);
+      else this.#putBack(hold.draws);
+    }
+    return { amount: hold.amount };
+  }
+
+  reverse(addition: Addition): [ModelOutcome, Reversal | null] {
+    this.expire();
+    if (addition.isReversed) return [{ error: "already_reversed" }, null];
+    addition.isReversed = true;
+    const own = Math.min(addition.lot.remaining, addition.amount);
+    addition.lot.remaining -= own;
+    const others = this.#spend(Math.min(addition.amount - own, this.#available));
+    const draws: Draw[] = [[addition.lot, own], ...others];
+    const owed = addition.amount - draws.reduce((sum, [, drawn]) => sum + drawn, 0);
+    this.#owed += owed;
+    this.#book(source[addition.kind], addition.amount);
+    return [this.#afterReversal(), { of: addition, draws, owed, isUndone: false }];
+  }
+
+  undo(reversal: Reversal): [ModelOutcome, Reversal | null] {
+    this.expire();
+    if (reversal.isUndone) return [{ error: "already_reversed" }, null];
+    reversal.isUndone = true;
+    this.#book(source[reversal.of.kind], -reversal.of.amount);
+    const forgiven = Math.min(reversal.owed, this.#owed);
+    this.#owed -= forgiven;
+    const paid = reversal.owed - forgiven;
+    const { priority, expiresAt } = reversal.of.lot;
+    this.#putBack(
+      paid === 0 ? reversal.draws : [...reversal.draws, [this.#newLot(priority, expiresAt), paid]],
+    );
+    // What gave it back is itself a reversal, and cannot be undone.
+    return [this.#afterReversal(), { ...reversal, isUndone: true }];
+  }
+
+  close(): ModelOutcome {
+    this.expire();
+    if (this.#isClosed) throw new Error("A second close is a repeated call");
+    this.#isClosed = true;
+    const forfeited = this.#available;
+    this.#settle();
+    return { forfeited };
+  }
+
+  get #available(): number {
+    return this.#lots.reduce((sum, { remaining }) => sum + remaining, 0);
+  }
+
+  /** By priority, then expiry, then age: the sort is stable. */
+  #spendable(): ModelLot[] {
+    const never = Number.MAX_SAFE_INTEGER;
+    return this.#lots.filter(({ remaining }) => remaining > 0).sort((one, other) =>
+      one.priority - other.priority || (one.expiresAt ?? never) - (other.expiresAt ?? never)
+    );
+  }
+
+  #newLot(priority: number, expiresAt: number | null): ModelLot {
+    const lot = { priority, expiresAt, remaining: 0 };
+    this.#lots.push(lot);
+    return lot;
+  }
+
+  #spend(amount: number): Draw[] {
+    const draws: Draw[] = [];
+    let missing = amount;
+    for (const lot of this.#spendable()) {
+      if (missing === 0) break;
+      const drawn = Math.min(lot.remaining, missing);
+      lot.remaining -= drawn;
+      missing -= drawn;
+      draws.push([lot, drawn]);
+    }
+    return draws;
+  }
+
+  #putBack(draws: readonly Draw[]): void {
+    for (const [lot, amount] of draws) {
+      if (amount === 0) continue;
+      if (lot.expiresAt !== null && lot.expiresAt <= this.now) lot.expiresAt = this.now + 24;
+      lot.remaining += amount;
+    }
+    this.#settle();
+  }
+
+  /** Debt first; and a closed account keeps nothing. */
+  #settle(): void {
+    const payment = Math.min(this.#owed, this.#available);
+    this.#spend(payment);
+    this.#owed -= payment;
+    if (!this.#isClosed) return;
+    this.#book("forfeited", this.#available);
+    this.#spend(this.#available);
+  }
+
+  #insufficient(): ModelOutcome {
+    return { error: "insufficient_credits", current_credits: this.#available };
+  }
+
+  #afterReversal(): ModelOutcome {
+    return { credits_remaining: this.#available, credits_owed: this.#owed };
+  }
+
+  #book(account: SystemAccount, amount: number): void {
+    this.#system.set(account, (this.#system.get(account) ?? 0) + amount);
+  }
+}
