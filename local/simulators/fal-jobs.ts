@@ -2,35 +2,25 @@
 import * as z from "zod";
 import { falRule } from "./fal-rules.ts";
 import { inputErrors, modelOutput } from "./fal-models.ts";
+import type { Frame } from "./media.ts";
+import { phaseOf, providerJob } from "./provider-jobs.ts";
+import type { ApiAnswer } from "./provider-servers.ts";
 
-/** Times are in milliseconds since 1970. */
-export const falJob = z.object({
-  requestId: z.string(),
-  endpoint: z.string(),
-  input: z.unknown().optional(),
-  webhookUrl: z.string().nullable(),
-  rule: falRule,
-  submittedAt: z.number(),
-  startsAt: z.number(),
-  /** Null for one that never ends. */
-  endsAt: z.number().nullable(),
-  cancelled: z.boolean(),
-  forgotten: z.boolean(),
-  pollFailuresLeft: z.number(),
-});
+export const falJob = providerJob.extend({ endpoint: z.string(), rule: falRule });
 export type FalJob = z.infer<typeof falJob>;
 
-export interface FalAnswer {
-  readonly status: number;
-  /** The body; text for one that is not JSON. */
-  readonly body: unknown;
-  readonly headers?: Readonly<Record<string, string>>;
-}
+const statuses = { queued: "IN_QUEUE", running: "IN_PROGRESS", ended: "COMPLETED" } as const;
 
 /** What fal calls the request's state at `now`. */
-export function statusOf(job: FalJob, now: number): "IN_QUEUE" | "IN_PROGRESS" | "COMPLETED" {
-  if (job.endsAt !== null && now >= job.endsAt) return "COMPLETED";
-  return now < job.startsAt ? "IN_QUEUE" : "IN_PROGRESS";
+export function statusOf(job: FalJob, now: number): (typeof statuses)[keyof typeof statuses] {
+  return statuses[phaseOf(job, now)];
+}
+
+/** The frame that was asked for. */
+export function frameOf({ input }: FalJob): Frame {
+  const isPortrait = typeof input === "object" && input !== null && "aspect_ratio" in input &&
+    input.aspect_ratio === "9:16";
+  return isPortrait ? "portrait" : "landscape";
 }
 
 const statusOfErrorType: Readonly<Record<string, number>> = {
@@ -48,7 +38,7 @@ const statusOfErrorType: Readonly<Record<string, number>> = {
 };
 
 /** The platform's own error. */
-export function platformError(status: number, errorType: string, detail: string): FalAnswer {
+export function platformError(status: number, errorType: string, detail: string): ApiAnswer {
   return {
     status,
     body: { detail, error_type: errorType },
@@ -57,12 +47,12 @@ export function platformError(status: number, errorType: string, detail: string)
 }
 
 /** A model's error about what it was asked for. */
-export function inputRefusal(detail: readonly unknown[]): FalAnswer {
+export function inputRefusal(detail: readonly unknown[]): ApiAnswer {
   return { status: 422, body: { detail }, headers: { "x-fal-needs-retry": "0" } };
 }
 
 /** As fal answers for a prompt that a content checker flagged. */
-export function contentPolicyViolation(input: unknown): FalAnswer {
+export function contentPolicyViolation(input: unknown): ApiAnswer {
   return inputRefusal([{
     loc: ["body", "prompt"],
     msg: "The content could not be processed because it contained material flagged by a content checker.",
@@ -73,7 +63,7 @@ export function contentPolicyViolation(input: unknown): FalAnswer {
 }
 
 /** The runner's answer, which is the request's result once it is complete. */
-export function resultOf(job: FalJob, videoUrl: string, fileSize: number): FalAnswer {
+export function resultOf(job: FalJob, videoUrl: string, fileSize: number): ApiAnswer {
   if (job.cancelled) return platformError(499, "client_cancelled", "Request cancelled by the client.");
   const errors = inputErrors(job.endpoint, job.input);
   if (errors.length > 0) return inputRefusal(errors);
@@ -93,7 +83,7 @@ export function resultOf(job: FalJob, videoUrl: string, fileSize: number): FalAn
 }
 
 /** The body of the webhook that tells of a result. */
-export function webhookBody(job: FalJob, result: FalAnswer): Record<string, unknown> {
+export function webhookBody(job: FalJob, result: ApiAnswer): Record<string, unknown> {
   const ids = { request_id: job.requestId, gateway_request_id: job.requestId };
   if (result.status !== 200) {
     return { ...ids, status: "ERROR", error: `Invalid status code: ${result.status}`, payload: result.body };

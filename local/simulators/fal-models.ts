@@ -98,12 +98,6 @@ function valueError(field: Field, value: unknown): Omit<InputError, "loc"> | nul
   }
 }
 
-/** The prompt of an input, empty where there is none. */
-export function promptOf(input: unknown): string {
-  const isObject = typeof input === "object" && input !== null && "prompt" in input;
-  return isObject && typeof input.prompt === "string" ? input.prompt : "";
-}
-
 /** What a model answers when it has made the video at `videoUrl`. */
 export function modelOutput(
   endpoint: string,

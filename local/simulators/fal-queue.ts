@@ -1,17 +1,19 @@
 /** The fal simulator's queue: what it keeps, and its answers to submit, status, result and cancel. */
 import * as z from "zod";
+import { deliveriesOf, delivery } from "./deliveries.ts";
 import {
   contentPolicyViolation,
-  type FalAnswer,
   type FalJob,
   falJob,
   inputRefusal,
   platformError,
   statusOf,
 } from "./fal-jobs.ts";
-import { hasModel, promptOf } from "./fal-models.ts";
-import { type ActiveFalRule, falRule, ruleFor } from "./fal-rules.ts";
-import { type FalDelivery, falDelivery } from "./fal-webhooks.ts";
+import { hasModel } from "./fal-models.ts";
+import { type ActiveFalRule, falRule } from "./fal-rules.ts";
+import { beginJob, promptOf, type ProviderTimes, takePollFailure } from "./provider-jobs.ts";
+import { ruleFor } from "./provider-rules.ts";
+import { type ApiAnswer, gatewayError } from "./provider-servers.ts";
 
 export const falState = z.object({
   /** The private key that webhooks are signed with. */
@@ -20,30 +22,18 @@ export const falState = z.object({
   accountId: z.string(),
   rules: z.array(falRule),
   jobs: z.array(falJob),
-  deliveries: z.array(falDelivery),
+  deliveries: z.array(delivery),
 });
 export type FalState = z.infer<typeof falState>;
 
-export interface FalTimes {
-  readonly queueMilliseconds: number;
-  readonly runMilliseconds: number;
-}
-
-/** A gateway's page, which is not fal's answer. */
-export const gatewayError = (status: number): FalAnswer => ({
-  status,
-  body: `<html><head><title>${status}</title></head><body><hr><center>nginx</center></body></html>`,
-  headers: { "content-type": "text/html" },
-});
-
-const notFound: FalAnswer = { status: 404, body: { status: "NOT_FOUND" } };
+const notFound: ApiAnswer = { status: 404, body: { status: "NOT_FOUND" } };
 const withoutRule: ActiveFalRule = falRule.parse({});
 
 export interface Submission {
   /** Null where it was not accepted. */
   readonly job: FalJob | null;
   /** Null where the connection closes instead. */
-  readonly answer: FalAnswer | null;
+  readonly answer: ApiAnswer | null;
   readonly rule: ActiveFalRule;
 }
 
@@ -54,7 +44,7 @@ export function submit(
     endpoint: string;
     input: unknown;
     webhookUrl: string | null;
-    times: FalTimes;
+    times: ProviderTimes;
     queueUrl: string;
     mediaUrl: string;
   },
@@ -64,31 +54,17 @@ export function submit(
   if (refusal !== null) return { job: null, answer: refusal, rule };
   if (rule.submit === "reset") return { job: null, answer: null, rule };
 
-  const now = Date.now();
-  const isEarly = rule.webhook === "early";
-  const startsAt = isEarly ? now : now + (rule.queueMilliseconds ?? times.queueMilliseconds);
-  const endsAt = isEarly ? now : startsAt + (rule.runMilliseconds ?? times.runMilliseconds);
   const job: FalJob = {
-    requestId: crypto.randomUUID(),
+    ...beginJob({ requestId: crypto.randomUUID(), input, webhookUrl }, rule, times),
     endpoint,
-    input,
-    webhookUrl,
     rule,
-    submittedAt: now,
-    startsAt,
-    endsAt: rule.outcome === "never" ? null : endsAt,
-    cancelled: false,
-    forgotten: false,
-    pollFailuresLeft: rule.pollFailures,
   };
   state.jobs.push(job);
-  if (webhookUrl !== null && job.endsAt !== null) {
-    state.deliveries.push(...deliveriesOf(job, webhookUrl, job.endsAt));
-  }
+  announceEnd(state, job);
   return { job, answer: acceptance(state, job, rule.submit === "foreign_urls" ? mediaUrl : queueUrl), rule };
 }
 
-function acceptance(state: FalState, job: FalJob, base: string): FalAnswer | null {
+function acceptance(state: FalState, job: FalJob, base: string): ApiAnswer | null {
   switch (job.rule.submit) {
     case "answer_lost":
       return null;
@@ -106,7 +82,7 @@ function refusalOf(
   endpoint: string,
   input: unknown,
   mediaUrl: string,
-): FalAnswer | null {
+): ApiAnswer | null {
   if (!hasModel(endpoint)) {
     const [, app] = endpoint.split("/");
     return { status: 404, body: { detail: `Application '${app ?? ""}' not found` } };
@@ -143,20 +119,10 @@ function refusalOf(
   }
 }
 
-function deliveriesOf(job: FalJob, url: string, endsAt: number): FalDelivery[] {
-  const { webhook, webhookMilliseconds } = job.rule;
-  if (webhook === "lost") return [];
-  const delivery = (): FalDelivery => ({
-    id: crypto.randomUUID(),
-    requestId: job.requestId,
-    url,
-    kind: webhook === "forged" || webhook === "other_account" ? webhook : "genuine",
-    dueAt: webhook === "late" ? endsAt + webhookMilliseconds : endsAt,
-    attempts: 0,
-    state: "due",
-    lastStatus: null,
-  });
-  return webhook === "duplicated" ? [delivery(), delivery()] : [delivery()];
+function announceEnd(state: FalState, { requestId, webhookUrl: url, endsAt, rule }: FalJob): void {
+  if (url !== null && endsAt !== null) {
+    state.deliveries.push(...deliveriesOf({ requestId, url, endsAt, rule }));
+  }
 }
 
 /** The answer about a job, and nothing about one that fal does not know. */
@@ -169,10 +135,10 @@ export function answerAbout(
     requestId: string;
     suffix: string;
     queueUrl: string;
-    resultOf: (job: FalJob) => FalAnswer;
+    resultOf: (job: FalJob) => ApiAnswer;
     changed: () => void;
   },
-): FalAnswer {
+): ApiAnswer {
   const job = state.jobs.find((each) => each.requestId === requestId && appOf(each.endpoint) === app);
   if (job === undefined || job.forgotten) return notFound;
   const now = Date.now();
@@ -182,8 +148,7 @@ export function answerAbout(
     return answer;
   }
   if (method !== "GET") return { status: 405, body: { detail: "Method Not Allowed" } };
-  if (job.pollFailuresLeft > 0) {
-    job.pollFailuresLeft -= 1;
+  if (takePollFailure(job)) {
     changed();
     return gatewayError(502);
   }
@@ -224,7 +189,7 @@ function statusBody(state: FalState, job: FalJob, now: number, base: string): Re
 }
 
 /** How a status tells that a complete request failed. */
-function failureFields({ status, body }: FalAnswer): Record<string, unknown> {
+function failureFields({ status, body }: ApiAnswer): Record<string, unknown> {
   if (status === 200) return {};
   const isPlatform = typeof body === "object" && body !== null && "error_type" in body && "detail" in body;
   return isPlatform
@@ -232,10 +197,10 @@ function failureFields({ status, body }: FalAnswer): Record<string, unknown> {
     : { error: `Invalid status code: ${status}` };
 }
 
-function cancel(state: FalState, job: FalJob, now: number): FalAnswer {
+function cancel(state: FalState, job: FalJob, now: number): ApiAnswer {
   const status = statusOf(job, now);
   if (status === "COMPLETED") return { status: 400, body: { status: "ALREADY_COMPLETED" } };
-  const accepted: FalAnswer = { status: 202, body: { status: "CANCELLATION_REQUESTED" } };
+  const accepted: ApiAnswer = { status: 202, body: { status: "CANCELLATION_REQUESTED" } };
   if (job.rule.cancel === "ignored") return accepted;
 
   state.deliveries = state.deliveries.filter((delivery) => delivery.requestId !== job.requestId);
@@ -245,8 +210,6 @@ function cancel(state: FalState, job: FalJob, now: number): FalAnswer {
   }
   Object.assign(job, { cancelled: true, endsAt: now });
   // A runner's answer to a cancellation is delivered; what never reached a runner has none.
-  if (status === "IN_PROGRESS" && job.webhookUrl !== null) {
-    state.deliveries.push(...deliveriesOf(job, job.webhookUrl, now));
-  }
+  if (status === "IN_PROGRESS") announceEnd(state, job);
   return accepted;
 }

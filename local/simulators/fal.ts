@@ -3,16 +3,22 @@
  * speaks it. README.md tells the switches.
  */
 import * as z from "zod";
-import { answerControl, type SimulatorControl, simulatorControl } from "./control.ts";
-import { type FalAnswer, type FalJob, resultOf, webhookBody } from "./fal-jobs.ts";
-import { authorizationOf, type FalRequest, falRequest, logRequest } from "./fal-log.ts";
-import { loadMedia } from "./fal-media.ts";
-import { answerAbout, type FalState, falState, type FalTimes, submit } from "./fal-queue.ts";
+import { type SimulatorControl, simulatorControl } from "./control.ts";
+import { delivery, startDeliveries } from "./deliveries.ts";
+import { type FalJob, frameOf, resultOf, webhookBody } from "./fal-jobs.ts";
+import { answerAbout, type FalState, falState, submit } from "./fal-queue.ts";
 import { type FalRule, falRule } from "./fal-rules.ts";
-import { falDelivery, falSigner, startDeliveries } from "./fal-webhooks.ts";
-import { parseJson } from "./json.ts";
-import { hangUp, startLoopbackServer } from "./loopback-server.ts";
+import { falDeliveryPolicy, falSigner } from "./fal-webhooks.ts";
 import { pause } from "./pause.ts";
+import type { ProviderTimes } from "./provider-jobs.ts";
+import {
+  type ApiAnswer,
+  type ApiCall,
+  type HandledCall,
+  startApiServer,
+  startMediaServer,
+} from "./provider-servers.ts";
+import { type ProviderRequest, providerRequest } from "./request-log.ts";
 import { stateFile } from "./state-file.ts";
 
 export type { FalRule } from "./fal-rules.ts";
@@ -51,12 +57,12 @@ export interface FalSimulator extends AsyncDisposable {
 
 const falReport = z.object({
   /** Since the start or the last reset, the newest 1,000. */
-  requests: z.array(falRequest),
+  requests: z.array(providerRequest),
   rules: z.array(falRule),
   jobs: z.array(
     z.looseObject({ requestId: z.string(), endpoint: z.string(), input: z.unknown().optional() }),
   ),
-  deliveries: z.array(falDelivery),
+  deliveries: z.array(delivery),
 });
 export type FalReport = z.infer<typeof falReport>;
 
@@ -67,7 +73,7 @@ export function falControl(url: string): SimulatorControl<FalRule, FalReport> {
 
 /** Starts the simulator, and sends what an earlier one with the same state file still had to deliver. */
 export async function startFalSimulator(options: FalOptions = {}): Promise<FalSimulator> {
-  const times: FalTimes = {
+  const times: ProviderTimes = {
     queueMilliseconds: options.queueMilliseconds ?? 1_000,
     runMilliseconds: options.runMilliseconds ?? 4_000,
   };
@@ -86,70 +92,67 @@ export async function startFalSimulator(options: FalOptions = {}): Promise<FalSi
   };
   const save = () => file.save(state);
   save();
-  const media = await loadMedia();
-  const log: FalRequest[] = [];
+  const log: ProviderRequest[] = [];
+  const access = { log, authorization: `Key ${state.key}` };
 
   // Where a port is taken, what has started already stops again.
   await using starting = new AsyncDisposableStack();
   const stopping = new AbortController();
   starting.defer(() => stopping.abort());
 
-  const mediaServer = starting.use(
-    await startLoopbackServer(options.mediaPort ?? 0, (request) => {
-      const { pathname } = new URL(request.url);
-      const [, requestId = null, extension] = /^\/files\/([^/]+)\/output\.(mp4|jpg)$/.exec(pathname) ?? [];
-      const job = state.jobs.find((each) => each.requestId === requestId);
-      const response = job && (extension === "mp4" || extension === "jpg")
-        ? media.answer(job, extension, queueServer.url)
-        : new Response("Not Found", { status: 404 });
-      logRequest(log, request, state.key, { host: "media", body: null, requestId, status: response.status });
-      return Promise.resolve(response);
+  const find = (requestId: string) => state.jobs.find((job) => job.requestId === requestId);
+  const media = starting.use(
+    await startMediaServer({
+      ...access,
+      port: options.mediaPort ?? 0,
+      find(requestId) {
+        const job = find(requestId);
+        return job && { frame: frameOf(job), rule: job.rule };
+      },
+      elsewhere: () => `${queue.url}/_elsewhere`,
     }),
   );
   const resultOfJob = (job: FalJob) =>
-    resultOf(job, `${mediaServer.url}/files/${job.requestId}/output.mp4`, media.videoSize(job));
+    resultOf(job, media.videoUrl(job.requestId), media.videoSize(frameOf(job)));
   const deliveries = starting.use(startDeliveries({
     all: () => state.deliveries,
-    bodyOf: ({ requestId }) => {
-      const job = state.jobs.find((each) => each.requestId === requestId);
+    bodyOf({ requestId }) {
+      const job = find(requestId);
       return job === undefined ? "" : JSON.stringify(webhookBody(job, resultOfJob(job)));
     },
-    signer,
-    retryMilliseconds: options.webhookRetryMilliseconds ?? 2_000,
+    sign: signer.sign,
+    policy: { ...falDeliveryPolicy, retryMilliseconds: options.webhookRetryMilliseconds ?? 2_000 },
     changed: save,
   }));
-  const queueServer = starting.use(
-    await startLoopbackServer(options.port ?? 0, async (request) => {
-      const { pathname } = new URL(request.url);
-      if (pathname === "/_control") {
-        const { rules, jobs, deliveries } = state;
-        const report = () => ({ requests: log, rules, jobs, deliveries });
-        return await answerControl(request, falRule, { rules, log, changed: save, report });
-      }
-      const text = await request.text();
-      const body = text === "" ? null : parseJson(text) ?? text;
-      const { answer, requestId } = await queueAnswer(request, body);
-      const status = answer?.status ?? null;
-      logRequest(log, request, state.key, { host: "queue", body, requestId, status });
-      return answer === null ? hangUp : toResponse(answer, requestId);
+  const queue = starting.use(
+    await startApiServer({
+      ...access,
+      port: options.port ?? 0,
+      host: "queue",
+      control: {
+        ...{ schema: falRule, rules: state.rules, changed: save },
+        report: () => ({ jobs: state.jobs, deliveries: state.deliveries }),
+      },
+      async answer(call) {
+        const handled = await queueAnswer(call);
+        const { answer, requestId } = handled;
+        if (answer === null || requestId === null) return handled;
+        const headers = { "x-fal-request-id": requestId, ...answer.headers };
+        return { requestId, answer: { ...answer, headers } };
+      },
     }),
   );
 
-  async function queueAnswer(
-    request: Request,
-    body: unknown,
-  ): Promise<{ answer: FalAnswer | null; requestId: string | null }> {
-    const { pathname, searchParams } = new URL(request.url);
-    const without = (answer: FalAnswer) => ({ answer, requestId: null });
+  async function queueAnswer({ request, url, body, isOurs }: ApiCall): Promise<HandledCall> {
+    const { pathname, searchParams } = url;
+    const without = (answer: ApiAnswer) => ({ answer, requestId: null });
     if (pathname === "/.well-known/jwks.json") return without({ status: 200, body: signer.publicKeys });
-    if (authorizationOf(request, state.key) !== "ours") {
-      return without({ status: 401, body: { detail: "invalid key credentials" } });
-    }
+    if (!isOurs) return without({ status: 401, body: { detail: "invalid key credentials" } });
     const about = /^\/([^/]+\/[^/]+)(?:\/.+)?\/requests\/([^/]+)(\/\w+)?$/.exec(pathname);
     if (about !== null) {
       const [, app = "", requestId = "", suffix = ""] = about;
       const answer = answerAbout(state, {
-        ...{ method: request.method, app, requestId, suffix, queueUrl: queueServer.url },
+        ...{ method: request.method, app, requestId, suffix, queueUrl: queue.url },
         resultOf: resultOfJob,
         changed: () => {
           save();
@@ -163,8 +166,8 @@ export async function startFalSimulator(options: FalOptions = {}): Promise<FalSi
     const { job, answer, rule } = submit(state, {
       ...{ endpoint: pathname.slice(1), input: body, times },
       webhookUrl: searchParams.get("fal_webhook"),
-      queueUrl: queueServer.url,
-      mediaUrl: mediaServer.url,
+      queueUrl: queue.url,
+      mediaUrl: media.url,
     });
     save();
     if (rule.webhook === "early") {
@@ -177,29 +180,17 @@ export async function startFalSimulator(options: FalOptions = {}): Promise<FalSi
   }
 
   const running = starting.move();
-  const { url, port } = queueServer;
+  const { url, port } = queue;
   return {
     url,
     port,
     jwksUrl: `${url}/.well-known/jwks.json`,
-    mediaUrl: mediaServer.url,
-    mediaPort: mediaServer.port,
-    mediaHost: `127.0.0.1:${mediaServer.port}`,
+    mediaUrl: media.url,
+    mediaPort: media.port,
+    mediaHost: `127.0.0.1:${media.port}`,
     key: state.key,
     accountId,
     control: falControl(url),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
-}
-
-function toResponse({ status, body, headers }: FalAnswer, requestId: string | null): Response {
-  const text = typeof body === "string" ? body : JSON.stringify(body);
-  return new Response(text, {
-    status,
-    headers: {
-      "content-type": "application/json",
-      ...(requestId === null ? {} : { "x-fal-request-id": requestId }),
-      ...headers,
-    },
-  });
 }

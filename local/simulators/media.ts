@@ -1,6 +1,8 @@
-/** The files that the fal simulator's generations result in, and what can be wrong with them. */
-import type { FalJob } from "./fal-jobs.ts";
-import type { ActiveFalRule } from "./fal-rules.ts";
+/** The files that simulated generations result in, and what can be wrong with them. */
+import type { ActiveProviderRule } from "./provider-rules.ts";
+
+/** Of which a generation is; the first is wider than high. */
+export type Frame = "landscape" | "portrait";
 
 interface Files {
   readonly video: Uint8Array<ArrayBuffer>;
@@ -11,15 +13,21 @@ interface Files {
 const folder = new URL("./media/", import.meta.url);
 
 export interface Media {
-  /** The size of the job's video in bytes. */
-  videoSize(job: FalJob): number;
-  /** The answer to a request for `output.mp4` or `output.jpg` of a job. */
-  answer(job: FalJob, extension: "mp4" | "jpg", queueUrl: string): Response;
+  /** The size of a video in bytes. */
+  videoSize(frame: Frame): number;
+  /** The answer to a request for the video, or its thumbnail; `elsewhere` is where a redirect leads. */
+  answer(
+    generation: { frame: Frame; rule: MediaRule },
+    extension: "mp4" | "jpg",
+    elsewhere: string,
+  ): Response;
 }
+
+export type MediaRule = Pick<ActiveProviderRule, "media" | "mediaBytes">;
 
 /** Reads the files. */
 export async function loadMedia(): Promise<Media> {
-  const read = async (name: string): Promise<Files> => {
+  const read = async (name: Frame): Promise<Files> => {
     const [video, thumbnail] = await Promise.all([
       Deno.readFile(new URL(`${name}.mp4`, folder)),
       Deno.readFile(new URL(`${name}.jpg`, folder)),
@@ -27,16 +35,12 @@ export async function loadMedia(): Promise<Media> {
     return { video, thumbnail };
   };
   const [landscape, portrait] = await Promise.all([read("landscape"), read("portrait")]);
-  const filesOf = ({ input }: FalJob) => {
-    const isPortrait = typeof input === "object" && input !== null && "aspect_ratio" in input &&
-      input.aspect_ratio === "9:16";
-    return isPortrait ? portrait : landscape;
-  };
+  const files: Readonly<Record<Frame, Files>> = { landscape, portrait };
   return {
-    videoSize: (job) => filesOf(job).video.byteLength,
-    answer(job, extension, queueUrl) {
-      const { video, thumbnail } = filesOf(job);
-      return extension === "jpg" ? file(thumbnail, "image/jpeg") : videoAnswer(video, job.rule, queueUrl);
+    videoSize: (frame) => files[frame].video.byteLength,
+    answer({ frame, rule }, extension, elsewhere) {
+      const { video, thumbnail } = files[frame];
+      return extension === "jpg" ? file(thumbnail, "image/jpeg") : videoAnswer(video, rule, elsewhere);
     },
   };
 }
@@ -47,14 +51,14 @@ function file(bytes: Uint8Array<ArrayBuffer>, type: string): Response {
   });
 }
 
-function videoAnswer(video: Uint8Array<ArrayBuffer>, rule: ActiveFalRule, queueUrl: string): Response {
+function videoAnswer(video: Uint8Array<ArrayBuffer>, rule: MediaRule, elsewhere: string): Response {
   switch (rule.media) {
     case "missing":
       return new Response("Not Found", { status: 404 });
     case "not_a_video":
       return file(new TextEncoder().encode("<!doctype html><title>Not a video</title>"), "video/mp4");
     case "redirected":
-      return new Response(null, { status: 302, headers: { location: `${queueUrl}/_elsewhere` } });
+      return new Response(null, { status: 302, headers: { location: elsewhere } });
     case "huge":
       return new Response(endless(video, rule.mediaBytes), { headers: { "content-type": "video/mp4" } });
     case "truncated":

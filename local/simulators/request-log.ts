@@ -1,9 +1,10 @@
-/** What the fal simulator was asked, for tests that count and inspect it. */
+/** What a simulated provider was asked, for tests that count and inspect it. */
 import * as z from "zod";
 
-export const falRequest = z.object({
+export const providerRequest = z.object({
   at: z.number(),
-  host: z.enum(["queue", "media"]),
+  /** fal calls its API a queue. */
+  host: z.enum(["queue", "api", "media"]),
   method: z.string(),
   path: z.string(),
   /** Whose key came with it; the key itself is not kept. */
@@ -15,23 +16,23 @@ export const falRequest = z.object({
   /** Null where the connection was closed instead. */
   status: z.number().nullable(),
 });
-export type FalRequest = z.infer<typeof falRequest>;
+export type ProviderRequest = z.infer<typeof providerRequest>;
 
 /** So that a simulator that runs for days does not grow. */
 const maximumRequests = 1_000;
 
-/** Whether a request carries the account's key. */
-export function authorizationOf(request: Request, key: string): FalRequest["authorization"] {
+/** Whether a request carries the account's key: the Authorization header that is expected. */
+export function authorizationOf(request: Request, expected: string): ProviderRequest["authorization"] {
   const value = request.headers.get("authorization");
-  return value === null ? "none" : value === `Key ${key}` ? "ours" : "other";
+  return value === null ? "none" : value === expected ? "ours" : "other";
 }
 
 /** Adds a request, and drops the oldest when there are too many. */
 export function logRequest(
-  log: FalRequest[],
+  log: ProviderRequest[],
   request: Request,
-  key: string,
-  seen: Pick<FalRequest, "host" | "body" | "requestId" | "status">,
+  expected: string,
+  seen: Pick<ProviderRequest, "host" | "body" | "requestId" | "status">,
 ): void {
   const { pathname, search } = new URL(request.url);
   const headers = Object.fromEntries(request.headers);
@@ -40,7 +41,7 @@ export function logRequest(
     at: Date.now(),
     method: request.method,
     path: `${pathname}${search}`,
-    authorization: authorizationOf(request, key),
+    authorization: authorizationOf(request, expected),
     headers,
     ...seen,
   });

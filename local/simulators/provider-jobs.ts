@@ -1,0 +1,65 @@
+/** A generation at a simulated provider: what every provider remembers of it, and how far it is at a time. */
+import * as z from "zod";
+import type { ActiveProviderRule } from "./provider-rules.ts";
+
+/** Times are in milliseconds since 1970. */
+export const providerJob = z.object({
+  requestId: z.string(),
+  input: z.unknown().optional(),
+  webhookUrl: z.string().nullable(),
+  submittedAt: z.number(),
+  startsAt: z.number(),
+  /** Null for one that never ends. */
+  endsAt: z.number().nullable(),
+  cancelled: z.boolean(),
+  forgotten: z.boolean(),
+  pollFailuresLeft: z.number(),
+});
+export type ProviderJob = z.infer<typeof providerJob>;
+
+/** How long a generation waits and runs where no rule says otherwise. */
+export interface ProviderTimes {
+  readonly queueMilliseconds: number;
+  readonly runMilliseconds: number;
+}
+
+/** A generation that is accepted now. */
+export function beginJob(
+  job: Pick<ProviderJob, "requestId" | "input" | "webhookUrl">,
+  rule: ActiveProviderRule & { readonly webhook?: string | undefined },
+  times: ProviderTimes,
+): ProviderJob {
+  const now = Date.now();
+  const isEarly = rule.webhook === "early";
+  const startsAt = isEarly ? now : now + (rule.queueMilliseconds ?? times.queueMilliseconds);
+  const endsAt = isEarly ? now : startsAt + (rule.runMilliseconds ?? times.runMilliseconds);
+  return {
+    ...job,
+    submittedAt: now,
+    startsAt,
+    endsAt: rule.outcome === "never" ? null : endsAt,
+    cancelled: false,
+    forgotten: false,
+    pollFailuresLeft: rule.pollFailures,
+  };
+}
+
+/** How far a generation is at `now`. */
+export function phaseOf(job: ProviderJob, now: number): "queued" | "running" | "ended" {
+  if (job.endsAt !== null && now >= job.endsAt) return "ended";
+  return now < job.startsAt ? "queued" : "running";
+}
+
+/** Whether a request about the generation meets a gateway's error; it counts as one of them. */
+export function takePollFailure(job: ProviderJob): boolean {
+  if (job.pollFailuresLeft === 0) return false;
+  job.pollFailuresLeft -= 1;
+  return true;
+}
+
+/** The prompt of an input, under the name that the provider has for it; empty where there is none. */
+export function promptOf(input: unknown, name = "prompt"): string {
+  const fields: Record<string, unknown> = typeof input === "object" && input !== null ? { ...input } : {};
+  const prompt = fields[name];
+  return typeof prompt === "string" ? prompt : "";
+}

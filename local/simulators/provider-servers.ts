@@ -1,0 +1,108 @@
+/** The two hosts of a simulated provider: its API, which is also where it is controlled, and that of its media. */
+import type * as z from "zod";
+import { answerControl } from "./control.ts";
+import { parseJson } from "./json.ts";
+import { hangUp, type LoopbackServer, startLoopbackServer } from "./loopback-server.ts";
+import { type Frame, loadMedia, type MediaRule } from "./media.ts";
+import { authorizationOf, logRequest, type ProviderRequest } from "./request-log.ts";
+
+export interface ApiAnswer {
+  readonly status: number;
+  /** The body: text for one that is not JSON, null for none. */
+  readonly body: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** A gateway's page, which is not the provider's answer. */
+export const gatewayError = (status: number): ApiAnswer => ({
+  status,
+  body: `<html><head><title>${status}</title></head><body><hr><center>nginx</center></body></html>`,
+  headers: { "content-type": "text/html" },
+});
+
+export interface ApiCall {
+  readonly request: Request;
+  readonly url: URL;
+  readonly body: unknown;
+  /** Whether it came with the account's key. */
+  readonly isOurs: boolean;
+}
+
+export interface HandledCall {
+  /** Null where the connection closes instead. */
+  readonly answer: ApiAnswer | null;
+  /** Of the generation that it made or was about. */
+  readonly requestId: string | null;
+}
+
+export interface MediaServer extends LoopbackServer {
+  /** Where the video of a generation is. */
+  videoUrl(requestId: string): string;
+  /** In bytes. */
+  videoSize(frame: Frame): number;
+}
+
+interface Access {
+  /** 0 for a free one. */
+  readonly port: number;
+  readonly log: ProviderRequest[];
+  /** The header with the account's key. */
+  readonly authorization: string;
+}
+
+/** Serves the files of the generations that `find` knows. The account's key must never get here. */
+export async function startMediaServer(
+  { port, log, authorization, find, elsewhere }: Access & {
+    find: (requestId: string) => { frame: Frame; rule: MediaRule } | undefined;
+    /** Where a redirect leads. */
+    elsewhere: () => string;
+  },
+): Promise<MediaServer> {
+  const media = await loadMedia();
+  const server = await startLoopbackServer(port, (request) => {
+    const { pathname } = new URL(request.url);
+    const [, requestId = null, extension] = /^\/files\/([^/]+)\/output\.(mp4|jpg)$/.exec(pathname) ?? [];
+    const generation = requestId === null ? undefined : find(requestId);
+    const response = generation !== undefined && (extension === "mp4" || extension === "jpg")
+      ? media.answer(generation, extension, elsewhere())
+      : new Response("Not Found", { status: 404 });
+    logRequest(log, request, authorization, {
+      ...{ host: "media", body: null, requestId, status: response.status },
+    });
+    return Promise.resolve(response);
+  });
+  return {
+    ...server,
+    videoUrl: (requestId) => `${server.url}/files/${requestId}/output.mp4`,
+    videoSize: media.videoSize,
+  };
+}
+
+/** Serves the API by `answer`, and its switches at /_control. */
+export async function startApiServer<Schema extends z.ZodType>(
+  { port, log, authorization, host, control, answer }: Access & {
+    host: "queue" | "api";
+    control: { schema: Schema; rules: z.output<Schema>[]; changed: () => void; report: () => object };
+    answer: (call: ApiCall) => Promise<HandledCall>;
+  },
+): Promise<LoopbackServer> {
+  return await startLoopbackServer(port, async (request) => {
+    const url = new URL(request.url);
+    if (url.pathname === "/_control") {
+      const { schema, rules, changed, report } = control;
+      const reportWithRequests = () => ({ requests: log, rules, ...report() });
+      return await answerControl(request, schema, { rules, log, changed, report: reportWithRequests });
+    }
+    const text = await request.text();
+    const body = text === "" ? null : parseJson(text) ?? text;
+    const isOurs = authorizationOf(request, authorization) === "ours";
+    const { answer: given, requestId } = await answer({ request, url, body, isOurs });
+    logRequest(log, request, authorization, { host, body, requestId, status: given?.status ?? null });
+    return given === null ? hangUp : toResponse(given);
+  });
+}
+
+function toResponse({ status, body, headers }: ApiAnswer): Response {
+  const text = body === null || typeof body === "string" ? body : JSON.stringify(body);
+  return new Response(text, { status, headers: { "content-type": "application/json", ...headers } });
+}
