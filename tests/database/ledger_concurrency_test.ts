@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import postgres from "postgres";
-import { type TestDatabase, testDatabase } from "./harness.ts";
+import { testDatabase } from "./harness.ts";
+import { manyConnections, times } from "./support/connections.ts";
 import { acceptJob, settle } from "./support/jobs.ts";
 import {
   add,
@@ -15,19 +15,6 @@ import {
   release,
   violations,
 } from "./support/ledger.ts";
-
-/** Far more than there are cores, and few enough to leave room for the files that run beside this one. */
-const connections = 32;
-
-/** A pool on which as many calls are in the database at once. */
-function manyConnections({ url }: TestDatabase): postgres.Sql & AsyncDisposable {
-  const sql = postgres(url, { max: connections, onnotice: () => {} });
-  return Object.assign(sql, { [Symbol.asyncDispose]: () => sql.end() });
-}
-
-function times<T>(count: number, call: (index: number) => Promise<T>): Promise<T[]> {
-  return Promise.all(Array.from({ length: count }, (_, index) => call(index)));
-}
 
 Deno.test("64 concurrent duplicates post once", async () => {
   await using database = await testDatabase();

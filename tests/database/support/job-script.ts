@@ -13,7 +13,16 @@ const outcome = fc.constantFrom(
 );
 /** What a webhook or the answer to a poll says. */
 const word = fc.constantFrom(
-  ...["queued", "running", "succeeded", "succeeded", "failed", "cancelled", "not_found", "unreachable"] as const,
+  ...[
+    "queued",
+    "running",
+    "succeeded",
+    "succeeded",
+    "failed",
+    "cancelled",
+    "not_found",
+    "unreachable",
+  ] as const,
 );
 const cancellation = fc.constantFrom(
   ...["cancelled", "requested", "too_late", "not_found", "unreachable"] as const,
@@ -65,7 +74,10 @@ const step = fc.oneof(
 export type Step = typeof step extends fc.Arbitrary<infer Value> ? Value : never;
 
 /** Steps that begin together, in as many connections; then the next ones. */
-export const script = fc.array(fc.array(step, { minLength: 1, maxLength: 4 }), { maxLength: 40, size: "max" });
+export const script = fc.array(fc.array(step, { minLength: 1, maxLength: 4 }), {
+  maxLength: 40,
+  size: "max",
+});
 
 interface Task {
   task_id: number;
@@ -288,7 +300,9 @@ export class JobScript {
     const names = Object.keys(args).map((argument, index) => `${argument} => $${index + 1}`);
     const { sql } = this.database;
     const values = Object.values(args).map((value) =>
-      typeof value === "object" && value !== null && value !== providers ? sql.json(value as never) : value as never
+      typeof value === "object" && value !== null && value !== providers
+        ? sql.json(value as never)
+        : value as never
     );
     const [row] = await sql.unsafe(`select public.${name}(${names.join(", ")}) as answer`, values);
     return row?.answer.data ?? null;
@@ -316,7 +330,12 @@ const failure = { code: "ERR_5002", details: {}, cause: "drawn" };
 function submitOutcome(sent: Sent, outcome: "accepted" | "refused" | "not_accepted" | "unknown") {
   switch (outcome) {
     case "accepted":
-      return { outcome, request_id: requestIdOf(sent), references: {}, reports_start: sent.provider === "fal" };
+      return {
+        outcome,
+        request_id: requestIdOf(sent),
+        references: {},
+        reports_start: sent.provider === "fal",
+      };
     case "refused":
       return { outcome, failure };
     case "not_accepted":
