@@ -36,7 +36,11 @@ export function withoutAcceptance(
   { cause, isOwnForm, now }: { cause: string; isOwnForm: boolean; now: number },
 ): NotTaken {
   const isClientError = status >= 400 && status < 500 && status !== 408;
-  return isClientError || (status === 503 && isOwnForm)
-    ? { outcome: "not_accepted", cause, retryAfterSeconds: retryAfterSeconds(headers, now) }
-    : { outcome: "unknown", cause };
+  if (!isClientError && !(status === 503 && isOwnForm)) return { outcome: "unknown", cause };
+  return {
+    outcome: "not_accepted",
+    cause,
+    retryAfterSeconds: retryAfterSeconds(headers, now),
+    ...(status === 429 ? { isBusy: true } : {}),
+  };
 }

@@ -44,7 +44,13 @@ export interface Failure {
 export type SubmitOutcome =
   | { outcome: "accepted"; requestId: string; references: ProviderReferences }
   | { outcome: "refused"; failure: Failure }
-  | { outcome: "not_accepted"; cause: string; retryAfterSeconds: number | null }
+  | {
+    outcome: "not_accepted";
+    cause: string;
+    retryAfterSeconds: number | null;
+    /** It is there and has too much to do, which is nothing against it. */
+    isBusy?: true;
+  }
   | { outcome: "unknown"; cause: string };
 
 /** `unreachable` says nothing about the job: ask again later. `not_found`: the provider does not know the id. */
