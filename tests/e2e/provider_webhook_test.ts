@@ -4,8 +4,17 @@
  */
 import assert from "node:assert/strict";
 import { type Answer, errorOf } from "./support/answer.ts";
-import { type Backend, type Guest, startBackend } from "./support/backend.ts";
-import { ended, generate, priceOfKling, requestOf, submissionIs, videoStatus } from "./support/videos.ts";
+import { type Backend, startBackend } from "./support/backend.ts";
+import {
+  type Delivery,
+  deliveryOf,
+  makeUntold,
+  send,
+  sign,
+  type Signing,
+  type Untold,
+} from "./support/fal-webhook.ts";
+import { ended, priceOfKling, videoStatus } from "./support/videos.ts";
 
 let backend: Backend;
 
@@ -14,81 +23,14 @@ Deno.test.beforeAll(async () => {
 });
 Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 
-/** A video that fal has made, and of which it tells nobody. */
-interface Untold {
-  guest: Guest;
-  jobId: string;
-  requestId: string;
-  /** Where fal was told to report it. */
-  url: URL;
-}
-
 async function untold(prompt: string): Promise<Untold> {
-  const { control } = backend.stack.simulators.fal;
-  await control.rules({ prompt, webhook: "lost" });
   const guest = await backend.signIn(priceOfKling);
-  const { job_id: jobId } = await generate(guest, prompt);
-  await submissionIs(backend, jobId, "accepted");
-  const report = await control.report();
-  const requestId = requestOf(report, prompt);
-  const [job] = report.jobs.filter((each) => each.requestId === requestId);
-  return { guest, jobId, requestId, url: new URL(String(job?.webhookUrl)) };
-}
-
-interface Delivery {
-  url: URL;
-  body: string;
-  headers: Record<string, string>;
-}
-
-interface Signing {
-  requestId: string;
-  accountId?: string;
-  /** Seconds since 1970. */
-  timestamp?: number;
-  key?: JsonWebKey;
+  return await makeUntold(backend, guest, prompt);
 }
 
 /** The success of a request, signed as fal signs. */
-async function delivery(
-  { url, requestId }: Untold,
-  signing: Partial<Signing> = {},
-  video?: string,
-): Promise<Delivery> {
-  const { mediaUrl } = backend.stack.simulators.fal;
-  const payload = { video: { url: video ?? `${mediaUrl}/files/${requestId}/output.mp4` } };
-  const body = JSON.stringify({
-    request_id: requestId,
-    gateway_request_id: requestId,
-    status: "OK",
-    payload,
-  });
-  return { url, body, headers: await sign(body, { requestId, ...signing }) };
-}
-
-async function sign(body: string, signing: Signing): Promise<Record<string, string>> {
-  const {
-    requestId,
-    accountId = backend.keys.falAccountId,
-    timestamp = Math.floor(Date.now() / 1000),
-    key = backend.falSigningKey,
-  } = signing;
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(body));
-  const message = [requestId, accountId, timestamp, hex(digest)].join("\n");
-  const privateKey = await crypto.subtle.importKey("jwk", key, "Ed25519", false, ["sign"]);
-  return {
-    "content-type": "application/json",
-    "x-fal-webhook-request-id": requestId,
-    "x-fal-webhook-user-id": accountId,
-    "x-fal-webhook-timestamp": `${timestamp}`,
-    "x-fal-webhook-signature": hex(
-      await crypto.subtle.sign("Ed25519", privateKey, new TextEncoder().encode(message)),
-    ),
-  };
-}
-
-function hex(bytes: ArrayBuffer): string {
-  return Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("");
+async function delivery(video: Untold, signing: Partial<Signing> = {}, videoUrl?: string): Promise<Delivery> {
+  return await deliveryOf(backend, video, signing, videoUrl);
 }
 
 async function strangersKey(): Promise<JsonWebKey> {
@@ -97,12 +39,8 @@ async function strangersKey(): Promise<JsonWebKey> {
   return await crypto.subtle.exportKey("jwk", pair.privateKey);
 }
 
-async function deliver({ url, body, headers }: Delivery, method = "POST"): Promise<Answer> {
-  return await backend.call(url.href.slice(`${backend.stack.url}/functions/v1/`.length), {
-    method,
-    headers,
-    ...(method === "POST" ? { body } : {}),
-  });
+async function deliver(delivery: Delivery, method = "POST"): Promise<Answer> {
+  return await send(backend, delivery, method);
 }
 
 /** All that a webhook could change. */
@@ -171,7 +109,7 @@ const forgeries: Record<string, Forgery> = {
   "whose body, rightly signed, is no event": async (_, { video }) => ({
     url: video.url,
     body: "[]",
-    headers: await sign("[]", { requestId: video.requestId }),
+    headers: await sign(backend, "[]", { requestId: video.requestId }),
   }),
 };
 

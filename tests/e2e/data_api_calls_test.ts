@@ -1,0 +1,157 @@
+/** How often each endpoint asks the Data API before it answers, as each request's line in the log tells. */
+import assert from "node:assert/strict";
+import * as z from "zod";
+import { deviceToken } from "../../local/simulators/device-check.ts";
+import { eventually } from "./eventually.ts";
+import type { Answer } from "./support/answer.ts";
+import { type Backend, type CallOptions, type Guest, startBackend } from "./support/backend.ts";
+import { ended, generate, kling, priceOfKling, submissionIs } from "./support/videos.ts";
+
+let backend: Backend;
+let guest: Guest;
+
+Deno.test.beforeAll(async () => {
+  backend = await startBackend();
+  guest = await backend.signIn(10 * priceOfKling);
+});
+Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
+
+const requestLine = z.looseObject({
+  event: z.literal("request"),
+  request_id: z.string(),
+  data_api_calls: z.int(),
+  status: z.int(),
+});
+
+/** The calls that the request with this id made before its answer. */
+async function callsOf(requestId: string): Promise<number> {
+  return await eventually(`the log line of ${requestId}`, async () => {
+    const log = await Deno.readTextFile(backend.stack.logs.functions);
+    const lines = log.split("\n").filter((line) => line.includes(`"request_id":"${requestId}"`));
+    for (const line of lines) {
+      const parsed = requestLine.safeParse(JSON.parse(line));
+      if (parsed.success) return parsed.data.data_api_calls;
+    }
+    return undefined;
+  });
+}
+
+/** Calls an endpoint as the guest, and gives its status and how often it asked. */
+async function count(path: string, options: CallOptions = {}): Promise<[status: number, calls: number]> {
+  return await countOf((headers) =>
+    guest.call(path, { ...options, headers: { ...options.headers, ...headers } })
+  );
+}
+
+async function countOf(
+  call: (headers: Record<string, string>) => Promise<Answer>,
+): Promise<[number, number]> {
+  const requestId = crypto.randomUUID();
+  const { status } = await call({ "x-request-id": requestId });
+  return [status, await callsOf(requestId)];
+}
+
+const video = () => ({ body: { model_id: kling, prompt: "Counted" }, key: crypto.randomUUID() });
+
+/** A request of each endpoint that asks as much as any of it does, and the budget: one call, where no reason is given. */
+const requests: Record<string, () => Promise<void>> = {
+  "cancel-video": async () => {
+    await backend.stack.simulators.fal.control.rules({ outcome: "never" });
+    const { job_id } = await generate(guest);
+    await submissionIs(backend, job_id, "accepted");
+    assert.deepEqual(await count("cancel-video", { body: { job_id } }), [202, 1]);
+  },
+  "delete-video-job": async () => {
+    const { job_id } = await generate(guest);
+    await ended(backend, guest, job_id);
+    const options = { method: "DELETE" };
+    assert.deepEqual(await count(`delete-video-job?job_id=${job_id}`, options), [204, 1]);
+  },
+  // Where it grants: begin, the lane, the intent before the device's bit is set, the grant after it.
+  "device-check": async () => {
+    const check = () => count("device-check", { body: { device_token: deviceToken("a counted phone") } });
+    assert.deepEqual(await check(), [200, 4]);
+    assert.deepEqual(await check(), [200, 1]);
+  },
+  "generate-video": async () => {
+    const options = video();
+    assert.deepEqual(await count("generate-video", options), [202, 1]);
+    assert.deepEqual(await count("generate-video", options), [202, 1], "replayed");
+    assert.deepEqual(await count("generate-video", { ...video(), key: options.key, body: {} }), [400, 0]);
+  },
+  "health": async () => {
+    assert.deepEqual(await count("health"), [200, 1]);
+    assert.deepEqual(await count("health"), [200, 0], "shared for 5 seconds");
+  },
+  "models": async () => {
+    assert.deepEqual(await count("models"), [200, 1]);
+    assert.deepEqual(await count("models"), [200, 0], "from memory");
+    assert.deepEqual(await count("models", { headers: { "if-none-match": "*" } }), [304, 0]);
+  },
+  // It works after its answer, and never before.
+  "process-jobs": async () => {
+    const { secretKey } = backend.stack;
+    const call = (headers: Record<string, string>) =>
+      backend.call("process-jobs", { method: "POST", headers: { ...headers, apikey: secretKey } });
+    assert.deepEqual(await countOf(call), [202, 0]);
+  },
+  "provider-webhook": async () => {
+    const { job_id } = await generate(guest, "Counted by its webhook");
+    await ended(backend, guest, job_id);
+    const log = await Deno.readTextFile(backend.stack.logs.functions);
+    const lines = log.split("\n").filter((line) => line.includes('"endpoint":"provider-webhook"'))
+      .map((line) => requestLine.safeParse(JSON.parse(line)))
+      .flatMap(({ data }) => data === undefined ? [] : [data]);
+    assert(lines.length > 0);
+    for (const { status, data_api_calls } of lines) assert.deepEqual([status, data_api_calls], [200, 1]);
+  },
+  "video-status": async () => {
+    const { job_id } = await generate(guest);
+    await ended(backend, guest, job_id);
+    assert.deepEqual(await count(`video-status?job_id=${job_id}`), [200, 1]);
+    // Renewing its URLs asks Storage; keeping them waits until after the answer.
+    await backend.database.sql`
+      update public.video_jobs set video_url_expires_at = now() + interval '9 minutes' where id = ${job_id}`;
+    assert.deepEqual(await count(`video-status?job_id=${job_id}`), [200, 1]);
+    await eventually("the new URL is kept", async () => {
+      const [job] = await backend.database.sql<{ kept: boolean }[]>`
+        select video_url_expires_at > now() + interval '50 minutes' as kept from public.video_jobs where id = ${job_id}`;
+      return job?.kept || undefined;
+    });
+  },
+};
+
+for (const [name, request] of Object.entries(requests)) {
+  Deno.test(`${name} stays within its budget of calls before the answer`, request);
+}
+
+Deno.test("every endpoint has its budget here", async () => {
+  const names = [];
+  for await (
+    const { name, isDirectory } of Deno.readDir(new URL("../../supabase/functions/", import.meta.url))
+  ) {
+    if (isDirectory && !name.startsWith("_")) names.push(name);
+  }
+  assert.deepEqual(Object.keys(requests).sort(), names.sort());
+});
+
+Deno.test("a request that is refused for its form or its caller asks nothing", async () => {
+  assert.deepEqual(await count("generate-video", { body: { prompt: "No model" }, key: "k" }), [400, 0]);
+  assert.deepEqual(await count("generate-video", { body: video().body }), [400, 0], "without a key");
+  assert.deepEqual(await count("video-status"), [400, 0]);
+  assert.deepEqual(await countOf((headers) => backend.call("models", { headers })), [401, 0]);
+  assert.deepEqual(
+    await countOf((headers) => backend.call("process-jobs", { method: "POST", headers })),
+    [401, 0],
+  );
+});
+
+Deno.test("whoever was refused by a rate limit is refused from memory, without another call", async () => {
+  const restless = await backend.signIn();
+  const ask = (headers: Record<string, string>) =>
+    restless.call(`video-status?job_id=${crypto.randomUUID()}`, { headers });
+  // All that `reads` admits within a minute.
+  await Promise.all(Array.from({ length: 120 }, () => ask({})));
+  assert.deepEqual(await countOf(ask), [429, 1]);
+  assert.deepEqual(await countOf(ask), [429, 0]);
+});

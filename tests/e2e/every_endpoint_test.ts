@@ -1,0 +1,380 @@
+/**
+ * What is the same for every endpoint, tried on each of them as it is served: who is let in, what a malformed request is
+ * told, and in which language. The endpoints are found, and what they ask for is read from their declarations; whatever
+ * does not hold for one of them is listed here, by its name.
+ */
+import assert from "node:assert/strict";
+import { decodeJwt, generateKeyPair, importJWK, type JWTPayload, SignJWT } from "jose";
+import type { Endpoint } from "../../supabase/functions/_shared/endpoint.ts";
+import { type ErrorCode, errorCodes } from "../../supabase/functions/_shared/error-codes.ts";
+import { errorMessage } from "../../supabase/functions/_shared/error-messages.ts";
+import type { Language } from "../../supabase/functions/_shared/i18n.ts";
+import type { Declaration } from "../../supabase/functions/_shared/operation.ts";
+import { type Answer, errorOf, readAnswer } from "./support/answer.ts";
+import { type Backend, type Guest, startBackend } from "./support/backend.ts";
+import { kling } from "./support/videos.ts";
+
+const functions = new URL("../../supabase/functions/", import.meta.url);
+
+async function findEndpoints(): Promise<{ name: string; operations: readonly Declaration[] }[]> {
+  const found = [];
+  for await (const { name, isDirectory } of Deno.readDir(functions)) {
+    if (!isDirectory || name.startsWith("_")) continue;
+    const { default: endpoint }: { default: Endpoint } = await import(
+      new URL(`${name}/index.ts`, functions).href
+    );
+    found.push({ name, operations: endpoint.operations });
+  }
+  return found.sort((one, other) => one.name.localeCompare(other.name));
+}
+
+/** Requests that get past the checks of their form, for endpoints whose later checks are tried here. */
+const wellFormed: Record<string, { query?: string; body?: unknown }> = {
+  "generate-video": { body: { model_id: kling, prompt: "A fox in the snow" } },
+  "provider-webhook": {
+    query: `?provider=fal&submission_id=${crypto.randomUUID()}&token=${"a".repeat(43)}`,
+  },
+};
+
+let backend: Backend;
+let guest: Guest;
+
+Deno.test.beforeAll(async () => {
+  backend = await startBackend();
+  guest = await backend.signIn(10);
+});
+Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
+
+/** The answer must be this error: its code and status, its details' keys, and a message in the language it names. */
+function assertError(answer: Answer, code: ErrorCode, what: string): void {
+  const { message, details, request_id } = errorOf(answer, code);
+  const language = answer.headers.get("content-language");
+  assert(language === "en" || language === "tr" || language === "es");
+  assert.deepEqual(
+    { what, status: answer.status, message, id: request_id, keys: Object.keys(details).sort() },
+    {
+      what,
+      status: errorCodes[code].status,
+      message: errorMessage(code, language, jsonOf(details)),
+      id: answer.headers.get("x-request-id"),
+      keys: errorCodes[code].details.toSorted(),
+    },
+  );
+  assert.equal(answer.headers.get("content-type"), "application/json");
+}
+
+/** What was parsed from JSON is JSON. */
+function jsonOf(details: Record<string, unknown>): Parameters<typeof errorMessage>[2] {
+  return JSON.parse(JSON.stringify(details));
+}
+
+/** Credentials that an operation for this kind of caller accepts. */
+function credentials(auth: Declaration["auth"]): Record<string, string> {
+  const { publishableKey, secretKey } = backend.stack;
+  switch (auth) {
+    case "user":
+    case "admin":
+      return { apikey: publishableKey, authorization: `Bearer ${guest.token}` };
+    case "service":
+      return { apikey: secretKey };
+    case "signed":
+    case "public":
+      return {};
+  }
+}
+
+interface Call {
+  query?: string;
+  headers?: Record<string, string>;
+  body?: BodyInit;
+}
+
+/** Calls an operation as somebody whom it lets in. */
+async function call(
+  name: string,
+  { method, auth }: Declaration,
+  { query, headers, body }: Call = {},
+): Promise<Answer> {
+  return await backend.call(`${name}${query ?? wellFormed[name]?.query ?? ""}`, {
+    method,
+    headers: { ...credentials(auth), ...headers },
+    ...(body === undefined ? {} : { body }),
+  });
+}
+
+const json = { "content-type": "application/json" };
+
+type Forge = (claims: JWTPayload) => Promise<string> | string;
+
+/** Tokens that are none of a user's, each for one reason. */
+function badTokens(): Record<string, Forge> {
+  const { signingKey } = backend.keys;
+  const header = { alg: "ES256", typ: "JWT", kid: signingKey.kid ?? "" };
+  const signWith = (key: Parameters<SignJWT["sign"]>[0], claims: JWTPayload) =>
+    new SignJWT(claims).setProtectedHeader(header).sign(key);
+  const sign = async (claims: JWTPayload) => await signWith(await importJWK(signingKey, "ES256"), claims);
+  const without = (claims: JWTPayload, claim: string) =>
+    Object.fromEntries(Object.entries(claims).filter(([name]) => name !== claim));
+  const encode = (value: unknown) => btoa(JSON.stringify(value)).replaceAll("=", "");
+  return {
+    "signed with another key": async (claims) =>
+      await signWith((await generateKeyPair("ES256")).privateKey, claims),
+    "with a changed claim": async (claims) => {
+      const [head, , signature] = (await sign(claims)).split(".");
+      return [head, encode({ ...claims, sub: crypto.randomUUID() }), signature].join(".");
+    },
+    "unsigned": (claims) => `${encode({ alg: "none", typ: "JWT", kid: header.kid })}.${encode(claims)}.`,
+    "signed with the public key as a secret": async (claims) => {
+      const secret = new TextEncoder().encode(JSON.stringify(backend.stack.jwks.keys[0]));
+      return await new SignJWT(claims).setProtectedHeader({ ...header, alg: "HS256" }).sign(secret);
+    },
+    "expired": (claims) => sign({ ...claims, exp: Math.floor(Date.now() / 1000) - 60 }),
+    "without an end": (claims) => sign(without(claims, "exp")),
+    "for another audience": (claims) => sign({ ...claims, aud: "elsewhere" }),
+    "without an audience": (claims) => sign(without(claims, "aud")),
+    "of another issuer": (claims) => sign({ ...claims, iss: "https://elsewhere.example/auth/v1" }),
+    "without an issuer": (claims) => sign(without(claims, "iss")),
+    "for the role anon": (claims) => sign({ ...claims, role: "anon" }),
+    "for the role service_role": (claims) => sign({ ...claims, role: "service_role" }),
+    "without a role": (claims) => sign(without(claims, "role")),
+    "of nobody": (claims) => sign(without(claims, "sub")),
+    "of somebody who is no user": (claims) => sign({ ...claims, sub: "service" }),
+    "which is no token": () => "token",
+    "which is the publishable key": () => backend.stack.publishableKey,
+    "which is the secret key": () => backend.stack.secretKey,
+  };
+}
+
+/** Headers that are nobody's credentials for this kind of caller. */
+async function badCredentials(auth: Declaration["auth"]): Promise<Record<string, Record<string, string>>> {
+  const { publishableKey, secretKey } = backend.stack;
+  const user = `Bearer ${guest.token}`;
+  switch (auth) {
+    case "user":
+    case "admin": {
+      const claims = decodeJwt(guest.token);
+      const tokens = Object.entries(badTokens()).map(async ([what, forge]) =>
+        [`a token ${what}`, {
+          apikey: publishableKey,
+          authorization: `Bearer ${await forge(claims)}`,
+        }] as const
+      );
+      return {
+        "nothing": {},
+        "an API key alone": { apikey: publishableKey },
+        "a secret key alone": { apikey: secretKey },
+        "a token without an API key": { authorization: user },
+        "a token with an API key of another project": { apikey: `${publishableKey}x`, authorization: user },
+        "a token in another scheme": { apikey: publishableKey, authorization: `Basic ${guest.token}` },
+        ...Object.fromEntries(await Promise.all(tokens)),
+      };
+    }
+    case "service":
+      return {
+        "nothing": {},
+        "a publishable key": { apikey: publishableKey },
+        "a secret key of another project": { apikey: `${secretKey.slice(0, -1)}_` },
+        "a secret key as a token": { authorization: `Bearer ${secretKey}` },
+        "a secret key as a token, with a publishable key": {
+          apikey: publishableKey,
+          authorization: `Bearer ${secretKey}`,
+        },
+        "a user": { apikey: publishableKey, authorization: user },
+      };
+    case "public":
+      return { "an API key of another project": { apikey: `${publishableKey}x` } };
+    case "signed":
+      // Nothing that a caller is: the signature's forgeries are provider_webhook_test.ts's.
+      return {
+        "nothing": {},
+        "a user": { apikey: publishableKey, authorization: user },
+        "a secret key": { apikey: secretKey },
+      };
+  }
+}
+
+const languages: Language[] = ["en", "tr", "es"];
+
+for (const { name, operations } of await findEndpoints()) {
+  for (const operation of operations) {
+    const { method, auth, request, rawBody, idempotencyKey } = operation;
+    const endpoint = `${method} ${name}`;
+
+    Deno.test(`${endpoint} refuses whoever is not its kind of caller by ERR_4005`, async () => {
+      for (const [what, headers] of Object.entries(await badCredentials(auth))) {
+        const answer = await backend.call(`${name}${wellFormed[name]?.query ?? ""}`, {
+          method,
+          headers: { ...headers, ...json },
+          ...(method === "GET" ? {} : { body: "{}" }),
+        });
+        assertError(answer, "ERR_4005", what);
+      }
+    });
+
+    Deno.test(`${endpoint} says what is wrong in en, tr and es, and the same to programs`, async () => {
+      const answers = await Promise.all(
+        languages.map((language) =>
+          call(name, operation, {
+            query: "?unknown=1",
+            headers: { "accept-language": `fr, ${language};q=0.5` },
+          })
+        ),
+      );
+      for (const [index, answer] of answers.entries()) {
+        assertError(answer, "ERR_4008", endpoint);
+        assert.equal(answer.headers.get("content-language"), languages[index]);
+        assert.deepEqual(errorOf(answer).details, errorOf(answers[0] ?? answer).details);
+      }
+      const messages = answers.map((answer) => errorOf(answer).message);
+      assert.equal(new Set(messages).size, languages.length);
+    });
+
+    Deno.test(`${endpoint} refuses a parameter that it does not know, and one given twice`, async () => {
+      for (const query of ["?user_id=1", "?user_id=1&user_id=2"]) {
+        const answer = await call(name, operation, { query });
+        assertError(answer, "ERR_4008", query);
+        assert.match(JSON.stringify(errorOf(answer).details.fields), /"path":"user_id"/);
+      }
+    });
+
+    if (request) {
+      Deno.test(`${endpoint} refuses a body that is not JSON, and names what is wrong in one that is`, async () => {
+        const invalid: Record<string, BodyInit> = {
+          "nothing": "",
+          "half of it": '{"prompt": ',
+          "two values": "{} {}",
+          "not UTF-8": new Uint8Array([0x22, 0xff, 0x22]),
+          "a member twice": '{"prompt": "a", "prompt": "b"}',
+          "a list": "[]",
+          "null": "null",
+          "text": '"prompt"',
+          "a nest": "[".repeat(100_000) + "]".repeat(100_000),
+        };
+        for (const [what, body] of Object.entries(invalid)) {
+          const answer = await call(name, operation, { headers: json, body });
+          assertError(answer, "ERR_4008", what);
+        }
+      });
+
+      Deno.test(`${endpoint} refuses fields that it does not know, the user's id among them`, async () => {
+        const body = JSON.stringify({ user_id: guest.id, is_admin: true });
+        const answer = await call(name, operation, { headers: json, body });
+        assertError(answer, "ERR_4008", body);
+        const fields = JSON.stringify(errorOf(answer).details.fields);
+        for (const path of ["user_id", "is_admin"]) {
+          assert(fields.includes(JSON.stringify({ path, message: "Unknown field" })), fields);
+        }
+      });
+
+      Deno.test(`${endpoint} refuses what does not call itself JSON in UTF-8`, async () => {
+        for (
+          const type of [
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "application/json; charset=latin1",
+            "",
+          ]
+        ) {
+          // Bytes, for which no client makes up a type.
+          const body = new TextEncoder().encode("{}");
+          const headers: Record<string, string> = type === "" ? {} : { "content-type": type };
+          assertError(await call(name, operation, { headers, body }), "ERR_4018", type);
+        }
+      });
+    }
+
+    if (request || rawBody) {
+      Deno.test(`${endpoint} refuses a body beyond its limit, whether its length is told or not`, async () => {
+        const tooLong = JSON.stringify({ prompt: "a".repeat(256 * 1024) });
+        for (const body of [tooLong, new Blob([tooLong]).stream()]) {
+          const answer = await call(name, operation, { headers: json, body });
+          assertError(answer, "ERR_4013", typeof body);
+          assert.deepEqual(errorOf(answer).details, { limit_bytes: 256 * 1024 });
+        }
+      });
+    }
+
+    if (idempotencyKey) {
+      Deno.test(`${endpoint} refuses to run without a well-formed Idempotency-Key`, async () => {
+        const example = wellFormed[name];
+        assert(example?.body, `A well-formed body for ${name} is missing here`);
+        const body = JSON.stringify(example.body);
+        assertError(await call(name, operation, { headers: json, body }), "ERR_4010", "no key");
+        for (const key of ['""', "a b", "a".repeat(256), '"a', "a, b"]) {
+          const headers = { ...json, "idempotency-key": key };
+          assertError(await call(name, operation, { headers, body }), "ERR_4010", key);
+        }
+      });
+    }
+  }
+
+  const declared = operations.map(({ method }) => method);
+  const allowed = [...declared, ...(declared.includes("GET") ? ["HEAD"] : []), "OPTIONS"];
+
+  Deno.test(`${name} refuses every other method by ERR_4014, and names its own`, async () => {
+    for (
+      const method of ["GET", "POST", "PUT", "PATCH", "DELETE"].filter((method) => !allowed.includes(method))
+    ) {
+      const answer = await guest.call(name, { method });
+      assertError(answer, "ERR_4014", method);
+      assert.deepEqual(answer.headers.get("allow")?.split(", "), allowed);
+    }
+  });
+
+  Deno.test(`${name} answers a browser's preflight, whoever asks`, async () => {
+    const answer = await backend.call(name, {
+      method: "OPTIONS",
+      headers: {
+        origin: "https://app.example",
+        "access-control-request-method": declared[0] ?? "",
+        "access-control-request-headers":
+          "apikey, authorization, content-type, idempotency-key, x-request-id",
+      },
+    });
+    assert.deepEqual([answer.status, answer.body], [204, null]);
+    assert.equal(answer.headers.get("access-control-allow-origin"), "*");
+    assert.deepEqual(answer.headers.get("access-control-allow-methods")?.split(", "), allowed);
+    const headers = answer.headers.get("access-control-allow-headers")?.split(", ") ?? [];
+    for (const header of ["apikey", "authorization", "content-type", "idempotency-key", "x-request-id"]) {
+      assert(headers.includes(header), header);
+    }
+  });
+
+  Deno.test(`${name} has nothing below it`, async () => {
+    assertError(await guest.call(`${name}/more`, { method: declared[0] ?? "GET" }), "ERR_4007", name);
+  });
+}
+
+Deno.test("the answer to HEAD is that to GET, without its body", async () => {
+  const [get, head] = await Promise.all([
+    guest.call("models"),
+    guest.call("models", { method: "HEAD" }),
+  ]);
+  assert.deepEqual([head.status, head.body], [200, null]);
+  assert.equal(head.headers.get("etag"), get.headers.get("etag"));
+  const refused = await fetch(`${backend.stack.url}/functions/v1/models`, { method: "HEAD" });
+  assert.deepEqual([refused.status, (await readAnswer(refused)).body], [401, null]);
+});
+
+Deno.test("the language is the best of those asked for, else the user's own where it was read, else English", async () => {
+  const { sql } = backend.database;
+  const speaker = await backend.signIn(1);
+  const ask = async (language?: string) => {
+    const answer = await speaker.call("generate-video", {
+      body: { model_id: kling, prompt: "Too dear" },
+      key: crypto.randomUUID(),
+      headers: language === undefined ? {} : { "accept-language": language },
+    });
+    assertError(answer, "ERR_4001", language ?? "none");
+    return answer.headers.get("content-language");
+  };
+  assert.equal(await ask(), "en");
+  assert.equal(await ask("es"), "es");
+  assert.equal(await ask("tr-TR, en;q=0.9"), "tr");
+  assert.equal(await ask("en;q=0.1, es;q=0.2"), "es");
+  assert.equal(await ask("tr;q=0, fr"), "en");
+  await sql`update public.users set language = 'tr' where id = ${speaker.id}`;
+  assert.equal(await ask(), "tr");
+  assert.equal(await ask("fr"), "tr");
+  assert.equal(await ask("es"), "es");
+});
