@@ -123,3 +123,30 @@ Deno.test("a public endpoint asks for nothing, knows a service, and refuses a wr
 Deno.test("a signed request is not asked for credentials of the project", async () => {
   assert.deepEqual(await outcome("signed", { authorization: "Key of-somebody-else" }), { kind: "unknown" });
 });
+
+Deno.test("a token that was verified is refused as soon as it has expired", async () => {
+  const RealDate = Date;
+  const later = RealDate.now() + 61_000;
+  const token = await issuer.sign({ exp: Math.floor(RealDate.now() / 1000) + 60 });
+  assert.notEqual(await outcome("user", user(token)), "ERR_4005");
+  try {
+    // The library that checks the times has a clock of its own.
+    globalThis.Date = class extends RealDate {
+      constructor() {
+        super(later);
+      }
+      static override now = () => later;
+    } as DateConstructor;
+    assert.equal(await outcome("user", user(token)), "ERR_4005");
+  } finally {
+    globalThis.Date = RealDate;
+  }
+});
+
+Deno.test("a token that was verified does not vouch for another key, nor a key for another token", async () => {
+  const token = await issuer.sign();
+  assert.notEqual(await outcome("user", user(token)), "ERR_4005");
+  assert.equal(await outcome("user", user(token, "sb_publishable_other")), "ERR_4005");
+  assert.equal(await outcome("user", user(`${token.slice(0, -8)}AAAAAAAA`)), "ERR_4005");
+  assert.equal(await outcome("user", { authorization: `Bearer ${token}` }), "ERR_4005");
+});
