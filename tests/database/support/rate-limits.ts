@@ -51,11 +51,11 @@ export async function setPolicy(sql: Sql, name: string, options: PolicyOptions):
 export interface Caller {
   userId?: string;
   network?: string | null;
-  endpoint?: string | null;
+  endpoint?: string;
 }
 
 export async function take(sql: Sql, policies: string[], caller: Caller = {}): Promise<Taken> {
-  const { userId = crypto.randomUUID(), network = null, endpoint = null } = caller;
+  const { userId = crypto.randomUUID(), network = null, endpoint = "an-endpoint" } = caller;
   const { taken } = await first(sql<{ taken: Taken }[]>`
     select guard.take(${policies}, ${userId}, ${network}, ${endpoint}) as taken`);
   return taken;
