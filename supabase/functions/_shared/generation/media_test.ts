@@ -45,6 +45,7 @@ Deno.test("only the named hosts are asked, over TLS and their own port", async (
     "https://fal.media@example.com/v",
     "https://user:password@fal.media/v",
     "https://user@fal.media/v",
+    "https://:password@fal.media/v",
     "https://127.0.0.1/v",
     "http://127.0.0.1:4011/v",
     "http://127.0.0.1/v",

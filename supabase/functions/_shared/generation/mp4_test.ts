@@ -32,6 +32,21 @@ Deno.test("sizes of 64 bits, and a last box until the end of the file, are read"
   }
 });
 
+/** The whole file with another size for the last box of its movie, the track with the picture. */
+function withTrackSize(change: (size: number) => number): Uint8Array {
+  const moov = movie();
+  const at = String.fromCharCode(...moov).lastIndexOf("trak") - 4;
+  const view = new DataView(moov.buffer);
+  view.setUint32(at, change(view.getUint32(at)));
+  return join(fileType, moov, media);
+}
+
+Deno.test("a last box until the end of its container is read, and one that is longer is not believed", () => {
+  assert.deepEqual(read(withTrackSize((size) => size)), facts);
+  assert.deepEqual(read(withTrackSize(() => 0)), facts);
+  assert.equal(read(withTrackSize((size) => size + 1)), null);
+});
+
 Deno.test("times of 64 bits are read", () => {
   assert.deepEqual(read(mp4({ version: 1, timescale: 24, duration: 120n })), facts);
 });
@@ -63,6 +78,7 @@ Deno.test("a file that is cut off is no video, wherever it is cut", () => {
     assert.equal(reader.push(file.subarray(0, length)), true);
     assert.equal(reader.finish(), null, `${length} bytes`);
   }
+  assert.equal(read(join(file, file.subarray(0, 7))), null, "nor one with the beginning of another box");
 });
 
 Deno.test("a file without media, movie, picture or time is no video", () => {
@@ -90,6 +106,9 @@ Deno.test("boxes that lie about their size are no video, and cost nothing", () =
   for (const size of [1, 2, 7, 29, 0xffff_ffff]) assert.equal(read(inner(size)), null, `inner ${size}`);
   const outer = (size: number) => join(fileType, box("free", new Uint8Array(20), size), movie(), media);
   for (const size of [2, 7, 0xffff_ffff]) assert.equal(read(outer(size)), null, `outer ${size}`);
+  const endless = box("free", empty, 1);
+  new DataView(endless.buffer).setBigUint64(8, 0n);
+  assert.equal(read(join(fileType, box("moov", endless), media)), null, "it ends, too");
   const negative = box("free", empty, 1);
   new DataView(negative.buffer).setBigUint64(8, 15n);
   assert.equal(read(join(fileType, negative, movie(), media)), null);
@@ -105,14 +124,15 @@ Deno.test("a second movie, or one larger than any hour has, is refused before it
   assert.equal(largest.push(join(fileType, box("moov", empty, 4 * 1024 * 1024 + 8))), true);
 });
 
-Deno.test("a file of nothing but boxes ends the reading", () => {
-  const many = new Uint8Array(8 * 20_000);
+Deno.test("a file of nothing but boxes ends the reading, whatever else it has", () => {
   const one = box("free", empty);
-  for (let offset = 0; offset < many.length; offset += 8) many.set(one, offset);
+  const many = new Uint8Array(one.length * 20_000);
+  for (let offset = 0; offset < many.length; offset += one.length) many.set(one, offset);
   const reader = readMp4();
-  assert.equal(reader.push(fileType), true);
-  assert.equal(reader.push(many.subarray(8)), true);
+  assert.equal(reader.push(mp4()), true);
+  assert.equal(reader.push(many.subarray(3 * one.length)), true, "it has 20,000 by now");
   assert.equal(reader.push(one), false);
+  assert.equal(reader.finish(), null);
 });
 
 Deno.test("no change of a file makes the reader throw", () => {
