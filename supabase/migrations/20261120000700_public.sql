@@ -226,6 +226,31 @@ $$;
 revoke all on function guard.admit_user(uuid) from public, anon, authenticated, service_role;
 comment on function guard.admit_user(uuid) is 'The first question of every procedure that acts for a caller.';
 
+create function guard.enter(
+  p_user_id uuid, p_endpoint text, p_policies text[], p_network text,
+  out refusal jsonb, out limits jsonb, out language text, out is_new boolean
+)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The beginning of a procedure without an idempotency key: whether the caller may act, and whether the policies admit
+-- it. `refusal` is what to return, or null. Locks: rate-limit rows.
+declare
+  v_taken jsonb;
+begin
+  select a.refusal, a.language, a.is_new into refusal, language, is_new from guard.admit_user(p_user_id) as a;
+  if refusal is null then
+    v_taken := guard.take(p_policies, p_user_id, p_network, p_endpoint);
+    refusal := v_taken -> 'refusal';
+    limits := v_taken -> 'limits';
+  end if;
+end;
+$$;
+
+revoke all on function guard.enter(uuid, text, text[], text) from public, anon, authenticated, service_role;
+comment on function guard.enter(uuid, text, text[], text) is 'Caller and rate limits, in one.';
+
 create function guard.answer(p_data jsonb, p_limits jsonb default null, p_language text default null)
 returns jsonb
 language sql

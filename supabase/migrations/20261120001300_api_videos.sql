@@ -10,16 +10,11 @@ as $$
 -- The catalogue: `data` is `{ version, models }`, models in the order of the operator. Counts against `reads`.
 declare
   v_caller record;
-  v_taken jsonb;
   v_data jsonb;
 begin
-  select * into v_caller from guard.admit_user(p_user_id);
+  select * into v_caller from guard.enter(p_user_id, 'models', '{reads}', null);
   if v_caller.refusal is not null then
     return v_caller.refusal;
-  end if;
-  v_taken := guard.take('{reads}', p_user_id, null, 'models');
-  if v_taken ? 'refusal' then
-    return v_taken -> 'refusal';
   end if;
 
   select jsonb_build_object(
@@ -32,7 +27,7 @@ begin
   ) into v_data
   from public.models as m
   where m.is_available;
-  return guard.answer(v_data, v_taken -> 'limits', v_caller.language);
+  return guard.answer(v_data, v_caller.limits, v_caller.language);
 end;
 $$;
 
@@ -222,24 +217,19 @@ as $$
 -- `reads`.
 declare
   v_caller record;
-  v_taken jsonb;
   v_job public.video_jobs;
   v_age numeric;
 begin
-  select * into v_caller from guard.admit_user(p_user_id);
+  select * into v_caller from guard.enter(p_user_id, 'video-status', '{reads}', null);
   if v_caller.refusal is not null then
     return v_caller.refusal;
-  end if;
-  v_taken := guard.take('{reads}', p_user_id, null, 'video-status');
-  if v_taken ? 'refusal' then
-    return v_taken -> 'refusal';
   end if;
 
   select j.* into v_job
   from public.video_jobs as j
   where j.id = p_job_id and j.user_id = p_user_id and j.deleted_at is null;
   if not found then
-    return guard.refusal('ERR_4007', '{}', v_taken -> 'limits')
+    return guard.refusal('ERR_4007', '{}', v_caller.limits)
       || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
   end if;
 
@@ -257,7 +247,7 @@ begin
         select coalesce(jsonb_object_agg(a.kind, a.path), '{}') from generation.assets as a where a.job_id = v_job.id
       )
     ),
-    v_taken -> 'limits', v_caller.language
+    v_caller.limits, v_caller.language
   );
 end;
 $$;

@@ -13,31 +13,24 @@ as $$
 -- otherwise. Counts against `writes`. Locks: rate-limit row → account → job → tasks.
 declare
   v_caller record;
-  v_taken jsonb;
-  v_limits jsonb;
   v_job public.video_jobs;
 begin
-  select * into v_caller from guard.admit_user(p_user_id);
+  select * into v_caller from guard.enter(p_user_id, 'cancel-video', '{writes}', null);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
-  v_taken := guard.take('{writes}', p_user_id, null, 'cancel-video');
-  if v_taken ? 'refusal' then
-    return v_taken -> 'refusal';
-  end if;
-  v_limits := v_taken -> 'limits';
 
   -- Asked before locking, so that nobody can hold up another's job by naming it.
   if not exists (
     select from public.video_jobs as j where j.id = p_job_id and j.user_id = p_user_id and j.deleted_at is null
   ) then
-    return guard.refusal('ERR_4007', '{}', v_limits);
+    return guard.refusal('ERR_4007', '{}', v_caller.limits);
   end if;
   v_job := generation.lock_job(p_job_id);
   if v_job.storing_at is not null or (v_job.completed_at is not null and v_job.cancel_requested_at is null)
     or v_job.status in ('completed', 'failed')
   then
-    return guard.refusal('ERR_4009', jsonb_build_object('status', v_job.status), v_limits);
+    return guard.refusal('ERR_4009', jsonb_build_object('status', v_job.status), v_caller.limits);
   end if;
 
   if v_job.cancel_requested_at is null then
@@ -49,7 +42,7 @@ begin
     end if;
   end if;
   select j.* into v_job from public.video_jobs as j where j.id = p_job_id;
-  return guard.answer(jsonb_build_object('job', generation.job_json(v_job)), v_limits, v_caller.language);
+  return guard.answer(jsonb_build_object('job', generation.job_json(v_job)), v_caller.limits, v_caller.language);
 end;
 $$;
 
@@ -69,32 +62,25 @@ as $$
 -- that has not ended. Counts against `writes`. Locks: rate-limit row → account → job → task.
 declare
   v_caller record;
-  v_taken jsonb;
-  v_limits jsonb;
   v_job public.video_jobs;
   v_now timestamptz;
 begin
-  select * into v_caller from guard.admit_user(p_user_id);
+  select * into v_caller from guard.enter(p_user_id, 'delete-video-job', '{writes}', null);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
-  v_taken := guard.take('{writes}', p_user_id, null, 'delete-video-job');
-  if v_taken ? 'refusal' then
-    return v_taken -> 'refusal';
-  end if;
-  v_limits := v_taken -> 'limits';
 
   if not exists (
     select from public.video_jobs as j where j.id = p_job_id and j.user_id = p_user_id and j.deleted_at is null
   ) then
-    return guard.refusal('ERR_4007', '{}', v_limits);
+    return guard.refusal('ERR_4007', '{}', v_caller.limits);
   end if;
   v_job := generation.lock_job(p_job_id);
   if v_job.deleted_at is not null then
-    return guard.refusal('ERR_4007', '{}', v_limits);
+    return guard.refusal('ERR_4007', '{}', v_caller.limits);
   end if;
   if v_job.completed_at is null then
-    return guard.refusal('ERR_4009', jsonb_build_object('status', v_job.status), v_limits);
+    return guard.refusal('ERR_4009', jsonb_build_object('status', v_job.status), v_caller.limits);
   end if;
 
   v_now := ops.now();
@@ -104,7 +90,7 @@ begin
   if exists (select from generation.assets as a where a.job_id = p_job_id and a.deleted_at is null) then
     perform generation.add_task('delete_files', p_job_id, v_now);
   end if;
-  return guard.answer(jsonb_build_object('deleted_at', ops.to_iso(v_now)), v_limits, v_caller.language);
+  return guard.answer(jsonb_build_object('deleted_at', ops.to_iso(v_now)), v_caller.limits, v_caller.language);
 end;
 $$;
 

@@ -31,16 +31,11 @@ as $$
 -- Limits, and what is known. `data`: `{ user_id, credits_remaining, is_new, has_intent, is_granted }`.
 declare
   v_caller record;
-  v_taken jsonb;
   v_grant guard.device_grants;
 begin
-  select * into v_caller from guard.admit_user(p_user_id);
+  select * into v_caller from guard.enter(p_user_id, 'device-check', '{device_check,device_check_network}', p_network);
   if v_caller.refusal is not null then
     return v_caller.refusal;
-  end if;
-  v_taken := guard.take('{device_check,device_check_network}', p_user_id, p_network, 'device-check');
-  if v_taken ? 'refusal' then
-    return v_taken -> 'refusal';
   end if;
   select g.* into v_grant from guard.device_grants as g where g.user_id = p_user_id;
   return guard.answer(
@@ -48,7 +43,7 @@ begin
       'user_id', p_user_id, 'credits_remaining', (credits.lock_account(p_user_id)).balance,
       'is_new', v_caller.is_new, 'has_intent', v_grant.user_id is not null, 'is_granted', v_grant.granted_at is not null
     ),
-    v_taken -> 'limits', v_caller.language
+    v_caller.limits, v_caller.language
   );
 end;
 $$;
