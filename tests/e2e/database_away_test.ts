@@ -1,0 +1,108 @@
+/** The endpoints without their database: each says so at once, nothing is lost, and all of it goes on afterwards. */
+import assert from "node:assert/strict";
+import postgres from "postgres";
+import { deviceToken } from "../../local/simulators/device-check.ts";
+import { startStack } from "../../local/stack.ts";
+import { GenerateVideoResponse } from "../../supabase/functions/generate-video/schema.ts";
+import { HealthResponse } from "../../supabase/functions/health/schema.ts";
+import { VideoStatusResponse } from "../../supabase/functions/video-status/schema.ts";
+import { eventually } from "./eventually.ts";
+import { type Answer, bodyOf, errorOf, readAnswer } from "./support/answer.ts";
+import { signIn } from "./support/backend.ts";
+import { kling, priceOfKling, requestOf, submissionsOf } from "./support/videos.ts";
+
+/** What a caller waits at most, in milliseconds: the gateway's time to connect, and room for a busy machine. */
+const patience = 3_000;
+
+async function timed(call: Promise<Answer>): Promise<Answer> {
+  const startedAt = performance.now();
+  const answer = await call;
+  const milliseconds = performance.now() - startedAt;
+  assert(milliseconds < patience, `An answer took ${Math.round(milliseconds)} ms`);
+  return answer;
+}
+
+Deno.test("while the database is away every endpoint answers ERR_6001 at once, and afterwards nothing is lost or done twice", async () => {
+  const dataDirectory = await Deno.makeTempDir();
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(() => Deno.remove(dataDirectory, { recursive: true }));
+  // Postgres runs under an account of its own where we are root, and must get in.
+  await Deno.chmod(dataDirectory, 0o711);
+  const stack = cleanup.use(
+    await startStack({
+      dataDirectory,
+      tickMilliseconds: 1_000,
+      fal: { queueMilliseconds: 0, runMilliseconds: 300, webhookRetryMilliseconds: 100 },
+    }),
+  );
+  const ask = async <Row>(query: (sql: postgres.Sql) => Promise<Row[]>): Promise<Row[]> => {
+    const sql = postgres(stack.databaseUrl, { max: 1, onnotice: () => {} });
+    try {
+      return await query(sql);
+    } finally {
+      await sql.end();
+    }
+  };
+
+  const guest = await signIn(stack);
+  await ask((sql) => sql`select credits.add_credits(${guest.id}, ${3 * priceOfKling}, 'for a test')`);
+  const generate = (prompt: string) =>
+    guest.call("generate-video", { body: { model_id: kling, prompt }, key: prompt.replaceAll(" ", "-") });
+  const before = bodyOf(await generate("Accepted before"), 202, GenerateVideoResponse);
+  const { control } = stack.simulators.fal;
+  await eventually("the provider has it", async () => {
+    const [row] = await ask((sql) =>
+      sql<{ state: string }[]>`select state from generation.submissions where job_id = ${before.job_id}`
+    );
+    return row?.state === "accepted" || undefined;
+  });
+
+  await stack.database.stop();
+  const answers = await Promise.all([
+    timed(guest.call("models")),
+    timed(guest.call(`video-status?job_id=${before.job_id}`)),
+    timed(generate("Asked meanwhile")),
+    timed(guest.call("device-check", { body: { device_token: deviceToken("a phone") } })),
+    timed(guest.call("cancel-video", { body: { job_id: before.job_id } })),
+    timed(guest.call(`delete-video-job?job_id=${before.job_id}`, { method: "DELETE" })),
+  ]);
+  for (const answer of answers) {
+    assert.equal(answer.status, 503);
+    assert.deepEqual(errorOf(answer, "ERR_6001").details, {});
+  }
+  const health = () => fetch(`${stack.url}/functions/v1/health`).then(readAnswer);
+  assert.equal(bodyOf(await timed(health()), 503, HealthResponse).status, "unhealthy");
+  const { devices } = await stack.simulators.deviceCheck.control.report();
+  assert.deepEqual(devices, {}, "no device is marked for credits that nobody can grant");
+  await eventually("the provider's webhook is not taken", async () => {
+    const { deliveries } = await control.report();
+    return deliveries.some(({ state, lastStatus }) => state === "due" && lastStatus === 503) || undefined;
+  });
+
+  await stack.database.start();
+  // The same key: what was asked meanwhile was not done, and is now.
+  const meanwhile = bodyOf(await generate("Asked meanwhile"), 202, GenerateVideoResponse);
+  for (const { job_id } of [before, meanwhile]) {
+    await eventually(`${job_id} is completed`, async () => {
+      const [row] = await ask((sql) =>
+        sql<{ status: string }[]>`select status from public.video_jobs where id = ${job_id}`
+      );
+      return row?.status === "completed" || undefined;
+    });
+    const job = bodyOf(await guest.call(`video-status?job_id=${job_id}`), 200, VideoStatusResponse);
+    assert(job.video_url);
+  }
+  const report = await control.report();
+  for (const prompt of ["Accepted before", "Asked meanwhile"]) {
+    assert.equal(submissionsOf(report, prompt).length, 1);
+    assert(requestOf(report, prompt));
+  }
+  const check = await guest.call("device-check", { body: { device_token: deviceToken("a phone") } });
+  assert.partialDeepStrictEqual(check.body, {
+    credits_remaining: priceOfKling + 10,
+    initial_grant: { status: "granted", credits: 10 },
+  });
+  assert.equal((await guest.call("models")).status, 200);
+  assert.equal((await ask((sql) => sql`select * from credits.reconcile(true)`)).length, 0);
+  await eventually("it is healthy again", async () => (await health()).status === 200 || undefined);
+});
