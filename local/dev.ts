@@ -65,7 +65,9 @@ Kinora runs, after ${(milliseconds / 1000).toFixed(1)} s. Ctrl-C ends it; data, 
   secret key        ${secretKey}
   database          ${databaseUrl}
   simulated fal     ${simulators.fal.url}
-  simulated Apple   ${simulators.deviceCheck.url}
+  … Replicate       ${simulators.replicate.url}
+  … Runway          ${simulators.runway.url}
+  … Apple           ${simulators.deviceCheck.url}
   gateway's log     ${logs.gateway}
 
 Sign in as a guest and list the models:

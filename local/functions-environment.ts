@@ -2,8 +2,7 @@
  * The environment in which the functions run.
  */
 import { type Keys, publicKeyOf } from "./keys.ts";
-import type { DeviceCheckSimulator } from "./simulators/device-check.ts";
-import type { FalSimulator } from "./simulators/fal.ts";
+import type { OutsideServices } from "./outside-services.ts";
 
 /** The keys that users' tokens are signed with, for those who check them. */
 export function jwksOf({ signingKey }: Keys): { keys: Record<string, unknown>[] } {
@@ -14,7 +13,7 @@ export function jwksOf({ signingKey }: Keys): { keys: Record<string, unknown>[] 
 export function functionsEnvironment(
   url: string,
   keys: Keys,
-  { fal, deviceCheck }: { fal: FalSimulator; deviceCheck: DeviceCheckSimulator },
+  { fal, replicate, runway, deviceCheck }: OutsideServices,
   changes: Record<string, string | undefined>,
 ): Record<string, string> {
   const environment = {
@@ -29,6 +28,13 @@ export function functionsEnvironment(
     FAL_QUEUE_URL: fal.url,
     FAL_JWKS_URLS: fal.jwksUrl,
     FAL_RESULT_HOSTS: fal.mediaHost,
+    REPLICATE_API_TOKEN: keys.replicateToken,
+    REPLICATE_WEBHOOK_SECRET: keys.replicateWebhookSecret,
+    REPLICATE_API_URL: replicate.url,
+    REPLICATE_RESULT_HOSTS: replicate.mediaHost,
+    RUNWAY_API_SECRET: keys.runwaySecret,
+    RUNWAY_API_URL: runway.url,
+    RUNWAY_RESULT_HOSTS: runway.mediaHost,
     APPLE_TEAM_ID: keys.appleTeamId,
     APPLE_DEVICE_CHECK_KEY_ID: keys.deviceCheckKeyId,
     APPLE_DEVICE_CHECK_PRIVATE_KEY: keys.deviceCheckPrivateKey,

@@ -4,6 +4,7 @@
 import { generateApiKey } from "@supabase/lite";
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK } from "jose";
 import { newDeviceCheckKey } from "./simulators/device-check.ts";
+import { newWebhookSecret } from "./simulators/replicate-webhooks.ts";
 
 export interface Keys {
   publishableKey: string;
@@ -16,6 +17,10 @@ export interface Keys {
   webhookSecret: string;
   falKey: string;
   falAccountId: string;
+  replicateToken: string;
+  /** Of Standard Webhooks: `whsec_…`. */
+  replicateWebhookSecret: string;
+  runwaySecret: string;
   appleTeamId: string;
   deviceCheckKeyId: string;
   /** PKCS#8 PEM, as Apple hands it out. */
@@ -40,6 +45,9 @@ export async function generateKeys(): Promise<Keys> {
     webhookSecret: random(32),
     falKey: `${crypto.randomUUID()}:${random(16)}`,
     falAccountId: `local-${random(6)}`,
+    replicateToken: `r8_${random(20)}`,
+    replicateWebhookSecret: newWebhookSecret(),
+    runwaySecret: `key_${random(64)}`,
     // Apple's ids are ten characters long.
     appleTeamId: random(5).toUpperCase(),
     deviceCheckKeyId: random(5).toUpperCase(),

@@ -10,14 +10,19 @@ import type { GatewayMessage } from "./gateway.ts";
 import { functionsEnvironment, jwksOf } from "./functions-environment.ts";
 import { generateKeys, type Keys } from "./keys.ts";
 import { migrate } from "./migrations.ts";
+import {
+  type OutsideServices,
+  type ProviderTimes,
+  type ServicePorts,
+  servicePorts,
+  startOutsideServices,
+} from "./outside-services.ts";
 import { preparePlatform } from "./platform.ts";
 import { untilFree } from "./ports.ts";
 import { type Postgres, startPostgres } from "./postgres.ts";
 import { startScheduler } from "./scheduler.ts";
-import { type DeviceCheckSimulator, startDeviceCheckSimulator } from "./simulators/device-check.ts";
-import { type FalOptions, type FalSimulator, startFalSimulator } from "./simulators/fal.ts";
 
-export interface StackOptions {
+export interface StackOptions extends ProviderTimes {
   /** Where data, keys and logs stay between starts. Without it all of them are temporary. */
   dataDirectory?: string;
   /** Ports that must be free; instead of one that is not said, any free port. */
@@ -26,8 +31,6 @@ export interface StackOptions {
   databaseUrl?: string;
   /** Set or, with undefined, taken away in the environment of the functions. */
   environment?: Record<string, string | undefined>;
-  /** How fast the simulated fal is. */
-  fal?: Pick<FalOptions, "queueMilliseconds" | "runMilliseconds" | "webhookRetryMilliseconds">;
   /** Between two ticks of the scheduler; Infinity for none but those of `tick`. */
   tickMilliseconds?: number;
   /** Believe a client that names its own address in cf-connecting-ip, for tests that play several networks. */
@@ -41,12 +44,9 @@ export interface StackOptions {
 }
 
 /** Where the parts listen, on 127.0.0.1. */
-export interface Ports {
+export interface Ports extends ServicePorts {
   gateway: number;
   postgres: number;
-  fal: number;
-  falMedia: number;
-  deviceCheck: number;
 }
 
 export interface Stack extends AsyncDisposable {
@@ -60,7 +60,7 @@ export interface Stack extends AsyncDisposable {
   readonly jwks: { keys: Record<string, unknown>[] };
   /** Those of the parts that the stack started itself. */
   readonly ports: Partial<Ports>;
-  readonly simulators: { fal: FalSimulator; deviceCheck: DeviceCheckSimulator };
+  readonly simulators: OutsideServices;
   /** Of the gateway's process, for tests that measure it. */
   readonly pids: { gateway: number };
   readonly functions: Pick<Functions, "kill" | "start" | "reload">;
@@ -85,7 +85,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
 
   const keys = await readOrGenerateKeys(directory);
   const parts = [
-    startSimulators(options, directory, keys, cleanup),
+    startOutsideServices({ times: options, ports: options.ports ?? {}, keys }, directory, cleanup),
     openDatabase(options, directory, cleanup),
     startGateway(options, logs.gateway, cleanup),
   ] as const;
@@ -133,9 +133,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     jwks: jwksOf(keys),
     ports: {
       gateway: gateway.port,
-      fal: simulators.fal.port,
-      falMedia: simulators.fal.mediaPort,
-      deviceCheck: simulators.deviceCheck.port,
+      ...servicePorts(simulators),
       ...(database.port === undefined ? {} : { postgres: database.port }),
     },
     simulators,
@@ -148,47 +146,18 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   };
 }
 
+/** Those of an earlier start; what it did not have yet is made now. */
 async function readOrGenerateKeys({ path, kept }: Directory): Promise<Keys> {
   const file = `${path}/keys.json`;
+  let earlier: Partial<Keys> = {};
   try {
-    return JSON.parse(await Deno.readTextFile(file));
+    earlier = JSON.parse(await Deno.readTextFile(file));
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
-  const keys = await generateKeys();
+  const keys = { ...await generateKeys(), ...earlier };
   if (kept) await Deno.writeTextFile(file, JSON.stringify(keys, null, 2), { mode: 0o600 });
   return keys;
-}
-
-/** The services outside. Where the stack's data is kept, so are theirs: real ones outlive a crash of ours. */
-async function startSimulators(
-  { fal: times, ports }: StackOptions,
-  { path, kept }: Directory,
-  keys: Keys,
-  cleanup: AsyncDisposableStack,
-): Promise<Stack["simulators"]> {
-  const at = (port: number | undefined) => port === undefined ? {} : { port };
-  const keptIn = (name: string) => kept ? { stateFile: `${path}/${name}.json` } : {};
-  const deviceCheck = cleanup.use(
-    await startDeviceCheckSimulator({
-      ...at(ports?.deviceCheck),
-      ...keptIn("device-check"),
-      teamId: keys.appleTeamId,
-      keyId: keys.deviceCheckKeyId,
-      publicKey: keys.deviceCheckPublicKey,
-    }),
-  );
-  const fal = cleanup.use(
-    await startFalSimulator({
-      ...times,
-      ...at(ports?.fal),
-      ...(ports?.falMedia === undefined ? {} : { mediaPort: ports.falMedia }),
-      ...keptIn("fal"),
-      key: keys.falKey,
-      accountId: keys.falAccountId,
-    }),
-  );
-  return { fal, deviceCheck };
 }
 
 interface OpenDatabase {

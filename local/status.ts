@@ -21,6 +21,8 @@ export function statusOf({ url, publishableKey, secretKey, databaseUrl, jwks, si
     SECRET_KEY: secretKey,
     JWKS: jwks,
     FAL_URL: simulators.fal.url,
+    REPLICATE_URL: simulators.replicate.url,
+    RUNWAY_URL: simulators.runway.url,
     DEVICE_CHECK_URL: simulators.deviceCheck.url,
   };
 }

@@ -1,6 +1,5 @@
 /** Delivering simulated webhooks: when they are due, and again while nobody takes them. */
 import * as z from "zod";
-import type { ActiveProviderRule } from "./provider-rules.ts";
 
 /** Times are in milliseconds since 1970. */
 export const delivery = z.object({
@@ -36,7 +35,7 @@ export function deliveriesOf(
     requestId: string;
     url: string;
     endsAt: number;
-    rule: Pick<ActiveProviderRule, "webhookMilliseconds"> & { readonly webhook?: string | undefined };
+    rule: { readonly webhook?: string | undefined; readonly webhookMilliseconds: number };
   },
 ): Delivery[] {
   const { webhook, webhookMilliseconds } = rule;

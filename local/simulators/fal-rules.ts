@@ -1,6 +1,6 @@
 /** The switches of the fal simulator: those of every provider, and fal's own. */
 import * as z from "zod";
-import { providerRule, submitFaults, webhookFaults } from "./provider-rules.ts";
+import { providerRule, submitFaults, webhookFaults, webhookMilliseconds } from "./provider-rules.ts";
 
 export const falRule = providerRule.extend({
   submit: z.enum([
@@ -17,6 +17,7 @@ export const falRule = providerRule.extend({
     /** Without the payload, as fal sends one that it could not serialise. */
     "without_payload",
   ]).optional(),
+  webhookMilliseconds,
   /** What a cancellation does to a running generation; it ends it without it. */
   cancel: z.enum([
     /** It completes all the same. */

@@ -10,44 +10,32 @@ import { answerAbout, type FalState, falState, submit } from "./fal-queue.ts";
 import { type FalRule, falRule } from "./fal-rules.ts";
 import { falDeliveryPolicy, falSigner } from "./fal-webhooks.ts";
 import { pause } from "./pause.ts";
-import type { ProviderTimes } from "./provider-jobs.ts";
 import {
   type ApiAnswer,
   type ApiCall,
   type HandledCall,
+  type ProviderOptions,
+  type SimulatedProvider,
   startApiServer,
   startMediaServer,
+  timesOf,
 } from "./provider-servers.ts";
 import { type ProviderRequest, providerRequest } from "./request-log.ts";
 import { stateFile } from "./state-file.ts";
 
 export type { FalRule } from "./fal-rules.ts";
 
-export interface FalOptions {
-  /** Of the queue; a free one without it. */
-  readonly port?: number;
-  readonly mediaPort?: number;
-  /** Where jobs, rules, keys and due deliveries live on between two starts. */
-  readonly stateFile?: string;
+export interface FalOptions extends ProviderOptions {
   readonly key?: string;
   readonly accountId?: string;
-  /** How long a request waits, and how long it runs, where no rule says otherwise. */
-  readonly queueMilliseconds?: number;
-  readonly runMilliseconds?: number;
   /** Until the first repeat of a webhook; each further one waits twice as long. */
   readonly webhookRetryMilliseconds?: number;
 }
 
-export interface FalSimulator extends AsyncDisposable {
-  /** For FAL_QUEUE_URL. */
-  readonly url: string;
-  readonly port: number;
+/** Its `url`, the queue's, is for FAL_QUEUE_URL; its `mediaHost` for FAL_RESULT_HOSTS. */
+export interface FalSimulator extends SimulatedProvider {
   /** For FAL_JWKS_URLS. */
   readonly jwksUrl: string;
-  readonly mediaUrl: string;
-  readonly mediaPort: number;
-  /** For FAL_RESULT_HOSTS. */
-  readonly mediaHost: string;
   /** For FAL_KEY. */
   readonly key: string;
   /** For FAL_ACCOUNT_ID. */
@@ -73,10 +61,7 @@ export function falControl(url: string): SimulatorControl<FalRule, FalReport> {
 
 /** Starts the simulator, and sends what an earlier one with the same state file still had to deliver. */
 export async function startFalSimulator(options: FalOptions = {}): Promise<FalSimulator> {
-  const times: ProviderTimes = {
-    queueMilliseconds: options.queueMilliseconds ?? 1_000,
-    runMilliseconds: options.runMilliseconds ?? 4_000,
-  };
+  const times = timesOf(options);
   const file = stateFile(options.stateFile, falState);
   const earlier = file.load();
   const accountId = options.accountId ?? earlier?.accountId ?? `user_${crypto.randomUUID()}`;
@@ -187,7 +172,7 @@ export async function startFalSimulator(options: FalOptions = {}): Promise<FalSi
     jwksUrl: `${url}/.well-known/jwks.json`,
     mediaUrl: media.url,
     mediaPort: media.port,
-    mediaHost: `127.0.0.1:${media.port}`,
+    mediaHost: media.host,
     key: state.key,
     accountId,
     control: falControl(url),

@@ -26,6 +26,9 @@ export const submitFaults = [
   "redirected",
 ] as const;
 
+/** How long a late webhook is late. */
+export const webhookMilliseconds = milliseconds.default(1_000);
+
 export const webhookFaults = [
   "lost",
   /** Two deliveries of one event. */
@@ -69,8 +72,6 @@ export const providerRule = z.strictObject({
     /** It goes on running. */
     "never",
   ]).optional(),
-
-  webhookMilliseconds: milliseconds.default(1_000),
 
   /** What the result's URL answers; the video without it. */
   media: z.enum([

@@ -4,7 +4,36 @@ import { answerControl } from "./control.ts";
 import { parseJson } from "./json.ts";
 import { hangUp, type LoopbackServer, startLoopbackServer } from "./loopback-server.ts";
 import { type Frame, loadMedia, type MediaRule } from "./media.ts";
+import type { ProviderTimes } from "./provider-jobs.ts";
 import { authorizationOf, logRequest, type ProviderRequest } from "./request-log.ts";
+
+/** What every simulated provider may be told. */
+export interface ProviderOptions {
+  /** Of the API; a free one without it. */
+  readonly port?: number;
+  readonly mediaPort?: number;
+  /** Where generations, rules, keys and due deliveries live on between two starts. */
+  readonly stateFile?: string;
+  /** How long a generation waits, and how long it runs, where no rule says otherwise. */
+  readonly queueMilliseconds?: number;
+  readonly runMilliseconds?: number;
+}
+
+/** Where a simulated provider is. */
+export interface SimulatedProvider extends AsyncDisposable {
+  /** Of the API. */
+  readonly url: string;
+  readonly port: number;
+  readonly mediaUrl: string;
+  readonly mediaPort: number;
+  /** The host that results are fetched from, as the configuration names it. */
+  readonly mediaHost: string;
+}
+
+/** The options' times, and for the others some that one can watch. */
+export function timesOf({ queueMilliseconds, runMilliseconds }: ProviderOptions): ProviderTimes {
+  return { queueMilliseconds: queueMilliseconds ?? 1_000, runMilliseconds: runMilliseconds ?? 4_000 };
+}
 
 export interface ApiAnswer {
   readonly status: number;
@@ -36,6 +65,8 @@ export interface HandledCall {
 }
 
 export interface MediaServer extends LoopbackServer {
+  /** Its name and port. */
+  readonly host: string;
   /** Where the video of a generation is. */
   videoUrl(requestId: string): string;
   /** In bytes. */
@@ -73,6 +104,7 @@ export async function startMediaServer(
   });
   return {
     ...server,
+    host: `127.0.0.1:${server.port}`,
     videoUrl: (requestId) => `${server.url}/files/${requestId}/output.mp4`,
     videoSize: media.videoSize,
   };

@@ -1,0 +1,100 @@
+/**
+ * The services outside, simulated. Where the stack's data is kept, so is theirs: real ones outlive a crash of ours.
+ */
+import type { Directory } from "./directory.ts";
+import type { Keys } from "./keys.ts";
+import { type DeviceCheckSimulator, startDeviceCheckSimulator } from "./simulators/device-check.ts";
+import { type FalOptions, type FalSimulator, startFalSimulator } from "./simulators/fal.ts";
+import {
+  type ReplicateOptions,
+  type ReplicateSimulator,
+  startReplicateSimulator,
+} from "./simulators/replicate.ts";
+import { type RunwayOptions, type RunwaySimulator, startRunwaySimulator } from "./simulators/runway.ts";
+
+/** How fast the simulated providers are. */
+export interface ProviderTimes {
+  fal?: Pick<FalOptions, "queueMilliseconds" | "runMilliseconds" | "webhookRetryMilliseconds">;
+  replicate?: Pick<ReplicateOptions, "queueMilliseconds" | "runMilliseconds" | "webhookRetryMilliseconds">;
+  runway?: Pick<RunwayOptions, "queueMilliseconds" | "runMilliseconds">;
+}
+
+/** Where the services listen, on 127.0.0.1. */
+export interface ServicePorts {
+  fal: number;
+  falMedia: number;
+  replicate: number;
+  replicateMedia: number;
+  runway: number;
+  runwayMedia: number;
+  deviceCheck: number;
+}
+
+export interface OutsideServices {
+  readonly fal: FalSimulator;
+  readonly replicate: ReplicateSimulator;
+  readonly runway: RunwaySimulator;
+  readonly deviceCheck: DeviceCheckSimulator;
+}
+
+/** Starts all of them; `cleanup` ends them. A port that is not said is any free one. */
+export async function startOutsideServices(
+  { times, ports, keys }: { times: ProviderTimes; ports: Partial<ServicePorts>; keys: Keys },
+  { path, kept }: Directory,
+  cleanup: AsyncDisposableStack,
+): Promise<OutsideServices> {
+  const at = (port: number | undefined, mediaPort?: number) => ({
+    ...(port === undefined ? {} : { port }),
+    ...(mediaPort === undefined ? {} : { mediaPort }),
+  });
+  const keptIn = (name: string) => kept ? { stateFile: `${path}/${name}.json` } : {};
+  const deviceCheck = cleanup.use(
+    await startDeviceCheckSimulator({
+      ...at(ports.deviceCheck),
+      ...keptIn("device-check"),
+      teamId: keys.appleTeamId,
+      keyId: keys.deviceCheckKeyId,
+      publicKey: keys.deviceCheckPublicKey,
+    }),
+  );
+  const fal = cleanup.use(
+    await startFalSimulator({
+      ...times.fal,
+      ...at(ports.fal, ports.falMedia),
+      ...keptIn("fal"),
+      key: keys.falKey,
+      accountId: keys.falAccountId,
+    }),
+  );
+  const replicate = cleanup.use(
+    await startReplicateSimulator({
+      ...times.replicate,
+      ...at(ports.replicate, ports.replicateMedia),
+      ...keptIn("replicate"),
+      token: keys.replicateToken,
+      webhookSecret: keys.replicateWebhookSecret,
+    }),
+  );
+  const runway = cleanup.use(
+    await startRunwaySimulator({
+      ...times.runway,
+      ...at(ports.runway, ports.runwayMedia),
+      ...keptIn("runway"),
+      secret: keys.runwaySecret,
+    }),
+  );
+  return { fal, replicate, runway, deviceCheck };
+}
+
+/** Where they are listening now. */
+export function servicePorts({ fal, replicate, runway, deviceCheck }: OutsideServices): ServicePorts {
+  return {
+    fal: fal.port,
+    falMedia: fal.mediaPort,
+    replicate: replicate.port,
+    replicateMedia: replicate.mediaPort,
+    runway: runway.port,
+    runwayMedia: runway.mediaPort,
+    deviceCheck: deviceCheck.port,
+  };
+}
