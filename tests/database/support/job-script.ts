@@ -9,7 +9,7 @@ import { first } from "./ledger.ts";
 
 /** What a submission is answered, as the provider port names it. */
 const outcome = fc.constantFrom(
-  ...["accepted", "accepted", "accepted", "refused", "not_accepted", "unknown"] as const,
+  ...["accepted", "accepted", "accepted", "accepted", "refused", "not_accepted", "unknown"] as const,
 );
 /** What a webhook or the answer to a poll says. */
 const word = fc.constantFrom(
@@ -46,7 +46,7 @@ const step = fc.oneof(
       word,
       // Of few, so that they come again; the second id is none that the provider ever gave us.
       event: fc.nat({ max: 2 }),
-      names: fc.constantFrom(0, 0, 0, 1),
+      names: fc.constantFrom(0, 0, 0, 0, 1),
     }),
   },
   { weight: 5, arbitrary: fc.record({ type: fc.constant("take" as const), limit: fc.constantFrom(1, 10) }) },
@@ -75,6 +75,8 @@ export type Step = typeof step extends fc.Arbitrary<infer Value> ? Value : never
 
 /** Steps that begin together, in as many connections; then the next ones. */
 export const script = fc.array(fc.array(step, { minLength: 1, maxLength: 4 }), {
+  // Of fewer steps nothing comes of a job.
+  minLength: 12,
   maxLength: 40,
   size: "max",
 });
@@ -101,7 +103,7 @@ const providers = ["fal", "replicate"];
 export class JobScript {
   readonly userId = crypto.randomUUID();
   /** Those that `generate_video` has answered with, newest first. */
-  readonly jobs = new Set<string>();
+  readonly accepted = new Set<string>();
   /** What workers have claimed and not given back. */
   #tasks: Task[] = [];
   /** Submissions whose answer is still awaited. */
@@ -119,8 +121,10 @@ export class JobScript {
     await sql`
       insert into generation.model_providers (model_id, preference, provider, provider_model, cost_cents)
       values (${cheapModel}, 2, 'replicate', 'a/model', 40) on conflict do nothing`;
+    await sql`
+      update generation.providers set breaker = 'closed', failures = 0, successes = 0, probe_until = null`;
     await sql`select guard.admit_user(${created.userId})`;
-    await sql`select credits.add(${created.userId}, ${credits}, 'purchase', 'a purchase')`;
+    await sql`select credits.add(${created.userId}, ${credits}, 'purchase', ${`of ${created.userId}`})`;
     return created;
   }
 
@@ -130,7 +134,7 @@ export class JobScript {
       case "accept":
         return await this.#accept(`key ${step.key}`);
       case "claim": {
-        const jobId = pick([...this.jobs], step.which);
+        const jobId = pick([...this.accepted], step.which);
         if (jobId !== undefined) await this.#claim(jobId);
         return;
       }
@@ -168,7 +172,7 @@ export class JobScript {
       }
       case "cancel":
       case "delete": {
-        const jobId = pick([...this.jobs], step.which);
+        const jobId = pick([...this.accepted], step.which);
         if (jobId === undefined) return;
         const name = step.type === "cancel" ? "cancel_video" : "delete_video_job";
         await this.#call(name, { p_user_id: this.userId, p_job_id: jobId });
@@ -223,7 +227,7 @@ export class JobScript {
       p_settings: {},
       p_image_url: null,
     });
-    if (accepted !== null) this.jobs.add(accepted.job_id);
+    if (accepted !== null) this.accepted.add(accepted.job_id);
   }
 
   async #claim(jobId: string): Promise<void> {

@@ -1,0 +1,199 @@
+/** The procedures that carry a job to its end, called as worker and webhook call them. */
+import { first, type Sql } from "./ledger.ts";
+import { createPayer, generateVideo } from "./videos.ts";
+
+export interface Task {
+  task_id: number;
+  kind: string;
+  subject: string;
+  attempt: number;
+  payload: Record<string, unknown>;
+}
+
+export interface Submission {
+  submissionId: string;
+  requestId: string;
+}
+
+/** A provider's word about a request. */
+export type ProviderState =
+  | { state: "queued" | "cancelled" | "not_found" | "unreachable" }
+  | { state: "running"; percent?: number }
+  | { state: "succeeded"; video_url: string; thumbnail_url: null }
+  | { state: "failed"; failure: { code: string; cause: string } };
+
+export const succeeded: ProviderState = {
+  state: "succeeded",
+  video_url: "https://provider.example/video.mp4",
+  thumbnail_url: null,
+};
+export const failed: ProviderState = { state: "failed", failure: { code: "ERR_5003", cause: "said so" } };
+
+export interface Job {
+  status: string;
+  error_code: string | null;
+  credits_used: number;
+  started_at: Date | null;
+  storing_at: Date | null;
+  completed_at: Date | null;
+  due_at: Date | null;
+  late_success_at: Date | null;
+  /** What its user has, of the 10 credits that they began with. */
+  balance: number;
+  /** Open tasks by kind, in alphabetical order. */
+  tasks: string[];
+}
+
+/** The price of the video that startVideo asks for. */
+export const price = 4;
+
+/** Somebody with 10 credits asks for a video; it is pending. */
+export async function startVideo(sql: Sql): Promise<string> {
+  const { data } = await generateVideo(sql, await createPayer(sql, 10));
+  if (data === undefined) throw new Error("The video was not accepted");
+  return data.job_id;
+}
+
+export async function readJob(sql: Sql, jobId: string): Promise<Job> {
+  const job = await first(sql<Job[]>`
+    select j.status, j.error_code, j.credits_used::integer, j.started_at, j.storing_at, j.completed_at, j.due_at,
+      j.late_success_at,
+      (
+        select a.balance::integer from credits.accounts as a where a.user_id = j.user_id and a.kind = 'available'
+      ) as balance,
+      (
+        select coalesce(array_agg(t.kind order by t.kind), '{}') from generation.tasks as t
+        where t.subject = j.id and t.failed_at is null
+      ) as tasks
+    from public.video_jobs as j
+    where j.id = ${jobId}`);
+  return { ...job };
+}
+
+/** The submission that was claimed; null where there was nothing to claim. */
+export async function claimSubmission(sql: Sql, jobId: string, providers = ["fal"]): Promise<string | null> {
+  const { data } = await first(sql<{ data: { claimed: boolean; submission_id?: string } }[]>`
+    select public.claim_submission(${jobId}, ${providers}) -> 'data' as data`);
+  return data.submission_id ?? null;
+}
+
+export type SubmissionOutcome =
+  | { outcome: "accepted"; request_id: string; reports_start?: boolean }
+  | { outcome: "refused"; failure: { code: string; cause: string } }
+  | { outcome: "not_accepted"; cause: string; retry_after_seconds?: number }
+  | { outcome: "unknown"; cause: string };
+
+/** The status that the job has after it. */
+export async function recordSubmission(
+  sql: Sql,
+  submissionId: string,
+  outcome: SubmissionOutcome,
+): Promise<string> {
+  const { status } = await first(sql<{ status: string }[]>`
+    select public.record_submission(${submissionId}, ${
+    sql.json(outcome)
+  }, 5) -> 'data' ->> 'status' as status`);
+  return status;
+}
+
+/** Claims the job, and the provider takes it. */
+export async function submit(sql: Sql, jobId: string, { reportsStart = true } = {}): Promise<Submission> {
+  const submissionId = await claimSubmission(sql, jobId);
+  if (submissionId === null) throw new Error("There was nothing to claim");
+  const requestId = `request-${crypto.randomUUID()}`;
+  await recordSubmission(sql, submissionId, {
+    outcome: "accepted",
+    request_id: requestId,
+    reports_start: reportsStart,
+  });
+  return { submissionId, requestId };
+}
+
+/** A webhook's effect. */
+export async function receiveEvent(
+  sql: Sql,
+  { submissionId, requestId }: Submission,
+  state: ProviderState,
+  eventId: string = crypto.randomUUID(),
+): Promise<string> {
+  const { effect } = await first(sql<{ effect: string }[]>`
+    select public.record_provider_event('fal', ${submissionId}, ${eventId}, ${requestId}, ${sql.json(state)})
+      -> 'data' ->> 'effect' as effect`);
+  return effect;
+}
+
+export async function claimTasks(sql: Sql, limit = 10, jobId: string | null = null): Promise<Task[]> {
+  const { tasks } = await first(sql<{ tasks: Task[] }[]>`
+    select public.claim_tasks(${limit}, ${jobId}) -> 'data' as tasks`);
+  return tasks;
+}
+
+/** Leases the one due task of that kind that the job has. */
+export async function claimTask(sql: Sql, jobId: string, kind: string): Promise<Task> {
+  const task = (await claimTasks(sql, 10, jobId)).find((task) => task.kind === kind);
+  if (task === undefined) throw new Error(`The job has no ${kind} task that is due`);
+  return task;
+}
+
+/** No task: what a worker says that lost its lease. */
+const noTask: Pick<Task, "task_id" | "attempt"> = { task_id: 0, attempt: 0 };
+
+export async function recordPoll(
+  sql: Sql,
+  { submissionId, requestId }: Submission,
+  state: ProviderState,
+  task = noTask,
+): Promise<string> {
+  const { status } = await first(sql<{ status: string }[]>`
+    select public.record_poll(${task.task_id}, ${task.attempt}, ${submissionId}, ${requestId}, ${
+    sql.json(state)
+  }, 5)
+      -> 'data' ->> 'status' as status`);
+  return status;
+}
+
+export async function recordCancel(
+  sql: Sql,
+  jobId: string,
+  outcome: "cancelled" | "requested" | "too_late" | "not_found" | "no_request_id",
+  task = noTask,
+): Promise<string> {
+  const { status } = await first(sql<{ status: string }[]>`
+    select public.record_cancel(${task.task_id}, ${task.attempt}, ${jobId}, ${sql.json({ outcome })})
+      -> 'data' ->> 'status' as status`);
+  return status;
+}
+
+export async function recordStored(sql: Sql, jobId: string, task = noTask): Promise<string> {
+  const assets = [{
+    kind: "video",
+    path: `${jobId}/video.mp4`,
+    bytes: 1000,
+    content_type: "video/mp4",
+    sha256: "a".repeat(64),
+    duration_milliseconds: 5000,
+    width: 1920,
+    height: 1080,
+  }];
+  const urls = { video_url: "https://storage.example/video.mp4", expires_at: "2099-01-01T00:00:00Z" };
+  const { status } = await first(sql<{ status: string }[]>`
+    select public.record_stored(${task.task_id}, ${task.attempt}, ${jobId}, ${sql.json(assets)}, ${
+    sql.json(urls)
+  })
+      -> 'data' ->> 'status' as status`);
+  return status;
+}
+
+export async function recordUnusableResult(sql: Sql, jobId: string, task: Task): Promise<string> {
+  const { status } = await first(sql<{ status: string }[]>`
+    select public.record_unusable_result(${task.task_id}, ${task.attempt}, ${jobId}, 'no video')
+      -> 'data' ->> 'status' as status`);
+  return status;
+}
+
+/** What became of the attempt: "waiting", "dead" or "lost". */
+export async function retryTask(sql: Sql, task: Task, afterSeconds: number | null = null): Promise<string> {
+  const { state } = await first(sql<{ state: string }[]>`
+    select public.retry_task(${task.task_id}, ${task.attempt}, 'failed', ${afterSeconds}) -> 'data' ->> 'state' as state`);
+  return state;
+}
