@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { decodeJwt, generateKeyPair, importJWK, type JWTPayload, SignJWT } from "jose";
+import * as z from "zod";
 import type { Endpoint } from "../../supabase/functions/_shared/endpoint.ts";
 import { type ErrorCode, errorCodes } from "../../supabase/functions/_shared/error-codes.ts";
 import { errorMessage } from "../../supabase/functions/_shared/error-messages.ts";
@@ -253,6 +254,11 @@ for (const { name, operations } of await findEndpoints()) {
         for (const [what, body] of Object.entries(invalid)) {
           const answer = await call(name, operation, { headers: json, body });
           assertError(answer, "ERR_4008", what);
+          const wholeBody = z.strictObject({ path: z.literal(""), message: z.string() });
+          assert.deepEqual(
+            [what, z.tuple([wholeBody]).safeParse(errorOf(answer).details.fields).error],
+            [what, undefined],
+          );
         }
       });
 
