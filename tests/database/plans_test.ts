@@ -1,0 +1,91 @@
+/** What a request asks is found by an index, however long the history: no grown table is read as a whole. */
+import assert from "node:assert/strict";
+import type postgres from "postgres";
+import { testDatabase } from "./harness.ts";
+import { cheapModel } from "./support/jobs.ts";
+import { fill, volumeUser } from "./support/volume.ts";
+
+/** Enough rows that a plan with a choice does not read them all: 20,000 jobs, 80,000 entries. */
+const volume = { users: 500, jobsPerUser: 40 };
+
+const user = volumeUser(7);
+const generate =
+  `public.generate_video('${user}', '192.0.2.1', 'key', repeat('0', 64), 'a-request', '${cheapModel}', 'A fox', '{}', null)`;
+const aJob = `(select id from public.video_jobs where user_id = '${user}' order by created_at limit 1)`;
+
+/** Procedures, as a request, the worker or the tick calls them; each on the history, in a transaction of its own. */
+const calls: Record<string, string[]> = {
+  "accepting a video": [`select ${generate}`],
+  "a replay": [`select ${generate}`, `select ${generate}`],
+  "the status of a video": [`select public.video_status('${user}', ${aJob})`],
+  "deleting a job": [`select public.delete_video_job('${user}', ${aJob})`],
+  "submitting, storing and completing a video": [
+    `create temporary table made on commit drop as select (${generate} #>> '{data,job_id}')::uuid as job_id`,
+    `create temporary table claimed on commit drop as
+      select (public.claim_submission(made.job_id, '{fal}') #>> '{data,submission_id}')::uuid as id from made`,
+    `select public.record_submission(claimed.id, '{"outcome": "accepted", "request_id": "r"}', 5) from claimed`,
+    `select public.record_provider_event('fal', claimed.id, 'e', 'r', '{"state": "succeeded", "video_url": "u"}')
+      from claimed`,
+    `select public.claim_tasks(10, made.job_id) from made`,
+    `select public.record_stored(0, 0, made.job_id, '[]', '{}') from made`,
+  ],
+  "failing a video": [
+    `select generation.settle_video_job((${generate} #>> '{data,job_id}')::uuid, 'failed', 'ERR_5002')`,
+  ],
+  "a page of a statement": [`select * from credits.statement('${user}', 20, 30)`],
+  "a balance at a time": [`select credits.balance_at('${user}', now() - interval '5 days')`],
+  "a page of a history": [
+    `select * from public.video_jobs
+      where user_id = '${user}' and deleted_at is null and (created_at, id) < (now(), '${user}')
+      order by created_at desc, id desc limit 21`,
+  ],
+  "enforcing deadlines": [`select generation.enforce_deadlines()`],
+  "booking what has expired": [`select credits.expire_due()`],
+  "the tick": [`select ops.tick()`],
+};
+
+const grown = ["accounts", "lots", "postings", "transfers", "entries", "users", "video_jobs"];
+
+/** How often this session has read each grown table as a whole, as far as its statistics are not yet handed in. */
+async function scans(sql: postgres.TransactionSql): Promise<Map<string, number>> {
+  const rows = await sql<{ relname: string; scans: number }[]>`
+    select relname, seq_scan::int as scans from pg_stat_xact_user_tables
+    where schemaname in ('credits', 'public') and relname in ${sql(grown)}`;
+  return new Map(rows.map(({ relname, scans }) => [relname, scans]));
+}
+
+Deno.test("whatever a request, the worker or the tick asks, no grown table is read as a whole", async (test) => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  await fill(sql, volume);
+  for (const [name, statements] of Object.entries(calls)) {
+    await test.step(name, async () => {
+      let readWhole: string[] = [];
+      const undone = new Error("This was only a look");
+      await sql.begin(async (sql) => {
+        const before = await scans(sql);
+        for (const statement of statements) await sql.unsafe(statement);
+        const after = await scans(sql);
+        readWhole = grown.filter((table) => after.get(table) !== before.get(table));
+        throw undone;
+      }).catch((error) => {
+        if (error !== undone) throw error;
+      });
+      assert.deepEqual(readWhole, []);
+    });
+  }
+});
+
+Deno.test("a video is accepted in a database with a long history, and the account goes on from its last entry", async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  await fill(sql, { users: 10, jobsPerUser: 5 });
+  const [row] = await sql.unsafe(`select ${generate} as answer`);
+  assert.equal(row?.answer.data.credits_remaining, 1_000_000_000 - 6 * 4);
+  const [entry] = await sql`
+    select e.number::int, e.balance_after::int
+    from credits.entries as e
+    join credits.accounts as a on a.id = e.account_id
+    where a.user_id = ${user} order by e.number desc limit 1`;
+  assert.deepEqual({ ...entry }, { number: 7, balance_after: 1_000_000_000 - 24 });
+});

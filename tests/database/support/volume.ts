@@ -1,0 +1,84 @@
+/** Years of history in a database, in seconds: rows as the procedures leave them, but for the hashes of the chain. */
+import type postgres from "postgres";
+
+export interface Volume {
+  users: number;
+  /** Completed jobs of each user; each has four entries, since its credits were held and captured. */
+  jobsPerUser: number;
+}
+
+/** The id of a user by number. */
+export function volumeUser(number: number): string {
+  return `0190b000-0000-7000-8000-${number.toString(16).padStart(12, "0")}`;
+}
+
+/**
+ * Fills an empty database and analyzes it. Triggers rest meanwhile: they would do one by one what is written here at
+ * once. A user has bought a billion credits, and a job costs 4.
+ */
+export async function fill(sql: postgres.Sql, { users, jobsPerUser }: Volume): Promise<void> {
+  await sql.begin(async (sql) => {
+    await sql`set local session_replication_role = replica`;
+    await sql`
+      create temporary table numbered on commit drop as
+      select n, ('0190b000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid as user_id, 1000000 + n as account_id
+      from generate_series(0, ${users - 1}::integer) as n`;
+    await sql`insert into public.users (id) select user_id from numbered`;
+    await sql`
+      insert into credits.accounts (id, kind, user_id, balance, entry_count, head_hash) overriding system value
+      select account_id, 'available', user_id, 1000000000 - 4 * ${jobsPerUser}::bigint, 1 + ${jobsPerUser}::bigint,
+        sha256(user_id::text::bytea)
+      from numbered`;
+    await sql`
+      insert into credits.lots (id, account_id, amount, remaining, created_at) overriding system value
+      select account_id, account_id, 1000000000, 1000000000 - 4 * ${jobsPerUser}::bigint, now() from numbered`;
+    await sql`
+      create temporary table done on commit drop as
+      select row_number() over (order by turn, n) as place, n, user_id, account_id, turn, gen_random_uuid() as job_id,
+        gen_random_uuid() as hold_id, gen_random_uuid() as capture_id,
+        now() - interval '1 day' * (${jobsPerUser}::integer - turn) as at
+      from numbered, generate_series(1, ${jobsPerUser}::integer) as turn`;
+    await sql`
+      insert into public.video_jobs (
+        id, user_id, model_id, model_name, status, prompt, settings, credits_used, request_id, created_at, completed_at
+      )
+      select d.job_id, d.user_id, m.id, m.name, 'completed', 'A cat walks through the city at night', '{}', 4, 'volume',
+        d.at, d.at + interval '1 minute'
+      from done as d, (select id, name from public.models order by position limit 1) as m
+      order by d.place`;
+    await sql`
+      insert into credits.postings (idempotency_key, user_id, request, outcome, created_at)
+      select k.kind || ':' || d.job_id, d.user_id, '{}', '{}', d.at
+      from done as d, (values ('hold'), ('capture')) as k (kind)
+      order by d.place`;
+    await sql`
+      insert into credits.transfers (
+        id, posting_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, draws, created_at
+      )
+      select case k.kind when 'hold' then d.hold_id else d.capture_id end, d.place, k.kind::credits.transfer_kind,
+        case k.kind when 'hold' then d.account_id else 3 end, case k.kind when 'hold' then 3 else 4 end, 4, d.job_id,
+        case k.kind when 'capture' then d.hold_id end,
+        case k.kind when 'hold' then array[row(d.account_id, 4)::credits.draw] else '{}' end, d.at
+      from done as d, (values ('hold'), ('capture')) as k (kind)
+      order by d.place`;
+    await sql`
+      insert into credits.entries (transfer_id, account_id, amount, number, balance_after, hash, created_at)
+      select d.hold_id, d.account_id, -4, 1 + d.turn, 1000000000 - 4 * d.turn,
+        case d.turn when ${jobsPerUser}::integer then sha256(d.user_id::text::bytea) else sha256(d.hold_id::text::bytea) end,
+        d.at
+      from done as d order by d.place`;
+    await sql`
+      insert into credits.entries (transfer_id, account_id, amount, created_at)
+      select s.transfer_id, s.account_id, s.amount, d.at
+      from done as d
+      cross join lateral (
+        values (d.hold_id, 3, 4), (d.capture_id, 3, -4), (d.capture_id, 4, 4)
+      ) as s (transfer_id, account_id, amount)
+      order by d.place`;
+  });
+  await sql`vacuum analyze public.users`;
+  await sql`vacuum analyze public.video_jobs`;
+  for (const table of ["accounts", "lots", "postings", "transfers", "entries"]) {
+    await sql`vacuum analyze ${sql(`credits.${table}`)}`;
+  }
+}
