@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import * as z from "zod";
+import * as z from "zod/mini";
 import { policyNames } from "../../supabase/functions/_shared/rate-limiter.ts";
 import { listFiles } from "../files.ts";
 import { declaredOperations, endpointNames } from "./generate-openapi.ts";

@@ -1,7 +1,7 @@
 /**
  * The OpenAPI document, made from the endpoints' declarations: what the wrapper enforces is what it says.
  */
-import * as z from "zod";
+import * as z from "zod/mini";
 import { type ErrorCode, errorCodes } from "../../supabase/functions/_shared/error-codes.ts";
 import { errorMessage } from "../../supabase/functions/_shared/error-messages.ts";
 import { languages } from "../../supabase/functions/_shared/i18n.ts";
@@ -212,7 +212,7 @@ const security: Record<Declaration["auth"], Schema[]> = {
   public: [{}, { secretKey: [] }],
 };
 
-function queryParameters(query: z.ZodObject): Schema[] {
+function queryParameters(query: z.ZodMiniObject): Schema[] {
   const { properties = {}, required = [] } = z.toJSONSchema(query, { io: "input" });
   return Object.entries(properties).map(([name, schema]) => ({
     name,
@@ -222,7 +222,7 @@ function queryParameters(query: z.ZodObject): Schema[] {
   }));
 }
 
-function jsonSchema(schema: z.ZodType, io: "input" | "output"): Schema {
+function jsonSchema(schema: z.ZodMiniType, io: "input" | "output"): Schema {
   const { $schema: _, ...rest } = z.toJSONSchema(schema, {
     io,
     // Requests are closed; answers grow, and a generated client must not refuse what it does not know yet.

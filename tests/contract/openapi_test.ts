@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Validator } from "@seriousme/openapi-schema-validator";
-import * as z from "zod";
+import * as z from "zod/mini";
 import { errorCodes, isErrorCode } from "../../supabase/functions/_shared/error-codes.ts";
 import { type Declaration, errorsOf } from "../../supabase/functions/_shared/operation.ts";
 import { declaredOperations, generateOpenApi, openApiFile } from "./generate-openapi.ts";

@@ -1,5 +1,5 @@
 import { extractCredentials, verifyCredentials } from "@supabase/server/core";
-import * as z from "zod";
+import * as z from "zod/mini";
 import { AppError } from "./app-error.ts";
 import type { SupabaseConfig } from "./config.ts";
 import type { Auth, Caller, UserCaller } from "./context.ts";
@@ -9,11 +9,11 @@ import type { Auth, Caller, UserCaller } from "./context.ts";
  * the times are checked before; a signed token without an end, or for another role, passes there.
  */
 const userClaims = z.object({
-  sub: z.guid().toLowerCase(),
+  sub: z.guid().check(z.toLowerCase()),
   role: z.literal("authenticated"),
   exp: z.number(),
-  is_anonymous: z.boolean().default(false),
-  aal: z.enum(["aal1", "aal2"]).catch("aal1"),
+  is_anonymous: z._default(z.boolean(), false),
+  aal: z.catch(z.enum(["aal1", "aal2"]), "aal1"),
 });
 
 /**

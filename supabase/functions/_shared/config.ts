@@ -1,7 +1,7 @@
 /**
  * The environment, read and validated once. The only file under supabase/functions that may use Deno.env.
  */
-import * as z from "zod";
+import * as z from "zod/mini";
 import { type LogLevel, logLevels } from "./logger.ts";
 
 export interface Config {
@@ -122,35 +122,37 @@ function parseUrl(value: string): URL | null {
 
 const withoutSlash = (value: string) => value.replace(/\/+$/, "");
 
-const url = text.refine(
-  (value) => ["http:", "https:"].includes(parseUrl(value)?.protocol ?? ""),
-  "must be a URL",
-)
-  .transform(withoutSlash);
+const url = z.pipe(
+  text.check(
+    z.refine((value) => ["http:", "https:"].includes(parseUrl(value)?.protocol ?? ""), "must be a URL"),
+  ),
+  z.transform(withoutSlash),
+);
 
 /** Keys and prompts go there: in clear text only to this machine, where the simulators are. */
-const secureUrl = url.refine((value) => {
+const secureUrl = url.check(z.refine((value) => {
   const parsed = parseUrl(value);
   return parsed?.protocol === "https:" ||
     ["localhost", "127.0.0.1", "[::1]"].includes(parsed?.hostname ?? "");
-}, "must be an https URL");
+}, "must be an https URL"));
 
-function json<Schema extends z.ZodType>(schema: Schema, message: string) {
-  return text.transform((value, context): unknown => {
+function json<Schema extends z.ZodMiniType>(schema: Schema, message: string) {
+  const parsed = z.transform((value: string, { issues }): unknown => {
     try {
       return JSON.parse(value);
     } catch {
-      context.addIssue({ code: "custom", message });
+      issues.push({ code: "custom", input: value, message });
       return z.NEVER;
     }
-  }).pipe(schema);
+  });
+  return z.pipe(z.pipe(text, parsed), schema);
 }
 
 const namedKeys = (prefix: string) => {
   const message = `must be a JSON object of keys that start with ${prefix}`;
   return json(
-    z.record(z.string(), z.string().startsWith(prefix, message), message)
-      .refine((keys) => Object.keys(keys).length > 0, message),
+    z.record(z.string(), z.string().check(z.startsWith(prefix, message)), message)
+      .check(z.refine((keys) => Object.keys(keys).length > 0, message)),
     message,
   );
 };
@@ -159,69 +161,78 @@ const jwksMessage = "must be a JSON object with keys, each with kty and kid";
 const jwks = json(
   z.looseObject({
     keys: z.array(z.looseObject({ kty: z.string(jwksMessage), kid: z.string(jwksMessage) }), jwksMessage)
-      .min(1, jwksMessage),
+      .check(z.minLength(1, jwksMessage)),
   }, jwksMessage),
   jwksMessage,
 );
 
-const list = (item: z.ZodType<string, string>) =>
-  text.transform((value) => value.split(",").map((part) => part.trim()).filter((part) => part !== ""))
-    .pipe(z.array(item).min(1, "must not be empty"));
+const parts = (value: string) => value.split(",").map((part) => part.trim());
 
-const host = text.regex(/^(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?$/i, "must be host names");
+const list = (item: z.ZodMiniType<string, string>) =>
+  z.pipe(
+    z.pipe(text, z.transform((value: string) => parts(value).filter((part) => part !== ""))),
+    z.array(item).check(z.minLength(1, "must not be empty")),
+  );
 
-const origins = text.transform((value) => value === "*" ? value : value.split(",").map((part) => part.trim()))
-  .refine(
+const host = text.check(
+  z.regex(/^(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?$/i, "must be host names"),
+);
+
+const origins = z.pipe(text, z.transform((value: string) => value === "*" ? value : parts(value)))
+  .check(z.refine(
     (value) =>
       value === "*" || (Array.isArray(value) && value.every((part) => parseUrl(part)?.origin === part)),
     "must be * or origins such as https://app.example.com",
-  );
+  ));
 
 /** Secret stores often hold a PEM on one line, with its line breaks written as \n. */
-const pem = text.transform((value) => value.replaceAll("\\n", "\n"))
-  .refine(
+const pem = z.pipe(text, z.transform((value: string) => value.replaceAll("\\n", "\n")))
+  .check(z.refine(
     (value) => /-----BEGIN PRIVATE KEY-----[\sA-Za-z0-9+/=]+-----END PRIVATE KEY-----/.test(value),
     "must be a PKCS#8 private key in PEM",
-  );
+  ));
 
 /** Standard Webhooks asks for 24 bytes or more. */
-const standardWebhookSecret = text.regex(
+const standardWebhookSecret = text.check(z.regex(
   /^whsec_(?=.{32})(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/,
   "must be whsec_ and 24 bytes or more in base64",
-);
+));
 
 const environmentSchema = z.object({
   SUPABASE_URL: url,
   SUPABASE_PUBLISHABLE_KEYS: namedKeys("sb_publishable_"),
   SUPABASE_SECRET_KEYS: namedKeys("sb_secret_"),
   SUPABASE_JWKS: jwks,
-  WEBHOOK_SECRET: text.min(32, "must have 32 characters or more").optional(),
-  FAL_KEY: text.optional(),
-  FAL_ACCOUNT_ID: text.optional(),
-  REPLICATE_API_TOKEN: text.optional(),
-  REPLICATE_WEBHOOK_SECRET: standardWebhookSecret.optional(),
-  RUNWAY_API_SECRET: text.optional(),
-  APPLE_TEAM_ID: text.optional(),
-  APPLE_DEVICE_CHECK_KEY_ID: text.optional(),
-  APPLE_DEVICE_CHECK_PRIVATE_KEY: pem.optional(),
-  FAL_QUEUE_URL: secureUrl.prefault(defaults.FAL_QUEUE_URL),
-  FAL_JWKS_URLS: list(secureUrl).prefault(defaults.FAL_JWKS_URLS),
-  FAL_RESULT_HOSTS: list(host).prefault(defaults.FAL_RESULT_HOSTS),
-  REPLICATE_API_URL: secureUrl.prefault(defaults.REPLICATE_API_URL),
-  REPLICATE_RESULT_HOSTS: list(host).prefault(defaults.REPLICATE_RESULT_HOSTS),
-  RUNWAY_API_URL: secureUrl.prefault(defaults.RUNWAY_API_URL),
-  RUNWAY_RESULT_HOSTS: list(host).prefault(defaults.RUNWAY_RESULT_HOSTS),
-  APPLE_DEVICE_CHECK_URL: secureUrl.prefault(defaults.APPLE_DEVICE_CHECK_URL),
-  PUBLIC_FUNCTIONS_URL: url.optional(),
-  JWT_ISSUER: text.optional(),
-  CLIENT_ADDRESS_HEADER: text.regex(/^[\w-]+$/, "must be a header's name").toLowerCase()
-    .prefault(defaults.CLIENT_ADDRESS_HEADER),
-  CORS_ALLOW_ORIGIN: origins.prefault(defaults.CORS_ALLOW_ORIGIN),
-  ENVIRONMENT: z.enum(environments, `must be one of ${environments.join(", ")}`).prefault(
+  WEBHOOK_SECRET: z.optional(text.check(z.minLength(32, "must have 32 characters or more"))),
+  FAL_KEY: z.optional(text),
+  FAL_ACCOUNT_ID: z.optional(text),
+  REPLICATE_API_TOKEN: z.optional(text),
+  REPLICATE_WEBHOOK_SECRET: z.optional(standardWebhookSecret),
+  RUNWAY_API_SECRET: z.optional(text),
+  APPLE_TEAM_ID: z.optional(text),
+  APPLE_DEVICE_CHECK_KEY_ID: z.optional(text),
+  APPLE_DEVICE_CHECK_PRIVATE_KEY: z.optional(pem),
+  FAL_QUEUE_URL: z.prefault(secureUrl, defaults.FAL_QUEUE_URL),
+  FAL_JWKS_URLS: z.prefault(list(secureUrl), defaults.FAL_JWKS_URLS),
+  FAL_RESULT_HOSTS: z.prefault(list(host), defaults.FAL_RESULT_HOSTS),
+  REPLICATE_API_URL: z.prefault(secureUrl, defaults.REPLICATE_API_URL),
+  REPLICATE_RESULT_HOSTS: z.prefault(list(host), defaults.REPLICATE_RESULT_HOSTS),
+  RUNWAY_API_URL: z.prefault(secureUrl, defaults.RUNWAY_API_URL),
+  RUNWAY_RESULT_HOSTS: z.prefault(list(host), defaults.RUNWAY_RESULT_HOSTS),
+  APPLE_DEVICE_CHECK_URL: z.prefault(secureUrl, defaults.APPLE_DEVICE_CHECK_URL),
+  PUBLIC_FUNCTIONS_URL: z.optional(url),
+  JWT_ISSUER: z.optional(text),
+  CLIENT_ADDRESS_HEADER: z.prefault(
+    text.check(z.regex(/^[\w-]+$/, "must be a header's name"), z.toLowerCase()),
+    defaults.CLIENT_ADDRESS_HEADER,
+  ),
+  CORS_ALLOW_ORIGIN: z.prefault(origins, defaults.CORS_ALLOW_ORIGIN),
+  ENVIRONMENT: z.prefault(
+    z.enum(environments, `must be one of ${environments.join(", ")}`),
     defaults.ENVIRONMENT,
   ),
-  DENO_DEPLOYMENT_ID: text.prefault(defaults.DENO_DEPLOYMENT_ID),
-  LOG_LEVEL: z.enum(logLevels, `must be one of ${logLevels.join(", ")}`).prefault(defaults.LOG_LEVEL),
+  DENO_DEPLOYMENT_ID: z.prefault(text, defaults.DENO_DEPLOYMENT_ID),
+  LOG_LEVEL: z.prefault(z.enum(logLevels, `must be one of ${logLevels.join(", ")}`), defaults.LOG_LEVEL),
 });
 
 /** The names of all variables that are read; config-variables.ts says what each is for. */

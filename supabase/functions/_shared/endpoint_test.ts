@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import * as z from "zod";
+import * as z from "zod/mini";
 import type { Answer, Context, Keyed, Port } from "./context.ts";
 import { endpoint } from "./endpoint.ts";
 import { testContext } from "./testing/context.ts";

@@ -1,5 +1,5 @@
 /** A job as the API shows it, the same in every endpoint. */
-import * as z from "zod";
+import * as z from "zod/mini";
 import type { Job } from "./database/videos.ts";
 import { errorMessage } from "./error-messages.ts";
 import type { Language } from "./i18n.ts";
@@ -13,13 +13,13 @@ export const JobResponse = z.object({
   model_id: z.uuid(),
   model_name: z.string(),
   settings: z.object({ duration_seconds: z.int(), resolution: z.string(), aspect_ratio: z.string() }),
-  credits_used: z.int().nonnegative(),
-  video_url: z.url().nullable(),
-  video_url_expires_at: timestamp.nullable(),
-  thumbnail_url: z.url().nullable(),
-  error: z.object({ code: z.string(), message: z.string(), details: z.looseObject({}) }).nullable(),
+  credits_used: z.int().check(z.nonnegative()),
+  video_url: z.nullable(z.url()),
+  video_url_expires_at: z.nullable(timestamp),
+  thumbnail_url: z.nullable(z.url()),
+  error: z.nullable(z.object({ code: z.string(), message: z.string(), details: z.looseObject({}) })),
   created_at: timestamp,
-  completed_at: timestamp.nullable(),
+  completed_at: z.nullable(timestamp),
 });
 export type JobResponse = z.infer<typeof JobResponse>;
 

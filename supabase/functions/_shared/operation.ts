@@ -1,5 +1,5 @@
 /** How an operation of an endpoint is declared; the wrapper, the OpenAPI document and the contract tests read it. */
-import type * as z from "zod";
+import type * as z from "zod/mini";
 import type { Answer, Auth, Context, Keyed, Port, SignedInput } from "./context.ts";
 import type { ErrorCode } from "./error-codes.ts";
 import type { PolicyName } from "./rate-limiter.ts";
@@ -16,13 +16,13 @@ export interface Declaration {
   readonly policies?: readonly PolicyName[];
   readonly idempotencyKey?: "required";
   /** Strict objects, whose unknown fields are errors. Without `query`, no parameter is allowed. */
-  readonly query?: z.ZodObject;
+  readonly query?: z.ZodMiniObject;
   /** The JSON body. Without `request` and `rawBody`, a body is not looked at. */
-  readonly request?: z.ZodType;
+  readonly request?: z.ZodMiniType;
   /** The service gets the bytes, up to `maximumBytes`, with headers and query, and checks the signature. */
   readonly rawBody?: { readonly maximumBytes: number };
   /** The body's schema for each status, null where there is no body. */
-  readonly response: { readonly [status: number]: z.ZodType | null };
+  readonly response: { readonly [status: number]: z.ZodMiniType | null };
   /** The errors of its own, beside those that `errorsOf` derives from the rest of the declaration. */
   readonly errors: readonly ErrorCode[];
   /** Instead of `no-store`, on answers that are not errors. */
@@ -31,11 +31,11 @@ export interface Declaration {
   readonly service: (input: never, context: never) => Promise<Answer<unknown>>;
 }
 
-type Output<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
+type Output<Schema> = Schema extends z.ZodMiniType ? z.output<Schema> : undefined;
 
 /** What the service gets first: the body where there is one, else the query. */
 export type InputOf<D extends Declaration> = D["rawBody"] extends object ? SignedInput<Output<D["query"]>>
-  : D["request"] extends z.ZodType ? Output<D["request"]>
+  : D["request"] extends z.ZodMiniType ? Output<D["request"]>
   : Output<D["query"]>;
 
 type PortsOf<D extends Declaration> = D["ports"] extends object
@@ -48,7 +48,8 @@ export type ContextOf<D extends Declaration> =
   & PortsOf<D>;
 
 type BodyOf<Response> = {
-  [Status in keyof Response]: Response[Status] extends z.ZodType ? z.input<Response[Status]> : undefined;
+  [Status in keyof Response]: Response[Status] extends z.ZodMiniType ? z.input<Response[Status]>
+    : undefined;
 }[keyof Response];
 
 /** A declaration whose service takes what the declaration gives it, and answers what it promises. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import * as z from "zod";
+import * as z from "zod/mini";
 import { AppError } from "./app-error.ts";
 import type { Answer, Context, Keyed, Limit, Report, Runtime, SignedInput } from "./context.ts";
 import type { Declaration } from "./operation.ts";
@@ -20,8 +20,10 @@ function read(overrides: Partial<Declaration> = {}): Declaration {
 }
 
 const CreateRequest = z.strictObject({
-  prompt: z.string().trim().min(1).max(20),
-  settings: z.strictObject({ seconds: z.int().default(4), tags: z.array(z.string()).default([]) }).optional(),
+  prompt: z.string().check(z.trim(), z.minLength(1), z.maxLength(20)),
+  settings: z.optional(
+    z.strictObject({ seconds: z._default(z.int(), 4), tags: z._default(z.array(z.string()), []) }),
+  ),
 });
 
 /** A keyed POST of a user, whose answer shows what the service was given. */
@@ -272,7 +274,7 @@ Deno.test("a body larger than 256 kB is ERR_4013 with the limit", async () => {
 });
 
 Deno.test("parameters are validated like bodies: unknown, repeated and missing ones are told", async () => {
-  const query = z.strictObject({ job_id: z.uuid(), limit: z.coerce.number().int().default(20) });
+  const query = z.strictObject({ job_id: z.uuid(), limit: z._default(z.coerce.number().check(z.int()), 20) });
   const server = await testServer([
     read({
       query,

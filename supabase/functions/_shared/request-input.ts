@@ -1,4 +1,4 @@
-import * as z from "zod";
+import * as z from "zod/mini";
 import type { SignedInput } from "./context.ts";
 import type { Declaration } from "./operation.ts";
 import { maximumBodyBytes, parseJson, readBody, requireJson } from "./request-body.ts";
@@ -21,7 +21,7 @@ export async function inputOf(operation: Declaration, request: Request): Promise
   return operation.query ? query : undefined;
 }
 
-function readQuery(schema: z.ZodObject, parameters: URLSearchParams): unknown {
+function readQuery(schema: z.ZodMiniObject, parameters: URLSearchParams): unknown {
   const entries = [...parameters]
     // supabase-js adds it beside its x-region header, for the platform's router.
     .filter(([name]) => name !== "forceFunctionRegion");

@@ -1,6 +1,10 @@
 /** Schema errors in the terms of the contract: all at once, in English, for the developer. */
-import type * as z from "zod";
+import { en } from "zod/locales";
+import * as z from "zod/mini";
 import { AppError } from "./app-error.ts";
+
+// zod/mini brings no language: without one, every message is "Invalid input".
+z.config(en());
 
 export interface FieldError {
   /** Such as `settings.duration_seconds` or `items[0].id`; empty for the whole. */
@@ -18,7 +22,7 @@ export function malformed(fields: readonly FieldError[], cause?: unknown): AppEr
 }
 
 /** The value as its schema reads it. Throws ERR_4008 with everything that does not fit. */
-export function validate<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
+export function validate<Schema extends z.ZodMiniType>(schema: Schema, value: unknown): z.output<Schema> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   throw malformed(result.error.issues.flatMap(fieldErrors));

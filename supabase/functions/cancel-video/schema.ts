@@ -1,7 +1,7 @@
-import * as z from "zod";
+import * as z from "zod/mini";
 import { JobResponse } from "../_shared/job.ts";
 
-export const CancelVideoRequest = z.strictObject({ job_id: z.guid().toLowerCase() });
+export const CancelVideoRequest = z.strictObject({ job_id: z.guid().check(z.toLowerCase()) });
 export type CancelVideoRequest = z.infer<typeof CancelVideoRequest>;
 
 export const CancelVideoResponse = JobResponse;

@@ -1,4 +1,4 @@
-import * as z from "zod";
+import * as z from "zod/mini";
 
-export const DeleteVideoJobQuery = z.strictObject({ job_id: z.guid().toLowerCase() });
+export const DeleteVideoJobQuery = z.strictObject({ job_id: z.guid().check(z.toLowerCase()) });
 export type DeleteVideoJobQuery = z.infer<typeof DeleteVideoJobQuery>;

@@ -1,4 +1,4 @@
-import * as z from "zod";
+import * as z from "zod/mini";
 
 /**
  * Control characters but tabs and line breaks, which prompts have between their shots, and what turns the direction
@@ -8,17 +8,19 @@ const hidden = /(?![\t\n\r])\p{Cc}|[\u202a-\u202e\u2066-\u2069]/u;
 
 const promptLength = "Must have 1 to 2000 characters";
 
-const Prompt = z.string()
-  // Before the work of normalising: a composed character may be written as four, of two code units each.
-  .max(20_000, promptLength)
-  .transform((text) => text.normalize("NFC").trim())
-  .pipe(
-    z.string()
-      // Counted as Postgres counts: by code points.
-      .refine((text) => [...text].length >= 1 && [...text].length <= 2000, promptLength)
-      .refine((text) => !hidden.test(text), "Must not contain control or direction characters")
-      .refine((text) => text.isWellFormed(), "Must be well-formed Unicode"),
-  );
+const Prompt = z.pipe(
+  z.pipe(
+    // Before the work of normalising: a composed character may be written as four, of two code units each.
+    z.string().check(z.maxLength(20_000, promptLength)),
+    z.transform((text: string) => text.normalize("NFC").trim()),
+  ),
+  z.string().check(
+    // Counted as Postgres counts: by code points.
+    z.refine((text) => [...text].length >= 1 && [...text].length <= 2000, promptLength),
+    z.refine((text) => !hidden.test(text), "Must not contain control or direction characters"),
+    z.refine((text) => text.isWellFormed(), "Must be well-formed Unicode"),
+  ),
+);
 
 /** What comes before path, query and fragment: no port, not even an empty one, no credentials, no IPv6 address. */
 const httpsAuthority = /^https:\/\/[^/?#\\@:]+(?:[/?#]|$)/i;
@@ -42,34 +44,41 @@ function publicHttpsUrl(text: string): string | null {
 
 const urlLength = 2048;
 
-const ImageUrl = z.string().max(urlLength).transform((text, context) => {
-  const url = publicHttpsUrl(text);
-  // Characters outside of ASCII are longer in the canonical form.
-  if (url !== null && url.length <= urlLength) return url;
-  context.addIssue("Must be an https URL with a public DNS name, without port or credentials");
-  return z.NEVER;
-});
+const ImageUrl = z.pipe(
+  z.string().check(z.maxLength(urlLength)),
+  z.transform((text: string, { issues }): string => {
+    const url = publicHttpsUrl(text);
+    // Characters outside of ASCII are longer in the canonical form.
+    if (url !== null && url.length <= urlLength) return url;
+    const message = "Must be an https URL with a public DNS name, without port or credentials";
+    issues.push({ code: "custom", input: text, message });
+    return z.NEVER;
+  }),
+);
 
 /** Such as 720p or 16:9; which of them, the model says. */
-const setting = z.string().regex(/^[\w.:-]{1,20}$/, "Must be one of the model's options");
+const setting = z.string().check(z.regex(/^[\w.:-]{1,20}$/, "Must be one of the model's options"));
 
 export const GenerateVideoRequest = z.strictObject({
-  model_id: z.guid().toLowerCase(),
+  model_id: z.guid().check(z.toLowerCase()),
   prompt: Prompt,
-  settings: z.strictObject({
-    duration_seconds: z.int().positive().max(600).optional(),
-    resolution: setting.optional(),
-    aspect_ratio: setting.optional(),
-  }).default({}),
-  image_url: ImageUrl.optional(),
+  settings: z._default(
+    z.strictObject({
+      duration_seconds: z.optional(z.int().check(z.positive(), z.maximum(600))),
+      resolution: z.optional(setting),
+      aspect_ratio: z.optional(setting),
+    }),
+    {},
+  ),
+  image_url: z.optional(ImageUrl),
 });
 export type GenerateVideoRequest = z.infer<typeof GenerateVideoRequest>;
 
 export const GenerateVideoResponse = z.object({
   job_id: z.uuid(),
   status: z.literal("pending"),
-  credits_used: z.int().positive(),
-  credits_remaining: z.int().nonnegative(),
+  credits_used: z.int().check(z.positive()),
+  credits_remaining: z.int().check(z.nonnegative()),
   created_at: z.iso.datetime({ precision: 3 }),
 });
 export type GenerateVideoResponse = z.infer<typeof GenerateVideoResponse>;

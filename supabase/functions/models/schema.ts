@@ -1,6 +1,6 @@
-import * as z from "zod";
+import * as z from "zod/mini";
 
-function option<Value extends z.ZodType>(value: Value) {
+function option<Value extends z.ZodMiniType>(value: Value) {
   return z.object({ values: z.array(value), default: value });
 }
 
@@ -9,12 +9,12 @@ export const Model = z.object({
   name: z.string(),
   description: z.string(),
   category: z.enum(["text_to_video", "image_to_video"]),
-  thumbnail_url: z.url().nullable(),
+  thumbnail_url: z.nullable(z.url()),
   is_featured: z.boolean(),
   requires_image: z.boolean(),
-  pricing: z.object({ type: z.enum(["per_video", "per_second"]), credits: z.int().positive() }),
+  pricing: z.object({ type: z.enum(["per_video", "per_second"]), credits: z.int().check(z.positive()) }),
   options: z.object({
-    duration_seconds: option(z.int().positive()),
+    duration_seconds: option(z.int().check(z.positive())),
     resolution: option(z.string()),
     aspect_ratio: option(z.string()),
   }),

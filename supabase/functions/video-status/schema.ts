@@ -1,15 +1,15 @@
-import * as z from "zod";
+import * as z from "zod/mini";
 import { JobResponse } from "../_shared/job.ts";
 
-export const VideoStatusQuery = z.strictObject({ job_id: z.guid().toLowerCase() });
+export const VideoStatusQuery = z.strictObject({ job_id: z.guid().check(z.toLowerCase()) });
 export type VideoStatusQuery = z.infer<typeof VideoStatusQuery>;
 
 export const VideoStatusResponse = z.object({
   ...JobResponse.shape,
   progress: z.object({
     stage: z.enum(["queued", "submitted", "generating", "storing", "done"]),
-    percent: z.int().min(0).max(100).nullable(),
+    percent: z.nullable(z.int().check(z.minimum(0), z.maximum(100))),
   }),
-  next_poll_seconds: z.int().min(2).max(60).nullable(),
+  next_poll_seconds: z.nullable(z.int().check(z.minimum(2), z.maximum(60))),
 });
 export type VideoStatusResponse = z.infer<typeof VideoStatusResponse>;

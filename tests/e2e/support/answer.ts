@@ -38,11 +38,11 @@ export function errorOf(answer: Answer, code?: string): ErrorBody {
 }
 
 /** The body of an answer, which must have this status and fit the schema. */
-export function bodyOf<Schema extends z.ZodType>(
+export function bodyOf<Schema extends z.core.$ZodType>(
   answer: Answer,
   status: number,
   schema: Schema,
 ): z.output<Schema> {
   assert.equal(answer.status, status, JSON.stringify(answer.body));
-  return schema.parse(answer.body);
+  return z.parse(schema, answer.body);
 }

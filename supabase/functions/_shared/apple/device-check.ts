@@ -4,7 +4,7 @@
  * means neither a fresh device nor a claimed one.
  */
 import { importPKCS8, SignJWT } from "jose";
-import * as z from "zod";
+import * as z from "zod/mini";
 import { type BoundedAnswer, boundedFetch, describeFetchError } from "../bounded-fetch.ts";
 import type { AppleConfig } from "../config.ts";
 import type { Port } from "../context.ts";

@@ -3,7 +3,7 @@
  * the platform's, `{ detail: "…", error_type: "…" }` with the type in `X-Fal-Error-Type` too. Both are read by
  * their types; the messages may quote the prompt, so they are neither matched nor logged.
  */
-import * as z from "zod";
+import * as z from "zod/mini";
 import type { BoundedAnswer } from "../bounded-fetch.ts";
 import { tryParseJson } from "../json.ts";
 import { withoutAcceptance } from "./exchanges.ts";
@@ -20,18 +20,18 @@ export interface FalError {
 
 const errorBody = z.object({
   detail: z.union([z.string(), z.array(z.object({ type: z.string() }))]),
-  error_type: z.string().nullish(),
+  error_type: z.nullish(z.string()),
 });
 
 const submitted = z.object({
-  request_id: z.string().min(1),
-  status_url: z.string().optional(),
-  response_url: z.string().optional(),
-  cancel_url: z.string().optional(),
+  request_id: z.string().check(z.minLength(1)),
+  status_url: z.optional(z.string()),
+  response_url: z.optional(z.string()),
+  cancel_url: z.optional(z.string()),
 });
 
 const file = z.object({ url: z.url({ protocol: /^https?$/ }) });
-const result = z.object({ video: file, thumbnail: file.nullish().catch(null) });
+const result = z.object({ video: file, thumbnail: z.catch(z.nullish(file), null) });
 
 /** The error that an answer's body holds, or null where the body is not fal's: a proxy's page, for instance. */
 export function readError(body: unknown, status: number | null, headers?: Headers): FalError | null {

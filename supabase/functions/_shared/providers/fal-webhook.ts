@@ -1,5 +1,5 @@
 /** Proves that a webhook is fal's and about our account, and reads what it says. */
-import * as z from "zod";
+import * as z from "zod/mini";
 import { boundedFetch } from "../bounded-fetch.ts";
 import type { FalConfig } from "../config.ts";
 import { tryParseJson } from "../json.ts";
@@ -17,11 +17,11 @@ const keySet = z.object({ keys: z.array(z.unknown()) });
 const ed25519Key = z.object({ kty: z.literal("OKP"), crv: z.literal("Ed25519"), x: z.string() });
 
 const event = z.object({
-  request_id: z.string().min(1),
+  request_id: z.string().check(z.minLength(1)),
   status: z.string(),
-  payload: z.unknown().optional(),
-  payload_error: z.string().nullish(),
-  error: z.string().nullish(),
+  payload: z.optional(z.unknown()),
+  payload_error: z.nullish(z.string()),
+  error: z.nullish(z.string()),
 });
 
 interface KeyCache {

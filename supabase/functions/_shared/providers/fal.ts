@@ -1,5 +1,5 @@
 /** The adapter to fal.ai's queue. */
-import * as z from "zod";
+import * as z from "zod/mini";
 import { type BoundedAnswer, boundedFetch, describeFetchError } from "../bounded-fetch.ts";
 import type { FalConfig } from "../config.ts";
 import { tryParseJson } from "../json.ts";
@@ -27,8 +27,8 @@ const fileLifeSeconds = 7 * 24 * 60 * 60;
 
 const generationStatus = z.object({
   status: z.enum(["IN_QUEUE", "IN_PROGRESS", "COMPLETED"]),
-  error: z.unknown().optional(),
-  error_type: z.string().nullish(),
+  error: z.optional(z.unknown()),
+  error_type: z.nullish(z.string()),
 });
 const statusWord = z.object({ status: z.string() });
 

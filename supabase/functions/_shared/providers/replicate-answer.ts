@@ -2,33 +2,35 @@
  * What Replicate's answers mean. An error of its API is `{ title, detail, status }`, with the answer's own status in
  * it. A prediction's error is a sentence that may quote the prompt; of it only Replicate's codes are read.
  */
-import * as z from "zod";
+import * as z from "zod/mini";
 import type { BoundedAnswer } from "../bounded-fetch.ts";
 import { tryParseJson } from "../json.ts";
 import { withoutAcceptance } from "./exchanges.ts";
 import { againstPolicy, invalidResult, rejected, timedOut, unavailable } from "./failures.ts";
 import type { Failure, ProviderState, SubmitOutcome } from "./provider.ts";
 
-const apiError = z.object({ title: z.string().optional(), detail: z.string(), status: z.number() });
+const apiError = z.object({ title: z.optional(z.string()), detail: z.string(), status: z.number() });
 
 const prediction = z.object({
-  id: z.string().min(1),
+  id: z.string().check(z.minLength(1)),
   status: z.enum(["starting", "processing", "succeeded", "failed", "canceled", "aborted"]),
-  output: z.unknown().optional(),
-  error: z.unknown().optional(),
+  output: z.optional(z.unknown()),
+  error: z.optional(z.unknown()),
 });
 export type Prediction = z.infer<typeof prediction>;
 
 const httpUrl = z.url({ protocol: /^https?$/ });
-const file = z.union([httpUrl, z.object({ url: httpUrl }).transform(({ url }) => url)]);
+const file = z.union([
+  httpUrl,
+  z.pipe(z.object({ url: httpUrl }), z.transform(({ url }: { url: string }) => url)),
+]);
+const first = z.transform(([first]: unknown[]) => first);
+const alone = z.transform((video: string) => ({ video, thumbnail: null }));
 /** A file, several files, or files by their names: each model has its own form. */
 const videoOutput = z.union([
-  file.transform((video) => ({ video, thumbnail: null })),
-  z.array(z.unknown()).transform(([first]) => first).pipe(file).transform((video) => ({
-    video,
-    thumbnail: null,
-  })),
-  z.object({ video: file, thumbnail: file.nullish().catch(null) }),
+  z.pipe(file, alone),
+  z.pipe(z.pipe(z.array(z.unknown()), first), z.pipe(file, alone)),
+  z.object({ video: file, thumbnail: z.catch(z.nullish(file), null) }),
 ]);
 
 /** The prediction that a text describes, or null where it describes none. */

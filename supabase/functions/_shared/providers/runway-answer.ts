@@ -2,7 +2,7 @@
  * What Runway's answers mean. An error of its API is `{ error, docUrl }`, and has `issues` where it is about the input.
  * A task that failed says why in a code, which is read, and in a sentence, which is neither shown nor logged.
  */
-import * as z from "zod";
+import * as z from "zod/mini";
 import type { BoundedAnswer } from "../bounded-fetch.ts";
 import { tryParseJson } from "../json.ts";
 import { withoutAcceptance } from "./exchanges.ts";
@@ -11,20 +11,23 @@ import type { Failure, ProviderState, SubmitOutcome } from "./provider.ts";
 
 const apiError = z.object({
   error: z.string(),
-  docUrl: z.string().optional(),
-  issues: z.array(z.object({ code: z.string() })).optional().catch(undefined),
+  docUrl: z.optional(z.string()),
+  issues: z.catch(z.optional(z.array(z.object({ code: z.string() }))), undefined),
 });
-const created = z.object({ id: z.string().min(1) });
+const created = z.object({ id: z.string().check(z.minLength(1)) });
 
 const task = z.object({
   status: z.enum(["PENDING", "THROTTLED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]),
-  progress: z.number().nullish().catch(null),
-  output: z.unknown().optional(),
-  failureCode: z.string().nullish().catch(null),
+  progress: z.catch(z.nullish(z.number()), null),
+  output: z.optional(z.unknown()),
+  failureCode: z.catch(z.nullish(z.string()), null),
 });
 
 const httpUrl = z.url({ protocol: /^https?$/ });
-const videoOutput = z.array(z.unknown()).transform(([first]) => first).pipe(httpUrl);
+const videoOutput = z.pipe(
+  z.pipe(z.array(z.unknown()), z.transform(([first]: unknown[]) => first)),
+  httpUrl,
+);
 
 function readApiError(text: string): z.infer<typeof apiError> | null {
   return apiError.safeParse(tryParseJson(text)).data ?? null;
