@@ -1,15 +1,21 @@
 /**
  * The procedures under load: `deno task bench:sql`. Figures stand beside their budgets and beside the seeds' own way of
- * doing the same, taken in one run. `--seconds=N` for each row (5), `--only=TEXT` for the rows whose name holds it.
+ * doing the same, taken in one run. `--seconds=N` for each row (5), `--only=TEXT` for the rows whose name holds it,
+ * `--jobs=N` for a history of so many jobs (1,250,000 jobs have five million entries).
  */
 import { parseArgs } from "node:util";
 import { charge } from "./baseline/charge.ts";
+import { fill } from "../tests/database/support/volume.ts";
 import { addUsers, benchDatabase, connections, modelId, userId, widenPolicies } from "./database.ts";
 import { type Load, machine, measure, type Measurement, printTable } from "./measure.ts";
 
 const { values: options } = parseArgs({
   args: Deno.args,
-  options: { seconds: { type: "string", default: "5" }, only: { type: "string", default: "" } },
+  options: {
+    seconds: { type: "string", default: "5" },
+    only: { type: "string", default: "" },
+    jobs: { type: "string", default: "0" },
+  },
 });
 const timing = { warmUpMilliseconds: 1_000, milliseconds: Number(options.seconds) * 1_000 };
 const users = 10_000;
@@ -17,7 +23,9 @@ const fingerprint = "0".repeat(64);
 
 await using database = await benchDatabase();
 const { sql } = database;
-await addUsers(sql, users, 1_000_000_000);
+const jobs = Number(options.jobs);
+if (jobs > 0) await fill(sql, { users, jobsPerUser: Math.ceil(jobs / users) });
+else await addUsers(sql, users, 1_000_000_000);
 await sql.file(new URL("baseline/schema.sql", import.meta.url).pathname);
 await sql`insert into baseline.users select u.id, 1000000000 from public.users as u`;
 await sql`insert into baseline.models values (${modelId}, 4)`;
@@ -63,9 +71,9 @@ const add = (name: string, budget: string, call: Load["call"], prepare?: () => P
     ...(prepare === undefined ? {} : { prepare }),
   });
 
-let jobs: string[] = [];
+let held: string[] = [];
 const manyHolds = async () => {
-  jobs = await heldJobs(20_000 * Math.ceil(timing.milliseconds / 1_000 + 1) / 3 | 0);
+  held = await heldJobs(20_000 * Math.ceil(timing.milliseconds / 1_000 + 1) / 3 | 0);
 };
 const wide = () => widenPolicies(sql);
 
@@ -84,8 +92,8 @@ add("generate_video, seeded policies (refusals count)", "", async () => {
     ('generation_attempts_network', 300, 3600)) as s (name, hits, seconds)
   where p.name = s.name`);
 add("credits.hold", "", () => hold(anyOf(users)), wide);
-add("credits.capture", "", () => end(jobs, "capture"), manyHolds);
-add("credits.release", "", () => end(jobs, "release"), manyHolds);
+add("credits.capture", "", () => end(held, "capture"), manyHolds);
+add("credits.release", "", () => end(held, "release"), manyHolds);
 add("rate-limit check, unlogged", "≥ 10,000/s", () => take("reads", anyOf(users)));
 add("rate-limit check, logged", "≥ 8,000/s", () => take("video_generation", anyOf(users)));
 add("rate-limit check, one hot key", "", () => take("reads", userId(0)));
@@ -103,7 +111,10 @@ for (const { title, prepare, load } of loads) {
   await prepare?.();
   if (title.includes(options.only)) measurements.push(await measure(load, timing));
 }
-printTable(`Stored procedures, ${options.seconds} s each`, measurements);
+printTable(
+  `Stored procedures, ${options.seconds} s each, after ${jobs.toLocaleString("en")} jobs`,
+  measurements,
+);
 
 const [lost] = await sql`
   select count(*)::int as accounts

@@ -9,8 +9,13 @@ as $$
   select coalesce((
     select e.balance_after
     from credits.entries as e
-    join credits.accounts as a on a.id = e.account_id
-    where a.user_id = p_user_id and a.kind = 'available' and e.created_at <= p_time
+    where e.account_id = (
+        select a.id from credits.accounts as a
+        where a.user_id = p_user_id and a.kind = 'available' and a.unit = 'credit'
+      )
+      -- Said for the planner: the index of numbers has no others.
+      and e.number is not null
+      and e.created_at <= p_time
     order by e.number desc
     limit 1
   ), 0)

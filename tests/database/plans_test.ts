@@ -5,13 +5,13 @@ import { testDatabase } from "./harness.ts";
 import { cheapModel } from "./support/jobs.ts";
 import { fill, volumeUser } from "./support/volume.ts";
 
-/** Enough rows that a plan with a choice does not read them all: 20,000 jobs, 80,000 entries. */
-const volume = { users: 500, jobsPerUser: 40 };
+/** Enough rows that a plan with a choice does not read them all: 4,000 accounts and lots, 20,000 jobs, 80,000 entries. */
+const volume = { users: 4_000, jobsPerUser: 5 };
 
 const user = volumeUser(7);
 const generate =
   `public.generate_video('${user}', '192.0.2.1', 'key', repeat('0', 64), 'a-request', '${cheapModel}', 'A fox', '{}', null)`;
-const aJob = `(select id from public.video_jobs where user_id = '${user}' order by created_at limit 1)`;
+const aJob = `(select id from public.video_jobs where user_id = '${user}' and deleted_at is null limit 1)`;
 
 /** Procedures, as a request, the worker or the tick calls them; each on the history, in a transaction of its own. */
 const calls: Record<string, string[]> = {
