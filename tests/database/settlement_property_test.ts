@@ -5,25 +5,28 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type TestDatabase, testDatabase } from "./harness.ts";
-import { JobScript, script } from "./support/job-script.ts";
+import { JobScript, lastWorker, script } from "./support/job-script.ts";
 import { first, violations } from "./support/ledger.ts";
 import { propertyOptions } from "./support/properties.ts";
 
 /** A script has four keys, and a video costs 4 credits: the fourth job finds that there are not enough. */
 const credits = 14;
 
-/** Also of looking for the smallest script that fails, which would take many times longer than finding one. */
-const timeLimit = 60_000;
+/** A run, with the search for the smallest script that fails; that would else take many times longer than finding one. */
+const mostMilliseconds = 2_500;
 
 Deno.test("any interleaving lets every job end exactly once, with its credits captured or released", async () => {
   let database: TestDatabase | null = null;
   try {
-    const anyInterleaving = fc.asyncProperty(script, async (batches) => {
+    const options = propertyOptions(25);
+    const anyInterleaving = fc.asyncProperty(script, lastWorker, async (batches, last) => {
       database ??= await watchedDatabase();
       try {
         const run = await JobScript.create(database, credits);
         for (const batch of batches) await Promise.all(batch.map((step) => run.perform(step)));
-        await run.drain();
+        await run.drain(last);
+        await proveJobs(database, run);
+        await run.succeedLate();
         await proveJobs(database, run);
       } catch (error) {
         // What a failed run leaves behind is not the next one's.
@@ -33,8 +36,8 @@ Deno.test("any interleaving lets every job end exactly once, with its credits ca
       }
     });
     await fc.assert(anyInterleaving, {
-      ...propertyOptions(25),
-      interruptAfterTimeLimit: timeLimit,
+      ...options,
+      interruptAfterTimeLimit: options.numRuns * mostMilliseconds,
       markInterruptAsFailure: true,
     });
   } finally {
@@ -70,11 +73,14 @@ async function proveJobs({ sql }: TestDatabase, { userId, accepted }: JobScript)
     ends: number;
     transfers: string[];
     spent: number;
+    code: string | null;
+    stored: boolean;
     submissions: number;
     late: boolean;
     succeeded: boolean;
   }[]>`
-    select j.id, j.status, j.credits_used::int as spent, j.late_success_at is not null as late,
+    select j.id, j.status, j.credits_used::int as spent, j.error_code as code, j.storing_at is not null as stored,
+      j.late_success_at is not null as late,
       array(select c.change from testing.changes as c where c.job_id = j.id order by c.number) as changes,
       (select count(*)::int from testing.changes as c where c.job_id = j.id and c.is_end) as ends,
       array(
@@ -89,22 +95,24 @@ async function proveJobs({ sql }: TestDatabase, { userId, accepted }: JobScript)
       ) as submissions,
       exists (
         select from generation.events as e
-        join generation.submissions as s on s.id = e.submission_id and s.request_id = e.request_id
-        where s.job_id = j.id and e.state ->> 'state' = 'succeeded' and e.received_at > j.completed_at
+        join generation.submissions as s on s.id = e.submission_id
+        where s.job_id = j.id and e.event_id = s.id || ' 3' and e.effect <> 'ignored'
       ) as succeeded
     from public.video_jobs as j
     where j.user_id = ${userId}`;
   const { allowed } = await first(sql<{ allowed: string[] }[]>`
     select array_agg(format('%s to %s', t.from_status, t.to_status)) as allowed from public.job_transitions as t`);
 
-  assert.deepEqual(jobs.map(({ id }) => id).sort(), [...accepted].sort(), "jobs are lost, or nobody's");
-  for (const { id, status, changes, ends, transfers, submissions, late, succeeded } of jobs) {
+  assert.deepEqual(jobs.map(({ id }) => id).sort(), [...accepted.values()].sort(), "jobs are lost, or nobody's");
+  for (const job of jobs) {
+    const { id, status, changes, ends, transfers, submissions, code, stored, late, succeeded } = job;
     const what = `${id}: ${changes.join(", ")}`;
     assert.equal(ends, 1, what);
     assert.deepEqual(changes.filter((change) => !allowed.includes(change)), [], what);
     assert.deepEqual(transfers, ["hold", status === "completed" ? "capture" : "release"], what);
     assert(submissions <= 1, `${what}; ${submissions} providers may have it`);
-    if (succeeded && status !== "completed") assert(late, `${what}; a success after the end is not recorded`);
+    if (stored) assert(code === null || ["ERR_5003", "ERR_6002"].includes(code), `${what}; ${code} while storing`);
+    if (succeeded) assert.equal(late, status !== "completed", `${what}; a success after the end is recorded`);
   }
   const { balance } = await first(sql<{ balance: number }[]>`
     select a.balance::int from credits.accounts as a where a.user_id = ${userId} and a.kind = 'available'`);

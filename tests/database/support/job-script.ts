@@ -2,6 +2,7 @@
  * What may happen to jobs, one step a call of a procedure, as the functions, the scheduler and the users make them. Whoever
  * runs a script decides the order; what a provider says is drawn, so it may contradict itself.
  */
+import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { TestDatabase } from "../harness.ts";
 import { cheapModel } from "./jobs.ts";
@@ -27,7 +28,9 @@ const word = fc.constantFrom(
 const cancellation = fc.constantFrom(
   ...["cancelled", "requested", "too_late", "not_found", "unreachable"] as const,
 );
-/** Which of those there are, counted from the newest and round. */
+/** A worker that was given up, and comes back. */
+const again = fc.boolean();
+/** Which of those there are, counted round. */
 const which = fc.nat({ max: 3 });
 
 /** Long enough for every backoff, for each of the leases, and for half a bound of a job. */
@@ -37,7 +40,7 @@ const step = fc.oneof(
   // The same key again is the same job.
   { weight: 4, arbitrary: fc.record({ type: fc.constant("accept" as const), key: fc.nat({ max: 3 }) }) },
   { weight: 5, arbitrary: fc.record({ type: fc.constant("claim" as const), which }) },
-  { weight: 6, arbitrary: fc.record({ type: fc.constant("answer" as const), which, outcome }) },
+  { weight: 6, arbitrary: fc.record({ type: fc.constant("answer" as const), which, outcome, again }) },
   {
     weight: 6,
     arbitrary: fc.record({
@@ -58,8 +61,7 @@ const step = fc.oneof(
       word,
       cancellation,
       storing: fc.constantFrom("stored", "stored", "unusable", "failed" as const),
-      // A worker that was given up, and comes back.
-      again: fc.constantFrom(false, false, true),
+      again,
     }),
   },
   { weight: 2, arbitrary: fc.record({ type: fc.constant("cancel" as const), which }) },
@@ -80,6 +82,15 @@ export const script = fc.array(fc.array(step, { minLength: 1, maxLength: 4 }), {
   maxLength: 40,
   size: "max",
 });
+
+/** What the worker does that is left at the end of a script: "dies" with every task that it has claimed. */
+export const lastWorker = fc.constantFrom("stored", "stored", "unusable", "failed", "dies" as const);
+type LastWorker = typeof lastWorker extends fc.Arbitrary<infer Value> ? Value : never;
+
+/** A task that is tried five times dies before its job's bound of 15 minutes is over. */
+const drainPause = 150;
+/** Both bounds of a job, and all tries of a task with its longest lease and pause. */
+const longestLife = 2 * 900 + 8 * (180 + 120) + 600;
 
 interface Task {
   task_id: number;
@@ -102,8 +113,8 @@ const providers = ["fal", "replicate"];
 /** One user, their jobs, and whatever acts on them. */
 export class JobScript {
   readonly userId = crypto.randomUUID();
-  /** Those that `generate_video` has answered with, newest first. */
-  readonly accepted = new Set<string>();
+  /** The job that `generate_video` has answered each key with. */
+  readonly accepted = new Map<string, string>();
   /** What workers have claimed and not given back. */
   #tasks: Task[] = [];
   /** Submissions whose answer is still awaited. */
@@ -134,14 +145,14 @@ export class JobScript {
       case "accept":
         return await this.#accept(`key ${step.key}`);
       case "claim": {
-        const jobId = pick([...this.accepted], step.which);
+        const jobId = pick([...this.accepted.values()], step.which);
         if (jobId !== undefined) await this.#claim(jobId);
         return;
       }
       case "answer": {
         const sent = pick(this.#awaited, step.which);
         if (sent === undefined) return;
-        this.#awaited = this.#awaited.filter((other) => other !== sent);
+        if (!step.again) this.#awaited = this.#awaited.filter((other) => other !== sent);
         await this.#call("record_submission", {
           p_submission_id: sent.submissionId,
           p_outcome: submitOutcome(sent, step.outcome),
@@ -172,7 +183,7 @@ export class JobScript {
       }
       case "cancel":
       case "delete": {
-        const jobId = pick([...this.accepted], step.which);
+        const jobId = pick([...this.accepted.values()], step.which);
         if (jobId === undefined) return;
         const name = step.type === "cancel" ? "cancel_video" : "delete_video_job";
         await this.#call(name, { p_user_id: this.userId, p_job_id: jobId });
@@ -193,26 +204,38 @@ export class JobScript {
    * Lets time pass and does what is due, until nothing is left to do. The providers say nothing more: only bounds, leases
    * and tries end what has not ended.
    */
-  async drain(): Promise<void> {
-    const { sql } = this.database;
-    this.#tasks = [];
-    this.#awaited = [];
-    // Longer than both bounds of a job, and all tries of a task with its longest lease.
-    for (let minutes = 0; minutes < 120; minutes += 5) {
-      await this.perform({ type: "pass", seconds: 300 });
+  async drain(last: LastWorker): Promise<void> {
+    await this.perform({ type: "crash" });
+    for (let seconds = 0; seconds < longestLife && !await this.#isIdle(); seconds += drainPause) {
+      await this.perform({ type: "pass", seconds: drainPause });
       await this.perform({ type: "tick" });
-      for (;;) {
-        const tasks = await this.#call<Task[]>("claim_tasks", { p_limit: 100 });
-        if (tasks.length === 0) break;
-        for (const task of tasks) {
-          await this.#work(task, { word: "unreachable", cancellation: "unreachable", storing: "stored" });
-        }
+      const tasks = await this.#call<Task[]>("claim_tasks", { p_limit: 100 });
+      if (last === "dies") continue;
+      for (const task of tasks) {
+        await this.#work(task, { word: "unreachable", cancellation: "unreachable", storing: last });
       }
-      const { left } = await first(sql<{ left: number }[]>`
-        select (select count(*) from generation.tasks where failed_at is null)::int
-          + (select count(*) from public.video_jobs where completed_at is null)::int as left`);
-      if (left === 0) return;
     }
+  }
+
+  /** Has the providers report, after all, that they made every video, and confirm it when they are asked. */
+  async succeedLate(): Promise<void> {
+    for (const which of this.#sent.keys()) {
+      await this.perform({ type: "webhook", which, word: "succeeded", event: 3, names: 0 });
+    }
+    for (;;) {
+      const tasks = await this.#call<Task[]>("claim_tasks", { p_limit: 100 });
+      if (tasks.length === 0) return;
+      for (const task of tasks) {
+        await this.#work(task, { word: "succeeded", cancellation: "too_late", storing: "stored" });
+      }
+    }
+  }
+
+  async #isIdle(): Promise<boolean> {
+    const { idle } = await first(this.database.sql<{ idle: boolean }[]>`
+      select not exists (select from generation.tasks as t where t.failed_at is null)
+        and not exists (select from public.video_jobs as j where j.completed_at is null) as idle`);
+    return idle;
   }
 
   async #accept(key: string): Promise<void> {
@@ -227,7 +250,9 @@ export class JobScript {
       p_settings: {},
       p_image_url: null,
     });
-    if (accepted !== null) this.accepted.add(accepted.job_id);
+    if (accepted === null) return;
+    assert.equal(accepted.job_id, this.accepted.get(key) ?? accepted.job_id, "the same key is the same job");
+    this.accepted.set(key, accepted.job_id);
   }
 
   async #claim(jobId: string): Promise<void> {
