@@ -107,6 +107,11 @@ export function printTable(title: string, measurements: readonly Measurement[]):
     `${m.errors}`,
     m.budget,
   ]);
+  printRows(title, header, rows);
+}
+
+/** A table whose first and last column are text, and whose others are figures. */
+export function printRows(title: string, header: string[], rows: string[][]): void {
   const widths = header.map((name, column) =>
     Math.max(name.length, ...rows.map((row) => row[column]?.length ?? 0))
   );

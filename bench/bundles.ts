@@ -1,0 +1,80 @@
+/**
+ * What an isolate loads before its first request: every endpoint's minified bundle, and the packages that fill it.
+ * `deno task bench:bundles`.
+ */
+import { decode } from "@jridgewell/sourcemap-codec";
+import { endpointNames } from "../tests/contract/generate-openapi.ts";
+import { clearLine, printRows, showProgress } from "./measure.ts";
+
+/** Of the endpoints that an app calls while somebody looks at it, where a cold start is felt. */
+const hotEndpoints = ["generate-video", "models", "video-status"];
+const hotBudget = 200_000;
+
+/** So many say where nearly all of a bundle comes from. */
+const packagesShown = 6;
+
+const functions = new URL("../supabase/functions/", import.meta.url);
+const encoder = new TextEncoder();
+const bytesOf = (text: string) => encoder.encode(text).length;
+const kilobytes = (bytes: number) => (bytes / 1_000).toFixed(0);
+
+interface Bundle {
+  /** Bytes. */
+  readonly size: number;
+  /** Bytes by the package's name, the largest first; "Kinora" is the project's own code. */
+  readonly packages: readonly (readonly [name: string, size: number])[];
+}
+
+async function bundle(endpoint: string, directory: string): Promise<Bundle> {
+  const file = `${directory}/${endpoint}.js`;
+  const source = new URL(`${endpoint}/index.ts`, functions).pathname;
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["bundle", "--quiet", "--minify", "--sourcemap=external", `--output=${file}`, source],
+  }).output();
+  if (!success) throw new Error(`${endpoint} cannot be bundled: ${new TextDecoder().decode(stderr)}`);
+  const code = await Deno.readTextFile(file);
+  const map: SourceMap = JSON.parse(await Deno.readTextFile(`${file}.map`));
+  return { size: bytesOf(code), packages: packagesOf(code, map) };
+}
+
+interface SourceMap {
+  readonly sources: readonly string[];
+  readonly mappings: string;
+}
+
+/** Each piece of the code counts for the file that its mapping names; what the bundler adds has none. */
+function packagesOf(code: string, { sources, mappings }: SourceMap): Bundle["packages"] {
+  const lines = code.split("\n");
+  const sizes = new Map<string, number>();
+  for (const [index, segments] of decode(mappings).entries()) {
+    for (const [position, [start, source]] of segments.entries()) {
+      const name = source === undefined ? "" : packageOf(sources[source] ?? "");
+      const piece = lines[index]?.slice(start, segments[position + 1]?.[0]) ?? "";
+      sizes.set(name, (sizes.get(name) ?? 0) + bytesOf(piece));
+    }
+  }
+  sizes.delete("");
+  return [...sizes].sort(([, a], [, b]) => b - a);
+}
+
+/** The package that a source belongs to: packages lie in each other's node_modules, so the last one counts. */
+function packageOf(source: string): string {
+  return /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(source)?.[1] ?? "Kinora";
+}
+
+const directory = await Deno.makeTempDir({ prefix: "kinora-bench-" });
+await using cleanup = new AsyncDisposableStack();
+cleanup.defer(() => Deno.remove(directory, { recursive: true }));
+
+const endpoints = await endpointNames();
+const rows: string[][] = [];
+for (const [index, endpoint] of endpoints.entries()) {
+  showProgress(endpoint, index / endpoints.length);
+  const { size, packages } = await bundle(endpoint, directory);
+  const largest = packages.slice(0, packagesShown).map(([name, bytes]) => `${name} ${kilobytes(bytes)}`);
+  const budget = hotEndpoints.includes(endpoint) ? `< ${kilobytes(hotBudget)}` : "";
+  const excess = budget !== "" && size >= hotBudget ? "OVER THE BUDGET: " : "";
+  rows.push([endpoint, kilobytes(size), budget, excess + largest.join(", ")]);
+}
+clearLine();
+printRows("Minified bundles", ["", "kB", "budget", "largest parts, kB"], rows);
