@@ -1,0 +1,109 @@
+-- Envelopes, the question who may act, and the two guards in one session.
+begin;
+select plan(22);
+
+select is(
+  guard.refusal('ERR_4001', '{"required": 4}'), '{"error": "ERR_4001", "details": {"required": 4}}'::jsonb,
+  'a refusal is a code with its details'
+);
+select is(
+  guard.answer('{"a": null}', null, 'tr'), '{"data": {"a": null}, "language": "tr"}'::jsonb,
+  'an answer keeps the nulls of its data, and leaves out what it does not have'
+);
+
+-- Who may act.
+select is(
+  (select row(a.refusal, a.language, a.is_new)::text from guard.admit_user('00000000-0000-0000-0000-000000000001') as a),
+  '(,,t)', 'a first call makes the user'
+);
+select is(
+  (select count(*)::integer from credits.accounts as a where a.user_id = '00000000-0000-0000-0000-000000000001'), 1,
+  'and the account'
+);
+select is(
+  (select a.is_new from guard.admit_user('00000000-0000-0000-0000-000000000001') as a), false,
+  'a second call finds them'
+);
+update public.users set is_banned = true, language = 'tr' where id = '00000000-0000-0000-0000-000000000001';
+select is(
+  (select a.refusal ->> 'error' from guard.admit_user('00000000-0000-0000-0000-000000000001') as a), 'ERR_4017',
+  'a banned user is suspended'
+);
+update public.users set closed_at = now() where id = '00000000-0000-0000-0000-000000000001';
+select is(
+  (select a.refusal ->> 'error' from guard.admit_user('00000000-0000-0000-0000-000000000001') as a), 'ERR_4005',
+  'a closed account is gone, also for a banned user'
+);
+select isnt(
+  (select u.closed_at from public.users as u where u.id = '00000000-0000-0000-0000-000000000001'), null,
+  'and asking does not revive it'
+);
+select is(
+  (select e.refusal ->> 'error' from guard.enter('00000000-0000-0000-0000-000000000001', 'models', '{reads}', null) as e),
+  'ERR_4005', 'who may not act'
+);
+select is((select count(*)::integer from guard.hits), 0, 'takes no hit of a limit');
+
+-- Keys. A claim is renewed within its own transaction, so one session sees both halves.
+select is(
+  guard.claim('00000000-0000-0000-0000-000000000002', 'generate-video', 'key', repeat('a', 64)), null,
+  'a new key is claimed'
+);
+select is(
+  guard.finish('00000000-0000-0000-0000-000000000002', 'generate-video', 'key', repeat('a', 64), '{"data": 1}'),
+  '{"data": 1}'::jsonb, 'its outcome is given back'
+);
+select is(
+  guard.claim('00000000-0000-0000-0000-000000000002', 'generate-video', 'key', repeat('a', 64)),
+  '{"data": 1, "replayed": true}'::jsonb, 'and replayed'
+);
+select is(
+  guard.claim('00000000-0000-0000-0000-000000000002', 'generate-video', 'key', repeat('b', 64)) ->> 'error', 'ERR_4011',
+  'to the same request only'
+);
+select ok(
+  (select k.expires_at - ops.now() between interval '23 hours 59 minutes' and interval '24 hours' from guard.idempotency_keys as k),
+  'for 24 hours'
+);
+
+-- Windows.
+select results_eq(
+  $$select cardinality(s.hits), s.admitted
+    from guard.slide(array[now() - interval '2 hours', now() - interval '1 minute'], 2, '1 hour') as s$$,
+  $$values (2, true)$$, 'what left the window makes room'
+);
+select results_eq(
+  $$select cardinality(s.hits), s.admitted
+    from guard.slide(array[now() - interval '2 minutes', now() - interval '1 minute'], 2, '1 hour') as s$$,
+  $$values (2, false)$$, 'a full window admits nothing and keeps its hits'
+);
+select results_eq(
+  $$select cardinality(s.hits), s.admitted from guard.slide('{}', 1, '1 hour') as s$$,
+  $$values (1, true)$$, 'an empty window admits'
+);
+select results_eq(
+  $$select t.admitted from guard.spend_token(null, '1 second', 1) as t
+    union all select t.admitted from guard.spend_token(clock_timestamp() + interval '1 second', '1 second', 1) as t
+    union all select t.admitted from guard.spend_token(clock_timestamp() + interval '1 second', '1 second', 3) as t$$,
+  $$values (true), (false), (true)$$, 'a bucket admits while it has a token'
+);
+select is(
+  guard.take('{no_such_policy}', gen_random_uuid(), null, 'models'), '{"limits": []}'::jsonb,
+  'a policy that the operator removed limits nothing'
+);
+select is(
+  (select array_agg(p.name order by p.name) from guard.policies as p where p.on_failure = 'closed'),
+  array['device_grants', 'video_generation'], 'the policies that guard money fail closed'
+);
+select is(
+  (select jsonb_object_agg(p.name, jsonb_build_array(p.max_hits, p.window_seconds, p.scope)) from guard.policies as p),
+  '{
+    "video_generation": [10, 3600, "user"], "generation_attempts": [60, 60, "user"],
+    "generation_attempts_network": [300, 3600, "network"], "device_check": [10, 3600, "user"],
+    "device_check_network": [60, 3600, "network"], "device_grants": [5, 86400, "network"],
+    "reads": [120, 60, "user"], "writes": [60, 60, "user"], "admin": [60, 60, "user"]
+  }'::jsonb, 'the policies are those of the HTTP contract'
+);
+
+select * from finish();
+rollback;
