@@ -211,7 +211,8 @@ Deno.test("a prompt has 1 to 2000 characters, counted as people and Postgres cou
   assert.deepEqual(read("prompt", "🦊".repeat(2000)), { value: "🦊".repeat(2000) });
   assert.deepEqual(read("prompt", "🦊".repeat(2001)), refused);
   assert.deepEqual(read("prompt", "e\u0301".repeat(2000)), { value: "\u00e9".repeat(2000) });
-  assert.deepEqual(read("prompt", " ".repeat(20_000) + "x"), refused);
+  assert.deepEqual(read("prompt", "x".padStart(20_000)), { value: "x" });
+  assert.deepEqual(read("prompt", "x".padStart(20_001)), refused);
   assert("errors" in read("prompt", 1));
 });
 
@@ -296,6 +297,7 @@ Deno.test("an image's URL is https with a public DNS name, and nothing else befo
     "https:/example.com/",
     "https:\\\\example.com/",
     " https://example.com/",
+    "https://example.com\\fox.png",
     // Ports and credentials.
     "https://example.com:8443/",
     "https://example.com:443/",
@@ -335,6 +337,7 @@ Deno.test("an image's URL is https with a public DNS name, and nothing else befo
     "https://expyuzz4wqqyqhjn.onion/",
     "https://PRINTER.LOCAL/",
     // Names that are none.
+    "https://com/",
     "https://example.com./",
     "https://example.com。/",
     "https://printer.local./",
@@ -357,5 +360,6 @@ Deno.test("an image's URL has 2048 characters at most, also in its canonical for
   const url = (length: number, letter = "a") => `https://example.com/`.padEnd(length, letter);
   assert.deepEqual(read("image_url", url(2048)), { value: url(2048) });
   assert("errors" in read("image_url", url(2049)));
-  assert("errors" in read("image_url", url(1000, "ü")));
+  assert("errors" in read("image_url", url(1000, "ü")), "longer when it is written out");
+  assert("errors" in read("image_url", url(2049, "\t")), "shorter, but too long to be looked at");
 });

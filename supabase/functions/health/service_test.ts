@@ -48,6 +48,12 @@ Deno.test("without the database it is unhealthy, which is 503", async () => {
   assert.deepEqual(await isolate({ database: away }).ask(), { status: 503, body: { status: "unhealthy" } });
 });
 
+Deno.test("without the database nothing is known about the queue, and storage is asked all the same", async () => {
+  const { body } = await isolate({ database: away }).ask(service);
+  const { database, queue, storage } = body?.checks ?? {};
+  assert.deepEqual([database?.ok, queue?.ok, storage?.ok], [false, false, true]);
+});
+
 Deno.test("without storage, a worker or a provider it is degraded, which is 200", async () => {
   const backends: [string, Backend][] = [
     ["storage", { storage: () => Promise.reject(new AppError("ERR_6002")) }],

@@ -22,18 +22,14 @@ export async function listModels(
   const memory = memories.get(context.config);
   const isFresh = memory !== undefined && context.now() < memory.until;
   // Without waiting where there is no memory, so that of two requests at once the second finds the first one's.
+  // A failure is remembered as nothing: the next to ask takes its place.
   const remembered = isFresh ? await memory.catalogue.catch(() => null) : null;
   const { version, models } = remembered ?? await ask(context);
   return { status: 200, body: { models }, headers: { ETag: `"${version}"` } };
 }
 
-async function ask({ config, now, database, caller }: ModelsContext): Promise<Catalogue> {
+function ask({ config, now, database, caller }: ModelsContext): Promise<Catalogue> {
   const memory = { until: now() + memoryMilliseconds, catalogue: database.listModels(caller.userId) };
   memories.set(config, memory);
-  try {
-    return await memory.catalogue;
-  } catch (error) {
-    if (memories.get(config) === memory) memories.delete(config);
-    throw error;
-  }
+  return memory.catalogue;
 }
