@@ -12,7 +12,7 @@ import {
 import { hasModel } from "./fal-models.ts";
 import { type ActiveFalRule, falRule } from "./fal-rules.ts";
 import { beginJob, promptOf, type ProviderTimes, takePollFailure } from "./provider-jobs.ts";
-import { ruleFor } from "./provider-rules.ts";
+import { isDropped, ruleFor } from "./provider-rules.ts";
 import { type ApiAnswer, gatewayError } from "./provider-servers.ts";
 
 export const falState = z.object({
@@ -52,7 +52,7 @@ export function submit(
   const rule = ruleFor(state.rules, endpoint, promptOf(input)) ?? withoutRule;
   const refusal = refusalOf(rule, endpoint, input, mediaUrl);
   if (refusal !== null) return { job: null, answer: refusal, rule };
-  if (rule.submit === "reset") return { job: null, answer: null, rule };
+  if (isDropped(rule)) return { job: null, answer: null, rule };
 
   const job: FalJob = {
     ...beginJob({ requestId: crypto.randomUUID(), input, webhookUrl }, rule, times),
@@ -142,16 +142,16 @@ export function answerAbout(
   const job = state.jobs.find((each) => each.requestId === requestId && appOf(each.endpoint) === app);
   if (job === undefined || job.forgotten) return notFound;
   const now = Date.now();
+  if (takePollFailure(job)) {
+    changed();
+    return gatewayError(502);
+  }
   if (method === "PUT" && suffix === "/cancel") {
     const answer = cancel(state, job, now);
     changed();
     return answer;
   }
   if (method !== "GET") return { status: 405, body: { detail: "Method Not Allowed" } };
-  if (takePollFailure(job)) {
-    changed();
-    return gatewayError(502);
-  }
   const isComplete = statusOf(job, now) === "COMPLETED";
   if (suffix === "/status") {
     const failure = isComplete ? failureFields(resultOf(job)) : {};

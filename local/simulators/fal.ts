@@ -10,6 +10,7 @@ import { answerAbout, type FalState, falState, submit } from "./fal-queue.ts";
 import { type FalRule, falRule } from "./fal-rules.ts";
 import { falDeliveryPolicy, falSigner } from "./fal-webhooks.ts";
 import { pause } from "./pause.ts";
+import { answerDelay } from "./provider-rules.ts";
 import {
   type ApiAnswer,
   type ApiCall,
@@ -160,7 +161,7 @@ export async function startFalSimulator(options: FalOptions = {}): Promise<FalSi
       await Promise.all(own.map(deliveries.send));
     }
     deliveries.schedule();
-    if (rule.submit === "slow") await pause(rule.submitMilliseconds, stopping.signal);
+    await pause(answerDelay(rule), stopping.signal);
     return { answer, requestId: job?.requestId ?? null };
   }
 

@@ -6,8 +6,10 @@ const milliseconds = z.int().min(0);
 
 /** What a submission is answered. */
 export const submitFaults = [
-  /** Accepted, after `submitMilliseconds`. */
+  /** Accepted, and answered after `submitMilliseconds`. */
   "slow",
+  /** Not accepted, and not answered: after `submitMilliseconds` the connection closes. */
+  "stalled",
   /** 429, with `retryAfterSeconds` in a Retry-After header. */
   "rate_limited",
   /** As the provider answers an account without balance. */
@@ -91,6 +93,21 @@ export const providerRule = z.strictObject({
   pollFailures: z.int().min(0).default(0),
 });
 export type ActiveProviderRule = z.output<typeof providerRule>;
+
+/** Whether the connection closes before anything was accepted. */
+export function isDropped({ submit }: { readonly submit?: string | undefined }): boolean {
+  return submit === "reset" || submit === "stalled";
+}
+
+/** How long the answer to a submission takes, beside what the machine needs. */
+export function answerDelay(
+  { submit, submitMilliseconds }: {
+    readonly submit?: string | undefined;
+    readonly submitMilliseconds: number;
+  },
+): number {
+  return submit === "slow" || submit === "stalled" ? submitMilliseconds : 0;
+}
 
 /** The rule that counts for a submission, which uses it once; null where none fits. */
 export function ruleFor<Rule extends ActiveProviderRule>(

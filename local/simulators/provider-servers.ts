@@ -97,9 +97,8 @@ export async function startMediaServer(
     const response = generation !== undefined && (extension === "mp4" || extension === "jpg")
       ? media.answer(generation, extension, elsewhere())
       : new Response("Not Found", { status: 404 });
-    logRequest(log, request, authorization, {
-      ...{ host: "media", body: null, requestId, status: response.status },
-    });
+    const entry = logRequest(log, request, authorization, { host: "media", body: null });
+    Object.assign(entry, { requestId, status: response.status });
     return Promise.resolve(response);
   });
   return {
@@ -128,8 +127,9 @@ export async function startApiServer<Schema extends z.ZodType>(
     const text = await request.text();
     const body = text === "" ? null : parseJson(text) ?? text;
     const isOurs = authorizationOf(request, authorization) === "ours";
+    const entry = logRequest(log, request, authorization, { host, body });
     const { answer: given, requestId } = await answer({ request, url, body, isOurs });
-    logRequest(log, request, authorization, { host, body, requestId, status: given?.status ?? null });
+    Object.assign(entry, { requestId, status: given?.status ?? null });
     return given === null ? hangUp : toResponse(given);
   });
 }

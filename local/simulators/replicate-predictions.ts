@@ -10,7 +10,7 @@ import {
   type ProviderTimes,
   takePollFailure,
 } from "./provider-jobs.ts";
-import { ruleFor } from "./provider-rules.ts";
+import { isDropped, ruleFor } from "./provider-rules.ts";
 import { type ApiAnswer, gatewayError } from "./provider-servers.ts";
 import { hasModel, type InvalidField, invalidFields } from "./replicate-models.ts";
 import { type ActiveReplicateRule, replicateRule } from "./replicate-rules.ts";
@@ -81,7 +81,7 @@ export function create(
   if (refusal !== null) return refuse(refusal, rule);
   const fields = invalidFields(model, input);
   if (fields.length > 0) return refuse(inputRefusal(fields), rule);
-  if (rule.submit === "reset") return refuse(null, rule);
+  if (isDropped(rule)) return refuse(null, rule);
 
   const requestId = crypto.randomUUID().replaceAll("-", "").slice(0, 26);
   const isToldTheEnd = webhook !== undefined && (events?.includes("completed") ?? true);

@@ -6,6 +6,7 @@ import * as z from "zod";
 import { type SimulatorControl, simulatorControl } from "./control.ts";
 import { delivery, startDeliveries } from "./deliveries.ts";
 import { pause } from "./pause.ts";
+import { answerDelay } from "./provider-rules.ts";
 import {
   type ApiCall,
   type HandledCall,
@@ -160,7 +161,7 @@ export async function startReplicateSimulator(options: ReplicateOptions = {}): P
       await Promise.all(own.map(deliveries.send));
     }
     deliveries.schedule();
-    if (rule.submit === "slow") await pause(rule.submitMilliseconds, stopping.signal);
+    await pause(answerDelay(rule), stopping.signal);
     return { answer, requestId: job?.requestId ?? null };
   }
 

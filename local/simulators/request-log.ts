@@ -27,23 +27,27 @@ export function authorizationOf(request: Request, expected: string): ProviderReq
   return value === null ? "none" : value === expected ? "ours" : "other";
 }
 
-/** Adds a request, and drops the oldest when there are too many. */
+/** Adds a request as it arrives, and drops the oldest when there are too many. What it gives is completed when it is answered. */
 export function logRequest(
   log: ProviderRequest[],
   request: Request,
   expected: string,
-  seen: Pick<ProviderRequest, "host" | "body" | "requestId" | "status">,
-): void {
+  seen: Pick<ProviderRequest, "host" | "body">,
+): ProviderRequest {
   const { pathname, search } = new URL(request.url);
   const headers = Object.fromEntries(request.headers);
   delete headers.authorization;
-  log.push({
+  const entry: ProviderRequest = {
     at: Date.now(),
     method: request.method,
     path: `${pathname}${search}`,
     authorization: authorizationOf(request, expected),
     headers,
     ...seen,
-  });
+    requestId: null,
+    status: null,
+  };
+  log.push(entry);
   if (log.length > maximumRequests) log.shift();
+  return entry;
 }

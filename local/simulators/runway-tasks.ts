@@ -9,7 +9,7 @@ import {
   type ProviderTimes,
   takePollFailure,
 } from "./provider-jobs.ts";
-import { ruleFor } from "./provider-rules.ts";
+import { isDropped, ruleFor } from "./provider-rules.ts";
 import { type ApiAnswer, gatewayError } from "./provider-servers.ts";
 import { inputIssues, type RunwayEndpoint } from "./runway-models.ts";
 import { type ActiveRunwayRule, runwayRule } from "./runway-rules.ts";
@@ -58,7 +58,7 @@ export function create(
   if (refusal !== null) return { job: null, answer: refusal, rule };
   const issues = inputIssues(endpoint, body);
   if (issues.length > 0) return { job: null, answer: inputRefusal(issues), rule };
-  if (rule.submit === "reset") return { job: null, answer: null, rule };
+  if (isDropped(rule)) return { job: null, answer: null, rule };
 
   const job: RunwayJob = {
     ...beginJob({ requestId: crypto.randomUUID(), input: body, webhookUrl: null }, rule, times),

@@ -5,6 +5,7 @@
 import * as z from "zod";
 import { type SimulatorControl, simulatorControl } from "./control.ts";
 import { pause } from "./pause.ts";
+import { answerDelay } from "./provider-rules.ts";
 import {
   type ApiAnswer,
   type ApiCall,
@@ -118,7 +119,7 @@ export async function startRunwaySimulator(options: RunwayOptions = {}): Promise
   async function answerCreation(endpoint: RunwayEndpoint, body: unknown): Promise<HandledCall> {
     const { job, answer, rule } = create(state, { endpoint, body, times, mediaUrl: media.url });
     save();
-    if (rule.submit === "slow") await pause(rule.submitMilliseconds, stopping.signal);
+    await pause(answerDelay(rule), stopping.signal);
     return { answer, requestId: job?.requestId ?? null };
   }
 

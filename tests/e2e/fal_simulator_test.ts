@@ -1,7 +1,5 @@
 import assert from "node:assert/strict";
-import { createServer } from "node:net";
 import type { FalRule } from "../../local/simulators/fal.ts";
-import { falProvider } from "../../supabase/functions/_shared/providers/fal.ts";
 import { eventually } from "./eventually.ts";
 import { ended, startFal } from "./fal-harness.ts";
 
@@ -54,23 +52,12 @@ Deno.test("a model refuses an input outside its schema when it runs", async () =
   }
 });
 
-Deno.test("what a submission meets decides whether it may be sent again", async () => {
+Deno.test("what only fal does to a submission decides as much whether it may be sent again", async () => {
   await using fal = await startFal();
   const cases: [FalRule, string, { jobs: number }][] = [
-    [{ submit: "slow", submitMilliseconds: 50 }, "accepted", { jobs: 1 }],
     [{ submit: "foreign_urls" }, "accepted", { jobs: 1 }],
-    [{ submit: "rate_limited", retryAfterSeconds: 9 }, "not_accepted", { jobs: 0 }],
-    [{ submit: "locked" }, "not_accepted", { jobs: 0 }],
     [{ submit: "error", status: 503, errorType: "runner_scheduling_failure" }, "not_accepted", { jobs: 0 }],
-    [{ submit: "error", status: 503, ownBody: false }, "unknown", { jobs: 0 }],
-    [{ submit: "error", status: 500 }, "unknown", { jobs: 0 }],
-    [{ submit: "error", status: 504, ownBody: false }, "unknown", { jobs: 0 }],
-    [{ submit: "refused" }, "refused", { jobs: 0 }],
     [{ submit: "content_policy" }, "refused", { jobs: 0 }],
-    [{ submit: "redirected" }, "unknown", { jobs: 0 }],
-    [{ submit: "reset" }, "unknown", { jobs: 0 }],
-    [{ submit: "answer_lost" }, "unknown", { jobs: 1 }],
-    [{ submit: "malformed_answer" }, "unknown", { jobs: 1 }],
   ];
   for (const [rule, expected, { jobs }] of cases) {
     await fal.simulator.control.reset();
@@ -83,40 +70,10 @@ Deno.test("what a submission meets decides whether it may be sent again", async 
     assert.equal(report.jobs.length - before, jobs, name);
     assert.equal(report.requests.filter(({ method }) => method === "POST").length, 1, `${name}: sent once`);
     assert.deepEqual(report.requests.filter(({ host }) => host === "media"), [], `${name}: no key elsewhere`);
-    if (outcome.outcome === "not_accepted") {
-      assert.equal(outcome.retryAfterSeconds, rule.retryAfterSeconds ?? null, name);
-    }
     if (rule.submit === "content_policy") {
       assert(outcome.outcome === "refused" && outcome.failure.code === "ERR_4003");
     }
   }
-});
-
-Deno.test("a queue that nobody serves has not taken the submission", async () => {
-  await using fal = await startFal();
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const address = server.address();
-  assert(address !== null && typeof address === "object");
-  await new Promise((resolve) => server.close(resolve));
-  for (const queueUrl of [`http://127.0.0.1:${address.port}`, "http://queue.invalid"]) {
-    const nobody = falProvider({ config: { ...fal.config, queueUrl }, fetch });
-    assert.deepEqual(await nobody.submit(fal.generation()), {
-      outcome: "not_accepted",
-      cause: "no connection",
-      retryAfterSeconds: null,
-    });
-  }
-});
-
-Deno.test("without our key fal neither takes nor tells anything", async () => {
-  await using fal = await startFal();
-  const { requestId } = await fal.submit();
-  const stranger = falProvider({ config: { ...fal.config, key: "other:key" }, fetch });
-  const generation = fal.generation();
-  assert.equal((await stranger.submit(generation)).outcome, "not_accepted");
-  assert.equal((await stranger.poll(requestId, {}, generation.providerModel)).state, "unreachable");
-  assert.equal((await stranger.cancel(requestId, {}, generation.providerModel)).outcome, "unreachable");
 });
 
 Deno.test("a submission whose answer was lost is found by the id that its webhook names", async () => {
@@ -154,15 +111,6 @@ Deno.test("a generation that fails does so in the terms of our registry", async 
     const expected = rule.outcome === "result_malformed" ? { state: "unreachable" } : state;
     assert.partialDeepStrictEqual(verdict.event.state, expected);
   }
-});
-
-Deno.test("polls that meet a gateway's errors say nothing, and the next one tells", async () => {
-  await using fal = await startFal({ queueMilliseconds: 0, runMilliseconds: 0 });
-  await fal.simulator.control.rules({ pollFailures: 2 });
-  const { poll } = await fal.submit();
-  assert.equal((await poll()).state, "unreachable");
-  assert.equal((await poll()).state, "unreachable");
-  assert.equal((await poll()).state, "succeeded");
 });
 
 Deno.test("a cancellation ends a generation by fal's own word alone", async () => {

@@ -1,0 +1,389 @@
+/** What every adapter promises, whoever the provider is: `provider.ts`, held against each provider's simulator. */
+import assert from "node:assert/strict";
+import { createServer } from "node:net";
+import { openMedia, UnusableResult } from "../../supabase/functions/_shared/generation/media.ts";
+import { readMp4 } from "../../supabase/functions/_shared/generation/mp4.ts";
+import type { ProviderState, SubmitOutcome } from "../../supabase/functions/_shared/providers/provider.ts";
+import { eventually } from "./eventually.ts";
+import { type Contract, type Rule, startContract, subjects } from "./support/provider-contract.ts";
+
+const minute = 60_000;
+
+/** A fetch that gives up sooner than an adapter does. */
+const impatient: typeof fetch = (input, init) => {
+  const timeout = AbortSignal.timeout(150);
+  return fetch(input, { ...init, signal: init?.signal ? AbortSignal.any([init.signal, timeout]) : timeout });
+};
+
+interface Submission {
+  readonly rule: Rule;
+  readonly outcome: SubmitOutcome["outcome"];
+  /** How many generations the provider has afterwards. */
+  readonly jobs: 0 | 1;
+  readonly retryAfterSeconds?: number;
+  readonly fetch?: typeof fetch;
+}
+
+const submissions: Readonly<Record<string, Submission>> = {
+  "it is accepted": { rule: {}, outcome: "accepted", jobs: 1 },
+  "it is accepted, slowly": {
+    ...{ rule: { submit: "slow", submitMilliseconds: 50 }, outcome: "accepted", jobs: 1 },
+  },
+  "its input is refused": { rule: { submit: "refused" }, outcome: "refused", jobs: 0 },
+  "there were too many": { rule: { submit: "rate_limited" }, outcome: "not_accepted", jobs: 0 },
+  "there were too many, for 9 seconds": {
+    ...{ rule: { submit: "rate_limited", retryAfterSeconds: 9 }, outcome: "not_accepted", jobs: 0 },
+    retryAfterSeconds: 9,
+  },
+  "our account is locked": { rule: { submit: "locked" }, outcome: "not_accepted", jobs: 0 },
+  "the provider says that it is overloaded": {
+    ...{ rule: { submit: "error", status: 503 }, outcome: "not_accepted", jobs: 0 },
+  },
+  "a gateway says that it is overloaded": {
+    ...{ rule: { submit: "error", status: 503, ownBody: false }, outcome: "unknown", jobs: 0 },
+  },
+  "the provider fails": { rule: { submit: "error", status: 500 }, outcome: "unknown", jobs: 0 },
+  "a gateway gives up waiting": {
+    ...{ rule: { submit: "error", status: 504, ownBody: false }, outcome: "unknown", jobs: 0 },
+  },
+  "the connection breaks before it is accepted": { rule: { submit: "reset" }, outcome: "unknown", jobs: 0 },
+  "the connection breaks after it was accepted": {
+    ...{ rule: { submit: "answer_lost" }, outcome: "unknown", jobs: 1 },
+  },
+  "the time is up before it is accepted": {
+    ...{ rule: { submit: "stalled", submitMilliseconds: 10_000 }, outcome: "unknown", jobs: 0 },
+    fetch: impatient,
+  },
+  "the time is up after it was accepted": {
+    ...{ rule: { submit: "slow", submitMilliseconds: 10_000 }, outcome: "unknown", jobs: 1 },
+    fetch: impatient,
+  },
+  "the answer has no id": { rule: { submit: "malformed_answer" }, outcome: "unknown", jobs: 1 },
+  "the answer leads elsewhere": { rule: { submit: "redirected" }, outcome: "unknown", jobs: 0 },
+};
+
+/** How a generation ends, and what the adapter makes of it. */
+const endings: readonly { rule: Rule; code: string; reason?: string }[] = [
+  { rule: { outcome: "failed" }, code: "ERR_5002" },
+  { rule: { outcome: "content_policy" }, code: "ERR_4003", reason: "provider_policy" },
+  { rule: { outcome: "result_missing" }, code: "ERR_5003", reason: "invalid_result" },
+  { rule: { outcome: "result_malformed" }, code: "ERR_5003", reason: "invalid_result" },
+];
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  const address = server.address();
+  assert(address !== null && typeof address === "object");
+  await new Promise((resolve) => server.close(resolve));
+  return address.port;
+}
+
+/** Whether there is a whole MP4 at a result's URL. Throws UnusableResult for what will never be one. */
+async function isVideo({ provider }: Contract, url: string): Promise<boolean> {
+  const hosts = provider.capabilities.resultHosts;
+  const signal = AbortSignal.timeout(10_000);
+  const media = await openMedia(fetch, url, { hosts, maximumBytes: 10_000_000, signal });
+  const reader = readMp4();
+  for await (const chunk of media) if (!reader.push(chunk)) return false;
+  return reader.finish() !== null;
+}
+
+function failureOf(state: ProviderState, name: string): { code: string; reason?: string } {
+  assert(state.state === "failed", `${name}: ${state.state}`);
+  const { code, details: { reason }, cause } = state.failure;
+  assert(!cause.includes("secret"), `${name}: ${cause}`);
+  return reason === undefined ? { code } : { code, reason };
+}
+
+for (const subject of subjects) {
+  const { name } = subject;
+
+  Deno.test(`${name}: what a submission meets decides whether it may be sent again, and it is sent once`, async () => {
+    await using contract = await startContract(subject);
+    const { simulator: { control } } = contract;
+    for (
+      const [meeting, { rule, outcome, jobs, retryAfterSeconds = null, fetch }] of Object.entries(submissions)
+    ) {
+      await control.reset();
+      const before = (await control.report()).jobs.length;
+      await control.rules(rule);
+      const adapter = contract.adapter(fetch === undefined ? {} : { fetch });
+      const result = await adapter.submit(await contract.generation());
+      assert.equal(result.outcome, outcome, `${meeting}: ${JSON.stringify(result)}`);
+      assert(!JSON.stringify(result).includes("secret"), `${meeting}: nothing of the prompt is logged`);
+      if (result.outcome === "not_accepted") {
+        assert.equal(result.retryAfterSeconds, retryAfterSeconds, meeting);
+      }
+      if (result.outcome === "refused") {
+        assert.deepEqual([result.failure.code, result.failure.details], ["ERR_5003", { reason: "rejected" }]);
+      }
+      const report = await eventually("the request arrives", async () => {
+        const report = await control.report();
+        return report.requests.length > 0 ? report : undefined;
+      });
+      assert.equal(report.jobs.length - before, jobs, meeting);
+      assert.deepEqual(
+        report.requests.map(({ host, method, authorization }) => [host === "media", method, authorization]),
+        [[false, "POST", "ours"]],
+        `${meeting}: one request, to the API`,
+      );
+    }
+  });
+
+  Deno.test(`${name}: nobody has a submission that found no connection`, async () => {
+    await using contract = await startContract(subject);
+    for (const apiUrl of [`http://127.0.0.1:${await freePort()}`, "http://provider.invalid"]) {
+      const nobody = contract.adapter({ apiUrl });
+      assert.deepEqual(await nobody.submit(await contract.generation()), {
+        outcome: "not_accepted",
+        cause: "no connection",
+        retryAfterSeconds: null,
+      });
+      const { providerModel } = subject.generation;
+      assert.equal((await nobody.poll("some-id", {}, providerModel)).state, "unreachable");
+      assert.equal((await nobody.cancel("some-id", {}, providerModel)).outcome, "unreachable");
+    }
+  });
+
+  Deno.test(`${name}: without our key the provider neither takes nor tells anything`, async () => {
+    await using contract = await startContract(subject);
+    const { requestId } = await contract.submit();
+    const { providerModel } = subject.generation;
+    const stranger = contract.adapter({ key: "another" });
+    assert.equal((await stranger.submit(await contract.generation())).outcome, "not_accepted");
+    assert.equal((await stranger.poll(requestId, {}, providerModel)).state, "unreachable");
+    assert.equal((await stranger.cancel(requestId, {}, providerModel)).outcome, "unreachable");
+  });
+
+  Deno.test(`${name}: a generation waits, runs, and results in a video at a host that is allowed`, async () => {
+    await using contract = await startContract(subject, { queueMilliseconds: 200, runMilliseconds: 200 });
+    const { poll, ended } = await contract.submit();
+    assert.deepEqual(await poll(), { state: "queued" });
+    const running = await eventually("it runs", async () => {
+      const state = await poll();
+      return state.state === "queued" ? undefined : state;
+    });
+    assert(running.state === "running");
+    assert(running.percent === null || (running.percent >= 0 && running.percent <= 100));
+    const state = await ended();
+    assert(state.state === "succeeded");
+    assert.equal(await isVideo(contract, state.videoUrl), true);
+    const { requests } = await contract.simulator.control.report();
+    const media = requests.filter(({ host }) => host === "media");
+    assert.deepEqual(media.map(({ authorization }) => authorization), ["none"], "the key stays at the API");
+  });
+
+  Deno.test(`${name}: a result that is missing, or something else, is no video`, async () => {
+    await using contract = await startContract(subject);
+    const urlOf = async (rule: Rule) => {
+      const { ended } = await contract.submit(rule);
+      const state = await ended();
+      assert(state.state === "succeeded");
+      return state.videoUrl;
+    };
+    await assert.rejects(isVideo(contract, await urlOf({ media: "missing" })), UnusableResult);
+    await assert.rejects(isVideo(contract, await urlOf({ media: "redirected" })), UnusableResult);
+    assert.equal(await isVideo(contract, await urlOf({ media: "not_a_video" })), false);
+    const elsewhere = new URL(await urlOf({}));
+    elsewhere.hostname = "localhost";
+    await assert.rejects(isVideo(contract, elsewhere.href), UnusableResult);
+  });
+
+  Deno.test(`${name}: a generation that fails does so in the terms of our registry`, async () => {
+    await using contract = await startContract(subject);
+    for (const { rule, ...expected } of endings) {
+      const { ended } = await contract.submit(rule);
+      assert.deepEqual(failureOf(await ended(), JSON.stringify(rule)), expected);
+    }
+  });
+
+  Deno.test(`${name}: an answer that is not the provider's says nothing, and the next one tells`, async () => {
+    await using contract = await startContract(subject);
+    const { poll, cancel } = await contract.submit({ pollFailures: 3 });
+    assert.equal((await poll()).state, "unreachable");
+    assert.equal((await cancel()).outcome, "unreachable");
+    assert.equal((await poll()).state, "unreachable");
+    assert.equal((await poll()).state, "succeeded");
+  });
+
+  Deno.test(`${name}: what the provider does not know is not found`, async () => {
+    await using contract = await startContract(subject);
+    const { providerModel } = subject.generation;
+    const id = crypto.randomUUID();
+    assert.deepEqual(await contract.provider.poll(id, {}, providerModel), { state: "not_found" });
+    assert.deepEqual(await contract.provider.cancel(id, {}, providerModel), { outcome: "not_found" });
+  });
+
+  Deno.test(`${name}: a cancellation ends what goes on, and touches nothing that has ended`, async () => {
+    await using contract = await startContract(subject);
+    const goingOn: Rule[] = [{ queueMilliseconds: minute }, { outcome: "never" }];
+    for (const rule of goingOn) {
+      const { cancel, poll } = await contract.submit(rule);
+      assert.equal((await poll()).state, rule.outcome === "never" ? "running" : "queued");
+      assert.deepEqual(await cancel(), { outcome: subject.cancelOutcome });
+      const { state } = await poll();
+      assert(state === "cancelled" || state === "not_found", state);
+      const { outcome } = await cancel();
+      assert(["cancelled", "too_late", "not_found"].includes(outcome), `once more: ${outcome}`);
+    }
+
+    const succeeded = await contract.submit();
+    await succeeded.ended();
+    assert.deepEqual(await succeeded.cancel(), { outcome: "too_late" });
+    const state = await succeeded.poll();
+    assert(state.state === "succeeded", "its video is still there");
+    assert.equal(await isVideo(contract, state.videoUrl), true);
+
+    const failed = await contract.submit({ outcome: "failed" });
+    await failed.ended();
+    assert.deepEqual(await failed.cancel(), { outcome: "too_late" });
+    assert.equal((await failed.poll()).state, "failed");
+  });
+}
+
+for (const subject of subjects.filter(({ hasWebhook }) => hasWebhook)) {
+  const { name } = subject;
+
+  Deno.test(`${name}: a genuine webhook is recorded for its submission, with what a poll tells`, async () => {
+    await using contract = await startContract(subject);
+    const submissionId = crypto.randomUUID();
+    const { requestId, ended } = await contract.submit(undefined, submissionId);
+    const state = await ended();
+    const [arrival] = await contract.endpoint.arrived(1);
+    assert.equal(arrival?.status, 200);
+    const [{ eventId = "", ...report } = {}] = contract.endpoint.recorded;
+    assert.notEqual(eventId, "");
+    assert.deepEqual(report, { provider: name, submissionId, requestId, state });
+  });
+
+  Deno.test(`${name}: a webhook tells of a failure as a poll does`, async () => {
+    await using contract = await startContract(subject);
+    for (const { rule, code } of endings) {
+      const { requestId } = await contract.submit(rule);
+      const { state } = await eventually(
+        "its webhook",
+        () => contract.endpoint.recorded.find((report) => report.requestId === requestId),
+      );
+      // What a provider cannot put into a webhook has to be asked for.
+      if (state.state !== "unreachable") assert.equal(failureOf(state, JSON.stringify(rule)).code, code);
+    }
+  });
+
+  Deno.test(`${name}: a webhook that comes twice, or is played again, is the same event, for 5 minutes`, async () => {
+    await using contract = await startContract(subject);
+    const { endpoint } = contract;
+    await contract.submit({ webhook: "duplicated" });
+    const [first] = await endpoint.arrived(2);
+    assert(first !== undefined);
+    assert.equal(await endpoint.deliver(first), 200);
+    assert.equal(endpoint.recorded.length, 3);
+    assert.equal(new Set(endpoint.recorded.map(({ eventId }) => eventId)).size, 1);
+    endpoint.ahead = 5 * minute + 2_000;
+    assert.equal(await endpoint.deliver(first), 401);
+    assert.equal(endpoint.recorded.length, 3);
+  });
+
+  Deno.test(`${name}: a webhook may be late, or before the answer to its submission`, async () => {
+    await using contract = await startContract(subject);
+    const { endpoint } = contract;
+    const late = await contract.submit({ webhook: "late", webhookMilliseconds: 500 });
+    await late.ended();
+    assert.equal(endpoint.recorded.length, 0, "not there yet");
+    await endpoint.arrived(1);
+    const early = await contract.submit({ webhook: "early" });
+    assert.deepEqual(endpoint.recorded.map(({ requestId }) => requestId), [late.requestId, early.requestId]);
+  });
+
+  Deno.test(`${name}: a webhook that nobody took comes again`, async () => {
+    await using contract = await startContract(subject);
+    const { endpoint } = contract;
+    // Beyond the tolerance nothing is taken.
+    endpoint.ahead = 6 * minute;
+    await contract.submit();
+    await endpoint.arrived(1);
+    endpoint.ahead = 0;
+    await eventually("it is taken", () => endpoint.recorded[0]);
+    assert.equal(endpoint.recorded.length, 1);
+  });
+
+  Deno.test(`${name}: a forged webhook, and a genuine one of another account, are refused`, async () => {
+    await using contract = await startContract(subject);
+    await contract.submit({ webhook: "forged" });
+    await contract.submit({ webhook: "other_account" });
+    const arrivals = await contract.endpoint.arrived(2);
+    assert.deepEqual(arrivals.map(({ status }) => status), [401, 401]);
+    assert.deepEqual(contract.endpoint.recorded, []);
+  });
+
+  Deno.test(`${name}: a webhook that was altered on its way is refused`, async () => {
+    await using contract = await startContract(subject);
+    const { endpoint } = contract;
+    await contract.submit();
+    const [arrival] = await endpoint.arrived(1);
+    assert(arrival !== undefined);
+    const text = new TextDecoder().decode(arrival.body);
+    const body = new TextEncoder().encode(text.replace("output.mp4", "0utput.mp4"));
+    assert.notDeepEqual(body, arrival.body);
+    assert.equal(await endpoint.deliver(arrival, { body }), 401);
+    const proofs = [...arrival.headers.keys()].filter((header) => /webhook-/.test(header));
+    assert(proofs.length >= 3);
+    for (const proof of proofs) {
+      const without: Headers = new Headers(arrival.headers);
+      without.delete(proof);
+      assert.equal(await endpoint.deliver(arrival, { headers: without }), 401, `without ${proof}`);
+    }
+    assert.equal(endpoint.recorded.length, 1, "the one that was not altered");
+  });
+
+  Deno.test(`${name}: a webhook that is right in all but its token is refused`, async () => {
+    await using contract = await startContract(subject);
+    const { endpoint } = contract;
+    await contract.submit();
+    const [arrival] = await endpoint.arrived(1);
+    assert(arrival !== undefined);
+    const changed = (parameter: string, value: string) => {
+      const url = new URL(arrival.url);
+      url.searchParams.set(parameter, value);
+      return url.href;
+    };
+    const otherUrl = new URL(await endpoint.urlFor(crypto.randomUUID()));
+    const otherToken = otherUrl.searchParams.get("token") ?? "";
+    assert.equal(otherToken.length, 43);
+    const urls = {
+      "no token": changed("token", ""),
+      "another submission's token": changed("token", otherToken),
+      "its token for another submission": changed("submission_id", crypto.randomUUID()),
+      "its token for another provider": changed("provider", name === "fal" ? "replicate" : "fal"),
+    };
+    for (const [what, url] of Object.entries(urls)) {
+      assert.equal(await endpoint.deliver(arrival, { url }), 401, what);
+    }
+    assert.equal(endpoint.recorded.length, 1, "the one that was right");
+  });
+
+  Deno.test(`${name}: a webhook about another request names that request, wherever it is sent`, async () => {
+    await using contract = await startContract(subject);
+    const { endpoint } = contract;
+    const ours = await contract.submit();
+    const [arrival] = await endpoint.arrived(1);
+    assert(arrival !== undefined);
+    const otherId = crypto.randomUUID();
+    assert.equal(await endpoint.deliver(arrival, { url: await endpoint.urlFor(otherId) }), 200);
+    // By this the database sees that it is not about the submission.
+    const { submissionId, requestId } = endpoint.recorded[1] ?? {};
+    assert.deepEqual({ submissionId, requestId }, { submissionId: otherId, requestId: ours.requestId });
+  });
+}
+
+for (const subject of subjects.filter(({ hasWebhook }) => !hasWebhook)) {
+  Deno.test(`${subject.name}: no webhook is its own, whatever its token`, async () => {
+    await using contract = await startContract(subject);
+    assert.equal(contract.provider.capabilities.webhook, false);
+    const url = await contract.endpoint.urlFor(crypto.randomUUID());
+    const response = await fetch(url, { method: "POST", body: "{}" });
+    await response.body?.cancel();
+    assert.equal(response.status, 401);
+    assert.deepEqual(contract.endpoint.recorded, []);
+  });
+}
