@@ -12,9 +12,6 @@ import { propertyOptions } from "./support/properties.ts";
 /** A script has four keys, and a video costs 4 credits: the fourth job finds that there are not enough. */
 const credits = 14;
 
-/** A run, with the search for the smallest script that fails; that would else take many times longer than finding one. */
-const mostMilliseconds = 2_500;
-
 Deno.test("any interleaving lets every job end exactly once, with its credits captured or released", async () => {
   let database: TestDatabase | null = null;
   try {
@@ -37,8 +34,8 @@ Deno.test("any interleaving lets every job end exactly once, with its credits ca
     });
     await fc.assert(anyInterleaving, {
       ...options,
-      interruptAfterTimeLimit: options.numRuns * mostMilliseconds,
-      markInterruptAsFailure: true,
+      // The smallest script that fails takes minutes to find: PROPERTY_SEED, with what the failure printed, does.
+      endOnFailure: options.seed === undefined,
     });
   } finally {
     await (database as TestDatabase | null)?.[Symbol.asyncDispose]();
@@ -103,7 +100,11 @@ async function proveJobs({ sql }: TestDatabase, { userId, accepted }: JobScript)
   const { allowed } = await first(sql<{ allowed: string[] }[]>`
     select array_agg(format('%s to %s', t.from_status, t.to_status)) as allowed from public.job_transitions as t`);
 
-  assert.deepEqual(jobs.map(({ id }) => id).sort(), [...accepted.values()].sort(), "jobs are lost, or nobody's");
+  assert.deepEqual(
+    jobs.map(({ id }) => id).sort(),
+    [...accepted.values()].sort(),
+    "jobs are lost, or nobody's",
+  );
   for (const job of jobs) {
     const { id, status, changes, ends, transfers, submissions, code, stored, late, succeeded } = job;
     const what = `${id}: ${changes.join(", ")}`;
@@ -111,13 +112,17 @@ async function proveJobs({ sql }: TestDatabase, { userId, accepted }: JobScript)
     assert.deepEqual(changes.filter((change) => !allowed.includes(change)), [], what);
     assert.deepEqual(transfers, ["hold", status === "completed" ? "capture" : "release"], what);
     assert(submissions <= 1, `${what}; ${submissions} providers may have it`);
-    if (stored) assert(code === null || ["ERR_5003", "ERR_6002"].includes(code), `${what}; ${code} while storing`);
+    if (stored) {
+      assert(code === null || ["ERR_5003", "ERR_6002"].includes(code), `${what}; ${code} while storing`);
+    }
     if (succeeded) assert.equal(late, status !== "completed", `${what}; a success after the end is recorded`);
   }
   const { balance } = await first(sql<{ balance: number }[]>`
     select a.balance::int from credits.accounts as a where a.user_id = ${userId} and a.kind = 'available'`);
   assert.equal(balance, credits - jobs.reduce((sum, { spent }) => sum + spent, 0));
   assert.deepEqual(await violations(sql), []);
-  assert.deepEqual([...await sql`select * from generation.tasks`], [], "nothing is left to do");
+  // Only the removal of files has dead letters.
+  const left = await sql`select * from generation.tasks where failed_at is null or kind <> 'delete_files'`;
+  assert.deepEqual([...left], [], "nothing is left to do");
   console.log(jobs.map((j) => j.status + (j.late ? "(late)" : "") + " " + j.changes.length).join(", "));
 }
