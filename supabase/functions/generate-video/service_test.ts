@@ -330,6 +330,8 @@ Deno.test("an image's URL is https with a public DNS name, and nothing else befo
     "https://nas.home/",
     "https://nas.home.arpa/",
     "https://wiki.corp/",
+    "https://wiki.intranet/",
+    "https://wiki.alt/",
     "https://db.private/",
     "https://host.localdomain/",
     "https://a.test/",
