@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { testDatabase } from "./harness.ts";
 import { manyConnections, times } from "./support/connections.ts";
 import {
   claimSubmission,
@@ -15,6 +14,9 @@ import {
 } from "./support/generation.ts";
 import { cheapModel } from "./support/jobs.ts";
 import { first, type Sql, violations } from "./support/ledger.ts";
+import { sharedDatabase } from "./support/shared-database.ts";
+
+const database = sharedDatabase();
 
 const second = 1000;
 const minute = 60 * second;
@@ -34,17 +36,15 @@ async function claim(sql: Sql, jobId: string, providers?: string[]): Promise<str
 }
 
 Deno.test("claim_submission by many workers at once claims once", async () => {
-  await using database = await testDatabase();
   await using sql = manyConnections(database);
   const jobId = await startVideo(sql);
   const claims = await times(32, () => claimSubmission(sql, jobId));
   assert.equal(claims.filter((submission) => submission !== null).length, 1);
-  assert.equal((await sql`select from generation.submissions`).length, 1);
+  assert.equal((await sql`select from generation.submissions where job_id = ${jobId}`).length, 1);
   assert.equal((await readJob(sql, jobId)).status, "processing");
 });
 
 Deno.test("a job that was not accepted is pending again, and goes to the provider that turned it away least", async () => {
-  await using database = await testDatabase();
   const { sql, advance } = database;
   await sql`
     insert into generation.model_providers (model_id, preference, provider, provider_model, cost_cents)
@@ -67,7 +67,6 @@ Deno.test("a job that was not accepted is pending again, and goes to the provide
 });
 
 Deno.test("a provider that names a time is not asked again before it", async () => {
-  await using database = await testDatabase();
   const { sql, advance } = database;
   const jobId = await startVideo(sql);
   await recordSubmission(sql, await claim(sql, jobId), {
@@ -82,7 +81,6 @@ Deno.test("a provider that names a time is not asked again before it", async () 
 });
 
 Deno.test("a dead worker's claim becomes unknown, and nobody sends the job again", async () => {
-  await using database = await testDatabase();
   const { sql, advance } = database;
   const jobId = await startVideo(sql);
   await advance(2 * second);
@@ -103,7 +101,6 @@ Deno.test("a dead worker's claim becomes unknown, and nobody sends the job again
 });
 
 Deno.test("an unknown submission is found by its event, once the provider confirms it to us", async () => {
-  await using database = await testDatabase();
   const { sql } = database;
   const jobId = await startVideo(sql);
   const submissionId = await claim(sql, jobId);
@@ -121,7 +118,6 @@ Deno.test("an unknown submission is found by its event, once the provider confir
 });
 
 Deno.test("an id that the provider does not know stays a claim, and the job waits on", async () => {
-  await using database = await testDatabase();
   const { sql } = database;
   const jobId = await startVideo(sql);
   const submissionId = await claim(sql, jobId);
@@ -135,18 +131,17 @@ Deno.test("an id that the provider does not know stays a claim, and the job wait
 });
 
 Deno.test("an event about another request is stored and changes nothing", async () => {
-  await using database = await testDatabase();
   const { sql } = database;
   const jobId = await startVideo(sql);
   const { submissionId } = await submit(sql, jobId);
   const before = await readJob(sql, jobId);
   assert.equal(await receiveEvent(sql, { submissionId, requestId: "another" }, failed), "ignored");
   assert.deepEqual(await readJob(sql, jobId), before);
-  assert.equal((await sql`select from generation.events where effect = 'ignored'`).length, 1);
+  const events = await sql`select effect from generation.events where submission_id = ${submissionId}`;
+  assert.deepEqual(events.map(({ effect }) => effect), ["ignored"]);
 });
 
 Deno.test("a webhook is taken once, and one that names no submission of ours not at all", async () => {
-  await using database = await testDatabase();
   const { sql } = database;
   const jobId = await startVideo(sql);
   const submission = await submit(sql, jobId);
@@ -159,7 +154,6 @@ Deno.test("a webhook is taken once, and one that names no submission of ours not
 });
 
 Deno.test("of two webhooks at once each counts once", async () => {
-  await using database = await testDatabase();
   await using sql = manyConnections(database);
   const jobId = await startVideo(sql);
   const submission = await submit(sql, jobId);
@@ -170,7 +164,6 @@ Deno.test("of two webhooks at once each counts once", async () => {
 });
 
 Deno.test("proof that comes late that the provider does not have a job sends it again", async () => {
-  await using database = await testDatabase();
   const { sql, advance } = database;
   const jobId = await startVideo(sql);
   const submissionId = await claim(sql, jobId);
@@ -186,7 +179,6 @@ Deno.test("proof that comes late that the provider does not have a job sends it 
 });
 
 Deno.test("an answer is recorded once: what comes after it changes nothing", async () => {
-  await using database = await testDatabase();
   const { sql } = database;
   const jobId = await startVideo(sql);
   const { submissionId, requestId } = await submit(sql, jobId);
@@ -206,7 +198,6 @@ Deno.test("an answer is recorded once: what comes after it changes nothing", asy
 });
 
 Deno.test("a refused job fails with the provider's reason and gets its credits back", async () => {
-  await using database = await testDatabase();
   const { sql } = database;
   const jobId = await startVideo(sql);
   const refused = { outcome: "refused", failure: { code: "ERR_4003", cause: "policy" } } as const;
@@ -217,7 +208,6 @@ Deno.test("a refused job fails with the provider's reason and gets its credits b
 });
 
 Deno.test("a job that was to be cancelled is cancelled by the proof that nobody took it", async () => {
-  await using database = await testDatabase();
   const { sql } = database;
   const jobId = await startVideo(sql);
   const submissionId = await claim(sql, jobId);
@@ -230,7 +220,6 @@ Deno.test("a job that was to be cancelled is cancelled by the proof that nobody 
 });
 
 Deno.test("a start that the provider reports begins the second bound; else the submission does", async () => {
-  await using database = await testDatabase();
   const { sql, advance, now } = database;
   await sql`update public.models set start_within = '10 minutes', finish_within = '30 minutes'`;
   const minutesLeft = async (jobId: string) => {
@@ -255,7 +244,6 @@ Deno.test("a start that the provider reports begins the second bound; else the s
 });
 
 Deno.test("an overdue job is not sent", async () => {
-  await using database = await testDatabase();
   const { sql, advance } = database;
   const jobId = await startVideo(sql);
   await advance(16 * minute);
@@ -263,7 +251,6 @@ Deno.test("an overdue job is not sent", async () => {
 });
 
 Deno.test("a job without a provider that we have keys for waits in the queue", async () => {
-  await using database = await testDatabase();
   const { sql, advance } = database;
   const jobId = await startVideo(sql);
   assert.equal(await claimSubmission(sql, jobId, []), null);
