@@ -122,6 +122,8 @@ declare
   v_outcome constant text := p_outcome ->> 'outcome';
 begin
   if v_outcome = 'not_accepted' then
+    -- As admit_submission does: first the provider, then its spending.
+    perform from generation.providers as v where v.name = p_submission.provider for update;
     update generation.spending as s
     set cents = greatest(0, s.cents - p_submission.cost_cents)
     where s.provider = p_submission.provider and s.day = (p_submission.claimed_at at time zone 'UTC')::date;

@@ -15,7 +15,7 @@ as $$
 -- overdue, or no provider is to be had now and the task waits.
 -- A claim whose lease ran out had a worker that died: its submission is `unknown`, for its webhook or its
 -- deadline to decide.
--- Locks: job → provider → task.
+-- Locks: job → providers, by name → task.
 declare
   v_job public.video_jobs;
   v_now timestamptz;
@@ -46,6 +46,12 @@ begin
 
   select count(*) into v_attempts from generation.submissions as s where s.job_id = p_job_id;
   select m.* into strict v_model from public.models as m where m.id = v_job.model_id;
+  -- In one order for all, since each job prefers them in its own.
+  perform from generation.providers as v
+  where v.name = any (p_providers)
+    and v.name in (select p.provider from generation.model_providers as p where p.model_id = v_job.model_id)
+  order by v.name
+  for update;
   -- The one that turned this job away least often, then the preferred one; the first that may be given a job now.
   for v_choice in
     select p.*

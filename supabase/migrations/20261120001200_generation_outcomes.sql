@@ -11,7 +11,8 @@ set search_path = ''
 as $$
 -- Stores a webhook that is proved to be the provider's, and does what follows. For a request id that we recorded
 -- it applies the state. For a submission whose id we never learned, it makes a `poll` task with the id that the
--- event names: only the provider's answer to us records it. Any other id changes nothing.
+-- event names: only the provider's answer to us records it; after the job's end a success is noted as late. Any other
+-- id changes nothing.
 -- `data`: `{ job_id, effect: "applied" | "asked" | "ignored" | "replayed" }`. Raises no_data_found for an unknown
 -- submission, whose token cannot be ours. Locks: account → job → tasks.
 declare
@@ -28,6 +29,9 @@ begin
   v_effect := case
     when v_submission.request_id = p_request_id and p_state ->> 'state' = 'unreachable' then 'asked'
     when v_submission.request_id = p_request_id then 'applied'
+    when exists (
+      select from generation.submissions as s where s.provider = p_provider and s.request_id = p_request_id
+    ) then 'ignored'
     when v_submission.state in ('sending', 'unknown') then 'asked'
     else 'ignored'
   end;
@@ -42,6 +46,11 @@ begin
     perform generation.apply_state(v_job, v_submission, p_state);
   elsif v_effect = 'asked' and v_job.completed_at is null then
     perform generation.add_task('poll', v_job.id, ops.now(), jsonb_build_object('request_id', p_request_id));
+  elsif v_effect = 'asked' and p_state ->> 'state' = 'succeeded' then
+    -- Nothing but the operator's knowledge depends on it, so nobody is asked.
+    update public.video_jobs as j
+    set late_success_at = ops.now()
+    where j.id = v_job.id and j.status <> 'completed' and j.late_success_at is null;
   end if;
   return guard.answer(jsonb_build_object('job_id', v_job.id, 'effect', v_effect));
 end;
@@ -62,8 +71,8 @@ security definer
 set search_path = ''
 as $$
 -- Records the provider's answer to a poll. An id that an event named becomes the submission's own here, unless the
--- provider does not know it. While the job runs, the task comes back by its backoff, at least p_interval_seconds
--- later. `data`: `{ status }`. An attempt that lost its lease only adds what it learned.
+-- provider does not know it, or it is another submission's. While the job runs, the task comes back by its backoff, at
+-- least p_interval_seconds later. `data`: `{ status }`. An attempt that lost its lease only adds what it learned.
 -- Locks: account → job → submission → task.
 declare
   v_submission generation.submissions;
@@ -79,18 +88,23 @@ begin
   if v_submission.request_id is null and v_submission.state in ('sending', 'unknown')
     and v_state not in ('not_found', 'unreachable')
   then
-    update generation.submissions as s
-    set state = 'accepted', request_id = p_request_id, accepted_at = v_now
-    where s.id = p_submission_id
-    returning s.* into v_submission;
-    delete from generation.tasks as t where t.kind = 'submit' and t.subject = v_job.id;
+    begin
+      update generation.submissions as s
+      set state = 'accepted', request_id = p_request_id, accepted_at = v_now
+      where s.id = p_submission_id
+      returning s.* into v_submission;
+      delete from generation.tasks as t where t.kind = 'submit' and t.subject = v_job.id;
+    exception
+      -- It is another submission's.
+      when unique_violation then null;
+    end;
   end if;
   if v_submission.request_id = p_request_id then
     perform generation.apply_state(v_job, v_submission, p_state);
   end if;
 
-  -- Still there: the job goes on. An id that nobody knows is not asked for again.
-  if v_submission.request_id is null and v_state = 'not_found' then
+  -- Still there: the job goes on. An id that is not this submission's is not asked for again.
+  if v_submission.request_id is null and v_state <> 'unreachable' then
     delete from generation.tasks as t where t.id = p_task_id and t.attempts = p_attempt;
   else
     update generation.tasks as t
