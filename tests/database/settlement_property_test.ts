@@ -5,7 +5,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type TestDatabase, testDatabase } from "./harness.ts";
-import { JobScript, lastWorker, script } from "./support/job-script.ts";
+import { JobScript, lateEvent } from "./support/job-script.ts";
+import { lastWorker, script } from "./support/job-steps.ts";
 import { first, violations } from "./support/ledger.ts";
 import { propertyOptions } from "./support/properties.ts";
 
@@ -93,7 +94,7 @@ async function proveJobs({ sql }: TestDatabase, { userId, accepted }: JobScript)
       exists (
         select from generation.events as e
         join generation.submissions as s on s.id = e.submission_id
-        where s.job_id = j.id and e.event_id = s.id || ' 3' and e.effect <> 'ignored'
+        where s.job_id = j.id and e.event_id like ${`${lateEvent} %`} and e.effect <> 'ignored'
       ) as succeeded
     from public.video_jobs as j
     where j.user_id = ${userId}`;
@@ -124,5 +125,4 @@ async function proveJobs({ sql }: TestDatabase, { userId, accepted }: JobScript)
   // Only the removal of files has dead letters.
   const left = await sql`select * from generation.tasks where failed_at is null or kind <> 'delete_files'`;
   assert.deepEqual([...left], [], "nothing is left to do");
-  console.log(jobs.map((j) => j.status + (j.late ? "(late)" : "") + " " + j.changes.length).join(", "));
 }

@@ -8,6 +8,8 @@ export interface Task {
   subject: string;
   attempt: number;
   payload: Record<string, unknown>;
+  /** The newest that a provider has, or may have had. */
+  submission: { submission_id: string; request_id: string | null } | null;
 }
 
 export interface Submission {
@@ -115,9 +117,12 @@ export async function receiveEvent(
   { submissionId, requestId }: Submission,
   state: ProviderState,
   eventId: string = crypto.randomUUID(),
+  provider = "fal",
 ): Promise<string> {
   const { effect } = await first(sql<{ effect: string }[]>`
-    select public.record_provider_event('fal', ${submissionId}, ${eventId}, ${requestId}, ${sql.json(state)})
+    select public.record_provider_event(${provider}, ${submissionId}, ${eventId}, ${requestId}, ${
+    sql.json(state)
+  })
       -> 'data' ->> 'effect' as effect`);
   return effect;
 }
