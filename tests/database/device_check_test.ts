@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { testDatabase } from "./harness.ts";
 import { manyConnections, times } from "./support/connections.ts";
 import { balancesOf, first, type Sql, violations } from "./support/ledger.ts";
+import { sharedDatabase } from "./support/shared-database.ts";
+
+const database = sharedDatabase();
 
 const second = 1000;
-const network = "192.0.2.1";
 
 interface Answer {
   data?: Record<string, unknown>;
@@ -16,19 +17,19 @@ async function answer(query: PromiseLike<readonly { answer: Answer }[]>): Promis
   return (await first(query)).answer;
 }
 
-async function begin(sql: Sql, userId: string, from: string | null = network): Promise<Answer> {
-  return await answer(sql`select public.begin_device_check(${userId}, ${from}) as answer`);
+async function begin(sql: Sql, userId: string, network: string | null): Promise<Answer> {
+  return await answer(sql`select public.begin_device_check(${userId}, ${network}) as answer`);
 }
 
-async function enterLane(sql: Sql, from: string | null = network): Promise<string | null> {
+async function enterLane(sql: Sql, network: string | null): Promise<string | null> {
   const { lane } = await first(sql<{ lane: string | null }[]>`
-    select public.enter_device_lane(${from}) -> 'data' ->> 'lane' as lane`);
+    select public.enter_device_lane(${network}) -> 'data' ->> 'lane' as lane`);
   return lane;
 }
 
-async function leaveLane(sql: Sql, lane: string | null, from: string | null = network): Promise<boolean> {
+async function leaveLane(sql: Sql, lane: string | null, network: string | null): Promise<boolean> {
   const { left } = await first(sql<{ left: boolean }[]>`
-    select (public.leave_device_lane(${from}, ${lane}) -> 'data' ->> 'left')::boolean as left`);
+    select (public.leave_device_lane(${network}, ${lane}) -> 'data' ->> 'left')::boolean as left`);
   return left;
 }
 
@@ -36,10 +37,10 @@ async function recordIntent(
   sql: Sql,
   userId: string,
   lane: string | null,
-  from: string | null = network,
+  network: string | null,
 ): Promise<boolean> {
   const { recorded } = await first(sql<{ recorded: boolean }[]>`
-    select (public.record_device_intent(${userId}, ${from}, ${lane}) -> 'data' ->> 'recorded')::boolean as recorded`);
+    select (public.record_device_intent(${userId}, ${network}, ${lane}) -> 'data' ->> 'recorded')::boolean as recorded`);
   return recorded;
 }
 
@@ -47,30 +48,38 @@ async function grant(
   sql: Sql,
   userId: string,
   lane: string | null,
-  from: string | null = network,
+  network: string | null,
 ): Promise<Answer> {
-  return await answer(sql`select public.grant_device_credits(${userId}, ${from}, ${lane}) as answer`);
+  return await answer(sql`select public.grant_device_credits(${userId}, ${network}, ${lane}) as answer`);
+}
+
+let networks = 0;
+
+/** A network that no other test checks from. */
+function newNetwork(): string {
+  networks += 1;
+  return `192.0.2.${networks}`;
 }
 
 /** Somebody who has begun a check. */
-async function createCaller(sql: Sql): Promise<string> {
+async function createCaller(sql: Sql, network: string): Promise<string> {
   const userId = crypto.randomUUID();
-  await begin(sql, userId);
+  await begin(sql, userId, network);
   return userId;
 }
 
 Deno.test("a first check makes the account, and tells whom it knows", async () => {
-  await using database = await testDatabase();
+  const network = newNetwork();
   const { sql } = database;
   const userId = crypto.randomUUID();
   const known = { user_id: userId, credits_remaining: 0, is_new: true, has_intent: false, is_granted: false };
-  assert.deepEqual((await begin(sql, userId)).data, known);
-  assert.deepEqual((await begin(sql, userId)).data, { ...known, is_new: false });
-  const lane = await enterLane(sql);
-  assert.equal(await recordIntent(sql, userId, lane), true);
-  assert.deepEqual((await begin(sql, userId)).data, { ...known, is_new: false, has_intent: true });
-  await grant(sql, userId, lane);
-  assert.deepEqual((await begin(sql, userId)).data, {
+  assert.deepEqual((await begin(sql, userId, network)).data, known);
+  assert.deepEqual((await begin(sql, userId, network)).data, { ...known, is_new: false });
+  const lane = await enterLane(sql, network);
+  assert.equal(await recordIntent(sql, userId, lane, network), true);
+  assert.deepEqual((await begin(sql, userId, network)).data, { ...known, is_new: false, has_intent: true });
+  await grant(sql, userId, lane, network);
+  assert.deepEqual((await begin(sql, userId, network)).data, {
     user_id: userId,
     credits_remaining: 10,
     is_new: false,
@@ -80,33 +89,33 @@ Deno.test("a first check makes the account, and tells whom it knows", async () =
 });
 
 Deno.test("of many first checks at once one made the account", async () => {
-  await using database = await testDatabase();
+  const network = newNetwork();
   await using sql = manyConnections(database);
   const userId = crypto.randomUUID();
   // Ten, which is what the policy admits.
-  const answers = await times(10, () => begin(sql, userId));
+  const answers = await times(10, () => begin(sql, userId, network));
   assert.equal(answers.filter(({ data }) => data?.["is_new"] === true).length, 1);
 });
 
 Deno.test("one check of a network is in the lane at a time, and of another network beside it", async () => {
-  await using database = await testDatabase();
+  const network = newNetwork();
   await using sql = manyConnections(database);
-  const lanes = await times(16, () => enterLane(sql));
+  const lanes = await times(16, () => enterLane(sql, network));
   assert.equal(lanes.filter((lane) => lane !== null).length, 1);
-  assert.notEqual(await enterLane(sql, "192.0.2.2"), null);
+  assert.notEqual(await enterLane(sql, newNetwork()), null);
   // Who has no network shares a lane with all who have none.
   assert.notEqual(await enterLane(sql, null), null);
   assert.equal(await enterLane(sql, null), null);
 });
 
 Deno.test("who waits for the lane does not keep its holder from leaving, and is next", async () => {
-  await using database = await testDatabase();
+  const network = newNetwork();
   await using sql = manyConnections(database);
-  const holder = await enterLane(sql);
-  const waiting = times(4, () => enterLane(sql));
+  const holder = await enterLane(sql, network);
+  const waiting = times(4, () => enterLane(sql, network));
   await untilAsleep(sql, 4);
   const begun = performance.now();
-  assert.equal(await leaveLane(sql, holder), true);
+  assert.equal(await leaveLane(sql, holder, network), true);
   const left = performance.now() - begun;
   const lanes = await waiting;
   assert.equal(lanes.filter((lane) => lane !== null).length, 1);
@@ -127,96 +136,101 @@ async function untilAsleep(sql: Sql, count: number): Promise<void> {
 }
 
 Deno.test("a lane is lost with its lease, and then neither records an intent nor ends another's", async () => {
-  await using database = await testDatabase();
+  const network = newNetwork();
   const { sql, advance } = database;
-  const userId = await createCaller(sql);
-  const lost = await enterLane(sql);
+  const userId = await createCaller(sql, network);
+  const lost = await enterLane(sql, network);
   await advance(11 * second);
-  assert.equal(await recordIntent(sql, userId, lost), false);
-  const lane = await enterLane(sql);
+  assert.equal(await recordIntent(sql, userId, lost, network), false);
+  const lane = await enterLane(sql, network);
   assert.notEqual(lane, null);
-  assert.equal(await recordIntent(sql, userId, lost), false);
-  assert.equal(await leaveLane(sql, lost), false);
-  assert.equal(await recordIntent(sql, userId, null), false);
-  assert.equal(await recordIntent(sql, userId, lane), true);
+  assert.equal(await recordIntent(sql, userId, lost, network), false);
+  assert.equal(await leaveLane(sql, lost, network), false);
+  assert.equal(await recordIntent(sql, userId, null, network), false);
+  assert.equal(await recordIntent(sql, userId, lane, network), true);
 });
 
 Deno.test("a device is granted once, with an intent only, and the lane is left", async () => {
-  await using database = await testDatabase();
+  const network = newNetwork();
   await using sql = manyConnections(database);
-  const userId = await createCaller(sql);
-  assert.deepEqual(await grant(sql, userId, null), {
+  const userId = await createCaller(sql, network);
+  assert.deepEqual(await grant(sql, userId, null, network), {
     error: "ERR_4009",
     details: { status: "not_intended" },
   });
-  const lane = await enterLane(sql);
-  await recordIntent(sql, userId, lane);
+  const lane = await enterLane(sql, network);
+  await recordIntent(sql, userId, lane, network);
 
-  const answers = await times(16, () => grant(sql, userId, lane));
+  const answers = await times(16, () => grant(sql, userId, lane, network));
   assert.deepEqual(answers.map(({ data }) => data?.["credits"]).sort(), [...Array(15).fill(0), 10]);
   for (const { data } of answers) assert.equal(data?.["credits_remaining"], 10);
   assert.equal((await balancesOf(sql, userId)).available, 10);
-  assert.equal((await sql`select from guard.device_lanes`).length, 0);
+  assert.equal((await sql`select from guard.device_lanes where network = ${network}`).length, 0);
   assert.deepEqual(await violations(sql), []);
 });
 
 Deno.test("an intent from an earlier check is good for the grant, and takes none of the day's again", async () => {
-  await using database = await testDatabase();
+  const network = newNetwork();
   const { sql } = database;
-  await sql`update guard.policies set max_hits = 1 where name = 'device_grants'`;
-  const userId = await createCaller(sql);
-  const first = await enterLane(sql);
-  assert.equal(await recordIntent(sql, userId, first), true);
-  await leaveLane(sql, first);
-
-  const second = await enterLane(sql);
-  assert.equal(await recordIntent(sql, userId, second), true);
-  const other = await createCaller(sql);
-  assert.equal(await recordIntent(sql, other, second), false);
-  assert.equal((await grant(sql, other, second)).error, "ERR_4009");
-  assert.equal((await grant(sql, userId, null)).data?.["credits"], 10);
+  const userId = await createCaller(sql, network);
+  for (let check = 0; check < 2; check++) {
+    const lane = await enterLane(sql, network);
+    assert.equal(await recordIntent(sql, userId, lane, network), true);
+    await leaveLane(sql, lane, network);
+  }
+  const { hits } = await first(sql`
+    select cardinality(h.hits) as hits from guard.hits as h where h.policy = 'device_grants' and h.subject = ${network}`);
+  assert.equal(hits, 1);
+  const other = await createCaller(sql, network);
+  assert.equal((await grant(sql, other, null, network)).error, "ERR_4009");
+  assert.equal((await grant(sql, userId, null, network)).data?.["credits"], 10);
 });
 
 Deno.test("a network has five grants a day, and another network its own", async () => {
-  await using database = await testDatabase();
+  const network = newNetwork();
   const { sql, advance } = database;
   const recorded: boolean[] = [];
   for (let device = 0; device < 6; device++) {
-    const lane = await enterLane(sql);
-    recorded.push(await recordIntent(sql, await createCaller(sql), lane));
-    await leaveLane(sql, lane);
+    const lane = await enterLane(sql, network);
+    recorded.push(await recordIntent(sql, await createCaller(sql, network), lane, network));
+    await leaveLane(sql, lane, network);
   }
   assert.deepEqual(recorded, [true, true, true, true, true, false]);
   const elsewhere = "2001:db8:1:2::/64";
   assert.equal(
-    await recordIntent(sql, await createCaller(sql), await enterLane(sql, elsewhere), elsewhere),
+    await recordIntent(sql, await createCaller(sql, network), await enterLane(sql, elsewhere), elsewhere),
     true,
   );
   await advance(24 * 60 * 60 * second);
-  assert.equal(await recordIntent(sql, await createCaller(sql), await enterLane(sql)), true);
+  assert.equal(
+    await recordIntent(sql, await createCaller(sql, network), await enterLane(sql, network), network),
+    true,
+  );
 });
 
 Deno.test("a closed or banned user neither begins a check nor gets a grant", async () => {
-  await using database = await testDatabase();
+  const network = newNetwork();
   const { sql } = database;
   for (const [column, code] of [["is_banned", "ERR_4017"], ["closed_at", "ERR_4005"]] as const) {
-    const userId = await createCaller(sql);
-    const lane = await enterLane(sql);
-    await recordIntent(sql, userId, lane);
-    await leaveLane(sql, lane);
+    const userId = await createCaller(sql, network);
+    const lane = await enterLane(sql, network);
+    await recordIntent(sql, userId, lane, network);
+    await leaveLane(sql, lane, network);
     const value = column === "is_banned" ? "true" : "now()";
     await sql`update public.users set ${sql(column)} = ${sql.unsafe(value)} where id = ${userId}`;
-    assert.equal((await begin(sql, userId)).error, code);
-    assert.equal((await grant(sql, userId, null)).error, code);
+    assert.equal((await begin(sql, userId, network)).error, code);
+    assert.equal((await grant(sql, userId, null, network)).error, code);
     assert.equal((await balancesOf(sql, userId)).available, 0);
   }
 });
 
 Deno.test("lanes that nobody uses are swept", async () => {
-  await using database = await testDatabase();
+  const network = newNetwork();
   const { sql, advance } = database;
-  await enterLane(sql);
   const sweep = async () => (await first(sql`select guard.sweep_device_lanes() as deleted`))["deleted"];
+  await advance(2 * 3600 * second);
+  await sweep();
+  await enterLane(sql, network);
   await advance(3600 * second);
   assert.equal(await sweep(), 0);
   await advance(11 * second);

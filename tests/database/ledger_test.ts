@@ -216,7 +216,7 @@ Deno.test("credits are added by a grant, a purchase, a refund or an adjustment, 
     await call.then(() => accepted.push(kind), (error) => assert.equal(error.code, "22023", kind));
   }
   assert.deepEqual(accepted, ["grant", "purchase", "refund", "adjustment"]);
-  assert.deepEqual(await systemBalances(sql), { grants: -2, purchases: -1, revenue: -1 });
+  assert.deepEqual(await systemBalances(sql, user), { grants: -2, purchases: -1, revenue: -1 });
 });
 
 Deno.test("a transfer across units is refused", async () => {
@@ -282,7 +282,7 @@ Deno.test("a reversal is a compensating posting", async () => {
   assert.deepEqual(transfers.map((row) => ({ ...row })), [
     { kind: "reversal", amount: 10, of_purchase: true, to_kind: "purchases" },
   ]);
-  assert.deepEqual(await systemBalances(sql), {});
+  assert.deepEqual(await systemBalances(sql, user), {});
 });
 
 Deno.test("only grants, purchases and reversals are reversed", async () => {

@@ -129,10 +129,17 @@ export async function balancesOf(sql: Sql, userId: string): Promise<Balances> {
   };
 }
 
-/** Balances of the platform's accounts that are not zero. */
-export async function systemBalances(sql: Sql): Promise<Record<string, number>> {
+/** What a user's postings have moved to and from the platform's accounts, where it is not zero. */
+export async function systemBalances(sql: Sql, userId: string): Promise<Record<string, number>> {
   const rows = await sql<{ kind: string; balance: number }[]>`
-    select s.kind, s.balance::integer from credits.system_balances as s where s.balance <> 0 and s.unit = 'credit'`;
+    select a.kind, sum(e.amount)::integer as balance
+    from credits.postings as p
+    join credits.transfers as t on t.posting_id = p.id
+    join credits.entries as e on e.transfer_id = t.id
+    join credits.accounts as a on a.id = e.account_id and a.user_id is null
+    where p.user_id = ${userId}
+    group by a.kind
+    having sum(e.amount) <> 0`;
   return Object.fromEntries(rows.map(({ kind, balance }) => [kind, balance]));
 }
 

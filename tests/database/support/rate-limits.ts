@@ -67,9 +67,12 @@ export async function takeOne(sql: Sql, policy: string, caller: Caller): Promise
   return await first(Promise.resolve(limits));
 }
 
-/** How many hits are counted, by policy. */
-export async function countHits(sql: Sql): Promise<Record<string, number>> {
+/** How many hits are counted against these users and networks, or against all, by policy. */
+export async function countHits(sql: Sql, subjects: string[] | null = null): Promise<Record<string, number>> {
   const rows = await sql<{ policy: string; hits: number }[]>`
-    select h.policy, sum(cardinality(h.hits))::integer as hits from guard.hits as h group by h.policy`;
+    select h.policy, sum(cardinality(h.hits))::integer as hits
+    from guard.hits as h
+    where ${subjects}::text[] is null or h.subject = any (${subjects})
+    group by h.policy`;
   return Object.fromEntries(rows.map(({ policy, hits }) => [policy, hits]));
 }
