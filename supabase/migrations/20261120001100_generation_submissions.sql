@@ -136,6 +136,10 @@ begin
       perform generation.add_task(
         'poll', v_job.id, v_now + make_interval(secs => p_poll_seconds::double precision)
       );
+      -- There is now somebody to ask.
+      if v_job.cancel_requested_at is not null then
+        perform generation.add_task('cancel', v_job.id, v_now);
+      end if;
       -- A provider that does not tell when it starts is taken to start now.
       if not coalesce((p_outcome ->> 'reports_start')::boolean, false) then
         update public.video_jobs as j

@@ -94,6 +94,10 @@ begin
       where s.id = p_submission_id
       returning s.* into v_submission;
       delete from generation.tasks as t where t.kind = 'submit' and t.subject = v_job.id;
+      -- There is now somebody to ask.
+      if v_job.cancel_requested_at is not null and v_job.completed_at is null then
+        perform generation.add_task('cancel', v_job.id, v_now);
+      end if;
     exception
       -- It is another submission's.
       when unique_violation then null;
