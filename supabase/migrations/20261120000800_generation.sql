@@ -67,7 +67,8 @@ create table generation.events (
   -- What it did: `applied`, `asked` (a poll was made of it), or `ignored`.
   effect text not null check (effect in ('applied', 'asked', 'ignored')),
   received_at timestamptz not null,
-  primary key (provider, event_id)
+  -- With the submission: an event that was sent to the URL of another must not stand in for its own delivery.
+  primary key (provider, event_id, submission_id)
 );
 alter table generation.events enable row level security;
 revoke all on generation.events from anon, authenticated, service_role;

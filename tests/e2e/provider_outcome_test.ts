@@ -189,7 +189,8 @@ Deno.test("a webhook that comes twice is stored once, and the video is paid once
   const job = await ended(backend, guest, jobId);
   assert.deepEqual(await delivered(prompt, 2), [200, 200]);
   await assertPaid(guest, prompt, job);
-  assert.deepEqual(await eventsOf(jobId), ["applied"]);
+  // One row, whichever came first: the webhook may be quicker than the record of the submission.
+  assert.equal((await eventsOf(jobId)).length, 1);
 });
 
 Deno.test("a webhook that comes before the answer to its submission is believed after the provider has confirmed it", async () => {
