@@ -46,8 +46,8 @@ export async function isInUse(path: string): Promise<boolean> {
 }
 
 /** The kernel drops the lock when its process ends, even by SIGKILL. */
-async function tryLock(path: string): Promise<Deno.FsFile | undefined> {
-  const file = await Deno.open(`${path}/stack.lock`, { create: true, write: true });
+async function tryLock(path: string, create = true): Promise<Deno.FsFile | undefined> {
+  const file = await Deno.open(`${path}/stack.lock`, { create, write: true });
   if (await file.tryLock(true)) return file;
   file.close();
   return undefined;
@@ -59,7 +59,8 @@ async function removeAbandoned(): Promise<void> {
     if (!isDirectory || !name.startsWith(temporaryPrefix)) continue;
     const path = `${parent}/${name}`;
     try {
-      const lock = await tryLock(path);
+      // Without a lock's file it is somebody's who is about to make one.
+      const lock = await tryLock(path, false);
       if (lock !== undefined) await Deno.remove(path, { recursive: true });
       lock?.close();
     } catch (error) {
