@@ -1,6 +1,7 @@
 /**
  * Serves a project's functions as the platform's edge runtime does. A program of its own: functions.ts gives it their
- * folder's URL in FUNCTIONS_DIRECTORY, and in FUNCTIONS_ENVIRONMENT, as JSON, the whole environment that they shall see.
+ * folder's URL in FUNCTIONS_DIRECTORY, and in FUNCTIONS_ENVIRONMENT, as JSON, the whole environment that they shall see. It
+ * may name a module's URL in FUNCTIONS_PRELOAD.
  */
 import { messages, reportPort } from "./child.ts";
 
@@ -13,6 +14,10 @@ const shutdownGrace = 5_000;
 replaceEnvironment();
 const background = new Set<Promise<unknown>>();
 Object.assign(globalThis, { EdgeRuntime: { waitUntil } });
+
+// What a test puts between the functions and the world, before any of them sees it.
+const preload = Deno.env.get("FUNCTIONS_PRELOAD");
+if (preload !== undefined) await import(preload);
 
 const functions = new Map<string, Promise<Handler>>();
 for await (const entry of Deno.readDir(new URL(directory))) {

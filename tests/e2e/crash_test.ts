@@ -1,215 +1,268 @@
 /**
- * The functions' process is killed, as a crash or the platform's end of an isolate would: what was accepted is carried to
- * its end by the rows that are there, and is paid once.
+ * A crash at every step. A clean run tells which calls the functions make to the database, the provider and storage; then
+ * it is run again for each of them, and their process is killed: once before the call leaves, once when it was answered.
  */
 import assert from "node:assert/strict";
-import { createClient } from "@supabase/supabase-js";
-import * as z from "zod";
+import { GenerateVideoResponse } from "../../supabase/functions/generate-video/schema.ts";
+import type { FalRule } from "../../local/simulators/fal.ts";
 import { eventually } from "./eventually.ts";
-import type { Stack } from "../../local/stack.ts";
+import { type Answer, bodyOf } from "./support/answer.ts";
 import { type Backend, type Guest, startBackend } from "./support/backend.ts";
-import { deliveryOf, makeUntold, send } from "./support/fal-webhook.ts";
-import {
-  acceptedOf,
-  beyondDeadline,
-  ended,
-  generate,
-  kling,
-  priceOfKling,
-  submissionIs,
-  videoStatus,
-} from "./support/videos.ts";
+import { type Point, PortCalls } from "./support/port-calls.ts";
+import { kling, priceOfKling, submissionsOf } from "./support/videos.ts";
 
+let calls: PortCalls;
 let backend: Backend;
 
-/** A host of results that answers when a test says so. */
-interface SlowMedia extends AsyncDisposable {
-  readonly url: string;
-  readonly host: string;
-  /** How often the video was asked for. */
-  asked: number;
-  /** Answers all requests, those that wait and those to come. */
-  release(): void;
-}
-
-async function startSlowMedia(): Promise<SlowMedia> {
-  const video = await Deno.readFile(new URL("../../local/simulators/media/landscape.mp4", import.meta.url));
-  const { promise: released, resolve: release } = Promise.withResolvers<void>();
-  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async () => {
-    started.asked++;
-    await released;
-    return new Response(video, { headers: { "content-type": "video/mp4" } });
-  });
-  const host = `127.0.0.1:${server.addr.port}`;
-  const started = {
-    url: `http://${host}/video.mp4`,
-    host,
-    asked: 0,
-    release,
-    async [Symbol.asyncDispose]() {
-      release();
-      await server.shutdown();
-    },
-  };
-  return started;
-}
-
 Deno.test.beforeAll(async () => {
-  backend = await startBackend();
+  calls = new PortCalls();
+  backend = await startBackend({
+    environment: calls.environment,
+    // Long enough for the answer to be recorded before the webhook comes.
+    fal: { queueMilliseconds: 0, runMilliseconds: 150, webhookRetryMilliseconds: 50 },
+  });
 });
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
+Deno.test.afterAll(async () => {
+  await backend[Symbol.asyncDispose]();
+  await calls[Symbol.asyncDispose]();
+});
 
-async function assertPaidOnce(
-  guest: Guest,
-  jobId: string,
-  prompt: string,
-  where: Backend = backend,
-): Promise<void> {
-  const job = await ended(where, guest, jobId);
-  assert.deepEqual([job.status, job.credits_used], ["completed", priceOfKling]);
-  assert.equal(await where.balanceOf(guest), priceOfKling);
-  const report = await where.stack.simulators.fal.control.report();
-  assert.equal(acceptedOf(report, prompt).length, 1, "requests at the provider");
-  const [counts] = await where.database.sql`
-    select (select count(*)::int from credits.transfers where job_id = ${jobId} and kind = 'capture') as captures,
-           (select count(*)::int from generation.assets where job_id = ${jobId} and kind = 'video') as videos,
-           (select count(*)::int from generation.tasks where subject = ${jobId}) as tasks`;
-  assert.deepEqual({ ...counts }, { captures: 1, videos: 1, tasks: 0 });
-  await where.proveLedger();
+interface Run {
+  readonly guest: Guest;
+  /** Nobody else's. */
+  readonly prompt: string;
+  jobId: string;
 }
 
-/** Kills the functions, and starts them again after `meanwhile`. */
-async function crash({ functions }: Stack, meanwhile?: () => Promise<unknown>): Promise<void> {
-  await functions.kill();
-  await meanwhile?.();
-  await functions.start();
+interface Scenario {
+  readonly rule: FalRule;
+  /** What the user does, until nothing is left to do. */
+  play(run: Run): Promise<void>;
+  /** How the job may end, where the provider took it and where it did not. */
+  readonly ends: { readonly taken: readonly string[]; readonly notTaken: readonly string[] };
 }
 
-Deno.test("killed while the provider takes the job: its webhook brings the video, and nobody sends the job again", async () => {
-  const prompt = "Killed while submitting";
-  await backend.stack.simulators.fal.control.rules({
-    prompt,
-    submit: "slow",
-    submitMilliseconds: 60_000,
-    runMilliseconds: 500,
-  });
-  const guest = await backend.signIn(2 * priceOfKling);
-  const { job_id: jobId } = await generate(guest, prompt);
-  await eventually("the provider has the job", async () => {
-    return acceptedOf(await backend.stack.simulators.fal.control.report(), prompt).length === 1 || undefined;
-  });
-  await crash(backend.stack);
-  // Its lease is over: whoever sent it did not come back.
-  await backend.database.advance(61_000);
-  await backend.stack.tick();
-  await assertPaidOnce(guest, jobId, prompt);
-});
+const stored: Scenario = {
+  rule: {},
+  async play(run) {
+    await generate(run);
+    await until("the job ends", () => hasEnded(run));
+    await call(run, `delete-video-job?job_id=${run.jobId}`, { method: "DELETE" });
+    await tick();
+    await until("nothing is left to do", isDone);
+  },
+  ends: { taken: ["completed"], notTaken: ["failed ERR_5001"] },
+};
 
-Deno.test("killed while the provider works: the webhook that nobody took comes again", async () => {
-  const prompt = "Killed while generating";
-  await backend.stack.simulators.fal.control.rules({ prompt, runMilliseconds: 300 });
-  const guest = await backend.signIn(2 * priceOfKling);
-  const { job_id: jobId } = await generate(guest, prompt);
-  await submissionIs(backend, jobId, "accepted");
-  await crash(backend.stack, () =>
-    eventually("a webhook was not taken", async () => {
-      const { deliveries } = await backend.stack.simulators.fal.control.report();
-      return deliveries.some(({ attempts, state }) => state === "due" && attempts > 0) || undefined;
-    }));
-  await assertPaidOnce(guest, jobId, prompt);
-});
+const cancelled: Scenario = {
+  rule: { outcome: "never", webhook: "lost" },
+  async play(run) {
+    const { sql } = backend.database;
+    await generate(run);
+    await until("the provider has it", () =>
+      isTrue(sql`
+      select from generation.submissions where job_id = ${run.jobId} and state not in ('sending', 'not_accepted')`));
+    await backend.database.advance(firstPause);
+    await tick();
+    await until("its start is known", () =>
+      isTrue(sql`
+      select from public.video_jobs where id = ${run.jobId} and (started_at is not null or completed_at is not null)`));
+    await call(run, "cancel-video", { body: { job_id: run.jobId } });
+    await until("the job ends", () => hasEnded(run));
+    await until("nothing is left to do", isDone);
+  },
+  // By its deadline where the answer to the submission was lost: there is nobody to ask, and no webhook comes.
+  ends: { taken: ["cancelled", "failed ERR_5001"], notTaken: ["failed ERR_5001"] },
+};
 
-Deno.test("killed while the video is stored: it is fetched again when the lease is over, and stored once", async () => {
-  const prompt = "Killed while storing";
-  await using media = await startSlowMedia();
-  await using slow = await startBackend({ environment: { FAL_RESULT_HOSTS: media.host } });
-  const guest = await slow.signIn(2 * priceOfKling);
-  const video = await makeUntold(slow, guest, prompt);
-  assert.equal((await send(slow, await deliveryOf(slow, video, {}, media.url))).status, 200);
-  await eventually("the video is being fetched", () => media.asked === 1 || undefined);
-  assert.equal((await videoStatus(guest, video.jobId)).progress.stage, "storing");
-  await crash(slow.stack);
-  assert.equal(await slow.stack.tick(), 0, "the lease still holds");
+const turnedAway: Scenario = {
+  rule: { submit: "rate_limited" },
+  async play(run) {
+    const { sql } = backend.database;
+    await generate(run);
+    await until("it is turned away", () =>
+      isTrue(sql`
+      select from generation.submissions where job_id = ${run.jobId} and state <> 'sending'`));
+    await backend.database.advance(firstPause);
+    await tick();
+    await until("the job ends", () => hasEnded(run));
+    await until("nothing is left to do", isDone);
+  },
+  // By its deadline where the proof that it was not taken was lost: nobody sends it again.
+  ends: { taken: ["completed"], notTaken: ["failed ERR_5001"] },
+};
 
-  media.release();
-  await slow.database.advance(181_000);
-  assert.equal(await slow.stack.tick(), 1);
-  await assertPaidOnce(guest, video.jobId, prompt, slow);
-  assert.equal(media.asked, 2);
-});
+/** Milliseconds; the longest first pause of a task, and some more. */
+const firstPause = 4_000;
 
-Deno.test("killed right after the answer, with every webhook lost: the scheduler alone brings the video", async () => {
-  const prompt = "Only the scheduler";
-  await backend.stack.simulators.fal.control.rules({ prompt, webhook: "lost" });
-  const guest = await backend.signIn(2 * priceOfKling);
-  // What the endpoint does before its answer, and nothing after it.
-  const service = createClient(backend.stack.url, backend.stack.secretKey, {
-    auth: { persistSession: false },
+for (
+  const [name, scenario] of [
+    ["a video that is generated, stored and deleted", stored],
+    ["a video that is polled and cancelled", cancelled],
+    ["a video that is turned away at first", turnedAway],
+  ] as const
+) {
+  Deno.test(`${name} survives a crash at every step: nothing is lost, and nothing done twice`, async () => {
+    await restart();
+    const cold = await record(`${name}, cold`, scenario);
+    // What only a new process asks for, such as the provider's keys.
+    const warm = await record(`${name}, warm`, scenario);
+    let cases = 0;
+    for (const point of cold) {
+      if (!warm.some((other) => nameOf(other) === nameOf(point))) await restart();
+      await crashAt(point, `${name}, ${nameOf(point)}`, scenario);
+      cases += 1;
+    }
+    const steps = new Set(cold.map(({ call, occurrence }) => `${call} ${occurrence}`));
+    assert.equal(cases, 2 * steps.size);
+    console.log(`${cases} crashes, on both sides of ${steps.size} calls`);
   });
-  const { data, error } = await service.rpc("generate_video", {
-    p_user_id: guest.id,
-    p_network: null,
-    p_idempotency_key: "scheduler",
-    p_fingerprint: "0".repeat(64),
-    p_request_id: "only-the-scheduler",
-    p_model_id: kling,
-    p_prompt: prompt,
-    p_settings: {},
-    p_image_url: null,
-  });
-  assert.equal(error, null);
-  const { data: { job_id: jobId } } = z.object({ data: z.object({ job_id: z.uuid() }) }).parse(data);
-  assert.equal(await backend.stack.tick(), 0, "the endpoint would submit at once");
-  await backend.database.advance(2_000);
-  assert.equal(await backend.stack.tick(), 1);
-  await submissionIs(backend, jobId, "accepted");
-  // A poll finds it, and the worker that polled stores it.
-  await backend.database.advance(60_000);
-  assert.equal(await backend.stack.tick(), 1);
-  await assertPaidOnce(guest, jobId, prompt);
-});
+}
 
-Deno.test("ten jobs, through three kills: each is completed and paid, or was never at the provider and is free", async () => {
-  const { stack, database } = backend;
-  const prompts = Array.from({ length: 10 }, (_, number) => `Through three kills, ${number}`);
-  await stack.simulators.fal.control.rules({
-    prompt: "Through three kills",
-    runMilliseconds: 100,
-    times: null,
-  });
-  const guest = await backend.signIn(11 * priceOfKling);
-  const jobs = await Promise.all(
-    prompts.map(async (prompt) => ({ prompt, ...await generate(guest, prompt) })),
-  );
-  for (let kills = 0; kills < 3; kills++) {
-    await crash(stack);
-    await stack.tick();
+function nameOf({ call, occurrence, side }: Point): string {
+  return `${side} ${call} (${occurrence})`;
+}
+
+async function record(prompt: string, scenario: Scenario): Promise<Point[]> {
+  await prove(await play(prompt, scenario, null), scenario);
+  return calls.points;
+}
+
+/** Now and then a worker passes a task over that another transaction holds, and a call is another one's. */
+const mostTries = 3;
+
+async function crashAt(point: Point, prompt: string, scenario: Scenario): Promise<void> {
+  for (let attempt = 1; attempt <= mostTries; attempt++) {
+    await prove(await play(`${prompt}, ${attempt}`, scenario, point), scenario);
+    if (calls.hasCrashed) return;
   }
-  await eventually("every webhook has been taken", async () => {
-    const { deliveries } = await stack.simulators.fal.control.report();
-    return deliveries.every(({ state }) => state !== "due") || undefined;
-  });
-  // Beyond every lease; then those are left whose sender was killed between its claim and its request.
-  await database.advance(181_000);
-  await stack.tick();
-  await eventually("nobody is at work", async () => {
-    await stack.tick();
-    const [left] = await database.sql<
-      { tasks: number }[]
-    >`select count(*)::int as tasks from generation.tasks`;
-    return left?.tasks === 0 || undefined;
-  });
-  await database.advance(beyondDeadline);
-  await stack.tick();
+  assert.fail(`never reached: ${nameOf(point)}`);
+}
 
-  let completed = 0;
-  for (const { job_id, prompt } of jobs) {
-    const job = await ended(backend, guest, job_id);
-    const { length } = acceptedOf(await stack.simulators.fal.control.report(), prompt);
-    if (job.status === "completed") completed++;
-    else assert.deepEqual([job.status, job.error?.code, job.credits_used], ["failed", "ERR_5001", 0]);
-    assert.equal(length, job.status === "completed" ? 1 : 0, "requests at the provider");
+async function play(prompt: string, scenario: Scenario, target: Point | null): Promise<Run> {
+  const { control } = backend.stack.simulators.fal;
+  await control.reset();
+  await control.rules({ prompt, ...scenario.rule });
+  const run: Run = { guest: await backend.signIn(priceOfKling), prompt, jobId: "" };
+  calls.reset(target, restart);
+  await scenario.play(run).catch((cause) => {
+    throw new Error(`${prompt}: ${calls.points.map(nameOf).join(", ")}`, { cause });
+  });
+  return run;
+}
+
+async function restart(): Promise<void> {
+  await backend.stack.functions.kill();
+  await backend.stack.functions.start();
+}
+
+/** As an app does it: with the same key, until there is an answer. */
+async function generate(run: Run): Promise<void> {
+  const body = { model_id: kling, prompt: run.prompt };
+  const answer = await call(run, "generate-video", { body, key: run.guest.id });
+  run.jobId = bodyOf(answer, 202, GenerateVideoResponse).job_id;
+}
+
+/** Whoever gets no answer, or hears that there is none, asks again. */
+async function call({ guest }: Run, path: string, options: Parameters<Guest["call"]>[1]): Promise<Answer> {
+  return await eventually(`${path} is answered`, async () => {
+    try {
+      const answer = await guest.call(path, options);
+      return answer.status === 503 ? undefined : answer;
+    } catch (error) {
+      if (!calls.hasCrashed) throw error;
+      return undefined;
+    }
+  });
+}
+
+async function tick(): Promise<void> {
+  try {
+    await backend.stack.tick();
+  } catch (error) {
+    if (!calls.hasCrashed) throw error;
   }
-  assert.equal(await backend.balanceOf(guest), (11 - completed) * priceOfKling);
+}
+
+/** Waits; after a crash, it is the clock and the scheduler that bring it about. */
+async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
+  await eventually(what, async () => {
+    if (await condition()) return true;
+    if (calls.hasCrashed) await goOn();
+    return undefined;
+  });
+}
+
+/** Milliseconds without a call, after which the functions have nothing in hand. Too few only let a lease run out. */
+const quiet = 50;
+
+/** Moves the clock to the next thing that is due, unless something is still under way. */
+async function goOn(): Promise<void> {
+  const { sql } = backend.database;
+  const { deliveries } = await backend.stack.simulators.fal.control.report();
+  if (!calls.isQuietFor(quiet) || deliveries.some(({ state }) => state === "due")) return;
+  const [next] = await sql<{ milliseconds: number }[]>`
+    select greatest(0, ceil(extract(epoch from min(at) - ops.now()) * 1000))::int as milliseconds
+    from (
+      select greatest(t.run_at, t.leased_until) as at from generation.tasks as t where t.failed_at is null
+      union all
+      select j.due_at from public.video_jobs as j where j.completed_at is null
+    ) as times`;
+  await backend.database.advance(next?.milliseconds ?? 0);
+  await tick();
+}
+
+async function hasEnded({ jobId }: Run): Promise<boolean> {
+  return hasFinished() &&
+    await isTrue(
+      backend.database.sql`select from public.video_jobs where id = ${jobId} and completed_at is not null`,
+    );
+}
+
+async function isDone(): Promise<boolean> {
+  return hasFinished() && await isTrue(backend.database.sql`
+    select where not exists (select from generation.tasks)
+      and not exists (select from public.video_jobs where completed_at is null)`);
+}
+
+/** A worker's last call finds no more tasks. */
+function hasFinished(): boolean {
+  return calls.hasCrashed || calls.lastAnswered === "POST /rest/v1/rpc/claim_tasks";
+}
+
+async function isTrue(query: PromiseLike<readonly unknown[]>): Promise<boolean> {
+  return (await query).length > 0;
+}
+
+/** The job has ended as it may, with its credits where they belong, and nothing is left of it that should not be. */
+async function prove({ guest, prompt }: Run, { ends }: Scenario): Promise<void> {
+  const { sql } = backend.database;
+  const report = await backend.stack.simulators.fal.control.report();
+  const taken = submissionsOf(report, prompt).filter(({ requestId }) => requestId !== null).length;
+  assert(taken <= 1, `${prompt}: the provider makes it ${taken} times`);
+
+  const jobs = await sql<{ end: string; spent: number; transfers: string }[]>`
+    select concat_ws(' ', j.status, j.error_code) as end, j.credits_used::int as spent, (
+      select string_agg(t.kind::text, ' ' order by t.kind)
+      from credits.transfers as h
+      join credits.transfers as t on t.id = h.id or t.reverses_id = h.id
+      where h.job_id = j.id and h.kind = 'hold'
+    ) as transfers
+    from public.video_jobs as j
+    where j.user_id = ${guest.id}`;
+  const [job, ...others] = jobs;
+  assert(job !== undefined && others.length === 0, `${prompt}: ${jobs.length} jobs`);
+  const allowed = taken > 0 ? ends.taken : ends.notTaken;
+  assert(allowed.includes(job.end), `${prompt}: ${job.end}`);
+  const isPaid = job.end === "completed";
+  assert.equal(job.transfers, isPaid ? "hold capture" : "hold release", prompt);
+  assert.equal(job.spent, isPaid ? priceOfKling : 0, prompt);
+  assert.equal(await backend.balanceOf(guest), priceOfKling - job.spent, prompt);
+  const files = await sql`
+    select o.name from storage.objects as o
+    where o.name like ${`${guest.id}/%`} and not exists (
+      select from generation.assets as a where a.path = o.name and a.deleted_at is null
+    )`;
+  assert.deepEqual([...files], [], `${prompt}: files that nobody knows of`);
   await backend.proveLedger();
-});
+}
