@@ -262,7 +262,7 @@ Deno.test("any sequence of operations gives the balances, lots, debts and refusa
       },
     ),
     // Some 30 operations each: a second or two.
-    propertyOptions(15),
+    propertyOptions(30),
   );
   assert.deepEqual(await violations(sql), []);
 });
