@@ -61,7 +61,7 @@ async function end(jobs: string[], how: "capture" | "release"): Promise<void> {
   await (how === "capture" ? sql`select credits.capture(${job})` : sql`select credits.release(${job})`);
 }
 
-const take = (policy: string, user: string) => sql`select guard.take(${[policy]}, ${user}, null)`;
+const take = (policy: string, user: string) => sql`select guard.take(${[policy]}, ${user}, null, 'bench')`;
 
 const loads: { title: string; prepare?: () => Promise<unknown>; load: Load }[] = [];
 const add = (name: string, budget: string, call: Load["call"], prepare?: () => Promise<unknown>) =>
@@ -80,7 +80,12 @@ const wide = () => widenPolicies(sql);
 add("generate_video, 10,000 users", "≥ 3,700/s", () => generate(anyOf(users)), wide);
 add("generate_video, 50 users", "no slower", () => generate(anyOf(50)));
 // All pay into one escrow account, whoever they are; one user is the other extreme.
-add("generate_video, one hot user", "≥ 1,000/s", () => generate(userId(0)));
+add(
+  "generate_video, one hot user",
+  "≥ 1,000/s",
+  () => generate(userId(0)),
+  () => widenPolicies(sql, { hot: true }),
+);
 add("generate_video, seeded policies (refusals count)", "", async () => {
   await generate(anyOf(users)).catch((error) => {
     if (error.message !== "ERR_4004") throw error;
@@ -96,7 +101,12 @@ add("credits.capture", "", () => end(held, "capture"), manyHolds);
 add("credits.release", "", () => end(held, "release"), manyHolds);
 add("rate-limit check, unlogged", "≥ 10,000/s", () => take("reads", anyOf(users)));
 add("rate-limit check, logged", "≥ 8,000/s", () => take("video_generation", anyOf(users)));
-add("rate-limit check, one hot key", "", () => take("reads", userId(0)));
+add(
+  "rate-limit check, one hot key",
+  "",
+  () => take("reads", userId(0)),
+  () => widenPolicies(sql, { hot: true }),
+);
 add(
   "baseline: the seeds' way, 10,000 users",
   "",
