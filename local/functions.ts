@@ -11,6 +11,8 @@ const restartDelay = 200;
 const changeDelay = 100;
 
 export interface Functions extends AsyncDisposable {
+  /** Of the process that requests go to; undefined while there is none. */
+  readonly pid: number | undefined;
   /** Ends the functions as a crash of the machine would: without warning. They stay away until `start`. */
   kill(): Promise<void>;
   /** Starts them again after `kill`. */
@@ -89,6 +91,9 @@ export async function startFunctions(
     ? watchFiles(directory, () => reload().catch((error) => log(`${error}\n`)))
     : undefined;
   return {
+    get pid() {
+      return current?.pid;
+    },
     async kill() {
       const child = current;
       current = undefined;

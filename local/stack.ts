@@ -20,6 +20,7 @@ import {
 import { preparePlatform } from "./platform.ts";
 import { untilFree } from "./ports.ts";
 import { type Postgres, startPostgres } from "./postgres.ts";
+import { killWithChildren } from "./process.ts";
 import { startScheduler } from "./scheduler.ts";
 
 export interface StackOptions extends ProviderTimes {
@@ -63,9 +64,9 @@ export interface Stack extends AsyncDisposable {
   readonly simulators: OutsideServices;
   /** Of the gateway's process, for tests that measure it. */
   readonly pids: { gateway: number };
-  readonly functions: Pick<Functions, "kill" | "start" | "reload">;
-  /** Only for a stack with a data directory and a Postgres of its own. */
-  readonly database: { stop(): Promise<void>; start(): Promise<void> };
+  readonly functions: Pick<Functions, "pid" | "kill" | "start" | "reload">;
+  /** Only for a stack with a data directory and a Postgres of its own. `kill` ends it as a crash of the machine would. */
+  readonly database: { stop(): Promise<void>; kill(): Promise<void>; start(): Promise<void> };
   /** Calls the scheduler's tick now; gives the number of tasks that were due. */
   tick(): Promise<number>;
   /** The files that the functions and the gateway's services write to. */
@@ -164,6 +165,7 @@ interface OpenDatabase {
   url: string;
   port: number | undefined;
   stop(): Promise<void>;
+  kill(): Promise<void>;
   start(): Promise<void>;
 }
 
@@ -176,7 +178,7 @@ async function openDatabase(
   const refuse = () =>
     Promise.reject(new Error("Only a Postgres of the stack's own, with a data directory, can be stopped"));
   if (options.databaseUrl !== undefined) {
-    return { url: options.databaseUrl, port: undefined, stop: refuse, start: refuse };
+    return { url: options.databaseUrl, port: undefined, stop: refuse, kill: refuse, start: refuse };
   }
 
   const dataDirectory = `${directory.path}/postgres`;
@@ -190,13 +192,18 @@ async function openDatabase(
   const url = shared ? cleanup.use(await createDatabase(postgres.url())).url : postgres.url();
   await preparePlatform(url);
   await migrate(url);
-  if (!directory.kept || pid === undefined) return { url, port, stop: refuse, start: refuse };
+  if (!directory.kept || pid === undefined) return { url, port, stop: refuse, kill: refuse, start: refuse };
+  async function stop(): Promise<void> {
+    await postgres?.[Symbol.asyncDispose]();
+    postgres = undefined;
+  }
   return {
     url,
     port,
-    async stop() {
-      await postgres?.[Symbol.asyncDispose]();
-      postgres = undefined;
+    stop,
+    async kill() {
+      if (postgres?.pid !== undefined) await killWithChildren(postgres.pid);
+      await stop();
     },
     async start() {
       postgres ??= await start(port);

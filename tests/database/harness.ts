@@ -4,6 +4,7 @@
  */
 import postgres from "postgres";
 import { cloneDatabase, createDatabase, type Database } from "../../local/database.ts";
+import { advanceClock, makeClockSettable } from "../../local/testing/settable-clock.ts";
 
 /** Names the migrated template; tests/run.ts sets it for the tests it starts. */
 export const templateVariable = "TEST_TEMPLATE_URL";
@@ -27,7 +28,7 @@ const poolSize = 8;
 export async function testDatabase(): Promise<TestDatabase> {
   const database = await cloneTemplate();
   const sql = postgres(database.url, { max: poolSize, onnotice: () => {} });
-  await settableClock(sql);
+  await makeClockSettable(sql);
   return {
     url: database.url,
     sql,
@@ -36,9 +37,7 @@ export async function testDatabase(): Promise<TestDatabase> {
       if (row === undefined) throw new Error("ops.now() gave nothing");
       return row.now;
     },
-    async advance(milliseconds) {
-      await sql`update testing.clock set ahead = ahead + ${milliseconds} * interval '1 millisecond'`;
-    },
+    advance: (milliseconds) => advanceClock(sql, milliseconds),
     async createUser() {
       const id = crypto.randomUUID();
       await sql`insert into auth.users (id, is_anonymous) values (${id}, true)`;
@@ -67,17 +66,4 @@ function templateUrl(): string {
   const url = Deno.env.get(templateVariable);
   if (url === undefined) throw new Error(`${templateVariable} is not set: run this with deno task test`);
   return url;
-}
-
-/** Replaces the function that the migrations make for this. A definer, since every role asks for the time. */
-async function settableClock(sql: postgres.Sql): Promise<void> {
-  const [clock] = await sql<{ exists: boolean }[]>`select to_regprocedure('ops.now()') is not null as exists`;
-  if (!clock?.exists) return;
-  await sql`
-    create schema testing;
-    create table testing.clock (ahead interval not null);
-    insert into testing.clock values ('0');
-    create or replace function ops.now() returns timestamptz language sql volatile security definer set search_path = ''
-    as $$ select clock_timestamp() + (select ahead from testing.clock) $$;
-  `.simple();
 }
