@@ -124,7 +124,9 @@ for (const subject of subjects) {
       });
       assert.equal(report.jobs.length - before, jobs, meeting);
       assert.deepEqual(
-        report.requests.map(({ host, method, authorization }) => [host === "media", method, authorization]),
+        // The receiver of an earlier case's webhook may still ask for the keys that it was signed with.
+        report.requests.filter(({ path }) => !path.endsWith("jwks.json"))
+          .map(({ host, method, authorization }) => [host === "media", method, authorization]),
         [[false, "POST", "ours"]],
         `${meeting}: one request, to the API`,
       );
