@@ -99,6 +99,8 @@ async function startServer(dataDirectory: string | undefined, port: number): Pro
   await endServer(home.cluster);
   await copyBinaries(home);
   await createCluster(home);
+  // A killed server leaves its file, in which it is ready.
+  const before = await readPidFile(home.cluster);
 
   const settings = [
     "listen_addresses=127.0.0.1",
@@ -127,7 +129,7 @@ async function startServer(dataDirectory: string | undefined, port: number): Pro
     await endServer(home.cluster);
   });
 
-  const pid = await untilReady(home.cluster, port, server);
+  const pid = await untilReady(home.cluster, port, server, before);
   if (pid === undefined) {
     await server.stop();
     if (/could not bind .*: Address already in use/.test(log)) {
@@ -149,22 +151,30 @@ async function untilReady(
   cluster: string,
   port: number,
   server: SupervisedProcess,
+  before: PidFile | undefined,
 ): Promise<number | undefined> {
   let ended = false;
   void server.status.then(() => ended = true);
   const deadline = Date.now() + startDeadline;
   while (!ended && Date.now() < deadline) {
     const written = await readPidFile(cluster);
-    if (written?.ready && written.port === port) return written.pid;
+    const isNew = written?.pid !== before?.pid || written?.startedAt !== before?.startedAt;
+    if (written?.ready && written.port === port && isNew) return written.pid;
     await delay(pollInterval);
   }
   return undefined;
 }
 
 /** What Postgres writes into its data directory about itself. */
-async function readPidFile(
-  cluster: string,
-): Promise<{ pid: number; port: number; ready: boolean } | undefined> {
+interface PidFile {
+  readonly pid: number;
+  /** Seconds since 1970. */
+  readonly startedAt: number;
+  readonly port: number;
+  readonly ready: boolean;
+}
+
+async function readPidFile(cluster: string): Promise<PidFile | undefined> {
   let text: string;
   try {
     text = await Deno.readTextFile(`${cluster}/postmaster.pid`);
@@ -175,6 +185,7 @@ async function readPidFile(
   const lines = text.split("\n").map((line) => line.trim());
   return {
     pid: Number(lines[0]),
+    startedAt: Number(lines[2]),
     port: Number(lines[3]),
     ready: lines[7] === "ready",
   };

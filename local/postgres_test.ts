@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { withConnection } from "./database.ts";
 import { startPostgres } from "./postgres.ts";
-import { commandLine, parentOf } from "./process.ts";
+import { commandLine, killWithChildren, parentOf } from "./process.ts";
 
 // These are about our own server, whatever the developer uses for the rest.
 Deno.env.delete("DATABASE_URL");
@@ -136,6 +136,20 @@ Deno.test("data, password and a given port are kept between starts", async () =>
   await using server = await startPostgres({ dataDirectory, port });
   assert.equal(server.url(), url);
   assert.equal(await select(url, "to_regclass('kept') is not null"), true);
+});
+
+Deno.test("a server that was killed is waited for until it has recovered, with all that was committed", async () => {
+  const dataDirectory = await Deno.makeTempDir();
+  await using _removal = { [Symbol.asyncDispose]: () => Deno.remove(dataDirectory, { recursive: true }) };
+  const killed = await startPostgres({ dataDirectory });
+  assert.ok(killed.pid !== undefined);
+  await withConnection(killed.url(), (sql) => sql`create table kept as select generate_series(1, 100000)`);
+  await killWithChildren(killed.pid);
+  await killed[Symbol.asyncDispose]();
+
+  await using server = await startPostgres({ dataDirectory, port: killed.port });
+  assert.notEqual(server.pid, killed.pid);
+  assert.equal(await select(server.url(), "(select count(*)::int from kept)"), 100_000);
 });
 
 Deno.test("a data directory in use is refused, and so is a taken port", async () => {
