@@ -134,3 +134,13 @@ export async function killWithChildren(pid: number): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, endingInterval));
   }
 }
+
+/** The most memory that a process has had so far, in bytes; undefined when it has ended. */
+export function peakMemory(pid: number): number | undefined {
+  try {
+    const [, kilobytes] = /^VmHWM:\s+(\d+) kB$/m.exec(Deno.readTextFileSync(`/proc/${pid}/status`)) ?? [];
+    return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
+  } catch {
+    return undefined;
+  }
+}

@@ -61,6 +61,10 @@ function videoAnswer(video: Uint8Array<ArrayBuffer>, rule: MediaRule, elsewhere:
       return new Response(null, { status: 302, headers: { location: elsewhere } });
     case "huge":
       return new Response(endless(video, rule.mediaBytes), { headers: { "content-type": "video/mp4" } });
+    case "padded":
+      return new Response(padded(video, rule.mediaBytes), {
+        headers: { "content-type": "video/mp4", "content-length": String(rule.mediaBytes) },
+      });
     case "truncated":
       return new Response(broken(video.subarray(0, video.byteLength / 2)), {
         headers: { "content-type": "video/mp4", "content-length": String(video.byteLength) },
@@ -78,6 +82,30 @@ function endless(bytes: Uint8Array<ArrayBuffer>, length: number): ReadableStream
       const part = bytes.subarray(0, Math.min(left, bytes.byteLength));
       controller.enqueue(part);
       left -= part.byteLength;
+      if (left === 0) controller.close();
+    },
+  });
+}
+
+/** As much of the padding as is made at a time. */
+const zeros = new Uint8Array(256 * 1024);
+
+/** The video and a box `free` (ISO/IEC 14496-12) of zeros, together so long. */
+function padded(video: Uint8Array<ArrayBuffer>, length: number): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const box = new Uint8Array(8);
+  new DataView(box.buffer).setUint32(0, length - video.byteLength);
+  box.set(new TextEncoder().encode("free"), 4);
+  let left = length - video.byteLength - box.byteLength;
+  if (left < 0) throw new RangeError(`The video alone is longer than ${length} bytes`);
+  return new ReadableStream({
+    start(controller) {
+      controller.enqueue(video);
+      controller.enqueue(box);
+    },
+    pull(controller) {
+      const part = zeros.subarray(0, left);
+      left -= part.byteLength;
+      if (part.byteLength > 0) controller.enqueue(part);
       if (left === 0) controller.close();
     },
   });

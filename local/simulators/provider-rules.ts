@@ -82,6 +82,8 @@ export const providerRule = z.strictObject({
     "not_a_video",
     /** Begins like the video and goes on for `mediaBytes`, without a Content-Length. */
     "huge",
+    /** The video, made `mediaBytes` long by a box that players pass over. */
+    "padded",
     /** 302 to the API. */
     "redirected",
     /** The connection closes in the middle. */

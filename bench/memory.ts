@@ -1,0 +1,113 @@
+/**
+ * `deno task bench:memory`: the memory that the functions and the gateway need while they store videos of 200 MB, beside
+ * the 256 MB that the platform gives, and the time from a webhook to the end of its job.
+ */
+import { createClient, type SupabaseClient } from "@supabase/supabase-js";
+import type postgres from "postgres";
+import { withConnection } from "../local/database.ts";
+import { peakMemory } from "../local/process.ts";
+import type { FalRule } from "../local/simulators/fal.ts";
+import { type Stack, startStack } from "../local/stack.ts";
+import { clearLine, machine, showProgress } from "./measure.ts";
+
+const megabyte = 1024 * 1024;
+const largeVideo: FalRule = { media: "padded", mediaBytes: 200 * megabyte };
+/** Of the task `store`: so many are streamed at once. */
+const storeConcurrency = 4;
+/** Enough for a median, in a few seconds. */
+const smallVideos = 20;
+const model = "0190a000-0000-7000-8000-000000000001";
+
+interface Stored {
+  /** Milliseconds from the webhook to the job's end. */
+  milliseconds: number;
+}
+
+/** Generates so many videos at once, and waits until all are stored. */
+async function store(stack: Stack, client: SupabaseClient, rule: FalRule, count: number): Promise<Stored[]> {
+  await stack.simulators.fal.control.rules({ ...rule, times: count });
+  const jobs = await Promise.all(Array.from({ length: count }, async () => {
+    const { data, error } = await client.functions.invoke("generate-video", {
+      body: { model_id: model, prompt: "A long river" },
+      headers: { "Idempotency-Key": crypto.randomUUID() },
+    });
+    if (error !== null) throw error;
+    return String(data.job_id);
+  }));
+  return await withConnection(stack.databaseUrl, (sql) => ended(sql, jobs));
+}
+
+/** A video of 200 MB takes seconds; whoever takes longer is stuck. */
+const limit = 120_000;
+
+async function ended(sql: postgres.Sql, jobs: string[]): Promise<Stored[]> {
+  for (const end = Date.now() + limit; Date.now() < end;) {
+    const rows = await sql<(Stored & { status: string })[]>`
+      select j.status, extract(epoch from j.completed_at - min(e.received_at))::float * 1000 as milliseconds
+      from public.video_jobs as j
+      join generation.submissions as s on s.job_id = j.id
+      join generation.events as e on e.submission_id = s.id
+      where j.id = any (${jobs}) and j.completed_at is not null
+      group by j.id`;
+    const other = rows.find(({ status }) => status !== "completed");
+    if (other !== undefined) throw new Error(`A job is ${other.status}`);
+    if (rows.length === jobs.length) return [...rows];
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error("The jobs do not end");
+}
+
+async function main(): Promise<void> {
+  await using stack = await startStack({ fal: { queueMilliseconds: 100, runMilliseconds: 100 } });
+  const client = createClient(stack.url, stack.publishableKey, {
+    auth: { persistSession: false, autoRefreshToken: false },
+  });
+  const { data } = await client.auth.signInAnonymously();
+  if (data.user === null) throw new Error("No guest");
+  const userId = data.user.id;
+  const version = await withConnection(stack.databaseUrl, async (sql) => {
+    await sql`update guard.policies set max_hits = 300, window_seconds = 1`;
+    await sql`select guard.admit_user(${userId})`;
+    await sql`select credits.add_credits(${userId}, 1000, 'for a bench')`;
+    const [row] = await sql<{ version: string }[]>`select current_setting('server_version') as version`;
+    return row?.version ?? "";
+  });
+
+  const rows: string[][] = [["", "functions MB", "gateway MB", "webhook to completed ms"]];
+  const note = (name: string, stored: Stored[]) => {
+    const times = stored.map(({ milliseconds }) => milliseconds).sort((one, other) => one - other);
+    const { pid = 0 } = stack.functions;
+    rows.push([
+      name,
+      ...[pid, stack.pids.gateway].map((pid) => `${Math.round((peakMemory(pid) ?? NaN) / megabyte)}`),
+      times.length === 0 ? "" : `${Math.round(times[Math.floor(times.length / 2)] ?? NaN)}`,
+    ]);
+  };
+  note("started", []);
+  showProgress("small videos", 0);
+  const small: Stored[] = [];
+  for (let turn = 0; turn < smallVideos; turn++) {
+    small.push(...await store(stack, client, {}, 1));
+    showProgress("small videos", turn / smallVideos);
+  }
+  note(`${smallVideos} of 40 kB, one after the other`, small);
+  showProgress("one of 200 MB", 0.4);
+  note("one of 200 MB", await store(stack, client, largeVideo, 1));
+  showProgress(`${storeConcurrency} of 200 MB at once`, 0.6);
+  note(`${storeConcurrency} of 200 MB at once`, await store(stack, client, largeVideo, storeConcurrency));
+  clearLine();
+
+  console.log(machine(`Postgres ${version}`, "the functions in one process"));
+  console.log("The most memory so far, and the median time:\n");
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
+  for (const row of rows) {
+    console.log(
+      row.map((cell, column) =>
+        column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)
+      ).join("  "),
+    );
+  }
+}
+
+await main();
+Deno.exit();
