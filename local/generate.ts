@@ -1,8 +1,9 @@
 /**
- * Writes the generated files anew: the database's types from the migrations, the OpenAPI document from the endpoints.
+ * Writes anew what is generated from the migrated database: its types, those of a job's status, and parts of docs/jobs.md.
  */
-import { createDatabase } from "./database.ts";
+import { createDatabase, withConnection } from "./database.ts";
 import { databaseTypesFile, generateDatabaseTypes } from "./database-types.ts";
+import { jobsDocument, jobsDocumentOf, jobStatusFile, jobStatusTypes, readJobLife } from "./job-life.ts";
 import { migrate } from "./migrations.ts";
 import { preparePlatform } from "./platform.ts";
 import { startPostgres } from "./postgres.ts";
@@ -12,3 +13,6 @@ await using database = await createDatabase(postgres.url());
 await preparePlatform(database.url);
 await migrate(database.url);
 await Deno.writeTextFile(databaseTypesFile, await generateDatabaseTypes(database.url));
+const life = await withConnection(database.url, readJobLife);
+await Deno.writeTextFile(jobStatusFile, jobStatusTypes(life));
+await Deno.writeTextFile(jobsDocument, jobsDocumentOf(await Deno.readTextFile(jobsDocument), life));

@@ -1,5 +1,6 @@
 /** What became of every job of a chaos run, and what is wrong with it. */
 import type postgres from "postgres";
+import type { EndedJobStatus, JobStatus } from "../../supabase/functions/_shared/database/job-status.ts";
 import type { Stack } from "../stack.ts";
 import type { Tally } from "./client.ts";
 
@@ -72,7 +73,7 @@ export async function judge(
     problems.push(`of ${given} credits ${money.balance} are left and ${money.captured} were paid`);
   }
 
-  const ended = (status: string) => jobs.filter((job) => job.status === status);
+  const ended = (status: EndedJobStatus) => jobs.filter((job) => job.status === status);
   const codes = [...countBy(ended("failed").map(({ code }) => code ?? "none"))].sort();
   const rows: [string, string][] = [
     ["requests sent again", `${tally.repeated}`],
@@ -94,7 +95,7 @@ export async function judge(
 
 interface Job {
   id: string;
-  status: string;
+  status: JobStatus;
   code: string | null;
   late: boolean;
   ended: boolean;

@@ -1,5 +1,6 @@
 /** A job as the API shows it, the same in every endpoint. */
 import * as z from "zod/mini";
+import { jobStatuses } from "./database/job-status.ts";
 import type { Job } from "./database/videos.ts";
 import { errorMessage } from "./error-messages.ts";
 import type { Language } from "./i18n.ts";
@@ -8,7 +9,7 @@ const timestamp = z.iso.datetime({ precision: 3 });
 
 export const JobResponse = z.object({
   job_id: z.uuid(),
-  status: z.enum(["pending", "processing", "completed", "failed", "cancelled"]),
+  status: z.enum(jobStatuses),
   prompt: z.string(),
   model_id: z.uuid(),
   model_name: z.string(),

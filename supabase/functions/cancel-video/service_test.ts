@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { AppError } from "../_shared/app-error.ts";
-import type { Job, JobStatus } from "../_shared/database/videos.ts";
+import type { JobStatus } from "../_shared/database/job-status.ts";
+import type { Job } from "../_shared/database/videos.ts";
 import { testContext } from "../_shared/testing/context.ts";
 import { cancelVideo } from "./service.ts";
 

@@ -1,4 +1,5 @@
 /** Jobs in any state, made without the endpoints. */
+import type { EndedJobStatus } from "../../../supabase/functions/_shared/database/job-status.ts";
 import { first, type Sql } from "./ledger.ts";
 
 /** `supabase/seed.sql` makes it: 4 credits a video. */
@@ -37,7 +38,7 @@ export async function acceptJob(
 export async function settle(
   sql: Sql,
   jobId: string,
-  status: "completed" | "failed" | "cancelled",
+  status: EndedJobStatus,
 ): Promise<boolean> {
   const code = status === "failed" ? "ERR_5002" : null;
   const { ended } = await first(sql<{ ended: boolean }[]>`

@@ -8,8 +8,9 @@ import type {
   SubmitOutcome,
 } from "../providers/provider.ts";
 import type { JsonValue } from "../json.ts";
+import type { JobStatus } from "./job-status.ts";
 import { procedures } from "./procedures.ts";
-import type { JobStatus, SignedUrls } from "./videos.ts";
+import type { SignedUrls } from "./videos.ts";
 
 export interface ClaimedSubmission {
   submissionId: string;

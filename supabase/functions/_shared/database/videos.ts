@@ -2,6 +2,7 @@
 import type { Idempotency, Port } from "../context.ts";
 import type { ErrorCode } from "../error-codes.ts";
 import type { JsonObject, JsonValue } from "../json.ts";
+import type { JobStatus } from "./job-status.ts";
 import { procedures } from "./procedures.ts";
 
 export interface Catalogue {
@@ -45,8 +46,6 @@ export interface AcceptedVideo {
   credits_remaining: number;
   created_at: string;
 }
-
-export type JobStatus = "pending" | "processing" | "completed" | "failed" | "cancelled";
 
 /** A job as the API shows it, but for the error's message, which is in the caller's language. */
 export interface Job {

@@ -1,7 +1,7 @@
 /** Brings a provider's result into private storage and completes the job. */
 import { createHash } from "node:crypto";
 import type { GenerationDatabase, StoredAsset, StoreTask } from "../database/generation.ts";
-import type { JobStatus } from "../database/videos.ts";
+import type { JobStatus } from "../database/job-status.ts";
 import type { Logger } from "../logger.ts";
 import type { Provider } from "../providers/provider.ts";
 import { signUrls } from "../signed-urls.ts";

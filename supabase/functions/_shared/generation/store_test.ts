@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import type { StoredAsset, StoreTask } from "../database/generation.ts";
-import type { JobStatus, SignedUrls } from "../database/videos.ts";
+import type { JobStatus } from "../database/job-status.ts";
+import type { SignedUrls } from "../database/videos.ts";
 import { settableClock } from "../testing/clock.ts";
 import { recordingLogger } from "../testing/log.ts";
 import { box, fileType, join, movie, mp4 } from "../testing/mp4.ts";
