@@ -92,7 +92,7 @@ as $$
 -- Runs what is due and returns how many generation tasks wait for a worker (1000 stands for more).
 -- Locks: an advisory lock, so that two ticks at once do the work of one; then what the procedures take.
 -- A second call at once runs nothing and still returns the count. A procedure that raises is rolled back
--- alone, noted in `last_error` and tried again after its interval.
+-- alone, noted in `last_error` and the error log, and tried again after its interval.
 declare
   v_task ops.scheduled_tasks;
   v_started_at timestamptz;
@@ -109,6 +109,9 @@ begin
         execute format('select %s()', v_task.procedure);
       exception when others then
         v_error := format('%s: %s', sqlstate, sqlerrm);
+        perform public.record_error(
+          'ERR_6003', 'tick', null, null, jsonb_build_object('task', v_task.name, 'error', v_error)
+        );
       end;
       update ops.scheduled_tasks as t
       set next_run_at = ops.now() + v_task.every,

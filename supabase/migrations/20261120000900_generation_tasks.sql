@@ -172,7 +172,7 @@ revoke all on function generation.fail_task(generation.tasks, text) from public,
 comment on function generation.fail_task(generation.tasks, text) is 'The end of a task that has no tries left.';
 
 create function public.retry_task(
-  p_task_id bigint, p_attempt integer, p_error text, p_after_seconds numeric default null
+  p_task_id bigint, p_attempt integer, p_error text, p_after_seconds numeric default null, p_code text default null
 )
 returns jsonb
 language plpgsql
@@ -182,16 +182,25 @@ set search_path = ''
 as $$
 -- Gives a task back after an attempt that came to nothing: later by its kind's backoff (at least
 -- p_after_seconds, where whoever refused named a time), or as a dead letter when no try is left. An attempt that
--- lost its lease to another changes nothing. `data`: `{ state: "waiting" | "dead" | "lost" }`.
--- Locks: account → job → task, since a dead task can end its job.
+-- lost its lease to another changes nothing. With p_code, the attempt failed by an error of ours, which is recorded.
+-- `data`: `{ state: "waiting" | "dead" | "lost" }`.
+-- Locks: account → job → task → error log, since a dead task can end its job.
 declare
   v_task generation.tasks;
+  v_job public.video_jobs;
   v_tries integer;
 begin
   perform generation.lock_job(t.subject) from generation.tasks as t where t.id = p_task_id;
   select t.* into v_task from generation.tasks as t where t.id = p_task_id for update;
   if not found or v_task.attempts <> p_attempt or v_task.failed_at is not null then
     return guard.answer('{"state": "lost"}');
+  end if;
+  if p_code is not null then
+    -- Null where the subject is no job.
+    select j.* into v_job from public.video_jobs as j where j.id = v_task.subject;
+    perform public.record_error(p_code, 'process-jobs', v_job.user_id, v_job.request_id, jsonb_build_object(
+      'task', v_task.kind, 'subject', v_task.subject, 'attempt', p_attempt, 'error', p_error
+    ));
   end if;
 
   select k.tries into v_tries from generation.task_kinds as k where k.kind = v_task.kind;
@@ -209,9 +218,9 @@ begin
 end;
 $$;
 
-revoke all on function public.retry_task(bigint, integer, text, numeric) from public, anon, authenticated;
-grant execute on function public.retry_task(bigint, integer, text, numeric) to service_role;
-comment on function public.retry_task(bigint, integer, text, numeric) is 'An attempt failed; the task goes on.';
+revoke all on function public.retry_task(bigint, integer, text, numeric, text) from public, anon, authenticated;
+grant execute on function public.retry_task(bigint, integer, text, numeric, text) to service_role;
+comment on function public.retry_task(bigint, integer, text, numeric, text) is 'An attempt failed; the task goes on.';
 
 create function generation.bury_tasks()
 returns integer

@@ -56,6 +56,7 @@ const functions = [
   "list_models",
   "record_cancel",
   "record_device_intent",
+  "record_error",
   "record_files_deleted",
   "record_poll",
   "record_provider_event",

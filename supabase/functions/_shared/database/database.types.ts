@@ -255,6 +255,17 @@ export type Database = {
         Args: { "p_lane": string; "p_network": string; "p_user_id": string };
         Returns: Json;
       };
+      "record_error": {
+        Args: {
+          "p_code": string;
+          "p_context": Json;
+          "p_count"?: number;
+          "p_endpoint": string;
+          "p_request_id": string;
+          "p_user_id": string;
+        };
+        Returns: Json;
+      };
       "record_files_deleted": {
         Args: { "p_attempt": number; "p_job_id": string; "p_task_id": number };
         Returns: Json;
@@ -299,7 +310,13 @@ export type Database = {
         Returns: Json;
       };
       "retry_task": {
-        Args: { "p_after_seconds"?: number; "p_attempt": number; "p_error": string; "p_task_id": number };
+        Args: {
+          "p_after_seconds"?: number;
+          "p_attempt": number;
+          "p_code"?: string;
+          "p_error": string;
+          "p_task_id": number;
+        };
         Returns: Json;
       };
       "video_status": { Args: { "p_job_id": string; "p_user_id": string }; Returns: Json };
