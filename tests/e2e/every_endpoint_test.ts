@@ -6,13 +6,12 @@
 import assert from "node:assert/strict";
 import * as z from "zod";
 import type { Endpoint } from "../../supabase/functions/_shared/endpoint.ts";
-import { type ErrorCode, errorCodes } from "../../supabase/functions/_shared/error-codes.ts";
-import { errorMessage } from "../../supabase/functions/_shared/error-messages.ts";
 import type { Language } from "../../supabase/functions/_shared/i18n.ts";
 import type { Declaration } from "../../supabase/functions/_shared/operation.ts";
-import { type Answer, errorOf, readAnswer } from "./support/answer.ts";
+import { type Answer, assertError, errorOf, readAnswer } from "./support/answer.ts";
 import { type Backend, type Guest, startBackend } from "./support/backend.ts";
 import { badCredentials } from "./support/bad-credentials.ts";
+import { credentialsFor } from "./support/credentials.ts";
 import { kling } from "./support/videos.ts";
 
 const functions = new URL("../../supabase/functions/", import.meta.url);
@@ -46,44 +45,6 @@ Deno.test.beforeAll(async () => {
 });
 Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 
-/** The answer must be this error: its code and status, its details' keys, and a message in the language it names. */
-function assertError(answer: Answer, code: ErrorCode, what: string): void {
-  const { message, details, request_id } = errorOf(answer, code);
-  const language = answer.headers.get("content-language");
-  assert(language === "en" || language === "tr" || language === "es");
-  assert.deepEqual(
-    { what, status: answer.status, message, id: request_id, keys: Object.keys(details).sort() },
-    {
-      what,
-      status: errorCodes[code].status,
-      message: errorMessage(code, language, jsonOf(details)),
-      id: answer.headers.get("x-request-id"),
-      keys: errorCodes[code].details.toSorted(),
-    },
-  );
-  assert.equal(answer.headers.get("content-type"), "application/json");
-}
-
-/** What was parsed from JSON is JSON. */
-function jsonOf(details: Record<string, unknown>): Parameters<typeof errorMessage>[2] {
-  return JSON.parse(JSON.stringify(details));
-}
-
-/** Credentials that an operation for this kind of caller accepts. */
-function credentials(auth: Declaration["auth"]): Record<string, string> {
-  const { publishableKey, secretKey } = backend.stack;
-  switch (auth) {
-    case "user":
-    case "admin":
-      return { apikey: publishableKey, authorization: `Bearer ${guest.token}` };
-    case "service":
-      return { apikey: secretKey };
-    case "signed":
-    case "public":
-      return {};
-  }
-}
-
 interface Call {
   query?: string;
   headers?: Record<string, string>;
@@ -98,7 +59,7 @@ async function call(
 ): Promise<Answer> {
   return await backend.call(`${name}${query ?? wellFormed[name]?.query ?? ""}`, {
     method,
-    headers: { ...credentials(auth), ...headers },
+    headers: { ...credentialsFor(backend, guest, auth), ...headers },
     ...(body === undefined ? {} : { body }),
   });
 }

@@ -1,6 +1,9 @@
 /** An answer of an endpoint, read as a client reads it. */
 import assert from "node:assert/strict";
 import * as z from "zod";
+import { type ErrorCode, errorCodes, isErrorCode } from "../../../supabase/functions/_shared/error-codes.ts";
+import { errorMessage } from "../../../supabase/functions/_shared/error-messages.ts";
+import { isLanguage } from "../../../supabase/functions/_shared/i18n.ts";
 
 export interface Answer {
   readonly status: number;
@@ -35,6 +38,36 @@ export function errorOf(answer: Answer, code?: string): ErrorBody {
   assert(parsed.success, `Not an error of ours: ${answer.status} ${JSON.stringify(answer.body)}`);
   if (code !== undefined) assert.equal(parsed.data.error.code, code, JSON.stringify(parsed.data.error));
   return parsed.data.error;
+}
+
+/**
+ * The answer must be an error of the registry, this one where it is said: its status, its details' keys, and its message
+ * in the language that it names.
+ */
+export function assertError(answer: Answer, code: ErrorCode | null, what: string): ErrorBody {
+  const error = errorOf(answer, code ?? undefined);
+  const language = answer.headers.get("content-language");
+  assert(isErrorCode(error.code) && isLanguage(language), `${what}: ${JSON.stringify(error)} in ${language}`);
+  const { status, details } = errorCodes[error.code];
+  assert.deepEqual(
+    {
+      what,
+      status: answer.status,
+      message: error.message,
+      id: error.request_id,
+      keys: Object.keys(error.details).sort(),
+      type: answer.headers.get("content-type"),
+    },
+    {
+      what,
+      status,
+      message: errorMessage(error.code, language, error.details),
+      id: answer.headers.get("x-request-id"),
+      keys: details.toSorted(),
+      type: "application/json",
+    },
+  );
+  return error;
 }
 
 /** The body of an answer, which must have this status and fit the schema. */

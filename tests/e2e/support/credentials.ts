@@ -1,0 +1,17 @@
+import type { Auth } from "../../../supabase/functions/_shared/context.ts";
+import type { Backend, Guest } from "./backend.ts";
+
+/** Headers that an operation for this kind of caller accepts; `guest` is who calls as a user. */
+export function credentialsFor({ stack }: Backend, guest: Guest, auth: Auth): Record<string, string> {
+  const { publishableKey, secretKey } = stack;
+  switch (auth) {
+    case "user":
+    case "admin":
+      return { apikey: publishableKey, authorization: `Bearer ${guest.token}` };
+    case "service":
+      return { apikey: secretKey };
+    case "signed":
+    case "public":
+      return {};
+  }
+}
