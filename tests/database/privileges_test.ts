@@ -1,71 +1,30 @@
 /**
- * Who may do what: every role, on everything in our schemas. What is not in these lists is nobody's, so that a grant that slips
- * in, or a default that is forgotten, fails here.
+ * Who may do what: every role, on everything in our schemas, held to the table of docs/security.md. What is not written
+ * there is nobody's, so that a grant that slips in, or a default that is forgotten, fails here.
  */
 import assert from "node:assert/strict";
 import { type Database, withConnection } from "../../local/database.ts";
+import { readRights, roles as apiRoles } from "../security-document.ts";
 import { cloneTemplate } from "./harness.ts";
 import { rolledBack, type Sql } from "./support/ledger.ts";
 
 const schemas = ["public", "credits", "guard", "generation", "ops"];
-const roles = ["public", "anon", "authenticated", "service_role"];
+const roles = ["public", ...apiRoles];
 
-const schemaUsage = [
-  "anon usage public",
-  "authenticated usage public",
-  "public usage public",
-  "service_role usage public",
-];
+const rights = await readRights();
 
-/** Clients read the columns that api.md shows, of the rows that the policies let them see. */
-const columns = [
-  ...["id", "display_name", "language", "theme_preference", "created_at"].map((column) =>
-    `authenticated select public.users.${column}`
-  ),
-  ...[
-    "id",
-    "status",
-    "prompt",
-    "model_id",
-    "model_name",
-    "settings",
-    "credits_used",
-    "video_url",
-    "video_url_expires_at",
-    "thumbnail_url",
-    "error_code",
-    "error_details",
-    "created_at",
-    "completed_at",
-  ].map((column) => `authenticated select public.video_jobs.${column}`),
-];
-
-/** The procedures that endpoints and worker call. */
-const functions = [
-  "begin_device_check",
-  "cancel_video",
-  "claim_submission",
-  "claim_tasks",
-  "delete_video_job",
-  "enter_device_lane",
-  "generate_video",
-  "grant_device_credits",
-  "health",
-  "keep_signed_urls",
-  "leave_device_lane",
-  "list_models",
-  "record_cancel",
-  "record_device_intent",
-  "record_error",
-  "record_files_deleted",
-  "record_poll",
-  "record_provider_event",
-  "record_stored",
-  "record_submission",
-  "record_unusable_result",
-  "retry_task",
-  "video_status",
-].map((name) => `service_role execute public.${name}`);
+/** The rights of the document with these privileges, on whole objects or on columns, as the queries below write them. */
+function documented(kind: "objects" | "columns", privileges: readonly string[]): string[] {
+  return rights.filter(({ privilege }) => privilege !== null && privileges.includes(privilege))
+    .filter(({ columns }) => (columns !== null) === (kind === "columns"))
+    .flatMap(({ objects, columns, privilege, actors }) => {
+      const granted = apiRoles.filter((role) => actors.has(role));
+      // What all of them may, `public` may.
+      const holders = granted.length === apiRoles.length ? roles : granted;
+      const names = columns?.map((column) => `${objects[0]}.${column}`) ?? objects;
+      return holders.flatMap((role) => names.map((name) => `${role} ${privilege} ${name}`));
+    });
+}
 
 let template: Database | undefined;
 Deno.test.beforeAll(async () => {
@@ -90,20 +49,66 @@ function assertLines(
   });
 }
 
-Deno.test("only `public` is open to API roles, and nobody may make anything in it", async () => {
-  await assertLines((sql) =>
+/** Asserts that the query gives what the document says, and tells whoever made something new where to write it. */
+function assertDocumented(
+  query: (sql: Sql) => PromiseLike<readonly { line: string }[]>,
+  document: readonly string[],
+): Promise<void> {
+  return onTemplate(async (sql) => {
+    const rows = await query(sql);
+    const lines = new Set(rows.map(({ line }) => line));
+    assert.equal(
+      lines.size,
+      rows.length,
+      "two procedures have one name, of which the document says one thing",
+    );
+    const written = new Set(document);
+    assert.deepEqual(
+      {
+        "add it to docs/security.md": [...lines.difference(written)].sort(),
+        "docs/security.md has it, the database has not": [...written.difference(lines)].sort(),
+      },
+      { "add it to docs/security.md": [], "docs/security.md has it, the database has not": [] },
+    );
+  });
+}
+
+Deno.test("every schema, table and view stands in docs/security.md, and every procedure that somebody may execute", async () => {
+  const named = rights.flatMap(({ objects }) => objects);
+  assert.deepEqual(named.filter((object, index) => named.indexOf(object) !== index), [], "named twice");
+  await assertDocumented((sql) =>
     sql`
+        select n.nspname as line from pg_namespace as n where n.nspname = any (${schemas})
+        union all
+        select format('%s.%s', n.nspname, c.relname)
+        from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+        where n.nspname = any (${schemas}) and c.relkind in ('r', 'p', 'v', 'm', 'f')
+        union
+        select format('%s.%s', n.nspname, f.proname)
+        from unnest(${roles}::text[]) as r, pg_proc as f
+          join pg_namespace as n on n.oid = f.pronamespace
+        where n.nspname = any (${schemas}) and has_function_privilege(r, f.oid, 'execute')`, named);
+});
+
+Deno.test("only `public` is open to API roles, and nobody may make anything in it", async () => {
+  const privileges = ["usage", "create"];
+  await assertDocumented(
+    (sql) =>
+      sql`
         select format('%s %s %s', r, p, n.nspname) as line
-        from unnest(${roles}::text[]) as r, unnest('{usage,create}'::text[]) as p, pg_namespace as n
-        where n.nspname = any (${schemas}) and has_schema_privilege(r, n.oid, p)`, schemaUsage);
+        from unnest(${roles}::text[]) as r, unnest(${privileges}::text[]) as p, pg_namespace as n
+        where n.nspname = any (${schemas}) and has_schema_privilege(r, n.oid, p)`,
+    documented("objects", privileges),
+  );
 });
 
 Deno.test("no API role has a right to any table, view or sequence, but to the columns of its own rows", async () => {
-  await assertLines((sql) =>
-    sql`
+  const onTables = ["select", "insert", "update", "delete", "truncate", "references", "trigger", "maintain"];
+  await assertDocumented(
+    (sql) =>
+      sql`
         select format('%s %s %s.%s', r, p, n.nspname, c.relname) as line
-        from unnest(${roles}::text[]) as r,
-          unnest('{select,insert,update,delete,truncate,references,trigger,maintain}'::text[]) as p,
+        from unnest(${roles}::text[]) as r, unnest(${onTables}::text[]) as p,
           pg_class as c
           join pg_namespace as n on n.oid = c.relnamespace
         where n.nspname = any (${schemas}) and c.relkind in ('r', 'p', 'v', 'm', 'f')
@@ -112,25 +117,34 @@ Deno.test("no API role has a right to any table, view or sequence, but to the co
         select format('%s %s %s.%s', r, p, n.nspname, c.relname)
         from unnest(${roles}::text[]) as r, unnest('{usage,select,update}'::text[]) as p, pg_class as c
           join pg_namespace as n on n.oid = c.relnamespace
-        where n.nspname = any (${schemas}) and c.relkind = 'S' and has_sequence_privilege(r, c.oid, p)`, []);
-  await assertLines((sql) =>
-    sql`
+        where n.nspname = any (${schemas}) and c.relkind = 'S' and has_sequence_privilege(r, c.oid, p)`,
+    documented("objects", onTables),
+  );
+  const onColumns = ["select", "insert", "update", "references"];
+  await assertDocumented(
+    (sql) =>
+      sql`
         select format('%s %s %s.%s.%s', r, p, n.nspname, c.relname, a.attname) as line
-        from unnest(${roles}::text[]) as r, unnest('{select,insert,update,references}'::text[]) as p,
+        from unnest(${roles}::text[]) as r, unnest(${onColumns}::text[]) as p,
           pg_attribute as a
           join pg_class as c on c.oid = a.attrelid
           join pg_namespace as n on n.oid = c.relnamespace
         where n.nspname = any (${schemas}) and c.relkind in ('r', 'p', 'v', 'm', 'f')
-          and a.attnum > 0 and not a.attisdropped and has_column_privilege(r, c.oid, a.attnum, p)`, columns);
+          and a.attnum > 0 and not a.attisdropped and has_column_privilege(r, c.oid, a.attnum, p)`,
+    documented("columns", onColumns),
+  );
 });
 
 Deno.test("service_role executes what endpoints call, and no other role executes anything", async () => {
-  await assertLines((sql) =>
-    sql`
+  await assertDocumented(
+    (sql) =>
+      sql`
         select format('%s execute %s.%s', r, n.nspname, f.proname) as line
         from unnest(${roles}::text[]) as r, pg_proc as f
           join pg_namespace as n on n.oid = f.pronamespace
-        where n.nspname = any (${schemas}) and has_function_privilege(r, f.oid, 'execute')`, functions);
+        where n.nspname = any (${schemas}) and has_function_privilege(r, f.oid, 'execute')`,
+    documented("objects", ["execute"]),
+  );
 });
 
 Deno.test("what a later migration makes is closed, until it says who may use it", () =>
@@ -189,7 +203,7 @@ Deno.test("only procedures of endpoints, and one trigger, run with their owner's
         select format('service_role execute %s.%s', n.nspname, f.proname) as line
         from pg_proc as f join pg_namespace as n on n.oid = f.pronamespace
         where n.nspname = any (${schemas}) and f.prosecdef`, [
-    ...functions,
+    ...documented("objects", ["execute"]),
     "service_role execute public.bump_catalogue_version",
   ]);
 });

@@ -8,6 +8,7 @@ import type postgres from "postgres";
 import { withConnection } from "../../local/database.ts";
 import { deviceToken } from "../../local/simulators/device-check.ts";
 import { cloneTemplate } from "../database/harness.ts";
+import { readableColumns } from "../security-document.ts";
 import { errorOf } from "./support/answer.ts";
 import { type Backend, type Guest, newClient, startBackend } from "./support/backend.ts";
 import { ended, generate, kling, priceOfKling } from "./support/videos.ts";
@@ -18,6 +19,7 @@ let guest: Guest;
 let jobId: string;
 /** Another one, with a video too. */
 let stranger: Guest;
+let admin: Guest;
 
 Deno.test.beforeAll(async () => {
   backend = await startBackend();
@@ -25,6 +27,8 @@ Deno.test.beforeAll(async () => {
   const [own, theirs] = await Promise.all([generate(guest), generate(stranger)]);
   await Promise.all([ended(backend, guest, own.job_id), ended(backend, stranger, theirs.job_id)]);
   jobId = own.job_id;
+  admin = await backend.signIn();
+  await backend.database.sql`insert into public.users (id, is_admin) values (${admin.id}, true)`;
   // What a client may try first, as traffic of its own.
   for (const client of [guest.supabase, newClient(backend.stack)]) {
     for (const table of ["users", "video_jobs", "models"]) await client.from(table).select().limit(1);
@@ -32,26 +36,14 @@ Deno.test.beforeAll(async () => {
 });
 Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 
-/** Every table of the schema that the Data API serves, and the columns that a client may read of its own rows. */
-const readable: Record<string, string[]> = {
-  users: ["id", "display_name", "language", "theme_preference", "created_at"],
-  video_jobs: [
-    "id",
-    "status",
-    "prompt",
-    "model_id",
-    "model_name",
-    "settings",
-    "credits_used",
-    "video_url",
-    "video_url_expires_at",
-    "thumbnail_url",
-    "error_code",
-    "error_details",
-    "created_at",
-    "completed_at",
-  ],
-};
+/** Of the tables that the Data API serves, the columns that a client may read of its own rows. */
+const readable = await readableColumns();
+
+/** Whoever has the functions' key. */
+function withSecretKey(): SupabaseClient {
+  const { url, secretKey } = backend.stack;
+  return newClient({ url, publishableKey: secretKey });
+}
 
 async function columns(): Promise<Map<string, string[]>> {
   const rows = await backend.database.sql<{ table: string; columns: string[] }[]>`
@@ -90,10 +82,12 @@ Deno.test("no other column of any table can be read, filtered or ordered by", as
   }
 });
 
-Deno.test("nobody sees another user's rows", async () => {
+Deno.test("nobody sees another user's rows, an admin neither", async () => {
   const users = await guest.supabase.from("users").select("id").eq("id", stranger.id);
   const jobs = await guest.supabase.from("video_jobs").select("id").neq("id", jobId);
   assert.deepEqual([users.data, jobs.data], [[], []]);
+  const others = await admin.supabase.from("users").select("id").neq("id", admin.id);
+  assert.deepEqual([others.data, (await admin.supabase.from("video_jobs").select("id")).data], [[], []]);
 });
 
 Deno.test("a deleted job is not seen any more", async () => {
@@ -131,7 +125,7 @@ Deno.test("clients write nothing: no insert, upsert, update or delete, in any ta
   const before = await everyRow();
   for (const [table, names] of await columns()) {
     for (const name of names) {
-      for (const client of [guest.supabase, newClient(backend.stack)]) {
+      for (const client of [guest.supabase, admin.supabase, newClient(backend.stack), withSecretKey()]) {
         const refused = [`${table}.${name}`, ...Array(4).fill("42501")];
         assert.deepEqual([`${table}.${name}`, ...await writes(client, table, name)], refused);
       }
@@ -152,7 +146,7 @@ Deno.test("clients call no procedure", async () => {
   assert(procedures.some(({ name }) => name === "generate_video"));
   for (const { name, arguments: names } of procedures) {
     const values = Object.fromEntries(names.map((argument) => [argument, null]));
-    for (const client of [guest.supabase, newClient(backend.stack)]) {
+    for (const client of [guest.supabase, admin.supabase, newClient(backend.stack)]) {
       const { error, data } = await client.rpc(name, values);
       assert.deepEqual([name, error?.code, data], [name, "42501", null]);
     }
@@ -170,19 +164,20 @@ Deno.test("no other schema is there for a client", async () => {
       ["storage", "objects"],
     ] as const
   ) {
-    for (const client of [guest.supabase, newClient(backend.stack)]) {
+    for (const client of [guest.supabase, admin.supabase, newClient(backend.stack), withSecretKey()]) {
       const { error, data } = await client.schema(schema).from(table).select();
       assert.deepEqual([schema, error?.code, data], [schema, "PGRST106", null]);
     }
   }
 });
 
-Deno.test("somebody without a session sees nothing", async () => {
-  const anonymous = newClient(backend.stack);
-  for (const [table, names] of await columns()) {
-    for (const name of names) {
-      const { error, data } = await anonymous.from(table).select(name);
-      assert.deepEqual([`${table}.${name}`, error?.code, data], [`${table}.${name}`, "42501", null]);
+Deno.test("somebody without a session sees nothing, nor does the secret key, which only calls procedures", async () => {
+  for (const client of [newClient(backend.stack), withSecretKey()]) {
+    for (const [table, names] of await columns()) {
+      for (const name of names) {
+        const { error, data } = await client.from(table).select(name);
+        assert.deepEqual([`${table}.${name}`, error?.code, data], [`${table}.${name}`, "42501", null]);
+      }
     }
   }
 });
