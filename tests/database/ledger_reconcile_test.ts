@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { testDatabase } from "./harness.ts";
 import { disableTriggers, keepBooks } from "./support/books.ts";
+import { untilBlocked } from "./support/connections.ts";
 import { acceptJob, settle } from "./support/jobs.ts";
 import {
   add,
@@ -10,7 +11,6 @@ import {
   openAccount,
   reverse,
   rolledBack,
-  type Sql,
   violations,
 } from "./support/ledger.ts";
 
@@ -209,16 +209,3 @@ Deno.test("balances are rebuilt after the postings that are under way, without a
   await rebuilt;
   assert.equal((await balancesOf(sql, user)).available, 99);
 });
-
-/** Waits until some session of this database waits for a lock. */
-async function untilBlocked(sql: Sql): Promise<void> {
-  const deadline = Date.now() + 5_000;
-  for (;;) {
-    const { waiting } = await first(sql<{ waiting: boolean }[]>`
-      select exists (
-        select from pg_stat_activity as s where s.datname = current_database() and s.wait_event_type = 'Lock'
-      ) as waiting`);
-    if (waiting) return;
-    if (Date.now() > deadline) throw new Error("Nobody waits");
-  }
-}

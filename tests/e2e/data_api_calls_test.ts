@@ -105,6 +105,11 @@ const requests: Record<string, () => Promise<void>> = {
     assert(lines.length > 0);
     for (const { status, data_api_calls } of lines) assert.deepEqual([status, data_api_calls], [200, 1]);
   },
+  "user-profile": async () => {
+    assert.deepEqual(await count("user-profile"), [200, 1]);
+    const change = { method: "PATCH", body: { display_name: "Counted" } };
+    assert.deepEqual(await count("user-profile", change), [200, 1]);
+  },
   "video-status": async () => {
     const { job_id } = await generate(guest);
     await ended(backend, guest, job_id);

@@ -1,26 +1,5 @@
 import * as z from "zod/mini";
-
-/**
- * Control characters but tabs and line breaks, which prompts have between their shots, and what turns the direction
- * of the text after it around (UAX #9). The marks that Arabic and Hebrew keyboards write do not.
- */
-const hidden = /(?![\t\n\r])\p{Cc}|[\u202a-\u202e\u2066-\u2069]/u;
-
-const promptLength = "Must have 1 to 2000 characters";
-
-const Prompt = z.pipe(
-  z.pipe(
-    // Before the work of normalising: a composed character may be written as four, of two code units each.
-    z.string().check(z.maxLength(20_000, promptLength)),
-    z.transform((text: string) => text.normalize("NFC").trim()),
-  ),
-  z.string().check(
-    // Counted as Postgres counts: by code points.
-    z.refine((text) => [...text].length >= 1 && [...text].length <= 2000, promptLength),
-    z.refine((text) => !hidden.test(text), "Must not contain control or direction characters"),
-    z.refine((text) => text.isWellFormed(), "Must be well-formed Unicode"),
-  ),
-);
+import { userText } from "../_shared/user-text.ts";
 
 /** What comes before path, query and fragment: no port, not even an empty one, no credentials, no IPv6 address. */
 const httpsAuthority = /^https:\/\/[^/?#\\@:]+(?:[/?#]|$)/i;
@@ -61,7 +40,8 @@ const setting = z.string().check(z.regex(/^[\w.:-]{1,20}$/, "Must be one of the 
 
 export const GenerateVideoRequest = z.strictObject({
   model_id: z.guid().check(z.toLowerCase()),
-  prompt: Prompt,
+  // With tabs and line breaks, which prompts have between their shots.
+  prompt: userText(2000, { lines: "several" }),
   settings: z._default(
     z.strictObject({
       duration_seconds: z.optional(z.int().check(z.positive(), z.maximum(600))),

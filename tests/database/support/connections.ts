@@ -1,5 +1,6 @@
 import postgres from "postgres";
 import type { TestDatabase } from "../harness.ts";
+import { first, type Sql } from "./ledger.ts";
 
 /** Far more than there are cores, and few enough to leave room for the files that run beside this one. */
 const connections = 32;
@@ -13,4 +14,17 @@ export function manyConnections({ url }: TestDatabase): postgres.Sql & AsyncDisp
 /** Makes as many calls, all at once. */
 export function times<T>(count: number, call: (index: number) => Promise<T>): Promise<T[]> {
   return Promise.all(Array.from({ length: count }, (_, index) => call(index)));
+}
+
+/** Waits until some session of this database waits for a lock. */
+export async function untilBlocked(sql: Sql): Promise<void> {
+  const deadline = Date.now() + 5_000;
+  for (;;) {
+    const { waiting } = await first(sql<{ waiting: boolean }[]>`
+      select exists (
+        select from pg_stat_activity as s where s.datname = current_database() and s.wait_event_type = 'Lock'
+      ) as waiting`);
+    if (waiting) return;
+    if (Date.now() > deadline) throw new Error("Nobody waits");
+  }
 }

@@ -247,6 +247,17 @@ export type Database = {
       };
       "leave_device_lane": { Args: { "p_lane": string; "p_network": string }; Returns: Json };
       "list_models": { Args: { "p_user_id": string }; Returns: Json };
+      "profile_json": {
+        Args: {
+          "p_credits_remaining": number;
+          "p_user": Omit<
+            Database["public"]["Tables"]["users"]["Row"],
+            Database["public"]["Tables"]["users"]["ComputedFields"]
+          >;
+        };
+        Returns: Json;
+      };
+      "read_profile": { Args: { "p_user_id": string }; Returns: Json };
       "record_cancel": {
         Args: { "p_attempt": number; "p_job_id": string; "p_outcome": Json; "p_task_id": number };
         Returns: Json;
@@ -319,6 +330,7 @@ export type Database = {
         };
         Returns: Json;
       };
+      "update_profile": { Args: { "p_changes": Json; "p_user_id": string }; Returns: Json };
       "video_status": { Args: { "p_job_id": string; "p_user_id": string }; Returns: Json };
     };
     Enums: {

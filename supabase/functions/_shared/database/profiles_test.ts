@@ -1,0 +1,28 @@
+import assert from "node:assert/strict";
+import { fakeDataApi } from "../testing/data-api.ts";
+import { testRuntime } from "../testing/runtime.ts";
+import { userId } from "../testing/tokens.ts";
+import { profiles } from "./profiles.ts";
+
+Deno.test("reading and changing a profile are one call each, and only what is given is changed", async () => {
+  const profile = { user_id: userId };
+  const { fetch, calls } = fakeDataApi({
+    read_profile: () => ({ data: profile }),
+    update_profile: () => ({ data: profile }),
+  });
+  const database = profiles(testRuntime(fetch));
+  assert.deepEqual(await database.readProfile(userId), profile);
+  assert.deepEqual(await database.updateProfile(userId, { display_name: null }), profile);
+  assert.deepEqual(
+    await database.updateProfile(userId, { language: "tr", theme_preference: "dark" }),
+    profile,
+  );
+  assert.deepEqual(calls, [
+    { name: "read_profile", args: { p_user_id: userId } },
+    { name: "update_profile", args: { p_user_id: userId, p_changes: { display_name: null } } },
+    {
+      name: "update_profile",
+      args: { p_user_id: userId, p_changes: { language: "tr", theme_preference: "dark" } },
+    },
+  ]);
+});

@@ -1,0 +1,31 @@
+/** Text that people write: in one form, so long, and with nothing in it that is not seen. */
+import * as z from "zod/mini";
+
+/**
+ * What turns the direction of the text after it around (UAX #9), and control characters. The marks that Arabic and
+ * Hebrew keyboards write do not.
+ */
+const hidden = /[\p{Cc}\u202a-\u202e\u2066-\u2069]/u;
+const hiddenButInLines = /(?![\t\n\r])[\p{Cc}\u202a-\u202e\u2066-\u2069]/u;
+
+/**
+ * Text of 1 to so many characters, normalised (NFC) and without white space around it. Only a text of several lines
+ * has tabs and line breaks.
+ */
+export function userText(mostCharacters: number, { lines }: { lines: "one" | "several" }) {
+  const length = `Must have 1 to ${mostCharacters} characters`;
+  const refused = lines === "one" ? hidden : hiddenButInLines;
+  return z.pipe(
+    z.pipe(
+      // Before the work of normalising: a composed character may be written as four, of two code units each.
+      z.string().check(z.maxLength(10 * mostCharacters, length)),
+      z.transform((text: string) => text.normalize("NFC").trim()),
+    ),
+    z.string().check(
+      // Counted as Postgres counts: by code points.
+      z.refine((text) => [...text].length >= 1 && [...text].length <= mostCharacters, length),
+      z.refine((text) => !refused.test(text), "Must not contain control or direction characters"),
+      z.refine((text) => text.isWellFormed(), "Must be well-formed Unicode"),
+    ),
+  );
+}

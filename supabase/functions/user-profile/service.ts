@@ -1,0 +1,21 @@
+import type { Answer, Context } from "../_shared/context.ts";
+import type { ProfilesDatabase } from "../_shared/database/profiles.ts";
+import type { UpdateUserProfileRequest, UserProfileResponse } from "./schema.ts";
+
+/** Who the caller is, to us; the first question makes the account. */
+export async function getUserProfile(
+  _input: unknown,
+  { caller, database }: Context<"user"> & { database: Pick<ProfilesDatabase, "readProfile"> },
+): Promise<Answer<UserProfileResponse>> {
+  const profile = await database.readProfile(caller.userId);
+  return { status: 200, body: { ...profile, is_guest: caller.isAnonymous } };
+}
+
+/** Changes what the request names, and answers as a GET after it. */
+export async function updateUserProfile(
+  changes: UpdateUserProfileRequest,
+  { caller, database }: Context<"user"> & { database: Pick<ProfilesDatabase, "updateProfile"> },
+): Promise<Answer<UserProfileResponse>> {
+  const profile = await database.updateProfile(caller.userId, changes);
+  return { status: 200, body: { ...profile, is_guest: caller.isAnonymous } };
+}

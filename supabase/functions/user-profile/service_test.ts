@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import type { Profile, ProfileChanges } from "../_shared/database/profiles.ts";
+import { testContext } from "../_shared/testing/context.ts";
+import { fakeDataApi } from "../_shared/testing/data-api.ts";
+import { testServer } from "../_shared/testing/server.ts";
+import { userId } from "../_shared/testing/tokens.ts";
+import endpoint from "./index.ts";
+import { UpdateUserProfileRequest } from "./schema.ts";
+import { getUserProfile, updateUserProfile } from "./service.ts";
+
+const profile: Profile = {
+  user_id: userId,
+  display_name: "Ayşe",
+  language: "tr",
+  theme_preference: "dark",
+  credits_remaining: 6,
+  created_at: "2026-11-20T12:00:00.000Z",
+};
+
+Deno.test("a profile is the caller's own, and their token says whether they are a guest", async () => {
+  const asked: string[] = [];
+  const database = {
+    readProfile: (userId: string) => {
+      asked.push(userId);
+      return Promise.resolve(profile);
+    },
+  };
+  const guest = testContext("user", { database });
+  assert.deepEqual(await getUserProfile(undefined, guest), {
+    status: 200,
+    body: { ...profile, is_guest: true },
+  });
+  const caller = { ...guest.caller, isAnonymous: false };
+  const { body } = await getUserProfile(undefined, { ...guest, caller });
+  assert.equal(body?.is_guest, false);
+  assert.deepEqual(asked, [userId, userId]);
+});
+
+Deno.test("a change is the caller's own, and answers with the profile after it", async () => {
+  const asked: [string, ProfileChanges][] = [];
+  const context = testContext("user", {
+    database: {
+      updateProfile: (userId: string, changes: ProfileChanges) => {
+        asked.push([userId, changes]);
+        return Promise.resolve({ ...profile, ...changes } as Profile);
+      },
+    },
+  });
+  assert.deepEqual(await updateUserProfile({ display_name: null }, context), {
+    status: 200,
+    body: { ...profile, display_name: null, is_guest: true },
+  });
+  assert.deepEqual(asked, [[userId, { display_name: null }]]);
+});
+
+/** What the schema makes of a change, or its messages. */
+function read(change: unknown): unknown {
+  const { success, data, error } = UpdateUserProfileRequest.safeParse(change);
+  return success ? data : error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
+}
+
+Deno.test("a change names one of the three or more, and nothing else", () => {
+  assert.deepEqual(read({}), [": Must name what to change"]);
+  const all = { display_name: "Jane", language: "es", theme_preference: "light" };
+  assert.deepEqual(read(all), all);
+  for (const [name, value] of Object.entries(all)) {
+    assert.deepEqual(read({ [name]: value }), { [name]: value });
+  }
+  for (
+    const change of [
+      { language: "de" },
+      { language: null },
+      { theme_preference: "blue" },
+      { theme_preference: null },
+      { display_name: 1 },
+      { display_name: "Jane", is_admin: true },
+      { display_name: "Jane", user_id: userId },
+    ]
+  ) {
+    assert(Array.isArray(read(change)), JSON.stringify(change));
+  }
+});
+
+Deno.test("a display name is one line of 1 to 50 characters, or is taken away", () => {
+  const length = ["display_name: Must have 1 to 50 characters"];
+  const hidden = ["display_name: Must not contain control or direction characters"];
+  assert.deepEqual(read({ display_name: null }), { display_name: null });
+  assert.deepEqual(read({ display_name: "  Jane  " }), { display_name: "Jane" });
+  assert.deepEqual(read({ display_name: "e\u0301".repeat(50) }), { display_name: "\u00e9".repeat(50) });
+  assert.deepEqual(read({ display_name: "🦊".repeat(50) }), { display_name: "🦊".repeat(50) });
+  for (const name of ["", "   ", "🦊".repeat(51), "x".repeat(501)]) {
+    assert.deepEqual(read({ display_name: name }), length, name);
+  }
+  for (const name of ["Jane\nDoe", "Jane\tDoe", "Jane\u0000", "\u001bJane", "Jane\u202eenaJ", "\u2066Jane"]) {
+    assert.deepEqual(read({ display_name: name }), hidden, JSON.stringify(name));
+  }
+  assert.deepEqual(read({ display_name: "Jane\ud800" }), ["display_name: Must be well-formed Unicode"]);
+});
+
+Deno.test("GET and PATCH user-profile are one call each", async () => {
+  const { fetch, calls } = fakeDataApi({
+    read_profile: () => ({ data: profile, language: "tr" }),
+    update_profile: () => ({ data: { ...profile, language: "es" }, language: "es" }),
+  });
+  const server = await testServer(endpoint.operations, {}, { fetch });
+  const read = await server.send({ path: "user-profile" });
+  assert.deepEqual([read.status, await read.json()], [200, { ...profile, is_guest: true }]);
+  const changed = await server.send({ path: "user-profile", method: "PATCH", json: { language: "es" } });
+  assert.deepEqual([changed.status, await changed.json()], [
+    200,
+    { ...profile, language: "es", is_guest: true },
+  ]);
+  assert.equal(changed.headers.get("content-language"), "es", "the language that was chosen");
+  assert.deepEqual(calls, [
+    { name: "read_profile", args: { p_user_id: userId } },
+    { name: "update_profile", args: { p_user_id: userId, p_changes: { language: "es" } } },
+  ]);
+});
+
+Deno.test("a change of nothing, or of what is not there, is refused before the database is asked", async () => {
+  const server = await testServer(endpoint.operations);
+  for (const json of [{}, { credits_remaining: 100 }, { is_guest: false }, [], null]) {
+    const response = await server.send({ path: "user-profile", method: "PATCH", json });
+    assert.deepEqual([response.status, (await response.json()).error.code], [400, "ERR_4008"]);
+  }
+});
