@@ -1,0 +1,167 @@
+/**
+ * Whatever is sent to an endpoint: it answers in the contract's form and in the language asked for, tells nothing about its
+ * inside, and is never at fault. Requests are made from each operation's own schemas, and broken.
+ */
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { errorCodes } from "../../supabase/functions/_shared/error-codes.ts";
+import { type Declaration, errorsOf } from "../../supabase/functions/_shared/operation.ts";
+import { webhookToken } from "../../supabase/functions/_shared/providers/webhook-token.ts";
+import { deviceToken } from "../../local/simulators/device-check.ts";
+import { declaredOperations } from "../contract/generate-openapi.ts";
+import { propertyOptions } from "../database/support/properties.ts";
+import { type Answer, assertError, readAnswer } from "./support/answer.ts";
+import { type Backend, type Guest, startBackend } from "./support/backend.ts";
+import { credentialsFor } from "./support/credentials.ts";
+import { type Known } from "./support/json-schema-arbitrary.ts";
+import { everyOddRequest, type OddRequest, oddRequests } from "./support/odd-requests.ts";
+import { sign } from "./support/fal-webhook.ts";
+import { ended, generate, kling } from "./support/videos.ts";
+
+let backend: Backend;
+/** Who calls; another one as soon as they may not any more, having closed their account. */
+let guest: Guest;
+let other: Guest;
+let secrets: string[];
+
+Deno.test.beforeAll(async () => {
+  backend = await startBackend({ trustClientAddress: true });
+  const { database: { sql }, keys } = backend;
+  // Which limits apply, others test; here they would answer before what is tried.
+  await sql`update guard.policies set max_hits = 1000000, burst = null`;
+  guest = await backend.signIn(1_000);
+  other = await backend.signIn(1_000);
+  secrets = secretsIn({ ...keys, publishableKey: null });
+});
+Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
+
+/** What there is in the backend, so that requests get further than their form. Some of it they use up. */
+async function knownValues(): Promise<Known> {
+  const neverMade = "A fox that nobody sees";
+  await backend.stack.simulators.fal.control.rules({ prompt: neverMade, outcome: "never" });
+  const [completed, pending, others] = await Promise.all([
+    generate(guest),
+    generate(guest, neverMade),
+    generate(other),
+  ]);
+  await ended(backend, guest, completed.job_id);
+  const [submission] = await backend.database.sql<{ id: string }[]>`
+    select s.id from generation.submissions as s where s.job_id = ${pending.job_id}`;
+  assert(submission);
+  return {
+    job_id: [completed.job_id, pending.job_id, others.job_id],
+    user_id: [other.id, guest.id],
+    model_id: [kling],
+    prompt: ["A fox in the snow", "🦊\n\tKar"],
+    duration_seconds: [5],
+    resolution: ["1080p"],
+    aspect_ratio: ["16:9"],
+    image_url: ["https://images.example.com/fox.png"],
+    device_token: Array.from({ length: 100 }, (_, index) => deviceToken(`a phone ${index}`)),
+    provider: ["fal"],
+    submission_id: [submission.id],
+    token: [await webhookToken(backend.keys.webhookSecret, "fal", submission.id)],
+  };
+}
+
+/** Every text in it that is too long to stand in an answer by chance. */
+function secretsIn(value: unknown): string[] {
+  if (typeof value === "string") return value.length >= 10 ? [value] : [];
+  if (typeof value !== "object" || value === null) return [];
+  // What a public key has as well is no secret.
+  return Object.entries(value).flatMap(([name, member]) => /^(kid|x|y)$/.test(name) ? [] : secretsIn(member));
+}
+
+async function send(name: string, { method, auth }: Declaration, { query, headers, body }: OddRequest) {
+  const isSigned = auth === "signed" && body !== null && body.bytes.length % 2 === 0;
+  const signature = isSigned
+    ? await sign(backend, new TextDecoder().decode(body.bytes), { requestId: crypto.randomUUID() })
+    : {};
+  const bytes = body?.inPieces ? inPieces(body.bytes) : body?.bytes;
+  const response = await fetch(`${backend.stack.url}/functions/v1/${name}${query}`, {
+    method,
+    headers: { ...signature, ...headers, ...body?.headers, ...credentialsFor(backend, guest, auth) },
+    ...(bytes ? { body: bytes } : {}),
+  });
+  return await readAnswer(response);
+}
+
+function inPieces(bytes: Uint8Array<ArrayBuffer>): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const pieces = Array.from({ length: 7 }, (_, index) => {
+    const size = Math.ceil(bytes.length / 7);
+    return bytes.slice(index * size, (index + 1) * size);
+  });
+  return ReadableStream.from(pieces.filter((piece) => piece.length > 0));
+}
+
+/** What only somebody who looks inside could know. */
+const inside =
+  /\.ts\b|\bat \w+ \(|file:\/\/|node_modules|\bsql\b|\bselect\b.*\bfrom\b|sqlstate|pgrst|postgres|constraint "|relation "|column "|function \w+\.|127\.0\.0\.1:\d+\/rest/i;
+
+function assertWellBehaved(operation: Declaration, request: OddRequest, answer: Answer): void {
+  const { status, headers } = answer;
+  const body = JSON.stringify(answer.body);
+  const what = `${status} ${body}`;
+  assert(status < 500, what);
+
+  const told = `${body} ${JSON.stringify([...headers])}`;
+  for (const secret of secrets) assert(!told.includes(secret), `a secret in ${what}`);
+
+  assert.equal(headers.get("cache-control"), status < 400 && operation.cacheControl || "no-store");
+  const always = {
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "default-src 'none'",
+    "referrer-policy": "no-referrer",
+    "access-control-allow-origin": "*",
+  };
+  for (const [name, value] of Object.entries(always)) assert.equal(headers.get(name), value);
+  assert.match(headers.get("strict-transport-security") ?? "", /^max-age=\d{8}/);
+  const own = request.headers["x-request-id"] ?? "";
+  const form = /^[A-Za-z0-9._-]{8,64}$/;
+  assert.match(headers.get("x-request-id") ?? "", form);
+  if (form.test(own)) assert.equal(headers.get("x-request-id"), own);
+  if (request.language !== null) assert.equal(headers.get("content-language"), request.language);
+
+  if (status < 400) {
+    assert(status in operation.response, what);
+    return;
+  }
+  const { code, details } = assertError(answer, null, what);
+  assert(errorsOf(operation).some((declared) => declared === code), `${code} is not declared`);
+  assert.equal(
+    headers.get("retry-after"),
+    details.retry_after === undefined ? null : `${details.retry_after}`,
+  );
+  // What the caller sent may come back as a field's name.
+  assert.doesNotMatch(`${told}`.replaceAll(/"path":"(?:[^"\\]|\\.)*"/g, ""), inside);
+}
+
+/** A body that the schema refuses is refused by its form, whatever else is said about it. */
+function assertRefused({ request }: Declaration, { body }: OddRequest, answer: Answer): void {
+  if (!request || !body || !("value" in body) || request.safeParse(body.value).success) return;
+  assert(answer.status < 500 && answer.status >= 400, `accepted: ${JSON.stringify(answer.body)}`);
+}
+
+for (const [name, operations] of await declaredOperations()) {
+  for (const operation of operations) {
+    const { method, request, rawBody } = operation;
+
+    Deno.test(`${method} ${name} answers anything in the contract's form, and is never at fault`, async () => {
+      const property = fc.asyncProperty(oddRequests(operation, await knownValues()), async (request) => {
+        const answer = await send(name, operation, request);
+        assertWellBehaved(operation, request, answer);
+        assertRefused(operation, request, answer);
+        if (answer.status === errorCodes.ERR_4005.status) guest = await backend.signIn(1_000);
+      });
+      const examples = request || rawBody ? everyOddRequest : [];
+      await fc.assert(property, { ...propertyOptions(60), examples: [...examples] });
+    });
+  }
+}
+
+Deno.test("nothing of it was unexpected, and the credits are where they belong", async () => {
+  const log = await Deno.readTextFile(backend.stack.logs.functions);
+  const lines = log.split("\n").filter((line) => line !== "");
+  assert.deepEqual(lines.filter((line) => !line.startsWith("{") || line.includes('"level":"critical"')), []);
+  await backend.proveLedger();
+});
