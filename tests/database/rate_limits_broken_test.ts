@@ -15,6 +15,7 @@ const onFailure: Record<string, "open" | "closed"> = {
   reads: "open",
   writes: "open",
   admin: "open",
+  admin_credits: "closed",
 };
 
 /** Ways to break the table of hits, each in the middle of a transaction. */
