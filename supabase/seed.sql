@@ -1,4 +1,5 @@
--- What a fresh project needs to be useful: three models, with the ids, options and prices that fal states.
+-- What a fresh project needs to be useful: three models, with the ids, options and prices that fal states,
+-- and the terms of a first policy.
 -- 1 credit stands for about $0.10 of the provider's price, rounded up.
 
 insert into public.models (
@@ -47,3 +48,24 @@ insert into generation.model_providers (model_id, preference, provider, provider
   ('0190a000-0000-7000-8000-000000000002', 1, 'fal', 'fal-ai/veo3/fast', 10),
   ('0190a000-0000-7000-8000-000000000003', 1, 'fal', 'fal-ai/sora-2/image-to-video', 10)
 on conflict (model_id, preference) do nothing;
+
+-- Sexual content with minors, in words that leave little doubt together. The operator adds what their app must not show.
+insert into generation.moderation_terms (language, pattern, reason) values
+  ('all', 'lolicon*|shotacon*|pedofil*|pedophil*|paedophil*', 'sexual content with minors'),
+  (
+    'en',
+    'child|children|kid|kids|minor|minors|underage|preteen*|toddler*|schoolgirl*|schoolboy* '
+      'naked|nude|nudes|nudity|topless|undress*|sex|sexual*|sexy|porn*|erotic*',
+    'sexual content with minors'
+  ),
+  (
+    'tr',
+    'çocuk*|çocuğ*|bebek*|bebeğ*|ergen*|liseli* çıplak*|seks*|cinsel*|porno*|erotik*|soyun*',
+    'sexual content with minors'
+  ),
+  (
+    'es',
+    'niño|niña|niños|niñas|menor|menores|adolescente*|colegiala* desnud*|sexo|sexual*|sexi|sexy|porno*|erotic*',
+    'sexual content with minors'
+  )
+on conflict (pattern) do nothing;

@@ -125,6 +125,8 @@ create table public.video_jobs (
   cancel_requested_at timestamptz,
   -- A success that came after the end; recorded for the operator, never charged.
   late_success_at timestamptz,
+  -- The reason of a term that asks to be shown the prompts it matches, for the operator.
+  flag text,
   video_url text,
   video_url_expires_at timestamptz,
   thumbnail_url text,

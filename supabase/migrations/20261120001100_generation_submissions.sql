@@ -76,7 +76,13 @@ begin
   insert into generation.submissions (job_id, provider, provider_model, cost_cents, claimed_at)
   values (p_job_id, v_choice.provider, v_choice.provider_model, v_cost, v_now)
   returning id into v_submission_id;
-  update public.video_jobs as j set status = 'processing' where j.id = p_job_id;
+  update public.video_jobs as j
+  set status = 'processing',
+      flag = (
+        select t.reason from generation.moderation_terms as t
+        where t.id = generation.find_moderation_term(v_job.prompt, 'flag')
+      )
+  where j.id = p_job_id;
   -- The lease covers the request; when it runs out, the next claim finds out about this one.
   update generation.tasks as t
   set leased_until = v_now + make_interval(secs => k.timeout_seconds), attempts = v_attempts + 1

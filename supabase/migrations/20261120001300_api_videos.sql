@@ -69,6 +69,9 @@ begin
   if not ops.is_enabled('generation') then
     return guard.refusal('ERR_6004', '{"feature": "generation"}', v_limits);
   end if;
+  if generation.find_moderation_term(p_prompt, 'refuse') is not null then
+    return guard.refusal('ERR_4003', '{"reason": "policy"}', v_limits);
+  end if;
 
   select m.* into v_model from public.models as m where m.id = p_model_id and m.is_available;
   if not found then

@@ -23,6 +23,7 @@ export interface Call {
   fingerprint?: string;
   network?: string | null;
   modelId?: string;
+  prompt?: string;
 }
 
 /** Somebody who can pay for videos of 4 credits. */
@@ -38,10 +39,11 @@ export async function generateVideo(sql: Sql, userId: string, call: Call = {}): 
     fingerprint = "f".repeat(64),
     network = "192.0.2.1",
     modelId = cheapModel,
+    prompt = "a prompt",
   } = call;
   const { answer } = await first(sql<{ answer: Answer }[]>`
     select public.generate_video(
-      ${userId}, ${network}, ${key}, ${fingerprint}, 'request', ${modelId}, 'a prompt', '{}', null
+      ${userId}, ${network}, ${key}, ${fingerprint}, 'request', ${modelId}, ${prompt}, '{}', null
     ) as answer`);
   return answer;
 }

@@ -134,6 +134,7 @@ export type Database = {
           "due_at": string | null;
           "error_code": string | null;
           "error_details": Json | null;
+          "flag": string | null;
           "id": string;
           "image_url": string | null;
           "late_success_at": string | null;
@@ -161,6 +162,7 @@ export type Database = {
           "due_at"?: string | null;
           "error_code"?: string | null;
           "error_details"?: Json | null;
+          "flag"?: string | null;
           "id"?: string;
           "image_url"?: string | null;
           "late_success_at"?: string | null;
@@ -187,6 +189,7 @@ export type Database = {
           "due_at"?: string | null;
           "error_code"?: string | null;
           "error_details"?: Json | null;
+          "flag"?: string | null;
           "id"?: string;
           "image_url"?: string | null;
           "late_success_at"?: string | null;
