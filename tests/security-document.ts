@@ -1,7 +1,10 @@
-/** The table of docs/security.md that says who may do what in the database. People write it, and tests only read it. */
+/**
+ * The tables of docs/security.md, which people write and tests only read: who may do what in the database, and what
+ * each kind of caller gets from each endpoint.
+ */
 import { type Document, readDocument, tableRows } from "./contract/documents.ts";
 
-/** Who asks the database, as the columns of the table name them. */
+/** Who asks the database, as the columns of the first table name them. */
 export const actors = [
   "anon",
   "authenticated",
@@ -27,6 +30,23 @@ export interface Right {
   readonly actors: ReadonlySet<Actor>;
 }
 
+/** Who sends a request, as the columns of the second table name them. */
+export const callers = [
+  "none",
+  "forged",
+  "expired",
+  "audience",
+  "issuer",
+  "role",
+  "guest",
+  "user",
+  "suspended",
+  "closed",
+  "admin",
+  "secret key",
+] as const;
+export type CallerKind = (typeof callers)[number];
+
 const readSecurity = () => readDocument("docs/security.md");
 
 /** The rows under the heading, whose first cells are `names` and whose others are `columns`. */
@@ -38,7 +58,7 @@ function readTable(document: Document, names: readonly string[], columns: readon
   return tableRows(document, names[0] ?? "");
 }
 
-/** The table. */
+/** The first table. */
 export async function readRights(): Promise<Right[]> {
   const rows = readTable(await readSecurity(), ["objects", "right"], actors);
   return rows.map(([cell = "", privilege = "", ...cells]) => {
@@ -67,4 +87,15 @@ export async function readableColumns(): Promise<Record<string, string[]>> {
       columns === null ? [] : [[table.replace(/^public\./, ""), [...columns]] as const]
     ),
   );
+}
+
+/** The second table: for each operation, such as `GET models`, the status or the error code of each caller's answer. */
+export async function readAnswers(): Promise<Map<string, ReadonlyMap<CallerKind, number>>> {
+  const rows = readTable(await readSecurity(), ["operation"], callers);
+  return new Map(rows.map(([operation = "", ...cells]) => {
+    if (cells.length !== callers.length || cells.some((text) => !/^\d{3,4}$/.test(text))) {
+      throw new Error(`The row of ${operation} has other cells than statuses and codes`);
+    }
+    return [operation, new Map(callers.map((caller, index) => [caller, Number(cells[index])]))] as const;
+  }));
 }

@@ -1,5 +1,5 @@
 /**
- * Who may do what: every role, on everything in our schemas, held to the table of docs/security.md. What is not written
+ * Who may do what: every role, on everything in our schemas, held to the first table of docs/security.md. What is not written
  * there is nobody's, so that a grant that slips in, or a default that is forgotten, fails here.
  */
 import assert from "node:assert/strict";

@@ -1,6 +1,6 @@
 /**
  * Whose rows each kind of user sees and changes, acting as them: what row level security leaves of the grants, held to the
- * table of docs/security.md.
+ * first table of docs/security.md.
  */
 import assert from "node:assert/strict";
 import { type Actor, readRights } from "../security-document.ts";
