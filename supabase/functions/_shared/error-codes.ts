@@ -66,3 +66,8 @@ export type ErrorCode = keyof typeof errorCodes;
 export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === "string" && Object.hasOwn(errorCodes, value);
 }
+
+/** ERR_5xxx and ERR_6xxx: a provider's affair or ours, and not the caller's. */
+export function isServerFault(code: ErrorCode): boolean {
+  return /^ERR_[56]/.test(code);
+}

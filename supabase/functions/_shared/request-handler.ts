@@ -10,6 +10,7 @@ import type { Config } from "./config.ts";
 import type { Answer, Caller, Context, Idempotency, Limit, Report, Runtime } from "./context.ts";
 import { preflightResponse } from "./cors.ts";
 import { errorCodes } from "./error-codes.ts";
+import { createErrorLog, type ErrorLog } from "./error-log.ts";
 import { errorResponse } from "./error-response.ts";
 import { isLanguage, type Language, negotiateLanguage, pickLanguage } from "./i18n.ts";
 import { fingerprint, parseIdempotencyKey } from "./idempotency-key.ts";
@@ -43,13 +44,16 @@ interface Exchange {
   caller: Caller | null;
   /** Resolves when the answer has been made and logged. */
   readonly answered: Promise<void>;
+  /** Has a fault of ours recorded, after the answer. */
+  recordError(failure: AppError): void;
 }
 
 /** Serves the operations on a platform. The promise never rejects: whatever happens is an answer. */
 export function createHandler(operations: readonly Declaration[], platform: Platform): Handler {
   const refusals = rememberRefusals();
+  const errorLog = createErrorLog(platform);
   return (request) => {
-    const response = handle(request, operations, platform, refusals);
+    const response = handle(request, operations, platform, refusals, errorLog);
     // The platform ends an isolate whose caller has gone; what it asked for is still to be finished.
     platform.background.run(response, platform.log);
     return response;
@@ -61,6 +65,7 @@ async function handle(
   operations: readonly Declaration[],
   platform: Platform,
   refusals: RememberedRefusals,
+  errorLog: ErrorLog,
 ): Promise<Response> {
   const startedAt = platform.now();
   const { promise: answered, resolve: beginBackgroundWork } = Promise.withResolvers<void>();
@@ -77,6 +82,14 @@ async function handle(
     dataApiCalls: 0,
     caller: null,
     answered,
+    recordError({ code, cause }) {
+      const { endpoint, requestId, caller } = exchange;
+      const userId = caller?.kind === "user" ? caller.userId : null;
+      const recorded = answered.then(() =>
+        errorLog.record({ code, endpoint, userId, requestId, error: cause })
+      );
+      platform.background.run(recorded, platform.log);
+    },
   };
   // A HEAD is a GET whose body stays here.
   const method = request.method === "HEAD" ? "GET" : request.method;
@@ -90,7 +103,8 @@ async function handle(
     else if (operation !== undefined) response = await answer(operation, exchange, platform, refusals);
     else throw new AppError("ERR_4014", { headers: { Allow: methodsOf(operations).join(", ") } });
   } catch (error) {
-    failure = error instanceof AppError ? error : new AppError("ERR_6003", { cause: error });
+    failure = asAppError(error);
+    exchange.recordError(failure);
     response = errorResponse(failure, languageOf(exchange), exchange.requestId);
   }
   if (request.method === "HEAD") response = new Response(null, response);
@@ -118,6 +132,11 @@ async function handle(
   });
   beginBackgroundWork();
   return response;
+}
+
+/** What nobody expected is an internal error. */
+function asAppError(error: unknown): AppError {
+  return error instanceof AppError ? error : new AppError("ERR_6003", { cause: error });
 }
 
 function languageOf({ language, ownLanguage }: Exchange): Language {
@@ -194,7 +213,13 @@ async function answer(
     log,
     now,
     // The platform is told before the answer, and would else end the isolate after it.
-    waitUntil: (work) => platform.background.run(exchange.answered.then(work), log),
+    waitUntil: (work) => {
+      const done = exchange.answered.then(work).catch((error: unknown) => {
+        exchange.recordError(asAppError(error));
+        throw error;
+      });
+      platform.background.run(done, log);
+    },
     ...(idempotency === null ? {} : { idempotency }),
     ...Object.fromEntries(Object.entries(operation.ports ?? {}).map(([name, port]) => [name, port(runtime)])),
   };
@@ -203,10 +228,12 @@ async function answer(
     // `endpoint` has checked that the service takes what this operation gives; the list of operations has
     // forgotten the types.
     const result = await operation.service(input as never, context as never);
-    return toResponse(operation, result, request, platform);
+    return toResponse(operation, result, exchange, platform);
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
-    if (!errorsOf(operation).includes(error.code)) onBreach("error_is_not_declared", error, platform);
+    if (!errorsOf(operation).includes(error.code)) {
+      onBreach("error_is_not_declared", error, exchange, platform);
+    }
     const { policy, retry_after: retryAfter } = error.details;
     if (error.code === "ERR_4004" && typeof policy === "string" && typeof retryAfter === "number") {
       refusals.remember(subject, { policy, retryAfter, limits: [...exchange.limits.values()] }, now());
@@ -218,7 +245,7 @@ async function answer(
 function toResponse(
   operation: Declaration,
   result: Answer<unknown>,
-  request: Request,
+  exchange: Exchange,
   platform: Platform,
 ): Response {
   const { status, body } = result;
@@ -228,12 +255,12 @@ function toResponse(
     : schema === null
     ? body === undefined ? null : new Error(`Status ${status} is declared without a body`)
     : schema.safeParse(body).error ?? null;
-  if (breach !== null) onBreach("response_breaks_contract", breach, platform);
+  if (breach !== null) onBreach("response_breaks_contract", breach, exchange, platform);
 
   const headers = new Headers(result.headers);
   if (!headers.has("Cache-Control")) headers.set("Cache-Control", operation.cacheControl ?? "no-store");
   const unchanged = operation.response[304] === null &&
-    isUnchanged(request.headers.get("if-none-match"), result.headers?.ETag);
+    isUnchanged(exchange.request.headers.get("if-none-match"), result.headers?.ETag);
   if (unchanged) return new Response(null, { status: 304, headers });
   if (body === undefined) return new Response(null, { status, headers });
   headers.set("Content-Type", "application/json");
@@ -244,9 +271,10 @@ function toResponse(
  * An answer that the declaration does not allow is a bug: it fails a test. Deployed, it is logged and sent,
  * because what the answer tells has happened.
  */
-function onBreach(event: string, error: Error, platform: Platform): void {
+function onBreach(event: string, error: Error, exchange: Exchange, platform: Platform): void {
   if (platform.config.environment === "test" || platform.config.environment === "local") {
     throw new Error(event, { cause: error });
   }
   platform.log.critical(event, { error });
+  exchange.recordError(new AppError("ERR_6003", { cause: new Error(event, { cause: error }) }));
 }

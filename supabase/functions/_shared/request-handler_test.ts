@@ -444,6 +444,8 @@ Deno.test("an answer that breaks its declaration fails a test, and is sent and r
     const deployed = await testServer([read(breach)], { ENVIRONMENT: "production" });
     assert([200, 201, 402].includes((await deployed.send()).status));
     assert.equal(deployed.lines.filter(({ level }) => level === "critical").length, 1);
+    await deployed.settled();
+    assert.partialDeepStrictEqual(deployed.recorded, [{ p_code: "ERR_6003", p_endpoint: "example" }]);
   }
 });
 
@@ -666,4 +668,39 @@ Deno.test("work goes on when the caller has gone, and after the answer", async (
   const failure = server.lines.find(({ event }) => event === "background_work_failed");
   assert.equal(failure?.level, "error");
   assert(JSON.stringify(failure).includes("provider is away"));
+  assert.partialDeepStrictEqual(server.recorded, [{
+    p_code: "ERR_6003",
+    p_context: { error: { message: "provider is away" } },
+  }]);
+});
+
+Deno.test("a fault of ours or a provider's is recorded after the answer, and the caller's own is not", async () => {
+  const cause = new Error("asked by jane@example.com");
+  for (
+    const [thrown, code] of [
+      [cause, "ERR_6003"],
+      [new AppError("ERR_6001", { cause }), "ERR_6001"],
+      [new AppError("ERR_5002", { cause }), "ERR_5002"],
+      [new AppError("ERR_6004", { details: { feature: "generation" }, cause }), "ERR_6004"],
+      [new AppError("ERR_4007", { cause }), null],
+    ] as const
+  ) {
+    const server = await testServer([
+      read({ auth: "user", errors: ["ERR_5002", "ERR_6004", "ERR_4007"], ...failing(thrown) }),
+    ]);
+    const response = await server.send({ headers: { "X-Request-Id": "request-1" } });
+    assert.equal((await errorOf(response)).code, code ?? "ERR_4007");
+    assert.equal(server.lines[0]?.data_api_calls, 0);
+    await server.settled();
+    assert.equal(server.recorded.length, code === null ? 0 : 1);
+    if (code === null) continue;
+    assert.partialDeepStrictEqual(server.recorded[0], {
+      p_code: code,
+      p_endpoint: "example",
+      p_user_id: userId,
+      p_request_id: "request-1",
+      p_context: { error: { message: "asked by [redacted]" } },
+      p_count: 1,
+    });
+  }
 });

@@ -1,5 +1,6 @@
 /** The procedures that carry a job from acceptance to its end. */
 import type { Port } from "../context.ts";
+import type { ErrorCode } from "../error-codes.ts";
 import type {
   CancelOutcome,
   Generation,
@@ -83,7 +84,11 @@ export interface GenerationDatabase {
   ): Promise<{ job_id: string; effect: "applied" | "asked" | "ignored" | "replayed" }>;
   /** Of one job, if it is named. */
   claimTasks(limit: number, jobId?: string): Promise<Task[]>;
-  retryTask(task: Task, error: string): Promise<{ state: "waiting" | "dead" | "lost" }>;
+  /** `code` and `reason` go to the error log. */
+  retryTask(
+    task: Task,
+    error: { code: ErrorCode; reason: string },
+  ): Promise<{ state: "waiting" | "dead" | "lost" }>;
   recordPoll(
     task: PollTask,
     poll: { submissionId: string; requestId: string; state: ProviderState; intervalSeconds: number },
@@ -148,8 +153,13 @@ export const generation: Port<GenerationDatabase> = (runtime) => {
         p_state: toJson(state),
       }),
     claimTasks: (limit, jobId) => call("claim_tasks", { p_limit: limit, p_job_id: jobId ?? null }),
-    retryTask: (task, error) =>
-      call("retry_task", { p_task_id: task.task_id, p_attempt: task.attempt, p_error: error }),
+    retryTask: (task, { code, reason }) =>
+      call("retry_task", {
+        p_task_id: task.task_id,
+        p_attempt: task.attempt,
+        p_error: reason,
+        p_code: code,
+      }),
     recordPoll: (task, { submissionId, requestId, state, intervalSeconds }) =>
       call("record_poll", {
         p_task_id: task.task_id,

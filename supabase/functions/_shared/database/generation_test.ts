@@ -127,8 +127,8 @@ Deno.test("what became of a task is told with its attempt, which fences off a la
   const { database, last } = fakeDatabase({ status: "completed" });
   const task = { ...storeTask, attempt: 3 };
   const ofTask = { p_task_id: storeTask.task_id, p_attempt: 3 };
-  await database.retryTask(task, "why");
-  assert.deepEqual(last(), { name: "retry_task", args: { ...ofTask, p_error: "why" } });
+  await database.retryTask(task, { code: "ERR_6002", reason: "why" });
+  assert.deepEqual(last(), { name: "retry_task", args: { ...ofTask, p_error: "why", p_code: "ERR_6002" } });
 
   const asset: StoredAsset = {
     kind: "video",

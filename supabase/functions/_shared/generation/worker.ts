@@ -1,4 +1,5 @@
 /** Works off the tasks that the database hands out, until none is due or the time is up. */
+import { AppError } from "../app-error.ts";
 import type { Config } from "../config.ts";
 import type {
   CancelTask,
@@ -7,6 +8,7 @@ import type {
   PollTask,
   Task,
 } from "../database/generation.ts";
+import { type ErrorCode, isServerFault } from "../error-codes.ts";
 import type { Logger } from "../logger.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { Providers } from "../providers/registry.ts";
@@ -55,12 +57,18 @@ async function attempt(task: Task, context: WorkerContext): Promise<void> {
     const { kind, subject, attempt } = task;
     log.warn("task_failed", { kind, subject, attempt, error });
     try {
-      await generation.retryTask(task, reasonOf(error));
+      await generation.retryTask(task, { code: codeOf(error, kind), reason: reasonOf(error) });
     } catch (error) {
       // The lease runs out and the task comes back by itself; the others of the batch go on.
       log.warn("task_not_returned", { kind, subject, attempt, error });
     }
   }
+}
+
+/** The host of a result may be away as our own storage may, and both end the job alike; the rest is a bug. */
+function codeOf(error: unknown, kind: Task["kind"]): ErrorCode {
+  if (error instanceof AppError && isServerFault(error.code)) return error.code;
+  return kind === "store" ? "ERR_6002" : "ERR_6003";
 }
 
 /** An AppError's message is its code, and tells nothing without its cause. */

@@ -62,6 +62,12 @@ function setting(batches: readonly (readonly Task[])[], given: {
   return { clock, lines, claims, told, storage, run: (jobId?: string) => work(context, jobId) };
 }
 
+/** Why the first attempt went back. */
+function reasonOf(told: readonly unknown[][]): string {
+  const error = told[0]?.[2];
+  return typeof error === "object" && error !== null && "reason" in error ? String(error.reason) : "";
+}
+
 Deno.test("a worker goes on until nothing is due", async () => {
   const { run, claims, told } = setting([[submitTask], [{ ...submitTask, task_id: 5 }]]);
   await run();
@@ -219,10 +225,33 @@ Deno.test("an attempt that fails goes back with its reason and that of its cause
   assert.deepEqual(told, [[
     "retryTask",
     pollTask,
-    "AppError: ERR_6002 < Error: fetch of https://a.example.com/?token=[redacted] failed",
+    {
+      code: "ERR_6002",
+      reason: "AppError: ERR_6002 < Error: fetch of https://a.example.com/?token=[redacted] failed",
+    },
   ]]);
   const line = lines.find(({ event }) => event === "task_failed");
   assert.deepEqual([line?.level, line?.kind, line?.subject, line?.attempt], ["warn", "poll", jobId, 1]);
+});
+
+Deno.test("what failed has a code of ours: its own, the storage's where a result cannot be fetched, else a bug's", async () => {
+  const failing = (error: Error) => () => Promise.reject(error);
+  const queued = { poll: () => Promise.resolve({ state: "queued" } as const) };
+  const database = (error: Error) => ({ provider: queued, database: { recordPoll: failing(error) } });
+  const cases: [Task, Parameters<typeof setting>[1], string][] = [
+    [deleteFilesTask, { storage: { remove: failing(new AppError("ERR_6002")) } }, "ERR_6002"],
+    [storeTask, { storage: { upload: failing(new Error("away")) } }, "ERR_6002"],
+    [pollTask, database(new AppError("ERR_6001")), "ERR_6001"],
+    [pollTask, database(new AppError("ERR_4007")), "ERR_6003"],
+    [pollTask, { provider: { poll: failing(new Error("a bug")) } }, "ERR_6003"],
+  ];
+  for (const [task, given, code] of cases) {
+    const { run, told } = setting([[task]], given);
+    await run();
+    const [[name, , error] = []] = told.slice(-1);
+    assert.equal(name, "retryTask");
+    assert.partialDeepStrictEqual(error, { code });
+  }
 });
 
 Deno.test("a reason is short, and there is always one", async () => {
@@ -235,7 +264,7 @@ Deno.test("a reason is short, and there is always one", async () => {
   ) {
     const { run, told } = setting([[pollTask]], { provider: { poll: () => Promise.reject(thrown) } });
     await run();
-    assert.match(String(told[0]?.[2]), reason);
+    assert.match(reasonOf(told), reason);
   }
 });
 
@@ -252,9 +281,9 @@ Deno.test("a task that cannot be done here goes back: no provider, no request, a
   for (const [task, reason] of cases) {
     const { run, told } = setting([[task]]);
     await run();
-    const [name, returned, why] = told[0] ?? [];
+    const [name, returned] = told[0] ?? [];
     assert.deepEqual([told.length, name, returned], [1, "retryTask", task]);
-    assert.match(String(why), reason);
+    assert.match(reasonOf(told), reason);
   }
 });
 

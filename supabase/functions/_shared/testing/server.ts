@@ -27,6 +27,8 @@ export interface TestServer {
   readonly issuer: TokenIssuer;
   readonly clock: SettableClock;
   readonly lines: readonly LogLine[];
+  /** The arguments of `record_error`, which is always there. */
+  readonly recorded: readonly unknown[];
   send(sent?: Sent): Promise<Response>;
   /** Resolves when nothing that the requests started is left to do. */
   settled(): Promise<void>;
@@ -42,10 +44,17 @@ export async function testServer(
   const clock = settableClock();
   const { log, lines } = recordingLogger(clock.now);
   const background = createBackgroundWork();
+  const recorded: unknown[] = [];
+  const fetchElse = port.fetch ?? (() => Promise.reject(new Error("This test has no network")));
   const handler = createHandler(operations, {
     config: testConfig({ SUPABASE_JWKS: issuer.jwks, ...environment }),
     log,
-    fetch: port.fetch ?? (() => Promise.reject(new Error("This test has no network"))),
+    fetch: async (input, init) => {
+      const request = new Request(input, init);
+      if (!request.url.endsWith("/rpc/record_error")) return await fetchElse(input, init);
+      recorded.push(await request.json());
+      return Response.json({ data: { recorded: "whole" } });
+    },
     background,
     now: clock.now,
   });
@@ -53,6 +62,7 @@ export async function testServer(
     issuer,
     clock,
     lines,
+    recorded,
     settled: background.settled,
     async send({ method = "GET", path = "example", as = "guest", token, headers = {}, json, body } = {}) {
       const all = new Headers();

@@ -1,0 +1,81 @@
+/** What goes wrong with a request, or with the work after it, is in the error log, whoever was answered what. */
+import assert from "node:assert/strict";
+import { eventually } from "./eventually.ts";
+import { errorOf } from "./support/answer.ts";
+import { type Backend, type Guest, startBackend } from "./support/backend.ts";
+import { generate, kling, priceOfKling } from "./support/videos.ts";
+
+let backend: Backend;
+let guest: Guest;
+
+Deno.test.beforeAll(async () => {
+  backend = await startBackend();
+  guest = await backend.signIn(10 * priceOfKling);
+});
+Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
+
+interface Entry {
+  code: string;
+  severity: string;
+  endpoint: string;
+  user_id: string | null;
+  context: { error: { message: string; stack: string } };
+}
+
+/** The error that a request left. */
+async function errorOfRequest(requestId: string): Promise<Entry> {
+  return await eventually(`the error of ${requestId}`, async () => {
+    const [row] = await backend.database.sql<Entry[]>`
+      select code, severity, endpoint, user_id, context from ops.error_log where request_id = ${requestId}`;
+    return row;
+  });
+}
+
+Deno.test("an accident in a procedure is recorded with its cause, which its caller is not told", async () => {
+  const { sql } = backend.database;
+  const requestId = crypto.randomUUID();
+  const [models] = await sql<{ definition: string }[]>`
+    select pg_get_functiondef('public.list_models'::regproc) as definition`;
+  await sql`
+    create or replace function public.list_models(p_user_id uuid) returns jsonb language plpgsql as $$
+    begin raise exception 'broken for %', 'jane@example.com'; end $$`;
+  const answer = await guest.call("models", { headers: { "x-request-id": requestId } });
+  await sql.unsafe(models?.definition ?? "");
+  assert.deepEqual(errorOf(answer, "ERR_6003").details, {});
+  const { context, ...error } = await errorOfRequest(requestId);
+  assert.deepEqual(error, {
+    code: "ERR_6003",
+    severity: "critical",
+    endpoint: "models",
+    user_id: guest.id,
+  });
+  assert.match(context.error.message, /^list_models: P0001 broken for \[redacted\]$/);
+  assert.match(context.error.stack, /procedures\.ts/);
+});
+
+Deno.test("work that fails after the answer is recorded under the request that began it", async () => {
+  const { sql } = backend.database;
+  await sql`alter function public.claim_submission(uuid, text[]) rename to hidden`;
+  const { job_id } = await generate(guest, "Submitted by nobody");
+  const [job] = await sql<{ request_id: string }[]>`
+    select request_id from public.video_jobs where id = ${job_id}`;
+  const error = await errorOfRequest(job?.request_id ?? "");
+  await sql`alter function public.hidden(uuid, text[]) rename to claim_submission`;
+  assert.deepEqual([error.code, error.endpoint, error.user_id], ["ERR_6003", "generate-video", guest.id]);
+  assert.match(error.context.error.message, /claim_submission/);
+});
+
+Deno.test("what is switched off is recorded, and is nobody's alarm", async () => {
+  const { sql } = backend.database;
+  const requestId = crypto.randomUUID();
+  await sql`update ops.feature_flags set is_enabled = false where name = 'generation'`;
+  const body = { model_id: kling, prompt: "Switched off" };
+  const answer = await guest.call("generate-video", {
+    body,
+    key: requestId,
+    headers: { "x-request-id": requestId },
+  });
+  await sql`update ops.feature_flags set is_enabled = true where name = 'generation'`;
+  assert.deepEqual(errorOf(answer, "ERR_6004").details, { feature: "generation" });
+  assert.equal((await errorOfRequest(requestId)).severity, "info");
+});
