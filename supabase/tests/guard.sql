@@ -1,6 +1,6 @@
 -- Envelopes, the question who may act, and the two guards in one session.
 begin;
-select plan(22);
+select plan(23);
 
 select is(
   guard.refusal('ERR_4001', '{"required": 4}'), '{"error": "ERR_4001", "details": {"required": 4}}'::jsonb,
@@ -66,26 +66,34 @@ select ok(
   'for 24 hours'
 );
 
--- Windows.
-select results_eq(
-  $$select cardinality(s.hits), s.admitted
-    from guard.slide(array[now() - interval '2 hours', now() - interval '1 minute'], 2, '1 hour') as s$$,
-  $$values (2, true)$$, 'what left the window makes room'
+-- Windows and buckets: two an hour, and one at once with a token a second.
+create function pg_temp.attempt(p_hits timestamptz[], p_full_at timestamptz, p_policy text)
+returns text language sql as $$
+  select format('%s %s', cardinality(a.hits), case when a.admitted then 'admitted' else 'refused' end)
+  from guard.attempt(
+    p_hits, p_full_at, now(), case p_policy when 'window' then 2 else 1 end, interval '1 hour',
+    case p_policy when 'bucket' then interval '1 second' end
+  ) as a
+$$;
+select is(
+  pg_temp.attempt(array[now() - interval '2 hours', now() - interval '1 minute'], null, 'window'), '2 admitted',
+  'what left the window makes room'
 );
-select results_eq(
-  $$select cardinality(s.hits), s.admitted
-    from guard.slide(array[now() - interval '2 minutes', now() - interval '1 minute'], 2, '1 hour') as s$$,
-  $$values (2, false)$$, 'a full window admits nothing and keeps its hits'
+select is(
+  pg_temp.attempt(array[now() - interval '1 hour', now() - interval '1 minute'], null, 'window'), '2 admitted',
+  'and leaves it when it is as old as the window is long'
 );
-select results_eq(
-  $$select cardinality(s.hits), s.admitted from guard.slide('{}', 1, '1 hour') as s$$,
-  $$values (1, true)$$, 'an empty window admits'
+select is(
+  pg_temp.attempt(array[now() - interval '2 minutes', now() - interval '1 minute'], null, 'window'), '2 refused',
+  'a full window admits nothing and keeps its hits'
 );
-select results_eq(
-  $$select t.admitted from guard.spend_token(null, '1 second', 1) as t
-    union all select t.admitted from guard.spend_token(clock_timestamp() + interval '1 second', '1 second', 1) as t
-    union all select t.admitted from guard.spend_token(clock_timestamp() + interval '1 second', '1 second', 3) as t$$,
-  $$values (true), (false), (true)$$, 'a bucket admits while it has a token'
+select is(pg_temp.attempt('{}', null, 'window'), '1 admitted', 'an empty window admits');
+select is(
+  array[
+    pg_temp.attempt('{}', null, 'bucket'), pg_temp.attempt('{}', now(), 'bucket'),
+    pg_temp.attempt('{}', now() + interval '1 microsecond', 'bucket')
+  ],
+  array['0 admitted', '0 admitted', '0 refused'], 'a bucket admits while it has a token'
 );
 select is(
   guard.take('{no_such_policy}', gen_random_uuid(), null, 'models'), '{"limits": []}'::jsonb,

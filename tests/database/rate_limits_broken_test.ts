@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { testDatabase } from "./harness.ts";
 import { rolledBack } from "./support/ledger.ts";
-import { take } from "./support/rate-limits.ts";
+import { setPolicy, take } from "./support/rate-limits.ts";
 import { createPayer, generateVideo } from "./support/videos.ts";
 
 /** What api.md promises about each policy when its limiter is broken. */
@@ -66,14 +66,24 @@ Deno.test("a video is accepted without its attempt limits, and not without the o
   assert.equal((await sql`select from guard.idempotency_keys`).length, 0);
 });
 
-Deno.test("of several policies in one call, the one that fails closed decides", async () => {
+Deno.test("of several policies in one call, a broken one takes none of the others along", async () => {
   await using database = await testDatabase();
   const { sql } = database;
-  // The one that is broken fails open; the other would count, and guards money.
+  await setPolicy(sql, "writes", { maxHits: 1, isLogged: true });
   await sql`drop table guard.hits_unlogged`;
-  assert.deepEqual(await take(sql, ["reads", "writes"]), { limits: [] });
+  const caller = { userId: crypto.randomUUID() };
+  const first = await take(sql, ["generation_attempts", "reads", "writes"], caller);
+  assert.deepEqual(first.limits.map(({ policy }) => policy), ["writes"]);
+  assert.equal(first.refusal, undefined);
+  const second = await take(sql, ["generation_attempts", "reads", "writes"], caller);
+  assert.equal(second.refusal?.details.policy, "writes");
+});
+
+Deno.test("of several policies in one call, a broken one that fails closed decides", async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  await sql`drop table guard.hits_logged`;
   assert.equal((await take(sql, ["reads", "video_generation"])).refusal?.error, "ERR_6001");
-  assert.equal((await sql`select from guard.hits`).length, 0);
 });
 
 Deno.test("a deadlock is no fault of the limiter: it reaches the caller, who tries again", async () => {
