@@ -33,10 +33,10 @@ await sql`insert into baseline.models values (${modelId}, 4)`;
 const anyOf = (count: number) => userId(Math.floor(Math.random() * count));
 
 async function generate(user: string): Promise<void> {
+  // Each user has a network of their own, as most have.
+  const network = `10.0.${user.slice(-4)}`;
   const [row] = await sql`
-    select public.generate_video(${user}, ${
-    "192.0.2." + user.slice(-2)
-  }, ${crypto.randomUUID()}, ${fingerprint},
+    select public.generate_video(${user}, ${network}, ${crypto.randomUUID()}, ${fingerprint},
       'bench-request', ${modelId}, 'A cat walks through the city at night', '{}', null) as answer`;
   if (row?.answer.error !== undefined) throw new Error(row.answer.error);
 }
