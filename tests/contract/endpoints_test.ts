@@ -54,14 +54,15 @@ function target(path: string, specifier: string): string {
 
 const isTest = (path: string) => path.endsWith("_test.ts");
 const isTesting = (path: string) => path.startsWith("supabase/functions/_shared/testing/");
+const isDocumentation = (path: string) => path.endsWith("/documentation.ts");
 
-Deno.test("every endpoint's folder has the same four files", () => {
+Deno.test("every endpoint's folder has the same five files", () => {
   assert(names.length > 0);
   for (const name of names) {
     const folder = `supabase/functions/${name}/`;
     assert.deepEqual(
       [...sources.keys()].filter((path) => path.startsWith(folder)).map((path) => path.slice(folder.length)),
-      ["index.ts", "schema.ts", "service.ts", "service_test.ts"],
+      ["documentation.ts", "index.ts", "schema.ts", "service.ts", "service_test.ts"],
       name,
     );
     assert.match(name, /^[a-z]+(-[a-z]+)*$/);
@@ -114,13 +115,13 @@ Deno.test("imports point one way: endpoint to _shared, and never out of supabase
   }
 });
 
-Deno.test("nothing that is deployed imports what is for tests", () => {
+Deno.test("nothing that is deployed imports what is for tests or for documents", () => {
   for (const [path, text] of sources) {
-    if (isTest(path) || isTesting(path)) continue;
+    if (isTest(path) || isTesting(path) || isDocumentation(path)) continue;
     for (const specifier of importsOf(text)) {
       const imported = /^\./.test(specifier) ? target(path, specifier) : specifier;
       assert(
-        !isTest(imported) && !isTesting(imported) && imported !== "fast-check",
+        !isTest(imported) && !isTesting(imported) && !isDocumentation(imported) && imported !== "fast-check",
         `${path} imports ${imported}`,
       );
     }

@@ -1,4 +1,8 @@
-/** Writes docs/api/openapi.json from the endpoints' declarations: `deno task generate`. */
+/**
+ * Writes docs/api from the endpoints' declarations and documentation, as OpenAPI and as types: `deno task generate`.
+ */
+import openapiTS, { astToString } from "openapi-typescript";
+import type { Documentation } from "../../supabase/functions/_shared/documentation.ts";
 import type { Endpoint } from "../../supabase/functions/_shared/endpoint.ts";
 import type { Declaration } from "../../supabase/functions/_shared/operation.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -6,6 +10,7 @@ import { openApiDocument } from "./openapi.ts";
 const functions = new URL("../../supabase/functions/", import.meta.url);
 
 export const openApiFile = new URL("../../docs/api/openapi.json", import.meta.url);
+export const clientTypesFile = new URL("../../docs/api/openapi.d.ts", import.meta.url);
 
 /** The endpoints' names: the folders of supabase/functions whose name does not start with `_`. */
 export async function endpointNames(): Promise<string[]> {
@@ -26,12 +31,34 @@ export async function declaredOperations(): Promise<Map<string, readonly Declara
   return endpoints;
 }
 
+/** What each endpoint's documentation says, by its name. */
+export async function documentations(): Promise<Map<string, Documentation>> {
+  const found = new Map<string, Documentation>();
+  for (const name of await endpointNames()) {
+    const module: { default: Documentation } = await import(
+      new URL(`${name}/documentation.ts`, functions).href
+    );
+    found.set(name, module.default);
+  }
+  return found;
+}
+
 /** The document's text as the file holds it. */
 export async function generateOpenApi(): Promise<string> {
-  return `${JSON.stringify(openApiDocument(await declaredOperations()), null, 2)}\n`;
+  return `${JSON.stringify(openApiDocument(await declaredOperations(), await documentations()), null, 2)}\n`;
+}
+
+/**
+ * The types of a client in TypeScript, made from the document's text: a member with a default may be left out. Throws
+ * where the document is not valid.
+ */
+export async function generateClientTypes(openApi: string): Promise<string> {
+  return astToString(await openapiTS(JSON.parse(openApi), { silent: true, defaultNonNullable: false }));
 }
 
 if (import.meta.main) {
+  const openApi = await generateOpenApi();
   await Deno.mkdir(new URL(".", openApiFile), { recursive: true });
-  await Deno.writeTextFile(openApiFile, await generateOpenApi());
+  await Deno.writeTextFile(openApiFile, openApi);
+  await Deno.writeTextFile(clientTypesFile, await generateClientTypes(openApi));
 }

@@ -2,17 +2,27 @@
  * The OpenAPI document, made from the endpoints' declarations: what the wrapper enforces is what it says.
  */
 import * as z from "zod/mini";
-import { type ErrorCode, errorCodes } from "../../supabase/functions/_shared/error-codes.ts";
-import { errorMessage } from "../../supabase/functions/_shared/error-messages.ts";
-import { languages } from "../../supabase/functions/_shared/i18n.ts";
+import type {
+  Documentation,
+  OperationDocumentation,
+} from "../../supabase/functions/_shared/documentation.ts";
+import { errorCodes } from "../../supabase/functions/_shared/error-codes.ts";
 import { type Declaration, errorsOf } from "../../supabase/functions/_shared/operation.ts";
+import {
+  errorSchema,
+  reference,
+  type Schema,
+  securitySchemes,
+  sharedHeaders,
+  sharedParameters,
+} from "./openapi-components.ts";
+import { detailsOf, exampleError } from "./openapi-errors.ts";
 
-type Schema = Record<string, unknown>;
-
-const reference = (kind: string, name: string) => ({ $ref: `#/components/${kind}/${name}` });
-
-/** The whole document, for the operations of each endpoint by the endpoint's name. */
-export function openApiDocument(endpoints: ReadonlyMap<string, readonly Declaration[]>): Schema {
+/** The whole document: what each endpoint declares, and what its documentation says beside that, by its name. */
+export function openApiDocument(
+  endpoints: ReadonlyMap<string, readonly Declaration[]>,
+  documentations: ReadonlyMap<string, Documentation> = new Map(),
+): Schema {
   const names = [...endpoints.keys()].sort();
   const definitions = new Map<string, Component>();
   const paths = Object.fromEntries(names.map((name) => [
@@ -20,7 +30,10 @@ export function openApiDocument(endpoints: ReadonlyMap<string, readonly Declarat
     Object.fromEntries(
       (endpoints.get(name) ?? []).map((operation) => [
         operation.method.toLowerCase(),
-        hoistDefinitions(describe(name, operation), definitions),
+        hoistDefinitions(
+          describe(name, operation, documentations.get(name)?.[operation.method]),
+          definitions,
+        ),
       ]),
     ),
   ]));
@@ -47,21 +60,7 @@ export function openApiDocument(endpoints: ReadonlyMap<string, readonly Declarat
     ],
     paths,
     components: {
-      securitySchemes: {
-        publishableKey: {
-          type: "apiKey",
-          in: "header",
-          name: "apikey",
-          description: "A publishable key: sb_publishable_…",
-        },
-        secretKey: { type: "apiKey", in: "header", name: "apikey", description: "A secret key: sb_secret_…" },
-        userToken: {
-          type: "http",
-          scheme: "bearer",
-          bearerFormat: "JWT",
-          description: "The user's access token; guests have one, too",
-        },
-      },
+      securitySchemes,
       schemas: { ErrorCode: { type: "string", enum: Object.keys(errorCodes) }, Error: errorSchema, ...named },
       parameters: sharedParameters,
       headers: sharedHeaders,
@@ -99,81 +98,11 @@ interface Component {
   readonly definition: string;
 }
 
-const errorSchema: Schema = {
-  type: "object",
-  required: ["error"],
-  properties: {
-    error: {
-      type: "object",
-      required: ["code", "message", "details", "request_id"],
-      properties: {
-        code: reference("schemas", "ErrorCode"),
-        message: { type: "string", description: "For people, in the language of Content-Language" },
-        details: { type: "object", description: "For the app; the same in every language" },
-        request_id: { type: "string" },
-      },
-    },
-  },
-};
-
-const sharedParameters = {
-  AcceptLanguage: {
-    name: "Accept-Language",
-    in: "header",
-    description: `Preferred languages with weights, among ${languages.join(", ")}`,
-    schema: { type: "string" },
-    example: "tr-TR, en;q=0.5",
-  },
-  RequestId: {
-    name: "X-Request-Id",
-    in: "header",
-    description: "Names the request in answers and logs; a new one is made where this is absent or malformed",
-    schema: { type: "string", pattern: "^[A-Za-z0-9._-]{8,64}$" },
-  },
-  IdempotencyKey: {
-    name: "Idempotency-Key",
-    in: "header",
-    required: true,
-    description:
-      "One key for each intention, kept until there is an answer. Visible ASCII, bare or in double quotes; " +
-      "the outcome is kept for 24 hours in the scope of caller and endpoint",
-    schema: { type: "string", pattern: '^(?:[\\x21-\\x7e]{1,255}|"[\\x21-\\x7e]{1,510}")$' },
-    example: "8e03978e-40d5-43dd-bc93-6894a57f9324",
-  },
-  IfNoneMatch: {
-    name: "If-None-Match",
-    in: "header",
-    description: "The ETag of the answer that the caller has",
-    schema: { type: "string" },
-  },
-};
-
-const sharedHeaders = {
-  RequestId: { description: "The request's id", schema: { type: "string" } },
-  ContentLanguage: { description: "The language of messages", schema: { type: "string", enum: languages } },
-  CacheControl: {
-    description: "Whether and for how long the answer may be kept",
-    schema: { type: "string" },
-  },
-  ETag: { description: "Changes when the body does", schema: { type: "string" } },
-  RateLimitPolicy: {
-    description: "The limits that apply: `q` requests in `w` seconds",
-    schema: { type: "string" },
-    example: '"video_generation";q=10;w=3600',
-  },
-  RateLimit: {
-    description: "What is left of them: `r` requests, and `t` seconds until there are more",
-    schema: { type: "string" },
-    example: '"video_generation";r=7;t=1820',
-  },
-  RetryAfter: { description: "Seconds to wait", schema: { type: "integer", minimum: 1 } },
-  IdempotencyReplayed: {
-    description: "`true` where the outcome is that of an earlier request with the same key",
-    schema: { type: "string", enum: ["true"] },
-  },
-};
-
-function describe(endpoint: string, operation: Declaration): Schema {
+function describe(
+  endpoint: string,
+  operation: Declaration,
+  documentation: OperationDocumentation = { description: operation.summary },
+): Schema {
   const { method, auth, summary, idempotencyKey, query, request, rawBody, response, policies } = operation;
   const words = [
     method.toLowerCase(),
@@ -181,26 +110,31 @@ function describe(endpoint: string, operation: Declaration): Schema {
   ];
   const isConditional = response[304] === null;
   const content = request
-    ? { schema: jsonSchema(request, "input") }
+    ? { schema: jsonSchema(request, "input"), ...exampleOf(documentation.request) }
     : rawBody
-    ? { schema: { description: "The bytes that the sender signed" } }
+    ? { schema: { description: "The bytes that the sender signed" }, ...exampleOf(documentation.request) }
     : null;
   return {
     operationId: words.join(""),
     summary,
+    description: documentation.description,
     tags: [auth === "user" ? "app" : auth === "admin" ? "operator" : "machines"],
     security: security[auth],
     ...(policies?.length ? { "x-rate-limit-policies": policies } : {}),
     parameters: [
       ...(idempotencyKey ? [reference("parameters", "IdempotencyKey")] : []),
-      ...(query ? queryParameters(query) : []),
+      ...(query ? queryParameters(query, documentation.query) : []),
       ...(isConditional ? [reference("parameters", "IfNoneMatch")] : []),
       reference("parameters", "AcceptLanguage"),
       reference("parameters", "RequestId"),
     ],
     ...(content ? { requestBody: { required: true, content: { "application/json": content } } } : {}),
-    responses: { ...successes(operation), ...failures(operation) },
+    responses: { ...successes(operation, documentation), ...failures(operation, documentation) },
   };
+}
+
+function exampleOf(value: unknown): Schema {
+  return value === undefined ? {} : { example: value };
 }
 
 const security: Record<Declaration["auth"], Schema[]> = {
@@ -212,13 +146,14 @@ const security: Record<Declaration["auth"], Schema[]> = {
   public: [{}, { secretKey: [] }],
 };
 
-function queryParameters(query: z.ZodMiniObject): Schema[] {
+function queryParameters(query: z.ZodMiniObject, examples: OperationDocumentation["query"]): Schema[] {
   const { properties = {}, required = [] } = z.toJSONSchema(query, { io: "input" });
   return Object.entries(properties).map(([name, schema]) => ({
     name,
     in: "query",
     required: required.includes(name),
     schema,
+    ...exampleOf(examples?.[name]),
   }));
 }
 
@@ -258,7 +193,10 @@ const statusTexts: Record<number, string> = {
   503: "Not healthy",
 };
 
-function successes(operation: Declaration): Record<string, Schema> {
+function successes(
+  operation: Declaration,
+  { responses = {}, headers: ownHeaders = {} }: OperationDocumentation,
+): Record<string, Schema> {
   const headers = {
     ...headersOf(operation),
     ...(operation.response[304] === null ? { ETag: reference("headers", "ETag") } : {}),
@@ -266,16 +204,32 @@ function successes(operation: Declaration): Record<string, Schema> {
   return Object.fromEntries(
     Object.entries(operation.response).map(([status, schema]) => [status, {
       description: statusTexts[Number(status)] ?? "Done",
-      headers,
-      ...(schema === null
-        ? {}
-        : { content: { "application/json": { schema: jsonSchema(schema, "output") } } }),
+      headers: {
+        ...headers,
+        ...Object.fromEntries(
+          Object.entries(ownHeaders[Number(status)] ?? {}).map(([name, header]) => [name, {
+            ...header,
+            schema: { type: "string" },
+          }]),
+        ),
+      },
+      ...(schema === null ? {} : {
+        content: {
+          "application/json": {
+            schema: jsonSchema(schema, "output"),
+            ...exampleOf(responses[Number(status)]),
+          },
+        },
+      }),
     }]),
   );
 }
 
 /** One answer for each status, with all codes that share it. */
-function failures(operation: Declaration): Record<string, Schema> {
+function failures(
+  operation: Declaration,
+  { responses = {} }: OperationDocumentation,
+): Record<string, Schema> {
   const codes = errorsOf(operation);
   const statuses = [...new Set(codes.map((code) => errorCodes[code].status))].sort();
   return Object.fromEntries(statuses.map((status) => {
@@ -290,56 +244,18 @@ function failures(operation: Declaration): Record<string, Schema> {
       description: sharing.map((code) => `\`${code}\` ${errorCodes[code].category}`).join(" · "),
       headers: {
         ...headersOf(operation),
+        ...(status === 401 ? { "WWW-Authenticate": reference("headers", "WwwAuthenticate") } : {}),
         ...(mayWait ? { "Retry-After": reference("headers", "RetryAfter") } : {}),
       },
       content: {
         "application/json": {
           schema: own ? { anyOf: [schema, jsonSchema(own, "output")] } : schema,
-          examples: Object.fromEntries(sharing.map((code) => [code, { value: exampleError(code) }])),
+          examples: {
+            ...(own ? { answer: { value: responses[status] } } : {}),
+            ...Object.fromEntries(sharing.map((code) => [code, { value: exampleError(code, operation) }])),
+          },
         },
       },
     }];
   }));
-}
-
-function detailsOf(code: ErrorCode): readonly string[] {
-  return errorCodes[code].details;
-}
-
-/** One value for each key of details that the registry knows. */
-const exampleDetails: Record<string, unknown> = {
-  required: 4,
-  available: 1,
-  model_id: "3f1c2a52-6a1c-4a58-9d0e-6a2f8f1b7c11",
-  reason: "policy",
-  policy: "video_generation",
-  retry_after: 1820,
-  fields: [{ path: "settings.duration_seconds", message: "Invalid input: expected number, received string" }],
-  status: "completed",
-  limit_bytes: 262144,
-  feature: "video_generation",
-};
-
-/** The reasons and waits that differ from code to code. */
-const exampleExceptions: Partial<Record<ErrorCode, Record<string, unknown>>> = {
-  ERR_4012: { retry_after: 1 },
-  ERR_4016: { reason: "signature" },
-  ERR_5003: { reason: "rejected" },
-};
-
-function exampleError(code: ErrorCode): Schema {
-  const details = Object.fromEntries(
-    detailsOf(code).map((key) => {
-      if (!Object.hasOwn(exampleDetails, key)) throw new Error(`details.${key} of ${code} has no example`);
-      return [key, exampleExceptions[code]?.[key] ?? exampleDetails[key]];
-    }),
-  );
-  return {
-    error: {
-      code,
-      message: errorMessage(code, "en", details),
-      details,
-      request_id: "0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11",
-    },
-  };
 }

@@ -3,7 +3,13 @@ import { Validator } from "@seriousme/openapi-schema-validator";
 import * as z from "zod/mini";
 import { errorCodes, isErrorCode } from "../../supabase/functions/_shared/error-codes.ts";
 import { type Declaration, errorsOf } from "../../supabase/functions/_shared/operation.ts";
-import { declaredOperations, generateOpenApi, openApiFile } from "./generate-openapi.ts";
+import {
+  clientTypesFile,
+  declaredOperations,
+  generateClientTypes,
+  generateOpenApi,
+  openApiFile,
+} from "./generate-openapi.ts";
 import { openApiDocument } from "./openapi.ts";
 
 // Documents are read as JSON, as their readers do.
@@ -28,6 +34,11 @@ function resolve(reference: string): Json {
 
 Deno.test("openapi.json is what the endpoints declare; `deno task generate` writes it anew", async () => {
   assert.equal(await Deno.readTextFile(openApiFile), await generateOpenApi());
+});
+
+Deno.test("openapi.d.ts is what openapi.json says; `deno task generate` writes it anew", async () => {
+  const openApi = await Deno.readTextFile(openApiFile);
+  assert.equal(await Deno.readTextFile(clientTypesFile), await generateClientTypes(openApi));
 });
 
 Deno.test("openapi.json is valid OpenAPI 3.1", async () => {

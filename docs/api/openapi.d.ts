@@ -1,0 +1,2692 @@
+export interface paths {
+    "/cancel-video": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancels a video: at once while no provider has it, else by the provider's word
+         * @description A `pending` job is cancelled at once, and its credits are back: 200. One that a provider has is answered as it is, with 202: the provider is asked, and only its word cancels the job; if the video comes all the same, it is completed and paid. A second call answers the same. A job that is being stored, or has ended otherwise, is `ERR_4009`.
+         */
+        post: operations["postCancelVideo"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/delete-video-job": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Deletes an ended video; its files are removed afterwards
+         * @description The job leaves its user's lists at once, and a worker removes its files. Only ended jobs: others are `ERR_4009`, and `cancel-video` comes first. What the video cost stays paid.
+         */
+        delete: operations["deleteDeleteVideoJob"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/device-check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Proves that the caller is on a real device, which gets its credits once
+         * @description Called after each sign-in, with a new DeviceCheck token each time. The first check of a device grants 10 credits: once for that device, also after its app was installed anew or the account was closed.
+         *
+         *     `initial_grant.status` is `granted` when this call granted them, and `already_claimed` when the device has had them. It is `pending` when Apple cannot be asked now, or the network has had its grants of the day: the account works, and the next check settles it. `is_new` tells that this call made the account. `device_id` is optional, and no identity.
+         */
+        post: operations["postDeviceCheck"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/generate-video": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Accepts a video, holds its price and begins to generate it
+         * @description The price is computed from model and settings, and held; a video that is not made gives it back. Watch the job with `video-status`.
+         *
+         *     `prompt` has 1 to 2000 characters, with tabs and line breaks but no other control or direction characters. `settings` are options of the model, whose defaults stand for those that are left out. `image_url` is for models that require an image: https, a public DNS name, no port, no credentials.
+         */
+        post: operations["postGenerateVideo"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Whether the backend works; more for a secret key
+         * @description `unhealthy`, with 503, when the database cannot be asked; `degraded`, with 200, when storage, the worker or the providers are not there. Answers are shared for 5 seconds. Only a secret key gets `checks` and `version`.
+         */
+        get: operations["getHealth"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The models that can be used now, with their options and prices
+         * @description What can be generated now. `pricing.credits` is the price of a video, or of each second of it; `options` has the values of each setting, and the one that stands for it where it is left out. Send the answer's `ETag` as `If-None-Match`, and there is no body while nothing has changed: 304.
+         */
+        get: operations["getModels"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/process-jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Wakes the worker, which goes on after the answer
+         * @description Called by the database when tasks are due. It answers at once and works in the background; workers that run at the same time never do a task twice.
+         */
+        post: operations["postProcessJobs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/provider-webhook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A provider reports what became of a submission
+         * @description The URL that a provider gets with each submission; `token` proves which submission it was made for, and the provider's own signature, in its own headers, proves who sent the body. An event is stored before it is answered; a repeated one changes nothing. A signature, token or account that does not fit, or a timestamp that is more than 5 minutes off, is `ERR_4005`: so is this example, which nobody has signed.
+         */
+        post: operations["postProviderWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/user-profile": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The caller's own profile
+         * @description `language` is the one of messages where a request asks for none; null until the user has chosen one.
+         */
+        get: operations["getUserProfile"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Changes what it names of the profile
+         * @description Changes the members that it names, of `display_name` (1 to 50 characters, or null), `language` and `theme_preference`; answers like `GET`.
+         */
+        patch: operations["patchUserProfile"];
+        trace?: never;
+    };
+    "/video-status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How far a video is, and where it can be watched
+         * @description Ask again after `next_poll_seconds`, until it is null: then the job has ended. `video_url` is signed, and has at least 10 minutes left; ask for a new one instead of keeping it. A failed job says why in `error`, whose codes are those of errors; its credits are back, and `credits_used` is 0.
+         *
+         *     `progress.stage` is `queued` (no provider has it), `submitted` (one has it, and has not started), `generating`, `storing`, or `done` (ended, however). Read a `status` that you do not know as `processing`.
+         */
+        get: operations["getVideoStatus"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
+export type webhooks = Record<string, never>;
+export interface components {
+    schemas: {
+        /** @enum {string} */
+        ErrorCode: "ERR_4001" | "ERR_4002" | "ERR_4003" | "ERR_4004" | "ERR_4005" | "ERR_4006" | "ERR_4007" | "ERR_4008" | "ERR_4009" | "ERR_4010" | "ERR_4011" | "ERR_4012" | "ERR_4013" | "ERR_4014" | "ERR_4015" | "ERR_4016" | "ERR_4017" | "ERR_4018" | "ERR_5001" | "ERR_5002" | "ERR_5003" | "ERR_6001" | "ERR_6002" | "ERR_6003" | "ERR_6004";
+        Error: {
+            error: {
+                code: components["schemas"]["ErrorCode"];
+                /** @description For people, in the language of Content-Language */
+                message: string;
+                /** @description For the app; the same in every language */
+                details: {
+                    [key: string]: unknown;
+                };
+                request_id: string;
+            };
+        };
+    };
+    responses: never;
+    parameters: {
+        /**
+         * @description Preferred languages with weights, among en, tr, es
+         * @example tr-TR, en;q=0.5
+         */
+        AcceptLanguage: string;
+        /**
+         * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+         * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+         */
+        RequestId: string;
+        /**
+         * @description One key for each intention, kept until there is an answer. Visible ASCII, bare or in double quotes; the outcome is kept for 24 hours in the scope of caller and endpoint
+         * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+         */
+        IdempotencyKey: string;
+        /**
+         * @description The ETag of the answer that the caller has
+         * @example "42"
+         */
+        IfNoneMatch: string;
+    };
+    requestBodies: never;
+    headers: {
+        /**
+         * @description The request's id
+         * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+         */
+        RequestId: string;
+        /**
+         * @description The language of messages
+         * @example en
+         */
+        ContentLanguage: "en" | "tr" | "es";
+        /**
+         * @description Whether and for how long the answer may be kept
+         * @example no-store
+         */
+        CacheControl: string;
+        /**
+         * @description Changes when the body does
+         * @example "42"
+         */
+        ETag: string;
+        /**
+         * @description The kind of credentials that is missing
+         * @example Bearer
+         */
+        WwwAuthenticate: "Bearer";
+        /**
+         * @description The limits that apply: `q` requests in `w` seconds
+         * @example "video_generation";q=10;w=3600
+         */
+        RateLimitPolicy: string;
+        /**
+         * @description What is left of them: `r` requests, and `t` seconds until there are more
+         * @example "video_generation";r=7;t=1820
+         */
+        RateLimit: string;
+        /**
+         * @description Seconds to wait
+         * @example 1820
+         */
+        RetryAfter: number;
+        /**
+         * @description `true` where the outcome is that of an earlier request with the same key
+         * @example true
+         */
+        IdempotencyReplayed: "true";
+    };
+    pathItems: never;
+}
+export type $defs = Record<string, never>;
+export interface operations {
+    postCancelVideo: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21"
+                 *     }
+                 */
+                "application/json": {
+                    /** Format: uuid */
+                    job_id: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+                     *       "status": "cancelled",
+                     *       "prompt": "A red fox runs through fresh snow",
+                     *       "model_id": "0190a000-0000-7000-8000-000000000001",
+                     *       "model_name": "Kling 2.5 Turbo Pro",
+                     *       "settings": {
+                     *         "duration_seconds": 5,
+                     *         "resolution": "1080p",
+                     *         "aspect_ratio": "16:9"
+                     *       },
+                     *       "credits_used": 0,
+                     *       "video_url": null,
+                     *       "video_url_expires_at": null,
+                     *       "thumbnail_url": null,
+                     *       "error": null,
+                     *       "created_at": "2026-11-21T11:58:30.000Z",
+                     *       "completed_at": "2026-11-21T11:58:40.000Z"
+                     *     }
+                     */
+                    "application/json": {
+                        /** Format: uuid */
+                        job_id: string;
+                        /** @enum {string} */
+                        status: "pending" | "processing" | "completed" | "failed" | "cancelled";
+                        prompt: string;
+                        /** Format: uuid */
+                        model_id: string;
+                        model_name: string;
+                        settings: {
+                            duration_seconds: number;
+                            resolution: string;
+                            aspect_ratio: string;
+                        };
+                        credits_used: number;
+                        video_url: string | null;
+                        video_url_expires_at: string | null;
+                        thumbnail_url: string | null;
+                        error: {
+                            code: string;
+                            message: string;
+                            details: {
+                                [key: string]: unknown;
+                            };
+                        } | null;
+                        /** Format: date-time */
+                        created_at: string;
+                        completed_at: string | null;
+                    };
+                };
+            };
+            /** @description Accepted; the work goes on */
+            202: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+                     *       "status": "processing",
+                     *       "prompt": "A red fox runs through fresh snow",
+                     *       "model_id": "0190a000-0000-7000-8000-000000000001",
+                     *       "model_name": "Kling 2.5 Turbo Pro",
+                     *       "settings": {
+                     *         "duration_seconds": 5,
+                     *         "resolution": "1080p",
+                     *         "aspect_ratio": "16:9"
+                     *       },
+                     *       "credits_used": 4,
+                     *       "video_url": null,
+                     *       "video_url_expires_at": null,
+                     *       "thumbnail_url": null,
+                     *       "error": null,
+                     *       "created_at": "2026-11-21T11:58:30.000Z",
+                     *       "completed_at": null
+                     *     }
+                     */
+                    "application/json": {
+                        /** Format: uuid */
+                        job_id: string;
+                        /** @enum {string} */
+                        status: "pending" | "processing" | "completed" | "failed" | "cancelled";
+                        prompt: string;
+                        /** Format: uuid */
+                        model_id: string;
+                        model_name: string;
+                        settings: {
+                            duration_seconds: number;
+                            resolution: string;
+                            aspect_ratio: string;
+                        };
+                        credits_used: number;
+                        video_url: string | null;
+                        video_url_expires_at: string | null;
+                        thumbnail_url: string | null;
+                        error: {
+                            code: string;
+                            message: string;
+                            details: {
+                                [key: string]: unknown;
+                            };
+                        } | null;
+                        /** Format: date-time */
+                        created_at: string;
+                        completed_at: string | null;
+                    };
+                };
+            };
+            /** @description `ERR_4008` request/malformed */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4008";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4005` auth/unauthenticated */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4005";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4017` auth/suspended */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4017";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4007` resource/not-found */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4007";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4009` resource/wrong-state */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4009";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4013` request/too-large */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4013";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4018` request/not-json */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4018";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4004` limit/rate-exceeded */
+            429: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4004";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6003` internal/error */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6003";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6001` database/unavailable */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6001";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    deleteDeleteVideoJob: {
+        parameters: {
+            query: {
+                /** @example c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21 */
+                job_id: string;
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done; there is nothing to tell */
+            204: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `ERR_4008` request/malformed */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4008";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4005` auth/unauthenticated */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4005";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4017` auth/suspended */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4017";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4007` resource/not-found */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4007";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4009` resource/wrong-state */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4009";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4004` limit/rate-exceeded */
+            429: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4004";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6003` internal/error */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6003";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6001` database/unavailable */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6001";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postDeviceCheck: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "device_token": "AgAAAGFwcGxlIGRldmljZSB0b2tlbg=="
+                 *     }
+                 */
+                "application/json": {
+                    /** Format: base64 */
+                    device_token: string;
+                    device_id?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+                     *       "credits_remaining": 10,
+                     *       "is_new": true,
+                     *       "initial_grant": {
+                     *         "status": "granted",
+                     *         "credits": 10
+                     *       }
+                     *     }
+                     */
+                    "application/json": {
+                        /** Format: uuid */
+                        user_id: string;
+                        credits_remaining: number;
+                        is_new: boolean;
+                        initial_grant: {
+                            /** @enum {string} */
+                            status: "granted" | "already_claimed" | "pending";
+                            credits: number;
+                        };
+                    };
+                };
+            };
+            /** @description `ERR_4008` request/malformed */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4008";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4005` auth/unauthenticated */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4005";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4015` device/not-verified · `ERR_4017` auth/suspended */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4015" | "ERR_4017";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4013` request/too-large */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4013";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4018` request/not-json */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4018";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4004` limit/rate-exceeded */
+            429: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4004";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6003` internal/error */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6003";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6001` database/unavailable */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6001";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postGenerateVideo: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description One key for each intention, kept until there is an answer. Visible ASCII, bare or in double quotes; the outcome is kept for 24 hours in the scope of caller and endpoint
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key": components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "model_id": "0190a000-0000-7000-8000-000000000001",
+                 *       "prompt": "A red fox runs through fresh snow",
+                 *       "settings": {
+                 *         "aspect_ratio": "9:16"
+                 *       }
+                 *     }
+                 */
+                "application/json": {
+                    /** Format: uuid */
+                    model_id: string;
+                    prompt: string;
+                    /** @default {} */
+                    settings?: {
+                        duration_seconds?: number;
+                        resolution?: string;
+                        aspect_ratio?: string;
+                    };
+                    image_url?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Accepted; the work goes on */
+            202: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    /**
+                     * @description Where to watch the job
+                     * @example https://project.supabase.co/functions/v1/video-status?job_id=c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21
+                     */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+                     *       "status": "pending",
+                     *       "credits_used": 4,
+                     *       "credits_remaining": 6,
+                     *       "created_at": "2026-11-21T11:58:30.000Z"
+                     *     }
+                     */
+                    "application/json": {
+                        /** Format: uuid */
+                        job_id: string;
+                        /** @constant */
+                        status: "pending";
+                        credits_used: number;
+                        credits_remaining: number;
+                        /** Format: date-time */
+                        created_at: string;
+                    };
+                };
+            };
+            /** @description `ERR_4008` request/malformed · `ERR_4010` idempotency/key-missing */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4008" | "ERR_4010";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4005` auth/unauthenticated */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4005";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4001` payment/insufficient-credits */
+            402: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4001";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4017` auth/suspended */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4017";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4012` idempotency/in-progress */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4012";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4013` request/too-large */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4013";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4018` request/not-json */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4018";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4002` model/not-available · `ERR_4003` prompt/refused · `ERR_4011` idempotency/key-reused */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4002" | "ERR_4003" | "ERR_4011";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4004` limit/rate-exceeded */
+            429: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4004";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6003` internal/error */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6003";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6001` database/unavailable · `ERR_6004` feature/switched-off */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6001" | "ERR_6004";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getHealth: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "status": "healthy",
+                     *       "checks": {
+                     *         "database": {
+                     *           "ok": true,
+                     *           "duration_ms": 4
+                     *         },
+                     *         "storage": {
+                     *           "ok": true,
+                     *           "duration_ms": 11
+                     *         },
+                     *         "queue": {
+                     *           "ok": true,
+                     *           "duration_ms": 4
+                     *         },
+                     *         "providers": {
+                     *           "ok": true,
+                     *           "duration_ms": 0
+                     *         }
+                     *       },
+                     *       "version": "1"
+                     *     }
+                     */
+                    "application/json": {
+                        /** @enum {string} */
+                        status: "healthy" | "degraded" | "unhealthy";
+                        checks?: {
+                            database: {
+                                ok: boolean;
+                                duration_ms: number;
+                            };
+                            storage: {
+                                ok: boolean;
+                                duration_ms: number;
+                            };
+                            queue: {
+                                ok: boolean;
+                                duration_ms: number;
+                            };
+                            providers: {
+                                ok: boolean;
+                                duration_ms: number;
+                            };
+                        };
+                        version?: string;
+                    };
+                };
+            };
+            /** @description `ERR_4008` request/malformed */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4008";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4005` auth/unauthenticated */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4005";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6003` internal/error */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6003";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6001` database/unavailable */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": ({
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6001";
+                        };
+                    } & components["schemas"]["Error"]) | {
+                        /** @enum {string} */
+                        status: "healthy" | "degraded" | "unhealthy";
+                        checks?: {
+                            database: {
+                                ok: boolean;
+                                duration_ms: number;
+                            };
+                            storage: {
+                                ok: boolean;
+                                duration_ms: number;
+                            };
+                            queue: {
+                                ok: boolean;
+                                duration_ms: number;
+                            };
+                            providers: {
+                                ok: boolean;
+                                duration_ms: number;
+                            };
+                        };
+                        version?: string;
+                    };
+                };
+            };
+        };
+    };
+    getModels: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The ETag of the answer that the caller has
+                 * @example "42"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "models": [
+                     *         {
+                     *           "id": "0190a000-0000-7000-8000-000000000001",
+                     *           "name": "Kling 2.5 Turbo Pro",
+                     *           "description": "Cinematic motion from a text, five seconds at a time.",
+                     *           "category": "text_to_video",
+                     *           "thumbnail_url": null,
+                     *           "is_featured": true,
+                     *           "requires_image": false,
+                     *           "pricing": {
+                     *             "type": "per_video",
+                     *             "credits": 4
+                     *           },
+                     *           "options": {
+                     *             "duration_seconds": {
+                     *               "values": [
+                     *                 5
+                     *               ],
+                     *               "default": 5
+                     *             },
+                     *             "resolution": {
+                     *               "values": [
+                     *                 "1080p"
+                     *               ],
+                     *               "default": "1080p"
+                     *             },
+                     *             "aspect_ratio": {
+                     *               "values": [
+                     *                 "16:9",
+                     *                 "9:16",
+                     *                 "1:1"
+                     *               ],
+                     *               "default": "16:9"
+                     *             }
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": {
+                        models: {
+                            /** Format: uuid */
+                            id: string;
+                            name: string;
+                            description: string;
+                            /** @enum {string} */
+                            category: "text_to_video" | "image_to_video";
+                            thumbnail_url: string | null;
+                            is_featured: boolean;
+                            requires_image: boolean;
+                            pricing: {
+                                /** @enum {string} */
+                                type: "per_video" | "per_second";
+                                credits: number;
+                            };
+                            options: {
+                                duration_seconds: {
+                                    values: number[];
+                                    default: number;
+                                };
+                                resolution: {
+                                    values: string[];
+                                    default: string;
+                                };
+                                aspect_ratio: {
+                                    values: string[];
+                                    default: string;
+                                };
+                            };
+                        }[];
+                    };
+                };
+            };
+            /** @description Unchanged since the answer that the caller has */
+            304: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `ERR_4008` request/malformed */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4008";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4005` auth/unauthenticated */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4005";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4017` auth/suspended */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4017";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4004` limit/rate-exceeded */
+            429: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4004";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6003` internal/error */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6003";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6001` database/unavailable */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6001";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postProcessJobs: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted; the work goes on */
+            202: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "accepted": true
+                     *     }
+                     */
+                    "application/json": {
+                        /** @constant */
+                        accepted: true;
+                    };
+                };
+            };
+            /** @description `ERR_4008` request/malformed */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4008";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4005` auth/unauthenticated */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4005";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6003` internal/error */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6003";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6001` database/unavailable */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6001";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postProviderWebhook: {
+        parameters: {
+            query: {
+                /** @example fal */
+                provider: string;
+                /** @example 7d3f0f5e-0c55-4f0a-a1b5-1f7f0a9d2c44 */
+                submission_id: string;
+                /** @example 3q2-7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhs */
+                token: string;
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "request_id": "764cabcf-b745-4b3e-ae38-1200304cf45b",
+                 *       "status": "OK",
+                 *       "payload": {}
+                 *     }
+                 */
+                "application/json": unknown;
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "received": true
+                     *     }
+                     */
+                    "application/json": {
+                        /** @constant */
+                        received: true;
+                    };
+                };
+            };
+            /** @description `ERR_4008` request/malformed */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4008";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4005` auth/unauthenticated */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4005";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4013` request/too-large */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4013";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6003` internal/error */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6003";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6001` database/unavailable */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6001";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getUserProfile: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+                     *       "is_guest": true,
+                     *       "display_name": null,
+                     *       "language": null,
+                     *       "theme_preference": "system",
+                     *       "credits_remaining": 6,
+                     *       "created_at": "2026-11-21T11:58:00.000Z"
+                     *     }
+                     */
+                    "application/json": {
+                        /** Format: uuid */
+                        user_id: string;
+                        is_guest: boolean;
+                        display_name: string | null;
+                        language: ("en" | "tr" | "es") | null;
+                        /** @enum {string} */
+                        theme_preference: "system" | "light" | "dark";
+                        credits_remaining: number;
+                        /** Format: date-time */
+                        created_at: string;
+                    };
+                };
+            };
+            /** @description `ERR_4008` request/malformed */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4008";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4005` auth/unauthenticated */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4005";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4017` auth/suspended */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4017";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4004` limit/rate-exceeded */
+            429: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4004";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6003` internal/error */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6003";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6001` database/unavailable */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6001";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    patchUserProfile: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "display_name": "Ada",
+                 *       "theme_preference": "dark"
+                 *     }
+                 */
+                "application/json": {
+                    display_name?: string | null;
+                    /** @enum {string} */
+                    language?: "en" | "tr" | "es";
+                    /** @enum {string} */
+                    theme_preference?: "system" | "light" | "dark";
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+                     *       "is_guest": true,
+                     *       "display_name": "Ada",
+                     *       "language": null,
+                     *       "theme_preference": "dark",
+                     *       "credits_remaining": 6,
+                     *       "created_at": "2026-11-21T11:58:00.000Z"
+                     *     }
+                     */
+                    "application/json": {
+                        /** Format: uuid */
+                        user_id: string;
+                        is_guest: boolean;
+                        display_name: string | null;
+                        language: ("en" | "tr" | "es") | null;
+                        /** @enum {string} */
+                        theme_preference: "system" | "light" | "dark";
+                        credits_remaining: number;
+                        /** Format: date-time */
+                        created_at: string;
+                    };
+                };
+            };
+            /** @description `ERR_4008` request/malformed */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4008";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4005` auth/unauthenticated */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4005";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4017` auth/suspended */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4017";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4013` request/too-large */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4013";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4018` request/not-json */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4018";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4004` limit/rate-exceeded */
+            429: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4004";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6003` internal/error */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6003";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6001` database/unavailable */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6001";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getVideoStatus: {
+        parameters: {
+            query: {
+                /** @example c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21 */
+                job_id: string;
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+                     *       "status": "completed",
+                     *       "prompt": "A red fox runs through fresh snow",
+                     *       "model_id": "0190a000-0000-7000-8000-000000000001",
+                     *       "model_name": "Kling 2.5 Turbo Pro",
+                     *       "settings": {
+                     *         "duration_seconds": 5,
+                     *         "resolution": "1080p",
+                     *         "aspect_ratio": "16:9"
+                     *       },
+                     *       "credits_used": 4,
+                     *       "video_url": "https://project.supabase.co/storage/v1/object/sign/videos/c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21/video.mp4?token=eyJ…",
+                     *       "video_url_expires_at": "2026-11-21T13:00:00.000Z",
+                     *       "thumbnail_url": null,
+                     *       "error": null,
+                     *       "created_at": "2026-11-21T11:58:30.000Z",
+                     *       "completed_at": "2026-11-21T12:00:00.000Z",
+                     *       "progress": {
+                     *         "stage": "done",
+                     *         "percent": 100
+                     *       },
+                     *       "next_poll_seconds": null
+                     *     }
+                     */
+                    "application/json": {
+                        /** Format: uuid */
+                        job_id: string;
+                        /** @enum {string} */
+                        status: "pending" | "processing" | "completed" | "failed" | "cancelled";
+                        prompt: string;
+                        /** Format: uuid */
+                        model_id: string;
+                        model_name: string;
+                        settings: {
+                            duration_seconds: number;
+                            resolution: string;
+                            aspect_ratio: string;
+                        };
+                        credits_used: number;
+                        video_url: string | null;
+                        video_url_expires_at: string | null;
+                        thumbnail_url: string | null;
+                        error: {
+                            code: string;
+                            message: string;
+                            details: {
+                                [key: string]: unknown;
+                            };
+                        } | null;
+                        /** Format: date-time */
+                        created_at: string;
+                        completed_at: string | null;
+                        progress: {
+                            /** @enum {string} */
+                            stage: "queued" | "submitted" | "generating" | "storing" | "done";
+                            percent: number | null;
+                        };
+                        next_poll_seconds: number | null;
+                    };
+                };
+            };
+            /** @description `ERR_4008` request/malformed */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4008";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4005` auth/unauthenticated */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4005";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4017` auth/suspended */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4017";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4007` resource/not-found */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4007";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4004` limit/rate-exceeded */
+            429: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4004";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6002` storage/failed · `ERR_6003` internal/error */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6002" | "ERR_6003";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6001` database/unavailable */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6001";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+}

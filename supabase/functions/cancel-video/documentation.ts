@@ -1,0 +1,21 @@
+import { type Documentation, exampleIds, examplePendingJob } from "../_shared/documentation.ts";
+
+export default {
+  POST: {
+    description:
+      "A `pending` job is cancelled at once, and its credits are back: 200. One that a provider has is answered " +
+      "as it is, with 202: the provider is asked, and only its word cancels the job; if the video comes all the same, it " +
+      "is completed and paid. A second call answers the same. A job that is being stored, or has ended otherwise, is `ERR_4009`.",
+    request: { job_id: exampleIds.job },
+    responses: {
+      200: {
+        ...examplePendingJob,
+        status: "cancelled",
+        credits_used: 0,
+        completed_at: "2026-11-21T11:58:40.000Z",
+      },
+      202: { ...examplePendingJob, status: "processing" },
+    },
+    walk: { before: "JOB=$(new_video my-second-video)" },
+  },
+} satisfies Documentation;

@@ -1,0 +1,35 @@
+import { type Documentation, exampleIds } from "../_shared/documentation.ts";
+
+export default {
+  POST: {
+    description:
+      "The price is computed from model and settings, and held; a video that is not made gives it back. " +
+      "Watch the job with `video-status`.\n\n" +
+      "`prompt` has 1 to 2000 characters, with tabs and line breaks but no other control or direction characters. " +
+      "`settings` are options of the model, whose defaults stand for those that are left out. `image_url` is for models that " +
+      "require an image: https, a public DNS name, no port, no credentials.",
+    request: {
+      model_id: exampleIds.model,
+      prompt: "A red fox runs through fresh snow",
+      settings: { aspect_ratio: "9:16" },
+    },
+    responses: {
+      202: {
+        job_id: exampleIds.job,
+        status: "pending",
+        credits_used: 4,
+        credits_remaining: 6,
+        created_at: "2026-11-21T11:58:30.000Z",
+      },
+    },
+    headers: {
+      202: {
+        Location: {
+          description: "Where to watch the job",
+          example: `https://project.supabase.co/functions/v1/video-status?job_id=${exampleIds.job}`,
+        },
+      },
+    },
+    walk: { captures: { JOB: ".job_id" } },
+  },
+} satisfies Documentation;

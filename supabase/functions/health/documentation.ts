@@ -1,0 +1,20 @@
+import type { Documentation } from "../_shared/documentation.ts";
+
+const checks = {
+  database: { ok: true, duration_ms: 4 },
+  storage: { ok: true, duration_ms: 11 },
+  queue: { ok: true, duration_ms: 4 },
+  providers: { ok: true, duration_ms: 0 },
+};
+
+export default {
+  GET: {
+    description:
+      "`unhealthy`, with 503, when the database cannot be asked; `degraded`, with 200, when storage, the worker or " +
+      "the providers are not there. Answers are shared for 5 seconds. Only a secret key gets `checks` and `version`.",
+    responses: {
+      200: { status: "healthy", checks, version: "1" },
+      503: { status: "unhealthy" },
+    },
+  },
+} satisfies Documentation;
