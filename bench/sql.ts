@@ -27,6 +27,8 @@ const jobs = Number(options.jobs);
 if (jobs > 0) await fill(sql, { users, jobsPerUser: Math.ceil(jobs / users) });
 else await addUsers(sql, users, 1_000_000_000);
 await sql.file(new URL("baseline/schema.sql", import.meta.url).pathname);
+await sql.file(new URL("baseline/plain-ledger.sql", import.meta.url).pathname);
+await sql`insert into plain.accounts select u.id, 1000000000, 0, now() from public.users as u`;
 await sql`insert into baseline.users select u.id, 1000000000 from public.users as u`;
 await sql`insert into baseline.models values (${modelId}, 4)`;
 
@@ -113,6 +115,20 @@ add(
   () => charge(sql, anyOf(users), modelId, crypto.randomUUID()),
 );
 add("baseline: the seeds' way, one hot user", "", () => charge(sql, userId(0), modelId, crypto.randomUUID()));
+// Five rows a transfer; generate_video writes twelve.
+add(
+  "baseline: a plain ledger, 10,000 accounts",
+  "",
+  () =>
+    sql`select plain.transfer(${anyOf(users / 2)}, ${
+      userId(users / 2 + Math.floor(Math.random() * users / 2))
+    }, 4)`,
+);
+add(
+  "baseline: a plain ledger, all to one account",
+  "",
+  () => sql`select plain.transfer(${anyOf(users / 2)}, ${userId(users - 1)}, 4)`,
+);
 add("select 1, for the load generator itself", "", () => sql`select 1`);
 
 console.log(machine(database.version, `${connections} connections of postgres.js in one process`));
