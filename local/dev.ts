@@ -67,6 +67,7 @@ Kinora runs, after ${(milliseconds / 1000).toFixed(1)} s. Ctrl-C ends it; data, 
   simulated fal     ${simulators.fal.url}
   … Replicate       ${simulators.replicate.url}
   … Runway          ${simulators.runway.url}
+  … OpenAI          ${simulators.openAi.url}
   … Apple           ${simulators.deviceCheck.url}
   gateway's log     ${logs.gateway}
 

@@ -13,7 +13,7 @@ export function jwksOf({ signingKey }: Keys): { keys: Record<string, unknown>[] 
 export function functionsEnvironment(
   url: string,
   keys: Keys,
-  { fal, replicate, runway, deviceCheck }: OutsideServices,
+  { fal, replicate, runway, openAi, deviceCheck }: OutsideServices,
   changes: Record<string, string | undefined>,
 ): Record<string, string> {
   const environment = {
@@ -35,6 +35,8 @@ export function functionsEnvironment(
     RUNWAY_API_SECRET: keys.runwaySecret,
     RUNWAY_API_URL: runway.url,
     RUNWAY_RESULT_HOSTS: runway.mediaHost,
+    OPENAI_API_KEY: keys.openAiKey,
+    OPENAI_API_URL: openAi.url,
     APPLE_TEAM_ID: keys.appleTeamId,
     APPLE_DEVICE_CHECK_KEY_ID: keys.deviceCheckKeyId,
     APPLE_DEVICE_CHECK_PRIVATE_KEY: keys.deviceCheckPrivateKey,

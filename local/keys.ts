@@ -21,6 +21,7 @@ export interface Keys {
   /** Of Standard Webhooks: `whsec_…`. */
   replicateWebhookSecret: string;
   runwaySecret: string;
+  openAiKey: string;
   appleTeamId: string;
   deviceCheckKeyId: string;
   /** PKCS#8 PEM, as Apple hands it out. */
@@ -48,6 +49,7 @@ export async function generateKeys(): Promise<Keys> {
     replicateToken: `r8_${random(20)}`,
     replicateWebhookSecret: newWebhookSecret(),
     runwaySecret: `key_${random(64)}`,
+    openAiKey: `sk-proj-${random(24)}`,
     // Apple's ids are ten characters long.
     appleTeamId: random(5).toUpperCase(),
     deviceCheckKeyId: random(5).toUpperCase(),

@@ -5,6 +5,7 @@ import type { Directory } from "./directory.ts";
 import type { Keys } from "./keys.ts";
 import { type DeviceCheckSimulator, startDeviceCheckSimulator } from "./simulators/device-check.ts";
 import { type FalOptions, type FalSimulator, startFalSimulator } from "./simulators/fal.ts";
+import { type OpenAiSimulator, startOpenAiSimulator } from "./simulators/openai.ts";
 import {
   type ReplicateOptions,
   type ReplicateSimulator,
@@ -27,6 +28,7 @@ export interface ServicePorts {
   replicateMedia: number;
   runway: number;
   runwayMedia: number;
+  openAi: number;
   deviceCheck: number;
 }
 
@@ -34,6 +36,7 @@ export interface OutsideServices {
   readonly fal: FalSimulator;
   readonly replicate: ReplicateSimulator;
   readonly runway: RunwaySimulator;
+  readonly openAi: OpenAiSimulator;
   readonly deviceCheck: DeviceCheckSimulator;
 }
 
@@ -83,11 +86,14 @@ export async function startOutsideServices(
       secret: keys.runwaySecret,
     }),
   );
-  return { fal, replicate, runway, deviceCheck };
+  const openAi = cleanup.use(await startOpenAiSimulator({ ...at(ports.openAi), key: keys.openAiKey }));
+  return { fal, replicate, runway, openAi, deviceCheck };
 }
 
 /** Where they are listening now. */
-export function servicePorts({ fal, replicate, runway, deviceCheck }: OutsideServices): ServicePorts {
+export function servicePorts(
+  { fal, replicate, runway, openAi, deviceCheck }: OutsideServices,
+): ServicePorts {
   return {
     fal: fal.port,
     falMedia: fal.mediaPort,
@@ -95,6 +101,7 @@ export function servicePorts({ fal, replicate, runway, deviceCheck }: OutsideSer
     replicateMedia: replicate.mediaPort,
     runway: runway.port,
     runwayMedia: runway.mediaPort,
+    openAi: openAi.port,
     deviceCheck: deviceCheck.port,
   };
 }

@@ -23,6 +23,7 @@ export function statusOf({ url, publishableKey, secretKey, databaseUrl, jwks, si
     FAL_URL: simulators.fal.url,
     REPLICATE_URL: simulators.replicate.url,
     RUNWAY_URL: simulators.runway.url,
+    OPENAI_URL: simulators.openAi.url,
     DEVICE_CHECK_URL: simulators.deviceCheck.url,
   };
 }

@@ -125,8 +125,10 @@ create table public.video_jobs (
   cancel_requested_at timestamptz,
   -- A success that came after the end; recorded for the operator, never charged.
   late_success_at timestamptz,
-  -- The reason of a term that asks to be shown the prompts it matches, for the operator.
+  -- Why the operator may want to look at it: the reason of a term that flags, or what the moderation service refused.
   flag text,
+  -- When the moderation service let the prompt pass; it is not asked again.
+  moderated_at timestamptz,
   video_url text,
   video_url_expires_at timestamptz,
   thumbnail_url text,

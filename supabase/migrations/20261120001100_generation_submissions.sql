@@ -1,7 +1,7 @@
 -- generation: handing a job to a provider. A claim commits before the request leaves; what the provider answered is
 -- recorded afterwards, and its absence is an answer too.
 
-create function public.claim_submission(p_job_id uuid, p_providers text[])
+create function public.claim_submission(p_job_id uuid, p_providers text[], p_moderates boolean default false)
 returns jsonb
 language plpgsql
 volatile
@@ -12,7 +12,8 @@ as $$
 -- commits before the request leaves, and from then on nobody sends the job again unless record_submission learns
 -- that the provider does not have it. `data`: `{ claimed: true, submission_id, provider, provider_model, prompt,
 -- settings, image_url }`, or `{ claimed: false }` when there is nothing to send: the job is not pending or is
--- overdue, or no provider is to be had now and the task waits.
+-- overdue, or no provider is to be had now and the task waits. With p_moderates nothing is claimed before the moderation
+-- service let the prompt pass: `{ claimed: false, prompt }` asks the caller to ask it, within the task's lease.
 -- A claim whose lease ran out had a worker that died: its submission is `unknown`, for its webhook or its
 -- deadline to decide.
 -- Locks: job → providers, by name → task.
@@ -42,6 +43,14 @@ begin
   -- Its bound is over: the cancel task ends it, and a provider that takes it now would work for nobody.
   if v_job.due_at <= v_now then
     return guard.answer('{"claimed": false}');
+  end if;
+
+  if p_moderates and v_job.moderated_at is null then
+    update generation.tasks as t
+    set leased_until = v_now + make_interval(secs => k.timeout_seconds)
+    from generation.task_kinds as k
+    where t.kind = 'submit' and t.subject = p_job_id and t.failed_at is null and k.kind = t.kind;
+    return guard.answer(jsonb_build_object('claimed', false, 'prompt', v_job.prompt));
   end if;
 
   select count(*) into v_attempts from generation.submissions as s where s.job_id = p_job_id;
@@ -97,9 +106,9 @@ begin
 end;
 $$;
 
-revoke all on function public.claim_submission(uuid, text[]) from public, anon, authenticated;
-grant execute on function public.claim_submission(uuid, text[]) to service_role;
-comment on function public.claim_submission(uuid, text[]) is 'Decides who sends a job, to whom, exactly once.';
+revoke all on function public.claim_submission(uuid, text[], boolean) from public, anon, authenticated;
+grant execute on function public.claim_submission(uuid, text[], boolean) to service_role;
+comment on function public.claim_submission(uuid, text[], boolean) is 'Decides who sends a job, to whom, exactly once.';
 
 create function public.record_submission(p_submission_id uuid, p_outcome jsonb, p_poll_seconds numeric)
 returns jsonb

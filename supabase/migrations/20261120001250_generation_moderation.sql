@@ -1,4 +1,5 @@
--- generation: what a prompt must not say. The operator's terms, and the one question about them.
+-- generation: what a prompt must not say: by the operator's terms, before money is held, and in the eyes of an outside
+-- service, before a provider is asked.
 
 create function generation.words_of(p_text text)
 returns text[]
@@ -139,3 +140,46 @@ $$;
 
 revoke all on function generation.find_moderation_term(text, text) from public, anon, authenticated, service_role;
 comment on function generation.find_moderation_term(text, text) is 'The question about a prompt, asked before money is held.';
+
+create function public.record_moderation(p_job_id uuid, p_verdict jsonb)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Records what the moderation service said about a job that claim_submission wants moderated, as the port names it.
+-- `passed`: it may be claimed, and the service is not asked again. `refused`: the job ends with ERR_4003 and its hold is
+-- released. `unavailable`: the task waits, by its backoff and no shorter than the service asks; the job's bound ends it.
+-- `data`: `{ status }`, the job's. Of several verdicts the first counts; after the job has gone on none does.
+-- Locks: account → job → lots → task.
+declare
+  v_job public.video_jobs;
+  v_verdict constant text := p_verdict ->> 'verdict';
+begin
+  v_job := generation.lock_job(p_job_id);
+  if v_job.status = 'pending' and v_job.moderated_at is null then
+    if v_verdict = 'passed' then
+      update public.video_jobs as j set moderated_at = ops.now() where j.id = p_job_id;
+    elsif v_verdict = 'refused' then
+      update public.video_jobs as j
+      set flag = (select string_agg(c.name, ', ') from jsonb_array_elements_text(p_verdict -> 'categories') as c (name))
+      where j.id = p_job_id;
+      perform generation.settle_video_job(p_job_id, 'failed', 'ERR_4003', '{"reason": "policy"}');
+    else
+      update generation.tasks as t
+      set leased_until = null, last_error = p_verdict ->> 'cause',
+          run_at = greatest(
+            generation.retry_at('submit', t.attempts),
+            ops.now() + make_interval(secs => (p_verdict ->> 'retry_after_seconds')::double precision)
+          )
+      where t.kind = 'submit' and t.subject = p_job_id and t.failed_at is null;
+    end if;
+  end if;
+  return guard.answer((select jsonb_build_object('status', j.status) from public.video_jobs as j where j.id = p_job_id));
+end;
+$$;
+
+revoke all on function public.record_moderation(uuid, jsonb) from public, anon, authenticated;
+grant execute on function public.record_moderation(uuid, jsonb) to service_role;
+comment on function public.record_moderation(uuid, jsonb) is 'The verdict about a prompt, or its absence.';

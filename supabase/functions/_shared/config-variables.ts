@@ -14,6 +14,7 @@ const webhooksFail = "no generation is submitted, and provider-webhook refuses e
 const falFails = "no generation is submitted to fal";
 const replicateFails = "no generation is submitted to Replicate";
 const runwayFails = "no generation is submitted to Runway";
+const moderationIsOff = "prompts are only held to the operator's terms";
 const appleFails = "device-check leaves the initial grant pending";
 
 // deno-fmt-ignore: one line a variable
@@ -28,6 +29,7 @@ export const variables: Readonly<Record<VariableName, Variable>> = {
   REPLICATE_API_TOKEN: { kind: "secret", purpose: "Replicate's API token", without: replicateFails },
   REPLICATE_WEBHOOK_SECRET: { kind: "secret", purpose: "What Replicate signs our webhooks with: whsec_…", without: replicateFails },
   RUNWAY_API_SECRET: { kind: "secret", purpose: "Runway's API key", without: runwayFails },
+  OPENAI_API_KEY: { kind: "secret", purpose: "The key for OpenAI's moderation of prompts", without: moderationIsOff },
   APPLE_TEAM_ID: { kind: "secret", purpose: "Issuer of the tokens for DeviceCheck", without: appleFails },
   APPLE_DEVICE_CHECK_KEY_ID: { kind: "secret", purpose: "The DeviceCheck key's id", without: appleFails },
   APPLE_DEVICE_CHECK_PRIVATE_KEY: { kind: "secret", purpose: "The DeviceCheck key, PKCS#8 in PEM", without: appleFails },
@@ -38,6 +40,7 @@ export const variables: Readonly<Record<VariableName, Variable>> = {
   REPLICATE_RESULT_HOSTS: { kind: "optional", purpose: "Hosts that results are fetched from, comma separated", without: defaults.REPLICATE_RESULT_HOSTS },
   RUNWAY_API_URL: { kind: "optional", purpose: "Runway's API", without: defaults.RUNWAY_API_URL },
   RUNWAY_RESULT_HOSTS: { kind: "optional", purpose: "Hosts that results are fetched from, comma separated", without: defaults.RUNWAY_RESULT_HOSTS },
+  OPENAI_API_URL: { kind: "optional", purpose: "OpenAI's API", without: defaults.OPENAI_API_URL },
   APPLE_DEVICE_CHECK_URL: { kind: "optional", purpose: "Apple's DeviceCheck API", without: defaults.APPLE_DEVICE_CHECK_URL },
   PUBLIC_FUNCTIONS_URL: { kind: "optional", purpose: "Base of the URLs that providers call", without: "SUPABASE_URL + /functions/v1" },
   JWT_ISSUER: { kind: "optional", purpose: "The issuer that user tokens must name", without: "SUPABASE_URL + /auth/v1" },

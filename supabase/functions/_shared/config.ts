@@ -15,6 +15,7 @@ export interface Config {
   readonly fal: FalConfig | null;
   readonly replicate: ReplicateConfig | null;
   readonly runway: RunwayConfig | null;
+  readonly openai: OpenAiConfig | null;
   readonly apple: AppleConfig | null;
   /** The header, in lower case, in which the platform tells the client's address. */
   readonly clientAddressHeader: string;
@@ -60,6 +61,11 @@ export interface RunwayConfig {
   readonly resultHosts: readonly string[];
 }
 
+export interface OpenAiConfig {
+  readonly key: string;
+  readonly apiUrl: string;
+}
+
 export interface AppleConfig {
   readonly teamId: string;
   readonly deviceCheck: {
@@ -83,6 +89,7 @@ export const defaults = {
   RUNWAY_API_URL: "https://api.dev.runwayml.com",
   // Runway's own distribution: a name below cloudfront.net is for anybody to have.
   RUNWAY_RESULT_HOSTS: "dnznrvs05pmza.cloudfront.net",
+  OPENAI_API_URL: "https://api.openai.com",
   APPLE_DEVICE_CHECK_URL: "https://api.devicecheck.apple.com",
   CLIENT_ADDRESS_HEADER: "cf-connecting-ip",
   CORS_ALLOW_ORIGIN: "*",
@@ -99,6 +106,7 @@ const secrets = [
   "REPLICATE_API_TOKEN",
   "REPLICATE_WEBHOOK_SECRET",
   "RUNWAY_API_SECRET",
+  "OPENAI_API_KEY",
   "APPLE_TEAM_ID",
   "APPLE_DEVICE_CHECK_KEY_ID",
   "APPLE_DEVICE_CHECK_PRIVATE_KEY",
@@ -209,6 +217,7 @@ const environmentSchema = z.object({
   REPLICATE_API_TOKEN: z.optional(text),
   REPLICATE_WEBHOOK_SECRET: z.optional(standardWebhookSecret),
   RUNWAY_API_SECRET: z.optional(text),
+  OPENAI_API_KEY: z.optional(text),
   APPLE_TEAM_ID: z.optional(text),
   APPLE_DEVICE_CHECK_KEY_ID: z.optional(text),
   APPLE_DEVICE_CHECK_PRIVATE_KEY: z.optional(pem),
@@ -219,6 +228,7 @@ const environmentSchema = z.object({
   REPLICATE_RESULT_HOSTS: z.prefault(list(host), defaults.REPLICATE_RESULT_HOSTS),
   RUNWAY_API_URL: z.prefault(secureUrl, defaults.RUNWAY_API_URL),
   RUNWAY_RESULT_HOSTS: z.prefault(list(host), defaults.RUNWAY_RESULT_HOSTS),
+  OPENAI_API_URL: z.prefault(secureUrl, defaults.OPENAI_API_URL),
   APPLE_DEVICE_CHECK_URL: z.prefault(secureUrl, defaults.APPLE_DEVICE_CHECK_URL),
   PUBLIC_FUNCTIONS_URL: z.optional(url),
   JWT_ISSUER: z.optional(text),
@@ -290,6 +300,7 @@ export function loadConfig(environment: EnvironmentVariables): Config {
         resultHosts: values.RUNWAY_RESULT_HOSTS,
       }
       : null,
+    openai: values.OPENAI_API_KEY ? { key: values.OPENAI_API_KEY, apiUrl: values.OPENAI_API_URL } : null,
     apple: values.APPLE_TEAM_ID && values.APPLE_DEVICE_CHECK_KEY_ID && values.APPLE_DEVICE_CHECK_PRIVATE_KEY
       ? {
         teamId: values.APPLE_TEAM_ID,

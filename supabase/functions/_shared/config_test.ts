@@ -9,6 +9,7 @@ const replicate = {
   REPLICATE_WEBHOOK_SECRET: `whsec_${"a".repeat(43)}=`,
 };
 const runway = { RUNWAY_API_SECRET: "key_secret" };
+const openai = { OPENAI_API_KEY: "sk-key" };
 const apple = {
   APPLE_TEAM_ID: "TEAM123456",
   APPLE_DEVICE_CHECK_KEY_ID: "KEY1234567",
@@ -20,6 +21,7 @@ const complete: EnvironmentVariables = {
   ...fal,
   ...replicate,
   ...runway,
+  ...openai,
   ...apple,
   WEBHOOK_SECRET: "w".repeat(32),
 };
@@ -35,7 +37,7 @@ Deno.test("the least environment gives the defaults, with what is not set left o
   assert.equal(config.clientAddressHeader, "cf-connecting-ip");
   assert.equal(config.corsAllowOrigin, "*");
   assert.deepEqual([config.fal, config.replicate, config.runway], [null, null, null]);
-  assert.deepEqual([config.apple, config.webhookSecret], [null, null]);
+  assert.deepEqual([config.openai, config.apple, config.webhookSecret], [null, null, null]);
   assert.deepEqual(
     config.missing,
     Object.entries(variables).filter(([, { kind }]) => kind === "secret").map(([name]) => name),
@@ -50,6 +52,7 @@ Deno.test("complete sections are there, with the providers' real addresses", () 
   assert.equal(config.runway?.apiUrl, "https://api.dev.runwayml.com");
   // Anybody can have a name below cloudfront.net.
   assert.deepEqual(config.runway?.resultHosts, ["dnznrvs05pmza.cloudfront.net"]);
+  assert.deepEqual(config.openai, { key: "sk-key", apiUrl: "https://api.openai.com" });
   assert.equal(config.apple?.deviceCheck.url, "https://api.devicecheck.apple.com");
   assert.equal(config.apple?.deviceCheck.privateKey.split("\n").length, 3, "line breaks written as \\n");
   assert.deepEqual(config.missing, []);
@@ -97,6 +100,7 @@ Deno.test("all faults are told at once, by name and without a value", () => {
     ["WEBHOOK_SECRET", secret],
     ["REPLICATE_WEBHOOK_SECRET", secret],
     ["REPLICATE_API_URL", `http://${secret}.example.com`],
+    ["OPENAI_API_URL", `http://${secret}.example.com`],
     ["RUNWAY_API_URL", `ftp://${secret}.example.com`],
     ["RUNWAY_RESULT_HOSTS", `https://${secret}`],
     ["APPLE_DEVICE_CHECK_PRIVATE_KEY", secret],

@@ -37,6 +37,7 @@ function contextWith(answer: () => Promise<Job>) {
       },
     },
     // No task is claimed, so that nothing else is asked.
+    moderation: null,
     providers: { names: [], get: () => null },
     storage: {},
     fetch: () => Promise.reject(new Error("This test has no network")),

@@ -1,6 +1,7 @@
 import { endpoint } from "../_shared/endpoint.ts";
 import { generation } from "../_shared/database/generation.ts";
 import { videos } from "../_shared/database/videos.ts";
+import { promptModeration } from "../_shared/moderation/moderation.ts";
 import { videoProviders } from "../_shared/providers/registry.ts";
 import { GenerateVideoRequest, GenerateVideoResponse } from "./schema.ts";
 import { generateVideo } from "./service.ts";
@@ -14,6 +15,6 @@ export default endpoint({
   request: GenerateVideoRequest,
   response: { 202: GenerateVideoResponse },
   errors: ["ERR_4001", "ERR_4002", "ERR_4003", "ERR_6004"],
-  ports: { database: videos, generation, providers: videoProviders },
+  ports: { database: videos, generation, moderation: promptModeration, providers: videoProviders },
   service: generateVideo,
 });

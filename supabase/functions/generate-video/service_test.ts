@@ -56,6 +56,7 @@ function setting() {
         return Promise.resolve(accepted);
       },
     },
+    moderation: null,
     providers: fakeProviders(fakeProvider()),
     generation: fakeGeneration({
       claimSubmission: (jobId) => {

@@ -1,6 +1,7 @@
 import { generation } from "../_shared/database/generation.ts";
 import { endpoint } from "../_shared/endpoint.ts";
 import { platformFetch } from "../_shared/platform-fetch.ts";
+import { promptModeration } from "../_shared/moderation/moderation.ts";
 import { videoProviders } from "../_shared/providers/registry.ts";
 import { storage } from "../_shared/storage.ts";
 import { ProcessJobsResponse } from "./schema.ts";
@@ -12,6 +13,12 @@ export default endpoint({
   auth: "service",
   response: { 202: ProcessJobsResponse },
   errors: [],
-  ports: { generation, providers: videoProviders, storage, fetch: platformFetch },
+  ports: {
+    generation,
+    moderation: promptModeration,
+    providers: videoProviders,
+    storage,
+    fetch: platformFetch,
+  },
   service: processJobs,
 });

@@ -33,6 +33,7 @@ function setting(given: { effect?: Effect; verdict?: WebhookVerdict; secret?: st
   const verified: unknown[][] = [];
   const context = testContext("signed", {
     config: testConfig(secret === null ? {} : { WEBHOOK_SECRET: secret }),
+    moderation: null,
     providers: fakeProviders(fakeProvider({
       verifyWebhook: (...args) => {
         steps.push("verified");

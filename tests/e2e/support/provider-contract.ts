@@ -235,6 +235,7 @@ function startWebhookEndpoint(provider: Provider): WebhookEndpoint {
     const query = ProviderWebhookQuery.parse(Object.fromEntries(new URL(request.url).searchParams));
     const context = testContext("signed", {
       config: testConfig({ WEBHOOK_SECRET: webhookSecret }),
+      moderation: null,
       providers: fakeProviders(provider),
       generation: fakeGeneration({
         recordProviderEvent(report) {

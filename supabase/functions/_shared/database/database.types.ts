@@ -140,6 +140,7 @@ export type Database = {
           "late_success_at": string | null;
           "model_id": string;
           "model_name": string;
+          "moderated_at": string | null;
           "percent": number | null;
           "prompt": string;
           "request_id": string;
@@ -168,6 +169,7 @@ export type Database = {
           "late_success_at"?: string | null;
           "model_id": string;
           "model_name": string;
+          "moderated_at"?: string | null;
           "percent"?: number | null;
           "prompt": string;
           "request_id": string;
@@ -195,6 +197,7 @@ export type Database = {
           "late_success_at"?: string | null;
           "model_id"?: string;
           "model_name"?: string;
+          "moderated_at"?: string | null;
           "percent"?: number | null;
           "prompt"?: string;
           "request_id"?: string;
@@ -216,7 +219,10 @@ export type Database = {
     Functions: {
       "begin_device_check": { Args: { "p_network": string; "p_user_id": string }; Returns: Json };
       "cancel_video": { Args: { "p_job_id": string; "p_user_id": string }; Returns: Json };
-      "claim_submission": { Args: { "p_job_id": string; "p_providers": (string)[] }; Returns: Json };
+      "claim_submission": {
+        Args: { "p_job_id": string; "p_moderates"?: boolean; "p_providers": (string)[] };
+        Returns: Json;
+      };
       "claim_tasks": { Args: { "p_job_id"?: string; "p_limit": number }; Returns: Json };
       "delete_video_job": { Args: { "p_job_id": string; "p_user_id": string }; Returns: Json };
       "enter_device_lane": { Args: { "p_network": string }; Returns: Json };
@@ -284,6 +290,7 @@ export type Database = {
         Args: { "p_attempt": number; "p_job_id": string; "p_task_id": number };
         Returns: Json;
       };
+      "record_moderation": { Args: { "p_job_id": string; "p_verdict": Json }; Returns: Json };
       "record_poll": {
         Args: {
           "p_attempt": number;

@@ -10,6 +10,7 @@ import type {
 } from "../providers/provider.ts";
 import type { JsonValue } from "../json.ts";
 import type { JobStatus } from "./job-status.ts";
+import type { Verdict } from "../moderation/moderation.ts";
 import { procedures } from "./procedures.ts";
 import type { SignedUrls } from "./videos.ts";
 
@@ -17,6 +18,11 @@ export interface ClaimedSubmission {
   submissionId: string;
   provider: string;
   generation: Omit<Generation, "webhookUrl">;
+}
+
+/** A prompt that the moderation service has to see before its job may be claimed. */
+export interface Unmoderated {
+  prompt: string;
 }
 
 /** A submission that a provider has, or may have. */
@@ -72,8 +78,12 @@ export interface StoredAsset {
 }
 
 export interface GenerationDatabase {
-  /** Null where there is nothing to send. */
-  claimSubmission(jobId: string, providers: readonly string[]): Promise<ClaimedSubmission | null>;
+  /** Null where there is nothing to send. `moderates`: whether there is a moderation service to ask before. */
+  claimSubmission(
+    jobId: string,
+    offer: { providers: readonly string[]; moderates: boolean },
+  ): Promise<ClaimedSubmission | Unmoderated | null>;
+  recordModeration(jobId: string, verdict: Verdict): Promise<{ status: JobStatus }>;
   recordSubmission(
     submissionId: string,
     outcome: SubmitOutcome,
@@ -105,7 +115,7 @@ export interface GenerationDatabase {
 
 /** What `claim_submission` answers. */
 type Claim =
-  | { claimed: false }
+  | { claimed: false; prompt?: string }
   | {
     claimed: true;
     submission_id: string;
@@ -119,12 +129,13 @@ type Claim =
 export const generation: Port<GenerationDatabase> = (runtime) => {
   const call = procedures(runtime);
   return {
-    claimSubmission: async (jobId, providers) => {
+    claimSubmission: async (jobId, { providers, moderates }) => {
       const claim = await call<Claim, "claim_submission">("claim_submission", {
         p_job_id: jobId,
         p_providers: [...providers],
+        p_moderates: moderates,
       });
-      if (!claim.claimed) return null;
+      if (!claim.claimed) return claim.prompt === undefined ? null : { prompt: claim.prompt };
       return {
         submissionId: claim.submission_id,
         provider: claim.provider,
@@ -138,6 +149,8 @@ export const generation: Port<GenerationDatabase> = (runtime) => {
         },
       };
     },
+    recordModeration: (jobId, verdict) =>
+      call("record_moderation", { p_job_id: jobId, p_verdict: toJson(verdict) }),
     recordSubmission: (submissionId, outcome, { reportsStart, pollSeconds }) =>
       call("record_submission", {
         p_submission_id: submissionId,

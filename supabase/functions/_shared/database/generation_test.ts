@@ -10,6 +10,7 @@ function fakeDatabase(data: unknown) {
   const answer = () => ({ data });
   const { fetch, calls } = fakeDataApi({
     claim_submission: answer,
+    record_moderation: answer,
     record_submission: answer,
     record_provider_event: answer,
     claim_tasks: answer,
@@ -33,7 +34,7 @@ Deno.test("a claimed submission comes in the terms of the provider port", async 
     settings: { duration_seconds: 8, resolution: "720p", aspect_ratio: "9:16" },
     image_url: "https://example.com/fox.png",
   });
-  assert.deepEqual(await database.claimSubmission(jobId, ["fal", "runway"]), {
+  assert.deepEqual(await database.claimSubmission(jobId, { providers: ["fal", "runway"], moderates: true }), {
     submissionId: "s",
     provider: "fal",
     generation: {
@@ -47,12 +48,23 @@ Deno.test("a claimed submission comes in the terms of the provider port", async 
   });
   assert.deepEqual(last(), {
     name: "claim_submission",
-    args: { p_job_id: jobId, p_providers: ["fal", "runway"] },
+    args: { p_job_id: jobId, p_providers: ["fal", "runway"], p_moderates: true },
   });
 });
 
-Deno.test("a claim that got nothing is null", async () => {
-  assert.equal(await fakeDatabase({ claimed: false }).database.claimSubmission(jobId, []), null);
+Deno.test("a claim that got nothing is null, or the prompt that has to be moderated before", async () => {
+  const offer = { providers: [], moderates: true };
+  const { database } = fakeDatabase({ claimed: false });
+  assert.equal(await database.claimSubmission(jobId, offer), null);
+  const unmoderated = fakeDatabase({ claimed: false, prompt: "a red fox" });
+  assert.deepEqual(await unmoderated.database.claimSubmission(jobId, offer), { prompt: "a red fox" });
+});
+
+Deno.test("a verdict is written with the names that SQL reads", async () => {
+  const { database, last } = fakeDatabase({ status: "pending" });
+  await database.recordModeration(jobId, { verdict: "unavailable", cause: "429", retryAfterSeconds: 3 });
+  const verdict = { verdict: "unavailable", cause: "429", retry_after_seconds: 3 };
+  assert.deepEqual(last(), { name: "record_moderation", args: { p_job_id: jobId, p_verdict: verdict } });
 });
 
 Deno.test("a submission's outcome is written with the names that SQL reads", async () => {

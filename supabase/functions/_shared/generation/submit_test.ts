@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import { AppError } from "../app-error.ts";
 import type { ClaimedSubmission } from "../database/generation.ts";
+import type { Verdict } from "../moderation/moderation.ts";
 import type { Generation, SubmitOutcome } from "../providers/provider.ts";
 import { verifyWebhookToken } from "../providers/webhook-token.ts";
 import { recordingLogger } from "../testing/log.ts";
+import { fakeModeration } from "../testing/moderation.ts";
 import { fakeProvider, fakeProviders } from "../testing/provider.ts";
 import { jobId } from "../testing/tasks.ts";
 import { submitVideo } from "./submit.ts";
@@ -28,11 +31,18 @@ function setting(given: {
   submit?: () => Promise<SubmitOutcome>;
   secret?: string | null;
   webhook?: boolean;
+  /** Of the moderation service, where there is one. */
+  verdict?: Verdict;
+  /** How often the answer cannot be recorded, and why. */
+  unrecorded?: { times: number; error: Error };
 }) {
   const { claimed = claim, submit = () => Promise.resolve(accepted), secret = webhookSecret } = given;
   const { log, lines } = recordingLogger();
   const events: unknown[] = [];
   const sent: Generation[] = [];
+  const { moderation, seen } = fakeModeration(given.verdict);
+  let isModerated = given.verdict === undefined;
+  let failures = given.unrecorded?.times ?? 0;
   const base = fakeProvider();
   const fal = fakeProvider({
     capabilities: { ...base.capabilities, webhook: given.webhook ?? true },
@@ -44,20 +54,30 @@ function setting(given: {
   });
   const context = {
     log,
+    moderation: given.verdict === undefined ? null : moderation,
     providers: fakeProviders(fal),
     config: { publicFunctionsUrl: "https://project.example.com/functions/v1", webhookSecret: secret },
     generation: {
-      claimSubmission: (jobId: string, providers: readonly string[]) => {
+      claimSubmission: (jobId: string, { providers }: { providers: readonly string[] }) => {
         events.push(["claimed", jobId, ...providers]);
-        return Promise.resolve(claimed);
+        return Promise.resolve(isModerated ? claimed : { prompt: claim.generation.prompt });
+      },
+      recordModeration: (...recorded: unknown[]) => {
+        events.push(["moderated", ...recorded]);
+        isModerated = true;
+        return Promise.resolve({ status: "pending" as const });
       },
       recordSubmission: (...recorded: unknown[]) => {
         events.push(["recorded", ...recorded]);
+        failures -= 1;
+        if (given.unrecorded !== undefined && failures >= 0) return Promise.reject(given.unrecorded.error);
         return Promise.resolve({ status: "processing" as const });
       },
     },
   };
-  return { events, sent, lines, run: () => submitVideo(jobId, context) };
+  const pauses: number[] = [];
+  const pause = (milliseconds: number) => Promise.resolve(void pauses.push(milliseconds));
+  return { events, sent, lines, seen, pauses, run: () => submitVideo(jobId, context, pause) };
 }
 
 Deno.test("a job is claimed, then sent, then its answer recorded", async () => {
@@ -127,4 +147,48 @@ Deno.test("an adapter that throws proves nothing: the outcome is unknown", async
   const [, , recorded] = events;
   assert(Array.isArray(recorded));
   assert.deepEqual(recorded[2], { outcome: "unknown", cause: "a bug" });
+});
+
+Deno.test("a prompt that the moderation service lets pass is claimed after it, and sent", async () => {
+  const { run, events, seen, lines } = setting({ verdict: { verdict: "passed" } });
+  await run();
+  assert.deepEqual(seen, ["a red fox"]);
+  assert.deepEqual(events.slice(0, 4), [
+    ["claimed", jobId, "fal"],
+    ["moderated", jobId, { verdict: "passed" }],
+    ["claimed", jobId, "fal"],
+    "sent",
+  ]);
+  const line = lines.find(({ event }) => event === "moderation");
+  assert.deepEqual([line?.level, line?.job_id, line?.verdict], ["info", jobId, "passed"]);
+});
+
+Deno.test("what the moderation service does not let pass is recorded and not sent, and the prompt is not logged", async () => {
+  for (
+    const [verdict, logged] of [
+      [{ verdict: "refused", categories: ["sexual"] }, { level: "info", categories: ["sexual"] }],
+      [{ verdict: "unavailable", cause: "429", retryAfterSeconds: 3 }, { level: "warn", cause: "429" }],
+    ] satisfies [Verdict, Record<string, unknown>][]
+  ) {
+    const { run, events, lines } = setting({ verdict });
+    await run();
+    assert.deepEqual(events, [["claimed", jobId, "fal"], ["moderated", jobId, verdict]]);
+    const line = lines.find(({ event }) => event === "moderation");
+    assert.partialDeepStrictEqual(line, logged);
+    assert(!JSON.stringify(lines).includes("red fox"));
+  }
+});
+
+Deno.test("an answer that the database was away for is recorded when it is back, within half a minute", async () => {
+  const away = new AppError("ERR_6001");
+  const { run, events, pauses, sent } = setting({ unrecorded: { times: 6, error: away } });
+  await run();
+  assert.deepEqual(pauses, [500, 1_000, 2_000, 4_000, 8_000, 16_000]);
+  assert.deepEqual([sent.length, events.length], [1, 2 + 7], "it is sent once");
+
+  const gone = setting({ unrecorded: { times: 7, error: away } });
+  await assert.rejects(gone.run(), away);
+  const broken = setting({ unrecorded: { times: 1, error: new AppError("ERR_6003") } });
+  await assert.rejects(broken.run(), { code: "ERR_6003" });
+  assert.deepEqual(broken.pauses, [], "a bug is not repeated");
 });

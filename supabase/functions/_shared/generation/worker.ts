@@ -10,6 +10,7 @@ import type {
 } from "../database/generation.ts";
 import { type ErrorCode, isServerFault } from "../error-codes.ts";
 import type { Logger } from "../logger.ts";
+import type { Moderation } from "../moderation/moderation.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { Providers } from "../providers/registry.ts";
 import { redactText } from "../redaction.ts";
@@ -19,6 +20,7 @@ import { submitVideo } from "./submit.ts";
 
 export interface WorkerContext {
   readonly generation: GenerationDatabase;
+  readonly moderation: Moderation | null;
   readonly providers: Providers;
   readonly storage: Storage;
   readonly config: Config;

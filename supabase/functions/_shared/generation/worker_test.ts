@@ -52,6 +52,7 @@ function setting(batches: readonly (readonly Task[])[], given: {
   const storage = fakeStorage(given.storage);
   const context: WorkerContext = {
     generation,
+    moderation: null,
     providers: fakeProviders(fakeProvider(given.provider)),
     storage,
     config: testConfig({ WEBHOOK_SECRET: "a secret of thirty-two characters" }),
@@ -115,7 +116,7 @@ Deno.test("the tasks of a batch are done at the same time", async () => {
 Deno.test("a submit task submits its job", async () => {
   const { run, told } = setting([[submitTask]]);
   await run();
-  assert.deepEqual(told, [["claimSubmission", jobId, ["fal"]]]);
+  assert.deepEqual(told, [["claimSubmission", jobId, { providers: ["fal"], moderates: false }]]);
 });
 
 Deno.test("a store task brings the video into storage", async () => {

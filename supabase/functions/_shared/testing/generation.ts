@@ -7,6 +7,7 @@ export function fakeGeneration(given: Partial<GenerationDatabase> = {}): Generat
   return {
     claimTasks: () => Promise.resolve([]),
     claimSubmission: unexpected,
+    recordModeration: unexpected,
     recordSubmission: unexpected,
     recordProviderEvent: unexpected,
     retryTask: unexpected,

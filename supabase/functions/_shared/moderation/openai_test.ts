@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { openAiModeration } from "./openai.ts";
+
+const config = { key: "sk-key", apiUrl: "https://api.openai.com" };
+
+async function fixture(name: string): Promise<string> {
+  return await Deno.readTextFile(new URL(`fixtures/openai/${name}.json`, import.meta.url));
+}
+
+/** OpenAI, which answers like this, and what it was sent. */
+function asking(answer: () => Response | Promise<Response>) {
+  const sent: { url: string; init: RequestInit | undefined }[] = [];
+  const fetch: typeof globalThis.fetch = async (input, init) => {
+    sent.push({ url: String(input), init });
+    return await answer();
+  };
+  return { sent, judge: openAiModeration({ config, fetch, now: () => 0 }).judge };
+}
+
+Deno.test("the service gets the prompt, with the key, and the model's name", async () => {
+  const body = await fixture("passed");
+  const { sent, judge } = asking(() => new Response(body));
+  assert.deepEqual(await judge("a red fox"), { verdict: "passed" });
+  const [request, ...others] = sent;
+  assert.equal(others.length, 0);
+  assert.equal(request?.url, "https://api.openai.com/v1/moderations");
+  assert.deepEqual(JSON.parse(String(request?.init?.body)), {
+    model: "omni-moderation-latest",
+    input: "a red fox",
+  });
+  assert.deepEqual([request?.init?.method, new Headers(request?.init?.headers).get("authorization")], [
+    "POST",
+    "Bearer sk-key",
+  ]);
+  assert.equal(request?.init?.redirect, "manual", "neither key nor prompt follow a redirect");
+});
+
+Deno.test("a flagged prompt is refused, with the categories that it met", async () => {
+  const body = await fixture("refused");
+  assert.deepEqual(await asking(() => new Response(body)).judge("x"), {
+    verdict: "refused",
+    categories: ["sexual", "violence/graphic"],
+  });
+});
+
+Deno.test("whatever is no verdict says nothing about the prompt, and none of its words are kept", async () => {
+  const errors = await Promise.all(
+    ["rate-limit", "quota", "key", "server"].map((name) => fixture(`error-${name}`)),
+  );
+  const [rateLimit, quota, key, server] = errors;
+  const passed = JSON.parse(await fixture("passed"));
+  const secret = "the very prompt";
+  const answers: [string, () => Response | Promise<Response>, number | null][] = [
+    [
+      "OpenAI answered 429 rate_limit_exceeded",
+      () => new Response(rateLimit, { status: 429, headers: { "retry-after": "20" } }),
+      20,
+    ],
+    ["OpenAI answered 429 insufficient_quota", () => new Response(quota, { status: 429 }), null],
+    ["OpenAI answered 401 invalid_api_key", () => new Response(key, { status: 401 }), null],
+    ["OpenAI answered 500 server_error", () => new Response(server, { status: 500 }), null],
+    [
+      "OpenAI answered 400 in no form of its own",
+      () => Response.json({ error: { code: secret } }, { status: 400 }),
+      null,
+    ],
+    ["OpenAI answered 502 in no form of its own", () => new Response(secret, { status: 502 }), null],
+    [
+      "OpenAI answered 302 in no form of its own",
+      () => new Response(null, { status: 302, headers: { location: "https://elsewhere.example" } }),
+      null,
+    ],
+    ["OpenAI answered 200 without a verdict", () => new Response(secret), null],
+    ["OpenAI answered 200 without a verdict", () => Response.json({ ...passed, results: [] }), null],
+    [
+      "OpenAI answered 200 without a verdict",
+      () => Response.json({ ...passed, results: [{ ...passed.results[0], flagged: "no" }] }),
+      null,
+    ],
+    ["The answer is longer than 65536 bytes", () => new Response("x".repeat(64 * 1024 + 1)), null],
+    ["no answer in time", () => Promise.reject(new DOMException("", "TimeoutError")), null],
+    ["reset by (address)", () => Promise.reject(new TypeError("reset by https://api.openai.com/v1")), null],
+  ];
+  for (const [cause, answer, retryAfterSeconds] of answers) {
+    assert.deepEqual(await asking(answer).judge(secret), {
+      verdict: "unavailable",
+      cause,
+      retryAfterSeconds,
+    });
+  }
+});
