@@ -22,6 +22,8 @@ export function functionsEnvironment(
     SUPABASE_SECRET_KEYS: JSON.stringify({ default: keys.secretKey }),
     SUPABASE_JWKS: JSON.stringify(jwksOf(keys)),
     ENVIRONMENT: "local",
+    // The Auth of this machine knows no second factor.
+    ADMIN_ASSURANCE_LEVEL: "aal1",
     WEBHOOK_SECRET: keys.webhookSecret,
     FAL_KEY: keys.falKey,
     FAL_ACCOUNT_ID: keys.falAccountId,

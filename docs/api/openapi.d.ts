@@ -1,4 +1,92 @@
 export interface paths {
+    "/admin-adjust-credits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Adds credits to a user's or takes some away, never below zero
+         * @description `amount` is added, or taken where it is negative; more than the user has is `ERR_4001`.
+         *
+         *     What an admin gives within any 24 hours, refunds and positive adjustments together, is limited to 10,000 credits: `ERR_4004` with the policy `admin_credits`, and when the amount fits. Nobody credits their own account: `ERR_4006`. A closed account is `ERR_4009` with the status `closed`.
+         */
+        post: operations["postAdminAdjustCredits"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin-models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Offers a model, or takes it out of the catalogue
+         * @description New videos see it at once, and the catalogue of `models` within the minute that it may be remembered. Videos that were accepted go on. Answers the model as it is then; what changes nothing is not written down.
+         */
+        patch: operations["patchAdminModels"];
+        trace?: never;
+    };
+    "/admin-refund-credits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Gives a user credits back, for a job or for anything else
+         * @description With `job_id` it is the refund of a completed job of that user, at most what it cost (`ERR_4008` on `amount`), and once: afterwards it is `ERR_4009` with the status `refunded`. The job's `credits_used` is less by it.
+         *
+         *     What an admin gives within any 24 hours, refunds and positive adjustments together, is limited to 10,000 credits: `ERR_4004` with the policy `admin_credits`, and when the amount fits. Nobody credits their own account: `ERR_4006`. A closed account is `ERR_4009` with the status `closed`.
+         */
+        post: operations["postAdminRefundCredits"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin-users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A user with their credits and jobs, and what admins did about them
+         * @description `recent_actions` are the newest 20; `admin_id` is null for what was done by hand in the dashboard. `jobs` counts those that the user has not deleted. `is_guest` is null once a closed account is erased.
+         */
+        get: operations["getAdminUsers"];
+        put?: never;
+        /**
+         * Suspends a user and ends their sessions, or lets them in again
+         * @description A ban stops new videos and ends the sessions; a token that still lives gets `ERR_4017`. Videos that were accepted go on. An admin cannot be banned, oneself included: `ERR_4006`. A closed account is `ERR_4009` with the status `closed`. Answers like `GET`; what changes nothing is not written down.
+         */
+        post: operations["postAdminUsers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/cancel-video": {
         parameters: {
             query?: never;
@@ -303,6 +391,1492 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    postAdminAdjustCredits: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description One key for each intention, kept until there is an answer. Visible ASCII, bare or in double quotes; the outcome is kept for 24 hours in the scope of caller and endpoint
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key": components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+                 *       "amount": 10,
+                 *       "reason": "Winner of the November contest"
+                 *     }
+                 */
+                "application/json": {
+                    /** Format: uuid */
+                    user_id: string;
+                    amount: number;
+                    reason: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "success": true,
+                     *       "transaction_id": "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2a77",
+                     *       "new_balance": 16
+                     *     }
+                     */
+                    "application/json": {
+                        /** @constant */
+                        success: true;
+                        /** Format: uuid */
+                        transaction_id: string;
+                        new_balance: number;
+                    };
+                };
+            };
+            /** @description `ERR_4008` request/malformed · `ERR_4010` idempotency/key-missing */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4008" | "ERR_4010";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4005` auth/unauthenticated */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4005";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4001` payment/insufficient-credits */
+            402: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4001";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4006` auth/forbidden · `ERR_4017` auth/suspended */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4006" | "ERR_4017";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4007` resource/not-found */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4007";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4009` resource/wrong-state · `ERR_4012` idempotency/in-progress */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4009" | "ERR_4012";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4013` request/too-large */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4013";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4018` request/not-json */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4018";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4011` idempotency/key-reused */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4011";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4004` limit/rate-exceeded */
+            429: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4004";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6003` internal/error */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6003";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6001` database/unavailable */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6001";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    patchAdminModels: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "model_id": "0190a000-0000-7000-8000-000000000001",
+                 *       "is_available": false,
+                 *       "reason": "The provider is slow today"
+                 *     }
+                 */
+                "application/json": {
+                    /** Format: uuid */
+                    model_id: string;
+                    is_available: boolean;
+                    reason: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "0190a000-0000-7000-8000-000000000001",
+                     *       "name": "Kling 2.5 Turbo Pro",
+                     *       "description": "Cinematic motion from a text, five seconds at a time.",
+                     *       "category": "text_to_video",
+                     *       "thumbnail_url": null,
+                     *       "is_featured": true,
+                     *       "requires_image": false,
+                     *       "pricing": {
+                     *         "type": "per_video",
+                     *         "credits": 4
+                     *       },
+                     *       "options": {
+                     *         "duration_seconds": {
+                     *           "values": [
+                     *             5
+                     *           ],
+                     *           "default": 5
+                     *         },
+                     *         "resolution": {
+                     *           "values": [
+                     *             "1080p"
+                     *           ],
+                     *           "default": "1080p"
+                     *         },
+                     *         "aspect_ratio": {
+                     *           "values": [
+                     *             "16:9",
+                     *             "9:16",
+                     *             "1:1"
+                     *           ],
+                     *           "default": "16:9"
+                     *         }
+                     *       },
+                     *       "is_available": false
+                     *     }
+                     */
+                    "application/json": {
+                        /** Format: uuid */
+                        id: string;
+                        name: string;
+                        description: string;
+                        /** @enum {string} */
+                        category: "text_to_video" | "image_to_video";
+                        thumbnail_url: string | null;
+                        is_featured: boolean;
+                        requires_image: boolean;
+                        pricing: {
+                            /** @enum {string} */
+                            type: "per_video" | "per_second";
+                            credits: number;
+                        };
+                        options: {
+                            duration_seconds: {
+                                values: number[];
+                                default: number;
+                            };
+                            resolution: {
+                                values: string[];
+                                default: string;
+                            };
+                            aspect_ratio: {
+                                values: string[];
+                                default: string;
+                            };
+                        };
+                        is_available: boolean;
+                    };
+                };
+            };
+            /** @description `ERR_4008` request/malformed */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4008";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4005` auth/unauthenticated */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4005";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4006` auth/forbidden · `ERR_4017` auth/suspended */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4006" | "ERR_4017";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4013` request/too-large */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4013";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4018` request/not-json */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4018";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4002` model/not-available */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4002";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4004` limit/rate-exceeded */
+            429: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4004";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6003` internal/error */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6003";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6001` database/unavailable */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6001";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postAdminRefundCredits: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description One key for each intention, kept until there is an answer. Visible ASCII, bare or in double quotes; the outcome is kept for 24 hours in the scope of caller and endpoint
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key": components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+                 *       "amount": 4,
+                 *       "reason": "The video flickers from the first second on",
+                 *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21"
+                 *     }
+                 */
+                "application/json": {
+                    /** Format: uuid */
+                    user_id: string;
+                    amount: number;
+                    reason: string;
+                    /** Format: uuid */
+                    job_id?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "success": true,
+                     *       "transaction_id": "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2a77",
+                     *       "new_balance": 10
+                     *     }
+                     */
+                    "application/json": {
+                        /** @constant */
+                        success: true;
+                        /** Format: uuid */
+                        transaction_id: string;
+                        new_balance: number;
+                    };
+                };
+            };
+            /** @description `ERR_4008` request/malformed · `ERR_4010` idempotency/key-missing */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4008" | "ERR_4010";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4005` auth/unauthenticated */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4005";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4006` auth/forbidden · `ERR_4017` auth/suspended */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4006" | "ERR_4017";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4007` resource/not-found */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4007";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4009` resource/wrong-state · `ERR_4012` idempotency/in-progress */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4009" | "ERR_4012";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4013` request/too-large */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4013";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4018` request/not-json */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4018";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4011` idempotency/key-reused */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4011";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4004` limit/rate-exceeded */
+            429: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4004";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6003` internal/error */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6003";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6001` database/unavailable */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6001";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getAdminUsers: {
+        parameters: {
+            query: {
+                /** @example 5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10 */
+                user_id: string;
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "user": {
+                     *         "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+                     *         "is_guest": true,
+                     *         "display_name": "Ada",
+                     *         "language": "tr",
+                     *         "theme_preference": "system",
+                     *         "credits_remaining": 10,
+                     *         "created_at": "2026-11-21T11:58:00.000Z",
+                     *         "is_banned": false,
+                     *         "closed_at": null
+                     *       },
+                     *       "credits": {
+                     *         "remaining": 10,
+                     *         "held": 0,
+                     *         "owed": 0
+                     *       },
+                     *       "jobs": {
+                     *         "pending": 0,
+                     *         "processing": 0,
+                     *         "completed": 1,
+                     *         "failed": 0,
+                     *         "cancelled": 0
+                     *       },
+                     *       "recent_actions": [
+                     *         {
+                     *           "id": "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2a78",
+                     *           "action": "refund_credits",
+                     *           "admin_id": "e2a6c1b0-8d34-4f0c-b7a1-52f3a9d0c864",
+                     *           "amount": 4,
+                     *           "reason": "The video flickers from the first second on",
+                     *           "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+                     *           "created_at": "2026-11-21T12:10:00.000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": {
+                        user: {
+                            /** Format: uuid */
+                            user_id: string;
+                            is_guest: boolean | null;
+                            display_name: string | null;
+                            language: ("en" | "tr" | "es") | null;
+                            /** @enum {string} */
+                            theme_preference: "system" | "light" | "dark";
+                            credits_remaining: number;
+                            /** Format: date-time */
+                            created_at: string;
+                            is_banned: boolean;
+                            closed_at: string | null;
+                        };
+                        credits: {
+                            remaining: number;
+                            held: number;
+                            owed: number;
+                        };
+                        jobs: {
+                            pending: number;
+                            processing: number;
+                            completed: number;
+                            failed: number;
+                            cancelled: number;
+                        };
+                        recent_actions: {
+                            /** Format: uuid */
+                            id: string;
+                            /** @enum {string} */
+                            action: "make_admin" | "remove_admin" | "refund_credits" | "adjust_credits" | "enable_model" | "disable_model" | "ban" | "unban";
+                            admin_id: string | null;
+                            amount: number | null;
+                            reason: string;
+                            job_id: string | null;
+                            /** Format: date-time */
+                            created_at: string;
+                        }[];
+                    };
+                };
+            };
+            /** @description `ERR_4008` request/malformed */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4008";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4005` auth/unauthenticated */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4005";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4006` auth/forbidden · `ERR_4017` auth/suspended */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4006" | "ERR_4017";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4007` resource/not-found */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4007";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4004` limit/rate-exceeded */
+            429: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4004";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6003` internal/error */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6003";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6001` database/unavailable */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6001";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postAdminUsers: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+                 *       "action": "ban",
+                 *       "reason": "Sells videos of real people"
+                 *     }
+                 */
+                "application/json": {
+                    /** Format: uuid */
+                    user_id: string;
+                    /** @enum {string} */
+                    action: "ban" | "unban";
+                    reason: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "user": {
+                     *         "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+                     *         "is_guest": true,
+                     *         "display_name": "Ada",
+                     *         "language": "tr",
+                     *         "theme_preference": "system",
+                     *         "credits_remaining": 10,
+                     *         "created_at": "2026-11-21T11:58:00.000Z",
+                     *         "is_banned": true,
+                     *         "closed_at": null
+                     *       },
+                     *       "credits": {
+                     *         "remaining": 10,
+                     *         "held": 0,
+                     *         "owed": 0
+                     *       },
+                     *       "jobs": {
+                     *         "pending": 0,
+                     *         "processing": 0,
+                     *         "completed": 1,
+                     *         "failed": 0,
+                     *         "cancelled": 0
+                     *       },
+                     *       "recent_actions": [
+                     *         {
+                     *           "id": "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2a79",
+                     *           "action": "ban",
+                     *           "admin_id": "e2a6c1b0-8d34-4f0c-b7a1-52f3a9d0c864",
+                     *           "amount": null,
+                     *           "reason": "Sells videos of real people",
+                     *           "job_id": null,
+                     *           "created_at": "2026-11-21T12:20:00.000Z"
+                     *         },
+                     *         {
+                     *           "id": "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2a78",
+                     *           "action": "refund_credits",
+                     *           "admin_id": "e2a6c1b0-8d34-4f0c-b7a1-52f3a9d0c864",
+                     *           "amount": 4,
+                     *           "reason": "The video flickers from the first second on",
+                     *           "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+                     *           "created_at": "2026-11-21T12:10:00.000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": {
+                        user: {
+                            /** Format: uuid */
+                            user_id: string;
+                            is_guest: boolean | null;
+                            display_name: string | null;
+                            language: ("en" | "tr" | "es") | null;
+                            /** @enum {string} */
+                            theme_preference: "system" | "light" | "dark";
+                            credits_remaining: number;
+                            /** Format: date-time */
+                            created_at: string;
+                            is_banned: boolean;
+                            closed_at: string | null;
+                        };
+                        credits: {
+                            remaining: number;
+                            held: number;
+                            owed: number;
+                        };
+                        jobs: {
+                            pending: number;
+                            processing: number;
+                            completed: number;
+                            failed: number;
+                            cancelled: number;
+                        };
+                        recent_actions: {
+                            /** Format: uuid */
+                            id: string;
+                            /** @enum {string} */
+                            action: "make_admin" | "remove_admin" | "refund_credits" | "adjust_credits" | "enable_model" | "disable_model" | "ban" | "unban";
+                            admin_id: string | null;
+                            amount: number | null;
+                            reason: string;
+                            job_id: string | null;
+                            /** Format: date-time */
+                            created_at: string;
+                        }[];
+                    };
+                };
+            };
+            /** @description `ERR_4008` request/malformed */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4008";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4005` auth/unauthenticated */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4005";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4006` auth/forbidden · `ERR_4017` auth/suspended */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4006" | "ERR_4017";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4007` resource/not-found */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4007";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4009` resource/wrong-state */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4009";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4013` request/too-large */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4013";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4018` request/not-json */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4018";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4004` limit/rate-exceeded */
+            429: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4004";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6003` internal/error */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6003";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6001` database/unavailable */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6001";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     postCancelVideo: {
         parameters: {
             query?: never;

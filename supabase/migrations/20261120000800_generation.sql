@@ -20,6 +20,21 @@ alter table generation.model_providers enable row level security;
 revoke all on generation.model_providers from anon, authenticated, service_role;
 comment on table generation.model_providers is 'The providers of a model; the lowest preference is asked first.';
 
+create function generation.model_json(p_model public.models)
+returns jsonb
+language sql
+stable
+return jsonb_build_object(
+  'id', (p_model).id, 'name', (p_model).name, 'description', (p_model).description, 'category', (p_model).category,
+  'thumbnail_url', (p_model).thumbnail_url, 'is_featured', (p_model).is_featured,
+  'requires_image', (p_model).requires_image,
+  'pricing', jsonb_build_object('type', (p_model).pricing_type, 'credits', (p_model).credits),
+  'options', (p_model).options
+);
+
+revoke all on function generation.model_json(public.models) from public, anon, authenticated, service_role;
+comment on function generation.model_json(public.models) is 'A model as the catalogue shows it.';
+
 create type generation.submission_state as enum (
   'sending', -- claimed; the request may be on its way, and nobody sends it again
   'accepted', -- the provider named its id

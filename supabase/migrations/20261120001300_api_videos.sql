@@ -19,11 +19,7 @@ begin
 
   select jsonb_build_object(
     'version', (select c.version from public.catalogue as c),
-    'models', coalesce(jsonb_agg(jsonb_build_object(
-      'id', m.id, 'name', m.name, 'description', m.description, 'category', m.category,
-      'thumbnail_url', m.thumbnail_url, 'is_featured', m.is_featured, 'requires_image', m.requires_image,
-      'pricing', jsonb_build_object('type', m.pricing_type, 'credits', m.credits), 'options', m.options
-    ) order by m.position, m.id), '[]')
+    'models', coalesce(jsonb_agg(generation.model_json(m) order by m.position, m.id), '[]')
   ) into v_data
   from public.models as m
   where m.is_available;

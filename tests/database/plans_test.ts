@@ -9,6 +9,9 @@ import { fill, volumeUser } from "./support/volume.ts";
 const volume = { users: 4_000, jobsPerUser: 5 };
 
 const user = volumeUser(7);
+/** One of those who gave credits to the others. */
+const admin = volumeUser(3);
+const makeAdmin = `update public.users set is_admin = true where id = '${admin}'`;
 const generate =
   `public.generate_video('${user}', '192.0.2.1', 'key', repeat('0', 64), 'a-request', '${cheapModel}', 'A fox', '{}', null)`;
 const aJob = `(select id from public.video_jobs where user_id = '${user}' and deleted_at is null limit 1)`;
@@ -39,18 +42,36 @@ const calls: Record<string, string[]> = {
       where user_id = '${user}' and deleted_at is null and (created_at, id) < (now(), '${user}')
       order by created_at desc, id desc limit 21`,
   ],
+  "a user as the operator sees them": [makeAdmin, `select public.admin_user('${admin}', '${user}')`],
+  "refunding a job": [
+    makeAdmin,
+    `select public.admin_refund_credits('${admin}', 'key', 'f', 'r', '${user}', 1, 'why', ${aJob})`,
+  ],
+  "adjusting credits": [
+    makeAdmin,
+    `select public.admin_adjust_credits('${admin}', 'key', 'f', 'r', '${user}', 1, 'why')`,
+  ],
   "enforcing deadlines": [`select generation.enforce_deadlines()`],
   "booking what has expired": [`select credits.expire_due()`],
   "the tick": [`select ops.tick()`],
 };
 
-const grown = ["accounts", "lots", "postings", "transfers", "entries", "users", "video_jobs"];
+const grown = [
+  "accounts",
+  "lots",
+  "postings",
+  "transfers",
+  "entries",
+  "users",
+  "video_jobs",
+  "admin_actions",
+];
 
 /** How often this session has read each grown table as a whole, as far as its statistics are not yet handed in. */
 async function scans(sql: postgres.TransactionSql): Promise<Map<string, number>> {
   const rows = await sql<{ relname: string; scans: number }[]>`
     select relname, seq_scan::int as scans from pg_stat_xact_user_tables
-    where schemaname in ('credits', 'public') and relname in ${sql(grown)}`;
+    where schemaname in ('credits', 'public', 'ops') and relname in ${sql(grown)}`;
   return new Map(rows.map(({ relname, scans }) => [relname, scans]));
 }
 

@@ -9,10 +9,12 @@ import { ended, generate, kling, priceOfKling, submissionIs } from "./support/vi
 
 let backend: Backend;
 let guest: Guest;
+let admin: Guest;
 
 Deno.test.beforeAll(async () => {
   backend = await startBackend();
   guest = await backend.signIn(10 * priceOfKling);
+  admin = await backend.signInAdmin();
 });
 Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 
@@ -36,10 +38,14 @@ async function callsOf(requestId: string): Promise<number> {
   });
 }
 
-/** Calls an endpoint as the guest, and gives its status and how often it asked. */
-async function count(path: string, options: CallOptions = {}): Promise<[status: number, calls: number]> {
+/** Calls an endpoint as the guest, or as somebody else, and gives its status and how often it asked. */
+async function count(
+  path: string,
+  options: CallOptions = {},
+  caller = guest,
+): Promise<[status: number, calls: number]> {
   return await countOf((headers) =>
-    guest.call(path, { ...options, headers: { ...options.headers, ...headers } })
+    caller.call(path, { ...options, headers: { ...options.headers, ...headers } })
   );
 }
 
@@ -55,6 +61,24 @@ const video = () => ({ body: { model_id: kling, prompt: "Counted" }, key: crypto
 
 /** A request of each endpoint that asks as much as any of it does, and the budget: one call, where no reason is given. */
 const requests: Record<string, () => Promise<void>> = {
+  "admin-adjust-credits": async () => {
+    const options = { body: { user_id: guest.id, amount: 1, reason: "A test" }, key: crypto.randomUUID() };
+    assert.deepEqual(await count("admin-adjust-credits", options, admin), [200, 1]);
+  },
+  "admin-models": async () => {
+    const options = { method: "PATCH", body: { model_id: kling, is_available: true, reason: "A test" } };
+    assert.deepEqual(await count("admin-models", options, admin), [200, 1]);
+  },
+  "admin-refund-credits": async () => {
+    const options = { body: { user_id: guest.id, amount: 1, reason: "A test" }, key: crypto.randomUUID() };
+    assert.deepEqual(await count("admin-refund-credits", options, admin), [200, 1]);
+    assert.deepEqual(await count("admin-refund-credits", options), [403, 0], "a guest");
+  },
+  "admin-users": async () => {
+    assert.deepEqual(await count(`admin-users?user_id=${guest.id}`, {}, admin), [200, 1]);
+    const options = { body: { user_id: guest.id, action: "unban", reason: "A test" } };
+    assert.deepEqual(await count("admin-users", options, admin), [200, 1]);
+  },
   "cancel-video": async () => {
     await backend.stack.simulators.fal.control.rules({ outcome: "never" });
     const { job_id } = await generate(guest);

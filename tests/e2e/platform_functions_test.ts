@@ -111,6 +111,7 @@ Deno.test("a stack that trusts its client lets it play another network", async (
 Deno.test("a function sees the platform's variables and the project's secrets, and none of this machine's", async () => {
   const { body: { environment } } = await call("probe");
   assert.deepEqual(Object.keys(environment).sort(), [
+    "ADMIN_ASSURANCE_LEVEL",
     "APPLE_DEVICE_CHECK_KEY_ID",
     "APPLE_DEVICE_CHECK_PRIVATE_KEY",
     "APPLE_DEVICE_CHECK_URL",

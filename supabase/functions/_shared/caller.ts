@@ -1,5 +1,6 @@
 import { extractCredentials, verifyCredentials } from "@supabase/server/core";
 import * as z from "zod/mini";
+import { requireAdmin } from "./admin-auth.ts";
 import { AppError } from "./app-error.ts";
 import type { SupabaseConfig } from "./config.ts";
 import type { Auth, Caller, UserCaller } from "./context.ts";
@@ -18,18 +19,15 @@ const userClaims = z.object({
 
 /**
  * Who sends the request, by the credentials that the operation asks for. Checked locally, without a round
- * trip. Throws ERR_4005 for credentials that are missing or invalid, ERR_4006 for a guest where an admin is
- * asked for; whether a user is active, or is an admin, the procedures ask.
+ * trip. Throws ERR_4005 for credentials that are missing or invalid, ERR_4006 where an admin is asked for and
+ * the token is no admin's; whether a user is active, or is an admin, the procedures ask.
  */
 export async function authenticate(request: Request, auth: Auth, supabase: SupabaseConfig): Promise<Caller> {
   switch (auth) {
     case "user":
       return await authenticateUser(request, supabase);
-    case "admin": {
-      const caller = await authenticateUser(request, supabase);
-      if (caller.isAnonymous) throw new AppError("ERR_4006", { cause: "A guest cannot be an admin" });
-      return caller;
-    }
+    case "admin":
+      return requireAdmin(await authenticateUser(request, supabase), supabase);
     case "service": {
       const key = await verify(request, "secret:*", supabase);
       return { kind: "service", keyName: key.keyName ?? "default" };

@@ -96,8 +96,9 @@ Deno.test("a user's request also needs a publishable key of the project", async 
 
 Deno.test("a guest is never an admin, and a signed-in user is left to the database", async () => {
   assert.equal(await outcome("admin", user(await issuer.sign())), "ERR_4006");
-  const caller = await outcome("admin", user(await issuer.sign({ is_anonymous: false })));
+  const caller = await outcome("admin", user(await issuer.sign({ is_anonymous: false, aal: "aal2" })));
   assert(typeof caller === "object" && caller.kind === "user");
+  assert.equal(await outcome("admin", user(await issuer.sign({ is_anonymous: false }))), "ERR_4006");
   assert.equal(await outcome("admin", user("x")), "ERR_4005");
 });
 

@@ -33,6 +33,8 @@ export interface SupabaseConfig {
   readonly secretKeys: Record<string, string>;
   readonly jwks: { keys: { kty: string; kid: string }[] };
   readonly jwtIssuer: string;
+  /** What the token of an admin must say; `aal1` only where nobody can have a second factor. */
+  readonly adminAssuranceLevel: "aal1" | "aal2";
 }
 
 export interface FalConfig {
@@ -93,6 +95,7 @@ export const defaults = {
   APPLE_DEVICE_CHECK_URL: "https://api.devicecheck.apple.com",
   CLIENT_ADDRESS_HEADER: "cf-connecting-ip",
   CORS_ALLOW_ORIGIN: "*",
+  ADMIN_ASSURANCE_LEVEL: "aal2",
   ENVIRONMENT: "production",
   LOG_LEVEL: "info",
   DENO_DEPLOYMENT_ID: "local",
@@ -237,6 +240,10 @@ const environmentSchema = z.object({
     defaults.CLIENT_ADDRESS_HEADER,
   ),
   CORS_ALLOW_ORIGIN: z.prefault(origins, defaults.CORS_ALLOW_ORIGIN),
+  ADMIN_ASSURANCE_LEVEL: z.prefault(
+    z.enum(["aal1", "aal2"], "must be aal1 or aal2"),
+    defaults.ADMIN_ASSURANCE_LEVEL,
+  ),
   ENVIRONMENT: z.prefault(
     z.enum(environments, `must be one of ${environments.join(", ")}`),
     defaults.ENVIRONMENT,
@@ -273,6 +280,7 @@ export function loadConfig(environment: EnvironmentVariables): Config {
       secretKeys: values.SUPABASE_SECRET_KEYS,
       jwks: values.SUPABASE_JWKS,
       jwtIssuer: values.JWT_ISSUER ?? `${values.SUPABASE_URL}/auth/v1`,
+      adminAssuranceLevel: values.ADMIN_ASSURANCE_LEVEL,
     },
     publicFunctionsUrl: values.PUBLIC_FUNCTIONS_URL ?? `${values.SUPABASE_URL}/functions/v1`,
     webhookSecret: values.WEBHOOK_SECRET ?? null,

@@ -36,6 +36,7 @@ Deno.test("the least environment gives the defaults, with what is not set left o
   assert.equal(config.publicFunctionsUrl, "https://project.example.com/functions/v1");
   assert.equal(config.clientAddressHeader, "cf-connecting-ip");
   assert.equal(config.corsAllowOrigin, "*");
+  assert.equal(config.supabase.adminAssuranceLevel, "aal2");
   assert.deepEqual([config.fal, config.replicate, config.runway], [null, null, null]);
   assert.deepEqual([config.openai, config.apple, config.webhookSecret], [null, null, null]);
   assert.deepEqual(

@@ -3,6 +3,7 @@
  * nothing that is deployed imports; tests hold its examples to the schemas, and call the endpoint as they show.
  */
 import type { JobResponse } from "./job.ts";
+import type { ModelResponse } from "./model.ts";
 import type { Method } from "./operation.ts";
 
 export type Documentation = { readonly [M in Method]?: OperationDocumentation };
@@ -39,7 +40,25 @@ export const exampleIds = {
   user: "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
   job: "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
   model: "0190a000-0000-7000-8000-000000000001",
+  admin: "e2a6c1b0-8d34-4f0c-b7a1-52f3a9d0c864",
 } as const;
+
+/** A model of the seed. */
+export const exampleModel: ModelResponse = {
+  id: exampleIds.model,
+  name: "Kling 2.5 Turbo Pro",
+  description: "Cinematic motion from a text, five seconds at a time.",
+  category: "text_to_video",
+  thumbnail_url: null,
+  is_featured: true,
+  requires_image: false,
+  pricing: { type: "per_video", credits: 4 },
+  options: {
+    duration_seconds: { values: [5], default: 5 },
+    resolution: { values: ["1080p"], default: "1080p" },
+    aspect_ratio: { values: ["16:9", "9:16", "1:1"], default: "16:9" },
+  },
+};
 
 const signedUrl = (file: string) =>
   `https://project.supabase.co/storage/v1/object/sign/videos/${exampleIds.job}/${file}?token=eyJ…`;

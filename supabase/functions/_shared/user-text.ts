@@ -9,11 +9,14 @@ const hidden = /[\p{Cc}\u202a-\u202e\u2066-\u2069]/u;
 const hiddenButInLines = /(?![\t\n\r])[\p{Cc}\u202a-\u202e\u2066-\u2069]/u;
 
 /**
- * Text of 1 to so many characters, normalised (NFC) and without white space around it. Only a text of several lines
- * has tabs and line breaks.
+ * Text of 1 to so many characters, or of a few at least, normalised (NFC) and without white space around it. Only a
+ * text of several lines has tabs and line breaks.
  */
-export function userText(mostCharacters: number, { lines }: { lines: "one" | "several" }) {
-  const length = `Must have 1 to ${mostCharacters} characters`;
+export function userText(
+  mostCharacters: number,
+  { lines, fewestCharacters = 1 }: { lines: "one" | "several"; fewestCharacters?: number },
+) {
+  const length = `Must have ${fewestCharacters} to ${mostCharacters} characters`;
   const refused = lines === "one" ? hidden : hiddenButInLines;
   return z.pipe(
     z.pipe(
@@ -23,7 +26,7 @@ export function userText(mostCharacters: number, { lines }: { lines: "one" | "se
     ),
     z.string().check(
       // Counted as Postgres counts: by code points.
-      z.refine((text) => [...text].length >= 1 && [...text].length <= mostCharacters, length),
+      z.refine((text) => [...text].length >= fewestCharacters && [...text].length <= mostCharacters, length),
       z.refine((text) => !refused.test(text), "Must not contain control or direction characters"),
       z.refine((text) => text.isWellFormed(), "Must be well-formed Unicode"),
     ),

@@ -1,24 +1,5 @@
 import * as z from "zod/mini";
+import { ModelResponse } from "../_shared/model.ts";
 
-function option<Value extends z.ZodMiniType>(value: Value) {
-  return z.object({ values: z.array(value), default: value });
-}
-
-export const Model = z.object({
-  id: z.uuid(),
-  name: z.string(),
-  description: z.string(),
-  category: z.enum(["text_to_video", "image_to_video"]),
-  thumbnail_url: z.nullable(z.url()),
-  is_featured: z.boolean(),
-  requires_image: z.boolean(),
-  pricing: z.object({ type: z.enum(["per_video", "per_second"]), credits: z.int().check(z.positive()) }),
-  options: z.object({
-    duration_seconds: option(z.int().check(z.positive())),
-    resolution: option(z.string()),
-    aspect_ratio: option(z.string()),
-  }),
-});
-
-export const ModelsResponse = z.object({ models: z.array(Model) });
+export const ModelsResponse = z.object({ models: z.array(ModelResponse) });
 export type ModelsResponse = z.infer<typeof ModelsResponse>;

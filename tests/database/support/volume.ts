@@ -14,7 +14,7 @@ export function volumeUser(number: number): string {
 
 /**
  * Fills an empty database and analyzes it. Triggers rest meanwhile: they would do one by one what is written here at
- * once. A user has bought a billion credits, and a job costs 4.
+ * once. A user has bought a billion credits, and a job costs 4. Ten of them have, as admins, adjusted the others' credits.
  */
 export async function fill(sql: postgres.Sql, { users, jobsPerUser }: Volume): Promise<void> {
   await sql.begin(async (sql) => {
@@ -75,7 +75,12 @@ export async function fill(sql: postgres.Sql, { users, jobsPerUser }: Volume): P
         values (d.hold_id, 3, 4), (d.capture_id, 3, -4), (d.capture_id, 4, 4)
       ) as s (transfer_id, account_id, amount)
       order by d.place`;
+    await sql`
+      insert into ops.admin_actions (action, admin_id, user_id, amount, transfer_id, reason, created_at)
+      select 'adjust_credits', a.user_id, d.user_id, 1, gen_random_uuid(), 'volume', d.at
+      from done as d join numbered as a on a.n = d.n % 10`;
   });
+  await sql`vacuum analyze ops.admin_actions`;
   await sql`vacuum analyze public.users`;
   await sql`vacuum analyze public.video_jobs`;
   for (const table of ["accounts", "lots", "postings", "transfers", "entries"]) {

@@ -1,6 +1,6 @@
 /** The whole backend for one test file, on a database of its own whose clock the file sets. */
 import assert from "node:assert/strict";
-import { createClient, type SupabaseClient } from "@supabase/supabase-js";
+import { type AuthResponse, createClient, type SupabaseClient } from "@supabase/supabase-js";
 import type { Keys } from "../../../local/keys.ts";
 import { type Stack, type StackOptions, startStack } from "../../../local/stack.ts";
 import { type TestDatabase, testDatabase } from "../../database/harness.ts";
@@ -15,6 +15,8 @@ export interface Backend {
   readonly falSigningKey: JsonWebKey;
   /** A guest of its own, with so many credits. */
   signIn(credits?: number): Promise<Guest>;
+  /** Somebody with an e-mail address and a password, whom the operator has made an admin. */
+  signInAdmin(): Promise<Guest>;
   /** Calls an endpoint with exactly these headers. */
   call(path: string, init?: RequestInit): Promise<Answer>;
   /** Credits that a guest can spend. */
@@ -73,6 +75,17 @@ export async function startBackend(options: StackOptions = {}): Promise<Backend>
       if (credits > 0) await sql`select credits.add_credits(${guest.id}, ${credits}, 'for a test')`;
       return guest;
     },
+    async signInAdmin() {
+      const supabase = newClient(stack);
+      const email = `${crypto.randomUUID()}@example.com`;
+      const admin = guestOf(
+        stack,
+        supabase,
+        await supabase.auth.signUp({ email, password: crypto.randomUUID() }),
+      );
+      await sql`select ops.make_admin(${admin.id})`;
+      return admin;
+    },
     async balanceOf({ id }) {
       const [account] = await sql<{ balance: number }[]>`
         select a.balance::int from credits.accounts as a where a.user_id = ${id} and a.kind = 'available'`;
@@ -93,7 +106,10 @@ export function newClient({ url, publishableKey }: Pick<Stack, "url" | "publisha
 /** Signs up a guest, as an app does at its first start. */
 export async function signIn(stack: Stack): Promise<Guest> {
   const supabase = newClient(stack);
-  const { data: { session }, error } = await supabase.auth.signInAnonymously();
+  return guestOf(stack, supabase, await supabase.auth.signInAnonymously());
+}
+
+function guestOf(stack: Stack, supabase: SupabaseClient, { data: { session }, error }: AuthResponse): Guest {
   assert(session, `No session: ${error?.message}`);
   const { access_token: token, user } = session;
   return {

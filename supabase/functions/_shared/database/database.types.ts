@@ -217,6 +217,52 @@ export type Database = {
       [_ in never]: never;
     };
     Functions: {
+      "admin_adjust_credits": {
+        Args: {
+          "p_admin_id": string;
+          "p_amount": number;
+          "p_fingerprint": string;
+          "p_idempotency_key": string;
+          "p_reason": string;
+          "p_request_id": string;
+          "p_user_id": string;
+        };
+        Returns: Json;
+      };
+      "admin_ban_user": {
+        Args: {
+          "p_admin_id": string;
+          "p_is_banned": boolean;
+          "p_reason": string;
+          "p_request_id": string;
+          "p_user_id": string;
+        };
+        Returns: Json;
+      };
+      "admin_change_model": {
+        Args: {
+          "p_admin_id": string;
+          "p_is_available": boolean;
+          "p_model_id": string;
+          "p_reason": string;
+          "p_request_id": string;
+        };
+        Returns: Json;
+      };
+      "admin_refund_credits": {
+        Args: {
+          "p_admin_id": string;
+          "p_amount": number;
+          "p_fingerprint": string;
+          "p_idempotency_key": string;
+          "p_job_id": string;
+          "p_reason": string;
+          "p_request_id": string;
+          "p_user_id": string;
+        };
+        Returns: Json;
+      };
+      "admin_user": { Args: { "p_admin_id": string; "p_user_id": string }; Returns: Json };
       "begin_device_check": { Args: { "p_network": string; "p_user_id": string }; Returns: Json };
       "cancel_video": { Args: { "p_job_id": string; "p_user_id": string }; Returns: Json };
       "claim_submission": {

@@ -1,0 +1,14 @@
+import * as z from "zod/mini";
+import { mostCredits, Reason, UserId } from "../_shared/admin-action.ts";
+
+export const AdjustCreditsRequest = z.strictObject({
+  user_id: UserId,
+  /** Negative where credits are taken away. */
+  amount: z.int().check(
+    z.minimum(-mostCredits),
+    z.maximum(mostCredits),
+    z.refine((amount) => amount !== 0, "Must not be 0"),
+  ),
+  reason: Reason,
+});
+export type AdjustCreditsRequest = z.infer<typeof AdjustCreditsRequest>;

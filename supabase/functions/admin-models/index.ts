@@ -1,0 +1,16 @@
+import { admin } from "../_shared/database/admin.ts";
+import { endpoint } from "../_shared/endpoint.ts";
+import { ChangeModelRequest, ChangeModelResponse } from "./schema.ts";
+import { changeModel } from "./service.ts";
+
+export default endpoint({
+  method: "PATCH",
+  summary: "Offers a model, or takes it out of the catalogue",
+  auth: "admin",
+  policies: ["admin"],
+  request: ChangeModelRequest,
+  response: { 200: ChangeModelResponse },
+  errors: ["ERR_4002"],
+  ports: { database: admin },
+  service: changeModel,
+});

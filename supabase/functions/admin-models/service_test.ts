@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { AppError } from "../_shared/app-error.ts";
+import { testContext } from "../_shared/testing/context.ts";
+import { fakeDataApi } from "../_shared/testing/data-api.ts";
+import { testServer } from "../_shared/testing/server.ts";
+import { userId as adminId } from "../_shared/testing/tokens.ts";
+import endpoint from "./index.ts";
+import { changeModel } from "./service.ts";
+
+const model = {
+  id: "0190a000-0000-7000-8000-000000000001",
+  name: "Kling 2.5 Turbo Pro",
+  description: "Cinematic motion from a text.",
+  category: "text_to_video" as const,
+  thumbnail_url: null,
+  is_featured: true,
+  requires_image: false,
+  pricing: { type: "per_video" as const, credits: 4 },
+  options: {
+    duration_seconds: { values: [5], default: 5 },
+    resolution: { values: ["1080p"], default: "1080p" },
+    aspect_ratio: { values: ["16:9"], default: "16:9" },
+  },
+  is_available: false,
+};
+const request = { model_id: model.id, is_available: false, reason: "it is slow today" };
+
+Deno.test("a model is changed in one call, by the admin of the token, and answered as it is then", async () => {
+  const asked: unknown[] = [];
+  const context = testContext("admin", {
+    database: {
+      changeModel: (act: unknown) => {
+        asked.push(act);
+        return Promise.resolve(model);
+      },
+    },
+  });
+  assert.deepEqual(await changeModel(request, context), { status: 200, body: model });
+  assert.deepEqual(asked, [{
+    adminId,
+    requestId: "test-request",
+    modelId: model.id,
+    isAvailable: false,
+    reason: "it is slow today",
+  }]);
+});
+
+Deno.test("a refusal of the database is the answer", async () => {
+  const refusal = new AppError("ERR_4002", { details: { model_id: model.id } });
+  const context = testContext("admin", { database: { changeModel: () => Promise.reject(refusal) } });
+  await assert.rejects(changeModel(request, context), refusal);
+});
+
+Deno.test("PATCH admin-models takes whether the model is offered, and why, and nothing else of it", async () => {
+  const { fetch, calls } = fakeDataApi({ admin_change_model: () => ({ data: model }) });
+  const server = await testServer(endpoint.operations, {}, { fetch });
+  const token = await server.issuer.sign({ is_anonymous: false, aal: "aal2" });
+  const send = (json: unknown) => server.send({ method: "PATCH", path: "admin-models", token, json });
+  const response = await send(request);
+  assert.deepEqual([response.status, await response.json()], [200, model]);
+  for (
+    const wrong of [{ reason: undefined }, { is_available: "no" }, { credits: 1 }, { model_id: "kling" }]
+  ) {
+    const refused = await send({ ...request, ...wrong });
+    assert.deepEqual([refused.status, (await refused.json()).error.code], [400, "ERR_4008"]);
+  }
+  assert.equal(calls.length, 1);
+});

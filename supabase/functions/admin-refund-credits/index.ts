@@ -1,0 +1,18 @@
+import { MovedCreditsResponse } from "../_shared/admin-action.ts";
+import { admin } from "../_shared/database/admin.ts";
+import { endpoint } from "../_shared/endpoint.ts";
+import { RefundCreditsRequest } from "./schema.ts";
+import { refundCredits } from "./service.ts";
+
+export default endpoint({
+  method: "POST",
+  summary: "Gives a user credits back, for a job or for anything else",
+  auth: "admin",
+  policies: ["admin", "admin_credits"],
+  idempotencyKey: "required",
+  request: RefundCreditsRequest,
+  response: { 200: MovedCreditsResponse },
+  errors: ["ERR_4007", "ERR_4009"],
+  ports: { database: admin },
+  service: refundCredits,
+});

@@ -1,0 +1,11 @@
+import * as z from "zod/mini";
+import { mostCredits, Reason, UserId } from "../_shared/admin-action.ts";
+
+export const RefundCreditsRequest = z.strictObject({
+  user_id: UserId,
+  amount: z.int().check(z.minimum(1), z.maximum(mostCredits)),
+  reason: Reason,
+  /** The amount is then at most what the job cost. */
+  job_id: z.optional(z.guid().check(z.toLowerCase())),
+});
+export type RefundCreditsRequest = z.infer<typeof RefundCreditsRequest>;

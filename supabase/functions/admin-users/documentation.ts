@@ -1,0 +1,59 @@
+import { type Documentation, exampleIds } from "../_shared/documentation.ts";
+import type { AdminUserResponse } from "./schema.ts";
+
+const user: AdminUserResponse = {
+  user: {
+    user_id: exampleIds.user,
+    is_guest: true,
+    display_name: "Ada",
+    language: "tr",
+    theme_preference: "system",
+    credits_remaining: 10,
+    created_at: "2026-11-21T11:58:00.000Z",
+    is_banned: false,
+    closed_at: null,
+  },
+  credits: { remaining: 10, held: 0, owed: 0 },
+  jobs: { pending: 0, processing: 0, completed: 1, failed: 0, cancelled: 0 },
+  recent_actions: [{
+    id: "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2a78",
+    action: "refund_credits",
+    admin_id: exampleIds.admin,
+    amount: 4,
+    reason: "The video flickers from the first second on",
+    job_id: exampleIds.job,
+    created_at: "2026-11-21T12:10:00.000Z",
+  }],
+};
+
+export default {
+  GET: {
+    description:
+      "`recent_actions` are the newest 20; `admin_id` is null for what was done by hand in the dashboard. `jobs` counts those that " +
+      "the user has not deleted. `is_guest` is null once a closed account is erased.",
+    query: { user_id: exampleIds.user },
+    responses: { 200: user },
+  },
+  POST: {
+    description:
+      "A ban stops new videos and ends the sessions; a token that still lives gets `ERR_4017`. Videos that were accepted go on. An " +
+      "admin cannot be banned, oneself included: `ERR_4006`. A closed account is `ERR_4009` with the status `closed`. Answers like " +
+      "`GET`; what changes nothing is not written down.",
+    request: { user_id: exampleIds.user, action: "ban", reason: "Sells videos of real people" },
+    responses: {
+      200: {
+        ...user,
+        user: { ...user.user, is_banned: true },
+        recent_actions: [{
+          id: "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2a79",
+          action: "ban",
+          admin_id: exampleIds.admin,
+          amount: null,
+          reason: "Sells videos of real people",
+          job_id: null,
+          created_at: "2026-11-21T12:20:00.000Z",
+        }, ...user.recent_actions],
+      },
+    },
+  },
+} satisfies Documentation;

@@ -1,0 +1,26 @@
+import { admin } from "../_shared/database/admin.ts";
+import { endpoint } from "../_shared/endpoint.ts";
+import { AdminUserQuery, AdminUserResponse, BanUserRequest } from "./schema.ts";
+import { banUser, readUser } from "./service.ts";
+
+export default endpoint({
+  method: "GET",
+  summary: "A user with their credits and jobs, and what admins did about them",
+  auth: "admin",
+  policies: ["admin"],
+  query: AdminUserQuery,
+  response: { 200: AdminUserResponse },
+  errors: ["ERR_4007"],
+  ports: { database: admin },
+  service: readUser,
+}, {
+  method: "POST",
+  summary: "Suspends a user and ends their sessions, or lets them in again",
+  auth: "admin",
+  policies: ["admin"],
+  request: BanUserRequest,
+  response: { 200: AdminUserResponse },
+  errors: ["ERR_4007", "ERR_4009"],
+  ports: { database: admin },
+  service: banUser,
+});

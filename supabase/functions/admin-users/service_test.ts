@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import { AppError } from "../_shared/app-error.ts";
+import type { AdministeredUser } from "../_shared/database/admin.ts";
+import { testContext } from "../_shared/testing/context.ts";
+import { fakeDataApi } from "../_shared/testing/data-api.ts";
+import { testServer } from "../_shared/testing/server.ts";
+import { userId as adminId } from "../_shared/testing/tokens.ts";
+import endpoint from "./index.ts";
+import { banUser, readUser } from "./service.ts";
+
+const userId = "0190a000-0000-7000-8000-0000000000bb";
+const user: AdministeredUser = {
+  user: {
+    user_id: userId,
+    is_guest: true,
+    display_name: null,
+    language: null,
+    theme_preference: "system",
+    credits_remaining: 6,
+    created_at: "2026-11-20T12:00:00.000Z",
+    is_banned: false,
+    closed_at: null,
+  },
+  credits: { remaining: 6, held: 4, owed: 0 },
+  jobs: { pending: 0, processing: 1, completed: 0, failed: 0, cancelled: 0 },
+  recent_actions: [{
+    id: "0190a000-0000-7000-8000-0000000000cc",
+    action: "unban",
+    admin_id: adminId,
+    amount: null,
+    reason: "a mistake",
+    job_id: null,
+    created_at: "2026-11-20T12:00:00.000Z",
+  }],
+};
+
+Deno.test("a user is asked for in one call, by the admin of the token", async () => {
+  const asked: string[][] = [];
+  const context = testContext("admin", {
+    database: {
+      readUser: (...args: string[]) => {
+        asked.push(args);
+        return Promise.resolve(user);
+      },
+    },
+  });
+  assert.deepEqual(await readUser({ user_id: userId }, context), { status: 200, body: user });
+  assert.deepEqual(asked, [[adminId, userId]]);
+});
+
+Deno.test("a ban and its lifting are one call each, with their reason", async () => {
+  const asked: unknown[] = [];
+  const context = testContext("admin", {
+    database: {
+      banUser: (act: unknown) => {
+        asked.push(act);
+        return Promise.resolve(user);
+      },
+    },
+  });
+  for (const action of ["ban", "unban"] as const) {
+    const answer = await banUser({ user_id: userId, action, reason: "for a reason" }, context);
+    assert.deepEqual(answer, { status: 200, body: user });
+  }
+  const act = { adminId, requestId: "test-request", userId, reason: "for a reason" };
+  assert.deepEqual(asked, [{ ...act, isBanned: true }, { ...act, isBanned: false }]);
+});
+
+Deno.test("a refusal of the database is the answer", async () => {
+  const refusal = new AppError("ERR_4009", { details: { status: "closed" } });
+  const context = testContext("admin", { database: { banUser: () => Promise.reject(refusal) } });
+  await assert.rejects(banUser({ user_id: userId, action: "ban", reason: "for a reason" }, context), refusal);
+});
+
+Deno.test("admin-users reads by GET and bans by POST, and knows no other action", async () => {
+  const { fetch, calls } = fakeDataApi({
+    admin_user: () => ({ data: user }),
+    admin_ban_user: () => ({ data: user }),
+  });
+  const server = await testServer(endpoint.operations, {}, { fetch });
+  const token = await server.issuer.sign({ is_anonymous: false, aal: "aal2" });
+  const read = await server.send({ path: `admin-users?user_id=${userId.toUpperCase()}`, token });
+  assert.deepEqual([read.status, await read.json()], [200, user]);
+  const json = { user_id: userId, action: "ban", reason: "for a reason" };
+  const banned = await server.send({ method: "POST", path: "admin-users", token, json });
+  assert.deepEqual([banned.status, await banned.json()], [200, user]);
+  assert.deepEqual(calls.map(({ name, args }) => [name, args["p_user_id"]]), [
+    ["admin_user", userId],
+    ["admin_ban_user", userId],
+  ]);
+  for (const wrong of [{ action: "delete" }, { action: undefined }, { reason: "" }, { user_id: "1" }]) {
+    const refused = await server.send({
+      method: "POST",
+      path: "admin-users",
+      token,
+      json: { ...json, ...wrong },
+    });
+    assert.deepEqual([refused.status, (await refused.json()).error.code], [400, "ERR_4008"]);
+  }
+  assert.equal((await server.send({ path: "admin-users", token })).status, 400);
+  assert.equal(calls.length, 2);
+});

@@ -1,0 +1,278 @@
+-- The procedures behind admin-refund-credits and admin-adjust-credits. Each asks whether the caller is an admin, and
+-- writes what they did in the transaction that does it.
+
+create function ops.find_user(p_user_id uuid)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Whether there is such a user. Whoever has signed up and called nothing yet gets their row and account here.
+begin
+  if exists (select from public.users as u where u.id = p_user_id) then
+    return true;
+  end if;
+  if not exists (select from auth.users as a where a.id = p_user_id) then
+    return false;
+  end if;
+  perform guard.admit_user(p_user_id);
+  return true;
+end;
+$$;
+
+revoke all on function ops.find_user(uuid) from public, anon, authenticated, service_role;
+comment on function ops.find_user(uuid) is 'The first question about a user whom an admin names.';
+
+create function ops.begin_credits(
+  p_admin_id uuid, p_endpoint text, p_user_id uuid, p_amount bigint,
+  out refusal jsonb, out limits jsonb, out account credits.accounts
+)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What is the same for all credits that an admin moves: the limit of requests, that the user is another, exists, and
+-- has not closed the account, which is then locked. Locks: rate-limit row → account → expired lots.
+declare
+  v_taken jsonb;
+begin
+  v_taken := guard.take('{admin}', p_admin_id, null, p_endpoint);
+  refusal := v_taken -> 'refusal';
+  limits := v_taken -> 'limits';
+  if refusal is not null then
+    return;
+  end if;
+  if p_user_id = p_admin_id and p_amount > 0 then
+    refusal := guard.refusal('ERR_4006', '{}', limits);
+  elsif not ops.find_user(p_user_id) then
+    refusal := guard.refusal('ERR_4007', '{}', limits);
+  else
+    account := credits.lock_account(p_user_id);
+    -- Whatever is given to a closed account is forfeited at once.
+    if account.closed_at is not null then
+      refusal := guard.refusal('ERR_4009', '{"status": "closed"}', limits);
+    end if;
+  end if;
+end;
+$$;
+
+revoke all on function ops.begin_credits(uuid, text, uuid, bigint) from public, anon, authenticated, service_role;
+comment on function ops.begin_credits(uuid, text, uuid, bigint) is 'The first half of a refund and of an adjustment.';
+
+create function ops.check_refund(p_user_id uuid, p_job_id uuid, p_amount bigint)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Why a job cannot be refunded, or null: it must be a completed one of that user, not refunded before, and the amount
+-- at most what it cost. Locks: account → job, so that of two refunds at once the second sees the first.
+declare
+  v_job public.video_jobs;
+begin
+  if not exists (select from public.video_jobs as j where j.id = p_job_id and j.user_id = p_user_id) then
+    return guard.refusal('ERR_4007');
+  end if;
+  v_job := generation.lock_job(p_job_id);
+  if v_job.status <> 'completed' then
+    return guard.refusal('ERR_4009', jsonb_build_object('status', v_job.status));
+  end if;
+  if exists (select from ops.admin_actions as a where a.job_id = p_job_id) then
+    return guard.refusal('ERR_4009', '{"status": "refunded"}');
+  end if;
+  if p_amount > v_job.credits_used then
+    return guard.refusal('ERR_4008', jsonb_build_object('fields', jsonb_build_array(jsonb_build_object(
+      'path', 'amount', 'message', format('The job cost %s', v_job.credits_used)
+    ))));
+  end if;
+  return null;
+end;
+$$;
+
+revoke all on function ops.check_refund(uuid, uuid, bigint) from public, anon, authenticated, service_role;
+comment on function ops.check_refund(uuid, uuid, bigint) is 'Whether a job may be refunded.';
+
+create function ops.refund_credits(
+  p_admin_id uuid, p_request_id text, p_user_id uuid, p_amount bigint, p_reason text, p_job_id uuid
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Gives credits back, or says why not; nothing is written before the last refusal but the counted request. `data`:
+-- `{ transaction_id, new_balance }`. Locks: rate-limit row → account → job → lots → the admin.
+declare
+  v_begun record;
+  v_refusal jsonb;
+  v_taken jsonb;
+  v_limits jsonb;
+  v_action_id constant uuid := ops.new_id();
+  v_posted jsonb;
+begin
+  select * into v_begun from ops.begin_credits(p_admin_id, 'admin-refund-credits', p_user_id, p_amount);
+  if v_begun.refusal is not null then
+    return v_begun.refusal;
+  end if;
+  if p_job_id is not null then
+    v_refusal := ops.check_refund(p_user_id, p_job_id, p_amount);
+    if v_refusal is not null then
+      return v_refusal || jsonb_build_object('limits', v_begun.limits);
+    end if;
+  end if;
+  v_taken := guard.take_credits(p_admin_id, p_amount);
+  v_limits := v_taken -> 'limits' || v_begun.limits;
+  if v_taken ? 'refusal' then
+    return v_taken -> 'refusal' || jsonb_build_object('limits', v_limits);
+  end if;
+
+  v_posted := credits.add(p_user_id, p_amount, 'refund', 'admin_action:' || v_action_id, p_job_id => p_job_id);
+  update public.video_jobs as j set credits_used = j.credits_used - p_amount where j.id = p_job_id;
+  insert into ops.admin_actions (
+    id, action, admin_id, user_id, amount, transfer_id, job_id, reason, request_id, created_at
+  )
+  values (
+    v_action_id, 'refund_credits', p_admin_id, p_user_id, p_amount, (v_posted ->> 'transfer_id')::uuid, p_job_id,
+    p_reason, p_request_id, ops.now()
+  );
+  return guard.answer(
+    jsonb_build_object('transaction_id', v_posted -> 'transfer_id', 'new_balance', v_posted -> 'credits_remaining'),
+    v_limits
+  );
+end;
+$$;
+
+revoke all on function ops.refund_credits(uuid, text, uuid, bigint, text, uuid)
+  from public, anon, authenticated, service_role;
+comment on function ops.refund_credits(uuid, text, uuid, bigint, text, uuid) is
+  'Decides about a refund and writes it down.';
+
+create function public.admin_refund_credits(
+  p_admin_id uuid, p_idempotency_key text, p_fingerprint text, p_request_id text, p_user_id uuid, p_amount bigint,
+  p_reason text, p_job_id uuid
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Refunds credits once per idempotency key of an admin. A second call answers what the first did; see
+-- ops.refund_credits for the rest. Locks: idempotency key → rate-limit row → account → job → lots → the admin.
+declare
+  v_caller record;
+  v_outcome jsonb;
+begin
+  select * into v_caller from guard.admit_admin(p_admin_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  v_outcome := guard.claim(p_admin_id, 'admin-refund-credits', p_idempotency_key, p_fingerprint);
+  if v_outcome is null then
+    v_outcome := guard.finish(
+      p_admin_id, 'admin-refund-credits', p_idempotency_key, p_fingerprint,
+      ops.refund_credits(p_admin_id, p_request_id, p_user_id, p_amount, p_reason, p_job_id)
+    );
+  end if;
+  return v_outcome || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
+end;
+$$;
+
+revoke all on function public.admin_refund_credits(uuid, text, text, text, uuid, bigint, text, uuid)
+  from public, anon, authenticated;
+grant execute on function public.admin_refund_credits(uuid, text, text, text, uuid, bigint, text, uuid) to service_role;
+comment on function public.admin_refund_credits(uuid, text, text, text, uuid, bigint, text, uuid) is
+  'Behind POST admin-refund-credits.';
+
+create function ops.adjust_credits(
+  p_admin_id uuid, p_request_id text, p_user_id uuid, p_amount bigint, p_reason text
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Adds credits or, where the amount is negative, takes them, never below zero; or says why not. Nothing is written
+-- before the last refusal but the counted request. `data`: `{ transaction_id, new_balance }`.
+-- Locks: rate-limit row → account → lots → the admin.
+declare
+  v_begun record;
+  v_taken jsonb;
+  v_limits jsonb;
+  v_action_id constant uuid := ops.new_id();
+  v_posted jsonb;
+begin
+  select * into v_begun from ops.begin_credits(p_admin_id, 'admin-adjust-credits', p_user_id, p_amount);
+  if v_begun.refusal is not null then
+    return v_begun.refusal;
+  end if;
+  v_limits := v_begun.limits;
+  if p_amount > 0 then
+    v_taken := guard.take_credits(p_admin_id, p_amount);
+    v_limits := v_taken -> 'limits' || v_limits;
+    if v_taken ? 'refusal' then
+      return v_taken -> 'refusal' || jsonb_build_object('limits', v_limits);
+    end if;
+    v_posted := credits.add(p_user_id, p_amount, 'adjustment', 'admin_action:' || v_action_id);
+  else
+    if (v_begun.account).balance < -p_amount then
+      return guard.refusal(
+        'ERR_4001', jsonb_build_object('required', -p_amount, 'available', (v_begun.account).balance), v_limits
+      );
+    end if;
+    v_posted := credits.deduct(p_user_id, -p_amount, 'admin_action:' || v_action_id);
+  end if;
+
+  insert into ops.admin_actions (id, action, admin_id, user_id, amount, transfer_id, reason, request_id, created_at)
+  values (
+    v_action_id, 'adjust_credits', p_admin_id, p_user_id, p_amount, (v_posted ->> 'transfer_id')::uuid, p_reason,
+    p_request_id, ops.now()
+  );
+  return guard.answer(
+    jsonb_build_object('transaction_id', v_posted -> 'transfer_id', 'new_balance', v_posted -> 'credits_remaining'),
+    v_limits
+  );
+end;
+$$;
+
+revoke all on function ops.adjust_credits(uuid, text, uuid, bigint, text)
+  from public, anon, authenticated, service_role;
+comment on function ops.adjust_credits(uuid, text, uuid, bigint, text) is
+  'Decides about an adjustment and writes it down.';
+
+create function public.admin_adjust_credits(
+  p_admin_id uuid, p_idempotency_key text, p_fingerprint text, p_request_id text, p_user_id uuid, p_amount bigint,
+  p_reason text
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Adjusts credits once per idempotency key of an admin. A second call answers what the first did; see
+-- ops.adjust_credits for the rest. Locks: idempotency key → rate-limit row → account → lots → the admin.
+declare
+  v_caller record;
+  v_outcome jsonb;
+begin
+  select * into v_caller from guard.admit_admin(p_admin_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  v_outcome := guard.claim(p_admin_id, 'admin-adjust-credits', p_idempotency_key, p_fingerprint);
+  if v_outcome is null then
+    v_outcome := guard.finish(
+      p_admin_id, 'admin-adjust-credits', p_idempotency_key, p_fingerprint,
+      ops.adjust_credits(p_admin_id, p_request_id, p_user_id, p_amount, p_reason)
+    );
+  end if;
+  return v_outcome || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
+end;
+$$;
+
+revoke all on function public.admin_adjust_credits(uuid, text, text, text, uuid, bigint, text)
+  from public, anon, authenticated;
+grant execute on function public.admin_adjust_credits(uuid, text, text, text, uuid, bigint, text) to service_role;
+comment on function public.admin_adjust_credits(uuid, text, text, text, uuid, bigint, text) is
+  'Behind POST admin-adjust-credits.';
