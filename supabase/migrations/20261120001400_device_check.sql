@@ -52,6 +52,32 @@ revoke all on function public.begin_device_check(uuid, text) from public, anon, 
 grant execute on function public.begin_device_check(uuid, text) to service_role;
 comment on function public.begin_device_check(uuid, text) is 'The first call of POST device-check.';
 
+create function guard.take_waiting_place(p_network text)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Whether there is a place to wait for a lane, which is then this transaction's until its end. Whoever waits holds one
+-- of the Data API's connections, PostgREST's 10 being everybody's, so no more than 4 wait at a time, 2 of one network.
+begin
+  for v_place in 1..2 loop
+    if pg_try_advisory_xact_lock(hashtextextended(format('guard.device_lanes %s %s', v_place, p_network), 0)) then
+      for v_place_of_all in 1..4 loop
+        if pg_try_advisory_xact_lock(hashtextextended(format('guard.device_lanes %s', v_place_of_all), 0)) then
+          return true;
+        end if;
+      end loop;
+      return false;
+    end if;
+  end loop;
+  return false;
+end;
+$$;
+
+revoke all on function guard.take_waiting_place(text) from public, anon, authenticated, service_role;
+comment on function guard.take_waiting_place(text) is 'So that device checks that wait leave connections to everybody else.';
+
 create function public.enter_device_lane(p_network text)
 returns jsonb
 language plpgsql
@@ -60,10 +86,11 @@ security definer
 set search_path = ''
 as $$
 -- Enters the lane of a network for 10 seconds, waiting up to 2 for it. `data`: `{ lane }`, the holder's id, or null
--- where another check keeps it. Between tries nothing is locked.
+-- where another check keeps it, or as many wait as may. Between tries only the place of who waits is locked.
 declare
   v_give_up_at constant timestamptz := clock_timestamp() + interval '2 seconds';
   v_holder constant uuid := gen_random_uuid();
+  v_may_wait boolean;
 begin
   loop
     begin
@@ -81,7 +108,8 @@ begin
       when lock_not_available then
         null;
     end;
-    if clock_timestamp() >= v_give_up_at then
+    v_may_wait := coalesce(v_may_wait, guard.take_waiting_place(coalesce(p_network, 'unknown')));
+    if not v_may_wait or clock_timestamp() >= v_give_up_at then
       return guard.answer('{"lane": null}');
     end if;
     perform pg_sleep(0.05);
@@ -138,7 +166,9 @@ begin
     return guard.answer('{"recorded": false}', v_taken -> 'limits');
   end if;
   insert into guard.device_grants (user_id, network, intended_at)
-  values (p_user_id, coalesce(p_network, 'unknown'), ops.now());
+  values (p_user_id, coalesce(p_network, 'unknown'), ops.now())
+  -- The same account's check from another network was a moment earlier; its intent serves both.
+  on conflict do nothing;
   return guard.answer('{"recorded": true}', v_taken -> 'limits');
 end;
 $$;

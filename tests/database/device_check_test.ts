@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { manyConnections, times } from "./support/connections.ts";
+import { manyConnections, times, untilBlocked } from "./support/connections.ts";
 import { balancesOf, first, type Sql, violations } from "./support/ledger.ts";
 import { sharedDatabase } from "./support/shared-database.ts";
 
@@ -112,8 +112,8 @@ Deno.test("who waits for the lane does not keep its holder from leaving, and is 
   const network = newNetwork();
   await using sql = manyConnections(database);
   const holder = await enterLane(sql, network);
-  const waiting = times(4, () => enterLane(sql, network));
-  await untilAsleep(sql, 4);
+  const waiting = times(2, () => enterLane(sql, network));
+  await untilAsleep(sql, 2);
   const begun = performance.now();
   assert.equal(await leaveLane(sql, holder, network), true);
   const left = performance.now() - begun;
@@ -121,6 +121,26 @@ Deno.test("who waits for the lane does not keep its holder from leaving, and is 
   assert.equal(lanes.filter((lane) => lane !== null).length, 1);
   // A waiter sleeps up to 2 s; one that kept a lock would have kept the holder for as long.
   assert.ok(left < 1000, `leaving took ${left} ms`);
+});
+
+Deno.test("two wait for a lane, and four for all lanes, so that those who wait leave connections to everybody", async () => {
+  await using sql = manyConnections(database);
+  const taken = Array.from({ length: 3 }, newNetwork);
+  for (const network of taken) await enterLane(sql, network);
+  const waiting: Promise<unknown>[] = [];
+  // Of the third network only who finds a place.
+  for (const [index, places] of [2, 2, 0].entries()) {
+    const network = taken[index] ?? "";
+    waiting.push(times(places, () => enterLane(sql, network)));
+    await untilAsleep(sql, Math.min(4, 2 * (index + 1)));
+    const begun = performance.now();
+    assert.deepEqual(await times(4, () => enterLane(sql, network)), [null, null, null, null]);
+    const answered = performance.now() - begun;
+    assert.ok(answered < 1000, `those without a place waited ${answered} ms`);
+  }
+  // Who waited has left its place.
+  await Promise.all(waiting);
+  assert.equal(await enterLane(sql, taken[2] ?? ""), null);
 });
 
 /** Waits until as many sessions are between two tries at the lane. */
@@ -184,6 +204,20 @@ Deno.test("an intent from an earlier check is good for the grant, and takes none
   const other = await createCaller(sql, network);
   assert.equal((await grant(sql, other, null, network)).error, "ERR_4009");
   assert.equal((await grant(sql, userId, null, network)).data?.["credits"], 10);
+});
+
+Deno.test("an account that checks from two networks at once has one intent, and both checks go on", async () => {
+  const { sql } = database;
+  const [one, other] = [newNetwork(), newNetwork()];
+  const userId = await createCaller(sql, one);
+  const lanes = [await enterLane(sql, one), await enterLane(sql, other)];
+  let second: Promise<boolean> | undefined;
+  await sql.begin(async (transaction) => {
+    assert.equal(await recordIntent(transaction, userId, lanes[0] ?? null, one), true);
+    second = recordIntent(sql, userId, lanes[1] ?? null, other);
+    await untilBlocked(sql);
+  });
+  assert.equal(await second, true);
 });
 
 Deno.test("a network has five grants a day, and another network its own", async () => {

@@ -98,6 +98,8 @@ for (
     ["fails", [{ effect: "server_error", times: null }]],
     ["does not know our key", [{ effect: "unauthorized" }]],
     ["answers nonsense", [{ effect: "garbage" }]],
+    // Both times that it is asked, longer than our patience of 4 seconds.
+    ["is too slow", [{ operation: "query", effect: "slow", milliseconds: 4_500, times: 2 }]],
     ["is down when the bit is to be set", [{ operation: "update", effect: "down", times: null }]],
     ["is overloaded when the bit is to be set", [{ operation: "update", effect: "rate_limited" }]],
     ["refuses to set the bit", [{ operation: "update", effect: "refused" }]],
