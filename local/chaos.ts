@@ -46,7 +46,7 @@ export async function chaos({ seconds, clients, seed, dataDirectory }: ChaosOpti
     });
   }
 
-  const tally: Tally = { accepted: new Map(), repeated: 0, surprises: [] };
+  const tally: Tally = { accepted: new Map(), refused: new Set(), repeated: 0, surprises: [] };
   const end = Date.now() + seconds * 1000;
   const isOver = () => Date.now() > end;
   const counts = { functions: 0, database: 0, clock: 0 };

@@ -1,12 +1,14 @@
 /** A client of the app as its documentation wants it: a video has a key, which is kept until there is an answer. */
 import { createClient, FunctionsHttpError, type SupabaseClient } from "@supabase/supabase-js";
 import type { Stack } from "../stack.ts";
-import { drawRule } from "./faults.ts";
+import { drawJudgement, drawRule } from "./faults.ts";
 
 /** What the clients saw. */
 export interface Tally {
   /** The prompt of each accepted job. */
   readonly accepted: Map<string, string>;
+  /** Prompts that OpenAI refuses. */
+  readonly refused: Set<string>;
   /** Requests that got no answer, or one that says "later", and were sent again. */
   repeated: number;
   /** Answers that no failure of ours excuses. */
@@ -49,6 +51,9 @@ export async function generateVideos(
   for (let turn = 1; !isOver(); turn++) {
     const prompt = `${client.name}, video ${turn}.`;
     await stack.simulators.fal.control.rules({ prompt, ...drawRule(random) });
+    const judgement = drawJudgement(random);
+    if (judgement !== undefined) await stack.simulators.openAi.control.rules({ prompt, ...judgement });
+    if (judgement?.effect === "flagged") tally.refused.add(prompt);
     const body = { model_id: model, prompt };
     const headers = { "Idempotency-Key": crypto.randomUUID() };
     const ask = () => answer(client, tally, "generate-video", { body, headers });

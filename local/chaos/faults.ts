@@ -1,5 +1,6 @@
 /** What goes wrong in a chaos run, all of it drawn from one seed. */
 import type { FalRule } from "../simulators/fal.ts";
+import type { OpenAiRule } from "../simulators/openai.ts";
 
 /** Numbers from 0 up to 1, the same for the same seed (mulberry32). */
 export function randomNumbers(seed: number): () => number {
@@ -81,6 +82,30 @@ export function drawRule(random: () => number): Omit<FalRule, "prompt"> {
   };
   const failure = random() < 0.5 ? failures[upTo(failures.length)] : undefined;
   return { ...rule, ...failure };
+}
+
+/** Every way in which OpenAI may not judge a prompt, and its refusal. */
+const judgements: readonly Omit<OpenAiRule, "prompt">[] = [
+  { effect: "flagged", times: null },
+  { effect: "down" },
+  { effect: "down", times: 5 },
+  { effect: "slow", milliseconds: 1_500 },
+  { effect: "rate_limited", retryAfterSeconds: 5 },
+  { effect: "rate_limited", times: 3 },
+  { effect: "quota" },
+  { effect: "server_error" },
+  { effect: "unauthorized" },
+  { effect: "gateway" },
+  { effect: "garbage" },
+  { effect: "no_verdict" },
+  // For longer than a job waits.
+  { effect: "server_error", times: null },
+];
+
+/** How OpenAI meets the next prompt, where not well: one in four. */
+export function drawJudgement(random: () => number): Omit<OpenAiRule, "prompt"> | undefined {
+  const kind = random();
+  return random() < 0.25 ? judgements[Math.floor(kind * judgements.length)] : undefined;
 }
 
 export type Disaster =

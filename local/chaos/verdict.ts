@@ -22,6 +22,7 @@ export async function judge(
 ): Promise<Verdict> {
   const jobs = await sql<Job[]>`
     select j.id, j.status, j.error_code as code, j.late_success_at is not null as late, j.completed_at is not null as ended,
+      coalesce(j.error_details ->> 'reason' = 'policy', false) as refused,
       j.deleted_at is null as visible,
       array(
         select t.kind::text from credits.transfers as h
@@ -64,6 +65,9 @@ export async function judge(
     ...[...taken].filter(([, times]) => times > 1).map(([prompt, times]) =>
       `${prompt} was made ${times} times`
     ),
+    ...[...tally.refused].filter((prompt) => taken.has(JSON.stringify(prompt))).map((prompt) =>
+      `${prompt} was made, and OpenAI had refused it`
+    ),
     ...tasks.map(({ kind, subject, error }) => `${kind} of ${subject} is left: ${error}`),
     ...strays.map(({ name }) => `${name} belongs to no job`),
     ...(money?.violations ?? ["the ledger cannot be read"]),
@@ -82,6 +86,7 @@ export async function judge(
     ["failed and given back", `${ended("failed").length}`],
     ...codes.map(([code, times]): [string, string] => [`  ${code}`, `${times}`]),
     ["cancelled and given back", `${ended("cancelled").length}`],
+    ["refused by OpenAI", `${jobs.filter(({ refused }) => refused).length}`],
     ["late successes, not charged", `${jobs.filter(({ late }) => late).length}`],
     ["videos that fal made", `${fal.jobs.length}`],
     ["videos that Replicate made", `${replicate.jobs.length}`],
@@ -98,6 +103,8 @@ interface Job {
   status: JobStatus;
   code: string | null;
   late: boolean;
+  /** By the moderation, before a provider saw it. */
+  refused: boolean;
   ended: boolean;
   /** Not deleted by its user. */
   visible: boolean;
