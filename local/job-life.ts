@@ -2,6 +2,7 @@
  * What is made from the tables that say how a job lives: the types of its status, and the generated parts of docs/jobs.md.
  */
 import type postgres from "postgres";
+import { replaceParts, table } from "./markdown.ts";
 
 export const jobStatusFile = new URL("../supabase/functions/_shared/database/job-status.ts", import.meta.url);
 export const jobsDocument = new URL("../docs/jobs.md", import.meta.url);
@@ -60,16 +61,7 @@ export type EndedJobStatus = {
 
 /** docs/jobs.md with its generated parts made anew. Throws where the text has no place for one. */
 export function jobsDocumentOf(text: string, life: JobLife): string {
-  return [["transitions", transitionsPart(life)], ["tasks", tasksPart(life)]].reduce(
-    (document, [name = "", content = ""]) => {
-      const [start, end] = [`<!-- generated: ${name} -->\n`, `<!-- end -->\n`];
-      const from = document.indexOf(start) + start.length;
-      const to = document.indexOf(end, from);
-      if (from < start.length || to === -1) throw new Error(`docs/jobs.md has no part ${name}`);
-      return document.slice(0, from) + content + document.slice(to);
-    },
-    text,
-  );
+  return replaceParts(text, { transitions: transitionsPart(life), tasks: tasksPart(life) });
 }
 
 function transitionsPart({ statuses: [first], transitions }: JobLife): string {
@@ -108,9 +100,4 @@ function tasksPart({ taskKinds }: JobLife): string {
       `${timeout} s`,
     ]),
   ).join("\n");
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-  return [line(head), `|${"---|".repeat(head.length)}`, ...rows.map(line), ""];
 }

@@ -1,10 +1,11 @@
 /**
- * Writes docs/api from the endpoints' declarations and documentation, as OpenAPI and as types: `deno task generate`.
+ * Writes docs/api from the endpoints' declarations and documentation, as OpenAPI and as types, and the sections of docs/api.md: `deno task generate`.
  */
 import openapiTS, { astToString } from "openapi-typescript";
 import type { Documentation } from "../../supabase/functions/_shared/documentation.ts";
 import type { Endpoint } from "../../supabase/functions/_shared/endpoint.ts";
 import type { Declaration } from "../../supabase/functions/_shared/operation.ts";
+import { apiDocumentOf, apiFile } from "./api-document.ts";
 import { openApiDocument } from "./openapi.ts";
 
 const functions = new URL("../../supabase/functions/", import.meta.url);
@@ -61,4 +62,6 @@ if (import.meta.main) {
   await Deno.mkdir(new URL(".", openApiFile), { recursive: true });
   await Deno.writeTextFile(openApiFile, openApi);
   await Deno.writeTextFile(clientTypesFile, await generateClientTypes(openApi));
+  const apiText = await Deno.readTextFile(apiFile);
+  await Deno.writeTextFile(apiFile, apiDocumentOf(apiText, JSON.parse(openApi), await documentations()));
 }

@@ -32,7 +32,6 @@ Deno.test.beforeAll(async () => {
   const { database: { sql }, keys } = backend;
   // Which limits apply, others test; here they would answer before what is tried.
   await sql`update guard.policies set max_hits = 1000000, burst = null`;
-  guest = await backend.signIn(1_000);
   other = await backend.signIn(1_000);
   admin = await backend.signInAdmin();
   customer = await backend.signIn(1_000);
@@ -42,6 +41,8 @@ Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 
 /** What there is in the backend, so that requests get further than their form. Some of it they use up. */
 async function knownValues(): Promise<Known> {
+  // The one before may have closed their account.
+  guest = await backend.signIn(1_000);
   const neverMade = "A fox that nobody sees";
   await backend.stack.simulators.fal.control.rules({ prompt: neverMade, outcome: "never" });
   const [completed, pending, others] = await Promise.all([
@@ -175,7 +176,7 @@ for (const [name, operations] of await declaredOperations()) {
         if (answer.status === errorCodes.ERR_4005.status) guest = await backend.signIn(1_000);
       });
       const examples = request || rawBody ? everyOddRequest : [];
-      await fc.assert(property, { ...propertyOptions(60), examples: [...examples] });
+      await fc.assert(property, { ...propertyOptions(40), examples: [...examples] });
     });
   }
 }

@@ -30,5 +30,6 @@ export function userText(
       z.refine((text) => !refused.test(text), "Must not contain control or direction characters"),
       z.refine((text) => text.isWellFormed(), "Must be well-formed Unicode"),
     ),
-  );
+    // What a client is told; white space around it and the form of its characters are its own affair.
+  ).check(z.meta({ minLength: 1, maxLength: mostCharacters }));
 }

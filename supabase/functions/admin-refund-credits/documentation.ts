@@ -17,5 +17,6 @@ export default {
     responses: {
       200: { success: true, transaction_id: "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2a77", new_balance: 10 },
     },
+    walk: { before: "JOB=$COMPLETED_JOB" },
   },
 } satisfies Documentation;

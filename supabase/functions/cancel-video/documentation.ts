@@ -16,6 +16,8 @@ export default {
       },
       202: { ...examplePendingJob, status: "processing" },
     },
-    walk: { before: "JOB=$(new_video my-second-video)" },
+    walk: {
+      before: 'until ended "$JOB"; do sleep 1; done\nCOMPLETED_JOB=$JOB JOB=$(new_video my-second-video)',
+    },
   },
 } satisfies Documentation;

@@ -99,8 +99,14 @@ export async function startBackend(options: StackOptions = {}): Promise<Backend>
 }
 
 /** A client as an app makes it, but for what would keep it or its timers alive. */
-export function newClient({ url, publishableKey }: Pick<Stack, "url" | "publishableKey">): SupabaseClient {
-  return createClient(url, publishableKey, { auth: { persistSession: false, autoRefreshToken: false } });
+export function newClient(
+  { url, publishableKey }: Pick<Stack, "url" | "publishableKey">,
+  ownFetch?: typeof fetch,
+): SupabaseClient {
+  return createClient(url, publishableKey, {
+    auth: { persistSession: false, autoRefreshToken: false },
+    ...(ownFetch === undefined ? {} : { global: { fetch: ownFetch } }),
+  });
 }
 
 /** Signs up a guest, as an app does at its first start. */

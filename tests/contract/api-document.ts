@@ -1,0 +1,176 @@
+/** docs/api.md, whose sections are made from openapi.json, so that what it says is what the endpoints declare. */
+import { replaceParts, table } from "../../local/markdown.ts";
+import type { Documentation, Walk } from "../../supabase/functions/_shared/documentation.ts";
+import { type ClientAction, errorCodes, isErrorCode } from "../../supabase/functions/_shared/error-codes.ts";
+import { errorMessages } from "../../supabase/functions/_shared/error-messages.ts";
+import { curlOf, supabaseJsOf } from "./api-examples.ts";
+import { fieldsOf } from "./api-fields.ts";
+
+// Documents are read as JSON, as their readers do.
+// deno-lint-ignore no-explicit-any
+export type Json = any;
+
+export const apiFile = new URL("../../docs/api.md", import.meta.url);
+
+/** What somebody does one after the other, who tries them all. The others follow, by their names. */
+const order = [
+  ...["device-check", "models", "generate-video", "video-status", "video-jobs", "credits", "cancel-video"],
+  ...["delete-video-job", "user-profile"],
+  ...["admin-refund-credits", "admin-adjust-credits", "admin-models", "admin-users"],
+  ...["process-jobs", "provider-webhook", "health"],
+];
+
+/** An operation of the OpenAPI document, with its place in it. */
+export interface Operation {
+  readonly endpoint: string;
+  /** GET, POST, … */
+  readonly method: string;
+  readonly description: Json;
+  readonly walk: Walk;
+}
+
+/** Every operation of the document, in the order of a walk through them. */
+export function operationsOf(
+  openApi: Json,
+  documentations: ReadonlyMap<string, Documentation>,
+): Operation[] {
+  const place = (endpoint: string) => (order.indexOf(endpoint) + order.length) % order.length;
+  const endpoints = Object.keys(openApi.paths).map((path) => path.slice(1));
+  return endpoints.sort((one, other) => place(one) - place(other) || one.localeCompare(other))
+    .flatMap((endpoint) =>
+      Object.entries<Json>(openApi.paths[`/${endpoint}`]).map(([key, description]): Operation => {
+        const method = key.toUpperCase();
+        const walks = Object.entries(documentations.get(endpoint) ?? {});
+        const walk: Walk | undefined = walks.find(([each]) => each === method)?.[1].walk;
+        return { endpoint, method, description, walk: walk ?? {} };
+      })
+    );
+}
+
+/** docs/api.md with its generated parts made anew. */
+export function apiDocumentOf(
+  text: string,
+  openApi: Json,
+  documentations: ReadonlyMap<string, Documentation>,
+): string {
+  const operations = operationsOf(openApi, documentations);
+  const sections = (tag: string) =>
+    operations.filter(({ description }) => description.tags.includes(tag)).map(sectionOf).join("\n");
+  return replaceParts(text, {
+    errors: errorsPart(),
+    app: sections("app"),
+    operator: sections("operator"),
+    machines: sections("machines"),
+  });
+}
+
+/** What the client does next, in the words of the table. */
+export const actionWords: Readonly<Record<ClientAction, string>> = {
+  buy: "offer credits",
+  fix: "change the request",
+  later: "try again later",
+  new_device_token_later: "try again later, with a new device token",
+  new_key: "try again, with a new key",
+  new_key_later: "try again later, with a new key",
+  read_state: "read the state anew",
+  same_key_later: "try again later, with the same key",
+  sign_in: "sign in anew",
+  stop: "give up",
+};
+
+function errorsPart(): string {
+  const rows = Object.entries(errorCodes).filter(([code]) => isErrorCode(code)).map(([code, definition]) => {
+    const { status, details, action } = definition;
+    const message = isErrorCode(code) ? errorMessages[code].en : "";
+    return [
+      `\`${code}\``,
+      `${status}`,
+      message,
+      details.map((key) => `\`${key}\``).join(", "),
+      actionWords[action],
+    ];
+  });
+  return table(["code", "status", "message in English", "details", "what the client does"], rows).join("\n");
+}
+
+function sectionOf(operation: Operation): string {
+  const { endpoint, method, description } = operation;
+  const { summary, parameters, requestBody, responses } = description;
+  const query = parameters.filter(({ in: place }: Json) => place === "query");
+  const body = requestBody?.content["application/json"].schema;
+  const inputs = [
+    ...query.flatMap(({ name, required, schema }: Json) => fieldsOf({ ...schema }, name, required)),
+    ...(body?.properties ? fieldsOf(body) : []),
+  ];
+  return [
+    `### ${method} ${endpoint}`,
+    "",
+    `${summary}.`,
+    "",
+    description.description,
+    "",
+    requirementsOf(operation).join(" · "),
+    "",
+    ...(inputs.length > 0 ? table([query.length > 0 ? "parameter" : "field", "type", ""], inputs) : []),
+    ...Object.entries<Json>(responses).flatMap(([status, response]) => answerOf(status, response)),
+    `Errors: ${errorsOf(responses).join(", ")}`,
+    "",
+    ...fence("sh", curlOf(operation)),
+    ...(description.tags.includes("machines") ? [] : fence("ts", supabaseJsOf(operation))),
+  ].join("\n");
+}
+
+/** Who may call it, and what else it asks for. */
+function requirementsOf({ description }: Operation): string[] {
+  const { security, tags, parameters } = description;
+  const schemes = security.flatMap((each: Json) => Object.keys(each));
+  const caller = schemes.includes("userToken")
+    ? (tags.includes("operator") ? "Caller: an admin" : "Caller: a user")
+    : !schemes.includes("secretKey")
+    ? "Caller: whoever signs it"
+    : security.length > 1
+    ? "Caller: anybody"
+    : "Caller: a secret key";
+  const isKeyed = parameters.some(({ $ref = "" }: Json) => $ref.endsWith("/IdempotencyKey"));
+  const policies = description["x-rate-limit-policies"] ?? [];
+  return [
+    caller,
+    ...(isKeyed ? ["`Idempotency-Key`: required"] : []),
+    ...(policies.length > 0
+      ? [`Rate limits: ${policies.map((name: string) => `\`${name}\``).join(", ")}`]
+      : []),
+  ];
+}
+
+function answerOf(status: string, { description, headers, content }: Json): string[] {
+  const own = Object.entries<Json>(headers).filter(([, header]) => !("$ref" in header));
+  const media = content?.["application/json"];
+  const example = media?.example ?? media?.examples?.answer?.value;
+  if (Number(status) >= 400 && example === undefined) return [];
+  const words = example === undefined || media?.example !== undefined ? description : "The same form";
+  return [
+    `**${status}** ${words}${example === undefined ? "." : ":"}`,
+    "",
+    ...own.flatMap(([name, header]) => [`\`${name}\`: ${header.description}, \`${header.example}\``, ""]),
+    ...(example === undefined ? [] : fence("json", printed(example))),
+  ];
+}
+
+/** JSON with lists of plain values on one line. */
+function printed(example: Json): string {
+  return JSON.stringify(example, null, 2).replaceAll(
+    /\[\s+([^[\]{}]+?)\s+\]/g,
+    (_, items: string) => `[${items.replaceAll(/\s*\n\s*/g, " ")}]`,
+  );
+}
+
+function errorsOf(responses: Json): string[] {
+  const codes = Object.values<Json>(responses).flatMap(({ content }) =>
+    Object.keys(content?.["application/json"].examples ?? {})
+  );
+  return codes.filter(isErrorCode).sort().map((code) => `\`${code}\``);
+}
+
+function fence(language: string, text: string): string[] {
+  return [`\`\`\`${language}`, text, "```", ""];
+}

@@ -1,0 +1,93 @@
+/** Every example in curl of docs/api.md, run in its order, as somebody does who reads it from top to bottom. */
+import assert from "node:assert/strict";
+import * as z from "zod/mini";
+import { startStack } from "../../local/stack.ts";
+import { statusOf } from "../../local/status.ts";
+import { fences, readDocument } from "../contract/documents.ts";
+import { declaredOperations, documentations } from "../contract/generate-openapi.ts";
+import { cloneTemplate } from "../database/harness.ts";
+import { errorOf } from "./support/answer.ts";
+
+const deadline = 60_000;
+
+/** Notes what curl was asked for and answered, and answers it. */
+const curl = `
+  curl() {
+    local body=$(mktemp -p "$WALK")
+    command curl "$@" -o "$body" -w "%{http_code} %{method} %{url} $body\n" >> "$WALK/calls"
+    cat "$body"
+  }`;
+
+/** Does what the operator's client of Postgres does, which not every machine has. */
+const psql = `
+  psql() {
+    "$DENO" eval 'import postgres from "postgres";
+      const sql = postgres(Deno.args[0]);
+      await sql.unsafe(Deno.args[1]);
+      await sql.end();' "$2" "$4"
+  }`;
+
+interface Call {
+  readonly status: number;
+  readonly method: string;
+  readonly endpoint: string;
+  readonly body: string;
+}
+
+async function callsIn(directory: string): Promise<Call[]> {
+  const lines = (await Deno.readTextFile(`${directory}/calls`)).trim().split("\n");
+  const calls = lines.map(async (line): Promise<Call | null> => {
+    const [status, method = "", url = "", file = ""] = line.split(" ");
+    const [, endpoint] = /^\/functions\/v1\/([\w-]+)$/.exec(new URL(url).pathname) ?? [];
+    if (endpoint === undefined) return null;
+    return { status: Number(status), method, endpoint, body: await Deno.readTextFile(file) };
+  });
+  return (await Promise.all(calls)).filter((call) => call !== null);
+}
+
+Deno.test("every example in curl of docs/api.md is answered as it says", async () => {
+  const examples = fences(await readDocument("docs/api.md"), "sh");
+  await using cleanup = new AsyncDisposableStack();
+  const walk = await Deno.makeTempDir();
+  cleanup.defer(() => Deno.remove(walk, { recursive: true }));
+  const database = cleanup.use(await cloneTemplate());
+  const stack = cleanup.use(
+    await startStack({
+      databaseUrl: database.url,
+      tickMilliseconds: 1_000,
+      // Long enough that a video can be cancelled.
+      fal: { queueMilliseconds: 0, runMilliseconds: 2_000 },
+    }),
+  );
+
+  // `task status` speaks of the stack of `task dev`; here it speaks of this one.
+  const script = [`npx() { echo "$STACK_STATUS"; }`, curl, psql, ...examples].join("\n");
+  const { success, stdout, stderr } = await new Deno.Command("bash", {
+    args: ["-euo", "pipefail", "-c", script],
+    env: { STACK_STATUS: JSON.stringify(statusOf(stack)), WALK: walk, DENO: Deno.execPath() },
+    signal: AbortSignal.timeout(deadline),
+  }).output();
+  assert.ok(success, new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr));
+
+  const calls = await callsIn(walk);
+  const documented = await documentations();
+  for (const [name, operations] of await declaredOperations()) {
+    for (const { method, response } of operations) {
+      const what = `${method} ${name}`;
+      const answers = calls.filter((call) => call.endpoint === name && call.method === method);
+      assert.ok(answers.length > 0, `${what} has no example`);
+      const refused = documented.get(name)?.[method]?.walk?.refused;
+      for (const { status, body } of answers) {
+        if (refused !== undefined) {
+          assert.equal(status, refused, `${what}: ${body}`);
+          errorOf({ status, headers: new Headers(), body: JSON.parse(body) });
+          continue;
+        }
+        assert.ok(status in response, `${what}: ${status} ${body}`);
+        const schema = response[status] ?? null;
+        if (schema === null) assert.equal(body, "", what);
+        else assert.equal(z.safeParse(schema, JSON.parse(body)).error, undefined, `${what}: ${body}`);
+      }
+    }
+  }
+});

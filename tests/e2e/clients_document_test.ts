@@ -1,0 +1,76 @@
+/** The code of docs/clients.md, as an app has it, against the real backend. */
+import assert from "node:assert/strict";
+import type { SupabaseClient } from "@supabase/supabase-js";
+import { deviceToken } from "../../local/simulators/device-check.ts";
+import { fences, readDocument } from "../contract/documents.ts";
+import { type Backend, newClient, startBackend } from "./support/backend.ts";
+import { kling, priceOfKling } from "./support/videos.ts";
+
+/** What of the guide's code is called here; its types are checked by tests/contract. */
+interface Guide {
+  start(supabase: SupabaseClient, newDeviceToken: () => Promise<string>): Promise<{
+    credits_remaining: number;
+    initial_grant: { status: string };
+  }>;
+  generate(supabase: SupabaseClient, intention: { key: string; request: object }): Promise<{
+    job_id: string;
+    credits_remaining: number;
+  }>;
+  watch(supabase: SupabaseClient, jobId: string, show: (job: unknown) => void): Promise<{
+    status: string;
+    video_url: string | null;
+  }>;
+}
+
+let backend: Backend;
+let guide: Guide;
+let code: string;
+
+Deno.test.beforeAll(async () => {
+  code = await Deno.makeTempFile({ suffix: ".ts" });
+  await Deno.writeTextFile(code, fences(await readDocument("docs/clients.md"), "ts").join("\n"));
+  guide = await import(`file://${code}`);
+  backend = await startBackend();
+});
+Deno.test.afterAll(async () => {
+  await backend[Symbol.asyncDispose]();
+  await Deno.remove(code);
+});
+
+Deno.test("the guide's code makes a guest, a video and its end, and pays once when an answer is lost", async () => {
+  let lost = 0;
+  // A client that never sees the first answer to generate-video, which the backend has given.
+  const supabase = newClient(backend.stack, async (input, init) => {
+    const response = await fetch(input, init);
+    if (!String(input).includes("generate-video") || lost > 0) return response;
+    lost++;
+    await response.body?.cancel();
+    throw new TypeError("The connection was lost");
+  });
+  const phone = `a phone ${crypto.randomUUID()}`;
+  const check = await guide.start(supabase, () => Promise.resolve(deviceToken(phone)));
+  assert.equal(check.initial_grant.status, "granted");
+
+  const request = { model_id: kling, prompt: "A fox that is paid once" };
+  const accepted = await guide.generate(supabase, { key: crypto.randomUUID(), request });
+  assert.deepEqual([lost, accepted.credits_remaining], [1, check.credits_remaining - priceOfKling]);
+
+  const shown: unknown[] = [];
+  const job = await guide.watch(supabase, accepted.job_id, (job) => shown.push(job));
+  assert.equal(job.status, "completed");
+  assert(job.video_url !== null && shown.length > 0);
+
+  const again = await guide.start(supabase, () => Promise.resolve(deviceToken(phone)));
+  assert.equal(again.initial_grant.status, "already_claimed");
+  assert.equal(again.credits_remaining, check.credits_remaining - priceOfKling);
+});
+
+Deno.test("the guide's code gives up at once where trying again is of no use", async () => {
+  const supabase = newClient(backend.stack);
+  await guide.start(supabase, () => Promise.resolve(deviceToken("a phone of somebody patient")));
+  const request = { model_id: crypto.randomUUID(), prompt: "No such model" };
+  await assert.rejects(
+    guide.generate(supabase, { key: crypto.randomUUID(), request }),
+    { code: "ERR_4002", status: 422, details: { model_id: request.model_id } },
+  );
+});
