@@ -90,7 +90,7 @@ Deno.test("only a token signed with our key, for our team and of this hour, is a
     const outcome = await adapter(wrong).query(deviceToken("phone"));
     assert.deepEqual(outcome, {
       outcome: "unavailable",
-      cause: "Apple answered 401: Unable to verify authorization token",
+      cause: "Apple answered 401: authorization token",
     });
   }
   const statusOf = async (authorization: string) => {

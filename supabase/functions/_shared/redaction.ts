@@ -25,29 +25,39 @@ const secretNames = [
 const secretWholeNames = ["input", "body", "displayname", "key", "signedpayload"];
 
 /** Texts that give themselves away. Each is written so that no text makes it backtrack for long. */
-const secretTexts: readonly (readonly [RegExp, string | ((match: string) => string)])[] = [
-  // Query parameters of signed URLs and webhooks.
-  [/([?&](?:token|apikey|key|signature|sig)=)[^&\s"']+/gi, `$1${redacted}`],
-  [/\b(Bearer|Basic)\s+[\w.~+/=-]{6,}/gi, `$1 ${redacted}`],
-  // fal's form of a credential: Key <id>:<secret>.
-  [/\bKey\s+[\w-]{8,}:[\w-]{8,}/g, `Key ${redacted}`],
-  [/\bsb_(secret|publishable)_[\w-]+/g, redacted],
-  [/\bwhsec_[\w+/=-]+/g, redacted],
-  // A JWT or JWS: its header is always base64url of `{"`.
-  [/\beyJ[\w-]+(?:\.[\w-]*){1,4}/g, redacted],
-  [/-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?/g, redacted],
-  [/[\w.%+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}/g, redacted],
-  // The subject of Sign in with Apple.
-  [/\b\d{6}\.[0-9a-f]{32}\.\d{4}\b/g, redacted],
-  // A push token is 32 bytes in hex or more; a DeviceCheck token is a long base64 text.
-  [/\b[0-9a-f]{64,}\b/gi, redacted],
-  [/[\w+/-]{200,}={0,2}/g, redacted],
+const secretTexts: readonly (readonly [RegExp, string | ((match: string, ...groups: string[]) => string)])[] =
   [
-    /\b[2-6]\d{3}([ -]?)(?:\d{4}\1){2}\d{1,7}\b|\b3\d{3}[ -]?\d{6}[ -]?\d{5}\b/g,
-    (text) => isCardNumber(text) ? redacted : text,
-  ],
-  [/(?<![\w.:])\+\d[\d ().-]{6,18}\d\b|\(\d{3}\) ?\d{3}[-. ]\d{4}\b/g, redacted],
-];
+    // Parameters of signed URLs and webhooks: token, X-Amz-Signature, and whatever else is called so.
+    [
+      /([?&][\w.-]{0,40}(?:token|key|sig|signature|secret|credential|email|phone|prompt|device_?id)=)[^&\s"']+/gi,
+      `$1${redacted}`,
+    ],
+    // Members of JSON within a text, also where its quotes are escaped once more.
+    [/"([\w-]{1,60})"(\s*:\s*)(?:"(?:[^"\\]|\\.)*"?|[\d.+-]+)/g, redactMember],
+    [/\\"([\w-]{1,60})\\"(\s*:\s*)\\"(?:(?!\\")[^])*(?:\\")?/g, redactMember],
+    [/\b(Bearer|Basic)\s+[\w.~+/=-]{6,}/gi, `$1 ${redacted}`],
+    // fal's form of a credential: Key <id>:<secret>.
+    [/\bKey\s+[\w-]{8,}:[\w-]{8,}/g, `Key ${redacted}`],
+    [/\bsb_(secret|publishable)_[\w-]+/g, redacted],
+    [/\bwhsec_[\w+/=-]+/g, redacted],
+    // Replicate's and Runway's keys.
+    [/\b(?:r8|key)_[A-Za-z0-9]{20,}/g, redacted],
+    // A JWT or JWS: its header is always base64url of `{"`.
+    [/\beyJ[\w-]+(?:\.[\w-]*){1,4}/g, redacted],
+    [/-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?/g, redacted],
+    [/[\w.%+-]{1,64}(?:@|%40)[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}/g, redacted],
+    // The subject of Sign in with Apple.
+    [/\b\d{6}\.[0-9a-f]{32}\.\d{4}\b/g, redacted],
+    // A push token is 32 bytes in hex or more; a DeviceCheck token is a long base64 text.
+    [/\b[0-9a-f]{64,}\b/gi, redacted],
+    // Half of it is still one. A path may be as long, and has no capitals, or no digits.
+    [/[\w+/-]{80,}={0,2}/g, (text) => text.length >= 200 || looksEncoded(text) ? redacted : text],
+    [
+      /\b[2-6]\d{3}([ -]?)(?:\d{4}\1){2}\d{1,7}\b|\b3\d{3}[ -]?\d{6}[ -]?\d{5}\b/g,
+      (text) => isCardNumber(text) ? redacted : text,
+    ],
+    [/(?<![\w.:])\+\d[\d ().-]{6,18}\d\b|\(\d{3}\) ?\d{3}[-. ]\d{4}\b/g, redacted],
+  ];
 
 /** A value as it may be logged under a name: plain JSON, without secrets, 6 levels deep at most. */
 export function redactValue(name: string, value: unknown, within: readonly unknown[] = []): unknown {
@@ -99,6 +109,18 @@ function describeError(error: Error, path: readonly unknown[]): unknown {
     ...(error.stack === undefined ? {} : { stack: redactText(error.stack) }),
     ...(error.cause === undefined ? {} : { cause: redactValue("cause", error.cause, path) }),
   };
+}
+
+/** A member of an object in a text, without its value where its name says that nobody may read it. */
+function redactMember(member: string, name = "", colon = ""): string {
+  if (!isSecretName(name)) return member;
+  const quote = member.startsWith("\\") ? '\\"' : '"';
+  return `${quote}${name}${quote}${colon}${quote}${redacted}${quote}`;
+}
+
+/** Whether a long text without spaces mixes letters and digits as base64 does. */
+function looksEncoded(text: string): boolean {
+  return [/[A-Z]{2}/, /[a-z]{2}/, /[A-Za-z]\d[A-Za-z]/].every((pattern) => pattern.test(text));
 }
 
 /** The check digit of payment cards (Luhn), so that other long numbers stay readable. */

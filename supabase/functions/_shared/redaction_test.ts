@@ -24,6 +24,16 @@ const canaries: [string, string][] = [
   ["subject 001234.0123456789abcdef0123456789abcdef.1234", "0123456789abcdef"],
   [`push token ${"0f".repeat(32)}`, "0f0f"],
   [`device token ${deviceToken}`, "bbbb"],
+  [`half a device token ${deviceToken.slice(60, 140)}7aB`, "bbbbbbbb"],
+  ["https://x.example.com/v.mp4?X-Amz-Signature=0a1b2c3d&X-Amz-Expires=60", "0a1b2c3d"],
+  ["https://x.example.com/?device_id=5ca1ab1e&x=1", "5ca1ab1e"],
+  ["https://x.example.com/?q=jane.doe%40mail.example.com", "jane.doe"],
+  ['fal answered {"input": {"prompt": "a \\"red\\" fox", "seed": 1}}', "fox"],
+  ['fal answered {\\"prompt\\": \\"a red fox\\"}', "fox"],
+  ['an answer that was cut: {"prompt":"a red fo', "a red"],
+  ['{"phone_number": 5321234567, "x": 1}', "5321234567"],
+  ["token r8_abcDEFghiJKLmnoPQRstuVWXyz0123456789a", "abcDEF"],
+  [`token key_${"0f".repeat(64)}`, "0f0f"],
   ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "MfKQ9r8G"],
   ["-----BEGIN PRIVATE KEY-----\nMIGHAgEA\n-----END PRIVATE KEY-----", "MIGHAgEA"],
 ];
@@ -85,6 +95,9 @@ Deno.test("what an operator needs stays readable", () => {
     "1795000000000",
     "status 429 after 3 attempts in 1200 ms",
     "4111111111111112",
+    '{"status": "failed", "error": "no video"}',
+    "at file:///var/tmp/sb-compile-edge-runtime/functions/_shared/database/procedures/generation/worker/long.ts:12",
+    "record_submission_that_has_a_name_of_more_than_eighty_letters_and_so_on_and_on_until_it_ends",
     "Key not found",
     "[2001:db8::1]:443",
   ];
@@ -113,6 +126,11 @@ Deno.test("long and hostile texts are cut, and cost little", () => {
       "-----BEGIN PRIVATE KEY-----",
       "Bearer ",
       "?token=",
+      '"prompt": "',
+      '\\"prompt\\": \\"',
+      '"a":"b"',
+      "aB1/",
+      "a%40b.",
     ]
   ) {
     assert(redactText(unit.repeat(100_000)).length <= 4_001);

@@ -53,6 +53,9 @@ const neverSet = /^(failed to find bit state|bit state not found)$/i;
 /** Of Apple's texts for 400, those that are about our part of the request and not about the device's token. */
 const ourFault = /authorization|bits|time ?stamp|transaction/i;
 
+/** What Apple's texts are about, those for 400 and 401 alike. */
+const subjectsOfErrors = /authorization token|device token|bits|time ?stamp|transaction[ _]id/gi;
+
 interface NoAnswer {
   readonly status: null;
   readonly cause: string;
@@ -153,8 +156,12 @@ function readFailure(
 ): { outcome: "refused" | "unavailable"; cause: string } {
   if (answer.status === null) return unavailable(answer.cause);
   const { status, text } = answer;
-  // Apple's texts are fixed sentences; a proxy's page is cut.
-  const cause = `Apple answered ${status}: ${text.trim().slice(0, 100)}`;
+  // Only what the text is about: whoever answered may quote the device token.
+  const subjects = Array.from(
+    text.slice(0, 200).matchAll(subjectsOfErrors),
+    ([subject]) => subject.toLowerCase(),
+  );
+  const cause = `Apple answered ${status}${subjects.length === 0 ? "" : `: ${subjects.join(", ")}`}`;
   return status === 400 && !ourFault.test(text) ? { outcome: "refused", cause } : unavailable(cause);
 }
 

@@ -118,6 +118,20 @@ Deno.test("what Apple does not say clearly is neither fresh nor claimed", async 
   }
 });
 
+Deno.test("what is told of Apple's answer is what it is about, and never its text", async () => {
+  const told: [string, number, string][] = [
+    ["Missing or incorrectly formatted device token payload", 400, "Apple answered 400: device token"],
+    ["Unable to verify authorization token", 401, "Apple answered 401: authorization token"],
+    ["Missing or incorrectly formatted bits", 400, "Apple answered 400: bits"],
+    ["The token dG9rZW4= of jane@example.com", 400, "Apple answered 400"],
+    ["dG9rZW4=", 403, "Apple answered 403"],
+  ];
+  for (const [body, status, cause] of told) {
+    const answer = await fakeApple(text(body, status)).apple.query("dG9rZW4=");
+    assert.partialDeepStrictEqual(answer, { cause });
+  }
+});
+
 Deno.test("a query that Apple did not answer is sent once more, as another transaction", async () => {
   for (const failure of [broken, text("", 500)]) {
     const { apple, sent } = fakeApple(failure, state(false, true));

@@ -85,6 +85,14 @@ function accident(name: string, error: PostgrestError, status: number): AppError
   // 0: no answer at all. From 502 on the gateway or PostgREST says that what is behind them is away.
   const isGone = status === 0 || status >= 502 || unreachable.test(error.code);
   return new AppError(isGone ? "ERR_6001" : "ERR_6003", {
-    cause: new Error(`${name}: ${error.code} ${error.message}`, { cause: error }),
+    cause: new Error(`${name}: ${error.code} ${withoutValues(error.message)}`),
   });
+}
+
+/**
+ * Postgres puts names into quotes, and values that it cannot take, which may be what somebody wrote. What cannot be a name
+ * goes, up to the last quote. Its detail and hint can quote a whole row, and are not passed on at all.
+ */
+function withoutValues(message: string): string {
+  return message.replace(/"[\w.$]{1,127}"|"[^]*"/g, (quoted) => /^"[\w.$]*"$/.test(quoted) ? quoted : '"…"');
 }

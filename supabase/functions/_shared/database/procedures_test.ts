@@ -115,6 +115,22 @@ Deno.test("what a procedure raises is ERR_6003: the log is told why, the client 
   assert.equal((await failureOf(page(200))).code, "ERR_6003");
 });
 
+Deno.test("the log is not told the values that Postgres quotes, nor its detail and hint, which may be a whole row", async () => {
+  const quoted = 'a "red" fox';
+  for (
+    const [message, told] of [
+      [`invalid input syntax for type uuid: "${quoted}"`, 'invalid input syntax for type uuid: "…"'],
+      [`date/time field value out of range: "${quoted}" in "x"`, 'date/time field value out of range: "…"'],
+      ['column "user_id" of relation "public.users"', 'column "user_id" of relation "public.users"'],
+    ] as const
+  ) {
+    const answer = json({ code: "22P02", message, details: quoted, hint: quoted }, 400);
+    const { cause } = await failureOf(answer);
+    assert(cause instanceof Error);
+    assert.deepEqual([cause.message, cause.cause], [`list_models: 22P02 ${told}`, undefined]);
+  }
+});
+
 Deno.test("a transaction that lost a deadlock or a race runs again, twice at most, and each is counted", async () => {
   for (const code of ["40P01", "40001"]) {
     const lucky = caller(failure(code, 500), failure(code, 500), json({ data: 1 }));

@@ -4,6 +4,14 @@
  */
 import type { Failure } from "./provider.ts";
 
+/**
+ * Of what a provider calls its codes, those that are: words, joined by `_` or `.`. What else comes in their place may be
+ * anything.
+ */
+export function codesIn(values: readonly string[]): string[] {
+  return values.filter((value) => value.length <= 60 && /^[a-z]+(?:[._][a-z]+)*$/i.test(value));
+}
+
 /** The provider's content checker refused the prompt, or what came of it. */
 export function againstPolicy(cause: string): Failure {
   return { code: "ERR_4003", details: { reason: "provider_policy" }, cause };

@@ -7,7 +7,7 @@ import * as z from "zod/mini";
 import type { BoundedAnswer } from "../bounded-fetch.ts";
 import { tryParseJson } from "../json.ts";
 import { withoutAcceptance } from "./exchanges.ts";
-import { againstPolicy, invalidResult, rejected, timedOut, unavailable } from "./failures.ts";
+import { againstPolicy, codesIn, invalidResult, rejected, timedOut, unavailable } from "./failures.ts";
 import type { Failure, ProviderState, SubmitOutcome } from "./provider.ts";
 
 /** An error in one of fal's own forms. */
@@ -144,6 +144,7 @@ function failure(error: FalError): Failure {
 }
 
 function describe({ status, types }: FalError): string {
-  const named = types.length === 0 ? "" : `: ${types.join(", ")}`;
+  const codes = codesIn(types);
+  const named = codes.length === 0 ? "" : `: ${codes.join(", ")}`;
   return status === null ? `fal reported an error${named}` : `fal answered ${status}${named}`;
 }

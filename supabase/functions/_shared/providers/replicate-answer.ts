@@ -11,6 +11,16 @@ import type { Failure, ProviderState, SubmitOutcome } from "./provider.ts";
 
 const apiError = z.object({ title: z.optional(z.string()), detail: z.string(), status: z.number() });
 
+/** Of its errors, as far as they are known; what else comes as a title may quote the prompt. */
+const titles = [
+  "Input validation failed",
+  "Insufficient credit",
+  "Invalid version or not permitted",
+  "Not found",
+  "Service unavailable",
+  "Unauthenticated",
+] as const;
+
 const prediction = z.object({
   id: z.string().check(z.minLength(1)),
   status: z.enum(["starting", "processing", "succeeded", "failed", "canceled", "aborted"]),
@@ -58,9 +68,10 @@ export function readSubmission(answer: BoundedAnswer, now: number): SubmitOutcom
   const created = readPrediction(answer);
   if (created !== null) return { outcome: "accepted", requestId: created.id, references: {} };
   const error = readApiError(answer);
-  const cause = `Replicate answered ${answer.status}${error?.title ? `: ${error.title}` : ""}`;
+  const title = titles.find((each) => each === error?.title);
+  const cause = `Replicate answered ${answer.status}${title === undefined ? "" : `: ${title}`}`;
   // 422 also says that there is no such version, or none for this account.
-  if (answer.status === 422 && error?.title === "Input validation failed") {
+  if (answer.status === 422 && title === "Input validation failed") {
     return { outcome: "refused", failure: rejected(cause) };
   }
   return withoutAcceptance(answer, { cause, isOwnForm: error !== null, now });

@@ -6,7 +6,7 @@ import * as z from "zod/mini";
 import type { BoundedAnswer } from "../bounded-fetch.ts";
 import { tryParseJson } from "../json.ts";
 import { withoutAcceptance } from "./exchanges.ts";
-import { againstPolicy, invalidResult, rejected, unavailable } from "./failures.ts";
+import { againstPolicy, codesIn, invalidResult, rejected, unavailable } from "./failures.ts";
 import type { Failure, ProviderState, SubmitOutcome } from "./provider.ts";
 
 const apiError = z.object({
@@ -49,7 +49,8 @@ export function readSubmission(answer: BoundedAnswer, now: number): SubmitOutcom
   }
   const error = readApiError(text);
   const issues = error?.issues?.map(({ code }) => code) ?? [];
-  const cause = `Runway answered ${status}${issues.length === 0 ? "" : `: ${issues.join(", ")}`}`;
+  const codes = codesIn(issues);
+  const cause = `Runway answered ${status}${codes.length === 0 ? "" : `: ${codes.join(", ")}`}`;
   // Without issues a 400 is about the account, such as one that has run out of credits.
   if (status === 400 && issues.length > 0) return { outcome: "refused", failure: rejected(cause) };
   return withoutAcceptance(answer, { cause, isOwnForm: isOwnForm(error), now });
