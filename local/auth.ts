@@ -1,6 +1,6 @@
 /**
- * Supabase Auth, as far as Kinora's clients and functions use it: anonymous users and those with a password, sessions
- * with rotating refresh tokens, and the admin's part. Lite has neither anonymous users nor the admin's part, and its
+ * Supabase Auth, as far as Kinora's clients and functions use it: anonymous users, those whom the operator gives a password,
+ * sessions with rotating refresh tokens, and the admin's part. Lite has neither anonymous users nor the admin's part, and its
  * tokens lack most of the platform's claims. The routes, claims and errors are those of github.com/supabase/auth.
  */
 // @ts-types="@types/pg"
@@ -216,17 +216,19 @@ export function createAuth(pool: pg.Pool, tokens: Tokens): Auth {
         return Response.json({
           external: { anonymous_users: true, email: true, phone: false },
           disable_signup: false,
+          mailer_autoconfirm: false,
         });
       case "POST /signup": {
-        const { email, password, phone, data } = await bodyOf(request);
+        const { email, phone, data } = await bodyOf(request);
         if (phone !== undefined) {
           throw new AuthError(400, "phone_provider_disabled", "Phone signups are disabled");
         }
-        const user = await createUser(
-          email === undefined
-            ? { data: objectOf(data) }
-            : { email: textOf(email), password: textOf(password), data: objectOf(data) },
-        );
+        // The address must be confirmed, and a project without a mail server of its own has nobody to write to.
+        if (email !== undefined) {
+          const message = `Email address ${JSON.stringify(email)} cannot be used as it is not authorized`;
+          throw new AuthError(400, "email_address_not_authorized", message);
+        }
+        const user = await createUser({ data: objectOf(data) });
         return await signIn(user.id);
       }
       case "POST /token": {

@@ -170,4 +170,5 @@ create index tasks_due on generation.tasks (priority, run_at) where failed_at is
 create index tasks_dead on generation.tasks (subject) where failed_at is not null;
 comment on table generation.tasks is 'Work that must survive; a finished task is deleted.';
 
-insert into storage.buckets (id, name, public) values ('videos', 'videos', false) on conflict (id) do nothing;
+insert into storage.buckets (id, name, public) values ('videos', 'videos', false)
+on conflict (id) do update set public = false;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { pathToFileURL } from "node:url";
 import { withConnection } from "../../local/database.ts";
 import { migrate } from "../../local/migrations.ts";
+import { preparePlatform } from "../../local/platform.ts";
 import { supabase } from "../../local/supabase-cli.ts";
 import { emptyDatabase } from "./harness.ts";
 
@@ -101,4 +102,15 @@ Deno.test("two migrations of one version are refused before anything is applied"
   await project.write("migrations/20260101000000_twin.sql", "create table twin ();");
   await assert.rejects(migrate(database.url, project.supabase), /both migration 20260101000000/);
   assert.deepEqual(await rowsOf(database.url, "select to_regclass('first') as first"), [{ first: null }]);
+});
+
+Deno.test("a bucket that was there before the migrations, and open to everybody, is private after them", async () => {
+  await using database = await emptyDatabase();
+  await preparePlatform(database.url);
+  await rowsOf(
+    database.url,
+    "insert into storage.buckets (id, name, public) values ('videos', 'videos', true)",
+  );
+  await migrate(database.url);
+  assert.deepEqual(await rowsOf(database.url, "select public from storage.buckets"), [{ public: false }]);
 });

@@ -214,3 +214,11 @@ Deno.test("a user with a password is not a guest, and signs in with it alone", a
     "invalid_credentials",
   );
 });
+
+Deno.test("nobody signs up by an address that nobody has proved to be theirs", async () => {
+  const email = `${crypto.randomUUID()}@example.com`;
+  const { data, error } = await client().auth.signUp({ email, password: "correct horse" });
+  assert.deepEqual([data.session, data.user, error?.code], [null, null, "email_address_not_authorized"]);
+  const signedIn = await client().auth.signInWithPassword({ email, password: "correct horse" });
+  assert.equal(signedIn.error?.code, "invalid_credentials");
+});

@@ -77,12 +77,10 @@ export async function startBackend(options: StackOptions = {}): Promise<Backend>
     },
     async signInAdmin() {
       const supabase = newClient(stack);
-      const email = `${crypto.randomUUID()}@example.com`;
-      const admin = guestOf(
-        stack,
-        supabase,
-        await supabase.auth.signUp({ email, password: crypto.randomUUID() }),
-      );
+      const credentials = { email: `${crypto.randomUUID()}@example.com`, password: crypto.randomUUID() };
+      const operator = newClient({ url: stack.url, publishableKey: stack.secretKey });
+      await operator.auth.admin.createUser({ ...credentials, email_confirm: true });
+      const admin = guestOf(stack, supabase, await supabase.auth.signInWithPassword(credentials));
       await sql`select ops.make_admin(${admin.id})`;
       return admin;
     },
