@@ -122,6 +122,8 @@ Deno.test("a function sees the platform's variables and the project's secrets, a
     "FAL_JWKS_URLS",
     "FAL_QUEUE_URL",
     "FAL_RESULT_HOSTS",
+    "OPENAI_API_KEY",
+    "OPENAI_API_URL",
     "REPLICATE_API_TOKEN",
     "REPLICATE_API_URL",
     "REPLICATE_RESULT_HOSTS",
