@@ -66,14 +66,15 @@ volatile
 set search_path = ''
 as $$
 -- Why a job cannot be refunded, or null: it must be a completed one of that user, not refunded before, and the amount
--- at most what it cost. Locks: account → job, so that of two refunds at once the second sees the first.
+-- at most what it cost. The caller has locked the account, as everything does first that ends or refunds a job: so of
+-- two refunds at once the second sees the first.
 declare
   v_job public.video_jobs;
 begin
-  if not exists (select from public.video_jobs as j where j.id = p_job_id and j.user_id = p_user_id) then
+  select j.* into v_job from public.video_jobs as j where j.id = p_job_id and j.user_id = p_user_id;
+  if not found then
     return guard.refusal('ERR_4007');
   end if;
-  v_job := generation.lock_job(p_job_id);
   if v_job.status <> 'completed' then
     return guard.refusal('ERR_4009', jsonb_build_object('status', v_job.status));
   end if;

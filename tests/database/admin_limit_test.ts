@@ -6,7 +6,7 @@ import {
   createAdmin,
   createCustomer,
   refund,
-  widenAdminLimit,
+  removeAdminLimit,
 } from "./support/admins.ts";
 import { manyConnections, times } from "./support/connections.ts";
 import { balancesOf, rolledBack, type Sql } from "./support/ledger.ts";
@@ -16,7 +16,7 @@ const hour = 3_600_000;
 
 async function limited() {
   const database = await testDatabase();
-  await widenAdminLimit(database.sql);
+  await removeAdminLimit(database.sql);
   return database;
 }
 
