@@ -228,7 +228,7 @@ Deno.test("nobody but an active admin moves anything, whatever the key has done 
     await sql`update public.users set is_banned = true where id = ${banned}`;
     assert.equal((await move(sql, banned, user, 1)).error, "ERR_4017");
     const closed = await createAdmin(sql);
-    await sql`update public.users set closed_at = ops.now() where id = ${closed}`;
+    await sql`update public.users set closed_at = ops.now(), is_admin = false where id = ${closed}`;
     assert.equal((await move(sql, closed, user, 1)).error, "ERR_4005");
   }
   assert.equal((await balancesOf(sql, user)).available, 7);

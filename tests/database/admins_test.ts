@@ -68,6 +68,6 @@ Deno.test("whether a caller is an active admin is asked anew each time", async (
   assert.equal(await refusal(admin), null);
   await sql`update public.users set is_banned = true where id = ${admin}`;
   assert.equal(await refusal(admin), "ERR_4017");
-  await sql`update public.users set closed_at = ops.now() where id = ${admin}`;
+  await sql`update public.users set closed_at = ops.now(), is_admin = false where id = ${admin}`;
   assert.equal(await refusal(admin), "ERR_4005");
 });
