@@ -1,9 +1,11 @@
 /**
- * Writes anew what is generated from the migrated database: its types, those of a job's status, and parts of docs/jobs.md.
+ * Writes anew what is generated from the migrated database: its types, those of a job's status, parts of docs/jobs.md,
+ * and the limits in docs/api.md.
  */
 import { createDatabase, withConnection } from "./database.ts";
 import { databaseTypesFile, generateDatabaseTypes } from "./database-types.ts";
 import { jobsDocument, jobsDocumentOf, jobStatusFile, jobStatusTypes, readJobLife } from "./job-life.ts";
+import { limitsDocument, limitsDocumentOf, readPolicies } from "./limits-document.ts";
 import { migrate } from "./migrations.ts";
 import { preparePlatform } from "./platform.ts";
 import { startPostgres } from "./postgres.ts";
@@ -16,3 +18,5 @@ await Deno.writeTextFile(databaseTypesFile, await generateDatabaseTypes(database
 const life = await withConnection(database.url, readJobLife);
 await Deno.writeTextFile(jobStatusFile, jobStatusTypes(life));
 await Deno.writeTextFile(jobsDocument, jobsDocumentOf(await Deno.readTextFile(jobsDocument), life));
+const policies = await withConnection(database.url, readPolicies);
+await Deno.writeTextFile(limitsDocument, limitsDocumentOf(await Deno.readTextFile(limitsDocument), policies));

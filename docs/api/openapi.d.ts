@@ -284,9 +284,11 @@ export interface paths {
         };
         /**
          * How far a video is, and where it can be watched
-         * @description Ask again after `next_poll_seconds`, until it is null: then the job has ended. `video_url` is signed, and has at least 10 minutes left; ask for a new one instead of keeping it. A failed job says why in `error`, whose codes are those of errors; its credits are back, and `credits_used` is 0.
+         * @description Ask again after `next_poll_seconds`, until it is null: then the job has ended. `video_url` is signed, and has at least 10 minutes left; ask for a new one instead of keeping it. A failed job says why in `error`, whose codes are those of errors.
          *
-         *     `progress.stage` is `queued` (no provider has it), `submitted` (one has it, and has not started), `generating`, `storing`, or `done` (ended, however). Read a `status` that you do not know as `processing`.
+         *     `status` is `pending` (no provider has it, and none may have it), `processing`, `completed`, `failed` or `cancelled`; the last three never change again. `credits_used` is what is held or was paid, less what was given back: 0 for a job that failed or was cancelled. `settings` are those used, defaults included.
+         *
+         *     `progress.stage` is `queued` (no provider has it), `submitted` (sent to one that has not started, or has not answered), `generating`, `storing`, or `done` (ended, however).
          */
         get: operations["getVideoStatus"];
         put?: never;
