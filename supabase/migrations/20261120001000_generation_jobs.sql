@@ -79,7 +79,8 @@ volatile
 set search_path = ''
 as $$
 -- Ends a job: captures its hold when it is completed, else releases it, in the same transaction. True when this
--- call ended it; a job that has ended stays as it is, and the call changes nothing. Its open tasks are deleted.
+-- call ended it; a job that has ended stays as it is, and the call changes nothing. Its open tasks are deleted; where
+-- an attempt to store its video may have left files, a `delete_files` task removes them.
 -- Locks: account → job → lots.
 declare
   v_job public.video_jobs;
@@ -104,6 +105,13 @@ begin
       completed_at = v_now,
       due_at = null
   where j.id = p_job_id;
+  if p_status <> 'completed' and v_job.storing_at is not null then
+    -- A worker that still stores it has lost its lease by then, or asks for it itself.
+    perform generation.add_task('delete_files', p_job_id, greatest(v_now, (
+      select t.leased_until from generation.tasks as t
+      where t.subject = p_job_id and t.kind = 'store' and t.failed_at is null
+    )));
+  end if;
   delete from generation.tasks as t
   where t.subject = p_job_id and t.kind in ('submit', 'poll', 'cancel', 'store') and t.failed_at is null;
   delete from generation.tasks as t where t.subject = p_job_id and t.failed_at is not null;

@@ -213,7 +213,8 @@ as $$
 -- The files are in storage: writes their assets, captures the hold and completes the job, at once. p_assets is a
 -- list of `{ kind, path, bytes, content_type, sha256, duration_milliseconds, width, height }`; p_urls is
 -- `{ video_url, thumbnail_url, expires_at }`, the first signed URLs. `data`: `{ status }`. A second call, or one
--- after the job's end, changes nothing. Locks: account → job → lots.
+-- after the job's end, changes no job; where that ended without its video, the files are removed.
+-- Locks: account → job → lots → task.
 declare
   v_job public.video_jobs;
 begin
@@ -235,6 +236,8 @@ begin
         video_url_expires_at = (p_urls ->> 'expires_at')::timestamptz
     where j.id = p_job_id;
     perform generation.settle_video_job(p_job_id, 'completed');
+  elsif v_job.status <> 'completed' then
+    perform generation.add_task('delete_files', p_job_id, ops.now());
   end if;
   delete from generation.tasks as t where t.id = p_task_id and t.attempts = p_attempt;
   return guard.answer((select jsonb_build_object('status', j.status) from public.video_jobs as j where j.id = p_job_id));
@@ -253,7 +256,8 @@ security definer
 set search_path = ''
 as $$
 -- The provider's result is not a video that we could keep: ends the job with ERR_5003 and gives the credits back.
--- `data`: `{ status }`. An attempt that lost its lease changes nothing. Locks: account → job → task.
+-- What is in storage of it is removed. `data`: `{ status }`. An attempt that lost its lease ends nothing.
+-- Locks: account → job → task.
 declare
   v_job public.video_jobs;
 begin
@@ -264,7 +268,11 @@ begin
     update generation.submissions as s set cause = p_cause where s.job_id = p_job_id and s.state = 'ended';
     perform generation.settle_video_job(p_job_id, 'failed', 'ERR_5003', '{"reason": "invalid_result"}');
   end if;
-  return guard.answer((select jsonb_build_object('status', j.status) from public.video_jobs as j where j.id = p_job_id));
+  select j.* into v_job from public.video_jobs as j where j.id = p_job_id;
+  if v_job.completed_at is not null and v_job.status <> 'completed' then
+    perform generation.add_task('delete_files', p_job_id, ops.now());
+  end if;
+  return guard.answer(jsonb_build_object('status', v_job.status));
 end;
 $$;
 

@@ -52,7 +52,7 @@ export type SubmitTask = TaskOf<"submit", unknown>;
 export type PollTask = TaskOf<"poll", { request_id?: string }>;
 export type CancelTask = TaskOf<"cancel", unknown>;
 export type StoreTask = TaskOf<"store", { video_url: string; thumbnail_url: string | null }>;
-/** `paths`: the files to remove. */
+/** `paths`: the files to remove that are known. */
 export type DeleteFilesTask = TaskOf<"delete_files", unknown> & { paths: string[] };
 export type Task = SubmitTask | PollTask | CancelTask | StoreTask | DeleteFilesTask;
 

@@ -1,7 +1,6 @@
 /** Brings a provider's result into private storage and completes the job. */
 import { createHash } from "node:crypto";
-import type { GenerationDatabase, StoredAsset, StoreTask } from "../database/generation.ts";
-import type { JobStatus } from "../database/job-status.ts";
+import type { GenerationDatabase, StoredAsset, StoreTask, Task } from "../database/generation.ts";
 import type { Logger } from "../logger.ts";
 import type { Provider } from "../providers/provider.ts";
 import { signUrls } from "../signed-urls.ts";
@@ -11,7 +10,7 @@ import { readMp4 } from "./mp4.ts";
 
 export interface StoreContext {
   readonly generation: Pick<GenerationDatabase, "recordStored" | "recordUnusableResult">;
-  readonly storage: Pick<Storage, "upload" | "sign" | "remove">;
+  readonly storage: Pick<Storage, "upload" | "sign">;
   readonly log: Logger;
   readonly fetch: typeof fetch;
   now(): number;
@@ -34,6 +33,12 @@ interface Transfer {
   readonly signal: AbortSignal;
 }
 
+/** Where in storage the files of a task's job are. */
+export function filesOf({ user_id, subject }: Task): { video: string; thumbnail: string } {
+  const folder = `${user_id}/${subject}`;
+  return { video: `${folder}/video.mp4`, thumbnail: `${folder}/thumbnail` };
+}
+
 /**
  * Streams the video, and the thumbnail where there is one, into storage, then completes the job and takes its
  * credits. What is no video that could be kept fails the job and gives them back. Throws what may be tried again.
@@ -41,8 +46,7 @@ interface Transfer {
 export async function storeVideo(task: StoreTask, provider: Provider, context: StoreContext): Promise<void> {
   const { generation, storage, log } = context;
   const { video_url, thumbnail_url } = task.payload;
-  const folder = `${task.user_id}/${task.subject}`;
-  const paths = { video: `${folder}/video.mp4`, thumbnail: `${folder}/thumbnail` };
+  const paths = filesOf(task);
   const end = new AbortController();
   const transfer: Transfer = {
     context,
@@ -50,7 +54,6 @@ export async function storeVideo(task: StoreTask, provider: Provider, context: S
     signal: AbortSignal.any([end.signal, AbortSignal.timeout(longestStreaming)]),
   };
 
-  let status: JobStatus;
   try {
     const video = await storeFile(video_url, paths.video, transfer);
     const thumbnail = thumbnail_url === null
@@ -59,19 +62,16 @@ export async function storeVideo(task: StoreTask, provider: Provider, context: S
     const signed = thumbnail === null ? { video: paths.video } : paths;
     const urls = await signUrls(storage, signed, context.now());
     const assets = thumbnail === null ? [video] : [video, thumbnail];
-    ({ status } = await generation.recordStored(task, assets, urls));
+    const { status } = await generation.recordStored(task, assets, urls);
     log.info("stored", { job_id: task.subject, status, bytes: video.bytes });
   } catch (error) {
     if (!(error instanceof UnusableResult)) throw error;
     log.warn("unusable_result", { job_id: task.subject, cause: error.message });
-    ({ status } = await generation.recordUnusableResult(task, error.message));
+    await generation.recordUnusableResult(task, error.message);
   } finally {
     // What has not been read to its end is not read any further.
     end.abort();
   }
-  // A job that ended without its video keeps no files, of an earlier attempt neither. One that still runs belongs to
-  // another attempt by now, and so do they.
-  if (status === "failed" || status === "cancelled") await storage.remove(Object.values(paths));
 }
 
 async function storeFile(url: string, path: string, transfer: Transfer): Promise<StoredAsset> {

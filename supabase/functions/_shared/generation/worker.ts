@@ -15,7 +15,7 @@ import type { Provider } from "../providers/provider.ts";
 import type { Providers } from "../providers/registry.ts";
 import { redactText } from "../redaction.ts";
 import type { Storage } from "../storage.ts";
-import { storeVideo } from "./store.ts";
+import { filesOf, storeVideo } from "./store.ts";
 import { submitVideo } from "./submit.ts";
 
 export interface WorkerContext {
@@ -132,6 +132,7 @@ async function cancel(task: CancelTask, context: WorkerContext): Promise<void> {
 }
 
 async function deleteFiles(task: DeleteFilesTask, { generation, storage }: WorkerContext): Promise<void> {
-  if (task.paths.length > 0) await storage.remove(task.paths);
+  // Of a job that ended without assets, an attempt to store it may have left any file.
+  await storage.remove(task.paths.length > 0 ? task.paths : Object.values(filesOf(task)));
   await generation.recordFilesDeleted(task);
 }
