@@ -29,11 +29,13 @@ returns table (
   number bigint, transfer_id uuid, kind credits.transfer_kind, amount bigint, balance_after bigint, job_id uuid,
   created_at timestamptz
 )
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  -- A page starts below the last number of the one before: new entries do not move it.
+-- A page starts below the last number of the one before: new entries do not move it.
+begin
+  return query
   select e.number, e.transfer_id, t.kind, e.amount, e.balance_after, t.job_id, e.created_at
   from credits.entries as e
   join credits.transfers as t on t.id = e.transfer_id
@@ -43,7 +45,8 @@ as $$
     )
     and e.number < coalesce(p_before, 9223372036854775807)
   order by e.number desc
-  limit p_limit
+  limit p_limit;
+end;
 $$;
 
 revoke all on function credits.statement(uuid, integer, bigint) from public, anon, authenticated, service_role;

@@ -151,8 +151,8 @@ create policy "an active user sees their own jobs until they delete them" on pub
     and deleted_at is null
     and exists (select from public.users as u where u.id = (select auth.uid()))
   );
--- A user's history, newest first.
-create index video_jobs_user on public.video_jobs (user_id, created_at desc, id desc) where deleted_at is null;
+-- A user's history of each status, newest first: one index pages all of it and any part of it.
+create index video_jobs_user on public.video_jobs (user_id, status, created_at desc, id desc) where deleted_at is null;
 create index video_jobs_completed_at on public.video_jobs using brin (completed_at);
 -- The running jobs; those that are storing have no bound.
 create index video_jobs_running on public.video_jobs (due_at) where completed_at is null;

@@ -212,8 +212,8 @@ set search_path = ''
 as $$
 -- The files are in storage: writes their assets, captures the hold and completes the job, at once. p_assets is a
 -- list of `{ kind, path, bytes, content_type, sha256, duration_milliseconds, width, height }`; p_urls is
--- `{ video_url, thumbnail_url, expires_at }`, the first signed URLs. `data`: `{ status }`. A second call, or one
--- after the job's end, changes no job; where that ended without its video, the files are removed.
+-- `{ video_url, thumbnail_url, video_url_expires_at }`, the first signed URLs. `data`: `{ status }`. A second call, or
+-- one after the job's end, changes no job; where that ended without its video, the files are removed.
 -- Locks: account → job → lots → task.
 declare
   v_job public.video_jobs;
@@ -233,7 +233,7 @@ begin
     );
     update public.video_jobs as j
     set video_url = p_urls ->> 'video_url', thumbnail_url = p_urls ->> 'thumbnail_url',
-        video_url_expires_at = (p_urls ->> 'expires_at')::timestamptz
+        video_url_expires_at = (p_urls ->> 'video_url_expires_at')::timestamptz
     where j.id = p_job_id;
     perform generation.settle_video_job(p_job_id, 'completed');
   elsif v_job.status <> 'completed' then

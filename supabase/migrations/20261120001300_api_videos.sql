@@ -185,20 +185,17 @@ comment on function generation.job_stage(public.video_jobs) is 'Where a job is, 
 create function generation.job_json(p_job public.video_jobs)
 returns jsonb
 language sql
-immutable
-set search_path = ''
-as $$
-  select jsonb_build_object(
-    'job_id', p_job.id, 'status', p_job.status, 'prompt', p_job.prompt, 'model_id', p_job.model_id,
-    'model_name', p_job.model_name, 'settings', p_job.settings, 'credits_used', p_job.credits_used,
-    'video_url', p_job.video_url, 'video_url_expires_at', ops.to_iso(p_job.video_url_expires_at),
-    'thumbnail_url', p_job.thumbnail_url,
-    'error', case when p_job.error_code is not null then jsonb_build_object(
-      'code', p_job.error_code, 'details', p_job.error_details
-    ) end,
-    'created_at', ops.to_iso(p_job.created_at), 'completed_at', ops.to_iso(p_job.completed_at)
-  )
-$$;
+stable
+return jsonb_build_object(
+  'job_id', (p_job).id, 'status', (p_job).status, 'prompt', (p_job).prompt, 'model_id', (p_job).model_id,
+  'model_name', (p_job).model_name, 'settings', (p_job).settings, 'credits_used', (p_job).credits_used,
+  'video_url', (p_job).video_url, 'video_url_expires_at', ops.to_iso((p_job).video_url_expires_at),
+  'thumbnail_url', (p_job).thumbnail_url,
+  'error', case when (p_job).error_code is not null then jsonb_build_object(
+    'code', (p_job).error_code, 'details', (p_job).error_details
+  ) end,
+  'created_at', ops.to_iso((p_job).created_at), 'completed_at', ops.to_iso((p_job).completed_at)
+);
 
 revoke all on function generation.job_json(public.video_jobs) from public, anon, authenticated, service_role;
 comment on function generation.job_json(public.video_jobs) is
@@ -255,28 +252,39 @@ revoke all on function public.video_status(uuid, uuid) from public, anon, authen
 grant execute on function public.video_status(uuid, uuid) to service_role;
 comment on function public.video_status(uuid, uuid) is 'Behind GET video-status.';
 
-create function public.keep_signed_urls(
-  p_job_id uuid, p_video_url text, p_thumbnail_url text, p_expires_at timestamptz
-)
+create function public.keep_signed_urls(p_urls jsonb)
 returns jsonb
 language plpgsql
 volatile
 security definer
 set search_path = ''
 as $$
--- Keeps freshly signed URLs for the next reader, unless others with a later expiry are there. `data`: `{ kept }`.
+-- Keeps freshly signed URLs for the next reader: `p_urls` is a list of `{ job_id, video_url, thumbnail_url,
+-- video_url_expires_at }`. `data`: `{ kept }`, how many. Jobs that have others with a later expiry are passed over, and
+-- those that are locked: nothing waits for this, and it waits for nothing. Locks: jobs.
+declare
+  v_kept integer;
 begin
   update public.video_jobs as j
-  set video_url = p_video_url, thumbnail_url = p_thumbnail_url, video_url_expires_at = p_expires_at
-  where j.id = p_job_id and j.status = 'completed' and j.deleted_at is null
-    and j.video_url_expires_at < p_expires_at;
-  return guard.answer(jsonb_build_object('kept', found));
+  set video_url = n.video_url, thumbnail_url = n.thumbnail_url, video_url_expires_at = n.video_url_expires_at
+  from (
+    select u.*
+    from jsonb_to_recordset(p_urls) as u (
+      job_id uuid, video_url text, thumbnail_url text, video_url_expires_at timestamptz
+    )
+    join public.video_jobs as v on v.id = u.job_id
+    where v.status = 'completed' and v.deleted_at is null and v.video_url_expires_at < u.video_url_expires_at
+    for update of v skip locked
+  ) as n
+  where j.id = n.job_id;
+  get diagnostics v_kept = row_count;
+  return guard.answer(jsonb_build_object('kept', v_kept));
 end;
 $$;
 
-revoke all on function public.keep_signed_urls(uuid, text, text, timestamptz) from public, anon, authenticated;
-grant execute on function public.keep_signed_urls(uuid, text, text, timestamptz) to service_role;
-comment on function public.keep_signed_urls(uuid, text, text, timestamptz) is 'After the answer of video-status.';
+revoke all on function public.keep_signed_urls(jsonb) from public, anon, authenticated;
+grant execute on function public.keep_signed_urls(jsonb) to service_role;
+comment on function public.keep_signed_urls(jsonb) is 'After the answers of video-status and video-jobs.';
 
 create function public.health()
 returns jsonb

@@ -35,13 +35,16 @@ const calls: Record<string, string[]> = {
   "failing a video": [
     `select generation.settle_video_job((${generate} #>> '{data,job_id}')::uuid, 'failed', 'ERR_5002')`,
   ],
+  "a page of the videos": [
+    `select public.list_video_jobs('${user}', 20, null, null)`,
+    `select public.list_video_jobs('${user}', 2, 'completed', jsonb_build_object('created_at', now(), 'id', '${user}'))`,
+  ],
+  "keeping the URLs of a page": [`select public.keep_signed_urls(jsonb_build_array(jsonb_build_object(
+    'job_id', ${aJob}, 'video_url', 'v', 'video_url_expires_at', now())))`],
+  "a page of the credits": [`select public.list_credits('${user}', 20, null)`],
+  "a profile": [`select public.read_profile('${user}')`, `select public.update_profile('${user}', '{}')`],
   "a page of a statement": [`select * from credits.statement('${user}', 20, 30)`],
   "a balance at a time": [`select credits.balance_at('${user}', now() - interval '5 days')`],
-  "a page of a history": [
-    `select * from public.video_jobs
-      where user_id = '${user}' and deleted_at is null and (created_at, id) < (now(), '${user}')
-      order by created_at desc, id desc limit 21`,
-  ],
   "a user as the operator sees them": [makeAdmin, `select public.admin_user('${admin}', '${user}')`],
   "refunding a job": [
     makeAdmin,
@@ -109,4 +112,43 @@ Deno.test("a video is accepted in a database with a long history, and the accoun
     join credits.accounts as a on a.id = e.account_id
     where a.user_id = ${user} order by e.number desc limit 1`;
   assert.deepEqual({ ...entry }, { number: 7, balance_after: 1_000_000_000 - 24 });
+});
+
+/** Pages of the one user's lists; of no status but `completed` are there jobs. */
+const pages: Record<string, string> = {
+  "the first videos": `public.list_video_jobs('${volumeUser(0)}', 20, null, null)`,
+  "videos of long ago": `public.list_video_jobs('${
+    volumeUser(0)
+  }', 20, null, jsonb_build_object('created_at', now() - interval '20 years',
+      'id', '${user}'))`,
+  "videos with a status that most have": `public.list_video_jobs('${volumeUser(0)}', 20, 'completed', null)`,
+  "videos with a status that none has": `public.list_video_jobs('${volumeUser(0)}', 20, 'failed', null)`,
+  "the newest credits": `public.list_credits('${volumeUser(0)}', 20, null)`,
+  "credits of long ago": `public.list_credits('${volumeUser(0)}', 20, '{"number": 500}')`,
+};
+
+/** How many rows of the lists' tables this session has read, as far as its statistics are not yet handed in. */
+async function rowsRead(sql: postgres.TransactionSql): Promise<number> {
+  const [row] = await sql<{ rows: number }[]>`
+    select sum(seq_tup_read + idx_tup_fetch)::int as rows from pg_stat_xact_user_tables
+    where relname in ('video_jobs', 'assets', 'entries', 'transfers', 'lots')`;
+  if (row === undefined) throw new Error("There are no statistics");
+  return row.rows;
+}
+
+Deno.test("a page of a history of 10,000 jobs reads the rows of that page, and of no other", async (test) => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  await fill(sql, { users: 1, jobsPerUser: 10_000 });
+  for (const [name, page] of Object.entries(pages)) {
+    await test.step(name, async () => {
+      const rows = await sql.begin(async (sql) => {
+        const before = await rowsRead(sql);
+        await sql.unsafe(`select ${page}`);
+        return await rowsRead(sql) - before;
+      });
+      // 20 and the one that tells of more; of an entry its transfer, too; and the lots.
+      assert(rows <= 2 * 21 + 1, `${rows} rows were read`);
+    });
+  }
 });

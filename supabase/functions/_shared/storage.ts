@@ -18,8 +18,11 @@ export interface Storage {
     contentType: string,
     signal: AbortSignal,
   ): Promise<void>;
-  /** URLs that open the files for so many seconds, in the order of the paths. Throws ERR_6002. */
-  sign(paths: readonly string[], seconds: number): Promise<string[]>;
+  /**
+   * URLs that open the files for so many seconds, in the order of the paths; null for a file that is not there. Throws
+   * ERR_6002.
+   */
+  sign(paths: readonly string[], seconds: number): Promise<(string | null)[]>;
   /** Removes what is there of the files. Throws ERR_6002. */
   remove(paths: readonly string[]): Promise<void>;
   /** Resolves when the bucket can be reached. Throws ERR_6002. */
@@ -41,10 +44,7 @@ export const storage: Port<Storage> = (runtime) => {
     sign: async (paths, seconds) => {
       const { data, error } = await files.createSignedUrls([...paths], seconds);
       failOn(error);
-      return (data ?? []).map(({ signedUrl, error }) => {
-        if (signedUrl === null) throw new AppError("ERR_6002", { cause: error });
-        return signedUrl;
-      });
+      return (data ?? []).map(({ signedUrl }) => signedUrl);
     },
     remove: async (paths) => {
       const { error } = await files.remove([...paths]);

@@ -1,7 +1,8 @@
+import { AppError } from "../_shared/app-error.ts";
 import type { Answer, Context } from "../_shared/context.ts";
 import type { VideosDatabase } from "../_shared/database/videos.ts";
 import { jobResponse } from "../_shared/job.ts";
-import { isStale, signUrls } from "../_shared/signed-urls.ts";
+import { renewUrls } from "../_shared/signed-urls.ts";
 import type { Storage } from "../_shared/storage.ts";
 import type { VideoStatusQuery, VideoStatusResponse } from "./schema.ts";
 
@@ -15,16 +16,15 @@ export async function getVideoStatus(
 ): Promise<Answer<VideoStatusResponse>> {
   const { database, storage } = context;
   const status = await database.videoStatus(context.caller.userId, query.job_id);
-  const { progress, next_poll_seconds, paths } = status;
+  const { progress, next_poll_seconds } = status;
   const job = jobResponse(status.job, context.answerLanguage());
 
-  const { video } = paths;
-  if (video !== undefined && isStale(job.video_url_expires_at, context.now())) {
-    const urls = await signUrls(storage, { ...paths, video }, context.now());
-    context.waitUntil(() => database.keepSignedUrls(job.job_id, urls));
-    job.video_url = urls.video_url;
-    job.thumbnail_url = urls.thumbnail_url;
-    job.video_url_expires_at = urls.expires_at;
+  const urls = (await renewUrls(storage, [status], context.now())).get(job.job_id);
+  if (urls === null) {
+    throw new AppError("ERR_6002", { cause: `The video of ${job.job_id} is not in storage` });
   }
-  return { status: 200, body: { ...job, progress, next_poll_seconds } };
+  if (urls !== undefined) {
+    context.waitUntil(() => database.keepSignedUrls([{ job_id: job.job_id, ...urls }]));
+  }
+  return { status: 200, body: { ...job, ...urls, progress, next_poll_seconds } };
 }

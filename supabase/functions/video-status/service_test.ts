@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { AppError } from "../_shared/app-error.ts";
-import type { Job, SignedUrls, VideoStatus } from "../_shared/database/videos.ts";
+import type { Job, JobUrls, VideoStatus } from "../_shared/database/videos.ts";
 import { testContext } from "../_shared/testing/context.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { testServer } from "../_shared/testing/server.ts";
@@ -50,12 +50,12 @@ function completed(expiresAt: string): VideoStatus {
 
 function setting(status: VideoStatus) {
   const signed: [readonly string[], number][] = [];
-  const kept: [string, SignedUrls][] = [];
+  const kept: (readonly JobUrls[])[] = [];
   const context = testContext("user", {
     database: {
       videoStatus: () => Promise.resolve(status),
-      keepSignedUrls: (jobId: string, urls: SignedUrls) => {
-        kept.push([jobId, urls]);
+      keepSignedUrls: (urls: readonly JobUrls[]) => {
+        kept.push(urls);
         return Promise.resolve();
       },
     },
@@ -90,18 +90,19 @@ Deno.test("a kept URL with ten minutes left is given as it is", async () => {
 Deno.test("a URL with less is renewed for an hour, in one call, and kept after the answer", async () => {
   const { ask, signed, kept, context } = setting(completed("2026-11-20T12:09:59.999Z"));
   const { body } = await ask();
-  const urls: SignedUrls = {
+  const urls: JobUrls = {
+    job_id: jobId,
     video_url: "https://storage.example.com/u/j/video.mp4",
     thumbnail_url: "https://storage.example.com/u/j/thumbnail",
-    expires_at: "2026-11-20T13:00:00.000Z",
+    video_url_expires_at: "2026-11-20T13:00:00.000Z",
   };
   assert.equal(body?.video_url, urls.video_url);
   assert.equal(body?.thumbnail_url, urls.thumbnail_url);
-  assert.equal(body?.video_url_expires_at, urls.expires_at);
+  assert.equal(body?.video_url_expires_at, urls.video_url_expires_at);
   assert.deepEqual(signed, [[["u/j/video.mp4", "u/j/thumbnail"], 3600]]);
   assert.deepEqual(kept, [], "not before the answer");
   await context.settled();
-  assert.deepEqual(kept, [[jobId, urls]]);
+  assert.deepEqual(kept, [[urls]]);
 });
 
 Deno.test("a job's error speaks the language that was asked for, else the user's own", async () => {
@@ -138,7 +139,7 @@ Deno.test("GET video-status is one call, also where URLs are renewed", async () 
   const { fetch, calls } = fakeDataApi(
     {
       video_status: () => ({ data: completed("2026-11-20T12:00:00.000Z") }),
-      keep_signed_urls: () => ({ data: { kept: true } }),
+      keep_signed_urls: () => ({ data: { kept: 1 } }),
     },
     (input) => {
       assert.equal(new Request(input).url, `${projectUrl}/storage/v1/object/sign/videos`);
@@ -169,10 +170,14 @@ Deno.test("a job that is not there, or not the caller's, is ERR_4007", async () 
   assert.deepEqual([response.status, (await response.json()).error.code], [404, "ERR_4007"]);
 });
 
-Deno.test("storage that cannot sign is ERR_6002, and not a URL that is about to expire", async () => {
-  const { context } = setting(completed("2026-11-20T12:09:00.000Z"));
-  const storage = { sign: () => Promise.reject(new AppError("ERR_6002")) };
-  await assert.rejects(getVideoStatus({ job_id: jobId }, { ...context, storage }), { code: "ERR_6002" });
+Deno.test("storage that cannot sign, or has no such file, is ERR_6002, and not a URL that is about to expire", async () => {
+  for (const sign of [() => Promise.reject(new AppError("ERR_6002")), () => Promise.resolve([null, null])]) {
+    const { context, kept } = setting(completed("2026-11-20T12:09:00.000Z"));
+    const asked = getVideoStatus({ job_id: jobId }, { ...context, storage: { sign } });
+    await assert.rejects(asked, { code: "ERR_6002" });
+    await context.settled();
+    assert.deepEqual(kept, []);
+  }
 });
 
 Deno.test("a request without a job's id is told so", async () => {

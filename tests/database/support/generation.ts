@@ -180,7 +180,10 @@ export async function recordStored(sql: Sql, jobId: string, task = noTask): Prom
     width: 1920,
     height: 1080,
   }];
-  const urls = { video_url: "https://storage.example/video.mp4", expires_at: "2099-01-01T00:00:00Z" };
+  const urls = {
+    video_url: "https://storage.example/video.mp4",
+    video_url_expires_at: "2099-01-01T00:00:00Z",
+  };
   const { status } = await first(sql<{ status: string }[]>`
     select public.record_stored(${task.task_id}, ${task.attempt}, ${jobId}, ${sql.json(assets)}, ${
     sql.json(urls)

@@ -291,17 +291,14 @@ export type Database = {
         Returns: Json;
       };
       "health": { Args: Record<PropertyKey, never>; Returns: Json };
-      "keep_signed_urls": {
-        Args: {
-          "p_expires_at": string;
-          "p_job_id": string;
-          "p_thumbnail_url": string;
-          "p_video_url": string;
-        };
+      "keep_signed_urls": { Args: { "p_urls": Json }; Returns: Json };
+      "leave_device_lane": { Args: { "p_lane": string; "p_network": string }; Returns: Json };
+      "list_credits": { Args: { "p_after": Json; "p_limit": number; "p_user_id": string }; Returns: Json };
+      "list_models": { Args: { "p_user_id": string }; Returns: Json };
+      "list_video_jobs": {
+        Args: { "p_after": Json; "p_limit": number; "p_status": string; "p_user_id": string };
         Returns: Json;
       };
-      "leave_device_lane": { Args: { "p_lane": string; "p_network": string }; Returns: Json };
-      "list_models": { Args: { "p_user_id": string }; Returns: Json };
       "profile_json": {
         Args: {
           "p_credits_remaining": number;

@@ -152,7 +152,7 @@ Deno.test("what became of a task is told with its attempt, which fences off a la
     width: 16,
     height: 9,
   };
-  const urls = { video_url: "v", thumbnail_url: null, expires_at: "2026-11-20T13:00:00.000Z" };
+  const urls = { video_url: "v", thumbnail_url: null, video_url_expires_at: "2026-11-20T13:00:00.000Z" };
   assert.deepEqual(await database.recordStored(task, [asset], urls), { status: "completed" });
   assert.deepEqual(last(), {
     name: "record_stored",

@@ -62,7 +62,7 @@ export const procedures: Port<CallProcedure> = (runtime) => {
 };
 
 /** The key that the functions themselves call the project with. */
-export function secretKey({ config }: Runtime): string {
+export function secretKey({ config }: Pick<Runtime, "config">): string {
   const { default: preferred, ...others } = config.supabase.secretKeys;
   const key = preferred ?? Object.values(others)[0];
   if (key === undefined) throw new Error("SUPABASE_SECRET_KEYS holds no key");

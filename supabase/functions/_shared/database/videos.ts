@@ -64,22 +64,36 @@ export interface Job {
   completed_at: string | null;
 }
 
-export interface VideoStatus {
+/** A job with its files in storage, to sign URLs for. */
+export interface Video {
   job: Job;
+  paths: { video?: string; thumbnail?: string };
+}
+
+export interface VideoStatus extends Video {
   progress: {
     stage: "queued" | "submitted" | "generating" | "storing" | "done";
     percent: number | null;
   };
   next_poll_seconds: number | null;
-  /** The job's files in storage, to sign URLs for. */
-  paths: { video?: string; thumbnail?: string };
 }
 
+/** What a job shows of its files. */
 export interface SignedUrls {
   video_url: string;
   thumbnail_url: string | null;
   /** ISO 8601. */
-  expires_at: string;
+  video_url_expires_at: string;
+}
+
+export interface JobUrls extends SignedUrls {
+  job_id: string;
+}
+
+export interface VideoPage {
+  videos: Video[];
+  /** Where the next page begins; null at the end. */
+  next: JsonValue;
 }
 
 export interface VideosDatabase {
@@ -89,7 +103,15 @@ export interface VideosDatabase {
   generateVideo(request: VideoRequest): Promise<AcceptedVideo>;
   /** Throws ERR_4004, 4005, 4007 and 4017. */
   videoStatus(userId: string, jobId: string): Promise<VideoStatus>;
-  keepSignedUrls(jobId: string, urls: SignedUrls): Promise<void>;
+  /**
+   * Jobs with one status or with any, newest first, from a position that an earlier page told. Throws ERR_4004,
+   * 4005 and 4017.
+   */
+  listVideoJobs(
+    userId: string,
+    page: { limit: number; status: JobStatus | null; after: JsonValue },
+  ): Promise<VideoPage>;
+  keepSignedUrls(urls: readonly JobUrls[]): Promise<void>;
   /** The job, cancelled or asked to be. Throws ERR_4004, 4005, 4007, 4009 and 4017. */
   cancelVideo(userId: string, jobId: string): Promise<Job>;
   /** Throws ERR_4004, 4005, 4007, 4009 and 4017. */
@@ -113,13 +135,10 @@ export const videos: Port<VideosDatabase> = (runtime) => {
         p_image_url: request.imageUrl,
       }),
     videoStatus: (userId, jobId) => call("video_status", { p_user_id: userId, p_job_id: jobId }),
-    keepSignedUrls: async (jobId, urls) => {
-      await call("keep_signed_urls", {
-        p_job_id: jobId,
-        p_video_url: urls.video_url,
-        p_thumbnail_url: urls.thumbnail_url,
-        p_expires_at: urls.expires_at,
-      });
+    listVideoJobs: (userId, { limit, status, after }) =>
+      call("list_video_jobs", { p_user_id: userId, p_limit: limit, p_status: status, p_after: after }),
+    keepSignedUrls: async (urls) => {
+      await call("keep_signed_urls", { p_urls: urls.map((each) => ({ ...each })) });
     },
     cancelVideo: async (userId, jobId) => {
       const { job } = await call<{ job: Job }, "cancel_video">("cancel_video", {

@@ -11,7 +11,8 @@ Deno.test("each question of the app's endpoints is one call, with all that its p
     list_models: () => ({ data: { version: 7, models: [] } }),
     generate_video: () => ({ data: { job_id: jobId } }),
     video_status: () => ({ data: { job: { job_id: jobId } } }),
-    keep_signed_urls: () => ({ data: { kept: true } }),
+    list_video_jobs: () => ({ data: { videos: [], next: null } }),
+    keep_signed_urls: () => ({ data: { kept: 1 } }),
     cancel_video: () => ({ data: { job: { job_id: jobId } } }),
     delete_video_job: () => ({ data: { deleted_at: "2026-11-20T12:00:00.000Z" } }),
   });
@@ -31,8 +32,15 @@ Deno.test("each question of the app's endpoints is one call, with all that its p
     { job_id: jobId },
   );
   assert.deepEqual(await database.videoStatus(userId, jobId), { job: { job_id: jobId } });
-  const urls = { video_url: "v", thumbnail_url: null, expires_at: "2026-11-20T13:00:00.000Z" };
-  assert.equal(await database.keepSignedUrls(jobId, urls), undefined);
+  const page = { limit: 20, status: "failed", after: { id: jobId } } as const;
+  assert.deepEqual(await database.listVideoJobs(userId, page), { videos: [], next: null });
+  const urls = {
+    job_id: jobId,
+    video_url: "v",
+    thumbnail_url: null,
+    video_url_expires_at: "2026-11-20T13:00:00.000Z",
+  };
+  assert.equal(await database.keepSignedUrls([urls]), undefined);
   assert.deepEqual(await database.cancelVideo(userId, jobId), { job_id: jobId });
   assert.equal(await database.deleteVideoJob(userId, jobId), undefined);
 
@@ -54,9 +62,10 @@ Deno.test("each question of the app's endpoints is one call, with all that its p
     },
     { name: "video_status", args: { p_user_id: userId, p_job_id: jobId } },
     {
-      name: "keep_signed_urls",
-      args: { p_job_id: jobId, p_video_url: "v", p_thumbnail_url: null, p_expires_at: urls.expires_at },
+      name: "list_video_jobs",
+      args: { p_user_id: userId, p_limit: 20, p_status: "failed", p_after: { id: jobId } },
     },
+    { name: "keep_signed_urls", args: { p_urls: [urls] } },
     { name: "cancel_video", args: { p_user_id: userId, p_job_id: jobId } },
     { name: "delete_video_job", args: { p_user_id: userId, p_job_id: jobId } },
   ]);

@@ -97,7 +97,7 @@ Deno.test("a video is stored whole before its job is completed, with what it is 
     urls: {
       video_url: `https://storage.example.com/${videoPath}?expires=3600`,
       thumbnail_url: null,
-      expires_at: "2026-11-20T13:00:00.000Z",
+      video_url_expires_at: "2026-11-20T13:00:00.000Z",
     },
   }]);
   assert.deepEqual(causes, []);

@@ -24,10 +24,11 @@ export function fakeStorage(given: Partial<Storage> = {}): FakeStorage {
       }
     },
     sign: (paths, seconds) =>
-      Promise.resolve(paths.map((path) => {
-        if (!files.has(path)) throw new AppError("ERR_6002", { cause: `${path} is not there` });
-        return `https://storage.example.com/${path}?expires=${seconds}`;
-      })),
+      Promise.resolve(
+        paths.map((path) =>
+          files.has(path) ? `https://storage.example.com/${path}?expires=${seconds}` : null
+        ),
+      ),
     remove: (paths) => {
       for (const path of paths) files.delete(path);
       return Promise.resolve();

@@ -1,0 +1,17 @@
+import { videos } from "../_shared/database/videos.ts";
+import { endpoint } from "../_shared/endpoint.ts";
+import { storage } from "../_shared/storage.ts";
+import { VideoJobsQuery, VideoJobsResponse } from "./schema.ts";
+import { listVideoJobs } from "./service.ts";
+
+export default endpoint({
+  method: "GET",
+  summary: "The caller's videos, newest first, page by page",
+  auth: "user",
+  policies: ["reads"],
+  query: VideoJobsQuery,
+  response: { 200: VideoJobsResponse },
+  errors: ["ERR_6002"],
+  ports: { database: videos, storage },
+  service: listVideoJobs,
+});

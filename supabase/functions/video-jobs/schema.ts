@@ -1,0 +1,13 @@
+import * as z from "zod/mini";
+import { pageQuery } from "../_shared/cursor.ts";
+import { jobStatuses } from "../_shared/database/job-status.ts";
+import { JobResponse } from "../_shared/job.ts";
+
+export const VideoJobsQuery = z.strictObject({ ...pageQuery, status: z.optional(z.enum(jobStatuses)) });
+export type VideoJobsQuery = z.infer<typeof VideoJobsQuery>;
+
+export const VideoJobsResponse = z.object({
+  jobs: z.array(JobResponse),
+  next_cursor: z.nullable(z.string()),
+});
+export type VideoJobsResponse = z.infer<typeof VideoJobsResponse>;

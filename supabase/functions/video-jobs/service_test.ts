@@ -1,0 +1,210 @@
+import assert from "node:assert/strict";
+import { AppError } from "../_shared/app-error.ts";
+import type { JobStatus } from "../_shared/database/job-status.ts";
+import type { Job, JobUrls, Video, VideoPage } from "../_shared/database/videos.ts";
+import type { JsonValue } from "../_shared/json.ts";
+import { testContext } from "../_shared/testing/context.ts";
+import { fakeDataApi } from "../_shared/testing/data-api.ts";
+import { testServer } from "../_shared/testing/server.ts";
+import { projectUrl, userId } from "../_shared/testing/tokens.ts";
+import endpoint from "./index.ts";
+import { listVideoJobs } from "./service.ts";
+
+type Asked = { limit: number; status: JobStatus | null; after: JsonValue };
+
+const running: Job = {
+  job_id: "0190a000-0000-7000-8000-0000000000aa",
+  status: "processing",
+  prompt: "a red fox",
+  model_id: "0190a000-0000-7000-8000-000000000002",
+  model_name: "Veo 3 Fast",
+  settings: { duration_seconds: 4, resolution: "720p", aspect_ratio: "16:9" },
+  credits_used: 4,
+  video_url: null,
+  video_url_expires_at: null,
+  thumbnail_url: null,
+  error: null,
+  created_at: "2026-11-20T11:59:00.000Z",
+  completed_at: null,
+};
+
+const idOf = (number: number) => `0190a000-0000-7000-8000-00000000000${number}`;
+
+/** A completed job whose kept URLs expire then; the clock of the tests stands at 12:00. */
+function completed(number: number, expiresAt: string): Video {
+  return {
+    job: {
+      ...running,
+      job_id: idOf(number),
+      status: "completed",
+      completed_at: "2026-11-20T11:59:30.000Z",
+      video_url: `https://storage.example.com/kept-${number}`,
+      thumbnail_url: `https://storage.example.com/kept-thumbnail-${number}`,
+      video_url_expires_at: expiresAt,
+    },
+    paths: { video: `u/${number}/video.mp4`, thumbnail: `u/${number}/thumbnail` },
+  };
+}
+
+const stale = "2026-11-20T12:09:59.999Z";
+const fresh = "2026-11-20T12:10:00.000Z";
+const next = { created_at: "2026-11-20T11:59:00.123456+00:00", id: running.job_id };
+
+function setting(page: VideoPage, missing?: string) {
+  const asked: [string, Asked][] = [];
+  const signed: [readonly string[], number][] = [];
+  const kept: (readonly JobUrls[])[] = [];
+  const context = testContext("user", {
+    database: {
+      listVideoJobs: (userId: string, page_: Asked) => {
+        asked.push([userId, page_]);
+        return Promise.resolve(page);
+      },
+      keepSignedUrls: (urls: readonly JobUrls[]) => {
+        kept.push(urls);
+        return Promise.resolve();
+      },
+    },
+    storage: {
+      sign: (paths: readonly string[], seconds: number) => {
+        signed.push([paths, seconds]);
+        return Promise.resolve(
+          paths.map((path) => path === missing ? null : `https://storage.example.com/${path}`),
+        );
+      },
+    },
+  });
+  return { context, asked, signed, kept };
+}
+
+Deno.test("a page is that of the caller, and its cursor leads to the next one of the same list", async () => {
+  const { context, asked, signed } = setting({ videos: [{ job: running, paths: {} }], next });
+  const { status, body } = await listVideoJobs({ limit: 1, status: "processing" }, context);
+  const cursor = body?.next_cursor;
+  assert(cursor);
+  assert.deepEqual([status, body], [200, { jobs: [running], next_cursor: cursor }]);
+  await listVideoJobs({ limit: 50, status: "processing", cursor }, context);
+  assert.deepEqual(asked, [
+    [userId, { limit: 1, status: "processing", after: null }],
+    [userId, { limit: 50, status: "processing", after: next }],
+  ]);
+  assert.deepEqual(signed, []);
+});
+
+Deno.test("the last page has no cursor, and an empty list is one", async () => {
+  const { context, asked } = setting({ videos: [], next: null });
+  const { body } = await listVideoJobs({ limit: 20 }, context);
+  assert.deepEqual(body, { jobs: [], next_cursor: null });
+  assert.deepEqual(asked, [[userId, { limit: 20, status: null, after: null }]]);
+});
+
+Deno.test("a cursor of another filter or another user is refused before the database is asked", async () => {
+  const { context, asked } = setting({ videos: [], next });
+  const cursorOf = async (query: { status?: JobStatus }, caller = context.caller) =>
+    (await listVideoJobs({ limit: 20, ...query }, { ...context, caller })).body?.next_cursor ?? "";
+  const refused = [
+    await cursorOf({}),
+    await cursorOf({ status: "completed" }),
+    await cursorOf({ status: "failed" }, { ...context.caller, userId: idOf(9) }),
+    "made-up",
+  ];
+  asked.length = 0;
+  for (const cursor of refused) {
+    await assert.rejects(listVideoJobs({ limit: 20, status: "failed", cursor }, context), {
+      code: "ERR_4008",
+    });
+  }
+  assert.deepEqual(asked, []);
+});
+
+Deno.test("what is stale in a page is signed in one call, and kept in one after the answer", async () => {
+  const page = [completed(1, stale), completed(2, fresh), { job: running, paths: {} }, completed(3, stale)];
+  const { context, signed, kept } = setting({ videos: page, next: null });
+  const { body } = await listVideoJobs({ limit: 20 }, context);
+  const urls = (number: number): JobUrls => ({
+    job_id: idOf(number),
+    video_url: `https://storage.example.com/u/${number}/video.mp4`,
+    thumbnail_url: `https://storage.example.com/u/${number}/thumbnail`,
+    video_url_expires_at: "2026-11-20T13:00:00.000Z",
+  });
+  const expected = page.map(({ job }, index) =>
+    index === 0 ? { ...job, ...urls(1) } : index === 3 ? { ...job, ...urls(3) } : job
+  );
+  assert.deepEqual(body?.jobs, expected);
+  const paths = ["u/1/video.mp4", "u/1/thumbnail", "u/3/video.mp4", "u/3/thumbnail"];
+  assert.deepEqual(signed, [[paths, 3600]]);
+  assert.deepEqual(kept, [], "not before the answer");
+  await context.settled();
+  assert.deepEqual(kept, [[urls(1), urls(3)]]);
+});
+
+Deno.test("a video that is lost hides neither its job nor the others, and the operator is told", async () => {
+  const page = [completed(1, stale), completed(2, stale)];
+  const { context, kept } = setting({ videos: page, next: null }, "u/1/video.mp4");
+  const { body } = await listVideoJobs({ limit: 20 }, context);
+  const [lost, there] = body?.jobs ?? [];
+  assert.deepEqual([lost?.status, lost?.video_url, lost?.thumbnail_url, lost?.video_url_expires_at], [
+    "completed",
+    null,
+    null,
+    null,
+  ]);
+  assert.equal(there?.video_url, "https://storage.example.com/u/2/video.mp4");
+  const told = context.lines.filter(({ event }) => event === "video_missing");
+  assert.deepEqual(told.map(({ level, job_id }) => [level, job_id]), [["error", idOf(1)]]);
+  await context.settled();
+  assert.deepEqual(kept.map((urls) => urls.map(({ job_id }) => job_id)), [[idOf(2)]]);
+});
+
+Deno.test("storage that cannot sign is ERR_6002, and not a page of URLs that are about to expire", async () => {
+  const { context } = setting({ videos: [completed(1, stale)], next: null });
+  const storage = { sign: () => Promise.reject(new AppError("ERR_6002")) };
+  await assert.rejects(listVideoJobs({ limit: 20 }, { ...context, storage }), { code: "ERR_6002" });
+});
+
+Deno.test("GET video-jobs is one call before the answer and one after it, and errors speak the caller's language", async () => {
+  const failed: Job = { ...running, status: "failed", error: { code: "ERR_5001", details: {} } };
+  const videos = [completed(1, stale), { job: failed, paths: {} }];
+  const { fetch, calls } = fakeDataApi(
+    {
+      list_video_jobs: () => ({ data: { videos, next }, language: "tr" }),
+      keep_signed_urls: () => ({ data: { kept: 1 } }),
+    },
+    (input) => {
+      assert.equal(new Request(input).url, `${projectUrl}/storage/v1/object/sign/videos`);
+      const signed = ["video.mp4", "thumbnail"].map((path) => ({
+        error: null,
+        path,
+        signedURL: `/object/sign/videos/${path}?token=t`,
+      }));
+      return Promise.resolve(Response.json(signed));
+    },
+  );
+  const server = await testServer(endpoint.operations, {}, { fetch });
+  const messages = new Map<string | null, string>();
+  for (const language of ["en", "tr", null]) {
+    const headers = language === null ? {} : { "Accept-Language": language };
+    const response = await server.send({ path: "video-jobs?limit=2", headers });
+    assert.equal(response.status, 200);
+    const { jobs } = await response.json();
+    assert.equal(jobs[0].video_url, `${projectUrl}/storage/v1/object/sign/videos/video.mp4?token=t`);
+    messages.set(language, jobs[1].error.message);
+  }
+  assert.equal(messages.get(null), messages.get("tr"));
+  assert.notEqual(messages.get("en"), messages.get("tr"));
+  await server.settled();
+  const names = calls.map(({ name }) => name);
+  assert.equal(names.filter((name) => name === "list_video_jobs").length, 3);
+  assert.equal(names.filter((name) => name === "keep_signed_urls").length, 3);
+  assert.deepEqual(calls[0]?.args, { p_user_id: userId, p_limit: 2, p_status: null, p_after: null });
+  const lines = server.lines.filter(({ event }) => event === "request");
+  assert.deepEqual(lines.map(({ data_api_calls }) => data_api_calls), [1, 1, 1]);
+});
+
+Deno.test("a list that is not there is told so: limits, statuses and parameters are checked", async () => {
+  const server = await testServer(endpoint.operations);
+  for (const query of ["limit=0", "limit=101", "limit=", "status=done", "status=", "cursor=", "offset=20"]) {
+    const response = await server.send({ path: `video-jobs?${query}` });
+    assert.deepEqual([response.status, (await response.json()).error.code], [400, "ERR_4008"], query);
+  }
+});
