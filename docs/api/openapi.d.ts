@@ -107,6 +107,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/credits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the caller has, and what moved it, newest first, page by page
+         * @description `credits_remaining` can be spent, `credits_held` waits for the videos that run, `credits_owed` is paid by what comes in next, and `expiring` covers the next 30 days.
+         *
+         *     `transactions` are what moved `credits_remaining`, newest first, `limit` at a time (1 to 100, else 20); `next_cursor` is the `cursor` of the next page, and null on the last. `amount` is signed. A video's `hold` is not followed by anything once the video is completed, and by a `release` when it ends otherwise. Read a `kind` that you do not know as `other`.
+         */
+        get: operations["getCredits"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/delete-video-job": {
         parameters: {
             query?: never;
@@ -273,6 +295,26 @@ export interface paths {
          * @description Changes the members that it names, of `display_name` (1 to 50 characters, or null), `language` and `theme_preference`; answers like `GET`.
          */
         patch: operations["patchUserProfile"];
+        trace?: never;
+    };
+    "/video-jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The caller's videos, newest first, page by page
+         * @description Newest first, `limit` at a time (1 to 100, else 20), of one `status` or of all; deleted videos are absent. `next_cursor` is the `cursor` of the next page, and null on the last. It counts for the same user and `status` alone, and newer videos move no page. Each `video_url` is signed, and has at least 10 minutes left.
+         */
+        get: operations["getVideoJobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/video-status": {
@@ -2231,6 +2273,210 @@ export interface operations {
             };
         };
     };
+    getCredits: {
+        parameters: {
+            query?: {
+                /** @example 10 */
+                limit?: number;
+                cursor?: string;
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "credits_remaining": 6,
+                     *       "credits_held": 4,
+                     *       "credits_owed": 0,
+                     *       "expiring": [],
+                     *       "transactions": [
+                     *         {
+                     *           "id": "0190a000-0000-7000-8000-0000000000a2",
+                     *           "amount": -4,
+                     *           "kind": "hold",
+                     *           "balance_after": 6,
+                     *           "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+                     *           "created_at": "2026-11-21T11:58:30.000Z"
+                     *         },
+                     *         {
+                     *           "id": "0190a000-0000-7000-8000-0000000000a1",
+                     *           "amount": 10,
+                     *           "kind": "grant",
+                     *           "balance_after": 10,
+                     *           "job_id": null,
+                     *           "created_at": "2026-11-21T11:58:00.000Z"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": {
+                        credits_remaining: number;
+                        credits_held: number;
+                        credits_owed: number;
+                        expiring: {
+                            credits: number;
+                            /** Format: date-time */
+                            expires_at: string;
+                        }[];
+                        transactions: {
+                            /** Format: uuid */
+                            id: string;
+                            amount: number;
+                            /** @enum {string} */
+                            kind: "grant" | "purchase" | "hold" | "release" | "refund" | "adjustment" | "expiry" | "reversal" | "debt_payment";
+                            balance_after: number;
+                            job_id: string | null;
+                            /** Format: date-time */
+                            created_at: string;
+                        }[];
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            /** @description `ERR_4008` request/malformed */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4008";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4005` auth/unauthenticated */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4005";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4017` auth/suspended */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4017";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4004` limit/rate-exceeded */
+            429: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4004";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6003` internal/error */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6003";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6001` database/unavailable */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6001";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     deleteDeleteVideoJob: {
         parameters: {
             query: {
@@ -4006,6 +4252,221 @@ export interface operations {
                         error?: {
                             /** @enum {unknown} */
                             code?: "ERR_6003";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6001` database/unavailable */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6001";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getVideoJobs: {
+        parameters: {
+            query?: {
+                /** @example 10 */
+                limit?: number;
+                cursor?: string;
+                /** @example completed */
+                status?: "pending" | "processing" | "completed" | "failed" | "cancelled";
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "jobs": [
+                     *         {
+                     *           "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+                     *           "status": "completed",
+                     *           "prompt": "A red fox runs through fresh snow",
+                     *           "model_id": "0190a000-0000-7000-8000-000000000001",
+                     *           "model_name": "Kling 2.5 Turbo Pro",
+                     *           "settings": {
+                     *             "duration_seconds": 5,
+                     *             "resolution": "1080p",
+                     *             "aspect_ratio": "16:9"
+                     *           },
+                     *           "credits_used": 4,
+                     *           "video_url": "https://project.supabase.co/storage/v1/object/sign/videos/c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21/video.mp4?token=eyJ…",
+                     *           "video_url_expires_at": "2026-11-21T13:00:00.000Z",
+                     *           "thumbnail_url": null,
+                     *           "error": null,
+                     *           "created_at": "2026-11-21T11:58:30.000Z",
+                     *           "completed_at": "2026-11-21T12:00:00.000Z"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": {
+                        jobs: {
+                            /** Format: uuid */
+                            job_id: string;
+                            /** @enum {string} */
+                            status: "pending" | "processing" | "completed" | "failed" | "cancelled";
+                            prompt: string;
+                            /** Format: uuid */
+                            model_id: string;
+                            model_name: string;
+                            settings: {
+                                duration_seconds: number;
+                                resolution: string;
+                                aspect_ratio: string;
+                            };
+                            credits_used: number;
+                            video_url: string | null;
+                            video_url_expires_at: string | null;
+                            thumbnail_url: string | null;
+                            error: {
+                                code: string;
+                                message: string;
+                                details: {
+                                    [key: string]: unknown;
+                                };
+                            } | null;
+                            /** Format: date-time */
+                            created_at: string;
+                            completed_at: string | null;
+                        }[];
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            /** @description `ERR_4008` request/malformed */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4008";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4005` auth/unauthenticated */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4005";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4017` auth/suspended */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4017";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4004` limit/rate-exceeded */
+            429: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4004";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_6002` storage/failed · `ERR_6003` internal/error */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_6002" | "ERR_6003";
                         };
                     } & components["schemas"]["Error"];
                 };

@@ -265,6 +265,26 @@ comment on function generation.enforce_deadlines() is 'Scheduled: no job outlive
 insert into ops.scheduled_tasks (name, procedure, every)
 values ('enforce_deadlines', 'generation.enforce_deadlines', interval '5 seconds');
 
+create function generation.held_credits(p_user_id uuid)
+returns bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select coalesce(sum(t.amount), 0)
+    from public.video_jobs as j
+    join credits.transfers as t on t.job_id = j.id and t.kind = 'hold'
+    -- A hold ends with its job. No running job is deleted, which is said for the index.
+    where j.user_id = p_user_id and j.status in ('pending', 'processing') and j.deleted_at is null
+  );
+end;
+$$;
+
+revoke all on function generation.held_credits(uuid) from public, anon, authenticated, service_role;
+comment on function generation.held_credits(uuid) is 'What a user''s running jobs hold in escrow.';
+
 create function generation.hold_violations(p_since timestamptz)
 returns setof credits.violation
 language sql

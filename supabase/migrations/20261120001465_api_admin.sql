@@ -75,11 +75,7 @@ begin
     ),
     'credits', jsonb_build_object(
       'remaining', v_balance,
-      -- A running job holds what it uses; none of them is deleted.
-      'held', (
-        select coalesce(sum(j.credits_used), 0) from public.video_jobs as j
-        where j.user_id = p_user_id and j.status in ('pending', 'processing') and j.deleted_at is null
-      ),
+      'held', generation.held_credits(p_user_id),
       'owed', coalesce(
         (select a.balance from credits.accounts as a where a.user_id = p_user_id and a.kind = 'owed' and a.unit = 'credit'),
         0

@@ -58,26 +58,6 @@ revoke all on function public.list_video_jobs(uuid, integer, text, jsonb) from p
 grant execute on function public.list_video_jobs(uuid, integer, text, jsonb) to service_role;
 comment on function public.list_video_jobs(uuid, integer, text, jsonb) is 'Behind GET video-jobs.';
 
-create function generation.held_credits(p_user_id uuid)
-returns bigint
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-  return (
-    select coalesce(sum(t.amount), 0)
-    from public.video_jobs as j
-    join credits.transfers as t on t.job_id = j.id and t.kind = 'hold'
-    -- A hold ends with its job. No running job is deleted, which is said for the index.
-    where j.user_id = p_user_id and j.status in ('pending', 'processing') and j.deleted_at is null
-  );
-end;
-$$;
-
-revoke all on function generation.held_credits(uuid) from public, anon, authenticated, service_role;
-comment on function generation.held_credits(uuid) is 'What a user''s running jobs hold in escrow.';
-
 create function public.list_credits(p_user_id uuid, p_limit integer, p_after jsonb)
 returns jsonb
 language plpgsql

@@ -85,6 +85,10 @@ const requests: Record<string, () => Promise<void>> = {
     await submissionIs(backend, job_id, "accepted");
     assert.deepEqual(await count("cancel-video", { body: { job_id } }), [202, 1]);
   },
+  "credits": async () => {
+    assert.deepEqual(await count("credits"), [200, 1]);
+    assert.deepEqual(await count("credits?cursor=made-up"), [400, 0]);
+  },
   "delete-video-job": async () => {
     const { job_id } = await generate(guest);
     await ended(backend, guest, job_id);
@@ -133,6 +137,14 @@ const requests: Record<string, () => Promise<void>> = {
     assert.deepEqual(await count("user-profile"), [200, 1]);
     const change = { method: "PATCH", body: { display_name: "Counted" } };
     assert.deepEqual(await count("user-profile", change), [200, 1]);
+  },
+  "video-jobs": async () => {
+    const { job_id } = await generate(guest);
+    await ended(backend, guest, job_id);
+    assert.deepEqual(await count("video-jobs"), [200, 1]);
+    await backend.database.sql`
+      update public.video_jobs set video_url_expires_at = now() + interval '9 minutes' where user_id = ${guest.id}`;
+    assert.deepEqual(await count("video-jobs"), [200, 1], "where its URLs are renewed, too");
   },
   "video-status": async () => {
     const { job_id } = await generate(guest);

@@ -65,6 +65,8 @@ Deno.test("while the database is away every endpoint answers ERR_6001 at once, a
     timed(guest.call("device-check", { body: { device_token: deviceToken("a phone") } })),
     timed(guest.call("cancel-video", { body: { job_id: before.job_id } })),
     timed(guest.call(`delete-video-job?job_id=${before.job_id}`, { method: "DELETE" })),
+    timed(guest.call("credits")),
+    timed(guest.call("video-jobs")),
     timed(guest.call("user-profile")),
     timed(guest.call("user-profile", { method: "PATCH", body: { language: "tr" } })),
   ]);

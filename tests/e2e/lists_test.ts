@@ -1,0 +1,175 @@
+/** A user's videos and credits, read page by page as an app reads them. */
+import assert from "node:assert/strict";
+import * as z from "zod";
+import { CreditsResponse } from "../../supabase/functions/credits/schema.ts";
+import { VideoJobsResponse } from "../../supabase/functions/video-jobs/schema.ts";
+import { eventually } from "./eventually.ts";
+import { type Answer, bodyOf, errorOf } from "./support/answer.ts";
+import { type Backend, type Guest, startBackend } from "./support/backend.ts";
+import { ended, generate, priceOfKling, videoStatus } from "./support/videos.ts";
+
+let backend: Backend;
+
+Deno.test.beforeAll(async () => {
+  backend = await startBackend();
+});
+Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
+
+const jobsOf = (answer: Answer) => bodyOf(answer, 200, VideoJobsResponse);
+const creditsOf = (answer: Answer) => bodyOf(answer, 200, CreditsResponse);
+
+/** A guest with as many completed videos, and their ids, newest first. */
+async function withVideos(count: number): Promise<{ guest: Guest; jobIds: string[] }> {
+  const guest = await backend.signIn(count * priceOfKling);
+  const jobIds: string[] = [];
+  for (let made = 0; made < count; made++) jobIds.unshift((await generate(guest)).job_id);
+  await Promise.all(jobIds.map((jobId) => ended(backend, guest, jobId)));
+  return { guest, jobIds };
+}
+
+Deno.test("a history is paged with supabase-js, and shows each job as video-status does", async () => {
+  const { guest, jobIds } = await withVideos(3);
+  const seen: string[] = [];
+  for (let cursor: string | null = null;;) {
+    const query: string = new URLSearchParams({ limit: "2", ...(cursor === null ? {} : { cursor }) })
+      .toString();
+    const { data } = await guest.supabase.functions.invoke(`video-jobs?${query}`, { method: "GET" });
+    const page: z.output<typeof VideoJobsResponse> = z.parse(VideoJobsResponse, data);
+    seen.push(...page.jobs.map(({ job_id }) => job_id));
+    for (const job of page.jobs) {
+      const { progress: _progress, next_poll_seconds: _seconds, ...status } = await videoStatus(
+        guest,
+        job.job_id,
+      );
+      assert.deepEqual(job, status);
+    }
+    cursor = page.next_cursor;
+    if (cursor === null) break;
+  }
+  assert.deepEqual(seen, jobIds);
+});
+
+Deno.test("a history can be of one status, and neither shows deleted jobs nor another's", async () => {
+  const { guest, jobIds: [newest = "", oldest = ""] } = await withVideos(2);
+  const stranger = await backend.signIn();
+  const ids = async (caller: Guest, status: string) =>
+    jobsOf(await caller.call(`video-jobs?status=${status}`)).jobs.map(({ job_id }) => job_id);
+  assert.deepEqual(await ids(guest, "completed"), [newest, oldest]);
+  assert.deepEqual(await ids(guest, "failed"), []);
+  assert.deepEqual(jobsOf(await stranger.call("video-jobs")), { jobs: [], next_cursor: null });
+  const deleted = await guest.call(`delete-video-job?job_id=${newest}`, { method: "DELETE" });
+  assert.equal(deleted.status, 204);
+  assert.deepEqual(await ids(guest, "completed"), [oldest]);
+});
+
+Deno.test("a page's stale URLs are all renewed, open the files, and are there for the next reader", async () => {
+  const { sql } = backend.database;
+  const { guest } = await withVideos(2);
+  await sql`
+    update public.video_jobs set video_url_expires_at = now() + interval '9 minutes', video_url = 'https://stale.example'
+    where user_id = ${guest.id}`;
+  const { jobs } = jobsOf(await guest.call("video-jobs"));
+  for (const { video_url: url, video_url_expires_at: expiresAt } of jobs) {
+    assert(url !== null && expiresAt !== null);
+    assert(Date.parse(expiresAt) - Date.now() > 50 * 60_000);
+    const video = await fetch(url);
+    assert.deepEqual([video.status, video.headers.get("content-type")], [200, "video/mp4"]);
+    await video.body?.cancel();
+  }
+  await eventually("the URLs are kept", async () => {
+    const rows =
+      await sql`select from public.video_jobs where user_id = ${guest.id} and video_url like '%stale%'`;
+    return rows.length === 0 || undefined;
+  });
+  assert.deepEqual(jobsOf(await guest.call("video-jobs")).jobs, jobs);
+});
+
+Deno.test("a video that storage has lost leaves the rest of the history to be seen", async () => {
+  const { sql } = backend.database;
+  const { guest, jobIds: [newest = ""] } = await withVideos(2);
+  await sql`
+    update public.video_jobs set video_url_expires_at = now() where user_id = ${guest.id}`;
+  await sql`update generation.assets set path = path || '.lost' where job_id = ${newest} and kind = 'video'`;
+  const { jobs: [lost, there] } = jobsOf(await guest.call("video-jobs"));
+  assert.deepEqual([lost?.status, lost?.video_url], ["completed", null]);
+  assert.match(there?.video_url ?? "", /^http/);
+});
+
+Deno.test("credits are told with what moved them, and paged with supabase-js", async () => {
+  const { guest, jobIds } = await withVideos(2);
+  const seen: string[] = [];
+  for (let cursor: string | null = null;;) {
+    const query: string = new URLSearchParams({ limit: "2", ...(cursor === null ? {} : { cursor }) })
+      .toString();
+    const { data } = await guest.supabase.functions.invoke(`credits?${query}`, { method: "GET" });
+    const page: z.output<typeof CreditsResponse> = z.parse(CreditsResponse, data);
+    assert.deepEqual([page.credits_remaining, page.credits_held, page.credits_owed], [0, 0, 0]);
+    seen.push(...page.transactions.map(({ kind, amount, job_id }) => `${kind} ${amount} ${job_id}`));
+    cursor = page.next_cursor;
+    if (cursor === null) break;
+  }
+  assert.deepEqual(seen, [
+    ...jobIds.map((jobId) => `hold -${priceOfKling} ${jobId}`),
+    `adjustment ${2 * priceOfKling} null`,
+  ]);
+});
+
+Deno.test("credits that are due are gone from the answer, and what runs is held", async () => {
+  const { control } = backend.stack.simulators.fal;
+  const { sql } = backend.database;
+  const guest = await backend.signIn();
+  assert.equal(creditsOf(await guest.call("credits")).credits_remaining, 0);
+  for (const [amount, minutes] of [[5, 1], [10, 90]]) {
+    await sql`
+      select credits.add(${guest.id}, ${amount ?? 0}, 'grant', gen_random_uuid()::text, 100::smallint,
+        ops.now() + ${minutes ?? 0} * interval '1 minute')`;
+  }
+  await backend.database.advance(60_000);
+  await control.rules({ prompt: "never ends", outcome: "never" });
+  await generate(guest, "never ends");
+  const { credits_remaining, credits_held, expiring, transactions } = creditsOf(await guest.call("credits"));
+  assert.deepEqual([credits_remaining, credits_held], [10 - priceOfKling, priceOfKling]);
+  assert.deepEqual(expiring.map(({ credits }) => credits), [10 - priceOfKling]);
+  assert.deepEqual(transactions.map(({ kind }) => kind), ["hold", "expiry", "grant", "grant"]);
+  await backend.proveLedger();
+});
+
+Deno.test("a cursor is refused by another user, another endpoint and another filter, and when it was changed", async () => {
+  const { guest } = await withVideos(2);
+  const { guest: stranger } = await withVideos(2);
+  const { next_cursor: jobs } = jobsOf(await guest.call("video-jobs?limit=1"));
+  const { next_cursor: credits } = creditsOf(await guest.call("credits?limit=1"));
+  assert(jobs !== null && credits !== null);
+  const first = jobs.startsWith("A") ? "B" : "A";
+  const refused: [Guest, string][] = [
+    [stranger, `video-jobs?cursor=${jobs}`],
+    [stranger, `credits?cursor=${credits}`],
+    [guest, `credits?cursor=${jobs}`],
+    [guest, `video-jobs?cursor=${credits}`],
+    [guest, `video-jobs?status=completed&cursor=${jobs}`],
+    [guest, `video-jobs?cursor=${first}${jobs.slice(1)}`],
+    [guest, `video-jobs?cursor=${jobs.slice(0, -1)}`],
+    [guest, "video-jobs?cursor="],
+  ];
+  for (const [caller, path] of refused) {
+    const answer = await caller.call(path);
+    assert.equal(answer.status, 400, path);
+    const fields = z.array(z.object({ path: z.string() })).parse(errorOf(answer, "ERR_4008").details.fields);
+    assert.deepEqual(fields.map(({ path }) => path), ["cursor"]);
+  }
+  assert.equal(jobsOf(await guest.call(`video-jobs?limit=5&cursor=${jobs}`)).jobs.length, 1);
+});
+
+Deno.test("both lists count against `reads`", async () => {
+  const guest = await backend.signIn();
+  for (const path of ["video-jobs", "credits"]) {
+    const { headers } = await guest.call(path);
+    assert.equal(headers.get("ratelimit-policy"), '"reads";q=120;w=60');
+  }
+  await Promise.all(Array.from({ length: 118 }, () => guest.call("credits")));
+  for (const path of ["video-jobs", "credits"]) {
+    const answer = await guest.call(path);
+    assert.equal(answer.status, 429, path);
+    assert.equal(errorOf(answer, "ERR_4004").details.policy, "reads");
+  }
+});
