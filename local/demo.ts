@@ -1,5 +1,5 @@
 /**
- * One guest's whole journey, as an app makes it with supabase-js, a line a step. Exits non-zero as soon as anything
+ * One guest's whole journey, as an app makes it with supabase-js (docs/clients.md), a line a step. Exits non-zero as soon as anything
  * is not as it should be. With `--serve` the backend goes on serving afterwards.
  */
 import { strict as assert } from "node:assert";

@@ -3405,7 +3405,11 @@ export interface operations {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
                     "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
+                    /**
+                     * @description Whether and for how long the answer may be kept
+                     * @example private, max-age=60
+                     */
+                    "Cache-Control"?: string;
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     RateLimit: components["headers"]["RateLimit"];
                     ETag: components["headers"]["ETag"];
@@ -3492,7 +3496,11 @@ export interface operations {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
                     "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
+                    /**
+                     * @description Whether and for how long the answer may be kept
+                     * @example private, max-age=60
+                     */
+                    "Cache-Control"?: string;
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     RateLimit: components["headers"]["RateLimit"];
                     ETag: components["headers"]["ETag"];

@@ -80,7 +80,7 @@ export const actionWords: Readonly<Record<ClientAction, string>> = {
 
 function errorsPart(): string {
   const rows = Object.entries(errorCodes).filter(([code]) => isErrorCode(code)).map(([code, definition]) => {
-    const { status, details, action } = definition;
+    const { status, details, action, replayed } = definition;
     const message = isErrorCode(code) ? errorMessages[code].en : "";
     return [
       `\`${code}\``,
@@ -88,9 +88,18 @@ function errorsPart(): string {
       message,
       details.map((key) => `\`${key}\``).join(", "),
       actionWords[action],
+      replayed ? "the same answer" : "tried anew",
     ];
   });
-  return table(["code", "status", "message in English", "details", "what the client does"], rows).join("\n");
+  const head = [
+    "code",
+    "status",
+    "message in English",
+    "details",
+    "what the client does",
+    "with the same key",
+  ];
+  return table(head, rows).join("\n");
 }
 
 function sectionOf(operation: Operation): string {

@@ -200,6 +200,9 @@ function successes(
   const headers = {
     ...headersOf(operation),
     ...(operation.response[304] === null ? { ETag: reference("headers", "ETag") } : {}),
+    ...(operation.cacheControl
+      ? { "Cache-Control": { ...sharedHeaders.CacheControl, example: operation.cacheControl } }
+      : {}),
   };
   return Object.fromEntries(
     Object.entries(operation.response).map(([status, schema]) => [status, {
