@@ -6,8 +6,11 @@ create table guard.device_grants (
   network text not null,
   -- Written before the device's bit is set: whoever finds the bit set and their own intent is granted.
   intended_at timestamptz not null,
+  -- The holder of the lane that it was made in, until another check relies on it.
+  lane uuid,
   granted_at timestamptz
 );
+create unique index device_grants_lane on guard.device_grants (lane) where granted_at is null;
 alter table guard.device_grants enable row level security;
 revoke all on guard.device_grants from anon, authenticated, service_role;
 comment on table guard.device_grants is 'Who meant to get a device''s credits, and who got them.';
@@ -128,8 +131,10 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Leaves the lane without a grant. `data`: `{ left }`; false where the lease was already another's.
+-- Leaves the lane by whoever knows that they have set no bit: an intent that was made in it goes too, or any bit that is
+-- set would be good for it. `data`: `{ left }`; false where the lease was already another's.
 begin
+  delete from guard.device_grants as g where g.lane = p_lane and g.granted_at is null;
   delete from guard.device_lanes as l where l.network = coalesce(p_network, 'unknown') and l.holder = p_lane;
   return guard.answer(jsonb_build_object('left', found));
 end;
@@ -158,17 +163,18 @@ begin
   if not found then
     return guard.answer('{"recorded": false}');
   end if;
-  if exists (select from guard.device_grants as g where g.user_id = p_user_id) then
+  update guard.device_grants as g set lane = null where g.user_id = p_user_id;
+  if found then
     return guard.answer('{"recorded": true}');
   end if;
   v_taken := guard.take('{device_grants}', p_user_id, p_network, 'device-check');
   if v_taken ? 'refusal' then
     return guard.answer('{"recorded": false}', v_taken -> 'limits');
   end if;
-  insert into guard.device_grants (user_id, network, intended_at)
-  values (p_user_id, coalesce(p_network, 'unknown'), ops.now())
+  insert into guard.device_grants (user_id, network, intended_at, lane)
+  values (p_user_id, coalesce(p_network, 'unknown'), ops.now(), p_lane)
   -- The same account's check from another network was a moment earlier; its intent serves both.
-  on conflict do nothing;
+  on conflict (user_id) do update set lane = null;
   return guard.answer('{"recorded": true}', v_taken -> 'limits');
 end;
 $$;
@@ -185,11 +191,10 @@ security definer
 set search_path = ''
 as $$
 -- Grants the 10 credits of a device whose bit is set for this user, and leaves the lane, if there is one. `data`:
--- `{ credits, credits_remaining }`, `credits` being what this call granted: a second call grants 0. ERR_4009 where
--- there is no intent. Locks: account → lots.
+-- `{ credits, credits_remaining }`, `credits` being what this call granted: a second call grants 0, and so does one
+-- without an intent, or with one that was taken along meanwhile. Locks: account → lots.
 declare
   v_caller record;
-  v_grant guard.device_grants;
   v_account credits.accounts;
   -- Two videos of the cheapest model.
   v_credits constant bigint := 10;
@@ -201,15 +206,11 @@ begin
   end if;
   delete from guard.device_lanes as l where l.network = coalesce(p_network, 'unknown') and l.holder = p_lane;
   v_account := credits.lock_account(p_user_id);
-  select g.* into v_grant from guard.device_grants as g where g.user_id = p_user_id;
+  update guard.device_grants as g set granted_at = ops.now() where g.user_id = p_user_id and g.granted_at is null;
   if not found then
-    return guard.refusal('ERR_4009', '{"status": "not_intended"}');
-  end if;
-  if v_grant.granted_at is not null then
     return guard.answer(jsonb_build_object('credits', 0, 'credits_remaining', v_account.balance));
   end if;
   v_outcome := credits.add(p_user_id, v_credits, 'grant', 'device_grant:' || p_user_id);
-  update guard.device_grants as g set granted_at = ops.now() where g.user_id = p_user_id;
   return guard.answer(
     jsonb_build_object('credits', v_credits, 'credits_remaining', v_outcome -> 'credits_remaining')
   );

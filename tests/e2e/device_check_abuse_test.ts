@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type * as z from "zod";
 import { deviceToken } from "../../local/simulators/device-check.ts";
 import { DeviceCheckResponse } from "../../supabase/functions/device-check/schema.ts";
-import { bodyOf } from "./support/answer.ts";
+import { bodyOf, errorOf } from "./support/answer.ts";
 import { type Backend, type Guest, startBackend } from "./support/backend.ts";
 
 let backend: Backend;
@@ -14,7 +14,8 @@ Deno.test.beforeAll(async () => {
 });
 Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 
-type Grant = z.output<typeof DeviceCheckResponse>["initial_grant"]["status"];
+/** `unavailable`: the crowd was more than the database took in time. */
+type Grant = z.output<typeof DeviceCheckResponse>["initial_grant"]["status"] | "unavailable";
 
 interface Race {
   device: string;
@@ -31,6 +32,10 @@ async function check(guest: Guest, device: string, network: string): Promise<Gra
     body: { device_token: deviceToken(device) },
     headers: { "cf-connecting-ip": network },
   });
+  if (answer.status === 503) {
+    errorOf(answer, "ERR_6001");
+    return "unavailable";
+  }
   return bodyOf(answer, 200, DeviceCheckResponse).initial_grant.status;
 }
 
@@ -45,12 +50,12 @@ async function race({ device, guests, networks, milliseconds }: Race) {
   return { grants, fresh: requests.findIndex(({ operation }) => operation === "update") };
 }
 
-/** What all of them have together, once nobody is left pending. */
-async function settledBalance(guests: readonly Guest[], device: string, network: string): Promise<number> {
-  const later = await Promise.all(guests.map((guest) => check(guest, device, network)));
-  assert.equal(count(later, "already_claimed"), guests.length, "nobody is granted after the race");
+/** What everybody is told once the race is over, one after the other, and what they have together. */
+async function settle(guests: readonly Guest[], device: string, network: string) {
+  const grants: Grant[] = [];
+  for (const guest of guests) grants.push(await check(guest, device, network));
   const balances = await Promise.all(guests.map((guest) => backend.balanceOf(guest)));
-  return balances.reduce((sum, balance) => sum + balance, 0);
+  return { grants, balance: balances.reduce((sum, balance) => sum + balance, 0) };
 }
 
 const count = (grants: readonly Grant[], status: Grant) => grants.filter((grant) => grant === status).length;
@@ -62,8 +67,10 @@ Deno.test("of 200 checks of one device at once, by 50 accounts from one network,
   const network = "198.51.100.1";
   const guests = await signIn(50);
   const { grants } = await race({ device, guests, networks: Array(4).fill(network), milliseconds: 50 });
-  assert.deepEqual([grants.length, count(grants, "granted")], [200, 1]);
-  assert.equal(await settledBalance(guests, device, network), 10);
+  const later = await settle(guests, device, network);
+  // Whoever lost the answer to their grant in the crowd is told later.
+  assert.deepEqual([grants.length, later.balance], [200, 10]);
+  assert(count([...grants, ...later.grants], "granted") <= 1);
   await backend.proveLedger();
 });
 
@@ -73,9 +80,10 @@ Deno.test("however many found the device fresh, one is granted and the others ar
   const guests = await signIn(20);
   // Within our patience of 4 seconds.
   const { grants, fresh } = await race({ device, guests, networks: [network], milliseconds: 3_000 });
-  assert(fresh >= guests.length, `only ${fresh} found it fresh`);
-  assert.deepEqual([count(grants, "granted"), count(grants, "pending")], [1, guests.length - 1]);
-  assert.equal(await settledBalance(guests, device, network), 10);
+  assert(fresh >= 10, `only ${fresh} found it fresh`);
+  assert.equal(count(grants, "granted"), 1);
+  const later = await settle(guests, device, network);
+  assert.deepEqual([count(later.grants, "already_claimed"), later.balance], [guests.length, 10]);
 });
 
 Deno.test("one device at once from five networks is granted at most once for each, and never after that", async () => {
@@ -86,5 +94,6 @@ Deno.test("one device at once from five networks is granted at most once for eac
   const granted = count(grants, "granted");
   assert(fresh >= networks.length, `only ${fresh} found it fresh`);
   assert(granted >= 1 && granted <= networks.length, `${granted} grants`);
-  assert.equal(await settledBalance(guests, device, "203.0.113.99"), 10 * granted);
+  const later = await settle(guests, device, "203.0.113.99");
+  assert.deepEqual([count(later.grants, "already_claimed"), later.balance], [guests.length, 10 * granted]);
 });

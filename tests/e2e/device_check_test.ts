@@ -217,6 +217,21 @@ Deno.test("a bit whose setting was never answered is known again by the account'
   assert.equal(await backend.balanceOf(guest), 10);
 });
 
+Deno.test("who had Apple refuse to set the bit is not granted at the sight of somebody else's", async () => {
+  const network = newNetwork();
+  const [honest, guest] = await Promise.all([backend.signIn(), backend.signIn()]);
+  assert.deepEqual((await check(honest, "phone with its bit set", network)).initial_grant, granted);
+  const { control } = backend.stack.simulators.deviceCheck;
+  await control.rules({ device: "phone that is refused", operation: "update", effect: "refused" });
+  assert.deepEqual((await check(guest, "phone that is refused", network)).initial_grant, pending);
+  await eventually("the lane is left", async () => {
+    const lanes = await backend.database.sql`select from guard.device_lanes where network = ${network}`;
+    return lanes.length === 0 || undefined;
+  });
+  assert.deepEqual((await check(guest, "phone with its bit set", network)).initial_grant, alreadyClaimed);
+  assert.equal(await backend.balanceOf(guest), 0);
+});
+
 Deno.test("a crash between the bit and the credits is made good by the next check", async () => {
   const network = newNetwork();
   const device = "phone of a crash";

@@ -67,6 +67,11 @@ async function claimDevice(deviceToken: string, context: DeviceCheckContext): Pr
     mustLeave = update.outcome === "refused";
     if (update.outcome === "updated") return await grantCredits(lane, context);
     context.log.warn("device_check", { step: "update", outcome: update.outcome, cause: update.cause });
+    if (mustLeave) {
+      // Before the answer: the intent, which goes with it, would be good for any device whose bit is set.
+      await database.leaveLane(network, lane);
+      mustLeave = false;
+    }
     return pending;
   } finally {
     if (mustLeave) context.waitUntil(() => database.leaveLane(network, lane));
