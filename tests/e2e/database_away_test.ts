@@ -8,7 +8,7 @@ import { HealthResponse } from "../../supabase/functions/health/schema.ts";
 import { VideoStatusResponse } from "../../supabase/functions/video-status/schema.ts";
 import { eventually } from "./eventually.ts";
 import { type Answer, bodyOf, errorOf, readAnswer } from "./support/answer.ts";
-import { signIn } from "./support/backend.ts";
+import { signIn, signInWithPassword } from "./support/backend.ts";
 import { kling, priceOfKling, requestOf, submissionsOf } from "./support/videos.ts";
 
 /** What a caller waits at most, in milliseconds: the gateway's time to connect, and room for a busy machine. */
@@ -46,6 +46,10 @@ Deno.test("while the database is away every endpoint answers ERR_6001 at once, a
 
   const guest = await signIn(stack);
   await ask((sql) => sql`select credits.add_credits(${guest.id}, ${3 * priceOfKling}, 'for a test')`);
+  const admin = await signInWithPassword(stack);
+  await ask((sql) => sql`select ops.make_admin(${admin.id})`);
+  const act = { user_id: guest.id, reason: "A test" };
+  const refund = () => admin.call("admin-refund-credits", { body: { ...act, amount: 1 }, key: "one-credit" });
   const generate = (prompt: string) =>
     guest.call("generate-video", { body: { model_id: kling, prompt }, key: prompt.replaceAll(" ", "-") });
   const before = bodyOf(await generate("Accepted before"), 202, GenerateVideoResponse);
@@ -69,6 +73,16 @@ Deno.test("while the database is away every endpoint answers ERR_6001 at once, a
     timed(guest.call("video-jobs")),
     timed(guest.call("user-profile")),
     timed(guest.call("user-profile", { method: "PATCH", body: { language: "tr" } })),
+    timed(refund()),
+    timed(admin.call("admin-adjust-credits", { body: { ...act, amount: 1 }, key: "another" })),
+    timed(
+      admin.call("admin-models", {
+        method: "PATCH",
+        body: { model_id: kling, is_available: false, reason: "A test" },
+      }),
+    ),
+    timed(admin.call(`admin-users?user_id=${guest.id}`)),
+    timed(admin.call("admin-users", { body: { ...act, action: "ban" } })),
   ]);
   for (const answer of answers) {
     assert.equal(answer.status, 503);
@@ -107,6 +121,7 @@ Deno.test("while the database is away every endpoint answers ERR_6001 at once, a
     initial_grant: { status: "granted", credits: 10 },
   });
   assert.equal((await guest.call("models")).status, 200);
+  assert.partialDeepStrictEqual((await refund()).body, { success: true, new_balance: priceOfKling + 11 });
   assert.equal((await ask((sql) => sql`select * from credits.reconcile(true)`)).length, 0);
   await eventually("it is healthy again", async () => (await health()).status === 200 || undefined);
 });

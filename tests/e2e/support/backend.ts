@@ -76,11 +76,7 @@ export async function startBackend(options: StackOptions = {}): Promise<Backend>
       return guest;
     },
     async signInAdmin() {
-      const supabase = newClient(stack);
-      const credentials = { email: `${crypto.randomUUID()}@example.com`, password: crypto.randomUUID() };
-      const operator = newClient({ url: stack.url, publishableKey: stack.secretKey });
-      await operator.auth.admin.createUser({ ...credentials, email_confirm: true });
-      const admin = guestOf(stack, supabase, await supabase.auth.signInWithPassword(credentials));
+      const admin = await signInWithPassword(stack);
       await sql`select ops.make_admin(${admin.id})`;
       return admin;
     },
@@ -111,6 +107,15 @@ export function newClient(
 export async function signIn(stack: Stack): Promise<Guest> {
   const supabase = newClient(stack);
   return guestOf(stack, supabase, await supabase.auth.signInAnonymously());
+}
+
+/** Signs in somebody new to whom the operator gave a password. */
+export async function signInWithPassword(stack: Stack): Promise<Guest> {
+  const supabase = newClient(stack);
+  const credentials = { email: `${crypto.randomUUID()}@example.com`, password: crypto.randomUUID() };
+  const operator = newClient({ url: stack.url, publishableKey: stack.secretKey });
+  await operator.auth.admin.createUser({ ...credentials, email_confirm: true });
+  return guestOf(stack, supabase, await supabase.auth.signInWithPassword(credentials));
 }
 
 function guestOf(stack: Stack, supabase: SupabaseClient, { data: { session }, error }: AuthResponse): Guest {
