@@ -27,7 +27,8 @@ const stack = cleanup.use(
 );
 const sql = postgres(stack.databaseUrl, { max: 4, onnotice: () => {} });
 cleanup.defer(() => sql.end());
-await widenPolicies(sql);
+// All come from one network, and one admin asks for all.
+await widenPolicies(sql, { hot: true });
 
 interface Guest {
   userId: string;
@@ -49,6 +50,21 @@ async function signIn(): Promise<Guest> {
   return { ...guest, jobId: String(job_id) };
 }
 
+async function signInAdmin(): Promise<Guest> {
+  const credentials = { email: "admin@example.com", password: crypto.randomUUID() };
+  const operator = createClient(stack.url, stack.secretKey, { auth: { persistSession: false } });
+  const { data: created, error } = await operator.auth.admin.createUser({
+    ...credentials,
+    email_confirm: true,
+  });
+  if (error !== null) throw error;
+  await sql`select ops.make_admin(${created.user.id})`;
+  const supabase = createClient(stack.url, stack.publishableKey, { auth: { persistSession: false } });
+  const { data: { session } } = await supabase.auth.signInWithPassword(credentials);
+  if (session === null) throw new Error("No session for the admin");
+  return { userId: created.user.id, token: session.access_token, jobId: "" };
+}
+
 const video = () => ({ model_id: modelId, prompt: "A cat walks through the city at night" });
 
 async function answerOf(response: Response): Promise<Record<string, unknown>> {
@@ -60,11 +76,16 @@ async function answerOf(response: Response): Promise<Record<string, unknown>> {
   return body;
 }
 
-/** An endpoint, as an app calls it. */
-async function invoke(guest: Guest, path: string, body?: unknown): Promise<Record<string, unknown>> {
+/** An endpoint, as an app calls it: a GET, or with a body a POST unless `method` says otherwise. */
+async function invoke(
+  guest: Guest,
+  path: string,
+  body?: unknown,
+  method = body === undefined ? "GET" : "POST",
+): Promise<Record<string, unknown>> {
   return await answerOf(
     await fetch(`${stack.url}/functions/v1/${path}`, {
-      method: body === undefined ? "GET" : "POST",
+      method,
       headers: {
         apikey: stack.publishableKey,
         authorization: `Bearer ${guest.token}`,
@@ -88,6 +109,7 @@ async function rpc(name: string, args: Record<string, unknown>): Promise<unknown
 }
 
 const guests = await Promise.all(Array.from({ length: Math.max(...clientCounts) }, signIn));
+const admin = await signInAdmin();
 function guestOf(client: number): Guest {
   const guest = guests[client];
   if (guest === undefined) throw new Error(`No guest for client ${client}`);
@@ -103,7 +125,35 @@ const pairs: { name: string; endpoint: Load["call"]; bare?: Load["call"] }[] = [
       rpc("video_status", { p_user_id: guestOf(client).userId, p_job_id: guestOf(client).jobId }),
   },
   {
-    name: "generate-video",
+    name: "video-jobs",
+    endpoint: (client) => invoke(guestOf(client), "video-jobs"),
+    bare: (client) =>
+      rpc("list_video_jobs", {
+        p_user_id: guestOf(client).userId,
+        p_limit: 20,
+        p_status: null,
+        p_after: null,
+      }),
+  },
+  {
+    name: "credits",
+    endpoint: (client) => invoke(guestOf(client), "credits"),
+    bare: (client) => rpc("list_credits", { p_user_id: guestOf(client).userId, p_limit: 20, p_after: null }),
+  },
+  {
+    name: "user-profile",
+    endpoint: (client) => invoke(guestOf(client), "user-profile"),
+    bare: (client) => rpc("read_profile", { p_user_id: guestOf(client).userId }),
+  },
+  {
+    name: "user-profile, PATCH",
+    endpoint: (client) => invoke(guestOf(client), "user-profile", { language: "tr" }, "PATCH"),
+    bare: (client) =>
+      rpc("update_profile", { p_user_id: guestOf(client).userId, p_changes: { language: "tr" } }),
+  },
+  {
+    // After each answer the video is submitted: two more calls of the Data API and one of the provider, on the same cores.
+    name: "generate-video, and its submission",
     endpoint: (client) => invoke(guestOf(client), "generate-video", video()),
     bare: (client) =>
       rpc("generate_video", {
@@ -124,6 +174,27 @@ const pairs: { name: string; endpoint: Load["call"]; bare?: Load["call"] }[] = [
       invoke(guestOf(client), "device-check", { device_token: deviceToken(`bench ${client}`) }),
     bare: (client) =>
       rpc("begin_device_check", { p_user_id: guestOf(client).userId, p_network: "127.0.0.1" }),
+  },
+  {
+    name: "admin-users",
+    endpoint: (client) => invoke(admin, `admin-users?user_id=${guestOf(client).userId}`),
+    bare: (client) => rpc("admin_user", { p_admin_id: admin.userId, p_user_id: guestOf(client).userId }),
+  },
+  {
+    // What is taken has no limit a day.
+    name: "admin-adjust-credits",
+    endpoint: (client) =>
+      invoke(admin, "admin-adjust-credits", { user_id: guestOf(client).userId, amount: -1, reason: "bench" }),
+    bare: (client) =>
+      rpc("admin_adjust_credits", {
+        p_admin_id: admin.userId,
+        p_idempotency_key: crypto.randomUUID(),
+        p_fingerprint: "0".repeat(64),
+        p_request_id: "bench-request",
+        p_user_id: guestOf(client).userId,
+        p_amount: -1,
+        p_reason: "bench",
+      }),
   },
   {
     name: "health",
