@@ -4,13 +4,14 @@
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import * as z from "zod";
 import { errorCodes } from "../../supabase/functions/_shared/error-codes.ts";
 import { type Declaration, errorsOf } from "../../supabase/functions/_shared/operation.ts";
 import { webhookToken } from "../../supabase/functions/_shared/providers/webhook-token.ts";
 import { deviceToken } from "../../local/simulators/device-check.ts";
 import { declaredOperations } from "../contract/generate-openapi.ts";
 import { propertyOptions } from "../database/support/properties.ts";
-import { type Answer, assertError, readAnswer } from "./support/answer.ts";
+import { type Answer, assertError, bodyOf, readAnswer } from "./support/answer.ts";
 import { type Backend, type Guest, startBackend } from "./support/backend.ts";
 import { credentialsFor } from "./support/credentials.ts";
 import { type Known } from "./support/json-schema-arbitrary.ts";
@@ -56,6 +57,7 @@ async function knownValues(): Promise<Known> {
   assert(submission);
   return {
     job_id: [completed.job_id, pending.job_id, others.job_id],
+    cursor: await Promise.all(["credits", "video-jobs"].map(secondPage)),
     user_id: [other.id, guest.id],
     model_id: [kling],
     prompt: ["A fox in the snow", "🦊\n\tKar"],
@@ -68,6 +70,11 @@ async function knownValues(): Promise<Known> {
     submission_id: [submission.id],
     token: [await webhookToken(backend.keys.webhookSecret, "fal", submission.id)],
   };
+}
+
+/** Where a list of the guest's goes on after its first entry. */
+async function secondPage(list: string): Promise<string> {
+  return bodyOf(await guest.call(`${list}?limit=1`), 200, z.object({ next_cursor: z.string() })).next_cursor;
 }
 
 /** What admins change here, and nobody else needs. */
