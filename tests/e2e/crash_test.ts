@@ -1,10 +1,11 @@
 /**
- * A crash at every step. A clean run tells which calls the functions make to the database, the provider and storage; then
+ * A crash at every step. A clean run tells which calls the functions make to the database, the moderation, the provider and storage; then
  * it is run again for each of them, and their process is killed: once before the call leaves, once when it was answered.
  */
 import assert from "node:assert/strict";
 import { GenerateVideoResponse } from "../../supabase/functions/generate-video/schema.ts";
 import type { FalRule } from "../../local/simulators/fal.ts";
+import type { OpenAiRule } from "../../local/simulators/openai.ts";
 import { eventually } from "./eventually.ts";
 import { type Answer, bodyOf } from "./support/answer.ts";
 import { type Backend, type Guest, startBackend } from "./support/backend.ts";
@@ -36,6 +37,8 @@ interface Run {
 
 interface Scenario {
   readonly rule: FalRule;
+  /** How OpenAI meets the prompt, where not well. */
+  readonly judgement?: OpenAiRule;
   /** What the user does, until nothing is left to do. */
   play(run: Run): Promise<void>;
   /** How the job may end, where the provider took it and where it did not. */
@@ -77,9 +80,17 @@ const cancelled: Scenario = {
 
 const turnedAway: Scenario = {
   rule: { submit: "rate_limited" },
+  judgement: { effect: "server_error" },
   async play(run) {
     const { sql } = backend.database;
     await generate(run);
+    await until("nobody has judged it", () =>
+      isTrue(sql`
+      select from generation.tasks where subject = ${run.jobId} and kind = 'submit' and last_error is not null
+      union all
+      select from public.video_jobs where id = ${run.jobId} and status <> 'pending'`));
+    await backend.database.advance(firstPause);
+    await tick();
     await until("it is turned away", () =>
       isTrue(sql`
       select from generation.submissions where job_id = ${run.jobId} and state <> 'sending'`));
@@ -99,7 +110,7 @@ for (
   const [name, scenario] of [
     ["a video that is generated, stored and deleted", stored],
     ["a video that is polled and cancelled", cancelled],
-    ["a video that is turned away at first", turnedAway],
+    ["a video that is neither judged nor taken at first", turnedAway],
   ] as const
 ) {
   Deno.test(`${name} survives a crash at every step: nothing is lost, and nothing done twice`, async () => {
@@ -140,9 +151,10 @@ async function crashAt(point: Point, prompt: string, scenario: Scenario): Promis
 }
 
 async function play(prompt: string, scenario: Scenario, target: Point | null): Promise<Run> {
-  const { control } = backend.stack.simulators.fal;
-  await control.reset();
-  await control.rules({ prompt, ...scenario.rule });
+  const { fal, openAi } = backend.stack.simulators;
+  await Promise.all([fal.control.reset(), openAi.control.reset()]);
+  await fal.control.rules({ prompt, ...scenario.rule });
+  if (scenario.judgement !== undefined) await openAi.control.rules({ prompt, ...scenario.judgement });
   const run: Run = { guest: await backend.signIn(priceOfKling), prompt, jobId: "" };
   calls.reset(target, restart);
   await scenario.play(run).catch((cause) => {
