@@ -1,6 +1,5 @@
 /**
- * Writes anew what is generated from the migrated database: its types, those of a job's status, parts of docs/jobs.md,
- * and the limits in docs/api.md.
+ * Writes anew what is generated from the migrated database: its types, those of a job's status, and parts of documents.
  */
 import { createDatabase, withConnection } from "./database.ts";
 import { databaseTypesFile, generateDatabaseTypes } from "./database-types.ts";
@@ -9,6 +8,7 @@ import { limitsDocument, limitsDocumentOf, readPolicies } from "./limits-documen
 import { migrate } from "./migrations.ts";
 import { preparePlatform } from "./platform.ts";
 import { startPostgres } from "./postgres.ts";
+import { privacyDocument, privacyDocumentOf, readRetentionRules } from "./retention-document.ts";
 
 await using postgres = await startPostgres();
 await using database = await createDatabase(postgres.url());
@@ -20,3 +20,5 @@ await Deno.writeTextFile(jobStatusFile, jobStatusTypes(life));
 await Deno.writeTextFile(jobsDocument, jobsDocumentOf(await Deno.readTextFile(jobsDocument), life));
 const policies = await withConnection(database.url, readPolicies);
 await Deno.writeTextFile(limitsDocument, limitsDocumentOf(await Deno.readTextFile(limitsDocument), policies));
+const rules = await withConnection(database.url, readRetentionRules);
+await Deno.writeTextFile(privacyDocument, privacyDocumentOf(await Deno.readTextFile(privacyDocument), rules));

@@ -112,18 +112,20 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Deletes up to 10,000 expired keys, about 100 ms of work, and returns how many. Correctness never waits for it.
+-- Deletes keys by the rule `idempotency_keys`, and returns how many. Correctness never waits for it, and a key that may
+-- still be replayed stays, whatever the rule says.
 declare
+  v_rule constant record := ops.retention('idempotency_keys');
   -- Not in the query: a volatile function cannot be looked up in an index.
-  v_now constant timestamptz := ops.now();
+  v_expired_before constant timestamptz := least(v_rule.before + interval '24 hours', ops.now());
   v_deleted integer;
 begin
   delete from guard.idempotency_keys as k
   using (
     select d.caller, d.endpoint, d.key
     from guard.idempotency_keys as d
-    where d.expires_at <= v_now
-    limit 10000
+    where d.expires_at <= v_expired_before
+    limit v_rule.batch
     for update skip locked
   ) as due
   where k.caller = due.caller and k.endpoint = due.endpoint and k.key = due.key;
@@ -133,7 +135,7 @@ end;
 $$;
 
 revoke all on function guard.sweep_idempotency_keys() from public, anon, authenticated, service_role;
-comment on function guard.sweep_idempotency_keys() is 'Scheduled: removes idempotency keys past their 24 hours.';
+comment on function guard.sweep_idempotency_keys() is 'Scheduled: removes idempotency keys past their time.';
 
 insert into ops.scheduled_tasks (name, procedure, every)
 values ('sweep_idempotency_keys', 'guard.sweep_idempotency_keys', interval '1 minute');

@@ -251,10 +251,10 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Deletes up to 10,000 rows whose last hit left its window and whose bucket is full, or whose policy is gone, and
--- returns how many.
+-- Deletes rows whose last hit left its window and whose bucket is full, or whose policy is gone, by the rule
+-- `rate_limit_hits`, and returns how many.
 declare
-  v_now constant timestamptz := ops.now();
+  v_rule constant record := ops.retention('rate_limit_hits');
   v_deleted integer;
 begin
   delete from guard.hits as h
@@ -263,9 +263,9 @@ begin
     from guard.hits as s
     left join guard.policies as p on p.name = s.policy and p.is_logged = s.is_logged
     where p.name is null
-      or coalesce(s.hits[cardinality(s.hits)], '-infinity') <= v_now - p.window_length
-        and coalesce(s.full_at, '-infinity') <= v_now
-    limit 10000
+      or coalesce(s.hits[cardinality(s.hits)], '-infinity') <= v_rule.before - p.window_length
+        and coalesce(s.full_at, '-infinity') <= v_rule.before
+    limit v_rule.batch
     for update of s skip locked
   ) as stale
   where h.is_logged = stale.is_logged and h.policy = stale.policy and h.subject = stale.subject;
@@ -278,4 +278,4 @@ revoke all on function guard.sweep_hits() from public, anon, authenticated, serv
 comment on function guard.sweep_hits() is 'Scheduled: removes windows that are empty by now.';
 
 insert into ops.scheduled_tasks (name, procedure, every)
-values ('sweep_hits', 'guard.sweep_hits', interval '10 minutes');
+values ('sweep_rate_limit_hits', 'guard.sweep_hits', interval '10 minutes');

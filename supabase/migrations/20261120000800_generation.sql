@@ -146,6 +146,7 @@ values
   ('store', 4, 8, 'exponential', 2, 120, 180, 2),
   ('submit', 10, null, 'exponential', 2, 60, 60, 3),
   ('delete_files', 4, 10, 'exponential', 5, 3600, 60, 5),
+  ('erase_account', 2, 10, 'exponential', 5, 3600, 60, 6),
   ('poll', 10, null, 'exponential', 3, 60, 60, 4);
 
 create table generation.tasks (

@@ -72,8 +72,8 @@ set search_path = ''
 as $$
 -- Leases up to p_limit due tasks, of one job if it is named, in order of priority and age, within each kind's
 -- concurrency. `data` is a list of `{ task_id, kind, subject, attempt, payload, user_id, paths, submission }`, where
--- `paths` are the files that a `delete_files` task removes, and `submission` is the one that a provider has or may
--- have: `{ submission_id, provider, provider_model, request_id, references }` or null.
+-- `paths` are the files that a `delete_files` or `erase_account` task removes, and `submission` is the one that a
+-- provider has or may have: `{ submission_id, provider, provider_model, request_id, references }` or null.
 -- Locks: an advisory lock, so that concurrent claims count right; it is held for about a millisecond. Rows that
 -- another transaction holds are passed over.
 declare
@@ -120,12 +120,20 @@ begin
   select coalesce(jsonb_agg(
     jsonb_build_object(
       'task_id', l.id, 'kind', l.kind, 'subject', l.subject, 'attempt', l.attempts, 'payload', l.payload,
-      'user_id', j.user_id,
-      'paths', (
-        select coalesce(jsonb_agg(a.path), '[]')
-        from generation.assets as a
-        where a.job_id = l.subject and l.kind = 'delete_files' and a.deleted_at is null
-      ),
+      'user_id', case l.kind when 'erase_account' then l.subject else j.user_id end,
+      'paths', case l.kind
+        when 'delete_files' then (
+          select coalesce(jsonb_agg(a.path), '[]')
+          from generation.assets as a
+          where a.job_id = l.subject and a.deleted_at is null
+        )
+        when 'erase_account' then (
+          -- As many as storage removes within the time-out of a request.
+          select coalesce(jsonb_agg(f.path), '[]')
+          from (select p.path from generation.files_of(l.subject) as p (path) limit 100) as f
+        )
+        else '[]'
+      end,
       'submission', case when s.id is not null then jsonb_build_object(
         'submission_id', s.id, 'provider', s.provider, 'provider_model', s.provider_model,
         'request_id', s.request_id, 'references', s.provider_references

@@ -70,6 +70,19 @@ $$;
 revoke all on function generation.lock_job(uuid) from public, anon, authenticated, service_role;
 comment on function generation.lock_job(uuid) is 'The first step of whatever may end a job.';
 
+create function generation.is_abandoned(p_job public.video_jobs)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select exists (select from public.users as u where u.id = p_job.user_id and u.closed_at is not null)
+$$;
+
+revoke all on function generation.is_abandoned(public.video_jobs) from public, anon, authenticated, service_role;
+comment on function generation.is_abandoned(public.video_jobs) is
+  'Whether the account of a job was closed: nothing is stored for it.';
+
 create function generation.settle_video_job(
   p_job_id uuid, p_status public.job_status, p_error_code text default null, p_error_details jsonb default '{}'
 )
@@ -81,31 +94,34 @@ as $$
 -- Ends a job: captures its hold when it is completed, else releases it, in the same transaction. True when this
 -- call ended it; a job that has ended stays as it is, and the call changes nothing. Its open tasks are deleted; where
 -- an attempt to store its video may have left files, a `delete_files` task removes them.
+-- A job of a closed account ends as cancelled, whatever p_status says.
 -- Locks: account → job → lots.
 declare
   v_job public.video_jobs;
+  v_status public.job_status;
   v_now timestamptz;
 begin
   v_job := generation.lock_job(p_job_id);
   if v_job.completed_at is not null then
     return false;
   end if;
+  v_status := case when generation.is_abandoned(v_job) then 'cancelled' else p_status end;
   v_now := ops.now();
 
-  if p_status = 'completed' then
+  if v_status = 'completed' then
     perform credits.capture(p_job_id);
   else
     perform credits.release(p_job_id);
   end if;
   update public.video_jobs as j
-  set status = p_status,
-      credits_used = case when p_status = 'completed' then j.credits_used else 0 end,
-      error_code = case when p_status = 'failed' then p_error_code end,
-      error_details = case when p_status = 'failed' then p_error_details end,
+  set status = v_status,
+      credits_used = case when v_status = 'completed' then j.credits_used else 0 end,
+      error_code = case when v_status = 'failed' then p_error_code end,
+      error_details = case when v_status = 'failed' then p_error_details end,
       completed_at = v_now,
       due_at = null
   where j.id = p_job_id;
-  if p_status <> 'completed' and v_job.storing_at is not null then
+  if v_status <> 'completed' and v_job.storing_at is not null then
     -- A worker that still stores it has lost its lease by then, or asks for it itself.
     perform generation.add_task('delete_files', p_job_id, greatest(v_now, (
       select t.leased_until from generation.tasks as t
@@ -164,6 +180,9 @@ begin
         due_at = case when j.started_at is null then v_now + m.finish_within else j.due_at end
     from public.models as m
     where j.id = p_job.id and m.id = j.model_id;
+  elsif v_state = 'succeeded' and generation.is_abandoned(p_job) then
+    update public.video_jobs as j set late_success_at = v_now where j.id = p_job.id;
+    perform generation.settle_video_job(p_job.id, 'cancelled');
   elsif v_state = 'succeeded' then
     update public.video_jobs as j
     set storing_at = v_now, due_at = null, started_at = coalesce(j.started_at, v_now)

@@ -110,6 +110,22 @@ revoke all on function public.claim_submission(uuid, text[], boolean) from publi
 grant execute on function public.claim_submission(uuid, text[], boolean) to service_role;
 comment on function public.claim_submission(uuid, text[], boolean) is 'Decides who sends a job, to whom, exactly once.';
 
+create function generation.sending_until(p_job_id uuid)
+returns timestamptz
+language sql
+stable
+set search_path = ''
+as $$
+  select max(s.claimed_at + make_interval(secs => k.timeout_seconds))
+  from generation.submissions as s
+  join generation.task_kinds as k on k.kind = 'submit'
+  where s.job_id = p_job_id and s.state = 'sending'
+$$;
+
+revoke all on function generation.sending_until(uuid) from public, anon, authenticated, service_role;
+comment on function generation.sending_until(uuid) is
+  'How long the answer to a job''s request is waited for; null where no request is on its way.';
+
 create function public.record_submission(p_submission_id uuid, p_outcome jsonb, p_poll_seconds numeric)
 returns jsonb
 language plpgsql

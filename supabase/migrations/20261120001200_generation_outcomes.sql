@@ -12,12 +12,13 @@ as $$
 -- Stores a webhook that is proved to be the provider's, and does what follows. For a request id that we recorded
 -- it applies the state. For a submission whose id we never learned, it makes a `poll` task with the id that the
 -- event names: only the provider's answer to us records it; after the job's end a success is noted as late. Any other
--- id changes nothing.
+-- id changes nothing. Of a job whose account was closed, no more than the name of the state is stored.
 -- `data`: `{ job_id, effect: "applied" | "asked" | "ignored" | "replayed" }`. Raises no_data_found for an unknown
 -- submission, whose token cannot be ours. Locks: account → job → tasks.
 declare
   v_submission generation.submissions;
   v_job public.video_jobs;
+  v_state jsonb := p_state;
   v_effect text;
 begin
   select s.* into strict v_submission
@@ -25,6 +26,9 @@ begin
   where s.id = p_submission_id and s.provider = p_provider;
   v_job := generation.lock_job(v_submission.job_id);
   select s.* into strict v_submission from generation.submissions as s where s.id = p_submission_id;
+  if generation.is_abandoned(v_job) then
+    v_state := jsonb_build_object('state', p_state -> 'state');
+  end if;
 
   v_effect := case
     when v_submission.request_id = p_request_id and p_state ->> 'state' = 'unreachable' then 'asked'
@@ -36,14 +40,14 @@ begin
     else 'ignored'
   end;
   insert into generation.events (provider, event_id, submission_id, request_id, state, effect, received_at)
-  values (p_provider, p_event_id, p_submission_id, p_request_id, p_state, v_effect, ops.now())
+  values (p_provider, p_event_id, p_submission_id, p_request_id, v_state, v_effect, ops.now())
   on conflict do nothing;
   if not found then
     return guard.answer(jsonb_build_object('job_id', v_job.id, 'effect', 'replayed'));
   end if;
 
   if v_effect = 'applied' then
-    perform generation.apply_state(v_job, v_submission, p_state);
+    perform generation.apply_state(v_job, v_submission, v_state);
   elsif v_effect = 'asked' and v_job.completed_at is null then
     perform generation.add_task('poll', v_job.id, ops.now(), jsonb_build_object('request_id', p_request_id));
   elsif v_effect = 'asked' and p_state ->> 'state' = 'succeeded' then
@@ -137,14 +141,18 @@ set search_path = ''
 as $$
 -- Records the answer to a cancellation, as the provider port names it, or `{ outcome: "no_request_id" }` where no
 -- provider could be asked. Past its deadline the job ends whatever the answer: with ERR_5001 where a provider has
--- or may have it, else ERR_5002. Before, only the provider's word cancels; `requested` is not that word yet.
--- `data`: `{ status }`. Locks: account → job → task.
+-- or may have it, else ERR_5002; and so does one whose account was closed, unless its request is still on its way, and
+-- its provider to be asked when it has the id. Before, only the provider's word cancels; `requested` is not that word
+-- yet. `data`: `{ status }`. Locks: account → job → task.
 declare
   v_job public.video_jobs;
   v_outcome constant text := p_outcome ->> 'outcome';
 begin
   v_job := generation.lock_job(p_job_id);
-  if v_job.completed_at is null and v_job.due_at <= ops.now() then
+  if v_job.completed_at is null and (
+    v_job.due_at <= ops.now()
+    or generation.is_abandoned(v_job) and coalesce(generation.sending_until(p_job_id) <= ops.now(), true)
+  ) then
     perform generation.settle_overdue_job(v_job);
   elsif v_job.completed_at is null and v_job.storing_at is null and v_outcome = 'cancelled' then
     perform generation.settle_video_job(p_job_id, 'cancelled');

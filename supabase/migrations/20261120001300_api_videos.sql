@@ -89,6 +89,10 @@ begin
 
   v_price := generation.price(v_model, v_resolved -> 'settings');
   v_account := credits.lock_account(p_user_id);
+  -- It was closed while this waited for the lock.
+  if v_account.closed_at is not null then
+    return guard.refusal('ERR_4005', '{}', v_limits);
+  end if;
   if v_account.balance < v_price then
     return guard.refusal(
       'ERR_4001', jsonb_build_object('required', v_price, 'available', v_account.balance), v_limits

@@ -227,11 +227,17 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Deletes lanes whose lease ended an hour ago, and returns how many. A lane is reused without it.
+-- Deletes lanes by the rule `device_lanes`, counted from the end of the lease, and returns how many. A lane is reused
+-- without it.
 declare
+  v_rule constant record := ops.retention('device_lanes');
   v_deleted integer;
 begin
-  delete from guard.device_lanes as l where l.leased_until <= ops.now() - interval '1 hour';
+  delete from guard.device_lanes as l
+  using (
+    select d.network from guard.device_lanes as d where d.leased_until <= v_rule.before limit v_rule.batch for update skip locked
+  ) as due
+  where l.network = due.network and l.leased_until <= v_rule.before;
   get diagnostics v_deleted = row_count;
   return v_deleted;
 end;

@@ -197,6 +197,6 @@ Deno.test("whether the caller is active is asked before the key, and a replay ha
   assert.equal((await generateVideo(sql, user, { key: "a-key" })).language, "tr");
   await sql`update public.users set is_banned = true where id = ${user}`;
   assert.equal((await generateVideo(sql, user, { key: "a-key" })).error, "ERR_4017");
-  await sql`update public.users set closed_at = now() where id = ${user}`;
+  await sql`update public.users set closed_at = now(), language = null where id = ${user}`;
   assert.equal((await generateVideo(sql, user, { key: "a-key" })).error, "ERR_4005");
 });

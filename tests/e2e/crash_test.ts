@@ -7,10 +7,11 @@ import { GenerateVideoResponse } from "../../supabase/functions/generate-video/s
 import type { FalRule } from "../../local/simulators/fal.ts";
 import type { OpenAiRule } from "../../local/simulators/openai.ts";
 import { eventually } from "./eventually.ts";
+import { untilErasable } from "../database/support/accounts.ts";
 import { type Answer, bodyOf } from "./support/answer.ts";
 import { type Backend, type Guest, startBackend } from "./support/backend.ts";
 import { type Point, PortCalls } from "./support/port-calls.ts";
-import { kling, priceOfKling, submissionsOf } from "./support/videos.ts";
+import { kling, priceOfKling, submissionIs, submissionsOf } from "./support/videos.ts";
 
 let calls: PortCalls;
 let backend: Backend;
@@ -39,10 +40,14 @@ interface Scenario {
   readonly rule: FalRule;
   /** How OpenAI meets the prompt, where not well. */
   readonly judgement?: OpenAiRule;
+  /** What comes before: nobody is killed there. */
+  prepare?(run: Run): Promise<void>;
   /** What the user does, until nothing is left to do. */
   play(run: Run): Promise<void>;
   /** How the job may end, where the provider took it and where it did not. */
   readonly ends: { readonly taken: readonly string[]; readonly notTaken: readonly string[] };
+  /** Whether the user is gone at the end, with all that was theirs. */
+  readonly closes?: boolean;
 }
 
 const stored: Scenario = {
@@ -103,6 +108,32 @@ const turnedAway: Scenario = {
   ends: { taken: ["completed"], notTaken: ["failed ERR_5001"] },
 };
 
+const closed: Scenario = {
+  rule: { outcome: "never", webhook: "lost" },
+  async prepare(run) {
+    await generate(run);
+    await submissionIs(backend, run.jobId, "accepted");
+    const { url, secretKey } = backend.stack;
+    // As a worker leaves one that died while it stored.
+    const file = await fetch(`${url}/storage/v1/object/videos/${run.guest.id}/${run.jobId}/video.mp4`, {
+      method: "POST",
+      headers: { apikey: secretKey, "content-type": "video/mp4" },
+      body: new Uint8Array(8),
+    });
+    assert.equal(file.status, 200, await file.text());
+  },
+  async play(run) {
+    await call(run, "user-profile", { method: "DELETE" });
+    await tick();
+    await until("the job ends", () => hasEnded(run));
+    await backend.database.advance(untilErasable);
+    await tick();
+    await until("nothing is left to do", isDone);
+  },
+  ends: { taken: ["cancelled"], notTaken: [] },
+  closes: true,
+};
+
 /** Milliseconds; the longest first pause of a task, and some more. */
 const firstPause = 4_000;
 
@@ -111,6 +142,7 @@ for (
     ["a video that is generated, stored and deleted", stored],
     ["a video that is polled and cancelled", cancelled],
     ["a video that is neither judged nor taken at first", turnedAway],
+    ["an account that is closed and erased", closed],
   ] as const
 ) {
   Deno.test(`${name} survives a crash at every step: nothing is lost, and nothing done twice`, async () => {
@@ -136,7 +168,7 @@ function nameOf({ call, occurrence, side }: Point): string {
 
 async function record(prompt: string, scenario: Scenario): Promise<Point[]> {
   await prove(await play(prompt, scenario, null), scenario);
-  return calls.points;
+  return [...calls.points];
 }
 
 /** Now and then a worker passes a task over that another transaction holds, and a call is another one's. */
@@ -156,6 +188,7 @@ async function play(prompt: string, scenario: Scenario, target: Point | null): P
   await fal.control.rules({ prompt, ...scenario.rule });
   if (scenario.judgement !== undefined) await openAi.control.rules({ prompt, ...scenario.judgement });
   const run: Run = { guest: await backend.signIn(priceOfKling), prompt, jobId: "" };
+  await scenario.prepare?.(run);
   calls.reset(target, restart);
   await scenario.play(run).catch((cause) => {
     throw new Error(`${prompt}: ${calls.points.map(nameOf).join(", ")}`, { cause });
@@ -247,7 +280,7 @@ async function isTrue(query: PromiseLike<readonly unknown[]>): Promise<boolean> 
 }
 
 /** The job has ended as it may, with its credits where they belong, and nothing is left of it that should not be. */
-async function prove({ guest, prompt }: Run, { ends }: Scenario): Promise<void> {
+async function prove({ guest, prompt }: Run, { ends, closes = false }: Scenario): Promise<void> {
   const { sql } = backend.database;
   const report = await backend.stack.simulators.fal.control.report();
   const taken = submissionsOf(report, prompt).filter(({ requestId }) => requestId !== null).length;
@@ -269,7 +302,11 @@ async function prove({ guest, prompt }: Run, { ends }: Scenario): Promise<void> 
   const isPaid = job.end === "completed";
   assert.equal(job.transfers, isPaid ? "hold capture" : "hold release", prompt);
   assert.equal(job.spent, isPaid ? priceOfKling : 0, prompt);
-  assert.equal(await backend.balanceOf(guest), priceOfKling - job.spent, prompt);
+  assert.equal(await backend.balanceOf(guest), closes ? 0 : priceOfKling - job.spent, prompt);
+  const [user] = await sql`
+    select exists (select from auth.users as u where u.id = ${guest.id}) as is_there,
+      exists (select from ops.erasures as r where r.user_id = ${guest.id}) as is_erased`;
+  assert.deepEqual({ ...user }, { is_there: !closes, is_erased: closes }, prompt);
   const files = await sql`
     select o.name from storage.objects as o
     where o.name like ${`${guest.id}/%`} and not exists (

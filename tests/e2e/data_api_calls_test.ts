@@ -137,6 +137,10 @@ const requests: Record<string, () => Promise<void>> = {
     assert.deepEqual(await count("user-profile"), [200, 1]);
     const change = { method: "PATCH", body: { display_name: "Counted" } };
     assert.deepEqual(await count("user-profile", change), [200, 1]);
+    const leaving = await backend.signIn();
+    const close = (headers: Record<string, string>) =>
+      leaving.call("user-profile", { method: "DELETE", headers });
+    assert.deepEqual(await countOf(close), [202, 1]);
   },
   "video-jobs": async () => {
     const { job_id } = await generate(guest);

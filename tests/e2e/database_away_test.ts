@@ -73,6 +73,7 @@ Deno.test("while the database is away every endpoint answers ERR_6001 at once, a
     timed(guest.call("video-jobs")),
     timed(guest.call("user-profile")),
     timed(guest.call("user-profile", { method: "PATCH", body: { language: "tr" } })),
+    timed(guest.call("user-profile", { method: "DELETE" })),
     timed(refund()),
     timed(admin.call("admin-adjust-credits", { body: { ...act, amount: 1 }, key: "another" })),
     timed(

@@ -23,4 +23,11 @@ export default {
     request: { display_name: "Ada", theme_preference: "dark" },
     responses: { 200: { ...profile, display_name: "Ada", theme_preference: "dark" } },
   },
+  DELETE: {
+    description:
+      "Videos that are not finished are cancelled, credits are forfeited, and sessions end; a worker erases files and " +
+      "personal data. The token, while it lives, gets `ERR_4005` everywhere.",
+    responses: { 202: { user_id: exampleIds.user, closed_at: "2026-11-21T12:30:00.000Z" } },
+    walk: { before: "# Another guest, since this is for good.\nTOKEN=$(sign_up '{}' | field .access_token)" },
+  },
 } satisfies Documentation;

@@ -1,7 +1,7 @@
 import { profiles } from "../_shared/database/profiles.ts";
 import { endpoint } from "../_shared/endpoint.ts";
-import { UpdateUserProfileRequest, UserProfileResponse } from "./schema.ts";
-import { getUserProfile, updateUserProfile } from "./service.ts";
+import { DeleteUserProfileResponse, UpdateUserProfileRequest, UserProfileResponse } from "./schema.ts";
+import { deleteUserProfile, getUserProfile, updateUserProfile } from "./service.ts";
 
 export default endpoint({
   method: "GET",
@@ -22,4 +22,13 @@ export default endpoint({
   errors: [],
   ports: { database: profiles },
   service: updateUserProfile,
+}, {
+  method: "DELETE",
+  summary: "Closes the caller's account, at once and for good",
+  auth: "user",
+  policies: ["writes"],
+  response: { 202: DeleteUserProfileResponse },
+  errors: [],
+  ports: { database: profiles },
+  service: deleteUserProfile,
 });

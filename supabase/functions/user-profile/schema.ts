@@ -23,3 +23,9 @@ export const UpdateUserProfileRequest = z.strictObject({
   z.meta({ minProperties: 1 }),
 );
 export type UpdateUserProfileRequest = z.infer<typeof UpdateUserProfileRequest>;
+
+export const DeleteUserProfileResponse = z.object({
+  user_id: z.guid(),
+  closed_at: z.iso.datetime({ precision: 3 }),
+});
+export type DeleteUserProfileResponse = z.infer<typeof DeleteUserProfileResponse>;

@@ -1,6 +1,6 @@
 import type { Answer, Context } from "../_shared/context.ts";
 import type { ProfilesDatabase } from "../_shared/database/profiles.ts";
-import type { UpdateUserProfileRequest, UserProfileResponse } from "./schema.ts";
+import type { DeleteUserProfileResponse, UpdateUserProfileRequest, UserProfileResponse } from "./schema.ts";
 
 /** Who the caller is, to us; the first question makes the account. */
 export async function getUserProfile(
@@ -18,4 +18,12 @@ export async function updateUserProfile(
 ): Promise<Answer<UserProfileResponse>> {
   const profile = await database.updateProfile(caller.userId, changes);
   return { status: 200, body: { ...profile, is_guest: caller.isAnonymous } };
+}
+
+/** Closes the account. What is left to do is the worker's: running jobs, files, personal data. */
+export async function deleteUserProfile(
+  _input: unknown,
+  { caller, database }: Context<"user"> & { database: Pick<ProfilesDatabase, "closeAccount"> },
+): Promise<Answer<DeleteUserProfileResponse>> {
+  return { status: 202, body: await database.closeAccount(caller.userId) };
 }

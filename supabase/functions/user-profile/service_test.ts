@@ -6,7 +6,7 @@ import { testServer } from "../_shared/testing/server.ts";
 import { userId } from "../_shared/testing/tokens.ts";
 import endpoint from "./index.ts";
 import { UpdateUserProfileRequest } from "./schema.ts";
-import { getUserProfile, updateUserProfile } from "./service.ts";
+import { deleteUserProfile, getUserProfile, updateUserProfile } from "./service.ts";
 
 const profile: Profile = {
   user_id: userId,
@@ -51,6 +51,21 @@ Deno.test("a change is the caller's own, and answers with the profile after it",
     body: { ...profile, display_name: null, is_guest: true },
   });
   assert.deepEqual(asked, [[userId, { display_name: null }]]);
+});
+
+Deno.test("the account that is closed is the caller's own, and the rest is done after the answer", async () => {
+  const closed = { user_id: userId, closed_at: "2026-11-20T12:00:00.000Z" };
+  const asked: string[] = [];
+  const context = testContext("user", {
+    database: {
+      closeAccount: (userId: string) => {
+        asked.push(userId);
+        return Promise.resolve(closed);
+      },
+    },
+  });
+  assert.deepEqual(await deleteUserProfile(undefined, context), { status: 202, body: closed });
+  assert.deepEqual(asked, [userId]);
 });
 
 /** What the schema makes of a change, or its messages. */

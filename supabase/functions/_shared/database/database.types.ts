@@ -270,8 +270,13 @@ export type Database = {
         Returns: Json;
       };
       "claim_tasks": { Args: { "p_job_id"?: string; "p_limit": number }; Returns: Json };
+      "close_account": { Args: { "p_user_id": string }; Returns: Json };
       "delete_video_job": { Args: { "p_job_id": string; "p_user_id": string }; Returns: Json };
       "enter_device_lane": { Args: { "p_network": string }; Returns: Json };
+      "erase_account": {
+        Args: { "p_attempt": number; "p_task_id": number; "p_user_id": string };
+        Returns: Json;
+      };
       "generate_video": {
         Args: {
           "p_fingerprint": string;

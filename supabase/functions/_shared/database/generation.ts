@@ -38,7 +38,7 @@ export interface Submission {
 interface TaskOf<Kind extends string, Payload> {
   task_id: number;
   kind: Kind;
-  /** The job. */
+  /** The job; of `erase_account`, the user. */
   subject: string;
   /** Fences off whoever comes back after the lease. */
   attempt: number;
@@ -54,7 +54,9 @@ export type CancelTask = TaskOf<"cancel", unknown>;
 export type StoreTask = TaskOf<"store", { video_url: string; thumbnail_url: string | null }>;
 /** `paths`: the files to remove that are known. */
 export type DeleteFilesTask = TaskOf<"delete_files", unknown> & { paths: string[] };
-export type Task = SubmitTask | PollTask | CancelTask | StoreTask | DeleteFilesTask;
+/** `paths`: files of the user that storage has; there may be more. */
+export type EraseAccountTask = TaskOf<"erase_account", unknown> & { paths: string[] };
+export type Task = SubmitTask | PollTask | CancelTask | StoreTask | DeleteFilesTask | EraseAccountTask;
 
 export interface ProviderReport {
   provider: string;
@@ -111,6 +113,8 @@ export interface GenerationDatabase {
   recordStored(task: StoreTask, assets: StoredAsset[], urls: SignedUrls): Promise<{ status: JobStatus }>;
   recordUnusableResult(task: StoreTask, cause: string): Promise<{ status: JobStatus }>;
   recordFilesDeleted(task: DeleteFilesTask): Promise<{ deleted: number }>;
+  /** `waiting`: a job of the account runs, or more of its files are there. */
+  eraseAccount(task: EraseAccountTask): Promise<{ state: "erased" | "waiting" | "dead" | "lost" }>;
 }
 
 /** What `claim_submission` answers. */
@@ -209,6 +213,12 @@ export const generation: Port<GenerationDatabase> = (runtime) => {
         p_task_id: task.task_id,
         p_attempt: task.attempt,
         p_job_id: task.subject,
+      }),
+    eraseAccount: (task) =>
+      call("erase_account", {
+        p_task_id: task.task_id,
+        p_attempt: task.attempt,
+        p_user_id: task.subject,
       }),
   };
 };

@@ -2,7 +2,15 @@ import assert from "node:assert/strict";
 import type { CancelOutcome, ProviderState, SubmitOutcome } from "../providers/provider.ts";
 import { fakeDataApi } from "../testing/data-api.ts";
 import { testRuntime } from "../testing/runtime.ts";
-import { cancelTask, deleteFilesTask, jobId, pollTask, storeTask, submission } from "../testing/tasks.ts";
+import {
+  cancelTask,
+  deleteFilesTask,
+  eraseAccountTask,
+  jobId,
+  pollTask,
+  storeTask,
+  submission,
+} from "../testing/tasks.ts";
 import { generation, type StoredAsset } from "./generation.ts";
 
 /** The database, where every procedure answers with this data, and the arguments of its last call. */
@@ -20,6 +28,7 @@ function fakeDatabase(data: unknown) {
     record_stored: answer,
     record_unusable_result: answer,
     record_files_deleted: answer,
+    erase_account: answer,
   });
   return { database: generation(testRuntime(fetch)), last: () => calls.at(-1) };
 }
@@ -168,6 +177,11 @@ Deno.test("what became of a task is told with its attempt, which fences off a la
   assert.deepEqual(last(), {
     name: "record_files_deleted",
     args: { p_task_id: deleteFilesTask.task_id, p_attempt: 3, p_job_id: jobId },
+  });
+  await database.eraseAccount({ ...eraseAccountTask, attempt: 3 });
+  assert.deepEqual(last(), {
+    name: "erase_account",
+    args: { p_task_id: eraseAccountTask.task_id, p_attempt: 3, p_user_id: eraseAccountTask.subject },
   });
 
   const outcomes: (CancelOutcome | { outcome: "no_request_id" })[] = [

@@ -23,11 +23,18 @@ export interface ProfileChanges {
   readonly theme_preference?: ThemePreference | undefined;
 }
 
+export interface ClosedAccount {
+  user_id: string;
+  closed_at: string;
+}
+
 export interface ProfilesDatabase {
   /** Throws ERR_4004, 4005 and 4017. */
   readProfile(userId: string): Promise<Profile>;
   /** The profile after the change. Throws ERR_4004, 4005 and 4017. */
   updateProfile(userId: string, changes: ProfileChanges): Promise<Profile>;
+  /** Once and for good. Throws ERR_4004, 4005 (closed already) and 4017. */
+  closeAccount(userId: string): Promise<ClosedAccount>;
 }
 
 export const profiles: Port<ProfilesDatabase> = (runtime) => {
@@ -36,5 +43,6 @@ export const profiles: Port<ProfilesDatabase> = (runtime) => {
     readProfile: (userId) => call("read_profile", { p_user_id: userId }),
     updateProfile: (userId, changes) =>
       call("update_profile", { p_user_id: userId, p_changes: { ...changes } }),
+    closeAccount: (userId) => call("close_account", { p_user_id: userId }),
   };
 };

@@ -4,6 +4,22 @@ import { testRuntime } from "../testing/runtime.ts";
 import { userId } from "../testing/tokens.ts";
 import { profiles } from "./profiles.ts";
 
+Deno.test("closing an account is one call, and a second one throws", async () => {
+  const closed = { user_id: userId, closed_at: "2026-11-20T12:00:00.000Z" };
+  let isClosed = false;
+  const { fetch, calls } = fakeDataApi({
+    close_account: () => {
+      if (isClosed) return { error: "ERR_4005", details: {} };
+      isClosed = true;
+      return { data: closed };
+    },
+  });
+  const database = profiles(testRuntime(fetch));
+  assert.deepEqual(await database.closeAccount(userId), closed);
+  assert.deepEqual(calls, [{ name: "close_account", args: { p_user_id: userId } }]);
+  await assert.rejects(database.closeAccount(userId), { code: "ERR_4005" });
+});
+
 Deno.test("reading and changing a profile are one call each, and only what is given is changed", async () => {
   const profile = { user_id: userId };
   const { fetch, calls } = fakeDataApi({

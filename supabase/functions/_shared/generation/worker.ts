@@ -4,6 +4,7 @@ import type { Config } from "../config.ts";
 import type {
   CancelTask,
   DeleteFilesTask,
+  EraseAccountTask,
   GenerationDatabase,
   PollTask,
   Task,
@@ -94,6 +95,8 @@ async function perform(task: Task, context: WorkerContext): Promise<void> {
       return await storeVideo(task, providerOf(task, context), context);
     case "delete_files":
       return await deleteFiles(task, context);
+    case "erase_account":
+      return await eraseAccount(task, context);
     default:
       // The database is newer than this deployment: whoever is as new does it later.
       throw new Error(`Unknown kind of task: ${JSON.stringify(task satisfies never)}`);
@@ -135,4 +138,11 @@ async function deleteFiles(task: DeleteFilesTask, { generation, storage }: Worke
   // Of a job that ended without assets, an attempt to store it may have left any file.
   await storage.remove(task.paths.length > 0 ? task.paths : Object.values(filesOf(task)));
   await generation.recordFilesDeleted(task);
+}
+
+async function eraseAccount(task: EraseAccountTask, context: WorkerContext): Promise<void> {
+  const { generation, storage, log } = context;
+  if (task.paths.length > 0) await storage.remove(task.paths);
+  const { state } = await generation.eraseAccount(task);
+  log.info("account_erasure", { user_id: task.subject, state, files: task.paths.length });
 }

@@ -13,6 +13,7 @@ import { fakeStorage } from "../testing/storage.ts";
 import {
   cancelTask,
   deleteFilesTask,
+  eraseAccountTask,
   jobId,
   pollTask,
   storeTask,
@@ -47,6 +48,7 @@ function setting(batches: readonly (readonly Task[])[], given: {
     recordCancel: tell("recordCancel", { status: "cancelled" }),
     recordStored: tell("recordStored", { status: "completed" }),
     recordFilesDeleted: tell("recordFilesDeleted", { deleted: 1 }),
+    eraseAccount: tell("eraseAccount", { state: "erased" }),
     ...given.database,
   });
   const storage = fakeStorage(given.storage);
@@ -218,6 +220,30 @@ Deno.test("of a job that ended without assets, whatever an attempt to store it l
   assert.deepEqual(told.map(([name]) => name), ["recordFilesDeleted"]);
 });
 
+Deno.test("where a closed account has no file left, storage is not asked", async () => {
+  const { run, told } = setting([[{ ...eraseAccountTask, paths: [] }]], {
+    storage: { remove: () => Promise.reject(new Error("Storage refuses an empty list")) },
+  });
+  await run();
+  assert.deepEqual(told.map(([name]) => name), ["eraseAccount"]);
+});
+
+Deno.test("the files of a closed account are removed from storage before its rows are erased", async () => {
+  const { run, told, storage, lines } = setting([[eraseAccountTask]]);
+  const file = { content: new Uint8Array(1), contentType: "video/mp4" };
+  for (const path of [...eraseAccountTask.paths, "another"]) storage.files.set(path, file);
+  await run();
+  assert.deepEqual([...storage.files.keys()], ["another"]);
+  assert.deepEqual(told, [["eraseAccount", eraseAccountTask]]);
+  const line = lines.find(({ event }) => event === "account_erasure");
+  assert.deepEqual([line?.user_id, line?.state, line?.files], [eraseAccountTask.subject, "erased", 2]);
+
+  const away = { remove: () => Promise.reject(new AppError("ERR_6002")) };
+  const failing = setting([[eraseAccountTask]], { storage: away });
+  await failing.run();
+  assert.deepEqual(failing.told.map(([name]) => name), ["retryTask"]);
+});
+
 Deno.test("an attempt that fails goes back with its reason and that of its cause, without secrets", async () => {
   const cause = new Error("fetch of https://a.example.com/?token=abcdef failed", { cause: "not an error" });
   const { run, told, lines } = setting([[pollTask]], {
@@ -272,13 +298,13 @@ Deno.test("a reason is short, and there is always one", async () => {
 
 Deno.test("a task that cannot be done here goes back: no provider, no request, a kind from the future", async () => {
   const elsewhere = { ...submission, provider: "runway" };
-  const future: Task = JSON.parse(JSON.stringify({ ...submitTask, kind: "erase_account" }));
+  const future: Task = JSON.parse(JSON.stringify({ ...submitTask, kind: "upscale" }));
   const cases: [Task, RegExp][] = [
     [{ ...pollTask, submission: elsewhere }, /runway/],
     [{ ...storeTask, submission: elsewhere }, /runway/],
     [{ ...pollTask, submission: null }, /no submission/],
     [{ ...pollTask, submission: { ...submission, request_id: null } }, /no request/],
-    [future, /erase_account/],
+    [future, /upscale/],
   ];
   for (const [task, reason] of cases) {
     const { run, told } = setting([[task]]);

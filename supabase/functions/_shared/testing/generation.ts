@@ -16,6 +16,7 @@ export function fakeGeneration(given: Partial<GenerationDatabase> = {}): Generat
     recordStored: unexpected,
     recordUnusableResult: unexpected,
     recordFilesDeleted: unexpected,
+    eraseAccount: unexpected,
     ...given,
   };
 }

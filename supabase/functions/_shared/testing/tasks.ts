@@ -38,3 +38,13 @@ export const deleteFilesTask = {
   submission: null,
   paths: [`${userId}/${jobId}/video.mp4`, `${userId}/${jobId}/thumbnail`],
 } satisfies Task;
+
+export const eraseAccountTask = {
+  ...common,
+  task_id: 6,
+  kind: "erase_account",
+  subject: userId,
+  payload: {},
+  submission: null,
+  paths: deleteFilesTask.paths,
+} satisfies Task;
