@@ -56,6 +56,7 @@ async function readAll(
   for (let after: Page["next"] = null;;) {
     const page = await read(sql, userId, { ...query, after });
     ids.push(...idsOf(page));
+    assert(ids.length < 1_000, "The pages do not end");
     if (page.next === null) return ids;
     await between();
     after = page.next;
