@@ -32,16 +32,18 @@ function errorLog() {
     const before = asked.length;
     const done = record({ ...entry, ...given });
     // As many turns as a request takes to leave; one that does not leave has none to wait for.
-    while (asked.length === before && await Promise.race([done.then(() => false), turn()]));
+    let isDone = false;
+    done.then(() => isDone = true);
+    while (asked.length === before && !isDone) await turn();
     return { done, request: asked[before] };
   }
   return { record, begin, lines };
 }
 
 /** Lets everything run that can. */
-function turn(): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  setTimeout(() => resolve(true), 0);
+function turn(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  setTimeout(resolve, 0);
   return promise;
 }
 

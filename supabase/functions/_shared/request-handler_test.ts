@@ -445,7 +445,10 @@ Deno.test("an answer that breaks its declaration fails a test, and is sent and r
     assert([200, 201, 402].includes((await deployed.send()).status));
     assert.equal(deployed.lines.filter(({ level }) => level === "critical").length, 1);
     await deployed.settled();
-    assert.partialDeepStrictEqual(deployed.recorded, [{ p_code: "ERR_6003", p_endpoint: "example" }]);
+    assert.deepEqual(
+      deployed.recorded.map(({ p_code, p_endpoint }) => [p_code, p_endpoint]),
+      [["ERR_6003", "example"]],
+    );
   }
 });
 
@@ -668,10 +671,10 @@ Deno.test("work goes on when the caller has gone, and after the answer", async (
   const failure = server.lines.find(({ event }) => event === "background_work_failed");
   assert.equal(failure?.level, "error");
   assert(JSON.stringify(failure).includes("provider is away"));
-  assert.partialDeepStrictEqual(server.recorded, [{
-    p_code: "ERR_6003",
-    p_context: { error: { message: "provider is away" } },
-  }]);
+  assert.deepEqual(
+    server.recorded.map(({ p_code, p_context }) => [p_code, p_context.error.message]),
+    [["ERR_6003", "provider is away"]],
+  );
 });
 
 Deno.test("a fault of ours or a provider's is recorded after the answer, and the caller's own is not", async () => {
@@ -694,13 +697,15 @@ Deno.test("a fault of ours or a provider's is recorded after the answer, and the
     await server.settled();
     assert.equal(server.recorded.length, code === null ? 0 : 1);
     if (code === null) continue;
-    assert.partialDeepStrictEqual(server.recorded[0], {
+    assert(server.recorded[0] !== undefined);
+    const { p_context, ...told } = server.recorded[0];
+    assert.deepEqual(told, {
       p_code: code,
       p_endpoint: "example",
       p_user_id: userId,
       p_request_id: "request-1",
-      p_context: { error: { message: "asked by [redacted]" } },
       p_count: 1,
     });
+    assert.equal(p_context.error.message, "asked by [redacted]");
   }
 });

@@ -128,7 +128,8 @@ Deno.test("what is told of Apple's answer is what it is about, and never its tex
   ];
   for (const [body, status, cause] of told) {
     const answer = await fakeApple(text(body, status)).apple.query("dG9rZW4=");
-    assert.partialDeepStrictEqual(answer, { cause });
+    assert("cause" in answer);
+    assert.equal(answer.cause, cause);
   }
 });
 

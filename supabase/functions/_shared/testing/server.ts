@@ -23,12 +23,21 @@ export interface Sent {
   readonly body?: BodyInit;
 }
 
+export interface RecordedError {
+  readonly p_code: string;
+  readonly p_endpoint: string;
+  readonly p_user_id: string | null;
+  readonly p_request_id: string;
+  readonly p_context: { readonly error: { readonly message: string } };
+  readonly p_count: number;
+}
+
 export interface TestServer {
   readonly issuer: TokenIssuer;
   readonly clock: SettableClock;
   readonly lines: readonly LogLine[];
   /** The arguments of `record_error`, which is always there. */
-  readonly recorded: readonly unknown[];
+  readonly recorded: readonly RecordedError[];
   send(sent?: Sent): Promise<Response>;
   /** Resolves when nothing that the requests started is left to do. */
   settled(): Promise<void>;
@@ -44,7 +53,7 @@ export async function testServer(
   const clock = settableClock();
   const { log, lines } = recordingLogger(clock.now);
   const background = createBackgroundWork();
-  const recorded: unknown[] = [];
+  const recorded: RecordedError[] = [];
   const fetchElse = port.fetch ?? (() => Promise.reject(new Error("This test has no network")));
   const handler = createHandler(operations, {
     config: testConfig({ SUPABASE_JWKS: issuer.jwks, ...environment }),
