@@ -50,6 +50,7 @@ declare
   v_model public.models;
   v_resolved jsonb;
   v_price bigint;
+  v_refusal jsonb;
   v_account credits.accounts;
   v_hold jsonb;
   v_job_id constant uuid := ops.new_id();
@@ -89,9 +90,10 @@ begin
 
   v_price := generation.price(v_model, v_resolved -> 'settings');
   v_account := credits.lock_account(p_user_id);
-  -- It was closed while this waited for the lock.
-  if v_account.closed_at is not null then
-    return guard.refusal('ERR_4005', '{}', v_limits);
+  -- Asked again: the account was closed, or its user suspended, while this waited for the lock.
+  v_refusal := (guard.admit_user(p_user_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_limits);
   end if;
   if v_account.balance < v_price then
     return guard.refusal(

@@ -12,7 +12,7 @@ import {
   refund,
   signUp,
 } from "./support/admins.ts";
-import { manyConnections, times } from "./support/connections.ts";
+import { manyConnections, times, untilBlocked } from "./support/connections.ts";
 import { acceptJob, cheapModel, settle } from "./support/jobs.ts";
 import { closeAccount, first } from "./support/ledger.ts";
 import { sharedDatabase } from "./support/shared-database.ts";
@@ -105,6 +105,20 @@ Deno.test("a ban stops new jobs and ends the sessions, and lifting it lets the u
     "unban",
     admin,
   ]]);
+});
+
+Deno.test("a video that waited while its user was suspended is not accepted", async () => {
+  const { sql } = database;
+  const [admin, user] = [await createAdmin(sql), await createCustomer(sql, 10)];
+  let video: ReturnType<typeof generateVideo> | undefined;
+  await sql.begin(async (suspending) => {
+    await ban(suspending, admin, user);
+    // It has asked whether the user is active, and now waits for the account.
+    video = generateVideo(sql, user);
+    await untilBlocked(sql);
+  });
+  assert.equal((await video)?.error, "ERR_4017");
+  assert.equal((await sql`select from public.video_jobs as j where j.user_id = ${user}`).length, 0);
 });
 
 Deno.test("of many bans at once one is written down", async () => {
