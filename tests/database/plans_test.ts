@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import type postgres from "postgres";
 import { testDatabase } from "./harness.ts";
 import { cheapModel } from "./support/jobs.ts";
+import { readAsAWhole } from "./support/scans.ts";
 import { fill, volumeUser } from "./support/volume.ts";
 
 /** Enough rows that a plan with a choice does not read them all: 4,000 accounts and lots, 20,000 jobs, 80,000 entries. */
@@ -75,32 +76,12 @@ const grown = [
   "admin_actions",
 ];
 
-/** How often this session has read each grown table as a whole, as far as its statistics are not yet handed in. */
-async function scans(sql: postgres.TransactionSql): Promise<Map<string, number>> {
-  const rows = await sql<{ relname: string; scans: number }[]>`
-    select relname, seq_scan::int as scans from pg_stat_xact_user_tables
-    where schemaname in ('credits', 'public', 'ops') and relname in ${sql(grown)}`;
-  return new Map(rows.map(({ relname, scans }) => [relname, scans]));
-}
-
 Deno.test("whatever a request, the worker or the tick asks, no grown table is read as a whole", async (test) => {
   await using database = await testDatabase();
   const { sql } = database;
   await fill(sql, volume);
-  const look = async (statements: string[]) => {
-    let readWhole: string[] = [];
-    const undone = new Error("This was only a look");
-    await sql.begin(async (sql) => {
-      const before = await scans(sql);
-      for (const statement of statements) await sql.unsafe(statement);
-      const after = await scans(sql);
-      readWhole = grown.filter((table) => after.get(table) !== before.get(table));
-      throw undone;
-    }).catch((error) => {
-      if (error !== undone) throw error;
-    });
-    assert.deepEqual(readWhole, []);
-  };
+  const look = async (statements: string[]) =>
+    assert.deepEqual(await readAsAWhole(sql, grown, statements), []);
   for (const [name, statements] of Object.entries(calls)) await test.step(name, () => look(statements));
 
   await sql`

@@ -55,12 +55,12 @@ Deno.test("an accident in a procedure is recorded with its cause, which its call
 
 Deno.test("work that fails after the answer is recorded under the request that began it", async () => {
   const { sql } = backend.database;
-  await sql`alter function public.claim_submission(uuid, text[]) rename to hidden`;
+  await sql`alter function public.claim_submission rename to hidden`;
   const { job_id } = await generate(guest, "Submitted by nobody");
   const [job] = await sql<{ request_id: string }[]>`
     select request_id from public.video_jobs where id = ${job_id}`;
   const error = await errorOfRequest(job?.request_id ?? "");
-  await sql`alter function public.hidden(uuid, text[]) rename to claim_submission`;
+  await sql`alter function public.hidden rename to claim_submission`;
   assert.deepEqual([error.code, error.endpoint, error.user_id], ["ERR_6003", "generate-video", guest.id]);
   assert.match(error.context.error.message, /claim_submission/);
 });
