@@ -13,7 +13,7 @@ import {
   submit,
   succeeded,
 } from "./support/generation.ts";
-import { first, type Sql } from "./support/ledger.ts";
+import type { Sql } from "./support/ledger.ts";
 import { readAsAWhole } from "./support/scans.ts";
 import { fill, volumeUser } from "./support/volume.ts";
 

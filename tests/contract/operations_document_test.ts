@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { withConnection } from "../../local/database.ts";
+import { variables } from "../../supabase/functions/_shared/config-variables.ts";
+import { cloneTemplate } from "../database/harness.ts";
+import { startVideo } from "../database/support/generation.ts";
+import { first, rolledBack } from "../database/support/ledger.ts";
+import { readDocument, tableRows } from "./documents.ts";
+
+const operations = await readDocument("docs/operations.md");
+
+/** The queries, those within lists included. */
+function queries(): string[] {
+  return Array.from(operations.text.matchAll(/^( *)```sql\n(.*?)^\1```$/gms), ([, , query = ""]) => query);
+}
+
+Deno.test("the queries of docs/operations.md run, and find what they ask for", async () => {
+  await using database = await cloneTemplate();
+  assert.ok(queries().length > 10);
+  await withConnection(database.url, (sql) =>
+    rolledBack(sql, async (sql) => {
+      const jobId = await startVideo(sql);
+      const job = await first(sql<{ user_id: string; request_id: string }[]>`
+        select user_id, request_id from public.video_jobs where id = ${jobId}`);
+      for (const query of queries()) {
+        const statements = query
+          .replaceAll("<job id>", jobId)
+          .replaceAll("<user id>", job.user_id)
+          .replaceAll("<request id>", job.request_id)
+          .split(/;\n/).filter((statement) => statement.trim() !== "");
+        for (const statement of statements) {
+          const { count } = await sql.unsafe(statement);
+          // Nothing is due or has failed here yet, nobody was an admin, and the ledger is sound.
+          const mayFindNothing = /failures|late_successes|admin_log|reconcile|3 days|generation.tasks/.test(
+            statement,
+          );
+          assert(count > 0 || mayFindNothing, statement);
+        }
+      }
+    }));
+});
+
+Deno.test("docs/operations.md says of every secret how it is rotated", () => {
+  const secrets = Object.entries(variables).filter(([, { kind }]) => kind === "secret").map(([name]) => name);
+  assert.deepEqual(tableRows(operations, "secret").map(([name]) => name), secrets);
+});
+
+Deno.test("docs/operations.md names every view that the operator has", async () => {
+  await using database = await cloneTemplate();
+  const views = await withConnection(database.url, (sql) =>
+    sql<{ name: string }[]>`
+      select c.relname as name from pg_class as c where c.relnamespace = 'ops'::regnamespace and c.relkind = 'v'`);
+  assert.ok(views.length > 0);
+  for (const { name } of views) assert(operations.text.includes(`ops.${name}`), name);
+});
