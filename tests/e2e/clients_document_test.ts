@@ -9,6 +9,7 @@ import { kling, priceOfKling } from "./support/videos.ts";
 /** What of the guide's code is called here; its types are checked by tests/contract. */
 interface Guide {
   start(supabase: SupabaseClient, newDeviceToken: () => Promise<string>): Promise<{
+    user_id: string;
     credits_remaining: number;
     initial_grant: { status: string };
   }>;
@@ -20,6 +21,7 @@ interface Guide {
     status: string;
     video_url: string | null;
   }>;
+  closeAccount(supabase: SupabaseClient): Promise<void>;
 }
 
 let backend: Backend;
@@ -63,6 +65,16 @@ Deno.test("the guide's code makes a guest, a video and its end, and pays once wh
   const again = await guide.start(supabase, () => Promise.resolve(deviceToken(phone)));
   assert.equal(again.initial_grant.status, "already_claimed");
   assert.equal(again.credits_remaining, check.credits_remaining - priceOfKling);
+});
+
+Deno.test("the guide's code closes an account, and starts again as another guest", async () => {
+  const supabase = newClient(backend.stack);
+  const check = () => guide.start(supabase, () => Promise.resolve(deviceToken("a phone that stays")));
+  const { user_id: first } = await check();
+  await guide.closeAccount(supabase);
+  const again = await check();
+  assert.notEqual(again.user_id, first);
+  assert.deepEqual([again.initial_grant.status, again.credits_remaining], ["already_claimed", 0]);
 });
 
 Deno.test("the guide's code gives up at once where trying again is of no use", async () => {
