@@ -1,7 +1,11 @@
 /**
  * Parts of the stack that run in processes of their own: a gateway whose library writes to standard error, functions that
- * a test may kill. They speak JSON lines: the parent's on standard input, and one with its port on standard output.
+ * a test may kill. They speak in lines: the parent's messages on standard input, in JSON; on standard output the child's port,
+ * and a sign for each message that it has dealt with.
  */
+
+/** ASCII's own sign for it, which no log line is. */
+const acknowledgement = "\x06";
 
 /** Where a child's output goes. */
 export type Log = (text: string) => void;
@@ -11,7 +15,7 @@ export interface Child {
   readonly port: number;
   readonly pid: number;
   readonly exited: Promise<Deno.CommandStatus>;
-  /** Sends a message to the child, which reads it with `messages`. */
+  /** Sends a message to the child, which reads it with `messages`; resolves when it has dealt with it, or has ended. */
   send(message: unknown): Promise<void>;
   /** Asks it to end and waits for that; it has `grace` milliseconds before it is killed. */
   stop(grace: number): Promise<void>;
@@ -44,26 +48,28 @@ export async function startChild(
   }).spawn();
   const input = child.stdin.getWriter();
 
-  /** Resolves when a stream has ended; its text goes to the log, but for the line that tells the port. */
-  let tellPort: (port: number) => void;
-  const port = new Promise<number>((resolve) => tellPort = resolve);
-  async function read(stream: ReadableStream<Uint8Array>): Promise<void> {
-    let start = "";
-    let told = stream !== child.stdout;
-    for await (const text of stream.pipeThrough(new TextDecoderStream())) {
-      if (told) {
-        log(text);
-        continue;
+  const port = Promise.withResolvers<number>();
+  const unacknowledged: (() => void)[] = [];
+  /** What a child says on standard output; what is neither its port, in the first line, nor a sign goes to the log. */
+  async function readAnswers(): Promise<void> {
+    let rest = "";
+    let told = false;
+    for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines) {
+        if (line === acknowledgement) unacknowledged.shift()?.();
+        else if (told) log(`${line}\n`);
+        else port.resolve(Number(line));
+        told = true;
       }
-      start += text;
-      const end = start.indexOf("\n");
-      if (end === -1) continue;
-      tellPort(Number(start.slice(0, end)));
-      told = true;
-      if (end + 1 < start.length) log(start.slice(end + 1));
     }
+    if (rest !== "") log(rest);
   }
-  const output = Promise.all([read(child.stdout), read(child.stderr)]);
+  async function readErrors(): Promise<void> {
+    for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) log(text);
+  }
+  const output = Promise.all([readAnswers(), readErrors()]);
   // Whoever waits for the end has the last words in the log.
   const exited = child.status.then(async (status) => {
     await output;
@@ -79,7 +85,7 @@ export async function startChild(
     }
   }
 
-  const first = await Promise.race([port, exited]);
+  const first = await Promise.race([port.promise, exited]);
   if (typeof first !== "number") {
     throw new Error(`${script} ended with code ${first.code} before it listened`);
   }
@@ -88,7 +94,10 @@ export async function startChild(
     pid: child.pid,
     exited,
     async send(message) {
-      await input.write(new TextEncoder().encode(`${JSON.stringify(message)}\n`));
+      const dealtWith = new Promise<void>((resolve) => unacknowledged.push(resolve));
+      const written = input.write(new TextEncoder().encode(`${JSON.stringify(message)}\n`));
+      // What cannot be written has nobody to read it any more.
+      await Promise.race([written.then(() => dealtWith, () => exited), exited]);
     },
     async stop(grace) {
       const killer = setTimeout(() => signal("SIGKILL"), grace);
@@ -116,6 +125,9 @@ export async function* messages<Message>(): AsyncGenerator<Message> {
   for await (const text of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
     const lines = (rest + text).split("\n");
     rest = lines.pop() ?? "";
-    for (const line of lines) yield JSON.parse(line);
+    for (const line of lines) {
+      yield JSON.parse(line);
+      console.log(acknowledgement);
+    }
   }
 }

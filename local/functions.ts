@@ -27,8 +27,8 @@ export interface FunctionsOptions {
   /** The whole environment of the functions. */
   environment: Record<string, string>;
   log: Log;
-  /** Called with the port that requests go to from now on; undefined while there is none. */
-  onPort: (port: number | undefined) => void;
+  /** Called with the port that requests go to once it has resolved; undefined while there is none. */
+  onPort: (port: number | undefined) => Promise<void>;
   /** Whether a change of a file reloads them. */
   watch: boolean;
 }
@@ -59,15 +59,15 @@ export async function startFunctions(
     });
     if (ended) return await child.stop(stopGrace);
     current = child;
-    onPort(child.port);
     void restartAfterCrash(child);
+    await onPort(child.port);
   }
 
   async function restartAfterCrash(child: Child): Promise<void> {
     const { code, signal } = await child.exited;
     if (current !== child) return;
     current = undefined;
-    onPort(undefined);
+    await onPort(undefined);
     log(`The functions ended unexpectedly (${signal ?? `code ${code}`}); starting them again\n`);
     while (!ended && current === undefined) {
       await new Promise((resolve) => setTimeout(resolve, restartDelay));
@@ -97,7 +97,7 @@ export async function startFunctions(
     async kill() {
       const child = current;
       current = undefined;
-      onPort(undefined);
+      await onPort(undefined);
       await child?.kill();
     },
     start,

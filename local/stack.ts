@@ -113,7 +113,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       environment: functionsEnvironment(url, keys, simulators, options.environment ?? {}),
       directory: options.functionsDirectory ?? new URL("../supabase/functions/", import.meta.url),
       log: logTo(logs.functions, options.log),
-      onPort: (port) => void say({ kind: "functions", port: port ?? null }),
+      onPort: (port) => say({ kind: "functions", port: port ?? null }),
       watch: options.watch ?? false,
     }),
   );
