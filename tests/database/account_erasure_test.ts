@@ -104,6 +104,8 @@ Deno.test("after the erasure nothing about the person is in any table, and a pro
   assert.equal(await work(sql, userId), "erased");
   assert.deepEqual(await tablesWith(database, canary), []);
   assert.deepEqual(await tablesWith(database, network), []);
+  const records = await sql`select a.job_id from generation.assets as a`;
+  assert.deepEqual(records.map(({ job_id }) => job_id), [kept]);
   // What stays names nobody: the tombstone, the bare facts of the jobs, the ledger, and the proof.
   assert.deepEqual(await tablesWith(database, userId), [
     "credits.accounts",
