@@ -29,7 +29,7 @@ select is(
   (select a.refusal ->> 'error' from guard.admit_user('00000000-0000-0000-0000-000000000001') as a), 'ERR_4017',
   'a banned user is suspended'
 );
-update public.users set closed_at = now() where id = '00000000-0000-0000-0000-000000000001';
+update public.users set closed_at = now(), language = null where id = '00000000-0000-0000-0000-000000000001';
 select is(
   (select a.refusal ->> 'error' from guard.admit_user('00000000-0000-0000-0000-000000000001') as a), 'ERR_4005',
   'a closed account is gone, also for a banned user'
