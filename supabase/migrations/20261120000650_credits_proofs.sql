@@ -191,7 +191,7 @@ begin
 
   for v_row in
     select a as account, c as proved,
-      (select coalesce(sum(l.remaining), 0) from credits.lots as l where l.account_id = a.id)::bigint as lots
+      (select coalesce(sum(l.remaining), 0) from credits.lots as l where l.account_id = a.id and l.remaining > 0)::bigint as lots
     from credits.accounts as a
     left join credits.checkpoints as c on c.account_id = a.id
     where a.user_id is not null and (

@@ -94,6 +94,13 @@ Deno.test("whatever a request, the worker or the tick asks, no grown table is re
   await test.step("a user with 10,000 jobs, as the operator sees them", () => look(asTheOperatorSees));
 });
 
+Deno.test("a proof in full reads the lots account by account, and not all of them for each", async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  await fill(sql, { users: 500, jobsPerUser: 1 });
+  assert.deepEqual(await readAsAWhole(sql, ["lots"], ["select count(*) from credits.reconcile(true)"]), []);
+});
+
 Deno.test("a video is accepted in a database with a long history, and the account goes on from its last entry", async () => {
   await using database = await testDatabase();
   const { sql } = database;
