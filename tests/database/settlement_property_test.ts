@@ -1,11 +1,12 @@
 /**
- * Whatever happens to jobs, in whatever order and at the same time: each ends once, in one way, and is paid for exactly
- * when there is a video.
+ * Whatever happens to jobs, in whatever order and at the same time, also when their account is closed meanwhile: each ends
+ * once, in one way, and is paid for exactly when there is a video.
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { jobStatuses, jobTransitions } from "../../supabase/functions/_shared/database/job-status.ts";
 import { type TestDatabase, testDatabase } from "./harness.ts";
+import { creditsOf } from "./support/accounts.ts";
 import { JobScript, lateEvent } from "./support/job-script.ts";
 import { lastWorker, script } from "./support/job-steps.ts";
 import { first, violations } from "./support/ledger.ts";
@@ -44,15 +45,25 @@ Deno.test("any interleaving lets every job end exactly once, with its credits ca
   }
 });
 
-/** A database that writes down every change of a job's status, and every end. */
+/** A database that writes down every change of a job's status, and every end, and takes nothing new for a closed account. */
 async function watchedDatabase(): Promise<TestDatabase> {
   const database = await testDatabase();
   await database.sql`
-    create table testing.changes (number integer generated always as identity, job_id uuid, change text, is_end boolean);
+    create function testing.is_closed(p_job_id uuid) returns boolean language sql as $$
+      select exists (
+        select from public.video_jobs as j
+        join public.users as u on u.id = j.user_id
+        where j.id = p_job_id and u.closed_at is not null
+      )
+    $$;
+    create table testing.changes (
+      number integer generated always as identity, job_id uuid, change text, is_end boolean, is_closed boolean
+    );
     create function testing.note_change() returns trigger language plpgsql as $$
     begin
-      insert into testing.changes (job_id, change, is_end) values (
-        new.id, format('%s to %s', old.status, new.status), old.completed_at is distinct from new.completed_at
+      insert into testing.changes (job_id, change, is_end, is_closed) values (
+        new.id, format('%s to %s', old.status, new.status), old.completed_at is distinct from new.completed_at,
+        testing.is_closed(new.id)
       );
       return null;
     end;
@@ -60,16 +71,33 @@ async function watchedDatabase(): Promise<TestDatabase> {
     create trigger note_change after update on public.video_jobs for each row
       when (old.status <> new.status or old.completed_at is distinct from new.completed_at)
       execute function testing.note_change();
+
+    create function testing.refuse_if_closed() returns trigger language plpgsql as $$
+    begin
+      if testing.is_closed((to_jsonb(new) ->> tg_argv[0])::uuid) then
+        raise exception '% has something new for a closed account', tg_table_name;
+      end if;
+      return null;
+    end;
+    $$;
+    create trigger refuse_acceptance after insert on public.video_jobs
+      for each row execute function testing.refuse_if_closed('id');
+    create trigger refuse_storing after update on public.video_jobs
+      for each row when (old.storing_at is distinct from new.storing_at)
+      execute function testing.refuse_if_closed('id');
+    create trigger refuse_files after insert on generation.assets
+      for each row execute function testing.refuse_if_closed('job_id');
   `.simple();
   return database;
 }
 
-async function proveJobs({ sql }: TestDatabase, { userId, accepted }: JobScript): Promise<void> {
+async function proveJobs({ sql }: TestDatabase, { userId, accepted, isClosed }: JobScript): Promise<void> {
   const jobs = await sql<{
     id: string;
     status: string;
     changes: string[];
     ends: number;
+    abandoned: boolean;
     transfers: string[];
     spent: number;
     code: string | null;
@@ -82,6 +110,7 @@ async function proveJobs({ sql }: TestDatabase, { userId, accepted }: JobScript)
       j.late_success_at is not null as late,
       array(select c.change from testing.changes as c where c.job_id = j.id order by c.number) as changes,
       (select count(*)::int from testing.changes as c where c.job_id = j.id and c.is_end) as ends,
+      exists (select from testing.changes as c where c.job_id = j.id and c.is_end and c.is_closed) as abandoned,
       array(
         select t.kind::text
         from credits.transfers as h
@@ -107,22 +136,34 @@ async function proveJobs({ sql }: TestDatabase, { userId, accepted }: JobScript)
     "jobs are lost, or nobody's",
   );
   for (const job of jobs) {
-    const { id, status, changes, ends, transfers, submissions, code, stored, late, succeeded } = job;
+    const { id, status, changes, ends, abandoned, transfers, submissions, code, stored, late, succeeded } =
+      job;
     const what = `${id}: ${changes.join(", ")}`;
     assert.equal(ends, 1, what);
     assert.deepEqual(changes.filter((change) => !allowed.includes(change)), [], what);
     assert.deepEqual(transfers, ["hold", status === "completed" ? "capture" : "release"], what);
+    if (abandoned) assert.deepEqual([status, code], ["cancelled", null], `${what}; its account was closed`);
     assert(submissions <= 1, `${what}; ${submissions} providers may have it`);
     if (stored) {
       assert(code === null || ["ERR_5003", "ERR_6002"].includes(code), `${what}; ${code} while storing`);
     }
     if (succeeded) assert.equal(late, status !== "completed", `${what}; a success after the end is recorded`);
   }
-  const { balance } = await first(sql<{ balance: number }[]>`
-    select a.balance::int from credits.accounts as a where a.user_id = ${userId} and a.kind = 'available'`);
-  assert.equal(balance, credits - jobs.reduce((sum, { spent }) => sum + spent, 0));
+  const { closed, settled } = await first(sql<{ closed: boolean; settled: boolean }[]>`
+    select u.closed_at is not null as closed,
+      exists (select from ops.erasures as r where r.user_id = u.id)
+      or exists (select from generation.tasks as t where t.subject = u.id and t.failed_at is not null) as settled
+    from public.users as u where u.id = ${userId}`);
+  assert.equal(closed, isClosed);
+  assert.equal(settled, closed, "what a closed account leaves is erased, or a dead letter tells of it");
+  const unspent = credits - jobs.reduce((sum, { spent }) => sum + spent, 0);
+  assert.deepEqual(
+    await creditsOf(sql, userId),
+    closed ? { available: 0, forfeited: unspent } : { available: unspent, forfeited: 0 },
+  );
   assert.deepEqual(await violations(sql), []);
   // Only the removal of files has dead letters.
-  const left = await sql`select * from generation.tasks where failed_at is null or kind <> 'delete_files'`;
+  const left = await sql`
+    select * from generation.tasks where failed_at is null or kind not in ('delete_files', 'erase_account')`;
   assert.deepEqual([...left], [], "nothing is left to do");
 }

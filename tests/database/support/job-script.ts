@@ -1,6 +1,7 @@
 /** Does to jobs what a script of steps says, as the functions, the scheduler, the providers and their user would. */
 import assert from "node:assert/strict";
 import type { TestDatabase } from "../harness.ts";
+import { closeAccount, eraseAccount } from "./accounts.ts";
 import {
   claimSubmission,
   claimTasks,
@@ -20,7 +21,7 @@ import {
 import type { LastWorker, Step } from "./job-steps.ts";
 import { cheapModel } from "./jobs.ts";
 import { first } from "./ledger.ts";
-import { createPayer, generateVideo } from "./videos.ts";
+import { type Answer, createPayer, generateVideo } from "./videos.ts";
 
 interface Sent {
   readonly submissionId: string;
@@ -32,8 +33,8 @@ type Work = Pick<Step & { type: "work" }, "word" | "cancellation" | "storing">;
 
 /** A task that is tried five times dies before its job's bound of 15 minutes is over. */
 const drainPause = 150;
-/** Both bounds of a job, and all tries of a task with its longest lease and pause. */
-const longestLife = 2 * 900 + 8 * (180 + 120) + 600;
+/** Both bounds of a job, all tries of a task with its longest lease and pause, and those of the erasure after it. */
+const longestLife = 2 * 900 + 8 * (180 + 120) + 600 + 180 + 10 * drainPause + 5 * 2 ** 9;
 
 /** A success of which a script has said nothing yet. */
 export const lateEvent = "late";
@@ -48,8 +49,14 @@ export class JobScript {
   #awaited: Sent[] = [];
   /** All of them: a provider may send a webhook at any time. */
   readonly #sent: Sent[] = [];
+  #closings = 0;
 
   private constructor(private readonly database: TestDatabase, readonly userId: string) {}
+
+  /** The account is closed: what the user asks from now on comes too late. */
+  get isClosed(): boolean {
+    return this.#closings > 0;
+  }
 
   /** A user with credits and two jobs, and providers that no earlier script has closed. */
   static async create(database: TestDatabase, credits: number): Promise<JobScript> {
@@ -72,6 +79,12 @@ export class JobScript {
     switch (step.type) {
       case "accept":
         return await this.#accept(`key ${step.key}`);
+      case "close": {
+        const { data } = await this.#asUser(closeAccount(sql, userId));
+        if (data !== undefined) this.#closings++;
+        assert(this.#closings <= 1, "an account is closed once");
+        return;
+      }
       case "claim": {
         const jobId = pick(jobIds, step.which);
         if (jobId !== undefined) await this.#claim(jobId);
@@ -99,10 +112,18 @@ export class JobScript {
         return await this.#work(task, step);
       }
       case "cancel":
-        await sql`select public.cancel_video(${userId}, ${pick(jobIds, step.which) ?? null})`;
+        await this.#asUser(
+          first(sql<{ answer: Answer }[]>`
+          select public.cancel_video(${userId}, ${pick(jobIds, step.which) ?? null}) as answer`)
+            .then(({ answer }) => answer),
+        );
         return;
       case "delete":
-        await sql`select public.delete_video_job(${userId}, ${pick(jobIds, step.which) ?? null})`;
+        await this.#asUser(
+          first(sql<{ answer: Answer }[]>`
+          select public.delete_video_job(${userId}, ${pick(jobIds, step.which) ?? null}) as answer`)
+            .then(({ answer }) => answer),
+        );
         return;
       case "pass":
         return await database.advance(step.seconds * 1000);
@@ -149,8 +170,16 @@ export class JobScript {
     return idle;
   }
 
+  /** An answer to the user, which they get only while the account is open. */
+  async #asUser<Given extends { error?: string }>(asked: Promise<Given>): Promise<Given> {
+    const isTooLate = this.isClosed;
+    const answer = await asked;
+    if (isTooLate) assert.equal(answer.error, "ERR_4005");
+    return answer;
+  }
+
   async #accept(key: string): Promise<void> {
-    const { data } = await generateVideo(this.database.sql, this.userId, { key });
+    const { data } = await this.#asUser(generateVideo(this.database.sql, this.userId, { key }));
     if (data === undefined) return;
     assert.equal(data.job_id, this.accepted.get(key) ?? data.job_id, "the same key is the same job");
     this.accepted.set(key, data.job_id);
@@ -210,6 +239,9 @@ export class JobScript {
         return;
       case "delete_files":
         await sql`select public.record_files_deleted(${task.task_id}, ${task.attempt}, ${task.subject})`;
+        return;
+      case "erase_account":
+        await (storing === "failed" ? retryTask(sql, task) : eraseAccount(sql, task));
         return;
       default:
         throw new Error(`The script does not know the task ${task.kind}`);
