@@ -17,6 +17,17 @@ $$;
 revoke all on function credits.open_account(uuid) from public, anon, authenticated, service_role;
 comment on function credits.open_account(uuid) is 'Gives a user an account; a second call changes nothing.';
 
+create function credits.owed(p_user_id uuid)
+returns bigint
+language sql
+stable
+return coalesce((
+  select a.balance from credits.accounts as a where a.user_id = p_user_id and a.kind = 'owed' and a.unit = 'credit'
+), 0);
+
+revoke all on function credits.owed(uuid) from public, anon, authenticated, service_role;
+comment on function credits.owed(uuid) is 'A user''s debt: credits taken back after they were spent.';
+
 create function credits.system_account(p_kind credits.account_kind)
 returns bigint
 language sql

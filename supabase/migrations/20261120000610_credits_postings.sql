@@ -42,9 +42,7 @@ begin
   end if;
 
   -- The posting states its outcome when it is written, so what it will come to is computed first.
-  select coalesce(sum(a.balance), 0) into v_owed
-  from credits.accounts as a
-  where a.user_id = p_user_id and a.kind = 'owed';
+  v_owed := credits.owed(p_user_id);
   v_outcome := jsonb_build_object(
     'transfer_id', v_transfer_id,
     'credits_remaining',

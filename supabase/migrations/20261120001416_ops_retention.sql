@@ -233,8 +233,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Proves the ledger from the last proof on, and returns how many violations there are; each is in the error log until it
--- is mended. Locks: nothing that a posting needs.
+-- Proves the ledger from the last proof on, and returns how many violations there are. The error log counts them anew each time
+-- until they are mended, the first few with what they are. Locks: nothing that a posting needs.
 declare
   v_violation credits.violation;
   v_found integer := 0;

@@ -165,34 +165,10 @@ set search_path = ''
 as $$
 -- Asks whether an admin may give so many credits now, as guard.take asks: `{ limits, refusal }`. What was given is
 -- summed from ops.admin_actions, where the caller writes its own row before the transaction ends: then no window
--- exceeds the limit. Locks: the admin, until the transaction ends; nobody who has that lock waits for another.
-begin
-  perform pg_advisory_xact_lock(hashtextextended('admin_credits ' || p_admin_id, 0));
-  return guard.count_credits(p_admin_id, p_amount);
-exception
-  -- As in guard.take: the caller tries the whole again.
-  when deadlock_detected or serialization_failure then
-    raise;
-  when others then
-    raise warning 'the limit of credits is broken: %', sqlerrm;
-    return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('ERR_6001'));
-end;
-$$;
-
-revoke all on function guard.take_credits(uuid, bigint) from public, anon, authenticated, service_role;
-comment on function guard.take_credits(uuid, bigint) is 'The limit of what an admin gives in any 24 hours.';
-
-create function guard.count_credits(p_admin_id uuid, p_amount bigint)
-returns jsonb
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- guard.take_credits without its answer to a broken limiter. The caller has locked the admin. `reset` is exact: when
--- so much has left the window that the amount fits; what never fits may be asked again after a whole window.
+-- exceeds the limit. `reset` is exact: when so much has left the window that the amount fits; what never fits may be
+-- asked again after a whole window. Locks: the admin, until the transaction ends; nobody who has that lock waits for another.
 declare
   v_policy guard.policies;
-  v_window interval;
   v_now timestamptz;
   v_given bigint;
   v_missing bigint;
@@ -200,20 +176,20 @@ declare
   v_reset interval;
   v_limit jsonb;
 begin
+  perform pg_advisory_xact_lock(hashtextextended('admin_credits ' || p_admin_id, 0));
   select p.* into strict v_policy from guard.policies as p where p.name = 'admin_credits';
-  v_window := make_interval(secs => v_policy.window_seconds);
   v_now := ops.now();
   select coalesce(sum(a.amount), 0) into v_given
   from ops.admin_actions as a
-  where a.admin_id = p_admin_id and a.amount > 0 and a.created_at > v_now - v_window;
+  where a.admin_id = p_admin_id and a.amount > 0 and a.created_at > v_now - v_policy.window_length;
 
   v_missing := v_given + p_amount - v_policy.max_hits;
   v_is_admitted := v_missing <= 0;
-  select min(g.created_at) + v_window - v_now into v_reset
+  select min(g.created_at) + v_policy.window_length - v_now into v_reset
   from (
     select a.created_at, sum(a.amount) over (order by a.created_at, a.id) as amount
     from ops.admin_actions as a
-    where a.admin_id = p_admin_id and a.amount > 0 and a.created_at > v_now - v_window
+    where a.admin_id = p_admin_id and a.amount > 0 and a.created_at > v_now - v_policy.window_length
   ) as g
   where g.amount >= v_missing;
   if v_is_admitted then
@@ -226,7 +202,7 @@ begin
     'limit', v_policy.max_hits,
     'window', v_policy.window_seconds,
     'remaining', greatest(0, v_policy.max_hits - v_given),
-    'reset', greatest(1, ceil(extract(epoch from coalesce(v_reset, v_window)))::integer)
+    'reset', greatest(1, ceil(extract(epoch from coalesce(v_reset, v_policy.window_length)))::integer)
   );
   if v_is_admitted then
     return jsonb_build_object('limits', jsonb_build_array(v_limit));
@@ -238,8 +214,15 @@ begin
       jsonb_build_array(v_limit)
     )
   );
+exception
+  -- As in guard.take: the caller tries the whole again.
+  when deadlock_detected or serialization_failure then
+    raise;
+  when others then
+    raise warning 'the limit of credits is broken: %', sqlerrm;
+    return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('ERR_6001'));
 end;
 $$;
 
-revoke all on function guard.count_credits(uuid, bigint) from public, anon, authenticated, service_role;
-comment on function guard.count_credits(uuid, bigint) is 'How much an admin has given, and whether more fits.';
+revoke all on function guard.take_credits(uuid, bigint) from public, anon, authenticated, service_role;
+comment on function guard.take_credits(uuid, bigint) is 'The limit of what an admin gives in any 24 hours.';

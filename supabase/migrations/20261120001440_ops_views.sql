@@ -10,13 +10,8 @@ create view ops.user_overview with (security_invoker = true) as
 select u.id as user_id, u.created_at, u.is_admin, u.is_banned, u.closed_at,
   (select a.balance from credits.accounts as a where a.user_id = u.id and a.kind = 'available' and a.unit = 'credit')
     as credits,
-  (
-    select coalesce(sum(j.credits_used), 0) from public.video_jobs as j
-    where j.user_id = u.id and j.deleted_at is null and j.completed_at is null
-  ) as credits_held,
-  coalesce(
-    (select a.balance from credits.accounts as a where a.user_id = u.id and a.kind = 'owed' and a.unit = 'credit'), 0
-  ) as credits_owed,
+  generation.held_credits(u.id) as credits_held,
+  credits.owed(u.id) as credits_owed,
   -- By status. Deleted jobs are not counted.
   (
     select jsonb_object_agg(c.status, c.jobs)

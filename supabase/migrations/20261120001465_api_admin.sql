@@ -76,10 +76,7 @@ begin
     'credits', jsonb_build_object(
       'remaining', v_balance,
       'held', generation.held_credits(p_user_id),
-      'owed', coalesce(
-        (select a.balance from credits.accounts as a where a.user_id = p_user_id and a.kind = 'owed' and a.unit = 'credit'),
-        0
-      )
+      'owed', credits.owed(p_user_id)
     ),
     'jobs', v_jobs,
     'recent_actions', (

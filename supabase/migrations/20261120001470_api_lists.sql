@@ -112,10 +112,7 @@ begin
     jsonb_build_object(
       'credits_remaining', v_account.balance,
       'credits_held', generation.held_credits(p_user_id),
-      'credits_owed', coalesce((
-        select a.balance from credits.accounts as a
-        where a.user_id = p_user_id and a.kind = 'owed' and a.unit = 'credit'
-      ), 0),
+      'credits_owed', credits.owed(p_user_id),
       'expiring', v_expiring, 'transactions', v_transactions, 'next', v_next
     ),
     v_caller.limits, v_caller.language
