@@ -45,16 +45,16 @@ export function userId(number: number): string {
 /** Makes users 0 … count − 1 with so many credits each. */
 export async function addUsers(sql: postgres.Sql, count: number, credits: number): Promise<void> {
   await sql`
-    insert into public.users (id)
+    insert into accounts.users (id)
     select ('0190b000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid from generate_series(0, ${
     count - 1
   }::int) as n
     on conflict do nothing`;
-  await sql`select count(credits.open_account(u.id)) from public.users as u`;
+  await sql`select count(credits.open_account(u.id)) from accounts.users as u`;
   await sql`
-    select count(credits.add(u.id, ${credits}, 'purchase', 'bench:' || u.id)) from public.users as u`;
+    select count(credits.add(u.id, ${credits}, 'purchase', 'bench:' || u.id)) from accounts.users as u`;
   // Not those that are still empty: a plan made for an empty table reads it as a whole, until the next analyze.
-  await sql`analyze public.users, credits.accounts, credits.lots, credits.postings, credits.transfers, credits.entries`;
+  await sql`analyze accounts.users, credits.accounts, credits.lots, credits.postings, credits.transfers, credits.entries`;
 }
 
 /**

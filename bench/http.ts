@@ -128,7 +128,7 @@ const pairs: { name: string; endpoint: Load["call"]; bare?: Load["call"] }[] = [
     name: "video-jobs",
     endpoint: (client) => invoke(guestOf(client), "video-jobs"),
     bare: (client) =>
-      rpc("list_video_jobs", {
+      rpc("video_jobs", {
         p_user_id: guestOf(client).userId,
         p_limit: 20,
         p_status: null,
@@ -138,18 +138,18 @@ const pairs: { name: string; endpoint: Load["call"]; bare?: Load["call"] }[] = [
   {
     name: "credits",
     endpoint: (client) => invoke(guestOf(client), "credits"),
-    bare: (client) => rpc("list_credits", { p_user_id: guestOf(client).userId, p_limit: 20, p_after: null }),
+    bare: (client) => rpc("credits", { p_user_id: guestOf(client).userId, p_limit: 20, p_after: null }),
   },
   {
     name: "user-profile",
     endpoint: (client) => invoke(guestOf(client), "user-profile"),
-    bare: (client) => rpc("read_profile", { p_user_id: guestOf(client).userId }),
+    bare: (client) => rpc("get_user_profile", { p_user_id: guestOf(client).userId }),
   },
   {
     name: "user-profile, PATCH",
     endpoint: (client) => invoke(guestOf(client), "user-profile", { language: "tr" }, "PATCH"),
     bare: (client) =>
-      rpc("update_profile", { p_user_id: guestOf(client).userId, p_changes: { language: "tr" } }),
+      rpc("patch_user_profile", { p_user_id: guestOf(client).userId, p_changes: { language: "tr" } }),
   },
   {
     // After each answer the video is submitted: two more calls of the Data API and one of the provider, on the same cores.
@@ -178,7 +178,7 @@ const pairs: { name: string; endpoint: Load["call"]; bare?: Load["call"] }[] = [
   {
     name: "admin-users",
     endpoint: (client) => invoke(admin, `admin-users?user_id=${guestOf(client).userId}`),
-    bare: (client) => rpc("admin_user", { p_admin_id: admin.userId, p_user_id: guestOf(client).userId }),
+    bare: (client) => rpc("get_admin_users", { p_admin_id: admin.userId, p_user_id: guestOf(client).userId }),
   },
   {
     // What is taken has no limit a day.

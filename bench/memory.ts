@@ -44,9 +44,9 @@ async function ended(sql: postgres.Sql, jobs: string[]): Promise<Stored[]> {
   for (const end = Date.now() + limit; Date.now() < end;) {
     const rows = await sql<(Stored & { status: string })[]>`
       select j.status, extract(epoch from j.completed_at - min(e.received_at))::float * 1000 as milliseconds
-      from public.video_jobs as j
-      join generation.submissions as s on s.job_id = j.id
-      join generation.events as e on e.submission_id = s.id
+      from videos.jobs as j
+      join videos.submissions as s on s.job_id = j.id
+      join videos.provider_events as e on e.submission_id = s.id
       where j.id = any (${jobs}) and j.completed_at is not null
       group by j.id`;
     const other = rows.find(({ status }) => status !== "completed");
@@ -67,7 +67,7 @@ async function main(): Promise<void> {
   const userId = data.user.id;
   const version = await withConnection(stack.databaseUrl, async (sql) => {
     await sql`update guard.policies set max_hits = 300, window_seconds = 1`;
-    await sql`select guard.admit_user(${userId})`;
+    await sql`select accounts.admit(${userId})`;
     await sql`select credits.add_credits(${userId}, 1000, 'for a bench')`;
     const [row] = await sql<{ version: string }[]>`select current_setting('server_version') as version`;
     return row?.version ?? "";

@@ -28,8 +28,8 @@ if (jobs > 0) await fill(sql, { users, jobsPerUser: Math.ceil(jobs / users) });
 else await addUsers(sql, users, 1_000_000_000);
 await sql.file(new URL("baseline/schema.sql", import.meta.url).pathname);
 await sql.file(new URL("baseline/plain-ledger.sql", import.meta.url).pathname);
-await sql`insert into plain.accounts select u.id, 1000000000, 0, now() from public.users as u`;
-await sql`insert into baseline.users select u.id, 1000000000 from public.users as u`;
+await sql`insert into plain.accounts select u.id, 1000000000, 0, now() from accounts.users as u`;
+await sql`insert into baseline.users select u.id, 1000000000 from accounts.users as u`;
 await sql`insert into baseline.models values (${modelId}, 4)`;
 
 const anyOf = (count: number) => userId(Math.floor(Math.random() * count));
@@ -38,7 +38,7 @@ async function generate(user: string): Promise<void> {
   // Each user has a network of their own, as most have.
   const network = `10.0.${user.slice(-4)}`;
   const [row] = await sql`
-    select public.generate_video(${user}, ${network}, ${crypto.randomUUID()}, ${fingerprint},
+    select api.generate_video(${user}, ${network}, ${crypto.randomUUID()}, ${fingerprint},
       'bench-request', ${modelId}, 'A cat walks through the city at night', '{}', null) as answer`;
   if (row?.answer.error !== undefined) throw new Error(row.answer.error);
 }
@@ -53,7 +53,7 @@ async function hold(user: string): Promise<string> {
 async function heldJobs(count: number): Promise<string[]> {
   const rows = await sql`
     select j.id, credits.hold(('0190b000-0000-7000-8000-' || lpad(to_hex(j.n % ${users}), 12, '0'))::uuid, 4, j.id)
-    from (select ops.new_id() as id, n from generate_series(1, ${count}::int) as n) as j`;
+    from (select core.new_id() as id, n from generate_series(1, ${count}::int) as n) as j`;
   return rows.map(({ id }) => id);
 }
 

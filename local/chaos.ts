@@ -41,7 +41,7 @@ export async function chaos({ seconds, clients, seed, dataDirectory }: ChaosOpti
     const guest = await newClient(stack, `client ${number}`);
     guests.push(guest);
     await onDatabase(async (sql) => {
-      await sql`select guard.admit_user(${guest.userId})`;
+      await sql`select accounts.admit(${guest.userId})`;
       await sql`select credits.add_credits(${guest.userId}, ${credits}, 'for a chaos run')`;
     });
   }
@@ -78,9 +78,9 @@ async function openGates(sql: postgres.Sql): Promise<void> {
   await makeClockSettable(sql);
   await sql`update guard.policies set max_hits = 300, window_seconds = 1`;
   await sql`
-    insert into generation.model_providers (model_id, preference, provider, provider_model, cost_cents)
+    insert into videos.model_providers (model_id, preference, provider, provider_model, cost_cents)
     select p.model_id, 2, 'replicate', 'kwaivgi/kling-v2.5-turbo-pro', 35
-    from generation.model_providers as p
+    from videos.model_providers as p
     where p.provider_model = 'fal-ai/kling-video/v2.5-turbo/pro/text-to-video'
     on conflict do nothing`;
 }
@@ -148,13 +148,13 @@ interface Left {
 async function leftToDo(sql: postgres.Sql): Promise<Left[]> {
   return await sql<Left[]>`
     select format('job %s is %s', j.id, j.status) as what,
-      coalesce(extract(epoch from j.due_at - ops.now()) * 1000, 0)::int as milliseconds
-    from public.video_jobs as j
+      coalesce(extract(epoch from j.due_at - core.now()) * 1000, 0)::int as milliseconds
+    from videos.jobs as j
     where j.completed_at is null
     union all
     select format('task %s of %s, tried %s times: %s', t.kind, t.subject, t.attempts, t.last_error),
-      (extract(epoch from greatest(t.run_at, t.leased_until) - ops.now()) * 1000)::int
-    from generation.tasks as t
+      (extract(epoch from greatest(t.run_at, t.leased_until) - core.now()) * 1000)::int
+    from queue.tasks as t
     where t.failed_at is null`;
 }
 

@@ -8,10 +8,10 @@ export const databaseTypesFile = new URL(
   import.meta.url,
 );
 
-/** Gives the text of database.types.ts for the migrated database at `url`: what of `public` the functions may call. */
+/** Gives the text of database.types.ts for the migrated database at `url`: what of `api` the functions may call. */
 export async function generateDatabaseTypes(url: string): Promise<string> {
   const { code, stdout, stderr } = await supabase(
-    ["gen", "types", "--lang=typescript", "--schema=public"],
+    ["gen", "types", "--lang=typescript", "--schema=api"],
     url,
   );
   if (code !== 0) throw new Error(`The CLI generated no types: ${stderr}`);

@@ -28,14 +28,14 @@ interface TaskKind {
 /** Reads it from a migrated database. */
 export async function readJobLife(sql: postgres.Sql): Promise<JobLife> {
   const statuses = await sql<{ status: string }[]>`
-    select s.status from unnest(enum_range(null::public.job_status)) with ordinality as s (status, place) order by s.place`;
+    select s.status from unnest(enum_range(null::videos.job_status)) with ordinality as s (status, place) order by s.place`;
   const transitions = await sql<{ from: string; to: string; reason: string }[]>`
     select t.from_status as "from", t.to_status as "to", t.reason
-    from public.job_transitions as t order by t.from_status, t.to_status`;
+    from videos.job_transitions as t order by t.from_status, t.to_status`;
   const taskKinds = await sql<TaskKind[]>`
     select k.kind, k.concurrency, k.tries, k.backoff, k.base_seconds::int as base, k.max_seconds::int as longest,
       k.timeout_seconds as timeout
-    from generation.task_kinds as k order by k.priority`;
+    from queue.kinds as k order by k.priority`;
   return { statuses: statuses.map(({ status }) => status), transitions, taskKinds };
 }
 
@@ -43,7 +43,7 @@ export async function readJobLife(sql: postgres.Sql): Promise<JobLife> {
 export function jobStatusTypes({ statuses, transitions }: JobLife): string {
   const quote = (values: readonly string[]) => values.map((value) => `"${value}"`).join(", ");
   const targets = (status: string) => transitions.filter(({ from }) => from === status).map(({ to }) => to);
-  return `/** Made from \`public.job_transitions\` by \`deno task generate\`. */
+  return `/** Made from \`videos.job_transitions\` by \`deno task generate\`. */
 
 export const jobStatuses = [${quote(statuses)}] as const;
 export type JobStatus = (typeof jobStatuses)[number];

@@ -46,7 +46,7 @@ export function createLite({ pool, objects, storageSecret }: LiteOptions): Lite 
   const callers = new WeakMap<Request, Caller>();
   const config: IAppConfig = {
     connection,
-    api: { enabled: true, schemas: ["public"] },
+    api: { enabled: true, schemas: ["api"] },
     // Its secret signs the URLs of objects. No request reaches Lite's own /auth/v1.
     auth: { enabled: false, jwt_secret: storageSecret },
     storage: { enabled: true, file_size_limit: "500MiB" },

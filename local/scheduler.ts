@@ -26,7 +26,7 @@ export function startScheduler({ databaseUrl, url, secretKey, interval, log }: S
   const ended = Promise.withResolvers<void>();
 
   async function tick(): Promise<number> {
-    const { rows: [row] } = await pool.query<{ due: number }>("select ops.tick() as due");
+    const { rows: [row] } = await pool.query<{ due: number }>("select core.tick() as due");
     const due = row?.due ?? 0;
     if (due > 0) {
       const response = await fetch(`${url}/functions/v1/process-jobs`, {

@@ -2,7 +2,7 @@
 -- and the terms of a first policy.
 -- 1 credit stands for about $0.10 of the provider's price, rounded up.
 
-insert into public.models (
+insert into videos.models (
   id, name, description, category, is_featured, requires_image, pricing_type, credits, options, position
 ) values
   (
@@ -43,14 +43,14 @@ insert into public.models (
   )
 on conflict (id) do nothing;
 
-insert into generation.model_providers (model_id, preference, provider, provider_model, cost_cents) values
+insert into videos.model_providers (model_id, preference, provider, provider_model, cost_cents) values
   ('0190a000-0000-7000-8000-000000000001', 1, 'fal', 'fal-ai/kling-video/v2.5-turbo/pro/text-to-video', 35),
   ('0190a000-0000-7000-8000-000000000002', 1, 'fal', 'fal-ai/veo3/fast', 10),
   ('0190a000-0000-7000-8000-000000000003', 1, 'fal', 'fal-ai/sora-2/image-to-video', 10)
 on conflict (model_id, preference) do nothing;
 
 -- Sexual content with minors, in words that leave little doubt together. The operator adds what their app must not show.
-insert into generation.moderation_terms (language, pattern, reason) values
+insert into videos.moderation_terms (language, pattern, reason) values
   ('all', 'lolicon*|shotacon*|pedofil*|pedophil*|paedophil*', 'sexual content with minors'),
   (
     'en',

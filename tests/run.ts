@@ -36,7 +36,7 @@ const tiers: Tier[] = [
   { name: "unit", files: /^supabase\/functions\/.+_test\.ts$/, permissions: functionsPermissions },
   {
     name: "unit",
-    files: /^(local|bench)\/.+_test\.ts$|^tests\/[^/]+_test\.ts$/,
+    files: /^(local|tools|bench)\/.+_test\.ts$|^tests\/[^/]+_test\.ts$/,
     permissions: everyPermission,
   },
   { name: "contract", files: /^tests\/contract\/.+_test\.ts$/, permissions: everyPermission },

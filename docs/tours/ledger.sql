@@ -8,7 +8,7 @@ select credits.open_account('00000000-0000-0000-0000-0000000000aa');
 -- Credits come in lots: a gift that lives for a twentieth of a second, and a purchase that lives for ever.
 select credits.add(
     '00000000-0000-0000-0000-0000000000aa', 5, 'grant', 'tour: gift',
-    p_expires_at => ops.now() + interval '50 milliseconds'
+    p_expires_at => core.now() + interval '50 milliseconds'
   ) ->> 'credits_remaining' as after_the_gift,
   credits.add('00000000-0000-0000-0000-0000000000aa', 20, 'purchase', 'tour: purchase')
     ->> 'credits_remaining' as after_the_purchase;

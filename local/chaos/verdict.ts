@@ -30,22 +30,22 @@ export async function judge(
         where h.job_id = j.id and h.kind = 'hold' order by t.kind
       ) as transfers,
       exists (
-        select from generation.assets as a
+        select from videos.assets as a
         join storage.objects as o on o.bucket_id = 'videos' and o.name = a.path
         where a.job_id = j.id and a.kind = 'video'
       ) as stored
-    from public.video_jobs as j`;
+    from videos.jobs as j`;
   const [money] = await sql<{ balance: number; captured: number; violations: string[] }[]>`
     select
       (select coalesce(sum(a.balance), 0)::int from credits.accounts as a where a.kind = 'available') as balance,
       (select coalesce(sum(t.amount), 0)::int from credits.transfers as t where t.kind = 'capture') as captured,
       array(select format('%s %s', r.violation, r.subject) from credits.reconcile(true) as r) as violations`;
   const tasks = await sql<{ kind: string; subject: string; error: string | null }[]>`
-    select t.kind, t.subject, t.last_error as error from generation.tasks as t`;
+    select t.kind, t.subject, t.last_error as error from queue.tasks as t`;
   const strays = await sql<{ name: string }[]>`
     select o.name from storage.objects as o
     where o.bucket_id = 'videos'
-      and not exists (select from generation.assets as a where a.path = o.name and a.deleted_at is null)`;
+      and not exists (select from videos.assets as a where a.path = o.name and a.deleted_at is null)`;
   const [fal, replicate] = await Promise.all([
     simulators.fal.control.report(),
     simulators.replicate.control.report(),

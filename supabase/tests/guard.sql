@@ -13,7 +13,7 @@ select is(
 
 -- Who may act.
 select is(
-  (select row(a.refusal, a.language, a.is_new)::text from guard.admit_user('00000000-0000-0000-0000-000000000001') as a),
+  (select row(a.refusal, a.language, a.is_new)::text from accounts.admit('00000000-0000-0000-0000-000000000001') as a),
   '(,,t)', 'a first call makes the user'
 );
 select is(
@@ -21,21 +21,21 @@ select is(
   'and the account'
 );
 select is(
-  (select a.is_new from guard.admit_user('00000000-0000-0000-0000-000000000001') as a), false,
+  (select a.is_new from accounts.admit('00000000-0000-0000-0000-000000000001') as a), false,
   'a second call finds them'
 );
-update public.users set is_banned = true, language = 'tr' where id = '00000000-0000-0000-0000-000000000001';
+update accounts.users set is_banned = true, language = 'tr' where id = '00000000-0000-0000-0000-000000000001';
 select is(
-  (select a.refusal ->> 'error' from guard.admit_user('00000000-0000-0000-0000-000000000001') as a), 'ERR_4017',
+  (select a.refusal ->> 'error' from accounts.admit('00000000-0000-0000-0000-000000000001') as a), 'ERR_4017',
   'a banned user is suspended'
 );
-update public.users set closed_at = now(), language = null where id = '00000000-0000-0000-0000-000000000001';
+update accounts.users set closed_at = now(), language = null where id = '00000000-0000-0000-0000-000000000001';
 select is(
-  (select a.refusal ->> 'error' from guard.admit_user('00000000-0000-0000-0000-000000000001') as a), 'ERR_4005',
+  (select a.refusal ->> 'error' from accounts.admit('00000000-0000-0000-0000-000000000001') as a), 'ERR_4005',
   'a closed account is gone, also for a banned user'
 );
 select isnt(
-  (select u.closed_at from public.users as u where u.id = '00000000-0000-0000-0000-000000000001'), null,
+  (select u.closed_at from accounts.users as u where u.id = '00000000-0000-0000-0000-000000000001'), null,
   'and asking does not revive it'
 );
 select is(
@@ -62,7 +62,7 @@ select is(
   'to the same request only'
 );
 select ok(
-  (select k.expires_at - ops.now() between interval '23 hours 59 minutes' and interval '24 hours' from guard.idempotency_keys as k),
+  (select k.expires_at - core.now() between interval '23 hours 59 minutes' and interval '24 hours' from guard.idempotency_keys as k),
   'for 24 hours'
 );
 

@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { databaseTypesFile, generateDatabaseTypes } from "../../local/database-types.ts";
+import { baselineFile, baselineOf, schemaFiles } from "../../tools/schemas.ts";
 import { cloneTemplate } from "../database/harness.ts";
+
+Deno.test("the baseline is the files of supabase/schemas in their order; `deno task generate` writes it anew", async () => {
+  assert.equal(await Deno.readTextFile(baselineFile), baselineOf(await schemaFiles()));
+});
 
 Deno.test("database.types.ts is what the migrations say; `deno task generate` writes it anew", async () => {
   await using database = await cloneTemplate();

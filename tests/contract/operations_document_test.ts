@@ -20,7 +20,7 @@ Deno.test("the queries of docs/operations.md run, and find what they ask for", a
     rolledBack(sql, async (sql) => {
       const jobId = await startVideo(sql);
       const job = await first(sql<{ user_id: string; request_id: string }[]>`
-        select user_id, request_id from public.video_jobs where id = ${jobId}`);
+        select user_id, request_id from videos.jobs where id = ${jobId}`);
       for (const query of queries()) {
         const statements = query
           .replaceAll("<job id>", jobId)
@@ -30,7 +30,7 @@ Deno.test("the queries of docs/operations.md run, and find what they ask for", a
         for (const statement of statements) {
           const { count } = await sql.unsafe(statement);
           // Nothing is due or has failed here yet, nobody was an admin, and the ledger is sound.
-          const mayFindNothing = /failures|late_successes|admin_log|reconcile|3 days|generation.tasks/.test(
+          const mayFindNothing = /failures|late_successes|admin_log|reconcile|3 days|queue.tasks/.test(
             statement,
           );
           assert(count > 0 || mayFindNothing, statement);

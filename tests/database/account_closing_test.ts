@@ -34,12 +34,12 @@ Deno.test("a closed account is a tombstone: nothing about the person, no credits
   const { sql } = database;
   const userId = await createGuest(database);
   await sql`
-    update public.users set display_name = 'Ada', language = 'tr', theme_preference = 'dark', is_admin = true
+    update accounts.users set display_name = 'Ada', language = 'tr', theme_preference = 'dark', is_admin = true
     where id = ${userId}`;
   const before = await database.now();
   const { data } = await closeAccount(sql, userId);
   assert.equal(data?.user_id, userId);
-  const [user] = await sql`select * from public.users where id = ${userId}`;
+  const [user] = await sql`select * from accounts.users where id = ${userId}`;
   assert.equal(user?.closed_at.toISOString(), data?.closed_at);
   assert(user?.closed_at >= before);
   assert.deepEqual({ ...user }, {
@@ -67,12 +67,12 @@ Deno.test("whoever closed their account is refused by everything that acts for a
   assert.equal((await generateVideo(sql, userId)).error, "ERR_4005");
   for (
     const query of [
-      sql<{ answer: Answer }[]>`select public.video_status(${userId}, ${jobId}) as answer`,
-      sql<{ answer: Answer }[]>`select public.cancel_video(${userId}, ${jobId}) as answer`,
-      sql<{ answer: Answer }[]>`select public.delete_video_job(${userId}, ${jobId}) as answer`,
-      sql<{ answer: Answer }[]>`select public.list_models(${userId}) as answer`,
-      sql<{ answer: Answer }[]>`select public.begin_device_check(${userId}, '192.0.2.1') as answer`,
-      sql<{ answer: Answer }[]>`select public.grant_device_credits(${userId}, '192.0.2.1', null) as answer`,
+      sql<{ answer: Answer }[]>`select api.video_status(${userId}, ${jobId}) as answer`,
+      sql<{ answer: Answer }[]>`select api.cancel_video(${userId}, ${jobId}) as answer`,
+      sql<{ answer: Answer }[]>`select api.delete_video_job(${userId}, ${jobId}) as answer`,
+      sql<{ answer: Answer }[]>`select api.models(${userId}) as answer`,
+      sql<{ answer: Answer }[]>`select api.begin_device_check(${userId}, '192.0.2.1') as answer`,
+      sql<{ answer: Answer }[]>`select api.grant_device_credits(${userId}, '192.0.2.1', null) as answer`,
     ]
   ) {
     assert.equal((await first(query)).answer.error, "ERR_4005");
@@ -84,13 +84,15 @@ Deno.test("a tombstone is never revived, by whatever hand", async () => {
   const { sql } = database;
   const [closed, open] = [await createGuest(database), await createGuest(database)];
   await closeAccount(sql, closed);
-  await assert.rejects(sql`update public.users set closed_at = null where id = ${closed}`, { code: "23001" });
-  await assert.rejects(sql`delete from public.users where id = ${closed}`, { code: "23001" });
-  await assert.rejects(sql`update public.users set display_name = 'Ada' where id = ${closed}`, {
+  await assert.rejects(sql`update accounts.users set closed_at = null where id = ${closed}`, {
+    code: "23001",
+  });
+  await assert.rejects(sql`delete from accounts.users where id = ${closed}`, { code: "23001" });
+  await assert.rejects(sql`update accounts.users set display_name = 'Ada' where id = ${closed}`, {
     constraint_name: "users_tombstone",
   });
-  await sql`update public.users set display_name = 'Ada' where id = ${open}`;
-  await sql`delete from public.users where id = ${open}`;
+  await sql`update accounts.users set display_name = 'Ada' where id = ${open}`;
+  await sql`delete from accounts.users where id = ${open}`;
 });
 
 Deno.test("pending jobs end at once, and their credits are forfeited with the rest", async () => {
@@ -131,7 +133,7 @@ Deno.test("a job whose request is on its way is cancelled as soon as it has an i
   const jobId = await start(sql, userId);
   const submissionId = await claimSubmission(sql, jobId) ?? "";
   // A wish from before, which finds nobody to ask.
-  await sql`select public.cancel_video(${userId}, ${jobId})`;
+  await sql`select api.cancel_video(${userId}, ${jobId})`;
   await closeAccount(sql, userId);
   const early = await claimTask(sql, jobId, "cancel");
   assert.equal(await recordCancel(sql, jobId, "no_request_id", early), "processing");
@@ -178,7 +180,7 @@ Deno.test("a job that is being stored ends at once, and what its worker brings i
   await closeAccount(sql, userId);
   assert.equal((await readJob(sql, jobId)).status, "cancelled");
   assert.equal(await recordStored(sql, jobId, task), "cancelled");
-  assert.equal((await sql`select from generation.assets`).length, 0);
+  assert.equal((await sql`select from videos.assets`).length, 0);
   assert.deepEqual(await creditsOf(sql, userId), { available: 0, forfeited: 10 });
   assert.deepEqual(await violations(sql), []);
 });
@@ -218,9 +220,9 @@ Deno.test("of what a provider reports after the closing, no more than the state'
   assert.equal(await receiveEvent(sql, submission, failed, "first"), "applied");
   assert.equal(await receiveEvent(sql, submission, succeeded, "second"), "applied");
   assert.equal(await receiveEvent(sql, submission, succeeded, "second"), "replayed");
-  const events = await sql`select e.state from generation.events as e order by e.event_id`;
+  const events = await sql`select e.state from videos.provider_events as e order by e.event_id`;
   assert.deepEqual(events.map(({ state }) => state), [{ state: "failed" }, { state: "succeeded" }]);
-  const [stored] = await sql`select s.cause from generation.submissions as s`;
+  const [stored] = await sql`select s.cause from videos.submissions as s`;
   assert.equal(stored?.cause, null);
   const { status, late_success_at } = await readJob(sql, jobId);
   assert.equal(status, "cancelled");
@@ -235,7 +237,7 @@ Deno.test("without a worker the deadline ends the jobs of a closed account", asy
   await submit(sql, jobId);
   await closeAccount(sql, userId);
   await advance(21 * minute);
-  await sql`select generation.enforce_deadlines()`;
+  await sql`select videos.enforce_deadlines()`;
   const { status, error_code } = await readJob(sql, jobId);
   assert.deepEqual([status, error_code], ["cancelled", null]);
   assert.deepEqual(await creditsOf(sql, userId), { available: 0, forfeited: 10 });
@@ -263,7 +265,7 @@ Deno.test("of many closings at once one closes the account", async () => {
     while (waiting < 5) {
       ({ waiting } = await first(sql<{ waiting: number }[]>`
         select count(*)::int as waiting from pg_stat_activity as a
-        where a.datname = current_database() and a.wait_event_type = 'Lock' and a.query like '%close_account%'`));
+        where a.datname = current_database() and a.wait_event_type = 'Lock' and a.query like '%delete_user_profile%'`));
     }
     return { answers };
   });
@@ -288,7 +290,7 @@ Deno.test("no job is accepted after its account was closed, and no credit is los
     accepted += answers.filter(({ data }) => data !== undefined).length;
     const jobs = await sql<{ status: string; in_time: boolean }[]>`
       select j.status, j.created_at <= u.closed_at as in_time
-      from public.video_jobs as j join public.users as u on u.id = j.user_id where u.id = ${userId}`;
+      from videos.jobs as j join accounts.users as u on u.id = j.user_id where u.id = ${userId}`;
     assert.equal(jobs.length, answers.filter(({ data }) => data !== undefined).length);
     for (const { status, in_time } of jobs) assert.deepEqual([status, in_time], ["cancelled", true]);
     assert.deepEqual(await creditsOf(sql, userId), { available: 0, forfeited: 100 });

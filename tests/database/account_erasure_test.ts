@@ -66,37 +66,37 @@ Deno.test("after the erasure nothing about the person is in any table, and a pro
   const network = "203.0.113.77";
   const jobs = [await completed(sql, userId), await completed(sql, userId), await start(sql, userId)];
   const kept = await completed(sql, other);
-  await sql`select public.delete_video_job(${userId}, ${jobs[0] ?? ""})`;
+  await sql`select api.delete_video_job(${userId}, ${jobs[0] ?? ""})`;
   await storeFiles(sql, userId, 2);
-  await sql`update public.users set display_name = ${canary} where id = ${userId}`;
+  await sql`update accounts.users set display_name = ${canary} where id = ${userId}`;
   await sql`
     update auth.users set email = ${canary + "@example.com"}, raw_user_meta_data = ${
     sql.json({ name: canary })
   }
     where id = ${userId}`;
   await sql`
-    update public.video_jobs set prompt = ${canary}, image_url = ${canary}, request_id = ${canary},
+    update videos.jobs set prompt = ${canary}, image_url = ${canary}, request_id = ${canary},
       settings = ${sql.json({ note: canary })}, video_url = ${canary}, thumbnail_url = ${canary}
     where user_id = ${userId}`;
   await sql`
-    update generation.submissions set cause = ${canary}, provider_references = ${sql.json({ url: canary })}
+    update videos.submissions set cause = ${canary}, provider_references = ${sql.json({ url: canary })}
     where job_id = any (${jobs})`;
   await sql`
-    update generation.events set state = state || ${sql.json({ url: canary })}
-    where submission_id in (select id from generation.submissions where job_id = any (${jobs}))`;
+    update videos.provider_events set state = state || ${sql.json({ url: canary })}
+    where submission_id in (select id from videos.submissions where job_id = any (${jobs}))`;
   await sql`
     update guard.idempotency_keys set outcome = outcome || ${
     sql.json({ text: canary })
   } where caller = ${userId}`;
   await sql`
-    insert into guard.device_grants (user_id, network, intended_at) values (${userId}, ${network}, ops.now())`;
+    insert into devices.grants (user_id, network, intended_at) values (${userId}, ${network}, core.now())`;
   assert.deepEqual(await tablesWith(database, canary), [
     "auth.users",
-    "generation.events",
-    "generation.submissions",
+    "videos.provider_events",
+    "videos.submissions",
     "guard.idempotency_keys",
-    "public.users",
-    "public.video_jobs",
+    "accounts.users",
+    "videos.jobs",
   ]);
 
   await closeAccount(sql, userId);
@@ -104,19 +104,19 @@ Deno.test("after the erasure nothing about the person is in any table, and a pro
   assert.equal(await work(sql, userId), "erased");
   assert.deepEqual(await tablesWith(database, canary), []);
   assert.deepEqual(await tablesWith(database, network), []);
-  const records = await sql`select a.job_id from generation.assets as a`;
+  const records = await sql`select a.job_id from videos.assets as a`;
   assert.deepEqual(records.map(({ job_id }) => job_id), [kept]);
   // What stays names nobody: the tombstone, the bare facts of the jobs, the ledger, and the proof.
   assert.deepEqual(await tablesWith(database, userId), [
     "credits.accounts",
     "credits.postings",
-    "ops.erasures",
-    "public.users",
-    "public.video_jobs",
+    "accounts.erasures",
+    "accounts.users",
+    "videos.jobs",
   ]);
   const proof = await first(sql`
     select r.erased, r.closed_at = u.closed_at as same_time, r.erased_at > r.closed_at as is_later
-    from ops.erasures as r join public.users as u on u.id = r.user_id where r.user_id = ${userId}`);
+    from accounts.erasures as r join accounts.users as u on u.id = r.user_id where r.user_id = ${userId}`);
   assert.deepEqual({ ...proof }, {
     erased: { jobs: 3, files: 2, idempotency_keys: 3, device_grants: 1, auth_users: 1 },
     same_time: true,
@@ -124,7 +124,7 @@ Deno.test("after the erasure nothing about the person is in any table, and a pro
   });
   const bare = await sql`
     select j.status, j.credits_used::int, j.deleted_at is not null as is_deleted
-    from public.video_jobs as j where j.user_id = ${userId} order by j.id`;
+    from videos.jobs as j where j.user_id = ${userId} order by j.id`;
   assert.deepEqual(bare.map(({ status, credits_used, is_deleted }) => [status, credits_used, is_deleted]), [
     ["completed", 4, true],
     ["completed", 4, true],
@@ -134,10 +134,10 @@ Deno.test("after the erasure nothing about the person is in any table, and a pro
 
   // Nobody else lost anything.
   const [theirs] = await sql`
-    select j.prompt, (select count(*)::int from generation.assets as a where a.job_id = j.id) as files,
+    select j.prompt, (select count(*)::int from videos.assets as a where a.job_id = j.id) as files,
       (select count(*)::int from guard.idempotency_keys as k where k.caller = j.user_id) as keys,
       (select count(*)::int from auth.sessions as s where s.user_id = j.user_id) as sessions
-    from public.video_jobs as j where j.id = ${kept}`;
+    from videos.jobs as j where j.id = ${kept}`;
   assert.deepEqual({ ...theirs }, { prompt: "a prompt", files: 1, keys: 1, sessions: 1 });
 });
 
@@ -148,10 +148,10 @@ Deno.test("the erased user's id is never anybody's again", async () => {
   await closeAccount(sql, userId);
   await advance(untilErasable);
   assert.equal(await work(sql, userId), "erased");
-  const { answer } = await first(sql`select public.begin_device_check(${userId}, '192.0.2.1') as answer`);
+  const { answer } = await first(sql`select api.begin_device_check(${userId}, '192.0.2.1') as answer`);
   assert.equal(answer.error, "ERR_4005");
   const [user] =
-    await sql`select u.closed_at is not null as closed from public.users as u where u.id = ${userId}`;
+    await sql`select u.closed_at is not null as closed from accounts.users as u where u.id = ${userId}`;
   assert.equal(user?.closed, true);
 });
 
@@ -209,11 +209,11 @@ Deno.test("where storage keeps the files, the task becomes a dead letter, and it
   } while (states.at(-1) !== "dead" && states.length < 20);
   // The first look is no failure.
   assert.deepEqual(states, [...Array(10).fill("waiting"), "dead"]);
-  assert.equal((await sql`select from ops.erasures`).length, 0);
+  assert.equal((await sql`select from accounts.erasures`).length, 0);
   assert.equal(await work(sql, userId), "not due");
 
   await sql`
-    update generation.tasks set failed_at = null, attempts = 0, run_at = ops.now() where subject = ${userId}`;
+    update queue.tasks set failed_at = null, attempts = 0, run_at = core.now() where subject = ${userId}`;
   assert.equal(await work(sql, userId), "erased");
 });
 
@@ -237,14 +237,14 @@ Deno.test("a worker that dies on either side of the erasure leaves it to the nex
   // It erased, and its answer was lost.
   assert.equal(await eraseAccount(sql, after), "lost");
   assert.equal(await retryTask(sql, after), "lost");
-  assert.equal((await sql`select from ops.erasures`).length, 1);
+  assert.equal((await sql`select from accounts.erasures`).length, 1);
 });
 
 Deno.test("an account that is open is not erased", async () => {
   await using database = await testDatabase();
   const { sql } = database;
   const userId = await createGuest(database);
-  await sql`select generation.add_task('erase_account', ${userId}, ops.now())`;
+  await sql`select queue.add('erase_account', ${userId}, core.now())`;
   const task = await claimErasure(sql, userId);
   assert(task);
   await assert.rejects(eraseAccount(sql, task), { code: "P0002" });

@@ -35,7 +35,7 @@ async function completedJob(): Promise<{ userId: string; jobId: string }> {
 
 async function creditsUsed(jobId: string): Promise<number> {
   const { used } = await first(database.sql<{ used: number }[]>`
-    select j.credits_used::integer as used from public.video_jobs as j where j.id = ${jobId}`);
+    select j.credits_used::integer as used from videos.jobs as j where j.id = ${jobId}`);
   return used;
 }
 
@@ -147,7 +147,7 @@ Deno.test("a job that its user has deleted can still be refunded", async () => {
   const { sql } = database;
   const admin = await createAdmin(sql);
   const { userId, jobId } = await completedJob();
-  await sql`select public.delete_video_job(${userId}, ${jobId})`;
+  await sql`select api.delete_video_job(${userId}, ${jobId})`;
   assert.equal((await refund(sql, admin, userId, 4, { jobId })).data?.new_balance, 10);
   assert.equal(await creditsUsed(jobId), 0);
 });
@@ -225,10 +225,10 @@ Deno.test("nobody but an active admin moves anything, whatever the key has done 
     await sql`select ops.remove_admin(${admin})`;
     assert.equal((await move(sql, admin, user, 1, { key })).error, "ERR_4006", "asked before the key");
     const banned = await createAdmin(sql);
-    await sql`update public.users set is_banned = true where id = ${banned}`;
+    await sql`update accounts.users set is_banned = true where id = ${banned}`;
     assert.equal((await move(sql, banned, user, 1)).error, "ERR_4017");
     const closed = await createAdmin(sql);
-    await sql`update public.users set closed_at = ops.now(), is_admin = false where id = ${closed}`;
+    await sql`update accounts.users set closed_at = core.now(), is_admin = false where id = ${closed}`;
     assert.equal((await move(sql, closed, user, 1)).error, "ERR_4005");
   }
   assert.equal((await balancesOf(sql, user)).available, 7);
@@ -249,7 +249,7 @@ Deno.test("whoever has signed up has an account, also before their first request
   for (const move of [refund, adjust]) {
     const user = await signUp(sql);
     assert.equal((await move(sql, admin, user, 3)).data?.new_balance, 3);
-    const row = await first(sql`select u.is_admin from public.users as u where u.id = ${user}`);
+    const row = await first(sql`select u.is_admin from accounts.users as u where u.id = ${user}`);
     assert.equal(row["is_admin"], false);
   }
 });
@@ -257,7 +257,7 @@ Deno.test("whoever has signed up has an account, also before their first request
 Deno.test("who does not exist gets nothing, and neither does a closed account", async () => {
   const { sql } = database;
   const [admin, closed] = [await createAdmin(sql), await createCustomer(sql)];
-  await sql`update public.users set closed_at = ops.now() where id = ${closed}`;
+  await sql`update accounts.users set closed_at = core.now() where id = ${closed}`;
   await closeAccount(sql, closed);
   for (const move of [refund, adjust]) {
     assert.equal((await move(sql, admin, crypto.randomUUID(), 1)).error, "ERR_4007");

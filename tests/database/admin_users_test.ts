@@ -23,7 +23,7 @@ const database = sharedDatabase();
 Deno.test("a user is shown with credits, jobs and the newest 20 actions", async () => {
   const { sql } = database;
   const [admin, user] = [await createAdmin(sql), await createCustomer(sql, 50)];
-  await sql`update public.users set display_name = 'Ada', language = 'tr' where id = ${user}`;
+  await sql`update accounts.users set display_name = 'Ada', language = 'tr' where id = ${user}`;
   await customersJob(sql, user, "completed");
   for (const status of ["failed", "cancelled"] as const) {
     await settle(sql, await acceptJob(sql, user), status);
@@ -31,7 +31,7 @@ Deno.test("a user is shown with credits, jobs and the newest 20 actions", async 
   await acceptJob(sql, user);
   await customersJob(sql, user, "processing");
   const deleted = await customersJob(sql, user, "completed");
-  await sql`select public.delete_video_job(${user}, ${deleted})`;
+  await sql`select api.delete_video_job(${user}, ${deleted})`;
   for (let credits = 1; credits <= 21; credits++) await adjust(sql, admin, user, credits);
 
   const { data, limits } = await readUser(sql, admin, user);
@@ -70,7 +70,7 @@ Deno.test("a user is shown with credits, jobs and the newest 20 actions", async 
 Deno.test("a closed account is shown as what is left of it", async () => {
   const { sql } = database;
   const [admin, user] = [await createAdmin(sql), await createCustomer(sql, 5)];
-  await sql`update public.users set closed_at = ops.now() where id = ${user}`;
+  await sql`update accounts.users set closed_at = core.now() where id = ${user}`;
   await closeAccount(sql, user);
   await sql`delete from auth.users where id = ${user}`;
   const { data } = await readUser(sql, admin, user);
@@ -118,7 +118,7 @@ Deno.test("a video that waited while its user was suspended is not accepted", as
     await untilBlocked(sql);
   });
   assert.equal((await video)?.error, "ERR_4017");
-  assert.equal((await sql`select from public.video_jobs as j where j.user_id = ${user}`).length, 0);
+  assert.equal((await sql`select from videos.jobs as j where j.user_id = ${user}`).length, 0);
 });
 
 Deno.test("of many bans at once one is written down", async () => {
@@ -147,7 +147,7 @@ Deno.test("a model that is taken away is offered to nobody, and the catalogue ha
   const [admin, user] = [await createAdmin(sql), await createCustomer(sql, 10)];
   const catalogue = async () => {
     const { data } = await first(sql<{ data: { version: number; models: { id: string }[] } }[]>`
-      select public.list_models(${user}) -> 'data' as data`);
+      select api.models(${user}) -> 'data' as data`);
     return { version: data.version, ids: data.models.map(({ id }) => id), models: data.models };
   };
   const before = await catalogue();
@@ -178,7 +178,7 @@ Deno.test("nobody but an active admin sees a user, bans one or changes a model",
   const { sql } = database;
   const user = await createCustomer(sql);
   const banned = await createAdmin(sql);
-  await sql`update public.users set is_banned = true where id = ${banned}`;
+  await sql`update accounts.users set is_banned = true where id = ${banned}`;
   const callers = { [user]: "ERR_4006", [await signUp(sql)]: "ERR_4006", [banned]: "ERR_4017" };
   for (const [caller, code] of Object.entries(callers)) {
     assert.equal((await readUser(sql, caller, user)).error, code);

@@ -9,7 +9,7 @@ const database = sharedDatabase();
 /** Why a user may not act as an admin. */
 async function refusal(userId: string): Promise<string | null> {
   const { code } = await first(database.sql<{ code: string | null }[]>`
-    select a.refusal ->> 'error' as code from guard.admit_admin(${userId}) as a`);
+    select a.refusal ->> 'error' as code from ops.admit_admin(${userId}) as a`);
   return code;
 }
 
@@ -35,12 +35,12 @@ Deno.test("nobody is made an admin who does not exist, is a guest, or whose acco
   const { sql } = database;
   await assert.rejects(makeAdmin(sql, crypto.randomUUID()), { code: "P0002" });
   await assert.rejects(makeAdmin(sql, await createCustomer(sql)), { message: /is a guest/ });
-  for (const change of ["closed_at = ops.now()", "is_banned = true"]) {
+  for (const change of ["closed_at = core.now()", "is_banned = true"]) {
     const user = await signUp(sql);
-    await sql`select guard.admit_user(${user})`;
-    await sql.unsafe(`update public.users set ${change} where id = '${user}'`);
+    await sql`select accounts.admit(${user})`;
+    await sql.unsafe(`update accounts.users set ${change} where id = '${user}'`);
     await assert.rejects(makeAdmin(sql, user), { message: /is closed or suspended/ });
-    const row = await first(sql`select u.is_admin from public.users as u where u.id = ${user}`);
+    const row = await first(sql`select u.is_admin from accounts.users as u where u.id = ${user}`);
     assert.equal(row["is_admin"], false);
     assert.deepEqual(await actionsAbout(sql, user), []);
   }
@@ -66,8 +66,8 @@ Deno.test("whether a caller is an active admin is asked anew each time", async (
   assert.equal(await refusal(await createCustomer(sql)), "ERR_4006");
   const admin = await createAdmin(sql);
   assert.equal(await refusal(admin), null);
-  await sql`update public.users set is_banned = true where id = ${admin}`;
+  await sql`update accounts.users set is_banned = true where id = ${admin}`;
   assert.equal(await refusal(admin), "ERR_4017");
-  await sql`update public.users set closed_at = ops.now(), is_admin = false where id = ${admin}`;
+  await sql`update accounts.users set closed_at = core.now(), is_admin = false where id = ${admin}`;
   assert.equal(await refusal(admin), "ERR_4005");
 });

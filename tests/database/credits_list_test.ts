@@ -34,7 +34,7 @@ interface Answer {
 
 async function answerOf(sql: Sql, userId: string, limit = 20, after: Page["next"] = null): Promise<Answer> {
   return (await first(sql<{ answer: Answer }[]>`
-    select public.list_credits(${userId}, ${limit}, ${after && sql.json(after)}) as answer`)).answer;
+    select api.credits(${userId}, ${limit}, ${after && sql.json(after)}) as answer`)).answer;
 }
 
 async function read(sql: Sql, userId: string, limit = 20, after: Page["next"] = null): Promise<Page> {
@@ -80,7 +80,7 @@ Deno.test("what is held, released, captured and owed shows where it is, and what
   assert.deepEqual(summary(await read(sql, userId)), [2, 8, 0]);
   await settle(sql, failed, "failed");
   assert.deepEqual(summary(await read(sql, userId)), [6, 4, 0]);
-  await sql`update public.video_jobs set status = 'processing' where id = ${completed}`;
+  await sql`update videos.jobs set status = 'processing' where id = ${completed}`;
   assert.deepEqual(summary(await read(sql, userId)), [6, 4, 0], "a job that is processed holds its credits");
   await settle(sql, completed, "completed");
   await deduct(sql, userId, 1);
@@ -201,8 +201,8 @@ Deno.test("an answer is of one moment, while jobs come and go", async () => {
 Deno.test("a suspended or closed account is told nothing of its credits", async () => {
   const { sql } = database;
   const userId = await newUser(sql);
-  await sql`update public.users set is_banned = true where id = ${userId}`;
+  await sql`update accounts.users set is_banned = true where id = ${userId}`;
   assert.deepEqual(await answerOf(sql, userId), { error: "ERR_4017", details: {} });
-  await sql`update public.users set closed_at = now() where id = ${userId}`;
+  await sql`update accounts.users set closed_at = now() where id = ${userId}`;
   assert.deepEqual(await answerOf(sql, userId), { error: "ERR_4005", details: {} });
 });

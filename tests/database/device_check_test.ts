@@ -18,18 +18,18 @@ async function answer(query: PromiseLike<readonly { answer: Answer }[]>): Promis
 }
 
 async function begin(sql: Sql, userId: string, network: string | null): Promise<Answer> {
-  return await answer(sql`select public.begin_device_check(${userId}, ${network}) as answer`);
+  return await answer(sql`select api.begin_device_check(${userId}, ${network}) as answer`);
 }
 
 async function enterLane(sql: Sql, network: string | null): Promise<string | null> {
   const { lane } = await first(sql<{ lane: string | null }[]>`
-    select public.enter_device_lane(${network}) -> 'data' ->> 'lane' as lane`);
+    select api.enter_device_lane(${network}) -> 'data' ->> 'lane' as lane`);
   return lane;
 }
 
 async function leaveLane(sql: Sql, lane: string | null, network: string | null): Promise<boolean> {
   const { left } = await first(sql<{ left: boolean }[]>`
-    select (public.leave_device_lane(${network}, ${lane}) -> 'data' ->> 'left')::boolean as left`);
+    select (api.leave_device_lane(${network}, ${lane}) -> 'data' ->> 'left')::boolean as left`);
   return left;
 }
 
@@ -40,7 +40,7 @@ async function recordIntent(
   network: string | null,
 ): Promise<boolean> {
   const { recorded } = await first(sql<{ recorded: boolean }[]>`
-    select (public.record_device_intent(${userId}, ${network}, ${lane}) -> 'data' ->> 'recorded')::boolean as recorded`);
+    select (api.record_device_intent(${userId}, ${network}, ${lane}) -> 'data' ->> 'recorded')::boolean as recorded`);
   return recorded;
 }
 
@@ -50,7 +50,7 @@ async function grant(
   lane: string | null,
   network: string | null,
 ): Promise<Answer> {
-  return await answer(sql`select public.grant_device_credits(${userId}, ${network}, ${lane}) as answer`);
+  return await answer(sql`select api.grant_device_credits(${userId}, ${network}, ${lane}) as answer`);
 }
 
 /** What is granted without an intent. */
@@ -185,7 +185,7 @@ Deno.test("a device is granted once, with an intent only, and the lane is left",
   assert.deepEqual(answers.map(({ data }) => data?.["credits"]).sort(), [...Array(15).fill(0), 10]);
   for (const { data } of answers) assert.equal(data?.["credits_remaining"], 10);
   assert.equal((await balancesOf(sql, userId)).available, 10);
-  assert.equal((await sql`select from guard.device_lanes where network = ${network}`).length, 0);
+  assert.equal((await sql`select from devices.lanes where network = ${network}`).length, 0);
   assert.deepEqual(await violations(sql), []);
 });
 
@@ -280,7 +280,7 @@ Deno.test("a closed or banned user neither begins a check nor gets a grant", asy
     await recordIntent(sql, userId, lane, network);
     await leaveLane(sql, lane, network);
     const value = column === "is_banned" ? "true" : "now()";
-    await sql`update public.users set ${sql(column)} = ${sql.unsafe(value)} where id = ${userId}`;
+    await sql`update accounts.users set ${sql(column)} = ${sql.unsafe(value)} where id = ${userId}`;
     assert.equal((await begin(sql, userId, network)).error, code);
     assert.equal((await grant(sql, userId, null, network)).error, code);
     assert.equal((await balancesOf(sql, userId)).available, 0);
@@ -290,7 +290,7 @@ Deno.test("a closed or banned user neither begins a check nor gets a grant", asy
 Deno.test("lanes that nobody uses are swept", async () => {
   const network = newNetwork();
   const { sql, advance } = database;
-  const sweep = async () => (await first(sql`select guard.sweep_device_lanes() as deleted`))["deleted"];
+  const sweep = async () => (await first(sql`select devices.sweep_lanes() as deleted`))["deleted"];
   await advance(2 * 3600 * second);
   await sweep();
   await enterLane(sql, network);

@@ -33,7 +33,7 @@ async function record(sql: Sql, given: Partial<Entry> = {}): Promise<string> {
     count = 1,
   } = given;
   const { recorded } = await first(sql<{ recorded: string }[]>`
-    select public.record_error(
+    select api.record_error(
       ${code}, ${endpoint}, ${user_id}, ${request_id}, ${
     sql.json(JSON.parse(JSON.stringify(context)))
   }, ${count}
@@ -114,11 +114,11 @@ Deno.test("an attempt of a task that failed by our own error is recorded with it
   const { sql, advance } = database;
   const jobId = await startVideo(sql);
   const { user_id, request_id } = await first(sql<{ user_id: string; request_id: string }[]>`
-    select user_id, request_id from public.video_jobs where id = ${jobId}`);
+    select user_id, request_id from videos.jobs where id = ${jobId}`);
   await advance(3_000);
   const task = await first(claimTasks(sql));
   const retry = (code: string | null) =>
-    sql`select public.retry_task(${task.task_id}, ${task.attempt}, 'why', null, ${code})`;
+    sql`select api.retry_task(${task.task_id}, ${task.attempt}, 'why', null, ${code})`;
   await retry("ERR_6002");
   const entry = {
     code: "ERR_6002",
@@ -134,7 +134,7 @@ Deno.test("an attempt of a task that failed by our own error is recorded with it
   await retry(null);
   assert.equal((await entries(sql)).length, 1);
   // Whoever lost the lease has nothing to tell.
-  await sql`update generation.tasks set attempts = 7`;
+  await sql`update queue.tasks set attempts = 7`;
   await retry("ERR_6002");
   assert.equal((await entries(sql)).length, 1);
 });
@@ -144,9 +144,9 @@ Deno.test("a scheduled task that fails is in the error log", async () => {
   const { sql } = database;
   await sql`
     create function testing.fails() returns void language plpgsql as $$ begin raise exception 'on purpose'; end $$;
-    insert into ops.scheduled_tasks (name, procedure, every) values ('fails', 'testing.fails', '1 minute');
+    insert into core.scheduled_tasks (name, procedure, every) values ('fails', 'testing.fails', '1 minute');
   `.simple();
-  await sql`select ops.tick()`;
+  await sql`select core.tick()`;
   assert.deepEqual(await entries(sql), [{
     code: "ERR_6003",
     severity: "critical",

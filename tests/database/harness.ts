@@ -13,9 +13,9 @@ export interface TestDatabase extends AsyncDisposable {
   readonly url: string;
   /** A pool of connections, as the superuser. */
   readonly sql: postgres.Sql;
-  /** What `ops.now()` says. */
+  /** What `core.now()` says. */
   now(): Promise<Date>;
-  /** Moves `ops.now()` forward, on every connection, for what begins after it. */
+  /** Moves `core.now()` forward, on every connection, for what begins after it. */
   advance(milliseconds: number): Promise<void>;
   /** Signs up a guest, as the platform's Auth does, and gives its id. */
   createUser(): Promise<string>;
@@ -33,8 +33,8 @@ export async function testDatabase(): Promise<TestDatabase> {
     url: database.url,
     sql,
     async now() {
-      const [row] = await sql<{ now: Date }[]>`select ops.now() as now`;
-      if (row === undefined) throw new Error("ops.now() gave nothing");
+      const [row] = await sql<{ now: Date }[]>`select core.now() as now`;
+      if (row === undefined) throw new Error("core.now() gave nothing");
       return row.now;
     },
     advance: (milliseconds) => advanceClock(sql, milliseconds),
@@ -50,7 +50,7 @@ export async function testDatabase(): Promise<TestDatabase> {
   };
 }
 
-/** A copy of the template as the migrations left it: `ops.now()` is the real clock. */
+/** A copy of the template as the migrations left it: `core.now()` is the real clock. */
 export async function cloneTemplate(): Promise<Database> {
   return await cloneDatabase(templateUrl());
 }

@@ -12,7 +12,7 @@ Deno.test("the clock is moved for every connection of one database, and of no ot
   await moved.advance(0.5);
 
   const seen = await withConnection(moved.url, async (sql) => {
-    const [row] = await sql<{ now: Date }[]>`select ops.now() as now`;
+    const [row] = await sql<{ now: Date }[]>`select core.now() as now`;
     return row?.now.getTime() ?? 0;
   });
   assert.ok(Math.abs(seen - Date.now() - 2 * day) < day / 2);
@@ -24,8 +24,8 @@ Deno.test("time goes on by itself within a transaction", async () => {
   await using database = await testDatabase();
   const [row] = await database.sql.begin((sql) =>
     sql<{ later: boolean }[]>`
-      with first as materialized (select ops.now() as at from pg_sleep(0))
-      select ops.now() > first.at as later from first, pg_sleep(0.002)`
+      with first as materialized (select core.now() as at from pg_sleep(0))
+      select core.now() > first.at as later from first, pg_sleep(0.002)`
   );
   assert.ok(row?.later);
 });

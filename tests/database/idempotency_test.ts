@@ -129,14 +129,14 @@ Deno.test("expired keys are swept in batches, past those that somebody holds", a
   await sweep();
   await sql`
     insert into guard.idempotency_keys (caller, endpoint, key, fingerprint, outcome, expires_at)
-    select ${mine.caller}, 'an-endpoint', n::text, ${one}, '{}', ops.now() + interval '1 hour'
+    select ${mine.caller}, 'an-endpoint', n::text, ${one}, '{}', core.now() + interval '1 hour'
     from generate_series(1, 10002) as n`;
   await advance(2 * hour);
   await finish(sql, mine, one, '{"data": 1}');
 
   assert.equal(await sweep(), 10_000);
   await sql.begin(async (holder) => {
-    await holder`select from guard.idempotency_keys where expires_at <= ops.now() limit 1 for update`;
+    await holder`select from guard.idempotency_keys where expires_at <= core.now() limit 1 for update`;
     assert.equal(await sweep(), 1);
   });
   assert.equal(await sweep(), 1);
@@ -161,10 +161,10 @@ Deno.test("64 identical parallel calls of generate_video make one job, one hold,
     generation_attempts_network: 1,
   });
   const counts = await first(sql`
-    with jobs as (select j.id from public.video_jobs as j where j.user_id = ${user})
+    with jobs as (select j.id from videos.jobs as j where j.user_id = ${user})
     select count(*)::integer as jobs,
       (select count(*)::integer from credits.transfers as t join jobs on t.job_id = jobs.id) as holds,
-      (select count(*)::integer from generation.tasks as t join jobs on t.subject = jobs.id) as tasks
+      (select count(*)::integer from queue.tasks as t join jobs on t.subject = jobs.id) as tasks
     from jobs`);
   assert.deepEqual({ ...counts }, { jobs: 1, holds: 1, tasks: 1 });
   assert.deepEqual(await generateVideo(sql, user, { key: "a-key" }), { data: made[0]?.data, replayed: true });
@@ -193,10 +193,10 @@ Deno.test("whether the caller is active is asked before the key, and a replay ha
   const { sql } = database;
   const user = await createPayer(sql);
   await generateVideo(sql, user, { key: "a-key" });
-  await sql`update public.users set language = 'tr' where id = ${user}`;
+  await sql`update accounts.users set language = 'tr' where id = ${user}`;
   assert.equal((await generateVideo(sql, user, { key: "a-key" })).language, "tr");
-  await sql`update public.users set is_banned = true where id = ${user}`;
+  await sql`update accounts.users set is_banned = true where id = ${user}`;
   assert.equal((await generateVideo(sql, user, { key: "a-key" })).error, "ERR_4017");
-  await sql`update public.users set closed_at = now(), language = null where id = ${user}`;
+  await sql`update accounts.users set closed_at = now(), language = null where id = ${user}`;
   assert.equal((await generateVideo(sql, user, { key: "a-key" })).error, "ERR_4005");
 });

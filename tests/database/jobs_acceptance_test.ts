@@ -9,7 +9,7 @@ Deno.test("credits that expire in the middle of an acceptance are spent or not, 
   // Each look at the clock is a minute later, so that a lot expires between any two of them.
   await sql`
     create sequence testing.minutes;
-    create or replace function ops.now() returns timestamptz language sql volatile security definer set search_path = ''
+    create or replace function core.now() returns timestamptz language sql volatile security definer set search_path = ''
     as $$ select '2026-11-20 12:00:00+00'::timestamptz + nextval('testing.minutes') * interval '1 minute' $$;
   `.simple();
   const answers = new Set<string | undefined>();
@@ -18,12 +18,12 @@ Deno.test("credits that expire in the middle of an acceptance are spent or not, 
     // Two looks go by until the call: this one, and that of the posting itself.
     await sql`
       select credits.add(${user}, 4, 'grant', ${user}, 100::smallint,
-        ops.now() + ${minutes + 2}::integer * interval '1 minute')`;
+        core.now() + ${minutes + 2}::integer * interval '1 minute')`;
     const { data, error } = await generateVideo(sql, user);
     answers.add(error);
     const { jobs, holds } = await first(sql`
       select count(*)::integer as jobs, count(t.id)::integer as holds
-      from public.video_jobs as j
+      from videos.jobs as j
       left join credits.transfers as t on t.job_id = j.id and t.kind = 'hold'
       where j.user_id = ${user}`);
     assert.deepEqual([jobs, holds], data === undefined ? [0, 0] : [1, 1]);
@@ -48,8 +48,8 @@ Deno.test("an accepted video is a job, its hold and its task, and tells what is 
   ]);
   const job = await first(sql`
     select j.status, j.settings, j.due_at - j.created_at = interval '15 minutes' as is_due_in_time,
-      (select t.kind from generation.tasks as t where t.subject = j.id) as task
-    from public.video_jobs as j where j.id = ${job_id}`);
+      (select t.kind from queue.tasks as t where t.subject = j.id) as task
+    from videos.jobs as j where j.id = ${job_id}`);
   assert.deepEqual({ ...job }, {
     status: "pending",
     settings: { duration_seconds: 5, resolution: "1080p", aspect_ratio: "16:9" },

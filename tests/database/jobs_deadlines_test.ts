@@ -21,7 +21,7 @@ const minute = 60 * second;
 
 /** How many jobs the tick looked at. */
 async function enforceDeadlines(sql: Sql): Promise<number> {
-  const { looked } = await first(sql<{ looked: number }[]>`select generation.enforce_deadlines() as looked`);
+  const { looked } = await first(sql<{ looked: number }[]>`select videos.enforce_deadlines() as looked`);
   return looked;
 }
 
@@ -98,7 +98,7 @@ Deno.test("the tick settles a job whose cancel task died, and one that no worker
   const [died, forgotten] = [await startVideo(sql), await startVideo(sql)];
   await advance(16 * minute);
   await enforceDeadlines(sql);
-  await sql`update generation.tasks set attempts = 4 where subject = ${died} and kind = 'cancel'`;
+  await sql`update queue.tasks set attempts = 4 where subject = ${died} and kind = 'cancel'`;
   assert.equal(await retryTask(sql, await claimTask(sql, died, "cancel")), "dead");
   assert.equal((await readJob(sql, died)).status, "pending");
   assert.equal(await enforceDeadlines(sql), 1);
@@ -109,15 +109,15 @@ Deno.test("the tick settles a job whose cancel task died, and one that no worker
   await advance(2 * minute);
   assert.equal(await enforceDeadlines(sql), 1);
   assert.equal((await readJob(sql, forgotten)).error_code, "ERR_5002");
-  assert.equal((await sql`select from generation.tasks`).length, 0);
+  assert.equal((await sql`select from queue.tasks`).length, 0);
 });
 
 Deno.test("a cancel task that failed for another reason before the bound does not end the job at it", async () => {
   await using database = await testDatabase();
   const { sql, advance } = database;
   const jobId = await startVideo(sql);
-  await sql`select generation.add_task('cancel', ${jobId}, ops.now())`;
-  await sql`update generation.tasks set attempts = 4 where kind = 'cancel'`;
+  await sql`select queue.add('cancel', ${jobId}, core.now())`;
+  await sql`update queue.tasks set attempts = 4 where kind = 'cancel'`;
   assert.equal(await retryTask(sql, await claimTask(sql, jobId, "cancel")), "dead");
   await advance(16 * minute);
   await enforceDeadlines(sql);
@@ -148,7 +148,7 @@ Deno.test("jobs that wait for their cancel task do not keep the tick from those 
   await advance(2 * minute);
   assert.equal(await enforceDeadlines(sql), 100);
   assert.equal(await enforceDeadlines(sql), 1);
-  assert.equal((await sql`select from generation.tasks where kind = 'cancel'`).length, 101);
+  assert.equal((await sql`select from queue.tasks where kind = 'cancel'`).length, 101);
 });
 
 Deno.test("before its bound only the provider's word cancels a job", async () => {
@@ -156,8 +156,8 @@ Deno.test("before its bound only the provider's word cancels a job", async () =>
   const { sql } = database;
   const jobId = await startVideo(sql);
   const submission = await submit(sql, jobId);
-  await sql`update public.video_jobs set cancel_requested_at = ops.now() where id = ${jobId}`;
-  await sql`select generation.add_task('cancel', ${jobId}, ops.now())`;
+  await sql`update videos.jobs set cancel_requested_at = core.now() where id = ${jobId}`;
+  await sql`select queue.add('cancel', ${jobId}, core.now())`;
   assert.equal(
     await recordCancel(sql, jobId, "requested", await claimTask(sql, jobId, "cancel")),
     "processing",
@@ -174,7 +174,7 @@ Deno.test("a cancellation that found no request to cancel is tried again", async
   const { sql } = database;
   const jobId = await startVideo(sql);
   await claimSubmission(sql, jobId);
-  await sql`select generation.add_task('cancel', ${jobId}, ops.now())`;
+  await sql`select queue.add('cancel', ${jobId}, core.now())`;
   const task = await claimTask(sql, jobId, "cancel");
   assert.equal(await recordCancel(sql, jobId, "no_request_id", task), "processing");
   assert.deepEqual((await readJob(sql, jobId)).tasks, ["cancel", "submit"]);

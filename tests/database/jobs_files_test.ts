@@ -26,8 +26,8 @@ async function startStoring(sql: Sql) {
 /** Seconds until the files are removed. */
 async function removedIn(sql: Sql, jobId: string): Promise<number> {
   const { seconds } = await first(sql<{ seconds: number }[]>`
-    select round(extract(epoch from t.run_at - ops.now()))::int as seconds
-    from generation.tasks as t where t.subject = ${jobId} and t.kind = 'delete_files'`);
+    select round(extract(epoch from t.run_at - core.now()))::int as seconds
+    from queue.tasks as t where t.subject = ${jobId} and t.kind = 'delete_files'`);
   return seconds;
 }
 
@@ -43,7 +43,7 @@ Deno.test("a result that is no video leaves no files, and they are removed at on
 Deno.test("a storage that stays away leaves no files when it is back", async () => {
   const { sql } = database;
   const { jobId, task } = await startStoring(sql);
-  await sql`update generation.tasks set attempts = 8 where id = ${task.task_id}`;
+  await sql`update queue.tasks set attempts = 8 where id = ${task.task_id}`;
   assert.equal(await retryTask(sql, { ...task, attempt: 8 }), "dead");
   assert.deepEqual((await readJob(sql, jobId)).tasks, ["delete_files"]);
   assert.equal(await removedIn(sql, jobId), 0);
@@ -52,12 +52,12 @@ Deno.test("a storage that stays away leaves no files when it is back", async () 
 Deno.test("files are removed after whoever still stores them has lost the lease, or at once when it says that it is done", async () => {
   const { sql } = database;
   const { jobId, task } = await startStoring(sql);
-  await sql`select generation.settle_video_job(${jobId}, 'cancelled')`;
+  await sql`select videos.settle_video_job(${jobId}, 'cancelled')`;
   assert.equal(await removedIn(sql, jobId), 180);
   assert.equal(await recordStored(sql, jobId, task), "cancelled");
   assert.equal(await removedIn(sql, jobId), 0);
   const late = await startStoring(sql);
-  await sql`select generation.settle_video_job(${late.jobId}, 'cancelled')`;
+  await sql`select videos.settle_video_job(${late.jobId}, 'cancelled')`;
   await recordUnusableResult(sql, late.jobId, late.task);
   assert.equal(await removedIn(sql, late.jobId), 0);
 });
@@ -70,6 +70,6 @@ Deno.test("what is stored, or was never begun to be, is left alone", async () =>
   await recordUnusableResult(sql, jobId, task);
   assert.deepEqual((await readJob(sql, jobId)).tasks, []);
   const unstored = await startVideo(sql);
-  await sql`select generation.settle_video_job(${unstored}, 'cancelled')`;
+  await sql`select videos.settle_video_job(${unstored}, 'cancelled')`;
   assert.deepEqual((await readJob(sql, unstored)).tasks, []);
 });

@@ -67,8 +67,8 @@ for (const how of ["the answer to its submission", "a webhook"] as const) {
     const jobId = await startVideo(sql);
     const submissionId = await send(sql, jobId);
     const { userId } = await first(sql<{ userId: string }[]>`
-      select j.user_id as "userId" from public.video_jobs as j where j.id = ${jobId}`);
-    await sql`select public.cancel_video(${userId}, ${jobId})`;
+      select j.user_id as "userId" from videos.jobs as j where j.id = ${jobId}`);
+    await sql`select api.cancel_video(${userId}, ${jobId})`;
     // The last of five tries; then nobody would ask again before the job's bound.
     for (let attempt = 0; attempt < 5; attempt++) {
       await advance(60_000);

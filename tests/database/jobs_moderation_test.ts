@@ -17,22 +17,22 @@ const unavailable: Verdict = { verdict: "unavailable", cause: "no connection", r
 /** What claim_submission says where there is a service to ask. */
 async function claim(sql: Sql, jobId: string): Promise<"claimed" | "nothing" | { prompt: string }> {
   const { data } = await first(sql<{ data: { claimed: boolean; prompt: string } }[]>`
-    select public.claim_submission(${jobId}, '{fal}', true) -> 'data' as data`);
+    select api.claim_submission(${jobId}, '{fal}', true) -> 'data' as data`);
   return data.claimed ? "claimed" : data.prompt === undefined ? "nothing" : { prompt: data.prompt };
 }
 
 async function moderate(sql: Sql, jobId: string, verdict: Verdict): Promise<string> {
   const { status } = await first(sql<{ status: string }[]>`
-    select public.record_moderation(${jobId}, ${sql.json(verdict)}) -> 'data' ->> 'status' as status`);
+    select api.record_moderation(${jobId}, ${sql.json(verdict)}) -> 'data' ->> 'status' as status`);
   return status;
 }
 
 /** Seconds until the submit task may run, and until its lease ends; null where it has none. */
 async function taskOf(sql: Sql, jobId: string) {
   return await first(sql<{ runs_in: number; leased_for: number | null; last_error: string | null }[]>`
-    select extract(epoch from t.run_at - ops.now())::float as runs_in,
-      extract(epoch from t.leased_until - ops.now())::float as leased_for, t.last_error
-    from generation.tasks as t where t.kind = 'submit' and t.subject = ${jobId}`);
+    select extract(epoch from t.run_at - core.now())::float as runs_in,
+      extract(epoch from t.leased_until - core.now())::float as leased_for, t.last_error
+    from queue.tasks as t where t.kind = 'submit' and t.subject = ${jobId}`);
 }
 
 Deno.test("nothing is claimed before the prompt was let pass, and then it is not asked for again", async () => {
@@ -48,8 +48,8 @@ Deno.test("nothing is claimed before the prompt was let pass, and then it is not
   assert.equal(await moderate(sql, jobId, { verdict: "passed" }), "pending");
   assert.equal(await claim(sql, jobId), "claimed");
 
-  await sql`select public.record_submission(s.id, '{"outcome": "not_accepted", "cause": "429"}', 5)
-    from generation.submissions as s where s.job_id = ${jobId}`;
+  await sql`select api.record_submission(s.id, '{"outcome": "not_accepted", "cause": "429"}', 5)
+    from videos.submissions as s where s.job_id = ${jobId}`;
   await database.advance(61_000);
   assert.equal(await claim(sql, jobId), "claimed", "the verdict is remembered");
 });
@@ -77,7 +77,7 @@ Deno.test("a refused prompt ends its job with ERR_4003, gives the credits back a
     balance: 10,
     tasks: [],
   });
-  const job = await first(sql`select error_details, flag from public.video_jobs where id = ${jobId}`);
+  const job = await first(sql`select error_details, flag from videos.jobs where id = ${jobId}`);
   assert.deepEqual({ ...job }, { error_details: { reason: "policy" }, flag: "sexual, violence/graphic" });
   assert.equal(await claim(sql, jobId), "nothing");
   assert.equal(await moderate(sql, jobId, { verdict: "passed" }), "failed", "the first verdict counts");
@@ -97,9 +97,9 @@ Deno.test("without a verdict the task waits, no shorter than the service asks, a
 
   await database.advance(15 * 60_000);
   assert.equal(await claim(sql, jobId), "nothing", "nobody is asked about a job that is overdue");
-  await sql`select generation.enforce_deadlines()`;
+  await sql`select videos.enforce_deadlines()`;
   const task = await claimTask(sql, jobId, "cancel");
-  await sql`select public.record_cancel(${task.task_id}, ${task.attempt}, ${jobId}, '{"outcome": "no_request_id"}')`;
+  await sql`select api.record_cancel(${task.task_id}, ${task.attempt}, ${jobId}, '{"outcome": "no_request_id"}')`;
   assert.partialDeepStrictEqual(await readJob(sql, jobId), { error_code: "ERR_5002", balance: 10 });
 });
 
@@ -112,10 +112,10 @@ Deno.test("a verdict that comes when the job has gone on changes nothing", async
   await moderate(sql, passed, { verdict: "passed" });
   assert.equal(await moderate(sql, passed, refused), "pending");
   const ended = await startVideo(sql);
-  await sql`select generation.settle_video_job(${ended}, 'cancelled')`;
+  await sql`select videos.settle_video_job(${ended}, 'cancelled')`;
   assert.equal(await moderate(sql, ended, refused), "cancelled");
   const { flags } = await first(sql`
-    select count(flag)::int as flags from public.video_jobs where id in ${sql([sent, passed, ended])}`);
+    select count(flag)::int as flags from videos.jobs where id in ${sql([sent, passed, ended])}`);
   assert.equal(flags, 0);
   assert.deepEqual(await violations(sql), []);
 });

@@ -68,8 +68,8 @@ const running: Record<string, Ending> = {
     status: "failed",
     code: "ERR_5001",
     async end(sql, jobId) {
-      await sql`update public.video_jobs set due_at = ops.now() - interval '6 minutes' where id = ${jobId} and due_at is not null`;
-      await sql`select generation.enforce_deadlines()`;
+      await sql`update videos.jobs set due_at = core.now() - interval '6 minutes' where id = ${jobId} and due_at is not null`;
+      await sql`select videos.enforce_deadlines()`;
     },
   },
 };
@@ -89,7 +89,7 @@ const storing: Record<string, Ending> = {
     status: "failed",
     code: "ERR_6002",
     async end(sql, jobId) {
-      await sql`update generation.tasks set attempts = 7, run_at = ops.now() where subject = ${jobId} and kind = 'store'`;
+      await sql`update queue.tasks set attempts = 7, run_at = core.now() where subject = ${jobId} and kind = 'store'`;
       const task = await claimTask(sql, jobId, "store").catch(() => null);
       if (task !== null) await retryTask(sql, task);
     },
@@ -158,17 +158,17 @@ Deno.test("each allowed transition is possible, and no other", async () => {
   const put = (sql: Sql, status: string) => {
     const ended = !["pending", "processing"].includes(status);
     return sql`
-      update public.video_jobs
+      update videos.jobs
       set status = ${status}, error_code = ${status === "failed" ? "ERR_5002" : null},
-        completed_at = case when ${ended} then ops.now() end, due_at = case when not ${ended} then ops.now() end
+        completed_at = case when ${ended} then core.now() end, due_at = case when not ${ended} then core.now() end
       where id = ${jobId}`;
   };
   for (const from of statuses) {
     for (const to of statuses.filter((status) => status !== from)) {
       await rolledBack(sql, async (sql) => {
-        await sql`alter table public.video_jobs disable trigger check_job_transition`;
+        await sql`alter table videos.jobs disable trigger check_job_transition`;
         await put(sql, from);
-        await sql`alter table public.video_jobs enable trigger check_job_transition`;
+        await sql`alter table videos.jobs enable trigger check_job_transition`;
         await sql.savepoint((sql) => put(sql, to)).then(
           () => possible.push(`${from} → ${to}`),
           (error) => assert.match(error.message, /^job .+ cannot go from \w+ to \w+$/),
@@ -220,7 +220,7 @@ Deno.test("once the provider has succeeded, only storing decides", async () => {
   }
   await recordCancel(sql, jobId, "cancelled");
   await advance(24 * 60 * minute);
-  await sql`select generation.enforce_deadlines()`;
+  await sql`select videos.enforce_deadlines()`;
   assert.deepEqual(await readJob(sql, jobId), stored);
   assert.equal(await recordStored(sql, jobId), "completed");
 });
@@ -243,7 +243,7 @@ Deno.test("what an ended job still hears about its submission changes no money",
   assert.deepEqual(await readJob(sql, jobId), ended);
   assert.equal(await recordStored(sql, jobId), "cancelled");
   assert.deepEqual(await readJob(sql, jobId), { ...ended, tasks: ["delete_files"] });
-  assert.equal((await sql`select from generation.assets where job_id = ${jobId}`).length, 0);
+  assert.equal((await sql`select from videos.assets where job_id = ${jobId}`).length, 0);
 });
 
 Deno.test("a job that is not there cannot be settled", async () => {

@@ -26,7 +26,7 @@ async function stateOf(
   submissionId: string,
 ): Promise<{ state: string; request_id: string | null }> {
   const row = await first(sql<{ state: string; request_id: string | null }[]>`
-    select s.state, s.request_id from generation.submissions as s where s.id = ${submissionId}`);
+    select s.state, s.request_id from videos.submissions as s where s.id = ${submissionId}`);
   return { ...row };
 }
 
@@ -40,21 +40,21 @@ Deno.test("claim_submission by many workers at once claims once", async () => {
   const jobId = await startVideo(sql);
   const claims = await times(32, () => claimSubmission(sql, jobId));
   assert.equal(claims.filter((submission) => submission !== null).length, 1);
-  assert.equal((await sql`select from generation.submissions where job_id = ${jobId}`).length, 1);
+  assert.equal((await sql`select from videos.submissions where job_id = ${jobId}`).length, 1);
   assert.equal((await readJob(sql, jobId)).status, "processing");
 });
 
 Deno.test("a job that was not accepted is pending again, and goes to the provider that turned it away least", async () => {
   const { sql, advance } = database;
   await sql`
-    insert into generation.model_providers (model_id, preference, provider, provider_model, cost_cents)
+    insert into videos.model_providers (model_id, preference, provider, provider_model, cost_cents)
     values (${cheapModel}, 2, 'runway', 'a-model', 10)`;
   const jobId = await startVideo(sql);
   const asked: string[] = [];
   for (let attempt = 0; attempt < 4; attempt++) {
     const submissionId = await claim(sql, jobId, ["fal", "runway"]);
     const { provider } = await first(sql<{ provider: string }[]>`
-      select s.provider from generation.submissions as s where s.id = ${submissionId}`);
+      select s.provider from videos.submissions as s where s.id = ${submissionId}`);
     asked.push(provider);
     assert.equal(
       await recordSubmission(sql, submissionId, { outcome: "not_accepted", cause: "busy" }),
@@ -137,7 +137,7 @@ Deno.test("an event about another request is stored and changes nothing", async 
   const before = await readJob(sql, jobId);
   assert.equal(await receiveEvent(sql, { submissionId, requestId: "another" }, failed), "ignored");
   assert.deepEqual(await readJob(sql, jobId), before);
-  const events = await sql`select effect from generation.events where submission_id = ${submissionId}`;
+  const events = await sql`select effect from videos.provider_events where submission_id = ${submissionId}`;
   assert.deepEqual(events.map(({ effect }) => effect), ["ignored"]);
 });
 
@@ -211,7 +211,7 @@ Deno.test("a job that was to be cancelled is cancelled by the proof that nobody 
   const { sql } = database;
   const jobId = await startVideo(sql);
   const submissionId = await claim(sql, jobId);
-  await sql`update public.video_jobs set cancel_requested_at = ops.now() where id = ${jobId}`;
+  await sql`update videos.jobs set cancel_requested_at = core.now() where id = ${jobId}`;
   assert.equal(
     await recordSubmission(sql, submissionId, { outcome: "not_accepted", cause: "busy" }),
     "cancelled",
@@ -221,7 +221,7 @@ Deno.test("a job that was to be cancelled is cancelled by the proof that nobody 
 
 Deno.test("a start that the provider reports begins the second bound; else the submission does", async () => {
   const { sql, advance, now } = database;
-  await sql`update public.models set start_within = '10 minutes', finish_within = '30 minutes'`;
+  await sql`update videos.models set start_within = '10 minutes', finish_within = '30 minutes'`;
   const minutesLeft = async (jobId: string) => {
     const { due_at } = await readJob(sql, jobId);
     return Math.round(((due_at?.getTime() ?? 0) - (await now()).getTime()) / minute);

@@ -192,7 +192,7 @@ Deno.test("debt is paid first, by whatever adds credits, releases too", async ()
   assert.deepEqual(await deduct(sql, user, 1), { error: "insufficient_credits", current_credits: 0 });
   assert.equal((await add(sql, user, 12)).credits_remaining, 3);
   assert.deepEqual((await balancesOf(sql, user)).owed, 0);
-  await sql`update public.video_jobs set status = 'processing' where id = ${captured}`;
+  await sql`update videos.jobs set status = 'processing' where id = ${captured}`;
   await settle(sql, captured, "completed");
   await assertProved(sql);
 });

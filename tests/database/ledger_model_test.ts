@@ -76,7 +76,7 @@ class Pair {
   ) {}
 
   static async create(sql: Sql, clock: FrozenClock): Promise<Pair> {
-    const { now } = await first(sql<{ now: Date }[]>`select ops.now() as now`);
+    const { now } = await first(sql<{ now: Date }[]>`select core.now() as now`);
     return new Pair(sql, clock, await openAccount(sql), now);
   }
 
@@ -231,18 +231,18 @@ async function addUntil(
 /** The job of a hold, without which the hold would be a violation. */
 async function startJob(sql: Sql, userId: string, jobId: string, price: number): Promise<void> {
   await sql`
-    insert into public.video_jobs (
+    insert into videos.jobs (
       id, user_id, model_id, model_name, status, prompt, settings, credits_used, request_id, created_at, due_at
     )
     values (
-      ${jobId}, ${userId}, ${cheapModel}, 'A model', 'processing', 'a prompt', '{}', ${price}, 'test', ops.now(), ops.now()
+      ${jobId}, ${userId}, ${cheapModel}, 'A model', 'processing', 'a prompt', '{}', ${price}, 'test', core.now(), core.now()
     )`;
 }
 
 async function endJob(sql: Sql, jobId: string, kind: "capture" | "release"): Promise<void> {
   await sql`
-    update public.video_jobs
-    set status = ${kind === "capture" ? "completed" : "cancelled"}, completed_at = ops.now(), due_at = null
+    update videos.jobs
+    set status = ${kind === "capture" ? "completed" : "cancelled"}, completed_at = core.now(), due_at = null
     where id = ${jobId}`;
 }
 

@@ -62,7 +62,7 @@ Deno.test("reconcile names each violation", async () => {
     ],
     [
       "a held job is gone",
-      `delete from public.video_jobs where id = '${running}'`,
+      `delete from videos.jobs where id = '${running}'`,
       [`escrow_without_job ${hold}`],
     ],
     [
@@ -72,7 +72,7 @@ Deno.test("reconcile names each violation", async () => {
     ],
     [
       "a completed job was given back",
-      `update public.video_jobs set status = 'cancelled' where id = '${completed}'`,
+      `update videos.jobs set status = 'cancelled' where id = '${completed}'`,
       [`hold_ended_wrong ${completed}`],
     ],
   ];

@@ -26,7 +26,7 @@ async function playEveryKind({ sql, advance }: TestDatabase): Promise<void> {
   const purchase = await add(sql, spender, 20, { kind: "purchase" });
   await add(sql, spender, 5, { expiresInHours: 1 });
   const job = await acceptJob(sql, spender, { price: 15 });
-  await sql`update public.video_jobs set status = 'processing' where id = ${job}`;
+  await sql`update videos.jobs set status = 'processing' where id = ${job}`;
   await settle(sql, job, "completed");
   await settle(sql, await acceptJob(sql, spender, { price: 2 }), "failed");
   await deduct(sql, spender, 3);

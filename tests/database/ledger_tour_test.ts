@@ -22,10 +22,10 @@ Deno.test("each query that ledger.md gives the operator runs, and answers for a 
     const user = await createPayer(sql);
     const { data } = await generateVideo(sql, user);
     const job = data?.job_id ?? assert.fail("the video was not accepted");
-    await sql`select generation.settle_video_job(${job}, 'failed', 'ERR_5002')`;
+    await sql`select videos.settle_video_job(${job}, 'failed', 'ERR_5002')`;
     const paid = (await generateVideo(sql, user)).data?.job_id ?? assert.fail("the video was not accepted");
-    await sql`update public.video_jobs set status = 'processing' where id = ${paid}`;
-    await sql`select generation.settle_video_job(${paid}, 'completed')`;
+    await sql`update videos.jobs set status = 'processing' where id = ${paid}`;
+    await sql`select videos.settle_video_job(${paid}, 'completed')`;
 
     const text = await Deno.readTextFile(new URL("ledger.md", docs));
     const queries = Array.from(text.matchAll(/^```sql\n(.*?)^```$/gms), ([, query = ""]) => query);

@@ -9,13 +9,13 @@ const database = sharedDatabase();
 
 async function addTerm(sql: Sql, pattern: string, action = "refuse"): Promise<void> {
   await sql`
-    insert into generation.moderation_terms (language, pattern, action, reason)
+    insert into videos.moderation_terms (language, pattern, action, reason)
     values ('en', ${pattern}, ${action}, ${`reason of ${pattern}`})`;
 }
 
 async function isRefused(sql: Sql, prompt: string): Promise<boolean> {
   const { term } = await first(sql<{ term: string | null }[]>`
-    select generation.find_moderation_term(${prompt}, 'refuse') as term`);
+    select videos.find_moderation_term(${prompt}, 'refuse') as term`);
   return term !== null;
 }
 
@@ -91,12 +91,12 @@ Deno.test("a term holds from its row on, changes with it and ends with it", asyn
   const { sql } = database;
   await addTerm(sql, "manticore");
   assert(await isRefused(sql, "a manticore"));
-  await sql`update generation.moderation_terms set pattern = 'chimera' where pattern = 'manticore'`;
+  await sql`update videos.moderation_terms set pattern = 'chimera' where pattern = 'manticore'`;
   assert.deepEqual([await isRefused(sql, "a manticore"), await isRefused(sql, "a chimera")], [false, true]);
-  await sql`update generation.moderation_terms set action = 'flag' where pattern = 'chimera'`;
+  await sql`update videos.moderation_terms set action = 'flag' where pattern = 'chimera'`;
   assert(!await isRefused(sql, "a chimera"));
-  await sql`update generation.moderation_terms set action = 'refuse' where pattern = 'chimera'`;
-  await sql`delete from generation.moderation_terms where pattern = 'chimera'`;
+  await sql`update videos.moderation_terms set action = 'refuse' where pattern = 'chimera'`;
+  await sql`delete from videos.moderation_terms where pattern = 'chimera'`;
   assert(!await isRefused(sql, "a chimera"));
 });
 
@@ -117,7 +117,7 @@ Deno.test("a prompt that is flagged goes to its provider, and the operator sees 
     const { data } = await generateVideo(sql, user, { prompt });
     assert(data && await claimSubmission(sql, data.job_id) !== null);
     flags.push(
-      (await first(sql`select j.flag from public.video_jobs as j where j.id = ${data.job_id}`)).flag,
+      (await first(sql`select j.flag from videos.jobs as j where j.id = ${data.job_id}`)).flag,
     );
   }
   assert.deepEqual(flags, ["reason of kraken", null]);

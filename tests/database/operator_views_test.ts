@@ -20,7 +20,7 @@ import { fill, volumeUser } from "./support/volume.ts";
 /** Gives a job a request of its own; those of the test's helpers have one for all. */
 async function nameRequest(sql: Sql, jobId: string): Promise<string> {
   const requestId = `request-of-${jobId}`;
-  await sql`update public.video_jobs set request_id = ${requestId} where id = ${jobId}`;
+  await sql`update videos.jobs set request_id = ${requestId} where id = ${jobId}`;
   return requestId;
 }
 
@@ -36,7 +36,7 @@ Deno.test("a trace tells everything that a request did: job, credits, submission
   const requestId = await nameRequest(sql, jobId);
   const submission = await submit(sql, jobId);
   await receiveEvent(sql, submission, { state: "running" });
-  await sql`select public.record_error('ERR_6002', 'process-jobs', null, ${requestId}, '{"error": "away"}')`;
+  await sql`select api.record_error('ERR_6002', 'process-jobs', null, ${requestId}, '{"error": "away"}')`;
   const begun = ["credits: hold", "error ERR_6002", "generation started", "job accepted"];
   assert.deepEqual(await trace(sql, requestId), [
     ...begun,
@@ -148,7 +148,7 @@ Deno.test("today's failures are counted by code, those of requests and those of 
   // Not a provider's fault nor ours.
   const refused: typeof failed = { state: "failed", failure: { code: "ERR_4003", cause: "policy" } };
   await receiveEvent(sql, await submit(sql, await startVideo(sql)), refused);
-  await sql`select public.record_error('ERR_6001', 'models', null, null, '{}', 7)`;
+  await sql`select api.record_error('ERR_6001', 'models', null, null, '{}', 7)`;
   await sql`
     insert into ops.error_log (minute, code, endpoint, place, occurred_at, context, count)
     values (now() - interval '2 days', 'ERR_6001', 'models', 1, now() - interval '2 days', '{}', 1)`;
@@ -165,7 +165,7 @@ Deno.test("today's failures are counted by code, those of requests and those of 
 Deno.test("a provider is seen with its breaker, its jobs in flight, its spending and the last hour's outcomes", async () => {
   await using database = await testDatabase();
   const { sql } = database;
-  await sql`update generation.providers set daily_cap_cents = 1000 where name = 'fal'`;
+  await sql`update videos.providers set daily_cap_cents = 1000 where name = 'fal'`;
   await receiveEvent(sql, await submit(sql, await startVideo(sql)), failed);
   await submit(sql, await startVideo(sql));
   const submissionId = await claimSubmission(sql, await startVideo(sql));
@@ -198,7 +198,7 @@ Deno.test("a late success is seen with what it cost", async () => {
   const { sql, advance } = database;
   const jobId = await startVideo(sql);
   const submission = await submit(sql, jobId);
-  await sql`select generation.settle_video_job(${jobId}, 'failed', 'ERR_5001')`;
+  await sql`select videos.settle_video_job(${jobId}, 'failed', 'ERR_5001')`;
   await advance(60_000);
   await recordPoll(sql, submission, succeeded);
   const [late] = await sql`
@@ -228,7 +228,7 @@ const questions: Record<string, string> = {
   "a request": "select * from ops.trace('request-of-a-job') order by at",
   "an old request":
     "select * from ops.trace('request-of-a-job', now() - interval '3 days', interval '1 hour') order by at",
-  "a job": `select * from ops.trace_job((select id from public.video_jobs where user_id = '${volumeUser(7)}'
+  "a job": `select * from ops.trace_job((select id from videos.jobs where user_id = '${volumeUser(7)}'
     and deleted_at is null limit 1)) order by at`,
 };
 
@@ -241,11 +241,11 @@ Deno.test("whatever the operator looks at, no grown table is read as a whole", a
   const { sql } = database;
   await fill(sql, { users: 4_000, jobsPerUser: 5 });
   await sql`
-    insert into generation.submissions (
+    insert into videos.submissions (
       job_id, provider, provider_model, state, request_id, cost_cents, claimed_at, accepted_at, ended_at
     )
     select j.id, 'fal', 'a-model', 'ended', j.id::text, 1, j.created_at - interval '2 hours', j.created_at, j.completed_at
-    from public.video_jobs as j order by j.created_at`;
+    from videos.jobs as j order by j.created_at`;
   await sql`
     insert into ops.error_log (minute, code, endpoint, place, occurred_at, request_id, context, count)
     select date_trunc('minute', now()) - n * interval '1 minute', 'ERR_6001', 'models', 1, now(), n::text, '{}', 1
@@ -256,7 +256,7 @@ Deno.test("whatever the operator looks at, no grown table is read as a whole", a
     volumeUser(8)
   }, 1, gen_random_uuid(), 'a reason', n::text, now() - n * interval '1 minute'
     from generate_series(1, 20000) as n`;
-  for (const table of ["generation.submissions", "ops.error_log", "ops.admin_actions", "public.video_jobs"]) {
+  for (const table of ["videos.submissions", "ops.error_log", "ops.admin_actions", "videos.jobs"]) {
     await sql.unsafe(`vacuum analyze ${table}`);
   }
   for (const [what, question] of Object.entries(questions)) {

@@ -12,56 +12,56 @@ const volume = { users: 4_000, jobsPerUser: 5 };
 const user = volumeUser(7);
 /** One of those who gave credits to the others. */
 const admin = volumeUser(3);
-const makeAdmin = `update public.users set is_admin = true where id = '${admin}'`;
-const asTheOperatorSees = [makeAdmin, `select public.admin_user('${admin}', '${user}')`];
+const makeAdmin = `update accounts.users set is_admin = true where id = '${admin}'`;
+const asTheOperatorSees = [makeAdmin, `select api.get_admin_users('${admin}', '${user}')`];
 const generate =
-  `public.generate_video('${user}', '192.0.2.1', 'key', repeat('0', 64), 'a-request', '${cheapModel}', 'A fox', '{}', null)`;
-const aJob = `(select id from public.video_jobs where user_id = '${user}' and deleted_at is null limit 1)`;
+  `api.generate_video('${user}', '192.0.2.1', 'key', repeat('0', 64), 'a-request', '${cheapModel}', 'A fox', '{}', null)`;
+const aJob = `(select id from videos.jobs where user_id = '${user}' and deleted_at is null limit 1)`;
 
 /** Procedures, as a request, the worker or the tick calls them; each on the history, in a transaction of its own. */
 const calls: Record<string, string[]> = {
   "accepting a video": [`select ${generate}`],
   "a replay": [`select ${generate}`, `select ${generate}`],
-  "the status of a video": [`select public.video_status('${user}', ${aJob})`],
-  "deleting a job": [`select public.delete_video_job('${user}', ${aJob})`],
+  "the status of a video": [`select api.video_status('${user}', ${aJob})`],
+  "deleting a job": [`select api.delete_video_job('${user}', ${aJob})`],
   "submitting, storing and completing a video": [
     `create temporary table made on commit drop as select (${generate} #>> '{data,job_id}')::uuid as job_id`,
     `create temporary table claimed on commit drop as
-      select (public.claim_submission(made.job_id, '{fal}') #>> '{data,submission_id}')::uuid as id from made`,
-    `select public.record_submission(claimed.id, '{"outcome": "accepted", "request_id": "r"}', 5) from claimed`,
-    `select public.record_provider_event('fal', claimed.id, 'e', 'r', '{"state": "succeeded", "video_url": "u"}')
+      select (api.claim_submission(made.job_id, '{fal}') #>> '{data,submission_id}')::uuid as id from made`,
+    `select api.record_submission(claimed.id, '{"outcome": "accepted", "request_id": "r"}', 5) from claimed`,
+    `select api.provider_webhook('fal', claimed.id, 'e', 'r', '{"state": "succeeded", "video_url": "u"}')
       from claimed`,
-    `select public.claim_tasks(10, made.job_id) from made`,
-    `select public.record_stored(0, 0, made.job_id, '[]', '{}') from made`,
+    `select api.claim_tasks(10, made.job_id) from made`,
+    `select api.record_stored(0, 0, made.job_id, '[]', '{}') from made`,
   ],
   "failing a video": [
-    `select generation.settle_video_job((${generate} #>> '{data,job_id}')::uuid, 'failed', 'ERR_5002')`,
+    `select videos.settle_video_job((${generate} #>> '{data,job_id}')::uuid, 'failed', 'ERR_5002')`,
   ],
   "a page of the videos": [
-    `select public.list_video_jobs('${user}', 20, null, null)`,
-    `select public.list_video_jobs('${user}', 2, 'completed', jsonb_build_object('created_at', now(), 'id', '${user}'))`,
+    `select api.video_jobs('${user}', 20, null, null)`,
+    `select api.video_jobs('${user}', 2, 'completed', jsonb_build_object('created_at', now(), 'id', '${user}'))`,
   ],
-  "keeping the URLs of a page": [`select public.keep_signed_urls(jsonb_build_array(jsonb_build_object(
+  "keeping the URLs of a page": [`select api.keep_signed_urls(jsonb_build_array(jsonb_build_object(
     'job_id', ${aJob}, 'video_url', 'v', 'video_url_expires_at', now())))`],
-  "a page of the credits": [`select public.list_credits('${user}', 20, null)`],
-  "a profile": [`select public.read_profile('${user}')`, `select public.update_profile('${user}', '{}')`],
+  "a page of the credits": [`select api.credits('${user}', 20, null)`],
+  "a profile": [`select api.get_user_profile('${user}')`, `select api.patch_user_profile('${user}', '{}')`],
   "a page of a statement": [`select * from credits.statement('${user}', 20, 30)`],
   "a balance at a time": [`select credits.balance_at('${user}', now() - interval '5 days')`],
   "a user as the operator sees them": asTheOperatorSees,
   "refunding a job": [
     makeAdmin,
-    `select public.admin_refund_credits('${admin}', 'key', 'f', 'r', '${user}', 1, 'why', ${aJob})`,
+    `select api.admin_refund_credits('${admin}', 'key', 'f', 'r', '${user}', 1, 'why', ${aJob})`,
   ],
   "adjusting credits": [
     makeAdmin,
-    `select public.admin_adjust_credits('${admin}', 'key', 'f', 'r', '${user}', 1, 'why')`,
+    `select api.admin_adjust_credits('${admin}', 'key', 'f', 'r', '${user}', 1, 'why')`,
   ],
-  "enforcing deadlines": [`select generation.enforce_deadlines()`],
+  "enforcing deadlines": [`select videos.enforce_deadlines()`],
   "booking what has expired": [`select credits.expire_due()`],
   "the tick": [
     // Once an hour it compares every account with its checkpoint.
-    `update ops.scheduled_tasks set next_run_at = 'infinity' where name = 'prove_ledger'`,
-    `select ops.tick()`,
+    `update core.scheduled_tasks set next_run_at = 'infinity' where name = 'prove_ledger'`,
+    `select core.tick()`,
   ],
 };
 
@@ -85,12 +85,12 @@ Deno.test("whatever a request, the worker or the tick asks, no grown table is re
   for (const [name, statements] of Object.entries(calls)) await test.step(name, () => look(statements));
 
   await sql`
-    insert into public.video_jobs (
+    insert into videos.jobs (
       user_id, model_id, model_name, status, prompt, settings, credits_used, request_id, created_at, completed_at
     )
     select ${user}, ${cheapModel}, 'A model', 'completed', 'A cat', '{}', 4, 'volume', now() - n * interval '1 hour', now()
     from generate_series(1, 10000) as n`;
-  await sql`vacuum analyze public.video_jobs`;
+  await sql`vacuum analyze videos.jobs`;
   await test.step("a user with 10,000 jobs, as the operator sees them", () => look(asTheOperatorSees));
 });
 
@@ -117,15 +117,15 @@ Deno.test("a video is accepted in a database with a long history, and the accoun
 
 /** Pages of the one user's lists; of no status but `completed` are there jobs. */
 const pages: Record<string, string> = {
-  "the first videos": `public.list_video_jobs('${volumeUser(0)}', 20, null, null)`,
-  "videos of long ago": `public.list_video_jobs('${
+  "the first videos": `api.video_jobs('${volumeUser(0)}', 20, null, null)`,
+  "videos of long ago": `api.video_jobs('${
     volumeUser(0)
   }', 20, null, jsonb_build_object('created_at', now() - interval '20 years',
       'id', '${user}'))`,
-  "videos with a status that most have": `public.list_video_jobs('${volumeUser(0)}', 20, 'completed', null)`,
-  "videos with a status that none has": `public.list_video_jobs('${volumeUser(0)}', 20, 'failed', null)`,
-  "the newest credits": `public.list_credits('${volumeUser(0)}', 20, null)`,
-  "credits of long ago": `public.list_credits('${volumeUser(0)}', 20, '{"number": 500}')`,
+  "videos with a status that most have": `api.video_jobs('${volumeUser(0)}', 20, 'completed', null)`,
+  "videos with a status that none has": `api.video_jobs('${volumeUser(0)}', 20, 'failed', null)`,
+  "the newest credits": `api.credits('${volumeUser(0)}', 20, null)`,
+  "credits of long ago": `api.credits('${volumeUser(0)}', 20, '{"number": 500}')`,
 };
 
 /** How many rows of the lists' tables this session has read, as far as its statistics are not yet handed in. */

@@ -8,7 +8,7 @@ import { readRights, roles as apiRoles } from "../security-document.ts";
 import { cloneTemplate } from "./harness.ts";
 import { rolledBack, type Sql } from "./support/ledger.ts";
 
-const schemas = ["public", "credits", "guard", "generation", "ops"];
+const schemas = ["api", "core", "accounts", "credits", "guard", "queue", "videos", "devices", "ops"];
 const roles = ["public", ...apiRoles];
 
 const rights = await readRights();
@@ -204,6 +204,6 @@ Deno.test("only procedures of endpoints, and one trigger, run with their owner's
         from pg_proc as f join pg_namespace as n on n.oid = f.pronamespace
         where n.nspname = any (${schemas}) and f.prosecdef`, [
     ...documented("objects", ["execute"]),
-    "service_role execute public.bump_catalogue_version",
+    "service_role execute videos.bump_catalogue_version",
   ]);
 });

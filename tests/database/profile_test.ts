@@ -15,12 +15,12 @@ interface Answer {
 }
 
 async function read(sql: Sql, userId: string): Promise<Answer> {
-  return (await first(sql<{ answer: Answer }[]>`select public.read_profile(${userId}) as answer`)).answer;
+  return (await first(sql<{ answer: Answer }[]>`select api.get_user_profile(${userId}) as answer`)).answer;
 }
 
 async function update(sql: Sql, userId: string, changes: Record<string, string | null>): Promise<Answer> {
   return (await first(sql<{ answer: Answer }[]>`
-    select public.update_profile(${userId}, ${sql.json(changes)}) as answer`)).answer;
+    select api.patch_user_profile(${userId}, ${sql.json(changes)}) as answer`)).answer;
 }
 
 Deno.test("the first question about a profile makes the account, and the second changes nothing", async () => {
@@ -78,7 +78,7 @@ Deno.test("a change counts against `writes`, and cannot reach another column or 
   const { limits } = await update(sql, userId, { is_admin: "true", id: other, display_name: "Jane" });
   assert.deepEqual(limits?.map(({ policy }) => policy), ["writes"]);
   const rows = await sql`
-    select u.id, u.display_name, u.is_admin from public.users as u where u.id in ${sql([userId, other])}
+    select u.id, u.display_name, u.is_admin from accounts.users as u where u.id in ${sql([userId, other])}
     order by u.display_name nulls last`;
   assert.deepEqual(rows.map((row) => ({ ...row })), [
     { id: userId, display_name: "Jane", is_admin: false },
@@ -104,14 +104,14 @@ Deno.test("the profile's credits are those that can be spent: what is due is boo
 
 Deno.test("a suspended account and a closed one have no profile to read or to change", async () => {
   const { sql } = database;
-  for (const [state, error] of [["is_banned = true", "ERR_4017"], ["closed_at = ops.now()", "ERR_4005"]]) {
+  for (const [state, error] of [["is_banned = true", "ERR_4017"], ["closed_at = core.now()", "ERR_4005"]]) {
     const userId = crypto.randomUUID();
     await read(sql, userId);
-    await sql.unsafe(`update public.users set ${state} where id = '${userId}'`);
+    await sql.unsafe(`update accounts.users set ${state} where id = '${userId}'`);
     assert.deepEqual(await read(sql, userId), { error, details: {} });
     assert.deepEqual(await update(sql, userId, { display_name: "Jane" }), { error, details: {} });
     const { name } = await first(
-      sql`select u.display_name as name from public.users as u where u.id = ${userId}`,
+      sql`select u.display_name as name from accounts.users as u where u.id = ${userId}`,
     );
     assert.equal(name, null);
   }
@@ -125,7 +125,7 @@ Deno.test("a change that waited while the account was closed writes nothing into
   let change: Promise<Answer>;
   try {
     await closing`begin`;
-    await closing`update public.users set closed_at = ops.now() where id = ${userId}`;
+    await closing`update accounts.users set closed_at = core.now() where id = ${userId}`;
     change = update(sql, userId, { display_name: "Jane" });
     // It has asked whether the user is active, and now waits for the row.
     await untilBlocked(sql);
@@ -135,7 +135,7 @@ Deno.test("a change that waited while the account was closed writes nothing into
   }
   assert.equal((await change).error, "ERR_4005");
   const { name } = await first(
-    sql`select u.display_name as name from public.users as u where u.id = ${userId}`,
+    sql`select u.display_name as name from accounts.users as u where u.id = ${userId}`,
   );
   assert.equal(name, null);
 });

@@ -22,10 +22,10 @@ async function setting() {
   const userId = await database.createUser();
   await sql`select credits.add_credits(${userId}, 1000000, 'test')`;
   await sql`
-    insert into generation.model_providers (model_id, preference, provider, provider_model, cost_cents)
+    insert into videos.model_providers (model_id, preference, provider, provider_model, cost_cents)
     values (${cheapModel}, 2, 'replicate', 'owner/model', 40)`;
   const claim = async (jobId: string, providers = everybody): Promise<Claim> => {
-    const [row] = await sql`select public.claim_submission(${jobId}, ${providers}) -> 'data' as claim`;
+    const [row] = await sql`select api.claim_submission(${jobId}, ${providers}) -> 'data' as claim`;
     return row?.claim;
   };
   return {
@@ -36,12 +36,10 @@ async function setting() {
     claimNew: async (providers = everybody) =>
       await claim(await acceptJob(sql, userId, { dueInMinutes: 600 }), providers),
     async record({ submission_id: id }: Claim, outcome: Record<string, unknown>) {
-      await sql`select public.record_submission(${id}, ${
-        sql.json({ ...outcome, request_id: id } as never)
-      }, 5)`;
+      await sql`select api.record_submission(${id}, ${sql.json({ ...outcome, request_id: id } as never)}, 5)`;
     },
     async breaker(provider = "fal"): Promise<string> {
-      const [row] = await sql`select v.breaker from generation.providers as v where v.name = ${provider}`;
+      const [row] = await sql`select v.breaker from videos.providers as v where v.name = ${provider}`;
       return row?.breaker;
     },
     [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
@@ -66,8 +64,7 @@ Deno.test("the preferred provider gets the job, and the next one after it turned
   const first = await claimNew();
   assert.equal(first.provider, "fal");
   await record(first, away);
-  const [job] =
-    await sql`select s.job_id from generation.submissions as s where s.id = ${first.submission_id}`;
+  const [job] = await sql`select s.job_id from videos.submissions as s where s.id = ${first.submission_id}`;
   assert.equal((await claim(job?.job_id)).provider, "replicate");
 });
 
@@ -138,7 +135,7 @@ Deno.test("a probe whose worker died is waited for a minute, and then another is
 Deno.test("as many jobs as it may have are with a provider, however many are claimed at once; the others wait", async () => {
   await using test = await setting();
   const { sql, userId, claim } = test;
-  await sql`update generation.providers set max_in_flight = 3 where name = 'fal'`;
+  await sql`update videos.providers set max_in_flight = 3 where name = 'fal'`;
   const jobs: string[] = [];
   for (let count = 0; count < 12; count += 1) jobs.push(await acceptJob(sql, userId));
   const claims = await Promise.all(jobs.map((job) => claim(job, ["fal"])));
@@ -147,8 +144,8 @@ Deno.test("as many jobs as it may have are with a provider, however many are cla
   const [ended] = claims.filter(({ claimed }) => claimed);
   assert(ended);
   await sql`
-    select generation.settle_video_job(s.job_id, 'failed', 'ERR_5001')
-    from generation.submissions as s where s.id = ${ended.submission_id}`;
+    select videos.settle_video_job(s.job_id, 'failed', 'ERR_5001')
+    from videos.submissions as s where s.id = ${ended.submission_id}`;
   const waiting = jobs[claims.findIndex(({ claimed }) => !claimed)];
   assert(waiting);
   assert.equal((await claim(waiting, ["fal"])).claimed, true, "a place that a job left is free again");
@@ -158,12 +155,12 @@ Deno.test("the day's cap is never passed, however many claim at once, and is new
   await using test = await setting();
   const { sql, userId, claim, database } = test;
   // Kling costs 35 cents a video.
-  await sql`update generation.providers set daily_cap_cents = 100 where name = 'fal'`;
+  await sql`update videos.providers set daily_cap_cents = 100 where name = 'fal'`;
   const jobs: string[] = [];
   for (let count = 0; count < 8; count += 1) jobs.push(await acceptJob(sql, userId, { dueInMinutes: 6000 }));
   const claims = await Promise.all(jobs.map((job) => claim(job, ["fal"])));
   assert.equal(claims.filter(({ claimed }) => claimed).length, 2);
-  const [spent] = await sql`select s.cents::int from generation.spending as s where s.provider = 'fal'`;
+  const [spent] = await sql`select s.cents::int from videos.spending as s where s.provider = 'fal'`;
   assert.equal(spent?.cents, 70);
   await database.advance(24 * 3600_000);
   const waiting = jobs[claims.findIndex(({ claimed }) => !claimed)];
@@ -176,7 +173,7 @@ Deno.test("what a provider proved that it did not take costs nothing of the day'
   const { sql, claimNew, record } = test;
   await record(await claimNew(["fal"]), away);
   await record(await claimNew(["fal"]), lost);
-  const [spent] = await sql`select s.cents::int from generation.spending as s where s.provider = 'fal'`;
+  const [spent] = await sql`select s.cents::int from videos.spending as s where s.provider = 'fal'`;
   assert.equal(spent?.cents, 35, "the lost answer may have been a job");
 });
 
@@ -185,16 +182,14 @@ Deno.test("when no provider of the model has money left, a video is refused with
   const { sql, userId } = test;
   const generate = async (key: string) => {
     const [row] = await sql`
-      select public.generate_video(${userId}, '192.0.2.1', ${key}, ${
-      "0".repeat(64)
-    }, 'a-request', ${cheapModel},
+      select api.generate_video(${userId}, '192.0.2.1', ${key}, ${"0".repeat(64)}, 'a-request', ${cheapModel},
         'A fox', '{}', null) as answer`;
     return row?.answer;
   };
-  await sql`update generation.providers set daily_cap_cents = 30`;
+  await sql`update videos.providers set daily_cap_cents = 30`;
   const refused = await generate("a");
   assert.deepEqual([refused.error, refused.details], ["ERR_6004", { feature: "generation" }]);
-  await sql`update generation.providers set daily_cap_cents = 39 where name = 'fal'`;
+  await sql`update videos.providers set daily_cap_cents = 39 where name = 'fal'`;
   assert.equal((await generate("a")).data.status, "pending", "the same key, later");
   assert.deepEqual([...await sql`select * from credits.reconcile(true)`], []);
 });

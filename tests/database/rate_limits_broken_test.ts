@@ -60,7 +60,7 @@ Deno.test("a video is accepted without its attempt limits, and not without the o
   });
   await sql`drop table guard.hits_logged`;
   assert.equal((await generateVideo(sql, user, { key: "a-key" })).error, "ERR_6001");
-  assert.equal((await sql`select from public.video_jobs`).length, 0);
+  assert.equal((await sql`select from videos.jobs`).length, 0);
   assert.equal((await sql`select from credits.transfers where kind = 'hold'`).length, 0);
   // It says something about the moment, so it is not kept for the key.
   assert.equal((await sql`select from guard.idempotency_keys`).length, 0);

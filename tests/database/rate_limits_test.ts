@@ -74,7 +74,7 @@ Deno.test("64 parallel videos of one user at the edge: exactly the rest are acce
   assert.equal(answers.filter(({ data }) => data !== undefined).length, 3);
   assert.equal(answers.filter(({ error }) => error === "ERR_4004").length, 61);
   const counts = await first(sql`
-    select (select count(*)::integer from public.video_jobs) as jobs,
+    select (select count(*)::integer from videos.jobs) as jobs,
       (select count(*)::integer from credits.transfers as t where t.kind = 'hold') as holds`);
   assert.deepEqual({ ...counts }, { jobs: 10, holds: 10 });
   assert.deepEqual(await countHits(sql), {
@@ -143,7 +143,7 @@ Deno.test("a refusal by accepted work holds nothing and counts the attempt", asy
     ["generation_attempts", 58],
     ["generation_attempts_network", 298],
   ]);
-  assert.equal((await sql`select from public.video_jobs`).length, 1);
+  assert.equal((await sql`select from videos.jobs`).length, 1);
 });
 
 Deno.test("a changed policy takes effect at once, whichever way it changes", async () => {

@@ -27,7 +27,7 @@ async function completed(sql: Sql, name: string): Promise<string> {
   const jobId = await startVideo(sql);
   await receiveEvent(sql, await submit(sql, jobId), succeeded, name);
   await recordStored(sql, jobId, await claimTask(sql, jobId, "store"));
-  await sql`update public.video_jobs set prompt = ${name}, request_id = ${name} where id = ${jobId}`;
+  await sql`update videos.jobs set prompt = ${name}, request_id = ${name} where id = ${jobId}`;
   return jobId;
 }
 
@@ -36,7 +36,7 @@ const sweeps: Record<string, Sweep> = {
     make: (sql, name, age) =>
       sql`
         insert into guard.idempotency_keys (caller, endpoint, key, fingerprint, outcome, expires_at)
-        values (gen_random_uuid(), 'models', ${name}, 'f', '{}', ops.now() - make_interval(secs => ${age}) + interval '24 hours')`,
+        values (gen_random_uuid(), 'models', ${name}, 'f', '{}', core.now() - make_interval(secs => ${age}) + interval '24 hours')`,
     names: (sql) => sql`select k.key as name from guard.idempotency_keys as k where k.endpoint = 'models'`,
   },
   rate_limit_hits: {
@@ -44,61 +44,63 @@ const sweeps: Record<string, Sweep> = {
     make: (sql, name, age) =>
       sql`
         insert into guard.hits (is_logged, policy, subject, hits, admitted)
-        values (false, 'reads', ${name}, array[ops.now() - make_interval(secs => ${age + 60})], true)`,
+        values (false, 'reads', ${name}, array[core.now() - make_interval(secs => ${age + 60})], true)`,
     names: (sql) => sql`select h.subject as name from guard.hits as h where h.policy = 'reads'`,
   },
   device_lanes: {
     make: (sql, name, age) =>
       sql`
-        insert into guard.device_lanes (network, holder, leased_until)
-        values (${name}, gen_random_uuid(), ops.now() - make_interval(secs => ${age}))`,
-    names: (sql) => sql`select l.network as name from guard.device_lanes as l`,
+        insert into devices.lanes (network, holder, leased_until)
+        values (${name}, gen_random_uuid(), core.now() - make_interval(secs => ${age}))`,
+    names: (sql) => sql`select l.network as name from devices.lanes as l`,
   },
   provider_events: {
     async make(sql, name, age) {
       await completed(sql, name);
       await sql`
-        update generation.events set received_at = ops.now() - make_interval(secs => ${age}) where event_id = ${name}`;
+        update videos.provider_events set received_at = core.now() - make_interval(secs => ${age}) where event_id = ${name}`;
     },
-    names: (sql) => sql`select e.event_id as name from generation.events as e`,
+    names: (sql) => sql`select e.event_id as name from videos.provider_events as e`,
   },
   deleted_jobs: {
     async make(sql, name, age) {
       const jobId = await completed(sql, name);
       await sql`
-        update public.video_jobs set deleted_at = ops.now() - make_interval(secs => ${age}) where id = ${jobId}`;
-      await sql`update generation.assets set deleted_at = ops.now() where job_id = ${jobId}`;
+        update videos.jobs set deleted_at = core.now() - make_interval(secs => ${age}) where id = ${jobId}`;
+      await sql`update videos.assets set deleted_at = core.now() where job_id = ${jobId}`;
     },
     // The whole of what it said goes; the job stays.
     names: (sql) =>
       sql`
-        select j.prompt as name from public.video_jobs as j
+        select j.prompt as name from videos.jobs as j
         where j.prompt <> '' or j.request_id <> '' or j.settings <> '{}' or exists (
-          select from generation.assets as a where a.job_id = j.id
+          select from videos.assets as a where a.job_id = j.id
         )`,
   },
   closed_accounts: {
     async make(sql, name, age) {
       const jobId = await completed(sql, name);
       const { user_id: userId } = await first(sql<{ user_id: string }[]>`
-        select j.user_id from public.video_jobs as j where j.id = ${jobId}`);
+        select j.user_id from videos.jobs as j where j.id = ${jobId}`);
       await closeAccount(sql, userId);
       // As the erasure leaves it, but for a name.
       await sql`
-        update public.video_jobs set deleted_at = ops.now(), request_id = ${name}, prompt = '' where id = ${jobId}`;
-      await sql`delete from generation.assets where job_id = ${jobId}`;
+        update videos.jobs set deleted_at = core.now(), request_id = ${name}, prompt = '' where id = ${jobId}`;
+      await sql`delete from videos.assets where job_id = ${jobId}`;
       await sql`
-        insert into ops.erasures (user_id, closed_at, erased_at, erased)
-        values (${userId}, ops.now(), ops.now() - make_interval(secs => ${age}), '{}')`;
+        insert into accounts.erasures (user_id, closed_at, erased_at, erased)
+        values (${userId}, core.now(), core.now() - make_interval(secs => ${age}), '{}')`;
     },
-    names: (sql) => sql`select j.request_id as name from public.video_jobs as j where j.request_id <> ''`,
+    names: (sql) => sql`select j.request_id as name from videos.jobs as j where j.request_id <> ''`,
   },
   error_log: {
     make: (sql, name, age) =>
       sql`
         insert into ops.error_log (minute, code, endpoint, place, occurred_at, request_id, context, count)
         values (
-          ops.now() - make_interval(secs => ${age + 60}), 'ERR_6003', 'models', 1, ops.now(), ${name}, '{}', 1
+          core.now() - make_interval(secs => ${
+        age + 60
+      }), 'ERR_6003', 'models', 1, core.now(), ${name}, '{}', 1
         )`,
     names: (sql) => sql`select e.request_id as name from ops.error_log as e`,
   },
@@ -106,7 +108,7 @@ const sweeps: Record<string, Sweep> = {
     make: (sql, name, age) =>
       sql`
         insert into credits.proofs (is_full, proved_until, violations)
-        values (${name === "old"}, ops.now() - make_interval(secs => ${age}), 1)`,
+        values (${name === "old"}, core.now() - make_interval(secs => ${age}), 1)`,
     names: (sql) =>
       sql`select case when p.is_full then 'old' else 'young' end as name from credits.proofs as p`,
   },
@@ -114,7 +116,7 @@ const sweeps: Record<string, Sweep> = {
     make: (sql, name, age) =>
       sql`
         insert into cron.job_run_details (runid, command, end_time)
-        values (nextval('cron.runid'), ${name}, ops.now() - make_interval(secs => ${age}))`,
+        values (nextval('cron.runid'), ${name}, core.now() - make_interval(secs => ${age}))`,
     names: (sql) => sql`select r.command as name from cron.job_run_details as r`,
   },
 };
@@ -130,7 +132,7 @@ async function installCron(sql: Sql): Promise<void> {
 
 async function sweep(sql: Sql, rule: string): Promise<number> {
   const { procedure } = await first(sql<{ procedure: string }[]>`
-    select t.procedure from ops.scheduled_tasks as t where t.name = ${`sweep_${rule}`}`);
+    select t.procedure from core.scheduled_tasks as t where t.name = ${`sweep_${rule}`}`);
   const { swept } = await first(sql.unsafe<{ swept: number }[]>(`select ${procedure}() as swept`));
   return swept;
 }
@@ -141,7 +143,7 @@ Deno.test("every rule has its sweeper, and every sweeper its rule", async () => 
     { name: string }[]
   >`select r.name from ops.retention_rules as r order by r.name`;
   const tasks = await database.sql<{ name: string }[]>`
-    select substring(t.name from 7) as name from ops.scheduled_tasks as t where t.name like 'sweep\\_%' order by t.name`;
+    select substring(t.name from 7) as name from core.scheduled_tasks as t where t.name like 'sweep\\_%' order by t.name`;
   assert.deepEqual(rules.map(({ name }) => name), tasks.map(({ name }) => name));
   assert.deepEqual(rules.map(({ name }) => name), Object.keys(sweeps).sort());
 });
@@ -201,7 +203,7 @@ Deno.test("a deleted job keeps what it said while its files are there", async ()
   await using database = await testDatabase();
   const { sql } = database;
   await sweeps.deleted_jobs?.make(sql, "old", 31 * 86_400);
-  await sql`update generation.assets set deleted_at = null`;
+  await sql`update videos.assets set deleted_at = null`;
   assert.equal(await sweep(sql, "deleted_jobs"), 0);
 });
 
@@ -210,7 +212,7 @@ Deno.test("the last proof that found nothing stays, however old: the next one go
   const { sql } = database;
   await sql`
     insert into credits.proofs (is_full, proved_until, violations)
-    select true, ops.now() - make_interval(days => 100 + n), n % 2 from generate_series(1, 4) as n`;
+    select true, core.now() - make_interval(days => 100 + n), n % 2 from generate_series(1, 4) as n`;
   assert.equal(await sweep(sql, "proofs"), 3);
   const left = await sql`select p.violations::int from credits.proofs as p`;
   assert.deepEqual([...left], [{ violations: 0 }]);
@@ -228,11 +230,11 @@ Deno.test("the jobs of an erased account are deleted in the end; tombstone, ledg
   assert.equal(await eraseAccount(sql, task), "erased");
   await advance(91 * 86_400_000);
   assert.equal(await sweep(sql, "closed_accounts"), 1);
-  assert.deepEqual((await sql`select j.id from public.video_jobs as j`).map(({ id }) => id), [other]);
+  assert.deepEqual((await sql`select j.id from videos.jobs as j`).map(({ id }) => id), [other]);
   const [kept] = await sql`
     select r.swept_at is not null as is_swept, u.closed_at is not null as is_tombstone,
       (select count(*)::int from credits.postings as p where p.user_id = u.id) as postings
-    from ops.erasures as r join public.users as u on u.id = r.user_id`;
+    from accounts.erasures as r join accounts.users as u on u.id = r.user_id`;
   assert.deepEqual({ ...kept }, { is_swept: true, is_tombstone: true, postings: 2 });
 });
 
@@ -245,7 +247,7 @@ Deno.test("what is wrong with the ledger is in the error log within the hour, an
       select e.context from ops.error_log as e where e.context ->> 'task' = 'prove_ledger' order by e.place`;
     return rows.map(({ context }) => context);
   };
-  await sql`select ops.tick()`;
+  await sql`select core.tick()`;
   assert.deepEqual(await found(), []);
   const { id } = await first(sql<{ id: string }[]>`
     select a.id::text from credits.accounts as a where a.user_id = ${userId}`);
@@ -254,10 +256,10 @@ Deno.test("what is wrong with the ledger is in the error log within the hour, an
     update credits.accounts set balance = balance + 1 where user_id is not null;
     alter table credits.accounts enable trigger only_by_transfer;
   `.simple();
-  await sql`select ops.tick()`;
+  await sql`select core.tick()`;
   assert.deepEqual(await found(), []);
   await advance(3_601_000);
-  await sql`select ops.tick()`;
+  await sql`select core.tick()`;
   const violation = { task: "prove_ledger", subject: id };
   assert.deepEqual(await found(), [
     { ...violation, violation: "balance_differs", details: { balance: 11, entries: 10 } },

@@ -28,7 +28,7 @@ interface World {
 }
 
 /** The columns that name a row, for those tables of which somebody sees rows. */
-const idOf: Record<string, string> = { "public.users": "id", "public.video_jobs": "id" };
+const idOf: Record<string, string> = { "accounts.users": "id", "videos.jobs": "id" };
 
 const entries = Object.entries(users) as [User, (typeof users)[User]][];
 
@@ -37,10 +37,10 @@ async function makeWorld(sql: Sql): Promise<World> {
   const ids: World["ids"] = { owner: "", stranger: "", suspended: "", closed: "", admin: "" };
   for (const [user, columns] of entries) {
     const [id, job, deleted] = [crypto.randomUUID(), crypto.randomUUID(), crypto.randomUUID()];
-    await sql`insert into public.users ${sql({ id, ...columns })}`;
+    await sql`insert into accounts.users ${sql({ id, ...columns })}`;
     for (const [jobId, deletedAt] of [[job, null], [deleted, new Date()]] as const) {
       await sql`
-        insert into public.video_jobs (
+        insert into videos.jobs (
           id, user_id, model_id, model_name, status, prompt, settings, credits_used, request_id, created_at, completed_at,
           deleted_at
         )

@@ -13,12 +13,12 @@ interface Run {
 
 async function runs({ sql }: TestDatabase): Promise<Run[]> {
   const rows = await sql<Run[]>`
-    select t.name, t.last_error, t.last_run_at is not null as has_run from ops.scheduled_tasks as t order by t.name`;
+    select t.name, t.last_error, t.last_run_at is not null as has_run from core.scheduled_tasks as t order by t.name`;
   return rows.map((row) => ({ ...row }));
 }
 
 async function tick(sql: Sql): Promise<number> {
-  return (await first(sql<{ due: number }[]>`select ops.tick() as due`)).due;
+  return (await first(sql<{ due: number }[]>`select core.tick() as due`)).due;
 }
 
 Deno.test("every scheduled task runs, on an empty database and on one at work", async () => {
@@ -39,7 +39,7 @@ Deno.test("what is scheduled exists, takes no arguments and is not for API roles
   const rows = await database.sql<{ procedure: string; arguments: number; is_closed: boolean }[]>`
     select t.procedure, p.pronargs as arguments,
       not has_function_privilege('service_role', p.oid, 'execute') as is_closed
-    from ops.scheduled_tasks as t
+    from core.scheduled_tasks as t
     left join pg_proc as p on p.oid = to_regproc(t.procedure)`;
   assert.ok(rows.length > 0);
   for (const row of rows) {
@@ -58,7 +58,7 @@ Deno.test("a task that fails is noted, rolled back alone, and does not stop the 
     end $$;
     create function testing.works() returns void language sql as $$ insert into testing.runs values ('works') $$;
     -- It comes first, by its time and by its name.
-    insert into ops.scheduled_tasks (name, procedure, every) values
+    insert into core.scheduled_tasks (name, procedure, every) values
       ('a_fails', 'testing.fails', '1 minute'), ('z_works', 'testing.works', '1 minute'),
       ('b_missing', 'testing.missing', '1 minute');
   `.simple();
@@ -84,7 +84,7 @@ Deno.test("a task runs when its interval is over, and not before", async () => {
   await sql`
     create table testing.runs (at timestamptz);
     create function testing.works() returns void language sql as $$ insert into testing.runs values (now()) $$;
-    insert into ops.scheduled_tasks (name, procedure, every) values ('works', 'testing.works', '1 minute');
+    insert into core.scheduled_tasks (name, procedure, every) values ('works', 'testing.works', '1 minute');
   `.simple();
   const count = async () => (await sql`select from testing.runs`).length;
   await tick(sql);
@@ -101,7 +101,7 @@ Deno.test("a task runs when its interval is over, and not before", async () => {
 Deno.test("two ticks at once do the work of one, and both tell how many tasks wait", async () => {
   await using database = await testDatabase();
   const { sql } = database;
-  await sql`select generation.add_task('poll', gen_random_uuid(), ops.now()) from generate_series(1, 3)`;
+  await sql`select queue.add('poll', gen_random_uuid(), core.now()) from generate_series(1, 3)`;
   await rolledBack(sql, async (first) => {
     assert.equal(await tick(first), 3);
     assert.equal(await tick(sql), 3);

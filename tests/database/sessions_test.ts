@@ -21,7 +21,7 @@ Deno.test("ending a user's sessions signs them out everywhere, and nobody else",
   const userId = await signedIn(database, 2);
   const other = await signedIn(database, 1);
   const end = async () =>
-    (await first(sql<{ ended: number }[]>`select ops.end_sessions(${userId}) as ended`)).ended;
+    (await first(sql<{ ended: number }[]>`select accounts.end_sessions(${userId}) as ended`)).ended;
   assert.equal(await end(), 2);
   assert.equal(await end(), 0);
   const left = await sql`

@@ -51,8 +51,8 @@ async function watchedDatabase(): Promise<TestDatabase> {
   await database.sql`
     create function testing.is_closed(p_job_id uuid) returns boolean language sql as $$
       select exists (
-        select from public.video_jobs as j
-        join public.users as u on u.id = j.user_id
+        select from videos.jobs as j
+        join accounts.users as u on u.id = j.user_id
         where j.id = p_job_id and u.closed_at is not null
       )
     $$;
@@ -68,7 +68,7 @@ async function watchedDatabase(): Promise<TestDatabase> {
       return null;
     end;
     $$;
-    create trigger note_change after update on public.video_jobs for each row
+    create trigger note_change after update on videos.jobs for each row
       when (old.status <> new.status or old.completed_at is distinct from new.completed_at)
       execute function testing.note_change();
 
@@ -80,12 +80,12 @@ async function watchedDatabase(): Promise<TestDatabase> {
       return null;
     end;
     $$;
-    create trigger refuse_acceptance after insert on public.video_jobs
+    create trigger refuse_acceptance after insert on videos.jobs
       for each row execute function testing.refuse_if_closed('id');
-    create trigger refuse_storing after update on public.video_jobs
+    create trigger refuse_storing after update on videos.jobs
       for each row when (old.storing_at is distinct from new.storing_at)
       execute function testing.refuse_if_closed('id');
-    create trigger refuse_files after insert on generation.assets
+    create trigger refuse_files after insert on videos.assets
       for each row execute function testing.refuse_if_closed('job_id');
   `.simple();
   return database;
@@ -119,14 +119,14 @@ async function proveJobs({ sql }: TestDatabase, { userId, accepted, isClosed }: 
         order by t.created_at, t.kind
       ) as transfers,
       (
-        select count(*)::int from generation.submissions as s where s.job_id = j.id and s.state <> 'not_accepted'
+        select count(*)::int from videos.submissions as s where s.job_id = j.id and s.state <> 'not_accepted'
       ) as submissions,
       exists (
-        select from generation.events as e
-        join generation.submissions as s on s.id = e.submission_id
+        select from videos.provider_events as e
+        join videos.submissions as s on s.id = e.submission_id
         where s.job_id = j.id and e.event_id like ${`${lateEvent} %`} and e.effect <> 'ignored'
       ) as succeeded
-    from public.video_jobs as j
+    from videos.jobs as j
     where j.user_id = ${userId}`;
   const allowed = jobStatuses.flatMap((from) => jobTransitions[from].map((to) => `${from} to ${to}`));
 
@@ -151,9 +151,9 @@ async function proveJobs({ sql }: TestDatabase, { userId, accepted, isClosed }: 
   }
   const { closed, settled } = await first(sql<{ closed: boolean; settled: boolean }[]>`
     select u.closed_at is not null as closed,
-      exists (select from ops.erasures as r where r.user_id = u.id)
-      or exists (select from generation.tasks as t where t.subject = u.id and t.failed_at is not null) as settled
-    from public.users as u where u.id = ${userId}`);
+      exists (select from accounts.erasures as r where r.user_id = u.id)
+      or exists (select from queue.tasks as t where t.subject = u.id and t.failed_at is not null) as settled
+    from accounts.users as u where u.id = ${userId}`);
   assert.equal(closed, isClosed);
   assert.equal(settled, closed, "what a closed account leaves is erased, or a dead letter tells of it");
   const unspent = credits - jobs.reduce((sum, { spent }) => sum + spent, 0);
@@ -164,6 +164,6 @@ async function proveJobs({ sql }: TestDatabase, { userId, accepted, isClosed }: 
   assert.deepEqual(await violations(sql), []);
   // Only the removal of files has dead letters.
   const left = await sql`
-    select * from generation.tasks where failed_at is null or kind not in ('delete_files', 'erase_account')`;
+    select * from queue.tasks where failed_at is null or kind not in ('delete_files', 'erase_account')`;
   assert.deepEqual([...left], [], "nothing is left to do");
 }

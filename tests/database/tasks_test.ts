@@ -19,7 +19,7 @@ const second = 1000;
 /** Makes tasks of a kind, due now, for subjects that need no job. */
 async function addTasks(sql: Sql, kind: string, count: number): Promise<string[]> {
   const subjects = Array.from({ length: count }, () => crypto.randomUUID());
-  for (const subject of subjects) await sql`select generation.add_task(${kind}, ${subject}, ops.now())`;
+  for (const subject of subjects) await sql`select queue.add(${kind}, ${subject}, core.now())`;
   return subjects;
 }
 
@@ -37,7 +37,7 @@ async function setKind(
   },
 ): Promise<void> {
   await sql`
-    update generation.task_kinds
+    update queue.kinds
     set concurrency = ${concurrency}, tries = ${tries}, backoff = ${backoff}, base_seconds = ${base},
       max_seconds = ${max}, jitter = 0, timeout_seconds = ${timeout}
     where kind = ${kind}`;
@@ -51,10 +51,10 @@ Deno.test("an open task of the same kind and subject is the same work, at the ea
   await using database = await testDatabase();
   const { sql } = database;
   const subject = crypto.randomUUID();
-  await sql`select generation.add_task('poll', ${subject}, ops.now() + interval '1 hour', '{"a": 1, "b": 1}')`;
-  await sql`select generation.add_task('poll', ${subject}, ops.now(), '{"b": 2}')`;
-  await sql`select generation.add_task('poll', ${subject}, ops.now() + interval '2 hours')`;
-  await sql`select generation.add_task('store', ${subject}, ops.now() + interval '1 hour')`;
+  await sql`select queue.add('poll', ${subject}, core.now() + interval '1 hour', '{"a": 1, "b": 1}')`;
+  await sql`select queue.add('poll', ${subject}, core.now(), '{"b": 2}')`;
+  await sql`select queue.add('poll', ${subject}, core.now() + interval '2 hours')`;
+  await sql`select queue.add('store', ${subject}, core.now() + interval '1 hour')`;
   const tasks = await claimTasks(sql);
   assert.deepEqual(
     tasks.map(({ kind, subject, attempt, payload }) => ({ kind, subject, attempt, payload })),
@@ -62,7 +62,7 @@ Deno.test("an open task of the same kind and subject is the same work, at the ea
       { kind: "poll", subject, attempt: 1, payload: { a: 1, b: 2 } },
     ],
   );
-  await assert.rejects(sql`select generation.add_task('juggle', ${subject}, ops.now())`, { code: "23502" });
+  await assert.rejects(sql`select queue.add('juggle', ${subject}, core.now())`, { code: "23502" });
 });
 
 Deno.test("tasks are handed out by priority, then age", async () => {
@@ -86,7 +86,7 @@ Deno.test("a kind has no more tasks at work than its concurrency, and does not h
   const kinds = async () => (await claimTasks(sql)).map(({ kind }) => kind);
   assert.deepEqual(await kinds(), ["cancel", "cancel", "cancel", "poll", "poll"]);
   assert.deepEqual(await kinds(), []);
-  await sql`delete from generation.tasks where id = (select min(id) from generation.tasks)`;
+  await sql`delete from queue.tasks where id = (select min(id) from queue.tasks)`;
   assert.deepEqual(await kinds(), ["cancel"]);
   await advance(61 * second);
   assert.deepEqual((await kinds()).filter((kind) => kind === "cancel").length, 3);
@@ -110,7 +110,7 @@ Deno.test("a task that another transaction holds is passed over", async () => {
   const { sql } = database;
   const [held, free] = await addTasks(sql, "poll", 2);
   await sql.begin(async (holder) => {
-    await holder`select from generation.tasks where subject = ${held ?? null} for update`;
+    await holder`select from queue.tasks where subject = ${held ?? null} for update`;
     assert.deepEqual((await claimTasks(sql)).map(({ subject }) => subject), [free]);
   });
   assert.deepEqual((await claimTasks(sql)).map(({ subject }) => subject), [held]);
@@ -129,7 +129,7 @@ Deno.test("a lease runs out, and its attempt number fences off whoever comes bac
   assert.deepEqual([quick.task_id, quick.attempt], [slow.task_id, 2]);
 
   assert.equal(await retryTask(sql, slow), "lost");
-  const { leased } = await first(sql`select t.leased_until > ops.now() as leased from generation.tasks as t`);
+  const { leased } = await first(sql`select t.leased_until > core.now() as leased from queue.tasks as t`);
   assert.equal(leased, true);
   assert.equal(await retryTask(sql, quick), "waiting");
 });
@@ -141,8 +141,8 @@ Deno.test("a failed attempt comes back by its kind's backoff, and not before the
     const task = await claimOne(sql);
     assert.equal(await retryTask(sql, task, afterSeconds), "waiting");
     const { seconds } = await first(sql<{ seconds: number }[]>`
-      select round(extract(epoch from t.run_at - ops.now()))::integer as seconds
-      from generation.tasks as t where t.id = ${task.task_id}`);
+      select round(extract(epoch from t.run_at - core.now()))::integer as seconds
+      from queue.tasks as t where t.id = ${task.task_id}`);
     await advance(seconds * second);
     return seconds;
   };
@@ -157,7 +157,7 @@ Deno.test("a failed attempt comes back by its kind's backoff, and not before the
   ]);
   await setKind(sql, "poll", { backoff: "fixed", base: 10, max: 50 });
   assert.deepEqual([await waits(), await waits(3), await waits(300)], [10, 10, 300]);
-  await sql`update generation.tasks set attempts = 1000`;
+  await sql`update queue.tasks set attempts = 1000`;
   await setKind(sql, "poll", { backoff: "exponential", base: 10, max: 50 });
   assert.equal(await waits(), 50);
 });
@@ -165,11 +165,11 @@ Deno.test("a failed attempt comes back by its kind's backoff, and not before the
 Deno.test("jitter takes a random part of the delay away, and never adds to it", async () => {
   await using database = await testDatabase();
   const { sql } = database;
-  await sql`update generation.task_kinds set backoff = 'fixed', base_seconds = 100, max_seconds = 100, jitter = 0.5`;
+  await sql`update queue.kinds set backoff = 'fixed', base_seconds = 100, max_seconds = 100, jitter = 0.5`;
   const { least, most } = await first(sql<{ least: number; most: number }[]>`
     select min(s)::float8 as least, max(s)::float8 as most
     from (
-      select extract(epoch from generation.retry_at('poll', n) - ops.now()) as s from generate_series(1, 200) as n
+      select extract(epoch from queue.retry_at('poll', n) - core.now()) as s from generate_series(1, 200) as n
     ) as delays`);
   assert.ok(least >= 49 && least < 70, `least ${least}`);
   assert.ok(most <= 100.1 && most > 80, `most ${most}`);
@@ -185,11 +185,10 @@ Deno.test("a task without a try left is a dead letter, and clearing it is the re
   assert.equal(await retryTask(sql, await claimOne(sql)), "dead");
   await advance(3600 * second);
   assert.deepEqual(await claimTasks(sql), []);
-  const [dead] =
-    await sql`select t.last_error, t.failed_at is not null as is_dead from generation.tasks as t`;
+  const [dead] = await sql`select t.last_error, t.failed_at is not null as is_dead from queue.tasks as t`;
   assert.deepEqual({ ...dead }, { last_error: "failed", is_dead: true });
 
-  await sql`update generation.tasks set failed_at = null, attempts = 0`;
+  await sql`update queue.tasks set failed_at = null, attempts = 0`;
   assert.equal((await claimOne(sql)).subject, subject);
 });
 
@@ -198,7 +197,7 @@ Deno.test("a task whose worker died in its last try is buried by the tick, once"
   const { sql, advance } = database;
   await setKind(sql, "poll", { tries: 1, timeout: 60 });
   await addTasks(sql, "poll", 1);
-  const bury = async () => (await first(sql`select generation.bury_tasks() as buried`))["buried"];
+  const bury = async () => (await first(sql`select queue.bury() as buried`))["buried"];
   const task = await claimOne(sql);
   assert.equal(await bury(), 0);
   await advance(61 * second);
@@ -215,13 +214,13 @@ Deno.test("a dead store ends its job with ERR_6002 and gives the credits back, a
     "by its last failure": async (task: Task) => assert.equal(await retryTask(sql, task), "dead"),
     "by the tick": async () => {
       await advance(181 * second);
-      await sql`select generation.bury_tasks()`;
+      await sql`select queue.bury()`;
     },
   };
   for (const [name, end] of Object.entries(endings)) {
     const jobId = await startVideo(sql);
     await receiveEvent(sql, await submit(sql, jobId), succeeded);
-    await sql`update generation.tasks set attempts = 7 where kind = 'store' and subject = ${jobId}`;
+    await sql`update queue.tasks set attempts = 7 where kind = 'store' and subject = ${jobId}`;
     const task = await first(claimTasks(sql, 1, jobId));
     assert.deepEqual([task.kind, task.attempt], ["store", 8]);
     await end(task);
@@ -244,13 +243,13 @@ Deno.test("a claim for one job takes no other's tasks", async () => {
 Deno.test("tasks that wait for a worker are counted, up to 1000", async () => {
   await using database = await testDatabase();
   const { sql } = database;
-  const due = async () => (await first(sql`select generation.count_due_tasks() as due`))["due"];
+  const due = async () => (await first(sql`select queue.count_due() as due`))["due"];
   assert.equal(await due(), 0);
   await addTasks(sql, "poll", 2);
-  await sql`select generation.add_task('poll', gen_random_uuid(), ops.now() + interval '1 minute')`;
+  await sql`select queue.add('poll', gen_random_uuid(), core.now() + interval '1 minute')`;
   assert.equal(await due(), 2);
   await claimTasks(sql, 1);
   assert.equal(await due(), 1);
-  await sql`select generation.add_task('poll', gen_random_uuid(), ops.now()) from generate_series(1, 1200)`;
+  await sql`select queue.add('poll', gen_random_uuid(), core.now()) from generate_series(1, 1200)`;
   assert.equal(await due(), 1000);
 });

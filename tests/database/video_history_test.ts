@@ -31,7 +31,7 @@ async function answerOf(
   { limit = 20, status = null, after = null }: Query = {},
 ): Promise<Answer> {
   return (await first(sql<{ answer: Answer }[]>`
-    select public.list_video_jobs(${userId}, ${limit}, ${status}, ${after && sql.json(after)}) as answer`))
+    select api.video_jobs(${userId}, ${limit}, ${status}, ${after && sql.json(after)}) as answer`))
     .answer;
 }
 
@@ -84,11 +84,11 @@ async function makeHistory(sql: Sql, userId: string, count: number): Promise<Mad
     };
   });
   await sql`
-    insert into public.video_jobs (
+    insert into videos.jobs (
       id, user_id, model_id, model_name, status, prompt, settings, credits_used, error_code, request_id, created_at,
       completed_at, due_at, deleted_at
     )
-    select m.id, ${userId}, ${cheapModel}, 'A model', m.status::public.job_status, 'a prompt', '{}', 0,
+    select m.id, ${userId}, ${cheapModel}, 'A model', m.status::videos.job_status, 'a prompt', '{}', 0,
       case m.status when 'failed' then 'ERR_5002' end, 'test', now() + m.minutes * interval '1 minute',
       case when m.status not in ('pending', 'processing') then now() end,
       case when m.status in ('pending', 'processing') then now() end, case when m."isDeleted" then now() end
@@ -155,7 +155,7 @@ Deno.test("deleted jobs are absent, also those that were deleted after their pag
   const history = (await makeHistory(sql, userId, 12)).map(({ id }) => id);
   const page = await read(sql, userId, { limit: 3 });
   // The last of the page, where the next one begins, and the first of that.
-  await sql`update public.video_jobs set deleted_at = now() where id in ${
+  await sql`update videos.jobs set deleted_at = now() where id in ${
     sql([history[2] ?? "", history[3] ?? ""])
   }`;
   const next = await read(sql, userId, { limit: 3, after: page.next });
@@ -172,13 +172,13 @@ Deno.test("a completed job comes with its files, and every job as video-status s
   await add(sql, userId, 10);
   const jobId = await acceptJob(sql, userId);
   await acceptJob(sql, userId);
-  await sql`update public.video_jobs set status = 'processing' where id = ${jobId}`;
+  await sql`update videos.jobs set status = 'processing' where id = ${jobId}`;
   await recordStored(sql, jobId);
   const { videos } = await read(sql, userId);
   assert.deepEqual(videos.map(({ paths }) => paths), [{}, { video: `${jobId}/video.mp4` }]);
   for (const { job } of videos) {
     const { status } = await first(sql<{ status: Answer & { data: { job: unknown } } }[]>`
-      select public.video_status(${userId}, ${job.job_id}) as status`);
+      select api.video_status(${userId}, ${job.job_id}) as status`);
     assert.deepEqual(job, status.data.job);
   }
 });
@@ -187,9 +187,9 @@ Deno.test("reading counts against `reads`, and a suspended or closed account has
   const { sql } = database;
   const userId = crypto.randomUUID();
   assert.deepEqual((await answerOf(sql, userId)).limits?.map(({ policy }) => policy), ["reads"]);
-  await sql`update public.users set is_banned = true where id = ${userId}`;
+  await sql`update accounts.users set is_banned = true where id = ${userId}`;
   assert.equal((await answerOf(sql, userId)).error, "ERR_4017");
-  await sql`update public.users set closed_at = now() where id = ${userId}`;
+  await sql`update accounts.users set closed_at = now() where id = ${userId}`;
   assert.equal((await answerOf(sql, userId)).error, "ERR_4005");
 });
 
@@ -210,7 +210,7 @@ async function keep(
     video_url_expires_at: expiresAt,
   }));
   const { kept } = await first(sql<{ kept: number }[]>`
-    select (public.keep_signed_urls(${sql.json(urls)}) -> 'data' ->> 'kept')::integer as kept`);
+    select (api.keep_signed_urls(${sql.json(urls)}) -> 'data' ->> 'kept')::integer as kept`);
   return kept;
 }
 
@@ -220,17 +220,17 @@ async function completedJobs(sql: Sql, count: number): Promise<string[]> {
   const jobIds = [];
   for (let made = 0; made < count; made++) {
     const jobId = await acceptJob(sql, userId);
-    await sql`update public.video_jobs set status = 'processing' where id = ${jobId}`;
+    await sql`update videos.jobs set status = 'processing' where id = ${jobId}`;
     await recordStored(sql, jobId);
     jobIds.push(jobId);
   }
-  await sql`update public.video_jobs set video_url_expires_at = now() where user_id = ${userId}`;
+  await sql`update videos.jobs set video_url_expires_at = now() where user_id = ${userId}`;
   return jobIds;
 }
 
 async function urlOf(sql: Sql, jobId: string): Promise<string> {
   const { url } = await first(sql<{ url: string }[]>`
-    select j.video_url as url from public.video_jobs as j where j.id = ${jobId}`);
+    select j.video_url as url from videos.jobs as j where j.id = ${jobId}`);
   return url;
 }
 
@@ -248,7 +248,7 @@ Deno.test("the URLs of a page are kept in one call, and later ones are never rep
 Deno.test("a URL is kept for a completed job alone, and not for one that was deleted meanwhile", async () => {
   const { sql } = database;
   const [kept = "", deleted = ""] = await completedJobs(sql, 2);
-  await sql`update public.video_jobs set deleted_at = now(), video_url = null where id = ${deleted}`;
+  await sql`update videos.jobs set deleted_at = now(), video_url = null where id = ${deleted}`;
   const userId = await openAccount(sql);
   await add(sql, userId, 8);
   const [pending, failed] = [await acceptJob(sql, userId), await acceptJob(sql, userId)];
@@ -263,7 +263,7 @@ Deno.test("keeping URLs waits for nobody: a job that is locked is passed over", 
   const holder = await sql.reserve();
   try {
     await holder`begin`;
-    await holder`select from public.video_jobs where id = ${jobIds[0] ?? ""} for update`;
+    await holder`select from videos.jobs where id = ${jobIds[0] ?? ""} for update`;
     const kept = await sql.begin(async (sql) => {
       await sql`set local lock_timeout = '10ms'`;
       return await keep(sql, jobIds, far);

@@ -28,18 +28,18 @@ async function untilTrue(what: string, condition: () => Promise<boolean>): Promi
 
 async function statusesOf({ id }: Guest): Promise<Record<string, string>> {
   const jobs = await backend.database.sql<{ id: string; status: string }[]>`
-    select j.id, j.status from public.video_jobs as j where j.user_id = ${id}`;
+    select j.id, j.status from videos.jobs as j where j.user_id = ${id}`;
   return Object.fromEntries(jobs.map(({ id, status }) => [id, status]));
 }
 
 const isStoring = (jobId: string) => async () => {
   const rows = await backend.database.sql`
-    select from public.video_jobs where id = ${jobId} and storing_at is not null`;
+    select from videos.jobs where id = ${jobId} and storing_at is not null`;
   return rows.length > 0;
 };
 
 async function isErased({ id }: Guest): Promise<boolean> {
-  return (await backend.database.sql`select from ops.erasures where user_id = ${id}`).length > 0;
+  return (await backend.database.sql`select from accounts.erasures where user_id = ${id}`).length > 0;
 }
 
 Deno.test("whatever an account's jobs are at, they end as cancelled, and in the end nothing of the person is left", async () => {
@@ -109,7 +109,7 @@ Deno.test("whatever an account's jobs are at, they end as cancelled, and in the 
   const user = await guest.supabase.auth.getUser(guest.token);
   assert.equal(user.error?.code, "user_not_found");
   const [proof] = await database.sql`
-    select erased, closed_at = ${closed.closed_at} as is_same_time from ops.erasures where user_id = ${guest.id}`;
+    select erased, closed_at = ${closed.closed_at} as is_same_time from accounts.erasures where user_id = ${guest.id}`;
   assert.deepEqual(proof?.erased, {
     jobs: 4,
     files: 1,
@@ -133,14 +133,14 @@ Deno.test("a video that comes after the closing is not stored, and not paid", as
   await backend.stack.tick();
   await eventually("its webhook has come", async () => {
     const events = await backend.database.sql`
-      select e.state from generation.events as e join generation.submissions as s on s.id = e.submission_id
+      select e.state from videos.provider_events as e join videos.submissions as s on s.id = e.submission_id
       where s.job_id = ${jobId} and e.state = '{"state": "succeeded"}'`;
     return events.length > 0 || undefined;
   });
   await untilTrue("the job has ended", async () => (await statusesOf(guest))[jobId] === "cancelled");
   const [job] = await backend.database.sql`
     select late_success_at is not null as is_late, credits_used::int, storing_at, video_url
-    from public.video_jobs where id = ${jobId}`;
+    from videos.jobs where id = ${jobId}`;
   assert.deepEqual({ ...job }, { is_late: true, credits_used: 0, storing_at: null, video_url: null });
   assert.equal(
     (await backend.database.sql`select from storage.objects where name like ${`${guest.id}/%`}`).length,
@@ -155,7 +155,7 @@ Deno.test("of two closings at once one is accepted, and the other finds the acco
   assert(accepted && refused);
   bodyOf(accepted, 202, DeleteUserProfileResponse);
   assertError(refused, "ERR_4005", "the other");
-  const tasks = await backend.database.sql`select from generation.tasks where subject = ${guest.id}`;
+  const tasks = await backend.database.sql`select from queue.tasks where subject = ${guest.id}`;
   assert.equal(tasks.length, 1);
 });
 
@@ -178,7 +178,7 @@ Deno.test("videos that are asked for while the account closes come before it or 
     for (const answer of answers) if (answer.status !== 202) assertError(answer, "ERR_4005", "too late");
     const jobs = await sql<{ in_time: boolean }[]>`
       select j.created_at <= u.closed_at as in_time
-      from public.video_jobs as j join public.users as u on u.id = j.user_id where u.id = ${guest.id}`;
+      from videos.jobs as j join accounts.users as u on u.id = j.user_id where u.id = ${guest.id}`;
     assert.equal(jobs.length, answers.filter(({ status }) => status === 202).length);
     assert(jobs.every(({ in_time }) => in_time));
     await untilTrue("all have ended", async () => {

@@ -49,7 +49,7 @@ const movedOf = (answer: Answer) => bodyOf(answer, 200, MovedCreditsResponse);
 Deno.test("a model that an admin takes away is gone from the catalogue, whose tag changes, and for new videos", async () => {
   const guest = await backend.signIn(priceOfKling);
   const [before] = await backend.database.sql<{ tag: string }[]>`
-    select format('"%s"', c.version) as tag from public.catalogue as c`;
+    select format('"%s"', c.version) as tag from videos.catalogue as c`;
   const model = bodyOf(await changeModel(false), 200, ChangeModelResponse);
   assert.deepEqual([model.id, model.is_available], [kling, false]);
 
@@ -209,7 +209,7 @@ Deno.test("who is no admin any more, or is suspended, gets nothing from the next
   ]);
   for (const send of everyOperation(user, former)) assert.equal((await send()).status, 200);
   await sql`select ops.remove_admin(${former.id})`;
-  await sql`update public.users set is_banned = true where id = ${suspended.id}`;
+  await sql`update accounts.users set is_banned = true where id = ${suspended.id}`;
   for (const send of everyOperation(user, former)) errorOf(await send(), "ERR_4006");
   for (const send of everyOperation(user, suspended)) errorOf(await send(), "ERR_4017");
   assert.equal(await backend.balanceOf(user), 3);
@@ -218,7 +218,7 @@ Deno.test("who is no admin any more, or is suspended, gets nothing from the next
 Deno.test("a guest is no admin, whatever their row says", async () => {
   const { sql } = backend.database;
   const [guest, user] = await Promise.all([backend.signIn(1), backend.signIn(1)]);
-  await sql`update public.users set is_admin = true where id = ${guest.id}`;
+  await sql`update accounts.users set is_admin = true where id = ${guest.id}`;
   for (const send of everyOperation(user, guest)) errorOf(await send(), "ERR_4006");
 });
 

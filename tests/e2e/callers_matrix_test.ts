@@ -122,7 +122,7 @@ async function callsOf(
     const token = caller === "guest" ? guest.token : await linkIdentity(guest);
     const row = { id: guest.id, ...columns };
     const { sql } = backend.database;
-    await sql`insert into public.users ${sql(row)} on conflict (id) do update set ${sql(row)}`;
+    await sql`insert into accounts.users ${sql(row)} on conflict (id) do update set ${sql(row)}`;
     return [{ what: caller, headers: { apikey: publishableKey, authorization: `Bearer ${token}` }, request }];
   }
   const tokens = badTokens[caller];

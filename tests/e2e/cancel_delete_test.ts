@@ -104,7 +104,7 @@ Deno.test("a deleted job is gone for its user, its files are removed, and the le
     const [left] =
       await sql`select count(*)::int as files from storage.objects where name like ${`%${jobId}%`}`;
     const [asset] = await sql`
-      select bool_and(deleted_at is not null) as deleted from generation.assets where job_id = ${jobId}`;
+      select bool_and(deleted_at is not null) as deleted from videos.assets where job_id = ${jobId}`;
     return (left?.files === 0 && asset?.deleted === true) || undefined;
   });
   const response = await fetch(url);

@@ -69,12 +69,12 @@ const cancelled: Scenario = {
     await generate(run);
     await until("the provider has it", () =>
       isTrue(sql`
-      select from generation.submissions where job_id = ${run.jobId} and state not in ('sending', 'not_accepted')`));
+      select from videos.submissions where job_id = ${run.jobId} and state not in ('sending', 'not_accepted')`));
     await backend.database.advance(firstPause);
     await tick();
     await until("its start is known", () =>
       isTrue(sql`
-      select from public.video_jobs where id = ${run.jobId} and (started_at is not null or completed_at is not null)`));
+      select from videos.jobs where id = ${run.jobId} and (started_at is not null or completed_at is not null)`));
     await call(run, "cancel-video", { body: { job_id: run.jobId } });
     await until("the job ends", () => hasEnded(run));
     await until("nothing is left to do", isDone);
@@ -91,14 +91,14 @@ const turnedAway: Scenario = {
     await generate(run);
     await until("nobody has judged it", () =>
       isTrue(sql`
-      select from generation.tasks where subject = ${run.jobId} and kind = 'submit' and last_error is not null
+      select from queue.tasks where subject = ${run.jobId} and kind = 'submit' and last_error is not null
       union all
-      select from public.video_jobs where id = ${run.jobId} and status <> 'pending'`));
+      select from videos.jobs where id = ${run.jobId} and status <> 'pending'`));
     await backend.database.advance(firstPause);
     await tick();
     await until("it is turned away", () =>
       isTrue(sql`
-      select from generation.submissions where job_id = ${run.jobId} and state <> 'sending'`));
+      select from videos.submissions where job_id = ${run.jobId} and state <> 'sending'`));
     await backend.database.advance(firstPause);
     await tick();
     await until("the job ends", () => hasEnded(run));
@@ -247,11 +247,11 @@ async function goOn(): Promise<void> {
   const { deliveries } = await backend.stack.simulators.fal.control.report();
   if (!calls.isQuietFor(quiet) || deliveries.some(({ state }) => state === "due")) return;
   const [next] = await sql<{ milliseconds: number }[]>`
-    select greatest(0, ceil(extract(epoch from min(at) - ops.now()) * 1000))::int as milliseconds
+    select greatest(0, ceil(extract(epoch from min(at) - core.now()) * 1000))::int as milliseconds
     from (
-      select greatest(t.run_at, t.leased_until) as at from generation.tasks as t where t.failed_at is null
+      select greatest(t.run_at, t.leased_until) as at from queue.tasks as t where t.failed_at is null
       union all
-      select j.due_at from public.video_jobs as j where j.completed_at is null
+      select j.due_at from videos.jobs as j where j.completed_at is null
     ) as times`;
   await backend.database.advance(next?.milliseconds ?? 0);
   await tick();
@@ -260,14 +260,14 @@ async function goOn(): Promise<void> {
 async function hasEnded({ jobId }: Run): Promise<boolean> {
   return hasFinished() &&
     await isTrue(
-      backend.database.sql`select from public.video_jobs where id = ${jobId} and completed_at is not null`,
+      backend.database.sql`select from videos.jobs where id = ${jobId} and completed_at is not null`,
     );
 }
 
 async function isDone(): Promise<boolean> {
   return hasFinished() && await isTrue(backend.database.sql`
-    select where not exists (select from generation.tasks)
-      and not exists (select from public.video_jobs where completed_at is null)`);
+    select where not exists (select from queue.tasks)
+      and not exists (select from videos.jobs where completed_at is null)`);
 }
 
 /** A worker's last call finds no more tasks. */
@@ -293,7 +293,7 @@ async function prove({ guest, prompt }: Run, { ends, closes = false }: Scenario)
       join credits.transfers as t on t.id = h.id or t.reverses_id = h.id
       where h.job_id = j.id and h.kind = 'hold'
     ) as transfers
-    from public.video_jobs as j
+    from videos.jobs as j
     where j.user_id = ${guest.id}`;
   const [job, ...others] = jobs;
   assert(job !== undefined && others.length === 0, `${prompt}: ${jobs.length} jobs`);
@@ -305,12 +305,12 @@ async function prove({ guest, prompt }: Run, { ends, closes = false }: Scenario)
   assert.equal(await backend.balanceOf(guest), closes ? 0 : priceOfKling - job.spent, prompt);
   const [user] = await sql`
     select exists (select from auth.users as u where u.id = ${guest.id}) as is_there,
-      exists (select from ops.erasures as r where r.user_id = ${guest.id}) as is_erased`;
+      exists (select from accounts.erasures as r where r.user_id = ${guest.id}) as is_erased`;
   assert.deepEqual({ ...user }, { is_there: !closes, is_erased: closes }, prompt);
   const files = await sql`
     select o.name from storage.objects as o
     where o.name like ${`${guest.id}/%`} and not exists (
-      select from generation.assets as a where a.path = o.name and a.deleted_at is null
+      select from videos.assets as a where a.path = o.name and a.deleted_at is null
     )`;
   assert.deepEqual([...files], [], `${prompt}: files that nobody knows of`);
   await backend.proveLedger();

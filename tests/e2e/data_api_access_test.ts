@@ -28,7 +28,7 @@ Deno.test.beforeAll(async () => {
   await Promise.all([ended(backend, guest, own.job_id), ended(backend, stranger, theirs.job_id)]);
   jobId = own.job_id;
   admin = await backend.signIn();
-  await backend.database.sql`insert into public.users (id, is_admin) values (${admin.id}, true)`;
+  await backend.database.sql`insert into accounts.users (id, is_admin) values (${admin.id}, true)`;
   // What a client may try first, as traffic of its own.
   for (const client of [guest.supabase, newClient(backend.stack)]) {
     for (const table of ["users", "video_jobs", "models"]) await client.from(table).select().limit(1);
@@ -92,9 +92,9 @@ Deno.test("nobody sees another user's rows, an admin neither", async () => {
 
 Deno.test("a deleted job is not seen any more", async () => {
   const { sql } = backend.database;
-  await sql`update public.video_jobs set deleted_at = now() where id = ${jobId}`;
+  await sql`update videos.jobs set deleted_at = now() where id = ${jobId}`;
   const jobs = await guest.supabase.from("video_jobs").select("id");
-  await sql`update public.video_jobs set deleted_at = null where id = ${jobId}`;
+  await sql`update videos.jobs set deleted_at = null where id = ${jobId}`;
   assert.deepEqual(jobs.data, []);
 });
 
@@ -184,7 +184,7 @@ Deno.test("somebody without a session sees nothing, nor does the secret key, whi
 
 Deno.test("the files are reached by their signed URLs alone", async () => {
   const [asset] = await backend.database.sql<{ path: string }[]>`
-    select path from generation.assets where job_id = ${jobId} and kind = 'video'`;
+    select path from videos.assets where job_id = ${jobId} and kind = 'video'`;
   assert(asset);
   for (const { storage } of [guest.supabase, stranger.supabase, newClient(backend.stack)]) {
     const files = storage.from("videos");
@@ -211,7 +211,7 @@ for (
     const account = await backend.signIn(2 * priceOfKling);
     const { job_id } = await generate(account);
     await ended(backend, account, job_id);
-    await sql`update public.users set ${sql({ ...change })} where id = ${account.id}`;
+    await sql`update accounts.users set ${sql({ ...change })} where id = ${account.id}`;
 
     for (const [table, [column = ""]] of Object.entries(readable)) {
       assert.deepEqual((await account.supabase.from(table).select(column)).data, []);

@@ -147,7 +147,7 @@ const requests: Record<string, () => Promise<void>> = {
     await ended(backend, guest, job_id);
     assert.deepEqual(await count("video-jobs"), [200, 1]);
     await backend.database.sql`
-      update public.video_jobs set video_url_expires_at = now() + interval '9 minutes' where user_id = ${guest.id}`;
+      update videos.jobs set video_url_expires_at = now() + interval '9 minutes' where user_id = ${guest.id}`;
     assert.deepEqual(await count("video-jobs"), [200, 1], "where its URLs are renewed, too");
   },
   "video-status": async () => {
@@ -156,11 +156,11 @@ const requests: Record<string, () => Promise<void>> = {
     assert.deepEqual(await count(`video-status?job_id=${job_id}`), [200, 1]);
     // Renewing its URLs asks Storage; keeping them waits until after the answer.
     await backend.database.sql`
-      update public.video_jobs set video_url_expires_at = now() + interval '9 minutes' where id = ${job_id}`;
+      update videos.jobs set video_url_expires_at = now() + interval '9 minutes' where id = ${job_id}`;
     assert.deepEqual(await count(`video-status?job_id=${job_id}`), [200, 1]);
     await eventually("the new URL is kept", async () => {
       const [job] = await backend.database.sql<{ kept: boolean }[]>`
-        select video_url_expires_at > now() + interval '50 minutes' as kept from public.video_jobs where id = ${job_id}`;
+        select video_url_expires_at > now() + interval '50 minutes' as kept from videos.jobs where id = ${job_id}`;
       return job?.kept || undefined;
     });
   },

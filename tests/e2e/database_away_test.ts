@@ -56,7 +56,7 @@ Deno.test("while the database is away every endpoint answers ERR_6001 at once, a
   const { control } = stack.simulators.fal;
   await eventually("the provider has it", async () => {
     const [row] = await ask((sql) =>
-      sql<{ state: string }[]>`select state from generation.submissions where job_id = ${before.job_id}`
+      sql<{ state: string }[]>`select state from videos.submissions where job_id = ${before.job_id}`
     );
     return row?.state === "accepted" || undefined;
   });
@@ -104,7 +104,7 @@ Deno.test("while the database is away every endpoint answers ERR_6001 at once, a
   for (const { job_id } of [before, meanwhile]) {
     await eventually(`${job_id} is completed`, async () => {
       const [row] = await ask((sql) =>
-        sql<{ status: string }[]>`select status from public.video_jobs where id = ${job_id}`
+        sql<{ status: string }[]>`select status from videos.jobs where id = ${job_id}`
       );
       return row?.status === "completed" || undefined;
     });

@@ -225,7 +225,7 @@ Deno.test("who had Apple refuse to set the bit is not granted at the sight of so
   await control.rules({ device: "phone that is refused", operation: "update", effect: "refused" });
   assert.deepEqual((await check(guest, "phone that is refused", network)).initial_grant, pending);
   await eventually("the lane is left", async () => {
-    const lanes = await backend.database.sql`select from guard.device_lanes where network = ${network}`;
+    const lanes = await backend.database.sql`select from devices.lanes where network = ${network}`;
     return lanes.length === 0 || undefined;
   });
   assert.deepEqual((await check(guest, "phone with its bit set", network)).initial_grant, alreadyClaimed);

@@ -35,9 +35,9 @@ Deno.test("an accident in a procedure is recorded with its cause, which its call
   const { sql } = backend.database;
   const requestId = crypto.randomUUID();
   const [models] = await sql<{ definition: string }[]>`
-    select pg_get_functiondef('public.list_models'::regproc) as definition`;
+    select pg_get_functiondef('api.models'::regproc) as definition`;
   await sql`
-    create or replace function public.list_models(p_user_id uuid) returns jsonb language plpgsql as $$
+    create or replace function api.models(p_user_id uuid) returns jsonb language plpgsql as $$
     begin raise exception 'broken for %', 'jane@example.com'; end $$`;
   const answer = await guest.call("models", { headers: { "x-request-id": requestId } });
   await sql.unsafe(models?.definition ?? "");
@@ -49,16 +49,16 @@ Deno.test("an accident in a procedure is recorded with its cause, which its call
     endpoint: "models",
     user_id: guest.id,
   });
-  assert.match(context.error.message, /^list_models: P0001 broken for \[redacted\]$/);
+  assert.match(context.error.message, /^models: P0001 broken for \[redacted\]$/);
   assert.match(context.error.stack, /procedures\.ts/);
 });
 
 Deno.test("work that fails after the answer is recorded under the request that began it", async () => {
   const { sql } = backend.database;
-  await sql`alter function public.claim_submission rename to hidden`;
+  await sql`alter function api.claim_submission rename to hidden`;
   const { job_id } = await generate(guest, "Submitted by nobody");
   const [job] = await sql<{ request_id: string }[]>`
-    select request_id from public.video_jobs where id = ${job_id}`;
+    select request_id from videos.jobs where id = ${job_id}`;
   const error = await errorOfRequest(job?.request_id ?? "");
   await sql`alter function public.hidden rename to claim_submission`;
   assert.deepEqual([error.code, error.endpoint, error.user_id], ["ERR_6003", "generate-video", guest.id]);

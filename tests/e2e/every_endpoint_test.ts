@@ -262,7 +262,7 @@ Deno.test("the language is the best of those asked for, else the user's own wher
   assert.equal(await ask("tr-TR, en;q=0.9"), "tr");
   assert.equal(await ask("en;q=0.1, es;q=0.2"), "es");
   assert.equal(await ask("tr;q=0, fr"), "en");
-  await sql`update public.users set language = 'tr' where id = ${speaker.id}`;
+  await sql`update accounts.users set language = 'tr' where id = ${speaker.id}`;
   assert.equal(await ask(), "tr");
   assert.equal(await ask("fr"), "tr");
   assert.equal(await ask("es"), "es");

@@ -53,7 +53,7 @@ async function knownValues(): Promise<Known> {
   ]);
   await ended(backend, guest, completed.job_id);
   const [submission] = await backend.database.sql<{ id: string }[]>`
-    select s.id from generation.submissions as s where s.job_id = ${pending.job_id}`;
+    select s.id from videos.submissions as s where s.job_id = ${pending.job_id}`;
   assert(submission);
   return {
     job_id: [completed.job_id, pending.job_id, others.job_id],

@@ -86,7 +86,7 @@ Deno.test("a guest proves its device, picks a model and gets the very file that 
 
   const [asset] = await database.sql`
     select bytes::int, sha256, content_type, duration_milliseconds, width, height
-    from generation.assets where job_id = ${accepted.job_id} and kind = 'video'`;
+    from videos.assets where job_id = ${accepted.job_id} and kind = 'video'`;
   assert.deepEqual({ ...asset }, {
     bytes: made.byteLength,
     sha256: sha256(made),
@@ -121,7 +121,7 @@ Deno.test("a catalogue that the client has is not sent again, until it changes",
   const other = await guest.call("models", { headers: { "if-none-match": '"another"' } });
   bodyOf(other, 200, ModelsResponse);
 
-  await backend.database.sql`update public.models set description = description || ' ' where id = ${kling}`;
+  await backend.database.sql`update videos.models set description = description || ' ' where id = ${kling}`;
   // Forgets the catalogue that the isolate remembers for a minute.
   await backend.stack.functions.reload();
   const changed = await guest.call("models", { headers: { "if-none-match": etag ?? "" } });

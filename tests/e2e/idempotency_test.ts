@@ -190,7 +190,7 @@ Deno.test("20 requests at once with one key make one job, one hold and one submi
   const { job_id } = bodyOf(first, 202, GenerateVideoResponse);
   assert.equal((await ended(backend, guest, job_id)).status, "completed");
   const [counts] = await backend.database.sql`
-    select (select count(*)::int from public.video_jobs where user_id = ${guest.id}) as jobs,
+    select (select count(*)::int from videos.jobs where user_id = ${guest.id}) as jobs,
            (select count(*)::int from credits.transfers where kind = 'hold' and job_id = ${job_id}) as holds`;
   assert.deepEqual({ ...counts }, { jobs: 1, holds: 1 });
   assert.equal(await backend.balanceOf(guest), 9 * priceOfKling);

@@ -17,7 +17,7 @@ Deno.test("a video of 200 MB is stored within the memory that the platform gives
   assert.equal((await ended(backend, guest, jobId)).status, "completed");
 
   const [asset] = await backend.database.sql<{ bytes: number; duration: number }[]>`
-    select bytes::int, duration_milliseconds as duration from generation.assets where job_id = ${jobId} and kind = 'video'`;
+    select bytes::int, duration_milliseconds as duration from videos.assets where job_id = ${jobId} and kind = 'video'`;
   assert.deepEqual({ ...asset }, { bytes, duration: 4_000 });
   const peak = peakMemory(functions.pid ?? 0) ?? assert.fail("the functions do not run");
   assert(peak < memoryLimit, `the functions took ${Math.round(peak / megabyte)} MB`);

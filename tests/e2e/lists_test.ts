@@ -66,7 +66,7 @@ Deno.test("a page's stale URLs are all renewed, open the files, and are there fo
   const { sql } = backend.database;
   const { guest } = await withVideos(2);
   await sql`
-    update public.video_jobs set video_url_expires_at = now() + interval '9 minutes', video_url = 'https://stale.example'
+    update videos.jobs set video_url_expires_at = now() + interval '9 minutes', video_url = 'https://stale.example'
     where user_id = ${guest.id}`;
   const { jobs } = jobsOf(await guest.call("video-jobs"));
   for (const { video_url: url, video_url_expires_at: expiresAt } of jobs) {
@@ -77,8 +77,7 @@ Deno.test("a page's stale URLs are all renewed, open the files, and are there fo
     await video.body?.cancel();
   }
   await eventually("the URLs are kept", async () => {
-    const rows =
-      await sql`select from public.video_jobs where user_id = ${guest.id} and video_url like '%stale%'`;
+    const rows = await sql`select from videos.jobs where user_id = ${guest.id} and video_url like '%stale%'`;
     return rows.length === 0 || undefined;
   });
   assert.deepEqual(jobsOf(await guest.call("video-jobs")).jobs, jobs);
@@ -88,8 +87,8 @@ Deno.test("a video that storage has lost leaves the rest of the history to be se
   const { sql } = backend.database;
   const { guest, jobIds: [newest = ""] } = await withVideos(2);
   await sql`
-    update public.video_jobs set video_url_expires_at = now() where user_id = ${guest.id}`;
-  await sql`update generation.assets set path = path || '.lost' where job_id = ${newest} and kind = 'video'`;
+    update videos.jobs set video_url_expires_at = now() where user_id = ${guest.id}`;
+  await sql`update videos.assets set path = path || '.lost' where job_id = ${newest} and kind = 'video'`;
   const { jobs: [lost, there] } = jobsOf(await guest.call("video-jobs"));
   assert.deepEqual([lost?.status, lost?.video_url], ["completed", null]);
   assert.match(there?.video_url ?? "", /^http/);
@@ -122,7 +121,7 @@ Deno.test("credits that are due are gone from the answer, and what runs is held"
   for (const [amount, minutes] of [[5, 1], [10, 90]]) {
     await sql`
       select credits.add(${guest.id}, ${amount ?? 0}, 'grant', gen_random_uuid()::text, 100::smallint,
-        ops.now() + ${minutes ?? 0} * interval '1 minute')`;
+        core.now() + ${minutes ?? 0} * interval '1 minute')`;
   }
   await backend.database.advance(60_000);
   await control.rules({ prompt: "never ends", outcome: "never" });

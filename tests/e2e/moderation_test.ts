@@ -44,7 +44,7 @@ async function timesSubmitted(prompt: string): Promise<number> {
 async function untilUnavailable(jobId: string): Promise<string> {
   return await eventually("OpenAI could not be asked", async () => {
     const [task] = await backend.database.sql<{ last_error: string | null }[]>`
-      select last_error from generation.tasks where kind = 'submit' and subject = ${jobId} and leased_until is null`;
+      select last_error from queue.tasks where kind = 'submit' and subject = ${jobId} and leased_until is null`;
     return task?.last_error ?? undefined;
   });
 }
@@ -136,7 +136,7 @@ Deno.test("a job that OpenAI does not judge before its bound fails, and its cred
 Deno.test("what the operator's terms refuse costs nothing, asks nobody, and stands in no log", async () => {
   const { sql } = backend.database;
   await sql`
-    insert into generation.moderation_terms (language, pattern, reason) values ('all', 'cockatrice', 'a test')`;
+    insert into videos.moderation_terms (language, pattern, reason) values ('all', 'cockatrice', 'a test')`;
   const prompt = "A COCKATRICE named Hortensia";
   const guest = await backend.signIn(priceOfKling);
   const call = { body: { model_id: kling, prompt }, key: "the-same-key" };

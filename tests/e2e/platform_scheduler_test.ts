@@ -7,7 +7,7 @@ Deno.test("a tick that finds tasks due calls the worker as a service; one that f
   await using database = await testDatabase();
   await database.sql`create table public.due (tasks integer); insert into public.due values (0)`.simple();
   await database.sql`
-    create or replace function ops.tick() returns integer language sql set search_path = ''
+    create or replace function core.tick() returns integer language sql set search_path = ''
     as 'select tasks from public.due'`.simple();
 
   const calls: { method: string; apikey: string | null; bearer: string | null }[] = [];
@@ -46,7 +46,7 @@ Deno.test("the scheduler ticks by itself, also after a tick that failed", async 
   await using database = await testDatabase();
   await database.sql`create table public.ticks (id serial, broken boolean)`.simple();
   await database.sql`
-    create or replace function ops.tick() returns integer language plpgsql set search_path = '' as $$
+    create or replace function core.tick() returns integer language plpgsql set search_path = '' as $$
     begin
       if (select count(*) from public.ticks) = 2 and not exists (select from public.ticks where broken) then
         raise exception 'broken once';

@@ -86,7 +86,7 @@ async function assertProved(prompt: string, { job_id }: VideoStatus): Promise<vo
   assert.equal(submissionsOf(report, prompt).length, 1, "submissions at the provider");
   assert(report.requests.every(({ host, authorization }) => host !== "media" || authorization === "none"));
   await eventually("nothing is left to do", async () => {
-    const tasks = await backend.database.sql`select from generation.tasks where subject = ${job_id}`;
+    const tasks = await backend.database.sql`select from queue.tasks where subject = ${job_id}`;
     return tasks.length === 0 || undefined;
   });
   await backend.proveLedger();
@@ -94,7 +94,7 @@ async function assertProved(prompt: string, { job_id }: VideoStatus): Promise<vo
 
 async function eventsOf(jobId: string): Promise<string[]> {
   const events = await backend.database.sql<{ effect: string }[]>`
-    select e.effect from generation.events e join generation.submissions s on s.id = e.submission_id
+    select e.effect from videos.provider_events e join videos.submissions s on s.id = e.submission_id
     where s.job_id = ${jobId}`;
   return events.map(({ effect }) => effect);
 }
@@ -151,7 +151,7 @@ Deno.test("a generation that never ends is cancelled at its deadline, ends with 
 
 async function stageOf(jobId: string): Promise<string | undefined> {
   const [job] = await backend.database.sql<{ stage: string }[]>`
-    select generation.job_stage(j) as stage from public.video_jobs as j where j.id = ${jobId}`;
+    select videos.job_stage(j) as stage from videos.jobs as j where j.id = ${jobId}`;
   return job?.stage;
 }
 
@@ -162,7 +162,7 @@ Deno.test("polls that meet a gateway's errors end nothing", async () => {
   const polled = (times: number) =>
     eventually(`${times} polls`, async () => {
       const [task] = await backend.database.sql<{ attempts: number; leased_until: Date | null }[]>`
-        select attempts, leased_until from generation.tasks where subject = ${jobId} and kind = 'poll'`;
+        select attempts, leased_until from queue.tasks where subject = ${jobId} and kind = 'poll'`;
       return (task?.attempts === times && task.leased_until === null) || undefined;
     });
   for (const times of [1, 2]) {
@@ -237,7 +237,7 @@ Deno.test("a success that comes after the deadline is recorded, and not charged"
 
   assert.deepEqual(await delivered(prompt), [200]);
   const [row] = await backend.database.sql<{ late: boolean }[]>`
-    select late_success_at is not null as late from public.video_jobs where id = ${jobId}`;
+    select late_success_at is not null as late from videos.jobs where id = ${jobId}`;
   assert.equal(row?.late, true);
   assert.deepEqual(await videoStatus(guest, jobId), job, "an ended job stays as it is");
   await assertFailed(guest, prompt, job, "ERR_5001");
@@ -274,7 +274,7 @@ Deno.test("a result that breaks off is fetched again, and ends the job with ERR_
   const { guest, jobId } = await order(prompt, { media: "truncated" });
   const storing = await eventually("the first try is over", async () => {
     const [task] = await backend.database.sql<{ attempts: number; leased: boolean }[]>`
-      select attempts, leased_until is not null as leased from generation.tasks
+      select attempts, leased_until is not null as leased from queue.tasks
       where subject = ${jobId} and kind = 'store'`;
     return task !== undefined && task.attempts > 0 && !task.leased ? task : undefined;
   });
@@ -287,7 +287,7 @@ Deno.test("a result that breaks off is fetched again, and ends the job with ERR_
     await tickAfter(120_000);
     await eventually(`try ${tries} is over`, async () => {
       const [task] = await backend.database.sql<{ attempts: number; leased: boolean }[]>`
-        select attempts, leased_until is not null as leased from generation.tasks
+        select attempts, leased_until is not null as leased from queue.tasks
         where subject = ${jobId} and kind = 'store'`;
       return task === undefined || (task.attempts === tries && !task.leased) || undefined;
     });

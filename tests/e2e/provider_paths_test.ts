@@ -16,7 +16,7 @@ Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 /** Lets the model of the tests be made by this provider alone. */
 async function letBeMadeBy(provider: string, providerModel: string): Promise<void> {
   await backend.database.sql`
-    update generation.model_providers set provider = ${provider}, provider_model = ${providerModel}
+    update videos.model_providers set provider = ${provider}, provider_model = ${providerModel}
     where model_id = ${kling}`;
 }
 
@@ -29,8 +29,8 @@ Deno.test("a video that Replicate makes is completed by its webhook", async () =
   assert.equal((await ended(backend, guest, job_id)).status, "completed");
   const events = await backend.database.sql`
     select e.effect, s.state
-    from generation.submissions as s
-    join generation.events as e on e.submission_id = s.id
+    from videos.submissions as s
+    join videos.provider_events as e on e.submission_id = s.id
     where s.job_id = ${job_id} and s.provider = 'replicate'`;
   assert.deepEqual([...events], [{ effect: "applied", state: "ended" }]);
   assert.equal(await backend.balanceOf(guest), 0);
@@ -48,7 +48,7 @@ Deno.test("a video that Runway makes is completed by polls", async () => {
 
   const { sql } = backend.database;
   await sql`
-    update public.models
+    update videos.models
     set options = jsonb_set(options, '{duration_seconds}', '{"values": [8], "default": 8}')
     where id = ${kling}`;
   const guest = await backend.signIn(priceOfKling);
@@ -59,8 +59,8 @@ Deno.test("a video that Runway makes is completed by polls", async () => {
   await backend.stack.tick();
   assert.equal((await ended(backend, guest, job_id)).status, "completed");
   const events = await sql`
-    select from generation.events as e
-    join generation.submissions as s on s.id = e.submission_id
+    select from videos.provider_events as e
+    join videos.submissions as s on s.id = e.submission_id
     where s.job_id = ${job_id}`;
   assert.equal(events.length, 0);
   assert.equal(await backend.balanceOf(guest), 0);

@@ -28,7 +28,7 @@ async function submit(prompt: string, ...rules: FalRule[]) {
   const { control } = backend.stack.simulators.fal;
   await control.reset();
   // What earlier submissions met is held against the provider, and is no matter here.
-  await backend.database.sql`update generation.providers set breaker = 'closed', failures = 0`;
+  await backend.database.sql`update videos.providers set breaker = 'closed', failures = 0`;
   await control.rules(...rules.map((rule) => ({ prompt, ...rule })));
   const guest = await backend.signIn(priceOfKling);
   const { job_id: jobId } = await generate(guest, prompt);
@@ -125,7 +125,7 @@ for (
     );
     const events = await backend.database.sql<{ effect: string; confirmed: boolean }[]>`
       select e.effect, s.request_id = e.request_id as confirmed
-      from generation.events e join generation.submissions s on s.id = e.submission_id where s.job_id = ${jobId}`;
+      from videos.provider_events e join videos.submissions s on s.id = e.submission_id where s.job_id = ${jobId}`;
     assert.deepEqual([...events].map((event) => ({ ...event })), [{ effect: "asked", confirmed: true }]);
     assert.equal(await backend.balanceOf(guest), 0);
     await backend.proveLedger();

@@ -47,10 +47,10 @@ async function deliver(delivery: Delivery, method = "POST"): Promise<Answer> {
 async function everything(): Promise<unknown> {
   const { sql } = backend.database;
   return {
-    jobs: await sql`select * from public.video_jobs order by id`,
-    submissions: await sql`select * from generation.submissions order by id`,
-    events: await sql`select * from generation.events order by event_id`,
-    tasks: await sql`select * from generation.tasks order by id`,
+    jobs: await sql`select * from videos.jobs order by id`,
+    submissions: await sql`select * from videos.submissions order by id`,
+    events: await sql`select * from videos.provider_events order by event_id`,
+    tasks: await sql`select * from queue.tasks order by id`,
     transfers: await sql`select * from credits.transfers order by id`,
   };
 }
@@ -158,7 +158,7 @@ Deno.test("a genuine event of another request is stored, and moves neither job",
   const answer = await deliver({ url: video.url, body, headers });
   assert.equal(answer.status, 200);
   const events = await backend.database.sql<{ effect: string }[]>`
-    select effect from generation.events where request_id = ${other.requestId}`;
+    select effect from videos.provider_events where request_id = ${other.requestId}`;
   assert.deepEqual(events.map(({ effect }) => effect), ["ignored"]);
   for (const { guest, jobId } of [video, other]) {
     assert.equal((await videoStatus(guest, jobId)).status, "processing");

@@ -134,7 +134,7 @@ async function callersOf(
         callers.set(operation, { apikey, authorization: `Bearer ${token}` });
         break;
       case "admin": {
-        await sql`update public.users set is_admin = true where id = ${id}`;
+        await sql`update accounts.users set is_admin = true where id = ${id}`;
         const admin = await new SignJWT({ ...decodeJwt(token), is_anonymous: false, aal: "aal2" })
           .setProtectedHeader({ alg: "ES256", typ: "JWT", kid: signingKey.kid })
           .sign(await importJWK(signingKey, "ES256"));
@@ -186,15 +186,15 @@ async function work(stack: Stack, sql: postgres.Sql): Promise<void> {
     await eventually("the workers have done what they took", async () => {
       const [row] = await sql<{ done: boolean }[]>`
         select not exists (
-          select from generation.tasks as t
-          where t.leased_until > ops.now() or (t.run_at <= ops.now() and t.failed_at is null)
+          select from queue.tasks as t
+          where t.leased_until > core.now() or (t.run_at <= core.now() and t.failed_at is null)
         ) as done`;
       if (row?.done) return true;
       await stack.tick();
       return undefined;
     });
     const [jobs] = await sql<{ running: number }[]>`
-      select count(*)::int as running from public.video_jobs where completed_at is null`;
+      select count(*)::int as running from videos.jobs where completed_at is null`;
     if (jobs?.running === 0) return;
     await advanceClock(sql, 60_000);
   }
@@ -238,9 +238,9 @@ Deno.test("no canary is in any log, whatever is sent and whatever fails", async 
   await makeClockSettable(sql);
   // Every request is to go all its way.
   await sql`update guard.policies set max_hits = 1000000, burst = null`;
-  await sql`update generation.providers set failures_to_open = 1000000, max_in_flight = 1000000`;
+  await sql`update videos.providers set failures_to_open = 1000000, max_in_flight = 1000000`;
   await sql`
-    insert into generation.model_providers (model_id, preference, provider, provider_model, cost_cents)
+    insert into videos.model_providers (model_id, preference, provider, provider_model, cost_cents)
     values (${kling}, 2, 'replicate', 'kwaivgi/kling-v2.5-turbo-pro', 1), (${kling}, 3, 'runway', 'gen4.5', 1)
     on conflict do nothing`;
   const operations = await findOperations();
@@ -297,7 +297,7 @@ Deno.test("no canary is in any log, whatever is sent and whatever fails", async 
       union all
       select 'outcomes of keys', coalesce(string_agg(k.outcome::text, E'\n'), '') from guard.idempotency_keys as k
       union all
-      select 'causes of submissions', coalesce(string_agg(s.cause, E'\n'), '') from generation.submissions as s`;
+      select 'causes of submissions', coalesce(string_agg(s.cause, E'\n'), '') from videos.submissions as s`;
     for (const { name, text } of tables) {
       assert(text.length > 0, name);
       written[name] = text;

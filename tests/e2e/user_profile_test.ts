@@ -55,7 +55,7 @@ Deno.test("the same change twice, and at once, is one change", async () => {
   for (const answer of answers) assert.deepEqual(profileOf(answer), profile);
   assert.deepEqual(profileOf(await change(guest, { display_name: "Jane" })), profile);
   const [rows] = await backend.database.sql<{ count: number }[]>`
-    select count(*)::int from public.users where id = ${guest.id}`;
+    select count(*)::int from accounts.users where id = ${guest.id}`;
   assert.equal(rows?.count, 1);
 });
 
@@ -105,12 +105,12 @@ Deno.test("a suspended user, and one whose account is closed, is told so", async
   const { sql } = backend.database;
   const guest = await backend.signIn();
   profileOf(await read(guest));
-  await sql`update public.users set is_banned = true where id = ${guest.id}`;
+  await sql`update accounts.users set is_banned = true where id = ${guest.id}`;
   for (const answer of [await read(guest), await change(guest, { language: "en" })]) {
     assert.equal(answer.status, 403);
     errorOf(answer, "ERR_4017");
   }
-  await sql`update public.users set is_banned = false, closed_at = now() where id = ${guest.id}`;
+  await sql`update accounts.users set is_banned = false, closed_at = now() where id = ${guest.id}`;
   for (const answer of [await read(guest), await change(guest, { language: "en" })]) {
     assert.equal(answer.status, 401);
     errorOf(answer, "ERR_4005");

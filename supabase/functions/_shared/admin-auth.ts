@@ -5,7 +5,7 @@ import type { UserCaller } from "./context.ts";
 /**
  * The caller, as far as their token may be an admin's: no guest's, and with a second factor where the configuration
  * asks for it. Whether the user is an admin, no token says: every procedure of an admin asks it in the database
- * (`guard.admit_admin`). Throws ERR_4006.
+ * (`ops.admit_admin`). Throws ERR_4006.
  */
 export function requireAdmin(
   caller: UserCaller,

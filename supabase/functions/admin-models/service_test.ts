@@ -52,7 +52,7 @@ Deno.test("a refusal of the database is the answer", async () => {
 });
 
 Deno.test("PATCH admin-models takes whether the model is offered, and why, and nothing else of it", async () => {
-  const { fetch, calls } = fakeDataApi({ admin_change_model: () => ({ data: model }) });
+  const { fetch, calls } = fakeDataApi({ admin_models: () => ({ data: model }) });
   const server = await testServer(endpoint.operations, {}, { fetch });
   const token = await server.issuer.sign({ is_anonymous: false, aal: "aal2" });
   const send = (json: unknown) => server.send({ method: "PATCH", path: "admin-models", token, json });

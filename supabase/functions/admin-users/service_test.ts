@@ -74,8 +74,8 @@ Deno.test("a refusal of the database is the answer", async () => {
 
 Deno.test("admin-users reads by GET and bans by POST, and knows no other action", async () => {
   const { fetch, calls } = fakeDataApi({
-    admin_user: () => ({ data: user }),
-    admin_ban_user: () => ({ data: user }),
+    get_admin_users: () => ({ data: user }),
+    post_admin_users: () => ({ data: user }),
   });
   const server = await testServer(endpoint.operations, {}, { fetch });
   const token = await server.issuer.sign({ is_anonymous: false, aal: "aal2" });
@@ -85,8 +85,8 @@ Deno.test("admin-users reads by GET and bans by POST, and knows no other action"
   const banned = await server.send({ method: "POST", path: "admin-users", token, json });
   assert.deepEqual([banned.status, await banned.json()], [200, user]);
   assert.deepEqual(calls.map(({ name, args }) => [name, args["p_user_id"]]), [
-    ["admin_user", userId],
-    ["admin_ban_user", userId],
+    ["get_admin_users", userId],
+    ["post_admin_users", userId],
   ]);
   for (const wrong of [{ action: "delete" }, { action: undefined }, { reason: "" }, { user_id: "1" }]) {
     const refused = await server.send({

@@ -68,7 +68,7 @@ Deno.test("a cursor of somebody else, or one that was made up, is refused before
 });
 
 Deno.test("GET credits is one call, of 20 transactions where nothing else is said", async () => {
-  const { fetch, calls } = fakeDataApi({ list_credits: () => ({ data: page }) });
+  const { fetch, calls } = fakeDataApi({ credits: () => ({ data: page }) });
   const server = await testServer(endpoint.operations, {}, { fetch });
   const response = await server.send({ path: "credits" });
   const { next_cursor: cursor } = await response.json();

@@ -123,7 +123,7 @@ Deno.test("a failure that comes late does not forget what was learnt meanwhile",
 });
 
 Deno.test("GET models is one call, or none, and may be kept by the client for a minute", async () => {
-  const { fetch, calls } = fakeDataApi({ list_models: () => ({ data: catalogue, limits: [limit] }) });
+  const { fetch, calls } = fakeDataApi({ models: () => ({ data: catalogue, limits: [limit] }) });
   const server = await testServer(endpoint.operations, {}, { fetch });
   const first = await server.send({ path: "models" });
   assert.equal(first.status, 200);
@@ -138,11 +138,11 @@ Deno.test("GET models is one call, or none, and may be kept by the client for a 
   assert.deepEqual([second.status, second.body, second.headers.get("etag")], [304, null, '"7"']);
   assert.equal(second.headers.get("ratelimit"), null, "nothing was counted");
   assert.deepEqual(server.lines.map(({ data_api_calls }) => data_api_calls), [1, 0]);
-  assert.deepEqual(calls, [{ name: "list_models", args: { p_user_id: userId } }]);
+  assert.deepEqual(calls, [{ name: "models", args: { p_user_id: userId } }]);
 });
 
 Deno.test("whoever has no valid token is not answered from memory either", async () => {
-  const { fetch } = fakeDataApi({ list_models: () => ({ data: catalogue }) });
+  const { fetch } = fakeDataApi({ models: () => ({ data: catalogue }) });
   const server = await testServer(endpoint.operations, {}, { fetch });
   assert.equal((await server.send({ path: "models" })).status, 200);
   assert.equal((await server.send({ path: "models", as: "nobody" })).status, 401);

@@ -128,7 +128,7 @@ async function serve() {
   const { privateKey } = pair;
   const { kty, crv, x } = await crypto.subtle.exportKey("jwk", pair.publicKey);
   const { fetch, calls } = fakeDataApi({
-    record_provider_event: () => ({ data: { job_id: jobId, effect: "ignored" } }),
+    provider_webhook: () => ({ data: { job_id: jobId, effect: "ignored" } }),
   }, () => Promise.resolve(Response.json({ keys: [{ kty, crv, x }] })));
   const environment = { WEBHOOK_SECRET: webhookSecret, FAL_KEY: "id:secret", FAL_ACCOUNT_ID: "user_1" };
   const server = await testServer(endpoint.operations, environment, { fetch });
@@ -167,7 +167,7 @@ Deno.test("fal's own webhook is 200 for one Data API call, without any other cre
   const response = await send();
   assert.deepEqual([response.status, await response.json()], [200, { received: true }]);
   assert.deepEqual(calls, [{
-    name: "record_provider_event",
+    name: "provider_webhook",
     args: {
       p_provider: "fal",
       p_submission_id: submissionId,

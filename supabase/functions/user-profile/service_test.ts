@@ -114,8 +114,8 @@ Deno.test("a display name is one line of 1 to 50 characters, or is taken away", 
 
 Deno.test("GET and PATCH user-profile are one call each", async () => {
   const { fetch, calls } = fakeDataApi({
-    read_profile: () => ({ data: profile, language: "tr" }),
-    update_profile: () => ({ data: { ...profile, language: "es" }, language: "es" }),
+    get_user_profile: () => ({ data: profile, language: "tr" }),
+    patch_user_profile: () => ({ data: { ...profile, language: "es" }, language: "es" }),
   });
   const server = await testServer(endpoint.operations, {}, { fetch });
   const read = await server.send({ path: "user-profile" });
@@ -127,8 +127,8 @@ Deno.test("GET and PATCH user-profile are one call each", async () => {
   ]);
   assert.equal(changed.headers.get("content-language"), "es", "the language that was chosen");
   assert.deepEqual(calls, [
-    { name: "read_profile", args: { p_user_id: userId } },
-    { name: "update_profile", args: { p_user_id: userId, p_changes: { language: "es" } } },
+    { name: "get_user_profile", args: { p_user_id: userId } },
+    { name: "patch_user_profile", args: { p_user_id: userId, p_changes: { language: "es" } } },
   ]);
 });
 

@@ -167,7 +167,7 @@ Deno.test("GET video-jobs is one call before the answer and one after it, and er
   const videos = [completed(1, stale), { job: failed, paths: {} }];
   const { fetch, calls } = fakeDataApi(
     {
-      list_video_jobs: () => ({ data: { videos, next }, language: "tr" }),
+      video_jobs: () => ({ data: { videos, next }, language: "tr" }),
       keep_signed_urls: () => ({ data: { kept: 1 } }),
     },
     (input) => {
@@ -194,7 +194,7 @@ Deno.test("GET video-jobs is one call before the answer and one after it, and er
   assert.notEqual(messages.get("en"), messages.get("tr"));
   await server.settled();
   const names = calls.map(({ name }) => name);
-  assert.equal(names.filter((name) => name === "list_video_jobs").length, 3);
+  assert.equal(names.filter((name) => name === "video_jobs").length, 3);
   assert.equal(names.filter((name) => name === "keep_signed_urls").length, 3);
   assert.deepEqual(calls[0]?.args, { p_user_id: userId, p_limit: 2, p_status: null, p_after: null });
   const lines = server.lines.filter(({ event }) => event === "request");

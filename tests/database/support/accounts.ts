@@ -12,20 +12,22 @@ export interface Closed {
 export async function createGuest({ sql, createUser }: TestDatabase, credits = 10): Promise<string> {
   const userId = await createUser();
   await sql`insert into auth.sessions (id, user_id) values (gen_random_uuid(), ${userId})`;
-  await sql`select guard.admit_user(${userId})`;
+  await sql`select accounts.admit(${userId})`;
   if (credits > 0) await add(sql, userId, credits);
   return userId;
 }
 
 export async function closeAccount(sql: Sql, userId: string): Promise<Closed> {
-  const { answer } = await first(sql<{ answer: Closed }[]>`select public.close_account(${userId}) as answer`);
+  const { answer } = await first(
+    sql<{ answer: Closed }[]>`select api.delete_user_profile(${userId}) as answer`,
+  );
   return answer;
 }
 
 /** What a worker says when the files that it was given are gone: "erased", "waiting", "dead" or "lost". */
 export async function eraseAccount(sql: Sql, { task_id, attempt, subject }: Task): Promise<string> {
   const { state } = await first(sql<{ state: string }[]>`
-    select public.erase_account(${task_id}, ${attempt}, ${subject}) -> 'data' ->> 'state' as state`);
+    select api.erase_account(${task_id}, ${attempt}, ${subject}) -> 'data' ->> 'state' as state`);
   return state;
 }
 

@@ -54,7 +54,7 @@ export async function createAdmin(sql: Sql): Promise<string> {
 export async function createCustomer(sql: Sql, credits = 0): Promise<string> {
   const id = crypto.randomUUID();
   await sql`insert into auth.users (id, is_anonymous) values (${id}, true)`;
-  await sql`select guard.admit_user(${id})`;
+  await sql`select accounts.admit(${id})`;
   if (credits > 0) await sql`select credits.add(${id}, ${credits}, 'grant', ${`given:${id}`})`;
   return id;
 }
@@ -66,7 +66,7 @@ export async function customersJob(
   status: "processing" | "completed",
 ): Promise<string> {
   const jobId = await acceptJob(sql, userId);
-  await sql`update public.video_jobs set status = 'processing' where id = ${jobId}`;
+  await sql`update videos.jobs set status = 'processing' where id = ${jobId}`;
   if (status === "completed") await settle(sql, jobId, status);
   return jobId;
 }
@@ -92,7 +92,7 @@ export async function refund(
     & { jobId?: string | null } = {},
 ): Promise<AdminAnswer<Moved>> {
   const { answer } = await first(sql<{ answer: AdminAnswer<Moved> }[]>`
-    select public.admin_refund_credits(
+    select api.admin_refund_credits(
       ${adminId}, ${key}, ${fingerprint}, 'request', ${userId}, ${amount}, ${reason}, ${jobId}
     ) as answer`);
   return answer;
@@ -106,7 +106,7 @@ export async function adjust(
   { key = crypto.randomUUID(), fingerprint = "f", reason = "a contest" }: Call = {},
 ): Promise<AdminAnswer<Moved>> {
   const { answer } = await first(sql<{ answer: AdminAnswer<Moved> }[]>`
-    select public.admin_adjust_credits(
+    select api.admin_adjust_credits(
       ${adminId}, ${key}, ${fingerprint}, 'request', ${userId}, ${amount}, ${reason}
     ) as answer`);
   return answer;
@@ -114,7 +114,7 @@ export async function adjust(
 
 export async function readUser(sql: Sql, adminId: string, userId: string): Promise<AdminAnswer<UserJson>> {
   const { answer } = await first(sql<{ answer: AdminAnswer<UserJson> }[]>`
-    select public.admin_user(${adminId}, ${userId}) as answer`);
+    select api.get_admin_users(${adminId}, ${userId}) as answer`);
   return answer;
 }
 
@@ -125,7 +125,7 @@ export async function ban(
   isBanned = true,
 ): Promise<AdminAnswer<UserJson>> {
   const { answer } = await first(sql<{ answer: AdminAnswer<UserJson> }[]>`
-    select public.admin_ban_user(${adminId}, 'request', ${userId}, ${isBanned}, 'for a reason') as answer`);
+    select api.post_admin_users(${adminId}, 'request', ${userId}, ${isBanned}, 'for a reason') as answer`);
   return answer;
 }
 
@@ -136,7 +136,7 @@ export async function changeModel(
   isAvailable: boolean,
 ): Promise<AdminAnswer<{ id: string; is_available: boolean }>> {
   const { answer } = await first(sql<{ answer: AdminAnswer<{ id: string; is_available: boolean }> }[]>`
-    select public.admin_change_model(${adminId}, 'request', ${modelId}, ${isAvailable}, 'for a reason') as answer`);
+    select api.admin_models(${adminId}, 'request', ${modelId}, ${isAvailable}, 'for a reason') as answer`);
   return answer;
 }
 

@@ -11,7 +11,7 @@ export async function disableTriggers(sql: Sql): Promise<void> {
     alter table credits.postings disable trigger user;
     alter table credits.accounts disable trigger user;
     alter table credits.lots disable trigger user;
-    alter table public.video_jobs disable trigger user;
+    alter table videos.jobs disable trigger user;
   `.simple();
 }
 
@@ -31,7 +31,7 @@ export async function keepBooks(sql: postgres.Sql): Promise<Books> {
   const user = await openAccount(sql);
   await add(sql, user, 20);
   const [completed, failed] = [await acceptJob(sql, user), await acceptJob(sql, user)];
-  await sql`update public.video_jobs set status = 'processing' where id = ${completed}`;
+  await sql`update videos.jobs set status = 'processing' where id = ${completed}`;
   await settle(sql, completed, "completed");
   await settle(sql, failed, "failed");
   await add(sql, user, 5);

@@ -6,13 +6,13 @@ export interface FrozenClock {
   advance(milliseconds: number): Promise<void>;
 }
 
-/** Stops `ops.now()` on every connection of the database, for good. */
+/** Stops `core.now()` on every connection of the database, for good. */
 export async function freezeClock({ sql }: TestDatabase): Promise<FrozenClock> {
   await sql`
     create table testing.frozen_clock (at timestamptz not null);
     -- To the second, so that times survive JavaScript, which counts milliseconds.
     insert into testing.frozen_clock values (date_trunc('second', clock_timestamp()));
-    create or replace function ops.now() returns timestamptz language sql volatile security definer set search_path = ''
+    create or replace function core.now() returns timestamptz language sql volatile security definer set search_path = ''
     as $$ select at from testing.frozen_clock $$;
   `.simple();
   return {

@@ -64,10 +64,10 @@ export async function readJob(sql: Sql, jobId: string): Promise<Job> {
         select a.balance::integer from credits.accounts as a where a.user_id = j.user_id and a.kind = 'available'
       ) as balance,
       (
-        select coalesce(array_agg(t.kind order by t.kind), '{}') from generation.tasks as t
+        select coalesce(array_agg(t.kind order by t.kind), '{}') from queue.tasks as t
         where t.subject = j.id and t.failed_at is null
       ) as tasks
-    from public.video_jobs as j
+    from videos.jobs as j
     where j.id = ${jobId}`);
   return { ...job };
 }
@@ -75,7 +75,7 @@ export async function readJob(sql: Sql, jobId: string): Promise<Job> {
 /** The submission that was claimed; null where there was nothing to claim. */
 export async function claimSubmission(sql: Sql, jobId: string, providers = ["fal"]): Promise<string | null> {
   const { data } = await first(sql<{ data: { claimed: boolean; submission_id?: string } }[]>`
-    select public.claim_submission(${jobId}, ${providers}) -> 'data' as data`);
+    select api.claim_submission(${jobId}, ${providers}) -> 'data' as data`);
   return data.submission_id ?? null;
 }
 
@@ -92,9 +92,7 @@ export async function recordSubmission(
   outcome: SubmissionOutcome,
 ): Promise<string> {
   const { status } = await first(sql<{ status: string }[]>`
-    select public.record_submission(${submissionId}, ${
-    sql.json(outcome)
-  }, 5) -> 'data' ->> 'status' as status`);
+    select api.record_submission(${submissionId}, ${sql.json(outcome)}, 5) -> 'data' ->> 'status' as status`);
   return status;
 }
 
@@ -120,16 +118,14 @@ export async function receiveEvent(
   provider = "fal",
 ): Promise<string> {
   const { effect } = await first(sql<{ effect: string }[]>`
-    select public.record_provider_event(${provider}, ${submissionId}, ${eventId}, ${requestId}, ${
-    sql.json(state)
-  })
+    select api.provider_webhook(${provider}, ${submissionId}, ${eventId}, ${requestId}, ${sql.json(state)})
       -> 'data' ->> 'effect' as effect`);
   return effect;
 }
 
 export async function claimTasks(sql: Sql, limit = 10, jobId: string | null = null): Promise<Task[]> {
   const { tasks } = await first(sql<{ tasks: Task[] }[]>`
-    select public.claim_tasks(${limit}, ${jobId}) -> 'data' as tasks`);
+    select api.claim_tasks(${limit}, ${jobId}) -> 'data' as tasks`);
   return tasks;
 }
 
@@ -150,7 +146,7 @@ export async function recordPoll(
   task = noTask,
 ): Promise<string> {
   const { status } = await first(sql<{ status: string }[]>`
-    select public.record_poll(${task.task_id}, ${task.attempt}, ${submissionId}, ${requestId}, ${
+    select api.record_poll(${task.task_id}, ${task.attempt}, ${submissionId}, ${requestId}, ${
     sql.json(state)
   }, 5)
       -> 'data' ->> 'status' as status`);
@@ -164,7 +160,7 @@ export async function recordCancel(
   task = noTask,
 ): Promise<string> {
   const { status } = await first(sql<{ status: string }[]>`
-    select public.record_cancel(${task.task_id}, ${task.attempt}, ${jobId}, ${sql.json({ outcome })})
+    select api.record_cancel(${task.task_id}, ${task.attempt}, ${jobId}, ${sql.json({ outcome })})
       -> 'data' ->> 'status' as status`);
   return status;
 }
@@ -185,7 +181,7 @@ export async function recordStored(sql: Sql, jobId: string, task = noTask): Prom
     video_url_expires_at: "2099-01-01T00:00:00Z",
   };
   const { status } = await first(sql<{ status: string }[]>`
-    select public.record_stored(${task.task_id}, ${task.attempt}, ${jobId}, ${sql.json(assets)}, ${
+    select api.record_stored(${task.task_id}, ${task.attempt}, ${jobId}, ${sql.json(assets)}, ${
     sql.json(urls)
   })
       -> 'data' ->> 'status' as status`);
@@ -194,7 +190,7 @@ export async function recordStored(sql: Sql, jobId: string, task = noTask): Prom
 
 export async function recordUnusableResult(sql: Sql, jobId: string, task: Task): Promise<string> {
   const { status } = await first(sql<{ status: string }[]>`
-    select public.record_unusable_result(${task.task_id}, ${task.attempt}, ${jobId}, 'no video')
+    select api.record_unusable_result(${task.task_id}, ${task.attempt}, ${jobId}, 'no video')
       -> 'data' ->> 'status' as status`);
   return status;
 }
@@ -202,6 +198,6 @@ export async function recordUnusableResult(sql: Sql, jobId: string, task: Task):
 /** What became of the attempt: "waiting", "dead" or "lost". */
 export async function retryTask(sql: Sql, task: Task, afterSeconds: number | null = null): Promise<string> {
   const { state } = await first(sql<{ state: string }[]>`
-    select public.retry_task(${task.task_id}, ${task.attempt}, 'failed', ${afterSeconds}) -> 'data' ->> 'state' as state`);
+    select api.retry_task(${task.task_id}, ${task.attempt}, 'failed', ${afterSeconds}) -> 'data' ->> 'state' as state`);
   return state;
 }

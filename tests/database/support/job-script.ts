@@ -62,9 +62,9 @@ export class JobScript {
   static async create(database: TestDatabase, credits: number): Promise<JobScript> {
     const { sql } = database;
     await sql`update guard.policies set max_hits = 300, window_seconds = 1`;
-    await sql`update generation.providers set breaker = 'closed', failures = 0, successes = 0, probe_until = null`;
+    await sql`update videos.providers set breaker = 'closed', failures = 0, successes = 0, probe_until = null`;
     await sql`
-      insert into generation.model_providers (model_id, preference, provider, provider_model, cost_cents)
+      insert into videos.model_providers (model_id, preference, provider, provider_model, cost_cents)
       values (${cheapModel}, 2, 'replicate', 'a/model', 40) on conflict do nothing`;
     const created = new JobScript(database, await createPayer(sql, credits));
     for (const key of [0, 1]) await created.perform({ type: "accept", key });
@@ -114,24 +114,24 @@ export class JobScript {
       case "cancel":
         await this.#asUser(
           first(sql<{ answer: Answer }[]>`
-          select public.cancel_video(${userId}, ${pick(jobIds, step.which) ?? null}) as answer`)
+          select api.cancel_video(${userId}, ${pick(jobIds, step.which) ?? null}) as answer`)
             .then(({ answer }) => answer),
         );
         return;
       case "delete":
         await this.#asUser(
           first(sql<{ answer: Answer }[]>`
-          select public.delete_video_job(${userId}, ${pick(jobIds, step.which) ?? null}) as answer`)
+          select api.delete_video_job(${userId}, ${pick(jobIds, step.which) ?? null}) as answer`)
             .then(({ answer }) => answer),
         );
         return;
       case "pass":
         return await database.advance(step.seconds * 1000);
       case "tick":
-        await sql`select ops.tick()`;
+        await sql`select core.tick()`;
         // It notes what its procedures raise.
         assert.deepEqual([
-          ...await sql`select name, last_error from ops.scheduled_tasks where last_error <> ''`,
+          ...await sql`select name, last_error from core.scheduled_tasks where last_error <> ''`,
         ], []);
         return;
       case "crash":
@@ -165,8 +165,8 @@ export class JobScript {
 
   async #isIdle(): Promise<boolean> {
     const { idle } = await first(this.database.sql<{ idle: boolean }[]>`
-      select not exists (select from generation.tasks as t where t.failed_at is null)
-        and not exists (select from public.video_jobs as j where j.completed_at is null) as idle`);
+      select not exists (select from queue.tasks as t where t.failed_at is null)
+        and not exists (select from videos.jobs as j where j.completed_at is null) as idle`);
     return idle;
   }
 
@@ -190,7 +190,7 @@ export class JobScript {
     const submissionId = await claimSubmission(sql, jobId, ["fal", "replicate"]);
     if (submissionId === null) return;
     const { provider } = await first(sql<{ provider: string }[]>`
-      select s.provider from generation.submissions as s where s.id = ${submissionId}`);
+      select s.provider from videos.submissions as s where s.id = ${submissionId}`);
     this.#awaited.unshift({ submissionId, provider });
     this.#sent.unshift({ submissionId, provider });
   }
@@ -238,7 +238,7 @@ export class JobScript {
           : retryTask(sql, task));
         return;
       case "delete_files":
-        await sql`select public.record_files_deleted(${task.task_id}, ${task.attempt}, ${task.subject})`;
+        await sql`select api.record_files_deleted(${task.task_id}, ${task.attempt}, ${task.subject})`;
         return;
       case "erase_account":
         await (storing === "failed" ? retryTask(sql, task) : eraseAccount(sql, task));

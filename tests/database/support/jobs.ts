@@ -20,12 +20,12 @@ export async function acceptJob(
   const jobId = crypto.randomUUID();
   const { held } = await first(sql<{ held: boolean }[]>`
     with job as (
-      insert into public.video_jobs (
+      insert into videos.jobs (
         id, user_id, model_id, model_name, prompt, settings, credits_used, request_id, created_at, due_at
       )
       values (
-        ${jobId}, ${userId}, ${cheapModel}, 'A model', 'a prompt', '{}', ${price}, 'test', ops.now(),
-        ops.now() + ${dueInMinutes}::integer * interval '1 minute'
+        ${jobId}, ${userId}, ${cheapModel}, 'A model', 'a prompt', '{}', ${price}, 'test', core.now(),
+        core.now() + ${dueInMinutes}::integer * interval '1 minute'
       )
       returning id
     )
@@ -42,6 +42,6 @@ export async function settle(
 ): Promise<boolean> {
   const code = status === "failed" ? "ERR_5002" : null;
   const { ended } = await first(sql<{ ended: boolean }[]>`
-    select generation.settle_video_job(${jobId}, ${status}, ${code}) as ended`);
+    select videos.settle_video_job(${jobId}, ${status}, ${code}) as ended`);
   return ended;
 }

@@ -61,7 +61,7 @@ export function add(sql: Sql, userId: string, amount: number, options: AddOption
     sql`
       select credits.add(
         ${userId}, ${amount}, ${kind}, ${key}, ${priority}::smallint,
-        ops.now() + ${expiresInHours}::integer * interval '1 hour'
+        core.now() + ${expiresInHours}::integer * interval '1 hour'
       ) as outcome`,
   );
 }

@@ -1,4 +1,4 @@
-/** Calls of `public.generate_video`, as the endpoint makes them. */
+/** Calls of `api.generate_video`, as the endpoint makes them. */
 import { cheapModel } from "./jobs.ts";
 import { add, first, openAccount, type Sql } from "./ledger.ts";
 import type { Limit } from "./rate-limits.ts";
@@ -42,7 +42,7 @@ export async function generateVideo(sql: Sql, userId: string, call: Call = {}): 
     prompt = "a prompt",
   } = call;
   const { answer } = await first(sql<{ answer: Answer }[]>`
-    select public.generate_video(
+    select api.generate_video(
       ${userId}, ${network}, ${key}, ${fingerprint}, 'request', ${modelId}, ${prompt}, '{}', null
     ) as answer`);
   return answer;

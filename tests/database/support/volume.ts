@@ -23,7 +23,7 @@ export async function fill(sql: postgres.Sql, { users, jobsPerUser }: Volume): P
       create temporary table numbered on commit drop as
       select n, ('0190b000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid as user_id, 1000000 + n as account_id
       from generate_series(0, ${users - 1}::integer) as n`;
-    await sql`insert into public.users (id) select user_id from numbered`;
+    await sql`insert into accounts.users (id) select user_id from numbered`;
     await sql`
       insert into credits.accounts (id, kind, user_id, balance, entry_count, head_hash) overriding system value
       select account_id, 'available', user_id, 1000000000 - 4 * ${jobsPerUser}::bigint, 1 + ${jobsPerUser}::bigint,
@@ -39,12 +39,12 @@ export async function fill(sql: postgres.Sql, { users, jobsPerUser }: Volume): P
         now() - interval '1 day' * (${jobsPerUser}::integer - turn) as at
       from numbered, generate_series(1, ${jobsPerUser}::integer) as turn`;
     await sql`
-      insert into public.video_jobs (
+      insert into videos.jobs (
         id, user_id, model_id, model_name, status, prompt, settings, credits_used, request_id, created_at, completed_at
       )
       select d.job_id, d.user_id, m.id, m.name, 'completed', 'A cat walks through the city at night', '{}', 4, 'volume',
         d.at, d.at + interval '1 minute'
-      from done as d, (select id, name from public.models order by position limit 1) as m
+      from done as d, (select id, name from videos.models order by position limit 1) as m
       order by d.place`;
     await sql`
       insert into credits.postings (idempotency_key, user_id, request, outcome, created_at)
@@ -81,8 +81,8 @@ export async function fill(sql: postgres.Sql, { users, jobsPerUser }: Volume): P
       from done as d join numbered as a on a.n = d.n % 10`;
   });
   await sql`vacuum analyze ops.admin_actions`;
-  await sql`vacuum analyze public.users`;
-  await sql`vacuum analyze public.video_jobs`;
+  await sql`vacuum analyze accounts.users`;
+  await sql`vacuum analyze videos.jobs`;
   for (const table of ["accounts", "lots", "postings", "transfers", "entries"]) {
     await sql`vacuum analyze ${sql(`credits.${table}`)}`;
   }

@@ -41,7 +41,7 @@ export async function ended({ database, stack }: Backend, guest: Guest, jobId: s
   let nextTick = Date.now() + 1_000;
   await eventually(`job ${jobId} ends`, async () => {
     const [job] = await database.sql<{ ended: boolean }[]>`
-      select completed_at is not null as ended from public.video_jobs where id = ${jobId}`;
+      select completed_at is not null as ended from videos.jobs where id = ${jobId}`;
     if (job?.ended) return true;
     if (Date.now() > nextTick) {
       await stack.tick();
@@ -63,7 +63,7 @@ export async function submissionIs(
   let last = "not made";
   await eventually(`the submission of ${jobId} is ${state}`, async () => {
     const [submission] = await database.sql<{ state: SubmissionState }[]>`
-      select state from generation.submissions where job_id = ${jobId} order by claimed_at desc, id desc limit 1`;
+      select state from videos.submissions where job_id = ${jobId} order by claimed_at desc, id desc limit 1`;
     last = submission?.state ?? last;
     return last === state || undefined;
   }).catch((cause) => {

@@ -88,14 +88,14 @@ export const admin: Port<AdminDatabase> = (runtime) => {
     refundCredits: (act) => call("admin_refund_credits", { ...creditsArguments(act), p_job_id: act.jobId }),
     adjustCredits: (act) => call("admin_adjust_credits", creditsArguments(act)),
     changeModel: (act) =>
-      call("admin_change_model", {
+      call("admin_models", {
         ...actArguments(act),
         p_model_id: act.modelId,
         p_is_available: act.isAvailable,
       }),
-    readUser: (adminId, userId) => call("admin_user", { p_admin_id: adminId, p_user_id: userId }),
+    readUser: (adminId, userId) => call("get_admin_users", { p_admin_id: adminId, p_user_id: userId }),
     banUser: (act) =>
-      call("admin_ban_user", {
+      call("post_admin_users", {
         ...actArguments(act),
         p_user_id: act.userId,
         p_is_banned: act.isBanned,

@@ -13,9 +13,9 @@ Deno.test("each action of an admin is one call, with who acts, why and in which 
   const { fetch, calls } = fakeDataApi({
     admin_refund_credits: () => ({ data: moved }),
     admin_adjust_credits: () => ({ data: moved }),
-    admin_change_model: () => ({ data: { id: modelId, is_available: false } }),
-    admin_user: () => ({ data: { user: { user_id: userId } } }),
-    admin_ban_user: () => ({ data: { user: { user_id: userId } } }),
+    admin_models: () => ({ data: { id: modelId, is_available: false } }),
+    get_admin_users: () => ({ data: { user: { user_id: userId } } }),
+    post_admin_users: () => ({ data: { user: { user_id: userId } } }),
   });
   const database = admin(testRuntime(fetch));
   const act = { adminId, requestId: "request-1", reason: "it flickers" };
@@ -40,8 +40,8 @@ Deno.test("each action of an admin is one call, with who acts, why and in which 
   assert.deepEqual(calls, [
     { name: "admin_refund_credits", args: { ...creditsArgs, p_job_id: jobId } },
     { name: "admin_adjust_credits", args: creditsArgs },
-    { name: "admin_change_model", args: { ...actArgs, p_model_id: modelId, p_is_available: false } },
-    { name: "admin_user", args: { p_admin_id: adminId, p_user_id: userId } },
-    { name: "admin_ban_user", args: { ...actArgs, p_user_id: userId, p_is_banned: true } },
+    { name: "admin_models", args: { ...actArgs, p_model_id: modelId, p_is_available: false } },
+    { name: "get_admin_users", args: { p_admin_id: adminId, p_user_id: userId } },
+    { name: "post_admin_users", args: { ...actArgs, p_user_id: userId, p_is_banned: true } },
   ]);
 });

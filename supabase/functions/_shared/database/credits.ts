@@ -48,6 +48,6 @@ export const credits: Port<CreditsDatabase> = (runtime) => {
   const call = procedures(runtime);
   return {
     listCredits: (userId, { limit, after }) =>
-      call("list_credits", { p_user_id: userId, p_limit: limit, p_after: after }),
+      call("credits", { p_user_id: userId, p_limit: limit, p_after: after }),
   };
 };

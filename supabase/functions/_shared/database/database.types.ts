@@ -1,217 +1,9 @@
 export type Json = string | number | boolean | null | { [key: string]: Json | undefined } | Json[];
 
 export type Database = {
-  "public": {
+  "api": {
     Tables: {
-      "catalogue": {
-        Row: {
-          "is_singleton": boolean;
-          "version": number;
-        };
-        ComputedFields: never;
-        Insert: {
-          "is_singleton"?: boolean;
-          "version"?: number;
-        };
-        Update: {
-          "is_singleton"?: boolean;
-          "version"?: number;
-        };
-        Relationships: [];
-      };
-      "job_transitions": {
-        Row: {
-          "from_status": Database["public"]["Enums"]["job_status"];
-          "reason": string;
-          "to_status": Database["public"]["Enums"]["job_status"];
-        };
-        ComputedFields: never;
-        Insert: {
-          "from_status": Database["public"]["Enums"]["job_status"];
-          "reason": string;
-          "to_status": Database["public"]["Enums"]["job_status"];
-        };
-        Update: {
-          "from_status"?: Database["public"]["Enums"]["job_status"];
-          "reason"?: string;
-          "to_status"?: Database["public"]["Enums"]["job_status"];
-        };
-        Relationships: [];
-      };
-      "models": {
-        Row: {
-          "category": Database["public"]["Enums"]["model_category"];
-          "credits": number;
-          "description": string;
-          "finish_within": string;
-          "id": string;
-          "is_available": boolean;
-          "is_featured": boolean;
-          "name": string;
-          "options": NonNullable<Json>;
-          "position": number;
-          "pricing_type": Database["public"]["Enums"]["pricing_type"];
-          "requires_image": boolean;
-          "start_within": string;
-          "thumbnail_url": string | null;
-        };
-        ComputedFields: never;
-        Insert: {
-          "category": Database["public"]["Enums"]["model_category"];
-          "credits": number;
-          "description": string;
-          "finish_within"?: string;
-          "id"?: string;
-          "is_available"?: boolean;
-          "is_featured"?: boolean;
-          "name": string;
-          "options": NonNullable<Json>;
-          "position"?: number;
-          "pricing_type": Database["public"]["Enums"]["pricing_type"];
-          "requires_image"?: boolean;
-          "start_within"?: string;
-          "thumbnail_url"?: string | null;
-        };
-        Update: {
-          "category"?: Database["public"]["Enums"]["model_category"];
-          "credits"?: number;
-          "description"?: string;
-          "finish_within"?: string;
-          "id"?: string;
-          "is_available"?: boolean;
-          "is_featured"?: boolean;
-          "name"?: string;
-          "options"?: NonNullable<Json>;
-          "position"?: number;
-          "pricing_type"?: Database["public"]["Enums"]["pricing_type"];
-          "requires_image"?: boolean;
-          "start_within"?: string;
-          "thumbnail_url"?: string | null;
-        };
-        Relationships: [];
-      };
-      "users": {
-        Row: {
-          "closed_at": string | null;
-          "created_at": string;
-          "display_name": string | null;
-          "id": string;
-          "is_admin": boolean;
-          "is_banned": boolean;
-          "language": string | null;
-          "theme_preference": string;
-        };
-        ComputedFields: never;
-        Insert: {
-          "closed_at"?: string | null;
-          "created_at"?: string;
-          "display_name"?: string | null;
-          "id": string;
-          "is_admin"?: boolean;
-          "is_banned"?: boolean;
-          "language"?: string | null;
-          "theme_preference"?: string;
-        };
-        Update: {
-          "closed_at"?: string | null;
-          "created_at"?: string;
-          "display_name"?: string | null;
-          "id"?: string;
-          "is_admin"?: boolean;
-          "is_banned"?: boolean;
-          "language"?: string | null;
-          "theme_preference"?: string;
-        };
-        Relationships: [];
-      };
-      "video_jobs": {
-        Row: {
-          "cancel_requested_at": string | null;
-          "completed_at": string | null;
-          "created_at": string;
-          "credits_used": number;
-          "deleted_at": string | null;
-          "due_at": string | null;
-          "error_code": string | null;
-          "error_details": Json | null;
-          "flag": string | null;
-          "id": string;
-          "image_url": string | null;
-          "late_success_at": string | null;
-          "model_id": string;
-          "model_name": string;
-          "moderated_at": string | null;
-          "percent": number | null;
-          "prompt": string;
-          "request_id": string;
-          "settings": NonNullable<Json>;
-          "started_at": string | null;
-          "status": Database["public"]["Enums"]["job_status"];
-          "storing_at": string | null;
-          "thumbnail_url": string | null;
-          "user_id": string;
-          "video_url": string | null;
-          "video_url_expires_at": string | null;
-        };
-        ComputedFields: never;
-        Insert: {
-          "cancel_requested_at"?: string | null;
-          "completed_at"?: string | null;
-          "created_at": string;
-          "credits_used": number;
-          "deleted_at"?: string | null;
-          "due_at"?: string | null;
-          "error_code"?: string | null;
-          "error_details"?: Json | null;
-          "flag"?: string | null;
-          "id"?: string;
-          "image_url"?: string | null;
-          "late_success_at"?: string | null;
-          "model_id": string;
-          "model_name": string;
-          "moderated_at"?: string | null;
-          "percent"?: number | null;
-          "prompt": string;
-          "request_id": string;
-          "settings": NonNullable<Json>;
-          "started_at"?: string | null;
-          "status"?: Database["public"]["Enums"]["job_status"];
-          "storing_at"?: string | null;
-          "thumbnail_url"?: string | null;
-          "user_id": string;
-          "video_url"?: string | null;
-          "video_url_expires_at"?: string | null;
-        };
-        Update: {
-          "cancel_requested_at"?: string | null;
-          "completed_at"?: string | null;
-          "created_at"?: string;
-          "credits_used"?: number;
-          "deleted_at"?: string | null;
-          "due_at"?: string | null;
-          "error_code"?: string | null;
-          "error_details"?: Json | null;
-          "flag"?: string | null;
-          "id"?: string;
-          "image_url"?: string | null;
-          "late_success_at"?: string | null;
-          "model_id"?: string;
-          "model_name"?: string;
-          "moderated_at"?: string | null;
-          "percent"?: number | null;
-          "prompt"?: string;
-          "request_id"?: string;
-          "settings"?: NonNullable<Json>;
-          "started_at"?: string | null;
-          "status"?: Database["public"]["Enums"]["job_status"];
-          "storing_at"?: string | null;
-          "thumbnail_url"?: string | null;
-          "user_id"?: string;
-          "video_url"?: string | null;
-          "video_url_expires_at"?: string | null;
-        };
-        Relationships: [];
-      };
+      [_ in never]: never;
     };
     Views: {
       [_ in never]: never;
@@ -229,17 +21,7 @@ export type Database = {
         };
         Returns: Json;
       };
-      "admin_ban_user": {
-        Args: {
-          "p_admin_id": string;
-          "p_is_banned": boolean;
-          "p_reason": string;
-          "p_request_id": string;
-          "p_user_id": string;
-        };
-        Returns: Json;
-      };
-      "admin_change_model": {
+      "admin_models": {
         Args: {
           "p_admin_id": string;
           "p_is_available": boolean;
@@ -262,7 +44,6 @@ export type Database = {
         };
         Returns: Json;
       };
-      "admin_user": { Args: { "p_admin_id": string; "p_user_id": string }; Returns: Json };
       "begin_device_check": { Args: { "p_network": string; "p_user_id": string }; Returns: Json };
       "cancel_video": { Args: { "p_job_id": string; "p_user_id": string }; Returns: Json };
       "claim_submission": {
@@ -270,7 +51,8 @@ export type Database = {
         Returns: Json;
       };
       "claim_tasks": { Args: { "p_job_id"?: string; "p_limit": number }; Returns: Json };
-      "close_account": { Args: { "p_user_id": string }; Returns: Json };
+      "credits": { Args: { "p_after": Json; "p_limit": number; "p_user_id": string }; Returns: Json };
+      "delete_user_profile": { Args: { "p_user_id": string }; Returns: Json };
       "delete_video_job": { Args: { "p_job_id": string; "p_user_id": string }; Returns: Json };
       "enter_device_lane": { Args: { "p_network": string }; Returns: Json };
       "erase_account": {
@@ -291,6 +73,8 @@ export type Database = {
         };
         Returns: Json;
       };
+      "get_admin_users": { Args: { "p_admin_id": string; "p_user_id": string }; Returns: Json };
+      "get_user_profile": { Args: { "p_user_id": string }; Returns: Json };
       "grant_device_credits": {
         Args: { "p_lane": string; "p_network": string; "p_user_id": string };
         Returns: Json;
@@ -298,23 +82,28 @@ export type Database = {
       "health": { Args: Record<PropertyKey, never>; Returns: Json };
       "keep_signed_urls": { Args: { "p_urls": Json }; Returns: Json };
       "leave_device_lane": { Args: { "p_lane": string; "p_network": string }; Returns: Json };
-      "list_credits": { Args: { "p_after": Json; "p_limit": number; "p_user_id": string }; Returns: Json };
-      "list_models": { Args: { "p_user_id": string }; Returns: Json };
-      "list_video_jobs": {
-        Args: { "p_after": Json; "p_limit": number; "p_status": string; "p_user_id": string };
-        Returns: Json;
-      };
-      "profile_json": {
+      "models": { Args: { "p_user_id": string }; Returns: Json };
+      "patch_user_profile": { Args: { "p_changes": Json; "p_user_id": string }; Returns: Json };
+      "post_admin_users": {
         Args: {
-          "p_credits_remaining": number;
-          "p_user": Omit<
-            Database["public"]["Tables"]["users"]["Row"],
-            Database["public"]["Tables"]["users"]["ComputedFields"]
-          >;
+          "p_admin_id": string;
+          "p_is_banned": boolean;
+          "p_reason": string;
+          "p_request_id": string;
+          "p_user_id": string;
         };
         Returns: Json;
       };
-      "read_profile": { Args: { "p_user_id": string }; Returns: Json };
+      "provider_webhook": {
+        Args: {
+          "p_event_id": string;
+          "p_provider": string;
+          "p_request_id": string;
+          "p_state": Json;
+          "p_submission_id": string;
+        };
+        Returns: Json;
+      };
       "record_cancel": {
         Args: { "p_attempt": number; "p_job_id": string; "p_outcome": Json; "p_task_id": number };
         Returns: Json;
@@ -350,16 +139,6 @@ export type Database = {
         };
         Returns: Json;
       };
-      "record_provider_event": {
-        Args: {
-          "p_event_id": string;
-          "p_provider": string;
-          "p_request_id": string;
-          "p_state": Json;
-          "p_submission_id": string;
-        };
-        Returns: Json;
-      };
       "record_stored": {
         Args: {
           "p_assets": Json;
@@ -388,13 +167,14 @@ export type Database = {
         };
         Returns: Json;
       };
-      "update_profile": { Args: { "p_changes": Json; "p_user_id": string }; Returns: Json };
+      "video_jobs": {
+        Args: { "p_after": Json; "p_limit": number; "p_status": string; "p_user_id": string };
+        Returns: Json;
+      };
       "video_status": { Args: { "p_job_id": string; "p_user_id": string }; Returns: Json };
     };
     Enums: {
-      "job_status": "pending" | "processing" | "completed" | "failed" | "cancelled";
-      "model_category": "text_to_video" | "image_to_video";
-      "pricing_type": "per_video" | "per_second";
+      [_ in never]: never;
     };
     CompositeTypes: {
       [_ in never]: never;
@@ -404,7 +184,7 @@ export type Database = {
 
 type DatabaseWithoutInternals = Omit<Database, "__InternalSupabase">;
 
-type DefaultSchema = DatabaseWithoutInternals[Extract<keyof Database, "public">];
+type DefaultSchema = DatabaseWithoutInternals[Extract<keyof Database, "api">];
 
 export type Tables<
   DefaultSchemaTableNameOrOptions extends
@@ -500,11 +280,7 @@ export type CompositeTypes<
   : never;
 
 export const Constants = {
-  "public": {
-    Enums: {
-      "job_status": ["pending", "processing", "completed", "failed", "cancelled"],
-      "model_category": ["text_to_video", "image_to_video"],
-      "pricing_type": ["per_video", "per_second"],
-    },
+  "api": {
+    Enums: {},
   },
 } as const;

@@ -162,7 +162,7 @@ export const generation: Port<GenerationDatabase> = (runtime) => {
         p_poll_seconds: pollSeconds,
       }),
     recordProviderEvent: ({ provider, submissionId, eventId, requestId, state }) =>
-      call("record_provider_event", {
+      call("provider_webhook", {
         p_provider: provider,
         p_submission_id: submissionId,
         p_event_id: eventId,

@@ -20,7 +20,7 @@ function fakeDatabase(data: unknown) {
     claim_submission: answer,
     record_moderation: answer,
     record_submission: answer,
-    record_provider_event: answer,
+    provider_webhook: answer,
     claim_tasks: answer,
     retry_task: answer,
     record_poll: answer,
@@ -113,7 +113,7 @@ Deno.test("a provider's word is written with the names that SQL reads, by webhoo
     state,
   });
   assert.deepEqual(last(), {
-    name: "record_provider_event",
+    name: "provider_webhook",
     args: {
       p_provider: "fal",
       p_submission_id: "s",

@@ -1,4 +1,4 @@
-/** Made from `public.job_transitions` by `deno task generate`. */
+/** Made from `videos.job_transitions` by `deno task generate`. */
 
 export const jobStatuses = ["pending", "processing", "completed", "failed", "cancelled"] as const;
 export type JobStatus = (typeof jobStatuses)[number];

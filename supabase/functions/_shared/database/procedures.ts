@@ -10,7 +10,7 @@ import type { JsonValue } from "../json.ts";
 import { limitTime } from "../platform-fetch.ts";
 import type { Database as Schema, Json } from "./database.types.ts";
 
-type Functions = Schema["public"]["Functions"];
+type Functions = Schema["api"]["Functions"];
 
 /** A procedure's arguments. The generated types do not know that an argument may be null, or read-only. */
 export type Arguments<Name extends keyof Functions> = {
@@ -47,6 +47,7 @@ const unreachable = /^(08...|53300|57014|57P0.|PGRST00[0-3])$/;
 
 export const procedures: Port<CallProcedure> = (runtime) => {
   const client = new PostgrestClient(`${runtime.config.supabase.url}/rest/v1`, {
+    schema: "api",
     headers: { apikey: secretKey(runtime) },
     fetch: limitTime(runtime.fetch, timeoutMilliseconds),
   });

@@ -24,7 +24,7 @@ function caller(...answers: (() => Response | Promise<Response>)[]) {
     return Promise.resolve(answer?.() ?? Response.error());
   });
   const call = procedures(runtime);
-  return { runtime, requests, call: () => call("list_models", { p_user_id: userId }) };
+  return { runtime, requests, call: () => call("models", { p_user_id: userId }) };
 }
 
 const json = (body: unknown, status = 200) => () => Response.json(body, { status });
@@ -44,7 +44,7 @@ Deno.test("a procedure is called by its name, with the secret key alone, and ans
   assert.deepEqual(await call(), { version: 1, models: [] });
   const { request, signal } = requests[0] ?? {};
   assert(request);
-  assert.deepEqual([request.method, request.url], ["POST", `${projectUrl}/rest/v1/rpc/list_models`]);
+  assert.deepEqual([request.method, request.url], ["POST", `${projectUrl}/rest/v1/rpc/models`]);
   assert.deepEqual(await request.json(), { p_user_id: userId });
   assert.equal(request.headers.get("apikey"), testKey);
   assert.equal(request.headers.get("authorization"), null);
@@ -77,7 +77,7 @@ Deno.test("an answer without an envelope, or with a code that is none, is an acc
   for (const answer of answers) {
     await assert.rejects(
       caller(json(answer)).call(),
-      (error: Error) => !(error instanceof AppError) && error.message.startsWith("list_models "),
+      (error: Error) => !(error instanceof AppError) && error.message.startsWith("models "),
       JSON.stringify(answer),
     );
   }
@@ -109,7 +109,7 @@ Deno.test("what a procedure raises is ERR_6003: the log is told why, the client 
     const error = await failureOf(failure(code, status));
     assert.deepEqual([error.code, error.details], ["ERR_6003", {}], code ?? "without a code");
     assert(error.cause instanceof Error);
-    assert.match(error.cause.message, /^list_models: .* relation "credits.accounts"$/);
+    assert.match(error.cause.message, /^models: .* relation "credits.accounts"$/);
   }
   assert.equal((await failureOf(page(500))).code, "ERR_6003");
   assert.equal((await failureOf(page(200))).code, "ERR_6003");
@@ -121,13 +121,13 @@ Deno.test("the log is not told the values that Postgres quotes, nor its detail a
     const [message, told] of [
       [`invalid input syntax for type uuid: "${quoted}"`, 'invalid input syntax for type uuid: "…"'],
       [`date/time field value out of range: "${quoted}" in "x"`, 'date/time field value out of range: "…"'],
-      ['column "user_id" of relation "public.users"', 'column "user_id" of relation "public.users"'],
+      ['column "user_id" of relation "accounts.users"', 'column "user_id" of relation "accounts.users"'],
     ] as const
   ) {
     const answer = json({ code: "22P02", message, details: quoted, hint: quoted }, 400);
     const { cause } = await failureOf(answer);
     assert(cause instanceof Error);
-    assert.deepEqual([cause.message, cause.cause], [`list_models: 22P02 ${told}`, undefined]);
+    assert.deepEqual([cause.message, cause.cause], [`models: 22P02 ${told}`, undefined]);
   }
 });
 
@@ -159,7 +159,7 @@ Deno.test("who is refused from memory does not reach the database", async () => 
       throw refusal;
     },
   });
-  await assert.rejects(procedures(runtime)("list_models", { p_user_id: userId }), refusal);
+  await assert.rejects(procedures(runtime)("models", { p_user_id: userId }), refusal);
 });
 
 Deno.test("the functions' own key is the default one, else any, and there must be one", () => {

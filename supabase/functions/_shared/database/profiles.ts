@@ -40,9 +40,9 @@ export interface ProfilesDatabase {
 export const profiles: Port<ProfilesDatabase> = (runtime) => {
   const call = procedures(runtime);
   return {
-    readProfile: (userId) => call("read_profile", { p_user_id: userId }),
+    readProfile: (userId) => call("get_user_profile", { p_user_id: userId }),
     updateProfile: (userId, changes) =>
-      call("update_profile", { p_user_id: userId, p_changes: { ...changes } }),
-    closeAccount: (userId) => call("close_account", { p_user_id: userId }),
+      call("patch_user_profile", { p_user_id: userId, p_changes: { ...changes } }),
+    closeAccount: (userId) => call("delete_user_profile", { p_user_id: userId }),
   };
 };

@@ -8,7 +8,7 @@ Deno.test("closing an account is one call, and a second one throws", async () =>
   const closed = { user_id: userId, closed_at: "2026-11-20T12:00:00.000Z" };
   let isClosed = false;
   const { fetch, calls } = fakeDataApi({
-    close_account: () => {
+    delete_user_profile: () => {
       if (isClosed) return { error: "ERR_4005", details: {} };
       isClosed = true;
       return { data: closed };
@@ -16,15 +16,15 @@ Deno.test("closing an account is one call, and a second one throws", async () =>
   });
   const database = profiles(testRuntime(fetch));
   assert.deepEqual(await database.closeAccount(userId), closed);
-  assert.deepEqual(calls, [{ name: "close_account", args: { p_user_id: userId } }]);
+  assert.deepEqual(calls, [{ name: "delete_user_profile", args: { p_user_id: userId } }]);
   await assert.rejects(database.closeAccount(userId), { code: "ERR_4005" });
 });
 
 Deno.test("reading and changing a profile are one call each, and only what is given is changed", async () => {
   const profile = { user_id: userId };
   const { fetch, calls } = fakeDataApi({
-    read_profile: () => ({ data: profile }),
-    update_profile: () => ({ data: profile }),
+    get_user_profile: () => ({ data: profile }),
+    patch_user_profile: () => ({ data: profile }),
   });
   const database = profiles(testRuntime(fetch));
   assert.deepEqual(await database.readProfile(userId), profile);
@@ -34,10 +34,10 @@ Deno.test("reading and changing a profile are one call each, and only what is gi
     profile,
   );
   assert.deepEqual(calls, [
-    { name: "read_profile", args: { p_user_id: userId } },
-    { name: "update_profile", args: { p_user_id: userId, p_changes: { display_name: null } } },
+    { name: "get_user_profile", args: { p_user_id: userId } },
+    { name: "patch_user_profile", args: { p_user_id: userId, p_changes: { display_name: null } } },
     {
-      name: "update_profile",
+      name: "patch_user_profile",
       args: { p_user_id: userId, p_changes: { language: "tr", theme_preference: "dark" } },
     },
   ]);

@@ -121,7 +121,7 @@ export interface VideosDatabase {
 export const videos: Port<VideosDatabase> = (runtime) => {
   const call = procedures(runtime);
   return {
-    listModels: (userId) => call("list_models", { p_user_id: userId }),
+    listModels: (userId) => call("models", { p_user_id: userId }),
     generateVideo: (request) =>
       call("generate_video", {
         p_user_id: request.userId,
@@ -136,7 +136,7 @@ export const videos: Port<VideosDatabase> = (runtime) => {
       }),
     videoStatus: (userId, jobId) => call("video_status", { p_user_id: userId, p_job_id: jobId }),
     listVideoJobs: (userId, { limit, status, after }) =>
-      call("list_video_jobs", { p_user_id: userId, p_limit: limit, p_status: status, p_after: after }),
+      call("video_jobs", { p_user_id: userId, p_limit: limit, p_status: status, p_after: after }),
     keepSignedUrls: async (urls) => {
       await call("keep_signed_urls", { p_urls: urls.map((each) => ({ ...each })) });
     },

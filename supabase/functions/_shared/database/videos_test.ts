@@ -8,10 +8,10 @@ const jobId = "0190a000-0000-7000-8000-0000000000aa";
 
 Deno.test("each question of the app's endpoints is one call, with all that its procedure asks for", async () => {
   const { fetch, calls } = fakeDataApi({
-    list_models: () => ({ data: { version: 7, models: [] } }),
+    models: () => ({ data: { version: 7, models: [] } }),
     generate_video: () => ({ data: { job_id: jobId } }),
     video_status: () => ({ data: { job: { job_id: jobId } } }),
-    list_video_jobs: () => ({ data: { videos: [], next: null } }),
+    video_jobs: () => ({ data: { videos: [], next: null } }),
     keep_signed_urls: () => ({ data: { kept: 1 } }),
     cancel_video: () => ({ data: { job: { job_id: jobId } } }),
     delete_video_job: () => ({ data: { deleted_at: "2026-11-20T12:00:00.000Z" } }),
@@ -45,7 +45,7 @@ Deno.test("each question of the app's endpoints is one call, with all that its p
   assert.equal(await database.deleteVideoJob(userId, jobId), undefined);
 
   assert.deepEqual(calls, [
-    { name: "list_models", args: { p_user_id: userId } },
+    { name: "models", args: { p_user_id: userId } },
     {
       name: "generate_video",
       args: {
@@ -62,7 +62,7 @@ Deno.test("each question of the app's endpoints is one call, with all that its p
     },
     { name: "video_status", args: { p_user_id: userId, p_job_id: jobId } },
     {
-      name: "list_video_jobs",
+      name: "video_jobs",
       args: { p_user_id: userId, p_limit: 20, p_status: "failed", p_after: { id: jobId } },
     },
     { name: "keep_signed_urls", args: { p_urls: [urls] } },

@@ -1,0 +1,5893 @@
+-- Made from supabase/schemas by `deno task generate`. Edit those files, not this one.
+
+-- supabase/schemas/core/core.sql
+
+-- core: what every other domain stands on. In this order: core.sql, time.sql, tick.sql.
+--
+-- A domain is a schema and a folder; docs/database.md has the order in which they are read and made.
+
+-- A hosted project grants everything in `public` to the API roles, and Postgres lets everybody execute a new function.
+-- Both end here, once: from now on whoever may use an object is named where it is made, and a test holds the whole matrix.
+alter default privileges in schema public revoke all on tables from anon, authenticated, service_role;
+alter default privileges in schema public revoke all on sequences from anon, authenticated, service_role;
+alter default privileges in schema public revoke all on functions from anon, authenticated, service_role;
+alter default privileges revoke execute on functions from public;
+
+create schema core;
+
+-- supabase/schemas/core/time.sql
+
+create function core.now()
+returns timestamptz
+language sql
+volatile
+-- A body of this form is bound when the function is made, so it needs no search_path, and the planner puts it in the
+-- place of the call. A search_path of its own would cost 5 µs a call; docs/decisions/0012-hot-functions.md.
+return clock_timestamp();
+comment on function core.now() is
+  'The time of every decision. A procedure reads it once, after taking its locks. Test databases replace it.';
+
+-- A new UUID that sorts by the time it was made.
+create function core.new_id()
+returns uuid
+language sql
+volatile
+-- UUID version 7 (RFC 9562): 48 bits of milliseconds, then random bits. New rows so land on one end of their
+-- indexes; Postgres 17 has no function for it. Bits 52 and 53 turn the version 4 into a 7.
+return encode(
+  set_bit(set_bit(
+    overlay(
+      uuid_send(gen_random_uuid())
+      placing substring(int8send((date_part('epoch', clock_timestamp()) * 1000)::bigint) from 3)
+      from 1 for 6
+    ), 52, 1), 53, 1),
+  'hex')::uuid;
+
+-- A time as the API shows it: ISO 8601, UTC, milliseconds.
+create function core.to_iso(p_time timestamptz)
+returns text
+language sql
+stable
+return to_char(p_time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
+
+-- No row made at that time or later has a smaller id.
+create function core.first_id_at(p_time timestamptz)
+returns uuid
+language sql
+immutable
+-- Of the ids that core.new_id makes, which begin with 48 bits of milliseconds.
+return encode(
+  overlay('\x00000000000000000000000000000000'::bytea
+    placing substring(int8send((date_part('epoch', p_time) * 1000)::bigint) from 3) from 1 for 6),
+  'hex')::uuid;
+
+-- supabase/schemas/core/tick.sql
+
+-- What is due by the clock, and what became of it the last time.
+create table core.scheduled_tasks (
+  name text primary key,
+  -- A function without arguments, with its schema. Text, because a `regprocedure` column blocks pg_upgrade.
+  procedure text not null check (procedure ~ '^[a-z_]+\.[a-z_]+$'),
+  every interval not null check (every >= interval '1 second'),
+  next_run_at timestamptz not null default '-infinity',
+  last_run_at timestamptz,
+  last_milliseconds integer,
+  last_error text
+);
+alter table core.scheduled_tasks enable row level security;
+comment on table core.scheduled_tasks is 'Procedures that core.tick() runs; each works off a bounded batch a run.';
+
+create function core.tick()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Runs what is due and returns how many generation tasks wait for a worker (1000 stands for more).
+-- Locks: an advisory lock, so that two ticks at once do the work of one; then what the procedures take.
+-- A second call at once runs nothing and still returns the count. A procedure that raises is rolled back
+-- alone, noted in `last_error` and the error log, and tried again after its interval.
+declare
+  v_task core.scheduled_tasks;
+  v_started_at timestamptz;
+  v_error text;
+  v_due integer;
+begin
+  if pg_try_advisory_xact_lock(hashtextextended('core.tick', 0)) then
+    for v_task in
+      select t.* from core.scheduled_tasks as t where t.next_run_at <= core.now() order by t.next_run_at, t.name
+    loop
+      v_started_at := clock_timestamp();
+      v_error := null;
+      begin
+        execute format('select %s()', v_task.procedure);
+      exception when others then
+        v_error := format('%s: %s', sqlstate, sqlerrm);
+        perform ops.record_error(
+          'ERR_6003', 'tick', null, null, jsonb_build_object('task', v_task.name, 'error', v_error)
+        );
+      end;
+      update core.scheduled_tasks as t
+      set next_run_at = core.now() + v_task.every,
+          last_run_at = core.now(),
+          last_milliseconds = extract(epoch from clock_timestamp() - v_started_at) * 1000,
+          last_error = v_error
+      where t.name = v_task.name;
+    end loop;
+  end if;
+
+  v_due := queue.count_due();
+  if v_due > 0 then
+    perform core.call_worker();
+  end if;
+  return v_due;
+end;
+$$;
+comment on function core.tick() is 'The one thing that pg_cron calls, every 5 seconds.';
+
+create function core.call_worker()
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Posts to `process-jobs` with pg_net, with `kinora_functions_url` and `kinora_secret_key` from Vault.
+-- Without pg_net or either secret it does nothing: whoever called the tick sees the count and posts itself.
+-- pg_net sends after the commit, and never waits for the answer.
+declare
+  v_url text;
+  v_key text;
+begin
+  if to_regproc('net.http_post') is null or to_regclass('vault.decrypted_secrets') is null then
+    return;
+  end if;
+  execute 'select max(s.decrypted_secret) filter (where s.name = ''kinora_functions_url''),
+                  max(s.decrypted_secret) filter (where s.name = ''kinora_secret_key'')
+           from vault.decrypted_secrets as s'
+    into v_url, v_key;
+  if v_url is null or v_key is null then
+    return;
+  end if;
+  execute 'select net.http_post(url := $1, headers := $2, body := ''{}''::jsonb)'
+    using v_url || '/process-jobs', jsonb_build_object('apikey', v_key, 'content-type', 'application/json');
+end;
+$$;
+
+-- The platform's own clock, where it has one. Elsewhere local/scheduler.ts calls the same tick.
+do $$
+begin
+  if exists (select from pg_available_extensions as e where e.name = 'pg_net') then
+    create extension if not exists pg_net;
+  end if;
+  if exists (select from pg_available_extensions as e where e.name = 'pg_cron') then
+    create extension if not exists pg_cron;
+    perform cron.schedule('kinora-tick', '5 seconds', 'select core.tick()');
+  end if;
+end;
+$$;
+
+-- supabase/schemas/accounts/accounts.sql
+
+-- accounts: who there is, and what becomes of them. In this order: accounts.sql, admission.sql, erasure.sql.
+
+create schema accounts;
+
+create table accounts.users (
+  -- Equal to auth.users.id, without a foreign key: a closed account stays as a tombstone.
+  id uuid primary key,
+  display_name text check (char_length(display_name) between 1 and 50),
+  language text check (language in ('en', 'tr', 'es')),
+  theme_preference text not null default 'system' check (theme_preference in ('system', 'light', 'dark')),
+  is_admin boolean not null default false,
+  is_banned boolean not null default false,
+  closed_at timestamptz,
+  created_at timestamptz not null default now()
+);
+alter table accounts.users enable row level security;
+comment on table accounts.users is 'Accounts, made by the first procedure that needs one; closed ones are tombstones.';
+
+-- A tombstone says who it was, and nothing about them.
+alter table accounts.users add constraint users_tombstone check (
+  closed_at is null or (display_name is null and language is null and theme_preference = 'system' and not is_admin)
+);
+
+-- A closed account is never opened again, by whatever hand.
+create function accounts.keep_tombstones()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  raise exception 'the account of user % is closed for good', old.id using errcode = 'restrict_violation';
+end;
+$$;
+
+create trigger keep_tombstones before update of id, closed_at on accounts.users
+  for each row when (old.closed_at is not null and (new.id, new.closed_at) is distinct from (old.id, old.closed_at))
+  execute function accounts.keep_tombstones();
+create trigger keep_tombstones_from_deletion before delete on accounts.users
+  for each row when (old.closed_at is not null) execute function accounts.keep_tombstones();
+
+-- supabase/schemas/guard/guard.sql
+
+-- guard: what stands between a request and the work. In this order: guard.sql, idempotency.sql, rate-limits.sql.
+
+create schema guard;
+
+-- A procedure's "no": a code of the registry, its details, and the limits that were asked.
+create function guard.refusal(p_code text, p_details jsonb default '{}', p_limits jsonb default null)
+returns jsonb
+language sql
+stable
+return jsonb_strip_nulls(jsonb_build_object('error', p_code, 'details', p_details, 'limits', p_limits));
+
+create function guard.enter(
+  p_user_id uuid, p_endpoint text, p_policies text[], p_network text,
+  out refusal jsonb, out limits jsonb, out language text, out is_new boolean
+)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The beginning of a procedure without an idempotency key: whether the caller may act, and whether the policies admit
+-- it. `refusal` is what to return, or null. Locks: rate-limit rows.
+declare
+  v_taken jsonb;
+begin
+  select a.refusal, a.language, a.is_new into refusal, language, is_new from accounts.admit(p_user_id) as a;
+  if refusal is null then
+    v_taken := guard.take(p_policies, p_user_id, p_network, p_endpoint);
+    refusal := v_taken -> 'refusal';
+    limits := v_taken -> 'limits';
+  end if;
+end;
+$$;
+
+-- A procedure's answer: the data, the limits that were asked, the user's language.
+create function guard.answer(p_data jsonb, p_limits jsonb default null, p_language text default null)
+returns jsonb
+language sql
+stable
+return jsonb_build_object('data', p_data)
+  || jsonb_strip_nulls(jsonb_build_object('limits', p_limits, 'language', p_language));
+
+-- supabase/schemas/guard/idempotency.sql
+
+-- One row per finished request. There is no "in progress" row: a crash leaves nothing to clean up.
+create table guard.idempotency_keys (
+  caller uuid not null,
+  endpoint text not null,
+  -- Up to 255 characters; the wrapper has checked it.
+  key text not null,
+  -- SHA-256 of the canonical request, in hex.
+  fingerprint text not null,
+  outcome jsonb not null,
+  expires_at timestamptz not null,
+  primary key (caller, endpoint, key)
+);
+alter table guard.idempotency_keys enable row level security;
+-- Rows come in the order in which they expire, which is what a BRIN needs to find the oldest at next to no cost.
+create index idempotency_keys_expires_at on guard.idempotency_keys using brin (expires_at) with (autosummarize = on);
+comment on table guard.idempotency_keys is 'Outcomes of keyed requests, kept 24 hours for replay.';
+
+create function guard.claim(p_caller uuid, p_endpoint text, p_key text, p_fingerprint text)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Claims a key for the rest of the transaction. Null: the work is the caller's to do, and guard.finish ends it.
+-- Otherwise the answer to give: the stored outcome with `replayed`, ERR_4011 for another request under the
+-- same key, ERR_4012 while the first request runs.
+-- Locks: an advisory lock on (caller, endpoint, key), never waited for.
+declare
+  v_row guard.idempotency_keys;
+begin
+  if not pg_try_advisory_xact_lock(
+    hashtextextended(concat_ws(' ', p_caller::text, p_endpoint, p_key), 0)
+  ) then
+    return guard.refusal('ERR_4012', '{"retry_after": 1}');
+  end if;
+
+  -- A statement of its own: its snapshot is younger than the lock, so it sees what the last holder committed.
+  select k.* into v_row
+  from guard.idempotency_keys as k
+  where k.caller = p_caller and k.endpoint = p_endpoint and k.key = p_key;
+
+  if not found or v_row.expires_at <= core.now() then
+    return null;
+  end if;
+  if v_row.fingerprint <> p_fingerprint then
+    return guard.refusal('ERR_4011');
+  end if;
+  return v_row.outcome || '{"replayed": true}';
+end;
+$$;
+
+-- Whether a refusal is kept for its idempotency key.
+create function guard.is_replayable(p_code text)
+returns boolean
+language sql
+immutable
+-- The others say something about the moment, not about the request, so the same key may try again.
+return p_code not in (
+  'ERR_4004', 'ERR_4005', 'ERR_4006', 'ERR_4008', 'ERR_4010', 'ERR_4011', 'ERR_4012', 'ERR_4013', 'ERR_4014',
+  'ERR_4017', 'ERR_4018', 'ERR_6001', 'ERR_6002', 'ERR_6003', 'ERR_6004'
+);
+
+create function guard.finish(
+  p_caller uuid, p_endpoint text, p_key text, p_fingerprint text, p_outcome jsonb
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Ends what guard.claim began and returns the outcome. It is stored without its limits, which belong to the
+-- moment, unless its code is one that may be tried again. An expired row of the same key is overwritten.
+begin
+  if p_outcome ? 'error' and not guard.is_replayable(p_outcome ->> 'error') then
+    return p_outcome;
+  end if;
+  insert into guard.idempotency_keys as k (caller, endpoint, key, fingerprint, outcome, expires_at)
+  values (p_caller, p_endpoint, p_key, p_fingerprint, p_outcome - 'limits', core.now() + interval '24 hours')
+  on conflict (caller, endpoint, key) do update
+    set fingerprint = excluded.fingerprint, outcome = excluded.outcome, expires_at = excluded.expires_at;
+  return p_outcome;
+end;
+$$;
+
+create function guard.sweep_idempotency_keys()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Deletes keys by the rule `idempotency_keys`, and returns how many. Correctness never waits for it, and a key that may
+-- still be replayed stays, whatever the rule says.
+declare
+  v_rule constant record := ops.retention('idempotency_keys');
+  -- Not in the query: a volatile function cannot be looked up in an index.
+  v_expired_before constant timestamptz := least(v_rule.before + interval '24 hours', core.now());
+  v_deleted integer;
+begin
+  delete from guard.idempotency_keys as k
+  using (
+    select d.caller, d.endpoint, d.key
+    from guard.idempotency_keys as d
+    where d.expires_at <= v_expired_before
+    limit v_rule.batch
+    for update skip locked
+  ) as due
+  where k.caller = due.caller and k.endpoint = due.endpoint and k.key = due.key;
+  get diagnostics v_deleted = row_count;
+  return v_deleted;
+end;
+$$;
+
+-- supabase/schemas/guard/rate-limits.sql
+
+create type guard.scope as enum ('user', 'network', 'endpoint', 'global');
+
+create type guard.failure_mode as enum ('open', 'closed');
+
+create table guard.policies (
+  name text primary key check (name ~ '^[a-z_]{1,63}$'),
+  scope guard.scope not null,
+  -- Hits in any window of this length, exactly, up to 300 hits: more grow too long a row to rewrite each time. A larger
+  -- policy, or one with a burst, is a token bucket, which is approximate: it fills evenly, so that a window may see
+  -- what was in it and what ran in, burst + max_hits.
+  max_hits integer not null check (max_hits between 1 and 1000000),
+  window_seconds integer not null check (window_seconds between 1 and 604800),
+  -- How many may come at once; null: all of them.
+  burst integer check (burst between 1 and max_hits),
+  -- Rows that a subject's hits are spread over at random, so that its callers do not wait for one another. Each admits
+  -- its part, never more together; one may refuse while another has room.
+  shards integer not null default 1 check (shards between 1 and 64),
+  window_length interval not null generated always as (make_interval(secs => window_seconds)) stored,
+  -- What one row may hold at once.
+  room integer not null generated always as (coalesce(burst, max_hits) / shards) stored,
+  -- How often a bucket gets a token; null where the window is exact. 300 times are 2.4 kB: a page holds such a row and
+  -- its next version.
+  token_interval interval generated always as (
+    case when burst is not null or max_hits / shards > 300 then
+      make_interval(secs => window_seconds) / (max_hits / shards)
+    end
+  ) stored,
+  -- What a broken limiter means: `open` admits, `closed` refuses with ERR_6001.
+  on_failure guard.failure_mode not null,
+  -- Whether the hits survive a crash of the database. Policies that guard money do.
+  is_logged boolean not null,
+  check (on_failure = 'open' or is_logged),
+  check (shards = 1 or scope in ('endpoint', 'global')),
+  check (shards <= coalesce(burst, max_hits))
+);
+alter table guard.policies enable row level security;
+comment on table guard.policies is 'Rate limits; a change takes effect with the next request.';
+
+-- The hits of the current window, one row per policy and subject. Two partitions, so that one statement serves
+-- logged and unlogged policies. Half of each page stays free: an update then stays in its page (HOT).
+create table guard.hits (
+  is_logged boolean not null,
+  policy text not null,
+  subject text not null,
+  hits timestamptz[] not null,
+  -- Of a token bucket.
+  full_at timestamptz,
+  admitted boolean not null,
+  primary key (is_logged, policy, subject)
+) partition by list (is_logged);
+
+create table guard.hits_logged partition of guard.hits for values in (true) with (fillfactor = 50);
+
+create unlogged table guard.hits_unlogged partition of guard.hits for values in (false) with (fillfactor = 50);
+alter table guard.hits enable row level security;
+alter table guard.hits_logged enable row level security;
+alter table guard.hits_unlogged enable row level security;
+comment on table guard.hits is 'Times of the hits inside a policy''s window, oldest first; or when its bucket is full.';
+
+-- A sliding window, exact to the microsecond; or a token bucket of one timestamp.
+create function guard.attempt(
+  p_hits timestamptz[], p_full_at timestamptz, p_now timestamptz, p_room integer, p_window interval, p_token interval
+)
+returns table (hits timestamptz[], full_at timestamptz, admitted boolean)
+language sql
+immutable
+-- What a row becomes with one more attempt, which joins it if there is room. In a window: hits that have left it are
+-- dropped (they stand in order, so their number is a place). In a bucket: when it will be full says how many tokens it
+-- has, since each that is missing is one interval away (the generic cell rate algorithm).
+begin atomic
+  select
+    case when c.admitted and p_token is null then c.hits || p_now else c.hits end,
+    case when c.admitted then c.full_at + p_token else p_full_at end,
+    c.admitted
+  from (
+    select w.hits, w.full_at,
+      coalesce(w.full_at + p_token <= p_now + p_room * p_token, cardinality(w.hits) < p_room) as admitted
+    from (
+      select p_hits[width_bucket(p_now - p_window, p_hits) + 1:] as hits, greatest(p_full_at, p_now) as full_at
+      offset 0
+    ) as w
+    offset 0
+  ) as c;
+end;
+
+create function guard.take(p_policies text[], p_user_id uuid, p_network text, p_endpoint text)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Counts one attempt against several policies, all or none: `{ limits, refusal }`. `refusal` is absent when all
+-- admit, else the envelope to return: ERR_4004, or ERR_6001 where a limiter that fails closed is broken. Those that
+-- fail open are then passed over. An unknown network is one subject, shared by all who have none.
+-- Locks: one row a policy, in the order of their names, until the transaction ends. Time is read after that lock, so
+-- that hits are in order and no window admits one too many.
+-- The limits are as the API shows them, `reset` in whole seconds. Of a policy in several rows, `current` and
+-- `remaining` are estimates: this row's, times the rows.
+declare
+  v_policy guard.policies;
+  v_subject text;
+  -- The hits of a subject's first attempt.
+  v_first timestamptz[];
+  v_row record;
+  v_used integer;
+  v_reset interval;
+  v_limit jsonb;
+  v_limits jsonb := '[]';
+  v_refusal jsonb;
+begin
+  for v_policy in
+    select p.* from guard.policies as p where p.name = any (p_policies) order by p.name
+  loop
+    v_subject := case v_policy.scope
+      when 'user' then p_user_id::text
+      when 'network' then coalesce(p_network, 'unknown')
+      when 'endpoint' then p_endpoint
+      else 'all'
+    end;
+    if v_policy.shards > 1 then
+      v_subject := format('%s#%s', v_subject, floor(random() * v_policy.shards));
+    end if;
+    v_first := case when v_policy.token_interval is null then array[core.now()] else '{}' end;
+    -- Twice the same, each into its partition: finding it costs half as much again as the statement.
+    if v_policy.is_logged then
+      insert into guard.hits_logged as h (is_logged, policy, subject, hits, full_at, admitted)
+      values (true, v_policy.name, v_subject, v_first, core.now() + v_policy.token_interval, true)
+      on conflict (is_logged, policy, subject) do update
+        set (hits, full_at, admitted) = (
+          select a.hits, a.full_at, a.admitted
+          from (select core.now() as now offset 0) as t, guard.attempt(
+            h.hits, h.full_at, t.now, v_policy.room, v_policy.window_length, v_policy.token_interval
+          ) as a
+        )
+      returning h.* into v_row;
+    else
+      insert into guard.hits_unlogged as h (is_logged, policy, subject, hits, full_at, admitted)
+      values (false, v_policy.name, v_subject, v_first, core.now() + v_policy.token_interval, true)
+      on conflict (is_logged, policy, subject) do update
+        set (hits, full_at, admitted) = (
+          select a.hits, a.full_at, a.admitted
+          from (select core.now() as now offset 0) as t, guard.attempt(
+            h.hits, h.full_at, t.now, v_policy.room, v_policy.window_length, v_policy.token_interval
+          ) as a
+        )
+      returning h.* into v_row;
+    end if;
+    v_used := coalesce(
+      ceil(date_part('epoch', v_row.full_at - core.now()) / date_part('epoch', v_policy.token_interval)),
+      cardinality(v_row.hits)
+    );
+    -- When there is room again. In a window, when a hit leaves: the oldest, or a later one where the operator lowered
+    -- the limit.
+    v_reset := coalesce(
+      v_row.full_at - (v_policy.room - 1) * v_policy.token_interval,
+      v_row.hits[greatest(1, v_used - v_policy.room + 1)] + v_policy.window_length
+    ) - core.now();
+    v_limit := jsonb_build_object(
+      'policy', v_policy.name,
+      'allowed', v_row.admitted,
+      'current', v_used * v_policy.shards,
+      'limit', v_policy.max_hits,
+      'window', v_policy.window_seconds,
+      'remaining', greatest(0, v_policy.room - v_used) * v_policy.shards,
+      'reset', greatest(1, ceil(date_part('epoch', v_reset))::integer)
+    );
+    if not v_row.admitted then
+      v_refusal := guard.refusal(
+        'ERR_4004', jsonb_build_object('policy', v_policy.name, 'retry_after', v_limit -> 'reset'),
+        jsonb_build_array(v_limit)
+      );
+      -- Undoes what the policies before this one counted.
+      raise exception 'refused';
+    end if;
+    v_limits := v_limits || v_limit;
+  end loop;
+  return jsonb_build_object('limits', v_limits);
+exception
+  -- A deadlock or a lost race is no fault of the limiter: the caller tries the whole again.
+  when deadlock_detected or serialization_failure then
+    raise;
+  when others then
+    if v_refusal is not null then
+      return jsonb_build_object('limits', v_refusal -> 'limits', 'refusal', v_refusal);
+    end if;
+    if cardinality(p_policies) > 1 then
+      return guard.take_each(p_policies, p_user_id, p_network, p_endpoint);
+    end if;
+    raise warning 'the rate limiter of % is broken: %', p_policies[1], sqlerrm;
+    if exists (
+      select from guard.policies as p where p.name = p_policies[1] and p.on_failure = 'closed'
+    ) then
+      return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('ERR_6001'));
+    end if;
+    return '{"limits": []}';
+end;
+$$;
+
+create function guard.take_each(p_policies text[], p_user_id uuid, p_network text, p_endpoint text)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- guard.take when something in it is broken: each policy alone, so that what is broken takes none of the others along.
+declare
+  v_policy text;
+  v_taken jsonb;
+  v_limits jsonb := '[]';
+begin
+  foreach v_policy in array p_policies loop
+    v_taken := guard.take(array[v_policy], p_user_id, p_network, p_endpoint);
+    if v_taken ? 'refusal' then
+      raise exception 'refused';
+    end if;
+    v_limits := v_limits || (v_taken -> 'limits');
+  end loop;
+  return jsonb_build_object('limits', v_limits);
+exception
+  -- What the others counted is undone; the refusal is what its variable still holds.
+  when raise_exception then
+    return v_taken;
+end;
+$$;
+
+create function guard.sweep_hits()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Deletes rows whose last hit left its window and whose bucket is full, or whose policy is gone, by the rule
+-- `rate_limit_hits`, and returns how many.
+declare
+  v_rule constant record := ops.retention('rate_limit_hits');
+  v_deleted integer;
+begin
+  delete from guard.hits as h
+  using (
+    select s.is_logged, s.policy, s.subject
+    from guard.hits as s
+    left join guard.policies as p on p.name = s.policy and p.is_logged = s.is_logged
+    where p.name is null
+      or coalesce(s.hits[cardinality(s.hits)], '-infinity') <= v_rule.before - p.window_length
+        and coalesce(s.full_at, '-infinity') <= v_rule.before
+    limit v_rule.batch
+    for update of s skip locked
+  ) as stale
+  where h.is_logged = stale.is_logged and h.policy = stale.policy and h.subject = stale.subject;
+  get diagnostics v_deleted = row_count;
+  return v_deleted;
+end;
+$$;
+
+-- supabase/schemas/credits/credits.sql
+
+-- credits: a double-entry ledger. Inserting a transfer is the only way that money moves: its trigger writes the
+-- two entries, moves the balances and draws the lots, in the same statement. Nothing here is ever rewritten.
+--
+-- To read it in one sitting: credits.sql (what there is), transfers.sql (how money moves), accounts.sql (what postings are
+-- made of), postings.sql, reversals.sql, console.sql (the operator's hand), proofs.sql.
+--
+-- Amounts are whole credits. An entry is signed; over all accounts of a unit the entries sum to zero. A user's
+-- accounts carry their balance and refuse to go below zero. System accounts carry none: one row that everybody
+-- updates would serialise everybody, so theirs is derived from the entries.
+
+create schema credits;
+
+create type credits.account_kind as enum (
+  'available', -- a user's credits
+  'owed', -- a user's debt: credits taken back after they were spent
+  'grants', 'purchases', -- where credits come from
+  'escrow', -- held for running jobs
+  'revenue', -- paid for completed jobs
+  'breakage', -- expired
+  'forfeited' -- left behind in closed accounts
+);
+
+create table credits.accounts (
+  -- The platform's own accounts have the ids below; credits.system_account knows them, which saves a look-up in every posting.
+  id bigint generated always as identity (start with 1000) primary key,
+  kind credits.account_kind not null,
+  -- Null for a system account. No foreign key: the ledger outlives the person.
+  user_id uuid,
+  unit text not null default 'credit',
+  balance bigint check (balance >= 0),
+  -- Number and hash of the newest entry. With them, a cut-off tail of the chain is seen.
+  entry_count bigint not null default 0,
+  head_hash bytea not null default '\x',
+  -- When the next lot expires; saves looking at the lots in every posting.
+  next_expiry_at timestamptz,
+  closed_at timestamptz,
+  created_at timestamptz not null default now(),
+  check ((kind <= 'owed') = (user_id is not null) and (balance is null) = (user_id is null))
+) with (fillfactor = 70);
+alter table credits.accounts enable row level security;
+create unique index accounts_user on credits.accounts (user_id, kind, unit) where user_id is not null;
+create index accounts_expiry on credits.accounts (next_expiry_at) where next_expiry_at is not null;
+create unique index accounts_system on credits.accounts (kind, unit) where user_id is null;
+comment on table credits.accounts is 'Who has credits: users, and the platform''s own accounts.';
+
+-- A posting is one call under one idempotency key, and what came of it. A refused one is kept as well: its key
+-- stays burned, so that a retry never succeeds behind the back of whoever was told no.
+create table credits.postings (
+  id bigint generated always as identity primary key,
+  idempotency_key text not null unique,
+  user_id uuid not null,
+  -- The call and its arguments; the same key with others is a mistake of the caller's.
+  request jsonb not null,
+  outcome jsonb not null,
+  created_at timestamptz not null
+);
+alter table credits.postings enable row level security;
+comment on table credits.postings is 'Every call that meant to move credits, with its first result.';
+
+-- Credits come in lots. Spending draws them by priority (lower first), then expiry, then age.
+create table credits.lots (
+  id bigint generated always as identity primary key,
+  account_id bigint not null references credits.accounts,
+  priority smallint not null default 100,
+  expires_at timestamptz,
+  amount bigint not null check (amount between 1 and 1000000000),
+  remaining bigint not null check (remaining between 0 and amount),
+  created_at timestamptz not null
+) with (fillfactor = 70);
+alter table credits.lots enable row level security;
+create index lots_spendable on credits.lots (account_id, priority, expires_at nulls last, id) where remaining > 0;
+comment on table credits.lots is 'What is left of each grant and purchase.';
+
+-- How much of a lot a transfer took, or put back.
+create type credits.draw as (lot_id bigint, amount bigint);
+
+create type credits.transfer_kind as enum (
+  'grant', 'purchase', 'refund', 'adjustment', 'hold', 'capture', 'release', 'expiry', 'reversal', 'debt_payment',
+  'forfeit'
+);
+
+create table credits.transfers (
+  id uuid primary key default core.new_id(),
+  -- Written a moment before, in the same procedure.
+  posting_id bigint not null,
+  kind credits.transfer_kind not null,
+  -- No foreign keys: apply_transfer finds both accounts anyway, and a key's check would have every transfer lock
+  -- the one row of a system account.
+  from_account_id bigint not null,
+  to_account_id bigint not null,
+  amount bigint not null check (amount between 1 and 1000000000),
+  job_id uuid,
+  -- The hold that a capture or release ends; the transfer that a reversal takes back.
+  reverses_id uuid references credits.transfers,
+  -- Lots of the user's account on either side; together they are the whole amount.
+  draws credits.draw[] not null default '{}',
+  created_at timestamptz not null,
+  check (
+    from_account_id <> to_account_id
+    and (kind in ('capture', 'release')) <= (reverses_id is not null)
+    and (kind = 'hold') <= (job_id is not null)
+  )
+);
+alter table credits.transfers enable row level security;
+create unique index transfers_hold on credits.transfers (job_id) where kind = 'hold';
+-- Exactly one of capture and release, once for a hold.
+create unique index transfers_hold_end on credits.transfers (reverses_id) where kind in ('capture', 'release');
+create index transfers_reversal on credits.transfers (posting_id) where kind = 'reversal';
+create index transfers_created_at on credits.transfers using brin (created_at);
+comment on table credits.transfers is 'A positive amount moved from one account to another of the same unit.';
+
+-- Only apply_transfer writes here, about a transfer and accounts that it has in hand; so without foreign keys.
+create table credits.entries (
+  transfer_id uuid not null,
+  account_id bigint not null,
+  amount bigint not null check (amount <> 0),
+  -- The four of a user's account, where entries are numbered from 1, carry the balance and are chained.
+  number bigint,
+  balance_after bigint check (balance_after >= 0),
+  hash bytea,
+  created_at timestamptz not null,
+  primary key (transfer_id, account_id),
+  check (num_nonnulls(number, balance_after, hash) in (0, 3))
+);
+alter table credits.entries enable row level security;
+create unique index entries_number on credits.entries (account_id, number) where number is not null;
+comment on table credits.entries is 'Both sides of every transfer; a user''s are numbered and chained by hash.';
+
+-- supabase/schemas/credits/transfers.sql
+
+-- SHA-256 over the previous entry's hash and this entry's content.
+create function credits.entry_hash(
+  p_previous bytea, p_account_id bigint, p_number bigint, p_transfer_id uuid, p_amount bigint,
+  p_balance_after bigint, p_created_at timestamptz
+)
+returns bytea
+language sql
+stable
+-- The time counts in microseconds, so that the text does not depend on the session's time zone.
+return sha256(p_previous || convert_to(concat_ws(
+  '|', p_account_id, p_number, p_transfer_id, p_amount, p_balance_after,
+  (extract(epoch from p_created_at) * 1000000)::bigint
+), 'UTF8'));
+
+create function credits.apply_transfer()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+-- What a transfer means. Whoever inserts one has locked the user's account and decided; here only broken invariants
+-- are left, and they raise check_violation. System accounts are read and never locked.
+declare
+  v_account credits.accounts;
+  v_unit text;
+  v_sides integer := 0;
+  v_signed bigint;
+  v_drawn bigint := 0;
+  v_draw credits.draw;
+begin
+  for v_account in
+    select a.* from credits.accounts as a where a.id in (new.from_account_id, new.to_account_id) order by a.id
+  loop
+    v_sides := v_sides + 1;
+    v_unit := coalesce(v_unit, v_account.unit);
+    if v_account.unit <> v_unit then
+      raise exception 'transfer % crosses units', new.id using errcode = 'check_violation';
+    end if;
+    v_signed := case v_account.id when new.to_account_id then new.amount else -new.amount end;
+    if v_account.user_id is null then
+      insert into credits.entries (transfer_id, account_id, amount, created_at)
+      values (new.id, v_account.id, v_signed, new.created_at);
+      continue;
+    end if;
+
+    -- A debt counts the other way round: it grows when credits leave through it.
+    v_account.balance := v_account.balance + case v_account.kind when 'owed' then -v_signed else v_signed end;
+    v_account.entry_count := v_account.entry_count + 1;
+    v_account.head_hash := credits.entry_hash(
+      v_account.head_hash, v_account.id, v_account.entry_count, new.id, v_signed, v_account.balance, new.created_at
+    );
+    update credits.accounts as a
+    set balance = v_account.balance, entry_count = v_account.entry_count, head_hash = v_account.head_hash
+    where a.id = v_account.id and a.entry_count = v_account.entry_count - 1;
+    if not found then
+      raise exception 'account % was not locked before transfer %', v_account.id, new.id using errcode = 'check_violation';
+    end if;
+    insert into credits.entries (transfer_id, account_id, amount, number, balance_after, hash, created_at)
+    values (
+      new.id, v_account.id, v_signed, v_account.entry_count, v_account.balance, v_account.head_hash, new.created_at
+    );
+
+    if v_account.kind = 'available' then
+      -- Taken when credits leave, put back when they come.
+      foreach v_draw in array new.draws loop
+        update credits.lots as l
+        set remaining = l.remaining + sign(v_signed)::integer * v_draw.amount
+        where l.id = v_draw.lot_id and l.account_id = v_account.id and v_draw.amount > 0;
+        exit when not found;
+        v_drawn := v_drawn + v_draw.amount;
+      end loop;
+      if v_drawn <> new.amount then
+        raise exception 'transfer % does not draw its amount from lots of its account', new.id
+          using errcode = 'check_violation';
+      end if;
+    end if;
+  end loop;
+  if v_sides <> 2 then
+    raise exception 'transfer % names an account that is not there', new.id using errcode = 'check_violation';
+  end if;
+  return null;
+end;
+$$;
+
+-- Keeps what is written as it was written.
+create function credits.forbid()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  raise exception '% of credits.% is forbidden, for the owner too', lower(tg_op), tg_table_name
+    using errcode = 'insufficient_privilege',
+      hint = 'Post a compensating transfer instead.';
+end;
+$$;
+
+create trigger apply after insert on credits.transfers for each row execute function credits.apply_transfer();
+create trigger append_only before update or delete on credits.transfers
+  for each row execute function credits.forbid();
+create trigger no_truncate before truncate on credits.transfers
+  for each statement execute function credits.forbid();
+create trigger append_only before update or delete on credits.entries
+  for each row execute function credits.forbid();
+create trigger no_truncate before truncate on credits.entries
+  for each statement execute function credits.forbid();
+create trigger append_only before update or delete on credits.postings
+  for each row execute function credits.forbid();
+create trigger no_truncate before truncate on credits.postings
+  for each statement execute function credits.forbid();
+create trigger no_delete before delete on credits.accounts
+  for each row execute function credits.forbid();
+create trigger no_truncate before truncate on credits.accounts
+  for each statement execute function credits.forbid();
+create trigger no_delete before delete on credits.lots
+  for each row execute function credits.forbid();
+create trigger no_truncate before truncate on credits.lots
+  for each statement execute function credits.forbid();
+-- An entry is written, and a balance or a lot moves, only from inside apply_transfer: one trigger deep.
+create trigger only_by_transfer before insert on credits.entries
+  for each row when (pg_trigger_depth() = 0) execute function credits.forbid();
+create trigger only_by_transfer before update of id, kind, user_id, unit, balance, entry_count, head_hash on credits.accounts
+  for each row when (pg_trigger_depth() = 0) execute function credits.forbid();
+create trigger only_by_transfer before update of id, account_id, amount, remaining on credits.lots
+  for each row when (pg_trigger_depth() = 0) execute function credits.forbid();
+-- Accounts and lots start empty; only a transfer fills them.
+create trigger starts_empty before insert on credits.accounts
+  for each row when (coalesce(new.balance, 0) <> 0 or new.entry_count <> 0 or new.head_hash <> '\x')
+  execute function credits.forbid();
+create trigger starts_empty before insert on credits.lots
+  for each row when (new.remaining <> 0) execute function credits.forbid();
+
+-- supabase/schemas/credits/accounts.sql
+
+-- Gives a user an account; a second call changes nothing.
+create function credits.open_account(p_user_id uuid)
+returns void
+language sql
+volatile
+set search_path = ''
+as $$
+  insert into credits.accounts (kind, user_id, balance)
+  values ('available', p_user_id, 0)
+  on conflict do nothing
+$$;
+
+-- A user's debt: credits taken back after they were spent.
+create function credits.owed(p_user_id uuid)
+returns bigint
+language sql
+stable
+return coalesce((
+  select a.balance from credits.accounts as a where a.user_id = p_user_id and a.kind = 'owed' and a.unit = 'credit'
+), 0);
+
+-- The platform's own account of a kind.
+create function credits.system_account(p_kind credits.account_kind)
+returns bigint
+language sql
+immutable
+-- Their ids are given where they are made, in the order of the names.
+return case p_kind
+  when 'grants' then 1 when 'purchases' then 2 when 'escrow' then 3 when 'revenue' then 4 when 'breakage' then 5
+  when 'forfeited' then 6
+end;
+
+-- The lots that an amount comes from: by priority, then expiry, then age.
+create function credits.choose_lots(p_account_id bigint, p_amount bigint)
+returns credits.draw[]
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_lot record;
+  v_missing bigint := p_amount;
+  v_draws credits.draw[] := '{}';
+begin
+  for v_lot in
+    select l.id, l.remaining
+    from credits.lots as l
+    where l.account_id = p_account_id and l.remaining > 0
+    order by l.priority, l.expires_at nulls last, l.id
+  loop
+    v_draws := v_draws || row(v_lot.id, least(v_lot.remaining, v_missing))::credits.draw;
+    v_missing := v_missing - v_lot.remaining;
+    exit when v_missing <= 0;
+  end loop;
+  return v_draws;
+end;
+$$;
+
+create function credits.first_outcome(p_idempotency_key text, p_request jsonb)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- What the first call under a key came to; null for a new key. The same key with another request raises
+-- invalid_parameter_value: keys are made by our procedures, so that is a bug and not a caller's refusal.
+declare
+  v_posting credits.postings;
+begin
+  select p.* into v_posting from credits.postings as p where p.idempotency_key = p_idempotency_key;
+  if not found then
+    return null;
+  end if;
+  if v_posting.request <> p_request then
+    raise exception 'idempotency key % was used for another posting', p_idempotency_key
+      using errcode = 'invalid_parameter_value';
+  end if;
+  return v_posting.outcome;
+end;
+$$;
+
+-- Writes a posting with what it came to; its transfers follow in the same transaction.
+create function credits.record_posting(
+  p_idempotency_key text, p_user_id uuid, p_request jsonb, p_outcome jsonb, p_now timestamptz
+)
+returns bigint
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_id bigint;
+begin
+  insert into credits.postings (idempotency_key, user_id, request, outcome, created_at)
+  values (p_idempotency_key, p_user_id, p_request, p_outcome, p_now)
+  returning id into v_id;
+  return v_id;
+end;
+$$;
+
+-- Raises 22003 for what no posting may move.
+create function credits.check_amount(p_amount bigint)
+returns void
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  if p_amount is null or p_amount < 1 or p_amount > 1000000000 then
+    raise exception 'an amount is 1 to 1000000000 credits, not %', p_amount
+      using errcode = 'numeric_value_out_of_range';
+  end if;
+end;
+$$;
+
+-- Keeps the account's next expiry true to its lots.
+create function credits.note_next_expiry(p_account_id bigint)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  update credits.accounts as a
+  set next_expiry_at = (
+    select min(l.expires_at) from credits.lots as l where l.account_id = p_account_id and l.remaining > 0
+  )
+  where a.id = p_account_id;
+end;
+$$;
+
+-- Lots that expired while their credits were away live 24 hours more.
+create function credits.revive_lots(p_account_id bigint, p_draws credits.draw[], p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  update credits.lots as l
+  set expires_at = p_now + interval '24 hours'
+  from unnest(p_draws) as d (lot_id, amount)
+  where l.id = d.lot_id and l.account_id = p_account_id and l.expires_at <= p_now;
+end;
+$$;
+
+create function credits.lock_account(p_user_id uuid)
+returns credits.accounts
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Locks the user's account for the rest of the transaction, books what has expired as breakage, and returns
+-- the account, whose balance is then what can be spent. Raises no_data_found where the user has no account.
+-- Locks: account, then the expired lots.
+declare
+  v_account credits.accounts;
+  v_now timestamptz;
+  v_lot credits.lots;
+  v_posting_id bigint;
+begin
+  select a.* into strict v_account
+  from credits.accounts as a
+  where a.user_id = p_user_id and a.kind = 'available' and a.unit = 'credit'
+  for update;
+
+  v_now := core.now();
+  if v_account.next_expiry_at is null or v_account.next_expiry_at > v_now then
+    return v_account;
+  end if;
+
+  for v_lot in
+    select l.* from credits.lots as l
+    where l.account_id = v_account.id and l.remaining > 0 and l.expires_at <= v_now
+    order by l.id
+  loop
+    -- A lot can expire twice: a release gives it 24 hours more. So its expiry is a part of the key.
+    v_posting_id := credits.record_posting(
+      format('expiry:%s:%s', v_lot.id, extract(epoch from v_lot.expires_at)), p_user_id,
+      jsonb_build_object('call', 'expire', 'lot_id', v_lot.id),
+      jsonb_build_object('expired', v_lot.remaining), v_now
+    );
+    insert into credits.transfers (posting_id, kind, from_account_id, to_account_id, amount, draws, created_at)
+    values (
+      v_posting_id, 'expiry', v_account.id, credits.system_account('breakage'), v_lot.remaining,
+      array[row(v_lot.id, v_lot.remaining)::credits.draw], v_now
+    );
+  end loop;
+
+  perform credits.note_next_expiry(v_account.id);
+  select a.* into v_account from credits.accounts as a where a.id = v_account.id;
+  return v_account;
+end;
+$$;
+
+create function credits.settle_account(p_posting_id bigint, p_account credits.accounts, p_now timestamptz)
+returns bigint
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What follows whenever credits came in: a debt is paid first, and a closed account keeps nothing. Returns the
+-- balance after that. The caller holds the account's lock.
+declare
+  v_owed credits.accounts;
+  v_balance bigint;
+  v_amount bigint;
+begin
+  select a.balance into v_balance from credits.accounts as a where a.id = p_account.id;
+
+  select a.* into v_owed
+  from credits.accounts as a
+  where a.user_id = p_account.user_id and a.kind = 'owed' and a.unit = p_account.unit;
+  -- `least` passes over nulls: without the coalesce, no debt would be the whole balance.
+  v_amount := least(coalesce(v_owed.balance, 0), v_balance);
+  if v_amount > 0 then
+    insert into credits.transfers (posting_id, kind, from_account_id, to_account_id, amount, draws, created_at)
+    values (
+      p_posting_id, 'debt_payment', p_account.id, v_owed.id, v_amount,
+      credits.choose_lots(p_account.id, v_amount), p_now
+    );
+    v_balance := v_balance - v_amount;
+  end if;
+
+  if p_account.closed_at is not null and v_balance > 0 then
+    insert into credits.transfers (posting_id, kind, from_account_id, to_account_id, amount, draws, created_at)
+    values (
+      p_posting_id, 'forfeit', p_account.id, credits.system_account('forfeited'), v_balance,
+      credits.choose_lots(p_account.id, v_balance), p_now
+    );
+    v_balance := 0;
+  end if;
+  return v_balance;
+end;
+$$;
+
+create function credits.close_account(p_user_id uuid)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Closes a user's account for good: what is left is forfeited, and so is whatever comes later, after its debt.
+-- `{ forfeited }`; a second call returns the first result. Locks: account → lots.
+declare
+  v_key constant text := 'close:' || p_user_id;
+  v_request constant jsonb := jsonb_build_object('call', 'close_account', 'user_id', p_user_id);
+  v_account credits.accounts;
+  v_outcome jsonb;
+  v_now timestamptz;
+  v_posting_id bigint;
+begin
+  v_account := credits.lock_account(p_user_id);
+  v_outcome := credits.first_outcome(v_key, v_request);
+  if v_outcome is not null then
+    return v_outcome;
+  end if;
+  v_now := core.now();
+  update credits.accounts as a set closed_at = v_now where a.id = v_account.id returning a.* into v_account;
+  v_outcome := jsonb_build_object('forfeited', v_account.balance);
+  v_posting_id := credits.record_posting(v_key, p_user_id, v_request, v_outcome, v_now);
+  perform credits.settle_account(v_posting_id, v_account, v_now);
+  return v_outcome;
+end;
+$$;
+
+create function credits.expire_due()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Books what has expired in up to 500 accounts, and returns how many. Every posting books its own account anyway;
+-- this is for those that nothing moves. Accounts that somebody holds are left for the next run.
+declare
+  -- Not in the query: a volatile function cannot be looked up in an index.
+  v_now constant timestamptz := core.now();
+  v_user_id uuid;
+  v_booked integer := 0;
+begin
+  for v_user_id in
+    select a.user_id
+    from credits.accounts as a
+    where a.next_expiry_at <= v_now
+    order by a.next_expiry_at
+    limit 500
+    for update skip locked
+  loop
+    perform credits.lock_account(v_user_id);
+    v_booked := v_booked + 1;
+  end loop;
+  return v_booked;
+end;
+$$;
+
+-- supabase/schemas/credits/postings.sql
+
+create function credits.add(
+  p_user_id uuid, p_amount bigint, p_kind credits.transfer_kind, p_idempotency_key text,
+  p_priority smallint default 100, p_expires_at timestamptz default null, p_job_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Adds a lot of credits: `{ transfer_id, credits_remaining }`. Grants and adjustments come from `grants`,
+-- purchases from `purchases`, refunds from `revenue`. A second call with the key returns the first result.
+-- Locks: account → lots.
+declare
+  v_account credits.accounts;
+  v_request constant jsonb := jsonb_build_object(
+    'call', 'add', 'user_id', p_user_id, 'amount', p_amount, 'kind', p_kind, 'priority', p_priority,
+    -- As text it would depend on the session's time zone.
+    'expires_at', extract(epoch from p_expires_at), 'job_id', p_job_id
+  );
+  v_outcome jsonb;
+  v_now timestamptz;
+  v_lot_id bigint;
+  v_posting_id bigint;
+  v_transfer_id constant uuid := core.new_id();
+  v_owed bigint;
+begin
+  perform credits.check_amount(p_amount);
+  if p_kind not in ('grant', 'purchase', 'refund', 'adjustment') then
+    raise exception 'credits are not added by a %', p_kind using errcode = 'invalid_parameter_value';
+  end if;
+  v_account := credits.lock_account(p_user_id);
+  v_outcome := credits.first_outcome(p_idempotency_key, v_request);
+  if v_outcome is not null then
+    return v_outcome;
+  end if;
+  v_now := core.now();
+  if p_expires_at <= v_now then
+    raise exception 'a lot cannot expire before it is made' using errcode = 'invalid_parameter_value';
+  end if;
+
+  -- The posting states its outcome when it is written, so what it will come to is computed first.
+  v_owed := credits.owed(p_user_id);
+  v_outcome := jsonb_build_object(
+    'transfer_id', v_transfer_id,
+    'credits_remaining',
+    case when v_account.closed_at is null then v_account.balance + greatest(0, p_amount - v_owed) else 0 end
+  );
+  v_posting_id := credits.record_posting(p_idempotency_key, p_user_id, v_request, v_outcome, v_now);
+
+  insert into credits.lots (account_id, priority, expires_at, amount, remaining, created_at)
+  values (v_account.id, p_priority, p_expires_at, p_amount, 0, v_now)
+  returning id into v_lot_id;
+  insert into credits.transfers (
+    id, posting_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
+  )
+  values (
+    v_transfer_id, v_posting_id, p_kind,
+    credits.system_account(
+      (case p_kind when 'purchase' then 'purchases' when 'refund' then 'revenue' else 'grants' end)::credits.account_kind
+    ),
+    v_account.id, p_amount, p_job_id, array[row(v_lot_id, p_amount)::credits.draw], v_now
+  );
+  if p_expires_at is not null then
+    update credits.accounts as a
+    set next_expiry_at = least(a.next_expiry_at, p_expires_at)
+    where a.id = v_account.id;
+  end if;
+  perform credits.settle_account(v_posting_id, v_account, v_now);
+  return v_outcome;
+end;
+$$;
+
+create function credits.deduct(p_user_id uuid, p_amount bigint, p_idempotency_key text)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Takes credits away by an operator's word: `{ transfer_id, credits_remaining }`, or
+-- `{ error: "insufficient_credits", current_credits }` with nothing moved and the key burned.
+-- Locks: account → lots.
+declare
+  v_account credits.accounts;
+  v_request constant jsonb := jsonb_build_object('call', 'deduct', 'user_id', p_user_id, 'amount', p_amount);
+  v_outcome jsonb;
+  v_now timestamptz;
+  v_posting_id bigint;
+  v_transfer_id constant uuid := core.new_id();
+begin
+  perform credits.check_amount(p_amount);
+  v_account := credits.lock_account(p_user_id);
+  v_outcome := credits.first_outcome(p_idempotency_key, v_request);
+  if v_outcome is not null then
+    return v_outcome;
+  end if;
+  v_now := core.now();
+
+  if v_account.balance < p_amount then
+    v_outcome := jsonb_build_object('error', 'insufficient_credits', 'current_credits', v_account.balance);
+    perform credits.record_posting(p_idempotency_key, p_user_id, v_request, v_outcome, v_now);
+    return v_outcome;
+  end if;
+  v_outcome := jsonb_build_object(
+    'transfer_id', v_transfer_id, 'credits_remaining', v_account.balance - p_amount
+  );
+  v_posting_id := credits.record_posting(p_idempotency_key, p_user_id, v_request, v_outcome, v_now);
+  insert into credits.transfers (id, posting_id, kind, from_account_id, to_account_id, amount, draws, created_at)
+  values (
+    v_transfer_id, v_posting_id, 'adjustment', v_account.id, credits.system_account('grants'), p_amount,
+    credits.choose_lots(v_account.id, p_amount), v_now
+  );
+  return v_outcome;
+end;
+$$;
+
+create function credits.hold_locked(p_account credits.accounts, p_amount bigint, p_job_id uuid)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The hold itself, for an account that credits.lock_account has just given to the caller, and a job that is new. The
+-- answer is that of credits.hold.
+declare
+  v_request constant jsonb := jsonb_build_object('call', 'hold', 'user_id', p_account.user_id, 'amount', p_amount);
+  v_outcome jsonb;
+  v_now constant timestamptz := core.now();
+  v_posting_id bigint;
+  v_transfer_id constant uuid := core.new_id();
+begin
+  v_outcome := case
+    when p_account.balance < p_amount
+      then jsonb_build_object('error', 'insufficient_credits', 'current_credits', p_account.balance)
+    else jsonb_build_object('transfer_id', v_transfer_id, 'credits_remaining', p_account.balance - p_amount)
+  end;
+  insert into credits.postings (idempotency_key, user_id, request, outcome, created_at)
+  values ('hold:' || p_job_id, p_account.user_id, v_request, v_outcome, v_now)
+  returning id into v_posting_id;
+  if p_account.balance >= p_amount then
+    insert into credits.transfers (
+      id, posting_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
+    )
+    values (
+      v_transfer_id, v_posting_id, 'hold', p_account.id, credits.system_account('escrow'), p_amount, p_job_id,
+      credits.choose_lots(p_account.id, p_amount), v_now
+    );
+  end if;
+  return v_outcome;
+end;
+$$;
+
+create function credits.hold(p_user_id uuid, p_amount bigint, p_job_id uuid)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Moves a job's price into escrow: `{ transfer_id, credits_remaining }`, or
+-- `{ error: "insufficient_credits", current_credits }` with nothing moved and the key burned. The key is the
+-- job: a job has one hold, and a second call returns the first result. Locks: account → lots.
+declare
+  v_account credits.accounts;
+  v_outcome jsonb;
+begin
+  perform credits.check_amount(p_amount);
+  v_account := credits.lock_account(p_user_id);
+  v_outcome := credits.first_outcome(
+    'hold:' || p_job_id, jsonb_build_object('call', 'hold', 'user_id', p_user_id, 'amount', p_amount)
+  );
+  return coalesce(v_outcome, credits.hold_locked(v_account, p_amount, p_job_id));
+end;
+$$;
+
+create function credits.end_hold(p_job_id uuid, p_kind credits.transfer_kind)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Ends the hold of a job: `capture` moves all of it to revenue, `release` back into the lots it came from.
+-- `{ transfer_id, amount }`; a second call of the same kind returns the first result; after the other kind
+-- `{ error: "already_ended" }`. Raises no_data_found for a job without a hold.
+-- A lot that expired while it was held lives 24 hours more, so that a failure costs nobody their credits.
+-- Locks: account → lots.
+declare
+  v_key constant text := format('%s:%s', p_kind, p_job_id);
+  v_request constant jsonb := jsonb_build_object('call', p_kind);
+  v_hold credits.transfers;
+  v_user_id uuid;
+  v_account credits.accounts;
+  v_outcome jsonb;
+  v_now timestamptz;
+  v_posting_id bigint;
+  v_transfer_id constant uuid := core.new_id();
+begin
+  if p_kind not in ('capture', 'release') then
+    raise exception 'a hold ends by capture or release, not by %', p_kind using errcode = 'invalid_parameter_value';
+  end if;
+  select t.* into strict v_hold from credits.transfers as t where t.job_id = p_job_id and t.kind = 'hold';
+  select a.user_id into strict v_user_id from credits.accounts as a where a.id = v_hold.from_account_id;
+  v_account := credits.lock_account(v_user_id);
+  v_outcome := credits.first_outcome(v_key, v_request);
+  if v_outcome is not null then
+    return v_outcome;
+  end if;
+  v_now := core.now();
+
+  if exists (
+    select from credits.transfers as t
+    where t.reverses_id = v_hold.id and t.kind in ('capture', 'release')
+  ) then
+    v_outcome := '{"error": "already_ended"}';
+    perform credits.record_posting(v_key, v_user_id, v_request, v_outcome, v_now);
+    return v_outcome;
+  end if;
+  v_outcome := jsonb_build_object('transfer_id', v_transfer_id, 'amount', v_hold.amount);
+  v_posting_id := credits.record_posting(v_key, v_user_id, v_request, v_outcome, v_now);
+
+  if p_kind = 'capture' then
+    insert into credits.transfers (
+      id, posting_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, created_at
+    )
+    values (
+      v_transfer_id, v_posting_id, 'capture', v_hold.to_account_id, credits.system_account('revenue'),
+      v_hold.amount, p_job_id, v_hold.id, v_now
+    );
+    return v_outcome;
+  end if;
+
+  perform credits.revive_lots(v_account.id, v_hold.draws, v_now);
+  insert into credits.transfers (
+    id, posting_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, draws, created_at
+  )
+  values (
+    v_transfer_id, v_posting_id, 'release', v_hold.to_account_id, v_account.id, v_hold.amount, p_job_id, v_hold.id,
+    v_hold.draws, v_now
+  );
+  perform credits.note_next_expiry(v_account.id);
+  perform credits.settle_account(v_posting_id, v_account, v_now);
+  return v_outcome;
+end;
+$$;
+
+-- The job was delivered: its hold becomes revenue.
+create function credits.capture(p_job_id uuid)
+returns jsonb
+language sql
+volatile
+set search_path = ''
+as $$ select credits.end_hold(p_job_id, 'capture') $$;
+
+-- The job was not delivered: its hold goes back where it came from.
+create function credits.release(p_job_id uuid)
+returns jsonb
+language sql
+volatile
+set search_path = ''
+as $$ select credits.end_hold(p_job_id, 'release') $$;
+
+-- supabase/schemas/credits/reversals.sql
+
+create function credits.reverse(p_transfer_id uuid, p_idempotency_key text)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Takes back a grant or purchase: what is left of its lot, then from other lots, and owes the rest. The reverse of a
+-- reversal gives back exactly what that took, to where it came from; another debt, if there is one, is paid of it.
+-- `{ transfer_id, credits_remaining, credits_owed }`, or `{ error: "already_reversed" }` with the key burned. A second
+-- call with the key returns the first result. Raises invalid_parameter_value for other kinds of transfer.
+-- Locks: account → lots.
+declare
+  v_original credits.transfers;
+  v_user_id uuid;
+  v_account credits.accounts;
+  v_request constant jsonb := jsonb_build_object('call', 'reverse', 'transfer_id', p_transfer_id);
+  v_outcome jsonb;
+  v_is_undo boolean;
+begin
+  select t.* into strict v_original from credits.transfers as t where t.id = p_transfer_id;
+  if v_original.kind not in ('grant', 'purchase', 'reversal') then
+    raise exception 'a % cannot be reversed', v_original.kind using errcode = 'invalid_parameter_value';
+  end if;
+  v_is_undo := v_original.kind = 'reversal';
+  select a.user_id into strict v_user_id
+  from credits.accounts as a
+  where a.id in (v_original.from_account_id, v_original.to_account_id) and a.user_id is not null;
+  v_account := credits.lock_account(v_user_id);
+  v_outcome := credits.first_outcome(p_idempotency_key, v_request);
+  if v_outcome is not null then
+    return v_outcome;
+  end if;
+
+  -- Both transfers of a reversal count as one: either leads to its posting.
+  if exists (
+    select from credits.transfers as t
+    join credits.transfers as o on o.id = t.reverses_id
+    where t.kind = 'reversal'
+      and o.posting_id = v_original.posting_id and (v_is_undo or o.id = v_original.id)
+  ) or (v_is_undo and exists (
+    select from credits.transfers as t
+    join credits.transfers as o on o.id = t.reverses_id
+    where t.posting_id = v_original.posting_id and o.kind = 'reversal'
+  )) then
+    v_outcome := '{"error": "already_reversed"}';
+    perform credits.record_posting(p_idempotency_key, v_user_id, v_request, v_outcome, core.now());
+    return v_outcome;
+  end if;
+  if v_is_undo then
+    return credits.give_back(v_original.posting_id, v_account, p_idempotency_key, v_request);
+  end if;
+  return credits.take_back(v_original, v_account, p_idempotency_key, v_request);
+end;
+$$;
+
+create function credits.take_back(
+  p_original credits.transfers, p_account credits.accounts, p_idempotency_key text, p_request jsonb
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The reversal itself; credits.reverse has locked the account and asked whether it may be.
+declare
+  v_now constant timestamptz := core.now();
+  v_transfer_id constant uuid := core.new_id();
+  v_own_lot_id constant bigint := p_original.draws[1].lot_id;
+  v_taken constant bigint := least(p_original.amount, p_account.balance);
+  v_missing constant bigint := p_original.amount - v_taken;
+  v_own bigint;
+  v_draws credits.draw[] := '{}';
+  v_draw credits.draw;
+  v_outcome jsonb;
+  v_owed credits.accounts;
+  v_posting_id bigint;
+  v_rest bigint;
+begin
+  select least(l.remaining, v_taken) into v_own from credits.lots as l where l.id = v_own_lot_id;
+  if v_own > 0 then
+    v_draws := array[row(v_own_lot_id, v_own)::credits.draw];
+  end if;
+  v_rest := v_taken - v_own;
+  -- All lots in spending order; the own one has given what it has.
+  foreach v_draw in array credits.choose_lots(p_account.id, p_account.balance) loop
+    continue when v_draw.lot_id = v_own_lot_id;
+    exit when v_rest = 0;
+    v_draw.amount := least(v_draw.amount, v_rest);
+    v_draws := v_draws || v_draw;
+    v_rest := v_rest - v_draw.amount;
+  end loop;
+
+  if v_missing > 0 then
+    insert into credits.accounts (kind, user_id, unit, balance)
+    values ('owed', p_account.user_id, p_account.unit, 0)
+    on conflict do nothing;
+  end if;
+  select a.* into v_owed
+  from credits.accounts as a
+  where a.user_id = p_account.user_id and a.kind = 'owed' and a.unit = p_account.unit;
+  v_outcome := jsonb_build_object(
+    'transfer_id', v_transfer_id, 'credits_remaining', p_account.balance - v_taken,
+    'credits_owed', coalesce(v_owed.balance, 0) + v_missing
+  );
+  v_posting_id := credits.record_posting(p_idempotency_key, p_account.user_id, p_request, v_outcome, v_now);
+  if v_taken > 0 then
+    insert into credits.transfers (
+      id, posting_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
+    )
+    values (
+      v_transfer_id, v_posting_id, 'reversal', p_account.id, p_original.from_account_id, v_taken, p_original.id,
+      v_draws, v_now
+    );
+  end if;
+  if v_missing > 0 then
+    insert into credits.transfers (id, posting_id, kind, from_account_id, to_account_id, amount, reverses_id, created_at)
+    values (
+      case when v_taken > 0 then core.new_id() else v_transfer_id end,
+      v_posting_id, 'reversal', v_owed.id, p_original.from_account_id, v_missing, p_original.id, v_now
+    );
+  end if;
+  return v_outcome;
+end;
+$$;
+
+create function credits.give_back(
+  p_posting_id bigint, p_account credits.accounts, p_idempotency_key text, p_request jsonb
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Reverses a reversal: what lots gave goes back into them, and what became debt is no longer owed. Where other credits
+-- have paid that debt since, they come back as a lot like the one that it was owed for, which a release may have
+-- filled again. A lot that expired in the meantime lives 24 hours more, as after a release.
+declare
+  v_now constant timestamptz := core.now();
+  v_transfer_id constant uuid := core.new_id();
+  v_taken credits.transfers;
+  v_owed_part credits.transfers;
+  v_original credits.transfers;
+  v_owed credits.accounts;
+  v_debt bigint;
+  v_forgiven bigint;
+  v_paid bigint;
+  v_amount bigint;
+  v_lot_id bigint;
+  v_draws credits.draw[];
+  v_outcome jsonb;
+  v_posting_id bigint;
+begin
+  select t.* into v_taken
+  from credits.transfers as t
+  where t.posting_id = p_posting_id and t.kind = 'reversal' and t.from_account_id = p_account.id;
+  select t.* into v_owed_part
+  from credits.transfers as t
+  where t.posting_id = p_posting_id and t.kind = 'reversal' and t.from_account_id <> p_account.id;
+  select t.* into strict v_original
+  from credits.transfers as t where t.id = coalesce(v_taken.reverses_id, v_owed_part.reverses_id);
+  select a.* into v_owed
+  from credits.accounts as a
+  where a.user_id = p_account.user_id and a.kind = 'owed' and a.unit = p_account.unit;
+
+  v_debt := coalesce(v_owed.balance, 0);
+  v_forgiven := least(coalesce(v_owed_part.amount, 0), v_debt);
+  v_paid := coalesce(v_owed_part.amount, 0) - v_forgiven;
+  v_amount := coalesce(v_taken.amount, 0) + v_paid;
+  v_debt := v_debt - v_forgiven;
+  v_outcome := jsonb_build_object(
+    'transfer_id', v_transfer_id,
+    'credits_remaining',
+    case when p_account.closed_at is null then p_account.balance + greatest(0, v_amount - v_debt) else 0 end,
+    'credits_owed', greatest(0, v_debt - v_amount)
+  );
+  v_posting_id := credits.record_posting(p_idempotency_key, p_account.user_id, p_request, v_outcome, v_now);
+
+  if v_amount > 0 then
+    v_draws := coalesce(v_taken.draws, '{}');
+    if v_paid > 0 then
+      insert into credits.lots (account_id, priority, expires_at, amount, remaining, created_at)
+      select l.account_id, l.priority, l.expires_at, v_paid, 0, v_now
+      from credits.lots as l
+      where l.id = v_original.draws[1].lot_id
+      returning id into v_lot_id;
+      v_draws := v_draws || row(v_lot_id, v_paid)::credits.draw;
+    end if;
+    perform credits.revive_lots(p_account.id, v_draws, v_now);
+    insert into credits.transfers (
+      id, posting_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
+    )
+    values (
+      v_transfer_id, v_posting_id, 'reversal', v_original.from_account_id, p_account.id, v_amount,
+      coalesce(v_taken.id, v_owed_part.id), v_draws, v_now
+    );
+  end if;
+  if v_forgiven > 0 then
+    insert into credits.transfers (id, posting_id, kind, from_account_id, to_account_id, amount, reverses_id, created_at)
+    values (
+      case when v_amount > 0 then core.new_id() else v_transfer_id end,
+      v_posting_id, 'reversal', v_original.from_account_id, v_owed.id, v_forgiven, v_owed_part.id, v_now
+    );
+  end if;
+  perform credits.note_next_expiry(p_account.id);
+  perform credits.settle_account(v_posting_id, p_account, v_now);
+  return v_outcome;
+end;
+$$;
+
+-- supabase/schemas/credits/console.sql
+
+create function credits.add_credits(
+  p_user_id uuid, p_amount bigint, p_reason text, p_idempotency_key text default null
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- For the operator's console: `{ success, credits_remaining }`. A new key is made where none is given; the reason is
+-- kept in it, as far as it fits, and nowhere else.
+declare
+  v_outcome jsonb;
+begin
+  perform credits.open_account(p_user_id);
+  v_outcome := credits.add(
+    p_user_id, p_amount, 'adjustment',
+    coalesce(p_idempotency_key, format('add:%s:%s', left(p_reason, 200), core.new_id()))
+  );
+  return jsonb_build_object('success', true, 'credits_remaining', v_outcome -> 'credits_remaining');
+end;
+$$;
+comment on function credits.add_credits(uuid, bigint, text, text) is 'Adds credits by hand.';
+
+create function credits.deduct_credits(
+  p_user_id uuid, p_amount bigint, p_reason text, p_idempotency_key text default null
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- For the operator's console: `{ success: true, credits_remaining }`, or
+-- `{ success: false, error, current_credits }` with nothing moved. Key and reason as in credits.add_credits.
+declare
+  v_outcome jsonb;
+begin
+  perform credits.open_account(p_user_id);
+  v_outcome := credits.deduct(
+    p_user_id, p_amount, coalesce(p_idempotency_key, format('deduct:%s:%s', left(p_reason, 200), core.new_id()))
+  );
+  if v_outcome ? 'error' then
+    return v_outcome || '{"success": false}';
+  end if;
+  return jsonb_build_object('success', true, 'credits_remaining', v_outcome -> 'credits_remaining');
+end;
+$$;
+comment on function credits.deduct_credits(uuid, bigint, text, text) is 'Takes credits by hand; never below zero.';
+
+create function credits.balance_at(p_user_id uuid, p_time timestamptz)
+returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce((
+    select e.balance_after
+    from credits.entries as e
+    where e.account_id = (
+        select a.id from credits.accounts as a
+        where a.user_id = p_user_id and a.kind = 'available' and a.unit = 'credit'
+      )
+      -- Said for the planner: the index of numbers has no others.
+      and e.number is not null
+      and e.created_at <= p_time
+    order by e.number desc
+    limit 1
+  ), 0)
+$$;
+comment on function credits.balance_at(uuid, timestamptz) is 'What a user had at a time, as it was booked then.';
+
+create function credits.statement(p_user_id uuid, p_limit integer, p_before bigint default null)
+returns table (
+  number bigint, transfer_id uuid, kind credits.transfer_kind, amount bigint, balance_after bigint, job_id uuid,
+  created_at timestamptz
+)
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- A page starts below the last number of the one before: new entries do not move it.
+begin
+  return query
+  select e.number, e.transfer_id, t.kind, e.amount, e.balance_after, t.job_id, e.created_at
+  from credits.entries as e
+  join credits.transfers as t on t.id = e.transfer_id
+  where e.account_id = (
+      select a.id from credits.accounts as a
+      where a.user_id = p_user_id and a.kind = 'available' and a.unit = 'credit'
+    )
+    and e.number < coalesce(p_before, 9223372036854775807)
+  order by e.number desc
+  limit p_limit;
+end;
+$$;
+comment on function credits.statement(uuid, integer, bigint) is 'A user''s entries, newest first, page by page.';
+
+create view credits.system_balances with (security_invoker = true) as
+select a.kind, a.unit, coalesce(sum(e.amount), 0)::bigint as balance
+from credits.accounts as a
+left join credits.entries as e on e.account_id = a.id
+where a.user_id is null
+group by a.kind, a.unit;
+comment on view credits.system_balances is 'The platform''s accounts, which carry no balance: the sum of their entries.';
+
+-- supabase/schemas/credits/proofs.sql
+
+-- How far the ledger is proved: for each account the last entry, and when. Apart from the accounts, so that proving
+-- never makes a posting wait.
+create table credits.checkpoints (
+  account_id bigint primary key,
+  number bigint not null,
+  hash bytea not null,
+  balance bigint not null
+);
+alter table credits.checkpoints enable row level security;
+comment on table credits.checkpoints is 'The last entry of each account that was proved.';
+
+create table credits.proofs (
+  id bigint generated always as identity primary key,
+  is_full boolean not null,
+  proved_until timestamptz not null,
+  violations bigint not null
+);
+alter table credits.proofs enable row level security;
+comment on table credits.proofs is 'When the ledger was proved, and how many violations were found.';
+
+create type credits.violation as (violation text, subject text, details jsonb);
+
+create function credits.account_violations(
+  p_account credits.accounts, p_lots bigint, p_proved credits.checkpoints
+)
+returns setof credits.violation
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- What is wrong with one account since its checkpoint. The account and the sum of its lots were read in one
+-- statement; entries beyond its head are younger than that and not looked at.
+declare
+  v_sign constant bigint := case p_account.kind when 'owed' then -1 else 1 end;
+  v_from constant bigint := coalesce(p_proved.number, 0);
+  v_entries record;
+begin
+  select count(*) as count,
+    coalesce(sum(c.amount), 0) * v_sign + coalesce(p_proved.balance, 0) as balance,
+    count(*) = p_account.entry_count - v_from
+      and coalesce((array_agg(c.hash order by c.number desc))[1], p_proved.hash, '\x') = p_account.head_hash
+      and coalesce(bool_and(
+        c.number = c.expected_number
+        and c.hash = credits.entry_hash(
+          c.previous_hash, c.account_id, c.number, c.transfer_id, c.amount, c.balance_after, c.created_at
+        )
+        and c.balance_after = coalesce(p_proved.balance, 0) + v_sign * c.running_sum
+      ), true) as is_chained
+  into v_entries
+  from (
+    select e.*,
+      v_from + row_number() over (order by e.number) as expected_number,
+      lag(e.hash, 1, coalesce(p_proved.hash, '\x')) over (order by e.number) as previous_hash,
+      sum(e.amount) over (order by e.number) as running_sum
+    from credits.entries as e
+    where e.account_id = p_account.id and e.number > v_from and e.number <= p_account.entry_count
+  ) as c;
+
+  if not v_entries.is_chained then
+    return next row('broken_chain', p_account.id::text, jsonb_build_object(
+      'entries', v_entries.count, 'expected', p_account.entry_count - v_from
+    ))::credits.violation;
+  end if;
+  if v_entries.balance <> p_account.balance then
+    return next row('balance_differs', p_account.id::text, jsonb_build_object(
+      'balance', p_account.balance, 'entries', v_entries.balance
+    ))::credits.violation;
+  end if;
+  if p_account.kind = 'available' and p_lots <> p_account.balance then
+    return next row('lots_differ', p_account.id::text, jsonb_build_object(
+      'balance', p_account.balance, 'lots', p_lots
+    ))::credits.violation;
+  end if;
+end;
+$$;
+
+create function credits.reconcile(p_full boolean default false)
+returns setof credits.violation
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Proves the ledger: a row for each violation, none when all holds. From the last proved entry on, or in full.
+-- `unbalanced_transfer` (its entries are not the two that it means, or it is gone, which only a proof in full sees),
+-- `broken_chain`, `balance_differs` (from the entries), `lots_differ` (from the balance), and those of
+-- videos.hold_violations. An account that is clean gets its checkpoint; one that is not is looked at again.
+-- Nothing that a posting needs is locked.
+declare
+  v_now constant timestamptz := core.now();
+  -- A transaction that was open at the last proof may have written transfers with an earlier time since.
+  v_since constant timestamptz := case when p_full then '-infinity' else coalesce(
+    (select max(p.proved_until) - interval '10 minutes' from credits.proofs as p where p.violations = 0), '-infinity'
+  ) end;
+  v_row record;
+  v_violation credits.violation;
+  v_is_clean boolean;
+  v_found bigint := 0;
+begin
+  for v_violation in
+    select 'unbalanced_transfer', t.id::text,
+      jsonb_build_object('amount', t.amount, 'sum', sum(e.amount), 'entries', count(e.account_id))
+    from credits.transfers as t
+    left join credits.entries as e on e.transfer_id = t.id
+    where t.created_at >= v_since
+    group by t.id
+    having count(e.account_id) <> 2 or count(*) filter (
+      where e.amount = case e.account_id when t.to_account_id then t.amount when t.from_account_id then -t.amount end
+    ) <> 2
+    union all
+    select 'unbalanced_transfer', e.transfer_id::text,
+      jsonb_build_object('amount', null, 'sum', sum(e.amount), 'entries', count(*))
+    from credits.entries as e
+    where p_full and not exists (select from credits.transfers as t where t.id = e.transfer_id)
+    group by e.transfer_id
+    union all
+    select h.violation, h.subject, h.details from videos.hold_violations(v_since) as h
+  loop
+    v_found := v_found + 1;
+    return next v_violation;
+  end loop;
+
+  for v_row in
+    select a as account, c as proved,
+      (select coalesce(sum(l.remaining), 0) from credits.lots as l where l.account_id = a.id and l.remaining > 0)::bigint as lots
+    from credits.accounts as a
+    left join credits.checkpoints as c on c.account_id = a.id
+    where a.user_id is not null and (
+      p_full
+      or (a.entry_count, a.head_hash, a.balance) is distinct from
+        (coalesce(c.number, 0), coalesce(c.hash, '\x'), coalesce(c.balance, 0))
+    )
+  loop
+    v_is_clean := true;
+    for v_violation in
+      select v.* from credits.account_violations(
+        v_row.account, v_row.lots, case when not p_full then v_row.proved end
+      ) as v
+    loop
+      v_is_clean := false;
+      v_found := v_found + 1;
+      return next v_violation;
+    end loop;
+    if v_is_clean then
+      insert into credits.checkpoints as c (account_id, number, hash, balance)
+      values ((v_row.account).id, (v_row.account).entry_count, (v_row.account).head_hash, (v_row.account).balance)
+      on conflict (account_id) do update
+        set number = excluded.number, hash = excluded.hash, balance = excluded.balance;
+    end if;
+  end loop;
+
+  insert into credits.proofs (is_full, proved_until, violations) values (p_full, v_now, v_found);
+end;
+$$;
+comment on function credits.reconcile(boolean) is 'The proof that the ledger is what it says it is.';
+
+create function credits.rebuild_balances()
+returns table (account_id bigint, balance_before bigint, balance_after bigint)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Puts balances, heads and lots right from the entries and transfers, which are the truth, and returns the accounts
+-- whose balance was not. For after a repair by hand: it stops all postings while it runs, and lifts the guard that
+-- lets nobody else touch a balance.
+begin
+  -- A posting holds a row of accounts from its first step on, so a weaker mode would wait for it in a circle.
+  lock table credits.accounts, credits.lots in exclusive mode;
+  alter table credits.accounts disable trigger only_by_transfer;
+  alter table credits.lots disable trigger only_by_transfer;
+
+  update credits.lots as l
+  set remaining = d.remaining
+  from (
+    select x.lot_id, sum(x.amount * case when t.to_account_id = s.account_id then 1 else -1 end) as remaining
+    from credits.transfers as t
+    cross join lateral unnest(t.draws) as x (lot_id, amount)
+    join credits.lots as s on s.id = x.lot_id
+    group by x.lot_id
+  ) as d
+  where d.lot_id = l.id and d.remaining <> l.remaining;
+
+  return query
+  with truth as (
+    select a.id, a.balance,
+      coalesce(sum(e.amount), 0) * case a.kind when 'owed' then -1 else 1 end as entries,
+      count(e.number) as count,
+      coalesce((array_agg(e.hash order by e.number desc))[1], '\x') as head
+    from credits.accounts as a
+    left join credits.entries as e on e.account_id = a.id
+    where a.user_id is not null
+    group by a.id
+  ),
+  mended as (
+    update credits.accounts as a
+    set balance = t.entries, entry_count = t.count, head_hash = t.head
+    from truth as t
+    where t.id = a.id and (a.balance, a.entry_count, a.head_hash) is distinct from (t.entries, t.count, t.head)
+    returning a.id, a.balance
+  )
+  select m.id, t.balance, m.balance
+  from mended as m
+  join truth as t on t.id = m.id;
+
+  alter table credits.accounts enable trigger only_by_transfer;
+  alter table credits.lots enable trigger only_by_transfer;
+end;
+$$;
+comment on function credits.rebuild_balances() is 'Balances are a projection of the entries; this makes it anew.';
+
+create function credits.sweep_proofs()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Deletes results of proving the ledger by the rule `proofs`, and returns how many. The last one that found nothing
+-- stays: the next proof begins there.
+declare
+  v_rule constant record := ops.retention('proofs');
+  v_deleted integer;
+begin
+  delete from credits.proofs as p
+  where p.id in (
+    select d.id from credits.proofs as d
+    where d.proved_until <= v_rule.before
+      and d.id <> (select coalesce(max(l.id), 0) from credits.proofs as l where l.violations = 0)
+    limit v_rule.batch
+  );
+  get diagnostics v_deleted = row_count;
+  return v_deleted;
+end;
+$$;
+
+-- supabase/schemas/queue/queue.sql
+
+-- queue: work that must survive. It knows no other domain. In this order: queue.sql, tasks.sql.
+
+create schema queue;
+
+create type queue.backoff as enum ('fixed', 'exponential');
+
+create table queue.kinds (
+  kind text primary key,
+  -- Tasks of this kind at work at once, over all workers.
+  concurrency integer not null check (concurrency > 0),
+  -- Attempts until the task is a dead letter; null: it goes on until its job's bound.
+  tries integer check (tries > 0),
+  backoff queue.backoff not null,
+  base_seconds numeric not null check (base_seconds > 0),
+  max_seconds numeric not null check (max_seconds >= base_seconds),
+  -- The part of the delay that is random: 0 none, 1 all of it.
+  jitter numeric not null default 0.5 check (jitter between 0 and 1),
+  -- The lease: how long a worker may be silent before another takes the task. It exceeds the longest attempt.
+  timeout_seconds integer not null check (timeout_seconds > 0),
+  -- Lower first.
+  priority smallint not null
+);
+alter table queue.kinds enable row level security;
+comment on table queue.kinds is 'How tasks of each kind are worked; the operator may change it.';
+
+create table queue.tasks (
+  id bigint generated always as identity primary key,
+  -- One of task_kinds, which add_task sees to: a foreign key would lock the kind's one row with every task.
+  kind text not null,
+  subject uuid not null,
+  payload jsonb not null default '{}',
+  priority smallint not null,
+  run_at timestamptz not null,
+  attempts integer not null default 0,
+  leased_until timestamptz,
+  last_error text,
+  -- A dead letter; clearing it is the replay.
+  failed_at timestamptz,
+  created_at timestamptz not null
+) with (fillfactor = 70);
+alter table queue.tasks enable row level security;
+create unique index tasks_open on queue.tasks (subject, kind) where failed_at is null;
+create index tasks_due on queue.tasks (priority, run_at) where failed_at is null;
+create index tasks_dead on queue.tasks (subject) where failed_at is not null;
+comment on table queue.tasks is 'Work that must survive; a finished task is deleted.';
+
+-- supabase/schemas/queue/tasks.sql
+
+create function queue.add(
+  p_kind text, p_subject uuid, p_run_at timestamptz, p_payload jsonb default '{}'
+)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- An open task of the same kind and subject is the same work: it runs at the earlier time. Raises not_null_violation
+-- for a kind that is none.
+begin
+  insert into queue.tasks as t (kind, subject, payload, priority, run_at, created_at)
+  values (
+    p_kind, p_subject, p_payload, (select k.priority from queue.kinds as k where k.kind = p_kind), p_run_at,
+    core.now()
+  )
+  on conflict (subject, kind) where failed_at is null do update
+    set run_at = least(t.run_at, excluded.run_at), payload = t.payload || excluded.payload;
+end;
+$$;
+
+-- When a kind of task runs again after so many attempts.
+create function queue.retry_at(p_kind text, p_attempts integer)
+returns timestamptz
+language sql
+volatile
+set search_path = ''
+as $$
+  select core.now() + make_interval(secs =>
+    (least(k.max_seconds,
+      -- 2^30 seconds are beyond every maximum; more would overflow.
+      case k.backoff when 'fixed' then k.base_seconds else k.base_seconds * 2 ^ least(30, greatest(0, p_attempts - 1)) end
+    ) * (1 - k.jitter * random()))::double precision
+  )
+  from queue.kinds as k
+  where k.kind = p_kind
+$$;
+
+-- Tasks that wait for a worker; 1000 stands for more.
+create function queue.count_due()
+returns integer
+language sql
+volatile
+set search_path = ''
+as $$
+  select count(*)::integer
+  from (
+    select from queue.tasks as t
+    where t.failed_at is null and t.run_at <= core.now() and (t.leased_until is null or t.leased_until <= core.now())
+    limit 1000
+  ) as due
+$$;
+
+create function queue.fail(p_task queue.tasks, p_error text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Makes a task a dead letter. A dead `store` ends its job with ERR_6002 in the same statement of the caller; the
+-- settlement deletes the tasks of the job, so only tasks without a job to end stay as dead letters.
+begin
+  update queue.tasks as t
+  set failed_at = core.now(), leased_until = null, last_error = p_error
+  where t.id = p_task.id;
+  if p_task.kind = 'store' then
+    perform videos.settle_video_job(p_task.subject, 'failed', 'ERR_6002');
+  end if;
+end;
+$$;
+
+create function queue.bury()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Makes dead letters of tasks whose last try ended with its worker, up to 100 a run. Returns how many.
+-- Locks: account → job → task, one task at a time.
+declare
+  v_task queue.tasks;
+  v_buried integer := 0;
+begin
+  for v_task in
+    select t.*
+    from queue.tasks as t
+    join queue.kinds as k on k.kind = t.kind
+    where t.failed_at is null and t.leased_until <= core.now() and t.attempts >= k.tries
+    order by t.id
+    limit 100
+  loop
+    perform videos.lock_job(v_task.subject);
+    perform from queue.tasks as t
+    where t.id = v_task.id and t.failed_at is null and t.attempts = v_task.attempts
+    for update;
+    if found then
+      perform queue.fail(v_task, 'the worker did not come back from the last try');
+      v_buried := v_buried + 1;
+    end if;
+  end loop;
+  return v_buried;
+end;
+$$;
+
+-- supabase/schemas/videos/models.sql
+
+-- videos: from a model and a prompt to a file in storage. In this order: models.sql, jobs.sql, submissions.sql, assets.sql,
+-- settlement.sql, providers.sql, moderation.sql, acceptance.sql, retention.sql.
+
+create schema videos;
+
+create type videos.model_category as enum ('text_to_video', 'image_to_video');
+
+create type videos.pricing_type as enum ('per_video', 'per_second');
+
+create table videos.models (
+  id uuid primary key default core.new_id(),
+  name text not null check (char_length(name) between 1 and 100),
+  description text not null,
+  category videos.model_category not null,
+  thumbnail_url text,
+  is_featured boolean not null default false,
+  is_available boolean not null default true,
+  requires_image boolean not null default false,
+  pricing_type videos.pricing_type not null,
+  -- Credits a video, or a second of it.
+  credits integer not null check (credits between 1 and 10000),
+  -- As the API shows them: `{ duration_seconds: { values, default }, resolution: …, aspect_ratio: … }`.
+  options jsonb not null check (
+    options ?& array['duration_seconds', 'resolution', 'aspect_ratio']
+    and options #> '{duration_seconds,values}' @> (options #> '{duration_seconds,default}')
+    and options #> '{resolution,values}' @> (options #> '{resolution,default}')
+    and options #> '{aspect_ratio,values}' @> (options #> '{aspect_ratio,default}')
+  ),
+  -- The two bounds of a job: from acceptance until it starts, and from its start until it ends.
+  start_within interval not null default interval '15 minutes' check (start_within > interval '0'),
+  finish_within interval not null default interval '15 minutes' check (finish_within > interval '0'),
+  position integer not null default 0
+);
+alter table videos.models enable row level security;
+comment on table videos.models is 'The catalogue. What is not available stays, for the jobs that were made with it.';
+
+-- Jobs name their model for ever.
+create function videos.keep_models()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  raise exception 'a model is never deleted; set is_available to false' using errcode = 'restrict_violation';
+end;
+$$;
+
+create trigger keep_models before delete or truncate on videos.models
+  for each statement execute function videos.keep_models();
+
+-- One row. Its version is the catalogue's ETag, and changes with every change of a model.
+create table videos.catalogue (
+  is_singleton boolean primary key default true check (is_singleton),
+  version bigint not null default 1
+);
+alter table videos.catalogue enable row level security;
+comment on table videos.catalogue is 'The version of the catalogue as a whole.';
+
+-- Runs after every change of the models, by whatever hand.
+create function videos.bump_catalogue_version()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  update videos.catalogue as c set version = c.version + 1;
+  return null;
+end;
+$$;
+
+create trigger bump_catalogue_version after insert or update on videos.models
+  for each statement execute function videos.bump_catalogue_version();
+
+-- Who can make a model's videos, in order of preference.
+create table videos.model_providers (
+  model_id uuid not null references videos.models,
+  preference smallint not null check (preference >= 1),
+  provider text not null check (provider in ('fal', 'replicate', 'runway')),
+  -- The provider's own name of the model.
+  provider_model text not null,
+  -- US cents a video, or a second of it, as the model is priced.
+  cost_cents numeric not null check (cost_cents >= 0),
+  primary key (model_id, preference),
+  unique (model_id, provider)
+);
+alter table videos.model_providers enable row level security;
+comment on table videos.model_providers is 'The providers of a model; the lowest preference is asked first.';
+
+-- A model as the catalogue shows it.
+create function videos.model_json(p_model videos.models)
+returns jsonb
+language sql
+stable
+return jsonb_build_object(
+  'id', (p_model).id, 'name', (p_model).name, 'description', (p_model).description, 'category', (p_model).category,
+  'thumbnail_url', (p_model).thumbnail_url, 'is_featured', (p_model).is_featured,
+  'requires_image', (p_model).requires_image,
+  'pricing', jsonb_build_object('type', (p_model).pricing_type, 'credits', (p_model).credits),
+  'options', (p_model).options
+);
+
+create function videos.resolve_settings(p_model videos.models, p_settings jsonb, p_image_url text)
+returns jsonb
+language plpgsql
+immutable
+set search_path = ''
+as $$
+-- The settings of a job, defaults included, and everything in the request that the model does not take:
+-- `{ settings, fields: [{ path, message }] }`. `fields` is empty when all fits.
+declare
+  v_name text;
+  v_value jsonb;
+  v_settings jsonb := '{}';
+  v_fields jsonb := '[]';
+begin
+  foreach v_name in array array['duration_seconds', 'resolution', 'aspect_ratio'] loop
+    v_value := coalesce(p_settings -> v_name, p_model.options #> array[v_name, 'default']);
+    v_settings := v_settings || jsonb_build_object(v_name, v_value);
+    if not p_model.options #> array[v_name, 'values'] @> v_value then
+      v_fields := v_fields || jsonb_build_object(
+        'path', 'settings.' || v_name,
+        'message', format('This model takes one of %s', p_model.options #>> array[v_name, 'values'])
+      );
+    end if;
+  end loop;
+  if p_model.requires_image and p_image_url is null then
+    v_fields := v_fields || '{"path": "image_url", "message": "This model needs an image"}'::jsonb;
+  elsif p_model.category = 'text_to_video' and p_image_url is not null then
+    v_fields := v_fields || '{"path": "image_url", "message": "This model takes no image"}'::jsonb;
+  end if;
+  return jsonb_build_object('settings', v_settings, 'fields', v_fields);
+end;
+$$;
+
+-- The price of a video in credits; there is no other.
+create function videos.price(p_model videos.models, p_settings jsonb)
+returns bigint
+language sql
+immutable
+return case (p_model).pricing_type
+  when 'per_video' then (p_model).credits
+  when 'per_second' then (p_model).credits * (p_settings ->> 'duration_seconds')::bigint
+end;
+
+-- supabase/schemas/videos/jobs.sql
+
+create type videos.job_status as enum ('pending', 'processing', 'completed', 'failed', 'cancelled');
+
+create table videos.jobs (
+  id uuid primary key default core.new_id(),
+  -- No foreign keys. accounts.admit has just seen the user, whose row is never deleted; nor is a model's, which a
+  -- trigger sees to, and checking a key would have every accepted job lock the one row of a popular model.
+  user_id uuid not null,
+  model_id uuid not null,
+  model_name text not null,
+  status videos.job_status not null default 'pending',
+  prompt text not null,
+  settings jsonb not null,
+  image_url text,
+  -- Held or captured, less what was given back.
+  credits_used bigint not null,
+  error_code text,
+  error_details jsonb,
+  -- The request that made it; ties the job to the log.
+  request_id text not null,
+  created_at timestamptz not null,
+  -- When a provider reported that it had begun; where it reports none, when it took the submission.
+  started_at timestamptz,
+  percent smallint,
+  -- When the provider's success was known and storing began.
+  storing_at timestamptz,
+  completed_at timestamptz,
+  -- When the bound that is running now is over. Null while storing and after the end.
+  due_at timestamptz,
+  cancel_requested_at timestamptz,
+  -- A success that came after the end; recorded for the operator, never charged.
+  late_success_at timestamptz,
+  -- Why the operator may want to look at it: the reason of a term that flags, or what the moderation service refused.
+  flag text,
+  -- When the moderation service let the prompt pass; it is not asked again.
+  moderated_at timestamptz,
+  video_url text,
+  video_url_expires_at timestamptz,
+  thumbnail_url text,
+  deleted_at timestamptz,
+  -- What the procedures rely on. Not more: every statement reads each constraint anew, some 3 µs a piece.
+  check (credits_used >= 0),
+  check ((status >= 'completed') = (completed_at is not null) and (status = 'failed') = (error_code is not null)),
+  check ((due_at is null) = (completed_at is not null or storing_at is not null))
+) with (fillfactor = 70);
+alter table videos.jobs enable row level security;
+-- A user's history of each status, newest first: one index pages all of it and any part of it.
+create index jobs_user on videos.jobs (user_id, status, created_at desc, id desc) where deleted_at is null;
+create index jobs_completed_at on videos.jobs using brin (completed_at);
+-- The running jobs; those that are storing have no bound.
+create index jobs_running on videos.jobs (due_at) where completed_at is null;
+comment on table videos.jobs is 'Generated videos, from acceptance to the end. An ended status never changes.';
+
+-- The life of a job, as data: what is not here cannot happen.
+create table videos.job_transitions (
+  from_status videos.job_status not null,
+  to_status videos.job_status not null,
+  reason text not null,
+  primary key (from_status, to_status)
+);
+alter table videos.job_transitions enable row level security;
+comment on table videos.job_transitions is 'The allowed changes of a job''s status.';
+
+-- Holds every update of a job to job_transitions.
+create function videos.check_job_transition()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if not exists (
+    select from videos.job_transitions as t
+    where t.from_status = old.status and t.to_status = new.status
+  ) then
+    raise exception 'job % cannot go from % to %', old.id, old.status, new.status using errcode = 'check_violation';
+  end if;
+  return new;
+end;
+$$;
+
+create trigger check_job_transition before update of status on videos.jobs
+  for each row when (old.status is distinct from new.status) execute function videos.check_job_transition();
+
+create function videos.lock_job(p_job_id uuid)
+returns videos.jobs
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Locks the account of a job's user, then the job: the order of everything that may end one. Null where there is
+-- no such job.
+declare
+  v_job videos.jobs;
+begin
+  perform credits.lock_account(j.user_id) from videos.jobs as j where j.id = p_job_id;
+  select j.* into v_job from videos.jobs as j where j.id = p_job_id for update;
+  return v_job;
+end;
+$$;
+
+-- Whether the account of a job was closed: nothing is stored for it.
+create function videos.is_abandoned(p_job videos.jobs)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select exists (select from accounts.users as u where u.id = p_job.user_id and u.closed_at is not null)
+$$;
+
+-- What a user's running jobs hold in escrow.
+create function videos.held_credits(p_user_id uuid)
+returns bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select coalesce(sum(t.amount), 0)
+    from videos.jobs as j
+    join credits.transfers as t on t.job_id = j.id and t.kind = 'hold'
+    -- A hold ends with its job. No running job is deleted, which is said for the index.
+    where j.user_id = p_user_id and j.status in ('pending', 'processing') and j.deleted_at is null
+  );
+end;
+$$;
+
+create function videos.hold_violations(p_since timestamptz)
+returns setof credits.violation
+language sql
+stable
+set search_path = ''
+as $$
+  -- A running job has its hold open. p_since does not matter here: running jobs are few.
+  select row('job_without_hold', j.id::text, jsonb_build_object('status', j.status))::credits.violation
+  from videos.jobs as j
+  where j.completed_at is null and not exists (
+    select from credits.transfers as h
+    where h.job_id = j.id and h.kind = 'hold'
+      and not exists (
+        select from credits.transfers as t where t.reverses_id = h.id and t.kind in ('capture', 'release')
+      )
+  )
+  union all
+  -- An ended job has ended its hold, in the way of its end.
+  select row('hold_ended_wrong', j.id::text, jsonb_build_object('status', j.status))::credits.violation
+  from videos.jobs as j
+  where j.completed_at >= p_since and not exists (
+    select from credits.transfers as h
+    join credits.transfers as t on t.reverses_id = h.id
+    where h.job_id = j.id and h.kind = 'hold'
+      and t.kind = (case j.status when 'completed' then 'capture' else 'release' end)::credits.transfer_kind
+  )
+  union all
+  -- What is in escrow is there for a job that runs.
+  select row('escrow_without_job', h.id::text, jsonb_build_object('job_id', h.job_id))::credits.violation
+  from credits.transfers as h
+  where h.kind = 'hold' and h.created_at >= p_since
+    and not exists (
+      select from credits.transfers as t where t.reverses_id = h.id and t.kind in ('capture', 'release')
+    )
+    and not exists (
+      select from videos.jobs as j where j.id = h.job_id and j.completed_at is null
+    )
+$$;
+
+-- Where a job is, for whoever watches it.
+create function videos.job_stage(p_job videos.jobs)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select case
+    when p_job.completed_at is not null then 'done'
+    when p_job.status = 'pending' then 'queued'
+    when p_job.storing_at is not null then 'storing'
+    when p_job.started_at is not null then 'generating'
+    else 'submitted'
+  end
+$$;
+
+-- A job as the API shows it; the error's message is added in the caller's language.
+create function videos.job_json(p_job videos.jobs)
+returns jsonb
+language sql
+stable
+return jsonb_build_object(
+  'job_id', (p_job).id, 'status', (p_job).status, 'prompt', (p_job).prompt, 'model_id', (p_job).model_id,
+  'model_name', (p_job).model_name, 'settings', (p_job).settings, 'credits_used', (p_job).credits_used,
+  'video_url', (p_job).video_url, 'video_url_expires_at', core.to_iso((p_job).video_url_expires_at),
+  'thumbnail_url', (p_job).thumbnail_url,
+  'error', case when (p_job).error_code is not null then jsonb_build_object(
+    'code', (p_job).error_code, 'details', (p_job).error_details
+  ) end,
+  'created_at', core.to_iso((p_job).created_at), 'completed_at', core.to_iso((p_job).completed_at)
+);
+-- jobs_user knows only what its user still sees.
+create index jobs_deleted on videos.jobs (user_id) where deleted_at is not null;
+create index jobs_blankable on videos.jobs (deleted_at) where deleted_at is not null and prompt <> '';
+create index jobs_late on videos.jobs (late_success_at) where late_success_at is not null;
+
+-- supabase/schemas/videos/submissions.sql
+
+create type videos.submission_state as enum (
+  'sending', -- claimed; the request may be on its way, and nobody sends it again
+  'accepted', -- the provider named its id
+  'not_accepted', -- proof that the provider does not have it
+  'unknown', -- the answer was lost: its webhook or its deadline decides
+  'refused', -- the provider will never do it
+  'ended' -- the provider said how it ended
+);
+
+create table videos.submissions (
+  id uuid primary key default core.new_id(),
+  job_id uuid not null references videos.jobs,
+  provider text not null,
+  provider_model text not null,
+  state videos.submission_state not null default 'sending',
+  request_id text,
+  -- What the adapter needs to find it again.
+  provider_references jsonb,
+  cost_cents numeric not null,
+  cause text,
+  claimed_at timestamptz not null,
+  accepted_at timestamptz,
+  ended_at timestamptz,
+  check ((state in ('accepted', 'ended')) <= (request_id is not null))
+) with (fillfactor = 80);
+alter table videos.submissions enable row level security;
+create index submissions_job on videos.submissions (job_id);
+create unique index submissions_request on videos.submissions (provider, request_id) where request_id is not null;
+create index submissions_sending on videos.submissions (claimed_at) where state = 'sending';
+create index submissions_in_flight on videos.submissions (provider)
+  where state in ('sending', 'accepted', 'unknown');
+-- No job is ever at two providers: at most one submission that a provider has, or may have.
+create unique index submissions_open on videos.submissions (job_id)
+  where state in ('sending', 'accepted', 'unknown');
+comment on table videos.submissions is 'Each attempt to hand a job to a provider.';
+
+-- Webhooks as they came, once each.
+create table videos.provider_events (
+  provider text not null,
+  event_id text not null,
+  submission_id uuid not null references videos.submissions,
+  request_id text not null,
+  state jsonb not null,
+  -- What it did: `applied`, `asked` (a poll was made of it), or `ignored`.
+  effect text not null check (effect in ('applied', 'asked', 'ignored')),
+  received_at timestamptz not null,
+  -- With the submission: an event that was sent to the URL of another must not stand in for its own delivery.
+  primary key (provider, event_id, submission_id)
+);
+alter table videos.provider_events enable row level security;
+create index provider_events_submission on videos.provider_events (submission_id);
+comment on table videos.provider_events is 'What the providers reported, proved to be theirs.';
+
+-- How long the answer to a job's request is waited for; null where no request is on its way.
+create function videos.sending_until(p_job_id uuid)
+returns timestamptz
+language sql
+stable
+set search_path = ''
+as $$
+  select max(s.claimed_at + make_interval(secs => k.timeout_seconds))
+  from videos.submissions as s
+  join queue.kinds as k on k.kind = 'submit'
+  where s.job_id = p_job_id and s.state = 'sending'
+$$;
+create index provider_events_received_at on videos.provider_events using brin (received_at) with (autosummarize = on);
+-- Appended to in the order of their times, which is what a BRIN needs to find a day at next to no cost.
+create index submissions_claimed_at on videos.submissions using brin (claimed_at) with (autosummarize = on);
+
+-- supabase/schemas/videos/assets.sql
+
+create type videos.asset_kind as enum ('video', 'thumbnail');
+
+create table videos.assets (
+  id uuid primary key default core.new_id(),
+  job_id uuid not null references videos.jobs,
+  kind videos.asset_kind not null,
+  -- In the private bucket `videos`.
+  path text not null unique,
+  bytes bigint not null check (bytes > 0),
+  content_type text not null,
+  -- Hex.
+  sha256 text not null check (char_length(sha256) = 64),
+  duration_milliseconds integer,
+  width integer,
+  height integer,
+  -- How the file differs from what was asked for; null where it does not.
+  differences jsonb,
+  created_at timestamptz not null,
+  -- When the worker removed the file, after the user deleted the job.
+  deleted_at timestamptz,
+  unique (job_id, kind)
+);
+alter table videos.assets enable row level security;
+comment on table videos.assets is 'Files in storage.';
+
+create function videos.differences(
+  p_settings jsonb, p_duration_milliseconds integer, p_width integer, p_height integer
+)
+returns jsonb
+language plpgsql
+immutable
+set search_path = ''
+as $$
+-- What a file is that was not asked for, for the operator: `{ duration_milliseconds, aspect_ratio, resolution }`, those
+-- that differ; null where none does. Models round: a second more or less, or a twentieth of the ratio, is no difference.
+declare
+  v_asked_ratio constant numeric := split_part(p_settings ->> 'aspect_ratio', ':', 1)::numeric
+    / split_part(p_settings ->> 'aspect_ratio', ':', 2)::numeric;
+  v_differences jsonb := '{}';
+begin
+  if abs(p_duration_milliseconds - (p_settings ->> 'duration_seconds')::integer * 1000) > 1000 then
+    v_differences := v_differences || jsonb_build_object('duration_milliseconds', p_duration_milliseconds);
+  end if;
+  if abs(p_width::numeric / p_height - v_asked_ratio) > v_asked_ratio / 20 then
+    v_differences := v_differences || jsonb_build_object('aspect_ratio', format('%s:%s', p_width, p_height));
+  end if;
+  -- 720p names the shorter side.
+  if least(p_width, p_height) < substring(p_settings ->> 'resolution' from '^\d+')::integer then
+    v_differences := v_differences || jsonb_build_object('resolution', format('%sp', least(p_width, p_height)));
+  end if;
+  return nullif(v_differences, '{}');
+exception
+  -- Settings of another form are nothing to fail a finished video for.
+  when invalid_text_representation or division_by_zero then
+    return null;
+end;
+$$;
+
+-- Paths of what storage has of a user, whether or not a job knows of it.
+create function videos.files_of(p_user_id uuid)
+returns setof text
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  -- A constant of the query: only so is the index of names asked.
+  v_folder constant text := p_user_id || '/';
+begin
+  return query select o.name from storage.objects as o where o.bucket_id = 'videos' and o.name ^@ v_folder;
+end;
+$$;
+
+create function videos.blank_jobs(p_job_ids uuid[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Takes out of jobs what their user said and got; their status, model, credits and times stay.
+begin
+  update videos.jobs as j
+  set prompt = '', settings = '{}', image_url = null, request_id = '', video_url = null, video_url_expires_at = null,
+      thumbnail_url = null, error_details = case when j.error_details is not null then '{}'::jsonb end
+  where j.id = any (p_job_ids);
+  update videos.submissions as s
+  set provider_references = null, cause = null
+  where s.job_id = any (p_job_ids);
+  update videos.provider_events as e
+  set state = jsonb_build_object('state', e.state -> 'state')
+  from videos.submissions as s
+  where s.job_id = any (p_job_ids) and e.submission_id = s.id;
+  delete from videos.assets as a where a.job_id = any (p_job_ids);
+end;
+$$;
+
+-- supabase/schemas/videos/providers.sql
+
+create type videos.breaker_state as enum ('closed', 'open', 'half_open');
+
+create table videos.providers (
+  name text primary key check (name in ('fal', 'replicate', 'runway')),
+  is_enabled boolean not null default true,
+  -- Jobs with it at once; more wait in our queue, where they can still be cancelled. Providers start new accounts low.
+  max_in_flight integer not null default 40 check (max_in_flight >= 0),
+  -- US cents a day in UTC; null for no cap.
+  daily_cap_cents bigint check (daily_cap_cents >= 0),
+  -- The breaker opens after so many failures in a row, lets one submission through after so many seconds, and closes
+  -- after so many successes.
+  failures_to_open integer not null default 5 check (failures_to_open > 0),
+  open_seconds integer not null default 60 check (open_seconds > 0),
+  successes_to_close integer not null default 2 check (successes_to_close > 0),
+  breaker videos.breaker_state not null default 'closed',
+  failures integer not null default 0,
+  successes integer not null default 0,
+  opened_at timestamptz,
+  -- Half open, one submission is on its way; until when it is waited for.
+  probe_until timestamptz
+);
+alter table videos.providers enable row level security;
+comment on table videos.providers is 'The providers: their limits, which the operator sets, and their circuit breakers.';
+
+create table videos.spending (
+  provider text not null references videos.providers,
+  day date not null,
+  cents numeric not null default 0 check (cents >= 0),
+  primary key (provider, day)
+);
+alter table videos.spending enable row level security;
+comment on table videos.spending is 'What a day''s submissions cost, counted when they are claimed.';
+
+-- What a provider takes for a video, in US cents.
+create function videos.cost_cents(
+  p_offer videos.model_providers, p_pricing_type videos.pricing_type, p_settings jsonb
+)
+returns numeric
+language sql
+immutable
+return (p_offer).cost_cents * case p_pricing_type
+  when 'per_second' then (p_settings ->> 'duration_seconds')::numeric else 1
+end;
+
+create view videos.money_left with (security_invoker = true) as
+select v.name as provider, v.daily_cap_cents - coalesce(s.cents, 0) as cents
+from videos.providers as v
+left join videos.spending as s on s.provider = v.name and s.day = (core.now() at time zone 'UTC')::date
+where v.is_enabled;
+comment on view videos.money_left is 'What each provider may still cost today; null where nothing caps it.';
+
+create function videos.admit_submission(p_provider text, p_cost numeric)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Whether a provider may be given one more job, and if so, counts its cost and, half open, takes its one place.
+-- Locks: the provider's row, so that caps hold under any number of claims at once.
+declare
+  v_provider videos.providers;
+  v_now timestamptz;
+begin
+  select v.* into v_provider from videos.providers as v where v.name = p_provider for update;
+  v_now := core.now();
+  if not found
+    or (v_provider.breaker = 'open'
+      and v_provider.opened_at > v_now - make_interval(secs => v_provider.open_seconds))
+    or (v_provider.breaker = 'half_open' and v_provider.probe_until > v_now)
+    or not exists (
+      select from videos.money_left as m where m.provider = p_provider and coalesce(m.cents >= p_cost, true)
+    )
+    or v_provider.max_in_flight <= (
+      select count(*)
+      from videos.submissions as s
+      join videos.jobs as j on j.id = s.job_id
+      where s.provider = p_provider and s.state in ('sending', 'accepted', 'unknown') and j.completed_at is null
+    )
+  then
+    return false;
+  end if;
+
+  if v_provider.breaker <> 'closed' then
+    update videos.providers as v
+    set breaker = 'half_open', successes = case v.breaker when 'open' then 0 else v.successes end,
+        probe_until = v_now + make_interval(secs => v.open_seconds)
+    where v.name = p_provider;
+  end if;
+  insert into videos.spending as s (provider, day, cents)
+  values (p_provider, (v_now at time zone 'UTC')::date, p_cost)
+  on conflict (provider, day) do update set cents = s.cents + excluded.cents;
+  return true;
+end;
+$$;
+
+create function videos.note_submission(p_submission videos.submissions, p_outcome jsonb)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What a submission's outcome tells about its provider. Only unavailability counts against it: no answer, or one that
+-- proves it did not take the job; not a refusal of the content, and not being busy. What it did not take costs
+-- nothing. While all is well nothing is written. Locks: the provider's row.
+declare
+  v_outcome constant text := p_outcome ->> 'outcome';
+begin
+  if v_outcome = 'not_accepted' then
+    -- As admit_submission does: first the provider, then its spending.
+    perform from videos.providers as v where v.name = p_submission.provider for update;
+    update videos.spending as s
+    set cents = greatest(0, s.cents - p_submission.cost_cents)
+    where s.provider = p_submission.provider and s.day = (p_submission.claimed_at at time zone 'UTC')::date;
+  end if;
+  if v_outcome = 'not_accepted' and (p_outcome ->> 'is_busy')::boolean then
+    update videos.providers as v
+    set probe_until = null
+    where v.name = p_submission.provider and v.breaker = 'half_open';
+  elsif v_outcome in ('not_accepted', 'unknown') then
+    update videos.providers as v
+    set failures = v.failures + 1,
+        breaker = (case when v.breaker = 'half_open' or v.failures + 1 >= v.failures_to_open then 'open' else v.breaker
+          end)::videos.breaker_state,
+        opened_at = case when v.breaker = 'half_open' or v.failures + 1 >= v.failures_to_open then core.now()
+          else v.opened_at end,
+        probe_until = null
+    where v.name = p_submission.provider and v.breaker <> 'open';
+  else
+    update videos.providers as v
+    set failures = 0, successes = v.successes + 1, probe_until = null,
+        breaker = (case when v.breaker = 'half_open' and v.successes + 1 < v.successes_to_close then 'half_open'
+          else 'closed' end)::videos.breaker_state
+    where v.name = p_submission.provider and (v.breaker = 'half_open' or v.failures > 0);
+  end if;
+end;
+$$;
+
+-- supabase/schemas/videos/settlement.sql
+
+create function videos.settle_video_job(
+  p_job_id uuid, p_status videos.job_status, p_error_code text default null, p_error_details jsonb default '{}'
+)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Ends a job: captures its hold when it is completed, else releases it, in the same transaction. True when this
+-- call ended it; a job that has ended stays as it is, and the call changes nothing. Its open tasks are deleted; where
+-- an attempt to store its video may have left files, a `delete_files` task removes them.
+-- A job of a closed account ends as cancelled, whatever p_status says.
+-- Locks: account → job → lots.
+declare
+  v_job videos.jobs;
+  v_status videos.job_status;
+  v_now timestamptz;
+begin
+  v_job := videos.lock_job(p_job_id);
+  if v_job.completed_at is not null then
+    return false;
+  end if;
+  v_status := case when videos.is_abandoned(v_job) then 'cancelled' else p_status end;
+  v_now := core.now();
+
+  if v_status = 'completed' then
+    perform credits.capture(p_job_id);
+  else
+    perform credits.release(p_job_id);
+  end if;
+  update videos.jobs as j
+  set status = v_status,
+      credits_used = case when v_status = 'completed' then j.credits_used else 0 end,
+      error_code = case when v_status = 'failed' then p_error_code end,
+      error_details = case when v_status = 'failed' then p_error_details end,
+      completed_at = v_now,
+      due_at = null
+  where j.id = p_job_id;
+  if v_status <> 'completed' and v_job.storing_at is not null then
+    -- A worker that still stores it has lost its lease by then, or asks for it itself.
+    perform queue.add('delete_files', p_job_id, greatest(v_now, (
+      select t.leased_until from queue.tasks as t
+      where t.subject = p_job_id and t.kind = 'store' and t.failed_at is null
+    )));
+  end if;
+  delete from queue.tasks as t
+  where t.subject = p_job_id and t.kind in ('submit', 'poll', 'cancel', 'store') and t.failed_at is null;
+  delete from queue.tasks as t where t.subject = p_job_id and t.failed_at is not null;
+  return true;
+end;
+$$;
+
+create function videos.apply_state(
+  p_job videos.jobs, p_submission videos.submissions, p_state jsonb
+)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What a provider's word means for a job. The caller has locked account and job, and proved that the word is
+-- about this submission. Idempotent, and indifferent to the order in which words arrive.
+declare
+  v_now constant timestamptz := core.now();
+  v_state constant text := p_state ->> 'state';
+begin
+  if v_state in ('succeeded', 'failed', 'cancelled') then
+    update videos.submissions as s
+    set state = 'ended', ended_at = v_now, cause = coalesce(p_state #>> '{failure,cause}', s.cause)
+    where s.id = p_submission.id and s.state <> 'ended';
+  end if;
+
+  if p_job.completed_at is not null then
+    if v_state = 'succeeded' and p_job.status <> 'completed' then
+      update videos.jobs as j
+      set late_success_at = v_now
+      where j.id = p_job.id and j.late_success_at is null;
+    end if;
+    return;
+  end if;
+  -- From here on only storing decides.
+  if p_job.storing_at is not null then
+    return;
+  end if;
+
+  if v_state = 'running' then
+    update videos.jobs as j
+    set started_at = coalesce(j.started_at, v_now),
+        percent = coalesce((p_state ->> 'percent')::smallint, j.percent),
+        due_at = case when j.started_at is null then v_now + m.finish_within else j.due_at end
+    from videos.models as m
+    where j.id = p_job.id and m.id = j.model_id;
+  elsif v_state = 'succeeded' and videos.is_abandoned(p_job) then
+    update videos.jobs as j set late_success_at = v_now where j.id = p_job.id;
+    perform videos.settle_video_job(p_job.id, 'cancelled');
+  elsif v_state = 'succeeded' then
+    update videos.jobs as j
+    set storing_at = v_now, due_at = null, started_at = coalesce(j.started_at, v_now)
+    where j.id = p_job.id;
+    delete from queue.tasks as t where t.subject = p_job.id and t.kind in ('poll', 'cancel');
+    perform queue.add('store', p_job.id, v_now, jsonb_build_object(
+      'video_url', p_state -> 'video_url', 'thumbnail_url', p_state -> 'thumbnail_url'
+    ));
+  elsif v_state = 'failed' then
+    perform videos.settle_video_job(
+      p_job.id, 'failed', p_state #>> '{failure,code}', coalesce(p_state #> '{failure,details}', '{}')
+    );
+  elsif v_state = 'cancelled' then
+    if p_job.due_at <= v_now then
+      perform videos.settle_video_job(p_job.id, 'failed', 'ERR_5001');
+    elsif p_job.cancel_requested_at is not null then
+      perform videos.settle_video_job(p_job.id, 'cancelled');
+    else
+      -- Nobody here asked for it, so to the user it is the provider's failure.
+      perform videos.settle_video_job(p_job.id, 'failed', 'ERR_5002');
+    end if;
+  elsif v_state = 'not_found' and p_submission.state = 'accepted' then
+    -- It had the job and knows it no more: there will be no video.
+    perform videos.settle_video_job(p_job.id, 'failed', 'ERR_5002');
+  end if;
+end;
+$$;
+
+-- The end of a job whose bound is over; the caller has locked it.
+create function videos.settle_overdue_job(p_job videos.jobs)
+returns boolean
+language sql
+volatile
+set search_path = ''
+as $$
+  select videos.settle_video_job(p_job.id, 'failed', case
+    when exists (
+      select from videos.submissions as s
+      where s.job_id = p_job.id and s.state in ('sending', 'accepted', 'unknown')
+    ) then 'ERR_5001'
+    else 'ERR_5002'
+  end)
+$$;
+
+create function videos.enforce_deadlines()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Makes a `cancel` task for each job whose bound is over, up to 100 a run, and settles those whose task died or came
+-- to nothing for 5 minutes. A job whose task is open waits for it, and takes no place in the batch. Returns how many
+-- jobs it looked at. Locks: account → job, one job at a time.
+declare
+  -- Not in the query: a volatile function cannot be looked up in an index.
+  v_now constant timestamptz := core.now();
+  v_job_id uuid;
+  v_job videos.jobs;
+  v_due integer := 0;
+begin
+  for v_job_id in
+    select j.id
+    from videos.jobs as j
+    where j.completed_at is null and j.due_at <= v_now
+      and (j.due_at <= v_now - interval '5 minutes' or not exists (
+        select from queue.tasks as t where t.kind = 'cancel' and t.subject = j.id and t.failed_at is null
+      ))
+    order by j.due_at
+    limit 100
+  loop
+    v_due := v_due + 1;
+    v_job := videos.lock_job(v_job_id);
+    continue when v_job.due_at is null or v_job.due_at > v_now;
+    if v_job.due_at <= v_now - interval '5 minutes' or exists (
+      select from queue.tasks as t
+      where t.kind = 'cancel' and t.subject = v_job_id and t.failed_at >= v_job.due_at
+    ) then
+      perform videos.settle_overdue_job(v_job);
+    else
+      perform queue.add('cancel', v_job_id, v_now);
+    end if;
+  end loop;
+  return v_due;
+end;
+$$;
+
+-- supabase/schemas/videos/moderation.sql
+
+create function videos.words_of(p_text text)
+returns text[]
+language plpgsql
+immutable
+set search_path = ''
+as $$
+-- The words of a text, folded so that one spelling stands for all that look like it: without case, accents, the dot of
+-- an i, width and invisible characters, and in Latin letters where Cyrillic and Greek ones look like them.
+declare
+  v_text text := p_text;
+begin
+  -- ASCII, as nearly all prompts in English are, needs a third of the work.
+  if octet_length(v_text) <> char_length(v_text) then
+    -- Decomposed, so that accents are characters of their own. They go, and so does whatever is not seen.
+    v_text := regexp_replace(
+      normalize(v_text, nfkd),
+      '[\u00AD\u0300-\u036F\u0483-\u0489\u061C\u064B-\u065F\u0670\u115F\u1160\u17B4\u17B5\u180B-\u180F\u1AB0-\u1AFF'
+        '\u1DC0-\u1DFF\u200B-\u200F\u202A-\u202E\u2060-\u206F\u20D0-\u20FF\u3164\uFE00-\uFE0F\uFE20-\uFE2F\uFEFF'
+        '\U000E0000-\U000E01EF]+', '', 'g'
+    );
+  end if;
+  v_text := lower(v_text collate pg_catalog.pg_c_utf8);
+  if octet_length(v_text) <> char_length(v_text) then
+    v_text := translate(v_text, 'ıøłđаеорсухіјѕѵԁɡαορυνικτ', 'ioldaeopcyxijsvdgaopuvikt');
+  end if;
+  return regexp_split_to_array(v_text collate pg_catalog.pg_c_utf8, '[^[:alnum:]]+');
+end;
+$$;
+
+create table videos.moderation_terms (
+  id bigint generated always as identity primary key,
+  -- Whose words these are, for whoever keeps the lists. A prompt does not tell its language, so all are asked.
+  language text not null default 'all' check (language in ('all', 'en', 'tr', 'es')),
+  -- Words that all stand in the prompt, in any order; `kid|child*` is one word: kid, or any that begins with child.
+  pattern text not null unique check (char_length(btrim(pattern)) between 1 and 1000),
+  -- `flag` lets the job pass and notes the reason in video_jobs.flag: the trial of a new term.
+  action text not null default 'refuse' check (action in ('refuse', 'flag')),
+  -- For the operator; the user only learns that it is against the policy.
+  reason text not null
+);
+alter table videos.moderation_terms enable row level security;
+comment on table videos.moderation_terms is
+  'What a prompt must not say. The operator edits the rows, and they hold from the next prompt on.';
+
+create table videos.moderation_words (
+  term_id bigint not null references videos.moderation_terms on delete cascade,
+  -- Which word of its pattern it stands for, and of how many.
+  place integer not null,
+  places integer not null,
+  action text not null,
+  word text not null,
+  is_prefix boolean not null,
+  -- What finds it, however many there are: the word, or the first three letters of all that begin so.
+  key text not null generated always as (case when is_prefix then left(word, 3) || '*' else word end) stored,
+  primary key (term_id, place, word, is_prefix)
+);
+alter table videos.moderation_words enable row level security;
+create index moderation_words_key on videos.moderation_words (key);
+comment on table videos.moderation_words is 'moderation_terms, word by word; a trigger keeps it.';
+
+create function videos.index_moderation_term()
+returns trigger
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Writes the words of a term anew. Raises check_violation for a pattern that is not one.
+declare
+  v_places constant text[] := regexp_split_to_array(btrim(new.pattern), '\s+');
+  v_alternative text;
+  v_is_prefix boolean;
+  v_words text[];
+begin
+  delete from videos.moderation_words as w where w.term_id = new.id;
+  for v_place in 1 .. cardinality(v_places) loop
+    foreach v_alternative in array string_to_array(v_places[v_place], '|') loop
+      v_is_prefix := right(v_alternative, 1) = '*';
+      v_words := videos.words_of(rtrim(v_alternative, '*'));
+      if cardinality(v_words) <> 1 or v_words[1] = '' then
+        raise check_violation using
+          message = format('"%s" is not one word', v_alternative),
+          hint = 'A pattern is words, such as: kid|child* naked|nude';
+      elsif v_is_prefix and char_length(v_words[1]) < 3 then
+        raise check_violation using
+          message = format('"%s" begins too many words', v_alternative), hint = 'Write three letters or more before a *.';
+      end if;
+      insert into videos.moderation_words (term_id, place, places, action, word, is_prefix)
+      values (new.id, v_place, cardinality(v_places), new.action, v_words[1], v_is_prefix)
+      on conflict do nothing;
+    end loop;
+  end loop;
+  return null;
+end;
+$$;
+
+create trigger index_moderation_term after insert or update on videos.moderation_terms
+  for each row execute function videos.index_moderation_term();
+
+create function videos.find_moderation_term(p_prompt text, p_action text)
+returns bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- A term with that action that the prompt matches, or null. What it costs grows with the prompt, hardly with the terms.
+declare
+  v_words text[];
+  v_term_id bigint;
+begin
+  if not exists (select from videos.moderation_words as w) then
+    return null;
+  end if;
+  v_words := videos.words_of(p_prompt);
+  select w.term_id into v_term_id
+  from videos.moderation_words as w
+  where w.key = any (array(
+      select said.word from unnest(v_words) as said (word)
+      union all
+      select left(said.word, 3) || '*' from unnest(v_words) as said (word)
+    ))
+    and w.action = p_action
+    and (not w.is_prefix or exists (select from unnest(v_words) as said (word) where starts_with(said.word, w.word)))
+  group by w.term_id, w.places
+  having count(distinct w.place) = w.places
+  limit 1;
+  return v_term_id;
+end;
+$$;
+
+-- supabase/schemas/videos/acceptance.sql
+
+create function videos.accept_video(
+  p_user_id uuid, p_network text, p_request_id text, p_model_id uuid, p_prompt text, p_settings jsonb,
+  p_image_url text
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Accepts a video or says why not, in the order of what it costs to find out. Nothing is written before the last
+-- refusal but the counted attempt. `data`: `{ job_id, status, credits_used, credits_remaining, created_at }`.
+-- Locks: rate-limit rows → account → lots.
+declare
+  v_attempts jsonb;
+  v_accepted jsonb;
+  v_limits jsonb;
+  v_model videos.models;
+  v_resolved jsonb;
+  v_price bigint;
+  v_refusal jsonb;
+  v_account credits.accounts;
+  v_hold jsonb;
+  v_job_id constant uuid := core.new_id();
+  v_now timestamptz;
+begin
+  v_attempts := guard.take(
+    '{generation_attempts,generation_attempts_network}', p_user_id, p_network, 'generate-video'
+  );
+  if v_attempts ? 'refusal' then
+    return v_attempts -> 'refusal';
+  end if;
+  v_limits := v_attempts -> 'limits';
+  if not ops.is_enabled('generation') then
+    return guard.refusal('ERR_6004', '{"feature": "generation"}', v_limits);
+  end if;
+  if videos.find_moderation_term(p_prompt, 'refuse') is not null then
+    return guard.refusal('ERR_4003', '{"reason": "policy"}', v_limits);
+  end if;
+
+  select m.* into v_model from videos.models as m where m.id = p_model_id and m.is_available;
+  if not found then
+    return guard.refusal('ERR_4002', jsonb_build_object('model_id', p_model_id), v_limits);
+  end if;
+  v_resolved := videos.resolve_settings(v_model, p_settings, p_image_url);
+  if v_resolved -> 'fields' <> '[]' then
+    return guard.refusal('ERR_4008', jsonb_build_object('fields', v_resolved -> 'fields'), v_limits);
+  end if;
+
+  if not exists (
+    select from videos.model_providers as p
+    join videos.money_left as m on m.provider = p.provider
+    where p.model_id = v_model.id
+      and coalesce(m.cents >= videos.cost_cents(p, v_model.pricing_type, v_resolved -> 'settings'), true)
+  ) then
+    return guard.refusal('ERR_6004', '{"feature": "generation"}', v_limits);
+  end if;
+
+  v_price := videos.price(v_model, v_resolved -> 'settings');
+  v_account := credits.lock_account(p_user_id);
+  -- Asked again: the account was closed, or its user suspended, while this waited for the lock.
+  v_refusal := (accounts.admit(p_user_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_limits);
+  end if;
+  if v_account.balance < v_price then
+    return guard.refusal(
+      'ERR_4001', jsonb_build_object('required', v_price, 'available', v_account.balance), v_limits
+    );
+  end if;
+  -- Last, with the account locked and the balance known: what is counted here is accepted.
+  v_accepted := guard.take('{video_generation}', p_user_id, p_network, 'generate-video');
+  v_limits := coalesce(v_accepted -> 'limits', '[]') || v_limits;
+  if v_accepted ? 'refusal' then
+    return v_accepted -> 'refusal' || jsonb_build_object('limits', v_limits);
+  end if;
+
+  v_hold := credits.hold_locked(v_account, v_price, v_job_id);
+  v_now := core.now();
+  insert into videos.jobs (
+    id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at
+  )
+  values (
+    v_job_id, p_user_id, v_model.id, v_model.name, p_prompt, v_resolved -> 'settings', p_image_url, v_price,
+    p_request_id, v_now, v_now + v_model.start_within
+  );
+  -- The function submits at once; the worker only if that did not happen within 2 seconds.
+  perform queue.add('submit', v_job_id, v_now + interval '2 seconds');
+  return guard.answer(
+    jsonb_build_object(
+      'job_id', v_job_id, 'status', 'pending', 'credits_used', v_price,
+      'credits_remaining', v_hold -> 'credits_remaining', 'created_at', core.to_iso(v_now)
+    ),
+    v_limits
+  );
+end;
+$$;
+
+-- supabase/schemas/accounts/admission.sql
+
+create function accounts.admit(p_user_id uuid, out refusal jsonb, out language text, out is_new boolean)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Asks whether a caller may act, and makes their row and account at the first call. `refusal` is null, or what
+-- to return (ERR_4005 for a closed account, ERR_4017 for a suspended one); `language` is the user's own, if any;
+-- `is_new` is true for the one call that made the row. A tombstone is never revived.
+declare
+  v_user accounts.users;
+begin
+  is_new := false;
+  select u.* into v_user from accounts.users as u where u.id = p_user_id;
+  if not found then
+    insert into accounts.users (id, created_at) values (p_user_id, core.now()) on conflict do nothing;
+    is_new := found;
+    perform credits.open_account(p_user_id);
+    select u.* into strict v_user from accounts.users as u where u.id = p_user_id;
+  end if;
+  language := v_user.language;
+  if v_user.closed_at is not null then
+    refusal := guard.refusal('ERR_4005');
+  elsif v_user.is_banned then
+    refusal := guard.refusal('ERR_4017');
+  end if;
+end;
+$$;
+
+create function accounts.end_sessions(p_user_id uuid)
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Ends all sessions of a user, with their refresh tokens, and returns how many there were. A second call finds none.
+-- Locks: the user's rows of auth.sessions.
+declare
+  v_ended integer;
+begin
+  delete from auth.sessions as s where s.user_id = p_user_id;
+  get diagnostics v_ended = row_count;
+  return v_ended;
+end;
+$$;
+
+create function accounts.find(p_user_id uuid)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Whether there is such a user. Whoever has signed up and called nothing yet gets their row and account here.
+begin
+  if exists (select from accounts.users as u where u.id = p_user_id) then
+    return true;
+  end if;
+  if not exists (select from auth.users as a where a.id = p_user_id) then
+    return false;
+  end if;
+  perform accounts.admit(p_user_id);
+  return true;
+end;
+$$;
+
+-- A user as the API shows them; whether they are a guest, only their token says.
+create function accounts.profile_json(p_user accounts.users, p_credits_remaining bigint)
+returns jsonb
+language sql
+stable
+return jsonb_build_object(
+  'user_id', (p_user).id, 'display_name', (p_user).display_name, 'language', (p_user).language,
+  'theme_preference', (p_user).theme_preference, 'credits_remaining', p_credits_remaining,
+  'created_at', core.to_iso((p_user).created_at)
+);
+
+-- supabase/schemas/accounts/erasure.sql
+
+create table accounts.erasures (
+  user_id uuid primary key,
+  closed_at timestamptz not null,
+  erased_at timestamptz not null,
+  -- How many of each kind.
+  erased jsonb not null,
+  -- When the rule `closed_accounts` has deleted the jobs, too.
+  swept_at timestamptz
+);
+alter table accounts.erasures enable row level security;
+create index erasures_remaining on accounts.erasures (erased_at) where swept_at is null;
+comment on table accounts.erasures is 'The proof that what a closed account left behind was erased; kept for good.';
+
+create function videos.erasable_at(p_user_id uuid)
+returns timestamptz
+language sql
+volatile
+set search_path = ''
+as $$
+  -- Whatever began before the account was closed, or before its last job ended, may write until its lease is over. A
+  -- job that has not ended moves this time along.
+  select greatest(u.closed_at, (
+    select max(coalesce(j.completed_at, core.now()))
+    from videos.jobs as j
+    where j.user_id = p_user_id and j.deleted_at is null
+  )) + (select make_interval(secs => max(k.timeout_seconds)) from queue.kinds as k)
+  from accounts.users as u
+  where u.id = p_user_id and u.closed_at is not null
+$$;
+
+-- supabase/schemas/devices/devices.sql
+
+-- devices: who was granted a device's credits.
+
+create schema devices;
+
+create table devices.grants (
+  user_id uuid primary key,
+  network text not null,
+  -- Written before the device's bit is set: whoever finds the bit set and their own intent is granted.
+  intended_at timestamptz not null,
+  -- The holder of the lane that it was made in, until another check relies on it.
+  lane uuid,
+  granted_at timestamptz
+);
+create unique index device_grants_lane on devices.grants (lane) where granted_at is null;
+alter table devices.grants enable row level security;
+comment on table devices.grants is 'Who meant to get a device''s credits, and who got them.';
+
+create table devices.lanes (
+  network text primary key,
+  holder uuid not null,
+  leased_until timestamptz not null
+);
+alter table devices.lanes enable row level security;
+comment on table devices.lanes is 'One device check of a network at a time is in its critical section.';
+
+create function devices.take_waiting_place(p_network text)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Whether there is a place to wait for a lane, which is then this transaction's until its end. Whoever waits holds one
+-- of the Data API's connections, PostgREST's 10 being everybody's, so no more than 4 wait at a time, 2 of one network.
+begin
+  for v_place in 1..2 loop
+    if pg_try_advisory_xact_lock(hashtextextended(format('devices.lanes %s %s', v_place, p_network), 0)) then
+      for v_place_of_all in 1..4 loop
+        if pg_try_advisory_xact_lock(hashtextextended(format('devices.lanes %s', v_place_of_all), 0)) then
+          return true;
+        end if;
+      end loop;
+      return false;
+    end if;
+  end loop;
+  return false;
+end;
+$$;
+
+create function devices.sweep_lanes()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Deletes lanes by the rule `device_lanes`, counted from the end of the lease, and returns how many. A lane is reused
+-- without it.
+declare
+  v_rule constant record := ops.retention('device_lanes');
+  v_deleted integer;
+begin
+  delete from devices.lanes as l
+  using (
+    select d.network from devices.lanes as d where d.leased_until <= v_rule.before limit v_rule.batch for update skip locked
+  ) as due
+  where l.network = due.network and l.leased_until <= v_rule.before;
+  get diagnostics v_deleted = row_count;
+  return v_deleted;
+end;
+$$;
+
+-- supabase/schemas/ops/flags.sql
+
+-- ops: the operator's room. In this order: flags.sql, errors.sql, retention.sql, admins.sql, credits.sql, views.sql, trace.sql.
+
+create schema ops;
+
+-- Switches that the operator turns in the dashboard. A feature without a row is on.
+create table ops.feature_flags (
+  name text primary key check (char_length(name) between 1 and 100),
+  is_enabled boolean not null default true,
+  updated_at timestamptz not null default now()
+);
+alter table ops.feature_flags enable row level security;
+comment on table ops.feature_flags is 'What is switched off answers ERR_6004 with its name as `feature`.';
+
+-- Whether a feature is on; one that nobody named is.
+create function ops.is_enabled(p_feature text)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return coalesce((select f.is_enabled from ops.feature_flags as f where f.name = p_feature), true);
+end;
+$$;
+
+-- supabase/schemas/ops/errors.sql
+
+create function ops.sweep_error_log()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Deletes recorded errors by the rule `error_log`, and returns how many rows.
+declare
+  v_rule constant record := ops.retention('error_log');
+  v_deleted integer;
+begin
+  delete from ops.error_log as e
+  using (
+    select d.minute, d.code, d.endpoint, d.place
+    from ops.error_log as d
+    where d.minute <= v_rule.before - interval '1 minute'
+    limit v_rule.batch
+    for update skip locked
+  ) as due
+  where e.minute = due.minute and e.code = due.code and e.endpoint = due.endpoint and e.place = due.place;
+  get diagnostics v_deleted = row_count;
+  return v_deleted;
+end;
+$$;
+
+-- How grave an ERR_5xxx or ERR_6xxx is, as the registry of errors says.
+create function ops.severity_of(p_code text)
+returns text
+language sql
+immutable
+return case p_code when 'ERR_6003' then 'critical' when 'ERR_6004' then 'info' else 'error' end;
+
+create table ops.error_log (
+  minute timestamptz not null,
+  code text not null check (code ~ '^ERR_[56]\d{3}$'),
+  -- The endpoint, or `tick`.
+  endpoint text not null,
+  -- Which of the minute's rows of this code and endpoint.
+  place smallint not null,
+  occurred_at timestamptz not null,
+  severity text not null generated always as (ops.severity_of(code)) stored,
+  user_id uuid,
+  request_id text,
+  -- Redacted by whoever recorded it.
+  context jsonb not null,
+  -- The errors that this row stands for: its own, and those that had no row of their own.
+  count integer not null check (count > 0),
+  primary key (minute, code, endpoint, place)
+);
+alter table ops.error_log enable row level security;
+create index error_log_request on ops.error_log (request_id);
+comment on table ops.error_log is 'ERR_5xxx and ERR_6xxx of requests, of the work after them, and of scheduled tasks.';
+
+create function ops.record_error(
+  p_code text, p_endpoint text, p_user_id uuid, p_request_id text, p_context jsonb, p_count integer default 1
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Records that something went wrong, so many times. Of one code and endpoint 5 a minute have rows of their own; the
+-- others add to the count of one of them, so that a day of nothing but errors writes some 20 MB and not the disk full.
+-- `data`: `{ recorded: "whole" | "counted" }`. A second call records a second error. Locks: the row that it counts in.
+declare
+  v_now constant timestamptz := core.now();
+  v_minute constant timestamptz := date_trunc('minute', v_now);
+  v_rows constant integer := 5;
+  -- Any of them, so that a flood does not wait for one row.
+  v_place constant integer := 1 + floor(random() * v_rows);
+begin
+  for v_free in 1 .. v_rows loop
+    insert into ops.error_log (minute, code, endpoint, place, occurred_at, user_id, request_id, context, count)
+    values (
+      v_minute, p_code, p_endpoint, v_free, v_now, p_user_id, p_request_id,
+      -- A stack with its causes is shorter.
+      case when length(p_context::text) <= 8000 then p_context
+        else jsonb_build_object('cut', left(p_context::text, 4000)) end,
+      p_count
+    )
+    on conflict do nothing;
+    if found then
+      return guard.answer('{"recorded": "whole"}');
+    end if;
+  end loop;
+  update ops.error_log as e
+  set count = e.count + p_count
+  where e.minute = v_minute and e.code = p_code and e.endpoint = p_endpoint and e.place = v_place;
+  return guard.answer('{"recorded": "counted"}');
+end;
+$$;
+
+-- supabase/schemas/ops/retention.sql
+
+create table ops.retention_rules (
+  name text primary key check (name ~ '^[a-z_]{1,50}$'),
+  -- What goes, and from when its time counts.
+  what text not null,
+  keep interval not null check (keep >= interval '0'),
+  -- How many rows a run takes at most, so that it holds its locks for a fraction of a second.
+  batch integer not null check (batch between 1 and 100000)
+);
+alter table ops.retention_rules enable row level security;
+comment on table ops.retention_rules is 'How long things are kept; a change takes effect with the next run.';
+
+create function ops.retention(p_name text, out before timestamptz, out batch integer)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What a rule means now: what is older than `before` goes. Raises no_data_found where there is no such rule.
+begin
+  select core.now() - r.keep, r.batch into strict before, batch from ops.retention_rules as r where r.name = p_name;
+end;
+$$;
+
+create function ops.sweep_cron_runs()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Deletes what pg_cron noted of its runs, by the rule `cron_runs`, and returns how many. Without pg_cron there is nothing.
+declare
+  v_rule constant record := ops.retention('cron_runs');
+  v_deleted integer := 0;
+begin
+  if to_regclass('cron.job_run_details') is not null then
+    execute 'delete from cron.job_run_details as r
+             where r.runid in (select d.runid from cron.job_run_details as d where d.end_time <= $1 limit $2)'
+      using v_rule.before, v_rule.batch;
+    get diagnostics v_deleted = row_count;
+  end if;
+  return v_deleted;
+end;
+$$;
+
+create function ops.prove_ledger()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Proves the ledger from the last proof on, and returns how many violations there are. The error log counts them anew each time
+-- until they are mended, the first few with what they are. Locks: nothing that a posting needs.
+declare
+  v_violation credits.violation;
+  v_found integer := 0;
+begin
+  for v_violation in select r.* from credits.reconcile() as r loop
+    perform ops.record_error('ERR_6003', 'tick', null, null, jsonb_build_object(
+      'task', 'prove_ledger', 'violation', v_violation.violation, 'subject', v_violation.subject,
+      'details', v_violation.details
+    ));
+    v_found := v_found + 1;
+  end loop;
+  return v_found;
+end;
+$$;
+
+-- supabase/schemas/ops/admins.sql
+
+create type ops.admin_action as enum (
+  'make_admin', 'remove_admin', 'refund_credits', 'adjust_credits', 'enable_model', 'disable_model', 'ban', 'unban'
+);
+
+-- The one place for free text about users: the ledger has none.
+create table ops.admin_actions (
+  id uuid primary key default core.new_id(),
+  action ops.admin_action not null,
+  -- Null where it was done by hand in the dashboard.
+  admin_id uuid,
+  -- Whom it was done to; null for a model.
+  user_id uuid,
+  model_id uuid,
+  -- Credits, signed, and the transfer of the ledger that moved them.
+  amount bigint check (amount <> 0),
+  transfer_id uuid,
+  -- The job that a refund is for.
+  job_id uuid,
+  reason text not null check (char_length(reason) between 3 and 500),
+  request_id text,
+  created_at timestamptz not null,
+  check ((action in ('refund_credits', 'adjust_credits')) = (amount is not null) and (amount is null) = (transfer_id is null)),
+  check ((action in ('enable_model', 'disable_model')) = (model_id is not null) and (model_id is null) = (user_id is not null)),
+  check (job_id is null or action = 'refund_credits')
+);
+alter table ops.admin_actions enable row level security;
+create index admin_actions_user on ops.admin_actions (user_id, created_at desc, id desc) where user_id is not null;
+-- What an admin has given within a day, without reading the rows.
+create index admin_actions_given on ops.admin_actions (admin_id, created_at) include (amount) where amount > 0;
+-- A job is refunded once.
+create unique index admin_actions_job on ops.admin_actions (job_id) where job_id is not null;
+comment on table ops.admin_actions is 'Everything that admins did, each in the transaction that did it. Only added to.';
+
+-- What an admin did stays as it was written.
+create function ops.keep_admin_actions()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  raise exception '% of ops.admin_actions is forbidden, for the owner too', lower(tg_op)
+    using errcode = 'insufficient_privilege';
+end;
+$$;
+
+create trigger append_only before update or delete or truncate on ops.admin_actions
+  for each statement execute function ops.keep_admin_actions();
+
+create function ops.make_admin(p_user_id uuid)
+returns text
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Makes a user an admin, and says so. For the dashboard: no endpoint does it. A second call changes nothing. Raises
+-- no_data_found for a user whom Auth does not know, invalid_parameter_value for a guest, and for an account that is
+-- closed or suspended. Locks: the user's row.
+declare
+  v_is_anonymous boolean;
+  v_refusal jsonb;
+begin
+  select a.is_anonymous into v_is_anonymous from auth.users as a where a.id = p_user_id;
+  if not found then
+    raise exception 'there is no user %', p_user_id using errcode = 'no_data_found';
+  end if;
+  if v_is_anonymous then
+    raise exception 'user % is a guest', p_user_id
+      using errcode = 'invalid_parameter_value', hint = 'An admin signs in, with an e-mail address for example.';
+  end if;
+  -- Makes the row of whoever has called nothing yet.
+  select a.refusal into v_refusal from accounts.admit(p_user_id) as a;
+  if v_refusal is not null then
+    raise exception 'the account of user % is closed or suspended', p_user_id using errcode = 'invalid_parameter_value';
+  end if;
+
+  update accounts.users as u set is_admin = true where u.id = p_user_id and not u.is_admin;
+  if not found then
+    return format('%s is an admin already', p_user_id);
+  end if;
+  insert into ops.admin_actions (action, user_id, reason, created_at)
+  values ('make_admin', p_user_id, format('by %s in the database', session_user), core.now());
+  return format('%s is an admin now', p_user_id);
+end;
+$$;
+comment on function ops.make_admin(uuid) is 'For the operator: select ops.make_admin(''<user id>'').';
+
+create function ops.remove_admin(p_user_id uuid)
+returns text
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Makes an admin a user like any other, from their next request on, and says so. For the dashboard. A second call
+-- changes nothing. Locks: the user's row.
+begin
+  update accounts.users as u set is_admin = false where u.id = p_user_id and u.is_admin;
+  if not found then
+    return format('%s is no admin', p_user_id);
+  end if;
+  insert into ops.admin_actions (action, user_id, reason, created_at)
+  values ('remove_admin', p_user_id, format('by %s in the database', session_user), core.now());
+  return format('%s is no admin any more', p_user_id);
+end;
+$$;
+comment on function ops.remove_admin(uuid) is 'For the operator: select ops.remove_admin(''<user id>'').';
+
+create function ops.admit_admin(p_admin_id uuid, out refusal jsonb, out language text)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- accounts.admit for those who act as admins: ERR_4006 for whoever is none, asked anew at every call.
+begin
+  select a.refusal, a.language into refusal, language from accounts.admit(p_admin_id) as a;
+  if refusal is null and not exists (select from accounts.users as u where u.id = p_admin_id and u.is_admin) then
+    refusal := guard.refusal('ERR_4006');
+  end if;
+end;
+$$;
+
+create function ops.enter_admin(
+  p_admin_id uuid, p_endpoint text, out refusal jsonb, out limits jsonb, out language text
+)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- guard.enter for those who act as admins, with their own policy. Locks: rate-limit row.
+declare
+  v_taken jsonb;
+begin
+  select a.refusal, a.language into refusal, language from ops.admit_admin(p_admin_id) as a;
+  if refusal is null then
+    v_taken := guard.take('{admin}', p_admin_id, null, p_endpoint);
+    refusal := v_taken -> 'refusal';
+    limits := v_taken -> 'limits';
+  end if;
+end;
+$$;
+
+create function ops.take_credits(p_admin_id uuid, p_amount bigint)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Asks whether an admin may give so many credits now, as guard.take asks: `{ limits, refusal }`. What was given is
+-- summed from ops.admin_actions, where the caller writes its own row before the transaction ends: then no window
+-- exceeds the limit. `reset` is exact: when so much has left the window that the amount fits; what never fits may be
+-- asked again after a whole window. Locks: the admin, until the transaction ends; nobody who has that lock waits for another.
+declare
+  v_policy guard.policies;
+  v_now timestamptz;
+  v_given bigint;
+  v_missing bigint;
+  v_is_admitted boolean;
+  v_reset interval;
+  v_limit jsonb;
+begin
+  perform pg_advisory_xact_lock(hashtextextended('admin_credits ' || p_admin_id, 0));
+  select p.* into strict v_policy from guard.policies as p where p.name = 'admin_credits';
+  v_now := core.now();
+  select coalesce(sum(a.amount), 0) into v_given
+  from ops.admin_actions as a
+  where a.admin_id = p_admin_id and a.amount > 0 and a.created_at > v_now - v_policy.window_length;
+
+  v_missing := v_given + p_amount - v_policy.max_hits;
+  v_is_admitted := v_missing <= 0;
+  select min(g.created_at) + v_policy.window_length - v_now into v_reset
+  from (
+    select a.created_at, sum(a.amount) over (order by a.created_at, a.id) as amount
+    from ops.admin_actions as a
+    where a.admin_id = p_admin_id and a.amount > 0 and a.created_at > v_now - v_policy.window_length
+  ) as g
+  where g.amount >= v_missing;
+  if v_is_admitted then
+    v_given := v_given + p_amount;
+  end if;
+  v_limit := jsonb_build_object(
+    'policy', v_policy.name,
+    'allowed', v_is_admitted,
+    'current', v_given,
+    'limit', v_policy.max_hits,
+    'window', v_policy.window_seconds,
+    'remaining', greatest(0, v_policy.max_hits - v_given),
+    'reset', greatest(1, ceil(extract(epoch from coalesce(v_reset, v_policy.window_length)))::integer)
+  );
+  if v_is_admitted then
+    return jsonb_build_object('limits', jsonb_build_array(v_limit));
+  end if;
+  return jsonb_build_object(
+    'limits', jsonb_build_array(v_limit),
+    'refusal', guard.refusal(
+      'ERR_4004', jsonb_build_object('policy', v_policy.name, 'retry_after', v_limit -> 'reset'),
+      jsonb_build_array(v_limit)
+    )
+  );
+exception
+  -- As in guard.take: the caller tries the whole again.
+  when deadlock_detected or serialization_failure then
+    raise;
+  when others then
+    raise warning 'the limit of credits is broken: %', sqlerrm;
+    return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('ERR_6001'));
+end;
+$$;
+create index admin_actions_request on ops.admin_actions (request_id) where request_id is not null;
+
+-- supabase/schemas/ops/credits.sql
+
+create function ops.begin_credits(
+  p_admin_id uuid, p_endpoint text, p_user_id uuid, p_amount bigint,
+  out refusal jsonb, out limits jsonb, out account credits.accounts
+)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What is the same for all credits that an admin moves: the limit of requests, that the user is another, exists, and
+-- has not closed the account, which is then locked. Locks: rate-limit row → account → expired lots.
+declare
+  v_taken jsonb;
+begin
+  v_taken := guard.take('{admin}', p_admin_id, null, p_endpoint);
+  refusal := v_taken -> 'refusal';
+  limits := v_taken -> 'limits';
+  if refusal is not null then
+    return;
+  end if;
+  if p_user_id = p_admin_id and p_amount > 0 then
+    refusal := guard.refusal('ERR_4006', '{}', limits);
+  elsif not accounts.find(p_user_id) then
+    refusal := guard.refusal('ERR_4007', '{}', limits);
+  else
+    account := credits.lock_account(p_user_id);
+    -- Whatever is given to a closed account is forfeited at once.
+    if account.closed_at is not null then
+      refusal := guard.refusal('ERR_4009', '{"status": "closed"}', limits);
+    end if;
+  end if;
+end;
+$$;
+
+create function ops.check_refund(p_user_id uuid, p_job_id uuid, p_amount bigint)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Why a job cannot be refunded, or null: it must be a completed one of that user, not refunded before, and the amount
+-- at most what it cost. The caller has locked the account, as everything does first that ends or refunds a job: so of
+-- two refunds at once the second sees the first.
+declare
+  v_job videos.jobs;
+begin
+  select j.* into v_job from videos.jobs as j where j.id = p_job_id and j.user_id = p_user_id;
+  if not found then
+    return guard.refusal('ERR_4007');
+  end if;
+  if v_job.status <> 'completed' then
+    return guard.refusal('ERR_4009', jsonb_build_object('status', v_job.status));
+  end if;
+  if exists (select from ops.admin_actions as a where a.job_id = p_job_id) then
+    return guard.refusal('ERR_4009', '{"status": "refunded"}');
+  end if;
+  if p_amount > v_job.credits_used then
+    return guard.refusal('ERR_4008', jsonb_build_object('fields', jsonb_build_array(jsonb_build_object(
+      'path', 'amount', 'message', format('The job cost %s', v_job.credits_used)
+    ))));
+  end if;
+  return null;
+end;
+$$;
+
+create function ops.refund_credits(
+  p_admin_id uuid, p_request_id text, p_user_id uuid, p_amount bigint, p_reason text, p_job_id uuid
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Gives credits back, or says why not; nothing is written before the last refusal but the counted request. `data`:
+-- `{ transaction_id, new_balance }`. Locks: rate-limit row → account → job → lots → the admin.
+declare
+  v_begun record;
+  v_refusal jsonb;
+  v_taken jsonb;
+  v_limits jsonb;
+  v_action_id constant uuid := core.new_id();
+  v_posted jsonb;
+begin
+  select * into v_begun from ops.begin_credits(p_admin_id, 'admin-refund-credits', p_user_id, p_amount);
+  if v_begun.refusal is not null then
+    return v_begun.refusal;
+  end if;
+  if p_job_id is not null then
+    v_refusal := ops.check_refund(p_user_id, p_job_id, p_amount);
+    if v_refusal is not null then
+      return v_refusal || jsonb_build_object('limits', v_begun.limits);
+    end if;
+  end if;
+  v_taken := ops.take_credits(p_admin_id, p_amount);
+  v_limits := v_taken -> 'limits' || v_begun.limits;
+  if v_taken ? 'refusal' then
+    return v_taken -> 'refusal' || jsonb_build_object('limits', v_limits);
+  end if;
+
+  v_posted := credits.add(p_user_id, p_amount, 'refund', 'admin_action:' || v_action_id, p_job_id => p_job_id);
+  update videos.jobs as j set credits_used = j.credits_used - p_amount where j.id = p_job_id;
+  insert into ops.admin_actions (
+    id, action, admin_id, user_id, amount, transfer_id, job_id, reason, request_id, created_at
+  )
+  values (
+    v_action_id, 'refund_credits', p_admin_id, p_user_id, p_amount, (v_posted ->> 'transfer_id')::uuid, p_job_id,
+    p_reason, p_request_id, core.now()
+  );
+  return guard.answer(
+    jsonb_build_object('transaction_id', v_posted -> 'transfer_id', 'new_balance', v_posted -> 'credits_remaining'),
+    v_limits
+  );
+end;
+$$;
+
+create function ops.adjust_credits(
+  p_admin_id uuid, p_request_id text, p_user_id uuid, p_amount bigint, p_reason text
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Adds credits or, where the amount is negative, takes them, never below zero; or says why not. Nothing is written
+-- before the last refusal but the counted request. `data`: `{ transaction_id, new_balance }`.
+-- Locks: rate-limit row → account → lots → the admin.
+declare
+  v_begun record;
+  v_taken jsonb;
+  v_limits jsonb;
+  v_action_id constant uuid := core.new_id();
+  v_posted jsonb;
+begin
+  select * into v_begun from ops.begin_credits(p_admin_id, 'admin-adjust-credits', p_user_id, p_amount);
+  if v_begun.refusal is not null then
+    return v_begun.refusal;
+  end if;
+  v_limits := v_begun.limits;
+  if p_amount > 0 then
+    v_taken := ops.take_credits(p_admin_id, p_amount);
+    v_limits := v_taken -> 'limits' || v_limits;
+    if v_taken ? 'refusal' then
+      return v_taken -> 'refusal' || jsonb_build_object('limits', v_limits);
+    end if;
+    v_posted := credits.add(p_user_id, p_amount, 'adjustment', 'admin_action:' || v_action_id);
+  else
+    if (v_begun.account).balance < -p_amount then
+      return guard.refusal(
+        'ERR_4001', jsonb_build_object('required', -p_amount, 'available', (v_begun.account).balance), v_limits
+      );
+    end if;
+    v_posted := credits.deduct(p_user_id, -p_amount, 'admin_action:' || v_action_id);
+  end if;
+
+  insert into ops.admin_actions (id, action, admin_id, user_id, amount, transfer_id, reason, request_id, created_at)
+  values (
+    v_action_id, 'adjust_credits', p_admin_id, p_user_id, p_amount, (v_posted ->> 'transfer_id')::uuid, p_reason,
+    p_request_id, core.now()
+  );
+  return guard.answer(
+    jsonb_build_object('transaction_id', v_posted -> 'transfer_id', 'new_balance', v_posted -> 'credits_remaining'),
+    v_limits
+  );
+end;
+$$;
+
+-- supabase/schemas/ops/views.sql
+
+create view ops.user_overview with (security_invoker = true) as
+select u.id as user_id, u.created_at, u.is_admin, u.is_banned, u.closed_at,
+  (select a.balance from credits.accounts as a where a.user_id = u.id and a.kind = 'available' and a.unit = 'credit')
+    as credits,
+  videos.held_credits(u.id) as credits_held,
+  credits.owed(u.id) as credits_owed,
+  -- By status. Deleted jobs are not counted.
+  (
+    select jsonb_object_agg(c.status, c.jobs)
+    from (
+      select j.status, count(*) as jobs from videos.jobs as j
+      where j.user_id = u.id and j.deleted_at is null
+      group by j.status
+    ) as c
+  ) as jobs,
+  (select max(j.created_at) from videos.jobs as j where j.user_id = u.id and j.deleted_at is null) as last_job_at
+from accounts.users as u;
+comment on view ops.user_overview is 'Users with their credits and jobs. Ask for some of them, by user_id.';
+
+create view ops.running_jobs with (security_invoker = true) as
+select j.id as job_id, j.user_id, j.request_id, j.model_name, videos.job_stage(j) as stage,
+  now() - j.created_at as age, j.due_at - now() as time_left, j.cancel_requested_at, j.flag,
+  s.provider, s.state as submission, s.request_id as provider_request_id, s.cause,
+  t.kind as next_task, t.run_at as next_task_at, t.attempts, t.last_error
+from videos.jobs as j
+left join lateral (
+  select x.* from videos.submissions as x where x.job_id = j.id order by x.claimed_at desc limit 1
+) as s on true
+left join lateral (
+  select x.* from queue.tasks as x where x.subject = j.id and x.failed_at is null order by x.run_at limit 1
+) as t on true
+where j.completed_at is null;
+comment on view ops.running_jobs is 'Every job that has not ended: its stage and age, who has it, what happens next.';
+
+create view ops.failures with (security_invoker = true) as
+select e.occurred_at, e.code, e.severity, e.endpoint as source, e.user_id, e.request_id, null::uuid as job_id,
+  e.context::text as cause, e.count
+from ops.error_log as e
+where e.minute >= date_trunc('day', now())
+union all
+select j.completed_at, j.error_code, ops.severity_of(j.error_code), coalesce(s.provider, 'no provider'), j.user_id,
+  j.request_id, j.id, s.cause, 1
+from videos.jobs as j
+left join lateral (
+  select x.* from videos.submissions as x where x.job_id = j.id order by x.claimed_at desc limit 1
+) as s on true
+where j.completed_at >= date_trunc('day', now()) and j.error_code ~ '^ERR_[56]';
+comment on view ops.failures is
+  'Today''s ERR_5xxx and ERR_6xxx: of requests, workers and the tick from the error log, and how jobs ended.';
+
+create view ops.failures_by_code with (security_invoker = true) as
+select f.code, f.severity, f.source, sum(f.count) as failures, max(f.occurred_at) as last_at
+from ops.failures as f
+group by f.code, f.severity, f.source;
+comment on view ops.failures_by_code is 'Today''s failures, counted.';
+
+create view ops.provider_health with (security_invoker = true) as
+select v.name as provider, v.is_enabled, v.breaker, v.opened_at, v.failures as failures_in_a_row,
+  (
+    select count(*) from videos.submissions as s
+    join videos.jobs as j on j.id = s.job_id
+    where s.provider = v.name and s.state in ('sending', 'accepted', 'unknown') and j.completed_at is null
+  ) as in_flight,
+  v.max_in_flight, coalesce(d.cents, 0) as spent_today_cents, v.daily_cap_cents, h.*
+from videos.providers as v
+left join videos.spending as d on d.provider = v.name and d.day = (now() at time zone 'UTC')::date
+left join (
+  select s.provider as last_hour_of, count(*) as submissions,
+    count(*) filter (where s.state = 'unknown') as lost_answers,
+    count(*) filter (where s.state = 'not_accepted') as not_accepted,
+    count(*) filter (where s.state = 'refused') as refused,
+    count(*) filter (where j.status = 'completed') as completed,
+    count(*) filter (where j.status = 'failed') as failed,
+    max(s.accepted_at) as last_accepted_at
+  from videos.submissions as s
+  join videos.jobs as j on j.id = s.job_id
+  where s.claimed_at >= now() - interval '1 hour'
+  group by s.provider
+) as h on h.last_hour_of = v.name;
+comment on view ops.provider_health is
+  'Each provider: its breaker, jobs in flight, money spent today, and what became of the last hour''s submissions.';
+
+create view ops.late_successes with (security_invoker = true) as
+select j.late_success_at, j.late_success_at - j.completed_at as late_by, j.id as job_id, j.user_id, j.status,
+  j.error_code, j.model_name, s.provider, s.request_id as provider_request_id, s.cost_cents
+from videos.jobs as j
+left join lateral (
+  select x.* from videos.submissions as x
+  where x.job_id = j.id and x.state in ('sending', 'accepted', 'unknown', 'ended')
+  order by x.claimed_at desc limit 1
+) as s on true
+where j.late_success_at is not null;
+comment on view ops.late_successes is 'Videos that came after their job had ended: paid by us, charged to nobody.';
+
+create view ops.admin_log with (security_invoker = true) as
+select a.created_at, a.action, a.admin_id, a.user_id, m.name as model, a.amount, a.job_id, a.reason, a.request_id,
+  -- What this admin had given within a day by then, this action included.
+  case when a.amount > 0 and a.admin_id is not null then (
+    select sum(g.amount) from ops.admin_actions as g
+    where g.admin_id = a.admin_id and g.amount > 0
+      and g.created_at > a.created_at - interval '24 hours' and g.created_at <= a.created_at
+  ) end as given_in_a_day,
+  a.id
+from ops.admin_actions as a
+left join videos.models as m on m.id = a.model_id;
+comment on view ops.admin_log is 'What admins did. Ids sort by time: order by id desc.';
+
+create function ops.user_json(p_user_id uuid)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A user as the operator sees them: `{ user, credits, jobs, recent_actions }`. `is_guest` is null once Auth knows them
+-- no more. Jobs that they deleted are not counted. Locks: account → expired lots.
+declare
+  v_balance constant bigint := (credits.lock_account(p_user_id)).balance;
+  v_user accounts.users;
+  v_jobs jsonb;
+begin
+  select u.* into strict v_user from accounts.users as u where u.id = p_user_id;
+  select jsonb_object_agg(s.status, coalesce(c.jobs, 0)) into v_jobs
+  from unnest(enum_range(null::videos.job_status)) as s (status)
+  left join (
+    select j.status, count(*) as jobs
+    from videos.jobs as j
+    where j.user_id = p_user_id and j.deleted_at is null
+    group by j.status
+  ) as c on c.status = s.status;
+
+  return jsonb_build_object(
+    'user', accounts.profile_json(v_user, v_balance) || jsonb_build_object(
+      'is_guest', (select a.is_anonymous from auth.users as a where a.id = p_user_id),
+      'is_banned', v_user.is_banned, 'closed_at', core.to_iso(v_user.closed_at)
+    ),
+    'credits', jsonb_build_object(
+      'remaining', v_balance,
+      'held', videos.held_credits(p_user_id),
+      'owed', credits.owed(p_user_id)
+    ),
+    'jobs', v_jobs,
+    'recent_actions', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'id', r.id, 'action', r.action, 'admin_id', r.admin_id, 'amount', r.amount, 'reason', r.reason,
+        'job_id', r.job_id, 'created_at', core.to_iso(r.created_at)
+      ) order by r.created_at desc, r.id desc), '[]')
+      from (
+        select a.* from ops.admin_actions as a
+        where a.user_id = p_user_id
+        order by a.created_at desc, a.id desc
+        limit 20
+      ) as r
+    )
+  );
+end;
+$$;
+
+-- supabase/schemas/ops/trace.sql
+
+create type ops.trace_entry as (at timestamptz, what text, id text, details jsonb);
+
+create function ops.trace_job(p_job_id uuid)
+returns setof ops.trace_entry
+language sql
+stable
+set search_path = ''
+as $$
+  select j.created_at, 'job accepted', j.id::text, jsonb_strip_nulls(jsonb_build_object(
+    'user_id', j.user_id, 'request_id', j.request_id, 'model', j.model_name, 'flag', j.flag, 'due_at', j.due_at
+  ))
+  from videos.jobs as j where j.id = p_job_id
+  union all
+  select v.at, v.what, j.id::text, v.details
+  from videos.jobs as j
+  cross join lateral (values
+    (j.moderated_at, 'prompt passed', '{}'::jsonb), (j.started_at, 'generation started', '{}'),
+    (j.storing_at, 'storing began', '{}'), (j.cancel_requested_at, 'cancellation wished', '{}'),
+    (j.completed_at, 'job ' || j.status, jsonb_strip_nulls(jsonb_build_object(
+      'code', j.error_code, 'details', j.error_details, 'credits_used', j.credits_used
+    ))),
+    (j.late_success_at, 'late success', '{}'), (j.deleted_at, 'deleted by its user', '{}')
+  ) as v (at, what, details)
+  where j.id = p_job_id and v.at is not null
+  union all
+  select t.created_at, 'credits: ' || t.kind, t.id::text, jsonb_build_object('amount', t.amount)
+  from credits.transfers as h
+  join lateral (
+    select h.id, h.kind, h.amount, h.created_at
+    union all
+    select e.id, e.kind, e.amount, e.created_at from credits.transfers as e
+    where e.reverses_id = h.id and e.kind in ('capture', 'release')
+  ) as t on true
+  where h.job_id = p_job_id and h.kind = 'hold'
+  union all
+  select a.created_at, 'credits: ' || a.action, a.transfer_id::text, jsonb_build_object(
+    'amount', a.amount, 'admin_id', a.admin_id, 'reason', a.reason
+  )
+  from ops.admin_actions as a where a.job_id = p_job_id
+  union all
+  select s.claimed_at, 'submission ' || s.state, s.id::text, jsonb_strip_nulls(jsonb_build_object(
+    'provider', s.provider, 'request_id', s.request_id, 'accepted_at', s.accepted_at, 'ended_at', s.ended_at,
+    'cause', s.cause, 'cost_cents', s.cost_cents
+  ))
+  from videos.submissions as s where s.job_id = p_job_id
+  union all
+  select e.received_at, 'webhook ' || e.effect, e.event_id, jsonb_build_object(
+    'provider', e.provider, 'submission', e.submission_id, 'state', e.state -> 'state'
+  )
+  from videos.submissions as s
+  join videos.provider_events as e on e.submission_id = s.id
+  where s.job_id = p_job_id
+  union all
+  select a.created_at, 'stored ' || a.kind, a.id::text, jsonb_strip_nulls(jsonb_build_object(
+    'bytes', a.bytes, 'differences', a.differences, 'deleted_at', a.deleted_at
+  ))
+  from videos.assets as a where a.job_id = p_job_id
+  union all
+  select t.run_at, 'task ' || t.kind, t.id::text,
+    jsonb_strip_nulls(jsonb_build_object('attempts', t.attempts, 'leased_until', t.leased_until, 'error', t.last_error))
+  from queue.tasks as t where t.subject = p_job_id and t.failed_at is null
+  union all
+  select t.failed_at, 'dead task ' || t.kind, t.id::text, jsonb_build_object('attempts', t.attempts, 'error', t.last_error)
+  from queue.tasks as t where t.subject = p_job_id and t.failed_at is not null
+$$;
+comment on function ops.trace_job(uuid) is 'Everything that is known about a job: order by at.';
+
+create function ops.trace(
+  p_request_id text, p_at timestamptz default now(), p_within interval default interval '1 day'
+)
+returns setof ops.trace_entry
+language sql
+stable
+set search_path = ''
+as $$
+  -- A job is looked for among those of the time around p_at. Their ids begin with it, so that the primary key finds
+  -- them: an index of request ids would cost every accepted job, for a question that is seldom asked.
+  select t.*
+  from videos.jobs as j
+  cross join lateral ops.trace_job(j.id) as t
+  where j.request_id = p_request_id
+    and j.id between core.first_id_at(p_at - p_within) and core.first_id_at(p_at + p_within)
+  union all
+  select a.created_at, 'admin: ' || a.action, a.id::text, jsonb_strip_nulls(jsonb_build_object(
+    'admin_id', a.admin_id, 'user_id', a.user_id, 'amount', a.amount, 'transfer_id', a.transfer_id, 'reason', a.reason
+  ))
+  from ops.admin_actions as a where a.request_id = p_request_id
+  union all
+  select e.occurred_at, 'error ' || e.code, e.endpoint, e.context || jsonb_build_object('count', e.count)
+  from ops.error_log as e where e.request_id = p_request_id
+$$;
+comment on function ops.trace(text, timestamptz, interval) is
+  'Everything that a request did, as far as the database knows: order by at.';
+
+-- supabase/schemas/videos/retention.sql
+
+create function videos.sweep_provider_events()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Deletes the events of jobs that have ended, by the rule `provider_events`, and returns how many.
+declare
+  v_rule constant record := ops.retention('provider_events');
+  v_deleted integer;
+begin
+  delete from videos.provider_events as e
+  using (
+    select d.provider, d.event_id, d.submission_id
+    from videos.provider_events as d
+    join videos.submissions as s on s.id = d.submission_id
+    join videos.jobs as j on j.id = s.job_id
+    where d.received_at <= v_rule.before and j.completed_at is not null
+    limit v_rule.batch
+    for update of d skip locked
+  ) as due
+  where e.provider = due.provider and e.event_id = due.event_id and e.submission_id = due.submission_id;
+  get diagnostics v_deleted = row_count;
+  return v_deleted;
+end;
+$$;
+
+create function videos.sweep_deleted_jobs()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Blanks jobs that their users deleted and whose files are gone, by the rule `deleted_jobs`, and returns how many.
+-- Locks: jobs that nobody else has locked.
+declare
+  v_rule constant record := ops.retention('deleted_jobs');
+  v_job_ids uuid[];
+begin
+  select coalesce(array_agg(d.id), '{}') into v_job_ids
+  from (
+    select j.id from videos.jobs as j
+    where j.deleted_at <= v_rule.before and j.prompt <> ''
+      and not exists (select from videos.assets as a where a.job_id = j.id and a.deleted_at is null)
+    limit v_rule.batch
+    for update skip locked
+  ) as d;
+  perform videos.blank_jobs(v_job_ids);
+  return cardinality(v_job_ids);
+end;
+$$;
+
+create function videos.sweep_closed_accounts()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Deletes the jobs of accounts that were erased, by the rule `closed_accounts`, and returns of how many accounts. The
+-- ledger keeps their entries. Locks: proofs of erasure that nobody else has locked → jobs.
+declare
+  v_rule constant record := ops.retention('closed_accounts');
+  v_user_ids uuid[];
+  v_job_ids uuid[];
+begin
+  select coalesce(array_agg(d.user_id), '{}') into v_user_ids
+  from (
+    select r.user_id from accounts.erasures as r
+    where r.swept_at is null and r.erased_at <= v_rule.before
+    order by r.erased_at
+    limit v_rule.batch
+    for update skip locked
+  ) as d;
+  -- The erasure has marked all of them as deleted.
+  select coalesce(array_agg(j.id), '{}') into v_job_ids
+  from videos.jobs as j
+  where j.user_id = any (v_user_ids) and j.deleted_at is not null;
+
+  delete from videos.provider_events as e
+  using videos.submissions as s
+  where s.job_id = any (v_job_ids) and e.submission_id = s.id;
+  delete from videos.submissions as s where s.job_id = any (v_job_ids);
+  delete from videos.jobs as j where j.id = any (v_job_ids);
+  update accounts.erasures as r set swept_at = core.now() where r.user_id = any (v_user_ids);
+  return cardinality(v_user_ids);
+end;
+$$;
+
+-- supabase/schemas/api/models.sql
+
+-- api: the procedures that functions call, a file an endpoint. The only schema that the Data API exposes, and in it every
+-- procedure is service_role's alone.
+
+create schema api;
+grant usage on schema api to service_role;
+
+create function api.models(p_user_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- The catalogue: `data` is `{ version, models }`, models in the order of the operator. Counts against `reads`.
+declare
+  v_caller record;
+  v_data jsonb;
+begin
+  select * into v_caller from guard.enter(p_user_id, 'models', '{reads}', null);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+
+  select jsonb_build_object(
+    'version', (select c.version from videos.catalogue as c),
+    'models', coalesce(jsonb_agg(videos.model_json(m) order by m.position, m.id), '[]')
+  ) into v_data
+  from videos.models as m
+  where m.is_available;
+  return guard.answer(v_data, v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.models to service_role;
+
+-- supabase/schemas/api/admin-adjust-credits.sql
+
+create function api.admin_adjust_credits(
+  p_admin_id uuid, p_idempotency_key text, p_fingerprint text, p_request_id text, p_user_id uuid, p_amount bigint,
+  p_reason text
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Adjusts credits once per idempotency key of an admin. A second call answers what the first did; see
+-- ops.adjust_credits for the rest. Locks: idempotency key → rate-limit row → account → lots → the admin.
+declare
+  v_caller record;
+  v_outcome jsonb;
+begin
+  select * into v_caller from ops.admit_admin(p_admin_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  v_outcome := guard.claim(p_admin_id, 'admin-adjust-credits', p_idempotency_key, p_fingerprint);
+  if v_outcome is null then
+    v_outcome := guard.finish(
+      p_admin_id, 'admin-adjust-credits', p_idempotency_key, p_fingerprint,
+      ops.adjust_credits(p_admin_id, p_request_id, p_user_id, p_amount, p_reason)
+    );
+  end if;
+  return v_outcome || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
+end;
+$$;
+grant execute on function api.admin_adjust_credits to service_role;
+
+-- supabase/schemas/api/admin-models.sql
+
+create function api.admin_models(
+  p_admin_id uuid, p_request_id text, p_model_id uuid, p_is_available boolean, p_reason text
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Offers a model or takes it out of the catalogue, which then has another version. `data` is the model as the
+-- catalogue has it, with `is_available`. ERR_4002 for an unknown model. A second call changes nothing and writes
+-- nothing. Counts against `admin`. Locks: rate-limit row → model → catalogue.
+declare
+  v_caller record;
+  v_model videos.models;
+begin
+  select * into v_caller from ops.enter_admin(p_admin_id, 'admin-models');
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+
+  select m.* into v_model from videos.models as m where m.id = p_model_id for no key update;
+  if not found then
+    return guard.refusal('ERR_4002', jsonb_build_object('model_id', p_model_id), v_caller.limits);
+  end if;
+  if v_model.is_available <> p_is_available then
+    update videos.models as m set is_available = p_is_available where m.id = p_model_id;
+    insert into ops.admin_actions (action, admin_id, model_id, reason, request_id, created_at)
+    values (
+      (case when p_is_available then 'enable_model' else 'disable_model' end)::ops.admin_action, p_admin_id, p_model_id,
+      p_reason, p_request_id, core.now()
+    );
+  end if;
+  return guard.answer(
+    videos.model_json(v_model) || jsonb_build_object('is_available', p_is_available), v_caller.limits,
+    v_caller.language
+  );
+end;
+$$;
+grant execute on function api.admin_models to service_role;
+
+-- supabase/schemas/api/admin-refund-credits.sql
+
+create function api.admin_refund_credits(
+  p_admin_id uuid, p_idempotency_key text, p_fingerprint text, p_request_id text, p_user_id uuid, p_amount bigint,
+  p_reason text, p_job_id uuid
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Refunds credits once per idempotency key of an admin. A second call answers what the first did; see
+-- ops.refund_credits for the rest. Locks: idempotency key → rate-limit row → account → job → lots → the admin.
+declare
+  v_caller record;
+  v_outcome jsonb;
+begin
+  select * into v_caller from ops.admit_admin(p_admin_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  v_outcome := guard.claim(p_admin_id, 'admin-refund-credits', p_idempotency_key, p_fingerprint);
+  if v_outcome is null then
+    v_outcome := guard.finish(
+      p_admin_id, 'admin-refund-credits', p_idempotency_key, p_fingerprint,
+      ops.refund_credits(p_admin_id, p_request_id, p_user_id, p_amount, p_reason, p_job_id)
+    );
+  end if;
+  return v_outcome || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
+end;
+$$;
+grant execute on function api.admin_refund_credits to service_role;
+
+-- supabase/schemas/api/admin-users.sql
+
+create function api.get_admin_users(p_admin_id uuid, p_user_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- A user, as ops.user_json. ERR_4007 where there is none. Counts against `admin`.
+-- Locks: rate-limit row → account → expired lots.
+declare
+  v_caller record;
+begin
+  select * into v_caller from ops.enter_admin(p_admin_id, 'admin-users');
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  if not accounts.find(p_user_id) then
+    return guard.refusal('ERR_4007', '{}', v_caller.limits);
+  end if;
+  return guard.answer(ops.user_json(p_user_id), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.get_admin_users to service_role;
+
+create function api.post_admin_users(
+  p_admin_id uuid, p_request_id text, p_user_id uuid, p_is_banned boolean, p_reason text
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Suspends a user, which also ends their sessions, or lets them in again. Jobs that were accepted go on. `data` is the
+-- user as in api.get_admin_users. ERR_4006 for oneself and for other admins, who are the operator's affair; ERR_4007
+-- where there is no such user; ERR_4009 for a closed account. A second call ends sessions that have begun since, and writes
+-- nothing. Counts against `admin`. Locks: rate-limit row → account → user → sessions.
+declare
+  v_caller record;
+  v_user accounts.users;
+begin
+  select * into v_caller from ops.enter_admin(p_admin_id, 'admin-users');
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+
+  if not accounts.find(p_user_id) then
+    return guard.refusal('ERR_4007', '{}', v_caller.limits);
+  end if;
+  perform credits.lock_account(p_user_id);
+  select u.* into strict v_user from accounts.users as u where u.id = p_user_id for no key update;
+  if v_user.is_admin then
+    return guard.refusal('ERR_4006', '{}', v_caller.limits);
+  end if;
+  if v_user.closed_at is not null then
+    return guard.refusal('ERR_4009', '{"status": "closed"}', v_caller.limits);
+  end if;
+
+  if v_user.is_banned <> p_is_banned then
+    update accounts.users as u set is_banned = p_is_banned where u.id = p_user_id;
+    insert into ops.admin_actions (action, admin_id, user_id, reason, request_id, created_at)
+    values (
+      (case when p_is_banned then 'ban' else 'unban' end)::ops.admin_action, p_admin_id, p_user_id, p_reason,
+      p_request_id, core.now()
+    );
+  end if;
+  if p_is_banned then
+    perform accounts.end_sessions(p_user_id);
+  end if;
+  return guard.answer(ops.user_json(p_user_id), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.post_admin_users to service_role;
+
+-- supabase/schemas/api/cancel-video.sql
+
+create function api.cancel_video(p_user_id uuid, p_job_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Cancels a job of the caller's. A pending one ends at once and gives its credits back. One that a provider has, or may
+-- have, gets a `cancel` task, and only the provider's word ends it. `data`: `{ job }`. A second call answers as the
+-- first. ERR_4007 for a job that is not there, is deleted or is another's; ERR_4009 while it is stored, or ended
+-- otherwise. Counts against `writes`. Locks: rate-limit row → account → job → tasks.
+declare
+  v_caller record;
+  v_job videos.jobs;
+begin
+  select * into v_caller from guard.enter(p_user_id, 'cancel-video', '{writes}', null);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+
+  -- Asked before locking, so that nobody can hold up another's job by naming it.
+  if not exists (
+    select from videos.jobs as j where j.id = p_job_id and j.user_id = p_user_id and j.deleted_at is null
+  ) then
+    return guard.refusal('ERR_4007', '{}', v_caller.limits);
+  end if;
+  v_job := videos.lock_job(p_job_id);
+  if v_job.storing_at is not null or (v_job.completed_at is not null and v_job.cancel_requested_at is null)
+    or v_job.status in ('completed', 'failed')
+  then
+    return guard.refusal('ERR_4009', jsonb_build_object('status', v_job.status), v_caller.limits);
+  end if;
+
+  if v_job.cancel_requested_at is null then
+    update videos.jobs as j set cancel_requested_at = core.now() where j.id = p_job_id;
+    if v_job.status = 'pending' then
+      perform videos.settle_video_job(p_job_id, 'cancelled');
+    else
+      perform queue.add('cancel', p_job_id, core.now());
+    end if;
+  end if;
+  select j.* into v_job from videos.jobs as j where j.id = p_job_id;
+  return guard.answer(jsonb_build_object('job', videos.job_json(v_job)), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.cancel_video to service_role;
+
+-- supabase/schemas/api/credits.sql
+
+create function api.credits(p_user_id uuid, p_limit integer, p_after jsonb)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- What the caller has, and a page of what moved it. `data`: `{ credits_remaining, credits_held, credits_owed, expiring,
+-- transactions, next }`, all of one moment: what is due has been booked as expired, and the account is locked.
+-- `expiring` is the next 30 days' `[{ credits, expires_at }]`, soonest first. Counts against `reads`.
+-- Locks: rate-limit row → account → expired lots.
+declare
+  v_caller record;
+  v_account credits.accounts;
+  v_until timestamptz;
+  v_expiring jsonb;
+  v_transactions jsonb;
+  v_next jsonb;
+begin
+  select * into v_caller from guard.enter(p_user_id, 'credits', '{reads}', null);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  v_account := credits.lock_account(p_user_id);
+  v_until := core.now() + interval '30 days';
+
+  select coalesce(jsonb_agg(
+    jsonb_build_object('credits', e.credits, 'expires_at', e.expires_at) order by e.expires_at
+  ), '[]') into v_expiring
+  from (
+    select sum(l.remaining) as credits, core.to_iso(l.expires_at) as expires_at
+    from credits.lots as l
+    where l.account_id = v_account.id and l.remaining > 0 and l.expires_at <= v_until
+    group by core.to_iso(l.expires_at)
+  ) as e;
+
+  select coalesce(jsonb_agg(p.transaction order by p.number desc) filter (where p.place <= p_limit), '[]'),
+    case when count(*) > p_limit then
+      jsonb_build_object('number', min(p.number) filter (where p.place <= p_limit))
+    end
+  into v_transactions, v_next
+  from (
+    select s.number, row_number() over (order by s.number desc) as place,
+      jsonb_build_object(
+        'id', s.transfer_id, 'amount', s.amount, 'kind', s.kind, 'balance_after', s.balance_after, 'job_id', s.job_id,
+        'created_at', core.to_iso(s.created_at)
+      ) as transaction
+    from credits.statement(p_user_id, p_limit + 1, (p_after ->> 'number')::bigint) as s
+  ) as p;
+
+  return guard.answer(
+    jsonb_build_object(
+      'credits_remaining', v_account.balance,
+      'credits_held', videos.held_credits(p_user_id),
+      'credits_owed', credits.owed(p_user_id),
+      'expiring', v_expiring, 'transactions', v_transactions, 'next', v_next
+    ),
+    v_caller.limits, v_caller.language
+  );
+end;
+$$;
+grant execute on function api.credits to service_role;
+
+-- supabase/schemas/api/delete-video-job.sql
+
+create function api.delete_video_job(p_user_id uuid, p_job_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Hides an ended job of the caller's for good and makes the task that removes its files; the ledger keeps its entries.
+-- `data`: `{ deleted_at }`. ERR_4007 for a job that is not there, is deleted already or is another's; ERR_4009 for one
+-- that has not ended. Counts against `writes`. Locks: rate-limit row → account → job → task.
+declare
+  v_caller record;
+  v_job videos.jobs;
+  v_now timestamptz;
+begin
+  select * into v_caller from guard.enter(p_user_id, 'delete-video-job', '{writes}', null);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+
+  if not exists (
+    select from videos.jobs as j where j.id = p_job_id and j.user_id = p_user_id and j.deleted_at is null
+  ) then
+    return guard.refusal('ERR_4007', '{}', v_caller.limits);
+  end if;
+  v_job := videos.lock_job(p_job_id);
+  if v_job.deleted_at is not null then
+    return guard.refusal('ERR_4007', '{}', v_caller.limits);
+  end if;
+  if v_job.completed_at is null then
+    return guard.refusal('ERR_4009', jsonb_build_object('status', v_job.status), v_caller.limits);
+  end if;
+
+  v_now := core.now();
+  update videos.jobs as j
+  set deleted_at = v_now, video_url = null, video_url_expires_at = null, thumbnail_url = null
+  where j.id = p_job_id;
+  if exists (select from videos.assets as a where a.job_id = p_job_id and a.deleted_at is null) then
+    perform queue.add('delete_files', p_job_id, v_now);
+  end if;
+  return guard.answer(jsonb_build_object('deleted_at', core.to_iso(v_now)), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.delete_video_job to service_role;
+
+-- supabase/schemas/api/device-check.sql
+
+create function api.begin_device_check(p_user_id uuid, p_network text)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Limits, and what is known. `data`: `{ user_id, credits_remaining, is_new, has_intent, is_granted }`.
+declare
+  v_caller record;
+  v_grant devices.grants;
+begin
+  select * into v_caller from guard.enter(p_user_id, 'device-check', '{device_check,device_check_network}', p_network);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  select g.* into v_grant from devices.grants as g where g.user_id = p_user_id;
+  return guard.answer(
+    jsonb_build_object(
+      'user_id', p_user_id, 'credits_remaining', (credits.lock_account(p_user_id)).balance,
+      'is_new', v_caller.is_new, 'has_intent', v_grant.user_id is not null, 'is_granted', v_grant.granted_at is not null
+    ),
+    v_caller.limits, v_caller.language
+  );
+end;
+$$;
+grant execute on function api.begin_device_check to service_role;
+
+create function api.enter_device_lane(p_network text)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Enters the lane of a network for 10 seconds, waiting up to 2 for it. `data`: `{ lane }`, the holder's id, or null
+-- where another check keeps it, or as many wait as may. Between tries only the place of who waits is locked.
+declare
+  v_give_up_at constant timestamptz := clock_timestamp() + interval '2 seconds';
+  v_holder constant uuid := gen_random_uuid();
+  v_may_wait boolean;
+begin
+  loop
+    begin
+      insert into devices.lanes as l (network, holder, leased_until)
+      values (coalesce(p_network, 'unknown'), v_holder, core.now() + interval '10 seconds')
+      on conflict (network) do update
+        set holder = excluded.holder, leased_until = excluded.leased_until
+        where l.leased_until <= core.now();
+      if found then
+        return guard.answer(jsonb_build_object('lane', v_holder));
+      end if;
+      -- The conflict has locked the row, and the holder could not leave: an exception lets go of it.
+      raise exception 'the lane is taken' using errcode = 'lock_not_available';
+    exception
+      when lock_not_available then
+        null;
+    end;
+    v_may_wait := coalesce(v_may_wait, devices.take_waiting_place(coalesce(p_network, 'unknown')));
+    if not v_may_wait or clock_timestamp() >= v_give_up_at then
+      return guard.answer('{"lane": null}');
+    end if;
+    perform pg_sleep(0.05);
+  end loop;
+end;
+$$;
+grant execute on function api.enter_device_lane to service_role;
+
+create function api.leave_device_lane(p_network text, p_lane uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Leaves the lane by whoever knows that they have set no bit: an intent that was made in it goes too, or any bit that is
+-- set would be good for it. `data`: `{ left }`; false where the lease was already another's.
+begin
+  delete from devices.grants as g where g.lane = p_lane and g.granted_at is null;
+  delete from devices.lanes as l where l.network = coalesce(p_network, 'unknown') and l.holder = p_lane;
+  return guard.answer(jsonb_build_object('left', found));
+end;
+$$;
+grant execute on function api.leave_device_lane to service_role;
+
+create function api.record_device_intent(p_user_id uuid, p_network text, p_lane uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- The last step before the device's bit is set. `data`: `{ recorded }`: false where the lane is no longer ours, or
+-- the network has had its grants of the day; then the bit must stay as it is. An intent that is there from an
+-- earlier check takes no grant of the day again. Locks: lane → rate-limit row.
+declare
+  v_taken jsonb;
+begin
+  perform from devices.lanes as l
+  where l.network = coalesce(p_network, 'unknown') and l.holder = p_lane and l.leased_until > core.now()
+  for update;
+  if not found then
+    return guard.answer('{"recorded": false}');
+  end if;
+  update devices.grants as g set lane = null where g.user_id = p_user_id;
+  if found then
+    return guard.answer('{"recorded": true}');
+  end if;
+  v_taken := guard.take('{device_grants}', p_user_id, p_network, 'device-check');
+  if v_taken ? 'refusal' then
+    return guard.answer('{"recorded": false}', v_taken -> 'limits');
+  end if;
+  insert into devices.grants (user_id, network, intended_at, lane)
+  values (p_user_id, coalesce(p_network, 'unknown'), core.now(), p_lane)
+  -- The same account's check from another network was a moment earlier; its intent serves both.
+  on conflict (user_id) do update set lane = null;
+  return guard.answer('{"recorded": true}', v_taken -> 'limits');
+end;
+$$;
+grant execute on function api.record_device_intent to service_role;
+
+create function api.grant_device_credits(p_user_id uuid, p_network text, p_lane uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Grants the 10 credits of a device whose bit is set for this user, and leaves the lane, if there is one. `data`:
+-- `{ credits, credits_remaining }`, `credits` being what this call granted: a second call grants 0, and so does one
+-- without an intent, or with one that was taken along meanwhile. Locks: account → lots.
+declare
+  v_caller record;
+  v_account credits.accounts;
+  -- Two videos of the cheapest model.
+  v_credits constant bigint := 10;
+  v_outcome jsonb;
+begin
+  select * into v_caller from accounts.admit(p_user_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  delete from devices.lanes as l where l.network = coalesce(p_network, 'unknown') and l.holder = p_lane;
+  v_account := credits.lock_account(p_user_id);
+  update devices.grants as g set granted_at = core.now() where g.user_id = p_user_id and g.granted_at is null;
+  if not found then
+    return guard.answer(jsonb_build_object('credits', 0, 'credits_remaining', v_account.balance));
+  end if;
+  v_outcome := credits.add(p_user_id, v_credits, 'grant', 'device_grant:' || p_user_id);
+  return guard.answer(
+    jsonb_build_object('credits', v_credits, 'credits_remaining', v_outcome -> 'credits_remaining')
+  );
+end;
+$$;
+grant execute on function api.grant_device_credits to service_role;
+
+-- supabase/schemas/api/erase-account.sql
+
+create function api.erase_account(p_task_id bigint, p_attempt integer, p_user_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Erases what a closed account left, once its files are gone from storage, and writes the proof. While a job of it runs
+-- or a file is there, the task comes back; that costs a try only where not one file was removed since the last time.
+-- `data`: `{ state: "erased" | "waiting" | "dead" | "lost" }`. A second call finds no task. Raises no_data_found for an
+-- account that is open. Locks: account → task → jobs.
+declare
+  v_task queue.tasks;
+  v_user accounts.users;
+  v_erasable_at timestamptz;
+  v_now timestamptz;
+  v_files bigint;
+  v_job_ids uuid[];
+  v_erased jsonb;
+begin
+  perform credits.lock_account(p_user_id);
+  select t.* into v_task
+  from queue.tasks as t
+  where t.id = p_task_id and t.attempts = p_attempt and t.failed_at is null
+  for update;
+  if not found then
+    return guard.answer('{"state": "lost"}');
+  end if;
+  select u.* into strict v_user from accounts.users as u where u.id = p_user_id and u.closed_at is not null;
+  v_erasable_at := videos.erasable_at(p_user_id);
+  v_now := core.now();
+  if v_erasable_at > v_now then
+    update queue.tasks as t
+    set attempts = 0, leased_until = null, run_at = v_erasable_at
+    where t.id = p_task_id;
+    return guard.answer('{"state": "waiting"}');
+  end if;
+  select count(*) into v_files from videos.files_of(p_user_id);
+  if v_files >= (v_task.payload ->> 'files')::bigint then
+    return api.retry_task(p_task_id, p_attempt, 'storage does not remove the files');
+  elsif v_files > 0 then
+    update queue.tasks as t
+    set attempts = 0, leased_until = null, run_at = v_now, payload = jsonb_build_object('files', v_files)
+    where t.id = p_task_id;
+    return guard.answer('{"state": "waiting"}');
+  end if;
+
+  select coalesce(array_agg(j.id), '{}') into v_job_ids
+  from (
+    select a.id from videos.jobs as a where a.user_id = p_user_id and a.deleted_at is null
+    union all
+    select d.id from videos.jobs as d where d.user_id = p_user_id and d.deleted_at is not null
+  ) as j;
+  v_erased := jsonb_build_object(
+    'jobs', cardinality(v_job_ids),
+    'files', (select count(*) from videos.assets as a where a.job_id = any (v_job_ids) and a.deleted_at is null),
+    'idempotency_keys', (select count(*) from guard.idempotency_keys as k where k.caller = p_user_id),
+    'device_grants', (select count(*) from devices.grants as g where g.user_id = p_user_id),
+    'auth_users', (select count(*) from auth.users as u where u.id = p_user_id)
+  );
+  perform videos.blank_jobs(v_job_ids);
+  update videos.jobs as j set deleted_at = v_now where j.id = any (v_job_ids) and j.deleted_at is null;
+  -- Removing files is all that is left to do for these, and it is done.
+  delete from queue.tasks as t where t.subject = any (v_job_ids);
+  delete from guard.idempotency_keys as k where k.caller = p_user_id;
+  delete from devices.grants as g where g.user_id = p_user_id;
+  delete from guard.hits as h
+  using guard.policies as p
+  where p.scope = 'user' and h.is_logged = p.is_logged and h.policy = p.name and h.subject = p_user_id::text;
+  -- With it go its identities, factors and sessions.
+  delete from auth.users as u where u.id = p_user_id;
+  insert into accounts.erasures (user_id, closed_at, erased_at, erased)
+  values (p_user_id, v_user.closed_at, v_now, v_erased)
+  on conflict (user_id) do nothing;
+  delete from queue.tasks as t where t.id = p_task_id;
+  return guard.answer('{"state": "erased"}');
+end;
+$$;
+grant execute on function api.erase_account to service_role;
+
+-- supabase/schemas/api/generate-video.sql
+
+create function api.generate_video(
+  p_user_id uuid, p_network text, p_idempotency_key text, p_fingerprint text, p_request_id text, p_model_id uuid,
+  p_prompt text, p_settings jsonb, p_image_url text
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Accepts a video once per idempotency key. A second call answers what the first did; see videos.accept_video
+-- for the rest. Locks: idempotency key → rate-limit rows → account → lots.
+declare
+  v_caller record;
+  v_outcome jsonb;
+begin
+  select * into v_caller from accounts.admit(p_user_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  v_outcome := guard.claim(p_user_id, 'generate-video', p_idempotency_key, p_fingerprint);
+  if v_outcome is null then
+    v_outcome := guard.finish(
+      p_user_id, 'generate-video', p_idempotency_key, p_fingerprint,
+      videos.accept_video(p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url)
+    );
+  end if;
+  return v_outcome || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
+end;
+$$;
+grant execute on function api.generate_video to service_role;
+
+-- supabase/schemas/api/health.sql
+
+create function api.health()
+returns jsonb
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+  -- The age of the oldest task that waits, in seconds, tells whether a worker comes by.
+  select guard.answer(jsonb_build_object(
+    'oldest_due_task_seconds', coalesce((
+      select greatest(0, extract(epoch from core.now() - min(t.run_at)))
+      from queue.tasks as t
+      where t.failed_at is null and t.run_at <= core.now() and (t.leased_until is null or t.leased_until <= core.now())
+    ), 0)
+  ))
+$$;
+grant execute on function api.health to service_role;
+
+-- supabase/schemas/api/process-jobs.sql
+
+create function api.claim_tasks(p_limit integer, p_job_id uuid default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Leases up to p_limit due tasks, of one job if it is named, in order of priority and age, within each kind's
+-- concurrency. `data` is a list of `{ task_id, kind, subject, attempt, payload, user_id, paths, submission }`, where
+-- `paths` are the files that a `delete_files` or `erase_account` task removes, and `submission` is the one that a
+-- provider has or may have: `{ submission_id, provider, provider_model, request_id, references }` or null.
+-- Locks: an advisory lock, so that concurrent claims count right; it is held for about a millisecond. Rows that
+-- another transaction holds are passed over.
+declare
+  v_now timestamptz;
+  v_tasks jsonb;
+begin
+  perform pg_advisory_xact_lock(hashtextextended('queue.claim_tasks', 0));
+  v_now := core.now();
+
+  with due as (
+    select t.id, t.kind, row_number() over (partition by t.kind order by t.priority, t.run_at, t.id) as place
+    from queue.tasks as t
+    join queue.kinds as k on k.kind = t.kind
+    where t.failed_at is null
+      and t.run_at <= v_now
+      and (t.leased_until is null or t.leased_until <= v_now)
+      and (k.tries is null or t.attempts < k.tries)
+      and (p_job_id is null or t.subject = p_job_id)
+  ),
+  admitted as (
+    select d.id
+    from due as d
+    join queue.kinds as k on k.kind = d.kind
+    where d.place <= k.concurrency - (
+      select count(*) from queue.tasks as busy
+      where busy.kind = d.kind and busy.failed_at is null and busy.leased_until > v_now
+    )
+  ),
+  locked as (
+    select t.id
+    from queue.tasks as t
+    where t.id in (select a.id from admitted as a)
+    order by t.priority, t.run_at, t.id
+    limit p_limit
+    for update of t skip locked
+  ),
+  leased as (
+    update queue.tasks as t
+    set attempts = t.attempts + 1, leased_until = v_now + make_interval(secs => k.timeout_seconds)
+    from locked as l, queue.kinds as k
+    where t.id = l.id and k.kind = t.kind
+    returning t.*
+  )
+  select coalesce(jsonb_agg(
+    jsonb_build_object(
+      'task_id', l.id, 'kind', l.kind, 'subject', l.subject, 'attempt', l.attempts, 'payload', l.payload,
+      'user_id', case l.kind when 'erase_account' then l.subject else j.user_id end,
+      'paths', case l.kind
+        when 'delete_files' then (
+          select coalesce(jsonb_agg(a.path), '[]')
+          from videos.assets as a
+          where a.job_id = l.subject and a.deleted_at is null
+        )
+        when 'erase_account' then (
+          -- As many as storage removes within the time-out of a request.
+          select coalesce(jsonb_agg(f.path), '[]')
+          from (select p.path from videos.files_of(l.subject) as p (path) limit 100) as f
+        )
+        else '[]'
+      end,
+      'submission', case when s.id is not null then jsonb_build_object(
+        'submission_id', s.id, 'provider', s.provider, 'provider_model', s.provider_model,
+        'request_id', s.request_id, 'references', s.provider_references
+      ) end
+    ) order by l.priority, l.run_at, l.id
+  ), '[]')
+  into v_tasks
+  from leased as l
+  left join videos.jobs as j on j.id = l.subject
+  -- The newest submission that the provider has or may have had.
+  left join lateral (
+    select x.* from videos.submissions as x
+    where x.job_id = l.subject and x.state in ('sending', 'accepted', 'unknown', 'ended')
+    order by x.claimed_at desc
+    limit 1
+  ) as s on true;
+  return guard.answer(v_tasks);
+end;
+$$;
+grant execute on function api.claim_tasks to service_role;
+
+create function api.retry_task(
+  p_task_id bigint, p_attempt integer, p_error text, p_after_seconds numeric default null, p_code text default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Gives a task back after an attempt that came to nothing: later by its kind's backoff (at least
+-- p_after_seconds, where whoever refused named a time), or as a dead letter when no try is left. An attempt that
+-- lost its lease to another changes nothing. With p_code, the attempt failed by an error of ours, which is recorded.
+-- `data`: `{ state: "waiting" | "dead" | "lost" }`.
+-- Locks: account → job → task → error log, since a dead task can end its job.
+declare
+  v_task queue.tasks;
+  v_job videos.jobs;
+  v_tries integer;
+begin
+  perform videos.lock_job(t.subject) from queue.tasks as t where t.id = p_task_id;
+  select t.* into v_task from queue.tasks as t where t.id = p_task_id for update;
+  if not found or v_task.attempts <> p_attempt or v_task.failed_at is not null then
+    return guard.answer('{"state": "lost"}');
+  end if;
+  if p_code is not null then
+    -- Null where the subject is no job.
+    select j.* into v_job from videos.jobs as j where j.id = v_task.subject;
+    perform ops.record_error(p_code, 'process-jobs', v_job.user_id, v_job.request_id, jsonb_build_object(
+      'task', v_task.kind, 'subject', v_task.subject, 'attempt', p_attempt, 'error', p_error
+    ));
+  end if;
+
+  select k.tries into v_tries from queue.kinds as k where k.kind = v_task.kind;
+  if v_task.attempts >= v_tries then
+    perform queue.fail(v_task, p_error);
+    return guard.answer('{"state": "dead"}');
+  end if;
+  update queue.tasks as t
+  set leased_until = null, last_error = p_error,
+      run_at = greatest(
+        queue.retry_at(t.kind, t.attempts), core.now() + make_interval(secs => p_after_seconds::double precision)
+      )
+  where t.id = v_task.id;
+  return guard.answer('{"state": "waiting"}');
+end;
+$$;
+grant execute on function api.retry_task to service_role;
+
+-- supabase/schemas/api/provider-webhook.sql
+
+create function api.provider_webhook(
+  p_provider text, p_submission_id uuid, p_event_id text, p_request_id text, p_state jsonb
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Stores a webhook that is proved to be the provider's, and does what follows. For a request id that we recorded
+-- it applies the state. For a submission whose id we never learned, it makes a `poll` task with the id that the
+-- event names: only the provider's answer to us records it; after the job's end a success is noted as late. Any other
+-- id changes nothing. Of a job whose account was closed, no more than the name of the state is stored.
+-- `data`: `{ job_id, effect: "applied" | "asked" | "ignored" | "replayed" }`. Raises no_data_found for an unknown
+-- submission, whose token cannot be ours. Locks: account → job → tasks.
+declare
+  v_submission videos.submissions;
+  v_job videos.jobs;
+  v_state jsonb := p_state;
+  v_effect text;
+begin
+  select s.* into strict v_submission
+  from videos.submissions as s
+  where s.id = p_submission_id and s.provider = p_provider;
+  v_job := videos.lock_job(v_submission.job_id);
+  select s.* into strict v_submission from videos.submissions as s where s.id = p_submission_id;
+  if videos.is_abandoned(v_job) then
+    v_state := jsonb_build_object('state', p_state -> 'state');
+  end if;
+
+  v_effect := case
+    when v_submission.request_id = p_request_id and p_state ->> 'state' = 'unreachable' then 'asked'
+    when v_submission.request_id = p_request_id then 'applied'
+    when exists (
+      select from videos.submissions as s where s.provider = p_provider and s.request_id = p_request_id
+    ) then 'ignored'
+    when v_submission.state in ('sending', 'unknown') then 'asked'
+    else 'ignored'
+  end;
+  insert into videos.provider_events (provider, event_id, submission_id, request_id, state, effect, received_at)
+  values (p_provider, p_event_id, p_submission_id, p_request_id, v_state, v_effect, core.now())
+  on conflict do nothing;
+  if not found then
+    return guard.answer(jsonb_build_object('job_id', v_job.id, 'effect', 'replayed'));
+  end if;
+
+  if v_effect = 'applied' then
+    perform videos.apply_state(v_job, v_submission, v_state);
+  elsif v_effect = 'asked' and v_job.completed_at is null then
+    perform queue.add('poll', v_job.id, core.now(), jsonb_build_object('request_id', p_request_id));
+  elsif v_effect = 'asked' and p_state ->> 'state' = 'succeeded' then
+    -- Nothing but the operator's knowledge depends on it, so nobody is asked.
+    update videos.jobs as j
+    set late_success_at = core.now()
+    where j.id = v_job.id and j.status <> 'completed' and j.late_success_at is null;
+  end if;
+  return guard.answer(jsonb_build_object('job_id', v_job.id, 'effect', v_effect));
+end;
+$$;
+grant execute on function api.provider_webhook to service_role;
+
+-- supabase/schemas/api/submit-tasks.sql
+
+create function api.claim_submission(p_job_id uuid, p_providers text[], p_moderates boolean default false)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Claims the sending of a job to a provider, one of p_providers: those that this deployment has keys for. It
+-- commits before the request leaves, and from then on nobody sends the job again unless record_submission learns
+-- that the provider does not have it. `data`: `{ claimed: true, submission_id, provider, provider_model, prompt,
+-- settings, image_url }`, or `{ claimed: false }` when there is nothing to send: the job is not pending or is
+-- overdue, or no provider is to be had now and the task waits. With p_moderates nothing is claimed before the moderation
+-- service let the prompt pass: `{ claimed: false, prompt }` asks the caller to ask it, within the task's lease.
+-- A claim whose lease ran out had a worker that died: its submission is `unknown`, for its webhook or its
+-- deadline to decide.
+-- Locks: job → providers, by name → task.
+declare
+  v_job videos.jobs;
+  v_now timestamptz;
+  v_choice videos.model_providers;
+  v_model videos.models;
+  v_cost numeric;
+  v_submission_id uuid;
+  v_attempts integer;
+begin
+  select j.* into v_job from videos.jobs as j where j.id = p_job_id for update;
+  v_now := core.now();
+
+  if v_job.status is distinct from 'pending' then
+    update videos.submissions as s
+    set state = 'unknown', cause = 'the worker did not come back'
+    from queue.kinds as k
+    where s.job_id = p_job_id and s.state = 'sending' and k.kind = 'submit'
+      and s.claimed_at <= v_now - make_interval(secs => k.timeout_seconds);
+    if found or v_job.completed_at is not null then
+      delete from queue.tasks as t where t.kind = 'submit' and t.subject = p_job_id;
+    end if;
+    return guard.answer('{"claimed": false}');
+  end if;
+  -- Its bound is over: the cancel task ends it, and a provider that takes it now would work for nobody.
+  if v_job.due_at <= v_now then
+    return guard.answer('{"claimed": false}');
+  end if;
+
+  if p_moderates and v_job.moderated_at is null then
+    update queue.tasks as t
+    set leased_until = v_now + make_interval(secs => k.timeout_seconds)
+    from queue.kinds as k
+    where t.kind = 'submit' and t.subject = p_job_id and t.failed_at is null and k.kind = t.kind;
+    return guard.answer(jsonb_build_object('claimed', false, 'prompt', v_job.prompt));
+  end if;
+
+  select count(*) into v_attempts from videos.submissions as s where s.job_id = p_job_id;
+  select m.* into strict v_model from videos.models as m where m.id = v_job.model_id;
+  -- In one order for all, since each job prefers them in its own.
+  perform from videos.providers as v
+  where v.name = any (p_providers)
+    and v.name in (select p.provider from videos.model_providers as p where p.model_id = v_job.model_id)
+  order by v.name
+  for update;
+  -- The one that turned this job away least often, then the preferred one; the first that may be given a job now.
+  for v_choice in
+    select p.*
+    from videos.model_providers as p
+    where p.model_id = v_job.model_id and p.provider = any (p_providers)
+    order by (
+      select count(*) from videos.submissions as s where s.job_id = p_job_id and s.provider = p.provider
+    ), p.preference
+  loop
+    v_cost := videos.cost_cents(v_choice, v_model.pricing_type, v_job.settings);
+    exit when videos.admit_submission(v_choice.provider, v_cost);
+    v_choice := null;
+  end loop;
+  if v_choice.provider is null then
+    update queue.tasks as t
+    set run_at = queue.retry_at('submit', t.attempts), leased_until = null,
+        last_error = 'no provider is to be had now'
+    where t.kind = 'submit' and t.subject = p_job_id;
+    return guard.answer('{"claimed": false}');
+  end if;
+
+  insert into videos.submissions (job_id, provider, provider_model, cost_cents, claimed_at)
+  values (p_job_id, v_choice.provider, v_choice.provider_model, v_cost, v_now)
+  returning id into v_submission_id;
+  update videos.jobs as j
+  set status = 'processing',
+      flag = (
+        select t.reason from videos.moderation_terms as t
+        where t.id = videos.find_moderation_term(v_job.prompt, 'flag')
+      )
+  where j.id = p_job_id;
+  -- The lease covers the request; when it runs out, the next claim finds out about this one.
+  update queue.tasks as t
+  set leased_until = v_now + make_interval(secs => k.timeout_seconds), attempts = v_attempts + 1
+  from queue.kinds as k
+  where t.kind = 'submit' and t.subject = p_job_id and t.failed_at is null and k.kind = t.kind;
+
+  return guard.answer(jsonb_build_object(
+    'claimed', true, 'submission_id', v_submission_id, 'provider', v_choice.provider,
+    'provider_model', v_choice.provider_model, 'prompt', v_job.prompt, 'settings', v_job.settings,
+    'image_url', v_job.image_url
+  ));
+end;
+$$;
+grant execute on function api.claim_submission to service_role;
+
+create function api.record_submission(p_submission_id uuid, p_outcome jsonb, p_poll_seconds numeric)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Records what became of a submission, as the provider port names it: `accepted`, `refused`, `not_accepted` or
+-- `unknown`. p_poll_seconds: when to ask the provider for the first time, should no webhook come.
+-- `data`: `{ status }`, the job's. A second call, or one after the job's end, changes nothing but what is known.
+-- Locks: account → job → submission → provider → tasks.
+declare
+  v_job videos.jobs;
+  v_submission videos.submissions;
+  v_outcome constant text := p_outcome ->> 'outcome';
+  v_now timestamptz;
+begin
+  select s.* into strict v_submission from videos.submissions as s where s.id = p_submission_id;
+  v_job := videos.lock_job(v_submission.job_id);
+  select s.* into v_submission from videos.submissions as s where s.id = p_submission_id for update;
+  v_now := core.now();
+  -- `unknown` too: the answer may come after the claim was given up, or an event may have been adopted before.
+  if v_submission.state not in ('sending', 'unknown') then
+    return guard.answer(jsonb_build_object('status', v_job.status));
+  end if;
+
+  update videos.submissions as s
+  set state = v_outcome::videos.submission_state,
+      request_id = p_outcome ->> 'request_id',
+      provider_references = p_outcome -> 'references',
+      accepted_at = case when v_outcome = 'accepted' then v_now end,
+      cause = coalesce(p_outcome ->> 'cause', p_outcome #>> '{failure,cause}')
+  where s.id = p_submission_id;
+  perform videos.note_submission(v_submission, p_outcome);
+
+  if v_job.completed_at is null then
+    if v_outcome = 'accepted' then
+      delete from queue.tasks as t where t.kind = 'submit' and t.subject = v_job.id;
+      perform queue.add(
+        'poll', v_job.id, v_now + make_interval(secs => p_poll_seconds::double precision)
+      );
+      -- There is now somebody to ask.
+      if v_job.cancel_requested_at is not null then
+        perform queue.add('cancel', v_job.id, v_now);
+      end if;
+      -- A provider that does not tell when it starts is taken to start now.
+      if not coalesce((p_outcome ->> 'reports_start')::boolean, false) then
+        update videos.jobs as j
+        set started_at = v_now, due_at = v_now + m.finish_within
+        from videos.models as m
+        where j.id = v_job.id and m.id = j.model_id;
+      end if;
+    elsif v_outcome = 'unknown' then
+      delete from queue.tasks as t where t.kind = 'submit' and t.subject = v_job.id;
+    elsif v_outcome = 'refused' then
+      perform videos.settle_video_job(
+        v_job.id, 'failed', p_outcome #>> '{failure,code}', coalesce(p_outcome #> '{failure,details}', '{}')
+      );
+    elsif v_outcome = 'not_accepted' and v_job.cancel_requested_at is not null then
+      perform videos.settle_video_job(v_job.id, 'cancelled');
+    elsif v_outcome = 'not_accepted' then
+      update videos.jobs as j set status = 'pending' where j.id = v_job.id;
+      -- Its task is gone where the claim was given up before this proof came.
+      perform queue.add('submit', v_job.id, v_now);
+      update queue.tasks as t
+      set leased_until = null, last_error = p_outcome ->> 'cause',
+          run_at = greatest(
+            queue.retry_at('submit', t.attempts),
+            v_now + make_interval(secs => (p_outcome ->> 'retry_after_seconds')::double precision)
+          )
+      where t.kind = 'submit' and t.subject = v_job.id;
+    end if;
+  end if;
+  return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = v_job.id));
+end;
+$$;
+grant execute on function api.record_submission to service_role;
+
+create function api.record_moderation(p_job_id uuid, p_verdict jsonb)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Records what the moderation service said about a job that claim_submission wants moderated, as the port names it.
+-- `passed`: it may be claimed, and the service is not asked again. `refused`: the job ends with ERR_4003 and its hold is
+-- released. `unavailable`: the task waits, by its backoff and no shorter than the service asks; the job's bound ends it.
+-- `data`: `{ status }`, the job's. Of several verdicts the first counts; after the job has gone on none does.
+-- Locks: account → job → lots → task.
+declare
+  v_job videos.jobs;
+  v_verdict constant text := p_verdict ->> 'verdict';
+begin
+  v_job := videos.lock_job(p_job_id);
+  if v_job.status = 'pending' and v_job.moderated_at is null then
+    if v_verdict = 'passed' then
+      update videos.jobs as j set moderated_at = core.now() where j.id = p_job_id;
+    elsif v_verdict = 'refused' then
+      update videos.jobs as j
+      set flag = (select string_agg(c.name, ', ') from jsonb_array_elements_text(p_verdict -> 'categories') as c (name))
+      where j.id = p_job_id;
+      perform videos.settle_video_job(p_job_id, 'failed', 'ERR_4003', '{"reason": "policy"}');
+    else
+      update queue.tasks as t
+      set leased_until = null, last_error = p_verdict ->> 'cause',
+          run_at = greatest(
+            queue.retry_at('submit', t.attempts),
+            core.now() + make_interval(secs => (p_verdict ->> 'retry_after_seconds')::double precision)
+          )
+      where t.kind = 'submit' and t.subject = p_job_id and t.failed_at is null;
+    end if;
+  end if;
+  return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = p_job_id));
+end;
+$$;
+grant execute on function api.record_moderation to service_role;
+
+-- supabase/schemas/api/user-profile.sql
+
+create function api.delete_user_profile(p_user_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Closes the caller's account. Jobs that are pending or storing end as cancelled; those that a provider has, or may have,
+-- get a `cancel` task, and end so whatever comes. What credits are left, and what comes back later, is forfeited. The
+-- sessions end. Of the user a tombstone stays; what else there is of them, an `erase_account` task erases.
+-- `data`: `{ user_id, closed_at }`. A second call, also one at the same time, is ERR_4005. Counts against `writes`.
+-- Locks: rate-limit row → account → user → jobs → lots → sessions.
+declare
+  v_caller record;
+  v_now timestamptz;
+  v_job videos.jobs;
+begin
+  select * into v_caller from guard.enter(p_user_id, 'user-profile', '{writes}', null);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  -- From here on no job of theirs is accepted, and none ends but here.
+  perform credits.lock_account(p_user_id);
+  v_now := core.now();
+  update accounts.users as u
+  set closed_at = v_now, display_name = null, language = null, theme_preference = 'system', is_admin = false
+  where u.id = p_user_id and u.closed_at is null;
+  if not found then
+    return guard.refusal('ERR_4005', '{}', v_caller.limits);
+  end if;
+
+  for v_job in
+    select j.* from videos.jobs as j
+    where j.user_id = p_user_id and j.deleted_at is null and j.completed_at is null
+    order by j.id
+    for update
+  loop
+    update videos.jobs as j
+    set cancel_requested_at = coalesce(j.cancel_requested_at, v_now)
+    where j.id = v_job.id;
+    if v_job.status = 'pending' or v_job.storing_at is not null then
+      perform videos.settle_video_job(v_job.id, 'cancelled');
+    else
+      -- A request that is still on its way has no id to cancel; its answer brings the task forward.
+      perform queue.add('cancel', v_job.id, coalesce(videos.sending_until(v_job.id), v_now));
+    end if;
+  end loop;
+  perform credits.close_account(p_user_id);
+  perform accounts.end_sessions(p_user_id);
+  perform queue.add('erase_account', p_user_id, videos.erasable_at(p_user_id));
+  return guard.answer(
+    jsonb_build_object('user_id', p_user_id, 'closed_at', core.to_iso(v_now)), v_caller.limits, v_caller.language
+  );
+end;
+$$;
+grant execute on function api.delete_user_profile to service_role;
+
+create function api.get_user_profile(p_user_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- The caller's profile, made at the first call: `data` is `{ user_id, display_name, language, theme_preference,
+-- credits_remaining, created_at }`. Counts against `reads`. Locks: rate-limit row → account → expired lots.
+declare
+  v_caller record;
+  v_balance bigint;
+  v_user accounts.users;
+begin
+  select * into v_caller from guard.enter(p_user_id, 'user-profile', '{reads}', null);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  v_balance := (credits.lock_account(p_user_id)).balance;
+  select u.* into strict v_user from accounts.users as u where u.id = p_user_id;
+  return guard.answer(accounts.profile_json(v_user, v_balance), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.get_user_profile to service_role;
+
+create function api.patch_user_profile(p_user_id uuid, p_changes jsonb)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Changes what `p_changes` names of `display_name` (null takes it away), `language` and `theme_preference`, and answers
+-- as api.get_user_profile. A second call changes nothing more. Counts against `writes`.
+-- Locks: rate-limit row → account → expired lots → user.
+declare
+  v_caller record;
+  v_balance bigint;
+  v_user accounts.users;
+begin
+  select * into v_caller from guard.enter(p_user_id, 'user-profile', '{writes}', null);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  v_balance := (credits.lock_account(p_user_id)).balance;
+  update accounts.users as u
+  set display_name = case when p_changes ? 'display_name' then p_changes ->> 'display_name' else u.display_name end,
+      language = coalesce(p_changes ->> 'language', u.language),
+      theme_preference = coalesce(p_changes ->> 'theme_preference', u.theme_preference)
+  -- Asked again, with the row locked: what is erased from a closed account stays erased.
+  where u.id = p_user_id and u.closed_at is null
+  returning u.* into v_user;
+  if not found then
+    return guard.refusal('ERR_4005', '{}', v_caller.limits);
+  end if;
+  return guard.answer(accounts.profile_json(v_user, v_balance), v_caller.limits, v_user.language);
+end;
+$$;
+grant execute on function api.patch_user_profile to service_role;
+
+-- supabase/schemas/api/video-jobs.sql
+
+create function api.video_jobs(p_user_id uuid, p_limit integer, p_status text, p_after jsonb)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- A page of the caller's jobs, or of those with one status, without the deleted ones: `data` is `{ videos, next }`, videos
+-- being `{ job, paths }` as in api.video_status. Counts against `reads`. Locks: rate-limit row.
+declare
+  v_caller record;
+  v_statuses constant videos.job_status[] := case
+    when p_status is null then enum_range(null::videos.job_status) else array[p_status::videos.job_status]
+  end;
+  v_before constant timestamptz := coalesce((p_after ->> 'created_at')::timestamptz, 'infinity');
+  v_before_id constant uuid := coalesce((p_after ->> 'id')::uuid, '00000000-0000-0000-0000-000000000000');
+  v_videos jsonb;
+  v_next jsonb;
+begin
+  select * into v_caller from guard.enter(p_user_id, 'video-jobs', '{reads}', null);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+
+  select coalesce(jsonb_agg(p.video order by p.place) filter (where p.place <= p_limit), '[]'),
+    case when count(*) > p_limit then jsonb_agg(p.position order by p.place) -> p_limit - 1 end
+  into v_videos, v_next
+  from (
+    select row_number() over (order by (f.job).created_at desc, (f.job).id desc) as place,
+      jsonb_build_object('created_at', (f.job).created_at, 'id', (f.job).id) as position,
+      jsonb_build_object('job', videos.job_json(f.job), 'paths', (
+        select coalesce(jsonb_object_agg(a.kind, a.path), '{}') from videos.assets as a where a.job_id = (f.job).id
+      )) as video
+    from unnest(v_statuses) as s (status)
+    -- A page of each status, from its own part of the index, so that a page costs the same in any history. One more
+    -- than the page tells whether there is another.
+    cross join lateral (
+      select j as job
+      from videos.jobs as j
+      where j.user_id = p_user_id and j.status = s.status and j.deleted_at is null
+        and (j.created_at, j.id) < (v_before, v_before_id)
+      order by j.created_at desc, j.id desc
+      limit p_limit + 1
+    ) as f
+    order by place
+    limit p_limit + 1
+  ) as p;
+  return guard.answer(
+    jsonb_build_object('videos', v_videos, 'next', v_next), v_caller.limits, v_caller.language
+  );
+end;
+$$;
+grant execute on function api.video_jobs to service_role;
+
+-- supabase/schemas/api/video-status.sql
+
+create function api.video_status(p_user_id uuid, p_job_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- One job of the caller's: `data` is `{ job, progress, next_poll_seconds, paths }`, where `paths` names the files
+-- in storage, for signing. ERR_4007 for a job that is not there, is deleted or is another's. Counts against
+-- `reads`.
+declare
+  v_caller record;
+  v_job videos.jobs;
+  v_age numeric;
+begin
+  select * into v_caller from guard.enter(p_user_id, 'video-status', '{reads}', null);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+
+  select j.* into v_job
+  from videos.jobs as j
+  where j.id = p_job_id and j.user_id = p_user_id and j.deleted_at is null;
+  if not found then
+    return guard.refusal('ERR_4007', '{}', v_caller.limits)
+      || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
+  end if;
+
+  v_age := extract(epoch from core.now() - v_job.created_at);
+  return guard.answer(
+    jsonb_build_object(
+      'job', videos.job_json(v_job),
+      'progress', jsonb_build_object(
+        'stage', videos.job_stage(v_job),
+        'percent', case when v_job.status = 'completed' then 100 else v_job.percent end
+      ),
+      -- A tenth of its age, so that watching costs a few dozen requests however long it takes.
+      'next_poll_seconds', case when v_job.completed_at is null then least(60, greatest(2, ceil(v_age / 10)::integer)) end,
+      'paths', (
+        select coalesce(jsonb_object_agg(a.kind, a.path), '{}') from videos.assets as a where a.job_id = v_job.id
+      )
+    ),
+    v_caller.limits, v_caller.language
+  );
+end;
+$$;
+grant execute on function api.video_status to service_role;
+
+create function api.keep_signed_urls(p_urls jsonb)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Keeps freshly signed URLs for the next reader: `p_urls` is a list of `{ job_id, video_url, thumbnail_url,
+-- video_url_expires_at }`. `data`: `{ kept }`, how many. Jobs that have others with a later expiry are passed over, and
+-- those that are locked: nothing waits for this, and it waits for nothing. Locks: jobs.
+declare
+  v_kept integer;
+begin
+  update videos.jobs as j
+  set video_url = n.video_url, thumbnail_url = n.thumbnail_url, video_url_expires_at = n.video_url_expires_at
+  from (
+    select u.*
+    from jsonb_to_recordset(p_urls) as u (
+      job_id uuid, video_url text, thumbnail_url text, video_url_expires_at timestamptz
+    )
+    join videos.jobs as v on v.id = u.job_id
+    where v.status = 'completed' and v.deleted_at is null and v.video_url_expires_at < u.video_url_expires_at
+    for update of v skip locked
+  ) as n
+  where j.id = n.job_id;
+  get diagnostics v_kept = row_count;
+  return guard.answer(jsonb_build_object('kept', v_kept));
+end;
+$$;
+grant execute on function api.keep_signed_urls to service_role;
+
+-- supabase/schemas/api/video-tasks.sql
+
+create function api.record_poll(
+  p_task_id bigint, p_attempt integer, p_submission_id uuid, p_request_id text, p_state jsonb,
+  p_interval_seconds numeric
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Records the provider's answer to a poll. An id that an event named becomes the submission's own here, unless the
+-- provider does not know it, or it is another submission's. While the job runs, the task comes back by its backoff, at
+-- least p_interval_seconds later. `data`: `{ status }`. An attempt that lost its lease only adds what it learned.
+-- Locks: account → job → submission → task.
+declare
+  v_submission videos.submissions;
+  v_job videos.jobs;
+  v_now timestamptz;
+  v_state constant text := p_state ->> 'state';
+begin
+  select s.* into strict v_submission from videos.submissions as s where s.id = p_submission_id;
+  v_job := videos.lock_job(v_submission.job_id);
+  select s.* into strict v_submission from videos.submissions as s where s.id = p_submission_id for update;
+  v_now := core.now();
+
+  if v_submission.request_id is null and v_submission.state in ('sending', 'unknown')
+    and v_state not in ('not_found', 'unreachable')
+  then
+    begin
+      update videos.submissions as s
+      set state = 'accepted', request_id = p_request_id, accepted_at = v_now
+      where s.id = p_submission_id
+      returning s.* into v_submission;
+      delete from queue.tasks as t where t.kind = 'submit' and t.subject = v_job.id;
+      -- There is now somebody to ask.
+      if v_job.cancel_requested_at is not null and v_job.completed_at is null then
+        perform queue.add('cancel', v_job.id, v_now);
+      end if;
+    exception
+      -- It is another submission's.
+      when unique_violation then null;
+    end;
+  end if;
+  if v_submission.request_id = p_request_id then
+    perform videos.apply_state(v_job, v_submission, p_state);
+  end if;
+
+  -- Still there: the job goes on. An id that is not this submission's is not asked for again.
+  if v_submission.request_id is null and v_state <> 'unreachable' then
+    delete from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt;
+  else
+    update queue.tasks as t
+    set leased_until = null,
+        last_error = p_state ->> 'cause',
+        run_at = greatest(
+          queue.retry_at('poll', t.attempts),
+          v_now + make_interval(secs => p_interval_seconds::double precision)
+        )
+    where t.id = p_task_id and t.attempts = p_attempt;
+  end if;
+  return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = v_job.id));
+end;
+$$;
+grant execute on function api.record_poll to service_role;
+
+create function api.record_cancel(p_task_id bigint, p_attempt integer, p_job_id uuid, p_outcome jsonb)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Records the answer to a cancellation, as the provider port names it, or `{ outcome: "no_request_id" }` where no
+-- provider could be asked. Past its deadline the job ends whatever the answer: with ERR_5001 where a provider has
+-- or may have it, else ERR_5002; and so does one whose account was closed, unless its request is still on its way, and
+-- its provider to be asked when it has the id. Before, only the provider's word cancels; `requested` is not that word
+-- yet. `data`: `{ status }`. Locks: account → job → task.
+declare
+  v_job videos.jobs;
+  v_outcome constant text := p_outcome ->> 'outcome';
+begin
+  v_job := videos.lock_job(p_job_id);
+  if v_job.completed_at is null and (
+    v_job.due_at <= core.now()
+    or videos.is_abandoned(v_job) and coalesce(videos.sending_until(p_job_id) <= core.now(), true)
+  ) then
+    perform videos.settle_overdue_job(v_job);
+  elsif v_job.completed_at is null and v_job.storing_at is null and v_outcome = 'cancelled' then
+    perform videos.settle_video_job(p_job_id, 'cancelled');
+  elsif v_outcome in ('requested', 'too_late', 'not_found') then
+    delete from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt;
+    -- Its next poll brings the word.
+    update queue.tasks as t set run_at = core.now() where t.kind = 'poll' and t.subject = p_job_id
+      and t.leased_until is null and t.failed_at is null;
+  else
+    perform api.retry_task(p_task_id, p_attempt, coalesce(p_outcome ->> 'cause', v_outcome));
+  end if;
+  return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = p_job_id));
+end;
+$$;
+grant execute on function api.record_cancel to service_role;
+
+create function api.record_stored(
+  p_task_id bigint, p_attempt integer, p_job_id uuid, p_assets jsonb, p_urls jsonb
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- The files are in storage: writes their assets, captures the hold and completes the job, at once. p_assets is a
+-- list of `{ kind, path, bytes, content_type, sha256, duration_milliseconds, width, height }`; p_urls is
+-- `{ video_url, thumbnail_url, video_url_expires_at }`, the first signed URLs. `data`: `{ status }`. A second call, or
+-- one after the job's end, changes no job; where that ended without its video, the files are removed.
+-- Locks: account → job → lots → task.
+declare
+  v_job videos.jobs;
+begin
+  v_job := videos.lock_job(p_job_id);
+  if v_job.completed_at is null then
+    insert into videos.assets (
+      job_id, kind, path, bytes, content_type, sha256, duration_milliseconds, width, height, differences, created_at
+    )
+    select p_job_id, a.kind, a.path, a.bytes, a.content_type, a.sha256, a.duration_milliseconds, a.width, a.height,
+      case a.kind when 'video' then videos.differences(
+        v_job.settings, a.duration_milliseconds, a.width, a.height
+      ) end, core.now()
+    from jsonb_to_recordset(p_assets) as a (
+      kind videos.asset_kind, path text, bytes bigint, content_type text, sha256 text,
+      duration_milliseconds integer, width integer, height integer
+    );
+    update videos.jobs as j
+    set video_url = p_urls ->> 'video_url', thumbnail_url = p_urls ->> 'thumbnail_url',
+        video_url_expires_at = (p_urls ->> 'video_url_expires_at')::timestamptz
+    where j.id = p_job_id;
+    perform videos.settle_video_job(p_job_id, 'completed');
+  elsif v_job.status <> 'completed' then
+    perform queue.add('delete_files', p_job_id, core.now());
+  end if;
+  delete from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt;
+  return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = p_job_id));
+end;
+$$;
+grant execute on function api.record_stored to service_role;
+
+create function api.record_unusable_result(p_task_id bigint, p_attempt integer, p_job_id uuid, p_cause text)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- The provider's result is not a video that we could keep: ends the job with ERR_5003 and gives the credits back.
+-- What is in storage of it is removed. `data`: `{ status }`. An attempt that lost its lease ends nothing.
+-- Locks: account → job → task.
+declare
+  v_job videos.jobs;
+begin
+  v_job := videos.lock_job(p_job_id);
+  if v_job.completed_at is null and exists (
+    select from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt
+  ) then
+    update videos.submissions as s set cause = p_cause where s.job_id = p_job_id and s.state = 'ended';
+    perform videos.settle_video_job(p_job_id, 'failed', 'ERR_5003', '{"reason": "invalid_result"}');
+  end if;
+  select j.* into v_job from videos.jobs as j where j.id = p_job_id;
+  if v_job.completed_at is not null and v_job.status <> 'completed' then
+    perform queue.add('delete_files', p_job_id, core.now());
+  end if;
+  return guard.answer(jsonb_build_object('status', v_job.status));
+end;
+$$;
+grant execute on function api.record_unusable_result to service_role;
+
+create function api.record_files_deleted(p_task_id bigint, p_attempt integer, p_job_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- The files of a deleted job are gone from storage. `data`: `{ deleted }`, how many. A second call finds none.
+declare
+  v_deleted integer;
+begin
+  update videos.assets as a
+  set deleted_at = core.now()
+  from videos.jobs as j
+  where a.job_id = p_job_id and j.id = a.job_id and j.deleted_at is not null and a.deleted_at is null;
+  get diagnostics v_deleted = row_count;
+  delete from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt;
+  return guard.answer(jsonb_build_object('deleted', v_deleted));
+end;
+$$;
+grant execute on function api.record_files_deleted to service_role;
+
+-- supabase/schemas/api/record-error.sql
+
+create function api.record_error(
+  p_code text, p_endpoint text, p_user_id uuid, p_request_id text, p_context jsonb, p_count integer default 1
+)
+returns jsonb
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Called after an answer that was an error of ours or a provider's; see ops.record_error.
+select ops.record_error(p_code, p_endpoint, p_user_id, p_request_id, p_context, p_count);
+$$;
+grant execute on function api.record_error to service_role;

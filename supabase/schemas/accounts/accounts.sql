@@ -1,0 +1,39 @@
+-- accounts: who there is, and what becomes of them. In this order: accounts.sql, admission.sql, erasure.sql.
+
+create schema accounts;
+
+create table accounts.users (
+  -- Equal to auth.users.id, without a foreign key: a closed account stays as a tombstone.
+  id uuid primary key,
+  display_name text check (char_length(display_name) between 1 and 50),
+  language text check (language in ('en', 'tr', 'es')),
+  theme_preference text not null default 'system' check (theme_preference in ('system', 'light', 'dark')),
+  is_admin boolean not null default false,
+  is_banned boolean not null default false,
+  closed_at timestamptz,
+  created_at timestamptz not null default now()
+);
+alter table accounts.users enable row level security;
+comment on table accounts.users is 'Accounts, made by the first procedure that needs one; closed ones are tombstones.';
+
+-- A tombstone says who it was, and nothing about them.
+alter table accounts.users add constraint users_tombstone check (
+  closed_at is null or (display_name is null and language is null and theme_preference = 'system' and not is_admin)
+);
+
+-- A closed account is never opened again, by whatever hand.
+create function accounts.keep_tombstones()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  raise exception 'the account of user % is closed for good', old.id using errcode = 'restrict_violation';
+end;
+$$;
+
+create trigger keep_tombstones before update of id, closed_at on accounts.users
+  for each row when (old.closed_at is not null and (new.id, new.closed_at) is distinct from (old.id, old.closed_at))
+  execute function accounts.keep_tombstones();
+create trigger keep_tombstones_from_deletion before delete on accounts.users
+  for each row when (old.closed_at is not null) execute function accounts.keep_tombstones();

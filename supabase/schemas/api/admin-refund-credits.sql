@@ -1,0 +1,31 @@
+create function api.admin_refund_credits(
+  p_admin_id uuid, p_idempotency_key text, p_fingerprint text, p_request_id text, p_user_id uuid, p_amount bigint,
+  p_reason text, p_job_id uuid
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Refunds credits once per idempotency key of an admin. A second call answers what the first did; see
+-- ops.refund_credits for the rest. Locks: idempotency key → rate-limit row → account → job → lots → the admin.
+declare
+  v_caller record;
+  v_outcome jsonb;
+begin
+  select * into v_caller from ops.admit_admin(p_admin_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  v_outcome := guard.claim(p_admin_id, 'admin-refund-credits', p_idempotency_key, p_fingerprint);
+  if v_outcome is null then
+    v_outcome := guard.finish(
+      p_admin_id, 'admin-refund-credits', p_idempotency_key, p_fingerprint,
+      ops.refund_credits(p_admin_id, p_request_id, p_user_id, p_amount, p_reason, p_job_id)
+    );
+  end if;
+  return v_outcome || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
+end;
+$$;
+grant execute on function api.admin_refund_credits to service_role;

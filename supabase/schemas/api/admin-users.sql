@@ -1,0 +1,73 @@
+create function api.get_admin_users(p_admin_id uuid, p_user_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- A user, as ops.user_json. ERR_4007 where there is none. Counts against `admin`.
+-- Locks: rate-limit row → account → expired lots.
+declare
+  v_caller record;
+begin
+  select * into v_caller from ops.enter_admin(p_admin_id, 'admin-users');
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  if not accounts.find(p_user_id) then
+    return guard.refusal('ERR_4007', '{}', v_caller.limits);
+  end if;
+  return guard.answer(ops.user_json(p_user_id), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.get_admin_users to service_role;
+
+create function api.post_admin_users(
+  p_admin_id uuid, p_request_id text, p_user_id uuid, p_is_banned boolean, p_reason text
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Suspends a user, which also ends their sessions, or lets them in again. Jobs that were accepted go on. `data` is the
+-- user as in api.get_admin_users. ERR_4006 for oneself and for other admins, who are the operator's affair; ERR_4007
+-- where there is no such user; ERR_4009 for a closed account. A second call ends sessions that have begun since, and writes
+-- nothing. Counts against `admin`. Locks: rate-limit row → account → user → sessions.
+declare
+  v_caller record;
+  v_user accounts.users;
+begin
+  select * into v_caller from ops.enter_admin(p_admin_id, 'admin-users');
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+
+  if not accounts.find(p_user_id) then
+    return guard.refusal('ERR_4007', '{}', v_caller.limits);
+  end if;
+  perform credits.lock_account(p_user_id);
+  select u.* into strict v_user from accounts.users as u where u.id = p_user_id for no key update;
+  if v_user.is_admin then
+    return guard.refusal('ERR_4006', '{}', v_caller.limits);
+  end if;
+  if v_user.closed_at is not null then
+    return guard.refusal('ERR_4009', '{"status": "closed"}', v_caller.limits);
+  end if;
+
+  if v_user.is_banned <> p_is_banned then
+    update accounts.users as u set is_banned = p_is_banned where u.id = p_user_id;
+    insert into ops.admin_actions (action, admin_id, user_id, reason, request_id, created_at)
+    values (
+      (case when p_is_banned then 'ban' else 'unban' end)::ops.admin_action, p_admin_id, p_user_id, p_reason,
+      p_request_id, core.now()
+    );
+  end if;
+  if p_is_banned then
+    perform accounts.end_sessions(p_user_id);
+  end if;
+  return guard.answer(ops.user_json(p_user_id), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.post_admin_users to service_role;

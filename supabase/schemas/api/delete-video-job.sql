@@ -1,0 +1,44 @@
+create function api.delete_video_job(p_user_id uuid, p_job_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Hides an ended job of the caller's for good and makes the task that removes its files; the ledger keeps its entries.
+-- `data`: `{ deleted_at }`. ERR_4007 for a job that is not there, is deleted already or is another's; ERR_4009 for one
+-- that has not ended. Counts against `writes`. Locks: rate-limit row → account → job → task.
+declare
+  v_caller record;
+  v_job videos.jobs;
+  v_now timestamptz;
+begin
+  select * into v_caller from guard.enter(p_user_id, 'delete-video-job', '{writes}', null);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+
+  if not exists (
+    select from videos.jobs as j where j.id = p_job_id and j.user_id = p_user_id and j.deleted_at is null
+  ) then
+    return guard.refusal('ERR_4007', '{}', v_caller.limits);
+  end if;
+  v_job := videos.lock_job(p_job_id);
+  if v_job.deleted_at is not null then
+    return guard.refusal('ERR_4007', '{}', v_caller.limits);
+  end if;
+  if v_job.completed_at is null then
+    return guard.refusal('ERR_4009', jsonb_build_object('status', v_job.status), v_caller.limits);
+  end if;
+
+  v_now := core.now();
+  update videos.jobs as j
+  set deleted_at = v_now, video_url = null, video_url_expires_at = null, thumbnail_url = null
+  where j.id = p_job_id;
+  if exists (select from videos.assets as a where a.job_id = p_job_id and a.deleted_at is null) then
+    perform queue.add('delete_files', p_job_id, v_now);
+  end if;
+  return guard.answer(jsonb_build_object('deleted_at', core.to_iso(v_now)), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.delete_video_job to service_role;

@@ -1,0 +1,223 @@
+create function api.claim_submission(p_job_id uuid, p_providers text[], p_moderates boolean default false)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Claims the sending of a job to a provider, one of p_providers: those that this deployment has keys for. It
+-- commits before the request leaves, and from then on nobody sends the job again unless record_submission learns
+-- that the provider does not have it. `data`: `{ claimed: true, submission_id, provider, provider_model, prompt,
+-- settings, image_url }`, or `{ claimed: false }` when there is nothing to send: the job is not pending or is
+-- overdue, or no provider is to be had now and the task waits. With p_moderates nothing is claimed before the moderation
+-- service let the prompt pass: `{ claimed: false, prompt }` asks the caller to ask it, within the task's lease.
+-- A claim whose lease ran out had a worker that died: its submission is `unknown`, for its webhook or its
+-- deadline to decide.
+-- Locks: job → providers, by name → task.
+declare
+  v_job videos.jobs;
+  v_now timestamptz;
+  v_choice videos.model_providers;
+  v_model videos.models;
+  v_cost numeric;
+  v_submission_id uuid;
+  v_attempts integer;
+begin
+  select j.* into v_job from videos.jobs as j where j.id = p_job_id for update;
+  v_now := core.now();
+
+  if v_job.status is distinct from 'pending' then
+    update videos.submissions as s
+    set state = 'unknown', cause = 'the worker did not come back'
+    from queue.kinds as k
+    where s.job_id = p_job_id and s.state = 'sending' and k.kind = 'submit'
+      and s.claimed_at <= v_now - make_interval(secs => k.timeout_seconds);
+    if found or v_job.completed_at is not null then
+      delete from queue.tasks as t where t.kind = 'submit' and t.subject = p_job_id;
+    end if;
+    return guard.answer('{"claimed": false}');
+  end if;
+  -- Its bound is over: the cancel task ends it, and a provider that takes it now would work for nobody.
+  if v_job.due_at <= v_now then
+    return guard.answer('{"claimed": false}');
+  end if;
+
+  if p_moderates and v_job.moderated_at is null then
+    update queue.tasks as t
+    set leased_until = v_now + make_interval(secs => k.timeout_seconds)
+    from queue.kinds as k
+    where t.kind = 'submit' and t.subject = p_job_id and t.failed_at is null and k.kind = t.kind;
+    return guard.answer(jsonb_build_object('claimed', false, 'prompt', v_job.prompt));
+  end if;
+
+  select count(*) into v_attempts from videos.submissions as s where s.job_id = p_job_id;
+  select m.* into strict v_model from videos.models as m where m.id = v_job.model_id;
+  -- In one order for all, since each job prefers them in its own.
+  perform from videos.providers as v
+  where v.name = any (p_providers)
+    and v.name in (select p.provider from videos.model_providers as p where p.model_id = v_job.model_id)
+  order by v.name
+  for update;
+  -- The one that turned this job away least often, then the preferred one; the first that may be given a job now.
+  for v_choice in
+    select p.*
+    from videos.model_providers as p
+    where p.model_id = v_job.model_id and p.provider = any (p_providers)
+    order by (
+      select count(*) from videos.submissions as s where s.job_id = p_job_id and s.provider = p.provider
+    ), p.preference
+  loop
+    v_cost := videos.cost_cents(v_choice, v_model.pricing_type, v_job.settings);
+    exit when videos.admit_submission(v_choice.provider, v_cost);
+    v_choice := null;
+  end loop;
+  if v_choice.provider is null then
+    update queue.tasks as t
+    set run_at = queue.retry_at('submit', t.attempts), leased_until = null,
+        last_error = 'no provider is to be had now'
+    where t.kind = 'submit' and t.subject = p_job_id;
+    return guard.answer('{"claimed": false}');
+  end if;
+
+  insert into videos.submissions (job_id, provider, provider_model, cost_cents, claimed_at)
+  values (p_job_id, v_choice.provider, v_choice.provider_model, v_cost, v_now)
+  returning id into v_submission_id;
+  update videos.jobs as j
+  set status = 'processing',
+      flag = (
+        select t.reason from videos.moderation_terms as t
+        where t.id = videos.find_moderation_term(v_job.prompt, 'flag')
+      )
+  where j.id = p_job_id;
+  -- The lease covers the request; when it runs out, the next claim finds out about this one.
+  update queue.tasks as t
+  set leased_until = v_now + make_interval(secs => k.timeout_seconds), attempts = v_attempts + 1
+  from queue.kinds as k
+  where t.kind = 'submit' and t.subject = p_job_id and t.failed_at is null and k.kind = t.kind;
+
+  return guard.answer(jsonb_build_object(
+    'claimed', true, 'submission_id', v_submission_id, 'provider', v_choice.provider,
+    'provider_model', v_choice.provider_model, 'prompt', v_job.prompt, 'settings', v_job.settings,
+    'image_url', v_job.image_url
+  ));
+end;
+$$;
+grant execute on function api.claim_submission to service_role;
+
+create function api.record_submission(p_submission_id uuid, p_outcome jsonb, p_poll_seconds numeric)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Records what became of a submission, as the provider port names it: `accepted`, `refused`, `not_accepted` or
+-- `unknown`. p_poll_seconds: when to ask the provider for the first time, should no webhook come.
+-- `data`: `{ status }`, the job's. A second call, or one after the job's end, changes nothing but what is known.
+-- Locks: account → job → submission → provider → tasks.
+declare
+  v_job videos.jobs;
+  v_submission videos.submissions;
+  v_outcome constant text := p_outcome ->> 'outcome';
+  v_now timestamptz;
+begin
+  select s.* into strict v_submission from videos.submissions as s where s.id = p_submission_id;
+  v_job := videos.lock_job(v_submission.job_id);
+  select s.* into v_submission from videos.submissions as s where s.id = p_submission_id for update;
+  v_now := core.now();
+  -- `unknown` too: the answer may come after the claim was given up, or an event may have been adopted before.
+  if v_submission.state not in ('sending', 'unknown') then
+    return guard.answer(jsonb_build_object('status', v_job.status));
+  end if;
+
+  update videos.submissions as s
+  set state = v_outcome::videos.submission_state,
+      request_id = p_outcome ->> 'request_id',
+      provider_references = p_outcome -> 'references',
+      accepted_at = case when v_outcome = 'accepted' then v_now end,
+      cause = coalesce(p_outcome ->> 'cause', p_outcome #>> '{failure,cause}')
+  where s.id = p_submission_id;
+  perform videos.note_submission(v_submission, p_outcome);
+
+  if v_job.completed_at is null then
+    if v_outcome = 'accepted' then
+      delete from queue.tasks as t where t.kind = 'submit' and t.subject = v_job.id;
+      perform queue.add(
+        'poll', v_job.id, v_now + make_interval(secs => p_poll_seconds::double precision)
+      );
+      -- There is now somebody to ask.
+      if v_job.cancel_requested_at is not null then
+        perform queue.add('cancel', v_job.id, v_now);
+      end if;
+      -- A provider that does not tell when it starts is taken to start now.
+      if not coalesce((p_outcome ->> 'reports_start')::boolean, false) then
+        update videos.jobs as j
+        set started_at = v_now, due_at = v_now + m.finish_within
+        from videos.models as m
+        where j.id = v_job.id and m.id = j.model_id;
+      end if;
+    elsif v_outcome = 'unknown' then
+      delete from queue.tasks as t where t.kind = 'submit' and t.subject = v_job.id;
+    elsif v_outcome = 'refused' then
+      perform videos.settle_video_job(
+        v_job.id, 'failed', p_outcome #>> '{failure,code}', coalesce(p_outcome #> '{failure,details}', '{}')
+      );
+    elsif v_outcome = 'not_accepted' and v_job.cancel_requested_at is not null then
+      perform videos.settle_video_job(v_job.id, 'cancelled');
+    elsif v_outcome = 'not_accepted' then
+      update videos.jobs as j set status = 'pending' where j.id = v_job.id;
+      -- Its task is gone where the claim was given up before this proof came.
+      perform queue.add('submit', v_job.id, v_now);
+      update queue.tasks as t
+      set leased_until = null, last_error = p_outcome ->> 'cause',
+          run_at = greatest(
+            queue.retry_at('submit', t.attempts),
+            v_now + make_interval(secs => (p_outcome ->> 'retry_after_seconds')::double precision)
+          )
+      where t.kind = 'submit' and t.subject = v_job.id;
+    end if;
+  end if;
+  return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = v_job.id));
+end;
+$$;
+grant execute on function api.record_submission to service_role;
+
+create function api.record_moderation(p_job_id uuid, p_verdict jsonb)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Records what the moderation service said about a job that claim_submission wants moderated, as the port names it.
+-- `passed`: it may be claimed, and the service is not asked again. `refused`: the job ends with ERR_4003 and its hold is
+-- released. `unavailable`: the task waits, by its backoff and no shorter than the service asks; the job's bound ends it.
+-- `data`: `{ status }`, the job's. Of several verdicts the first counts; after the job has gone on none does.
+-- Locks: account → job → lots → task.
+declare
+  v_job videos.jobs;
+  v_verdict constant text := p_verdict ->> 'verdict';
+begin
+  v_job := videos.lock_job(p_job_id);
+  if v_job.status = 'pending' and v_job.moderated_at is null then
+    if v_verdict = 'passed' then
+      update videos.jobs as j set moderated_at = core.now() where j.id = p_job_id;
+    elsif v_verdict = 'refused' then
+      update videos.jobs as j
+      set flag = (select string_agg(c.name, ', ') from jsonb_array_elements_text(p_verdict -> 'categories') as c (name))
+      where j.id = p_job_id;
+      perform videos.settle_video_job(p_job_id, 'failed', 'ERR_4003', '{"reason": "policy"}');
+    else
+      update queue.tasks as t
+      set leased_until = null, last_error = p_verdict ->> 'cause',
+          run_at = greatest(
+            queue.retry_at('submit', t.attempts),
+            core.now() + make_interval(secs => (p_verdict ->> 'retry_after_seconds')::double precision)
+          )
+      where t.kind = 'submit' and t.subject = p_job_id and t.failed_at is null;
+    end if;
+  end if;
+  return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = p_job_id));
+end;
+$$;
+grant execute on function api.record_moderation to service_role;

@@ -1,0 +1,53 @@
+create function api.video_jobs(p_user_id uuid, p_limit integer, p_status text, p_after jsonb)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- A page of the caller's jobs, or of those with one status, without the deleted ones: `data` is `{ videos, next }`, videos
+-- being `{ job, paths }` as in api.video_status. Counts against `reads`. Locks: rate-limit row.
+declare
+  v_caller record;
+  v_statuses constant videos.job_status[] := case
+    when p_status is null then enum_range(null::videos.job_status) else array[p_status::videos.job_status]
+  end;
+  v_before constant timestamptz := coalesce((p_after ->> 'created_at')::timestamptz, 'infinity');
+  v_before_id constant uuid := coalesce((p_after ->> 'id')::uuid, '00000000-0000-0000-0000-000000000000');
+  v_videos jsonb;
+  v_next jsonb;
+begin
+  select * into v_caller from guard.enter(p_user_id, 'video-jobs', '{reads}', null);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+
+  select coalesce(jsonb_agg(p.video order by p.place) filter (where p.place <= p_limit), '[]'),
+    case when count(*) > p_limit then jsonb_agg(p.position order by p.place) -> p_limit - 1 end
+  into v_videos, v_next
+  from (
+    select row_number() over (order by (f.job).created_at desc, (f.job).id desc) as place,
+      jsonb_build_object('created_at', (f.job).created_at, 'id', (f.job).id) as position,
+      jsonb_build_object('job', videos.job_json(f.job), 'paths', (
+        select coalesce(jsonb_object_agg(a.kind, a.path), '{}') from videos.assets as a where a.job_id = (f.job).id
+      )) as video
+    from unnest(v_statuses) as s (status)
+    -- A page of each status, from its own part of the index, so that a page costs the same in any history. One more
+    -- than the page tells whether there is another.
+    cross join lateral (
+      select j as job
+      from videos.jobs as j
+      where j.user_id = p_user_id and j.status = s.status and j.deleted_at is null
+        and (j.created_at, j.id) < (v_before, v_before_id)
+      order by j.created_at desc, j.id desc
+      limit p_limit + 1
+    ) as f
+    order by place
+    limit p_limit + 1
+  ) as p;
+  return guard.answer(
+    jsonb_build_object('videos', v_videos, 'next', v_next), v_caller.limits, v_caller.language
+  );
+end;
+$$;
+grant execute on function api.video_jobs to service_role;

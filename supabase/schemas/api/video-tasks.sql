@@ -1,0 +1,196 @@
+create function api.record_poll(
+  p_task_id bigint, p_attempt integer, p_submission_id uuid, p_request_id text, p_state jsonb,
+  p_interval_seconds numeric
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Records the provider's answer to a poll. An id that an event named becomes the submission's own here, unless the
+-- provider does not know it, or it is another submission's. While the job runs, the task comes back by its backoff, at
+-- least p_interval_seconds later. `data`: `{ status }`. An attempt that lost its lease only adds what it learned.
+-- Locks: account → job → submission → task.
+declare
+  v_submission videos.submissions;
+  v_job videos.jobs;
+  v_now timestamptz;
+  v_state constant text := p_state ->> 'state';
+begin
+  select s.* into strict v_submission from videos.submissions as s where s.id = p_submission_id;
+  v_job := videos.lock_job(v_submission.job_id);
+  select s.* into strict v_submission from videos.submissions as s where s.id = p_submission_id for update;
+  v_now := core.now();
+
+  if v_submission.request_id is null and v_submission.state in ('sending', 'unknown')
+    and v_state not in ('not_found', 'unreachable')
+  then
+    begin
+      update videos.submissions as s
+      set state = 'accepted', request_id = p_request_id, accepted_at = v_now
+      where s.id = p_submission_id
+      returning s.* into v_submission;
+      delete from queue.tasks as t where t.kind = 'submit' and t.subject = v_job.id;
+      -- There is now somebody to ask.
+      if v_job.cancel_requested_at is not null and v_job.completed_at is null then
+        perform queue.add('cancel', v_job.id, v_now);
+      end if;
+    exception
+      -- It is another submission's.
+      when unique_violation then null;
+    end;
+  end if;
+  if v_submission.request_id = p_request_id then
+    perform videos.apply_state(v_job, v_submission, p_state);
+  end if;
+
+  -- Still there: the job goes on. An id that is not this submission's is not asked for again.
+  if v_submission.request_id is null and v_state <> 'unreachable' then
+    delete from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt;
+  else
+    update queue.tasks as t
+    set leased_until = null,
+        last_error = p_state ->> 'cause',
+        run_at = greatest(
+          queue.retry_at('poll', t.attempts),
+          v_now + make_interval(secs => p_interval_seconds::double precision)
+        )
+    where t.id = p_task_id and t.attempts = p_attempt;
+  end if;
+  return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = v_job.id));
+end;
+$$;
+grant execute on function api.record_poll to service_role;
+
+create function api.record_cancel(p_task_id bigint, p_attempt integer, p_job_id uuid, p_outcome jsonb)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Records the answer to a cancellation, as the provider port names it, or `{ outcome: "no_request_id" }` where no
+-- provider could be asked. Past its deadline the job ends whatever the answer: with ERR_5001 where a provider has
+-- or may have it, else ERR_5002; and so does one whose account was closed, unless its request is still on its way, and
+-- its provider to be asked when it has the id. Before, only the provider's word cancels; `requested` is not that word
+-- yet. `data`: `{ status }`. Locks: account → job → task.
+declare
+  v_job videos.jobs;
+  v_outcome constant text := p_outcome ->> 'outcome';
+begin
+  v_job := videos.lock_job(p_job_id);
+  if v_job.completed_at is null and (
+    v_job.due_at <= core.now()
+    or videos.is_abandoned(v_job) and coalesce(videos.sending_until(p_job_id) <= core.now(), true)
+  ) then
+    perform videos.settle_overdue_job(v_job);
+  elsif v_job.completed_at is null and v_job.storing_at is null and v_outcome = 'cancelled' then
+    perform videos.settle_video_job(p_job_id, 'cancelled');
+  elsif v_outcome in ('requested', 'too_late', 'not_found') then
+    delete from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt;
+    -- Its next poll brings the word.
+    update queue.tasks as t set run_at = core.now() where t.kind = 'poll' and t.subject = p_job_id
+      and t.leased_until is null and t.failed_at is null;
+  else
+    perform api.retry_task(p_task_id, p_attempt, coalesce(p_outcome ->> 'cause', v_outcome));
+  end if;
+  return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = p_job_id));
+end;
+$$;
+grant execute on function api.record_cancel to service_role;
+
+create function api.record_stored(
+  p_task_id bigint, p_attempt integer, p_job_id uuid, p_assets jsonb, p_urls jsonb
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- The files are in storage: writes their assets, captures the hold and completes the job, at once. p_assets is a
+-- list of `{ kind, path, bytes, content_type, sha256, duration_milliseconds, width, height }`; p_urls is
+-- `{ video_url, thumbnail_url, video_url_expires_at }`, the first signed URLs. `data`: `{ status }`. A second call, or
+-- one after the job's end, changes no job; where that ended without its video, the files are removed.
+-- Locks: account → job → lots → task.
+declare
+  v_job videos.jobs;
+begin
+  v_job := videos.lock_job(p_job_id);
+  if v_job.completed_at is null then
+    insert into videos.assets (
+      job_id, kind, path, bytes, content_type, sha256, duration_milliseconds, width, height, differences, created_at
+    )
+    select p_job_id, a.kind, a.path, a.bytes, a.content_type, a.sha256, a.duration_milliseconds, a.width, a.height,
+      case a.kind when 'video' then videos.differences(
+        v_job.settings, a.duration_milliseconds, a.width, a.height
+      ) end, core.now()
+    from jsonb_to_recordset(p_assets) as a (
+      kind videos.asset_kind, path text, bytes bigint, content_type text, sha256 text,
+      duration_milliseconds integer, width integer, height integer
+    );
+    update videos.jobs as j
+    set video_url = p_urls ->> 'video_url', thumbnail_url = p_urls ->> 'thumbnail_url',
+        video_url_expires_at = (p_urls ->> 'video_url_expires_at')::timestamptz
+    where j.id = p_job_id;
+    perform videos.settle_video_job(p_job_id, 'completed');
+  elsif v_job.status <> 'completed' then
+    perform queue.add('delete_files', p_job_id, core.now());
+  end if;
+  delete from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt;
+  return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = p_job_id));
+end;
+$$;
+grant execute on function api.record_stored to service_role;
+
+create function api.record_unusable_result(p_task_id bigint, p_attempt integer, p_job_id uuid, p_cause text)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- The provider's result is not a video that we could keep: ends the job with ERR_5003 and gives the credits back.
+-- What is in storage of it is removed. `data`: `{ status }`. An attempt that lost its lease ends nothing.
+-- Locks: account → job → task.
+declare
+  v_job videos.jobs;
+begin
+  v_job := videos.lock_job(p_job_id);
+  if v_job.completed_at is null and exists (
+    select from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt
+  ) then
+    update videos.submissions as s set cause = p_cause where s.job_id = p_job_id and s.state = 'ended';
+    perform videos.settle_video_job(p_job_id, 'failed', 'ERR_5003', '{"reason": "invalid_result"}');
+  end if;
+  select j.* into v_job from videos.jobs as j where j.id = p_job_id;
+  if v_job.completed_at is not null and v_job.status <> 'completed' then
+    perform queue.add('delete_files', p_job_id, core.now());
+  end if;
+  return guard.answer(jsonb_build_object('status', v_job.status));
+end;
+$$;
+grant execute on function api.record_unusable_result to service_role;
+
+create function api.record_files_deleted(p_task_id bigint, p_attempt integer, p_job_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- The files of a deleted job are gone from storage. `data`: `{ deleted }`, how many. A second call finds none.
+declare
+  v_deleted integer;
+begin
+  update videos.assets as a
+  set deleted_at = core.now()
+  from videos.jobs as j
+  where a.job_id = p_job_id and j.id = a.job_id and j.deleted_at is not null and a.deleted_at is null;
+  get diagnostics v_deleted = row_count;
+  delete from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt;
+  return guard.answer(jsonb_build_object('deleted', v_deleted));
+end;
+$$;
+grant execute on function api.record_files_deleted to service_role;

@@ -1,0 +1,294 @@
+-- Gives a user an account; a second call changes nothing.
+create function credits.open_account(p_user_id uuid)
+returns void
+language sql
+volatile
+set search_path = ''
+as $$
+  insert into credits.accounts (kind, user_id, balance)
+  values ('available', p_user_id, 0)
+  on conflict do nothing
+$$;
+
+-- A user's debt: credits taken back after they were spent.
+create function credits.owed(p_user_id uuid)
+returns bigint
+language sql
+stable
+return coalesce((
+  select a.balance from credits.accounts as a where a.user_id = p_user_id and a.kind = 'owed' and a.unit = 'credit'
+), 0);
+
+-- The platform's own account of a kind.
+create function credits.system_account(p_kind credits.account_kind)
+returns bigint
+language sql
+immutable
+-- Their ids are given where they are made, in the order of the names.
+return case p_kind
+  when 'grants' then 1 when 'purchases' then 2 when 'escrow' then 3 when 'revenue' then 4 when 'breakage' then 5
+  when 'forfeited' then 6
+end;
+
+-- The lots that an amount comes from: by priority, then expiry, then age.
+create function credits.choose_lots(p_account_id bigint, p_amount bigint)
+returns credits.draw[]
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_lot record;
+  v_missing bigint := p_amount;
+  v_draws credits.draw[] := '{}';
+begin
+  for v_lot in
+    select l.id, l.remaining
+    from credits.lots as l
+    where l.account_id = p_account_id and l.remaining > 0
+    order by l.priority, l.expires_at nulls last, l.id
+  loop
+    v_draws := v_draws || row(v_lot.id, least(v_lot.remaining, v_missing))::credits.draw;
+    v_missing := v_missing - v_lot.remaining;
+    exit when v_missing <= 0;
+  end loop;
+  return v_draws;
+end;
+$$;
+
+create function credits.first_outcome(p_idempotency_key text, p_request jsonb)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- What the first call under a key came to; null for a new key. The same key with another request raises
+-- invalid_parameter_value: keys are made by our procedures, so that is a bug and not a caller's refusal.
+declare
+  v_posting credits.postings;
+begin
+  select p.* into v_posting from credits.postings as p where p.idempotency_key = p_idempotency_key;
+  if not found then
+    return null;
+  end if;
+  if v_posting.request <> p_request then
+    raise exception 'idempotency key % was used for another posting', p_idempotency_key
+      using errcode = 'invalid_parameter_value';
+  end if;
+  return v_posting.outcome;
+end;
+$$;
+
+-- Writes a posting with what it came to; its transfers follow in the same transaction.
+create function credits.record_posting(
+  p_idempotency_key text, p_user_id uuid, p_request jsonb, p_outcome jsonb, p_now timestamptz
+)
+returns bigint
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_id bigint;
+begin
+  insert into credits.postings (idempotency_key, user_id, request, outcome, created_at)
+  values (p_idempotency_key, p_user_id, p_request, p_outcome, p_now)
+  returning id into v_id;
+  return v_id;
+end;
+$$;
+
+-- Raises 22003 for what no posting may move.
+create function credits.check_amount(p_amount bigint)
+returns void
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  if p_amount is null or p_amount < 1 or p_amount > 1000000000 then
+    raise exception 'an amount is 1 to 1000000000 credits, not %', p_amount
+      using errcode = 'numeric_value_out_of_range';
+  end if;
+end;
+$$;
+
+-- Keeps the account's next expiry true to its lots.
+create function credits.note_next_expiry(p_account_id bigint)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  update credits.accounts as a
+  set next_expiry_at = (
+    select min(l.expires_at) from credits.lots as l where l.account_id = p_account_id and l.remaining > 0
+  )
+  where a.id = p_account_id;
+end;
+$$;
+
+-- Lots that expired while their credits were away live 24 hours more.
+create function credits.revive_lots(p_account_id bigint, p_draws credits.draw[], p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  update credits.lots as l
+  set expires_at = p_now + interval '24 hours'
+  from unnest(p_draws) as d (lot_id, amount)
+  where l.id = d.lot_id and l.account_id = p_account_id and l.expires_at <= p_now;
+end;
+$$;
+
+create function credits.lock_account(p_user_id uuid)
+returns credits.accounts
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Locks the user's account for the rest of the transaction, books what has expired as breakage, and returns
+-- the account, whose balance is then what can be spent. Raises no_data_found where the user has no account.
+-- Locks: account, then the expired lots.
+declare
+  v_account credits.accounts;
+  v_now timestamptz;
+  v_lot credits.lots;
+  v_posting_id bigint;
+begin
+  select a.* into strict v_account
+  from credits.accounts as a
+  where a.user_id = p_user_id and a.kind = 'available' and a.unit = 'credit'
+  for update;
+
+  v_now := core.now();
+  if v_account.next_expiry_at is null or v_account.next_expiry_at > v_now then
+    return v_account;
+  end if;
+
+  for v_lot in
+    select l.* from credits.lots as l
+    where l.account_id = v_account.id and l.remaining > 0 and l.expires_at <= v_now
+    order by l.id
+  loop
+    -- A lot can expire twice: a release gives it 24 hours more. So its expiry is a part of the key.
+    v_posting_id := credits.record_posting(
+      format('expiry:%s:%s', v_lot.id, extract(epoch from v_lot.expires_at)), p_user_id,
+      jsonb_build_object('call', 'expire', 'lot_id', v_lot.id),
+      jsonb_build_object('expired', v_lot.remaining), v_now
+    );
+    insert into credits.transfers (posting_id, kind, from_account_id, to_account_id, amount, draws, created_at)
+    values (
+      v_posting_id, 'expiry', v_account.id, credits.system_account('breakage'), v_lot.remaining,
+      array[row(v_lot.id, v_lot.remaining)::credits.draw], v_now
+    );
+  end loop;
+
+  perform credits.note_next_expiry(v_account.id);
+  select a.* into v_account from credits.accounts as a where a.id = v_account.id;
+  return v_account;
+end;
+$$;
+
+create function credits.settle_account(p_posting_id bigint, p_account credits.accounts, p_now timestamptz)
+returns bigint
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What follows whenever credits came in: a debt is paid first, and a closed account keeps nothing. Returns the
+-- balance after that. The caller holds the account's lock.
+declare
+  v_owed credits.accounts;
+  v_balance bigint;
+  v_amount bigint;
+begin
+  select a.balance into v_balance from credits.accounts as a where a.id = p_account.id;
+
+  select a.* into v_owed
+  from credits.accounts as a
+  where a.user_id = p_account.user_id and a.kind = 'owed' and a.unit = p_account.unit;
+  -- `least` passes over nulls: without the coalesce, no debt would be the whole balance.
+  v_amount := least(coalesce(v_owed.balance, 0), v_balance);
+  if v_amount > 0 then
+    insert into credits.transfers (posting_id, kind, from_account_id, to_account_id, amount, draws, created_at)
+    values (
+      p_posting_id, 'debt_payment', p_account.id, v_owed.id, v_amount,
+      credits.choose_lots(p_account.id, v_amount), p_now
+    );
+    v_balance := v_balance - v_amount;
+  end if;
+
+  if p_account.closed_at is not null and v_balance > 0 then
+    insert into credits.transfers (posting_id, kind, from_account_id, to_account_id, amount, draws, created_at)
+    values (
+      p_posting_id, 'forfeit', p_account.id, credits.system_account('forfeited'), v_balance,
+      credits.choose_lots(p_account.id, v_balance), p_now
+    );
+    v_balance := 0;
+  end if;
+  return v_balance;
+end;
+$$;
+
+create function credits.close_account(p_user_id uuid)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Closes a user's account for good: what is left is forfeited, and so is whatever comes later, after its debt.
+-- `{ forfeited }`; a second call returns the first result. Locks: account → lots.
+declare
+  v_key constant text := 'close:' || p_user_id;
+  v_request constant jsonb := jsonb_build_object('call', 'close_account', 'user_id', p_user_id);
+  v_account credits.accounts;
+  v_outcome jsonb;
+  v_now timestamptz;
+  v_posting_id bigint;
+begin
+  v_account := credits.lock_account(p_user_id);
+  v_outcome := credits.first_outcome(v_key, v_request);
+  if v_outcome is not null then
+    return v_outcome;
+  end if;
+  v_now := core.now();
+  update credits.accounts as a set closed_at = v_now where a.id = v_account.id returning a.* into v_account;
+  v_outcome := jsonb_build_object('forfeited', v_account.balance);
+  v_posting_id := credits.record_posting(v_key, p_user_id, v_request, v_outcome, v_now);
+  perform credits.settle_account(v_posting_id, v_account, v_now);
+  return v_outcome;
+end;
+$$;
+
+create function credits.expire_due()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Books what has expired in up to 500 accounts, and returns how many. Every posting books its own account anyway;
+-- this is for those that nothing moves. Accounts that somebody holds are left for the next run.
+declare
+  -- Not in the query: a volatile function cannot be looked up in an index.
+  v_now constant timestamptz := core.now();
+  v_user_id uuid;
+  v_booked integer := 0;
+begin
+  for v_user_id in
+    select a.user_id
+    from credits.accounts as a
+    where a.next_expiry_at <= v_now
+    order by a.next_expiry_at
+    limit 500
+    for update skip locked
+  loop
+    perform credits.lock_account(v_user_id);
+    v_booked := v_booked + 1;
+  end loop;
+  return v_booked;
+end;
+$$;

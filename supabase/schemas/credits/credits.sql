@@ -1,0 +1,127 @@
+-- credits: a double-entry ledger. Inserting a transfer is the only way that money moves: its trigger writes the
+-- two entries, moves the balances and draws the lots, in the same statement. Nothing here is ever rewritten.
+--
+-- To read it in one sitting: credits.sql (what there is), transfers.sql (how money moves), accounts.sql (what postings are
+-- made of), postings.sql, reversals.sql, console.sql (the operator's hand), proofs.sql.
+--
+-- Amounts are whole credits. An entry is signed; over all accounts of a unit the entries sum to zero. A user's
+-- accounts carry their balance and refuse to go below zero. System accounts carry none: one row that everybody
+-- updates would serialise everybody, so theirs is derived from the entries.
+
+create schema credits;
+
+create type credits.account_kind as enum (
+  'available', -- a user's credits
+  'owed', -- a user's debt: credits taken back after they were spent
+  'grants', 'purchases', -- where credits come from
+  'escrow', -- held for running jobs
+  'revenue', -- paid for completed jobs
+  'breakage', -- expired
+  'forfeited' -- left behind in closed accounts
+);
+
+create table credits.accounts (
+  -- The platform's own accounts have the ids below; credits.system_account knows them, which saves a look-up in every posting.
+  id bigint generated always as identity (start with 1000) primary key,
+  kind credits.account_kind not null,
+  -- Null for a system account. No foreign key: the ledger outlives the person.
+  user_id uuid,
+  unit text not null default 'credit',
+  balance bigint check (balance >= 0),
+  -- Number and hash of the newest entry. With them, a cut-off tail of the chain is seen.
+  entry_count bigint not null default 0,
+  head_hash bytea not null default '\x',
+  -- When the next lot expires; saves looking at the lots in every posting.
+  next_expiry_at timestamptz,
+  closed_at timestamptz,
+  created_at timestamptz not null default now(),
+  check ((kind <= 'owed') = (user_id is not null) and (balance is null) = (user_id is null))
+) with (fillfactor = 70);
+alter table credits.accounts enable row level security;
+create unique index accounts_user on credits.accounts (user_id, kind, unit) where user_id is not null;
+create index accounts_expiry on credits.accounts (next_expiry_at) where next_expiry_at is not null;
+create unique index accounts_system on credits.accounts (kind, unit) where user_id is null;
+comment on table credits.accounts is 'Who has credits: users, and the platform''s own accounts.';
+
+-- A posting is one call under one idempotency key, and what came of it. A refused one is kept as well: its key
+-- stays burned, so that a retry never succeeds behind the back of whoever was told no.
+create table credits.postings (
+  id bigint generated always as identity primary key,
+  idempotency_key text not null unique,
+  user_id uuid not null,
+  -- The call and its arguments; the same key with others is a mistake of the caller's.
+  request jsonb not null,
+  outcome jsonb not null,
+  created_at timestamptz not null
+);
+alter table credits.postings enable row level security;
+comment on table credits.postings is 'Every call that meant to move credits, with its first result.';
+
+-- Credits come in lots. Spending draws them by priority (lower first), then expiry, then age.
+create table credits.lots (
+  id bigint generated always as identity primary key,
+  account_id bigint not null references credits.accounts,
+  priority smallint not null default 100,
+  expires_at timestamptz,
+  amount bigint not null check (amount between 1 and 1000000000),
+  remaining bigint not null check (remaining between 0 and amount),
+  created_at timestamptz not null
+) with (fillfactor = 70);
+alter table credits.lots enable row level security;
+create index lots_spendable on credits.lots (account_id, priority, expires_at nulls last, id) where remaining > 0;
+comment on table credits.lots is 'What is left of each grant and purchase.';
+
+-- How much of a lot a transfer took, or put back.
+create type credits.draw as (lot_id bigint, amount bigint);
+
+create type credits.transfer_kind as enum (
+  'grant', 'purchase', 'refund', 'adjustment', 'hold', 'capture', 'release', 'expiry', 'reversal', 'debt_payment',
+  'forfeit'
+);
+
+create table credits.transfers (
+  id uuid primary key default core.new_id(),
+  -- Written a moment before, in the same procedure.
+  posting_id bigint not null,
+  kind credits.transfer_kind not null,
+  -- No foreign keys: apply_transfer finds both accounts anyway, and a key's check would have every transfer lock
+  -- the one row of a system account.
+  from_account_id bigint not null,
+  to_account_id bigint not null,
+  amount bigint not null check (amount between 1 and 1000000000),
+  job_id uuid,
+  -- The hold that a capture or release ends; the transfer that a reversal takes back.
+  reverses_id uuid references credits.transfers,
+  -- Lots of the user's account on either side; together they are the whole amount.
+  draws credits.draw[] not null default '{}',
+  created_at timestamptz not null,
+  check (
+    from_account_id <> to_account_id
+    and (kind in ('capture', 'release')) <= (reverses_id is not null)
+    and (kind = 'hold') <= (job_id is not null)
+  )
+);
+alter table credits.transfers enable row level security;
+create unique index transfers_hold on credits.transfers (job_id) where kind = 'hold';
+-- Exactly one of capture and release, once for a hold.
+create unique index transfers_hold_end on credits.transfers (reverses_id) where kind in ('capture', 'release');
+create index transfers_reversal on credits.transfers (posting_id) where kind = 'reversal';
+create index transfers_created_at on credits.transfers using brin (created_at);
+comment on table credits.transfers is 'A positive amount moved from one account to another of the same unit.';
+
+-- Only apply_transfer writes here, about a transfer and accounts that it has in hand; so without foreign keys.
+create table credits.entries (
+  transfer_id uuid not null,
+  account_id bigint not null,
+  amount bigint not null check (amount <> 0),
+  -- The four of a user's account, where entries are numbered from 1, carry the balance and are chained.
+  number bigint,
+  balance_after bigint check (balance_after >= 0),
+  hash bytea,
+  created_at timestamptz not null,
+  primary key (transfer_id, account_id),
+  check (num_nonnulls(number, balance_after, hash) in (0, 3))
+);
+alter table credits.entries enable row level security;
+create unique index entries_number on credits.entries (account_id, number) where number is not null;
+comment on table credits.entries is 'Both sides of every transfer; a user''s are numbered and chained by hash.';

@@ -1,0 +1,258 @@
+create function credits.add(
+  p_user_id uuid, p_amount bigint, p_kind credits.transfer_kind, p_idempotency_key text,
+  p_priority smallint default 100, p_expires_at timestamptz default null, p_job_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Adds a lot of credits: `{ transfer_id, credits_remaining }`. Grants and adjustments come from `grants`,
+-- purchases from `purchases`, refunds from `revenue`. A second call with the key returns the first result.
+-- Locks: account → lots.
+declare
+  v_account credits.accounts;
+  v_request constant jsonb := jsonb_build_object(
+    'call', 'add', 'user_id', p_user_id, 'amount', p_amount, 'kind', p_kind, 'priority', p_priority,
+    -- As text it would depend on the session's time zone.
+    'expires_at', extract(epoch from p_expires_at), 'job_id', p_job_id
+  );
+  v_outcome jsonb;
+  v_now timestamptz;
+  v_lot_id bigint;
+  v_posting_id bigint;
+  v_transfer_id constant uuid := core.new_id();
+  v_owed bigint;
+begin
+  perform credits.check_amount(p_amount);
+  if p_kind not in ('grant', 'purchase', 'refund', 'adjustment') then
+    raise exception 'credits are not added by a %', p_kind using errcode = 'invalid_parameter_value';
+  end if;
+  v_account := credits.lock_account(p_user_id);
+  v_outcome := credits.first_outcome(p_idempotency_key, v_request);
+  if v_outcome is not null then
+    return v_outcome;
+  end if;
+  v_now := core.now();
+  if p_expires_at <= v_now then
+    raise exception 'a lot cannot expire before it is made' using errcode = 'invalid_parameter_value';
+  end if;
+
+  -- The posting states its outcome when it is written, so what it will come to is computed first.
+  v_owed := credits.owed(p_user_id);
+  v_outcome := jsonb_build_object(
+    'transfer_id', v_transfer_id,
+    'credits_remaining',
+    case when v_account.closed_at is null then v_account.balance + greatest(0, p_amount - v_owed) else 0 end
+  );
+  v_posting_id := credits.record_posting(p_idempotency_key, p_user_id, v_request, v_outcome, v_now);
+
+  insert into credits.lots (account_id, priority, expires_at, amount, remaining, created_at)
+  values (v_account.id, p_priority, p_expires_at, p_amount, 0, v_now)
+  returning id into v_lot_id;
+  insert into credits.transfers (
+    id, posting_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
+  )
+  values (
+    v_transfer_id, v_posting_id, p_kind,
+    credits.system_account(
+      (case p_kind when 'purchase' then 'purchases' when 'refund' then 'revenue' else 'grants' end)::credits.account_kind
+    ),
+    v_account.id, p_amount, p_job_id, array[row(v_lot_id, p_amount)::credits.draw], v_now
+  );
+  if p_expires_at is not null then
+    update credits.accounts as a
+    set next_expiry_at = least(a.next_expiry_at, p_expires_at)
+    where a.id = v_account.id;
+  end if;
+  perform credits.settle_account(v_posting_id, v_account, v_now);
+  return v_outcome;
+end;
+$$;
+
+create function credits.deduct(p_user_id uuid, p_amount bigint, p_idempotency_key text)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Takes credits away by an operator's word: `{ transfer_id, credits_remaining }`, or
+-- `{ error: "insufficient_credits", current_credits }` with nothing moved and the key burned.
+-- Locks: account → lots.
+declare
+  v_account credits.accounts;
+  v_request constant jsonb := jsonb_build_object('call', 'deduct', 'user_id', p_user_id, 'amount', p_amount);
+  v_outcome jsonb;
+  v_now timestamptz;
+  v_posting_id bigint;
+  v_transfer_id constant uuid := core.new_id();
+begin
+  perform credits.check_amount(p_amount);
+  v_account := credits.lock_account(p_user_id);
+  v_outcome := credits.first_outcome(p_idempotency_key, v_request);
+  if v_outcome is not null then
+    return v_outcome;
+  end if;
+  v_now := core.now();
+
+  if v_account.balance < p_amount then
+    v_outcome := jsonb_build_object('error', 'insufficient_credits', 'current_credits', v_account.balance);
+    perform credits.record_posting(p_idempotency_key, p_user_id, v_request, v_outcome, v_now);
+    return v_outcome;
+  end if;
+  v_outcome := jsonb_build_object(
+    'transfer_id', v_transfer_id, 'credits_remaining', v_account.balance - p_amount
+  );
+  v_posting_id := credits.record_posting(p_idempotency_key, p_user_id, v_request, v_outcome, v_now);
+  insert into credits.transfers (id, posting_id, kind, from_account_id, to_account_id, amount, draws, created_at)
+  values (
+    v_transfer_id, v_posting_id, 'adjustment', v_account.id, credits.system_account('grants'), p_amount,
+    credits.choose_lots(v_account.id, p_amount), v_now
+  );
+  return v_outcome;
+end;
+$$;
+
+create function credits.hold_locked(p_account credits.accounts, p_amount bigint, p_job_id uuid)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The hold itself, for an account that credits.lock_account has just given to the caller, and a job that is new. The
+-- answer is that of credits.hold.
+declare
+  v_request constant jsonb := jsonb_build_object('call', 'hold', 'user_id', p_account.user_id, 'amount', p_amount);
+  v_outcome jsonb;
+  v_now constant timestamptz := core.now();
+  v_posting_id bigint;
+  v_transfer_id constant uuid := core.new_id();
+begin
+  v_outcome := case
+    when p_account.balance < p_amount
+      then jsonb_build_object('error', 'insufficient_credits', 'current_credits', p_account.balance)
+    else jsonb_build_object('transfer_id', v_transfer_id, 'credits_remaining', p_account.balance - p_amount)
+  end;
+  insert into credits.postings (idempotency_key, user_id, request, outcome, created_at)
+  values ('hold:' || p_job_id, p_account.user_id, v_request, v_outcome, v_now)
+  returning id into v_posting_id;
+  if p_account.balance >= p_amount then
+    insert into credits.transfers (
+      id, posting_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
+    )
+    values (
+      v_transfer_id, v_posting_id, 'hold', p_account.id, credits.system_account('escrow'), p_amount, p_job_id,
+      credits.choose_lots(p_account.id, p_amount), v_now
+    );
+  end if;
+  return v_outcome;
+end;
+$$;
+
+create function credits.hold(p_user_id uuid, p_amount bigint, p_job_id uuid)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Moves a job's price into escrow: `{ transfer_id, credits_remaining }`, or
+-- `{ error: "insufficient_credits", current_credits }` with nothing moved and the key burned. The key is the
+-- job: a job has one hold, and a second call returns the first result. Locks: account → lots.
+declare
+  v_account credits.accounts;
+  v_outcome jsonb;
+begin
+  perform credits.check_amount(p_amount);
+  v_account := credits.lock_account(p_user_id);
+  v_outcome := credits.first_outcome(
+    'hold:' || p_job_id, jsonb_build_object('call', 'hold', 'user_id', p_user_id, 'amount', p_amount)
+  );
+  return coalesce(v_outcome, credits.hold_locked(v_account, p_amount, p_job_id));
+end;
+$$;
+
+create function credits.end_hold(p_job_id uuid, p_kind credits.transfer_kind)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Ends the hold of a job: `capture` moves all of it to revenue, `release` back into the lots it came from.
+-- `{ transfer_id, amount }`; a second call of the same kind returns the first result; after the other kind
+-- `{ error: "already_ended" }`. Raises no_data_found for a job without a hold.
+-- A lot that expired while it was held lives 24 hours more, so that a failure costs nobody their credits.
+-- Locks: account → lots.
+declare
+  v_key constant text := format('%s:%s', p_kind, p_job_id);
+  v_request constant jsonb := jsonb_build_object('call', p_kind);
+  v_hold credits.transfers;
+  v_user_id uuid;
+  v_account credits.accounts;
+  v_outcome jsonb;
+  v_now timestamptz;
+  v_posting_id bigint;
+  v_transfer_id constant uuid := core.new_id();
+begin
+  if p_kind not in ('capture', 'release') then
+    raise exception 'a hold ends by capture or release, not by %', p_kind using errcode = 'invalid_parameter_value';
+  end if;
+  select t.* into strict v_hold from credits.transfers as t where t.job_id = p_job_id and t.kind = 'hold';
+  select a.user_id into strict v_user_id from credits.accounts as a where a.id = v_hold.from_account_id;
+  v_account := credits.lock_account(v_user_id);
+  v_outcome := credits.first_outcome(v_key, v_request);
+  if v_outcome is not null then
+    return v_outcome;
+  end if;
+  v_now := core.now();
+
+  if exists (
+    select from credits.transfers as t
+    where t.reverses_id = v_hold.id and t.kind in ('capture', 'release')
+  ) then
+    v_outcome := '{"error": "already_ended"}';
+    perform credits.record_posting(v_key, v_user_id, v_request, v_outcome, v_now);
+    return v_outcome;
+  end if;
+  v_outcome := jsonb_build_object('transfer_id', v_transfer_id, 'amount', v_hold.amount);
+  v_posting_id := credits.record_posting(v_key, v_user_id, v_request, v_outcome, v_now);
+
+  if p_kind = 'capture' then
+    insert into credits.transfers (
+      id, posting_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, created_at
+    )
+    values (
+      v_transfer_id, v_posting_id, 'capture', v_hold.to_account_id, credits.system_account('revenue'),
+      v_hold.amount, p_job_id, v_hold.id, v_now
+    );
+    return v_outcome;
+  end if;
+
+  perform credits.revive_lots(v_account.id, v_hold.draws, v_now);
+  insert into credits.transfers (
+    id, posting_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, draws, created_at
+  )
+  values (
+    v_transfer_id, v_posting_id, 'release', v_hold.to_account_id, v_account.id, v_hold.amount, p_job_id, v_hold.id,
+    v_hold.draws, v_now
+  );
+  perform credits.note_next_expiry(v_account.id);
+  perform credits.settle_account(v_posting_id, v_account, v_now);
+  return v_outcome;
+end;
+$$;
+
+-- The job was delivered: its hold becomes revenue.
+create function credits.capture(p_job_id uuid)
+returns jsonb
+language sql
+volatile
+set search_path = ''
+as $$ select credits.end_hold(p_job_id, 'capture') $$;
+
+-- The job was not delivered: its hold goes back where it came from.
+create function credits.release(p_job_id uuid)
+returns jsonb
+language sql
+volatile
+set search_path = ''
+as $$ select credits.end_hold(p_job_id, 'release') $$;

@@ -1,0 +1,232 @@
+-- How far the ledger is proved: for each account the last entry, and when. Apart from the accounts, so that proving
+-- never makes a posting wait.
+create table credits.checkpoints (
+  account_id bigint primary key,
+  number bigint not null,
+  hash bytea not null,
+  balance bigint not null
+);
+alter table credits.checkpoints enable row level security;
+comment on table credits.checkpoints is 'The last entry of each account that was proved.';
+
+create table credits.proofs (
+  id bigint generated always as identity primary key,
+  is_full boolean not null,
+  proved_until timestamptz not null,
+  violations bigint not null
+);
+alter table credits.proofs enable row level security;
+comment on table credits.proofs is 'When the ledger was proved, and how many violations were found.';
+
+create type credits.violation as (violation text, subject text, details jsonb);
+
+create function credits.account_violations(
+  p_account credits.accounts, p_lots bigint, p_proved credits.checkpoints
+)
+returns setof credits.violation
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- What is wrong with one account since its checkpoint. The account and the sum of its lots were read in one
+-- statement; entries beyond its head are younger than that and not looked at.
+declare
+  v_sign constant bigint := case p_account.kind when 'owed' then -1 else 1 end;
+  v_from constant bigint := coalesce(p_proved.number, 0);
+  v_entries record;
+begin
+  select count(*) as count,
+    coalesce(sum(c.amount), 0) * v_sign + coalesce(p_proved.balance, 0) as balance,
+    count(*) = p_account.entry_count - v_from
+      and coalesce((array_agg(c.hash order by c.number desc))[1], p_proved.hash, '\x') = p_account.head_hash
+      and coalesce(bool_and(
+        c.number = c.expected_number
+        and c.hash = credits.entry_hash(
+          c.previous_hash, c.account_id, c.number, c.transfer_id, c.amount, c.balance_after, c.created_at
+        )
+        and c.balance_after = coalesce(p_proved.balance, 0) + v_sign * c.running_sum
+      ), true) as is_chained
+  into v_entries
+  from (
+    select e.*,
+      v_from + row_number() over (order by e.number) as expected_number,
+      lag(e.hash, 1, coalesce(p_proved.hash, '\x')) over (order by e.number) as previous_hash,
+      sum(e.amount) over (order by e.number) as running_sum
+    from credits.entries as e
+    where e.account_id = p_account.id and e.number > v_from and e.number <= p_account.entry_count
+  ) as c;
+
+  if not v_entries.is_chained then
+    return next row('broken_chain', p_account.id::text, jsonb_build_object(
+      'entries', v_entries.count, 'expected', p_account.entry_count - v_from
+    ))::credits.violation;
+  end if;
+  if v_entries.balance <> p_account.balance then
+    return next row('balance_differs', p_account.id::text, jsonb_build_object(
+      'balance', p_account.balance, 'entries', v_entries.balance
+    ))::credits.violation;
+  end if;
+  if p_account.kind = 'available' and p_lots <> p_account.balance then
+    return next row('lots_differ', p_account.id::text, jsonb_build_object(
+      'balance', p_account.balance, 'lots', p_lots
+    ))::credits.violation;
+  end if;
+end;
+$$;
+
+create function credits.reconcile(p_full boolean default false)
+returns setof credits.violation
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Proves the ledger: a row for each violation, none when all holds. From the last proved entry on, or in full.
+-- `unbalanced_transfer` (its entries are not the two that it means, or it is gone, which only a proof in full sees),
+-- `broken_chain`, `balance_differs` (from the entries), `lots_differ` (from the balance), and those of
+-- videos.hold_violations. An account that is clean gets its checkpoint; one that is not is looked at again.
+-- Nothing that a posting needs is locked.
+declare
+  v_now constant timestamptz := core.now();
+  -- A transaction that was open at the last proof may have written transfers with an earlier time since.
+  v_since constant timestamptz := case when p_full then '-infinity' else coalesce(
+    (select max(p.proved_until) - interval '10 minutes' from credits.proofs as p where p.violations = 0), '-infinity'
+  ) end;
+  v_row record;
+  v_violation credits.violation;
+  v_is_clean boolean;
+  v_found bigint := 0;
+begin
+  for v_violation in
+    select 'unbalanced_transfer', t.id::text,
+      jsonb_build_object('amount', t.amount, 'sum', sum(e.amount), 'entries', count(e.account_id))
+    from credits.transfers as t
+    left join credits.entries as e on e.transfer_id = t.id
+    where t.created_at >= v_since
+    group by t.id
+    having count(e.account_id) <> 2 or count(*) filter (
+      where e.amount = case e.account_id when t.to_account_id then t.amount when t.from_account_id then -t.amount end
+    ) <> 2
+    union all
+    select 'unbalanced_transfer', e.transfer_id::text,
+      jsonb_build_object('amount', null, 'sum', sum(e.amount), 'entries', count(*))
+    from credits.entries as e
+    where p_full and not exists (select from credits.transfers as t where t.id = e.transfer_id)
+    group by e.transfer_id
+    union all
+    select h.violation, h.subject, h.details from videos.hold_violations(v_since) as h
+  loop
+    v_found := v_found + 1;
+    return next v_violation;
+  end loop;
+
+  for v_row in
+    select a as account, c as proved,
+      (select coalesce(sum(l.remaining), 0) from credits.lots as l where l.account_id = a.id and l.remaining > 0)::bigint as lots
+    from credits.accounts as a
+    left join credits.checkpoints as c on c.account_id = a.id
+    where a.user_id is not null and (
+      p_full
+      or (a.entry_count, a.head_hash, a.balance) is distinct from
+        (coalesce(c.number, 0), coalesce(c.hash, '\x'), coalesce(c.balance, 0))
+    )
+  loop
+    v_is_clean := true;
+    for v_violation in
+      select v.* from credits.account_violations(
+        v_row.account, v_row.lots, case when not p_full then v_row.proved end
+      ) as v
+    loop
+      v_is_clean := false;
+      v_found := v_found + 1;
+      return next v_violation;
+    end loop;
+    if v_is_clean then
+      insert into credits.checkpoints as c (account_id, number, hash, balance)
+      values ((v_row.account).id, (v_row.account).entry_count, (v_row.account).head_hash, (v_row.account).balance)
+      on conflict (account_id) do update
+        set number = excluded.number, hash = excluded.hash, balance = excluded.balance;
+    end if;
+  end loop;
+
+  insert into credits.proofs (is_full, proved_until, violations) values (p_full, v_now, v_found);
+end;
+$$;
+comment on function credits.reconcile(boolean) is 'The proof that the ledger is what it says it is.';
+
+create function credits.rebuild_balances()
+returns table (account_id bigint, balance_before bigint, balance_after bigint)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Puts balances, heads and lots right from the entries and transfers, which are the truth, and returns the accounts
+-- whose balance was not. For after a repair by hand: it stops all postings while it runs, and lifts the guard that
+-- lets nobody else touch a balance.
+begin
+  -- A posting holds a row of accounts from its first step on, so a weaker mode would wait for it in a circle.
+  lock table credits.accounts, credits.lots in exclusive mode;
+  alter table credits.accounts disable trigger only_by_transfer;
+  alter table credits.lots disable trigger only_by_transfer;
+
+  update credits.lots as l
+  set remaining = d.remaining
+  from (
+    select x.lot_id, sum(x.amount * case when t.to_account_id = s.account_id then 1 else -1 end) as remaining
+    from credits.transfers as t
+    cross join lateral unnest(t.draws) as x (lot_id, amount)
+    join credits.lots as s on s.id = x.lot_id
+    group by x.lot_id
+  ) as d
+  where d.lot_id = l.id and d.remaining <> l.remaining;
+
+  return query
+  with truth as (
+    select a.id, a.balance,
+      coalesce(sum(e.amount), 0) * case a.kind when 'owed' then -1 else 1 end as entries,
+      count(e.number) as count,
+      coalesce((array_agg(e.hash order by e.number desc))[1], '\x') as head
+    from credits.accounts as a
+    left join credits.entries as e on e.account_id = a.id
+    where a.user_id is not null
+    group by a.id
+  ),
+  mended as (
+    update credits.accounts as a
+    set balance = t.entries, entry_count = t.count, head_hash = t.head
+    from truth as t
+    where t.id = a.id and (a.balance, a.entry_count, a.head_hash) is distinct from (t.entries, t.count, t.head)
+    returning a.id, a.balance
+  )
+  select m.id, t.balance, m.balance
+  from mended as m
+  join truth as t on t.id = m.id;
+
+  alter table credits.accounts enable trigger only_by_transfer;
+  alter table credits.lots enable trigger only_by_transfer;
+end;
+$$;
+comment on function credits.rebuild_balances() is 'Balances are a projection of the entries; this makes it anew.';
+
+create function credits.sweep_proofs()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Deletes results of proving the ledger by the rule `proofs`, and returns how many. The last one that found nothing
+-- stays: the next proof begins there.
+declare
+  v_rule constant record := ops.retention('proofs');
+  v_deleted integer;
+begin
+  delete from credits.proofs as p
+  where p.id in (
+    select d.id from credits.proofs as d
+    where d.proved_until <= v_rule.before
+      and d.id <> (select coalesce(max(l.id), 0) from credits.proofs as l where l.violations = 0)
+    limit v_rule.batch
+  );
+  get diagnostics v_deleted = row_count;
+  return v_deleted;
+end;
+$$;

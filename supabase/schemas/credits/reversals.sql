@@ -1,0 +1,208 @@
+create function credits.reverse(p_transfer_id uuid, p_idempotency_key text)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Takes back a grant or purchase: what is left of its lot, then from other lots, and owes the rest. The reverse of a
+-- reversal gives back exactly what that took, to where it came from; another debt, if there is one, is paid of it.
+-- `{ transfer_id, credits_remaining, credits_owed }`, or `{ error: "already_reversed" }` with the key burned. A second
+-- call with the key returns the first result. Raises invalid_parameter_value for other kinds of transfer.
+-- Locks: account → lots.
+declare
+  v_original credits.transfers;
+  v_user_id uuid;
+  v_account credits.accounts;
+  v_request constant jsonb := jsonb_build_object('call', 'reverse', 'transfer_id', p_transfer_id);
+  v_outcome jsonb;
+  v_is_undo boolean;
+begin
+  select t.* into strict v_original from credits.transfers as t where t.id = p_transfer_id;
+  if v_original.kind not in ('grant', 'purchase', 'reversal') then
+    raise exception 'a % cannot be reversed', v_original.kind using errcode = 'invalid_parameter_value';
+  end if;
+  v_is_undo := v_original.kind = 'reversal';
+  select a.user_id into strict v_user_id
+  from credits.accounts as a
+  where a.id in (v_original.from_account_id, v_original.to_account_id) and a.user_id is not null;
+  v_account := credits.lock_account(v_user_id);
+  v_outcome := credits.first_outcome(p_idempotency_key, v_request);
+  if v_outcome is not null then
+    return v_outcome;
+  end if;
+
+  -- Both transfers of a reversal count as one: either leads to its posting.
+  if exists (
+    select from credits.transfers as t
+    join credits.transfers as o on o.id = t.reverses_id
+    where t.kind = 'reversal'
+      and o.posting_id = v_original.posting_id and (v_is_undo or o.id = v_original.id)
+  ) or (v_is_undo and exists (
+    select from credits.transfers as t
+    join credits.transfers as o on o.id = t.reverses_id
+    where t.posting_id = v_original.posting_id and o.kind = 'reversal'
+  )) then
+    v_outcome := '{"error": "already_reversed"}';
+    perform credits.record_posting(p_idempotency_key, v_user_id, v_request, v_outcome, core.now());
+    return v_outcome;
+  end if;
+  if v_is_undo then
+    return credits.give_back(v_original.posting_id, v_account, p_idempotency_key, v_request);
+  end if;
+  return credits.take_back(v_original, v_account, p_idempotency_key, v_request);
+end;
+$$;
+
+create function credits.take_back(
+  p_original credits.transfers, p_account credits.accounts, p_idempotency_key text, p_request jsonb
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The reversal itself; credits.reverse has locked the account and asked whether it may be.
+declare
+  v_now constant timestamptz := core.now();
+  v_transfer_id constant uuid := core.new_id();
+  v_own_lot_id constant bigint := p_original.draws[1].lot_id;
+  v_taken constant bigint := least(p_original.amount, p_account.balance);
+  v_missing constant bigint := p_original.amount - v_taken;
+  v_own bigint;
+  v_draws credits.draw[] := '{}';
+  v_draw credits.draw;
+  v_outcome jsonb;
+  v_owed credits.accounts;
+  v_posting_id bigint;
+  v_rest bigint;
+begin
+  select least(l.remaining, v_taken) into v_own from credits.lots as l where l.id = v_own_lot_id;
+  if v_own > 0 then
+    v_draws := array[row(v_own_lot_id, v_own)::credits.draw];
+  end if;
+  v_rest := v_taken - v_own;
+  -- All lots in spending order; the own one has given what it has.
+  foreach v_draw in array credits.choose_lots(p_account.id, p_account.balance) loop
+    continue when v_draw.lot_id = v_own_lot_id;
+    exit when v_rest = 0;
+    v_draw.amount := least(v_draw.amount, v_rest);
+    v_draws := v_draws || v_draw;
+    v_rest := v_rest - v_draw.amount;
+  end loop;
+
+  if v_missing > 0 then
+    insert into credits.accounts (kind, user_id, unit, balance)
+    values ('owed', p_account.user_id, p_account.unit, 0)
+    on conflict do nothing;
+  end if;
+  select a.* into v_owed
+  from credits.accounts as a
+  where a.user_id = p_account.user_id and a.kind = 'owed' and a.unit = p_account.unit;
+  v_outcome := jsonb_build_object(
+    'transfer_id', v_transfer_id, 'credits_remaining', p_account.balance - v_taken,
+    'credits_owed', coalesce(v_owed.balance, 0) + v_missing
+  );
+  v_posting_id := credits.record_posting(p_idempotency_key, p_account.user_id, p_request, v_outcome, v_now);
+  if v_taken > 0 then
+    insert into credits.transfers (
+      id, posting_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
+    )
+    values (
+      v_transfer_id, v_posting_id, 'reversal', p_account.id, p_original.from_account_id, v_taken, p_original.id,
+      v_draws, v_now
+    );
+  end if;
+  if v_missing > 0 then
+    insert into credits.transfers (id, posting_id, kind, from_account_id, to_account_id, amount, reverses_id, created_at)
+    values (
+      case when v_taken > 0 then core.new_id() else v_transfer_id end,
+      v_posting_id, 'reversal', v_owed.id, p_original.from_account_id, v_missing, p_original.id, v_now
+    );
+  end if;
+  return v_outcome;
+end;
+$$;
+
+create function credits.give_back(
+  p_posting_id bigint, p_account credits.accounts, p_idempotency_key text, p_request jsonb
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Reverses a reversal: what lots gave goes back into them, and what became debt is no longer owed. Where other credits
+-- have paid that debt since, they come back as a lot like the one that it was owed for, which a release may have
+-- filled again. A lot that expired in the meantime lives 24 hours more, as after a release.
+declare
+  v_now constant timestamptz := core.now();
+  v_transfer_id constant uuid := core.new_id();
+  v_taken credits.transfers;
+  v_owed_part credits.transfers;
+  v_original credits.transfers;
+  v_owed credits.accounts;
+  v_debt bigint;
+  v_forgiven bigint;
+  v_paid bigint;
+  v_amount bigint;
+  v_lot_id bigint;
+  v_draws credits.draw[];
+  v_outcome jsonb;
+  v_posting_id bigint;
+begin
+  select t.* into v_taken
+  from credits.transfers as t
+  where t.posting_id = p_posting_id and t.kind = 'reversal' and t.from_account_id = p_account.id;
+  select t.* into v_owed_part
+  from credits.transfers as t
+  where t.posting_id = p_posting_id and t.kind = 'reversal' and t.from_account_id <> p_account.id;
+  select t.* into strict v_original
+  from credits.transfers as t where t.id = coalesce(v_taken.reverses_id, v_owed_part.reverses_id);
+  select a.* into v_owed
+  from credits.accounts as a
+  where a.user_id = p_account.user_id and a.kind = 'owed' and a.unit = p_account.unit;
+
+  v_debt := coalesce(v_owed.balance, 0);
+  v_forgiven := least(coalesce(v_owed_part.amount, 0), v_debt);
+  v_paid := coalesce(v_owed_part.amount, 0) - v_forgiven;
+  v_amount := coalesce(v_taken.amount, 0) + v_paid;
+  v_debt := v_debt - v_forgiven;
+  v_outcome := jsonb_build_object(
+    'transfer_id', v_transfer_id,
+    'credits_remaining',
+    case when p_account.closed_at is null then p_account.balance + greatest(0, v_amount - v_debt) else 0 end,
+    'credits_owed', greatest(0, v_debt - v_amount)
+  );
+  v_posting_id := credits.record_posting(p_idempotency_key, p_account.user_id, p_request, v_outcome, v_now);
+
+  if v_amount > 0 then
+    v_draws := coalesce(v_taken.draws, '{}');
+    if v_paid > 0 then
+      insert into credits.lots (account_id, priority, expires_at, amount, remaining, created_at)
+      select l.account_id, l.priority, l.expires_at, v_paid, 0, v_now
+      from credits.lots as l
+      where l.id = v_original.draws[1].lot_id
+      returning id into v_lot_id;
+      v_draws := v_draws || row(v_lot_id, v_paid)::credits.draw;
+    end if;
+    perform credits.revive_lots(p_account.id, v_draws, v_now);
+    insert into credits.transfers (
+      id, posting_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
+    )
+    values (
+      v_transfer_id, v_posting_id, 'reversal', v_original.from_account_id, p_account.id, v_amount,
+      coalesce(v_taken.id, v_owed_part.id), v_draws, v_now
+    );
+  end if;
+  if v_forgiven > 0 then
+    insert into credits.transfers (id, posting_id, kind, from_account_id, to_account_id, amount, reverses_id, created_at)
+    values (
+      case when v_amount > 0 then core.new_id() else v_transfer_id end,
+      v_posting_id, 'reversal', v_original.from_account_id, v_owed.id, v_forgiven, v_owed_part.id, v_now
+    );
+  end if;
+  perform credits.note_next_expiry(p_account.id);
+  perform credits.settle_account(v_posting_id, p_account, v_now);
+  return v_outcome;
+end;
+$$;

@@ -1,0 +1,69 @@
+-- devices: who was granted a device's credits.
+
+create schema devices;
+
+create table devices.grants (
+  user_id uuid primary key,
+  network text not null,
+  -- Written before the device's bit is set: whoever finds the bit set and their own intent is granted.
+  intended_at timestamptz not null,
+  -- The holder of the lane that it was made in, until another check relies on it.
+  lane uuid,
+  granted_at timestamptz
+);
+create unique index device_grants_lane on devices.grants (lane) where granted_at is null;
+alter table devices.grants enable row level security;
+comment on table devices.grants is 'Who meant to get a device''s credits, and who got them.';
+
+create table devices.lanes (
+  network text primary key,
+  holder uuid not null,
+  leased_until timestamptz not null
+);
+alter table devices.lanes enable row level security;
+comment on table devices.lanes is 'One device check of a network at a time is in its critical section.';
+
+create function devices.take_waiting_place(p_network text)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Whether there is a place to wait for a lane, which is then this transaction's until its end. Whoever waits holds one
+-- of the Data API's connections, PostgREST's 10 being everybody's, so no more than 4 wait at a time, 2 of one network.
+begin
+  for v_place in 1..2 loop
+    if pg_try_advisory_xact_lock(hashtextextended(format('devices.lanes %s %s', v_place, p_network), 0)) then
+      for v_place_of_all in 1..4 loop
+        if pg_try_advisory_xact_lock(hashtextextended(format('devices.lanes %s', v_place_of_all), 0)) then
+          return true;
+        end if;
+      end loop;
+      return false;
+    end if;
+  end loop;
+  return false;
+end;
+$$;
+
+create function devices.sweep_lanes()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Deletes lanes by the rule `device_lanes`, counted from the end of the lease, and returns how many. A lane is reused
+-- without it.
+declare
+  v_rule constant record := ops.retention('device_lanes');
+  v_deleted integer;
+begin
+  delete from devices.lanes as l
+  using (
+    select d.network from devices.lanes as d where d.leased_until <= v_rule.before limit v_rule.batch for update skip locked
+  ) as due
+  where l.network = due.network and l.leased_until <= v_rule.before;
+  get diagnostics v_deleted = row_count;
+  return v_deleted;
+end;
+$$;

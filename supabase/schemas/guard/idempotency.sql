@@ -1,0 +1,111 @@
+-- One row per finished request. There is no "in progress" row: a crash leaves nothing to clean up.
+create table guard.idempotency_keys (
+  caller uuid not null,
+  endpoint text not null,
+  -- Up to 255 characters; the wrapper has checked it.
+  key text not null,
+  -- SHA-256 of the canonical request, in hex.
+  fingerprint text not null,
+  outcome jsonb not null,
+  expires_at timestamptz not null,
+  primary key (caller, endpoint, key)
+);
+alter table guard.idempotency_keys enable row level security;
+-- Rows come in the order in which they expire, which is what a BRIN needs to find the oldest at next to no cost.
+create index idempotency_keys_expires_at on guard.idempotency_keys using brin (expires_at) with (autosummarize = on);
+comment on table guard.idempotency_keys is 'Outcomes of keyed requests, kept 24 hours for replay.';
+
+create function guard.claim(p_caller uuid, p_endpoint text, p_key text, p_fingerprint text)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Claims a key for the rest of the transaction. Null: the work is the caller's to do, and guard.finish ends it.
+-- Otherwise the answer to give: the stored outcome with `replayed`, ERR_4011 for another request under the
+-- same key, ERR_4012 while the first request runs.
+-- Locks: an advisory lock on (caller, endpoint, key), never waited for.
+declare
+  v_row guard.idempotency_keys;
+begin
+  if not pg_try_advisory_xact_lock(
+    hashtextextended(concat_ws(' ', p_caller::text, p_endpoint, p_key), 0)
+  ) then
+    return guard.refusal('ERR_4012', '{"retry_after": 1}');
+  end if;
+
+  -- A statement of its own: its snapshot is younger than the lock, so it sees what the last holder committed.
+  select k.* into v_row
+  from guard.idempotency_keys as k
+  where k.caller = p_caller and k.endpoint = p_endpoint and k.key = p_key;
+
+  if not found or v_row.expires_at <= core.now() then
+    return null;
+  end if;
+  if v_row.fingerprint <> p_fingerprint then
+    return guard.refusal('ERR_4011');
+  end if;
+  return v_row.outcome || '{"replayed": true}';
+end;
+$$;
+
+-- Whether a refusal is kept for its idempotency key.
+create function guard.is_replayable(p_code text)
+returns boolean
+language sql
+immutable
+-- The others say something about the moment, not about the request, so the same key may try again.
+return p_code not in (
+  'ERR_4004', 'ERR_4005', 'ERR_4006', 'ERR_4008', 'ERR_4010', 'ERR_4011', 'ERR_4012', 'ERR_4013', 'ERR_4014',
+  'ERR_4017', 'ERR_4018', 'ERR_6001', 'ERR_6002', 'ERR_6003', 'ERR_6004'
+);
+
+create function guard.finish(
+  p_caller uuid, p_endpoint text, p_key text, p_fingerprint text, p_outcome jsonb
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Ends what guard.claim began and returns the outcome. It is stored without its limits, which belong to the
+-- moment, unless its code is one that may be tried again. An expired row of the same key is overwritten.
+begin
+  if p_outcome ? 'error' and not guard.is_replayable(p_outcome ->> 'error') then
+    return p_outcome;
+  end if;
+  insert into guard.idempotency_keys as k (caller, endpoint, key, fingerprint, outcome, expires_at)
+  values (p_caller, p_endpoint, p_key, p_fingerprint, p_outcome - 'limits', core.now() + interval '24 hours')
+  on conflict (caller, endpoint, key) do update
+    set fingerprint = excluded.fingerprint, outcome = excluded.outcome, expires_at = excluded.expires_at;
+  return p_outcome;
+end;
+$$;
+
+create function guard.sweep_idempotency_keys()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Deletes keys by the rule `idempotency_keys`, and returns how many. Correctness never waits for it, and a key that may
+-- still be replayed stays, whatever the rule says.
+declare
+  v_rule constant record := ops.retention('idempotency_keys');
+  -- Not in the query: a volatile function cannot be looked up in an index.
+  v_expired_before constant timestamptz := least(v_rule.before + interval '24 hours', core.now());
+  v_deleted integer;
+begin
+  delete from guard.idempotency_keys as k
+  using (
+    select d.caller, d.endpoint, d.key
+    from guard.idempotency_keys as d
+    where d.expires_at <= v_expired_before
+    limit v_rule.batch
+    for update skip locked
+  ) as due
+  where k.caller = due.caller and k.endpoint = due.endpoint and k.key = due.key;
+  get diagnostics v_deleted = row_count;
+  return v_deleted;
+end;
+$$;

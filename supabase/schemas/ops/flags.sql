@@ -1,0 +1,24 @@
+-- ops: the operator's room. In this order: flags.sql, errors.sql, retention.sql, admins.sql, credits.sql, views.sql, trace.sql.
+
+create schema ops;
+
+-- Switches that the operator turns in the dashboard. A feature without a row is on.
+create table ops.feature_flags (
+  name text primary key check (char_length(name) between 1 and 100),
+  is_enabled boolean not null default true,
+  updated_at timestamptz not null default now()
+);
+alter table ops.feature_flags enable row level security;
+comment on table ops.feature_flags is 'What is switched off answers ERR_6004 with its name as `feature`.';
+
+-- Whether a feature is on; one that nobody named is.
+create function ops.is_enabled(p_feature text)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return coalesce((select f.is_enabled from ops.feature_flags as f where f.name = p_feature), true);
+end;
+$$;

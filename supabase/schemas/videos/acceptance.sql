@@ -1,0 +1,96 @@
+create function videos.accept_video(
+  p_user_id uuid, p_network text, p_request_id text, p_model_id uuid, p_prompt text, p_settings jsonb,
+  p_image_url text
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Accepts a video or says why not, in the order of what it costs to find out. Nothing is written before the last
+-- refusal but the counted attempt. `data`: `{ job_id, status, credits_used, credits_remaining, created_at }`.
+-- Locks: rate-limit rows → account → lots.
+declare
+  v_attempts jsonb;
+  v_accepted jsonb;
+  v_limits jsonb;
+  v_model videos.models;
+  v_resolved jsonb;
+  v_price bigint;
+  v_refusal jsonb;
+  v_account credits.accounts;
+  v_hold jsonb;
+  v_job_id constant uuid := core.new_id();
+  v_now timestamptz;
+begin
+  v_attempts := guard.take(
+    '{generation_attempts,generation_attempts_network}', p_user_id, p_network, 'generate-video'
+  );
+  if v_attempts ? 'refusal' then
+    return v_attempts -> 'refusal';
+  end if;
+  v_limits := v_attempts -> 'limits';
+  if not ops.is_enabled('generation') then
+    return guard.refusal('ERR_6004', '{"feature": "generation"}', v_limits);
+  end if;
+  if videos.find_moderation_term(p_prompt, 'refuse') is not null then
+    return guard.refusal('ERR_4003', '{"reason": "policy"}', v_limits);
+  end if;
+
+  select m.* into v_model from videos.models as m where m.id = p_model_id and m.is_available;
+  if not found then
+    return guard.refusal('ERR_4002', jsonb_build_object('model_id', p_model_id), v_limits);
+  end if;
+  v_resolved := videos.resolve_settings(v_model, p_settings, p_image_url);
+  if v_resolved -> 'fields' <> '[]' then
+    return guard.refusal('ERR_4008', jsonb_build_object('fields', v_resolved -> 'fields'), v_limits);
+  end if;
+
+  if not exists (
+    select from videos.model_providers as p
+    join videos.money_left as m on m.provider = p.provider
+    where p.model_id = v_model.id
+      and coalesce(m.cents >= videos.cost_cents(p, v_model.pricing_type, v_resolved -> 'settings'), true)
+  ) then
+    return guard.refusal('ERR_6004', '{"feature": "generation"}', v_limits);
+  end if;
+
+  v_price := videos.price(v_model, v_resolved -> 'settings');
+  v_account := credits.lock_account(p_user_id);
+  -- Asked again: the account was closed, or its user suspended, while this waited for the lock.
+  v_refusal := (accounts.admit(p_user_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_limits);
+  end if;
+  if v_account.balance < v_price then
+    return guard.refusal(
+      'ERR_4001', jsonb_build_object('required', v_price, 'available', v_account.balance), v_limits
+    );
+  end if;
+  -- Last, with the account locked and the balance known: what is counted here is accepted.
+  v_accepted := guard.take('{video_generation}', p_user_id, p_network, 'generate-video');
+  v_limits := coalesce(v_accepted -> 'limits', '[]') || v_limits;
+  if v_accepted ? 'refusal' then
+    return v_accepted -> 'refusal' || jsonb_build_object('limits', v_limits);
+  end if;
+
+  v_hold := credits.hold_locked(v_account, v_price, v_job_id);
+  v_now := core.now();
+  insert into videos.jobs (
+    id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at
+  )
+  values (
+    v_job_id, p_user_id, v_model.id, v_model.name, p_prompt, v_resolved -> 'settings', p_image_url, v_price,
+    p_request_id, v_now, v_now + v_model.start_within
+  );
+  -- The function submits at once; the worker only if that did not happen within 2 seconds.
+  perform queue.add('submit', v_job_id, v_now + interval '2 seconds');
+  return guard.answer(
+    jsonb_build_object(
+      'job_id', v_job_id, 'status', 'pending', 'credits_used', v_price,
+      'credits_remaining', v_hold -> 'credits_remaining', 'created_at', core.to_iso(v_now)
+    ),
+    v_limits
+  );
+end;
+$$;

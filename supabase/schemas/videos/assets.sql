@@ -1,0 +1,95 @@
+create type videos.asset_kind as enum ('video', 'thumbnail');
+
+create table videos.assets (
+  id uuid primary key default core.new_id(),
+  job_id uuid not null references videos.jobs,
+  kind videos.asset_kind not null,
+  -- In the private bucket `videos`.
+  path text not null unique,
+  bytes bigint not null check (bytes > 0),
+  content_type text not null,
+  -- Hex.
+  sha256 text not null check (char_length(sha256) = 64),
+  duration_milliseconds integer,
+  width integer,
+  height integer,
+  -- How the file differs from what was asked for; null where it does not.
+  differences jsonb,
+  created_at timestamptz not null,
+  -- When the worker removed the file, after the user deleted the job.
+  deleted_at timestamptz,
+  unique (job_id, kind)
+);
+alter table videos.assets enable row level security;
+comment on table videos.assets is 'Files in storage.';
+
+create function videos.differences(
+  p_settings jsonb, p_duration_milliseconds integer, p_width integer, p_height integer
+)
+returns jsonb
+language plpgsql
+immutable
+set search_path = ''
+as $$
+-- What a file is that was not asked for, for the operator: `{ duration_milliseconds, aspect_ratio, resolution }`, those
+-- that differ; null where none does. Models round: a second more or less, or a twentieth of the ratio, is no difference.
+declare
+  v_asked_ratio constant numeric := split_part(p_settings ->> 'aspect_ratio', ':', 1)::numeric
+    / split_part(p_settings ->> 'aspect_ratio', ':', 2)::numeric;
+  v_differences jsonb := '{}';
+begin
+  if abs(p_duration_milliseconds - (p_settings ->> 'duration_seconds')::integer * 1000) > 1000 then
+    v_differences := v_differences || jsonb_build_object('duration_milliseconds', p_duration_milliseconds);
+  end if;
+  if abs(p_width::numeric / p_height - v_asked_ratio) > v_asked_ratio / 20 then
+    v_differences := v_differences || jsonb_build_object('aspect_ratio', format('%s:%s', p_width, p_height));
+  end if;
+  -- 720p names the shorter side.
+  if least(p_width, p_height) < substring(p_settings ->> 'resolution' from '^\d+')::integer then
+    v_differences := v_differences || jsonb_build_object('resolution', format('%sp', least(p_width, p_height)));
+  end if;
+  return nullif(v_differences, '{}');
+exception
+  -- Settings of another form are nothing to fail a finished video for.
+  when invalid_text_representation or division_by_zero then
+    return null;
+end;
+$$;
+
+-- Paths of what storage has of a user, whether or not a job knows of it.
+create function videos.files_of(p_user_id uuid)
+returns setof text
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  -- A constant of the query: only so is the index of names asked.
+  v_folder constant text := p_user_id || '/';
+begin
+  return query select o.name from storage.objects as o where o.bucket_id = 'videos' and o.name ^@ v_folder;
+end;
+$$;
+
+create function videos.blank_jobs(p_job_ids uuid[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Takes out of jobs what their user said and got; their status, model, credits and times stay.
+begin
+  update videos.jobs as j
+  set prompt = '', settings = '{}', image_url = null, request_id = '', video_url = null, video_url_expires_at = null,
+      thumbnail_url = null, error_details = case when j.error_details is not null then '{}'::jsonb end
+  where j.id = any (p_job_ids);
+  update videos.submissions as s
+  set provider_references = null, cause = null
+  where s.job_id = any (p_job_ids);
+  update videos.provider_events as e
+  set state = jsonb_build_object('state', e.state -> 'state')
+  from videos.submissions as s
+  where s.job_id = any (p_job_ids) and e.submission_id = s.id;
+  delete from videos.assets as a where a.job_id = any (p_job_ids);
+end;
+$$;

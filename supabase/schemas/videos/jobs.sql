@@ -1,0 +1,201 @@
+create type videos.job_status as enum ('pending', 'processing', 'completed', 'failed', 'cancelled');
+
+create table videos.jobs (
+  id uuid primary key default core.new_id(),
+  -- No foreign keys. accounts.admit has just seen the user, whose row is never deleted; nor is a model's, which a
+  -- trigger sees to, and checking a key would have every accepted job lock the one row of a popular model.
+  user_id uuid not null,
+  model_id uuid not null,
+  model_name text not null,
+  status videos.job_status not null default 'pending',
+  prompt text not null,
+  settings jsonb not null,
+  image_url text,
+  -- Held or captured, less what was given back.
+  credits_used bigint not null,
+  error_code text,
+  error_details jsonb,
+  -- The request that made it; ties the job to the log.
+  request_id text not null,
+  created_at timestamptz not null,
+  -- When a provider reported that it had begun; where it reports none, when it took the submission.
+  started_at timestamptz,
+  percent smallint,
+  -- When the provider's success was known and storing began.
+  storing_at timestamptz,
+  completed_at timestamptz,
+  -- When the bound that is running now is over. Null while storing and after the end.
+  due_at timestamptz,
+  cancel_requested_at timestamptz,
+  -- A success that came after the end; recorded for the operator, never charged.
+  late_success_at timestamptz,
+  -- Why the operator may want to look at it: the reason of a term that flags, or what the moderation service refused.
+  flag text,
+  -- When the moderation service let the prompt pass; it is not asked again.
+  moderated_at timestamptz,
+  video_url text,
+  video_url_expires_at timestamptz,
+  thumbnail_url text,
+  deleted_at timestamptz,
+  -- What the procedures rely on. Not more: every statement reads each constraint anew, some 3 µs a piece.
+  check (credits_used >= 0),
+  check ((status >= 'completed') = (completed_at is not null) and (status = 'failed') = (error_code is not null)),
+  check ((due_at is null) = (completed_at is not null or storing_at is not null))
+) with (fillfactor = 70);
+alter table videos.jobs enable row level security;
+-- A user's history of each status, newest first: one index pages all of it and any part of it.
+create index jobs_user on videos.jobs (user_id, status, created_at desc, id desc) where deleted_at is null;
+create index jobs_completed_at on videos.jobs using brin (completed_at);
+-- The running jobs; those that are storing have no bound.
+create index jobs_running on videos.jobs (due_at) where completed_at is null;
+comment on table videos.jobs is 'Generated videos, from acceptance to the end. An ended status never changes.';
+
+-- The life of a job, as data: what is not here cannot happen.
+create table videos.job_transitions (
+  from_status videos.job_status not null,
+  to_status videos.job_status not null,
+  reason text not null,
+  primary key (from_status, to_status)
+);
+alter table videos.job_transitions enable row level security;
+comment on table videos.job_transitions is 'The allowed changes of a job''s status.';
+
+-- Holds every update of a job to job_transitions.
+create function videos.check_job_transition()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if not exists (
+    select from videos.job_transitions as t
+    where t.from_status = old.status and t.to_status = new.status
+  ) then
+    raise exception 'job % cannot go from % to %', old.id, old.status, new.status using errcode = 'check_violation';
+  end if;
+  return new;
+end;
+$$;
+
+create trigger check_job_transition before update of status on videos.jobs
+  for each row when (old.status is distinct from new.status) execute function videos.check_job_transition();
+
+create function videos.lock_job(p_job_id uuid)
+returns videos.jobs
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Locks the account of a job's user, then the job: the order of everything that may end one. Null where there is
+-- no such job.
+declare
+  v_job videos.jobs;
+begin
+  perform credits.lock_account(j.user_id) from videos.jobs as j where j.id = p_job_id;
+  select j.* into v_job from videos.jobs as j where j.id = p_job_id for update;
+  return v_job;
+end;
+$$;
+
+-- Whether the account of a job was closed: nothing is stored for it.
+create function videos.is_abandoned(p_job videos.jobs)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select exists (select from accounts.users as u where u.id = p_job.user_id and u.closed_at is not null)
+$$;
+
+-- What a user's running jobs hold in escrow.
+create function videos.held_credits(p_user_id uuid)
+returns bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select coalesce(sum(t.amount), 0)
+    from videos.jobs as j
+    join credits.transfers as t on t.job_id = j.id and t.kind = 'hold'
+    -- A hold ends with its job. No running job is deleted, which is said for the index.
+    where j.user_id = p_user_id and j.status in ('pending', 'processing') and j.deleted_at is null
+  );
+end;
+$$;
+
+create function videos.hold_violations(p_since timestamptz)
+returns setof credits.violation
+language sql
+stable
+set search_path = ''
+as $$
+  -- A running job has its hold open. p_since does not matter here: running jobs are few.
+  select row('job_without_hold', j.id::text, jsonb_build_object('status', j.status))::credits.violation
+  from videos.jobs as j
+  where j.completed_at is null and not exists (
+    select from credits.transfers as h
+    where h.job_id = j.id and h.kind = 'hold'
+      and not exists (
+        select from credits.transfers as t where t.reverses_id = h.id and t.kind in ('capture', 'release')
+      )
+  )
+  union all
+  -- An ended job has ended its hold, in the way of its end.
+  select row('hold_ended_wrong', j.id::text, jsonb_build_object('status', j.status))::credits.violation
+  from videos.jobs as j
+  where j.completed_at >= p_since and not exists (
+    select from credits.transfers as h
+    join credits.transfers as t on t.reverses_id = h.id
+    where h.job_id = j.id and h.kind = 'hold'
+      and t.kind = (case j.status when 'completed' then 'capture' else 'release' end)::credits.transfer_kind
+  )
+  union all
+  -- What is in escrow is there for a job that runs.
+  select row('escrow_without_job', h.id::text, jsonb_build_object('job_id', h.job_id))::credits.violation
+  from credits.transfers as h
+  where h.kind = 'hold' and h.created_at >= p_since
+    and not exists (
+      select from credits.transfers as t where t.reverses_id = h.id and t.kind in ('capture', 'release')
+    )
+    and not exists (
+      select from videos.jobs as j where j.id = h.job_id and j.completed_at is null
+    )
+$$;
+
+-- Where a job is, for whoever watches it.
+create function videos.job_stage(p_job videos.jobs)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select case
+    when p_job.completed_at is not null then 'done'
+    when p_job.status = 'pending' then 'queued'
+    when p_job.storing_at is not null then 'storing'
+    when p_job.started_at is not null then 'generating'
+    else 'submitted'
+  end
+$$;
+
+-- A job as the API shows it; the error's message is added in the caller's language.
+create function videos.job_json(p_job videos.jobs)
+returns jsonb
+language sql
+stable
+return jsonb_build_object(
+  'job_id', (p_job).id, 'status', (p_job).status, 'prompt', (p_job).prompt, 'model_id', (p_job).model_id,
+  'model_name', (p_job).model_name, 'settings', (p_job).settings, 'credits_used', (p_job).credits_used,
+  'video_url', (p_job).video_url, 'video_url_expires_at', core.to_iso((p_job).video_url_expires_at),
+  'thumbnail_url', (p_job).thumbnail_url,
+  'error', case when (p_job).error_code is not null then jsonb_build_object(
+    'code', (p_job).error_code, 'details', (p_job).error_details
+  ) end,
+  'created_at', core.to_iso((p_job).created_at), 'completed_at', core.to_iso((p_job).completed_at)
+);
+-- jobs_user knows only what its user still sees.
+create index jobs_deleted on videos.jobs (user_id) where deleted_at is not null;
+create index jobs_blankable on videos.jobs (deleted_at) where deleted_at is not null and prompt <> '';
+create index jobs_late on videos.jobs (late_success_at) where late_success_at is not null;

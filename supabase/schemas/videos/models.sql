@@ -1,0 +1,144 @@
+-- videos: from a model and a prompt to a file in storage. In this order: models.sql, jobs.sql, submissions.sql, assets.sql,
+-- settlement.sql, providers.sql, moderation.sql, acceptance.sql, retention.sql.
+
+create schema videos;
+
+create type videos.model_category as enum ('text_to_video', 'image_to_video');
+
+create type videos.pricing_type as enum ('per_video', 'per_second');
+
+create table videos.models (
+  id uuid primary key default core.new_id(),
+  name text not null check (char_length(name) between 1 and 100),
+  description text not null,
+  category videos.model_category not null,
+  thumbnail_url text,
+  is_featured boolean not null default false,
+  is_available boolean not null default true,
+  requires_image boolean not null default false,
+  pricing_type videos.pricing_type not null,
+  -- Credits a video, or a second of it.
+  credits integer not null check (credits between 1 and 10000),
+  -- As the API shows them: `{ duration_seconds: { values, default }, resolution: …, aspect_ratio: … }`.
+  options jsonb not null check (
+    options ?& array['duration_seconds', 'resolution', 'aspect_ratio']
+    and options #> '{duration_seconds,values}' @> (options #> '{duration_seconds,default}')
+    and options #> '{resolution,values}' @> (options #> '{resolution,default}')
+    and options #> '{aspect_ratio,values}' @> (options #> '{aspect_ratio,default}')
+  ),
+  -- The two bounds of a job: from acceptance until it starts, and from its start until it ends.
+  start_within interval not null default interval '15 minutes' check (start_within > interval '0'),
+  finish_within interval not null default interval '15 minutes' check (finish_within > interval '0'),
+  position integer not null default 0
+);
+alter table videos.models enable row level security;
+comment on table videos.models is 'The catalogue. What is not available stays, for the jobs that were made with it.';
+
+-- Jobs name their model for ever.
+create function videos.keep_models()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  raise exception 'a model is never deleted; set is_available to false' using errcode = 'restrict_violation';
+end;
+$$;
+
+create trigger keep_models before delete or truncate on videos.models
+  for each statement execute function videos.keep_models();
+
+-- One row. Its version is the catalogue's ETag, and changes with every change of a model.
+create table videos.catalogue (
+  is_singleton boolean primary key default true check (is_singleton),
+  version bigint not null default 1
+);
+alter table videos.catalogue enable row level security;
+comment on table videos.catalogue is 'The version of the catalogue as a whole.';
+
+-- Runs after every change of the models, by whatever hand.
+create function videos.bump_catalogue_version()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  update videos.catalogue as c set version = c.version + 1;
+  return null;
+end;
+$$;
+
+create trigger bump_catalogue_version after insert or update on videos.models
+  for each statement execute function videos.bump_catalogue_version();
+
+-- Who can make a model's videos, in order of preference.
+create table videos.model_providers (
+  model_id uuid not null references videos.models,
+  preference smallint not null check (preference >= 1),
+  provider text not null check (provider in ('fal', 'replicate', 'runway')),
+  -- The provider's own name of the model.
+  provider_model text not null,
+  -- US cents a video, or a second of it, as the model is priced.
+  cost_cents numeric not null check (cost_cents >= 0),
+  primary key (model_id, preference),
+  unique (model_id, provider)
+);
+alter table videos.model_providers enable row level security;
+comment on table videos.model_providers is 'The providers of a model; the lowest preference is asked first.';
+
+-- A model as the catalogue shows it.
+create function videos.model_json(p_model videos.models)
+returns jsonb
+language sql
+stable
+return jsonb_build_object(
+  'id', (p_model).id, 'name', (p_model).name, 'description', (p_model).description, 'category', (p_model).category,
+  'thumbnail_url', (p_model).thumbnail_url, 'is_featured', (p_model).is_featured,
+  'requires_image', (p_model).requires_image,
+  'pricing', jsonb_build_object('type', (p_model).pricing_type, 'credits', (p_model).credits),
+  'options', (p_model).options
+);
+
+create function videos.resolve_settings(p_model videos.models, p_settings jsonb, p_image_url text)
+returns jsonb
+language plpgsql
+immutable
+set search_path = ''
+as $$
+-- The settings of a job, defaults included, and everything in the request that the model does not take:
+-- `{ settings, fields: [{ path, message }] }`. `fields` is empty when all fits.
+declare
+  v_name text;
+  v_value jsonb;
+  v_settings jsonb := '{}';
+  v_fields jsonb := '[]';
+begin
+  foreach v_name in array array['duration_seconds', 'resolution', 'aspect_ratio'] loop
+    v_value := coalesce(p_settings -> v_name, p_model.options #> array[v_name, 'default']);
+    v_settings := v_settings || jsonb_build_object(v_name, v_value);
+    if not p_model.options #> array[v_name, 'values'] @> v_value then
+      v_fields := v_fields || jsonb_build_object(
+        'path', 'settings.' || v_name,
+        'message', format('This model takes one of %s', p_model.options #>> array[v_name, 'values'])
+      );
+    end if;
+  end loop;
+  if p_model.requires_image and p_image_url is null then
+    v_fields := v_fields || '{"path": "image_url", "message": "This model needs an image"}'::jsonb;
+  elsif p_model.category = 'text_to_video' and p_image_url is not null then
+    v_fields := v_fields || '{"path": "image_url", "message": "This model takes no image"}'::jsonb;
+  end if;
+  return jsonb_build_object('settings', v_settings, 'fields', v_fields);
+end;
+$$;
+
+-- The price of a video in credits; there is no other.
+create function videos.price(p_model videos.models, p_settings jsonb)
+returns bigint
+language sql
+immutable
+return case (p_model).pricing_type
+  when 'per_video' then (p_model).credits
+  when 'per_second' then (p_model).credits * (p_settings ->> 'duration_seconds')::bigint
+end;

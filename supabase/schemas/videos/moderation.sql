@@ -1,0 +1,128 @@
+create function videos.words_of(p_text text)
+returns text[]
+language plpgsql
+immutable
+set search_path = ''
+as $$
+-- The words of a text, folded so that one spelling stands for all that look like it: without case, accents, the dot of
+-- an i, width and invisible characters, and in Latin letters where Cyrillic and Greek ones look like them.
+declare
+  v_text text := p_text;
+begin
+  -- ASCII, as nearly all prompts in English are, needs a third of the work.
+  if octet_length(v_text) <> char_length(v_text) then
+    -- Decomposed, so that accents are characters of their own. They go, and so does whatever is not seen.
+    v_text := regexp_replace(
+      normalize(v_text, nfkd),
+      '[\u00AD\u0300-\u036F\u0483-\u0489\u061C\u064B-\u065F\u0670\u115F\u1160\u17B4\u17B5\u180B-\u180F\u1AB0-\u1AFF'
+        '\u1DC0-\u1DFF\u200B-\u200F\u202A-\u202E\u2060-\u206F\u20D0-\u20FF\u3164\uFE00-\uFE0F\uFE20-\uFE2F\uFEFF'
+        '\U000E0000-\U000E01EF]+', '', 'g'
+    );
+  end if;
+  v_text := lower(v_text collate pg_catalog.pg_c_utf8);
+  if octet_length(v_text) <> char_length(v_text) then
+    v_text := translate(v_text, 'ıøłđаеорсухіјѕѵԁɡαορυνικτ', 'ioldaeopcyxijsvdgaopuvikt');
+  end if;
+  return regexp_split_to_array(v_text collate pg_catalog.pg_c_utf8, '[^[:alnum:]]+');
+end;
+$$;
+
+create table videos.moderation_terms (
+  id bigint generated always as identity primary key,
+  -- Whose words these are, for whoever keeps the lists. A prompt does not tell its language, so all are asked.
+  language text not null default 'all' check (language in ('all', 'en', 'tr', 'es')),
+  -- Words that all stand in the prompt, in any order; `kid|child*` is one word: kid, or any that begins with child.
+  pattern text not null unique check (char_length(btrim(pattern)) between 1 and 1000),
+  -- `flag` lets the job pass and notes the reason in video_jobs.flag: the trial of a new term.
+  action text not null default 'refuse' check (action in ('refuse', 'flag')),
+  -- For the operator; the user only learns that it is against the policy.
+  reason text not null
+);
+alter table videos.moderation_terms enable row level security;
+comment on table videos.moderation_terms is
+  'What a prompt must not say. The operator edits the rows, and they hold from the next prompt on.';
+
+create table videos.moderation_words (
+  term_id bigint not null references videos.moderation_terms on delete cascade,
+  -- Which word of its pattern it stands for, and of how many.
+  place integer not null,
+  places integer not null,
+  action text not null,
+  word text not null,
+  is_prefix boolean not null,
+  -- What finds it, however many there are: the word, or the first three letters of all that begin so.
+  key text not null generated always as (case when is_prefix then left(word, 3) || '*' else word end) stored,
+  primary key (term_id, place, word, is_prefix)
+);
+alter table videos.moderation_words enable row level security;
+create index moderation_words_key on videos.moderation_words (key);
+comment on table videos.moderation_words is 'moderation_terms, word by word; a trigger keeps it.';
+
+create function videos.index_moderation_term()
+returns trigger
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Writes the words of a term anew. Raises check_violation for a pattern that is not one.
+declare
+  v_places constant text[] := regexp_split_to_array(btrim(new.pattern), '\s+');
+  v_alternative text;
+  v_is_prefix boolean;
+  v_words text[];
+begin
+  delete from videos.moderation_words as w where w.term_id = new.id;
+  for v_place in 1 .. cardinality(v_places) loop
+    foreach v_alternative in array string_to_array(v_places[v_place], '|') loop
+      v_is_prefix := right(v_alternative, 1) = '*';
+      v_words := videos.words_of(rtrim(v_alternative, '*'));
+      if cardinality(v_words) <> 1 or v_words[1] = '' then
+        raise check_violation using
+          message = format('"%s" is not one word', v_alternative),
+          hint = 'A pattern is words, such as: kid|child* naked|nude';
+      elsif v_is_prefix and char_length(v_words[1]) < 3 then
+        raise check_violation using
+          message = format('"%s" begins too many words', v_alternative), hint = 'Write three letters or more before a *.';
+      end if;
+      insert into videos.moderation_words (term_id, place, places, action, word, is_prefix)
+      values (new.id, v_place, cardinality(v_places), new.action, v_words[1], v_is_prefix)
+      on conflict do nothing;
+    end loop;
+  end loop;
+  return null;
+end;
+$$;
+
+create trigger index_moderation_term after insert or update on videos.moderation_terms
+  for each row execute function videos.index_moderation_term();
+
+create function videos.find_moderation_term(p_prompt text, p_action text)
+returns bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- A term with that action that the prompt matches, or null. What it costs grows with the prompt, hardly with the terms.
+declare
+  v_words text[];
+  v_term_id bigint;
+begin
+  if not exists (select from videos.moderation_words as w) then
+    return null;
+  end if;
+  v_words := videos.words_of(p_prompt);
+  select w.term_id into v_term_id
+  from videos.moderation_words as w
+  where w.key = any (array(
+      select said.word from unnest(v_words) as said (word)
+      union all
+      select left(said.word, 3) || '*' from unnest(v_words) as said (word)
+    ))
+    and w.action = p_action
+    and (not w.is_prefix or exists (select from unnest(v_words) as said (word) where starts_with(said.word, w.word)))
+  group by w.term_id, w.places
+  having count(distinct w.place) = w.places
+  limit 1;
+  return v_term_id;
+end;
+$$;

@@ -1,0 +1,136 @@
+create type videos.breaker_state as enum ('closed', 'open', 'half_open');
+
+create table videos.providers (
+  name text primary key check (name in ('fal', 'replicate', 'runway')),
+  is_enabled boolean not null default true,
+  -- Jobs with it at once; more wait in our queue, where they can still be cancelled. Providers start new accounts low.
+  max_in_flight integer not null default 40 check (max_in_flight >= 0),
+  -- US cents a day in UTC; null for no cap.
+  daily_cap_cents bigint check (daily_cap_cents >= 0),
+  -- The breaker opens after so many failures in a row, lets one submission through after so many seconds, and closes
+  -- after so many successes.
+  failures_to_open integer not null default 5 check (failures_to_open > 0),
+  open_seconds integer not null default 60 check (open_seconds > 0),
+  successes_to_close integer not null default 2 check (successes_to_close > 0),
+  breaker videos.breaker_state not null default 'closed',
+  failures integer not null default 0,
+  successes integer not null default 0,
+  opened_at timestamptz,
+  -- Half open, one submission is on its way; until when it is waited for.
+  probe_until timestamptz
+);
+alter table videos.providers enable row level security;
+comment on table videos.providers is 'The providers: their limits, which the operator sets, and their circuit breakers.';
+
+create table videos.spending (
+  provider text not null references videos.providers,
+  day date not null,
+  cents numeric not null default 0 check (cents >= 0),
+  primary key (provider, day)
+);
+alter table videos.spending enable row level security;
+comment on table videos.spending is 'What a day''s submissions cost, counted when they are claimed.';
+
+-- What a provider takes for a video, in US cents.
+create function videos.cost_cents(
+  p_offer videos.model_providers, p_pricing_type videos.pricing_type, p_settings jsonb
+)
+returns numeric
+language sql
+immutable
+return (p_offer).cost_cents * case p_pricing_type
+  when 'per_second' then (p_settings ->> 'duration_seconds')::numeric else 1
+end;
+
+create view videos.money_left with (security_invoker = true) as
+select v.name as provider, v.daily_cap_cents - coalesce(s.cents, 0) as cents
+from videos.providers as v
+left join videos.spending as s on s.provider = v.name and s.day = (core.now() at time zone 'UTC')::date
+where v.is_enabled;
+comment on view videos.money_left is 'What each provider may still cost today; null where nothing caps it.';
+
+create function videos.admit_submission(p_provider text, p_cost numeric)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Whether a provider may be given one more job, and if so, counts its cost and, half open, takes its one place.
+-- Locks: the provider's row, so that caps hold under any number of claims at once.
+declare
+  v_provider videos.providers;
+  v_now timestamptz;
+begin
+  select v.* into v_provider from videos.providers as v where v.name = p_provider for update;
+  v_now := core.now();
+  if not found
+    or (v_provider.breaker = 'open'
+      and v_provider.opened_at > v_now - make_interval(secs => v_provider.open_seconds))
+    or (v_provider.breaker = 'half_open' and v_provider.probe_until > v_now)
+    or not exists (
+      select from videos.money_left as m where m.provider = p_provider and coalesce(m.cents >= p_cost, true)
+    )
+    or v_provider.max_in_flight <= (
+      select count(*)
+      from videos.submissions as s
+      join videos.jobs as j on j.id = s.job_id
+      where s.provider = p_provider and s.state in ('sending', 'accepted', 'unknown') and j.completed_at is null
+    )
+  then
+    return false;
+  end if;
+
+  if v_provider.breaker <> 'closed' then
+    update videos.providers as v
+    set breaker = 'half_open', successes = case v.breaker when 'open' then 0 else v.successes end,
+        probe_until = v_now + make_interval(secs => v.open_seconds)
+    where v.name = p_provider;
+  end if;
+  insert into videos.spending as s (provider, day, cents)
+  values (p_provider, (v_now at time zone 'UTC')::date, p_cost)
+  on conflict (provider, day) do update set cents = s.cents + excluded.cents;
+  return true;
+end;
+$$;
+
+create function videos.note_submission(p_submission videos.submissions, p_outcome jsonb)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What a submission's outcome tells about its provider. Only unavailability counts against it: no answer, or one that
+-- proves it did not take the job; not a refusal of the content, and not being busy. What it did not take costs
+-- nothing. While all is well nothing is written. Locks: the provider's row.
+declare
+  v_outcome constant text := p_outcome ->> 'outcome';
+begin
+  if v_outcome = 'not_accepted' then
+    -- As admit_submission does: first the provider, then its spending.
+    perform from videos.providers as v where v.name = p_submission.provider for update;
+    update videos.spending as s
+    set cents = greatest(0, s.cents - p_submission.cost_cents)
+    where s.provider = p_submission.provider and s.day = (p_submission.claimed_at at time zone 'UTC')::date;
+  end if;
+  if v_outcome = 'not_accepted' and (p_outcome ->> 'is_busy')::boolean then
+    update videos.providers as v
+    set probe_until = null
+    where v.name = p_submission.provider and v.breaker = 'half_open';
+  elsif v_outcome in ('not_accepted', 'unknown') then
+    update videos.providers as v
+    set failures = v.failures + 1,
+        breaker = (case when v.breaker = 'half_open' or v.failures + 1 >= v.failures_to_open then 'open' else v.breaker
+          end)::videos.breaker_state,
+        opened_at = case when v.breaker = 'half_open' or v.failures + 1 >= v.failures_to_open then core.now()
+          else v.opened_at end,
+        probe_until = null
+    where v.name = p_submission.provider and v.breaker <> 'open';
+  else
+    update videos.providers as v
+    set failures = 0, successes = v.successes + 1, probe_until = null,
+        breaker = (case when v.breaker = 'half_open' and v.successes + 1 < v.successes_to_close then 'half_open'
+          else 'closed' end)::videos.breaker_state
+    where v.name = p_submission.provider and (v.breaker = 'half_open' or v.failures > 0);
+  end if;
+end;
+$$;

@@ -1,0 +1,180 @@
+create function videos.settle_video_job(
+  p_job_id uuid, p_status videos.job_status, p_error_code text default null, p_error_details jsonb default '{}'
+)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Ends a job: captures its hold when it is completed, else releases it, in the same transaction. True when this
+-- call ended it; a job that has ended stays as it is, and the call changes nothing. Its open tasks are deleted; where
+-- an attempt to store its video may have left files, a `delete_files` task removes them.
+-- A job of a closed account ends as cancelled, whatever p_status says.
+-- Locks: account → job → lots.
+declare
+  v_job videos.jobs;
+  v_status videos.job_status;
+  v_now timestamptz;
+begin
+  v_job := videos.lock_job(p_job_id);
+  if v_job.completed_at is not null then
+    return false;
+  end if;
+  v_status := case when videos.is_abandoned(v_job) then 'cancelled' else p_status end;
+  v_now := core.now();
+
+  if v_status = 'completed' then
+    perform credits.capture(p_job_id);
+  else
+    perform credits.release(p_job_id);
+  end if;
+  update videos.jobs as j
+  set status = v_status,
+      credits_used = case when v_status = 'completed' then j.credits_used else 0 end,
+      error_code = case when v_status = 'failed' then p_error_code end,
+      error_details = case when v_status = 'failed' then p_error_details end,
+      completed_at = v_now,
+      due_at = null
+  where j.id = p_job_id;
+  if v_status <> 'completed' and v_job.storing_at is not null then
+    -- A worker that still stores it has lost its lease by then, or asks for it itself.
+    perform queue.add('delete_files', p_job_id, greatest(v_now, (
+      select t.leased_until from queue.tasks as t
+      where t.subject = p_job_id and t.kind = 'store' and t.failed_at is null
+    )));
+  end if;
+  delete from queue.tasks as t
+  where t.subject = p_job_id and t.kind in ('submit', 'poll', 'cancel', 'store') and t.failed_at is null;
+  delete from queue.tasks as t where t.subject = p_job_id and t.failed_at is not null;
+  return true;
+end;
+$$;
+
+create function videos.apply_state(
+  p_job videos.jobs, p_submission videos.submissions, p_state jsonb
+)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What a provider's word means for a job. The caller has locked account and job, and proved that the word is
+-- about this submission. Idempotent, and indifferent to the order in which words arrive.
+declare
+  v_now constant timestamptz := core.now();
+  v_state constant text := p_state ->> 'state';
+begin
+  if v_state in ('succeeded', 'failed', 'cancelled') then
+    update videos.submissions as s
+    set state = 'ended', ended_at = v_now, cause = coalesce(p_state #>> '{failure,cause}', s.cause)
+    where s.id = p_submission.id and s.state <> 'ended';
+  end if;
+
+  if p_job.completed_at is not null then
+    if v_state = 'succeeded' and p_job.status <> 'completed' then
+      update videos.jobs as j
+      set late_success_at = v_now
+      where j.id = p_job.id and j.late_success_at is null;
+    end if;
+    return;
+  end if;
+  -- From here on only storing decides.
+  if p_job.storing_at is not null then
+    return;
+  end if;
+
+  if v_state = 'running' then
+    update videos.jobs as j
+    set started_at = coalesce(j.started_at, v_now),
+        percent = coalesce((p_state ->> 'percent')::smallint, j.percent),
+        due_at = case when j.started_at is null then v_now + m.finish_within else j.due_at end
+    from videos.models as m
+    where j.id = p_job.id and m.id = j.model_id;
+  elsif v_state = 'succeeded' and videos.is_abandoned(p_job) then
+    update videos.jobs as j set late_success_at = v_now where j.id = p_job.id;
+    perform videos.settle_video_job(p_job.id, 'cancelled');
+  elsif v_state = 'succeeded' then
+    update videos.jobs as j
+    set storing_at = v_now, due_at = null, started_at = coalesce(j.started_at, v_now)
+    where j.id = p_job.id;
+    delete from queue.tasks as t where t.subject = p_job.id and t.kind in ('poll', 'cancel');
+    perform queue.add('store', p_job.id, v_now, jsonb_build_object(
+      'video_url', p_state -> 'video_url', 'thumbnail_url', p_state -> 'thumbnail_url'
+    ));
+  elsif v_state = 'failed' then
+    perform videos.settle_video_job(
+      p_job.id, 'failed', p_state #>> '{failure,code}', coalesce(p_state #> '{failure,details}', '{}')
+    );
+  elsif v_state = 'cancelled' then
+    if p_job.due_at <= v_now then
+      perform videos.settle_video_job(p_job.id, 'failed', 'ERR_5001');
+    elsif p_job.cancel_requested_at is not null then
+      perform videos.settle_video_job(p_job.id, 'cancelled');
+    else
+      -- Nobody here asked for it, so to the user it is the provider's failure.
+      perform videos.settle_video_job(p_job.id, 'failed', 'ERR_5002');
+    end if;
+  elsif v_state = 'not_found' and p_submission.state = 'accepted' then
+    -- It had the job and knows it no more: there will be no video.
+    perform videos.settle_video_job(p_job.id, 'failed', 'ERR_5002');
+  end if;
+end;
+$$;
+
+-- The end of a job whose bound is over; the caller has locked it.
+create function videos.settle_overdue_job(p_job videos.jobs)
+returns boolean
+language sql
+volatile
+set search_path = ''
+as $$
+  select videos.settle_video_job(p_job.id, 'failed', case
+    when exists (
+      select from videos.submissions as s
+      where s.job_id = p_job.id and s.state in ('sending', 'accepted', 'unknown')
+    ) then 'ERR_5001'
+    else 'ERR_5002'
+  end)
+$$;
+
+create function videos.enforce_deadlines()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Makes a `cancel` task for each job whose bound is over, up to 100 a run, and settles those whose task died or came
+-- to nothing for 5 minutes. A job whose task is open waits for it, and takes no place in the batch. Returns how many
+-- jobs it looked at. Locks: account → job, one job at a time.
+declare
+  -- Not in the query: a volatile function cannot be looked up in an index.
+  v_now constant timestamptz := core.now();
+  v_job_id uuid;
+  v_job videos.jobs;
+  v_due integer := 0;
+begin
+  for v_job_id in
+    select j.id
+    from videos.jobs as j
+    where j.completed_at is null and j.due_at <= v_now
+      and (j.due_at <= v_now - interval '5 minutes' or not exists (
+        select from queue.tasks as t where t.kind = 'cancel' and t.subject = j.id and t.failed_at is null
+      ))
+    order by j.due_at
+    limit 100
+  loop
+    v_due := v_due + 1;
+    v_job := videos.lock_job(v_job_id);
+    continue when v_job.due_at is null or v_job.due_at > v_now;
+    if v_job.due_at <= v_now - interval '5 minutes' or exists (
+      select from queue.tasks as t
+      where t.kind = 'cancel' and t.subject = v_job_id and t.failed_at >= v_job.due_at
+    ) then
+      perform videos.settle_overdue_job(v_job);
+    else
+      perform queue.add('cancel', v_job_id, v_now);
+    end if;
+  end loop;
+  return v_due;
+end;
+$$;

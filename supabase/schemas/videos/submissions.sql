@@ -1,0 +1,68 @@
+create type videos.submission_state as enum (
+  'sending', -- claimed; the request may be on its way, and nobody sends it again
+  'accepted', -- the provider named its id
+  'not_accepted', -- proof that the provider does not have it
+  'unknown', -- the answer was lost: its webhook or its deadline decides
+  'refused', -- the provider will never do it
+  'ended' -- the provider said how it ended
+);
+
+create table videos.submissions (
+  id uuid primary key default core.new_id(),
+  job_id uuid not null references videos.jobs,
+  provider text not null,
+  provider_model text not null,
+  state videos.submission_state not null default 'sending',
+  request_id text,
+  -- What the adapter needs to find it again.
+  provider_references jsonb,
+  cost_cents numeric not null,
+  cause text,
+  claimed_at timestamptz not null,
+  accepted_at timestamptz,
+  ended_at timestamptz,
+  check ((state in ('accepted', 'ended')) <= (request_id is not null))
+) with (fillfactor = 80);
+alter table videos.submissions enable row level security;
+create index submissions_job on videos.submissions (job_id);
+create unique index submissions_request on videos.submissions (provider, request_id) where request_id is not null;
+create index submissions_sending on videos.submissions (claimed_at) where state = 'sending';
+create index submissions_in_flight on videos.submissions (provider)
+  where state in ('sending', 'accepted', 'unknown');
+-- No job is ever at two providers: at most one submission that a provider has, or may have.
+create unique index submissions_open on videos.submissions (job_id)
+  where state in ('sending', 'accepted', 'unknown');
+comment on table videos.submissions is 'Each attempt to hand a job to a provider.';
+
+-- Webhooks as they came, once each.
+create table videos.provider_events (
+  provider text not null,
+  event_id text not null,
+  submission_id uuid not null references videos.submissions,
+  request_id text not null,
+  state jsonb not null,
+  -- What it did: `applied`, `asked` (a poll was made of it), or `ignored`.
+  effect text not null check (effect in ('applied', 'asked', 'ignored')),
+  received_at timestamptz not null,
+  -- With the submission: an event that was sent to the URL of another must not stand in for its own delivery.
+  primary key (provider, event_id, submission_id)
+);
+alter table videos.provider_events enable row level security;
+create index provider_events_submission on videos.provider_events (submission_id);
+comment on table videos.provider_events is 'What the providers reported, proved to be theirs.';
+
+-- How long the answer to a job's request is waited for; null where no request is on its way.
+create function videos.sending_until(p_job_id uuid)
+returns timestamptz
+language sql
+stable
+set search_path = ''
+as $$
+  select max(s.claimed_at + make_interval(secs => k.timeout_seconds))
+  from videos.submissions as s
+  join queue.kinds as k on k.kind = 'submit'
+  where s.job_id = p_job_id and s.state = 'sending'
+$$;
+create index provider_events_received_at on videos.provider_events using brin (received_at) with (autosummarize = on);
+-- Appended to in the order of their times, which is what a BRIN needs to find a day at next to no cost.
+create index submissions_claimed_at on videos.submissions using brin (claimed_at) with (autosummarize = on);
