@@ -3744,6 +3744,7 @@ export interface operations {
     postProviderWebhook: {
         parameters: {
             query: {
+                owner: string;
                 /** @example fal */
                 provider: string;
                 /** @example 7d3f0f5e-0c55-4f0a-a1b5-1f7f0a9d2c44 */

@@ -77,11 +77,11 @@ select is(
 );
 
 -- No job is ever at two providers.
-insert into videos.submissions (id, job_id, provider, provider_model, cost_cents, claimed_at)
-values ('00000000-0000-0000-0000-0000000000aa', '00000000-0000-0000-0000-00000000000a', 'fal', 'a', 1, now());
+insert into videos.submissions (id, job_id, owner_id, provider, provider_model, cost_cents, claimed_at)
+values ('00000000-0000-0000-0000-0000000000aa', '00000000-0000-0000-0000-00000000000a', gen_random_uuid(), 'fal', 'a', 1, now());
 prepare another_submission as
-  insert into videos.submissions (job_id, provider, provider_model, cost_cents, claimed_at)
-  values ('00000000-0000-0000-0000-00000000000a', 'runway', 'a', 1, now());
+  insert into videos.submissions (job_id, owner_id, provider, provider_model, cost_cents, claimed_at)
+  values ('00000000-0000-0000-0000-00000000000a', gen_random_uuid(), 'runway', 'a', 1, now());
 select throws_ok('another_submission', '23505', null, 'a job that is being sent is not sent to another');
 update videos.submissions set state = 'unknown';
 select throws_ok('another_submission', '23505', null, 'nor while a provider may have it');
@@ -94,11 +94,11 @@ update videos.submissions set state = 'not_accepted', request_id = null;
 select lives_ok('another_submission', 'only with the proof that it does not');
 
 -- Tasks.
-select queue.add('poll', '00000000-0000-0000-0000-00000000000a', now());
-select queue.add('poll', '00000000-0000-0000-0000-00000000000a', now());
+select queue.add('poll', '00000000-0000-0000-0000-00000000000a', null, now());
+select queue.add('poll', '00000000-0000-0000-0000-00000000000a', null, now());
 select is((select count(*)::integer from queue.tasks), 1, 'open work is there once');
 update queue.tasks set failed_at = now();
-select queue.add('poll', '00000000-0000-0000-0000-00000000000a', now());
+select queue.add('poll', '00000000-0000-0000-0000-00000000000a', null, now());
 select is((select count(*)::integer from queue.tasks), 2, 'a dead letter does not stand in its way');
 select throws_ok('update queue.tasks set failed_at = null', '23505', null, 'nor is it replayed beside it');
 select is(
@@ -107,7 +107,7 @@ select is(
 );
 select ok(
   (select bool_and(k.timeout_seconds > 30) from queue.kinds as k),
-  'every lease outlives the 30 s of a submission'
+  'every attempt outlives the 30 s of a submission'
 );
 select is(
   (select b.public from storage.buckets as b where b.id = 'videos'), false, 'the videos'' bucket is private'

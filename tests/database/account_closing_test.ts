@@ -8,6 +8,7 @@ import {
   claimTask,
   claimTasks,
   failed,
+  loadTask,
   readJob,
   receiveEvent,
   recordCancel,
@@ -44,6 +45,7 @@ Deno.test("a closed account is a tombstone: nothing about the person, no credits
   assert(user?.closed_at >= before);
   assert.deepEqual({ ...user }, {
     id: userId,
+    reference: user?.reference,
     display_name: null,
     language: null,
     theme_preference: "system",
@@ -141,7 +143,7 @@ Deno.test("a job whose request is on its way is cancelled as soon as it has an i
   await recordSubmission(sql, submissionId, { outcome: "accepted", request_id: "r", reports_start: true });
   await advance(second);
   const task = await claimTask(sql, jobId, "cancel");
-  assert.equal(task.submission?.request_id, "r");
+  assert.equal((await loadTask(sql, task)).submission?.request_id, "r");
   assert.equal(await recordCancel(sql, jobId, "requested", task), "cancelled");
 });
 

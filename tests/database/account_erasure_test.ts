@@ -42,7 +42,9 @@ async function completed(sql: Sql, userId: string): Promise<string> {
 async function storeFiles(sql: Sql, userId: string, count: number): Promise<void> {
   await sql`
     insert into storage.objects (bucket_id, name)
-    select 'videos', ${userId} || '/' || gen_random_uuid() || '/video.mp4' from generate_series(1, ${count})`;
+    select 'videos', u.reference || '/' || gen_random_uuid() || '/video.mp4'
+    from accounts.users as u, generate_series(1, ${count})
+    where u.id = ${userId}`;
 }
 
 async function removeFiles(sql: Sql, paths: string[]): Promise<void> {
@@ -91,12 +93,12 @@ Deno.test("after the erasure nothing about the person is in any table, and a pro
   await sql`
     insert into devices.grants (user_id, network, intended_at) values (${userId}, ${network}, core.now())`;
   assert.deepEqual(await tablesWith(database, canary), [
+    "accounts.users",
     "auth.users",
+    "guard.idempotency_keys",
+    "videos.jobs",
     "videos.provider_events",
     "videos.submissions",
-    "guard.idempotency_keys",
-    "accounts.users",
-    "videos.jobs",
   ]);
 
   await closeAccount(sql, userId);
@@ -108,11 +110,13 @@ Deno.test("after the erasure nothing about the person is in any table, and a pro
   assert.deepEqual(records.map(({ job_id }) => job_id), [kept]);
   // What stays names nobody: the tombstone, the bare facts of the jobs, the ledger, and the proof.
   assert.deepEqual(await tablesWith(database, userId), [
-    "credits.accounts",
-    "credits.postings",
     "accounts.erasures",
     "accounts.users",
+    "credits.accounts",
+    "credits.postings",
     "videos.jobs",
+    "videos.provider_events",
+    "videos.submissions",
   ]);
   const proof = await first(sql`
     select r.erased, r.closed_at = u.closed_at as same_time, r.erased_at > r.closed_at as is_later
@@ -189,8 +193,9 @@ Deno.test("files are removed in batches until none is left, also those that no j
   const states = [];
   do states.push(await work(sql, userId)); while (states.at(-1) === "waiting" && states.length < 20);
   assert.deepEqual(states, [...Array(11).fill("waiting"), "erased"]);
-  const left = await sql`select o.name from storage.objects as o`;
-  assert.deepEqual(left.map(({ name }) => name.split("/")[0]), [other]);
+  const left = await sql`
+    select u.id from storage.objects as o join accounts.users as u on starts_with(o.name, u.reference || '/')`;
+  assert.deepEqual(left.map(({ id }) => id), [other]);
 });
 
 Deno.test("where storage keeps the files, the task becomes a dead letter, and its replay erases", async () => {
@@ -244,7 +249,7 @@ Deno.test("an account that is open is not erased", async () => {
   await using database = await testDatabase();
   const { sql } = database;
   const userId = await createGuest(database);
-  await sql`select queue.add('erase_account', ${userId}, core.now())`;
+  await sql`select queue.add('erase_account', ${userId}, null, core.now())`;
   const task = await claimErasure(sql, userId);
   assert(task);
   await assert.rejects(eraseAccount(sql, task), { code: "P0002" });

@@ -116,7 +116,7 @@ Deno.test("a cancel task that failed for another reason before the bound does no
   await using database = await testDatabase();
   const { sql, advance } = database;
   const jobId = await startVideo(sql);
-  await sql`select queue.add('cancel', ${jobId}, core.now())`;
+  await sql`select queue.add('cancel', ${jobId}, null, core.now())`;
   await sql`update queue.tasks set attempts = 4 where kind = 'cancel'`;
   assert.equal(await retryTask(sql, await claimTask(sql, jobId, "cancel")), "dead");
   await advance(16 * minute);
@@ -157,7 +157,7 @@ Deno.test("before its bound only the provider's word cancels a job", async () =>
   const jobId = await startVideo(sql);
   const submission = await submit(sql, jobId);
   await sql`update videos.jobs set cancel_requested_at = core.now() where id = ${jobId}`;
-  await sql`select queue.add('cancel', ${jobId}, core.now())`;
+  await sql`select queue.add('cancel', ${jobId}, null, core.now())`;
   assert.equal(
     await recordCancel(sql, jobId, "requested", await claimTask(sql, jobId, "cancel")),
     "processing",
@@ -174,7 +174,7 @@ Deno.test("a cancellation that found no request to cancel is tried again", async
   const { sql } = database;
   const jobId = await startVideo(sql);
   await claimSubmission(sql, jobId);
-  await sql`select queue.add('cancel', ${jobId}, core.now())`;
+  await sql`select queue.add('cancel', ${jobId}, null, core.now())`;
   const task = await claimTask(sql, jobId, "cancel");
   assert.equal(await recordCancel(sql, jobId, "no_request_id", task), "processing");
   assert.deepEqual((await readJob(sql, jobId)).tasks, ["cancel", "submit"]);

@@ -101,7 +101,7 @@ Deno.test("a task runs when its interval is over, and not before", async () => {
 Deno.test("two ticks at once do the work of one, and both tell how many tasks wait", async () => {
   await using database = await testDatabase();
   const { sql } = database;
-  await sql`select queue.add('poll', gen_random_uuid(), core.now()) from generate_series(1, 3)`;
+  await sql`select queue.add('poll', gen_random_uuid(), null, core.now()) from generate_series(1, 3)`;
   await rolledBack(sql, async (first) => {
     assert.equal(await tick(first), 3);
     assert.equal(await tick(sql), 3);

@@ -1,8 +1,8 @@
 /** What every adapter promises, whoever the provider is: `provider.ts`, held against each provider's simulator. */
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
-import { openMedia, UnusableResult } from "../../supabase/functions/_shared/generation/media.ts";
-import { readMp4 } from "../../supabase/functions/_shared/generation/mp4.ts";
+import { openMedia, UnusableResult } from "../../supabase/functions/_shared/videos/media.ts";
+import { readMp4 } from "../../supabase/functions/_shared/videos/mp4.ts";
 import type { ProviderState, SubmitOutcome } from "../../supabase/functions/_shared/providers/provider.ts";
 import { eventually } from "./eventually.ts";
 import { type Contract, type Rule, startContract, subjects } from "./support/provider-contract.ts";

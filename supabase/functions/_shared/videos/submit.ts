@@ -1,7 +1,7 @@
 /** Hands a job to a provider: claim, send, record. Whoever gets there first does it; nobody does it twice. */
-import { AppError } from "../app-error.ts";
 import type { Config } from "../config.ts";
 import type { ClaimedSubmission, GenerationDatabase } from "../database/generation.ts";
+import { whileDatabaseIsAway } from "../database/while-away.ts";
 import { sleep } from "../fetch-with-retry.ts";
 import type { Logger } from "../logger.ts";
 import type { Moderation } from "../moderation/moderation.ts";
@@ -37,7 +37,7 @@ export async function submitVideo(jobId: string, context: SubmitContext, pause =
     outcome = await provider.submit({
       ...claim.generation,
       webhookUrl: webhook
-        ? await webhookUrl({ ...config, webhookSecret }, provider.name, claim.submissionId)
+        ? await webhookUrl({ ...config, webhookSecret }, { ...claim, provider: provider.name })
         : null,
     });
   } catch (error) {
@@ -89,21 +89,4 @@ async function claimModerated(
   if (verdict.verdict !== "passed") return null;
   const again = await claim();
   return again !== null && "provider" in again ? again : null;
-}
-
-/** Milliseconds; together half a minute, in which a database that was restarted is back. */
-const pauses = [500, 1_000, 2_000, 4_000, 8_000, 16_000];
-
-/** Does what may be done twice, again until the database is there: only here the provider's id is known. */
-async function whileDatabaseIsAway(work: () => Promise<unknown>, pause: typeof sleep): Promise<void> {
-  for (const milliseconds of pauses) {
-    try {
-      await work();
-      return;
-    } catch (error) {
-      if (!(error instanceof AppError && error.code === "ERR_6001")) throw error;
-    }
-    await pause(milliseconds);
-  }
-  await work();
 }

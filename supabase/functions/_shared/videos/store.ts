@@ -1,8 +1,10 @@
 /** Brings a provider's result into private storage and completes the job. */
 import { createHash } from "node:crypto";
-import type { GenerationDatabase, StoredAsset, StoreTask, Task } from "../database/generation.ts";
+import type { GenerationDatabase, StoredAsset } from "../database/generation.ts";
+import { whileDatabaseIsAway } from "../database/while-away.ts";
 import type { Logger } from "../logger.ts";
 import type { Provider } from "../providers/provider.ts";
+import type { Task } from "../queue/task.ts";
 import { signUrls } from "../signed-urls.ts";
 import type { Storage } from "../storage.ts";
 import { openMedia, UnusableResult } from "./media.ts";
@@ -21,8 +23,8 @@ const largestVideo = 500 * 1024 * 1024;
 const largestThumbnail = 5 * 1024 * 1024;
 
 /**
- * For all streams of an attempt together. A task is claimed in the first 25 s of a worker; with two calls of 10 s at
- * the end, all stays within the 150 s that the platform gives, and within the task's lease of 180 s.
+ * For all streams of an attempt together. A task is claimed in the first 25 s of a worker, so that 25 s of the 150 s that the
+ * platform gives are left to complete the job; while the database is away for longer, the next attempt does it.
  */
 const longestStreaming = 100_000;
 
@@ -31,43 +33,58 @@ interface Transfer {
   readonly context: StoreContext;
   readonly hosts: readonly string[];
   readonly signal: AbortSignal;
+  /** Aborted when the task is another's: then nothing is to be completed here. */
+  readonly taken: AbortSignal;
 }
 
-/** Where in storage the files of a task's job are. */
-export function filesOf({ user_id, subject }: Task): { video: string; thumbnail: string } {
-  const folder = `${user_id}/${subject}`;
+/** What a provider made, and whose it is to fetch. */
+export interface Result {
+  readonly provider: Provider;
+  readonly videoUrl: string;
+  readonly thumbnailUrl: string | null;
+}
+
+/** The files of a job in its folder of storage. */
+export function filesIn(folder: string): { video: string; thumbnail: string } {
   return { video: `${folder}/video.mp4`, thumbnail: `${folder}/thumbnail` };
 }
 
 /**
  * Streams the video, and the thumbnail where there is one, into storage, then completes the job and takes its
- * credits. What is no video that could be kept fails the job and gives them back. Throws what may be tried again.
+ * credits. What is no video that could be kept fails the job and gives them back. Throws what may be tried again, and
+ * when `signal` is aborted.
  */
-export async function storeVideo(task: StoreTask, provider: Provider, context: StoreContext): Promise<void> {
+export async function storeVideo(
+  task: Task,
+  { provider, videoUrl, thumbnailUrl }: Result,
+  folder: string,
+  context: StoreContext,
+  signal: AbortSignal,
+): Promise<void> {
   const { generation, storage, log } = context;
-  const { video_url, thumbnail_url } = task.payload;
-  const paths = filesOf(task);
+  const paths = filesIn(folder);
   const end = new AbortController();
   const transfer: Transfer = {
     context,
     hosts: provider.capabilities.resultHosts,
-    signal: AbortSignal.any([end.signal, AbortSignal.timeout(longestStreaming)]),
+    taken: signal,
+    signal: AbortSignal.any([signal, end.signal, AbortSignal.timeout(longestStreaming)]),
   };
 
   try {
-    const video = await storeFile(video_url, paths.video, transfer);
-    const thumbnail = thumbnail_url === null
+    const video = await storeFile(videoUrl, paths.video, transfer);
+    const thumbnail = thumbnailUrl === null
       ? null
-      : await storeThumbnail(thumbnail_url, paths.thumbnail, transfer);
+      : await storeThumbnail(thumbnailUrl, paths.thumbnail, transfer);
     const signed = thumbnail === null ? { video: paths.video } : paths;
     const urls = await signUrls(storage, signed, context.now());
     const assets = thumbnail === null ? [video] : [video, thumbnail];
-    const { status } = await generation.recordStored(task, assets, urls);
+    const { status } = await whileDatabaseIsAway(() => generation.recordStored(task, assets, urls));
     log.info("stored", { job_id: task.subject, status, bytes: video.bytes });
   } catch (error) {
     if (!(error instanceof UnusableResult)) throw error;
     log.warn("unusable_result", { job_id: task.subject, cause: error.message });
-    await generation.recordUnusableResult(task, error.message);
+    await whileDatabaseIsAway(() => generation.recordUnusableResult(task, error.message));
   } finally {
     // What has not been read to its end is not read any further.
     end.abort();
@@ -118,7 +135,7 @@ async function storeFile(url: string, path: string, transfer: Transfer): Promise
 
 /** A video without its thumbnail is still a video, so nothing about a thumbnail fails a job: null instead. */
 async function storeThumbnail(url: string, path: string, transfer: Transfer): Promise<StoredAsset | null> {
-  const { context: { storage, fetch, log }, signal } = transfer;
+  const { context: { storage, fetch, log }, signal, taken } = transfer;
   try {
     const media = await openMedia(fetch, url, { ...transfer, maximumBytes: largestThumbnail });
     const content = new Uint8Array(await new Response(ReadableStream.from(media)).arrayBuffer());
@@ -129,6 +146,8 @@ async function storeThumbnail(url: string, path: string, transfer: Transfer): Pr
     const facts = { duration_milliseconds: null, width: null, height: null };
     return { kind: "thumbnail", path, bytes: content.byteLength, content_type: type, sha256, ...facts };
   } catch (error) {
+    // Whoever has the task now stores it too.
+    if (taken.aborted) throw error;
     log.warn("no_thumbnail", { path, error });
     return null;
   }

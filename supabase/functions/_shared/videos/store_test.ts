@@ -1,23 +1,23 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import type { StoredAsset, StoreTask } from "../database/generation.ts";
+import { AppError } from "../app-error.ts";
+import type { StoredAsset } from "../database/generation.ts";
 import type { JobStatus } from "../database/job-status.ts";
 import type { SignedUrls } from "../database/videos.ts";
+import type { Task } from "../queue/task.ts";
 import { settableClock } from "../testing/clock.ts";
 import { recordingLogger } from "../testing/log.ts";
 import { box, fileType, join, movie, mp4 } from "../testing/mp4.ts";
+import { withoutPauses } from "../testing/pauses.ts";
 import { fakeProvider } from "../testing/provider.ts";
 import { type FakeStorage, fakeStorage } from "../testing/storage.ts";
-import { jobId, storeTask } from "../testing/tasks.ts";
-import { userId } from "../testing/tokens.ts";
-import { storeVideo } from "./store.ts";
+import { facts, storeTask } from "../testing/tasks.ts";
+import { filesIn, storeVideo } from "./store.ts";
 
-const videoPath = `${userId}/${jobId}/video.mp4`;
-const thumbnailPath = `${userId}/${jobId}/thumbnail`;
-const withThumbnail: StoreTask = {
-  ...storeTask,
-  payload: { ...storeTask.payload, thumbnail_url: "https://v3.fal.media/thumbnail" },
-};
+const videoUrl = "https://v3.fal.media/video.mp4";
+const thumbnailUrl = "https://v3.fal.media/thumbnail";
+const videoPath = `${facts.folder}/video.mp4`;
+const thumbnailPath = `${facts.folder}/thumbnail`;
 const jpeg = Uint8Array.of(0xff, 0xd8, 0xff, 0xe0, 1, 2, 3);
 const sha256 = (content: Uint8Array) => createHash("sha256").update(content).digest("hex");
 
@@ -28,11 +28,15 @@ interface Scene {
   /** How the job ends, or has ended already, in the database's eyes. */
   stored?: () => Promise<{ status: JobStatus }>;
   unusable?: JobStatus;
+  /** How often the database is away for an unusable result. */
+  away?: number;
   storage?: FakeStorage;
 }
 
 /** Everything that storing touches, and what came of it. */
-function setting({ video, thumbnail, stored, unusable = "failed", storage = fakeStorage() }: Scene) {
+function setting(
+  { video, thumbnail, stored, unusable = "failed", away = 0, storage = fakeStorage() }: Scene,
+) {
   const { log, lines } = recordingLogger();
   const signals: AbortSignal[] = [];
   const recorded: { assets: StoredAsset[]; urls: SignedUrls; files: string[] }[] = [];
@@ -48,19 +52,24 @@ function setting({ video, thumbnail, stored, unusable = "failed", storage = fake
     now: settableClock().now,
     fetch,
     generation: {
-      recordStored: (_task: StoreTask, assets: StoredAsset[], urls: SignedUrls) => {
+      recordStored: (_task: Task, assets: StoredAsset[], urls: SignedUrls) => {
         recorded.push({ assets, urls, files: [...storage.files.keys()] });
         return stored?.() ?? Promise.resolve({ status: "completed" as const });
       },
-      recordUnusableResult: (_task: StoreTask, cause: string) => {
+      recordUnusableResult: (_task: Task, cause: string) => {
         causes.push(cause);
-        return Promise.resolve({ status: unusable });
+        return causes.length <= away
+          ? Promise.reject(new AppError("ERR_6001"))
+          : Promise.resolve({ status: unusable });
       },
     },
   };
   return {
     ...{ storage, lines, signals, recorded, causes },
-    run: (task = storeTask) => storeVideo(task, fakeProvider(), context),
+    run: (result: { thumbnailUrl?: string } = {}, signal = new AbortController().signal) => {
+      const source = { provider: fakeProvider(), videoUrl, thumbnailUrl: null, ...result };
+      return storeVideo(storeTask, source, facts.folder, context, signal);
+    },
   };
 }
 
@@ -113,7 +122,7 @@ Deno.test("a thumbnail is stored beside its video, by the type of its bytes", as
   for (const [content, contentType] of images) {
     const headers = { "content-type": "text/html" };
     const { run, storage, recorded } = setting({ thumbnail: () => new Response(content, { headers }) });
-    await run(withThumbnail);
+    await run({ thumbnailUrl });
     assert.deepEqual(storage.files.get(thumbnailPath), { content, contentType });
     const { assets, urls } = recorded[0] ?? {};
     assert.deepEqual(assets?.map(({ kind, path }) => [kind, path]), [
@@ -137,7 +146,7 @@ Deno.test("nothing about a thumbnail fails a job", async () => {
   ];
   for (const thumbnail of failures) {
     const { run, storage, recorded, lines } = setting({ thumbnail });
-    await run(withThumbnail);
+    await run({ thumbnailUrl });
     assert.deepEqual([...storage.files.keys()], [videoPath]);
     assert.deepEqual([recorded[0]?.assets.length, recorded[0]?.urls.thumbnail_url], [1, null]);
     assert(lines.some(({ event }) => event === "no_thumbnail"));
@@ -164,6 +173,12 @@ Deno.test("what can be no video fails the job at once, which has whatever was ke
     assert.equal(causes.length, 1);
     assert.equal(recorded.length, 0);
   }
+});
+
+Deno.test("that a result can be no video is recorded when the database is back", async () => {
+  const { run, causes } = setting({ video: () => new Response("<html>"), away: 2 });
+  assert.deepEqual((await withoutPauses(run)).slice(0, 2), [500, 1_000]);
+  assert.equal(causes.length, 3);
 });
 
 Deno.test("a stream that turns out not to be a video is read no further", async () => {
@@ -231,8 +246,37 @@ Deno.test("no stream outlives its attempt", async () => {
       },
     });
     const { run, signals } = setting({ video, thumbnail: () => new Response(jpeg), storage });
-    await run(withThumbnail);
+    await run({ thumbnailUrl });
     assert.deepEqual([uploads.length > 0, uploads.length], [true, signals.length]);
     for (const signal of [...signals, ...uploads]) assert(signal.aborted);
   }
+});
+
+Deno.test("an attempt that is told to stop while the video comes reads no further, and ends nothing", async () => {
+  const abort = new AbortController();
+  const reason = new Error("another has the task");
+  let cancelled: unknown = null;
+  const { run, recorded, causes, signals } = setting({
+    video: () => {
+      // As a real body ends when the signal of its fetch is aborted.
+      const body = new ReadableStream<Uint8Array>({
+        start: (controller) => {
+          controller.enqueue(mp4().subarray(0, 200));
+          signals[0]?.addEventListener("abort", () => {
+            cancelled = signals[0]?.reason;
+            controller.error(cancelled);
+          });
+        },
+        pull: () => abort.abort(reason),
+      });
+      return new Response(body);
+    },
+  });
+  await assert.rejects(run({}, abort.signal), reason);
+  assert.equal(cancelled, reason);
+  assert.deepEqual([recorded, causes], [[], []]);
+});
+
+Deno.test("the files of a job are in its folder", () => {
+  assert.deepEqual(filesIn("folder"), { video: "folder/video.mp4", thumbnail: "folder/thumbnail" });
 });
