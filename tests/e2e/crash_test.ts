@@ -168,6 +168,7 @@ function nameOf({ call, occurrence, side }: Point): string {
 
 async function record(prompt: string, scenario: Scenario): Promise<Point[]> {
   await prove(await play(prompt, scenario, null), scenario);
+  await untilQuiet();
   return [...calls.points];
 }
 
@@ -189,6 +190,7 @@ async function play(prompt: string, scenario: Scenario, target: Point | null): P
   if (scenario.judgement !== undefined) await openAi.control.rules({ prompt, ...scenario.judgement });
   const run: Run = { guest: await backend.signIn(priceOfKling), prompt, jobId: "" };
   await scenario.prepare?.(run);
+  await untilQuiet();
   calls.reset(target, restart);
   await scenario.play(run).catch((cause) => {
     throw new Error(`${prompt}: ${calls.points.map(nameOf).join(", ")}`, { cause });
@@ -197,8 +199,10 @@ async function play(prompt: string, scenario: Scenario, target: Point | null): P
 }
 
 async function restart(): Promise<void> {
-  await backend.stack.functions.kill();
-  await backend.stack.functions.start();
+  const { functions } = backend.stack;
+  calls.bury(functions.pid);
+  await functions.kill();
+  await functions.start();
 }
 
 /** As an app does it: with the same key, until there is an answer. */
@@ -240,6 +244,10 @@ async function until(what: string, condition: () => Promise<boolean>): Promise<v
 
 /** Milliseconds without a call, after which the functions have nothing in hand. Too few only let a lease run out. */
 const quiet = 50;
+
+async function untilQuiet(): Promise<void> {
+  await eventually("nothing is under way", () => calls.isQuietFor(quiet) || undefined);
+}
 
 /** Moves the clock to the next thing that is due, unless something is still under way. */
 async function goOn(): Promise<void> {
