@@ -20,6 +20,7 @@ export class PortCalls implements AsyncDisposable {
   #inFlight = 0;
   readonly #dead = new Set<number>();
   #lastAt = 0;
+  #isCrashing = false;
   #target: Point | null = null;
   #crash: () => Promise<void> = () => Promise.resolve();
   readonly #server = Deno.serve(
@@ -54,9 +55,9 @@ export class PortCalls implements AsyncDisposable {
     return this.#inFlight > 0 ? null : this.points.at(-1)?.call ?? null;
   }
 
-  /** Whether nobody has called anything for so long. */
+  /** Whether there are functions, and they have called nobody for so long. */
   isQuietFor(milliseconds: number): boolean {
-    return this.#inFlight === 0 && Date.now() - this.#lastAt >= milliseconds;
+    return !this.#isCrashing && this.#inFlight === 0 && Date.now() - this.#lastAt >= milliseconds;
   }
 
   async #answer(request: Request): Promise<Response> {
@@ -70,7 +71,9 @@ export class PortCalls implements AsyncDisposable {
     if (target?.call === call && target.occurrence === occurrence && target.side === side) {
       this.#target = null;
       this.hasCrashed = true;
+      this.#isCrashing = true;
       await this.#crash();
+      this.#isCrashing = false;
     }
     return new Response();
   }
