@@ -65,10 +65,11 @@ Deno.test("a job that a provider has is cancelled by the provider's word alone",
 Deno.test("a video that comes although its cancellation was asked for is completed and paid", async () => {
   const { control } = backend.stack.simulators.fal;
   await control.reset();
-  await control.rules({ prompt: "too late", cancel: "ignored", runMilliseconds: 400 });
+  await control.rules({ prompt: "too late", cancel: "ignored", runMilliseconds: 60_000 });
   const { guest, jobId } = await order("too late");
   await submissionIs(backend, jobId, "accepted");
   bodyOf(await cancel(guest, jobId), 202, JobResponse);
+  await control.elapse(60_000);
   assert.equal((await ended(backend, guest, jobId)).status, "completed");
   assert.equal(await backend.balanceOf(guest), 0);
 });
