@@ -45,14 +45,16 @@ async function generate(user: string): Promise<void> {
 
 async function hold(user: string): Promise<string> {
   const job = crypto.randomUUID();
-  await sql`select credits.hold(${user}, 4, ${job})`;
+  await sql`select credits.hold(credits.lock_account(${user}), 4, ${job})`;
   return job;
 }
 
 /** Holds that are there to be ended, one after the other. */
 async function heldJobs(count: number): Promise<string[]> {
   const rows = await sql`
-    select j.id, credits.hold(('0190b000-0000-7000-8000-' || lpad(to_hex(j.n % ${users}), 12, '0'))::uuid, 4, j.id)
+    select j.id, credits.hold(
+      credits.lock_account(('0190b000-0000-7000-8000-' || lpad(to_hex(j.n % ${users}), 12, '0'))::uuid), 4, j.id
+    )
     from (select core.new_id() as id, n from generate_series(1, ${count}::int) as n) as j`;
   return rows.map(({ id }) => id);
 }

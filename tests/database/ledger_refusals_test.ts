@@ -10,7 +10,7 @@ Deno.test("fractions, zero, overflow and more than 10⁹ are refused at each ent
   const entryPoints = [
     (amount: string) => `credits.add('${user}', ${amount}, 'grant', gen_random_uuid()::text)`,
     (amount: string) => `credits.deduct('${user}', ${amount}, gen_random_uuid()::text)`,
-    (amount: string) => `credits.hold('${user}', ${amount}, gen_random_uuid())`,
+    (amount: string) => `credits.hold(credits.lock_account('${user}'), ${amount}, gen_random_uuid())`,
     (amount: string) => `credits.add_credits('${user}', ${amount}, 'reason')`,
     (amount: string) => `credits.deduct_credits('${user}', ${amount}, 'reason')`,
   ];

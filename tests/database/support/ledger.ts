@@ -75,9 +75,11 @@ export function deduct(
   return outcome(sql`select credits.deduct(${userId}, ${amount}, ${key}) as outcome`);
 }
 
-/** Holds credits for a job that need not exist; reconcile would find it. */
+/** Locks the account, and holds credits for a job that need not exist; reconcile would find it. */
 export function hold(sql: Sql, userId: string, amount: number, jobId: string): Promise<Outcome> {
-  return outcome(sql`select credits.hold(${userId}, ${amount}, ${jobId}) as outcome`);
+  return outcome(
+    sql`select credits.hold(credits.lock_account(${userId}), ${amount}, ${jobId}) as outcome`,
+  );
 }
 
 export function capture(sql: Sql, jobId: string): Promise<Outcome> {
