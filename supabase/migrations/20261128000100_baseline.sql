@@ -682,18 +682,17 @@ create table credits.postings (
 alter table credits.postings enable row level security;
 comment on table credits.postings is 'Every call that meant to move credits, with its first result.';
 
--- Credits come in lots. Spending draws them by priority (lower first), then expiry, then age.
+-- Credits come in lots. Spending draws those that expire first, then the oldest.
 create table credits.lots (
   id bigint generated always as identity primary key,
   account_id bigint not null references credits.accounts,
-  priority smallint not null default 100,
   expires_at timestamptz,
   amount bigint not null check (amount between 1 and 1000000000),
   remaining bigint not null check (remaining between 0 and amount),
   created_at timestamptz not null
 ) with (fillfactor = 70);
 alter table credits.lots enable row level security;
-create index lots_spendable on credits.lots (account_id, priority, expires_at nulls last, id) where remaining > 0;
+create index lots_spendable on credits.lots (account_id, expires_at nulls last, id) where remaining > 0;
 comment on table credits.lots is 'What is left of each grant and purchase.';
 
 -- How much of a lot a transfer took, or put back.
@@ -918,7 +917,7 @@ return case p_kind
   when 'forfeited' then 6
 end;
 
--- The lots that an amount comes from: by priority, then expiry, then age.
+-- The lots that an amount comes from: those that expire first, then the oldest.
 create function credits.choose_lots(p_account_id bigint, p_amount bigint)
 returns credits.draw[]
 language plpgsql
@@ -934,7 +933,7 @@ begin
     select l.id, l.remaining
     from credits.lots as l
     where l.account_id = p_account_id and l.remaining > 0
-    order by l.priority, l.expires_at nulls last, l.id
+    order by l.expires_at nulls last, l.id
   loop
     v_draws := v_draws || row(v_lot.id, least(v_lot.remaining, v_missing))::credits.draw;
     v_missing := v_missing - v_lot.remaining;
@@ -1185,7 +1184,7 @@ $$;
 
 create function credits.add(
   p_user_id uuid, p_amount bigint, p_kind credits.transfer_kind, p_idempotency_key text,
-  p_priority smallint default 100, p_expires_at timestamptz default null, p_job_id uuid default null
+  p_expires_at timestamptz default null, p_job_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -1198,7 +1197,7 @@ as $$
 declare
   v_account credits.accounts;
   v_request constant jsonb := jsonb_build_object(
-    'call', 'add', 'user_id', p_user_id, 'amount', p_amount, 'kind', p_kind, 'priority', p_priority,
+    'call', 'add', 'user_id', p_user_id, 'amount', p_amount, 'kind', p_kind,
     -- As text it would depend on the session's time zone.
     'expires_at', extract(epoch from p_expires_at), 'job_id', p_job_id
   );
@@ -1232,8 +1231,8 @@ begin
   );
   v_posting_id := credits.record_posting(p_idempotency_key, p_user_id, v_request, v_outcome, v_now);
 
-  insert into credits.lots (account_id, priority, expires_at, amount, remaining, created_at)
-  values (v_account.id, p_priority, p_expires_at, p_amount, 0, v_now)
+  insert into credits.lots (account_id, expires_at, amount, remaining, created_at)
+  values (v_account.id, p_expires_at, p_amount, 0, v_now)
   returning id into v_lot_id;
   insert into credits.transfers (
     id, posting_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
@@ -1610,8 +1609,8 @@ begin
   if v_amount > 0 then
     v_draws := coalesce(v_taken.draws, '{}');
     if v_paid > 0 then
-      insert into credits.lots (account_id, priority, expires_at, amount, remaining, created_at)
-      select l.account_id, l.priority, l.expires_at, v_paid, 0, v_now
+      insert into credits.lots (account_id, expires_at, amount, remaining, created_at)
+      select l.account_id, l.expires_at, v_paid, 0, v_now
       from credits.lots as l
       where l.id = v_original.draws[1].lot_id
       returning id into v_lot_id;

@@ -46,7 +46,7 @@ Deno.test("fractions, zero, overflow and more than 10⁹ are refused at each ent
   assert.deepEqual(await balancesOf(sql, user), {
     available: 10,
     owed: 0,
-    lots: [{ priority: 100, expires_at: null, remaining: 10 }],
+    lots: [{ expires_at: null, remaining: 10 }],
   });
   assert.equal((await add(sql, user, 1_000_000_000)).credits_remaining, 1_000_000_010);
 });

@@ -1,6 +1,6 @@
 create function credits.add(
   p_user_id uuid, p_amount bigint, p_kind credits.transfer_kind, p_idempotency_key text,
-  p_priority smallint default 100, p_expires_at timestamptz default null, p_job_id uuid default null
+  p_expires_at timestamptz default null, p_job_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -13,7 +13,7 @@ as $$
 declare
   v_account credits.accounts;
   v_request constant jsonb := jsonb_build_object(
-    'call', 'add', 'user_id', p_user_id, 'amount', p_amount, 'kind', p_kind, 'priority', p_priority,
+    'call', 'add', 'user_id', p_user_id, 'amount', p_amount, 'kind', p_kind,
     -- As text it would depend on the session's time zone.
     'expires_at', extract(epoch from p_expires_at), 'job_id', p_job_id
   );
@@ -47,8 +47,8 @@ begin
   );
   v_posting_id := credits.record_posting(p_idempotency_key, p_user_id, v_request, v_outcome, v_now);
 
-  insert into credits.lots (account_id, priority, expires_at, amount, remaining, created_at)
-  values (v_account.id, p_priority, p_expires_at, p_amount, 0, v_now)
+  insert into credits.lots (account_id, expires_at, amount, remaining, created_at)
+  values (v_account.id, p_expires_at, p_amount, 0, v_now)
   returning id into v_lot_id;
   insert into credits.transfers (
     id, posting_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
