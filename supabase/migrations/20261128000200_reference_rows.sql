@@ -85,5 +85,5 @@ insert into core.scheduled_tasks (name, procedure, every)
 values ('prove_ledger', 'ops.prove_ledger', interval '1 hour');
 
 -- Counted in credits and not in calls, so it is ops.take_credits that asks it. It always fails closed.
-insert into guard.policies (name, scope, max_hits, window_seconds, on_failure, is_logged)
-values ('admin_credits', 'user', 10000, 86400, 'closed', true);
+insert into guard.policies (name, scope, max_hits, window_seconds, counts, on_failure, is_logged)
+values ('admin_credits', 'user', 10000, 86400, 'credits', 'closed', true);
