@@ -2143,30 +2143,6 @@ $$;
 create trigger keep_models before delete or truncate on videos.models
   for each statement execute function videos.keep_models();
 
--- One row. Its version is the catalogue's ETag, and changes with every change of a model.
-create table videos.catalogue (
-  is_singleton boolean primary key default true check (is_singleton),
-  version bigint not null default 1
-);
-alter table videos.catalogue enable row level security;
-comment on table videos.catalogue is 'The version of the catalogue as a whole.';
-
--- Runs after every change of the models, by whatever hand.
-create function videos.bump_catalogue_version()
-returns trigger
-language plpgsql
-security definer
-set search_path = ''
-as $$
-begin
-  update videos.catalogue as c set version = c.version + 1;
-  return null;
-end;
-$$;
-
-create trigger bump_catalogue_version after insert or update on videos.models
-  for each statement execute function videos.bump_catalogue_version();
-
 -- Who can make a model's videos, in order of preference.
 create table videos.model_providers (
   model_id uuid not null references videos.models,
@@ -4270,7 +4246,7 @@ volatile
 security definer
 set search_path = ''
 as $$
--- The catalogue: `data` is `{ version, models }`, models in the order of the operator. Counts against `reads`.
+-- The catalogue: `data` is `{ models }`, in the order of the operator. Counts against `reads`.
 declare
   v_caller record;
   v_data jsonb;
@@ -4280,10 +4256,8 @@ begin
     return v_caller.refusal;
   end if;
 
-  select jsonb_build_object(
-    'version', (select c.version from videos.catalogue as c),
-    'models', coalesce(jsonb_agg(videos.model_json(m) order by m.position, m.id), '[]')
-  ) into v_data
+  select jsonb_build_object('models', coalesce(jsonb_agg(videos.model_json(m) order by m.position, m.id), '[]'))
+  into v_data
   from videos.models as m
   where m.is_available;
   return guard.answer(v_data, v_caller.limits, v_caller.language);
@@ -4336,9 +4310,9 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Offers a model or takes it out of the catalogue, which then has another version. `data` is the model as the
--- catalogue has it, with `is_available`. ERR_4002 for an unknown model. A second call changes nothing and writes
--- nothing. Counts against `admin`. Locks: rate-limit row → model → catalogue.
+-- Offers a model or takes it out of the catalogue. `data` is the model as the catalogue has it, with
+-- `is_available`. ERR_4002 for an unknown model. A second call changes nothing and writes
+-- nothing. Counts against `admin`. Locks: rate-limit row → model.
 declare
   v_caller record;
   v_model videos.models;

@@ -24,8 +24,6 @@ values (1, 'grants'), (2, 'purchases'), (3, 'escrow'), (4, 'revenue'), (5, 'brea
 insert into core.scheduled_tasks (name, procedure, every)
 values ('expire_credits', 'credits.expire_due', interval '1 minute');
 
-insert into videos.catalogue default values;
-
 insert into videos.job_transitions (from_status, to_status, reason) values
   ('pending', 'processing', 'a submission was claimed'),
   ('processing', 'pending', 'the provider proved that it did not take it'),
