@@ -34,9 +34,8 @@ await sql`insert into baseline.models values (${modelId}, 4)`;
 
 const anyOf = (count: number) => userId(Math.floor(Math.random() * count));
 
-async function generate(user: string): Promise<void> {
-  // Each user has a network of their own, as most have.
-  const network = `10.0.${user.slice(-4)}`;
+/** Each user has a network of their own, as most have. */
+async function generate(user: string, network = `10.0.${user.slice(-4)}`): Promise<void> {
   const [row] = await sql`
     select api.generate_video(${user}, ${network}, ${crypto.randomUUID()}, ${fingerprint},
       'bench-request', ${modelId}, 'A cat walks through the city at night', '{}', null) as answer`;
@@ -45,14 +44,16 @@ async function generate(user: string): Promise<void> {
 
 async function hold(user: string): Promise<string> {
   const job = crypto.randomUUID();
-  await sql`select credits.hold(${user}, 4, ${job})`;
+  await sql`select credits.hold(credits.lock_account(${user}), 4, ${job})`;
   return job;
 }
 
 /** Holds that are there to be ended, one after the other. */
 async function heldJobs(count: number): Promise<string[]> {
   const rows = await sql`
-    select j.id, credits.hold(('0190b000-0000-7000-8000-' || lpad(to_hex(j.n % ${users}), 12, '0'))::uuid, 4, j.id)
+    select j.id, credits.hold(
+      credits.lock_account(('0190b000-0000-7000-8000-' || lpad(to_hex(j.n % ${users}), 12, '0'))::uuid), 4, j.id
+    )
     from (select core.new_id() as id, n from generate_series(1, ${count}::int) as n) as j`;
   return rows.map(({ id }) => id);
 }
@@ -85,7 +86,7 @@ add("generate_video, 50 users", "no slower", () => generate(anyOf(50)));
 add(
   "generate_video, one hot user",
   "≥ 1,000/s",
-  () => generate(userId(0)),
+  () => generate(userId(0), `10.1.${Math.floor(Math.random() * 100)}`),
   () => widenPolicies(sql, { hot: true }),
 );
 add("generate_video, seeded policies (refusals count)", "", async () => {
@@ -94,21 +95,16 @@ add("generate_video, seeded policies (refusals count)", "", async () => {
   });
 }, () =>
   sql`
-  update guard.policies as p set max_hits = s.hits, window_seconds = s.seconds
-  from (values ('video_generation', 10, 3600), ('generation_attempts', 60, 60),
-    ('generation_attempts_network', 300, 3600)) as s (name, hits, seconds)
+  update guard.policies as p set max_hits = s.hits, window_seconds = s.seconds, scope = s.scope::guard.scope
+  from (values ('video_generation', 10, 3600, 'user'), ('generation_attempts', 60, 60, 'user'),
+    ('generation_attempts_network', 300, 3600, 'network')) as s (name, hits, seconds, scope)
   where p.name = s.name`);
-add("credits.hold", "", () => hold(anyOf(users)), wide);
+add("credits.hold", "", () => hold(anyOf(users)));
 add("credits.capture", "", () => end(held, "capture"), manyHolds);
 add("credits.release", "", () => end(held, "release"), manyHolds);
-add("rate-limit check, unlogged", "≥ 10,000/s", () => take("reads", anyOf(users)));
+add("rate-limit check, unlogged", "≥ 10,000/s", () => take("reads", anyOf(users)), wide);
 add("rate-limit check, logged", "≥ 8,000/s", () => take("video_generation", anyOf(users)));
-add(
-  "rate-limit check, one hot key",
-  "",
-  () => take("reads", userId(0)),
-  () => widenPolicies(sql, { hot: true }),
-);
+add("rate-limit check, one hot key (refusals count)", "", () => take("reads", userId(0)));
 add(
   "baseline: the seeds' way, 10,000 users",
   "",

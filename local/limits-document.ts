@@ -9,21 +9,23 @@ interface Policy {
   readonly scope: string;
   readonly hits: number;
   readonly seconds: number;
+  readonly counts: string;
   readonly isClosed: boolean;
 }
 
 /** Reads them from a migrated database. */
 export async function readPolicies(sql: postgres.Sql): Promise<readonly Policy[]> {
   return await sql<Policy[]>`
-    select p.name, p.scope::text, p.max_hits as hits, p.window_seconds as seconds, p.on_failure = 'closed' as "isClosed"
+    select p.name, p.scope::text, p.max_hits as hits, p.window_seconds as seconds, p.counts,
+      p.on_failure = 'closed' as "isClosed"
     from guard.policies as p order by p.name`;
 }
 
 /** docs/api.md with the table made anew. Throws where the text has no place for it. */
 export function limitsDocumentOf(text: string, policies: readonly Policy[]): string {
-  const rows = policies.map(({ name, scope, hits, seconds, isClosed }) => [
+  const rows = policies.map(({ name, scope, hits, seconds, counts, isClosed }) => [
     `\`${name}\``,
-    `${hits} in ${durationOf(seconds)}`,
+    `${hits}${counts === "hits" ? "" : ` ${counts}`} in ${durationOf(seconds)}`,
     scope,
     isClosed ? "is refused" : "is admitted",
   ]);

@@ -20,12 +20,17 @@ select credits.add('00000000-0000-0000-0000-0000000000aa', 20, 'purchase', 'tour
 -- The gift was not spent in time. What is expired is booked before anything else is decided.
 select pg_sleep(0.1), (credits.lock_account('00000000-0000-0000-0000-0000000000aa')).balance;
 
--- A job sets its price aside. What is set aside is in escrow, and cannot be spent again.
-select credits.hold('00000000-0000-0000-0000-0000000000aa', 8, '00000000-0000-0000-0000-000000000001')
-    ->> 'credits_remaining' as after_one_hold,
-  credits.hold('00000000-0000-0000-0000-0000000000aa', 8, '00000000-0000-0000-0000-000000000002')
-    ->> 'credits_remaining' as after_two,
-  credits.hold('00000000-0000-0000-0000-0000000000aa', 8, '00000000-0000-0000-0000-000000000003') as a_third;
+-- A job sets its price aside, of an account that its caller has locked. What is set aside is in escrow, and cannot be
+-- spent again.
+select credits.hold(
+    credits.lock_account('00000000-0000-0000-0000-0000000000aa'), 8, '00000000-0000-0000-0000-000000000001'
+  ) ->> 'credits_remaining' as after_one_hold,
+  credits.hold(
+    credits.lock_account('00000000-0000-0000-0000-0000000000aa'), 8, '00000000-0000-0000-0000-000000000002'
+  ) ->> 'credits_remaining' as after_two,
+  credits.hold(
+    credits.lock_account('00000000-0000-0000-0000-0000000000aa'), 8, '00000000-0000-0000-0000-000000000003'
+  ) as a_third;
 
 -- One job is delivered, and paid. The other is not, and its credits go back into the lot that they came from.
 select credits.capture('00000000-0000-0000-0000-000000000001') ->> 'amount' as paid,

@@ -376,46 +376,30 @@ create type guard.failure_mode as enum ('open', 'closed');
 create table guard.policies (
   name text primary key check (name ~ '^[a-z_]{1,63}$'),
   scope guard.scope not null,
-  -- Hits in any window of this length, exactly, up to 300 hits: more grow too long a row to rewrite each time. A larger
-  -- policy, or one with a burst, is a token bucket, which is approximate: it fills evenly, so that a window may see
-  -- what was in it and what ran in, burst + max_hits.
+  -- What any window of this length admits, exactly.
   max_hits integer not null check (max_hits between 1 and 1000000),
   window_seconds integer not null check (window_seconds between 1 and 604800),
-  -- How many may come at once; null: all of them.
-  burst integer check (burst between 1 and max_hits),
-  -- Rows that a subject's hits are spread over at random, so that its callers do not wait for one another. Each admits
-  -- its part, never more together; one may refuse while another has room.
-  shards integer not null default 1 check (shards between 1 and 64),
+  -- Credits are summed from the rows that gave them; hits are kept here, each by its time.
+  counts text not null default 'hits' check (counts in ('hits', 'credits')),
   window_length interval not null generated always as (make_interval(secs => window_seconds)) stored,
-  -- What one row may hold at once.
-  room integer not null generated always as (coalesce(burst, max_hits) / shards) stored,
-  -- How often a bucket gets a token; null where the window is exact. 300 times are 2.4 kB: a page holds such a row and
-  -- its next version.
-  token_interval interval generated always as (
-    case when burst is not null or max_hits / shards > 300 then
-      make_interval(secs => window_seconds) / (max_hits / shards)
-    end
-  ) stored,
   -- What a broken limiter means: `open` admits, `closed` refuses with ERR_6001.
   on_failure guard.failure_mode not null,
   -- Whether the hits survive a crash of the database. Policies that guard money do.
   is_logged boolean not null,
   check (on_failure = 'open' or is_logged),
-  check (shards = 1 or scope in ('endpoint', 'global')),
-  check (shards <= coalesce(burst, max_hits))
+  -- 300 times are 2.4 kB: a page holds such a row and its next version. A longer one is too long to rewrite each time.
+  constraint a_window_keeps_at_most_300_hits check (counts <> 'hits' or max_hits <= 300)
 );
 alter table guard.policies enable row level security;
 comment on table guard.policies is 'Rate limits; a change takes effect with the next request.';
 
--- The hits of the current window, one row per policy and subject. Two partitions, so that one statement serves
--- logged and unlogged policies. Half of each page stays free: an update then stays in its page (HOT).
+-- The hits of the current window, one row per policy and subject. Two partitions, so that who reads or deletes hits need
+-- not know which policies are logged. Half of each page stays free: an update then stays in its page (HOT).
 create table guard.hits (
   is_logged boolean not null,
   policy text not null,
   subject text not null,
   hits timestamptz[] not null,
-  -- Of a token bucket.
-  full_at timestamptz,
   admitted boolean not null,
   primary key (is_logged, policy, subject)
 ) partition by list (is_logged);
@@ -426,30 +410,20 @@ create unlogged table guard.hits_unlogged partition of guard.hits for values in 
 alter table guard.hits enable row level security;
 alter table guard.hits_logged enable row level security;
 alter table guard.hits_unlogged enable row level security;
-comment on table guard.hits is 'Times of the hits inside a policy''s window, oldest first; or when its bucket is full.';
+comment on table guard.hits is 'Times of the hits inside a policy''s window, oldest first.';
 
--- A sliding window, exact to the microsecond; or a token bucket of one timestamp.
-create function guard.attempt(
-  p_hits timestamptz[], p_full_at timestamptz, p_now timestamptz, p_room integer, p_window interval, p_token interval
-)
-returns table (hits timestamptz[], full_at timestamptz, admitted boolean)
+-- A sliding window, exact to the microsecond.
+create function guard.attempt(p_hits timestamptz[], p_now timestamptz, p_max_hits integer, p_window interval)
+returns table (hits timestamptz[], admitted boolean)
 language sql
 immutable
--- What a row becomes with one more attempt, which joins it if there is room. In a window: hits that have left it are
--- dropped (they stand in order, so their number is a place). In a bucket: when it will be full says how many tokens it
--- has, since each that is missing is one interval away (the generic cell rate algorithm).
+-- What a row becomes with one more attempt, which joins it if there is room. Hits that have left the window are dropped:
+-- they stand in order, so their number is a place.
 begin atomic
-  select
-    case when c.admitted and p_token is null then c.hits || p_now else c.hits end,
-    case when c.admitted then c.full_at + p_token else p_full_at end,
-    c.admitted
+  select case when c.admitted then c.hits || p_now else c.hits end, c.admitted
   from (
-    select w.hits, w.full_at,
-      coalesce(w.full_at + p_token <= p_now + p_room * p_token, cardinality(w.hits) < p_room) as admitted
-    from (
-      select p_hits[width_bucket(p_now - p_window, p_hits) + 1:] as hits, greatest(p_full_at, p_now) as full_at
-      offset 0
-    ) as w
+    select w.hits, cardinality(w.hits) < p_max_hits as admitted
+    from (select p_hits[width_bucket(p_now - p_window, p_hits) + 1:] as hits offset 0) as w
     offset 0
   ) as c;
 end;
@@ -465,16 +439,13 @@ as $$
 -- fail open are then passed over. An unknown network is one subject, shared by all who have none.
 -- Locks: one row a policy, in the order of their names, until the transaction ends. Time is read after that lock, so
 -- that hits are in order and no window admits one too many.
--- The limits are as the API shows them, `reset` in whole seconds. Of a policy in several rows, `current` and
--- `remaining` are estimates: this row's, times the rows.
+-- The limits are as the API shows them, `reset` in whole seconds.
 declare
   v_policy guard.policies;
   v_subject text;
-  -- The hits of a subject's first attempt.
-  v_first timestamptz[];
-  v_row record;
+  v_hits timestamptz[];
+  v_admitted boolean;
   v_used integer;
-  v_reset interval;
   v_limit jsonb;
   v_limits jsonb := '[]';
   v_refusal jsonb;
@@ -488,54 +459,42 @@ begin
       when 'endpoint' then p_endpoint
       else 'all'
     end;
-    if v_policy.shards > 1 then
-      v_subject := format('%s#%s', v_subject, floor(random() * v_policy.shards));
-    end if;
-    v_first := case when v_policy.token_interval is null then array[core.now()] else '{}' end;
     -- Twice the same, each into its partition: finding it costs half as much again as the statement.
     if v_policy.is_logged then
-      insert into guard.hits_logged as h (is_logged, policy, subject, hits, full_at, admitted)
-      values (true, v_policy.name, v_subject, v_first, core.now() + v_policy.token_interval, true)
+      insert into guard.hits_logged as h (is_logged, policy, subject, hits, admitted)
+      values (true, v_policy.name, v_subject, array[core.now()], true)
       on conflict (is_logged, policy, subject) do update
-        set (hits, full_at, admitted) = (
-          select a.hits, a.full_at, a.admitted
-          from (select core.now() as now offset 0) as t, guard.attempt(
-            h.hits, h.full_at, t.now, v_policy.room, v_policy.window_length, v_policy.token_interval
-          ) as a
+        set (hits, admitted) = (
+          select a.hits, a.admitted
+          from (select core.now() as now offset 0) as t,
+            guard.attempt(h.hits, t.now, v_policy.max_hits, v_policy.window_length) as a
         )
-      returning h.* into v_row;
+      returning h.hits, h.admitted into v_hits, v_admitted;
     else
-      insert into guard.hits_unlogged as h (is_logged, policy, subject, hits, full_at, admitted)
-      values (false, v_policy.name, v_subject, v_first, core.now() + v_policy.token_interval, true)
+      insert into guard.hits_unlogged as h (is_logged, policy, subject, hits, admitted)
+      values (false, v_policy.name, v_subject, array[core.now()], true)
       on conflict (is_logged, policy, subject) do update
-        set (hits, full_at, admitted) = (
-          select a.hits, a.full_at, a.admitted
-          from (select core.now() as now offset 0) as t, guard.attempt(
-            h.hits, h.full_at, t.now, v_policy.room, v_policy.window_length, v_policy.token_interval
-          ) as a
+        set (hits, admitted) = (
+          select a.hits, a.admitted
+          from (select core.now() as now offset 0) as t,
+            guard.attempt(h.hits, t.now, v_policy.max_hits, v_policy.window_length) as a
         )
-      returning h.* into v_row;
+      returning h.hits, h.admitted into v_hits, v_admitted;
     end if;
-    v_used := coalesce(
-      ceil(date_part('epoch', v_row.full_at - core.now()) / date_part('epoch', v_policy.token_interval)),
-      cardinality(v_row.hits)
-    );
-    -- When there is room again. In a window, when a hit leaves: the oldest, or a later one where the operator lowered
-    -- the limit.
-    v_reset := coalesce(
-      v_row.full_at - (v_policy.room - 1) * v_policy.token_interval,
-      v_row.hits[greatest(1, v_used - v_policy.room + 1)] + v_policy.window_length
-    ) - core.now();
+    v_used := cardinality(v_hits);
     v_limit := jsonb_build_object(
       'policy', v_policy.name,
-      'allowed', v_row.admitted,
-      'current', v_used * v_policy.shards,
+      'allowed', v_admitted,
+      'current', v_used,
       'limit', v_policy.max_hits,
       'window', v_policy.window_seconds,
-      'remaining', greatest(0, v_policy.room - v_used) * v_policy.shards,
-      'reset', greatest(1, ceil(date_part('epoch', v_reset))::integer)
+      'remaining', greatest(0, v_policy.max_hits - v_used),
+      -- When a hit leaves: the oldest, or a later one where the operator lowered the limit.
+      'reset', greatest(1, ceil(date_part(
+        'epoch', v_hits[greatest(1, v_used - v_policy.max_hits + 1)] + v_policy.window_length - core.now()
+      ))::integer)
     );
-    if not v_row.admitted then
+    if not v_admitted then
       v_refusal := guard.refusal(
         'ERR_4004', jsonb_build_object('policy', v_policy.name, 'retry_after', v_limit -> 'reset'),
         jsonb_build_array(v_limit)
@@ -600,8 +559,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Deletes rows whose last hit left its window and whose bucket is full, or whose policy is gone, by the rule
--- `rate_limit_hits`, and returns how many.
+-- Deletes rows whose last hit left its window, or whose policy is gone, by the rule `rate_limit_hits`, and returns how
+-- many.
 declare
   v_rule constant record := ops.retention('rate_limit_hits');
   v_deleted integer;
@@ -612,8 +571,7 @@ begin
     from guard.hits as s
     left join guard.policies as p on p.name = s.policy and p.is_logged = s.is_logged
     where p.name is null
-      or coalesce(s.hits[cardinality(s.hits)], '-infinity') <= v_rule.before - p.window_length
-        and coalesce(s.full_at, '-infinity') <= v_rule.before
+      or s.hits[cardinality(s.hits)] <= v_rule.before - p.window_length
     limit v_rule.batch
     for update of s skip locked
   ) as stale
@@ -684,18 +642,17 @@ create table credits.postings (
 alter table credits.postings enable row level security;
 comment on table credits.postings is 'Every call that meant to move credits, with its first result.';
 
--- Credits come in lots. Spending draws them by priority (lower first), then expiry, then age.
+-- Credits come in lots. Spending draws those that expire first, then the oldest.
 create table credits.lots (
   id bigint generated always as identity primary key,
   account_id bigint not null references credits.accounts,
-  priority smallint not null default 100,
   expires_at timestamptz,
   amount bigint not null check (amount between 1 and 1000000000),
   remaining bigint not null check (remaining between 0 and amount),
   created_at timestamptz not null
 ) with (fillfactor = 70);
 alter table credits.lots enable row level security;
-create index lots_spendable on credits.lots (account_id, priority, expires_at nulls last, id) where remaining > 0;
+create index lots_spendable on credits.lots (account_id, expires_at nulls last, id) where remaining > 0;
 comment on table credits.lots is 'What is left of each grant and purchase.';
 
 -- How much of a lot a transfer took, or put back.
@@ -920,7 +877,7 @@ return case p_kind
   when 'forfeited' then 6
 end;
 
--- The lots that an amount comes from: by priority, then expiry, then age.
+-- The lots that an amount comes from: those that expire first, then the oldest.
 create function credits.choose_lots(p_account_id bigint, p_amount bigint)
 returns credits.draw[]
 language plpgsql
@@ -936,7 +893,7 @@ begin
     select l.id, l.remaining
     from credits.lots as l
     where l.account_id = p_account_id and l.remaining > 0
-    order by l.priority, l.expires_at nulls last, l.id
+    order by l.expires_at nulls last, l.id
   loop
     v_draws := v_draws || row(v_lot.id, least(v_lot.remaining, v_missing))::credits.draw;
     v_missing := v_missing - v_lot.remaining;
@@ -1187,7 +1144,7 @@ $$;
 
 create function credits.add(
   p_user_id uuid, p_amount bigint, p_kind credits.transfer_kind, p_idempotency_key text,
-  p_priority smallint default 100, p_expires_at timestamptz default null, p_job_id uuid default null
+  p_expires_at timestamptz default null, p_job_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -1200,7 +1157,7 @@ as $$
 declare
   v_account credits.accounts;
   v_request constant jsonb := jsonb_build_object(
-    'call', 'add', 'user_id', p_user_id, 'amount', p_amount, 'kind', p_kind, 'priority', p_priority,
+    'call', 'add', 'user_id', p_user_id, 'amount', p_amount, 'kind', p_kind,
     -- As text it would depend on the session's time zone.
     'expires_at', extract(epoch from p_expires_at), 'job_id', p_job_id
   );
@@ -1234,8 +1191,8 @@ begin
   );
   v_posting_id := credits.record_posting(p_idempotency_key, p_user_id, v_request, v_outcome, v_now);
 
-  insert into credits.lots (account_id, priority, expires_at, amount, remaining, created_at)
-  values (v_account.id, p_priority, p_expires_at, p_amount, 0, v_now)
+  insert into credits.lots (account_id, expires_at, amount, remaining, created_at)
+  values (v_account.id, p_expires_at, p_amount, 0, v_now)
   returning id into v_lot_id;
   insert into credits.transfers (
     id, posting_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
@@ -1300,30 +1257,38 @@ begin
 end;
 $$;
 
-create function credits.hold_locked(p_account credits.accounts, p_amount bigint, p_job_id uuid)
+create function credits.hold(p_account credits.accounts, p_amount bigint, p_job_id uuid)
 returns jsonb
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- The hold itself, for an account that credits.lock_account has just given to the caller, and a job that is new. The
--- answer is that of credits.hold.
+-- Moves a job's price into escrow, for an account that credits.lock_account has just given to the caller:
+-- `{ transfer_id, credits_remaining }`, or `{ error: "insufficient_credits", current_credits }` with nothing moved and
+-- the key burned. The key is the job: a job has one hold, and a second call returns the first result. Locks: lots.
 declare
+  v_key constant text := 'hold:' || p_job_id;
   v_request constant jsonb := jsonb_build_object('call', 'hold', 'user_id', p_account.user_id, 'amount', p_amount);
   v_outcome jsonb;
   v_now constant timestamptz := core.now();
   v_posting_id bigint;
   v_transfer_id constant uuid := core.new_id();
 begin
+  perform credits.check_amount(p_amount);
   v_outcome := case
     when p_account.balance < p_amount
       then jsonb_build_object('error', 'insufficient_credits', 'current_credits', p_account.balance)
     else jsonb_build_object('transfer_id', v_transfer_id, 'credits_remaining', p_account.balance - p_amount)
   end;
+  -- A job is nearly always new, so its key is not looked up before it is written.
   insert into credits.postings (idempotency_key, user_id, request, outcome, created_at)
-  values ('hold:' || p_job_id, p_account.user_id, v_request, v_outcome, v_now)
+  values (v_key, p_account.user_id, v_request, v_outcome, v_now)
+  on conflict (idempotency_key) do nothing
   returning id into v_posting_id;
-  if p_account.balance >= p_amount then
+  if v_posting_id is null then
+    return credits.first_outcome(v_key, v_request);
+  end if;
+  if not v_outcome ? 'error' then
     insert into credits.transfers (
       id, posting_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
     )
@@ -1333,28 +1298,6 @@ begin
     );
   end if;
   return v_outcome;
-end;
-$$;
-
-create function credits.hold(p_user_id uuid, p_amount bigint, p_job_id uuid)
-returns jsonb
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- Moves a job's price into escrow: `{ transfer_id, credits_remaining }`, or
--- `{ error: "insufficient_credits", current_credits }` with nothing moved and the key burned. The key is the
--- job: a job has one hold, and a second call returns the first result. Locks: account → lots.
-declare
-  v_account credits.accounts;
-  v_outcome jsonb;
-begin
-  perform credits.check_amount(p_amount);
-  v_account := credits.lock_account(p_user_id);
-  v_outcome := credits.first_outcome(
-    'hold:' || p_job_id, jsonb_build_object('call', 'hold', 'user_id', p_user_id, 'amount', p_amount)
-  );
-  return coalesce(v_outcome, credits.hold_locked(v_account, p_amount, p_job_id));
 end;
 $$;
 
@@ -1626,8 +1569,8 @@ begin
   if v_amount > 0 then
     v_draws := coalesce(v_taken.draws, '{}');
     if v_paid > 0 then
-      insert into credits.lots (account_id, priority, expires_at, amount, remaining, created_at)
-      select l.account_id, l.priority, l.expires_at, v_paid, 0, v_now
+      insert into credits.lots (account_id, expires_at, amount, remaining, created_at)
+      select l.account_id, l.expires_at, v_paid, 0, v_now
       from credits.lots as l
       where l.id = v_original.draws[1].lot_id
       returning id into v_lot_id;
@@ -2579,30 +2522,6 @@ $$;
 
 create trigger keep_models before delete or truncate on videos.models
   for each statement execute function videos.keep_models();
-
--- One row. Its version is the catalogue's ETag, and changes with every change of a model.
-create table videos.catalogue (
-  is_singleton boolean primary key default true check (is_singleton),
-  version bigint not null default 1
-);
-alter table videos.catalogue enable row level security;
-comment on table videos.catalogue is 'The version of the catalogue as a whole.';
-
--- Runs after every change of the models, by whatever hand.
-create function videos.bump_catalogue_version()
-returns trigger
-language plpgsql
-security definer
-set search_path = ''
-as $$
-begin
-  update videos.catalogue as c set version = c.version + 1;
-  return null;
-end;
-$$;
-
-create trigger bump_catalogue_version after insert or update on videos.models
-  for each statement execute function videos.bump_catalogue_version();
 
 -- Who can make a model's videos, in order of preference.
 create table videos.model_providers (
@@ -3608,7 +3527,7 @@ begin
     return v_accepted -> 'refusal' || jsonb_build_object('limits', v_limits);
   end if;
 
-  v_hold := credits.hold_locked(v_account, v_price, v_job_id);
+  v_hold := credits.hold(v_account, v_price, v_job_id);
   v_now := core.now();
   insert into videos.jobs (
     id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at
@@ -4736,7 +4655,7 @@ volatile
 security definer
 set search_path = ''
 as $$
--- The catalogue: `data` is `{ version, models }`, models in the order of the operator. Counts against `reads`.
+-- The catalogue: `data` is `{ models }`, in the order of the operator. Counts against `reads`.
 declare
   v_caller record;
   v_data jsonb;
@@ -4746,10 +4665,8 @@ begin
     return v_caller.refusal;
   end if;
 
-  select jsonb_build_object(
-    'version', (select c.version from videos.catalogue as c),
-    'models', coalesce(jsonb_agg(videos.model_json(m) order by m.position, m.id), '[]')
-  ) into v_data
+  select jsonb_build_object('models', coalesce(jsonb_agg(videos.model_json(m) order by m.position, m.id), '[]'))
+  into v_data
   from videos.models as m
   where m.is_available;
   return guard.answer(v_data, v_caller.limits, v_caller.language);
@@ -4802,9 +4719,9 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Offers a model or takes it out of the catalogue, which then has another version. `data` is the model as the
--- catalogue has it, with `is_available`. ERR_4002 for an unknown model. A second call changes nothing and writes
--- nothing. Counts against `admin`. Locks: rate-limit row → model → catalogue.
+-- Offers a model or takes it out of the catalogue. `data` is the model as the catalogue has it, with
+-- `is_available`. ERR_4002 for an unknown model. A second call changes nothing and writes
+-- nothing. Counts against `admin`. Locks: rate-limit row → model.
 declare
   v_caller record;
   v_model videos.models;

@@ -24,8 +24,6 @@ values (1, 'grants'), (2, 'purchases'), (3, 'escrow'), (4, 'revenue'), (5, 'brea
 insert into core.scheduled_tasks (name, procedure, every)
 values ('expire_credits', 'credits.expire_due', interval '1 minute');
 
-insert into videos.catalogue default values;
-
 insert into videos.job_transitions (from_status, to_status, reason) values
   ('pending', 'processing', 'a submission was claimed'),
   ('processing', 'pending', 'the provider proved that it did not take it'),
@@ -85,5 +83,5 @@ insert into core.scheduled_tasks (name, procedure, every)
 values ('prove_ledger', 'ops.prove_ledger', interval '1 hour');
 
 -- Counted in credits and not in calls, so it is ops.take_credits that asks it. It always fails closed.
-insert into guard.policies (name, scope, max_hits, window_seconds, on_failure, is_logged)
-values ('admin_credits', 'user', 10000, 86400, 'closed', true);
+insert into guard.policies (name, scope, max_hits, window_seconds, counts, on_failure, is_logged)
+values ('admin_credits', 'user', 10000, 86400, 'credits', 'closed', true);

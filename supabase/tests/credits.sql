@@ -16,11 +16,15 @@ select is(
   'a purchase adds its credits'
 );
 select is(
-  credits.hold('00000000-0000-0000-0000-000000000001', 4, '00000000-0000-0000-0000-00000000000a') -> 'credits_remaining',
+  credits.hold(
+    credits.lock_account('00000000-0000-0000-0000-000000000001'), 4, '00000000-0000-0000-0000-00000000000a'
+  ) -> 'credits_remaining',
   '6'::jsonb, 'a hold sets the price aside'
 );
 select is(
-  credits.hold('00000000-0000-0000-0000-000000000001', 7, '00000000-0000-0000-0000-00000000000b'),
+  credits.hold(
+    credits.lock_account('00000000-0000-0000-0000-000000000001'), 7, '00000000-0000-0000-0000-00000000000b'
+  ),
   '{"error": "insufficient_credits", "current_credits": 6}'::jsonb, 'what is set aside cannot be spent again'
 );
 select is(

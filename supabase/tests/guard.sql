@@ -1,6 +1,6 @@
 -- Envelopes, the question who may act, and the two guards in one session.
 begin;
-select plan(23);
+select plan(22);
 
 select is(
   guard.refusal('ERR_4001', '{"required": 4}'), '{"error": "ERR_4001", "details": {"required": 4}}'::jsonb,
@@ -66,35 +66,25 @@ select ok(
   'for 24 hours'
 );
 
--- Windows and buckets: two an hour, and one at once with a token a second.
-create function pg_temp.attempt(p_hits timestamptz[], p_full_at timestamptz, p_policy text)
+-- A window: two an hour.
+create function pg_temp.attempt(p_hits timestamptz[])
 returns text language sql as $$
   select format('%s %s', cardinality(a.hits), case when a.admitted then 'admitted' else 'refused' end)
-  from guard.attempt(
-    p_hits, p_full_at, now(), case p_policy when 'window' then 2 else 1 end, interval '1 hour',
-    case p_policy when 'bucket' then interval '1 second' end
-  ) as a
+  from guard.attempt(p_hits, now(), 2, interval '1 hour') as a
 $$;
 select is(
-  pg_temp.attempt(array[now() - interval '2 hours', now() - interval '1 minute'], null, 'window'), '2 admitted',
+  pg_temp.attempt(array[now() - interval '2 hours', now() - interval '1 minute']), '2 admitted',
   'what left the window makes room'
 );
 select is(
-  pg_temp.attempt(array[now() - interval '1 hour', now() - interval '1 minute'], null, 'window'), '2 admitted',
+  pg_temp.attempt(array[now() - interval '1 hour', now() - interval '1 minute']), '2 admitted',
   'and leaves it when it is as old as the window is long'
 );
 select is(
-  pg_temp.attempt(array[now() - interval '2 minutes', now() - interval '1 minute'], null, 'window'), '2 refused',
+  pg_temp.attempt(array[now() - interval '2 minutes', now() - interval '1 minute']), '2 refused',
   'a full window admits nothing and keeps its hits'
 );
-select is(pg_temp.attempt('{}', null, 'window'), '1 admitted', 'an empty window admits');
-select is(
-  array[
-    pg_temp.attempt('{}', null, 'bucket'), pg_temp.attempt('{}', now(), 'bucket'),
-    pg_temp.attempt('{}', now() + interval '1 microsecond', 'bucket')
-  ],
-  array['0 admitted', '0 admitted', '0 refused'], 'a bucket admits while it has a token'
-);
+select is(pg_temp.attempt('{}'), '1 admitted', 'an empty window admits');
 select is(
   guard.take('{no_such_policy}', gen_random_uuid(), null, 'models'), '{"limits": []}'::jsonb,
   'a policy that the operator removed limits nothing'

@@ -139,7 +139,7 @@ Deno.test("credits that expire within 30 days are told by their time, soonest fi
     with twin as (select l.expires_at from credits.lots as l where l.amount = 2 and l.account_id = (
       select a.id from credits.accounts as a where a.user_id = ${userId} and a.kind = 'available'
     ))
-    select credits.add(${userId}, 32, 'grant', 'twin', 100::smallint, twin.expires_at) from twin`;
+    select credits.add(${userId}, 32, 'grant', 'twin', twin.expires_at) from twin`;
   const { expiring } = await read(sql, userId);
   assert.deepEqual(expiring.map(({ credits }) => credits), [8, 34, 1]);
   const days = expiring.map(({ expires_at }) =>

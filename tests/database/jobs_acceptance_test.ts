@@ -17,7 +17,7 @@ Deno.test("credits that expire in the middle of an acceptance are spent or not, 
     const user = await createPayer(sql, 0);
     // Two looks go by until the call: this one, and that of the posting itself.
     await sql`
-      select credits.add(${user}, 4, 'grant', ${user}, 100::smallint,
+      select credits.add(${user}, 4, 'grant', ${user},
         core.now() + ${minutes + 2}::integer * interval '1 minute')`;
     const { data, error } = await generateVideo(sql, user);
     answers.add(error);

@@ -31,7 +31,7 @@ async function remaining(sql: Sql, userId: string): Promise<number[]> {
   return (await balancesOf(sql, userId)).lots.map((lot) => lot.remaining);
 }
 
-Deno.test("lots are spent by priority, then expiry, then age", async () => {
+Deno.test("lots are spent by expiry, then age", async () => {
   const { sql } = database;
   const user = await openAccount(sql);
   // Named by the order in which they must go; added in another.
@@ -39,8 +39,8 @@ Deno.test("lots are spent by priority, then expiry, then age", async () => {
   await add(sql, user, 7);
   await add(sql, user, 5, { expiresInHours: 48 });
   await add(sql, user, 3, { expiresInHours: 24 });
-  await add(sql, user, 2, { priority: 50 });
-  await add(sql, user, 1, { priority: 50, expiresInHours: 72 });
+  await add(sql, user, 2, { expiresInHours: 12 });
+  await add(sql, user, 1, { expiresInHours: 6 });
   assert.deepEqual(await remaining(sql, user), [1, 2, 3, 5, 6, 7]);
 
   const job = crypto.randomUUID();
@@ -157,7 +157,7 @@ Deno.test("a reversal takes what is left of its lot, then from other lots, and o
   // The purchase is older, so it is spent first.
   await deduct(sql, user, 4);
   assert.deepEqual(await remaining(sql, user), [6, 3]);
-  await add(sql, user, 2, { priority: 1 });
+  await add(sql, user, 2, { expiresInHours: 1 });
 
   const reversal = await reverse(sql, purchase.transfer_id);
   assert.equal(reversal.credits_remaining, 1);
@@ -202,7 +202,7 @@ Deno.test("a reversal of a reversal gives back exactly what it took", async () =
   const user = await openAccount(sql);
   const purchase = await add(sql, user, 10, { kind: "purchase" });
   await deduct(sql, user, 4);
-  await add(sql, user, 3, { priority: 1 });
+  await add(sql, user, 3, { expiresInHours: 1 });
   const before = await balancesOf(sql, user);
 
   const reversal = await reverse(sql, purchase.transfer_id);
@@ -221,7 +221,7 @@ Deno.test("a reversal of a reversal gives back exactly what it took", async () =
 Deno.test("a reversed purchase comes back beside its own lot when a release has filled that again", async () => {
   const { sql } = database;
   const user = await openAccount(sql);
-  const purchase = await add(sql, user, 10, { kind: "purchase", expiresInHours: 100, priority: 7 });
+  const purchase = await add(sql, user, 10, { kind: "purchase", expiresInHours: 100 });
   const job = await acceptJob(sql, user, { price: 10 });
   const reversal = await reverse(sql, purchase.transfer_id);
   await add(sql, user, 10);
@@ -230,7 +230,7 @@ Deno.test("a reversed purchase comes back beside its own lot when a release has 
 
   assert.equal((await reverse(sql, reversal.transfer_id)).credits_remaining, 20);
   const { lots } = await balancesOf(sql, user);
-  assert.deepEqual(lots.map(({ priority, remaining }) => [priority, remaining]), [[7, 10], [7, 10]]);
+  assert.deepEqual(lots.map(({ remaining }) => remaining), [10, 10]);
   assert.deepEqual(lots[0]?.expires_at, lots[1]?.expires_at);
   await assertProved(sql);
 });

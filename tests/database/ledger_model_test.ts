@@ -32,7 +32,6 @@ const operation = fc.oneof(
       type: fc.constant("add" as const),
       kind: fc.constantFrom("grant" as const, "purchase" as const, "refund" as const, "adjustment" as const),
       amount,
-      priority: fc.constantFrom(1, 2, 3),
       expiresInHours: fc.option(fc.integer({ min: 1, max: 30 })),
     }),
   },
@@ -85,15 +84,15 @@ class Pair {
     const { sql, userId } = this;
     switch (operation.type) {
       case "add": {
-        const { kind, amount, priority, expiresInHours } = operation;
+        const { kind, amount, expiresInHours } = operation;
         const key = crypto.randomUUID();
         const expiresAt = expiresInHours === null
           ? null
           : new Date(this.startedAt.getTime() + (this.#model.now + expiresInHours) * hour);
-        const [expected, addition] = this.#model.add(kind, amount, priority, expiresInHours);
+        const [expected, addition] = this.#model.add(kind, amount, expiresInHours);
         const { transfer_id: id } = await this.#call(
           expected,
-          () => addUntil(sql, userId, amount, { kind, key, priority, expiresAt }),
+          () => addUntil(sql, userId, amount, { kind, key, expiresAt }),
         );
         if (id !== undefined && (kind === "grant" || kind === "purchase")) {
           this.#additions.unshift({ id, addition });
@@ -187,8 +186,8 @@ class Pair {
         'lots', coalesce((
           select jsonb_agg(
             jsonb_build_array(
-              l.priority, round(extract(epoch from l.expires_at - ${this.startedAt}) / 3600), l.remaining
-            ) order by l.priority, l.expires_at nulls last, l.id
+              round(extract(epoch from l.expires_at - ${this.startedAt}) / 3600), l.remaining
+            ) order by l.expires_at nulls last, l.id
           )
           from credits.lots as l
           join credits.accounts as a on a.id = l.account_id
@@ -221,10 +220,10 @@ async function addUntil(
   sql: Sql,
   userId: string,
   amount: number,
-  { kind, key, priority, expiresAt }: { kind: string; key: string; priority: number; expiresAt: Date | null },
+  { kind, key, expiresAt }: { kind: string; key: string; expiresAt: Date | null },
 ): Promise<Outcome> {
   return (await first(sql<{ outcome: Outcome }[]>`
-    select credits.add(${userId}, ${amount}, ${kind}, ${key}, ${priority}::smallint, ${expiresAt}) as outcome`))
+    select credits.add(${userId}, ${amount}, ${kind}, ${key}, ${expiresAt}) as outcome`))
     .outcome;
 }
 

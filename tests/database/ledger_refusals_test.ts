@@ -10,7 +10,7 @@ Deno.test("fractions, zero, overflow and more than 10⁹ are refused at each ent
   const entryPoints = [
     (amount: string) => `credits.add('${user}', ${amount}, 'grant', gen_random_uuid()::text)`,
     (amount: string) => `credits.deduct('${user}', ${amount}, gen_random_uuid()::text)`,
-    (amount: string) => `credits.hold('${user}', ${amount}, gen_random_uuid())`,
+    (amount: string) => `credits.hold(credits.lock_account('${user}'), ${amount}, gen_random_uuid())`,
     (amount: string) => `credits.add_credits('${user}', ${amount}, 'reason')`,
     (amount: string) => `credits.deduct_credits('${user}', ${amount}, 'reason')`,
   ];
@@ -46,7 +46,7 @@ Deno.test("fractions, zero, overflow and more than 10⁹ are refused at each ent
   assert.deepEqual(await balancesOf(sql, user), {
     available: 10,
     owed: 0,
-    lots: [{ priority: 100, expires_at: null, remaining: 10 }],
+    lots: [{ expires_at: null, remaining: 10 }],
   });
   assert.equal((await add(sql, user, 1_000_000_000)).credits_remaining, 1_000_000_010);
 });

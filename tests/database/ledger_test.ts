@@ -118,7 +118,7 @@ Deno.test("a duplicate is the same one in a session of another time zone", async
     sql.begin(async (sql) => {
       await sql`select set_config('timezone', ${timeZone}, true)`;
       return await first(sql<{ outcome: Outcome }[]>`
-        select credits.add(${user}, 5, 'grant', 'key', 100::smallint, '2099-01-01T00:00:00Z') as outcome`);
+        select credits.add(${user}, 5, 'grant', 'key', '2099-01-01T00:00:00Z') as outcome`);
     });
   assert.deepEqual(await call("Asia/Tokyo"), await call("America/New_York"));
   assert.equal((await balancesOf(sql, user)).available, 5);

@@ -88,27 +88,27 @@ Deno.test("attempt policies are all or nothing among themselves, also where one 
   await using database = await testDatabase();
   const { sql } = database;
   await setPolicy(sql, "a_window", { maxHits: 5 });
-  await setPolicy(sql, "b_bucket", { maxHits: 5, burst: 5 });
+  await setPolicy(sql, "b_window", { maxHits: 5 });
   await setPolicy(sql, "c_refuses", { maxHits: 1 });
   await setPolicy(sql, "d_broken", { maxHits: 5, isLogged: true, onFailure: "closed" });
   const caller = { userId: crypto.randomUUID() };
   await takeOne(sql, "c_refuses", caller);
   const remaining = async (policy: string) => (await takeOne(sql, policy, caller)).remaining;
 
-  const { refusal, limits } = await take(sql, ["c_refuses", "b_bucket", "a_window"], caller);
+  const { refusal, limits } = await take(sql, ["c_refuses", "b_window", "a_window"], caller);
   assert.equal(refusal?.details.policy, "c_refuses");
   assert.deepEqual(limits.map(({ policy }) => policy), ["c_refuses"]);
-  assert.deepEqual([await remaining("a_window"), await remaining("b_bucket")], [4, 4]);
+  assert.deepEqual([await remaining("a_window"), await remaining("b_window")], [4, 4]);
 
   await sql`drop table guard.hits_logged`;
-  assert.equal((await take(sql, ["a_window", "b_bucket", "d_broken"], caller)).refusal?.error, "ERR_6001");
-  assert.deepEqual([await remaining("a_window"), await remaining("b_bucket")], [3, 3]);
+  assert.equal((await take(sql, ["a_window", "b_window", "d_broken"], caller)).refusal?.error, "ERR_6001");
+  assert.deepEqual([await remaining("a_window"), await remaining("b_window")], [3, 3]);
 
-  const admitted = await take(sql, ["b_bucket", "a_window"], caller);
+  const admitted = await take(sql, ["b_window", "a_window"], caller);
   assert.equal(admitted.refusal, undefined);
   assert.deepEqual(admitted.limits.map(({ policy, remaining }) => [policy, remaining]), [
     ["a_window", 2],
-    ["b_bucket", 2],
+    ["b_window", 2],
   ]);
 });
 
@@ -175,10 +175,11 @@ Deno.test("a changed policy takes effect at once, whichever way it changes", asy
   await setPolicy(sql, "test", { maxHits: 2, windowSeconds: 1 });
   assert.equal((await take()).allowed, true);
 
-  await setPolicy(sql, "test", { maxHits: 1000, windowSeconds: 60 });
-  assert.equal((await take()).remaining, 999);
+  await setPolicy(sql, "test", { maxHits: 300, windowSeconds: 60 });
+  // What had left the short window does not come back into the long one.
+  assert.equal((await take()).remaining, 297);
   await setPolicy(sql, "test", { maxHits: 3, windowSeconds: 60 });
-  assert.equal((await take()).allowed, true);
+  assert.equal((await take()).allowed, false);
 });
 
 Deno.test("an unknown network is one subject, shared by all who have none", async () => {
@@ -211,29 +212,14 @@ Deno.test("each scope counts what it names", async () => {
   }
 });
 
-Deno.test("a policy in several rows admits no more than it says, each row its part", async () => {
-  await using database = await testDatabase();
-  await using sql = manyConnections(database);
-  await setPolicy(sql, "test", { scope: "global", maxHits: 43, shards: 8 });
-  const limits = await times(400, () => takeOne(sql, "test", {}));
-  // With 400 attempts on 8 rows, all are full: 43 / 8 leaves 5 for each.
-  assert.equal(limits.filter(({ allowed }) => allowed).length, 40);
-  const rows = await sql<{ hits: number }[]>`select cardinality(h.hits) as hits from guard.hits as h`;
-  assert.deepEqual(rows.map(({ hits }) => hits), Array(8).fill(5));
-  for (const limit of limits) {
-    assert.ok(limit.current <= 43 && limit.remaining <= 43 - 8, JSON.stringify(limit));
-  }
-});
-
-Deno.test("only what all callers share is spread, and over no more rows than there are hits", async () => {
+Deno.test("a policy keeps 300 hits at most, and one that guards money survives a crash", async () => {
   await using database = await testDatabase();
   const { sql } = database;
-  await assert.rejects(setPolicy(sql, "test", { scope: "user", maxHits: 10, shards: 2 }), { code: "23514" });
-  await assert.rejects(setPolicy(sql, "test", { scope: "global", maxHits: 3, shards: 4 }), { code: "23514" });
-  await assert.rejects(setPolicy(sql, "test", { scope: "global", maxHits: 30, burst: 3, shards: 4 }), {
+  await setPolicy(sql, "test", { maxHits: 300 });
+  await assert.rejects(setPolicy(sql, "test", { maxHits: 301 }), {
     code: "23514",
+    constraint_name: "a_window_keeps_at_most_300_hits",
   });
-  await assert.rejects(setPolicy(sql, "test", { maxHits: 3, burst: 4 }), { code: "23514" });
   await assert.rejects(setPolicy(sql, "test", { maxHits: 3, onFailure: "closed" }), { code: "23514" });
 });
 
@@ -243,24 +229,17 @@ Deno.test("windows that are over are swept, and those of policies that are gone"
   const clock = await freezeClock(database);
   await setPolicy(sql, "short", { maxHits: 5, windowSeconds: 60 });
   await setPolicy(sql, "long", { maxHits: 5, windowSeconds: 600, isLogged: true });
-  await setPolicy(sql, "bucket", { maxHits: 600, windowSeconds: 6000 });
   await setPolicy(sql, "gone", { maxHits: 5 });
-  for (const policy of ["short", "long", "bucket", "gone"]) await take(sql, [policy]);
-  for (let hit = 0; hit < 8; hit++) {
-    await take(sql, ["bucket"], { userId: "00000000-0000-0000-0000-000000000001" });
-  }
+  for (const policy of ["short", "long", "gone"]) await take(sql, [policy]);
   await sql`delete from guard.policies where name = 'gone'`;
   const sweep = async () => {
     const { swept } = await first(sql<{ swept: number }[]>`select guard.sweep_hits() as swept`);
     const left = await sql<{ policy: string }[]>`select h.policy from guard.hits as h order by 1`;
     return [swept, ...left.map(({ policy }) => policy)];
   };
-  assert.deepEqual(await sweep(), [1, "bucket", "bucket", "long", "short"]);
+  assert.deepEqual(await sweep(), [1, "long", "short"]);
   await clock.advance(60 * second);
-  // One bucket is full again after 10 s, the other after 80.
-  assert.deepEqual(await sweep(), [2, "bucket", "long"]);
-  await clock.advance(20 * second);
   assert.deepEqual(await sweep(), [1, "long"]);
-  await clock.advance(520 * second);
+  await clock.advance(540 * second);
   assert.deepEqual(await sweep(), [1]);
 });

@@ -18,7 +18,7 @@ import type { Fields, Logger } from "./logger.ts";
 import { type Declaration, errorsOf } from "./operation.ts";
 import { type RememberedRefusals, rememberRefusals, setRateLimitHeaders } from "./rate-limiter.ts";
 import { inputOf } from "./request-input.ts";
-import { isUnchanged, requestIdOf, setStandardHeaders } from "./response-headers.ts";
+import { entityTagOf, isUnchanged, requestIdOf, setStandardHeaders } from "./response-headers.ts";
 
 export type Handler = (request: Request) => Promise<Response>;
 
@@ -259,12 +259,17 @@ function toResponse(
 
   const headers = new Headers(result.headers);
   if (!headers.has("Cache-Control")) headers.set("Cache-Control", operation.cacheControl ?? "no-store");
-  const unchanged = operation.response[304] === null &&
-    isUnchanged(exchange.request.headers.get("if-none-match"), result.headers?.ETag);
-  if (unchanged) return new Response(null, { status: 304, headers });
   if (body === undefined) return new Response(null, { status, headers });
+  const text = JSON.stringify(body);
+  if (operation.response[304] === null) {
+    const etag = entityTagOf(text);
+    headers.set("ETag", etag);
+    if (isUnchanged(exchange.request.headers.get("if-none-match"), etag)) {
+      return new Response(null, { status: 304, headers });
+    }
+  }
   headers.set("Content-Type", "application/json");
-  return new Response(JSON.stringify(body), { status, headers });
+  return new Response(text, { status, headers });
 }
 
 /**

@@ -17,13 +17,13 @@ const standardHeaders = {
 
 Deno.test("every answer carries the contract's headers, whatever it answers", async () => {
   const server = await testServer([
-    read({ service: () => Promise.resolve({ status: 200, body: { ok: true }, headers: { ETag: '"1"' } }) }),
+    read(),
     create(failing(new Error("a bug"))),
     { ...read(), method: "DELETE", response: { 204: null }, service: () => Promise.resolve({ status: 204 }) },
   ]);
   const answers: [number, Promise<Response>][] = [
     [200, server.send()],
-    [304, server.send({ headers: { "If-None-Match": '"1"' } })],
+    [304, server.send({ headers: { "If-None-Match": "*" } })],
     [204, server.send({ method: "DELETE" })],
     [204, server.send({ method: "OPTIONS", as: "nobody" })],
     [400, server.send({ path: "example?unknown=1" })],
@@ -190,25 +190,21 @@ Deno.test("an answer that breaks its declaration fails a test, and is sent and r
 
 Deno.test("an unchanged entity is 304, by any of its tags, and keeps its headers", async () => {
   const cacheControl = "private, max-age=60";
+  let ok = true;
   const server = await testServer([
-    read({
-      cacheControl,
-      service: () => Promise.resolve({ status: 200, body: { ok: true }, headers: { ETag: '"abc"' } }),
-    }),
+    read({ cacheControl, service: () => Promise.resolve({ status: 200, body: { ok } }) }),
   ]);
-  for (const known of ['"abc"', 'W/"abc"', '"x", "abc"', "*"]) {
+  const etag = (await server.send()).headers.get("etag");
+  for (const known of [`${etag}`, `W/${etag}`, `"x", ${etag}`, "*"]) {
     const response = await server.send({ headers: { "If-None-Match": known } });
     assert.deepEqual([response.status, response.body], [304, null], known);
-    assert.equal(response.headers.get("etag"), '"abc"');
+    assert.equal(response.headers.get("etag"), etag);
     assert.equal(response.headers.get("cache-control"), cacheControl);
   }
-  const weak = await testServer([
-    read({
-      service: () => Promise.resolve({ status: 200, body: { ok: true }, headers: { ETag: 'W/"abc"' } }),
-    }),
-  ]);
-  assert.equal((await weak.send({ headers: { "If-None-Match": '"abc"' } })).status, 304);
-  const changed = await server.send({ headers: { "If-None-Match": '"x", abc' } });
+  const unquoted = await server.send({ headers: { "If-None-Match": `"x", ${etag?.slice(1, -1)}` } });
+  assert.equal(unquoted.status, 200);
+  ok = false;
+  const changed = await server.send({ headers: { "If-None-Match": `${etag}` } });
   assert.equal(changed.status, 200);
   assert.equal(changed.headers.get("cache-control"), cacheControl);
   const refused = await server.send({ path: "example?unknown=1" });

@@ -1,4 +1,5 @@
 /** The headers that every answer carries, whatever it answers. */
+import { createHash } from "node:crypto";
 import type { Config } from "./config.ts";
 import { setCorsHeaders } from "./cors.ts";
 import type { Language } from "./i18n.ts";
@@ -34,11 +35,16 @@ export function requestIdOf(headers: Headers): string {
   return own !== null && requestIdForm.test(own) ? own : crypto.randomUUID();
 }
 
+/** A strong entity tag: the hash of the bytes that are sent, the same in every isolate. */
+export function entityTagOf(text: string): string {
+  return `"${createHash("sha256").update(text).digest("base64url")}"`;
+}
+
 /** Whether If-None-Match names the answer's entity tag, so that the client has it already. */
-export function isUnchanged(ifNoneMatch: string | null, etag: string | undefined): boolean {
-  if (ifNoneMatch === null || etag === undefined) return false;
+export function isUnchanged(ifNoneMatch: string | null, etag: string): boolean {
+  if (ifNoneMatch === null) return false;
   if (ifNoneMatch.trim() === "*") return true;
   // RFC 9110 compares weakly here: with or without W/, which caches that compress add.
   const tags: readonly string[] = ifNoneMatch.match(/"[^"]*"/g) ?? [];
-  return tags.includes(etag.replace(/^W\//, ""));
+  return tags.includes(etag);
 }

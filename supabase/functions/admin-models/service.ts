@@ -3,8 +3,8 @@ import type { AdminDatabase } from "../_shared/database/admin.ts";
 import type { ChangeModelRequest, ChangeModelResponse } from "./schema.ts";
 
 /**
- * Offers a model or takes it away, for new videos at once. The catalogue has another version then, and clients see it
- * within the minute that an isolate remembers it.
+ * Offers a model or takes it away, for new videos at once. Clients see it in the catalogue within the
+ * minute that an isolate remembers it.
  */
 export async function changeModel(
   request: ChangeModelRequest,

@@ -24,8 +24,8 @@ export async function listModels(
   // Without waiting where there is no memory, so that of two requests at once the second finds the first one's.
   // A failure is remembered as nothing: the next to ask takes its place.
   const remembered = isFresh ? await memory.catalogue.catch(() => null) : null;
-  const { version, models } = remembered ?? await ask(context);
-  return { status: 200, body: { models }, headers: { ETag: `"${version}"` } };
+  const { models } = remembered ?? await ask(context);
+  return { status: 200, body: { models } };
 }
 
 function ask({ config, now, database, caller }: ModelsContext): Promise<Catalogue> {

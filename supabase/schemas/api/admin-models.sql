@@ -7,9 +7,9 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Offers a model or takes it out of the catalogue, which then has another version. `data` is the model as the
--- catalogue has it, with `is_available`. ERR_4002 for an unknown model. A second call changes nothing and writes
--- nothing. Counts against `admin`. Locks: rate-limit row → model → catalogue.
+-- Offers a model or takes it out of the catalogue. `data` is the model as the catalogue has it, with
+-- `is_available`. ERR_4002 for an unknown model. A second call changes nothing and writes
+-- nothing. Counts against `admin`. Locks: rate-limit row → model.
 declare
   v_caller record;
   v_model videos.models;

@@ -11,7 +11,7 @@ volatile
 security definer
 set search_path = ''
 as $$
--- The catalogue: `data` is `{ version, models }`, models in the order of the operator. Counts against `reads`.
+-- The catalogue: `data` is `{ models }`, in the order of the operator. Counts against `reads`.
 declare
   v_caller record;
   v_data jsonb;
@@ -21,10 +21,8 @@ begin
     return v_caller.refusal;
   end if;
 
-  select jsonb_build_object(
-    'version', (select c.version from videos.catalogue as c),
-    'models', coalesce(jsonb_agg(videos.model_json(m) order by m.position, m.id), '[]')
-  ) into v_data
+  select jsonb_build_object('models', coalesce(jsonb_agg(videos.model_json(m) order by m.position, m.id), '[]'))
+  into v_data
   from videos.models as m
   where m.is_available;
   return guard.answer(v_data, v_caller.limits, v_caller.language);

@@ -30,7 +30,7 @@ return case p_kind
   when 'forfeited' then 6
 end;
 
--- The lots that an amount comes from: by priority, then expiry, then age.
+-- The lots that an amount comes from: those that expire first, then the oldest.
 create function credits.choose_lots(p_account_id bigint, p_amount bigint)
 returns credits.draw[]
 language plpgsql
@@ -46,7 +46,7 @@ begin
     select l.id, l.remaining
     from credits.lots as l
     where l.account_id = p_account_id and l.remaining > 0
-    order by l.priority, l.expires_at nulls last, l.id
+    order by l.expires_at nulls last, l.id
   loop
     v_draws := v_draws || row(v_lot.id, least(v_lot.remaining, v_missing))::credits.draw;
     v_missing := v_missing - v_lot.remaining;

@@ -57,18 +57,17 @@ create table credits.postings (
 alter table credits.postings enable row level security;
 comment on table credits.postings is 'Every call that meant to move credits, with its first result.';
 
--- Credits come in lots. Spending draws them by priority (lower first), then expiry, then age.
+-- Credits come in lots. Spending draws those that expire first, then the oldest.
 create table credits.lots (
   id bigint generated always as identity primary key,
   account_id bigint not null references credits.accounts,
-  priority smallint not null default 100,
   expires_at timestamptz,
   amount bigint not null check (amount between 1 and 1000000000),
   remaining bigint not null check (remaining between 0 and amount),
   created_at timestamptz not null
 ) with (fillfactor = 70);
 alter table credits.lots enable row level security;
-create index lots_spendable on credits.lots (account_id, priority, expires_at nulls last, id) where remaining > 0;
+create index lots_spendable on credits.lots (account_id, expires_at nulls last, id) where remaining > 0;
 comment on table credits.lots is 'What is left of each grant and purchase.';
 
 -- How much of a lot a transfer took, or put back.

@@ -1,6 +1,6 @@
 create function credits.add(
   p_user_id uuid, p_amount bigint, p_kind credits.transfer_kind, p_idempotency_key text,
-  p_priority smallint default 100, p_expires_at timestamptz default null, p_job_id uuid default null
+  p_expires_at timestamptz default null, p_job_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -13,7 +13,7 @@ as $$
 declare
   v_account credits.accounts;
   v_request constant jsonb := jsonb_build_object(
-    'call', 'add', 'user_id', p_user_id, 'amount', p_amount, 'kind', p_kind, 'priority', p_priority,
+    'call', 'add', 'user_id', p_user_id, 'amount', p_amount, 'kind', p_kind,
     -- As text it would depend on the session's time zone.
     'expires_at', extract(epoch from p_expires_at), 'job_id', p_job_id
   );
@@ -47,8 +47,8 @@ begin
   );
   v_posting_id := credits.record_posting(p_idempotency_key, p_user_id, v_request, v_outcome, v_now);
 
-  insert into credits.lots (account_id, priority, expires_at, amount, remaining, created_at)
-  values (v_account.id, p_priority, p_expires_at, p_amount, 0, v_now)
+  insert into credits.lots (account_id, expires_at, amount, remaining, created_at)
+  values (v_account.id, p_expires_at, p_amount, 0, v_now)
   returning id into v_lot_id;
   insert into credits.transfers (
     id, posting_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
@@ -113,30 +113,38 @@ begin
 end;
 $$;
 
-create function credits.hold_locked(p_account credits.accounts, p_amount bigint, p_job_id uuid)
+create function credits.hold(p_account credits.accounts, p_amount bigint, p_job_id uuid)
 returns jsonb
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- The hold itself, for an account that credits.lock_account has just given to the caller, and a job that is new. The
--- answer is that of credits.hold.
+-- Moves a job's price into escrow, for an account that credits.lock_account has just given to the caller:
+-- `{ transfer_id, credits_remaining }`, or `{ error: "insufficient_credits", current_credits }` with nothing moved and
+-- the key burned. The key is the job: a job has one hold, and a second call returns the first result. Locks: lots.
 declare
+  v_key constant text := 'hold:' || p_job_id;
   v_request constant jsonb := jsonb_build_object('call', 'hold', 'user_id', p_account.user_id, 'amount', p_amount);
   v_outcome jsonb;
   v_now constant timestamptz := core.now();
   v_posting_id bigint;
   v_transfer_id constant uuid := core.new_id();
 begin
+  perform credits.check_amount(p_amount);
   v_outcome := case
     when p_account.balance < p_amount
       then jsonb_build_object('error', 'insufficient_credits', 'current_credits', p_account.balance)
     else jsonb_build_object('transfer_id', v_transfer_id, 'credits_remaining', p_account.balance - p_amount)
   end;
+  -- A job is nearly always new, so its key is not looked up before it is written.
   insert into credits.postings (idempotency_key, user_id, request, outcome, created_at)
-  values ('hold:' || p_job_id, p_account.user_id, v_request, v_outcome, v_now)
+  values (v_key, p_account.user_id, v_request, v_outcome, v_now)
+  on conflict (idempotency_key) do nothing
   returning id into v_posting_id;
-  if p_account.balance >= p_amount then
+  if v_posting_id is null then
+    return credits.first_outcome(v_key, v_request);
+  end if;
+  if not v_outcome ? 'error' then
     insert into credits.transfers (
       id, posting_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
     )
@@ -146,28 +154,6 @@ begin
     );
   end if;
   return v_outcome;
-end;
-$$;
-
-create function credits.hold(p_user_id uuid, p_amount bigint, p_job_id uuid)
-returns jsonb
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- Moves a job's price into escrow: `{ transfer_id, credits_remaining }`, or
--- `{ error: "insufficient_credits", current_credits }` with nothing moved and the key burned. The key is the
--- job: a job has one hold, and a second call returns the first result. Locks: account → lots.
-declare
-  v_account credits.accounts;
-  v_outcome jsonb;
-begin
-  perform credits.check_amount(p_amount);
-  v_account := credits.lock_account(p_user_id);
-  v_outcome := credits.first_outcome(
-    'hold:' || p_job_id, jsonb_build_object('call', 'hold', 'user_id', p_user_id, 'amount', p_amount)
-  );
-  return coalesce(v_outcome, credits.hold_locked(v_account, p_amount, p_job_id));
 end;
 $$;
 

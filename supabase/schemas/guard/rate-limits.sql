@@ -5,46 +5,30 @@ create type guard.failure_mode as enum ('open', 'closed');
 create table guard.policies (
   name text primary key check (name ~ '^[a-z_]{1,63}$'),
   scope guard.scope not null,
-  -- Hits in any window of this length, exactly, up to 300 hits: more grow too long a row to rewrite each time. A larger
-  -- policy, or one with a burst, is a token bucket, which is approximate: it fills evenly, so that a window may see
-  -- what was in it and what ran in, burst + max_hits.
+  -- What any window of this length admits, exactly.
   max_hits integer not null check (max_hits between 1 and 1000000),
   window_seconds integer not null check (window_seconds between 1 and 604800),
-  -- How many may come at once; null: all of them.
-  burst integer check (burst between 1 and max_hits),
-  -- Rows that a subject's hits are spread over at random, so that its callers do not wait for one another. Each admits
-  -- its part, never more together; one may refuse while another has room.
-  shards integer not null default 1 check (shards between 1 and 64),
+  -- Credits are summed from the rows that gave them; hits are kept here, each by its time.
+  counts text not null default 'hits' check (counts in ('hits', 'credits')),
   window_length interval not null generated always as (make_interval(secs => window_seconds)) stored,
-  -- What one row may hold at once.
-  room integer not null generated always as (coalesce(burst, max_hits) / shards) stored,
-  -- How often a bucket gets a token; null where the window is exact. 300 times are 2.4 kB: a page holds such a row and
-  -- its next version.
-  token_interval interval generated always as (
-    case when burst is not null or max_hits / shards > 300 then
-      make_interval(secs => window_seconds) / (max_hits / shards)
-    end
-  ) stored,
   -- What a broken limiter means: `open` admits, `closed` refuses with ERR_6001.
   on_failure guard.failure_mode not null,
   -- Whether the hits survive a crash of the database. Policies that guard money do.
   is_logged boolean not null,
   check (on_failure = 'open' or is_logged),
-  check (shards = 1 or scope in ('endpoint', 'global')),
-  check (shards <= coalesce(burst, max_hits))
+  -- 300 times are 2.4 kB: a page holds such a row and its next version. A longer one is too long to rewrite each time.
+  constraint a_window_keeps_at_most_300_hits check (counts <> 'hits' or max_hits <= 300)
 );
 alter table guard.policies enable row level security;
 comment on table guard.policies is 'Rate limits; a change takes effect with the next request.';
 
--- The hits of the current window, one row per policy and subject. Two partitions, so that one statement serves
--- logged and unlogged policies. Half of each page stays free: an update then stays in its page (HOT).
+-- The hits of the current window, one row per policy and subject. Two partitions, so that who reads or deletes hits need
+-- not know which policies are logged. Half of each page stays free: an update then stays in its page (HOT).
 create table guard.hits (
   is_logged boolean not null,
   policy text not null,
   subject text not null,
   hits timestamptz[] not null,
-  -- Of a token bucket.
-  full_at timestamptz,
   admitted boolean not null,
   primary key (is_logged, policy, subject)
 ) partition by list (is_logged);
@@ -55,30 +39,20 @@ create unlogged table guard.hits_unlogged partition of guard.hits for values in 
 alter table guard.hits enable row level security;
 alter table guard.hits_logged enable row level security;
 alter table guard.hits_unlogged enable row level security;
-comment on table guard.hits is 'Times of the hits inside a policy''s window, oldest first; or when its bucket is full.';
+comment on table guard.hits is 'Times of the hits inside a policy''s window, oldest first.';
 
--- A sliding window, exact to the microsecond; or a token bucket of one timestamp.
-create function guard.attempt(
-  p_hits timestamptz[], p_full_at timestamptz, p_now timestamptz, p_room integer, p_window interval, p_token interval
-)
-returns table (hits timestamptz[], full_at timestamptz, admitted boolean)
+-- A sliding window, exact to the microsecond.
+create function guard.attempt(p_hits timestamptz[], p_now timestamptz, p_max_hits integer, p_window interval)
+returns table (hits timestamptz[], admitted boolean)
 language sql
 immutable
--- What a row becomes with one more attempt, which joins it if there is room. In a window: hits that have left it are
--- dropped (they stand in order, so their number is a place). In a bucket: when it will be full says how many tokens it
--- has, since each that is missing is one interval away (the generic cell rate algorithm).
+-- What a row becomes with one more attempt, which joins it if there is room. Hits that have left the window are dropped:
+-- they stand in order, so their number is a place.
 begin atomic
-  select
-    case when c.admitted and p_token is null then c.hits || p_now else c.hits end,
-    case when c.admitted then c.full_at + p_token else p_full_at end,
-    c.admitted
+  select case when c.admitted then c.hits || p_now else c.hits end, c.admitted
   from (
-    select w.hits, w.full_at,
-      coalesce(w.full_at + p_token <= p_now + p_room * p_token, cardinality(w.hits) < p_room) as admitted
-    from (
-      select p_hits[width_bucket(p_now - p_window, p_hits) + 1:] as hits, greatest(p_full_at, p_now) as full_at
-      offset 0
-    ) as w
+    select w.hits, cardinality(w.hits) < p_max_hits as admitted
+    from (select p_hits[width_bucket(p_now - p_window, p_hits) + 1:] as hits offset 0) as w
     offset 0
   ) as c;
 end;
@@ -94,16 +68,13 @@ as $$
 -- fail open are then passed over. An unknown network is one subject, shared by all who have none.
 -- Locks: one row a policy, in the order of their names, until the transaction ends. Time is read after that lock, so
 -- that hits are in order and no window admits one too many.
--- The limits are as the API shows them, `reset` in whole seconds. Of a policy in several rows, `current` and
--- `remaining` are estimates: this row's, times the rows.
+-- The limits are as the API shows them, `reset` in whole seconds.
 declare
   v_policy guard.policies;
   v_subject text;
-  -- The hits of a subject's first attempt.
-  v_first timestamptz[];
-  v_row record;
+  v_hits timestamptz[];
+  v_admitted boolean;
   v_used integer;
-  v_reset interval;
   v_limit jsonb;
   v_limits jsonb := '[]';
   v_refusal jsonb;
@@ -117,54 +88,42 @@ begin
       when 'endpoint' then p_endpoint
       else 'all'
     end;
-    if v_policy.shards > 1 then
-      v_subject := format('%s#%s', v_subject, floor(random() * v_policy.shards));
-    end if;
-    v_first := case when v_policy.token_interval is null then array[core.now()] else '{}' end;
     -- Twice the same, each into its partition: finding it costs half as much again as the statement.
     if v_policy.is_logged then
-      insert into guard.hits_logged as h (is_logged, policy, subject, hits, full_at, admitted)
-      values (true, v_policy.name, v_subject, v_first, core.now() + v_policy.token_interval, true)
+      insert into guard.hits_logged as h (is_logged, policy, subject, hits, admitted)
+      values (true, v_policy.name, v_subject, array[core.now()], true)
       on conflict (is_logged, policy, subject) do update
-        set (hits, full_at, admitted) = (
-          select a.hits, a.full_at, a.admitted
-          from (select core.now() as now offset 0) as t, guard.attempt(
-            h.hits, h.full_at, t.now, v_policy.room, v_policy.window_length, v_policy.token_interval
-          ) as a
+        set (hits, admitted) = (
+          select a.hits, a.admitted
+          from (select core.now() as now offset 0) as t,
+            guard.attempt(h.hits, t.now, v_policy.max_hits, v_policy.window_length) as a
         )
-      returning h.* into v_row;
+      returning h.hits, h.admitted into v_hits, v_admitted;
     else
-      insert into guard.hits_unlogged as h (is_logged, policy, subject, hits, full_at, admitted)
-      values (false, v_policy.name, v_subject, v_first, core.now() + v_policy.token_interval, true)
+      insert into guard.hits_unlogged as h (is_logged, policy, subject, hits, admitted)
+      values (false, v_policy.name, v_subject, array[core.now()], true)
       on conflict (is_logged, policy, subject) do update
-        set (hits, full_at, admitted) = (
-          select a.hits, a.full_at, a.admitted
-          from (select core.now() as now offset 0) as t, guard.attempt(
-            h.hits, h.full_at, t.now, v_policy.room, v_policy.window_length, v_policy.token_interval
-          ) as a
+        set (hits, admitted) = (
+          select a.hits, a.admitted
+          from (select core.now() as now offset 0) as t,
+            guard.attempt(h.hits, t.now, v_policy.max_hits, v_policy.window_length) as a
         )
-      returning h.* into v_row;
+      returning h.hits, h.admitted into v_hits, v_admitted;
     end if;
-    v_used := coalesce(
-      ceil(date_part('epoch', v_row.full_at - core.now()) / date_part('epoch', v_policy.token_interval)),
-      cardinality(v_row.hits)
-    );
-    -- When there is room again. In a window, when a hit leaves: the oldest, or a later one where the operator lowered
-    -- the limit.
-    v_reset := coalesce(
-      v_row.full_at - (v_policy.room - 1) * v_policy.token_interval,
-      v_row.hits[greatest(1, v_used - v_policy.room + 1)] + v_policy.window_length
-    ) - core.now();
+    v_used := cardinality(v_hits);
     v_limit := jsonb_build_object(
       'policy', v_policy.name,
-      'allowed', v_row.admitted,
-      'current', v_used * v_policy.shards,
+      'allowed', v_admitted,
+      'current', v_used,
       'limit', v_policy.max_hits,
       'window', v_policy.window_seconds,
-      'remaining', greatest(0, v_policy.room - v_used) * v_policy.shards,
-      'reset', greatest(1, ceil(date_part('epoch', v_reset))::integer)
+      'remaining', greatest(0, v_policy.max_hits - v_used),
+      -- When a hit leaves: the oldest, or a later one where the operator lowered the limit.
+      'reset', greatest(1, ceil(date_part(
+        'epoch', v_hits[greatest(1, v_used - v_policy.max_hits + 1)] + v_policy.window_length - core.now()
+      ))::integer)
     );
-    if not v_row.admitted then
+    if not v_admitted then
       v_refusal := guard.refusal(
         'ERR_4004', jsonb_build_object('policy', v_policy.name, 'retry_after', v_limit -> 'reset'),
         jsonb_build_array(v_limit)
@@ -229,8 +188,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Deletes rows whose last hit left its window and whose bucket is full, or whose policy is gone, by the rule
--- `rate_limit_hits`, and returns how many.
+-- Deletes rows whose last hit left its window, or whose policy is gone, by the rule `rate_limit_hits`, and returns how
+-- many.
 declare
   v_rule constant record := ops.retention('rate_limit_hits');
   v_deleted integer;
@@ -241,8 +200,7 @@ begin
     from guard.hits as s
     left join guard.policies as p on p.name = s.policy and p.is_logged = s.is_logged
     where p.name is null
-      or coalesce(s.hits[cardinality(s.hits)], '-infinity') <= v_rule.before - p.window_length
-        and coalesce(s.full_at, '-infinity') <= v_rule.before
+      or s.hits[cardinality(s.hits)] <= v_rule.before - p.window_length
     limit v_rule.batch
     for update of s skip locked
   ) as stale

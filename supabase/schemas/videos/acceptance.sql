@@ -74,7 +74,7 @@ begin
     return v_accepted -> 'refusal' || jsonb_build_object('limits', v_limits);
   end if;
 
-  v_hold := credits.hold_locked(v_account, v_price, v_job_id);
+  v_hold := credits.hold(v_account, v_price, v_job_id);
   v_now := core.now();
   insert into videos.jobs (
     id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at

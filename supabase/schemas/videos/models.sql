@@ -48,30 +48,6 @@ $$;
 create trigger keep_models before delete or truncate on videos.models
   for each statement execute function videos.keep_models();
 
--- One row. Its version is the catalogue's ETag, and changes with every change of a model.
-create table videos.catalogue (
-  is_singleton boolean primary key default true check (is_singleton),
-  version bigint not null default 1
-);
-alter table videos.catalogue enable row level security;
-comment on table videos.catalogue is 'The version of the catalogue as a whole.';
-
--- Runs after every change of the models, by whatever hand.
-create function videos.bump_catalogue_version()
-returns trigger
-language plpgsql
-security definer
-set search_path = ''
-as $$
-begin
-  update videos.catalogue as c set version = c.version + 1;
-  return null;
-end;
-$$;
-
-create trigger bump_catalogue_version after insert or update on videos.models
-  for each statement execute function videos.bump_catalogue_version();
-
 -- Who can make a model's videos, in order of preference.
 create table videos.model_providers (
   model_id uuid not null references videos.models,

@@ -29,7 +29,7 @@ export async function acceptJob(
       )
       returning id
     )
-    select not credits.hold(${userId}, ${price}, job.id) ? 'error' as held from job`);
+    select not credits.hold(credits.lock_account(${userId}), ${price}, job.id) ? 'error' as held from job`);
   if (!held) throw new Error(`User ${userId} does not have ${price} credits`);
   return jobId;
 }

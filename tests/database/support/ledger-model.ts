@@ -8,7 +8,6 @@ type SystemAccount = "grants" | "purchases" | "escrow" | "revenue" | "breakage" 
 type AddKind = "grant" | "purchase" | "refund" | "adjustment";
 
 interface ModelLot {
-  readonly priority: number;
   expiresAt: number | null;
   remaining: number;
 }
@@ -43,8 +42,8 @@ export type ModelOutcome = Omit<Outcome, "transfer_id">;
 export interface Snapshot {
   available: number;
   owed: number;
-  /** `[priority, expiry, remaining]` in spending order. */
-  lots: [number, number | null, number][];
+  /** `[expiry, remaining]` in spending order. */
+  lots: [number | null, number][];
   system: Partial<Record<SystemAccount, number>>;
 }
 
@@ -66,7 +65,7 @@ export class LedgerModel {
     return {
       available: this.#available,
       owed: this.#owed,
-      lots: this.#spendable().map(({ priority, expiresAt, remaining }) => [priority, expiresAt, remaining]),
+      lots: this.#spendable().map(({ expiresAt, remaining }) => [expiresAt, remaining]),
       system: Object.fromEntries([...this.#system].filter(([, balance]) => balance !== 0)),
     };
   }
@@ -83,11 +82,10 @@ export class LedgerModel {
   add(
     kind: AddKind,
     amount: number,
-    priority: number,
     expiresInHours: number | null,
   ): [ModelOutcome, Addition] {
     this.expire();
-    const lot = this.#newLot(priority, expiresInHours === null ? null : this.now + expiresInHours);
+    const lot = this.#newLot(expiresInHours === null ? null : this.now + expiresInHours);
     this.#book(source[kind], -amount);
     this.#putBack([[lot, amount]]);
     return [{ credits_remaining: this.#available }, { kind, amount, lot, isReversed: false }];
@@ -143,9 +141,9 @@ export class LedgerModel {
     const forgiven = Math.min(reversal.owed, this.#owed);
     this.#owed -= forgiven;
     const paid = reversal.owed - forgiven;
-    const { priority, expiresAt } = reversal.of.lot;
+    const { expiresAt } = reversal.of.lot;
     this.#putBack(
-      paid === 0 ? reversal.draws : [...reversal.draws, [this.#newLot(priority, expiresAt), paid]],
+      paid === 0 ? reversal.draws : [...reversal.draws, [this.#newLot(expiresAt), paid]],
     );
     // What gave it back is itself a reversal, and cannot be undone.
     return [this.#afterReversal(), { ...reversal, isUndone: true }];
@@ -164,16 +162,16 @@ export class LedgerModel {
     return this.#lots.reduce((sum, { remaining }) => sum + remaining, 0);
   }
 
-  /** By priority, then expiry, then age: the sort is stable. */
+  /** By expiry, then age: the sort is stable. */
   #spendable(): ModelLot[] {
     const never = Number.MAX_SAFE_INTEGER;
     return this.#lots.filter(({ remaining }) => remaining > 0).sort((one, other) =>
-      one.priority - other.priority || (one.expiresAt ?? never) - (other.expiresAt ?? never)
+      (one.expiresAt ?? never) - (other.expiresAt ?? never)
     );
   }
 
-  #newLot(priority: number, expiresAt: number | null): ModelLot {
-    const lot = { priority, expiresAt, remaining: 0 };
+  #newLot(expiresAt: number | null): ModelLot {
+    const lot = { expiresAt, remaining: 0 };
     this.#lots.push(lot);
     return lot;
   }

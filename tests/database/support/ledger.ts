@@ -16,7 +16,6 @@ export interface Outcome {
 }
 
 export interface Lot {
-  priority: number;
   expires_at: Date | null;
   remaining: number;
 }
@@ -49,18 +48,17 @@ export async function openAccount(sql: Sql): Promise<string> {
 export interface AddOptions {
   kind?: "grant" | "purchase" | "refund" | "adjustment";
   key?: string;
-  priority?: number;
   /** From now, by the database's clock. */
   expiresInHours?: number;
 }
 
 /** Adds a lot. */
 export function add(sql: Sql, userId: string, amount: number, options: AddOptions = {}): Promise<Outcome> {
-  const { kind = "grant", key = crypto.randomUUID(), priority = 100, expiresInHours = null } = options;
+  const { kind = "grant", key = crypto.randomUUID(), expiresInHours = null } = options;
   return outcome(
     sql`
       select credits.add(
-        ${userId}, ${amount}, ${kind}, ${key}, ${priority}::smallint,
+        ${userId}, ${amount}, ${kind}, ${key},
         core.now() + ${expiresInHours}::integer * interval '1 hour'
       ) as outcome`,
   );
@@ -75,9 +73,11 @@ export function deduct(
   return outcome(sql`select credits.deduct(${userId}, ${amount}, ${key}) as outcome`);
 }
 
-/** Holds credits for a job that need not exist; reconcile would find it. */
+/** Locks the account, and holds credits for a job that need not exist; reconcile would find it. */
 export function hold(sql: Sql, userId: string, amount: number, jobId: string): Promise<Outcome> {
-  return outcome(sql`select credits.hold(${userId}, ${amount}, ${jobId}) as outcome`);
+  return outcome(
+    sql`select credits.hold(credits.lock_account(${userId}), ${amount}, ${jobId}) as outcome`,
+  );
 }
 
 export function capture(sql: Sql, jobId: string): Promise<Outcome> {
@@ -109,8 +109,8 @@ export async function balancesOf(sql: Sql, userId: string): Promise<Balances> {
       coalesce(sum(a.balance) filter (where a.kind = 'owed'), 0)::integer as owed,
       (
         select jsonb_agg(
-          jsonb_build_object('priority', l.priority, 'expires_at', l.expires_at, 'remaining', l.remaining)
-          order by l.priority, l.expires_at nulls last, l.id
+          jsonb_build_object('expires_at', l.expires_at, 'remaining', l.remaining)
+          order by l.expires_at nulls last, l.id
         )
         from credits.lots as l
         join credits.accounts as mine on mine.id = l.account_id

@@ -21,8 +21,6 @@ export interface PolicyOptions {
   scope?: "user" | "network" | "endpoint" | "global";
   maxHits: number;
   windowSeconds?: number;
-  burst?: number;
-  shards?: number;
   onFailure?: "open" | "closed";
   isLogged?: boolean;
 }
@@ -33,18 +31,15 @@ export async function setPolicy(sql: Sql, name: string, options: PolicyOptions):
     scope = "user",
     maxHits,
     windowSeconds = 3600,
-    burst = null,
-    shards = 1,
     onFailure = "open",
     isLogged = false,
   } = options;
   await sql`
-    insert into guard.policies (name, scope, max_hits, window_seconds, burst, shards, on_failure, is_logged)
-    values (${name}, ${scope}, ${maxHits}, ${windowSeconds}, ${burst}, ${shards}, ${onFailure}, ${isLogged})
+    insert into guard.policies (name, scope, max_hits, window_seconds, on_failure, is_logged)
+    values (${name}, ${scope}, ${maxHits}, ${windowSeconds}, ${onFailure}, ${isLogged})
     on conflict (name) do update
-      set (scope, max_hits, window_seconds, burst, shards, on_failure, is_logged) = (
-        excluded.scope, excluded.max_hits, excluded.window_seconds, excluded.burst, excluded.shards,
-        excluded.on_failure, excluded.is_logged
+      set (scope, max_hits, window_seconds, on_failure, is_logged) = (
+        excluded.scope, excluded.max_hits, excluded.window_seconds, excluded.on_failure, excluded.is_logged
       )`;
 }
 

@@ -6,8 +6,6 @@ import type { JobStatus } from "./job-status.ts";
 import { procedures } from "./procedures.ts";
 
 export interface Catalogue {
-  /** Changes with every change of a model. */
-  version: number;
   models: CatalogueModel[];
 }
 

@@ -8,7 +8,7 @@ const jobId = "0190a000-0000-7000-8000-0000000000aa";
 
 Deno.test("each question of the app's endpoints is one call, with all that its procedure asks for", async () => {
   const { fetch, calls } = fakeDataApi({
-    models: () => ({ data: { version: 7, models: [] } }),
+    models: () => ({ data: { models: [] } }),
     generate_video: () => ({ data: { job_id: jobId } }),
     video_status: () => ({ data: { job: { job_id: jobId } } }),
     video_jobs: () => ({ data: { videos: [], next: null } }),
@@ -17,7 +17,7 @@ Deno.test("each question of the app's endpoints is one call, with all that its p
     delete_video_job: () => ({ data: { deleted_at: "2026-11-20T12:00:00.000Z" } }),
   });
   const database = videos(testRuntime(fetch));
-  assert.deepEqual(await database.listModels(userId), { version: 7, models: [] });
+  assert.deepEqual(await database.listModels(userId), { models: [] });
   assert.deepEqual(
     await database.generateVideo({
       userId,
