@@ -11,7 +11,7 @@ import { type Pace, work, type WorkerPorts } from "./worker.ts";
 
 /** A task of the one kind that there is a handler for. */
 function task(task_id: number, given: Partial<Task> = {}): Task {
-  const common = { subject: jobId, owner_id: userId, attempt: 1, payload: {}, lease_seconds: 15 };
+  const common = { subject: jobId, owner_id: userId, attempt: 1, payload: {} };
   return { task_id, kind: "dig", ...common, ...given };
 }
 
@@ -75,9 +75,8 @@ function setting(batches: readonly (readonly Task[])[], given: {
       return Promise.resolve(waiting.shift() ?? []);
     },
     renewTasks: (tasks) => {
-      const ids = tasks.map(({ task_id }) => task_id);
-      renewals.push(ids);
-      return Promise.resolve(new Set(ids));
+      renewals.push(tasks.map(({ task_id }) => task_id));
+      return Promise.resolve(tasks.map(() => true));
     },
     retryTask: (task, error) => {
       returned.push([task, error]);
@@ -315,16 +314,16 @@ Deno.test("a task that cannot even be given back does not stop the others", asyn
   }
 });
 
-Deno.test("leases are renewed three times in their length while the work goes on, and not after it", async () => {
+Deno.test("leases are renewed every 4 s while the work goes on, and not after it", async () => {
   const { dig, finish, signals } = unfinished();
   const { run, pass, renewals, timers } = setting([tasks(2)], { dig });
   const working = run();
-  await pass(4);
+  await pass(3);
   assert.deepEqual(renewals, []);
   await pass(1);
   assert.deepEqual(renewals, [[1, 2]]);
   await finish(1);
-  await pass(10);
+  await pass(8);
   assert.deepEqual(renewals, [[1, 2], [2], [2]], "what is done has no lease to renew");
   assert.equal(signals.get(2)?.aborted, false);
   await finish(2);
@@ -337,7 +336,7 @@ Deno.test("leases are renewed while a worker that claims no more finishes what i
   const { run, pass, renewals, claims } = setting([[task(1)]], { dig });
   const working = run();
   await pass(40);
-  assert.equal(renewals.length, 8);
+  assert.equal(renewals.length, 10);
   await finish(1);
   await working;
   assert.equal(claims.length, 1);
@@ -349,12 +348,44 @@ Deno.test("what several claims brought is renewed together", async () => {
   const working = run();
   await turn();
   await finish(2);
-  await pass(5);
+  await pass(4);
   assert.deepEqual(renewals, [[1, 3]]);
   assert.equal(timers.size, 1);
   await finish(1, 3);
   await working;
   assert.equal(timers.size, 0);
+});
+
+Deno.test("a lease is renewed in time however often others are claimed", async () => {
+  const { dig, finish } = unfinished();
+  const { run, pass, renewals } = setting([tasks(2), ...tasks(4, 3).map((task) => [task])], { dig });
+  const working = run();
+  // Every 3 s the other one is done, and another is claimed.
+  for (const other of [2, 3, 4, 5]) {
+    await pass(3);
+    await finish(other);
+  }
+  assert.deepEqual(renewals, [[1, 3], [1, 4], [1, 5]]);
+  await finish(1, 6);
+  await working;
+});
+
+Deno.test("leases are renewed while a claim is waited for", async () => {
+  const { promise: next, resolve: answer } = Promise.withResolvers<Task[]>();
+  const batches = [Promise.resolve(tasks(2)), next];
+  const { dig, finish } = unfinished();
+  const { run, pass, renewals } = setting([], {
+    dig,
+    queue: { claimTasks: () => batches.shift() ?? Promise.resolve([]) },
+  });
+  const working = run();
+  await turn();
+  await finish(1);
+  await pass(8);
+  assert.deepEqual(renewals, [[2], [2]]);
+  answer([]);
+  await finish(2);
+  await working;
 });
 
 Deno.test("where nothing is at work there is no lease to renew, also while the next tasks are waited for", async () => {
@@ -374,16 +405,69 @@ Deno.test("an attempt that lost its task is told to stop, and the others are not
   const { dig, finish, fail, signals } = unfinished();
   const { run, pass, returned } = setting([tasks(2)], {
     dig,
-    queue: { renewTasks: () => Promise.resolve(new Set([2])) },
+    queue: { renewTasks: () => Promise.resolve([false, true]) },
   });
   const working = run();
-  await pass(5);
+  await pass(4);
   assert.deepEqual([signals.get(1)?.aborted, signals.get(2)?.aborted], [true, false]);
   await fail(1, signals.get(1)?.reason);
   await finish(2);
   await working;
   // The attempt fences it off, so whoever has the task keeps it.
   assert.deepEqual(returned.map(([{ task_id }]) => task_id), [1]);
+});
+
+/** A worker that was given a task, and the same task once more after its lease had run out, both at work. */
+async function twoAttempts(renewTasks: QueueDatabase["renewTasks"]) {
+  const works = new Map<number, PromiseWithResolvers<void>>();
+  const signals = new Map<number, AbortSignal>();
+  const { run, pass } = setting([[task(2), task(1)], [task(1, { attempt: 2 })]], {
+    dig: async ({ task_id, attempt }, { signal }) => {
+      if (task_id === 2) return;
+      const work = Promise.withResolvers<void>();
+      works.set(attempt, work);
+      signals.set(attempt, signal);
+      await work.promise;
+    },
+    queue: { renewTasks },
+  });
+  let hasEnded = false;
+  const working = run().finally(() => hasEnded = true);
+  await turn();
+  assert.deepEqual([...works.keys()], [1, 2], "both attempts have begun");
+  const finish = async (attempt: number) => {
+    works.get(attempt)?.resolve();
+    await turn();
+  };
+  return { working, pass, signals, finish, hasEnded: () => hasEnded };
+}
+
+Deno.test("of two attempts at one task each has its lease renewed, and is waited for, whichever ends first", async () => {
+  for (const [first, second] of [[1, 2], [2, 1]] as const) {
+    const renewals: (readonly [number, number])[][] = [];
+    const { working, pass, finish, hasEnded } = await twoAttempts((tasks) => {
+      renewals.push(tasks.map(({ task_id, attempt }) => [task_id, attempt]));
+      return Promise.resolve(tasks.map(() => true));
+    });
+    await pass(4);
+    await finish(first);
+    await pass(4);
+    assert.deepEqual(renewals, [[[1, 1], [1, 2]], [[1, second]]]);
+    assert.equal(hasEnded(), false);
+    await finish(second);
+    await working;
+  }
+});
+
+Deno.test("of two attempts at one task the one that lost it is told to stop, and the other is not", async () => {
+  const { working, pass, signals, finish } = await twoAttempts((tasks) =>
+    Promise.resolve(tasks.map(({ attempt }) => attempt === 2))
+  );
+  await pass(4);
+  assert.deepEqual([signals.get(1)?.aborted, signals.get(2)?.aborted], [true, false]);
+  await finish(1);
+  await finish(2);
+  await working;
 });
 
 Deno.test("a renewal that fails changes nothing, and the next one is made all the same", async () => {
@@ -399,7 +483,7 @@ Deno.test("a renewal that fails changes nothing, and the next one is made all th
     },
   });
   const working = run();
-  await pass(10);
+  await pass(8);
   assert.equal(asked, 2);
   assert.deepEqual([signals.get(1)?.aborted, signals.get(2)?.aborted], [false, false]);
   const logged = lines.filter(({ event }) => event === "leases_not_renewed");
@@ -432,7 +516,7 @@ Deno.test("what a claim that fails leaves at work is finished, with its lease re
   const working = assert.rejects(run(), { code: "ERR_6001" }).finally(() => hasEnded = true);
   await turn();
   await finish(1);
-  await pass(5);
+  await pass(4);
   assert.deepEqual([hasEnded, renewals], [false, [[2]]]);
   await finish(2);
   await working;

@@ -21,7 +21,7 @@ export const facts: VideoTaskFacts = { folder: `${ownerReference}/${jobId}`, pat
 /** The files of the job once they are in storage. */
 export const filePaths = [`${facts.folder}/video.mp4`, `${facts.folder}/thumbnail`];
 
-const common = { subject: jobId, owner_id: userId, attempt: 1, payload: {}, lease_seconds: 15 };
+const common = { subject: jobId, owner_id: userId, attempt: 1, payload: {} };
 
 export const storeTask = {
   ...common,

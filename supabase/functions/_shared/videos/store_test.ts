@@ -277,6 +277,37 @@ Deno.test("an attempt that is told to stop while the video comes reads no furthe
   assert.deepEqual([recorded, causes], [[], []]);
 });
 
+Deno.test("an attempt that is told to stop while the thumbnail comes throws, and completes nothing", async () => {
+  const abort = new AbortController();
+  const reason = new Error("another has the task");
+  const { run, recorded, causes, lines } = setting({
+    thumbnail: () => {
+      abort.abort(reason);
+      return Promise.reject(reason);
+    },
+  });
+  await assert.rejects(run({ thumbnailUrl }, abort.signal), reason);
+  assert.deepEqual([recorded, causes, lines], [[], [], []]);
+});
+
+Deno.test("a thumbnail for which no time is left does not keep its video from being completed", async () => {
+  const { timeout } = AbortSignal;
+  const time = new AbortController();
+  AbortSignal.timeout = () => time.signal;
+  try {
+    const { run, recorded } = setting({
+      thumbnail: () => {
+        time.abort(new DOMException("The time is up", "TimeoutError"));
+        return Promise.reject(time.signal.reason);
+      },
+    });
+    await run({ thumbnailUrl });
+    assert.deepEqual(recorded.map(({ assets }) => assets.map(({ kind }) => kind)), [["video"]]);
+  } finally {
+    AbortSignal.timeout = timeout;
+  }
+});
+
 Deno.test("the files of a job are in its folder", () => {
   assert.deepEqual(filesIn("folder"), { video: "folder/video.mp4", thumbnail: "folder/thumbnail" });
 });
