@@ -91,12 +91,12 @@ Deno.test("after the erasure nothing about the person is in any table, and a pro
   await sql`
     insert into devices.grants (user_id, network, intended_at) values (${userId}, ${network}, core.now())`;
   assert.deepEqual(await tablesWith(database, canary), [
+    "accounts.users",
     "auth.users",
+    "guard.idempotency_keys",
+    "videos.jobs",
     "videos.provider_events",
     "videos.submissions",
-    "guard.idempotency_keys",
-    "accounts.users",
-    "videos.jobs",
   ]);
 
   await closeAccount(sql, userId);
@@ -108,10 +108,10 @@ Deno.test("after the erasure nothing about the person is in any table, and a pro
   assert.deepEqual(records.map(({ job_id }) => job_id), [kept]);
   // What stays names nobody: the tombstone, the bare facts of the jobs, the ledger, and the proof.
   assert.deepEqual(await tablesWith(database, userId), [
-    "credits.accounts",
-    "credits.postings",
     "accounts.erasures",
     "accounts.users",
+    "credits.accounts",
+    "credits.postings",
     "videos.jobs",
   ]);
   const proof = await first(sql`

@@ -11,7 +11,7 @@ Deno.test("each keyed endpoint has a procedure that claims its key first and fin
       sql<{ name: string; caller: string; source: string }[]>`
       select p.proname as name, p.proargnames[1] as caller, p.prosrc as source
       from pg_proc as p
-      where p.pronamespace = 'public'::regnamespace and 'p_idempotency_key' = any (p.proargnames)`,
+      where p.pronamespace = 'api'::regnamespace and 'p_idempotency_key' = any (p.proargnames)`,
   );
   const keyed = [...await declaredOperations()]
     .filter(([, operations]) => operations.some(({ idempotencyKey }) => idempotencyKey === "required"))

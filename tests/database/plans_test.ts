@@ -72,7 +72,7 @@ const grown = [
   "transfers",
   "entries",
   "users",
-  "video_jobs",
+  "jobs",
   "admin_actions",
 ];
 
@@ -132,7 +132,7 @@ const pages: Record<string, string> = {
 async function rowsRead(sql: postgres.TransactionSql): Promise<number> {
   const [row] = await sql<{ rows: number }[]>`
     select sum(seq_tup_read + idx_tup_fetch)::int as rows from pg_stat_xact_user_tables
-    where relname in ('video_jobs', 'assets', 'entries', 'transfers', 'lots')`;
+    where relname in ('jobs', 'assets', 'entries', 'transfers', 'lots')`;
   if (row === undefined) throw new Error("There are no statistics");
   return row.rows;
 }

@@ -1,12 +1,18 @@
 /** Whether statements find their rows by an index, or read whole tables. */
 import type postgres from "postgres";
+import { ourSchemas } from "./our-schemas.ts";
 
 /** How often this session has read each of these tables as a whole, as far as its statistics are not yet handed in. */
 async function scans(sql: postgres.TransactionSql, tables: readonly string[]): Promise<Map<string, number>> {
   const rows = await sql<{ relname: string; scans: number }[]>`
     select relname, seq_scan::int as scans from pg_stat_xact_user_tables
-    where schemaname in ('credits', 'public', 'generation', 'ops') and relname in ${sql([...tables])}`;
-  return new Map(rows.map(({ relname, scans }) => [relname, scans]));
+    where schemaname in ${sql(ourSchemas)} and relname in ${sql([...tables])}`;
+  const found = new Map(rows.map(({ relname, scans }) => [relname, scans]));
+  const missing = tables.filter((table) => !found.has(table));
+  if (missing.length > 0 || rows.length > tables.length) {
+    throw new Error(`Not one table each: ${rows.map(({ relname }) => relname)}, but not ${missing}`);
+  }
+  return found;
 }
 
 /** Those of the tables that the statements read as a whole; what they do is undone. */
