@@ -83,10 +83,6 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Runs what is due and returns how many generation tasks wait for a worker (1000 stands for more).
--- Locks: an advisory lock, so that two ticks at once do the work of one; then what the procedures take.
--- A second call at once runs nothing and still returns the count. A procedure that raises is rolled back
--- alone, noted in `last_error` and the error log, and tried again after its interval.
 declare
   v_task core.scheduled_tasks;
   v_started_at timestamptz;
@@ -123,7 +119,11 @@ begin
   return v_due;
 end;
 $$;
-comment on function core.tick() is 'The one thing that pg_cron calls, every 5 seconds.';
+comment on function core.tick() is
+  'The one thing that pg_cron calls, every 5 seconds. Runs what is due, and returns how many tasks wait for a worker (1000
+stands for more). Locks: an advisory lock, so that two ticks at once do the work of one; then what the procedures take.
+A second call at once runs nothing and still returns the count. A procedure that raises is rolled back alone, noted in
+last_error and the error log, and tried again after its interval.';
 
 create function core.call_worker()
 returns void
@@ -1608,8 +1608,6 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- For the operator's console: `{ success, credits_remaining }`. A new key is made where none is given; the reason is
--- kept in it, as far as it fits, and nowhere else.
 declare
   v_outcome jsonb;
 begin
@@ -1621,7 +1619,9 @@ begin
   return jsonb_build_object('success', true, 'credits_remaining', v_outcome -> 'credits_remaining');
 end;
 $$;
-comment on function credits.add_credits(uuid, bigint, text, text) is 'Adds credits by hand.';
+comment on function credits.add_credits(uuid, bigint, text, text) is
+  'Adds credits by hand: { success, credits_remaining }. A new key is made where none is given; the reason is kept in it,
+as far as it fits, and nowhere else. A second call with the same key adds nothing. Locks: account → lots.';
 
 create function credits.deduct_credits(
   p_user_id uuid, p_amount bigint, p_reason text, p_idempotency_key text default null
@@ -1631,8 +1631,6 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- For the operator's console: `{ success: true, credits_remaining }`, or
--- `{ success: false, error, current_credits }` with nothing moved. Key and reason as in credits.add_credits.
 declare
   v_outcome jsonb;
 begin
@@ -1646,7 +1644,9 @@ begin
   return jsonb_build_object('success', true, 'credits_remaining', v_outcome -> 'credits_remaining');
 end;
 $$;
-comment on function credits.deduct_credits(uuid, bigint, text, text) is 'Takes credits by hand; never below zero.';
+comment on function credits.deduct_credits(uuid, bigint, text, text) is
+  'Takes credits by hand, never below zero: { success: true, credits_remaining }, or
+{ success: false, error, current_credits } with nothing moved. Key, reason and locks as in credits.add_credits.';
 
 create function credits.balance_at(p_user_id uuid, p_time timestamptz)
 returns bigint
@@ -1679,7 +1679,6 @@ language plpgsql
 stable
 set search_path = ''
 as $$
--- A page starts below the last number of the one before: new entries do not move it.
 begin
   return query
   select e.number, e.transfer_id, t.kind, e.amount, e.balance_after, t.job_id, e.created_at
@@ -1694,7 +1693,9 @@ begin
   limit p_limit;
 end;
 $$;
-comment on function credits.statement(uuid, integer, bigint) is 'A user''s entries, newest first, page by page.';
+comment on function credits.statement(uuid, integer, bigint) is
+  'A user''s entries, newest first, page by page. A page starts below the last number of the one before, so that new
+entries do not move it.';
 
 create view credits.system_balances with (security_invoker = true) as
 select a.kind, a.unit, coalesce(sum(e.amount), 0)::bigint as balance
@@ -1788,11 +1789,6 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Proves the ledger: a row for each violation, none when all holds. From the last proved entry on, or in full.
--- `unbalanced_transfer` (its entries are not the two that it means, or it is gone, which only a proof in full sees),
--- `broken_chain`, `balance_differs` (from the entries), `lots_differ` (from the balance), and those of
--- videos.hold_violations. An account that is clean gets its checkpoint; one that is not is looked at again.
--- Nothing that a posting needs is locked.
 declare
   v_now constant timestamptz := core.now();
   -- A transaction that was open at the last proof may have written transfers with an earlier time since.
@@ -1859,7 +1855,11 @@ begin
   insert into credits.proofs (is_full, proved_until, violations) values (p_full, v_now, v_found);
 end;
 $$;
-comment on function credits.reconcile(boolean) is 'The proof that the ledger is what it says it is.';
+comment on function credits.reconcile(boolean) is
+  'Proves the ledger: a row for each violation, none when all holds. From the last proved entry on, or in full.
+unbalanced_transfer (its entries are not the two that it means, or it is gone, which only a proof in full sees),
+broken_chain, balance_differs (from the entries), lots_differ (from the balance), and those of videos.hold_violations.
+An account that is clean gets its checkpoint; one that is not is looked at again. Nothing that a posting needs is locked.';
 
 create function credits.rebuild_balances()
 returns table (account_id bigint, balance_before bigint, balance_after bigint)
@@ -1867,9 +1867,6 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Puts balances, heads and lots right from the entries and transfers, which are the truth, and returns the accounts
--- whose balance was not. For after a repair by hand: it stops all postings while it runs, and lifts the guard that
--- lets nobody else touch a balance.
 begin
   -- A posting holds a row of accounts from its first step on, so a weaker mode would wait for it in a circle.
   lock table credits.accounts, credits.lots in exclusive mode;
@@ -1913,7 +1910,10 @@ begin
   alter table credits.lots enable trigger only_by_transfer;
 end;
 $$;
-comment on function credits.rebuild_balances() is 'Balances are a projection of the entries; this makes it anew.';
+comment on function credits.rebuild_balances() is
+  'Puts balances, heads and lots right from the entries and transfers, which are the truth, and returns the accounts whose
+balance was not. For after a repair by hand: it stops all postings while it runs, and lifts the guard that lets nobody
+else touch a balance.';
 
 create function credits.sweep_proofs()
 returns integer
@@ -3355,7 +3355,7 @@ create table videos.moderation_terms (
   language text not null default 'all' check (language in ('all', 'en', 'tr', 'es')),
   -- Words that all stand in the prompt, in any order; `kid|child*` is one word: kid, or any that begins with child.
   pattern text not null unique check (char_length(btrim(pattern)) between 1 and 1000),
-  -- `flag` lets the job pass and notes the reason in video_jobs.flag: the trial of a new term.
+  -- `flag` lets the job pass and notes the reason in videos.jobs.flag: the trial of a new term.
   action text not null default 'refuse' check (action in ('refuse', 'flag')),
   -- For the operator; the user only learns that it is against the policy.
   reason text not null
@@ -3974,9 +3974,6 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Makes a user an admin, and says so. For the dashboard: no endpoint does it. A second call changes nothing. Raises
--- no_data_found for a user whom Auth does not know, invalid_parameter_value for a guest, and for an account that is
--- closed or suspended. Locks: the user's row.
 declare
   v_is_anonymous boolean;
   v_refusal jsonb;
@@ -4004,7 +4001,10 @@ begin
   return format('%s is an admin now', p_user_id);
 end;
 $$;
-comment on function ops.make_admin(uuid) is 'For the operator: select ops.make_admin(''<user id>'').';
+comment on function ops.make_admin(uuid) is
+  'Makes a user an admin, and says so: select ops.make_admin(''<user id>''). No endpoint does it. A second call changes
+nothing. Raises no_data_found for a user whom Auth does not know, invalid_parameter_value for a guest, and for an
+account that is closed or suspended. Locks: the user''s row.';
 
 create function ops.remove_admin(p_user_id uuid)
 returns text
@@ -4012,8 +4012,6 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Makes an admin a user like any other, from their next request on, and says so. For the dashboard. A second call
--- changes nothing. Locks: the user's row.
 begin
   update accounts.users as u set is_admin = false where u.id = p_user_id and u.is_admin;
   if not found then
@@ -4024,7 +4022,9 @@ begin
   return format('%s is no admin any more', p_user_id);
 end;
 $$;
-comment on function ops.remove_admin(uuid) is 'For the operator: select ops.remove_admin(''<user id>'').';
+comment on function ops.remove_admin(uuid) is
+  'Makes an admin a user like any other, from their next request on, and says so: select ops.remove_admin(''<user id>'').
+A second call changes nothing. Locks: the user''s row.';
 
 create function ops.admit_admin(p_admin_id uuid, out refusal jsonb, out language text)
 language plpgsql
@@ -4531,12 +4531,12 @@ language sql
 stable
 set search_path = ''
 as $$
-  -- A job is looked for among those of the time around p_at. Their ids begin with it, so that the primary key finds
-  -- them: an index of request ids would cost every accepted job, for a question that is seldom asked.
   select t.*
   from videos.jobs as j
   cross join lateral ops.trace_job(j.id) as t
   where j.request_id = p_request_id
+    -- Ids begin with the time, so that the primary key finds them: an index of request ids would cost every accepted
+    -- job, for a question that is seldom asked.
     and j.id between core.first_id_at(p_at - p_within) and core.first_id_at(p_at + p_within)
   union all
   select a.created_at, 'admin: ' || a.action, a.id::text, jsonb_strip_nulls(jsonb_build_object(
@@ -4548,7 +4548,8 @@ as $$
   from ops.error_log as e where e.request_id = p_request_id
 $$;
 comment on function ops.trace(text, timestamptz, interval) is
-  'Everything that a request did, as far as the database knows: order by at.';
+  'Everything that a request did, as far as the database knows: order by at. A job is looked for among those that were
+accepted within p_within of p_at.';
 
 -- supabase/schemas/videos/retention.sql
 

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { claimSubmission } from "./support/generation.ts";
 import { balancesOf, first, type Sql } from "./support/ledger.ts";
+import { ourSchemas } from "./support/our-schemas.ts";
 import { sharedDatabase } from "./support/shared-database.ts";
 import { createPayer, generateVideo } from "./support/videos.ts";
 
@@ -35,7 +36,7 @@ Deno.test("a prompt against the policy is refused before money, the same again f
 
   const tables = await sql<{ name: string }[]>`
     select format('%I.%I', schemaname, tablename) as name from pg_tables
-    where schemaname in ('public', 'credits', 'generation', 'guard', 'ops', 'auth')`;
+    where schemaname in ${sql(ourSchemas.concat("auth"))}`;
   assert(tables.some(({ name }) => name === "guard.idempotency_keys"));
   for (const { name } of tables) {
     const rows = await sql.unsafe(`select from ${name} as t where t::text ilike '%hortensia%'`);
