@@ -15,6 +15,9 @@ alter default privileges revoke execute on functions from public;
 
 create schema core;
 
+-- Who can own credits, work and files.
+create type core.owner_kind as enum ('user', 'organisation', 'system');
+
 -- supabase/schemas/core/time.sql
 
 create function core.now()
@@ -609,8 +612,9 @@ create table credits.accounts (
   -- The platform's own accounts have the ids below; credits.system_account knows them, which saves a look-up in every posting.
   id bigint generated always as identity (start with 1000) primary key,
   kind credits.account_kind not null,
+  owner_kind core.owner_kind not null default 'user',
   -- Null for a system account. No foreign key: the ledger outlives the person.
-  user_id uuid,
+  owner_id uuid,
   unit text not null default 'credit',
   balance bigint check (balance >= 0),
   -- Number and hash of the newest entry. With them, a cut-off tail of the chain is seen.
@@ -620,12 +624,15 @@ create table credits.accounts (
   next_expiry_at timestamptz,
   closed_at timestamptz,
   created_at timestamptz not null default now(),
-  check ((kind <= 'owed') = (user_id is not null) and (balance is null) = (user_id is null))
+  check (
+    (kind <= 'owed') = (owner_id is not null) and (balance is null) = (owner_id is null)
+    and (owner_kind = 'system') = (owner_id is null)
+  )
 ) with (fillfactor = 70);
 alter table credits.accounts enable row level security;
-create unique index accounts_user on credits.accounts (user_id, kind, unit) where user_id is not null;
+create unique index accounts_owner on credits.accounts (owner_id, kind, unit) where owner_id is not null;
 create index accounts_expiry on credits.accounts (next_expiry_at) where next_expiry_at is not null;
-create unique index accounts_system on credits.accounts (kind, unit) where user_id is null;
+create unique index accounts_system on credits.accounts (kind, unit) where owner_id is null;
 comment on table credits.accounts is 'Who has credits: users, and the platform''s own accounts.';
 
 -- A posting is one call under one idempotency key, and what came of it. A refused one is kept as well: its key
@@ -633,7 +640,7 @@ comment on table credits.accounts is 'Who has credits: users, and the platform''
 create table credits.postings (
   id bigint generated always as identity primary key,
   idempotency_key text not null unique,
-  user_id uuid not null,
+  owner_id uuid not null,
   -- The call and its arguments; the same key with others is a mistake of the caller's.
   request jsonb not null,
   outcome jsonb not null,
@@ -646,6 +653,9 @@ comment on table credits.postings is 'Every call that meant to move credits, wit
 create table credits.lots (
   id bigint generated always as identity primary key,
   account_id bigint not null references credits.accounts,
+  owner_id uuid not null,
+  -- The lot that it came from, where that was given back or changed hands.
+  descends_from bigint references credits.lots,
   expires_at timestamptz,
   amount bigint not null check (amount between 1 and 1000000000),
   remaining bigint not null check (remaining between 0 and amount),
@@ -667,6 +677,8 @@ create table credits.transfers (
   id uuid primary key default core.new_id(),
   -- Written a moment before, in the same procedure.
   posting_id bigint not null,
+  -- Whose credits they are, also while they are the platform's to hold.
+  owner_id uuid not null,
   kind credits.transfer_kind not null,
   -- No foreign keys: apply_transfer finds both accounts anyway, and a key's check would have every transfer lock
   -- the one row of a system account.
@@ -749,8 +761,11 @@ begin
     if v_account.unit <> v_unit then
       raise exception 'transfer % crosses units', new.id using errcode = 'check_violation';
     end if;
+    if v_account.owner_id <> new.owner_id then
+      raise exception 'transfer % is not of the owner of its account', new.id using errcode = 'check_violation';
+    end if;
     v_signed := case v_account.id when new.to_account_id then new.amount else -new.amount end;
-    if v_account.user_id is null then
+    if v_account.owner_id is null then
       insert into credits.entries (transfer_id, account_id, amount, created_at)
       values (new.id, v_account.id, v_signed, new.created_at);
       continue;
@@ -832,7 +847,8 @@ create trigger no_truncate before truncate on credits.lots
 -- An entry is written, and a balance or a lot moves, only from inside apply_transfer: one trigger deep.
 create trigger only_by_transfer before insert on credits.entries
   for each row when (pg_trigger_depth() = 0) execute function credits.forbid();
-create trigger only_by_transfer before update of id, kind, user_id, unit, balance, entry_count, head_hash on credits.accounts
+create trigger only_by_transfer
+  before update of id, kind, owner_kind, owner_id, unit, balance, entry_count, head_hash on credits.accounts
   for each row when (pg_trigger_depth() = 0) execute function credits.forbid();
 create trigger only_by_transfer before update of id, account_id, amount, remaining on credits.lots
   for each row when (pg_trigger_depth() = 0) execute function credits.forbid();
@@ -846,24 +862,24 @@ create trigger starts_empty before insert on credits.lots
 -- supabase/schemas/credits/accounts.sql
 
 -- Gives a user an account; a second call changes nothing.
-create function credits.open_account(p_user_id uuid)
+create function credits.open_account(p_owner_id uuid, p_owner_kind core.owner_kind default 'user')
 returns void
 language sql
 volatile
 set search_path = ''
 as $$
-  insert into credits.accounts (kind, user_id, balance)
-  values ('available', p_user_id, 0)
+  insert into credits.accounts (kind, owner_kind, owner_id, balance)
+  values ('available', p_owner_kind, p_owner_id, 0)
   on conflict do nothing
 $$;
 
 -- A user's debt: credits taken back after they were spent.
-create function credits.owed(p_user_id uuid)
+create function credits.owed(p_owner_id uuid)
 returns bigint
 language sql
 stable
 return coalesce((
-  select a.balance from credits.accounts as a where a.user_id = p_user_id and a.kind = 'owed' and a.unit = 'credit'
+  select a.balance from credits.accounts as a where a.owner_id = p_owner_id and a.kind = 'owed' and a.unit = 'credit'
 ), 0);
 
 -- The platform's own account of a kind.
@@ -928,7 +944,7 @@ $$;
 
 -- Writes a posting with what it came to; its transfers follow in the same transaction.
 create function credits.record_posting(
-  p_idempotency_key text, p_user_id uuid, p_request jsonb, p_outcome jsonb, p_now timestamptz
+  p_idempotency_key text, p_owner_id uuid, p_request jsonb, p_outcome jsonb, p_now timestamptz
 )
 returns bigint
 language plpgsql
@@ -938,8 +954,8 @@ as $$
 declare
   v_id bigint;
 begin
-  insert into credits.postings (idempotency_key, user_id, request, outcome, created_at)
-  values (p_idempotency_key, p_user_id, p_request, p_outcome, p_now)
+  insert into credits.postings (idempotency_key, owner_id, request, outcome, created_at)
+  values (p_idempotency_key, p_owner_id, p_request, p_outcome, p_now)
   returning id into v_id;
   return v_id;
 end;
@@ -991,7 +1007,7 @@ begin
 end;
 $$;
 
-create function credits.lock_account(p_user_id uuid)
+create function credits.lock_account(p_owner_id uuid)
 returns credits.accounts
 language plpgsql
 volatile
@@ -1008,7 +1024,7 @@ declare
 begin
   select a.* into strict v_account
   from credits.accounts as a
-  where a.user_id = p_user_id and a.kind = 'available' and a.unit = 'credit'
+  where a.owner_id = p_owner_id and a.kind = 'available' and a.unit = 'credit'
   for update;
 
   v_now := core.now();
@@ -1023,13 +1039,15 @@ begin
   loop
     -- A lot can expire twice: a release gives it 24 hours more. So its expiry is a part of the key.
     v_posting_id := credits.record_posting(
-      format('expiry:%s:%s', v_lot.id, extract(epoch from v_lot.expires_at)), p_user_id,
+      format('expiry:%s:%s', v_lot.id, extract(epoch from v_lot.expires_at)), p_owner_id,
       jsonb_build_object('call', 'expire', 'lot_id', v_lot.id),
       jsonb_build_object('expired', v_lot.remaining), v_now
     );
-    insert into credits.transfers (posting_id, kind, from_account_id, to_account_id, amount, draws, created_at)
+    insert into credits.transfers (
+      posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at
+    )
     values (
-      v_posting_id, 'expiry', v_account.id, credits.system_account('breakage'), v_lot.remaining,
+      v_posting_id, p_owner_id, 'expiry', v_account.id, credits.system_account('breakage'), v_lot.remaining,
       array[row(v_lot.id, v_lot.remaining)::credits.draw], v_now
     );
   end loop;
@@ -1057,22 +1075,26 @@ begin
 
   select a.* into v_owed
   from credits.accounts as a
-  where a.user_id = p_account.user_id and a.kind = 'owed' and a.unit = p_account.unit;
+  where a.owner_id = p_account.owner_id and a.kind = 'owed' and a.unit = p_account.unit;
   -- `least` passes over nulls: without the coalesce, no debt would be the whole balance.
   v_amount := least(coalesce(v_owed.balance, 0), v_balance);
   if v_amount > 0 then
-    insert into credits.transfers (posting_id, kind, from_account_id, to_account_id, amount, draws, created_at)
+    insert into credits.transfers (
+      posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at
+    )
     values (
-      p_posting_id, 'debt_payment', p_account.id, v_owed.id, v_amount,
+      p_posting_id, p_account.owner_id, 'debt_payment', p_account.id, v_owed.id, v_amount,
       credits.choose_lots(p_account.id, v_amount), p_now
     );
     v_balance := v_balance - v_amount;
   end if;
 
   if p_account.closed_at is not null and v_balance > 0 then
-    insert into credits.transfers (posting_id, kind, from_account_id, to_account_id, amount, draws, created_at)
+    insert into credits.transfers (
+      posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at
+    )
     values (
-      p_posting_id, 'forfeit', p_account.id, credits.system_account('forfeited'), v_balance,
+      p_posting_id, p_account.owner_id, 'forfeit', p_account.id, credits.system_account('forfeited'), v_balance,
       credits.choose_lots(p_account.id, v_balance), p_now
     );
     v_balance := 0;
@@ -1081,7 +1103,7 @@ begin
 end;
 $$;
 
-create function credits.close_account(p_user_id uuid)
+create function credits.close_account(p_owner_id uuid)
 returns jsonb
 language plpgsql
 volatile
@@ -1090,14 +1112,14 @@ as $$
 -- Closes a user's account for good: what is left is forfeited, and so is whatever comes later, after its debt.
 -- `{ forfeited }`; a second call returns the first result. Locks: account → lots.
 declare
-  v_key constant text := 'close:' || p_user_id;
-  v_request constant jsonb := jsonb_build_object('call', 'close_account', 'user_id', p_user_id);
+  v_key constant text := 'close:' || p_owner_id;
+  v_request constant jsonb := jsonb_build_object('call', 'close_account', 'owner_id', p_owner_id);
   v_account credits.accounts;
   v_outcome jsonb;
   v_now timestamptz;
   v_posting_id bigint;
 begin
-  v_account := credits.lock_account(p_user_id);
+  v_account := credits.lock_account(p_owner_id);
   v_outcome := credits.first_outcome(v_key, v_request);
   if v_outcome is not null then
     return v_outcome;
@@ -1105,7 +1127,7 @@ begin
   v_now := core.now();
   update credits.accounts as a set closed_at = v_now where a.id = v_account.id returning a.* into v_account;
   v_outcome := jsonb_build_object('forfeited', v_account.balance);
-  v_posting_id := credits.record_posting(v_key, p_user_id, v_request, v_outcome, v_now);
+  v_posting_id := credits.record_posting(v_key, p_owner_id, v_request, v_outcome, v_now);
   perform credits.settle_account(v_posting_id, v_account, v_now);
   return v_outcome;
 end;
@@ -1122,18 +1144,18 @@ as $$
 declare
   -- Not in the query: a volatile function cannot be looked up in an index.
   v_now constant timestamptz := core.now();
-  v_user_id uuid;
+  v_owner_id uuid;
   v_booked integer := 0;
 begin
-  for v_user_id in
-    select a.user_id
+  for v_owner_id in
+    select a.owner_id
     from credits.accounts as a
     where a.next_expiry_at <= v_now
     order by a.next_expiry_at
     limit 500
     for update skip locked
   loop
-    perform credits.lock_account(v_user_id);
+    perform credits.lock_account(v_owner_id);
     v_booked := v_booked + 1;
   end loop;
   return v_booked;
@@ -1143,7 +1165,7 @@ $$;
 -- supabase/schemas/credits/postings.sql
 
 create function credits.add(
-  p_user_id uuid, p_amount bigint, p_kind credits.transfer_kind, p_idempotency_key text,
+  p_owner_id uuid, p_amount bigint, p_kind credits.transfer_kind, p_idempotency_key text,
   p_expires_at timestamptz default null, p_job_id uuid default null
 )
 returns jsonb
@@ -1157,7 +1179,7 @@ as $$
 declare
   v_account credits.accounts;
   v_request constant jsonb := jsonb_build_object(
-    'call', 'add', 'user_id', p_user_id, 'amount', p_amount, 'kind', p_kind,
+    'call', 'add', 'owner_id', p_owner_id, 'amount', p_amount, 'kind', p_kind,
     -- As text it would depend on the session's time zone.
     'expires_at', extract(epoch from p_expires_at), 'job_id', p_job_id
   );
@@ -1172,7 +1194,7 @@ begin
   if p_kind not in ('grant', 'purchase', 'refund', 'adjustment') then
     raise exception 'credits are not added by a %', p_kind using errcode = 'invalid_parameter_value';
   end if;
-  v_account := credits.lock_account(p_user_id);
+  v_account := credits.lock_account(p_owner_id);
   v_outcome := credits.first_outcome(p_idempotency_key, v_request);
   if v_outcome is not null then
     return v_outcome;
@@ -1183,22 +1205,22 @@ begin
   end if;
 
   -- The posting states its outcome when it is written, so what it will come to is computed first.
-  v_owed := credits.owed(p_user_id);
+  v_owed := credits.owed(p_owner_id);
   v_outcome := jsonb_build_object(
     'transfer_id', v_transfer_id,
     'credits_remaining',
     case when v_account.closed_at is null then v_account.balance + greatest(0, p_amount - v_owed) else 0 end
   );
-  v_posting_id := credits.record_posting(p_idempotency_key, p_user_id, v_request, v_outcome, v_now);
+  v_posting_id := credits.record_posting(p_idempotency_key, p_owner_id, v_request, v_outcome, v_now);
 
-  insert into credits.lots (account_id, expires_at, amount, remaining, created_at)
-  values (v_account.id, p_expires_at, p_amount, 0, v_now)
+  insert into credits.lots (account_id, owner_id, expires_at, amount, remaining, created_at)
+  values (v_account.id, p_owner_id, p_expires_at, p_amount, 0, v_now)
   returning id into v_lot_id;
   insert into credits.transfers (
-    id, posting_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
+    id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
   )
   values (
-    v_transfer_id, v_posting_id, p_kind,
+    v_transfer_id, v_posting_id, p_owner_id, p_kind,
     credits.system_account(
       (case p_kind when 'purchase' then 'purchases' when 'refund' then 'revenue' else 'grants' end)::credits.account_kind
     ),
@@ -1214,7 +1236,7 @@ begin
 end;
 $$;
 
-create function credits.deduct(p_user_id uuid, p_amount bigint, p_idempotency_key text)
+create function credits.deduct(p_owner_id uuid, p_amount bigint, p_idempotency_key text)
 returns jsonb
 language plpgsql
 volatile
@@ -1225,14 +1247,14 @@ as $$
 -- Locks: account → lots.
 declare
   v_account credits.accounts;
-  v_request constant jsonb := jsonb_build_object('call', 'deduct', 'user_id', p_user_id, 'amount', p_amount);
+  v_request constant jsonb := jsonb_build_object('call', 'deduct', 'owner_id', p_owner_id, 'amount', p_amount);
   v_outcome jsonb;
   v_now timestamptz;
   v_posting_id bigint;
   v_transfer_id constant uuid := core.new_id();
 begin
   perform credits.check_amount(p_amount);
-  v_account := credits.lock_account(p_user_id);
+  v_account := credits.lock_account(p_owner_id);
   v_outcome := credits.first_outcome(p_idempotency_key, v_request);
   if v_outcome is not null then
     return v_outcome;
@@ -1241,16 +1263,18 @@ begin
 
   if v_account.balance < p_amount then
     v_outcome := jsonb_build_object('error', 'insufficient_credits', 'current_credits', v_account.balance);
-    perform credits.record_posting(p_idempotency_key, p_user_id, v_request, v_outcome, v_now);
+    perform credits.record_posting(p_idempotency_key, p_owner_id, v_request, v_outcome, v_now);
     return v_outcome;
   end if;
   v_outcome := jsonb_build_object(
     'transfer_id', v_transfer_id, 'credits_remaining', v_account.balance - p_amount
   );
-  v_posting_id := credits.record_posting(p_idempotency_key, p_user_id, v_request, v_outcome, v_now);
-  insert into credits.transfers (id, posting_id, kind, from_account_id, to_account_id, amount, draws, created_at)
+  v_posting_id := credits.record_posting(p_idempotency_key, p_owner_id, v_request, v_outcome, v_now);
+  insert into credits.transfers (
+    id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at
+  )
   values (
-    v_transfer_id, v_posting_id, 'adjustment', v_account.id, credits.system_account('grants'), p_amount,
+    v_transfer_id, v_posting_id, p_owner_id, 'adjustment', v_account.id, credits.system_account('grants'), p_amount,
     credits.choose_lots(v_account.id, p_amount), v_now
   );
   return v_outcome;
@@ -1268,7 +1292,7 @@ as $$
 -- the key burned. The key is the job: a job has one hold, and a second call returns the first result. Locks: lots.
 declare
   v_key constant text := 'hold:' || p_job_id;
-  v_request constant jsonb := jsonb_build_object('call', 'hold', 'user_id', p_account.user_id, 'amount', p_amount);
+  v_request constant jsonb := jsonb_build_object('call', 'hold', 'owner_id', p_account.owner_id, 'amount', p_amount);
   v_outcome jsonb;
   v_now constant timestamptz := core.now();
   v_posting_id bigint;
@@ -1281,8 +1305,8 @@ begin
     else jsonb_build_object('transfer_id', v_transfer_id, 'credits_remaining', p_account.balance - p_amount)
   end;
   -- A job is nearly always new, so its key is not looked up before it is written.
-  insert into credits.postings (idempotency_key, user_id, request, outcome, created_at)
-  values (v_key, p_account.user_id, v_request, v_outcome, v_now)
+  insert into credits.postings (idempotency_key, owner_id, request, outcome, created_at)
+  values (v_key, p_account.owner_id, v_request, v_outcome, v_now)
   on conflict (idempotency_key) do nothing
   returning id into v_posting_id;
   if v_posting_id is null then
@@ -1290,11 +1314,11 @@ begin
   end if;
   if not v_outcome ? 'error' then
     insert into credits.transfers (
-      id, posting_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
+      id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
     )
     values (
-      v_transfer_id, v_posting_id, 'hold', p_account.id, credits.system_account('escrow'), p_amount, p_job_id,
-      credits.choose_lots(p_account.id, p_amount), v_now
+      v_transfer_id, v_posting_id, p_account.owner_id, 'hold', p_account.id, credits.system_account('escrow'), p_amount,
+      p_job_id, credits.choose_lots(p_account.id, p_amount), v_now
     );
   end if;
   return v_outcome;
@@ -1316,7 +1340,7 @@ declare
   v_key constant text := format('%s:%s', p_kind, p_job_id);
   v_request constant jsonb := jsonb_build_object('call', p_kind);
   v_hold credits.transfers;
-  v_user_id uuid;
+  v_owner_id uuid;
   v_account credits.accounts;
   v_outcome jsonb;
   v_now timestamptz;
@@ -1327,8 +1351,8 @@ begin
     raise exception 'a hold ends by capture or release, not by %', p_kind using errcode = 'invalid_parameter_value';
   end if;
   select t.* into strict v_hold from credits.transfers as t where t.job_id = p_job_id and t.kind = 'hold';
-  select a.user_id into strict v_user_id from credits.accounts as a where a.id = v_hold.from_account_id;
-  v_account := credits.lock_account(v_user_id);
+  select a.owner_id into strict v_owner_id from credits.accounts as a where a.id = v_hold.from_account_id;
+  v_account := credits.lock_account(v_owner_id);
   v_outcome := credits.first_outcome(v_key, v_request);
   if v_outcome is not null then
     return v_outcome;
@@ -1340,18 +1364,18 @@ begin
     where t.reverses_id = v_hold.id and t.kind in ('capture', 'release')
   ) then
     v_outcome := '{"error": "already_ended"}';
-    perform credits.record_posting(v_key, v_user_id, v_request, v_outcome, v_now);
+    perform credits.record_posting(v_key, v_owner_id, v_request, v_outcome, v_now);
     return v_outcome;
   end if;
   v_outcome := jsonb_build_object('transfer_id', v_transfer_id, 'amount', v_hold.amount);
-  v_posting_id := credits.record_posting(v_key, v_user_id, v_request, v_outcome, v_now);
+  v_posting_id := credits.record_posting(v_key, v_owner_id, v_request, v_outcome, v_now);
 
   if p_kind = 'capture' then
     insert into credits.transfers (
-      id, posting_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, created_at
+      id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, created_at
     )
     values (
-      v_transfer_id, v_posting_id, 'capture', v_hold.to_account_id, credits.system_account('revenue'),
+      v_transfer_id, v_posting_id, v_owner_id, 'capture', v_hold.to_account_id, credits.system_account('revenue'),
       v_hold.amount, p_job_id, v_hold.id, v_now
     );
     return v_outcome;
@@ -1359,11 +1383,11 @@ begin
 
   perform credits.revive_lots(v_account.id, v_hold.draws, v_now);
   insert into credits.transfers (
-    id, posting_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, draws, created_at
+    id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, draws, created_at
   )
   values (
-    v_transfer_id, v_posting_id, 'release', v_hold.to_account_id, v_account.id, v_hold.amount, p_job_id, v_hold.id,
-    v_hold.draws, v_now
+    v_transfer_id, v_posting_id, v_owner_id, 'release', v_hold.to_account_id, v_account.id, v_hold.amount, p_job_id,
+    v_hold.id, v_hold.draws, v_now
   );
   perform credits.note_next_expiry(v_account.id);
   perform credits.settle_account(v_posting_id, v_account, v_now);
@@ -1402,7 +1426,7 @@ as $$
 -- Locks: account → lots.
 declare
   v_original credits.transfers;
-  v_user_id uuid;
+  v_owner_id uuid;
   v_account credits.accounts;
   v_request constant jsonb := jsonb_build_object('call', 'reverse', 'transfer_id', p_transfer_id);
   v_outcome jsonb;
@@ -1413,10 +1437,10 @@ begin
     raise exception 'a % cannot be reversed', v_original.kind using errcode = 'invalid_parameter_value';
   end if;
   v_is_undo := v_original.kind = 'reversal';
-  select a.user_id into strict v_user_id
+  select a.owner_id into strict v_owner_id
   from credits.accounts as a
-  where a.id in (v_original.from_account_id, v_original.to_account_id) and a.user_id is not null;
-  v_account := credits.lock_account(v_user_id);
+  where a.id in (v_original.from_account_id, v_original.to_account_id) and a.owner_id is not null;
+  v_account := credits.lock_account(v_owner_id);
   v_outcome := credits.first_outcome(p_idempotency_key, v_request);
   if v_outcome is not null then
     return v_outcome;
@@ -1434,7 +1458,7 @@ begin
     where t.posting_id = v_original.posting_id and o.kind = 'reversal'
   )) then
     v_outcome := '{"error": "already_reversed"}';
-    perform credits.record_posting(p_idempotency_key, v_user_id, v_request, v_outcome, core.now());
+    perform credits.record_posting(p_idempotency_key, v_owner_id, v_request, v_outcome, core.now());
     return v_outcome;
   end if;
   if v_is_undo then
@@ -1482,32 +1506,34 @@ begin
   end loop;
 
   if v_missing > 0 then
-    insert into credits.accounts (kind, user_id, unit, balance)
-    values ('owed', p_account.user_id, p_account.unit, 0)
+    insert into credits.accounts (kind, owner_kind, owner_id, unit, balance)
+    values ('owed', p_account.owner_kind, p_account.owner_id, p_account.unit, 0)
     on conflict do nothing;
   end if;
   select a.* into v_owed
   from credits.accounts as a
-  where a.user_id = p_account.user_id and a.kind = 'owed' and a.unit = p_account.unit;
+  where a.owner_id = p_account.owner_id and a.kind = 'owed' and a.unit = p_account.unit;
   v_outcome := jsonb_build_object(
     'transfer_id', v_transfer_id, 'credits_remaining', p_account.balance - v_taken,
     'credits_owed', coalesce(v_owed.balance, 0) + v_missing
   );
-  v_posting_id := credits.record_posting(p_idempotency_key, p_account.user_id, p_request, v_outcome, v_now);
+  v_posting_id := credits.record_posting(p_idempotency_key, p_account.owner_id, p_request, v_outcome, v_now);
   if v_taken > 0 then
     insert into credits.transfers (
-      id, posting_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
+      id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
     )
     values (
-      v_transfer_id, v_posting_id, 'reversal', p_account.id, p_original.from_account_id, v_taken, p_original.id,
-      v_draws, v_now
+      v_transfer_id, v_posting_id, p_account.owner_id, 'reversal', p_account.id, p_original.from_account_id, v_taken,
+      p_original.id, v_draws, v_now
     );
   end if;
   if v_missing > 0 then
-    insert into credits.transfers (id, posting_id, kind, from_account_id, to_account_id, amount, reverses_id, created_at)
+    insert into credits.transfers (
+      id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, created_at
+    )
     values (
       case when v_taken > 0 then core.new_id() else v_transfer_id end,
-      v_posting_id, 'reversal', v_owed.id, p_original.from_account_id, v_missing, p_original.id, v_now
+      v_posting_id, p_account.owner_id, 'reversal', v_owed.id, p_original.from_account_id, v_missing, p_original.id, v_now
     );
   end if;
   return v_outcome;
@@ -1551,7 +1577,7 @@ begin
   from credits.transfers as t where t.id = coalesce(v_taken.reverses_id, v_owed_part.reverses_id);
   select a.* into v_owed
   from credits.accounts as a
-  where a.user_id = p_account.user_id and a.kind = 'owed' and a.unit = p_account.unit;
+  where a.owner_id = p_account.owner_id and a.kind = 'owed' and a.unit = p_account.unit;
 
   v_debt := coalesce(v_owed.balance, 0);
   v_forgiven := least(coalesce(v_owed_part.amount, 0), v_debt);
@@ -1564,13 +1590,13 @@ begin
     case when p_account.closed_at is null then p_account.balance + greatest(0, v_amount - v_debt) else 0 end,
     'credits_owed', greatest(0, v_debt - v_amount)
   );
-  v_posting_id := credits.record_posting(p_idempotency_key, p_account.user_id, p_request, v_outcome, v_now);
+  v_posting_id := credits.record_posting(p_idempotency_key, p_account.owner_id, p_request, v_outcome, v_now);
 
   if v_amount > 0 then
     v_draws := coalesce(v_taken.draws, '{}');
     if v_paid > 0 then
-      insert into credits.lots (account_id, expires_at, amount, remaining, created_at)
-      select l.account_id, l.expires_at, v_paid, 0, v_now
+      insert into credits.lots (account_id, owner_id, descends_from, expires_at, amount, remaining, created_at)
+      select l.account_id, l.owner_id, l.id, l.expires_at, v_paid, 0, v_now
       from credits.lots as l
       where l.id = v_original.draws[1].lot_id
       returning id into v_lot_id;
@@ -1578,18 +1604,20 @@ begin
     end if;
     perform credits.revive_lots(p_account.id, v_draws, v_now);
     insert into credits.transfers (
-      id, posting_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
+      id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
     )
     values (
-      v_transfer_id, v_posting_id, 'reversal', v_original.from_account_id, p_account.id, v_amount,
+      v_transfer_id, v_posting_id, p_account.owner_id, 'reversal', v_original.from_account_id, p_account.id, v_amount,
       coalesce(v_taken.id, v_owed_part.id), v_draws, v_now
     );
   end if;
   if v_forgiven > 0 then
-    insert into credits.transfers (id, posting_id, kind, from_account_id, to_account_id, amount, reverses_id, created_at)
+    insert into credits.transfers (
+      id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, created_at
+    )
     values (
       case when v_amount > 0 then core.new_id() else v_transfer_id end,
-      v_posting_id, 'reversal', v_original.from_account_id, v_owed.id, v_forgiven, v_owed_part.id, v_now
+      v_posting_id, p_account.owner_id, 'reversal', v_original.from_account_id, v_owed.id, v_forgiven, v_owed_part.id, v_now
     );
   end if;
   perform credits.note_next_expiry(p_account.id);
@@ -1648,7 +1676,7 @@ comment on function credits.deduct_credits(uuid, bigint, text, text) is
   'Takes credits by hand, never below zero: { success: true, credits_remaining }, or
 { success: false, error, current_credits } with nothing moved. Key, reason and locks as in credits.add_credits.';
 
-create function credits.balance_at(p_user_id uuid, p_time timestamptz)
+create function credits.balance_at(p_owner_id uuid, p_time timestamptz)
 returns bigint
 language sql
 stable
@@ -1659,7 +1687,7 @@ as $$
     from credits.entries as e
     where e.account_id = (
         select a.id from credits.accounts as a
-        where a.user_id = p_user_id and a.kind = 'available' and a.unit = 'credit'
+        where a.owner_id = p_owner_id and a.kind = 'available' and a.unit = 'credit'
       )
       -- Said for the planner: the index of numbers has no others.
       and e.number is not null
@@ -1670,7 +1698,7 @@ as $$
 $$;
 comment on function credits.balance_at(uuid, timestamptz) is 'What a user had at a time, as it was booked then.';
 
-create function credits.statement(p_user_id uuid, p_limit integer, p_before bigint default null)
+create function credits.statement(p_owner_id uuid, p_limit integer, p_before bigint default null)
 returns table (
   number bigint, transfer_id uuid, kind credits.transfer_kind, amount bigint, balance_after bigint, job_id uuid,
   created_at timestamptz
@@ -1686,7 +1714,7 @@ begin
   join credits.transfers as t on t.id = e.transfer_id
   where e.account_id = (
       select a.id from credits.accounts as a
-      where a.user_id = p_user_id and a.kind = 'available' and a.unit = 'credit'
+      where a.owner_id = p_owner_id and a.kind = 'available' and a.unit = 'credit'
     )
     and e.number < coalesce(p_before, 9223372036854775807)
   order by e.number desc
@@ -1701,7 +1729,7 @@ create view credits.system_balances with (security_invoker = true) as
 select a.kind, a.unit, coalesce(sum(e.amount), 0)::bigint as balance
 from credits.accounts as a
 left join credits.entries as e on e.account_id = a.id
-where a.user_id is null
+where a.owner_id is null
 group by a.kind, a.unit;
 comment on view credits.system_balances is 'The platform''s accounts, which carry no balance: the sum of their entries.';
 
@@ -1828,7 +1856,7 @@ begin
       (select coalesce(sum(l.remaining), 0) from credits.lots as l where l.account_id = a.id and l.remaining > 0)::bigint as lots
     from credits.accounts as a
     left join credits.checkpoints as c on c.account_id = a.id
-    where a.user_id is not null and (
+    where a.owner_id is not null and (
       p_full
       or (a.entry_count, a.head_hash, a.balance) is distinct from
         (coalesce(c.number, 0), coalesce(c.hash, '\x'), coalesce(c.balance, 0))
@@ -1892,7 +1920,7 @@ begin
       coalesce((array_agg(e.hash order by e.number desc))[1], '\x') as head
     from credits.accounts as a
     left join credits.entries as e on e.account_id = a.id
-    where a.user_id is not null
+    where a.owner_id is not null
     group by a.id
   ),
   mended as (
@@ -4299,7 +4327,7 @@ $$;
 
 create view ops.user_overview with (security_invoker = true) as
 select u.id as user_id, u.created_at, u.is_admin, u.is_banned, u.closed_at,
-  (select a.balance from credits.accounts as a where a.user_id = u.id and a.kind = 'available' and a.unit = 'credit')
+  (select a.balance from credits.accounts as a where a.owner_id = u.id and a.kind = 'available' and a.unit = 'credit')
     as credits,
   videos.held_credits(u.id) as credits_held,
   credits.owed(u.id) as credits_owed,

@@ -18,8 +18,10 @@ insert into core.scheduled_tasks (name, procedure, every)
 values ('sweep_rate_limit_hits', 'guard.sweep_hits', interval '10 minutes');
 
 -- Under fixed ids, which credits.system_account knows: that saves a look-up in every posting.
-insert into credits.accounts (id, kind) overriding system value
-values (1, 'grants'), (2, 'purchases'), (3, 'escrow'), (4, 'revenue'), (5, 'breakage'), (6, 'forfeited');
+insert into credits.accounts (id, kind, owner_kind) overriding system value
+values
+  (1, 'grants', 'system'), (2, 'purchases', 'system'), (3, 'escrow', 'system'), (4, 'revenue', 'system'),
+  (5, 'breakage', 'system'), (6, 'forfeited', 'system');
 
 insert into core.scheduled_tasks (name, procedure, every)
 values ('expire_credits', 'credits.expire_due', interval '1 minute');

@@ -137,7 +137,7 @@ Deno.test("credits that expire within 30 days are told by their time, soonest fi
   // Another lot of the same end.
   await sql`
     with twin as (select l.expires_at from credits.lots as l where l.amount = 2 and l.account_id = (
-      select a.id from credits.accounts as a where a.user_id = ${userId} and a.kind = 'available'
+      select a.id from credits.accounts as a where a.owner_id = ${userId} and a.kind = 'available'
     ))
     select credits.add(${userId}, 32, 'grant', 'twin', twin.expires_at) from twin`;
   const { expiring } = await read(sql, userId);

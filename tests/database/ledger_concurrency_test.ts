@@ -49,7 +49,7 @@ Deno.test("no lost update in 500 concurrent postings to one hot account", async 
   assert.equal(available, 250 + 250 * 3 - 250);
   assert.equal(lots.reduce((sum, { remaining }) => sum + remaining, 0), available);
   const { entries } = await first(sql<{ entries: number }[]>`
-    select a.entry_count::integer as entries from credits.accounts as a where a.user_id = ${user}`);
+    select a.entry_count::integer as entries from credits.accounts as a where a.owner_id = ${user}`);
   assert.equal(entries, 501);
   assert.deepEqual(await violations(sql), []);
 });
@@ -142,7 +142,7 @@ Deno.test("an account opened by many at once is one account", async () => {
   const user = crypto.randomUUID();
   await times(32, () => sql`select credits.open_account(${user})`);
   const { accounts } = await first(sql`
-    select count(*)::integer as accounts from credits.accounts as a where a.user_id = ${user}`);
+    select count(*)::integer as accounts from credits.accounts as a where a.owner_id = ${user}`);
   assert.equal(accounts, 1);
 });
 
@@ -155,7 +155,7 @@ Deno.test("the sweep of expired credits passes over an account that somebody hol
   const sweep = async () => (await first(sql`select credits.expire_due() as booked`))["booked"];
 
   await sql.begin(async (transaction) => {
-    await transaction`select from credits.accounts as a where a.user_id = ${held} for update`;
+    await transaction`select from credits.accounts as a where a.owner_id = ${held} for update`;
     assert.equal(await sweep(), 1);
     assert.equal((await balancesOf(sql, free)).available, 0);
   });

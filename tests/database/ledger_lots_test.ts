@@ -247,7 +247,7 @@ Deno.test("either transfer of a reversal leads to it, and it is undone once", as
 
   const { owed } = await first(sql<{ owed: string }[]>`
     select t.id as owed from credits.transfers as t
-    join credits.accounts as a on a.id = t.from_account_id and a.kind = 'owed' and a.user_id = ${user}`);
+    join credits.accounts as a on a.id = t.from_account_id and a.kind = 'owed' and a.owner_id = ${user}`);
   const undone = await reverse(sql, owed);
   assert.equal(undone.credits_remaining, 6);
   for (const transferId of [reversal.transfer_id, owed, undone.transfer_id, purchase.transfer_id]) {

@@ -181,8 +181,8 @@ class Pair {
   async #snapshot(): Promise<Snapshot> {
     const { snapshot } = await first(this.sql<{ snapshot: Snapshot }[]>`
       select jsonb_build_object(
-        'available', (select a.balance from credits.accounts as a where a.user_id = ${this.userId} and a.kind = 'available'),
-        'owed', coalesce((select a.balance from credits.accounts as a where a.user_id = ${this.userId} and a.kind = 'owed'), 0),
+        'available', (select a.balance from credits.accounts as a where a.owner_id = ${this.userId} and a.kind = 'available'),
+        'owed', coalesce((select a.balance from credits.accounts as a where a.owner_id = ${this.userId} and a.kind = 'owed'), 0),
         'lots', coalesce((
           select jsonb_agg(
             jsonb_build_array(
@@ -191,7 +191,7 @@ class Pair {
           )
           from credits.lots as l
           join credits.accounts as a on a.id = l.account_id
-          where a.user_id = ${this.userId} and l.remaining > 0
+          where a.owner_id = ${this.userId} and l.remaining > 0
         ), '[]'),
         'system', coalesce((
           select jsonb_object_agg(s.kind, s.balance)
@@ -200,8 +200,8 @@ class Pair {
             from credits.postings as p
             join credits.transfers as t on t.posting_id = p.id
             join credits.entries as e on e.transfer_id = t.id
-            join credits.accounts as a on a.id = e.account_id and a.user_id is null
-            where p.user_id = ${this.userId}
+            join credits.accounts as a on a.id = e.account_id and a.owner_id is null
+            where p.owner_id = ${this.userId}
             group by a.kind
             having sum(e.amount) <> 0
           ) as s

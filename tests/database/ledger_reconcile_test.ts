@@ -47,7 +47,7 @@ Deno.test("reconcile names each violation", async () => {
     ],
     [
       "a balance was raised",
-      `update credits.accounts set balance = balance + 1 where user_id = '${user}'`,
+      `update credits.accounts set balance = balance + 1 where owner_id = '${user}'`,
       [`balance_differs ${account}`, `lots_differ ${account}`],
     ],
     [
@@ -166,7 +166,7 @@ Deno.test("balances rebuild from entries", async () => {
 
   await sql.begin(async (sql) => {
     await disableTriggers(sql);
-    await sql`update credits.accounts set balance = 99, entry_count = 1, head_hash = sha256('') where user_id is not null`;
+    await sql`update credits.accounts set balance = 99, entry_count = 1, head_hash = sha256('') where owner_id is not null`;
     await sql`update credits.lots set remaining = 0`;
     for (const table of ["entries", "transfers", "postings", "accounts", "lots"]) {
       await sql`alter table credits.${sql(table)} enable trigger user`;
@@ -195,7 +195,7 @@ Deno.test("balances are rebuilt after the postings that are under way, without a
   await add(sql, user, 100);
   await sql.begin(async (sql) => {
     await sql`alter table credits.accounts disable trigger only_by_transfer`;
-    await sql`update credits.accounts set balance = balance + 1 where user_id = ${user}`;
+    await sql`update credits.accounts set balance = balance + 1 where owner_id = ${user}`;
     await sql`alter table credits.accounts enable trigger only_by_transfer`;
   });
 

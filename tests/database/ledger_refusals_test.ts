@@ -36,8 +36,8 @@ Deno.test("fractions, zero, overflow and more than 10⁹ are refused at each ent
   for (const amount of ["0", "-1", "1000000001"]) {
     await assert.rejects(
       sql.unsafe(`
-        insert into credits.transfers (posting_id, kind, from_account_id, to_account_id, amount, draws, created_at)
-        select 1, 'grant', 1, l.account_id, ${amount}, array[row(l.id, ${amount})::credits.draw], now()
+        insert into credits.transfers (posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at)
+        select 1, l.owner_id, 'grant', 1, l.account_id, ${amount}, array[row(l.id, ${amount})::credits.draw], now()
         from credits.lots as l`),
       { code: "23514" },
       amount,
@@ -72,11 +72,11 @@ Deno.test("a transfer across units is refused", async () => {
   const { sql } = database;
   const user = await openAccount(sql);
   await add(sql, user, 5);
-  await sql`insert into credits.accounts (kind, unit) values ('grants', 'gem')`;
+  await sql`insert into credits.accounts (kind, owner_kind, unit) values ('grants', 'system', 'gem')`;
   await assert.rejects(
     sql`
-      insert into credits.transfers (posting_id, kind, from_account_id, to_account_id, amount, draws, created_at)
-      select 1, 'adjustment', l.account_id, g.id, 5, array[row(l.id, 5)::credits.draw], now()
+      insert into credits.transfers (posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at)
+      select 1, l.owner_id, 'adjustment', l.account_id, g.id, 5, array[row(l.id, 5)::credits.draw], now()
       from credits.accounts as g, credits.lots as l
       where g.unit = 'gem'`,
     { code: "23514", message: /crosses units$/ },
@@ -91,13 +91,18 @@ Deno.test("a transfer by hand is held to balance, lots and accounts", async () =
   await add(sql, user, 5);
   const { account, lot } = await first(sql<{ account: string; lot: string }[]>`
     select l.account_id as account, l.id as lot from credits.lots as l`);
-  const transfer = (from: string, to: string, draws: string) =>
+  const transfer = (from: string, to: string, draws: string, owner = user) =>
     sql.unsafe(`
-      insert into credits.transfers (posting_id, kind, from_account_id, to_account_id, amount, draws, created_at)
-      values (1, 'adjustment', ${from}, ${to}, 6, ${draws}, now())`);
+      insert into credits.transfers (posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at)
+      values (1, '${owner}', 'adjustment', ${from}, ${to}, 6, ${draws}, now())`);
   const more = `array[row(${lot}, 6)::credits.draw]`;
   await assert.rejects(transfer(account, "1", more), { code: "23514" }, "below zero");
   await assert.rejects(transfer("1", account, more), { code: "23514" }, "a lot above its amount");
+  await assert.rejects(
+    transfer(account, "1", more, crypto.randomUUID()),
+    { code: "23514", message: /not of the owner/ },
+    "somebody else's account",
+  );
   await assert.rejects(transfer("1", account, "'{}'"), { message: /does not draw its amount/ });
   await assert.rejects(transfer("1", "987654", "'{}'"), { message: /names an account that is not there/ });
   await assert.rejects(transfer("1", "1", "'{}'"), { code: "23514" }, "from an account to itself");

@@ -72,7 +72,7 @@ Deno.test("balance equals the projection of entries", async () => {
       select coalesce(sum(e.amount), 0)::integer from credits.entries as e where e.account_id = a.id
     ) as entries
     from credits.accounts as a
-    where a.user_id is not null`;
+    where a.owner_id is not null`;
   assert.equal(accounts.length, 3);
   for (const { kind, balance, entries } of accounts) {
     assert.equal(balance, kind === "owed" ? -entries : entries, kind);
@@ -213,7 +213,7 @@ Deno.test("entries of an account are in one monotonic order", async () => {
       e.balance_after::integer as balance
     from credits.entries as e
     join credits.accounts as a on a.id = e.account_id
-    where a.user_id = ${user}
+    where a.owner_id = ${user}
     order by e.number`;
   assert.equal(entries.length, 41);
   let previous = { number: 0, at: 0, balance: 0 };

@@ -114,7 +114,7 @@ Deno.test("a video is accepted in a database with a long history, and the accoun
     select e.number::int, e.balance_after::int
     from credits.entries as e
     join credits.accounts as a on a.id = e.account_id
-    where a.user_id = ${user} order by e.number desc limit 1`;
+    where a.owner_id = ${user} order by e.number desc limit 1`;
   assert.deepEqual({ ...entry }, { number: 7, balance_after: 1_000_000_000 - 24 });
 });
 

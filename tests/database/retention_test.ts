@@ -233,7 +233,7 @@ Deno.test("the jobs of an erased account are deleted in the end; tombstone, ledg
   assert.deepEqual((await sql`select j.id from videos.jobs as j`).map(({ id }) => id), [other]);
   const [kept] = await sql`
     select r.swept_at is not null as is_swept, u.closed_at is not null as is_tombstone,
-      (select count(*)::int from credits.postings as p where p.user_id = u.id) as postings
+      (select count(*)::int from credits.postings as p where p.owner_id = u.id) as postings
     from accounts.erasures as r join accounts.users as u on u.id = r.user_id`;
   assert.deepEqual({ ...kept }, { is_swept: true, is_tombstone: true, postings: 2 });
 });
@@ -250,10 +250,10 @@ Deno.test("what is wrong with the ledger is in the error log within the hour, an
   await sql`select core.tick()`;
   assert.deepEqual(await found(), []);
   const { id } = await first(sql<{ id: string }[]>`
-    select a.id::text from credits.accounts as a where a.user_id = ${userId}`);
+    select a.id::text from credits.accounts as a where a.owner_id = ${userId}`);
   await sql`
     alter table credits.accounts disable trigger only_by_transfer;
-    update credits.accounts set balance = balance + 1 where user_id is not null;
+    update credits.accounts set balance = balance + 1 where owner_id is not null;
     alter table credits.accounts enable trigger only_by_transfer;
   `.simple();
   await sql`select core.tick()`;

@@ -46,7 +46,7 @@ comment on function credits.deduct_credits(uuid, bigint, text, text) is
   'Takes credits by hand, never below zero: { success: true, credits_remaining }, or
 { success: false, error, current_credits } with nothing moved. Key, reason and locks as in credits.add_credits.';
 
-create function credits.balance_at(p_user_id uuid, p_time timestamptz)
+create function credits.balance_at(p_owner_id uuid, p_time timestamptz)
 returns bigint
 language sql
 stable
@@ -57,7 +57,7 @@ as $$
     from credits.entries as e
     where e.account_id = (
         select a.id from credits.accounts as a
-        where a.user_id = p_user_id and a.kind = 'available' and a.unit = 'credit'
+        where a.owner_id = p_owner_id and a.kind = 'available' and a.unit = 'credit'
       )
       -- Said for the planner: the index of numbers has no others.
       and e.number is not null
@@ -68,7 +68,7 @@ as $$
 $$;
 comment on function credits.balance_at(uuid, timestamptz) is 'What a user had at a time, as it was booked then.';
 
-create function credits.statement(p_user_id uuid, p_limit integer, p_before bigint default null)
+create function credits.statement(p_owner_id uuid, p_limit integer, p_before bigint default null)
 returns table (
   number bigint, transfer_id uuid, kind credits.transfer_kind, amount bigint, balance_after bigint, job_id uuid,
   created_at timestamptz
@@ -84,7 +84,7 @@ begin
   join credits.transfers as t on t.id = e.transfer_id
   where e.account_id = (
       select a.id from credits.accounts as a
-      where a.user_id = p_user_id and a.kind = 'available' and a.unit = 'credit'
+      where a.owner_id = p_owner_id and a.kind = 'available' and a.unit = 'credit'
     )
     and e.number < coalesce(p_before, 9223372036854775807)
   order by e.number desc
@@ -99,6 +99,6 @@ create view credits.system_balances with (security_invoker = true) as
 select a.kind, a.unit, coalesce(sum(e.amount), 0)::bigint as balance
 from credits.accounts as a
 left join credits.entries as e on e.account_id = a.id
-where a.user_id is null
+where a.owner_id is null
 group by a.kind, a.unit;
 comment on view credits.system_balances is 'The platform''s accounts, which carry no balance: the sum of their entries.';

@@ -119,7 +119,7 @@ begin
       (select coalesce(sum(l.remaining), 0) from credits.lots as l where l.account_id = a.id and l.remaining > 0)::bigint as lots
     from credits.accounts as a
     left join credits.checkpoints as c on c.account_id = a.id
-    where a.user_id is not null and (
+    where a.owner_id is not null and (
       p_full
       or (a.entry_count, a.head_hash, a.balance) is distinct from
         (coalesce(c.number, 0), coalesce(c.hash, '\x'), coalesce(c.balance, 0))
@@ -183,7 +183,7 @@ begin
       coalesce((array_agg(e.hash order by e.number desc))[1], '\x') as head
     from credits.accounts as a
     left join credits.entries as e on e.account_id = a.id
-    where a.user_id is not null
+    where a.owner_id is not null
     group by a.id
   ),
   mended as (

@@ -7,7 +7,7 @@ select is(
   '(,,t)', 'a first call makes the user'
 );
 select is(
-  (select count(*)::integer from credits.accounts as a where a.user_id = '00000000-0000-0000-0000-000000000001'), 1,
+  (select count(*)::integer from credits.accounts as a where a.owner_id = '00000000-0000-0000-0000-000000000001'), 1,
   'and the account'
 );
 select is(

@@ -20,7 +20,7 @@ select is(
   'an entry''s hash is over the one before and its own content'
 );
 select is(
-  (select array[a.entry_count::text, encode(a.head_hash, 'hex')] from credits.accounts as a where a.user_id is not null),
+  (select array[a.entry_count::text, encode(a.head_hash, 'hex')] from credits.accounts as a where a.owner_id is not null),
   (select array[e.number::text, encode(e.hash, 'hex')] from credits.entries as e where e.number = 2),
   'the account knows its head'
 );

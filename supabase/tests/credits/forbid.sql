@@ -12,12 +12,12 @@ select throws_ok('truncate credits.entries', '42501', null, 'entries are not tru
 select throws_ok('update credits.transfers set amount = 1', '42501', null, 'a transfer is not changed');
 select throws_ok('delete from credits.postings', '42501', null, 'a posting is not forgotten');
 select throws_ok(
-  'update credits.accounts set balance = 1000 where user_id is not null', '42501', null,
+  'update credits.accounts set balance = 1000 where owner_id is not null', '42501', null,
   'a balance moves by a posting, and not otherwise'
 );
 select throws_ok('update credits.lots set remaining = 0', '42501', null, 'so does a lot');
 select lives_ok(
-  $$update credits.accounts set closed_at = now() where user_id is not null$$, 'what is no money may be updated'
+  $$update credits.accounts set closed_at = now() where owner_id is not null$$, 'what is no money may be updated'
 );
 
 select * from finish();

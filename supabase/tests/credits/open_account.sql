@@ -11,7 +11,7 @@ select throws_ok(
   'nobody has an account before it is opened'
 );
 select throws_ok(
-  $$insert into credits.accounts (kind, user_id) values ('revenue', gen_random_uuid())$$, '23514', null,
+  $$insert into credits.accounts (kind, owner_id) values ('revenue', gen_random_uuid())$$, '23514', null,
   'a system account is nobody''s'
 );
 

@@ -52,7 +52,7 @@ export async function creditsOf(sql: Sql, userId: string): Promise<{ available: 
       select coalesce(sum(t.amount), 0)::int from credits.transfers as t
       where t.kind = 'forfeit' and t.from_account_id = a.id
     ) as forfeited
-    from credits.accounts as a where a.user_id = ${userId} and a.kind = 'available'`);
+    from credits.accounts as a where a.owner_id = ${userId} and a.kind = 'available'`);
   return { ...row };
 }
 

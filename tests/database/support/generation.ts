@@ -68,7 +68,7 @@ export async function readJob(sql: Sql, jobId: string): Promise<Job> {
     select j.status, j.error_code, j.credits_used::integer, j.started_at, j.storing_at, j.completed_at, j.due_at,
       j.late_success_at,
       (
-        select a.balance::integer from credits.accounts as a where a.user_id = j.user_id and a.kind = 'available'
+        select a.balance::integer from credits.accounts as a where a.owner_id = j.user_id and a.kind = 'available'
       ) as balance,
       (
         select coalesce(array_agg(t.kind order by t.kind), '{}') from queue.tasks as t
