@@ -2502,7 +2502,7 @@ $$;
 -- supabase/schemas/videos/models.sql
 
 -- videos: from a model and a prompt to a file in storage. In this order: models.sql, jobs.sql, submissions.sql, assets.sql,
--- settlement.sql, providers.sql, moderation.sql, acceptance.sql, retention.sql.
+-- providers.sql, settlement.sql, moderation.sql, acceptance.sql, retention.sql.
 
 create schema videos;
 
