@@ -120,7 +120,7 @@ Deno.test("credits that are due are gone from the answer, and what runs is held"
   assert.equal(creditsOf(await guest.call("credits")).credits_remaining, 0);
   for (const [amount, minutes] of [[5, 1], [10, 90]]) {
     await sql`
-      select credits.add(${guest.id}, ${amount ?? 0}, 'grant', gen_random_uuid()::text, 100::smallint,
+      select credits.add(${guest.id}, ${amount ?? 0}, 'grant', gen_random_uuid()::text,
         core.now() + ${minutes ?? 0} * interval '1 minute')`;
   }
   await backend.database.advance(60_000);
