@@ -310,7 +310,7 @@ export interface paths {
         };
         /**
          * The caller's videos, newest first, page by page
-         * @description Newest first, `limit` at a time (1 to 100, else 20), of one `status` or of all; deleted videos are absent. `next_cursor` is the `cursor` of the next page, and null on the last. It counts for the same user and `status` alone, and newer videos move no page. Each `video_url` is signed, and has at least 10 minutes left.
+         * @description Newest first, `limit` at a time (1 to 100, else 20), of one `status` or of all; deleted videos are absent. `next_cursor` is the `cursor` of the next page, and null on the last. Newer videos move no page.  Each `video_url` is signed, and has at least 10 minutes left.
          */
         get: operations["getVideoJobs"];
         put?: never;

@@ -10,7 +10,8 @@ let backend: Backend;
 Deno.test.beforeAll(async () => {
   backend = await startBackend({ trustClientAddress: true });
   // The limits would refuse most of it before there is anything to race for.
-  await backend.database.sql`update guard.policies set max_hits = 300, window_seconds = 1 where name like 'device%'`;
+  await backend.database
+    .sql`update guard.policies set max_hits = 300, window_seconds = 1 where name like 'device%'`;
 });
 Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 
