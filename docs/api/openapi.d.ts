@@ -162,7 +162,7 @@ export interface paths {
          * Proves that the caller is on a real device, which gets its credits once
          * @description Called after each sign-in, with a new DeviceCheck token each time. The first check of a device grants 10 credits: once for that device, also after its app was installed anew or the account was closed.
          *
-         *     `initial_grant.status` is `granted` when this call granted them, and `already_claimed` when the device has had them. It is `pending` when Apple cannot be asked now, or the network has had its grants of the day: the account works, and the next check settles it. `is_new` tells that this call made the account. `device_id` is optional, and no identity.
+         *     `initial_grant.status` is `granted` when this call granted them, and `already_claimed` when the device has had them. It is `pending` when Apple cannot be asked now, another device of the network is just being checked, or the network has had its grants of the day: the account works, and the next check settles it. `is_new` tells that this call made the account. `device_id` is optional, and no identity.
          */
         post: operations["postDeviceCheck"];
         delete?: never;
@@ -310,7 +310,7 @@ export interface paths {
         };
         /**
          * The caller's videos, newest first, page by page
-         * @description Newest first, `limit` at a time (1 to 100, else 20), of one `status` or of all; deleted videos are absent. `next_cursor` is the `cursor` of the next page, and null on the last. It counts for the same user and `status` alone, and newer videos move no page. Each `video_url` is signed, and has at least 10 minutes left.
+         * @description Newest first, `limit` at a time (1 to 100, else 20), of one `status` or of all; deleted videos are absent. `next_cursor` is the `cursor` of the next page, and null on the last. Newer videos move no page.  Each `video_url` is signed, and has at least 10 minutes left.
          */
         get: operations["getVideoJobs"];
         put?: never;

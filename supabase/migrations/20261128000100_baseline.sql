@@ -3712,29 +3712,6 @@ create table devices.lanes (
 alter table devices.lanes enable row level security;
 comment on table devices.lanes is 'One device check of a network at a time is in its critical section.';
 
-create function devices.take_waiting_place(p_network text)
-returns boolean
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- Whether there is a place to wait for a lane, which is then this transaction's until its end. Whoever waits holds one
--- of the Data API's connections, PostgREST's 10 being everybody's, so no more than 4 wait at a time, 2 of one network.
-begin
-  for v_place in 1..2 loop
-    if pg_try_advisory_xact_lock(hashtextextended(format('devices.lanes %s %s', v_place, p_network), 0)) then
-      for v_place_of_all in 1..4 loop
-        if pg_try_advisory_xact_lock(hashtextextended(format('devices.lanes %s', v_place_of_all), 0)) then
-          return true;
-        end if;
-      end loop;
-      return false;
-    end if;
-  end loop;
-  return false;
-end;
-$$;
-
 create function devices.sweep_lanes()
 returns integer
 language plpgsql
@@ -5088,35 +5065,17 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Enters the lane of a network for 10 seconds, waiting up to 2 for it. `data`: `{ lane }`, the holder's id, or null
--- where another check keeps it, or as many wait as may. Between tries only the place of who waits is locked.
+-- Enters the lane of a network for 10 seconds. `data`: `{ lane }`, the holder's id, or null where another check has it:
+-- nobody waits, since who does keeps one of the Data API's connections. Locks: the lane.
 declare
-  v_give_up_at constant timestamptz := clock_timestamp() + interval '2 seconds';
   v_holder constant uuid := gen_random_uuid();
-  v_may_wait boolean;
 begin
-  loop
-    begin
-      insert into devices.lanes as l (network, holder, leased_until)
-      values (coalesce(p_network, 'unknown'), v_holder, core.now() + interval '10 seconds')
-      on conflict (network) do update
-        set holder = excluded.holder, leased_until = excluded.leased_until
-        where l.leased_until <= core.now();
-      if found then
-        return guard.answer(jsonb_build_object('lane', v_holder));
-      end if;
-      -- The conflict has locked the row, and the holder could not leave: an exception lets go of it.
-      raise exception 'the lane is taken' using errcode = 'lock_not_available';
-    exception
-      when lock_not_available then
-        null;
-    end;
-    v_may_wait := coalesce(v_may_wait, devices.take_waiting_place(coalesce(p_network, 'unknown')));
-    if not v_may_wait or clock_timestamp() >= v_give_up_at then
-      return guard.answer('{"lane": null}');
-    end if;
-    perform pg_sleep(0.05);
-  end loop;
+  insert into devices.lanes as l (network, holder, leased_until)
+  values (coalesce(p_network, 'unknown'), v_holder, core.now() + interval '10 seconds')
+  on conflict (network) do update
+    set holder = excluded.holder, leased_until = excluded.leased_until
+    where l.leased_until <= core.now();
+  return guard.answer(jsonb_build_object('lane', case when found then v_holder end));
 end;
 $$;
 grant execute on function api.enter_device_lane to service_role;

@@ -5,6 +5,9 @@ import { transactionKinds } from "../_shared/database/credits.ts";
 export const CreditsQuery = z.strictObject(pageQuery);
 export type CreditsQuery = z.infer<typeof CreditsQuery>;
 
+/** What a cursor holds: the number of the last transaction that was shown. */
+export const CreditsPosition = z.strictObject({ number: z.int().check(z.positive()) });
+
 const credits = z.int().check(z.nonnegative());
 const timestamp = z.iso.datetime({ precision: 3 });
 

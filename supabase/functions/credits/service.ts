@@ -1,15 +1,14 @@
 import type { Answer, Context } from "../_shared/context.ts";
-import { cursors } from "../_shared/cursor.ts";
+import { readCursor, writeCursor } from "../_shared/cursor.ts";
 import type { CreditsDatabase } from "../_shared/database/credits.ts";
-import type { CreditsQuery, CreditsResponse } from "./schema.ts";
+import { CreditsPosition, type CreditsQuery, type CreditsResponse } from "./schema.ts";
 
 /** What the caller has now, with a page of the transactions that it came to. */
 export async function listCredits(
   { limit, cursor }: CreditsQuery,
-  { caller, config, database }: Context<"user"> & { database: Pick<CreditsDatabase, "listCredits"> },
+  { caller, database }: Context<"user"> & { database: Pick<CreditsDatabase, "listCredits"> },
 ): Promise<Answer<CreditsResponse>> {
-  const list = cursors(config, ["credits", caller.userId]);
-  const after = await list.read(cursor);
+  const after = readCursor(CreditsPosition, cursor);
   const { next, ...credits } = await database.listCredits(caller.userId, { limit, after });
-  return { status: 200, body: { ...credits, next_cursor: await list.write(next) } };
+  return { status: 200, body: { ...credits, next_cursor: writeCursor(next) } };
 }

@@ -6,8 +6,8 @@ export default {
       "Called after each sign-in, with a new DeviceCheck token each time. The first check of a device grants 10 " +
       "credits: once for that device, also after its app was installed anew or the account was closed.\n\n" +
       "`initial_grant.status` is `granted` when this call granted them, and `already_claimed` when the device has had them. " +
-      "It is `pending` when Apple cannot be asked now, or the network has had its grants of the day: the account works, and " +
-      "the next check settles it. `is_new` tells that this call made the account. `device_id` is optional, and no identity.",
+      "It is `pending` when Apple cannot be asked now, another device of the network is just being checked, or the network has had " +
+      "its grants of the day: the account works, and the next check settles it. `is_new` tells that this call made the account. `device_id` is optional, and no identity.",
     request: { device_token: "AgAAAGFwcGxlIGRldmljZSB0b2tlbg==" },
     responses: {
       200: {

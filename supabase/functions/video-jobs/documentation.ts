@@ -4,8 +4,8 @@ export default {
   GET: {
     description:
       "Newest first, `limit` at a time (1 to 100, else 20), of one `status` or of all; deleted videos are absent. " +
-      "`next_cursor` is the `cursor` of the next page, and null on the last. It counts for the same user and `status` alone, " +
-      "and newer videos move no page. Each `video_url` is signed, and has at least 10 minutes left.",
+      "`next_cursor` is the `cursor` of the next page, and null on the last. Newer videos move no page. " +
+      " Each `video_url` is signed, and has at least 10 minutes left.",
     query: { limit: "10", status: "completed" },
     responses: { 200: { jobs: [exampleJob], next_cursor: null } },
   },

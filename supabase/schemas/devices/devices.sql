@@ -23,29 +23,6 @@ create table devices.lanes (
 alter table devices.lanes enable row level security;
 comment on table devices.lanes is 'One device check of a network at a time is in its critical section.';
 
-create function devices.take_waiting_place(p_network text)
-returns boolean
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- Whether there is a place to wait for a lane, which is then this transaction's until its end. Whoever waits holds one
--- of the Data API's connections, PostgREST's 10 being everybody's, so no more than 4 wait at a time, 2 of one network.
-begin
-  for v_place in 1..2 loop
-    if pg_try_advisory_xact_lock(hashtextextended(format('devices.lanes %s %s', v_place, p_network), 0)) then
-      for v_place_of_all in 1..4 loop
-        if pg_try_advisory_xact_lock(hashtextextended(format('devices.lanes %s', v_place_of_all), 0)) then
-          return true;
-        end if;
-      end loop;
-      return false;
-    end if;
-  end loop;
-  return false;
-end;
-$$;
-
 create function devices.sweep_lanes()
 returns integer
 language plpgsql

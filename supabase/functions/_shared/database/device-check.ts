@@ -15,7 +15,7 @@ export interface DeviceCheckBegun {
 export interface DeviceCheckDatabase {
   /** Throws ERR_4004, 4005 and 4017. */
   begin(userId: string, network: string | null): Promise<DeviceCheckBegun>;
-  /** Null where another check of the network keeps the lane for more than 2 seconds. */
+  /** Null where another check of the network is in the lane. */
   enterLane(network: string | null): Promise<string | null>;
   leaveLane(network: string | null, lane: string): Promise<void>;
   /** False where the bit must stay as it is. */
