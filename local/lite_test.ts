@@ -7,8 +7,10 @@ Deno.test("a schema that cannot be read is a 503, not a schema without procedure
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
   listener.close();
+  const pool = createPool(`postgres://nobody@127.0.0.1:${port}/none`);
   const lite = createLite({
-    pool: createPool(`postgres://nobody@127.0.0.1:${port}/none`),
+    pool,
+    catalogue: pool,
     objects: createObjectStore("/nonexistent"),
     storageSecret: "a secret of at least thirty-two characters",
   });
