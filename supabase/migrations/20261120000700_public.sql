@@ -83,7 +83,7 @@ security definer
 set search_path = ''
 as $$
 begin
-  update public.catalogue as c set version = c.version + 1;
+  update public.catalogue as c set version = c.version + 1 where true;
   return null;
 end;
 $$;
