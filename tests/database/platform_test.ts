@@ -13,6 +13,13 @@ async function onPlatform(work: (sql: postgres.Sql) => Promise<void>): Promise<v
   await withConnection(loginAs(owner, database.url), work);
 }
 
+Deno.test("databases of one server are prepared at the same time, though they share its roles", async () => {
+  await using databases = new AsyncDisposableStack();
+  const urls: string[] = [];
+  for (let count = 0; count < 4; count++) urls.push(databases.use(await emptyDatabase()).url);
+  await Promise.all(urls.map(preparePlatform));
+});
+
 Deno.test("the API roles are those of a hosted project, and only service_role passes row level security", () =>
   onPlatform(async (sql) => {
     const roles = await sql`
