@@ -3,6 +3,7 @@ import postgres from "postgres";
 import { createDatabase } from "../local/database.ts";
 import { migrate } from "../local/migrations.ts";
 import { preparePlatform } from "../local/platform.ts";
+import { loginAs, owner } from "../local/platform-roles.ts";
 import { startPostgres } from "../local/postgres.ts";
 
 /** As many callers at once as the figures of the design were taken with. */
@@ -25,13 +26,14 @@ export async function benchDatabase(): Promise<BenchDatabase> {
   const database = cleanup.use(await createDatabase(server.url()));
   await preparePlatform(database.url);
   await migrate(database.url);
-  const sql = postgres(database.url, { max: connections, onnotice: () => {} });
+  const url = loginAs(owner, database.url);
+  const sql = postgres(url, { max: connections, onnotice: () => {} });
   cleanup.defer(() => sql.end());
   const [row] = await sql`select current_setting('server_version') as version`;
   const kept = cleanup.move();
   return {
     sql,
-    url: database.url,
+    url,
     version: `Postgres ${row?.version}`,
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };

@@ -23,26 +23,31 @@ export interface Database extends AsyncDisposable {
 
 /** Makes an empty database on the server that `serverUrl` leads to. It is dropped, with its connections, by its handle. */
 export async function createDatabase(serverUrl: string): Promise<Database> {
-  return await create(new URL(serverUrl), "template0");
+  return await create(serverUrl, "template0", serverUrl);
 }
 
-/** Copies the database at `url`, which nobody may be connected to. The copy is dropped, with its connections, by its handle. */
-export async function cloneDatabase(url: string): Promise<Database> {
-  const server = new URL(url);
-  const template = server.pathname.slice(1);
-  server.pathname = "/postgres";
-  return await create(server, template);
+/**
+ * Copies the database at `url`, which nobody may be connected to, on the server that `serverUrl` leads to as a superuser.
+ * The copy has the same owner, and its URL the same user. It is dropped, with its connections, by its handle.
+ */
+export async function cloneDatabase(serverUrl: string, url: string): Promise<Database> {
+  return await create(serverUrl, new URL(url).pathname.slice(1), url);
 }
 
-async function create(server: URL, template: string): Promise<Database> {
+async function create(serverUrl: string, template: string, url: string): Promise<Database> {
   const name = `kinora_${crypto.randomUUID().replaceAll("-", "")}`;
-  await withConnection(server.href, (sql) => sql`create database ${sql(name)} template ${sql(template)}`);
-  const database = new URL(server);
+  await withConnection(serverUrl, async (sql) => {
+    const [row] = await sql<{ owner: string }[]>`
+      select pg_get_userbyid(datdba) as owner from pg_database where datname = ${template}`;
+    if (row === undefined) throw new Error(`There is no database ${template}`);
+    await sql`create database ${sql(name)} template ${sql(template)} owner ${sql(row.owner)}`;
+  });
+  const database = new URL(url);
   database.pathname = `/${name}`;
   return {
     url: database.href,
     async [Symbol.asyncDispose]() {
-      await withConnection(server.href, (sql) => sql`drop database ${sql(name)} with (force)`);
+      await withConnection(serverUrl, (sql) => sql`drop database ${sql(name)} with (force)`);
     },
   };
 }

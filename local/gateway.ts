@@ -12,6 +12,7 @@ import { createFunctionsProxy } from "./functions-proxy.ts";
 import { createLite, databaseUnavailable } from "./lite.ts";
 import { isConnectionLost } from "./lite-errors.ts";
 import { createObjectStore } from "./objects.ts";
+import { loginAs, type LoginRole } from "./platform-roles.ts";
 import { createPool, listen } from "./pool.ts";
 import { createSignedUrls, serveSignedUrl } from "./storage.ts";
 
@@ -21,6 +22,7 @@ export type GatewayMessage =
   | { kind: "functions"; port: number | null };
 
 export interface GatewayConfiguration {
+  /** The owner's; the services log in with the same password. */
   databaseUrl: string;
   /** The project's URL, as clients see it. */
   url: string;
@@ -38,22 +40,31 @@ type Service = (request: Request, url: URL) => Promise<Response>;
 async function createServices(
   configuration: GatewayConfiguration,
 ): Promise<Record<"rest" | "auth" | "storage", Service>> {
-  const pool = createPool(configuration.databaseUrl);
+  const { databaseUrl } = configuration;
+  // Each service logs in as it does there, with its own rights and limits.
+  const poolOf = (role: LoginRole) => createPool(loginAs(role, databaseUrl));
+  const [restPool, authPool, storagePool] = [
+    poolOf("authenticator"),
+    poolOf("supabase_auth_admin"),
+    poolOf("supabase_storage_admin"),
+  ];
   const tokens = await createTokens(`${configuration.url}/auth/v1`, configuration.signingKey);
-  const auth = createAuth(pool, tokens);
-  const lite = createLite({
-    pool,
+  const auth = createAuth(authPool, tokens);
+  const parts = {
+    catalogue: createPool(databaseUrl),
     objects: createObjectStore(configuration.objects),
     storageSecret: configuration.storageSecret,
-  });
-  void listen(pool, "pgrst", () => lite.reloadSchema());
+  };
+  const rest = createLite({ ...parts, pool: restPool });
+  const storage = createLite({ ...parts, pool: storagePool });
+  void listen(restPool, "pgrst", () => rest.reloadSchema());
 
   const identify = (request: Request, url: URL) => callerOf(request, url, configuration, tokens);
 
   return {
     async rest(request, url) {
       try {
-        return await lite.fetch(withoutBearer(request), await identify(request, url));
+        return await rest.fetch(withoutBearer(request), await identify(request, url));
       } catch (error) {
         if (error instanceof AuthError) return postgrestRefusal(error);
         throw error;
@@ -68,7 +79,7 @@ async function createServices(
     async storage(request, url) {
       if (["GET", "HEAD"].includes(request.method) && url.pathname.startsWith("/storage/v1/object/sign/")) {
         return await serveSignedUrl(request, url, {
-          pool,
+          pool: storagePool,
           directory: configuration.objects,
           secret: configuration.storageSecret,
         });
@@ -76,11 +87,11 @@ async function createServices(
       const open = /^\/storage\/v1\/object\/(public|upload\/sign)\//.test(url.pathname);
       try {
         const caller = open ? anonymous : await identify(request, url);
-        const forward = (request: Request) => lite.fetch(withoutBearer(request), caller);
+        const forward = (request: Request) => storage.fetch(withoutBearer(request), caller);
         const signs = request.method === "POST" && url.pathname.startsWith("/storage/v1/object/sign/");
         const response = signs ? await createSignedUrls(request, url, forward) : await forward(request);
         // Lite does not say why it failed. If it is the database, this fails too, and the caller is told.
-        if (response.status === 500) await pool.query("select 1");
+        if (response.status === 500) await storagePool.query("select 1");
         return response;
       } catch (error) {
         if (!(error instanceof AuthError)) throw error;

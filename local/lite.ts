@@ -26,10 +26,13 @@ export interface Lite {
   reloadSchema(): Promise<void>;
 }
 
-/** Signs the URLs of objects; `storageSecret` is an HS256 key. */
 export interface LiteOptions {
+  /** The connections of the service that Lite stands in for; each becomes the role of its request. */
   pool: pg.Pool;
+  /** The owner's connections, which read the schema. */
+  catalogue: pg.Pool;
   objects: ObjectStore;
+  /** The HS256 key that signs the URLs of objects. */
   storageSecret: string;
 }
 
@@ -37,11 +40,12 @@ export interface LiteOptions {
 const exposedSchema = "api";
 
 /** Starts nothing and connects to nothing before the first request. */
-export function createLite({ pool, objects, storageSecret }: LiteOptions): Lite {
-  const connection = createPostgresConnection({});
-  // Lite's own driver, postgres.js, reserves a connection for each request, and a reserved one that is lost never
-  // answers again: each request in flight would hang, and take its caller along. It also encodes jsonb twice.
-  connection.kysely = new Kysely({ dialect: new PostgresDialect({ pool }) });
+export function createLite({ pool, catalogue, objects, storageSecret }: LiteOptions): Lite {
+  const connection = connect(pool);
+  // It looks for tables where Postgres shows a role those that it may use, and the service may use none by itself. PostgREST
+  // finds all of them, and leaves it to Postgres to refuse.
+  const reader = connect(catalogue);
+  connection.introspect = (options) => reader.introspect(options);
   // With its state "unknown", Lite would grant all on every schema with row-level security to every API role.
   Reflect.set(connection, "rlsState", "active");
   connection.normalizeDbError = (error) => asPostgrestError(error);
@@ -84,8 +88,17 @@ export function createLite({ pool, objects, storageSecret }: LiteOptions): Lite 
       }
       return await app.fetch(request);
     },
-    reloadSchema: () => connection.clearSchemaCache(),
+    reloadSchema: () => reader.clearSchemaCache(),
   };
+}
+
+/** A connection of Lite's, on this pool. */
+function connect(pool: pg.Pool): ReturnType<typeof createPostgresConnection> {
+  const connection = createPostgresConnection({});
+  // Lite's own driver, postgres.js, reserves a connection for each request, and a reserved one that is lost never
+  // answers again: each request in flight would hang, and take its caller along. It also encodes jsonb twice.
+  connection.kysely = new Kysely({ dialect: new PostgresDialect({ pool }) });
+  return connection;
 }
 
 /** What PostgREST answers when it has no connection. */

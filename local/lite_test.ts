@@ -6,8 +6,10 @@ import { holdPorts } from "./ports.ts";
 
 Deno.test("a schema that cannot be read is a 503, not a schema without procedures", async () => {
   using nobody = holdPorts();
+  const pool = createPool(`postgres://nobody@127.0.0.1:${nobody.take()}/none`);
   const lite = createLite({
-    pool: createPool(`postgres://nobody@127.0.0.1:${nobody.take()}/none`),
+    pool,
+    catalogue: pool,
     objects: createObjectStore("/nonexistent"),
     storageSecret: "a secret of at least thirty-two characters",
   });

@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import postgres from "postgres";
 import { withConnection } from "./database.ts";
+import { splitStatements } from "./platform-statements.ts";
 
 const supabase = new URL("../supabase/", import.meta.url);
 
@@ -24,9 +25,13 @@ const historyTables = `
  * Applies what the database at `url` does not have yet: the migrations in the order of their versions, each in a
  * transaction of its own, then the seed, once. A file that fails leaves nothing behind, and the error names it.
  * `directory` is the folder that holds migrations/ and seed.sql.
+ *
+ * All of it runs with the rights of the database's owner, whoever `url` is; only as a superuser's can it also do what the
+ * platform lets the owner do on tables that are not its own.
  */
 export async function migrate(url: string, directory: URL = supabase): Promise<void> {
   await withConnection(url, async (sql) => {
+    await sql.unsafe(becomeOwner).simple();
     await sql.unsafe(historyTables).simple();
     const applied = await sql<
       { version: string }[]
@@ -83,21 +88,44 @@ async function seed(sql: postgres.Sql, file: URL): Promise<void> {
   });
 }
 
+/** A session authorization, unlike a role, decides also what `set role` may become. */
+const becomeOwner = `
+do $$
+begin
+  execute format('set session authorization %I', (
+    select pg_get_userbyid(d.datdba) from pg_database as d where d.datname = current_database()
+  ));
+end
+$$;
+`;
+
 async function runFile(sql: postgres.TransactionSql, file: URL, text: string): Promise<void> {
-  try {
-    await sql.unsafe(text).simple();
-  } catch (error) {
-    if (!(error instanceof postgres.PostgresError)) throw error;
-    const fileName = file.pathname.slice(file.pathname.lastIndexOf("/") + 1);
-    const line = error.position === undefined ? "" : `:${lineOf(text, Number(error.position))}`;
-    const parts = [error.message, error.detail, error.hint, error.where];
-    throw new Error(`${fileName}${line}: ${parts.filter((part) => part !== undefined).join("\n  ")}`, {
-      cause: error,
-    });
+  let before = "";
+  for (const part of await splitStatements(text)) {
+    try {
+      if (part.privileged) await sql`reset session authorization`;
+      await sql.unsafe(part.text).simple();
+      if (part.privileged) await sql.unsafe(becomeOwner).simple();
+    } catch (error) {
+      if (!(error instanceof postgres.PostgresError)) throw error;
+      const fileName = file.pathname.slice(file.pathname.lastIndexOf("/") + 1);
+      const line = error.position === undefined
+        ? ""
+        : `:${lineEnds(before) + lineEnds(upTo(part.text, Number(error.position))) + 1}`;
+      const parts = [error.message, error.detail, error.hint, error.where];
+      throw new Error(`${fileName}${line}: ${parts.filter((part) => part !== undefined).join("\n  ")}`, {
+        cause: error,
+      });
+    }
+    before += part.text;
   }
 }
 
 /** Postgres counts characters, not UTF-16 units, and from 1. */
-function lineOf(text: string, position: number): number {
-  return [...text].slice(0, position - 1).filter((character) => character === "\n").length + 1;
+function upTo(text: string, position: number): string {
+  return [...text].slice(0, position - 1).join("");
+}
+
+function lineEnds(text: string): number {
+  return text.split("\n").length - 1;
 }

@@ -5,7 +5,7 @@ import { withConnection } from "./database.ts";
 import type { Postgres } from "./postgres.ts";
 
 /** The oldest version that has everything the migrations use; numbered as server_version_num is. */
-const oldestVersion = 150000;
+const oldestVersion = 170000;
 
 interface ExistingServer {
   version: number;
@@ -44,7 +44,7 @@ export async function existingServer(databaseUrl: string): Promise<Postgres> {
 /** Throws, in one line, unless the migrations can run there. */
 export function requireUsable({ version, versionName, user, superuser }: ExistingServer): void {
   if (version < oldestVersion) {
-    throw new Error(`DATABASE_URL names PostgreSQL ${versionName}, and version 15 or later is needed`);
+    throw new Error(`DATABASE_URL names PostgreSQL ${versionName}, and version 17 or later is needed`);
   }
   if (!superuser) throw new Error(`The user ${user} of DATABASE_URL must be a superuser`);
 }

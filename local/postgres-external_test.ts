@@ -26,11 +26,11 @@ Deno.test("a user who is no superuser is refused in one line", async () => {
   });
 });
 
-Deno.test("a server before version 15 is refused in one line", () => {
+Deno.test("a server before version 17 is refused in one line", () => {
   assert.throws(
-    () => requireUsable({ version: 140012, versionName: "14.12", user: "postgres", superuser: true }),
+    () => requireUsable({ version: 160010, versionName: "16.10", user: "postgres", superuser: true }),
     {
-      message: "DATABASE_URL names PostgreSQL 14.12, and version 15 or later is needed",
+      message: "DATABASE_URL names PostgreSQL 16.10, and version 17 or later is needed",
     },
   );
 });

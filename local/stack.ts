@@ -18,6 +18,7 @@ import {
   startOutsideServices,
 } from "./outside-services.ts";
 import { preparePlatform } from "./platform.ts";
+import { loginAs, owner } from "./platform-roles.ts";
 import { type HeldPorts, holdPorts, untilFree } from "./ports.ts";
 import { type Postgres, startPostgres } from "./postgres.ts";
 import { killWithChildren } from "./process.ts";
@@ -28,7 +29,7 @@ export interface StackOptions extends ProviderTimes {
   dataDirectory?: string;
   /** Ports that must be free; instead of one that is not said, any free port. */
   ports?: Partial<Ports>;
-  /** A database that is prepared and migrated. Without it the stack starts a Postgres of its own. */
+  /** A database that is prepared and migrated, as its owner. Without it the stack starts a Postgres of its own. */
   databaseUrl?: string;
   /** Set or, with undefined, taken away in the environment of the functions. */
   environment?: Record<string, string | undefined>;
@@ -210,9 +211,10 @@ async function openDatabase(
   const { port, pid } = postgres;
   // A server of the developer's own may hold more than our data.
   const shared = pid === undefined && !directory.kept;
-  const url = shared ? cleanup.use(await createDatabase(postgres.url())).url : postgres.url();
-  await preparePlatform(url);
-  await migrate(url);
+  const superuserUrl = shared ? cleanup.use(await createDatabase(postgres.url())).url : postgres.url();
+  await preparePlatform(superuserUrl);
+  await migrate(superuserUrl);
+  const url = loginAs(owner, superuserUrl);
   if (!directory.kept || pid === undefined) return { url, port, stop: refuse, kill: refuse, start: refuse };
   async function stop(): Promise<void> {
     await postgres?.[Symbol.asyncDispose]();

@@ -5,14 +5,18 @@ import postgres from "postgres";
 import { cloneDatabase, withConnection } from "../local/database.ts";
 import type { Count } from "./deno-test.ts";
 
-/** Runs the files, which are relative to `root`, on a copy of the template, and tells line by line how that goes. */
+/**
+ * Runs the files, which are relative to `root`, on a copy of the template, and tells line by line how that goes. `serverUrl`
+ * is the superuser's.
+ */
 export async function runPgTap(
+  serverUrl: string,
   templateUrl: string,
   root: URL,
   files: string[],
   tell: (line: string) => void,
 ): Promise<Count> {
-  await using database = await cloneDatabase(templateUrl);
+  await using database = await cloneDatabase(serverUrl, templateUrl);
   await withConnection(database.url, (sql) =>
     sql`
       create extension pgtap with schema extensions;

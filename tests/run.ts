@@ -9,7 +9,7 @@
 import { parseArgs } from "node:util";
 import { startPostgres } from "../local/postgres.ts";
 import { exitOnTermination } from "../local/process.ts";
-import { templateVariable } from "./database/harness.ts";
+import { serverVariable, templateVariable } from "./database/harness.ts";
 import { denoTest } from "./deno-test.ts";
 import { listFiles } from "./files.ts";
 import { runPgTap } from "./pgtap.ts";
@@ -78,13 +78,13 @@ async function main(): Promise<number> {
     // pgTAP's assertions have no names to filter by.
     if (permissions === undefined && values.filter !== undefined) continue;
     const count = permissions === undefined
-      ? await runPgTap(template.url, root, files, console.log)
+      ? await runPgTap(postgres.url(), template.url, root, files, console.log)
       : await denoTest({
         root,
         files,
         permissions,
         filter: values.filter,
-        env: { [templateVariable]: template.url },
+        env: { [serverVariable]: postgres.url(), [templateVariable]: template.url },
         timeLimit,
         onStart: (process) => cleanup.defer(() => process.stop()),
       });

@@ -1,8 +1,12 @@
 import { createDatabase, type Database, withConnection } from "../local/database.ts";
 import { migrate } from "../local/migrations.ts";
 import { preparePlatform } from "../local/platform.ts";
+import { loginAs, owner } from "../local/platform-roles.ts";
 
-/** Makes a migrated database on the server of `serverUrl` to copy from. It is dropped with its handle. */
+/**
+ * Makes a migrated database to copy from, on the server that `serverUrl` leads to as a superuser. Its URL is the owner's. It
+ * is dropped with its handle.
+ */
 export async function createTemplate(serverUrl: string): Promise<Database> {
   await using cleanup = new AsyncDisposableStack();
   const database = cleanup.use(await createDatabase(serverUrl));
@@ -12,5 +16,5 @@ export async function createTemplate(serverUrl: string): Promise<Database> {
   const name = new URL(database.url).pathname.slice(1);
   await withConnection(serverUrl, (sql) => sql`alter database ${sql(name)} allow_connections false`);
   const kept = cleanup.move();
-  return { url: database.url, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+  return { url: loginAs(owner, database.url), [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }

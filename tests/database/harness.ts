@@ -8,10 +8,12 @@ import { advanceClock, makeClockSettable } from "../../local/testing/settable-cl
 
 /** Names the migrated template; tests/run.ts sets it for the tests it starts. */
 export const templateVariable = "TEST_TEMPLATE_URL";
+/** Names the server of the template, as its superuser; set beside it. */
+export const serverVariable = "TEST_SERVER_URL";
 
 export interface TestDatabase extends AsyncDisposable {
   readonly url: string;
-  /** A pool of connections, as the superuser. */
+  /** A pool of connections, as the owner. */
   readonly sql: postgres.Sql;
   /** What `core.now()` says. */
   now(): Promise<Date>;
@@ -52,18 +54,23 @@ export async function testDatabase(): Promise<TestDatabase> {
 
 /** A copy of the template as the migrations left it: `core.now()` is the real clock. */
 export async function cloneTemplate(): Promise<Database> {
-  return await cloneDatabase(templateUrl());
+  return await cloneDatabase(readVariable(serverVariable), readVariable(templateVariable));
 }
 
-/** A database before the platform and the migrations. */
+/** A database before the platform and the migrations. Its URL is the superuser's. */
 export async function emptyDatabase(): Promise<Database> {
-  const server = new URL(templateUrl());
-  server.pathname = "/postgres";
-  return await createDatabase(server.href);
+  return await createDatabase(readVariable(serverVariable));
 }
 
-function templateUrl(): string {
-  const url = Deno.env.get(templateVariable);
-  if (url === undefined) throw new Error(`${templateVariable} is not set: run this with deno task test`);
+/** The URL of the same database for the superuser, who does what the platform does and the owner may not. */
+export function asSuperuser(url: string): string {
+  const own = new URL(readVariable(serverVariable));
+  own.pathname = new URL(url).pathname;
+  return own.href;
+}
+
+function readVariable(name: string): string {
+  const url = Deno.env.get(name);
+  if (url === undefined) throw new Error(`${name} is not set: run this with deno task test`);
   return url;
 }

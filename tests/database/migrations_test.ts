@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { pathToFileURL } from "node:url";
-import { withConnection } from "../../local/database.ts";
+import { type Database, withConnection } from "../../local/database.ts";
 import { migrate } from "../../local/migrations.ts";
 import { preparePlatform } from "../../local/platform.ts";
+import { loginAs, owner } from "../../local/platform-roles.ts";
 import { supabase } from "../../local/supabase-cli.ts";
 import { emptyDatabase } from "./harness.ts";
 
@@ -113,4 +114,122 @@ Deno.test("a bucket that was there before the migrations, and open to everybody,
   );
   await migrate(database.url);
   assert.deepEqual(await rowsOf(database.url, "select public from storage.buckets"), [{ public: false }]);
+});
+
+/** A database as a hosted project is before its first migration. */
+async function emptyPlatform(): Promise<Database> {
+  const database = await emptyDatabase();
+  await preparePlatform(database.url);
+  return database;
+}
+
+Deno.test("migrations run as the owner, who can push the next ones with the CLI", async () => {
+  await using project = await createProject();
+  await using database = await emptyPlatform();
+  await project.write(
+    "seed.sql",
+    "insert into first (id, name) values (1, session_user || ' ' || current_user);",
+  );
+  await migrate(database.url, project.supabase);
+  assert.deepEqual(
+    await rowsOf(database.url, "select name, tableowner from first, pg_tables where tablename = 'first'"),
+    [
+      { name: `${owner} ${owner}`, tableowner: owner },
+    ],
+  );
+  await project.write("migrations/20260103000000_third.sql", "alter table first add column third integer;");
+  const push = await supabase(["db", "push", "--yes"], loginAs(owner, database.url), project.root);
+  assert.equal(push.code, 0, push.stderr);
+});
+
+Deno.test("a migration changes policies of Storage, as the platform lets it, and the rest of it stays the owner's", async () => {
+  await using project = await createProject();
+  await using database = await emptyPlatform();
+  await project.write(
+    "migrations/20260103000000_third.sql",
+    `
+    create schema own;
+    create table own.allowed (name text);
+    create policy own on storage.objects for select to authenticated
+      using (exists (select from own.allowed as a where a.name = objects.name));
+    create policy gone on storage.buckets using (true);
+    drop policy gone on storage.buckets;
+    alter policy own on storage.objects to anon;
+    create table own.after ();
+    `,
+  );
+  await migrate(database.url, project.supabase);
+  assert.deepEqual(await rowsOf(database.url, "select policyname, tablename, roles::text from pg_policies"), [
+    { policyname: "own", tablename: "objects", roles: "{anon}" },
+  ]);
+  assert.deepEqual(
+    await rowsOf(
+      database.url,
+      "select tablename, tableowner from pg_tables where schemaname = 'own' order by 1",
+    ),
+    [{ tablename: "after", tableowner: owner }, { tablename: "allowed", tableowner: owner }],
+  );
+});
+
+Deno.test("a trigger of auth.users is made and dropped by a migration", async () => {
+  await using project = await createProject();
+  await using database = await emptyPlatform();
+  const make = "create trigger own after delete on auth.users for each row execute function public.own();";
+  await project.write(
+    "migrations/20260103000000_third.sql",
+    `create function public.own() returns trigger language plpgsql as 'begin return null; end';
+     ${make} drop trigger own on auth.users; ${make}`,
+  );
+  await migrate(database.url, project.supabase);
+  assert.deepEqual(
+    await rowsOf(
+      database.url,
+      "select tgname from pg_trigger where tgrelid = 'auth.users'::regclass and not tgisinternal",
+    ),
+    [
+      { tgname: "own" },
+    ],
+  );
+});
+
+Deno.test("what the platform does not allow fails, with the line, and after it is nothing else", async () => {
+  for (
+    const [statement, message] of [
+      ["alter table storage.objects disable row level security", "must be owner of table objects"],
+      ["create policy own on auth.users using (true)", "must be owner of table users"],
+      [
+        "drop policy own on storage.objects; create table auth.own ()",
+        'policy "own" for table "objects" does not exist',
+      ],
+      ["create policy own on storage.objects; create table auth.own ()", "permission denied for schema auth"],
+    ]
+  ) {
+    await using project = await createProject();
+    await using database = await emptyPlatform();
+    await project.write("migrations/20260103000000_third.sql", `create table third ();\n${statement};`);
+    await assert.rejects(migrate(database.url, project.supabase), ({ message: said }: Error) => {
+      assert.match(said, /^20260103000000_third.sql/);
+      assert.ok(said.includes(message ?? ""), said);
+      return true;
+    });
+    assert.deepEqual(
+      await rowsOf(
+        database.url,
+        "select to_regclass('third') as third, count(*)::int as policies from pg_policies",
+      ),
+      [{ third: null, policies: 0 }],
+    );
+  }
+});
+
+Deno.test("an error after a statement of the platform's names its line of the file", async () => {
+  await using project = await createProject();
+  await using database = await emptyPlatform();
+  await project.write(
+    "migrations/20260103000000_third.sql",
+    "select 'ş';\ncreate policy a on storage.objects using (true);\n\nselect * from missing;",
+  );
+  await assert.rejects(migrate(database.url, project.supabase), {
+    message: '20260103000000_third.sql:4: relation "missing" does not exist',
+  });
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { pathToFileURL } from "node:url";
 import type { Count } from "../deno-test.ts";
 import { runPgTap } from "../pgtap.ts";
-import { templateVariable } from "./harness.ts";
+import { serverVariable, templateVariable } from "./harness.ts";
 
 /** Runs pgTAP files of the given texts, in this order. */
 async function run(...texts: string[]): Promise<Count> {
@@ -12,9 +12,10 @@ async function run(...texts: string[]): Promise<Count> {
     for (const [index, file] of files.entries()) {
       await Deno.writeTextFile(`${folder}/${file}`, texts[index] ?? "");
     }
-    const template = Deno.env.get(templateVariable) ?? "";
+    const [server, template] = [serverVariable, templateVariable].map((name) => Deno.env.get(name) ?? "");
+    assert.ok(server && template);
     // A failure that is wanted would look like one that is not.
-    return await runPgTap(template, pathToFileURL(`${folder}/`), files, () => {});
+    return await runPgTap(server, template, pathToFileURL(`${folder}/`), files, () => {});
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

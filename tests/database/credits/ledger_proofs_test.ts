@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { owner } from "../../../local/platform-roles.ts";
 import { testDatabase } from "../harness.ts";
 import { disableTriggers, keepBooks } from "../support/books.ts";
 import { rolledBack, violations } from "../support/ledger.ts";
@@ -31,7 +32,7 @@ Deno.test("entries are append-only, for every role and the owner", async () => {
     "delete from credits.lots",
     "truncate credits.lots cascade",
   ];
-  for (const role of ["anon", "authenticated", "service_role", "postgres"]) {
+  for (const role of ["anon", "authenticated", "service_role", owner]) {
     for (const statement of statements) {
       await assert.rejects(
         sql.begin(async (sql) => {
@@ -40,7 +41,7 @@ Deno.test("entries are append-only, for every role and the owner", async () => {
         }),
         {
           code: "42501",
-          message: role === "postgres"
+          message: role === owner
             ? /is forbidden, for the owner too$/
             : /permission denied for schema credits/,
         },

@@ -1,5 +1,6 @@
 /** Who is an admin, and that what admins did stays written. */
 import assert from "node:assert/strict";
+import { owner } from "../../../local/platform-roles.ts";
 import { actionsAbout, createAdmin, createCustomer, makeAdmin, signUp } from "../support/admins.ts";
 import { first } from "../support/ledger.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
@@ -26,8 +27,8 @@ Deno.test("the operator makes an admin in the dashboard, which is written down o
   assert.equal(await refusal(user), "ERR_4006");
   const actions = await actionsAbout(sql, user);
   assert.deepEqual(actions.map(({ action, admin_id, reason }) => [action, admin_id, reason]), [
-    ["make_admin", null, "by postgres in the database"],
-    ["remove_admin", null, "by postgres in the database"],
+    ["make_admin", null, `by ${owner} in the database`],
+    ["remove_admin", null, `by ${owner} in the database`],
   ]);
 });
 
