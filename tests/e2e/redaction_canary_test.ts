@@ -8,6 +8,7 @@ import fc from "fast-check";
 import { decodeJwt, importJWK, SignJWT } from "jose";
 import postgres from "postgres";
 import * as z from "zod/mini";
+import { withConnection } from "../../local/database.ts";
 import { type Stack, startStack } from "../../local/stack.ts";
 import { advanceClock, makeClockSettable } from "../../local/testing/settable-clock.ts";
 import { defaults } from "../../supabase/functions/_shared/config.ts";
@@ -233,7 +234,9 @@ Deno.test("no canary is in any log, whatever is sent and whatever fails", async 
   }
 
   // The server's log, as the platform keeps one.
-  await sql`alter system set logging_collector = on`;
+  const superuserUrl = new URL(stack.databaseUrl);
+  superuserUrl.username = "postgres";
+  await withConnection(superuserUrl.href, (sql) => sql`alter system set logging_collector = on`);
   await restartDatabase();
   await makeClockSettable(sql);
   // Every request is to go all its way.
