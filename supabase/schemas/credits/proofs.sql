@@ -206,27 +206,3 @@ begin
 end;
 $$;
 comment on function credits.rebuild_balances() is 'Balances are a projection of the entries; this makes it anew.';
-
-create function credits.sweep_proofs()
-returns integer
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- Deletes results of proving the ledger by the rule `proofs`, and returns how many. The last one that found nothing
--- stays: the next proof begins there.
-declare
-  v_rule constant record := ops.retention('proofs');
-  v_deleted integer;
-begin
-  delete from credits.proofs as p
-  where p.id in (
-    select d.id from credits.proofs as d
-    where d.proved_until <= v_rule.before
-      and d.id <> (select coalesce(max(l.id), 0) from credits.proofs as l where l.violations = 0)
-    limit v_rule.batch
-  );
-  get diagnostics v_deleted = row_count;
-  return v_deleted;
-end;
-$$;

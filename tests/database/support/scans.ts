@@ -5,7 +5,7 @@ import type postgres from "postgres";
 async function scans(sql: postgres.TransactionSql, tables: readonly string[]): Promise<Map<string, number>> {
   const rows = await sql<{ relname: string; scans: number }[]>`
     select relname, seq_scan::int as scans from pg_stat_xact_user_tables
-    where schemaname in ('credits', 'public', 'generation', 'ops') and relname in ${sql([...tables])}`;
+    where schemaname in ('accounts', 'credits', 'guard', 'ops', 'videos') and relname in ${sql([...tables])}`;
   return new Map(rows.map(({ relname, scans }) => [relname, scans]));
 }
 
