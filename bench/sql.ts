@@ -141,5 +141,5 @@ printTable(
 const [lost] = await sql`
   select count(*)::int as accounts
   from credits.accounts as a
-  where a.user_id is not null and a.balance <> (select sum(e.amount) from credits.entries as e where e.account_id = a.id)`;
+  where a.owner_id is not null and a.balance <> (select sum(e.amount) from credits.entries as e where e.account_id = a.id)`;
 console.log(`\nAccounts whose balance is not the sum of their entries: ${lost?.accounts}`);

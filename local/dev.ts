@@ -4,9 +4,9 @@
  */
 import { parseArgs } from "node:util";
 import { DirectoryInUseError, isInUse } from "./directory.ts";
-import { isFree } from "./ports.ts";
+import { holdPorts, isFree } from "./ports.ts";
 import { exitOnTermination } from "./process.ts";
-import { type Ports, type Stack, startStack } from "./stack.ts";
+import { type Ports, type Stack, startStack, takePorts } from "./stack.ts";
 import { defaultDirectory, statusFile, statusOf } from "./status.ts";
 
 /** The Supabase CLI's, which clients may have in their configuration already. */
@@ -24,7 +24,7 @@ async function main(): Promise<void> {
   const stack = cleanup.use(
     await startStack({
       dataDirectory: values.data,
-      ports: await readPorts(values.data),
+      ports: await readPorts(values.data, cleanup),
       watch: true,
       log: (text) => Deno.stdout.writeSync(new TextEncoder().encode(text)),
     }),
@@ -43,13 +43,14 @@ function ignoreAbsence(error: unknown): void {
 
 const portsFile = (directory: string) => `${directory}/ports.json`;
 
-/** Those of the start before; for the first, the usual one if nobody has it. */
-async function readPorts(directory: string): Promise<Partial<Ports>> {
+/** Those of the start before; for the first, the usual one if nobody has it, and some that nobody gets while we are away. */
+async function readPorts(directory: string, cleanup: AsyncDisposableStack): Promise<Partial<Ports>> {
   try {
     return JSON.parse(await Deno.readTextFile(portsFile(directory)));
   } catch (error) {
     ignoreAbsence(error);
-    return isFree(usualGatewayPort) ? { gateway: usualGatewayPort } : {};
+    const ports = takePorts(cleanup.use(holdPorts()));
+    return isFree(usualGatewayPort) ? { ...ports, gateway: usualGatewayPort } : ports;
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Writes anew the baseline of the migrations, and what is generated from the migrated database: its types, those of a job's status, and parts of documents.
+ * Writes anew the baseline of the migrations, while it is open, and what is generated from the migrated database: its types, those of a job's status, and parts of documents.
  */
 import { createDatabase, withConnection } from "./database.ts";
 import { databaseTypesFile, generateDatabaseTypes } from "./database-types.ts";
@@ -8,10 +8,10 @@ import { limitsDocument, limitsDocumentOf, readPolicies } from "./limits-documen
 import { migrate } from "./migrations.ts";
 import { preparePlatform } from "./platform.ts";
 import { startPostgres } from "./postgres.ts";
-import { baselineFile, baselineOf, schemaFiles } from "../tools/schemas.ts";
+import { baselineFile, baselineOf, isBaselineOpen, schemaFiles } from "../tools/schemas.ts";
 import { privacyDocument, privacyDocumentOf, readRetentionRules } from "./retention-document.ts";
 
-await Deno.writeTextFile(baselineFile, baselineOf(await schemaFiles()));
+if (await isBaselineOpen()) await Deno.writeTextFile(baselineFile, baselineOf(await schemaFiles()));
 
 await using postgres = await startPostgres();
 await using database = await createDatabase(postgres.url());

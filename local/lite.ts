@@ -33,6 +33,9 @@ export interface LiteOptions {
   storageSecret: string;
 }
 
+/** As config.toml says. */
+const exposedSchema = "api";
+
 /** Starts nothing and connects to nothing before the first request. */
 export function createLite({ pool, objects, storageSecret }: LiteOptions): Lite {
   const connection = createPostgresConnection({});
@@ -46,7 +49,7 @@ export function createLite({ pool, objects, storageSecret }: LiteOptions): Lite 
   const callers = new WeakMap<Request, Caller>();
   const config: IAppConfig = {
     connection,
-    api: { enabled: true, schemas: ["api"] },
+    api: { enabled: true, schemas: [exposedSchema] },
     // Its secret signs the URLs of objects. No request reaches Lite's own /auth/v1.
     auth: { enabled: false, jwt_secret: storageSecret },
     storage: { enabled: true, file_size_limit: "500MiB" },
@@ -69,7 +72,8 @@ export function createLite({ pool, objects, storageSecret }: LiteOptions): Lite 
   app._storageAdapter = objects;
 
   return {
-    async fetch(request, caller) {
+    async fetch(original, caller) {
+      const request = withProfile(original);
       callers.set(request, caller);
       try {
         // Lite takes a schema that it cannot read for an empty one, and would answer that there is no such procedure.
@@ -93,4 +97,14 @@ export function databaseUnavailable(): Response {
     hint: null,
   };
   return Response.json(body, { status: 503 });
+}
+
+/** A request to the Data API that names no schema means the exposed one there, and `public` to Lite, exposed or not. */
+function withProfile(request: Request): Request {
+  if (!new URL(request.url).pathname.startsWith("/rest/v1/")) return request;
+  const header = ["GET", "HEAD"].includes(request.method) ? "accept-profile" : "content-profile";
+  if (request.headers.has(header)) return request;
+  const headers = new Headers(request.headers);
+  headers.set(header, exposedSchema);
+  return new Request(request, { headers });
 }

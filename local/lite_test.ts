@@ -2,13 +2,12 @@ import assert from "node:assert/strict";
 import { createLite } from "./lite.ts";
 import { createObjectStore } from "./objects.ts";
 import { createPool } from "./pool.ts";
+import { holdPorts } from "./ports.ts";
 
 Deno.test("a schema that cannot be read is a 503, not a schema without procedures", async () => {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr;
-  listener.close();
+  using nobody = holdPorts();
   const lite = createLite({
-    pool: createPool(`postgres://nobody@127.0.0.1:${port}/none`),
+    pool: createPool(`postgres://nobody@127.0.0.1:${nobody.take()}/none`),
     objects: createObjectStore("/nonexistent"),
     storageSecret: "a secret of at least thirty-two characters",
   });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { withConnection } from "./database.ts";
+import { holdPorts } from "./ports.ts";
 import { startPostgres } from "./postgres.ts";
 import { commandLine, killWithChildren, parentOf } from "./process.ts";
 
@@ -124,11 +125,11 @@ Deno.test("only this machine gets in, and only with the password", async () => {
 Deno.test("data, password and a given port are kept between starts", async () => {
   const dataDirectory = await Deno.makeTempDir();
   await using _removal = { [Symbol.asyncDispose]: () => Deno.remove(dataDirectory, { recursive: true }) };
-  let port: number;
+  using ports = holdPorts();
+  const port = ports.take();
   let url: string;
   {
-    await using server = await startPostgres({ dataDirectory });
-    ({ port } = server);
+    await using server = await startPostgres({ dataDirectory, port });
     url = server.url();
     await withConnection(url, (sql) => sql`create table kept ()`);
     assert.equal(await select(url, "current_setting('fsync')"), "on");
@@ -141,13 +142,15 @@ Deno.test("data, password and a given port are kept between starts", async () =>
 Deno.test("a server that was killed is waited for until it has recovered, with all that was committed", async () => {
   const dataDirectory = await Deno.makeTempDir();
   await using _removal = { [Symbol.asyncDispose]: () => Deno.remove(dataDirectory, { recursive: true }) };
-  const killed = await startPostgres({ dataDirectory });
+  using ports = holdPorts();
+  const port = ports.take();
+  const killed = await startPostgres({ dataDirectory, port });
   assert.ok(killed.pid !== undefined);
   await withConnection(killed.url(), (sql) => sql`create table kept as select generate_series(1, 100000)`);
   await killWithChildren(killed.pid);
   await killed[Symbol.asyncDispose]();
 
-  await using server = await startPostgres({ dataDirectory, port: killed.port });
+  await using server = await startPostgres({ dataDirectory, port });
   assert.notEqual(server.pid, killed.pid);
   assert.equal(await select(server.url(), "(select count(*)::int from kept)"), 100_000);
 });

@@ -18,7 +18,7 @@ import {
   startOutsideServices,
 } from "./outside-services.ts";
 import { preparePlatform } from "./platform.ts";
-import { untilFree } from "./ports.ts";
+import { type HeldPorts, holdPorts, untilFree } from "./ports.ts";
 import { type Postgres, startPostgres } from "./postgres.ts";
 import { killWithChildren } from "./process.ts";
 import { startScheduler } from "./scheduler.ts";
@@ -71,6 +71,22 @@ export interface Stack extends AsyncDisposable {
   tick(): Promise<number>;
   /** The files that the functions and the gateway's services write to. */
   readonly logs: { functions: string; gateway: string };
+}
+
+/** One for each part. */
+export function takePorts(held: HeldPorts): Ports {
+  return {
+    gateway: held.take(),
+    postgres: held.take(),
+    fal: held.take(),
+    falMedia: held.take(),
+    replicate: held.take(),
+    replicateMedia: held.take(),
+    runway: held.take(),
+    runwayMedia: held.take(),
+    openAi: held.take(),
+    deviceCheck: held.take(),
+  };
 }
 
 /** As pg_cron is told in the migrations. */
@@ -182,8 +198,13 @@ async function openDatabase(
   }
 
   const dataDirectory = `${directory.path}/postgres`;
-  const start = (port = options.ports?.postgres): Promise<Postgres> =>
-    startPostgres({ ...(directory.kept ? { dataDirectory } : {}), ...(port === undefined ? {} : { port }) });
+  // One that may be stopped finds its port free when it starts again.
+  const wanted = options.ports?.postgres ?? (directory.kept ? cleanup.use(holdPorts()).take() : undefined);
+  const start = (): Promise<Postgres> =>
+    startPostgres({
+      ...(directory.kept ? { dataDirectory } : {}),
+      ...(wanted === undefined ? {} : { port: wanted }),
+    });
   let postgres: Postgres | undefined = await start();
   cleanup.defer(async () => await postgres?.[Symbol.asyncDispose]());
   const { port, pid } = postgres;
@@ -206,7 +227,7 @@ async function openDatabase(
       await stop();
     },
     async start() {
-      postgres ??= await start(port);
+      postgres ??= await start();
     },
   };
 }

@@ -4,30 +4,17 @@
  */
 import { type Document, readDocument, tableRows } from "./contract/documents.ts";
 
-/** Who asks the database, as the columns of the first table name them. */
-export const actors = [
-  "anon",
-  "authenticated",
-  "another user",
-  "the row's user",
-  "suspended or closed",
-  "admin",
-  "service_role",
-] as const;
-export type Actor = (typeof actors)[number];
-
-/** Those of them that are roles; the others are users, who all act as `authenticated`. */
+/** The roles by which requests reach the database, as the columns of the first table name them. */
 export const roles = ["anon", "authenticated", "service_role"] as const;
+export type Role = (typeof roles)[number];
 
 /** Some objects, and who may do what with them. */
 export interface Right {
-  /** With their schema: tables, views, procedures, or a schema itself. */
+  /** Schemas, or procedures with their schema. */
   readonly objects: readonly string[];
-  /** Of the one table that a right on columns is about; null for whole objects. */
-  readonly columns: readonly string[] | null;
-  /** Such as select; null where nobody may do anything. */
+  /** Such as execute; null where nobody may do anything. */
   readonly privilege: string | null;
-  readonly actors: ReadonlySet<Actor>;
+  readonly roles: ReadonlySet<Role>;
 }
 
 /** Who sends a request, as the columns of the second table name them. */
@@ -60,33 +47,21 @@ function readTable(document: Document, names: readonly string[], columns: readon
 
 /** The first table. */
 export async function readRights(): Promise<Right[]> {
-  const rows = readTable(await readSecurity(), ["objects", "right"], actors);
-  return rows.map(([cell = "", privilege = "", ...cells]) => {
-    const [table, columns] = cell.split(": ");
-    const allowed = actors.filter((_, index) => cells[index] === "yes");
-    if (cells.length !== actors.length || cells.some((text) => !["", "yes"].includes(text))) {
-      throw new Error(`A row about ${cell} has other cells than yes and nothing`);
+  const rows = readTable(await readSecurity(), ["objects", "right"], roles);
+  return rows.map(([objects = "", privilege = "", ...cells]) => {
+    const allowed = roles.filter((_, index) => cells[index] === "yes");
+    if (cells.length !== roles.length || cells.some((text) => !["", "yes"].includes(text))) {
+      throw new Error(`A row about ${objects} has other cells than yes and nothing`);
     }
     if ((privilege === "") !== (allowed.length === 0)) {
-      throw new Error(`A row about ${cell} names a right without anybody, or somebody without a right`);
+      throw new Error(`A row about ${objects} names a right without anybody, or somebody without a right`);
     }
     return {
-      objects: columns === undefined ? cell.split(", ") : [table ?? ""],
-      columns: columns?.split(", ") ?? null,
+      objects: objects.split(", "),
       privilege: privilege === "" ? null : privilege,
-      actors: new Set(allowed),
+      roles: new Set(allowed),
     };
   });
-}
-
-/** The tables whose rows somebody may select, with the columns that they may, by their name in `public`. */
-export async function readableColumns(): Promise<Record<string, string[]>> {
-  const rights = await readRights();
-  return Object.fromEntries(
-    rights.flatMap(({ objects: [table = ""], columns }) =>
-      columns === null ? [] : [[table.replace(/^public\./, ""), [...columns]] as const]
-    ),
-  );
 }
 
 /** The second table: for each operation, such as `GET models`, the status or the error code of each caller's answer. */

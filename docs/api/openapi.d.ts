@@ -202,7 +202,7 @@ export interface paths {
         };
         /**
          * Whether the backend works; more for a secret key
-         * @description `unhealthy`, with 503, when the database cannot be asked; `degraded`, with 200, when storage, the worker or the providers are not there. Answers are shared for 5 seconds. Only a secret key gets `checks` and `version`.
+         * @description `unhealthy`, with 503, when the database cannot be asked; `degraded`, with 200, when storage, the worker or the providers are not there. Answers are shared for 5 seconds. Only a secret key gets `checks` and `version`. A check's `reason` is `schema_not_exposed` when the platform was not told to expose the schema `api`.
          */
         get: operations["getHealth"];
         put?: never;
@@ -3268,18 +3268,26 @@ export interface operations {
                             database: {
                                 ok: boolean;
                                 duration_ms: number;
+                                /** @enum {string} */
+                                reason?: "schema_not_exposed";
                             };
                             storage: {
                                 ok: boolean;
                                 duration_ms: number;
+                                /** @enum {string} */
+                                reason?: "schema_not_exposed";
                             };
                             queue: {
                                 ok: boolean;
                                 duration_ms: number;
+                                /** @enum {string} */
+                                reason?: "schema_not_exposed";
                             };
                             providers: {
                                 ok: boolean;
                                 duration_ms: number;
+                                /** @enum {string} */
+                                reason?: "schema_not_exposed";
                             };
                         };
                         version?: string;
@@ -3359,18 +3367,26 @@ export interface operations {
                             database: {
                                 ok: boolean;
                                 duration_ms: number;
+                                /** @enum {string} */
+                                reason?: "schema_not_exposed";
                             };
                             storage: {
                                 ok: boolean;
                                 duration_ms: number;
+                                /** @enum {string} */
+                                reason?: "schema_not_exposed";
                             };
                             queue: {
                                 ok: boolean;
                                 duration_ms: number;
+                                /** @enum {string} */
+                                reason?: "schema_not_exposed";
                             };
                             providers: {
                                 ok: boolean;
                                 duration_ms: number;
+                                /** @enum {string} */
+                                reason?: "schema_not_exposed";
                             };
                         };
                         version?: string;
@@ -3744,6 +3760,7 @@ export interface operations {
     postProviderWebhook: {
         parameters: {
             query: {
+                owner: string;
                 /** @example fal */
                 provider: string;
                 /** @example 7d3f0f5e-0c55-4f0a-a1b5-1f7f0a9d2c44 */

@@ -7,6 +7,8 @@ export interface SimulatorControl<Rule, Report> {
   rules(...rules: Rule[]): Promise<void>;
   /** Forgets rules and the log of requests; what the service itself would remember stays. */
   reset(): Promise<void>;
+  /** Lets time pass for what the service has begun: generations, webhooks that are due, answers that it keeps waiting. */
+  elapse(milliseconds: number): Promise<void>;
   report(): Promise<Report>;
 }
 
@@ -26,6 +28,7 @@ export function simulatorControl<Rule, Report>(
   return {
     rules: async (...rules) => void await call("POST", { rules }),
     reset: async () => void await call("POST", { reset: true }),
+    elapse: async (milliseconds) => void await call("POST", { elapse: milliseconds }),
     report: async () => parseReport(await call("GET")),
   };
 }
@@ -34,15 +37,20 @@ export function simulatorControl<Rule, Report>(
 export async function answerControl<Schema extends z.ZodType>(
   request: Request,
   schema: Schema,
-  { rules, log, changed, report }: {
+  { rules, log, elapse, changed, report }: {
     rules: z.output<Schema>[];
     log: unknown[];
+    elapse: (milliseconds: number) => void;
     changed: () => void;
     report: () => unknown;
   },
 ): Promise<Response> {
   if (request.method === "POST") {
-    const body = z.strictObject({ rules: z.array(schema).default([]), reset: z.boolean().default(false) });
+    const body = z.strictObject({
+      rules: z.array(schema).default([]),
+      reset: z.boolean().default(false),
+      elapse: z.int().min(0).default(0),
+    });
     const parsed = body.safeParse(parseJson(await request.text()));
     if (!parsed.success) return Response.json({ error: z.prettifyError(parsed.error) }, { status: 400 });
     if (parsed.data.reset) {
@@ -50,6 +58,7 @@ export async function answerControl<Schema extends z.ZodType>(
       log.length = 0;
     }
     rules.push(...parsed.data.rules);
+    if (parsed.data.elapse > 0) elapse(parsed.data.elapse);
     changed();
   }
   return Response.json(report());

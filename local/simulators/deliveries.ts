@@ -57,6 +57,8 @@ export function deliveriesOf(
 export interface Deliveries extends AsyncDisposable {
   /** To be called when a delivery was added or moved: each is sent when it is due. */
   schedule(): void;
+  /** Lets time pass for those that are due. */
+  elapse(milliseconds: number): void;
   /** Sends one now; resolves when that attempt is over, however it went. */
   send(delivery: Delivery): Promise<void>;
 }
@@ -104,6 +106,10 @@ export function startDeliveries(
   schedule();
   return {
     schedule,
+    elapse(milliseconds) {
+      for (const delivery of all()) if (delivery.state === "due") delivery.dueAt -= milliseconds;
+      schedule();
+    },
     send,
     async [Symbol.asyncDispose]() {
       stopping.abort();

@@ -19,7 +19,7 @@ import {
 import { type DeviceCheckRule, deviceCheckRule, type Operation, ruleFor } from "./device-check-rules.ts";
 import { parseJson } from "./json.ts";
 import { hangUp, startLoopbackServer } from "./loopback-server.ts";
-import { pause } from "./pause.ts";
+import { Pauses } from "./pause.ts";
 import { stateFile } from "./state-file.ts";
 
 export { deviceToken } from "./device-check-bits.ts";
@@ -92,7 +92,7 @@ export async function startDeviceCheckSimulator(options: DeviceCheckOptions): Pr
   const file = stateFile(options.stateFile, deviceCheckState);
   const state: DeviceCheckState = file.load() ?? { rules: [], devices: {}, lateUpdates: [], firstUses: {} };
   const log: z.infer<typeof call>[] = [];
-  const stopping = new AbortController();
+  const pauses = new Pauses();
 
   const server = await startLoopbackServer(options.port ?? 0, async (request) => {
     const { pathname } = new URL(request.url);
@@ -102,7 +102,12 @@ export async function startDeviceCheckSimulator(options: DeviceCheckOptions): Pr
         return { requests: log, rules: state.rules, devices: state.devices };
       };
       const changed = () => file.save(state);
-      return await answerControl(request, deviceCheckRule, { rules: state.rules, log, changed, report });
+      const elapse = (milliseconds: number) => {
+        pauses.elapse(milliseconds);
+        for (const update of state.lateUpdates) update.countsFrom -= milliseconds;
+      };
+      const { rules } = state;
+      return await answerControl(request, deviceCheckRule, { rules, log, elapse, changed, report });
     }
     const operation = Object.hasOwn(operations, pathname) ? operations[pathname] : undefined;
     if (operation === undefined) return new Response("Not Found", { status: 404 });
@@ -139,7 +144,7 @@ export async function startDeviceCheckSimulator(options: DeviceCheckOptions): Pr
       case "garbage":
         return new Response("<html>It works!</html>");
       case "slow":
-        await pause(rule.milliseconds, stopping.signal);
+        await pauses.pause(rule.milliseconds);
         break;
     }
     if (!await isAuthorized(request)) return unauthorized();
@@ -169,7 +174,7 @@ export async function startDeviceCheckSimulator(options: DeviceCheckOptions): Pr
     port: server.port,
     control: deviceCheckControl(server.url),
     async [Symbol.asyncDispose]() {
-      stopping.abort();
+      pauses[Symbol.dispose]();
       await server[Symbol.asyncDispose]();
     },
   };

@@ -9,7 +9,8 @@ import { type FalJob, frameOf, resultOf, webhookBody } from "./fal-jobs.ts";
 import { answerAbout, type FalState, falState, submit } from "./fal-queue.ts";
 import { type FalRule, falRule } from "./fal-rules.ts";
 import { falDeliveryPolicy, falSigner } from "./fal-webhooks.ts";
-import { pause } from "./pause.ts";
+import { Pauses } from "./pause.ts";
+import { elapseJobs } from "./provider-jobs.ts";
 import { answerDelay } from "./provider-rules.ts";
 import {
   type ApiAnswer,
@@ -83,8 +84,7 @@ export async function startFalSimulator(options: FalOptions = {}): Promise<FalSi
 
   // Where a port is taken, what has started already stops again.
   await using starting = new AsyncDisposableStack();
-  const stopping = new AbortController();
-  starting.defer(() => stopping.abort());
+  const pauses = starting.use(new Pauses());
 
   const find = (requestId: string) => state.jobs.find((job) => job.requestId === requestId);
   const media = starting.use(
@@ -117,6 +117,11 @@ export async function startFalSimulator(options: FalOptions = {}): Promise<FalSi
       host: "queue",
       control: {
         ...{ schema: falRule, rules: state.rules, changed: save },
+        elapse(milliseconds) {
+          pauses.elapse(milliseconds);
+          elapseJobs(state.jobs, milliseconds);
+          deliveries.elapse(milliseconds);
+        },
         report: () => ({ jobs: state.jobs, deliveries: state.deliveries }),
       },
       async answer(call) {
@@ -161,7 +166,7 @@ export async function startFalSimulator(options: FalOptions = {}): Promise<FalSi
       await Promise.all(own.map(deliveries.send));
     }
     deliveries.schedule();
-    await pause(answerDelay(rule), stopping.signal);
+    await pauses.pause(answerDelay(rule));
     return { answer, requestId: job?.requestId ?? null };
   }
 

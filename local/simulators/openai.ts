@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { type SimulatorControl, simulatorControl } from "./control.ts";
 import { type ActiveOpenAiRule, type OpenAiRule, openAiRule, ruleFor } from "./openai-rules.ts";
-import { pause } from "./pause.ts";
+import { Pauses } from "./pause.ts";
 import { type ApiAnswer, gatewayError, startApiServer } from "./provider-servers.ts";
 import { type ProviderRequest, providerRequest } from "./request-log.ts";
 
@@ -44,13 +44,16 @@ export function openAiControl(url: string): SimulatorControl<OpenAiRule, OpenAiR
 export async function startOpenAiSimulator({ port = 0, key }: OpenAiOptions): Promise<OpenAiSimulator> {
   const rules: ActiveOpenAiRule[] = [];
   const log: ProviderRequest[] = [];
-  const stopping = new AbortController();
+  const pauses = new Pauses();
   const server = await startApiServer({
     port,
     log,
     authorization: `Bearer ${key}`,
     host: "api",
-    control: { schema: openAiRule, rules, changed: () => {}, report: () => ({}) },
+    control: {
+      ...{ schema: openAiRule, rules, changed: () => {}, report: () => ({}) },
+      elapse: (milliseconds) => pauses.elapse(milliseconds),
+    },
     async answer({ request, url, body, isOurs }) {
       return { answer: await answerTo(`${request.method} ${url.pathname}`, body, isOurs), requestId: null };
     },
@@ -81,7 +84,7 @@ export async function startOpenAiSimulator({ port = 0, key }: OpenAiOptions): Pr
       case "no_verdict":
         return { status: 200, body: { ...verdict([]), results: [] } };
       case "slow":
-        await pause(rule.milliseconds, stopping.signal);
+        await pauses.pause(rule.milliseconds);
         break;
     }
     if (!isOurs || rule?.effect === "unauthorized") {
@@ -95,7 +98,7 @@ export async function startOpenAiSimulator({ port = 0, key }: OpenAiOptions): Pr
     port: server.port,
     control: openAiControl(server.url),
     async [Symbol.asyncDispose]() {
-      stopping.abort();
+      pauses[Symbol.dispose]();
       await server[Symbol.asyncDispose]();
     },
   };

@@ -50,6 +50,16 @@ export function phaseOf(job: ProviderJob, now: number): "queued" | "running" | "
   return now < job.startsAt ? "queued" : "running";
 }
 
+/** Lets time pass for generations that are under way. */
+export function elapseJobs(jobs: readonly ProviderJob[], milliseconds: number): void {
+  const now = Date.now();
+  for (const job of jobs) {
+    if (phaseOf(job, now) === "ended") continue;
+    job.startsAt -= milliseconds;
+    if (job.endsAt !== null) job.endsAt -= milliseconds;
+  }
+}
+
 /** Whether a request about the generation meets a gateway's error; it counts as one of them. */
 export function takePollFailure(job: ProviderJob): boolean {
   if (job.pollFailuresLeft === 0) return false;

@@ -113,16 +113,28 @@ export async function startMediaServer(
 export async function startApiServer<Schema extends z.ZodType>(
   { port, log, authorization, host, control, answer }: Access & {
     host: "queue" | "api";
-    control: { schema: Schema; rules: z.output<Schema>[]; changed: () => void; report: () => object };
+    control: {
+      schema: Schema;
+      rules: z.output<Schema>[];
+      elapse: (milliseconds: number) => void;
+      changed: () => void;
+      report: () => object;
+    };
     answer: (call: ApiCall) => Promise<HandledCall>;
   },
 ): Promise<LoopbackServer> {
   return await startLoopbackServer(port, async (request) => {
     const url = new URL(request.url);
     if (url.pathname === "/_control") {
-      const { schema, rules, changed, report } = control;
+      const { schema, rules, elapse, changed, report } = control;
       const reportWithRequests = () => ({ requests: log, rules, ...report() });
-      return await answerControl(request, schema, { rules, log, changed, report: reportWithRequests });
+      return await answerControl(request, schema, {
+        rules,
+        log,
+        elapse,
+        changed,
+        report: reportWithRequests,
+      });
     }
     const text = await request.text();
     const body = text === "" ? null : parseJson(text) ?? text;

@@ -5,7 +5,8 @@
 import * as z from "zod";
 import { type SimulatorControl, simulatorControl } from "./control.ts";
 import { delivery, startDeliveries } from "./deliveries.ts";
-import { pause } from "./pause.ts";
+import { Pauses } from "./pause.ts";
+import { elapseJobs } from "./provider-jobs.ts";
 import { answerDelay } from "./provider-rules.ts";
 import {
   type ApiCall,
@@ -83,8 +84,7 @@ export async function startReplicateSimulator(options: ReplicateOptions = {}): P
 
   // Where a port is taken, what has started already stops again.
   await using starting = new AsyncDisposableStack();
-  const stopping = new AbortController();
-  starting.defer(() => stopping.abort());
+  const pauses = starting.use(new Pauses());
 
   const find = (requestId: string) => state.jobs.find((job) => job.requestId === requestId);
   const media = starting.use(
@@ -120,6 +120,11 @@ export async function startReplicateSimulator(options: ReplicateOptions = {}): P
       host: "api",
       control: {
         ...{ schema: replicateRule, rules: state.rules, changed: save },
+        elapse(milliseconds) {
+          pauses.elapse(milliseconds);
+          elapseJobs(state.jobs, milliseconds);
+          deliveries.elapse(milliseconds);
+        },
         report: () => ({ jobs: state.jobs, deliveries: state.deliveries }),
       },
       answer,
@@ -161,7 +166,7 @@ export async function startReplicateSimulator(options: ReplicateOptions = {}): P
       await Promise.all(own.map(deliveries.send));
     }
     deliveries.schedule();
-    await pause(answerDelay(rule), stopping.signal);
+    await pauses.pause(answerDelay(rule));
     return { answer, requestId: job?.requestId ?? null };
   }
 

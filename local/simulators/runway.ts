@@ -4,7 +4,8 @@
  */
 import * as z from "zod";
 import { type SimulatorControl, simulatorControl } from "./control.ts";
-import { pause } from "./pause.ts";
+import { Pauses } from "./pause.ts";
+import { elapseJobs } from "./provider-jobs.ts";
 import { answerDelay } from "./provider-rules.ts";
 import {
   type ApiAnswer,
@@ -69,8 +70,7 @@ export async function startRunwaySimulator(options: RunwayOptions = {}): Promise
 
   // Where a port is taken, what has started already stops again.
   await using starting = new AsyncDisposableStack();
-  const stopping = new AbortController();
-  starting.defer(() => stopping.abort());
+  const pauses = starting.use(new Pauses());
 
   const find = (requestId: string) => state.jobs.find((job) => job.requestId === requestId);
   const media = starting.use(
@@ -92,6 +92,10 @@ export async function startRunwaySimulator(options: RunwayOptions = {}): Promise
       host: "api",
       control: {
         ...{ schema: runwayRule, rules: state.rules, changed: save },
+        elapse(milliseconds) {
+          pauses.elapse(milliseconds);
+          elapseJobs(state.jobs, milliseconds);
+        },
         report: () => ({ jobs: state.jobs }),
       },
       answer,
@@ -119,7 +123,7 @@ export async function startRunwaySimulator(options: RunwayOptions = {}): Promise
   async function answerCreation(endpoint: RunwayEndpoint, body: unknown): Promise<HandledCall> {
     const { job, answer, rule } = create(state, { endpoint, body, times, mediaUrl: media.url });
     save();
-    await pause(answerDelay(rule), stopping.signal);
+    await pauses.pause(answerDelay(rule));
     return { answer, requestId: job?.requestId ?? null };
   }
 

@@ -15,6 +15,9 @@ alter default privileges revoke execute on functions from public;
 
 create schema core;
 
+-- Who can own credits, work and files.
+create type core.owner_kind as enum ('user', 'organisation', 'system');
+
 -- supabase/schemas/core/time.sql
 
 create function core.now()
@@ -83,10 +86,6 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Runs what is due and returns how many generation tasks wait for a worker (1000 stands for more).
--- Locks: an advisory lock, so that two ticks at once do the work of one; then what the procedures take.
--- A second call at once runs nothing and still returns the count. A procedure that raises is rolled back
--- alone, noted in `last_error` and the error log, and tried again after its interval.
 declare
   v_task core.scheduled_tasks;
   v_started_at timestamptz;
@@ -123,7 +122,11 @@ begin
   return v_due;
 end;
 $$;
-comment on function core.tick() is 'The one thing that pg_cron calls, every 5 seconds.';
+comment on function core.tick() is
+  'The one thing that pg_cron calls, every 5 seconds. Runs what is due, and returns how many tasks wait for a worker (1000
+stands for more). Locks: an advisory lock, so that two ticks at once do the work of one; then what the procedures take.
+A second call at once runs nothing and still returns the count. A procedure that raises is rolled back alone, noted in
+last_error and the error log, and tried again after its interval.';
 
 create function core.call_worker()
 returns void
@@ -175,6 +178,8 @@ create schema accounts;
 create table accounts.users (
   -- Equal to auth.users.id, without a foreign key: a closed account stays as a tombstone.
   id uuid primary key,
+  -- What others may see of whom this is: it stands in storage paths and webhook URLs, where the id does not.
+  reference uuid not null unique default gen_random_uuid(),
   display_name text check (char_length(display_name) between 1 and 50),
   language text check (language in ('en', 'tr', 'es')),
   theme_preference text not null default 'system' check (theme_preference in ('system', 'light', 'dark')),
@@ -577,8 +582,9 @@ create table credits.accounts (
   -- The platform's own accounts have the ids below; credits.system_account knows them, which saves a look-up in every posting.
   id bigint generated always as identity (start with 1000) primary key,
   kind credits.account_kind not null,
+  owner_kind core.owner_kind not null default 'user',
   -- Null for a system account. No foreign key: the ledger outlives the person.
-  user_id uuid,
+  owner_id uuid,
   unit text not null default 'credit',
   balance bigint check (balance >= 0),
   -- Number and hash of the newest entry. With them, a cut-off tail of the chain is seen.
@@ -588,12 +594,15 @@ create table credits.accounts (
   next_expiry_at timestamptz,
   closed_at timestamptz,
   created_at timestamptz not null default now(),
-  check ((kind <= 'owed') = (user_id is not null) and (balance is null) = (user_id is null))
+  check (
+    (kind <= 'owed') = (owner_id is not null) and (balance is null) = (owner_id is null)
+    and (owner_kind = 'system') = (owner_id is null)
+  )
 ) with (fillfactor = 70);
 alter table credits.accounts enable row level security;
-create unique index accounts_user on credits.accounts (user_id, kind, unit) where user_id is not null;
+create unique index accounts_owner on credits.accounts (owner_id, kind, unit) where owner_id is not null;
 create index accounts_expiry on credits.accounts (next_expiry_at) where next_expiry_at is not null;
-create unique index accounts_system on credits.accounts (kind, unit) where user_id is null;
+create unique index accounts_system on credits.accounts (kind, unit) where owner_id is null;
 comment on table credits.accounts is 'Who has credits: users, and the platform''s own accounts.';
 
 -- A posting is one call under one idempotency key, and what came of it. A refused one is kept as well: its key
@@ -601,7 +610,7 @@ comment on table credits.accounts is 'Who has credits: users, and the platform''
 create table credits.postings (
   id bigint generated always as identity primary key,
   idempotency_key text not null unique,
-  user_id uuid not null,
+  owner_id uuid not null,
   -- The call and its arguments; the same key with others is a mistake of the caller's.
   request jsonb not null,
   outcome jsonb not null,
@@ -614,6 +623,9 @@ comment on table credits.postings is 'Every call that meant to move credits, wit
 create table credits.lots (
   id bigint generated always as identity primary key,
   account_id bigint not null references credits.accounts,
+  owner_id uuid not null,
+  -- The lot that it came from, where that was given back or changed hands.
+  descends_from bigint references credits.lots,
   expires_at timestamptz,
   amount bigint not null check (amount between 1 and 1000000000),
   remaining bigint not null check (remaining between 0 and amount),
@@ -635,6 +647,8 @@ create table credits.transfers (
   id uuid primary key default core.new_id(),
   -- Written a moment before, in the same procedure.
   posting_id bigint not null,
+  -- Whose credits they are, also while they are the platform's to hold.
+  owner_id uuid not null,
   kind credits.transfer_kind not null,
   -- No foreign keys: apply_transfer finds both accounts anyway, and a key's check would have every transfer lock
   -- the one row of a system account.
@@ -717,8 +731,11 @@ begin
     if v_account.unit <> v_unit then
       raise exception 'transfer % crosses units', new.id using errcode = 'check_violation';
     end if;
+    if v_account.owner_id <> new.owner_id then
+      raise exception 'transfer % is not of the owner of its account', new.id using errcode = 'check_violation';
+    end if;
     v_signed := case v_account.id when new.to_account_id then new.amount else -new.amount end;
-    if v_account.user_id is null then
+    if v_account.owner_id is null then
       insert into credits.entries (transfer_id, account_id, amount, created_at)
       values (new.id, v_account.id, v_signed, new.created_at);
       continue;
@@ -800,7 +817,8 @@ create trigger no_truncate before truncate on credits.lots
 -- An entry is written, and a balance or a lot moves, only from inside apply_transfer: one trigger deep.
 create trigger only_by_transfer before insert on credits.entries
   for each row when (pg_trigger_depth() = 0) execute function credits.forbid();
-create trigger only_by_transfer before update of id, kind, user_id, unit, balance, entry_count, head_hash on credits.accounts
+create trigger only_by_transfer
+  before update of id, kind, owner_kind, owner_id, unit, balance, entry_count, head_hash on credits.accounts
   for each row when (pg_trigger_depth() = 0) execute function credits.forbid();
 create trigger only_by_transfer before update of id, account_id, amount, remaining on credits.lots
   for each row when (pg_trigger_depth() = 0) execute function credits.forbid();
@@ -814,24 +832,24 @@ create trigger starts_empty before insert on credits.lots
 -- supabase/schemas/credits/accounts.sql
 
 -- Gives a user an account; a second call changes nothing.
-create function credits.open_account(p_user_id uuid)
+create function credits.open_account(p_owner_id uuid, p_owner_kind core.owner_kind default 'user')
 returns void
 language sql
 volatile
 set search_path = ''
 as $$
-  insert into credits.accounts (kind, user_id, balance)
-  values ('available', p_user_id, 0)
+  insert into credits.accounts (kind, owner_kind, owner_id, balance)
+  values ('available', p_owner_kind, p_owner_id, 0)
   on conflict do nothing
 $$;
 
 -- A user's debt: credits taken back after they were spent.
-create function credits.owed(p_user_id uuid)
+create function credits.owed(p_owner_id uuid)
 returns bigint
 language sql
 stable
 return coalesce((
-  select a.balance from credits.accounts as a where a.user_id = p_user_id and a.kind = 'owed' and a.unit = 'credit'
+  select a.balance from credits.accounts as a where a.owner_id = p_owner_id and a.kind = 'owed' and a.unit = 'credit'
 ), 0);
 
 -- The platform's own account of a kind.
@@ -896,7 +914,7 @@ $$;
 
 -- Writes a posting with what it came to; its transfers follow in the same transaction.
 create function credits.record_posting(
-  p_idempotency_key text, p_user_id uuid, p_request jsonb, p_outcome jsonb, p_now timestamptz
+  p_idempotency_key text, p_owner_id uuid, p_request jsonb, p_outcome jsonb, p_now timestamptz
 )
 returns bigint
 language plpgsql
@@ -906,8 +924,8 @@ as $$
 declare
   v_id bigint;
 begin
-  insert into credits.postings (idempotency_key, user_id, request, outcome, created_at)
-  values (p_idempotency_key, p_user_id, p_request, p_outcome, p_now)
+  insert into credits.postings (idempotency_key, owner_id, request, outcome, created_at)
+  values (p_idempotency_key, p_owner_id, p_request, p_outcome, p_now)
   returning id into v_id;
   return v_id;
 end;
@@ -959,7 +977,7 @@ begin
 end;
 $$;
 
-create function credits.lock_account(p_user_id uuid)
+create function credits.lock_account(p_owner_id uuid)
 returns credits.accounts
 language plpgsql
 volatile
@@ -976,7 +994,7 @@ declare
 begin
   select a.* into strict v_account
   from credits.accounts as a
-  where a.user_id = p_user_id and a.kind = 'available' and a.unit = 'credit'
+  where a.owner_id = p_owner_id and a.kind = 'available' and a.unit = 'credit'
   for update;
 
   v_now := core.now();
@@ -991,13 +1009,15 @@ begin
   loop
     -- A lot can expire twice: a release gives it 24 hours more. So its expiry is a part of the key.
     v_posting_id := credits.record_posting(
-      format('expiry:%s:%s', v_lot.id, extract(epoch from v_lot.expires_at)), p_user_id,
+      format('expiry:%s:%s', v_lot.id, extract(epoch from v_lot.expires_at)), p_owner_id,
       jsonb_build_object('call', 'expire', 'lot_id', v_lot.id),
       jsonb_build_object('expired', v_lot.remaining), v_now
     );
-    insert into credits.transfers (posting_id, kind, from_account_id, to_account_id, amount, draws, created_at)
+    insert into credits.transfers (
+      posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at
+    )
     values (
-      v_posting_id, 'expiry', v_account.id, credits.system_account('breakage'), v_lot.remaining,
+      v_posting_id, p_owner_id, 'expiry', v_account.id, credits.system_account('breakage'), v_lot.remaining,
       array[row(v_lot.id, v_lot.remaining)::credits.draw], v_now
     );
   end loop;
@@ -1025,22 +1045,26 @@ begin
 
   select a.* into v_owed
   from credits.accounts as a
-  where a.user_id = p_account.user_id and a.kind = 'owed' and a.unit = p_account.unit;
+  where a.owner_id = p_account.owner_id and a.kind = 'owed' and a.unit = p_account.unit;
   -- `least` passes over nulls: without the coalesce, no debt would be the whole balance.
   v_amount := least(coalesce(v_owed.balance, 0), v_balance);
   if v_amount > 0 then
-    insert into credits.transfers (posting_id, kind, from_account_id, to_account_id, amount, draws, created_at)
+    insert into credits.transfers (
+      posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at
+    )
     values (
-      p_posting_id, 'debt_payment', p_account.id, v_owed.id, v_amount,
+      p_posting_id, p_account.owner_id, 'debt_payment', p_account.id, v_owed.id, v_amount,
       credits.choose_lots(p_account.id, v_amount), p_now
     );
     v_balance := v_balance - v_amount;
   end if;
 
   if p_account.closed_at is not null and v_balance > 0 then
-    insert into credits.transfers (posting_id, kind, from_account_id, to_account_id, amount, draws, created_at)
+    insert into credits.transfers (
+      posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at
+    )
     values (
-      p_posting_id, 'forfeit', p_account.id, credits.system_account('forfeited'), v_balance,
+      p_posting_id, p_account.owner_id, 'forfeit', p_account.id, credits.system_account('forfeited'), v_balance,
       credits.choose_lots(p_account.id, v_balance), p_now
     );
     v_balance := 0;
@@ -1049,7 +1073,7 @@ begin
 end;
 $$;
 
-create function credits.close_account(p_user_id uuid)
+create function credits.close_account(p_owner_id uuid)
 returns jsonb
 language plpgsql
 volatile
@@ -1058,14 +1082,14 @@ as $$
 -- Closes a user's account for good: what is left is forfeited, and so is whatever comes later, after its debt.
 -- `{ forfeited }`; a second call returns the first result. Locks: account → lots.
 declare
-  v_key constant text := 'close:' || p_user_id;
-  v_request constant jsonb := jsonb_build_object('call', 'close_account', 'user_id', p_user_id);
+  v_key constant text := 'close:' || p_owner_id;
+  v_request constant jsonb := jsonb_build_object('call', 'close_account', 'owner_id', p_owner_id);
   v_account credits.accounts;
   v_outcome jsonb;
   v_now timestamptz;
   v_posting_id bigint;
 begin
-  v_account := credits.lock_account(p_user_id);
+  v_account := credits.lock_account(p_owner_id);
   v_outcome := credits.first_outcome(v_key, v_request);
   if v_outcome is not null then
     return v_outcome;
@@ -1073,7 +1097,7 @@ begin
   v_now := core.now();
   update credits.accounts as a set closed_at = v_now where a.id = v_account.id returning a.* into v_account;
   v_outcome := jsonb_build_object('forfeited', v_account.balance);
-  v_posting_id := credits.record_posting(v_key, p_user_id, v_request, v_outcome, v_now);
+  v_posting_id := credits.record_posting(v_key, p_owner_id, v_request, v_outcome, v_now);
   perform credits.settle_account(v_posting_id, v_account, v_now);
   return v_outcome;
 end;
@@ -1090,18 +1114,18 @@ as $$
 declare
   -- Not in the query: a volatile function cannot be looked up in an index.
   v_now constant timestamptz := core.now();
-  v_user_id uuid;
+  v_owner_id uuid;
   v_booked integer := 0;
 begin
-  for v_user_id in
-    select a.user_id
+  for v_owner_id in
+    select a.owner_id
     from credits.accounts as a
     where a.next_expiry_at <= v_now
     order by a.next_expiry_at
     limit 500
     for update skip locked
   loop
-    perform credits.lock_account(v_user_id);
+    perform credits.lock_account(v_owner_id);
     v_booked := v_booked + 1;
   end loop;
   return v_booked;
@@ -1111,7 +1135,7 @@ $$;
 -- supabase/schemas/credits/postings.sql
 
 create function credits.add(
-  p_user_id uuid, p_amount bigint, p_kind credits.transfer_kind, p_idempotency_key text,
+  p_owner_id uuid, p_amount bigint, p_kind credits.transfer_kind, p_idempotency_key text,
   p_expires_at timestamptz default null, p_job_id uuid default null
 )
 returns jsonb
@@ -1125,7 +1149,7 @@ as $$
 declare
   v_account credits.accounts;
   v_request constant jsonb := jsonb_build_object(
-    'call', 'add', 'user_id', p_user_id, 'amount', p_amount, 'kind', p_kind,
+    'call', 'add', 'owner_id', p_owner_id, 'amount', p_amount, 'kind', p_kind,
     -- As text it would depend on the session's time zone.
     'expires_at', extract(epoch from p_expires_at), 'job_id', p_job_id
   );
@@ -1140,7 +1164,7 @@ begin
   if p_kind not in ('grant', 'purchase', 'refund', 'adjustment') then
     raise exception 'credits are not added by a %', p_kind using errcode = 'invalid_parameter_value';
   end if;
-  v_account := credits.lock_account(p_user_id);
+  v_account := credits.lock_account(p_owner_id);
   v_outcome := credits.first_outcome(p_idempotency_key, v_request);
   if v_outcome is not null then
     return v_outcome;
@@ -1151,22 +1175,22 @@ begin
   end if;
 
   -- The posting states its outcome when it is written, so what it will come to is computed first.
-  v_owed := credits.owed(p_user_id);
+  v_owed := credits.owed(p_owner_id);
   v_outcome := jsonb_build_object(
     'transfer_id', v_transfer_id,
     'credits_remaining',
     case when v_account.closed_at is null then v_account.balance + greatest(0, p_amount - v_owed) else 0 end
   );
-  v_posting_id := credits.record_posting(p_idempotency_key, p_user_id, v_request, v_outcome, v_now);
+  v_posting_id := credits.record_posting(p_idempotency_key, p_owner_id, v_request, v_outcome, v_now);
 
-  insert into credits.lots (account_id, expires_at, amount, remaining, created_at)
-  values (v_account.id, p_expires_at, p_amount, 0, v_now)
+  insert into credits.lots (account_id, owner_id, expires_at, amount, remaining, created_at)
+  values (v_account.id, p_owner_id, p_expires_at, p_amount, 0, v_now)
   returning id into v_lot_id;
   insert into credits.transfers (
-    id, posting_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
+    id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
   )
   values (
-    v_transfer_id, v_posting_id, p_kind,
+    v_transfer_id, v_posting_id, p_owner_id, p_kind,
     credits.system_account(
       (case p_kind when 'purchase' then 'purchases' when 'refund' then 'revenue' else 'grants' end)::credits.account_kind
     ),
@@ -1182,7 +1206,7 @@ begin
 end;
 $$;
 
-create function credits.deduct(p_user_id uuid, p_amount bigint, p_idempotency_key text)
+create function credits.deduct(p_owner_id uuid, p_amount bigint, p_idempotency_key text)
 returns jsonb
 language plpgsql
 volatile
@@ -1193,14 +1217,14 @@ as $$
 -- Locks: account → lots.
 declare
   v_account credits.accounts;
-  v_request constant jsonb := jsonb_build_object('call', 'deduct', 'user_id', p_user_id, 'amount', p_amount);
+  v_request constant jsonb := jsonb_build_object('call', 'deduct', 'owner_id', p_owner_id, 'amount', p_amount);
   v_outcome jsonb;
   v_now timestamptz;
   v_posting_id bigint;
   v_transfer_id constant uuid := core.new_id();
 begin
   perform credits.check_amount(p_amount);
-  v_account := credits.lock_account(p_user_id);
+  v_account := credits.lock_account(p_owner_id);
   v_outcome := credits.first_outcome(p_idempotency_key, v_request);
   if v_outcome is not null then
     return v_outcome;
@@ -1209,16 +1233,18 @@ begin
 
   if v_account.balance < p_amount then
     v_outcome := jsonb_build_object('error', 'insufficient_credits', 'current_credits', v_account.balance);
-    perform credits.record_posting(p_idempotency_key, p_user_id, v_request, v_outcome, v_now);
+    perform credits.record_posting(p_idempotency_key, p_owner_id, v_request, v_outcome, v_now);
     return v_outcome;
   end if;
   v_outcome := jsonb_build_object(
     'transfer_id', v_transfer_id, 'credits_remaining', v_account.balance - p_amount
   );
-  v_posting_id := credits.record_posting(p_idempotency_key, p_user_id, v_request, v_outcome, v_now);
-  insert into credits.transfers (id, posting_id, kind, from_account_id, to_account_id, amount, draws, created_at)
+  v_posting_id := credits.record_posting(p_idempotency_key, p_owner_id, v_request, v_outcome, v_now);
+  insert into credits.transfers (
+    id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at
+  )
   values (
-    v_transfer_id, v_posting_id, 'adjustment', v_account.id, credits.system_account('grants'), p_amount,
+    v_transfer_id, v_posting_id, p_owner_id, 'adjustment', v_account.id, credits.system_account('grants'), p_amount,
     credits.choose_lots(v_account.id, p_amount), v_now
   );
   return v_outcome;
@@ -1236,7 +1262,7 @@ as $$
 -- the key burned. The key is the job: a job has one hold, and a second call returns the first result. Locks: lots.
 declare
   v_key constant text := 'hold:' || p_job_id;
-  v_request constant jsonb := jsonb_build_object('call', 'hold', 'user_id', p_account.user_id, 'amount', p_amount);
+  v_request constant jsonb := jsonb_build_object('call', 'hold', 'owner_id', p_account.owner_id, 'amount', p_amount);
   v_outcome jsonb;
   v_now constant timestamptz := core.now();
   v_posting_id bigint;
@@ -1249,8 +1275,8 @@ begin
     else jsonb_build_object('transfer_id', v_transfer_id, 'credits_remaining', p_account.balance - p_amount)
   end;
   -- A job is nearly always new, so its key is not looked up before it is written.
-  insert into credits.postings (idempotency_key, user_id, request, outcome, created_at)
-  values (v_key, p_account.user_id, v_request, v_outcome, v_now)
+  insert into credits.postings (idempotency_key, owner_id, request, outcome, created_at)
+  values (v_key, p_account.owner_id, v_request, v_outcome, v_now)
   on conflict (idempotency_key) do nothing
   returning id into v_posting_id;
   if v_posting_id is null then
@@ -1258,11 +1284,11 @@ begin
   end if;
   if not v_outcome ? 'error' then
     insert into credits.transfers (
-      id, posting_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
+      id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
     )
     values (
-      v_transfer_id, v_posting_id, 'hold', p_account.id, credits.system_account('escrow'), p_amount, p_job_id,
-      credits.choose_lots(p_account.id, p_amount), v_now
+      v_transfer_id, v_posting_id, p_account.owner_id, 'hold', p_account.id, credits.system_account('escrow'), p_amount,
+      p_job_id, credits.choose_lots(p_account.id, p_amount), v_now
     );
   end if;
   return v_outcome;
@@ -1284,7 +1310,7 @@ declare
   v_key constant text := format('%s:%s', p_kind, p_job_id);
   v_request constant jsonb := jsonb_build_object('call', p_kind);
   v_hold credits.transfers;
-  v_user_id uuid;
+  v_owner_id uuid;
   v_account credits.accounts;
   v_outcome jsonb;
   v_now timestamptz;
@@ -1295,8 +1321,8 @@ begin
     raise exception 'a hold ends by capture or release, not by %', p_kind using errcode = 'invalid_parameter_value';
   end if;
   select t.* into strict v_hold from credits.transfers as t where t.job_id = p_job_id and t.kind = 'hold';
-  select a.user_id into strict v_user_id from credits.accounts as a where a.id = v_hold.from_account_id;
-  v_account := credits.lock_account(v_user_id);
+  select a.owner_id into strict v_owner_id from credits.accounts as a where a.id = v_hold.from_account_id;
+  v_account := credits.lock_account(v_owner_id);
   v_outcome := credits.first_outcome(v_key, v_request);
   if v_outcome is not null then
     return v_outcome;
@@ -1308,18 +1334,18 @@ begin
     where t.reverses_id = v_hold.id and t.kind in ('capture', 'release')
   ) then
     v_outcome := '{"error": "already_ended"}';
-    perform credits.record_posting(v_key, v_user_id, v_request, v_outcome, v_now);
+    perform credits.record_posting(v_key, v_owner_id, v_request, v_outcome, v_now);
     return v_outcome;
   end if;
   v_outcome := jsonb_build_object('transfer_id', v_transfer_id, 'amount', v_hold.amount);
-  v_posting_id := credits.record_posting(v_key, v_user_id, v_request, v_outcome, v_now);
+  v_posting_id := credits.record_posting(v_key, v_owner_id, v_request, v_outcome, v_now);
 
   if p_kind = 'capture' then
     insert into credits.transfers (
-      id, posting_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, created_at
+      id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, created_at
     )
     values (
-      v_transfer_id, v_posting_id, 'capture', v_hold.to_account_id, credits.system_account('revenue'),
+      v_transfer_id, v_posting_id, v_owner_id, 'capture', v_hold.to_account_id, credits.system_account('revenue'),
       v_hold.amount, p_job_id, v_hold.id, v_now
     );
     return v_outcome;
@@ -1327,11 +1353,11 @@ begin
 
   perform credits.revive_lots(v_account.id, v_hold.draws, v_now);
   insert into credits.transfers (
-    id, posting_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, draws, created_at
+    id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, draws, created_at
   )
   values (
-    v_transfer_id, v_posting_id, 'release', v_hold.to_account_id, v_account.id, v_hold.amount, p_job_id, v_hold.id,
-    v_hold.draws, v_now
+    v_transfer_id, v_posting_id, v_owner_id, 'release', v_hold.to_account_id, v_account.id, v_hold.amount, p_job_id,
+    v_hold.id, v_hold.draws, v_now
   );
   perform credits.note_next_expiry(v_account.id);
   perform credits.settle_account(v_posting_id, v_account, v_now);
@@ -1370,7 +1396,7 @@ as $$
 -- Locks: account → lots.
 declare
   v_original credits.transfers;
-  v_user_id uuid;
+  v_owner_id uuid;
   v_account credits.accounts;
   v_request constant jsonb := jsonb_build_object('call', 'reverse', 'transfer_id', p_transfer_id);
   v_outcome jsonb;
@@ -1381,10 +1407,10 @@ begin
     raise exception 'a % cannot be reversed', v_original.kind using errcode = 'invalid_parameter_value';
   end if;
   v_is_undo := v_original.kind = 'reversal';
-  select a.user_id into strict v_user_id
+  select a.owner_id into strict v_owner_id
   from credits.accounts as a
-  where a.id in (v_original.from_account_id, v_original.to_account_id) and a.user_id is not null;
-  v_account := credits.lock_account(v_user_id);
+  where a.id in (v_original.from_account_id, v_original.to_account_id) and a.owner_id is not null;
+  v_account := credits.lock_account(v_owner_id);
   v_outcome := credits.first_outcome(p_idempotency_key, v_request);
   if v_outcome is not null then
     return v_outcome;
@@ -1402,7 +1428,7 @@ begin
     where t.posting_id = v_original.posting_id and o.kind = 'reversal'
   )) then
     v_outcome := '{"error": "already_reversed"}';
-    perform credits.record_posting(p_idempotency_key, v_user_id, v_request, v_outcome, core.now());
+    perform credits.record_posting(p_idempotency_key, v_owner_id, v_request, v_outcome, core.now());
     return v_outcome;
   end if;
   if v_is_undo then
@@ -1450,32 +1476,34 @@ begin
   end loop;
 
   if v_missing > 0 then
-    insert into credits.accounts (kind, user_id, unit, balance)
-    values ('owed', p_account.user_id, p_account.unit, 0)
+    insert into credits.accounts (kind, owner_kind, owner_id, unit, balance)
+    values ('owed', p_account.owner_kind, p_account.owner_id, p_account.unit, 0)
     on conflict do nothing;
   end if;
   select a.* into v_owed
   from credits.accounts as a
-  where a.user_id = p_account.user_id and a.kind = 'owed' and a.unit = p_account.unit;
+  where a.owner_id = p_account.owner_id and a.kind = 'owed' and a.unit = p_account.unit;
   v_outcome := jsonb_build_object(
     'transfer_id', v_transfer_id, 'credits_remaining', p_account.balance - v_taken,
     'credits_owed', coalesce(v_owed.balance, 0) + v_missing
   );
-  v_posting_id := credits.record_posting(p_idempotency_key, p_account.user_id, p_request, v_outcome, v_now);
+  v_posting_id := credits.record_posting(p_idempotency_key, p_account.owner_id, p_request, v_outcome, v_now);
   if v_taken > 0 then
     insert into credits.transfers (
-      id, posting_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
+      id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
     )
     values (
-      v_transfer_id, v_posting_id, 'reversal', p_account.id, p_original.from_account_id, v_taken, p_original.id,
-      v_draws, v_now
+      v_transfer_id, v_posting_id, p_account.owner_id, 'reversal', p_account.id, p_original.from_account_id, v_taken,
+      p_original.id, v_draws, v_now
     );
   end if;
   if v_missing > 0 then
-    insert into credits.transfers (id, posting_id, kind, from_account_id, to_account_id, amount, reverses_id, created_at)
+    insert into credits.transfers (
+      id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, created_at
+    )
     values (
       case when v_taken > 0 then core.new_id() else v_transfer_id end,
-      v_posting_id, 'reversal', v_owed.id, p_original.from_account_id, v_missing, p_original.id, v_now
+      v_posting_id, p_account.owner_id, 'reversal', v_owed.id, p_original.from_account_id, v_missing, p_original.id, v_now
     );
   end if;
   return v_outcome;
@@ -1519,7 +1547,7 @@ begin
   from credits.transfers as t where t.id = coalesce(v_taken.reverses_id, v_owed_part.reverses_id);
   select a.* into v_owed
   from credits.accounts as a
-  where a.user_id = p_account.user_id and a.kind = 'owed' and a.unit = p_account.unit;
+  where a.owner_id = p_account.owner_id and a.kind = 'owed' and a.unit = p_account.unit;
 
   v_debt := coalesce(v_owed.balance, 0);
   v_forgiven := least(coalesce(v_owed_part.amount, 0), v_debt);
@@ -1532,13 +1560,13 @@ begin
     case when p_account.closed_at is null then p_account.balance + greatest(0, v_amount - v_debt) else 0 end,
     'credits_owed', greatest(0, v_debt - v_amount)
   );
-  v_posting_id := credits.record_posting(p_idempotency_key, p_account.user_id, p_request, v_outcome, v_now);
+  v_posting_id := credits.record_posting(p_idempotency_key, p_account.owner_id, p_request, v_outcome, v_now);
 
   if v_amount > 0 then
     v_draws := coalesce(v_taken.draws, '{}');
     if v_paid > 0 then
-      insert into credits.lots (account_id, expires_at, amount, remaining, created_at)
-      select l.account_id, l.expires_at, v_paid, 0, v_now
+      insert into credits.lots (account_id, owner_id, descends_from, expires_at, amount, remaining, created_at)
+      select l.account_id, l.owner_id, l.id, l.expires_at, v_paid, 0, v_now
       from credits.lots as l
       where l.id = v_original.draws[1].lot_id
       returning id into v_lot_id;
@@ -1546,18 +1574,20 @@ begin
     end if;
     perform credits.revive_lots(p_account.id, v_draws, v_now);
     insert into credits.transfers (
-      id, posting_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
+      id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
     )
     values (
-      v_transfer_id, v_posting_id, 'reversal', v_original.from_account_id, p_account.id, v_amount,
+      v_transfer_id, v_posting_id, p_account.owner_id, 'reversal', v_original.from_account_id, p_account.id, v_amount,
       coalesce(v_taken.id, v_owed_part.id), v_draws, v_now
     );
   end if;
   if v_forgiven > 0 then
-    insert into credits.transfers (id, posting_id, kind, from_account_id, to_account_id, amount, reverses_id, created_at)
+    insert into credits.transfers (
+      id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, created_at
+    )
     values (
       case when v_amount > 0 then core.new_id() else v_transfer_id end,
-      v_posting_id, 'reversal', v_original.from_account_id, v_owed.id, v_forgiven, v_owed_part.id, v_now
+      v_posting_id, p_account.owner_id, 'reversal', v_original.from_account_id, v_owed.id, v_forgiven, v_owed_part.id, v_now
     );
   end if;
   perform credits.note_next_expiry(p_account.id);
@@ -1576,8 +1606,6 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- For the operator's console: `{ success, credits_remaining }`. A new key is made where none is given; the reason is
--- kept in it, as far as it fits, and nowhere else.
 declare
   v_outcome jsonb;
 begin
@@ -1589,7 +1617,9 @@ begin
   return jsonb_build_object('success', true, 'credits_remaining', v_outcome -> 'credits_remaining');
 end;
 $$;
-comment on function credits.add_credits(uuid, bigint, text, text) is 'Adds credits by hand.';
+comment on function credits.add_credits(uuid, bigint, text, text) is
+  'Adds credits by hand: { success, credits_remaining }. A new key is made where none is given; the reason is kept in it,
+as far as it fits, and nowhere else. A second call with the same key adds nothing. Locks: account → lots.';
 
 create function credits.deduct_credits(
   p_user_id uuid, p_amount bigint, p_reason text, p_idempotency_key text default null
@@ -1599,8 +1629,6 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- For the operator's console: `{ success: true, credits_remaining }`, or
--- `{ success: false, error, current_credits }` with nothing moved. Key and reason as in credits.add_credits.
 declare
   v_outcome jsonb;
 begin
@@ -1614,9 +1642,11 @@ begin
   return jsonb_build_object('success', true, 'credits_remaining', v_outcome -> 'credits_remaining');
 end;
 $$;
-comment on function credits.deduct_credits(uuid, bigint, text, text) is 'Takes credits by hand; never below zero.';
+comment on function credits.deduct_credits(uuid, bigint, text, text) is
+  'Takes credits by hand, never below zero: { success: true, credits_remaining }, or
+{ success: false, error, current_credits } with nothing moved. Key, reason and locks as in credits.add_credits.';
 
-create function credits.balance_at(p_user_id uuid, p_time timestamptz)
+create function credits.balance_at(p_owner_id uuid, p_time timestamptz)
 returns bigint
 language sql
 stable
@@ -1627,7 +1657,7 @@ as $$
     from credits.entries as e
     where e.account_id = (
         select a.id from credits.accounts as a
-        where a.user_id = p_user_id and a.kind = 'available' and a.unit = 'credit'
+        where a.owner_id = p_owner_id and a.kind = 'available' and a.unit = 'credit'
       )
       -- Said for the planner: the index of numbers has no others.
       and e.number is not null
@@ -1638,7 +1668,7 @@ as $$
 $$;
 comment on function credits.balance_at(uuid, timestamptz) is 'What a user had at a time, as it was booked then.';
 
-create function credits.statement(p_user_id uuid, p_limit integer, p_before bigint default null)
+create function credits.statement(p_owner_id uuid, p_limit integer, p_before bigint default null)
 returns table (
   number bigint, transfer_id uuid, kind credits.transfer_kind, amount bigint, balance_after bigint, job_id uuid,
   created_at timestamptz
@@ -1647,7 +1677,6 @@ language plpgsql
 stable
 set search_path = ''
 as $$
--- A page starts below the last number of the one before: new entries do not move it.
 begin
   return query
   select e.number, e.transfer_id, t.kind, e.amount, e.balance_after, t.job_id, e.created_at
@@ -1655,20 +1684,22 @@ begin
   join credits.transfers as t on t.id = e.transfer_id
   where e.account_id = (
       select a.id from credits.accounts as a
-      where a.user_id = p_user_id and a.kind = 'available' and a.unit = 'credit'
+      where a.owner_id = p_owner_id and a.kind = 'available' and a.unit = 'credit'
     )
     and e.number < coalesce(p_before, 9223372036854775807)
   order by e.number desc
   limit p_limit;
 end;
 $$;
-comment on function credits.statement(uuid, integer, bigint) is 'A user''s entries, newest first, page by page.';
+comment on function credits.statement(uuid, integer, bigint) is
+  'A user''s entries, newest first, page by page. A page starts below the last number of the one before, so that new
+entries do not move it.';
 
 create view credits.system_balances with (security_invoker = true) as
 select a.kind, a.unit, coalesce(sum(e.amount), 0)::bigint as balance
 from credits.accounts as a
 left join credits.entries as e on e.account_id = a.id
-where a.user_id is null
+where a.owner_id is null
 group by a.kind, a.unit;
 comment on view credits.system_balances is 'The platform''s accounts, which carry no balance: the sum of their entries.';
 
@@ -1756,11 +1787,6 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Proves the ledger: a row for each violation, none when all holds. From the last proved entry on, or in full.
--- `unbalanced_transfer` (its entries are not the two that it means, or it is gone, which only a proof in full sees),
--- `broken_chain`, `balance_differs` (from the entries), `lots_differ` (from the balance), and those of
--- videos.hold_violations. An account that is clean gets its checkpoint; one that is not is looked at again.
--- Nothing that a posting needs is locked.
 declare
   v_now constant timestamptz := core.now();
   -- A transaction that was open at the last proof may have written transfers with an earlier time since.
@@ -1800,7 +1826,7 @@ begin
       (select coalesce(sum(l.remaining), 0) from credits.lots as l where l.account_id = a.id and l.remaining > 0)::bigint as lots
     from credits.accounts as a
     left join credits.checkpoints as c on c.account_id = a.id
-    where a.user_id is not null and (
+    where a.owner_id is not null and (
       p_full
       or (a.entry_count, a.head_hash, a.balance) is distinct from
         (coalesce(c.number, 0), coalesce(c.hash, '\x'), coalesce(c.balance, 0))
@@ -1827,7 +1853,11 @@ begin
   insert into credits.proofs (is_full, proved_until, violations) values (p_full, v_now, v_found);
 end;
 $$;
-comment on function credits.reconcile(boolean) is 'The proof that the ledger is what it says it is.';
+comment on function credits.reconcile(boolean) is
+  'Proves the ledger: a row for each violation, none when all holds. From the last proved entry on, or in full.
+unbalanced_transfer (its entries are not the two that it means, or it is gone, which only a proof in full sees),
+broken_chain, balance_differs (from the entries), lots_differ (from the balance), and those of videos.hold_violations.
+An account that is clean gets its checkpoint; one that is not is looked at again. Nothing that a posting needs is locked.';
 
 create function credits.rebuild_balances()
 returns table (account_id bigint, balance_before bigint, balance_after bigint)
@@ -1835,9 +1865,6 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Puts balances, heads and lots right from the entries and transfers, which are the truth, and returns the accounts
--- whose balance was not. For after a repair by hand: it stops all postings while it runs, and lifts the guard that
--- lets nobody else touch a balance.
 begin
   -- A posting holds a row of accounts from its first step on, so a weaker mode would wait for it in a circle.
   lock table credits.accounts, credits.lots in exclusive mode;
@@ -1863,7 +1890,7 @@ begin
       coalesce((array_agg(e.hash order by e.number desc))[1], '\x') as head
     from credits.accounts as a
     left join credits.entries as e on e.account_id = a.id
-    where a.user_id is not null
+    where a.owner_id is not null
     group by a.id
   ),
   mended as (
@@ -1881,44 +1908,69 @@ begin
   alter table credits.lots enable trigger only_by_transfer;
 end;
 $$;
-comment on function credits.rebuild_balances() is 'Balances are a projection of the entries; this makes it anew.';
+comment on function credits.rebuild_balances() is
+  'Puts balances, heads and lots right from the entries and transfers, which are the truth, and returns the accounts whose
+balance was not. For after a repair by hand: it stops all postings while it runs, and lifts the guard that lets nobody
+else touch a balance.';
 
 -- supabase/schemas/queue/queue.sql
 
--- queue: work that must survive. It knows no other domain. In this order: queue.sql, tasks.sql.
+-- queue: work that must survive, as rows. It knows no other domain: a domain registers its kinds of task as rows of
+-- queue.kinds, gives each task a subject and an owner, and does the work in `_shared/<domain>/tasks.ts`.
+-- In this order: queue.sql (what there is), tasks.sql (how a domain makes and ends tasks), claims.sql (how workers get them).
 
 create schema queue;
 
 create type queue.backoff as enum ('fixed', 'exponential');
 
 create table queue.kinds (
-  kind text primary key,
-  -- Tasks of this kind at work at once, over all workers.
+  kind text primary key check (kind ~ '^[a-z_]{1,50}$'),
+  -- Tasks of this kind at work at once, over all workers; and of one lane, where null bounds nothing.
   concurrency integer not null check (concurrency > 0),
-  -- Attempts until the task is a dead letter; null: it goes on until its job's bound.
+  lane_concurrency integer check (lane_concurrency > 0),
+  -- Attempts until the task is a dead letter; null: it goes on until its domain ends it.
   tries integer check (tries > 0),
   backoff queue.backoff not null,
   base_seconds numeric not null check (base_seconds > 0),
   max_seconds numeric not null check (max_seconds >= base_seconds),
   -- The part of the delay that is random: 0 none, 1 all of it.
   jitter numeric not null default 0.5 check (jitter between 0 and 1),
-  -- The lease: how long a worker may be silent before another takes the task. It exceeds the longest attempt.
-  timeout_seconds integer not null check (timeout_seconds > 0),
+  -- How long a worker may be silent before another takes the task. While it works it renews the lease every 4 s.
+  lease_seconds integer not null check (lease_seconds >= 10),
+  -- The longest attempt. No lease is renewed beyond it.
+  timeout_seconds integer not null check (timeout_seconds >= lease_seconds),
   -- Lower first.
-  priority smallint not null
+  priority smallint not null,
+  -- What the kind's domain does when a task has no try left: a function of the subject, with its schema. It runs in the
+  -- transaction that makes the dead letter, before the task is locked. Text, because a `regprocedure` column blocks pg_upgrade.
+  on_dead text check (on_dead ~ '^[a-z_]+\.[a-z_]+$')
 );
 alter table queue.kinds enable row level security;
 comment on table queue.kinds is 'How tasks of each kind are worked; the operator may change it.';
 
 create table queue.tasks (
   id bigint generated always as identity primary key,
-  -- One of task_kinds, which add_task sees to: a foreign key would lock the kind's one row with every task.
+  -- One of queue.kinds, which queue.add sees to: a foreign key would lock the kind's one row with every task.
   kind text not null,
+  -- What it is about: a job, a user. A kind has one open task for a subject.
   subject uuid not null,
+  -- Whose it is; null for the platform itself.
+  owner_id uuid,
+  -- A queue of its own within the kind, bounded by lane_concurrency: a webhook, a batch.
+  lane text not null default '',
   payload jsonb not null default '{}',
+  -- The request that it goes back to; ties what goes wrong to the log.
+  request_id text,
   priority smallint not null,
+  -- How many open tasks of its kind its owner had before it, 15 for more. Whoever has many lets others go first.
+  place smallint not null check (place between 0 and 15),
+  -- When it may be claimed. While it is leased, the end of the lease: then it may be claimed again.
   run_at timestamptz not null,
+  -- Every claim is an attempt, whose number fences off those before it.
   attempts integer not null default 0,
+  -- Those that cost no try.
+  uncounted_attempts integer not null default 0,
+  claimed_at timestamptz,
   leased_until timestamptz,
   last_error text,
   -- A dead letter; clearing it is the replay.
@@ -1927,34 +1979,116 @@ create table queue.tasks (
 ) with (fillfactor = 70);
 alter table queue.tasks enable row level security;
 create unique index tasks_open on queue.tasks (subject, kind) where failed_at is null;
-create index tasks_due on queue.tasks (priority, run_at) where failed_at is null;
+-- What may be claimed of a kind, lane, priority and place stands together, in the order of its time.
+create index tasks_due on queue.tasks (kind, lane, priority, place, run_at) where failed_at is null;
+create index tasks_leased on queue.tasks (kind, lane, leased_until) where leased_until is not null;
+create index tasks_owner on queue.tasks (owner_id, kind) where failed_at is null;
 create index tasks_dead on queue.tasks (subject) where failed_at is not null;
 comment on table queue.tasks is 'Work that must survive; a finished task is deleted.';
 
 -- supabase/schemas/queue/tasks.sql
 
 create function queue.add(
-  p_kind text, p_subject uuid, p_run_at timestamptz, p_payload jsonb default '{}'
+  p_kind text, p_subject uuid, p_owner_id uuid, p_run_at timestamptz, p_payload jsonb default '{}',
+  p_request_id text default null, p_lane text default ''
 )
 returns void
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- An open task of the same kind and subject is the same work: it runs at the earlier time. Raises not_null_violation
--- for a kind that is none.
+-- Makes a task. An open one of the same kind and subject is the same work: it gets what the payload adds and, unless a
+-- worker has it, the earlier time. Raises not_null_violation for a kind that is none.
+declare
+  v_now constant timestamptz := core.now();
 begin
-  insert into queue.tasks as t (kind, subject, payload, priority, run_at, created_at)
+  insert into queue.tasks as t (
+    kind, subject, owner_id, lane, payload, request_id, priority, place, run_at, created_at
+  )
   values (
-    p_kind, p_subject, p_payload, (select k.priority from queue.kinds as k where k.kind = p_kind), p_run_at,
-    core.now()
+    p_kind, p_subject, p_owner_id, p_lane, p_payload, p_request_id,
+    (select k.priority from queue.kinds as k where k.kind = p_kind),
+    -- Lanes are apart anyway.
+    case when p_lane = '' then (
+      select count(*)
+      from (
+        select from queue.tasks as o
+        where o.owner_id = p_owner_id and o.kind = p_kind and o.failed_at is null and o.subject <> p_subject
+        limit 15
+      ) as o
+    ) else 0 end,
+    p_run_at, v_now
   )
   on conflict (subject, kind) where failed_at is null do update
-    set run_at = least(t.run_at, excluded.run_at), payload = t.payload || excluded.payload;
+    set run_at = case when t.leased_until > v_now then t.run_at else least(t.run_at, excluded.run_at) end,
+        payload = t.payload || excluded.payload;
 end;
 $$;
 
--- When a kind of task runs again after so many attempts.
+create function queue.hasten(p_kind text, p_subject uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Brings an open task that no worker has forward to now; without one, it does nothing.
+declare
+  v_now constant timestamptz := core.now();
+begin
+  update queue.tasks as t
+  set run_at = least(t.run_at, v_now)
+  where t.subject = p_subject and t.kind = p_kind and t.failed_at is null and coalesce(t.leased_until <= v_now, true);
+end;
+$$;
+
+create function queue.drop(p_subject uuid, p_kinds text[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Deletes the tasks of a subject that are of these kinds, dead letters too: nothing of them is left to do.
+begin
+  delete from queue.tasks as t where t.subject = p_subject and t.kind = any (p_kinds) and t.failed_at is null;
+  delete from queue.tasks as t where t.subject = p_subject and t.kind = any (p_kinds) and t.failed_at is not null;
+end;
+$$;
+
+-- Whether a subject has an open task of a kind.
+create function queue.has_open(p_kind text, p_subject uuid)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select exists (
+    select from queue.tasks as t where t.subject = p_subject and t.kind = p_kind and t.failed_at is null
+  )
+$$;
+
+-- The longest attempt of a kind.
+create function queue.timeout(p_kind text)
+returns interval
+language sql
+stable
+set search_path = ''
+as $$
+  select make_interval(secs => k.timeout_seconds) from queue.kinds as k where k.kind = p_kind
+$$;
+
+-- When the attempt that a worker may still be at is over at the latest; null where none has been claimed.
+create function queue.attempt_ends_at(p_kind text, p_subject uuid)
+returns timestamptz
+language sql
+stable
+set search_path = ''
+as $$
+  select t.claimed_at + queue.timeout(p_kind)
+  from queue.tasks as t
+  where t.subject = p_subject and t.kind = p_kind and t.failed_at is null and t.leased_until is not null
+$$;
+
+-- When a task of a kind runs again after so many attempts.
 create function queue.retry_at(p_kind text, p_attempts integer)
 returns timestamptz
 language sql
@@ -1971,65 +2105,339 @@ as $$
   where k.kind = p_kind
 $$;
 
--- Tasks that wait for a worker; 1000 stands for more.
+create function queue.postpone(
+  p_kind text, p_subject uuid, p_error text, p_after_seconds numeric, p_attempts integer default null
+)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Gives the open task of a subject back, to run again by its kind's backoff and not before p_after_seconds. What it waits
+-- for is no fault of an attempt, so it costs no try. p_attempts: what the backoff counts, where that is not the task's own.
+begin
+  update queue.tasks as t
+  set leased_until = null, last_error = p_error,
+      run_at = greatest(
+        queue.retry_at(p_kind, coalesce(p_attempts, t.attempts - t.uncounted_attempts)),
+        core.now() + make_interval(secs => p_after_seconds::double precision)
+      )
+  where t.subject = p_subject and t.kind = p_kind and t.failed_at is null;
+end;
+$$;
+
+create function queue.finish(p_task_id bigint, p_attempt integer)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Ends a task that is done. False, and nothing changes, for an attempt that lost its lease to another.
+begin
+  delete from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt;
+  return found;
+end;
+$$;
+
+create function queue.repeat(p_task_id bigint, p_attempt integer, p_run_at timestamptz, p_payload jsonb default '{}')
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The attempt came to what it should, and the task runs again at a later time: that costs no try. False, and nothing
+-- changes, for an attempt that lost its lease to another.
+begin
+  update queue.tasks as t
+  set uncounted_attempts = t.attempts, leased_until = null, run_at = p_run_at, payload = t.payload || p_payload
+  where t.id = p_task_id and t.attempts = p_attempt and t.failed_at is null;
+  return found;
+end;
+$$;
+
+create function queue.bury(p_task queue.tasks, p_error text)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Makes a dead letter of a task that has no try left, once its kind's domain has done what that means, which may delete
+-- the task. Nobody claims it any more, so it is not locked before. False where another call was first.
+-- Locks: those of the domain → task.
+declare
+  v_on_dead text;
+begin
+  select k.on_dead into v_on_dead from queue.kinds as k where k.kind = p_task.kind;
+  if v_on_dead is not null then
+    execute format('select %s($1)', v_on_dead) using p_task.subject;
+  end if;
+  update queue.tasks as t
+  set failed_at = core.now(), leased_until = null, last_error = p_error
+  where t.id = p_task.id and t.attempts = p_task.attempts and t.failed_at is null;
+  return found or v_on_dead is not null;
+end;
+$$;
+
+create function queue.retry(
+  p_task_id bigint, p_attempt integer, p_error text, p_after_seconds numeric default null
+)
+returns text
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Gives a task back after an attempt that came to nothing: `waiting`, to run later by its kind's backoff (and not before
+-- p_after_seconds, where whoever refused named a time); `dead`, when no try is left; `lost`, and nothing changes, when
+-- another attempt has it. Locks: those of the domain, where the task dies → task.
+declare
+  v_task queue.tasks;
+  v_tries integer;
+begin
+  select t.* into v_task from queue.tasks as t where t.id = p_task_id;
+  if not found or v_task.attempts <> p_attempt or v_task.failed_at is not null then
+    return 'lost';
+  end if;
+  select k.tries into v_tries from queue.kinds as k where k.kind = v_task.kind;
+  if v_task.attempts - v_task.uncounted_attempts >= v_tries then
+    return case when queue.bury(v_task, p_error) then 'dead' else 'lost' end;
+  end if;
+  update queue.tasks as t
+  set leased_until = null, last_error = p_error,
+      run_at = greatest(
+        queue.retry_at(t.kind, t.attempts - t.uncounted_attempts),
+        core.now() + make_interval(secs => p_after_seconds::double precision)
+      )
+  where t.id = p_task_id and t.attempts = p_attempt and t.failed_at is null;
+  return case when found then 'waiting' else 'lost' end;
+end;
+$$;
+
+-- supabase/schemas/queue/claims.sql
+
+create function queue.heads(p_kinds text[])
+returns table (kind text, lane text, priority smallint, place smallint)
+language sql
+stable
+set search_path = ''
+as $$
+  -- Where the open tasks of these kinds stand: each lane, priority and place that has any. One jump in the index for each,
+  -- however many tasks there are.
+  with recursive heads as (
+    select k.kind, f.lane, f.priority, f.place
+    from unnest(p_kinds) as k (kind)
+    cross join lateral (
+      select t.lane, t.priority, t.place
+      from queue.tasks as t
+      where t.kind = k.kind and t.failed_at is null
+      order by t.lane, t.priority, t.place
+      limit 1
+    ) as f
+    union all
+    select h.kind, n.lane, n.priority, n.place
+    from heads as h
+    cross join lateral (
+      select t.lane, t.priority, t.place
+      from queue.tasks as t
+      where t.kind = h.kind and t.failed_at is null and (t.lane, t.priority, t.place) > (h.lane, h.priority, h.place)
+      order by t.lane, t.priority, t.place
+      limit 1
+    ) as n
+  )
+  select h.kind, h.lane, h.priority, h.place from heads as h
+$$;
+
+create function queue.claim(p_limit integer, p_subject uuid default null)
+returns setof queue.tasks
+language plpgsql
+volatile
+set search_path = ''
+-- The caller gives up after 10 s; what is claimed for nobody would wait for the end of its lease.
+set lock_timeout = '1s'
+as $$
+-- Leases up to p_limit due tasks, of one subject if it is named, within each kind's and each lane's concurrency, in the
+-- order of their priority. Within a priority owners take turns: a task lets those go first that came up to a minute later,
+-- for each task that its owner had before it. What a claim costs grows with what it takes, and not with what waits.
+-- Locks: the kinds, by name, so that concurrent claims count right; tasks that another transaction holds are passed over.
+-- Where the kinds cannot be had within a second, nothing is claimed.
+declare
+  v_now timestamptz;
+begin
+  perform from queue.kinds as k
+  where p_subject is null or exists (
+    select from queue.tasks as t where t.subject = p_subject and t.kind = k.kind and t.failed_at is null
+  )
+  order by k.kind
+  for update;
+  v_now := core.now();
+
+  return query
+  with room as (
+    select k.kind, k.tries, k.lane_concurrency, k.concurrency - (
+      select count(*) from queue.tasks as b where b.kind = k.kind and b.leased_until > v_now
+    ) as free
+    from queue.kinds as k
+  ),
+  due as (
+    select d.id, h.kind, h.lane, r.lane_concurrency, h.priority, d.run_at + h.place * interval '1 minute' as turn
+    from queue.heads(array(select r.kind from room as r where r.free > 0 and p_subject is null)) as h
+    join room as r on r.kind = h.kind
+    cross join lateral (
+      select t.id, t.run_at
+      from queue.tasks as t
+      where t.kind = h.kind and t.lane = h.lane and t.priority = h.priority and t.place = h.place
+        and t.failed_at is null and t.run_at <= v_now and (r.tries is null or t.attempts - t.uncounted_attempts < r.tries)
+      order by t.run_at
+      limit p_limit
+    ) as d
+    union all
+    select t.id, t.kind, t.lane, r.lane_concurrency, t.priority, t.run_at
+    from queue.tasks as t
+    join room as r on r.kind = t.kind
+    where t.subject = p_subject and t.failed_at is null and t.run_at <= v_now
+      and (r.tries is null or t.attempts - t.uncounted_attempts < r.tries) and r.free > 0
+  ),
+  -- What a lane may still have at work, then what its kind may.
+  in_lanes as (
+    select d.*, row_number() over (partition by d.kind, d.lane order by d.priority, d.turn, d.id) as number
+    from due as d
+  ),
+  in_kinds as (
+    select l.*, row_number() over (partition by l.kind order by l.priority, l.turn, l.id) as number_of_kind
+    from in_lanes as l
+    where l.lane_concurrency is null or l.number <= l.lane_concurrency - (
+      select count(*) from queue.tasks as b where b.kind = l.kind and b.lane = l.lane and b.leased_until > v_now
+    )
+  ),
+  chosen as (
+    select a.id, a.priority, a.turn
+    from in_kinds as a
+    join room as r on r.kind = a.kind
+    where a.number_of_kind <= r.free
+    order by a.priority, a.turn, a.id
+    limit p_limit
+  ),
+  locked as (
+    select t.id from queue.tasks as t where t.id in (select c.id from chosen as c) for update skip locked
+  )
+  update queue.tasks as t
+  set attempts = t.attempts + 1, claimed_at = v_now,
+      leased_until = v_now + make_interval(secs => k.lease_seconds), run_at = v_now + make_interval(secs => k.lease_seconds)
+  from locked as l, queue.kinds as k
+  where t.id = l.id and k.kind = t.kind
+  returning t.*;
+exception
+  when lock_not_available then
+    return;
+end;
+$$;
+
+create function queue.lease(p_kind text, p_subject uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Leases the open task of a subject to whoever does its work without having claimed it, for the longest attempt.
+declare
+  v_until constant timestamptz := core.now() + queue.timeout(p_kind);
+begin
+  update queue.tasks as t
+  set leased_until = v_until, run_at = v_until
+  where t.subject = p_subject and t.kind = p_kind and t.failed_at is null;
+end;
+$$;
+
+create function queue.renew(p_task_ids bigint[], p_attempts integer[])
+returns boolean[]
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Renews the leases of attempts that go on, within their kind's timeout, and tells of each whether it has its task still.
+declare
+  v_now constant timestamptz := core.now();
+  v_kept boolean[];
+begin
+  with renewed as (
+    update queue.tasks as t
+    set leased_until = n.until, run_at = n.until
+    from (
+      select r.id, r.attempts, greatest(r.leased_until, least(
+        v_now + make_interval(secs => k.lease_seconds), r.claimed_at + make_interval(secs => k.timeout_seconds)
+      )) as until
+      from unnest(p_task_ids, p_attempts) as a (id, attempt)
+      join queue.tasks as r on r.id = a.id and r.attempts = a.attempt and r.failed_at is null
+      join queue.kinds as k on k.kind = r.kind
+    ) as n
+    where t.id = n.id and t.attempts = n.attempts and t.leased_until is not null and n.until > v_now
+    returning t.id, t.attempts
+  )
+  select array_agg(r.id is not null order by a.place) into v_kept
+  from unnest(p_task_ids, p_attempts) with ordinality as a (id, attempt, place)
+  left join renewed as r on r.id = a.id and r.attempts = a.attempt;
+  return v_kept;
+end;
+$$;
+
 create function queue.count_due()
 returns integer
 language sql
 volatile
 set search_path = ''
 as $$
-  select count(*)::integer
-  from (
-    select from queue.tasks as t
-    where t.failed_at is null and t.run_at <= core.now() and (t.leased_until is null or t.leased_until <= core.now())
-    limit 1000
-  ) as due
+  -- Tasks that wait for a worker; of each place in the queue 1000 stand for more.
+  select coalesce(sum(d.tasks), 0)::integer
+  from queue.heads(array(select k.kind from queue.kinds as k)) as h
+  cross join lateral (
+    select count(*) as tasks
+    from (
+      select from queue.tasks as t
+      where t.kind = h.kind and t.lane = h.lane and t.priority = h.priority and t.place = h.place
+        and t.failed_at is null and t.run_at <= core.now()
+      limit 1000
+    ) as due
+  ) as d
 $$;
 
-create function queue.fail(p_task queue.tasks, p_error text)
-returns void
-language plpgsql
+create function queue.oldest_due()
+returns interval
+language sql
 volatile
 set search_path = ''
 as $$
--- Makes a task a dead letter. A dead `store` ends its job with ERR_6002 in the same statement of the caller; the
--- settlement deletes the tasks of the job, so only tasks without a job to end stay as dead letters.
-begin
-  update queue.tasks as t
-  set failed_at = core.now(), leased_until = null, last_error = p_error
-  where t.id = p_task.id;
-  if p_task.kind = 'store' then
-    perform videos.settle_video_job(p_task.subject, 'failed', 'ERR_6002');
-  end if;
-end;
+  -- How long the task waits for a worker that waits longest; zero where none does.
+  select greatest(coalesce(core.now() - min(d.run_at), '0'), '0')
+  from queue.heads(array(select k.kind from queue.kinds as k)) as h
+  cross join lateral (
+    select t.run_at
+    from queue.tasks as t
+    where t.kind = h.kind and t.lane = h.lane and t.priority = h.priority and t.place = h.place and t.failed_at is null
+    order by t.run_at
+    limit 1
+  ) as d
 $$;
 
-create function queue.bury()
+create function queue.bury_lost()
 returns integer
 language plpgsql
 volatile
 set search_path = ''
 as $$
 -- Makes dead letters of tasks whose last try ended with its worker, up to 100 a run. Returns how many.
--- Locks: account → job → task, one task at a time.
+-- Locks: those of each task's domain → task, one task at a time.
 declare
   v_task queue.tasks;
   v_buried integer := 0;
 begin
   for v_task in
     select t.*
-    from queue.tasks as t
-    join queue.kinds as k on k.kind = t.kind
-    where t.failed_at is null and t.leased_until <= core.now() and t.attempts >= k.tries
+    from queue.kinds as k
+    join queue.tasks as t on t.kind = k.kind
+    where t.leased_until <= core.now() and t.failed_at is null and t.attempts - t.uncounted_attempts >= k.tries
     order by t.id
     limit 100
   loop
-    perform videos.lock_job(v_task.subject);
-    perform from queue.tasks as t
-    where t.id = v_task.id and t.failed_at is null and t.attempts = v_task.attempts
-    for update;
-    if found then
-      perform queue.fail(v_task, 'the worker did not come back from the last try');
+    if queue.bury(v_task, 'the worker did not come back from the last try') then
       v_buried := v_buried + 1;
     end if;
   end loop;
@@ -2040,7 +2448,7 @@ $$;
 -- supabase/schemas/videos/models.sql
 
 -- videos: from a model and a prompt to a file in storage. In this order: models.sql, jobs.sql, submissions.sql, assets.sql,
--- settlement.sql, providers.sql, moderation.sql, acceptance.sql, retention.sql.
+-- providers.sql, settlement.sql, moderation.sql, acceptance.sql, retention.sql.
 
 create schema videos;
 
@@ -2261,6 +2669,16 @@ begin
 end;
 $$;
 
+-- Makes a task about a job, for its owner and under its request.
+create function videos.add_task(p_kind text, p_job videos.jobs, p_run_at timestamptz, p_payload jsonb default '{}')
+returns void
+language sql
+volatile
+set search_path = ''
+as $$
+  select queue.add(p_kind, p_job.id, p_job.user_id, p_run_at, p_payload, p_job.request_id)
+$$;
+
 -- Whether the account of a job was closed: nothing is stored for it.
 create function videos.is_abandoned(p_job videos.jobs)
 returns boolean
@@ -2378,6 +2796,7 @@ create type videos.submission_state as enum (
 create table videos.submissions (
   id uuid primary key default core.new_id(),
   job_id uuid not null references videos.jobs,
+  owner_id uuid not null,
   provider text not null,
   provider_model text not null,
   state videos.submission_state not null default 'sending',
@@ -2407,6 +2826,7 @@ create table videos.provider_events (
   provider text not null,
   event_id text not null,
   submission_id uuid not null references videos.submissions,
+  owner_id uuid not null,
   request_id text not null,
   state jsonb not null,
   -- What it did: `applied`, `asked` (a poll was made of it), or `ignored`.
@@ -2426,9 +2846,8 @@ language sql
 stable
 set search_path = ''
 as $$
-  select max(s.claimed_at + make_interval(secs => k.timeout_seconds))
+  select max(s.claimed_at) + queue.timeout('submit')
   from videos.submissions as s
-  join queue.kinds as k on k.kind = 'submit'
   where s.job_id = p_job_id and s.state = 'sending'
 $$;
 create index provider_events_received_at on videos.provider_events using brin (received_at) with (autosummarize = on);
@@ -2442,6 +2861,7 @@ create type videos.asset_kind as enum ('video', 'thumbnail');
 create table videos.assets (
   id uuid primary key default core.new_id(),
   job_id uuid not null references videos.jobs,
+  owner_id uuid not null,
   kind videos.asset_kind not null,
   -- In the private bucket `videos`.
   path text not null unique,
@@ -2495,6 +2915,16 @@ exception
 end;
 $$;
 
+-- Where the files of a job are in storage: below its owner's reference.
+create function videos.folder_of(p_job videos.jobs)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+  select u.reference || '/' || p_job.id from accounts.users as u where u.id = p_job.user_id
+$$;
+
 -- Paths of what storage has of a user, whether or not a job knows of it.
 create function videos.files_of(p_user_id uuid)
 returns setof text
@@ -2504,7 +2934,7 @@ set search_path = ''
 as $$
 declare
   -- A constant of the query: only so is the index of names asked.
-  v_folder constant text := p_user_id || '/';
+  v_folder constant text := (select u.reference || '/' from accounts.users as u where u.id = p_user_id);
 begin
   return query select o.name from storage.objects as o where o.bucket_id = 'videos' and o.name ^@ v_folder;
 end;
@@ -2713,15 +3143,10 @@ begin
       due_at = null
   where j.id = p_job_id;
   if v_status <> 'completed' and v_job.storing_at is not null then
-    -- A worker that still stores it has lost its lease by then, or asks for it itself.
-    perform queue.add('delete_files', p_job_id, greatest(v_now, (
-      select t.leased_until from queue.tasks as t
-      where t.subject = p_job_id and t.kind = 'store' and t.failed_at is null
-    )));
+    -- A worker that still stores it is done by then, or asks for it itself.
+    perform videos.add_task('delete_files', v_job, greatest(v_now, queue.attempt_ends_at('store', p_job_id)));
   end if;
-  delete from queue.tasks as t
-  where t.subject = p_job_id and t.kind in ('submit', 'poll', 'cancel', 'store') and t.failed_at is null;
-  delete from queue.tasks as t where t.subject = p_job_id and t.failed_at is not null;
+  perform queue.drop(p_job_id, '{submit,poll,cancel,store}');
   return true;
 end;
 $$;
@@ -2773,8 +3198,8 @@ begin
     update videos.jobs as j
     set storing_at = v_now, due_at = null, started_at = coalesce(j.started_at, v_now)
     where j.id = p_job.id;
-    delete from queue.tasks as t where t.subject = p_job.id and t.kind in ('poll', 'cancel');
-    perform queue.add('store', p_job.id, v_now, jsonb_build_object(
+    perform queue.drop(p_job.id, '{poll,cancel}');
+    perform videos.add_task('store', p_job, v_now, jsonb_build_object(
       'video_url', p_state -> 'video_url', 'thumbnail_url', p_state -> 'thumbnail_url'
     ));
   elsif v_state = 'failed' then
@@ -2833,9 +3258,7 @@ begin
     select j.id
     from videos.jobs as j
     where j.completed_at is null and j.due_at <= v_now
-      and (j.due_at <= v_now - interval '5 minutes' or not exists (
-        select from queue.tasks as t where t.kind = 'cancel' and t.subject = j.id and t.failed_at is null
-      ))
+      and (j.due_at <= v_now - interval '5 minutes' or not queue.has_open('cancel', j.id))
     order by j.due_at
     limit 100
   loop
@@ -2848,10 +3271,24 @@ begin
     ) then
       perform videos.settle_overdue_job(v_job);
     else
-      perform queue.add('cancel', v_job_id, v_now);
+      perform videos.add_task('cancel', v_job, v_now);
     end if;
   end loop;
   return v_due;
+end;
+$$;
+
+-- What a `store` task that has no try left means: its job ends, and the credits go back.
+create function videos.fail_unstored_job(p_job_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  perform videos.settle_video_job(p_job_id, 'failed', 'ERR_6002');
+  -- Nobody is at it any more.
+  perform queue.hasten('delete_files', p_job_id);
 end;
 $$;
 
@@ -2892,7 +3329,7 @@ create table videos.moderation_terms (
   language text not null default 'all' check (language in ('all', 'en', 'tr', 'es')),
   -- Words that all stand in the prompt, in any order; `kid|child*` is one word: kid, or any that begins with child.
   pattern text not null unique check (char_length(btrim(pattern)) between 1 and 1000),
-  -- `flag` lets the job pass and notes the reason in video_jobs.flag: the trial of a new term.
+  -- `flag` lets the job pass and notes the reason in videos.jobs.flag: the trial of a new term.
   action text not null default 'refuse' check (action in ('refuse', 'flag')),
   -- For the operator; the user only learns that it is against the policy.
   reason text not null
@@ -3074,7 +3511,7 @@ begin
     p_request_id, v_now, v_now + v_model.start_within
   );
   -- The function submits at once; the worker only if that did not happen within 2 seconds.
-  perform queue.add('submit', v_job_id, v_now + interval '2 seconds');
+  perform queue.add('submit', v_job_id, p_user_id, v_now + interval '2 seconds', p_request_id => p_request_id);
   return guard.answer(
     jsonb_build_object(
       'job_id', v_job_id, 'status', 'pending', 'credits_used', v_price,
@@ -3478,9 +3915,6 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Makes a user an admin, and says so. For the dashboard: no endpoint does it. A second call changes nothing. Raises
--- no_data_found for a user whom Auth does not know, invalid_parameter_value for a guest, and for an account that is
--- closed or suspended. Locks: the user's row.
 declare
   v_is_anonymous boolean;
   v_refusal jsonb;
@@ -3508,7 +3942,10 @@ begin
   return format('%s is an admin now', p_user_id);
 end;
 $$;
-comment on function ops.make_admin(uuid) is 'For the operator: select ops.make_admin(''<user id>'').';
+comment on function ops.make_admin(uuid) is
+  'Makes a user an admin, and says so: select ops.make_admin(''<user id>''). No endpoint does it. A second call changes
+nothing. Raises no_data_found for a user whom Auth does not know, invalid_parameter_value for a guest, and for an
+account that is closed or suspended. Locks: the user''s row.';
 
 create function ops.remove_admin(p_user_id uuid)
 returns text
@@ -3516,8 +3953,6 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Makes an admin a user like any other, from their next request on, and says so. For the dashboard. A second call
--- changes nothing. Locks: the user's row.
 begin
   update accounts.users as u set is_admin = false where u.id = p_user_id and u.is_admin;
   if not found then
@@ -3528,7 +3963,9 @@ begin
   return format('%s is no admin any more', p_user_id);
 end;
 $$;
-comment on function ops.remove_admin(uuid) is 'For the operator: select ops.remove_admin(''<user id>'').';
+comment on function ops.remove_admin(uuid) is
+  'Makes an admin a user like any other, from their next request on, and says so: select ops.remove_admin(''<user id>'').
+A second call changes nothing. Locks: the user''s row.';
 
 create function ops.admit_admin(p_admin_id uuid, out refusal jsonb, out language text)
 language plpgsql
@@ -3803,7 +4240,7 @@ $$;
 
 create view ops.user_overview with (security_invoker = true) as
 select u.id as user_id, u.created_at, u.is_admin, u.is_banned, u.closed_at,
-  (select a.balance from credits.accounts as a where a.user_id = u.id and a.kind = 'available' and a.unit = 'credit')
+  (select a.balance from credits.accounts as a where a.owner_id = u.id and a.kind = 'available' and a.unit = 'credit')
     as credits,
   videos.held_credits(u.id) as credits_held,
   credits.owed(u.id) as credits_owed,
@@ -4035,12 +4472,12 @@ language sql
 stable
 set search_path = ''
 as $$
-  -- A job is looked for among those of the time around p_at. Their ids begin with it, so that the primary key finds
-  -- them: an index of request ids would cost every accepted job, for a question that is seldom asked.
   select t.*
   from videos.jobs as j
   cross join lateral ops.trace_job(j.id) as t
   where j.request_id = p_request_id
+    -- Ids begin with the time, so that the primary key finds them: an index of request ids would cost every accepted
+    -- job, for a question that is seldom asked.
     and j.id between core.first_id_at(p_at - p_within) and core.first_id_at(p_at + p_within)
   union all
   select a.created_at, 'admin: ' || a.action, a.id::text, jsonb_strip_nulls(jsonb_build_object(
@@ -4052,7 +4489,8 @@ as $$
   from ops.error_log as e where e.request_id = p_request_id
 $$;
 comment on function ops.trace(text, timestamptz, interval) is
-  'Everything that a request did, as far as the database knows: order by at.';
+  'Everything that a request did, as far as the database knows: order by at. A job is looked for among those that were
+accepted within p_within of p_at.';
 
 -- supabase/schemas/videos/retention.sql
 
@@ -4376,7 +4814,7 @@ begin
     if v_job.status = 'pending' then
       perform videos.settle_video_job(p_job_id, 'cancelled');
     else
-      perform queue.add('cancel', p_job_id, core.now());
+      perform videos.add_task('cancel', v_job, core.now());
     end if;
   end if;
   select j.* into v_job from videos.jobs as j where j.id = p_job_id;
@@ -4490,7 +4928,7 @@ begin
   set deleted_at = v_now, video_url = null, video_url_expires_at = null, thumbnail_url = null
   where j.id = p_job_id;
   if exists (select from videos.assets as a where a.job_id = p_job_id and a.deleted_at is null) then
-    perform queue.add('delete_files', p_job_id, v_now);
+    perform videos.add_task('delete_files', v_job, v_now);
   end if;
   return guard.answer(jsonb_build_object('deleted_at', core.to_iso(v_now)), v_caller.limits, v_caller.language);
 end;
@@ -4639,6 +5077,20 @@ grant execute on function api.grant_device_credits to service_role;
 
 -- supabase/schemas/api/erase-account.sql
 
+create function api.load_erasure(p_user_id uuid)
+returns jsonb
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+  -- What an `erase_account` task removes from storage: `data` is `{ paths }`, as many as storage removes within the timeout
+  -- of a request.
+  select guard.answer(jsonb_build_object('paths', coalesce(jsonb_agg(f.path), '[]')))
+  from (select p.path from videos.files_of(p_user_id) as p (path) limit 100) as f
+$$;
+grant execute on function api.load_erasure to service_role;
+
 create function api.erase_account(p_task_id bigint, p_attempt integer, p_user_id uuid)
 returns jsonb
 language plpgsql
@@ -4671,18 +5123,16 @@ begin
   v_erasable_at := videos.erasable_at(p_user_id);
   v_now := core.now();
   if v_erasable_at > v_now then
-    update queue.tasks as t
-    set attempts = 0, leased_until = null, run_at = v_erasable_at
-    where t.id = p_task_id;
+    perform queue.repeat(p_task_id, p_attempt, v_erasable_at);
     return guard.answer('{"state": "waiting"}');
   end if;
   select count(*) into v_files from videos.files_of(p_user_id);
   if v_files >= (v_task.payload ->> 'files')::bigint then
-    return api.retry_task(p_task_id, p_attempt, 'storage does not remove the files');
+    return guard.answer(jsonb_build_object(
+      'state', queue.retry(p_task_id, p_attempt, 'storage does not remove the files')
+    ));
   elsif v_files > 0 then
-    update queue.tasks as t
-    set attempts = 0, leased_until = null, run_at = v_now, payload = jsonb_build_object('files', v_files)
-    where t.id = p_task_id;
+    perform queue.repeat(p_task_id, p_attempt, v_now, jsonb_build_object('files', v_files));
     return guard.answer('{"state": "waiting"}');
   end if;
 
@@ -4702,7 +5152,7 @@ begin
   perform videos.blank_jobs(v_job_ids);
   update videos.jobs as j set deleted_at = v_now where j.id = any (v_job_ids) and j.deleted_at is null;
   -- Removing files is all that is left to do for these, and it is done.
-  delete from queue.tasks as t where t.subject = any (v_job_ids);
+  perform queue.drop(j.id, '{delete_files}') from unnest(v_job_ids) as j (id);
   delete from guard.idempotency_keys as k where k.caller = p_user_id;
   delete from devices.grants as g where g.user_id = p_user_id;
   delete from guard.hits as h
@@ -4713,7 +5163,7 @@ begin
   insert into accounts.erasures (user_id, closed_at, erased_at, erased)
   values (p_user_id, v_user.closed_at, v_now, v_erased)
   on conflict (user_id) do nothing;
-  delete from queue.tasks as t where t.id = p_task_id;
+  perform queue.finish(p_task_id, p_attempt);
   return guard.answer('{"state": "erased"}');
 end;
 $$;
@@ -4762,110 +5212,43 @@ volatile
 security definer
 set search_path = ''
 as $$
-  -- The age of the oldest task that waits, in seconds, tells whether a worker comes by.
-  select guard.answer(jsonb_build_object(
-    'oldest_due_task_seconds', coalesce((
-      select greatest(0, extract(epoch from core.now() - min(t.run_at)))
-      from queue.tasks as t
-      where t.failed_at is null and t.run_at <= core.now() and (t.leased_until is null or t.leased_until <= core.now())
-    ), 0)
-  ))
+  -- How long the task waits that waits longest tells whether a worker comes by.
+  select guard.answer(jsonb_build_object('oldest_due_task_seconds', extract(epoch from queue.oldest_due())))
 $$;
 grant execute on function api.health to service_role;
 
 -- supabase/schemas/api/process-jobs.sql
 
-create function api.claim_tasks(p_limit integer, p_job_id uuid default null)
+create function api.claim_tasks(p_limit integer, p_subject uuid default null)
 returns jsonb
-language plpgsql
+language sql
 volatile
 security definer
 set search_path = ''
 as $$
--- Leases up to p_limit due tasks, of one job if it is named, in order of priority and age, within each kind's
--- concurrency. `data` is a list of `{ task_id, kind, subject, attempt, payload, user_id, paths, submission }`, where
--- `paths` are the files that a `delete_files` or `erase_account` task removes, and `submission` is the one that a
--- provider has or may have: `{ submission_id, provider, provider_model, request_id, references }` or null.
--- Locks: an advisory lock, so that concurrent claims count right; it is held for about a millisecond. Rows that
--- another transaction holds are passed over.
-declare
-  v_now timestamptz;
-  v_tasks jsonb;
-begin
-  perform pg_advisory_xact_lock(hashtextextended('queue.claim_tasks', 0));
-  v_now := core.now();
-
-  with due as (
-    select t.id, t.kind, row_number() over (partition by t.kind order by t.priority, t.run_at, t.id) as place
-    from queue.tasks as t
-    join queue.kinds as k on k.kind = t.kind
-    where t.failed_at is null
-      and t.run_at <= v_now
-      and (t.leased_until is null or t.leased_until <= v_now)
-      and (k.tries is null or t.attempts < k.tries)
-      and (p_job_id is null or t.subject = p_job_id)
-  ),
-  admitted as (
-    select d.id
-    from due as d
-    join queue.kinds as k on k.kind = d.kind
-    where d.place <= k.concurrency - (
-      select count(*) from queue.tasks as busy
-      where busy.kind = d.kind and busy.failed_at is null and busy.leased_until > v_now
-    )
-  ),
-  locked as (
-    select t.id
-    from queue.tasks as t
-    where t.id in (select a.id from admitted as a)
-    order by t.priority, t.run_at, t.id
-    limit p_limit
-    for update of t skip locked
-  ),
-  leased as (
-    update queue.tasks as t
-    set attempts = t.attempts + 1, leased_until = v_now + make_interval(secs => k.timeout_seconds)
-    from locked as l, queue.kinds as k
-    where t.id = l.id and k.kind = t.kind
-    returning t.*
-  )
-  select coalesce(jsonb_agg(
+  -- Hands due tasks to a worker, of one subject if it is named: `data` is a list of `{ task_id, kind, subject, owner_id,
+  -- attempt, payload }`, first what is most urgent. See queue.claim.
+  select guard.answer(coalesce(jsonb_agg(
     jsonb_build_object(
-      'task_id', l.id, 'kind', l.kind, 'subject', l.subject, 'attempt', l.attempts, 'payload', l.payload,
-      'user_id', case l.kind when 'erase_account' then l.subject else j.user_id end,
-      'paths', case l.kind
-        when 'delete_files' then (
-          select coalesce(jsonb_agg(a.path), '[]')
-          from videos.assets as a
-          where a.job_id = l.subject and a.deleted_at is null
-        )
-        when 'erase_account' then (
-          -- As many as storage removes within the time-out of a request.
-          select coalesce(jsonb_agg(f.path), '[]')
-          from (select p.path from videos.files_of(l.subject) as p (path) limit 100) as f
-        )
-        else '[]'
-      end,
-      'submission', case when s.id is not null then jsonb_build_object(
-        'submission_id', s.id, 'provider', s.provider, 'provider_model', s.provider_model,
-        'request_id', s.request_id, 'references', s.provider_references
-      ) end
-    ) order by l.priority, l.run_at, l.id
-  ), '[]')
-  into v_tasks
-  from leased as l
-  left join videos.jobs as j on j.id = l.subject
-  -- The newest submission that the provider has or may have had.
-  left join lateral (
-    select x.* from videos.submissions as x
-    where x.job_id = l.subject and x.state in ('sending', 'accepted', 'unknown', 'ended')
-    order by x.claimed_at desc
-    limit 1
-  ) as s on true;
-  return guard.answer(v_tasks);
-end;
+      'task_id', t.id, 'kind', t.kind, 'subject', t.subject, 'owner_id', t.owner_id, 'attempt', t.attempts,
+      'payload', t.payload
+    ) order by t.priority, t.id
+  ), '[]'))
+  from queue.claim(p_limit, p_subject) as t
 $$;
 grant execute on function api.claim_tasks to service_role;
+
+create function api.renew_tasks(p_task_ids bigint[], p_attempts integer[])
+returns jsonb
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+  -- A worker goes on with these attempts: `data` is `{ kept }`, which tells of each whether it has its task still.
+  select guard.answer(jsonb_build_object('kept', queue.renew(p_task_ids, p_attempts)))
+$$;
+grant execute on function api.renew_tasks to service_role;
 
 create function api.retry_task(
   p_task_id bigint, p_attempt integer, p_error text, p_after_seconds numeric default null, p_code text default null
@@ -4876,41 +5259,20 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Gives a task back after an attempt that came to nothing: later by its kind's backoff (at least
--- p_after_seconds, where whoever refused named a time), or as a dead letter when no try is left. An attempt that
--- lost its lease to another changes nothing. With p_code, the attempt failed by an error of ours, which is recorded.
--- `data`: `{ state: "waiting" | "dead" | "lost" }`.
--- Locks: account → job → task → error log, since a dead task can end its job.
+-- An attempt failed: `data` is `{ state }`, as queue.retry says it. With p_code it failed by an error of ours, which is
+-- recorded. Locks: those of the task's domain, where it dies → task → error log.
 declare
   v_task queue.tasks;
-  v_job videos.jobs;
-  v_tries integer;
+  v_state text;
 begin
-  perform videos.lock_job(t.subject) from queue.tasks as t where t.id = p_task_id;
-  select t.* into v_task from queue.tasks as t where t.id = p_task_id for update;
-  if not found or v_task.attempts <> p_attempt or v_task.failed_at is not null then
-    return guard.answer('{"state": "lost"}');
-  end if;
-  if p_code is not null then
-    -- Null where the subject is no job.
-    select j.* into v_job from videos.jobs as j where j.id = v_task.subject;
-    perform ops.record_error(p_code, 'process-jobs', v_job.user_id, v_job.request_id, jsonb_build_object(
+  select t.* into v_task from queue.tasks as t where t.id = p_task_id;
+  v_state := queue.retry(p_task_id, p_attempt, p_error, p_after_seconds);
+  if v_state <> 'lost' and p_code is not null then
+    perform ops.record_error(p_code, 'process-jobs', v_task.owner_id, v_task.request_id, jsonb_build_object(
       'task', v_task.kind, 'subject', v_task.subject, 'attempt', p_attempt, 'error', p_error
     ));
   end if;
-
-  select k.tries into v_tries from queue.kinds as k where k.kind = v_task.kind;
-  if v_task.attempts >= v_tries then
-    perform queue.fail(v_task, p_error);
-    return guard.answer('{"state": "dead"}');
-  end if;
-  update queue.tasks as t
-  set leased_until = null, last_error = p_error,
-      run_at = greatest(
-        queue.retry_at(t.kind, t.attempts), core.now() + make_interval(secs => p_after_seconds::double precision)
-      )
-  where t.id = v_task.id;
-  return guard.answer('{"state": "waiting"}');
+  return guard.answer(jsonb_build_object('state', v_state));
 end;
 $$;
 grant execute on function api.retry_task to service_role;
@@ -4918,7 +5280,7 @@ grant execute on function api.retry_task to service_role;
 -- supabase/schemas/api/provider-webhook.sql
 
 create function api.provider_webhook(
-  p_provider text, p_submission_id uuid, p_event_id text, p_request_id text, p_state jsonb
+  p_owner_reference uuid, p_provider text, p_submission_id uuid, p_event_id text, p_request_id text, p_state jsonb
 )
 returns jsonb
 language plpgsql
@@ -4930,17 +5292,21 @@ as $$
 -- it applies the state. For a submission whose id we never learned, it makes a `poll` task with the id that the
 -- event names: only the provider's answer to us records it; after the job's end a success is noted as late. Any other
 -- id changes nothing. Of a job whose account was closed, no more than the name of the state is stored.
--- `data`: `{ job_id, effect: "applied" | "asked" | "ignored" | "replayed" }`. Raises no_data_found for an unknown
--- submission, whose token cannot be ours. Locks: account → job → tasks.
+-- `data`: `{ job_id, effect: "applied" | "asked" | "ignored" | "replayed" }`. ERR_4005 for a submission
+-- that is not there, or is another owner's. Locks: account → job → tasks.
 declare
   v_submission videos.submissions;
   v_job videos.jobs;
   v_state jsonb := p_state;
   v_effect text;
 begin
-  select s.* into strict v_submission
+  select s.* into v_submission
   from videos.submissions as s
-  where s.id = p_submission_id and s.provider = p_provider;
+  join accounts.users as u on u.id = s.owner_id
+  where s.id = p_submission_id and s.provider = p_provider and u.reference = p_owner_reference;
+  if not found then
+    return guard.refusal('ERR_4005');
+  end if;
   v_job := videos.lock_job(v_submission.job_id);
   select s.* into strict v_submission from videos.submissions as s where s.id = p_submission_id;
   if videos.is_abandoned(v_job) then
@@ -4956,8 +5322,12 @@ begin
     when v_submission.state in ('sending', 'unknown') then 'asked'
     else 'ignored'
   end;
-  insert into videos.provider_events (provider, event_id, submission_id, request_id, state, effect, received_at)
-  values (p_provider, p_event_id, p_submission_id, p_request_id, v_state, v_effect, core.now())
+  insert into videos.provider_events (
+    provider, event_id, submission_id, owner_id, request_id, state, effect, received_at
+  )
+  values (
+    p_provider, p_event_id, p_submission_id, v_job.user_id, p_request_id, v_state, v_effect, core.now()
+  )
   on conflict do nothing;
   if not found then
     return guard.answer(jsonb_build_object('job_id', v_job.id, 'effect', 'replayed'));
@@ -4966,7 +5336,7 @@ begin
   if v_effect = 'applied' then
     perform videos.apply_state(v_job, v_submission, v_state);
   elsif v_effect = 'asked' and v_job.completed_at is null then
-    perform queue.add('poll', v_job.id, core.now(), jsonb_build_object('request_id', p_request_id));
+    perform videos.add_task('poll', v_job, core.now(), jsonb_build_object('request_id', p_request_id));
   elsif v_effect = 'asked' and p_state ->> 'state' = 'succeeded' then
     -- Nothing but the operator's knowledge depends on it, so nobody is asked.
     update videos.jobs as j
@@ -4989,8 +5359,8 @@ set search_path = ''
 as $$
 -- Claims the sending of a job to a provider, one of p_providers: those that this deployment has keys for. It
 -- commits before the request leaves, and from then on nobody sends the job again unless record_submission learns
--- that the provider does not have it. `data`: `{ claimed: true, submission_id, provider, provider_model, prompt,
--- settings, image_url }`, or `{ claimed: false }` when there is nothing to send: the job is not pending or is
+-- that the provider does not have it. `data`: `{ claimed: true, submission_id, owner_reference, provider, provider_model,
+-- prompt, settings, image_url }`, or `{ claimed: false }` when there is nothing to send: the job is not pending or is
 -- overdue, or no provider is to be had now and the task waits. With p_moderates nothing is claimed before the moderation
 -- service let the prompt pass: `{ claimed: false, prompt }` asks the caller to ask it, within the task's lease.
 -- A claim whose lease ran out had a worker that died: its submission is `unknown`, for its webhook or its
@@ -5011,11 +5381,9 @@ begin
   if v_job.status is distinct from 'pending' then
     update videos.submissions as s
     set state = 'unknown', cause = 'the worker did not come back'
-    from queue.kinds as k
-    where s.job_id = p_job_id and s.state = 'sending' and k.kind = 'submit'
-      and s.claimed_at <= v_now - make_interval(secs => k.timeout_seconds);
+    where s.job_id = p_job_id and s.state = 'sending' and s.claimed_at <= v_now - queue.timeout('submit');
     if found or v_job.completed_at is not null then
-      delete from queue.tasks as t where t.kind = 'submit' and t.subject = p_job_id;
+      perform queue.drop(p_job_id, '{submit}');
     end if;
     return guard.answer('{"claimed": false}');
   end if;
@@ -5025,10 +5393,7 @@ begin
   end if;
 
   if p_moderates and v_job.moderated_at is null then
-    update queue.tasks as t
-    set leased_until = v_now + make_interval(secs => k.timeout_seconds)
-    from queue.kinds as k
-    where t.kind = 'submit' and t.subject = p_job_id and t.failed_at is null and k.kind = t.kind;
+    perform queue.lease('submit', p_job_id);
     return guard.answer(jsonb_build_object('claimed', false, 'prompt', v_job.prompt));
   end if;
 
@@ -5054,15 +5419,12 @@ begin
     v_choice := null;
   end loop;
   if v_choice.provider is null then
-    update queue.tasks as t
-    set run_at = queue.retry_at('submit', t.attempts), leased_until = null,
-        last_error = 'no provider is to be had now'
-    where t.kind = 'submit' and t.subject = p_job_id;
+    perform queue.postpone('submit', p_job_id, 'no provider is to be had now', 0, v_attempts + 1);
     return guard.answer('{"claimed": false}');
   end if;
 
-  insert into videos.submissions (job_id, provider, provider_model, cost_cents, claimed_at)
-  values (p_job_id, v_choice.provider, v_choice.provider_model, v_cost, v_now)
+  insert into videos.submissions (job_id, owner_id, provider, provider_model, cost_cents, claimed_at)
+  values (p_job_id, v_job.user_id, v_choice.provider, v_choice.provider_model, v_cost, v_now)
   returning id into v_submission_id;
   update videos.jobs as j
   set status = 'processing',
@@ -5072,13 +5434,12 @@ begin
       )
   where j.id = p_job_id;
   -- The lease covers the request; when it runs out, the next claim finds out about this one.
-  update queue.tasks as t
-  set leased_until = v_now + make_interval(secs => k.timeout_seconds), attempts = v_attempts + 1
-  from queue.kinds as k
-  where t.kind = 'submit' and t.subject = p_job_id and t.failed_at is null and k.kind = t.kind;
+  perform queue.lease('submit', p_job_id);
 
   return guard.answer(jsonb_build_object(
-    'claimed', true, 'submission_id', v_submission_id, 'provider', v_choice.provider,
+    'claimed', true, 'submission_id', v_submission_id,
+    'owner_reference', (select u.reference from accounts.users as u where u.id = v_job.user_id),
+    'provider', v_choice.provider,
     'provider_model', v_choice.provider_model, 'prompt', v_job.prompt, 'settings', v_job.settings,
     'image_url', v_job.image_url
   ));
@@ -5123,13 +5484,13 @@ begin
 
   if v_job.completed_at is null then
     if v_outcome = 'accepted' then
-      delete from queue.tasks as t where t.kind = 'submit' and t.subject = v_job.id;
-      perform queue.add(
-        'poll', v_job.id, v_now + make_interval(secs => p_poll_seconds::double precision)
+      perform queue.drop(v_job.id, '{submit}');
+      perform videos.add_task(
+        'poll', v_job, v_now + make_interval(secs => p_poll_seconds::double precision)
       );
       -- There is now somebody to ask.
       if v_job.cancel_requested_at is not null then
-        perform queue.add('cancel', v_job.id, v_now);
+        perform videos.add_task('cancel', v_job, v_now);
       end if;
       -- A provider that does not tell when it starts is taken to start now.
       if not coalesce((p_outcome ->> 'reports_start')::boolean, false) then
@@ -5139,7 +5500,7 @@ begin
         where j.id = v_job.id and m.id = j.model_id;
       end if;
     elsif v_outcome = 'unknown' then
-      delete from queue.tasks as t where t.kind = 'submit' and t.subject = v_job.id;
+      perform queue.drop(v_job.id, '{submit}');
     elsif v_outcome = 'refused' then
       perform videos.settle_video_job(
         v_job.id, 'failed', p_outcome #>> '{failure,code}', coalesce(p_outcome #> '{failure,details}', '{}')
@@ -5149,14 +5510,11 @@ begin
     elsif v_outcome = 'not_accepted' then
       update videos.jobs as j set status = 'pending' where j.id = v_job.id;
       -- Its task is gone where the claim was given up before this proof came.
-      perform queue.add('submit', v_job.id, v_now);
-      update queue.tasks as t
-      set leased_until = null, last_error = p_outcome ->> 'cause',
-          run_at = greatest(
-            queue.retry_at('submit', t.attempts),
-            v_now + make_interval(secs => (p_outcome ->> 'retry_after_seconds')::double precision)
-          )
-      where t.kind = 'submit' and t.subject = v_job.id;
+      perform videos.add_task('submit', v_job, v_now);
+      perform queue.postpone(
+        'submit', v_job.id, p_outcome ->> 'cause', (p_outcome ->> 'retry_after_seconds')::numeric,
+        (select count(*)::integer from videos.submissions as s where s.job_id = v_job.id)
+      );
     end if;
   end if;
   return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = v_job.id));
@@ -5190,13 +5548,9 @@ begin
       where j.id = p_job_id;
       perform videos.settle_video_job(p_job_id, 'failed', 'ERR_4003', '{"reason": "policy"}');
     else
-      update queue.tasks as t
-      set leased_until = null, last_error = p_verdict ->> 'cause',
-          run_at = greatest(
-            queue.retry_at('submit', t.attempts),
-            core.now() + make_interval(secs => (p_verdict ->> 'retry_after_seconds')::double precision)
-          )
-      where t.kind = 'submit' and t.subject = p_job_id and t.failed_at is null;
+      perform queue.postpone(
+        'submit', p_job_id, p_verdict ->> 'cause', (p_verdict ->> 'retry_after_seconds')::numeric
+      );
     end if;
   end if;
   return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = p_job_id));
@@ -5250,12 +5604,12 @@ begin
       perform videos.settle_video_job(v_job.id, 'cancelled');
     else
       -- A request that is still on its way has no id to cancel; its answer brings the task forward.
-      perform queue.add('cancel', v_job.id, coalesce(videos.sending_until(v_job.id), v_now));
+      perform videos.add_task('cancel', v_job, coalesce(videos.sending_until(v_job.id), v_now));
     end if;
   end loop;
   perform credits.close_account(p_user_id);
   perform accounts.end_sessions(p_user_id);
-  perform queue.add('erase_account', p_user_id, videos.erasable_at(p_user_id));
+  perform queue.add('erase_account', p_user_id, p_user_id, videos.erasable_at(p_user_id));
   return guard.answer(
     jsonb_build_object('user_id', p_user_id, 'closed_at', core.to_iso(v_now)), v_caller.limits, v_caller.language
   );
@@ -5462,6 +5816,41 @@ grant execute on function api.keep_signed_urls to service_role;
 
 -- supabase/schemas/api/video-tasks.sql
 
+create function api.load_video_task(p_job_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- What the handlers of a job's tasks need: `data` is `{ folder, paths, submission }`. `folder` is where the job's files are
+-- in storage, `paths` those of its files that are there. `submission` is the one that a provider has or may have,
+-- `{ submission_id, provider, provider_model, request_id, references }`, or null.
+begin
+  return guard.answer((
+    select jsonb_build_object(
+      'folder', videos.folder_of(j),
+      'paths', (
+        select coalesce(jsonb_agg(a.path), '[]') from videos.assets as a where a.job_id = j.id and a.deleted_at is null
+      ),
+      'submission', (
+        select jsonb_build_object(
+          'submission_id', s.id, 'provider', s.provider, 'provider_model', s.provider_model,
+          'request_id', s.request_id, 'references', s.provider_references
+        )
+        from videos.submissions as s
+        where s.job_id = j.id and s.state in ('sending', 'accepted', 'unknown', 'ended')
+        order by s.claimed_at desc
+        limit 1
+      )
+    )
+    from videos.jobs as j
+    where j.id = p_job_id
+  ));
+end;
+$$;
+grant execute on function api.load_video_task to service_role;
+
 create function api.record_poll(
   p_task_id bigint, p_attempt integer, p_submission_id uuid, p_request_id text, p_state jsonb,
   p_interval_seconds numeric
@@ -5495,10 +5884,10 @@ begin
       set state = 'accepted', request_id = p_request_id, accepted_at = v_now
       where s.id = p_submission_id
       returning s.* into v_submission;
-      delete from queue.tasks as t where t.kind = 'submit' and t.subject = v_job.id;
+      perform queue.drop(v_job.id, '{submit}');
       -- There is now somebody to ask.
       if v_job.cancel_requested_at is not null and v_job.completed_at is null then
-        perform queue.add('cancel', v_job.id, v_now);
+        perform videos.add_task('cancel', v_job, v_now);
       end if;
     exception
       -- It is another submission's.
@@ -5511,16 +5900,9 @@ begin
 
   -- Still there: the job goes on. An id that is not this submission's is not asked for again.
   if v_submission.request_id is null and v_state <> 'unreachable' then
-    delete from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt;
+    perform queue.finish(p_task_id, p_attempt);
   else
-    update queue.tasks as t
-    set leased_until = null,
-        last_error = p_state ->> 'cause',
-        run_at = greatest(
-          queue.retry_at('poll', t.attempts),
-          v_now + make_interval(secs => p_interval_seconds::double precision)
-        )
-    where t.id = p_task_id and t.attempts = p_attempt;
+    perform queue.retry(p_task_id, p_attempt, p_state ->> 'cause', p_interval_seconds);
   end if;
   return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = v_job.id));
 end;
@@ -5552,12 +5934,11 @@ begin
   elsif v_job.completed_at is null and v_job.storing_at is null and v_outcome = 'cancelled' then
     perform videos.settle_video_job(p_job_id, 'cancelled');
   elsif v_outcome in ('requested', 'too_late', 'not_found') then
-    delete from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt;
+    perform queue.finish(p_task_id, p_attempt);
     -- Its next poll brings the word.
-    update queue.tasks as t set run_at = core.now() where t.kind = 'poll' and t.subject = p_job_id
-      and t.leased_until is null and t.failed_at is null;
+    perform queue.hasten('poll', p_job_id);
   else
-    perform api.retry_task(p_task_id, p_attempt, coalesce(p_outcome ->> 'cause', v_outcome));
+    perform queue.retry(p_task_id, p_attempt, coalesce(p_outcome ->> 'cause', v_outcome));
   end if;
   return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = p_job_id));
 end;
@@ -5584,9 +5965,9 @@ begin
   v_job := videos.lock_job(p_job_id);
   if v_job.completed_at is null then
     insert into videos.assets (
-      job_id, kind, path, bytes, content_type, sha256, duration_milliseconds, width, height, differences, created_at
+      job_id, owner_id, kind, path, bytes, content_type, sha256, duration_milliseconds, width, height, differences, created_at
     )
-    select p_job_id, a.kind, a.path, a.bytes, a.content_type, a.sha256, a.duration_milliseconds, a.width, a.height,
+    select p_job_id, v_job.user_id, a.kind, a.path, a.bytes, a.content_type, a.sha256, a.duration_milliseconds, a.width, a.height,
       case a.kind when 'video' then videos.differences(
         v_job.settings, a.duration_milliseconds, a.width, a.height
       ) end, core.now()
@@ -5600,9 +5981,9 @@ begin
     where j.id = p_job_id;
     perform videos.settle_video_job(p_job_id, 'completed');
   elsif v_job.status <> 'completed' then
-    perform queue.add('delete_files', p_job_id, core.now());
+    perform videos.add_task('delete_files', v_job, core.now());
   end if;
-  delete from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt;
+  perform queue.finish(p_task_id, p_attempt);
   return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = p_job_id));
 end;
 $$;
@@ -5630,7 +6011,7 @@ begin
   end if;
   select j.* into v_job from videos.jobs as j where j.id = p_job_id;
   if v_job.completed_at is not null and v_job.status <> 'completed' then
-    perform queue.add('delete_files', p_job_id, core.now());
+    perform videos.add_task('delete_files', v_job, core.now());
   end if;
   return guard.answer(jsonb_build_object('status', v_job.status));
 end;
@@ -5653,7 +6034,7 @@ begin
   from videos.jobs as j
   where a.job_id = p_job_id and j.id = a.job_id and j.deleted_at is not null and a.deleted_at is null;
   get diagnostics v_deleted = row_count;
-  delete from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt;
+  perform queue.finish(p_task_id, p_attempt);
   return guard.answer(jsonb_build_object('deleted', v_deleted));
 end;
 $$;

@@ -12,8 +12,10 @@ insert into guard.policies (name, scope, max_hits, window_seconds, on_failure, i
   ('admin', 'user', 60, 60, 'open', false);
 
 -- Under fixed ids, which credits.system_account knows: that saves a look-up in every posting.
-insert into credits.accounts (id, kind) overriding system value
-values (1, 'grants'), (2, 'purchases'), (3, 'escrow'), (4, 'revenue'), (5, 'breakage'), (6, 'forfeited');
+insert into credits.accounts (id, kind, owner_kind) overriding system value
+values
+  (1, 'grants', 'system'), (2, 'purchases', 'system'), (3, 'escrow', 'system'), (4, 'revenue', 'system'),
+  (5, 'breakage', 'system'), (6, 'forfeited', 'system');
 
 insert into core.scheduled_tasks (name, procedure, every)
 values ('expire_credits', 'credits.expire_due', interval '1 minute');
@@ -28,21 +30,21 @@ insert into videos.job_transitions (from_status, to_status, reason) values
   ('processing', 'cancelled', 'the provider confirmed the cancellation, or the account was closed');
 
 insert into queue.kinds
-  (kind, concurrency, tries, backoff, base_seconds, max_seconds, timeout_seconds, priority)
+  (kind, concurrency, tries, backoff, base_seconds, max_seconds, lease_seconds, timeout_seconds, priority, on_dead)
 values
-  -- A submission's own time-out is 30 s; storing may stream a large file, up to the platform's 150 s.
-  ('cancel', 10, 5, 'exponential', 2, 60, 60, 1),
-  ('store', 4, 8, 'exponential', 2, 120, 180, 2),
-  ('submit', 10, null, 'exponential', 2, 60, 60, 3),
-  ('delete_files', 4, 10, 'exponential', 5, 3600, 60, 5),
-  ('erase_account', 2, 10, 'exponential', 5, 3600, 60, 6),
-  ('poll', 10, null, 'exponential', 3, 60, 60, 4);
+  -- A submission's own timeout is 30 s; storing may stream a large file, up to the platform's 150 s.
+  ('cancel', 10, 5, 'exponential', 2, 60, 15, 60, 1, null),
+  ('store', 4, 8, 'exponential', 2, 120, 15, 180, 2, 'videos.fail_unstored_job'),
+  ('submit', 10, null, 'exponential', 2, 60, 15, 60, 3, null),
+  ('delete_files', 4, 10, 'exponential', 5, 3600, 15, 60, 5, null),
+  ('erase_account', 2, 10, 'exponential', 5, 3600, 15, 60, 6, null),
+  ('poll', 10, null, 'exponential', 3, 60, 15, 60, 4, null);
 
 insert into storage.buckets (id, name, public) values ('videos', 'videos', false)
 on conflict (id) do update set public = false;
 
 insert into core.scheduled_tasks (name, procedure, every)
-values ('bury_tasks', 'queue.bury', interval '5 seconds');
+values ('bury_lost_tasks', 'queue.bury_lost', interval '5 seconds');
 
 insert into core.scheduled_tasks (name, procedure, every)
 values ('enforce_deadlines', 'videos.enforce_deadlines', interval '5 seconds');

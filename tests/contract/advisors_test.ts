@@ -40,13 +40,13 @@ Deno.test("the advisors would find a table that anybody may read, and a function
   await using database = await cloneTemplate();
   await withConnection(database.url, (sql) =>
     sql`
-      create table public.forgotten (id integer);
-      grant select on public.forgotten to anon;
-      create function public.unbound() returns integer language sql as 'select 1';
-      create function public.bound() returns integer language sql return 1;
+      create table api.forgotten (id integer);
+      grant select on api.forgotten to anon;
+      create function api.unbound() returns integer language sql as 'select 1';
+      create function api.bound() returns integer language sql return 1;
     `.simple());
   assert.deepEqual(await warnings(database.url), [
-    "function_search_path_mutable: public.unbound",
-    "rls_disabled_in_public: public.forgotten",
+    "function_search_path_mutable: api.unbound",
+    "rls_disabled_in_public: api.forgotten",
   ]);
 });

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { databaseTypesFile, generateDatabaseTypes } from "../../local/database-types.ts";
-import { baselineFile, baselineOf, schemaFiles } from "../../tools/schemas.ts";
+import { baselineFile, baselineOf, isBaselineOpen, schemaFiles } from "../../tools/schemas.ts";
 import { cloneTemplate } from "../database/harness.ts";
 
-Deno.test("the baseline is the files of supabase/schemas in their order; `deno task generate` writes it anew", async () => {
+Deno.test("while it is open, the baseline is the files of supabase/schemas in their order; `deno task generate` writes it anew", async () => {
+  if (!await isBaselineOpen()) return;
   assert.equal(await Deno.readTextFile(baselineFile), baselineOf(await schemaFiles()));
 });
 

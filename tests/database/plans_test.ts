@@ -30,7 +30,7 @@ const calls: Record<string, string[]> = {
     `create temporary table claimed on commit drop as
       select (api.claim_submission(made.job_id, '{fal}') #>> '{data,submission_id}')::uuid as id from made`,
     `select api.record_submission(claimed.id, '{"outcome": "accepted", "request_id": "r"}', 5) from claimed`,
-    `select api.provider_webhook('fal', claimed.id, 'e', 'r', '{"state": "succeeded", "video_url": "u"}')
+    `select api.provider_webhook((select u.reference from accounts.users as u where u.id = '${user}'), 'fal', claimed.id, 'e', 'r', '{"state": "succeeded", "video_url": "u"}')
       from claimed`,
     `select api.claim_tasks(10, made.job_id) from made`,
     `select api.record_stored(0, 0, made.job_id, '[]', '{}') from made`,
@@ -67,14 +67,14 @@ const calls: Record<string, string[]> = {
 };
 
 const grown = [
-  "accounts",
-  "lots",
-  "postings",
-  "transfers",
-  "entries",
-  "users",
-  "jobs",
-  "admin_actions",
+  "credits.accounts",
+  "credits.lots",
+  "credits.postings",
+  "credits.transfers",
+  "credits.entries",
+  "accounts.users",
+  "videos.jobs",
+  "ops.admin_actions",
 ];
 
 Deno.test("whatever a request, the worker or the tick asks, no grown table is read as a whole", async (test) => {
@@ -109,10 +109,15 @@ Deno.test("what is too old is found by an index, and deleted without reading wha
     from generate_series(1, 50000) as n`;
   // Summarizes the BRIN as well, as autovacuum does.
   await sql`vacuum analyze guard.idempotency_keys, ops.error_log`;
-  for (const rule of ["idempotency_keys", "error_log"]) {
+  for (
+    const [rule, table] of [["idempotency_keys", "guard.idempotency_keys"], [
+      "error_log",
+      "ops.error_log",
+    ]] as const
+  ) {
     await test.step(rule, async () => {
       assert.deepEqual(
-        await readAsAWhole(sql, [rule], [
+        await readAsAWhole(sql, [table], [
           `select ops.sweep_rule(r) from ops.retention_rules as r where r.name = '${rule}'`,
         ]),
         [],
@@ -126,7 +131,10 @@ Deno.test("a proof in full reads the lots account by account, and not all of the
   await using database = await testDatabase();
   const { sql } = database;
   await fill(sql, { users: 500, jobsPerUser: 1 });
-  assert.deepEqual(await readAsAWhole(sql, ["lots"], ["select count(*) from credits.reconcile(true)"]), []);
+  assert.deepEqual(
+    await readAsAWhole(sql, ["credits.lots"], ["select count(*) from credits.reconcile(true)"]),
+    [],
+  );
 });
 
 Deno.test("a video is accepted in a database with a long history, and the account goes on from its last entry", async () => {
@@ -139,7 +147,7 @@ Deno.test("a video is accepted in a database with a long history, and the accoun
     select e.number::int, e.balance_after::int
     from credits.entries as e
     join credits.accounts as a on a.id = e.account_id
-    where a.user_id = ${user} order by e.number desc limit 1`;
+    where a.owner_id = ${user} order by e.number desc limit 1`;
   assert.deepEqual({ ...entry }, { number: 7, balance_after: 1_000_000_000 - 24 });
 });
 
@@ -160,7 +168,9 @@ const pages: Record<string, string> = {
 async function rowsRead(sql: postgres.TransactionSql): Promise<number> {
   const [row] = await sql<{ rows: number }[]>`
     select sum(seq_tup_read + idx_tup_fetch)::int as rows from pg_stat_xact_user_tables
-    where relname in ('jobs', 'assets', 'entries', 'transfers', 'lots')`;
+    where (schemaname, relname) in (
+      ('videos', 'jobs'), ('videos', 'assets'), ('credits', 'entries'), ('credits', 'transfers'), ('credits', 'lots')
+    )`;
   if (row === undefined) throw new Error("There are no statistics");
   return row.rows;
 }

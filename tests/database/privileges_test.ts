@@ -7,28 +7,39 @@ import { type Database, withConnection } from "../../local/database.ts";
 import { readRights, roles as apiRoles } from "../security-document.ts";
 import { cloneTemplate } from "./harness.ts";
 import { rolledBack, type Sql } from "./support/ledger.ts";
+import { ourSchemas as schemas } from "./support/our-schemas.ts";
 
-const schemas = ["api", "core", "accounts", "credits", "guard", "queue", "videos", "devices", "ops"];
-const roles = ["public", ...apiRoles];
+/** The kinds of `pg_class` that hold rows: tables, views, and what else one selects from. */
+const relations = ["r", "p", "v", "m", "f"];
+const onRelations = ["select", "insert", "update", "delete", "truncate", "references", "trigger", "maintain"];
+const onColumns = ["select", "insert", "update", "references"];
+const onSequences = ["usage", "select", "update"];
 
 const rights = await readRights();
 
-/** The rights of the document with these privileges, on whole objects or on columns, as the queries below write them. */
-function documented(kind: "objects" | "columns", privileges: readonly string[]): string[] {
+/** The rights of the document with these privileges, as the queries below write them. */
+function documented(...privileges: readonly string[]): string[] {
   return rights.filter(({ privilege }) => privilege !== null && privileges.includes(privilege))
-    .filter(({ columns }) => (columns !== null) === (kind === "columns"))
-    .flatMap(({ objects, columns, privilege, actors }) => {
-      const granted = apiRoles.filter((role) => actors.has(role));
-      // What all of them may, `public` may.
-      const holders = granted.length === apiRoles.length ? roles : granted;
-      const names = columns?.map((column) => `${objects[0]}.${column}`) ?? objects;
-      return holders.flatMap((role) => names.map((name) => `${role} ${privilege} ${name}`));
-    });
+    .flatMap(({ objects, privilege, roles }) =>
+      [...roles].flatMap((role) => objects.map((object) => `${role} ${privilege} ${object}`))
+    );
 }
 
 let template: Database | undefined;
+/** `public`, and every role that is neither ours nor Postgres' own: those of the API, and those of the platform's services. */
+let roles: string[] = [];
+
 Deno.test.beforeAll(async () => {
   template = await cloneTemplate();
+  const found = await withConnection(template.url, (sql) =>
+    sql<{ name: string }[]>`
+      select r.rolname as name
+      from pg_roles as r, pg_namespace as n
+      where n.nspname = 'api' and not r.rolsuper and r.rolname !~ '^pg_'
+        -- The owner, whoever acts as the owner, and whoever may read everything of everybody.
+        and not pg_has_role(r.oid, n.nspowner, 'usage') and not pg_has_role(r.oid, 'pg_read_all_data', 'usage')`);
+  roles = ["public", ...found.map(({ name }) => name)];
+  for (const role of [...apiRoles, "authenticator"]) assert(roles.includes(role), role);
 });
 Deno.test.afterAll(async () => await template?.[Symbol.asyncDispose]());
 
@@ -38,11 +49,10 @@ async function onTemplate(work: (sql: Sql) => Promise<unknown>): Promise<void> {
   await withConnection(template.url, (sql) => rolledBack(sql, work));
 }
 
+type Query = (sql: Sql) => PromiseLike<readonly { line: string }[]>;
+
 /** Asserts that the query gives these lines, in any order. */
-function assertLines(
-  query: (sql: Sql) => PromiseLike<readonly { line: string }[]>,
-  expected: readonly string[],
-): Promise<void> {
+function assertLines(query: Query, expected: readonly string[]): Promise<void> {
   return onTemplate(async (sql) => {
     const lines = (await query(sql)).map(({ line }) => line);
     assert.deepEqual(lines.sort(), [...expected].sort());
@@ -50,10 +60,7 @@ function assertLines(
 }
 
 /** Asserts that the query gives what the document says, and tells whoever made something new where to write it. */
-function assertDocumented(
-  query: (sql: Sql) => PromiseLike<readonly { line: string }[]>,
-  document: readonly string[],
-): Promise<void> {
+function assertDocumented(query: Query, document: readonly string[]): Promise<void> {
   return onTemplate(async (sql) => {
     const rows = await query(sql);
     const lines = new Set(rows.map(({ line }) => line));
@@ -73,16 +80,12 @@ function assertDocumented(
   });
 }
 
-Deno.test("every schema, table and view stands in docs/security.md, and every procedure that somebody may execute", async () => {
+Deno.test("every schema stands in docs/security.md, and every procedure that somebody may execute", async () => {
   const named = rights.flatMap(({ objects }) => objects);
   assert.deepEqual(named.filter((object, index) => named.indexOf(object) !== index), [], "named twice");
   await assertDocumented((sql) =>
     sql`
         select n.nspname as line from pg_namespace as n where n.nspname = any (${schemas})
-        union all
-        select format('%s.%s', n.nspname, c.relname)
-        from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
-        where n.nspname = any (${schemas}) and c.relkind in ('r', 'p', 'v', 'm', 'f')
         union
         select format('%s.%s', n.nspname, f.proname)
         from unnest(${roles}::text[]) as r, pg_proc as f
@@ -90,49 +93,56 @@ Deno.test("every schema, table and view stands in docs/security.md, and every pr
         where n.nspname = any (${schemas}) and has_function_privilege(r, f.oid, 'execute')`, named);
 });
 
-Deno.test("only `public` is open to API roles, and nobody may make anything in it", async () => {
-  const privileges = ["usage", "create"];
+Deno.test("the tests of this file see every schema that has something of ours, and `public` is empty", async () => {
+  await assertLines(
+    (sql) =>
+      sql`
+        select distinct n.nspname as line
+        from pg_namespace as n
+        where n.nspname !~ '^(pg_|information_schema$)'
+          -- The platform's own, which are there before the migrations.
+          and n.nspname not in ('auth', 'storage', 'realtime', 'extensions', 'vault', 'cron', 'net', 'supabase_migrations')
+          and (
+            exists (select from pg_class as c where c.relnamespace = n.oid)
+            or exists (select from pg_proc as f where f.pronamespace = n.oid)
+            or exists (select from pg_type as t where t.typnamespace = n.oid)
+          )`,
+    schemas,
+  );
+});
+
+Deno.test("only `service_role` has a right to any schema: to enter `api`, and to make nothing in it", async () => {
   await assertDocumented(
     (sql) =>
       sql`
         select format('%s %s %s', r, p, n.nspname) as line
-        from unnest(${roles}::text[]) as r, unnest(${privileges}::text[]) as p, pg_namespace as n
+        from unnest(${roles}::text[]) as r, unnest('{usage,create}'::text[]) as p, pg_namespace as n
         where n.nspname = any (${schemas}) and has_schema_privilege(r, n.oid, p)`,
-    documented("objects", privileges),
+    documented("usage", "create"),
   );
 });
 
-Deno.test("no API role has a right to any table, view or sequence, but to the columns of its own rows", async () => {
-  const onTables = ["select", "insert", "update", "delete", "truncate", "references", "trigger", "maintain"];
-  await assertDocumented(
-    (sql) =>
-      sql`
+Deno.test("no role has a right to any table, view, column or sequence", async () => {
+  assert.deepEqual(documented(...onRelations), []);
+  await assertLines((sql) =>
+    sql`
         select format('%s %s %s.%s', r, p, n.nspname, c.relname) as line
-        from unnest(${roles}::text[]) as r, unnest(${onTables}::text[]) as p,
-          pg_class as c
-          join pg_namespace as n on n.oid = c.relnamespace
-        where n.nspname = any (${schemas}) and c.relkind in ('r', 'p', 'v', 'm', 'f')
-          and has_table_privilege(r, c.oid, p)
+        from unnest(${roles}::text[]) as r, unnest(${onRelations}::text[]) as p,
+          pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+        where n.nspname = any (${schemas}) and c.relkind = any (${relations}) and has_table_privilege(r, c.oid, p)
         union all
         select format('%s %s %s.%s', r, p, n.nspname, c.relname)
-        from unnest(${roles}::text[]) as r, unnest('{usage,select,update}'::text[]) as p, pg_class as c
-          join pg_namespace as n on n.oid = c.relnamespace
-        where n.nspname = any (${schemas}) and c.relkind = 'S' and has_sequence_privilege(r, c.oid, p)`,
-    documented("objects", onTables),
-  );
-  const onColumns = ["select", "insert", "update", "references"];
-  await assertDocumented(
-    (sql) =>
-      sql`
-        select format('%s %s %s.%s.%s', r, p, n.nspname, c.relname, a.attname) as line
+        from unnest(${roles}::text[]) as r, unnest(${onSequences}::text[]) as p,
+          pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+        where n.nspname = any (${schemas}) and c.relkind = 'S' and has_sequence_privilege(r, c.oid, p)
+        union all
+        select format('%s %s %s.%s.%s', r, p, n.nspname, c.relname, a.attname)
         from unnest(${roles}::text[]) as r, unnest(${onColumns}::text[]) as p,
           pg_attribute as a
           join pg_class as c on c.oid = a.attrelid
           join pg_namespace as n on n.oid = c.relnamespace
-        where n.nspname = any (${schemas}) and c.relkind in ('r', 'p', 'v', 'm', 'f')
-          and a.attnum > 0 and not a.attisdropped and has_column_privilege(r, c.oid, a.attnum, p)`,
-    documented("columns", onColumns),
-  );
+        where n.nspname = any (${schemas}) and c.relkind = any (${relations})
+          and a.attnum > 0 and not a.attisdropped and has_column_privilege(r, c.oid, a.attnum, p)`, []);
 });
 
 Deno.test("service_role executes what endpoints call, and no other role executes anything", async () => {
@@ -143,28 +153,28 @@ Deno.test("service_role executes what endpoints call, and no other role executes
         from unnest(${roles}::text[]) as r, pg_proc as f
           join pg_namespace as n on n.oid = f.pronamespace
         where n.nspname = any (${schemas}) and has_function_privilege(r, f.oid, 'execute')`,
-    documented("objects", ["execute"]),
+    documented("execute"),
   );
 });
 
-Deno.test("what a later migration makes is closed, until it says who may use it", () =>
+Deno.test("what a later migration makes is closed, in every schema, until it says who may use it", () =>
   onTemplate(async (sql) => {
-    await sql`
-      create table public.later (id serial);
-      create function public.later() returns integer language sql as 'select 1';
-      create function ops.later() returns integer language sql as 'select 1';
-    `.simple();
-    for (const role of roles) {
-      const [rights] = await sql`
-        select has_table_privilege(${role}, 'public.later', 'select, insert, update, delete') as table,
-          has_sequence_privilege(${role}, 'public.later_id_seq', 'usage, select') as sequence,
-          has_function_privilege(${role}, 'public.later()', 'execute') as function,
-          has_function_privilege(${role}, 'ops.later()', 'execute') as elsewhere`;
-      assert.deepEqual(
-        { ...rights },
-        { table: false, sequence: false, function: false, elsewhere: false },
-        role,
-      );
+    for (const schema of [...schemas, "public"]) {
+      await sql.unsafe(`
+        create table ${schema}.later (id serial);
+        create function ${schema}.later() returns integer language sql as 'select 1';
+      `).simple();
+      for (const role of roles) {
+        const [rights] = await sql`
+          select has_table_privilege(${role}, ${`${schema}.later`}, ${onRelations.join()}) as table,
+            has_sequence_privilege(${role}, ${`${schema}.later_id_seq`}, ${onSequences.join()}) as sequence,
+            has_function_privilege(${role}, ${`${schema}.later()`}, 'execute') as function`;
+        assert.deepEqual(
+          { ...rights },
+          { table: false, sequence: false, function: false },
+          `${role} in ${schema}`,
+        );
+      }
     }
   }));
 
@@ -180,6 +190,14 @@ Deno.test("every table has row level security on, and a comment; every view asks
         )`, []);
 });
 
+Deno.test("no policy opens a row to anybody, in our schemas or in the platform's", async () => {
+  await assertLines(
+    (sql) =>
+      sql`select format('%s.%s: %s', p.schemaname, p.tablename, p.policyname) as line from pg_policies as p`,
+    [],
+  );
+});
+
 Deno.test("every function has an empty search_path, or a body that was bound when it was made", async () => {
   await assertLines((sql) =>
     sql`
@@ -189,20 +207,12 @@ Deno.test("every function has an empty search_path, or a body that was bound whe
           and f.prosqlbody is null and not coalesce(f.proconfig, '{}') @> array['search_path=""']`, []);
 });
 
-Deno.test("every function says what it is for", async () => {
-  await assertLines((sql) =>
-    sql`
-        select format('%s.%s', n.nspname, f.proname) as line
-        from pg_proc as f join pg_namespace as n on n.oid = f.pronamespace
-        where n.nspname = any (${schemas}) and coalesce(obj_description(f.oid, 'pg_proc'), '') = ''`, []);
-});
-
 Deno.test("only procedures of endpoints run with their owner's rights", async () => {
   await assertLines((sql) =>
     sql`
         select format('service_role execute %s.%s', n.nspname, f.proname) as line
         from pg_proc as f join pg_namespace as n on n.oid = f.pronamespace
         where n.nspname = any (${schemas}) and f.prosecdef`, [
-    ...documented("objects", ["execute"]),
+    ...documented("execute"),
   ]);
 });

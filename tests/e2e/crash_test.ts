@@ -13,6 +13,9 @@ import { type Backend, type Guest, startBackend } from "./support/backend.ts";
 import { type Point, PortCalls } from "./support/port-calls.ts";
 import { kling, priceOfKling, submissionIs, submissionsOf } from "./support/videos.ts";
 
+/** Milliseconds; nobody waits for them. */
+const untilMade = 60 * 60_000;
+
 let calls: PortCalls;
 let backend: Backend;
 
@@ -20,8 +23,7 @@ Deno.test.beforeAll(async () => {
   calls = new PortCalls();
   backend = await startBackend({
     environment: calls.environment,
-    // Long enough for the answer to be recorded before the webhook comes.
-    fal: { queueMilliseconds: 0, runMilliseconds: 150, webhookRetryMilliseconds: 50 },
+    fal: { queueMilliseconds: 0, runMilliseconds: untilMade, webhookRetryMilliseconds: 50 },
   });
 });
 Deno.test.afterAll(async () => {
@@ -168,6 +170,7 @@ function nameOf({ call, occurrence, side }: Point): string {
 
 async function record(prompt: string, scenario: Scenario): Promise<Point[]> {
   await prove(await play(prompt, scenario, null), scenario);
+  await untilQuiet();
   return [...calls.points];
 }
 
@@ -189,6 +192,7 @@ async function play(prompt: string, scenario: Scenario, target: Point | null): P
   if (scenario.judgement !== undefined) await openAi.control.rules({ prompt, ...scenario.judgement });
   const run: Run = { guest: await backend.signIn(priceOfKling), prompt, jobId: "" };
   await scenario.prepare?.(run);
+  await untilQuiet();
   calls.reset(target, restart);
   await scenario.play(run).catch((cause) => {
     throw new Error(`${prompt}: ${calls.points.map(nameOf).join(", ")}`, { cause });
@@ -197,8 +201,10 @@ async function play(prompt: string, scenario: Scenario, target: Point | null): P
 }
 
 async function restart(): Promise<void> {
-  await backend.stack.functions.kill();
-  await backend.stack.functions.start();
+  const { functions } = backend.stack;
+  calls.bury(functions.pid);
+  await functions.kill();
+  await functions.start();
 }
 
 /** As an app does it: with the same key, until there is an answer. */
@@ -229,11 +235,11 @@ async function tick(): Promise<void> {
   }
 }
 
-/** Waits; after a crash, it is the clock and the scheduler that bring it about. */
+/** Waits; where the functions have nothing in hand, it is the provider and, after a crash, the clock that bring it about. */
 async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
   await eventually(what, async () => {
     if (await condition()) return true;
-    if (calls.hasCrashed) await goOn();
+    if (calls.isQuietFor(quiet)) await goOn();
     return undefined;
   });
 }
@@ -241,11 +247,17 @@ async function until(what: string, condition: () => Promise<boolean>): Promise<v
 /** Milliseconds without a call, after which the functions have nothing in hand. Too few only let a lease run out. */
 const quiet = 50;
 
-/** Moves the clock to the next thing that is due, unless something is still under way. */
+async function untilQuiet(): Promise<void> {
+  await eventually("nothing is under way", () => calls.isQuietFor(quiet) || undefined);
+}
+
+/** Lets the provider send the webhooks that it has to send, or else, after a crash, moves the clock to the next thing that is due. */
 async function goOn(): Promise<void> {
   const { sql } = backend.database;
-  const { deliveries } = await backend.stack.simulators.fal.control.report();
-  if (!calls.isQuietFor(quiet) || deliveries.some(({ state }) => state === "due")) return;
+  const { control } = backend.stack.simulators.fal;
+  const { deliveries } = await control.report();
+  if (deliveries.some(({ state }) => state === "due")) return await control.elapse(untilMade);
+  if (!calls.hasCrashed) return;
   const [next] = await sql<{ milliseconds: number }[]>`
     select greatest(0, ceil(extract(epoch from min(at) - core.now()) * 1000))::int as milliseconds
     from (

@@ -1,6 +1,6 @@
 /**
- * What an app can do with its own keys beside the endpoints: read the shown columns of its own rows, and nothing else,
- * also after traffic has gone through the gateway.
+ * What the Data API gives whoever asks it: nothing, in any schema, by any kind of key or token, but to the functions' own key,
+ * which executes the procedures of `api`; also after traffic has gone through the gateway.
  */
 import assert from "node:assert/strict";
 import type { SupabaseClient } from "@supabase/supabase-js";
@@ -8,10 +8,14 @@ import type postgres from "postgres";
 import { withConnection } from "../../local/database.ts";
 import { deviceToken } from "../../local/simulators/device-check.ts";
 import { cloneTemplate } from "../database/harness.ts";
-import { readableColumns } from "../security-document.ts";
+import { ourSchemas } from "../database/support/our-schemas.ts";
 import { errorOf } from "./support/answer.ts";
-import { type Backend, type Guest, newClient, startBackend } from "./support/backend.ts";
+import { type Backend, type Guest, newClient, signInWithPassword, startBackend } from "./support/backend.ts";
+import { badCredentials } from "./support/bad-credentials.ts";
 import { ended, generate, kling, priceOfKling } from "./support/videos.ts";
+
+/** Those of the platform that an app might try. */
+const platformSchemas = ["auth", "public", "storage"];
 
 let backend: Backend;
 /** Has a completed video. */
@@ -19,7 +23,36 @@ let guest: Guest;
 let jobId: string;
 /** Another one, with a video too. */
 let stranger: Guest;
-let admin: Guest;
+
+interface Caller {
+  readonly supabase: SupabaseClient;
+  /** What the Data API answers in `api`, and in a schema that is not exposed; null where not even the gateway lets in. */
+  readonly answers: { readonly exposed: number; readonly hidden: number } | null;
+}
+
+/** Whoever has no right to anything, by what they send. */
+const strangers = new Map<string, Caller>();
+let withSecretKey: SupabaseClient;
+
+/** A client that sends these credentials, and no others. */
+function clientWith(credentials: Record<string, string>): SupabaseClient {
+  return newClient(backend.stack, (input, init) => {
+    const request = new Request(input, init);
+    for (const name of ["apikey", "authorization"]) request.headers.delete(name);
+    for (const [name, value] of Object.entries(credentials)) request.headers.set(name, value);
+    return fetch(request);
+  });
+}
+
+/** A token that nobody's key has signed, or whose time is over: refused before it is anybody's. */
+const forgeries = [
+  "a token signed with another key",
+  "a token with a changed claim",
+  "a token unsigned",
+  "a token signed with the public key as a secret",
+  "a token expired",
+  "a token which is no token",
+];
 
 Deno.test.beforeAll(async () => {
   backend = await startBackend();
@@ -27,158 +60,146 @@ Deno.test.beforeAll(async () => {
   const [own, theirs] = await Promise.all([generate(guest), generate(stranger)]);
   await Promise.all([ended(backend, guest, own.job_id), ended(backend, stranger, theirs.job_id)]);
   jobId = own.job_id;
-  admin = await backend.signIn();
-  await backend.database.sql`insert into accounts.users (id, is_admin) values (${admin.id}, true)`;
-  // What a client may try first, as traffic of its own.
-  for (const client of [guest.supabase, newClient(backend.stack)]) {
-    for (const table of ["users", "video_jobs", "models"]) await client.from(table).select().limit(1);
+
+  const { stack } = backend;
+  const ofUsers = { exposed: 403, hidden: 406 };
+  strangers.set("a publishable key", { supabase: newClient(stack), answers: { exposed: 401, hidden: 406 } });
+  strangers.set("a guest", { supabase: guest.supabase, answers: ofUsers });
+  strangers.set("a user", { supabase: (await signInWithPassword(stack)).supabase, answers: ofUsers });
+  strangers.set("an admin", { supabase: (await backend.signInAdmin()).supabase, answers: ofUsers });
+  strangers.set("nothing", { supabase: clientWith({}), answers: null });
+  const bad = await badCredentials(backend, guest, "user");
+  for (const what of forgeries) {
+    const credentials = bad[what];
+    assert(credentials, what);
+    strangers.set(what, { supabase: clientWith(credentials), answers: null });
   }
+  withSecretKey = newClient({ url: stack.url, publishableKey: stack.secretKey });
 });
 Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 
-/** Of the tables that the Data API serves, the columns that a client may read of its own rows. */
-const readable = await readableColumns();
-
-/** Whoever has the functions' key. */
-function withSecretKey(): SupabaseClient {
-  const { url, secretKey } = backend.stack;
-  return newClient({ url, publishableKey: secretKey });
+interface Named {
+  readonly schema: string;
+  readonly name: string;
 }
 
-async function columns(): Promise<Map<string, string[]>> {
-  const rows = await backend.database.sql<{ table: string; columns: string[] }[]>`
-    select c.relname as table, array_agg(a.attname::text order by a.attnum) as columns
-    from pg_class c join pg_attribute a on a.attrelid = c.oid
-    where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'f')
-      and a.attnum > 0 and not a.attisdropped
-    group by c.relname`;
-  return new Map(rows.map(({ table, columns }) => [table, columns]));
-}
-
-Deno.test("a guest reads its own row and its own jobs, by the columns that the API shows", async () => {
-  const users = await guest.supabase.from("users").select(readable.users?.join());
-  assert.deepEqual([users.error, users.data?.length], [null, 1]);
-  assert.partialDeepStrictEqual(users.data, [{ id: guest.id, theme_preference: "system" }]);
-  const jobs = await guest.supabase.from("video_jobs").select(readable.video_jobs?.join());
-  assert.deepEqual([jobs.error, jobs.data?.length], [null, 1]);
-  assert.partialDeepStrictEqual(jobs.data, [{ id: jobId, status: "completed", model_id: kling }]);
-});
-
-Deno.test("no other column of any table can be read, filtered or ordered by", async () => {
-  for (const [table, names] of await columns()) {
-    const hidden = names.filter((name) => !readable[table]?.includes(name));
-    for (const name of hidden) {
-      const attempts = [
-        guest.supabase.from(table).select(name),
-        guest.supabase.from(table).select(readable[table]?.[0] ?? name).not(name, "is", null),
-        guest.supabase.from(table).select(readable[table]?.[0] ?? name).order(name),
-      ];
-      for (const { error, data } of await Promise.all(attempts)) {
-        assert.deepEqual([`${table}.${name}`, error?.code, data], [`${table}.${name}`, "42501", null]);
-      }
-    }
-    const all = await guest.supabase.from(table).select();
-    assert.equal(hidden.length === 0 ? null : all.error?.code, hidden.length === 0 ? null : "42501");
-  }
-});
-
-Deno.test("nobody sees another user's rows, an admin neither", async () => {
-  const users = await guest.supabase.from("users").select("id").eq("id", stranger.id);
-  const jobs = await guest.supabase.from("video_jobs").select("id").neq("id", jobId);
-  assert.deepEqual([users.data, jobs.data], [[], []]);
-  const others = await admin.supabase.from("users").select("id").neq("id", admin.id);
-  assert.deepEqual([others.data, (await admin.supabase.from("video_jobs").select("id")).data], [[], []]);
-});
-
-Deno.test("a deleted job is not seen any more", async () => {
+/** Every table and view of our schemas and the platform's. */
+async function relations(): Promise<(Named & { columns: string[] })[]> {
   const { sql } = backend.database;
-  await sql`update videos.jobs set deleted_at = now() where id = ${jobId}`;
-  const jobs = await guest.supabase.from("video_jobs").select("id");
-  await sql`update videos.jobs set deleted_at = null where id = ${jobId}`;
-  assert.deepEqual(jobs.data, []);
-});
+  return await sql<(Named & { columns: string[] })[]>`
+    select n.nspname as schema, c.relname as name, array_agg(a.attname::text order by a.attnum) as columns
+    from pg_class c
+    join pg_namespace n on n.oid = c.relnamespace
+    join pg_attribute a on a.attrelid = c.oid
+    where n.nspname in ${sql([...ourSchemas, ...platformSchemas])} and c.relkind in ('r', 'p', 'v', 'm', 'f')
+      and a.attnum > 0 and not a.attisdropped
+    group by n.nspname, c.relname order by 1, 2`;
+}
 
-/** Tries every kind of write, with a column, on all rows of a table that the caller may reach. */
-async function writes(client: SupabaseClient, table: string, column: string): Promise<string[]> {
-  const row = { [column]: null };
-  // By a column that may be read, where there is one: a refusal must be the write's.
-  const reachable = readable[table]?.[0] ?? column;
-  const attempts = await Promise.all([
-    client.from(table).insert(row),
-    client.from(table).upsert(row),
-    client.from(table).update(row).not(reachable, "is", null),
-    client.from(table).delete().not(reachable, "is", null),
-  ]);
-  return attempts.map(({ error }) => error?.code ?? "no error");
+/** Every function of our schemas that can be called by its name, and its arguments. */
+async function functions(): Promise<(Named & { arguments: Record<string, null> })[]> {
+  const { sql } = backend.database;
+  const rows = await sql<(Named & { arguments: string[] })[]>`
+    select n.nspname as schema, p.proname as name, coalesce(p.proargnames[1:p.pronargs], '{}') as arguments
+    from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+    where n.nspname in ${sql(ourSchemas)} and p.prorettype <> 'trigger'::regtype order by 1, 2`;
+  return rows.map(({ arguments: names, ...named }) => ({
+    ...named,
+    arguments: Object.fromEntries(names.map((name) => [name, null])),
+  }));
 }
 
 async function everyRow(): Promise<unknown> {
   const { sql } = backend.database;
   const rows: Record<string, unknown> = {};
-  for (const [table] of await columns()) {
-    rows[table] = await sql`select * from public.${sql(table)} as t order by t::text`;
+  for (const { schema, name } of await relations()) {
+    if (!ourSchemas.includes(schema)) continue;
+    const table = `${schema}.${name}`;
+    rows[table] = await sql`select t::text from ${sql(table)} as t order by 1`;
   }
   return rows;
 }
 
-Deno.test("clients write nothing: no insert, upsert, update or delete, in any table", async () => {
+/** Reads and writes a table or view in every way that supabase-js has; gives each answer's status and code. */
+async function attempts(
+  supabase: SupabaseClient,
+  schema: string,
+  name: string,
+  column: string,
+): Promise<[status: number, code: string | undefined, data: unknown][]> {
+  const table = supabase.schema(schema).from(name);
+  const row = { [column]: null };
+  const answers = await Promise.all([
+    table.select(),
+    table.select(column).not(column, "is", null).order(column),
+    table.insert(row),
+    table.upsert(row),
+    table.update(row).not(column, "is", null),
+    table.delete().not(column, "is", null),
+  ]);
+  return answers.map(({ status, error, data }) => [status, error?.code, data]);
+}
+
+Deno.test("there is something to refuse", async () => {
+  const found = [...await relations(), ...await functions()];
+  assert.deepEqual(
+    [...new Set(found.map(({ schema }) => schema))].filter((name) => ourSchemas.includes(name)).sort(),
+    [
+      ...ourSchemas,
+    ].sort(),
+  );
+  assert((await relations()).length > 40);
+  assert((await functions()).length > 100);
+});
+
+const callers = ["a publishable key", "a guest", "a user", "an admin", "nothing", ...forgeries];
+
+for (const what of callers) {
+  Deno.test(`${what} reads and writes no table or view, and executes nothing, in any schema`, async () => {
+    const { supabase, answers } = strangers.get(what) ?? assert.fail(what);
+    const before = await everyRow();
+    for (const { schema, name, columns: [column = ""] } of await relations()) {
+      for (const [status, code, data] of await attempts(supabase, schema, name, column)) {
+        assert.deepEqual([name, status, data], [name, answers?.hidden ?? 401, null]);
+        if (answers !== null) assert.equal(code, "PGRST106", name);
+      }
+      // By the schema that is exposed, which has no tables.
+      for (const path of [name, `${schema}.${name}`]) {
+        const { status, error, data } = await supabase.schema("api").from(path).select();
+        assert.deepEqual([path, status, data], [path, answers === null ? 401 : 404, null]);
+        if (answers !== null) assert.equal(error?.code, "PGRST205", path);
+      }
+    }
+    for (const { schema, name, arguments: values } of await functions()) {
+      for (const get of [false, true]) {
+        const { status, error, data } = await supabase.schema(schema).rpc(name, values, { get });
+        const isExposed = schema === "api";
+        const expected = answers === null ? 401 : isExposed ? answers.exposed : answers.hidden;
+        assert.deepEqual([name, status, data], [name, expected, null], JSON.stringify(error));
+        if (answers !== null) assert.equal(error?.code, isExposed ? "42501" : "PGRST106", name);
+      }
+    }
+    assert.deepEqual(await everyRow(), before);
+  });
+}
+
+Deno.test("the secret key executes the procedures of `api`, and reads and writes no table or view", async () => {
   const before = await everyRow();
-  for (const [table, names] of await columns()) {
-    for (const name of names) {
-      for (const client of [guest.supabase, admin.supabase, newClient(backend.stack), withSecretKey()]) {
-        const refused = [`${table}.${name}`, ...Array(4).fill("42501")];
-        assert.deepEqual([`${table}.${name}`, ...await writes(client, table, name)], refused);
-      }
+  for (const { schema, name, columns: [column = ""] } of await relations()) {
+    for (const [status, code, data] of await attempts(withSecretKey, schema, name, column)) {
+      assert.deepEqual([name, status, code, data], [name, 406, "PGRST106", null]);
     }
+    const { error, data } = await withSecretKey.schema("api").from(name).select();
+    assert.deepEqual([name, error?.code, data], [name, "PGRST205", null]);
   }
-  // The columns that would pay, too.
-  const promoted = await guest.supabase.from("users").update({ is_admin: true }).eq("id", guest.id);
-  const refunded = await guest.supabase.from("video_jobs").update({ status: "failed" }).eq("id", jobId);
-  assert.deepEqual([promoted.error?.code, refunded.error?.code], ["42501", "42501"]);
   assert.deepEqual(await everyRow(), before);
-});
-
-Deno.test("clients call no procedure", async () => {
-  const procedures = await backend.database.sql<{ name: string; arguments: string[] }[]>`
-    select p.proname as name, coalesce(p.proargnames[1:p.pronargs], '{}') as arguments
-    from pg_proc p
-    where p.pronamespace = 'public'::regnamespace and p.prorettype <> 'trigger'::regtype order by p.proname`;
-  assert(procedures.some(({ name }) => name === "generate_video"));
-  for (const { name, arguments: names } of procedures) {
-    const values = Object.fromEntries(names.map((argument) => [argument, null]));
-    for (const client of [guest.supabase, admin.supabase, newClient(backend.stack)]) {
-      const { error, data } = await client.rpc(name, values);
-      assert.deepEqual([name, error?.code, data], [name, "42501", null]);
-    }
-  }
-});
-
-Deno.test("no other schema is there for a client", async () => {
-  for (
-    const [schema, table] of [
-      ["credits", "accounts"],
-      ["guard", "idempotency_keys"],
-      ["generation", "submissions"],
-      ["ops", "feature_flags"],
-      ["auth", "users"],
-      ["storage", "objects"],
-    ] as const
-  ) {
-    for (const client of [guest.supabase, admin.supabase, newClient(backend.stack), withSecretKey()]) {
-      const { error, data } = await client.schema(schema).from(table).select();
-      assert.deepEqual([schema, error?.code, data], [schema, "PGRST106", null]);
-    }
-  }
-});
-
-Deno.test("somebody without a session sees nothing, nor does the secret key, which only calls procedures", async () => {
-  for (const client of [newClient(backend.stack), withSecretKey()]) {
-    for (const [table, names] of await columns()) {
-      for (const name of names) {
-        const { error, data } = await client.from(table).select(name);
-        assert.deepEqual([`${table}.${name}`, error?.code, data], [`${table}.${name}`, "42501", null]);
-      }
-    }
+  for (const { schema, name, arguments: values } of await functions()) {
+    const { status, error } = await withSecretKey.schema(schema).rpc(name, values);
+    if (schema === "api") {
+      // Called with nothing, some raise; but it is they who do.
+      const refused = error !== null && /^(42501|PGRST)/.test(error.code);
+      assert.deepEqual([name, refused], [name, false], JSON.stringify(error));
+    } else assert.deepEqual([name, status, error?.code], [name, 406, "PGRST106"]);
   }
 });
 
@@ -206,16 +227,13 @@ for (
     ["suspended", { is_banned: true }, "ERR_4017", 403],
   ] as const
 ) {
-  Deno.test(`a ${what} account, whose token still lives, sees no row and is refused by every endpoint`, async () => {
+  Deno.test(`a ${what} account, whose token still lives, is refused by every endpoint`, async () => {
     const { sql } = backend.database;
     const account = await backend.signIn(2 * priceOfKling);
     const { job_id } = await generate(account);
     await ended(backend, account, job_id);
     await sql`update accounts.users set ${sql({ ...change })} where id = ${account.id}`;
 
-    for (const [table, [column = ""]] of Object.entries(readable)) {
-      assert.deepEqual((await account.supabase.from(table).select(column)).data, []);
-    }
     // Another isolate, which does not remember the catalogue.
     await backend.stack.functions.reload();
     const before = await everyRow();
@@ -250,7 +268,7 @@ async function grants(sql: postgres.Sql): Promise<unknown[]> {
     ...await sql`
       with rooms as (
         select n.oid, n.nspname, n.nspacl from pg_namespace n
-        where n.nspname in ('public', 'credits', 'generation', 'guard', 'ops', 'auth', 'storage')
+        where n.nspname in ${sql([...ourSchemas, ...platformSchemas])}
       )
       select 'schema' as kind, r.nspname::text as name, r.nspacl::text[] as acl from rooms r
       union all

@@ -60,7 +60,7 @@ Deno.test("work that fails after the answer is recorded under the request that b
   const [job] = await sql<{ request_id: string }[]>`
     select request_id from videos.jobs where id = ${job_id}`;
   const error = await errorOfRequest(job?.request_id ?? "");
-  await sql`alter function public.hidden rename to claim_submission`;
+  await sql`alter function api.hidden rename to claim_submission`;
   assert.deepEqual([error.code, error.endpoint, error.user_id], ["ERR_6003", "generate-video", guest.id]);
   assert.match(error.context.error.message, /claim_submission/);
 });

@@ -3,19 +3,19 @@ import type { FalRule } from "../../local/simulators/fal.ts";
 import { eventually } from "./eventually.ts";
 import { ended, startFal } from "./fal-harness.ts";
 
+const minute = 60_000;
+
 const veo = { providerModel: "fal-ai/veo3/fast", durationSeconds: 4, resolution: "720p" };
 const sora = { providerModel: "fal-ai/sora-2/text-to-video", durationSeconds: 4, resolution: "720p" };
 
 Deno.test("a generation passes through the queue, runs, and results in a video", async () => {
-  await using fal = await startFal({ queueMilliseconds: 200, runMilliseconds: 200 });
+  await using fal = await startFal({ queueMilliseconds: minute, runMilliseconds: minute });
   const { poll } = await fal.submit();
   assert.deepEqual(await poll(), { state: "queued" });
-  const running = await eventually("it runs", async () => {
-    const state = await poll();
-    return state.state === "queued" ? undefined : state;
-  });
-  assert.deepEqual(running, { state: "running", percent: null });
-  const state = await ended(poll);
+  await fal.simulator.control.elapse(minute);
+  assert.deepEqual(await poll(), { state: "running", percent: null });
+  await fal.simulator.control.elapse(minute);
+  const state = await poll();
   assert(state.state === "succeeded");
   assert.equal(new URL(state.videoUrl).host, fal.simulator.mediaHost);
   assert.equal(state.thumbnailUrl, null);
@@ -118,7 +118,7 @@ Deno.test("a cancellation ends a generation by fal's own word alone", async () =
   const { providerModel } = fal.generation();
   const cancel = (requestId: string) => fal.fal.cancel(requestId, {}, providerModel);
 
-  await fal.simulator.control.rules({ queueMilliseconds: 60_000 });
+  await fal.simulator.control.rules({ queueMilliseconds: minute });
   const queued = await fal.submit();
   assert.deepEqual(await cancel(queued.requestId), { outcome: "requested" });
   assert.deepEqual(await queued.poll(), { state: "cancelled" });
@@ -133,12 +133,13 @@ Deno.test("a cancellation ends a generation by fal's own word alone", async () =
   assert(verdict.valid);
   assert.deepEqual([verdict.event.requestId, verdict.event.state.state], [running.requestId, "cancelled"]);
 
-  await fal.simulator.control.rules({ cancel: "ignored" });
+  await fal.simulator.control.rules({ cancel: "ignored", runMilliseconds: minute });
   const stubborn = await fal.submit();
   assert.deepEqual(await cancel(stubborn.requestId), { outcome: "requested" });
+  await fal.simulator.control.elapse(2 * minute);
   assert.equal((await ended(stubborn.poll)).state, "succeeded");
 
-  await fal.simulator.control.rules({ cancel: "forgotten" });
+  await fal.simulator.control.rules({ cancel: "forgotten", runMilliseconds: minute });
   const forgotten = await fal.submit();
   assert.deepEqual(await cancel(forgotten.requestId), { outcome: "requested" });
   assert.deepEqual(await forgotten.poll(), { state: "not_found" });

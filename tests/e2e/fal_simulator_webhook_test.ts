@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
+import { holdPorts } from "../../local/ports.ts";
 import { falControl, startFalSimulator } from "../../local/simulators/fal.ts";
 import { falProvider } from "../../supabase/functions/_shared/providers/fal.ts";
 import { eventually } from "./eventually.ts";
 import { type Delivery, ended, falConfig, type FalHarness, startFal, startReceiver } from "./fal-harness.ts";
+import { elapseWhileAway } from "./support/simulator-state.ts";
+
+const minute = 60_000;
 
 const none = { queueMilliseconds: 0, runMilliseconds: 0 };
 
@@ -96,10 +100,11 @@ Deno.test("a webhook can come twice, late, before the answer to its submission, 
   const [first, second] = await delivered(fal, 2);
   assert.deepEqual(eventOf(first), eventOf(second));
 
-  await fal.simulator.control.rules({ webhook: "late", webhookMilliseconds: 100 });
+  await fal.simulator.control.rules({ webhook: "late", webhookMilliseconds: minute });
   const late = await fal.submit();
   assert.equal((await ended(late.poll)).state, "succeeded");
   assert.equal(fal.receiver.deliveries.length, 2, "not there yet");
+  await fal.simulator.control.elapse(minute);
   assert.equal(eventOf((await delivered(fal, 3))[2]).requestId, late.requestId);
 
   await fal.simulator.control.rules({ webhook: "early" });
@@ -129,9 +134,12 @@ Deno.test("what was accepted and is still due survives a restart, with key, acco
   const folder = await Deno.makeTempDir({ prefix: "kinora-fal-" });
   await using cleanup = new AsyncDisposableStack();
   cleanup.defer(() => Deno.remove(folder, { recursive: true }));
-  const options = { stateFile: `${folder}/fal.json`, queueMilliseconds: 0, runMilliseconds: 100 };
+  const file = `${folder}/fal.json`;
+  const options = { stateFile: file, queueMilliseconds: 0, runMilliseconds: minute };
 
-  const first = cleanup.use(await startFalSimulator(options));
+  const held = cleanup.use(holdPorts());
+  const ports = { port: held.take(), mediaPort: held.take() };
+  const first = cleanup.use(await startFalSimulator({ ...options, ...ports }));
   const config = falConfig(first);
   const receiver = cleanup.use(startReceiver(() => config));
   const generation = {
@@ -143,8 +151,8 @@ Deno.test("what was accepted and is still due survives a restart, with key, acco
   assert(outcome.outcome === "accepted");
   await first[Symbol.asyncDispose]();
   assert.deepEqual(receiver.deliveries, []);
+  await elapseWhileAway(file, minute);
 
-  const ports = { port: first.port, mediaPort: first.mediaPort };
   const second = cleanup.use(await startFalSimulator({ ...options, ...ports }));
   assert.deepEqual([second.url, second.key, second.accountId], [first.url, first.key, first.accountId]);
   const { verdict } = await eventually("the webhook that was due", () => receiver.deliveries[0]);

@@ -102,7 +102,7 @@ async function whileHeld<T>(guest: Guest, work: (release: () => void) => Promise
   const held = Promise.withResolvers<void>();
   const enough = Promise.withResolvers<void>();
   const holding = backend.database.sql.begin(async (sql) => {
-    await sql`select from credits.accounts where user_id = ${guest.id} for update`;
+    await sql`select from credits.accounts where owner_id = ${guest.id} for update`;
     held.resolve();
     await enough.promise;
   });

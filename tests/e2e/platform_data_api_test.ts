@@ -13,26 +13,26 @@ let dataDirectory: string;
 Deno.test.beforeAll(async () => {
   database = await testDatabase();
   await database.sql`
-    create function public.probe_caller() returns jsonb language sql as $$
+    grant usage on schema api to anon, authenticated;
+    create function api.probe_caller() returns jsonb language sql as $$
       select jsonb_build_object('role', current_user, 'uid', auth.uid(), 'jwt', auth.jwt())
     $$;
-    create function public.probe_argument(p_value jsonb) returns jsonb language sql as $$
+    create function api.probe_argument(p_value jsonb) returns jsonb language sql as $$
       select jsonb_build_object('type', jsonb_typeof(p_value), 'value', p_value)
     $$;
-    create function public.probe_raise(p_code text) returns void language plpgsql as $$
+    create function api.probe_raise(p_code text) returns void language plpgsql as $$
     begin
       raise exception 'the message' using errcode = p_code, detail = 'the detail', hint = 'the hint';
     end
     $$;
-    grant execute on function public.probe_caller, public.probe_argument, public.probe_raise to anon, authenticated, service_role;
-    create table public.probe_values (
+    grant execute on function api.probe_caller, api.probe_argument, api.probe_raise to anon, authenticated, service_role;
+    create table api.probe_values (
       owner uuid not null, moment timestamptz not null, amount numeric not null, big bigint not null, document jsonb not null
     );
-    alter table public.probe_values enable row level security;
-    create policy own on public.probe_values for select to authenticated using (owner = (select auth.uid()));
-    revoke all on public.probe_values from anon, authenticated, service_role;
-    grant select on public.probe_values to anon, authenticated;
-    grant select, insert on public.probe_values to service_role;
+    alter table api.probe_values enable row level security;
+    create policy own on api.probe_values for select to authenticated using (owner = (select auth.uid()));
+    grant select on api.probe_values to anon, authenticated;
+    grant select, insert on api.probe_values to service_role;
     create schema secret_room;
     create table secret_room.gold (amount int);
     alter table secret_room.gold enable row level security;
@@ -50,7 +50,10 @@ Deno.test.afterAll(async () => {
 });
 
 function client(key = stack.publishableKey) {
-  return createClient(stack.url, key, { auth: { persistSession: false, autoRefreshToken: false } });
+  return createClient(stack.url, key, {
+    db: { schema: "api" },
+    auth: { persistSession: false, autoRefreshToken: false },
+  });
 }
 
 async function guest() {
@@ -152,7 +155,7 @@ Deno.test("traffic leaves the grants as the migrations made them", async () => {
   await client(stack.secretKey).from("probe_values").select();
 
   const [grants] = await database.sql`
-    select has_table_privilege('anon', 'public.probe_values', 'insert, update, delete') as writes,
+    select has_table_privilege('anon', 'api.probe_values', 'insert, update, delete') as writes,
            has_schema_privilege('anon', 'secret_room', 'usage') as enters,
            has_table_privilege('service_role', 'secret_room.gold', 'insert, update, delete') as takes`;
   assert.deepEqual({ ...grants }, { writes: false, enters: false, takes: false });
@@ -171,9 +174,28 @@ Deno.test("row-level security holds: a guest sees its own rows, and writes none"
   assert.deepEqual([error?.code, status], ["42501", 403]);
 });
 
-Deno.test("no schema but public is exposed", async () => {
+Deno.test("no schema but `api` is exposed, and it is the one of a request that names none", async () => {
   const { error } = await client(stack.secretKey).schema("secret_room").from("gold").select();
   assert.equal(error?.code, "PGRST106");
+  await database.sql`create function public.probe_hidden() returns integer language sql as 'select 1'`;
+  await database.sql`grant execute on function public.probe_hidden to anon`;
+  await database.sql`notify pgrst, 'reload schema'`;
+  // What is made after it is known, and it is not.
+  await database.sql`create function api.probe_shown() returns integer language sql as 'select 1'`;
+  await database.sql`grant execute on function api.probe_shown to anon`;
+  await database.sql`notify pgrst, 'reload schema'`;
+  const deadline = Date.now() + 5_000;
+  const shown = () => call("probe_shown", { apikey: stack.publishableKey });
+  while ((await shown()).status !== 200 && Date.now() < deadline);
+  assert.equal((await shown()).body, 1);
+  for (const headers of [{}, { "accept-profile": "public" }]) {
+    const hidden = await call("probe_hidden", { apikey: stack.publishableKey, ...headers });
+    assert.deepEqual([hidden.status, hidden.body.code], [404, "PGRST202"]);
+  }
+  const rows = await fetch(`${stack.url}/rest/v1/probe_values`, {
+    headers: { apikey: stack.publishableKey },
+  });
+  assert.deepEqual([rows.status, await rows.json()], [200, []]);
 });
 
 Deno.test("values come back as PostgREST writes them", async () => {
@@ -228,8 +250,8 @@ for (
 Deno.test("a procedure that is made while the stack runs is found after NOTIFY pgrst", async () => {
   const supabase = client();
   assert.equal((await supabase.rpc("probe_late")).error?.code, "PGRST202");
-  await database.sql`create function public.probe_late() returns int language sql as 'select 7'`;
-  await database.sql`grant execute on function public.probe_late to anon`;
+  await database.sql`create function api.probe_late() returns int language sql as 'select 7'`;
+  await database.sql`grant execute on function api.probe_late to anon`;
   await database.sql`notify pgrst, 'reload schema'`;
   const deadline = Date.now() + 5_000;
   let data: number | null = null;

@@ -1,39 +1,52 @@
 /** `deno task dev` and `deno task status`, as a developer meets them, and what is left of them afterwards: nothing. */
 import assert from "node:assert/strict";
+import { type HeldPorts, holdPorts, isFree } from "../../local/ports.ts";
 import { commandLine, parentOf } from "../../local/process.ts";
+import { takePorts } from "../../local/stack.ts";
+import { patience } from "../../local/testing/patience.ts";
 
 const root = new URL("../../", import.meta.url).pathname;
 
 /** The folder that the tests' stack keeps its data in; root's Postgres, under its own account, must get in. */
 let directory: string;
+/** Those of its parts, which nobody else shall get between two starts. */
+let ports: HeldPorts;
 
 Deno.test.beforeAll(async () => {
-  directory = await Deno.makeTempDir();
-  await Deno.chmod(directory, 0o711);
+  directory = await makeDirectory();
+  ports = holdPorts();
+  await Deno.writeTextFile(`${directory}/ports.json`, JSON.stringify(takePorts(ports)));
 });
 
 Deno.test.afterAll(async () => {
+  ports[Symbol.dispose]();
   await Deno.remove(directory, { recursive: true });
 });
 
-function command(script: string, stdin: "null" | "piped" = "null") {
+async function makeDirectory(): Promise<string> {
+  const path = await Deno.makeTempDir();
+  await Deno.chmod(path, 0o711);
+  return path;
+}
+
+function command(script: string, data: string) {
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--allow-all", `${root}local/${script}`, "--data", directory],
-    stdin,
+    args: ["run", "--quiet", "--allow-all", `${root}local/${script}`, "--data", data],
+    stdin: "null",
     stdout: "piped",
     stderr: "piped",
   });
 }
 
-async function output(script: string) {
-  const { code, stdout, stderr } = await command(script).output();
+async function output(script: string, data = directory) {
+  const { code, stdout, stderr } = await command(script, data).output();
   const decoder = new TextDecoder();
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
 /** Starts `dev`; resolves when it has printed its first curl. */
-async function startDev() {
-  const child = command("dev.ts").spawn();
+async function startDev(data = directory) {
+  const child = command("dev.ts", data).spawn();
   let text = "";
   const { promise: welcomed, resolve: welcome } = Promise.withResolvers<void>();
   async function read(stream: ReadableStream<Uint8Array>) {
@@ -70,7 +83,7 @@ function descendants(pid: number): number[] {
 
 async function gone(processes: number[]): Promise<void> {
   const alive = () => processes.filter((pid) => parentOf(pid) !== undefined);
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + patience;
   while (alive().length > 0) {
     if (Date.now() > deadline) {
       assert.fail(`still there: ${alive().map((pid) => commandLine(pid).join(" ")).join("; ")}`);
@@ -79,8 +92,8 @@ async function gone(processes: number[]): Promise<void> {
   }
 }
 
-async function status() {
-  const { code, stdout } = await output("status.ts");
+async function status(data = directory) {
+  const { code, stdout } = await output("status.ts", data);
   assert.equal(code, 0);
   return JSON.parse(stdout);
 }
@@ -141,6 +154,20 @@ Deno.test("data, keys and ports are the same after a restart, also after a kill"
   assert.equal(user.status, 200);
   await user.body?.cancel();
   await after.end("SIGTERM");
+});
+
+Deno.test("a first start where somebody has the usual port chooses others, and writes them down", async () => {
+  const data = await makeDirectory();
+  await using _removal = { [Symbol.asyncDispose]: () => Deno.remove(data, { recursive: true }) };
+  using _somebody = isFree(54321) ? Deno.listen({ hostname: "127.0.0.1", port: 54321 }) : null;
+  const dev = await startDev(data);
+  const { API_URL, DB_URL } = await status(data);
+  await dev.end("SIGTERM");
+  const written: Record<string, number> = JSON.parse(await Deno.readTextFile(`${data}/ports.json`));
+  assert.equal(Object.keys(written).length, 10);
+  assert.equal(written["gateway"], Number(new URL(API_URL).port));
+  assert.equal(written["postgres"], Number(new URL(DB_URL).port));
+  for (const port of Object.values(written)) assert(port < 32_768, `the system may give ${port} to anybody`);
 });
 
 Deno.test("a second dev on the same folder says that one runs, and disturbs it in nothing", async () => {

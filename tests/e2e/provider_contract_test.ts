@@ -1,18 +1,21 @@
 /** What every adapter promises, whoever the provider is: `provider.ts`, held against each provider's simulator. */
 import assert from "node:assert/strict";
-import { createServer } from "node:net";
-import { openMedia, UnusableResult } from "../../supabase/functions/_shared/generation/media.ts";
-import { readMp4 } from "../../supabase/functions/_shared/generation/mp4.ts";
+import { openMedia, UnusableResult } from "../../supabase/functions/_shared/videos/media.ts";
+import { readMp4 } from "../../supabase/functions/_shared/videos/mp4.ts";
 import type { ProviderState, SubmitOutcome } from "../../supabase/functions/_shared/providers/provider.ts";
+import { holdPorts } from "../../local/ports.ts";
+import { patience } from "../../local/testing/patience.ts";
 import { eventually } from "./eventually.ts";
 import { type Contract, type Rule, startContract, subjects } from "./support/provider-contract.ts";
 
 const minute = 60_000;
 
-/** A fetch that gives up sooner than an adapter does. */
-const impatient: typeof fetch = (input, init) => {
-  const timeout = AbortSignal.timeout(150);
-  return fetch(input, { ...init, signal: init?.signal ? AbortSignal.any([init.signal, timeout]) : timeout });
+/** A fetch that gives up as an adapter does whose time is up, as soon as the request has `arrived`. */
+const impatient = (arrived: () => Promise<unknown>): typeof fetch => (input, init) => {
+  const timeout = new AbortController();
+  void arrived().then(() => timeout.abort(new DOMException("Signal timed out.", "TimeoutError")));
+  const { signal } = timeout;
+  return fetch(input, { ...init, signal: init?.signal ? AbortSignal.any([init.signal, signal]) : signal });
 };
 
 interface Submission {
@@ -21,7 +24,8 @@ interface Submission {
   /** How many generations the provider has afterwards. */
   readonly jobs: 0 | 1;
   readonly retryAfterSeconds?: number;
-  readonly fetch?: typeof fetch;
+  /** Whether its caller's time is up before there is an answer. */
+  readonly isGivenUp?: boolean;
 }
 
 const submissions: Readonly<Record<string, Submission>> = {
@@ -51,12 +55,12 @@ const submissions: Readonly<Record<string, Submission>> = {
     ...{ rule: { submit: "answer_lost" }, outcome: "unknown", jobs: 1 },
   },
   "the time is up before it is accepted": {
-    ...{ rule: { submit: "stalled", submitMilliseconds: 10_000 }, outcome: "unknown", jobs: 0 },
-    fetch: impatient,
+    ...{ rule: { submit: "stalled", submitMilliseconds: minute }, outcome: "unknown", jobs: 0 },
+    isGivenUp: true,
   },
   "the time is up after it was accepted": {
-    ...{ rule: { submit: "slow", submitMilliseconds: 10_000 }, outcome: "unknown", jobs: 1 },
-    fetch: impatient,
+    ...{ rule: { submit: "slow", submitMilliseconds: minute }, outcome: "unknown", jobs: 1 },
+    isGivenUp: true,
   },
   "the answer has no id": { rule: { submit: "malformed_answer" }, outcome: "unknown", jobs: 1 },
   "the answer leads elsewhere": { rule: { submit: "redirected" }, outcome: "unknown", jobs: 0 },
@@ -70,19 +74,10 @@ const endings: readonly { rule: Rule; code: string; reason?: string }[] = [
   { rule: { outcome: "result_malformed" }, code: "ERR_5003", reason: "invalid_result" },
 ];
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const address = server.address();
-  assert(address !== null && typeof address === "object");
-  await new Promise((resolve) => server.close(resolve));
-  return address.port;
-}
-
 /** Whether there is a whole MP4 at a result's URL. Throws UnusableResult for what will never be one. */
 async function isVideo({ provider }: Contract, url: string): Promise<boolean> {
   const hosts = provider.capabilities.resultHosts;
-  const signal = AbortSignal.timeout(10_000);
+  const signal = AbortSignal.timeout(patience);
   const media = await openMedia(fetch, url, { hosts, maximumBytes: 10_000_000, signal });
   const reader = readMp4();
   for await (const chunk of media) if (!reader.push(chunk)) return false;
@@ -103,12 +98,19 @@ for (const subject of subjects) {
     await using contract = await startContract(subject);
     const { simulator: { control } } = contract;
     for (
-      const [meeting, { rule, outcome, jobs, retryAfterSeconds = null, fetch }] of Object.entries(submissions)
+      const [meeting, { rule, outcome, jobs, retryAfterSeconds = null, isGivenUp }] of Object.entries(
+        submissions,
+      )
     ) {
       await control.reset();
       const before = (await control.report()).jobs.length;
       await control.rules(rule);
-      const adapter = contract.adapter(fetch === undefined ? {} : { fetch });
+      const arrived = () =>
+        eventually("the request arrives", async () => {
+          const report = await control.report();
+          return report.requests.length > 0 ? report : undefined;
+        });
+      const adapter = contract.adapter(isGivenUp ? { fetch: impatient(arrived) } : {});
       const result = await adapter.submit(await contract.generation());
       assert.equal(result.outcome, outcome, `${meeting}: ${JSON.stringify(result)}`);
       assert(!JSON.stringify(result).includes("secret"), `${meeting}: nothing of the prompt is logged`);
@@ -118,10 +120,7 @@ for (const subject of subjects) {
       if (result.outcome === "refused") {
         assert.deepEqual([result.failure.code, result.failure.details], ["ERR_5003", { reason: "rejected" }]);
       }
-      const report = await eventually("the request arrives", async () => {
-        const report = await control.report();
-        return report.requests.length > 0 ? report : undefined;
-      });
+      const report = await arrived();
       assert.equal(report.jobs.length - before, jobs, meeting);
       assert.deepEqual(
         // The receiver of an earlier case's webhook may still ask for the keys that it was signed with.
@@ -135,7 +134,8 @@ for (const subject of subjects) {
 
   Deno.test(`${name}: nobody has a submission that found no connection`, async () => {
     await using contract = await startContract(subject);
-    for (const apiUrl of [`http://127.0.0.1:${await freePort()}`, "http://provider.invalid"]) {
+    using unused = holdPorts();
+    for (const apiUrl of [`http://127.0.0.1:${unused.take()}`, "http://provider.invalid"]) {
       const nobody = contract.adapter({ apiUrl });
       assert.deepEqual(await nobody.submit(await contract.generation()), {
         outcome: "not_accepted",
@@ -159,16 +159,18 @@ for (const subject of subjects) {
   });
 
   Deno.test(`${name}: a generation waits, runs, and results in a video at a host that is allowed`, async () => {
-    await using contract = await startContract(subject, { queueMilliseconds: 200, runMilliseconds: 200 });
-    const { poll, ended } = await contract.submit();
-    assert.deepEqual(await poll(), { state: "queued" });
-    const running = await eventually("it runs", async () => {
-      const state = await poll();
-      return state.state === "queued" ? undefined : state;
+    await using contract = await startContract(subject, {
+      queueMilliseconds: minute,
+      runMilliseconds: minute,
     });
+    const { poll } = await contract.submit();
+    assert.deepEqual(await poll(), { state: "queued" });
+    await contract.simulator.control.elapse(minute);
+    const running = await poll();
     assert(running.state === "running");
     assert(running.percent === null || (running.percent >= 0 && running.percent <= 100));
-    const state = await ended();
+    await contract.simulator.control.elapse(minute);
+    const state = await poll();
     assert(state.state === "succeeded");
     assert.equal(await isVideo(contract, state.videoUrl), true);
     const { requests } = await contract.simulator.control.report();
@@ -289,9 +291,10 @@ for (const subject of subjects.filter(({ hasWebhook }) => hasWebhook)) {
   Deno.test(`${name}: a webhook may be late, or before the answer to its submission`, async () => {
     await using contract = await startContract(subject);
     const { endpoint } = contract;
-    const late = await contract.submit({ webhook: "late", webhookMilliseconds: 500 });
+    const late = await contract.submit({ webhook: "late", webhookMilliseconds: minute });
     await late.ended();
     assert.equal(endpoint.recorded.length, 0, "not there yet");
+    await contract.simulator.control.elapse(minute);
     await endpoint.arrived(1);
     const early = await contract.submit({ webhook: "early" });
     assert.deepEqual(endpoint.recorded.map(({ requestId }) => requestId), [late.requestId, early.requestId]);

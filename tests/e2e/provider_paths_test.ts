@@ -22,10 +22,13 @@ async function letBeMadeBy(provider: string, providerModel: string): Promise<voi
 
 Deno.test("a video that Replicate makes is completed by its webhook", async () => {
   await letBeMadeBy("replicate", "kwaivgi/kling-v2.5-turbo-pro");
-  // Long enough for its id to be recorded before its webhook comes.
-  await backend.stack.simulators.replicate.control.rules({ runMilliseconds: 500 });
+  const { control } = backend.stack.simulators.replicate;
+  await control.rules({ runMilliseconds: 60_000 });
   const guest = await backend.signIn(priceOfKling);
   const { job_id } = await generate(guest, "A heron in the reeds");
+  // Its webhook comes when its id is recorded.
+  await submissionIs(backend, job_id, "accepted");
+  await control.elapse(60_000);
   assert.equal((await ended(backend, guest, job_id)).status, "completed");
   const events = await backend.database.sql`
     select e.effect, s.state

@@ -1,5 +1,6 @@
 /** What the simulators of Replicate and Runway have beyond the contract, and what their documents leave open. */
 import assert from "node:assert/strict";
+import { holdPorts } from "../../local/ports.ts";
 import {
   replicateControl,
   type ReplicateRule,
@@ -11,6 +12,7 @@ import { replicateProvider } from "../../supabase/functions/_shared/providers/re
 import { runwayProvider } from "../../supabase/functions/_shared/providers/runway.ts";
 import { eventually } from "./eventually.ts";
 import { type Contract, startContract, type Subject, subjects } from "./support/provider-contract.ts";
+import { elapseWhileAway } from "./support/simulator-state.ts";
 
 function subject(name: string): Subject {
   const found = subjects.find((each) => each.name === name);
@@ -126,9 +128,10 @@ Deno.test("Replicate's word alone ends a prediction, however it answers a cancel
   assert.equal(arrival?.status, 200);
   assert.equal(contract.endpoint.recorded[0]?.state.state, "cancelled");
 
-  await rules({ runMilliseconds: 50, cancel: "ignored" });
+  await rules({ runMilliseconds: 60_000, cancel: "ignored" });
   const stubborn = await contract.submit();
   assert.deepEqual(await stubborn.cancel(), { outcome: "requested" });
+  await contract.simulator.control.elapse(60_000);
   assert.equal((await stubborn.ended()).state, "succeeded");
 
   await rules({ outcome: "never", cancel: "forgotten" });
@@ -168,10 +171,12 @@ Deno.test("what a simulator had accepted, and still has to deliver, survives a r
     ...{ prompt: "a kite", durationSeconds: 5, resolution: "720p", aspectRatio: "9:16", imageUrl: null },
     ...{ providerModel: "gen4.5", webhookUrl: `http://127.0.0.1:${receiver.addr.port}/` },
   };
-  const times = { queueMilliseconds: 0, runMilliseconds: 150 };
+  const times = { queueMilliseconds: 0, runMilliseconds: 60_000 };
 
   const replicateFile = { ...times, stateFile: `${folder}/replicate.json` };
-  const firstReplicate = cleanup.use(await startReplicateSimulator(replicateFile));
+  const held = cleanup.use(holdPorts());
+  const replicatePorts = { port: held.take(), mediaPort: held.take() };
+  const firstReplicate = cleanup.use(await startReplicateSimulator({ ...replicateFile, ...replicatePorts }));
   const { token, webhookSecret } = firstReplicate;
   const replicate = replicateProvider({
     config: { token, webhookSecret, apiUrl: firstReplicate.url, resultHosts: [] },
@@ -181,7 +186,8 @@ Deno.test("what a simulator had accepted, and still has to deliver, survives a r
   assert(prediction.outcome === "accepted");
 
   const runwayFile = { ...times, stateFile: `${folder}/runway.json` };
-  const firstRunway = cleanup.use(await startRunwaySimulator(runwayFile));
+  const runwayPorts = { port: held.take(), mediaPort: held.take() };
+  const firstRunway = cleanup.use(await startRunwaySimulator({ ...runwayFile, ...runwayPorts }));
   const runway = runwayProvider({
     config: { secret: firstRunway.secret, apiUrl: firstRunway.url, resultHosts: [] },
     fetch,
@@ -190,19 +196,10 @@ Deno.test("what a simulator had accepted, and still has to deliver, survives a r
   assert(task.outcome === "accepted");
   await firstReplicate[Symbol.asyncDispose]();
   await firstRunway[Symbol.asyncDispose]();
+  for (const { stateFile } of [replicateFile, runwayFile]) await elapseWhileAway(stateFile, 60_000);
 
-  cleanup.use(
-    await startReplicateSimulator({
-      ...replicateFile,
-      ...{ port: firstReplicate.port, mediaPort: firstReplicate.mediaPort },
-    }),
-  );
-  cleanup.use(
-    await startRunwaySimulator({
-      ...runwayFile,
-      ...{ port: firstRunway.port, mediaPort: firstRunway.mediaPort },
-    }),
-  );
+  cleanup.use(await startReplicateSimulator({ ...replicateFile, ...replicatePorts }));
+  cleanup.use(await startRunwaySimulator({ ...runwayFile, ...runwayPorts }));
   assert.partialDeepStrictEqual(await eventually("the webhook that was due", () => arrivals[0]), {
     ...{ id: prediction.requestId, status: "succeeded" },
   });

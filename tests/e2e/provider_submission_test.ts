@@ -3,6 +3,7 @@
  * safe, and whoever gets no video pays nothing.
  */
 import assert from "node:assert/strict";
+import { holdPorts } from "../../local/ports.ts";
 import type { FalRule } from "../../local/simulators/fal.ts";
 import { type Backend, startBackend } from "./support/backend.ts";
 import { eventually } from "./eventually.ts";
@@ -164,11 +165,12 @@ Deno.test("a slow answer is waited for: nobody else sends the job meanwhile", as
   const prompt = "A slow answer";
   const { guest, jobId } = await submit(prompt, {
     submit: "slow",
-    submitMilliseconds: 1_000,
+    submitMilliseconds: 20_000,
     webhook: "lost",
   });
   await submissionIs(backend, jobId, "sending");
   assert.equal(await tickAfter(30_000), 0, "nothing is due");
+  await backend.stack.simulators.fal.control.elapse(20_000);
   await submissionIs(backend, jobId, "accepted");
   await tickAfter(10_000);
   assert.equal((await ended(backend, guest, jobId)).status, "completed");
@@ -180,13 +182,14 @@ Deno.test("an answer that comes after its worker was given up still counts, and 
   const prompt = "A very slow answer";
   const { guest, jobId } = await submit(prompt, {
     submit: "slow",
-    submitMilliseconds: 1_500,
+    submitMilliseconds: 20_000,
     webhook: "lost",
   });
   await submissionIs(backend, jobId, "sending");
   // The lease of a submission is 60 seconds.
   assert.equal(await tickAfter(61_000), 1);
   await submissionIs(backend, jobId, "unknown");
+  await backend.stack.simulators.fal.control.elapse(20_000);
   await submissionIs(backend, jobId, "accepted");
   await tickAfter(10_000);
   assert.equal((await ended(backend, guest, jobId)).status, "completed");
@@ -224,11 +227,9 @@ Deno.test("a provider that takes nothing until the deadline ends the job with ER
 });
 
 Deno.test("a provider that cannot be reached has not taken the job: it is sent when there is a connection", async () => {
-  // Nothing listens on a port that was free a moment ago.
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr;
-  listener.close();
-  await using away = await startBackend({ environment: { FAL_QUEUE_URL: `http://127.0.0.1:${port}` } });
+  using nobody = holdPorts();
+  const environment = { FAL_QUEUE_URL: `http://127.0.0.1:${nobody.take()}` };
+  await using away = await startBackend({ environment });
   const guest = await away.signIn(priceOfKling);
   const { job_id: jobId } = await generate(guest);
   await submissionIs(away, jobId, "not_accepted");

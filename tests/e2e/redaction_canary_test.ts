@@ -159,13 +159,13 @@ async function breakProcedures(sql: postgres.Sql): Promise<() => Promise<void>> 
     select p.proname as name, pg_get_function_arguments(p.oid) as parameters,
       array_to_string(p.proargnames[1:p.pronargs], ', ') as names, pg_get_functiondef(p.oid) as definition
     from pg_proc as p
-    where p.pronamespace = 'public'::regnamespace and has_function_privilege('service_role', p.oid, 'execute')
+    where p.pronamespace = 'api'::regnamespace and has_function_privilege('service_role', p.oid, 'execute')
       and p.proname <> 'record_error'`;
   assert(procedures.length > 0);
   for (const { name, parameters, names } of procedures) {
     // In the words of Postgres, where it is given text in place of something else.
     await sql.unsafe(`
-      create or replace function public.${name}(${parameters}) returns jsonb
+      create or replace function api.${name}(${parameters}) returns jsonb
       language plpgsql volatile security definer set search_path = '' as $$
       begin
         raise exception using errcode = 'invalid_text_representation',

@@ -1,17 +1,18 @@
 import type { Answer, Context } from "../_shared/context.ts";
 import type { VideosDatabase } from "../_shared/database/videos.ts";
-import { work, type WorkerContext } from "../_shared/generation/worker.ts";
+import { work } from "../_shared/queue/worker.ts";
+import { type VideoTaskPorts, videoTasks } from "../_shared/videos/tasks.ts";
 import { jobResponse } from "../_shared/job.ts";
 import type { CancelVideoRequest, CancelVideoResponse } from "./schema.ts";
 
 /** 200 when the job is cancelled, 202 while its provider has yet to say so. */
 export async function cancelVideo(
   request: CancelVideoRequest,
-  context: Context<"user"> & WorkerContext & { database: Pick<VideosDatabase, "cancelVideo"> },
+  context: Context<"user"> & VideoTaskPorts & { database: Pick<VideosDatabase, "cancelVideo"> },
 ): Promise<Answer<CancelVideoResponse>> {
   const job = await context.database.cancelVideo(context.caller.userId, request.job_id);
   if (job.status !== "cancelled") {
-    context.waitUntil(() => work(context, job.job_id));
+    context.waitUntil(() => work(context, videoTasks, job.job_id));
   }
   return {
     status: job.status === "cancelled" ? 200 : 202,

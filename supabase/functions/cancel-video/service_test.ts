@@ -3,6 +3,10 @@ import { AppError } from "../_shared/app-error.ts";
 import type { JobStatus } from "../_shared/database/job-status.ts";
 import type { Job } from "../_shared/database/videos.ts";
 import { testContext } from "../_shared/testing/context.ts";
+import { fakeGeneration } from "../_shared/testing/generation.ts";
+import { fakeProviders } from "../_shared/testing/provider.ts";
+import { fakeQueue } from "../_shared/testing/queue.ts";
+import { fakeStorage } from "../_shared/testing/storage.ts";
 import { cancelVideo } from "./service.ts";
 
 const jobId = "0190a000-0000-7000-8000-00000000000a";
@@ -30,19 +34,20 @@ function contextWith(answer: () => Promise<Job>) {
   const claimed: (string | undefined)[] = [];
   const context = testContext("user", {
     database: { cancelVideo: answer },
-    generation: {
-      claimTasks: (_limit: number, jobId?: string) => {
-        claimed.push(jobId);
+    queue: fakeQueue({
+      claimTasks: (_limit, subject) => {
+        claimed.push(subject);
         return Promise.resolve([]);
       },
-    },
+    }),
     // No task is claimed, so that nothing else is asked.
+    generation: fakeGeneration(),
     moderation: null,
-    providers: { names: [], get: () => null },
-    storage: {},
+    providers: fakeProviders(),
+    storage: fakeStorage(),
     fetch: () => Promise.reject(new Error("This test has no network")),
   });
-  return { context: context as typeof context & Parameters<typeof cancelVideo>[1], claimed };
+  return { context, claimed };
 }
 
 Deno.test("a job that is cancelled at once answers 200 and wakes no worker", async () => {

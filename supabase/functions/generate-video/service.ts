@@ -1,6 +1,6 @@
 import type { Answer, Context, Keyed } from "../_shared/context.ts";
 import type { VideosDatabase } from "../_shared/database/videos.ts";
-import { type SubmitContext, submitVideo } from "../_shared/generation/submit.ts";
+import { type SubmitContext, submitVideo } from "../_shared/videos/submit.ts";
 import type { GenerateVideoRequest, GenerateVideoResponse } from "./schema.ts";
 
 /**

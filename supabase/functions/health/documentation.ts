@@ -11,7 +11,8 @@ export default {
   GET: {
     description:
       "`unhealthy`, with 503, when the database cannot be asked; `degraded`, with 200, when storage, the worker or " +
-      "the providers are not there. Answers are shared for 5 seconds. Only a secret key gets `checks` and `version`.",
+      "the providers are not there. Answers are shared for 5 seconds. Only a secret key gets `checks` and `version`. A " +
+      "check's `reason` is `schema_not_exposed` when the platform was not told to expose the schema `api`.",
     responses: {
       200: { status: "healthy", checks, version: "1" },
       503: { status: "unhealthy" },

@@ -1,6 +1,12 @@
 import * as z from "zod/mini";
 
-export const Check = z.object({ ok: z.boolean(), duration_ms: z.int().check(z.nonnegative()) });
+export const Check = z.object({
+  ok: z.boolean(),
+  duration_ms: z.int().check(z.nonnegative()),
+  /** Where the operator has to do something for it: the Data API was not told to expose the schema `api`. */
+  reason: z.optional(z.enum(["schema_not_exposed"])),
+});
+export type Check = z.infer<typeof Check>;
 
 export const HealthResponse = z.object({
   status: z.enum(["healthy", "degraded", "unhealthy"]),

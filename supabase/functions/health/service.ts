@@ -1,9 +1,10 @@
 import type { Config } from "../_shared/config.ts";
 import type { Answer, Context } from "../_shared/context.ts";
 import type { HealthDatabase } from "../_shared/database/health.ts";
+import { SchemaNotExposed } from "../_shared/database/procedures.ts";
 import type { Providers } from "../_shared/providers/registry.ts";
 import type { Storage } from "../_shared/storage.ts";
-import type { HealthResponse } from "./schema.ts";
+import type { Check, HealthResponse } from "./schema.ts";
 
 type HealthContext = Context<"public"> & {
   database: HealthDatabase;
@@ -43,13 +44,16 @@ export async function getHealth(_input: unknown, context: HealthContext): Promis
 
 async function examine({ database, storage, providers, log }: HealthContext): Promise<Report> {
   let isQueueMoving = false;
-  async function check(name: string, look: () => Promise<boolean>) {
+  async function check(name: string, look: () => Promise<boolean>): Promise<Check> {
     const startedAt = performance.now();
+    let isExposed = true;
     const ok = await look().catch((error) => {
       log.warn("health_check_failed", { check: name, error });
+      isExposed = !(error instanceof Error && error.cause instanceof SchemaNotExposed);
       return false;
     });
-    return { ok, duration_ms: Math.round(performance.now() - startedAt) };
+    const duration_ms = Math.round(performance.now() - startedAt);
+    return { ok, duration_ms, ...(isExposed ? {} : { reason: "schema_not_exposed" }) };
   }
   const [databaseCheck, storageCheck] = await Promise.all([
     check("database", async () => {

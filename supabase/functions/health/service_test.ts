@@ -86,6 +86,23 @@ Deno.test("a part that fails is named in the log", async () => {
   assert.deepEqual([failure?.level, failure?.check], ["warn", "database"]);
 });
 
+Deno.test("the operator's servers are told when the platform does not expose `api`, strangers only that it is unhealthy", async () => {
+  const { fetch } = fakeDataApi(
+    { health: () => Response.json({ code: "PGRST106", message: "Invalid schema: api" }, { status: 406 }) },
+    () => Promise.resolve(Response.json({ id: "videos" })),
+  );
+  const server = await testServer(endpoint.operations, {}, { fetch });
+  const operator = await server.send({ path: "health", as: "nobody", headers: { apikey: secretKey } });
+  const { status, checks } = await operator.json();
+  assert.deepEqual([operator.status, status], [503, "unhealthy"]);
+  assert.deepEqual([checks.database.ok, checks.database.reason], [false, "schema_not_exposed"]);
+  assert.equal("reason" in checks.storage, false);
+  const stranger = await server.send({ path: "health", as: "nobody" });
+  assert.deepEqual(await stranger.json(), { status: "unhealthy" });
+  const failure = server.lines.find(({ event }) => event === "health_check_failed");
+  assert.match(JSON.stringify(failure), /does not expose the schema/);
+});
+
 Deno.test("whoever asks within 5 seconds shares one answer, strangers and servers alike", async () => {
   let isAway = false;
   const { ask, asked, context } = isolate({

@@ -1,9 +1,5 @@
-import { generation } from "../_shared/database/generation.ts";
 import { endpoint } from "../_shared/endpoint.ts";
-import { platformFetch } from "../_shared/platform-fetch.ts";
-import { promptModeration } from "../_shared/moderation/moderation.ts";
-import { videoProviders } from "../_shared/providers/registry.ts";
-import { storage } from "../_shared/storage.ts";
+import { videoTaskPorts } from "../_shared/videos/tasks.ts";
 import { ProcessJobsResponse } from "./schema.ts";
 import { processJobs } from "./service.ts";
 
@@ -13,12 +9,6 @@ export default endpoint({
   auth: "service",
   response: { 202: ProcessJobsResponse },
   errors: [],
-  ports: {
-    generation,
-    moderation: promptModeration,
-    providers: videoProviders,
-    storage,
-    fetch: platformFetch,
-  },
+  ports: videoTaskPorts,
   service: processJobs,
 });

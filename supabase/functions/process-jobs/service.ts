@@ -1,12 +1,16 @@
 import type { Answer, Context } from "../_shared/context.ts";
-import { work, type WorkerContext } from "../_shared/generation/worker.ts";
+import { accountTasks } from "../_shared/accounts/tasks.ts";
+import { work } from "../_shared/queue/worker.ts";
+import { type VideoTaskPorts, videoTasks } from "../_shared/videos/tasks.ts";
 import type { ProcessJobsResponse } from "./schema.ts";
+
+const handlers = { ...videoTasks, ...accountTasks };
 
 /** Answers at once and works in the background. Several workers at once never do a task twice. */
 export function processJobs(
   _input: unknown,
-  context: Context<"service"> & WorkerContext,
+  context: Context<"service"> & VideoTaskPorts,
 ): Promise<Answer<ProcessJobsResponse>> {
-  context.waitUntil(() => work(context));
+  context.waitUntil(() => work(context, handlers));
   return Promise.resolve({ status: 202, body: { accepted: true } });
 }

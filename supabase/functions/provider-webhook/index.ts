@@ -1,9 +1,5 @@
-import { generation } from "../_shared/database/generation.ts";
 import { endpoint } from "../_shared/endpoint.ts";
-import { platformFetch } from "../_shared/platform-fetch.ts";
-import { promptModeration } from "../_shared/moderation/moderation.ts";
-import { videoProviders } from "../_shared/providers/registry.ts";
-import { storage } from "../_shared/storage.ts";
+import { videoTaskPorts } from "../_shared/videos/tasks.ts";
 import { ProviderWebhookQuery, ProviderWebhookResponse } from "./schema.ts";
 import { receiveProviderWebhook } from "./service.ts";
 
@@ -16,12 +12,6 @@ export default endpoint({
   rawBody: { maximumBytes: 256 * 1024 },
   response: { 200: ProviderWebhookResponse },
   errors: [],
-  ports: {
-    generation,
-    moderation: promptModeration,
-    providers: videoProviders,
-    storage,
-    fetch: platformFetch,
-  },
+  ports: videoTaskPorts,
   service: receiveProviderWebhook,
 });

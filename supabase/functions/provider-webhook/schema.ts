@@ -1,6 +1,7 @@
 import * as z from "zod/mini";
 
 export const ProviderWebhookQuery = z.strictObject({
+  owner: z.guid(),
   provider: z.string(),
   submission_id: z.guid(),
   token: z.string(),

@@ -1,6 +1,7 @@
 import { AppError } from "../_shared/app-error.ts";
 import type { Answer, Context, SignedInput } from "../_shared/context.ts";
-import { work, type WorkerContext } from "../_shared/generation/worker.ts";
+import { work } from "../_shared/queue/worker.ts";
+import { type VideoTaskPorts, videoTasks } from "../_shared/videos/tasks.ts";
 import { verifyWebhookToken } from "../_shared/providers/webhook-token.ts";
 import type { ProviderWebhookQuery, ProviderWebhookResponse } from "./schema.ts";
 
@@ -10,10 +11,10 @@ import type { ProviderWebhookQuery, ProviderWebhookResponse } from "./schema.ts"
  */
 export async function receiveProviderWebhook(
   { body, headers, query }: SignedInput<ProviderWebhookQuery>,
-  context: Context<"signed"> & WorkerContext,
+  context: Context<"signed"> & VideoTaskPorts,
 ): Promise<Answer<ProviderWebhookResponse>> {
   const { config, providers, generation } = context;
-  const { provider: name, submission_id: submissionId, token } = query;
+  const { owner: ownerReference, provider: name, submission_id: submissionId, token } = query;
   if (config.webhookSecret === null) throw new AppError("ERR_4005", { cause: "WEBHOOK_SECRET is not set" });
   if (!await verifyWebhookToken(config.webhookSecret, name, submissionId, token)) {
     throw new AppError("ERR_4005", { cause: "the token does not fit" });
@@ -24,11 +25,12 @@ export async function receiveProviderWebhook(
   if (!verdict.valid) throw new AppError("ERR_4005", { cause: verdict.reason });
 
   const { job_id, effect } = await generation.recordProviderEvent({
+    ownerReference,
     provider: name,
     submissionId,
     ...verdict.event,
   });
   context.log.info("provider_event", { job_id, provider: name, state: verdict.event.state.state, effect });
-  if (effect === "applied" || effect === "asked") context.waitUntil(() => work(context, job_id));
+  if (effect === "applied" || effect === "asked") context.waitUntil(() => work(context, videoTasks, job_id));
   return { status: 200, body: { received: true } };
 }

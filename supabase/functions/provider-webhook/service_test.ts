@@ -8,15 +8,16 @@ import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { fakeGeneration } from "../_shared/testing/generation.ts";
 import { fakeProvider, fakeProviders } from "../_shared/testing/provider.ts";
 import { testServer } from "../_shared/testing/server.ts";
+import { fakeQueue } from "../_shared/testing/queue.ts";
 import { fakeStorage } from "../_shared/testing/storage.ts";
-import { jobId, submission } from "../_shared/testing/tasks.ts";
+import { jobId, ownerReference, submission } from "../_shared/testing/tasks.ts";
 import endpoint from "./index.ts";
 import { receiveProviderWebhook } from "./service.ts";
 
 const webhookSecret = "a secret of thirty-two characters";
 const submissionId = submission.submission_id;
 const token = await webhookToken(webhookSecret, "fal", submissionId);
-const query = { provider: "fal", submission_id: submissionId, token };
+const query = { owner: ownerReference, provider: "fal", submission_id: submissionId, token };
 const event = {
   eventId: "request-1:OK",
   requestId: "request-1",
@@ -41,11 +42,13 @@ function setting(given: { effect?: Effect; verdict?: WebhookVerdict; secret?: st
         return Promise.resolve(verdict);
       },
     })),
-    generation: fakeGeneration({
-      claimTasks: (_limit, jobId) => {
-        steps.push(`worked for ${jobId}`);
+    queue: fakeQueue({
+      claimTasks: (_limit, subject) => {
+        steps.push(`worked for ${subject}`);
         return Promise.resolve([]);
       },
+    }),
+    generation: fakeGeneration({
       recordProviderEvent: (report) => {
         steps.push("recorded");
         recorded.push(report);
@@ -67,7 +70,7 @@ Deno.test("an event that is proved is stored, answered, and then worked on for i
   assert.deepEqual(await receive(), { status: 200, body: { received: true } });
   assert.deepEqual(steps, ["verified", "recorded"]);
   assert.deepEqual(verified, [[body, headers, context.now()]]);
-  assert.deepEqual(recorded, [{ provider: "fal", submissionId, ...event }]);
+  assert.deepEqual(recorded, [{ ownerReference, provider: "fal", submissionId, ...event }]);
   await context.settled();
   assert.deepEqual(steps, ["verified", "recorded", `worked for ${jobId}`]);
 });
@@ -169,6 +172,7 @@ Deno.test("fal's own webhook is 200 for one Data API call, without any other cre
   assert.deepEqual(calls, [{
     name: "provider_webhook",
     args: {
+      p_owner_reference: ownerReference,
       p_provider: "fal",
       p_submission_id: submissionId,
       p_event_id: "request-1:OK",
@@ -207,6 +211,13 @@ Deno.test("a URL that is not ours is malformed, and a body of more than 256 kB i
   const server = await testServer(endpoint.operations);
   const malformed = await server.send({ method: "POST", path: "provider-webhook", as: "nobody", body: "{}" });
   assert.equal((await malformed.json()).error.code, "ERR_4008");
+  for (const owner of [[], [["owner", "somebody"]]]) {
+    const { owner: _, ...others } = query;
+    const parameters = new URLSearchParams([...Object.entries(others), ...owner]);
+    const path = `provider-webhook?${parameters}`;
+    const response = await server.send({ method: "POST", path, as: "nobody", body: "{}" });
+    assert.equal((await response.json()).error.code, "ERR_4008", path);
+  }
   const path = `provider-webhook?${new URLSearchParams(query)}`;
   const large = await server.send({ method: "POST", path, as: "nobody", body: "x".repeat(256 * 1024 + 1) });
   assert.equal((await large.json()).error.code, "ERR_4013");

@@ -5,6 +5,8 @@ create schema accounts;
 create table accounts.users (
   -- Equal to auth.users.id, without a foreign key: a closed account stays as a tombstone.
   id uuid primary key,
+  -- What others may see of whom this is: it stands in storage paths and webhook URLs, where the id does not.
+  reference uuid not null unique default gen_random_uuid(),
   display_name text check (char_length(display_name) between 1 and 50),
   language text check (language in ('en', 'tr', 'es')),
   theme_preference text not null default 'system' check (theme_preference in ('system', 'light', 'dark')),

@@ -36,7 +36,7 @@ begin
     if v_job.status = 'pending' then
       perform videos.settle_video_job(p_job_id, 'cancelled');
     else
-      perform queue.add('cancel', p_job_id, core.now());
+      perform videos.add_task('cancel', v_job, core.now());
     end if;
   end if;
   select j.* into v_job from videos.jobs as j where j.id = p_job_id;

@@ -36,7 +36,7 @@ begin
   set deleted_at = v_now, video_url = null, video_url_expires_at = null, thumbnail_url = null
   where j.id = p_job_id;
   if exists (select from videos.assets as a where a.job_id = p_job_id and a.deleted_at is null) then
-    perform queue.add('delete_files', p_job_id, v_now);
+    perform videos.add_task('delete_files', v_job, v_now);
   end if;
   return guard.answer(jsonb_build_object('deleted_at', core.to_iso(v_now)), v_caller.limits, v_caller.language);
 end;

@@ -1,3 +1,17 @@
+create function api.load_erasure(p_user_id uuid)
+returns jsonb
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+  -- What an `erase_account` task removes from storage: `data` is `{ paths }`, as many as storage removes within the timeout
+  -- of a request.
+  select guard.answer(jsonb_build_object('paths', coalesce(jsonb_agg(f.path), '[]')))
+  from (select p.path from videos.files_of(p_user_id) as p (path) limit 100) as f
+$$;
+grant execute on function api.load_erasure to service_role;
+
 create function api.erase_account(p_task_id bigint, p_attempt integer, p_user_id uuid)
 returns jsonb
 language plpgsql
@@ -30,18 +44,16 @@ begin
   v_erasable_at := videos.erasable_at(p_user_id);
   v_now := core.now();
   if v_erasable_at > v_now then
-    update queue.tasks as t
-    set attempts = 0, leased_until = null, run_at = v_erasable_at
-    where t.id = p_task_id;
+    perform queue.repeat(p_task_id, p_attempt, v_erasable_at);
     return guard.answer('{"state": "waiting"}');
   end if;
   select count(*) into v_files from videos.files_of(p_user_id);
   if v_files >= (v_task.payload ->> 'files')::bigint then
-    return api.retry_task(p_task_id, p_attempt, 'storage does not remove the files');
+    return guard.answer(jsonb_build_object(
+      'state', queue.retry(p_task_id, p_attempt, 'storage does not remove the files')
+    ));
   elsif v_files > 0 then
-    update queue.tasks as t
-    set attempts = 0, leased_until = null, run_at = v_now, payload = jsonb_build_object('files', v_files)
-    where t.id = p_task_id;
+    perform queue.repeat(p_task_id, p_attempt, v_now, jsonb_build_object('files', v_files));
     return guard.answer('{"state": "waiting"}');
   end if;
 
@@ -61,7 +73,7 @@ begin
   perform videos.blank_jobs(v_job_ids);
   update videos.jobs as j set deleted_at = v_now where j.id = any (v_job_ids) and j.deleted_at is null;
   -- Removing files is all that is left to do for these, and it is done.
-  delete from queue.tasks as t where t.subject = any (v_job_ids);
+  perform queue.drop(j.id, '{delete_files}') from unnest(v_job_ids) as j (id);
   delete from guard.idempotency_keys as k where k.caller = p_user_id;
   delete from devices.grants as g where g.user_id = p_user_id;
   delete from guard.hits as h
@@ -72,7 +84,7 @@ begin
   insert into accounts.erasures (user_id, closed_at, erased_at, erased)
   values (p_user_id, v_user.closed_at, v_now, v_erased)
   on conflict (user_id) do nothing;
-  delete from queue.tasks as t where t.id = p_task_id;
+  perform queue.finish(p_task_id, p_attempt);
   return guard.answer('{"state": "erased"}');
 end;
 $$;

@@ -1,5 +1,5 @@
 create function api.provider_webhook(
-  p_provider text, p_submission_id uuid, p_event_id text, p_request_id text, p_state jsonb
+  p_owner_reference uuid, p_provider text, p_submission_id uuid, p_event_id text, p_request_id text, p_state jsonb
 )
 returns jsonb
 language plpgsql
@@ -11,17 +11,21 @@ as $$
 -- it applies the state. For a submission whose id we never learned, it makes a `poll` task with the id that the
 -- event names: only the provider's answer to us records it; after the job's end a success is noted as late. Any other
 -- id changes nothing. Of a job whose account was closed, no more than the name of the state is stored.
--- `data`: `{ job_id, effect: "applied" | "asked" | "ignored" | "replayed" }`. Raises no_data_found for an unknown
--- submission, whose token cannot be ours. Locks: account → job → tasks.
+-- `data`: `{ job_id, effect: "applied" | "asked" | "ignored" | "replayed" }`. ERR_4005 for a submission
+-- that is not there, or is another owner's. Locks: account → job → tasks.
 declare
   v_submission videos.submissions;
   v_job videos.jobs;
   v_state jsonb := p_state;
   v_effect text;
 begin
-  select s.* into strict v_submission
+  select s.* into v_submission
   from videos.submissions as s
-  where s.id = p_submission_id and s.provider = p_provider;
+  join accounts.users as u on u.id = s.owner_id
+  where s.id = p_submission_id and s.provider = p_provider and u.reference = p_owner_reference;
+  if not found then
+    return guard.refusal('ERR_4005');
+  end if;
   v_job := videos.lock_job(v_submission.job_id);
   select s.* into strict v_submission from videos.submissions as s where s.id = p_submission_id;
   if videos.is_abandoned(v_job) then
@@ -37,8 +41,12 @@ begin
     when v_submission.state in ('sending', 'unknown') then 'asked'
     else 'ignored'
   end;
-  insert into videos.provider_events (provider, event_id, submission_id, request_id, state, effect, received_at)
-  values (p_provider, p_event_id, p_submission_id, p_request_id, v_state, v_effect, core.now())
+  insert into videos.provider_events (
+    provider, event_id, submission_id, owner_id, request_id, state, effect, received_at
+  )
+  values (
+    p_provider, p_event_id, p_submission_id, v_job.user_id, p_request_id, v_state, v_effect, core.now()
+  )
   on conflict do nothing;
   if not found then
     return guard.answer(jsonb_build_object('job_id', v_job.id, 'effect', 'replayed'));
@@ -47,7 +55,7 @@ begin
   if v_effect = 'applied' then
     perform videos.apply_state(v_job, v_submission, v_state);
   elsif v_effect = 'asked' and v_job.completed_at is null then
-    perform queue.add('poll', v_job.id, core.now(), jsonb_build_object('request_id', p_request_id));
+    perform videos.add_task('poll', v_job, core.now(), jsonb_build_object('request_id', p_request_id));
   elsif v_effect = 'asked' and p_state ->> 'state' = 'succeeded' then
     -- Nothing but the operator's knowledge depends on it, so nobody is asked.
     update videos.jobs as j

@@ -7,8 +7,8 @@ set search_path = ''
 as $$
 -- Claims the sending of a job to a provider, one of p_providers: those that this deployment has keys for. It
 -- commits before the request leaves, and from then on nobody sends the job again unless record_submission learns
--- that the provider does not have it. `data`: `{ claimed: true, submission_id, provider, provider_model, prompt,
--- settings, image_url }`, or `{ claimed: false }` when there is nothing to send: the job is not pending or is
+-- that the provider does not have it. `data`: `{ claimed: true, submission_id, owner_reference, provider, provider_model,
+-- prompt, settings, image_url }`, or `{ claimed: false }` when there is nothing to send: the job is not pending or is
 -- overdue, or no provider is to be had now and the task waits. With p_moderates nothing is claimed before the moderation
 -- service let the prompt pass: `{ claimed: false, prompt }` asks the caller to ask it, within the task's lease.
 -- A claim whose lease ran out had a worker that died: its submission is `unknown`, for its webhook or its
@@ -29,11 +29,9 @@ begin
   if v_job.status is distinct from 'pending' then
     update videos.submissions as s
     set state = 'unknown', cause = 'the worker did not come back'
-    from queue.kinds as k
-    where s.job_id = p_job_id and s.state = 'sending' and k.kind = 'submit'
-      and s.claimed_at <= v_now - make_interval(secs => k.timeout_seconds);
+    where s.job_id = p_job_id and s.state = 'sending' and s.claimed_at <= v_now - queue.timeout('submit');
     if found or v_job.completed_at is not null then
-      delete from queue.tasks as t where t.kind = 'submit' and t.subject = p_job_id;
+      perform queue.drop(p_job_id, '{submit}');
     end if;
     return guard.answer('{"claimed": false}');
   end if;
@@ -43,10 +41,7 @@ begin
   end if;
 
   if p_moderates and v_job.moderated_at is null then
-    update queue.tasks as t
-    set leased_until = v_now + make_interval(secs => k.timeout_seconds)
-    from queue.kinds as k
-    where t.kind = 'submit' and t.subject = p_job_id and t.failed_at is null and k.kind = t.kind;
+    perform queue.lease('submit', p_job_id);
     return guard.answer(jsonb_build_object('claimed', false, 'prompt', v_job.prompt));
   end if;
 
@@ -72,15 +67,12 @@ begin
     v_choice := null;
   end loop;
   if v_choice.provider is null then
-    update queue.tasks as t
-    set run_at = queue.retry_at('submit', t.attempts), leased_until = null,
-        last_error = 'no provider is to be had now'
-    where t.kind = 'submit' and t.subject = p_job_id;
+    perform queue.postpone('submit', p_job_id, 'no provider is to be had now', 0, v_attempts + 1);
     return guard.answer('{"claimed": false}');
   end if;
 
-  insert into videos.submissions (job_id, provider, provider_model, cost_cents, claimed_at)
-  values (p_job_id, v_choice.provider, v_choice.provider_model, v_cost, v_now)
+  insert into videos.submissions (job_id, owner_id, provider, provider_model, cost_cents, claimed_at)
+  values (p_job_id, v_job.user_id, v_choice.provider, v_choice.provider_model, v_cost, v_now)
   returning id into v_submission_id;
   update videos.jobs as j
   set status = 'processing',
@@ -90,13 +82,12 @@ begin
       )
   where j.id = p_job_id;
   -- The lease covers the request; when it runs out, the next claim finds out about this one.
-  update queue.tasks as t
-  set leased_until = v_now + make_interval(secs => k.timeout_seconds), attempts = v_attempts + 1
-  from queue.kinds as k
-  where t.kind = 'submit' and t.subject = p_job_id and t.failed_at is null and k.kind = t.kind;
+  perform queue.lease('submit', p_job_id);
 
   return guard.answer(jsonb_build_object(
-    'claimed', true, 'submission_id', v_submission_id, 'provider', v_choice.provider,
+    'claimed', true, 'submission_id', v_submission_id,
+    'owner_reference', (select u.reference from accounts.users as u where u.id = v_job.user_id),
+    'provider', v_choice.provider,
     'provider_model', v_choice.provider_model, 'prompt', v_job.prompt, 'settings', v_job.settings,
     'image_url', v_job.image_url
   ));
@@ -141,13 +132,13 @@ begin
 
   if v_job.completed_at is null then
     if v_outcome = 'accepted' then
-      delete from queue.tasks as t where t.kind = 'submit' and t.subject = v_job.id;
-      perform queue.add(
-        'poll', v_job.id, v_now + make_interval(secs => p_poll_seconds::double precision)
+      perform queue.drop(v_job.id, '{submit}');
+      perform videos.add_task(
+        'poll', v_job, v_now + make_interval(secs => p_poll_seconds::double precision)
       );
       -- There is now somebody to ask.
       if v_job.cancel_requested_at is not null then
-        perform queue.add('cancel', v_job.id, v_now);
+        perform videos.add_task('cancel', v_job, v_now);
       end if;
       -- A provider that does not tell when it starts is taken to start now.
       if not coalesce((p_outcome ->> 'reports_start')::boolean, false) then
@@ -157,7 +148,7 @@ begin
         where j.id = v_job.id and m.id = j.model_id;
       end if;
     elsif v_outcome = 'unknown' then
-      delete from queue.tasks as t where t.kind = 'submit' and t.subject = v_job.id;
+      perform queue.drop(v_job.id, '{submit}');
     elsif v_outcome = 'refused' then
       perform videos.settle_video_job(
         v_job.id, 'failed', p_outcome #>> '{failure,code}', coalesce(p_outcome #> '{failure,details}', '{}')
@@ -167,14 +158,11 @@ begin
     elsif v_outcome = 'not_accepted' then
       update videos.jobs as j set status = 'pending' where j.id = v_job.id;
       -- Its task is gone where the claim was given up before this proof came.
-      perform queue.add('submit', v_job.id, v_now);
-      update queue.tasks as t
-      set leased_until = null, last_error = p_outcome ->> 'cause',
-          run_at = greatest(
-            queue.retry_at('submit', t.attempts),
-            v_now + make_interval(secs => (p_outcome ->> 'retry_after_seconds')::double precision)
-          )
-      where t.kind = 'submit' and t.subject = v_job.id;
+      perform videos.add_task('submit', v_job, v_now);
+      perform queue.postpone(
+        'submit', v_job.id, p_outcome ->> 'cause', (p_outcome ->> 'retry_after_seconds')::numeric,
+        (select count(*)::integer from videos.submissions as s where s.job_id = v_job.id)
+      );
     end if;
   end if;
   return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = v_job.id));
@@ -208,13 +196,9 @@ begin
       where j.id = p_job_id;
       perform videos.settle_video_job(p_job_id, 'failed', 'ERR_4003', '{"reason": "policy"}');
     else
-      update queue.tasks as t
-      set leased_until = null, last_error = p_verdict ->> 'cause',
-          run_at = greatest(
-            queue.retry_at('submit', t.attempts),
-            core.now() + make_interval(secs => (p_verdict ->> 'retry_after_seconds')::double precision)
-          )
-      where t.kind = 'submit' and t.subject = p_job_id and t.failed_at is null;
+      perform queue.postpone(
+        'submit', p_job_id, p_verdict ->> 'cause', (p_verdict ->> 'retry_after_seconds')::numeric
+      );
     end if;
   end if;
   return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = p_job_id));

@@ -42,12 +42,12 @@ begin
       perform videos.settle_video_job(v_job.id, 'cancelled');
     else
       -- A request that is still on its way has no id to cancel; its answer brings the task forward.
-      perform queue.add('cancel', v_job.id, coalesce(videos.sending_until(v_job.id), v_now));
+      perform videos.add_task('cancel', v_job, coalesce(videos.sending_until(v_job.id), v_now));
     end if;
   end loop;
   perform credits.close_account(p_user_id);
   perform accounts.end_sessions(p_user_id);
-  perform queue.add('erase_account', p_user_id, videos.erasable_at(p_user_id));
+  perform queue.add('erase_account', p_user_id, p_user_id, videos.erasable_at(p_user_id));
   return guard.answer(
     jsonb_build_object('user_id', p_user_id, 'closed_at', core.to_iso(v_now)), v_caller.limits, v_caller.language
   );

@@ -1,3 +1,38 @@
+create function api.load_video_task(p_job_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- What the handlers of a job's tasks need: `data` is `{ folder, paths, submission }`. `folder` is where the job's files are
+-- in storage, `paths` those of its files that are there. `submission` is the one that a provider has or may have,
+-- `{ submission_id, provider, provider_model, request_id, references }`, or null.
+begin
+  return guard.answer((
+    select jsonb_build_object(
+      'folder', videos.folder_of(j),
+      'paths', (
+        select coalesce(jsonb_agg(a.path), '[]') from videos.assets as a where a.job_id = j.id and a.deleted_at is null
+      ),
+      'submission', (
+        select jsonb_build_object(
+          'submission_id', s.id, 'provider', s.provider, 'provider_model', s.provider_model,
+          'request_id', s.request_id, 'references', s.provider_references
+        )
+        from videos.submissions as s
+        where s.job_id = j.id and s.state in ('sending', 'accepted', 'unknown', 'ended')
+        order by s.claimed_at desc
+        limit 1
+      )
+    )
+    from videos.jobs as j
+    where j.id = p_job_id
+  ));
+end;
+$$;
+grant execute on function api.load_video_task to service_role;
+
 create function api.record_poll(
   p_task_id bigint, p_attempt integer, p_submission_id uuid, p_request_id text, p_state jsonb,
   p_interval_seconds numeric
@@ -31,10 +66,10 @@ begin
       set state = 'accepted', request_id = p_request_id, accepted_at = v_now
       where s.id = p_submission_id
       returning s.* into v_submission;
-      delete from queue.tasks as t where t.kind = 'submit' and t.subject = v_job.id;
+      perform queue.drop(v_job.id, '{submit}');
       -- There is now somebody to ask.
       if v_job.cancel_requested_at is not null and v_job.completed_at is null then
-        perform queue.add('cancel', v_job.id, v_now);
+        perform videos.add_task('cancel', v_job, v_now);
       end if;
     exception
       -- It is another submission's.
@@ -47,16 +82,9 @@ begin
 
   -- Still there: the job goes on. An id that is not this submission's is not asked for again.
   if v_submission.request_id is null and v_state <> 'unreachable' then
-    delete from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt;
+    perform queue.finish(p_task_id, p_attempt);
   else
-    update queue.tasks as t
-    set leased_until = null,
-        last_error = p_state ->> 'cause',
-        run_at = greatest(
-          queue.retry_at('poll', t.attempts),
-          v_now + make_interval(secs => p_interval_seconds::double precision)
-        )
-    where t.id = p_task_id and t.attempts = p_attempt;
+    perform queue.retry(p_task_id, p_attempt, p_state ->> 'cause', p_interval_seconds);
   end if;
   return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = v_job.id));
 end;
@@ -88,12 +116,11 @@ begin
   elsif v_job.completed_at is null and v_job.storing_at is null and v_outcome = 'cancelled' then
     perform videos.settle_video_job(p_job_id, 'cancelled');
   elsif v_outcome in ('requested', 'too_late', 'not_found') then
-    delete from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt;
+    perform queue.finish(p_task_id, p_attempt);
     -- Its next poll brings the word.
-    update queue.tasks as t set run_at = core.now() where t.kind = 'poll' and t.subject = p_job_id
-      and t.leased_until is null and t.failed_at is null;
+    perform queue.hasten('poll', p_job_id);
   else
-    perform api.retry_task(p_task_id, p_attempt, coalesce(p_outcome ->> 'cause', v_outcome));
+    perform queue.retry(p_task_id, p_attempt, coalesce(p_outcome ->> 'cause', v_outcome));
   end if;
   return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = p_job_id));
 end;
@@ -120,9 +147,9 @@ begin
   v_job := videos.lock_job(p_job_id);
   if v_job.completed_at is null then
     insert into videos.assets (
-      job_id, kind, path, bytes, content_type, sha256, duration_milliseconds, width, height, differences, created_at
+      job_id, owner_id, kind, path, bytes, content_type, sha256, duration_milliseconds, width, height, differences, created_at
     )
-    select p_job_id, a.kind, a.path, a.bytes, a.content_type, a.sha256, a.duration_milliseconds, a.width, a.height,
+    select p_job_id, v_job.user_id, a.kind, a.path, a.bytes, a.content_type, a.sha256, a.duration_milliseconds, a.width, a.height,
       case a.kind when 'video' then videos.differences(
         v_job.settings, a.duration_milliseconds, a.width, a.height
       ) end, core.now()
@@ -136,9 +163,9 @@ begin
     where j.id = p_job_id;
     perform videos.settle_video_job(p_job_id, 'completed');
   elsif v_job.status <> 'completed' then
-    perform queue.add('delete_files', p_job_id, core.now());
+    perform videos.add_task('delete_files', v_job, core.now());
   end if;
-  delete from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt;
+  perform queue.finish(p_task_id, p_attempt);
   return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = p_job_id));
 end;
 $$;
@@ -166,7 +193,7 @@ begin
   end if;
   select j.* into v_job from videos.jobs as j where j.id = p_job_id;
   if v_job.completed_at is not null and v_job.status <> 'completed' then
-    perform queue.add('delete_files', p_job_id, core.now());
+    perform videos.add_task('delete_files', v_job, core.now());
   end if;
   return guard.answer(jsonb_build_object('status', v_job.status));
 end;
@@ -189,7 +216,7 @@ begin
   from videos.jobs as j
   where a.job_id = p_job_id and j.id = a.job_id and j.deleted_at is not null and a.deleted_at is null;
   get diagnostics v_deleted = row_count;
-  delete from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt;
+  perform queue.finish(p_task_id, p_attempt);
   return guard.answer(jsonb_build_object('deleted', v_deleted));
 end;
 $$;

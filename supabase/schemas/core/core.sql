@@ -10,3 +10,6 @@ alter default privileges in schema public revoke all on functions from anon, aut
 alter default privileges revoke execute on functions from public;
 
 create schema core;
+
+-- Who can own credits, work and files.
+create type core.owner_kind as enum ('user', 'organisation', 'system');

@@ -18,10 +18,6 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Runs what is due and returns how many generation tasks wait for a worker (1000 stands for more).
--- Locks: an advisory lock, so that two ticks at once do the work of one; then what the procedures take.
--- A second call at once runs nothing and still returns the count. A procedure that raises is rolled back
--- alone, noted in `last_error` and the error log, and tried again after its interval.
 declare
   v_task core.scheduled_tasks;
   v_started_at timestamptz;
@@ -58,7 +54,11 @@ begin
   return v_due;
 end;
 $$;
-comment on function core.tick() is 'The one thing that pg_cron calls, every 5 seconds.';
+comment on function core.tick() is
+  'The one thing that pg_cron calls, every 5 seconds. Runs what is due, and returns how many tasks wait for a worker (1000
+stands for more). Locks: an advisory lock, so that two ticks at once do the work of one; then what the procedures take.
+A second call at once runs nothing and still returns the count. A procedure that raises is rolled back alone, noted in
+last_error and the error log, and tried again after its interval.';
 
 create function core.call_worker()
 returns void

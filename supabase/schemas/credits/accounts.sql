@@ -1,22 +1,22 @@
 -- Gives a user an account; a second call changes nothing.
-create function credits.open_account(p_user_id uuid)
+create function credits.open_account(p_owner_id uuid, p_owner_kind core.owner_kind default 'user')
 returns void
 language sql
 volatile
 set search_path = ''
 as $$
-  insert into credits.accounts (kind, user_id, balance)
-  values ('available', p_user_id, 0)
+  insert into credits.accounts (kind, owner_kind, owner_id, balance)
+  values ('available', p_owner_kind, p_owner_id, 0)
   on conflict do nothing
 $$;
 
 -- A user's debt: credits taken back after they were spent.
-create function credits.owed(p_user_id uuid)
+create function credits.owed(p_owner_id uuid)
 returns bigint
 language sql
 stable
 return coalesce((
-  select a.balance from credits.accounts as a where a.user_id = p_user_id and a.kind = 'owed' and a.unit = 'credit'
+  select a.balance from credits.accounts as a where a.owner_id = p_owner_id and a.kind = 'owed' and a.unit = 'credit'
 ), 0);
 
 -- The platform's own account of a kind.
@@ -81,7 +81,7 @@ $$;
 
 -- Writes a posting with what it came to; its transfers follow in the same transaction.
 create function credits.record_posting(
-  p_idempotency_key text, p_user_id uuid, p_request jsonb, p_outcome jsonb, p_now timestamptz
+  p_idempotency_key text, p_owner_id uuid, p_request jsonb, p_outcome jsonb, p_now timestamptz
 )
 returns bigint
 language plpgsql
@@ -91,8 +91,8 @@ as $$
 declare
   v_id bigint;
 begin
-  insert into credits.postings (idempotency_key, user_id, request, outcome, created_at)
-  values (p_idempotency_key, p_user_id, p_request, p_outcome, p_now)
+  insert into credits.postings (idempotency_key, owner_id, request, outcome, created_at)
+  values (p_idempotency_key, p_owner_id, p_request, p_outcome, p_now)
   returning id into v_id;
   return v_id;
 end;
@@ -144,7 +144,7 @@ begin
 end;
 $$;
 
-create function credits.lock_account(p_user_id uuid)
+create function credits.lock_account(p_owner_id uuid)
 returns credits.accounts
 language plpgsql
 volatile
@@ -161,7 +161,7 @@ declare
 begin
   select a.* into strict v_account
   from credits.accounts as a
-  where a.user_id = p_user_id and a.kind = 'available' and a.unit = 'credit'
+  where a.owner_id = p_owner_id and a.kind = 'available' and a.unit = 'credit'
   for update;
 
   v_now := core.now();
@@ -176,13 +176,15 @@ begin
   loop
     -- A lot can expire twice: a release gives it 24 hours more. So its expiry is a part of the key.
     v_posting_id := credits.record_posting(
-      format('expiry:%s:%s', v_lot.id, extract(epoch from v_lot.expires_at)), p_user_id,
+      format('expiry:%s:%s', v_lot.id, extract(epoch from v_lot.expires_at)), p_owner_id,
       jsonb_build_object('call', 'expire', 'lot_id', v_lot.id),
       jsonb_build_object('expired', v_lot.remaining), v_now
     );
-    insert into credits.transfers (posting_id, kind, from_account_id, to_account_id, amount, draws, created_at)
+    insert into credits.transfers (
+      posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at
+    )
     values (
-      v_posting_id, 'expiry', v_account.id, credits.system_account('breakage'), v_lot.remaining,
+      v_posting_id, p_owner_id, 'expiry', v_account.id, credits.system_account('breakage'), v_lot.remaining,
       array[row(v_lot.id, v_lot.remaining)::credits.draw], v_now
     );
   end loop;
@@ -210,22 +212,26 @@ begin
 
   select a.* into v_owed
   from credits.accounts as a
-  where a.user_id = p_account.user_id and a.kind = 'owed' and a.unit = p_account.unit;
+  where a.owner_id = p_account.owner_id and a.kind = 'owed' and a.unit = p_account.unit;
   -- `least` passes over nulls: without the coalesce, no debt would be the whole balance.
   v_amount := least(coalesce(v_owed.balance, 0), v_balance);
   if v_amount > 0 then
-    insert into credits.transfers (posting_id, kind, from_account_id, to_account_id, amount, draws, created_at)
+    insert into credits.transfers (
+      posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at
+    )
     values (
-      p_posting_id, 'debt_payment', p_account.id, v_owed.id, v_amount,
+      p_posting_id, p_account.owner_id, 'debt_payment', p_account.id, v_owed.id, v_amount,
       credits.choose_lots(p_account.id, v_amount), p_now
     );
     v_balance := v_balance - v_amount;
   end if;
 
   if p_account.closed_at is not null and v_balance > 0 then
-    insert into credits.transfers (posting_id, kind, from_account_id, to_account_id, amount, draws, created_at)
+    insert into credits.transfers (
+      posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at
+    )
     values (
-      p_posting_id, 'forfeit', p_account.id, credits.system_account('forfeited'), v_balance,
+      p_posting_id, p_account.owner_id, 'forfeit', p_account.id, credits.system_account('forfeited'), v_balance,
       credits.choose_lots(p_account.id, v_balance), p_now
     );
     v_balance := 0;
@@ -234,7 +240,7 @@ begin
 end;
 $$;
 
-create function credits.close_account(p_user_id uuid)
+create function credits.close_account(p_owner_id uuid)
 returns jsonb
 language plpgsql
 volatile
@@ -243,14 +249,14 @@ as $$
 -- Closes a user's account for good: what is left is forfeited, and so is whatever comes later, after its debt.
 -- `{ forfeited }`; a second call returns the first result. Locks: account → lots.
 declare
-  v_key constant text := 'close:' || p_user_id;
-  v_request constant jsonb := jsonb_build_object('call', 'close_account', 'user_id', p_user_id);
+  v_key constant text := 'close:' || p_owner_id;
+  v_request constant jsonb := jsonb_build_object('call', 'close_account', 'owner_id', p_owner_id);
   v_account credits.accounts;
   v_outcome jsonb;
   v_now timestamptz;
   v_posting_id bigint;
 begin
-  v_account := credits.lock_account(p_user_id);
+  v_account := credits.lock_account(p_owner_id);
   v_outcome := credits.first_outcome(v_key, v_request);
   if v_outcome is not null then
     return v_outcome;
@@ -258,7 +264,7 @@ begin
   v_now := core.now();
   update credits.accounts as a set closed_at = v_now where a.id = v_account.id returning a.* into v_account;
   v_outcome := jsonb_build_object('forfeited', v_account.balance);
-  v_posting_id := credits.record_posting(v_key, p_user_id, v_request, v_outcome, v_now);
+  v_posting_id := credits.record_posting(v_key, p_owner_id, v_request, v_outcome, v_now);
   perform credits.settle_account(v_posting_id, v_account, v_now);
   return v_outcome;
 end;
@@ -275,18 +281,18 @@ as $$
 declare
   -- Not in the query: a volatile function cannot be looked up in an index.
   v_now constant timestamptz := core.now();
-  v_user_id uuid;
+  v_owner_id uuid;
   v_booked integer := 0;
 begin
-  for v_user_id in
-    select a.user_id
+  for v_owner_id in
+    select a.owner_id
     from credits.accounts as a
     where a.next_expiry_at <= v_now
     order by a.next_expiry_at
     limit 500
     for update skip locked
   loop
-    perform credits.lock_account(v_user_id);
+    perform credits.lock_account(v_owner_id);
     v_booked := v_booked + 1;
   end loop;
   return v_booked;

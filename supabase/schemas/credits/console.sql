@@ -6,8 +6,6 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- For the operator's console: `{ success, credits_remaining }`. A new key is made where none is given; the reason is
--- kept in it, as far as it fits, and nowhere else.
 declare
   v_outcome jsonb;
 begin
@@ -19,7 +17,9 @@ begin
   return jsonb_build_object('success', true, 'credits_remaining', v_outcome -> 'credits_remaining');
 end;
 $$;
-comment on function credits.add_credits(uuid, bigint, text, text) is 'Adds credits by hand.';
+comment on function credits.add_credits(uuid, bigint, text, text) is
+  'Adds credits by hand: { success, credits_remaining }. A new key is made where none is given; the reason is kept in it,
+as far as it fits, and nowhere else. A second call with the same key adds nothing. Locks: account → lots.';
 
 create function credits.deduct_credits(
   p_user_id uuid, p_amount bigint, p_reason text, p_idempotency_key text default null
@@ -29,8 +29,6 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- For the operator's console: `{ success: true, credits_remaining }`, or
--- `{ success: false, error, current_credits }` with nothing moved. Key and reason as in credits.add_credits.
 declare
   v_outcome jsonb;
 begin
@@ -44,9 +42,11 @@ begin
   return jsonb_build_object('success', true, 'credits_remaining', v_outcome -> 'credits_remaining');
 end;
 $$;
-comment on function credits.deduct_credits(uuid, bigint, text, text) is 'Takes credits by hand; never below zero.';
+comment on function credits.deduct_credits(uuid, bigint, text, text) is
+  'Takes credits by hand, never below zero: { success: true, credits_remaining }, or
+{ success: false, error, current_credits } with nothing moved. Key, reason and locks as in credits.add_credits.';
 
-create function credits.balance_at(p_user_id uuid, p_time timestamptz)
+create function credits.balance_at(p_owner_id uuid, p_time timestamptz)
 returns bigint
 language sql
 stable
@@ -57,7 +57,7 @@ as $$
     from credits.entries as e
     where e.account_id = (
         select a.id from credits.accounts as a
-        where a.user_id = p_user_id and a.kind = 'available' and a.unit = 'credit'
+        where a.owner_id = p_owner_id and a.kind = 'available' and a.unit = 'credit'
       )
       -- Said for the planner: the index of numbers has no others.
       and e.number is not null
@@ -68,7 +68,7 @@ as $$
 $$;
 comment on function credits.balance_at(uuid, timestamptz) is 'What a user had at a time, as it was booked then.';
 
-create function credits.statement(p_user_id uuid, p_limit integer, p_before bigint default null)
+create function credits.statement(p_owner_id uuid, p_limit integer, p_before bigint default null)
 returns table (
   number bigint, transfer_id uuid, kind credits.transfer_kind, amount bigint, balance_after bigint, job_id uuid,
   created_at timestamptz
@@ -77,7 +77,6 @@ language plpgsql
 stable
 set search_path = ''
 as $$
--- A page starts below the last number of the one before: new entries do not move it.
 begin
   return query
   select e.number, e.transfer_id, t.kind, e.amount, e.balance_after, t.job_id, e.created_at
@@ -85,19 +84,21 @@ begin
   join credits.transfers as t on t.id = e.transfer_id
   where e.account_id = (
       select a.id from credits.accounts as a
-      where a.user_id = p_user_id and a.kind = 'available' and a.unit = 'credit'
+      where a.owner_id = p_owner_id and a.kind = 'available' and a.unit = 'credit'
     )
     and e.number < coalesce(p_before, 9223372036854775807)
   order by e.number desc
   limit p_limit;
 end;
 $$;
-comment on function credits.statement(uuid, integer, bigint) is 'A user''s entries, newest first, page by page.';
+comment on function credits.statement(uuid, integer, bigint) is
+  'A user''s entries, newest first, page by page. A page starts below the last number of the one before, so that new
+entries do not move it.';
 
 create view credits.system_balances with (security_invoker = true) as
 select a.kind, a.unit, coalesce(sum(e.amount), 0)::bigint as balance
 from credits.accounts as a
 left join credits.entries as e on e.account_id = a.id
-where a.user_id is null
+where a.owner_id is null
 group by a.kind, a.unit;
 comment on view credits.system_balances is 'The platform''s accounts, which carry no balance: the sum of their entries.';

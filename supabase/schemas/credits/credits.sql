@@ -24,8 +24,9 @@ create table credits.accounts (
   -- The platform's own accounts have the ids below; credits.system_account knows them, which saves a look-up in every posting.
   id bigint generated always as identity (start with 1000) primary key,
   kind credits.account_kind not null,
+  owner_kind core.owner_kind not null default 'user',
   -- Null for a system account. No foreign key: the ledger outlives the person.
-  user_id uuid,
+  owner_id uuid,
   unit text not null default 'credit',
   balance bigint check (balance >= 0),
   -- Number and hash of the newest entry. With them, a cut-off tail of the chain is seen.
@@ -35,12 +36,15 @@ create table credits.accounts (
   next_expiry_at timestamptz,
   closed_at timestamptz,
   created_at timestamptz not null default now(),
-  check ((kind <= 'owed') = (user_id is not null) and (balance is null) = (user_id is null))
+  check (
+    (kind <= 'owed') = (owner_id is not null) and (balance is null) = (owner_id is null)
+    and (owner_kind = 'system') = (owner_id is null)
+  )
 ) with (fillfactor = 70);
 alter table credits.accounts enable row level security;
-create unique index accounts_user on credits.accounts (user_id, kind, unit) where user_id is not null;
+create unique index accounts_owner on credits.accounts (owner_id, kind, unit) where owner_id is not null;
 create index accounts_expiry on credits.accounts (next_expiry_at) where next_expiry_at is not null;
-create unique index accounts_system on credits.accounts (kind, unit) where user_id is null;
+create unique index accounts_system on credits.accounts (kind, unit) where owner_id is null;
 comment on table credits.accounts is 'Who has credits: users, and the platform''s own accounts.';
 
 -- A posting is one call under one idempotency key, and what came of it. A refused one is kept as well: its key
@@ -48,7 +52,7 @@ comment on table credits.accounts is 'Who has credits: users, and the platform''
 create table credits.postings (
   id bigint generated always as identity primary key,
   idempotency_key text not null unique,
-  user_id uuid not null,
+  owner_id uuid not null,
   -- The call and its arguments; the same key with others is a mistake of the caller's.
   request jsonb not null,
   outcome jsonb not null,
@@ -61,6 +65,9 @@ comment on table credits.postings is 'Every call that meant to move credits, wit
 create table credits.lots (
   id bigint generated always as identity primary key,
   account_id bigint not null references credits.accounts,
+  owner_id uuid not null,
+  -- The lot that it came from, where that was given back or changed hands.
+  descends_from bigint references credits.lots,
   expires_at timestamptz,
   amount bigint not null check (amount between 1 and 1000000000),
   remaining bigint not null check (remaining between 0 and amount),
@@ -82,6 +89,8 @@ create table credits.transfers (
   id uuid primary key default core.new_id(),
   -- Written a moment before, in the same procedure.
   posting_id bigint not null,
+  -- Whose credits they are, also while they are the platform's to hold.
+  owner_id uuid not null,
   kind credits.transfer_kind not null,
   -- No foreign keys: apply_transfer finds both accounts anyway, and a key's check would have every transfer lock
   -- the one row of a system account.

@@ -1,5 +1,5 @@
 create function credits.add(
-  p_user_id uuid, p_amount bigint, p_kind credits.transfer_kind, p_idempotency_key text,
+  p_owner_id uuid, p_amount bigint, p_kind credits.transfer_kind, p_idempotency_key text,
   p_expires_at timestamptz default null, p_job_id uuid default null
 )
 returns jsonb
@@ -13,7 +13,7 @@ as $$
 declare
   v_account credits.accounts;
   v_request constant jsonb := jsonb_build_object(
-    'call', 'add', 'user_id', p_user_id, 'amount', p_amount, 'kind', p_kind,
+    'call', 'add', 'owner_id', p_owner_id, 'amount', p_amount, 'kind', p_kind,
     -- As text it would depend on the session's time zone.
     'expires_at', extract(epoch from p_expires_at), 'job_id', p_job_id
   );
@@ -28,7 +28,7 @@ begin
   if p_kind not in ('grant', 'purchase', 'refund', 'adjustment') then
     raise exception 'credits are not added by a %', p_kind using errcode = 'invalid_parameter_value';
   end if;
-  v_account := credits.lock_account(p_user_id);
+  v_account := credits.lock_account(p_owner_id);
   v_outcome := credits.first_outcome(p_idempotency_key, v_request);
   if v_outcome is not null then
     return v_outcome;
@@ -39,22 +39,22 @@ begin
   end if;
 
   -- The posting states its outcome when it is written, so what it will come to is computed first.
-  v_owed := credits.owed(p_user_id);
+  v_owed := credits.owed(p_owner_id);
   v_outcome := jsonb_build_object(
     'transfer_id', v_transfer_id,
     'credits_remaining',
     case when v_account.closed_at is null then v_account.balance + greatest(0, p_amount - v_owed) else 0 end
   );
-  v_posting_id := credits.record_posting(p_idempotency_key, p_user_id, v_request, v_outcome, v_now);
+  v_posting_id := credits.record_posting(p_idempotency_key, p_owner_id, v_request, v_outcome, v_now);
 
-  insert into credits.lots (account_id, expires_at, amount, remaining, created_at)
-  values (v_account.id, p_expires_at, p_amount, 0, v_now)
+  insert into credits.lots (account_id, owner_id, expires_at, amount, remaining, created_at)
+  values (v_account.id, p_owner_id, p_expires_at, p_amount, 0, v_now)
   returning id into v_lot_id;
   insert into credits.transfers (
-    id, posting_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
+    id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
   )
   values (
-    v_transfer_id, v_posting_id, p_kind,
+    v_transfer_id, v_posting_id, p_owner_id, p_kind,
     credits.system_account(
       (case p_kind when 'purchase' then 'purchases' when 'refund' then 'revenue' else 'grants' end)::credits.account_kind
     ),
@@ -70,7 +70,7 @@ begin
 end;
 $$;
 
-create function credits.deduct(p_user_id uuid, p_amount bigint, p_idempotency_key text)
+create function credits.deduct(p_owner_id uuid, p_amount bigint, p_idempotency_key text)
 returns jsonb
 language plpgsql
 volatile
@@ -81,14 +81,14 @@ as $$
 -- Locks: account → lots.
 declare
   v_account credits.accounts;
-  v_request constant jsonb := jsonb_build_object('call', 'deduct', 'user_id', p_user_id, 'amount', p_amount);
+  v_request constant jsonb := jsonb_build_object('call', 'deduct', 'owner_id', p_owner_id, 'amount', p_amount);
   v_outcome jsonb;
   v_now timestamptz;
   v_posting_id bigint;
   v_transfer_id constant uuid := core.new_id();
 begin
   perform credits.check_amount(p_amount);
-  v_account := credits.lock_account(p_user_id);
+  v_account := credits.lock_account(p_owner_id);
   v_outcome := credits.first_outcome(p_idempotency_key, v_request);
   if v_outcome is not null then
     return v_outcome;
@@ -97,16 +97,18 @@ begin
 
   if v_account.balance < p_amount then
     v_outcome := jsonb_build_object('error', 'insufficient_credits', 'current_credits', v_account.balance);
-    perform credits.record_posting(p_idempotency_key, p_user_id, v_request, v_outcome, v_now);
+    perform credits.record_posting(p_idempotency_key, p_owner_id, v_request, v_outcome, v_now);
     return v_outcome;
   end if;
   v_outcome := jsonb_build_object(
     'transfer_id', v_transfer_id, 'credits_remaining', v_account.balance - p_amount
   );
-  v_posting_id := credits.record_posting(p_idempotency_key, p_user_id, v_request, v_outcome, v_now);
-  insert into credits.transfers (id, posting_id, kind, from_account_id, to_account_id, amount, draws, created_at)
+  v_posting_id := credits.record_posting(p_idempotency_key, p_owner_id, v_request, v_outcome, v_now);
+  insert into credits.transfers (
+    id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at
+  )
   values (
-    v_transfer_id, v_posting_id, 'adjustment', v_account.id, credits.system_account('grants'), p_amount,
+    v_transfer_id, v_posting_id, p_owner_id, 'adjustment', v_account.id, credits.system_account('grants'), p_amount,
     credits.choose_lots(v_account.id, p_amount), v_now
   );
   return v_outcome;
@@ -124,7 +126,7 @@ as $$
 -- the key burned. The key is the job: a job has one hold, and a second call returns the first result. Locks: lots.
 declare
   v_key constant text := 'hold:' || p_job_id;
-  v_request constant jsonb := jsonb_build_object('call', 'hold', 'user_id', p_account.user_id, 'amount', p_amount);
+  v_request constant jsonb := jsonb_build_object('call', 'hold', 'owner_id', p_account.owner_id, 'amount', p_amount);
   v_outcome jsonb;
   v_now constant timestamptz := core.now();
   v_posting_id bigint;
@@ -137,8 +139,8 @@ begin
     else jsonb_build_object('transfer_id', v_transfer_id, 'credits_remaining', p_account.balance - p_amount)
   end;
   -- A job is nearly always new, so its key is not looked up before it is written.
-  insert into credits.postings (idempotency_key, user_id, request, outcome, created_at)
-  values (v_key, p_account.user_id, v_request, v_outcome, v_now)
+  insert into credits.postings (idempotency_key, owner_id, request, outcome, created_at)
+  values (v_key, p_account.owner_id, v_request, v_outcome, v_now)
   on conflict (idempotency_key) do nothing
   returning id into v_posting_id;
   if v_posting_id is null then
@@ -146,11 +148,11 @@ begin
   end if;
   if not v_outcome ? 'error' then
     insert into credits.transfers (
-      id, posting_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
+      id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
     )
     values (
-      v_transfer_id, v_posting_id, 'hold', p_account.id, credits.system_account('escrow'), p_amount, p_job_id,
-      credits.choose_lots(p_account.id, p_amount), v_now
+      v_transfer_id, v_posting_id, p_account.owner_id, 'hold', p_account.id, credits.system_account('escrow'), p_amount,
+      p_job_id, credits.choose_lots(p_account.id, p_amount), v_now
     );
   end if;
   return v_outcome;
@@ -172,7 +174,7 @@ declare
   v_key constant text := format('%s:%s', p_kind, p_job_id);
   v_request constant jsonb := jsonb_build_object('call', p_kind);
   v_hold credits.transfers;
-  v_user_id uuid;
+  v_owner_id uuid;
   v_account credits.accounts;
   v_outcome jsonb;
   v_now timestamptz;
@@ -183,8 +185,8 @@ begin
     raise exception 'a hold ends by capture or release, not by %', p_kind using errcode = 'invalid_parameter_value';
   end if;
   select t.* into strict v_hold from credits.transfers as t where t.job_id = p_job_id and t.kind = 'hold';
-  select a.user_id into strict v_user_id from credits.accounts as a where a.id = v_hold.from_account_id;
-  v_account := credits.lock_account(v_user_id);
+  select a.owner_id into strict v_owner_id from credits.accounts as a where a.id = v_hold.from_account_id;
+  v_account := credits.lock_account(v_owner_id);
   v_outcome := credits.first_outcome(v_key, v_request);
   if v_outcome is not null then
     return v_outcome;
@@ -196,18 +198,18 @@ begin
     where t.reverses_id = v_hold.id and t.kind in ('capture', 'release')
   ) then
     v_outcome := '{"error": "already_ended"}';
-    perform credits.record_posting(v_key, v_user_id, v_request, v_outcome, v_now);
+    perform credits.record_posting(v_key, v_owner_id, v_request, v_outcome, v_now);
     return v_outcome;
   end if;
   v_outcome := jsonb_build_object('transfer_id', v_transfer_id, 'amount', v_hold.amount);
-  v_posting_id := credits.record_posting(v_key, v_user_id, v_request, v_outcome, v_now);
+  v_posting_id := credits.record_posting(v_key, v_owner_id, v_request, v_outcome, v_now);
 
   if p_kind = 'capture' then
     insert into credits.transfers (
-      id, posting_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, created_at
+      id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, created_at
     )
     values (
-      v_transfer_id, v_posting_id, 'capture', v_hold.to_account_id, credits.system_account('revenue'),
+      v_transfer_id, v_posting_id, v_owner_id, 'capture', v_hold.to_account_id, credits.system_account('revenue'),
       v_hold.amount, p_job_id, v_hold.id, v_now
     );
     return v_outcome;
@@ -215,11 +217,11 @@ begin
 
   perform credits.revive_lots(v_account.id, v_hold.draws, v_now);
   insert into credits.transfers (
-    id, posting_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, draws, created_at
+    id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, draws, created_at
   )
   values (
-    v_transfer_id, v_posting_id, 'release', v_hold.to_account_id, v_account.id, v_hold.amount, p_job_id, v_hold.id,
-    v_hold.draws, v_now
+    v_transfer_id, v_posting_id, v_owner_id, 'release', v_hold.to_account_id, v_account.id, v_hold.amount, p_job_id,
+    v_hold.id, v_hold.draws, v_now
   );
   perform credits.note_next_expiry(v_account.id);
   perform credits.settle_account(v_posting_id, v_account, v_now);

@@ -80,11 +80,6 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Proves the ledger: a row for each violation, none when all holds. From the last proved entry on, or in full.
--- `unbalanced_transfer` (its entries are not the two that it means, or it is gone, which only a proof in full sees),
--- `broken_chain`, `balance_differs` (from the entries), `lots_differ` (from the balance), and those of
--- videos.hold_violations. An account that is clean gets its checkpoint; one that is not is looked at again.
--- Nothing that a posting needs is locked.
 declare
   v_now constant timestamptz := core.now();
   -- A transaction that was open at the last proof may have written transfers with an earlier time since.
@@ -124,7 +119,7 @@ begin
       (select coalesce(sum(l.remaining), 0) from credits.lots as l where l.account_id = a.id and l.remaining > 0)::bigint as lots
     from credits.accounts as a
     left join credits.checkpoints as c on c.account_id = a.id
-    where a.user_id is not null and (
+    where a.owner_id is not null and (
       p_full
       or (a.entry_count, a.head_hash, a.balance) is distinct from
         (coalesce(c.number, 0), coalesce(c.hash, '\x'), coalesce(c.balance, 0))
@@ -151,7 +146,11 @@ begin
   insert into credits.proofs (is_full, proved_until, violations) values (p_full, v_now, v_found);
 end;
 $$;
-comment on function credits.reconcile(boolean) is 'The proof that the ledger is what it says it is.';
+comment on function credits.reconcile(boolean) is
+  'Proves the ledger: a row for each violation, none when all holds. From the last proved entry on, or in full.
+unbalanced_transfer (its entries are not the two that it means, or it is gone, which only a proof in full sees),
+broken_chain, balance_differs (from the entries), lots_differ (from the balance), and those of videos.hold_violations.
+An account that is clean gets its checkpoint; one that is not is looked at again. Nothing that a posting needs is locked.';
 
 create function credits.rebuild_balances()
 returns table (account_id bigint, balance_before bigint, balance_after bigint)
@@ -159,9 +158,6 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Puts balances, heads and lots right from the entries and transfers, which are the truth, and returns the accounts
--- whose balance was not. For after a repair by hand: it stops all postings while it runs, and lifts the guard that
--- lets nobody else touch a balance.
 begin
   -- A posting holds a row of accounts from its first step on, so a weaker mode would wait for it in a circle.
   lock table credits.accounts, credits.lots in exclusive mode;
@@ -187,7 +183,7 @@ begin
       coalesce((array_agg(e.hash order by e.number desc))[1], '\x') as head
     from credits.accounts as a
     left join credits.entries as e on e.account_id = a.id
-    where a.user_id is not null
+    where a.owner_id is not null
     group by a.id
   ),
   mended as (
@@ -205,4 +201,7 @@ begin
   alter table credits.lots enable trigger only_by_transfer;
 end;
 $$;
-comment on function credits.rebuild_balances() is 'Balances are a projection of the entries; this makes it anew.';
+comment on function credits.rebuild_balances() is
+  'Puts balances, heads and lots right from the entries and transfers, which are the truth, and returns the accounts whose
+balance was not. For after a repair by hand: it stops all postings while it runs, and lifts the guard that lets nobody
+else touch a balance.';

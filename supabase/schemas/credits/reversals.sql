@@ -11,7 +11,7 @@ as $$
 -- Locks: account → lots.
 declare
   v_original credits.transfers;
-  v_user_id uuid;
+  v_owner_id uuid;
   v_account credits.accounts;
   v_request constant jsonb := jsonb_build_object('call', 'reverse', 'transfer_id', p_transfer_id);
   v_outcome jsonb;
@@ -22,10 +22,10 @@ begin
     raise exception 'a % cannot be reversed', v_original.kind using errcode = 'invalid_parameter_value';
   end if;
   v_is_undo := v_original.kind = 'reversal';
-  select a.user_id into strict v_user_id
+  select a.owner_id into strict v_owner_id
   from credits.accounts as a
-  where a.id in (v_original.from_account_id, v_original.to_account_id) and a.user_id is not null;
-  v_account := credits.lock_account(v_user_id);
+  where a.id in (v_original.from_account_id, v_original.to_account_id) and a.owner_id is not null;
+  v_account := credits.lock_account(v_owner_id);
   v_outcome := credits.first_outcome(p_idempotency_key, v_request);
   if v_outcome is not null then
     return v_outcome;
@@ -43,7 +43,7 @@ begin
     where t.posting_id = v_original.posting_id and o.kind = 'reversal'
   )) then
     v_outcome := '{"error": "already_reversed"}';
-    perform credits.record_posting(p_idempotency_key, v_user_id, v_request, v_outcome, core.now());
+    perform credits.record_posting(p_idempotency_key, v_owner_id, v_request, v_outcome, core.now());
     return v_outcome;
   end if;
   if v_is_undo then
@@ -91,32 +91,34 @@ begin
   end loop;
 
   if v_missing > 0 then
-    insert into credits.accounts (kind, user_id, unit, balance)
-    values ('owed', p_account.user_id, p_account.unit, 0)
+    insert into credits.accounts (kind, owner_kind, owner_id, unit, balance)
+    values ('owed', p_account.owner_kind, p_account.owner_id, p_account.unit, 0)
     on conflict do nothing;
   end if;
   select a.* into v_owed
   from credits.accounts as a
-  where a.user_id = p_account.user_id and a.kind = 'owed' and a.unit = p_account.unit;
+  where a.owner_id = p_account.owner_id and a.kind = 'owed' and a.unit = p_account.unit;
   v_outcome := jsonb_build_object(
     'transfer_id', v_transfer_id, 'credits_remaining', p_account.balance - v_taken,
     'credits_owed', coalesce(v_owed.balance, 0) + v_missing
   );
-  v_posting_id := credits.record_posting(p_idempotency_key, p_account.user_id, p_request, v_outcome, v_now);
+  v_posting_id := credits.record_posting(p_idempotency_key, p_account.owner_id, p_request, v_outcome, v_now);
   if v_taken > 0 then
     insert into credits.transfers (
-      id, posting_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
+      id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
     )
     values (
-      v_transfer_id, v_posting_id, 'reversal', p_account.id, p_original.from_account_id, v_taken, p_original.id,
-      v_draws, v_now
+      v_transfer_id, v_posting_id, p_account.owner_id, 'reversal', p_account.id, p_original.from_account_id, v_taken,
+      p_original.id, v_draws, v_now
     );
   end if;
   if v_missing > 0 then
-    insert into credits.transfers (id, posting_id, kind, from_account_id, to_account_id, amount, reverses_id, created_at)
+    insert into credits.transfers (
+      id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, created_at
+    )
     values (
       case when v_taken > 0 then core.new_id() else v_transfer_id end,
-      v_posting_id, 'reversal', v_owed.id, p_original.from_account_id, v_missing, p_original.id, v_now
+      v_posting_id, p_account.owner_id, 'reversal', v_owed.id, p_original.from_account_id, v_missing, p_original.id, v_now
     );
   end if;
   return v_outcome;
@@ -160,7 +162,7 @@ begin
   from credits.transfers as t where t.id = coalesce(v_taken.reverses_id, v_owed_part.reverses_id);
   select a.* into v_owed
   from credits.accounts as a
-  where a.user_id = p_account.user_id and a.kind = 'owed' and a.unit = p_account.unit;
+  where a.owner_id = p_account.owner_id and a.kind = 'owed' and a.unit = p_account.unit;
 
   v_debt := coalesce(v_owed.balance, 0);
   v_forgiven := least(coalesce(v_owed_part.amount, 0), v_debt);
@@ -173,13 +175,13 @@ begin
     case when p_account.closed_at is null then p_account.balance + greatest(0, v_amount - v_debt) else 0 end,
     'credits_owed', greatest(0, v_debt - v_amount)
   );
-  v_posting_id := credits.record_posting(p_idempotency_key, p_account.user_id, p_request, v_outcome, v_now);
+  v_posting_id := credits.record_posting(p_idempotency_key, p_account.owner_id, p_request, v_outcome, v_now);
 
   if v_amount > 0 then
     v_draws := coalesce(v_taken.draws, '{}');
     if v_paid > 0 then
-      insert into credits.lots (account_id, expires_at, amount, remaining, created_at)
-      select l.account_id, l.expires_at, v_paid, 0, v_now
+      insert into credits.lots (account_id, owner_id, descends_from, expires_at, amount, remaining, created_at)
+      select l.account_id, l.owner_id, l.id, l.expires_at, v_paid, 0, v_now
       from credits.lots as l
       where l.id = v_original.draws[1].lot_id
       returning id into v_lot_id;
@@ -187,18 +189,20 @@ begin
     end if;
     perform credits.revive_lots(p_account.id, v_draws, v_now);
     insert into credits.transfers (
-      id, posting_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
+      id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
     )
     values (
-      v_transfer_id, v_posting_id, 'reversal', v_original.from_account_id, p_account.id, v_amount,
+      v_transfer_id, v_posting_id, p_account.owner_id, 'reversal', v_original.from_account_id, p_account.id, v_amount,
       coalesce(v_taken.id, v_owed_part.id), v_draws, v_now
     );
   end if;
   if v_forgiven > 0 then
-    insert into credits.transfers (id, posting_id, kind, from_account_id, to_account_id, amount, reverses_id, created_at)
+    insert into credits.transfers (
+      id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, created_at
+    )
     values (
       case when v_amount > 0 then core.new_id() else v_transfer_id end,
-      v_posting_id, 'reversal', v_original.from_account_id, v_owed.id, v_forgiven, v_owed_part.id, v_now
+      v_posting_id, p_account.owner_id, 'reversal', v_original.from_account_id, v_owed.id, v_forgiven, v_owed_part.id, v_now
     );
   end if;
   perform credits.note_next_expiry(p_account.id);

@@ -35,8 +35,11 @@ begin
     if v_account.unit <> v_unit then
       raise exception 'transfer % crosses units', new.id using errcode = 'check_violation';
     end if;
+    if v_account.owner_id <> new.owner_id then
+      raise exception 'transfer % is not of the owner of its account', new.id using errcode = 'check_violation';
+    end if;
     v_signed := case v_account.id when new.to_account_id then new.amount else -new.amount end;
-    if v_account.user_id is null then
+    if v_account.owner_id is null then
       insert into credits.entries (transfer_id, account_id, amount, created_at)
       values (new.id, v_account.id, v_signed, new.created_at);
       continue;
@@ -118,7 +121,8 @@ create trigger no_truncate before truncate on credits.lots
 -- An entry is written, and a balance or a lot moves, only from inside apply_transfer: one trigger deep.
 create trigger only_by_transfer before insert on credits.entries
   for each row when (pg_trigger_depth() = 0) execute function credits.forbid();
-create trigger only_by_transfer before update of id, kind, user_id, unit, balance, entry_count, head_hash on credits.accounts
+create trigger only_by_transfer
+  before update of id, kind, owner_kind, owner_id, unit, balance, entry_count, head_hash on credits.accounts
   for each row when (pg_trigger_depth() = 0) execute function credits.forbid();
 create trigger only_by_transfer before update of id, account_id, amount, remaining on credits.lots
   for each row when (pg_trigger_depth() = 0) execute function credits.forbid();

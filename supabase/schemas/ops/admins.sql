@@ -52,9 +52,6 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Makes a user an admin, and says so. For the dashboard: no endpoint does it. A second call changes nothing. Raises
--- no_data_found for a user whom Auth does not know, invalid_parameter_value for a guest, and for an account that is
--- closed or suspended. Locks: the user's row.
 declare
   v_is_anonymous boolean;
   v_refusal jsonb;
@@ -82,7 +79,10 @@ begin
   return format('%s is an admin now', p_user_id);
 end;
 $$;
-comment on function ops.make_admin(uuid) is 'For the operator: select ops.make_admin(''<user id>'').';
+comment on function ops.make_admin(uuid) is
+  'Makes a user an admin, and says so: select ops.make_admin(''<user id>''). No endpoint does it. A second call changes
+nothing. Raises no_data_found for a user whom Auth does not know, invalid_parameter_value for a guest, and for an
+account that is closed or suspended. Locks: the user''s row.';
 
 create function ops.remove_admin(p_user_id uuid)
 returns text
@@ -90,8 +90,6 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Makes an admin a user like any other, from their next request on, and says so. For the dashboard. A second call
--- changes nothing. Locks: the user's row.
 begin
   update accounts.users as u set is_admin = false where u.id = p_user_id and u.is_admin;
   if not found then
@@ -102,7 +100,9 @@ begin
   return format('%s is no admin any more', p_user_id);
 end;
 $$;
-comment on function ops.remove_admin(uuid) is 'For the operator: select ops.remove_admin(''<user id>'').';
+comment on function ops.remove_admin(uuid) is
+  'Makes an admin a user like any other, from their next request on, and says so: select ops.remove_admin(''<user id>'').
+A second call changes nothing. Locks: the user''s row.';
 
 create function ops.admit_admin(p_admin_id uuid, out refusal jsonb, out language text)
 language plpgsql

@@ -73,12 +73,12 @@ language sql
 stable
 set search_path = ''
 as $$
-  -- A job is looked for among those of the time around p_at. Their ids begin with it, so that the primary key finds
-  -- them: an index of request ids would cost every accepted job, for a question that is seldom asked.
   select t.*
   from videos.jobs as j
   cross join lateral ops.trace_job(j.id) as t
   where j.request_id = p_request_id
+    -- Ids begin with the time, so that the primary key finds them: an index of request ids would cost every accepted
+    -- job, for a question that is seldom asked.
     and j.id between core.first_id_at(p_at - p_within) and core.first_id_at(p_at + p_within)
   union all
   select a.created_at, 'admin: ' || a.action, a.id::text, jsonb_strip_nulls(jsonb_build_object(
@@ -90,4 +90,5 @@ as $$
   from ops.error_log as e where e.request_id = p_request_id
 $$;
 comment on function ops.trace(text, timestamptz, interval) is
-  'Everything that a request did, as far as the database knows: order by at.';
+  'Everything that a request did, as far as the database knows: order by at. A job is looked for among those that were
+accepted within p_within of p_at.';

@@ -1,6 +1,6 @@
 create view ops.user_overview with (security_invoker = true) as
 select u.id as user_id, u.created_at, u.is_admin, u.is_banned, u.closed_at,
-  (select a.balance from credits.accounts as a where a.user_id = u.id and a.kind = 'available' and a.unit = 'credit')
+  (select a.balance from credits.accounts as a where a.owner_id = u.id and a.kind = 'available' and a.unit = 'credit')
     as credits,
   videos.held_credits(u.id) as credits_held,
   credits.owed(u.id) as credits_owed,

@@ -1,25 +1,104 @@
 create function queue.add(
-  p_kind text, p_subject uuid, p_run_at timestamptz, p_payload jsonb default '{}'
+  p_kind text, p_subject uuid, p_owner_id uuid, p_run_at timestamptz, p_payload jsonb default '{}',
+  p_request_id text default null, p_lane text default ''
 )
 returns void
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- An open task of the same kind and subject is the same work: it runs at the earlier time. Raises not_null_violation
--- for a kind that is none.
+-- Makes a task. An open one of the same kind and subject is the same work: it gets what the payload adds and, unless a
+-- worker has it, the earlier time. Raises not_null_violation for a kind that is none.
+declare
+  v_now constant timestamptz := core.now();
 begin
-  insert into queue.tasks as t (kind, subject, payload, priority, run_at, created_at)
+  insert into queue.tasks as t (
+    kind, subject, owner_id, lane, payload, request_id, priority, place, run_at, created_at
+  )
   values (
-    p_kind, p_subject, p_payload, (select k.priority from queue.kinds as k where k.kind = p_kind), p_run_at,
-    core.now()
+    p_kind, p_subject, p_owner_id, p_lane, p_payload, p_request_id,
+    (select k.priority from queue.kinds as k where k.kind = p_kind),
+    -- Lanes are apart anyway.
+    case when p_lane = '' then (
+      select count(*)
+      from (
+        select from queue.tasks as o
+        where o.owner_id = p_owner_id and o.kind = p_kind and o.failed_at is null and o.subject <> p_subject
+        limit 15
+      ) as o
+    ) else 0 end,
+    p_run_at, v_now
   )
   on conflict (subject, kind) where failed_at is null do update
-    set run_at = least(t.run_at, excluded.run_at), payload = t.payload || excluded.payload;
+    set run_at = case when t.leased_until > v_now then t.run_at else least(t.run_at, excluded.run_at) end,
+        payload = t.payload || excluded.payload;
 end;
 $$;
 
--- When a kind of task runs again after so many attempts.
+create function queue.hasten(p_kind text, p_subject uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Brings an open task that no worker has forward to now; without one, it does nothing.
+declare
+  v_now constant timestamptz := core.now();
+begin
+  update queue.tasks as t
+  set run_at = least(t.run_at, v_now)
+  where t.subject = p_subject and t.kind = p_kind and t.failed_at is null and coalesce(t.leased_until <= v_now, true);
+end;
+$$;
+
+create function queue.drop(p_subject uuid, p_kinds text[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Deletes the tasks of a subject that are of these kinds, dead letters too: nothing of them is left to do.
+begin
+  delete from queue.tasks as t where t.subject = p_subject and t.kind = any (p_kinds) and t.failed_at is null;
+  delete from queue.tasks as t where t.subject = p_subject and t.kind = any (p_kinds) and t.failed_at is not null;
+end;
+$$;
+
+-- Whether a subject has an open task of a kind.
+create function queue.has_open(p_kind text, p_subject uuid)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select exists (
+    select from queue.tasks as t where t.subject = p_subject and t.kind = p_kind and t.failed_at is null
+  )
+$$;
+
+-- The longest attempt of a kind.
+create function queue.timeout(p_kind text)
+returns interval
+language sql
+stable
+set search_path = ''
+as $$
+  select make_interval(secs => k.timeout_seconds) from queue.kinds as k where k.kind = p_kind
+$$;
+
+-- When the attempt that a worker may still be at is over at the latest; null where none has been claimed.
+create function queue.attempt_ends_at(p_kind text, p_subject uuid)
+returns timestamptz
+language sql
+stable
+set search_path = ''
+as $$
+  select t.claimed_at + queue.timeout(p_kind)
+  from queue.tasks as t
+  where t.subject = p_subject and t.kind = p_kind and t.failed_at is null and t.leased_until is not null
+$$;
+
+-- When a task of a kind runs again after so many attempts.
 create function queue.retry_at(p_kind text, p_attempts integer)
 returns timestamptz
 language sql
@@ -36,68 +115,109 @@ as $$
   where k.kind = p_kind
 $$;
 
--- Tasks that wait for a worker; 1000 stands for more.
-create function queue.count_due()
-returns integer
-language sql
-volatile
-set search_path = ''
-as $$
-  select count(*)::integer
-  from (
-    select from queue.tasks as t
-    where t.failed_at is null and t.run_at <= core.now() and (t.leased_until is null or t.leased_until <= core.now())
-    limit 1000
-  ) as due
-$$;
-
-create function queue.fail(p_task queue.tasks, p_error text)
+create function queue.postpone(
+  p_kind text, p_subject uuid, p_error text, p_after_seconds numeric, p_attempts integer default null
+)
 returns void
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Makes a task a dead letter. A dead `store` ends its job with ERR_6002 in the same statement of the caller; the
--- settlement deletes the tasks of the job, so only tasks without a job to end stay as dead letters.
+-- Gives the open task of a subject back, to run again by its kind's backoff and not before p_after_seconds. What it waits
+-- for is no fault of an attempt, so it costs no try. p_attempts: what the backoff counts, where that is not the task's own.
 begin
   update queue.tasks as t
-  set failed_at = core.now(), leased_until = null, last_error = p_error
-  where t.id = p_task.id;
-  if p_task.kind = 'store' then
-    perform videos.settle_video_job(p_task.subject, 'failed', 'ERR_6002');
-  end if;
+  set leased_until = null, last_error = p_error,
+      run_at = greatest(
+        queue.retry_at(p_kind, coalesce(p_attempts, t.attempts - t.uncounted_attempts)),
+        core.now() + make_interval(secs => p_after_seconds::double precision)
+      )
+  where t.subject = p_subject and t.kind = p_kind and t.failed_at is null;
 end;
 $$;
 
-create function queue.bury()
-returns integer
+create function queue.finish(p_task_id bigint, p_attempt integer)
+returns boolean
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Makes dead letters of tasks whose last try ended with its worker, up to 100 a run. Returns how many.
--- Locks: account → job → task, one task at a time.
+-- Ends a task that is done. False, and nothing changes, for an attempt that lost its lease to another.
+begin
+  delete from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt;
+  return found;
+end;
+$$;
+
+create function queue.repeat(p_task_id bigint, p_attempt integer, p_run_at timestamptz, p_payload jsonb default '{}')
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The attempt came to what it should, and the task runs again at a later time: that costs no try. False, and nothing
+-- changes, for an attempt that lost its lease to another.
+begin
+  update queue.tasks as t
+  set uncounted_attempts = t.attempts, leased_until = null, run_at = p_run_at, payload = t.payload || p_payload
+  where t.id = p_task_id and t.attempts = p_attempt and t.failed_at is null;
+  return found;
+end;
+$$;
+
+create function queue.bury(p_task queue.tasks, p_error text)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Makes a dead letter of a task that has no try left, once its kind's domain has done what that means, which may delete
+-- the task. Nobody claims it any more, so it is not locked before. False where another call was first.
+-- Locks: those of the domain → task.
+declare
+  v_on_dead text;
+begin
+  select k.on_dead into v_on_dead from queue.kinds as k where k.kind = p_task.kind;
+  if v_on_dead is not null then
+    execute format('select %s($1)', v_on_dead) using p_task.subject;
+  end if;
+  update queue.tasks as t
+  set failed_at = core.now(), leased_until = null, last_error = p_error
+  where t.id = p_task.id and t.attempts = p_task.attempts and t.failed_at is null;
+  return found or v_on_dead is not null;
+end;
+$$;
+
+create function queue.retry(
+  p_task_id bigint, p_attempt integer, p_error text, p_after_seconds numeric default null
+)
+returns text
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Gives a task back after an attempt that came to nothing: `waiting`, to run later by its kind's backoff (and not before
+-- p_after_seconds, where whoever refused named a time); `dead`, when no try is left; `lost`, and nothing changes, when
+-- another attempt has it. Locks: those of the domain, where the task dies → task.
 declare
   v_task queue.tasks;
-  v_buried integer := 0;
+  v_tries integer;
 begin
-  for v_task in
-    select t.*
-    from queue.tasks as t
-    join queue.kinds as k on k.kind = t.kind
-    where t.failed_at is null and t.leased_until <= core.now() and t.attempts >= k.tries
-    order by t.id
-    limit 100
-  loop
-    perform videos.lock_job(v_task.subject);
-    perform from queue.tasks as t
-    where t.id = v_task.id and t.failed_at is null and t.attempts = v_task.attempts
-    for update;
-    if found then
-      perform queue.fail(v_task, 'the worker did not come back from the last try');
-      v_buried := v_buried + 1;
-    end if;
-  end loop;
-  return v_buried;
+  select t.* into v_task from queue.tasks as t where t.id = p_task_id;
+  if not found or v_task.attempts <> p_attempt or v_task.failed_at is not null then
+    return 'lost';
+  end if;
+  select k.tries into v_tries from queue.kinds as k where k.kind = v_task.kind;
+  if v_task.attempts - v_task.uncounted_attempts >= v_tries then
+    return case when queue.bury(v_task, p_error) then 'dead' else 'lost' end;
+  end if;
+  update queue.tasks as t
+  set leased_until = null, last_error = p_error,
+      run_at = greatest(
+        queue.retry_at(t.kind, t.attempts - t.uncounted_attempts),
+        core.now() + make_interval(secs => p_after_seconds::double precision)
+      )
+  where t.id = p_task_id and t.attempts = p_attempt and t.failed_at is null;
+  return case when found then 'waiting' else 'lost' end;
 end;
 $$;

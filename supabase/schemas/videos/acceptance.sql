@@ -84,7 +84,7 @@ begin
     p_request_id, v_now, v_now + v_model.start_within
   );
   -- The function submits at once; the worker only if that did not happen within 2 seconds.
-  perform queue.add('submit', v_job_id, v_now + interval '2 seconds');
+  perform queue.add('submit', v_job_id, p_user_id, v_now + interval '2 seconds', p_request_id => p_request_id);
   return guard.answer(
     jsonb_build_object(
       'job_id', v_job_id, 'status', 'pending', 'credits_used', v_price,

@@ -3,6 +3,7 @@ create type videos.asset_kind as enum ('video', 'thumbnail');
 create table videos.assets (
   id uuid primary key default core.new_id(),
   job_id uuid not null references videos.jobs,
+  owner_id uuid not null,
   kind videos.asset_kind not null,
   -- In the private bucket `videos`.
   path text not null unique,
@@ -56,6 +57,16 @@ exception
 end;
 $$;
 
+-- Where the files of a job are in storage: below its owner's reference.
+create function videos.folder_of(p_job videos.jobs)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+  select u.reference || '/' || p_job.id from accounts.users as u where u.id = p_job.user_id
+$$;
+
 -- Paths of what storage has of a user, whether or not a job knows of it.
 create function videos.files_of(p_user_id uuid)
 returns setof text
@@ -65,7 +76,7 @@ set search_path = ''
 as $$
 declare
   -- A constant of the query: only so is the index of names asked.
-  v_folder constant text := p_user_id || '/';
+  v_folder constant text := (select u.reference || '/' from accounts.users as u where u.id = p_user_id);
 begin
   return query select o.name from storage.objects as o where o.bucket_id = 'videos' and o.name ^@ v_folder;
 end;

@@ -97,6 +97,16 @@ begin
 end;
 $$;
 
+-- Makes a task about a job, for its owner and under its request.
+create function videos.add_task(p_kind text, p_job videos.jobs, p_run_at timestamptz, p_payload jsonb default '{}')
+returns void
+language sql
+volatile
+set search_path = ''
+as $$
+  select queue.add(p_kind, p_job.id, p_job.user_id, p_run_at, p_payload, p_job.request_id)
+$$;
+
 -- Whether the account of a job was closed: nothing is stored for it.
 create function videos.is_abandoned(p_job videos.jobs)
 returns boolean

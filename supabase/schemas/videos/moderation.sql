@@ -33,7 +33,7 @@ create table videos.moderation_terms (
   language text not null default 'all' check (language in ('all', 'en', 'tr', 'es')),
   -- Words that all stand in the prompt, in any order; `kid|child*` is one word: kid, or any that begins with child.
   pattern text not null unique check (char_length(btrim(pattern)) between 1 and 1000),
-  -- `flag` lets the job pass and notes the reason in video_jobs.flag: the trial of a new term.
+  -- `flag` lets the job pass and notes the reason in videos.jobs.flag: the trial of a new term.
   action text not null default 'refuse' check (action in ('refuse', 'flag')),
   -- For the operator; the user only learns that it is against the policy.
   reason text not null

@@ -37,15 +37,10 @@ begin
       due_at = null
   where j.id = p_job_id;
   if v_status <> 'completed' and v_job.storing_at is not null then
-    -- A worker that still stores it has lost its lease by then, or asks for it itself.
-    perform queue.add('delete_files', p_job_id, greatest(v_now, (
-      select t.leased_until from queue.tasks as t
-      where t.subject = p_job_id and t.kind = 'store' and t.failed_at is null
-    )));
+    -- A worker that still stores it is done by then, or asks for it itself.
+    perform videos.add_task('delete_files', v_job, greatest(v_now, queue.attempt_ends_at('store', p_job_id)));
   end if;
-  delete from queue.tasks as t
-  where t.subject = p_job_id and t.kind in ('submit', 'poll', 'cancel', 'store') and t.failed_at is null;
-  delete from queue.tasks as t where t.subject = p_job_id and t.failed_at is not null;
+  perform queue.drop(p_job_id, '{submit,poll,cancel,store}');
   return true;
 end;
 $$;
@@ -97,8 +92,8 @@ begin
     update videos.jobs as j
     set storing_at = v_now, due_at = null, started_at = coalesce(j.started_at, v_now)
     where j.id = p_job.id;
-    delete from queue.tasks as t where t.subject = p_job.id and t.kind in ('poll', 'cancel');
-    perform queue.add('store', p_job.id, v_now, jsonb_build_object(
+    perform queue.drop(p_job.id, '{poll,cancel}');
+    perform videos.add_task('store', p_job, v_now, jsonb_build_object(
       'video_url', p_state -> 'video_url', 'thumbnail_url', p_state -> 'thumbnail_url'
     ));
   elsif v_state = 'failed' then
@@ -157,9 +152,7 @@ begin
     select j.id
     from videos.jobs as j
     where j.completed_at is null and j.due_at <= v_now
-      and (j.due_at <= v_now - interval '5 minutes' or not exists (
-        select from queue.tasks as t where t.kind = 'cancel' and t.subject = j.id and t.failed_at is null
-      ))
+      and (j.due_at <= v_now - interval '5 minutes' or not queue.has_open('cancel', j.id))
     order by j.due_at
     limit 100
   loop
@@ -172,9 +165,23 @@ begin
     ) then
       perform videos.settle_overdue_job(v_job);
     else
-      perform queue.add('cancel', v_job_id, v_now);
+      perform videos.add_task('cancel', v_job, v_now);
     end if;
   end loop;
   return v_due;
+end;
+$$;
+
+-- What a `store` task that has no try left means: its job ends, and the credits go back.
+create function videos.fail_unstored_job(p_job_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  perform videos.settle_video_job(p_job_id, 'failed', 'ERR_6002');
+  -- Nobody is at it any more.
+  perform queue.hasten('delete_files', p_job_id);
 end;
 $$;

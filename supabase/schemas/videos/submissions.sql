@@ -10,6 +10,7 @@ create type videos.submission_state as enum (
 create table videos.submissions (
   id uuid primary key default core.new_id(),
   job_id uuid not null references videos.jobs,
+  owner_id uuid not null,
   provider text not null,
   provider_model text not null,
   state videos.submission_state not null default 'sending',
@@ -39,6 +40,7 @@ create table videos.provider_events (
   provider text not null,
   event_id text not null,
   submission_id uuid not null references videos.submissions,
+  owner_id uuid not null,
   request_id text not null,
   state jsonb not null,
   -- What it did: `applied`, `asked` (a poll was made of it), or `ignored`.
@@ -58,9 +60,8 @@ language sql
 stable
 set search_path = ''
 as $$
-  select max(s.claimed_at + make_interval(secs => k.timeout_seconds))
+  select max(s.claimed_at) + queue.timeout('submit')
   from videos.submissions as s
-  join queue.kinds as k on k.kind = 'submit'
   where s.job_id = p_job_id and s.state = 'sending'
 $$;
 create index provider_events_received_at on videos.provider_events using brin (received_at) with (autosummarize = on);

@@ -31,15 +31,18 @@ export async function eraseAccount(sql: Sql, { task_id, attempt, subject }: Task
   return state;
 }
 
-/** Longer than the longest lease. */
+/** Longer than the longest attempt of a task. */
 export const untilErasable = 181_000;
 
-export type EraseTask = Task & { user_id: string; paths: string[] };
+export type EraseTask = Task & { paths: string[] };
 
-/** Leases the user's erase_account task, if it is due. */
+/** Leases the user's erase_account task, if it is due, and says which files it removes. */
 export async function claimErasure(sql: Sql, userId: string): Promise<EraseTask | null> {
   const [task] = await claimTasks(sql, 10, userId);
-  return (task ?? null) as EraseTask | null;
+  if (task === undefined) return null;
+  const { paths } = await first(sql<{ paths: string[] }[]>`
+    select api.load_erasure(${task.subject}) #> '{data,paths}' as paths`);
+  return { ...task, paths };
 }
 
 /** Credits that the user has, owes, and has left to the platform. */
@@ -49,7 +52,7 @@ export async function creditsOf(sql: Sql, userId: string): Promise<{ available: 
       select coalesce(sum(t.amount), 0)::int from credits.transfers as t
       where t.kind = 'forfeit' and t.from_account_id = a.id
     ) as forfeited
-    from credits.accounts as a where a.user_id = ${userId} and a.kind = 'available'`);
+    from credits.accounts as a where a.owner_id = ${userId} and a.kind = 'available'`);
   return { ...row };
 }
 

@@ -38,6 +38,6 @@ export async function keepBooks(sql: postgres.Sql): Promise<Books> {
   await deduct(sql, user, 2);
   const running = await acceptJob(sql, user);
   const { account } = await first(sql<{ account: string }[]>`
-    select a.id as account from credits.accounts as a where a.user_id = ${user} and a.entry_count = 7`);
+    select a.id as account from credits.accounts as a where a.owner_id = ${user} and a.entry_count = 7`);
   return { user, account, running, completed, failed };
 }

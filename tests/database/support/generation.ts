@@ -7,7 +7,14 @@ export interface Task {
   kind: string;
   subject: string;
   attempt: number;
+  owner_id: string | null;
   payload: Record<string, unknown>;
+}
+
+/** What the handlers of a job's tasks need. */
+export interface Facts {
+  folder: string;
+  paths: string[];
   /** The newest that a provider has, or may have had. */
   submission: { submission_id: string; request_id: string | null } | null;
 }
@@ -61,7 +68,7 @@ export async function readJob(sql: Sql, jobId: string): Promise<Job> {
     select j.status, j.error_code, j.credits_used::integer, j.started_at, j.storing_at, j.completed_at, j.due_at,
       j.late_success_at,
       (
-        select a.balance::integer from credits.accounts as a where a.user_id = j.user_id and a.kind = 'available'
+        select a.balance::integer from credits.accounts as a where a.owner_id = j.user_id and a.kind = 'available'
       ) as balance,
       (
         select coalesce(array_agg(t.kind order by t.kind), '{}') from queue.tasks as t
@@ -109,24 +116,34 @@ export async function submit(sql: Sql, jobId: string, { reportsStart = true } = 
   return { submissionId, requestId };
 }
 
-/** A webhook's effect. */
+/** A webhook's effect, or the code of its refusal. `owner` is named by whose reference its URL has, where not the job's. */
 export async function receiveEvent(
   sql: Sql,
   { submissionId, requestId }: Submission,
   state: ProviderState,
   eventId: string = crypto.randomUUID(),
   provider = "fal",
+  owner: string | null = null,
 ): Promise<string> {
-  const { effect } = await first(sql<{ effect: string }[]>`
-    select api.provider_webhook(${provider}, ${submissionId}, ${eventId}, ${requestId}, ${sql.json(state)})
-      -> 'data' ->> 'effect' as effect`);
-  return effect;
+  const { answer } = await first(sql<{ answer: { data?: { effect: string }; error?: string } }[]>`
+    select api.provider_webhook(coalesce(${owner}, (
+        select u.reference from videos.submissions as s join accounts.users as u on u.id = s.owner_id
+        where s.id = ${submissionId}
+      )), ${provider}, ${submissionId}, ${eventId}, ${requestId}, ${sql.json(state)})
+      as answer`);
+  return answer.data?.effect ?? answer.error ?? "";
 }
 
-export async function claimTasks(sql: Sql, limit = 10, jobId: string | null = null): Promise<Task[]> {
+export async function claimTasks(sql: Sql, limit = 10, subject: string | null = null): Promise<Task[]> {
   const { tasks } = await first(sql<{ tasks: Task[] }[]>`
-    select api.claim_tasks(${limit}, ${jobId}) -> 'data' as tasks`);
+    select api.claim_tasks(${limit}, ${subject}) -> 'data' as tasks`);
   return tasks;
+}
+
+export async function loadTask(sql: Sql, { subject }: Task): Promise<Facts> {
+  const { facts } = await first(sql<{ facts: Facts }[]>`
+    select api.load_video_task(${subject}) -> 'data' as facts`);
+  return facts;
 }
 
 /** Leases the one due task of that kind that the job has. */

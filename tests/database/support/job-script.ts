@@ -6,6 +6,7 @@ import {
   claimSubmission,
   claimTasks,
   failed,
+  loadTask,
   type ProviderState,
   receiveEvent,
   recordCancel,
@@ -216,17 +217,18 @@ export class JobScript {
       case "submit":
         return await this.#claim(task.subject);
       case "poll": {
-        const requestId = task.submission?.request_id ?? task.payload.request_id;
-        await (task.submission === null || typeof requestId !== "string" ? retryTask(sql, task) : recordPoll(
+        const { submission } = await loadTask(sql, task);
+        const requestId = submission?.request_id ?? task.payload.request_id;
+        await (submission === null || typeof requestId !== "string" ? retryTask(sql, task) : recordPoll(
           sql,
-          { submissionId: task.submission.submission_id, requestId },
+          { submissionId: submission.submission_id, requestId },
           providerState(word),
           task,
         ));
         return;
       }
       case "cancel": {
-        const outcome = task.submission?.request_id ? cancellation : "no_request_id";
+        const outcome = (await loadTask(sql, task)).submission?.request_id ? cancellation : "no_request_id";
         await recordCancel(sql, task.subject, outcome, task);
         return;
       }

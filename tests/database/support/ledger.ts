@@ -114,10 +114,10 @@ export async function balancesOf(sql: Sql, userId: string): Promise<Balances> {
         )
         from credits.lots as l
         join credits.accounts as mine on mine.id = l.account_id
-        where mine.user_id = ${userId} and l.remaining > 0
+        where mine.owner_id = ${userId} and l.remaining > 0
       ) as lots
     from credits.accounts as a
-    where a.user_id = ${userId}`,
+    where a.owner_id = ${userId}`,
   );
   return {
     available,
@@ -136,8 +136,8 @@ export async function systemBalances(sql: Sql, userId: string): Promise<Record<s
     from credits.postings as p
     join credits.transfers as t on t.posting_id = p.id
     join credits.entries as e on e.transfer_id = t.id
-    join credits.accounts as a on a.id = e.account_id and a.user_id is null
-    where p.user_id = ${userId}
+    join credits.accounts as a on a.id = e.account_id and a.owner_id is null
+    where p.owner_id = ${userId}
     group by a.kind
     having sum(e.amount) <> 0`;
   return Object.fromEntries(rows.map(({ kind, balance }) => [kind, balance]));

@@ -25,13 +25,13 @@ export async function fill(sql: postgres.Sql, { users, jobsPerUser }: Volume): P
       from generate_series(0, ${users - 1}::integer) as n`;
     await sql`insert into accounts.users (id) select user_id from numbered`;
     await sql`
-      insert into credits.accounts (id, kind, user_id, balance, entry_count, head_hash) overriding system value
+      insert into credits.accounts (id, kind, owner_id, balance, entry_count, head_hash) overriding system value
       select account_id, 'available', user_id, 1000000000 - 4 * ${jobsPerUser}::bigint, 1 + ${jobsPerUser}::bigint,
         sha256(user_id::text::bytea)
       from numbered`;
     await sql`
-      insert into credits.lots (id, account_id, amount, remaining, created_at) overriding system value
-      select account_id, account_id, 1000000000, 1000000000 - 4 * ${jobsPerUser}::bigint, now() from numbered`;
+      insert into credits.lots (id, account_id, owner_id, amount, remaining, created_at) overriding system value
+      select account_id, account_id, user_id, 1000000000, 1000000000 - 4 * ${jobsPerUser}::bigint, now() from numbered`;
     await sql`
       create temporary table done on commit drop as
       select row_number() over (order by turn, n) as place, n, user_id, account_id, turn, gen_random_uuid() as job_id,
@@ -47,15 +47,15 @@ export async function fill(sql: postgres.Sql, { users, jobsPerUser }: Volume): P
       from done as d, (select id, name from videos.models order by position limit 1) as m
       order by d.place`;
     await sql`
-      insert into credits.postings (idempotency_key, user_id, request, outcome, created_at)
+      insert into credits.postings (idempotency_key, owner_id, request, outcome, created_at)
       select k.kind || ':' || d.job_id, d.user_id, '{}', '{}', d.at
       from done as d, (values ('hold'), ('capture')) as k (kind)
       order by d.place`;
     await sql`
       insert into credits.transfers (
-        id, posting_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, draws, created_at
+        id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, draws, created_at
       )
-      select case k.kind when 'hold' then d.hold_id else d.capture_id end, d.place, k.kind::credits.transfer_kind,
+      select case k.kind when 'hold' then d.hold_id else d.capture_id end, d.place, d.user_id, k.kind::credits.transfer_kind,
         case k.kind when 'hold' then d.account_id else 3 end, case k.kind when 'hold' then 3 else 4 end, 4, d.job_id,
         case k.kind when 'capture' then d.hold_id end,
         case k.kind when 'hold' then array[row(d.account_id, 4)::credits.draw] else '{}' end, d.at

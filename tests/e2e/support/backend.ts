@@ -82,7 +82,7 @@ export async function startBackend(options: StackOptions = {}): Promise<Backend>
     },
     async balanceOf({ id }) {
       const [account] = await sql<{ balance: number }[]>`
-        select a.balance::int from credits.accounts as a where a.user_id = ${id} and a.kind = 'available'`;
+        select a.balance::int from credits.accounts as a where a.owner_id = ${id} and a.kind = 'available'`;
       return account?.balance ?? 0;
     },
     async proveLedger() {

@@ -3,7 +3,10 @@ const supervisor = Deno.env.get("PORT_CALLS_URL") ?? "";
 const send = globalThis.fetch;
 
 async function tell(call: string, side: "before" | "after"): Promise<void> {
-  const response = await send(supervisor, { method: "POST", body: JSON.stringify({ call, side }) });
+  const response = await send(supervisor, {
+    method: "POST",
+    body: JSON.stringify({ process: Deno.pid, call, side }),
+  });
   await response.body?.cancel();
 }
 

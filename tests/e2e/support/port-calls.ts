@@ -9,15 +9,18 @@ export interface Point {
   readonly side: "before" | "after";
 }
 
-const message = z.object({ call: z.string(), side: z.enum(["before", "after"]) });
+const message = z.object({ process: z.number(), call: z.string(), side: z.enum(["before", "after"]) });
 
 export class PortCalls implements AsyncDisposable {
   /** Since the last reset, in their order: each once for every side. */
   points: Point[] = [];
   /** Whether the functions were killed since then. */
   hasCrashed = false;
+  /** Of the process that lives. */
   #inFlight = 0;
+  readonly #dead = new Set<number>();
   #lastAt = 0;
+  #isCrashing = false;
   #target: Point | null = null;
   #crash: () => Promise<void> = () => Promise.resolve();
   readonly #server = Deno.serve(
@@ -33,13 +36,18 @@ export class PortCalls implements AsyncDisposable {
     };
   }
 
-  /** Forgets what was seen. At `target`, if one is given, `crash` is called, and the call never goes on. */
+  /** Forgets what was seen. At `target`, if one is given, `crash` is called, which buries the process: the call never goes on. */
   reset(target: Point | null = null, crash: () => Promise<void> = () => Promise.resolve()): void {
     this.points = [];
     this.hasCrashed = false;
-    this.#inFlight = 0;
     this.#target = target;
     this.#crash = crash;
+  }
+
+  /** Takes a process that is killed now for dead: what it still says, and what it waits for, is nobody's any more. */
+  bury(process: number | undefined): void {
+    if (process !== undefined) this.#dead.add(process);
+    this.#inFlight = 0;
   }
 
   /** The last call that was answered; null where one is on its way. */
@@ -47,13 +55,14 @@ export class PortCalls implements AsyncDisposable {
     return this.#inFlight > 0 ? null : this.points.at(-1)?.call ?? null;
   }
 
-  /** Whether nobody has called anything for so long. */
+  /** Whether there are functions, and they have called nobody for so long. */
   isQuietFor(milliseconds: number): boolean {
-    return this.#inFlight === 0 && Date.now() - this.#lastAt >= milliseconds;
+    return !this.#isCrashing && this.#inFlight === 0 && Date.now() - this.#lastAt >= milliseconds;
   }
 
   async #answer(request: Request): Promise<Response> {
-    const { call, side } = message.parse(await request.json());
+    const { process, call, side } = message.parse(await request.json());
+    if (this.#dead.has(process)) return new Response();
     const occurrence = 1 + this.points.filter((point) => point.call === call && point.side === side).length;
     this.points.push({ call, occurrence, side });
     this.#lastAt = Date.now();
@@ -61,9 +70,10 @@ export class PortCalls implements AsyncDisposable {
     const target = this.#target;
     if (target?.call === call && target.occurrence === occurrence && target.side === side) {
       this.#target = null;
-      this.#inFlight = 0;
       this.hasCrashed = true;
+      this.#isCrashing = true;
       await this.#crash();
+      this.#isCrashing = false;
     }
     return new Response();
   }

@@ -24,7 +24,9 @@ import { testConfig } from "../../../supabase/functions/_shared/testing/config.t
 import { testContext } from "../../../supabase/functions/_shared/testing/context.ts";
 import { fakeGeneration } from "../../../supabase/functions/_shared/testing/generation.ts";
 import { fakeProviders } from "../../../supabase/functions/_shared/testing/provider.ts";
+import { fakeQueue } from "../../../supabase/functions/_shared/testing/queue.ts";
 import { fakeStorage } from "../../../supabase/functions/_shared/testing/storage.ts";
+import { ownerReference } from "../../../supabase/functions/_shared/testing/tasks.ts";
 import { ProviderWebhookQuery } from "../../../supabase/functions/provider-webhook/schema.ts";
 import { receiveProviderWebhook } from "../../../supabase/functions/provider-webhook/service.ts";
 import { eventually } from "../eventually.ts";
@@ -237,6 +239,7 @@ function startWebhookEndpoint(provider: Provider): WebhookEndpoint {
       config: testConfig({ WEBHOOK_SECRET: webhookSecret }),
       moderation: null,
       providers: fakeProviders(provider),
+      queue: fakeQueue(),
       generation: fakeGeneration({
         recordProviderEvent(report) {
           recorded.push(report);
@@ -260,7 +263,7 @@ function startWebhookEndpoint(provider: Provider): WebhookEndpoint {
     recorded,
     ahead: 0,
     urlFor: (submissionId, name = provider.name) =>
-      webhookUrl({ publicFunctionsUrl, webhookSecret }, name, submissionId),
+      webhookUrl({ publicFunctionsUrl, webhookSecret }, { ownerReference, provider: name, submissionId }),
     async deliver(arrival, change = {}) {
       const { url, body, headers } = { ...arrival, ...change };
       const response = await fetch(url, { method: "POST", headers, body });

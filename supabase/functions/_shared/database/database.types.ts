@@ -50,7 +50,7 @@ export type Database = {
         Args: { "p_job_id": string; "p_moderates"?: boolean; "p_providers": (string)[] };
         Returns: Json;
       };
-      "claim_tasks": { Args: { "p_job_id"?: string; "p_limit": number }; Returns: Json };
+      "claim_tasks": { Args: { "p_limit": number; "p_subject"?: string }; Returns: Json };
       "credits": { Args: { "p_after": Json; "p_limit": number; "p_user_id": string }; Returns: Json };
       "delete_user_profile": { Args: { "p_user_id": string }; Returns: Json };
       "delete_video_job": { Args: { "p_job_id": string; "p_user_id": string }; Returns: Json };
@@ -82,6 +82,8 @@ export type Database = {
       "health": { Args: Record<PropertyKey, never>; Returns: Json };
       "keep_signed_urls": { Args: { "p_urls": Json }; Returns: Json };
       "leave_device_lane": { Args: { "p_lane": string; "p_network": string }; Returns: Json };
+      "load_erasure": { Args: { "p_user_id": string }; Returns: Json };
+      "load_video_task": { Args: { "p_job_id": string }; Returns: Json };
       "models": { Args: { "p_user_id": string }; Returns: Json };
       "patch_user_profile": { Args: { "p_changes": Json; "p_user_id": string }; Returns: Json };
       "post_admin_users": {
@@ -97,6 +99,7 @@ export type Database = {
       "provider_webhook": {
         Args: {
           "p_event_id": string;
+          "p_owner_reference": string;
           "p_provider": string;
           "p_request_id": string;
           "p_state": Json;
@@ -157,6 +160,7 @@ export type Database = {
         Args: { "p_attempt": number; "p_cause": string; "p_job_id": string; "p_task_id": number };
         Returns: Json;
       };
+      "renew_tasks": { Args: { "p_attempts": (number)[]; "p_task_ids": (number)[] }; Returns: Json };
       "retry_task": {
         Args: {
           "p_after_seconds"?: number;

@@ -1,6 +1,5 @@
 /** The procedures that carry a job from acceptance to its end. */
 import type { Port } from "../context.ts";
-import type { ErrorCode } from "../error-codes.ts";
 import type {
   CancelOutcome,
   Generation,
@@ -11,11 +10,14 @@ import type {
 import type { JsonValue } from "../json.ts";
 import type { JobStatus } from "./job-status.ts";
 import type { Verdict } from "../moderation/moderation.ts";
+import type { Task } from "../queue/task.ts";
 import { procedures } from "./procedures.ts";
 import type { SignedUrls } from "./videos.ts";
 
 export interface ClaimedSubmission {
   submissionId: string;
+  /** Names the job's owner to others. */
+  ownerReference: string;
   provider: string;
   generation: Omit<Generation, "webhookUrl">;
 }
@@ -35,30 +37,17 @@ export interface Submission {
   references: ProviderReferences | null;
 }
 
-interface TaskOf<Kind extends string, Payload> {
-  task_id: number;
-  kind: Kind;
-  /** The job; of `erase_account`, the user. */
-  subject: string;
-  /** Fences off whoever comes back after the lease. */
-  attempt: number;
-  payload: Payload;
-  user_id: string;
+/** What the handlers of a job's tasks need to know of it. */
+export interface VideoTaskFacts {
+  /** Where the job's files are in storage. */
+  folder: string;
+  /** The files that are there. */
+  paths: string[];
   submission: Submission | null;
 }
 
-export type SubmitTask = TaskOf<"submit", unknown>;
-/** `request_id`: the id that an event named, where we never learned one. */
-export type PollTask = TaskOf<"poll", { request_id?: string }>;
-export type CancelTask = TaskOf<"cancel", unknown>;
-export type StoreTask = TaskOf<"store", { video_url: string; thumbnail_url: string | null }>;
-/** `paths`: the files to remove that are known. */
-export type DeleteFilesTask = TaskOf<"delete_files", unknown> & { paths: string[] };
-/** `paths`: files of the user that storage has; there may be more. */
-export type EraseAccountTask = TaskOf<"erase_account", unknown> & { paths: string[] };
-export type Task = SubmitTask | PollTask | CancelTask | StoreTask | DeleteFilesTask | EraseAccountTask;
-
 export interface ProviderReport {
+  ownerReference: string;
   provider: string;
   submissionId: string;
   eventId: string;
@@ -94,27 +83,23 @@ export interface GenerationDatabase {
   recordProviderEvent(
     report: ProviderReport,
   ): Promise<{ job_id: string; effect: "applied" | "asked" | "ignored" | "replayed" }>;
-  /** Of one job, if it is named. */
-  claimTasks(limit: number, jobId?: string): Promise<Task[]>;
-  /** `code` and `reason` go to the error log. */
-  retryTask(
-    task: Task,
-    error: { code: ErrorCode; reason: string },
-  ): Promise<{ state: "waiting" | "dead" | "lost" }>;
+  loadTask(task: Task): Promise<VideoTaskFacts>;
   recordPoll(
-    task: PollTask,
+    task: Task,
     poll: { submissionId: string; requestId: string; state: ProviderState; intervalSeconds: number },
   ): Promise<{ status: JobStatus }>;
   /** `no_request_id`: no provider could be asked. */
   recordCancel(
-    task: CancelTask,
+    task: Task,
     outcome: CancelOutcome | { outcome: "no_request_id" },
   ): Promise<{ status: JobStatus }>;
-  recordStored(task: StoreTask, assets: StoredAsset[], urls: SignedUrls): Promise<{ status: JobStatus }>;
-  recordUnusableResult(task: StoreTask, cause: string): Promise<{ status: JobStatus }>;
-  recordFilesDeleted(task: DeleteFilesTask): Promise<{ deleted: number }>;
+  recordStored(task: Task, assets: StoredAsset[], urls: SignedUrls): Promise<{ status: JobStatus }>;
+  recordUnusableResult(task: Task, cause: string): Promise<{ status: JobStatus }>;
+  recordFilesDeleted(task: Task): Promise<{ deleted: number }>;
+  /** Files of the user that storage has; there may be more. */
+  loadErasure(task: Task): Promise<{ paths: string[] }>;
   /** `waiting`: a job of the account runs, or more of its files are there. */
-  eraseAccount(task: EraseAccountTask): Promise<{ state: "erased" | "waiting" | "dead" | "lost" }>;
+  eraseAccount(task: Task): Promise<{ state: "erased" | "waiting" | "dead" | "lost" }>;
 }
 
 /** What `claim_submission` answers. */
@@ -123,6 +108,7 @@ type Claim =
   | {
     claimed: true;
     submission_id: string;
+    owner_reference: string;
     provider: string;
     provider_model: string;
     prompt: string;
@@ -142,6 +128,7 @@ export const generation: Port<GenerationDatabase> = (runtime) => {
       if (!claim.claimed) return claim.prompt === undefined ? null : { prompt: claim.prompt };
       return {
         submissionId: claim.submission_id,
+        ownerReference: claim.owner_reference,
         provider: claim.provider,
         generation: {
           providerModel: claim.provider_model,
@@ -161,22 +148,16 @@ export const generation: Port<GenerationDatabase> = (runtime) => {
         p_outcome: toJson({ ...outcome, reportsStart }),
         p_poll_seconds: pollSeconds,
       }),
-    recordProviderEvent: ({ provider, submissionId, eventId, requestId, state }) =>
+    recordProviderEvent: ({ ownerReference, provider, submissionId, eventId, requestId, state }) =>
       call("provider_webhook", {
+        p_owner_reference: ownerReference,
         p_provider: provider,
         p_submission_id: submissionId,
         p_event_id: eventId,
         p_request_id: requestId,
         p_state: toJson(state),
       }),
-    claimTasks: (limit, jobId) => call("claim_tasks", { p_limit: limit, p_job_id: jobId ?? null }),
-    retryTask: (task, { code, reason }) =>
-      call("retry_task", {
-        p_task_id: task.task_id,
-        p_attempt: task.attempt,
-        p_error: reason,
-        p_code: code,
-      }),
+    loadTask: (task) => call("load_video_task", { p_job_id: task.subject }),
     recordPoll: (task, { submissionId, requestId, state, intervalSeconds }) =>
       call("record_poll", {
         p_task_id: task.task_id,
@@ -214,6 +195,7 @@ export const generation: Port<GenerationDatabase> = (runtime) => {
         p_attempt: task.attempt,
         p_job_id: task.subject,
       }),
+    loadErasure: (task) => call("load_erasure", { p_user_id: task.subject }),
     eraseAccount: (task) =>
       call("erase_account", {
         p_task_id: task.task_id,

@@ -6,10 +6,11 @@ import {
   cancelTask,
   deleteFilesTask,
   eraseAccountTask,
+  facts,
   jobId,
+  ownerReference,
   pollTask,
   storeTask,
-  submission,
 } from "../testing/tasks.ts";
 import { generation, type StoredAsset } from "./generation.ts";
 
@@ -21,13 +22,13 @@ function fakeDatabase(data: unknown) {
     record_moderation: answer,
     record_submission: answer,
     provider_webhook: answer,
-    claim_tasks: answer,
-    retry_task: answer,
+    load_video_task: answer,
     record_poll: answer,
     record_cancel: answer,
     record_stored: answer,
     record_unusable_result: answer,
     record_files_deleted: answer,
+    load_erasure: answer,
     erase_account: answer,
   });
   return { database: generation(testRuntime(fetch)), last: () => calls.at(-1) };
@@ -37,6 +38,7 @@ Deno.test("a claimed submission comes in the terms of the provider port", async 
   const { database, last } = fakeDatabase({
     claimed: true,
     submission_id: "s",
+    owner_reference: ownerReference,
     provider: "fal",
     provider_model: "fal-ai/veo3/fast",
     prompt: "a red fox",
@@ -45,6 +47,7 @@ Deno.test("a claimed submission comes in the terms of the provider port", async 
   });
   assert.deepEqual(await database.claimSubmission(jobId, { providers: ["fal", "runway"], moderates: true }), {
     submissionId: "s",
+    ownerReference,
     provider: "fal",
     generation: {
       providerModel: "fal-ai/veo3/fast",
@@ -106,6 +109,7 @@ Deno.test("a provider's word is written with the names that SQL reads, by webhoo
   const written = { state: "succeeded", video_url: "v", thumbnail_url: null };
   const { database, last } = fakeDatabase({});
   await database.recordProviderEvent({
+    ownerReference,
     provider: "fal",
     submissionId: "s",
     eventId: "e",
@@ -115,6 +119,7 @@ Deno.test("a provider's word is written with the names that SQL reads, by webhoo
   assert.deepEqual(last(), {
     name: "provider_webhook",
     args: {
+      p_owner_reference: ownerReference,
       p_provider: "fal",
       p_submission_id: "s",
       p_event_id: "e",
@@ -136,21 +141,20 @@ Deno.test("a provider's word is written with the names that SQL reads, by webhoo
   });
 });
 
-Deno.test("tasks are claimed for everybody or for one job", async () => {
-  const { database, last } = fakeDatabase([{ ...pollTask, submission }]);
-  assert.deepEqual(await database.claimTasks(10), [pollTask]);
-  assert.deepEqual(last(), { name: "claim_tasks", args: { p_limit: 10, p_job_id: null } });
-  await database.claimTasks(1, jobId);
-  assert.deepEqual(last(), { name: "claim_tasks", args: { p_limit: 1, p_job_id: jobId } });
+Deno.test("what a task's handler needs to know is loaded by what the task is about", async () => {
+  const { database, last } = fakeDatabase(facts);
+  assert.deepEqual(await database.loadTask(pollTask), facts);
+  assert.deepEqual(last(), { name: "load_video_task", args: { p_job_id: jobId } });
+
+  const erasure = fakeDatabase({ paths: ["p"] });
+  assert.deepEqual(await erasure.database.loadErasure(eraseAccountTask), { paths: ["p"] });
+  assert.deepEqual(erasure.last(), { name: "load_erasure", args: { p_user_id: eraseAccountTask.subject } });
 });
 
 Deno.test("what became of a task is told with its attempt, which fences off a late worker", async () => {
   const { database, last } = fakeDatabase({ status: "completed" });
   const task = { ...storeTask, attempt: 3 };
   const ofTask = { p_task_id: storeTask.task_id, p_attempt: 3 };
-  await database.retryTask(task, { code: "ERR_6002", reason: "why" });
-  assert.deepEqual(last(), { name: "retry_task", args: { ...ofTask, p_error: "why", p_code: "ERR_6002" } });
-
   const asset: StoredAsset = {
     kind: "video",
     path: "p",

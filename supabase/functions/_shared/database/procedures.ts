@@ -39,6 +39,20 @@ const timeoutMilliseconds = 10_000;
 const mostRetries = 2;
 const lostRaces = ["40P01", "40001"];
 
+/** PostgREST's code for a schema that it was not told to expose. */
+const notExposed = "PGRST106";
+
+/** Nothing works until the operator tells the platform: every call of every endpoint meets this. */
+export class SchemaNotExposed extends Error {
+  override readonly name = "SchemaNotExposed";
+
+  constructor(procedure: string) {
+    super(
+      `${procedure}: ${notExposed} the Data API does not expose the schema "api"; run supabase config push`,
+    );
+  }
+}
+
 /**
  * SQLSTATEs and PostgREST's codes for a database that is gone, starting, stopping, out of connections, or so busy that
  * it ended the statement.
@@ -86,7 +100,9 @@ function accident(name: string, error: PostgrestError, status: number): AppError
   // 0: no answer at all. From 502 on the gateway or PostgREST says that what is behind them is away.
   const isGone = status === 0 || status >= 502 || unreachable.test(error.code);
   return new AppError(isGone ? "ERR_6001" : "ERR_6003", {
-    cause: new Error(`${name}: ${error.code} ${withoutValues(error.message)}`),
+    cause: error.code === notExposed
+      ? new SchemaNotExposed(name)
+      : new Error(`${name}: ${error.code} ${withoutValues(error.message)}`),
   });
 }
 

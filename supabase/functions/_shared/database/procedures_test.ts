@@ -3,7 +3,7 @@ import { AppError } from "../app-error.ts";
 import { testConfig } from "../testing/config.ts";
 import { testRuntime } from "../testing/runtime.ts";
 import { projectUrl, secretKey as testKey, userId } from "../testing/tokens.ts";
-import { procedures, secretKey } from "./procedures.ts";
+import { procedures, SchemaNotExposed, secretKey } from "./procedures.ts";
 
 const limit = {
   policy: "reads",
@@ -113,6 +113,19 @@ Deno.test("what a procedure raises is ERR_6003: the log is told why, the client 
   }
   assert.equal((await failureOf(page(500))).code, "ERR_6003");
   assert.equal((await failureOf(page(200))).code, "ERR_6003");
+});
+
+Deno.test("a platform that does not expose `api` is told apart, and the log says what to do", async () => {
+  const body = {
+    code: "PGRST106",
+    message: "Invalid schema: api",
+    details: null,
+    hint: "Only the following schemas are exposed: public, graphql_public",
+  };
+  const { code, cause } = await failureOf(json(body, 406));
+  assert.equal(code, "ERR_6003");
+  assert(cause instanceof SchemaNotExposed);
+  assert.match(cause.message, /^models: PGRST106 .+ supabase config push$/);
 });
 
 Deno.test("the log is not told the values that Postgres quotes, nor its detail and hint, which may be a whole row", async () => {

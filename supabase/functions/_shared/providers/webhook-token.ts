@@ -49,13 +49,21 @@ export async function verifyWebhookToken(
   );
 }
 
-/** Where a provider reports the end of a submission. */
+/** Where a provider reports the end of a submission. It names the owner, so that whoever routes by owner can. */
 export async function webhookUrl(
   config: { readonly publicFunctionsUrl: string; readonly webhookSecret: string },
-  provider: string,
-  submissionId: string,
+  { ownerReference, provider, submissionId }: {
+    readonly ownerReference: string;
+    readonly provider: string;
+    readonly submissionId: string;
+  },
 ): Promise<string> {
   const token = await webhookToken(config.webhookSecret, provider, submissionId);
-  const parameters = new URLSearchParams({ provider, submission_id: submissionId, token });
+  const parameters = new URLSearchParams({
+    owner: ownerReference,
+    provider,
+    submission_id: submissionId,
+    token,
+  });
   return `${config.publicFunctionsUrl}/provider-webhook?${parameters}`;
 }

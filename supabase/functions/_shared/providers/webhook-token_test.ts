@@ -4,6 +4,7 @@ import { verifyWebhookToken, webhookToken, webhookUrl } from "./webhook-token.ts
 
 const secret = "a secret of more than thirty-two characters";
 const submission = "5b737ca6-a4c7-488e-b928-8452960c4be9";
+const ownerReference = "0190a000-0000-7000-8000-0000000000ee";
 
 Deno.test("a token is the HMAC-SHA256 of provider and submission, in base64url", async () => {
   const expected = createHmac("sha256", secret).update(`fal\n${submission}`).digest("base64url");
@@ -35,11 +36,14 @@ Deno.test("a malformed token is refused", async () => {
   }
 });
 
-Deno.test("a webhook's URL carries what its token was made from", async () => {
+Deno.test("a webhook's URL carries what its token was made from, and names the owner", async () => {
   const config = { publicFunctionsUrl: "https://project.example.com/functions/v1", webhookSecret: secret };
-  const url = new URL(await webhookUrl(config, "fal", submission));
+  const url = new URL(
+    await webhookUrl(config, { ownerReference, provider: "fal", submissionId: submission }),
+  );
   assert.equal(`${url.origin}${url.pathname}`, `${config.publicFunctionsUrl}/provider-webhook`);
-  const { provider, submission_id, token } = Object.fromEntries(url.searchParams);
+  const { owner, provider, submission_id, token } = Object.fromEntries(url.searchParams);
   assert(provider !== undefined && submission_id !== undefined && token !== undefined);
+  assert.deepEqual([owner, provider, submission_id], [ownerReference, "fal", submission]);
   assert.equal(await verifyWebhookToken(secret, provider, submission_id, token), true);
 });

@@ -1,7 +1,11 @@
-import type { PollTask, StoreTask, Submission, Task } from "../database/generation.ts";
+import type { Submission, VideoTaskFacts } from "../database/generation.ts";
+import type { Task } from "../queue/task.ts";
 import { userId } from "./tokens.ts";
 
 export const jobId = "0190a000-0000-7000-8000-0000000000aa";
+
+/** Names the user of the tokens to others. */
+export const ownerReference = "0190a000-0000-7000-8000-0000000000ee";
 
 export const submission: Submission = {
   submission_id: "0190a000-0000-7000-8000-0000000000cc",
@@ -11,40 +15,28 @@ export const submission: Submission = {
   references: { status_url: "https://queue.fal.run/status" },
 };
 
-const common = { subject: jobId, attempt: 1, user_id: userId, submission };
+/** What the database knows of the job, whose files are not in storage yet. */
+export const facts: VideoTaskFacts = { folder: `${ownerReference}/${jobId}`, paths: [], submission };
 
-export const storeTask: StoreTask = {
+/** The files of the job once they are in storage. */
+export const filePaths = [`${facts.folder}/video.mp4`, `${facts.folder}/thumbnail`];
+
+const common = { subject: jobId, owner_id: userId, attempt: 1, payload: {} };
+
+export const storeTask = {
   ...common,
   task_id: 1,
   kind: "store",
   payload: { video_url: "https://v3.fal.media/video.mp4", thumbnail_url: null },
-};
-
-export const pollTask: PollTask = { ...common, task_id: 2, kind: "poll", payload: {} };
-export const cancelTask = { ...common, task_id: 3, kind: "cancel", payload: {} } satisfies Task;
-export const submitTask = {
-  ...common,
-  task_id: 4,
-  kind: "submit",
-  payload: {},
-  submission: null,
 } satisfies Task;
 
-export const deleteFilesTask = {
-  ...common,
-  task_id: 5,
-  kind: "delete_files",
-  payload: {},
-  submission: null,
-  paths: [`${userId}/${jobId}/video.mp4`, `${userId}/${jobId}/thumbnail`],
-} satisfies Task;
-
+export const pollTask = { ...common, task_id: 2, kind: "poll" } satisfies Task;
+export const cancelTask = { ...common, task_id: 3, kind: "cancel" } satisfies Task;
+export const submitTask = { ...common, task_id: 4, kind: "submit" } satisfies Task;
+export const deleteFilesTask = { ...common, task_id: 5, kind: "delete_files" } satisfies Task;
 export const eraseAccountTask = {
   ...common,
   task_id: 6,
   kind: "erase_account",
   subject: userId,
-  payload: {},
-  submission: null,
-  paths: deleteFilesTask.paths,
 } satisfies Task;

@@ -1,0 +1,38 @@
+/** The procedures that hand out tasks and take them back. */
+import type { Port } from "../context.ts";
+import type { ErrorCode } from "../error-codes.ts";
+import type { Task } from "../queue/task.ts";
+import { procedures } from "./procedures.ts";
+
+export interface QueueDatabase {
+  /** Of one subject, if it is named. */
+  claimTasks(limit: number, subject?: string): Promise<Task[]>;
+  /** Renews the leases of these attempts, and tells of each whether it has its task still. */
+  renewTasks(tasks: readonly Task[]): Promise<boolean[]>;
+  /** `code` and `reason` go to the error log. */
+  retryTask(
+    task: Task,
+    error: { code: ErrorCode; reason: string },
+  ): Promise<{ state: "waiting" | "dead" | "lost" }>;
+}
+
+export const queue: Port<QueueDatabase> = (runtime) => {
+  const call = procedures(runtime);
+  return {
+    claimTasks: (limit, subject) => call("claim_tasks", { p_limit: limit, p_subject: subject ?? null }),
+    renewTasks: async (tasks) => {
+      const { kept } = await call<{ kept: boolean[] }, "renew_tasks">("renew_tasks", {
+        p_task_ids: tasks.map(({ task_id }) => task_id),
+        p_attempts: tasks.map(({ attempt }) => attempt),
+      });
+      return kept;
+    },
+    retryTask: (task, { code, reason }) =>
+      call("retry_task", {
+        p_task_id: task.task_id,
+        p_attempt: task.attempt,
+        p_error: reason,
+        p_code: code,
+      }),
+  };
+};

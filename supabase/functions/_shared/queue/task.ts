@@ -1,0 +1,33 @@
+/** What a task is, and what a domain registers to have its kinds done. */
+import type * as z from "zod/mini";
+import type { Logger } from "../logger.ts";
+
+export interface Task {
+  readonly task_id: number;
+  /** A row of queue.kinds. */
+  readonly kind: string;
+  /** What it is about: a job, a user. */
+  readonly subject: string;
+  readonly owner_id: string | null;
+  /** Fences off whoever comes back after another has the task. */
+  readonly attempt: number;
+  readonly payload: unknown;
+}
+
+/** What an attempt is given beside the ports of its domain. */
+export interface Attempt {
+  readonly log: Logger;
+  /** Aborted when another has the task, or when it was taken away: what goes on is for nobody. */
+  readonly signal: AbortSignal;
+}
+
+/** Does a task. What it throws gives the task back, to be tried again. */
+export type Handler<Ports> = (task: Task, ports: Ports, attempt: Attempt) => Promise<void>;
+
+/** The handlers of a domain, each under its kind. */
+export type Handlers<Ports> = Readonly<Record<string, Handler<Ports>>>;
+
+/** The payload in the form that the kind's makers promise. Throws where it is none. */
+export function payloadOf<Schema extends z.ZodMiniType>(task: Task, schema: Schema): z.output<Schema> {
+  return schema.parse(task.payload);
+}

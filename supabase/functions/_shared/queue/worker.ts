@@ -1,0 +1,142 @@
+/** Works off the tasks that the database hands out, until none is due or the time is up. It knows no kind of task. */
+import { AppError } from "../app-error.ts";
+import type { QueueDatabase } from "../database/queue.ts";
+import { whileDatabaseIsAway } from "../database/while-away.ts";
+import { type ErrorCode, isServerFault } from "../error-codes.ts";
+import { sleep } from "../fetch-with-retry.ts";
+import type { Logger } from "../logger.ts";
+import { redactText } from "../redaction.ts";
+import type { Handlers, Task } from "./task.ts";
+
+export interface WorkerPorts {
+  readonly queue: QueueDatabase;
+  readonly log: Logger;
+  now(): number;
+}
+
+/** How a worker lets time pass, for tests. */
+export interface Pace {
+  /** Waits so many milliseconds. */
+  pause(milliseconds: number): Promise<unknown>;
+  /** Calls `work` every so many milliseconds, until the function that it returns is called. */
+  every(milliseconds: number, work: () => void): () => void;
+}
+
+const realPace: Pace = {
+  pause: sleep,
+  every: (milliseconds, work) => {
+    const timer = setInterval(work, milliseconds);
+    return () => clearInterval(timer);
+  },
+};
+
+/** Tasks are claimed for so long: the platform ends an isolate after 150 s, and an attempt may take 120 of them. */
+const claimingMilliseconds = 25_000;
+
+/** As many as one isolate does at once without running short of memory: each holds a stream at most. */
+const maxTasksAtOnce = 10;
+
+/** A lease lasts 10 s or more: one renewal that fails loses nothing. */
+const renewMilliseconds = 4_000;
+
+/** What the operator reads of an error and its causes; more tells nothing more. */
+const maxReasonLength = 500;
+
+interface Running {
+  readonly task: Task;
+  readonly abort: AbortController;
+  readonly done: Promise<void>;
+}
+
+/**
+ * Claims and does tasks, of one subject if it is named, ten at once, until none is due or 25 s are over; what is claimed is
+ * finished. Leases are renewed while the work goes on. An attempt that fails goes back with its reason.
+ */
+export async function work<Ports extends WorkerPorts>(
+  ports: Ports,
+  handlers: Handlers<Ports>,
+  subject?: string,
+  pace: Pace = realPace,
+): Promise<void> {
+  const end = ports.now() + claimingMilliseconds;
+  const running = new Set<Running>();
+  const start = (task: Task) => {
+    const abort = new AbortController();
+    const own: Running = {
+      task,
+      abort,
+      done: attempt(task, ports, handlers, abort.signal, pace).finally(() => running.delete(own)),
+    };
+    running.add(own);
+  };
+
+  const stopRenewing = pace.every(renewMilliseconds, () => void renew([...running], ports));
+  try {
+    while (true) {
+      // Not for a single place, so that most claims bring several tasks.
+      if (ports.now() < end && running.size <= maxTasksAtOnce / 2) {
+        const tasks = await ports.queue.claimTasks(maxTasksAtOnce - running.size, subject);
+        for (const task of tasks) start(task);
+      }
+      if (running.size === 0) return;
+      await Promise.race([...running].map(({ done }) => done));
+    }
+  } finally {
+    // What a claim that failed leaves at work is finished all the same.
+    await Promise.all([...running].map(({ done }) => done));
+    stopRenewing();
+  }
+}
+
+async function renew(running: readonly Running[], { queue, log }: WorkerPorts): Promise<void> {
+  if (running.length === 0) return;
+  try {
+    const kept = await queue.renewTasks(running.map(({ task }) => task));
+    running.forEach(({ abort }, index) => {
+      if (kept[index] !== true) abort.abort();
+    });
+  } catch (error) {
+    // The next time may come before the leases are over.
+    log.warn("leases_not_renewed", { tasks: running.length, error });
+  }
+}
+
+async function attempt<Ports extends WorkerPorts>(
+  task: Task,
+  ports: Ports,
+  handlers: Handlers<Ports>,
+  signal: AbortSignal,
+  pace: Pace,
+): Promise<void> {
+  const { queue, log } = ports;
+  const { kind, subject, attempt } = task;
+  try {
+    const handler = Object.hasOwn(handlers, kind) ? handlers[kind] : undefined;
+    // The database is newer than this deployment: whoever is as new does it later.
+    if (handler === undefined) throw new Error(`Unknown kind of task: ${kind}`);
+    await handler(task, ports, { log, signal });
+  } catch (error) {
+    log.warn("task_failed", { kind, subject, attempt, error });
+    try {
+      const failure = { code: codeOf(error), reason: reasonOf(error) };
+      await whileDatabaseIsAway(() => queue.retryTask(task, failure), pace.pause);
+    } catch (error) {
+      // The lease runs out and the task comes back by itself; the others go on.
+      log.warn("task_not_returned", { kind, subject, attempt, error });
+    }
+  }
+}
+
+/** Whatever is no error of ours or a provider's by name is a bug. */
+function codeOf(error: unknown): ErrorCode {
+  return error instanceof AppError && isServerFault(error.code) ? error.code : "ERR_6003";
+}
+
+/** An AppError's message is its code, and tells nothing without its cause. */
+function reasonOf(error: unknown): string {
+  const reasons: string[] = [];
+  for (let current = error; current instanceof Error; current = current.cause) {
+    reasons.push(`${current.name}: ${current.message}`);
+  }
+  return redactText(reasons.join(" < ") || String(error)).slice(0, maxReasonLength);
+}

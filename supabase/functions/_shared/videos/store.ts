@@ -1,0 +1,163 @@
+/** Brings a provider's result into private storage and completes the job. */
+import { createHash } from "node:crypto";
+import type { GenerationDatabase, StoredAsset } from "../database/generation.ts";
+import { whileDatabaseIsAway } from "../database/while-away.ts";
+import type { Logger } from "../logger.ts";
+import type { Provider } from "../providers/provider.ts";
+import type { Task } from "../queue/task.ts";
+import { signUrls } from "../signed-urls.ts";
+import type { Storage } from "../storage.ts";
+import { openMedia, UnusableResult } from "./media.ts";
+import { readMp4 } from "./mp4.ts";
+
+export interface StoreContext {
+  readonly generation: Pick<GenerationDatabase, "recordStored" | "recordUnusableResult">;
+  readonly storage: Pick<Storage, "upload" | "sign">;
+  readonly log: Logger;
+  readonly fetch: typeof fetch;
+  now(): number;
+}
+
+/** Ten times what a minute in 1080p takes. */
+const largestVideo = 500 * 1024 * 1024;
+const largestThumbnail = 5 * 1024 * 1024;
+
+/**
+ * For all streams of an attempt together. A task is claimed in the first 25 s of a worker, so that 25 s of the 150 s that the
+ * platform gives are left to complete the job; while the database is away for longer, the next attempt does it.
+ */
+const longestStreaming = 100_000;
+
+/** Where the files come from and go to. */
+interface Transfer {
+  readonly context: StoreContext;
+  readonly hosts: readonly string[];
+  readonly signal: AbortSignal;
+  /** Aborted when the task is another's: then nothing is to be completed here. */
+  readonly taken: AbortSignal;
+}
+
+/** What a provider made, and whose it is to fetch. */
+export interface Result {
+  readonly provider: Provider;
+  readonly videoUrl: string;
+  readonly thumbnailUrl: string | null;
+}
+
+/** The files of a job in its folder of storage. */
+export function filesIn(folder: string): { video: string; thumbnail: string } {
+  return { video: `${folder}/video.mp4`, thumbnail: `${folder}/thumbnail` };
+}
+
+/**
+ * Streams the video, and the thumbnail where there is one, into storage, then completes the job and takes its
+ * credits. What is no video that could be kept fails the job and gives them back. Throws what may be tried again, and
+ * when `signal` is aborted.
+ */
+export async function storeVideo(
+  task: Task,
+  { provider, videoUrl, thumbnailUrl }: Result,
+  folder: string,
+  context: StoreContext,
+  signal: AbortSignal,
+): Promise<void> {
+  const { generation, storage, log } = context;
+  const paths = filesIn(folder);
+  const end = new AbortController();
+  const transfer: Transfer = {
+    context,
+    hosts: provider.capabilities.resultHosts,
+    taken: signal,
+    signal: AbortSignal.any([signal, end.signal, AbortSignal.timeout(longestStreaming)]),
+  };
+
+  try {
+    const video = await storeFile(videoUrl, paths.video, transfer);
+    const thumbnail = thumbnailUrl === null
+      ? null
+      : await storeThumbnail(thumbnailUrl, paths.thumbnail, transfer);
+    const signed = thumbnail === null ? { video: paths.video } : paths;
+    const urls = await signUrls(storage, signed, context.now());
+    const assets = thumbnail === null ? [video] : [video, thumbnail];
+    const { status } = await whileDatabaseIsAway(() => generation.recordStored(task, assets, urls));
+    log.info("stored", { job_id: task.subject, status, bytes: video.bytes });
+  } catch (error) {
+    if (!(error instanceof UnusableResult)) throw error;
+    log.warn("unusable_result", { job_id: task.subject, cause: error.message });
+    await whileDatabaseIsAway(() => generation.recordUnusableResult(task, error.message));
+  } finally {
+    // What has not been read to its end is not read any further.
+    end.abort();
+  }
+}
+
+async function storeFile(url: string, path: string, transfer: Transfer): Promise<StoredAsset> {
+  const { context: { storage, fetch }, signal } = transfer;
+  const media = await openMedia(fetch, url, { ...transfer, maximumBytes: largestVideo });
+  const hash = createHash("sha256");
+  const reader = readMp4();
+  const notPlayable = () => new UnusableResult("The result is not a playable MP4");
+  let bytes = 0;
+  let failure: unknown = null;
+  async function* inspect() {
+    try {
+      for await (const chunk of media) {
+        bytes += chunk.byteLength;
+        hash.update(chunk);
+        if (!reader.push(chunk)) throw notPlayable();
+        yield chunk;
+      }
+    } catch (error) {
+      failure = error;
+      throw error;
+    }
+  }
+
+  try {
+    await storage.upload(path, ReadableStream.from(inspect()), "video/mp4", signal);
+  } catch (error) {
+    // An upload whose source fails has failed too, but not by itself.
+    throw failure ?? error;
+  }
+  const mp4 = reader.finish();
+  if (mp4 === null) throw notPlayable();
+  return {
+    kind: "video",
+    path,
+    bytes,
+    content_type: "video/mp4",
+    sha256: hash.digest("hex"),
+    duration_milliseconds: mp4.durationMilliseconds,
+    width: mp4.width,
+    height: mp4.height,
+  };
+}
+
+/** A video without its thumbnail is still a video, so nothing about a thumbnail fails a job: null instead. */
+async function storeThumbnail(url: string, path: string, transfer: Transfer): Promise<StoredAsset | null> {
+  const { context: { storage, fetch, log }, signal, taken } = transfer;
+  try {
+    const media = await openMedia(fetch, url, { ...transfer, maximumBytes: largestThumbnail });
+    const content = new Uint8Array(await new Response(ReadableStream.from(media)).arrayBuffer());
+    const type = imageType(content);
+    if (type === null) throw new UnusableResult("The thumbnail is no JPEG, PNG or WebP");
+    await storage.upload(path, new Blob([content]).stream(), type, signal);
+    const sha256 = createHash("sha256").update(content).digest("hex");
+    const facts = { duration_milliseconds: null, width: null, height: null };
+    return { kind: "thumbnail", path, bytes: content.byteLength, content_type: type, sha256, ...facts };
+  } catch (error) {
+    // Whoever has the task now stores it too.
+    if (taken.aborted) throw error;
+    log.warn("no_thumbnail", { path, error });
+    return null;
+  }
+}
+
+/** By the file's own first bytes; what the provider calls it is not asked. */
+function imageType(content: Uint8Array): string | null {
+  const start = String.fromCharCode(...content.subarray(0, 12));
+  if (start.startsWith("\xff\xd8\xff")) return "image/jpeg";
+  if (start.startsWith("\x89PNG\r\n\x1a\n")) return "image/png";
+  if (start.startsWith("RIFF") && start.endsWith("WEBP")) return "image/webp";
+  return null;
+}

@@ -1,0 +1,109 @@
+/** What is done for a job after it was accepted, a handler for each kind of task. */
+import * as z from "zod/mini";
+import { AppError } from "../app-error.ts";
+import type { Config } from "../config.ts";
+import { generation, type GenerationDatabase, type VideoTaskFacts } from "../database/generation.ts";
+import { queue, type QueueDatabase } from "../database/queue.ts";
+import { whileDatabaseIsAway } from "../database/while-away.ts";
+import type { Logger } from "../logger.ts";
+import { type Moderation, promptModeration } from "../moderation/moderation.ts";
+import { platformFetch } from "../platform-fetch.ts";
+import type { Provider } from "../providers/provider.ts";
+import { type Providers, videoProviders } from "../providers/registry.ts";
+import { type Attempt, type Handlers, payloadOf, type Task } from "../queue/task.ts";
+import { type Storage, storage } from "../storage.ts";
+import { filesIn, storeVideo } from "./store.ts";
+import { submitVideo } from "./submit.ts";
+
+/** For the declarations of endpoints that go on with a job after their answer. */
+export const videoTaskPorts = {
+  queue,
+  generation,
+  moderation: promptModeration,
+  providers: videoProviders,
+  storage,
+  fetch: platformFetch,
+};
+
+export interface VideoTaskPorts {
+  readonly queue: QueueDatabase;
+  readonly generation: GenerationDatabase;
+  readonly moderation: Moderation | null;
+  readonly providers: Providers;
+  readonly storage: Storage;
+  readonly config: Config;
+  readonly log: Logger;
+  readonly fetch: typeof fetch;
+  now(): number;
+}
+
+export const videoTasks: Handlers<VideoTaskPorts> = {
+  submit: (task, ports) => submitVideo(task.subject, ports),
+  poll,
+  cancel,
+  store,
+  delete_files: deleteFiles,
+};
+
+/** An id that an event named, where we never learned one. */
+const PollPayload = z.object({ request_id: z.optional(z.string()) });
+const StorePayload = z.object({ video_url: z.string(), thumbnail_url: z.nullable(z.string()) });
+
+function providerOf({ kind }: Task, { submission }: VideoTaskFacts, { providers }: VideoTaskPorts): Provider {
+  const provider = submission === null ? null : providers.get(submission.provider);
+  if (provider === null) {
+    throw new Error(`No provider to ${kind} with: ${submission?.provider ?? "no submission"}`);
+  }
+  return provider;
+}
+
+async function poll(task: Task, ports: VideoTaskPorts): Promise<void> {
+  const { generation } = ports;
+  const facts = await generation.loadTask(task);
+  const provider = providerOf(task, facts, ports);
+  const { submission } = facts;
+  const requestId = submission?.request_id ?? payloadOf(task, PollPayload).request_id;
+  if (submission === null || requestId === undefined) throw new Error("There is no request to ask for");
+  const state = await provider.poll(requestId, submission.references ?? {}, submission.provider_model);
+  await whileDatabaseIsAway(() =>
+    generation.recordPoll(task, {
+      submissionId: submission.submission_id,
+      requestId,
+      state,
+      intervalSeconds: provider.capabilities.pollIntervalSeconds,
+    })
+  );
+}
+
+async function cancel(task: Task, { generation, providers }: VideoTaskPorts): Promise<void> {
+  const { submission } = await generation.loadTask(task);
+  const provider = submission === null ? null : providers.get(submission.provider);
+  const outcome = submission === null || submission.request_id === null || provider === null
+    ? { outcome: "no_request_id" } as const
+    : await provider.cancel(submission.request_id, submission.references ?? {}, submission.provider_model);
+  await whileDatabaseIsAway(() => generation.recordCancel(task, outcome));
+}
+
+async function store(task: Task, ports: VideoTaskPorts, { signal }: Attempt): Promise<void> {
+  const facts = await ports.generation.loadTask(task);
+  const { video_url, thumbnail_url } = payloadOf(task, StorePayload);
+  const source = {
+    provider: providerOf(task, facts, ports),
+    videoUrl: video_url,
+    thumbnailUrl: thumbnail_url,
+  };
+  try {
+    await storeVideo(task, source, facts.folder, ports, signal);
+  } catch (error) {
+    if (error instanceof AppError) throw error;
+    // The host of a result may be away as our own storage may, and both end the job alike.
+    throw new AppError("ERR_6002", { cause: error });
+  }
+}
+
+async function deleteFiles(task: Task, { generation, storage }: VideoTaskPorts): Promise<void> {
+  const { paths, folder } = await generation.loadTask(task);
+  // Of a job that ended without assets, an attempt to store it may have left any file.
+  await storage.remove(paths.length > 0 ? paths : Object.values(filesIn(folder)));
+  await whileDatabaseIsAway(() => generation.recordFilesDeleted(task));
+}

@@ -1,0 +1,230 @@
+create function queue.heads(p_kinds text[])
+returns table (kind text, lane text, priority smallint, place smallint)
+language sql
+stable
+set search_path = ''
+as $$
+  -- Where the open tasks of these kinds stand: each lane, priority and place that has any. One jump in the index for each,
+  -- however many tasks there are.
+  with recursive heads as (
+    select k.kind, f.lane, f.priority, f.place
+    from unnest(p_kinds) as k (kind)
+    cross join lateral (
+      select t.lane, t.priority, t.place
+      from queue.tasks as t
+      where t.kind = k.kind and t.failed_at is null
+      order by t.lane, t.priority, t.place
+      limit 1
+    ) as f
+    union all
+    select h.kind, n.lane, n.priority, n.place
+    from heads as h
+    cross join lateral (
+      select t.lane, t.priority, t.place
+      from queue.tasks as t
+      where t.kind = h.kind and t.failed_at is null and (t.lane, t.priority, t.place) > (h.lane, h.priority, h.place)
+      order by t.lane, t.priority, t.place
+      limit 1
+    ) as n
+  )
+  select h.kind, h.lane, h.priority, h.place from heads as h
+$$;
+
+create function queue.claim(p_limit integer, p_subject uuid default null)
+returns setof queue.tasks
+language plpgsql
+volatile
+set search_path = ''
+-- The caller gives up after 10 s; what is claimed for nobody would wait for the end of its lease.
+set lock_timeout = '1s'
+as $$
+-- Leases up to p_limit due tasks, of one subject if it is named, within each kind's and each lane's concurrency, in the
+-- order of their priority. Within a priority owners take turns: a task lets those go first that came up to a minute later,
+-- for each task that its owner had before it. What a claim costs grows with what it takes, and not with what waits.
+-- Locks: the kinds, by name, so that concurrent claims count right; tasks that another transaction holds are passed over.
+-- Where the kinds cannot be had within a second, nothing is claimed.
+declare
+  v_now timestamptz;
+begin
+  perform from queue.kinds as k
+  where p_subject is null or exists (
+    select from queue.tasks as t where t.subject = p_subject and t.kind = k.kind and t.failed_at is null
+  )
+  order by k.kind
+  for update;
+  v_now := core.now();
+
+  return query
+  with room as (
+    select k.kind, k.tries, k.lane_concurrency, k.concurrency - (
+      select count(*) from queue.tasks as b where b.kind = k.kind and b.leased_until > v_now
+    ) as free
+    from queue.kinds as k
+  ),
+  due as (
+    select d.id, h.kind, h.lane, r.lane_concurrency, h.priority, d.run_at + h.place * interval '1 minute' as turn
+    from queue.heads(array(select r.kind from room as r where r.free > 0 and p_subject is null)) as h
+    join room as r on r.kind = h.kind
+    cross join lateral (
+      select t.id, t.run_at
+      from queue.tasks as t
+      where t.kind = h.kind and t.lane = h.lane and t.priority = h.priority and t.place = h.place
+        and t.failed_at is null and t.run_at <= v_now and (r.tries is null or t.attempts - t.uncounted_attempts < r.tries)
+      order by t.run_at
+      limit p_limit
+    ) as d
+    union all
+    select t.id, t.kind, t.lane, r.lane_concurrency, t.priority, t.run_at
+    from queue.tasks as t
+    join room as r on r.kind = t.kind
+    where t.subject = p_subject and t.failed_at is null and t.run_at <= v_now
+      and (r.tries is null or t.attempts - t.uncounted_attempts < r.tries) and r.free > 0
+  ),
+  -- What a lane may still have at work, then what its kind may.
+  in_lanes as (
+    select d.*, row_number() over (partition by d.kind, d.lane order by d.priority, d.turn, d.id) as number
+    from due as d
+  ),
+  in_kinds as (
+    select l.*, row_number() over (partition by l.kind order by l.priority, l.turn, l.id) as number_of_kind
+    from in_lanes as l
+    where l.lane_concurrency is null or l.number <= l.lane_concurrency - (
+      select count(*) from queue.tasks as b where b.kind = l.kind and b.lane = l.lane and b.leased_until > v_now
+    )
+  ),
+  chosen as (
+    select a.id, a.priority, a.turn
+    from in_kinds as a
+    join room as r on r.kind = a.kind
+    where a.number_of_kind <= r.free
+    order by a.priority, a.turn, a.id
+    limit p_limit
+  ),
+  locked as (
+    select t.id from queue.tasks as t where t.id in (select c.id from chosen as c) for update skip locked
+  )
+  update queue.tasks as t
+  set attempts = t.attempts + 1, claimed_at = v_now,
+      leased_until = v_now + make_interval(secs => k.lease_seconds), run_at = v_now + make_interval(secs => k.lease_seconds)
+  from locked as l, queue.kinds as k
+  where t.id = l.id and k.kind = t.kind
+  returning t.*;
+exception
+  when lock_not_available then
+    return;
+end;
+$$;
+
+create function queue.lease(p_kind text, p_subject uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Leases the open task of a subject to whoever does its work without having claimed it, for the longest attempt.
+declare
+  v_until constant timestamptz := core.now() + queue.timeout(p_kind);
+begin
+  update queue.tasks as t
+  set leased_until = v_until, run_at = v_until
+  where t.subject = p_subject and t.kind = p_kind and t.failed_at is null;
+end;
+$$;
+
+create function queue.renew(p_task_ids bigint[], p_attempts integer[])
+returns boolean[]
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Renews the leases of attempts that go on, within their kind's timeout, and tells of each whether it has its task still.
+declare
+  v_now constant timestamptz := core.now();
+  v_kept boolean[];
+begin
+  with renewed as (
+    update queue.tasks as t
+    set leased_until = n.until, run_at = n.until
+    from (
+      select r.id, r.attempts, greatest(r.leased_until, least(
+        v_now + make_interval(secs => k.lease_seconds), r.claimed_at + make_interval(secs => k.timeout_seconds)
+      )) as until
+      from unnest(p_task_ids, p_attempts) as a (id, attempt)
+      join queue.tasks as r on r.id = a.id and r.attempts = a.attempt and r.failed_at is null
+      join queue.kinds as k on k.kind = r.kind
+    ) as n
+    where t.id = n.id and t.attempts = n.attempts and t.leased_until is not null and n.until > v_now
+    returning t.id, t.attempts
+  )
+  select array_agg(r.id is not null order by a.place) into v_kept
+  from unnest(p_task_ids, p_attempts) with ordinality as a (id, attempt, place)
+  left join renewed as r on r.id = a.id and r.attempts = a.attempt;
+  return v_kept;
+end;
+$$;
+
+create function queue.count_due()
+returns integer
+language sql
+volatile
+set search_path = ''
+as $$
+  -- Tasks that wait for a worker; of each place in the queue 1000 stand for more.
+  select coalesce(sum(d.tasks), 0)::integer
+  from queue.heads(array(select k.kind from queue.kinds as k)) as h
+  cross join lateral (
+    select count(*) as tasks
+    from (
+      select from queue.tasks as t
+      where t.kind = h.kind and t.lane = h.lane and t.priority = h.priority and t.place = h.place
+        and t.failed_at is null and t.run_at <= core.now()
+      limit 1000
+    ) as due
+  ) as d
+$$;
+
+create function queue.oldest_due()
+returns interval
+language sql
+volatile
+set search_path = ''
+as $$
+  -- How long the task waits for a worker that waits longest; zero where none does.
+  select greatest(coalesce(core.now() - min(d.run_at), '0'), '0')
+  from queue.heads(array(select k.kind from queue.kinds as k)) as h
+  cross join lateral (
+    select t.run_at
+    from queue.tasks as t
+    where t.kind = h.kind and t.lane = h.lane and t.priority = h.priority and t.place = h.place and t.failed_at is null
+    order by t.run_at
+    limit 1
+  ) as d
+$$;
+
+create function queue.bury_lost()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Makes dead letters of tasks whose last try ended with its worker, up to 100 a run. Returns how many.
+-- Locks: those of each task's domain → task, one task at a time.
+declare
+  v_task queue.tasks;
+  v_buried integer := 0;
+begin
+  for v_task in
+    select t.*
+    from queue.kinds as k
+    join queue.tasks as t on t.kind = k.kind
+    where t.leased_until <= core.now() and t.failed_at is null and t.attempts - t.uncounted_attempts >= k.tries
+    order by t.id
+    limit 100
+  loop
+    if queue.bury(v_task, 'the worker did not come back from the last try') then
+      v_buried := v_buried + 1;
+    end if;
+  end loop;
+  return v_buried;
+end;
+$$;

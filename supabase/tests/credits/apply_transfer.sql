@@ -1,0 +1,29 @@
+-- Each entry carries a hash over itself and the one before.
+begin;
+select plan(2);
+
+select credits.open_account('00000000-0000-0000-0000-000000000001');
+select credits.add('00000000-0000-0000-0000-000000000001', 10, 'purchase', 'purchase');
+select credits.hold(credits.lock_account('00000000-0000-0000-0000-000000000001'), 4, '00000000-0000-0000-0000-00000000000a');
+
+select is(
+  (select e.hash from credits.entries as e where e.number = 2),
+  (
+    select sha256(p.hash || convert_to(concat_ws(
+      '|', e.account_id, e.number, e.transfer_id, e.amount, e.balance_after,
+      (extract(epoch from e.created_at) * 1000000)::bigint
+    ), 'UTF8'))
+    from credits.entries as e
+    join credits.entries as p on p.account_id = e.account_id and p.number = 1
+    where e.number = 2
+  ),
+  'an entry''s hash is over the one before and its own content'
+);
+select is(
+  (select array[a.entry_count::text, encode(a.head_hash, 'hex')] from credits.accounts as a where a.owner_id is not null),
+  (select array[e.number::text, encode(e.hash, 'hex')] from credits.entries as e where e.number = 2),
+  'the account knows its head'
+);
+
+select * from finish();
+rollback;

@@ -1,0 +1,203 @@
+import assert from "node:assert/strict";
+import { errorCodes } from "../../../supabase/functions/_shared/error-codes.ts";
+import { manyConnections, times } from "../support/connections.ts";
+import { first, rolledBack, type Sql } from "../support/ledger.ts";
+import { countHits } from "../support/rate-limits.ts";
+import { createPayer, generateVideo } from "../support/videos.ts";
+import { sharedDatabase } from "../support/shared-database.ts";
+import { sweepRule } from "../support/retention.ts";
+
+const database = sharedDatabase();
+
+const hour = 60 * 60 * 1000;
+const one = "1".repeat(64);
+const other = "2".repeat(64);
+
+type Answer = Record<string, unknown> | null;
+
+interface Claim {
+  caller: string;
+  endpoint: string;
+  key: string;
+}
+
+/** A key that nobody has used. */
+function newClaim(): Claim {
+  return { caller: crypto.randomUUID(), endpoint: "an-endpoint", key: "a-key" };
+}
+
+async function claim(sql: Sql, { caller, endpoint, key }: Claim, fingerprint: string): Promise<Answer> {
+  return (await first(sql<{ answer: Answer }[]>`
+    select guard.claim(${caller}, ${endpoint}, ${key}, ${fingerprint}) as answer`)).answer;
+}
+
+async function finish(
+  sql: Sql,
+  { caller, endpoint, key }: Claim,
+  fingerprint: string,
+  outcome: string,
+): Promise<Answer> {
+  return (await first(sql<{ answer: Answer }[]>`
+    select guard.finish(${caller}, ${endpoint}, ${key}, ${fingerprint}, ${outcome}::text::jsonb) as answer`))
+    .answer;
+}
+
+Deno.test("a finished request is replayed, without the limits of its moment", async () => {
+  const { sql } = database;
+  const mine = newClaim();
+  assert.equal(await claim(sql, mine, one), null);
+  const outcome = { data: { job_id: "a" }, limits: [{ policy: "writes" }] };
+  assert.deepEqual(await finish(sql, mine, one, JSON.stringify(outcome)), outcome);
+  assert.deepEqual(await claim(sql, mine, one), { data: { job_id: "a" }, replayed: true });
+});
+
+Deno.test("another request under the same key is ERR_4011, and leaves the first as it is", async () => {
+  const { sql } = database;
+  const mine = newClaim();
+  await finish(sql, mine, one, '{"data": 1}');
+  assert.deepEqual(await claim(sql, mine, other), { error: "ERR_4011", details: {} });
+  assert.deepEqual(await claim(sql, mine, one), { data: 1, replayed: true });
+});
+
+Deno.test("a key belongs to its caller and endpoint", async () => {
+  const { sql } = database;
+  const mine = newClaim();
+  await finish(sql, mine, one, '{"data": 1}');
+  assert.equal(await claim(sql, { ...mine, caller: crypto.randomUUID() }, other), null);
+  assert.equal(await claim(sql, { ...mine, endpoint: "another-endpoint" }, other), null);
+  assert.equal(await claim(sql, { ...mine, key: "another-key" }, other), null);
+});
+
+Deno.test("while the first request runs, the second is ERR_4012 at once, and a replay when it has ended", async () => {
+  const { sql } = database;
+  const mine = newClaim();
+  await sql.begin(async (first) => {
+    assert.equal(await claim(first, mine, one), null);
+    // Another fingerprint too: what the first will be is not known yet.
+    for (const fingerprint of [one, other]) {
+      assert.deepEqual(await claim(sql, mine, fingerprint), {
+        error: "ERR_4012",
+        details: { retry_after: 1 },
+      });
+    }
+    assert.equal(await claim(sql, { ...mine, key: "another-key" }, one), null);
+    await finish(first, mine, one, '{"data": 1}');
+    assert.deepEqual(await claim(sql, mine, one), { error: "ERR_4012", details: { retry_after: 1 } });
+  });
+  assert.deepEqual(await claim(sql, mine, one), { data: 1, replayed: true });
+});
+
+Deno.test("a request that died leaves its key free", async () => {
+  const { sql } = database;
+  const mine = newClaim();
+  await rolledBack(sql, async (sql) => {
+    assert.equal(await claim(sql, mine, one), null);
+    await finish(sql, mine, one, '{"data": 1}');
+  });
+  assert.equal(await claim(sql, mine, other), null);
+});
+
+Deno.test("an outcome is kept for 24 hours, whether or not the sweep comes by", async () => {
+  const { sql, advance } = database;
+  const mine = newClaim();
+  await finish(sql, mine, one, '{"data": 1}');
+  await advance(23.9 * hour);
+  assert.deepEqual(await claim(sql, mine, one), { data: 1, replayed: true });
+  await advance(0.2 * hour);
+  assert.equal(await claim(sql, mine, other), null);
+  await finish(sql, mine, other, '{"data": 2}');
+  assert.deepEqual(await claim(sql, mine, other), { data: 2, replayed: true });
+});
+
+Deno.test("what the registry does not replay is not stored, and the rest is", async () => {
+  const { sql } = database;
+  const mine = newClaim();
+  for (const [code, { replayed }] of Object.entries(errorCodes)) {
+    await rolledBack(sql, async (sql) => {
+      const outcome = { error: code, details: { a: 1 } };
+      assert.deepEqual(await finish(sql, mine, one, JSON.stringify(outcome)), outcome);
+      assert.deepEqual(await claim(sql, mine, one), replayed ? { ...outcome, replayed: true } : null, code);
+    });
+  }
+});
+
+Deno.test("expired keys are swept in batches, past those that somebody holds", async () => {
+  const { sql, advance } = database;
+  const mine = newClaim();
+  const sweep = () => sweepRule(sql, "idempotency_keys");
+  // What the other tests left.
+  await advance(25 * hour);
+  await sweep();
+  await sql`
+    insert into guard.idempotency_keys (caller, endpoint, key, fingerprint, outcome, expires_at)
+    select ${mine.caller}, 'an-endpoint', n::text, ${one}, '{}', core.now() + interval '1 hour'
+    from generate_series(1, 10002) as n`;
+  await advance(2 * hour);
+  await finish(sql, mine, one, '{"data": 1}');
+
+  assert.equal(await sweep(), 10_000);
+  await sql.begin(async (holder) => {
+    await holder`select from guard.idempotency_keys where expires_at <= core.now() limit 1 for update`;
+    assert.equal(await sweep(), 1);
+  });
+  assert.equal(await sweep(), 1);
+  assert.equal(await sweep(), 0);
+  assert.deepEqual(await claim(sql, mine, one), { data: 1, replayed: true });
+});
+
+Deno.test("64 identical parallel calls of generate_video make one job, one hold, and take one hit of the limits", async () => {
+  await using sql = manyConnections(database);
+  const user = await createPayer(sql);
+  const network = "198.51.100.64";
+  const answers = await times(64, () => generateVideo(sql, user, { key: "a-key", network }));
+
+  const busy = answers.filter(({ error }) => error === "ERR_4012");
+  const made = answers.filter(({ data }) => data !== undefined);
+  assert.equal(busy.length + made.length, 64);
+  assert.equal(made.filter(({ replayed }) => replayed === undefined).length, 1);
+  for (const { data } of made) assert.deepEqual(data, made[0]?.data);
+  assert.deepEqual(await countHits(sql, [user, network]), {
+    video_generation: 1,
+    generation_attempts: 1,
+    generation_attempts_network: 1,
+  });
+  const counts = await first(sql`
+    with jobs as (select j.id from videos.jobs as j where j.user_id = ${user})
+    select count(*)::integer as jobs,
+      (select count(*)::integer from credits.transfers as t join jobs on t.job_id = jobs.id) as holds,
+      (select count(*)::integer from queue.tasks as t join jobs on t.subject = jobs.id) as tasks
+    from jobs`);
+  assert.deepEqual({ ...counts }, { jobs: 1, holds: 1, tasks: 1 });
+  assert.deepEqual(await generateVideo(sql, user, { key: "a-key" }), { data: made[0]?.data, replayed: true });
+});
+
+Deno.test("a refusal of the business is replayed even when it would be no more; one of the moment is not", async () => {
+  const { sql } = database;
+  const user = await createPayer(sql, 0);
+  const poor = await generateVideo(sql, user, { key: "poor" });
+  assert.equal(poor.error, "ERR_4001");
+  assert.deepEqual(poor.details, { required: 4, available: 0 });
+  await sql`select credits.add(${user}, 100, 'grant', 'later')`;
+  assert.deepEqual(await generateVideo(sql, user, { key: "poor" }), {
+    error: "ERR_4001",
+    details: poor.details,
+    replayed: true,
+  });
+
+  await sql`update ops.feature_flags set is_enabled = false where name = 'generation'`;
+  assert.equal((await generateVideo(sql, user, { key: "off" })).error, "ERR_6004");
+  await sql`update ops.feature_flags set is_enabled = true where name = 'generation'`;
+  assert.equal((await generateVideo(sql, user, { key: "off" })).data?.credits_used, 4);
+});
+
+Deno.test("whether the caller is active is asked before the key, and a replay has the user's language", async () => {
+  const { sql } = database;
+  const user = await createPayer(sql);
+  await generateVideo(sql, user, { key: "a-key" });
+  await sql`update accounts.users set language = 'tr' where id = ${user}`;
+  assert.equal((await generateVideo(sql, user, { key: "a-key" })).language, "tr");
+  await sql`update accounts.users set is_banned = true where id = ${user}`;
+  assert.equal((await generateVideo(sql, user, { key: "a-key" })).error, "ERR_4017");
+  await sql`update accounts.users set closed_at = now(), language = null where id = ${user}`;
+  assert.equal((await generateVideo(sql, user, { key: "a-key" })).error, "ERR_4005");
+});

@@ -1,0 +1,303 @@
+/** How long things are kept: every rule, on data on both sides of its limit. */
+import assert from "node:assert/strict";
+import { testDatabase } from "../harness.ts";
+import { claimErasure, closeAccount, createGuest, eraseAccount, untilErasable } from "../support/accounts.ts";
+import {
+  claimTask,
+  receiveEvent,
+  recordStored,
+  startVideo,
+  submit,
+  succeeded,
+} from "../support/generation.ts";
+import { first, type Sql, violations } from "../support/ledger.ts";
+import { sweepRule } from "../support/retention.ts";
+
+/** An age in seconds before now, by the database's clock. */
+type Age = number;
+
+interface Sweep {
+  /** Makes something that the rule is about, as old as this, under a name of its own. */
+  make(sql: Sql, name: string, age: Age): Promise<unknown>;
+  /** The names that are there. */
+  names(sql: Sql): PromiseLike<readonly { name: string }[]>;
+}
+
+/** A completed job; its webhook has its name. */
+async function completed(sql: Sql, name: string): Promise<string> {
+  const jobId = await startVideo(sql);
+  await receiveEvent(sql, await submit(sql, jobId), succeeded, name);
+  await recordStored(sql, jobId, await claimTask(sql, jobId, "store"));
+  await sql`update videos.jobs set prompt = ${name}, request_id = ${name} where id = ${jobId}`;
+  return jobId;
+}
+
+const sweeps: Record<string, Sweep> = {
+  idempotency_keys: {
+    make: (sql, name, age) =>
+      sql`
+        insert into guard.idempotency_keys (caller, endpoint, key, fingerprint, outcome, expires_at)
+        values (gen_random_uuid(), 'models', ${name}, 'f', '{}', core.now() - make_interval(secs => ${age}))`,
+    names: (sql) => sql`select k.key as name from guard.idempotency_keys as k where k.endpoint = 'models'`,
+  },
+  rate_limit_hits: {
+    // Of the policy of a minute; its window is over when its age begins.
+    make: (sql, name, age) =>
+      sql`
+        insert into guard.hits (is_logged, policy, subject, hits, admitted)
+        values (false, 'reads', ${name}, array[core.now() - make_interval(secs => ${age + 60})], true)`,
+    names: (sql) => sql`select h.subject as name from guard.hits as h where h.policy = 'reads'`,
+  },
+  device_lanes: {
+    make: (sql, name, age) =>
+      sql`
+        insert into devices.lanes (network, holder, leased_until)
+        values (${name}, gen_random_uuid(), core.now() - make_interval(secs => ${age}))`,
+    names: (sql) => sql`select l.network as name from devices.lanes as l`,
+  },
+  provider_events: {
+    async make(sql, name, age) {
+      await completed(sql, name);
+      await sql`
+        update videos.provider_events set received_at = core.now() - make_interval(secs => ${age}) where event_id = ${name}`;
+    },
+    names: (sql) => sql`select e.event_id as name from videos.provider_events as e`,
+  },
+  deleted_jobs: {
+    async make(sql, name, age) {
+      const jobId = await completed(sql, name);
+      await sql`
+        update videos.jobs set deleted_at = core.now() - make_interval(secs => ${age}) where id = ${jobId}`;
+      await sql`update videos.assets set deleted_at = core.now() where job_id = ${jobId}`;
+    },
+    // The whole of what it said goes; the job stays.
+    names: (sql) =>
+      sql`
+        select j.prompt as name from videos.jobs as j
+        where j.prompt <> '' or j.request_id <> '' or j.settings <> '{}' or exists (
+          select from videos.assets as a where a.job_id = j.id
+        )`,
+  },
+  closed_accounts: {
+    async make(sql, name, age) {
+      const jobId = await completed(sql, name);
+      const { user_id: userId } = await first(sql<{ user_id: string }[]>`
+        select j.user_id from videos.jobs as j where j.id = ${jobId}`);
+      await closeAccount(sql, userId);
+      // As the erasure leaves it, but for a name.
+      await sql`
+        update videos.jobs set deleted_at = core.now(), request_id = ${name}, prompt = '' where id = ${jobId}`;
+      await sql`delete from videos.assets where job_id = ${jobId}`;
+      await sql`
+        insert into accounts.erasures (user_id, closed_at, erased_at, erased)
+        values (${userId}, core.now(), core.now() - make_interval(secs => ${age}), '{}')`;
+    },
+    names: (sql) => sql`select j.request_id as name from videos.jobs as j where j.request_id <> ''`,
+  },
+  error_log: {
+    make: (sql, name, age) =>
+      sql`
+        insert into ops.error_log (minute, code, endpoint, place, occurred_at, request_id, context, count)
+        values (
+          core.now() - make_interval(secs => ${age}), 'ERR_6003', 'models', 1, core.now(), ${name}, '{}', 1
+        )`,
+    names: (sql) => sql`select e.request_id as name from ops.error_log as e`,
+  },
+  proofs: {
+    make: (sql, name, age) =>
+      sql`
+        insert into credits.proofs (is_full, proved_until, violations)
+        values (${name === "old"}, core.now() - make_interval(secs => ${age}), 1)`,
+    names: (sql) =>
+      sql`select case when p.is_full then 'old' else 'young' end as name from credits.proofs as p`,
+  },
+  cron_runs: {
+    make: (sql, name, age) =>
+      sql`
+        insert into cron.job_run_details (runid, command, end_time)
+        values (nextval('cron.runid'), ${name}, core.now() - make_interval(secs => ${age}))`,
+    names: (sql) => sql`select r.command as name from cron.job_run_details as r`,
+  },
+};
+
+/** As pg_cron makes it, as far as it is asked. */
+async function installCron(sql: Sql): Promise<void> {
+  await sql`
+    create schema cron;
+    create sequence cron.runid;
+    create table cron.job_run_details (runid bigint primary key, command text, end_time timestamptz);
+  `.simple();
+}
+
+Deno.test("every rule is tried here, and what it names is there", async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  await installCron(sql);
+  const rules = await sql<{ name: string; there: boolean }[]>`
+    select r.name, to_regprocedure(r.procedure || '(timestamptz, integer)') is not null or exists (
+      select from pg_attribute as a where a.attrelid = to_regclass(r.relation) and a.attname = r.time_column
+    ) as there
+    from ops.retention_rules as r order by r.name`;
+  assert.deepEqual(
+    rules.map(({ name, there }) => [name, there]),
+    Object.keys(sweeps).sort().map((name) => [name, true]),
+  );
+});
+
+for (const [rule, { make, names }] of Object.entries(sweeps)) {
+  Deno.test(`${rule}: what is older than the rule goes, what is younger stays, and the operator may change it`, async () => {
+    await using database = await testDatabase();
+    const { sql } = database;
+    await installCron(sql);
+    // Longer than what any row of the tests takes to make, and than any time that the API promises.
+    const keep = 3 * 86_400;
+    await sql`update ops.retention_rules set keep = make_interval(secs => ${keep}) where name = ${rule}`;
+    await make(sql, "old", keep + 60);
+    await make(sql, "young", keep - 60);
+    assert.equal(await sweepRule(sql, rule), 1);
+    assert.deepEqual((await names(sql)).map(({ name }) => name), ["young"]);
+    assert.equal(await sweepRule(sql, rule), 0);
+
+    await sql`update ops.retention_rules set keep = make_interval(secs => ${
+      keep - 120
+    }) where name = ${rule}`;
+    assert.equal(await sweepRule(sql, rule), 1);
+    assert.deepEqual([...await names(sql)], []);
+    assert.deepEqual(await violations(sql), []);
+  });
+
+  Deno.test(`${rule}: a run takes no more than its batch`, async () => {
+    await using database = await testDatabase();
+    const { sql } = database;
+    await installCron(sql);
+    const { keep } = await first(sql<{ keep: number }[]>`
+      update ops.retention_rules set batch = 1 where name = ${rule} returning extract(epoch from keep)::int as keep`);
+    await make(sql, "old", keep + 120);
+    await make(sql, "young", keep + 60);
+    assert.deepEqual([await sweepRule(sql, rule), await sweepRule(sql, rule), await sweepRule(sql, rule)], [
+      1,
+      1,
+      0,
+    ]);
+  });
+}
+
+Deno.test("a rule runs when its interval is over; one that fails is recorded, and stops no other", async () => {
+  await using database = await testDatabase();
+  const { sql, advance } = database;
+  const keys = () => sweeps.idempotency_keys?.names(sql);
+  await sql`
+    create function testing.fails(p_before timestamptz, p_batch integer) returns integer language plpgsql as $$ begin
+      delete from guard.idempotency_keys;
+      raise exception 'on purpose';
+    end $$`;
+  await sql`
+    insert into ops.retention_rules (name, what, keep, batch, every, procedure)
+    values ('a_rule', 'Nothing', '0', 1, '1 minute', 'testing.fails')`;
+  await sweeps.idempotency_keys?.make(sql, "old", 60);
+  await sweeps.idempotency_keys?.make(sql, "young", -3600);
+  await sql`select core.tick()`;
+  assert.deepEqual((await keys())?.map(({ name }) => name), ["young"]);
+  const errors = await sql`select e.context from ops.error_log as e`;
+  const failure = { task: "sweep", rule: "a_rule", error: "P0001: on purpose" };
+  assert.deepEqual(errors.map(({ context }) => context), [failure]);
+
+  await sweeps.idempotency_keys?.make(sql, "old again", 60);
+  await sql`select ops.sweep()`;
+  assert.equal((await keys())?.length, 2);
+  await advance(60_000);
+  // Without pg_cron its rule finds nothing.
+  assert.equal((await first(sql`select ops.sweep() as swept`))["swept"], 1);
+  assert.equal((await sql`select from ops.error_log`).length, 2);
+});
+
+Deno.test("a key that may still be replayed stays: no rule is shorter than nothing", async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  await assert.rejects(sql`update ops.retention_rules set keep = '-1 hour' where name = 'idempotency_keys'`, {
+    code: "23514",
+  });
+  await sweeps.idempotency_keys?.make(sql, "an hour left", -3600);
+  await sweeps.idempotency_keys?.make(sql, "over", 0);
+  assert.equal(await sweepRule(sql, "idempotency_keys"), 1);
+});
+
+Deno.test("rows that somebody has locked are left for the next run", async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  await sweeps.device_lanes?.make(sql, "held", 7200);
+  await sweeps.device_lanes?.make(sql, "free", 7200);
+  await sql.begin(async (holder) => {
+    await holder`select from devices.lanes where network = 'held' for update`;
+    assert.equal(await sweepRule(sql, "device_lanes"), 1);
+  });
+  assert.equal(await sweepRule(sql, "device_lanes"), 1);
+});
+
+Deno.test("a deleted job keeps what it said while its files are there", async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  await sweeps.deleted_jobs?.make(sql, "old", 31 * 86_400);
+  await sql`update videos.assets set deleted_at = null`;
+  assert.equal(await sweepRule(sql, "deleted_jobs"), 0);
+});
+
+Deno.test("the last proof that found nothing stays, however old: the next one goes on from it", async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  await sql`
+    insert into credits.proofs (is_full, proved_until, violations)
+    select true, core.now() - make_interval(days => 100 + n), n % 2 from generate_series(1, 4) as n`;
+  assert.equal(await sweepRule(sql, "proofs"), 3);
+  const left = await sql`select p.violations::int from credits.proofs as p`;
+  assert.deepEqual([...left], [{ violations: 0 }]);
+});
+
+Deno.test("the jobs of an erased account are deleted in the end; tombstone, ledger and proof stay", async () => {
+  await using database = await testDatabase();
+  const { sql, advance } = database;
+  const userId = await createGuest(database);
+  await closeAccount(sql, userId);
+  const other = await completed(sql, "another's");
+  await advance(untilErasable);
+  const task = await claimErasure(sql, userId);
+  assert(task);
+  assert.equal(await eraseAccount(sql, task), "erased");
+  await advance(91 * 86_400_000);
+  assert.equal(await sweepRule(sql, "closed_accounts"), 1);
+  assert.deepEqual((await sql`select j.id from videos.jobs as j`).map(({ id }) => id), [other]);
+  const [kept] = await sql`
+    select r.swept_at is not null as is_swept, u.closed_at is not null as is_tombstone,
+      (select count(*)::int from credits.postings as p where p.owner_id = u.id) as postings
+    from accounts.erasures as r join accounts.users as u on u.id = r.user_id`;
+  assert.deepEqual({ ...kept }, { is_swept: true, is_tombstone: true, postings: 2 });
+});
+
+Deno.test("what is wrong with the ledger is in the error log within the hour, and one that is right says nothing", async () => {
+  await using database = await testDatabase();
+  const { sql, advance } = database;
+  const userId = await createGuest(database);
+  const found = async () => {
+    const rows = await sql<{ context: Record<string, unknown> }[]>`
+      select e.context from ops.error_log as e where e.context ->> 'task' = 'prove_ledger' order by e.place`;
+    return rows.map(({ context }) => context);
+  };
+  await sql`select core.tick()`;
+  assert.deepEqual(await found(), []);
+  const { id } = await first(sql<{ id: string }[]>`
+    select a.id::text from credits.accounts as a where a.owner_id = ${userId}`);
+  await sql`
+    alter table credits.accounts disable trigger only_by_transfer;
+    update credits.accounts set balance = balance + 1 where owner_id is not null;
+    alter table credits.accounts enable trigger only_by_transfer;
+  `.simple();
+  await sql`select core.tick()`;
+  assert.deepEqual(await found(), []);
+  await advance(3_601_000);
+  await sql`select core.tick()`;
+  const violation = { task: "prove_ledger", subject: id };
+  assert.deepEqual(await found(), [
+    { ...violation, violation: "balance_differs", details: { balance: 11, entries: 10 } },
+    { ...violation, violation: "lots_differ", details: { balance: 11, lots: 10 } },
+  ]);
+});

@@ -1,0 +1,251 @@
+import assert from "node:assert/strict";
+import { manyConnections } from "../support/connections.ts";
+import {
+  claimTask,
+  failed,
+  price,
+  readJob,
+  receiveEvent,
+  recordCancel,
+  recordPoll,
+  recordStored,
+  recordSubmission,
+  recordUnusableResult,
+  retryTask,
+  startVideo,
+  type Submission,
+  submit,
+  succeeded,
+} from "../support/generation.ts";
+import { settle } from "../support/jobs.ts";
+import { rolledBack, type Sql, violations } from "../support/ledger.ts";
+import { sharedDatabase } from "../support/shared-database.ts";
+
+const database = sharedDatabase();
+
+const minute = 60 * 1000;
+
+/** A way to end a job, and the status and code that it ends with when it comes first. */
+interface Ending {
+  status: string;
+  code: string | null;
+  end(sql: Sql, jobId: string, submission: Submission): Promise<unknown>;
+}
+
+/** Of a job that a provider has. */
+const running: Record<string, Ending> = {
+  "the provider's webhook says failed": {
+    status: "failed",
+    code: "ERR_5003",
+    end: (sql, _, submission) => receiveEvent(sql, submission, failed),
+  },
+  "a poll says failed": {
+    status: "failed",
+    code: "ERR_5003",
+    end: (sql, _, submission) => recordPoll(sql, submission, failed),
+  },
+  "the provider knows it no more": {
+    status: "failed",
+    code: "ERR_5002",
+    end: (sql, _, submission) => recordPoll(sql, submission, { state: "not_found" }),
+  },
+  "the provider cancels it on its own account": {
+    status: "failed",
+    code: "ERR_5002",
+    end: (sql, _, submission) => receiveEvent(sql, submission, { state: "cancelled" }),
+  },
+  "the provider confirms a cancellation": {
+    status: "cancelled",
+    code: null,
+    end: (sql, jobId) => recordCancel(sql, jobId, "cancelled"),
+  },
+  "the account is closed": {
+    status: "cancelled",
+    code: null,
+    end: (sql, jobId) => settle(sql, jobId, "cancelled"),
+  },
+  "its deadline passes and nobody cancels": {
+    status: "failed",
+    code: "ERR_5001",
+    async end(sql, jobId) {
+      await sql`update videos.jobs set due_at = core.now() - interval '6 minutes' where id = ${jobId} and due_at is not null`;
+      await sql`select videos.enforce_deadlines()`;
+    },
+  },
+};
+
+/** Of a job whose video is being stored. */
+const storing: Record<string, Ending> = {
+  "it is stored": { status: "completed", code: null, end: (sql, jobId) => recordStored(sql, jobId) },
+  "the result is no video": {
+    status: "failed",
+    code: "ERR_5003",
+    async end(sql, jobId) {
+      const task = await claimTask(sql, jobId, "store").catch(() => null);
+      if (task !== null) await recordUnusableResult(sql, jobId, task);
+    },
+  },
+  "storing fails for the last time": {
+    status: "failed",
+    code: "ERR_6002",
+    async end(sql, jobId) {
+      await sql`update queue.tasks set attempts = 7, run_at = core.now() where subject = ${jobId} and kind = 'store'`;
+      const task = await claimTask(sql, jobId, "store").catch(() => null);
+      if (task !== null) await retryTask(sql, task);
+    },
+  },
+  "the account is closed": running["the account is closed"] ?? assert.fail(),
+};
+
+Deno.test("a job ends once, whichever of two endings comes first", async () => {
+  const { sql } = database;
+  for (const [endings, isStoring] of [[running, false], [storing, true]] as const) {
+    for (const [firstName, first] of Object.entries(endings)) {
+      for (const [secondName, second] of Object.entries(endings)) {
+        const jobId = await startVideo(sql);
+        const submission = await submit(sql, jobId);
+        if (isStoring) await receiveEvent(sql, submission, succeeded);
+        await first.end(sql, jobId, submission);
+        const ended = await readJob(sql, jobId);
+        await second.end(sql, jobId, submission);
+
+        const name = `${firstName}, then ${secondName}`;
+        assert.deepEqual([ended.status, ended.error_code], [first.status, first.code], name);
+        const cost = first.status === "completed" ? price : 0;
+        assert.deepEqual([ended.credits_used, ended.balance], [cost, 10 - cost], name);
+        // Whatever of its video is in storage has to go.
+        const tasks = isStoring && first.status !== "completed" ? ["delete_files"] : [];
+        assert.deepEqual([ended.tasks, ended.due_at], [tasks, null], name);
+        assert.deepEqual(await readJob(sql, jobId), ended, name);
+      }
+    }
+  }
+  assert.deepEqual(await violations(sql), []);
+});
+
+Deno.test("of all endings at once, one ends the job, and the money follows it", async () => {
+  await using sql = manyConnections(database);
+  for (const [endings, isStoring] of [[running, false], [storing, true]] as const) {
+    for (let round = 0; round < 4; round++) {
+      const jobId = await startVideo(sql);
+      const submission = await submit(sql, jobId);
+      if (isStoring) await receiveEvent(sql, submission, succeeded);
+      await Promise.all(
+        [...Object.values(endings), ...Object.values(endings)].map(({ end }) => end(sql, jobId, submission)),
+      );
+      const { status, balance, completed_at } = await readJob(sql, jobId);
+      assert.ok(completed_at !== null);
+      assert.equal(balance, status === "completed" ? 10 - price : 10);
+    }
+  }
+  assert.deepEqual(await violations(sql), []);
+});
+
+Deno.test("each allowed transition is possible, and no other", async () => {
+  const { sql } = database;
+  const allowed = [
+    "pending → processing",
+    "pending → failed",
+    "pending → cancelled",
+    "processing → pending",
+    "processing → completed",
+    "processing → failed",
+    "processing → cancelled",
+  ];
+  const jobId = await startVideo(sql);
+  const statuses = ["pending", "processing", "completed", "failed", "cancelled"];
+  const possible: string[] = [];
+  const put = (sql: Sql, status: string) => {
+    const ended = !["pending", "processing"].includes(status);
+    return sql`
+      update videos.jobs
+      set status = ${status}, error_code = ${status === "failed" ? "ERR_5002" : null},
+        completed_at = case when ${ended} then core.now() end, due_at = case when not ${ended} then core.now() end
+      where id = ${jobId}`;
+  };
+  for (const from of statuses) {
+    for (const to of statuses.filter((status) => status !== from)) {
+      await rolledBack(sql, async (sql) => {
+        await sql`alter table videos.jobs disable trigger check_job_transition`;
+        await put(sql, from);
+        await sql`alter table videos.jobs enable trigger check_job_transition`;
+        await sql.savepoint((sql) => put(sql, to)).then(
+          () => possible.push(`${from} → ${to}`),
+          (error) => assert.match(error.message, /^job .+ cannot go from \w+ to \w+$/),
+        );
+      });
+    }
+  }
+  assert.deepEqual(possible.sort(), allowed.sort());
+});
+
+Deno.test("a success that comes after the end is recorded, once, and never charged", async () => {
+  const { sql, advance } = database;
+  const jobId = await startVideo(sql);
+  const submission = await submit(sql, jobId);
+  await receiveEvent(sql, submission, failed);
+  await receiveEvent(sql, submission, succeeded);
+  const late = await readJob(sql, jobId);
+  assert.equal(late.status, "failed");
+  assert.ok(late.late_success_at !== null);
+  assert.deepEqual([late.balance, late.tasks], [10, []]);
+  await advance(minute);
+  await recordPoll(sql, submission, succeeded);
+  assert.deepEqual(await readJob(sql, jobId), late);
+});
+
+Deno.test("a success that comes again after completion is not late", async () => {
+  const { sql } = database;
+  const jobId = await startVideo(sql);
+  const submission = await submit(sql, jobId);
+  await receiveEvent(sql, submission, succeeded);
+  await recordStored(sql, jobId);
+  await recordPoll(sql, submission, succeeded);
+  assert.equal((await readJob(sql, jobId)).late_success_at, null);
+});
+
+Deno.test("once the provider has succeeded, only storing decides", async () => {
+  const { sql, advance } = database;
+  const jobId = await startVideo(sql);
+  const submission = await submit(sql, jobId);
+  await receiveEvent(sql, submission, succeeded);
+  const stored = await readJob(sql, jobId);
+  assert.deepEqual([stored.status, stored.due_at, stored.tasks], ["processing", null, ["store"]]);
+
+  for (
+    const state of [failed, { state: "cancelled" }, { state: "not_found" }, { state: "running" }] as const
+  ) {
+    await receiveEvent(sql, submission, state);
+    await recordPoll(sql, submission, state);
+  }
+  await recordCancel(sql, jobId, "cancelled");
+  await advance(24 * 60 * minute);
+  await sql`select videos.enforce_deadlines()`;
+  assert.deepEqual(await readJob(sql, jobId), stored);
+  assert.equal(await recordStored(sql, jobId), "completed");
+});
+
+Deno.test("what an ended job still hears about its submission changes no money", async () => {
+  const { sql } = database;
+  const jobId = await startVideo(sql);
+  const { submissionId } = await submit(sql, jobId);
+  await settle(sql, jobId, "cancelled");
+  const ended = await readJob(sql, jobId);
+  for (
+    const outcome of [
+      { outcome: "not_accepted", cause: "busy" },
+      { outcome: "refused", failure: { code: "ERR_4003", cause: "policy" } },
+      { outcome: "unknown", cause: "lost" },
+    ] as const
+  ) {
+    assert.equal(await recordSubmission(sql, submissionId, outcome), "cancelled");
+  }
+  assert.deepEqual(await readJob(sql, jobId), ended);
+  assert.equal(await recordStored(sql, jobId), "cancelled");
+  assert.deepEqual(await readJob(sql, jobId), { ...ended, tasks: ["delete_files"] });
+  assert.equal((await sql`select from videos.assets where job_id = ${jobId}`).length, 0);
+});
+
+Deno.test("a job that is not there cannot be settled", async () => {
+  await assert.rejects(settle(database.sql, crypto.randomUUID(), "failed"), { code: "P0002" });
+});

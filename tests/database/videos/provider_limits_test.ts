@@ -1,0 +1,195 @@
+/** What decides who is given a job: preference, circuit breakers, jobs in flight and the day's money. */
+import assert from "node:assert/strict";
+import { type TestDatabase, testDatabase } from "../harness.ts";
+import { acceptJob, cheapModel } from "../support/jobs.ts";
+
+const everybody = ["fal", "replicate", "runway"];
+const accepted = { outcome: "accepted", request_id: "", references: {}, reports_start: true };
+const away = { outcome: "not_accepted", cause: "no connection" };
+const busy = { ...away, is_busy: true };
+const lost = { outcome: "unknown", cause: "no answer" };
+
+interface Claim {
+  claimed: boolean;
+  submission_id: string;
+  provider: string;
+}
+
+/** A user who can pay for many jobs, of a model that fal is preferred for, and Replicate can make as well. */
+async function setting() {
+  const database = await testDatabase();
+  const { sql } = database;
+  const userId = await database.createUser();
+  await sql`select credits.add_credits(${userId}, 1000000, 'test')`;
+  await sql`
+    insert into videos.model_providers (model_id, preference, provider, provider_model, cost_cents)
+    values (${cheapModel}, 2, 'replicate', 'owner/model', 40)`;
+  const claim = async (jobId: string, providers = everybody): Promise<Claim> => {
+    const [row] = await sql`select api.claim_submission(${jobId}, ${providers}) -> 'data' as claim`;
+    return row?.claim;
+  };
+  return {
+    database,
+    sql,
+    userId,
+    claim,
+    claimNew: async (providers = everybody) =>
+      await claim(await acceptJob(sql, userId, { dueInMinutes: 600 }), providers),
+    async record({ submission_id: id }: Claim, outcome: Record<string, unknown>) {
+      await sql`select api.record_submission(${id}, ${sql.json({ ...outcome, request_id: id } as never)}, 5)`;
+    },
+    async breaker(provider = "fal"): Promise<string> {
+      const [row] = await sql`select v.breaker from videos.providers as v where v.name = ${provider}`;
+      return row?.breaker;
+    },
+    [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
+  };
+}
+
+type Setting = Awaited<ReturnType<typeof setting>>;
+
+/** Failures in a row until the breaker of fal is open. */
+async function openBreaker({ claimNew, record, breaker }: Setting): Promise<void> {
+  for (let failures = 0; failures < 5; failures += 1) await record(await claimNew(["fal"]), away);
+  assert.equal(await breaker(), "open");
+}
+
+async function minute({ database }: { database: TestDatabase }, minutes = 1): Promise<void> {
+  await database.advance(minutes * 60_000 + 1_000);
+}
+
+Deno.test("the preferred provider gets the job, and the next one after it turned the job away", async () => {
+  await using test = await setting();
+  const { claim, claimNew, record, sql } = test;
+  const first = await claimNew();
+  assert.equal(first.provider, "fal");
+  await record(first, away);
+  const [job] = await sql`select s.job_id from videos.submissions as s where s.id = ${first.submission_id}`;
+  assert.equal((await claim(job?.job_id)).provider, "replicate");
+});
+
+Deno.test("a provider without keys is passed over", async () => {
+  await using test = await setting();
+  assert.equal((await test.claimNew(["replicate"])).provider, "replicate");
+  assert.deepEqual(await test.claimNew([]), { claimed: false });
+});
+
+Deno.test("five failures in a row open the breaker, a success in between starts the count again", async () => {
+  await using test = await setting();
+  const { claimNew, record, breaker } = test;
+  for (const outcome of [away, lost, away, lost, accepted, away, away, away, away]) {
+    await record(await claimNew(["fal"]), outcome);
+    assert.equal(await breaker(), "closed");
+  }
+  await record(await claimNew(["fal"]), lost);
+  assert.equal(await breaker(), "open");
+  assert.deepEqual(await claimNew(["fal"]), { claimed: false });
+  assert.equal((await claimNew()).provider, "replicate");
+});
+
+Deno.test("being busy and refusing a content are nothing against a provider", async () => {
+  await using test = await setting();
+  const { claimNew, record, breaker } = test;
+  const refused = { outcome: "refused", failure: { code: "ERR_4003", details: {}, cause: "content" } };
+  for (let turn = 0; turn < 10; turn += 1) await record(await claimNew(["fal"]), turn % 2 ? busy : refused);
+  assert.equal(await breaker(), "closed");
+});
+
+Deno.test("after a minute one submission is let through, and two successes close the breaker", async () => {
+  await using test = await setting();
+  const { claimNew, record, breaker } = test;
+  await openBreaker(test);
+  await minute(test);
+  const probe = await claimNew(["fal"]);
+  assert.equal(probe.claimed, true);
+  assert.equal(await breaker(), "half_open");
+  assert.deepEqual(await claimNew(["fal"]), { claimed: false }, "one at a time");
+  await record(probe, accepted);
+  assert.equal(await breaker(), "half_open", "one success is not enough");
+  await record(await claimNew(["fal"]), accepted);
+  assert.equal(await breaker(), "closed");
+});
+
+Deno.test("a failure while half open opens the breaker again, for another minute", async () => {
+  await using test = await setting();
+  const { claimNew, record, breaker } = test;
+  await openBreaker(test);
+  await minute(test);
+  await record(await claimNew(["fal"]), lost);
+  assert.equal(await breaker(), "open");
+  assert.deepEqual(await claimNew(["fal"]), { claimed: false });
+  await minute(test);
+  assert.equal((await claimNew(["fal"])).claimed, true);
+});
+
+Deno.test("a probe whose worker died is waited for a minute, and then another is let through", async () => {
+  await using test = await setting();
+  await openBreaker(test);
+  await minute(test);
+  await test.claimNew(["fal"]);
+  assert.deepEqual(await test.claimNew(["fal"]), { claimed: false });
+  await minute(test);
+  assert.equal((await test.claimNew(["fal"])).claimed, true);
+});
+
+Deno.test("as many jobs as it may have are with a provider, however many are claimed at once; the others wait", async () => {
+  await using test = await setting();
+  const { sql, userId, claim } = test;
+  await sql`update videos.providers set max_in_flight = 3 where name = 'fal'`;
+  const jobs: string[] = [];
+  for (let count = 0; count < 12; count += 1) jobs.push(await acceptJob(sql, userId));
+  const claims = await Promise.all(jobs.map((job) => claim(job, ["fal"])));
+  assert.equal(claims.filter(({ claimed }) => claimed).length, 3);
+
+  const [ended] = claims.filter(({ claimed }) => claimed);
+  assert(ended);
+  await sql`
+    select videos.settle_video_job(s.job_id, 'failed', 'ERR_5001')
+    from videos.submissions as s where s.id = ${ended.submission_id}`;
+  const waiting = jobs[claims.findIndex(({ claimed }) => !claimed)];
+  assert(waiting);
+  assert.equal((await claim(waiting, ["fal"])).claimed, true, "a place that a job left is free again");
+});
+
+Deno.test("the day's cap is never passed, however many claim at once, and is new with the next day", async () => {
+  await using test = await setting();
+  const { sql, userId, claim, database } = test;
+  // Kling costs 35 cents a video.
+  await sql`update videos.providers set daily_cap_cents = 100 where name = 'fal'`;
+  const jobs: string[] = [];
+  for (let count = 0; count < 8; count += 1) jobs.push(await acceptJob(sql, userId, { dueInMinutes: 6000 }));
+  const claims = await Promise.all(jobs.map((job) => claim(job, ["fal"])));
+  assert.equal(claims.filter(({ claimed }) => claimed).length, 2);
+  const [spent] = await sql`select s.cents::int from videos.spending as s where s.provider = 'fal'`;
+  assert.equal(spent?.cents, 70);
+  await database.advance(24 * 3600_000);
+  const waiting = jobs[claims.findIndex(({ claimed }) => !claimed)];
+  assert(waiting);
+  assert.equal((await claim(waiting, ["fal"])).claimed, true);
+});
+
+Deno.test("what a provider proved that it did not take costs nothing of the day's money", async () => {
+  await using test = await setting();
+  const { sql, claimNew, record } = test;
+  await record(await claimNew(["fal"]), away);
+  await record(await claimNew(["fal"]), lost);
+  const [spent] = await sql`select s.cents::int from videos.spending as s where s.provider = 'fal'`;
+  assert.equal(spent?.cents, 35, "the lost answer may have been a job");
+});
+
+Deno.test("when no provider of the model has money left, a video is refused with ERR_6004 before anything is held", async () => {
+  await using test = await setting();
+  const { sql, userId } = test;
+  const generate = async (key: string) => {
+    const [row] = await sql`
+      select api.generate_video(${userId}, '192.0.2.1', ${key}, ${"0".repeat(64)}, 'a-request', ${cheapModel},
+        'A fox', '{}', null) as answer`;
+    return row?.answer;
+  };
+  await sql`update videos.providers set daily_cap_cents = 30`;
+  const refused = await generate("a");
+  assert.deepEqual([refused.error, refused.details], ["ERR_6004", { feature: "generation" }]);
+  await sql`update videos.providers set daily_cap_cents = 39 where name = 'fal'`;
+  assert.equal((await generate("a")).data.status, "pending", "the same key, later");
+  assert.deepEqual([...await sql`select * from credits.reconcile(true)`], []);
+});
