@@ -352,34 +352,6 @@ begin
 end;
 $$;
 
-create function guard.sweep_idempotency_keys()
-returns integer
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- Deletes keys by the rule `idempotency_keys`, and returns how many. Correctness never waits for it, and a key that may
--- still be replayed stays, whatever the rule says.
-declare
-  v_rule constant record := ops.retention('idempotency_keys');
-  -- Not in the query: a volatile function cannot be looked up in an index.
-  v_expired_before constant timestamptz := least(v_rule.before + interval '24 hours', core.now());
-  v_deleted integer;
-begin
-  delete from guard.idempotency_keys as k
-  using (
-    select d.caller, d.endpoint, d.key
-    from guard.idempotency_keys as d
-    where d.expires_at <= v_expired_before
-    limit v_rule.batch
-    for update skip locked
-  ) as due
-  where k.caller = due.caller and k.endpoint = due.endpoint and k.key = due.key;
-  get diagnostics v_deleted = row_count;
-  return v_deleted;
-end;
-$$;
-
 -- supabase/schemas/guard/rate-limits.sql
 
 create type guard.scope as enum ('user', 'network', 'endpoint', 'global');
@@ -566,16 +538,14 @@ exception
 end;
 $$;
 
-create function guard.sweep_hits()
+create function guard.sweep_hits(p_before timestamptz, p_batch integer)
 returns integer
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Deletes rows whose last hit left its window, or whose policy is gone, by the rule `rate_limit_hits`, and returns how
--- many.
+-- The rule `rate_limit_hits`: deletes rows whose last hit left its window, or whose policy is gone, and returns how many.
 declare
-  v_rule constant record := ops.retention('rate_limit_hits');
   v_deleted integer;
 begin
   delete from guard.hits as h
@@ -584,8 +554,8 @@ begin
     from guard.hits as s
     left join guard.policies as p on p.name = s.policy and p.is_logged = s.is_logged
     where p.name is null
-      or s.hits[cardinality(s.hits)] <= v_rule.before - p.window_length
-    limit v_rule.batch
+      or s.hits[cardinality(s.hits)] <= p_before - p.window_length
+    limit p_batch
     for update of s skip locked
   ) as stale
   where h.is_logged = stale.is_logged and h.policy = stale.policy and h.subject = stale.subject;
@@ -1952,30 +1922,6 @@ comment on function credits.rebuild_balances() is
   'Puts balances, heads and lots right from the entries and transfers, which are the truth, and returns the accounts whose
 balance was not. For after a repair by hand: it stops all postings while it runs, and lifts the guard that lets nobody
 else touch a balance.';
-
-create function credits.sweep_proofs()
-returns integer
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- Deletes results of proving the ledger by the rule `proofs`, and returns how many. The last one that found nothing
--- stays: the next proof begins there.
-declare
-  v_rule constant record := ops.retention('proofs');
-  v_deleted integer;
-begin
-  delete from credits.proofs as p
-  where p.id in (
-    select d.id from credits.proofs as d
-    where d.proved_until <= v_rule.before
-      and d.id <> (select coalesce(max(l.id), 0) from credits.proofs as l where l.violations = 0)
-    limit v_rule.batch
-  );
-  get diagnostics v_deleted = row_count;
-  return v_deleted;
-end;
-$$;
 
 -- supabase/schemas/queue/queue.sql
 
@@ -3722,28 +3668,6 @@ create table devices.lanes (
 alter table devices.lanes enable row level security;
 comment on table devices.lanes is 'One device check of a network at a time is in its critical section.';
 
-create function devices.sweep_lanes()
-returns integer
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- Deletes lanes by the rule `device_lanes`, counted from the end of the lease, and returns how many. A lane is reused
--- without it.
-declare
-  v_rule constant record := ops.retention('device_lanes');
-  v_deleted integer;
-begin
-  delete from devices.lanes as l
-  using (
-    select d.network from devices.lanes as d where d.leased_until <= v_rule.before limit v_rule.batch for update skip locked
-  ) as due
-  where l.network = due.network and l.leased_until <= v_rule.before;
-  get diagnostics v_deleted = row_count;
-  return v_deleted;
-end;
-$$;
-
 -- supabase/schemas/ops/flags.sql
 
 -- ops: the operator's room. In this order: flags.sql, errors.sql, retention.sql, admins.sql, credits.sql, views.sql, trace.sql.
@@ -3772,31 +3696,6 @@ end;
 $$;
 
 -- supabase/schemas/ops/errors.sql
-
-create function ops.sweep_error_log()
-returns integer
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- Deletes recorded errors by the rule `error_log`, and returns how many rows.
-declare
-  v_rule constant record := ops.retention('error_log');
-  v_deleted integer;
-begin
-  delete from ops.error_log as e
-  using (
-    select d.minute, d.code, d.endpoint, d.place
-    from ops.error_log as d
-    where d.minute <= v_rule.before - interval '1 minute'
-    limit v_rule.batch
-    for update skip locked
-  ) as due
-  where e.minute = due.minute and e.code = due.code and e.endpoint = due.endpoint and e.place = due.place;
-  get diagnostics v_deleted = row_count;
-  return v_deleted;
-end;
-$$;
 
 -- How grave an ERR_5xxx or ERR_6xxx is, as the registry of errors says.
 create function ops.severity_of(p_code text)
@@ -3873,40 +3772,77 @@ create table ops.retention_rules (
   what text not null,
   keep interval not null check (keep >= interval '0'),
   -- How many rows a run takes at most, so that it holds its locks for a fraction of a second.
-  batch integer not null check (batch between 1 and 100000)
+  batch integer not null check (batch between 1 and 100000),
+  every interval not null check (every >= interval '1 minute'),
+  swept_at timestamptz not null default '-infinity',
+  -- What to do: delete rows of a table by a column, where the condition holds of the row `t`; or call a function of the time
+  -- and the batch, which returns how many. These four are the migrations' to write, as they are run.
+  relation text check (relation ~ '^[a-z_]+\.[a-z_]+$'),
+  time_column text,
+  condition text,
+  procedure text check (procedure ~ '^[a-z_]+\.[a-z_]+$'),
+  constraint a_table_with_its_time_or_a_procedure check (
+    (relation is null) = (time_column is null) and (relation is null) <> (procedure is null)
+    and (condition is null or relation is not null)
+  )
 );
 alter table ops.retention_rules enable row level security;
 comment on table ops.retention_rules is 'How long things are kept; a change takes effect with the next run.';
 
-create function ops.retention(p_name text, out before timestamptz, out batch integer)
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- What a rule means now: what is older than `before` goes. Raises no_data_found where there is no such rule.
-begin
-  select core.now() - r.keep, r.batch into strict before, batch from ops.retention_rules as r where r.name = p_name;
-end;
-$$;
-
-create function ops.sweep_cron_runs()
+create function ops.sweep_rule(p_rule ops.retention_rules)
 returns integer
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Deletes what pg_cron noted of its runs, by the rule `cron_runs`, and returns how many. Without pg_cron there is nothing.
+-- Takes away what is older than a rule says, up to its batch, and returns how much; past rows that somebody has locked, which
+-- are for the next run. A table that the platform does not have holds nothing.
 declare
-  v_rule constant record := ops.retention('cron_runs');
-  v_deleted integer := 0;
+  v_before constant timestamptz := core.now() - p_rule.keep;
+  v_relation constant regclass := to_regclass(p_rule.relation);
+  v_swept integer := 0;
 begin
-  if to_regclass('cron.job_run_details') is not null then
-    execute 'delete from cron.job_run_details as r
-             where r.runid in (select d.runid from cron.job_run_details as d where d.end_time <= $1 limit $2)'
-      using v_rule.before, v_rule.batch;
-    get diagnostics v_deleted = row_count;
+  if p_rule.procedure is not null then
+    execute format('select %s($1, $2)', p_rule.procedure) into v_swept using v_before, p_rule.batch;
+  elsif v_relation is not null then
+    -- By their places, which are read at once: a join might read the whole table.
+    execute format(
+      'delete from %1$s as d where d.ctid = any (array(
+         select t.ctid from %1$s as t where t.%2$I <= $1 and (%3$s) limit $2 for update skip locked
+       ))',
+      v_relation, p_rule.time_column, coalesce(p_rule.condition, 'true')
+    ) using v_before, p_rule.batch;
+    get diagnostics v_swept = row_count;
   end if;
-  return v_deleted;
+  return v_swept;
+end;
+$$;
+
+create function ops.sweep()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Runs the rules that are due, and returns how much went. One that fails undoes and delays no other: it is in the error log,
+-- and tried again after its interval.
+declare
+  v_rule ops.retention_rules;
+  v_swept integer := 0;
+begin
+  for v_rule in
+    select r.* from ops.retention_rules as r where r.swept_at <= core.now() - r.every order by r.swept_at, r.name
+  loop
+    begin
+      v_swept := v_swept + ops.sweep_rule(v_rule);
+    exception when others then
+      perform ops.record_error('ERR_6003', 'tick', null, null, jsonb_build_object(
+        'task', 'sweep', 'rule', v_rule.name, 'error', format('%s: %s', sqlstate, sqlerrm)
+      ));
+    end;
+    update ops.retention_rules as r set swept_at = core.now() where r.name = v_rule.name;
+  end loop;
+  return v_swept;
 end;
 $$;
 
@@ -4568,51 +4504,23 @@ accepted within p_within of p_at.';
 
 -- supabase/schemas/videos/retention.sql
 
-create function videos.sweep_provider_events()
+create function videos.sweep_deleted_jobs(p_before timestamptz, p_batch integer)
 returns integer
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Deletes the events of jobs that have ended, by the rule `provider_events`, and returns how many.
-declare
-  v_rule constant record := ops.retention('provider_events');
-  v_deleted integer;
-begin
-  delete from videos.provider_events as e
-  using (
-    select d.provider, d.event_id, d.submission_id
-    from videos.provider_events as d
-    join videos.submissions as s on s.id = d.submission_id
-    join videos.jobs as j on j.id = s.job_id
-    where d.received_at <= v_rule.before and j.completed_at is not null
-    limit v_rule.batch
-    for update of d skip locked
-  ) as due
-  where e.provider = due.provider and e.event_id = due.event_id and e.submission_id = due.submission_id;
-  get diagnostics v_deleted = row_count;
-  return v_deleted;
-end;
-$$;
-
-create function videos.sweep_deleted_jobs()
-returns integer
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- Blanks jobs that their users deleted and whose files are gone, by the rule `deleted_jobs`, and returns how many.
+-- The rule `deleted_jobs`: blanks jobs that their users deleted and whose files are gone, and returns how many.
 -- Locks: jobs that nobody else has locked.
 declare
-  v_rule constant record := ops.retention('deleted_jobs');
   v_job_ids uuid[];
 begin
   select coalesce(array_agg(d.id), '{}') into v_job_ids
   from (
     select j.id from videos.jobs as j
-    where j.deleted_at <= v_rule.before and j.prompt <> ''
+    where j.deleted_at <= p_before and j.prompt <> ''
       and not exists (select from videos.assets as a where a.job_id = j.id and a.deleted_at is null)
-    limit v_rule.batch
+    limit p_batch
     for update skip locked
   ) as d;
   perform videos.blank_jobs(v_job_ids);
@@ -4620,25 +4528,24 @@ begin
 end;
 $$;
 
-create function videos.sweep_closed_accounts()
+create function videos.sweep_closed_accounts(p_before timestamptz, p_batch integer)
 returns integer
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Deletes the jobs of accounts that were erased, by the rule `closed_accounts`, and returns of how many accounts. The
+-- The rule `closed_accounts`: deletes the jobs of accounts that were erased, and returns of how many accounts. The
 -- ledger keeps their entries. Locks: proofs of erasure that nobody else has locked → jobs.
 declare
-  v_rule constant record := ops.retention('closed_accounts');
   v_user_ids uuid[];
   v_job_ids uuid[];
 begin
   select coalesce(array_agg(d.user_id), '{}') into v_user_ids
   from (
     select r.user_id from accounts.erasures as r
-    where r.swept_at is null and r.erased_at <= v_rule.before
+    where r.swept_at is null and r.erased_at <= p_before
     order by r.erased_at
-    limit v_rule.batch
+    limit p_batch
     for update skip locked
   ) as d;
   -- The erasure has marked all of them as deleted.

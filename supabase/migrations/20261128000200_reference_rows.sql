@@ -1,8 +1,5 @@
 insert into ops.feature_flags (name) values ('generation');
 
-insert into core.scheduled_tasks (name, procedure, every)
-values ('sweep_idempotency_keys', 'guard.sweep_idempotency_keys', interval '1 minute');
-
 insert into guard.policies (name, scope, max_hits, window_seconds, on_failure, is_logged) values
   ('video_generation', 'user', 10, 3600, 'closed', true),
   ('generation_attempts', 'user', 60, 60, 'open', false),
@@ -13,9 +10,6 @@ insert into guard.policies (name, scope, max_hits, window_seconds, on_failure, i
   ('reads', 'user', 120, 60, 'open', false),
   ('writes', 'user', 60, 60, 'open', false),
   ('admin', 'user', 60, 60, 'open', false);
-
-insert into core.scheduled_tasks (name, procedure, every)
-values ('sweep_rate_limit_hits', 'guard.sweep_hits', interval '10 minutes');
 
 -- Under fixed ids, which credits.system_account knows: that saves a look-up in every posting.
 insert into credits.accounts (id, kind, owner_kind) overriding system value
@@ -57,28 +51,33 @@ values ('enforce_deadlines', 'videos.enforce_deadlines', interval '5 seconds');
 
 insert into videos.providers (name) values ('fal'), ('replicate'), ('runway');
 
-insert into core.scheduled_tasks (name, procedure, every)
-values ('sweep_device_lanes', 'devices.sweep_lanes', interval '1 hour');
-
-insert into ops.retention_rules (name, what, keep, batch) values
-  ('idempotency_keys', 'Outcomes kept for replay, from the request; never less than the 24 hours that the API promises', '24 hours', 10000),
-  ('rate_limit_hits', 'Rate-limit counters, from when they count nothing any more', '0', 10000),
-  ('device_lanes', 'Networks of device checks, from the end of the check', '1 hour', 10000),
-  ('provider_events', 'Webhooks of providers, from their arrival', '30 days', 10000),
-  ('deleted_jobs', 'What a deleted job said, and the record of its files, from the deletion', '30 days', 1000),
-  ('closed_accounts', 'The bare jobs of a closed account, from its erasure', '90 days', 100),
-  ('error_log', 'Recorded errors, from the last of their minute', '30 days', 10000),
-  ('proofs', 'Results of proving the ledger, from the proof; the last one that found nothing stays', '90 days', 10000),
+insert into ops.retention_rules (name, what, keep, batch, every, relation, time_column, condition) values
+  ('idempotency_keys', 'Outcomes kept for replay, from the end of the 24 hours that the API promises', '0', 10000, '1 minute',
+    'guard.idempotency_keys', 'expires_at', null),
+  ('device_lanes', 'Networks of device checks, from the end of the check', '1 hour', 10000, '1 hour',
+    'devices.lanes', 'leased_until', null),
+  ('provider_events', 'Webhooks of providers, from their arrival, once their job has ended', '30 days', 10000, '10 minutes',
+    'videos.provider_events', 'received_at',
+    'exists (select from videos.submissions as s join videos.jobs as j on j.id = s.job_id
+       where s.id = t.submission_id and j.completed_at is not null)'),
+  ('error_log', 'Recorded errors, from their minute', '30 days', 10000, '10 minutes', 'ops.error_log', 'minute', null),
+  -- The next proof begins at that one.
+  ('proofs', 'Results of proving the ledger, from the proof; the last one that found nothing stays', '90 days', 10000, '1 day',
+    'credits.proofs', 'proved_until',
+    't.id <> (select coalesce(max(l.id), 0) from credits.proofs as l where l.violations = 0)'),
   -- pg_cron writes a row every 5 seconds.
-  ('cron_runs', 'What pg_cron notes of its runs, from their end', '3 days', 10000);
+  ('cron_runs', 'What pg_cron notes of its runs, from their end', '3 days', 10000, '1 hour',
+    'cron.job_run_details', 'end_time', null);
 
-insert into core.scheduled_tasks (name, procedure, every) values
-  ('sweep_provider_events', 'videos.sweep_provider_events', interval '10 minutes'),
-  ('sweep_deleted_jobs', 'videos.sweep_deleted_jobs', interval '10 minutes'),
-  ('sweep_closed_accounts', 'videos.sweep_closed_accounts', interval '10 minutes'),
-  ('sweep_error_log', 'ops.sweep_error_log', interval '10 minutes'),
-  ('sweep_proofs', 'credits.sweep_proofs', interval '1 day'),
-  ('sweep_cron_runs', 'ops.sweep_cron_runs', interval '1 hour');
+-- What is more than to delete rows by a time of theirs.
+insert into ops.retention_rules (name, what, keep, batch, every, procedure) values
+  ('rate_limit_hits', 'Rate-limit counters, from when they count nothing any more', '0', 10000, '10 minutes', 'guard.sweep_hits'),
+  ('deleted_jobs', 'What a deleted job said, and the record of its files, from the deletion', '30 days', 1000, '10 minutes',
+    'videos.sweep_deleted_jobs'),
+  ('closed_accounts', 'The bare jobs of a closed account, from its erasure', '90 days', 100, '10 minutes',
+    'videos.sweep_closed_accounts');
+
+insert into core.scheduled_tasks (name, procedure, every) values ('sweep', 'ops.sweep', interval '1 minute');
 
 -- It compares every account with its checkpoint.
 insert into core.scheduled_tasks (name, procedure, every)

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import type postgres from "postgres";
 import { testDatabase } from "./harness.ts";
 import { cheapModel } from "./support/jobs.ts";
+import { sweepRule } from "./support/retention.ts";
 import { readAsAWhole } from "./support/scans.ts";
 import { fill, volumeUser } from "./support/volume.ts";
 
@@ -92,6 +93,38 @@ Deno.test("whatever a request, the worker or the tick asks, no grown table is re
     from generate_series(1, 10000) as n`;
   await sql`vacuum analyze videos.jobs`;
   await test.step("a user with 10,000 jobs, as the operator sees them", () => look(asTheOperatorSees));
+});
+
+Deno.test("what is too old is found by an index, and deleted without reading what stays", async (test) => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  // Of 50,000 the oldest 100 are over.
+  await sql`
+    insert into guard.idempotency_keys (caller, endpoint, key, fingerprint, outcome, expires_at)
+    select gen_random_uuid(), 'models', n::text, 'f', '{}', core.now() + (n - 100) * interval '1 second'
+    from generate_series(1, 50000) as n`;
+  await sql`
+    insert into ops.error_log (minute, code, endpoint, place, occurred_at, context, count)
+    select core.now() - interval '30 days' + (n - 100) * interval '1 second', 'ERR_6003', 'models', 1, core.now(), '{}', 1
+    from generate_series(1, 50000) as n`;
+  // Summarizes the BRIN as well, as autovacuum does.
+  await sql`vacuum analyze guard.idempotency_keys, ops.error_log`;
+  for (
+    const [rule, table] of [["idempotency_keys", "guard.idempotency_keys"], [
+      "error_log",
+      "ops.error_log",
+    ]] as const
+  ) {
+    await test.step(rule, async () => {
+      assert.deepEqual(
+        await readAsAWhole(sql, [table], [
+          `select ops.sweep_rule(r) from ops.retention_rules as r where r.name = '${rule}'`,
+        ]),
+        [],
+      );
+      assert(await sweepRule(sql, rule) >= 99);
+    });
+  }
 });
 
 Deno.test("a proof in full reads the lots account by account, and not all of them for each", async () => {

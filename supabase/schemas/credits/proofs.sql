@@ -205,27 +205,3 @@ comment on function credits.rebuild_balances() is
   'Puts balances, heads and lots right from the entries and transfers, which are the truth, and returns the accounts whose
 balance was not. For after a repair by hand: it stops all postings while it runs, and lifts the guard that lets nobody
 else touch a balance.';
-
-create function credits.sweep_proofs()
-returns integer
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- Deletes results of proving the ledger by the rule `proofs`, and returns how many. The last one that found nothing
--- stays: the next proof begins there.
-declare
-  v_rule constant record := ops.retention('proofs');
-  v_deleted integer;
-begin
-  delete from credits.proofs as p
-  where p.id in (
-    select d.id from credits.proofs as d
-    where d.proved_until <= v_rule.before
-      and d.id <> (select coalesce(max(l.id), 0) from credits.proofs as l where l.violations = 0)
-    limit v_rule.batch
-  );
-  get diagnostics v_deleted = row_count;
-  return v_deleted;
-end;
-$$;

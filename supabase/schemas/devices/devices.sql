@@ -22,25 +22,3 @@ create table devices.lanes (
 );
 alter table devices.lanes enable row level security;
 comment on table devices.lanes is 'One device check of a network at a time is in its critical section.';
-
-create function devices.sweep_lanes()
-returns integer
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- Deletes lanes by the rule `device_lanes`, counted from the end of the lease, and returns how many. A lane is reused
--- without it.
-declare
-  v_rule constant record := ops.retention('device_lanes');
-  v_deleted integer;
-begin
-  delete from devices.lanes as l
-  using (
-    select d.network from devices.lanes as d where d.leased_until <= v_rule.before limit v_rule.batch for update skip locked
-  ) as due
-  where l.network = due.network and l.leased_until <= v_rule.before;
-  get diagnostics v_deleted = row_count;
-  return v_deleted;
-end;
-$$;

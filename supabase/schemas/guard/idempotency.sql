@@ -81,31 +81,3 @@ begin
   return p_outcome;
 end;
 $$;
-
-create function guard.sweep_idempotency_keys()
-returns integer
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- Deletes keys by the rule `idempotency_keys`, and returns how many. Correctness never waits for it, and a key that may
--- still be replayed stays, whatever the rule says.
-declare
-  v_rule constant record := ops.retention('idempotency_keys');
-  -- Not in the query: a volatile function cannot be looked up in an index.
-  v_expired_before constant timestamptz := least(v_rule.before + interval '24 hours', core.now());
-  v_deleted integer;
-begin
-  delete from guard.idempotency_keys as k
-  using (
-    select d.caller, d.endpoint, d.key
-    from guard.idempotency_keys as d
-    where d.expires_at <= v_expired_before
-    limit v_rule.batch
-    for update skip locked
-  ) as due
-  where k.caller = due.caller and k.endpoint = due.endpoint and k.key = due.key;
-  get diagnostics v_deleted = row_count;
-  return v_deleted;
-end;
-$$;

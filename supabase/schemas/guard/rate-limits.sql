@@ -182,16 +182,14 @@ exception
 end;
 $$;
 
-create function guard.sweep_hits()
+create function guard.sweep_hits(p_before timestamptz, p_batch integer)
 returns integer
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Deletes rows whose last hit left its window, or whose policy is gone, by the rule `rate_limit_hits`, and returns how
--- many.
+-- The rule `rate_limit_hits`: deletes rows whose last hit left its window, or whose policy is gone, and returns how many.
 declare
-  v_rule constant record := ops.retention('rate_limit_hits');
   v_deleted integer;
 begin
   delete from guard.hits as h
@@ -200,8 +198,8 @@ begin
     from guard.hits as s
     left join guard.policies as p on p.name = s.policy and p.is_logged = s.is_logged
     where p.name is null
-      or s.hits[cardinality(s.hits)] <= v_rule.before - p.window_length
-    limit v_rule.batch
+      or s.hits[cardinality(s.hits)] <= p_before - p.window_length
+    limit p_batch
     for update of s skip locked
   ) as stale
   where h.is_logged = stale.is_logged and h.policy = stale.policy and h.subject = stale.subject;

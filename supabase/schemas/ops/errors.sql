@@ -1,28 +1,3 @@
-create function ops.sweep_error_log()
-returns integer
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- Deletes recorded errors by the rule `error_log`, and returns how many rows.
-declare
-  v_rule constant record := ops.retention('error_log');
-  v_deleted integer;
-begin
-  delete from ops.error_log as e
-  using (
-    select d.minute, d.code, d.endpoint, d.place
-    from ops.error_log as d
-    where d.minute <= v_rule.before - interval '1 minute'
-    limit v_rule.batch
-    for update skip locked
-  ) as due
-  where e.minute = due.minute and e.code = due.code and e.endpoint = due.endpoint and e.place = due.place;
-  get diagnostics v_deleted = row_count;
-  return v_deleted;
-end;
-$$;
-
 -- How grave an ERR_5xxx or ERR_6xxx is, as the registry of errors says.
 create function ops.severity_of(p_code text)
 returns text

@@ -4,40 +4,77 @@ create table ops.retention_rules (
   what text not null,
   keep interval not null check (keep >= interval '0'),
   -- How many rows a run takes at most, so that it holds its locks for a fraction of a second.
-  batch integer not null check (batch between 1 and 100000)
+  batch integer not null check (batch between 1 and 100000),
+  every interval not null check (every >= interval '1 minute'),
+  swept_at timestamptz not null default '-infinity',
+  -- What to do: delete rows of a table by a column, where the condition holds of the row `t`; or call a function of the time
+  -- and the batch, which returns how many. These four are the migrations' to write, as they are run.
+  relation text check (relation ~ '^[a-z_]+\.[a-z_]+$'),
+  time_column text,
+  condition text,
+  procedure text check (procedure ~ '^[a-z_]+\.[a-z_]+$'),
+  constraint a_table_with_its_time_or_a_procedure check (
+    (relation is null) = (time_column is null) and (relation is null) <> (procedure is null)
+    and (condition is null or relation is not null)
+  )
 );
 alter table ops.retention_rules enable row level security;
 comment on table ops.retention_rules is 'How long things are kept; a change takes effect with the next run.';
 
-create function ops.retention(p_name text, out before timestamptz, out batch integer)
-language plpgsql
-volatile
-set search_path = ''
-as $$
--- What a rule means now: what is older than `before` goes. Raises no_data_found where there is no such rule.
-begin
-  select core.now() - r.keep, r.batch into strict before, batch from ops.retention_rules as r where r.name = p_name;
-end;
-$$;
-
-create function ops.sweep_cron_runs()
+create function ops.sweep_rule(p_rule ops.retention_rules)
 returns integer
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Deletes what pg_cron noted of its runs, by the rule `cron_runs`, and returns how many. Without pg_cron there is nothing.
+-- Takes away what is older than a rule says, up to its batch, and returns how much; past rows that somebody has locked, which
+-- are for the next run. A table that the platform does not have holds nothing.
 declare
-  v_rule constant record := ops.retention('cron_runs');
-  v_deleted integer := 0;
+  v_before constant timestamptz := core.now() - p_rule.keep;
+  v_relation constant regclass := to_regclass(p_rule.relation);
+  v_swept integer := 0;
 begin
-  if to_regclass('cron.job_run_details') is not null then
-    execute 'delete from cron.job_run_details as r
-             where r.runid in (select d.runid from cron.job_run_details as d where d.end_time <= $1 limit $2)'
-      using v_rule.before, v_rule.batch;
-    get diagnostics v_deleted = row_count;
+  if p_rule.procedure is not null then
+    execute format('select %s($1, $2)', p_rule.procedure) into v_swept using v_before, p_rule.batch;
+  elsif v_relation is not null then
+    -- By their places, which are read at once: a join might read the whole table.
+    execute format(
+      'delete from %1$s as d where d.ctid = any (array(
+         select t.ctid from %1$s as t where t.%2$I <= $1 and (%3$s) limit $2 for update skip locked
+       ))',
+      v_relation, p_rule.time_column, coalesce(p_rule.condition, 'true')
+    ) using v_before, p_rule.batch;
+    get diagnostics v_swept = row_count;
   end if;
-  return v_deleted;
+  return v_swept;
+end;
+$$;
+
+create function ops.sweep()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Runs the rules that are due, and returns how much went. One that fails undoes and delays no other: it is in the error log,
+-- and tried again after its interval.
+declare
+  v_rule ops.retention_rules;
+  v_swept integer := 0;
+begin
+  for v_rule in
+    select r.* from ops.retention_rules as r where r.swept_at <= core.now() - r.every order by r.swept_at, r.name
+  loop
+    begin
+      v_swept := v_swept + ops.sweep_rule(v_rule);
+    exception when others then
+      perform ops.record_error('ERR_6003', 'tick', null, null, jsonb_build_object(
+        'task', 'sweep', 'rule', v_rule.name, 'error', format('%s: %s', sqlstate, sqlerrm)
+      ));
+    end;
+    update ops.retention_rules as r set swept_at = core.now() where r.name = v_rule.name;
+  end loop;
+  return v_swept;
 end;
 $$;
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { manyConnections, times, untilBlocked } from "../support/connections.ts";
 import { balancesOf, first, type Sql, violations } from "../support/ledger.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
+import { sweepRule } from "../support/retention.ts";
 
 const database = sharedDatabase();
 
@@ -252,7 +253,7 @@ Deno.test("a closed or banned user neither begins a check nor gets a grant", asy
 Deno.test("lanes that nobody uses are swept", async () => {
   const network = newNetwork();
   const { sql, advance } = database;
-  const sweep = async () => (await first(sql`select devices.sweep_lanes() as deleted`))["deleted"];
+  const sweep = () => sweepRule(sql, "device_lanes");
   await advance(2 * 3600 * second);
   await sweep();
   await enterLane(sql, network);

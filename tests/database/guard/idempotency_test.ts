@@ -5,6 +5,7 @@ import { first, rolledBack, type Sql } from "../support/ledger.ts";
 import { countHits } from "../support/rate-limits.ts";
 import { createPayer, generateVideo } from "../support/videos.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
+import { sweepRule } from "../support/retention.ts";
 
 const database = sharedDatabase();
 
@@ -123,7 +124,7 @@ Deno.test("what the registry does not replay is not stored, and the rest is", as
 Deno.test("expired keys are swept in batches, past those that somebody holds", async () => {
   const { sql, advance } = database;
   const mine = newClaim();
-  const sweep = async () => (await first(sql`select guard.sweep_idempotency_keys() as deleted`))["deleted"];
+  const sweep = () => sweepRule(sql, "idempotency_keys");
   // What the other tests left.
   await advance(25 * hour);
   await sweep();

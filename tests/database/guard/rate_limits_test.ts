@@ -5,6 +5,7 @@ import { freezeClock } from "../support/frozen-clock.ts";
 import { first } from "../support/ledger.ts";
 import { countHits, type Limit, setPolicy, take, takeOne } from "../support/rate-limits.ts";
 import { createPayer, generateVideo } from "../support/videos.ts";
+import { sweepRule } from "../support/retention.ts";
 
 const second = 1000;
 
@@ -233,7 +234,7 @@ Deno.test("windows that are over are swept, and those of policies that are gone"
   for (const policy of ["short", "long", "gone"]) await take(sql, [policy]);
   await sql`delete from guard.policies where name = 'gone'`;
   const sweep = async () => {
-    const { swept } = await first(sql<{ swept: number }[]>`select guard.sweep_hits() as swept`);
+    const swept = await sweepRule(sql, "rate_limit_hits");
     const left = await sql<{ policy: string }[]>`select h.policy from guard.hits as h order by 1`;
     return [swept, ...left.map(({ policy }) => policy)];
   };

@@ -1,4 +1,4 @@
-/** How long things are kept: every sweeper, on data on both sides of its rule's limit. */
+/** How long things are kept: every rule, on data on both sides of its limit. */
 import assert from "node:assert/strict";
 import { testDatabase } from "../harness.ts";
 import { claimErasure, closeAccount, createGuest, eraseAccount, untilErasable } from "../support/accounts.ts";
@@ -11,6 +11,7 @@ import {
   succeeded,
 } from "../support/generation.ts";
 import { first, type Sql, violations } from "../support/ledger.ts";
+import { sweepRule } from "../support/retention.ts";
 
 /** An age in seconds before now, by the database's clock. */
 type Age = number;
@@ -36,7 +37,7 @@ const sweeps: Record<string, Sweep> = {
     make: (sql, name, age) =>
       sql`
         insert into guard.idempotency_keys (caller, endpoint, key, fingerprint, outcome, expires_at)
-        values (gen_random_uuid(), 'models', ${name}, 'f', '{}', core.now() - make_interval(secs => ${age}) + interval '24 hours')`,
+        values (gen_random_uuid(), 'models', ${name}, 'f', '{}', core.now() - make_interval(secs => ${age}))`,
     names: (sql) => sql`select k.key as name from guard.idempotency_keys as k where k.endpoint = 'models'`,
   },
   rate_limit_hits: {
@@ -98,9 +99,7 @@ const sweeps: Record<string, Sweep> = {
       sql`
         insert into ops.error_log (minute, code, endpoint, place, occurred_at, request_id, context, count)
         values (
-          core.now() - make_interval(secs => ${
-        age + 60
-      }), 'ERR_6003', 'models', 1, core.now(), ${name}, '{}', 1
+          core.now() - make_interval(secs => ${age}), 'ERR_6003', 'models', 1, core.now(), ${name}, '{}', 1
         )`,
     names: (sql) => sql`select e.request_id as name from ops.error_log as e`,
   },
@@ -130,22 +129,19 @@ async function installCron(sql: Sql): Promise<void> {
   `.simple();
 }
 
-async function sweep(sql: Sql, rule: string): Promise<number> {
-  const { procedure } = await first(sql<{ procedure: string }[]>`
-    select t.procedure from core.scheduled_tasks as t where t.name = ${`sweep_${rule}`}`);
-  const { swept } = await first(sql.unsafe<{ swept: number }[]>(`select ${procedure}() as swept`));
-  return swept;
-}
-
-Deno.test("every rule has its sweeper, and every sweeper its rule", async () => {
+Deno.test("every rule is tried here, and what it names is there", async () => {
   await using database = await testDatabase();
-  const rules = await database.sql<
-    { name: string }[]
-  >`select r.name from ops.retention_rules as r order by r.name`;
-  const tasks = await database.sql<{ name: string }[]>`
-    select substring(t.name from 7) as name from core.scheduled_tasks as t where t.name like 'sweep\\_%' order by t.name`;
-  assert.deepEqual(rules.map(({ name }) => name), tasks.map(({ name }) => name));
-  assert.deepEqual(rules.map(({ name }) => name), Object.keys(sweeps).sort());
+  const { sql } = database;
+  await installCron(sql);
+  const rules = await sql<{ name: string; there: boolean }[]>`
+    select r.name, to_regprocedure(r.procedure || '(timestamptz, integer)') is not null or exists (
+      select from pg_attribute as a where a.attrelid = to_regclass(r.relation) and a.attname = r.time_column
+    ) as there
+    from ops.retention_rules as r order by r.name`;
+  assert.deepEqual(
+    rules.map(({ name, there }) => [name, there]),
+    Object.keys(sweeps).sort().map((name) => [name, true]),
+  );
 });
 
 for (const [rule, { make, names }] of Object.entries(sweeps)) {
@@ -158,14 +154,14 @@ for (const [rule, { make, names }] of Object.entries(sweeps)) {
     await sql`update ops.retention_rules set keep = make_interval(secs => ${keep}) where name = ${rule}`;
     await make(sql, "old", keep + 60);
     await make(sql, "young", keep - 60);
-    assert.equal(await sweep(sql, rule), 1);
+    assert.equal(await sweepRule(sql, rule), 1);
     assert.deepEqual((await names(sql)).map(({ name }) => name), ["young"]);
-    assert.equal(await sweep(sql, rule), 0);
+    assert.equal(await sweepRule(sql, rule), 0);
 
     await sql`update ops.retention_rules set keep = make_interval(secs => ${
       keep - 120
     }) where name = ${rule}`;
-    assert.equal(await sweep(sql, rule), 1);
+    assert.equal(await sweepRule(sql, rule), 1);
     assert.deepEqual([...await names(sql)], []);
     assert.deepEqual(await violations(sql), []);
   });
@@ -178,25 +174,64 @@ for (const [rule, { make, names }] of Object.entries(sweeps)) {
       update ops.retention_rules set batch = 1 where name = ${rule} returning extract(epoch from keep)::int as keep`);
     await make(sql, "old", keep + 120);
     await make(sql, "young", keep + 60);
-    assert.deepEqual([await sweep(sql, rule), await sweep(sql, rule), await sweep(sql, rule)], [1, 1, 0]);
+    assert.deepEqual([await sweepRule(sql, rule), await sweepRule(sql, rule), await sweepRule(sql, rule)], [
+      1,
+      1,
+      0,
+    ]);
   });
 }
 
-Deno.test("without pg_cron its sweeper does nothing, and without its rule a sweeper fails", async () => {
+Deno.test("a rule runs when its interval is over; one that fails is recorded, and stops no other", async () => {
   await using database = await testDatabase();
-  const { sql } = database;
-  assert.equal(await sweep(sql, "cron_runs"), 0);
-  await sql`delete from ops.retention_rules where name = 'cron_runs'`;
-  await assert.rejects(sweep(sql, "cron_runs"), { code: "P0002" });
+  const { sql, advance } = database;
+  const keys = () => sweeps.idempotency_keys?.names(sql);
+  await sql`
+    create function testing.fails(p_before timestamptz, p_batch integer) returns integer language plpgsql as $$ begin
+      delete from guard.idempotency_keys;
+      raise exception 'on purpose';
+    end $$`;
+  await sql`
+    insert into ops.retention_rules (name, what, keep, batch, every, procedure)
+    values ('a_rule', 'Nothing', '0', 1, '1 minute', 'testing.fails')`;
+  await sweeps.idempotency_keys?.make(sql, "old", 60);
+  await sweeps.idempotency_keys?.make(sql, "young", -3600);
+  await sql`select core.tick()`;
+  assert.deepEqual((await keys())?.map(({ name }) => name), ["young"]);
+  const errors = await sql`select e.context from ops.error_log as e`;
+  const failure = { task: "sweep", rule: "a_rule", error: "P0001: on purpose" };
+  assert.deepEqual(errors.map(({ context }) => context), [failure]);
+
+  await sweeps.idempotency_keys?.make(sql, "old again", 60);
+  await sql`select ops.sweep()`;
+  assert.equal((await keys())?.length, 2);
+  await advance(60_000);
+  // Without pg_cron its rule finds nothing.
+  assert.equal((await first(sql`select ops.sweep() as swept`))["swept"], 1);
+  assert.equal((await sql`select from ops.error_log`).length, 2);
 });
 
-Deno.test("a key that may still be replayed stays, however short its rule", async () => {
+Deno.test("a key that may still be replayed stays: no rule is shorter than nothing", async () => {
   await using database = await testDatabase();
   const { sql } = database;
-  await sql`update ops.retention_rules set keep = '0' where name = 'idempotency_keys'`;
-  await sweeps.idempotency_keys?.make(sql, "23 hours", 23 * 3600);
-  await sweeps.idempotency_keys?.make(sql, "25 hours", 25 * 3600);
-  assert.equal(await sweep(sql, "idempotency_keys"), 1);
+  await assert.rejects(sql`update ops.retention_rules set keep = '-1 hour' where name = 'idempotency_keys'`, {
+    code: "23514",
+  });
+  await sweeps.idempotency_keys?.make(sql, "an hour left", -3600);
+  await sweeps.idempotency_keys?.make(sql, "over", 0);
+  assert.equal(await sweepRule(sql, "idempotency_keys"), 1);
+});
+
+Deno.test("rows that somebody has locked are left for the next run", async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  await sweeps.device_lanes?.make(sql, "held", 7200);
+  await sweeps.device_lanes?.make(sql, "free", 7200);
+  await sql.begin(async (holder) => {
+    await holder`select from devices.lanes where network = 'held' for update`;
+    assert.equal(await sweepRule(sql, "device_lanes"), 1);
+  });
+  assert.equal(await sweepRule(sql, "device_lanes"), 1);
 });
 
 Deno.test("a deleted job keeps what it said while its files are there", async () => {
@@ -204,7 +239,7 @@ Deno.test("a deleted job keeps what it said while its files are there", async ()
   const { sql } = database;
   await sweeps.deleted_jobs?.make(sql, "old", 31 * 86_400);
   await sql`update videos.assets set deleted_at = null`;
-  assert.equal(await sweep(sql, "deleted_jobs"), 0);
+  assert.equal(await sweepRule(sql, "deleted_jobs"), 0);
 });
 
 Deno.test("the last proof that found nothing stays, however old: the next one goes on from it", async () => {
@@ -213,7 +248,7 @@ Deno.test("the last proof that found nothing stays, however old: the next one go
   await sql`
     insert into credits.proofs (is_full, proved_until, violations)
     select true, core.now() - make_interval(days => 100 + n), n % 2 from generate_series(1, 4) as n`;
-  assert.equal(await sweep(sql, "proofs"), 3);
+  assert.equal(await sweepRule(sql, "proofs"), 3);
   const left = await sql`select p.violations::int from credits.proofs as p`;
   assert.deepEqual([...left], [{ violations: 0 }]);
 });
@@ -229,7 +264,7 @@ Deno.test("the jobs of an erased account are deleted in the end; tombstone, ledg
   assert(task);
   assert.equal(await eraseAccount(sql, task), "erased");
   await advance(91 * 86_400_000);
-  assert.equal(await sweep(sql, "closed_accounts"), 1);
+  assert.equal(await sweepRule(sql, "closed_accounts"), 1);
   assert.deepEqual((await sql`select j.id from videos.jobs as j`).map(({ id }) => id), [other]);
   const [kept] = await sql`
     select r.swept_at is not null as is_swept, u.closed_at is not null as is_tombstone,

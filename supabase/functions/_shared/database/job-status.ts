@@ -5,8 +5,8 @@ export type JobStatus = (typeof jobStatuses)[number];
 
 /** What a status may become; an ended one, nothing. */
 export const jobTransitions = {
-  pending: [],
-  processing: [],
+  pending: ["processing", "failed", "cancelled"],
+  processing: ["pending", "completed", "failed", "cancelled"],
   completed: [],
   failed: [],
   cancelled: [],
