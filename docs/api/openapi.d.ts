@@ -264,7 +264,7 @@ export interface paths {
         put?: never;
         /**
          * A provider reports what became of a submission
-         * @description The URL that a provider gets with each submission; `token` proves which submission it was made for, and the provider's own signature, in its own headers, proves who sent the body. An event is stored before it is answered; a repeated one changes nothing. A signature, token or account that does not fit, or a timestamp that is more than 5 minutes off, is `ERR_4005`: so is this example, which nobody has signed.
+         * @description The URL that a provider gets with each submission; `owner` is the reference of the job's owner, `token` proves which submission it was made for, and the provider's own signature, in its own headers, proves who sent the body. An event is stored before it is answered; a repeated one changes nothing. A signature, token or account that does not fit, or a timestamp that is more than 5 minutes off, is `ERR_4005`: so is this example, which nobody has signed.
          */
         post: operations["postProviderWebhook"];
         delete?: never;
@@ -3760,6 +3760,7 @@ export interface operations {
     postProviderWebhook: {
         parameters: {
             query: {
+                /** @example 0b9f4c1e-5d3a-4a57-9d0e-7b1f0e6f2a11 */
                 owner: string;
                 /** @example fal */
                 provider: string;

@@ -146,6 +146,9 @@ Deno.test("a file of `api` is named as the endpoint that calls it, and its proce
 const forNobody: Record<string, string> = {
   claim_submission: "the worker's: a job goes on whoever asked for it",
   claim_tasks: "the worker's",
+  load_erasure: "the worker's",
+  load_video_task: "the worker's",
+  renew_tasks: "the worker's",
   enter_device_lane: "a lane is a network's",
   erase_account: "the worker's: its user is gone",
   health: "whoever asks is told the same",

@@ -5,6 +5,7 @@ import { readMp4 } from "../../supabase/functions/_shared/videos/mp4.ts";
 import type { ProviderState, SubmitOutcome } from "../../supabase/functions/_shared/providers/provider.ts";
 import { holdPorts } from "../../local/ports.ts";
 import { patience } from "../../local/testing/patience.ts";
+import { ownerReference } from "../../supabase/functions/_shared/testing/tasks.ts";
 import { eventually } from "./eventually.ts";
 import { type Contract, type Rule, startContract, subjects } from "./support/provider-contract.ts";
 
@@ -258,7 +259,7 @@ for (const subject of subjects.filter(({ hasWebhook }) => hasWebhook)) {
     assert.equal(arrival?.status, 200);
     const [{ eventId = "", ...report } = {}] = contract.endpoint.recorded;
     assert.notEqual(eventId, "");
-    assert.deepEqual(report, { provider: name, submissionId, requestId, state });
+    assert.deepEqual(report, { ownerReference, provider: name, submissionId, requestId, state });
   });
 
   Deno.test(`${name}: a webhook tells of a failure as a poll does`, async () => {
