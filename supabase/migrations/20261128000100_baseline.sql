@@ -603,7 +603,6 @@ create table credits.accounts (
   -- When the next lot expires; saves looking at the lots in every posting.
   next_expiry_at timestamptz,
   closed_at timestamptz,
-  created_at timestamptz not null default now(),
   check (
     (kind <= 'owed') = (owner_id is not null) and (balance is null) = (owner_id is null)
     and (owner_kind = 'system') = (owner_id is null)
@@ -638,8 +637,7 @@ create table credits.lots (
   descends_from bigint references credits.lots,
   expires_at timestamptz,
   amount bigint not null check (amount between 1 and 1000000000),
-  remaining bigint not null check (remaining between 0 and amount),
-  created_at timestamptz not null
+  remaining bigint not null check (remaining between 0 and amount)
 ) with (fillfactor = 70);
 alter table credits.lots enable row level security;
 create index lots_spendable on credits.lots (account_id, expires_at nulls last, id) where remaining > 0;
@@ -1193,8 +1191,8 @@ begin
   );
   v_posting_id := credits.record_posting(p_idempotency_key, p_owner_id, v_request, v_outcome, v_now);
 
-  insert into credits.lots (account_id, owner_id, expires_at, amount, remaining, created_at)
-  values (v_account.id, p_owner_id, p_expires_at, p_amount, 0, v_now)
+  insert into credits.lots (account_id, owner_id, expires_at, amount, remaining)
+  values (v_account.id, p_owner_id, p_expires_at, p_amount, 0)
   returning id into v_lot_id;
   insert into credits.transfers (
     id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
@@ -1575,8 +1573,8 @@ begin
   if v_amount > 0 then
     v_draws := coalesce(v_taken.draws, '{}');
     if v_paid > 0 then
-      insert into credits.lots (account_id, owner_id, descends_from, expires_at, amount, remaining, created_at)
-      select l.account_id, l.owner_id, l.id, l.expires_at, v_paid, 0, v_now
+      insert into credits.lots (account_id, owner_id, descends_from, expires_at, amount, remaining)
+      select l.account_id, l.owner_id, l.id, l.expires_at, v_paid, 0
       from credits.lots as l
       where l.id = v_original.draws[1].lot_id
       returning id into v_lot_id;
@@ -1728,7 +1726,6 @@ comment on table credits.checkpoints is 'The last entry of each account that was
 
 create table credits.proofs (
   id bigint generated always as identity primary key,
-  is_full boolean not null,
   proved_until timestamptz not null,
   violations bigint not null
 );
@@ -1860,7 +1857,7 @@ begin
     end if;
   end loop;
 
-  insert into credits.proofs (is_full, proved_until, violations) values (p_full, v_now, v_found);
+  insert into credits.proofs (proved_until, violations) values (v_now, v_found);
 end;
 $$;
 comment on function credits.reconcile(boolean) is
@@ -3677,8 +3674,7 @@ create schema ops;
 -- Switches that the operator turns in the dashboard. A feature without a row is on.
 create table ops.feature_flags (
   name text primary key check (char_length(name) between 1 and 100),
-  is_enabled boolean not null default true,
-  updated_at timestamptz not null default now()
+  is_enabled boolean not null default true
 );
 alter table ops.feature_flags enable row level security;
 comment on table ops.feature_flags is 'What is switched off answers ERR_6004 with its name as `feature`.';

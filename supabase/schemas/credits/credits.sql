@@ -35,7 +35,6 @@ create table credits.accounts (
   -- When the next lot expires; saves looking at the lots in every posting.
   next_expiry_at timestamptz,
   closed_at timestamptz,
-  created_at timestamptz not null default now(),
   check (
     (kind <= 'owed') = (owner_id is not null) and (balance is null) = (owner_id is null)
     and (owner_kind = 'system') = (owner_id is null)
@@ -70,8 +69,7 @@ create table credits.lots (
   descends_from bigint references credits.lots,
   expires_at timestamptz,
   amount bigint not null check (amount between 1 and 1000000000),
-  remaining bigint not null check (remaining between 0 and amount),
-  created_at timestamptz not null
+  remaining bigint not null check (remaining between 0 and amount)
 ) with (fillfactor = 70);
 alter table credits.lots enable row level security;
 create index lots_spendable on credits.lots (account_id, expires_at nulls last, id) where remaining > 0;

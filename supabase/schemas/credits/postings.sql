@@ -47,8 +47,8 @@ begin
   );
   v_posting_id := credits.record_posting(p_idempotency_key, p_owner_id, v_request, v_outcome, v_now);
 
-  insert into credits.lots (account_id, owner_id, expires_at, amount, remaining, created_at)
-  values (v_account.id, p_owner_id, p_expires_at, p_amount, 0, v_now)
+  insert into credits.lots (account_id, owner_id, expires_at, amount, remaining)
+  values (v_account.id, p_owner_id, p_expires_at, p_amount, 0)
   returning id into v_lot_id;
   insert into credits.transfers (
     id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at

@@ -11,7 +11,6 @@ comment on table credits.checkpoints is 'The last entry of each account that was
 
 create table credits.proofs (
   id bigint generated always as identity primary key,
-  is_full boolean not null,
   proved_until timestamptz not null,
   violations bigint not null
 );
@@ -143,7 +142,7 @@ begin
     end if;
   end loop;
 
-  insert into credits.proofs (is_full, proved_until, violations) values (p_full, v_now, v_found);
+  insert into credits.proofs (proved_until, violations) values (v_now, v_found);
 end;
 $$;
 comment on function credits.reconcile(boolean) is

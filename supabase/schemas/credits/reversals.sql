@@ -180,8 +180,8 @@ begin
   if v_amount > 0 then
     v_draws := coalesce(v_taken.draws, '{}');
     if v_paid > 0 then
-      insert into credits.lots (account_id, owner_id, descends_from, expires_at, amount, remaining, created_at)
-      select l.account_id, l.owner_id, l.id, l.expires_at, v_paid, 0, v_now
+      insert into credits.lots (account_id, owner_id, descends_from, expires_at, amount, remaining)
+      select l.account_id, l.owner_id, l.id, l.expires_at, v_paid, 0
       from credits.lots as l
       where l.id = v_original.draws[1].lot_id
       returning id into v_lot_id;

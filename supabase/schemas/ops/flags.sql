@@ -5,8 +5,7 @@ create schema ops;
 -- Switches that the operator turns in the dashboard. A feature without a row is on.
 create table ops.feature_flags (
   name text primary key check (char_length(name) between 1 and 100),
-  is_enabled boolean not null default true,
-  updated_at timestamptz not null default now()
+  is_enabled boolean not null default true
 );
 alter table ops.feature_flags enable row level security;
 comment on table ops.feature_flags is 'What is switched off answers ERR_6004 with its name as `feature`.';

@@ -106,10 +106,10 @@ const sweeps: Record<string, Sweep> = {
   proofs: {
     make: (sql, name, age) =>
       sql`
-        insert into credits.proofs (is_full, proved_until, violations)
-        values (${name === "old"}, core.now() - make_interval(secs => ${age}), 1)`,
+        insert into credits.proofs (proved_until, violations)
+        values (core.now() - make_interval(secs => ${age}), ${name === "old" ? 1 : 2})`,
     names: (sql) =>
-      sql`select case when p.is_full then 'old' else 'young' end as name from credits.proofs as p`,
+      sql`select case p.violations when 1 then 'old' else 'young' end as name from credits.proofs as p`,
   },
   cron_runs: {
     make: (sql, name, age) =>
@@ -246,8 +246,8 @@ Deno.test("the last proof that found nothing stays, however old: the next one go
   await using database = await testDatabase();
   const { sql } = database;
   await sql`
-    insert into credits.proofs (is_full, proved_until, violations)
-    select true, core.now() - make_interval(days => 100 + n), n % 2 from generate_series(1, 4) as n`;
+    insert into credits.proofs (proved_until, violations)
+    select core.now() - make_interval(days => 100 + n), n % 2 from generate_series(1, 4) as n`;
   assert.equal(await sweepRule(sql, "proofs"), 3);
   const left = await sql`select p.violations::int from credits.proofs as p`;
   assert.deepEqual([...left], [{ violations: 0 }]);

@@ -30,8 +30,8 @@ export async function fill(sql: postgres.Sql, { users, jobsPerUser }: Volume): P
         sha256(user_id::text::bytea)
       from numbered`;
     await sql`
-      insert into credits.lots (id, account_id, owner_id, amount, remaining, created_at) overriding system value
-      select account_id, account_id, user_id, 1000000000, 1000000000 - 4 * ${jobsPerUser}::bigint, now() from numbered`;
+      insert into credits.lots (id, account_id, owner_id, amount, remaining) overriding system value
+      select account_id, account_id, user_id, 1000000000, 1000000000 - 4 * ${jobsPerUser}::bigint from numbered`;
     await sql`
       create temporary table done on commit drop as
       select row_number() over (order by turn, n) as place, n, user_id, account_id, turn, gen_random_uuid() as job_id,
