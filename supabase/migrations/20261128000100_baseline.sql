@@ -2947,26 +2947,32 @@ begin
 end;
 $$;
 
+-- The jobs of these users, those that they deleted too.
+create function videos.jobs_of(p_user_ids uuid[])
+returns setof uuid
+language sql
+stable
+set search_path = ''
+as $$
+  -- One part for each of the two indexes.
+  select j.id from videos.jobs as j where j.user_id = any (p_user_ids) and j.deleted_at is null
+  union all
+  select j.id from videos.jobs as j where j.user_id = any (p_user_ids) and j.deleted_at is not null
+$$;
+
 create function videos.blank_jobs(p_job_ids uuid[])
 returns void
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Takes out of jobs what their user said and got; their status, model, credits and times stay.
+-- Takes out of jobs what accounts.privacy_classes says: what their user said and got. Status, model, credits and times stay.
 begin
-  update videos.jobs as j
-  set prompt = '', settings = '{}', image_url = null, request_id = '', video_url = null, video_url_expires_at = null,
-      thumbnail_url = null, error_details = case when j.error_details is not null then '{}'::jsonb end
-  where j.id = any (p_job_ids);
-  update videos.submissions as s
-  set provider_references = null, cause = null
-  where s.job_id = any (p_job_ids);
-  update videos.provider_events as e
-  set state = jsonb_build_object('state', e.state -> 'state')
-  from videos.submissions as s
-  where s.job_id = any (p_job_ids) and e.submission_id = s.id;
-  delete from videos.assets as a where a.job_id = any (p_job_ids);
+  perform accounts.apply_privacy('videos.jobs', 't.id = any ($1)', p_job_ids);
+  perform accounts.apply_privacy('videos.submissions', 't.job_id = any ($1)', p_job_ids);
+  perform accounts.apply_privacy('videos.provider_events', 't.submission_id in (
+    select s.id from videos.submissions as s where s.job_id = any ($1))', p_job_ids);
+  perform accounts.apply_privacy('videos.assets', 't.job_id = any ($1)', p_job_ids);
 end;
 $$;
 
@@ -3299,6 +3305,23 @@ begin
 end;
 $$;
 
+create function videos.erasable_at(p_user_id uuid)
+returns timestamptz
+language sql
+volatile
+set search_path = ''
+as $$
+  -- Whatever began before the account was closed, or before its last job ended, may write until its lease is over. A
+  -- job that has not ended moves this time along.
+  select greatest(u.closed_at, (
+    select max(coalesce(j.completed_at, core.now()))
+    from videos.jobs as j
+    where j.user_id = p_user_id and j.deleted_at is null
+  )) + (select make_interval(secs => max(k.timeout_seconds)) from queue.kinds as k)
+  from accounts.users as u
+  where u.id = p_user_id and u.closed_at is not null
+$$;
+
 -- supabase/schemas/videos/moderation.sql
 
 create function videos.words_of(p_text text)
@@ -3621,21 +3644,95 @@ alter table accounts.erasures enable row level security;
 create index erasures_remaining on accounts.erasures (erased_at) where swept_at is null;
 comment on table accounts.erasures is 'The proof that what a closed account left behind was erased; kept for good.';
 
-create function videos.erasable_at(p_user_id uuid)
-returns timestamptz
-language sql
+-- Which rows of a table are a person's. What stands here is erased, exported and merged; a table that is not here is about
+-- nobody, and says so in accounts.privacy_classes.
+create table accounts.personal_tables (
+  relation text primary key check (relation ~ '^[a-z_]+\.[a-z_]+$'),
+  -- A condition of the row `t`, in which $1 is an array of users' ids.
+  rows_of text not null
+);
+alter table accounts.personal_tables enable row level security;
+comment on table accounts.personal_tables is 'Tables with rows of persons. The migrations'' to write: their conditions are run.';
+
+create type accounts.privacy_class as enum (
+  'kept', -- stays as it is
+  'blanked', -- the row stays, without it
+  'erased' -- the row goes
+);
+create type accounts.on_merge as enum (
+  'moves', -- to the account that a guest is merged into
+  'stays', -- with the guest's tombstone
+  'goes' -- with the merge
+);
+
+create table accounts.privacy_classes (
+  relation text not null,
+  -- `*`: every column of a table that is about nobody.
+  column_name text not null,
+  class accounts.privacy_class not null,
+  -- What a blanked column holds instead.
+  blank_to text,
+  on_merge accounts.on_merge not null,
+  reason text not null,
+  primary key (relation, column_name),
+  check (blank_to is null or class = 'blanked')
+);
+alter table accounts.privacy_classes enable row level security;
+comment on table accounts.privacy_classes is 'What becomes of each column that can hold a person''s data, and why.';
+
+create function accounts.apply_privacy(p_relation text, p_condition text, p_ids uuid[])
+returns integer
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  -- Whatever began before the account was closed, or before its last job ended, may write until its lease is over. A
-  -- job that has not ended moves this time along.
-  select greatest(u.closed_at, (
-    select max(coalesce(j.completed_at, core.now()))
-    from videos.jobs as j
-    where j.user_id = p_user_id and j.deleted_at is null
-  )) + (select make_interval(secs => max(k.timeout_seconds)) from queue.kinds as k)
-  from accounts.users as u
-  where u.id = p_user_id and u.closed_at is not null
+-- Erases or blanks, as the classes say, those rows `t` of a table for which the condition holds, in which $1 is p_ids; and
+-- returns how many. A table of which everything is kept stays as it is. A second call finds what the first left.
+-- Locks: those rows.
+declare
+  v_erases boolean;
+  v_blanks text;
+  v_rows integer := 0;
+begin
+  select bool_or(c.class = 'erased'),
+    string_agg(format('%I = %L', c.column_name, c.blank_to), ', ') filter (where c.class = 'blanked')
+  into v_erases, v_blanks
+  from accounts.privacy_classes as c
+  where c.relation = p_relation;
+  if v_erases then
+    execute format('delete from %s as t where %s', p_relation, p_condition) using p_ids;
+    get diagnostics v_rows = row_count;
+  elsif v_blanks is not null then
+    execute format('update %s as t set %s where %s', p_relation, v_blanks, p_condition) using p_ids;
+    get diagnostics v_rows = row_count;
+  end if;
+  return v_rows;
+end;
+$$;
+
+create function accounts.erase(p_user_id uuid)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Applies the classes to every table with rows of persons, and deletes the user of Auth, with identities, factors and
+-- sessions. Returns how many rows of each table were erased or blanked. Locks: those rows, by table.
+declare
+  v_table accounts.personal_tables;
+  v_rows integer;
+  v_erased jsonb := '{}';
+begin
+  for v_table in select t.* from accounts.personal_tables as t order by t.relation loop
+    v_rows := accounts.apply_privacy(v_table.relation, v_table.rows_of, array[p_user_id]);
+    if v_rows > 0 then
+      v_erased := v_erased || jsonb_build_object(v_table.relation, v_rows);
+    end if;
+  end loop;
+  delete from auth.users as u where u.id = p_user_id;
+  get diagnostics v_rows = row_count;
+  return v_erased || jsonb_build_object('auth.users', v_rows);
+end;
 $$;
 
 -- supabase/schemas/devices/devices.sql
@@ -5104,9 +5201,9 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Erases what a closed account left, once its files are gone from storage, and writes the proof. While a job of it runs
--- or a file is there, the task comes back; that costs a try only where not one file was removed since the last time.
--- `data`: `{ state: "erased" | "waiting" | "dead" | "lost" }`. A second call finds no task. Raises no_data_found for an
+-- Erases what a closed account left, as accounts.erase does, once its files are gone from storage, and writes the proof.
+-- While a job of it runs or a file is there, the task comes back; that costs a try only where not one file was removed
+-- since the last time. `data`: `{ state: "erased" | "waiting" | "dead" | "lost" }`. A second call finds no task. Raises no_data_found for an
 -- account that is open. Locks: account → task → jobs.
 declare
   v_task queue.tasks;
@@ -5114,8 +5211,6 @@ declare
   v_erasable_at timestamptz;
   v_now timestamptz;
   v_files bigint;
-  v_job_ids uuid[];
-  v_erased jsonb;
 begin
   perform credits.lock_account(p_user_id);
   select t.* into v_task
@@ -5142,32 +5237,10 @@ begin
     return guard.answer('{"state": "waiting"}');
   end if;
 
-  select coalesce(array_agg(j.id), '{}') into v_job_ids
-  from (
-    select a.id from videos.jobs as a where a.user_id = p_user_id and a.deleted_at is null
-    union all
-    select d.id from videos.jobs as d where d.user_id = p_user_id and d.deleted_at is not null
-  ) as j;
-  v_erased := jsonb_build_object(
-    'jobs', cardinality(v_job_ids),
-    'files', (select count(*) from videos.assets as a where a.job_id = any (v_job_ids) and a.deleted_at is null),
-    'idempotency_keys', (select count(*) from guard.idempotency_keys as k where k.caller = p_user_id),
-    'device_grants', (select count(*) from devices.grants as g where g.user_id = p_user_id),
-    'auth_users', (select count(*) from auth.users as u where u.id = p_user_id)
-  );
-  perform videos.blank_jobs(v_job_ids);
-  update videos.jobs as j set deleted_at = v_now where j.id = any (v_job_ids) and j.deleted_at is null;
-  -- Removing files is all that is left to do for these, and it is done.
-  perform queue.drop(j.id, '{delete_files}') from unnest(v_job_ids) as j (id);
-  delete from guard.idempotency_keys as k where k.caller = p_user_id;
-  delete from devices.grants as g where g.user_id = p_user_id;
-  delete from guard.hits as h
-  using guard.policies as p
-  where p.scope = 'user' and h.is_logged = p.is_logged and h.policy = p.name and h.subject = p_user_id::text;
-  -- With it go its identities, factors and sessions.
-  delete from auth.users as u where u.id = p_user_id;
+  -- What is marked as deleted is shown to nobody and swept with the account.
+  update videos.jobs as j set deleted_at = v_now where j.user_id = p_user_id and j.deleted_at is null;
   insert into accounts.erasures (user_id, closed_at, erased_at, erased)
-  values (p_user_id, v_user.closed_at, v_now, v_erased)
+  values (p_user_id, v_user.closed_at, v_now, accounts.erase(p_user_id))
   on conflict (user_id) do nothing;
   perform queue.finish(p_task_id, p_attempt);
   return guard.answer('{"state": "erased"}');

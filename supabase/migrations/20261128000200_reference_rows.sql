@@ -1,5 +1,17 @@
-insert into ops.feature_flags (name) values ('generation');
+-- The rows that Kinora stands on, domain by domain. What the operator may change stays as it is where it is there already;
+-- what belongs to the migrations becomes what it says here.
 
+-- core: what the tick does.
+insert into core.scheduled_tasks (name, procedure, every) values
+  ('enforce_deadlines', 'videos.enforce_deadlines', '5 seconds'),
+  ('bury_lost_tasks', 'queue.bury_lost', '5 seconds'),
+  ('expire_credits', 'credits.expire_due', '1 minute'),
+  ('sweep', 'ops.sweep', '1 minute'),
+  -- It compares every account with its checkpoint.
+  ('prove_ledger', 'ops.prove_ledger', '1 hour')
+on conflict (name) do update set procedure = excluded.procedure;
+
+-- guard: limits.
 insert into guard.policies (name, scope, max_hits, window_seconds, on_failure, is_logged) values
   ('video_generation', 'user', 10, 3600, 'closed', true),
   ('generation_attempts', 'user', 60, 60, 'open', false),
@@ -9,26 +21,21 @@ insert into guard.policies (name, scope, max_hits, window_seconds, on_failure, i
   ('device_grants', 'network', 5, 86400, 'closed', true),
   ('reads', 'user', 120, 60, 'open', false),
   ('writes', 'user', 60, 60, 'open', false),
-  ('admin', 'user', 60, 60, 'open', false);
+  ('admin', 'user', 60, 60, 'open', false)
+on conflict (name) do nothing;
+-- Counted in credits and not in calls, so it is ops.take_credits that asks it. It always fails closed.
+insert into guard.policies (name, scope, max_hits, window_seconds, counts, on_failure, is_logged)
+values ('admin_credits', 'user', 10000, 86400, 'credits', 'closed', true)
+on conflict (name) do nothing;
 
--- Under fixed ids, which credits.system_account knows: that saves a look-up in every posting.
+-- credits: the platform's own accounts, under fixed ids, which credits.system_account knows.
 insert into credits.accounts (id, kind, owner_kind) overriding system value
 values
   (1, 'grants', 'system'), (2, 'purchases', 'system'), (3, 'escrow', 'system'), (4, 'revenue', 'system'),
-  (5, 'breakage', 'system'), (6, 'forfeited', 'system');
+  (5, 'breakage', 'system'), (6, 'forfeited', 'system')
+on conflict (id) do nothing;
 
-insert into core.scheduled_tasks (name, procedure, every)
-values ('expire_credits', 'credits.expire_due', interval '1 minute');
-
-insert into videos.job_transitions (from_status, to_status, reason) values
-  ('pending', 'processing', 'a submission was claimed'),
-  ('processing', 'pending', 'the provider proved that it did not take it'),
-  ('pending', 'failed', 'refused, or no provider took it in time'),
-  ('pending', 'cancelled', 'cancelled before a provider had it'),
-  ('processing', 'completed', 'the video is stored'),
-  ('processing', 'failed', 'the provider, the deadline or the storage failed'),
-  ('processing', 'cancelled', 'the provider confirmed the cancellation, or the account was closed');
-
+-- queue: the kinds of task, and what their domains do when one dies.
 insert into queue.kinds
   (kind, concurrency, tries, backoff, base_seconds, max_seconds, lease_seconds, timeout_seconds, priority, on_dead)
 values
@@ -38,19 +45,25 @@ values
   ('submit', 10, null, 'exponential', 2, 60, 15, 60, 3, null),
   ('delete_files', 4, 10, 'exponential', 5, 3600, 15, 60, 5, null),
   ('erase_account', 2, 10, 'exponential', 5, 3600, 15, 60, 6, null),
-  ('poll', 10, null, 'exponential', 3, 60, 15, 60, 4, null);
+  ('poll', 10, null, 'exponential', 3, 60, 15, 60, 4, null)
+on conflict (kind) do update set on_dead = excluded.on_dead;
 
+-- videos: the life of a job, who makes videos, and where they are kept.
+insert into videos.job_transitions (from_status, to_status, reason) values
+  ('pending', 'processing', 'a submission was claimed'),
+  ('processing', 'pending', 'the provider proved that it did not take it'),
+  ('pending', 'failed', 'refused, or no provider took it in time'),
+  ('pending', 'cancelled', 'cancelled before a provider had it'),
+  ('processing', 'completed', 'the video is stored'),
+  ('processing', 'failed', 'the provider, the deadline or the storage failed'),
+  ('processing', 'cancelled', 'the provider confirmed the cancellation, or the account was closed')
+on conflict (from_status, to_status) do update set reason = excluded.reason;
+insert into videos.providers (name) values ('fal'), ('replicate'), ('runway') on conflict (name) do nothing;
 insert into storage.buckets (id, name, public) values ('videos', 'videos', false)
 on conflict (id) do update set public = false;
 
-insert into core.scheduled_tasks (name, procedure, every)
-values ('bury_lost_tasks', 'queue.bury_lost', interval '5 seconds');
-
-insert into core.scheduled_tasks (name, procedure, every)
-values ('enforce_deadlines', 'videos.enforce_deadlines', interval '5 seconds');
-
-insert into videos.providers (name) values ('fal'), ('replicate'), ('runway');
-
+-- ops: switches, and how long things are kept.
+insert into ops.feature_flags (name) values ('generation') on conflict (name) do nothing;
 insert into ops.retention_rules (name, what, keep, batch, every, relation, time_column, condition) values
   ('idempotency_keys', 'Outcomes kept for replay, from the end of the 24 hours that the API promises', '0', 10000, '1 minute',
     'guard.idempotency_keys', 'expires_at', null),
@@ -67,22 +80,90 @@ insert into ops.retention_rules (name, what, keep, batch, every, relation, time_
     't.id <> (select coalesce(max(l.id), 0) from credits.proofs as l where l.violations = 0)'),
   -- pg_cron writes a row every 5 seconds.
   ('cron_runs', 'What pg_cron notes of its runs, from their end', '3 days', 10000, '1 hour',
-    'cron.job_run_details', 'end_time', null);
-
+    'cron.job_run_details', 'end_time', null)
+on conflict (name) do update
+  set what = excluded.what, relation = excluded.relation, time_column = excluded.time_column, condition = excluded.condition;
 -- What is more than to delete rows by a time of theirs.
 insert into ops.retention_rules (name, what, keep, batch, every, procedure) values
   ('rate_limit_hits', 'Rate-limit counters, from when they count nothing any more', '0', 10000, '10 minutes', 'guard.sweep_hits'),
   ('deleted_jobs', 'What a deleted job said, and the record of its files, from the deletion', '30 days', 1000, '10 minutes',
     'videos.sweep_deleted_jobs'),
   ('closed_accounts', 'The bare jobs of a closed account, from its erasure', '90 days', 100, '10 minutes',
-    'videos.sweep_closed_accounts');
+    'videos.sweep_closed_accounts')
+on conflict (name) do update set what = excluded.what, procedure = excluded.procedure;
 
-insert into core.scheduled_tasks (name, procedure, every) values ('sweep', 'ops.sweep', interval '1 minute');
+-- accounts: which rows are a person's ($1: users' ids), and what becomes of each column that can hold a person's data.
+insert into accounts.personal_tables (relation, rows_of) values
+  ('accounts.erasures', 't.user_id = any ($1)'),
+  ('accounts.users', 't.id = any ($1)'),
+  ('credits.accounts', 't.owner_id = any ($1)'),
+  ('credits.entries', 't.account_id in (select a.id from credits.accounts as a where a.owner_id = any ($1))'),
+  ('credits.lots', 't.account_id in (select a.id from credits.accounts as a where a.owner_id = any ($1))'),
+  ('credits.postings', 't.owner_id = any ($1)'),
+  ('credits.transfers', 't.owner_id = any ($1)'),
+  ('devices.grants', 't.user_id = any ($1)'),
+  -- Those of networks and endpoints are nobody's.
+  ('guard.hits', '(t.is_logged, t.policy, t.subject) in (
+    select p.is_logged, p.name, u.id::text from guard.policies as p, unnest($1) as u (id) where p.scope = ''user'')'),
+  ('guard.idempotency_keys', 't.caller = any ($1)'),
+  ('ops.admin_actions', 't.user_id = any ($1)'),
+  ('ops.error_log', 't.user_id = any ($1)'),
+  ('queue.tasks', 't.owner_id = any ($1)'),
+  ('videos.assets', 't.job_id in (select videos.jobs_of($1))'),
+  ('videos.jobs', 't.id in (select videos.jobs_of($1))'),
+  ('videos.provider_events', 't.submission_id in (
+    select s.id from videos.submissions as s where s.job_id in (select videos.jobs_of($1)))'),
+  ('videos.submissions', 't.job_id in (select videos.jobs_of($1))')
+on conflict (relation) do update set rows_of = excluded.rows_of;
 
--- It compares every account with its checkpoint.
-insert into core.scheduled_tasks (name, procedure, every)
-values ('prove_ledger', 'ops.prove_ledger', interval '1 hour');
-
--- Counted in credits and not in calls, so it is ops.take_credits that asks it. It always fails closed.
-insert into guard.policies (name, scope, max_hits, window_seconds, counts, on_failure, is_logged)
-values ('admin_credits', 'user', 10000, 86400, 'credits', 'closed', true);
+insert into accounts.privacy_classes (relation, column_name, class, blank_to, on_merge, reason)
+  select r.relation, c.name, r.class::accounts.privacy_class, r.blank_to, r.on_merge::accounts.on_merge, r.reason
+  from (values
+  ('accounts.users', '{id,reference}', 'kept', null, 'stays', 'the tombstone: nobody gets the id again, and it names nobody'),
+  ('accounts.users', '{display_name,language}', 'blanked', null, 'stays', 'what the user told of themselves'),
+  ('accounts.users', '{theme_preference}', 'blanked', 'system', 'stays', 'what the user told of themselves'),
+  ('accounts.erasures', '{user_id,erased}', 'kept', null, 'stays', 'the proof that the rest is gone'),
+  ('credits.accounts', '{owner_id,unit,head_hash}', 'kept', null, 'stays', 'the ledger: ids, amounts and times'),
+  ('credits.entries', '{transfer_id,hash}', 'kept', null, 'stays', 'the ledger: ids, amounts and times'),
+  ('credits.lots', '{owner_id}', 'kept', null, 'stays', 'the ledger; the heir gets successors of the lots'),
+  ('credits.postings', '{idempotency_key,owner_id,request,outcome}', 'kept', null, 'stays',
+    'the ledger: ids, amounts and times, and the operator''s own words in the keys of what was given by hand'),
+  ('credits.transfers', '{id,owner_id,job_id,reverses_id}', 'kept', null, 'stays', 'the ledger: ids, amounts and times'),
+  ('devices.grants', '{user_id,network,lane}', 'erased', null, 'stays', 'who was where, and when'),
+  ('guard.hits', '{policy,subject}', 'erased', null, 'goes', 'what the user did in the last hours'),
+  ('guard.idempotency_keys', '{caller,endpoint,key,fingerprint,outcome}', 'erased', null, 'moves',
+    'what the user asked for; a retry is a replay, whoever they are by then'),
+  ('ops.admin_actions', '{id,admin_id,user_id,model_id,transfer_id,job_id,reason,request_id}', 'kept', null, 'stays',
+    'the operator''s record of what admins did, in their own words'),
+  ('ops.error_log', '{code,endpoint,severity,user_id,request_id,context}', 'kept', null, 'stays',
+    'redacted when it was written, and gone by the rule error_log'),
+  ('queue.tasks', '{kind,subject,owner_id,lane,payload,request_id,last_error}', 'erased', null, 'moves',
+    'nothing of theirs is left to do'),
+  ('videos.assets', '{id,job_id,owner_id,path,content_type,sha256,differences}', 'erased', null, 'moves',
+    'the files are gone; their hashes would tell them again'),
+  ('videos.jobs', '{id,user_id,model_id,model_name,error_code}', 'kept', null, 'moves',
+    'the bare job, until the rule closed_accounts; statistics and the ledger name it'),
+  ('videos.jobs', '{prompt,request_id}', 'blanked', '', 'moves', 'what the user wrote, and where it stands in the log'),
+  ('videos.jobs', '{settings}', 'blanked', '{}', 'moves', 'what the user chose'),
+  ('videos.jobs', '{image_url,video_url,thumbnail_url,error_details,flag}', 'blanked', null, 'moves',
+    'what the user gave and got, and what was thought of it'),
+  ('videos.provider_events', '{provider,event_id,submission_id,owner_id,request_id,effect}', 'kept', null, 'moves',
+    'ids of ours and the provider''s, until the rule provider_events'),
+  ('videos.provider_events', '{state}', 'blanked', '{}', 'moves', 'the provider''s words, with the addresses of the files'),
+  ('videos.submissions', '{id,job_id,owner_id,provider,provider_model,request_id}', 'kept', null, 'moves',
+    'ids of ours and the provider''s, for what was paid'),
+  ('videos.submissions', '{provider_references,cause}', 'blanked', null, 'moves', 'the provider''s words'),
+  -- About nobody.
+  ('devices.lanes', '{*}', 'kept', null, 'stays', 'a network without a user, gone by the rule device_lanes'),
+  ('credits.checkpoints', '{*}', 'kept', null, 'stays', 'how far the ledger is proved')
+  ) as r (relation, columns, class, blank_to, on_merge, reason)
+  cross join unnest(r.columns::text[]) as c (name)
+  union all
+  select t.relation, '*', 'kept', null, 'stays', 'the operator''s rows, about no person'
+  from unnest('{
+  accounts.personal_tables, accounts.privacy_classes, core.scheduled_tasks, guard.policies,
+  ops.feature_flags, ops.retention_rules, queue.kinds, videos.job_transitions, videos.model_providers, videos.models,
+  videos.moderation_terms, videos.moderation_words, videos.providers, videos.spending
+  }'::text[]) as t (relation)
+on conflict (relation, column_name) do update
+  set class = excluded.class, blank_to = excluded.blank_to, on_merge = excluded.on_merge, reason = excluded.reason;

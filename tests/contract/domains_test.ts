@@ -41,10 +41,7 @@ Deno.test("a domain's first file makes its schema, and names the domain's files 
 });
 
 /** What a domain makes outside its schema, and why. Extensions are the platform's, and not asked. */
-const elsewhere: Record<string, string> = {
-  "supabase/schemas/accounts/erasure.sql: function videos.erasable_at(pg_catalog.uuid)":
-    "when a closed account's jobs let go of its data; it asks accounts, which videos do not know",
-};
+const elsewhere: Record<string, string> = {};
 
 Deno.test("a domain's files make objects in its schema alone, but for those that are listed here with their reason", async () => {
   await using database = await emptyDatabase();

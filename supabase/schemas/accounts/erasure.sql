@@ -11,19 +11,93 @@ alter table accounts.erasures enable row level security;
 create index erasures_remaining on accounts.erasures (erased_at) where swept_at is null;
 comment on table accounts.erasures is 'The proof that what a closed account left behind was erased; kept for good.';
 
-create function videos.erasable_at(p_user_id uuid)
-returns timestamptz
-language sql
+-- Which rows of a table are a person's. What stands here is erased, exported and merged; a table that is not here is about
+-- nobody, and says so in accounts.privacy_classes.
+create table accounts.personal_tables (
+  relation text primary key check (relation ~ '^[a-z_]+\.[a-z_]+$'),
+  -- A condition of the row `t`, in which $1 is an array of users' ids.
+  rows_of text not null
+);
+alter table accounts.personal_tables enable row level security;
+comment on table accounts.personal_tables is 'Tables with rows of persons. The migrations'' to write: their conditions are run.';
+
+create type accounts.privacy_class as enum (
+  'kept', -- stays as it is
+  'blanked', -- the row stays, without it
+  'erased' -- the row goes
+);
+create type accounts.on_merge as enum (
+  'moves', -- to the account that a guest is merged into
+  'stays', -- with the guest's tombstone
+  'goes' -- with the merge
+);
+
+create table accounts.privacy_classes (
+  relation text not null,
+  -- `*`: every column of a table that is about nobody.
+  column_name text not null,
+  class accounts.privacy_class not null,
+  -- What a blanked column holds instead.
+  blank_to text,
+  on_merge accounts.on_merge not null,
+  reason text not null,
+  primary key (relation, column_name),
+  check (blank_to is null or class = 'blanked')
+);
+alter table accounts.privacy_classes enable row level security;
+comment on table accounts.privacy_classes is 'What becomes of each column that can hold a person''s data, and why.';
+
+create function accounts.apply_privacy(p_relation text, p_condition text, p_ids uuid[])
+returns integer
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  -- Whatever began before the account was closed, or before its last job ended, may write until its lease is over. A
-  -- job that has not ended moves this time along.
-  select greatest(u.closed_at, (
-    select max(coalesce(j.completed_at, core.now()))
-    from videos.jobs as j
-    where j.user_id = p_user_id and j.deleted_at is null
-  )) + (select make_interval(secs => max(k.timeout_seconds)) from queue.kinds as k)
-  from accounts.users as u
-  where u.id = p_user_id and u.closed_at is not null
+-- Erases or blanks, as the classes say, those rows `t` of a table for which the condition holds, in which $1 is p_ids; and
+-- returns how many. A table of which everything is kept stays as it is. A second call finds what the first left.
+-- Locks: those rows.
+declare
+  v_erases boolean;
+  v_blanks text;
+  v_rows integer := 0;
+begin
+  select bool_or(c.class = 'erased'),
+    string_agg(format('%I = %L', c.column_name, c.blank_to), ', ') filter (where c.class = 'blanked')
+  into v_erases, v_blanks
+  from accounts.privacy_classes as c
+  where c.relation = p_relation;
+  if v_erases then
+    execute format('delete from %s as t where %s', p_relation, p_condition) using p_ids;
+    get diagnostics v_rows = row_count;
+  elsif v_blanks is not null then
+    execute format('update %s as t set %s where %s', p_relation, v_blanks, p_condition) using p_ids;
+    get diagnostics v_rows = row_count;
+  end if;
+  return v_rows;
+end;
+$$;
+
+create function accounts.erase(p_user_id uuid)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Applies the classes to every table with rows of persons, and deletes the user of Auth, with identities, factors and
+-- sessions. Returns how many rows of each table were erased or blanked. Locks: those rows, by table.
+declare
+  v_table accounts.personal_tables;
+  v_rows integer;
+  v_erased jsonb := '{}';
+begin
+  for v_table in select t.* from accounts.personal_tables as t order by t.relation loop
+    v_rows := accounts.apply_privacy(v_table.relation, v_table.rows_of, array[p_user_id]);
+    if v_rows > 0 then
+      v_erased := v_erased || jsonb_build_object(v_table.relation, v_rows);
+    end if;
+  end loop;
+  delete from auth.users as u where u.id = p_user_id;
+  get diagnostics v_rows = row_count;
+  return v_erased || jsonb_build_object('auth.users', v_rows);
+end;
 $$;

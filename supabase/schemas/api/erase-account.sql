@@ -19,9 +19,9 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Erases what a closed account left, once its files are gone from storage, and writes the proof. While a job of it runs
--- or a file is there, the task comes back; that costs a try only where not one file was removed since the last time.
--- `data`: `{ state: "erased" | "waiting" | "dead" | "lost" }`. A second call finds no task. Raises no_data_found for an
+-- Erases what a closed account left, as accounts.erase does, once its files are gone from storage, and writes the proof.
+-- While a job of it runs or a file is there, the task comes back; that costs a try only where not one file was removed
+-- since the last time. `data`: `{ state: "erased" | "waiting" | "dead" | "lost" }`. A second call finds no task. Raises no_data_found for an
 -- account that is open. Locks: account → task → jobs.
 declare
   v_task queue.tasks;
@@ -29,8 +29,6 @@ declare
   v_erasable_at timestamptz;
   v_now timestamptz;
   v_files bigint;
-  v_job_ids uuid[];
-  v_erased jsonb;
 begin
   perform credits.lock_account(p_user_id);
   select t.* into v_task
@@ -57,32 +55,10 @@ begin
     return guard.answer('{"state": "waiting"}');
   end if;
 
-  select coalesce(array_agg(j.id), '{}') into v_job_ids
-  from (
-    select a.id from videos.jobs as a where a.user_id = p_user_id and a.deleted_at is null
-    union all
-    select d.id from videos.jobs as d where d.user_id = p_user_id and d.deleted_at is not null
-  ) as j;
-  v_erased := jsonb_build_object(
-    'jobs', cardinality(v_job_ids),
-    'files', (select count(*) from videos.assets as a where a.job_id = any (v_job_ids) and a.deleted_at is null),
-    'idempotency_keys', (select count(*) from guard.idempotency_keys as k where k.caller = p_user_id),
-    'device_grants', (select count(*) from devices.grants as g where g.user_id = p_user_id),
-    'auth_users', (select count(*) from auth.users as u where u.id = p_user_id)
-  );
-  perform videos.blank_jobs(v_job_ids);
-  update videos.jobs as j set deleted_at = v_now where j.id = any (v_job_ids) and j.deleted_at is null;
-  -- Removing files is all that is left to do for these, and it is done.
-  perform queue.drop(j.id, '{delete_files}') from unnest(v_job_ids) as j (id);
-  delete from guard.idempotency_keys as k where k.caller = p_user_id;
-  delete from devices.grants as g where g.user_id = p_user_id;
-  delete from guard.hits as h
-  using guard.policies as p
-  where p.scope = 'user' and h.is_logged = p.is_logged and h.policy = p.name and h.subject = p_user_id::text;
-  -- With it go its identities, factors and sessions.
-  delete from auth.users as u where u.id = p_user_id;
+  -- What is marked as deleted is shown to nobody and swept with the account.
+  update videos.jobs as j set deleted_at = v_now where j.user_id = p_user_id and j.deleted_at is null;
   insert into accounts.erasures (user_id, closed_at, erased_at, erased)
-  values (p_user_id, v_user.closed_at, v_now, v_erased)
+  values (p_user_id, v_user.closed_at, v_now, accounts.erase(p_user_id))
   on conflict (user_id) do nothing;
   perform queue.finish(p_task_id, p_attempt);
   return guard.answer('{"state": "erased"}');

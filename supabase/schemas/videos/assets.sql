@@ -82,25 +82,31 @@ begin
 end;
 $$;
 
+-- The jobs of these users, those that they deleted too.
+create function videos.jobs_of(p_user_ids uuid[])
+returns setof uuid
+language sql
+stable
+set search_path = ''
+as $$
+  -- One part for each of the two indexes.
+  select j.id from videos.jobs as j where j.user_id = any (p_user_ids) and j.deleted_at is null
+  union all
+  select j.id from videos.jobs as j where j.user_id = any (p_user_ids) and j.deleted_at is not null
+$$;
+
 create function videos.blank_jobs(p_job_ids uuid[])
 returns void
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Takes out of jobs what their user said and got; their status, model, credits and times stay.
+-- Takes out of jobs what accounts.privacy_classes says: what their user said and got. Status, model, credits and times stay.
 begin
-  update videos.jobs as j
-  set prompt = '', settings = '{}', image_url = null, request_id = '', video_url = null, video_url_expires_at = null,
-      thumbnail_url = null, error_details = case when j.error_details is not null then '{}'::jsonb end
-  where j.id = any (p_job_ids);
-  update videos.submissions as s
-  set provider_references = null, cause = null
-  where s.job_id = any (p_job_ids);
-  update videos.provider_events as e
-  set state = jsonb_build_object('state', e.state -> 'state')
-  from videos.submissions as s
-  where s.job_id = any (p_job_ids) and e.submission_id = s.id;
-  delete from videos.assets as a where a.job_id = any (p_job_ids);
+  perform accounts.apply_privacy('videos.jobs', 't.id = any ($1)', p_job_ids);
+  perform accounts.apply_privacy('videos.submissions', 't.job_id = any ($1)', p_job_ids);
+  perform accounts.apply_privacy('videos.provider_events', 't.submission_id in (
+    select s.id from videos.submissions as s where s.job_id = any ($1))', p_job_ids);
+  perform accounts.apply_privacy('videos.assets', 't.job_id = any ($1)', p_job_ids);
 end;
 $$;

@@ -56,9 +56,9 @@ export interface Job {
 /** The price of the video that startVideo asks for. */
 export const price = 4;
 
-/** Somebody with 10 credits asks for a video; it is pending. */
-export async function startVideo(sql: Sql): Promise<string> {
-  const { data } = await generateVideo(sql, await createPayer(sql, 10));
+/** Somebody with 10 credits, where nobody is named, asks for a video; it is pending. */
+export async function startVideo(sql: Sql, userId?: string): Promise<string> {
+  const { data } = await generateVideo(sql, userId ?? await createPayer(sql, 10));
   if (data === undefined) throw new Error("The video was not accepted");
   return data.job_id;
 }
