@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { patience } from "../../local/testing/patience.ts";
 import { testDatabase } from "./harness.ts";
 import { manyConnections, times, untilBlocked } from "./support/connections.ts";
+import { stillDatabase } from "./support/frozen-clock.ts";
 import { balancesOf, first, type Sql, violations } from "./support/ledger.ts";
 import { sharedDatabase } from "./support/shared-database.ts";
 
-const database = sharedDatabase();
+const database = sharedDatabase(stillDatabase);
 
 const second = 1000;
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { testDatabase } from "./harness.ts";
 import { manyConnections, times } from "./support/connections.ts";
+import { stillDatabase } from "./support/frozen-clock.ts";
 import {
   claimTasks,
   readJob,
@@ -48,7 +48,7 @@ async function claimOne(sql: Sql): Promise<Task> {
 }
 
 Deno.test("an open task of the same kind and subject is the same work, at the earlier time", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   const subject = crypto.randomUUID();
   await sql`select generation.add_task('poll', ${subject}, ops.now() + interval '1 hour', '{"a": 1, "b": 1}')`;
@@ -66,7 +66,7 @@ Deno.test("an open task of the same kind and subject is the same work, at the ea
 });
 
 Deno.test("tasks are handed out by priority, then age", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   const expected: string[] = [];
   for (const kind of ["poll", "submit", "store", "cancel"]) {
@@ -78,7 +78,7 @@ Deno.test("tasks are handed out by priority, then age", async () => {
 });
 
 Deno.test("a kind has no more tasks at work than its concurrency, and does not hold up the others", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   await setKind(sql, "cancel", { concurrency: 3, timeout: 60 });
   await addTasks(sql, "cancel", 5);
@@ -93,7 +93,7 @@ Deno.test("a kind has no more tasks at work than its concurrency, and does not h
 });
 
 Deno.test("many claimers at once never get the same task, nor more than the concurrency together", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   await using sql = manyConnections(database);
   await setKind(sql, "poll", { concurrency: 60 });
   await setKind(sql, "store", { concurrency: 7 });
@@ -106,7 +106,7 @@ Deno.test("many claimers at once never get the same task, nor more than the conc
 });
 
 Deno.test("a task that another transaction holds is passed over", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   const [held, free] = await addTasks(sql, "poll", 2);
   await sql.begin(async (holder) => {
@@ -117,7 +117,7 @@ Deno.test("a task that another transaction holds is passed over", async () => {
 });
 
 Deno.test("a lease runs out, and its attempt number fences off whoever comes back too late", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   await setKind(sql, "poll", { timeout: 60 });
   await addTasks(sql, "poll", 1);
@@ -135,7 +135,7 @@ Deno.test("a lease runs out, and its attempt number fences off whoever comes bac
 });
 
 Deno.test("a failed attempt comes back by its kind's backoff, and not before the time that was named", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   const waits = async (afterSeconds: number | null = null) => {
     const task = await claimOne(sql);
@@ -163,7 +163,7 @@ Deno.test("a failed attempt comes back by its kind's backoff, and not before the
 });
 
 Deno.test("jitter takes a random part of the delay away, and never adds to it", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   await sql`update generation.task_kinds set backoff = 'fixed', base_seconds = 100, max_seconds = 100, jitter = 0.5`;
   const { least, most } = await first(sql<{ least: number; most: number }[]>`
@@ -176,7 +176,7 @@ Deno.test("jitter takes a random part of the delay away, and never adds to it", 
 });
 
 Deno.test("a task without a try left is a dead letter, and clearing it is the replay", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   await setKind(sql, "poll", { tries: 2, base: 1 });
   const [subject] = await addTasks(sql, "poll", 1);
@@ -194,7 +194,7 @@ Deno.test("a task without a try left is a dead letter, and clearing it is the re
 });
 
 Deno.test("a task whose worker died in its last try is buried by the tick, once", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   await setKind(sql, "poll", { tries: 1, timeout: 60 });
   await addTasks(sql, "poll", 1);
@@ -209,7 +209,7 @@ Deno.test("a task whose worker died in its last try is buried by the tick, once"
 });
 
 Deno.test("a dead store ends its job with ERR_6002 and gives the credits back, also when its worker died", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   const endings = {
     "by its last failure": async (task: Task) => assert.equal(await retryTask(sql, task), "dead"),
@@ -234,7 +234,7 @@ Deno.test("a dead store ends its job with ERR_6002 and gives the credits back, a
 });
 
 Deno.test("a claim for one job takes no other's tasks", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   const [mine] = [await startVideo(sql), await startVideo(sql)];
   await advance(3 * second);
@@ -242,7 +242,7 @@ Deno.test("a claim for one job takes no other's tasks", async () => {
 });
 
 Deno.test("tasks that wait for a worker are counted, up to 1000", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   const due = async () => (await first(sql`select generation.count_due_tasks() as due`))["due"];
   assert.equal(await due(), 0);
