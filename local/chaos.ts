@@ -111,7 +111,7 @@ async function strike(
 }
 
 /** Real milliseconds after which a run that does not come to its end is stuck. */
-const drainLimit = 120_000;
+const drainLimit = 600_000;
 /** By how much the clock moves at a time at least: less than any lease, so that a living worker loses none. */
 const drainStep = 20_000;
 /** Real milliseconds that the workers have for what is due after it. */

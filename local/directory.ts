@@ -12,6 +12,8 @@ export interface Directory extends AsyncDisposable {
 export class DirectoryInUseError extends Error {}
 
 const temporaryPrefix = "kinora-stack-";
+/** Until its lock is held a temporary folder has another name, so that nobody takes it for one that was left behind. */
+const unlockedPrefix = "kinora-unlocked-";
 
 /**
  * Opens `wanted`, or makes a temporary folder that goes when the result is disposed of; one that a killed process left
@@ -19,10 +21,12 @@ const temporaryPrefix = "kinora-stack-";
  */
 export async function openDirectory(wanted?: string): Promise<Directory> {
   if (wanted === undefined) await removeAbandoned();
-  const path = wanted ?? await Deno.makeTempDir({ prefix: temporaryPrefix });
-  await Deno.mkdir(path, { recursive: true });
-  const lock = await tryLock(path);
-  if (lock === undefined) throw new DirectoryInUseError(`${path} is in use by another process`);
+  const unlocked = wanted ?? await Deno.makeTempDir({ prefix: unlockedPrefix });
+  await Deno.mkdir(unlocked, { recursive: true });
+  const lock = await tryLock(unlocked);
+  if (lock === undefined) throw new DirectoryInUseError(`${unlocked} is in use by another process`);
+  const path = wanted ?? unlocked.replace(unlockedPrefix, temporaryPrefix);
+  if (path !== unlocked) await Deno.rename(unlocked, path);
   return {
     path,
     kept: wanted !== undefined,
@@ -59,7 +63,7 @@ async function removeAbandoned(): Promise<void> {
     if (!isDirectory || !name.startsWith(temporaryPrefix)) continue;
     const path = `${parent}/${name}`;
     try {
-      // Without a lock's file it is somebody's who is about to make one.
+      // Without a lock's file it is no stack's.
       const lock = await tryLock(path, false);
       if (lock !== undefined) await Deno.remove(path, { recursive: true });
       lock?.close();

@@ -2,8 +2,8 @@
  * The gateway's way to the functions, which live in another process, and now and then in a new one.
  */
 
-/** How long a request waits for functions that are just starting again; a start takes a fraction of it. */
-const functionsWait = 5_000;
+/** How long a request waits for functions that are just starting again; a start takes a fraction of it, also on a busy machine. */
+const functionsWait = 15_000;
 
 export interface FunctionsProxy {
   /** Says on which port the functions are from now on; null while there are none. */

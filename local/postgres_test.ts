@@ -3,17 +3,15 @@ import { withConnection } from "./database.ts";
 import { holdPorts } from "./ports.ts";
 import { startPostgres } from "./postgres.ts";
 import { commandLine, killWithChildren, parentOf } from "./process.ts";
+import { patience } from "./testing/patience.ts";
 
 // These are about our own server, whatever the developer uses for the rest.
 Deno.env.delete("DATABASE_URL");
 
-/** Stopping a server takes a tenth of a second, noticing a lost parent half of one; the rest is for a busy machine. */
-const deadline = 20_000;
-
 async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const end = Date.now() + deadline;
+  const end = Date.now() + patience;
   while (!await condition()) {
-    assert.ok(Date.now() < end, `Not within ${deadline} ms: ${what}`);
+    assert.ok(Date.now() < end, `Not within ${patience} ms: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

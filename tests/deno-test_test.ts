@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { pathToFileURL } from "node:url";
+import { patience } from "../local/testing/patience.ts";
 import { type Count, countJUnit, denoTest } from "./deno-test.ts";
 
 /** Runs one test file of the given text, as the tiers do. */
-async function run(text: string, filter?: string, timeLimit = 60_000): Promise<Count> {
+async function run(text: string, filter?: string, timeLimit = patience): Promise<Count> {
   const folder = await Deno.makeTempDir();
   try {
     await Deno.writeTextFile(`${folder}/some_test.ts`, text);

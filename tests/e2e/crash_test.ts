@@ -175,7 +175,7 @@ async function record(prompt: string, scenario: Scenario): Promise<Point[]> {
 }
 
 /** Now and then a worker passes a task over that another transaction holds, and a call is another one's. */
-const mostTries = 3;
+const mostTries = 10;
 
 async function crashAt(point: Point, prompt: string, scenario: Scenario): Promise<void> {
   for (let attempt = 1; attempt <= mostTries; attempt++) {

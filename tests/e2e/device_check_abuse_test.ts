@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import type * as z from "zod";
 import { deviceToken } from "../../local/simulators/device-check.ts";
 import { DeviceCheckResponse } from "../../supabase/functions/device-check/schema.ts";
+import { eventually } from "./eventually.ts";
 import { bodyOf, errorOf } from "./support/answer.ts";
 import { type Backend, type Guest, startBackend } from "./support/backend.ts";
 
@@ -23,8 +24,6 @@ interface Race {
   guests: readonly Guest[];
   /** Of which each guest checks from every one, at once. */
   networks: readonly string[];
-  /** Between the query that finds the device fresh and the update that counts. */
-  milliseconds: number;
 }
 
 /** With a token of its own, and nothing else that would tie it to another check of the device. */
@@ -40,15 +39,50 @@ async function check(guest: Guest, device: string, network: string): Promise<Gra
   return bodyOf(answer, 200, DeviceCheckResponse).initial_grant.status;
 }
 
-/** Has everybody check the device at once, and gives what they were told, and how many found it fresh. */
-async function race({ device, guests, networks, milliseconds }: Race) {
+/** Has everybody check the device at once, and gives what they were told. */
+function checkAll({ device, guests, networks }: Race): Promise<Grant[]> {
+  return Promise.all(networks.flatMap((network) => guests.map((guest) => check(guest, device, network))));
+}
+
+/** Milliseconds that an update is kept waiting for others to ask: we lose patience with Apple after 4 seconds. */
+const longestWait = 3_000;
+/** Which an update does not wait out. */
+const hour = 60 * 60_000;
+
+/** Has them check while nobody's update counts until all have asked; gives how many found the device fresh, and how long that took. */
+async function race(entrants: Race) {
+  const { device, guests, networks } = entrants;
   const { control } = backend.stack.simulators.deviceCheck;
-  await control.rules({ device, operation: "update", effect: "slow", milliseconds, times: null });
-  const grants = await Promise.all(
-    networks.flatMap((network) => guests.map((guest) => check(guest, device, network))),
+  const requests = async () =>
+    (await control.report()).requests.filter((request) => request.device === device);
+  await control.rules({ device, operation: "update", effect: "slow", milliseconds: hour, times: null });
+  const startedAt = performance.now();
+  const elapsed = () => performance.now() - startedAt;
+  let isOver = false;
+  const checks = checkAll(entrants).finally(() => isOver = true);
+  // Each asks once, and of each network the one in the lane again.
+  const all = networks.length * (guests.length + 1);
+  await eventually(
+    "all have asked",
+    async () => elapsed() > longestWait || (await requests()).length >= all || undefined,
   );
-  const requests = (await control.report()).requests.filter((request) => request.device === device);
-  return { grants, fresh: requests.findIndex(({ operation }) => operation === "update") };
+  const milliseconds = elapsed();
+  await eventually("all are answered", async () => {
+    await control.elapse(hour);
+    return isOver || undefined;
+  });
+  const fresh = (await requests()).findIndex(({ operation }) => operation === "update");
+  return { grants: await checks, fresh, milliseconds };
+}
+
+/** A race in which so many found the device fresh, with others where the machine was too busy for one in time. */
+async function crowdedRace(crowd: number, newRace: (attempt: number) => Promise<Race>) {
+  for (let attempt = 1;; attempt++) {
+    const entrants = await newRace(attempt);
+    const { grants, fresh, milliseconds } = await race(entrants);
+    if (fresh >= crowd && milliseconds < longestWait + 500) return { ...entrants, grants };
+    assert(attempt < 10, `only ${fresh} found it fresh, after ${milliseconds} ms`);
+  }
 }
 
 /** What everybody is told once the race is over, one after the other, and what they have together. */
@@ -67,7 +101,9 @@ Deno.test("of 200 checks of one device at once, by 50 accounts from one network,
   const device = "a phone in fifty hands";
   const network = "198.51.100.1";
   const guests = await signIn(50);
-  const { grants } = await race({ device, guests, networks: Array(4).fill(network), milliseconds: 50 });
+  const { control } = backend.stack.simulators.deviceCheck;
+  await control.rules({ device, operation: "update", effect: "slow", milliseconds: 50, times: null });
+  const grants = await checkAll({ device, guests, networks: Array(4).fill(network) });
   const later = await settle(guests, device, network);
   // Whoever lost the answer to their grant in the crowd is told later.
   assert.deepEqual([grants.length, later.balance], [200, 10]);
@@ -76,25 +112,24 @@ Deno.test("of 200 checks of one device at once, by 50 accounts from one network,
 });
 
 Deno.test("however many found the device fresh, one is granted and the others are left pending", async () => {
-  const device = "a phone that is slow to change";
-  const network = "198.51.100.2";
-  const guests = await signIn(20);
-  // Within our patience of 4 seconds.
-  const { grants, fresh } = await race({ device, guests, networks: [network], milliseconds: 3_000 });
-  assert(fresh >= 10, `only ${fresh} found it fresh`);
+  const { device, guests, networks: [network = ""], grants } = await crowdedRace(10, async (attempt) => ({
+    device: `a phone that is slow to change ${attempt}`,
+    guests: await signIn(20),
+    networks: [`198.51.100.${100 + attempt}`],
+  }));
   assert.equal(count(grants, "granted"), 1);
   const later = await settle(guests, device, network);
   assert.deepEqual([count(later.grants, "already_claimed"), later.balance], [guests.length, 10]);
 });
 
 Deno.test("one device at once from five networks is granted at most once for each, and never after that", async () => {
-  const device = "a phone in five networks";
-  const networks = Array.from({ length: 5 }, (_, index) => `203.0.113.${index}`);
-  const guests = await signIn(4);
-  const { grants, fresh } = await race({ device, guests, networks, milliseconds: 3_000 });
+  const { device, guests, networks, grants } = await crowdedRace(5, async (attempt) => ({
+    device: `a phone in five networks ${attempt}`,
+    guests: await signIn(4),
+    networks: Array.from({ length: 5 }, (_, index) => `203.0.113.${10 * attempt + index}`),
+  }));
   const granted = count(grants, "granted");
-  assert(fresh >= networks.length, `only ${fresh} found it fresh`);
   assert(granted >= 1 && granted <= networks.length, `${granted} grants`);
-  const later = await settle(guests, device, "203.0.113.99");
+  const later = await settle(guests, device, "203.0.113.250");
   assert.deepEqual([count(later.grants, "already_claimed"), later.balance], [guests.length, 10 * granted]);
 });

@@ -4,6 +4,7 @@ import * as z from "zod";
 import { type DeviceCheckRule, deviceToken } from "../../local/simulators/device-check.ts";
 import { deviceCheck } from "../../supabase/functions/_shared/apple/device-check.ts";
 import { DeviceCheckResponse } from "../../supabase/functions/device-check/schema.ts";
+import { freezeClock } from "../database/support/frozen-clock.ts";
 import { eventually } from "./eventually.ts";
 import { type Answer, bodyOf, errorOf } from "./support/answer.ts";
 import { type Backend, type Guest, startBackend } from "./support/backend.ts";
@@ -13,6 +14,8 @@ let backend: Backend;
 Deno.test.beforeAll(async () => {
   // So that each test has networks of its own, whose limits the others do not touch.
   backend = await startBackend({ trustClientAddress: true });
+  // A lane of ten seconds shall outlive a restart of the functions, however long that takes.
+  await freezeClock(backend.database);
 });
 Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 

@@ -4,6 +4,7 @@ import { createClient } from "@supabase/supabase-js";
 import { decodeJwt, generateKeyPair, importJWK, SignJWT } from "jose";
 import { type Stack, startStack } from "../../local/stack.ts";
 import { type TestDatabase, testDatabase } from "../database/harness.ts";
+import { eventually } from "./eventually.ts";
 
 let database: TestDatabase;
 let stack: Stack;
@@ -253,9 +254,10 @@ Deno.test("a procedure that is made while the stack runs is found after NOTIFY p
   await database.sql`create function api.probe_late() returns int language sql as 'select 7'`;
   await database.sql`grant execute on function api.probe_late to anon`;
   await database.sql`notify pgrst, 'reload schema'`;
-  const deadline = Date.now() + 5_000;
-  let data: number | null = null;
-  while (data === null && Date.now() < deadline) ({ data } = await supabase.rpc("probe_late"));
+  const data = await eventually(
+    "it is found",
+    async () => (await supabase.rpc("probe_late")).data ?? undefined,
+  );
   assert.equal(data, 7);
 });
 

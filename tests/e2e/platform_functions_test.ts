@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { type Stack, startStack } from "../../local/stack.ts";
 import { type TestDatabase, testDatabase } from "../database/harness.ts";
+import { eventually } from "./eventually.ts";
 
 let database: TestDatabase;
 let stack: Stack;
@@ -49,17 +50,6 @@ async function call(path: string, init: RequestInit = {}) {
     headers: response.headers,
     body: JSON.parse(await response.text() || "null"),
   };
-}
-
-/** Polls until `attempt` gives something, for at most ten seconds: a start of the functions takes a fraction of one. */
-async function eventually<T>(what: string, attempt: () => Promise<T | undefined>): Promise<T> {
-  const deadline = Date.now() + 10_000;
-  while (Date.now() < deadline) {
-    const result = await attempt();
-    if (result !== undefined) return result;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error(`Not within ten seconds: ${what}`);
 }
 
 Deno.test("a request reaches the function with its method, path, query, headers and body, and the answer comes back whole", async () => {

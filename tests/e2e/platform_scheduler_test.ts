@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { startStack } from "../../local/stack.ts";
 import { testDatabase } from "../database/harness.ts";
+import { eventually } from "./eventually.ts";
 
 Deno.test("a tick that finds tasks due calls the worker as a service; one that finds none does not", async () => {
   await using database = await testDatabase();
@@ -55,12 +56,12 @@ Deno.test("the scheduler ticks by itself, also after a tick that failed", async 
       return 0;
     end $$`.simple();
   await using stack = await startStack({ databaseUrl: database.url, tickMilliseconds: 10 });
-  const deadline = Date.now() + 10_000;
   const count = async () => (await database.sql`select count(*)::int as count from public.ticks`)[0]?.count;
-  while (await count() < 2) assert(Date.now() < deadline);
-  while (!(await Deno.readTextFile(stack.logs.functions).catch(() => "")).includes("broken once")) {
-    assert(Date.now() < deadline);
-  }
+  await eventually("it has ticked twice", async () => await count() >= 2 || undefined);
+  await eventually("a tick has failed", async () => {
+    const log = await Deno.readTextFile(stack.logs.functions).catch(() => "");
+    return log.includes("broken once") || undefined;
+  });
   await database.sql`insert into public.ticks (broken) values (true)`;
-  while (await count() < 5) assert(Date.now() < deadline);
+  await eventually("it ticks again", async () => await count() >= 5 || undefined);
 });

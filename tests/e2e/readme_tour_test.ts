@@ -2,10 +2,9 @@ import assert from "node:assert/strict";
 import * as z from "zod";
 import { startStack } from "../../local/stack.ts";
 import { statusOf } from "../../local/status.ts";
+import { patience } from "../../local/testing/patience.ts";
 import { fences, readDocument } from "../contract/documents.ts";
 import { cloneTemplate } from "../database/harness.ts";
-
-const deadline = 60_000;
 
 const checked = z.object({ initial_grant: z.object({ status: z.literal("granted") }) });
 const accepted = z.object({ job_id: z.uuid(), status: z.literal("pending") });
@@ -30,7 +29,7 @@ Deno.test("the tour of the README works as it is written", async () => {
   const { success, stdout, stderr } = await new Deno.Command("bash", {
     args: ["-euo", "pipefail", "-c", script],
     env: { STACK_STATUS: JSON.stringify(statusOf(stack)) },
-    signal: AbortSignal.timeout(deadline),
+    signal: AbortSignal.timeout(patience),
   }).output();
   const text = new TextDecoder().decode(stdout);
   assert.ok(success, text + new TextDecoder().decode(stderr));

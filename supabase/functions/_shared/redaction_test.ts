@@ -112,29 +112,29 @@ Deno.test("what an operator needs stays readable", () => {
 });
 
 Deno.test("long and hostile texts are cut, and cost little", () => {
-  const started = performance.now();
-  for (
-    const unit of [
-      "a",
-      "a.",
-      "a@",
-      "1",
-      "+1 ",
-      "eyJ",
-      "4111 ",
-      "(",
-      "-----BEGIN PRIVATE KEY-----",
-      "Bearer ",
-      "?token=",
-      '"prompt": "',
-      '\\"prompt\\": \\"',
-      '"a":"b"',
-      "aB1/",
-      "a%40b.",
-    ]
-  ) {
-    assert(redactText(unit.repeat(100_000)).length <= 4_001);
-  }
-  // Milliseconds, when nothing backtracks; the bound leaves room for a busy machine.
-  assert(performance.now() - started < 2_000);
+  const units = [
+    "a",
+    "a.",
+    "a@",
+    "1",
+    "+1 ",
+    "eyJ",
+    "4111 ",
+    "(",
+    "-----BEGIN PRIVATE KEY-----",
+    "Bearer ",
+    "?token=",
+    '"prompt": "',
+    '\\"prompt\\": \\"',
+    '"a":"b"',
+    "aB1/",
+    "a%40b.",
+  ];
+  const cost = () => {
+    const started = performance.now();
+    for (const unit of units) assert(redactText(unit.repeat(100_000)).length <= 4_001);
+    return performance.now() - started;
+  };
+  // Milliseconds, when nothing backtracks; what does is slow each time, and a busy machine is not.
+  assert(Array.from({ length: 5 }).some(() => cost() < 2_000));
 });

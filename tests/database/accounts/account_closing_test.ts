@@ -1,8 +1,8 @@
 /** Closing an account: what ends with it, at once and whatever comes later. */
 import assert from "node:assert/strict";
-import { testDatabase } from "../harness.ts";
 import { closeAccount, createGuest, creditsOf } from "../support/accounts.ts";
 import { times } from "../support/connections.ts";
+import { stillDatabase } from "../support/frozen-clock.ts";
 import {
   claimSubmission,
   claimTask,
@@ -31,7 +31,7 @@ async function start(sql: Sql, userId: string): Promise<string> {
 }
 
 Deno.test("a closed account is a tombstone: nothing about the person, no credits, no session", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   const userId = await createGuest(database);
   await sql`
@@ -60,7 +60,7 @@ Deno.test("a closed account is a tombstone: nothing about the person, no credits
 });
 
 Deno.test("whoever closed their account is refused by everything that acts for a caller", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   const userId = await createGuest(database);
   const jobId = await start(sql, userId);
@@ -82,7 +82,7 @@ Deno.test("whoever closed their account is refused by everything that acts for a
 });
 
 Deno.test("a tombstone is never revived, by whatever hand", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   const [closed, open] = [await createGuest(database), await createGuest(database)];
   await closeAccount(sql, closed);
@@ -98,7 +98,7 @@ Deno.test("a tombstone is never revived, by whatever hand", async () => {
 });
 
 Deno.test("pending jobs end at once, and their credits are forfeited with the rest", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   const userId = await createGuest(database);
   const jobs = [await start(sql, userId), await start(sql, userId)];
@@ -112,7 +112,7 @@ Deno.test("pending jobs end at once, and their credits are forfeited with the re
 });
 
 Deno.test("a job that a provider has ends as cancelled, whatever the provider answers to that", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   for (const answer of ["cancelled", "requested", "too_late", "not_found", "no_request_id"] as const) {
     const userId = await createGuest(database);
@@ -129,7 +129,7 @@ Deno.test("a job that a provider has ends as cancelled, whatever the provider an
 });
 
 Deno.test("a job whose request is on its way is cancelled as soon as it has an id", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   const userId = await createGuest(database);
   const jobId = await start(sql, userId);
@@ -148,7 +148,7 @@ Deno.test("a job whose request is on its way is cancelled as soon as it has an i
 });
 
 Deno.test("a job whose request comes to nothing ends with that, or when nobody waits for it any more", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   const userId = await createGuest(database, 20);
   const jobs = await times(4, () => start(sql, userId));
@@ -173,7 +173,7 @@ Deno.test("a job whose request comes to nothing ends with that, or when nobody w
 });
 
 Deno.test("a job that is being stored ends at once, and what its worker brings is not kept", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   const userId = await createGuest(database);
   const jobId = await start(sql, userId);
@@ -188,7 +188,7 @@ Deno.test("a job that is being stored ends at once, and what its worker brings i
 });
 
 Deno.test("whatever a provider says of a job whose account was closed ends it as cancelled, and nothing is stored", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   for (const word of [succeeded, failed, { state: "cancelled" }, { state: "not_found" }] as const) {
     for (const by of ["webhook", "poll"]) {
@@ -213,7 +213,7 @@ Deno.test("whatever a provider says of a job whose account was closed ends it as
 });
 
 Deno.test("of what a provider reports after the closing, no more than the state's name is stored", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   const userId = await createGuest(database);
   const jobId = await start(sql, userId);
@@ -232,7 +232,7 @@ Deno.test("of what a provider reports after the closing, no more than the state'
 });
 
 Deno.test("without a worker the deadline ends the jobs of a closed account", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   const userId = await createGuest(database);
   const jobId = await start(sql, userId);
@@ -246,7 +246,7 @@ Deno.test("without a worker the deadline ends the jobs of a closed account", asy
 });
 
 Deno.test("credits that come to a closed account are forfeited", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   const userId = await createGuest(database);
   await closeAccount(sql, userId);
@@ -256,7 +256,7 @@ Deno.test("credits that come to a closed account are forfeited", async () => {
 });
 
 Deno.test("of many closings at once one closes the account", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   const userId = await createGuest(database);
   await start(sql, userId);
@@ -278,7 +278,7 @@ Deno.test("of many closings at once one closes the account", async () => {
 });
 
 Deno.test("no job is accepted after its account was closed, and no credit is lost to those that were", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   await sql`update guard.policies set max_hits = 300 where scope = 'network'`;
   let accepted = 0;

@@ -1,6 +1,5 @@
 /** What the worker erases of a closed account, when, and the proof of it. */
 import assert from "node:assert/strict";
-import { testDatabase } from "../harness.ts";
 import {
   claimErasure,
   closeAccount,
@@ -9,6 +8,7 @@ import {
   tablesWith,
   untilErasable,
 } from "../support/accounts.ts";
+import { stillDatabase } from "../support/frozen-clock.ts";
 import {
   claimTask,
   readJob,
@@ -60,7 +60,7 @@ async function work(sql: Sql, userId: string): Promise<string> {
 }
 
 Deno.test("after the erasure nothing about the person is in any table, and a proof says what was erased", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   const userId = await createGuest(database, 100);
   const other = await createGuest(database, 100);
@@ -159,7 +159,7 @@ Deno.test("after the erasure nothing about the person is in any table, and a pro
 });
 
 Deno.test("the erased user's id is never anybody's again", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   const userId = await createGuest(database);
   await closeAccount(sql, userId);
@@ -173,7 +173,7 @@ Deno.test("the erased user's id is never anybody's again", async () => {
 });
 
 Deno.test("the erasure waits for the last job, and for whoever may still write, without losing a try", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   const userId = await createGuest(database);
   const jobId = await start(sql, userId);
@@ -196,7 +196,7 @@ Deno.test("the erasure waits for the last job, and for whoever may still write, 
 });
 
 Deno.test("files are removed in batches until none is left, also those that no job knows of", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   const [userId, other] = [await createGuest(database), await createGuest(database)];
   await storeFiles(sql, userId, 1_150);
@@ -212,7 +212,7 @@ Deno.test("files are removed in batches until none is left, also those that no j
 });
 
 Deno.test("where storage keeps the files, the task becomes a dead letter, and its replay erases", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   const userId = await createGuest(database);
   await storeFiles(sql, userId, 1);
@@ -236,7 +236,7 @@ Deno.test("where storage keeps the files, the task becomes a dead letter, and it
 });
 
 Deno.test("a worker that dies on either side of the erasure leaves it to the next, and it happens once", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   const userId = await createGuest(database);
   await storeFiles(sql, userId, 1);
@@ -259,7 +259,7 @@ Deno.test("a worker that dies on either side of the erasure leaves it to the nex
 });
 
 Deno.test("an account that is open is not erased", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   const userId = await createGuest(database);
   await sql`select queue.add('erase_account', ${userId}, null, core.now())`;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { type TestDatabase, testDatabase } from "../harness.ts";
+import type { TestDatabase } from "../harness.ts";
+import { stillDatabase } from "../support/frozen-clock.ts";
 import { first, rolledBack, type Sql } from "../support/ledger.ts";
 import { startVideo } from "../support/generation.ts";
 
@@ -22,7 +23,7 @@ async function tick(sql: Sql): Promise<number> {
 }
 
 Deno.test("every scheduled task runs, on an empty database and on one at work", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   for (let round = 0; round < 2; round++) {
     await tick(sql);
@@ -35,7 +36,7 @@ Deno.test("every scheduled task runs, on an empty database and on one at work", 
 });
 
 Deno.test("what is scheduled exists, takes no arguments and is not for API roles", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const rows = await database.sql<{ procedure: string; arguments: number; is_closed: boolean }[]>`
     select t.procedure, p.pronargs as arguments,
       not has_function_privilege('service_role', p.oid, 'execute') as is_closed
@@ -48,7 +49,7 @@ Deno.test("what is scheduled exists, takes no arguments and is not for API roles
 });
 
 Deno.test("a task that fails is noted, rolled back alone, and does not stop the others", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   await sql`
     create table testing.runs (name text);
@@ -79,7 +80,7 @@ Deno.test("a task that fails is noted, rolled back alone, and does not stop the 
 });
 
 Deno.test("a task runs when its interval is over, and not before", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   await sql`
     create table testing.runs (at timestamptz);
@@ -99,7 +100,7 @@ Deno.test("a task runs when its interval is over, and not before", async () => {
 });
 
 Deno.test("two ticks at once do the work of one, and both tell how many tasks wait", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   await sql`select queue.add('poll', gen_random_uuid(), null, core.now()) from generate_series(1, 3)`;
   await rolledBack(sql, async (first) => {

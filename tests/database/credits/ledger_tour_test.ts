@@ -1,14 +1,17 @@
 import assert from "node:assert/strict";
 import { withConnection } from "../../../local/database.ts";
-import { cloneTemplate } from "../harness.ts";
+import { cloneTemplate, testDatabase } from "../harness.ts";
+import { freezeClock } from "../support/frozen-clock.ts";
 import { createPayer, generateVideo } from "../support/videos.ts";
 import { runTour } from "../support/tour.ts";
 
 const docs = new URL("../../../docs/", import.meta.url);
 
 Deno.test("the tour of the ledger prints what stands beside it", async () => {
-  await using database = await cloneTemplate();
-  const printed = await runTour(database.url, await Deno.readTextFile(new URL("tours/ledger.sql", docs)));
+  await using database = await testDatabase();
+  const clock = await freezeClock(database);
+  const text = await Deno.readTextFile(new URL("tours/ledger.sql", docs));
+  const printed = await runTour(database.url, text, clock);
   const output = new URL("tours/ledger.out", docs);
   // `UPDATE_TOURS=1 deno task test tour` writes it anew, for git to show what changed.
   if (Deno.env.has("UPDATE_TOURS")) await Deno.writeTextFile(output, printed);

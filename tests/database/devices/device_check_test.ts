@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { manyConnections, times, untilBlocked } from "../support/connections.ts";
+import { stillDatabase } from "../support/frozen-clock.ts";
 import { balancesOf, first, type Sql, violations } from "../support/ledger.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
-import { sweepRule } from "../support/retention.ts";
 
-const database = sharedDatabase();
+const database = sharedDatabase(stillDatabase);
 
 const second = 1000;
 

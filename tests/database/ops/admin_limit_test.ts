@@ -7,15 +7,16 @@ import {
   createCustomer,
   refund,
   removeAdminLimit,
+import { testDatabase } from "../harness.ts";
 } from "../support/admins.ts";
 import { manyConnections, times } from "../support/connections.ts";
+import { stillDatabase } from "../support/frozen-clock.ts";
 import { balancesOf, rolledBack, type Sql } from "../support/ledger.ts";
-import { testDatabase } from "../harness.ts";
 
 const hour = 3_600_000;
 
 async function limited() {
-  const database = await testDatabase();
+  const database = await stillDatabase();
   await removeAdminLimit(database.sql);
   return database;
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { testDatabase } from "../harness.ts";
 import { manyConnections, times } from "../support/connections.ts";
+import { stillDatabase } from "../support/frozen-clock.ts";
 import {
   claimTasks,
   readJob,
@@ -74,7 +74,7 @@ async function claimOne(sql: Sql): Promise<Task> {
 }
 
 Deno.test("an open task of the same kind and subject is the same work, at the earlier time", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   const subject = crypto.randomUUID();
   await sql`select queue.add('poll', ${subject}, null, core.now() + interval '1 hour', '{"a": 1, "b": 1}')`;
@@ -92,7 +92,7 @@ Deno.test("an open task of the same kind and subject is the same work, at the ea
 });
 
 Deno.test("tasks are handed out by priority, then age", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   const expected: string[] = [];
   for (const kind of ["poll", "submit", "store", "cancel"]) {
@@ -104,7 +104,7 @@ Deno.test("tasks are handed out by priority, then age", async () => {
 });
 
 Deno.test("a kind has no more tasks at work than its concurrency, and does not hold up the others", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   await setKind(sql, "cancel", { concurrency: 3 });
   await addTasks(sql, "cancel", 5);
@@ -119,7 +119,7 @@ Deno.test("a kind has no more tasks at work than its concurrency, and does not h
 });
 
 Deno.test("many claimers at once never get the same task, nor more than the concurrency together", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   await using sql = manyConnections(database);
   await setKind(sql, "poll", { concurrency: 60 });
   await setKind(sql, "store", { concurrency: 7 });
@@ -132,7 +132,7 @@ Deno.test("many claimers at once never get the same task, nor more than the conc
 });
 
 Deno.test("a task that another transaction holds is passed over", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   const [held, free] = await addTasks(sql, "poll", 2);
   await sql.begin(async (holder) => {
@@ -143,7 +143,7 @@ Deno.test("a task that another transaction holds is passed over", async () => {
 });
 
 Deno.test("a lease runs out, and its attempt number fences off whoever comes back too late", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   await setKind(sql, "poll", { lease: 60, timeout: 90 });
   await addTasks(sql, "poll", 1);
@@ -161,7 +161,7 @@ Deno.test("a lease runs out, and its attempt number fences off whoever comes bac
 });
 
 Deno.test("a failed attempt comes back by its kind's backoff, and not before the time that was named", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   const waits = async (afterSeconds: number | null = null) => {
     const task = await claimOne(sql);
@@ -189,7 +189,7 @@ Deno.test("a failed attempt comes back by its kind's backoff, and not before the
 });
 
 Deno.test("jitter takes a random part of the delay away, and never adds to it", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   await sql`update queue.kinds set backoff = 'fixed', base_seconds = 100, max_seconds = 100, jitter = 0.5`;
   const { least, most } = await first(sql<{ least: number; most: number }[]>`
@@ -202,7 +202,7 @@ Deno.test("jitter takes a random part of the delay away, and never adds to it", 
 });
 
 Deno.test("a task without a try left is a dead letter, and clearing it is the replay", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   await setKind(sql, "poll", { tries: 2, base: 1 });
   const [subject] = await addTasks(sql, "poll", 1);
@@ -219,7 +219,7 @@ Deno.test("a task without a try left is a dead letter, and clearing it is the re
 });
 
 Deno.test("a task whose worker died in its last try is buried by the tick, once", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   await setKind(sql, "poll", { tries: 1 });
   await addTasks(sql, "poll", 1);
@@ -234,7 +234,7 @@ Deno.test("a task whose worker died in its last try is buried by the tick, once"
 });
 
 Deno.test("a dead store ends its job with ERR_6002 and gives the credits back, also when its worker died", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   const endings = {
     "by its last failure": async (task: Task) => assert.equal(await retryTask(sql, task), "dead"),
@@ -259,7 +259,7 @@ Deno.test("a dead store ends its job with ERR_6002 and gives the credits back, a
 });
 
 Deno.test("a claim for one job takes no other's tasks", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   const [mine] = [await startVideo(sql), await startVideo(sql)];
   await advance(3 * second);
@@ -267,7 +267,7 @@ Deno.test("a claim for one job takes no other's tasks", async () => {
 });
 
 Deno.test("tasks that wait for a worker are counted, up to 1000", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   const due = async () => (await first(sql`select queue.count_due() as due`))["due"];
   assert.equal(await due(), 0);
@@ -281,7 +281,7 @@ Deno.test("tasks that wait for a worker are counted, up to 1000", async () => {
 });
 
 Deno.test("a lease that is renewed lasts while the work goes on, but no longer than its kind's timeout", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   await setKind(sql, "poll", { lease: 10, timeout: 25 });
   await addTasks(sql, "poll", 1);
@@ -300,7 +300,7 @@ Deno.test("a lease that is renewed lasts while the work goes on, but no longer t
 });
 
 Deno.test("a lease that ran out is renewed where nobody else has the task, and not once it is done", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   await setKind(sql, "poll", { lease: 10, timeout: 60 });
   await addTasks(sql, "poll", 2);
@@ -315,7 +315,7 @@ Deno.test("a lease that ran out is renewed where nobody else has the task, and n
 });
 
 Deno.test("a lane has no more tasks at work than the kind allows, and does not hold up the others", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   await setKind(sql, "poll", { concurrency: 5, laneConcurrency: 2 });
   await addTasks(sql, "poll", 20, { lane: "slow" });
@@ -335,7 +335,7 @@ Deno.test("a lane has no more tasks at work than the kind allows, and does not h
 });
 
 Deno.test("owners take turns: who has many tasks does not let others wait for all of them", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   const [many, few, late] = [crypto.randomUUID(), crypto.randomUUID(), crypto.randomUUID()];
   const ofMany = await addTasks(sql, "poll", 40, { owner: many });
@@ -358,7 +358,7 @@ Deno.test("owners take turns: who has many tasks does not let others wait for al
 });
 
 Deno.test("a priority goes before turns and age, and kinds do not wait for one that is busy", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   await setKind(sql, "store", { concurrency: 1 });
   await addTasks(sql, "poll", 1);
@@ -370,7 +370,7 @@ Deno.test("a priority goes before turns and age, and kinds do not wait for one t
 });
 
 Deno.test("a claim that cannot have the kinds within a second claims nothing, and keeps nothing", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   await addTasks(sql, "poll", 1);
   await sql.begin(async (holder) => {
@@ -381,7 +381,7 @@ Deno.test("a claim that cannot have the kinds within a second claims nothing, an
 });
 
 Deno.test("what a kind's domain does with a task that dies is undone where that fails, and the task is not buried", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   await setKind(sql, "poll", { tries: 1 });
   await sql`
@@ -396,7 +396,7 @@ Deno.test("what a kind's domain does with a task that dies is undone where that 
 });
 
 Deno.test("what is repeated costs no try, and its next attempt has a number that none had before", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   await setKind(sql, "poll", { tries: 2, base: 1 });
   await addTasks(sql, "poll", 1);

@@ -1,13 +1,15 @@
 import postgres from "postgres";
+import { patience } from "../../../local/testing/patience.ts";
 import type { TestDatabase } from "../harness.ts";
 import { first, type Sql } from "./ledger.ts";
 
 /** Far more than there are cores, and few enough to leave room for the files that run beside this one. */
 const connections = 32;
 
-/** A pool of its own for a crowd: as many calls are in the database at once. */
+/** A pool of its own for a crowd: as many calls are in the database at once, and one that hangs fails. */
 export function manyConnections({ url }: TestDatabase): postgres.Sql & AsyncDisposable {
-  const sql = postgres(url, { max: connections, onnotice: () => {} });
+  const connection = { statement_timeout: patience };
+  const sql = postgres(url, { max: connections, onnotice: () => {}, connection });
   return Object.assign(sql, { [Symbol.asyncDispose]: () => sql.end() });
 }
 
@@ -18,7 +20,7 @@ export function times<T>(count: number, call: (index: number) => Promise<T>): Pr
 
 /** Waits until some session of this database waits for a lock. */
 export async function untilBlocked(sql: Sql): Promise<void> {
-  const deadline = Date.now() + 5_000;
+  const deadline = Date.now() + patience;
   for (;;) {
     const { waiting } = await first(sql<{ waiting: boolean }[]>`
       select exists (

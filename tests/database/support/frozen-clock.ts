@@ -1,5 +1,6 @@
 /** A clock that stands still, for tests in which the milliseconds that a call takes would decide. */
-import type { TestDatabase } from "../harness.ts";
+import { advanceClock } from "../../../local/testing/settable-clock.ts";
+import { type TestDatabase, testDatabase } from "../harness.ts";
 
 export interface FrozenClock {
   /** Moves it forward; it stops again there. */
@@ -13,11 +14,14 @@ export async function freezeClock({ sql }: TestDatabase): Promise<FrozenClock> {
     -- To the second, so that times survive JavaScript, which counts milliseconds.
     insert into testing.frozen_clock values (date_trunc('second', clock_timestamp()));
     create or replace function core.now() returns timestamptz language sql volatile security definer set search_path = ''
-    as $$ select at from testing.frozen_clock $$;
+    as $$ select f.at + c.ahead from testing.frozen_clock as f, testing.clock as c $$;
   `.simple();
-  return {
-    async advance(milliseconds) {
-      await sql`update testing.frozen_clock set at = at + ${milliseconds} * interval '1 millisecond'`;
-    },
-  };
+  return { advance: (milliseconds) => advanceClock(sql, milliseconds) };
+}
+
+/** A database in which time passes only when a test lets it. */
+export async function stillDatabase(): Promise<TestDatabase> {
+  const database = await testDatabase();
+  await freezeClock(database);
+  return database;
 }

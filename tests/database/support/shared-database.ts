@@ -4,7 +4,7 @@ import { type TestDatabase, testDatabase } from "../harness.ts";
  * One database for all tests of a file, where each makes users of its own and asserts about them alone: a copy costs as
  * much as ten such tests. Its clock only goes forward.
  */
-export function sharedDatabase(): TestDatabase {
+export function sharedDatabase(open = testDatabase): TestDatabase {
   let database: TestDatabase | undefined;
   const opened = () => {
     if (database === undefined) throw new Error("The database is there while tests run");
@@ -12,7 +12,7 @@ export function sharedDatabase(): TestDatabase {
   };
   const close = async () => await database?.[Symbol.asyncDispose]();
   Deno.test.beforeAll(async () => {
-    database = await testDatabase();
+    database = await open();
   });
   Deno.test.afterAll(close);
   return {

@@ -1,13 +1,16 @@
 /** Runs an SQL file as a reader would, and writes down what they see: each statement, and under it what came back. */
 import postgres from "postgres";
+import type { FrozenClock } from "./frozen-clock.ts";
 
-/** Statements are paragraphs, with the comments above them. */
-export async function runTour(url: string, text: string): Promise<string> {
+/** Statements are paragraphs, with the comments above them. Time passes where one sleeps, and nowhere else. */
+export async function runTour(url: string, text: string, clock: FrozenClock): Promise<string> {
   const seen: string[] = [];
   const sql = postgres(url, { max: 1, onnotice: ({ message }) => seen.push(`NOTICE:  ${message}`) });
   try {
     for (const paragraph of text.trim().split(/\n{2,}/)) {
       seen.push(paragraph);
+      const [, seconds] = /\bpg_sleep\(([\d.]+)\)/.exec(paragraph) ?? [];
+      if (seconds !== undefined) await clock.advance(Number(seconds) * 1000);
       const rows = await sql.unsafe(paragraph).values();
       const headings = rows.columns?.map(({ name }) => name) ?? [];
       // A function that returns nothing has a heading and no value, which is nothing to see.

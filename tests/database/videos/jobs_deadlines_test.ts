@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { testDatabase } from "../harness.ts";
+import { stillDatabase } from "../support/frozen-clock.ts";
 import {
   claimSubmission,
   claimTask,
@@ -26,7 +26,7 @@ async function enforceDeadlines(sql: Sql): Promise<number> {
 }
 
 Deno.test("a job that no provider took ends with ERR_5002, whatever its cancel task finds", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   const jobId = await startVideo(sql);
   await advance(14 * minute);
@@ -42,7 +42,7 @@ Deno.test("a job that no provider took ends with ERR_5002, whatever its cancel t
 });
 
 Deno.test("a job that a provider has, or may have, ends with ERR_5001", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   const [taken, unknown, sending] = [await startVideo(sql), await startVideo(sql), await startVideo(sql)];
   await submit(sql, taken, { reportsStart: false });
@@ -65,7 +65,7 @@ Deno.test("a job that a provider has, or may have, ends with ERR_5001", async ()
 });
 
 Deno.test("a running job is due by its start, and a storing one never", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   const [running, storing] = [await startVideo(sql), await startVideo(sql)];
   const started = await submit(sql, running);
@@ -82,7 +82,7 @@ Deno.test("a running job is due by its start, and a storing one never", async ()
 });
 
 Deno.test("a video that comes while its cancel task waits is stored, and paid", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   const jobId = await startVideo(sql);
   const submission = await submit(sql, jobId, { reportsStart: false });
@@ -93,7 +93,7 @@ Deno.test("a video that comes while its cancel task waits is stored, and paid", 
 });
 
 Deno.test("the tick settles a job whose cancel task died, and one that no worker came for in 5 minutes", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   const [died, forgotten] = [await startVideo(sql), await startVideo(sql)];
   await advance(16 * minute);
@@ -113,7 +113,7 @@ Deno.test("the tick settles a job whose cancel task died, and one that no worker
 });
 
 Deno.test("a cancel task that failed for another reason before the bound does not end the job at it", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   const jobId = await startVideo(sql);
   await sql`select queue.add('cancel', ${jobId}, null, core.now())`;
@@ -126,7 +126,7 @@ Deno.test("a cancel task that failed for another reason before the bound does no
 });
 
 Deno.test("the tick does not cut the backoff of a cancel task short", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   const jobId = await startVideo(sql);
   await advance(16 * minute);
@@ -140,7 +140,7 @@ Deno.test("the tick does not cut the backoff of a cancel task short", async () =
 });
 
 Deno.test("jobs that wait for their cancel task do not keep the tick from those behind them", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql, advance } = database;
   const user = await openAccount(sql);
   await add(sql, user, 1000);
@@ -152,7 +152,7 @@ Deno.test("jobs that wait for their cancel task do not keep the tick from those 
 });
 
 Deno.test("before its bound only the provider's word cancels a job", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   const jobId = await startVideo(sql);
   const submission = await submit(sql, jobId);
@@ -170,7 +170,7 @@ Deno.test("before its bound only the provider's word cancels a job", async () =>
 });
 
 Deno.test("a cancellation that found no request to cancel is tried again", async () => {
-  await using database = await testDatabase();
+  await using database = await stillDatabase();
   const { sql } = database;
   const jobId = await startVideo(sql);
   await claimSubmission(sql, jobId);

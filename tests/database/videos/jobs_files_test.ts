@@ -1,5 +1,6 @@
 /** What an attempt to store a video may have left in storage is removed, when nobody can add to it any more. */
 import assert from "node:assert/strict";
+import { stillDatabase } from "./support/frozen-clock.ts";
 import {
   claimTask,
   readJob,
@@ -14,7 +15,7 @@ import {
 import { first, type Sql } from "../support/ledger.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 
-const database = sharedDatabase();
+const database = sharedDatabase(stillDatabase);
 
 /** A job whose provider has succeeded, and the attempt to store its video. */
 async function startStoring(sql: Sql) {

@@ -1,5 +1,6 @@
 /** Submissions whose answer is late or lost: what else is heard about them counts, and nothing else does. */
 import assert from "node:assert/strict";
+import { stillDatabase } from "./support/frozen-clock.ts";
 import {
   claimSubmission,
   claimTask,
@@ -17,7 +18,7 @@ import { settle } from "../support/jobs.ts";
 import { first, type Sql, violations } from "../support/ledger.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 
-const database = sharedDatabase();
+const database = sharedDatabase(stillDatabase);
 
 /** Claims a submission that there must be; its answer is not heard. */
 async function send(sql: Sql, jobId: string): Promise<string> {

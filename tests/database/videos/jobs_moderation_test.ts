@@ -1,10 +1,11 @@
 /** What the outside moderation says about a job, and what it means for the claim, the task and the money. */
 import assert from "node:assert/strict";
+import { stillDatabase } from "../support/frozen-clock.ts";
 import { claimTask, readJob, startVideo, submit } from "../support/generation.ts";
 import { first, type Sql, violations } from "../support/ledger.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 
-const database = sharedDatabase();
+const database = sharedDatabase(stillDatabase);
 
 type Verdict =
   | { verdict: "passed" }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { manyConnections } from "../support/connections.ts";
+import { stillDatabase } from "../support/frozen-clock.ts";
 import {
   claimTask,
   failed,
@@ -21,7 +22,7 @@ import { settle } from "../support/jobs.ts";
 import { rolledBack, type Sql, violations } from "../support/ledger.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 
-const database = sharedDatabase();
+const database = sharedDatabase(stillDatabase);
 
 const minute = 60 * 1000;
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { manyConnections, times } from "../support/connections.ts";
+import { stillDatabase } from "../support/frozen-clock.ts";
 import {
   claimSubmission,
   claimTask,
@@ -16,7 +17,7 @@ import { cheapModel } from "../support/jobs.ts";
 import { first, type Sql, violations } from "../support/ledger.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 
-const database = sharedDatabase();
+const database = sharedDatabase(stillDatabase);
 
 const second = 1000;
 const minute = 60 * second;

@@ -1,6 +1,7 @@
 /** What decides who is given a job: preference, circuit breakers, jobs in flight and the day's money. */
 import assert from "node:assert/strict";
-import { type TestDatabase, testDatabase } from "../harness.ts";
+import type { TestDatabase } from "../harness.ts";
+import { stillDatabase } from "../support/frozen-clock.ts";
 import { acceptJob, cheapModel } from "../support/jobs.ts";
 
 const everybody = ["fal", "replicate", "runway"];
@@ -17,7 +18,7 @@ interface Claim {
 
 /** A user who can pay for many jobs, of a model that fal is preferred for, and Replicate can make as well. */
 async function setting() {
-  const database = await testDatabase();
+  const database = await stillDatabase();
   const { sql } = database;
   const userId = await database.createUser();
   await sql`select credits.add_credits(${userId}, 1000000, 'test')`;
