@@ -7,7 +7,6 @@ import {
   createCustomer,
   refund,
   removeAdminLimit,
-import { testDatabase } from "../harness.ts";
 } from "../support/admins.ts";
 import { manyConnections, times } from "../support/connections.ts";
 import { stillDatabase } from "../support/frozen-clock.ts";
