@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { manyConnections, times, untilBlocked } from "../support/connections.ts";
 import { stillDatabase } from "../support/frozen-clock.ts";
 import { balancesOf, first, type Sql, violations } from "../support/ledger.ts";
+import { sweepRule } from "../support/retention.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 
 const database = sharedDatabase(stillDatabase);

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { errorCodes } from "../../supabase/functions/_shared/error-codes.ts";
+import { errorCodes } from "../../../supabase/functions/_shared/error-codes.ts";
 import { manyConnections, times } from "../support/connections.ts";
 import { stillDatabase } from "../support/frozen-clock.ts";
 import { first, rolledBack, type Sql } from "../support/ledger.ts";
 import { countHits } from "../support/rate-limits.ts";
 import { createPayer, generateVideo } from "../support/videos.ts";
+import { sweepRule } from "../support/retention.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 
 const database = sharedDatabase(stillDatabase);

@@ -1,6 +1,6 @@
 /** What an attempt to store a video may have left in storage is removed, when nobody can add to it any more. */
 import assert from "node:assert/strict";
-import { stillDatabase } from "./support/frozen-clock.ts";
+import { stillDatabase } from "../support/frozen-clock.ts";
 import {
   claimTask,
   readJob,
