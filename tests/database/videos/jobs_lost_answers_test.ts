@@ -1,6 +1,6 @@
 /** Submissions whose answer is late or lost: what else is heard about them counts, and nothing else does. */
 import assert from "node:assert/strict";
-import { stillDatabase } from "./support/frozen-clock.ts";
+import { stillDatabase } from "../support/frozen-clock.ts";
 import {
   claimSubmission,
   claimTask,
