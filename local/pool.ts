@@ -6,8 +6,8 @@ import pg from "pg";
 
 /** PostgREST's default is 10; Lite holds a connection for several round trips, so the same load needs more. */
 const connections = 20;
-/** A request is told that the database is gone before its caller gives up. */
-const connectTimeout = 2_000;
+/** For a connection that is free, or a new one: a request is told that there is none before its caller gives up, in 10 s. */
+const connectTimeout = 8_000;
 
 /** A pool on the database at `url`. It connects when it is used, and again after the database was away. */
 export function createPool(url: string): pg.Pool {

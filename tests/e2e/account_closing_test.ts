@@ -6,7 +6,7 @@ import { creditsOf, tablesWith, untilErasable } from "../database/support/accoun
 import { eventually } from "./eventually.ts";
 import { assertError, bodyOf } from "./support/answer.ts";
 import { type Backend, type Guest, startBackend } from "./support/backend.ts";
-import { ended, generate, kling, priceOfKling, submissionIs } from "./support/videos.ts";
+import { ended, eventuallyDone, generate, kling, priceOfKling, submissionIs } from "./support/videos.ts";
 
 let backend: Backend;
 
@@ -131,7 +131,7 @@ Deno.test("a video that comes after the closing is not stored, and not paid", as
   bodyOf(await close(guest), 202, DeleteUserProfileResponse);
   await backend.stack.tick();
   await control.elapse(60_000);
-  await eventually("its webhook has come", async () => {
+  await eventuallyDone(backend, "its webhook has come", async () => {
     const events = await backend.database.sql`
       select e.state from videos.provider_events as e join videos.submissions as s on s.id = e.submission_id
       where s.job_id = ${jobId} and e.state = '{"state": "succeeded"}'`;

@@ -5,7 +5,15 @@ import { VideoJobsResponse } from "../../supabase/functions/video-jobs/schema.ts
 import { eventually } from "./eventually.ts";
 import { bodyOf } from "./support/answer.ts";
 import { type Backend, type Guest, startBackend } from "./support/backend.ts";
-import { ended, generate, priceOfKling, submissionIs, submissionsOf, videoStatus } from "./support/videos.ts";
+import {
+  ended,
+  eventuallyDone,
+  generate,
+  priceOfKling,
+  submissionIs,
+  submissionsOf,
+  videoStatus,
+} from "./support/videos.ts";
 
 let backend: Backend;
 
@@ -101,7 +109,7 @@ Deno.test("a deleted job is gone for its user, its files are removed, and the le
   assert.deepEqual(bodyOf(await guest.call("video-jobs"), 200, VideoJobsResponse).jobs, []);
 
   await backend.stack.tick();
-  await eventually("the files are removed", async () => {
+  await eventuallyDone(backend, "the files are removed", async () => {
     const [left] =
       await sql`select count(*)::int as files from storage.objects where name like ${`%${jobId}%`}`;
     const [asset] = await sql`

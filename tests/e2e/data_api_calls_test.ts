@@ -5,6 +5,7 @@ import { deviceToken } from "../../local/simulators/device-check.ts";
 import { eventually } from "./eventually.ts";
 import type { Answer } from "./support/answer.ts";
 import { type Backend, type CallOptions, type Guest, startBackend } from "./support/backend.ts";
+import { crowd } from "./support/crowd.ts";
 import { ended, generate, kling, priceOfKling, submissionIs } from "./support/videos.ts";
 
 let backend: Backend;
@@ -196,7 +197,7 @@ Deno.test("whoever was refused by a rate limit is refused from memory, without a
   const ask = (headers: Record<string, string>) =>
     restless.call(`video-status?job_id=${crypto.randomUUID()}`, { headers });
   // All that `reads` admits within a minute.
-  await Promise.all(Array.from({ length: 120 }, () => ask({})));
+  await crowd(120, () => ask({}));
   assert.deepEqual(await countOf(ask), [429, 1]);
   assert.deepEqual(await countOf(ask), [429, 0]);
 });

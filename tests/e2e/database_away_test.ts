@@ -12,7 +12,7 @@ import { signIn, signInWithPassword } from "./support/backend.ts";
 import { startPace } from "./support/pace.ts";
 import { kling, priceOfKling, requestOf, submissionsOf } from "./support/videos.ts";
 
-/** What a caller waits at most, in milliseconds: the gateway's time to connect, and some room. */
+/** What a caller waits at most, in milliseconds. */
 const patience = 3_000;
 
 Deno.test("while the database is away every endpoint answers ERR_6001 at once, and afterwards nothing is lost or done twice", async () => {

@@ -6,6 +6,7 @@ import { VideoJobsResponse } from "../../supabase/functions/video-jobs/schema.ts
 import { eventually } from "./eventually.ts";
 import { type Answer, bodyOf, errorOf } from "./support/answer.ts";
 import { type Backend, type Guest, startBackend } from "./support/backend.ts";
+import { crowd } from "./support/crowd.ts";
 import { ended, generate, priceOfKling, videoStatus } from "./support/videos.ts";
 
 let backend: Backend;
@@ -178,7 +179,7 @@ Deno.test("both lists count against `reads`", async () => {
     const { headers } = await guest.call(path);
     assert.equal(headers.get("ratelimit-policy"), '"reads";q=120;w=60');
   }
-  await Promise.all(Array.from({ length: 118 }, () => guest.call("credits")));
+  await crowd(118, () => guest.call("credits"));
   for (const path of ["video-jobs", "credits"]) {
     const answer = await guest.call(path);
     assert.equal(answer.status, 429, path);

@@ -1,11 +1,11 @@
 /** Prompts before money and before providers, through the whole backend: by the operator's terms, and by OpenAI's moderation. */
 import assert from "node:assert/strict";
-import { eventually } from "./eventually.ts";
 import { errorOf } from "./support/answer.ts";
 import { type Backend, startBackend } from "./support/backend.ts";
 import {
   beyondDeadline,
   ended,
+  eventuallyDone,
   generate,
   kling,
   priceOfKling,
@@ -42,7 +42,7 @@ async function timesSubmitted(prompt: string): Promise<number> {
 
 /** What became of the question, as the task tells it. */
 async function untilUnavailable(jobId: string): Promise<string> {
-  return await eventually("OpenAI could not be asked", async () => {
+  return await eventuallyDone(backend, "OpenAI could not be asked", async () => {
     const [task] = await backend.database.sql<{ last_error: string | null }[]>`
       select last_error from queue.tasks where kind = 'submit' and subject = ${jobId} and leased_until is null`;
     return task?.last_error ?? undefined;
@@ -77,7 +77,8 @@ Deno.test("a prompt that a provider turns away is not judged a second time", asy
   const prompt = "A fox with patience";
   await backend.stack.simulators.fal.control.rules({ prompt, submit: "rate_limited" });
   const { guest, jobId } = await submit(prompt);
-  await eventually(
+  await eventuallyDone(
+    backend,
     "the provider turned it away",
     async () => await timesSubmitted(prompt) === 1 || undefined,
   );

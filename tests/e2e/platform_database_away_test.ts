@@ -6,7 +6,7 @@ import { type Stack, startStack } from "../../local/stack.ts";
 import { eventually } from "./eventually.ts";
 import { startPace } from "./support/pace.ts";
 
-/** What a caller waits at most to be told that the database is away: the gateway's time to connect, and some room. */
+/** What a caller waits at most to be told that the database is away. */
 const quickly = 3_000;
 
 async function request(stack: Stack, path: string, init: RequestInit = {}) {

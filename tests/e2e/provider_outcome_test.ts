@@ -9,6 +9,7 @@ import { type Backend, type Guest, startBackend } from "./support/backend.ts";
 import {
   beyondDeadline,
   ended,
+  eventuallyDone,
   generate,
   priceOfKling,
   requestOf,
@@ -85,7 +86,7 @@ async function assertProved(prompt: string, { job_id }: VideoStatus): Promise<vo
   const report = await backend.stack.simulators.fal.control.report();
   assert.equal(submissionsOf(report, prompt).length, 1, "submissions at the provider");
   assert(report.requests.every(({ host, authorization }) => host !== "media" || authorization === "none"));
-  await eventually("nothing is left to do", async () => {
+  await eventuallyDone(backend, "nothing is left to do", async () => {
     const tasks = await backend.database.sql`select from queue.tasks where subject = ${job_id}`;
     return tasks.length === 0 || undefined;
   });
@@ -135,7 +136,11 @@ Deno.test("a generation that never ends is cancelled at its deadline, ends with 
   const { guest, jobId } = await order(prompt, { outcome: "never" });
   await submissionIs(backend, jobId, "accepted");
   await tickAfter(longestPollPause);
-  await eventually("its start is known", async () => (await stageOf(jobId)) === "generating" || undefined);
+  await eventuallyDone(
+    backend,
+    "its start is known",
+    async () => (await stageOf(jobId)) === "generating" || undefined,
+  );
   const running = await videoStatus(guest, jobId);
   assert.deepEqual([running.status, running.progress.stage], ["processing", "generating"]);
 
@@ -160,7 +165,7 @@ Deno.test("polls that meet a gateway's errors end nothing", async () => {
   const { guest, jobId } = await order(prompt, { webhook: "lost", pollFailures: 2 });
   await submissionIs(backend, jobId, "accepted");
   const polled = (times: number) =>
-    eventually(`${times} polls`, async () => {
+    eventuallyDone(backend, `${times} polls`, async () => {
       const [task] = await backend.database.sql<{ attempts: number; leased_until: Date | null }[]>`
         select attempts, leased_until from queue.tasks where subject = ${jobId} and kind = 'poll'`;
       return (task?.attempts === times && task.leased_until === null) || undefined;
@@ -273,7 +278,7 @@ Deno.test("a result that is longer than any video ends the job with ERR_5003, an
 Deno.test("a result that breaks off is fetched again, and ends the job with ERR_6002 when no try is left", async () => {
   const prompt = "Truncated";
   const { guest, jobId } = await order(prompt, { media: "truncated" });
-  const storing = await eventually("the first try is over", async () => {
+  const storing = await eventuallyDone(backend, "the first try is over", async () => {
     const [task] = await backend.database.sql<{ attempts: number; leased: boolean }[]>`
       select attempts, leased_until is not null as leased from queue.tasks
       where subject = ${jobId} and kind = 'store'`;
@@ -286,7 +291,7 @@ Deno.test("a result that breaks off is fetched again, and ends the job with ERR_
   await backend.database.advance(beyondDeadline);
   for (let tries = 2; tries <= 8; tries++) {
     await tickAfter(120_000);
-    await eventually(`try ${tries} is over`, async () => {
+    await eventuallyDone(backend, `try ${tries} is over`, async () => {
       const [task] = await backend.database.sql<{ attempts: number; leased: boolean }[]>`
         select attempts, leased_until is not null as leased from queue.tasks
         where subject = ${jobId} and kind = 'store'`;

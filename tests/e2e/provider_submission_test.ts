@@ -6,10 +6,10 @@ import assert from "node:assert/strict";
 import { holdPorts } from "../../local/ports.ts";
 import type { FalRule } from "../../local/simulators/fal.ts";
 import { type Backend, startBackend } from "./support/backend.ts";
-import { eventually } from "./eventually.ts";
 import {
   beyondDeadline,
   ended,
+  eventuallyDone,
   generate,
   priceOfKling,
   submissionIs,
@@ -212,7 +212,7 @@ Deno.test("a provider that takes nothing until the deadline ends the job with ER
   const { guest, jobId } = await submit(prompt, { submit: "locked", times: null });
   await submissionIs(backend, jobId, "not_accepted");
   await tickAfter(longestBackoff);
-  await eventually("it is sent again", async () => {
+  await eventuallyDone(backend, "it is sent again", async () => {
     const report = await backend.stack.simulators.fal.control.report();
     return submissionsOf(report, prompt).length === 2 || undefined;
   });

@@ -33,22 +33,34 @@ export async function videoStatus(guest: Guest, jobId: string): Promise<VideoSta
 }
 
 /**
- * Waits for the job's end without counting against its user's limits, then reads it as its user does. Most ends come
- * without it, but now and then the scheduler comes by, as on the platform: whoever would do a task at once passes it
- * over while another transaction holds its row.
+ * Waits for what a worker brings about. Most comes without it, but now and then the scheduler comes by, as on the
+ * platform: whoever would do a task at once passes it over while another transaction holds its row.
  */
-export async function ended({ database, stack }: Backend, guest: Guest, jobId: string): Promise<VideoStatus> {
-  let nextTick = Date.now() + 1_000;
-  await eventually(`job ${jobId} ends`, async () => {
+export async function eventuallyDone<T>(
+  { stack }: Backend,
+  what: string,
+  attempt: () => Promise<T | undefined>,
+  tickMilliseconds = 5_000,
+): Promise<T> {
+  let nextTick = Date.now() + tickMilliseconds;
+  return await eventually(what, async () => {
+    const value = await attempt();
+    if (value === undefined && Date.now() > nextTick) {
+      await stack.tick();
+      nextTick = Date.now() + tickMilliseconds;
+    }
+    return value;
+  });
+}
+
+/** Waits for the job's end without counting against its user's limits, then reads it as its user does. */
+export async function ended(backend: Backend, guest: Guest, jobId: string): Promise<VideoStatus> {
+  const { database } = backend;
+  await eventuallyDone(backend, `job ${jobId} ends`, async () => {
     const [job] = await database.sql<{ ended: boolean }[]>`
       select completed_at is not null as ended from videos.jobs where id = ${jobId}`;
-    if (job?.ended) return true;
-    if (Date.now() > nextTick) {
-      await stack.tick();
-      nextTick = Date.now() + 1_000;
-    }
-    return undefined;
-  });
+    return job?.ended || undefined;
+  }, 1_000);
   return await videoStatus(guest, jobId);
 }
 
@@ -56,12 +68,13 @@ export type SubmissionState = "sending" | "accepted" | "not_accepted" | "unknown
 
 /** Waits until the job's newest submission is in this state. */
 export async function submissionIs(
-  { database }: Backend,
+  backend: Backend,
   jobId: string,
   state: SubmissionState,
 ): Promise<void> {
+  const { database } = backend;
   let last = "not made";
-  await eventually(`the submission of ${jobId} is ${state}`, async () => {
+  await eventuallyDone(backend, `the submission of ${jobId} is ${state}`, async () => {
     const [submission] = await database.sql<{ state: SubmissionState }[]>`
       select state from videos.submissions where job_id = ${jobId} order by claimed_at desc, id desc limit 1`;
     last = submission?.state ?? last;
