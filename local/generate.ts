@@ -9,7 +9,12 @@ import { migrate } from "./migrations.ts";
 import { preparePlatform } from "./platform.ts";
 import { startPostgres } from "./postgres.ts";
 import { baselineFile, baselineOf, isBaselineOpen, schemaFiles } from "../tools/schemas.ts";
-import { privacyDocument, privacyDocumentOf, readRetentionRules } from "./retention-document.ts";
+import {
+  privacyDocument,
+  privacyDocumentOf,
+  readPrivacyClasses,
+  readRetentionRules,
+} from "./privacy-document.ts";
 
 if (await isBaselineOpen()) await Deno.writeTextFile(baselineFile, baselineOf(await schemaFiles()));
 
@@ -24,4 +29,8 @@ await Deno.writeTextFile(jobsDocument, jobsDocumentOf(await Deno.readTextFile(jo
 const policies = await withConnection(database.url, readPolicies);
 await Deno.writeTextFile(limitsDocument, limitsDocumentOf(await Deno.readTextFile(limitsDocument), policies));
 const rules = await withConnection(database.url, readRetentionRules);
-await Deno.writeTextFile(privacyDocument, privacyDocumentOf(await Deno.readTextFile(privacyDocument), rules));
+const classes = await withConnection(database.url, readPrivacyClasses);
+await Deno.writeTextFile(
+  privacyDocument,
+  privacyDocumentOf(await Deno.readTextFile(privacyDocument), rules, classes),
+);

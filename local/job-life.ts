@@ -22,6 +22,8 @@ interface TaskKind {
   readonly backoff: string;
   readonly base: number;
   readonly longest: number;
+  /** Seconds that a worker may be silent, and that an attempt may take. */
+  readonly lease: number;
   readonly timeout: number;
 }
 
@@ -34,7 +36,7 @@ export async function readJobLife(sql: postgres.Sql): Promise<JobLife> {
     from videos.job_transitions as t order by t.from_status, t.to_status`;
   const taskKinds = await sql<TaskKind[]>`
     select k.kind, k.concurrency, k.tries, k.backoff, k.base_seconds::int as base, k.max_seconds::int as longest,
-      k.timeout_seconds as timeout
+      k.lease_seconds as lease, k.timeout_seconds as timeout
     from queue.kinds as k order by k.priority`;
   return { statuses: statuses.map(({ status }) => status), transitions, taskKinds };
 }
@@ -89,14 +91,15 @@ function transitionsPart({ statuses: [first], transitions }: JobLife): string {
 }
 
 function tasksPart({ taskKinds }: JobLife): string {
-  const head = ["kind", "at once", "tries", "pause before the next", "lease"];
+  const head = ["kind", "at once", "tries", "pause before the next", "lease", "longest attempt"];
   return table(
     head,
-    taskKinds.map(({ kind, concurrency, tries, backoff, base, longest, timeout }) => [
+    taskKinds.map(({ kind, concurrency, tries, backoff, base, longest, lease, timeout }) => [
       `\`${kind}\``,
       `${concurrency}`,
       tries === null ? "until the job's bound" : `${tries}`,
       backoff === "fixed" ? `${base} s` : `${base} s, doubled up to ${longest} s`,
+      `${lease} s`,
       `${timeout} s`,
     ]),
   ).join("\n");

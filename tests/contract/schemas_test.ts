@@ -146,7 +146,6 @@ Deno.test("a file of `api` is named as the endpoint that calls it, and its proce
 const forNobody: Record<string, string> = {
   claim_submission: "the worker's: a job goes on whoever asked for it",
   claim_tasks: "the worker's",
-  load_erasure: "the worker's",
   load_video_task: "the worker's",
   renew_tasks: "the worker's",
   enter_device_lane: "a lane is a network's",

@@ -51,7 +51,9 @@ const requests: Record<string, (guest: Guest) => Request | Promise<Request>> = {
   "GET admin-users": async () => ({ query: `?user_id=${await somebody()}` }),
   "POST admin-users": async () => ({ body: { user_id: await somebody(), action: "ban", reason: "A test" } }),
   "POST provider-webhook": () => ({
-    query: `?provider=fal&submission_id=${crypto.randomUUID()}&token=${"a".repeat(43)}`,
+    query: `?owner=${crypto.randomUUID()}&provider=fal&submission_id=${crypto.randomUUID()}&token=${
+      "a".repeat(43)
+    }`,
     body: {},
   }),
   "POST process-jobs": () => ({}),

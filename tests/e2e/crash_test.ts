@@ -11,7 +11,7 @@ import { untilErasable } from "../database/support/accounts.ts";
 import { type Answer, bodyOf } from "./support/answer.ts";
 import { type Backend, type Guest, startBackend } from "./support/backend.ts";
 import { type Point, PortCalls } from "./support/port-calls.ts";
-import { kling, priceOfKling, submissionIs, submissionsOf } from "./support/videos.ts";
+import { filesOf, kling, priceOfKling, referenceOf, submissionIs, submissionsOf } from "./support/videos.ts";
 
 /** Milliseconds; nobody waits for them. */
 const untilMade = 60 * 60_000;
@@ -117,7 +117,8 @@ const closed: Scenario = {
     await submissionIs(backend, run.jobId, "accepted");
     const { url, secretKey } = backend.stack;
     // As a worker leaves one that died while it stored.
-    const file = await fetch(`${url}/storage/v1/object/videos/${run.guest.id}/${run.jobId}/video.mp4`, {
+    const folder = `${await referenceOf(backend, run.guest)}/${run.jobId}`;
+    const file = await fetch(`${url}/storage/v1/object/videos/${folder}/video.mp4`, {
       method: "POST",
       headers: { apikey: secretKey, "content-type": "video/mp4" },
       body: new Uint8Array(8),
@@ -319,11 +320,10 @@ async function prove({ guest, prompt }: Run, { ends, closes = false }: Scenario)
     select exists (select from auth.users as u where u.id = ${guest.id}) as is_there,
       exists (select from accounts.erasures as r where r.user_id = ${guest.id}) as is_erased`;
   assert.deepEqual({ ...user }, { is_there: !closes, is_erased: closes }, prompt);
-  const files = await sql`
-    select o.name from storage.objects as o
-    where o.name like ${`${guest.id}/%`} and not exists (
-      select from videos.assets as a where a.path = o.name and a.deleted_at is null
-    )`;
-  assert.deepEqual([...files], [], `${prompt}: files that nobody knows of`);
+  const known = await sql<
+    { path: string }[]
+  >`select a.path from videos.assets as a where a.deleted_at is null`;
+  const files = (await filesOf(backend, guest)).filter((file) => !known.some(({ path }) => path === file));
+  assert.deepEqual(files, [], `${prompt}: files that nobody knows of`);
   await backend.proveLedger();
 }

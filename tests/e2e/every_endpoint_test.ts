@@ -34,7 +34,9 @@ const wellFormed: Record<string, { query?: string; body?: unknown }> = {
   "admin-refund-credits": { body: { user_id: crypto.randomUUID(), amount: 1, reason: "A test" } },
   "generate-video": { body: { model_id: kling, prompt: "A fox in the snow" } },
   "provider-webhook": {
-    query: `?provider=fal&submission_id=${crypto.randomUUID()}&token=${"a".repeat(43)}`,
+    query: `?owner=${crypto.randomUUID()}&provider=fal&submission_id=${crypto.randomUUID()}&token=${
+      "a".repeat(43)
+    }`,
   },
 };
 

@@ -52,8 +52,10 @@ async function knownValues(): Promise<Known> {
     generate(other),
   ]);
   await ended(backend, guest, completed.job_id);
-  const [submission] = await backend.database.sql<{ id: string }[]>`
-    select s.id from videos.submissions as s where s.job_id = ${pending.job_id}`;
+  const [submission] = await backend.database.sql<{ id: string; owner: string }[]>`
+    select s.id, u.reference as owner
+    from videos.submissions as s join accounts.users as u on u.id = s.owner_id
+    where s.job_id = ${pending.job_id}`;
   assert(submission);
   return {
     job_id: [completed.job_id, pending.job_id, others.job_id],
@@ -67,6 +69,7 @@ async function knownValues(): Promise<Known> {
     image_url: ["https://images.example.com/fox.png"],
     device_token: Array.from({ length: 100 }, (_, index) => deviceToken(`a phone ${index}`)),
     provider: ["fal"],
+    owner: [submission.owner],
     submission_id: [submission.id],
     token: [await webhookToken(backend.keys.webhookSecret, "fal", submission.id)],
   };

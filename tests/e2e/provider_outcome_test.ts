@@ -10,6 +10,7 @@ import {
   beyondDeadline,
   ended,
   eventuallyDone,
+  filesOf,
   generate,
   priceOfKling,
   requestOf,
@@ -77,7 +78,7 @@ async function assertFailed(
   assert.equal(await backend.balanceOf(guest), 2 * priceOfKling);
   await assertProved(prompt, job);
   const { sql } = backend.database;
-  const files = await sql`select from storage.objects where name like ${`${guest.id}/${job.job_id}/%`}`;
+  const files = (await filesOf(backend, guest)).filter((path) => path.includes(job.job_id));
   assert.equal(files.length, 0, "no file is kept for it");
 }
 

@@ -82,6 +82,7 @@ const forgeries: Record<string, Forgery> = {
     withParameter(real, "token", other.url.searchParams.get("token")),
   "with its token, for another submission": (real, { other }) =>
     withParameter(real, "submission_id", other.url.searchParams.get("submission_id")),
+  "with its token, for another owner": (real) => withParameter(real, "owner", crypto.randomUUID()),
   "with its token, for another provider": (real) => withParameter(real, "provider", "runway"),
   "with an altered signature": (real) =>
     withHeader(real, "x-fal-webhook-signature", altered(real.headers["x-fal-webhook-signature"] ?? "")),

@@ -12,16 +12,15 @@ Deno.test("a statement of the Data API ends after its limit, and the endpoint an
     const name = new URL(database.url).pathname.slice(1);
     await sql`alter role authenticator in database ${sql(name)} set statement_timeout = '1s'`;
     await sql`
-      create function public.probe_slow() returns void language sql as 'select pg_sleep(60)';
-      grant execute on function public.probe_slow to service_role;
+      create function api.probe_slow() returns void language sql as 'select pg_sleep(60)';
+      grant execute on function api.probe_slow to service_role;
     `.simple();
   });
   await using backend = await startBackend({ databaseUrl: database.url });
   const { stack } = backend;
 
-  const { error, status } = await newClient({ url: stack.url, publishableKey: stack.secretKey }).rpc(
-    "probe_slow",
-  );
+  const operator = newClient({ url: stack.url, publishableKey: stack.secretKey });
+  const { error, status } = await operator.schema("api").rpc("probe_slow");
   assert.deepEqual([status, error?.code], [500, "57014"]);
 
   const guest = await backend.signIn();

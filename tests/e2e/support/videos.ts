@@ -106,3 +106,19 @@ export function requestOf(report: FalReport, prompt: string): string {
 function promptOf(input: unknown): unknown {
   return typeof input === "object" && input !== null && "prompt" in input ? input.prompt : undefined;
 }
+
+/** What others see instead of a guest's id. */
+export async function referenceOf({ database }: Backend, { id }: Guest): Promise<string> {
+  const [user] = await database.sql<{ reference: string }[]>`
+    select u.reference from accounts.users as u where u.id = ${id}`;
+  if (user === undefined) throw new Error("The guest has called nothing yet");
+  return user.reference;
+}
+
+/** The paths of what storage has of a guest. */
+export async function filesOf(backend: Backend, guest: Guest): Promise<string[]> {
+  const folder = `${await referenceOf(backend, guest)}/`;
+  const files = await backend.database.sql<{ name: string }[]>`
+    select o.name from storage.objects as o where starts_with(o.name, ${folder}) order by o.name`;
+  return files.map(({ name }) => name);
+}
