@@ -210,15 +210,21 @@ as $$
 -- Makes dead letters of tasks whose last try ended with its worker, up to 100 a run. Returns how many.
 -- Locks: those of each task's domain → task, one task at a time.
 declare
+  -- Not in the query: a volatile function cannot be looked up in an index.
+  v_now constant timestamptz := core.now();
   v_task queue.tasks;
   v_buried integer := 0;
 begin
   for v_task in
-    select t.*
+    select l.*
     from queue.kinds as k
-    join queue.tasks as t on t.kind = k.kind
-    where t.leased_until <= core.now() and t.failed_at is null and t.attempts - t.uncounted_attempts >= k.tries
-    order by t.id
+    cross join lateral (
+      select t.*
+      from queue.tasks as t
+      where t.kind = k.kind and t.leased_until <= v_now and t.failed_at is null
+        and t.attempts - t.uncounted_attempts >= k.tries
+      limit 100
+    ) as l
     limit 100
   loop
     if queue.bury(v_task, 'the worker did not come back from the last try') then
