@@ -77,7 +77,6 @@ async function assertFailed(
   assert.deepEqual([job.progress.stage, job.next_poll_seconds], ["done", null]);
   assert.equal(await backend.balanceOf(guest), 2 * priceOfKling);
   await assertProved(prompt, job);
-  const { sql } = backend.database;
   const files = (await filesOf(backend, guest)).filter((path) => path.includes(job.job_id));
   assert.equal(files.length, 0, "no file is kept for it");
 }
