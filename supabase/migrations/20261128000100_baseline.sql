@@ -2702,6 +2702,18 @@ as $$
   select exists (select from accounts.users as u where u.id = p_job.user_id and u.closed_at is not null)
 $$;
 
+create function videos.note_refund(p_job_id uuid, p_amount bigint)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- So many of a job's credits were given back after its end; null is no job. The caller has locked the account.
+begin
+  update videos.jobs as j set credits_used = j.credits_used - p_amount where j.id = p_job_id;
+end;
+$$;
+
 -- What a user's running jobs hold in escrow.
 create function videos.held_credits(p_user_id uuid)
 returns bigint
@@ -3588,6 +3600,19 @@ begin
 end;
 $$;
 
+create function accounts.set_admin(p_user_id uuid, p_is_admin boolean)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Whether this call changed what the user is. Locks: the user's row.
+begin
+  update accounts.users as u set is_admin = p_is_admin where u.id = p_user_id and u.is_admin <> p_is_admin;
+  return found;
+end;
+$$;
+
 create function accounts.end_sessions(p_user_id uuid)
 returns integer
 language plpgsql
@@ -3738,6 +3763,31 @@ begin
   delete from auth.users as u where u.id = p_user_id;
   get diagnostics v_rows = row_count;
   return v_erased || jsonb_build_object('auth.users', v_rows);
+end;
+$$;
+
+create function accounts.sweep_closed(p_before timestamptz, p_batch integer)
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The rule `closed_accounts`: has the bare jobs of accounts deleted that were erased, and returns of how many accounts.
+-- Locks: proofs of erasure that nobody else has locked → jobs.
+declare
+  v_user_ids uuid[];
+begin
+  select coalesce(array_agg(d.user_id), '{}') into v_user_ids
+  from (
+    select r.user_id from accounts.erasures as r
+    where r.swept_at is null and r.erased_at <= p_before
+    order by r.erased_at
+    limit p_batch
+    for update skip locked
+  ) as d;
+  perform videos.delete_jobs(v_user_ids);
+  update accounts.erasures as r set swept_at = core.now() where r.user_id = any (v_user_ids);
+  return cardinality(v_user_ids);
 end;
 $$;
 
@@ -4042,8 +4092,7 @@ begin
     raise exception 'the account of user % is closed or suspended', p_user_id using errcode = 'invalid_parameter_value';
   end if;
 
-  update accounts.users as u set is_admin = true where u.id = p_user_id and not u.is_admin;
-  if not found then
+  if not accounts.set_admin(p_user_id, true) then
     return format('%s is an admin already', p_user_id);
   end if;
   insert into ops.admin_actions (action, user_id, reason, created_at)
@@ -4063,8 +4112,7 @@ volatile
 set search_path = ''
 as $$
 begin
-  update accounts.users as u set is_admin = false where u.id = p_user_id and u.is_admin;
-  if not found then
+  if not accounts.set_admin(p_user_id, false) then
     return format('%s is no admin', p_user_id);
   end if;
   insert into ops.admin_actions (action, user_id, reason, created_at)
@@ -4279,7 +4327,7 @@ begin
   end if;
 
   v_posted := credits.add(p_user_id, p_amount, 'refund', 'admin_action:' || v_action_id, p_job_id => p_job_id);
-  update videos.jobs as j set credits_used = j.credits_used - p_amount where j.id = p_job_id;
+  perform videos.note_refund(p_job_id, p_amount);
   insert into ops.admin_actions (
     id, action, admin_id, user_id, amount, transfer_id, job_id, reason, request_id, created_at
   )
@@ -4627,38 +4675,21 @@ begin
 end;
 $$;
 
-create function videos.sweep_closed_accounts(p_before timestamptz, p_batch integer)
-returns integer
+create function videos.delete_jobs(p_user_ids uuid[])
+returns void
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- The rule `closed_accounts`: deletes the jobs of accounts that were erased, and returns of how many accounts. The
--- ledger keeps their entries. Locks: proofs of erasure that nobody else has locked → jobs.
+-- Deletes what is left of the jobs of erased accounts. The ledger keeps their entries.
 declare
-  v_user_ids uuid[];
-  v_job_ids uuid[];
+  v_job_ids constant uuid[] := array(select videos.jobs_of(p_user_ids));
 begin
-  select coalesce(array_agg(d.user_id), '{}') into v_user_ids
-  from (
-    select r.user_id from accounts.erasures as r
-    where r.swept_at is null and r.erased_at <= p_before
-    order by r.erased_at
-    limit p_batch
-    for update skip locked
-  ) as d;
-  -- The erasure has marked all of them as deleted.
-  select coalesce(array_agg(j.id), '{}') into v_job_ids
-  from videos.jobs as j
-  where j.user_id = any (v_user_ids) and j.deleted_at is not null;
-
   delete from videos.provider_events as e
   using videos.submissions as s
   where s.job_id = any (v_job_ids) and e.submission_id = s.id;
   delete from videos.submissions as s where s.job_id = any (v_job_ids);
   delete from videos.jobs as j where j.id = any (v_job_ids);
-  update accounts.erasures as r set swept_at = core.now() where r.user_id = any (v_user_ids);
-  return cardinality(v_user_ids);
 end;
 $$;
 

@@ -89,7 +89,7 @@ insert into ops.retention_rules (name, what, keep, batch, every, procedure) valu
   ('deleted_jobs', 'What a deleted job said, and the record of its files, from the deletion', '30 days', 1000, '10 minutes',
     'videos.sweep_deleted_jobs'),
   ('closed_accounts', 'The bare jobs of a closed account, from its erasure', '90 days', 100, '10 minutes',
-    'videos.sweep_closed_accounts')
+    'accounts.sweep_closed')
 on conflict (name) do update set what = excluded.what, procedure = excluded.procedure;
 
 -- accounts: which rows are a person's ($1: users' ids), and what becomes of each column that can hold a person's data.

@@ -40,6 +40,29 @@ Deno.test("a domain's first file makes its schema, and names the domain's files 
   }
 });
 
+/** Tables of the platform that a domain writes, and why. */
+const platformTables: Record<string, string> = {
+  "auth.sessions": "a ban and a closed account end them",
+  "auth.users": "what is erased is erased there, too",
+};
+
+Deno.test("a domain writes its own tables alone, and only `api` writes those of the domains that it decides about", () => {
+  // Money moves only inside credits, and work waits only in queue.
+  const closed = ["credits", "queue", "guard", "core"];
+  const isAllowed = (domain: string, table: string) => {
+    const [schema = ""] = table.split(".");
+    return schema === domain || table in platformTables || (domain === "api" && !closed.includes(schema));
+  };
+  const writes = files.flatMap(({ path, text }) =>
+    Array.from(
+      text.matchAll(/\b(?:insert into|update|delete from|truncate) ([a-z_]+\.[a-z_]+)/g),
+      ([, table = ""]) => ({ path, table }),
+    )
+  );
+  assert.ok(writes.length > 100);
+  assert.deepEqual(writes.filter(({ path, table }) => !isAllowed(domainOf(path), table)), []);
+});
+
 /** What a domain makes outside its schema, and why. Extensions are the platform's, and not asked. */
 const elsewhere: Record<string, string> = {};
 

@@ -26,6 +26,19 @@ begin
 end;
 $$;
 
+create function accounts.set_admin(p_user_id uuid, p_is_admin boolean)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Whether this call changed what the user is. Locks: the user's row.
+begin
+  update accounts.users as u set is_admin = p_is_admin where u.id = p_user_id and u.is_admin <> p_is_admin;
+  return found;
+end;
+$$;
+
 create function accounts.end_sessions(p_user_id uuid)
 returns integer
 language plpgsql

@@ -101,3 +101,28 @@ begin
   return v_erased || jsonb_build_object('auth.users', v_rows);
 end;
 $$;
+
+create function accounts.sweep_closed(p_before timestamptz, p_batch integer)
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The rule `closed_accounts`: has the bare jobs of accounts deleted that were erased, and returns of how many accounts.
+-- Locks: proofs of erasure that nobody else has locked → jobs.
+declare
+  v_user_ids uuid[];
+begin
+  select coalesce(array_agg(d.user_id), '{}') into v_user_ids
+  from (
+    select r.user_id from accounts.erasures as r
+    where r.swept_at is null and r.erased_at <= p_before
+    order by r.erased_at
+    limit p_batch
+    for update skip locked
+  ) as d;
+  perform videos.delete_jobs(v_user_ids);
+  update accounts.erasures as r set swept_at = core.now() where r.user_id = any (v_user_ids);
+  return cardinality(v_user_ids);
+end;
+$$;

@@ -70,8 +70,7 @@ begin
     raise exception 'the account of user % is closed or suspended', p_user_id using errcode = 'invalid_parameter_value';
   end if;
 
-  update accounts.users as u set is_admin = true where u.id = p_user_id and not u.is_admin;
-  if not found then
+  if not accounts.set_admin(p_user_id, true) then
     return format('%s is an admin already', p_user_id);
   end if;
   insert into ops.admin_actions (action, user_id, reason, created_at)
@@ -91,8 +90,7 @@ volatile
 set search_path = ''
 as $$
 begin
-  update accounts.users as u set is_admin = false where u.id = p_user_id and u.is_admin;
-  if not found then
+  if not accounts.set_admin(p_user_id, false) then
     return format('%s is no admin', p_user_id);
   end if;
   insert into ops.admin_actions (action, user_id, reason, created_at)

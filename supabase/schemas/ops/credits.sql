@@ -97,7 +97,7 @@ begin
   end if;
 
   v_posted := credits.add(p_user_id, p_amount, 'refund', 'admin_action:' || v_action_id, p_job_id => p_job_id);
-  update videos.jobs as j set credits_used = j.credits_used - p_amount where j.id = p_job_id;
+  perform videos.note_refund(p_job_id, p_amount);
   insert into ops.admin_actions (
     id, action, admin_id, user_id, amount, transfer_id, job_id, reason, request_id, created_at
   )

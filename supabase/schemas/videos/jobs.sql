@@ -117,6 +117,18 @@ as $$
   select exists (select from accounts.users as u where u.id = p_job.user_id and u.closed_at is not null)
 $$;
 
+create function videos.note_refund(p_job_id uuid, p_amount bigint)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- So many of a job's credits were given back after its end; null is no job. The caller has locked the account.
+begin
+  update videos.jobs as j set credits_used = j.credits_used - p_amount where j.id = p_job_id;
+end;
+$$;
+
 -- What a user's running jobs hold in escrow.
 create function videos.held_credits(p_user_id uuid)
 returns bigint

@@ -22,37 +22,20 @@ begin
 end;
 $$;
 
-create function videos.sweep_closed_accounts(p_before timestamptz, p_batch integer)
-returns integer
+create function videos.delete_jobs(p_user_ids uuid[])
+returns void
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- The rule `closed_accounts`: deletes the jobs of accounts that were erased, and returns of how many accounts. The
--- ledger keeps their entries. Locks: proofs of erasure that nobody else has locked → jobs.
+-- Deletes what is left of the jobs of erased accounts. The ledger keeps their entries.
 declare
-  v_user_ids uuid[];
-  v_job_ids uuid[];
+  v_job_ids constant uuid[] := array(select videos.jobs_of(p_user_ids));
 begin
-  select coalesce(array_agg(d.user_id), '{}') into v_user_ids
-  from (
-    select r.user_id from accounts.erasures as r
-    where r.swept_at is null and r.erased_at <= p_before
-    order by r.erased_at
-    limit p_batch
-    for update skip locked
-  ) as d;
-  -- The erasure has marked all of them as deleted.
-  select coalesce(array_agg(j.id), '{}') into v_job_ids
-  from videos.jobs as j
-  where j.user_id = any (v_user_ids) and j.deleted_at is not null;
-
   delete from videos.provider_events as e
   using videos.submissions as s
   where s.job_id = any (v_job_ids) and e.submission_id = s.id;
   delete from videos.submissions as s where s.job_id = any (v_job_ids);
   delete from videos.jobs as j where j.id = any (v_job_ids);
-  update accounts.erasures as r set swept_at = core.now() where r.user_id = any (v_user_ids);
-  return cardinality(v_user_ids);
 end;
 $$;
