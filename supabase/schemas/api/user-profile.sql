@@ -5,20 +5,18 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Closes the caller's account, as accounts.close does. `data`: `{ user_id, closed_at }`. A second call, also one at the same
--- time, is ERR_4005. Counts against `writes`. Locks: rate-limit row → account → user → jobs → lots → sessions.
+-- Closes the caller's account, as accounts.close does, also where they are suspended. `data`: `{ user_id, closed_at }`. A
+-- second call, also one at the same time, is ERR_4005. Counts against `writes`. Locks: rate-limit row → account → user → jobs → lots → sessions.
 declare
   v_caller record;
   v_closed_at timestamptz;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'user-profile', '{writes}', null);
+  select * into v_caller
+  from guard.enter(p_user_id, 'user-profile', '{writes}', null, p_locks => true, p_suspended => true);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
   v_closed_at := accounts.close(p_user_id);
-  if v_closed_at is null then
-    return guard.refusal('ERR_4005', '{}', v_caller.limits);
-  end if;
   return guard.answer(
     jsonb_build_object('user_id', p_user_id, 'closed_at', core.to_iso(v_closed_at)), v_caller.limits, v_caller.language
   );
@@ -37,16 +35,14 @@ as $$
 -- credits_remaining, created_at }`. Counts against `reads`. Locks: rate-limit row → account → expired lots.
 declare
   v_caller record;
-  v_balance bigint;
   v_user accounts.users;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'user-profile', '{reads}', null);
+  select * into v_caller from guard.enter(p_user_id, 'user-profile', '{reads}', null, p_locks => true);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
-  v_balance := (credits.lock_account(p_user_id)).balance;
   select u.* into strict v_user from accounts.users as u where u.id = p_user_id;
-  return guard.answer(accounts.profile_json(v_user, v_balance), v_caller.limits, v_caller.language);
+  return guard.answer(accounts.profile_json(v_user, v_caller.balance), v_caller.limits, v_caller.language);
 end;
 $$;
 grant execute on function api.get_user_profile to service_role;
@@ -63,25 +59,23 @@ as $$
 -- Locks: rate-limit row → account → expired lots → user.
 declare
   v_caller record;
-  v_balance bigint;
   v_user accounts.users;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'user-profile', '{writes}', null);
+  select * into v_caller from guard.enter(p_user_id, 'user-profile', '{writes}', null, p_locks => true);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
-  v_balance := (credits.lock_account(p_user_id)).balance;
   update accounts.users as u
   set display_name = case when p_changes ? 'display_name' then p_changes ->> 'display_name' else u.display_name end,
       language = coalesce(p_changes ->> 'language', u.language),
       theme_preference = coalesce(p_changes ->> 'theme_preference', u.theme_preference)
-  -- Asked again, with the row locked: what is erased from a closed account stays erased.
+  -- Asked with the row locked, too: what is erased from a closed account stays erased, by whatever hand it was closed.
   where u.id = p_user_id and u.closed_at is null
   returning u.* into v_user;
   if not found then
     return guard.refusal('ERR_4005', '{}', v_caller.limits);
   end if;
-  return guard.answer(accounts.profile_json(v_user, v_balance), v_caller.limits, v_user.language);
+  return guard.answer(accounts.profile_json(v_user, v_caller.balance), v_caller.limits, v_user.language);
 end;
 $$;
 grant execute on function api.patch_user_profile to service_role;
