@@ -13,7 +13,11 @@ export interface Part {
 
 /** Where the owner makes, changes and drops policies. */
 const tablesWithPolicies = ["storage.objects", "storage.buckets", "realtime.messages"];
-/** Where the owner drops triggers; making them takes a right that it has. */
+/**
+ * Where the owner drops triggers. It makes them by a right that it has, and that is all it does to the table itself; what
+ * such a trigger does runs as whoever deletes the user, in its service the role supabase_auth_admin, unless its function
+ * is a security definer.
+ */
 const tablesWithTriggers = ["auth.users"];
 
 /** Splits the text of a migration around those statements. All parts together are the text. */

@@ -181,7 +181,7 @@ $$;
 
 -- supabase/schemas/accounts/accounts.sql
 
--- accounts: who there is, and what becomes of them. In this order: accounts.sql, admission.sql, erasure.sql.
+-- accounts: who there is, and what becomes of them. In this order: accounts.sql, admission.sql, erasure.sql, closing.sql.
 
 create schema accounts;
 
@@ -237,24 +237,38 @@ stable
 return jsonb_strip_nulls(jsonb_build_object('error', p_code, 'details', p_details, 'limits', p_limits));
 
 create function guard.enter(
-  p_user_id uuid, p_endpoint text, p_policies text[], p_network text,
-  out refusal jsonb, out limits jsonb, out language text, out is_new boolean
+  p_user_id uuid, p_endpoint text, p_policies text[], p_network text, p_locks boolean default false,
+  p_suspended boolean default false,
+  out refusal jsonb, out limits jsonb, out language text, out is_new boolean, out account_id bigint, out balance bigint
 )
 language plpgsql
 volatile
 set search_path = ''
 as $$
 -- The beginning of a procedure without an idempotency key: whether the caller may act, and whether the policies admit
--- it. `refusal` is what to return, or null. Locks: rate-limit rows.
+-- it. `refusal` is what to return, or null. With p_locks the account is locked and has no expired lots, and `balance` is
+-- what it has. Who waited for a lock is asked again: the account may have been closed meanwhile, or its user suspended.
+-- p_suspended is as in accounts.admit. Locks: rate-limit rows → account → expired lots.
 declare
   v_taken jsonb;
 begin
-  select a.refusal, a.language, a.is_new into refusal, language, is_new from accounts.admit(p_user_id) as a;
-  if refusal is null then
-    v_taken := guard.take(p_policies, p_user_id, p_network, p_endpoint);
-    refusal := v_taken -> 'refusal';
-    limits := v_taken -> 'limits';
+  select a.refusal, a.language, a.is_new into refusal, language, is_new from accounts.admit(p_user_id, p_suspended) as a;
+  if refusal is not null then
+    return;
   end if;
+  v_taken := guard.take(p_policies, p_user_id, p_network, p_endpoint);
+  refusal := v_taken -> 'refusal';
+  limits := v_taken -> 'limits';
+  if refusal is not null then
+    return;
+  end if;
+  if p_locks then
+    select l.refusal, (l.account).id, (l.account).balance into refusal, account_id, balance
+    from accounts.lock(p_user_id, p_suspended) as l;
+  else
+    refusal := (accounts.admit(p_user_id, p_suspended)).refusal;
+  end if;
+  refusal := refusal || jsonb_build_object('limits', limits);
 end;
 $$;
 
@@ -3340,6 +3354,36 @@ as $$
   where u.id = p_user_id and u.closed_at is not null
 $$;
 
+create function videos.abandon_jobs(p_user_id uuid, p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Ends the jobs of an account that has just been closed: at once those that are pending or storing; the others get a
+-- `cancel` task. The caller has locked the account. A second call finds them asked. Locks: jobs → lots → tasks.
+declare
+  v_job videos.jobs;
+begin
+  for v_job in
+    select j.* from videos.jobs as j
+    where j.user_id = p_user_id and j.deleted_at is null and j.completed_at is null
+    order by j.id
+    for update
+  loop
+    update videos.jobs as j
+    set cancel_requested_at = coalesce(j.cancel_requested_at, p_now)
+    where j.id = v_job.id;
+    if v_job.status = 'pending' or v_job.storing_at is not null then
+      perform videos.settle_video_job(v_job.id, 'cancelled');
+    else
+      -- A request that is still on its way has no id to cancel; its answer brings the task forward.
+      perform videos.add_task('cancel', v_job, coalesce(videos.sending_until(v_job.id), p_now));
+    end if;
+  end loop;
+end;
+$$;
+
 -- supabase/schemas/videos/moderation.sql
 
 create function videos.words_of(p_text text)
@@ -3492,7 +3536,7 @@ declare
   v_model videos.models;
   v_resolved jsonb;
   v_price bigint;
-  v_refusal jsonb;
+  v_locked record;
   v_account credits.accounts;
   v_hold jsonb;
   v_job_id constant uuid := core.new_id();
@@ -3531,12 +3575,11 @@ begin
   end if;
 
   v_price := videos.price(v_model, v_resolved -> 'settings');
-  v_account := credits.lock_account(p_user_id);
-  -- Asked again: the account was closed, or its user suspended, while this waited for the lock.
-  v_refusal := (accounts.admit(p_user_id)).refusal;
-  if v_refusal is not null then
-    return v_refusal || jsonb_build_object('limits', v_limits);
+  select * into v_locked from accounts.lock(p_user_id);
+  if v_locked.refusal is not null then
+    return v_locked.refusal || jsonb_build_object('limits', v_limits);
   end if;
+  v_account := v_locked.account;
   if v_account.balance < v_price then
     return guard.refusal(
       'ERR_4001', jsonb_build_object('required', v_price, 'available', v_account.balance), v_limits
@@ -3572,14 +3615,17 @@ $$;
 
 -- supabase/schemas/accounts/admission.sql
 
-create function accounts.admit(p_user_id uuid, out refusal jsonb, out language text, out is_new boolean)
+create function accounts.admit(
+  p_user_id uuid, p_suspended boolean default false, out refusal jsonb, out language text, out is_new boolean
+)
 language plpgsql
 volatile
 set search_path = ''
 as $$
 -- Asks whether a caller may act, and makes their row and account at the first call. `refusal` is null, or what
 -- to return (ERR_4005 for a closed account, ERR_4017 for a suspended one); `language` is the user's own, if any;
--- `is_new` is true for the one call that made the row. A tombstone is never revived.
+-- `is_new` is true for the one call that made the row. A tombstone is never revived. With p_suspended whoever is suspended
+-- may act, too.
 declare
   v_user accounts.users;
 begin
@@ -3594,7 +3640,7 @@ begin
   language := v_user.language;
   if v_user.closed_at is not null then
     refusal := guard.refusal('ERR_4005');
-  elsif v_user.is_banned then
+  elsif v_user.is_banned and not p_suspended then
     refusal := guard.refusal('ERR_4017');
   end if;
 end;
@@ -3610,6 +3656,21 @@ as $$
 begin
   update accounts.users as u set is_admin = p_is_admin where u.id = p_user_id and u.is_admin <> p_is_admin;
   return found;
+end;
+$$;
+
+create function accounts.lock(
+  p_user_id uuid, p_suspended boolean default false, out refusal jsonb, out account credits.accounts
+)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Locks the account of a caller who was admitted, and asks again, as accounts.admit: it may have been closed, or its user
+-- suspended, while this waited. `account` is as credits.lock_account has it. Locks: account → expired lots.
+begin
+  account := credits.lock_account(p_user_id);
+  refusal := (accounts.admit(p_user_id, p_suspended)).refusal;
 end;
 $$;
 
@@ -3790,6 +3851,61 @@ begin
   return cardinality(v_user_ids);
 end;
 $$;
+
+-- supabase/schemas/accounts/closing.sql
+
+create function accounts.close(p_user_id uuid)
+returns timestamptz
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Closes an account, and returns when. Jobs that are pending or storing end as cancelled; those that a provider has, or
+-- may have, get a `cancel` task, and end so whatever comes. What credits are left, and what comes back later, is
+-- forfeited. The sessions end. Of the user a tombstone stays; what else there is of them, an `erase_account` task erases.
+-- Null where there is no such account or it is closed already, which is asked before any lock: a second call changes
+-- nothing. Locks: account → user → jobs → lots → sessions.
+declare
+  v_now timestamptz;
+begin
+  if not exists (select from accounts.users as u where u.id = p_user_id and u.closed_at is null) then
+    return null;
+  end if;
+  -- From here on no job of theirs is accepted, and none ends but here.
+  perform credits.lock_account(p_user_id);
+  v_now := core.now();
+  update accounts.users as u
+  set closed_at = v_now, display_name = null, language = null, theme_preference = 'system', is_admin = false
+  where u.id = p_user_id and u.closed_at is null;
+  if not found then
+    return null;
+  end if;
+  perform videos.abandon_jobs(p_user_id, v_now);
+  perform credits.close_account(p_user_id);
+  perform accounts.end_sessions(p_user_id);
+  perform queue.add('erase_account', p_user_id, p_user_id, videos.erasable_at(p_user_id));
+  return v_now;
+end;
+$$;
+
+create function accounts.close_deleted()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+-- Whoever deletes a user in Auth closes the account with it. With the owner's rights, for Auth's own role has none here.
+-- Nothing happens for whom only Auth knows, nor for a closed account, whose user the erasure deletes.
+begin
+  perform accounts.close(old.id);
+  return old;
+end;
+$$;
+
+-- Before, not after: Auth's sessions then still stand, and whoever closes the account at the same time, and ends them while
+-- it is locked, waits for nothing that waits for the account.
+create trigger close_account before delete on auth.users
+  for each row execute function accounts.close_deleted();
 
 -- supabase/schemas/devices/devices.sql
 
@@ -4145,7 +4261,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- guard.enter for those who act as admins, with their own policy. Locks: rate-limit row.
+-- guard.enter for those who act as admins, with their own policy. Whoever then waits for another lock asks
+-- ops.admit_admin again. Locks: rate-limit row.
 declare
   v_taken jsonb;
 begin
@@ -4237,7 +4354,7 @@ volatile
 set search_path = ''
 as $$
 -- What is the same for all credits that an admin moves: the limit of requests, that the user is another, exists, and
--- has not closed the account, which is then locked. Locks: rate-limit row → account → expired lots.
+-- has not closed the account, which is then locked; and that the admin is one still. Locks: rate-limit row → account → expired lots.
 declare
   v_taken jsonb;
 begin
@@ -4253,8 +4370,9 @@ begin
     refusal := guard.refusal('ERR_4007', '{}', limits);
   else
     account := credits.lock_account(p_user_id);
+    refusal := (ops.admit_admin(p_admin_id)).refusal || jsonb_build_object('limits', limits);
     -- Whatever is given to a closed account is forfeited at once.
-    if account.closed_at is not null then
+    if refusal is null and account.closed_at is not null then
       refusal := guard.refusal('ERR_4009', '{"status": "closed"}', limits);
     end if;
   end if;
@@ -4851,6 +4969,7 @@ as $$
 -- Locks: rate-limit row → account → expired lots.
 declare
   v_caller record;
+  v_refusal jsonb;
 begin
   select * into v_caller from ops.enter_admin(p_admin_id, 'admin-users');
   if v_caller.refusal is not null then
@@ -4858,6 +4977,11 @@ begin
   end if;
   if not accounts.find(p_user_id) then
     return guard.refusal('ERR_4007', '{}', v_caller.limits);
+  end if;
+  perform credits.lock_account(p_user_id);
+  v_refusal := (ops.admit_admin(p_admin_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   return guard.answer(ops.user_json(p_user_id), v_caller.limits, v_caller.language);
 end;
@@ -4879,6 +5003,7 @@ as $$
 -- nothing. Counts against `admin`. Locks: rate-limit row → account → user → sessions.
 declare
   v_caller record;
+  v_refusal jsonb;
   v_user accounts.users;
 begin
   select * into v_caller from ops.enter_admin(p_admin_id, 'admin-users');
@@ -4891,6 +5016,10 @@ begin
   end if;
   perform credits.lock_account(p_user_id);
   select u.* into strict v_user from accounts.users as u where u.id = p_user_id for no key update;
+  v_refusal := (ops.admit_admin(p_admin_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
   if v_user.is_admin then
     return guard.refusal('ERR_4006', '{}', v_caller.limits);
   end if;
@@ -4931,7 +5060,7 @@ declare
   v_caller record;
   v_job videos.jobs;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'cancel-video', '{writes}', null);
+  select * into v_caller from guard.enter(p_user_id, 'cancel-video', '{writes}', null, p_locks => true);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -4978,17 +5107,15 @@ as $$
 -- Locks: rate-limit row → account → expired lots.
 declare
   v_caller record;
-  v_account credits.accounts;
   v_until timestamptz;
   v_expiring jsonb;
   v_transactions jsonb;
   v_next jsonb;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'credits', '{reads}', null);
+  select * into v_caller from guard.enter(p_user_id, 'credits', '{reads}', null, p_locks => true);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
-  v_account := credits.lock_account(p_user_id);
   v_until := core.now() + interval '30 days';
 
   select coalesce(jsonb_agg(
@@ -4997,7 +5124,7 @@ begin
   from (
     select sum(l.remaining) as credits, core.to_iso(l.expires_at) as expires_at
     from credits.lots as l
-    where l.account_id = v_account.id and l.remaining > 0 and l.expires_at <= v_until
+    where l.account_id = v_caller.account_id and l.remaining > 0 and l.expires_at <= v_until
     group by core.to_iso(l.expires_at)
   ) as e;
 
@@ -5017,7 +5144,7 @@ begin
 
   return guard.answer(
     jsonb_build_object(
-      'credits_remaining', v_account.balance,
+      'credits_remaining', v_caller.balance,
       'credits_held', videos.held_credits(p_user_id),
       'credits_owed', credits.owed(p_user_id),
       'expiring', v_expiring, 'transactions', v_transactions, 'next', v_next
@@ -5045,7 +5172,7 @@ declare
   v_job videos.jobs;
   v_now timestamptz;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'delete-video-job', '{writes}', null);
+  select * into v_caller from guard.enter(p_user_id, 'delete-video-job', '{writes}', null, p_locks => true);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -5085,18 +5212,20 @@ security definer
 set search_path = ''
 as $$
 -- Limits, and what is known. `data`: `{ user_id, credits_remaining, is_new, has_intent, is_granted }`.
+-- Locks: rate-limit rows → account → expired lots.
 declare
   v_caller record;
   v_grant devices.grants;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'device-check', '{device_check,device_check_network}', p_network);
+  select * into v_caller
+  from guard.enter(p_user_id, 'device-check', '{device_check,device_check_network}', p_network, p_locks => true);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
   select g.* into v_grant from devices.grants as g where g.user_id = p_user_id;
   return guard.answer(
     jsonb_build_object(
-      'user_id', p_user_id, 'credits_remaining', (credits.lock_account(p_user_id)).balance,
+      'user_id', p_user_id, 'credits_remaining', v_caller.balance,
       'is_new', v_caller.is_new, 'has_intent', v_grant.user_id is not null, 'is_granted', v_grant.granted_at is not null
     ),
     v_caller.limits, v_caller.language
@@ -5153,10 +5282,19 @@ set search_path = ''
 as $$
 -- The last step before the device's bit is set. `data`: `{ recorded }`: false where the lane is no longer ours, or
 -- the network has had its grants of the day; then the bit must stay as it is. An intent that is there from an
--- earlier check takes no grant of the day again. Locks: lane → rate-limit row.
+-- earlier check takes no grant of the day again. For whoever may no longer act, no bit is set.
+-- Locks: account → lane → rate-limit row.
 declare
+  v_caller record;
   v_taken jsonb;
 begin
+  select * into v_caller from accounts.admit(p_user_id);
+  if v_caller.refusal is null then
+    select * into v_caller from accounts.lock(p_user_id);
+  end if;
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
   perform from devices.lanes as l
   where l.network = coalesce(p_network, 'unknown') and l.holder = p_lane and l.leased_until > core.now()
   for update;
@@ -5189,23 +5327,24 @@ set search_path = ''
 as $$
 -- Grants the 10 credits of a device whose bit is set for this user, and leaves the lane, if there is one. `data`:
 -- `{ credits, credits_remaining }`, `credits` being what this call granted: a second call grants 0, and so does one
--- without an intent, or with one that was taken along meanwhile. Locks: account → lots.
+-- without an intent, or with one that was taken along meanwhile. Locks: account → lane → lots.
 declare
   v_caller record;
-  v_account credits.accounts;
   -- Two videos of the cheapest model.
   v_credits constant bigint := 10;
   v_outcome jsonb;
 begin
   select * into v_caller from accounts.admit(p_user_id);
+  if v_caller.refusal is null then
+    select * into v_caller from accounts.lock(p_user_id);
+  end if;
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
   delete from devices.lanes as l where l.network = coalesce(p_network, 'unknown') and l.holder = p_lane;
-  v_account := credits.lock_account(p_user_id);
   update devices.grants as g set granted_at = core.now() where g.user_id = p_user_id and g.granted_at is null;
   if not found then
-    return guard.answer(jsonb_build_object('credits', 0, 'credits_remaining', v_account.balance));
+    return guard.answer(jsonb_build_object('credits', 0, 'credits_remaining', (v_caller.account).balance));
   end if;
   v_outcome := credits.add(p_user_id, v_credits, 'grant', 'device_grant:' || p_user_id);
   return guard.answer(
@@ -5683,51 +5822,20 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Closes the caller's account. Jobs that are pending or storing end as cancelled; those that a provider has, or may have,
--- get a `cancel` task, and end so whatever comes. What credits are left, and what comes back later, is forfeited. The
--- sessions end. Of the user a tombstone stays; what else there is of them, an `erase_account` task erases.
--- `data`: `{ user_id, closed_at }`. A second call, also one at the same time, is ERR_4005. Counts against `writes`.
--- Locks: rate-limit row → account → user → jobs → lots → sessions.
+-- Closes the caller's account, as accounts.close does, also where they are suspended. `data`: `{ user_id, closed_at }`. A
+-- second call, also one at the same time, is ERR_4005. Counts against `writes`. Locks: rate-limit row → account → user → jobs → lots → sessions.
 declare
   v_caller record;
-  v_now timestamptz;
-  v_job videos.jobs;
+  v_closed_at timestamptz;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'user-profile', '{writes}', null);
+  select * into v_caller
+  from guard.enter(p_user_id, 'user-profile', '{writes}', null, p_locks => true, p_suspended => true);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
-  -- From here on no job of theirs is accepted, and none ends but here.
-  perform credits.lock_account(p_user_id);
-  v_now := core.now();
-  update accounts.users as u
-  set closed_at = v_now, display_name = null, language = null, theme_preference = 'system', is_admin = false
-  where u.id = p_user_id and u.closed_at is null;
-  if not found then
-    return guard.refusal('ERR_4005', '{}', v_caller.limits);
-  end if;
-
-  for v_job in
-    select j.* from videos.jobs as j
-    where j.user_id = p_user_id and j.deleted_at is null and j.completed_at is null
-    order by j.id
-    for update
-  loop
-    update videos.jobs as j
-    set cancel_requested_at = coalesce(j.cancel_requested_at, v_now)
-    where j.id = v_job.id;
-    if v_job.status = 'pending' or v_job.storing_at is not null then
-      perform videos.settle_video_job(v_job.id, 'cancelled');
-    else
-      -- A request that is still on its way has no id to cancel; its answer brings the task forward.
-      perform videos.add_task('cancel', v_job, coalesce(videos.sending_until(v_job.id), v_now));
-    end if;
-  end loop;
-  perform credits.close_account(p_user_id);
-  perform accounts.end_sessions(p_user_id);
-  perform queue.add('erase_account', p_user_id, p_user_id, videos.erasable_at(p_user_id));
+  v_closed_at := accounts.close(p_user_id);
   return guard.answer(
-    jsonb_build_object('user_id', p_user_id, 'closed_at', core.to_iso(v_now)), v_caller.limits, v_caller.language
+    jsonb_build_object('user_id', p_user_id, 'closed_at', core.to_iso(v_closed_at)), v_caller.limits, v_caller.language
   );
 end;
 $$;
@@ -5744,16 +5852,14 @@ as $$
 -- credits_remaining, created_at }`. Counts against `reads`. Locks: rate-limit row → account → expired lots.
 declare
   v_caller record;
-  v_balance bigint;
   v_user accounts.users;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'user-profile', '{reads}', null);
+  select * into v_caller from guard.enter(p_user_id, 'user-profile', '{reads}', null, p_locks => true);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
-  v_balance := (credits.lock_account(p_user_id)).balance;
   select u.* into strict v_user from accounts.users as u where u.id = p_user_id;
-  return guard.answer(accounts.profile_json(v_user, v_balance), v_caller.limits, v_caller.language);
+  return guard.answer(accounts.profile_json(v_user, v_caller.balance), v_caller.limits, v_caller.language);
 end;
 $$;
 grant execute on function api.get_user_profile to service_role;
@@ -5770,25 +5876,23 @@ as $$
 -- Locks: rate-limit row → account → expired lots → user.
 declare
   v_caller record;
-  v_balance bigint;
   v_user accounts.users;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'user-profile', '{writes}', null);
+  select * into v_caller from guard.enter(p_user_id, 'user-profile', '{writes}', null, p_locks => true);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
-  v_balance := (credits.lock_account(p_user_id)).balance;
   update accounts.users as u
   set display_name = case when p_changes ? 'display_name' then p_changes ->> 'display_name' else u.display_name end,
       language = coalesce(p_changes ->> 'language', u.language),
       theme_preference = coalesce(p_changes ->> 'theme_preference', u.theme_preference)
-  -- Asked again, with the row locked: what is erased from a closed account stays erased.
+  -- Asked with the row locked, too: what is erased from a closed account stays erased, by whatever hand it was closed.
   where u.id = p_user_id and u.closed_at is null
   returning u.* into v_user;
   if not found then
     return guard.refusal('ERR_4005', '{}', v_caller.limits);
   end if;
-  return guard.answer(accounts.profile_json(v_user, v_balance), v_caller.limits, v_user.language);
+  return guard.answer(accounts.profile_json(v_user, v_caller.balance), v_caller.limits, v_user.language);
 end;
 $$;
 grant execute on function api.patch_user_profile to service_role;

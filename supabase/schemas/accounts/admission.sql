@@ -1,11 +1,14 @@
-create function accounts.admit(p_user_id uuid, out refusal jsonb, out language text, out is_new boolean)
+create function accounts.admit(
+  p_user_id uuid, p_suspended boolean default false, out refusal jsonb, out language text, out is_new boolean
+)
 language plpgsql
 volatile
 set search_path = ''
 as $$
 -- Asks whether a caller may act, and makes their row and account at the first call. `refusal` is null, or what
 -- to return (ERR_4005 for a closed account, ERR_4017 for a suspended one); `language` is the user's own, if any;
--- `is_new` is true for the one call that made the row. A tombstone is never revived.
+-- `is_new` is true for the one call that made the row. A tombstone is never revived. With p_suspended whoever is suspended
+-- may act, too.
 declare
   v_user accounts.users;
 begin
@@ -20,7 +23,7 @@ begin
   language := v_user.language;
   if v_user.closed_at is not null then
     refusal := guard.refusal('ERR_4005');
-  elsif v_user.is_banned then
+  elsif v_user.is_banned and not p_suspended then
     refusal := guard.refusal('ERR_4017');
   end if;
 end;
@@ -36,6 +39,21 @@ as $$
 begin
   update accounts.users as u set is_admin = p_is_admin where u.id = p_user_id and u.is_admin <> p_is_admin;
   return found;
+end;
+$$;
+
+create function accounts.lock(
+  p_user_id uuid, p_suspended boolean default false, out refusal jsonb, out account credits.accounts
+)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Locks the account of a caller who was admitted, and asks again, as accounts.admit: it may have been closed, or its user
+-- suspended, while this waited. `account` is as credits.lock_account has it. Locks: account → expired lots.
+begin
+  account := credits.lock_account(p_user_id);
+  refusal := (accounts.admit(p_user_id, p_suspended)).refusal;
 end;
 $$;
 

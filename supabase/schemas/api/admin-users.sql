@@ -9,6 +9,7 @@ as $$
 -- Locks: rate-limit row → account → expired lots.
 declare
   v_caller record;
+  v_refusal jsonb;
 begin
   select * into v_caller from ops.enter_admin(p_admin_id, 'admin-users');
   if v_caller.refusal is not null then
@@ -16,6 +17,11 @@ begin
   end if;
   if not accounts.find(p_user_id) then
     return guard.refusal('ERR_4007', '{}', v_caller.limits);
+  end if;
+  perform credits.lock_account(p_user_id);
+  v_refusal := (ops.admit_admin(p_admin_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   return guard.answer(ops.user_json(p_user_id), v_caller.limits, v_caller.language);
 end;
@@ -37,6 +43,7 @@ as $$
 -- nothing. Counts against `admin`. Locks: rate-limit row → account → user → sessions.
 declare
   v_caller record;
+  v_refusal jsonb;
   v_user accounts.users;
 begin
   select * into v_caller from ops.enter_admin(p_admin_id, 'admin-users');
@@ -49,6 +56,10 @@ begin
   end if;
   perform credits.lock_account(p_user_id);
   select u.* into strict v_user from accounts.users as u where u.id = p_user_id for no key update;
+  v_refusal := (ops.admit_admin(p_admin_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
   if v_user.is_admin then
     return guard.refusal('ERR_4006', '{}', v_caller.limits);
   end if;

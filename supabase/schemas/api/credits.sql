@@ -11,17 +11,15 @@ as $$
 -- Locks: rate-limit row → account → expired lots.
 declare
   v_caller record;
-  v_account credits.accounts;
   v_until timestamptz;
   v_expiring jsonb;
   v_transactions jsonb;
   v_next jsonb;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'credits', '{reads}', null);
+  select * into v_caller from guard.enter(p_user_id, 'credits', '{reads}', null, p_locks => true);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
-  v_account := credits.lock_account(p_user_id);
   v_until := core.now() + interval '30 days';
 
   select coalesce(jsonb_agg(
@@ -30,7 +28,7 @@ begin
   from (
     select sum(l.remaining) as credits, core.to_iso(l.expires_at) as expires_at
     from credits.lots as l
-    where l.account_id = v_account.id and l.remaining > 0 and l.expires_at <= v_until
+    where l.account_id = v_caller.account_id and l.remaining > 0 and l.expires_at <= v_until
     group by core.to_iso(l.expires_at)
   ) as e;
 
@@ -50,7 +48,7 @@ begin
 
   return guard.answer(
     jsonb_build_object(
-      'credits_remaining', v_account.balance,
+      'credits_remaining', v_caller.balance,
       'credits_held', videos.held_credits(p_user_id),
       'credits_owed', credits.owed(p_user_id),
       'expiring', v_expiring, 'transactions', v_transactions, 'next', v_next

@@ -6,18 +6,20 @@ security definer
 set search_path = ''
 as $$
 -- Limits, and what is known. `data`: `{ user_id, credits_remaining, is_new, has_intent, is_granted }`.
+-- Locks: rate-limit rows → account → expired lots.
 declare
   v_caller record;
   v_grant devices.grants;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'device-check', '{device_check,device_check_network}', p_network);
+  select * into v_caller
+  from guard.enter(p_user_id, 'device-check', '{device_check,device_check_network}', p_network, p_locks => true);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
   select g.* into v_grant from devices.grants as g where g.user_id = p_user_id;
   return guard.answer(
     jsonb_build_object(
-      'user_id', p_user_id, 'credits_remaining', (credits.lock_account(p_user_id)).balance,
+      'user_id', p_user_id, 'credits_remaining', v_caller.balance,
       'is_new', v_caller.is_new, 'has_intent', v_grant.user_id is not null, 'is_granted', v_grant.granted_at is not null
     ),
     v_caller.limits, v_caller.language
@@ -74,10 +76,19 @@ set search_path = ''
 as $$
 -- The last step before the device's bit is set. `data`: `{ recorded }`: false where the lane is no longer ours, or
 -- the network has had its grants of the day; then the bit must stay as it is. An intent that is there from an
--- earlier check takes no grant of the day again. Locks: lane → rate-limit row.
+-- earlier check takes no grant of the day again. For whoever may no longer act, no bit is set.
+-- Locks: account → lane → rate-limit row.
 declare
+  v_caller record;
   v_taken jsonb;
 begin
+  select * into v_caller from accounts.admit(p_user_id);
+  if v_caller.refusal is null then
+    select * into v_caller from accounts.lock(p_user_id);
+  end if;
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
   perform from devices.lanes as l
   where l.network = coalesce(p_network, 'unknown') and l.holder = p_lane and l.leased_until > core.now()
   for update;
@@ -110,23 +121,24 @@ set search_path = ''
 as $$
 -- Grants the 10 credits of a device whose bit is set for this user, and leaves the lane, if there is one. `data`:
 -- `{ credits, credits_remaining }`, `credits` being what this call granted: a second call grants 0, and so does one
--- without an intent, or with one that was taken along meanwhile. Locks: account → lots.
+-- without an intent, or with one that was taken along meanwhile. Locks: account → lane → lots.
 declare
   v_caller record;
-  v_account credits.accounts;
   -- Two videos of the cheapest model.
   v_credits constant bigint := 10;
   v_outcome jsonb;
 begin
   select * into v_caller from accounts.admit(p_user_id);
+  if v_caller.refusal is null then
+    select * into v_caller from accounts.lock(p_user_id);
+  end if;
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
   delete from devices.lanes as l where l.network = coalesce(p_network, 'unknown') and l.holder = p_lane;
-  v_account := credits.lock_account(p_user_id);
   update devices.grants as g set granted_at = core.now() where g.user_id = p_user_id and g.granted_at is null;
   if not found then
-    return guard.answer(jsonb_build_object('credits', 0, 'credits_remaining', v_account.balance));
+    return guard.answer(jsonb_build_object('credits', 0, 'credits_remaining', (v_caller.account).balance));
   end if;
   v_outcome := credits.add(p_user_id, v_credits, 'grant', 'device_grant:' || p_user_id);
   return guard.answer(

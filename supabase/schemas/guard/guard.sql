@@ -10,24 +10,38 @@ stable
 return jsonb_strip_nulls(jsonb_build_object('error', p_code, 'details', p_details, 'limits', p_limits));
 
 create function guard.enter(
-  p_user_id uuid, p_endpoint text, p_policies text[], p_network text,
-  out refusal jsonb, out limits jsonb, out language text, out is_new boolean
+  p_user_id uuid, p_endpoint text, p_policies text[], p_network text, p_locks boolean default false,
+  p_suspended boolean default false,
+  out refusal jsonb, out limits jsonb, out language text, out is_new boolean, out account_id bigint, out balance bigint
 )
 language plpgsql
 volatile
 set search_path = ''
 as $$
 -- The beginning of a procedure without an idempotency key: whether the caller may act, and whether the policies admit
--- it. `refusal` is what to return, or null. Locks: rate-limit rows.
+-- it. `refusal` is what to return, or null. With p_locks the account is locked and has no expired lots, and `balance` is
+-- what it has. Who waited for a lock is asked again: the account may have been closed meanwhile, or its user suspended.
+-- p_suspended is as in accounts.admit. Locks: rate-limit rows → account → expired lots.
 declare
   v_taken jsonb;
 begin
-  select a.refusal, a.language, a.is_new into refusal, language, is_new from accounts.admit(p_user_id) as a;
-  if refusal is null then
-    v_taken := guard.take(p_policies, p_user_id, p_network, p_endpoint);
-    refusal := v_taken -> 'refusal';
-    limits := v_taken -> 'limits';
+  select a.refusal, a.language, a.is_new into refusal, language, is_new from accounts.admit(p_user_id, p_suspended) as a;
+  if refusal is not null then
+    return;
   end if;
+  v_taken := guard.take(p_policies, p_user_id, p_network, p_endpoint);
+  refusal := v_taken -> 'refusal';
+  limits := v_taken -> 'limits';
+  if refusal is not null then
+    return;
+  end if;
+  if p_locks then
+    select l.refusal, (l.account).id, (l.account).balance into refusal, account_id, balance
+    from accounts.lock(p_user_id, p_suspended) as l;
+  else
+    refusal := (accounts.admit(p_user_id, p_suspended)).refusal;
+  end if;
+  refusal := refusal || jsonb_build_object('limits', limits);
 end;
 $$;
 

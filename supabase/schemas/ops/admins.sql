@@ -123,7 +123,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- guard.enter for those who act as admins, with their own policy. Locks: rate-limit row.
+-- guard.enter for those who act as admins, with their own policy. Whoever then waits for another lock asks
+-- ops.admit_admin again. Locks: rate-limit row.
 declare
   v_taken jsonb;
 begin

@@ -7,7 +7,7 @@ volatile
 set search_path = ''
 as $$
 -- What is the same for all credits that an admin moves: the limit of requests, that the user is another, exists, and
--- has not closed the account, which is then locked. Locks: rate-limit row → account → expired lots.
+-- has not closed the account, which is then locked; and that the admin is one still. Locks: rate-limit row → account → expired lots.
 declare
   v_taken jsonb;
 begin
@@ -23,8 +23,9 @@ begin
     refusal := guard.refusal('ERR_4007', '{}', limits);
   else
     account := credits.lock_account(p_user_id);
+    refusal := (ops.admit_admin(p_admin_id)).refusal || jsonb_build_object('limits', limits);
     -- Whatever is given to a closed account is forfeited at once.
-    if account.closed_at is not null then
+    if refusal is null and account.closed_at is not null then
       refusal := guard.refusal('ERR_4009', '{"status": "closed"}', limits);
     end if;
   end if;

@@ -17,7 +17,7 @@ declare
   v_model videos.models;
   v_resolved jsonb;
   v_price bigint;
-  v_refusal jsonb;
+  v_locked record;
   v_account credits.accounts;
   v_hold jsonb;
   v_job_id constant uuid := core.new_id();
@@ -56,12 +56,11 @@ begin
   end if;
 
   v_price := videos.price(v_model, v_resolved -> 'settings');
-  v_account := credits.lock_account(p_user_id);
-  -- Asked again: the account was closed, or its user suspended, while this waited for the lock.
-  v_refusal := (accounts.admit(p_user_id)).refusal;
-  if v_refusal is not null then
-    return v_refusal || jsonb_build_object('limits', v_limits);
+  select * into v_locked from accounts.lock(p_user_id);
+  if v_locked.refusal is not null then
+    return v_locked.refusal || jsonb_build_object('limits', v_limits);
   end if;
+  v_account := v_locked.account;
   if v_account.balance < v_price then
     return guard.refusal(
       'ERR_4001', jsonb_build_object('required', v_price, 'available', v_account.balance), v_limits

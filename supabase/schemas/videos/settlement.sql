@@ -202,3 +202,33 @@ as $$
   from accounts.users as u
   where u.id = p_user_id and u.closed_at is not null
 $$;
+
+create function videos.abandon_jobs(p_user_id uuid, p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Ends the jobs of an account that has just been closed: at once those that are pending or storing; the others get a
+-- `cancel` task. The caller has locked the account. A second call finds them asked. Locks: jobs → lots → tasks.
+declare
+  v_job videos.jobs;
+begin
+  for v_job in
+    select j.* from videos.jobs as j
+    where j.user_id = p_user_id and j.deleted_at is null and j.completed_at is null
+    order by j.id
+    for update
+  loop
+    update videos.jobs as j
+    set cancel_requested_at = coalesce(j.cancel_requested_at, p_now)
+    where j.id = v_job.id;
+    if v_job.status = 'pending' or v_job.storing_at is not null then
+      perform videos.settle_video_job(v_job.id, 'cancelled');
+    else
+      -- A request that is still on its way has no id to cancel; its answer brings the task forward.
+      perform videos.add_task('cancel', v_job, coalesce(videos.sending_until(v_job.id), p_now));
+    end if;
+  end loop;
+end;
+$$;

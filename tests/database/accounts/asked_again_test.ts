@@ -1,0 +1,203 @@
+/**
+ * Whoever waits for the lock of an account is asked again when they have it: the account may have been closed meanwhile, or
+ * its user suspended. Every procedure that acts for a user is tried; one that is not listed here fails the first test.
+ */
+import assert from "node:assert/strict";
+import { createGuest } from "../support/accounts.ts";
+import { createAdmin, createCustomer } from "../support/admins.ts";
+import { cheapModel } from "../support/jobs.ts";
+import { first, type Sql } from "../support/ledger.ts";
+import { generateVideo } from "../support/videos.ts";
+import { sharedDatabase } from "../support/shared-database.ts";
+
+interface Case {
+  userId: string;
+  jobId: string;
+  /** Another user, whom an admin names. */
+  other: string;
+}
+
+/** What is called, and whose account it waits for: the caller's, the other's, or nobody's, so that it comes before. */
+interface Procedure {
+  waitsFor: "caller" | "other" | "nobody";
+  call(sql: Sql, of: Case): PromiseLike<{ answer: { error?: string } }[]>;
+  /** Closing is what a suspended user may still do. */
+  alsoSuspended?: true;
+}
+
+const key = () => crypto.randomUUID();
+
+const procedures: Record<string, Procedure> = {
+  admin_adjust_credits: {
+    waitsFor: "other",
+    call: (sql, { userId, other }) =>
+      sql`select api.admin_adjust_credits(${userId}, ${key()}, 'f', 'request', ${other}, 1, 'a test') as answer`,
+  },
+  admin_models: {
+    waitsFor: "nobody",
+    call: (sql, { userId }) =>
+      sql`select api.admin_models(${userId}, 'request', ${cheapModel}, true, 'a test') as answer`,
+  },
+  admin_refund_credits: {
+    waitsFor: "other",
+    call: (sql, { userId, other }) =>
+      sql`select api.admin_refund_credits(
+        ${userId}, ${key()}, 'f', 'request', ${other}, 1, 'a test', null) as answer`,
+  },
+  begin_device_check: {
+    waitsFor: "caller",
+    call: (sql, { userId }) => sql`select api.begin_device_check(${userId}, ${key()}) as answer`,
+  },
+  cancel_video: {
+    waitsFor: "caller",
+    call: (sql, { userId, jobId }) => sql`select api.cancel_video(${userId}, ${jobId}) as answer`,
+  },
+  credits: {
+    waitsFor: "caller",
+    call: (sql, { userId }) => sql`select api.credits(${userId}, 20, null) as answer`,
+  },
+  delete_user_profile: {
+    waitsFor: "caller",
+    call: (sql, { userId }) => sql`select api.delete_user_profile(${userId}) as answer`,
+    alsoSuspended: true,
+  },
+  delete_video_job: {
+    waitsFor: "caller",
+    call: (sql, { userId, jobId }) => sql`select api.delete_video_job(${userId}, ${jobId}) as answer`,
+  },
+  generate_video: {
+    waitsFor: "caller",
+    call: async (sql, { userId }) => [{ answer: await generateVideo(sql, userId, { network: key() }) }],
+  },
+  get_admin_users: {
+    waitsFor: "other",
+    call: (sql, { userId, other }) => sql`select api.get_admin_users(${userId}, ${other}) as answer`,
+  },
+  get_user_profile: {
+    waitsFor: "caller",
+    call: (sql, { userId }) => sql`select api.get_user_profile(${userId}) as answer`,
+  },
+  grant_device_credits: {
+    waitsFor: "caller",
+    call: (sql, { userId }) => sql`select api.grant_device_credits(${userId}, '192.0.2.1', null) as answer`,
+  },
+  models: { waitsFor: "nobody", call: (sql, { userId }) => sql`select api.models(${userId}) as answer` },
+  patch_user_profile: {
+    waitsFor: "caller",
+    call: (sql, { userId }) =>
+      sql`select api.patch_user_profile(${userId}, '{"display_name": "Ada"}') as answer`,
+  },
+  post_admin_users: {
+    waitsFor: "other",
+    call: (sql, { userId, other }) =>
+      sql`select api.post_admin_users(${userId}, 'request', ${other}, true, 'a test') as answer`,
+  },
+  record_device_intent: {
+    waitsFor: "caller",
+    call: async (sql, { userId }) => {
+      const network = key();
+      const { lane } = await first(
+        sql`select api.enter_device_lane(${network}) #>> '{data,lane}' as lane`,
+      );
+      return await sql<
+        { answer: { error?: string } }[]
+      >`select api.record_device_intent(${userId}, ${network}, ${lane}) as answer`;
+    },
+  },
+  video_jobs: {
+    waitsFor: "nobody",
+    call: (sql, { userId }) => sql`select api.video_jobs(${userId}, 20, null, null) as answer`,
+  },
+  video_status: {
+    waitsFor: "nobody",
+    call: (sql, { userId, jobId }) => sql`select api.video_status(${userId}, ${jobId}) as answer`,
+  },
+};
+
+/** What has a user among its arguments and acts for none. */
+const actForNobody = ["erase_account", "load_erasure", "record_error"];
+
+const database = sharedDatabase();
+
+Deno.test("every procedure that acts for a user is tried here", async () => {
+  const named = await database.sql<{ name: string }[]>`
+    select distinct f.proname as name from pg_proc as f
+    where f.pronamespace = 'api'::regnamespace and f.proargnames && '{p_user_id,p_admin_id}'`;
+  const names = named.map(({ name }) => name).filter((name) => !actForNobody.includes(name));
+  assert.deepEqual(names.sort(), Object.keys(procedures).sort());
+});
+
+const ends = {
+  ERR_4005: (sql: Sql, userId: string) => sql`select accounts.close(${userId})`,
+  ERR_4017: (sql: Sql, userId: string) =>
+    sql`update accounts.users set is_banned = true, is_admin = false where id = ${userId}`,
+};
+
+async function newCase(name: string): Promise<Case> {
+  const { sql } = database;
+  const isAdmin = name.includes("admin");
+  const userId = isAdmin ? await createAdmin(sql) : await createGuest(database);
+  const other = await createCustomer(sql, 10);
+  const { data } = isAdmin ? {} : await generateVideo(sql, userId, { network: key() });
+  return { userId, other, jobId: data?.job_id ?? key() };
+}
+
+/** How many calls of the file's own connections wait for a lock. */
+async function waiting(sql: Sql): Promise<number> {
+  const { count } = await first(sql<{ count: number }[]>`
+    select count(*)::int as count from pg_stat_activity as a
+    where a.datname = current_database() and a.wait_event_type = 'Lock'`);
+  return count;
+}
+
+for (const [name, { waitsFor, call, alsoSuspended }] of Object.entries(procedures)) {
+  for (const [code, end] of Object.entries(ends)) {
+    const isLetIn = waitsFor === "nobody" || (code === "ERR_4017" && alsoSuspended);
+    const state = code === "ERR_4005" ? "closed" : "suspended";
+    Deno.test(`${name} answers ${isLetIn ? "with data" : code} where its caller is ${state} while the account is locked`, async () => {
+      const { sql } = database;
+      const tried = await newCase(name);
+      const { answering } = await sql.begin(async (holder) => {
+        await holder`select credits.lock_account(${waitsFor === "other" ? tried.other : tried.userId})`;
+        let isDone = false;
+        const answering = Promise.resolve(call(sql, tried)).finally(() => isDone = true);
+        answering.catch(() => {});
+        for (let look = 0; look < 2_000 && !isDone && await waiting(sql) === 0; look++);
+        assert.equal(isDone, waitsFor === "nobody");
+        await end(holder, tried.userId);
+        return { answering };
+      });
+      const [row] = await answering;
+      assert.equal(row?.answer.error, isLetIn ? undefined : code);
+      // And from then on, whatever it waits for.
+      const [again] = await call(sql, tried);
+      const isClosed = code === "ERR_4005" || alsoSuspended;
+      assert.equal(again?.answer.error, isClosed ? "ERR_4005" : code);
+    });
+  }
+}
+
+Deno.test("reads that wait for one another's limit are asked again, too", async () => {
+  for (const name of ["models", "video_jobs", "video_status"]) {
+    const { sql } = database;
+    const tried = await newCase(name);
+    const { answering } = await sql.begin(async (holder) => {
+      await holder`select guard.take('{reads}', ${tried.userId}, null, 'credits')`;
+      const answering = Promise.resolve(procedures[name]?.call(sql, tried));
+      for (let look = 0; look < 2_000 && await waiting(sql) === 0; look++);
+      await ends.ERR_4005(holder, tried.userId);
+      return { answering };
+    });
+    assert.equal((await answering)?.[0]?.answer.error, "ERR_4005", name);
+  }
+});
+
+Deno.test("a suspended user closes the account, and it is closed as any other", async () => {
+  const { sql } = database;
+  const { userId } = await newCase("delete_user_profile");
+  await ends.ERR_4017(sql, userId);
+  const { answer } = await first(sql`select api.delete_user_profile(${userId}) as answer`);
+  assert.equal(answer.data.user_id, userId);
+  const tasks = await sql`select from queue.tasks where subject = ${userId} and kind = 'erase_account'`;
+  assert.equal(tasks.length, 1);
+});
