@@ -141,7 +141,7 @@ Deno.test("one who closes the account while Auth deletes them is closed once, an
         () => deleteInAuth(database, [userId]),
         async () => {
           const { data, error } = await closeAccount(sql, userId);
-          assert(data !== undefined || error === "ERR_4005", error);
+          assert(data !== undefined || error === "ERR_4005", error ?? "");
         },
       ];
       // Each is the first in turn.
