@@ -2612,6 +2612,25 @@ export interface operations {
                     } & components["schemas"]["Error"];
                 };
             };
+            /** @description `ERR_4013` request/too-large */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4013";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
             /** @description `ERR_4004` limit/rate-exceeded */
             429: {
                 headers: {
@@ -3721,6 +3740,23 @@ export interface operations {
                     } & components["schemas"]["Error"];
                 };
             };
+            /** @description `ERR_4013` request/too-large */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4013";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
             /** @description `ERR_6003` internal/error */
             500: {
                 headers: {
@@ -4178,6 +4214,25 @@ export interface operations {
                         error?: {
                             /** @enum {unknown} */
                             code?: "ERR_4017";
+                        };
+                    } & components["schemas"]["Error"];
+                };
+            };
+            /** @description `ERR_4013` request/too-large */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error?: {
+                            /** @enum {unknown} */
+                            code?: "ERR_4013";
                         };
                     } & components["schemas"]["Error"];
                 };

@@ -56,7 +56,7 @@ Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 const callerFor = (auth: Declaration["auth"]) => auth === "admin" ? admin : guest;
 
 interface Call {
-  query?: string;
+  query?: string | undefined;
   headers?: Record<string, string>;
   body?: BodyInit;
 }
@@ -75,6 +75,11 @@ async function call(
 }
 
 const json = { "content-type": "application/json" };
+
+/** A query that is as the operation wants it, where that is not among those above. */
+function example({ query }: Declaration): string | undefined {
+  return query !== undefined && "job_id" in query.shape ? `?job_id=${crypto.randomUUID()}` : undefined;
+}
 
 const languages: Language[] = ["en", "tr", "es"];
 
@@ -174,11 +179,37 @@ for (const { name, operations } of await findEndpoints()) {
       });
     }
 
-    if (request || rawBody) {
+    if (!request && !rawBody && method !== "GET") {
+      Deno.test(`${endpoint} asks for no body, and refuses one with anything in it`, async () => {
+        for (
+          const [body, path] of [
+            [{ user_id: admin.id }, "user_id"],
+            [{ user_id: guest.id }, "user_id"],
+            [{ job_id: crypto.randomUUID() }, "job_id"],
+            [[], ""],
+            [null, ""],
+          ] as const
+        ) {
+          for (const headers of [json, { "content-type": "text/plain" }]) {
+            const query = example(operation);
+            const answer = await call(name, operation, { query, headers, body: JSON.stringify(body) });
+            assertError(answer, "ERR_4008", JSON.stringify(body));
+            const { fields } = z.object({ fields: z.array(z.object({ path: z.string() })) })
+              .parse(errorOf(answer).details);
+            assert.deepEqual(fields.map((field) => field.path), [path]);
+          }
+        }
+        const users = await backend.database.sql`
+          select from accounts.users where id in (${guest.id}, ${admin.id}) and closed_at is not null`;
+        assert.equal(users.length, 0);
+      });
+    }
+
+    if (request || rawBody || method !== "GET") {
       Deno.test(`${endpoint} refuses a body beyond its limit, whether its length is told or not`, async () => {
         const tooLong = JSON.stringify({ prompt: "a".repeat(256 * 1024) });
         for (const body of [tooLong, new Blob([tooLong]).stream()]) {
-          const answer = await call(name, operation, { headers: json, body });
+          const answer = await call(name, operation, { query: example(operation), headers: json, body });
           assertError(answer, "ERR_4013", typeof body);
           assert.deepEqual(errorOf(answer).details, { limit_bytes: 256 * 1024 });
         }

@@ -17,7 +17,7 @@ export interface Declaration {
   readonly idempotencyKey?: "required";
   /** Strict objects, whose unknown fields are errors. Without `query`, no parameter is allowed. */
   readonly query?: z.ZodMiniObject;
-  /** The JSON body. Without `request` and `rawBody`, a body is not looked at. */
+  /** The JSON body. Without `request` and `rawBody`, a body with anything in it is an error. */
   readonly request?: z.ZodMiniType;
   /** The service gets the bytes, up to `maximumBytes`, with headers and query, and checks the signature. */
   readonly rawBody?: { readonly maximumBytes: number };
@@ -67,13 +67,14 @@ const errorsOfCallers: Readonly<Record<Auth, readonly ErrorCode[]>> = {
 
 /** Every error that an operation may answer with: its own, and what follows from its declaration. */
 export function errorsOf(operation: Declaration): ErrorCode[] {
-  const { auth, policies, request, rawBody, idempotencyKey } = operation;
+  const { method, auth, policies, request, idempotencyKey } = operation;
   const errors: ErrorCode[] = [
     ...operation.errors,
     ...errorsOfCallers[auth],
     ...(policies?.length ? ["ERR_4004"] as const : []),
     ...(request ? ["ERR_4018"] as const : []),
-    ...(request || rawBody ? ["ERR_4013"] as const : []),
+    // A GET has no body.
+    ...(method === "GET" ? [] : ["ERR_4013"] as const),
     ...(idempotencyKey ? ["ERR_4010", "ERR_4011", "ERR_4012"] as const : []),
     // Parameters are checked everywhere, and anybody may find the database gone or a bug.
     "ERR_4008",

@@ -5,8 +5,8 @@ import { maximumBodyBytes, parseJson, readBody, requireJson } from "./request-bo
 import { type FieldError, malformed, validate } from "./validation.ts";
 
 /**
- * What the service gets first: the validated body, or the bytes that the sender signed, or the validated query.
- * Throws ERR_4008, ERR_4013 or ERR_4018.
+ * What the service gets first: the validated body, or the bytes that the sender signed, or the validated query. A body
+ * that is not asked for is refused, since whoever sends one means something by it that would not happen. Throws ERR_4008, ERR_4013 or ERR_4018.
  */
 export async function inputOf(operation: Declaration, request: Request): Promise<unknown> {
   const query = readQuery(operation.query ?? z.strictObject({}), new URL(request.url).searchParams);
@@ -18,6 +18,9 @@ export async function inputOf(operation: Declaration, request: Request): Promise
     requireJson(request.headers.get("content-type"));
     return validate(operation.request, parseJson(await readBody(request, maximumBodyBytes)));
   }
+  // pg_net posts `{}` where there is nothing to say, so that is as good as nothing, whatever type it is said to be.
+  const body = await readBody(request, maximumBodyBytes);
+  if (body.byteLength > 0) validate(z.strictObject({}), parseJson(body));
   return operation.query ? query : undefined;
 }
 

@@ -135,10 +135,41 @@ Deno.test("the service of a signed request gets the very bytes, up to its own li
   assert.deepEqual((await errorOf(tooLarge)).details, { limit_bytes: 4 });
 });
 
-Deno.test("a body that nobody asked for is not looked at", async () => {
-  const server = await testServer([{ ...read(), method: "POST", auth: "service" }]);
-  const response = await server.send({ method: "POST", as: "service", body: "x".repeat(300_000) });
-  assert.equal(response.status, 200);
+Deno.test("a body that nobody asked for is refused, unless it is empty or {}", async () => {
+  const query = z.strictObject({ job_id: z.optional(z.uuid()) });
+  for (const method of ["POST", "PATCH", "DELETE"] as const) {
+    for (const operation of [read({ method }), read({ method, query })]) {
+      const server = await testServer([operation]);
+      // pg_net posts `{}`, with whatever type its caller gives it.
+      for (const body of [undefined, "", "{}", " {\n} "]) {
+        const sent = body === undefined ? { method } : { method, body };
+        assert.equal((await server.send(sent)).status, 200, `${method} ${body}`);
+      }
+      const refused: Record<string, string[]> = {
+        [JSON.stringify({ user_id: userId })]: ["user_id"],
+        [JSON.stringify({ job_id: userId, "": 1 })]: ["job_id", ""],
+        '{"__proto__": {}}': ["__proto__"],
+        '{"user_id": null}': ["user_id"],
+        "null": [""],
+        "[]": [""],
+        '"{}"': [""],
+        "0": [""],
+        "{": [""],
+        "{}{}": [""],
+        "user_id=1": [""],
+        " ": [""],
+      };
+      for (const [body, paths] of Object.entries(refused)) {
+        for (const headers of [{}, { "content-type": "application/json" }]) {
+          const { code, details } = await errorOf(await server.send({ method, body, headers }));
+          assert.equal(code, "ERR_4008", `${method} ${body}`);
+          assert.deepEqual(details.fields.map((field: { path: string }) => field.path), paths, body);
+        }
+      }
+      const tooLarge = await server.send({ method, body: "x".repeat(300_000) });
+      assert.deepEqual([tooLarge.status, (await errorOf(tooLarge)).code], [413, "ERR_4013"]);
+    }
+  }
 });
 
 Deno.test("a service knows its caller, the network and the language", async () => {

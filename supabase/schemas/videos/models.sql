@@ -25,6 +25,23 @@ create table videos.models (
     and options #> '{duration_seconds,values}' @> (options #> '{duration_seconds,default}')
     and options #> '{resolution,values}' @> (options #> '{resolution,default}')
     and options #> '{aspect_ratio,values}' @> (options #> '{aspect_ratio,default}')
+    -- And of the forms that a request can have, or nobody could ask for it: whole seconds, up to 600, and short words.
+    and jsonb_typeof(options #> '{duration_seconds,values}') is not distinct from 'array'
+    and jsonb_typeof(options #> '{resolution,values}') is not distinct from 'array'
+    and jsonb_typeof(options #> '{aspect_ratio,values}') is not distinct from 'array'
+    and jsonb_typeof(options #> '{duration_seconds,default}') is not distinct from 'number'
+    and jsonb_typeof(options #> '{resolution,default}') is not distinct from 'string'
+    and jsonb_typeof(options #> '{aspect_ratio,default}') is not distinct from 'string'
+    and not jsonb_path_exists(
+      options, 'strict $.duration_seconds.values[*] ? (@.type() != "number" || @ < 1 || @ > 600 || @.floor() != @)',
+      silent => true
+    )
+    and not jsonb_path_exists(
+      options,
+      'strict $.keyvalue() ? (@.key == "resolution" || @.key == "aspect_ratio").value.values[*]
+        ? (@.type() != "string" || !(@ like_regex "^[A-Za-z0-9_.:-]{1,20}$"))',
+      silent => true
+    )
   ),
   -- The two bounds of a job: from acceptance until it starts, and from its start until it ends.
   start_within interval not null default interval '15 minutes' check (start_within > interval '0'),
