@@ -7,7 +7,8 @@
 -- A domain is a schema and a folder; docs/database.md has the order in which they are read and made.
 
 -- A hosted project grants everything in `public` to the API roles, and Postgres lets everybody execute a new function.
--- Both end here, once: from now on whoever may use an object is named where it is made, and a test holds the whole matrix.
+-- Both end here, once: from now on whoever may use an object is named where it is made, and a test holds the whole
+-- matrix.
 alter default privileges in schema public revoke all on tables from anon, authenticated, service_role;
 alter default privileges in schema public revoke all on sequences from anon, authenticated, service_role;
 alter default privileges in schema public revoke all on functions from anon, authenticated, service_role;
@@ -156,8 +157,8 @@ begin
 end;
 $$;
 
--- The platform's own clock, where it has one. Elsewhere local/scheduler.ts calls the same tick, so that a server which has
--- their files but does not preload them, or lets only its superuser make them, needs neither.
+-- The platform's own clock, where it has one. Elsewhere local/scheduler.ts calls the same tick, so that a server which
+-- has their files but does not preload them, or lets only its superuser make them, needs neither.
 do $$
 begin
   if exists (select from pg_available_extensions as e where e.name = 'pg_net') then
@@ -181,7 +182,8 @@ $$;
 
 -- supabase/schemas/accounts/accounts.sql
 
--- accounts: who there is, and what becomes of them. In this order: accounts.sql, admission.sql, erasure.sql, closing.sql.
+-- accounts: who there is, and what becomes of them. In this order: accounts.sql, admission.sql, erasure.sql,
+-- closing.sql.
 
 create schema accounts;
 
@@ -246,9 +248,9 @@ volatile
 set search_path = ''
 as $$
 -- The beginning of a procedure without an idempotency key: whether the caller may act, and whether the policies admit
--- it. `refusal` is what to return, or null. With p_locks the account is locked and has no expired lots, and `balance` is
--- what it has. Who waited for a lock is asked again: the account may have been closed meanwhile, or its user suspended.
--- p_suspended is as in accounts.admit. Locks: rate-limit rows → account → expired lots.
+-- it. `refusal` is what to return, or null. With p_locks the account is locked and has no expired lots, and `balance`
+-- is what it has. Who waited for a lock is asked again: the account may have been closed meanwhile, or its user
+-- suspended. p_suspended is as in accounts.admit. Locks: rate-limit rows → account → expired lots.
 declare
   v_taken jsonb;
 begin
@@ -392,8 +394,8 @@ create table guard.policies (
 alter table guard.policies enable row level security;
 comment on table guard.policies is 'Rate limits; a change takes effect with the next request.';
 
--- The hits of the current window, one row per policy and subject. Two partitions, so that who reads or deletes hits need
--- not know which policies are logged. Half of each page stays free: an update then stays in its page (HOT).
+-- The hits of the current window, one row per policy and subject. Two partitions, so that who reads or deletes hits
+-- need not know which policies are logged. Half of each page stays free: an update then stays in its page (HOT).
 create table guard.hits (
   is_logged boolean not null,
   policy text not null,
@@ -416,8 +418,8 @@ create function guard.attempt(p_hits timestamptz[], p_now timestamptz, p_max_hit
 returns table (hits timestamptz[], admitted boolean)
 language sql
 immutable
--- What a row becomes with one more attempt, which joins it if there is room. Hits that have left the window are dropped:
--- they stand in order, so their number is a place.
+-- What a row becomes with one more attempt, which joins it if there is room. Hits that have left the window are
+-- dropped: they stand in order, so their number is a place.
 begin atomic
   select case when c.admitted then c.hits || p_now else c.hits end, c.admitted
   from (
@@ -558,7 +560,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- The rule `rate_limit_hits`: deletes rows whose last hit left its window, or whose policy is gone, and returns how many.
+-- The rule `rate_limit_hits`: deletes rows whose last hit left its window, or whose policy is gone, and returns how
+-- many.
 declare
   v_deleted integer;
 begin
@@ -583,8 +586,8 @@ $$;
 -- credits: a double-entry ledger. Inserting a transfer is the only way that money moves: its trigger writes the
 -- two entries, moves the balances and draws the lots, in the same statement. Nothing here is ever rewritten.
 --
--- To read it in one sitting: credits.sql (what there is), transfers.sql (how money moves), accounts.sql (what postings are
--- made of), postings.sql, reversals.sql, console.sql (the operator's hand), proofs.sql.
+-- To read it in one sitting: credits.sql (what there is), transfers.sql (how money moves), accounts.sql (what postings
+-- are made of), postings.sql, reversals.sql, console.sql (the operator's hand), proofs.sql.
 --
 -- Amounts are whole credits. An entry is signed; over all accounts of a unit the entries sum to zero. A user's
 -- accounts carry their balance and refuse to go below zero. System accounts carry none: one row that everybody
@@ -603,7 +606,8 @@ create type credits.account_kind as enum (
 );
 
 create table credits.accounts (
-  -- The platform's own accounts have the ids below; credits.system_account knows them, which saves a look-up in every posting.
+  -- The platform's own accounts have the ids below; credits.system_account knows them, which saves a look-up in every
+  -- posting.
   id bigint generated always as identity (start with 1000) primary key,
   kind credits.account_kind not null,
   owner_kind core.owner_kind not null default 'user',
@@ -1938,7 +1942,8 @@ else touch a balance.';
 
 -- queue: work that must survive, as rows. It knows no other domain: a domain registers its kinds of task as rows of
 -- queue.kinds, gives each task a subject and an owner, and does the work in `_shared/<domain>/tasks.ts`.
--- In this order: queue.sql (what there is), tasks.sql (how a domain makes and ends tasks), claims.sql (how workers get them).
+-- In this order: queue.sql (what there is), tasks.sql (how a domain makes and ends tasks), claims.sql (how workers get
+-- them).
 
 create schema queue;
 
@@ -1963,7 +1968,8 @@ create table queue.kinds (
   -- Lower first.
   priority smallint not null,
   -- What the kind's domain does when a task has no try left: a function of the subject, with its schema. It runs in the
-  -- transaction that makes the dead letter, before the task is locked. Text, because a `regprocedure` column blocks pg_upgrade.
+  -- transaction that makes the dead letter, before the task is locked. Text, because a `regprocedure` column blocks
+  -- pg_upgrade.
   on_dead text check (on_dead ~ '^[a-z_]+\.[a-z_]+$')
 );
 alter table queue.kinds enable row level security;
@@ -2134,8 +2140,9 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Gives the open task of a subject back, to run again by its kind's backoff and not before p_after_seconds. What it waits
--- for is no fault of an attempt, so it costs no try. p_attempts: what the backoff counts, where that is not the task's own.
+-- Gives the open task of a subject back, to run again by its kind's backoff and not before p_after_seconds. What it
+-- waits for is no fault of an attempt, so it costs no try. p_attempts: what the backoff counts, where that is not the
+-- task's own.
 begin
   update queue.tasks as t
   set leased_until = null, last_error = p_error,
@@ -2207,9 +2214,9 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Gives a task back after an attempt that came to nothing: `waiting`, to run later by its kind's backoff (and not before
--- p_after_seconds, where whoever refused named a time); `dead`, when no try is left; `lost`, and nothing changes, when
--- another attempt has it. Locks: those of the domain, where the task dies → task.
+-- Gives a task back after an attempt that came to nothing: `waiting`, to run later by its kind's backoff (and not
+-- before p_after_seconds, where whoever refused named a time); `dead`, when no try is left; `lost`, and nothing
+-- changes, when another attempt has it. Locks: those of the domain, where the task dies → task.
 declare
   v_task queue.tasks;
   v_tries integer;
@@ -2241,8 +2248,8 @@ language sql
 stable
 set search_path = ''
 as $$
-  -- Where the open tasks of these kinds stand: each lane, priority and place that has any. One jump in the index for each,
-  -- however many tasks there are.
+  -- Where the open tasks of these kinds stand: each lane, priority and place that has any. One jump in the index for
+  -- each, however many tasks there are.
   with recursive heads as (
     select k.kind, f.lane, f.priority, f.place
     from unnest(p_kinds) as k (kind)
@@ -2276,10 +2283,10 @@ set search_path = ''
 set lock_timeout = '1s'
 as $$
 -- Leases up to p_limit due tasks, of one subject if it is named, within each kind's and each lane's concurrency, in the
--- order of their priority. Within a priority owners take turns: a task lets those go first that came up to a minute later,
--- for each task that its owner had before it. What a claim costs grows with what it takes, and not with what waits.
--- Locks: the kinds, by name, so that concurrent claims count right; tasks that another transaction holds are passed over.
--- Where the kinds cannot be had within a second, nothing is claimed.
+-- order of their priority. Within a priority owners take turns: a task lets those go first that came up to a minute
+-- later, for each task that its owner had before it. What a claim costs grows with what it takes, and not with what
+-- waits. Locks: the kinds, by name, so that concurrent claims count right; tasks that another transaction holds are
+-- passed over. Where the kinds cannot be had within a second, nothing is claimed.
 declare
   v_now timestamptz;
 begin
@@ -2374,7 +2381,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Renews the leases of attempts that go on, within their kind's timeout, and tells of each whether it has its task still.
+-- Renews the leases of attempts that go on, within their kind's timeout, and tells of each whether it has its task
+-- still.
 declare
   v_now constant timestamptz := core.now();
   v_kept boolean[];
@@ -2474,8 +2482,8 @@ $$;
 
 -- supabase/schemas/videos/models.sql
 
--- videos: from a model and a prompt to a file in storage. In this order: models.sql, jobs.sql, submissions.sql, assets.sql,
--- providers.sql, settlement.sql, moderation.sql, acceptance.sql, retention.sql.
+-- videos: from a model and a prompt to a file in storage. In this order: models.sql, jobs.sql, submissions.sql,
+-- assets.sql, providers.sql, settlement.sql, moderation.sql, acceptance.sql, retention.sql.
 
 create schema videos;
 
@@ -2947,8 +2955,9 @@ immutable
 set search_path = ''
 as $$
 -- What a file is that was not asked for, for the operator: `{ duration_milliseconds, aspect_ratio, resolution }`, those
--- that differ; null where none does. Models round: a second more or less, or a twentieth of the ratio, is no difference.
--- What cannot be compared, such as a ratio that is a word, is none either: nothing here fails a finished video.
+-- that differ; null where none does. Models round: a second more or less, or a twentieth of the ratio, is no
+-- difference. What cannot be compared, such as a ratio that is a word, is none either: nothing here fails a finished
+-- video.
 declare
   v_asked_milliseconds constant numeric :=
     substring(p_settings ->> 'duration_seconds' from '^[0-9]{1,9}$')::numeric * 1000;
@@ -3017,7 +3026,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Takes out of jobs what accounts.privacy_classes says: what their user said and got. Status, model, credits and times stay.
+-- Takes out of jobs what accounts.privacy_classes says: what their user said and got. Status, model, credits and times
+-- stay.
 begin
   perform accounts.apply_privacy('videos.jobs', 't.id = any ($1)', p_job_ids);
   perform accounts.apply_privacy('videos.submissions', 't.job_id = any ($1)', p_job_ids);
@@ -3643,8 +3653,8 @@ set search_path = ''
 as $$
 -- Asks whether a caller may act, and makes their row and account at the first call. `refusal` is null, or what
 -- to return (ERR_4005 for a closed account, ERR_4017 for a suspended one); `language` is the user's own, if any;
--- `is_new` is true for the one call that made the row. A tombstone is never revived. With p_suspended whoever is suspended
--- may act, too.
+-- `is_new` is true for the one call that made the row. A tombstone is never revived. With p_suspended whoever is
+-- suspended may act, too.
 declare
   v_user accounts.users;
 begin
@@ -3685,8 +3695,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Locks the account of a caller who was admitted, and asks again, as accounts.admit: it may have been closed, or its user
--- suspended, while this waited. `account` is as credits.lock_account has it. Locks: account → expired lots.
+-- Locks the account of a caller who was admitted, and asks again, as accounts.admit: it may have been closed, or its
+-- user suspended, while this waited. `account` is as credits.lock_account has it. Locks: account → expired lots.
 begin
   account := credits.lock_account(p_user_id);
   refusal := (accounts.admit(p_user_id, p_suspended)).refusal;
@@ -3755,8 +3765,8 @@ alter table accounts.erasures enable row level security;
 create index erasures_remaining on accounts.erasures (erased_at) where swept_at is null;
 comment on table accounts.erasures is 'The proof that what a closed account left behind was erased; kept for good.';
 
--- Which rows of a table are a person's. What stands here is erased, exported and merged; a table that is not here is about
--- nobody, and says so in accounts.privacy_classes.
+-- Which rows of a table are a person's. What stands here is erased, exported and merged; a table that is not here is
+-- about nobody, and says so in accounts.privacy_classes.
 create table accounts.personal_tables (
   relation text primary key check (relation ~ '^[a-z_]+\.[a-z_]+$'),
   -- A condition of the row `t`, in which $1 is an array of users' ids.
@@ -3797,8 +3807,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Erases or blanks, as the classes say, those rows `t` of a table for which the condition holds, in which $1 is p_ids; and
--- returns how many. A table of which everything is kept stays as it is. A second call finds what the first left.
+-- Erases or blanks, as the classes say, those rows `t` of a table for which the condition holds, in which $1 is p_ids;
+-- and returns how many. A table of which everything is kept stays as it is. A second call finds what the first left.
 -- Locks: those rows.
 declare
   v_erases boolean;
@@ -3881,9 +3891,9 @@ set search_path = ''
 as $$
 -- Closes an account, and returns when. Jobs that are pending or storing end as cancelled; those that a provider has, or
 -- may have, get a `cancel` task, and end so whatever comes. What credits are left, and what comes back later, is
--- forfeited. The sessions end. Of the user a tombstone stays; what else there is of them, an `erase_account` task erases.
--- Null where there is no such account or it is closed already, which is asked before any lock: a second call changes
--- nothing. Locks: account → user → jobs → lots → sessions.
+-- forfeited. The sessions end. Of the user a tombstone stays; what else there is of them, an `erase_account` task
+-- erases. Null where there is no such account or it is closed already, which is asked before any lock: a second call
+-- changes nothing. Locks: account → user → jobs → lots → sessions.
 declare
   v_now timestamptz;
 begin
@@ -3913,16 +3923,16 @@ language plpgsql
 security definer
 set search_path = ''
 as $$
--- Whoever deletes a user in Auth closes the account with it. With the owner's rights, for Auth's own role has none here.
--- Nothing happens for whom only Auth knows, nor for a closed account, whose user the erasure deletes.
+-- Whoever deletes a user in Auth closes the account with it. With the owner's rights, for Auth's own role has none
+-- here. Nothing happens for whom only Auth knows, nor for a closed account, whose user the erasure deletes.
 begin
   perform accounts.close(old.id);
   return old;
 end;
 $$;
 
--- Before, not after: Auth's sessions then still stand, and whoever closes the account at the same time, and ends them while
--- it is locked, waits for nothing that waits for the account.
+-- Before, not after: Auth's sessions then still stand, and whoever closes the account at the same time, and ends them
+-- while it is locked, waits for nothing that waits for the account.
 create trigger close_account before delete on auth.users
   for each row execute function accounts.close_deleted();
 
@@ -3955,7 +3965,8 @@ comment on table devices.lanes is 'One device check of a network at a time is in
 
 -- supabase/schemas/ops/flags.sql
 
--- ops: the operator's room. In this order: flags.sql, errors.sql, retention.sql, admins.sql, credits.sql, views.sql, trace.sql.
+-- ops: the operator's room. In this order: flags.sql, errors.sql, retention.sql, admins.sql, credits.sql, views.sql,
+-- trace.sql.
 
 create schema ops;
 
@@ -4059,8 +4070,8 @@ create table ops.retention_rules (
   batch integer not null check (batch between 1 and 100000),
   every interval not null check (every >= interval '1 minute'),
   swept_at timestamptz not null default '-infinity',
-  -- What to do: delete rows of a table by a column, where the condition holds of the row `t`; or call a function of the time
-  -- and the batch, which returns how many. These four are the migrations' to write, as they are run.
+  -- What to do: delete rows of a table by a column, where the condition holds of the row `t`; or call a function of the
+  -- time and the batch, which returns how many. These four are the migrations' to write, as they are run.
   relation text check (relation ~ '^[a-z_]+\.[a-z_]+$'),
   time_column text,
   condition text,
@@ -4079,8 +4090,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Takes away what is older than a rule says, up to its batch, and returns how much; past rows that somebody has locked, which
--- are for the next run. A table that the platform does not have holds nothing.
+-- Takes away what is older than a rule says, up to its batch, and returns how much; past rows that somebody has locked,
+-- which are for the next run. A table that the platform does not have holds nothing.
 declare
   v_before constant timestamptz := core.now() - p_rule.keep;
   v_relation constant regclass := to_regclass(p_rule.relation);
@@ -4108,8 +4119,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Runs the rules that are due, and returns how much went. One that fails undoes and delays no other: it is in the error log,
--- and tried again after its interval.
+-- Runs the rules that are due, and returns how much went. One that fails undoes and delays no other: it is in the error
+-- log, and tried again after its interval.
 declare
   v_rule ops.retention_rules;
   v_swept integer := 0;
@@ -4136,8 +4147,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Proves the ledger from the last proof on, and returns how many violations there are. The error log counts them anew each time
--- until they are mended, the first few with what they are. Locks: nothing that a posting needs.
+-- Proves the ledger from the last proof on, and returns how many violations there are. The error log counts them anew
+-- each time until they are mended, the first few with what they are. Locks: nothing that a posting needs.
 declare
   v_violation credits.violation;
   v_found integer := 0;
@@ -4303,7 +4314,8 @@ as $$
 -- Asks whether an admin may give so many credits now, as guard.take asks: `{ limits, refusal }`. What was given is
 -- summed from ops.admin_actions, where the caller writes its own row before the transaction ends: then no window
 -- exceeds the limit. `reset` is exact: when so much has left the window that the amount fits; what never fits may be
--- asked again after a whole window. Locks: the admin, until the transaction ends; nobody who has that lock waits for another.
+-- asked again after a whole window. Locks: the admin, until the transaction ends; nobody who has that lock waits for
+-- another.
 declare
   v_policy guard.policies;
   v_now timestamptz;
@@ -4373,7 +4385,8 @@ volatile
 set search_path = ''
 as $$
 -- What is the same for all credits that an admin moves: the limit of requests, that the user is another, exists, and
--- has not closed the account, which is then locked; and that the admin is one still. Locks: rate-limit row → account → expired lots.
+-- has not closed the account, which is then locked; and that the admin is one still. Locks: rate-limit row → account →
+-- expired lots.
 declare
   v_taken jsonb;
 begin
@@ -4832,8 +4845,8 @@ $$;
 
 -- supabase/schemas/api/models.sql
 
--- api: the procedures that functions call, a file an endpoint. The only schema that the Data API exposes, and in it every
--- procedure is service_role's alone.
+-- api: the procedures that functions call, a file an endpoint. The only schema that the Data API exposes, and in it
+-- every procedure is service_role's alone.
 
 create schema api;
 grant usage on schema api to service_role;
@@ -5018,8 +5031,8 @@ set search_path = ''
 as $$
 -- Suspends a user, which also ends their sessions, or lets them in again. Jobs that were accepted go on. `data` is the
 -- user as in api.get_admin_users. ERR_4006 for oneself and for other admins, who are the operator's affair; ERR_4007
--- where there is no such user; ERR_4009 for a closed account. A second call ends sessions that have begun since, and writes
--- nothing. Counts against `admin`. Locks: rate-limit row → account → user → sessions.
+-- where there is no such user; ERR_4009 for a closed account. A second call ends sessions that have begun since, and
+-- writes nothing. Counts against `admin`. Locks: rate-limit row → account → user → sessions.
 declare
   v_caller record;
   v_refusal jsonb;
@@ -5282,8 +5295,8 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Leaves the lane by whoever knows that they have set no bit: an intent that was made in it goes too, or any bit that is
--- set would be good for it. `data`: `{ left }`; false where the lease was already another's.
+-- Leaves the lane by whoever knows that they have set no bit: an intent that was made in it goes too, or any bit that
+-- is set would be good for it. `data`: `{ left }`; false where the lease was already another's.
 begin
   delete from devices.grants as g where g.lane = p_lane and g.granted_at is null;
   delete from devices.lanes as l where l.network = coalesce(p_network, 'unknown') and l.holder = p_lane;
@@ -5382,8 +5395,8 @@ volatile
 security definer
 set search_path = ''
 as $$
-  -- What an `erase_account` task removes from storage: `data` is `{ paths }`, as many as storage removes within the timeout
-  -- of a request.
+  -- What an `erase_account` task removes from storage: `data` is `{ paths }`, as many as storage removes within the
+  -- timeout of a request.
   select guard.answer(jsonb_build_object('paths', coalesce(jsonb_agg(f.path), '[]')))
   from (select p.path from videos.files_of(p_user_id) as p (path) limit 100) as f
 $$;
@@ -5396,10 +5409,10 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Erases what a closed account left, as accounts.erase does, once its files are gone from storage, and writes the proof.
--- While a job of it runs or a file is there, the task comes back; that costs a try only where not one file was removed
--- since the last time. `data`: `{ state: "erased" | "waiting" | "dead" | "lost" }`. A second call finds no task. Raises no_data_found for an
--- account that is open. Locks: account → task → jobs.
+-- Erases what a closed account left, as accounts.erase does, once its files are gone from storage, and writes the
+-- proof. While a job of it runs or a file is there, the task comes back; that costs a try only where not one file was
+-- removed since the last time. `data`: `{ state: "erased" | "waiting" | "dead" | "lost" }`. A second call finds no
+-- task. Raises no_data_found for an account that is open. Locks: account → task → jobs.
 declare
   v_task queue.tasks;
   v_user accounts.users;
@@ -5500,8 +5513,8 @@ volatile
 security definer
 set search_path = ''
 as $$
-  -- Hands due tasks to a worker, of one subject if it is named: `data` is a list of `{ task_id, kind, subject, owner_id,
-  -- attempt, payload }`, first what is most urgent. See queue.claim.
+  -- Hands due tasks to a worker, of one subject if it is named: `data` is a list of `{ task_id, kind, subject,
+  -- owner_id, attempt, payload }`, first what is most urgent. See queue.claim.
   select guard.answer(coalesce(jsonb_agg(
     jsonb_build_object(
       'task_id', t.id, 'kind', t.kind, 'subject', t.subject, 'owner_id', t.owner_id, 'attempt', t.attempts,
@@ -5633,13 +5646,12 @@ set search_path = ''
 as $$
 -- Claims the sending of a job to a provider, one of p_providers: those that this deployment has keys for. It
 -- commits before the request leaves, and from then on nobody sends the job again unless record_submission learns
--- that the provider does not have it. `data`: `{ claimed: true, submission_id, owner_reference, provider, provider_model,
--- prompt, settings, image_url }`, or `{ claimed: false }` when there is nothing to send: the job is not pending or is
--- overdue, or no provider is to be had now and the task waits. With p_moderates nothing is claimed before the moderation
--- service let the prompt pass: `{ claimed: false, prompt }` asks the caller to ask it, within the task's lease.
--- A claim whose lease ran out had a worker that died: its submission is `unknown`, for its webhook or its
--- deadline to decide.
--- Locks: job → providers, by name → task.
+-- that the provider does not have it. `data`: `{ claimed: true, submission_id, owner_reference, provider,
+-- provider_model, prompt, settings, image_url }`, or `{ claimed: false }` when there is nothing to send: the job is not
+-- pending or is overdue, or no provider is to be had now and the task waits. With p_moderates nothing is claimed before
+-- the moderation service let the prompt pass: `{ claimed: false, prompt }` asks the caller to ask it, within the task's
+-- lease. A claim whose lease ran out had a worker that died: its submission is `unknown`, for its webhook or its
+-- deadline to decide. Locks: job → providers, by name → task.
 declare
   v_job videos.jobs;
   v_now timestamptz;
@@ -5804,9 +5816,9 @@ security definer
 set search_path = ''
 as $$
 -- Records what the moderation service said about a job that claim_submission wants moderated, as the port names it.
--- `passed`: it may be claimed, and the service is not asked again. `refused`: the job ends with ERR_4003 and its hold is
--- released. `unavailable`: the task waits, by its backoff and no shorter than the service asks; the job's bound ends it.
--- `data`: `{ status }`, the job's. Of several verdicts the first counts; after the job has gone on none does.
+-- `passed`: it may be claimed, and the service is not asked again. `refused`: the job ends with ERR_4003 and its hold
+-- is released. `unavailable`: the task waits, by its backoff and no shorter than the service asks; the job's bound ends
+-- it. `data`: `{ status }`, the job's. Of several verdicts the first counts; after the job has gone on none does.
 -- Locks: account → job → lots → task.
 declare
   v_job videos.jobs;
@@ -5841,8 +5853,9 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Closes the caller's account, as accounts.close does, also where they are suspended. `data`: `{ user_id, closed_at }`. A
--- second call, also one at the same time, is ERR_4005. Counts against `writes`. Locks: rate-limit row → account → user → jobs → lots → sessions.
+-- Closes the caller's account, as accounts.close does, also where they are suspended. `data`: `{ user_id, closed_at }`.
+-- A second call, also one at the same time, is ERR_4005. Counts against `writes`. Locks: rate-limit row → account →
+-- user → jobs → lots → sessions.
 declare
   v_caller record;
   v_closed_at timestamptz;
@@ -5925,8 +5938,8 @@ volatile
 security definer
 set search_path = ''
 as $$
--- A page of the caller's jobs, or of those with one status, without the deleted ones: `data` is `{ videos, next }`, videos
--- being `{ job, paths }` as in api.video_status. Counts against `reads`. Locks: rate-limit row.
+-- A page of the caller's jobs, or of those with one status, without the deleted ones: `data` is `{ videos, next }`,
+-- videos being `{ job, paths }` as in api.video_status. Counts against `reads`. Locks: rate-limit row.
 declare
   v_caller record;
   v_statuses constant videos.job_status[] := case
@@ -6062,8 +6075,8 @@ volatile
 security definer
 set search_path = ''
 as $$
--- What the handlers of a job's tasks need: `data` is `{ folder, paths, submission }`. `folder` is where the job's files are
--- in storage, `paths` those of its files that are there. `submission` is the one that a provider has or may have,
+-- What the handlers of a job's tasks need: `data` is `{ folder, paths, submission }`. `folder` is where the job's files
+-- are in storage, `paths` those of its files that are there. `submission` is the one that a provider has or may have,
 -- `{ submission_id, provider, provider_model, request_id, references }`, or null.
 begin
   return guard.answer((

@@ -1,4 +1,5 @@
--- accounts: who there is, and what becomes of them. In this order: accounts.sql, admission.sql, erasure.sql, closing.sql.
+-- accounts: who there is, and what becomes of them. In this order: accounts.sql, admission.sql, erasure.sql,
+-- closing.sql.
 
 create schema accounts;
 

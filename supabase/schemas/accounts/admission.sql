@@ -7,8 +7,8 @@ set search_path = ''
 as $$
 -- Asks whether a caller may act, and makes their row and account at the first call. `refusal` is null, or what
 -- to return (ERR_4005 for a closed account, ERR_4017 for a suspended one); `language` is the user's own, if any;
--- `is_new` is true for the one call that made the row. A tombstone is never revived. With p_suspended whoever is suspended
--- may act, too.
+-- `is_new` is true for the one call that made the row. A tombstone is never revived. With p_suspended whoever is
+-- suspended may act, too.
 declare
   v_user accounts.users;
 begin
@@ -49,8 +49,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Locks the account of a caller who was admitted, and asks again, as accounts.admit: it may have been closed, or its user
--- suspended, while this waited. `account` is as credits.lock_account has it. Locks: account → expired lots.
+-- Locks the account of a caller who was admitted, and asks again, as accounts.admit: it may have been closed, or its
+-- user suspended, while this waited. `account` is as credits.lock_account has it. Locks: account → expired lots.
 begin
   account := credits.lock_account(p_user_id);
   refusal := (accounts.admit(p_user_id, p_suspended)).refusal;

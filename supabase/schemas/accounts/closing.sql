@@ -6,9 +6,9 @@ set search_path = ''
 as $$
 -- Closes an account, and returns when. Jobs that are pending or storing end as cancelled; those that a provider has, or
 -- may have, get a `cancel` task, and end so whatever comes. What credits are left, and what comes back later, is
--- forfeited. The sessions end. Of the user a tombstone stays; what else there is of them, an `erase_account` task erases.
--- Null where there is no such account or it is closed already, which is asked before any lock: a second call changes
--- nothing. Locks: account → user → jobs → lots → sessions.
+-- forfeited. The sessions end. Of the user a tombstone stays; what else there is of them, an `erase_account` task
+-- erases. Null where there is no such account or it is closed already, which is asked before any lock: a second call
+-- changes nothing. Locks: account → user → jobs → lots → sessions.
 declare
   v_now timestamptz;
 begin
@@ -38,15 +38,15 @@ language plpgsql
 security definer
 set search_path = ''
 as $$
--- Whoever deletes a user in Auth closes the account with it. With the owner's rights, for Auth's own role has none here.
--- Nothing happens for whom only Auth knows, nor for a closed account, whose user the erasure deletes.
+-- Whoever deletes a user in Auth closes the account with it. With the owner's rights, for Auth's own role has none
+-- here. Nothing happens for whom only Auth knows, nor for a closed account, whose user the erasure deletes.
 begin
   perform accounts.close(old.id);
   return old;
 end;
 $$;
 
--- Before, not after: Auth's sessions then still stand, and whoever closes the account at the same time, and ends them while
--- it is locked, waits for nothing that waits for the account.
+-- Before, not after: Auth's sessions then still stand, and whoever closes the account at the same time, and ends them
+-- while it is locked, waits for nothing that waits for the account.
 create trigger close_account before delete on auth.users
   for each row execute function accounts.close_deleted();

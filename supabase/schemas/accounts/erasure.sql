@@ -11,8 +11,8 @@ alter table accounts.erasures enable row level security;
 create index erasures_remaining on accounts.erasures (erased_at) where swept_at is null;
 comment on table accounts.erasures is 'The proof that what a closed account left behind was erased; kept for good.';
 
--- Which rows of a table are a person's. What stands here is erased, exported and merged; a table that is not here is about
--- nobody, and says so in accounts.privacy_classes.
+-- Which rows of a table are a person's. What stands here is erased, exported and merged; a table that is not here is
+-- about nobody, and says so in accounts.privacy_classes.
 create table accounts.personal_tables (
   relation text primary key check (relation ~ '^[a-z_]+\.[a-z_]+$'),
   -- A condition of the row `t`, in which $1 is an array of users' ids.
@@ -53,8 +53,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Erases or blanks, as the classes say, those rows `t` of a table for which the condition holds, in which $1 is p_ids; and
--- returns how many. A table of which everything is kept stays as it is. A second call finds what the first left.
+-- Erases or blanks, as the classes say, those rows `t` of a table for which the condition holds, in which $1 is p_ids;
+-- and returns how many. A table of which everything is kept stays as it is. A second call finds what the first left.
 -- Locks: those rows.
 declare
   v_erases boolean;

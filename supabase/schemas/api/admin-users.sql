@@ -39,8 +39,8 @@ set search_path = ''
 as $$
 -- Suspends a user, which also ends their sessions, or lets them in again. Jobs that were accepted go on. `data` is the
 -- user as in api.get_admin_users. ERR_4006 for oneself and for other admins, who are the operator's affair; ERR_4007
--- where there is no such user; ERR_4009 for a closed account. A second call ends sessions that have begun since, and writes
--- nothing. Counts against `admin`. Locks: rate-limit row → account → user → sessions.
+-- where there is no such user; ERR_4009 for a closed account. A second call ends sessions that have begun since, and
+-- writes nothing. Counts against `admin`. Locks: rate-limit row → account → user → sessions.
 declare
   v_caller record;
   v_refusal jsonb;

@@ -57,8 +57,8 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Leaves the lane by whoever knows that they have set no bit: an intent that was made in it goes too, or any bit that is
--- set would be good for it. `data`: `{ left }`; false where the lease was already another's.
+-- Leaves the lane by whoever knows that they have set no bit: an intent that was made in it goes too, or any bit that
+-- is set would be good for it. `data`: `{ left }`; false where the lease was already another's.
 begin
   delete from devices.grants as g where g.lane = p_lane and g.granted_at is null;
   delete from devices.lanes as l where l.network = coalesce(p_network, 'unknown') and l.holder = p_lane;

@@ -5,8 +5,8 @@ volatile
 security definer
 set search_path = ''
 as $$
-  -- What an `erase_account` task removes from storage: `data` is `{ paths }`, as many as storage removes within the timeout
-  -- of a request.
+  -- What an `erase_account` task removes from storage: `data` is `{ paths }`, as many as storage removes within the
+  -- timeout of a request.
   select guard.answer(jsonb_build_object('paths', coalesce(jsonb_agg(f.path), '[]')))
   from (select p.path from videos.files_of(p_user_id) as p (path) limit 100) as f
 $$;
@@ -19,10 +19,10 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Erases what a closed account left, as accounts.erase does, once its files are gone from storage, and writes the proof.
--- While a job of it runs or a file is there, the task comes back; that costs a try only where not one file was removed
--- since the last time. `data`: `{ state: "erased" | "waiting" | "dead" | "lost" }`. A second call finds no task. Raises no_data_found for an
--- account that is open. Locks: account → task → jobs.
+-- Erases what a closed account left, as accounts.erase does, once its files are gone from storage, and writes the
+-- proof. While a job of it runs or a file is there, the task comes back; that costs a try only where not one file was
+-- removed since the last time. `data`: `{ state: "erased" | "waiting" | "dead" | "lost" }`. A second call finds no
+-- task. Raises no_data_found for an account that is open. Locks: account → task → jobs.
 declare
   v_task queue.tasks;
   v_user accounts.users;

@@ -1,5 +1,5 @@
--- api: the procedures that functions call, a file an endpoint. The only schema that the Data API exposes, and in it every
--- procedure is service_role's alone.
+-- api: the procedures that functions call, a file an endpoint. The only schema that the Data API exposes, and in it
+-- every procedure is service_role's alone.
 
 create schema api;
 grant usage on schema api to service_role;

@@ -5,8 +5,8 @@ volatile
 security definer
 set search_path = ''
 as $$
-  -- Hands due tasks to a worker, of one subject if it is named: `data` is a list of `{ task_id, kind, subject, owner_id,
-  -- attempt, payload }`, first what is most urgent. See queue.claim.
+  -- Hands due tasks to a worker, of one subject if it is named: `data` is a list of `{ task_id, kind, subject,
+  -- owner_id, attempt, payload }`, first what is most urgent. See queue.claim.
   select guard.answer(coalesce(jsonb_agg(
     jsonb_build_object(
       'task_id', t.id, 'kind', t.kind, 'subject', t.subject, 'owner_id', t.owner_id, 'attempt', t.attempts,

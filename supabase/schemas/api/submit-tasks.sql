@@ -7,13 +7,12 @@ set search_path = ''
 as $$
 -- Claims the sending of a job to a provider, one of p_providers: those that this deployment has keys for. It
 -- commits before the request leaves, and from then on nobody sends the job again unless record_submission learns
--- that the provider does not have it. `data`: `{ claimed: true, submission_id, owner_reference, provider, provider_model,
--- prompt, settings, image_url }`, or `{ claimed: false }` when there is nothing to send: the job is not pending or is
--- overdue, or no provider is to be had now and the task waits. With p_moderates nothing is claimed before the moderation
--- service let the prompt pass: `{ claimed: false, prompt }` asks the caller to ask it, within the task's lease.
--- A claim whose lease ran out had a worker that died: its submission is `unknown`, for its webhook or its
--- deadline to decide.
--- Locks: job → providers, by name → task.
+-- that the provider does not have it. `data`: `{ claimed: true, submission_id, owner_reference, provider,
+-- provider_model, prompt, settings, image_url }`, or `{ claimed: false }` when there is nothing to send: the job is not
+-- pending or is overdue, or no provider is to be had now and the task waits. With p_moderates nothing is claimed before
+-- the moderation service let the prompt pass: `{ claimed: false, prompt }` asks the caller to ask it, within the task's
+-- lease. A claim whose lease ran out had a worker that died: its submission is `unknown`, for its webhook or its
+-- deadline to decide. Locks: job → providers, by name → task.
 declare
   v_job videos.jobs;
   v_now timestamptz;
@@ -178,9 +177,9 @@ security definer
 set search_path = ''
 as $$
 -- Records what the moderation service said about a job that claim_submission wants moderated, as the port names it.
--- `passed`: it may be claimed, and the service is not asked again. `refused`: the job ends with ERR_4003 and its hold is
--- released. `unavailable`: the task waits, by its backoff and no shorter than the service asks; the job's bound ends it.
--- `data`: `{ status }`, the job's. Of several verdicts the first counts; after the job has gone on none does.
+-- `passed`: it may be claimed, and the service is not asked again. `refused`: the job ends with ERR_4003 and its hold
+-- is released. `unavailable`: the task waits, by its backoff and no shorter than the service asks; the job's bound ends
+-- it. `data`: `{ status }`, the job's. Of several verdicts the first counts; after the job has gone on none does.
 -- Locks: account → job → lots → task.
 declare
   v_job videos.jobs;

@@ -5,8 +5,9 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Closes the caller's account, as accounts.close does, also where they are suspended. `data`: `{ user_id, closed_at }`. A
--- second call, also one at the same time, is ERR_4005. Counts against `writes`. Locks: rate-limit row → account → user → jobs → lots → sessions.
+-- Closes the caller's account, as accounts.close does, also where they are suspended. `data`: `{ user_id, closed_at }`.
+-- A second call, also one at the same time, is ERR_4005. Counts against `writes`. Locks: rate-limit row → account →
+-- user → jobs → lots → sessions.
 declare
   v_caller record;
   v_closed_at timestamptz;

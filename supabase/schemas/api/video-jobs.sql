@@ -5,8 +5,8 @@ volatile
 security definer
 set search_path = ''
 as $$
--- A page of the caller's jobs, or of those with one status, without the deleted ones: `data` is `{ videos, next }`, videos
--- being `{ job, paths }` as in api.video_status. Counts against `reads`. Locks: rate-limit row.
+-- A page of the caller's jobs, or of those with one status, without the deleted ones: `data` is `{ videos, next }`,
+-- videos being `{ job, paths }` as in api.video_status. Counts against `reads`. Locks: rate-limit row.
 declare
   v_caller record;
   v_statuses constant videos.job_status[] := case

@@ -5,8 +5,8 @@ volatile
 security definer
 set search_path = ''
 as $$
--- What the handlers of a job's tasks need: `data` is `{ folder, paths, submission }`. `folder` is where the job's files are
--- in storage, `paths` those of its files that are there. `submission` is the one that a provider has or may have,
+-- What the handlers of a job's tasks need: `data` is `{ folder, paths, submission }`. `folder` is where the job's files
+-- are in storage, `paths` those of its files that are there. `submission` is the one that a provider has or may have,
 -- `{ submission_id, provider, provider_model, request_id, references }`, or null.
 begin
   return guard.answer((

@@ -3,7 +3,8 @@
 -- A domain is a schema and a folder; docs/database.md has the order in which they are read and made.
 
 -- A hosted project grants everything in `public` to the API roles, and Postgres lets everybody execute a new function.
--- Both end here, once: from now on whoever may use an object is named where it is made, and a test holds the whole matrix.
+-- Both end here, once: from now on whoever may use an object is named where it is made, and a test holds the whole
+-- matrix.
 alter default privileges in schema public revoke all on tables from anon, authenticated, service_role;
 alter default privileges in schema public revoke all on sequences from anon, authenticated, service_role;
 alter default privileges in schema public revoke all on functions from anon, authenticated, service_role;

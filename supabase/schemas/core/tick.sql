@@ -88,8 +88,8 @@ begin
 end;
 $$;
 
--- The platform's own clock, where it has one. Elsewhere local/scheduler.ts calls the same tick, so that a server which has
--- their files but does not preload them, or lets only its superuser make them, needs neither.
+-- The platform's own clock, where it has one. Elsewhere local/scheduler.ts calls the same tick, so that a server which
+-- has their files but does not preload them, or lets only its superuser make them, needs neither.
 do $$
 begin
   if exists (select from pg_available_extensions as e where e.name = 'pg_net') then

@@ -1,8 +1,8 @@
 -- credits: a double-entry ledger. Inserting a transfer is the only way that money moves: its trigger writes the
 -- two entries, moves the balances and draws the lots, in the same statement. Nothing here is ever rewritten.
 --
--- To read it in one sitting: credits.sql (what there is), transfers.sql (how money moves), accounts.sql (what postings are
--- made of), postings.sql, reversals.sql, console.sql (the operator's hand), proofs.sql.
+-- To read it in one sitting: credits.sql (what there is), transfers.sql (how money moves), accounts.sql (what postings
+-- are made of), postings.sql, reversals.sql, console.sql (the operator's hand), proofs.sql.
 --
 -- Amounts are whole credits. An entry is signed; over all accounts of a unit the entries sum to zero. A user's
 -- accounts carry their balance and refuse to go below zero. System accounts carry none: one row that everybody
@@ -21,7 +21,8 @@ create type credits.account_kind as enum (
 );
 
 create table credits.accounts (
-  -- The platform's own accounts have the ids below; credits.system_account knows them, which saves a look-up in every posting.
+  -- The platform's own accounts have the ids below; credits.system_account knows them, which saves a look-up in every
+  -- posting.
   id bigint generated always as identity (start with 1000) primary key,
   kind credits.account_kind not null,
   owner_kind core.owner_kind not null default 'user',

@@ -19,9 +19,9 @@ volatile
 set search_path = ''
 as $$
 -- The beginning of a procedure without an idempotency key: whether the caller may act, and whether the policies admit
--- it. `refusal` is what to return, or null. With p_locks the account is locked and has no expired lots, and `balance` is
--- what it has. Who waited for a lock is asked again: the account may have been closed meanwhile, or its user suspended.
--- p_suspended is as in accounts.admit. Locks: rate-limit rows → account → expired lots.
+-- it. `refusal` is what to return, or null. With p_locks the account is locked and has no expired lots, and `balance`
+-- is what it has. Who waited for a lock is asked again: the account may have been closed meanwhile, or its user
+-- suspended. p_suspended is as in accounts.admit. Locks: rate-limit rows → account → expired lots.
 declare
   v_taken jsonb;
 begin

@@ -22,8 +22,8 @@ create table guard.policies (
 alter table guard.policies enable row level security;
 comment on table guard.policies is 'Rate limits; a change takes effect with the next request.';
 
--- The hits of the current window, one row per policy and subject. Two partitions, so that who reads or deletes hits need
--- not know which policies are logged. Half of each page stays free: an update then stays in its page (HOT).
+-- The hits of the current window, one row per policy and subject. Two partitions, so that who reads or deletes hits
+-- need not know which policies are logged. Half of each page stays free: an update then stays in its page (HOT).
 create table guard.hits (
   is_logged boolean not null,
   policy text not null,
@@ -46,8 +46,8 @@ create function guard.attempt(p_hits timestamptz[], p_now timestamptz, p_max_hit
 returns table (hits timestamptz[], admitted boolean)
 language sql
 immutable
--- What a row becomes with one more attempt, which joins it if there is room. Hits that have left the window are dropped:
--- they stand in order, so their number is a place.
+-- What a row becomes with one more attempt, which joins it if there is room. Hits that have left the window are
+-- dropped: they stand in order, so their number is a place.
 begin atomic
   select case when c.admitted then c.hits || p_now else c.hits end, c.admitted
   from (
@@ -188,7 +188,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- The rule `rate_limit_hits`: deletes rows whose last hit left its window, or whose policy is gone, and returns how many.
+-- The rule `rate_limit_hits`: deletes rows whose last hit left its window, or whose policy is gone, and returns how
+-- many.
 declare
   v_deleted integer;
 begin

@@ -146,7 +146,8 @@ as $$
 -- Asks whether an admin may give so many credits now, as guard.take asks: `{ limits, refusal }`. What was given is
 -- summed from ops.admin_actions, where the caller writes its own row before the transaction ends: then no window
 -- exceeds the limit. `reset` is exact: when so much has left the window that the amount fits; what never fits may be
--- asked again after a whole window. Locks: the admin, until the transaction ends; nobody who has that lock waits for another.
+-- asked again after a whole window. Locks: the admin, until the transaction ends; nobody who has that lock waits for
+-- another.
 declare
   v_policy guard.policies;
   v_now timestamptz;

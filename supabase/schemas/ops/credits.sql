@@ -7,7 +7,8 @@ volatile
 set search_path = ''
 as $$
 -- What is the same for all credits that an admin moves: the limit of requests, that the user is another, exists, and
--- has not closed the account, which is then locked; and that the admin is one still. Locks: rate-limit row → account → expired lots.
+-- has not closed the account, which is then locked; and that the admin is one still. Locks: rate-limit row → account →
+-- expired lots.
 declare
   v_taken jsonb;
 begin

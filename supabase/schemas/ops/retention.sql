@@ -7,8 +7,8 @@ create table ops.retention_rules (
   batch integer not null check (batch between 1 and 100000),
   every interval not null check (every >= interval '1 minute'),
   swept_at timestamptz not null default '-infinity',
-  -- What to do: delete rows of a table by a column, where the condition holds of the row `t`; or call a function of the time
-  -- and the batch, which returns how many. These four are the migrations' to write, as they are run.
+  -- What to do: delete rows of a table by a column, where the condition holds of the row `t`; or call a function of the
+  -- time and the batch, which returns how many. These four are the migrations' to write, as they are run.
   relation text check (relation ~ '^[a-z_]+\.[a-z_]+$'),
   time_column text,
   condition text,
@@ -27,8 +27,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Takes away what is older than a rule says, up to its batch, and returns how much; past rows that somebody has locked, which
--- are for the next run. A table that the platform does not have holds nothing.
+-- Takes away what is older than a rule says, up to its batch, and returns how much; past rows that somebody has locked,
+-- which are for the next run. A table that the platform does not have holds nothing.
 declare
   v_before constant timestamptz := core.now() - p_rule.keep;
   v_relation constant regclass := to_regclass(p_rule.relation);
@@ -56,8 +56,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Runs the rules that are due, and returns how much went. One that fails undoes and delays no other: it is in the error log,
--- and tried again after its interval.
+-- Runs the rules that are due, and returns how much went. One that fails undoes and delays no other: it is in the error
+-- log, and tried again after its interval.
 declare
   v_rule ops.retention_rules;
   v_swept integer := 0;
@@ -84,8 +84,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Proves the ledger from the last proof on, and returns how many violations there are. The error log counts them anew each time
--- until they are mended, the first few with what they are. Locks: nothing that a posting needs.
+-- Proves the ledger from the last proof on, and returns how many violations there are. The error log counts them anew
+-- each time until they are mended, the first few with what they are. Locks: nothing that a posting needs.
 declare
   v_violation credits.violation;
   v_found integer := 0;

@@ -4,8 +4,8 @@ language sql
 stable
 set search_path = ''
 as $$
-  -- Where the open tasks of these kinds stand: each lane, priority and place that has any. One jump in the index for each,
-  -- however many tasks there are.
+  -- Where the open tasks of these kinds stand: each lane, priority and place that has any. One jump in the index for
+  -- each, however many tasks there are.
   with recursive heads as (
     select k.kind, f.lane, f.priority, f.place
     from unnest(p_kinds) as k (kind)
@@ -39,10 +39,10 @@ set search_path = ''
 set lock_timeout = '1s'
 as $$
 -- Leases up to p_limit due tasks, of one subject if it is named, within each kind's and each lane's concurrency, in the
--- order of their priority. Within a priority owners take turns: a task lets those go first that came up to a minute later,
--- for each task that its owner had before it. What a claim costs grows with what it takes, and not with what waits.
--- Locks: the kinds, by name, so that concurrent claims count right; tasks that another transaction holds are passed over.
--- Where the kinds cannot be had within a second, nothing is claimed.
+-- order of their priority. Within a priority owners take turns: a task lets those go first that came up to a minute
+-- later, for each task that its owner had before it. What a claim costs grows with what it takes, and not with what
+-- waits. Locks: the kinds, by name, so that concurrent claims count right; tasks that another transaction holds are
+-- passed over. Where the kinds cannot be had within a second, nothing is claimed.
 declare
   v_now timestamptz;
 begin
@@ -137,7 +137,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Renews the leases of attempts that go on, within their kind's timeout, and tells of each whether it has its task still.
+-- Renews the leases of attempts that go on, within their kind's timeout, and tells of each whether it has its task
+-- still.
 declare
   v_now constant timestamptz := core.now();
   v_kept boolean[];

@@ -1,6 +1,7 @@
 -- queue: work that must survive, as rows. It knows no other domain: a domain registers its kinds of task as rows of
 -- queue.kinds, gives each task a subject and an owner, and does the work in `_shared/<domain>/tasks.ts`.
--- In this order: queue.sql (what there is), tasks.sql (how a domain makes and ends tasks), claims.sql (how workers get them).
+-- In this order: queue.sql (what there is), tasks.sql (how a domain makes and ends tasks), claims.sql (how workers get
+-- them).
 
 create schema queue;
 
@@ -25,7 +26,8 @@ create table queue.kinds (
   -- Lower first.
   priority smallint not null,
   -- What the kind's domain does when a task has no try left: a function of the subject, with its schema. It runs in the
-  -- transaction that makes the dead letter, before the task is locked. Text, because a `regprocedure` column blocks pg_upgrade.
+  -- transaction that makes the dead letter, before the task is locked. Text, because a `regprocedure` column blocks
+  -- pg_upgrade.
   on_dead text check (on_dead ~ '^[a-z_]+\.[a-z_]+$')
 );
 alter table queue.kinds enable row level security;

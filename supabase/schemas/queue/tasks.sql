@@ -123,8 +123,9 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Gives the open task of a subject back, to run again by its kind's backoff and not before p_after_seconds. What it waits
--- for is no fault of an attempt, so it costs no try. p_attempts: what the backoff counts, where that is not the task's own.
+-- Gives the open task of a subject back, to run again by its kind's backoff and not before p_after_seconds. What it
+-- waits for is no fault of an attempt, so it costs no try. p_attempts: what the backoff counts, where that is not the
+-- task's own.
 begin
   update queue.tasks as t
   set leased_until = null, last_error = p_error,
@@ -196,9 +197,9 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Gives a task back after an attempt that came to nothing: `waiting`, to run later by its kind's backoff (and not before
--- p_after_seconds, where whoever refused named a time); `dead`, when no try is left; `lost`, and nothing changes, when
--- another attempt has it. Locks: those of the domain, where the task dies → task.
+-- Gives a task back after an attempt that came to nothing: `waiting`, to run later by its kind's backoff (and not
+-- before p_after_seconds, where whoever refused named a time); `dead`, when no try is left; `lost`, and nothing
+-- changes, when another attempt has it. Locks: those of the domain, where the task dies → task.
 declare
   v_task queue.tasks;
   v_tries integer;

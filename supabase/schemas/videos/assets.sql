@@ -33,8 +33,9 @@ immutable
 set search_path = ''
 as $$
 -- What a file is that was not asked for, for the operator: `{ duration_milliseconds, aspect_ratio, resolution }`, those
--- that differ; null where none does. Models round: a second more or less, or a twentieth of the ratio, is no difference.
--- What cannot be compared, such as a ratio that is a word, is none either: nothing here fails a finished video.
+-- that differ; null where none does. Models round: a second more or less, or a twentieth of the ratio, is no
+-- difference. What cannot be compared, such as a ratio that is a word, is none either: nothing here fails a finished
+-- video.
 declare
   v_asked_milliseconds constant numeric :=
     substring(p_settings ->> 'duration_seconds' from '^[0-9]{1,9}$')::numeric * 1000;
@@ -103,7 +104,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Takes out of jobs what accounts.privacy_classes says: what their user said and got. Status, model, credits and times stay.
+-- Takes out of jobs what accounts.privacy_classes says: what their user said and got. Status, model, credits and times
+-- stay.
 begin
   perform accounts.apply_privacy('videos.jobs', 't.id = any ($1)', p_job_ids);
   perform accounts.apply_privacy('videos.submissions', 't.job_id = any ($1)', p_job_ids);
