@@ -1,5 +1,5 @@
+/** What becomes of a task: its tries, its lease, its end. */
 import assert from "node:assert/strict";
-import { manyConnections, times } from "../support/connections.ts";
 import { stillDatabase } from "../support/frozen-clock.ts";
 import {
   claimTasks,
@@ -12,66 +12,10 @@ import {
   succeeded,
   type Task,
 } from "../support/generation.ts";
-import { first, type Sql, violations } from "../support/ledger.ts";
+import { first, violations } from "../support/ledger.ts";
+import { addTasks, claimOne, renew, setKind } from "../support/tasks.ts";
 
 const second = 1000;
-
-/** Makes tasks of a kind, due now, for subjects that need no job. */
-async function addTasks(
-  sql: Sql,
-  kind: string,
-  count: number,
-  { owner = null, lane = "" }: { owner?: string | null; lane?: string } = {},
-): Promise<string[]> {
-  const subjects = Array.from({ length: count }, () => crypto.randomUUID());
-  for (const subject of subjects) {
-    await sql`select queue.add(${kind}, ${subject}, ${owner}, core.now(), p_lane => ${lane})`;
-  }
-  return subjects;
-}
-
-/** Of each attempt, whether it has its task still. */
-async function renew(sql: Sql, tasks: readonly Task[]): Promise<boolean[]> {
-  const { kept } = await first(sql<{ kept: boolean[] }[]>`
-    select api.renew_tasks(${tasks.map(({ task_id }) => task_id)}, ${tasks.map(({ attempt }) => attempt)})
-      #> '{data,kept}' as kept`);
-  return kept;
-}
-
-/** A kind without chance in its backoff. */
-async function setKind(
-  sql: Sql,
-  kind: string,
-  {
-    concurrency = 100,
-    laneConcurrency = null,
-    tries = null,
-    backoff = "fixed",
-    base = 10,
-    max = 1000,
-    lease = 60,
-    timeout = 60,
-  }: {
-    concurrency?: number;
-    laneConcurrency?: number | null;
-    tries?: number | null;
-    backoff?: "fixed" | "exponential";
-    base?: number;
-    max?: number;
-    lease?: number;
-    timeout?: number;
-  },
-): Promise<void> {
-  await sql`
-    update queue.kinds
-    set concurrency = ${concurrency}, lane_concurrency = ${laneConcurrency}, tries = ${tries}, backoff = ${backoff}, base_seconds = ${base},
-      max_seconds = ${max}, jitter = 0, lease_seconds = ${lease}, timeout_seconds = ${timeout}
-    where kind = ${kind}`;
-}
-
-async function claimOne(sql: Sql): Promise<Task> {
-  return await first(claimTasks(sql, 1));
-}
 
 Deno.test("an open task of the same kind and subject is the same work, at the earlier time", async () => {
   await using database = await stillDatabase();
@@ -89,57 +33,6 @@ Deno.test("an open task of the same kind and subject is the same work, at the ea
     ],
   );
   await assert.rejects(sql`select queue.add('juggle', ${subject}, null, core.now())`, { code: "23502" });
-});
-
-Deno.test("tasks are handed out by priority, then age", async () => {
-  await using database = await stillDatabase();
-  const { sql } = database;
-  const expected: string[] = [];
-  for (const kind of ["poll", "submit", "store", "cancel"]) {
-    expected.unshift(...await addTasks(sql, kind, 2));
-  }
-  const claimed = [...await claimTasks(sql, 3), ...await claimTasks(sql, 10)].map(({ subject }) => subject);
-  assert.deepEqual(claimed, expected);
-  assert.deepEqual(await claimTasks(sql), []);
-});
-
-Deno.test("a kind has no more tasks at work than its concurrency, and does not hold up the others", async () => {
-  await using database = await stillDatabase();
-  const { sql, advance } = database;
-  await setKind(sql, "cancel", { concurrency: 3 });
-  await addTasks(sql, "cancel", 5);
-  await addTasks(sql, "poll", 2);
-  const kinds = async () => (await claimTasks(sql)).map(({ kind }) => kind);
-  assert.deepEqual(await kinds(), ["cancel", "cancel", "cancel", "poll", "poll"]);
-  assert.deepEqual(await kinds(), []);
-  await sql`delete from queue.tasks where id = (select min(id) from queue.tasks)`;
-  assert.deepEqual(await kinds(), ["cancel"]);
-  await advance(61 * second);
-  assert.deepEqual((await kinds()).filter((kind) => kind === "cancel").length, 3);
-});
-
-Deno.test("many claimers at once never get the same task, nor more than the concurrency together", async () => {
-  await using database = await stillDatabase();
-  await using sql = manyConnections(database);
-  await setKind(sql, "poll", { concurrency: 60 });
-  await setKind(sql, "store", { concurrency: 7 });
-  await addTasks(sql, "poll", 50);
-  await addTasks(sql, "store", 20);
-  const claimed = (await times(32, () => claimTasks(sql, 5))).flat();
-  assert.equal(new Set(claimed.map(({ task_id }) => task_id)).size, claimed.length);
-  assert.equal(claimed.filter(({ kind }) => kind === "poll").length, 50);
-  assert.equal(claimed.filter(({ kind }) => kind === "store").length, 7);
-});
-
-Deno.test("a task that another transaction holds is passed over", async () => {
-  await using database = await stillDatabase();
-  const { sql } = database;
-  const [held, free] = await addTasks(sql, "poll", 2);
-  await sql.begin(async (holder) => {
-    await holder`select from queue.tasks where subject = ${held ?? null} for update`;
-    assert.deepEqual((await claimTasks(sql)).map(({ subject }) => subject), [free]);
-  });
-  assert.deepEqual((await claimTasks(sql)).map(({ subject }) => subject), [held]);
 });
 
 Deno.test("a lease runs out, and its attempt number fences off whoever comes back too late", async () => {
@@ -258,14 +151,6 @@ Deno.test("a dead store ends its job with ERR_6002 and gives the credits back, a
   assert.deepEqual(await violations(sql), []);
 });
 
-Deno.test("a claim for one job takes no other's tasks", async () => {
-  await using database = await stillDatabase();
-  const { sql, advance } = database;
-  const [mine] = [await startVideo(sql), await startVideo(sql)];
-  await advance(3 * second);
-  assert.deepEqual((await claimTasks(sql, 10, mine)).map(({ subject }) => subject), [mine]);
-});
-
 Deno.test("tasks that wait for a worker are counted, up to 1000", async () => {
   await using database = await stillDatabase();
   const { sql } = database;
@@ -312,72 +197,6 @@ Deno.test("a lease that ran out is renewed where nobody else has the task, and n
   await sql`select queue.finish(${done?.task_id ?? 0}, 1)`;
   assert.equal(await retryTask(sql, waiting ?? await claimOne(sql)), "waiting");
   assert.deepEqual(await renew(sql, tasks), [false, false]);
-});
-
-Deno.test("a lane has no more tasks at work than the kind allows, and does not hold up the others", async () => {
-  await using database = await stillDatabase();
-  const { sql } = database;
-  await setKind(sql, "poll", { concurrency: 5, laneConcurrency: 2 });
-  await addTasks(sql, "poll", 20, { lane: "slow" });
-  const others = [
-    ...await addTasks(sql, "poll", 1, { lane: "a" }),
-    ...await addTasks(sql, "poll", 1, { lane: "b" }),
-  ];
-  const claimed = await claimTasks(sql);
-  assert.equal(claimed.length, 4);
-  assert.deepEqual(
-    claimed.map(({ subject }) => subject).filter((subject) => others.includes(subject)),
-    others,
-  );
-  assert.deepEqual(await claimTasks(sql), []);
-  await sql`select queue.finish(${claimed[0]?.task_id ?? 0}, 1)`;
-  assert.equal((await claimTasks(sql)).length, 1);
-});
-
-Deno.test("owners take turns: who has many tasks does not let others wait for all of them", async () => {
-  await using database = await stillDatabase();
-  const { sql, advance } = database;
-  const [many, few, late] = [crypto.randomUUID(), crypto.randomUUID(), crypto.randomUUID()];
-  const ofMany = await addTasks(sql, "poll", 40, { owner: many });
-  await advance(5 * second);
-  const ofFew = await addTasks(sql, "poll", 2, { owner: few });
-  await advance(5 * second);
-  const [ofLate] = await addTasks(sql, "poll", 1, { owner: late });
-  const claimed = await claimTasks(sql, 5);
-  assert.deepEqual(
-    new Set(claimed.map(({ subject }) => subject)),
-    new Set([...ofMany.slice(0, 2), ...ofFew, ofLate]),
-  );
-  for (const { task_id, attempt } of claimed) await sql`select queue.finish(${task_id}, ${attempt})`;
-  // Nobody starves: after some minutes even the last of many goes before what comes new.
-  await advance(20 * 60 * second);
-  await addTasks(sql, "poll", 10, { owner: crypto.randomUUID() });
-  await setKind(sql, "poll", { concurrency: 100 });
-  const rest = (await claimTasks(sql, 38)).map(({ subject }) => subject);
-  assert.deepEqual(new Set(rest), new Set(ofMany.slice(2)));
-});
-
-Deno.test("a priority goes before turns and age, and kinds do not wait for one that is busy", async () => {
-  await using database = await stillDatabase();
-  const { sql, advance } = database;
-  await setKind(sql, "store", { concurrency: 1 });
-  await addTasks(sql, "poll", 1);
-  await advance(3600 * second);
-  const [urgent] = await addTasks(sql, "poll", 1);
-  await sql`update queue.tasks set priority = 0 where subject = ${urgent ?? ""}`;
-  await addTasks(sql, "store", 3);
-  assert.deepEqual((await claimTasks(sql)).map(({ kind }) => kind), ["poll", "store", "poll"]);
-});
-
-Deno.test("a claim that cannot have the kinds within a second claims nothing, and keeps nothing", async () => {
-  await using database = await stillDatabase();
-  const { sql } = database;
-  await addTasks(sql, "poll", 1);
-  await sql.begin(async (holder) => {
-    await holder`select from queue.kinds where kind = 'poll' for update`;
-    assert.deepEqual(await claimTasks(sql), []);
-  });
-  assert.equal((await claimTasks(sql)).length, 1);
 });
 
 Deno.test("what a kind's domain does with a task that dies is undone where that fails, and the task is not buried", async () => {
