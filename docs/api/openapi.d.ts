@@ -866,6 +866,7 @@ export interface operations {
                                 values: string[];
                                 default: string;
                             };
+                            prompt_max_characters?: number;
                         };
                         is_available: boolean;
                     };
@@ -3525,6 +3526,7 @@ export interface operations {
                                     values: string[];
                                     default: string;
                                 };
+                                prompt_max_characters?: number;
                             };
                         }[];
                     };

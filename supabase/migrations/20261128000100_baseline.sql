@@ -2167,17 +2167,20 @@ begin
 end;
 $$;
 
-create function queue.repeat(p_task_id bigint, p_attempt integer, p_run_at timestamptz, p_payload jsonb default '{}')
+create function queue.repeat(
+  p_task_id bigint, p_attempt integer, p_run_at timestamptz, p_payload jsonb default '{}', p_error text default null
+)
 returns boolean
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- The attempt came to what it should, and the task runs again at a later time: that costs no try. False, and nothing
--- changes, for an attempt that lost its lease to another.
+-- The attempt came to what it should, or p_error was no fault of its own, and the task runs again at a later time: that
+-- costs no try. False, and nothing changes, for an attempt that lost its lease to another.
 begin
   update queue.tasks as t
-  set uncounted_attempts = t.attempts, leased_until = null, run_at = p_run_at, payload = t.payload || p_payload
+  set uncounted_attempts = t.attempts, leased_until = null, run_at = p_run_at, payload = t.payload || p_payload,
+      last_error = coalesce(p_error, t.last_error)
   where t.id = p_task_id and t.attempts = p_attempt and t.failed_at is null;
   return found;
 end;
@@ -2483,7 +2486,7 @@ $$;
 -- supabase/schemas/videos/models.sql
 
 -- videos: from a model and a prompt to a file in storage. In this order: models.sql, jobs.sql, submissions.sql,
--- assets.sql, providers.sql, settlement.sql, moderation.sql, acceptance.sql, retention.sql.
+-- assets.sql, providers.sql, offers.sql, settlement.sql, moderation.sql, acceptance.sql, retention.sql.
 
 create schema videos;
 
@@ -2558,24 +2561,19 @@ create table videos.model_providers (
   provider_model text not null,
   -- US cents a video, or a second of it, as the model is priced.
   cost_cents numeric not null check (cost_cents >= 0),
+  -- The longest prompt that it takes, in UTF-16 units, as JavaScript and providers count; null for any.
+  prompt_max_units integer check (prompt_max_units > 0),
+  -- Where it takes less than the model sells: `{ resolution: ["720p"], image: [false], … }`, all of a name's values.
+  takes jsonb not null default '{}' check (
+    jsonb_typeof(takes) = 'object'
+    and takes - array['duration_seconds', 'resolution', 'aspect_ratio', 'image'] = '{}'
+    and not jsonb_path_exists(takes, '$.* ? (@.type() != "array")')
+  ),
   primary key (model_id, preference),
   unique (model_id, provider)
 );
 alter table videos.model_providers enable row level security;
 comment on table videos.model_providers is 'The providers of a model; the lowest preference is asked first.';
-
--- A model as the catalogue shows it.
-create function videos.model_json(p_model videos.models)
-returns jsonb
-language sql
-stable
-return jsonb_build_object(
-  'id', (p_model).id, 'name', (p_model).name, 'description', (p_model).description, 'category', (p_model).category,
-  'thumbnail_url', (p_model).thumbnail_url, 'is_featured', (p_model).is_featured,
-  'requires_image', (p_model).requires_image,
-  'pricing', jsonb_build_object('type', (p_model).pricing_type, 'credits', (p_model).credits),
-  'options', (p_model).options
-);
 
 create function videos.resolve_settings(p_model videos.models, p_settings jsonb, p_image_url text)
 returns jsonb
@@ -2871,6 +2869,8 @@ create table videos.submissions (
   cause text,
   claimed_at timestamptz not null,
   accepted_at timestamptz,
+  -- Since when the provider says that it does not know the request any more.
+  missing_since timestamptz,
   ended_at timestamptz,
   check ((state in ('accepted', 'ended')) <= (request_id is not null))
 ) with (fillfactor = 80);
@@ -2902,6 +2902,24 @@ create table videos.provider_events (
 alter table videos.provider_events enable row level security;
 create index provider_events_submission on videos.provider_events (submission_id);
 comment on table videos.provider_events is 'What the providers reported, proved to be theirs.';
+
+create function videos.alert_about(p_submission videos.submissions, p_answer jsonb)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Tells the operator where a provider's answer, as the port names it, is one that only they can mend: a key or a balance
+-- that it does not take, a model that it does not have, an input that it does not understand. Locks: the alert.
+begin
+  if (p_answer ->> 'needs_operator')::boolean then
+    perform ops.raise_alert('provider_refuses', p_submission.provider, jsonb_build_object(
+      'provider_model', p_submission.provider_model, 'submission_id', p_submission.id,
+      'cause', coalesce(p_answer ->> 'cause', p_answer #>> '{failure,cause}')
+    ));
+  end if;
+end;
+$$;
 
 -- How long the answer to a job's request is waited for; null where no request is on its way.
 create function videos.sending_until(p_job_id uuid)
@@ -3057,6 +3075,8 @@ create table videos.providers (
   failures integer not null default 0,
   successes integer not null default 0,
   opened_at timestamptz,
+  -- It asked to be left alone until then: others are asked meanwhile, for all jobs.
+  busy_until timestamptz,
   -- Half open, one submission is on its way; until when it is waited for.
   probe_until timestamptz
 );
@@ -3105,6 +3125,7 @@ begin
   select v.* into v_provider from videos.providers as v where v.name = p_provider for update;
   v_now := core.now();
   if not found
+    or v_provider.busy_until > v_now
     or (v_provider.breaker = 'open'
       and v_provider.opened_at > v_now - make_interval(secs => v_provider.open_seconds))
     or (v_provider.breaker = 'half_open' and v_provider.probe_until > v_now)
@@ -3141,11 +3162,20 @@ volatile
 set search_path = ''
 as $$
 -- What a submission's outcome tells about its provider. Only unavailability counts against it: no answer, or one that
--- proves it did not take the job; not a refusal of the content, and not being busy. What it did not take costs
--- nothing. While all is well nothing is written. Locks: the provider's row.
+-- proves it did not take the job; not a refusal of the request, and not being busy. What it did not take costs
+-- nothing. Who is busy, or names a time, is left alone until then. While all is well nothing is written.
+-- Locks: the provider's row.
 declare
   v_outcome constant text := p_outcome ->> 'outcome';
+  v_is_busy constant boolean := coalesce((p_outcome ->> 'is_busy')::boolean, false);
+  v_wait constant numeric := (p_outcome ->> 'retry_after_seconds')::numeric;
 begin
+  if v_outcome = 'not_accepted' and (v_is_busy or v_wait > 0) then
+    update videos.providers as v
+    -- 5 s where it names no time; no longer than an hour, whatever it names.
+    set busy_until = greatest(v.busy_until, core.now() + make_interval(secs => least(coalesce(v_wait, 5), 3600)::double precision))
+    where v.name = p_submission.provider;
+  end if;
   if v_outcome = 'not_accepted' then
     -- As admit_submission does: first the provider, then its spending.
     perform from videos.providers as v where v.name = p_submission.provider for update;
@@ -3153,7 +3183,7 @@ begin
     set cents = greatest(0, s.cents - p_submission.cost_cents)
     where s.provider = p_submission.provider and s.day = (p_submission.claimed_at at time zone 'UTC')::date;
   end if;
-  if v_outcome = 'not_accepted' and (p_outcome ->> 'is_busy')::boolean then
+  if v_outcome = 'not_accepted' and v_is_busy then
     update videos.providers as v
     set probe_until = null
     where v.name = p_submission.provider and v.breaker = 'half_open';
@@ -3175,6 +3205,129 @@ begin
   end if;
 end;
 $$;
+
+-- supabase/schemas/videos/offers.sql
+
+-- Which provider can make what.
+
+-- How long a text is in UTF-16 units: a character beyond the first 65,536 is two of them.
+create function videos.utf16_units(p_text text)
+returns integer
+language sql
+immutable
+return char_length(p_text) + regexp_count(p_text, '[\U00010000-\U0010ffff]');
+
+-- Whether a provider takes settings, defaults included, and an image or none, as far as its row says.
+create function videos.takes_settings(p_offer videos.model_providers, p_settings jsonb, p_image_url text)
+returns boolean
+language sql
+immutable
+return (p_offer).takes = '{}' or not exists (
+  select from jsonb_each((p_offer).takes) as t (name, taken)
+  where not t.taken @> ((p_settings || jsonb_build_object('image', p_image_url is not null)) -> t.name)
+);
+
+-- Whether a provider takes a prompt of this length.
+create function videos.takes_prompt(p_offer videos.model_providers, p_prompt text)
+returns boolean
+language sql
+immutable
+return (p_offer).prompt_max_units is null or (p_offer).prompt_max_units >= videos.utf16_units(p_prompt);
+
+-- Those of p_providers, null being all, that may be asked for a job, now or later: enabled, able to make it, and none that refused it.
+create function videos.candidates(p_job videos.jobs, p_providers text[])
+returns setof videos.model_providers
+language sql
+stable
+set search_path = ''
+as $$
+  select p.*
+  from videos.model_providers as p
+  join videos.providers as v on v.name = p.provider and v.is_enabled
+  where p.model_id = p_job.model_id and (p_providers is null or p.provider = any (p_providers))
+    and videos.takes_settings(p, p_job.settings, p_job.image_url) and videos.takes_prompt(p, p_job.prompt)
+    and not exists (
+      select from videos.submissions as s
+      where s.job_id = p_job.id and s.provider = p.provider and s.state = 'refused'
+    )
+$$;
+
+-- How many seconds all that may be asked for a job want to be left alone; 0 where one does not.
+create function videos.busy_seconds(p_job videos.jobs, p_providers text[])
+returns numeric
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(min(greatest(0, extract(epoch from v.busy_until - core.now()))), 0)
+  from (
+    -- A provider that asked for no time has none.
+    select coalesce(v.busy_until, core.now()) as busy_until
+    from videos.candidates(p_job, p_providers) as c
+    join videos.providers as v on v.name = c.provider
+  ) as v
+$$;
+
+create function videos.unmakeable(p_model videos.models, p_prompt text, p_settings jsonb, p_image_url text)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- What is wrong with a request that no provider of the model takes, as `[{ path, message }]`; empty where one does, and
+-- where the model has no provider that is enabled.
+declare
+  v_offers integer;
+  v_fitting integer;
+  v_taking integer;
+  v_units integer;
+begin
+  select count(*), count(*) filter (where f.fits), count(*) filter (where f.fits and f.takes_prompt),
+    max(f.prompt_max_units) filter (where f.fits)
+  into v_offers, v_fitting, v_taking, v_units
+  from (
+    select p.prompt_max_units, videos.takes_settings(p, p_settings, p_image_url) as fits,
+      videos.takes_prompt(p, p_prompt) as takes_prompt
+    from videos.model_providers as p
+    join videos.providers as v on v.name = p.provider and v.is_enabled
+    where p.model_id = p_model.id
+  ) as f;
+  return case
+    when v_offers = 0 or v_taking > 0 then '[]'
+    when v_fitting = 0 then '[{"path": "settings", "message": "This model does not make these settings together"}]'
+    else jsonb_build_array(jsonb_build_object(
+      'path', 'prompt', 'message', format('This model takes at most %s characters', v_units)
+    ))
+  end;
+end;
+$$;
+
+-- The longest prompt that one of a model's providers takes, in UTF-16 units; null where that is no less than the API's.
+create function videos.prompt_max_units(p_model_id uuid)
+returns integer
+language sql
+stable
+set search_path = ''
+as $$
+  select case when max(coalesce(p.prompt_max_units, 2000)) < 2000 then max(p.prompt_max_units) end
+  from videos.model_providers as p
+  join videos.providers as v on v.name = p.provider and v.is_enabled
+  where p.model_id = p_model_id
+$$;
+
+-- A model as the catalogue shows it.
+create function videos.model_json(p_model videos.models)
+returns jsonb
+language sql
+stable
+return jsonb_build_object(
+  'id', (p_model).id, 'name', (p_model).name, 'description', (p_model).description, 'category', (p_model).category,
+  'thumbnail_url', (p_model).thumbnail_url, 'is_featured', (p_model).is_featured,
+  'requires_image', (p_model).requires_image,
+  'pricing', jsonb_build_object('type', (p_model).pricing_type, 'credits', (p_model).credits),
+  'options', (p_model).options
+    || jsonb_strip_nulls(jsonb_build_object('prompt_max_characters', videos.prompt_max_units((p_model).id)))
+);
 
 -- supabase/schemas/videos/settlement.sql
 
@@ -3238,7 +3391,15 @@ as $$
 declare
   v_now constant timestamptz := core.now();
   v_state constant text := p_state ->> 'state';
+  -- A provider that has just taken a request may not find it everywhere at once.
+  v_may_be_missing constant interval := '2 minutes';
 begin
+  if v_state = 'unreachable' then
+    return;
+  end if;
+  update videos.submissions as s
+  set missing_since = case v_state when 'not_found' then coalesce(s.missing_since, v_now) end
+  where s.id = p_submission.id and (v_state = 'not_found') <> (s.missing_since is not null);
   if v_state in ('succeeded', 'failed', 'cancelled') then
     update videos.submissions as s
     set state = 'ended', ended_at = v_now, cause = coalesce(p_state #>> '{failure,cause}', s.cause)
@@ -3289,8 +3450,8 @@ begin
       -- Nobody here asked for it, so to the user it is the provider's failure.
       perform videos.settle_video_job(p_job.id, 'failed', 'ERR_5002');
     end if;
-  elsif v_state = 'not_found' and p_submission.state = 'accepted' then
-    -- It had the job and knows it no more: there will be no video.
+  elsif v_state = 'not_found' and p_submission.missing_since <= v_now - v_may_be_missing then
+    -- It had the job and knows it no more, whenever it is asked: there will be no video.
     perform videos.settle_video_job(p_job.id, 'failed', 'ERR_5002');
   end if;
 end;
@@ -3548,7 +3709,7 @@ $$;
 
 create function videos.accept_video(
   p_user_id uuid, p_network text, p_request_id text, p_model_id uuid, p_prompt text, p_settings jsonb,
-  p_image_url text
+  p_image_url text, p_providers text[]
 )
 returns jsonb
 language plpgsql
@@ -3590,6 +3751,11 @@ begin
     return guard.refusal('ERR_4002', jsonb_build_object('model_id', p_model_id), v_limits);
   end if;
   v_resolved := videos.resolve_settings(v_model, p_settings, p_image_url);
+  if v_resolved -> 'fields' = '[]' then
+    v_resolved := v_resolved || jsonb_build_object(
+      'fields', videos.unmakeable(v_model, p_prompt, v_resolved -> 'settings', p_image_url)
+    );
+  end if;
   if v_resolved -> 'fields' <> '[]' then
     return guard.refusal('ERR_4008', jsonb_build_object('fields', v_resolved -> 'fields'), v_limits);
   end if;
@@ -3597,7 +3763,8 @@ begin
   if not exists (
     select from videos.model_providers as p
     join videos.money_left as m on m.provider = p.provider
-    where p.model_id = v_model.id
+    where p.model_id = v_model.id and (p_providers is null or p.provider = any (p_providers))
+      and videos.takes_settings(p, v_resolved -> 'settings', p_image_url) and videos.takes_prompt(p, p_prompt)
       and coalesce(m.cents >= videos.cost_cents(p, v_model.pricing_type, v_resolved -> 'settings'), true)
   ) then
     return guard.refusal('ERR_6004', '{"feature": "generation"}', v_limits);
@@ -4058,6 +4225,57 @@ begin
   return guard.answer('{"recorded": "counted"}');
 end;
 $$;
+
+-- supabase/schemas/ops/alerts.sql
+
+-- What only the operator can mend.
+
+create table ops.alerts (
+  id uuid primary key default core.new_id(),
+  -- What is wrong, and with what: `result_host`, `fal cdn.example.com`.
+  rule text not null check (rule ~ '^[a-z][a-z0-9_]{0,49}$'),
+  subject text not null check (char_length(subject) between 1 and 300),
+  details jsonb not null,
+  -- How often it was met.
+  count integer not null default 1,
+  raised_at timestamptz not null,
+  last_at timestamptz not null
+);
+alter table ops.alerts enable row level security;
+create index alerts_rule on ops.alerts (rule, subject, last_at);
+comment on table ops.alerts is 'What only the operator can mend, and when it was met first and last.';
+
+create function ops.raise_alert(p_rule text, p_subject text, p_details jsonb)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Tells the operator. What was met within the last hour is the same alert, which counts on; after an hour without it,
+-- it is a new one. Called last in a transaction. Locks: the alert.
+declare
+  v_now constant timestamptz := core.now();
+begin
+  update ops.alerts as a
+  set count = a.count + 1, last_at = v_now, details = p_details
+  where a.id = (
+    select o.id from ops.alerts as o
+    where o.rule = p_rule and o.subject = left(p_subject, 300) and o.last_at > v_now - interval '1 hour'
+    order by o.last_at desc
+    limit 1
+  );
+  if not found then
+    insert into ops.alerts (rule, subject, details, raised_at, last_at)
+    values (p_rule, left(p_subject, 300), p_details, v_now, v_now);
+  end if;
+end;
+$$;
+
+create view ops.open_alerts with (security_invoker = true) as
+select a.rule, a.subject, a.details, a.count, a.raised_at, a.last_at
+from ops.alerts as a
+where a.last_at > now() - interval '1 hour';
+comment on view ops.open_alerts is 'What waits for the operator: alerts that were met within the last hour.';
 
 -- supabase/schemas/ops/retention.sql
 
@@ -5460,7 +5678,7 @@ grant execute on function api.erase_account to service_role;
 
 create function api.generate_video(
   p_user_id uuid, p_network text, p_idempotency_key text, p_fingerprint text, p_request_id text, p_model_id uuid,
-  p_prompt text, p_settings jsonb, p_image_url text
+  p_prompt text, p_settings jsonb, p_image_url text, p_providers text[] default null
 )
 returns jsonb
 language plpgsql
@@ -5468,8 +5686,8 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Accepts a video once per idempotency key. A second call answers what the first did; see videos.accept_video
--- for the rest. Locks: idempotency key → rate-limit rows → account → lots.
+-- Accepts a video once per idempotency key, where one of p_providers, those that this deployment has keys for, can make
+-- it; null is any. A second call answers what the first did; see videos.accept_video for the rest. Locks: idempotency key → rate-limit rows → account → lots.
 declare
   v_caller record;
   v_outcome jsonb;
@@ -5482,7 +5700,7 @@ begin
   if v_outcome is null then
     v_outcome := guard.finish(
       p_user_id, 'generate-video', p_idempotency_key, p_fingerprint,
-      videos.accept_video(p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url)
+      videos.accept_video(p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url, p_providers)
     );
   end if;
   return v_outcome || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
@@ -5538,7 +5756,8 @@ $$;
 grant execute on function api.renew_tasks to service_role;
 
 create function api.retry_task(
-  p_task_id bigint, p_attempt integer, p_error text, p_after_seconds numeric default null, p_code text default null
+  p_task_id bigint, p_attempt integer, p_error text, p_after_seconds numeric default null, p_code text default null,
+  p_alert jsonb default null
 )
 returns jsonb
 language plpgsql
@@ -5547,17 +5766,27 @@ security definer
 set search_path = ''
 as $$
 -- An attempt failed: `data` is `{ state }`, as queue.retry says it. With p_code it failed by an error of ours, which is
--- recorded. Locks: those of the task's domain, where it dies → task → error log.
+-- recorded. With p_alert, `{ rule, subject, details }`, only the operator can mend it: they are told, and for a day after
+-- the task was made it costs no try, so that the work goes on a minute after it was mended at the latest.
+-- Locks: those of the task's domain, where it dies → task → error log → alert.
 declare
   v_task queue.tasks;
   v_state text;
 begin
   select t.* into v_task from queue.tasks as t where t.id = p_task_id;
-  v_state := queue.retry(p_task_id, p_attempt, p_error, p_after_seconds);
+  if p_alert is not null and v_task.created_at > core.now() - interval '1 day' then
+    v_state := case when queue.repeat(p_task_id, p_attempt, core.now() + interval '1 minute', p_error => p_error)
+      then 'waiting' else 'lost' end;
+  else
+    v_state := queue.retry(p_task_id, p_attempt, p_error, p_after_seconds);
+  end if;
   if v_state <> 'lost' and p_code is not null then
     perform ops.record_error(p_code, 'process-jobs', v_task.owner_id, v_task.request_id, jsonb_build_object(
       'task', v_task.kind, 'subject', v_task.subject, 'attempt', p_attempt, 'error', p_error
     ));
+  end if;
+  if v_state <> 'lost' and p_alert is not null then
+    perform ops.raise_alert(p_alert ->> 'rule', p_alert ->> 'subject', p_alert -> 'details');
   end if;
   return guard.answer(jsonb_build_object('state', v_state));
 end;
@@ -5687,15 +5916,13 @@ begin
   select m.* into strict v_model from videos.models as m where m.id = v_job.model_id;
   -- In one order for all, since each job prefers them in its own.
   perform from videos.providers as v
-  where v.name = any (p_providers)
-    and v.name in (select p.provider from videos.model_providers as p where p.model_id = v_job.model_id)
+  where v.name in (select c.provider from videos.candidates(v_job, p_providers) as c)
   order by v.name
   for update;
   -- The one that turned this job away least often, then the preferred one; the first that may be given a job now.
   for v_choice in
     select p.*
-    from videos.model_providers as p
-    where p.model_id = v_job.model_id and p.provider = any (p_providers)
+    from videos.candidates(v_job, p_providers) as p
     order by (
       select count(*) from videos.submissions as s where s.job_id = p_job_id and s.provider = p.provider
     ), p.preference
@@ -5705,7 +5932,9 @@ begin
     v_choice := null;
   end loop;
   if v_choice.provider is null then
-    perform queue.postpone('submit', p_job_id, 'no provider is to be had now', 0, v_attempts + 1);
+    perform queue.postpone(
+      'submit', p_job_id, 'no provider is to be had now', videos.busy_seconds(v_job, p_providers), v_attempts + 1
+    );
     return guard.answer('{"claimed": false}');
   end if;
 
@@ -5733,7 +5962,9 @@ end;
 $$;
 grant execute on function api.claim_submission to service_role;
 
-create function api.record_submission(p_submission_id uuid, p_outcome jsonb, p_poll_seconds numeric)
+create function api.record_submission(
+  p_submission_id uuid, p_outcome jsonb, p_poll_seconds numeric, p_providers text[] default null
+)
 returns jsonb
 language plpgsql
 volatile
@@ -5741,9 +5972,10 @@ security definer
 set search_path = ''
 as $$
 -- Records what became of a submission, as the provider port names it: `accepted`, `refused`, `not_accepted` or
--- `unknown`. p_poll_seconds: when to ask the provider for the first time, should no webhook come.
--- `data`: `{ status }`, the job's. A second call, or one after the job's end, changes nothing but what is known.
--- Locks: account → job → submission → provider → tasks.
+-- `unknown`. p_poll_seconds: when to ask the provider for the first time, should no webhook come. Refused, the job goes on
+-- to the next of p_providers that might take it; one whose policy is against the prompt has spoken for all.
+-- `data`: `{ status }`, the job's; `pending` again, it may be claimed again at once. A second call, or one after the job's
+-- end, changes nothing but what is known. Locks: account → job → submission → provider → tasks → alert.
 declare
   v_job videos.jobs;
   v_submission videos.submissions;
@@ -5787,22 +6019,26 @@ begin
       end if;
     elsif v_outcome = 'unknown' then
       perform queue.drop(v_job.id, '{submit}');
-    elsif v_outcome = 'refused' then
+    elsif v_outcome = 'refused' and (
+      p_outcome #>> '{failure,code}' = 'ERR_4003' or not exists (select from videos.candidates(v_job, p_providers))
+    ) then
       perform videos.settle_video_job(
         v_job.id, 'failed', p_outcome #>> '{failure,code}', coalesce(p_outcome #> '{failure,details}', '{}')
       );
-    elsif v_outcome = 'not_accepted' and v_job.cancel_requested_at is not null then
+    elsif v_job.cancel_requested_at is not null then
       perform videos.settle_video_job(v_job.id, 'cancelled');
-    elsif v_outcome = 'not_accepted' then
+    else
       update videos.jobs as j set status = 'pending' where j.id = v_job.id;
       -- Its task is gone where the claim was given up before this proof came.
       perform videos.add_task('submit', v_job, v_now);
       perform queue.postpone(
-        'submit', v_job.id, p_outcome ->> 'cause', (p_outcome ->> 'retry_after_seconds')::numeric,
+        'submit', v_job.id, coalesce(p_outcome ->> 'cause', p_outcome #>> '{failure,cause}'),
+        videos.busy_seconds(v_job, p_providers),
         (select count(*)::integer from videos.submissions as s where s.job_id = v_job.id)
       );
     end if;
   end if;
+  perform videos.alert_about(v_submission, p_outcome);
   return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = v_job.id));
 end;
 $$;
@@ -6116,7 +6352,7 @@ as $$
 -- Records the provider's answer to a poll. An id that an event named becomes the submission's own here, unless the
 -- provider does not know it, or it is another submission's. While the job runs, the task comes back by its backoff, at
 -- least p_interval_seconds later. `data`: `{ status }`. An attempt that lost its lease only adds what it learned.
--- Locks: account → job → submission → task.
+-- Locks: account → job → submission → task → alert.
 declare
   v_submission videos.submissions;
   v_job videos.jobs;
@@ -6150,12 +6386,14 @@ begin
     perform videos.apply_state(v_job, v_submission, p_state);
   end if;
 
-  -- Still there: the job goes on. An id that is not this submission's is not asked for again.
-  if v_submission.request_id is null and v_state <> 'unreachable' then
+  -- Still there: the job goes on. An id that is another submission's is not asked for again; one that the provider does
+  -- not know yet is.
+  if v_submission.request_id is null and v_state not in ('unreachable', 'not_found') then
     perform queue.finish(p_task_id, p_attempt);
   else
     perform queue.retry(p_task_id, p_attempt, p_state ->> 'cause', p_interval_seconds);
   end if;
+  perform videos.alert_about(v_submission, p_state);
   return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = v_job.id));
 end;
 $$;
@@ -6172,15 +6410,26 @@ as $$
 -- provider could be asked. Past its deadline the job ends whatever the answer: with ERR_5001 where a provider has
 -- or may have it, else ERR_5002; and so does one whose account was closed, unless its request is still on its way, and
 -- its provider to be asked when it has the id. Before, only the provider's word cancels; `requested` is not that word
--- yet. `data`: `{ status }`. Locks: account → job → task.
+-- yet. Where the provider does not serve us until the operator has mended it, a job that it has gets 10 minutes more, for
+-- a day: what it makes is to be paid, and the user may still get it. `data`: `{ status }`.
+-- Locks: account → job → task → alert.
 declare
   v_job videos.jobs;
+  v_submission videos.submissions;
   v_outcome constant text := p_outcome ->> 'outcome';
+  v_now timestamptz;
 begin
   v_job := videos.lock_job(p_job_id);
-  if v_job.completed_at is null and (
-    v_job.due_at <= core.now()
-    or videos.is_abandoned(v_job) and coalesce(videos.sending_until(p_job_id) <= core.now(), true)
+  v_now := core.now();
+  select s.* into v_submission from videos.submissions as s where s.job_id = p_job_id and s.state = 'accepted';
+  if v_job.due_at <= v_now and (p_outcome ->> 'needs_operator')::boolean and v_submission.id is not null
+    and v_job.created_at > v_now - interval '1 day' and not videos.is_abandoned(v_job)
+  then
+    update videos.jobs as j set due_at = v_now + interval '10 minutes' where j.id = p_job_id;
+    perform queue.finish(p_task_id, p_attempt);
+  elsif v_job.completed_at is null and (
+    v_job.due_at <= v_now
+    or videos.is_abandoned(v_job) and coalesce(videos.sending_until(p_job_id) <= v_now, true)
   ) then
     perform videos.settle_overdue_job(v_job);
   elsif v_job.completed_at is null and v_job.storing_at is null and v_outcome = 'cancelled' then
@@ -6192,6 +6441,7 @@ begin
   else
     perform queue.retry(p_task_id, p_attempt, coalesce(p_outcome ->> 'cause', v_outcome));
   end if;
+  perform videos.alert_about(v_submission, p_outcome);
   return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = p_job_id));
 end;
 $$;

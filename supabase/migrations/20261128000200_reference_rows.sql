@@ -74,6 +74,7 @@ insert into ops.retention_rules (name, what, keep, batch, every, relation, time_
     'exists (select from videos.submissions as s join videos.jobs as j on j.id = s.job_id
        where s.id = t.submission_id and j.completed_at is not null)'),
   ('error_log', 'Recorded errors, from their minute', '30 days', 10000, '10 minutes', 'ops.error_log', 'minute', null),
+  ('alerts', 'Alerts, from when they were met last', '90 days', 10000, '1 day', 'ops.alerts', 'last_at', null),
   -- The next proof begins at that one.
   ('proofs', 'Results of proving the ledger, from the proof; the last one that found nothing stays', '90 days', 10000, '1 day',
     'credits.proofs', 'proved_until',
@@ -162,7 +163,7 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   select t.relation, '*', 'kept', null, 'stays', 'the operator''s rows, about no person'
   from unnest('{
   accounts.personal_tables, accounts.privacy_classes, core.scheduled_tasks, guard.policies,
-  ops.feature_flags, ops.retention_rules, queue.kinds, videos.job_transitions, videos.model_providers, videos.models,
+  ops.alerts, ops.feature_flags, ops.retention_rules, queue.kinds, videos.job_transitions, videos.model_providers, videos.models,
   videos.moderation_terms, videos.moderation_words, videos.providers, videos.spending
   }'::text[]) as t (relation)
 on conflict (relation, column_name) do update

@@ -18,6 +18,8 @@ export const ModelResponse = z.object({
     duration_seconds: option(z.int().check(z.positive())),
     resolution: option(z.string()),
     aspect_ratio: option(z.string()),
+    // In UTF-16 units, as JavaScript and Swift's utf16 count; where it is less than the API's 2,000.
+    prompt_max_characters: z.optional(z.int().check(z.positive())),
   }),
 });
 export type ModelResponse = z.infer<typeof ModelResponse>;

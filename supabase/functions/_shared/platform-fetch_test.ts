@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { limitTime, platformFetch } from "./platform-fetch.ts";
+import { limitTime, platformFetch, repeatUnauthorized } from "./platform-fetch.ts";
 import { testRuntime } from "./testing/runtime.ts";
 
 /** Answers with headers at once and with a body that never comes, as long as the signal lets it. */
@@ -40,4 +40,30 @@ Deno.test("a caller's own signal does not lift the limit, and the rest of the re
 
 Deno.test("a service streams with the platform's own fetch", () => {
   assert.equal(platformFetch(testRuntime(endless)), endless);
+});
+
+Deno.test("what a 401 refused is asked again, with the same request, and nothing else is", async () => {
+  for (
+    const [statuses, expected] of [
+      [[401, 200], 200],
+      [[401, 401, 204], 204],
+      [[401, 401, 401, 200], 401],
+      [[200, 401], 200],
+      [[403, 200], 403],
+      [[503, 200], 503],
+    ] as const
+  ) {
+    const left = [...statuses];
+    const bodies: unknown[] = [];
+    const pauses: number[] = [];
+    const fetch = repeatUnauthorized((_, init) => {
+      bodies.push(init?.body);
+      const status = left.shift() ?? 500;
+      return Promise.resolve(new Response(status === 204 ? null : "", { status }));
+    }, (milliseconds) => Promise.resolve(void pauses.push(milliseconds)));
+    const { status } = await fetch("https://a.example.com", { method: "POST", body: "all of it" });
+    assert.equal(status, expected, statuses.join());
+    assert(bodies.every((body) => body === "all of it"));
+    assert.equal(pauses.length, bodies.length - 1);
+  }
 });

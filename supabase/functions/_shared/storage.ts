@@ -3,7 +3,7 @@ import { StorageClient } from "@supabase/storage-js";
 import { AppError } from "./app-error.ts";
 import type { Port } from "./context.ts";
 import { secretKey } from "./database/procedures.ts";
-import { limitTime } from "./platform-fetch.ts";
+import { limitTime, repeatUnauthorized } from "./platform-fetch.ts";
 
 const bucket = "videos";
 
@@ -32,7 +32,7 @@ export interface Storage {
 export const storage: Port<Storage> = (runtime) => {
   const connect = (fetch: typeof globalThis.fetch) =>
     new StorageClient(`${runtime.config.supabase.url}/storage/v1`, { apikey: secretKey(runtime) }, fetch);
-  const client = connect(limitTime(runtime.fetch, timeoutMilliseconds));
+  const client = connect(repeatUnauthorized(limitTime(runtime.fetch, timeoutMilliseconds)));
   const files = client.from(bucket);
   return {
     upload: async (path, content, contentType, signal) => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { storage } from "./storage.ts";
+import { withoutPauses } from "./testing/pauses.ts";
 import { testRuntime } from "./testing/runtime.ts";
 import { projectUrl, secretKey } from "./testing/tokens.ts";
 
@@ -39,6 +40,18 @@ Deno.test("a file is streamed over one from an earlier attempt, with the secret 
   );
   assert.equal(request.text, "a video");
   assert.equal(request.signal, signal, "its caller ends it");
+});
+
+Deno.test("a single 401 of the platform is not seen: it says that nothing was done", async () => {
+  let asked = 0;
+  const { port } = fakeStorage(() => {
+    asked += 1;
+    return asked === 1
+      ? Response.json({ message: "JWT issued at future" }, { status: 401 })
+      : Response.json([{ error: null, path: "a", signedURL: "/object/sign/videos/a?token=1" }]);
+  });
+  await withoutPauses(async () => assert.equal((await port.sign(["a"], 60)).length, 1));
+  assert.equal(asked, 2);
 });
 
 Deno.test("URLs are signed in one call, in the order of the paths", async () => {

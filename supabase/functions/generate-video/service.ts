@@ -20,6 +20,8 @@ export async function generateVideo(
     prompt: request.prompt,
     settings: request.settings,
     imageUrl: request.image_url ?? null,
+    // Without the secret nothing is sent to anybody.
+    providers: context.config.webhookSecret === null ? [] : context.providers.names,
   });
   context.waitUntil(() => submitVideo(accepted.job_id, context));
   return {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { AcceptedVideo, VideoRequest } from "../_shared/database/videos.ts";
+import { testConfig } from "../_shared/testing/config.ts";
 import { testContext } from "../_shared/testing/context.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { fakeGeneration } from "../_shared/testing/generation.ts";
@@ -56,6 +57,7 @@ function setting() {
         return Promise.resolve(accepted);
       },
     },
+    config: testConfig({ WEBHOOK_SECRET: "a secret of thirty-two characters" }),
     moderation: null,
     providers: fakeProviders(fakeProvider()),
     generation: fakeGeneration({
@@ -90,6 +92,7 @@ Deno.test("a video is accepted in one call, for the caller of the token, with ke
     prompt: "a red fox",
     settings,
     imageUrl: "https://example.com/fox.png",
+    providers: ["fal"],
   }]);
   assert.deepEqual([answer.status, answer.body], [202, accepted]);
   assert.deepEqual(answer.headers, {

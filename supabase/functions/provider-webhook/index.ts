@@ -8,8 +8,8 @@ export default endpoint({
   summary: "A provider reports what became of a submission",
   auth: "signed",
   query: ProviderWebhookQuery,
-  // A result's description; fal's are some kB, and it sends no media.
-  rawBody: { maximumBytes: 256 * 1024 },
+  // A result's description is some kB; Replicate's has the model's whole log beside it. Of what is longer still, polls tell.
+  rawBody: { maximumBytes: 4 * 1024 * 1024 },
   response: { 200: ProviderWebhookResponse },
   errors: [],
   ports: videoTaskPorts,

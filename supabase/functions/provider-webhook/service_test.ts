@@ -207,7 +207,7 @@ Deno.test("a forged body, a stranger's account, an old delivery and a wrong toke
   assert(!JSON.stringify(server.lines).includes(token));
 });
 
-Deno.test("a URL that is not ours is malformed, and a body of more than 256 kB is too large", async () => {
+Deno.test("a URL that is not ours is malformed, and a body of more than 4 MB is too large", async () => {
   const server = await testServer(endpoint.operations);
   const malformed = await server.send({ method: "POST", path: "provider-webhook", as: "nobody", body: "{}" });
   assert.equal((await malformed.json()).error.code, "ERR_4008");
@@ -219,6 +219,11 @@ Deno.test("a URL that is not ours is malformed, and a body of more than 256 kB i
     assert.equal((await response.json()).error.code, "ERR_4008", path);
   }
   const path = `provider-webhook?${new URLSearchParams(query)}`;
-  const large = await server.send({ method: "POST", path, as: "nobody", body: "x".repeat(256 * 1024 + 1) });
+  const large = await server.send({
+    method: "POST",
+    path,
+    as: "nobody",
+    body: "x".repeat(4 * 1024 * 1024 + 1),
+  });
   assert.equal((await large.json()).error.code, "ERR_4013");
 });

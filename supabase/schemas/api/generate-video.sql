@@ -1,6 +1,6 @@
 create function api.generate_video(
   p_user_id uuid, p_network text, p_idempotency_key text, p_fingerprint text, p_request_id text, p_model_id uuid,
-  p_prompt text, p_settings jsonb, p_image_url text
+  p_prompt text, p_settings jsonb, p_image_url text, p_providers text[] default null
 )
 returns jsonb
 language plpgsql
@@ -8,8 +8,8 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Accepts a video once per idempotency key. A second call answers what the first did; see videos.accept_video
--- for the rest. Locks: idempotency key → rate-limit rows → account → lots.
+-- Accepts a video once per idempotency key, where one of p_providers, those that this deployment has keys for, can make
+-- it; null is any. A second call answers what the first did; see videos.accept_video for the rest. Locks: idempotency key → rate-limit rows → account → lots.
 declare
   v_caller record;
   v_outcome jsonb;
@@ -22,7 +22,7 @@ begin
   if v_outcome is null then
     v_outcome := guard.finish(
       p_user_id, 'generate-video', p_idempotency_key, p_fingerprint,
-      videos.accept_video(p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url)
+      videos.accept_video(p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url, p_providers)
     );
   end if;
   return v_outcome || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));

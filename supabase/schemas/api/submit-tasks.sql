@@ -48,15 +48,13 @@ begin
   select m.* into strict v_model from videos.models as m where m.id = v_job.model_id;
   -- In one order for all, since each job prefers them in its own.
   perform from videos.providers as v
-  where v.name = any (p_providers)
-    and v.name in (select p.provider from videos.model_providers as p where p.model_id = v_job.model_id)
+  where v.name in (select c.provider from videos.candidates(v_job, p_providers) as c)
   order by v.name
   for update;
   -- The one that turned this job away least often, then the preferred one; the first that may be given a job now.
   for v_choice in
     select p.*
-    from videos.model_providers as p
-    where p.model_id = v_job.model_id and p.provider = any (p_providers)
+    from videos.candidates(v_job, p_providers) as p
     order by (
       select count(*) from videos.submissions as s where s.job_id = p_job_id and s.provider = p.provider
     ), p.preference
@@ -66,7 +64,9 @@ begin
     v_choice := null;
   end loop;
   if v_choice.provider is null then
-    perform queue.postpone('submit', p_job_id, 'no provider is to be had now', 0, v_attempts + 1);
+    perform queue.postpone(
+      'submit', p_job_id, 'no provider is to be had now', videos.busy_seconds(v_job, p_providers), v_attempts + 1
+    );
     return guard.answer('{"claimed": false}');
   end if;
 
@@ -94,7 +94,9 @@ end;
 $$;
 grant execute on function api.claim_submission to service_role;
 
-create function api.record_submission(p_submission_id uuid, p_outcome jsonb, p_poll_seconds numeric)
+create function api.record_submission(
+  p_submission_id uuid, p_outcome jsonb, p_poll_seconds numeric, p_providers text[] default null
+)
 returns jsonb
 language plpgsql
 volatile
@@ -102,9 +104,10 @@ security definer
 set search_path = ''
 as $$
 -- Records what became of a submission, as the provider port names it: `accepted`, `refused`, `not_accepted` or
--- `unknown`. p_poll_seconds: when to ask the provider for the first time, should no webhook come.
--- `data`: `{ status }`, the job's. A second call, or one after the job's end, changes nothing but what is known.
--- Locks: account → job → submission → provider → tasks.
+-- `unknown`. p_poll_seconds: when to ask the provider for the first time, should no webhook come. Refused, the job goes on
+-- to the next of p_providers that might take it; one whose policy is against the prompt has spoken for all.
+-- `data`: `{ status }`, the job's; `pending` again, it may be claimed again at once. A second call, or one after the job's
+-- end, changes nothing but what is known. Locks: account → job → submission → provider → tasks → alert.
 declare
   v_job videos.jobs;
   v_submission videos.submissions;
@@ -148,22 +151,26 @@ begin
       end if;
     elsif v_outcome = 'unknown' then
       perform queue.drop(v_job.id, '{submit}');
-    elsif v_outcome = 'refused' then
+    elsif v_outcome = 'refused' and (
+      p_outcome #>> '{failure,code}' = 'ERR_4003' or not exists (select from videos.candidates(v_job, p_providers))
+    ) then
       perform videos.settle_video_job(
         v_job.id, 'failed', p_outcome #>> '{failure,code}', coalesce(p_outcome #> '{failure,details}', '{}')
       );
-    elsif v_outcome = 'not_accepted' and v_job.cancel_requested_at is not null then
+    elsif v_job.cancel_requested_at is not null then
       perform videos.settle_video_job(v_job.id, 'cancelled');
-    elsif v_outcome = 'not_accepted' then
+    else
       update videos.jobs as j set status = 'pending' where j.id = v_job.id;
       -- Its task is gone where the claim was given up before this proof came.
       perform videos.add_task('submit', v_job, v_now);
       perform queue.postpone(
-        'submit', v_job.id, p_outcome ->> 'cause', (p_outcome ->> 'retry_after_seconds')::numeric,
+        'submit', v_job.id, coalesce(p_outcome ->> 'cause', p_outcome #>> '{failure,cause}'),
+        videos.busy_seconds(v_job, p_providers),
         (select count(*)::integer from videos.submissions as s where s.job_id = v_job.id)
       );
     end if;
   end if;
+  perform videos.alert_about(v_submission, p_outcome);
   return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = v_job.id));
 end;
 $$;

@@ -46,7 +46,7 @@ as $$
 -- Records the provider's answer to a poll. An id that an event named becomes the submission's own here, unless the
 -- provider does not know it, or it is another submission's. While the job runs, the task comes back by its backoff, at
 -- least p_interval_seconds later. `data`: `{ status }`. An attempt that lost its lease only adds what it learned.
--- Locks: account → job → submission → task.
+-- Locks: account → job → submission → task → alert.
 declare
   v_submission videos.submissions;
   v_job videos.jobs;
@@ -80,12 +80,14 @@ begin
     perform videos.apply_state(v_job, v_submission, p_state);
   end if;
 
-  -- Still there: the job goes on. An id that is not this submission's is not asked for again.
-  if v_submission.request_id is null and v_state <> 'unreachable' then
+  -- Still there: the job goes on. An id that is another submission's is not asked for again; one that the provider does
+  -- not know yet is.
+  if v_submission.request_id is null and v_state not in ('unreachable', 'not_found') then
     perform queue.finish(p_task_id, p_attempt);
   else
     perform queue.retry(p_task_id, p_attempt, p_state ->> 'cause', p_interval_seconds);
   end if;
+  perform videos.alert_about(v_submission, p_state);
   return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = v_job.id));
 end;
 $$;
@@ -102,15 +104,26 @@ as $$
 -- provider could be asked. Past its deadline the job ends whatever the answer: with ERR_5001 where a provider has
 -- or may have it, else ERR_5002; and so does one whose account was closed, unless its request is still on its way, and
 -- its provider to be asked when it has the id. Before, only the provider's word cancels; `requested` is not that word
--- yet. `data`: `{ status }`. Locks: account → job → task.
+-- yet. Where the provider does not serve us until the operator has mended it, a job that it has gets 10 minutes more, for
+-- a day: what it makes is to be paid, and the user may still get it. `data`: `{ status }`.
+-- Locks: account → job → task → alert.
 declare
   v_job videos.jobs;
+  v_submission videos.submissions;
   v_outcome constant text := p_outcome ->> 'outcome';
+  v_now timestamptz;
 begin
   v_job := videos.lock_job(p_job_id);
-  if v_job.completed_at is null and (
-    v_job.due_at <= core.now()
-    or videos.is_abandoned(v_job) and coalesce(videos.sending_until(p_job_id) <= core.now(), true)
+  v_now := core.now();
+  select s.* into v_submission from videos.submissions as s where s.job_id = p_job_id and s.state = 'accepted';
+  if v_job.due_at <= v_now and (p_outcome ->> 'needs_operator')::boolean and v_submission.id is not null
+    and v_job.created_at > v_now - interval '1 day' and not videos.is_abandoned(v_job)
+  then
+    update videos.jobs as j set due_at = v_now + interval '10 minutes' where j.id = p_job_id;
+    perform queue.finish(p_task_id, p_attempt);
+  elsif v_job.completed_at is null and (
+    v_job.due_at <= v_now
+    or videos.is_abandoned(v_job) and coalesce(videos.sending_until(p_job_id) <= v_now, true)
   ) then
     perform videos.settle_overdue_job(v_job);
   elsif v_job.completed_at is null and v_job.storing_at is null and v_outcome = 'cancelled' then
@@ -122,6 +135,7 @@ begin
   else
     perform queue.retry(p_task_id, p_attempt, coalesce(p_outcome ->> 'cause', v_outcome));
   end if;
+  perform videos.alert_about(v_submission, p_outcome);
   return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = p_job_id));
 end;
 $$;

@@ -150,17 +150,20 @@ begin
 end;
 $$;
 
-create function queue.repeat(p_task_id bigint, p_attempt integer, p_run_at timestamptz, p_payload jsonb default '{}')
+create function queue.repeat(
+  p_task_id bigint, p_attempt integer, p_run_at timestamptz, p_payload jsonb default '{}', p_error text default null
+)
 returns boolean
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- The attempt came to what it should, and the task runs again at a later time: that costs no try. False, and nothing
--- changes, for an attempt that lost its lease to another.
+-- The attempt came to what it should, or p_error was no fault of its own, and the task runs again at a later time: that
+-- costs no try. False, and nothing changes, for an attempt that lost its lease to another.
 begin
   update queue.tasks as t
-  set uncounted_attempts = t.attempts, leased_until = null, run_at = p_run_at, payload = t.payload || p_payload
+  set uncounted_attempts = t.attempts, leased_until = null, run_at = p_run_at, payload = t.payload || p_payload,
+      last_error = coalesce(p_error, t.last_error)
   where t.id = p_task_id and t.attempts = p_attempt and t.failed_at is null;
   return found;
 end;

@@ -1,6 +1,6 @@
 create function videos.accept_video(
   p_user_id uuid, p_network text, p_request_id text, p_model_id uuid, p_prompt text, p_settings jsonb,
-  p_image_url text
+  p_image_url text, p_providers text[]
 )
 returns jsonb
 language plpgsql
@@ -42,6 +42,11 @@ begin
     return guard.refusal('ERR_4002', jsonb_build_object('model_id', p_model_id), v_limits);
   end if;
   v_resolved := videos.resolve_settings(v_model, p_settings, p_image_url);
+  if v_resolved -> 'fields' = '[]' then
+    v_resolved := v_resolved || jsonb_build_object(
+      'fields', videos.unmakeable(v_model, p_prompt, v_resolved -> 'settings', p_image_url)
+    );
+  end if;
   if v_resolved -> 'fields' <> '[]' then
     return guard.refusal('ERR_4008', jsonb_build_object('fields', v_resolved -> 'fields'), v_limits);
   end if;
@@ -49,7 +54,8 @@ begin
   if not exists (
     select from videos.model_providers as p
     join videos.money_left as m on m.provider = p.provider
-    where p.model_id = v_model.id
+    where p.model_id = v_model.id and (p_providers is null or p.provider = any (p_providers))
+      and videos.takes_settings(p, v_resolved -> 'settings', p_image_url) and videos.takes_prompt(p, p_prompt)
       and coalesce(m.cents >= videos.cost_cents(p, v_model.pricing_type, v_resolved -> 'settings'), true)
   ) then
     return guard.refusal('ERR_6004', '{"feature": "generation"}', v_limits);

@@ -1,5 +1,5 @@
 -- videos: from a model and a prompt to a file in storage. In this order: models.sql, jobs.sql, submissions.sql,
--- assets.sql, providers.sql, settlement.sql, moderation.sql, acceptance.sql, retention.sql.
+-- assets.sql, providers.sql, offers.sql, settlement.sql, moderation.sql, acceptance.sql, retention.sql.
 
 create schema videos;
 
@@ -74,24 +74,19 @@ create table videos.model_providers (
   provider_model text not null,
   -- US cents a video, or a second of it, as the model is priced.
   cost_cents numeric not null check (cost_cents >= 0),
+  -- The longest prompt that it takes, in UTF-16 units, as JavaScript and providers count; null for any.
+  prompt_max_units integer check (prompt_max_units > 0),
+  -- Where it takes less than the model sells: `{ resolution: ["720p"], image: [false], … }`, all of a name's values.
+  takes jsonb not null default '{}' check (
+    jsonb_typeof(takes) = 'object'
+    and takes - array['duration_seconds', 'resolution', 'aspect_ratio', 'image'] = '{}'
+    and not jsonb_path_exists(takes, '$.* ? (@.type() != "array")')
+  ),
   primary key (model_id, preference),
   unique (model_id, provider)
 );
 alter table videos.model_providers enable row level security;
 comment on table videos.model_providers is 'The providers of a model; the lowest preference is asked first.';
-
--- A model as the catalogue shows it.
-create function videos.model_json(p_model videos.models)
-returns jsonb
-language sql
-stable
-return jsonb_build_object(
-  'id', (p_model).id, 'name', (p_model).name, 'description', (p_model).description, 'category', (p_model).category,
-  'thumbnail_url', (p_model).thumbnail_url, 'is_featured', (p_model).is_featured,
-  'requires_image', (p_model).requires_image,
-  'pricing', jsonb_build_object('type', (p_model).pricing_type, 'credits', (p_model).credits),
-  'options', (p_model).options
-);
 
 create function videos.resolve_settings(p_model videos.models, p_settings jsonb, p_image_url text)
 returns jsonb

@@ -16,6 +16,8 @@ create table videos.providers (
   failures integer not null default 0,
   successes integer not null default 0,
   opened_at timestamptz,
+  -- It asked to be left alone until then: others are asked meanwhile, for all jobs.
+  busy_until timestamptz,
   -- Half open, one submission is on its way; until when it is waited for.
   probe_until timestamptz
 );
@@ -64,6 +66,7 @@ begin
   select v.* into v_provider from videos.providers as v where v.name = p_provider for update;
   v_now := core.now();
   if not found
+    or v_provider.busy_until > v_now
     or (v_provider.breaker = 'open'
       and v_provider.opened_at > v_now - make_interval(secs => v_provider.open_seconds))
     or (v_provider.breaker = 'half_open' and v_provider.probe_until > v_now)
@@ -100,11 +103,20 @@ volatile
 set search_path = ''
 as $$
 -- What a submission's outcome tells about its provider. Only unavailability counts against it: no answer, or one that
--- proves it did not take the job; not a refusal of the content, and not being busy. What it did not take costs
--- nothing. While all is well nothing is written. Locks: the provider's row.
+-- proves it did not take the job; not a refusal of the request, and not being busy. What it did not take costs
+-- nothing. Who is busy, or names a time, is left alone until then. While all is well nothing is written.
+-- Locks: the provider's row.
 declare
   v_outcome constant text := p_outcome ->> 'outcome';
+  v_is_busy constant boolean := coalesce((p_outcome ->> 'is_busy')::boolean, false);
+  v_wait constant numeric := (p_outcome ->> 'retry_after_seconds')::numeric;
 begin
+  if v_outcome = 'not_accepted' and (v_is_busy or v_wait > 0) then
+    update videos.providers as v
+    -- 5 s where it names no time; no longer than an hour, whatever it names.
+    set busy_until = greatest(v.busy_until, core.now() + make_interval(secs => least(coalesce(v_wait, 5), 3600)::double precision))
+    where v.name = p_submission.provider;
+  end if;
   if v_outcome = 'not_accepted' then
     -- As admit_submission does: first the provider, then its spending.
     perform from videos.providers as v where v.name = p_submission.provider for update;
@@ -112,7 +124,7 @@ begin
     set cents = greatest(0, s.cents - p_submission.cost_cents)
     where s.provider = p_submission.provider and s.day = (p_submission.claimed_at at time zone 'UTC')::date;
   end if;
-  if v_outcome = 'not_accepted' and (p_outcome ->> 'is_busy')::boolean then
+  if v_outcome = 'not_accepted' and v_is_busy then
     update videos.providers as v
     set probe_until = null
     where v.name = p_submission.provider and v.breaker = 'half_open';

@@ -58,7 +58,15 @@ as $$
 declare
   v_now constant timestamptz := core.now();
   v_state constant text := p_state ->> 'state';
+  -- A provider that has just taken a request may not find it everywhere at once.
+  v_may_be_missing constant interval := '2 minutes';
 begin
+  if v_state = 'unreachable' then
+    return;
+  end if;
+  update videos.submissions as s
+  set missing_since = case v_state when 'not_found' then coalesce(s.missing_since, v_now) end
+  where s.id = p_submission.id and (v_state = 'not_found') <> (s.missing_since is not null);
   if v_state in ('succeeded', 'failed', 'cancelled') then
     update videos.submissions as s
     set state = 'ended', ended_at = v_now, cause = coalesce(p_state #>> '{failure,cause}', s.cause)
@@ -109,8 +117,8 @@ begin
       -- Nobody here asked for it, so to the user it is the provider's failure.
       perform videos.settle_video_job(p_job.id, 'failed', 'ERR_5002');
     end if;
-  elsif v_state = 'not_found' and p_submission.state = 'accepted' then
-    -- It had the job and knows it no more: there will be no video.
+  elsif v_state = 'not_found' and p_submission.missing_since <= v_now - v_may_be_missing then
+    -- It had the job and knows it no more, whenever it is asked: there will be no video.
     perform videos.settle_video_job(p_job.id, 'failed', 'ERR_5002');
   end if;
 end;

@@ -21,6 +21,8 @@ create table videos.submissions (
   cause text,
   claimed_at timestamptz not null,
   accepted_at timestamptz,
+  -- Since when the provider says that it does not know the request any more.
+  missing_since timestamptz,
   ended_at timestamptz,
   check ((state in ('accepted', 'ended')) <= (request_id is not null))
 ) with (fillfactor = 80);
@@ -52,6 +54,24 @@ create table videos.provider_events (
 alter table videos.provider_events enable row level security;
 create index provider_events_submission on videos.provider_events (submission_id);
 comment on table videos.provider_events is 'What the providers reported, proved to be theirs.';
+
+create function videos.alert_about(p_submission videos.submissions, p_answer jsonb)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Tells the operator where a provider's answer, as the port names it, is one that only they can mend: a key or a balance
+-- that it does not take, a model that it does not have, an input that it does not understand. Locks: the alert.
+begin
+  if (p_answer ->> 'needs_operator')::boolean then
+    perform ops.raise_alert('provider_refuses', p_submission.provider, jsonb_build_object(
+      'provider_model', p_submission.provider_model, 'submission_id', p_submission.id,
+      'cause', coalesce(p_answer ->> 'cause', p_answer #>> '{failure,cause}')
+    ));
+  end if;
+end;
+$$;
 
 -- How long the answer to a job's request is waited for; null where no request is on its way.
 create function videos.sending_until(p_job_id uuid)

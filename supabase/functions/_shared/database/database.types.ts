@@ -67,6 +67,7 @@ export type Database = {
           "p_model_id": string;
           "p_network": string;
           "p_prompt": string;
+          "p_providers"?: (string)[];
           "p_request_id": string;
           "p_settings": Json;
           "p_user_id": string;
@@ -153,7 +154,12 @@ export type Database = {
         Returns: Json;
       };
       "record_submission": {
-        Args: { "p_outcome": Json; "p_poll_seconds": number; "p_submission_id": string };
+        Args: {
+          "p_outcome": Json;
+          "p_poll_seconds": number;
+          "p_providers"?: (string)[];
+          "p_submission_id": string;
+        };
         Returns: Json;
       };
       "record_unusable_result": {
@@ -164,6 +170,7 @@ export type Database = {
       "retry_task": {
         Args: {
           "p_after_seconds"?: number;
+          "p_alert"?: Json;
           "p_attempt": number;
           "p_code"?: string;
           "p_error": string;

@@ -75,10 +75,11 @@ export interface GenerationDatabase {
     offer: { providers: readonly string[]; moderates: boolean },
   ): Promise<ClaimedSubmission | Unmoderated | null>;
   recordModeration(jobId: string, verdict: Verdict): Promise<{ status: JobStatus }>;
+  /** `providers`: all that are configured; `pending` says that one of them may be claimed at once. */
   recordSubmission(
     submissionId: string,
     outcome: SubmitOutcome,
-    provider: { reportsStart: boolean; pollSeconds: number },
+    provider: { reportsStart: boolean; pollSeconds: number; providers: readonly string[] },
   ): Promise<{ status: JobStatus }>;
   recordProviderEvent(
     report: ProviderReport,
@@ -142,11 +143,12 @@ export const generation: Port<GenerationDatabase> = (runtime) => {
     },
     recordModeration: (jobId, verdict) =>
       call("record_moderation", { p_job_id: jobId, p_verdict: toJson(verdict) }),
-    recordSubmission: (submissionId, outcome, { reportsStart, pollSeconds }) =>
+    recordSubmission: (submissionId, outcome, { reportsStart, pollSeconds, providers }) =>
       call("record_submission", {
         p_submission_id: submissionId,
         p_outcome: toJson({ ...outcome, reportsStart }),
         p_poll_seconds: pollSeconds,
+        p_providers: [...providers],
       }),
     recordProviderEvent: ({ ownerReference, provider, submissionId, eventId, requestId, state }) =>
       call("provider_webhook", {

@@ -88,18 +88,23 @@ Deno.test("a submission's outcome is written with the names that SQL reads", asy
     ],
     [{ outcome: "refused", failure }, { outcome: "refused", failure }],
     [
-      { outcome: "not_accepted", cause: "c", retryAfterSeconds: 3 },
-      { outcome: "not_accepted", cause: "c", retry_after_seconds: 3 },
+      { outcome: "not_accepted", cause: "c", retryAfterSeconds: 3, isBusy: true, needsOperator: true },
+      { outcome: "not_accepted", cause: "c", retry_after_seconds: 3, is_busy: true, needs_operator: true },
     ],
     [{ outcome: "unknown", cause: "c" }, { outcome: "unknown", cause: "c" }],
   ];
   for (const [outcome, written] of cases) {
     const { database, last } = fakeDatabase({ status: "processing" });
-    const provider = { reportsStart: true, pollSeconds: 2 };
+    const provider = { reportsStart: true, pollSeconds: 2, providers: ["fal", "runway"] };
     assert.deepEqual(await database.recordSubmission("s", outcome, provider), { status: "processing" });
     assert.deepEqual(last(), {
       name: "record_submission",
-      args: { p_submission_id: "s", p_outcome: { ...written, reports_start: true }, p_poll_seconds: 2 },
+      args: {
+        p_submission_id: "s",
+        p_outcome: { ...written, reports_start: true },
+        p_poll_seconds: 2,
+        p_providers: ["fal", "runway"],
+      },
     });
   }
 });

@@ -7,7 +7,7 @@ import { AppError } from "../app-error.ts";
 import type { Port, Report, Runtime } from "../context.ts";
 import { isErrorCode } from "../error-codes.ts";
 import type { JsonValue } from "../json.ts";
-import { limitTime } from "../platform-fetch.ts";
+import { limitTime, repeatUnauthorized } from "../platform-fetch.ts";
 import type { Database as Schema, Json } from "./database.types.ts";
 
 type Functions = Schema["api"]["Functions"];
@@ -63,7 +63,7 @@ export const procedures: Port<CallProcedure> = (runtime) => {
   const client = new PostgrestClient(`${runtime.config.supabase.url}/rest/v1`, {
     schema: "api",
     headers: { apikey: secretKey(runtime) },
-    fetch: limitTime(runtime.fetch, timeoutMilliseconds),
+    fetch: repeatUnauthorized(limitTime(runtime.fetch, timeoutMilliseconds)),
   });
 
   return async <Data, Name extends keyof Functions>(name: Name, args: Arguments<Name>): Promise<Data> => {
@@ -97,8 +97,9 @@ function isEnvelope(value: unknown): value is Envelope {
 }
 
 function accident(name: string, error: PostgrestError, status: number): AppError {
-  // 0: no answer at all. From 502 on the gateway or PostgREST says that what is behind them is away.
-  const isGone = status === 0 || status >= 502 || unreachable.test(error.code);
+  // 0: no answer at all. From 502 on the gateway or PostgREST says that what is behind them is away; a 401 that stays,
+  // that they do not know our key. In either case nothing was done.
+  const isGone = status === 0 || status === 401 || status >= 502 || unreachable.test(error.code);
   return new AppError(isGone ? "ERR_6001" : "ERR_6003", {
     cause: error.code === notExposed
       ? new SchemaNotExposed(name)

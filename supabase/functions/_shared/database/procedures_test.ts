@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { AppError } from "../app-error.ts";
 import { testConfig } from "../testing/config.ts";
+import { withoutPauses } from "../testing/pauses.ts";
 import { testRuntime } from "../testing/runtime.ts";
 import { projectUrl, secretKey as testKey, userId } from "../testing/tokens.ts";
 import { procedures, SchemaNotExposed, secretKey } from "./procedures.ts";
@@ -101,9 +102,8 @@ Deno.test("what a procedure raises is ERR_6003: the log is told why, the client 
     ["23505", 409],
     ["42501", 403],
     ["PGRST202", 404],
-    ["PGRST301", 401],
     ["XX000", 500],
-    [undefined, 401],
+    [undefined, 403],
   ];
   for (const [code, status] of answers) {
     const error = await failureOf(failure(code, status));
@@ -154,6 +154,18 @@ Deno.test("a transaction that lost a deadlock or a race runs again, twice at mos
     await assert.rejects(unlucky.call(), { code: "ERR_6003" });
     assert.equal(unlucky.requests.length, 3);
   }
+});
+
+Deno.test("a single 401, which says that nothing was done, is asked again, and one that stays is ERR_6001", async () => {
+  const unauthorized = failure("PGRST303", 401);
+  const lucky = caller(unauthorized, unauthorized, json({ data: 1 }));
+  const pauses = await withoutPauses(async () => assert.equal(await lucky.call(), 1));
+  assert.deepEqual(pauses.filter((milliseconds) => milliseconds < 10_000), [250, 1_250]);
+  assert.deepEqual([lucky.requests.length, lucky.runtime.calls()], [3, 1]);
+
+  const unlucky = caller(unauthorized);
+  await withoutPauses(() => assert.rejects(unlucky.call(), { code: "ERR_6001" }));
+  assert.equal(unlucky.requests.length, 3);
 });
 
 Deno.test("nothing else is asked again: it may have been done", async () => {

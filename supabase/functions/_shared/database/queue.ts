@@ -1,7 +1,7 @@
 /** The procedures that hand out tasks and take them back. */
 import type { Port } from "../context.ts";
 import type { ErrorCode } from "../error-codes.ts";
-import type { Task } from "../queue/task.ts";
+import type { Alert, Task } from "../queue/task.ts";
 import { procedures } from "./procedures.ts";
 
 export interface QueueDatabase {
@@ -9,10 +9,10 @@ export interface QueueDatabase {
   claimTasks(limit: number, subject?: string): Promise<Task[]>;
   /** Renews the leases of these attempts, and tells of each whether it has its task still. */
   renewTasks(tasks: readonly Task[]): Promise<boolean[]>;
-  /** `code` and `reason` go to the error log. */
+  /** `code` and `reason` go to the error log, `alert` to the operator, who alone can mend it. */
   retryTask(
     task: Task,
-    error: { code: ErrorCode; reason: string },
+    error: { code: ErrorCode; reason: string; alert?: Alert },
   ): Promise<{ state: "waiting" | "dead" | "lost" }>;
 }
 
@@ -27,12 +27,13 @@ export const queue: Port<QueueDatabase> = (runtime) => {
       });
       return kept;
     },
-    retryTask: (task, { code, reason }) =>
+    retryTask: (task, { code, reason, alert }) =>
       call("retry_task", {
         p_task_id: task.task_id,
         p_attempt: task.attempt,
         p_error: reason,
         p_code: code,
+        ...(alert === undefined ? {} : { p_alert: { ...alert } }),
       }),
   };
 };

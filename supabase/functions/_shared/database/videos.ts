@@ -22,6 +22,7 @@ export interface CatalogueModel {
     duration_seconds: { values: number[]; default: number };
     resolution: { values: string[]; default: string };
     aspect_ratio: { values: string[]; default: string };
+    prompt_max_characters?: number;
   };
 }
 
@@ -34,6 +35,8 @@ export interface VideoRequest {
   prompt: string;
   settings: JsonObject;
   imageUrl: string | null;
+  /** Those that this deployment has keys for. */
+  providers: readonly string[];
 }
 
 export interface AcceptedVideo {
@@ -131,6 +134,7 @@ export const videos: Port<VideosDatabase> = (runtime) => {
         p_prompt: request.prompt,
         p_settings: request.settings,
         p_image_url: request.imageUrl,
+        p_providers: [...request.providers],
       }),
     videoStatus: (userId, jobId) => call("video_status", { p_user_id: userId, p_job_id: jobId }),
     listVideoJobs: (userId, { limit, status, after }) =>

@@ -28,6 +28,7 @@ Deno.test("each question of the app's endpoints is one call, with all that its p
       prompt: "a red fox",
       settings: { duration_seconds: 5 },
       imageUrl: null,
+      providers: ["fal"],
     }),
     { job_id: jobId },
   );
@@ -58,6 +59,7 @@ Deno.test("each question of the app's endpoints is one call, with all that its p
         p_prompt: "a red fox",
         p_settings: { duration_seconds: 5 },
         p_image_url: null,
+        p_providers: ["fal"],
       },
     },
     { name: "video_status", args: { p_user_id: userId, p_job_id: jobId } },

@@ -1,21 +1,81 @@
-/** What the adapters' exchanges have in common: their bounds, and what is proved where a submission was not accepted. */
+/** What the adapters' exchanges have in common: their bounds, what is asked again, and what an answer proves. */
 import {
   type BoundedAnswer,
+  boundedFetch,
   describeFetchError,
   neverConnected,
   retryAfterSeconds,
 } from "../bounded-fetch.ts";
-import type { SubmitOutcome } from "./provider.ts";
+import { fetchWithRetry, sleep } from "../fetch-with-retry.ts";
+import type { SubmitOutcome, Unreachable } from "./provider.ts";
 
 /**
  * Providers take a submission within a second. A lost answer costs its user the wait until the deadline, so that we
  * wait long, and still leave a worker most of the 150 s that it has.
  */
-export const submitTimeoutMilliseconds = 30_000;
-/** For what may simply be asked again. */
-export const readTimeoutMilliseconds = 10_000;
-/** An output is a few URLs, with its input and its log beside it at most. */
-export const maximumAnswerBytes = 1024 * 1024;
+const submitTimeoutMilliseconds = 30_000;
+/** For one try of what may simply be asked again, and for all of its tries. */
+const readTimeoutMilliseconds = 10_000;
+const askingMilliseconds = 25_000;
+/** An output is a few URLs; what may come beside it, a model's log, is seldom longer than some hundred kB. */
+const maximumBytes = 8 * 1024 * 1024;
+
+/** What an adapter is made of beside its configuration. `now` in milliseconds since 1970. */
+export interface ExchangeEnvironment {
+  readonly fetch: typeof globalThis.fetch;
+  readonly now?: () => number;
+  /** Lets time pass between two tries. */
+  readonly pause?: typeof sleep;
+}
+
+type Headers = Readonly<Record<string, string>>;
+
+export interface Exchanges {
+  /** Sends what would be done twice if it were sent twice. What it has become without an answer is an outcome. */
+  submit<Outcome>(
+    url: string | URL,
+    request: { readonly body: unknown; readonly headers?: Headers },
+    read: (answer: BoundedAnswer) => Outcome,
+  ): Promise<Outcome | NotTaken>;
+  /** Asks, and asks again where that may help. Throws where there is no answer. */
+  ask(method: "GET" | "POST" | "PUT" | "DELETE", url: string | URL): Promise<BoundedAnswer>;
+}
+
+/** Exchanges in JSON with a provider that wants these headers with each request, its credentials among them. */
+export function exchanges(
+  credentials: Headers,
+  { fetch, now = Date.now, pause = sleep }: ExchangeEnvironment,
+): Exchanges {
+  const headers = { ...credentials, accept: "application/json" };
+  return {
+    async submit(url, request, read) {
+      let answer: BoundedAnswer;
+      try {
+        answer = await boundedFetch(fetch, url, {
+          method: "POST",
+          headers: { ...headers, ...request.headers, "content-type": "application/json" },
+          body: JSON.stringify(request.body),
+          // No provider takes an idempotency key: a second request would be a second generation, paid twice.
+          once: true,
+          timeoutMilliseconds: submitTimeoutMilliseconds,
+          maximumBytes,
+        });
+      } catch (error) {
+        return withoutAnswer(error);
+      }
+      return read(answer);
+    },
+    ask: (method, url) =>
+      fetchWithRetry(url, {
+        method,
+        headers,
+        idempotent: true,
+        timeoutMilliseconds: readTimeoutMilliseconds,
+        deadline: now() + askingMilliseconds,
+        maximumBytes,
+      }, { fetch, now, random: Math.random, sleep: pause }),
+  };
+}
 
 export type NotTaken = Extract<SubmitOutcome, { outcome: "not_accepted" | "unknown" }>;
 
@@ -42,5 +102,21 @@ export function withoutAcceptance(
     cause,
     retryAfterSeconds: retryAfterSeconds(headers, now),
     ...(status === 429 ? { isBusy: true } : {}),
+    ...needsOperator(status),
   };
+}
+
+/** Statuses for a key or a balance that the provider does not take. */
+function needsOperator(status: number): { needsOperator?: true } {
+  return [401, 402, 403].includes(status) ? { needsOperator: true } : {};
+}
+
+/** What an answer says that says nothing about the generation. */
+export function unreachableBy({ status }: BoundedAnswer, cause: string): Unreachable {
+  return { cause, ...needsOperator(status) };
+}
+
+/** What no answer says. */
+export function unreachableFor(error: unknown): Unreachable {
+  return { cause: describeFetchError(error) };
 }

@@ -2,7 +2,7 @@
  * The failures that adapters report, in the terms of the error registry. A `cause` is for the log and the operator:
  * statuses and codes, never a provider's own sentence, which may quote the prompt.
  */
-import type { Failure } from "./provider.ts";
+import type { Failure, SubmitOutcome } from "./provider.ts";
 
 /**
  * Of what a provider calls its codes, those that are: words, joined by `_` or `.`. What else comes in their place may be
@@ -26,7 +26,7 @@ export function unavailable(cause: string): Failure {
   return { code: "ERR_5002", details: {}, cause };
 }
 
-/** The provider will not do this request, as it is, ever. */
+/** The provider does not take what the user gave: the prompt, or the image. Never for what we made of a request. */
 export function rejected(cause: string): Failure {
   return { code: "ERR_5003", details: { reason: "rejected" }, cause };
 }
@@ -34,4 +34,9 @@ export function rejected(cause: string): Failure {
 /** The generation ended without a video that could be used. */
 export function invalidResult(cause: string): Failure {
   return { code: "ERR_5003", details: { reason: "invalid_result" }, cause };
+}
+
+/** A request that this provider will not do for a reason of ours: a model that it does not have, a value it does not know. */
+export function misconfigured(cause: string): Extract<SubmitOutcome, { outcome: "refused" }> {
+  return { outcome: "refused", failure: unavailable(cause), needsOperator: true };
 }

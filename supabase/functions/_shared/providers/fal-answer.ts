@@ -6,8 +6,16 @@
 import * as z from "zod/mini";
 import type { BoundedAnswer } from "../bounded-fetch.ts";
 import { tryParseJson } from "../json.ts";
-import { withoutAcceptance } from "./exchanges.ts";
-import { againstPolicy, codesIn, invalidResult, rejected, timedOut, unavailable } from "./failures.ts";
+import { unreachableBy, withoutAcceptance } from "./exchanges.ts";
+import {
+  againstPolicy,
+  codesIn,
+  invalidResult,
+  misconfigured,
+  rejected,
+  timedOut,
+  unavailable,
+} from "./failures.ts";
 import type { Failure, ProviderState, SubmitOutcome } from "./provider.ts";
 
 /** An error in one of fal's own forms. */
@@ -16,10 +24,15 @@ export interface FalError {
   readonly status: number | null;
   /** The platform's type, then the model's. */
   readonly types: readonly string[];
+  /** What of the input a model's error is about. */
+  readonly fields: readonly string[];
 }
 
 const errorBody = z.object({
-  detail: z.union([z.string(), z.array(z.object({ type: z.string() }))]),
+  detail: z.union([
+    z.string(),
+    z.array(z.object({ type: z.string(), loc: z.catch(z.array(z.unknown()), []) })),
+  ]),
   error_type: z.nullish(z.string()),
 });
 
@@ -39,8 +52,12 @@ export function readError(body: unknown, status: number | null, headers?: Header
   if (!parsed.success) return null;
   const { detail, error_type } = parsed.data;
   const platform = error_type ?? headers?.get("x-fal-error-type") ?? null;
-  const model = typeof detail === "string" ? [] : detail.map(({ type }) => type);
-  return { status, types: [...(platform === null ? [] : [platform]), ...model] };
+  const errors = typeof detail === "string" ? [] : detail;
+  return {
+    status,
+    types: [...(platform === null ? [] : [platform]), ...errors.map(({ type }) => type)],
+    fields: errors.map(({ loc }) => String(loc.at(1) ?? "")),
+  };
 }
 
 export type Submitted = z.infer<typeof submitted>;
@@ -59,12 +76,14 @@ export function readSubmission(
       : { outcome: "unknown", cause: `fal answered ${status} without a request id` };
   }
   const error = readError(body, status, headers);
-  const cause = describe(error ?? { status, types: [] });
-  if (status === 400 || status === 422) {
-    const refusal = error && failure(error);
-    const isFinal = refusal?.code === "ERR_4003" || refusal?.code === "ERR_5003";
+  const cause = describe({ status, types: error?.types ?? [] });
+  if (error !== null && (status === 400 || status === 422)) {
+    const refusal = failure(error);
+    const isFinal = refusal.code === "ERR_4003" || refusal.code === "ERR_5003";
     if (isFinal) return { outcome: "refused", failure: refusal };
   }
+  // An app or a value that fal does not have; what else a 400 says, such as of the account, may pass.
+  if (error !== null && (status === 404 || status === 422)) return misconfigured(cause);
   // fal's own 503 names its kind.
   return withoutAcceptance(answer, { cause, isOwnForm: error !== null && error.types.length > 0, now });
 }
@@ -92,11 +111,12 @@ export function readResult(answer: BoundedAnswer, completion: Completion): Provi
   // An error without a type is the model's own only as 422; a 400, for one, also means "still in progress".
   const isVerdict = error !== null && (types.length > 0 || status === 422) &&
     !refusalsOfTheCaller.includes(status);
-  if (isVerdict) return failureState({ status, types });
+  const fields = error?.fields ?? [];
+  if (isVerdict) return failureState({ status, types, fields });
   if (completion.failed && (isOutput || error !== null || types.length > 0)) {
-    return failureState({ status: null, types });
+    return failureState({ status: null, types, fields });
   }
-  return { state: "unreachable", cause: `fal answered ${status} for the result` };
+  return { state: "unreachable", ...unreachableBy(answer, `fal answered ${status} for the result`) };
 }
 
 /** A generation's output: the video's URL, or a failure where there is none. */
@@ -117,9 +137,12 @@ export function failureState(error: FalError): ProviderState {
   return isCancelled ? { state: "cancelled" } : { state: "failed", failure: failure(error) };
 }
 
+/** Of all inputs, what the user wrote; the rest is ours. */
+const fieldsOfTheUser = ["prompt", "image_url"];
+
 /**
  * By type where fal names one, else by status. Nothing is asked again here: fal has repeated what can be
- * repeated (up to 10 times) before it calls a generation failed.
+ * repeated (up to 10 times) before it calls a generation failed. Only what names something of the user's is theirs.
  */
 function failure(error: FalError): Failure {
   const cause = describe(error);
@@ -127,23 +150,11 @@ function failure(error: FalError): Failure {
   if (has("content_policy_violation")) return againstPolicy(cause);
   if (has("request_timeout", "startup_timeout", "generation_timeout")) return timedOut(cause);
   if (has("no_media_generated")) return invalidResult(cause);
-  if (
-    has(
-      "internal_error",
-      "internal_server_error",
-      "downstream_service_error",
-      "downstream_service_unavailable",
-    ) ||
-    error.types.some((type) => type.startsWith("runner_"))
-  ) {
-    return unavailable(cause);
-  }
   if (error.status === 504) return timedOut(cause);
-  if (error.status !== null && error.status >= 500) return unavailable(cause);
-  return rejected(cause);
+  return error.fields.some((field) => fieldsOfTheUser.includes(field)) ? rejected(cause) : unavailable(cause);
 }
 
-function describe({ status, types }: FalError): string {
+function describe({ status, types }: Pick<FalError, "status" | "types">): string {
   const codes = codesIn(types);
   const named = codes.length === 0 ? "" : `: ${codes.join(", ")}`;
   return status === null ? `fal reported an error${named}` : `fal answered ${status}${named}`;

@@ -50,18 +50,22 @@ Deno.test("a complete generation without a usable video has failed", () => {
   }
 });
 
-Deno.test("how a generation failed is told by fal's types", () => {
+Deno.test("how a generation failed is told by fal's types, and the user is blamed only for what they wrote", () => {
   const rejected = { code: "ERR_5003", details: { reason: "rejected" } };
   const unavailable = { code: "ERR_5002", details: {} };
   const timedOut = { code: "ERR_5001", details: {} };
   const policy = { code: "ERR_4003", details: { reason: "provider_policy" } };
   const noMedia = { code: "ERR_5003", details: { reason: "invalid_result" } };
+  const aboutPrompt = { detail: [{ loc: ["body", "prompt"], msg: "too long", type: "string_too_long" }] };
+  const aboutImage = { detail: [{ loc: ["body", "image_url"], msg: "", type: "image_too_small" }] };
   const disconnected = { failed: true, errorType: "runner_disconnected" };
   const cases = [
     ["content policy", complete, answer(errorContentPolicy, 422), policy],
     ["content policy, though the status says failed", failed, answer(errorContentPolicy, 422), policy],
-    ["input", complete, answer(errorInput, 422), rejected],
-    ["input, in a sentence", complete, answer(errorInputText, 422), rejected],
+    ["the prompt", complete, answer(aboutPrompt, 422), rejected],
+    ["the image", complete, answer(aboutImage, 422), rejected],
+    ["what we made of the settings", complete, answer(errorInput, 422), unavailable],
+    ["something, in a sentence", complete, answer(errorInputText, 422), unavailable],
     ["no media", complete, answer(errorNoMedia, 422), noMedia],
     ["generation timeout", complete, answer(errorGenerationTimeout, 504), timedOut],
     ["request timeout", complete, answer(errorRequestTimeout, 504), timedOut],
@@ -69,8 +73,9 @@ Deno.test("how a generation failed is told by fal's types", () => {
     ["runner", complete, answer(errorRunner, 503), unavailable],
     ["runner, and its result is gone", disconnected, answer("", 404), unavailable],
     ["runner, with an output all the same", disconnected, answer(resultKling), unavailable],
-    ["failed, with an output all the same", failed, answer(resultKling), rejected],
-    ["failed, and the key is refused", failed, answer({ detail: "no" }, 401), rejected],
+    ["failed, with an output all the same", failed, answer(resultKling), unavailable],
+    ["failed, and the key is refused", failed, answer({ detail: "no" }, 401), unavailable],
+    ["a type that is new", { failed: true, errorType: "cosmic_rays" }, answer("", 404), unavailable],
   ] as const;
   for (const [name, completion, result, expected] of cases) {
     const state = readResult(result, completion);

@@ -86,7 +86,7 @@ function eventState(data: z.infer<typeof event>): ProviderState {
   const status = /\bstatus code: (\d{3})\b/.exec(data.error ?? "")?.[1];
   const error = readError(data.payload, status === undefined ? null : Number(status));
   if (error !== null && (error.types.length > 0 || error.status !== null)) return failureState(error);
-  return status === undefined ? askAgain : failureState({ status: Number(status), types: [] });
+  return status === undefined ? askAgain : failureState({ status: Number(status), types: [], fields: [] });
 }
 
 async function isSigned(

@@ -151,7 +151,7 @@ Deno.test("an event tells how the generation ended, or that fal has to be asked"
   };
   assert.equal(await stateOf(ok), "succeeded");
   assert.equal(await stateOf({ ...ok, payload: { seed: 1 } }), "ERR_5003 invalid_result");
-  assert.equal(await stateOf(error), "ERR_5003 rejected");
+  assert.equal(await stateOf(error), "ERR_5002 undefined");
   assert.equal(await stateOf(contentPolicy), "ERR_4003 provider_policy");
   assert.equal(await stateOf(cancelled), "cancelled");
   assert.equal(

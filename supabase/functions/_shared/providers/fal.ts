@@ -1,15 +1,9 @@
 /** The adapter to fal.ai's queue. */
 import * as z from "zod/mini";
-import { type BoundedAnswer, boundedFetch, describeFetchError } from "../bounded-fetch.ts";
 import type { FalConfig } from "../config.ts";
 import { tryParseJson } from "../json.ts";
-import {
-  maximumAnswerBytes,
-  readTimeoutMilliseconds,
-  submitTimeoutMilliseconds,
-  withoutAnswer,
-} from "./exchanges.ts";
-import { rejected } from "./failures.ts";
+import { type ExchangeEnvironment, exchanges, unreachableBy, unreachableFor } from "./exchanges.ts";
+import { misconfigured } from "./failures.ts";
 import { readResult, readSubmission, type Submitted } from "./fal-answer.ts";
 import { falInput } from "./fal-input.ts";
 import { verifyFalWebhook } from "./fal-webhook.ts";
@@ -41,22 +35,11 @@ const paths: Readonly<Record<Endpoint, string>> = {
 
 /** The provider `fal`. Its references are the URLs that fal gave with a submission. */
 export function falProvider(
-  { config, fetch, now = Date.now }: {
-    config: FalConfig;
-    fetch: typeof globalThis.fetch;
-    now?: () => number;
-  },
+  { config, ...environment }: { config: FalConfig } & ExchangeEnvironment,
 ): Provider {
+  const { fetch, now = Date.now } = environment;
   const queue = new URL(config.queueUrl);
-
-  function call(
-    method: "GET" | "POST" | "PUT",
-    url: URL,
-    options: { timeoutMilliseconds: number; headers?: Record<string, string>; body?: string; once?: boolean },
-  ): Promise<BoundedAnswer> {
-    const headers = { ...options.headers, accept: "application/json", authorization: `Key ${config.key}` };
-    return boundedFetch(fetch, url, { ...options, method, headers, maximumBytes: maximumAnswerBytes });
-  }
+  const { submit: send, ask } = exchanges({ authorization: `Key ${config.key}` }, environment);
 
   /** The key goes with the request, so a URL counts only where it is on the queue's own origin. */
   function isOnQueue(url: string | undefined): url is string {
@@ -87,33 +70,19 @@ export function falProvider(
 
   async function submit(generation: Generation): Promise<SubmitOutcome> {
     const input = falInput(generation);
-    if (input === null) {
-      return { outcome: "refused", failure: rejected(`no input for ${generation.providerModel}`) };
-    }
+    if (input === null) return misconfigured(`no input for ${generation.providerModel}`);
     const url = new URL(`${config.queueUrl}/${generation.providerModel}`);
     if (generation.webhookUrl !== null) url.searchParams.set("fal_webhook", generation.webhookUrl);
-    let answer: BoundedAnswer;
-    try {
-      answer = await call("POST", url, {
-        timeoutMilliseconds: submitTimeoutMilliseconds,
-        // fal's own repeats (x-fal-no-retry) stay on: they are of one request, and failed ones are not billed.
-        headers: {
-          "content-type": "application/json",
-          // For ever, unless told otherwise, and readable by whoever has the URL.
-          "x-fal-object-lifecycle-preference": JSON.stringify({
-            expiration_duration_seconds: fileLifeSeconds,
-          }),
-          // Another model has another price and is not what the user chose; another provider is ours to choose.
-          "x-app-fal-disable-fallback": "true",
-        },
-        body: JSON.stringify(input),
-        // fal takes no idempotency key: a second request would be a second generation, paid twice.
-        once: true,
-      });
-    } catch (error) {
-      return withoutAnswer(error);
-    }
-    const outcome = readSubmission(answer, now());
+    const outcome = await send(url, {
+      body: input,
+      // fal's own repeats (x-fal-no-retry) stay on: they are of one request, and failed ones are not billed.
+      headers: {
+        // For ever, unless told otherwise, and readable by whoever has the URL.
+        "x-fal-object-lifecycle-preference": JSON.stringify({ expiration_duration_seconds: fileLifeSeconds }),
+        // Another model has another price and is not what the user chose; another provider is ours to choose.
+        "x-app-fal-disable-fallback": "true",
+      },
+    }, (answer) => readSubmission(answer, now()));
     if (outcome.outcome !== "accepted") return outcome;
     const { submission } = outcome;
     return { outcome: "accepted", requestId: submission.request_id, references: referencesOf(submission) };
@@ -124,17 +93,17 @@ export function falProvider(
     references: ProviderReferences,
     providerModel: string,
   ): Promise<ProviderState> {
-    const get = (endpoint: Endpoint) =>
-      call("GET", urlOf(endpoint, requestId, providerModel, references), {
-        timeoutMilliseconds: readTimeoutMilliseconds,
-      });
+    const get = (endpoint: Endpoint) => ask("GET", urlOf(endpoint, requestId, providerModel, references));
     try {
       const answer = await get("status_url");
       const body = tryParseJson(answer.text);
       if (isNotFound(answer.status, body)) return { state: "not_found" };
       const parsed = generationStatus.safeParse(body);
       if (answer.status < 200 || answer.status >= 300 || !parsed.success) {
-        return { state: "unreachable", cause: `fal answered ${answer.status} for the status` };
+        return {
+          state: "unreachable",
+          ...unreachableBy(answer, `fal answered ${answer.status} for the status`),
+        };
       }
       const { status, error, error_type } = parsed.data;
       if (status === "IN_QUEUE") return { state: "queued" };
@@ -144,7 +113,7 @@ export function falProvider(
       const failed = errorType !== null || (error !== undefined && error !== null && error !== "");
       return readResult(await get("response_url"), { failed, errorType });
     } catch (error) {
-      return { state: "unreachable", cause: describeFetchError(error) };
+      return { state: "unreachable", ...unreachableFor(error) };
     }
   }
 
@@ -154,9 +123,7 @@ export function falProvider(
     providerModel: string,
   ): Promise<CancelOutcome> {
     try {
-      const answer = await call("PUT", urlOf("cancel_url", requestId, providerModel, references), {
-        timeoutMilliseconds: readTimeoutMilliseconds,
-      });
+      const answer = await ask("PUT", urlOf("cancel_url", requestId, providerModel, references));
       const body = tryParseJson(answer.text);
       const word = statusWord.safeParse(body).data?.status;
       if (isNotFound(answer.status, body)) return { outcome: "not_found" };
@@ -164,9 +131,12 @@ export function falProvider(
       // "OK" says that it was removed from the queue before any work; all else is a signal to a runner.
       if (answer.status === 200 && word === "OK") return { outcome: "cancelled" };
       if (answer.status >= 200 && answer.status < 300) return { outcome: "requested" };
-      return { outcome: "unreachable", cause: `fal answered ${answer.status} to the cancellation` };
+      return {
+        outcome: "unreachable",
+        ...unreachableBy(answer, `fal answered ${answer.status} to the cancellation`),
+      };
     } catch (error) {
-      return { outcome: "unreachable", cause: describeFetchError(error) };
+      return { outcome: "unreachable", ...unreachableFor(error) };
     }
   }
 

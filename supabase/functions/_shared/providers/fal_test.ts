@@ -45,7 +45,15 @@ const page = gatewayPage(502);
 /** An adapter whose requests are answered in turn, and what it sent. */
 function fakeFal(...answers: FakeAnswer[]) {
   const { sent, fetch } = fakeFetch(...answers);
-  return { sent, fal: falProvider({ config, fetch, now: () => Date.parse("2026-11-20T12:00:00Z") }) };
+  return {
+    sent,
+    fal: falProvider({
+      config,
+      fetch,
+      pause: () => Promise.resolve(),
+      now: () => Date.parse("2026-11-20T12:00:00Z"),
+    }),
+  };
 }
 
 Deno.test("a submission sends the key, the webhook and the model's own input, and follows no redirect", async () => {
@@ -92,11 +100,12 @@ Deno.test("each model gets its input in its own names and types", async () => {
   });
 });
 
-Deno.test("a model without a known input is refused before anything is sent", async () => {
+Deno.test("a model without a known input is refused before anything is sent, for the operator and not the user", async () => {
   for (const providerModel of ["fal-ai/unknown", "toString", "fal-ai/sora-2/image-to-video"]) {
     const { fal, sent } = fakeFal();
     const outcome = await fal.submit({ ...generation, providerModel });
-    assert(outcome.outcome === "refused" && outcome.failure.code === "ERR_5003", providerModel);
+    assert(outcome.outcome === "refused" && outcome.needsOperator, providerModel);
+    assert.equal(outcome.failure.code, "ERR_5002");
     assert.equal(sent.length, 0);
   }
 });
@@ -121,14 +130,15 @@ Deno.test("only proof that fal does not have a submission makes it not accepted"
     ["no answer in time", () => Promise.reject(new DOMException("", "TimeoutError")), "unknown"],
     ["401", json({ detail: "invalid key credentials" }, 401), "not_accepted"],
     ["403", json(errorLocked, 403), "not_accepted"],
-    ["404", json({ detail: "Application not found" }, 404), "not_accepted"],
+    ["404", json({ detail: "Application not found" }, 404), "refused"],
+    ["404 from elsewhere", () => new Response("no", { status: 404 }), "not_accepted"],
     ["408", json(errorRequestTimeout, 408), "unknown"],
     ["409", json({ detail: "conflict" }, 409), "not_accepted"],
     ["429", json({ detail: "Too many requests" }, 429), "not_accepted"],
     ["422 from fal", json(errorInput, 422), "refused"],
     ["422 from fal, in a sentence", json(errorInputText, 422), "refused"],
     ["422 from elsewhere", () => new Response("no", { status: 422 }), "not_accepted"],
-    ["400 from fal", json({ detail: "malformed", error_type: "bad_request" }, 400), "refused"],
+    ["400 from fal", json({ detail: "malformed", error_type: "bad_request" }, 400), "not_accepted"],
     ["400 about a service behind fal", json(errorDownstream, 400), "not_accepted"],
     ["500 from fal", json({ detail: "oops", error_type: "internal_error" }, 500), "unknown"],
     ["502 from a gateway", page, "unknown"],
@@ -148,7 +158,7 @@ Deno.test("only proof that fal does not have a submission makes it not accepted"
     ],
     ["200 without a request id", json({ status: "IN_QUEUE" }), "unknown"],
     ["200 that is not JSON", () => new Response("ok"), "unknown"],
-    ["a body longer than any answer", () => new Response("x".repeat(1024 * 1024 + 1)), "unknown"],
+    ["a body longer than any answer", () => new Response("x".repeat(8 * 1024 * 1024 + 1)), "unknown"],
   ];
   for (const [name, answer, expected] of cases) {
     const { fal, sent } = fakeFal(answer);

@@ -36,22 +36,35 @@ export interface Failure {
 
 /**
  * `accepted`: the provider has the job.
- * `refused`: the provider read the request and will never do it; the job fails.
+ * `refused`: the provider read the request and will never do it; another one may, unless it is against a policy.
  * `not_accepted`: proof that the provider does not have it (no connection, 429, a 4xx other than 408, or 503
  * with the provider's own error body); it may be sent again, there or elsewhere.
  * `unknown`: everything else; nobody sends it again.
  */
 export type SubmitOutcome =
   | { outcome: "accepted"; requestId: string; references: ProviderReferences }
-  | { outcome: "refused"; failure: Failure }
+  | {
+    outcome: "refused";
+    failure: Failure;
+    /** The fault is in what we made of the request: a model or an input that the provider does not have. */
+    needsOperator?: true;
+  }
   | {
     outcome: "not_accepted";
     cause: string;
     retryAfterSeconds: number | null;
     /** It is there and has too much to do, which is nothing against it. */
     isBusy?: true;
+    needsOperator?: true;
   }
   | { outcome: "unknown"; cause: string };
+
+/** Nothing was learnt. */
+export interface Unreachable {
+  cause: string;
+  /** Nor will it be before the operator mends it: the provider does not take our key, or our balance. */
+  needsOperator?: true;
+}
 
 /** `unreachable` says nothing about the job: ask again later. `not_found`: the provider does not know the id. */
 export type ProviderState =
@@ -61,12 +74,12 @@ export type ProviderState =
   | { state: "failed"; failure: Failure }
   | { state: "cancelled" }
   | { state: "not_found" }
-  | { state: "unreachable"; cause: string };
+  | { state: "unreachable" } & Unreachable;
 
 /** `requested` is only a signal: the job ends with the provider's own word, by webhook or poll. */
 export type CancelOutcome =
   | { outcome: "cancelled" | "requested" | "too_late" | "not_found" }
-  | { outcome: "unreachable"; cause: string };
+  | { outcome: "unreachable" } & Unreachable;
 
 /**
  * A webhook whose sender is proved. `eventId` is the same for every delivery of one event. `unreachable` says

@@ -6,10 +6,15 @@ import * as z from "zod/mini";
 import type { BoundedAnswer } from "../bounded-fetch.ts";
 import { tryParseJson } from "../json.ts";
 import { withoutAcceptance } from "./exchanges.ts";
-import { againstPolicy, invalidResult, rejected, timedOut, unavailable } from "./failures.ts";
+import { againstPolicy, invalidResult, misconfigured, rejected, timedOut, unavailable } from "./failures.ts";
 import type { Failure, ProviderState, SubmitOutcome } from "./provider.ts";
 
-const apiError = z.object({ title: z.optional(z.string()), detail: z.string(), status: z.number() });
+const apiError = z.object({
+  title: z.optional(z.string()),
+  detail: z.string(),
+  status: z.number(),
+  invalid_fields: z.catch(z.optional(z.array(z.object({ field: z.string() }))), undefined),
+});
 
 /** Of its errors, as far as they are known; what else comes as a title may quote the prompt. */
 const titles = [
@@ -70,10 +75,13 @@ export function readSubmission(answer: BoundedAnswer, now: number): SubmitOutcom
   const error = readApiError(answer);
   const title = titles.find((each) => each === error?.title);
   const cause = `Replicate answered ${answer.status}${title === undefined ? "" : `: ${title}`}`;
-  // 422 also says that there is no such version, or none for this account.
   if (answer.status === 422 && title === "Input validation failed") {
-    return { outcome: "refused", failure: rejected(cause) };
+    return error?.invalid_fields?.some(({ field }) => fieldsOfTheUser.includes(field))
+      ? { outcome: "refused", failure: rejected(cause) }
+      : misconfigured(cause);
   }
+  // No such model or version, or none for this account.
+  if (error !== null && (answer.status === 404 || answer.status === 422)) return misconfigured(cause);
   return withoutAcceptance(answer, { cause, isOwnForm: error !== null, now });
 }
 
@@ -101,8 +109,8 @@ export function predictionState({ status, output, error }: Prediction): Provider
   }
 }
 
-/** Of Replicate and of what it runs: busy (E003, E004), unknown, memory, stopped, health, start, upload. */
-const unavailableCodes = ["E003", "E004", "E1000", "E1001", "E8367", "E8765", "E9243", "E9825"];
+/** Of all inputs, what the user wrote; the rest is ours. */
+const fieldsOfTheUser = ["input.prompt", "input.image", "input.start_image", "input.input_reference"];
 
 function failureOf(error: unknown): Failure {
   const text = typeof error === "string" ? error : "";
@@ -111,7 +119,6 @@ function failureOf(error: unknown): Failure {
   // The older models have no code for it, and these words in common.
   if (codes.includes("E005") || /\bNSFW\b/.test(text)) return againstPolicy(cause);
   if (codes.includes("E6716")) return timedOut(cause);
-  if (codes.some((code) => unavailableCodes.includes(code))) return unavailable(cause);
-  // The model's own exception, most often about its input.
-  return rejected(cause);
+  // E006 is the model's word for an input that it does not take. Any other exception may be anybody's fault.
+  return codes.includes("E006") ? rejected(cause) : unavailable(cause);
 }

@@ -1,13 +1,7 @@
 /** The adapter to Replicate's predictions, of its official models: those that have a name and no version. */
-import { type BoundedAnswer, boundedFetch, describeFetchError } from "../bounded-fetch.ts";
 import type { ReplicateConfig } from "../config.ts";
-import {
-  maximumAnswerBytes,
-  readTimeoutMilliseconds,
-  submitTimeoutMilliseconds,
-  withoutAnswer,
-} from "./exchanges.ts";
-import { rejected } from "./failures.ts";
+import { type ExchangeEnvironment, exchanges, unreachableBy, unreachableFor } from "./exchanges.ts";
+import { misconfigured } from "./failures.ts";
 import type {
   CancelOutcome,
   Generation,
@@ -28,70 +22,49 @@ import { verifyStandardWebhook } from "./standard-webhooks.ts";
 
 /** The provider `replicate`. It needs no references: a prediction's id is part of every URL. */
 export function replicateProvider(
-  { config, fetch, now = Date.now }: {
-    config: ReplicateConfig;
-    fetch: typeof globalThis.fetch;
-    now?: () => number;
-  },
+  { config, ...environment }: { config: ReplicateConfig } & ExchangeEnvironment,
 ): Provider {
-  function call(
-    method: "GET" | "POST",
-    path: string,
-    options: { timeoutMilliseconds: number; headers?: Record<string, string>; body?: string; once?: boolean },
-  ): Promise<BoundedAnswer> {
-    const headers = {
-      ...options.headers,
-      accept: "application/json",
-      authorization: `Bearer ${config.token}`,
-    };
-    const url = `${config.apiUrl}/v1/${path}`;
-    return boundedFetch(fetch, url, { ...options, method, headers, maximumBytes: maximumAnswerBytes });
-  }
-
-  const pathOf = (requestId: string) => `predictions/${encodeURIComponent(requestId)}`;
+  const { now = Date.now } = environment;
+  const { submit: send, ask } = exchanges({ authorization: `Bearer ${config.token}` }, environment);
+  const urlOf = (path: string) => `${config.apiUrl}/v1/${path}`;
+  const predictionUrl = (requestId: string) => urlOf(`predictions/${encodeURIComponent(requestId)}`);
 
   async function submit(generation: Generation): Promise<SubmitOutcome> {
     const { providerModel, webhookUrl } = generation;
     const input = replicateInput(generation);
-    if (input === null) return { outcome: "refused", failure: rejected(`no input for ${providerModel}`) };
+    if (input === null) return misconfigured(`no input for ${providerModel}`);
     const webhook = webhookUrl === null ? {} : {
       webhook: webhookUrl,
       // Without it every line of the log is an event.
       webhook_events_filter: ["completed"],
     };
-    let answer: BoundedAnswer;
-    try {
-      answer = await call("POST", `models/${providerModel}/predictions`, {
-        timeoutMilliseconds: submitTimeoutMilliseconds,
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify({ input, ...webhook }),
-        // Replicate takes no idempotency key: a second request would be a second prediction, paid twice.
-        once: true,
-      });
-    } catch (error) {
-      return withoutAnswer(error);
-    }
-    return readSubmission(answer, now());
+    const body = { input, ...webhook };
+    return await send(
+      urlOf(`models/${providerModel}/predictions`),
+      { body },
+      (answer) => readSubmission(answer, now()),
+    );
   }
 
   async function poll(requestId: string): Promise<ProviderState> {
     try {
-      const answer = await call("GET", pathOf(requestId), { timeoutMilliseconds: readTimeoutMilliseconds });
+      const answer = await ask("GET", predictionUrl(requestId));
       if (isNotFound(answer)) return { state: "not_found" };
       const prediction = readPrediction(answer);
       return prediction === null
-        ? { state: "unreachable", cause: `Replicate answered ${answer.status} for the prediction` }
+        ? {
+          state: "unreachable",
+          ...unreachableBy(answer, `Replicate answered ${answer.status} for the prediction`),
+        }
         : predictionState(prediction);
     } catch (error) {
-      return { state: "unreachable", cause: describeFetchError(error) };
+      return { state: "unreachable", ...unreachableFor(error) };
     }
   }
 
   async function cancel(requestId: string): Promise<CancelOutcome> {
     try {
-      const answer = await call("POST", `${pathOf(requestId)}/cancel`, {
-        timeoutMilliseconds: readTimeoutMilliseconds,
-      });
+      const answer = await ask("POST", `${predictionUrl(requestId)}/cancel`);
       if (isNotFound(answer)) return { outcome: "not_found" };
       switch (readPrediction(answer)?.status) {
         case "canceled":
@@ -104,10 +77,13 @@ export function replicateProvider(
         case "processing":
           return { outcome: "requested" };
         default:
-          return { outcome: "unreachable", cause: `Replicate answered ${answer.status} to the cancellation` };
+          return {
+            outcome: "unreachable",
+            ...unreachableBy(answer, `Replicate answered ${answer.status} to the cancellation`),
+          };
       }
     } catch (error) {
-      return { outcome: "unreachable", cause: describeFetchError(error) };
+      return { outcome: "unreachable", ...unreachableFor(error) };
     }
   }
 

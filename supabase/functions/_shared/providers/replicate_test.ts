@@ -46,7 +46,10 @@ const now = Date.parse("2026-11-20T12:00:00Z");
 
 function fakeReplicate(...answers: FakeAnswer[]) {
   const { sent, fetch } = fakeFetch(...answers);
-  return { sent, replicate: replicateProvider({ config, fetch, now: () => now }) };
+  return {
+    sent,
+    replicate: replicateProvider({ config, fetch, pause: () => Promise.resolve(), now: () => now }),
+  };
 }
 
 Deno.test("a submission sends the token, the webhook for the end alone and the model's own input", async () => {
@@ -93,7 +96,7 @@ Deno.test("each model gets its input in its own names and words", async () => {
   );
 });
 
-Deno.test("what no known model can make is refused before anything is sent", async () => {
+Deno.test("what no known model can make is refused before anything is sent, for the operator and not the user", async () => {
   const sora = { providerModel: "openai/sora-2", resolution: "720p" };
   const impossible = [
     { providerModel: "someone/unknown" },
@@ -104,7 +107,8 @@ Deno.test("what no known model can make is refused before anything is sent", asy
   for (const change of impossible) {
     const { replicate, sent } = fakeReplicate();
     const outcome = await replicate.submit({ ...generation, ...change });
-    assert(outcome.outcome === "refused" && outcome.failure.code === "ERR_5003", JSON.stringify(change));
+    assert(outcome.outcome === "refused" && outcome.needsOperator, JSON.stringify(change));
+    assert.equal(outcome.failure.code, "ERR_5002");
     assert.equal(sent.length, 0);
   }
 });
@@ -115,10 +119,10 @@ Deno.test("only proof that Replicate does not have a submission makes it not acc
     ["a connection that broke later", broken("fetch failed", "client error (SendRequest)"), "unknown"],
     ["401", json(errorUnauthenticated, 401), "not_accepted"],
     ["402", json(errorCredit, 402), "not_accepted"],
-    ["404", json(errorNotFound, 404), "not_accepted"],
+    ["404", json(errorNotFound, 404), "refused"],
     ["408", json({ detail: "slow", status: 408 }, 408), "unknown"],
     ["422 about the input", json(errorInput, 422), "refused"],
-    ["422 about the account", json(errorVersion, 422), "not_accepted"],
+    ["422 about the model", json(errorVersion, 422), "refused"],
     ["422 from elsewhere", () => new Response("no", { status: 422 }), "not_accepted"],
     ["429", json(errorThrottled, 429), "not_accepted"],
     ["500", json({ detail: "oops", status: 500 }, 500), "unknown"],
@@ -157,8 +161,11 @@ Deno.test("a poll tells the states of a prediction", async () => {
     ["content policy of older models", json(failedNsfw), "failed", policy],
     ["busy", json(failedUnavailable), "failed", { code: "ERR_5002" }],
     ["not started in time", json(failedStartTimeout), "failed", { code: "ERR_5001" }],
-    ["the model's exception", json(failedModel), "failed", rejected],
-    ["an error that is no text", json({ ...failedModel, error: { code: 1 } }), "failed", rejected],
+    ["an input", json({ ...failedModel, error: "The input is invalid. (E006)" }), "failed", rejected],
+    ["the model's exception", json(failedModel), "failed", { code: "ERR_5002" }],
+    ["an error that is no text", json({ ...failedModel, error: { code: 1 } }), "failed", {
+      code: "ERR_5002",
+    }],
     ["an output that was removed", json(succeededRemoved), "failed", noVideo],
     ["an output that is no file", json({ ...succeeded, output: "a text" }), "failed", noVideo],
     ["an empty list", json({ ...succeeded, output: [] }), "failed", noVideo],

@@ -5,14 +5,17 @@
 import * as z from "zod/mini";
 import type { BoundedAnswer } from "../bounded-fetch.ts";
 import { tryParseJson } from "../json.ts";
-import { withoutAcceptance } from "./exchanges.ts";
-import { againstPolicy, codesIn, invalidResult, rejected, unavailable } from "./failures.ts";
+import { unreachableBy, withoutAcceptance } from "./exchanges.ts";
+import { againstPolicy, codesIn, invalidResult, misconfigured, rejected, unavailable } from "./failures.ts";
 import type { Failure, ProviderState, SubmitOutcome } from "./provider.ts";
 
 const apiError = z.object({
   error: z.string(),
   docUrl: z.optional(z.string()),
-  issues: z.catch(z.optional(z.array(z.object({ code: z.string() }))), undefined),
+  issues: z.catch(
+    z.optional(z.array(z.object({ code: z.string(), path: z.catch(z.array(z.unknown()), []) }))),
+    undefined,
+  ),
 });
 const created = z.object({ id: z.string().check(z.minLength(1)) });
 
@@ -51,18 +54,31 @@ export function readSubmission(answer: BoundedAnswer, now: number): SubmitOutcom
   const issues = error?.issues?.map(({ code }) => code) ?? [];
   const codes = codesIn(issues);
   const cause = `Runway answered ${status}${codes.length === 0 ? "" : `: ${codes.join(", ")}`}`;
-  // Without issues a 400 is about the account, such as one that has run out of credits.
-  if (status === 400 && issues.length > 0) return { outcome: "refused", failure: rejected(cause) };
-  return withoutAcceptance(answer, { cause, isOwnForm: isOwnForm(error), now });
+  // Without issues a 400 is about the account, such as one that has run out of credits: the operator's to mend, too.
+  if (status === 400 && issues.length > 0) {
+    const isAboutTheUsers = error?.issues?.some(({ path }) => fieldsOfTheUser.includes(String(path.at(0))));
+    return isAboutTheUsers ? { outcome: "refused", failure: rejected(cause) } : misconfigured(cause);
+  }
+  if (status === 404 && isOwnForm(error)) return misconfigured(cause);
+  const outcome = withoutAcceptance(answer, { cause, isOwnForm: isOwnForm(error), now });
+  return status === 400 && outcome.outcome === "not_accepted" ? { ...outcome, needsOperator: true } : outcome;
+}
+
+/** Of all inputs, what the user wrote; the rest is ours. */
+const fieldsOfTheUser = ["promptText", "promptImage"];
+
+/** Whether Runway says that it does not know the task. A proxy's 404 has another form, and says nothing. */
+export function isNotFound({ status, text }: BoundedAnswer): boolean {
+  return status === 404 && isOwnForm(readApiError(text));
 }
 
 /** The state that an answer about a task tells. */
-export function readTask({ status, text }: BoundedAnswer): ProviderState {
-  // A proxy's 404 has another form, and says nothing.
-  if (status === 404 && isOwnForm(readApiError(text))) return { state: "not_found" };
+export function readTask(answer: BoundedAnswer): ProviderState {
+  const { status, text } = answer;
+  if (isNotFound(answer)) return { state: "not_found" };
   const parsed = task.safeParse(tryParseJson(text));
   if (status < 200 || status >= 300 || !parsed.success) {
-    return { state: "unreachable", cause: `Runway answered ${status} for the task` };
+    return { state: "unreachable", ...unreachableBy(answer, `Runway answered ${status} for the task`) };
   }
   const { progress, output, failureCode } = parsed.data;
   switch (parsed.data.status) {

@@ -1,15 +1,9 @@
 /** The adapter to Runway's tasks. Runway has no webhook: what becomes of a task is learned by asking. */
-import { type BoundedAnswer, boundedFetch, describeFetchError } from "../bounded-fetch.ts";
 import type { RunwayConfig } from "../config.ts";
-import {
-  maximumAnswerBytes,
-  readTimeoutMilliseconds,
-  submitTimeoutMilliseconds,
-  withoutAnswer,
-} from "./exchanges.ts";
-import { rejected } from "./failures.ts";
+import { type ExchangeEnvironment, exchanges, unreachableBy, unreachableFor } from "./exchanges.ts";
+import { misconfigured } from "./failures.ts";
 import type { CancelOutcome, Generation, Provider, ProviderState, SubmitOutcome } from "./provider.ts";
-import { readSubmission, readTask } from "./runway-answer.ts";
+import { isNotFound, readSubmission, readTask } from "./runway-answer.ts";
 import { runwayInput } from "./runway-input.ts";
 
 /** The version of the API that the answers are read by. */
@@ -17,54 +11,27 @@ const apiVersion = "2024-11-06";
 
 /** The provider `runway`. It needs no references: a task's id is part of every URL. */
 export function runwayProvider(
-  { config, fetch, now = Date.now }: {
-    config: RunwayConfig;
-    fetch: typeof globalThis.fetch;
-    now?: () => number;
-  },
+  { config, ...environment }: { config: RunwayConfig } & ExchangeEnvironment,
 ): Provider {
-  function call(
-    method: "GET" | "POST" | "DELETE",
-    path: string,
-    options: { timeoutMilliseconds: number; headers?: Record<string, string>; body?: string; once?: boolean },
-  ): Promise<BoundedAnswer> {
-    const headers = {
-      ...options.headers,
-      accept: "application/json",
-      authorization: `Bearer ${config.secret}`,
-      "x-runway-version": apiVersion,
-    };
-    const url = `${config.apiUrl}/v1/${path}`;
-    return boundedFetch(fetch, url, { ...options, method, headers, maximumBytes: maximumAnswerBytes });
-  }
-
-  const pathOf = (requestId: string) => `tasks/${encodeURIComponent(requestId)}`;
+  const { now = Date.now } = environment;
+  const { submit: send, ask } = exchanges({
+    authorization: `Bearer ${config.secret}`,
+    "x-runway-version": apiVersion,
+  }, environment);
+  const urlOf = (path: string) => `${config.apiUrl}/v1/${path}`;
+  const taskUrl = (requestId: string) => urlOf(`tasks/${encodeURIComponent(requestId)}`);
 
   async function submit(generation: Generation): Promise<SubmitOutcome> {
     const input = runwayInput(generation);
-    if (input === null) {
-      return { outcome: "refused", failure: rejected(`no input for ${generation.providerModel}`) };
-    }
-    let answer: BoundedAnswer;
-    try {
-      answer = await call("POST", input.endpoint, {
-        timeoutMilliseconds: submitTimeoutMilliseconds,
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify(input.body),
-        // Runway takes no idempotency key: a second request would be a second task, paid twice.
-        once: true,
-      });
-    } catch (error) {
-      return withoutAnswer(error);
-    }
-    return readSubmission(answer, now());
+    if (input === null) return misconfigured(`no input for ${generation.providerModel}`);
+    return await send(urlOf(input.endpoint), { body: input.body }, (answer) => readSubmission(answer, now()));
   }
 
   async function poll(requestId: string): Promise<ProviderState> {
     try {
-      return readTask(await call("GET", pathOf(requestId), { timeoutMilliseconds: readTimeoutMilliseconds }));
+      return readTask(await ask("GET", taskUrl(requestId)));
     } catch (error) {
-      return { state: "unreachable", cause: describeFetchError(error) };
+      return { state: "unreachable", ...unreachableFor(error) };
     }
   }
 
@@ -83,20 +50,21 @@ export function runwayProvider(
       case "not_found":
         return { outcome: "not_found" };
       case "unreachable":
-        return { outcome: "unreachable", cause: task.cause };
+        return { ...task, outcome: "unreachable" };
     }
   }
 
   async function deleteTask(requestId: string): Promise<CancelOutcome> {
     try {
-      const { status } = await call("DELETE", pathOf(requestId), {
-        timeoutMilliseconds: readTimeoutMilliseconds,
-      });
-      // From here on nobody can fetch the task, so that nothing can come of it.
-      if (status >= 200 && status < 300) return { outcome: "cancelled" };
-      return { outcome: "unreachable", cause: `Runway answered ${status} to the cancellation` };
+      const answer = await ask("DELETE", taskUrl(requestId));
+      // From here on nobody can fetch the task, so that nothing can come of it. Asked twice, it is gone the second time.
+      if (answer.status >= 200 && answer.status < 300 || isNotFound(answer)) return { outcome: "cancelled" };
+      return {
+        outcome: "unreachable",
+        ...unreachableBy(answer, `Runway answered ${answer.status} to the cancellation`),
+      };
     } catch (error) {
-      return { outcome: "unreachable", cause: describeFetchError(error) };
+      return { outcome: "unreachable", ...unreachableFor(error) };
     }
   }
 

@@ -45,7 +45,7 @@ const taskUrl = `https://api.dev.runwayml.com/v1/tasks/${id}`;
 function fakeRunway(...answers: FakeAnswer[]) {
   const { sent, fetch } = fakeFetch(...answers);
   const now = () => Date.parse("2026-11-20T12:00:00Z");
-  return { sent, runway: runwayProvider({ config, fetch, now }) };
+  return { sent, runway: runwayProvider({ config, fetch, pause: () => Promise.resolve(), now }) };
 }
 
 Deno.test("a submission sends the key, the version of the API and the model's own input", async () => {
@@ -85,7 +85,7 @@ Deno.test("resolution and aspect ratio become the size of the picture, of those 
   }
 });
 
-Deno.test("what no known model can make is refused before anything is sent", async () => {
+Deno.test("what no known model can make is refused before anything is sent, for the operator and not the user", async () => {
   const impossible = [
     { providerModel: "unknown" },
     { providerModel: "toString" },
@@ -96,7 +96,8 @@ Deno.test("what no known model can make is refused before anything is sent", asy
   for (const change of impossible) {
     const { runway, sent } = fakeRunway();
     const outcome = await runway.submit({ ...generation, ...change });
-    assert(outcome.outcome === "refused" && outcome.failure.code === "ERR_5003", JSON.stringify(change));
+    assert(outcome.outcome === "refused" && outcome.needsOperator, JSON.stringify(change));
+    assert.equal(outcome.failure.code, "ERR_5002");
     assert.equal(sent.length, 0);
   }
 });
@@ -204,6 +205,7 @@ Deno.test("a running task tells its share of the work in whole percent", async (
 
 Deno.test("a cancellation deletes what goes on, and never what has ended", async () => {
   const done: FakeAnswer = () => new Response(null, { status: 204 });
+  const thrice = ["DELETE", "DELETE", "DELETE"];
   const cases: [string, FakeAnswer[], string, string[]][] = [
     ["pending", [json(pending), done], "cancelled", ["GET", "DELETE"]],
     ["throttled", [json(throttled), done], "cancelled", ["GET", "DELETE"]],
@@ -212,9 +214,16 @@ Deno.test("a cancellation deletes what goes on, and never what has ended", async
     ["failed", [json(failedInternal)], "too_late", ["GET"]],
     ["cancelled before", [json(cancelled)], "cancelled", ["GET"]],
     ["unknown to Runway", [json(errorNotFound, 404)], "not_found", ["GET"]],
-    ["no answer", [broken("fetch failed")], "unreachable", ["GET"]],
-    ["a gateway", [json(running), gatewayPage(502)], "unreachable", ["GET", "DELETE"]],
-    ["a lost answer", [json(running), broken("fetch failed")], "unreachable", ["GET", "DELETE"]],
+    ["no answer", [broken("fetch failed")], "unreachable", ["GET", "GET", "GET"]],
+    ["no answer once", [broken("fetch failed"), json(succeeded)], "too_late", ["GET", "GET"]],
+    ["a gateway", [json(running), gatewayPage(502)], "unreachable", ["GET", ...thrice]],
+    ["a lost answer", [json(running), broken("fetch failed")], "unreachable", ["GET", ...thrice]],
+    [
+      "a lost answer to what was done",
+      [json(running), broken("fetch failed"), json(errorNotFound, 404)],
+      "cancelled",
+      ["GET", "DELETE", "DELETE"],
+    ],
   ];
   for (const [name, answers, expected, methods] of cases) {
     const { runway, sent } = fakeRunway(...answers);

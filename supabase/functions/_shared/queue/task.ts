@@ -21,6 +21,21 @@ export interface Attempt {
   readonly signal: AbortSignal;
 }
 
+/** What only the operator can mend: by which rule, and what with. */
+export interface Alert {
+  readonly rule: string;
+  readonly subject: string;
+  readonly details: Readonly<Record<string, string>>;
+}
+
+/** Thrown by a handler that cannot go on before the operator mends something. The task waits for that, for a day. */
+export class NeedsOperator extends Error {
+  override readonly name = "NeedsOperator";
+  constructor(message: string, readonly alert: Alert) {
+    super(message);
+  }
+}
+
 /** Does a task. What it throws gives the task back, to be tried again. */
 export type Handler<Ports> = (task: Task, ports: Ports, attempt: Attempt) => Promise<void>;
 

@@ -6,7 +6,7 @@ import { type ErrorCode, isServerFault } from "../error-codes.ts";
 import { sleep } from "../fetch-with-retry.ts";
 import type { Logger } from "../logger.ts";
 import { redactText } from "../redaction.ts";
-import type { Handlers, Task } from "./task.ts";
+import { type Alert, type Handlers, NeedsOperator, type Task } from "./task.ts";
 
 export interface WorkerPorts {
   readonly queue: QueueDatabase;
@@ -118,7 +118,7 @@ async function attempt<Ports extends WorkerPorts>(
   } catch (error) {
     log.warn("task_failed", { kind, subject, attempt, error });
     try {
-      const failure = { code: codeOf(error), reason: reasonOf(error) };
+      const failure = { code: codeOf(error), reason: reasonOf(error), ...alertOf(error) };
       await whileDatabaseIsAway(() => queue.retryTask(task, failure), pace.pause);
     } catch (error) {
       // The lease runs out and the task comes back by itself; the others go on.
@@ -130,6 +130,14 @@ async function attempt<Ports extends WorkerPorts>(
 /** Whatever is no error of ours or a provider's by name is a bug. */
 function codeOf(error: unknown): ErrorCode {
   return error instanceof AppError && isServerFault(error.code) ? error.code : "ERR_6003";
+}
+
+/** Of the error, or of what caused it. */
+function alertOf(error: unknown): { alert?: Alert } {
+  for (let current = error; current instanceof Error; current = current.cause) {
+    if (current instanceof NeedsOperator) return { alert: current.alert };
+  }
+  return {};
 }
 
 /** An AppError's message is its code, and tells nothing without its cause. */

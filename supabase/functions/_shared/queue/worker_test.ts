@@ -6,7 +6,7 @@ import { recordingLogger } from "../testing/log.ts";
 import { fakeQueue } from "../testing/queue.ts";
 import { jobId } from "../testing/tasks.ts";
 import { userId } from "../testing/tokens.ts";
-import type { Attempt, Task } from "./task.ts";
+import { type Alert, type Attempt, NeedsOperator, type Task } from "./task.ts";
 import { type Pace, work, type WorkerPorts } from "./worker.ts";
 
 /** A task of the one kind that there is a handler for. */
@@ -67,7 +67,7 @@ function setting(batches: readonly (readonly Task[])[], given: {
   const waiting = batches.map((batch) => [...batch]);
   const claims: [number, string | undefined][] = [];
   const renewals: number[][] = [];
-  const returned: [Task, { code: string; reason: string }][] = [];
+  const returned: [Task, { code: string; reason: string; alert?: Alert }][] = [];
   const done: number[] = [];
   const queue = fakeQueue({
     claimTasks: (limit, subject) => {
@@ -257,6 +257,16 @@ Deno.test("a handler that throws before it waits for anything fails its task alo
   });
   await run();
   assert.deepEqual([returned.map(([{ task_id }]) => task_id), done], [[1], [2]]);
+});
+
+Deno.test("what only the operator can mend goes back with its alert, by whatever it is wrapped", async () => {
+  const alert = { rule: "result_host", subject: "fal cdn.example.com", details: { host: "cdn.example.com" } };
+  const needed = new NeedsOperator("not at a host of its provider", alert);
+  for (const error of [needed, new AppError("ERR_6002", { cause: needed })]) {
+    const { run, returned } = setting([[task(1)]], { dig: () => Promise.reject(error) });
+    await run();
+    assert.deepEqual(returned.map(([, failure]) => failure.alert), [alert]);
+  }
 });
 
 Deno.test("a task of a kind that is not known here goes back, for whoever knows it", async () => {

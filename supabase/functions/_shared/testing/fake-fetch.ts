@@ -1,4 +1,4 @@
-/** A `fetch` whose requests are answered in turn, and what was sent. */
+/** A `fetch` whose requests are answered in turn, the last answer again and again, and what was sent. */
 import assert from "node:assert/strict";
 
 export interface SentRequest {
@@ -24,7 +24,7 @@ export function fakeFetch(...answers: FakeAnswer[]): { sent: SentRequest[]; fetc
       body: text === "" ? null : JSON.parse(text),
       redirect: request.redirect,
     });
-    const answer = answers.shift();
+    const answer = answers.length > 1 ? answers.shift() : answers[0];
     assert(answer, `an answer for ${request.url}`);
     return await answer();
   };

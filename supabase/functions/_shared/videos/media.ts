@@ -1,4 +1,5 @@
 /** Fetches what a provider made, from where its provider may keep it and from nowhere else. */
+import { NeedsOperator } from "../queue/task.ts";
 
 /** A result that no second try would make better. */
 export class UnusableResult extends Error {
@@ -6,6 +7,8 @@ export class UnusableResult extends Error {
 }
 
 export interface MediaLimits {
+  /** Whose result it is, for the operator. */
+  readonly provider: string;
   /** Exact names, with their port where they have one, or `*.` and a suffix. */
   readonly hosts: readonly string[];
   readonly maximumBytes: number;
@@ -13,30 +16,35 @@ export interface MediaLimits {
   readonly signal: AbortSignal;
 }
 
-/** Statuses by which a host says that the file is gone for good. */
-const gone = [401, 403, 404, 410];
-
 /**
  * Opens the file at `url`, whose pieces end in UnusableResult beyond the limit. Redirects are not followed. Throws
- * UnusableResult for what will never be a result, and other errors for what may be tried again. Whoever does not
- * read to the end aborts the signal.
+ * UnusableResult for what will never be a result, NeedsOperator for a host that is not in the configuration, and other
+ * errors for what may be tried again: a host of many machines has a new file on some of them first. Whoever does not read
+ * to the end aborts the signal.
  */
 export async function openMedia(
   fetch: typeof globalThis.fetch,
   url: string,
-  { hosts, maximumBytes, signal }: MediaLimits,
+  { provider, hosts, maximumBytes, signal }: MediaLimits,
 ): Promise<AsyncIterable<Uint8Array>> {
   const location = URL.parse(url);
-  if (location === null || !isAllowed(location, hosts)) {
-    throw new UnusableResult("The result is not at a host of its provider");
+  if (location === null || location.username !== "" || location.password !== "") {
+    throw new UnusableResult("The result is not at a URL that could be asked");
+  }
+  if (!isAllowed(location, hosts)) {
+    const host = location.host.slice(0, 200);
+    throw new NeedsOperator("The result is not at a host of its provider", {
+      rule: "result_host",
+      subject: `${provider} ${host}`,
+      details: { provider, host, protocol: location.protocol },
+    });
   }
   const { status, body, headers } = await fetch(location, { redirect: "manual", signal });
   const isTooLarge = Number(headers.get("content-length")) > maximumBytes;
   if (status !== 200 || body === null || isTooLarge) {
     await body?.cancel();
     // Below 400 are redirects, which are not followed, and answers without a whole file.
-    const isFinal = status < 400 || gone.includes(status);
-    if (!isFinal) throw new Error(`The host of the result answered ${status}`);
+    if (status >= 400) throw new Error(`The host of the result answered ${status}`);
     throw isTooLarge ? tooLarge() : new UnusableResult(`The host of the result answered ${status}`);
   }
   return upTo(maximumBytes, body);
@@ -58,7 +66,6 @@ async function* upTo(maximumBytes: number, body: ReadableStream<Uint8Array>): As
 
 /** Over TLS and its own port, but for hosts that the configuration names with another: simulators on this machine. */
 function isAllowed(location: URL, hosts: readonly string[]): boolean {
-  if (location.username !== "" || location.password !== "") return false;
   return hosts.some((host) => {
     if (host.includes(":")) return location.host === host;
     if (location.protocol !== "https:" || location.port !== "") return false;

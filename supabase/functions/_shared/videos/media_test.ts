@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
+import { NeedsOperator } from "../queue/task.ts";
 import { openMedia, UnusableResult } from "./media.ts";
 
 const url = "https://v3.fal.media/files/video.mp4";
 const hosts = ["fal.media", "*.fal.media", "127.0.0.1:4010"];
 const { signal } = new AbortController();
-const limits = { hosts, maximumBytes: 10, signal };
+const limits = { provider: "fal", hosts, maximumBytes: 10, signal };
 
 function answering(answer: () => Response) {
   const asked: { url: string; redirect: unknown; signal: unknown }[] = [];
@@ -42,10 +43,6 @@ Deno.test("only the named hosts are asked, over TLS and their own port", async (
     "https://fal.media.example.com/v",
     "https://fal.media./v",
     "https://example.com/fal.media",
-    "https://fal.media@example.com/v",
-    "https://user:password@fal.media/v",
-    "https://user@fal.media/v",
-    "https://:password@fal.media/v",
     "https://127.0.0.1/v",
     "http://127.0.0.1:4011/v",
     "http://127.0.0.1/v",
@@ -55,13 +52,34 @@ Deno.test("only the named hosts are asked, over TLS and their own port", async (
     "https://2130706433/v",
     "file:///etc/passwd",
     "data:video/mp4;base64,AAAA",
+  ];
+  for (const location of refused) {
+    await assert.rejects(openMedia(fetch, location, limits), NeedsOperator, location);
+  }
+  const malformed = [
+    "https://fal.media@example.com/v",
+    "https://user:password@fal.media/v",
+    "https://user@fal.media/v",
+    "https://:password@fal.media/v",
     "//fal.media/v",
     "",
   ];
-  for (const location of refused) {
+  for (const location of malformed) {
     await assert.rejects(openMedia(fetch, location, limits), UnusableResult, location);
   }
   assert.equal(asked.length, allowed.length);
+});
+
+Deno.test("a host that is not configured is for the operator, who is told which, and not what the URL says else", async () => {
+  const { fetch } = answering(() => new Response(""));
+  await assert.rejects(openMedia(fetch, "https://cdn.fal.ai/v.mp4?token=secret", limits), {
+    name: "NeedsOperator",
+    alert: {
+      rule: "result_host",
+      subject: "fal cdn.fal.ai",
+      details: { provider: "fal", host: "cdn.fal.ai", protocol: "https:" },
+    },
+  });
 });
 
 Deno.test("a redirect is no result, wherever it leads", async () => {
@@ -72,12 +90,12 @@ Deno.test("a redirect is no result, wherever it leads", async () => {
   }
 });
 
-Deno.test("a file that is gone is no result, and a host that fails may be asked again", async () => {
-  for (const status of [204, 206, 401, 403, 404, 410]) {
+Deno.test("part of a file is no result, and a host that has no file yet may be asked again", async () => {
+  for (const status of [204, 206]) {
     const { fetch } = answering(() => new Response(status === 204 ? null : "", { status }));
     await assert.rejects(openMedia(fetch, url, limits), UnusableResult, `${status}`);
   }
-  for (const status of [408, 425, 429, 500, 502, 503, 504]) {
+  for (const status of [401, 403, 404, 408, 410, 425, 429, 500, 502, 503, 504]) {
     const { fetch } = answering(() => new Response("", { status }));
     await assert.rejects(
       openMedia(fetch, url, limits),

@@ -31,6 +31,7 @@ const longestStreaming = 100_000;
 /** Where the files come from and go to. */
 interface Transfer {
   readonly context: StoreContext;
+  readonly provider: string;
   readonly hosts: readonly string[];
   readonly signal: AbortSignal;
   /** Aborted when the task is another's: then nothing is to be completed here. */
@@ -66,6 +67,7 @@ export async function storeVideo(
   const end = new AbortController();
   const transfer: Transfer = {
     context,
+    provider: provider.name,
     hosts: provider.capabilities.resultHosts,
     taken: signal,
     signal: AbortSignal.any([signal, end.signal, AbortSignal.timeout(longestStreaming)]),

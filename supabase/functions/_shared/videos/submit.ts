@@ -1,11 +1,12 @@
 /** Hands a job to a provider: claim, send, record. Whoever gets there first does it; nobody does it twice. */
 import type { Config } from "../config.ts";
 import type { ClaimedSubmission, GenerationDatabase } from "../database/generation.ts";
+import type { JobStatus } from "../database/job-status.ts";
 import { whileDatabaseIsAway } from "../database/while-away.ts";
 import { sleep } from "../fetch-with-retry.ts";
 import type { Logger } from "../logger.ts";
 import type { Moderation } from "../moderation/moderation.ts";
-import type { SubmitOutcome } from "../providers/provider.ts";
+import type { Provider, SubmitOutcome } from "../providers/provider.ts";
 import type { Providers } from "../providers/registry.ts";
 import { webhookUrl } from "../providers/webhook-token.ts";
 
@@ -18,26 +19,49 @@ export interface SubmitContext {
   readonly log: Logger;
 }
 
+/** A provider that did not take the job is followed by the next at once; not after so long, or the lease is over. */
+const longestSubmitting = 25_000;
+
 /**
- * Submits the job, unless it is submitted already, its prompt is not let pass, or no provider is to be had now. Once the
- * claim is committed the request is sent at most once; an answer that cannot be recorded leaves the submission to its
- * webhook or deadline. `pause` waits so many milliseconds.
+ * Submits the job, unless it is submitted already, its prompt is not let pass, or no provider is to be had now. A provider
+ * that does not take it is followed by the next one, each asked once. Once the claim is committed the request is sent at
+ * most once; an answer that cannot be recorded leaves the submission to its webhook or deadline. `pause` waits so many
+ * milliseconds.
  */
 export async function submitVideo(jobId: string, context: SubmitContext, pause = sleep): Promise<void> {
-  const { generation, providers, config, log } = context;
-  const { webhookSecret } = config;
-  const claim = await claimModerated(jobId, context);
-  const provider = claim === null ? null : providers.get(claim.provider);
-  if (claim === null || provider === null || webhookSecret === null) return;
+  const { config, providers } = context;
+  const startedAt = performance.now();
+  // Without the secret no webhook could be believed, so nothing is sent.
+  let left = config.webhookSecret === null ? [] : providers.names;
+  while (true) {
+    const claim = await claimModerated(jobId, left, context);
+    const provider = claim === null ? null : providers.get(claim.provider);
+    if (claim === null || provider === null) return;
+    const { status } = await sendTo(provider, jobId, claim, context, pause);
+    left = left.filter((name) => name !== provider.name);
+    const isOver = status !== "pending" || left.length === 0 ||
+      performance.now() - startedAt > longestSubmitting;
+    if (isOver) return;
+  }
+}
 
+/** Sends a claimed submission and records what became of it. */
+async function sendTo(
+  provider: Provider,
+  jobId: string,
+  claim: ClaimedSubmission,
+  { generation, providers, config, log }: SubmitContext,
+  pause: typeof sleep,
+): Promise<{ status: JobStatus }> {
   const { webhook, pollIntervalSeconds, reportsStart } = provider.capabilities;
+  const { publicFunctionsUrl, webhookSecret } = config;
   const startedAt = performance.now();
   let outcome: SubmitOutcome;
   try {
     outcome = await provider.submit({
       ...claim.generation,
-      webhookUrl: webhook
-        ? await webhookUrl({ ...config, webhookSecret }, { ...claim, provider: provider.name })
+      webhookUrl: webhook && webhookSecret !== null
+        ? await webhookUrl({ publicFunctionsUrl, webhookSecret }, { ...claim, provider: provider.name })
         : null,
     });
   } catch (error) {
@@ -57,21 +81,18 @@ export async function submitVideo(jobId: string, context: SubmitContext, pause =
     generation.recordSubmission(claim.submissionId, outcome, {
       reportsStart,
       pollSeconds: pollIntervalSeconds,
+      providers: providers.names,
     });
-  await whileDatabaseIsAway(record, pause);
+  return await whileDatabaseIsAway(record, pause);
 }
 
 /** The claim of a job whose prompt the moderation service let pass, where there is one. */
 async function claimModerated(
   jobId: string,
-  { generation, moderation, providers, config, log }: SubmitContext,
+  providers: readonly string[],
+  { generation, moderation, log }: SubmitContext,
 ): Promise<ClaimedSubmission | null> {
-  const claim = () =>
-    generation.claimSubmission(jobId, {
-      // Without the secret no webhook could be believed, so nothing is sent.
-      providers: config.webhookSecret === null ? [] : providers.names,
-      moderates: moderation !== null,
-    });
+  const claim = () => generation.claimSubmission(jobId, { providers, moderates: moderation !== null });
   const claimed = await claim();
   if (claimed === null || "provider" in claimed) return claimed;
   if (moderation === null) throw new Error("Nobody is there to moderate a prompt");

@@ -87,7 +87,7 @@ Deno.test("a job is claimed, then sent, then its answer recorded", async () => {
   assert.deepEqual(events, [
     ["claimed", jobId, "fal"],
     "sent",
-    ["recorded", claim.submissionId, accepted, { reportsStart: true, pollSeconds: 2 }],
+    ["recorded", claim.submissionId, accepted, { reportsStart: true, pollSeconds: 2, providers: ["fal"] }],
   ]);
 });
 

@@ -10,7 +10,7 @@ import { type Moderation, promptModeration } from "../moderation/moderation.ts";
 import { platformFetch } from "../platform-fetch.ts";
 import type { Provider } from "../providers/provider.ts";
 import { type Providers, videoProviders } from "../providers/registry.ts";
-import { type Attempt, type Handlers, payloadOf, type Task } from "../queue/task.ts";
+import { type Attempt, type Handlers, NeedsOperator, payloadOf, type Task } from "../queue/task.ts";
 import { type Storage, storage } from "../storage.ts";
 import { filesIn, storeVideo } from "./store.ts";
 import { submitVideo } from "./submit.ts";
@@ -51,10 +51,16 @@ const StorePayload = z.object({ video_url: z.string(), thumbnail_url: z.nullable
 
 function providerOf({ kind }: Task, { submission }: VideoTaskFacts, { providers }: VideoTaskPorts): Provider {
   const provider = submission === null ? null : providers.get(submission.provider);
-  if (provider === null) {
-    throw new Error(`No provider to ${kind} with: ${submission?.provider ?? "no submission"}`);
-  }
-  return provider;
+  if (provider !== null) return provider;
+  if (submission === null) throw new Error(`No submission to ${kind}`);
+  // Its keys were there when it took the job.
+  throw new AppError("ERR_6003", {
+    cause: new NeedsOperator(`${submission.provider} is not configured`, {
+      rule: "provider_not_configured",
+      subject: submission.provider,
+      details: {},
+    }),
+  });
 }
 
 async function poll(task: Task, ports: VideoTaskPorts): Promise<void> {

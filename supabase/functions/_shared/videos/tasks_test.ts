@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { AppError } from "../app-error.ts";
 import type { GenerationDatabase, Submission, VideoTaskFacts } from "../database/generation.ts";
 import type { Provider } from "../providers/provider.ts";
-import type { Task } from "../queue/task.ts";
+import { NeedsOperator, type Task } from "../queue/task.ts";
 import type { Storage } from "../storage.ts";
 import { settableClock } from "../testing/clock.ts";
 import { testConfig } from "../testing/config.ts";
@@ -124,19 +124,20 @@ Deno.test("a store task brings the video into the job's folder of storage", asyn
   assert.deepEqual(told.map(([name, task]) => [name, task]), [["recordStored", storeTask]]);
 });
 
-Deno.test("a result is fetched from nowhere but the hosts of the provider that made it", async () => {
-  const causes: string[] = [];
-  const { run } = setting({
+Deno.test("a result is fetched from nowhere but its provider's hosts; at another one it waits for the operator", async () => {
+  const { run, told } = setting({
     provider: { capabilities: { ...fakeProvider().capabilities, resultHosts: ["media.example.com"] } },
-    database: {
-      recordUnusableResult: (_task, cause) => {
-        causes.push(cause);
-        return Promise.resolve({ status: "failed" });
-      },
-    },
+    fetch: () => assert.fail("nobody is asked"),
   });
-  await run(storeTask);
-  assert.match(causes.join(), /not at a host of its provider/);
+  await assert.rejects(run(storeTask), (error: Error) => {
+    assert(error.cause instanceof NeedsOperator);
+    assert.deepEqual([error.cause.alert.rule, error.cause.alert.subject], [
+      "result_host",
+      "fal v3.fal.media",
+    ]);
+    return true;
+  });
+  assert.deepEqual(told, [], "the job does not end");
 });
 
 Deno.test("a thumbnail that the payload names is stored beside its video", async () => {
@@ -272,12 +273,10 @@ Deno.test("of a job that ended without assets, whatever an attempt to store it l
   assert.deepEqual(told.map(([name]) => name), ["recordFilesDeleted"]);
 });
 
-Deno.test("a task that cannot be done here fails: no provider, no request, no payload that its makers promise", async () => {
+Deno.test("a task that cannot be done here fails: no submission, no request, no payload that its makers promise", async () => {
   const cases: [Task, Submission | null, RegExp][] = [
-    [pollTask, elsewhere, /No provider to poll with: runway/],
-    [storeTask, elsewhere, /No provider to store with: runway/],
-    [pollTask, null, /No provider to poll with: no submission/],
-    [storeTask, null, /No provider to store with: no submission/],
+    [pollTask, null, /No submission to poll/],
+    [storeTask, null, /No submission to store/],
     [pollTask, lost, /There is no request to ask for/],
     [{ ...pollTask, payload: { request_id: 9 } }, lost, /request_id/],
     [{ ...storeTask, payload: {} }, submission, /video_url/],
@@ -289,6 +288,22 @@ Deno.test("a task that cannot be done here fails: no provider, no request, no pa
     await assert.rejects(run(task), (error: unknown) => {
       assert(error instanceof Error && !(error instanceof AppError));
       assert.match(error.message, reason);
+      return true;
+    });
+    assert.deepEqual(told, []);
+  }
+});
+
+Deno.test("a provider whose keys are gone is the operator's to bring back, and the job waits", async () => {
+  for (const task of [pollTask, storeTask]) {
+    const { run, told } = setting({ facts: { submission: elsewhere } });
+    await assert.rejects(run(task), (error: Error) => {
+      assert(error.cause instanceof NeedsOperator);
+      assert.deepEqual(error.cause.alert, {
+        rule: "provider_not_configured",
+        subject: "runway",
+        details: {},
+      });
       return true;
     });
     assert.deepEqual(told, []);

@@ -1,0 +1,120 @@
+-- Which provider can make what.
+
+-- How long a text is in UTF-16 units: a character beyond the first 65,536 is two of them.
+create function videos.utf16_units(p_text text)
+returns integer
+language sql
+immutable
+return char_length(p_text) + regexp_count(p_text, '[\U00010000-\U0010ffff]');
+
+-- Whether a provider takes settings, defaults included, and an image or none, as far as its row says.
+create function videos.takes_settings(p_offer videos.model_providers, p_settings jsonb, p_image_url text)
+returns boolean
+language sql
+immutable
+return (p_offer).takes = '{}' or not exists (
+  select from jsonb_each((p_offer).takes) as t (name, taken)
+  where not t.taken @> ((p_settings || jsonb_build_object('image', p_image_url is not null)) -> t.name)
+);
+
+-- Whether a provider takes a prompt of this length.
+create function videos.takes_prompt(p_offer videos.model_providers, p_prompt text)
+returns boolean
+language sql
+immutable
+return (p_offer).prompt_max_units is null or (p_offer).prompt_max_units >= videos.utf16_units(p_prompt);
+
+-- Those of p_providers, null being all, that may be asked for a job, now or later: enabled, able to make it, and none that refused it.
+create function videos.candidates(p_job videos.jobs, p_providers text[])
+returns setof videos.model_providers
+language sql
+stable
+set search_path = ''
+as $$
+  select p.*
+  from videos.model_providers as p
+  join videos.providers as v on v.name = p.provider and v.is_enabled
+  where p.model_id = p_job.model_id and (p_providers is null or p.provider = any (p_providers))
+    and videos.takes_settings(p, p_job.settings, p_job.image_url) and videos.takes_prompt(p, p_job.prompt)
+    and not exists (
+      select from videos.submissions as s
+      where s.job_id = p_job.id and s.provider = p.provider and s.state = 'refused'
+    )
+$$;
+
+-- How many seconds all that may be asked for a job want to be left alone; 0 where one does not.
+create function videos.busy_seconds(p_job videos.jobs, p_providers text[])
+returns numeric
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(min(greatest(0, extract(epoch from v.busy_until - core.now()))), 0)
+  from (
+    -- A provider that asked for no time has none.
+    select coalesce(v.busy_until, core.now()) as busy_until
+    from videos.candidates(p_job, p_providers) as c
+    join videos.providers as v on v.name = c.provider
+  ) as v
+$$;
+
+create function videos.unmakeable(p_model videos.models, p_prompt text, p_settings jsonb, p_image_url text)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- What is wrong with a request that no provider of the model takes, as `[{ path, message }]`; empty where one does, and
+-- where the model has no provider that is enabled.
+declare
+  v_offers integer;
+  v_fitting integer;
+  v_taking integer;
+  v_units integer;
+begin
+  select count(*), count(*) filter (where f.fits), count(*) filter (where f.fits and f.takes_prompt),
+    max(f.prompt_max_units) filter (where f.fits)
+  into v_offers, v_fitting, v_taking, v_units
+  from (
+    select p.prompt_max_units, videos.takes_settings(p, p_settings, p_image_url) as fits,
+      videos.takes_prompt(p, p_prompt) as takes_prompt
+    from videos.model_providers as p
+    join videos.providers as v on v.name = p.provider and v.is_enabled
+    where p.model_id = p_model.id
+  ) as f;
+  return case
+    when v_offers = 0 or v_taking > 0 then '[]'
+    when v_fitting = 0 then '[{"path": "settings", "message": "This model does not make these settings together"}]'
+    else jsonb_build_array(jsonb_build_object(
+      'path', 'prompt', 'message', format('This model takes at most %s characters', v_units)
+    ))
+  end;
+end;
+$$;
+
+-- The longest prompt that one of a model's providers takes, in UTF-16 units; null where that is no less than the API's.
+create function videos.prompt_max_units(p_model_id uuid)
+returns integer
+language sql
+stable
+set search_path = ''
+as $$
+  select case when max(coalesce(p.prompt_max_units, 2000)) < 2000 then max(p.prompt_max_units) end
+  from videos.model_providers as p
+  join videos.providers as v on v.name = p.provider and v.is_enabled
+  where p.model_id = p_model_id
+$$;
+
+-- A model as the catalogue shows it.
+create function videos.model_json(p_model videos.models)
+returns jsonb
+language sql
+stable
+return jsonb_build_object(
+  'id', (p_model).id, 'name', (p_model).name, 'description', (p_model).description, 'category', (p_model).category,
+  'thumbnail_url', (p_model).thumbnail_url, 'is_featured', (p_model).is_featured,
+  'requires_image', (p_model).requires_image,
+  'pricing', jsonb_build_object('type', (p_model).pricing_type, 'credits', (p_model).credits),
+  'options', (p_model).options
+    || jsonb_strip_nulls(jsonb_build_object('prompt_max_characters', videos.prompt_max_units((p_model).id)))
+);
