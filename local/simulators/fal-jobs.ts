@@ -3,7 +3,7 @@ import * as z from "zod";
 import { falRule } from "./fal-rules.ts";
 import { inputErrors, modelOutput } from "./fal-models.ts";
 import type { Frame } from "./media.ts";
-import { phaseOf, providerJob } from "./provider-jobs.ts";
+import { logOf, phaseOf, providerJob } from "./provider-jobs.ts";
 import type { ApiAnswer } from "./provider-servers.ts";
 
 export const falJob = providerJob.extend({ endpoint: z.string(), rule: falRule });
@@ -78,7 +78,10 @@ export function resultOf(job: FalJob, videoUrl: string, fileSize: number): ApiAn
     case "result_malformed":
       return { status: 200, body: '{"video": {"url": "http' };
     default:
-      return { status: 200, body: modelOutput(job.endpoint, job.requestId, videoUrl, fileSize) };
+      return {
+        status: 200,
+        body: { ...logOf(job.rule), ...modelOutput(job.endpoint, job.requestId, videoUrl, fileSize) },
+      };
   }
 }
 

@@ -104,7 +104,7 @@ export function modelOutput(
   requestId: string,
   videoUrl: string,
   fileSize: number,
-): unknown {
+): object {
   const video = { url: videoUrl, content_type: "video/mp4", file_name: "output.mp4", file_size: fileSize };
   if (!endpoint.startsWith("fal-ai/sora-2/")) return { video };
   return {

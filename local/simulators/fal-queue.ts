@@ -26,7 +26,10 @@ export const falState = z.object({
 });
 export type FalState = z.infer<typeof falState>;
 
+/** The answer to a key that fal does not know. */
+export const unauthorized: ApiAnswer = { status: 401, body: { detail: "invalid key credentials" } };
 const notFound: ApiAnswer = { status: 404, body: { status: "NOT_FOUND" } };
+const pollFailures = { gateway: gatewayError(502), missing: notFound, unauthorized };
 const withoutRule: ActiveFalRule = falRule.parse({});
 
 export interface Submission {
@@ -142,9 +145,10 @@ export function answerAbout(
   const job = state.jobs.find((each) => each.requestId === requestId && appOf(each.endpoint) === app);
   if (job === undefined || job.forgotten) return notFound;
   const now = Date.now();
-  if (takePollFailure(job)) {
+  const failure = takePollFailure(job, pollFailures);
+  if (failure !== null) {
     changed();
-    return gatewayError(502);
+    return failure;
   }
   if (method === "PUT" && suffix === "/cancel") {
     const answer = cancel(state, job, now);
@@ -154,9 +158,9 @@ export function answerAbout(
   if (method !== "GET") return { status: 405, body: { detail: "Method Not Allowed" } };
   const isComplete = statusOf(job, now) === "COMPLETED";
   if (suffix === "/status") {
-    const failure = isComplete ? failureFields(resultOf(job)) : {};
+    const failed = isComplete ? failureFields(resultOf(job)) : {};
     // fal answers 202 until the request is complete.
-    return { status: isComplete ? 200 : 202, body: { ...statusBody(state, job, now, queueUrl), ...failure } };
+    return { status: isComplete ? 200 : 202, body: { ...statusBody(state, job, now, queueUrl), ...failed } };
   }
   if (suffix === "" || suffix === "/response") {
     return isComplete ? resultOf(job) : { status: 400, body: { detail: "Request is still in progress" } };

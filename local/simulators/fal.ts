@@ -6,7 +6,7 @@ import * as z from "zod";
 import { type SimulatorControl, simulatorControl } from "./control.ts";
 import { delivery, startDeliveries } from "./deliveries.ts";
 import { type FalJob, frameOf, resultOf, webhookBody } from "./fal-jobs.ts";
-import { answerAbout, type FalState, falState, submit } from "./fal-queue.ts";
+import { answerAbout, type FalState, falState, submit, unauthorized } from "./fal-queue.ts";
 import { type FalRule, falRule } from "./fal-rules.ts";
 import { falDeliveryPolicy, falSigner } from "./fal-webhooks.ts";
 import { Pauses } from "./pause.ts";
@@ -93,7 +93,7 @@ export async function startFalSimulator(options: FalOptions = {}): Promise<FalSi
       port: options.mediaPort ?? 0,
       find(requestId) {
         const job = find(requestId);
-        return job && { frame: frameOf(job), rule: job.rule };
+        return job && { frame: frameOf(job), job };
       },
       elsewhere: () => `${queue.url}/_elsewhere`,
     }),
@@ -138,7 +138,7 @@ export async function startFalSimulator(options: FalOptions = {}): Promise<FalSi
     const { pathname, searchParams } = url;
     const without = (answer: ApiAnswer) => ({ answer, requestId: null });
     if (pathname === "/.well-known/jwks.json") return without({ status: 200, body: signer.publicKeys });
-    if (!isOurs) return without({ status: 401, body: { detail: "invalid key credentials" } });
+    if (!isOurs) return without(unauthorized);
     const about = /^\/([^/]+\/[^/]+)(?:\/.+)?\/requests\/([^/]+)(\/\w+)?$/.exec(pathname);
     if (about !== null) {
       const [, app = "", requestId = "", suffix = ""] = about;

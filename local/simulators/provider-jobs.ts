@@ -14,6 +14,7 @@ export const providerJob = z.object({
   cancelled: z.boolean(),
   forgotten: z.boolean(),
   pollFailuresLeft: z.number(),
+  mediaFailuresLeft: z.number().default(0),
 });
 export type ProviderJob = z.infer<typeof providerJob>;
 
@@ -41,6 +42,7 @@ export function beginJob(
     cancelled: false,
     forgotten: false,
     pollFailuresLeft: rule.pollFailures,
+    mediaFailuresLeft: rule.mediaFailures,
   };
 }
 
@@ -60,11 +62,26 @@ export function elapseJobs(jobs: readonly ProviderJob[], milliseconds: number): 
   }
 }
 
-/** Whether a request about the generation meets a gateway's error; it counts as one of them. */
-export function takePollFailure(job: ProviderJob): boolean {
-  if (job.pollFailuresLeft === 0) return false;
+/** What a request about the generation meets instead of an answer, which counts as one of them; null for none. */
+export function takePollFailure<Answer>(
+  job: ProviderJob & { readonly rule: ActiveProviderRule },
+  failures: Readonly<Record<ActiveProviderRule["pollFailure"], Answer>>,
+): Answer | null {
+  if (job.pollFailuresLeft === 0) return null;
   job.pollFailuresLeft -= 1;
+  return failures[job.rule.pollFailure];
+}
+
+/** Whether a request for the video comes too early; it counts as one of them. */
+export function takeMediaFailure(job: ProviderJob): boolean {
+  if (job.mediaFailuresLeft === 0) return false;
+  job.mediaFailuresLeft -= 1;
   return true;
+}
+
+/** What is told beside a generation's end. */
+export function logOf({ logBytes }: ActiveProviderRule): { logs?: string } {
+  return logBytes === 0 ? {} : { logs: "frame 1 of 120\n".repeat(Math.ceil(logBytes / 15)) };
 }
 
 /** The prompt of an input, under the name that the provider has for it; empty where there is none. */

@@ -91,8 +91,22 @@ export const providerRule = z.strictObject({
   ]).optional(),
   mediaBytes: z.int().positive().default(512 * 1024 * 1024),
 
-  /** How many requests about the generation meet a gateway's 502 before the provider answers again. */
+  /** How many requests about the generation fail before the provider answers again, and how. */
   pollFailures: z.int().min(0).default(0),
+  pollFailure: z.enum([
+    /** A gateway's 502. */
+    "gateway",
+    /** The provider says that it does not know it. */
+    "missing",
+    /** As the provider answers a key that it does not know. */
+    "unauthorized",
+  ]).default("gateway"),
+
+  /** How many requests for the video meet a 404 before it is there. */
+  mediaFailures: z.int().min(0).default(0),
+
+  /** How much else the provider tells of the generation's end, before what it made, as a model's log. */
+  logBytes: z.int().min(0).default(0),
 });
 export type ActiveProviderRule = z.output<typeof providerRule>;
 

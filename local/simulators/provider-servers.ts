@@ -4,7 +4,7 @@ import { answerControl } from "./control.ts";
 import { parseJson } from "./json.ts";
 import { hangUp, type LoopbackServer, startLoopbackServer } from "./loopback-server.ts";
 import { type Frame, loadMedia, type MediaRule } from "./media.ts";
-import type { ProviderTimes } from "./provider-jobs.ts";
+import { type ProviderJob, type ProviderTimes, takeMediaFailure } from "./provider-jobs.ts";
 import { authorizationOf, logRequest, type ProviderRequest } from "./request-log.ts";
 
 /** What every simulated provider may be told. */
@@ -84,7 +84,9 @@ interface Access {
 /** Serves the files of the generations that `find` knows. The account's key must never get here. */
 export async function startMediaServer(
   { port, log, authorization, find, elsewhere }: Access & {
-    find: (requestId: string) => { frame: Frame; rule: MediaRule } | undefined;
+    find: (
+      requestId: string,
+    ) => { frame: Frame; job: ProviderJob & { readonly rule: MediaRule } } | undefined;
     /** Where a redirect leads. */
     elsewhere: () => string;
   },
@@ -94,8 +96,10 @@ export async function startMediaServer(
     const { pathname } = new URL(request.url);
     const [, requestId = null, extension] = /^\/files\/([^/]+)\/output\.(mp4|jpg)$/.exec(pathname) ?? [];
     const generation = requestId === null ? undefined : find(requestId);
-    const response = generation !== undefined && (extension === "mp4" || extension === "jpg")
-      ? media.answer(generation, extension, elsewhere())
+    const isThere = generation !== undefined && (extension === "mp4" || extension === "jpg") &&
+      !(extension === "mp4" && takeMediaFailure(generation.job));
+    const response = isThere
+      ? media.answer({ frame: generation.frame, rule: generation.job.rule }, extension, elsewhere())
       : new Response("Not Found", { status: 404 });
     const entry = logRequest(log, request, authorization, { host: "media", body: null });
     Object.assign(entry, { requestId, status: response.status });

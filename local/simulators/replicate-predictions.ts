@@ -4,6 +4,7 @@ import { deliveriesOf, delivery } from "./deliveries.ts";
 import type { Frame } from "./media.ts";
 import {
   beginJob,
+  logOf,
   phaseOf,
   promptOf,
   providerJob,
@@ -42,7 +43,14 @@ export function apiError(status: number, title: string, detail: string, more: ob
   };
 }
 
+/** The answer to a token that Replicate does not know. */
+export const unauthenticated = apiError(
+  401,
+  "Unauthenticated",
+  "You did not pass a valid authentication token",
+);
 const notFound = apiError(404, "Not found", "The requested resource could not be found.");
+const pollFailures = { gateway: gatewayError(502), missing: notFound, unauthorized: unauthenticated };
 const withoutRule: ActiveReplicateRule = replicateRule.parse({});
 
 function inputRefusal(fields: InvalidField[]): ApiAnswer {
@@ -145,7 +153,8 @@ export function answerAbout(
   { action, describe }: { action: "get" | "cancel"; describe: (job: ReplicateJob) => object },
 ): ApiAnswer {
   if (job === undefined || job.forgotten) return notFound;
-  if (takePollFailure(job)) return gatewayError(502);
+  const failure = takePollFailure(job, pollFailures);
+  if (failure !== null) return failure;
   const before = describe(job);
   if (action === "get" || phaseOf(job, Date.now()) === "ended") return { status: 200, body: before };
   cancel(state, job);
@@ -179,6 +188,7 @@ export function predictionOf(
     version: "hidden",
     input: isRemoved ? {} : job.input,
     logs: "",
+    ...(phase === "ended" ? logOf(rule) : {}),
     output: null,
     data_removed: isRemoved,
     error: null,

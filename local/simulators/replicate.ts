@@ -26,6 +26,7 @@ import {
   type ReplicateJob,
   type ReplicateState,
   replicateState,
+  unauthenticated,
 } from "./replicate-predictions.ts";
 import { type ReplicateRule, replicateRule } from "./replicate-rules.ts";
 import { newWebhookSecret, replicateDeliveryPolicy, replicateSigner } from "./replicate-webhooks.ts";
@@ -93,7 +94,7 @@ export async function startReplicateSimulator(options: ReplicateOptions = {}): P
       port: options.mediaPort ?? 0,
       find(requestId) {
         const job = find(requestId);
-        return job && { frame: frameOf(job), rule: job.rule };
+        return job && { frame: frameOf(job), job };
       },
       elsewhere: () => `${api.url}/_elsewhere`,
     }),
@@ -135,11 +136,6 @@ export async function startReplicateSimulator(options: ReplicateOptions = {}): P
     { request: { method }, url: { pathname }, body, isOurs }: ApiCall,
   ): Promise<HandledCall> {
     if (!isOurs) {
-      const unauthenticated = apiError(
-        401,
-        "Unauthenticated",
-        "You did not pass a valid authentication token",
-      );
       return { answer: unauthenticated, requestId: null };
     }
     if (method === "GET" && pathname === "/v1/webhooks/default/secret") {

@@ -3,6 +3,7 @@ import * as z from "zod";
 import type { Frame } from "./media.ts";
 import {
   beginJob,
+  logOf,
   phaseOf,
   promptOf,
   providerJob,
@@ -31,7 +32,10 @@ export function apiError(status: number, error: string, more: object = {}): ApiA
   return { status, body: { error, ...more, docUrl: "https://docs.dev.runwayml.com/api" } };
 }
 
+/** The answer to a key that Runway does not know. */
+export const unauthorized = apiError(401, "The API key is not valid.");
 const notFound = apiError(404, "Task not found.");
+const pollFailures = { gateway: gatewayError(502), missing: notFound, unauthorized };
 const withoutRule: ActiveRunwayRule = runwayRule.parse({});
 
 export interface Creation {
@@ -111,7 +115,8 @@ export function answerAbout(
   { method, videoUrl }: { method: "GET" | "DELETE"; videoUrl: (requestId: string) => string },
 ): ApiAnswer {
   if (job === undefined || job.forgotten) return notFound;
-  if (takePollFailure(job)) return gatewayError(502);
+  const failure = takePollFailure(job, pollFailures);
+  if (failure !== null) return failure;
   const now = Date.now();
   if (method === "GET") return { status: 200, body: taskOf(job, now, videoUrl(job.requestId)) };
   // What has ended is deleted, and its video with it.
@@ -132,7 +137,7 @@ function taskOf(job: RunwayJob, now: number, videoUrl: string): Record<string, u
       return { ...task, status: "RUNNING", progress };
     }
     case "ended":
-      return { ...task, ...outcomeOf(job, videoUrl) };
+      return { ...task, ...logOf(rule), ...outcomeOf(job, videoUrl) };
   }
 }
 

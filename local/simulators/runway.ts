@@ -20,7 +20,15 @@ import {
 import { type ProviderRequest, providerRequest } from "./request-log.ts";
 import { isEndpoint, type RunwayEndpoint } from "./runway-models.ts";
 import { type RunwayRule, runwayRule } from "./runway-rules.ts";
-import { answerAbout, apiError, create, frameOf, type RunwayState, runwayState } from "./runway-tasks.ts";
+import {
+  answerAbout,
+  apiError,
+  create,
+  frameOf,
+  type RunwayState,
+  runwayState,
+  unauthorized,
+} from "./runway-tasks.ts";
 import { stateFile } from "./state-file.ts";
 
 export type { RunwayRule } from "./runway-rules.ts";
@@ -80,7 +88,7 @@ export async function startRunwaySimulator(options: RunwayOptions = {}): Promise
       find(requestId) {
         const job = find(requestId);
         // With a task its files are gone.
-        return job === undefined || job.forgotten ? undefined : { frame: frameOf(job), rule: job.rule };
+        return job === undefined || job.forgotten ? undefined : { frame: frameOf(job), job };
       },
       elsewhere: () => `${api.url}/_elsewhere`,
     }),
@@ -105,7 +113,7 @@ export async function startRunwaySimulator(options: RunwayOptions = {}): Promise
   async function answer({ request, url: { pathname }, body, isOurs }: ApiCall): Promise<HandledCall> {
     const { method, headers } = request;
     const without = (answer: ApiAnswer) => ({ answer, requestId: null });
-    if (!isOurs) return without(apiError(401, "The API key is not valid."));
+    if (!isOurs) return without(unauthorized);
     if (headers.get("x-runway-version") !== apiVersion) {
       return without(apiError(400, "The API version in the X-Runway-Version header is not valid."));
     }

@@ -2567,7 +2567,7 @@ create table videos.model_providers (
   takes jsonb not null default '{}' check (
     jsonb_typeof(takes) = 'object'
     and takes - array['duration_seconds', 'resolution', 'aspect_ratio', 'image'] = '{}'
-    and not jsonb_path_exists(takes, '$.* ? (@.type() != "array")')
+    and not jsonb_path_exists(takes, 'strict $.* ? (@.type() != "array")', silent => true)
   ),
   primary key (model_id, preference),
   unique (model_id, provider)

@@ -89,7 +89,7 @@ export async function claimSubmission(sql: Sql, jobId: string, providers = ["fal
 export type SubmissionOutcome =
   | { outcome: "accepted"; request_id: string; reports_start?: boolean }
   | { outcome: "refused"; failure: { code: string; cause: string } }
-  | { outcome: "not_accepted"; cause: string; retry_after_seconds?: number }
+  | { outcome: "not_accepted"; cause: string; retry_after_seconds?: number; is_busy?: boolean }
   | { outcome: "unknown"; cause: string };
 
 /** The status that the job has after it. */
@@ -97,9 +97,13 @@ export async function recordSubmission(
   sql: Sql,
   submissionId: string,
   outcome: SubmissionOutcome,
+  providers = ["fal"],
 ): Promise<string> {
   const { status } = await first(sql<{ status: string }[]>`
-    select api.record_submission(${submissionId}, ${sql.json(outcome)}, 5) -> 'data' ->> 'status' as status`);
+    select api.record_submission(${submissionId}, ${
+    sql.json(outcome)
+  }, 5, ${providers}) -> 'data' ->> 'status'
+      as status`);
   return status;
 }
 
@@ -170,14 +174,20 @@ export async function recordPoll(
   return status;
 }
 
+export type CancelOutcome =
+  | { outcome: "cancelled" | "requested" | "too_late" | "not_found" | "no_request_id" }
+  | { outcome: "unreachable"; cause: string; needs_operator?: boolean };
+
 export async function recordCancel(
   sql: Sql,
   jobId: string,
-  outcome: "cancelled" | "requested" | "too_late" | "not_found" | "no_request_id",
+  outcome: CancelOutcome | CancelOutcome["outcome"],
   task = noTask,
 ): Promise<string> {
   const { status } = await first(sql<{ status: string }[]>`
-    select api.record_cancel(${task.task_id}, ${task.attempt}, ${jobId}, ${sql.json({ outcome })})
+    select api.record_cancel(${task.task_id}, ${task.attempt}, ${jobId}, ${
+    sql.json(typeof outcome === "string" ? { outcome } : outcome)
+  })
       -> 'data' ->> 'status' as status`);
   return status;
 }

@@ -37,6 +37,9 @@ const drainPause = 150;
 /** Both bounds of a job, all tries of a task with its longest lease and pause, and those of the erasure after it. */
 const longestLife = 2 * 900 + 8 * (180 + 120) + 600 + 180 + 10 * drainPause + 5 * 2 ** 9;
 
+/** Who may be asked for the jobs. */
+const makers = ["fal", "replicate"];
+
 /** A success of which a script has said nothing yet. */
 export const lateEvent = "late";
 
@@ -63,7 +66,7 @@ export class JobScript {
   static async create(database: TestDatabase, credits: number): Promise<JobScript> {
     const { sql } = database;
     await sql`update guard.policies set max_hits = 300, window_seconds = 1`;
-    await sql`update videos.providers set breaker = 'closed', failures = 0, successes = 0, probe_until = null`;
+    await sql`update videos.providers set breaker = 'closed', failures = 0, successes = 0, probe_until = null, busy_until = null`;
     await sql`
       insert into videos.model_providers (model_id, preference, provider, provider_model, cost_cents)
       values (${cheapModel}, 2, 'replicate', 'a/model', 40) on conflict do nothing`;
@@ -95,7 +98,7 @@ export class JobScript {
         const sent = pick(this.#awaited, step.which);
         if (sent === undefined) return;
         if (!step.again) this.#awaited = this.#awaited.filter((other) => other !== sent);
-        await recordSubmission(sql, sent.submissionId, submissionOutcome(sent, step.outcome));
+        await recordSubmission(sql, sent.submissionId, submissionOutcome(sent, step.outcome), makers);
         return;
       }
       case "webhook": {

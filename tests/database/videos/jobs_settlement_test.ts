@@ -48,7 +48,13 @@ const running: Record<string, Ending> = {
   "the provider knows it no more": {
     status: "failed",
     code: "ERR_5002",
-    end: (sql, _, submission) => recordPoll(sql, submission, { state: "not_found" }),
+    async end(sql, _, submission) {
+      await recordPoll(sql, submission, { state: "not_found" });
+      await sql`
+        update videos.submissions set missing_since = missing_since - interval '2 minutes'
+        where id = ${submission.submissionId}`;
+      await recordPoll(sql, submission, { state: "not_found" });
+    },
   },
   "the provider cancels it on its own account": {
     status: "failed",

@@ -58,7 +58,7 @@ Deno.test("a job that was not accepted is pending again, and goes to the provide
       select s.provider from videos.submissions as s where s.id = ${submissionId}`);
     asked.push(provider);
     assert.equal(
-      await recordSubmission(sql, submissionId, { outcome: "not_accepted", cause: "busy" }),
+      await recordSubmission(sql, submissionId, { outcome: "not_accepted", cause: "away" }),
       "pending",
     );
     await advance(minute);
@@ -118,8 +118,8 @@ Deno.test("an unknown submission is found by its event, once the provider confir
   assert.deepEqual((await readJob(sql, jobId)).tasks, ["store"]);
 });
 
-Deno.test("an id that the provider does not know stays a claim, and the job waits on", async () => {
-  const { sql } = database;
+Deno.test("an id that the provider does not know yet stays a claim, and is asked for again", async () => {
+  const { sql, advance } = database;
   const jobId = await startVideo(sql);
   const submissionId = await claim(sql, jobId);
   const forged = { submissionId, requestId: "not-ours" };
@@ -128,7 +128,10 @@ Deno.test("an id that the provider does not know stays a claim, and the job wait
   await recordPoll(sql, forged, { state: "not_found" }, task);
   assert.deepEqual(await stateOf(sql, submissionId), { state: "sending", request_id: null });
   const { status, tasks } = await readJob(sql, jobId);
-  assert.deepEqual([status, tasks], ["processing", ["submit"]]);
+  assert.deepEqual([status, tasks], ["processing", ["poll", "submit"]]);
+  await advance(minute);
+  await recordPoll(sql, forged, { state: "running" }, await claimTask(sql, jobId, "poll"));
+  assert.deepEqual(await stateOf(sql, submissionId), { state: "accepted", request_id: "not-ours" });
 });
 
 Deno.test("an event about another request is stored and changes nothing", async () => {

@@ -7,7 +7,7 @@ import { acceptJob, cheapModel } from "../support/jobs.ts";
 const everybody = ["fal", "replicate", "runway"];
 const accepted = { outcome: "accepted", request_id: "", references: {}, reports_start: true };
 const away = { outcome: "not_accepted", cause: "no connection" };
-const busy = { ...away, is_busy: true };
+const busy = { ...away, is_busy: true, retry_after_seconds: 30 };
 const lost = { outcome: "unknown", cause: "no answer" };
 
 interface Claim {
@@ -92,8 +92,64 @@ Deno.test("being busy and refusing a content are nothing against a provider", as
   await using test = await setting();
   const { claimNew, record, breaker } = test;
   const refused = { outcome: "refused", failure: { code: "ERR_4003", details: {}, cause: "content" } };
-  for (let turn = 0; turn < 10; turn += 1) await record(await claimNew(["fal"]), turn % 2 ? busy : refused);
+  for (let turn = 0; turn < 10; turn += 1) {
+    await record(await claimNew(["fal"]), turn % 2 ? busy : refused);
+    await minute(test);
+  }
   assert.equal(await breaker(), "closed");
+});
+
+Deno.test("who is busy is remembered for all jobs until the time that it named, and others are asked at once", async () => {
+  await using test = await setting();
+  const { claim, claimNew, record, database, sql } = test;
+  const first = await claimNew();
+  await record(first, busy);
+  const [job] = await sql`select s.job_id from videos.submissions as s where s.id = ${first.submission_id}`;
+  assert.equal((await claim(job?.job_id)).provider, "replicate", "the same job, at once");
+  assert.equal((await claimNew()).provider, "replicate", "the next job");
+  assert.deepEqual(await claimNew(["fal"]), { claimed: false }, "nobody else is there");
+  await database.advance(31_000);
+  assert.equal((await claimNew()).provider, "fal", "when its time is over, it is preferred again");
+});
+
+Deno.test("a provider that names no time is left alone for 5 seconds, and none for more than an hour", async () => {
+  await using test = await setting();
+  const { claimNew, record, database } = test;
+  await record(await claimNew(["fal"]), { ...away, is_busy: true });
+  await database.advance(4_000);
+  assert.deepEqual(await claimNew(["fal"]), { claimed: false });
+  await database.advance(2_000);
+  await record(await claimNew(["fal"]), { ...away, is_busy: true, retry_after_seconds: 900_000_000 });
+  await database.advance(3_599_000);
+  assert.deepEqual(await claimNew(["fal"]), { claimed: false });
+  await database.advance(2_000);
+  assert.equal((await claimNew(["fal"])).claimed, true);
+});
+
+Deno.test("a request that one provider refuses goes to the next; one against a policy does not", async () => {
+  await using test = await setting();
+  const { claim, claimNew, record, sql } = test;
+  const jobOf = async ({ submission_id: id }: Claim) =>
+    (await sql`
+      select j.id, j.status, j.error_code, j.error_details
+      from videos.submissions as s join videos.jobs as j on j.id = s.job_id where s.id = ${id}`)[0];
+  const refusal = (code: string) => ({ outcome: "refused", failure: { code, details: {}, cause: code } });
+
+  for (const code of ["ERR_5003", "ERR_5002"]) {
+    const first = await claimNew();
+    await record(first, refusal(code));
+    const job = await jobOf(first);
+    assert.equal(job?.status, "pending");
+    const second = await claim(job?.id);
+    assert.equal(second.provider, "replicate");
+    await record(second, refusal("ERR_5003"));
+    const ended = await jobOf(first);
+    assert.deepEqual([ended?.status, ended?.error_code], ["failed", "ERR_5003"], "nobody is left");
+  }
+
+  const against = await claimNew();
+  await record(against, refusal("ERR_4003"));
+  assert.equal((await jobOf(against))?.error_code, "ERR_4003");
 });
 
 Deno.test("after a minute one submission is let through, and two successes close the breaker", async () => {

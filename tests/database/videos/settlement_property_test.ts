@@ -119,7 +119,7 @@ async function proveJobs({ sql }: TestDatabase, { userId, accepted, isClosed }: 
         order by t.created_at, t.kind
       ) as transfers,
       (
-        select count(*)::int from videos.submissions as s where s.job_id = j.id and s.state <> 'not_accepted'
+        select count(*)::int from videos.submissions as s where s.job_id = j.id and s.state not in ('not_accepted', 'refused')
       ) as submissions,
       exists (
         select from videos.provider_events as e
