@@ -3210,12 +3210,12 @@ $$;
 
 -- Which provider can make what.
 
--- How long a text is in UTF-16 units: a character beyond the first 65,536 is two of them.
-create function videos.utf16_units(p_text text)
+-- How long a prompt is in UTF-16 units: a character beyond the first 65,536 is two of them.
+create function videos.prompt_units(p_prompt text)
 returns integer
 language sql
 immutable
-return char_length(p_text) + regexp_count(p_text, '[\U00010000-\U0010ffff]');
+return char_length(p_prompt) + regexp_count(p_prompt, '[\U00010000-\U0010ffff]');
 
 -- Whether a provider takes settings, defaults included, and an image or none, as far as its row says.
 create function videos.takes_settings(p_offer videos.model_providers, p_settings jsonb, p_image_url text)
@@ -3232,7 +3232,7 @@ create function videos.takes_prompt(p_offer videos.model_providers, p_prompt tex
 returns boolean
 language sql
 immutable
-return (p_offer).prompt_max_units is null or (p_offer).prompt_max_units >= videos.utf16_units(p_prompt);
+return (p_offer).prompt_max_units is null or (p_offer).prompt_max_units >= videos.prompt_units(p_prompt);
 
 -- Those of p_providers, null being all, that may be asked for a job, now or later: enabled, able to make it, and none that refused it.
 create function videos.candidates(p_job videos.jobs, p_providers text[])
@@ -4132,8 +4132,8 @@ comment on table devices.lanes is 'One device check of a network at a time is in
 
 -- supabase/schemas/ops/flags.sql
 
--- ops: the operator's room. In this order: flags.sql, errors.sql, retention.sql, admins.sql, credits.sql, views.sql,
--- trace.sql.
+-- ops: the operator's room. In this order: flags.sql, errors.sql, alerts.sql, retention.sql, admins.sql, credits.sql,
+-- views.sql, trace.sql.
 
 create schema ops;
 

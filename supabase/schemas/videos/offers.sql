@@ -1,11 +1,11 @@
 -- Which provider can make what.
 
--- How long a text is in UTF-16 units: a character beyond the first 65,536 is two of them.
-create function videos.utf16_units(p_text text)
+-- How long a prompt is in UTF-16 units: a character beyond the first 65,536 is two of them.
+create function videos.prompt_units(p_prompt text)
 returns integer
 language sql
 immutable
-return char_length(p_text) + regexp_count(p_text, '[\U00010000-\U0010ffff]');
+return char_length(p_prompt) + regexp_count(p_prompt, '[\U00010000-\U0010ffff]');
 
 -- Whether a provider takes settings, defaults included, and an image or none, as far as its row says.
 create function videos.takes_settings(p_offer videos.model_providers, p_settings jsonb, p_image_url text)
@@ -22,7 +22,7 @@ create function videos.takes_prompt(p_offer videos.model_providers, p_prompt tex
 returns boolean
 language sql
 immutable
-return (p_offer).prompt_max_units is null or (p_offer).prompt_max_units >= videos.utf16_units(p_prompt);
+return (p_offer).prompt_max_units is null or (p_offer).prompt_max_units >= videos.prompt_units(p_prompt);
 
 -- Those of p_providers, null being all, that may be asked for a job, now or later: enabled, able to make it, and none that refused it.
 create function videos.candidates(p_job videos.jobs, p_providers text[])
