@@ -70,6 +70,15 @@ export async function fetchWithRetry(
   }
 }
 
+/** The environment of whoever has no other time and chance than the real ones. */
+export function retrying(
+  fetch: typeof globalThis.fetch,
+  now: () => number = Date.now,
+  pause: RetryEnvironment["sleep"] = sleep,
+): RetryEnvironment {
+  return { fetch, now, random: Math.random, sleep: pause };
+}
+
 type Outcome = { answer: BoundedAnswer; error: null } | { answer: null; error: unknown };
 
 async function attempt(ask: () => Promise<BoundedAnswer>): Promise<Outcome> {

@@ -5,7 +5,8 @@ export default {
     description:
       "The price is computed from model and settings, and held; a video that is not made gives it back. " +
       "Watch the job with `video-status`.\n\n" +
-      "`prompt` has 1 to 2000 characters, with tabs and line breaks but no other control or direction characters. " +
+      "`prompt` has 1 to 2000 characters, with tabs and line breaks but no other control or direction characters; " +
+      "where a model takes less, `options.prompt_max_characters` says how much, in UTF-16 units. " +
       "`settings` are options of the model, whose defaults stand for those that are left out. `image_url` is for models that " +
       "require an image: https, a public DNS name, no port, no credentials.",
     request: {

@@ -187,7 +187,7 @@ as $$
 -- `passed`: it may be claimed, and the service is not asked again. `refused`: the job ends with ERR_4003 and its hold
 -- is released. `unavailable`: the task waits, by its backoff and no shorter than the service asks; the job's bound ends
 -- it. `data`: `{ status }`, the job's. Of several verdicts the first counts; after the job has gone on none does.
--- Locks: account → job → lots → task.
+-- Locks: account → job → lots → task → alert.
 declare
   v_job videos.jobs;
   v_verdict constant text := p_verdict ->> 'verdict';
@@ -205,6 +205,9 @@ begin
       perform queue.postpone(
         'submit', p_job_id, p_verdict ->> 'cause', (p_verdict ->> 'retry_after_seconds')::numeric
       );
+      if (p_verdict ->> 'needs_operator')::boolean then
+        perform ops.raise_alert('moderation_refuses', 'moderation', jsonb_build_object('cause', p_verdict -> 'cause'));
+      end if;
     end if;
   end if;
   return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = p_job_id));

@@ -9,7 +9,13 @@ import { openAiModeration } from "./openai.ts";
 export type Verdict =
   | { verdict: "passed" }
   | { verdict: "refused"; categories: string[] }
-  | { verdict: "unavailable"; cause: string; retryAfterSeconds: number | null };
+  | {
+    verdict: "unavailable";
+    cause: string;
+    retryAfterSeconds: number | null;
+    /** It does not take our key, or our balance. */
+    needsOperator?: true;
+  };
 
 export interface Moderation {
   /** Never throws. The prompt goes to the service, and nowhere else. */

@@ -3,15 +3,17 @@
  * of its errors only the codes are kept, since a message may repeat what was sent.
  */
 import * as z from "zod/mini";
-import { type BoundedAnswer, boundedFetch, describeFetchError, retryAfterSeconds } from "../bounded-fetch.ts";
+import { type BoundedAnswer, describeFetchError, retryAfterSeconds } from "../bounded-fetch.ts";
 import type { OpenAiConfig } from "../config.ts";
+import { fetchWithRetry, retrying, sleep } from "../fetch-with-retry.ts";
 import { tryParseJson } from "../json.ts";
 import type { Moderation, Verdict } from "./moderation.ts";
 
 /** The name that OpenAI keeps pointing to its newest model. */
 const model = "omni-moderation-latest";
-/** It answers within a second. Asking and a submission, of 30 s, have to fit the 60 s lease of the task. */
-const timeoutMilliseconds = 10_000;
+/** It answers within a second. Asking, all tries together, and a submission, of 30 s, have to fit the 60 s of an attempt. */
+const timeoutMilliseconds = 8_000;
+const askingMilliseconds = 15_000;
 /** A result has some 40 numbers. */
 const maximumBytes = 64 * 1024;
 
@@ -25,22 +27,25 @@ const refusedRequest = z.object({
 
 /** The adapter. `now` in milliseconds since 1970. */
 export function openAiModeration(
-  { config, fetch, now = Date.now }: {
+  { config, fetch, now = Date.now, pause = sleep }: {
     config: OpenAiConfig;
     fetch: typeof globalThis.fetch;
     now?: () => number;
+    pause?: typeof sleep;
   },
 ): Moderation {
   return {
     async judge(prompt) {
       try {
-        const answer = await boundedFetch(fetch, `${config.apiUrl}/v1/moderations`, {
+        const answer = await fetchWithRetry(`${config.apiUrl}/v1/moderations`, {
           method: "POST",
           headers: { authorization: `Bearer ${config.key}`, "content-type": "application/json" },
           body: JSON.stringify({ model, input: prompt }),
+          idempotent: true,
           timeoutMilliseconds,
+          deadline: now() + askingMilliseconds,
           maximumBytes,
-        });
+        }, retrying(fetch, now, pause));
         return readAnswer(answer, now());
       } catch (error) {
         return { verdict: "unavailable", cause: describeFetchError(error), retryAfterSeconds: null };
@@ -59,6 +64,9 @@ function readAnswer({ status, headers, text }: BoundedAnswer, now: number): Verd
       verdict: "unavailable",
       cause: `OpenAI answered ${status} ${why}`,
       retryAfterSeconds: retryAfterSeconds(headers, now),
+      ...(status === 401 || status === 403 || error?.code === "insufficient_quota"
+        ? { needsOperator: true }
+        : {}),
     };
   }
   if (!result.flagged) return { verdict: "passed" };

@@ -14,7 +14,10 @@ function asking(answer: () => Response | Promise<Response>) {
     sent.push({ url: String(input), init });
     return await answer();
   };
-  return { sent, judge: openAiModeration({ config, fetch, now: () => 0 }).judge };
+  return {
+    sent,
+    judge: openAiModeration({ config, fetch, now: () => 0, pause: () => Promise.resolve() }).judge,
+  };
 }
 
 Deno.test("the service gets the prompt, with the key, and the model's name", async () => {
@@ -86,6 +89,18 @@ Deno.test("whatever is no verdict says nothing about the prompt, and none of its
       verdict: "unavailable",
       cause,
       retryAfterSeconds,
+      ...(/401|quota/.test(cause) ? { needsOperator: true } : {}),
     });
   }
+});
+
+Deno.test("a service that fails once is asked again", async () => {
+  const body = await fixture("passed");
+  let asked = 0;
+  const { judge } = asking(() => {
+    asked += 1;
+    return asked === 1 ? new Response("", { status: 503 }) : new Response(body);
+  });
+  assert.deepEqual(await judge("a red fox"), { verdict: "passed" });
+  assert.equal(asked, 2);
 });

@@ -6,7 +6,7 @@ import {
   neverConnected,
   retryAfterSeconds,
 } from "../bounded-fetch.ts";
-import { fetchWithRetry, sleep } from "../fetch-with-retry.ts";
+import { fetchWithRetry, retrying, sleep } from "../fetch-with-retry.ts";
 import type { SubmitOutcome, Unreachable } from "./provider.ts";
 
 /**
@@ -73,7 +73,7 @@ export function exchanges(
         timeoutMilliseconds: readTimeoutMilliseconds,
         deadline: now() + askingMilliseconds,
         maximumBytes,
-      }, { fetch, now, random: Math.random, sleep: pause }),
+      }, retrying(fetch, now, pause)),
   };
 }
 

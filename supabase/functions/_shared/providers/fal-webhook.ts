@@ -1,6 +1,6 @@
 /** Proves that a webhook is fal's and about our account, and reads what it says. */
 import * as z from "zod/mini";
-import { boundedFetch } from "../bounded-fetch.ts";
+import { fetchWithRetry, retrying } from "../fetch-with-retry.ts";
 import type { FalConfig } from "../config.ts";
 import { tryParseJson } from "../json.ts";
 import { failureState, outputState, readError } from "./fal-answer.ts";
@@ -130,7 +130,8 @@ async function refreshKeys(
 
 async function fetchKeys(fetch: typeof globalThis.fetch, url: string): Promise<CryptoKey[]> {
   // Within fal's 15 s for our answer; a set of a few keys has a few hundred bytes.
-  const answer = await boundedFetch(fetch, url, { timeoutMilliseconds: 5_000, maximumBytes: 64 * 1024 });
+  const request = { timeoutMilliseconds: 4_000, deadline: Date.now() + 9_000, maximumBytes: 64 * 1024 };
+  const answer = await fetchWithRetry(url, request, retrying(fetch));
   if (answer.status !== 200) return [];
   const { keys } = keySet.parse(tryParseJson(answer.text));
   const imported = await Promise.allSettled(keys.map(async (key) => {
