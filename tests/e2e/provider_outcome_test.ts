@@ -106,9 +106,7 @@ for (
   const [what, rule, code, details] of [
     ["breaks down", { outcome: "failed" }, "ERR_5002", {}],
     ["runs out of time", { outcome: "failed", errorType: "request_timeout" }, "ERR_5001", {}],
-    ["refuses the input as it runs", { outcome: "failed", errorType: "bad_request" }, "ERR_5003", {
-      reason: "rejected",
-    }],
+    ["does not understand us as it runs", { outcome: "failed", errorType: "bad_request" }, "ERR_5002", {}],
     ["flags the content", { outcome: "content_policy" }, "ERR_4003", { reason: "provider_policy" }],
     ["results in what is no JSON", { outcome: "result_malformed" }, "ERR_5003", { reason: "invalid_result" }],
     ["results in no video", { outcome: "result_missing" }, "ERR_5003", { reason: "invalid_result" }],
@@ -162,7 +160,8 @@ async function stageOf(jobId: string): Promise<string | undefined> {
 
 Deno.test("polls that meet a gateway's errors end nothing", async () => {
   const prompt = "Unreachable";
-  const { guest, jobId } = await order(prompt, { webhook: "lost", pollFailures: 2 });
+  // A poll asks three times.
+  const { guest, jobId } = await order(prompt, { webhook: "lost", pollFailures: 6 });
   await submissionIs(backend, jobId, "accepted");
   const polled = (times: number) =>
     eventuallyDone(backend, `${times} polls`, async () => {
@@ -253,7 +252,6 @@ Deno.test("a success that comes after the deadline is recorded, and not charged"
 
 for (
   const [what, rule] of [
-    ["is gone", { media: "missing" }],
     ["is no video", { media: "not_a_video" }],
     ["is elsewhere", { media: "redirected" }],
   ] as const
@@ -275,28 +273,30 @@ Deno.test("a result that is longer than any video ends the job with ERR_5003, an
   });
 });
 
-Deno.test("a result that breaks off is fetched again, and ends the job with ERR_6002 when no try is left", async () => {
-  const prompt = "Truncated";
-  const { guest, jobId } = await order(prompt, { media: "truncated" });
-  const storing = await eventuallyDone(backend, "the first try is over", async () => {
-    const [task] = await backend.database.sql<{ attempts: number; leased: boolean }[]>`
+for (const media of ["truncated", "missing"] as const) {
+  Deno.test(`a result that is ${media} is fetched again, and ends the job with ERR_6002 when no try is left`, async () => {
+    const prompt = `It is ${media}`;
+    const { guest, jobId } = await order(prompt, { media });
+    const storing = await eventuallyDone(backend, "the first try is over", async () => {
+      const [task] = await backend.database.sql<{ attempts: number; leased: boolean }[]>`
       select attempts, leased_until is not null as leased from queue.tasks
       where subject = ${jobId} and kind = 'store'`;
-    return task !== undefined && task.attempts > 0 && !task.leased ? task : undefined;
-  });
-  assert.equal(storing.attempts, 1);
-  const watched = await videoStatus(guest, jobId);
-  assert.deepEqual([watched.status, watched.progress.stage], ["processing", "storing"]);
-  // Storing has no deadline, only tries.
-  await backend.database.advance(beyondDeadline);
-  for (let tries = 2; tries <= 8; tries++) {
-    await tickAfter(120_000);
-    await eventuallyDone(backend, `try ${tries} is over`, async () => {
-      const [task] = await backend.database.sql<{ attempts: number; leased: boolean }[]>`
+      return task !== undefined && task.attempts > 0 && !task.leased ? task : undefined;
+    });
+    assert.equal(storing.attempts, 1);
+    const watched = await videoStatus(guest, jobId);
+    assert.deepEqual([watched.status, watched.progress.stage], ["processing", "storing"]);
+    // Storing has no deadline, only tries.
+    await backend.database.advance(beyondDeadline);
+    for (let tries = 2; tries <= 8; tries++) {
+      await tickAfter(120_000);
+      await eventuallyDone(backend, `try ${tries} is over`, async () => {
+        const [task] = await backend.database.sql<{ attempts: number; leased: boolean }[]>`
         select attempts, leased_until is not null as leased from queue.tasks
         where subject = ${jobId} and kind = 'store'`;
-      return task === undefined || (task.attempts === tries && !task.leased) || undefined;
-    });
-  }
-  await assertFailed(guest, prompt, await ended(backend, guest, jobId), "ERR_6002");
-});
+        return task === undefined || (task.attempts === tries && !task.leased) || undefined;
+      });
+    }
+    await assertFailed(guest, prompt, await ended(backend, guest, jobId), "ERR_6002");
+  });
+}
