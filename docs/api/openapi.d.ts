@@ -363,8 +363,589 @@ export interface components {
                 request_id: string;
             };
         };
+        AdjustCreditsRequest: {
+            user_id: components["schemas"]["UserId"];
+            amount: number;
+            reason: components["schemas"]["Reason"];
+        };
+        AdminUserResponse: {
+            user: {
+                /** Format: uuid */
+                user_id: string;
+                is_guest: boolean | null;
+                display_name: string | null;
+                language: ("en" | "tr" | "es") | null;
+                /** @enum {string} */
+                theme_preference: "system" | "light" | "dark";
+                credits_remaining: number;
+                /** Format: date-time */
+                created_at: string;
+                is_banned: boolean;
+                closed_at: string | null;
+            };
+            credits: {
+                remaining: number;
+                held: number;
+                owed: number;
+            };
+            jobs: {
+                pending: number;
+                processing: number;
+                completed: number;
+                failed: number;
+                cancelled: number;
+            };
+            recent_actions: {
+                /** Format: uuid */
+                id: string;
+                /** @enum {string} */
+                action: "make_admin" | "remove_admin" | "refund_credits" | "adjust_credits" | "enable_model" | "disable_model" | "ban" | "unban";
+                admin_id: string | null;
+                amount: number | null;
+                reason: string;
+                job_id: string | null;
+                /** Format: date-time */
+                created_at: string;
+            }[];
+        };
+        BanUserRequest: {
+            user_id: components["schemas"]["UserId"];
+            /** @enum {string} */
+            action: "ban" | "unban";
+            reason: components["schemas"]["Reason"];
+        };
+        CancelVideoRequest: {
+            /** Format: uuid */
+            job_id: string;
+        };
+        ChangeModelRequest: {
+            /** Format: uuid */
+            model_id: string;
+            is_available: boolean;
+            reason: components["schemas"]["Reason"];
+        };
+        ChangeModelResponse: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+            description: string;
+            /** @enum {string} */
+            category: "text_to_video" | "image_to_video";
+            thumbnail_url: string | null;
+            is_featured: boolean;
+            requires_image: boolean;
+            pricing: {
+                /** @enum {string} */
+                type: "per_video" | "per_second";
+                credits: number;
+            };
+            options: {
+                duration_seconds: {
+                    values: number[];
+                    default: number;
+                };
+                resolution: {
+                    values: string[];
+                    default: string;
+                };
+                aspect_ratio: {
+                    values: string[];
+                    default: string;
+                };
+                prompt_max_characters?: number;
+            };
+            is_available: boolean;
+        };
+        Check: {
+            ok: boolean;
+            duration_ms: number;
+            /** @enum {string} */
+            reason?: "schema_not_exposed";
+        };
+        CreditsResponse: {
+            credits_remaining: number;
+            credits_held: number;
+            credits_owed: number;
+            expiring: {
+                credits: number;
+                /** Format: date-time */
+                expires_at: string;
+            }[];
+            transactions: {
+                /** Format: uuid */
+                id: string;
+                amount: number;
+                /** @enum {string} */
+                kind: "grant" | "purchase" | "hold" | "release" | "refund" | "adjustment" | "expiry" | "reversal" | "debt_payment";
+                balance_after: number;
+                job_id: string | null;
+                /** Format: date-time */
+                created_at: string;
+            }[];
+            next_cursor: string | null;
+        };
+        DeleteUserProfileResponse: {
+            /** Format: uuid */
+            user_id: string;
+            /** Format: date-time */
+            closed_at: string;
+        };
+        DeviceCheckRequest: {
+            /** Format: base64 */
+            device_token: string;
+            device_id?: string;
+        };
+        DeviceCheckResponse: {
+            /** Format: uuid */
+            user_id: string;
+            credits_remaining: number;
+            is_new: boolean;
+            initial_grant: {
+                /** @enum {string} */
+                status: "granted" | "already_claimed" | "pending";
+                credits: number;
+            };
+        };
+        GenerateVideoRequest: {
+            /** Format: uuid */
+            model_id: string;
+            prompt: string;
+            /** @default {} */
+            settings?: {
+                duration_seconds?: number;
+                resolution?: string;
+                aspect_ratio?: string;
+            };
+            image_url?: string;
+        };
+        GenerateVideoResponse: {
+            /** Format: uuid */
+            job_id: string;
+            /** @constant */
+            status: "pending";
+            credits_used: number;
+            credits_remaining: number;
+            /** Format: date-time */
+            created_at: string;
+        };
+        HealthResponse: {
+            /** @enum {string} */
+            status: "healthy" | "degraded" | "unhealthy";
+            checks?: {
+                database: components["schemas"]["Check"];
+                storage: components["schemas"]["Check"];
+                queue: components["schemas"]["Check"];
+                providers: components["schemas"]["Check"];
+            };
+            version?: string;
+        };
+        JobResponse: {
+            /** Format: uuid */
+            job_id: string;
+            /** @enum {string} */
+            status: "pending" | "processing" | "completed" | "failed" | "cancelled";
+            prompt: string;
+            /** Format: uuid */
+            model_id: string;
+            model_name: string;
+            settings: {
+                duration_seconds: number;
+                resolution: string;
+                aspect_ratio: string;
+            };
+            credits_used: number;
+            video_url: string | null;
+            video_url_expires_at: string | null;
+            thumbnail_url: string | null;
+            error: {
+                code: string;
+                message: string;
+                details: {
+                    [key: string]: unknown;
+                };
+            } | null;
+            /** Format: date-time */
+            created_at: string;
+            completed_at: string | null;
+        };
+        ModelResponse: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+            description: string;
+            /** @enum {string} */
+            category: "text_to_video" | "image_to_video";
+            thumbnail_url: string | null;
+            is_featured: boolean;
+            requires_image: boolean;
+            pricing: {
+                /** @enum {string} */
+                type: "per_video" | "per_second";
+                credits: number;
+            };
+            options: {
+                duration_seconds: {
+                    values: number[];
+                    default: number;
+                };
+                resolution: {
+                    values: string[];
+                    default: string;
+                };
+                aspect_ratio: {
+                    values: string[];
+                    default: string;
+                };
+                prompt_max_characters?: number;
+            };
+        };
+        ModelsResponse: {
+            models: components["schemas"]["ModelResponse"][];
+        };
+        MovedCreditsResponse: {
+            /** @constant */
+            success: true;
+            /** Format: uuid */
+            transaction_id: string;
+            new_balance: number;
+        };
+        ProcessJobsResponse: {
+            /** @constant */
+            accepted: true;
+        };
+        ProviderWebhookResponse: {
+            /** @constant */
+            received: true;
+        };
+        Reason: string;
+        RefundCreditsRequest: {
+            user_id: components["schemas"]["UserId"];
+            amount: number;
+            reason: components["schemas"]["Reason"];
+            /** Format: uuid */
+            job_id?: string;
+        };
+        UpdateUserProfileRequest: {
+            display_name?: string | null;
+            /** @enum {string} */
+            language?: "en" | "tr" | "es";
+            /** @enum {string} */
+            theme_preference?: "system" | "light" | "dark";
+        };
+        /** Format: uuid */
+        UserId: string;
+        UserProfileResponse: {
+            /** Format: uuid */
+            user_id: string;
+            is_guest: boolean;
+            display_name: string | null;
+            language: ("en" | "tr" | "es") | null;
+            /** @enum {string} */
+            theme_preference: "system" | "light" | "dark";
+            credits_remaining: number;
+            /** Format: date-time */
+            created_at: string;
+        };
+        VideoJobsResponse: {
+            jobs: components["schemas"]["JobResponse"][];
+            next_cursor: string | null;
+        };
+        VideoStatusResponse: {
+            /** Format: uuid */
+            job_id: string;
+            /** @enum {string} */
+            status: "pending" | "processing" | "completed" | "failed" | "cancelled";
+            prompt: string;
+            /** Format: uuid */
+            model_id: string;
+            model_name: string;
+            settings: {
+                duration_seconds: number;
+                resolution: string;
+                aspect_ratio: string;
+            };
+            credits_used: number;
+            video_url: string | null;
+            video_url_expires_at: string | null;
+            thumbnail_url: string | null;
+            error: {
+                code: string;
+                message: string;
+                details: {
+                    [key: string]: unknown;
+                };
+            } | null;
+            /** Format: date-time */
+            created_at: string;
+            completed_at: string | null;
+            progress: {
+                /** @enum {string} */
+                stage: "queued" | "submitted" | "generating" | "storing" | "done";
+                percent: number | null;
+            };
+            next_poll_seconds: number | null;
+        };
     };
-    responses: never;
+    responses: {
+        /** @description `ERR_4001` payment/insufficient-credits */
+        ERR_4001: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Content-Language": components["headers"]["ContentLanguage"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description `ERR_4002` model/not-available */
+        ERR_4002: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Content-Language": components["headers"]["ContentLanguage"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description `ERR_4002` model/not-available · `ERR_4003` prompt/refused · `ERR_4011` idempotency/key-reused */
+        ERR_4002_ERR_4003_ERR_4011: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Content-Language": components["headers"]["ContentLanguage"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description `ERR_4004` limit/rate-exceeded */
+        ERR_4004: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Content-Language": components["headers"]["ContentLanguage"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                RateLimit: components["headers"]["RateLimit"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description `ERR_4005` auth/unauthenticated */
+        ERR_4005: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Content-Language": components["headers"]["ContentLanguage"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description `ERR_4006` auth/forbidden · `ERR_4017` auth/suspended */
+        ERR_4006_ERR_4017: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Content-Language": components["headers"]["ContentLanguage"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description `ERR_4007` resource/not-found */
+        ERR_4007: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Content-Language": components["headers"]["ContentLanguage"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description `ERR_4008` request/malformed */
+        ERR_4008: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Content-Language": components["headers"]["ContentLanguage"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description `ERR_4008` request/malformed · `ERR_4010` idempotency/key-missing */
+        ERR_4008_ERR_4010: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Content-Language": components["headers"]["ContentLanguage"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description `ERR_4009` resource/wrong-state */
+        ERR_4009: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Content-Language": components["headers"]["ContentLanguage"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description `ERR_4009` resource/wrong-state · `ERR_4012` idempotency/in-progress */
+        ERR_4009_ERR_4012: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Content-Language": components["headers"]["ContentLanguage"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description `ERR_4011` idempotency/key-reused */
+        ERR_4011: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Content-Language": components["headers"]["ContentLanguage"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description `ERR_4012` idempotency/in-progress */
+        ERR_4012: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Content-Language": components["headers"]["ContentLanguage"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description `ERR_4013` request/too-large */
+        ERR_4013: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Content-Language": components["headers"]["ContentLanguage"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description `ERR_4015` device/not-verified · `ERR_4017` auth/suspended */
+        ERR_4015_ERR_4017: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Content-Language": components["headers"]["ContentLanguage"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description `ERR_4017` auth/suspended */
+        ERR_4017: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Content-Language": components["headers"]["ContentLanguage"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description `ERR_4018` request/not-json */
+        ERR_4018: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Content-Language": components["headers"]["ContentLanguage"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description `ERR_6001` database/unavailable */
+        ERR_6001: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Content-Language": components["headers"]["ContentLanguage"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description `ERR_6001` database/unavailable · `ERR_6004` feature/switched-off */
+        ERR_6001_ERR_6004: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Content-Language": components["headers"]["ContentLanguage"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description `ERR_6002` storage/failed · `ERR_6003` internal/error */
+        ERR_6002_ERR_6003: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Content-Language": components["headers"]["ContentLanguage"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description `ERR_6003` internal/error */
+        ERR_6003: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Content-Language": components["headers"]["ContentLanguage"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+    };
     parameters: {
         /**
          * @description Preferred languages with weights, among en, tr, es
@@ -471,12 +1052,7 @@ export interface operations {
                  *       "reason": "Winner of the November contest"
                  *     }
                  */
-                "application/json": {
-                    /** Format: uuid */
-                    user_id: string;
-                    amount: number;
-                    reason: string;
-                };
+                "application/json": components["schemas"]["AdjustCreditsRequest"];
             };
         };
         responses: {
@@ -499,258 +1075,21 @@ export interface operations {
                      *       "new_balance": 16
                      *     }
                      */
-                    "application/json": {
-                        /** @constant */
-                        success: true;
-                        /** Format: uuid */
-                        transaction_id: string;
-                        new_balance: number;
-                    };
+                    "application/json": components["schemas"]["MovedCreditsResponse"];
                 };
             };
-            /** @description `ERR_4008` request/malformed · `ERR_4010` idempotency/key-missing */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4008" | "ERR_4010";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4005` auth/unauthenticated */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4005";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4001` payment/insufficient-credits */
-            402: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4001";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4006` auth/forbidden · `ERR_4017` auth/suspended */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4006" | "ERR_4017";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4007` resource/not-found */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4007";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4009` resource/wrong-state · `ERR_4012` idempotency/in-progress */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4009" | "ERR_4012";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4013` request/too-large */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4013";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4018` request/not-json */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4018";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4011` idempotency/key-reused */
-            422: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4011";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4004` limit/rate-exceeded */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4004";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6003` internal/error */
-            500: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6003";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6001` database/unavailable */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6001";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
+            400: components["responses"]["ERR_4008_ERR_4010"];
+            401: components["responses"]["ERR_4005"];
+            402: components["responses"]["ERR_4001"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            409: components["responses"]["ERR_4009_ERR_4012"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            422: components["responses"]["ERR_4011"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
         };
     };
     patchAdminModels: {
@@ -780,12 +1119,7 @@ export interface operations {
                  *       "reason": "The provider is slow today"
                  *     }
                  */
-                "application/json": {
-                    /** Format: uuid */
-                    model_id: string;
-                    is_available: boolean;
-                    reason: string;
-                };
+                "application/json": components["schemas"]["ChangeModelRequest"];
             };
         };
         responses: {
@@ -838,213 +1172,18 @@ export interface operations {
                      *       "is_available": false
                      *     }
                      */
-                    "application/json": {
-                        /** Format: uuid */
-                        id: string;
-                        name: string;
-                        description: string;
-                        /** @enum {string} */
-                        category: "text_to_video" | "image_to_video";
-                        thumbnail_url: string | null;
-                        is_featured: boolean;
-                        requires_image: boolean;
-                        pricing: {
-                            /** @enum {string} */
-                            type: "per_video" | "per_second";
-                            credits: number;
-                        };
-                        options: {
-                            duration_seconds: {
-                                values: number[];
-                                default: number;
-                            };
-                            resolution: {
-                                values: string[];
-                                default: string;
-                            };
-                            aspect_ratio: {
-                                values: string[];
-                                default: string;
-                            };
-                            prompt_max_characters?: number;
-                        };
-                        is_available: boolean;
-                    };
+                    "application/json": components["schemas"]["ChangeModelResponse"];
                 };
             };
-            /** @description `ERR_4008` request/malformed */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4008";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4005` auth/unauthenticated */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4005";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4006` auth/forbidden · `ERR_4017` auth/suspended */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4006" | "ERR_4017";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4013` request/too-large */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4013";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4018` request/not-json */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4018";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4002` model/not-available */
-            422: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4002";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4004` limit/rate-exceeded */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4004";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6003` internal/error */
-            500: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6003";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6001` database/unavailable */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6001";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            422: components["responses"]["ERR_4002"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
         };
     };
     postAdminRefundCredits: {
@@ -1080,14 +1219,7 @@ export interface operations {
                  *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21"
                  *     }
                  */
-                "application/json": {
-                    /** Format: uuid */
-                    user_id: string;
-                    amount: number;
-                    reason: string;
-                    /** Format: uuid */
-                    job_id?: string;
-                };
+                "application/json": components["schemas"]["RefundCreditsRequest"];
             };
         };
         responses: {
@@ -1110,238 +1242,20 @@ export interface operations {
                      *       "new_balance": 10
                      *     }
                      */
-                    "application/json": {
-                        /** @constant */
-                        success: true;
-                        /** Format: uuid */
-                        transaction_id: string;
-                        new_balance: number;
-                    };
+                    "application/json": components["schemas"]["MovedCreditsResponse"];
                 };
             };
-            /** @description `ERR_4008` request/malformed · `ERR_4010` idempotency/key-missing */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4008" | "ERR_4010";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4005` auth/unauthenticated */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4005";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4006` auth/forbidden · `ERR_4017` auth/suspended */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4006" | "ERR_4017";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4007` resource/not-found */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4007";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4009` resource/wrong-state · `ERR_4012` idempotency/in-progress */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4009" | "ERR_4012";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4013` request/too-large */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4013";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4018` request/not-json */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4018";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4011` idempotency/key-reused */
-            422: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4011";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4004` limit/rate-exceeded */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4004";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6003` internal/error */
-            500: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6003";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6001` database/unavailable */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6001";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
+            400: components["responses"]["ERR_4008_ERR_4010"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            409: components["responses"]["ERR_4009_ERR_4012"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            422: components["responses"]["ERR_4011"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
         };
     };
     getAdminUsers: {
@@ -1416,183 +1330,16 @@ export interface operations {
                      *       ]
                      *     }
                      */
-                    "application/json": {
-                        user: {
-                            /** Format: uuid */
-                            user_id: string;
-                            is_guest: boolean | null;
-                            display_name: string | null;
-                            language: ("en" | "tr" | "es") | null;
-                            /** @enum {string} */
-                            theme_preference: "system" | "light" | "dark";
-                            credits_remaining: number;
-                            /** Format: date-time */
-                            created_at: string;
-                            is_banned: boolean;
-                            closed_at: string | null;
-                        };
-                        credits: {
-                            remaining: number;
-                            held: number;
-                            owed: number;
-                        };
-                        jobs: {
-                            pending: number;
-                            processing: number;
-                            completed: number;
-                            failed: number;
-                            cancelled: number;
-                        };
-                        recent_actions: {
-                            /** Format: uuid */
-                            id: string;
-                            /** @enum {string} */
-                            action: "make_admin" | "remove_admin" | "refund_credits" | "adjust_credits" | "enable_model" | "disable_model" | "ban" | "unban";
-                            admin_id: string | null;
-                            amount: number | null;
-                            reason: string;
-                            job_id: string | null;
-                            /** Format: date-time */
-                            created_at: string;
-                        }[];
-                    };
+                    "application/json": components["schemas"]["AdminUserResponse"];
                 };
             };
-            /** @description `ERR_4008` request/malformed */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4008";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4005` auth/unauthenticated */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4005";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4006` auth/forbidden · `ERR_4017` auth/suspended */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4006" | "ERR_4017";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4007` resource/not-found */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4007";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4004` limit/rate-exceeded */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4004";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6003` internal/error */
-            500: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6003";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6001` database/unavailable */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6001";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
         };
     };
     postAdminUsers: {
@@ -1622,13 +1369,7 @@ export interface operations {
                  *       "reason": "Sells videos of real people"
                  *     }
                  */
-                "application/json": {
-                    /** Format: uuid */
-                    user_id: string;
-                    /** @enum {string} */
-                    action: "ban" | "unban";
-                    reason: string;
-                };
+                "application/json": components["schemas"]["BanUserRequest"];
             };
         };
         responses: {
@@ -1690,240 +1431,19 @@ export interface operations {
                      *       ]
                      *     }
                      */
-                    "application/json": {
-                        user: {
-                            /** Format: uuid */
-                            user_id: string;
-                            is_guest: boolean | null;
-                            display_name: string | null;
-                            language: ("en" | "tr" | "es") | null;
-                            /** @enum {string} */
-                            theme_preference: "system" | "light" | "dark";
-                            credits_remaining: number;
-                            /** Format: date-time */
-                            created_at: string;
-                            is_banned: boolean;
-                            closed_at: string | null;
-                        };
-                        credits: {
-                            remaining: number;
-                            held: number;
-                            owed: number;
-                        };
-                        jobs: {
-                            pending: number;
-                            processing: number;
-                            completed: number;
-                            failed: number;
-                            cancelled: number;
-                        };
-                        recent_actions: {
-                            /** Format: uuid */
-                            id: string;
-                            /** @enum {string} */
-                            action: "make_admin" | "remove_admin" | "refund_credits" | "adjust_credits" | "enable_model" | "disable_model" | "ban" | "unban";
-                            admin_id: string | null;
-                            amount: number | null;
-                            reason: string;
-                            job_id: string | null;
-                            /** Format: date-time */
-                            created_at: string;
-                        }[];
-                    };
+                    "application/json": components["schemas"]["AdminUserResponse"];
                 };
             };
-            /** @description `ERR_4008` request/malformed */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4008";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4005` auth/unauthenticated */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4005";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4006` auth/forbidden · `ERR_4017` auth/suspended */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4006" | "ERR_4017";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4007` resource/not-found */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4007";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4009` resource/wrong-state */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4009";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4013` request/too-large */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4013";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4018` request/not-json */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4018";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4004` limit/rate-exceeded */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4004";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6003` internal/error */
-            500: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6003";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6001` database/unavailable */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6001";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            409: components["responses"]["ERR_4009"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
         };
     };
     postCancelVideo: {
@@ -1951,10 +1471,7 @@ export interface operations {
                  *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21"
                  *     }
                  */
-                "application/json": {
-                    /** Format: uuid */
-                    job_id: string;
-                };
+                "application/json": components["schemas"]["CancelVideoRequest"];
             };
         };
         responses: {
@@ -1990,35 +1507,7 @@ export interface operations {
                      *       "completed_at": "2026-11-21T11:58:40.000Z"
                      *     }
                      */
-                    "application/json": {
-                        /** Format: uuid */
-                        job_id: string;
-                        /** @enum {string} */
-                        status: "pending" | "processing" | "completed" | "failed" | "cancelled";
-                        prompt: string;
-                        /** Format: uuid */
-                        model_id: string;
-                        model_name: string;
-                        settings: {
-                            duration_seconds: number;
-                            resolution: string;
-                            aspect_ratio: string;
-                        };
-                        credits_used: number;
-                        video_url: string | null;
-                        video_url_expires_at: string | null;
-                        thumbnail_url: string | null;
-                        error: {
-                            code: string;
-                            message: string;
-                            details: {
-                                [key: string]: unknown;
-                            };
-                        } | null;
-                        /** Format: date-time */
-                        created_at: string;
-                        completed_at: string | null;
-                    };
+                    "application/json": components["schemas"]["JobResponse"];
                 };
             };
             /** @description Accepted; the work goes on */
@@ -2053,229 +1542,19 @@ export interface operations {
                      *       "completed_at": null
                      *     }
                      */
-                    "application/json": {
-                        /** Format: uuid */
-                        job_id: string;
-                        /** @enum {string} */
-                        status: "pending" | "processing" | "completed" | "failed" | "cancelled";
-                        prompt: string;
-                        /** Format: uuid */
-                        model_id: string;
-                        model_name: string;
-                        settings: {
-                            duration_seconds: number;
-                            resolution: string;
-                            aspect_ratio: string;
-                        };
-                        credits_used: number;
-                        video_url: string | null;
-                        video_url_expires_at: string | null;
-                        thumbnail_url: string | null;
-                        error: {
-                            code: string;
-                            message: string;
-                            details: {
-                                [key: string]: unknown;
-                            };
-                        } | null;
-                        /** Format: date-time */
-                        created_at: string;
-                        completed_at: string | null;
-                    };
+                    "application/json": components["schemas"]["JobResponse"];
                 };
             };
-            /** @description `ERR_4008` request/malformed */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4008";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4005` auth/unauthenticated */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4005";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4017` auth/suspended */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4017";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4007` resource/not-found */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4007";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4009` resource/wrong-state */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4009";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4013` request/too-large */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4013";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4018` request/not-json */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4018";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4004` limit/rate-exceeded */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4004";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6003` internal/error */
-            500: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6003";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6001` database/unavailable */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6001";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            409: components["responses"]["ERR_4009"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
         };
     };
     getCredits: {
@@ -2340,146 +1619,15 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": {
-                        credits_remaining: number;
-                        credits_held: number;
-                        credits_owed: number;
-                        expiring: {
-                            credits: number;
-                            /** Format: date-time */
-                            expires_at: string;
-                        }[];
-                        transactions: {
-                            /** Format: uuid */
-                            id: string;
-                            amount: number;
-                            /** @enum {string} */
-                            kind: "grant" | "purchase" | "hold" | "release" | "refund" | "adjustment" | "expiry" | "reversal" | "debt_payment";
-                            balance_after: number;
-                            job_id: string | null;
-                            /** Format: date-time */
-                            created_at: string;
-                        }[];
-                        next_cursor: string | null;
-                    };
+                    "application/json": components["schemas"]["CreditsResponse"];
                 };
             };
-            /** @description `ERR_4008` request/malformed */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4008";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4005` auth/unauthenticated */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4005";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4017` auth/suspended */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4017";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4004` limit/rate-exceeded */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4004";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6003` internal/error */
-            500: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6003";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6001` database/unavailable */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6001";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
         };
     };
     deleteDeleteVideoJob: {
@@ -2517,179 +1665,15 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `ERR_4008` request/malformed */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4008";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4005` auth/unauthenticated */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4005";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4017` auth/suspended */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4017";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4007` resource/not-found */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4007";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4009` resource/wrong-state */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4009";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4013` request/too-large */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4013";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4004` limit/rate-exceeded */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4004";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6003` internal/error */
-            500: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6003";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6001` database/unavailable */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6001";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            409: components["responses"]["ERR_4009"];
+            413: components["responses"]["ERR_4013"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
         };
     };
     postDeviceCheck: {
@@ -2717,11 +1701,7 @@ export interface operations {
                  *       "device_token": "AgAAAGFwcGxlIGRldmljZSB0b2tlbg=="
                  *     }
                  */
-                "application/json": {
-                    /** Format: base64 */
-                    device_token: string;
-                    device_id?: string;
-                };
+                "application/json": components["schemas"]["DeviceCheckRequest"];
             };
         };
         responses: {
@@ -2747,173 +1727,17 @@ export interface operations {
                      *       }
                      *     }
                      */
-                    "application/json": {
-                        /** Format: uuid */
-                        user_id: string;
-                        credits_remaining: number;
-                        is_new: boolean;
-                        initial_grant: {
-                            /** @enum {string} */
-                            status: "granted" | "already_claimed" | "pending";
-                            credits: number;
-                        };
-                    };
+                    "application/json": components["schemas"]["DeviceCheckResponse"];
                 };
             };
-            /** @description `ERR_4008` request/malformed */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4008";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4005` auth/unauthenticated */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4005";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4015` device/not-verified · `ERR_4017` auth/suspended */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4015" | "ERR_4017";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4013` request/too-large */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4013";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4018` request/not-json */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4018";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4004` limit/rate-exceeded */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4004";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6003` internal/error */
-            500: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6003";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6001` database/unavailable */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6001";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4015_ERR_4017"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
         };
     };
     postGenerateVideo: {
@@ -2950,18 +1774,7 @@ export interface operations {
                  *       }
                  *     }
                  */
-                "application/json": {
-                    /** Format: uuid */
-                    model_id: string;
-                    prompt: string;
-                    /** @default {} */
-                    settings?: {
-                        duration_seconds?: number;
-                        resolution?: string;
-                        aspect_ratio?: string;
-                    };
-                    image_url?: string;
-                };
+                "application/json": components["schemas"]["GenerateVideoRequest"];
             };
         };
         responses: {
@@ -2991,241 +1804,20 @@ export interface operations {
                      *       "created_at": "2026-11-21T11:58:30.000Z"
                      *     }
                      */
-                    "application/json": {
-                        /** Format: uuid */
-                        job_id: string;
-                        /** @constant */
-                        status: "pending";
-                        credits_used: number;
-                        credits_remaining: number;
-                        /** Format: date-time */
-                        created_at: string;
-                    };
+                    "application/json": components["schemas"]["GenerateVideoResponse"];
                 };
             };
-            /** @description `ERR_4008` request/malformed · `ERR_4010` idempotency/key-missing */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4008" | "ERR_4010";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4005` auth/unauthenticated */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4005";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4001` payment/insufficient-credits */
-            402: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4001";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4017` auth/suspended */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4017";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4012` idempotency/in-progress */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4012";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4013` request/too-large */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4013";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4018` request/not-json */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4018";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4002` model/not-available · `ERR_4003` prompt/refused · `ERR_4011` idempotency/key-reused */
-            422: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4002" | "ERR_4003" | "ERR_4011";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4004` limit/rate-exceeded */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4004";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6003` internal/error */
-            500: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6003";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6001` database/unavailable · `ERR_6004` feature/switched-off */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6001" | "ERR_6004";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
+            400: components["responses"]["ERR_4008_ERR_4010"];
+            401: components["responses"]["ERR_4005"];
+            402: components["responses"]["ERR_4001"];
+            403: components["responses"]["ERR_4017"];
+            409: components["responses"]["ERR_4012"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            422: components["responses"]["ERR_4002_ERR_4003_ERR_4011"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001_ERR_6004"];
         };
     };
     getHealth: {
@@ -3281,91 +1873,12 @@ export interface operations {
                      *       "version": "1"
                      *     }
                      */
-                    "application/json": {
-                        /** @enum {string} */
-                        status: "healthy" | "degraded" | "unhealthy";
-                        checks?: {
-                            database: {
-                                ok: boolean;
-                                duration_ms: number;
-                                /** @enum {string} */
-                                reason?: "schema_not_exposed";
-                            };
-                            storage: {
-                                ok: boolean;
-                                duration_ms: number;
-                                /** @enum {string} */
-                                reason?: "schema_not_exposed";
-                            };
-                            queue: {
-                                ok: boolean;
-                                duration_ms: number;
-                                /** @enum {string} */
-                                reason?: "schema_not_exposed";
-                            };
-                            providers: {
-                                ok: boolean;
-                                duration_ms: number;
-                                /** @enum {string} */
-                                reason?: "schema_not_exposed";
-                            };
-                        };
-                        version?: string;
-                    };
+                    "application/json": components["schemas"]["HealthResponse"];
                 };
             };
-            /** @description `ERR_4008` request/malformed */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4008";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4005` auth/unauthenticated */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4005";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6003` internal/error */
-            500: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6003";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            500: components["responses"]["ERR_6003"];
             /** @description `ERR_6001` database/unavailable */
             503: {
                 headers: {
@@ -3375,42 +1888,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": ({
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6001";
-                        };
-                    } & components["schemas"]["Error"]) | {
-                        /** @enum {string} */
-                        status: "healthy" | "degraded" | "unhealthy";
-                        checks?: {
-                            database: {
-                                ok: boolean;
-                                duration_ms: number;
-                                /** @enum {string} */
-                                reason?: "schema_not_exposed";
-                            };
-                            storage: {
-                                ok: boolean;
-                                duration_ms: number;
-                                /** @enum {string} */
-                                reason?: "schema_not_exposed";
-                            };
-                            queue: {
-                                ok: boolean;
-                                duration_ms: number;
-                                /** @enum {string} */
-                                reason?: "schema_not_exposed";
-                            };
-                            providers: {
-                                ok: boolean;
-                                duration_ms: number;
-                                /** @enum {string} */
-                                reason?: "schema_not_exposed";
-                            };
-                        };
-                        version?: string;
-                    };
+                    "application/json": components["schemas"]["Error"] | components["schemas"]["HealthResponse"];
                 };
             };
         };
@@ -3497,39 +1975,7 @@ export interface operations {
                      *       ]
                      *     }
                      */
-                    "application/json": {
-                        models: {
-                            /** Format: uuid */
-                            id: string;
-                            name: string;
-                            description: string;
-                            /** @enum {string} */
-                            category: "text_to_video" | "image_to_video";
-                            thumbnail_url: string | null;
-                            is_featured: boolean;
-                            requires_image: boolean;
-                            pricing: {
-                                /** @enum {string} */
-                                type: "per_video" | "per_second";
-                                credits: number;
-                            };
-                            options: {
-                                duration_seconds: {
-                                    values: number[];
-                                    default: number;
-                                };
-                                resolution: {
-                                    values: string[];
-                                    default: string;
-                                };
-                                aspect_ratio: {
-                                    values: string[];
-                                    default: string;
-                                };
-                                prompt_max_characters?: number;
-                            };
-                        }[];
-                    };
+                    "application/json": components["schemas"]["ModelsResponse"];
                 };
             };
             /** @description Unchanged since the answer that the caller has */
@@ -3549,122 +1995,12 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `ERR_4008` request/malformed */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4008";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4005` auth/unauthenticated */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4005";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4017` auth/suspended */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4017";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4004` limit/rate-exceeded */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4004";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6003` internal/error */
-            500: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6003";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6001` database/unavailable */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6001";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
         };
     };
     postProcessJobs: {
@@ -3701,98 +2037,14 @@ export interface operations {
                      *       "accepted": true
                      *     }
                      */
-                    "application/json": {
-                        /** @constant */
-                        accepted: true;
-                    };
+                    "application/json": components["schemas"]["ProcessJobsResponse"];
                 };
             };
-            /** @description `ERR_4008` request/malformed */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4008";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4005` auth/unauthenticated */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4005";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4013` request/too-large */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4013";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6003` internal/error */
-            500: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6003";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6001` database/unavailable */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6001";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            413: components["responses"]["ERR_4013"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
         };
     };
     postProviderWebhook: {
@@ -3849,98 +2101,14 @@ export interface operations {
                      *       "received": true
                      *     }
                      */
-                    "application/json": {
-                        /** @constant */
-                        received: true;
-                    };
+                    "application/json": components["schemas"]["ProviderWebhookResponse"];
                 };
             };
-            /** @description `ERR_4008` request/malformed */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4008";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4005` auth/unauthenticated */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4005";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4013` request/too-large */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4013";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6003` internal/error */
-            500: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6003";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6001` database/unavailable */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6001";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            413: components["responses"]["ERR_4013"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
         };
     };
     getUserProfile: {
@@ -3985,136 +2153,15 @@ export interface operations {
                      *       "created_at": "2026-11-21T11:58:00.000Z"
                      *     }
                      */
-                    "application/json": {
-                        /** Format: uuid */
-                        user_id: string;
-                        is_guest: boolean;
-                        display_name: string | null;
-                        language: ("en" | "tr" | "es") | null;
-                        /** @enum {string} */
-                        theme_preference: "system" | "light" | "dark";
-                        credits_remaining: number;
-                        /** Format: date-time */
-                        created_at: string;
-                    };
+                    "application/json": components["schemas"]["UserProfileResponse"];
                 };
             };
-            /** @description `ERR_4008` request/malformed */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4008";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4005` auth/unauthenticated */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4005";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4017` auth/suspended */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4017";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4004` limit/rate-exceeded */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4004";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6003` internal/error */
-            500: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6003";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6001` database/unavailable */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6001";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
         };
     };
     deleteUserProfile: {
@@ -4154,149 +2201,16 @@ export interface operations {
                      *       "closed_at": "2026-11-21T12:30:00.000Z"
                      *     }
                      */
-                    "application/json": {
-                        /** Format: uuid */
-                        user_id: string;
-                        /** Format: date-time */
-                        closed_at: string;
-                    };
+                    "application/json": components["schemas"]["DeleteUserProfileResponse"];
                 };
             };
-            /** @description `ERR_4008` request/malformed */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4008";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4005` auth/unauthenticated */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4005";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4017` auth/suspended */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4017";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4013` request/too-large */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4013";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4004` limit/rate-exceeded */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4004";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6003` internal/error */
-            500: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6003";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6001` database/unavailable */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6001";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            413: components["responses"]["ERR_4013"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
         };
     };
     patchUserProfile: {
@@ -4325,13 +2239,7 @@ export interface operations {
                  *       "theme_preference": "dark"
                  *     }
                  */
-                "application/json": {
-                    display_name?: string | null;
-                    /** @enum {string} */
-                    language?: "en" | "tr" | "es";
-                    /** @enum {string} */
-                    theme_preference?: "system" | "light" | "dark";
-                };
+                "application/json": components["schemas"]["UpdateUserProfileRequest"];
             };
         };
         responses: {
@@ -4357,174 +2265,17 @@ export interface operations {
                      *       "created_at": "2026-11-21T11:58:00.000Z"
                      *     }
                      */
-                    "application/json": {
-                        /** Format: uuid */
-                        user_id: string;
-                        is_guest: boolean;
-                        display_name: string | null;
-                        language: ("en" | "tr" | "es") | null;
-                        /** @enum {string} */
-                        theme_preference: "system" | "light" | "dark";
-                        credits_remaining: number;
-                        /** Format: date-time */
-                        created_at: string;
-                    };
+                    "application/json": components["schemas"]["UserProfileResponse"];
                 };
             };
-            /** @description `ERR_4008` request/malformed */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4008";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4005` auth/unauthenticated */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4005";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4017` auth/suspended */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4017";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4013` request/too-large */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4013";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4018` request/not-json */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4018";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4004` limit/rate-exceeded */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4004";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6003` internal/error */
-            500: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6003";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6001` database/unavailable */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6001";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
         };
     };
     getVideoJobs: {
@@ -4579,7 +2330,7 @@ export interface operations {
                      *             "aspect_ratio": "16:9"
                      *           },
                      *           "credits_used": 4,
-                     *           "video_url": "https://project.supabase.co/storage/v1/object/sign/videos/c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21/video.mp4?token=eyJ…",
+                     *           "video_url": "https://project.supabase.co/storage/v1/object/sign/videos/c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21/video.mp4?token=eyJhbGciOiJFUzI1NiJ9",
                      *           "video_url_expires_at": "2026-11-21T13:00:00.000Z",
                      *           "thumbnail_url": null,
                      *           "error": null,
@@ -4590,156 +2341,15 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": {
-                        jobs: {
-                            /** Format: uuid */
-                            job_id: string;
-                            /** @enum {string} */
-                            status: "pending" | "processing" | "completed" | "failed" | "cancelled";
-                            prompt: string;
-                            /** Format: uuid */
-                            model_id: string;
-                            model_name: string;
-                            settings: {
-                                duration_seconds: number;
-                                resolution: string;
-                                aspect_ratio: string;
-                            };
-                            credits_used: number;
-                            video_url: string | null;
-                            video_url_expires_at: string | null;
-                            thumbnail_url: string | null;
-                            error: {
-                                code: string;
-                                message: string;
-                                details: {
-                                    [key: string]: unknown;
-                                };
-                            } | null;
-                            /** Format: date-time */
-                            created_at: string;
-                            completed_at: string | null;
-                        }[];
-                        next_cursor: string | null;
-                    };
+                    "application/json": components["schemas"]["VideoJobsResponse"];
                 };
             };
-            /** @description `ERR_4008` request/malformed */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4008";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4005` auth/unauthenticated */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4005";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4017` auth/suspended */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4017";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4004` limit/rate-exceeded */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4004";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6002` storage/failed · `ERR_6003` internal/error */
-            500: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6002" | "ERR_6003";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6001` database/unavailable */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6001";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6002_ERR_6003"];
+            503: components["responses"]["ERR_6001"];
         };
     };
     getVideoStatus: {
@@ -4789,7 +2399,7 @@ export interface operations {
                      *         "aspect_ratio": "16:9"
                      *       },
                      *       "credits_used": 4,
-                     *       "video_url": "https://project.supabase.co/storage/v1/object/sign/videos/c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21/video.mp4?token=eyJ…",
+                     *       "video_url": "https://project.supabase.co/storage/v1/object/sign/videos/c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21/video.mp4?token=eyJhbGciOiJFUzI1NiJ9",
                      *       "video_url_expires_at": "2026-11-21T13:00:00.000Z",
                      *       "thumbnail_url": null,
                      *       "error": null,
@@ -4802,178 +2412,16 @@ export interface operations {
                      *       "next_poll_seconds": null
                      *     }
                      */
-                    "application/json": {
-                        /** Format: uuid */
-                        job_id: string;
-                        /** @enum {string} */
-                        status: "pending" | "processing" | "completed" | "failed" | "cancelled";
-                        prompt: string;
-                        /** Format: uuid */
-                        model_id: string;
-                        model_name: string;
-                        settings: {
-                            duration_seconds: number;
-                            resolution: string;
-                            aspect_ratio: string;
-                        };
-                        credits_used: number;
-                        video_url: string | null;
-                        video_url_expires_at: string | null;
-                        thumbnail_url: string | null;
-                        error: {
-                            code: string;
-                            message: string;
-                            details: {
-                                [key: string]: unknown;
-                            };
-                        } | null;
-                        /** Format: date-time */
-                        created_at: string;
-                        completed_at: string | null;
-                        progress: {
-                            /** @enum {string} */
-                            stage: "queued" | "submitted" | "generating" | "storing" | "done";
-                            percent: number | null;
-                        };
-                        next_poll_seconds: number | null;
-                    };
+                    "application/json": components["schemas"]["VideoStatusResponse"];
                 };
             };
-            /** @description `ERR_4008` request/malformed */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4008";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4005` auth/unauthenticated */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4005";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4017` auth/suspended */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4017";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4007` resource/not-found */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4007";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_4004` limit/rate-exceeded */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_4004";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6002` storage/failed · `ERR_6003` internal/error */
-            500: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6002" | "ERR_6003";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
-            /** @description `ERR_6001` database/unavailable */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: {
-                            /** @enum {unknown} */
-                            code?: "ERR_6001";
-                        };
-                    } & components["schemas"]["Error"];
-                };
-            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6002_ERR_6003"];
+            503: components["responses"]["ERR_6001"];
         };
     };
 }

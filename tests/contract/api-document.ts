@@ -5,6 +5,7 @@ import { type ClientAction, errorCodes, isErrorCode } from "../../supabase/funct
 import { errorMessages } from "../../supabase/functions/_shared/error-messages.ts";
 import { curlOf, supabaseJsOf } from "./api-examples.ts";
 import { fieldsOf } from "./api-fields.ts";
+import { resolved, withoutReferences } from "./openapi-schemas.ts";
 
 // Documents are read as JSON, as their readers do.
 // deno-lint-ignore no-explicit-any
@@ -26,6 +27,8 @@ export interface Operation {
   /** GET, POST, … */
   readonly method: string;
   readonly description: Json;
+  /** A row for each parameter and each field of the body. */
+  readonly inputs: string[][];
   readonly walk: Walk;
 }
 
@@ -42,9 +45,30 @@ export function operationsOf(
         const method = key.toUpperCase();
         const walks = Object.entries(documentations.get(endpoint) ?? {});
         const walk: Walk | undefined = walks.find(([each]) => each === method)?.[1].walk;
-        return { endpoint, method, description, walk: walk ?? {} };
+        const { responses, ...others } = description;
+        const answers = Object.entries<Json>(responses).map(([status, answer]) => [
+          status,
+          answer.$ref === undefined ? answer : resolved(openApi, answer.$ref),
+        ]);
+        const whole = { ...others, responses: Object.fromEntries(answers) };
+        return {
+          endpoint,
+          method,
+          description: whole,
+          inputs: inputsOf(openApi, description),
+          walk: walk ?? {},
+        };
       })
     );
+}
+
+function inputsOf(openApi: Json, { parameters, requestBody }: Json): string[][] {
+  const query = parameters.filter(({ in: place }: Json) => place === "query");
+  const body = withoutReferences(openApi, requestBody?.content["application/json"].schema);
+  return [
+    ...query.flatMap(({ name, required, schema }: Json) => fieldsOf({ ...schema }, name, required)),
+    ...(body?.properties ? fieldsOf(body) : []),
+  ];
 }
 
 /** docs/api.md with its generated parts made anew. */
@@ -103,14 +127,9 @@ function errorsPart(): string {
 }
 
 function sectionOf(operation: Operation): string {
-  const { endpoint, method, description } = operation;
-  const { summary, parameters, requestBody, responses } = description;
-  const query = parameters.filter(({ in: place }: Json) => place === "query");
-  const body = requestBody?.content["application/json"].schema;
-  const inputs = [
-    ...query.flatMap(({ name, required, schema }: Json) => fieldsOf({ ...schema }, name, required)),
-    ...(body?.properties ? fieldsOf(body) : []),
-  ];
+  const { endpoint, method, description, inputs } = operation;
+  const { summary, parameters, responses } = description;
+  const isQuery = parameters.some(({ in: place }: Json) => place === "query");
   return [
     `### ${method} ${endpoint}`,
     "",
@@ -120,7 +139,7 @@ function sectionOf(operation: Operation): string {
     "",
     requirementsOf(operation).join(" · "),
     "",
-    ...(inputs.length > 0 ? table([query.length > 0 ? "parameter" : "field", "type", ""], inputs) : []),
+    ...(inputs.length > 0 ? table([isQuery ? "parameter" : "field", "type", ""], inputs) : []),
     ...Object.entries<Json>(responses).flatMap(([status, response]) => answerOf(status, response)),
     `Errors: ${errorsOf(responses).join(", ")}`,
     "",
@@ -161,13 +180,13 @@ function answerOf(status: string, { description, headers, content }: Json): stri
     `**${status}** ${words}${example === undefined ? "." : ":"}`,
     "",
     ...own.flatMap(([name, header]) => [`\`${name}\`: ${header.description}, \`${header.example}\``, ""]),
-    ...(example === undefined ? [] : fence("json", printed(example))),
+    ...(example === undefined ? [] : fence("json", printedJson(example))),
   ];
 }
 
 /** JSON with lists of plain values on one line. */
-function printed(example: Json): string {
-  return JSON.stringify(example, null, 2).replaceAll(
+export function printedJson(value: Json): string {
+  return JSON.stringify(value, null, 2).replaceAll(
     /\[\s+([^[\]{}]+?)\s+\]/g,
     (_, items: string) => `[${items.replaceAll(/\s*\n\s*/g, " ")}]`,
   );

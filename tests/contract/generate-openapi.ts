@@ -2,11 +2,13 @@
  * Writes docs/api from the endpoints' declarations and documentation, as OpenAPI and as types, and the sections of docs/api.md: `deno task generate`.
  */
 import openapiTS, { astToString } from "openapi-typescript";
+import * as z from "zod/mini";
 import type { Documentation } from "../../supabase/functions/_shared/documentation.ts";
 import type { Endpoint } from "../../supabase/functions/_shared/endpoint.ts";
 import type { Declaration } from "../../supabase/functions/_shared/operation.ts";
-import { apiDocumentOf, apiFile } from "./api-document.ts";
+import { apiDocumentOf, apiFile, printedJson } from "./api-document.ts";
 import { openApiDocument } from "./openapi.ts";
+import type { SchemaNames } from "./openapi-schemas.ts";
 
 const functions = new URL("../../supabase/functions/", import.meta.url);
 
@@ -44,9 +46,27 @@ export async function documentations(): Promise<Map<string, Documentation>> {
   return found;
 }
 
+/** Where schemas are declared that several endpoints answer with; each endpoint's own are in its schema.ts. */
+const sharedSchemas = ["_shared/job.ts", "_shared/model.ts", "_shared/admin-action.ts"];
+
+/** Every schema that is exported, under its export's name. */
+export async function schemaNames(): Promise<SchemaNames> {
+  const names = new Map<z.ZodMiniType, string>();
+  const paths = [...sharedSchemas, ...(await endpointNames()).map((name) => `${name}/schema.ts`)];
+  for (const path of paths) {
+    const exported: Record<string, unknown> = await import(new URL(path, functions).href);
+    for (const [name, schema] of Object.entries(exported)) {
+      // What an endpoint calls its own may be another's.
+      if (schema instanceof z.ZodMiniType && !names.has(schema)) names.set(schema, name);
+    }
+  }
+  return names;
+}
+
 /** The document's text as the file holds it. */
 export async function generateOpenApi(): Promise<string> {
-  return `${JSON.stringify(openApiDocument(await declaredOperations(), await documentations()), null, 2)}\n`;
+  const document = openApiDocument(await declaredOperations(), await documentations(), await schemaNames());
+  return `${printedJson(document)}\n`;
 }
 
 /**

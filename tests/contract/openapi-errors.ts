@@ -1,7 +1,6 @@
 /** An example of each error. */
 import { type ErrorCode, errorCodes } from "../../supabase/functions/_shared/error-codes.ts";
 import { errorMessage } from "../../supabase/functions/_shared/error-messages.ts";
-import type { Declaration } from "../../supabase/functions/_shared/operation.ts";
 import { exampleRequestId, type Schema } from "./openapi-components.ts";
 
 export function detailsOf(code: ErrorCode): readonly string[] {
@@ -29,13 +28,12 @@ const exampleExceptions: Partial<Record<ErrorCode, Record<string, unknown>>> = {
   ERR_5003: { reason: "rejected" },
 };
 
-/** What an operation answers that fails so. */
-export function exampleError(code: ErrorCode, { policies = [] }: Declaration): Schema {
+/** What whoever fails so is answered. */
+export function exampleError(code: ErrorCode): Schema {
   const details = Object.fromEntries(
     detailsOf(code).map((key) => {
       if (!Object.hasOwn(exampleDetails, key)) throw new Error(`details.${key} of ${code} has no example`);
-      const own = key === "policy" ? policies.at(-1) : undefined;
-      return [key, own ?? exampleExceptions[code]?.[key] ?? exampleDetails[key]];
+      return [key, exampleExceptions[code]?.[key] ?? exampleDetails[key]];
     }),
   );
   return {

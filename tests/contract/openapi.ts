@@ -6,7 +6,7 @@ import type {
   Documentation,
   OperationDocumentation,
 } from "../../supabase/functions/_shared/documentation.ts";
-import { errorCodes } from "../../supabase/functions/_shared/error-codes.ts";
+import { type ErrorCode, errorCodes } from "../../supabase/functions/_shared/error-codes.ts";
 import { type Declaration, errorsOf } from "../../supabase/functions/_shared/operation.ts";
 import {
   errorSchema,
@@ -17,34 +17,32 @@ import {
   sharedParameters,
 } from "./openapi-components.ts";
 import { detailsOf, exampleError } from "./openapi-errors.ts";
+import { type SchemaNames, Schemas } from "./openapi-schemas.ts";
 
 /** The whole document: what each endpoint declares, and what its documentation says beside that, by its name. */
 export function openApiDocument(
   endpoints: ReadonlyMap<string, readonly Declaration[]>,
   documentations: ReadonlyMap<string, Documentation> = new Map(),
+  schemaNames: SchemaNames = new Map(),
 ): Schema {
   const names = [...endpoints.keys()].sort();
-  const definitions = new Map<string, Component>();
+  const schemas = new Schemas(schemaNames);
+  const responses = new Map<string, Schema>();
   const paths = Object.fromEntries(names.map((name) => [
     `/${name}`,
     Object.fromEntries(
       (endpoints.get(name) ?? []).map((operation) => [
         operation.method.toLowerCase(),
-        hoistDefinitions(
-          describe(name, operation, documentations.get(name)?.[operation.method]),
-          definitions,
-        ),
+        describe(name, operation, documentations.get(name)?.[operation.method], schemas, responses),
       ]),
     ),
   ]));
-  const named = Object.fromEntries(
-    Array.from(definitions.values(), ({ name, definition }) => [name, JSON.parse(definition)]),
-  );
   return {
     openapi: "3.1.0",
     info: {
       title: "Kinora",
       version: "1",
+      license: { name: "Apache-2.0", identifier: "Apache-2.0" },
       description:
         "The backend of an AI video app. The contract only grows: ignore fields that you do not know, " +
         "read an unknown `status` as `processing` and an unknown `kind` as `other`.",
@@ -61,47 +59,24 @@ export function openApiDocument(
     paths,
     components: {
       securitySchemes,
-      schemas: { ErrorCode: { type: "string", enum: Object.keys(errorCodes) }, Error: errorSchema, ...named },
+      schemas: {
+        ErrorCode: { type: "string", enum: Object.keys(errorCodes) },
+        Error: errorSchema,
+        ...schemas.components(),
+      },
+      responses: Object.fromEntries([...responses].sort(([one], [other]) => one.localeCompare(other))),
       parameters: sharedParameters,
       headers: sharedHeaders,
     },
   };
 }
 
-/**
- * Schemas that refer to themselves come with `$defs` of their own, whose references count from the root of the
- * document. They become components; equal ones are one component.
- */
-function hoistDefinitions(value: unknown, components: Map<string, Component>): unknown {
-  if (Array.isArray(value)) return value.map((item) => hoistDefinitions(item, components));
-  if (typeof value !== "object" || value === null) return value;
-  const { $defs, ...rest }: { $defs?: object } = value;
-  let text = JSON.stringify(rest);
-  for (const [name, definition] of Object.entries($defs ?? {})) {
-    const own = JSON.stringify(definition);
-    const component = components.get(own) ??
-      { name: name.startsWith("__") ? `Definition${components.size + 1}` : name, definition: own };
-    const rename = (schema: string) =>
-      schema.replaceAll(`"#/$defs/${name}"`, `"#/components/schemas/${component.name}"`);
-    components.set(own, { ...component, definition: rename(component.definition) });
-    text = rename(text);
-  }
-  const renamed: object = JSON.parse(text);
-  return Object.fromEntries(
-    Object.entries(renamed).map(([key, member]) => [key, hoistDefinitions(member, components)]),
-  );
-}
-
-interface Component {
-  readonly name: string;
-  /** JSON. */
-  readonly definition: string;
-}
-
 function describe(
   endpoint: string,
   operation: Declaration,
   documentation: OperationDocumentation = { description: operation.summary },
+  schemas: Schemas,
+  shared: Map<string, Schema>,
 ): Schema {
   const { method, auth, summary, idempotencyKey, query, request, rawBody, response, policies } = operation;
   const words = [
@@ -110,7 +85,7 @@ function describe(
   ];
   const isConditional = response[304] === null;
   const content = request
-    ? { schema: jsonSchema(request, "input"), ...exampleOf(documentation.request) }
+    ? { schema: schemas.of(request, "input"), ...exampleOf(documentation.request) }
     : rawBody
     ? { schema: { description: "The bytes that the sender signed" }, ...exampleOf(documentation.request) }
     : null;
@@ -129,7 +104,10 @@ function describe(
       reference("parameters", "RequestId"),
     ],
     ...(content ? { requestBody: { required: true, content: { "application/json": content } } } : {}),
-    responses: { ...successes(operation, documentation), ...failures(operation, documentation) },
+    responses: {
+      ...successes(operation, documentation, schemas),
+      ...failures(operation, documentation, schemas, shared),
+    },
   };
 }
 
@@ -153,34 +131,31 @@ function queryParameters(query: z.ZodMiniObject, examples: OperationDocumentatio
     in: "query",
     required: required.includes(name),
     schema,
-    ...exampleOf(examples?.[name]),
+    ...exampleOf(queryExample(schema, examples?.[name])),
   }));
 }
 
-function jsonSchema(schema: z.ZodMiniType, io: "input" | "output"): Schema {
-  const { $schema: _, ...rest } = z.toJSONSchema(schema, {
-    io,
-    // Requests are closed; answers grow, and a generated client must not refuse what it does not know yet.
-    override: ({ jsonSchema }) => {
-      if (io === "output" && jsonSchema.additionalProperties === false) {
-        delete jsonSchema.additionalProperties;
-      }
-    },
-  });
-  return rest;
+/** As its type has it; a URL has texts alone. */
+function queryExample(schema: object | boolean, example: string | undefined): string | number | undefined {
+  const isNumber = typeof schema === "object" && "type" in schema && schema.type === "integer";
+  return isNumber && example !== undefined ? Number(example) : example;
 }
+
+const standardHeaders = {
+  "X-Request-Id": reference("headers", "RequestId"),
+  "Content-Language": reference("headers", "ContentLanguage"),
+  "Cache-Control": reference("headers", "CacheControl"),
+};
+
+const rateLimitHeaders = {
+  "RateLimit-Policy": reference("headers", "RateLimitPolicy"),
+  "RateLimit": reference("headers", "RateLimit"),
+};
 
 function headersOf({ policies, idempotencyKey }: Declaration): Record<string, unknown> {
   return {
-    "X-Request-Id": reference("headers", "RequestId"),
-    "Content-Language": reference("headers", "ContentLanguage"),
-    "Cache-Control": reference("headers", "CacheControl"),
-    ...(policies?.length
-      ? {
-        "RateLimit-Policy": reference("headers", "RateLimitPolicy"),
-        "RateLimit": reference("headers", "RateLimit"),
-      }
-      : {}),
+    ...standardHeaders,
+    ...(policies?.length ? rateLimitHeaders : {}),
     ...(idempotencyKey ? { "Idempotency-Replayed": reference("headers", "IdempotencyReplayed") } : {}),
   };
 }
@@ -196,6 +171,7 @@ const statusTexts: Record<number, string> = {
 function successes(
   operation: Declaration,
   { responses = {}, headers: ownHeaders = {} }: OperationDocumentation,
+  schemas: Schemas,
 ): Record<string, Schema> {
   const headers = {
     ...headersOf(operation),
@@ -219,7 +195,7 @@ function successes(
       ...(schema === null ? {} : {
         content: {
           "application/json": {
-            schema: jsonSchema(schema, "output"),
+            schema: schemas.of(schema, "output"),
             ...exampleOf(responses[Number(status)]),
           },
         },
@@ -228,37 +204,53 @@ function successes(
   );
 }
 
-/** One answer for each status, with all codes that share it. */
+/** One answer for each status, with all codes that share it; the same for all operations that have these codes. */
 function failures(
   operation: Declaration,
   { responses = {} }: OperationDocumentation,
+  schemas: Schemas,
+  shared: Map<string, Schema>,
 ): Record<string, Schema> {
   const codes = errorsOf(operation);
   const statuses = [...new Set(codes.map((code) => errorCodes[code].status))].sort();
   return Object.fromEntries(statuses.map((status) => {
     const sharing = codes.filter((code) => errorCodes[code].status === status);
-    const mayWait = sharing.some((code) => detailsOf(code).includes("retry_after"));
+    const failure = failureOf(status, sharing);
     const own = operation.response[status];
-    const schema = {
-      allOf: [reference("schemas", "Error")],
-      properties: { error: { properties: { code: { enum: sharing } } } },
-    };
+    if (!own) {
+      const name = sharing.join("_");
+      shared.set(name, failure);
+      return [String(status), reference("responses", name)];
+    }
+    const { schema, examples } = failure.content["application/json"];
     return [String(status), {
-      description: sharing.map((code) => `\`${code}\` ${errorCodes[code].category}`).join(" · "),
-      headers: {
-        ...headersOf(operation),
-        ...(status === 401 ? { "WWW-Authenticate": reference("headers", "WwwAuthenticate") } : {}),
-        ...(mayWait ? { "Retry-After": reference("headers", "RetryAfter") } : {}),
-      },
+      ...failure,
       content: {
         "application/json": {
-          schema: own ? { anyOf: [schema, jsonSchema(own, "output")] } : schema,
-          examples: {
-            ...(own ? { answer: { value: responses[status] } } : {}),
-            ...Object.fromEntries(sharing.map((code) => [code, { value: exampleError(code, operation) }])),
-          },
+          schema: { anyOf: [schema, schemas.of(own, "output")] },
+          examples: { answer: { value: responses[status] }, ...examples },
         },
       },
     }];
   }));
+}
+
+/** What is answered with a status to requests that fail by these codes. */
+function failureOf(status: number, codes: readonly ErrorCode[]) {
+  const mayWait = codes.some((code) => detailsOf(code).includes("retry_after"));
+  return {
+    description: codes.map((code) => `\`${code}\` ${errorCodes[code].category}`).join(" · "),
+    headers: {
+      ...standardHeaders,
+      ...(status === 401 ? { "WWW-Authenticate": reference("headers", "WwwAuthenticate") } : {}),
+      ...(status === 429 ? rateLimitHeaders : {}),
+      ...(mayWait ? { "Retry-After": reference("headers", "RetryAfter") } : {}),
+    },
+    content: {
+      "application/json": {
+        schema: reference("schemas", "Error"),
+        examples: Object.fromEntries(codes.map((code) => [code, { value: exampleError(code) }])),
+      },
+    },
+  };
 }

@@ -61,7 +61,7 @@ export const exampleModel: ModelResponse = {
 };
 
 const signedUrl = (file: string) =>
-  `https://project.supabase.co/storage/v1/object/sign/videos/${exampleIds.job}/${file}?token=eyJ…`;
+  `https://project.supabase.co/storage/v1/object/sign/videos/${exampleIds.job}/${file}?token=eyJhbGciOiJFUzI1NiJ9`;
 
 /** A job whose video is ready. */
 export const exampleJob: JobResponse = {
