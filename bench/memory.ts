@@ -1,11 +1,11 @@
 /**
- * `deno task bench:memory`: the memory that the functions and the gateway need while they store videos of 200 MB, beside
- * the 256 MB that the platform gives, and the time from a webhook to the end of its job.
+ * `deno task bench:memory`: the memory and the CPU time that the functions need while they store large videos, beside the
+ * 256 MB and the 2 s that the platform gives, and the time from a webhook to the end of its job.
  */
 import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import type postgres from "postgres";
 import { withConnection } from "../local/database.ts";
-import { peakMemory } from "../local/process.ts";
+import { cpuSeconds, peakMemory } from "../local/process.ts";
 import type { FalRule } from "../local/simulators/fal.ts";
 import { type Stack, startStack } from "../local/stack.ts";
 import { clearLine, machine, showProgress } from "./measure.ts";
@@ -73,12 +73,23 @@ async function main(): Promise<void> {
     return row?.version ?? "";
   });
 
-  const rows: string[][] = [["", "functions MB", "gateway MB", "webhook to completed ms", "95th"]];
+  const rows: string[][] = [[
+    "",
+    "CPU s a video",
+    "functions MB",
+    "gateway MB",
+    "webhook to completed ms",
+    "95th",
+  ]];
+  let used = 0;
   const note = (name: string, stored: Stored[]) => {
     const times = stored.map(({ milliseconds }) => milliseconds).sort((one, other) => one - other);
     const { pid = 0 } = stack.functions;
+    const before = used;
+    used = cpuSeconds(pid) ?? NaN;
     rows.push([
       name,
+      ((used - before) / Math.max(1, times.length)).toFixed(2),
       ...[pid, stack.pids.gateway].map((pid) => `${Math.round((peakMemory(pid) ?? NaN) / megabyte)}`),
       ...[0.5, 0.95].map((share) =>
         times.length === 0 ? "" : `${Math.round(times[Math.floor(times.length * share)] ?? NaN)}`
@@ -100,7 +111,9 @@ async function main(): Promise<void> {
   clearLine();
 
   console.log(machine(`Postgres ${version}`, "the functions in one process"));
-  console.log("The most memory so far, and the median and 95th percentile of the time:\n");
+  console.log(
+    "The CPU time of the functions, the most memory so far, and the median and 95th percentile of the time:\n",
+  );
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
   for (const row of rows) {
     console.log(
