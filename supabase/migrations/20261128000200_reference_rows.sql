@@ -14,6 +14,8 @@ on conflict (name) do update set procedure = excluded.procedure;
 -- guard: limits.
 insert into guard.policies (name, scope, max_hits, window_seconds, on_failure, is_logged) values
   ('video_generation', 'user', 10, 3600, 'closed', true),
+  -- What one user may cost without paying: jobs that were accepted and not captured.
+  ('uncaptured_jobs', 'user', 30, 86400, 'closed', true),
   ('generation_attempts', 'user', 60, 60, 'open', false),
   ('generation_attempts_network', 'network', 300, 3600, 'open', false),
   ('device_check', 'user', 10, 3600, 'open', false),

@@ -102,12 +102,18 @@ as $$
 -- provider could be asked. Past its deadline the job ends whatever the answer: with ERR_5001 where a provider has
 -- or may have it, else ERR_5002; and so does one whose account was closed, unless its request is still on its way, and
 -- its provider to be asked when it has the id. Before, only the provider's word cancels; `requested` is not that word
--- yet. `data`: `{ status }`. Locks: account → job → task.
+-- yet. What it cancelled without a bill is given back to the day's spending. `data`: `{ status }`.
+-- Locks: account → job → submission → provider → its spending → lots → task.
 declare
   v_job videos.jobs;
   v_outcome constant text := p_outcome ->> 'outcome';
 begin
   v_job := videos.lock_job(p_job_id);
+  if v_outcome = 'cancelled' and (p_outcome ->> 'is_unbilled')::boolean then
+    perform videos.note_unbilled(v_job, s.id)
+    from videos.submissions as s
+    where s.job_id = p_job_id and s.state in ('accepted', 'ended');
+  end if;
   if v_job.completed_at is null and (
     v_job.due_at <= core.now()
     or videos.is_abandoned(v_job) and coalesce(videos.sending_until(p_job_id) <= core.now(), true)

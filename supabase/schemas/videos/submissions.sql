@@ -22,6 +22,8 @@ create table videos.submissions (
   claimed_at timestamptz not null,
   accepted_at timestamptz,
   ended_at timestamptz,
+  -- The day in UTC whose spending its cost is part of; null since it is known that it was not billed.
+  counted_on date,
   check ((state in ('accepted', 'ended')) <= (request_id is not null))
 ) with (fillfactor = 80);
 alter table videos.submissions enable row level security;

@@ -26,16 +26,19 @@ export interface Submission {
 
 /** A provider's word about a request. */
 export type ProviderState =
-  | { state: "queued" | "cancelled" | "not_found" | "unreachable" }
+  | { state: "queued" | "not_found" | "unreachable" }
+  | { state: "cancelled"; is_unbilled?: true }
   | { state: "running"; percent?: number }
   | { state: "succeeded"; video_url: string; thumbnail_url: null }
-  | { state: "failed"; failure: { code: string; cause: string } };
+  | { state: "failed"; failure: { code: string; cause: string }; is_unbilled?: true };
 
 export const succeeded: ProviderState = {
   state: "succeeded",
   video_url: "https://provider.example/video.mp4",
   thumbnail_url: null,
 };
+/** No provider says that it bills what it cancelled before it began. */
+export const cancelled: ProviderState = { state: "cancelled", is_unbilled: true };
 export const failed: ProviderState = { state: "failed", failure: { code: "ERR_5003", cause: "said so" } };
 
 export interface Job {
@@ -175,9 +178,10 @@ export async function recordCancel(
   jobId: string,
   outcome: "cancelled" | "requested" | "too_late" | "not_found" | "no_request_id",
   task = noTask,
+  bill: { is_unbilled?: true } = outcome === "cancelled" ? { is_unbilled: true } : {},
 ): Promise<string> {
   const { status } = await first(sql<{ status: string }[]>`
-    select api.record_cancel(${task.task_id}, ${task.attempt}, ${jobId}, ${sql.json({ outcome })})
+    select api.record_cancel(${task.task_id}, ${task.attempt}, ${jobId}, ${sql.json({ outcome, ...bill })})
       -> 'data' ->> 'status' as status`);
   return status;
 }

@@ -7,7 +7,7 @@ import type { BoundedAnswer } from "../bounded-fetch.ts";
 import { tryParseJson } from "../json.ts";
 import { withoutAcceptance } from "./exchanges.ts";
 import { againstPolicy, invalidResult, rejected, timedOut, unavailable } from "./failures.ts";
-import type { Failure, ProviderState, SubmitOutcome } from "./provider.ts";
+import type { Failure, ProviderState, SubmitOutcome, Unbilled } from "./provider.ts";
 
 const apiError = z.object({ title: z.optional(z.string()), detail: z.string(), status: z.number() });
 
@@ -26,6 +26,7 @@ const prediction = z.object({
   status: z.enum(["starting", "processing", "succeeded", "failed", "canceled", "aborted"]),
   output: z.optional(z.unknown()),
   error: z.optional(z.unknown()),
+  started_at: z.optional(z.unknown()),
 });
 export type Prediction = z.infer<typeof prediction>;
 
@@ -78,7 +79,8 @@ export function readSubmission(answer: BoundedAnswer, now: number): SubmitOutcom
 }
 
 /** The state of a prediction in the port's terms. */
-export function predictionState({ status, output, error }: Prediction): ProviderState {
+export function predictionState(prediction: Prediction): ProviderState {
+  const { status, output, error } = prediction;
   switch (status) {
     case "starting":
       return { state: "queued" };
@@ -93,12 +95,21 @@ export function predictionState({ status, output, error }: Prediction): Provider
       return { state: "succeeded", videoUrl: video, thumbnailUrl: thumbnail ?? null };
     }
     case "failed":
-      return { state: "failed", failure: failureOf(error) };
+      return { state: "failed", failure: failureOf(error), ...billOf(prediction) };
     case "canceled":
-      return { state: "cancelled" };
+      return { state: "cancelled", ...billOf(prediction) };
     case "aborted":
-      return { state: "failed", failure: timedOut("Replicate did not start the prediction in time") };
+      return {
+        state: "failed",
+        failure: timedOut("Replicate did not start the prediction in time"),
+        isUnbilled: true,
+      };
   }
+}
+
+/** Replicate bills the time that a prediction ran, whatever came of it; one that never started, or was aborted, is free. */
+export function billOf({ status, started_at }: Prediction): Unbilled {
+  return status === "aborted" || (started_at ?? null) === null ? { isUnbilled: true } : {};
 }
 
 /** Of Replicate and of what it runs: busy (E003, E004), unknown, memory, stopped, health, start, upload. */

@@ -17,6 +17,7 @@ import type {
   WebhookVerdict,
 } from "./provider.ts";
 import {
+  billOf,
   isNotFound,
   parsePrediction,
   predictionState,
@@ -93,10 +94,11 @@ export function replicateProvider(
         timeoutMilliseconds: readTimeoutMilliseconds,
       });
       if (isNotFound(answer)) return { outcome: "not_found" };
-      switch (readPrediction(answer)?.status) {
+      const prediction = readPrediction(answer);
+      switch (prediction?.status) {
         case "canceled":
         case "aborted":
-          return { outcome: "cancelled" };
+          return { outcome: "cancelled", ...billOf(prediction) };
         case "succeeded":
         case "failed":
           return { outcome: "too_late" };
