@@ -1996,7 +1996,9 @@ create table queue.kinds (
   -- What the kind's domain does when a task has no try left: a function of the subject, with its schema. It runs in the
   -- transaction that makes the dead letter, before the task is locked. Text, because a `regprocedure` column blocks
   -- pg_upgrade.
-  on_dead text check (on_dead ~ '^[a-z_]+\.[a-z_]+$')
+  on_dead text check (on_dead ~ '^[a-z_]+\.[a-z_]+$'),
+  -- What one claim brings at most, for work of which a worker can do little at once; null bounds nothing.
+  claim_limit integer check (claim_limit > 0)
 );
 alter table queue.kinds enable row level security;
 comment on table queue.kinds is 'How tasks of each kind are worked; the operator may change it.';
@@ -2300,7 +2302,7 @@ as $$
   select h.kind, h.lane, h.priority, h.place from heads as h
 $$;
 
-create function queue.claim(p_limit integer, p_subject uuid default null)
+create function queue.claim(p_limit integer, p_subject uuid default null, p_without text[] default '{}')
 returns setof queue.tasks
 language plpgsql
 volatile
@@ -2308,8 +2310,8 @@ set search_path = ''
 -- The caller gives up after 10 s; what is claimed for nobody would wait for the end of its lease.
 set lock_timeout = '1s'
 as $$
--- Leases up to p_limit due tasks, of one subject if it is named, within each kind's and each lane's concurrency, in the
--- order of their priority. Within a priority owners take turns: a task lets those go first that came up to a minute
+-- Leases up to p_limit due tasks, of one subject if it is named and of no kind in p_without, within each kind's claim_limit
+-- and each kind's and lane's concurrency, in the order of their priority. Within a priority owners take turns: a task lets those go first that came up to a minute
 -- later, for each task that its owner had before it. What a claim costs grows with what it takes, and not with what
 -- waits. Locks: the kinds, by name, so that concurrent claims count right; tasks that another transaction holds are
 -- passed over. Where the kinds cannot be had within a second, nothing is claimed.
@@ -2326,10 +2328,11 @@ begin
 
   return query
   with room as (
-    select k.kind, k.tries, k.lane_concurrency, k.concurrency - (
+    select k.kind, k.tries, k.lane_concurrency, least(k.claim_limit, k.concurrency - (
       select count(*) from queue.tasks as b where b.kind = k.kind and b.leased_until > v_now
-    ) as free
+    )) as free
     from queue.kinds as k
+    where k.kind <> all (p_without)
   ),
   due as (
     select d.id, h.kind, h.lane, r.lane_concurrency, h.priority, d.run_at + h.place * interval '1 minute' as turn
@@ -2574,6 +2577,63 @@ $$;
 
 create trigger keep_models before delete or truncate on videos.models
   for each statement execute function videos.keep_models();
+
+-- The largest video that is stored: more costs the functions more CPU time than the platform gives
+-- (docs/decisions/0028-a-stored-file-is-not-hashed.md). `_shared/videos/store.ts` has the same number.
+create function videos.largest_stored_bytes()
+returns bigint
+language sql
+immutable
+return 150 * 1024 * 1024;
+
+create function videos.most_bytes_a_second(p_resolution text)
+returns numeric
+language plpgsql
+immutable
+set search_path = ''
+as $$
+-- What a second of video takes at most: 4 MB at 1080p, which is 32 Mbit/s and some twice what the providers deliver, and
+-- as much more or less as the picture has more or fewer pixels. A word that tells no size counts as 1080p.
+declare
+  v_sides constant text[] := regexp_match(p_resolution, '^([0-9]{1,5})[x:]([0-9]{1,5})$');
+  v_lines constant numeric := coalesce(
+    substring(p_resolution from '^([0-9]{1,5})[pP]$')::numeric,
+    -- 2k, 4k, 8k.
+    substring(p_resolution from '^([0-9]{1,2})[kK]$')::numeric * 540
+  );
+begin
+  return 4000000 * coalesce(v_lines ^ 2 / 1080 ^ 2, v_sides[1]::numeric * v_sides[2]::numeric / (1920 * 1080), 1);
+end;
+$$;
+
+create function videos.check_stored_size()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+-- Refuses a model whose longest video could be too large to be stored, before anybody pays for one.
+declare
+  v_longest constant numeric := (
+    select max(d::numeric) from jsonb_array_elements_text(new.options #> '{duration_seconds,values}') as d
+  );
+  v_most constant numeric := (
+    select max(videos.most_bytes_a_second(r))
+    from jsonb_array_elements_text(new.options #> '{resolution,values}') as r
+  );
+begin
+  if v_longest * v_most > videos.largest_stored_bytes() then
+    raise exception 'a video of % s may have % MB at these resolutions, and at most % MB are stored',
+        v_longest, ceil(v_longest * v_most / 1000000), videos.largest_stored_bytes() / 1000000
+      using errcode = 'check_violation',
+        hint = format('sell up to %s s, or lower resolutions', floor(videos.largest_stored_bytes() / v_most));
+  end if;
+  return null;
+end;
+$$;
+
+-- After the checks of the table, which know the form of the options.
+create trigger check_stored_size after insert or update of options on videos.models
+  for each row execute function videos.check_stored_size();
 
 -- Who can make a model's videos, in order of preference.
 create table videos.model_providers (
@@ -2959,8 +3019,6 @@ create table videos.assets (
   path text not null unique,
   bytes bigint not null check (bytes > 0),
   content_type text not null,
-  -- Hex.
-  sha256 text not null check (char_length(sha256) = 64),
   duration_milliseconds integer,
   width integer,
   height integer,
@@ -5595,14 +5653,14 @@ grant execute on function api.health to service_role;
 
 -- supabase/schemas/api/process-jobs.sql
 
-create function api.claim_tasks(p_limit integer, p_subject uuid default null)
+create function api.claim_tasks(p_limit integer, p_subject uuid default null, p_without text[] default '{}')
 returns jsonb
 language sql
 volatile
 security definer
 set search_path = ''
 as $$
-  -- Hands due tasks to a worker, of one subject if it is named: `data` is a list of `{ task_id, kind, subject,
+  -- Hands due tasks to a worker, of one subject if it is named and of no kind in p_without: `data` is a list of `{ task_id, kind, subject,
   -- owner_id, attempt, payload }`, first what is most urgent. See queue.claim.
   select guard.answer(coalesce(jsonb_agg(
     jsonb_build_object(
@@ -5610,7 +5668,7 @@ as $$
       'payload', t.payload
     ) order by t.priority, t.id
   ), '[]'))
-  from queue.claim(p_limit, p_subject) as t
+  from queue.claim(p_limit, p_subject, p_without) as t
 $$;
 grant execute on function api.claim_tasks to service_role;
 
@@ -6306,7 +6364,7 @@ security definer
 set search_path = ''
 as $$
 -- The files are in storage: writes their assets, captures the hold and completes the job, at once. p_assets is a
--- list of `{ kind, path, bytes, content_type, sha256, duration_milliseconds, width, height }`; p_urls is
+-- list of `{ kind, path, bytes, content_type, duration_milliseconds, width, height }`; p_urls is
 -- `{ video_url, thumbnail_url, video_url_expires_at }`, the first signed URLs. `data`: `{ status }`. A second call, or
 -- one after the job's end, changes no job; where that ended without its video, the files are removed.
 -- Locks: account → job → lots → task.
@@ -6316,14 +6374,14 @@ begin
   v_job := videos.lock_job(p_job_id);
   if v_job.completed_at is null then
     insert into videos.assets (
-      job_id, owner_id, kind, path, bytes, content_type, sha256, duration_milliseconds, width, height, differences, created_at
+      job_id, owner_id, kind, path, bytes, content_type, duration_milliseconds, width, height, differences, created_at
     )
-    select p_job_id, v_job.user_id, a.kind, a.path, a.bytes, a.content_type, a.sha256, a.duration_milliseconds, a.width, a.height,
+    select p_job_id, v_job.user_id, a.kind, a.path, a.bytes, a.content_type, a.duration_milliseconds, a.width, a.height,
       case a.kind when 'video' then videos.differences(
         v_job.settings, a.duration_milliseconds, a.width, a.height
       ) end, core.now()
     from jsonb_to_recordset(p_assets) as a (
-      kind videos.asset_kind, path text, bytes bigint, content_type text, sha256 text,
+      kind videos.asset_kind, path text, bytes bigint, content_type text,
       duration_milliseconds integer, width integer, height integer
     );
     update videos.jobs as j

@@ -143,7 +143,7 @@ security definer
 set search_path = ''
 as $$
 -- The files are in storage: writes their assets, captures the hold and completes the job, at once. p_assets is a
--- list of `{ kind, path, bytes, content_type, sha256, duration_milliseconds, width, height }`; p_urls is
+-- list of `{ kind, path, bytes, content_type, duration_milliseconds, width, height }`; p_urls is
 -- `{ video_url, thumbnail_url, video_url_expires_at }`, the first signed URLs. `data`: `{ status }`. A second call, or
 -- one after the job's end, changes no job; where that ended without its video, the files are removed.
 -- Locks: account → job → lots → task.
@@ -153,14 +153,14 @@ begin
   v_job := videos.lock_job(p_job_id);
   if v_job.completed_at is null then
     insert into videos.assets (
-      job_id, owner_id, kind, path, bytes, content_type, sha256, duration_milliseconds, width, height, differences, created_at
+      job_id, owner_id, kind, path, bytes, content_type, duration_milliseconds, width, height, differences, created_at
     )
-    select p_job_id, v_job.user_id, a.kind, a.path, a.bytes, a.content_type, a.sha256, a.duration_milliseconds, a.width, a.height,
+    select p_job_id, v_job.user_id, a.kind, a.path, a.bytes, a.content_type, a.duration_milliseconds, a.width, a.height,
       case a.kind when 'video' then videos.differences(
         v_job.settings, a.duration_milliseconds, a.width, a.height
       ) end, core.now()
     from jsonb_to_recordset(p_assets) as a (
-      kind videos.asset_kind, path text, bytes bigint, content_type text, sha256 text,
+      kind videos.asset_kind, path text, bytes bigint, content_type text,
       duration_milliseconds integer, width integer, height integer
     );
     update videos.jobs as j

@@ -192,7 +192,6 @@ export async function recordStored(sql: Sql, jobId: string, task = noTask): Prom
     path: `${jobId}/video.mp4`,
     bytes: 1000,
     content_type: "video/mp4",
-    sha256: "a".repeat(64),
     duration_milliseconds: 5000,
     width: 1920,
     height: 1080,
