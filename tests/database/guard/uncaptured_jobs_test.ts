@@ -158,6 +158,7 @@ Deno.test("a replay costs nothing of it, and is answered when it is used up", as
 const accidents = {
   "the rows are gone": "drop table guard.hits_logged",
   "the policy is gone": "delete from guard.policies where name = 'uncaptured_jobs'",
+  "the other policy of accepted work is gone": "delete from guard.policies where name = 'video_generation'",
   "the rows refuse every change":
     "alter table guard.hits_logged add constraint broken check (false) not valid",
 };
