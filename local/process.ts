@@ -135,6 +135,19 @@ export async function killWithChildren(pid: number): Promise<void> {
   }
 }
 
+/** The CPU time that a process has had so far, in seconds; undefined when it has ended. */
+export function cpuSeconds(pid: number): number | undefined {
+  let stat: string;
+  try {
+    stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+  } catch {
+    return undefined;
+  }
+  // After the name, which may hold anything, user and system time are the 12th and 13th, in ticks of 10 ms.
+  const [user, system] = stat.slice(stat.lastIndexOf(")") + 2).split(" ").slice(11, 13);
+  return (Number(user) + Number(system)) / 100;
+}
+
 /** The most memory that a process has had so far, in bytes; undefined when it has ended. */
 export function peakMemory(pid: number): number | undefined {
   try {

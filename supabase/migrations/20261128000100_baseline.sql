@@ -435,8 +435,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Counts one attempt against several policies, all or none: `{ limits, refusal }`. `refusal` is absent when all
--- admit, else the envelope to return: ERR_4004, or ERR_6001 where a limiter that fails closed is broken. Those that
+-- Counts one attempt against several policies, all or none: `{ limits, refusal, hits }`. `hits` are the times that were
+-- counted, by policy, for guard.give_back. `refusal` is absent when all admit, else the envelope to return: ERR_4004, or ERR_6001 where a limiter that fails closed is broken. Those that
 -- fail open are then passed over. An unknown network is one subject, shared by all who have none.
 -- Locks: one row a policy, in the order of their names, until the transaction ends. Time is read after that lock, so
 -- that hits are in order and no window admits one too many.
@@ -449,6 +449,7 @@ declare
   v_used integer;
   v_limit jsonb;
   v_limits jsonb := '[]';
+  v_times jsonb := '{}';
   v_refusal jsonb;
 begin
   for v_policy in
@@ -504,8 +505,9 @@ begin
       raise exception 'refused';
     end if;
     v_limits := v_limits || v_limit;
+    v_times := v_times || jsonb_build_object(v_policy.name, v_hits[v_used]);
   end loop;
-  return jsonb_build_object('limits', v_limits);
+  return jsonb_build_object('limits', v_limits, 'hits', v_times);
 exception
   -- A deadlock or a lost race is no fault of the limiter: the caller tries the whole again.
   when deadlock_detected or serialization_failure then
@@ -523,7 +525,7 @@ exception
     ) then
       return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('ERR_6001'));
     end if;
-    return '{"limits": []}';
+    return '{"limits": [], "hits": {}}';
 end;
 $$;
 
@@ -538,6 +540,7 @@ declare
   v_policy text;
   v_taken jsonb;
   v_limits jsonb := '[]';
+  v_times jsonb := '{}';
 begin
   foreach v_policy in array p_policies loop
     v_taken := guard.take(array[v_policy], p_user_id, p_network, p_endpoint);
@@ -545,12 +548,34 @@ begin
       raise exception 'refused';
     end if;
     v_limits := v_limits || (v_taken -> 'limits');
+    v_times := v_times || (v_taken -> 'hits');
   end loop;
-  return jsonb_build_object('limits', v_limits);
+  return jsonb_build_object('limits', v_limits, 'hits', v_times);
 exception
   -- What the others counted is undone; the refusal is what its variable still holds.
   when raise_exception then
     return v_taken;
+end;
+$$;
+
+create function guard.give_back(p_policy text, p_user_id uuid, p_hit timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Takes one hit of a user's back, by the time that guard.take named for it. One that has left its window, or was never
+-- counted, changes nothing; a second call takes another hit of the very same time, if there is one. A limiter that is
+-- broken stops nobody: the hit then stays. Locks: the hit's row.
+begin
+  update guard.hits as h
+  set hits = h.hits[: array_position(h.hits, p_hit) - 1] || h.hits[array_position(h.hits, p_hit) + 1 :]
+  where h.policy = p_policy and h.subject = p_user_id::text and p_hit = any (h.hits);
+exception
+  when deadlock_detected or serialization_failure then
+    raise;
+  when others then
+    raise warning 'the rate limiter of % is broken: %', p_policy, sqlerrm;
 end;
 $$;
 
@@ -571,6 +596,7 @@ begin
     from guard.hits as s
     left join guard.policies as p on p.name = s.policy and p.is_logged = s.is_logged
     where p.name is null
+      or s.hits = '{}'
       or s.hits[cardinality(s.hits)] <= p_before - p.window_length
     limit p_batch
     for update of s skip locked
@@ -1970,7 +1996,9 @@ create table queue.kinds (
   -- What the kind's domain does when a task has no try left: a function of the subject, with its schema. It runs in the
   -- transaction that makes the dead letter, before the task is locked. Text, because a `regprocedure` column blocks
   -- pg_upgrade.
-  on_dead text check (on_dead ~ '^[a-z_]+\.[a-z_]+$')
+  on_dead text check (on_dead ~ '^[a-z_]+\.[a-z_]+$'),
+  -- What one claim brings at most, for work of which a worker can do little at once; null bounds nothing.
+  claim_limit integer check (claim_limit > 0)
 );
 alter table queue.kinds enable row level security;
 comment on table queue.kinds is 'How tasks of each kind are worked; the operator may change it.';
@@ -2277,7 +2305,7 @@ as $$
   select h.kind, h.lane, h.priority, h.place from heads as h
 $$;
 
-create function queue.claim(p_limit integer, p_subject uuid default null)
+create function queue.claim(p_limit integer, p_subject uuid default null, p_without text[] default '{}')
 returns setof queue.tasks
 language plpgsql
 volatile
@@ -2285,8 +2313,8 @@ set search_path = ''
 -- The caller gives up after 10 s; what is claimed for nobody would wait for the end of its lease.
 set lock_timeout = '1s'
 as $$
--- Leases up to p_limit due tasks, of one subject if it is named, within each kind's and each lane's concurrency, in the
--- order of their priority. Within a priority owners take turns: a task lets those go first that came up to a minute
+-- Leases up to p_limit due tasks, of one subject if it is named and of no kind in p_without, within each kind's claim_limit
+-- and each kind's and lane's concurrency, in the order of their priority. Within a priority owners take turns: a task lets those go first that came up to a minute
 -- later, for each task that its owner had before it. What a claim costs grows with what it takes, and not with what
 -- waits. Locks: the kinds, by name, so that concurrent claims count right; tasks that another transaction holds are
 -- passed over. Where the kinds cannot be had within a second, nothing is claimed.
@@ -2303,10 +2331,11 @@ begin
 
   return query
   with room as (
-    select k.kind, k.tries, k.lane_concurrency, k.concurrency - (
+    select k.kind, k.tries, k.lane_concurrency, least(k.claim_limit, k.concurrency - (
       select count(*) from queue.tasks as b where b.kind = k.kind and b.leased_until > v_now
-    ) as free
+    )) as free
     from queue.kinds as k
+    where k.kind <> all (p_without)
   ),
   due as (
     select d.id, h.kind, h.lane, r.lane_concurrency, h.priority, d.run_at + h.place * interval '1 minute' as turn
@@ -2551,6 +2580,63 @@ $$;
 
 create trigger keep_models before delete or truncate on videos.models
   for each statement execute function videos.keep_models();
+
+-- The largest video that is stored: more costs the functions more CPU time than the platform gives
+-- (docs/decisions/0028-a-stored-file-is-not-hashed.md). `_shared/videos/store.ts` has the same number.
+create function videos.largest_stored_bytes()
+returns bigint
+language sql
+immutable
+return 150 * 1024 * 1024;
+
+create function videos.most_bytes_a_second(p_resolution text)
+returns numeric
+language plpgsql
+immutable
+set search_path = ''
+as $$
+-- What a second of video takes at most: 4 MB at 1080p, which is 32 Mbit/s and some twice what the providers deliver, and
+-- as much more or less as the picture has more or fewer pixels. A word that tells no size counts as 1080p.
+declare
+  v_sides constant text[] := regexp_match(p_resolution, '^([0-9]{1,5})[x:]([0-9]{1,5})$');
+  v_lines constant numeric := coalesce(
+    substring(p_resolution from '^([0-9]{1,5})[pP]$')::numeric,
+    -- 2k, 4k, 8k.
+    substring(p_resolution from '^([0-9]{1,2})[kK]$')::numeric * 540
+  );
+begin
+  return 4000000 * coalesce(v_lines ^ 2 / 1080 ^ 2, v_sides[1]::numeric * v_sides[2]::numeric / (1920 * 1080), 1);
+end;
+$$;
+
+create function videos.check_stored_size()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+-- Refuses a model whose longest video could be too large to be stored, before anybody pays for one.
+declare
+  v_longest constant numeric := (
+    select max(d::numeric) from jsonb_array_elements_text(new.options #> '{duration_seconds,values}') as d
+  );
+  v_most constant numeric := (
+    select max(videos.most_bytes_a_second(r))
+    from jsonb_array_elements_text(new.options #> '{resolution,values}') as r
+  );
+begin
+  if v_longest * v_most > videos.largest_stored_bytes() then
+    raise exception 'a video of % s may have % MB at these resolutions, and at most % MB are stored',
+        v_longest, ceil(v_longest * v_most / 1000000), videos.largest_stored_bytes() / 1000000
+      using errcode = 'check_violation',
+        hint = format('sell up to %s s, or lower resolutions', floor(videos.largest_stored_bytes() / v_most));
+  end if;
+  return null;
+end;
+$$;
+
+-- After the checks of the table, which know the form of the options.
+create trigger check_stored_size after insert or update of options on videos.models
+  for each row execute function videos.check_stored_size();
 
 -- Who can make a model's videos, in order of preference.
 create table videos.model_providers (
@@ -2872,6 +2958,8 @@ create table videos.submissions (
   -- Since when the provider says that it does not know the request any more.
   missing_since timestamptz,
   ended_at timestamptz,
+  -- The day in UTC whose spending its cost is part of; null since it is known that it was not billed.
+  counted_on date,
   check ((state in ('accepted', 'ended')) <= (request_id is not null))
 ) with (fillfactor = 80);
 alter table videos.submissions enable row level security;
@@ -2949,8 +3037,6 @@ create table videos.assets (
   path text not null unique,
   bytes bigint not null check (bytes > 0),
   content_type text not null,
-  -- Hex.
-  sha256 text not null check (char_length(sha256) = 64),
   duration_milliseconds integer,
   width integer,
   height integer,
@@ -3090,7 +3176,8 @@ create table videos.spending (
   primary key (provider, day)
 );
 alter table videos.spending enable row level security;
-comment on table videos.spending is 'What a day''s submissions cost, counted when they are claimed.';
+comment on table videos.spending is
+  'What a day''s submissions cost: counted when they are claimed, given back when it is known that they are not billed.';
 
 -- What a provider takes for a video, in US cents.
 create function videos.cost_cents(
@@ -3111,13 +3198,13 @@ where v.is_enabled;
 comment on view videos.money_left is 'What each provider may still cost today; null where nothing caps it.';
 
 create function videos.admit_submission(p_provider text, p_cost numeric)
-returns boolean
+returns date
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Whether a provider may be given one more job, and if so, counts its cost and, half open, takes its one place.
--- Locks: the provider's row, so that caps hold under any number of claims at once.
+-- Gives a provider one more job, if it may have one: counts its cost and, half open, takes its one place. Returns the
+-- day on which the cost is counted; null where the provider gets no job. Locks: the provider's row, so that caps hold under any number of claims at once.
 declare
   v_provider videos.providers;
   v_now timestamptz;
@@ -3139,7 +3226,7 @@ begin
       where s.provider = p_provider and s.state in ('sending', 'accepted', 'unknown') and j.completed_at is null
     )
   then
-    return false;
+    return null;
   end if;
 
   if v_provider.breaker <> 'closed' then
@@ -3151,7 +3238,43 @@ begin
   insert into videos.spending as s (provider, day, cents)
   values (p_provider, (v_now at time zone 'UTC')::date, p_cost)
   on conflict (provider, day) do update set cents = s.cents + excluded.cents;
-  return true;
+  return (v_now at time zone 'UTC')::date;
+end;
+$$;
+
+create function videos.note_bill(p_submission_id uuid, p_is_billed boolean)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Gives a submission's cost back to the day on which it was counted, once it is known that the provider does not bill it;
+-- counts it again, today, where it did after all. Once each: a second call changes nothing. Nobody calls it about what
+-- may have been billed, which stays counted. The caller has locked the job.
+-- Locks: submission → provider → its spending.
+declare
+  v_submission videos.submissions;
+  v_today constant date := (core.now() at time zone 'UTC')::date;
+begin
+  select s.* into v_submission from videos.submissions as s where s.id = p_submission_id for update;
+  if p_is_billed = (v_submission.counted_on is not null) then
+    return;
+  end if;
+  -- As admit_submission does: first the provider, then its spending.
+  perform from videos.providers as v where v.name = v_submission.provider for update;
+  if p_is_billed then
+    insert into videos.spending as s (provider, day, cents)
+    values (v_submission.provider, v_today, v_submission.cost_cents)
+    on conflict (provider, day) do update set cents = s.cents + excluded.cents;
+  else
+    -- Not below zero, also where the operator has changed the day's sum.
+    update videos.spending as s
+    set cents = greatest(0, s.cents - v_submission.cost_cents)
+    where s.provider = v_submission.provider and s.day = v_submission.counted_on;
+  end if;
+  update videos.submissions as s
+  set counted_on = case when p_is_billed then v_today end
+  where s.id = p_submission_id;
 end;
 $$;
 
@@ -3162,26 +3285,22 @@ volatile
 set search_path = ''
 as $$
 -- What a submission's outcome tells about its provider. Only unavailability counts against it: no answer, or one that
--- proves it did not take the job; not a refusal of the request, and not being busy. What it did not take costs
--- nothing. Who is busy, or names a time, is left alone until then. While all is well nothing is written.
--- Locks: the provider's row.
+-- proves it did not take the job; not a refusal of the request, and not being busy. What it did not take, or refused
+-- before it made anything, is not billed. Who is busy, or names a time, is left alone until then. While all is well nothing
+-- is written. Locks: submission → provider → its spending.
 declare
   v_outcome constant text := p_outcome ->> 'outcome';
   v_is_busy constant boolean := coalesce((p_outcome ->> 'is_busy')::boolean, false);
   v_wait constant numeric := (p_outcome ->> 'retry_after_seconds')::numeric;
 begin
+  if v_outcome in ('not_accepted', 'refused') then
+    perform videos.note_bill(p_submission.id, false);
+  end if;
   if v_outcome = 'not_accepted' and (v_is_busy or v_wait > 0) then
     update videos.providers as v
     -- 5 s where it names no time; no longer than an hour, whatever it names.
     set busy_until = greatest(v.busy_until, core.now() + make_interval(secs => least(coalesce(v_wait, 5), 3600)::double precision))
     where v.name = p_submission.provider;
-  end if;
-  if v_outcome = 'not_accepted' then
-    -- As admit_submission does: first the provider, then its spending.
-    perform from videos.providers as v where v.name = p_submission.provider for update;
-    update videos.spending as s
-    set cents = greatest(0, s.cents - p_submission.cost_cents)
-    where s.provider = p_submission.provider and s.day = (p_submission.claimed_at at time zone 'UTC')::date;
   end if;
   if v_outcome = 'not_accepted' and v_is_busy then
     update videos.providers as v
@@ -3343,7 +3462,7 @@ as $$
 -- call ended it; a job that has ended stays as it is, and the call changes nothing. Its open tasks are deleted; where
 -- an attempt to store its video may have left files, a `delete_files` task removes them.
 -- A job of a closed account ends as cancelled, whatever p_status says.
--- Locks: account → job → lots.
+-- Locks: account → job → lots → hits → tasks.
 declare
   v_job videos.jobs;
   v_status videos.job_status;
@@ -3358,6 +3477,8 @@ begin
 
   if v_status = 'completed' then
     perform credits.capture(p_job_id);
+    -- It is paid for. A job was accepted at the time of its hit.
+    perform guard.give_back('uncaptured_jobs', v_job.user_id, v_job.created_at);
   else
     perform credits.release(p_job_id);
   end if;
@@ -3378,6 +3499,21 @@ begin
 end;
 $$;
 
+create function videos.note_unbilled(p_job videos.jobs, p_submission_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The provider says that a submission of this job ended without a bill. Of one that succeeded, whenever that was said, it
+-- is not believed. The caller has locked the job.
+begin
+  if p_job.storing_at is null and p_job.late_success_at is null then
+    perform videos.note_bill(p_submission_id, false);
+  end if;
+end;
+$$;
+
 create function videos.apply_state(
   p_job videos.jobs, p_submission videos.submissions, p_state jsonb
 )
@@ -3386,8 +3522,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- What a provider's word means for a job. The caller has locked account and job, and proved that the word is
--- about this submission. Idempotent, and indifferent to the order in which words arrive.
+-- What a provider's word means for a job, and for the day's spending. The caller has locked account and job, and proved
+-- that the word is about this submission. Idempotent, and indifferent to the order in which words arrive.
 declare
   v_now constant timestamptz := core.now();
   v_state constant text := p_state ->> 'state';
@@ -3404,6 +3540,11 @@ begin
     update videos.submissions as s
     set state = 'ended', ended_at = v_now, cause = coalesce(p_state #>> '{failure,cause}', s.cause)
     where s.id = p_submission.id and s.state <> 'ended';
+  end if;
+  if v_state = 'succeeded' then
+    perform videos.note_bill(p_submission.id, true);
+  elsif (p_state ->> 'is_unbilled')::boolean then
+    perform videos.note_unbilled(p_job, p_submission.id);
   end if;
 
   if p_job.completed_at is not null then
@@ -3782,14 +3923,19 @@ begin
     );
   end if;
   -- Last, with the account locked and the balance known: what is counted here is accepted.
-  v_accepted := guard.take('{video_generation}', p_user_id, p_network, 'generate-video');
+  v_accepted := guard.take('{uncaptured_jobs,video_generation}', p_user_id, p_network, 'generate-video');
   v_limits := coalesce(v_accepted -> 'limits', '[]') || v_limits;
   if v_accepted ? 'refusal' then
     return v_accepted -> 'refusal' || jsonb_build_object('limits', v_limits);
   end if;
+  -- What guards money and was not counted, as its row is missing, is broken.
+  if not v_accepted -> 'hits' ?& '{uncaptured_jobs,video_generation}' then
+    return guard.refusal('ERR_6001', '{}', v_limits);
+  end if;
 
   v_hold := credits.hold(v_account, v_price, v_job_id);
-  v_now := core.now();
+  -- By this time settle_video_job gives the hit back.
+  v_now := v_accepted #>> '{hits,uncaptured_jobs}';
   insert into videos.jobs (
     id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at
   )
@@ -5724,14 +5870,14 @@ grant execute on function api.health to service_role;
 
 -- supabase/schemas/api/process-jobs.sql
 
-create function api.claim_tasks(p_limit integer, p_subject uuid default null)
+create function api.claim_tasks(p_limit integer, p_subject uuid default null, p_without text[] default '{}')
 returns jsonb
 language sql
 volatile
 security definer
 set search_path = ''
 as $$
-  -- Hands due tasks to a worker, of one subject if it is named: `data` is a list of `{ task_id, kind, subject,
+  -- Hands due tasks to a worker, of one subject if it is named and of no kind in p_without: `data` is a list of `{ task_id, kind, subject,
   -- owner_id, attempt, payload }`, first what is most urgent. See queue.claim.
   select guard.answer(coalesce(jsonb_agg(
     jsonb_build_object(
@@ -5739,7 +5885,7 @@ as $$
       'payload', t.payload
     ) order by t.priority, t.id
   ), '[]'))
-  from queue.claim(p_limit, p_subject) as t
+  from queue.claim(p_limit, p_subject, p_without) as t
 $$;
 grant execute on function api.claim_tasks to service_role;
 
@@ -5807,7 +5953,7 @@ as $$
 -- Stores a webhook that is proved to be the provider's, and does what follows. For a request id that we recorded
 -- it applies the state. For a submission whose id we never learned, it makes a `poll` task with the id that the
 -- event names: only the provider's answer to us records it; after the job's end a success is noted as late. Any other
--- id changes nothing. Of a job whose account was closed, no more than the name of the state is stored.
+-- id changes nothing. Of a job whose account was closed, no more than the name of the state, and whether it is billed, is stored.
 -- `data`: `{ job_id, effect: "applied" | "asked" | "ignored" | "replayed" }`. ERR_4005 for a submission
 -- that is not there, or is another owner's. Locks: account → job → tasks.
 declare
@@ -5826,7 +5972,9 @@ begin
   v_job := videos.lock_job(v_submission.job_id);
   select s.* into strict v_submission from videos.submissions as s where s.id = p_submission_id;
   if videos.is_abandoned(v_job) then
-    v_state := jsonb_build_object('state', p_state -> 'state');
+    v_state := jsonb_strip_nulls(jsonb_build_object(
+      'state', p_state -> 'state', 'is_unbilled', p_state -> 'is_unbilled'
+    ));
   end if;
 
   v_effect := case
@@ -5887,6 +6035,7 @@ declare
   v_choice videos.model_providers;
   v_model videos.models;
   v_cost numeric;
+  v_counted_on date;
   v_submission_id uuid;
   v_attempts integer;
 begin
@@ -5928,7 +6077,8 @@ begin
     ), p.preference
   loop
     v_cost := videos.cost_cents(v_choice, v_model.pricing_type, v_job.settings);
-    exit when videos.admit_submission(v_choice.provider, v_cost);
+    v_counted_on := videos.admit_submission(v_choice.provider, v_cost);
+    exit when v_counted_on is not null;
     v_choice := null;
   end loop;
   if v_choice.provider is null then
@@ -5938,8 +6088,8 @@ begin
     return guard.answer('{"claimed": false}');
   end if;
 
-  insert into videos.submissions (job_id, owner_id, provider, provider_model, cost_cents, claimed_at)
-  values (p_job_id, v_job.user_id, v_choice.provider, v_choice.provider_model, v_cost, v_now)
+  insert into videos.submissions (job_id, owner_id, provider, provider_model, cost_cents, claimed_at, counted_on)
+  values (p_job_id, v_job.user_id, v_choice.provider, v_choice.provider_model, v_cost, v_now, v_counted_on)
   returning id into v_submission_id;
   update videos.jobs as j
   set status = 'processing',
@@ -6414,8 +6564,9 @@ as $$
 -- or may have it, else ERR_5002; and so does one whose account was closed, unless its request is still on its way, and
 -- its provider to be asked when it has the id. Before, only the provider's word cancels; `requested` is not that word
 -- yet. Where the provider does not serve us until the operator has mended it, a job that it has gets 10 minutes more, for
--- a day: what it makes is to be paid, and the user may still get it. `data`: `{ status }`.
--- Locks: account → job → task → alert.
+-- a day: what it makes is to be paid, and the user may still get it. What it cancelled without a bill is given back to the
+-- day's spending. `data`: `{ status }`.
+-- Locks: account → job → submission → provider → its spending → lots → task → alert.
 declare
   v_job videos.jobs;
   v_submission videos.submissions;
@@ -6425,6 +6576,11 @@ begin
   v_job := videos.lock_job(p_job_id);
   v_now := core.now();
   select s.* into v_submission from videos.submissions as s where s.job_id = p_job_id and s.state = 'accepted';
+  if v_outcome = 'cancelled' and (p_outcome ->> 'is_unbilled')::boolean then
+    perform videos.note_unbilled(v_job, s.id)
+    from videos.submissions as s
+    where s.job_id = p_job_id and s.state in ('accepted', 'ended');
+  end if;
   if v_job.due_at <= v_now and (p_outcome ->> 'needs_operator')::boolean and v_submission.id is not null
     and v_job.created_at > v_now - interval '1 day' and not videos.is_abandoned(v_job)
   then
@@ -6460,7 +6616,7 @@ security definer
 set search_path = ''
 as $$
 -- The files are in storage: writes their assets, captures the hold and completes the job, at once. p_assets is a
--- list of `{ kind, path, bytes, content_type, sha256, duration_milliseconds, width, height }`; p_urls is
+-- list of `{ kind, path, bytes, content_type, duration_milliseconds, width, height }`; p_urls is
 -- `{ video_url, thumbnail_url, video_url_expires_at }`, the first signed URLs. `data`: `{ status }`. A second call, or
 -- one after the job's end, changes no job; where that ended without its video, the files are removed.
 -- Locks: account → job → lots → task.
@@ -6470,14 +6626,14 @@ begin
   v_job := videos.lock_job(p_job_id);
   if v_job.completed_at is null then
     insert into videos.assets (
-      job_id, owner_id, kind, path, bytes, content_type, sha256, duration_milliseconds, width, height, differences, created_at
+      job_id, owner_id, kind, path, bytes, content_type, duration_milliseconds, width, height, differences, created_at
     )
-    select p_job_id, v_job.user_id, a.kind, a.path, a.bytes, a.content_type, a.sha256, a.duration_milliseconds, a.width, a.height,
+    select p_job_id, v_job.user_id, a.kind, a.path, a.bytes, a.content_type, a.duration_milliseconds, a.width, a.height,
       case a.kind when 'video' then videos.differences(
         v_job.settings, a.duration_milliseconds, a.width, a.height
       ) end, core.now()
     from jsonb_to_recordset(p_assets) as a (
-      kind videos.asset_kind, path text, bytes bigint, content_type text, sha256 text,
+      kind videos.asset_kind, path text, bytes bigint, content_type text,
       duration_milliseconds integer, width integer, height integer
     );
     update videos.jobs as j

@@ -14,6 +14,8 @@ on conflict (name) do update set procedure = excluded.procedure;
 -- guard: limits.
 insert into guard.policies (name, scope, max_hits, window_seconds, on_failure, is_logged) values
   ('video_generation', 'user', 10, 3600, 'closed', true),
+  -- What one user may cost without paying: jobs that were accepted and not captured.
+  ('uncaptured_jobs', 'user', 30, 86400, 'closed', true),
   ('generation_attempts', 'user', 60, 60, 'open', false),
   ('generation_attempts_network', 'network', 300, 3600, 'open', false),
   ('device_check', 'user', 10, 3600, 'open', false),
@@ -37,15 +39,16 @@ on conflict (id) do nothing;
 
 -- queue: the kinds of task, and what their domains do when one dies.
 insert into queue.kinds
-  (kind, concurrency, tries, backoff, base_seconds, max_seconds, lease_seconds, timeout_seconds, priority, on_dead)
+  (kind, concurrency, tries, backoff, base_seconds, max_seconds, lease_seconds, timeout_seconds, priority, on_dead, claim_limit)
 values
-  -- A submission's own timeout is 30 s; storing may stream a large file, up to the platform's 150 s.
-  ('cancel', 10, 5, 'exponential', 2, 60, 15, 60, 1, null),
-  ('store', 4, 8, 'exponential', 2, 120, 15, 180, 2, 'videos.fail_unstored_job'),
-  ('submit', 10, null, 'exponential', 2, 60, 15, 60, 3, null),
-  ('delete_files', 4, 10, 'exponential', 5, 3600, 15, 60, 5, null),
-  ('erase_account', 2, 10, 'exponential', 5, 3600, 15, 60, 6, null),
-  ('poll', 10, null, 'exponential', 3, 60, 15, 60, 4, null)
+  -- A submission's own timeout is 30 s; storing may stream a large file, up to the platform's 150 s,
+  -- and one at a time for each worker, since it takes CPU time.
+  ('cancel', 10, 5, 'exponential', 2, 60, 15, 60, 1, null, null),
+  ('store', 4, 8, 'exponential', 2, 120, 15, 180, 2, 'videos.fail_unstored_job', 1),
+  ('submit', 10, null, 'exponential', 2, 60, 15, 60, 3, null, null),
+  ('delete_files', 4, 10, 'exponential', 5, 3600, 15, 60, 5, null, null),
+  ('erase_account', 2, 10, 'exponential', 5, 3600, 15, 60, 6, null, null),
+  ('poll', 10, null, 'exponential', 3, 60, 15, 60, 4, null, null)
 on conflict (kind) do update set on_dead = excluded.on_dead;
 
 -- videos: the life of a job, who makes videos, and where they are kept.
@@ -140,8 +143,8 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
     'redacted when it was written, and gone by the rule error_log'),
   ('queue.tasks', '{kind,subject,owner_id,lane,payload,request_id,last_error}', 'erased', null, 'moves',
     'nothing of theirs is left to do'),
-  ('videos.assets', '{id,job_id,owner_id,path,content_type,sha256,differences}', 'erased', null, 'moves',
-    'the files are gone; their hashes would tell them again'),
+  ('videos.assets', '{id,job_id,owner_id,path,content_type,differences}', 'erased', null, 'moves',
+    'the files are gone'),
   ('videos.jobs', '{id,user_id,model_id,model_name,error_code}', 'kept', null, 'moves',
     'the bare job, until the rule closed_accounts; statistics and the ledger name it'),
   ('videos.jobs', '{prompt,request_id}', 'blanked', '', 'moves', 'what the user wrote, and where it stands in the log'),

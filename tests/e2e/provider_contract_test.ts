@@ -228,7 +228,7 @@ for (const subject of subjects) {
     for (const rule of goingOn) {
       const { cancel, poll } = await contract.submit(rule);
       assert.equal((await poll()).state, rule.outcome === "never" ? "running" : "queued");
-      assert.deepEqual(await cancel(), { outcome: subject.cancelOutcome });
+      assert.equal((await cancel()).outcome, subject.cancelOutcome);
       const { state } = await poll();
       assert(state === "cancelled" || state === "not_found", state);
       const { outcome } = await cancel();

@@ -7,6 +7,7 @@ import type { Limit } from "./context.ts";
 /** The limits themselves are rows that the operator can change. */
 export const policyNames = [
   "video_generation",
+  "uncaptured_jobs",
   "generation_attempts",
   "generation_attempts_network",
   "device_check",

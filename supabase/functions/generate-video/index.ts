@@ -10,7 +10,7 @@ export default endpoint({
   method: "POST",
   summary: "Accepts a video, holds its price and begins to generate it",
   auth: "user",
-  policies: ["generation_attempts", "generation_attempts_network", "video_generation"],
+  policies: ["generation_attempts", "generation_attempts_network", "uncaptured_jobs", "video_generation"],
   idempotencyKey: "required",
   request: GenerateVideoRequest,
   response: { 202: GenerateVideoResponse },

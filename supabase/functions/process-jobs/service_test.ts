@@ -32,7 +32,7 @@ Deno.test("the tasks of every domain are done, each by its kind, and a kind that
   const { server, calls } = await serve(submitTask, eraseAccountTask, unknown);
   await server.send({ method: "POST", path: "process-jobs", as: "service" });
   await server.settled();
-  assert.deepEqual(calls[0], { name: "claim_tasks", args: { p_limit: 10, p_subject: null } });
+  assert.deepEqual(calls[0], { name: "claim_tasks", args: { p_limit: 10, p_subject: null, p_without: [] } });
   const { subject: userId, task_id, attempt } = eraseAccountTask;
   for (
     const expected of [

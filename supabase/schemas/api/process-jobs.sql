@@ -1,11 +1,11 @@
-create function api.claim_tasks(p_limit integer, p_subject uuid default null)
+create function api.claim_tasks(p_limit integer, p_subject uuid default null, p_without text[] default '{}')
 returns jsonb
 language sql
 volatile
 security definer
 set search_path = ''
 as $$
-  -- Hands due tasks to a worker, of one subject if it is named: `data` is a list of `{ task_id, kind, subject,
+  -- Hands due tasks to a worker, of one subject if it is named and of no kind in p_without: `data` is a list of `{ task_id, kind, subject,
   -- owner_id, attempt, payload }`, first what is most urgent. See queue.claim.
   select guard.answer(coalesce(jsonb_agg(
     jsonb_build_object(
@@ -13,7 +13,7 @@ as $$
       'payload', t.payload
     ) order by t.priority, t.id
   ), '[]'))
-  from queue.claim(p_limit, p_subject) as t
+  from queue.claim(p_limit, p_subject, p_without) as t
 $$;
 grant execute on function api.claim_tasks to service_role;
 

@@ -10,7 +10,7 @@ as $$
 -- Stores a webhook that is proved to be the provider's, and does what follows. For a request id that we recorded
 -- it applies the state. For a submission whose id we never learned, it makes a `poll` task with the id that the
 -- event names: only the provider's answer to us records it; after the job's end a success is noted as late. Any other
--- id changes nothing. Of a job whose account was closed, no more than the name of the state is stored.
+-- id changes nothing. Of a job whose account was closed, no more than the name of the state, and whether it is billed, is stored.
 -- `data`: `{ job_id, effect: "applied" | "asked" | "ignored" | "replayed" }`. ERR_4005 for a submission
 -- that is not there, or is another owner's. Locks: account → job → tasks.
 declare
@@ -29,7 +29,9 @@ begin
   v_job := videos.lock_job(v_submission.job_id);
   select s.* into strict v_submission from videos.submissions as s where s.id = p_submission_id;
   if videos.is_abandoned(v_job) then
-    v_state := jsonb_build_object('state', p_state -> 'state');
+    v_state := jsonb_strip_nulls(jsonb_build_object(
+      'state', p_state -> 'state', 'is_unbilled', p_state -> 'is_unbilled'
+    ));
   end if;
 
   v_effect := case

@@ -19,6 +19,7 @@ declare
   v_choice videos.model_providers;
   v_model videos.models;
   v_cost numeric;
+  v_counted_on date;
   v_submission_id uuid;
   v_attempts integer;
 begin
@@ -60,7 +61,8 @@ begin
     ), p.preference
   loop
     v_cost := videos.cost_cents(v_choice, v_model.pricing_type, v_job.settings);
-    exit when videos.admit_submission(v_choice.provider, v_cost);
+    v_counted_on := videos.admit_submission(v_choice.provider, v_cost);
+    exit when v_counted_on is not null;
     v_choice := null;
   end loop;
   if v_choice.provider is null then
@@ -70,8 +72,8 @@ begin
     return guard.answer('{"claimed": false}');
   end if;
 
-  insert into videos.submissions (job_id, owner_id, provider, provider_model, cost_cents, claimed_at)
-  values (p_job_id, v_job.user_id, v_choice.provider, v_choice.provider_model, v_cost, v_now)
+  insert into videos.submissions (job_id, owner_id, provider, provider_model, cost_cents, claimed_at, counted_on)
+  values (p_job_id, v_job.user_id, v_choice.provider, v_choice.provider_model, v_cost, v_now, v_counted_on)
   returning id into v_submission_id;
   update videos.jobs as j
   set status = 'processing',

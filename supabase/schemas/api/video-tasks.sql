@@ -105,8 +105,9 @@ as $$
 -- or may have it, else ERR_5002; and so does one whose account was closed, unless its request is still on its way, and
 -- its provider to be asked when it has the id. Before, only the provider's word cancels; `requested` is not that word
 -- yet. Where the provider does not serve us until the operator has mended it, a job that it has gets 10 minutes more, for
--- a day: what it makes is to be paid, and the user may still get it. `data`: `{ status }`.
--- Locks: account → job → task → alert.
+-- a day: what it makes is to be paid, and the user may still get it. What it cancelled without a bill is given back to the
+-- day's spending. `data`: `{ status }`.
+-- Locks: account → job → submission → provider → its spending → lots → task → alert.
 declare
   v_job videos.jobs;
   v_submission videos.submissions;
@@ -116,6 +117,11 @@ begin
   v_job := videos.lock_job(p_job_id);
   v_now := core.now();
   select s.* into v_submission from videos.submissions as s where s.job_id = p_job_id and s.state = 'accepted';
+  if v_outcome = 'cancelled' and (p_outcome ->> 'is_unbilled')::boolean then
+    perform videos.note_unbilled(v_job, s.id)
+    from videos.submissions as s
+    where s.job_id = p_job_id and s.state in ('accepted', 'ended');
+  end if;
   if v_job.due_at <= v_now and (p_outcome ->> 'needs_operator')::boolean and v_submission.id is not null
     and v_job.created_at > v_now - interval '1 day' and not videos.is_abandoned(v_job)
   then
@@ -151,7 +157,7 @@ security definer
 set search_path = ''
 as $$
 -- The files are in storage: writes their assets, captures the hold and completes the job, at once. p_assets is a
--- list of `{ kind, path, bytes, content_type, sha256, duration_milliseconds, width, height }`; p_urls is
+-- list of `{ kind, path, bytes, content_type, duration_milliseconds, width, height }`; p_urls is
 -- `{ video_url, thumbnail_url, video_url_expires_at }`, the first signed URLs. `data`: `{ status }`. A second call, or
 -- one after the job's end, changes no job; where that ended without its video, the files are removed.
 -- Locks: account → job → lots → task.
@@ -161,14 +167,14 @@ begin
   v_job := videos.lock_job(p_job_id);
   if v_job.completed_at is null then
     insert into videos.assets (
-      job_id, owner_id, kind, path, bytes, content_type, sha256, duration_milliseconds, width, height, differences, created_at
+      job_id, owner_id, kind, path, bytes, content_type, duration_milliseconds, width, height, differences, created_at
     )
-    select p_job_id, v_job.user_id, a.kind, a.path, a.bytes, a.content_type, a.sha256, a.duration_milliseconds, a.width, a.height,
+    select p_job_id, v_job.user_id, a.kind, a.path, a.bytes, a.content_type, a.duration_milliseconds, a.width, a.height,
       case a.kind when 'video' then videos.differences(
         v_job.settings, a.duration_milliseconds, a.width, a.height
       ) end, core.now()
     from jsonb_to_recordset(p_assets) as a (
-      kind videos.asset_kind, path text, bytes bigint, content_type text, sha256 text,
+      kind videos.asset_kind, path text, bytes bigint, content_type text,
       duration_milliseconds integer, width integer, height integer
     );
     update videos.jobs as j

@@ -63,8 +63,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Counts one attempt against several policies, all or none: `{ limits, refusal }`. `refusal` is absent when all
--- admit, else the envelope to return: ERR_4004, or ERR_6001 where a limiter that fails closed is broken. Those that
+-- Counts one attempt against several policies, all or none: `{ limits, refusal, hits }`. `hits` are the times that were
+-- counted, by policy, for guard.give_back. `refusal` is absent when all admit, else the envelope to return: ERR_4004, or ERR_6001 where a limiter that fails closed is broken. Those that
 -- fail open are then passed over. An unknown network is one subject, shared by all who have none.
 -- Locks: one row a policy, in the order of their names, until the transaction ends. Time is read after that lock, so
 -- that hits are in order and no window admits one too many.
@@ -77,6 +77,7 @@ declare
   v_used integer;
   v_limit jsonb;
   v_limits jsonb := '[]';
+  v_times jsonb := '{}';
   v_refusal jsonb;
 begin
   for v_policy in
@@ -132,8 +133,9 @@ begin
       raise exception 'refused';
     end if;
     v_limits := v_limits || v_limit;
+    v_times := v_times || jsonb_build_object(v_policy.name, v_hits[v_used]);
   end loop;
-  return jsonb_build_object('limits', v_limits);
+  return jsonb_build_object('limits', v_limits, 'hits', v_times);
 exception
   -- A deadlock or a lost race is no fault of the limiter: the caller tries the whole again.
   when deadlock_detected or serialization_failure then
@@ -151,7 +153,7 @@ exception
     ) then
       return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('ERR_6001'));
     end if;
-    return '{"limits": []}';
+    return '{"limits": [], "hits": {}}';
 end;
 $$;
 
@@ -166,6 +168,7 @@ declare
   v_policy text;
   v_taken jsonb;
   v_limits jsonb := '[]';
+  v_times jsonb := '{}';
 begin
   foreach v_policy in array p_policies loop
     v_taken := guard.take(array[v_policy], p_user_id, p_network, p_endpoint);
@@ -173,12 +176,34 @@ begin
       raise exception 'refused';
     end if;
     v_limits := v_limits || (v_taken -> 'limits');
+    v_times := v_times || (v_taken -> 'hits');
   end loop;
-  return jsonb_build_object('limits', v_limits);
+  return jsonb_build_object('limits', v_limits, 'hits', v_times);
 exception
   -- What the others counted is undone; the refusal is what its variable still holds.
   when raise_exception then
     return v_taken;
+end;
+$$;
+
+create function guard.give_back(p_policy text, p_user_id uuid, p_hit timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Takes one hit of a user's back, by the time that guard.take named for it. One that has left its window, or was never
+-- counted, changes nothing; a second call takes another hit of the very same time, if there is one. A limiter that is
+-- broken stops nobody: the hit then stays. Locks: the hit's row.
+begin
+  update guard.hits as h
+  set hits = h.hits[: array_position(h.hits, p_hit) - 1] || h.hits[array_position(h.hits, p_hit) + 1 :]
+  where h.policy = p_policy and h.subject = p_user_id::text and p_hit = any (h.hits);
+exception
+  when deadlock_detected or serialization_failure then
+    raise;
+  when others then
+    raise warning 'the rate limiter of % is broken: %', p_policy, sqlerrm;
 end;
 $$;
 
@@ -199,6 +224,7 @@ begin
     from guard.hits as s
     left join guard.policies as p on p.name = s.policy and p.is_logged = s.is_logged
     where p.name is null
+      or s.hits = '{}'
       or s.hits[cardinality(s.hits)] <= p_before - p.window_length
     limit p_batch
     for update of s skip locked

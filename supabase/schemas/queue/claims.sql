@@ -30,7 +30,7 @@ as $$
   select h.kind, h.lane, h.priority, h.place from heads as h
 $$;
 
-create function queue.claim(p_limit integer, p_subject uuid default null)
+create function queue.claim(p_limit integer, p_subject uuid default null, p_without text[] default '{}')
 returns setof queue.tasks
 language plpgsql
 volatile
@@ -38,8 +38,8 @@ set search_path = ''
 -- The caller gives up after 10 s; what is claimed for nobody would wait for the end of its lease.
 set lock_timeout = '1s'
 as $$
--- Leases up to p_limit due tasks, of one subject if it is named, within each kind's and each lane's concurrency, in the
--- order of their priority. Within a priority owners take turns: a task lets those go first that came up to a minute
+-- Leases up to p_limit due tasks, of one subject if it is named and of no kind in p_without, within each kind's claim_limit
+-- and each kind's and lane's concurrency, in the order of their priority. Within a priority owners take turns: a task lets those go first that came up to a minute
 -- later, for each task that its owner had before it. What a claim costs grows with what it takes, and not with what
 -- waits. Locks: the kinds, by name, so that concurrent claims count right; tasks that another transaction holds are
 -- passed over. Where the kinds cannot be had within a second, nothing is claimed.
@@ -56,10 +56,11 @@ begin
 
   return query
   with room as (
-    select k.kind, k.tries, k.lane_concurrency, k.concurrency - (
+    select k.kind, k.tries, k.lane_concurrency, least(k.claim_limit, k.concurrency - (
       select count(*) from queue.tasks as b where b.kind = k.kind and b.leased_until > v_now
-    ) as free
+    )) as free
     from queue.kinds as k
+    where k.kind <> all (p_without)
   ),
   due as (
     select d.id, h.kind, h.lane, r.lane_concurrency, h.priority, d.run_at + h.place * interval '1 minute' as turn

@@ -28,7 +28,9 @@ create table queue.kinds (
   -- What the kind's domain does when a task has no try left: a function of the subject, with its schema. It runs in the
   -- transaction that makes the dead letter, before the task is locked. Text, because a `regprocedure` column blocks
   -- pg_upgrade.
-  on_dead text check (on_dead ~ '^[a-z_]+\.[a-z_]+$')
+  on_dead text check (on_dead ~ '^[a-z_]+\.[a-z_]+$'),
+  -- What one claim brings at most, for work of which a worker can do little at once; null bounds nothing.
+  claim_limit integer check (claim_limit > 0)
 );
 alter table queue.kinds enable row level security;
 comment on table queue.kinds is 'How tasks of each kind are worked; the operator may change it.';

@@ -73,14 +73,19 @@ begin
     );
   end if;
   -- Last, with the account locked and the balance known: what is counted here is accepted.
-  v_accepted := guard.take('{video_generation}', p_user_id, p_network, 'generate-video');
+  v_accepted := guard.take('{uncaptured_jobs,video_generation}', p_user_id, p_network, 'generate-video');
   v_limits := coalesce(v_accepted -> 'limits', '[]') || v_limits;
   if v_accepted ? 'refusal' then
     return v_accepted -> 'refusal' || jsonb_build_object('limits', v_limits);
   end if;
+  -- What guards money and was not counted, as its row is missing, is broken.
+  if not v_accepted -> 'hits' ?& '{uncaptured_jobs,video_generation}' then
+    return guard.refusal('ERR_6001', '{}', v_limits);
+  end if;
 
   v_hold := credits.hold(v_account, v_price, v_job_id);
-  v_now := core.now();
+  -- By this time settle_video_job gives the hit back.
+  v_now := v_accepted #>> '{hits,uncaptured_jobs}';
   insert into videos.jobs (
     id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at
   )

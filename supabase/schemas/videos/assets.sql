@@ -9,8 +9,6 @@ create table videos.assets (
   path text not null unique,
   bytes bigint not null check (bytes > 0),
   content_type text not null,
-  -- Hex.
-  sha256 text not null check (char_length(sha256) = 64),
   duration_milliseconds integer,
   width integer,
   height integer,

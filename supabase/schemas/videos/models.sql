@@ -65,6 +65,63 @@ $$;
 create trigger keep_models before delete or truncate on videos.models
   for each statement execute function videos.keep_models();
 
+-- The largest video that is stored: more costs the functions more CPU time than the platform gives
+-- (docs/decisions/0028-a-stored-file-is-not-hashed.md). `_shared/videos/store.ts` has the same number.
+create function videos.largest_stored_bytes()
+returns bigint
+language sql
+immutable
+return 150 * 1024 * 1024;
+
+create function videos.most_bytes_a_second(p_resolution text)
+returns numeric
+language plpgsql
+immutable
+set search_path = ''
+as $$
+-- What a second of video takes at most: 4 MB at 1080p, which is 32 Mbit/s and some twice what the providers deliver, and
+-- as much more or less as the picture has more or fewer pixels. A word that tells no size counts as 1080p.
+declare
+  v_sides constant text[] := regexp_match(p_resolution, '^([0-9]{1,5})[x:]([0-9]{1,5})$');
+  v_lines constant numeric := coalesce(
+    substring(p_resolution from '^([0-9]{1,5})[pP]$')::numeric,
+    -- 2k, 4k, 8k.
+    substring(p_resolution from '^([0-9]{1,2})[kK]$')::numeric * 540
+  );
+begin
+  return 4000000 * coalesce(v_lines ^ 2 / 1080 ^ 2, v_sides[1]::numeric * v_sides[2]::numeric / (1920 * 1080), 1);
+end;
+$$;
+
+create function videos.check_stored_size()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+-- Refuses a model whose longest video could be too large to be stored, before anybody pays for one.
+declare
+  v_longest constant numeric := (
+    select max(d::numeric) from jsonb_array_elements_text(new.options #> '{duration_seconds,values}') as d
+  );
+  v_most constant numeric := (
+    select max(videos.most_bytes_a_second(r))
+    from jsonb_array_elements_text(new.options #> '{resolution,values}') as r
+  );
+begin
+  if v_longest * v_most > videos.largest_stored_bytes() then
+    raise exception 'a video of % s may have % MB at these resolutions, and at most % MB are stored',
+        v_longest, ceil(v_longest * v_most / 1000000), videos.largest_stored_bytes() / 1000000
+      using errcode = 'check_violation',
+        hint = format('sell up to %s s, or lower resolutions', floor(videos.largest_stored_bytes() / v_most));
+  end if;
+  return null;
+end;
+$$;
+
+-- After the checks of the table, which know the form of the options.
+create trigger check_stored_size after insert or update of options on videos.models
+  for each row execute function videos.check_stored_size();
+
 -- Who can make a model's videos, in order of preference.
 create table videos.model_providers (
   model_id uuid not null references videos.models,

@@ -31,7 +31,8 @@ create table videos.spending (
   primary key (provider, day)
 );
 alter table videos.spending enable row level security;
-comment on table videos.spending is 'What a day''s submissions cost, counted when they are claimed.';
+comment on table videos.spending is
+  'What a day''s submissions cost: counted when they are claimed, given back when it is known that they are not billed.';
 
 -- What a provider takes for a video, in US cents.
 create function videos.cost_cents(
@@ -52,13 +53,13 @@ where v.is_enabled;
 comment on view videos.money_left is 'What each provider may still cost today; null where nothing caps it.';
 
 create function videos.admit_submission(p_provider text, p_cost numeric)
-returns boolean
+returns date
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Whether a provider may be given one more job, and if so, counts its cost and, half open, takes its one place.
--- Locks: the provider's row, so that caps hold under any number of claims at once.
+-- Gives a provider one more job, if it may have one: counts its cost and, half open, takes its one place. Returns the
+-- day on which the cost is counted; null where the provider gets no job. Locks: the provider's row, so that caps hold under any number of claims at once.
 declare
   v_provider videos.providers;
   v_now timestamptz;
@@ -80,7 +81,7 @@ begin
       where s.provider = p_provider and s.state in ('sending', 'accepted', 'unknown') and j.completed_at is null
     )
   then
-    return false;
+    return null;
   end if;
 
   if v_provider.breaker <> 'closed' then
@@ -92,7 +93,43 @@ begin
   insert into videos.spending as s (provider, day, cents)
   values (p_provider, (v_now at time zone 'UTC')::date, p_cost)
   on conflict (provider, day) do update set cents = s.cents + excluded.cents;
-  return true;
+  return (v_now at time zone 'UTC')::date;
+end;
+$$;
+
+create function videos.note_bill(p_submission_id uuid, p_is_billed boolean)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Gives a submission's cost back to the day on which it was counted, once it is known that the provider does not bill it;
+-- counts it again, today, where it did after all. Once each: a second call changes nothing. Nobody calls it about what
+-- may have been billed, which stays counted. The caller has locked the job.
+-- Locks: submission → provider → its spending.
+declare
+  v_submission videos.submissions;
+  v_today constant date := (core.now() at time zone 'UTC')::date;
+begin
+  select s.* into v_submission from videos.submissions as s where s.id = p_submission_id for update;
+  if p_is_billed = (v_submission.counted_on is not null) then
+    return;
+  end if;
+  -- As admit_submission does: first the provider, then its spending.
+  perform from videos.providers as v where v.name = v_submission.provider for update;
+  if p_is_billed then
+    insert into videos.spending as s (provider, day, cents)
+    values (v_submission.provider, v_today, v_submission.cost_cents)
+    on conflict (provider, day) do update set cents = s.cents + excluded.cents;
+  else
+    -- Not below zero, also where the operator has changed the day's sum.
+    update videos.spending as s
+    set cents = greatest(0, s.cents - v_submission.cost_cents)
+    where s.provider = v_submission.provider and s.day = v_submission.counted_on;
+  end if;
+  update videos.submissions as s
+  set counted_on = case when p_is_billed then v_today end
+  where s.id = p_submission_id;
 end;
 $$;
 
@@ -103,26 +140,22 @@ volatile
 set search_path = ''
 as $$
 -- What a submission's outcome tells about its provider. Only unavailability counts against it: no answer, or one that
--- proves it did not take the job; not a refusal of the request, and not being busy. What it did not take costs
--- nothing. Who is busy, or names a time, is left alone until then. While all is well nothing is written.
--- Locks: the provider's row.
+-- proves it did not take the job; not a refusal of the request, and not being busy. What it did not take, or refused
+-- before it made anything, is not billed. Who is busy, or names a time, is left alone until then. While all is well nothing
+-- is written. Locks: submission → provider → its spending.
 declare
   v_outcome constant text := p_outcome ->> 'outcome';
   v_is_busy constant boolean := coalesce((p_outcome ->> 'is_busy')::boolean, false);
   v_wait constant numeric := (p_outcome ->> 'retry_after_seconds')::numeric;
 begin
+  if v_outcome in ('not_accepted', 'refused') then
+    perform videos.note_bill(p_submission.id, false);
+  end if;
   if v_outcome = 'not_accepted' and (v_is_busy or v_wait > 0) then
     update videos.providers as v
     -- 5 s where it names no time; no longer than an hour, whatever it names.
     set busy_until = greatest(v.busy_until, core.now() + make_interval(secs => least(coalesce(v_wait, 5), 3600)::double precision))
     where v.name = p_submission.provider;
-  end if;
-  if v_outcome = 'not_accepted' then
-    -- As admit_submission does: first the provider, then its spending.
-    perform from videos.providers as v where v.name = p_submission.provider for update;
-    update videos.spending as s
-    set cents = greatest(0, s.cents - p_submission.cost_cents)
-    where s.provider = p_submission.provider and s.day = (p_submission.claimed_at at time zone 'UTC')::date;
   end if;
   if v_outcome = 'not_accepted' and v_is_busy then
     update videos.providers as v

@@ -10,7 +10,7 @@ as $$
 -- call ended it; a job that has ended stays as it is, and the call changes nothing. Its open tasks are deleted; where
 -- an attempt to store its video may have left files, a `delete_files` task removes them.
 -- A job of a closed account ends as cancelled, whatever p_status says.
--- Locks: account → job → lots.
+-- Locks: account → job → lots → hits → tasks.
 declare
   v_job videos.jobs;
   v_status videos.job_status;
@@ -25,6 +25,8 @@ begin
 
   if v_status = 'completed' then
     perform credits.capture(p_job_id);
+    -- It is paid for. A job was accepted at the time of its hit.
+    perform guard.give_back('uncaptured_jobs', v_job.user_id, v_job.created_at);
   else
     perform credits.release(p_job_id);
   end if;
@@ -45,6 +47,21 @@ begin
 end;
 $$;
 
+create function videos.note_unbilled(p_job videos.jobs, p_submission_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The provider says that a submission of this job ended without a bill. Of one that succeeded, whenever that was said, it
+-- is not believed. The caller has locked the job.
+begin
+  if p_job.storing_at is null and p_job.late_success_at is null then
+    perform videos.note_bill(p_submission_id, false);
+  end if;
+end;
+$$;
+
 create function videos.apply_state(
   p_job videos.jobs, p_submission videos.submissions, p_state jsonb
 )
@@ -53,8 +70,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- What a provider's word means for a job. The caller has locked account and job, and proved that the word is
--- about this submission. Idempotent, and indifferent to the order in which words arrive.
+-- What a provider's word means for a job, and for the day's spending. The caller has locked account and job, and proved
+-- that the word is about this submission. Idempotent, and indifferent to the order in which words arrive.
 declare
   v_now constant timestamptz := core.now();
   v_state constant text := p_state ->> 'state';
@@ -71,6 +88,11 @@ begin
     update videos.submissions as s
     set state = 'ended', ended_at = v_now, cause = coalesce(p_state #>> '{failure,cause}', s.cause)
     where s.id = p_submission.id and s.state <> 'ended';
+  end if;
+  if v_state = 'succeeded' then
+    perform videos.note_bill(p_submission.id, true);
+  elsif (p_state ->> 'is_unbilled')::boolean then
+    perform videos.note_unbilled(p_job, p_submission.id);
   end if;
 
   if p_job.completed_at is not null then

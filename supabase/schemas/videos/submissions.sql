@@ -24,6 +24,8 @@ create table videos.submissions (
   -- Since when the provider says that it does not know the request any more.
   missing_since timestamptz,
   ended_at timestamptz,
+  -- The day in UTC whose spending its cost is part of; null since it is known that it was not billed.
+  counted_on date,
   check ((state in ('accepted', 'ended')) <= (request_id is not null))
 ) with (fillfactor = 80);
 alter table videos.submissions enable row level security;

@@ -3,12 +3,12 @@ begin;
 select plan(3);
 
 select is(
-  guard.take('{no_such_policy}', gen_random_uuid(), null, 'models'), '{"limits": []}'::jsonb,
+  guard.take('{no_such_policy}', gen_random_uuid(), null, 'models'), '{"limits": [], "hits": {}}'::jsonb,
   'a policy that the operator removed limits nothing'
 );
 select is(
   (select array_agg(p.name order by p.name) from guard.policies as p where p.on_failure = 'closed'),
-  array['admin_credits', 'device_grants', 'video_generation'], 'the policies that guard money fail closed'
+  array['admin_credits', 'device_grants', 'uncaptured_jobs', 'video_generation'], 'the policies that guard money fail closed'
 );
 select is(
   (select jsonb_object_agg(p.name, jsonb_build_array(p.max_hits, p.window_seconds, p.scope)) from guard.policies as p),
@@ -17,7 +17,7 @@ select is(
     "generation_attempts_network": [300, 3600, "network"], "device_check": [10, 3600, "user"],
     "device_check_network": [60, 3600, "network"], "device_grants": [5, 86400, "network"],
     "reads": [120, 60, "user"], "writes": [60, 60, "user"], "admin": [60, 60, "user"],
-    "admin_credits": [10000, 86400, "user"]
+    "admin_credits": [10000, 86400, "user"], "uncaptured_jobs": [30, 86400, "user"]
   }'::jsonb, 'the policies are those of the HTTP contract'
 );
 

@@ -159,6 +159,7 @@ Deno.test("64 identical parallel calls of generate_video make one job, one hold,
   for (const { data } of made) assert.deepEqual(data, made[0]?.data);
   assert.deepEqual(await countHits(sql, [user, network]), {
     video_generation: 1,
+    uncaptured_jobs: 1,
     generation_attempts: 1,
     generation_attempts_network: 1,
   });

@@ -7,6 +7,7 @@ import { createPayer, generateVideo } from "../support/videos.ts";
 /** What api.md promises about each policy when its limiter is broken. */
 const onFailure: Record<string, "open" | "closed"> = {
   video_generation: "closed",
+  uncaptured_jobs: "closed",
   generation_attempts: "open",
   generation_attempts_network: "open",
   device_check: "open",
@@ -48,7 +49,7 @@ Deno.test("each policy fails open or closed, as it is promised to, however the l
   }
 });
 
-Deno.test("a video is accepted without its attempt limits, and not without the one that guards money", async () => {
+Deno.test("a video is accepted without its attempt limits, and not without those that guard money", async () => {
   await using database = await testDatabase();
   const { sql } = database;
   const user = await createPayer(sql);
@@ -56,7 +57,7 @@ Deno.test("a video is accepted without its attempt limits, and not without the o
     await sql`drop table guard.hits_unlogged`;
     const { data, limits } = await generateVideo(sql, user);
     assert.equal(data?.status, "pending");
-    assert.deepEqual(limits?.map(({ policy }) => policy), ["video_generation"]);
+    assert.deepEqual(limits?.map(({ policy }) => policy), ["uncaptured_jobs", "video_generation"]);
   });
   await sql`drop table guard.hits_logged`;
   assert.equal((await generateVideo(sql, user, { key: "a-key" })).error, "ERR_6001");

@@ -47,6 +47,27 @@ Deno.test("many claimers at once never get the same task, nor more than the conc
   assert.equal(claimed.filter(({ kind }) => kind === "store").length, 7);
 });
 
+Deno.test("a claim brings no more of a kind than its claim_limit, and nothing of a kind that the worker leaves out", async () => {
+  await using database = await stillDatabase();
+  const { sql } = database;
+  const claim = async (without: string[] = [], subject: string | null = null) => {
+    const [row] = await sql<{ tasks: { kind: string }[] }[]>`
+      select api.claim_tasks(10, ${subject}, ${without}) -> 'data' as tasks`;
+    return row?.tasks.map(({ kind }) => kind);
+  };
+  const [subject = ""] = await addTasks(sql, "store", 9);
+  await addTasks(sql, "poll", 1);
+  assert.deepEqual(await claim(["store"], subject), []);
+  assert.deepEqual(await claim(["store"]), ["poll"]);
+  assert.deepEqual(await claim(["poll"]), ["store"], "as the migrations have it");
+  await sql`update queue.kinds set claim_limit = 2 where kind = 'store'`;
+  assert.deepEqual(await claim(), ["store", "store"]);
+  assert.deepEqual(await claim(), ["store"], "within the concurrency of 4");
+  assert.deepEqual(await claim(), []);
+  await sql`update queue.kinds set claim_limit = null, concurrency = 10 where kind = 'store'`;
+  assert.equal((await claim())?.length, 5);
+});
+
 Deno.test("a task that another transaction holds is passed over", async () => {
   await using database = await stillDatabase();
   const { sql } = database;

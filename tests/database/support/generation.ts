@@ -26,16 +26,19 @@ export interface Submission {
 
 /** A provider's word about a request. */
 export type ProviderState =
-  | { state: "queued" | "cancelled" | "not_found" | "unreachable" }
+  | { state: "queued" | "not_found" | "unreachable" }
+  | { state: "cancelled"; is_unbilled?: true }
   | { state: "running"; percent?: number }
   | { state: "succeeded"; video_url: string; thumbnail_url: null }
-  | { state: "failed"; failure: { code: string; cause: string } };
+  | { state: "failed"; failure: { code: string; cause: string }; is_unbilled?: true };
 
 export const succeeded: ProviderState = {
   state: "succeeded",
   video_url: "https://provider.example/video.mp4",
   thumbnail_url: null,
 };
+/** No provider says that it bills what it cancelled before it began. */
+export const cancelled: ProviderState = { state: "cancelled", is_unbilled: true };
 export const failed: ProviderState = { state: "failed", failure: { code: "ERR_5003", cause: "said so" } };
 
 export interface Job {
@@ -183,10 +186,11 @@ export async function recordCancel(
   jobId: string,
   outcome: CancelOutcome | CancelOutcome["outcome"],
   task = noTask,
+  bill: { is_unbilled?: true } = outcome === "cancelled" ? { is_unbilled: true } : {},
 ): Promise<string> {
   const { status } = await first(sql<{ status: string }[]>`
     select api.record_cancel(${task.task_id}, ${task.attempt}, ${jobId}, ${
-    sql.json(typeof outcome === "string" ? { outcome } : outcome)
+    sql.json({ ...(typeof outcome === "string" ? { outcome } : outcome), ...bill })
   })
       -> 'data' ->> 'status' as status`);
   return status;
@@ -198,7 +202,6 @@ export async function recordStored(sql: Sql, jobId: string, task = noTask): Prom
     path: `${jobId}/video.mp4`,
     bytes: 1000,
     content_type: "video/mp4",
-    sha256: "a".repeat(64),
     duration_milliseconds: 5000,
     width: 1920,
     height: 1080,

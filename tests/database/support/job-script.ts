@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import type { TestDatabase } from "../harness.ts";
 import { closeAccount, eraseAccount } from "./accounts.ts";
 import {
+  cancelled,
   claimSubmission,
   claimTasks,
   failed,
@@ -286,6 +287,8 @@ function providerState(state: Work["word"]): ProviderState {
       return succeeded;
     case "failed":
       return failed;
+    case "cancelled":
+      return cancelled;
     default:
       return { state };
   }

@@ -115,5 +115,7 @@ Deno.test("an option that would not work is refused when it is written", async (
   await assert.rejects(write("{resolution}", whole([["4k"], "4k"], "4k")), { code: "23514" });
   await write("{aspect_ratio}", whole(["auto", "16:9", "2.39:1"], "auto"));
   await write("{resolution}", whole(["4k", "720p"], "4k"));
+  // Ten minutes can be stored at a low resolution only.
+  await write("{resolution}", whole(["240p"], "240p"));
   await write("{duration_seconds}", whole([1, 600], 600));
 });

@@ -42,6 +42,7 @@ Deno.test("an accepted video is a job, its hold and its task, and tells what is 
   assert.deepEqual(rest, { status: "pending", credits_used: 4, credits_remaining: 6 });
   assert.match(created_at, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
   assert.deepEqual(limits?.map(({ policy, remaining }) => [policy, remaining]), [
+    ["uncaptured_jobs", 29],
     ["video_generation", 9],
     ["generation_attempts", 59],
     ["generation_attempts_network", 299],

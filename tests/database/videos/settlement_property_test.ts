@@ -1,6 +1,7 @@
 /**
  * Whatever happens to jobs, in whatever order and at the same time, also when their account is closed meanwhile: each ends
- * once, in one way, and is paid for exactly when there is a video.
+ * once, in one way, and is paid for exactly when there is a video; and the day's spending is the cost of what was billed, or
+ * may have been.
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
@@ -9,7 +10,7 @@ import { type TestDatabase, testDatabase } from "../harness.ts";
 import { creditsOf } from "../support/accounts.ts";
 import { JobScript, lateEvent } from "../support/job-script.ts";
 import { lastWorker, script } from "../support/job-steps.ts";
-import { first, violations } from "../support/ledger.ts";
+import { first, type Sql, violations } from "../support/ledger.ts";
 import { propertyOptions } from "../support/properties.ts";
 
 /** A script has four keys, and a video costs 4 credits: the fourth job finds that there are not enough. */
@@ -162,8 +163,31 @@ async function proveJobs({ sql }: TestDatabase, { userId, accepted, isClosed }: 
     closed ? { available: 0, forfeited: unspent } : { available: unspent, forfeited: 0 },
   );
   assert.deepEqual(await violations(sql), []);
+  await proveSpending(sql);
   // Only the removal of files has dead letters.
   const left = await sql`
     select * from queue.tasks where failed_at is null or kind not in ('delete_files', 'erase_account')`;
   assert.deepEqual([...left], [], "nothing is left to do");
+}
+
+/** What counts is the cost of the submissions that count, each once and on its day: all but those that surely were free. */
+async function proveSpending(sql: Sql): Promise<void> {
+  const days = await sql`
+    select coalesce(s.provider, c.provider) as provider, s.cents::int as spent, coalesce(c.cents, 0)::int as counted
+    from videos.spending as s
+    full join (
+      select b.provider, b.counted_on, sum(b.cost_cents) as cents
+      from videos.submissions as b where b.counted_on is not null group by b.provider, b.counted_on
+    ) as c on c.provider = s.provider and c.counted_on = s.day
+    where s.cents is distinct from coalesce(c.cents, 0)`;
+  assert.deepEqual([...days], []);
+  const wrong = await sql`
+    select s.id, s.state, s.counted_on, j.status from videos.submissions as s
+    join videos.jobs as j on j.id = s.job_id
+    where (s.counted_on is not null) <> case
+      when s.state in ('not_accepted', 'refused') then false
+      when s.state in ('sending', 'unknown') or j.storing_at is not null or j.late_success_at is not null then true
+      else s.counted_on is not null
+    end`;
+  assert.deepEqual([...wrong], []);
 }

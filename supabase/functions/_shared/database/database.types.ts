@@ -50,7 +50,10 @@ export type Database = {
         Args: { "p_job_id": string; "p_moderates"?: boolean; "p_providers": (string)[] };
         Returns: Json;
       };
-      "claim_tasks": { Args: { "p_limit": number; "p_subject"?: string }; Returns: Json };
+      "claim_tasks": {
+        Args: { "p_limit": number; "p_subject"?: string; "p_without"?: (string)[] };
+        Returns: Json;
+      };
       "credits": { Args: { "p_after": Json; "p_limit": number; "p_user_id": string }; Returns: Json };
       "delete_user_profile": { Args: { "p_user_id": string }; Returns: Json };
       "delete_video_job": { Args: { "p_job_id": string; "p_user_id": string }; Returns: Json };

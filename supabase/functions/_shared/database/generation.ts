@@ -61,8 +61,6 @@ export interface StoredAsset {
   path: string;
   bytes: number;
   content_type: string;
-  /** Hex. */
-  sha256: string;
   duration_milliseconds: number | null;
   width: number | null;
   height: number | null;

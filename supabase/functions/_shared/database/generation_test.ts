@@ -165,7 +165,6 @@ Deno.test("what became of a task is told with its attempt, which fences off a la
     path: "p",
     bytes: 1,
     content_type: "video/mp4",
-    sha256: "0",
     duration_milliseconds: 5000,
     width: 16,
     height: 9,

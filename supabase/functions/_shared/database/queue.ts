@@ -5,8 +5,8 @@ import type { Alert, Task } from "../queue/task.ts";
 import { procedures } from "./procedures.ts";
 
 export interface QueueDatabase {
-  /** Of one subject, if it is named. */
-  claimTasks(limit: number, subject?: string): Promise<Task[]>;
+  /** Of one subject, if it is named, and of no kind in `without`. */
+  claimTasks(limit: number, subject?: string, without?: readonly string[]): Promise<Task[]>;
   /** Renews the leases of these attempts, and tells of each whether it has its task still. */
   renewTasks(tasks: readonly Task[]): Promise<boolean[]>;
   /** `code` and `reason` go to the error log, `alert` to the operator, who alone can mend it. */
@@ -19,7 +19,8 @@ export interface QueueDatabase {
 export const queue: Port<QueueDatabase> = (runtime) => {
   const call = procedures(runtime);
   return {
-    claimTasks: (limit, subject) => call("claim_tasks", { p_limit: limit, p_subject: subject ?? null }),
+    claimTasks: (limit, subject, without = []) =>
+      call("claim_tasks", { p_limit: limit, p_subject: subject ?? null, p_without: [...without] }),
     renewTasks: async (tasks) => {
       const { kept } = await call<{ kept: boolean[] }, "renew_tasks">("renew_tasks", {
         p_task_ids: tasks.map(({ task_id }) => task_id),

@@ -14,9 +14,12 @@ function fakeDatabase(data: unknown) {
 Deno.test("tasks are claimed for everybody or for one subject, and come as the database names them", async () => {
   const { database, last } = fakeDatabase([pollTask]);
   assert.deepEqual(await database.claimTasks(10), [pollTask]);
-  assert.deepEqual(last(), { name: "claim_tasks", args: { p_limit: 10, p_subject: null } });
-  await database.claimTasks(1, jobId);
-  assert.deepEqual(last(), { name: "claim_tasks", args: { p_limit: 1, p_subject: jobId } });
+  assert.deepEqual(last(), { name: "claim_tasks", args: { p_limit: 10, p_subject: null, p_without: [] } });
+  await database.claimTasks(1, jobId, ["store"]);
+  assert.deepEqual(last(), {
+    name: "claim_tasks",
+    args: { p_limit: 1, p_subject: jobId, p_without: ["store"] },
+  });
 });
 
 Deno.test("leases are renewed by task and attempt, and it is told of each whether it is kept", async () => {

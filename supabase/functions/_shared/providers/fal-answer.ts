@@ -131,11 +131,32 @@ export function outputState(output: unknown): ProviderState {
     : { state: "failed", failure: invalidResult("the output has no video") };
 }
 
-/** How a generation ended that did not succeed. */
+/**
+ * How a generation ended that did not succeed. fal bills videos by what comes out, and never a server's error; what it
+ * answers with 422, a refused prompt for one, it may bill for the work until then.
+ */
 export function failureState(error: FalError): ProviderState {
   const isCancelled = error.status === 499 || error.types.includes("client_cancelled");
-  return isCancelled ? { state: "cancelled" } : { state: "failed", failure: failure(error) };
+  if (isCancelled) return { state: "cancelled", isUnbilled: true };
+  const ended = { state: "failed", failure: failure(error) } as const;
+  return isServerError(error) ? { ...ended, isUnbilled: true } : ended;
 }
+
+/** By the status where it is known; a webhook tells the types alone. */
+function isServerError({ status, types }: FalError): boolean {
+  if (status !== null) return status >= 500;
+  return types.some((type) => serverErrors.includes(type) || type.startsWith("runner_"));
+}
+
+const serverErrors = [
+  "downstream_service_error",
+  "downstream_service_unavailable",
+  "generation_timeout",
+  "internal_error",
+  "internal_server_error",
+  "request_timeout",
+  "startup_timeout",
+];
 
 /** Of all inputs, what the user wrote; the rest is ours. */
 const fieldsOfTheUser = ["prompt", "image_url"];

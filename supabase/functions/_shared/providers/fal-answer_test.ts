@@ -87,8 +87,33 @@ Deno.test("how a generation failed is told by fal's types, and the user is blame
 });
 
 Deno.test("a cancelled generation has not failed", () => {
-  assert.deepEqual(readResult(answer(errorCancelled, 499), complete), { state: "cancelled" });
-  assert.deepEqual(readResult(page, { failed: true, errorType: "client_cancelled" }), { state: "cancelled" });
+  const cancelled = { state: "cancelled", isUnbilled: true };
+  assert.deepEqual(readResult(answer(errorCancelled, 499), complete), cancelled);
+  assert.deepEqual(readResult(page, { failed: true, errorType: "client_cancelled" }), cancelled);
+});
+
+Deno.test("a server's error and a cancellation are not billed; what is about the input may be", () => {
+  const runner = { failed: true, errorType: "runner_disconnected" };
+  const cases = [
+    ["cancelled", complete, answer(errorCancelled, 499), true],
+    ["generation timeout", complete, answer(errorGenerationTimeout, 504), true],
+    ["request timeout", complete, answer(errorRequestTimeout, 504), true],
+    ["a service behind the model", complete, answer(errorDownstream, 500), true],
+    ["runner", complete, answer(errorRunner, 503), true],
+    ["runner, and its result is gone", runner, answer("", 404), true],
+    ["a time limit that only the status tells", { failed: true, errorType: "startup_timeout" }, page, true],
+    ["content policy", complete, answer(errorContentPolicy, 422), undefined],
+    ["input", complete, answer(errorInput, 422), undefined],
+    ["input, in a sentence", complete, answer(errorInputText, 422), undefined],
+    ["no media", complete, answer(errorNoMedia, 422), undefined],
+    ["an output without a video", complete, answer({}), undefined],
+    ["failed, with an output all the same", failed, answer(resultKling), undefined],
+    ["a video", complete, answer(resultKling), undefined],
+  ] as const;
+  for (const [name, completion, result, expected] of cases) {
+    const state = readResult(result, completion);
+    assert.equal("isUnbilled" in state ? state.isUnbilled : undefined, expected, name);
+  }
 });
 
 Deno.test("an answer that is not about the generation leaves it as it is", () => {

@@ -129,7 +129,7 @@ export function falProvider(
       if (isNotFound(answer.status, body)) return { outcome: "not_found" };
       if (answer.status === 400 && word === "ALREADY_COMPLETED") return { outcome: "too_late" };
       // "OK" says that it was removed from the queue before any work; all else is a signal to a runner.
-      if (answer.status === 200 && word === "OK") return { outcome: "cancelled" };
+      if (answer.status === 200 && word === "OK") return { outcome: "cancelled", isUnbilled: true };
       if (answer.status >= 200 && answer.status < 300) return { outcome: "requested" };
       return {
         outcome: "unreachable",

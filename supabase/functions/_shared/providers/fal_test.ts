@@ -243,9 +243,9 @@ Deno.test("a poll fetches the result of what is complete, and learns from it how
 });
 
 Deno.test("a cancellation tells what fal says of it, and ends a job only when it left the queue", async () => {
-  const cases: [FakeAnswer, string][] = [
+  const cases: [FakeAnswer, string, isUnbilled?: true][] = [
     [json(cancelRequested, 202), "requested"],
-    [json(cancelRemoved), "cancelled"],
+    [json(cancelRemoved), "cancelled", true],
     [json({ success: true }), "requested"],
     [json(cancelCompleted, 400), "too_late"],
     [json(notFound, 404), "not_found"],
@@ -253,9 +253,11 @@ Deno.test("a cancellation tells what fal says of it, and ends a job only when it
     [page, "unreachable"],
     [broken("fetch failed"), "unreachable"],
   ];
-  for (const [answer, expected] of cases) {
+  for (const [answer, expected, isUnbilled] of cases) {
     const { fal, sent } = fakeFal(answer);
-    assert.equal((await fal.cancel(requestId, {}, model)).outcome, expected);
+    const outcome = await fal.cancel(requestId, {}, model);
+    assert.equal(outcome.outcome, expected);
+    assert.equal("isUnbilled" in outcome ? outcome.isUnbilled : undefined, isUnbilled);
     assert.equal(sent[0]?.method, "PUT");
   }
 });

@@ -66,19 +66,25 @@ export interface Unreachable {
   needsOperator?: true;
 }
 
+/** Said only where the provider says, or its terms do, that it bills nothing: what may have been billed counts as billed. */
+export interface Unbilled {
+  readonly isUnbilled?: true;
+}
+
 /** `unreachable` says nothing about the job: ask again later. `not_found`: the provider does not know the id. */
 export type ProviderState =
   | { state: "queued" }
   | { state: "running"; percent: number | null }
   | { state: "succeeded"; videoUrl: string; thumbnailUrl: string | null }
-  | { state: "failed"; failure: Failure }
-  | { state: "cancelled" }
+  | { state: "failed"; failure: Failure } & Unbilled
+  | { state: "cancelled" } & Unbilled
   | { state: "not_found" }
   | { state: "unreachable" } & Unreachable;
 
 /** `requested` is only a signal: the job ends with the provider's own word, by webhook or poll. */
 export type CancelOutcome =
-  | { outcome: "cancelled" | "requested" | "too_late" | "not_found" }
+  | { outcome: "cancelled" } & Unbilled
+  | { outcome: "requested" | "too_late" | "not_found" }
   | { outcome: "unreachable" } & Unreachable;
 
 /**

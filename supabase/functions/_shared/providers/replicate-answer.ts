@@ -7,7 +7,7 @@ import type { BoundedAnswer } from "../bounded-fetch.ts";
 import { tryParseJson } from "../json.ts";
 import { withoutAcceptance } from "./exchanges.ts";
 import { againstPolicy, invalidResult, misconfigured, rejected, timedOut, unavailable } from "./failures.ts";
-import type { Failure, ProviderState, SubmitOutcome } from "./provider.ts";
+import type { Failure, ProviderState, SubmitOutcome, Unbilled } from "./provider.ts";
 
 const apiError = z.object({
   title: z.optional(z.string()),
@@ -31,6 +31,7 @@ const prediction = z.object({
   status: z.enum(["starting", "processing", "succeeded", "failed", "canceled", "aborted"]),
   output: z.optional(z.unknown()),
   error: z.optional(z.unknown()),
+  started_at: z.optional(z.unknown()),
 });
 export type Prediction = z.infer<typeof prediction>;
 
@@ -86,7 +87,8 @@ export function readSubmission(answer: BoundedAnswer, now: number): SubmitOutcom
 }
 
 /** The state of a prediction in the port's terms. */
-export function predictionState({ status, output, error }: Prediction): ProviderState {
+export function predictionState(prediction: Prediction): ProviderState {
+  const { status, output, error } = prediction;
   switch (status) {
     case "starting":
       return { state: "queued" };
@@ -101,16 +103,25 @@ export function predictionState({ status, output, error }: Prediction): Provider
       return { state: "succeeded", videoUrl: video, thumbnailUrl: thumbnail ?? null };
     }
     case "failed":
-      return { state: "failed", failure: failureOf(error) };
+      return { state: "failed", failure: failureOf(error), ...billOf(prediction) };
     case "canceled":
-      return { state: "cancelled" };
+      return { state: "cancelled", ...billOf(prediction) };
     case "aborted":
-      return { state: "failed", failure: timedOut("Replicate did not start the prediction in time") };
+      return {
+        state: "failed",
+        failure: timedOut("Replicate did not start the prediction in time"),
+        isUnbilled: true,
+      };
   }
 }
 
 /** Of all inputs, what the user wrote; the rest is ours. */
 const fieldsOfTheUser = ["input.prompt", "input.image", "input.start_image", "input.input_reference"];
+
+/** Replicate bills the time that a prediction ran, whatever came of it; one that never started, or was aborted, is free. */
+export function billOf({ status, started_at }: Prediction): Unbilled {
+  return status === "aborted" || (started_at ?? null) === null ? { isUnbilled: true } : {};
+}
 
 function failureOf(error: unknown): Failure {
   const text = typeof error === "string" ? error : "";

@@ -11,6 +11,7 @@ import type {
   WebhookVerdict,
 } from "./provider.ts";
 import {
+  billOf,
   isNotFound,
   parsePrediction,
   predictionState,
@@ -66,10 +67,11 @@ export function replicateProvider(
     try {
       const answer = await ask("POST", `${predictionUrl(requestId)}/cancel`);
       if (isNotFound(answer)) return { outcome: "not_found" };
-      switch (readPrediction(answer)?.status) {
+      const prediction = readPrediction(answer);
+      switch (prediction?.status) {
         case "canceled":
         case "aborted":
-          return { outcome: "cancelled" };
+          return { outcome: "cancelled", ...billOf(prediction) };
         case "succeeded":
         case "failed":
           return { outcome: "too_late" };

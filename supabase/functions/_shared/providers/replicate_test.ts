@@ -191,6 +191,30 @@ Deno.test("a poll tells the states of a prediction", async () => {
   }
 });
 
+Deno.test("what never started is not billed, and what ran is, however it ended", async () => {
+  const { started_at: _, ...unstarted } = canceled;
+  const cases: [string, unknown, isUnbilled: true | undefined][] = [
+    ["aborted", aborted, true],
+    ["canceled before it started", unstarted, true],
+    ["canceled before it started, in other words", { ...canceled, started_at: null }, true],
+    ["failed before it started", { ...failedModel, started_at: null }, true],
+    ["canceled while it ran", canceled, undefined],
+    ["failed while it ran", failedSensitive, undefined],
+    ["succeeded", succeeded, undefined],
+  ];
+  for (const [name, prediction, expected] of cases) {
+    const { replicate } = fakeReplicate(json(prediction), json(prediction));
+    for (const told of [await replicate.poll(id, {}, kling), await replicate.cancel(id, {}, kling)]) {
+      const isTooLate = "outcome" in told && told.outcome !== "cancelled";
+      assert.equal(
+        "isUnbilled" in told ? told.isUnbilled : undefined,
+        isTooLate ? undefined : expected,
+        name,
+      );
+    }
+  }
+});
+
 Deno.test("an output is a file, a list of files, or files by name", async () => {
   const video = succeeded.output;
   for (

@@ -93,6 +93,7 @@ export function readTask(answer: BoundedAnswer): ProviderState {
         ? { state: "succeeded", videoUrl: video.data, thumbnailUrl: null }
         : { state: "failed", failure: invalidResult("the output has no video") };
     }
+    // Runway bills what its moderation refuses like a video, and does not say what else it bills.
     case "FAILED":
       return { state: "failed", failure: failureOf(failureCode ?? "") };
     case "CANCELLED":

@@ -134,6 +134,15 @@ Deno.test("only proof that Runway does not have a submission makes it not accept
   }
 });
 
+Deno.test("nothing that Runway ends is surely not billed, least of all what its moderation refuses", async () => {
+  for (const task of [cancelled, failedSafetyInput, failedSafetyOutput, failedSafetyPre, failedInternal]) {
+    const { runway } = fakeRunway(json(task), json(task));
+    for (const told of [await runway.poll(id, {}, "gen4.5"), await runway.cancel(id, {}, "gen4.5")]) {
+      assert(!("isUnbilled" in told));
+    }
+  }
+});
+
 Deno.test("a poll tells the states of a task", async () => {
   const policy = { code: "ERR_4003", reason: "provider_policy" };
   const noVideo = { code: "ERR_5003", reason: "invalid_result" };

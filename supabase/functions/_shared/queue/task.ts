@@ -37,7 +37,17 @@ export class NeedsOperator extends Error {
 }
 
 /** Does a task. What it throws gives the task back, to be tried again. */
-export type Handler<Ports> = (task: Task, ports: Ports, attempt: Attempt) => Promise<void>;
+export interface Handler<Ports> {
+  (task: Task, ports: Ports, attempt: Attempt): Promise<void>;
+  /** Of a kind of which an isolate can do little. It is taken when the handler is called, before it waits for anything. */
+  readonly room?: Room;
+}
+
+/** Whether this isolate may do one more of something, whichever of its workers asks. */
+export interface Room {
+  /** `now` in milliseconds. */
+  isFree(now: number): boolean;
+}
 
 /** The handlers of a domain, each under its kind. */
 export type Handlers<Ports> = Readonly<Record<string, Handler<Ports>>>;

@@ -6,7 +6,7 @@ import { type ErrorCode, isServerFault } from "../error-codes.ts";
 import { sleep } from "../fetch-with-retry.ts";
 import type { Logger } from "../logger.ts";
 import { redactText } from "../redaction.ts";
-import { type Alert, type Handlers, NeedsOperator, type Task } from "./task.ts";
+import { type Alert, type Handlers, NeedsOperator, type Room, type Task } from "./task.ts";
 
 export interface WorkerPorts {
   readonly queue: QueueDatabase;
@@ -75,8 +75,7 @@ export async function work<Ports extends WorkerPorts>(
     while (true) {
       // Not for a single place, so that most claims bring several tasks.
       if (ports.now() < end && running.size <= maxTasksAtOnce / 2) {
-        const tasks = await ports.queue.claimTasks(maxTasksAtOnce - running.size, subject);
-        for (const task of tasks) start(task);
+        await claim(ports, handlers, maxTasksAtOnce - running.size, subject, start);
       }
       if (running.size === 0) return;
       await Promise.race([...running].map(({ done }) => done));
@@ -85,6 +84,31 @@ export async function work<Ports extends WorkerPorts>(
     // What a claim that failed leaves at work is finished all the same.
     await Promise.all([...running].map(({ done }) => done));
     stopRenewing();
+  }
+}
+
+/** Of all workers in this isolate: what their claims may bring a task for. */
+const askedFor = new Set<Room>();
+
+/** Claims tasks and starts them, leaving out the kinds of which this isolate may do no more now. */
+async function claim<Ports extends WorkerPorts>(
+  ports: Ports,
+  handlers: Handlers<Ports>,
+  limit: number,
+  subject: string | undefined,
+  start: (task: Task) => void,
+): Promise<void> {
+  const rooms = Object.entries(handlers).flatMap(([kind, { room }]) =>
+    room === undefined ? [] : [{ kind, room }]
+  );
+  const free = rooms.filter(({ room }) => room.isFree(ports.now()) && !askedFor.has(room));
+  const full = rooms.filter((each) => !free.includes(each));
+  for (const { room } of free) askedFor.add(room);
+  try {
+    const tasks = await ports.queue.claimTasks(limit, subject, full.map(({ kind }) => kind));
+    for (const task of tasks) start(task);
+  } finally {
+    for (const { room } of free) askedFor.delete(room);
   }
 }
 

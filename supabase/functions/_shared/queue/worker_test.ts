@@ -532,3 +532,68 @@ Deno.test("what a claim that fails leaves at work is finished, with its lease re
   await working;
   assert.deepEqual([done, timers.size], [[1, 2], 0]);
 });
+
+Deno.test("an isolate that has no room for a kind leaves it out of its claims, whichever worker asks", async () => {
+  const { clock, pace } = fakePace();
+  const { log } = recordingLogger(clock.now);
+  let isFree = true;
+  const claims: (readonly string[] | undefined)[] = [];
+  const answers: PromiseWithResolvers<Task[]>[] = [];
+  const ends: PromiseWithResolvers<void>[] = [];
+  const ports = {
+    log,
+    now: clock.now,
+    queue: fakeQueue({
+      claimTasks: (_limit, _subject, without) => {
+        claims.push(without);
+        const answer = Promise.withResolvers<Task[]>();
+        answers.push(answer);
+        return answer.promise;
+      },
+    }),
+  };
+  const dig = Object.assign(async () => {
+    isFree = false;
+    const end = Promise.withResolvers<void>();
+    ends.push(end);
+    await end.promise;
+    isFree = true;
+  }, { room: { isFree: () => isFree } });
+  const run = () => work(ports, { dig, look: () => Promise.resolve() }, undefined, pace);
+
+  // While the first one's claim may bring one, the second one's may not.
+  const workers = [run(), run()];
+  assert.deepEqual(claims, [[], ["dig"]]);
+  answers[1]?.resolve([]);
+  answers[0]?.resolve([task(1)]);
+  await turn();
+  assert.equal(ends.length, 1);
+  // Nor may the next claims, of whichever worker, while the task is done.
+  workers.push(run());
+  assert.deepEqual(claims.slice(2), [["dig"], ["dig"]].slice(0, claims.length - 2));
+  assert(claims.length > 2);
+  for (const answer of answers) answer.resolve([]);
+  await turn();
+  ends[0]?.resolve();
+  await turn();
+  assert.deepEqual(claims.at(-1), [], "there is room again");
+  for (const answer of answers) answer.resolve([]);
+  await Promise.all(workers);
+});
+
+Deno.test("a claim that fails leaves the room free", async () => {
+  const { clock, pace } = fakePace();
+  const { log } = recordingLogger(clock.now);
+  const claims: (readonly string[] | undefined)[] = [];
+  const queue = fakeQueue({
+    claimTasks: (_limit, _subject, without) => {
+      claims.push(without);
+      return Promise.reject(new AppError("ERR_6001"));
+    },
+  });
+  const dig = Object.assign(() => Promise.resolve(), { room: { isFree: () => true } });
+  for (let turn = 0; turn < 2; turn++) {
+    await assert.rejects(work({ log, queue, now: clock.now }, { dig }, undefined, pace), AppError);
+  }
+  assert.deepEqual(claims, [[], []]);
+});

@@ -1,5 +1,4 @@
 /** Brings a provider's result into private storage and completes the job. */
-import { createHash } from "node:crypto";
 import type { GenerationDatabase, StoredAsset } from "../database/generation.ts";
 import { whileDatabaseIsAway } from "../database/while-away.ts";
 import type { Logger } from "../logger.ts";
@@ -18,8 +17,11 @@ export interface StoreContext {
   now(): number;
 }
 
-/** Ten times what a minute in 1080p takes. */
-const largestVideo = 500 * 1024 * 1024;
+/**
+ * What fits into an isolate's CPU time (docs/decisions/0028-a-stored-file-is-not-hashed.md). `videos.largest_stored_bytes` says
+ * the same to whoever sells a model.
+ */
+export const largestVideo = 150 * 1024 * 1024;
 const largestThumbnail = 5 * 1024 * 1024;
 
 /**
@@ -36,6 +38,8 @@ interface Transfer {
   readonly signal: AbortSignal;
   /** Aborted when the task is another's: then nothing is to be completed here. */
   readonly taken: AbortSignal;
+  /** Told the bytes of each piece. */
+  count(bytes: number): void;
 }
 
 /** What a provider made, and whose it is to fetch. */
@@ -53,7 +57,7 @@ export function filesIn(folder: string): { video: string; thumbnail: string } {
 /**
  * Streams the video, and the thumbnail where there is one, into storage, then completes the job and takes its
  * credits. What is no video that could be kept fails the job and gives them back. Throws what may be tried again, and
- * when `signal` is aborted.
+ * when `signal` is aborted. `count` is told the bytes of each piece that was read.
  */
 export async function storeVideo(
   task: Task,
@@ -61,6 +65,7 @@ export async function storeVideo(
   folder: string,
   context: StoreContext,
   signal: AbortSignal,
+  count: (bytes: number) => void = () => {},
 ): Promise<void> {
   const { generation, storage, log } = context;
   const paths = filesIn(folder);
@@ -70,6 +75,7 @@ export async function storeVideo(
     provider: provider.name,
     hosts: provider.capabilities.resultHosts,
     taken: signal,
+    count,
     signal: AbortSignal.any([signal, end.signal, AbortSignal.timeout(longestStreaming)]),
   };
 
@@ -96,7 +102,6 @@ export async function storeVideo(
 async function storeFile(url: string, path: string, transfer: Transfer): Promise<StoredAsset> {
   const { context: { storage, fetch }, signal } = transfer;
   const media = await openMedia(fetch, url, { ...transfer, maximumBytes: largestVideo });
-  const hash = createHash("sha256");
   const reader = readMp4();
   const notPlayable = () => new UnusableResult("The result is not a playable MP4");
   let bytes = 0;
@@ -105,7 +110,7 @@ async function storeFile(url: string, path: string, transfer: Transfer): Promise
     try {
       for await (const chunk of media) {
         bytes += chunk.byteLength;
-        hash.update(chunk);
+        transfer.count(chunk.byteLength);
         if (!reader.push(chunk)) throw notPlayable();
         yield chunk;
       }
@@ -128,7 +133,6 @@ async function storeFile(url: string, path: string, transfer: Transfer): Promise
     path,
     bytes,
     content_type: "video/mp4",
-    sha256: hash.digest("hex"),
     duration_milliseconds: mp4.durationMilliseconds,
     width: mp4.width,
     height: mp4.height,
@@ -144,9 +148,8 @@ async function storeThumbnail(url: string, path: string, transfer: Transfer): Pr
     const type = imageType(content);
     if (type === null) throw new UnusableResult("The thumbnail is no JPEG, PNG or WebP");
     await storage.upload(path, new Blob([content]).stream(), type, signal);
-    const sha256 = createHash("sha256").update(content).digest("hex");
     const facts = { duration_milliseconds: null, width: null, height: null };
-    return { kind: "thumbnail", path, bytes: content.byteLength, content_type: type, sha256, ...facts };
+    return { kind: "thumbnail", path, bytes: content.byteLength, content_type: type, ...facts };
   } catch (error) {
     // Whoever has the task now stores it too.
     if (taken.aborted) throw error;

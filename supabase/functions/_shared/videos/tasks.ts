@@ -12,6 +12,7 @@ import type { Provider } from "../providers/provider.ts";
 import { type Providers, videoProviders } from "../providers/registry.ts";
 import { type Attempt, type Handlers, NeedsOperator, payloadOf, type Task } from "../queue/task.ts";
 import { type Storage, storage } from "../storage.ts";
+import { storeRoom } from "./store-room.ts";
 import { filesIn, storeVideo } from "./store.ts";
 import { submitVideo } from "./submit.ts";
 
@@ -37,11 +38,13 @@ export interface VideoTaskPorts {
   now(): number;
 }
 
+const room = storeRoom();
+
 export const videoTasks: Handlers<VideoTaskPorts> = {
   submit: (task, ports) => submitVideo(task.subject, ports),
   poll,
   cancel,
-  store,
+  store: Object.assign(storeInRoom, { room }),
   delete_files: deleteFiles,
 };
 
@@ -90,7 +93,22 @@ async function cancel(task: Task, { generation, providers }: VideoTaskPorts): Pr
   await whileDatabaseIsAway(() => generation.recordCancel(task, outcome));
 }
 
-async function store(task: Task, ports: VideoTaskPorts, { signal }: Attempt): Promise<void> {
+/** One at a time, and only so much, for each isolate. */
+async function storeInRoom(task: Task, ports: VideoTaskPorts, attempt: Attempt): Promise<void> {
+  const { count, leave } = room.enter();
+  try {
+    await store(task, ports, attempt, count);
+  } finally {
+    leave(ports.now());
+  }
+}
+
+async function store(
+  task: Task,
+  ports: VideoTaskPorts,
+  { signal }: Attempt,
+  count: (bytes: number) => void,
+): Promise<void> {
   const facts = await ports.generation.loadTask(task);
   const { video_url, thumbnail_url } = payloadOf(task, StorePayload);
   const source = {
@@ -99,7 +117,7 @@ async function store(task: Task, ports: VideoTaskPorts, { signal }: Attempt): Pr
     thumbnailUrl: thumbnail_url,
   };
   try {
-    await storeVideo(task, source, facts.folder, ports, signal);
+    await storeVideo(task, source, facts.folder, ports, signal, count);
   } catch (error) {
     if (error instanceof AppError) throw error;
     // The host of a result may be away as our own storage may, and both end the job alike.

@@ -3,12 +3,13 @@ import { AppError } from "../app-error.ts";
 import type { GenerationDatabase, Submission, VideoTaskFacts } from "../database/generation.ts";
 import type { Provider } from "../providers/provider.ts";
 import { NeedsOperator, type Task } from "../queue/task.ts";
+import { work } from "../queue/worker.ts";
 import type { Storage } from "../storage.ts";
 import { settableClock } from "../testing/clock.ts";
 import { testConfig } from "../testing/config.ts";
 import { fakeGeneration } from "../testing/generation.ts";
 import { recordingLogger } from "../testing/log.ts";
-import { mp4 } from "../testing/mp4.ts";
+import { box, mp4 } from "../testing/mp4.ts";
 import { withoutPauses } from "../testing/pauses.ts";
 import { fakeProvider, fakeProviders } from "../testing/provider.ts";
 import { fakeQueue } from "../testing/queue.ts";
@@ -334,3 +335,57 @@ Deno.test("what was done is recorded when the database is back, and not done aga
     assert.deepEqual([done, pauses.slice(0, 2)], [1, [500, 1_000]], recorded);
   }
 });
+
+Deno.test("an isolate stores one video at a time, and after a large one none for a while, whoever wakes it", async () => {
+  const clock = settableClock();
+  const { log } = recordingLogger(clock.now);
+  const due = Array.from({ length: 5 }, (_, index): Task => ({ ...storeTask, task_id: index }));
+  let storing = 0;
+  let most = 0;
+  const stored: number[] = [];
+  const ports: VideoTaskPorts = {
+    queue: fakeQueue({
+      claimTasks: (_limit, _subject, without) =>
+        Promise.resolve(without?.includes("store") ? [] : due.splice(0, 1)),
+      renewTasks: (tasks) => Promise.resolve(tasks.map(() => true)),
+    }),
+    generation: fakeGeneration({
+      loadTask: () => Promise.resolve(facts),
+      recordStored: ({ task_id }) => {
+        stored.push(task_id);
+        return Promise.resolve({ status: "completed" });
+      },
+    }),
+    moderation: null,
+    providers: fakeProviders(fakeProvider()),
+    storage: fakeStorage({
+      upload: async (_path, content) => {
+        storing += 1;
+        most = Math.max(most, storing);
+        for await (const _ of content);
+        storing -= 1;
+      },
+      sign: (paths) => Promise.resolve(paths.map((path) => `https://storage.example.com/${path}`)),
+    }),
+    config: testConfig({}),
+    log,
+    // The second is the large one.
+    fetch: () => Promise.resolve(new Response(stored.length === 1 ? largeVideo() : mp4())),
+    now: clock.now,
+  };
+  await Promise.all(Array.from({ length: 4 }, () => work(ports, videoTasks)));
+  assert.deepEqual([stored, most], [[0, 1], 1]);
+  clock.advance(24_999);
+  await work(ports, videoTasks);
+  assert.deepEqual(stored, [0, 1]);
+  clock.advance(1);
+  await work(ports, videoTasks);
+  assert.deepEqual([stored, most], [[0, 1, 2, 3, 4], 1]);
+});
+
+/** A video with 50 MB of nothing at its end, made as it is read. */
+function largeVideo(): ReadableStream<Uint8Array> {
+  const nothing = new Uint8Array(1024 * 1024);
+  const free = box("free", new Uint8Array(), 8 + 50 * nothing.length);
+  return ReadableStream.from([mp4(), free, ...Array<Uint8Array>(50).fill(nothing)]);
+}
