@@ -29,7 +29,7 @@ Deno.test("a tick that finds tasks due calls the worker as a service; one that f
     );
     await using stack = await startStack({
       databaseUrl: database.url,
-      functionsDirectory: new URL(`file://${functions}/`),
+      functionsSource: { directory: new URL(`file://${functions}/`) },
       environment: { WORKER: `http://127.0.0.1:${worker.addr.port}` },
       tickMilliseconds: Infinity,
     });
