@@ -7,7 +7,7 @@ export interface FunctionsSource {
   readonly deno?: string;
 }
 
-/** With these in the environment, stacks serve what is deployed, on the platform's Deno: its folder, and that Deno's path. */
+/** With these in the environment, stacks serve the functions of another folder, on the Deno of a path. */
 export const deployedVariable = "KINORA_DEPLOYED_FUNCTIONS";
 export const platformDenoVariable = "KINORA_PLATFORM_DENO";
 
@@ -15,10 +15,8 @@ export const platformDenoVariable = "KINORA_PLATFORM_DENO";
 export function defaultFunctions(): FunctionsSource {
   const deployed = Deno.env.get(deployedVariable);
   const deno = Deno.env.get(platformDenoVariable);
-  if (deployed === undefined || deno === undefined) {
-    return { directory: new URL("../supabase/functions/", import.meta.url) };
-  }
-  return { directory: new URL(`file://${deployed}/`), deno };
+  if (deployed === undefined) return { directory: new URL("../supabase/functions/", import.meta.url) };
+  return { directory: new URL(`file://${deployed}/`), ...(deno === undefined ? {} : { deno }) };
 }
 
 /** The path of the platform's Deno, in the version that deno.json names. npm fetches it once. */
