@@ -138,7 +138,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const scheduler = cleanup.use(startScheduler({
     databaseUrl: database.url,
     url,
-    secretKey: keys.secretKey,
+    workerKey: keys.workerKey,
     interval: options.tickMilliseconds ?? defaultTick,
     log: logTo(logs.functions, options.log),
   }));

@@ -126,6 +126,7 @@ Deno.test("a function sees the platform's variables and the project's secrets, a
     "SUPABASE_SECRET_KEYS",
     "SUPABASE_URL",
     "WEBHOOK_SECRET",
+    "WORKER_KEY",
   ]);
   assert.equal(environment.SUPABASE_URL, stack.url);
   assert.deepEqual(JSON.parse(environment.SUPABASE_SECRET_KEYS), { default: stack.secretKey });
