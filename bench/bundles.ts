@@ -3,8 +3,8 @@
  * `deno task bench:bundles`.
  */
 import { decode } from "@jridgewell/sourcemap-codec";
-import { endpointNames } from "../tests/contract/generate-openapi.ts";
-import { clearLine, printRows, showProgress } from "./measure.ts";
+import { bundleFunctions } from "../tools/bundles.ts";
+import { printRows } from "./measure.ts";
 
 /** Of the endpoints that an app calls while somebody looks at it, where a cold start is felt. */
 const hotEndpoints = ["generate-video", "models", "video-status"];
@@ -13,7 +13,6 @@ const hotBudget = 200_000;
 /** So many say where nearly all of a bundle comes from. */
 const packagesShown = 6;
 
-const functions = new URL("../supabase/functions/", import.meta.url);
 const encoder = new TextEncoder();
 const bytesOf = (text: string) => encoder.encode(text).length;
 const kilobytes = (bytes: number) => (bytes / 1_000).toFixed(0);
@@ -25,13 +24,7 @@ interface Bundle {
   readonly packages: readonly (readonly [name: string, size: number])[];
 }
 
-async function bundle(endpoint: string, directory: string): Promise<Bundle> {
-  const file = `${directory}/${endpoint}.js`;
-  const source = new URL(`${endpoint}/index.ts`, functions).pathname;
-  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["bundle", "--quiet", "--minify", "--sourcemap=external", `--output=${file}`, source],
-  }).output();
-  if (!success) throw new Error(`${endpoint} cannot be bundled: ${new TextDecoder().decode(stderr)}`);
+async function measure(file: string): Promise<Bundle> {
   const code = await Deno.readTextFile(file);
   const map: SourceMap = JSON.parse(await Deno.readTextFile(`${file}.map`));
   return { size: bytesOf(code), packages: packagesOf(code, map) };
@@ -66,15 +59,12 @@ const directory = await Deno.makeTempDir({ prefix: "kinora-bench-" });
 await using cleanup = new AsyncDisposableStack();
 cleanup.defer(() => Deno.remove(directory, { recursive: true }));
 
-const endpoints = await endpointNames();
 const rows: string[][] = [];
-for (const [index, endpoint] of endpoints.entries()) {
-  showProgress(endpoint, index / endpoints.length);
-  const { size, packages } = await bundle(endpoint, directory);
+for (const endpoint of await bundleFunctions(directory, ["--minify", "--sourcemap=external"])) {
+  const { size, packages } = await measure(`${directory}/${endpoint}/index.js`);
   const largest = packages.slice(0, packagesShown).map(([name, bytes]) => `${name} ${kilobytes(bytes)}`);
   const budget = hotEndpoints.includes(endpoint) ? `< ${kilobytes(hotBudget)}` : "";
   const excess = budget !== "" && size >= hotBudget ? "OVER THE BUDGET: " : "";
   rows.push([endpoint, kilobytes(size), budget, excess + largest.join(", ")]);
 }
-clearLine();
 printRows("Minified bundles", ["", "kB", "budget", "largest parts, kB"], rows);

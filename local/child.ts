@@ -28,17 +28,29 @@ export interface ChildOptions {
   script: string;
   /** Flags of `deno run`. */
   permissions: string[];
+  /** The path of another Deno than ours. */
+  deno?: string | undefined;
   /** Added to the environment that the child inherits. */
   environment?: Record<string, string>;
   log: Log;
 }
 
+/** Another Deno cannot read our lock file, nor all of our configuration; programs that run on it import no package. */
+const standalone = ["--no-config", "--no-lock", "--node-modules-dir=none", "--no-check"];
+
 /** Starts a Deno program; resolves when it has told its port, rejects when it ends before. */
 export async function startChild(
-  { script, permissions, environment = {}, log }: ChildOptions,
+  { script, permissions, deno, environment = {}, log }: ChildOptions,
 ): Promise<Child> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--no-prompt", ...permissions, new URL(script, import.meta.url).pathname],
+  const child = new Deno.Command(deno ?? Deno.execPath(), {
+    args: [
+      "run",
+      "--quiet",
+      "--no-prompt",
+      ...(deno === undefined ? [] : standalone),
+      ...permissions,
+      new URL(script, import.meta.url).pathname,
+    ],
     env: environment,
     // A session of its own: Ctrl-C reaches us alone, and we decide what ends when.
     detached: true,

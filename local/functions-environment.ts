@@ -25,6 +25,7 @@ export function functionsEnvironment(
     // The Auth of this machine knows no second factor.
     ADMIN_ASSURANCE_LEVEL: "aal1",
     WEBHOOK_SECRET: keys.webhookSecret,
+    WORKER_KEY: keys.workerKey,
     FAL_KEY: keys.falKey,
     FAL_ACCOUNT_ID: keys.falAccountId,
     FAL_QUEUE_URL: fal.url,

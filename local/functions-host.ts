@@ -60,15 +60,19 @@ function waitUntil(work: Promise<unknown>): void {
 
 /** Loads a function's module now, in the background; what goes wrong is reported by the first request. */
 function load(name: string): Promise<Handler> {
-  const handler = import(new URL(`${name}/index.ts`, directory).href).then((module) => {
-    const fetch: unknown = module.default?.fetch;
-    if (typeof fetch !== "function") {
-      throw new TypeError(`The default export of ${name}/index.ts has no fetch`);
-    }
-    return (request: Request) => fetch.call(module.default, request);
-  });
+  const handler = importFunction(name);
   handler.catch((error) => console.error(`${name} does not load:`, error));
   return handler;
+}
+
+async function importFunction(name: string): Promise<Handler> {
+  const bundle = new URL(`${name}/index.js`, directory);
+  const isBundled = await Deno.stat(bundle).then(() => true, () => false);
+  const entryPoint = isBundled ? bundle : new URL(`${name}/index.ts`, directory);
+  const module = await import(entryPoint.href);
+  const fetch: unknown = module.default?.fetch;
+  if (typeof fetch !== "function") throw new TypeError(`The default export of ${entryPoint} has no fetch`);
+  return (request: Request) => fetch.call(module.default, request);
 }
 
 async function serve(request: Request): Promise<Response> {

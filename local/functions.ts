@@ -2,6 +2,7 @@
  * Keeps the functions' process running: starts it again when it crashes, and anew when a function's file changes.
  */
 import { type Child, type Log, startChild } from "./child.ts";
+import type { FunctionsSource } from "./functions-source.ts";
 
 /** Longer than the host's own grace for work in the background. */
 const stopGrace = 6_000;
@@ -22,8 +23,7 @@ export interface Functions extends AsyncDisposable {
 }
 
 export interface FunctionsOptions {
-  /** Each folder in it whose name does not begin with _ is a function. */
-  directory: URL;
+  source: FunctionsSource;
   /** The whole environment of the functions. */
   environment: Record<string, string>;
   log: Log;
@@ -37,7 +37,7 @@ export interface FunctionsOptions {
 export async function startFunctions(
   options: FunctionsOptions,
 ): Promise<Functions> {
-  const { directory, environment, log, onPort, watch } = options;
+  const { source: { directory, deno }, environment, log, onPort, watch } = options;
   let current: Child | undefined;
   let ended = false;
   let started = Promise.resolve();
@@ -51,6 +51,7 @@ export async function startFunctions(
     const child = await startChild({
       script: "functions-host.ts",
       permissions: ["--allow-net", "--allow-env", "--allow-read"],
+      deno,
       environment: {
         FUNCTIONS_DIRECTORY: directory.href,
         FUNCTIONS_ENVIRONMENT: JSON.stringify(environment),

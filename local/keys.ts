@@ -15,6 +15,8 @@ export interface Keys {
   storageSecret: string;
   /** HMAC of the webhooks' URLs. */
   webhookSecret: string;
+  /** What the scheduler wakes the worker with. */
+  workerKey: string;
   falKey: string;
   falAccountId: string;
   replicateToken: string;
@@ -44,6 +46,7 @@ export async function generateKeys(): Promise<Keys> {
     signingKey,
     storageSecret: random(32),
     webhookSecret: random(32),
+    workerKey: random(32),
     falKey: `${crypto.randomUUID()}:${random(16)}`,
     falAccountId: `local-${random(6)}`,
     replicateToken: `r8_${random(20)}`,

@@ -14,14 +14,14 @@ export interface SchedulerOptions {
   databaseUrl: string;
   /** The project's URL. */
   url: string;
-  secretKey: string;
+  workerKey: string;
   /** From the end of one tick to the start of the next, in milliseconds; Infinity for no tick but those of `tick`. */
   interval: number;
   log: Log;
 }
 
 /** Ticks until it is disposed of. A database or a worker that is away is logged, once, and asked again at the next tick. */
-export function startScheduler({ databaseUrl, url, secretKey, interval, log }: SchedulerOptions): Scheduler {
+export function startScheduler({ databaseUrl, url, workerKey, interval, log }: SchedulerOptions): Scheduler {
   const pool = createPool(databaseUrl);
   const ended = Promise.withResolvers<void>();
 
@@ -31,7 +31,7 @@ export function startScheduler({ databaseUrl, url, secretKey, interval, log }: S
     if (due > 0) {
       const response = await fetch(`${url}/functions/v1/process-jobs`, {
         method: "POST",
-        headers: { apikey: secretKey },
+        headers: { authorization: `Bearer ${workerKey}` },
       });
       await response.body?.cancel();
       if (!response.ok) throw new Error(`process-jobs answered ${response.status}`);

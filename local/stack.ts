@@ -8,6 +8,7 @@ import { type Directory, openDirectory } from "./directory.ts";
 import { type Functions, startFunctions } from "./functions.ts";
 import type { GatewayMessage } from "./gateway.ts";
 import { functionsEnvironment, jwksOf } from "./functions-environment.ts";
+import { defaultFunctions, type FunctionsSource } from "./functions-source.ts";
 import { generateKeys, type Keys } from "./keys.ts";
 import { migrate } from "./migrations.ts";
 import {
@@ -37,8 +38,8 @@ export interface StackOptions extends ProviderTimes {
   tickMilliseconds?: number;
   /** Believe a client that names its own address in cf-connecting-ip, for tests that play several networks. */
   trustClientAddress?: boolean;
-  /** The folder of the functions; supabase/functions if it is not said. */
-  functionsDirectory?: URL;
+  /** Those of supabase/functions, or of the environment, if it is not said. */
+  functionsSource?: FunctionsSource;
   /** Reload the functions when one of their files changes. */
   watch?: boolean;
   /** Gets what the functions print, besides the log file. */
@@ -128,7 +129,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const functions = cleanup.use(
     await startFunctions({
       environment: functionsEnvironment(url, keys, simulators, options.environment ?? {}),
-      directory: options.functionsDirectory ?? new URL("../supabase/functions/", import.meta.url),
+      source: options.functionsSource ?? defaultFunctions(),
       log: logTo(logs.functions, options.log),
       onPort: (port) => say({ kind: "functions", port: port ?? null }),
       watch: options.watch ?? false,
@@ -137,7 +138,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const scheduler = cleanup.use(startScheduler({
     databaseUrl: database.url,
     url,
-    secretKey: keys.secretKey,
+    workerKey: keys.workerKey,
     interval: options.tickMilliseconds ?? defaultTick,
     log: logTo(logs.functions, options.log),
   }));

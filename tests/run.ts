@@ -1,12 +1,14 @@
 /**
- * Runs every tier of tests on one Postgres, and ends with a line `N passed, N failed`.
+ * Runs tiers of tests on one Postgres, and ends with a line `N passed, N failed`.
  *
- *     deno task test                        everything
+ *     deno task test                        every tier but `platform`
  *     deno task test unit contract          these tiers
+ *     deno task test platform               the end-to-end tests, on what is deployed and the platform's Deno
  *     deno task test credits                the files whose path contains it
  *     deno task test --filter "second webhook"   the tests whose name contains it
  */
 import { parseArgs } from "node:util";
+import { deployedVariable, platformDeno, platformDenoVariable } from "../local/functions-source.ts";
 import { startPostgres } from "../local/postgres.ts";
 import { exitOnTermination } from "../local/process.ts";
 import { serverVariable, templateVariable } from "./database/harness.ts";
@@ -14,6 +16,7 @@ import { denoTest } from "./deno-test.ts";
 import { listFiles } from "./files.ts";
 import { runPgTap } from "./pgtap.ts";
 import { createTemplate } from "./template.ts";
+import { buildDeployment } from "../tools/bundles.ts";
 
 const root = new URL("..", import.meta.url);
 
@@ -29,6 +32,8 @@ interface Tier {
   files: RegExp;
   /** Those of `deno test`; pgTAP files have none. */
   permissions?: string[];
+  /** Whether the functions are the bundles that are deployed, on the platform's Deno. Such a tier runs when it is named. */
+  deployed?: true;
 }
 
 /** In the order they run: the quickest first. Files are found, never listed. */
@@ -43,6 +48,7 @@ const tiers: Tier[] = [
   { name: "database", files: /^supabase\/tests\/.+\.sql$/ },
   { name: "database", files: /^tests\/database\/.+_test\.ts$/, permissions: everyPermission },
   { name: "e2e", files: /^tests\/e2e\/.+_test\.ts$/, permissions: everyPermission },
+  { name: "platform", files: /^tests\/e2e\/.+_test\.ts$/, permissions: everyPermission, deployed: true },
 ];
 
 async function main(): Promise<number> {
@@ -59,7 +65,7 @@ async function main(): Promise<number> {
 
   const files = await listFiles(root);
   const selected = tiers
-    .filter(({ name }) => wantedTiers.length === 0 || wantedTiers.includes(name))
+    .filter(({ name, deployed }) => wantedTiers.length === 0 ? !deployed : wantedTiers.includes(name))
     .map((tier) => ({
       ...tier,
       files: files.filter((file) =>
@@ -73,7 +79,7 @@ async function main(): Promise<number> {
   const template = cleanup.use(await createTemplate(postgres.url()));
 
   const total = { passed: 0, failed: 0 };
-  for (const { name, files, permissions } of selected) {
+  for (const { name, files, permissions, deployed } of selected) {
     console.log(`\n${name}: ${files.length} files`);
     // pgTAP's assertions have no names to filter by.
     if (permissions === undefined && values.filter !== undefined) continue;
@@ -84,7 +90,11 @@ async function main(): Promise<number> {
         files,
         permissions,
         filter: values.filter,
-        env: { [serverVariable]: postgres.url(), [templateVariable]: template.url },
+        env: {
+          [serverVariable]: postgres.url(),
+          [templateVariable]: template.url,
+          ...(deployed ? await deployedFunctions(cleanup) : {}),
+        },
         timeLimit,
         onStart: (process) => cleanup.defer(() => process.stop()),
       });
@@ -100,6 +110,16 @@ async function main(): Promise<number> {
   await cleanup.disposeAsync();
   console.log(`\n${total.passed} passed, ${total.failed} failed`);
   return total.failed === 0 && total.passed > 0 ? 0 : 1;
+}
+
+/** Builds what is deployed; gives the variables with which stacks serve it. */
+async function deployedFunctions(cleanup: AsyncDisposableStack): Promise<Record<string, string>> {
+  const directory = await Deno.makeTempDir({ prefix: "kinora-deployed-" });
+  cleanup.defer(() => Deno.remove(directory, { recursive: true }));
+  return {
+    [deployedVariable]: await buildDeployment(directory),
+    [platformDenoVariable]: await platformDeno(),
+  };
 }
 
 if (import.meta.main) {

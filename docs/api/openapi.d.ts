@@ -202,7 +202,7 @@ export interface paths {
         };
         /**
          * Whether the backend works; more for a secret key
-         * @description `unhealthy`, with 503, when the database cannot be asked; `degraded`, with 200, when storage, the worker or the providers are not there. Answers are shared for 5 seconds. Only a secret key gets `checks` and `version`. A check's `reason` is `schema_not_exposed` when the platform was not told to expose the schema `api`.
+         * @description `unhealthy`, with 503, when the database cannot be asked; `degraded`, with 200, when storage, the worker, the providers or a part of the platform are not there. Answers are shared for 5 seconds. Only a secret key gets `checks` and `version`. A check's `reason` is `schema_not_exposed` when the platform was not told to expose the schema `api`. `platform.missing` names what docs/deploying.md asks of the project and is not there.
          */
         get: operations["getHealth"];
         put?: never;
@@ -536,6 +536,7 @@ export interface components {
                 storage: components["schemas"]["Check"];
                 queue: components["schemas"]["Check"];
                 providers: components["schemas"]["Check"];
+                platform: components["schemas"]["PlatformCheck"];
             };
             version?: string;
         };
@@ -608,6 +609,13 @@ export interface components {
             /** Format: uuid */
             transaction_id: string;
             new_balance: number;
+        };
+        PlatformCheck: {
+            ok: boolean;
+            duration_ms: number;
+            /** @enum {string} */
+            reason?: "schema_not_exposed";
+            missing: ("postgres_17" | "pg_cron" | "tick_job" | "pg_net" | "functions_url" | "worker_key" | "signing_key")[];
         };
         ProcessJobsResponse: {
             /** @constant */
@@ -1868,6 +1876,11 @@ export interface operations {
                      *         "providers": {
                      *           "ok": true,
                      *           "duration_ms": 0
+                     *         },
+                     *         "platform": {
+                     *           "ok": true,
+                     *           "duration_ms": 4,
+                     *           "missing": []
                      *         }
                      *       },
                      *       "version": "1"

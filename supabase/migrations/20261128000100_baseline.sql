@@ -2,7 +2,8 @@
 
 -- supabase/schemas/core/core.sql
 
--- core: what every other domain stands on. In this order: core.sql, time.sql, tick.sql.
+-- core: what every other domain stands on. In this order: core.sql, time.sql, platform.sql,
+-- tick.sql.
 --
 -- A domain is a schema and a folder; docs/database.md has the order in which they are read and made.
 
@@ -64,6 +65,72 @@ return encode(
   overlay('\x00000000000000000000000000000000'::bytea
     placing substring(int8send((date_part('epoch', p_time) * 1000)::bigint) from 3) from 1 for 6),
   'hex')::uuid;
+
+-- supabase/schemas/core/platform.sql
+
+-- What is asked of a hosted project, so that the tick comes and wakes the worker.
+
+create function core.worker_address(out url text, out key text)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Where the functions are, and the key that opens `process-jobs` and nothing else, from Vault; null where they are not
+-- set. Takes no lock; a second call reads them again.
+begin
+  if to_regclass('vault.decrypted_secrets') is null then
+    return;
+  end if;
+  execute 'select max(s.decrypted_secret) filter (where s.name = ''kinora_functions_url''),
+                  max(s.decrypted_secret) filter (where s.name = ''kinora_worker_key'')
+           from vault.decrypted_secrets as s'
+    into url, key;
+end;
+$$;
+create function core.missing_parts(p_server_version integer default current_setting('server_version_num')::integer)
+returns text[]
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What a hosted project lacks of what docs/deploying.md asks for, by the names of its table; {} where nothing is missing.
+-- A test says what version the server has. Takes no lock; a second call looks again.
+declare
+  v_missing text[] := '{}';
+  v_cron text := (select e.extversion from pg_extension as e where e.extname = 'pg_cron');
+  v_ticks boolean := false;
+  v_url text;
+  v_key text;
+begin
+  if p_server_version < 170000 then
+    v_missing := v_missing || 'postgres_17'::text;
+  end if;
+
+  -- Older ones know no seconds, and the tick comes every five.
+  if v_cron is null or string_to_array(substring(v_cron from '^\d+\.\d+'), '.')::integer[] < array[1, 5] then
+    v_missing := v_missing || 'pg_cron'::text;
+  end if;
+  if v_cron is not null then
+    execute 'select exists (select from cron.job as j where j.jobname = ''kinora-tick'' and j.active)' into v_ticks;
+    if not v_ticks then
+      v_missing := v_missing || 'tick_job'::text;
+    end if;
+  end if;
+
+  if to_regproc('net.http_post') is null then
+    v_missing := v_missing || 'pg_net'::text;
+  end if;
+  select w.url, w.key into v_url, v_key from core.worker_address() as w;
+  if v_url is null or v_url !~ '^https://.+/functions/v1$' then
+    v_missing := v_missing || 'functions_url'::text;
+  end if;
+  -- As long as the function asks for: a shorter one opens nothing.
+  if v_key is null or length(v_key) < 32 then
+    v_missing := v_missing || 'worker_key'::text;
+  end if;
+  return v_missing;
+end;
+$$;
 
 -- supabase/schemas/core/tick.sql
 
@@ -135,25 +202,24 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Posts to `process-jobs` with pg_net, with `kinora_functions_url` and `kinora_secret_key` from Vault.
+-- Posts to `process-jobs` with pg_net, with `kinora_functions_url` and `kinora_worker_key` from Vault.
 -- Without pg_net or either secret it does nothing: whoever called the tick sees the count and posts itself.
 -- pg_net sends after the commit, and never waits for the answer.
 declare
   v_url text;
   v_key text;
 begin
-  if to_regproc('net.http_post') is null or to_regclass('vault.decrypted_secrets') is null then
+  if to_regproc('net.http_post') is null then
     return;
   end if;
-  execute 'select max(s.decrypted_secret) filter (where s.name = ''kinora_functions_url''),
-                  max(s.decrypted_secret) filter (where s.name = ''kinora_secret_key'')
-           from vault.decrypted_secrets as s'
-    into v_url, v_key;
+  select w.url, w.key into v_url, v_key from core.worker_address() as w;
   if v_url is null or v_key is null then
     return;
   end if;
   execute 'select net.http_post(url := $1, headers := $2, body := ''{}''::jsonb)'
-    using v_url || '/process-jobs', jsonb_build_object('apikey', v_key, 'content-type', 'application/json');
+    using v_url || '/process-jobs', jsonb_build_object(
+      'authorization', 'Bearer ' || v_key, 'content-type', 'application/json'
+    );
 end;
 $$;
 
@@ -5864,7 +5930,10 @@ security definer
 set search_path = ''
 as $$
   -- How long the task waits that waits longest tells whether a worker comes by.
-  select guard.answer(jsonb_build_object('oldest_due_task_seconds', extract(epoch from queue.oldest_due())))
+  select guard.answer(jsonb_build_object(
+    'oldest_due_task_seconds', extract(epoch from queue.oldest_due()),
+    'missing', core.missing_parts()
+  ))
 $$;
 grant execute on function api.health to service_role;
 

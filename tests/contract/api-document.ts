@@ -156,6 +156,8 @@ function requirementsOf({ description }: Operation): string[] {
     ? (tags.includes("operator") ? "Caller: an admin" : "Caller: a user")
     : !schemes.includes("secretKey")
     ? "Caller: whoever signs it"
+    : schemes.includes("workerKey")
+    ? "Caller: the database's worker key, or a secret key"
     : security.length > 1
     ? "Caller: anybody"
     : "Caller: a secret key";

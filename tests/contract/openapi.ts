@@ -119,6 +119,7 @@ const security: Record<Declaration["auth"], Schema[]> = {
   user: [{ publishableKey: [], userToken: [] }],
   admin: [{ publishableKey: [], userToken: [] }],
   service: [{ secretKey: [] }],
+  worker: [{ workerKey: [] }, { secretKey: [] }],
   // The credential is the sender's signature over the raw body, which OpenAPI cannot describe.
   signed: [],
   public: [{}, { secretKey: [] }],

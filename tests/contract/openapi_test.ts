@@ -77,6 +77,7 @@ Deno.test("each operation says who may call it, and what it may answer", () => {
     user: [["publishableKey", "userToken"]],
     admin: [["publishableKey", "userToken"]],
     service: [["secretKey"]],
+    worker: [["workerKey"], ["secretKey"]],
     signed: [],
     public: [[], ["secretKey"]],
   };

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { variables } from "../../supabase/functions/_shared/config-variables.ts";
 import { listFiles } from "../files.ts";
-import { readDocument, readDocuments, root, tableRows } from "./documents.ts";
+import { readDocuments, root } from "./documents.ts";
 
 const documents = await readDocuments();
 const files = await listFiles(root);
@@ -12,13 +11,6 @@ function mentions(pattern: RegExp): { path: string; name: string }[] {
     Array.from(text.matchAll(pattern), ([, name = ""]) => ({ path, name }))
   );
 }
-
-Deno.test("the README's table of secrets is what the configuration says", async () => {
-  const secrets = Object.entries(variables)
-    .filter(([, { kind }]) => kind === "secret")
-    .map(([name, { purpose, without }]) => [name, purpose, without]);
-  assert.deepEqual(tableRows(await readDocument("README.md"), "secret"), secrets);
-});
 
 Deno.test("every task that a document names exists", async () => {
   const { tasks }: { tasks: Record<string, string> } = JSON.parse(

@@ -51,7 +51,7 @@ Deno.test("a version of a dependency stands in import_map.json, and beside it in
 });
 
 Deno.test("one version of Deno and one of the CLI are named everywhere, beside the platform's Deno", async () => {
-  const compat = /deno@[\d.]+/.exec(configuration.tasks["test:compat"] ?? "")?.[0];
+  const compat = /deno@[\d.]+/.exec(configuration.tasks["platform-deno"] ?? "")?.[0];
   const cli = /supabase@[\d.]+/.exec(configuration.tasks["supabase"] ?? "")?.[0];
   assert.ok(compat !== undefined && cli !== undefined);
   const named = await occurrences(/\b(?<!\/)(deno|supabase)@\d[\d.]*\d/g);

@@ -12,7 +12,7 @@ Deno.test.beforeAll(async () => {
   database = await testDatabase();
   stack = await startStack({
     databaseUrl: database.url,
-    functionsDirectory: new URL("functions/", import.meta.url),
+    functionsSource: { directory: new URL("functions/", import.meta.url) },
     tickMilliseconds: Infinity,
   });
 });

@@ -30,7 +30,7 @@ Deno.test.beforeAll(async () => {
   );
   stack = await startStack({
     databaseUrl: database.url,
-    functionsDirectory: new URL(`file://${functionsDirectory}/`),
+    functionsSource: { directory: new URL(`file://${functionsDirectory}/`) },
     environment: { EXTRA: "given", FAL_KEY: undefined },
     tickMilliseconds: Infinity,
     watch: true,
@@ -87,7 +87,7 @@ Deno.test("the client's address is the peer's, whatever the client says; a forwa
 Deno.test("a stack that trusts its client lets it play another network", async () => {
   await using trusting = await startStack({
     databaseUrl: database.url,
-    functionsDirectory: new URL("functions/", import.meta.url),
+    functionsSource: { directory: new URL("functions/", import.meta.url) },
     tickMilliseconds: Infinity,
     trustClientAddress: true,
   });
@@ -126,6 +126,7 @@ Deno.test("a function sees the platform's variables and the project's secrets, a
     "SUPABASE_SECRET_KEYS",
     "SUPABASE_URL",
     "WEBHOOK_SECRET",
+    "WORKER_KEY",
   ]);
   assert.equal(environment.SUPABASE_URL, stack.url);
   assert.deepEqual(JSON.parse(environment.SUPABASE_SECRET_KEYS), { default: stack.secretKey });

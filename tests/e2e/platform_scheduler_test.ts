@@ -4,14 +4,14 @@ import { startStack } from "../../local/stack.ts";
 import { testDatabase } from "../database/harness.ts";
 import { eventually } from "./eventually.ts";
 
-Deno.test("a tick that finds tasks due calls the worker as a service; one that finds none does not", async () => {
+Deno.test("a tick that finds tasks due calls the worker with its key; one that finds none does not", async () => {
   await using database = await testDatabase();
   await database.sql`create table public.due (tasks integer); insert into public.due values (0)`.simple();
   await database.sql`
     create or replace function core.tick() returns integer language sql set search_path = ''
     as 'select tasks from public.due'`.simple();
 
-  const calls: { method: string; apikey: string | null; bearer: string | null }[] = [];
+  const calls: { method: string; apikey: string | null; isWorker: boolean }[] = [];
   await using worker = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
     calls.push(await request.json());
     return new Response();
@@ -22,14 +22,15 @@ Deno.test("a tick that finds tasks due calls the worker as a service; one that f
     await Deno.writeTextFile(
       `${functions}/process-jobs/index.ts`,
       `export default { async fetch({ method, headers }) {
-         const call = { method, apikey: headers.get("apikey"), bearer: headers.get("authorization") };
+         const isWorker = headers.get("authorization") === "Bearer " + Deno.env.get("WORKER_KEY");
+         const call = { method, apikey: headers.get("apikey"), isWorker };
          await (await fetch(Deno.env.get("WORKER"), { method: "POST", body: JSON.stringify(call) })).body?.cancel();
          return new Response(null, { status: 202 });
        } };`,
     );
     await using stack = await startStack({
       databaseUrl: database.url,
-      functionsDirectory: new URL(`file://${functions}/`),
+      functionsSource: { directory: new URL(`file://${functions}/`) },
       environment: { WORKER: `http://127.0.0.1:${worker.addr.port}` },
       tickMilliseconds: Infinity,
     });
@@ -37,7 +38,7 @@ Deno.test("a tick that finds tasks due calls the worker as a service; one that f
     assert.deepEqual(calls, []);
     await database.sql`update public.due set tasks = 3`;
     assert.equal(await stack.tick(), 3);
-    assert.deepEqual(calls, [{ method: "POST", apikey: stack.secretKey, bearer: null }]);
+    assert.deepEqual(calls, [{ method: "POST", apikey: null, isWorker: true }]);
   } finally {
     await Deno.remove(functions, { recursive: true });
   }

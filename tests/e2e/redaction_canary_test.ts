@@ -143,6 +143,7 @@ async function callersOf(
         break;
       }
       case "service":
+      case "worker":
         callers.set(operation, { apikey: stack.secretKey });
         break;
       default:

@@ -6,11 +6,13 @@ import type { Auth, Caller } from "./context.ts";
 import { testConfig } from "./testing/config.ts";
 import { createTokenIssuer, projectUrl, publishableKey, secretKey, userId } from "./testing/tokens.ts";
 
+const workerKey = "a key of thirty-two or more characters".replaceAll(" ", "-");
 const issuer = await createTokenIssuer();
 const { supabase } = testConfig({
   SUPABASE_JWKS: issuer.jwks,
   SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: publishableKey, ios: "sb_publishable_ios" }),
   SUPABASE_SECRET_KEYS: JSON.stringify({ default: secretKey, cron: "sb_secret_cron" }),
+  WORKER_KEY: workerKey,
 });
 
 async function outcome(auth: Auth, headers: Record<string, string>): Promise<Caller | string> {
@@ -150,4 +152,41 @@ Deno.test("a token that was verified does not vouch for another key, nor a key f
   assert.equal(await outcome("user", user(token, "sb_publishable_other")), "ERR_4005");
   assert.equal(await outcome("user", user(`${token.slice(0, -8)}AAAAAAAA`)), "ERR_4005");
   assert.equal(await outcome("user", { authorization: `Bearer ${token}` }), "ERR_4005");
+});
+
+Deno.test("the worker's key wakes the worker and opens nothing else; a secret key does as well", async () => {
+  const bearer = { authorization: `Bearer ${workerKey}` };
+  assert.deepEqual(await outcome("worker", bearer), { kind: "service", keyName: "worker" });
+  assert.deepEqual(await outcome("worker", { apikey: "sb_secret_cron" }), {
+    kind: "service",
+    keyName: "cron",
+  });
+  for (const auth of ["user", "admin", "service"] as const) {
+    assert.equal(await outcome(auth, bearer), "ERR_4005", auth);
+    assert.equal(await outcome(auth, { apikey: workerKey }), "ERR_4005", auth);
+    assert.equal(await outcome(auth, { apikey: publishableKey, ...bearer }), "ERR_4005", auth);
+  }
+  assert.deepEqual(await outcome("public", bearer), { kind: "unknown" });
+});
+
+Deno.test("what is not the worker's key does not wake the worker, nor does any where none is set", async () => {
+  const others: Record<string, string>[] = [
+    {},
+    { authorization: "Bearer" },
+    { authorization: "Bearer " },
+    { authorization: `Bearer ${workerKey}x` },
+    { authorization: `Bearer ${workerKey.slice(0, -1)}` },
+    { authorization: `Bearer ${workerKey.toUpperCase()}` },
+    { authorization: `Basic ${workerKey}` },
+    { authorization: workerKey },
+    { apikey: workerKey },
+    { apikey: publishableKey, authorization: `Bearer ${await issuer.sign()}` },
+    { authorization: `Bearer ${secretKey}` },
+  ];
+  for (const headers of others) {
+    assert.equal(await outcome("worker", headers), "ERR_4005", JSON.stringify(headers));
+  }
+  const request = new Request(projectUrl, { headers: { authorization: `Bearer ${workerKey}` } });
+  const { supabase: without } = testConfig({ SUPABASE_JWKS: issuer.jwks });
+  await assert.rejects(authenticate(request, "worker", without), { code: "ERR_4005" });
 });

@@ -11,6 +11,7 @@ export interface Variable {
 
 const allFails = "every endpoint answers ERR_6003";
 const webhooksFail = "no generation is submitted, and provider-webhook refuses every event";
+const workerSleeps = "nothing wakes the worker: a lost webhook or a busy provider waits for its deadline";
 const falFails = "no generation is submitted to fal";
 const replicateFails = "no generation is submitted to Replicate";
 const runwayFails = "no generation is submitted to Runway";
@@ -24,6 +25,7 @@ export const variables: Readonly<Record<VariableName, Variable>> = {
   SUPABASE_SECRET_KEYS: { kind: "platform", purpose: "The keys of servers, as JSON: name to key", without: allFails },
   SUPABASE_JWKS: { kind: "platform", purpose: "The keys that user tokens are signed with", without: allFails },
   WEBHOOK_SECRET: { kind: "secret", purpose: "Signs the webhook URLs given to providers; 32 characters or more", without: webhooksFail },
+  WORKER_KEY: { kind: "secret", purpose: "What the database wakes the worker with, also in Vault; 32 characters or more", without: workerSleeps },
   FAL_KEY: { kind: "secret", purpose: "fal's API key", without: falFails },
   FAL_ACCOUNT_ID: { kind: "secret", purpose: "The account that fal's webhooks must name", without: falFails },
   REPLICATE_API_TOKEN: { kind: "secret", purpose: "Replicate's API token", without: replicateFails },

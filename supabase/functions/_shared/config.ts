@@ -35,6 +35,8 @@ export interface SupabaseConfig {
   readonly jwtIssuer: string;
   /** What the token of an admin must say; `aal1` only where nobody can have a second factor. */
   readonly adminAssuranceLevel: "aal1" | "aal2";
+  /** What the database wakes the worker with; null where only a secret key does. */
+  readonly workerKey: string | null;
 }
 
 export interface FalConfig {
@@ -104,6 +106,7 @@ export const defaults = {
 /** What the operator sets. A feature whose secrets are absent is off, and the rest works. */
 const secrets = [
   "WEBHOOK_SECRET",
+  "WORKER_KEY",
   "FAL_KEY",
   "FAL_ACCOUNT_ID",
   "REPLICATE_API_TOKEN",
@@ -215,6 +218,7 @@ const environmentSchema = z.object({
   SUPABASE_SECRET_KEYS: namedKeys("sb_secret_"),
   SUPABASE_JWKS: jwks,
   WEBHOOK_SECRET: z.optional(text.check(z.minLength(32, "must have 32 characters or more"))),
+  WORKER_KEY: z.optional(text.check(z.minLength(32, "must have 32 characters or more"))),
   FAL_KEY: z.optional(text),
   FAL_ACCOUNT_ID: z.optional(text),
   REPLICATE_API_TOKEN: z.optional(text),
@@ -281,6 +285,7 @@ export function loadConfig(environment: EnvironmentVariables): Config {
       jwks: values.SUPABASE_JWKS,
       jwtIssuer: values.JWT_ISSUER ?? `${values.SUPABASE_URL}/auth/v1`,
       adminAssuranceLevel: values.ADMIN_ASSURANCE_LEVEL,
+      workerKey: values.WORKER_KEY ?? null,
     },
     publicFunctionsUrl: values.PUBLIC_FUNCTIONS_URL ?? `${values.SUPABASE_URL}/functions/v1`,
     webhookSecret: values.WEBHOOK_SECRET ?? null,

@@ -24,6 +24,7 @@ const complete: EnvironmentVariables = {
   ...openai,
   ...apple,
   WEBHOOK_SECRET: "w".repeat(32),
+  WORKER_KEY: "k".repeat(32),
 };
 
 Deno.test("the least environment gives the defaults, with what is not set left out", () => {
@@ -99,6 +100,7 @@ Deno.test("all faults are told at once, by name and without a value", () => {
     ["SUPABASE_SECRET_KEYS", JSON.stringify({ default: secret })],
     ["SUPABASE_JWKS", `{"keys": [{"${secret}": 1}]}`],
     ["WEBHOOK_SECRET", secret],
+    ["WORKER_KEY", secret],
     ["REPLICATE_WEBHOOK_SECRET", secret],
     ["REPLICATE_API_URL", `http://${secret}.example.com`],
     ["OPENAI_API_URL", `http://${secret}.example.com`],

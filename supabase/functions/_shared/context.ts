@@ -18,7 +18,7 @@ export interface UserCaller {
   readonly assuranceLevel: "aal1" | "aal2";
 }
 
-/** The scheduler or the operator's own server, by a secret key of the project. */
+/** The operator's own server, by a secret key of the project, or the database, by the worker's key. */
 export interface ServiceCaller {
   readonly kind: "service";
   readonly keyName: string;
@@ -37,6 +37,8 @@ export interface CallerOf {
   /** A signed-in user that is not a guest; the procedure asks whether it is an admin. */
   admin: UserCaller;
   service: ServiceCaller;
+  /** Whoever wakes the worker: the database, by a key that opens nothing else, or a service. */
+  worker: ServiceCaller;
   signed: UnknownCaller;
   public: ServiceCaller | UnknownCaller;
 }

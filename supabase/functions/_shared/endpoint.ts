@@ -9,6 +9,7 @@ import { errorResponse } from "./error-response.ts";
 import { negotiateLanguage, pickLanguage } from "./i18n.ts";
 import { createLogger, writeToConsole } from "./logger.ts";
 import type { Consistent, Declaration } from "./operation.ts";
+import { discardBody } from "./request-body.ts";
 import { createHandler, type Handler, type Platform } from "./request-handler.ts";
 import { requestIdOf, setStandardHeaders } from "./response-headers.ts";
 
@@ -29,7 +30,7 @@ export function endpoint<const D extends readonly Declaration[]>(
       try {
         handler ??= createHandler(operations, deployedPlatform());
       } catch (error) {
-        return misconfigured(request, error);
+        return await misconfigured(request, error);
       }
       return await handler(request);
     },
@@ -43,11 +44,12 @@ function deployedPlatform(): Platform {
   return { config, log, fetch, background: createBackgroundWork(), now: Date.now };
 }
 
-function misconfigured(request: Request, error: unknown): Response {
+async function misconfigured(request: Request, error: unknown): Promise<Response> {
   createLogger({ write: writeToConsole, level: "info", now: Date.now }).critical("misconfigured", { error });
   const requestId = requestIdOf(request.headers);
   const language = pickLanguage(negotiateLanguage(request.headers.get("accept-language")), null);
   const response = errorResponse(new AppError("ERR_6003"), language, requestId);
   setStandardHeaders(response.headers, { requestId, language, origin: null, corsAllowOrigin: "*" });
+  await discardBody(request);
   return response;
 }

@@ -61,6 +61,7 @@ const errorsOfCallers: Readonly<Record<Auth, readonly ErrorCode[]>> = {
   user: ["ERR_4005", "ERR_4017"],
   admin: ["ERR_4005", "ERR_4006", "ERR_4017"],
   service: ["ERR_4005"],
+  worker: ["ERR_4005"],
   signed: ["ERR_4005"],
   public: ["ERR_4005"],
 };

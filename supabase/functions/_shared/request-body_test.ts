@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { AppError } from "./app-error.ts";
-import { maximumBodyBytes, parseJson, readBody, requireJson } from "./request-body.ts";
+import { discardBody, maximumBodyBytes, parseJson, readBody, requireJson } from "./request-body.ts";
 
 const encoder = new TextEncoder();
 
@@ -22,22 +22,72 @@ Deno.test("a body of exactly the limit is read, one byte more is ERR_4013 with t
   });
 });
 
-Deno.test("a body without an end is given up at the limit", async () => {
-  let sent = 0;
-  let cancelled = false;
-  const endless = new ReadableStream<Uint8Array>({
+/** A body in pieces of 1 kB, and what became of it. */
+function pieces(count: number) {
+  const body = { sent: 0, cancelled: false };
+  const stream = new ReadableStream<Uint8Array>({
     pull(controller) {
-      sent += 1024;
+      if (body.sent === count * 1024) return controller.close();
+      body.sent += 1024;
       controller.enqueue(new Uint8Array(1024));
     },
+    cancel() {
+      body.cancelled = true;
+    },
+  });
+  return { body, request: post(stream) };
+}
+
+/** A stream reads ahead by a chunk or two. */
+const readAhead = 4 * 1024;
+
+Deno.test("a body without an end is read to the limit, and no further", async () => {
+  const { body, request } = pieces(Infinity);
+  await assert.rejects(readBody(request, maximumBodyBytes), hasCode("ERR_4013"));
+  assert(body.sent <= maximumBodyBytes + readAhead, `${body.sent} bytes were taken`);
+});
+
+Deno.test("what is left of a body is discarded, also behind the limit, up to a number of bytes", async () => {
+  for (
+    const [count, isGivenUp] of [[0, false], [1, false], [300, false], [8_000, false], [9_000, true]] as const
+  ) {
+    const untouched = pieces(count);
+    await discardBody(untouched.request);
+    const refused = pieces(count);
+    await readBody(refused.request, 1).catch(() => {});
+    await discardBody(refused.request);
+    for (const { body } of [untouched, refused]) {
+      assert.equal(body.cancelled, isGivenUp, `${count} kB`);
+      if (!isGivenUp) assert.equal(body.sent, count * 1024);
+      assert(body.sent <= 8 * 1024 * 1024 + 1024 + readAhead, `${body.sent} of ${count} kB were taken`);
+    }
+  }
+});
+
+Deno.test("a body that does not come on is given up after a time", async () => {
+  let cancelled = false;
+  const stalled = new ReadableStream<Uint8Array>({
+    start: (controller) => controller.enqueue(new Uint8Array(1)),
     cancel() {
       cancelled = true;
     },
   });
-  await assert.rejects(readBody(post(endless), maximumBodyBytes), hasCode("ERR_4013"));
+  await discardBody(post(stalled), { bytes: 1024, milliseconds: 1 });
   assert(cancelled);
-  // A stream reads ahead by a chunk or two.
-  assert(sent <= maximumBodyBytes + 4 * 1024, `${sent} bytes were taken`);
+});
+
+Deno.test("a body that is absent, was read, is being read or breaks off is nothing to discard", async () => {
+  await discardBody(new Request("https://project.example.com/"));
+  const read = post("text");
+  await read.text();
+  await discardBody(read);
+  const locked = post("text");
+  const reader = locked.body?.getReader();
+  await discardBody(locked);
+  assert.equal((await reader?.read())?.value?.byteLength, 4);
+  await discardBody(post(
+    new ReadableStream({ pull: () => Promise.reject(new Error("the sender has gone")) }),
+  ));
 });
 
 Deno.test("a body that says it is too long is refused before it is read", async () => {

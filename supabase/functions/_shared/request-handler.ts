@@ -17,6 +17,7 @@ import { fingerprint, parseIdempotencyKey } from "./idempotency-key.ts";
 import type { Fields, Logger } from "./logger.ts";
 import { type Declaration, errorsOf } from "./operation.ts";
 import { type RememberedRefusals, rememberRefusals, setRateLimitHeaders } from "./rate-limiter.ts";
+import { discardBody } from "./request-body.ts";
 import { inputOf } from "./request-input.ts";
 import { entityTagOf, isUnchanged, requestIdOf, setStandardHeaders } from "./response-headers.ts";
 
@@ -108,6 +109,7 @@ async function handle(
     response = errorResponse(failure, languageOf(exchange), exchange.requestId);
   }
   if (request.method === "HEAD") response = new Response(null, response);
+  await discardBody(request);
 
   const { headers } = response;
   setStandardHeaders(headers, {

@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { missingParts } from "../_shared/database/health.ts";
 
 export const Check = z.object({
   ok: z.boolean(),
@@ -8,9 +9,17 @@ export const Check = z.object({
 });
 export type Check = z.infer<typeof Check>;
 
+export const PlatformCheck = z.extend(Check, {
+  /** What the operator has not set up: docs/deploying.md says of each what it is for and how to have it. */
+  missing: z.array(z.enum([...missingParts, "signing_key"])),
+});
+export type PlatformCheck = z.infer<typeof PlatformCheck>;
+
 export const HealthResponse = z.object({
   status: z.enum(["healthy", "degraded", "unhealthy"]),
-  checks: z.optional(z.object({ database: Check, storage: Check, queue: Check, providers: Check })),
+  checks: z.optional(
+    z.object({ database: Check, storage: Check, queue: Check, providers: Check, platform: PlatformCheck }),
+  ),
   version: z.optional(z.string()),
 });
 export type HealthResponse = z.infer<typeof HealthResponse>;

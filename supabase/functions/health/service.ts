@@ -1,10 +1,10 @@
 import type { Config } from "../_shared/config.ts";
 import type { Answer, Context } from "../_shared/context.ts";
-import type { HealthDatabase } from "../_shared/database/health.ts";
+import type { DatabaseHealth, HealthDatabase } from "../_shared/database/health.ts";
 import { SchemaNotExposed } from "../_shared/database/procedures.ts";
 import type { Providers } from "../_shared/providers/registry.ts";
 import type { Storage } from "../_shared/storage.ts";
-import type { Check, HealthResponse } from "./schema.ts";
+import type { Check, HealthResponse, PlatformCheck } from "./schema.ts";
 
 type HealthContext = Context<"public"> & {
   database: HealthDatabase;
@@ -24,8 +24,8 @@ const examinations = new WeakMap<Config, { report: Promise<Report>; until: numbe
 type Report = Required<Pick<HealthResponse, "status" | "checks">>;
 
 /**
- * `unhealthy` (503) without the database; `degraded` when storage, the worker or the providers are not there. A
- * secret key gets the checks as well.
+ * `unhealthy` (503) without the database; `degraded` when storage, the worker, the providers or a part of the platform
+ * are not there. A secret key gets the checks as well.
  */
 export async function getHealth(_input: unknown, context: HealthContext): Promise<Answer<HealthResponse>> {
   const { caller, config } = context;
@@ -42,8 +42,26 @@ export async function getHealth(_input: unknown, context: HealthContext): Promis
   };
 }
 
-async function examine({ database, storage, providers, log }: HealthContext): Promise<Report> {
-  let isQueueMoving = false;
+/** On a developer's machine the stack's own scheduler does what these would. */
+const scheduling: readonly string[] = ["pg_cron", "tick_job", "pg_net", "functions_url", "worker_key"];
+
+/**
+ * What docs/deploying.md asks of the platform. Locally what schedules is missing, and told so, without harm. Users' tokens
+ * are not checked with a shared secret alone: whoever reads the functions' environment could make them.
+ */
+function checkPlatform(health: DatabaseHealth | null, config: Config, duration_ms: number): PlatformCheck {
+  const isLocal = config.environment === "local" || config.environment === "test";
+  const hasSigningKey = config.supabase.jwks.keys.some(({ kty }) => kty !== "oct");
+  const missing: PlatformCheck["missing"] = [
+    ...health?.missing ?? [],
+    ...(hasSigningKey ? [] : ["signing_key"] as const),
+  ];
+  const harmful = missing.filter((part) => !(isLocal && scheduling.includes(part)));
+  return { ok: health !== null && harmful.length === 0, duration_ms, missing };
+}
+
+async function examine({ database, storage, providers, log, config }: HealthContext): Promise<Report> {
+  const answer: { health: DatabaseHealth | null } = { health: null };
   async function check(name: string, look: () => Promise<boolean>): Promise<Check> {
     const startedAt = performance.now();
     let isExposed = true;
@@ -57,7 +75,7 @@ async function examine({ database, storage, providers, log }: HealthContext): Pr
   }
   const [databaseCheck, storageCheck] = await Promise.all([
     check("database", async () => {
-      isQueueMoving = (await database.health()).oldest_due_task_seconds < longestWaitSeconds;
+      answer.health = await database.health();
       return true;
     }),
     check("storage", async () => {
@@ -65,12 +83,15 @@ async function examine({ database, storage, providers, log }: HealthContext): Pr
       return true;
     }),
   ]);
+  // These two came with the database's answer.
+  const { duration_ms } = databaseCheck;
+  const waits = answer.health?.oldest_due_task_seconds ?? Infinity;
   const checks = {
     database: databaseCheck,
     storage: storageCheck,
-    // It came with the database's answer.
-    queue: { ok: isQueueMoving, duration_ms: databaseCheck.duration_ms },
+    queue: { ok: waits < longestWaitSeconds, duration_ms },
     providers: { ok: providers.names.length > 0, duration_ms: 0 },
+    platform: checkPlatform(answer.health, config, duration_ms),
   };
   const allOk = Object.values(checks).every(({ ok }) => ok);
   return { status: !databaseCheck.ok ? "unhealthy" : allOk ? "healthy" : "degraded", checks };

@@ -1,31 +1,39 @@
 import assert from "node:assert/strict";
 import { AppError } from "../_shared/app-error.ts";
+import type { EnvironmentVariables } from "../_shared/config.ts";
 import type { CallerOf } from "../_shared/context.ts";
+import { type DatabaseHealth, missingParts } from "../_shared/database/health.ts";
+import { testConfig } from "../_shared/testing/config.ts";
 import { testContext } from "../_shared/testing/context.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { fakeProvider, fakeProviders } from "../_shared/testing/provider.ts";
 import { testServer } from "../_shared/testing/server.ts";
-import { secretKey } from "../_shared/testing/tokens.ts";
+import { createTokenIssuer, secretKey } from "../_shared/testing/tokens.ts";
 import endpoint from "./index.ts";
 import { getHealth } from "./service.ts";
 
+const issuer = await createTokenIssuer();
+const sound: DatabaseHealth = { oldest_due_task_seconds: 0, missing: [] };
+
 interface Backend {
-  database?: () => Promise<{ oldest_due_task_seconds: number }>;
+  database?: () => Promise<DatabaseHealth>;
   storage?: () => Promise<void>;
   providers?: string[];
+  environment?: EnvironmentVariables;
 }
 
 const away = () => Promise.reject(new AppError("ERR_6001"));
 const service: CallerOf["public"] = { kind: "service", keyName: "default" };
 
 /** An isolate before such a backend, and how often each part was asked. */
-function isolate({ database, storage, providers = ["fal"] }: Backend = {}) {
+function isolate({ database, storage, providers = ["fal"], environment }: Backend = {}) {
   const asked = { database: 0, storage: 0 };
   const context = testContext("public", {
+    config: testConfig({ SUPABASE_JWKS: issuer.jwks, ENVIRONMENT: "production", ...environment }),
     database: {
       health: () => {
         asked.database += 1;
-        return database?.() ?? Promise.resolve({ oldest_due_task_seconds: 0 });
+        return database?.() ?? Promise.resolve(sound);
       },
     },
     storage: {
@@ -54,20 +62,21 @@ Deno.test("without the database nothing is known about the queue, and storage is
   assert.deepEqual([database?.ok, queue?.ok, storage?.ok], [false, false, true]);
 });
 
-Deno.test("without storage, a worker or a provider it is degraded, which is 200", async () => {
+Deno.test("without storage, a worker, a provider or a part of the platform it is degraded, which is 200", async () => {
   const backends: [string, Backend][] = [
     ["storage", { storage: () => Promise.reject(new AppError("ERR_6002")) }],
-    ["queue", { database: () => Promise.resolve({ oldest_due_task_seconds: 60 }) }],
+    ["queue", { database: () => Promise.resolve({ ...sound, oldest_due_task_seconds: 60 }) }],
     ["providers", { providers: [] }],
+    ["platform", { database: () => Promise.resolve({ ...sound, missing: ["pg_cron"] }) }],
   ];
   for (const [broken, backend] of backends) {
     const { status, body } = await isolate(backend).ask(service);
     assert.deepEqual([status, body?.status], [200, "degraded"], broken);
     const checks = Object.entries(body?.checks ?? {});
-    assert.equal(checks.length, 4);
+    assert.equal(checks.length, 5);
     for (const [name, { ok }] of checks) assert.equal(ok, name !== broken, `${name} without ${broken}`);
   }
-  const waiting = isolate({ database: () => Promise.resolve({ oldest_due_task_seconds: 59.9 }) });
+  const waiting = isolate({ database: () => Promise.resolve({ ...sound, oldest_due_task_seconds: 59.9 }) });
   assert.equal((await waiting.ask()).body?.status, "healthy", "a task may wait for a worker");
 });
 
@@ -106,7 +115,7 @@ Deno.test("the operator's servers are told when the platform does not expose `ap
 Deno.test("whoever asks within 5 seconds shares one answer, strangers and servers alike", async () => {
   let isAway = false;
   const { ask, asked, context } = isolate({
-    database: () => isAway ? away() : Promise.resolve({ oldest_due_task_seconds: 0 }),
+    database: () => isAway ? away() : Promise.resolve(sound),
   });
   await ask();
   isAway = true;
@@ -127,7 +136,7 @@ Deno.test("many at once cost one examination", async () => {
 
 Deno.test("GET health needs no credentials; a secret key gets the checks, a wrong key nothing", async () => {
   const { fetch } = fakeDataApi(
-    { health: () => ({ data: { oldest_due_task_seconds: 0 } }) },
+    { health: () => ({ data: sound }) },
     () => Promise.resolve(Response.json({ id: "videos" })),
   );
   const environment = { FAL_KEY: "id:secret", FAL_ACCOUNT_ID: "user_1", DENO_DEPLOYMENT_ID: "health_1" };
@@ -137,9 +146,54 @@ Deno.test("GET health needs no credentials; a secret key gets the checks, a wron
   assert.equal(stranger.headers.get("cache-control"), "no-store");
   const operator = await server.send({ path: "health", as: "nobody", headers: { apikey: secretKey } });
   const { checks, version } = await operator.json();
-  assert.deepEqual(Object.keys(checks), ["database", "storage", "queue", "providers"]);
+  assert.deepEqual(Object.keys(checks), ["database", "storage", "queue", "providers", "platform"]);
+  assert.deepEqual([checks.platform.ok, checks.platform.missing], [true, []]);
   assert.equal(version, "health_1");
   const wrong = await server.send({ path: "health", as: "nobody", headers: { apikey: "sb_secret_wrong" } });
   assert.equal(wrong.status, 401);
   assert.deepEqual(server.lines.map(({ data_api_calls }) => data_api_calls), [1, 0, 0]);
+});
+
+Deno.test("each part of the platform that is missing is told to a secret key, and degrades what is deployed", async () => {
+  for (const part of missingParts) {
+    const { ask } = isolate({ database: () => Promise.resolve({ ...sound, missing: [part] }) });
+    const { body } = await ask(service);
+    assert.equal(body?.status, "degraded", part);
+    assert.deepEqual([body?.checks?.platform.ok, body?.checks?.platform.missing], [false, [part]]);
+    assert.deepEqual((await ask()).body, { status: "degraded" }, "strangers learn nothing of it");
+  }
+});
+
+Deno.test("on a developer's machine what the stack's scheduler stands in for is told, and does no harm", async () => {
+  const missing = missingParts.filter((part) => part !== "postgres_17");
+  for (const ENVIRONMENT of ["local", "test"]) {
+    const local = isolate({
+      environment: { ENVIRONMENT },
+      database: () => Promise.resolve({ ...sound, missing }),
+    });
+    const { body } = await local.ask(service);
+    assert.equal(body?.status, "healthy", ENVIRONMENT);
+    assert.deepEqual(body?.checks?.platform.missing, missing);
+  }
+  const old = isolate({
+    environment: { ENVIRONMENT: "local" },
+    database: () => Promise.resolve({ ...sound, missing: ["postgres_17"] }),
+  });
+  assert.equal((await old.ask()).body?.status, "degraded");
+});
+
+Deno.test("keys with which a reader of them could sign, and no others, are a part that is missing", async () => {
+  const shared = { kty: "oct", kid: "shared", alg: "HS256", k: "c2hhcmVk" };
+  const [own] = JSON.parse(issuer.jwks).keys;
+  const cases: [unknown[], string[]][] = [[[shared], ["signing_key"]], [[shared, own], []], [[own], []]];
+  for (const [keys, missing] of cases) {
+    const { body } = await isolate({ environment: { SUPABASE_JWKS: JSON.stringify({ keys }) } }).ask(service);
+    assert.deepEqual(body?.checks?.platform.missing, missing);
+    assert.equal(body?.status, missing.length === 0 ? "healthy" : "degraded");
+  }
+});
+
+Deno.test("without the database what it misses is not known, and the platform is not said to be right", async () => {
+  const { body } = await isolate({ database: away }).ask(service);
+  assert.deepEqual([body?.checks?.platform.ok, body?.checks?.platform.missing], [false, []]);
 });

@@ -6,7 +6,7 @@ import { processJobs } from "./service.ts";
 export default endpoint({
   method: "POST",
   summary: "Wakes the worker, which goes on after the answer",
-  auth: "service",
+  auth: "worker",
   response: { 202: ProcessJobsResponse },
   errors: [],
   ports: videoTaskPorts,

@@ -9,7 +9,7 @@ const handlers = { ...videoTasks, ...accountTasks };
 /** Answers at once and works in the background. Several workers at once never do a task twice. */
 export function processJobs(
   _input: unknown,
-  context: Context<"service"> & VideoTaskPorts,
+  context: Context<"worker"> & VideoTaskPorts,
 ): Promise<Answer<ProcessJobsResponse>> {
   context.waitUntil(() => work(context, handlers));
   return Promise.resolve({ status: 202, body: { accepted: true } });

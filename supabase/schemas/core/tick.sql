@@ -66,25 +66,24 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Posts to `process-jobs` with pg_net, with `kinora_functions_url` and `kinora_secret_key` from Vault.
+-- Posts to `process-jobs` with pg_net, with `kinora_functions_url` and `kinora_worker_key` from Vault.
 -- Without pg_net or either secret it does nothing: whoever called the tick sees the count and posts itself.
 -- pg_net sends after the commit, and never waits for the answer.
 declare
   v_url text;
   v_key text;
 begin
-  if to_regproc('net.http_post') is null or to_regclass('vault.decrypted_secrets') is null then
+  if to_regproc('net.http_post') is null then
     return;
   end if;
-  execute 'select max(s.decrypted_secret) filter (where s.name = ''kinora_functions_url''),
-                  max(s.decrypted_secret) filter (where s.name = ''kinora_secret_key'')
-           from vault.decrypted_secrets as s'
-    into v_url, v_key;
+  select w.url, w.key into v_url, v_key from core.worker_address() as w;
   if v_url is null or v_key is null then
     return;
   end if;
   execute 'select net.http_post(url := $1, headers := $2, body := ''{}''::jsonb)'
-    using v_url || '/process-jobs', jsonb_build_object('apikey', v_key, 'content-type', 'application/json');
+    using v_url || '/process-jobs', jsonb_build_object(
+      'authorization', 'Bearer ' || v_key, 'content-type', 'application/json'
+    );
 end;
 $$;
 

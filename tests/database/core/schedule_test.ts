@@ -1,9 +1,10 @@
 /** The migrations on servers that have the files of pg_net and pg_cron, or stand-ins for them. */
 import assert from "node:assert/strict";
+import type postgres from "postgres";
 import { createDatabase, withConnection } from "../../../local/database.ts";
 import { migrate } from "../../../local/migrations.ts";
 import { preparePlatform } from "../../../local/platform.ts";
-import { owner } from "../../../local/platform-roles.ts";
+import { loginAs, owner } from "../../../local/platform-roles.ts";
 import { startPostgres } from "../../../local/postgres.ts";
 
 /** The server must be our own, since extensions are files beside it. */
@@ -17,44 +18,81 @@ interface Extensions {
   control: string;
 }
 
-/** Migrates a database on a server with these extensions, and gives its extensions with their schemas, and `also`. */
-async function migrateWith({ control, ...scripts }: Extensions, also: string): Promise<unknown> {
+/** Of pg_cron's stand-in; the first is made, and the others are what it can be updated to. */
+const cronVersions = ["1.6", "1.4", "1.5", "1.10.1"];
+
+/** Runs `work` as the superuser in a database that was migrated on a server with these extensions. */
+async function withMigrated<T>(
+  { control, ...scripts }: Extensions,
+  work: (sql: postgres.Sql, url: string) => Promise<T>,
+): Promise<T> {
   const dataDirectory = await Deno.makeTempDir();
   try {
     await using server = await startPostgres({ dataDirectory });
+    const folder = `${dataDirectory}/binaries/share/postgresql/extension`;
+    const [version = ""] = cronVersions;
     for (const [name, script] of Object.entries(scripts)) {
-      const files = `${dataDirectory}/binaries/share/postgresql/extension/${name}`;
-      await Deno.writeTextFile(`${files}.control`, `default_version = '1.0'\n${control}\n`);
-      await Deno.writeTextFile(`${files}--1.0.sql`, script);
+      await Deno.writeTextFile(`${folder}/${name}.control`, `default_version = '${version}'\n${control}\n`);
+      await Deno.writeTextFile(`${folder}/${name}--${version}.sql`, script);
+    }
+    for (const from of cronVersions) {
+      for (const to of cronVersions) {
+        if (from !== to) await Deno.writeTextFile(`${folder}/pg_cron--${from}--${to}.sql`, "");
+      }
     }
     await using database = await createDatabase(server.url());
     await preparePlatform(database.url);
     await migrate(database.url);
-    return await withConnection(database.url, async (sql) => ({
-      extensions: (await sql<{ line: string }[]>`
-        select format('%s in %s', extname, extnamespace::regnamespace) as line from pg_extension
-        where extname in ('pg_net', 'pg_cron') order by 1`).map(({ line }) => line),
-      also: (await sql.unsafe(also)).map((row) => ({ ...row })),
-    }));
+    return await withConnection(database.url, (sql) => work(sql, database.url));
   } finally {
     await Deno.remove(dataDirectory, { recursive: true });
   }
 }
 
+/** What a migrated database then has: its extensions with their schemas, and `also`. */
+async function migrateWith(extensions: Extensions, also: string): Promise<unknown> {
+  return await withMigrated(extensions, async (sql) => ({
+    extensions: (await sql<{ line: string }[]>`
+      select format('%s in %s', extname, extnamespace::regnamespace) as line from pg_extension
+      where extname in ('pg_net', 'pg_cron') order by 1`).map(({ line }) => line),
+    also: (await sql.unsafe(also)).map((row) => ({ ...row })),
+  }));
+}
+
+/** As much of them as the migrations and the tick use. The platform lets its owner make them. */
+const platform: Extensions = {
+  control: "trusted = true",
+  pg_net: `
+    create schema net;
+    create table net.http_request_queue (url text, headers jsonb, body jsonb);
+    create function net.http_post(url text, headers jsonb, body jsonb) returns bigint language sql as
+      'insert into net.http_request_queue values ($1, $2, $3) returning 1::bigint';
+    grant usage on schema net to public;
+    grant all on net.http_request_queue to public;
+  `,
+  pg_cron: `
+    create schema cron;
+    create table cron.job (jobname text, schedule text, command text, username text, active boolean default true);
+    create function cron.schedule(text, text, text) returns void language sql as
+      'insert into cron.job values ($1, $2, $3, current_user)';
+    grant usage on schema cron to public;
+    grant insert, select on cron.job to public;
+  `,
+};
+
+/** As the platform has it, but for the encryption. */
+const vault = `
+  create schema vault;
+  create table vault.decrypted_secrets (name text, decrypted_secret text);
+  grant usage on schema vault to ${owner};
+  grant select on vault.decrypted_secrets to ${owner};
+  insert into vault.decrypted_secrets values
+    ('kinora_functions_url', 'https://abcdefghijklmnopqrst.supabase.co/functions/v1'),
+    ('kinora_worker_key', '${"k".repeat(32)}');
+`;
+
 Deno.test("pg_net stands in the schema extensions, and pg_cron calls the tick as the owner", async () => {
-  const made = await migrateWith({
-    // The platform lets its owner make them.
-    control: "trusted = true",
-    pg_net: "create schema net;",
-    pg_cron: `
-      create schema cron;
-      create table cron.job (name text, schedule text, command text, username text);
-      create function cron.schedule(text, text, text) returns void language sql as
-        'insert into cron.job values ($1, $2, $3, current_user)';
-      grant usage on schema cron to public;
-      grant insert on cron.job to public;
-    `,
-  }, "select schedule, command, username from cron.job");
+  const made = await migrateWith(platform, "select schedule, command, username from cron.job");
   assert.deepEqual(made, {
     extensions: ["pg_cron in public", "pg_net in extensions"],
     also: [{ schedule: "5 seconds", command: "select core.tick()", username: owner }],
@@ -71,3 +109,83 @@ Deno.test("extensions that are there and not preloaded, or the superuser's to ma
     assert.deepEqual(made, { extensions: [], also: [{ models: 3 }] }, control);
   }
 });
+
+Deno.test("what a hosted project lacks is named, each part by itself, and where nothing is missing there is nothing to say", () =>
+  withMigrated(platform, async (superuser, url) => {
+    const missing = () =>
+      withConnection(loginAs(owner, url), async (sql) => {
+        const [row] = await sql<{ missing: string[] }[]>`select core.missing_parts() as missing`;
+        return row?.missing;
+      });
+    assert.deepEqual(await missing(), ["functions_url", "worker_key"], "without Vault");
+    await superuser.unsafe(vault);
+    assert.deepEqual(await missing(), [], "a project that is complete");
+
+    const secret = (name: string, value: string | null) =>
+      superuser`update vault.decrypted_secrets set decrypted_secret = ${value} where name = ${name}`;
+    const changes: [string, () => Promise<unknown>, () => Promise<unknown>, string[]][] = [
+      [
+        "pg_cron that knows no seconds",
+        () => superuser.unsafe("alter extension pg_cron update to '1.4'"),
+        () => superuser.unsafe("alter extension pg_cron update to '1.5'"),
+        ["pg_cron"],
+      ],
+      [
+        "a job that was switched off",
+        () => superuser`update cron.job set active = false`,
+        () => superuser`update cron.job set active = true`,
+        ["tick_job"],
+      ],
+      [
+        "a job of another name",
+        () => superuser`update cron.job set jobname = 'other'`,
+        () => superuser`update cron.job set jobname = 'kinora-tick'`,
+        ["tick_job"],
+      ],
+      [
+        "a URL that is not the functions'",
+        () => secret("kinora_functions_url", "https://abcdefghijklmnopqrst.supabase.co"),
+        () => secret("kinora_functions_url", "https://abcdefghijklmnopqrst.supabase.co/functions/v1"),
+        ["functions_url"],
+      ],
+      [
+        "a key that is too short",
+        () => secret("kinora_worker_key", "k".repeat(31)),
+        () => secret("kinora_worker_key", "k".repeat(32)),
+        ["worker_key"],
+      ],
+      [
+        "no key",
+        () => secret("kinora_worker_key", null),
+        () => secret("kinora_worker_key", "k".repeat(32)),
+        ["worker_key"],
+      ],
+    ];
+    for (const [name, breakIt, mendIt, expected] of changes) {
+      await breakIt();
+      assert.deepEqual(await missing(), expected, name);
+      await mendIt();
+      assert.deepEqual(await missing(), [], `after ${name}`);
+    }
+    await superuser.unsafe("alter extension pg_cron update to '1.10.1'");
+    assert.deepEqual(await missing(), [], "1.10 is newer than 1.5");
+
+    const [old] = await superuser`select core.missing_parts(160010) as missing`;
+    assert.deepEqual(old?.["missing"], ["postgres_17"]);
+    await superuser`drop extension pg_net cascade`;
+    await superuser`drop schema if exists net cascade`;
+    await superuser`drop extension pg_cron`;
+    assert.deepEqual(await missing(), ["pg_cron", "pg_net"]);
+  }));
+
+Deno.test("a tick with work to do posts to the worker with the worker's key, and with no other", () =>
+  withMigrated(platform, async (superuser, url) => {
+    await superuser.unsafe(vault);
+    await withConnection(loginAs(owner, url), (sql) => sql`select core.call_worker()`);
+    const posted = await superuser`select url, headers, body from net.http_request_queue`;
+    assert.deepEqual(posted.map((row) => ({ ...row })), [{
+      url: "https://abcdefghijklmnopqrst.supabase.co/functions/v1/process-jobs",
+      headers: { authorization: `Bearer ${"k".repeat(32)}`, "content-type": "application/json" },
+      body: {},
+    }]);
+  }));

@@ -72,6 +72,7 @@ export async function badCredentials(
       };
     }
     case "service":
+    case "worker":
       return {
         "nothing": {},
         "a publishable key": { apikey: publishableKey },
@@ -82,6 +83,9 @@ export async function badCredentials(
           authorization: `Bearer ${secretKey}`,
         },
         "a user": { apikey: publishableKey, authorization: user },
+        "a worker's key that is not ours": { authorization: `Bearer ${backend.keys.workerKey}x` },
+        "the worker's key in another scheme": { authorization: `Basic ${backend.keys.workerKey}` },
+        "the worker's key as an API key": { apikey: backend.keys.workerKey },
       };
     case "public":
       return { "an API key of another project": { apikey: `${publishableKey}x` } };

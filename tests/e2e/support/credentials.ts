@@ -9,6 +9,7 @@ export function credentialsFor({ stack }: Backend, guest: Guest, auth: Auth): Re
     case "admin":
       return { apikey: publishableKey, authorization: `Bearer ${guest.token}` };
     case "service":
+    case "worker":
       return { apikey: secretKey };
     case "signed":
     case "public":

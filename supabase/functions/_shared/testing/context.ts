@@ -11,6 +11,7 @@ const callers: CallerOf = {
   user: { kind: "user", userId, isAnonymous: true, assuranceLevel: "aal1" },
   admin: { kind: "user", userId, isAnonymous: false, assuranceLevel: "aal2" },
   service: { kind: "service", keyName: "default" },
+  worker: { kind: "service", keyName: "worker" },
   signed: { kind: "unknown" },
   public: { kind: "unknown" },
 };

@@ -1,0 +1,63 @@
+-- What is asked of a hosted project, so that the tick comes and wakes the worker.
+
+create function core.worker_address(out url text, out key text)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Where the functions are, and the key that opens `process-jobs` and nothing else, from Vault; null where they are not
+-- set. Takes no lock; a second call reads them again.
+begin
+  if to_regclass('vault.decrypted_secrets') is null then
+    return;
+  end if;
+  execute 'select max(s.decrypted_secret) filter (where s.name = ''kinora_functions_url''),
+                  max(s.decrypted_secret) filter (where s.name = ''kinora_worker_key'')
+           from vault.decrypted_secrets as s'
+    into url, key;
+end;
+$$;
+create function core.missing_parts(p_server_version integer default current_setting('server_version_num')::integer)
+returns text[]
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What a hosted project lacks of what docs/deploying.md asks for, by the names of its table; {} where nothing is missing.
+-- A test says what version the server has. Takes no lock; a second call looks again.
+declare
+  v_missing text[] := '{}';
+  v_cron text := (select e.extversion from pg_extension as e where e.extname = 'pg_cron');
+  v_ticks boolean := false;
+  v_url text;
+  v_key text;
+begin
+  if p_server_version < 170000 then
+    v_missing := v_missing || 'postgres_17'::text;
+  end if;
+
+  -- Older ones know no seconds, and the tick comes every five.
+  if v_cron is null or string_to_array(substring(v_cron from '^\d+\.\d+'), '.')::integer[] < array[1, 5] then
+    v_missing := v_missing || 'pg_cron'::text;
+  end if;
+  if v_cron is not null then
+    execute 'select exists (select from cron.job as j where j.jobname = ''kinora-tick'' and j.active)' into v_ticks;
+    if not v_ticks then
+      v_missing := v_missing || 'tick_job'::text;
+    end if;
+  end if;
+
+  if to_regproc('net.http_post') is null then
+    v_missing := v_missing || 'pg_net'::text;
+  end if;
+  select w.url, w.key into v_url, v_key from core.worker_address() as w;
+  if v_url is null or v_url !~ '^https://.+/functions/v1$' then
+    v_missing := v_missing || 'functions_url'::text;
+  end if;
+  -- As long as the function asks for: a shorter one opens nothing.
+  if v_key is null or length(v_key) < 32 then
+    v_missing := v_missing || 'worker_key'::text;
+  end if;
+  return v_missing;
+end;
+$$;

@@ -1,0 +1,56 @@
+/** The functions as they are deployed: one file each, with all that it imports but Deno's own `node:` modules. */
+import { parse } from "smol-toml";
+
+const root = new URL("../", import.meta.url);
+
+interface ProjectConfiguration {
+  readonly project_id: string;
+  readonly functions: Readonly<Record<string, { readonly verify_jwt: boolean }>>;
+}
+
+async function readConfiguration(): Promise<ProjectConfiguration> {
+  return parse(
+    await Deno.readTextFile(new URL("supabase/config.toml", root)),
+  ) as unknown as ProjectConfiguration;
+}
+
+/**
+ * Writes `<directory>/<name>/index.js` for each function that supabase/config.toml lists, from the packages of deno.lock
+ * and no others: a lock file that does not fit is an error. `flags` are further ones of `deno bundle`. Gives the names.
+ */
+export async function bundleFunctions(directory: string, flags: readonly string[] = []): Promise<string[]> {
+  const names = Object.keys((await readConfiguration()).functions).sort();
+  const sources = names.map((name) => `supabase/functions/${name}/index.ts`);
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["bundle", "--quiet", "--frozen", ...flags, `--outdir=${directory}`, ...sources],
+    cwd: root,
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  if (!success) throw new Error(`The functions cannot be bundled: ${new TextDecoder().decode(stderr)}`);
+  return names;
+}
+
+/**
+ * Writes into `directory`, anew, a project that the Supabase CLI can deploy: the functions' bundles, readable, and a
+ * configuration that says of them what supabase/config.toml says. Gives the folder of the functions.
+ */
+export async function buildDeployment(directory: string): Promise<string> {
+  const { project_id, functions } = await readConfiguration();
+  const folder = `${directory}/supabase/functions`;
+  // What an earlier build left would be deployed as well.
+  await Deno.remove(folder, { recursive: true }).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  });
+  await Deno.mkdir(folder, { recursive: true });
+  await bundleFunctions(folder);
+  const blocks = Object.entries(functions).map(([name, { verify_jwt }]) =>
+    `[functions.${name}]\nverify_jwt = ${verify_jwt}\nentrypoint = "./functions/${name}/index.js"\n`
+  );
+  await Deno.writeTextFile(
+    `${directory}/supabase/config.toml`,
+    [`# Written by tools/bundles.ts.\nproject_id = "${project_id}"\n`, ...blocks].join("\n"),
+  );
+  return folder;
+}
