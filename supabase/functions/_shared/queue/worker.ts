@@ -50,7 +50,8 @@ interface Running {
 
 /**
  * Claims and does tasks, of one subject if it is named, ten at once, until none is due or 25 s are over; what is claimed is
- * finished. Leases are renewed while the work goes on. An attempt that fails goes back with its reason.
+ * finished. Of kinds for which the isolate has no room, nothing is claimed. Leases are renewed while the work goes on. An
+ * attempt that fails goes back with its reason.
  */
 export async function work<Ports extends WorkerPorts>(
   ports: Ports,
