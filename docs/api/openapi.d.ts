@@ -2755,6 +2755,9 @@ export interface operations {
                             /** @enum {string} */
                             status: "granted" | "already_claimed" | "pending";
                             credits: number;
+                            /** @enum {string} */
+                            reason?: "apple_unavailable" | "busy" | "network_limit";
+                            retry_after?: number;
                         };
                     };
                 };
