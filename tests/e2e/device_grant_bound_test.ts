@@ -16,6 +16,7 @@ Deno.test.beforeAll(async () => {
   backend = await startBackend({ trustClientAddress: true });
   await freezeClock(backend.database);
 });
+Deno.test.afterEach(() => backend.stack.simulators.deviceCheck.control.reset());
 Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 
 const second = 1_000;
