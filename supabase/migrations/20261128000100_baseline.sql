@@ -3981,12 +3981,12 @@ comment on table devices.intents is 'Checks that meant to set a device''s bit; t
 
 -- supabase/schemas/devices/limits.sql
 
+-- The network that grants are counted under: an IPv4 address, or the /48 of an IPv6 network, which is what a provider
+-- gives a customer who asks. Who has none shares one with all who have none.
 create function devices.network_of(p_network text)
 returns text
 language sql
 immutable
--- The network that grants are counted under: an IPv4 address, or the /48 of an IPv6 network, which is what a provider
--- gives a customer who asks. Who has none shares one with all who have none.
 return case
   when p_network is null then 'unknown'
   when p_network like '%:%' then network(set_masklen(p_network::inet, 48))::text

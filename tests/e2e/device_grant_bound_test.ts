@@ -15,6 +15,7 @@ let backend: Backend;
 Deno.test.beforeAll(async () => {
   backend = await startBackend({ trustClientAddress: true });
   await freezeClock(backend.database);
+  assert.equal(await statusOf(await newAccount(), claimedPhone), "granted");
 });
 Deno.test.afterEach(() => backend.stack.simulators.deviceCheck.control.reset());
 Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
@@ -65,10 +66,6 @@ async function grantsByClaimedPhone(accounts: readonly Account[]): Promise<numbe
 async function setLimit(policy: string, maxHits: number): Promise<void> {
   await backend.database.sql`update guard.policies set max_hits = ${maxHits} where name = ${policy}`;
 }
-
-Deno.test("the claimed device has had its credits", async () => {
-  assert.equal(await statusOf(await newAccount(), claimedPhone), "granted");
-});
 
 /** What each account of an update with such a fault is granted later, by a device that was not its own. */
 const faults: [DeviceCheckRule["effect"], number][] = [
