@@ -44,9 +44,15 @@ begin
     select coalesce(array_agg(c.ends_at order by c.ends_at), '{}') into v_ends
     from (
       select coalesce(i.granted_at + v_policy.window_length, i.good_until + v_margin) as ends_at
-      from devices.intents as i
-      where i.good_until > v_now - v_policy.window_length - v_margin
-        and (v_policy.scope = 'global' or i.network = p_network)
+      from (
+        -- Apart, so that each is found by its index.
+        select n.granted_at, n.good_until from devices.intents as n
+        where v_policy.scope = 'network' and n.network = p_network
+          and n.good_until > v_now - v_policy.window_length - v_margin
+        union all
+        select g.granted_at, g.good_until from devices.intents as g
+        where v_policy.scope = 'global' and g.good_until > v_now - v_policy.window_length - v_margin
+      ) as i
     ) as c
     where c.ends_at > v_now;
     v_used := cardinality(v_ends);

@@ -167,10 +167,15 @@ Deno.test("no 24 hours have six grants of a network, also where grants come as l
     if (await creditsOf(sql, { ...check, lane: null }) === 10) times.push(await now());
   }
   assert.equal(times.length, 5);
-  // Every hour as many as there are admitted, for two days and a half.
-  for (let hours = 0; hours < 60; hours++) {
-    for (let more = await grantsFrom(sql, Array(6).fill(network)); more > 0; more--) times.push(await now());
-    await advance(hour);
+  // As many as there are admitted, from a day after the first intent until a day after the last grant, and once more.
+  for (let days = 0; days < 2; days++) {
+    await advance(day - 12 * minute);
+    for (let minutes = 0; minutes < 13; minutes++) {
+      for (let more = await grantsFrom(sql, Array(6).fill(network)); more > 0; more--) {
+        times.push(await now());
+      }
+      await advance(minute);
+    }
   }
   for (const from of times) {
     const within = times.filter((time) => time >= from && time < from + day).length;
