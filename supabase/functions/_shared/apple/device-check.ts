@@ -164,7 +164,10 @@ function readQuery(answer: BoundedAnswer | NoAnswer): QueryOutcome {
   }
 }
 
-/** A 4xx proves that nothing was done, but for 408, which says that the request came too slowly to tell. */
+/**
+ * A 4xx proves that nothing was done, but for 408, which says that the request came too slowly to tell. Where the runtime
+ * has repeated the request by itself, it proves it of the last one: then a device may lose its credits, and gets none twice.
+ */
 function readUpdate(answer: BoundedAnswer | NoAnswer): UpdateOutcome {
   if (answer.status === null) {
     return { outcome: answer.mayBeSent ? "unknown" : "not_updated", cause: answer.cause };
