@@ -69,6 +69,7 @@ async function main(): Promise<void> {
   const userId = data.user.id;
   const version = await withConnection(stack.databaseUrl, async (sql) => {
     await sql`update guard.policies set max_hits = 300, window_seconds = 1`;
+    await sql`update videos.providers set daily_cap_cents = null`;
     await sql`select accounts.admit(${userId})`;
     await sql`select credits.add_credits(${userId}, 1000, 'for a bench')`;
     const [row] = await sql<{ version: string }[]>`select current_setting('server_version') as version`;

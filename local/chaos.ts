@@ -73,10 +73,11 @@ export async function chaos({ seconds, clients, seed, dataDirectory }: ChaosOpti
   };
 }
 
-/** Limits that a person does not reach would end a client's run, and a second provider lets jobs change between them. */
+/** Limits that a person does not reach, and a day's cap, would end a client's run, and a second provider lets jobs change between them. */
 async function openGates(sql: postgres.Sql): Promise<void> {
   await makeClockSettable(sql);
   await sql`update guard.policies set max_hits = 300, window_seconds = 1`;
+  await sql`update videos.providers set daily_cap_cents = null`;
   await sql`
     insert into videos.model_providers (model_id, preference, provider, provider_model, cost_cents)
     select p.model_id, 2, 'replicate', 'kwaivgi/kling-v2.5-turbo-pro', 35

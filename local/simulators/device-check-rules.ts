@@ -16,6 +16,10 @@ export const deviceCheckRule = z.strictObject({
     "down",
     /** The call is done, and the connection closes before its answer. */
     "answer_lost",
+    /** The call is done, and answered with 500. */
+    "late_error",
+    /** 400 after `milliseconds`, as for a token that expires while the call waits. */
+    "token_expires",
     /** Apple's own answer, after `milliseconds`. */
     "slow",
     "rate_limited",

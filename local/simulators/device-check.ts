@@ -141,6 +141,9 @@ export async function startDeviceCheckSimulator(options: DeviceCheckOptions): Pr
         return unauthorized();
       case "refused":
         return tokenRefused();
+      case "token_expires":
+        await pauses.pause(rule.milliseconds);
+        return tokenRefused();
       case "garbage":
         return new Response("<html>It works!</html>");
       case "slow":
@@ -150,6 +153,7 @@ export async function startDeviceCheckSimulator(options: DeviceCheckOptions): Pr
     if (!await isAuthorized(request)) return unauthorized();
     const delay = rule?.effect === "late_update" ? rule.milliseconds : 0;
     const answer = perform(state, operation, body, { delay, neverSetText, now: now() });
+    if (rule?.effect === "late_error") return new Response("Internal Server Error", { status: 500 });
     return rule?.effect === "answer_lost" ? null : answer;
   }
 

@@ -446,8 +446,8 @@ create table guard.policies (
   -- What any window of this length admits, exactly.
   max_hits integer not null check (max_hits between 1 and 1000000),
   window_seconds integer not null check (window_seconds between 1 and 604800),
-  -- Credits are summed from the rows that gave them; hits are kept here, each by its time.
-  counts text not null default 'hits' check (counts in ('hits', 'credits')),
+  -- Credits and grants are counted from the rows that gave them; hits are kept here, each by its time.
+  counts text not null default 'hits' check (counts in ('hits', 'credits', 'grants')),
   window_length interval not null generated always as (make_interval(secs => window_seconds)) stored,
   -- What a broken limiter means: `open` admits, `closed` refuses with ERR_6001.
   on_failure guard.failure_mode not null,
@@ -3216,8 +3216,9 @@ create table videos.providers (
   is_enabled boolean not null default true,
   -- Jobs with it at once; more wait in our queue, where they can still be cancelled. Providers start new accounts low.
   max_in_flight integer not null default 40 check (max_in_flight >= 0),
-  -- US cents a day in UTC; null for no cap.
-  daily_cap_cents bigint check (daily_cap_cents >= 0),
+  -- US cents a day in UTC; null for no cap, which only the operator writes. What is stolen within a day, by whatever
+  -- hole, is bounded by it before anybody has thought of it.
+  daily_cap_cents bigint default 5000 check (daily_cap_cents >= 0),
   -- The breaker opens after so many failures in a row, lets one submission through after so many seconds, and closes
   -- after so many successes.
   failures_to_open integer not null default 5 check (failures_to_open > 0),
@@ -4317,30 +4318,132 @@ create trigger close_account before delete on auth.users
 
 -- supabase/schemas/devices/devices.sql
 
--- devices: who was granted a device's credits.
+-- devices: who was granted a device's credits, and what bounds it. In this order: devices.sql, limits.sql.
 
 create schema devices;
 
 create table devices.grants (
   user_id uuid primary key,
-  network text not null,
-  -- Written before the device's bit is set: whoever finds the bit set and their own intent is granted.
-  intended_at timestamptz not null,
-  -- The holder of the lane that it was made in, until another check relies on it.
-  lane uuid,
-  granted_at timestamptz
+  granted_at timestamptz not null
 );
-create unique index device_grants_lane on devices.grants (lane) where granted_at is null;
 alter table devices.grants enable row level security;
-comment on table devices.grants is 'Who meant to get a device''s credits, and who got them.';
+comment on table devices.grants is 'Who got a device''s credits.';
 
 create table devices.lanes (
+  -- As devices.network_of has it.
   network text primary key,
   holder uuid not null,
   leased_until timestamptz not null
 );
 alter table devices.lanes enable row level security;
 comment on table devices.lanes is 'One device check of a network at a time is in its critical section.';
+
+-- Written before a device's bit is set, and gone when the bit is known not to be. What is left is good for the grant.
+create table devices.intents (
+  -- The check that it belongs to, by the holder of the lane that it was made in.
+  lane uuid primary key,
+  -- Null once the account is erased: the row then only counts.
+  user_id uuid,
+  network text not null,
+  -- Between these times it is good for a later check of its account in its network, too, since its own check may have
+  -- died. Its own check needs it no longer by then.
+  good_from timestamptz not null,
+  good_until timestamptz not null,
+  granted_at timestamptz
+);
+alter table devices.intents enable row level security;
+create index intents_open on devices.intents (user_id) where granted_at is null;
+-- For the counts of a network and of all.
+create index intents_network on devices.intents (network, good_until);
+create index intents_good_until on devices.intents (good_until);
+comment on table devices.intents is 'Checks that meant to set a device''s bit; the limits of grants count them.';
+
+-- supabase/schemas/devices/limits.sql
+
+-- The network that grants are counted under: an IPv4 address, or the /48 of an IPv6 network, which is what a provider
+-- gives a customer who asks. Who has none shares one with all who have none.
+create function devices.network_of(p_network text)
+returns text
+language sql
+immutable
+return case
+  when p_network is null then 'unknown'
+  when p_network like '%:%' then network(set_masklen(p_network::inet, 48))::text
+  else p_network
+end;
+
+create function devices.admit_intent(
+  p_network text, out reason text, out retry_after integer, out limits jsonb
+)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Whether one more intent is admitted by `device_grants`, in its network, and by `device_grants_global`, over all.
+-- `reason` and `retry_after`, in seconds, are null where it is. A policy without a row is broken, and admits nothing.
+-- Grants count for the window from when they were made; an intent that may still become one counts until then. So no
+-- window has one grant too many: the last of its intents saw all the others. `limits` are the network's alone; what
+-- happens elsewhere is nobody's to see. Locks: the policies' rows, until the transaction ends.
+declare
+  -- An intent counts a little longer than it is good, so that one that is just being granted is not overlooked.
+  v_margin constant interval := interval '1 minute';
+  v_policy guard.policies;
+  v_now timestamptz;
+  -- When each that counts will count no more, the soonest first.
+  v_ends timestamptz[];
+  v_used integer;
+  v_policies integer := 0;
+begin
+  limits := '[]';
+  for v_policy in
+    select p.* from guard.policies as p
+    where p.name in ('device_grants', 'device_grants_global') and p.counts = 'grants'
+    order by p.name
+    for no key update
+  loop
+    v_policies := v_policies + 1;
+    v_now := core.now();
+    select coalesce(array_agg(c.ends_at order by c.ends_at), '{}') into v_ends
+    from (
+      select coalesce(i.granted_at + v_policy.window_length, i.good_until + v_margin) as ends_at
+      from (
+        -- Apart, so that each is found by its index.
+        select n.granted_at, n.good_until from devices.intents as n
+        where v_policy.scope = 'network' and n.network = p_network
+          and n.good_until > v_now - v_policy.window_length - v_margin
+        union all
+        select g.granted_at, g.good_until from devices.intents as g
+        where v_policy.scope = 'global' and g.good_until > v_now - v_policy.window_length - v_margin
+      ) as i
+    ) as c
+    where c.ends_at > v_now;
+    v_used := cardinality(v_ends);
+    if v_used >= v_policy.max_hits then
+      reason := 'network_limit';
+      -- There is room when the soonest ends, or a later one where the operator lowered the limit.
+      retry_after := greatest(
+        retry_after, ceil(date_part('epoch', v_ends[v_used - v_policy.max_hits + 1] - v_now))::integer
+      );
+    else
+      v_ends := v_ends || v_now + v_policy.window_length;
+      v_used := v_used + 1;
+    end if;
+    if v_policy.name = 'device_grants' then
+      limits := jsonb_build_array(jsonb_build_object(
+        'policy', v_policy.name, 'allowed', reason is null, 'current', v_used, 'limit', v_policy.max_hits,
+        'window', v_policy.window_seconds, 'remaining', greatest(0, v_policy.max_hits - v_used),
+        'reset', coalesce(retry_after, ceil(date_part('epoch', v_ends[1] - v_now))::integer)
+      ));
+    end if;
+  end loop;
+  if v_policies < 2 then
+    raise warning 'a policy of device grants is missing';
+    reason := 'busy';
+    -- Only the operator can mend it. An account checks ten times an hour: whoever comes every six minutes is admitted.
+    retry_after := 360;
+  end if;
+end;
+$$;
 
 -- supabase/schemas/ops/flags.sql
 
@@ -5673,22 +5776,31 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Limits, and what is known. `data`: `{ user_id, credits_remaining, is_new, has_intent, is_granted }`.
+-- Limits, and what is known. `data`: `{ user_id, credits_remaining, is_new, is_granted, intent_good_in }`, the last one in
+-- seconds: until an intent of theirs in this network is good for this check, 0 where one is, null where there is none.
 -- Locks: rate-limit rows → account → expired lots.
 declare
   v_caller record;
-  v_grant devices.grants;
+  v_now timestamptz;
+  v_good_from timestamptz;
 begin
   select * into v_caller
   from guard.enter(p_user_id, 'device-check', '{device_check,device_check_network}', p_network, p_locks => true);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
-  select g.* into v_grant from devices.grants as g where g.user_id = p_user_id;
+  v_now := core.now();
+  select min(i.good_from) into v_good_from
+  from devices.intents as i
+  where i.user_id = p_user_id and i.network = devices.network_of(p_network)
+    and i.granted_at is null and i.good_until > v_now;
   return guard.answer(
     jsonb_build_object(
-      'user_id', p_user_id, 'credits_remaining', v_caller.balance,
-      'is_new', v_caller.is_new, 'has_intent', v_grant.user_id is not null, 'is_granted', v_grant.granted_at is not null
+      'user_id', p_user_id, 'credits_remaining', v_caller.balance, 'is_new', v_caller.is_new,
+      'is_granted', exists (select from devices.grants as g where g.user_id = p_user_id),
+      'intent_good_in', case
+        when v_good_from is not null then greatest(0, ceil(date_part('epoch', v_good_from - v_now)))
+      end
     ),
     v_caller.limits, v_caller.language
   );
@@ -5703,17 +5815,27 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Enters the lane of a network for 10 seconds. `data`: `{ lane }`, the holder's id, or null where another check has it:
--- nobody waits, since who does keeps one of the Data API's connections. Locks: the lane.
+-- Enters the lane of a network for 10 seconds. `data`: `{ lane, retry_after }`: the holder's id; or null where another
+-- check has it, with the seconds until its lease is over. Nobody waits, since who does keeps one of the Data API's
+-- connections. A second call finds the lane taken by the first. Locks: the lane.
 declare
+  v_network constant text := devices.network_of(p_network);
   v_holder constant uuid := gen_random_uuid();
+  v_leased_until timestamptz;
 begin
   insert into devices.lanes as l (network, holder, leased_until)
-  values (coalesce(p_network, 'unknown'), v_holder, core.now() + interval '10 seconds')
+  values (v_network, v_holder, core.now() + interval '10 seconds')
   on conflict (network) do update
     set holder = excluded.holder, leased_until = excluded.leased_until
     where l.leased_until <= core.now();
-  return guard.answer(jsonb_build_object('lane', case when found then v_holder end));
+  if found then
+    return guard.answer(jsonb_build_object('lane', v_holder, 'retry_after', null));
+  end if;
+  select l.leased_until into v_leased_until from devices.lanes as l where l.network = v_network;
+  return guard.answer(jsonb_build_object(
+    -- It may have been left this moment, and its row be gone.
+    'lane', null, 'retry_after', greatest(1, ceil(date_part('epoch', v_leased_until - core.now())))
+  ));
 end;
 $$;
 grant execute on function api.enter_device_lane to service_role;
@@ -5725,12 +5847,17 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Leaves the lane by whoever knows that they have set no bit: an intent that was made in it goes too, or any bit that
--- is set would be good for it. `data`: `{ left }`; false where the lease was already another's.
+-- Leaves the lane by whoever knows that they have set no bit, and never will. The intent that was made in it goes, or any
+-- bit that is set would be good for it; so the limits no longer count it. One that is still being recorded is waited for,
+-- and one that comes later finds the lane left. `data`: `{ left }`; false where the lease was already another's, as in a
+-- second call. Locks: lane → intent.
+declare
+  v_left boolean;
 begin
-  delete from devices.grants as g where g.lane = p_lane and g.granted_at is null;
-  delete from devices.lanes as l where l.network = coalesce(p_network, 'unknown') and l.holder = p_lane;
-  return guard.answer(jsonb_build_object('left', found));
+  delete from devices.lanes as l where l.network = devices.network_of(p_network) and l.holder = p_lane;
+  v_left := found;
+  delete from devices.intents as i where i.lane = p_lane and i.granted_at is null;
+  return guard.answer(jsonb_build_object('left', v_left));
 end;
 $$;
 grant execute on function api.leave_device_lane to service_role;
@@ -5742,13 +5869,17 @@ volatile
 security definer
 set search_path = ''
 as $$
--- The last step before the device's bit is set. `data`: `{ recorded }`: false where the lane is no longer ours, or
--- the network has had its grants of the day; then the bit must stay as it is. An intent that is there from an
--- earlier check takes no grant of the day again. For whoever may no longer act, no bit is set.
--- Locks: account → lane → rate-limit row.
+-- The last step before the device's bit is set. `data`: `{ recorded, is_granted, reason, retry_after }`. Where it is not
+-- recorded, the bit must stay as it is: the user was granted meanwhile, or there is a reason to come again, in so many
+-- seconds: `busy`, the lane is no longer ours, or not for long enough; `network_limit`, the grants of the network, or
+-- of all, are used up. An intent belongs to this check alone; an earlier one of the account in the network, whose check
+-- is over and has not set this device's bit, gives way to it and counts no more. For whoever may no longer act, no bit is
+-- set. A second call records nothing new. Locks: account → lane → policies.
 declare
+  v_network constant text := devices.network_of(p_network);
   v_caller record;
-  v_taken jsonb;
+  v_now timestamptz;
+  v_admitted record;
 begin
   select * into v_caller from accounts.admit(p_user_id);
   if v_caller.refusal is null then
@@ -5757,25 +5888,41 @@ begin
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
+  -- The bit is set within 8 of the 10 seconds or not at all: whoever comes later than that has given up.
   perform from devices.lanes as l
-  where l.network = coalesce(p_network, 'unknown') and l.holder = p_lane and l.leased_until > core.now()
+  where l.network = v_network and l.holder = p_lane and l.leased_until > core.now() + interval '2 seconds'
   for update;
   if not found then
-    return guard.answer('{"recorded": false}');
+    return guard.answer('{"recorded": false, "is_granted": false, "reason": "busy", "retry_after": 10}');
   end if;
-  update devices.grants as g set lane = null where g.user_id = p_user_id;
-  if found then
-    return guard.answer('{"recorded": true}');
+  if exists (select from devices.grants as g where g.user_id = p_user_id) then
+    return guard.answer('{"recorded": false, "is_granted": true}');
   end if;
-  v_taken := guard.take('{device_grants}', p_user_id, p_network, 'device-check');
-  if v_taken ? 'refusal' then
-    return guard.answer('{"recorded": false}', v_taken -> 'limits');
+  if exists (select from devices.intents as i where i.lane = p_lane and i.user_id = p_user_id) then
+    return guard.answer('{"recorded": true, "is_granted": false}');
   end if;
-  insert into devices.grants (user_id, network, intended_at, lane)
-  values (p_user_id, coalesce(p_network, 'unknown'), core.now(), p_lane)
-  -- The same account's check from another network was a moment earlier; its intent serves both.
-  on conflict (user_id) do update set lane = null;
-  return guard.answer('{"recorded": true}', v_taken -> 'limits');
+  v_now := core.now();
+  delete from devices.intents as i
+  where i.user_id = p_user_id and i.network = v_network and i.granted_at is null and i.good_from <= v_now;
+  select * into v_admitted from devices.admit_intent(v_network);
+  if v_admitted.reason is not null then
+    return guard.answer(
+      jsonb_build_object(
+        'recorded', false, 'is_granted', false, 'reason', v_admitted.reason, 'retry_after', v_admitted.retry_after
+      ),
+      v_admitted.limits
+    );
+  end if;
+  v_now := core.now();
+  insert into devices.intents (lane, user_id, network, good_from, good_until)
+  values (
+    p_lane, p_user_id, v_network,
+    -- Its own check has ended by then: 8 seconds for Apple, and two calls of the Data API, which wait 10 each.
+    v_now + interval '30 seconds',
+    -- For an app that is opened again after a crash, and no longer: it is good for any device whose bit is set.
+    v_now + interval '10 minutes'
+  );
+  return guard.answer('{"recorded": true, "is_granted": false}', v_admitted.limits);
 end;
 $$;
 grant execute on function api.record_device_intent to service_role;
@@ -5787,11 +5934,14 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Grants the 10 credits of a device whose bit is set for this user, and leaves the lane, if there is one. `data`:
+-- Grants the 10 credits of a device whose bit is set for this user, and leaves the lane, if there is one. It takes the
+-- intent of this lane, or one of theirs in this network that is good for a later check. `data`:
 -- `{ credits, credits_remaining }`, `credits` being what this call granted: a second call grants 0, and so does one
--- without an intent, or with one that was taken along meanwhile. Locks: account → lane → lots.
+-- without an intent. Locks: account → lane → intent → lots.
 declare
+  v_network constant text := devices.network_of(p_network);
   v_caller record;
+  v_now timestamptz;
   -- Two videos of the cheapest model.
   v_credits constant bigint := 10;
   v_outcome jsonb;
@@ -5803,11 +5953,21 @@ begin
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
-  delete from devices.lanes as l where l.network = coalesce(p_network, 'unknown') and l.holder = p_lane;
-  update devices.grants as g set granted_at = core.now() where g.user_id = p_user_id and g.granted_at is null;
+  delete from devices.lanes as l where l.network = v_network and l.holder = p_lane;
+  v_now := core.now();
+  update devices.intents as i set granted_at = v_now
+  where i.granted_at is null and i.lane = (
+    select o.lane from devices.intents as o
+    where o.user_id = p_user_id and o.network = v_network and o.granted_at is null and o.good_until > v_now
+      and (o.lane = p_lane or o.good_from <= v_now)
+      and not exists (select from devices.grants as g where g.user_id = p_user_id)
+    order by o.lane = p_lane desc nulls last
+    limit 1
+  );
   if not found then
     return guard.answer(jsonb_build_object('credits', 0, 'credits_remaining', (v_caller.account).balance));
   end if;
+  insert into devices.grants (user_id, granted_at) values (p_user_id, v_now);
   v_outcome := credits.add(p_user_id, v_credits, 'grant', 'device_grant:' || p_user_id);
   return guard.answer(
     jsonb_build_object('credits', v_credits, 'credits_remaining', v_outcome -> 'credits_remaining')

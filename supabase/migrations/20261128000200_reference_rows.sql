@@ -20,14 +20,16 @@ insert into guard.policies (name, scope, max_hits, window_seconds, on_failure, i
   ('generation_attempts_network', 'network', 300, 3600, 'open', false),
   ('device_check', 'user', 10, 3600, 'open', false),
   ('device_check_network', 'network', 60, 3600, 'open', false),
-  ('device_grants', 'network', 5, 86400, 'closed', true),
   ('reads', 'user', 120, 60, 'open', false),
   ('writes', 'user', 60, 60, 'open', false),
   ('admin', 'user', 60, 60, 'open', false)
 on conflict (name) do nothing;
--- Counted in credits and not in calls, so it is ops.take_credits that asks it. It always fails closed.
-insert into guard.policies (name, scope, max_hits, window_seconds, counts, on_failure, is_logged)
-values ('admin_credits', 'user', 10000, 86400, 'credits', 'closed', true)
+-- Counted from the rows that gave them and not in calls, so it is ops.take_credits and devices.admit_intent that ask
+-- these. They always fail closed.
+insert into guard.policies (name, scope, max_hits, window_seconds, counts, on_failure, is_logged) values
+  ('admin_credits', 'user', 10000, 86400, 'credits', 'closed', true),
+  ('device_grants', 'network', 5, 86400, 'grants', 'closed', true),
+  ('device_grants_global', 'global', 500, 3600, 'grants', 'closed', true)
 on conflict (name) do nothing;
 
 -- credits: the platform's own accounts, under fixed ids, which credits.system_account knows.
@@ -72,6 +74,10 @@ insert into ops.retention_rules (name, what, keep, batch, every, relation, time_
     'guard.idempotency_keys', 'expires_at', null),
   ('device_lanes', 'Networks of device checks, from the end of the check', '1 hour', 10000, '1 hour',
     'devices.lanes', 'leased_until', null),
+  ('device_intents', 'Networks of device checks that meant to grant, from when they count nothing any more', '0', 10000,
+    '10 minutes', 'devices.intents', 'good_until',
+    't.granted_at is null or t.granted_at <= core.now()
+       - (select max(p.window_length) from guard.policies as p where p.counts = ''grants'')'),
   ('provider_events', 'Webhooks of providers, from their arrival, once their job has ended', '30 days', 10000, '10 minutes',
     'videos.provider_events', 'received_at',
     'exists (select from videos.submissions as s join videos.jobs as j on j.id = s.job_id
@@ -106,6 +112,7 @@ insert into accounts.personal_tables (relation, rows_of) values
   ('credits.postings', 't.owner_id = any ($1)'),
   ('credits.transfers', 't.owner_id = any ($1)'),
   ('devices.grants', 't.user_id = any ($1)'),
+  ('devices.intents', 't.user_id = any ($1)'),
   -- Those of networks and endpoints are nobody's.
   ('guard.hits', '(t.is_logged, t.policy, t.subject) in (
     select p.is_logged, p.name, u.id::text from guard.policies as p, unnest($1) as u (id) where p.scope = ''user'')'),
@@ -133,7 +140,10 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   ('credits.postings', '{idempotency_key,owner_id,request,outcome}', 'kept', null, 'stays',
     'the ledger: ids, amounts and times, and the operator''s own words in the keys of what was given by hand'),
   ('credits.transfers', '{id,owner_id,job_id,reverses_id}', 'kept', null, 'stays', 'the ledger: ids, amounts and times'),
-  ('devices.grants', '{user_id,network,lane}', 'erased', null, 'stays', 'who was where, and when'),
+  ('devices.grants', '{user_id}', 'erased', null, 'stays', 'who had a device''s credits'),
+  ('devices.intents', '{user_id}', 'blanked', null, 'stays', 'who was where, and when'),
+  ('devices.intents', '{lane,network}', 'kept', null, 'stays',
+    'a network without a user, which counts in the limits of grants, until the rule device_intents'),
   ('guard.hits', '{policy,subject}', 'erased', null, 'goes', 'what the user did in the last hours'),
   ('guard.idempotency_keys', '{caller,endpoint,key,fingerprint,outcome}', 'erased', null, 'moves',
     'what the user asked for; a retry is a replay, whoever they are by then'),

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { withConnection } from "../../local/database.ts";
 import { variables } from "../../supabase/functions/_shared/config-variables.ts";
 import { cloneTemplate } from "../database/harness.ts";
+import { claimAndGrant } from "../database/support/devices.ts";
 import { startVideo } from "../database/support/generation.ts";
 import { first, rolledBack } from "../database/support/ledger.ts";
 import { readDocument, tableRows } from "./documents.ts";
@@ -19,6 +20,7 @@ Deno.test("the queries of docs/operations.md run, and find what they ask for", a
   await withConnection(database.url, (sql) =>
     rolledBack(sql, async (sql) => {
       const jobId = await startVideo(sql);
+      assert(await claimAndGrant(sql, "192.0.2.1"));
       const job = await first(sql<{ user_id: string; request_id: string }[]>`
         select user_id, request_id from videos.jobs where id = ${jobId}`);
       for (const query of queries()) {

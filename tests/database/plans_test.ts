@@ -95,6 +95,30 @@ Deno.test("whatever a request, the worker or the tick asks, no grown table is re
   await test.step("a user with 10,000 jobs, as the operator sees them", () => look(asTheOperatorSees));
 });
 
+Deno.test("a device check reads the grants of its network, and of all those of the hour alone", async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  // What the limits admit in a day, and what a slow sweep left of the days before.
+  await sql`
+    insert into devices.intents (lane, user_id, network, good_from, good_until, granted_at)
+    select gen_random_uuid(), gen_random_uuid(), '198.51.' || n % 100 || '.' || n % 250, g.at, g.at + interval '10 minutes', g.at
+    from generate_series(1, 50000) as n, lateral (values (core.now() - n * interval '8 seconds')) as g (at)`;
+  await sql`analyze devices.intents`;
+  const network = "'192.0.2.1'";
+  assert.deepEqual(
+    await readAsAWhole(sql, ["devices.intents"], [
+      `select api.begin_device_check('${user}', ${network})`,
+      `create temporary table entered on commit drop as
+        select (api.enter_device_lane(${network}) #>> '{data,lane}')::uuid as lane`,
+      `select api.record_device_intent('${user}', ${network}, e.lane) from entered as e`,
+      `select api.grant_device_credits('${user}', ${network}, e.lane) from entered as e`,
+      `select api.grant_device_credits('${user}', ${network}, null)`,
+      `select api.leave_device_lane(${network}, e.lane) from entered as e`,
+    ]),
+    [],
+  );
+});
+
 Deno.test("what is too old is found by an index, and deleted without reading what stays", async (test) => {
   await using database = await testDatabase();
   const { sql } = database;

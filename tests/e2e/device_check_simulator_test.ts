@@ -71,7 +71,7 @@ Deno.test("a device token serves for 5 minutes from its first use", async () => 
   assert.equal((await apple.update(token, { bit0: true, bit1: true })).outcome, "updated");
   clock.advance(1);
   assert.equal((await apple.query(token)).outcome, "refused");
-  assert.equal((await apple.update(token, { bit0: false, bit1: false })).outcome, "refused");
+  assert.equal((await apple.update(token, { bit0: false, bit1: false })).outcome, "not_updated");
   assert.equal((await apple.query(deviceToken("phone"))).outcome, "bits");
 });
 
@@ -149,16 +149,30 @@ Deno.test("one failure is made good by asking again, and a rule is for its devic
   ]);
 });
 
-Deno.test("an update whose answer was lost has counted", async () => {
+Deno.test("an update is said not to be made only where it has not counted, and made only where it has", async () => {
   await using service = await startApple();
   const { apple, simulator } = service;
-  await simulator.control.rules({ effect: "answer_lost", operation: "update", times: null });
-  assert.equal(
-    (await apple.update(deviceToken("phone"), { bit0: true, bit1: false })).outcome,
-    "unavailable",
-  );
-  const bits = await apple.query(deviceToken("phone"));
-  assert(bits.outcome === "bits" && bits.bit0);
+  const cases: [DeviceCheckRule["effect"], string, boolean][] = [
+    ["answer_lost", "unknown", true],
+    ["late_error", "unknown", true],
+    ["down", "unknown", false],
+    ["server_error", "unknown", false],
+    ["garbage", "unknown", false],
+    ["rate_limited", "not_updated", false],
+    ["unauthorized", "not_updated", false],
+    ["refused", "not_updated", false],
+    ["token_expires", "not_updated", false],
+  ];
+  for (const [effect, outcome, counts] of cases) {
+    const device = `phone of ${effect}`;
+    await simulator.control.rules({
+      ...{ effect, device, operation: "update", milliseconds: 0, times: null },
+    });
+    const update = await apple.update(deviceToken(device), { bit0: true, bit1: false });
+    assert.equal(update.outcome, outcome, effect);
+    const { devices } = await simulator.control.report();
+    assert.equal(devices[device]?.bit0 ?? false, counts, effect);
+  }
 });
 
 Deno.test("an update that Apple applies late is not seen until then", async () => {

@@ -22,6 +22,8 @@ Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 const day = 86_400_000;
 /** For which a network's lane is leased. */
 const laneMilliseconds = 10_000;
+/** After which the intent of a check that ended half-way is good for the next. */
+const intentMilliseconds = 30_000;
 
 let networks = 0;
 /** An address of a network that nobody else has. */
@@ -54,7 +56,14 @@ async function bitsOf(device: string): Promise<{ bit0: boolean; bit1: boolean } 
 
 const granted = { status: "granted", credits: 10 };
 const alreadyClaimed = { status: "already_claimed", credits: 0 };
-const pending = { status: "pending", credits: 0 };
+const pending = (reason: string, retry_after: number) => ({
+  status: "pending",
+  credits: 0,
+  reason,
+  retry_after,
+});
+/** After an update that Apple did not answer: until the intent is good for the next check. */
+const unanswered = pending("apple_unavailable", 30);
 
 Deno.test("a device gets its credits once: at its first check, and never for a later one or another account", async () => {
   const network = newNetwork();
@@ -113,8 +122,10 @@ for (
     const network = newNetwork();
     await backend.stack.simulators.deviceCheck.control.rules(...rules.map((rule) => ({ device, ...rule })));
     const guest = await backend.signIn();
-    const unverified = await check(guest, device, network);
-    assert.deepEqual([unverified.initial_grant, unverified.credits_remaining], [pending, 0]);
+    const { initial_grant, credits_remaining } = await check(guest, device, network);
+    assert.deepEqual([initial_grant.status, credits_remaining], ["pending", 0]);
+    assert.equal(initial_grant.reason, "apple_unavailable");
+    assert([30, 360].includes(initial_grant.retry_after ?? 0));
     assert.equal(await bitsOf(device), undefined);
     assert.equal((await guest.call("models")).status, 200);
 
@@ -212,8 +223,10 @@ Deno.test("a bit whose setting was never answered is known again by the account'
   const { control } = backend.stack.simulators.deviceCheck;
   // Always, since the runtime repeats by itself a request whose connection closes.
   await control.rules({ device, operation: "update", effect: "answer_lost", times: null });
-  assert.deepEqual((await check(guest, device, network)).initial_grant, pending);
+  assert.deepEqual((await check(guest, device, network)).initial_grant, unanswered);
   assert.deepEqual(await bitsOf(device), { bit0: true, bit1: false }, "Apple has set it");
+  assert.deepEqual((await check(guest, device, network)).initial_grant, pending("busy", 30));
+  await backend.database.advance(intentMilliseconds);
   assert.deepEqual((await check(other, device, network)).initial_grant, alreadyClaimed);
   assert.deepEqual((await check(guest, device, network)).initial_grant, granted);
   assert.deepEqual((await check(guest, device, network)).initial_grant, alreadyClaimed);
@@ -226,7 +239,10 @@ Deno.test("who had Apple refuse to set the bit is not granted at the sight of so
   assert.deepEqual((await check(honest, "phone with its bit set", network)).initial_grant, granted);
   const { control } = backend.stack.simulators.deviceCheck;
   await control.rules({ device: "phone that is refused", operation: "update", effect: "refused" });
-  assert.deepEqual((await check(guest, "phone that is refused", network)).initial_grant, pending);
+  assert.deepEqual(
+    (await check(guest, "phone that is refused", network)).initial_grant,
+    pending("apple_unavailable", 360),
+  );
   await eventually("the lane is left", async () => {
     const lanes = await backend.database.sql`select from devices.lanes where network = ${network}`;
     return lanes.length === 0 || undefined;
@@ -253,6 +269,7 @@ Deno.test("a crash between the bit and the credits is made good by the next chec
   await eventually("Apple has set the bit", async () => (await bitsOf(device))?.bit0 || undefined);
   assert.equal(await backend.balanceOf(guest), 0);
 
+  await backend.database.advance(intentMilliseconds);
   assert.deepEqual((await check(guest, device, network)).initial_grant, granted);
   assert.deepEqual((await check(guest, device, network)).initial_grant, alreadyClaimed);
   await backend.proveLedger();
@@ -277,7 +294,7 @@ Deno.test("a crash before the bit leaves the lane closed for ten seconds, and th
   await interrupted;
   await backend.stack.functions.start();
 
-  assert.deepEqual((await check(guest, device, network)).initial_grant, pending, "the lane is still taken");
+  assert.deepEqual((await check(guest, device, network)).initial_grant, pending("busy", 10));
   await backend.database.advance(laneMilliseconds);
   assert.deepEqual((await check(guest, device, network)).initial_grant, granted);
 });
@@ -289,7 +306,10 @@ Deno.test("a network gets five grants a day; the sixth device keeps its bit, and
     assert.deepEqual((await check(guest, `phone ${number} of six`, network)).initial_grant, granted);
   }
   const sixth = await backend.signIn();
-  assert.deepEqual((await check(sixth, "phone 6 of six", network)).initial_grant, pending);
+  assert.deepEqual(
+    (await check(sixth, "phone 6 of six", network)).initial_grant,
+    pending("network_limit", day / 1000),
+  );
   assert.equal(await bitsOf("phone 6 of six"), undefined);
   assert.deepEqual(
     (await check(await backend.signIn(), "phone elsewhere", newNetwork())).initial_grant,

@@ -242,7 +242,7 @@ Deno.test("no canary is in any log, whatever is sent and whatever fails", async 
   await makeClockSettable(sql);
   // Every request is to go all its way.
   await sql`update guard.policies set max_hits = 300, window_seconds = 1`;
-  await sql`update videos.providers set failures_to_open = 1000000, max_in_flight = 1000000`;
+  await sql`update videos.providers set failures_to_open = 1000000, max_in_flight = 1000000, daily_cap_cents = null`;
   await sql`
     insert into videos.model_providers (model_id, preference, provider, provider_model, cost_cents)
     values (${kling}, 2, 'replicate', 'kwaivgi/kling-v2.5-turbo-pro', 1), (${kling}, 3, 'runway', 'gen4.5', 1)

@@ -13,6 +13,7 @@ export const policyNames = [
   "device_check",
   "device_check_network",
   "device_grants",
+  "device_grants_global",
   "reads",
   "writes",
   "admin",

@@ -8,7 +8,7 @@ export default endpoint({
   method: "POST",
   summary: "Proves that the caller is on a real device, which gets its credits once",
   auth: "user",
-  policies: ["device_check", "device_check_network", "device_grants"],
+  policies: ["device_check", "device_check_network", "device_grants", "device_grants_global"],
   request: DeviceCheckRequest,
   response: { 200: DeviceCheckResponse },
   errors: ["ERR_4015"],

@@ -14,6 +14,9 @@ export const DeviceCheckResponse = z.object({
   initial_grant: z.object({
     status: z.enum(["granted", "already_claimed", "pending"]),
     credits: z.int().check(z.nonnegative()),
+    /** Why it is pending, and in how many seconds another check may settle it. */
+    reason: z.optional(z.enum(["apple_unavailable", "busy", "network_limit"])),
+    retry_after: z.optional(z.int().check(z.positive())),
   }),
 });
 export type DeviceCheckResponse = z.infer<typeof DeviceCheckResponse>;

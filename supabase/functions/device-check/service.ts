@@ -1,10 +1,11 @@
 import { AppError } from "../_shared/app-error.ts";
 import type { Bits, DeviceCheck } from "../_shared/apple/device-check.ts";
 import type { Answer, Context } from "../_shared/context.ts";
-import type { DeviceCheckDatabase } from "../_shared/database/device-check.ts";
+import type { DeviceCheckBegun, DeviceCheckDatabase } from "../_shared/database/device-check.ts";
 import type { DeviceCheckRequest, DeviceCheckResponse } from "./schema.ts";
 
 type DeviceCheckContext = Context<"user"> & { database: DeviceCheckDatabase; apple: DeviceCheck };
+type InitialGrant = DeviceCheckResponse["initial_grant"];
 
 /**
  * The lane is leased for 10 seconds, and what happens inside must be over before another may enter. Counted from
@@ -12,15 +13,22 @@ type DeviceCheckContext = Context<"user"> & { database: DeviceCheckDatabase; app
  */
 const laneMilliseconds = 8_000;
 
+/** Seconds. An account checks ten times an hour: whoever comes back every six minutes is never refused for it. */
+const appleRetryAfter = 360;
+/** Seconds, after which the intent of an update that Apple did not answer is good for the next check. */
+const intentRetryAfter = 30;
+
 interface Grant {
-  status: DeviceCheckResponse["initial_grant"]["status"];
-  /** What this call granted. */
-  credits: number;
+  initial_grant: InitialGrant;
+  /** Where this check changed it. */
   credits_remaining?: number;
 }
 
-const alreadyClaimed: Grant = { status: "already_claimed", credits: 0 };
-const pending: Grant = { status: "pending", credits: 0 };
+const alreadyClaimed: Grant = { initial_grant: { status: "already_claimed", credits: 0 } };
+
+function pending(reason: NonNullable<InitialGrant["reason"]>, retryAfter: number): Grant {
+  return { initial_grant: { status: "pending", credits: 0, reason, retry_after: retryAfter } };
+}
 
 /**
  * Asks Apple about the device and grants its credits, once for the device. bit0 says that they were granted; bit1 is
@@ -31,48 +39,59 @@ export async function checkDevice(
   context: DeviceCheckContext,
 ): Promise<Answer<DeviceCheckResponse>> {
   const { database, caller, network } = context;
-  const { has_intent, is_granted, ...account } = await database.begin(caller.userId, network);
+  const begun = await database.begin(caller.userId, network);
   // Also where nothing is left to grant: a token that Apple refuses is ERR_4015 for everybody.
   const bits = await query(request.device_token, context);
 
   let grant: Grant;
-  if (is_granted) grant = alreadyClaimed;
-  else if (bits === null) grant = pending;
-  else if (!bits.bit0) grant = await claimDevice(request.device_token, context);
-  // The bit is set for this user, who has not had the credits: an earlier check ended half-way.
-  else if (has_intent) grant = await grantCredits(null, context);
-  else grant = alreadyClaimed;
+  if (begun.is_granted) grant = alreadyClaimed;
+  else if (bits === null) grant = pending("apple_unavailable", appleRetryAfter);
+  else if (bits.bit0) grant = await relyOnIntent(begun, context);
+  else grant = await claimDevice(request.device_token, begun, context);
 
-  const { status, credits, credits_remaining = account.credits_remaining } = grant;
-  return { status: 200, body: { ...account, credits_remaining, initial_grant: { status, credits } } };
+  const { user_id, is_new } = begun;
+  return { status: 200, body: { user_id, credits_remaining: begun.credits_remaining, is_new, ...grant } };
+}
+
+/** The bit is set; for this user, who has not had the credits, if an earlier check of theirs ended half-way. */
+async function relyOnIntent(begun: DeviceCheckBegun, context: DeviceCheckContext): Promise<Grant> {
+  if (begun.intent_good_in === null) return alreadyClaimed;
+  if (begun.intent_good_in > 0) return pending("busy", begun.intent_good_in);
+  return await grantCredits(null, context);
 }
 
 /** Sets the bit of a device that nobody has claimed, inside the lane of its network. */
-async function claimDevice(deviceToken: string, context: DeviceCheckContext): Promise<Grant> {
-  const { database, network } = context;
+async function claimDevice(
+  deviceToken: string,
+  begun: DeviceCheckBegun,
+  context: DeviceCheckContext,
+): Promise<Grant> {
+  const { database, caller, network, log } = context;
   const signal = AbortSignal.timeout(laneMilliseconds);
-  const lane = await database.enterLane(network);
-  if (lane === null) return pending;
+  const { lane, retry_after } = await database.enterLane(network);
+  if (lane === null) return pending("busy", retry_after ?? 1);
   let mustLeave = true;
   try {
     // Again, now that nobody else of the network is between query and update.
     const bits = await query(deviceToken, context, signal);
-    if (bits === null) return pending;
-    if (bits.bit0) return alreadyClaimed;
-    if (!await database.recordIntent(context.caller.userId, network, lane)) return pending;
+    if (bits === null) return pending("apple_unavailable", appleRetryAfter);
+    if (bits.bit0) return await relyOnIntent(begun, context);
+    const intent = await database.recordIntent(caller.userId, network, lane);
+    if (intent.is_granted) return alreadyClaimed;
+    if (!intent.recorded) return pending(intent.reason ?? "busy", intent.retry_after ?? 1);
 
+    // Nothing is sent where recording took longer than there was time.
     const update = await context.apple.update(deviceToken, { bit0: true, bit1: bits.bit1 }, { signal });
-    // A grant leaves the lane by itself. An update that may still arrive keeps it until the lease is over; the next
+    // A grant leaves the lane by itself. An update that may still arrive keeps it until the lease is over; a later
     // check finds out whether the bit was set, and the intent makes it good.
-    mustLeave = update.outcome === "refused";
+    mustLeave = update.outcome === "not_updated";
     if (update.outcome === "updated") return await grantCredits(lane, context);
-    context.log.warn("device_check", { step: "update", outcome: update.outcome, cause: update.cause });
-    if (mustLeave) {
-      // Before the answer: the intent, which goes with it, would be good for any device whose bit is set.
-      await database.leaveLane(network, lane);
-      mustLeave = false;
-    }
-    return pending;
+    log.warn("device_check", { step: "update", outcome: update.outcome, cause: update.cause });
+    if (update.outcome === "unknown") return pending("apple_unavailable", intentRetryAfter);
+    // Before the answer: the intent, which goes with it, would be good for any device whose bit is set.
+    await database.leaveLane(network, lane);
+    mustLeave = false;
+    return pending("apple_unavailable", appleRetryAfter);
   } finally {
     if (mustLeave) context.waitUntil(() => database.leaveLane(network, lane));
   }
@@ -82,8 +101,9 @@ async function grantCredits(
   lane: string | null,
   { database, caller, network }: DeviceCheckContext,
 ): Promise<Grant> {
-  const granted = await database.grantCredits(caller.userId, network, lane);
-  return granted.credits > 0 ? { status: "granted", ...granted } : { ...alreadyClaimed, ...granted };
+  const { credits, credits_remaining } = await database.grantCredits(caller.userId, network, lane);
+  if (credits === 0) return { ...alreadyClaimed, credits_remaining };
+  return { initial_grant: { status: "granted", credits }, credits_remaining };
 }
 
 /** Null where Apple cannot be asked. Throws ERR_4015 for a token that Apple refuses. */

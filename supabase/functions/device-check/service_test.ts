@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { AppError } from "../_shared/app-error.ts";
 import type { Bits, DeviceCheckOptions, QueryOutcome, UpdateOutcome } from "../_shared/apple/device-check.ts";
-import type { DeviceCheckBegun } from "../_shared/database/device-check.ts";
+import type { DeviceCheckBegun, IntentRecorded } from "../_shared/database/device-check.ts";
 import { testContext } from "../_shared/testing/context.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { testServer } from "../_shared/testing/server.ts";
@@ -16,6 +16,17 @@ const neverSet: QueryOutcome = { outcome: "bits", known: false, bit0: false, bit
 const claimed: QueryOutcome = { outcome: "bits", known: true, bit0: true, bit1: false };
 const unavailable = { outcome: "unavailable", cause: "Apple answered 503" } as const;
 const refused = { outcome: "refused", cause: "Apple answered 400" } as const;
+const notUpdated = { outcome: "not_updated", cause: "Apple answered 400" } as const;
+const unknown = { outcome: "unknown", cause: "Apple answered 503" } as const;
+
+const granted = { status: "granted", credits: 10 };
+const alreadyClaimed = { status: "already_claimed", credits: 0 };
+const pending = (reason: string, retry_after: number) => ({
+  status: "pending",
+  credits: 0,
+  reason,
+  retry_after,
+});
 
 interface Scene {
   begun?: Partial<DeviceCheckBegun>;
@@ -23,7 +34,9 @@ interface Scene {
   queries?: QueryOutcome[];
   update?: UpdateOutcome;
   lane?: string | null;
-  recorded?: () => Promise<boolean>;
+  recorded?: () => Promise<IntentRecorded>;
+  /** What the first calls that leave the lane come to. */
+  left?: (() => Promise<void>)[];
   /** What the database grants. */
   granted?: () => Promise<{ credits: number; credits_remaining: number }>;
 }
@@ -33,15 +46,16 @@ function setting(scene: Scene = {}) {
   const queries = [...scene.queries ?? [neverSet]];
   const { update = { outcome: "updated" }, lane = "lane-1" } = scene;
   const { granted = () => Promise.resolve({ credits: 10, credits_remaining: 10 }) } = scene;
-  const { recorded = () => Promise.resolve(true) } = scene;
+  const { recorded = () => Promise.resolve({ recorded: true, is_granted: false }) } = scene;
+  const left = [...scene.left ?? []];
   const steps: unknown[][] = [];
   const signals: (AbortSignal | undefined)[] = [];
   const begun: DeviceCheckBegun = {
     user_id: userId,
     credits_remaining: 0,
     is_new: true,
-    has_intent: false,
     is_granted: false,
+    intent_good_in: null,
     ...scene.begun,
   };
   const context = testContext("user", {
@@ -52,11 +66,11 @@ function setting(scene: Scene = {}) {
       },
       enterLane: (...args: unknown[]) => {
         steps.push(["enterLane", ...args]);
-        return Promise.resolve(lane);
+        return Promise.resolve({ lane, retry_after: lane === null ? 7 : null });
       },
       leaveLane: (...args: unknown[]) => {
         steps.push(["leaveLane", ...args]);
-        return Promise.resolve();
+        return left.shift()?.() ?? Promise.resolve();
       },
       recordIntent: (...args: unknown[]) => {
         steps.push(["recordIntent", ...args]);
@@ -131,22 +145,39 @@ Deno.test("a device that was claimed for somebody else is told so, and no lane i
 });
 
 Deno.test("a bit that was set for this user, who has not had the credits, is made good without a lane", async () => {
-  const { check, steps } = setting({ queries: [claimed], begun: { has_intent: true } });
-  assert.deepEqual((await check()).initial_grant, { status: "granted", credits: 10 });
+  const { check, steps } = setting({ queries: [claimed], begun: { intent_good_in: 0 } });
+  assert.deepEqual((await check()).initial_grant, granted);
   assert.deepEqual(steps.at(-1), ["grantCredits", userId, network, null]);
   assert.equal(steps.length, 3);
 });
 
+Deno.test("an intent whose own check may be under way is good for no other: the user is told when to come again", async () => {
+  for (const queries of [[claimed], [neverSet, claimed]]) {
+    const { check, names } = setting({ queries, begun: { intent_good_in: 21 } });
+    assert.deepEqual((await check()).initial_grant, pending("busy", 21));
+    assert(!names().includes("grantCredits"));
+  }
+});
+
+Deno.test("a bit that shows only inside the lane is made good, too, and the lane left", async () => {
+  const { check, names, context } = setting({ queries: [neverSet, claimed], begun: { intent_good_in: 0 } });
+  assert.deepEqual((await check()).initial_grant, granted);
+  await context.settled();
+  assert.deepEqual(names().slice(2), ["enterLane", "query", "grantCredits", "leaveLane"]);
+});
+
 Deno.test("an intent whose bit was never set claims the device again", async () => {
-  const { check, names } = setting({ begun: { has_intent: true } });
-  assert.deepEqual((await check()).initial_grant, { status: "granted", credits: 10 });
-  assert.deepEqual(names().slice(2), ["enterLane", "query", "recordIntent", "update", "grantCredits"]);
+  for (const intent_good_in of [0, 21]) {
+    const { check, names } = setting({ begun: { intent_good_in } });
+    assert.deepEqual((await check()).initial_grant, granted);
+    assert.deepEqual(names().slice(2), ["enterLane", "query", "recordIntent", "update", "grantCredits"]);
+  }
 });
 
 Deno.test("a user who has had the credits gets none for another device, also while Apple is away", async () => {
   for (const queries of [[neverSet], [claimed], [unavailable]]) {
-    const { check, names } = setting({ queries, begun: { has_intent: true, is_granted: true } });
-    assert.deepEqual((await check()).initial_grant, { status: "already_claimed", credits: 0 });
+    const { check, names } = setting({ queries, begun: { is_granted: true } });
+    assert.deepEqual((await check()).initial_grant, alreadyClaimed);
     assert.deepEqual(names(), ["begin", "query"]);
   }
 });
@@ -164,27 +195,34 @@ Deno.test("while Apple cannot be asked the account works and the grant is pendin
     user_id: userId,
     credits_remaining: 2,
     is_new: true,
-    initial_grant: { status: "pending", credits: 0 },
+    initial_grant: pending("apple_unavailable", 360),
   });
   assert.deepEqual(names(), ["begin", "query"]);
   const line = context.lines.find(({ event }) => event === "device_check");
   assert.deepEqual([line?.level, line?.step, line?.cause], ["warn", "query", "Apple answered 503"]);
 });
 
-Deno.test("whatever stops a claim before the bit leaves it untouched, pending, and the lane free", async () => {
-  const scenes: [Scene, string, string[]][] = [
-    [{ lane: null }, "pending", ["enterLane"]],
-    [{ queries: [neverSet, unavailable] }, "pending", ["enterLane", "query", "leaveLane"]],
-    [{ queries: [neverSet, claimed] }, "already_claimed", ["enterLane", "query", "leaveLane"]],
+Deno.test("whatever stops a claim before the bit leaves it untouched, says why, and leaves the lane free", async () => {
+  const refuse = (why: Omit<IntentRecorded, "recorded">) => () =>
+    Promise.resolve({ recorded: false, ...why });
+  const limited = { is_granted: false, reason: "network_limit", retry_after: 5_000 } as const;
+  const inLane = ["enterLane", "query", "leaveLane"];
+  const atIntent = ["enterLane", "query", "recordIntent", "leaveLane"];
+  const scenes: [Scene, Record<string, unknown>, string[]][] = [
+    [{ lane: null }, pending("busy", 7), ["enterLane"]],
+    [{ queries: [neverSet, unavailable] }, pending("apple_unavailable", 360), inLane],
+    [{ queries: [neverSet, claimed] }, alreadyClaimed, inLane],
+    [{ recorded: refuse({ is_granted: true }) }, alreadyClaimed, atIntent],
+    [{ recorded: refuse(limited) }, pending("network_limit", 5_000), atIntent],
     [
-      { recorded: () => Promise.resolve(false) },
-      "pending",
-      ["enterLane", "query", "recordIntent", "leaveLane"],
+      { recorded: refuse({ is_granted: false, reason: "busy", retry_after: 10 }) },
+      pending("busy", 10),
+      atIntent,
     ],
   ];
-  for (const [scene, status, expected] of scenes) {
+  for (const [scene, initial_grant, expected] of scenes) {
     const { check, names, context, steps } = setting(scene);
-    assert.deepEqual((await check()).initial_grant, { status, credits: 0 });
+    assert.deepEqual((await check()).initial_grant, initial_grant);
     assert(!names().includes("leaveLane"), "the lane is left after the answer");
     await context.settled();
     assert.deepEqual(names().slice(2), expected);
@@ -193,24 +231,34 @@ Deno.test("whatever stops a claim before the bit leaves it untouched, pending, a
 });
 
 Deno.test("an update that may still arrive leaves the grant pending, and keeps the lane for its lease", async () => {
-  const { check, names, context } = setting({ update: unavailable });
-  assert.deepEqual((await check()).initial_grant, { status: "pending", credits: 0 });
+  const { check, names, context } = setting({ update: unknown });
+  assert.deepEqual((await check()).initial_grant, pending("apple_unavailable", 30));
   await context.settled();
   assert.deepEqual(names().slice(-2), ["recordIntent", "update"]);
   const line = context.lines.find(({ event }) => event === "device_check");
-  assert.deepEqual([line?.step, line?.outcome], ["update", "unavailable"]);
+  assert.deepEqual([line?.step, line?.outcome], ["update", "unknown"]);
 });
 
-Deno.test("an update that Apple refuses grants nothing, and frees the lane before it is answered", async () => {
-  const { check, names, context } = setting({ update: refused });
-  assert.deepEqual((await check()).initial_grant, { status: "pending", credits: 0 });
+Deno.test("an update that was not made grants nothing, and takes its intent back before the answer", async () => {
+  const { check, names, context } = setting({ update: notUpdated });
+  assert.deepEqual((await check()).initial_grant, pending("apple_unavailable", 360));
   assert.deepEqual(names().slice(-2), ["update", "leaveLane"]);
   await context.settled();
   assert.equal(names().filter((name) => name === "leaveLane").length, 1);
 });
 
+Deno.test("an intent that could not be taken back before the answer is taken back after it", async () => {
+  const { check, names, context } = setting({
+    update: notUpdated,
+    left: [() => Promise.reject(new AppError("ERR_6001"))],
+  });
+  await assert.rejects(check(), { code: "ERR_6001" });
+  await context.settled();
+  assert.deepEqual(names().slice(-3), ["update", "leaveLane", "leaveLane"]);
+});
+
 Deno.test("a token that Apple refuses is ERR_4015 for everybody, and frees the lane", async () => {
-  for (const begun of [{}, { is_granted: true, has_intent: true }]) {
+  for (const begun of [{}, { is_granted: true }, { intent_good_in: 0 }]) {
     const { check, names } = setting({ queries: [refused], begun });
     await assert.rejects(check(), { code: "ERR_4015" });
     assert.deepEqual(names(), ["begin", "query"]);
@@ -255,7 +303,13 @@ Deno.test("a device token is base64 on one line, and its id a short text", () =>
 });
 
 const post = { method: "POST", path: "device-check", json: { device_token: deviceToken, device_id: "d-1" } };
-const begun = { user_id: userId, credits_remaining: 0, is_new: true, has_intent: false, is_granted: false };
+const begun = {
+  user_id: userId,
+  credits_remaining: 0,
+  is_new: true,
+  is_granted: false,
+  intent_good_in: null,
+};
 
 Deno.test("POST device-check makes four Data API calls where it grants", async () => {
   const { privateKey } = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, [
@@ -272,8 +326,8 @@ Deno.test("POST device-check makes four Data API calls where it grants", async (
   };
   const { fetch, calls } = fakeDataApi({
     begin_device_check: () => ({ data: begun }),
-    enter_device_lane: () => ({ data: { lane: "0190a000-0000-7000-8000-0000000000bb" } }),
-    record_device_intent: () => ({ data: { recorded: true } }),
+    enter_device_lane: () => ({ data: { lane: "0190a000-0000-7000-8000-0000000000bb", retry_after: null } }),
+    record_device_intent: () => ({ data: { recorded: true, is_granted: false } }),
     grant_device_credits: () => ({ data: { credits: 10, credits_remaining: 10 } }),
   }, (input) => {
     const { pathname } = new URL(String(input));
@@ -298,7 +352,7 @@ Deno.test("without Apple's keys nothing is granted unverified", async () => {
   const { fetch, calls } = fakeDataApi({ begin_device_check: () => ({ data: begun }) });
   const server = await testServer(endpoint.operations, {}, { fetch });
   const response = await server.send(post);
-  assert.deepEqual((await response.json()).initial_grant, { status: "pending", credits: 0 });
+  assert.deepEqual((await response.json()).initial_grant, pending("apple_unavailable", 360));
   assert.equal(calls.length, 1);
 });
 

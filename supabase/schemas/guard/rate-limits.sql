@@ -8,8 +8,8 @@ create table guard.policies (
   -- What any window of this length admits, exactly.
   max_hits integer not null check (max_hits between 1 and 1000000),
   window_seconds integer not null check (window_seconds between 1 and 604800),
-  -- Credits are summed from the rows that gave them; hits are kept here, each by its time.
-  counts text not null default 'hits' check (counts in ('hits', 'credits')),
+  -- Credits and grants are counted from the rows that gave them; hits are kept here, each by its time.
+  counts text not null default 'hits' check (counts in ('hits', 'credits', 'grants')),
   window_length interval not null generated always as (make_interval(secs => window_seconds)) stored,
   -- What a broken limiter means: `open` admits, `closed` refuses with ERR_6001.
   on_failure guard.failure_mode not null,

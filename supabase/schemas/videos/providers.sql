@@ -5,8 +5,9 @@ create table videos.providers (
   is_enabled boolean not null default true,
   -- Jobs with it at once; more wait in our queue, where they can still be cancelled. Providers start new accounts low.
   max_in_flight integer not null default 40 check (max_in_flight >= 0),
-  -- US cents a day in UTC; null for no cap.
-  daily_cap_cents bigint check (daily_cap_cents >= 0),
+  -- US cents a day in UTC; null for no cap, which only the operator writes. What is stolen within a day, by whatever
+  -- hole, is bounded by it before anybody has thought of it.
+  daily_cap_cents bigint default 5000 check (daily_cap_cents >= 0),
   -- The breaker opens after so many failures in a row, lets one submission through after so many seconds, and closes
   -- after so many successes.
   failures_to_open integer not null default 5 check (failures_to_open > 0),

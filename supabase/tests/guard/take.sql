@@ -8,7 +8,8 @@ select is(
 );
 select is(
   (select array_agg(p.name order by p.name) from guard.policies as p where p.on_failure = 'closed'),
-  array['admin_credits', 'device_grants', 'uncaptured_jobs', 'video_generation'], 'the policies that guard money fail closed'
+  array['admin_credits', 'device_grants', 'device_grants_global', 'uncaptured_jobs', 'video_generation'],
+  'the policies that guard money fail closed'
 );
 select is(
   (select jsonb_object_agg(p.name, jsonb_build_array(p.max_hits, p.window_seconds, p.scope)) from guard.policies as p),
@@ -16,6 +17,7 @@ select is(
     "video_generation": [10, 3600, "user"], "generation_attempts": [60, 60, "user"],
     "generation_attempts_network": [300, 3600, "network"], "device_check": [10, 3600, "user"],
     "device_check_network": [60, 3600, "network"], "device_grants": [5, 86400, "network"],
+    "device_grants_global": [500, 3600, "global"],
     "reads": [120, 60, "user"], "writes": [60, 60, "user"], "admin": [60, 60, "user"],
     "admin_credits": [10000, 86400, "user"], "uncaptured_jobs": [30, 86400, "user"]
   }'::jsonb, 'the policies are those of the HTTP contract'

@@ -1,62 +1,29 @@
+/** The steps of a device check: its lane, its intent, and for whom an intent is good. */
 import assert from "node:assert/strict";
 import { manyConnections, times, untilBlocked } from "../support/connections.ts";
+import {
+  begin,
+  type Check,
+  claim,
+  createCaller,
+  creditsOf,
+  enter,
+  grant,
+  intentGoodIn,
+  leave,
+  record,
+} from "../support/devices.ts";
 import { stillDatabase } from "../support/frozen-clock.ts";
-import { balancesOf, first, type Sql, violations } from "../support/ledger.ts";
+import { balancesOf, violations } from "../support/ledger.ts";
 import { sweepRule } from "../support/retention.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 
 const database = sharedDatabase(stillDatabase);
 
 const second = 1000;
-
-interface Answer {
-  data?: Record<string, unknown>;
-  error?: string;
-  details?: Record<string, unknown>;
-}
-
-async function answer(query: PromiseLike<readonly { answer: Answer }[]>): Promise<Answer> {
-  return (await first(query)).answer;
-}
-
-async function begin(sql: Sql, userId: string, network: string | null): Promise<Answer> {
-  return await answer(sql`select api.begin_device_check(${userId}, ${network}) as answer`);
-}
-
-async function enterLane(sql: Sql, network: string | null): Promise<string | null> {
-  const { lane } = await first(sql<{ lane: string | null }[]>`
-    select api.enter_device_lane(${network}) -> 'data' ->> 'lane' as lane`);
-  return lane;
-}
-
-async function leaveLane(sql: Sql, lane: string | null, network: string | null): Promise<boolean> {
-  const { left } = await first(sql<{ left: boolean }[]>`
-    select (api.leave_device_lane(${network}, ${lane}) -> 'data' ->> 'left')::boolean as left`);
-  return left;
-}
-
-async function recordIntent(
-  sql: Sql,
-  userId: string,
-  lane: string | null,
-  network: string | null,
-): Promise<boolean> {
-  const { recorded } = await first(sql<{ recorded: boolean }[]>`
-    select (api.record_device_intent(${userId}, ${network}, ${lane}) -> 'data' ->> 'recorded')::boolean as recorded`);
-  return recorded;
-}
-
-async function grant(
-  sql: Sql,
-  userId: string,
-  lane: string | null,
-  network: string | null,
-): Promise<Answer> {
-  return await answer(sql`select api.grant_device_credits(${userId}, ${network}, ${lane}) as answer`);
-}
-
-/** What is granted without an intent. */
-const nothing = { credits: 0, credits_remaining: 0 };
+const minute = 60 * second;
+const recorded = { recorded: true, is_granted: false };
+const laneIsLost = { recorded: false, is_granted: false, reason: "busy", retry_after: 10 };
 
 let networks = 0;
 
@@ -66,30 +33,36 @@ function newNetwork(): string {
   return `192.0.2.${networks}`;
 }
 
-/** Somebody who has begun a check. */
-async function createCaller(sql: Sql, network: string): Promise<string> {
-  const userId = crypto.randomUUID();
-  await begin(sql, userId, network);
-  return userId;
+/** An intent whose own check has ended, nobody knows how; and its lane, too. */
+async function lostCheck(network: string, userId?: string): Promise<Check> {
+  const { check, answer } = await claim(database.sql, network, userId);
+  assert.deepEqual(answer.data, recorded);
+  await database.advance(30 * second);
+  return check;
 }
 
 Deno.test("a first check makes the account, and tells whom it knows", async () => {
   const network = newNetwork();
   const { sql } = database;
   const userId = crypto.randomUUID();
-  const known = { user_id: userId, credits_remaining: 0, is_new: true, has_intent: false, is_granted: false };
+  const known = {
+    user_id: userId,
+    credits_remaining: 0,
+    is_new: true,
+    is_granted: false,
+    intent_good_in: null,
+  };
   assert.deepEqual((await begin(sql, userId, network)).data, known);
   assert.deepEqual((await begin(sql, userId, network)).data, { ...known, is_new: false });
-  const lane = await enterLane(sql, network);
-  assert.equal(await recordIntent(sql, userId, lane, network), true);
-  assert.deepEqual((await begin(sql, userId, network)).data, { ...known, is_new: false, has_intent: true });
-  await grant(sql, userId, lane, network);
+  const { check } = await claim(sql, network, userId);
+  assert.deepEqual((await begin(sql, userId, network)).data, { ...known, is_new: false, intent_good_in: 30 });
+  await grant(sql, check);
   assert.deepEqual((await begin(sql, userId, network)).data, {
     user_id: userId,
     credits_remaining: 10,
     is_new: false,
-    has_intent: true,
     is_granted: true,
+    intent_good_in: null,
   });
 });
 
@@ -105,47 +78,68 @@ Deno.test("of many first checks at once one made the account", async () => {
 Deno.test("one check of a network is in the lane at a time, and of another network beside it", async () => {
   const network = newNetwork();
   await using sql = manyConnections(database);
-  const lanes = await times(16, () => enterLane(sql, network));
-  assert.equal(lanes.filter((lane) => lane !== null).length, 1);
-  assert.notEqual(await enterLane(sql, newNetwork()), null);
+  const lanes = await times(16, () => enter(sql, network));
+  assert.equal(lanes.filter(({ lane }) => lane !== null).length, 1);
+  assert.notEqual((await enter(sql, newNetwork())).lane, null);
   // Who has no network shares a lane with all who have none.
-  assert.notEqual(await enterLane(sql, null), null);
-  assert.equal(await enterLane(sql, null), null);
+  assert.notEqual((await enter(sql, null)).lane, null);
+  assert.equal((await enter(sql, null)).lane, null);
 });
 
-Deno.test("who finds the lane taken is told so at once, and does not keep its holder from leaving", async () => {
+Deno.test("who finds the lane taken is told for how long, and does not keep its holder from leaving", async () => {
   const network = newNetwork();
-  const { sql } = database;
-  const holder = await enterLane(sql, network);
-  assert.equal(await enterLane(sql, network), null);
-  assert.equal(await leaveLane(sql, holder, network), true);
-  assert.notEqual(await enterLane(sql, network), null);
+  const { sql, advance } = database;
+  const { lane } = await enter(sql, network);
+  assert.deepEqual(await enter(sql, network), { lane: null, retry_after: 10 });
+  await advance(9_500);
+  assert.deepEqual(await enter(sql, network), { lane: null, retry_after: 1 });
+  assert.equal(await leave(sql, { lane, network }), true);
+  assert.notEqual((await enter(sql, network)).lane, null);
 });
 
 Deno.test("a lane is lost with its lease, and then neither records an intent nor ends another's", async () => {
   const network = newNetwork();
   const { sql, advance } = database;
   const userId = await createCaller(sql, network);
-  const lost = await enterLane(sql, network);
+  const { lane: lost } = await enter(sql, network);
   await advance(11 * second);
-  assert.equal(await recordIntent(sql, userId, lost, network), false);
-  const lane = await enterLane(sql, network);
+  const { lane } = await enter(sql, network);
   assert.notEqual(lane, null);
-  assert.equal(await recordIntent(sql, userId, lost, network), false);
-  assert.equal(await leaveLane(sql, lost, network), false);
-  assert.equal(await recordIntent(sql, userId, null, network), false);
-  assert.equal(await recordIntent(sql, userId, lane, network), true);
+  for (const not of [lost, null]) {
+    assert.deepEqual((await record(sql, { userId, network, lane: not })).data, laneIsLost);
+    assert.equal(await leave(sql, { network, lane: not }), false);
+  }
+  assert.deepEqual((await record(sql, { userId, network, lane })).data, recorded);
+});
+
+Deno.test("no intent is recorded for a check that has given up after its 8 seconds", async () => {
+  const { sql, advance } = database;
+  for (const [seconds, expected] of [[7, recorded], [8, laneIsLost], [9, laneIsLost]] as const) {
+    const network = newNetwork();
+    const userId = await createCaller(sql, network);
+    const { lane } = await enter(sql, network);
+    await advance(seconds * second);
+    assert.deepEqual((await record(sql, { userId, network, lane })).data, expected, `after ${seconds} s`);
+  }
+});
+
+Deno.test("an intent recorded twice is one", async () => {
+  const network = newNetwork();
+  const { sql } = database;
+  const { check } = await claim(sql, network);
+  assert.deepEqual((await record(sql, check)).data, recorded);
+  assert.equal((await sql`select from devices.intents where user_id = ${check.userId}`).length, 1);
 });
 
 Deno.test("a device is granted once, with an intent only, and the lane is left", async () => {
   const network = newNetwork();
   await using sql = manyConnections(database);
   const userId = await createCaller(sql, network);
-  assert.deepEqual((await grant(sql, userId, null, network)).data, nothing);
-  const lane = await enterLane(sql, network);
-  await recordIntent(sql, userId, lane, network);
+  const nothing = { credits: 0, credits_remaining: 0 };
+  assert.deepEqual((await grant(sql, { userId, network, lane: null })).data, nothing);
+  const { check } = await claim(sql, network, userId);
 
-  const answers = await times(16, () => grant(sql, userId, lane, network));
+  const answers = await times(16, () => grant(sql, check));
   assert.deepEqual(answers.map(({ data }) => data?.["credits"]).sort(), [...Array(15).fill(0), 10]);
   for (const { data } of answers) assert.equal(data?.["credits_remaining"], 10);
   assert.equal((await balancesOf(sql, userId)).available, 10);
@@ -153,101 +147,132 @@ Deno.test("a device is granted once, with an intent only, and the lane is left",
   assert.deepEqual(await violations(sql), []);
 });
 
-Deno.test("who leaves the lane has not set the bit, and takes their intent along, but for one that others rely on", async () => {
-  const { sql, advance } = database;
+Deno.test("who leaves the lane has not set the bit, and takes their intent along, and no other", async () => {
+  const { sql } = database;
   const [network, other] = [newNetwork(), newNetwork()];
-  const hasIntent = async (userId: string) => (await begin(sql, userId, network)).data?.["has_intent"];
-  const userId = await createCaller(sql, network);
-  const lane = await enterLane(sql, network);
-  await recordIntent(sql, userId, lane, network);
-  assert.equal(await leaveLane(sql, lane, network), true);
-  assert.equal(await hasIntent(userId), false);
-  assert.deepEqual((await grant(sql, userId, null, network)).data, nothing);
-
-  // Of an earlier check, which may have set its bit; and of another one at the same time.
-  const lost = await enterLane(sql, network);
-  await recordIntent(sql, userId, lost, network);
-  await advance(11 * second);
-  const refused = await enterLane(sql, network);
-  await recordIntent(sql, userId, refused, network);
-  await leaveLane(sql, refused, network);
-  assert.equal(await hasIntent(userId), true);
-  const twice = await createCaller(sql, network);
-  const lanes = [await enterLane(sql, network), await enterLane(sql, other)];
-  await recordIntent(sql, twice, lanes[0] ?? null, network);
-  await recordIntent(sql, twice, lanes[1] ?? null, other);
-  await leaveLane(sql, lanes[0] ?? null, network);
-  assert.equal(await hasIntent(twice), true);
-  assert.equal((await grant(sql, twice, lanes[1] ?? null, other)).data?.["credits"], 10);
+  const earlier = await lostCheck(other);
+  const { userId } = earlier;
+  const { check } = await claim(sql, network, userId);
+  assert.equal(await leave(sql, check), true);
+  assert.equal(await intentGoodIn(sql, check), null);
+  assert.equal(await creditsOf(sql, check), 0);
+  assert.equal(await leave(sql, check), false);
+  // Of the other network's check nobody knows; its intent stays.
+  assert.equal(await intentGoodIn(sql, earlier), 0);
 });
 
-Deno.test("an intent from an earlier check is good for the grant, and takes none of the day's again", async () => {
+Deno.test("an intent that is being recorded while its lane is left goes with it", async () => {
+  const network = newNetwork();
+  const { sql } = database;
+  const userId = await createCaller(sql, network);
+  const check = { userId, network, lane: (await enter(sql, network)).lane };
+  let left: Promise<boolean> | undefined;
+  await sql.begin(async (transaction) => {
+    assert.deepEqual((await record(transaction, check)).data, recorded);
+    left = leave(sql, check);
+    await untilBlocked(sql);
+  });
+  assert.equal(await left, true);
+  assert.equal((await sql`select from devices.intents where user_id = ${userId}`).length, 0);
+  // And one that comes after it finds the lane left.
+  assert.deepEqual((await record(sql, check)).data, laneIsLost);
+});
+
+Deno.test("while its own check may be under way, an intent is good for no other check of its account", async () => {
   const network = newNetwork();
   const { sql, advance } = database;
-  const userId = await createCaller(sql, network);
-  for (let check = 0; check < 2; check++) {
-    const lane = await enterLane(sql, network);
-    assert.equal(await recordIntent(sql, userId, lane, network), true);
-    // Nobody knows whether the bit was set, and the lane is left to its lease.
-    await advance(11 * second);
+  const { check } = await claim(sql, network);
+  const later = { ...check, lane: null };
+  for (const [passed, wait] of [[0, 30], [10, 20], [19.5, 1]] as const) {
+    await advance(passed * second);
+    assert.equal(await intentGoodIn(sql, later), wait);
+    assert.equal(await creditsOf(sql, later), 0);
   }
-  const { hits } = await first(sql`
-    select cardinality(h.hits) as hits from guard.hits as h where h.policy = 'device_grants' and h.subject = ${network}`);
-  assert.equal(hits, 1);
-  const other = await createCaller(sql, network);
-  assert.deepEqual((await grant(sql, other, null, network)).data, nothing);
-  assert.equal((await grant(sql, userId, null, network)).data?.["credits"], 10);
+  assert.equal(await creditsOf(sql, check), 10, "its own check may be slow");
 });
 
-Deno.test("an account that checks from two networks at once has one intent, and both checks go on", async () => {
+Deno.test("a crash between the bit and the grant is healed: the next check in the network is granted, for ten minutes", async () => {
+  const { sql, advance } = database;
+  for (const [minutes, credits] of [[0, 10], [9, 10], [9.5, 0], [60, 0]] as const) {
+    const network = newNetwork();
+    const lost = await lostCheck(network);
+    await advance(minutes * minute);
+    const later = { ...lost, lane: null };
+    assert.equal(await intentGoodIn(sql, later), credits === 10 ? 0 : null);
+    assert.equal(await creditsOf(sql, later), credits, `${minutes} minutes after it is good`);
+    assert.equal(await creditsOf(sql, later), 0);
+  }
+});
+
+Deno.test("an intent is good for its account and its network alone", async () => {
+  const network = newNetwork();
+  const { sql } = database;
+  const lost = await lostCheck(network);
+  const other = await createCaller(sql, network);
+  const strangers = [
+    { userId: other, network, lane: null },
+    { userId: other, network, lane: lost.lane },
+    { ...lost, network: newNetwork() },
+    { ...lost, network: newNetwork(), lane: null },
+    { ...lost, network: null, lane: null },
+  ];
+  for (const stranger of strangers) assert.equal(await creditsOf(sql, stranger), 0);
+  assert.equal(await creditsOf(sql, { ...lost, lane: null }), 10);
+});
+
+Deno.test("two checks of one account at once have an intent each: what becomes of one does not touch the other", async () => {
   const { sql } = database;
   const [one, other] = [newNetwork(), newNetwork()];
   const userId = await createCaller(sql, one);
-  const lanes = [await enterLane(sql, one), await enterLane(sql, other)];
-  let second: Promise<boolean> | undefined;
+  const checks = [
+    { userId, network: one, lane: (await enter(sql, one)).lane },
+    { userId, network: other, lane: (await enter(sql, other)).lane },
+  ] as const;
+  let second: ReturnType<typeof record> | undefined;
   await sql.begin(async (transaction) => {
-    assert.equal(await recordIntent(transaction, userId, lanes[0] ?? null, one), true);
-    second = recordIntent(sql, userId, lanes[1] ?? null, other);
+    assert.deepEqual((await record(transaction, checks[0])).data, recorded);
+    second = record(sql, checks[1]);
     await untilBlocked(sql);
   });
-  assert.equal(await second, true);
+  assert.deepEqual((await second)?.data, recorded);
+  // One was refused by Apple: nothing is left of it for the account to use, in either network.
+  await leave(sql, checks[0]);
+  assert.equal(await creditsOf(sql, checks[0]), 0);
+  assert.equal(await creditsOf(sql, checks[1]), 10);
 });
 
-Deno.test("a network has five grants a day, and another network its own", async () => {
-  const network = newNetwork();
-  const { sql, advance } = database;
-  const recorded: boolean[] = [];
-  for (let device = 0; device < 6; device++) {
-    const lane = await enterLane(sql, network);
-    recorded.push(await recordIntent(sql, await createCaller(sql, network), lane, network));
-    await leaveLane(sql, lane, network);
-  }
-  assert.deepEqual(recorded, [true, true, true, true, true, false]);
-  const elsewhere = "2001:db8:1:2::/64";
-  assert.equal(
-    await recordIntent(sql, await createCaller(sql, network), await enterLane(sql, elsewhere), elsewhere),
-    true,
-  );
-  await advance(24 * 60 * 60 * second);
-  assert.equal(
-    await recordIntent(sql, await createCaller(sql, network), await enterLane(sql, network), network),
-    true,
-  );
+Deno.test("whoever was granted meanwhile is told so before a second device's bit is set", async () => {
+  const { sql } = database;
+  const [one, other] = [newNetwork(), newNetwork()];
+  const userId = await createCaller(sql, one);
+  const check = { userId, network: other, lane: (await enter(sql, other)).lane };
+  const { check: granted } = await claim(sql, one, userId);
+  assert.equal(await creditsOf(sql, granted), 10);
+  assert.deepEqual((await record(sql, check)).data, { recorded: false, is_granted: true });
 });
 
-Deno.test("a closed or banned user neither begins a check nor gets a grant", async () => {
-  const network = newNetwork();
+Deno.test("of two intents of one account one is granted", async () => {
+  const { sql } = database;
+  const [one, other] = [newNetwork(), newNetwork()];
+  const { check } = await claim(sql, one);
+  const { check: second } = await claim(sql, other, check.userId);
+  assert.deepEqual([await creditsOf(sql, check), await creditsOf(sql, second)], [10, 0]);
+  assert.equal((await balancesOf(sql, check.userId)).available, 10);
+});
+
+Deno.test("a closed or banned user neither begins a check, nor records an intent, nor gets a grant", async () => {
   const { sql } = database;
   for (const [column, code] of [["is_banned", "ERR_4017"], ["closed_at", "ERR_4005"]] as const) {
-    const userId = await createCaller(sql, network);
-    const lane = await enterLane(sql, network);
-    await recordIntent(sql, userId, lane, network);
-    await leaveLane(sql, lane, network);
+    const network = newNetwork();
+    const lost = await lostCheck(network);
+    const inLane = { ...lost, lane: (await enter(sql, network)).lane };
     const value = column === "is_banned" ? "true" : "now()";
-    await sql`update accounts.users set ${sql(column)} = ${sql.unsafe(value)} where id = ${userId}`;
-    assert.equal((await begin(sql, userId, network)).error, code);
-    assert.equal((await grant(sql, userId, null, network)).error, code);
-    assert.equal((await balancesOf(sql, userId)).available, 0);
+    await sql`update accounts.users set ${sql(column)} = ${sql.unsafe(value)} where id = ${lost.userId}`;
+    assert.equal((await begin(sql, lost.userId, network)).error, code);
+    assert.equal((await record(sql, inLane)).error, code);
+    assert.equal((await grant(sql, inLane)).error, code);
+    assert.equal((await grant(sql, { ...lost, lane: null })).error, code);
+    assert.equal((await balancesOf(sql, lost.userId)).available, 0);
   }
 });
 
@@ -255,10 +280,10 @@ Deno.test("lanes that nobody uses are swept", async () => {
   const network = newNetwork();
   const { sql, advance } = database;
   const sweep = () => sweepRule(sql, "device_lanes");
-  await advance(2 * 3600 * second);
+  await advance(2 * 60 * minute);
   await sweep();
-  await enterLane(sql, network);
-  await advance(3600 * second);
+  await enter(sql, network);
+  await advance(60 * minute);
   assert.equal(await sweep(), 0);
   await advance(11 * second);
   assert.equal(await sweep(), 1);

@@ -13,6 +13,7 @@ const onFailure: Record<string, "open" | "closed"> = {
   device_check: "open",
   device_check_network: "open",
   device_grants: "closed",
+  device_grants_global: "closed",
   reads: "open",
   writes: "open",
   admin: "open",

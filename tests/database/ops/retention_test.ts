@@ -55,6 +55,14 @@ const sweeps: Record<string, Sweep> = {
         values (${name}, gen_random_uuid(), core.now() - make_interval(secs => ${age}))`,
     names: (sql) => sql`select l.network as name from devices.lanes as l`,
   },
+  device_intents: {
+    // That came to nothing; for how long one counts that was granted, the tests of the limits say.
+    make: (sql, name, age) =>
+      sql`
+        insert into devices.intents (lane, network, good_from, good_until)
+        values (gen_random_uuid(), ${name}, core.now(), core.now() - make_interval(secs => ${age}))`,
+    names: (sql) => sql`select i.network as name from devices.intents as i`,
+  },
   provider_events: {
     async make(sql, name, age) {
       await completed(sql, name);

@@ -225,6 +225,23 @@ Deno.test("the day's cap is never passed, however many claim at once, and is new
   assert.equal((await claim(waiting, ["fal"])).claimed, true);
 });
 
+Deno.test("a provider's day is capped at 5,000 cents until the operator writes another number, and open only if they write so", async () => {
+  await using test = await setting();
+  const { sql, claimNew } = test;
+  const caps = await sql`select v.daily_cap_cents::int as cents from videos.providers as v`;
+  assert.deepEqual(caps.map(({ cents }) => cents), [5000, 5000, 5000]);
+  // Of the day 4,970 cents are spent: 30 are left, and Kling costs 35.
+  await sql`
+    insert into videos.spending (provider, day, cents)
+    values ('fal', (core.now() at time zone 'UTC')::date, 4970)`;
+  assert.equal((await claimNew(["fal"])).claimed, false);
+  await sql`update videos.providers set daily_cap_cents = 5010 where name = 'fal'`;
+  assert.equal((await claimNew(["fal"])).claimed, true);
+  assert.equal((await claimNew(["fal"])).claimed, false);
+  await sql`update videos.providers set daily_cap_cents = null where name = 'fal'`;
+  assert.equal((await claimNew(["fal"])).claimed, true);
+});
+
 Deno.test("what a provider proved that it did not take costs nothing of the day's money", async () => {
   await using test = await setting();
   const { sql, claimNew, record } = test;

@@ -5,7 +5,7 @@
  */
 import { importPKCS8, SignJWT } from "jose";
 import * as z from "zod/mini";
-import { type BoundedAnswer, boundedFetch, describeFetchError } from "../bounded-fetch.ts";
+import { type BoundedAnswer, boundedFetch, describeFetchError, neverConnected } from "../bounded-fetch.ts";
 import type { AppleConfig } from "../config.ts";
 import type { Port } from "../context.ts";
 
@@ -24,9 +24,13 @@ export type QueryOutcome =
   | ({ outcome: "bits"; known: boolean } & Bits)
   | { outcome: "refused" | "unavailable"; cause: string };
 
+/**
+ * `not_updated`: Apple has not set the bits and will not, since it said so or was never asked. `unknown`: it may have
+ * set them, or still do.
+ */
 export type UpdateOutcome =
   | { outcome: "updated" }
-  | { outcome: "refused" | "unavailable"; cause: string };
+  | { outcome: "not_updated" | "unknown"; cause: string };
 
 export interface DeviceCheckOptions {
   /** Ends the call earlier than its own time-out does. */
@@ -36,7 +40,7 @@ export interface DeviceCheckOptions {
 export interface DeviceCheck {
   /** `deviceToken` in base64 on one line. Asks once more where Apple did not answer. */
   query(deviceToken: string, options?: DeviceCheckOptions): Promise<QueryOutcome>;
-  /** Sets both bits; the same update may be sent again, also after `unavailable`. */
+  /** Sets both bits. Sends nothing once the signal has aborted. The same update may be sent again, whatever came of it. */
   update(deviceToken: string, bits: Bits, options?: DeviceCheckOptions): Promise<UpdateOutcome>;
 }
 
@@ -59,6 +63,8 @@ const subjectsOfErrors = /authorization token|device token|bits|time ?stamp|tran
 interface NoAnswer {
   readonly status: null;
   readonly cause: string;
+  /** Whether Apple may have got the request. */
+  readonly mayBeSent: boolean;
 }
 
 /** Outlives a request, as the configuration does: adapters are made anew for each. */
@@ -92,10 +98,14 @@ export function deviceCheck(
     fields: Partial<Bits>,
     signal: AbortSignal | undefined,
   ): Promise<BoundedAnswer | NoAnswer> {
+    let mayBeSent = false;
     try {
+      const token = await authorization();
+      signal?.throwIfAborted();
+      mayBeSent = true;
       const answer = await boundedFetch(fetch, `${config.deviceCheck.url}/v1/${operation}`, {
         method: "POST",
-        headers: { authorization: `Bearer ${await authorization()}`, "content-type": "application/json" },
+        headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
         body: JSON.stringify({
           device_token: deviceToken,
           transaction_id: crypto.randomUUID(),
@@ -110,7 +120,11 @@ export function deviceCheck(
       if (answer.status === 401) authorizations.delete(config);
       return answer;
     } catch (error) {
-      return { status: null, cause: describeFetchError(error) };
+      return {
+        status: null,
+        cause: describeFetchError(error),
+        mayBeSent: mayBeSent && !neverConnected(error),
+      };
     }
   }
 
@@ -125,8 +139,7 @@ export function deviceCheck(
     },
 
     async update(deviceToken, { bit0, bit1 }, { signal } = {}) {
-      const answer = await post("update_two_bits", deviceToken, { bit0, bit1 }, signal);
-      return answer.status === 200 ? { outcome: "updated" } : readFailure(answer);
+      return readUpdate(await post("update_two_bits", deviceToken, { bit0, bit1 }, signal));
     },
   };
 }
@@ -151,18 +164,40 @@ function readQuery(answer: BoundedAnswer | NoAnswer): QueryOutcome {
   }
 }
 
+/**
+ * A 4xx proves that nothing was done, but for 408, which says that the request came too slowly to tell. Where the runtime
+ * has repeated the request by itself, it proves it of the last one: then a device may lose its credits, and gets none twice.
+ */
+function readUpdate(answer: BoundedAnswer | NoAnswer): UpdateOutcome {
+  if (answer.status === null) {
+    return { outcome: answer.mayBeSent ? "unknown" : "not_updated", cause: answer.cause };
+  }
+  const { status, text } = answer;
+  if (status === 200) {
+    // Apple's answer has no body. A page was written by somebody else on the way.
+    if (!text.trimStart().startsWith("<")) return { outcome: "updated" };
+    return { outcome: "unknown", cause: "200 with a page, which Apple does not send" };
+  }
+  const isRefused = status >= 400 && status < 500 && status !== 408;
+  return { outcome: isRefused ? "not_updated" : "unknown", cause: describeRefusal(answer) };
+}
+
 function readFailure(
   answer: BoundedAnswer | NoAnswer,
 ): { outcome: "refused" | "unavailable"; cause: string } {
   if (answer.status === null) return unavailable(answer.cause);
   const { status, text } = answer;
+  const isRefused = status === 400 && !ourFault.test(text);
+  return { outcome: isRefused ? "refused" : "unavailable", cause: describeRefusal(answer) };
+}
+
+function describeRefusal({ status, text }: BoundedAnswer): string {
   // Only what the text is about: whoever answered may quote the device token.
   const subjects = Array.from(
     text.slice(0, 200).matchAll(subjectsOfErrors),
     ([subject]) => subject.toLowerCase(),
   );
-  const cause = `Apple answered ${status}${subjects.length === 0 ? "" : `: ${subjects.join(", ")}`}`;
-  return status === 400 && !ourFault.test(text) ? { outcome: "refused", cause } : unavailable(cause);
+  return `Apple answered ${status}${subjects.length === 0 ? "" : `: ${subjects.join(", ")}`}`;
 }
 
 function unavailable(cause: string): { outcome: "unavailable"; cause: string } {
@@ -170,9 +205,12 @@ function unavailable(cause: string): { outcome: "unavailable"; cause: string } {
 }
 
 /** Without Apple's keys nothing can be verified, and nothing is granted. */
-const notConfigured = { outcome: "unavailable", cause: "DeviceCheck is not configured" } as const;
+const cause = "DeviceCheck is not configured";
 
 export const appleDeviceCheck: Port<DeviceCheck> = ({ config, fetch, now }) =>
   config.apple === null
-    ? { query: () => Promise.resolve(notConfigured), update: () => Promise.resolve(notConfigured) }
+    ? {
+      query: () => Promise.resolve({ outcome: "unavailable", cause }),
+      update: () => Promise.resolve({ outcome: "not_updated", cause }),
+    }
     : deviceCheck({ config: config.apple, fetch, now });

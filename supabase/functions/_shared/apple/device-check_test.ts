@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { exportPKCS8, generateKeyPair, jwtVerify } from "jose";
 import { settableClock } from "../testing/clock.ts";
-import { deviceCheck } from "./device-check.ts";
+import { deviceCheck, type UpdateOutcome } from "./device-check.ts";
 
 const pair = await generateKeyPair("ES256", { extractable: true });
 const privateKey = await exportPKCS8(pair.privateKey);
@@ -91,8 +91,6 @@ Deno.test("a token that Apple refuses is refused, and our own fault is not the d
     const query = fakeApple(text(words, 400));
     assert.equal((await query.apple.query("x")).outcome, expected, words);
     assert.equal(query.sent.length, 1, "asked once");
-    const update = fakeApple(text(words, 400));
-    assert.equal((await update.apple.update("x", { bit0: true, bit1: false })).outcome, expected, words);
   }
 });
 
@@ -112,10 +110,47 @@ Deno.test("what Apple does not say clearly is neither fresh nor claimed", async 
     const { apple } = fakeApple(answer, answer);
     assert.equal((await apple.query("x")).outcome, "unavailable", name);
   }
-  for (const answer of [text("", 500), text("", 503), broken]) {
-    const { apple } = fakeApple(answer);
-    assert.equal((await apple.update("x", { bit0: true, bit1: true })).outcome, "unavailable");
+});
+
+Deno.test("an update that was not made is told from one of which nobody knows", async () => {
+  const noConnection = () => Promise.reject(new TypeError("fetch failed: client error (Connect)"));
+  const cases: [string, () => Response | Promise<Response>, UpdateOutcome["outcome"]][] = [
+    ["no body", text(""), "updated"],
+    ["a refused token", text("Missing or incorrectly formatted device token payload", 400), "not_updated"],
+    ["refused bits", text("Missing or incorrectly formatted bits", 400), "not_updated"],
+    ["an unknown key", text("Unable to verify authorization token", 401), "not_updated"],
+    ["no such call", text("Not Found", 404), "not_updated"],
+    ["too many requests", text("Too Many Requests", 429), "not_updated"],
+    ["no connection", noConnection, "not_updated"],
+    ["a request too slow", text("", 408), "unknown"],
+    ["a page", text("\n<html>It works!</html>"), "unknown"],
+    ["a redirect", () => new Response(null, { status: 302, headers: { location: "https://x" } }), "unknown"],
+    ["an error", text("", 500), "unknown"],
+    ["overloaded", text("", 503), "unknown"],
+    ["a closed connection", broken, "unknown"],
+    ["a body too long", text("x".repeat(16 * 1024 + 1)), "unknown"],
+  ];
+  for (const [name, answer, expected] of cases) {
+    const { apple, sent } = fakeApple(answer);
+    assert.equal((await apple.update("x", { bit0: true, bit1: true })).outcome, expected, name);
+    assert.equal(sent.length, 1, name);
   }
+});
+
+Deno.test("an update whose time is up is not sent, and one that runs out of time is one of which nobody knows", async () => {
+  const late = fakeApple();
+  const outcome = await late.apple.update("x", { bit0: true, bit1: false }, { signal: AbortSignal.abort() });
+  assert.equal(outcome.outcome, "not_updated");
+  assert.equal(late.sent.length, 0);
+
+  const controller = new AbortController();
+  const { apple, sent } = fakeApple(() => {
+    controller.abort();
+    return broken();
+  });
+  const running = await apple.update("x", { bit0: true, bit1: false }, { signal: controller.signal });
+  assert.equal(running.outcome, "unknown");
+  assert.equal(sent.length, 1);
 });
 
 Deno.test("what is told of Apple's answer is what it is about, and never its text", async () => {
@@ -175,4 +210,5 @@ Deno.test("a key that cannot sign makes Apple unavailable", async () => {
   };
   const apple = deviceCheck({ config, fetch: () => Promise.reject(new Error("never sent")) });
   assert.equal((await apple.query("x")).outcome, "unavailable");
+  assert.equal((await apple.update("x", { bit0: true, bit1: false })).outcome, "not_updated");
 });

@@ -12,21 +12,24 @@ Deno.test("each step of a device check is one call, whose answer is unpacked", a
     user_id: userId,
     credits_remaining: 0,
     is_new: true,
-    has_intent: false,
     is_granted: false,
+    intent_good_in: 20,
   };
+  const refused = { recorded: false, is_granted: false, reason: "network_limit", retry_after: 60 };
   const { fetch, calls } = fakeDataApi({
     begin_device_check: () => ({ data: begun }),
-    enter_device_lane: ({ p_network }) => ({ data: { lane: p_network === null ? null : lane } }),
+    enter_device_lane: ({ p_network }) => ({
+      data: p_network === null ? { lane: null, retry_after: 7 } : { lane, retry_after: null },
+    }),
     leave_device_lane: () => ({ data: { left: true } }),
-    record_device_intent: () => ({ data: { recorded: false } }),
+    record_device_intent: () => ({ data: refused }),
     grant_device_credits: () => ({ data: { credits: 10, credits_remaining: 10 } }),
   });
   const database = deviceCheckDatabase(testRuntime(fetch));
   assert.deepEqual(await database.begin(userId, network), begun);
-  assert.equal(await database.enterLane(network), lane);
-  assert.equal(await database.enterLane(null), null);
-  assert.equal(await database.recordIntent(userId, network, lane), false);
+  assert.deepEqual(await database.enterLane(network), { lane, retry_after: null });
+  assert.deepEqual(await database.enterLane(null), { lane: null, retry_after: 7 });
+  assert.deepEqual(await database.recordIntent(userId, network, lane), refused);
   assert.deepEqual(await database.grantCredits(userId, network, lane), {
     credits: 10,
     credits_remaining: 10,
