@@ -8,6 +8,7 @@ import * as z from "zod/mini";
 import { type BoundedAnswer, boundedFetch, describeFetchError, neverConnected } from "../bounded-fetch.ts";
 import type { AppleConfig } from "../config.ts";
 import type { Port } from "../context.ts";
+import { fetchWithRetry, retrying } from "../fetch-with-retry.ts";
 
 type DeviceCheckConfig = Pick<AppleConfig, "teamId" | "deviceCheck">;
 
@@ -46,7 +47,6 @@ export interface DeviceCheck {
 
 /** Apple answers in well under a second, and others of the caller's network may have to wait meanwhile. */
 const timeoutMilliseconds = 4_000;
-const retryPauseMilliseconds = 250;
 /** Apple's answers are a few dozen bytes. */
 const maximumBytes = 16 * 1024;
 /** Apple takes a token for an hour and wants it reused. */
@@ -103,7 +103,7 @@ export function deviceCheck(
       const token = await authorization();
       signal?.throwIfAborted();
       mayBeSent = true;
-      const answer = await boundedFetch(fetch, `${config.deviceCheck.url}/v1/${operation}`, {
+      const request = {
         method: "POST",
         headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
         body: JSON.stringify({
@@ -115,7 +115,12 @@ export function deviceCheck(
         timeoutMilliseconds,
         maximumBytes,
         signal,
-      });
+      } as const;
+      const url = `${config.deviceCheck.url}/v1/${operation}`;
+      const answer = operation === "query_two_bits"
+        ? await fetchWithRetry(url, { ...request, attempts: 2, idempotent: true }, retrying(fetch, now))
+        // Whether an update was refused must be the word about the one that was sent.
+        : await boundedFetch(fetch, url, { ...request, once: true });
       // Perhaps a clock was wrong when it was signed: the next call signs anew.
       if (answer.status === 401) authorizations.delete(config);
       return answer;
@@ -130,26 +135,13 @@ export function deviceCheck(
 
   return {
     async query(deviceToken, { signal } = {}) {
-      const ask = () => post("query_two_bits", deviceToken, {}, signal);
-      const answer = await ask();
-      const mayPass = answer.status === null || answer.status >= 500;
-      if (!mayPass || signal?.aborted) return readQuery(answer);
-      await pause(retryPauseMilliseconds, signal);
-      return readQuery(await ask());
+      return readQuery(await post("query_two_bits", deviceToken, {}, signal));
     },
 
     async update(deviceToken, { bit0, bit1 }, { signal } = {}) {
       return readUpdate(await post("update_two_bits", deviceToken, { bit0, bit1 }, signal));
     },
   };
-}
-
-/** Resolves after the time, or as soon as the signal aborts. */
-function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, milliseconds);
-  signal?.addEventListener("abort", () => resolve(), { once: true });
-  return promise.finally(() => clearTimeout(timer));
 }
 
 /** Apple answers 200 with plain text for a device that it does not know, so the text is read first. */
