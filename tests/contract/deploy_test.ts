@@ -180,7 +180,8 @@ Deno.test("a secret in quotes reaches the platform whole, as docs/deploying.md h
   const file = `${directory}/secrets.env`;
   const pem = "-----BEGIN PRIVATE KEY-----\\nMIGH#AgEA\\n-----END PRIVATE KEY-----";
   await Deno.writeTextFile(file, `BARE=ab#cd\nQUOTED='ab#cd$HOME'\nPEM="${pem}"\n`);
-  await runTask("supabase", "secrets", "set", "--env-file", file);
+  // In a folder of its own, where the CLI may note which project it spoke to.
+  await runTask("supabase", "secrets", "set", "--env-file", file, "--workdir", directory);
   assert.deepEqual(Object.fromEntries(api.secrets), {
     BARE: "ab",
     QUOTED: "ab#cd$HOME",
