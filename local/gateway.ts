@@ -137,7 +137,8 @@ function preflight(request: Request): Response {
 
 async function answerService(service: Service, request: Request, url: URL): Promise<Response> {
   const response = await service(request, url).catch((error) => {
-    if (error instanceof GatewayError) return error.response();
+    // A token that cannot be read is one of Auth's own refusals; the other services have said it in their way.
+    if (error instanceof GatewayError || error instanceof AuthError) return error.response();
     if (isConnectionLost(error)) return databaseUnavailable();
     console.error(`${request.method} ${url.pathname}:`, error);
     return Response.json({ message: "An unexpected error occurred" }, { status: 500 });

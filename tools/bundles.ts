@@ -39,8 +39,8 @@ export async function bundleFunctions(directory: string, flags: readonly string[
 export async function buildDeployment(directory: string): Promise<string> {
   const { project_id, functions } = await readConfiguration();
   const folder = `${directory}/supabase/functions`;
-  // What an earlier build left would be deployed as well.
-  await Deno.remove(folder, { recursive: true }).catch((error) => {
+  // A function of an earlier build would be deployed as well, and the CLI notes which project it deployed to last.
+  await Deno.remove(`${directory}/supabase`, { recursive: true }).catch((error) => {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   });
   await Deno.mkdir(folder, { recursive: true });

@@ -1,4 +1,7 @@
-/** As much of Supabase's Management API as `supabase functions deploy --use-api` asks for. It keeps what it is given. */
+/**
+ * As much of Supabase's Management API as `supabase functions deploy --use-api` and `supabase secrets set` ask for. It keeps
+ * what it is given.
+ */
 import { startLoopbackServer } from "./loopback-server.ts";
 
 export interface UploadedFunction {
@@ -13,6 +16,8 @@ export interface ManagementApi extends AsyncDisposable {
   readonly url: string;
   /** By name; those of the last deployment that was completed. */
   readonly functions: ReadonlyMap<string, UploadedFunction>;
+  /** Their values by name. */
+  readonly secrets: ReadonlyMap<string, string>;
 }
 
 interface Metadata {
@@ -25,6 +30,7 @@ interface Metadata {
 export async function startManagementApi(ref: string): Promise<ManagementApi> {
   const uploaded = new Map<string, UploadedFunction>();
   const functions = new Map<string, UploadedFunction>();
+  const secrets = new Map<string, string>();
   const project = `/v1/projects/${ref}`;
 
   async function takeUpload(request: Request, name: string): Promise<Response> {
@@ -92,9 +98,14 @@ export async function startManagementApi(ref: string): Promise<ManagementApi> {
         return await takeUpload(request, searchParams.get("slug") ?? "");
       case `PUT ${project}/functions`:
         return await activate(request);
+      case `POST ${project}/secrets`: {
+        const given: { name: string; value: string }[] = await request.json();
+        for (const { name, value } of given) secrets.set(name, value);
+        return new Response(null, { status: 201 });
+      }
       default:
         return Response.json({ message: `Cannot ${request.method} ${pathname}` }, { status: 404 });
     }
   });
-  return { url: server.url, functions, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+  return { url: server.url, functions, secrets, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }

@@ -4,7 +4,11 @@
  */
 import assert from "node:assert/strict";
 import { deployedVariable, platformDeno, platformDenoVariable } from "../../local/functions-source.ts";
-import { startManagementApi, type UploadedFunction } from "../../local/simulators/management-api.ts";
+import {
+  type ManagementApi,
+  startManagementApi,
+  type UploadedFunction,
+} from "../../local/simulators/management-api.ts";
 import { bundleFunctions } from "../../tools/bundles.ts";
 import { endpointNames } from "./generate-openapi.ts";
 
@@ -17,21 +21,22 @@ const decoder = new TextDecoder();
  */
 const largestBundle = 1_000_000;
 
+const ref = "abcdefghijklmnopqrst";
+
+let api: ManagementApi;
 let uploads: ReadonlyMap<string, UploadedFunction>;
 let cliOutput: string;
 let directory: string;
 
-Deno.test.beforeAll(async () => {
-  directory = await Deno.makeTempDir();
-  const ref = "abcdefghijklmnopqrst";
-  await using api = await startManagementApi(ref);
+/** Runs a task that calls the CLI, which takes the stand-in for the platform. Gives what it said beside its result. */
+async function runTask(...args: string[]): Promise<string> {
   const profile = `${directory}/profile.yaml`;
   await Deno.writeTextFile(
     profile,
     `name: stand-in\napi_url: "${api.url}"\ndashboard_url: "${api.url}"\nproject_host: "127.0.0.1"\n`,
   );
   const { code, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["task", "--quiet", "deploy", `--remote=${ref}`, "--yes"],
+    args: ["task", "--quiet", ...args, `--remote=${ref}`, "--yes"],
     cwd: root,
     env: {
       SUPABASE_PROFILE: profile,
@@ -44,8 +49,14 @@ Deno.test.beforeAll(async () => {
     stdout: "null",
     stderr: "piped",
   }).output();
-  cliOutput = decoder.decode(stderr);
-  assert.equal(code, 0, cliOutput);
+  assert.equal(code, 0, decoder.decode(stderr));
+  return decoder.decode(stderr);
+}
+
+Deno.test.beforeAll(async () => {
+  directory = await Deno.makeTempDir();
+  api = await startManagementApi(ref);
+  cliOutput = await runTask("deploy");
   uploads = api.functions;
   for (const { files } of uploads.values()) {
     for (const [path, text] of files) {
@@ -56,7 +67,10 @@ Deno.test.beforeAll(async () => {
   }
 });
 
-Deno.test.afterAll(() => Deno.remove(directory, { recursive: true }));
+Deno.test.afterAll(async () => {
+  await api[Symbol.asyncDispose]();
+  await Deno.remove(directory, { recursive: true });
+});
 
 /** Each function with the text of its bundle. */
 function bundles(): [name: string, text: string][] {
@@ -160,6 +174,19 @@ Deno.test("no bundle is larger than a quick start allows", () => {
     const { byteLength } = new TextEncoder().encode(text);
     assert(byteLength > 100_000 && byteLength < largestBundle, `${name} has ${byteLength} bytes`);
   }
+});
+
+Deno.test("a secret in quotes reaches the platform whole, as docs/deploying.md has it, and one without does not", async () => {
+  const file = `${directory}/secrets.env`;
+  const pem = "-----BEGIN PRIVATE KEY-----\\nMIGH#AgEA\\n-----END PRIVATE KEY-----";
+  await Deno.writeTextFile(file, `BARE=ab#cd\nQUOTED='ab#cd$HOME'\nPEM="${pem}"\n`);
+  // In a folder of its own, where the CLI may note which project it spoke to.
+  await runTask("supabase", "secrets", "set", "--env-file", file, "--workdir", directory);
+  assert.deepEqual(Object.fromEntries(api.secrets), {
+    BARE: "ab",
+    QUOTED: "ab#cd$HOME",
+    PEM: pem.replaceAll("\\n", "\n"),
+  });
 });
 
 Deno.test("what was uploaded, alone, plays the demo on the platform's Deno", async () => {

@@ -1,0 +1,48 @@
+/** What the operator's servers are told about the platform, and what the key that the database holds can open. */
+import assert from "node:assert/strict";
+import { missingParts } from "../../supabase/functions/_shared/database/health.ts";
+import { HealthResponse } from "../../supabase/functions/health/schema.ts";
+import { bodyOf, errorOf } from "./support/answer.ts";
+import { type Backend, startBackend } from "./support/backend.ts";
+
+/** What the migrations cannot make without the platform's extensions; the server is new enough, and nothing can be said of a job. */
+const missingHere = missingParts.filter((part) => !["postgres_17", "tick_job"].includes(part));
+
+async function healthOf({ stack, call }: Backend): Promise<HealthResponse> {
+  return bodyOf(await call("health", { headers: { apikey: stack.secretKey } }), 200, HealthResponse);
+}
+
+Deno.test("the stack of this machine is healthy, and says what its scheduler stands in for", async () => {
+  await using backend = await startBackend();
+  const { status, checks } = await healthOf(backend);
+  assert.equal(status, "healthy", JSON.stringify(checks));
+  assert.deepEqual([checks?.platform.ok, checks?.platform.missing], [true, missingHere]);
+});
+
+Deno.test("a project that is deployed without them is degraded, and names them", async () => {
+  await using backend = await startBackend({ environment: { ENVIRONMENT: "production" } });
+  const { status, checks } = await healthOf(backend);
+  assert.deepEqual([status, checks?.platform.missing], ["degraded", missingHere]);
+});
+
+Deno.test("the worker's key wakes the worker, and opens neither another endpoint nor the Data API, Auth or Storage", async () => {
+  await using backend = await startBackend();
+  const { stack: { url, publishableKey }, keys: { workerKey } } = backend;
+  const bearer = { authorization: `Bearer ${workerKey}` };
+  const woken = await backend.call("process-jobs", { method: "POST", headers: bearer });
+  assert.equal(woken.status, 202);
+
+  assert.deepEqual((await backend.call("health", { headers: bearer })).body, { status: "healthy" });
+  for (const headers of [bearer, { apikey: workerKey }, { apikey: publishableKey, ...bearer }]) {
+    errorOf(await backend.call("credits", { headers }), "ERR_4005");
+  }
+  const places = ["/rest/v1/rpc/health", "/storage/v1/bucket", "/auth/v1/admin/users"];
+  for (const place of places) {
+    for (const headers of [{ apikey: workerKey }, { apikey: publishableKey, ...bearer }]) {
+      const method = place.startsWith("/rest") ? "POST" : "GET";
+      const response = await fetch(`${url}${place}`, { method, headers });
+      await response.body?.cancel();
+      assert(response.status >= 400 && response.status < 500, `${place} answered ${response.status}`);
+    }
+  }
+});
