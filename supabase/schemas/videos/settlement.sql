@@ -139,8 +139,11 @@ begin
       -- Nobody here asked for it, so to the user it is the provider's failure.
       perform videos.settle_video_job(p_job.id, 'failed', 'ERR_5002');
     end if;
-  elsif v_state = 'not_found' and p_submission.missing_since <= v_now - v_may_be_missing then
-    -- It had the job and knows it no more, whenever it is asked: there will be no video.
+  elsif v_state = 'not_found' and p_submission.state = 'accepted'
+    and (p_submission.missing_since <= v_now - v_may_be_missing or videos.is_abandoned(p_job))
+  then
+    -- It had the job and knows it no more, whenever it is asked: there will be no video. Of a closed account nobody waits
+    -- for it.
     perform videos.settle_video_job(p_job.id, 'failed', 'ERR_5002');
   end if;
 end;

@@ -111,6 +111,13 @@ const sweeps: Record<string, Sweep> = {
         )`,
     names: (sql) => sql`select e.request_id as name from ops.error_log as e`,
   },
+  alerts: {
+    make: (sql, name, age) =>
+      sql`
+        insert into ops.alerts (rule, subject, details, raised_at, last_at)
+        values ('a_rule', ${name}, '{}', core.now(), core.now() - make_interval(secs => ${age}))`,
+    names: (sql) => sql`select a.subject as name from ops.alerts as a`,
+  },
   proofs: {
     make: (sql, name, age) =>
       sql`
