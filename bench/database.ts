@@ -1,10 +1,10 @@
 /** A migrated database with users who can pay, and connections to load it with. */
 import postgres from "postgres";
-import { createDatabase } from "../local/database.ts";
-import { migrate } from "../local/migrations.ts";
-import { preparePlatform } from "../local/platform.ts";
-import { loginAs, owner } from "../local/platform-roles.ts";
-import { startPostgres } from "../local/postgres.ts";
+import { createDatabase } from "../local/postgres/database.ts";
+import { migrate } from "../local/postgres/migrations.ts";
+import { preparePlatform } from "../local/platform/platform.ts";
+import { loginAs, owner } from "../local/platform/platform-roles.ts";
+import { startPostgres } from "../local/postgres/postgres.ts";
 
 /** As many callers at once as the figures of the design were taken with. */
 export const connections = 20;

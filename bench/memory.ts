@@ -4,7 +4,7 @@
  */
 import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import type postgres from "postgres";
-import { withConnection } from "../local/database.ts";
+import { withConnection } from "../local/postgres/database.ts";
 import { largestVideo } from "../supabase/functions/_shared/videos/store.ts";
 import { cpuSeconds, peakMemory } from "../local/process.ts";
 import type { FalRule } from "../local/simulators/fal.ts";

@@ -5,7 +5,7 @@
 import { parseArgs } from "node:util";
 import { createClient } from "@supabase/supabase-js";
 import type postgres from "postgres";
-import { withConnection } from "../local/database.ts";
+import { withConnection } from "../local/postgres/database.ts";
 import { startStack } from "../local/stack.ts";
 import { benchDatabase } from "./database.ts";
 import { clearLine, machine, showProgress } from "./measure.ts";

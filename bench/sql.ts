@@ -3,6 +3,7 @@
  * doing the same, taken in one run. `--seconds=N` for each row (5), `--only=TEXT` for the rows whose name holds it,
  * `--jobs=N` for a history of so many jobs (1,250,000 jobs have five million entries).
  */
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { charge } from "./baseline/charge.ts";
 import { fill } from "../tests/database/support/volume.ts";
@@ -26,8 +27,8 @@ const { sql } = database;
 const jobs = Number(options.jobs);
 if (jobs > 0) await fill(sql, { users, jobsPerUser: Math.ceil(jobs / users) });
 else await addUsers(sql, users, 1_000_000_000);
-await sql.file(new URL("baseline/schema.sql", import.meta.url).pathname);
-await sql.file(new URL("baseline/plain-ledger.sql", import.meta.url).pathname);
+await sql.file(fileURLToPath(new URL("baseline/schema.sql", import.meta.url)));
+await sql.file(fileURLToPath(new URL("baseline/plain-ledger.sql", import.meta.url)));
 await sql`insert into plain.accounts select u.id, 1000000000, 0, now() from accounts.users as u`;
 await sql`insert into baseline.users select u.id, 1000000000 from accounts.users as u`;
 await sql`insert into baseline.models values (${modelId}, 4)`;

@@ -3,6 +3,7 @@
  * a test may kill. They speak in lines: the parent's messages on standard input, in JSON; on standard output the child's port,
  * and a sign for each message that it has dealt with.
  */
+import { fileURLToPath } from "node:url";
 
 /** ASCII's own sign for it, which no log line is. */
 const acknowledgement = "\x06";
@@ -24,8 +25,7 @@ export interface Child {
 }
 
 export interface ChildOptions {
-  /** A file of this folder. */
-  script: string;
+  script: URL;
   /** Flags of `deno run`. */
   permissions: string[];
   /** The path of another Deno than ours. */
@@ -49,7 +49,7 @@ export async function startChild(
       "--no-prompt",
       ...(deno === undefined ? [] : standalone),
       ...permissions,
-      new URL(script, import.meta.url).pathname,
+      fileURLToPath(script),
     ],
     env: environment,
     // A session of its own: Ctrl-C reaches us alone, and we decide what ends when.
@@ -99,7 +99,7 @@ export async function startChild(
 
   const first = await Promise.race([port.promise, exited]);
   if (typeof first !== "number") {
-    throw new Error(`${script} ended with code ${first.code} before it listened`);
+    throw new Error(`${fileURLToPath(script)} ended with code ${first.code} before it listened`);
   }
   return {
     port: first,

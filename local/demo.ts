@@ -5,7 +5,7 @@
 import { strict as assert } from "node:assert";
 import { createClient, FunctionsHttpError, type SupabaseClient } from "@supabase/supabase-js";
 import { readMp4 } from "../supabase/functions/_shared/videos/mp4.ts";
-import { withConnection } from "./database.ts";
+import { withConnection } from "./postgres/database.ts";
 import { exitOnTermination } from "./process.ts";
 import { deviceToken } from "./simulators/device-check.ts";
 import { startStack } from "./stack.ts";

@@ -3,14 +3,14 @@
  * simulators of the services outside.
  */
 import { type Child, type Log, startChild } from "./child.ts";
-import { createDatabase } from "./database.ts";
+import { createDatabase } from "./postgres/database.ts";
 import { type Directory, openDirectory } from "./directory.ts";
-import { type Functions, startFunctions } from "./functions.ts";
-import type { GatewayMessage } from "./gateway.ts";
-import { functionsEnvironment, jwksOf } from "./functions-environment.ts";
-import { defaultFunctions, type FunctionsSource } from "./functions-source.ts";
+import { type Functions, startFunctions } from "./functions/functions.ts";
+import type { GatewayMessage } from "./platform/gateway.ts";
+import { functionsEnvironment, jwksOf } from "./functions/functions-environment.ts";
+import { defaultFunctions, type FunctionsSource } from "./functions/functions-source.ts";
 import { generateKeys, type Keys } from "./keys.ts";
-import { migrate } from "./migrations.ts";
+import { migrate } from "./postgres/migrations.ts";
 import {
   type OutsideServices,
   type ProviderTimes,
@@ -18,12 +18,12 @@ import {
   servicePorts,
   startOutsideServices,
 } from "./outside-services.ts";
-import { preparePlatform } from "./platform.ts";
-import { loginAs, owner } from "./platform-roles.ts";
+import { preparePlatform } from "./platform/platform.ts";
+import { loginAs, owner } from "./platform/platform-roles.ts";
 import { type HeldPorts, holdPorts, untilFree } from "./ports.ts";
-import { type Postgres, startPostgres } from "./postgres.ts";
+import { type Postgres, startPostgres } from "./postgres/postgres.ts";
 import { killWithChildren } from "./process.ts";
-import { startScheduler } from "./scheduler.ts";
+import { startScheduler } from "./platform/scheduler.ts";
 
 export interface StackOptions extends ProviderTimes {
   /** Where data, keys and logs stay between starts. Without it all of them are temporary. */
@@ -243,7 +243,7 @@ async function startGateway(
   const port = options.ports?.gateway ?? 0;
   if (port !== 0) await untilFree(port, "the gateway");
   const gateway = await startChild({
-    script: "gateway.ts",
+    script: new URL("platform/gateway.ts", import.meta.url),
     permissions: ["--allow-all"],
     environment: {
       GATEWAY_PORT: `${port}`,

@@ -1,12 +1,13 @@
 /**
  * `deno task status`: where the stack of `deno task dev` is, as JSON, with the names of `supabase status -o json`.
  */
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { isInUse } from "./directory.ts";
 import type { Stack } from "./stack.ts";
 
 /** Where `deno task dev` keeps everything. */
-export const defaultDirectory = new URL("../.kinora", import.meta.url).pathname;
+export const defaultDirectory = fileURLToPath(new URL("../.kinora", import.meta.url));
 
 /** What the running stack of a folder writes about itself. */
 export const statusFile = (directory: string) => `${directory}/status.json`;

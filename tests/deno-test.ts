@@ -1,6 +1,7 @@
 /**
  * Runs test files with `deno test`, in a child process, and counts.
  */
+import { fileURLToPath } from "node:url";
 import { spawnSupervised, type SupervisedProcess } from "../local/supervised-process.ts";
 
 export interface Count {
@@ -41,7 +42,7 @@ export async function denoTest(options: DenoTestOptions): Promise<Count> {
       ...files,
     ], {
       signal: "TERM",
-      cwd: root.pathname,
+      cwd: fileURLToPath(root),
       env: { ...Deno.env.toObject(), ...env },
       ...(onOutput === undefined ? {} : { onOutput }),
     });

@@ -2,7 +2,7 @@
  * Runs the pgTAP files, each in a transaction that is rolled back, and counts assertions.
  */
 import postgres from "postgres";
-import { cloneDatabase, withConnection } from "../local/database.ts";
+import { cloneDatabase, withConnection } from "../local/postgres/database.ts";
 import type { Count } from "./deno-test.ts";
 
 /**

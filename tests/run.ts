@@ -8,8 +8,8 @@
  *     deno task test --filter "second webhook"   the tests whose name contains it
  */
 import { parseArgs } from "node:util";
-import { deployedVariable, platformDeno, platformDenoVariable } from "../local/functions-source.ts";
-import { startPostgres } from "../local/postgres.ts";
+import { deployedVariable, platformDeno, platformDenoVariable } from "../local/functions/functions-source.ts";
+import { startPostgres } from "../local/postgres/postgres.ts";
 import { exitOnTermination } from "../local/process.ts";
 import { serverVariable, templateVariable } from "./database/harness.ts";
 import { denoTest } from "./deno-test.ts";

@@ -1,7 +1,7 @@
-import { createDatabase, type Database, withConnection } from "../local/database.ts";
-import { migrate } from "../local/migrations.ts";
-import { preparePlatform } from "../local/platform.ts";
-import { loginAs, owner } from "../local/platform-roles.ts";
+import { createDatabase, type Database, withConnection } from "../local/postgres/database.ts";
+import { migrate } from "../local/postgres/migrations.ts";
+import { preparePlatform } from "../local/platform/platform.ts";
+import { loginAs, owner } from "../local/platform/platform-roles.ts";
 
 /**
  * Makes a migrated database to copy from, on the server that `serverUrl` leads to as a superuser. Its URL is the owner's. It

@@ -2,10 +2,10 @@
  * Writes the migration that brings supabase/migrations to what supabase/schemas declares. docs/database.md says how it is used.
  */
 import { parseArgs } from "node:util";
-import { createDatabase, type Database } from "../local/database.ts";
-import { migrate } from "../local/migrations.ts";
-import { preparePlatform } from "../local/platform.ts";
-import { startPostgres } from "../local/postgres.ts";
+import { createDatabase, type Database } from "../local/postgres/database.ts";
+import { migrate } from "../local/postgres/migrations.ts";
+import { preparePlatform } from "../local/platform/platform.ts";
+import { startPostgres } from "../local/postgres/postgres.ts";
 import { exitOnTermination } from "../local/process.ts";
 import { buildText, type Plan, planMigration, Refusal } from "./migration-plan.ts";
 import {

@@ -1,9 +1,10 @@
+import { pathToFileURL } from "node:url";
 import assert from "node:assert/strict";
 import { deployArguments, linkedProject } from "./deploy.ts";
 
 Deno.test("a deployment goes to the linked project, unless it is told another", async () => {
   const root = await Deno.makeTempDir();
-  const url = new URL(`file://${root}/`);
+  const url = pathToFileURL(`${root}/`);
   assert.equal(await linkedProject(url), undefined);
   await Deno.mkdir(`${root}/supabase/.temp`, { recursive: true });
   // As version 3.1.0 of the CLI writes it.

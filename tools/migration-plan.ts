@@ -3,8 +3,8 @@
  */
 import { pathToFileURL } from "node:url";
 import type postgres from "postgres";
-import { type Database, withConnection } from "../local/database.ts";
-import { migrate } from "../local/migrations.ts";
+import { type Database, withConnection } from "../local/postgres/database.ts";
+import { migrate } from "../local/postgres/migrations.ts";
 import { databaseDifference, type Difference } from "../local/supabase-cli.ts";
 
 /** Applies something to the database at `url`, which has what the platform gives and nothing else. */

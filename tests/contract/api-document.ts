@@ -1,8 +1,12 @@
 /** docs/api.md, whose sections are made from openapi.json, so that what it says is what the endpoints declare. */
-import { replaceParts, table } from "../../local/markdown.ts";
-import type { Documentation, Walk } from "../../supabase/functions/_shared/documentation.ts";
-import { type ClientAction, errorCodes, isErrorCode } from "../../supabase/functions/_shared/error-codes.ts";
-import { errorMessages } from "../../supabase/functions/_shared/error-messages.ts";
+import { replaceParts, table } from "../../tools/generate/markdown.ts";
+import type { Documentation, Walk } from "../../supabase/functions/_shared/endpoint/documentation.ts";
+import {
+  type ClientAction,
+  errorCodes,
+  isErrorCode,
+} from "../../supabase/functions/_shared/errors/error-codes.ts";
+import { errorMessages } from "../../supabase/functions/_shared/errors/error-messages.ts";
 import { curlOf, supabaseJsOf } from "./api-examples.ts";
 import { fieldsOf } from "./api-fields.ts";
 import { resolved, withoutReferences } from "./openapi-schemas.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { withConnection } from "../../local/database.ts";
-import { limitsDocumentOf, readPolicies } from "../../local/limits-document.ts";
+import { withConnection } from "../../local/postgres/database.ts";
+import { limitsDocumentOf, readPolicies } from "../../tools/generate/limits-document.ts";
 import { cloneTemplate } from "../database/harness.ts";
 import { apiDocumentOf, apiFile } from "./api-document.ts";
 import { documentations, openApiFile } from "./generate-openapi.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { errorCodes } from "../../supabase/functions/_shared/error-codes.ts";
+import { errorCodes } from "../../supabase/functions/_shared/errors/error-codes.ts";
 import { actionWords } from "./api-document.ts";
 import { fences, readDocument, root, tableRows } from "./documents.ts";
 
@@ -37,7 +37,7 @@ Deno.test("the TypeScript of the guide and of docs/api.md has no type errors", a
     await Deno.writeTextFile(`${directory}/examples.ts`, [given, ...numbered].join("\n"));
     const { success, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["check", "--quiet", "--config=deno.json", `${directory}/guide.ts`, `${directory}/examples.ts`],
-      cwd: root.pathname,
+      cwd: root,
     }).output();
     assert(success, new TextDecoder().decode(stderr));
   } finally {

@@ -3,9 +3,9 @@
  * what the pinned differ sees, and what is done about what it does not see.
  */
 import assert from "node:assert/strict";
-import type { Database } from "../../local/database.ts";
-import { migrate } from "../../local/migrations.ts";
-import { preparePlatform } from "../../local/platform.ts";
+import type { Database } from "../../local/postgres/database.ts";
+import { migrate } from "../../local/postgres/migrations.ts";
+import { preparePlatform } from "../../local/platform/platform.ts";
 import { databaseDifference } from "../../local/supabase-cli.ts";
 import { baselineOf, schemaFiles } from "../../tools/schemas.ts";
 import { migrationOf } from "../../tools/database-diff.ts";

@@ -2,8 +2,13 @@
  * What `deno task deploy` uploads is what was tested: the real CLI deploys to a stand-in of the Management API, and what came
  * there, with nothing else, is looked into and played on the platform's Deno.
  */
+import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
-import { deployedVariable, platformDeno, platformDenoVariable } from "../../local/functions-source.ts";
+import {
+  deployedVariable,
+  platformDeno,
+  platformDenoVariable,
+} from "../../local/functions/functions-source.ts";
 import {
   type ManagementApi,
   startManagementApi,
@@ -157,7 +162,7 @@ Deno.test("tests, fakes, documentation, words for documents and environments sta
     assert.deepEqual(own.filter((path) => !path.startsWith("supabase/functions/")), [], name);
     assert.deepEqual(own.filter((path) => unwanted.test(path)), [], name);
     // Nor what only this machine knows.
-    assert(!text.includes(root.pathname), name);
+    assert(!text.includes(fileURLToPath(root)), name);
   }
 });
 

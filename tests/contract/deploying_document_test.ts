@@ -1,7 +1,7 @@
 /** docs/deploying.md, held against the configuration, the database and what health can say. */
 import assert from "node:assert/strict";
-import { withConnection } from "../../local/database.ts";
-import { variables } from "../../supabase/functions/_shared/config-variables.ts";
+import { withConnection } from "../../local/postgres/database.ts";
+import { variables } from "../../supabase/functions/_shared/platform/config-variables.ts";
 import { missingParts } from "../../supabase/functions/_shared/database/health.ts";
 import { PlatformCheck } from "../../supabase/functions/health/schema.ts";
 import { cloneTemplate } from "../database/harness.ts";

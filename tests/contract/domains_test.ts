@@ -4,9 +4,9 @@
  */
 import assert from "node:assert/strict";
 import { pathToFileURL } from "node:url";
-import { withConnection } from "../../local/database.ts";
-import { migrate } from "../../local/migrations.ts";
-import { preparePlatform } from "../../local/platform.ts";
+import { withConnection } from "../../local/postgres/database.ts";
+import { migrate } from "../../local/postgres/migrations.ts";
+import { preparePlatform } from "../../local/platform/platform.ts";
 import { changesRows, migrationNames, migrationsFolder, schemaFiles } from "../../tools/schemas.ts";
 import { emptyDatabase } from "../database/harness.ts";
 import { listFiles } from "../files.ts";

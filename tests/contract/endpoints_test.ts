@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import * as z from "zod/mini";
-import { policyNames } from "../../supabase/functions/_shared/rate-limiter.ts";
+import { policyNames } from "../../supabase/functions/_shared/endpoint/rate-limiter.ts";
 import { listFiles } from "../files.ts";
 import { declaredOperations, endpointNames } from "./generate-openapi.ts";
 
@@ -130,8 +130,8 @@ Deno.test("nothing that is deployed imports what is for tests or for documents",
 
 Deno.test("only config.ts reads the environment, and only logger.ts writes to the console", () => {
   const rules: [RegExp, string][] = [
-    [/\bDeno\s*\.\s*env\b|\bprocess\s*\.\s*env\b/, "supabase/functions/_shared/config.ts"],
-    [/\bconsole\s*[.[]/, "supabase/functions/_shared/logger.ts"],
+    [/\bDeno\s*\.\s*env\b|\bprocess\s*\.\s*env\b/, "supabase/functions/_shared/platform/config.ts"],
+    [/\bconsole\s*[.[]/, "supabase/functions/_shared/platform/logger.ts"],
   ];
   for (const [pattern, allowed] of rules) {
     // A rule that its own file does not break would find nothing anywhere.

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { errorCodes } from "../../supabase/functions/_shared/error-codes.ts";
+import { errorCodes } from "../../supabase/functions/_shared/errors/error-codes.ts";
 import { listFiles } from "../files.ts";
 
 const root = new URL("../../", import.meta.url);

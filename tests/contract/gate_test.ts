@@ -18,7 +18,7 @@ async function runGate(tasks: Readonly<Record<string, Task>>): Promise<{ last: s
       `#!/bin/sh\nfor name in "$@"; do :; done\ncase "$name" in\n${cases.join("\n")}\nesac\n`,
       { mode: 0o755 },
     );
-    const { code, stdout } = await new Deno.Command(new URL(".ci/run", root).pathname, {
+    const { code, stdout } = await new Deno.Command(new URL(".ci/run", root), {
       env: { PATH: `${directory}:${Deno.env.get("PATH")}` },
     }).output();
     return { last: new TextDecoder().decode(stdout).trimEnd().split("\n").at(-1) ?? "", code };

@@ -3,9 +3,9 @@
  */
 import openapiTS, { astToString } from "openapi-typescript";
 import * as z from "zod/mini";
-import type { Documentation } from "../../supabase/functions/_shared/documentation.ts";
-import type { Endpoint } from "../../supabase/functions/_shared/endpoint.ts";
-import type { Declaration } from "../../supabase/functions/_shared/operation.ts";
+import type { Documentation } from "../../supabase/functions/_shared/endpoint/documentation.ts";
+import type { Endpoint } from "../../supabase/functions/_shared/endpoint/endpoint.ts";
+import type { Declaration } from "../../supabase/functions/_shared/endpoint/operation.ts";
 import { apiDocumentOf, apiFile, printedJson } from "./api-document.ts";
 import { openApiDocument } from "./openapi.ts";
 import type { SchemaNames } from "./openapi-schemas.ts";
@@ -47,7 +47,7 @@ export async function documentations(): Promise<Map<string, Documentation>> {
 }
 
 /** Where schemas are declared that several endpoints answer with; each endpoint's own are in its schema.ts. */
-const sharedSchemas = ["_shared/job.ts", "_shared/model.ts", "_shared/admin-action.ts"];
+const sharedSchemas = ["_shared/videos/contract.ts", "_shared/videos/model.ts", "_shared/ops/contract.ts"];
 
 /** Every schema that is exported, under its export's name. */
 export async function schemaNames(): Promise<SchemaNames> {

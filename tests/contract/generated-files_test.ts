@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { databaseTypesFile, generateDatabaseTypes } from "../../local/database-types.ts";
+import { databaseTypesFile, generateDatabaseTypes } from "../../tools/generate/database-types.ts";
 import { baselineFile, baselineOf, isBaselineOpen, schemaFiles } from "../../tools/schemas.ts";
 import { cloneTemplate } from "../database/harness.ts";
 

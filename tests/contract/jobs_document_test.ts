@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { withConnection } from "../../local/database.ts";
+import { withConnection } from "../../local/postgres/database.ts";
 import {
   jobsDocument,
   jobsDocumentOf,
   jobStatusFile,
   jobStatusTypes,
   readJobLife,
-} from "../../local/job-life.ts";
+} from "../../tools/generate/job-life.ts";
 import { cloneTemplate } from "../database/harness.ts";
 import { rolledBack } from "../database/support/ledger.ts";
 import { fences, readDocument } from "./documents.ts";

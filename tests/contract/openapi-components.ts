@@ -1,5 +1,5 @@
 /** The parts of the OpenAPI document that operations refer to. */
-import { languages } from "../../supabase/functions/_shared/i18n.ts";
+import { languages } from "../../supabase/functions/_shared/errors/languages.ts";
 
 export type Schema = Record<string, unknown>;
 

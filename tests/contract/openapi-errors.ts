@@ -1,6 +1,6 @@
 /** An example of each error. */
-import { type ErrorCode, errorCodes } from "../../supabase/functions/_shared/error-codes.ts";
-import { errorMessage } from "../../supabase/functions/_shared/error-messages.ts";
+import { type ErrorCode, errorCodes } from "../../supabase/functions/_shared/errors/error-codes.ts";
+import { errorMessage } from "../../supabase/functions/_shared/errors/error-messages.ts";
 import { exampleRequestId, type Schema } from "./openapi-components.ts";
 
 export function detailsOf(code: ErrorCode): readonly string[] {

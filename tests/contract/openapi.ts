@@ -5,9 +5,9 @@ import * as z from "zod/mini";
 import type {
   Documentation,
   OperationDocumentation,
-} from "../../supabase/functions/_shared/documentation.ts";
-import { type ErrorCode, errorCodes } from "../../supabase/functions/_shared/error-codes.ts";
-import { type Declaration, errorsOf } from "../../supabase/functions/_shared/operation.ts";
+} from "../../supabase/functions/_shared/endpoint/documentation.ts";
+import { type ErrorCode, errorCodes } from "../../supabase/functions/_shared/errors/error-codes.ts";
+import { type Declaration, errorsOf } from "../../supabase/functions/_shared/endpoint/operation.ts";
 import {
   errorSchema,
   reference,

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { createConfig, lintFromString } from "@redocly/openapi-core";
 import * as z from "zod/mini";
-import { errorCodes, isErrorCode } from "../../supabase/functions/_shared/error-codes.ts";
-import { type Declaration, errorsOf } from "../../supabase/functions/_shared/operation.ts";
+import { errorCodes, isErrorCode } from "../../supabase/functions/_shared/errors/error-codes.ts";
+import { type Declaration, errorsOf } from "../../supabase/functions/_shared/endpoint/operation.ts";
 import {
   clientTypesFile,
   declaredOperations,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { withConnection } from "../../local/database.ts";
-import { variables } from "../../supabase/functions/_shared/config-variables.ts";
+import { withConnection } from "../../local/postgres/database.ts";
+import { variables } from "../../supabase/functions/_shared/platform/config-variables.ts";
 import { cloneTemplate } from "../database/harness.ts";
 import { claimAndGrant } from "../database/support/devices.ts";
 import { startVideo } from "../database/support/generation.ts";

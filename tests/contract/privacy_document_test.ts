@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { withConnection } from "../../local/database.ts";
+import { withConnection } from "../../local/postgres/database.ts";
 import {
   privacyDocument,
   privacyDocumentOf,
   readPrivacyClasses,
   readRetentionRules,
-} from "../../local/privacy-document.ts";
+} from "../../tools/generate/privacy-document.ts";
 import { cloneTemplate } from "../database/harness.ts";
 import { fences, readDocument } from "./documents.ts";
 

@@ -1,6 +1,6 @@
 /** No procedure has an UPDATE or a DELETE of every row: the platform's `safeupdate` refuses it, whoever calls. */
 import assert from "node:assert/strict";
-import { withConnection } from "../../local/database.ts";
+import { withConnection } from "../../local/postgres/database.ts";
 import { cloneTemplate } from "../database/harness.ts";
 import { statementsWithoutWhere } from "./statements.ts";
 

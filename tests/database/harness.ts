@@ -3,7 +3,7 @@
  * test sets.
  */
 import postgres from "postgres";
-import { cloneDatabase, createDatabase, type Database } from "../../local/database.ts";
+import { cloneDatabase, createDatabase, type Database } from "../../local/postgres/database.ts";
 import { advanceClock, makeClockSettable } from "../../local/testing/settable-clock.ts";
 
 /** Names the migrated template; tests/run.ts sets it for the tests it starts. */

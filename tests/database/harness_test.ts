@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import postgres from "postgres";
-import { withConnection } from "../../local/database.ts";
+import { withConnection } from "../../local/postgres/database.ts";
 import { testDatabase } from "./harness.ts";
 
 const day = 24 * 60 * 60 * 1000;

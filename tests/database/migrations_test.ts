@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { pathToFileURL } from "node:url";
-import { type Database, withConnection } from "../../local/database.ts";
-import { migrate } from "../../local/migrations.ts";
-import { preparePlatform } from "../../local/platform.ts";
-import { loginAs, owner } from "../../local/platform-roles.ts";
+import { type Database, withConnection } from "../../local/postgres/database.ts";
+import { migrate } from "../../local/postgres/migrations.ts";
+import { preparePlatform } from "../../local/platform/platform.ts";
+import { loginAs, owner } from "../../local/platform/platform-roles.ts";
 import { supabase } from "../../local/supabase-cli.ts";
 import { emptyDatabase } from "./harness.ts";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import type postgres from "postgres";
-import { withConnection } from "../../local/database.ts";
-import { preparePlatform } from "../../local/platform.ts";
-import { loginAs, owner } from "../../local/platform-roles.ts";
+import { withConnection } from "../../local/postgres/database.ts";
+import { preparePlatform } from "../../local/platform/platform.ts";
+import { loginAs, owner } from "../../local/platform/platform-roles.ts";
 import { emptyDatabase } from "./harness.ts";
 
 /** Runs `work` as the owner in a database that was prepared, twice, and not migrated. */

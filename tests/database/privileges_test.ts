@@ -3,7 +3,7 @@
  * there is nobody's, so that a grant that slips in, or a default that is forgotten, fails here.
  */
 import assert from "node:assert/strict";
-import { type Database, withConnection } from "../../local/database.ts";
+import { type Database, withConnection } from "../../local/postgres/database.ts";
 import { readRights, roles as apiRoles } from "../security-document.ts";
 import { cloneTemplate } from "./harness.ts";
 import { rolledBack, type Sql } from "./support/ledger.ts";

@@ -1,7 +1,7 @@
 /** The operator's endpoints, as an admin calls them. */
 import assert from "node:assert/strict";
 import * as z from "zod";
-import { MovedCreditsResponse } from "../../supabase/functions/_shared/admin-action.ts";
+import { MovedCreditsResponse } from "../../supabase/functions/_shared/ops/contract.ts";
 import { AdminUserResponse } from "../../supabase/functions/admin-users/schema.ts";
 import { ChangeModelResponse } from "../../supabase/functions/admin-models/schema.ts";
 import { ModelsResponse } from "../../supabase/functions/models/schema.ts";

@@ -3,7 +3,7 @@
  * from the declarations; each is asked a well-formed request, so that only the caller decides.
  */
 import assert from "node:assert/strict";
-import { isErrorCode } from "../../supabase/functions/_shared/error-codes.ts";
+import { isErrorCode } from "../../supabase/functions/_shared/errors/error-codes.ts";
 import { deviceToken } from "../../local/simulators/device-check.ts";
 import { declaredOperations } from "../contract/generate-openapi.ts";
 import { type CallerKind, readAnswers } from "../security-document.ts";

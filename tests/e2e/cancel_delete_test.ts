@@ -1,6 +1,6 @@
 /** Cancelling and deleting videos, as their users do it. */
 import assert from "node:assert/strict";
-import { JobResponse } from "../../supabase/functions/_shared/job.ts";
+import { JobResponse } from "../../supabase/functions/_shared/videos/contract.ts";
 import { VideoJobsResponse } from "../../supabase/functions/video-jobs/schema.ts";
 import { eventually } from "./eventually.ts";
 import { bodyOf } from "./support/answer.ts";

@@ -1,6 +1,6 @@
 /** A short `deno task chaos`, with faults that no run has had yet. */
 import assert from "node:assert/strict";
-import { chaos, describe, makeChaosDirectory, newSeed } from "../../local/chaos.ts";
+import { chaos, describe, makeChaosDirectory, newSeed } from "../../tools/chaos/chaos.ts";
 
 Deno.test("whatever fails and whoever is killed, no accepted job is lost, and nobody is charged twice", async () => {
   const dataDirectory = await makeChaosDirectory();

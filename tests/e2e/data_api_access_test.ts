@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import type { SupabaseClient } from "@supabase/supabase-js";
 import type postgres from "postgres";
-import { withConnection } from "../../local/database.ts";
+import { withConnection } from "../../local/postgres/database.ts";
 import { deviceToken } from "../../local/simulators/device-check.ts";
 import { cloneTemplate } from "../database/harness.ts";
 import { ourSchemas } from "../database/support/our-schemas.ts";

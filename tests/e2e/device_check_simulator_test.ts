@@ -9,7 +9,7 @@ import {
   newDeviceCheckKey,
   startDeviceCheckSimulator,
 } from "../../local/simulators/device-check.ts";
-import { deviceCheck } from "../../supabase/functions/_shared/apple/device-check.ts";
+import { deviceCheck } from "../../supabase/functions/_shared/devices/device-check.ts";
 import { settableClock } from "../../supabase/functions/_shared/testing/clock.ts";
 
 const key = await newDeviceCheckKey();

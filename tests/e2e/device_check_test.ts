@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import * as z from "zod";
 import { type DeviceCheckRule, deviceToken } from "../../local/simulators/device-check.ts";
-import { deviceCheck } from "../../supabase/functions/_shared/apple/device-check.ts";
+import { deviceCheck } from "../../supabase/functions/_shared/devices/device-check.ts";
 import { DeviceCheckResponse } from "../../supabase/functions/device-check/schema.ts";
 import { freezeClock } from "../database/support/frozen-clock.ts";
 import { eventually } from "./eventually.ts";

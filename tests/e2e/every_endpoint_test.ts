@@ -5,9 +5,9 @@
  */
 import assert from "node:assert/strict";
 import * as z from "zod";
-import type { Endpoint } from "../../supabase/functions/_shared/endpoint.ts";
-import type { Language } from "../../supabase/functions/_shared/i18n.ts";
-import type { Declaration } from "../../supabase/functions/_shared/operation.ts";
+import type { Endpoint } from "../../supabase/functions/_shared/endpoint/endpoint.ts";
+import type { Language } from "../../supabase/functions/_shared/errors/languages.ts";
+import type { Declaration } from "../../supabase/functions/_shared/endpoint/operation.ts";
 import { type Answer, assertError, errorOf, readAnswer } from "./support/answer.ts";
 import { type Backend, type Guest, startBackend } from "./support/backend.ts";
 import { badCredentials } from "./support/bad-credentials.ts";

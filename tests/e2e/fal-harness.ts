@@ -1,14 +1,14 @@
 /** The fal simulator, our adapter to it, and a receiver of webhooks that asks the adapter whether to believe them. */
 import assert from "node:assert/strict";
 import { type FalOptions, type FalSimulator, startFalSimulator } from "../../local/simulators/fal.ts";
-import type { FalConfig } from "../../supabase/functions/_shared/config.ts";
-import { falProvider } from "../../supabase/functions/_shared/providers/fal.ts";
+import type { FalConfig } from "../../supabase/functions/_shared/platform/config.ts";
+import { falProvider } from "../../supabase/functions/_shared/videos/providers/fal.ts";
 import type {
   Generation,
   Provider,
   ProviderState,
   WebhookVerdict,
-} from "../../supabase/functions/_shared/providers/provider.ts";
+} from "../../supabase/functions/_shared/videos/providers/provider.ts";
 import { eventually } from "./eventually.ts";
 
 /** Long enough to be seen, short enough to wait for. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { holdPorts } from "../../local/ports.ts";
 import { falControl, startFalSimulator } from "../../local/simulators/fal.ts";
-import { falProvider } from "../../supabase/functions/_shared/providers/fal.ts";
+import { falProvider } from "../../supabase/functions/_shared/videos/providers/fal.ts";
 import { eventually } from "./eventually.ts";
 import { type Delivery, ended, falConfig, type FalHarness, startFal, startReceiver } from "./fal-harness.ts";
 import { elapseWhileAway } from "./support/simulator-state.ts";

@@ -5,9 +5,9 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import * as z from "zod";
-import { errorCodes } from "../../supabase/functions/_shared/error-codes.ts";
-import { type Declaration, errorsOf } from "../../supabase/functions/_shared/operation.ts";
-import { webhookToken } from "../../supabase/functions/_shared/providers/webhook-token.ts";
+import { errorCodes } from "../../supabase/functions/_shared/errors/error-codes.ts";
+import { type Declaration, errorsOf } from "../../supabase/functions/_shared/endpoint/operation.ts";
+import { webhookToken } from "../../supabase/functions/_shared/videos/providers/webhook-token.ts";
 import { deviceToken } from "../../local/simulators/device-check.ts";
 import { declaredOperations } from "../contract/generate-openapi.ts";
 import { propertyOptions } from "../database/support/properties.ts";

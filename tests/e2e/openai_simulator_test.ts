@@ -1,8 +1,8 @@
 /** The adapter for OpenAI's moderation against a service that speaks its protocol, and breaks it. */
 import assert from "node:assert/strict";
 import { type OpenAiRule, startOpenAiSimulator } from "../../local/simulators/openai.ts";
-import type { Verdict } from "../../supabase/functions/_shared/moderation/moderation.ts";
-import { openAiModeration } from "../../supabase/functions/_shared/moderation/openai.ts";
+import type { Verdict } from "../../supabase/functions/_shared/videos/moderation/moderation.ts";
+import { openAiModeration } from "../../supabase/functions/_shared/videos/moderation/openai.ts";
 
 const key = "sk-proj-0123456789";
 

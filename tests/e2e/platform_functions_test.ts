@@ -1,4 +1,5 @@
 /** The functions' runtime on this machine gives a function what the platform gives it, and no more. */
+import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { type Stack, startStack } from "../../local/stack.ts";
 import { type TestDatabase, testDatabase } from "../database/harness.ts";
@@ -13,7 +14,7 @@ Deno.test.beforeAll(async () => {
   database = await testDatabase();
   // Beside the originals, where the repository's import map holds.
   functionsDirectory = await Deno.makeTempDir({
-    dir: new URL(".", import.meta.url).pathname,
+    dir: fileURLToPath(new URL(".", import.meta.url)),
     prefix: ".functions-",
   });
   for (const name of ["probe", "broken"]) {

@@ -1,11 +1,12 @@
 /** `deno task dev` and `deno task status`, as a developer meets them, and what is left of them afterwards: nothing. */
+import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { type HeldPorts, holdPorts, isFree } from "../../local/ports.ts";
 import { commandLine, parentOf } from "../../local/process.ts";
 import { takePorts } from "../../local/stack.ts";
 import { patience } from "../../local/testing/patience.ts";
 
-const root = new URL("../../", import.meta.url).pathname;
+const root = fileURLToPath(new URL("../../", import.meta.url));
 
 /** The folder that the tests' stack keeps its data in; root's Postgres, under its own account, must get in. */
 let directory: string;

@@ -3,7 +3,10 @@ import assert from "node:assert/strict";
 import { openMedia, UnusableResult } from "../../supabase/functions/_shared/videos/media.ts";
 import { NeedsOperator } from "../../supabase/functions/_shared/queue/task.ts";
 import { readMp4 } from "../../supabase/functions/_shared/videos/mp4.ts";
-import type { ProviderState, SubmitOutcome } from "../../supabase/functions/_shared/providers/provider.ts";
+import type {
+  ProviderState,
+  SubmitOutcome,
+} from "../../supabase/functions/_shared/videos/providers/provider.ts";
 import { holdPorts } from "../../local/ports.ts";
 import { patience } from "../../local/testing/patience.ts";
 import { ownerReference } from "../../supabase/functions/_shared/testing/tasks.ts";

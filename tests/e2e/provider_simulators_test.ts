@@ -7,9 +7,9 @@ import {
   startReplicateSimulator,
 } from "../../local/simulators/replicate.ts";
 import { runwayControl, type RunwayRule, startRunwaySimulator } from "../../local/simulators/runway.ts";
-import type { Generation } from "../../supabase/functions/_shared/providers/provider.ts";
-import { replicateProvider } from "../../supabase/functions/_shared/providers/replicate.ts";
-import { runwayProvider } from "../../supabase/functions/_shared/providers/runway.ts";
+import type { Generation } from "../../supabase/functions/_shared/videos/providers/provider.ts";
+import { replicateProvider } from "../../supabase/functions/_shared/videos/providers/replicate.ts";
+import { runwayProvider } from "../../supabase/functions/_shared/videos/providers/runway.ts";
 import { eventually } from "./eventually.ts";
 import { type Contract, startContract, type Subject, subjects } from "./support/provider-contract.ts";
 import { elapseWhileAway } from "./support/simulator-state.ts";

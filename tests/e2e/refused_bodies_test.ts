@@ -1,7 +1,7 @@
 /** A request that is refused before its body is read: on the platform's Deno too, its sender can read why. */
 import assert from "node:assert/strict";
-import { startFunctions } from "../../local/functions.ts";
-import { type FunctionsSource, platformDeno } from "../../local/functions-source.ts";
+import { startFunctions } from "../../local/functions/functions.ts";
+import { type FunctionsSource, platformDeno } from "../../local/functions/functions-source.ts";
 import { testEnvironment } from "../../supabase/functions/_shared/testing/config.ts";
 import { createTokenIssuer, publishableKey } from "../../supabase/functions/_shared/testing/tokens.ts";
 import { buildDeployment } from "../../tools/bundles.ts";

@@ -1,6 +1,6 @@
 /** A call that the database does not answer in time is ended there, as on the platform. */
 import assert from "node:assert/strict";
-import { withConnection } from "../../local/database.ts";
+import { withConnection } from "../../local/postgres/database.ts";
 import { asSuperuser, testDatabase } from "../database/harness.ts";
 import { errorOf } from "./support/answer.ts";
 import { newClient, startBackend } from "./support/backend.ts";

@@ -1,6 +1,6 @@
-import { MovedCreditsResponse } from "../_shared/admin-action.ts";
+import { MovedCreditsResponse } from "../_shared/ops/contract.ts";
 import { admin } from "../_shared/database/admin.ts";
-import { endpoint } from "../_shared/endpoint.ts";
+import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { AdjustCreditsRequest } from "./schema.ts";
 import { adjustCredits } from "./service.ts";
 

@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { mostCredits, Reason, UserId } from "../_shared/admin-action.ts";
+import { mostCredits, Reason, UserId } from "../_shared/ops/contract.ts";
 
 export const AdjustCreditsRequest = z.strictObject({
   user_id: UserId,

@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
-import { Reason } from "../_shared/admin-action.ts";
-import { ModelResponse } from "../_shared/model.ts";
+import { Reason } from "../_shared/ops/contract.ts";
+import { ModelResponse } from "../_shared/videos/model.ts";
 
 export const ChangeModelRequest = z.strictObject({
   model_id: z.guid().check(z.toLowerCase()),

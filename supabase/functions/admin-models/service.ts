@@ -1,4 +1,4 @@
-import type { Answer, Context } from "../_shared/context.ts";
+import type { Answer, Context } from "../_shared/endpoint/context.ts";
 import type { AdminDatabase } from "../_shared/database/admin.ts";
 import type { ChangeModelRequest, ChangeModelResponse } from "./schema.ts";
 

@@ -1,6 +1,6 @@
-import { MovedCreditsResponse } from "../_shared/admin-action.ts";
+import { MovedCreditsResponse } from "../_shared/ops/contract.ts";
 import { admin } from "../_shared/database/admin.ts";
-import { endpoint } from "../_shared/endpoint.ts";
+import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { RefundCreditsRequest } from "./schema.ts";
 import { refundCredits } from "./service.ts";
 

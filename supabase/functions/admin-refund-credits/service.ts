@@ -1,5 +1,5 @@
-import type { MovedCreditsResponse } from "../_shared/admin-action.ts";
-import type { Answer, Context, Keyed } from "../_shared/context.ts";
+import type { MovedCreditsResponse } from "../_shared/ops/contract.ts";
+import type { Answer, Context, Keyed } from "../_shared/endpoint/context.ts";
 import type { AdminDatabase } from "../_shared/database/admin.ts";
 import type { RefundCreditsRequest } from "./schema.ts";
 

@@ -1,5 +1,5 @@
 import { admin } from "../_shared/database/admin.ts";
-import { endpoint } from "../_shared/endpoint.ts";
+import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { AdminUserQuery, AdminUserResponse, BanUserRequest } from "./schema.ts";
 import { banUser, readUser } from "./service.ts";
 

@@ -1,8 +1,8 @@
 import * as z from "zod/mini";
-import { Reason, UserId } from "../_shared/admin-action.ts";
+import { Reason, UserId } from "../_shared/ops/contract.ts";
 import { adminActions } from "../_shared/database/admin.ts";
 import { themePreferences } from "../_shared/database/profiles.ts";
-import { languages } from "../_shared/i18n.ts";
+import { languages } from "../_shared/errors/languages.ts";
 
 export const AdminUserQuery = z.strictObject({ user_id: UserId });
 export type AdminUserQuery = z.infer<typeof AdminUserQuery>;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { AppError } from "../_shared/app-error.ts";
+import { AppError } from "../_shared/errors/app-error.ts";
 import type { AdministeredUser } from "../_shared/database/admin.ts";
 import { testContext } from "../_shared/testing/context.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";

@@ -1,4 +1,4 @@
-import { type Documentation, exampleIds, examplePendingJob } from "../_shared/documentation.ts";
+import { type Documentation, exampleIds, examplePendingJob } from "../_shared/endpoint/documentation.ts";
 
 export default {
   POST: {

@@ -1,5 +1,5 @@
 import { videos } from "../_shared/database/videos.ts";
-import { endpoint } from "../_shared/endpoint.ts";
+import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { videoTaskPorts } from "../_shared/videos/tasks.ts";
 import { CancelVideoRequest, CancelVideoResponse } from "./schema.ts";
 import { cancelVideo } from "./service.ts";

@@ -1,8 +1,8 @@
-import type { Answer, Context } from "../_shared/context.ts";
+import type { Answer, Context } from "../_shared/endpoint/context.ts";
 import type { VideosDatabase } from "../_shared/database/videos.ts";
 import { work } from "../_shared/queue/worker.ts";
 import { type VideoTaskPorts, videoTasks } from "../_shared/videos/tasks.ts";
-import { jobResponse } from "../_shared/job.ts";
+import { jobResponse } from "../_shared/videos/contract.ts";
 import type { CancelVideoRequest, CancelVideoResponse } from "./schema.ts";
 
 /** 200 when the job is cancelled, 202 while its provider has yet to say so. */

@@ -1,5 +1,5 @@
 import { credits } from "../_shared/database/credits.ts";
-import { endpoint } from "../_shared/endpoint.ts";
+import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { CreditsQuery, CreditsResponse } from "./schema.ts";
 import { listCredits } from "./service.ts";
 

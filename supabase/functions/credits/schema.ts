@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { pageQuery } from "../_shared/cursor.ts";
+import { pageQuery } from "../_shared/request/cursor.ts";
 import { transactionKinds } from "../_shared/database/credits.ts";
 
 export const CreditsQuery = z.strictObject(pageQuery);

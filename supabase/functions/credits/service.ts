@@ -1,5 +1,5 @@
-import type { Answer, Context } from "../_shared/context.ts";
-import { readCursor, writeCursor } from "../_shared/cursor.ts";
+import type { Answer, Context } from "../_shared/endpoint/context.ts";
+import { readCursor, writeCursor } from "../_shared/request/cursor.ts";
 import type { CreditsDatabase } from "../_shared/database/credits.ts";
 import { CreditsPosition, type CreditsQuery, type CreditsResponse } from "./schema.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { CreditsPage } from "../_shared/database/credits.ts";
-import type { JsonValue } from "../_shared/json.ts";
+import type { JsonValue } from "../_shared/platform/json.ts";
 import { testContext } from "../_shared/testing/context.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { testServer } from "../_shared/testing/server.ts";

@@ -1,4 +1,4 @@
-import { type Documentation, exampleIds } from "../_shared/documentation.ts";
+import { type Documentation, exampleIds } from "../_shared/endpoint/documentation.ts";
 
 export default {
   DELETE: {

@@ -1,5 +1,5 @@
 import { videos } from "../_shared/database/videos.ts";
-import { endpoint } from "../_shared/endpoint.ts";
+import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { DeleteVideoJobQuery } from "./schema.ts";
 import { deleteVideoJob } from "./service.ts";
 

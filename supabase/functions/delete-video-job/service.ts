@@ -1,4 +1,4 @@
-import type { Answer, Context } from "../_shared/context.ts";
+import type { Answer, Context } from "../_shared/endpoint/context.ts";
 import type { VideosDatabase } from "../_shared/database/videos.ts";
 import type { DeleteVideoJobQuery } from "./schema.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { AppError } from "../_shared/app-error.ts";
+import { AppError } from "../_shared/errors/app-error.ts";
 import { testContext } from "../_shared/testing/context.ts";
 import { deleteVideoJob } from "./service.ts";
 

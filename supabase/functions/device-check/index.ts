@@ -1,6 +1,6 @@
-import { appleDeviceCheck } from "../_shared/apple/device-check.ts";
+import { appleDeviceCheck } from "../_shared/devices/device-check.ts";
 import { deviceCheckDatabase } from "../_shared/database/device-check.ts";
-import { endpoint } from "../_shared/endpoint.ts";
+import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { DeviceCheckRequest, DeviceCheckResponse } from "./schema.ts";
 import { checkDevice } from "./service.ts";
 

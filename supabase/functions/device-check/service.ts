@@ -1,6 +1,6 @@
-import { AppError } from "../_shared/app-error.ts";
-import type { Bits, DeviceCheck } from "../_shared/apple/device-check.ts";
-import type { Answer, Context } from "../_shared/context.ts";
+import { AppError } from "../_shared/errors/app-error.ts";
+import type { Bits, DeviceCheck } from "../_shared/devices/device-check.ts";
+import type { Answer, Context } from "../_shared/endpoint/context.ts";
 import type { DeviceCheckBegun, DeviceCheckDatabase } from "../_shared/database/device-check.ts";
 import type { DeviceCheckRequest, DeviceCheckResponse } from "./schema.ts";
 

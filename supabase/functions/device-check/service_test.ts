@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
-import { AppError } from "../_shared/app-error.ts";
-import type { Bits, DeviceCheckOptions, QueryOutcome, UpdateOutcome } from "../_shared/apple/device-check.ts";
+import { AppError } from "../_shared/errors/app-error.ts";
+import type {
+  Bits,
+  DeviceCheckOptions,
+  QueryOutcome,
+  UpdateOutcome,
+} from "../_shared/devices/device-check.ts";
 import type { DeviceCheckBegun, IntentRecorded } from "../_shared/database/device-check.ts";
 import { testContext } from "../_shared/testing/context.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";

@@ -1,8 +1,8 @@
-import { endpoint } from "../_shared/endpoint.ts";
+import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { generation } from "../_shared/database/generation.ts";
 import { videos } from "../_shared/database/videos.ts";
-import { promptModeration } from "../_shared/moderation/moderation.ts";
-import { videoProviders } from "../_shared/providers/registry.ts";
+import { promptModeration } from "../_shared/videos/moderation/moderation.ts";
+import { videoProviders } from "../_shared/videos/providers/registry.ts";
 import { GenerateVideoRequest, GenerateVideoResponse } from "./schema.ts";
 import { generateVideo } from "./service.ts";
 

@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { userText } from "../_shared/user-text.ts";
+import { userText } from "../_shared/request/user-text.ts";
 
 /** What comes before path, query and fragment: no port, not even an empty one, no credentials, no IPv6 address. */
 const httpsAuthority = /^https:\/\/[^/?#\\@:]+(?:[/?#]|$)/i;

@@ -1,4 +1,4 @@
-import type { Answer, Context, Keyed } from "../_shared/context.ts";
+import type { Answer, Context, Keyed } from "../_shared/endpoint/context.ts";
 import type { VideosDatabase } from "../_shared/database/videos.ts";
 import { type SubmitContext, submitVideo } from "../_shared/videos/submit.ts";
 import type { GenerateVideoRequest, GenerateVideoResponse } from "./schema.ts";

@@ -1,4 +1,4 @@
-import type { Documentation } from "../_shared/documentation.ts";
+import type { Documentation } from "../_shared/endpoint/documentation.ts";
 
 const checks = {
   database: { ok: true, duration_ms: 4 },

@@ -1,7 +1,7 @@
 import { healthDatabase } from "../_shared/database/health.ts";
-import { endpoint } from "../_shared/endpoint.ts";
-import { videoProviders } from "../_shared/providers/registry.ts";
-import { storage } from "../_shared/storage.ts";
+import { endpoint } from "../_shared/endpoint/endpoint.ts";
+import { videoProviders } from "../_shared/videos/providers/registry.ts";
+import { storage } from "../_shared/platform/storage.ts";
 import { HealthResponse } from "./schema.ts";
 import { getHealth } from "./service.ts";
 

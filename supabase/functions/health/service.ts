@@ -1,9 +1,9 @@
-import type { Config } from "../_shared/config.ts";
-import type { Answer, Context } from "../_shared/context.ts";
+import type { Config } from "../_shared/platform/config.ts";
+import type { Answer, Context } from "../_shared/endpoint/context.ts";
 import type { DatabaseHealth, HealthDatabase } from "../_shared/database/health.ts";
 import { SchemaNotExposed } from "../_shared/database/procedures.ts";
-import type { Providers } from "../_shared/providers/registry.ts";
-import type { Storage } from "../_shared/storage.ts";
+import type { Providers } from "../_shared/videos/providers/registry.ts";
+import type { Storage } from "../_shared/platform/storage.ts";
 import type { Check, HealthResponse, PlatformCheck } from "./schema.ts";
 
 type HealthContext = Context<"public"> & {

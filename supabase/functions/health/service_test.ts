@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { AppError } from "../_shared/app-error.ts";
-import type { EnvironmentVariables } from "../_shared/config.ts";
-import type { CallerOf } from "../_shared/context.ts";
+import { AppError } from "../_shared/errors/app-error.ts";
+import type { EnvironmentVariables } from "../_shared/platform/config.ts";
+import type { CallerOf } from "../_shared/endpoint/context.ts";
 import { type DatabaseHealth, missingParts } from "../_shared/database/health.ts";
 import { testConfig } from "../_shared/testing/config.ts";
 import { testContext } from "../_shared/testing/context.ts";

@@ -1,4 +1,4 @@
-import { endpoint } from "../_shared/endpoint.ts";
+import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { videos } from "../_shared/database/videos.ts";
 import { ModelsResponse } from "./schema.ts";
 import { listModels } from "./service.ts";

@@ -1,5 +1,5 @@
-import type { Config } from "../_shared/config.ts";
-import type { Answer, Context } from "../_shared/context.ts";
+import type { Config } from "../_shared/platform/config.ts";
+import type { Answer, Context } from "../_shared/endpoint/context.ts";
 import type { Catalogue, VideosDatabase } from "../_shared/database/videos.ts";
 import type { ModelsResponse } from "./schema.ts";
 

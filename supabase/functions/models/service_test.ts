@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { AppError } from "../_shared/app-error.ts";
+import { AppError } from "../_shared/errors/app-error.ts";
 import type { Catalogue } from "../_shared/database/videos.ts";
 import { testContext } from "../_shared/testing/context.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";

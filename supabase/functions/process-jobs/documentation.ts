@@ -1,4 +1,4 @@
-import type { Documentation } from "../_shared/documentation.ts";
+import type { Documentation } from "../_shared/endpoint/documentation.ts";
 
 export default {
   POST: {

@@ -1,4 +1,4 @@
-import { endpoint } from "../_shared/endpoint.ts";
+import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { videoTaskPorts } from "../_shared/videos/tasks.ts";
 import { ProcessJobsResponse } from "./schema.ts";
 import { processJobs } from "./service.ts";

@@ -1,4 +1,4 @@
-import type { Answer, Context } from "../_shared/context.ts";
+import type { Answer, Context } from "../_shared/endpoint/context.ts";
 import { accountTasks } from "../_shared/accounts/tasks.ts";
 import { work } from "../_shared/queue/worker.ts";
 import { type VideoTaskPorts, videoTasks } from "../_shared/videos/tasks.ts";

@@ -1,8 +1,8 @@
-import { AppError } from "../_shared/app-error.ts";
-import type { Answer, Context, SignedInput } from "../_shared/context.ts";
+import { AppError } from "../_shared/errors/app-error.ts";
+import type { Answer, Context, SignedInput } from "../_shared/endpoint/context.ts";
 import { work } from "../_shared/queue/worker.ts";
 import { type VideoTaskPorts, videoTasks } from "../_shared/videos/tasks.ts";
-import { verifyWebhookToken } from "../_shared/providers/webhook-token.ts";
+import { verifyWebhookToken } from "../_shared/videos/providers/webhook-token.ts";
 import type { ProviderWebhookQuery, ProviderWebhookResponse } from "./schema.ts";
 
 /**

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { ProviderReport } from "../_shared/database/generation.ts";
-import type { WebhookVerdict } from "../_shared/providers/provider.ts";
-import { webhookToken } from "../_shared/providers/webhook-token.ts";
+import type { WebhookVerdict } from "../_shared/videos/providers/provider.ts";
+import { webhookToken } from "../_shared/videos/providers/webhook-token.ts";
 import { testConfig } from "../_shared/testing/config.ts";
 import { testContext } from "../_shared/testing/context.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";

@@ -1,4 +1,4 @@
-import { type Documentation, exampleIds } from "../_shared/documentation.ts";
+import { type Documentation, exampleIds } from "../_shared/endpoint/documentation.ts";
 
 const profile = {
   user_id: exampleIds.user,

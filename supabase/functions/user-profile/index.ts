@@ -1,5 +1,5 @@
 import { profiles } from "../_shared/database/profiles.ts";
-import { endpoint } from "../_shared/endpoint.ts";
+import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { DeleteUserProfileResponse, UpdateUserProfileRequest, UserProfileResponse } from "./schema.ts";
 import { deleteUserProfile, getUserProfile, updateUserProfile } from "./service.ts";
 

@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
 import { themePreferences } from "../_shared/database/profiles.ts";
-import { languages } from "../_shared/i18n.ts";
-import { userText } from "../_shared/user-text.ts";
+import { languages } from "../_shared/errors/languages.ts";
+import { userText } from "../_shared/request/user-text.ts";
 
 export const UserProfileResponse = z.object({
   user_id: z.guid(),

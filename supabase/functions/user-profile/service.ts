@@ -1,4 +1,4 @@
-import type { Answer, Context } from "../_shared/context.ts";
+import type { Answer, Context } from "../_shared/endpoint/context.ts";
 import type { ProfilesDatabase } from "../_shared/database/profiles.ts";
 import type { DeleteUserProfileResponse, UpdateUserProfileRequest, UserProfileResponse } from "./schema.ts";
 

@@ -1,4 +1,4 @@
-import { type Documentation, exampleJob } from "../_shared/documentation.ts";
+import { type Documentation, exampleJob } from "../_shared/endpoint/documentation.ts";
 
 export default {
   GET: {

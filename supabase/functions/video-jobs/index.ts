@@ -1,6 +1,6 @@
 import { videos } from "../_shared/database/videos.ts";
-import { endpoint } from "../_shared/endpoint.ts";
-import { storage } from "../_shared/storage.ts";
+import { endpoint } from "../_shared/endpoint/endpoint.ts";
+import { storage } from "../_shared/platform/storage.ts";
 import { VideoJobsQuery, VideoJobsResponse } from "./schema.ts";
 import { listVideoJobs } from "./service.ts";
 

@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
-import { pageQuery, positionTime } from "../_shared/cursor.ts";
+import { pageQuery, positionTime } from "../_shared/request/cursor.ts";
 import { jobStatuses } from "../_shared/database/job-status.ts";
-import { JobResponse } from "../_shared/job.ts";
+import { JobResponse } from "../_shared/videos/contract.ts";
 
 export const VideoJobsQuery = z.strictObject({ ...pageQuery, status: z.optional(z.enum(jobStatuses)) });
 export type VideoJobsQuery = z.infer<typeof VideoJobsQuery>;

@@ -1,9 +1,9 @@
-import type { Answer, Context } from "../_shared/context.ts";
-import { readCursor, writeCursor } from "../_shared/cursor.ts";
+import type { Answer, Context } from "../_shared/endpoint/context.ts";
+import { readCursor, writeCursor } from "../_shared/request/cursor.ts";
 import type { VideosDatabase } from "../_shared/database/videos.ts";
-import { jobResponse } from "../_shared/job.ts";
-import { renewUrls } from "../_shared/signed-urls.ts";
-import type { Storage } from "../_shared/storage.ts";
+import { jobResponse } from "../_shared/videos/contract.ts";
+import { renewUrls } from "../_shared/videos/signed-urls.ts";
+import type { Storage } from "../_shared/platform/storage.ts";
 import { VideoJobsPosition, type VideoJobsQuery, type VideoJobsResponse } from "./schema.ts";
 
 /** What a job shows of a video that is lost: one missing file must not hide the rest of a history. */

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { AppError } from "../_shared/app-error.ts";
+import { AppError } from "../_shared/errors/app-error.ts";
 import type { JobStatus } from "../_shared/database/job-status.ts";
 import type { Job, JobUrls, Video, VideoPage } from "../_shared/database/videos.ts";
-import type { JsonValue } from "../_shared/json.ts";
+import type { JsonValue } from "../_shared/platform/json.ts";
 import { testContext } from "../_shared/testing/context.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { testServer } from "../_shared/testing/server.ts";

@@ -1,6 +1,6 @@
-import { endpoint } from "../_shared/endpoint.ts";
+import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { videos } from "../_shared/database/videos.ts";
-import { storage } from "../_shared/storage.ts";
+import { storage } from "../_shared/platform/storage.ts";
 import { VideoStatusQuery, VideoStatusResponse } from "./schema.ts";
 import { getVideoStatus } from "./service.ts";
 

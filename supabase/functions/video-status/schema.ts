@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { JobResponse } from "../_shared/job.ts";
+import { JobResponse } from "../_shared/videos/contract.ts";
 
 export const VideoStatusQuery = z.strictObject({ job_id: z.guid().check(z.toLowerCase()) });
 export type VideoStatusQuery = z.infer<typeof VideoStatusQuery>;

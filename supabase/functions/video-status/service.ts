@@ -1,9 +1,9 @@
-import { AppError } from "../_shared/app-error.ts";
-import type { Answer, Context } from "../_shared/context.ts";
+import { AppError } from "../_shared/errors/app-error.ts";
+import type { Answer, Context } from "../_shared/endpoint/context.ts";
 import type { VideosDatabase } from "../_shared/database/videos.ts";
-import { jobResponse } from "../_shared/job.ts";
-import { renewUrls } from "../_shared/signed-urls.ts";
-import type { Storage } from "../_shared/storage.ts";
+import { jobResponse } from "../_shared/videos/contract.ts";
+import { renewUrls } from "../_shared/videos/signed-urls.ts";
+import type { Storage } from "../_shared/platform/storage.ts";
 import type { VideoStatusQuery, VideoStatusResponse } from "./schema.ts";
 
 /** Reads the job; the kept URL is renewed when it has less than ten minutes left, and kept again after the answer. */

@@ -1,7 +1,7 @@
 /** A user who is deleted in Auth, in the dashboard or by a clean-up: the account closes as its user closes it. */
 import assert from "node:assert/strict";
-import { withConnection } from "../../../local/database.ts";
-import { loginAs, type LoginRole, owner } from "../../../local/platform-roles.ts";
+import { withConnection } from "../../../local/postgres/database.ts";
+import { loginAs, type LoginRole, owner } from "../../../local/platform/platform-roles.ts";
 import type { TestDatabase } from "../harness.ts";
 import {
   claimErasure,

@@ -1,11 +1,11 @@
 /** The migrations on servers that have the files of pg_net and pg_cron, or stand-ins for them. */
 import assert from "node:assert/strict";
 import type postgres from "postgres";
-import { createDatabase, withConnection } from "../../../local/database.ts";
-import { migrate } from "../../../local/migrations.ts";
-import { preparePlatform } from "../../../local/platform.ts";
-import { loginAs, owner } from "../../../local/platform-roles.ts";
-import { startPostgres } from "../../../local/postgres.ts";
+import { createDatabase, withConnection } from "../../../local/postgres/database.ts";
+import { migrate } from "../../../local/postgres/migrations.ts";
+import { preparePlatform } from "../../../local/platform/platform.ts";
+import { loginAs, owner } from "../../../local/platform/platform-roles.ts";
+import { startPostgres } from "../../../local/postgres/postgres.ts";
 
 /** The server must be our own, since extensions are files beside it. */
 Deno.env.delete("DATABASE_URL");

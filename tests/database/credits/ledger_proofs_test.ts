@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { owner } from "../../../local/platform-roles.ts";
+import { owner } from "../../../local/platform/platform-roles.ts";
 import { testDatabase } from "../harness.ts";
 import { disableTriggers, keepBooks } from "../support/books.ts";
 import { rolledBack, violations } from "../support/ledger.ts";

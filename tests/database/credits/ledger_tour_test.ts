@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { withConnection } from "../../../local/database.ts";
+import { withConnection } from "../../../local/postgres/database.ts";
 import { cloneTemplate, testDatabase } from "../harness.ts";
 import { freezeClock } from "../support/frozen-clock.ts";
 import { createPayer, generateVideo } from "../support/videos.ts";

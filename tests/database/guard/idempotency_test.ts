@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { errorCodes } from "../../../supabase/functions/_shared/error-codes.ts";
+import { errorCodes } from "../../../supabase/functions/_shared/errors/error-codes.ts";
 import { manyConnections, times } from "../support/connections.ts";
 import { stillDatabase } from "../support/frozen-clock.ts";
 import { first, rolledBack, type Sql } from "../support/ledger.ts";

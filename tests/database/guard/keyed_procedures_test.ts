@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { withConnection } from "../../../local/database.ts";
+import { withConnection } from "../../../local/postgres/database.ts";
 import { declaredOperations } from "../../contract/generate-openapi.ts";
 import { cloneTemplate } from "../harness.ts";
 

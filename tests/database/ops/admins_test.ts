@@ -1,6 +1,6 @@
 /** Who is an admin, and that what admins did stays written. */
 import assert from "node:assert/strict";
-import { owner } from "../../../local/platform-roles.ts";
+import { owner } from "../../../local/platform/platform-roles.ts";
 import { actionsAbout, createAdmin, createCustomer, makeAdmin, signUp } from "../support/admins.ts";
 import { first } from "../support/ledger.ts";
 import { sharedDatabase } from "../support/shared-database.ts";

@@ -1,6 +1,6 @@
 /** The error log: what is recorded, by whom, and how little of a flood. */
 import assert from "node:assert/strict";
-import { errorCodes } from "../../../supabase/functions/_shared/error-codes.ts";
+import { errorCodes } from "../../../supabase/functions/_shared/errors/error-codes.ts";
 import { type TestDatabase, testDatabase } from "../harness.ts";
 import { manyConnections, times } from "../support/connections.ts";
 import { claimTasks, startVideo } from "../support/generation.ts";

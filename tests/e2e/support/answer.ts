@@ -1,9 +1,13 @@
 /** An answer of an endpoint, read as a client reads it. */
 import assert from "node:assert/strict";
 import * as z from "zod";
-import { type ErrorCode, errorCodes, isErrorCode } from "../../../supabase/functions/_shared/error-codes.ts";
-import { errorMessage } from "../../../supabase/functions/_shared/error-messages.ts";
-import { isLanguage } from "../../../supabase/functions/_shared/i18n.ts";
+import {
+  type ErrorCode,
+  errorCodes,
+  isErrorCode,
+} from "../../../supabase/functions/_shared/errors/error-codes.ts";
+import { errorMessage } from "../../../supabase/functions/_shared/errors/error-messages.ts";
+import { isLanguage } from "../../../supabase/functions/_shared/errors/languages.ts";
 
 export interface Answer {
   readonly status: number;

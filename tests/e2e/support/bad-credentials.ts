@@ -1,6 +1,6 @@
 /** Credentials that are nobody's, each for one reason. */
 import { decodeJwt, generateKeyPair, importJWK, type JWTPayload, SignJWT } from "jose";
-import type { Auth } from "../../../supabase/functions/_shared/context.ts";
+import type { Auth } from "../../../supabase/functions/_shared/endpoint/context.ts";
 import type { Backend, Guest } from "./backend.ts";
 
 type Forge = (claims: JWTPayload) => Promise<string> | string;

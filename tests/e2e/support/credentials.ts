@@ -1,4 +1,4 @@
-import type { Auth } from "../../../supabase/functions/_shared/context.ts";
+import type { Auth } from "../../../supabase/functions/_shared/endpoint/context.ts";
 import type { Backend, Guest } from "./backend.ts";
 
 /** Headers that an operation for this kind of caller accepts; `guest` is who calls as a user. */

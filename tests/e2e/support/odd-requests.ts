@@ -1,8 +1,8 @@
 /** Requests for an operation: as its declaration describes them, and broken in the ways that requests are. */
 import fc from "fast-check";
 import * as z from "zod/mini";
-import type { Language } from "../../../supabase/functions/_shared/i18n.ts";
-import type { Declaration } from "../../../supabase/functions/_shared/operation.ts";
+import type { Language } from "../../../supabase/functions/_shared/errors/languages.ts";
+import type { Declaration } from "../../../supabase/functions/_shared/endpoint/operation.ts";
 import { arbitraryOf, type Known, mangled, oddValues } from "./json-schema-arbitrary.ts";
 
 export interface OddRequest {

@@ -8,18 +8,18 @@ import type { SimulatedProvider } from "../../../local/simulators/provider-serve
 import { startReplicateSimulator } from "../../../local/simulators/replicate.ts";
 import type { ProviderRequest } from "../../../local/simulators/request-log.ts";
 import { startRunwaySimulator } from "../../../local/simulators/runway.ts";
-import { AppError } from "../../../supabase/functions/_shared/app-error.ts";
+import { AppError } from "../../../supabase/functions/_shared/errors/app-error.ts";
 import type { ProviderReport } from "../../../supabase/functions/_shared/database/generation.ts";
-import { falProvider } from "../../../supabase/functions/_shared/providers/fal.ts";
+import { falProvider } from "../../../supabase/functions/_shared/videos/providers/fal.ts";
 import type {
   CancelOutcome,
   Generation,
   Provider,
   ProviderState,
-} from "../../../supabase/functions/_shared/providers/provider.ts";
-import { replicateProvider } from "../../../supabase/functions/_shared/providers/replicate.ts";
-import { runwayProvider } from "../../../supabase/functions/_shared/providers/runway.ts";
-import { webhookUrl } from "../../../supabase/functions/_shared/providers/webhook-token.ts";
+} from "../../../supabase/functions/_shared/videos/providers/provider.ts";
+import { replicateProvider } from "../../../supabase/functions/_shared/videos/providers/replicate.ts";
+import { runwayProvider } from "../../../supabase/functions/_shared/videos/providers/runway.ts";
+import { webhookUrl } from "../../../supabase/functions/_shared/videos/providers/webhook-token.ts";
 import { testConfig } from "../../../supabase/functions/_shared/testing/config.ts";
 import { testContext } from "../../../supabase/functions/_shared/testing/context.ts";
 import { fakeGeneration } from "../../../supabase/functions/_shared/testing/generation.ts";

@@ -2,7 +2,7 @@
 import { whileDatabaseIsAway } from "../database/while-away.ts";
 import type { GenerationDatabase } from "../database/generation.ts";
 import type { Attempt, Handlers, Task } from "../queue/task.ts";
-import type { Storage } from "../storage.ts";
+import type { Storage } from "../platform/storage.ts";
 
 export interface AccountTaskPorts {
   readonly generation: Pick<GenerationDatabase, "loadErasure" | "eraseAccount">;

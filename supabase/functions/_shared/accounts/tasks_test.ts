@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { AppError } from "../app-error.ts";
+import { AppError } from "../errors/app-error.ts";
 import { recordingLogger } from "../testing/log.ts";
 import { withoutPauses } from "../testing/pauses.ts";
 import { fakeStorage } from "../testing/storage.ts";
 import { eraseAccountTask, filePaths } from "../testing/tasks.ts";
-import type { Storage } from "../storage.ts";
+import type { Storage } from "../platform/storage.ts";
 import { accountTasks } from "./tasks.ts";
 
 /** An account whose files storage has, and what the database was asked and told, in turn. */

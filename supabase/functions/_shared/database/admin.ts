@@ -1,5 +1,5 @@
 /** The procedures behind the operator's endpoints. Each asks whether the caller is an admin. */
-import type { Idempotency, Port } from "../context.ts";
+import type { Idempotency, Port } from "../endpoint/context.ts";
 import type { CatalogueModel } from "./videos.ts";
 import { procedures } from "./procedures.ts";
 import type { Profile } from "./profiles.ts";

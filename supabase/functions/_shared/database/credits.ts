@@ -1,6 +1,6 @@
 /** The procedure behind credits. */
-import type { Port } from "../context.ts";
-import type { JsonValue } from "../json.ts";
+import type { Port } from "../endpoint/context.ts";
+import type { JsonValue } from "../platform/json.ts";
 import { procedures } from "./procedures.ts";
 
 /** What moves a user's balance; a capture does not, since its hold did. */

@@ -1,5 +1,5 @@
 /** The procedures behind device-check, in the order in which it calls them. */
-import type { Port } from "../context.ts";
+import type { Port } from "../endpoint/context.ts";
 import { procedures } from "./procedures.ts";
 
 export interface DeviceCheckBegun {

@@ -1,15 +1,15 @@
 /** The procedures that carry a job from acceptance to its end. */
-import type { Port } from "../context.ts";
+import type { Port } from "../endpoint/context.ts";
 import type {
   CancelOutcome,
   Generation,
   ProviderReferences,
   ProviderState,
   SubmitOutcome,
-} from "../providers/provider.ts";
-import type { JsonValue } from "../json.ts";
+} from "../videos/providers/provider.ts";
+import type { JsonValue } from "../platform/json.ts";
 import type { JobStatus } from "./job-status.ts";
-import type { Verdict } from "../moderation/moderation.ts";
+import type { Verdict } from "../videos/moderation/moderation.ts";
 import type { Task } from "../queue/task.ts";
 import { procedures } from "./procedures.ts";
 import type { SignedUrls } from "./videos.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { CancelOutcome, ProviderState, SubmitOutcome } from "../providers/provider.ts";
+import type { CancelOutcome, ProviderState, SubmitOutcome } from "../videos/providers/provider.ts";
 import { fakeDataApi } from "../testing/data-api.ts";
 import { testRuntime } from "../testing/runtime.ts";
 import {

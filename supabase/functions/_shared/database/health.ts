@@ -1,5 +1,5 @@
 /** The procedure behind health. */
-import type { Port } from "../context.ts";
+import type { Port } from "../endpoint/context.ts";
 import { procedures } from "./procedures.ts";
 
 export interface DatabaseHealth {

@@ -3,11 +3,11 @@
  * a code of the registry. What it raises is an accident, and none of its text leaves the log.
  */
 import { PostgrestClient, type PostgrestError } from "@supabase/postgrest-js";
-import { AppError } from "../app-error.ts";
-import type { Port, Report, Runtime } from "../context.ts";
-import { isErrorCode } from "../error-codes.ts";
-import type { JsonValue } from "../json.ts";
-import { limitTime, repeatUnauthorized } from "../platform-fetch.ts";
+import { AppError } from "../errors/app-error.ts";
+import type { Port, Report, Runtime } from "../endpoint/context.ts";
+import { isErrorCode } from "../errors/error-codes.ts";
+import type { JsonValue } from "../platform/json.ts";
+import { limitTime, repeatUnauthorized } from "../platform/platform-fetch.ts";
 import type { Database as Schema, Json } from "./database.types.ts";
 
 type Functions = Schema["api"]["Functions"];

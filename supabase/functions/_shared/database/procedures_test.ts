@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { AppError } from "../app-error.ts";
+import { AppError } from "../errors/app-error.ts";
 import { testConfig } from "../testing/config.ts";
 import { withoutPauses } from "../testing/pauses.ts";
 import { testRuntime } from "../testing/runtime.ts";

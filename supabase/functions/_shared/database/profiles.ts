@@ -1,6 +1,6 @@
 /** The procedures behind user-profile. */
-import type { Port } from "../context.ts";
-import type { Language } from "../i18n.ts";
+import type { Port } from "../endpoint/context.ts";
+import type { Language } from "../errors/languages.ts";
 import { procedures } from "./procedures.ts";
 
 export const themePreferences = ["system", "light", "dark"] as const;

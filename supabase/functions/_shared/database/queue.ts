@@ -1,6 +1,6 @@
 /** The procedures that hand out tasks and take them back. */
-import type { Port } from "../context.ts";
-import type { ErrorCode } from "../error-codes.ts";
+import type { Port } from "../endpoint/context.ts";
+import type { ErrorCode } from "../errors/error-codes.ts";
 import type { Alert, Task } from "../queue/task.ts";
 import { procedures } from "./procedures.ts";
 

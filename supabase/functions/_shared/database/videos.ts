@@ -1,7 +1,7 @@
 /** The procedures behind the app's endpoints for models and videos. */
-import type { Idempotency, Port } from "../context.ts";
-import type { ErrorCode } from "../error-codes.ts";
-import type { JsonObject, JsonValue } from "../json.ts";
+import type { Idempotency, Port } from "../endpoint/context.ts";
+import type { ErrorCode } from "../errors/error-codes.ts";
+import type { JsonObject, JsonValue } from "../platform/json.ts";
 import type { JobStatus } from "./job-status.ts";
 import { procedures } from "./procedures.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { AppError } from "../app-error.ts";
+import { AppError } from "../errors/app-error.ts";
 import { whileDatabaseIsAway } from "./while-away.ts";
 
 /** A call that fails so often before it answers. */

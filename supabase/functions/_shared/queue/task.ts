@@ -1,6 +1,6 @@
 /** What a task is, and what a domain registers to have its kinds done. */
 import type * as z from "zod/mini";
-import type { Logger } from "../logger.ts";
+import type { Logger } from "../platform/logger.ts";
 
 export interface Task {
   readonly task_id: number;

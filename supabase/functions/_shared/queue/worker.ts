@@ -1,11 +1,11 @@
 /** Works off the tasks that the database hands out, until none is due or the time is up. It knows no kind of task. */
-import { AppError } from "../app-error.ts";
+import { AppError } from "../errors/app-error.ts";
 import type { QueueDatabase } from "../database/queue.ts";
 import { whileDatabaseIsAway } from "../database/while-away.ts";
-import { type ErrorCode, isServerFault } from "../error-codes.ts";
-import { sleep } from "../fetch-with-retry.ts";
-import type { Logger } from "../logger.ts";
-import { redactText } from "../redaction.ts";
+import { type ErrorCode, isServerFault } from "../errors/error-codes.ts";
+import { sleep } from "../platform/fetch-with-retry.ts";
+import type { Logger } from "../platform/logger.ts";
+import { redactText } from "../platform/redaction.ts";
 import { type Alert, type Handlers, NeedsOperator, type Room, type Task } from "./task.ts";
 
 export interface WorkerPorts {

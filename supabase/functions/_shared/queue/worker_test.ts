@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { AppError } from "../app-error.ts";
+import { AppError } from "../errors/app-error.ts";
 import type { QueueDatabase } from "../database/queue.ts";
 import { settableClock } from "../testing/clock.ts";
 import { recordingLogger } from "../testing/log.ts";

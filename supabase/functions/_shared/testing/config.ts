@@ -1,4 +1,4 @@
-import { type Config, type EnvironmentVariables, loadConfig } from "../config.ts";
+import { type Config, type EnvironmentVariables, loadConfig } from "../platform/config.ts";
 import { projectUrl, publishableKey, secretKey } from "./tokens.ts";
 
 /** A JWKS that knows no real key, for tests that verify no token. */

@@ -1,7 +1,7 @@
-import { createBackgroundWork } from "../background-work.ts";
-import type { Config } from "../config.ts";
-import type { Auth, CallerOf, Context, Keyed } from "../context.ts";
-import { isLanguage, pickLanguage } from "../i18n.ts";
+import { createBackgroundWork } from "../endpoint/background-work.ts";
+import type { Config } from "../platform/config.ts";
+import type { Auth, CallerOf, Context, Keyed } from "../endpoint/context.ts";
+import { isLanguage, pickLanguage } from "../errors/languages.ts";
 import { type SettableClock, settableClock } from "./clock.ts";
 import { testConfig } from "./config.ts";
 import { type LogLine, recordingLogger } from "./log.ts";

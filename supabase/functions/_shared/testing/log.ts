@@ -1,4 +1,4 @@
-import { createLogger, type Logger } from "../logger.ts";
+import { createLogger, type Logger } from "../platform/logger.ts";
 
 export type LogLine = Record<string, unknown>;
 

@@ -1,4 +1,4 @@
-import type { Moderation, Verdict } from "../moderation/moderation.ts";
+import type { Moderation, Verdict } from "../videos/moderation/moderation.ts";
 
 /** A moderation service that gives this verdict, and the prompts that it saw. */
 export function fakeModeration(

@@ -1,7 +1,7 @@
 /** Operations as small as the wrapper's tests need them, and what they are sent. */
 import * as z from "zod/mini";
-import type { Context, Keyed, Runtime } from "../context.ts";
-import type { Declaration } from "../operation.ts";
+import type { Context, Keyed, Runtime } from "../endpoint/context.ts";
+import type { Declaration } from "../endpoint/operation.ts";
 
 /** A GET that anybody may call, with what a test is about in place of the defaults. */
 export function read(overrides: Partial<Declaration> = {}): Declaration {

@@ -1,5 +1,5 @@
-import type { Provider } from "../providers/provider.ts";
-import type { Providers } from "../providers/registry.ts";
+import type { Provider } from "../videos/providers/provider.ts";
+import type { Providers } from "../videos/providers/registry.ts";
 
 const unexpected = () => Promise.reject(new Error("This test does not ask the provider for that"));
 

@@ -1,4 +1,4 @@
-import type { Report, Runtime } from "../context.ts";
+import type { Report, Runtime } from "../endpoint/context.ts";
 import { settableClock } from "./clock.ts";
 import { testConfig } from "./config.ts";
 import { recordingLogger } from "./log.ts";

@@ -1,7 +1,7 @@
-import { createBackgroundWork } from "../background-work.ts";
-import type { EnvironmentVariables } from "../config.ts";
-import type { Declaration } from "../operation.ts";
-import { createHandler } from "../request-handler.ts";
+import { createBackgroundWork } from "../endpoint/background-work.ts";
+import type { EnvironmentVariables } from "../platform/config.ts";
+import type { Declaration } from "../endpoint/operation.ts";
+import { createHandler } from "../endpoint/request-handler.ts";
 import { type SettableClock, settableClock } from "./clock.ts";
 import { testConfig } from "./config.ts";
 import { type LogLine, recordingLogger } from "./log.ts";

@@ -1,5 +1,5 @@
-import { AppError } from "../app-error.ts";
-import type { Storage } from "../storage.ts";
+import { AppError } from "../errors/app-error.ts";
+import type { Storage } from "../platform/storage.ts";
 
 export interface StoredFile {
   readonly content: Uint8Array;

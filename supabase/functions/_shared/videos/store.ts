@@ -1,11 +1,11 @@
 /** Brings a provider's result into private storage and completes the job. */
 import type { GenerationDatabase, StoredAsset } from "../database/generation.ts";
 import { whileDatabaseIsAway } from "../database/while-away.ts";
-import type { Logger } from "../logger.ts";
-import type { Provider } from "../providers/provider.ts";
+import type { Logger } from "../platform/logger.ts";
+import type { Provider } from "./providers/provider.ts";
 import type { Task } from "../queue/task.ts";
-import { signUrls } from "../signed-urls.ts";
-import type { Storage } from "../storage.ts";
+import { signUrls } from "./signed-urls.ts";
+import type { Storage } from "../platform/storage.ts";
 import { openMedia, UnusableResult } from "./media.ts";
 import { readMp4 } from "./mp4.ts";
 

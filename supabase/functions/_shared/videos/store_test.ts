@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { AppError } from "../app-error.ts";
+import { AppError } from "../errors/app-error.ts";
 import type { StoredAsset } from "../database/generation.ts";
 import type { JobStatus } from "../database/job-status.ts";
 import type { SignedUrls } from "../database/videos.ts";

@@ -1,14 +1,14 @@
 /** Hands a job to a provider: claim, send, record. Whoever gets there first does it; nobody does it twice. */
-import type { Config } from "../config.ts";
+import type { Config } from "../platform/config.ts";
 import type { ClaimedSubmission, GenerationDatabase } from "../database/generation.ts";
 import type { JobStatus } from "../database/job-status.ts";
 import { whileDatabaseIsAway } from "../database/while-away.ts";
-import { sleep } from "../fetch-with-retry.ts";
-import type { Logger } from "../logger.ts";
-import type { Moderation } from "../moderation/moderation.ts";
-import type { Provider, SubmitOutcome } from "../providers/provider.ts";
-import type { Providers } from "../providers/registry.ts";
-import { webhookUrl } from "../providers/webhook-token.ts";
+import { sleep } from "../platform/fetch-with-retry.ts";
+import type { Logger } from "../platform/logger.ts";
+import type { Moderation } from "./moderation/moderation.ts";
+import type { Provider, SubmitOutcome } from "./providers/provider.ts";
+import type { Providers } from "./providers/registry.ts";
+import { webhookUrl } from "./providers/webhook-token.ts";
 
 export interface SubmitContext {
   readonly generation: Pick<GenerationDatabase, "claimSubmission" | "recordModeration" | "recordSubmission">;

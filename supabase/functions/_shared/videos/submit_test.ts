@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { AppError } from "../app-error.ts";
+import { AppError } from "../errors/app-error.ts";
 import type { ClaimedSubmission } from "../database/generation.ts";
-import type { Verdict } from "../moderation/moderation.ts";
-import type { Generation, SubmitOutcome } from "../providers/provider.ts";
-import { verifyWebhookToken } from "../providers/webhook-token.ts";
+import type { Verdict } from "./moderation/moderation.ts";
+import type { Generation, SubmitOutcome } from "./providers/provider.ts";
+import { verifyWebhookToken } from "./providers/webhook-token.ts";
 import { recordingLogger } from "../testing/log.ts";
 import { fakeModeration } from "../testing/moderation.ts";
 import { fakeProvider, fakeProviders } from "../testing/provider.ts";

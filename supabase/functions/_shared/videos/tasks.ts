@@ -1,17 +1,17 @@
 /** What is done for a job after it was accepted, a handler for each kind of task. */
 import * as z from "zod/mini";
-import { AppError } from "../app-error.ts";
-import type { Config } from "../config.ts";
+import { AppError } from "../errors/app-error.ts";
+import type { Config } from "../platform/config.ts";
 import { generation, type GenerationDatabase, type VideoTaskFacts } from "../database/generation.ts";
 import { queue, type QueueDatabase } from "../database/queue.ts";
 import { whileDatabaseIsAway } from "../database/while-away.ts";
-import type { Logger } from "../logger.ts";
-import { type Moderation, promptModeration } from "../moderation/moderation.ts";
-import { platformFetch } from "../platform-fetch.ts";
-import type { Provider } from "../providers/provider.ts";
-import { type Providers, videoProviders } from "../providers/registry.ts";
+import type { Logger } from "../platform/logger.ts";
+import { type Moderation, promptModeration } from "./moderation/moderation.ts";
+import { platformFetch } from "../platform/platform-fetch.ts";
+import type { Provider } from "./providers/provider.ts";
+import { type Providers, videoProviders } from "./providers/registry.ts";
 import { type Attempt, type Handlers, NeedsOperator, payloadOf, type Task } from "../queue/task.ts";
-import { type Storage, storage } from "../storage.ts";
+import { type Storage, storage } from "../platform/storage.ts";
 import { storeRoom } from "./store-room.ts";
 import { filesIn, storeVideo } from "./store.ts";
 import { submitVideo } from "./submit.ts";

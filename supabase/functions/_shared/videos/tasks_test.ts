@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { AppError } from "../app-error.ts";
+import { AppError } from "../errors/app-error.ts";
 import type { GenerationDatabase, Submission, VideoTaskFacts } from "../database/generation.ts";
-import type { Provider } from "../providers/provider.ts";
+import type { Provider } from "./providers/provider.ts";
 import { NeedsOperator, type Task } from "../queue/task.ts";
 import { work } from "../queue/worker.ts";
-import type { Storage } from "../storage.ts";
+import type { Storage } from "../platform/storage.ts";
 import { settableClock } from "../testing/clock.ts";
 import { testConfig } from "../testing/config.ts";
 import { fakeGeneration } from "../testing/generation.ts";

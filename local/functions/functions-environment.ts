@@ -1,0 +1,53 @@
+/**
+ * The environment in which the functions run.
+ */
+import { type Keys, publicKeyOf } from "../keys.ts";
+import type { OutsideServices } from "../outside-services.ts";
+
+/** The keys that users' tokens are signed with, for those who check them. */
+export function jwksOf({ signingKey }: Keys): { keys: Record<string, unknown>[] } {
+  return { keys: [{ ...publicKeyOf(signingKey) }] };
+}
+
+/** What the platform gives to functions, the project's secrets, and where the services outside are; `changes` has the last word. */
+export function functionsEnvironment(
+  url: string,
+  keys: Keys,
+  { fal, replicate, runway, openAi, deviceCheck }: OutsideServices,
+  changes: Record<string, string | undefined>,
+): Record<string, string> {
+  const environment = {
+    SUPABASE_URL: url,
+    SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: keys.publishableKey }),
+    SUPABASE_SECRET_KEYS: JSON.stringify({ default: keys.secretKey }),
+    SUPABASE_JWKS: JSON.stringify(jwksOf(keys)),
+    ENVIRONMENT: "local",
+    // The Auth of this machine knows no second factor.
+    ADMIN_ASSURANCE_LEVEL: "aal1",
+    WEBHOOK_SECRET: keys.webhookSecret,
+    WORKER_KEY: keys.workerKey,
+    FAL_KEY: keys.falKey,
+    FAL_ACCOUNT_ID: keys.falAccountId,
+    FAL_QUEUE_URL: fal.url,
+    FAL_JWKS_URLS: fal.jwksUrl,
+    FAL_RESULT_HOSTS: fal.mediaHost,
+    REPLICATE_API_TOKEN: keys.replicateToken,
+    REPLICATE_WEBHOOK_SECRET: keys.replicateWebhookSecret,
+    REPLICATE_API_URL: replicate.url,
+    REPLICATE_RESULT_HOSTS: replicate.mediaHost,
+    RUNWAY_API_SECRET: keys.runwaySecret,
+    RUNWAY_API_URL: runway.url,
+    RUNWAY_RESULT_HOSTS: runway.mediaHost,
+    OPENAI_API_KEY: keys.openAiKey,
+    OPENAI_API_URL: openAi.url,
+    APPLE_TEAM_ID: keys.appleTeamId,
+    APPLE_DEVICE_CHECK_KEY_ID: keys.deviceCheckKeyId,
+    APPLE_DEVICE_CHECK_PRIVATE_KEY: keys.deviceCheckPrivateKey,
+    APPLE_DEVICE_CHECK_URL: deviceCheck.url,
+    ...changes,
+  };
+  const set = Object.entries(environment).filter((entry): entry is [string, string] =>
+    entry[1] !== undefined
+  );
+  return Object.fromEntries(set);
+}

@@ -1,0 +1,35 @@
+/** Which functions a stack serves, and on which Deno. */
+import { pathToFileURL } from "node:url";
+
+export interface FunctionsSource {
+  /** Each folder in it whose name does not begin with _ is a function. */
+  readonly directory: URL;
+  /** The path of the Deno that runs them; without it, the one that runs us, with the repository's configuration. */
+  readonly deno?: string;
+}
+
+/** With these in the environment, stacks serve the functions of another folder, on the Deno of a path. */
+export const deployedVariable = "KINORA_DEPLOYED_FUNCTIONS";
+export const platformDenoVariable = "KINORA_PLATFORM_DENO";
+
+/** What a stack serves that was told nothing else: the sources, or what the environment names. */
+export function defaultFunctions(): FunctionsSource {
+  const deployed = Deno.env.get(deployedVariable);
+  const deno = Deno.env.get(platformDenoVariable);
+  if (deployed === undefined) return { directory: new URL("../../supabase/functions/", import.meta.url) };
+  return { directory: pathToFileURL(`${deployed}/`), ...(deno === undefined ? {} : { deno }) };
+}
+
+/** The path of the platform's Deno, in the version that deno.json names. npm fetches it once. */
+export async function platformDeno(): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["task", "--quiet", "platform-deno", "eval", "--no-lock", "console.log(Deno.execPath())"],
+    cwd: new URL("../..", import.meta.url),
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
+  const decoder = new TextDecoder();
+  if (!success) throw new Error(`The platform's Deno does not start: ${decoder.decode(stderr)}`);
+  return decoder.decode(stdout).trim();
+}

@@ -1,0 +1,70 @@
+/**
+ * What pg_cron and pg_net do on the hosted platform: calls the tick, and the worker when the tick says that tasks are due.
+ */
+import type { Log } from "../child.ts";
+import { createPool } from "./pool.ts";
+
+export interface Scheduler extends AsyncDisposable {
+  /** Calls the tick now, and the worker if there is work. Gives the number of tasks that are due. */
+  tick(): Promise<number>;
+}
+
+export interface SchedulerOptions {
+  /** The owner's connection. */
+  databaseUrl: string;
+  /** The project's URL. */
+  url: string;
+  workerKey: string;
+  /** From the end of one tick to the start of the next, in milliseconds; Infinity for no tick but those of `tick`. */
+  interval: number;
+  log: Log;
+}
+
+/** Ticks until it is disposed of. A database or a worker that is away is logged, once, and asked again at the next tick. */
+export function startScheduler({ databaseUrl, url, workerKey, interval, log }: SchedulerOptions): Scheduler {
+  const pool = createPool(databaseUrl);
+  const ended = Promise.withResolvers<void>();
+
+  async function tick(): Promise<number> {
+    const { rows: [row] } = await pool.query<{ due: number }>("select core.tick() as due");
+    const due = row?.due ?? 0;
+    if (due > 0) {
+      const response = await fetch(`${url}/functions/v1/process-jobs`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${workerKey}` },
+      });
+      await response.body?.cancel();
+      if (!response.ok) throw new Error(`process-jobs answered ${response.status}`);
+    }
+    return due;
+  }
+
+  async function run(): Promise<void> {
+    let lastFailure = "";
+    let running = true;
+    void ended.promise.then(() => running = false);
+    while (running) {
+      try {
+        await tick();
+        lastFailure = "";
+      } catch (error) {
+        const failure = String(error);
+        if (failure !== lastFailure) log(`Scheduler: ${failure}\n`);
+        lastFailure = failure;
+      }
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      await Promise.race([ended.promise, new Promise((resolve) => timer = setTimeout(resolve, interval))]);
+      clearTimeout(timer);
+    }
+  }
+  const running = Number.isFinite(interval) ? run() : Promise.resolve();
+
+  return {
+    tick,
+    async [Symbol.asyncDispose]() {
+      ended.resolve();
+      await running;
+      await pool.end();
+    },
+  };
+}

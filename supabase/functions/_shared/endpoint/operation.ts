@@ -1,0 +1,86 @@
+/** How an operation of an endpoint is declared; the wrapper, the OpenAPI document and the contract tests read it. */
+import type * as z from "zod/mini";
+import type { Answer, Auth, Context, Keyed, Port, SignedInput } from "./context.ts";
+import type { ErrorCode } from "../errors/error-codes.ts";
+import type { PolicyName } from "./rate-limiter.ts";
+
+export type Method = "GET" | "POST" | "PATCH" | "DELETE";
+
+/** What the declaration of an operation may say. */
+export interface Declaration {
+  readonly method: Method;
+  /** One line of the OpenAPI document. */
+  readonly summary: string;
+  readonly auth: Auth;
+  /** The rate limits that the operation's procedure takes. */
+  readonly policies?: readonly PolicyName[];
+  readonly idempotencyKey?: "required";
+  /** Strict objects, whose unknown fields are errors. Without `query`, no parameter is allowed. */
+  readonly query?: z.ZodMiniObject;
+  /** The JSON body. Without `request` and `rawBody`, a body with anything in it is an error. */
+  readonly request?: z.ZodMiniType;
+  /** The service gets the bytes, up to `maximumBytes`, with headers and query, and checks the signature. */
+  readonly rawBody?: { readonly maximumBytes: number };
+  /** The body's schema for each status, null where there is no body. */
+  readonly response: { readonly [status: number]: z.ZodMiniType | null };
+  /** The errors of its own, beside those that `errorsOf` derives from the rest of the declaration. */
+  readonly errors: readonly ErrorCode[];
+  /** Instead of `no-store`, on answers that are not errors. */
+  readonly cacheControl?: string;
+  readonly ports?: { readonly [name: string]: Port<unknown> };
+  readonly service: (input: never, context: never) => Promise<Answer<unknown>>;
+}
+
+type Output<Schema> = Schema extends z.ZodMiniType ? z.output<Schema> : undefined;
+
+/** What the service gets first: the body where there is one, else the query. */
+export type InputOf<D extends Declaration> = D["rawBody"] extends object ? SignedInput<Output<D["query"]>>
+  : D["request"] extends z.ZodMiniType ? Output<D["request"]>
+  : Output<D["query"]>;
+
+type PortsOf<D extends Declaration> = D["ports"] extends object
+  ? { readonly [Name in keyof D["ports"]]: ReturnType<D["ports"][Name]> }
+  : unknown;
+
+export type ContextOf<D extends Declaration> =
+  & Context<D["auth"]>
+  & (D["idempotencyKey"] extends "required" ? Keyed : unknown)
+  & PortsOf<D>;
+
+type BodyOf<Response> = {
+  [Status in keyof Response]: Response[Status] extends z.ZodMiniType ? z.input<Response[Status]>
+    : undefined;
+}[keyof Response];
+
+/** A declaration whose service takes what the declaration gives it, and answers what it promises. */
+export interface Consistent<D extends Declaration> {
+  readonly service: (input: InputOf<D>, context: ContextOf<D>) => Promise<Answer<BodyOf<D["response"]>>>;
+}
+
+const errorsOfCallers: Readonly<Record<Auth, readonly ErrorCode[]>> = {
+  user: ["ERR_4005", "ERR_4017"],
+  admin: ["ERR_4005", "ERR_4006", "ERR_4017"],
+  service: ["ERR_4005"],
+  worker: ["ERR_4005"],
+  signed: ["ERR_4005"],
+  public: ["ERR_4005"],
+};
+
+/** Every error that an operation may answer with: its own, and what follows from its declaration. */
+export function errorsOf(operation: Declaration): ErrorCode[] {
+  const { method, auth, policies, request, idempotencyKey } = operation;
+  const errors: ErrorCode[] = [
+    ...operation.errors,
+    ...errorsOfCallers[auth],
+    ...(policies?.length ? ["ERR_4004"] as const : []),
+    ...(request ? ["ERR_4018"] as const : []),
+    // A GET has no body.
+    ...(method === "GET" ? [] : ["ERR_4013"] as const),
+    ...(idempotencyKey ? ["ERR_4010", "ERR_4011", "ERR_4012"] as const : []),
+    // Parameters are checked everywhere, and anybody may find the database gone or a bug.
+    "ERR_4008",
+    "ERR_6001",
+    "ERR_6003",
+  ];
+  return [...new Set(errors)].sort();
+}

@@ -1,0 +1,287 @@
+/**
+ * What happens to every request, whatever the endpoint: the order is that of `answer`. Whatever is thrown
+ * becomes one error body, here; and each request leaves one line in the log.
+ */
+import { AppError } from "../errors/app-error.ts";
+import type { BackgroundWork } from "./background-work.ts";
+import { authenticate } from "../request/caller.ts";
+import { clientNetwork } from "../request/client-network.ts";
+import type { Config } from "../platform/config.ts";
+import type { Answer, Caller, Context, Idempotency, Limit, Report, Runtime } from "./context.ts";
+import { preflightResponse } from "./cors.ts";
+import { errorCodes } from "../errors/error-codes.ts";
+import { createErrorLog, type ErrorLog } from "../errors/error-log.ts";
+import { errorResponse } from "../errors/error-response.ts";
+import { isLanguage, type Language, negotiateLanguage, pickLanguage } from "../errors/languages.ts";
+import { fingerprint, parseIdempotencyKey } from "../request/idempotency-key.ts";
+import type { Fields, Logger } from "../platform/logger.ts";
+import { type Declaration, errorsOf } from "./operation.ts";
+import { type RememberedRefusals, rememberRefusals, setRateLimitHeaders } from "./rate-limiter.ts";
+import { discardBody } from "../request/request-body.ts";
+import { inputOf } from "../request/request-input.ts";
+import { entityTagOf, isUnchanged, requestIdOf, setStandardHeaders } from "./response-headers.ts";
+
+export type Handler = (request: Request) => Promise<Response>;
+
+/** What the wrapper takes from outside; tests give their own. */
+export interface Platform {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly fetch: typeof fetch;
+  readonly background: BackgroundWork;
+  now(): number;
+}
+
+/** What is learnt about a request on its way; headers and the log line are made from it. */
+interface Exchange {
+  readonly request: Request;
+  readonly requestId: string;
+  readonly endpoint: string;
+  readonly language: Language | null;
+  readonly limits: Map<string, Limit>;
+  ownLanguage: Language | null;
+  replayed: boolean;
+  dataApiCalls: number;
+  caller: Caller | null;
+  /** Resolves when the answer has been made and logged. */
+  readonly answered: Promise<void>;
+  /** Has a fault of ours recorded, after the answer. */
+  recordError(failure: AppError): void;
+}
+
+/** Serves the operations on a platform. The promise never rejects: whatever happens is an answer. */
+export function createHandler(operations: readonly Declaration[], platform: Platform): Handler {
+  const refusals = rememberRefusals();
+  const errorLog = createErrorLog(platform);
+  return (request) => {
+    const response = handle(request, operations, platform, refusals, errorLog);
+    // The platform ends an isolate whose caller has gone; what it asked for is still to be finished.
+    platform.background.run(response, platform.log);
+    return response;
+  };
+}
+
+async function handle(
+  request: Request,
+  operations: readonly Declaration[],
+  platform: Platform,
+  refusals: RememberedRefusals,
+  errorLog: ErrorLog,
+): Promise<Response> {
+  const startedAt = platform.now();
+  const { promise: answered, resolve: beginBackgroundWork } = Promise.withResolvers<void>();
+  const { pathname } = new URL(request.url);
+  const path = pathname.replace(/^\/functions\/v1(?=\/|$)/, "").split("/").filter((part) => part !== "");
+  const exchange: Exchange = {
+    request,
+    requestId: requestIdOf(request.headers),
+    endpoint: /^[a-z0-9-]{1,50}$/.exec(path[0] ?? "")?.[0] ?? "",
+    language: negotiateLanguage(request.headers.get("accept-language")),
+    limits: new Map(),
+    ownLanguage: null,
+    replayed: false,
+    dataApiCalls: 0,
+    caller: null,
+    answered,
+    recordError({ code, cause }) {
+      const { endpoint, requestId, caller } = exchange;
+      const userId = caller?.kind === "user" ? caller.userId : null;
+      const recorded = answered.then(() =>
+        errorLog.record({ code, endpoint, userId, requestId, error: cause })
+      );
+      platform.background.run(recorded, platform.log);
+    },
+  };
+  // A HEAD is a GET whose body stays here.
+  const method = request.method === "HEAD" ? "GET" : request.method;
+  const operation = operations.find((candidate) => candidate.method === method);
+
+  let response: Response;
+  let failure: AppError | null = null;
+  try {
+    if (path.length > 1) throw new AppError("ERR_4007");
+    if (method === "OPTIONS") response = preflightResponse(methodsOf(operations));
+    else if (operation !== undefined) response = await answer(operation, exchange, platform, refusals);
+    else throw new AppError("ERR_4014", { headers: { Allow: methodsOf(operations).join(", ") } });
+  } catch (error) {
+    failure = asAppError(error);
+    exchange.recordError(failure);
+    response = errorResponse(failure, languageOf(exchange), exchange.requestId);
+  }
+  if (request.method === "HEAD") response = new Response(null, response);
+  await discardBody(request);
+
+  const { headers } = response;
+  setStandardHeaders(headers, {
+    requestId: exchange.requestId,
+    language: languageOf(exchange),
+    origin: request.headers.get("origin"),
+    corsAllowOrigin: platform.config.corsAllowOrigin,
+  });
+  setRateLimitHeaders(headers, [...exchange.limits.values()]);
+  if (exchange.replayed) headers.set("Idempotency-Replayed", "true");
+
+  platform.log[failure === null ? "info" : errorCodes[failure.code].severity]("request", {
+    request_id: exchange.requestId,
+    method: request.method,
+    endpoint: exchange.endpoint,
+    status: response.status,
+    ...(failure === null ? {} : describeFailure(failure)),
+    duration_ms: platform.now() - startedAt,
+    ...(exchange.caller?.kind === "user" ? { user_id: exchange.caller.userId } : {}),
+    data_api_calls: exchange.dataApiCalls,
+    ...(exchange.replayed ? { replayed: true } : {}),
+  });
+  beginBackgroundWork();
+  return response;
+}
+
+/** What nobody expected is an internal error. */
+function asAppError(error: unknown): AppError {
+  return error instanceof AppError ? error : new AppError("ERR_6003", { cause: error });
+}
+
+function languageOf({ language, ownLanguage }: Exchange): Language {
+  return pickLanguage(language, ownLanguage);
+}
+
+/** The caller's own affairs are told in a few words, ours with their stack and causes. */
+function describeFailure(failure: AppError): Fields {
+  const { code, cause } = failure;
+  const { severity } = errorCodes[code];
+  if (severity === "error" || severity === "critical") return { code, error: cause ?? failure };
+  return cause === undefined ? { code } : { code, reason: cause instanceof Error ? cause.message : cause };
+}
+
+function methodsOf(operations: readonly Declaration[]): string[] {
+  const methods = operations.map(({ method }) => method);
+  return [...methods, ...(methods.includes("GET") ? ["HEAD"] : []), "OPTIONS"];
+}
+
+async function answer(
+  operation: Declaration,
+  exchange: Exchange,
+  platform: Platform,
+  refusals: RememberedRefusals,
+): Promise<Response> {
+  const { request } = exchange;
+  const { config, fetch, now } = platform;
+  const caller = await authenticate(request, operation.auth, config.supabase);
+  exchange.caller = caller;
+
+  const input = await inputOf(operation, request);
+
+  const idempotency: Idempotency | null = operation.idempotencyKey
+    ? {
+      key: parseIdempotencyKey(request.headers.get("idempotency-key")),
+      fingerprint: await fingerprint(input ?? null),
+    }
+    : null;
+
+  const network = clientNetwork(request.headers.get(config.clientAddressHeader));
+  const log = platform.log.child({
+    request_id: exchange.requestId,
+    endpoint: exchange.endpoint,
+    ...(caller.kind === "user" ? { user_id: caller.userId } : {}),
+  });
+
+  // Whoever was refused is refused again, if nothing differs that a policy may count by. With a key, another
+  // request may be a replay, which is never refused.
+  const subject = JSON.stringify([operation.method, caller, network, idempotency]);
+  const report = ({ limits, replayed, language }: Report) => {
+    for (const limit of limits ?? []) exchange.limits.set(limit.policy, limit);
+    exchange.replayed ||= replayed === true;
+    if (isLanguage(language)) exchange.ownLanguage = language;
+  };
+  const beforeCall = () => {
+    // Only before the first: who was admitted is not stopped half-way, though others of theirs are refused.
+    const refusal = exchange.dataApiCalls === 0 ? refusals.find(subject, now()) : null;
+    if (refusal !== null) {
+      report({ limits: refusal.limits });
+      throw new AppError("ERR_4004", {
+        details: { policy: refusal.policy, retry_after: refusal.retryAfter },
+      });
+    }
+    exchange.dataApiCalls += 1;
+  };
+  const runtime: Runtime = { config, log, requestId: exchange.requestId, fetch, now, beforeCall, report };
+  const context: Context = {
+    caller,
+    network,
+    requestId: exchange.requestId,
+    language: exchange.language,
+    answerLanguage: () => languageOf(exchange),
+    config,
+    log,
+    now,
+    // The platform is told before the answer, and would else end the isolate after it.
+    waitUntil: (work) => {
+      const done = exchange.answered.then(work).catch((error: unknown) => {
+        exchange.recordError(asAppError(error));
+        throw error;
+      });
+      platform.background.run(done, log);
+    },
+    ...(idempotency === null ? {} : { idempotency }),
+    ...Object.fromEntries(Object.entries(operation.ports ?? {}).map(([name, port]) => [name, port(runtime)])),
+  };
+
+  try {
+    // `endpoint` has checked that the service takes what this operation gives; the list of operations has
+    // forgotten the types.
+    const result = await operation.service(input as never, context as never);
+    return toResponse(operation, result, exchange, platform);
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    if (!errorsOf(operation).includes(error.code)) {
+      onBreach("error_is_not_declared", error, exchange, platform);
+    }
+    const { policy, retry_after: retryAfter } = error.details;
+    if (error.code === "ERR_4004" && typeof policy === "string" && typeof retryAfter === "number") {
+      refusals.remember(subject, { policy, retryAfter, limits: [...exchange.limits.values()] }, now());
+    }
+    throw error;
+  }
+}
+
+function toResponse(
+  operation: Declaration,
+  result: Answer<unknown>,
+  exchange: Exchange,
+  platform: Platform,
+): Response {
+  const { status, body } = result;
+  const schema = operation.response[status];
+  const breach = schema === undefined
+    ? new Error(`Status ${status} is not declared`)
+    : schema === null
+    ? body === undefined ? null : new Error(`Status ${status} is declared without a body`)
+    : schema.safeParse(body).error ?? null;
+  if (breach !== null) onBreach("response_breaks_contract", breach, exchange, platform);
+
+  const headers = new Headers(result.headers);
+  if (!headers.has("Cache-Control")) headers.set("Cache-Control", operation.cacheControl ?? "no-store");
+  if (body === undefined) return new Response(null, { status, headers });
+  const text = JSON.stringify(body);
+  if (operation.response[304] === null) {
+    const etag = entityTagOf(text);
+    headers.set("ETag", etag);
+    if (isUnchanged(exchange.request.headers.get("if-none-match"), etag)) {
+      return new Response(null, { status: 304, headers });
+    }
+  }
+  headers.set("Content-Type", "application/json");
+  return new Response(text, { status, headers });
+}
+
+/**
+ * An answer that the declaration does not allow is a bug: it fails a test. Deployed, it is logged and sent,
+ * because what the answer tells has happened.
+ */
+function onBreach(event: string, error: Error, exchange: Exchange, platform: Platform): void {
+  if (platform.config.environment === "test" || platform.config.environment === "local") {
+    throw new Error(event, { cause: error });
+  }
+  platform.log.critical(event, { error });
+  exchange.recordError(new AppError("ERR_6003", { cause: new Error(event, { cause: error }) }));
+}

@@ -1,0 +1,146 @@
+import assert from "node:assert/strict";
+import { ConfigError, type EnvironmentVariables, loadConfig } from "./config.ts";
+import { variables } from "./config-variables.ts";
+import { testEnvironment } from "../testing/config.ts";
+
+const fal = { FAL_KEY: "id:secret", FAL_ACCOUNT_ID: "account" };
+const replicate = {
+  REPLICATE_API_TOKEN: "r8_token",
+  REPLICATE_WEBHOOK_SECRET: `whsec_${"a".repeat(43)}=`,
+};
+const runway = { RUNWAY_API_SECRET: "key_secret" };
+const openai = { OPENAI_API_KEY: "sk-key" };
+const apple = {
+  APPLE_TEAM_ID: "TEAM123456",
+  APPLE_DEVICE_CHECK_KEY_ID: "KEY1234567",
+  APPLE_DEVICE_CHECK_PRIVATE_KEY: "-----BEGIN PRIVATE KEY-----\\nMIGHAgEA\\n-----END PRIVATE KEY-----",
+};
+
+const complete: EnvironmentVariables = {
+  ...testEnvironment,
+  ...fal,
+  ...replicate,
+  ...runway,
+  ...openai,
+  ...apple,
+  WEBHOOK_SECRET: "w".repeat(32),
+  WORKER_KEY: "k".repeat(32),
+};
+
+Deno.test("the least environment gives the defaults, with what is not set left out", () => {
+  const { ENVIRONMENT: _, ...least } = testEnvironment;
+  const config = loadConfig({ ...least, SUPABASE_URL: "https://project.example.com/" });
+  assert.equal(config.environment, "production");
+  assert.equal(config.logLevel, "info");
+  assert.equal(config.supabase.url, "https://project.example.com");
+  assert.equal(config.supabase.jwtIssuer, "https://project.example.com/auth/v1");
+  assert.equal(config.publicFunctionsUrl, "https://project.example.com/functions/v1");
+  assert.equal(config.clientAddressHeader, "cf-connecting-ip");
+  assert.equal(config.corsAllowOrigin, "*");
+  assert.equal(config.supabase.adminAssuranceLevel, "aal2");
+  assert.deepEqual([config.fal, config.replicate, config.runway], [null, null, null]);
+  assert.deepEqual([config.openai, config.apple, config.webhookSecret], [null, null, null]);
+  assert.deepEqual(
+    config.missing,
+    Object.entries(variables).filter(([, { kind }]) => kind === "secret").map(([name]) => name),
+  );
+});
+
+Deno.test("complete sections are there, with the providers' real addresses", () => {
+  const config = loadConfig(complete);
+  assert.equal(config.fal?.queueUrl, "https://queue.fal.run");
+  assert.equal(config.fal?.jwksUrls.length, 2);
+  assert.equal(config.replicate?.apiUrl, "https://api.replicate.com");
+  assert.equal(config.runway?.apiUrl, "https://api.dev.runwayml.com");
+  // Anybody can have a name below cloudfront.net.
+  assert.deepEqual(config.runway?.resultHosts, ["dnznrvs05pmza.cloudfront.net"]);
+  assert.deepEqual(config.openai, { key: "sk-key", apiUrl: "https://api.openai.com" });
+  assert.equal(config.apple?.deviceCheck.url, "https://api.devicecheck.apple.com");
+  assert.equal(config.apple?.deviceCheck.privateKey.split("\n").length, 3, "line breaks written as \\n");
+  assert.deepEqual(config.missing, []);
+});
+
+Deno.test("half a section is no section, and what is missing is named", () => {
+  const config = loadConfig({
+    ...testEnvironment,
+    FAL_KEY: "id:secret",
+    FAL_ACCOUNT_ID: "  ",
+    REPLICATE_API_TOKEN: "r8_token",
+  });
+  assert.equal(config.fal, null);
+  assert.equal(config.replicate, null);
+  assert(config.missing.includes("REPLICATE_WEBHOOK_SECRET"));
+  assert(config.missing.includes("FAL_ACCOUNT_ID"));
+  assert(!config.missing.includes("FAL_KEY"));
+});
+
+Deno.test("lists and origins are read with their spaces", () => {
+  const config = loadConfig({
+    ...testEnvironment,
+    ...fal,
+    FAL_JWKS_URLS: "http://127.0.0.1:9000/jwks.json , https://b.example.com/jwks.json,",
+    FAL_RESULT_HOSTS: "127.0.0.1:9000, *.fal.media",
+    CORS_ALLOW_ORIGIN: "https://app.example.com, http://localhost:3000",
+    CLIENT_ADDRESS_HEADER: "X-Real-IP",
+  });
+  assert.deepEqual(config.fal?.jwksUrls, [
+    "http://127.0.0.1:9000/jwks.json",
+    "https://b.example.com/jwks.json",
+  ]);
+  assert.deepEqual(config.fal?.resultHosts, ["127.0.0.1:9000", "*.fal.media"]);
+  assert.deepEqual(config.corsAllowOrigin, ["https://app.example.com", "http://localhost:3000"]);
+  assert.equal(config.clientAddressHeader, "x-real-ip");
+});
+
+Deno.test("all faults are told at once, by name and without a value", () => {
+  const secret = "canary-value";
+  const faults: [string, string | undefined][] = [
+    ["SUPABASE_URL", `ftp://${secret}`],
+    ["SUPABASE_PUBLISHABLE_KEYS", undefined],
+    ["SUPABASE_SECRET_KEYS", JSON.stringify({ default: secret })],
+    ["SUPABASE_JWKS", `{"keys": [{"${secret}": 1}]}`],
+    ["WEBHOOK_SECRET", secret],
+    ["WORKER_KEY", secret],
+    ["REPLICATE_WEBHOOK_SECRET", secret],
+    ["REPLICATE_API_URL", `http://${secret}.example.com`],
+    ["OPENAI_API_URL", `http://${secret}.example.com`],
+    ["RUNWAY_API_URL", `ftp://${secret}.example.com`],
+    ["RUNWAY_RESULT_HOSTS", `https://${secret}`],
+    ["APPLE_DEVICE_CHECK_PRIVATE_KEY", secret],
+    ["FAL_QUEUE_URL", `http://${secret}.example.com`],
+    ["FAL_JWKS_URLS", secret],
+    ["FAL_RESULT_HOSTS", `https://${secret}`],
+    ["CLIENT_ADDRESS_HEADER", `x ${secret}`],
+    ["CORS_ALLOW_ORIGIN", `https://${secret}.example.com/path`],
+    ["ENVIRONMENT", secret],
+    ["LOG_LEVEL", secret],
+  ];
+  assert.throws(() => loadConfig({ ...testEnvironment, ...Object.fromEntries(faults) }), (error) => {
+    assert(error instanceof ConfigError);
+    for (const [name] of faults) {
+      assert.equal(
+        error.faults.filter((fault) => fault.startsWith(`${name} `)).length,
+        1,
+        `${name}: ${error.message}`,
+      );
+    }
+    assert.equal(error.faults.length, faults.length);
+    assert(error.faults.includes("SUPABASE_PUBLISHABLE_KEYS is not set"));
+    assert(!error.message.includes(secret), error.message);
+    return true;
+  });
+});
+
+Deno.test("keys that are not JSON, or none at all, are faults", () => {
+  for (const value of ["{", "[]", "{}", '"sb_secret_x"', '{"default":1}']) {
+    assert.throws(() => loadConfig({ ...testEnvironment, SUPABASE_SECRET_KEYS: value }), ConfigError, value);
+  }
+});
+
+Deno.test("a variable is of the kind that the documents say", () => {
+  for (const [name, { kind }] of Object.entries(variables)) {
+    const without = { ...complete, [name]: undefined };
+    if (kind === "platform") assert.throws(() => loadConfig(without), ConfigError, name);
+    else assert.deepEqual(loadConfig(without).missing, kind === "secret" ? [name] : [], name);
+  }
+});

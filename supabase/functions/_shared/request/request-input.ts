@@ -1,0 +1,37 @@
+import * as z from "zod/mini";
+import type { SignedInput } from "../endpoint/context.ts";
+import type { Declaration } from "../endpoint/operation.ts";
+import { maximumBodyBytes, parseJson, readBody, requireJson } from "./request-body.ts";
+import { type FieldError, malformed, validate } from "./validation.ts";
+
+/**
+ * What the service gets first: the validated body, or the bytes that the sender signed, or the validated query. A body
+ * that is not asked for is refused, since whoever sends one means something by it that would not happen. Throws ERR_4008, ERR_4013 or ERR_4018.
+ */
+export async function inputOf(operation: Declaration, request: Request): Promise<unknown> {
+  const query = readQuery(operation.query ?? z.strictObject({}), new URL(request.url).searchParams);
+  if (operation.rawBody) {
+    const body = await readBody(request, operation.rawBody.maximumBytes);
+    return { body, headers: request.headers, query } satisfies SignedInput<unknown>;
+  }
+  if (operation.request) {
+    requireJson(request.headers.get("content-type"));
+    return validate(operation.request, parseJson(await readBody(request, maximumBodyBytes)));
+  }
+  // pg_net posts `{}` where there is nothing to say, so that is as good as nothing, whatever type it is said to be.
+  const body = await readBody(request, maximumBodyBytes);
+  if (body.byteLength > 0) validate(z.strictObject({}), parseJson(body));
+  return operation.query ? query : undefined;
+}
+
+function readQuery(schema: z.ZodMiniObject, parameters: URLSearchParams): unknown {
+  const entries = [...parameters]
+    // supabase-js adds it beside its x-region header, for the platform's router.
+    .filter(([name]) => name !== "forceFunctionRegion");
+  const names = entries.map(([name]) => name);
+  const repeated = new Set(names.filter((name, index) => names.indexOf(name) !== index));
+  if (repeated.size > 0) {
+    throw malformed(Array.from(repeated, (path): FieldError => ({ path, message: "Given more than once" })));
+  }
+  return validate(schema, Object.fromEntries(entries));
+}

@@ -1,0 +1,42 @@
+/** Schema errors in the terms of the contract: all at once, in English, for the developer. */
+import { en } from "zod/locales";
+import * as z from "zod/mini";
+import { AppError } from "../errors/app-error.ts";
+
+// zod/mini brings no language: without one, every message is "Invalid input".
+z.config(en());
+
+export interface FieldError {
+  /** Such as `settings.duration_seconds` or `items[0].id`; empty for the whole. */
+  readonly path: string;
+  readonly message: string;
+}
+
+/** A body of 256 kB can hold tens of thousands of unknown fields; nobody reads so many errors. */
+const maximumFieldErrors = 100;
+
+/** A malformed request, with what is wrong in it. */
+export function malformed(fields: readonly FieldError[], cause?: unknown): AppError {
+  const details = { fields: fields.slice(0, maximumFieldErrors).map((field) => ({ ...field })) };
+  return new AppError("ERR_4008", cause === undefined ? { details } : { details, cause });
+}
+
+/** The value as its schema reads it. Throws ERR_4008 with everything that does not fit. */
+export function validate<Schema extends z.ZodMiniType>(schema: Schema, value: unknown): z.output<Schema> {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw malformed(result.error.issues.flatMap(fieldErrors));
+}
+
+function fieldErrors(issue: z.core.$ZodIssue): FieldError[] {
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map((key) => ({ path: fieldPath([...issue.path, key]), message: "Unknown field" }));
+  }
+  return [{ path: fieldPath(issue.path), message: issue.message }];
+}
+
+function fieldPath(path: readonly PropertyKey[]): string {
+  const text = path.map((part) => typeof part === "number" ? `[${part}]` : `.${String(part)}`).join("");
+  // Names come from the caller and may be as long as the body.
+  return text.replace(/^\./, "").slice(0, 200);
+}

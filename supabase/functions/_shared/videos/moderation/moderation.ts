@@ -1,0 +1,27 @@
+/** The port to a service that judges prompts, before a provider is asked. What follows from a verdict, procedures decide. */
+import type { Port } from "../../endpoint/context.ts";
+import { openAiModeration } from "./openai.ts";
+
+/**
+ * `refused`: the service says that nobody should make this; `categories` are its own names for why.
+ * `unavailable`: it has not judged, which says nothing about the prompt.
+ */
+export type Verdict =
+  | { verdict: "passed" }
+  | { verdict: "refused"; categories: string[] }
+  | {
+    verdict: "unavailable";
+    cause: string;
+    retryAfterSeconds: number | null;
+    /** It does not take our key, or our balance. */
+    needsOperator?: true;
+  };
+
+export interface Moderation {
+  /** Never throws. The prompt goes to the service, and nowhere else. */
+  judge(prompt: string): Promise<Verdict>;
+}
+
+/** Null where no service is configured: then the operator's terms are all that a prompt is held to. */
+export const promptModeration: Port<Moderation | null> = ({ config, fetch, now }) =>
+  config.openai === null ? null : openAiModeration({ config: config.openai, fetch, now });

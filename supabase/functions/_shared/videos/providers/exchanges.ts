@@ -1,0 +1,122 @@
+/** What the adapters' exchanges have in common: their bounds, what is asked again, and what an answer proves. */
+import {
+  type BoundedAnswer,
+  boundedFetch,
+  describeFetchError,
+  neverConnected,
+  retryAfterSeconds,
+} from "../../platform/bounded-fetch.ts";
+import { fetchWithRetry, retrying, sleep } from "../../platform/fetch-with-retry.ts";
+import type { SubmitOutcome, Unreachable } from "./provider.ts";
+
+/**
+ * Providers take a submission within a second. A lost answer costs its user the wait until the deadline, so that we
+ * wait long, and still leave a worker most of the 150 s that it has.
+ */
+const submitTimeoutMilliseconds = 30_000;
+/** For one try of what may simply be asked again, and for all of its tries. */
+const readTimeoutMilliseconds = 10_000;
+const askingMilliseconds = 25_000;
+/** An output is a few URLs; what may come beside it, a model's log, is seldom longer than some hundred kB. */
+const maximumBytes = 8 * 1024 * 1024;
+
+/** What an adapter is made of beside its configuration. `now` in milliseconds since 1970. */
+export interface ExchangeEnvironment {
+  readonly fetch: typeof globalThis.fetch;
+  readonly now?: () => number;
+  /** Lets time pass between two tries. */
+  readonly pause?: typeof sleep;
+}
+
+type Headers = Readonly<Record<string, string>>;
+
+export interface Exchanges {
+  /** Sends what would be done twice if it were sent twice. What it has become without an answer is an outcome. */
+  submit<Outcome>(
+    url: string | URL,
+    request: { readonly body: unknown; readonly headers?: Headers },
+    read: (answer: BoundedAnswer) => Outcome,
+  ): Promise<Outcome | NotTaken>;
+  /** Asks, and asks again where that may help. Throws where there is no answer. */
+  ask(method: "GET" | "POST" | "PUT" | "DELETE", url: string | URL): Promise<BoundedAnswer>;
+}
+
+/** Exchanges in JSON with a provider that wants these headers with each request, its credentials among them. */
+export function exchanges(
+  credentials: Headers,
+  { fetch, now = Date.now, pause = sleep }: ExchangeEnvironment,
+): Exchanges {
+  const headers = { ...credentials, accept: "application/json" };
+  return {
+    async submit(url, request, read) {
+      let answer: BoundedAnswer;
+      try {
+        answer = await boundedFetch(fetch, url, {
+          method: "POST",
+          headers: { ...headers, ...request.headers, "content-type": "application/json" },
+          body: JSON.stringify(request.body),
+          // No provider takes an idempotency key: a second request would be a second generation, paid twice.
+          once: true,
+          timeoutMilliseconds: submitTimeoutMilliseconds,
+          maximumBytes,
+        });
+      } catch (error) {
+        return withoutAnswer(error);
+      }
+      return read(answer);
+    },
+    ask: (method, url) =>
+      fetchWithRetry(url, {
+        method,
+        headers,
+        idempotent: true,
+        timeoutMilliseconds: readTimeoutMilliseconds,
+        deadline: now() + askingMilliseconds,
+        maximumBytes,
+      }, retrying(fetch, now, pause)),
+  };
+}
+
+export type NotTaken = Extract<SubmitOutcome, { outcome: "not_accepted" | "unknown" }>;
+
+/** What a submission that got no answer has become: only a connection that never was proves that nobody has it. */
+export function withoutAnswer(error: unknown): NotTaken {
+  const cause = describeFetchError(error);
+  return neverConnected(error)
+    ? { outcome: "not_accepted", cause, retryAfterSeconds: null }
+    : { outcome: "unknown", cause };
+}
+
+/**
+ * What an answer without a request id proves. A gateway's 503 may come after the provider took the request, so that
+ * one counts only in the provider's own form, which the adapter recognises.
+ */
+export function withoutAcceptance(
+  { status, headers }: BoundedAnswer,
+  { cause, isOwnForm, now }: { cause: string; isOwnForm: boolean; now: number },
+): NotTaken {
+  const isClientError = status >= 400 && status < 500 && status !== 408;
+  if (!isClientError && !(status === 503 && isOwnForm)) return { outcome: "unknown", cause };
+  return {
+    outcome: "not_accepted",
+    cause,
+    retryAfterSeconds: retryAfterSeconds(headers, now),
+    ...(status === 429 ? { isBusy: true } : {}),
+    ...needsOperator(status),
+  };
+}
+
+/** Statuses for a key or a balance that the provider does not take. */
+function needsOperator(status: number): { needsOperator?: true } {
+  return [401, 402, 403].includes(status) ? { needsOperator: true } : {};
+}
+
+/** What an answer says that says nothing about the generation. */
+export function unreachableBy({ status }: BoundedAnswer, cause: string): Unreachable {
+  return { cause, ...needsOperator(status) };
+}
+
+/** What no answer says. */
+export function unreachableFor(error: unknown): Unreachable {
+  return { cause: describeFetchError(error) };
+}

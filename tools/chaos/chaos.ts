@@ -1,0 +1,216 @@
+/**
+ * `deno task chaos`: clients generate videos while providers fail in all their ways, and functions and database are killed
+ * and started again. At the end everything is drained, and a table tells what became of every job. The exit code is 0
+ * where nothing was lost and nothing charged twice. `--seed` repeats the faults of a run, `--seconds` and `--clients` say
+ * how long it is and how many generate.
+ */
+import { parseArgs } from "node:util";
+import type postgres from "postgres";
+import { type Client, generateVideos, newClient, type Tally } from "./client.ts";
+import { type Disaster, drawDisaster, randomNumbers, seedOf } from "./faults.ts";
+import { judge, type Verdict } from "./verdict.ts";
+import { withConnection } from "../../local/postgres/database.ts";
+import { exitOnTermination } from "../../local/process.ts";
+import { type Stack, startStack } from "../../local/stack.ts";
+import { advanceClock, makeClockSettable } from "../../local/testing/settable-clock.ts";
+
+export interface ChaosOptions {
+  readonly seconds: number;
+  readonly clients: number;
+  /** Draws every fault. */
+  readonly seed: number;
+  /** Where data and logs are; it must be there. */
+  readonly dataDirectory: string;
+}
+
+/** More than a client can spend. */
+const credits = 100_000;
+
+/** Runs until all jobs have ended. Rejects where they do not. */
+export async function chaos({ seconds, clients, seed, dataDirectory }: ChaosOptions): Promise<Verdict> {
+  await using stack = await startStack({
+    dataDirectory,
+    tickMilliseconds: 300,
+    fal: { webhookRetryMilliseconds: 100 },
+    replicate: { queueMilliseconds: 50, runMilliseconds: 200, webhookRetryMilliseconds: 100 },
+  });
+  const onDatabase = <T>(work: (sql: postgres.Sql) => Promise<T>) => withConnection(stack.databaseUrl, work);
+  await onDatabase(openGates);
+  const guests: Client[] = [];
+  for (let number = 1; number <= clients; number++) {
+    const guest = await newClient(stack, `client ${number}`);
+    guests.push(guest);
+    await onDatabase(async (sql) => {
+      await sql`select accounts.admit(${guest.userId})`;
+      await sql`select credits.add_credits(${guest.userId}, ${credits}, 'for a chaos run')`;
+    });
+  }
+
+  const tally: Tally = { accepted: new Map(), refused: new Set(), repeated: 0, surprises: [] };
+  const end = Date.now() + seconds * 1000;
+  const isOver = () => Date.now() > end;
+  const counts = { functions: 0, database: 0, clock: 0 };
+  await Promise.all([
+    ...guests.map((guest, index) =>
+      generateVideos(guest, { stack, tally, random: randomNumbers(seedOf(seed, index + 1)), isOver })
+    ),
+    strike(stack, randomNumbers(seedOf(seed, 0)), isOver, async (disaster) => {
+      counts[disaster.what] += 1;
+      const line = `${new Date().toISOString()} ${disaster.what} ${disaster.milliseconds}\n`;
+      await Deno.writeTextFile(`${dataDirectory}/chaos.log`, line, { append: true });
+    }),
+  ]);
+  await drain(stack);
+  const verdict = await onDatabase((sql) => judge(sql, stack, tally, { users: clients, credits }));
+  return {
+    ...verdict,
+    rows: [
+      ["functions killed", `${counts.functions}`],
+      ["database killed", `${counts.database}`],
+      ["clock moved", `${counts.clock}`],
+      ...verdict.rows,
+    ],
+  };
+}
+
+/** Limits that a person does not reach, and a day's cap, would end a client's run, and a second provider lets jobs change between them. */
+async function openGates(sql: postgres.Sql): Promise<void> {
+  await makeClockSettable(sql);
+  await sql`update guard.policies set max_hits = 300, window_seconds = 1`;
+  await sql`update videos.providers set daily_cap_cents = null`;
+  await sql`
+    insert into videos.model_providers (model_id, preference, provider, provider_model, cost_cents)
+    select p.model_id, 2, 'replicate', 'kwaivgi/kling-v2.5-turbo-pro', 35
+    from videos.model_providers as p
+    where p.provider_model = 'fal-ai/kling-video/v2.5-turbo/pro/text-to-video'
+    on conflict do nothing`;
+}
+
+/** One disaster after the other; everything runs again when it resolves. */
+async function strike(
+  { functions, database, databaseUrl }: Stack,
+  random: () => number,
+  isOver: () => boolean,
+  tell: (disaster: Disaster) => Promise<void>,
+): Promise<void> {
+  // A server of the developer's own is not ours to kill.
+  const ownsDatabase = (Deno.env.get("DATABASE_URL") ?? "") === "";
+  while (!isOver()) {
+    const { after, disaster } = drawDisaster(random);
+    await pause(after);
+    if (disaster.what === "database" && !ownsDatabase) continue;
+    await tell(disaster);
+    if (disaster.what === "clock") {
+      await withConnection(databaseUrl, (sql) => advanceClock(sql, disaster.milliseconds));
+      continue;
+    }
+    const part = disaster.what === "functions" ? functions : database;
+    await part.kill();
+    await pause(disaster.milliseconds);
+    await part.start();
+  }
+}
+
+/** Real milliseconds after which a run that does not come to its end is stuck. */
+const drainLimit = 600_000;
+/** By how much the clock moves at a time at least: less than any lease, so that a living worker loses none. */
+const drainStep = 20_000;
+/** Real milliseconds that the workers have for what is due after it. */
+const drainPause = 100;
+
+/** Moves the clock and ticks until every job has ended, no task is left and every webhook was delivered. */
+async function drain(stack: Stack): Promise<void> {
+  const limit = Date.now() + drainLimit;
+  const { fal, replicate } = stack.simulators;
+  for (;;) {
+    const reports = await Promise.all([fal.control.report(), replicate.control.report()]);
+    const undelivered = reports.some(({ deliveries }) => deliveries.some(({ state }) => state === "due"));
+    const left = await withConnection(stack.databaseUrl, leftToDo);
+    if (left.length === 0 && !undelivered) return;
+    if (Date.now() > limit) {
+      const first = left.slice(0, 5).map(({ what }) => what);
+      throw new Error(`Stuck${undelivered ? ", with webhooks due" : ""}: ${first.join("; ")}`);
+    }
+    if (!undelivered) {
+      const next = Math.min(...left.map(({ milliseconds }) => milliseconds));
+      await withConnection(stack.databaseUrl, (sql) => advanceClock(sql, Math.max(next, drainStep)));
+      await stack.tick();
+    }
+    await pause(drainPause);
+  }
+}
+
+interface Left {
+  what: string;
+  /** Until it is due, by the clock. */
+  milliseconds: number;
+}
+
+async function leftToDo(sql: postgres.Sql): Promise<Left[]> {
+  return await sql<Left[]>`
+    select format('job %s is %s', j.id, j.status) as what,
+      coalesce(extract(epoch from j.due_at - core.now()) * 1000, 0)::int as milliseconds
+    from videos.jobs as j
+    where j.completed_at is null
+    union all
+    select format('task %s of %s, tried %s times: %s', t.kind, t.subject, t.attempts, t.last_error),
+      (extract(epoch from greatest(t.run_at, t.leased_until) - core.now()) * 1000)::int
+    from queue.tasks as t
+    where t.failed_at is null`;
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+/** One that no run has had yet. */
+export function newSeed(): number {
+  return Math.floor(Math.random() * 2 ** 31);
+}
+
+/** The table, then what is wrong. */
+export function describe({ rows, problems }: Verdict): string {
+  const width = Math.max(...rows.map(([what]) => what.length));
+  return [
+    ...rows.map(([what, value]) => `${what.padEnd(width)}  ${value.padStart(8)}`),
+    problems.length === 0 ? "nothing lost, nothing charged twice" : `${problems.length} problems`,
+    ...problems.slice(0, 20),
+  ].join("\n");
+}
+
+/** Where a run keeps its data and logs: a new folder that Postgres, under an account of its own, can enter. */
+export async function makeChaosDirectory(): Promise<string> {
+  const directory = await Deno.makeTempDir({ prefix: "kinora-chaos-" });
+  await Deno.chmod(directory, 0o711);
+  return directory;
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      seconds: { type: "string", default: "60" },
+      clients: { type: "string", default: "8" },
+      seed: { type: "string", default: `${newSeed()}` },
+    },
+  });
+  const [seconds, clients, seed] = [Number(values.seconds), Number(values.clients), Number(values.seed)];
+  const dataDirectory = await makeChaosDirectory();
+  console.log(`seed ${seed}: ${clients} clients for ${seconds} s, in ${dataDirectory}`);
+  try {
+    const verdict = await chaos({ seconds, clients, seed, dataDirectory });
+    console.log(describe(verdict));
+    if (verdict.problems.length === 0) {
+      await Deno.remove(dataDirectory, { recursive: true });
+      return 0;
+    }
+  } catch (error) {
+    console.error(error);
+  }
+  console.log(`Data and logs stay in ${dataDirectory}; --seed ${seed} repeats the faults.`);
+  return 1;
+}
+
+if (import.meta.main) {
+  using _termination = exitOnTermination(() => Promise.resolve());
+  Deno.exit(await main());
+}

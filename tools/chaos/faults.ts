@@ -1,0 +1,137 @@
+/** What goes wrong in a chaos run, all of it drawn from one seed. */
+import type { FalRule } from "../../local/simulators/fal.ts";
+import type { OpenAiRule } from "../../local/simulators/openai.ts";
+
+/** Numbers from 0 up to 1, the same for the same seed (mulberry32). */
+export function randomNumbers(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** A seed for a part of a run, so that what one client does changes nothing for the others. */
+export function seedOf(seed: number, part: number): number {
+  return Math.imul(seed ^ part, 0x9e3779b1) ^ part;
+}
+
+/** Every way in which fal may fail a generation; each as likely as the next. */
+const failures: readonly Omit<FalRule, "prompt">[] = [
+  { submit: "slow", submitMilliseconds: 700 },
+  { submit: "slow", submitMilliseconds: 3_000, webhook: "lost" },
+  { submit: "stalled", submitMilliseconds: 500 },
+  { submit: "rate_limited" },
+  { submit: "rate_limited", retryAfterSeconds: 5, times: 3 },
+  { submit: "locked" },
+  { submit: "error", status: 503 },
+  { submit: "error", status: 503, ownBody: false },
+  { submit: "error", status: 500 },
+  { submit: "error", status: 502, ownBody: false },
+  { submit: "reset" },
+  { submit: "refused" },
+  { submit: "content_policy" },
+  { submit: "answer_lost" },
+  { submit: "answer_lost", webhook: "lost" },
+  { submit: "answer_lost", webhook: "late", webhookMilliseconds: 3_000 },
+  { submit: "malformed_answer" },
+  { submit: "redirected" },
+  { submit: "foreign_urls" },
+  { outcome: "failed" },
+  { outcome: "failed", webhook: "lost" },
+  { outcome: "failed", errorType: "request_timeout" },
+  { outcome: "content_policy" },
+  { outcome: "result_missing" },
+  { outcome: "result_malformed" },
+  { outcome: "never" },
+  { outcome: "never", cancel: "ignored" },
+  { webhook: "lost" },
+  { webhook: "lost", pollFailures: 3 },
+  { webhook: "lost", pollFailures: 3, pollFailure: "missing" },
+  { webhook: "lost", pollFailures: 3, pollFailure: "unauthorized" },
+  { webhook: "duplicated" },
+  { webhook: "late", webhookMilliseconds: 2_000 },
+  { webhook: "late", webhookMilliseconds: 5_000, pollFailures: 100 },
+  { webhook: "early" },
+  { webhook: "forged" },
+  { webhook: "other_account" },
+  { webhook: "without_payload" },
+  { media: "missing" },
+  { mediaFailures: 3 },
+  { logBytes: 2_000_000 },
+  { media: "not_a_video" },
+  { media: "huge", mediaBytes: 4 * 1024 * 1024 },
+  { media: "redirected" },
+  { media: "truncated" },
+  { runMilliseconds: 2_000, cancel: "ignored" },
+  { runMilliseconds: 2_000, cancel: "forgotten" },
+];
+
+/** Milliseconds that a submission, the queue and a generation take at most, where no fault says otherwise. */
+const longestSubmission = 1_500;
+const longestQueue = 300;
+const longestRun = 600;
+
+/** How fal treats the next video: half of them well. */
+export function drawRule(random: () => number): Omit<FalRule, "prompt"> {
+  const upTo = (longest: number) => Math.floor(random() * longest);
+  const rule: Omit<FalRule, "prompt"> = {
+    // Whoever is killed while it lasts does not know whether fal has it.
+    submit: "slow",
+    submitMilliseconds: upTo(longestSubmission),
+    queueMilliseconds: upTo(longestQueue),
+    runMilliseconds: upTo(longestRun),
+  };
+  const failure = random() < 0.5 ? failures[upTo(failures.length)] : undefined;
+  return { ...rule, ...failure };
+}
+
+/** Every way in which OpenAI may not judge a prompt, and its refusal. */
+const judgements: readonly Omit<OpenAiRule, "prompt">[] = [
+  { effect: "flagged", times: null },
+  { effect: "down" },
+  { effect: "down", times: 5 },
+  { effect: "slow", milliseconds: 1_500 },
+  { effect: "rate_limited", retryAfterSeconds: 5 },
+  { effect: "rate_limited", times: 3 },
+  { effect: "quota" },
+  { effect: "server_error" },
+  { effect: "unauthorized" },
+  { effect: "gateway" },
+  { effect: "garbage" },
+  { effect: "no_verdict" },
+  // For longer than a job waits.
+  { effect: "server_error", times: null },
+];
+
+/** How OpenAI meets the next prompt, where not well: one in four. */
+export function drawJudgement(random: () => number): Omit<OpenAiRule, "prompt"> | undefined {
+  const kind = random();
+  return random() < 0.25 ? judgements[Math.floor(kind * judgements.length)] : undefined;
+}
+
+export type Disaster =
+  /** The functions, or the database, are killed, and come back after `milliseconds`. */
+  | { readonly what: "functions" | "database"; readonly milliseconds: number }
+  /** The clock moves, over leases, pauses and bounds. */
+  | { readonly what: "clock"; readonly milliseconds: number };
+
+/** Milliseconds between two disasters at most, and until somebody starts again what was killed. */
+const longestPeace = 2_500;
+const longestAbsence = 1_000;
+/** From the lease of a submission to a little more than a job's bound. */
+const leaps = [61_000, 181_000, 450_000, 910_000];
+
+/** What happens next, after so many milliseconds. */
+export function drawDisaster(random: () => number): { after: number; disaster: Disaster } {
+  const after = Math.floor(random() * longestPeace);
+  const kind = random();
+  if (kind < 0.3) {
+    const milliseconds = leaps[Math.floor(random() * leaps.length)] ?? 0;
+    return { after, disaster: { what: "clock", milliseconds } };
+  }
+  const milliseconds = Math.floor(random() * longestAbsence);
+  return { after, disaster: { what: kind < 0.75 ? "functions" : "database", milliseconds } };
+}
