@@ -1,15 +1,18 @@
 import assert from "node:assert/strict";
 import { AppError } from "../_shared/errors/app-error.ts";
-import type { Job, JobUrls, VideoStatus } from "../_shared/database/videos.ts";
+import type { StoredJob } from "../_shared/videos/contract.ts";
+import type { JobUrls } from "../_shared/videos/signed-urls.ts";
 import { testContext } from "../_shared/testing/context.ts";
+import { fakeDatabase } from "../_shared/testing/database.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { testServer } from "../_shared/testing/server.ts";
 import { projectUrl, userId } from "../_shared/testing/tokens.ts";
 import endpoint from "./index.ts";
+import type { VideoStatus } from "./schema.ts";
 import { getVideoStatus } from "./service.ts";
 
 const jobId = "0190a000-0000-7000-8000-0000000000aa";
-const running: Job = {
+const running: StoredJob = {
   job_id: jobId,
   status: "processing",
   prompt: "a red fox",
@@ -50,15 +53,16 @@ function completed(expiresAt: string): VideoStatus {
 
 function setting(status: VideoStatus) {
   const signed: [readonly string[], number][] = [];
-  const kept: (readonly JobUrls[])[] = [];
-  const context = testContext("user", {
-    database: {
-      videoStatus: () => Promise.resolve(status),
-      keepSignedUrls: (urls: readonly JobUrls[]) => {
-        kept.push(urls);
-        return Promise.resolve();
-      },
+  const kept: unknown[] = [];
+  const { database } = fakeDatabase({
+    video_status: () => status,
+    keep_signed_urls: ({ p_urls }) => {
+      kept.push(p_urls);
+      return { kept: 1 };
     },
+  });
+  const context = testContext("user", {
+    database,
     storage: {
       sign: (paths: readonly string[], seconds: number) => {
         signed.push([paths, seconds]);

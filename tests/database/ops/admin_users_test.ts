@@ -97,8 +97,8 @@ Deno.test("a ban stops new jobs and ends the sessions, and lifting it lets the u
   assert.equal((await ban(sql, admin, user)).data?.user["is_banned"], true);
   assert.equal(await sessions(), 0);
 
-  assert.equal((await ban(sql, admin, user, false)).data?.user["is_banned"], false);
-  assert.equal((await ban(sql, admin, user, false)).data?.user["is_banned"], false);
+  assert.equal((await ban(sql, admin, user, "unban")).data?.user["is_banned"], false);
+  assert.equal((await ban(sql, admin, user, "unban")).data?.user["is_banned"], false);
   assert.equal((await generateVideo(sql, user)).data?.status, "pending");
   const actions = await actionsAbout(sql, user);
   assert.deepEqual(actions.map(({ action, admin_id }) => [action, admin_id]), [["ban", admin], [
@@ -136,7 +136,7 @@ Deno.test("an admin bans neither themselves nor another, and bans nobody who is 
   const [admin, other] = [await createAdmin(sql), await createAdmin(sql)];
   for (const user of [admin, other]) {
     assert.equal((await ban(sql, admin, user)).error, "ERR_4006");
-    assert.equal((await ban(sql, admin, user, false)).error, "ERR_4006");
+    assert.equal((await ban(sql, admin, user, "unban")).error, "ERR_4006");
     assert.equal((await readUser(sql, admin, user)).data?.user["is_banned"], false);
   }
   assert.equal((await ban(sql, admin, crypto.randomUUID())).error, "ERR_4007");

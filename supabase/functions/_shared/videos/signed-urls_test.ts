@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Video } from "../database/videos.ts";
+import type { Video } from "./contract.ts";
 import { renewUrls, signUrls } from "./signed-urls.ts";
 
 const now = Date.parse("2026-11-20T12:00:00.000Z");
