@@ -8,7 +8,7 @@ export async function adjustCredits(
   request: AdjustCreditsRequest,
   context: Context<"admin"> & Keyed & { database: Database },
 ): Promise<Answer<MovedCredits>> {
-  const args = { ...admin(context), ...keyed(context), ...fields(request) };
+  const args = { ...fields(request), ...admin(context), ...keyed(context) };
   const posted = await context.database.call("admin_adjust_credits", args, PostedCredits);
   return { status: 200, body: { success: true, ...posted } };
 }

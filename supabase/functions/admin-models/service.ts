@@ -10,6 +10,6 @@ export async function changeModel(
   request: ChangeModelRequest,
   context: Context<"admin"> & { database: Database },
 ): Promise<Answer<ChangeModelResponse>> {
-  const args = { ...admin(context), ...fields(request) };
+  const args = { ...fields(request), ...admin(context) };
   return { status: 200, body: await context.database.call("admin_models", args, ChangeModelResponse) };
 }

@@ -8,7 +8,7 @@ export async function readUser(
   query: AdminUserQuery,
   { caller, database }: Context<"admin"> & { database: Database },
 ): Promise<Answer<AdministeredUser>> {
-  const args = { p_admin_id: caller.userId, ...fields(query) };
+  const args = { ...fields(query), p_admin_id: caller.userId };
   return { status: 200, body: await database.call("get_admin_users", args, AdministeredUser) };
 }
 
@@ -17,6 +17,6 @@ export async function banUser(
   request: BanUserRequest,
   context: Context<"admin"> & { database: Database },
 ): Promise<Answer<AdministeredUser>> {
-  const args = { ...admin(context), ...fields(request) };
+  const args = { ...fields(request), ...admin(context) };
   return { status: 200, body: await context.database.call("post_admin_users", args, AdministeredUser) };
 }

@@ -11,7 +11,7 @@ export async function cancelVideo(
   request: CancelVideoRequest,
   context: Context<"user"> & VideoTaskPorts,
 ): Promise<Answer<Job>> {
-  const args = { ...actor(context), ...fields(request) };
+  const args = { ...fields(request), ...actor(context) };
   const { job } = await context.database.call("cancel_video", args, z.object({ job: StoredJob }));
   if (job.status !== "cancelled") {
     context.waitUntil(() => work(context, videoTasks, job.job_id));

@@ -4,6 +4,7 @@ import type { JobStatus } from "../_shared/videos/job-status.ts";
 import type { StoredJob } from "../_shared/videos/contract.ts";
 import { testContext } from "../_shared/testing/context.ts";
 import { fakeDatabase } from "../_shared/testing/database.ts";
+import { storedJob } from "../_shared/testing/jobs.ts";
 import { fakeProviders } from "../_shared/testing/provider.ts";
 import { fakeStorage } from "../_shared/testing/storage.ts";
 import { userId } from "../_shared/testing/tokens.ts";
@@ -12,21 +13,13 @@ import { cancelVideo } from "./service.ts";
 const jobId = "0190a000-0000-7000-8000-00000000000a";
 
 function job(status: JobStatus): StoredJob {
-  return {
+  const isCancelled = status === "cancelled";
+  return storedJob({
     job_id: jobId,
     status,
-    prompt: "A fox",
-    model_id: "0190a000-0000-7000-8000-000000000001",
-    model_name: "Kling",
-    settings: { duration_seconds: 5, resolution: "1080p", aspect_ratio: "16:9" },
-    credits_used: status === "cancelled" ? 0 : 4,
-    video_url: null,
-    video_url_expires_at: null,
-    thumbnail_url: null,
-    error: null,
-    created_at: "2026-11-20T12:00:00.000Z",
-    completed_at: status === "cancelled" ? "2026-11-20T12:00:01.000Z" : null,
-  };
+    credits_used: isCancelled ? 0 : 4,
+    completed_at: isCancelled ? "2026-11-20T12:00:01.000Z" : null,
+  });
 }
 
 /** A context whose database answers with the job, and which counts how often the worker looked for its tasks. */

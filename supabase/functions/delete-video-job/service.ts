@@ -8,6 +8,6 @@ export async function deleteVideoJob(
   query: DeleteVideoJobQuery,
   context: Context<"user"> & { database: Database },
 ): Promise<Answer> {
-  await context.database.call("delete_video_job", { ...actor(context), ...fields(query) }, z.unknown());
+  await context.database.call("delete_video_job", { ...fields(query), ...actor(context) }, z.unknown());
   return { status: 204 };
 }

@@ -14,9 +14,9 @@ export async function generateVideo(
 ): Promise<Answer<AcceptedVideo>> {
   const { database, network, requestId, config, providers } = context;
   const accepted = await database.call("generate_video", {
+    ...fields(request),
     ...actor(context),
     ...keyed(context),
-    ...fields(request),
     p_network: network,
     p_request_id: requestId,
     // Those that this deployment has keys for. Without the secret nothing is sent to anybody.

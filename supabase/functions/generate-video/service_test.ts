@@ -131,6 +131,26 @@ Deno.test("an accepted video is 202 with its job, its status URL and the limits,
   assert.equal(server.lines.find(({ event }) => event === "request")?.data_api_calls, 1);
 });
 
+Deno.test("data that the contract does not know fail a test; deployed they are told and answered, since the credits are held", async () => {
+  const { credits_remaining: _, ...without } = accepted;
+  for (const data of [without, { ...accepted, credits_used: 0 }, { ...accepted, created_at: "today" }]) {
+    const { fetch } = fakeDataApi({
+      generate_video: () => ({ data }),
+      claim_submission: () => ({ data: { claimed: false } }),
+    });
+    const tested = await testServer(endpoint.operations, {}, { fetch });
+    assert.equal((await (await tested.send(post)).json()).error.code, "ERR_6003");
+    await tested.settled();
+    const deployed = await testServer(endpoint.operations, { ENVIRONMENT: "production" }, { fetch });
+    const response = await deployed.send(post);
+    assert.deepEqual([response.status, await response.json()], [202, data]);
+    await deployed.settled();
+    const told = deployed.lines.filter(({ level }) => level === "critical").map(({ event }) => event);
+    assert.deepEqual(told, ["data_breaks_contract", "response_breaks_contract"]);
+    assert.equal(deployed.recorded.length, 2);
+  }
+});
+
 Deno.test("a replay answers like the first, and says so", async () => {
   const { fetch } = fakeDataApi({
     generate_video: () => ({ data: accepted, replayed: true }),

@@ -18,7 +18,7 @@ export async function listVideoJobs(
   },
 ): Promise<Answer<VideoJobsResponse>> {
   const { database, storage, log } = context;
-  const args = { ...actor(context), ...fields(list), p_after: readCursor(VideoJobsPosition, cursor) };
+  const args = { ...fields(list), ...actor(context), p_after: readCursor(VideoJobsPosition, cursor) };
   const { videos, next } = await database.call("video_jobs", args, VideoPage);
 
   const renewed = await renewUrls(storage, videos, context.now());

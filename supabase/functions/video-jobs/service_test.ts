@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { AppError } from "../_shared/errors/app-error.ts";
-import type { StoredJob, Video } from "../_shared/videos/contract.ts";
+import type { Video } from "../_shared/videos/contract.ts";
 import type { JobUrls } from "../_shared/videos/signed-urls.ts";
 import { testContext } from "../_shared/testing/context.ts";
 import { fakeDatabase } from "../_shared/testing/database.ts";
+import { storedJob } from "../_shared/testing/jobs.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { testServer } from "../_shared/testing/server.ts";
 import { projectUrl, userId } from "../_shared/testing/tokens.ts";
@@ -11,21 +12,7 @@ import endpoint from "./index.ts";
 import type { VideoPage } from "./schema.ts";
 import { listVideoJobs } from "./service.ts";
 
-const running: StoredJob = {
-  job_id: "0190a000-0000-7000-8000-0000000000aa",
-  status: "processing",
-  prompt: "a red fox",
-  model_id: "0190a000-0000-7000-8000-000000000002",
-  model_name: "Veo 3 Fast",
-  settings: { duration_seconds: 4, resolution: "720p", aspect_ratio: "16:9" },
-  credits_used: 4,
-  video_url: null,
-  video_url_expires_at: null,
-  thumbnail_url: null,
-  error: null,
-  created_at: "2026-11-20T11:59:00.000Z",
-  completed_at: null,
-};
+const running = storedJob();
 
 const idOf = (number: number) => `0190a000-0000-7000-8000-00000000000${number}`;
 
@@ -155,7 +142,7 @@ Deno.test("storage that cannot sign is ERR_6002, and not a page of URLs that are
 });
 
 Deno.test("GET video-jobs is one call before the answer and one after it, and errors speak the caller's language", async () => {
-  const failed: StoredJob = { ...running, status: "failed", error: { code: "ERR_5001", details: {} } };
+  const failed = storedJob({ status: "failed", error: { code: "ERR_5001", details: {} } });
   const videos = [completed(1, stale), { job: failed, paths: {} }];
   const { fetch, calls } = fakeDataApi(
     {

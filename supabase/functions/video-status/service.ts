@@ -15,7 +15,7 @@ export async function getVideoStatus(
   },
 ): Promise<Answer<VideoStatusResponse>> {
   const { database, storage } = context;
-  const args = { ...actor(context), ...fields(query) };
+  const args = { ...fields(query), ...actor(context) };
   const status = await database.call("video_status", args, VideoStatus);
   const { progress, next_poll_seconds } = status;
   const job = shownJob(status.job, context.answerLanguage());

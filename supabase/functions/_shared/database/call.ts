@@ -2,7 +2,9 @@
  * Calls of the stored procedures through the Data API. A procedure answers with an envelope: data, or a refusal by
  * a code of the registry. What it raises is an accident, and none of its text leaves the log.
  *
- *     database.call("cancel_video", { ...actor(context), ...fields(request) }, CancelledVideo)
+ *     database.call("cancel_video", { ...fields(request), ...actor(context) }, CancelledVideo)
+ *
+ * Who acts comes after the request, so that no field of it can stand in for them.
  */
 import { PostgrestClient, type PostgrestError } from "@supabase/postgrest-js";
 import type * as z from "zod/mini";

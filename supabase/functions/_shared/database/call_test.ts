@@ -107,7 +107,7 @@ Deno.test("what a newer procedure tells beside what the schema says goes no furt
   assert.deepEqual([model, breaches], [{ id: 1 }, []]);
 });
 
-Deno.test("a request's fields are arguments under their own names, and nobody else can be named by them", () => {
+Deno.test("a request's fields are arguments under their own names, with a prefix and their values as they are", () => {
   const request = { job_id: "j", prompt: "a fox", image_url: undefined, settings: { seconds: 4 } };
   assert.deepEqual(fields(request), {
     p_job_id: "j",
@@ -141,12 +141,12 @@ function _whatDoesNotCompile({ call }: ReturnType<typeof database>) {
   void call("cancel_video", { p_user_id: userId }, data);
   // @ts-expect-error: the procedure does not take it
   void call("cancel_video", { ...job, p_reason: "why" }, data);
-  const asked = { ...actor(testContext("user", {})), ...fields({ job_id: "j", reason: "why" }) };
+  const asked = { ...fields({ job_id: "j", reason: "why" }), ...actor(testContext("user", {})) };
   // @ts-expect-error: nor where it comes with a request's fields
   void call("cancel_video", asked, data);
   // @ts-expect-error: it is of another type
   void call("cancel_video", { ...job, p_job_id: 1 }, data);
-  const maybe = { ...actor(testContext("user", {})), ...fields<{ job_id?: string }>({}) };
+  const maybe = { ...fields<{ job_id?: string }>({}), ...actor(testContext("user", {})) };
   // @ts-expect-error: a field that a request may leave out is no argument that a procedure must have
   void call("cancel_video", maybe, data);
   // @ts-expect-error: there is no such procedure

@@ -1,21 +1,12 @@
 import assert from "node:assert/strict";
+import { storedJob } from "../testing/jobs.ts";
 import { Job, shownJob, StoredJob } from "./contract.ts";
 
-const job: StoredJob = {
-  job_id: "0190a000-0000-7000-8000-0000000000aa",
+const job = storedJob({
   status: "failed",
-  prompt: "a red fox",
-  model_id: "0190a000-0000-7000-8000-000000000001",
-  model_name: "Veo 3 Fast",
-  settings: { duration_seconds: 4, resolution: "720p", aspect_ratio: "16:9" },
   credits_used: 0,
-  video_url: null,
-  video_url_expires_at: null,
-  thumbnail_url: null,
   error: { code: "ERR_4003", details: { reason: "provider_policy" } },
-  created_at: "2026-11-20T12:00:00.000Z",
-  completed_at: "2026-11-20T12:01:00.000Z",
-};
+});
 
 Deno.test("a job's error gets its message in the caller's language, and keeps code and details", () => {
   const messages = (["en", "tr", "es"] as const).map((language) => {
