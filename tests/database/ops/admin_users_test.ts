@@ -174,6 +174,16 @@ Deno.test("a model that is taken away is offered to nobody, and gone from the ca
   assert.deepEqual([refused.error, refused.details], ["ERR_4002", { model_id: unknown }]);
 });
 
+Deno.test("what is neither a ban nor its lifting raises, and changes nothing", async () => {
+  const { sql } = database;
+  const [admin, user] = [await createAdmin(sql), await createCustomer(sql)];
+  for (const action of ["delete", "BAN", "", null]) {
+    const asked = sql`select api.post_admin_users(${admin}, 'request', ${user}, ${action}, 'for a reason')`;
+    await assert.rejects(asked, { code: "20000" }, `${action}`);
+  }
+  assert.equal((await readUser(sql, admin, user)).data?.user["is_banned"], false);
+});
+
 Deno.test("nobody but an active admin sees a user, bans one or changes a model", async () => {
   const { sql } = database;
   const user = await createCustomer(sql);
