@@ -77,6 +77,7 @@ async function claimDevice(
   const signal = AbortSignal.timeout(laneMilliseconds);
   const { lane, retry_after } = await database.call("enter_device_lane", { p_network: network }, LaneEntered);
   if (lane === null) return pending("busy", retry_after ?? 1);
+  // For whoever has set no bit and will not: it takes back the intent, and with it what the limits counted.
   const leave = () => database.call("leave_device_lane", { p_network: network, p_lane: lane }, z.unknown());
   let mustLeave = true;
   try {

@@ -146,6 +146,9 @@ function _whatDoesNotCompile({ call }: ReturnType<typeof database>) {
   void call("cancel_video", asked, data);
   // @ts-expect-error: it is of another type
   void call("cancel_video", { ...job, p_job_id: 1 }, data);
+  const undefinedJob: { p_job_id: string | undefined } = { p_job_id: undefined };
+  // @ts-expect-error: nor is one that is undefined, which is not sent
+  void call("cancel_video", { ...job, ...undefinedJob }, data);
   const maybe = { ...fields<{ job_id?: string }>({}), ...actor(testContext("user", {})) };
   // @ts-expect-error: a field that a request may leave out is no argument that a procedure must have
   void call("cancel_video", maybe, data);
