@@ -363,12 +363,22 @@ export interface components {
                 request_id: string;
             };
         };
+        AcceptedVideo: {
+            /** Format: uuid */
+            job_id: string;
+            /** @constant */
+            status: "pending";
+            credits_used: number;
+            credits_remaining: number;
+            /** Format: date-time */
+            created_at: string;
+        };
         AdjustCreditsRequest: {
             user_id: components["schemas"]["UserId"];
             amount: number;
             reason: components["schemas"]["Reason"];
         };
-        AdminUserResponse: {
+        AdministeredUser: {
             user: {
                 /** Format: uuid */
                 user_id: string;
@@ -462,6 +472,12 @@ export interface components {
             /** @enum {string} */
             reason?: "schema_not_exposed";
         };
+        ClosedAccount: {
+            /** Format: uuid */
+            user_id: string;
+            /** Format: date-time */
+            closed_at: string;
+        };
         CreditsResponse: {
             credits_remaining: number;
             credits_held: number;
@@ -483,12 +499,6 @@ export interface components {
                 created_at: string;
             }[];
             next_cursor: string | null;
-        };
-        DeleteUserProfileResponse: {
-            /** Format: uuid */
-            user_id: string;
-            /** Format: date-time */
-            closed_at: string;
         };
         DeviceCheckRequest: {
             /** Format: base64 */
@@ -521,16 +531,6 @@ export interface components {
             };
             image_url?: string;
         };
-        GenerateVideoResponse: {
-            /** Format: uuid */
-            job_id: string;
-            /** @constant */
-            status: "pending";
-            credits_used: number;
-            credits_remaining: number;
-            /** Format: date-time */
-            created_at: string;
-        };
         HealthResponse: {
             /** @enum {string} */
             status: "healthy" | "degraded" | "unhealthy";
@@ -543,7 +543,7 @@ export interface components {
             };
             version?: string;
         };
-        JobResponse: {
+        Job: {
             /** Format: uuid */
             job_id: string;
             /** @enum {string} */
@@ -572,7 +572,7 @@ export interface components {
             created_at: string;
             completed_at: string | null;
         };
-        ModelResponse: {
+        Model: {
             /** Format: uuid */
             id: string;
             name: string;
@@ -604,9 +604,9 @@ export interface components {
             };
         };
         ModelsResponse: {
-            models: components["schemas"]["ModelResponse"][];
+            models: components["schemas"]["Model"][];
         };
-        MovedCreditsResponse: {
+        MovedCredits: {
             /** @constant */
             success: true;
             /** Format: uuid */
@@ -623,6 +623,18 @@ export interface components {
         ProcessJobsResponse: {
             /** @constant */
             accepted: true;
+        };
+        Profile: {
+            /** Format: uuid */
+            user_id: string;
+            is_guest: boolean;
+            display_name: string | null;
+            language: ("en" | "tr" | "es") | null;
+            /** @enum {string} */
+            theme_preference: "system" | "light" | "dark";
+            credits_remaining: number;
+            /** Format: date-time */
+            created_at: string;
         };
         ProviderWebhookResponse: {
             /** @constant */
@@ -645,20 +657,8 @@ export interface components {
         };
         /** Format: uuid */
         UserId: string;
-        UserProfileResponse: {
-            /** Format: uuid */
-            user_id: string;
-            is_guest: boolean;
-            display_name: string | null;
-            language: ("en" | "tr" | "es") | null;
-            /** @enum {string} */
-            theme_preference: "system" | "light" | "dark";
-            credits_remaining: number;
-            /** Format: date-time */
-            created_at: string;
-        };
         VideoJobsResponse: {
-            jobs: components["schemas"]["JobResponse"][];
+            jobs: components["schemas"]["Job"][];
             next_cursor: string | null;
         };
         VideoStatusResponse: {
@@ -1086,7 +1086,7 @@ export interface operations {
                      *       "new_balance": 16
                      *     }
                      */
-                    "application/json": components["schemas"]["MovedCreditsResponse"];
+                    "application/json": components["schemas"]["MovedCredits"];
                 };
             };
             400: components["responses"]["ERR_4008_ERR_4010"];
@@ -1253,7 +1253,7 @@ export interface operations {
                      *       "new_balance": 10
                      *     }
                      */
-                    "application/json": components["schemas"]["MovedCreditsResponse"];
+                    "application/json": components["schemas"]["MovedCredits"];
                 };
             };
             400: components["responses"]["ERR_4008_ERR_4010"];
@@ -1341,7 +1341,7 @@ export interface operations {
                      *       ]
                      *     }
                      */
-                    "application/json": components["schemas"]["AdminUserResponse"];
+                    "application/json": components["schemas"]["AdministeredUser"];
                 };
             };
             400: components["responses"]["ERR_4008"];
@@ -1442,7 +1442,7 @@ export interface operations {
                      *       ]
                      *     }
                      */
-                    "application/json": components["schemas"]["AdminUserResponse"];
+                    "application/json": components["schemas"]["AdministeredUser"];
                 };
             };
             400: components["responses"]["ERR_4008"];
@@ -1518,7 +1518,7 @@ export interface operations {
                      *       "completed_at": "2026-11-21T11:58:40.000Z"
                      *     }
                      */
-                    "application/json": components["schemas"]["JobResponse"];
+                    "application/json": components["schemas"]["Job"];
                 };
             };
             /** @description Accepted; the work goes on */
@@ -1553,7 +1553,7 @@ export interface operations {
                      *       "completed_at": null
                      *     }
                      */
-                    "application/json": components["schemas"]["JobResponse"];
+                    "application/json": components["schemas"]["Job"];
                 };
             };
             400: components["responses"]["ERR_4008"];
@@ -1815,7 +1815,7 @@ export interface operations {
                      *       "created_at": "2026-11-21T11:58:30.000Z"
                      *     }
                      */
-                    "application/json": components["schemas"]["GenerateVideoResponse"];
+                    "application/json": components["schemas"]["AcceptedVideo"];
                 };
             };
             400: components["responses"]["ERR_4008_ERR_4010"];
@@ -2169,7 +2169,7 @@ export interface operations {
                      *       "created_at": "2026-11-21T11:58:00.000Z"
                      *     }
                      */
-                    "application/json": components["schemas"]["UserProfileResponse"];
+                    "application/json": components["schemas"]["Profile"];
                 };
             };
             400: components["responses"]["ERR_4008"];
@@ -2217,7 +2217,7 @@ export interface operations {
                      *       "closed_at": "2026-11-21T12:30:00.000Z"
                      *     }
                      */
-                    "application/json": components["schemas"]["DeleteUserProfileResponse"];
+                    "application/json": components["schemas"]["ClosedAccount"];
                 };
             };
             400: components["responses"]["ERR_4008"];
@@ -2281,7 +2281,7 @@ export interface operations {
                      *       "created_at": "2026-11-21T11:58:00.000Z"
                      *     }
                      */
-                    "application/json": components["schemas"]["UserProfileResponse"];
+                    "application/json": components["schemas"]["Profile"];
                 };
             };
             400: components["responses"]["ERR_4008"];

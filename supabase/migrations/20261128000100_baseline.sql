@@ -5494,7 +5494,7 @@ grant execute on function api.admin_models to service_role;
 
 create function api.admin_refund_credits(
   p_admin_id uuid, p_idempotency_key text, p_fingerprint text, p_request_id text, p_user_id uuid, p_amount bigint,
-  p_reason text, p_job_id uuid
+  p_reason text, p_job_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -5557,7 +5557,7 @@ $$;
 grant execute on function api.get_admin_users to service_role;
 
 create function api.post_admin_users(
-  p_admin_id uuid, p_request_id text, p_user_id uuid, p_is_banned boolean, p_reason text
+  p_admin_id uuid, p_request_id text, p_user_id uuid, p_action text, p_reason text
 )
 returns jsonb
 language plpgsql
@@ -5565,15 +5565,21 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Suspends a user, which also ends their sessions, or lets them in again. Jobs that were accepted go on. `data` is the
--- user as in api.get_admin_users. ERR_4006 for oneself and for other admins, who are the operator's affair; ERR_4007
--- where there is no such user; ERR_4009 for a closed account. A second call ends sessions that have begun since, and
+-- Suspends a user, which also ends their sessions, where p_action is `ban`; lets them in again where it is `unban`; raises
+-- case_not_found for another. Jobs that were accepted go on. `data` is the user as in api.get_admin_users. ERR_4006 for
+-- oneself and for other admins, who are the operator's affair; ERR_4007 where there is no such user; ERR_4009 for a
+-- closed account. A second call ends sessions that have begun since, and
 -- writes nothing. Counts against `admin`. Locks: rate-limit row → account → user → sessions.
 declare
   v_caller record;
   v_refusal jsonb;
   v_user accounts.users;
+  v_bans boolean;
 begin
+  case p_action
+    when 'ban' then v_bans := true;
+    when 'unban' then v_bans := false;
+  end case;
   select * into v_caller from ops.enter_admin(p_admin_id, 'admin-users');
   if v_caller.refusal is not null then
     return v_caller.refusal;
@@ -5595,15 +5601,12 @@ begin
     return guard.refusal('ERR_4009', '{"status": "closed"}', v_caller.limits);
   end if;
 
-  if v_user.is_banned <> p_is_banned then
-    update accounts.users as u set is_banned = p_is_banned where u.id = p_user_id;
+  if v_user.is_banned <> v_bans then
+    update accounts.users as u set is_banned = v_bans where u.id = p_user_id;
     insert into ops.admin_actions (action, admin_id, user_id, reason, request_id, created_at)
-    values (
-      (case when p_is_banned then 'ban' else 'unban' end)::ops.admin_action, p_admin_id, p_user_id, p_reason,
-      p_request_id, core.now()
-    );
+    values (p_action::ops.admin_action, p_admin_id, p_user_id, p_reason, p_request_id, core.now());
   end if;
-  if p_is_banned then
+  if v_bans then
     perform accounts.end_sessions(p_user_id);
   end if;
   return guard.answer(ops.user_json(p_user_id), v_caller.limits, v_caller.language);
@@ -5662,7 +5665,7 @@ grant execute on function api.cancel_video to service_role;
 
 -- supabase/schemas/api/credits.sql
 
-create function api.credits(p_user_id uuid, p_limit integer, p_after jsonb)
+create function api.credits(p_user_id uuid, p_limit integer, p_after jsonb default null)
 returns jsonb
 language plpgsql
 volatile
@@ -6053,7 +6056,8 @@ grant execute on function api.erase_account to service_role;
 
 create function api.generate_video(
   p_user_id uuid, p_network text, p_idempotency_key text, p_fingerprint text, p_request_id text, p_model_id uuid,
-  p_prompt text, p_settings jsonb, p_image_url text, p_providers text[] default null
+  p_prompt text, p_settings jsonb, p_image_url text default null,
+  p_providers text[] default null
 )
 returns jsonb
 language plpgsql
@@ -6174,7 +6178,7 @@ grant execute on function api.retry_task to service_role;
 -- supabase/schemas/api/provider-webhook.sql
 
 create function api.provider_webhook(
-  p_owner_reference uuid, p_provider text, p_submission_id uuid, p_event_id text, p_request_id text, p_state jsonb
+  p_owner uuid, p_provider text, p_submission_id uuid, p_event_id text, p_request_id text, p_state jsonb
 )
 returns jsonb
 language plpgsql
@@ -6197,7 +6201,7 @@ begin
   select s.* into v_submission
   from videos.submissions as s
   join accounts.users as u on u.id = s.owner_id
-  where s.id = p_submission_id and s.provider = p_provider and u.reference = p_owner_reference;
+  where s.id = p_submission_id and s.provider = p_provider and u.reference = p_owner;
   if not found then
     return guard.refusal('ERR_4005');
   end if;
@@ -6558,7 +6562,9 @@ grant execute on function api.patch_user_profile to service_role;
 
 -- supabase/schemas/api/video-jobs.sql
 
-create function api.video_jobs(p_user_id uuid, p_limit integer, p_status text, p_after jsonb)
+create function api.video_jobs(
+  p_user_id uuid, p_limit integer, p_status text default null, p_after jsonb default null
+)
 returns jsonb
 language plpgsql
 volatile

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { withConnection } from "../../local/postgres/database.ts";
 import { variables } from "../../supabase/functions/_shared/platform/config-variables.ts";
-import { missingParts } from "../../supabase/functions/_shared/database/health.ts";
+import { missingParts } from "../../supabase/functions/_shared/ops/contract.ts";
 import { PlatformCheck } from "../../supabase/functions/health/schema.ts";
 import { cloneTemplate } from "../database/harness.ts";
 import { readDocument, tableRows } from "./documents.ts";

@@ -145,6 +145,16 @@ Deno.test("only config.ts reads the environment, and only logger.ts writes to th
   }
 });
 
+Deno.test("no field of a request stands in for who acts: its fields come before them among a procedure's arguments", () => {
+  const misplaced = /\b(actor|admin|keyed)\(context\)[^;]*\.\.\.fields\(/;
+  assert.match("{ ...actor(context), ...fields(request) }", misplaced);
+  const services = [...sources].filter(([path]) => path.endsWith("/service.ts"));
+  assert(services.filter(([, text]) => text.includes("...fields(")).length > 5);
+  for (const [path, text] of services) {
+    for (const statement of text.split(/;\n/)) assert.doesNotMatch(statement, misplaced, path);
+  }
+});
+
 Deno.test("requests refuse unknown fields, and no service has to choose between body and query", () => {
   for (const [name, operations] of endpoints) {
     for (const { auth, query, request, rawBody } of operations) {

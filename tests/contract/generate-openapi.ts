@@ -6,6 +6,7 @@ import * as z from "zod/mini";
 import type { Documentation } from "../../supabase/functions/_shared/endpoint/documentation.ts";
 import type { Endpoint } from "../../supabase/functions/_shared/endpoint/endpoint.ts";
 import type { Declaration } from "../../supabase/functions/_shared/endpoint/operation.ts";
+import { listFiles } from "../files.ts";
 import { apiDocumentOf, apiFile, printedJson } from "./api-document.ts";
 import { openApiDocument } from "./openapi.ts";
 import type { SchemaNames } from "./openapi-schemas.ts";
@@ -46,13 +47,18 @@ export async function documentations(): Promise<Map<string, Documentation>> {
   return found;
 }
 
-/** Where schemas are declared that several endpoints answer with; each endpoint's own are in its schema.ts. */
-const sharedSchemas = ["_shared/videos/contract.ts", "_shared/videos/model.ts", "_shared/ops/contract.ts"];
+/** The contracts of the domains; what is an endpoint's own is in its schema.ts. */
+async function contracts(): Promise<string[]> {
+  const paths = await listFiles(new URL("../../", import.meta.url), "supabase/functions/_shared/");
+  return paths.filter((path) => path.endsWith("/contract.ts")).map((path) =>
+    path.replace("supabase/functions/", "")
+  );
+}
 
 /** Every schema that is exported, under its export's name. */
 export async function schemaNames(): Promise<SchemaNames> {
   const names = new Map<z.ZodMiniType, string>();
-  const paths = [...sharedSchemas, ...(await endpointNames()).map((name) => `${name}/schema.ts`)];
+  const paths = [...await contracts(), ...(await endpointNames()).map((name) => `${name}/schema.ts`)];
   for (const path of paths) {
     const exported: Record<string, unknown> = await import(new URL(path, functions).href);
     for (const [name, schema] of Object.entries(exported)) {

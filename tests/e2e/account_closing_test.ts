@@ -1,6 +1,6 @@
 /** Closing an account, as its user does it, and what becomes of all that was theirs. */
 import assert from "node:assert/strict";
-import { DeleteUserProfileResponse } from "../../supabase/functions/user-profile/schema.ts";
+import { ClosedAccount } from "../../supabase/functions/_shared/accounts/contract.ts";
 import { deviceToken } from "../../local/simulators/device-check.ts";
 import { creditsOf, tablesWith, untilErasable } from "../database/support/accounts.ts";
 import { eventually } from "./eventually.ts";
@@ -71,7 +71,7 @@ Deno.test("whatever an account's jobs are at, they end as cancelled, and in the 
   await submissionIs(backend, running, "accepted");
   await untilTrue("the third is being stored", isStoring(storing));
 
-  const closed = bodyOf(await close(guest), 202, DeleteUserProfileResponse);
+  const closed = bodyOf(await close(guest), 202, ClosedAccount);
   assert.equal(closed.user_id, guest.id);
   assert.deepEqual(await statusesOf(guest), {
     [completed]: "completed",
@@ -138,7 +138,7 @@ Deno.test("a video that comes after the closing is not stored, and not paid", as
   const guest = await backend.signIn(priceOfKling);
   const { job_id: jobId } = await generate(guest, "comes late");
   await submissionIs(backend, jobId, "accepted");
-  bodyOf(await close(guest), 202, DeleteUserProfileResponse);
+  bodyOf(await close(guest), 202, ClosedAccount);
   await backend.stack.tick();
   await control.elapse(60_000);
   await eventuallyDone(backend, "its webhook has come", async () => {
@@ -163,7 +163,7 @@ Deno.test("of two closings at once one is accepted, and the other finds the acco
   const answers = await Promise.all([close(guest), close(guest)]);
   const [accepted, refused] = answers.sort((one, other) => one.status - other.status);
   assert(accepted && refused);
-  bodyOf(accepted, 202, DeleteUserProfileResponse);
+  bodyOf(accepted, 202, ClosedAccount);
   assertError(refused, "ERR_4005", "the other");
   const tasks = await backend.database.sql`select from queue.tasks where subject = ${guest.id}`;
   assert.equal(tasks.length, 1);

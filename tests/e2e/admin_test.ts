@@ -1,8 +1,7 @@
 /** The operator's endpoints, as an admin calls them. */
 import assert from "node:assert/strict";
 import * as z from "zod";
-import { MovedCreditsResponse } from "../../supabase/functions/_shared/ops/contract.ts";
-import { AdminUserResponse } from "../../supabase/functions/admin-users/schema.ts";
+import { AdministeredUser, MovedCredits } from "../../supabase/functions/_shared/ops/contract.ts";
 import { ChangeModelResponse } from "../../supabase/functions/admin-models/schema.ts";
 import { ModelsResponse } from "../../supabase/functions/models/schema.ts";
 import { type Answer, bodyOf, errorOf } from "./support/answer.ts";
@@ -37,13 +36,13 @@ const move = (
 const ban = (user: Guest, action: "ban" | "unban", caller = admin) =>
   caller.call("admin-users", { body: { user_id: user.id, action, reason } });
 const read = async (user: Guest) =>
-  bodyOf(await admin.call(`admin-users?user_id=${user.id}`), 200, AdminUserResponse);
+  bodyOf(await admin.call(`admin-users?user_id=${user.id}`), 200, AdministeredUser);
 const changeModel = (isAvailable: boolean, caller = admin, modelId = kling) =>
   caller.call("admin-models", {
     method: "PATCH",
     body: { model_id: modelId, is_available: isAvailable, reason },
   });
-const movedOf = (answer: Answer) => bodyOf(answer, 200, MovedCreditsResponse);
+const movedOf = (answer: Answer) => bodyOf(answer, 200, MovedCredits);
 
 // First, before the functions remember the catalogue.
 Deno.test("a model that an admin takes away is gone from the catalogue, and for new videos", async () => {
@@ -165,7 +164,7 @@ Deno.test("a user is shown as they are, and what was done about them with it", a
 Deno.test("whoever is banned is signed out and gets nothing more, until the ban is lifted", async () => {
   const guest = await backend.signIn(2 * priceOfKling);
   const { job_id } = await generate(guest);
-  assert.equal(bodyOf(await ban(guest, "ban"), 200, AdminUserResponse).user.is_banned, true);
+  assert.equal(bodyOf(await ban(guest, "ban"), 200, AdministeredUser).user.is_banned, true);
   errorOf(await guest.call(`video-status?job_id=${job_id}`), "ERR_4017");
   const order = () =>
     guest.call("generate-video", { body: { model_id: kling, prompt: "A fox" }, key: crypto.randomUUID() });
@@ -173,7 +172,7 @@ Deno.test("whoever is banned is signed out and gets nothing more, until the ban 
   const { error } = await guest.supabase.auth.refreshSession();
   assert.equal(error?.code, "refresh_token_not_found");
 
-  assert.equal(bodyOf(await ban(guest, "unban"), 200, AdminUserResponse).user.is_banned, false);
+  assert.equal(bodyOf(await ban(guest, "unban"), 200, AdministeredUser).user.is_banned, false);
   assert.equal((await ended(backend, guest, job_id)).status, "completed", "what was accepted went on");
   assert.equal((await order()).status, 202);
   assert.deepEqual((await read(guest)).recent_actions.map(({ action }) => action), ["unban", "ban"]);

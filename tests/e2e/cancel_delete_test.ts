@@ -1,6 +1,6 @@
 /** Cancelling and deleting videos, as their users do it. */
 import assert from "node:assert/strict";
-import { JobResponse } from "../../supabase/functions/_shared/videos/contract.ts";
+import { Job } from "../../supabase/functions/_shared/videos/contract.ts";
 import { VideoJobsResponse } from "../../supabase/functions/video-jobs/schema.ts";
 import { eventually } from "./eventually.ts";
 import { bodyOf } from "./support/answer.ts";
@@ -43,10 +43,10 @@ Deno.test("a job that no provider has is cancelled at once, and its credits are 
   const { guest, jobId } = await order("nobody has it");
   await submissionIs(backend, jobId, "not_accepted");
 
-  const job = bodyOf(await cancel(guest, jobId), 200, JobResponse);
+  const job = bodyOf(await cancel(guest, jobId), 200, Job);
   assert.deepEqual([job.status, job.credits_used], ["cancelled", 0]);
   assert.equal(await backend.balanceOf(guest), priceOfKling);
-  const again = bodyOf(await cancel(guest, jobId), 200, JobResponse);
+  const again = bodyOf(await cancel(guest, jobId), 200, Job);
   assert.deepEqual(again, job, "a second call answers the same");
   await backend.database.advance(120_000);
   await backend.stack.tick();
@@ -60,7 +60,7 @@ Deno.test("a job that a provider has is cancelled by the provider's word alone",
   const { guest, jobId } = await order("takes long");
   await submissionIs(backend, jobId, "accepted");
 
-  const job = bodyOf(await cancel(guest, jobId), 202, JobResponse);
+  const job = bodyOf(await cancel(guest, jobId), 202, Job);
   assert.deepEqual([job.status, job.credits_used], ["processing", priceOfKling]);
   // The provider's word comes with its webhook or, at the latest, with the next poll.
   await eventually("the job is cancelled", async () => {
@@ -77,7 +77,7 @@ Deno.test("a video that comes although its cancellation was asked for is complet
   await control.rules({ prompt: "too late", cancel: "ignored", runMilliseconds: 60_000 });
   const { guest, jobId } = await order("too late");
   await submissionIs(backend, jobId, "accepted");
-  bodyOf(await cancel(guest, jobId), 202, JobResponse);
+  bodyOf(await cancel(guest, jobId), 202, Job);
   await control.elapse(60_000);
   assert.equal((await ended(backend, guest, jobId)).status, "completed");
   assert.equal(await backend.balanceOf(guest), 0);

@@ -3,7 +3,7 @@
  * it is run again for each of them, and their process is killed: once before the call leaves, once when it was answered.
  */
 import assert from "node:assert/strict";
-import { GenerateVideoResponse } from "../../supabase/functions/generate-video/schema.ts";
+import { AcceptedVideo } from "../../supabase/functions/_shared/videos/contract.ts";
 import type { FalRule } from "../../local/simulators/fal.ts";
 import type { OpenAiRule } from "../../local/simulators/openai.ts";
 import { eventually } from "./eventually.ts";
@@ -213,7 +213,7 @@ async function restart(): Promise<void> {
 async function generate(run: Run): Promise<void> {
   const body = { model_id: kling, prompt: run.prompt };
   const answer = await call(run, "generate-video", { body, key: run.guest.id });
-  run.jobId = bodyOf(answer, 202, GenerateVideoResponse).job_id;
+  run.jobId = bodyOf(answer, 202, AcceptedVideo).job_id;
 }
 
 /** Whoever gets no answer, or hears that there is none, asks again. */

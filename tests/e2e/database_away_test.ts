@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import postgres from "postgres";
 import { deviceToken } from "../../local/simulators/device-check.ts";
 import { startStack } from "../../local/stack.ts";
-import { GenerateVideoResponse } from "../../supabase/functions/generate-video/schema.ts";
+import { AcceptedVideo } from "../../supabase/functions/_shared/videos/contract.ts";
 import { HealthResponse } from "../../supabase/functions/health/schema.ts";
 import { VideoStatusResponse } from "../../supabase/functions/video-status/schema.ts";
 import { eventually } from "./eventually.ts";
@@ -48,7 +48,7 @@ Deno.test("while the database is away every endpoint answers ERR_6001 at once, a
   const { control } = stack.simulators.fal;
   // It is made while the database is away.
   await control.rules({ prompt: "Accepted before", runMilliseconds: 60_000 });
-  const before = bodyOf(await generate("Accepted before"), 202, GenerateVideoResponse);
+  const before = bodyOf(await generate("Accepted before"), 202, AcceptedVideo);
   await eventually("the provider has it", async () => {
     const [row] = await ask((sql) =>
       sql<{ state: string }[]>`select state from videos.submissions where job_id = ${before.job_id}`
@@ -104,7 +104,7 @@ Deno.test("while the database is away every endpoint answers ERR_6001 at once, a
 
   await stack.database.start();
   // The same key: what was asked meanwhile was not done, and is now.
-  const meanwhile = bodyOf(await generate("Asked meanwhile"), 202, GenerateVideoResponse);
+  const meanwhile = bodyOf(await generate("Asked meanwhile"), 202, AcceptedVideo);
   for (const { job_id } of [before, meanwhile]) {
     await eventually(`${job_id} is completed`, async () => {
       const [row] = await ask((sql) =>

@@ -50,7 +50,7 @@ Deno.test("an accident in a procedure is recorded with its cause, which its call
     user_id: guest.id,
   });
   assert.match(context.error.message, /^models: P0001 broken for \[redacted\]$/);
-  // By the name of a function of procedures.ts: in a bundle, a file's name is not its source's.
+  // By the name of a function of call.ts: in a bundle, a file's name is not its source's.
   assert.match(context.error.stack, /^ +at accident \(/m);
 });
 

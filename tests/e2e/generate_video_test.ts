@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import * as z from "zod";
 import { deviceToken } from "../../local/simulators/device-check.ts";
 import { DeviceCheckResponse } from "../../supabase/functions/device-check/schema.ts";
-import { GenerateVideoResponse } from "../../supabase/functions/generate-video/schema.ts";
+import { AcceptedVideo } from "../../supabase/functions/_shared/videos/contract.ts";
 import { ModelsResponse } from "../../supabase/functions/models/schema.ts";
 import { VideoStatusResponse } from "../../supabase/functions/video-status/schema.ts";
 import { type Answer, bodyOf, errorOf } from "./support/answer.ts";
@@ -46,7 +46,7 @@ Deno.test("a guest proves its device, picks a model and gets the very file that 
     headers: { "Idempotency-Key": crypto.randomUUID() },
   });
   assert.equal(generated.response?.status, 202);
-  const accepted = GenerateVideoResponse.parse(generated.data);
+  const accepted = AcceptedVideo.parse(generated.data);
   assert.deepEqual([accepted.credits_used, accepted.credits_remaining], [priceOfKling, 10 - priceOfKling]);
   // Where the job can be watched, as it stands in the answer.
   const location = generated.response?.headers.get("location") ?? "";
@@ -194,7 +194,7 @@ Deno.test("a rate-limited answer tells its limits, nearest to refusal first, and
     body: { model_id: kling, prompt: "One of ten" },
     key: crypto.randomUUID(),
   });
-  bodyOf(accepted, 202, GenerateVideoResponse);
+  bodyOf(accepted, 202, AcceptedVideo);
   assert.match(accepted.headers.get("ratelimit-policy") ?? "", /^"video_generation";q=10;w=3600, /);
   assert.match(accepted.headers.get("ratelimit") ?? "", /^"video_generation";r=9;t=3600, /);
 
@@ -211,5 +211,5 @@ Deno.test("a rate-limited answer tells its limits, nearest to refusal first, and
   // "Same key, later": an hour on, the refusal is not what the key replays. Another isolate remembers nothing.
   await database.advance(3_600_000);
   await backend.stack.functions.reload();
-  bodyOf(await guest.call("generate-video", { body, key }), 202, GenerateVideoResponse);
+  bodyOf(await guest.call("generate-video", { body, key }), 202, AcceptedVideo);
 });

@@ -1,6 +1,6 @@
 /** What the operator's servers are told about the platform, and what the key that the database holds can open. */
 import assert from "node:assert/strict";
-import { missingParts } from "../../supabase/functions/_shared/database/health.ts";
+import { missingParts } from "../../supabase/functions/_shared/ops/contract.ts";
 import { HealthResponse } from "../../supabase/functions/health/schema.ts";
 import { bodyOf, errorOf } from "./support/answer.ts";
 import { type Backend, startBackend } from "./support/backend.ts";

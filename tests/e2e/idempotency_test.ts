@@ -1,6 +1,6 @@
 /** What a client's repeats cost, one after the other and all at once: nothing. */
 import assert from "node:assert/strict";
-import { GenerateVideoResponse } from "../../supabase/functions/generate-video/schema.ts";
+import { AcceptedVideo } from "../../supabase/functions/_shared/videos/contract.ts";
 import { eventually } from "./eventually.ts";
 import { bodyOf, errorOf } from "./support/answer.ts";
 import { type Backend, type Guest, startBackend } from "./support/backend.ts";
@@ -18,7 +18,7 @@ Deno.test("the same key with the same request replays the answer, however it is 
   const key = "intention-1";
   const body = { model_id: kling, prompt: "  A fox,  once\n" };
   const first = await guest.call("generate-video", { body, key });
-  const accepted = bodyOf(first, 202, GenerateVideoResponse);
+  const accepted = bodyOf(first, 202, AcceptedVideo);
   assert.equal(first.headers.get("idempotency-replayed"), null);
 
   const repeats: { key: string; headers?: Record<string, string>; body?: unknown }[] = [
@@ -30,7 +30,7 @@ Deno.test("the same key with the same request replays the answer, however it is 
   ];
   for (const repeat of repeats) {
     const again = await guest.call("generate-video", { body, ...repeat });
-    assert.deepEqual(bodyOf(again, 202, GenerateVideoResponse), accepted);
+    assert.deepEqual(bodyOf(again, 202, AcceptedVideo), accepted);
     assert.equal(again.headers.get("idempotency-replayed"), "true");
     assert.equal(again.headers.get("location"), first.headers.get("location"));
     assert.notEqual(again.headers.get("x-request-id"), first.headers.get("x-request-id"));
@@ -80,7 +80,7 @@ Deno.test("the same key with another request is refused and does nothing; anothe
   const accepted = bodyOf(
     await guest.call("generate-video", { body, key: "shared" }),
     202,
-    GenerateVideoResponse,
+    AcceptedVideo,
   );
   for (
     const other of [
@@ -94,7 +94,7 @@ Deno.test("the same key with another request is refused and does nothing; anothe
   }
   assert.equal(await backend.balanceOf(guest), priceOfKling);
   const theirs = await stranger.call("generate-video", { body, key: "shared" });
-  assert.notEqual(bodyOf(theirs, 202, GenerateVideoResponse).job_id, accepted.job_id);
+  assert.notEqual(bodyOf(theirs, 202, AcceptedVideo).job_id, accepted.job_id);
 });
 
 /** Holds a guest's account, as a slow transaction would, until `work` says that it is enough. */
@@ -148,7 +148,7 @@ Deno.test("of 20 requests at once with credits for two, two are accepted and 18 
     });
   }
   for (const answer of accepted) {
-    const { job_id } = bodyOf(answer, 202, GenerateVideoResponse);
+    const { job_id } = bodyOf(answer, 202, AcceptedVideo);
     assert.equal((await ended(backend, guest, job_id)).status, "completed");
   }
   assert.equal(await backend.balanceOf(guest), priceOfKling / 2);
@@ -187,7 +187,7 @@ Deno.test("20 requests at once with one key make one job, one hold and one submi
     if (answer.status === 409) errorOf(answer, "ERR_4012");
     else assert.deepEqual([answer.status, answer.body], [202, first.body]);
   }
-  const { job_id } = bodyOf(first, 202, GenerateVideoResponse);
+  const { job_id } = bodyOf(first, 202, AcceptedVideo);
   assert.equal((await ended(backend, guest, job_id)).status, "completed");
   const [counts] = await backend.database.sql`
     select (select count(*)::int from videos.jobs where user_id = ${guest.id}) as jobs,

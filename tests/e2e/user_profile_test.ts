@@ -1,7 +1,7 @@
 /** A user's profile, as an app reads and changes it. */
 import assert from "node:assert/strict";
 import * as z from "zod";
-import { UserProfileResponse } from "../../supabase/functions/user-profile/schema.ts";
+import { Profile } from "../../supabase/functions/_shared/accounts/contract.ts";
 import { type Answer, bodyOf, errorOf } from "./support/answer.ts";
 import { type Backend, type Guest, startBackend } from "./support/backend.ts";
 import { crowd } from "./support/crowd.ts";
@@ -16,12 +16,12 @@ Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 const read = (guest: Guest): Promise<Answer> => guest.call("user-profile");
 const change = (guest: Guest, body: unknown): Promise<Answer> =>
   guest.call("user-profile", { method: "PATCH", body });
-const profileOf = (answer: Answer) => bodyOf(answer, 200, UserProfileResponse);
+const profileOf = (answer: Answer) => bodyOf(answer, 200, Profile);
 
 Deno.test("a guest reads and changes their profile with supabase-js", async () => {
   const { supabase, id } = await backend.signIn(7);
   const first = await supabase.functions.invoke("user-profile", { method: "GET" });
-  const profile = z.parse(UserProfileResponse, first.data);
+  const profile = z.parse(Profile, first.data);
   assert.deepEqual(profile, {
     user_id: id,
     is_guest: true,

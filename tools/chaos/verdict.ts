@@ -1,6 +1,6 @@
 /** What became of every job of a chaos run, and what is wrong with it. */
 import type postgres from "postgres";
-import type { EndedJobStatus, JobStatus } from "../../supabase/functions/_shared/database/job-status.ts";
+import type { EndedJobStatus, JobStatus } from "../../supabase/functions/_shared/videos/job-status.ts";
 import type { Stack } from "../../local/stack.ts";
 import type { Tally } from "./client.ts";
 

@@ -5,7 +5,7 @@ import type postgres from "postgres";
 import { replaceParts, table } from "./markdown.ts";
 
 export const jobStatusFile = new URL(
-  "../../supabase/functions/_shared/database/job-status.ts",
+  "../../supabase/functions/_shared/videos/job-status.ts",
   import.meta.url,
 );
 export const jobsDocument = new URL("../../docs/jobs.md", import.meta.url);

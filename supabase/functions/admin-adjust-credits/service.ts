@@ -1,20 +1,14 @@
-import type { MovedCreditsResponse } from "../_shared/ops/contract.ts";
+import { admin, type Database, fields, keyed } from "../_shared/database/call.ts";
 import type { Answer, Context, Keyed } from "../_shared/endpoint/context.ts";
-import type { AdminDatabase } from "../_shared/database/admin.ts";
+import { type MovedCredits, PostedCredits } from "../_shared/ops/contract.ts";
 import type { AdjustCreditsRequest } from "./schema.ts";
 
 /** Adds or takes credits and writes down why, in one transaction. */
 export async function adjustCredits(
   request: AdjustCreditsRequest,
-  context: Context<"admin"> & Keyed & { database: Pick<AdminDatabase, "adjustCredits"> },
-): Promise<Answer<MovedCreditsResponse>> {
-  const moved = await context.database.adjustCredits({
-    adminId: context.caller.userId,
-    requestId: context.requestId,
-    idempotency: context.idempotency,
-    userId: request.user_id,
-    amount: request.amount,
-    reason: request.reason,
-  });
-  return { status: 200, body: { success: true, ...moved } };
+  context: Context<"admin"> & Keyed & { database: Database },
+): Promise<Answer<MovedCredits>> {
+  const args = { ...fields(request), ...admin(context), ...keyed(context) };
+  const posted = await context.database.call("admin_adjust_credits", args, PostedCredits);
+  return { status: 200, body: { success: true, ...posted } };
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import type { CreditsAct, MovedCredits } from "../_shared/database/admin.ts";
+import type { PostedCredits } from "../_shared/ops/contract.ts";
 import { testContext } from "../_shared/testing/context.ts";
+import { fakeDatabase } from "../_shared/testing/database.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { testServer } from "../_shared/testing/server.ts";
 import { userId as adminId } from "../_shared/testing/tokens.ts";
@@ -10,26 +11,23 @@ import { adjustCredits } from "./service.ts";
 
 const userId = "0190a000-0000-7000-8000-0000000000bb";
 const body = { user_id: userId, amount: -7, reason: "given twice" };
-const moved: MovedCredits = { transaction_id: "0190a000-0000-7000-8000-0000000000cc", new_balance: 0 };
+const moved: PostedCredits = { transaction_id: "0190a000-0000-7000-8000-0000000000cc", new_balance: 0 };
 
 Deno.test("an adjustment is one call, by the admin of the token, with key and reason", async () => {
-  const asked: CreditsAct[] = [];
-  const context = testContext("admin", {
-    database: {
-      adjustCredits: (act: CreditsAct) => {
-        asked.push(act);
-        return Promise.resolve(moved);
-      },
-    },
-  });
+  const { database, calls } = fakeDatabase({ admin_adjust_credits: () => moved });
+  const context = testContext("admin", { database });
   assert.deepEqual(await adjustCredits(body, context), { status: 200, body: { success: true, ...moved } });
-  assert.deepEqual(asked, [{
-    adminId,
-    requestId: "test-request",
-    idempotency: { key: "test-key", fingerprint: "0".repeat(64) },
-    userId,
-    amount: -7,
-    reason: "given twice",
+  assert.deepEqual(calls, [{
+    name: "admin_adjust_credits",
+    args: {
+      p_admin_id: adminId,
+      p_request_id: "test-request",
+      p_idempotency_key: "test-key",
+      p_fingerprint: "0".repeat(64),
+      p_user_id: userId,
+      p_amount: -7,
+      p_reason: "given twice",
+    },
   }]);
 });
 

@@ -1,4 +1,4 @@
-import { admin } from "../_shared/database/admin.ts";
+import { database } from "../_shared/database/call.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { ChangeModelRequest, ChangeModelResponse } from "./schema.ts";
 import { changeModel } from "./service.ts";
@@ -11,6 +11,6 @@ export default endpoint({
   request: ChangeModelRequest,
   response: { 200: ChangeModelResponse },
   errors: ["ERR_4002"],
-  ports: { database: admin },
+  ports: { database },
   service: changeModel,
 });

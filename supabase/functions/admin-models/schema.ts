@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import { Reason } from "../_shared/ops/contract.ts";
-import { ModelResponse } from "../_shared/videos/model.ts";
+import { Model } from "../_shared/videos/contract.ts";
 
 export const ChangeModelRequest = z.strictObject({
   model_id: z.guid().check(z.toLowerCase()),
@@ -9,5 +9,5 @@ export const ChangeModelRequest = z.strictObject({
 });
 export type ChangeModelRequest = z.infer<typeof ChangeModelRequest>;
 
-export const ChangeModelResponse = z.extend(ModelResponse, { is_available: z.boolean() });
+export const ChangeModelResponse = z.extend(Model, { is_available: z.boolean() });
 export type ChangeModelResponse = z.infer<typeof ChangeModelResponse>;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { AppError } from "../_shared/errors/app-error.ts";
 import { testContext } from "../_shared/testing/context.ts";
+import { fakeDatabase } from "../_shared/testing/database.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { testServer } from "../_shared/testing/server.ts";
 import { userId as adminId } from "../_shared/testing/tokens.ts";
@@ -26,28 +27,24 @@ const model = {
 const request = { model_id: model.id, is_available: false, reason: "it is slow today" };
 
 Deno.test("a model is changed in one call, by the admin of the token, and answered as it is then", async () => {
-  const asked: unknown[] = [];
-  const context = testContext("admin", {
-    database: {
-      changeModel: (act: unknown) => {
-        asked.push(act);
-        return Promise.resolve(model);
-      },
-    },
-  });
+  const { database, calls } = fakeDatabase({ admin_models: () => model });
+  const context = testContext("admin", { database });
   assert.deepEqual(await changeModel(request, context), { status: 200, body: model });
-  assert.deepEqual(asked, [{
-    adminId,
-    requestId: "test-request",
-    modelId: model.id,
-    isAvailable: false,
-    reason: "it is slow today",
+  assert.deepEqual(calls, [{
+    name: "admin_models",
+    args: {
+      p_admin_id: adminId,
+      p_request_id: "test-request",
+      p_model_id: model.id,
+      p_is_available: false,
+      p_reason: "it is slow today",
+    },
   }]);
 });
 
 Deno.test("a refusal of the database is the answer", async () => {
   const refusal = new AppError("ERR_4002", { details: { model_id: model.id } });
-  const context = testContext("admin", { database: { changeModel: () => Promise.reject(refusal) } });
+  const context = testContext("admin", fakeDatabase({ admin_models: () => Promise.reject(refusal) }));
   await assert.rejects(changeModel(request, context), refusal);
 });
 

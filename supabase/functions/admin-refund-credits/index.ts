@@ -1,5 +1,5 @@
-import { MovedCreditsResponse } from "../_shared/ops/contract.ts";
-import { admin } from "../_shared/database/admin.ts";
+import { MovedCredits } from "../_shared/ops/contract.ts";
+import { database } from "../_shared/database/call.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { RefundCreditsRequest } from "./schema.ts";
 import { refundCredits } from "./service.ts";
@@ -11,8 +11,8 @@ export default endpoint({
   policies: ["admin", "admin_credits"],
   idempotencyKey: "required",
   request: RefundCreditsRequest,
-  response: { 200: MovedCreditsResponse },
+  response: { 200: MovedCredits },
   errors: ["ERR_4007", "ERR_4009"],
-  ports: { database: admin },
+  ports: { database },
   service: refundCredits,
 });

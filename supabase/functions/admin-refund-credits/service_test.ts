@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import type { CreditsAct, MovedCredits } from "../_shared/database/admin.ts";
+import type { PostedCredits } from "../_shared/ops/contract.ts";
 import { testContext } from "../_shared/testing/context.ts";
+import { fakeDatabase } from "../_shared/testing/database.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { type Sent, testServer } from "../_shared/testing/server.ts";
 import { userId as adminId } from "../_shared/testing/tokens.ts";
@@ -11,7 +12,7 @@ import { refundCredits } from "./service.ts";
 const userId = "0190a000-0000-7000-8000-0000000000bb";
 const jobId = "0190a000-0000-7000-8000-0000000000aa";
 const body = { user_id: userId, amount: 7, reason: "it flickers" };
-const moved: MovedCredits = { transaction_id: "0190a000-0000-7000-8000-0000000000cc", new_balance: 17 };
+const moved: PostedCredits = { transaction_id: "0190a000-0000-7000-8000-0000000000cc", new_balance: 17 };
 const post: Sent = {
   method: "POST",
   path: "admin-refund-credits",
@@ -20,27 +21,24 @@ const post: Sent = {
 };
 
 Deno.test("a refund is one call, by the admin of the token, with key, reason and job", async () => {
-  const asked: CreditsAct[] = [];
-  const context = testContext("admin", {
-    database: {
-      refundCredits: (act: CreditsAct) => {
-        asked.push(act);
-        return Promise.resolve(moved);
-      },
-    },
-  });
+  const { database, calls } = fakeDatabase({ admin_refund_credits: () => moved });
+  const context = testContext("admin", { database });
   const answer = { status: 200, body: { success: true, ...moved } };
   assert.deepEqual(await refundCredits({ ...body, job_id: jobId }, context), answer);
   assert.deepEqual(await refundCredits(body, context), answer);
-  const act = {
-    adminId,
-    requestId: "test-request",
-    idempotency: { key: "test-key", fingerprint: "0".repeat(64) },
-    userId,
-    amount: 7,
-    reason: "it flickers",
+  const args = {
+    p_admin_id: adminId,
+    p_request_id: "test-request",
+    p_idempotency_key: "test-key",
+    p_fingerprint: "0".repeat(64),
+    p_user_id: userId,
+    p_amount: 7,
+    p_reason: "it flickers",
   };
-  assert.deepEqual(asked, [{ ...act, jobId }, { ...act, jobId: null }]);
+  assert.deepEqual(calls, [
+    { name: "admin_refund_credits", args: { ...args, p_job_id: jobId } },
+    { name: "admin_refund_credits", args },
+  ]);
 });
 
 Deno.test("a request names a user, 1 to 10,000 credits and why, and a job where there is one", () => {

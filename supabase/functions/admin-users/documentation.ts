@@ -1,7 +1,7 @@
 import { type Documentation, exampleIds } from "../_shared/endpoint/documentation.ts";
-import type { AdminUserResponse } from "./schema.ts";
+import type { AdministeredUser } from "../_shared/ops/contract.ts";
 
-const user: AdminUserResponse = {
+const user: AdministeredUser = {
   user: {
     user_id: exampleIds.user,
     is_guest: true,

@@ -1,6 +1,7 @@
-import { admin } from "../_shared/database/admin.ts";
+import { database } from "../_shared/database/call.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
-import { AdminUserQuery, AdminUserResponse, BanUserRequest } from "./schema.ts";
+import { AdministeredUser } from "../_shared/ops/contract.ts";
+import { AdminUserQuery, BanUserRequest } from "./schema.ts";
 import { banUser, readUser } from "./service.ts";
 
 export default endpoint({
@@ -9,9 +10,9 @@ export default endpoint({
   auth: "admin",
   policies: ["admin"],
   query: AdminUserQuery,
-  response: { 200: AdminUserResponse },
+  response: { 200: AdministeredUser },
   errors: ["ERR_4007"],
-  ports: { database: admin },
+  ports: { database },
   service: readUser,
 }, {
   method: "POST",
@@ -19,8 +20,8 @@ export default endpoint({
   auth: "admin",
   policies: ["admin"],
   request: BanUserRequest,
-  response: { 200: AdminUserResponse },
+  response: { 200: AdministeredUser },
   errors: ["ERR_4007", "ERR_4009"],
-  ports: { database: admin },
+  ports: { database },
   service: banUser,
 });

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { AppError } from "../_shared/errors/app-error.ts";
-import type { AdministeredUser } from "../_shared/database/admin.ts";
+import type { AdministeredUser } from "../_shared/ops/contract.ts";
 import { testContext } from "../_shared/testing/context.ts";
+import { fakeDatabase } from "../_shared/testing/database.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { testServer } from "../_shared/testing/server.ts";
 import { userId as adminId } from "../_shared/testing/tokens.ts";
@@ -35,40 +36,33 @@ const user: AdministeredUser = {
 };
 
 Deno.test("a user is asked for in one call, by the admin of the token", async () => {
-  const asked: string[][] = [];
-  const context = testContext("admin", {
-    database: {
-      readUser: (...args: string[]) => {
-        asked.push(args);
-        return Promise.resolve(user);
-      },
-    },
-  });
+  const { database, calls } = fakeDatabase({ get_admin_users: () => user });
+  const context = testContext("admin", { database });
   assert.deepEqual(await readUser({ user_id: userId }, context), { status: 200, body: user });
-  assert.deepEqual(asked, [[adminId, userId]]);
+  assert.deepEqual(calls, [{ name: "get_admin_users", args: { p_admin_id: adminId, p_user_id: userId } }]);
 });
 
 Deno.test("a ban and its lifting are one call each, with their reason", async () => {
-  const asked: unknown[] = [];
-  const context = testContext("admin", {
-    database: {
-      banUser: (act: unknown) => {
-        asked.push(act);
-        return Promise.resolve(user);
-      },
-    },
-  });
   for (const action of ["ban", "unban"] as const) {
-    const answer = await banUser({ user_id: userId, action, reason: "for a reason" }, context);
-    assert.deepEqual(answer, { status: 200, body: user });
+    const { database, calls } = fakeDatabase({ post_admin_users: () => user });
+    const request = { user_id: userId, action, reason: "for a reason" };
+    assert.deepEqual(await banUser(request, testContext("admin", { database })), { status: 200, body: user });
+    assert.deepEqual(calls, [{
+      name: "post_admin_users",
+      args: {
+        p_admin_id: adminId,
+        p_request_id: "test-request",
+        p_user_id: userId,
+        p_action: action,
+        p_reason: "for a reason",
+      },
+    }]);
   }
-  const act = { adminId, requestId: "test-request", userId, reason: "for a reason" };
-  assert.deepEqual(asked, [{ ...act, isBanned: true }, { ...act, isBanned: false }]);
 });
 
 Deno.test("a refusal of the database is the answer", async () => {
   const refusal = new AppError("ERR_4009", { details: { status: "closed" } });
-  const context = testContext("admin", { database: { banUser: () => Promise.reject(refusal) } });
+  const context = testContext("admin", fakeDatabase({ post_admin_users: () => Promise.reject(refusal) }));
   await assert.rejects(banUser({ user_id: userId, action: "ban", reason: "for a reason" }, context), refusal);
 });
 

@@ -1,7 +1,7 @@
-import { videos } from "../_shared/database/videos.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
+import { Job } from "../_shared/videos/contract.ts";
 import { videoTaskPorts } from "../_shared/videos/tasks.ts";
-import { CancelVideoRequest, CancelVideoResponse } from "./schema.ts";
+import { CancelVideoRequest } from "./schema.ts";
 import { cancelVideo } from "./service.ts";
 
 export default endpoint({
@@ -10,8 +10,8 @@ export default endpoint({
   auth: "user",
   policies: ["writes"],
   request: CancelVideoRequest,
-  response: { 200: CancelVideoResponse, 202: CancelVideoResponse },
+  response: { 200: Job, 202: Job },
   errors: ["ERR_4007", "ERR_4009"],
-  ports: { database: videos, ...videoTaskPorts },
+  ports: videoTaskPorts,
   service: cancelVideo,
 });

@@ -1,54 +1,53 @@
 import assert from "node:assert/strict";
 import { AppError } from "../_shared/errors/app-error.ts";
-import type { JobStatus } from "../_shared/database/job-status.ts";
-import type { Job } from "../_shared/database/videos.ts";
+import type { JobStatus } from "../_shared/videos/job-status.ts";
+import type { StoredJob } from "../_shared/videos/contract.ts";
 import { testContext } from "../_shared/testing/context.ts";
-import { fakeGeneration } from "../_shared/testing/generation.ts";
+import { fakeDatabase } from "../_shared/testing/database.ts";
+import { storedJob } from "../_shared/testing/jobs.ts";
 import { fakeProviders } from "../_shared/testing/provider.ts";
-import { fakeQueue } from "../_shared/testing/queue.ts";
 import { fakeStorage } from "../_shared/testing/storage.ts";
+import { userId } from "../_shared/testing/tokens.ts";
 import { cancelVideo } from "./service.ts";
 
 const jobId = "0190a000-0000-7000-8000-00000000000a";
 
-function job(status: JobStatus): Job {
-  return {
+function job(status: JobStatus): StoredJob {
+  const isCancelled = status === "cancelled";
+  return storedJob({
     job_id: jobId,
     status,
-    prompt: "A fox",
-    model_id: "0190a000-0000-7000-8000-000000000001",
-    model_name: "Kling",
-    settings: { duration_seconds: 5, resolution: "1080p", aspect_ratio: "16:9" },
-    credits_used: status === "cancelled" ? 0 : 4,
-    video_url: null,
-    video_url_expires_at: null,
-    thumbnail_url: null,
-    error: null,
-    created_at: "2026-11-20T12:00:00.000Z",
-    completed_at: status === "cancelled" ? "2026-11-20T12:00:01.000Z" : null,
-  };
+    credits_used: isCancelled ? 0 : 4,
+    completed_at: isCancelled ? "2026-11-20T12:00:01.000Z" : null,
+  });
 }
 
 /** A context whose database answers with the job, and which counts how often the worker looked for its tasks. */
-function contextWith(answer: () => Promise<Job>) {
-  const claimed: (string | undefined)[] = [];
-  const context = testContext("user", {
-    database: { cancelVideo: answer },
-    queue: fakeQueue({
-      claimTasks: (_limit, subject) => {
-        claimed.push(subject);
-        return Promise.resolve([]);
-      },
-    }),
+function contextWith(answer: () => Promise<StoredJob>) {
+  const claimed: unknown[] = [];
+  const { database, calls } = fakeDatabase({
+    cancel_video: async () => ({ job: await answer() }),
     // No task is claimed, so that nothing else is asked.
-    generation: fakeGeneration(),
+    claim_tasks: ({ p_subject }) => {
+      claimed.push(p_subject);
+      return [];
+    },
+  });
+  const context = testContext("user", {
+    database,
     moderation: null,
     providers: fakeProviders(),
     storage: fakeStorage(),
     fetch: () => Promise.reject(new Error("This test has no network")),
   });
-  return { context, claimed };
+  return { context, claimed, calls };
 }
+
+Deno.test("a video is cancelled in one call, for the caller of the token", async () => {
+  const { context, calls } = contextWith(() => Promise.resolve(job("cancelled")));
+  await cancelVideo({ job_id: jobId }, context);
+  assert.deepEqual(calls, [{ name: "cancel_video", args: { p_user_id: userId, p_job_id: jobId } }]);
+});
 
 Deno.test("a job that is cancelled at once answers 200 and wakes no worker", async () => {
   const { context, claimed } = contextWith(() => Promise.resolve(job("cancelled")));

@@ -1,4 +1,4 @@
-import { credits } from "../_shared/database/credits.ts";
+import { database } from "../_shared/database/call.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { CreditsQuery, CreditsResponse } from "./schema.ts";
 import { listCredits } from "./service.ts";
@@ -11,6 +11,6 @@ export default endpoint({
   query: CreditsQuery,
   response: { 200: CreditsResponse },
   errors: [],
-  ports: { database: credits },
+  ports: { database },
   service: listCredits,
 });

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import type { CreditsPage } from "../_shared/database/credits.ts";
-import type { JsonValue } from "../_shared/platform/json.ts";
 import { testContext } from "../_shared/testing/context.ts";
+import { fakeDatabase } from "../_shared/testing/database.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { testServer } from "../_shared/testing/server.ts";
 import { userId } from "../_shared/testing/tokens.ts";
 import endpoint from "./index.ts";
+import type { CreditsPage } from "./schema.ts";
 import { listCredits } from "./service.ts";
 
 const page: CreditsPage = {
@@ -24,30 +24,22 @@ const page: CreditsPage = {
   next: { number: 2 },
 };
 
-function setting(next: JsonValue = page.next) {
-  const asked: [string, { limit: number; after: JsonValue }][] = [];
-  const context = testContext("user", {
-    database: {
-      listCredits: (userId: string, page_: { limit: number; after: JsonValue }) => {
-        asked.push([userId, page_]);
-        return Promise.resolve({ ...page, next });
-      },
-    },
-  });
-  return { context, asked };
+function setting(next = page.next) {
+  const { database, calls } = fakeDatabase({ credits: () => ({ ...page, next }) });
+  return { context: testContext("user", { database }), calls };
 }
 
 Deno.test("the caller's credits are told with a page of what moved them, and the cursor leads to the next", async () => {
-  const { context, asked } = setting();
+  const { context, calls } = setting();
   const { status, body } = await listCredits({ limit: 1 }, context);
   const { next: _, ...credits } = page;
   const cursor = body?.next_cursor;
   assert(cursor);
   assert.deepEqual([status, body], [200, { ...credits, next_cursor: cursor }]);
   await listCredits({ limit: 50, cursor }, context);
-  assert.deepEqual(asked, [
-    [userId, { limit: 1, after: null }],
-    [userId, { limit: 50, after: { number: 2 } }],
+  assert.deepEqual(calls, [
+    { name: "credits", args: { p_user_id: userId, p_limit: 1, p_after: null } },
+    { name: "credits", args: { p_user_id: userId, p_limit: 50, p_after: { number: 2 } } },
   ]);
 });
 
@@ -57,11 +49,11 @@ Deno.test("the last page has no cursor", async () => {
 });
 
 Deno.test("a cursor that was made up is refused before the database is asked", async () => {
-  const { context, asked } = setting();
+  const { context, calls } = setting();
   for (const refused of ["made-up", btoa("2"), ""]) {
     await assert.rejects(listCredits({ limit: 1, cursor: refused }, context), { code: "ERR_4008" });
   }
-  assert.deepEqual(asked, []);
+  assert.deepEqual(calls, []);
 });
 
 Deno.test("GET credits is one call, of 20 transactions where nothing else is said", async () => {

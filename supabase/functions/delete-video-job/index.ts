@@ -1,4 +1,4 @@
-import { videos } from "../_shared/database/videos.ts";
+import { database } from "../_shared/database/call.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { DeleteVideoJobQuery } from "./schema.ts";
 import { deleteVideoJob } from "./service.ts";
@@ -11,6 +11,6 @@ export default endpoint({
   query: DeleteVideoJobQuery,
   response: { 204: null },
   errors: ["ERR_4007", "ERR_4009"],
-  ports: { database: videos },
+  ports: { database },
   service: deleteVideoJob,
 });

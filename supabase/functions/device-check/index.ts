@@ -1,5 +1,5 @@
 import { appleDeviceCheck } from "../_shared/devices/device-check.ts";
-import { deviceCheckDatabase } from "../_shared/database/device-check.ts";
+import { database } from "../_shared/database/call.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { DeviceCheckRequest, DeviceCheckResponse } from "./schema.ts";
 import { checkDevice } from "./service.ts";
@@ -12,6 +12,6 @@ export default endpoint({
   request: DeviceCheckRequest,
   response: { 200: DeviceCheckResponse },
   errors: ["ERR_4015"],
-  ports: { database: deviceCheckDatabase, apple: appleDeviceCheck },
+  ports: { database, apple: appleDeviceCheck },
   service: checkDevice,
 });

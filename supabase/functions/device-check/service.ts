@@ -1,10 +1,17 @@
+import * as z from "zod/mini";
 import { AppError } from "../_shared/errors/app-error.ts";
 import type { Bits, DeviceCheck } from "../_shared/devices/device-check.ts";
 import type { Answer, Context } from "../_shared/endpoint/context.ts";
-import type { DeviceCheckBegun, DeviceCheckDatabase } from "../_shared/database/device-check.ts";
+import { actor, type Database } from "../_shared/database/call.ts";
+import {
+  DeviceCheckBegun,
+  GrantedCredits,
+  IntentRecorded,
+  LaneEntered,
+} from "../_shared/devices/contract.ts";
 import type { DeviceCheckRequest, DeviceCheckResponse } from "./schema.ts";
 
-type DeviceCheckContext = Context<"user"> & { database: DeviceCheckDatabase; apple: DeviceCheck };
+type DeviceCheckContext = Context<"user"> & { database: Database; apple: DeviceCheck };
 type InitialGrant = DeviceCheckResponse["initial_grant"];
 
 /**
@@ -38,8 +45,8 @@ export async function checkDevice(
   request: DeviceCheckRequest,
   context: DeviceCheckContext,
 ): Promise<Answer<DeviceCheckResponse>> {
-  const { database, caller, network } = context;
-  const begun = await database.begin(caller.userId, network);
+  const args = { ...actor(context), p_network: context.network };
+  const begun = await context.database.call("begin_device_check", args, DeviceCheckBegun);
   // Also where nothing is left to grant: a token that Apple refuses is ERR_4015 for everybody.
   const bits = await query(request.device_token, context);
 
@@ -66,17 +73,20 @@ async function claimDevice(
   begun: DeviceCheckBegun,
   context: DeviceCheckContext,
 ): Promise<Grant> {
-  const { database, caller, network, log } = context;
+  const { database, network, log } = context;
   const signal = AbortSignal.timeout(laneMilliseconds);
-  const { lane, retry_after } = await database.enterLane(network);
+  const { lane, retry_after } = await database.call("enter_device_lane", { p_network: network }, LaneEntered);
   if (lane === null) return pending("busy", retry_after ?? 1);
+  // For whoever has set no bit and will not: it takes back the intent, and with it what the limits counted.
+  const leave = () => database.call("leave_device_lane", { p_network: network, p_lane: lane }, z.unknown());
   let mustLeave = true;
   try {
     // Again, now that nobody else of the network is between query and update.
     const bits = await query(deviceToken, context, signal);
     if (bits === null) return pending("apple_unavailable", appleRetryAfter);
     if (bits.bit0) return await relyOnIntent(begun, context);
-    const intent = await database.recordIntent(caller.userId, network, lane);
+    const args = { ...actor(context), p_network: network, p_lane: lane };
+    const intent = await database.call("record_device_intent", args, IntentRecorded);
     if (intent.is_granted) return alreadyClaimed;
     if (!intent.recorded) return pending(intent.reason ?? "busy", intent.retry_after ?? 1);
 
@@ -89,19 +99,22 @@ async function claimDevice(
     log.warn("device_check", { step: "update", outcome: update.outcome, cause: update.cause });
     if (update.outcome === "unknown") return pending("apple_unavailable", intentRetryAfter);
     // Before the answer: the intent, which goes with it, would be good for any device whose bit is set.
-    await database.leaveLane(network, lane);
+    await leave();
     mustLeave = false;
     return pending("apple_unavailable", appleRetryAfter);
   } finally {
-    if (mustLeave) context.waitUntil(() => database.leaveLane(network, lane));
+    if (mustLeave) context.waitUntil(leave);
   }
 }
 
-async function grantCredits(
-  lane: string | null,
-  { database, caller, network }: DeviceCheckContext,
-): Promise<Grant> {
-  const { credits, credits_remaining } = await database.grantCredits(caller.userId, network, lane);
+/** Leaves the lane, if there is one. */
+async function grantCredits(lane: string | null, context: DeviceCheckContext): Promise<Grant> {
+  const args = { ...actor(context), p_network: context.network, p_lane: lane };
+  const { credits, credits_remaining } = await context.database.call(
+    "grant_device_credits",
+    args,
+    GrantedCredits,
+  );
   if (credits === 0) return { ...alreadyClaimed, credits_remaining };
   return { initial_grant: { status: "granted", credits }, credits_remaining };
 }

@@ -6,8 +6,9 @@ import type {
   QueryOutcome,
   UpdateOutcome,
 } from "../_shared/devices/device-check.ts";
-import type { DeviceCheckBegun, IntentRecorded } from "../_shared/database/device-check.ts";
+import type { DeviceCheckBegun, IntentRecorded } from "../_shared/devices/contract.ts";
 import { testContext } from "../_shared/testing/context.ts";
+import { fakeDatabase } from "../_shared/testing/database.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { testServer } from "../_shared/testing/server.ts";
 import { userId } from "../_shared/testing/tokens.ts";
@@ -16,6 +17,11 @@ import { DeviceCheckRequest } from "./schema.ts";
 import { checkDevice } from "./service.ts";
 
 const network = "192.0.2.1";
+const laneId = "0190a000-0000-7000-8000-0000000000bb";
+/** As the procedures are asked: for whom, where and in which lane. */
+const ofUser = { p_user_id: userId, p_network: network };
+const inLaneOf = { ...ofUser, p_lane: laneId };
+const leaving = { p_network: network, p_lane: laneId };
 const deviceToken = "dG9rZW4=";
 const neverSet: QueryOutcome = { outcome: "bits", known: false, bit0: false, bit1: false };
 const claimed: QueryOutcome = { outcome: "bits", known: true, bit0: true, bit1: false };
@@ -49,7 +55,7 @@ interface Scene {
 /** A device check in such a world, and its steps, each with what it was given. */
 function setting(scene: Scene = {}) {
   const queries = [...scene.queries ?? [neverSet]];
-  const { update = { outcome: "updated" }, lane = "lane-1" } = scene;
+  const { update = { outcome: "updated" }, lane = laneId } = scene;
   const { granted = () => Promise.resolve({ credits: 10, credits_remaining: 10 }) } = scene;
   const { recorded = () => Promise.resolve({ recorded: true, is_granted: false }) } = scene;
   const left = [...scene.left ?? []];
@@ -64,28 +70,28 @@ function setting(scene: Scene = {}) {
     ...scene.begun,
   };
   const context = testContext("user", {
-    database: {
-      begin: (...args: unknown[]) => {
-        steps.push(["begin", ...args]);
-        return Promise.resolve(begun);
+    ...fakeDatabase({
+      begin_device_check: (args) => {
+        steps.push(["begin", args]);
+        return begun;
       },
-      enterLane: (...args: unknown[]) => {
-        steps.push(["enterLane", ...args]);
-        return Promise.resolve({ lane, retry_after: lane === null ? 7 : null });
+      enter_device_lane: (args) => {
+        steps.push(["enterLane", args]);
+        return { lane, retry_after: lane === null ? 7 : null };
       },
-      leaveLane: (...args: unknown[]) => {
-        steps.push(["leaveLane", ...args]);
-        return left.shift()?.() ?? Promise.resolve();
+      leave_device_lane: (args) => {
+        steps.push(["leaveLane", args]);
+        return left.shift()?.() ?? { left: true };
       },
-      recordIntent: (...args: unknown[]) => {
-        steps.push(["recordIntent", ...args]);
+      record_device_intent: (args) => {
+        steps.push(["recordIntent", args]);
         return recorded();
       },
-      grantCredits: (...args: unknown[]) => {
-        steps.push(["grantCredits", ...args]);
+      grant_device_credits: (args) => {
+        steps.push(["grantCredits", args]);
         return granted();
       },
-    },
+    }),
     apple: {
       query: (token: string, { signal }: DeviceCheckOptions = {}) => {
         steps.push(["query", token]);
@@ -118,13 +124,13 @@ Deno.test("a device that nobody has claimed is claimed in its network's lane, an
   });
   await context.settled();
   assert.deepEqual(steps, [
-    ["begin", userId, network],
+    ["begin", ofUser],
     ["query", deviceToken],
-    ["enterLane", network],
+    ["enterLane", { p_network: network }],
     ["query", deviceToken],
-    ["recordIntent", userId, network, "lane-1"],
+    ["recordIntent", inLaneOf],
     ["update", deviceToken, { bit0: true, bit1: false }],
-    ["grantCredits", userId, network, "lane-1"],
+    ["grantCredits", inLaneOf],
   ]);
 });
 
@@ -152,7 +158,7 @@ Deno.test("a device that was claimed for somebody else is told so, and no lane i
 Deno.test("a bit that was set for this user, who has not had the credits, is made good without a lane", async () => {
   const { check, steps } = setting({ queries: [claimed], begun: { intent_good_in: 0 } });
   assert.deepEqual((await check()).initial_grant, granted);
-  assert.deepEqual(steps.at(-1), ["grantCredits", userId, network, null]);
+  assert.deepEqual(steps.at(-1), ["grantCredits", { ...ofUser, p_lane: null }]);
   assert.equal(steps.length, 3);
 });
 
@@ -231,7 +237,7 @@ Deno.test("whatever stops a claim before the bit leaves it untouched, says why, 
     assert(!names().includes("leaveLane"), "the lane is left after the answer");
     await context.settled();
     assert.deepEqual(names().slice(2), expected);
-    if (expected.includes("leaveLane")) assert.deepEqual(steps.at(-1), ["leaveLane", network, "lane-1"]);
+    if (expected.includes("leaveLane")) assert.deepEqual(steps.at(-1), ["leaveLane", leaving]);
   }
 });
 
@@ -331,7 +337,7 @@ Deno.test("POST device-check makes four Data API calls where it grants", async (
   };
   const { fetch, calls } = fakeDataApi({
     begin_device_check: () => ({ data: begun }),
-    enter_device_lane: () => ({ data: { lane: "0190a000-0000-7000-8000-0000000000bb", retry_after: null } }),
+    enter_device_lane: () => ({ data: { lane: laneId, retry_after: null } }),
     record_device_intent: () => ({ data: { recorded: true, is_granted: false } }),
     grant_device_credits: () => ({ data: { credits: 10, credits_remaining: 10 } }),
   }, (input) => {

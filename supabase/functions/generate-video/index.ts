@@ -1,9 +1,9 @@
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
-import { generation } from "../_shared/database/generation.ts";
-import { videos } from "../_shared/database/videos.ts";
+import { database } from "../_shared/database/call.ts";
+import { AcceptedVideo } from "../_shared/videos/contract.ts";
 import { promptModeration } from "../_shared/videos/moderation/moderation.ts";
 import { videoProviders } from "../_shared/videos/providers/registry.ts";
-import { GenerateVideoRequest, GenerateVideoResponse } from "./schema.ts";
+import { GenerateVideoRequest } from "./schema.ts";
 import { generateVideo } from "./service.ts";
 
 export default endpoint({
@@ -13,8 +13,8 @@ export default endpoint({
   policies: ["generation_attempts", "generation_attempts_network", "uncaptured_jobs", "video_generation"],
   idempotencyKey: "required",
   request: GenerateVideoRequest,
-  response: { 202: GenerateVideoResponse },
+  response: { 202: AcceptedVideo },
   errors: ["ERR_4001", "ERR_4002", "ERR_4003", "ERR_6004"],
-  ports: { database: videos, generation, moderation: promptModeration, providers: videoProviders },
+  ports: { database, moderation: promptModeration, providers: videoProviders },
   service: generateVideo,
 });

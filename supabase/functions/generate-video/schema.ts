@@ -53,12 +53,3 @@ export const GenerateVideoRequest = z.strictObject({
   image_url: z.optional(ImageUrl),
 });
 export type GenerateVideoRequest = z.infer<typeof GenerateVideoRequest>;
-
-export const GenerateVideoResponse = z.object({
-  job_id: z.uuid(),
-  status: z.literal("pending"),
-  credits_used: z.int().check(z.positive()),
-  credits_remaining: z.int().check(z.nonnegative()),
-  created_at: z.iso.datetime({ precision: 3 }),
-});
-export type GenerateVideoResponse = z.infer<typeof GenerateVideoResponse>;

@@ -1,7 +1,8 @@
+import { actor, fields, keyed } from "../_shared/database/call.ts";
 import type { Answer, Context, Keyed } from "../_shared/endpoint/context.ts";
-import type { VideosDatabase } from "../_shared/database/videos.ts";
+import { AcceptedVideo } from "../_shared/videos/contract.ts";
 import { type SubmitContext, submitVideo } from "../_shared/videos/submit.ts";
-import type { GenerateVideoRequest, GenerateVideoResponse } from "./schema.ts";
+import type { GenerateVideoRequest } from "./schema.ts";
 
 /**
  * Accepts the video in one transaction, which also writes the task that submits it. Submitting at once only makes it
@@ -9,24 +10,22 @@ import type { GenerateVideoRequest, GenerateVideoResponse } from "./schema.ts";
  */
 export async function generateVideo(
   request: GenerateVideoRequest,
-  context: Context<"user"> & Keyed & SubmitContext & { database: Pick<VideosDatabase, "generateVideo"> },
-): Promise<Answer<GenerateVideoResponse>> {
-  const accepted = await context.database.generateVideo({
-    userId: context.caller.userId,
-    network: context.network,
-    requestId: context.requestId,
-    idempotency: context.idempotency,
-    modelId: request.model_id,
-    prompt: request.prompt,
-    settings: request.settings,
-    imageUrl: request.image_url ?? null,
-    // Without the secret nothing is sent to anybody.
-    providers: context.config.webhookSecret === null ? [] : context.providers.names,
-  });
+  context: Context<"user"> & Keyed & SubmitContext,
+): Promise<Answer<AcceptedVideo>> {
+  const { database, network, requestId, config, providers } = context;
+  const accepted = await database.call("generate_video", {
+    ...fields(request),
+    ...actor(context),
+    ...keyed(context),
+    p_network: network,
+    p_request_id: requestId,
+    // Those that this deployment has keys for. Without the secret nothing is sent to anybody.
+    p_providers: config.webhookSecret === null ? [] : providers.names,
+  }, AcceptedVideo);
   context.waitUntil(() => submitVideo(accepted.job_id, context));
   return {
     status: 202,
     body: accepted,
-    headers: { Location: `${context.config.publicFunctionsUrl}/video-status?job_id=${accepted.job_id}` },
+    headers: { Location: `${config.publicFunctionsUrl}/video-status?job_id=${accepted.job_id}` },
   };
 }

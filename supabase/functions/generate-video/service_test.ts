@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import type { AcceptedVideo, VideoRequest } from "../_shared/database/videos.ts";
+import type { AcceptedVideo } from "../_shared/videos/contract.ts";
 import { testConfig } from "../_shared/testing/config.ts";
 import { testContext } from "../_shared/testing/context.ts";
+import { fakeDatabase } from "../_shared/testing/database.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
-import { fakeGeneration } from "../_shared/testing/generation.ts";
 import { fakeProvider, fakeProviders } from "../_shared/testing/provider.ts";
 import { type Sent, testServer } from "../_shared/testing/server.ts";
 import { projectUrl, userId } from "../_shared/testing/tokens.ts";
@@ -47,27 +47,18 @@ const post: Sent = {
   json: body,
 };
 
-function setting() {
-  const asked: VideoRequest[] = [];
-  const claimed: string[] = [];
+function setting(secret: string | null = "a secret of thirty-two characters") {
+  const { database, calls } = fakeDatabase({
+    generate_video: () => accepted,
+    claim_submission: () => ({ claimed: false }),
+  });
   const context = testContext("user", {
-    database: {
-      generateVideo: (request: VideoRequest) => {
-        asked.push(request);
-        return Promise.resolve(accepted);
-      },
-    },
-    config: testConfig({ WEBHOOK_SECRET: "a secret of thirty-two characters" }),
+    database,
+    config: testConfig(secret === null ? {} : { WEBHOOK_SECRET: secret }),
     moderation: null,
     providers: fakeProviders(fakeProvider()),
-    generation: fakeGeneration({
-      claimSubmission: (jobId) => {
-        claimed.push(jobId);
-        return Promise.resolve(null);
-      },
-    }),
   });
-  return { context, asked, claimed };
+  return { context, calls, names: () => calls.map(({ name }) => name) };
 }
 
 /** What the schema says about a field: its value, or what is wrong with it. */
@@ -77,22 +68,26 @@ function read(field: "prompt" | "image_url" | "settings" | "model_id", value: un
 }
 
 Deno.test("a video is accepted in one call, for the caller of the token, with key and network", async () => {
-  const { context, asked } = setting();
+  const { context, calls } = setting();
   const settings = { duration_seconds: 5 };
   const answer = await generateVideo(
     { ...body, settings, image_url: "https://example.com/fox.png" },
     context,
   );
-  assert.deepEqual(asked, [{
-    userId,
-    network: "192.0.2.1",
-    requestId: "test-request",
-    idempotency: { key: "test-key", fingerprint: "0".repeat(64) },
-    modelId,
-    prompt: "a red fox",
-    settings,
-    imageUrl: "https://example.com/fox.png",
-    providers: ["fal"],
+  assert.deepEqual(calls, [{
+    name: "generate_video",
+    args: {
+      p_user_id: userId,
+      p_network: "192.0.2.1",
+      p_request_id: "test-request",
+      p_idempotency_key: "test-key",
+      p_fingerprint: "0".repeat(64),
+      p_model_id: modelId,
+      p_prompt: "a red fox",
+      p_settings: settings,
+      p_image_url: "https://example.com/fox.png",
+      p_providers: ["fal"],
+    },
   }]);
   assert.deepEqual([answer.status, answer.body], [202, accepted]);
   assert.deepEqual(answer.headers, {
@@ -100,12 +95,20 @@ Deno.test("a video is accepted in one call, for the caller of the token, with ke
   });
 });
 
-Deno.test("the job is submitted after the answer, and does not delay it", async () => {
-  const { context, claimed } = setting();
+Deno.test("without the secret no provider is offered, since no webhook could be believed", async () => {
+  const { context, calls } = setting(null);
   await generateVideo({ ...body, settings: {} }, context);
-  assert.deepEqual(claimed, []);
+  const { p_providers, p_image_url } = calls[0]?.args ?? {};
+  assert.deepEqual([p_providers, p_image_url], [[], undefined]);
+});
+
+Deno.test("the job is submitted after the answer, and does not delay it", async () => {
+  const { context, calls, names } = setting();
+  await generateVideo({ ...body, settings: {} }, context);
+  assert.deepEqual(names(), ["generate_video"]);
   await context.settled();
-  assert.deepEqual(claimed, [accepted.job_id]);
+  assert.deepEqual(names(), ["generate_video", "claim_submission"]);
+  assert.equal(calls[1]?.args["p_job_id"], accepted.job_id);
 });
 
 Deno.test("an accepted video is 202 with its job, its status URL and the limits, for one Data API call", async () => {
@@ -126,6 +129,26 @@ Deno.test("an accepted video is 202 with its job, its status URL and the limits,
   await server.settled();
   assert.deepEqual(calls.map(({ name }) => name), ["generate_video", "claim_submission"]);
   assert.equal(server.lines.find(({ event }) => event === "request")?.data_api_calls, 1);
+});
+
+Deno.test("data that the contract does not know fail a test; deployed they are told and answered, since the credits are held", async () => {
+  const { credits_remaining: _, ...without } = accepted;
+  for (const data of [without, { ...accepted, credits_used: 0 }, { ...accepted, created_at: "today" }]) {
+    const { fetch } = fakeDataApi({
+      generate_video: () => ({ data }),
+      claim_submission: () => ({ data: { claimed: false } }),
+    });
+    const tested = await testServer(endpoint.operations, {}, { fetch });
+    assert.equal((await (await tested.send(post)).json()).error.code, "ERR_6003");
+    await tested.settled();
+    const deployed = await testServer(endpoint.operations, { ENVIRONMENT: "production" }, { fetch });
+    const response = await deployed.send(post);
+    assert.deepEqual([response.status, await response.json()], [202, data]);
+    await deployed.settled();
+    const told = deployed.lines.filter(({ level }) => level === "critical").map(({ event }) => event);
+    assert.deepEqual(told, ["data_breaks_contract", "response_breaks_contract"]);
+    assert.equal(deployed.recorded.length, 2);
+  }
 });
 
 Deno.test("a replay answers like the first, and says so", async () => {

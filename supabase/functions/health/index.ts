@@ -1,4 +1,4 @@
-import { healthDatabase } from "../_shared/database/health.ts";
+import { database } from "../_shared/database/call.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { videoProviders } from "../_shared/videos/providers/registry.ts";
 import { storage } from "../_shared/platform/storage.ts";
@@ -11,6 +11,6 @@ export default endpoint({
   auth: "public",
   response: { 200: HealthResponse, 503: HealthResponse },
   errors: [],
-  ports: { database: healthDatabase, storage, providers: videoProviders },
+  ports: { database, storage, providers: videoProviders },
   service: getHealth,
 });

@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { missingParts } from "../_shared/database/health.ts";
+import { missingParts } from "../_shared/ops/contract.ts";
 
 export const Check = z.object({
   ok: z.boolean(),

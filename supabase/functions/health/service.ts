@@ -1,13 +1,13 @@
 import type { Config } from "../_shared/platform/config.ts";
 import type { Answer, Context } from "../_shared/endpoint/context.ts";
-import type { DatabaseHealth, HealthDatabase } from "../_shared/database/health.ts";
-import { SchemaNotExposed } from "../_shared/database/procedures.ts";
+import { type Database, SchemaNotExposed } from "../_shared/database/call.ts";
+import { DatabaseHealth } from "../_shared/ops/contract.ts";
 import type { Providers } from "../_shared/videos/providers/registry.ts";
 import type { Storage } from "../_shared/platform/storage.ts";
 import type { Check, HealthResponse, PlatformCheck } from "./schema.ts";
 
 type HealthContext = Context<"public"> & {
-  database: HealthDatabase;
+  database: Database;
   storage: Pick<Storage, "check">;
   providers: Pick<Providers, "names">;
 };
@@ -75,7 +75,7 @@ async function examine({ database, storage, providers, log, config }: HealthCont
   }
   const [databaseCheck, storageCheck] = await Promise.all([
     check("database", async () => {
-      answer.health = await database.health();
+      answer.health = await database.call("health", {}, DatabaseHealth);
       return true;
     }),
     check("storage", async () => {

@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { AppError } from "../_shared/errors/app-error.ts";
 import type { EnvironmentVariables } from "../_shared/platform/config.ts";
 import type { CallerOf } from "../_shared/endpoint/context.ts";
-import { type DatabaseHealth, missingParts } from "../_shared/database/health.ts";
+import { type DatabaseHealth, missingParts } from "../_shared/ops/contract.ts";
 import { testConfig } from "../_shared/testing/config.ts";
 import { testContext } from "../_shared/testing/context.ts";
+import { fakeDatabase } from "../_shared/testing/database.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { fakeProvider, fakeProviders } from "../_shared/testing/provider.ts";
 import { testServer } from "../_shared/testing/server.ts";
@@ -30,12 +31,12 @@ function isolate({ database, storage, providers = ["fal"], environment }: Backen
   const asked = { database: 0, storage: 0 };
   const context = testContext("public", {
     config: testConfig({ SUPABASE_JWKS: issuer.jwks, ENVIRONMENT: "production", ...environment }),
-    database: {
+    ...fakeDatabase({
       health: () => {
         asked.database += 1;
-        return database?.() ?? Promise.resolve(sound);
+        return database?.() ?? sound;
       },
-    },
+    }),
     storage: {
       check: () => {
         asked.storage += 1;

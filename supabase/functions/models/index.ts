@@ -1,5 +1,5 @@
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
-import { videos } from "../_shared/database/videos.ts";
+import { database } from "../_shared/database/call.ts";
 import { ModelsResponse } from "./schema.ts";
 import { listModels } from "./service.ts";
 
@@ -11,6 +11,6 @@ export default endpoint({
   response: { 200: ModelsResponse, 304: null },
   errors: [],
   cacheControl: "private, max-age=60",
-  ports: { database: videos },
+  ports: { database },
   service: listModels,
 });

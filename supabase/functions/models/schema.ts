@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { ModelResponse } from "../_shared/videos/model.ts";
+import { Model } from "../_shared/videos/contract.ts";
 
-export const ModelsResponse = z.object({ models: z.array(ModelResponse) });
+export const ModelsResponse = z.object({ models: z.array(Model) });
 export type ModelsResponse = z.infer<typeof ModelsResponse>;

@@ -1,15 +1,15 @@
 import type { Config } from "../_shared/platform/config.ts";
 import type { Answer, Context } from "../_shared/endpoint/context.ts";
-import type { Catalogue, VideosDatabase } from "../_shared/database/videos.ts";
-import type { ModelsResponse } from "./schema.ts";
+import { actor, type Database } from "../_shared/database/call.ts";
+import { ModelsResponse } from "./schema.ts";
 
-type ModelsContext = Context<"user"> & { database: Pick<VideosDatabase, "listModels"> };
+type ModelsContext = Context<"user"> & { database: Database };
 
 /** The catalogue is the same for everybody; so old may a change of it be before clients see it. */
 const memoryMilliseconds = 60_000;
 
 /** Outlives a request, as the configuration does. What is being asked for is remembered, too. */
-const memories = new WeakMap<Config, { catalogue: Promise<Catalogue>; until: number }>();
+const memories = new WeakMap<Config, { catalogue: Promise<ModelsResponse>; until: number }>();
 
 /**
  * Answers from memory for up to a minute, without asking the database; requests at the same time share one question.
@@ -24,12 +24,11 @@ export async function listModels(
   // Without waiting where there is no memory, so that of two requests at once the second finds the first one's.
   // A failure is remembered as nothing: the next to ask takes its place.
   const remembered = isFresh ? await memory.catalogue.catch(() => null) : null;
-  const { models } = remembered ?? await ask(context);
-  return { status: 200, body: { models } };
+  return { status: 200, body: remembered ?? await ask(context) };
 }
 
-function ask({ config, now, database, caller }: ModelsContext): Promise<Catalogue> {
-  const memory = { until: now() + memoryMilliseconds, catalogue: database.listModels(caller.userId) };
-  memories.set(config, memory);
-  return memory.catalogue;
+function ask(context: ModelsContext): Promise<ModelsResponse> {
+  const catalogue = context.database.call("models", actor(context), ModelsResponse);
+  memories.set(context.config, { until: context.now() + memoryMilliseconds, catalogue });
+  return catalogue;
 }

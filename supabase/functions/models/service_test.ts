@@ -1,15 +1,16 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { AppError } from "../_shared/errors/app-error.ts";
-import type { Catalogue } from "../_shared/database/videos.ts";
 import { testContext } from "../_shared/testing/context.ts";
+import { fakeDatabase } from "../_shared/testing/database.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { testServer } from "../_shared/testing/server.ts";
 import { userId } from "../_shared/testing/tokens.ts";
 import endpoint from "./index.ts";
+import type { ModelsResponse } from "./schema.ts";
 import { listModels } from "./service.ts";
 
-const catalogue: Catalogue = {
+const catalogue: ModelsResponse = {
   models: [{
     id: "0190a000-0000-7000-8000-000000000002",
     name: "Veo 3 Fast",
@@ -37,16 +38,15 @@ const limit = {
 };
 
 /** An isolate whose database answers as it is told, and who asked it. */
-function isolate(answer: (userId: string) => Promise<Catalogue> = () => Promise.resolve(catalogue)) {
+function isolate(answer: (userId: string) => Promise<ModelsResponse> = () => Promise.resolve(catalogue)) {
   const asked: string[] = [];
-  const context = testContext("user", {
-    database: {
-      listModels: (userId: string) => {
-        asked.push(userId);
-        return answer(userId);
-      },
+  const { database } = fakeDatabase({
+    models: ({ p_user_id }) => {
+      asked.push(p_user_id ?? "");
+      return answer(p_user_id ?? "");
     },
   });
+  const context = testContext("user", { database });
   const ask = (userId: string) =>
     listModels(undefined, { ...context, caller: { ...context.caller, userId } });
   return { asked, ask, clock: context.clock };
@@ -70,7 +70,7 @@ Deno.test("for a minute everybody is answered from memory, and then the database
 });
 
 Deno.test("many at once cost one question", async () => {
-  const { promise, resolve } = Promise.withResolvers<Catalogue>();
+  const { promise, resolve } = Promise.withResolvers<ModelsResponse>();
   const { ask, asked } = isolate(() => promise);
   const answers = Array.from({ length: 20 }, (_, index) => ask(`user ${index}`));
   resolve(catalogue);
@@ -107,7 +107,7 @@ Deno.test("a failure is not remembered", async () => {
 });
 
 Deno.test("a failure that comes late does not forget what was learnt meanwhile", async () => {
-  const { promise: late, reject: fail } = Promise.withResolvers<Catalogue>();
+  const { promise: late, reject: fail } = Promise.withResolvers<ModelsResponse>();
   const { ask, asked, clock } = isolate((userId) => userId === "slow" ? late : Promise.resolve(catalogue));
   const slow = ask("slow");
   clock.advance(60_000);

@@ -1,6 +1,8 @@
 import { AppError } from "../_shared/errors/app-error.ts";
 import type { Answer, Context, SignedInput } from "../_shared/endpoint/context.ts";
+import { fields } from "../_shared/database/call.ts";
 import { work } from "../_shared/queue/worker.ts";
+import { inSql, ProviderEffect } from "../_shared/videos/procedures.ts";
 import { type VideoTaskPorts, videoTasks } from "../_shared/videos/tasks.ts";
 import { verifyWebhookToken } from "../_shared/videos/providers/webhook-token.ts";
 import type { ProviderWebhookQuery, ProviderWebhookResponse } from "./schema.ts";
@@ -13,10 +15,11 @@ export async function receiveProviderWebhook(
   { body, headers, query }: SignedInput<ProviderWebhookQuery>,
   context: Context<"signed"> & VideoTaskPorts,
 ): Promise<Answer<ProviderWebhookResponse>> {
-  const { config, providers, generation } = context;
-  const { owner: ownerReference, provider: name, submission_id: submissionId, token } = query;
+  const { config, providers, database } = context;
+  const { token, ...submission } = query;
+  const { provider: name } = submission;
   if (config.webhookSecret === null) throw new AppError("ERR_4005", { cause: "WEBHOOK_SECRET is not set" });
-  if (!await verifyWebhookToken(config.webhookSecret, name, submissionId, token)) {
+  if (!await verifyWebhookToken(config.webhookSecret, name, submission.submission_id, token)) {
     throw new AppError("ERR_4005", { cause: "the token does not fit" });
   }
   const provider = providers.get(name);
@@ -24,13 +27,14 @@ export async function receiveProviderWebhook(
   const verdict = await provider.verifyWebhook(body, headers, context.now());
   if (!verdict.valid) throw new AppError("ERR_4005", { cause: verdict.reason });
 
-  const { job_id, effect } = await generation.recordProviderEvent({
-    ownerReference,
-    provider: name,
-    submissionId,
-    ...verdict.event,
-  });
-  context.log.info("provider_event", { job_id, provider: name, state: verdict.event.state.state, effect });
+  const { eventId, requestId, state } = verdict.event;
+  const { job_id, effect } = await database.call("provider_webhook", {
+    ...fields(submission),
+    p_event_id: eventId,
+    p_request_id: requestId,
+    p_state: inSql(state),
+  }, ProviderEffect);
+  context.log.info("provider_event", { job_id, provider: name, state: state.state, effect });
   if (effect === "applied" || effect === "asked") context.waitUntil(() => work(context, videoTasks, job_id));
   return { status: 200, body: { received: true } };
 }

@@ -1,14 +1,12 @@
 import assert from "node:assert/strict";
-import type { ProviderReport } from "../_shared/database/generation.ts";
 import type { WebhookVerdict } from "../_shared/videos/providers/provider.ts";
 import { webhookToken } from "../_shared/videos/providers/webhook-token.ts";
 import { testConfig } from "../_shared/testing/config.ts";
 import { testContext } from "../_shared/testing/context.ts";
+import { fakeDatabase } from "../_shared/testing/database.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
-import { fakeGeneration } from "../_shared/testing/generation.ts";
 import { fakeProvider, fakeProviders } from "../_shared/testing/provider.ts";
 import { testServer } from "../_shared/testing/server.ts";
-import { fakeQueue } from "../_shared/testing/queue.ts";
 import { fakeStorage } from "../_shared/testing/storage.ts";
 import { jobId, ownerReference, submission } from "../_shared/testing/tasks.ts";
 import endpoint from "./index.ts";
@@ -24,13 +22,23 @@ const event = {
   state: { state: "succeeded", videoUrl: "https://v3.fal.media/v.mp4", thumbnailUrl: null },
 } as const;
 
+/** The same for SQL, with the submission that the URL names. */
+const written = {
+  p_owner: ownerReference,
+  p_provider: "fal",
+  p_submission_id: submissionId,
+  p_event_id: "request-1:OK",
+  p_request_id: "request-1",
+  p_state: { state: "succeeded", video_url: "https://v3.fal.media/v.mp4", thumbnail_url: null },
+};
+
 type Effect = "applied" | "asked" | "ignored" | "replayed";
 
 /** The service before a provider that believes, or does not, and what it did. */
 function setting(given: { effect?: Effect; verdict?: WebhookVerdict; secret?: string | null } = {}) {
   const { effect = "applied", verdict = { valid: true, event }, secret = webhookSecret } = given;
   const steps: string[] = [];
-  const recorded: ProviderReport[] = [];
+  const recorded: object[] = [];
   const verified: unknown[][] = [];
   const context = testContext("signed", {
     config: testConfig(secret === null ? {} : { WEBHOOK_SECRET: secret }),
@@ -42,17 +50,15 @@ function setting(given: { effect?: Effect; verdict?: WebhookVerdict; secret?: st
         return Promise.resolve(verdict);
       },
     })),
-    queue: fakeQueue({
-      claimTasks: (_limit, subject) => {
-        steps.push(`worked for ${subject}`);
-        return Promise.resolve([]);
+    ...fakeDatabase({
+      claim_tasks: ({ p_subject }) => {
+        steps.push(`worked for ${p_subject}`);
+        return [];
       },
-    }),
-    generation: fakeGeneration({
-      recordProviderEvent: (report) => {
+      provider_webhook: (args) => {
         steps.push("recorded");
-        recorded.push(report);
-        return Promise.resolve({ job_id: jobId, effect });
+        recorded.push(args);
+        return { job_id: jobId, effect };
       },
     }),
     storage: fakeStorage(),
@@ -70,7 +76,7 @@ Deno.test("an event that is proved is stored, answered, and then worked on for i
   assert.deepEqual(await receive(), { status: 200, body: { received: true } });
   assert.deepEqual(steps, ["verified", "recorded"]);
   assert.deepEqual(verified, [[body, headers, context.now()]]);
-  assert.deepEqual(recorded, [{ ownerReference, provider: "fal", submissionId, ...event }]);
+  assert.deepEqual(recorded, [written]);
   await context.settled();
   assert.deepEqual(steps, ["verified", "recorded", `worked for ${jobId}`]);
 });
@@ -169,17 +175,7 @@ Deno.test("fal's own webhook is 200 for one Data API call, without any other cre
   const { server, calls, send } = await serve();
   const response = await send();
   assert.deepEqual([response.status, await response.json()], [200, { received: true }]);
-  assert.deepEqual(calls, [{
-    name: "provider_webhook",
-    args: {
-      p_owner_reference: ownerReference,
-      p_provider: "fal",
-      p_submission_id: submissionId,
-      p_event_id: "request-1:OK",
-      p_request_id: "request-1",
-      p_state: { state: "succeeded", video_url: "https://v3.fal.media/v.mp4", thumbnail_url: null },
-    },
-  }]);
+  assert.deepEqual(calls, [{ name: "provider_webhook", args: written }]);
   assert.equal(server.lines.find(({ event }) => event === "request")?.data_api_calls, 1);
 });
 

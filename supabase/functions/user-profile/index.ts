@@ -1,6 +1,7 @@
-import { profiles } from "../_shared/database/profiles.ts";
+import { ClosedAccount, Profile } from "../_shared/accounts/contract.ts";
+import { database } from "../_shared/database/call.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
-import { DeleteUserProfileResponse, UpdateUserProfileRequest, UserProfileResponse } from "./schema.ts";
+import { UpdateUserProfileRequest } from "./schema.ts";
 import { deleteUserProfile, getUserProfile, updateUserProfile } from "./service.ts";
 
 export default endpoint({
@@ -8,9 +9,9 @@ export default endpoint({
   summary: "The caller's own profile",
   auth: "user",
   policies: ["reads"],
-  response: { 200: UserProfileResponse },
+  response: { 200: Profile },
   errors: [],
-  ports: { database: profiles },
+  ports: { database },
   service: getUserProfile,
 }, {
   method: "PATCH",
@@ -18,17 +19,17 @@ export default endpoint({
   auth: "user",
   policies: ["writes"],
   request: UpdateUserProfileRequest,
-  response: { 200: UserProfileResponse },
+  response: { 200: Profile },
   errors: [],
-  ports: { database: profiles },
+  ports: { database },
   service: updateUserProfile,
 }, {
   method: "DELETE",
   summary: "Closes the caller's account, at once and for good",
   auth: "user",
   policies: ["writes"],
-  response: { 202: DeleteUserProfileResponse },
+  response: { 202: ClosedAccount },
   errors: [],
-  ports: { database: profiles },
+  ports: { database },
   service: deleteUserProfile,
 });

@@ -1,29 +1,33 @@
+import { ClosedAccount, type Profile, StoredProfile } from "../_shared/accounts/contract.ts";
+import { actor, type Database } from "../_shared/database/call.ts";
 import type { Answer, Context } from "../_shared/endpoint/context.ts";
-import type { ProfilesDatabase } from "../_shared/database/profiles.ts";
-import type { DeleteUserProfileResponse, UpdateUserProfileRequest, UserProfileResponse } from "./schema.ts";
+import type { UpdateUserProfileRequest } from "./schema.ts";
+
+type ProfileContext = Context<"user"> & { database: Database };
 
 /** Who the caller is, to us; the first question makes the account. */
-export async function getUserProfile(
-  _input: unknown,
-  { caller, database }: Context<"user"> & { database: Pick<ProfilesDatabase, "readProfile"> },
-): Promise<Answer<UserProfileResponse>> {
-  const profile = await database.readProfile(caller.userId);
-  return { status: 200, body: { ...profile, is_guest: caller.isAnonymous } };
+export async function getUserProfile(_input: unknown, context: ProfileContext): Promise<Answer<Profile>> {
+  const profile = await context.database.call("get_user_profile", actor(context), StoredProfile);
+  return { status: 200, body: { ...profile, is_guest: context.caller.isAnonymous } };
 }
 
 /** Changes what the request names, and answers as a GET after it. */
 export async function updateUserProfile(
   changes: UpdateUserProfileRequest,
-  { caller, database }: Context<"user"> & { database: Pick<ProfilesDatabase, "updateProfile"> },
-): Promise<Answer<UserProfileResponse>> {
-  const profile = await database.updateProfile(caller.userId, changes);
-  return { status: 200, body: { ...profile, is_guest: caller.isAnonymous } };
+  context: ProfileContext,
+): Promise<Answer<Profile>> {
+  const args = { ...actor(context), p_changes: changes };
+  const profile = await context.database.call("patch_user_profile", args, StoredProfile);
+  return { status: 200, body: { ...profile, is_guest: context.caller.isAnonymous } };
 }
 
 /** Closes the account. What is left to do is the worker's: running jobs, files, personal data. */
 export async function deleteUserProfile(
   _input: unknown,
-  { caller, database }: Context<"user"> & { database: Pick<ProfilesDatabase, "closeAccount"> },
-): Promise<Answer<DeleteUserProfileResponse>> {
-  return { status: 202, body: await database.closeAccount(caller.userId) };
+  context: ProfileContext,
+): Promise<Answer<ClosedAccount>> {
+  return {
+    status: 202,
+    body: await context.database.call("delete_user_profile", actor(context), ClosedAccount),
+  };
 }

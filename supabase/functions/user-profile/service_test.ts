@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
-import type { Profile, ProfileChanges } from "../_shared/database/profiles.ts";
+import { AppError } from "../_shared/errors/app-error.ts";
+import type { StoredProfile } from "../_shared/accounts/contract.ts";
 import { testContext } from "../_shared/testing/context.ts";
+import { fakeDatabase } from "../_shared/testing/database.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { testServer } from "../_shared/testing/server.ts";
 import { userId } from "../_shared/testing/tokens.ts";
@@ -8,7 +10,7 @@ import endpoint from "./index.ts";
 import { UpdateUserProfileRequest } from "./schema.ts";
 import { deleteUserProfile, getUserProfile, updateUserProfile } from "./service.ts";
 
-const profile: Profile = {
+const profile: StoredProfile = {
   user_id: userId,
   display_name: "Ayşe",
   language: "tr",
@@ -18,13 +20,7 @@ const profile: Profile = {
 };
 
 Deno.test("a profile is the caller's own, and their token says whether they are a guest", async () => {
-  const asked: string[] = [];
-  const database = {
-    readProfile: (userId: string) => {
-      asked.push(userId);
-      return Promise.resolve(profile);
-    },
-  };
+  const { database, calls } = fakeDatabase({ get_user_profile: () => profile });
   const guest = testContext("user", { database });
   assert.deepEqual(await getUserProfile(undefined, guest), {
     status: 200,
@@ -33,39 +29,36 @@ Deno.test("a profile is the caller's own, and their token says whether they are 
   const caller = { ...guest.caller, isAnonymous: false };
   const { body } = await getUserProfile(undefined, { ...guest, caller });
   assert.equal(body?.is_guest, false);
-  assert.deepEqual(asked, [userId, userId]);
+  const call = { name: "get_user_profile", args: { p_user_id: userId } };
+  assert.deepEqual(calls, [call, call]);
 });
 
-Deno.test("a change is the caller's own, and answers with the profile after it", async () => {
-  const asked: [string, ProfileChanges][] = [];
-  const context = testContext("user", {
-    database: {
-      updateProfile: (userId: string, changes: ProfileChanges) => {
-        asked.push([userId, changes]);
-        return Promise.resolve({ ...profile, ...changes } as Profile);
-      },
-    },
-  });
-  assert.deepEqual(await updateUserProfile({ display_name: null }, context), {
-    status: 200,
-    body: { ...profile, display_name: null, is_guest: true },
-  });
-  assert.deepEqual(asked, [[userId, { display_name: null }]]);
+Deno.test("a change is the caller's own, names what is given alone, and answers with the profile after it", async () => {
+  for (const changes of [{ display_name: null }, { language: "es", theme_preference: "light" }] as const) {
+    const { database, calls } = fakeDatabase({ patch_user_profile: () => ({ ...profile, ...changes }) });
+    assert.deepEqual(await updateUserProfile(changes, testContext("user", { database })), {
+      status: 200,
+      body: { ...profile, ...changes, is_guest: true },
+    });
+    const args = { p_user_id: userId, p_changes: changes };
+    assert.deepEqual(calls, [{ name: "patch_user_profile", args }]);
+  }
 });
 
-Deno.test("the account that is closed is the caller's own, and the rest is done after the answer", async () => {
+Deno.test("the account that is closed is the caller's own, once", async () => {
   const closed = { user_id: userId, closed_at: "2026-11-20T12:00:00.000Z" };
-  const asked: string[] = [];
-  const context = testContext("user", {
-    database: {
-      closeAccount: (userId: string) => {
-        asked.push(userId);
-        return Promise.resolve(closed);
-      },
+  let isClosed = false;
+  const { database, calls } = fakeDatabase({
+    delete_user_profile: () => {
+      if (isClosed) throw new AppError("ERR_4005");
+      isClosed = true;
+      return closed;
     },
   });
+  const context = testContext("user", { database });
   assert.deepEqual(await deleteUserProfile(undefined, context), { status: 202, body: closed });
-  assert.deepEqual(asked, [userId]);
+  assert.deepEqual(calls, [{ name: "delete_user_profile", args: { p_user_id: userId } }]);
+  await assert.rejects(deleteUserProfile(undefined, context), { code: "ERR_4005" });
 });
 
 /** What the schema makes of a change, or its messages. */

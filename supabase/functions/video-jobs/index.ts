@@ -1,4 +1,4 @@
-import { videos } from "../_shared/database/videos.ts";
+import { database } from "../_shared/database/call.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { storage } from "../_shared/platform/storage.ts";
 import { VideoJobsQuery, VideoJobsResponse } from "./schema.ts";
@@ -12,6 +12,6 @@ export default endpoint({
   query: VideoJobsQuery,
   response: { 200: VideoJobsResponse },
   errors: ["ERR_6002"],
-  ports: { database: videos, storage },
+  ports: { database, storage },
   service: listVideoJobs,
 });

@@ -1,32 +1,18 @@
 import assert from "node:assert/strict";
 import { AppError } from "../_shared/errors/app-error.ts";
-import type { JobStatus } from "../_shared/database/job-status.ts";
-import type { Job, JobUrls, Video, VideoPage } from "../_shared/database/videos.ts";
-import type { JsonValue } from "../_shared/platform/json.ts";
+import type { Video } from "../_shared/videos/contract.ts";
+import type { JobUrls } from "../_shared/videos/signed-urls.ts";
 import { testContext } from "../_shared/testing/context.ts";
+import { fakeDatabase } from "../_shared/testing/database.ts";
+import { storedJob } from "../_shared/testing/jobs.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { testServer } from "../_shared/testing/server.ts";
 import { projectUrl, userId } from "../_shared/testing/tokens.ts";
 import endpoint from "./index.ts";
+import type { VideoPage } from "./schema.ts";
 import { listVideoJobs } from "./service.ts";
 
-type Asked = { limit: number; status: JobStatus | null; after: JsonValue };
-
-const running: Job = {
-  job_id: "0190a000-0000-7000-8000-0000000000aa",
-  status: "processing",
-  prompt: "a red fox",
-  model_id: "0190a000-0000-7000-8000-000000000002",
-  model_name: "Veo 3 Fast",
-  settings: { duration_seconds: 4, resolution: "720p", aspect_ratio: "16:9" },
-  credits_used: 4,
-  video_url: null,
-  video_url_expires_at: null,
-  thumbnail_url: null,
-  error: null,
-  created_at: "2026-11-20T11:59:00.000Z",
-  completed_at: null,
-};
+const running = storedJob();
 
 const idOf = (number: number) => `0190a000-0000-7000-8000-00000000000${number}`;
 
@@ -51,20 +37,21 @@ const fresh = "2026-11-20T12:10:00.000Z";
 const next = { created_at: "2026-11-20T11:59:00.123456+00:00", id: running.job_id };
 
 function setting(page: VideoPage, missing?: string) {
-  const asked: [string, Asked][] = [];
+  const asked: object[] = [];
   const signed: [readonly string[], number][] = [];
-  const kept: (readonly JobUrls[])[] = [];
-  const context = testContext("user", {
-    database: {
-      listVideoJobs: (userId: string, page_: Asked) => {
-        asked.push([userId, page_]);
-        return Promise.resolve(page);
-      },
-      keepSignedUrls: (urls: readonly JobUrls[]) => {
-        kept.push(urls);
-        return Promise.resolve();
-      },
+  const kept: unknown[] = [];
+  const { database } = fakeDatabase({
+    video_jobs: (args) => {
+      asked.push(args);
+      return page;
     },
+    keep_signed_urls: ({ p_urls }) => {
+      kept.push(p_urls);
+      return { kept: 1 };
+    },
+  });
+  const context = testContext("user", {
+    database,
     storage: {
       sign: (paths: readonly string[], seconds: number) => {
         signed.push([paths, seconds]);
@@ -85,8 +72,8 @@ Deno.test("a page is that of the caller, and its cursor leads to the next one of
   assert.deepEqual([status, body], [200, { jobs: [running], next_cursor: cursor }]);
   await listVideoJobs({ limit: 50, status: "processing", cursor }, context);
   assert.deepEqual(asked, [
-    [userId, { limit: 1, status: "processing", after: null }],
-    [userId, { limit: 50, status: "processing", after: next }],
+    { p_user_id: userId, p_limit: 1, p_status: "processing", p_after: null },
+    { p_user_id: userId, p_limit: 50, p_status: "processing", p_after: next },
   ]);
   assert.deepEqual(signed, []);
 });
@@ -95,7 +82,7 @@ Deno.test("the last page has no cursor, and an empty list is one", async () => {
   const { context, asked } = setting({ videos: [], next: null });
   const { body } = await listVideoJobs({ limit: 20 }, context);
   assert.deepEqual(body, { jobs: [], next_cursor: null });
-  assert.deepEqual(asked, [[userId, { limit: 20, status: null, after: null }]]);
+  assert.deepEqual(asked, [{ p_user_id: userId, p_limit: 20, p_after: null }]);
 });
 
 Deno.test("a cursor that was made up is refused before the database is asked", async () => {
@@ -144,7 +131,8 @@ Deno.test("a video that is lost hides neither its job nor the others, and the op
   const told = context.lines.filter(({ event }) => event === "video_missing");
   assert.deepEqual(told.map(({ level, job_id }) => [level, job_id]), [["error", idOf(1)]]);
   await context.settled();
-  assert.deepEqual(kept.map((urls) => urls.map(({ job_id }) => job_id)), [[idOf(2)]]);
+  const { video_url, thumbnail_url, video_url_expires_at } = there ?? {};
+  assert.deepEqual(kept, [[{ job_id: idOf(2), video_url, thumbnail_url, video_url_expires_at }]]);
 });
 
 Deno.test("storage that cannot sign is ERR_6002, and not a page of URLs that are about to expire", async () => {
@@ -154,7 +142,7 @@ Deno.test("storage that cannot sign is ERR_6002, and not a page of URLs that are
 });
 
 Deno.test("GET video-jobs is one call before the answer and one after it, and errors speak the caller's language", async () => {
-  const failed: Job = { ...running, status: "failed", error: { code: "ERR_5001", details: {} } };
+  const failed = storedJob({ status: "failed", error: { code: "ERR_5001", details: {} } });
   const videos = [completed(1, stale), { job: failed, paths: {} }];
   const { fetch, calls } = fakeDataApi(
     {
@@ -187,7 +175,7 @@ Deno.test("GET video-jobs is one call before the answer and one after it, and er
   const names = calls.map(({ name }) => name);
   assert.equal(names.filter((name) => name === "video_jobs").length, 3);
   assert.equal(names.filter((name) => name === "keep_signed_urls").length, 3);
-  assert.deepEqual(calls[0]?.args, { p_user_id: userId, p_limit: 2, p_status: null, p_after: null });
+  assert.deepEqual(calls[0]?.args, { p_user_id: userId, p_limit: 2, p_after: null });
   const lines = server.lines.filter(({ event }) => event === "request");
   assert.deepEqual(lines.map(({ data_api_calls }) => data_api_calls), [1, 1, 1]);
 });

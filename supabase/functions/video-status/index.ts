@@ -1,5 +1,5 @@
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
-import { videos } from "../_shared/database/videos.ts";
+import { database } from "../_shared/database/call.ts";
 import { storage } from "../_shared/platform/storage.ts";
 import { VideoStatusQuery, VideoStatusResponse } from "./schema.ts";
 import { getVideoStatus } from "./service.ts";
@@ -12,6 +12,6 @@ export default endpoint({
   query: VideoStatusQuery,
   response: { 200: VideoStatusResponse },
   errors: ["ERR_4007", "ERR_6002"],
-  ports: { database: videos, storage },
+  ports: { database, storage },
   service: getVideoStatus,
 });

@@ -1,29 +1,18 @@
 import assert from "node:assert/strict";
 import { AppError } from "../_shared/errors/app-error.ts";
-import type { Job, JobUrls, VideoStatus } from "../_shared/database/videos.ts";
+import type { JobUrls } from "../_shared/videos/signed-urls.ts";
 import { testContext } from "../_shared/testing/context.ts";
+import { fakeDatabase } from "../_shared/testing/database.ts";
+import { storedJob } from "../_shared/testing/jobs.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { testServer } from "../_shared/testing/server.ts";
 import { projectUrl, userId } from "../_shared/testing/tokens.ts";
 import endpoint from "./index.ts";
+import type { VideoStatus } from "./schema.ts";
 import { getVideoStatus } from "./service.ts";
 
 const jobId = "0190a000-0000-7000-8000-0000000000aa";
-const running: Job = {
-  job_id: jobId,
-  status: "processing",
-  prompt: "a red fox",
-  model_id: "0190a000-0000-7000-8000-000000000002",
-  model_name: "Veo 3 Fast",
-  settings: { duration_seconds: 4, resolution: "720p", aspect_ratio: "16:9" },
-  credits_used: 4,
-  video_url: null,
-  video_url_expires_at: null,
-  thumbnail_url: null,
-  error: null,
-  created_at: "2026-11-20T11:59:00.000Z",
-  completed_at: null,
-};
+const running = storedJob({ job_id: jobId });
 const generating: VideoStatus = {
   job: running,
   progress: { stage: "generating", percent: 40 },
@@ -50,15 +39,16 @@ function completed(expiresAt: string): VideoStatus {
 
 function setting(status: VideoStatus) {
   const signed: [readonly string[], number][] = [];
-  const kept: (readonly JobUrls[])[] = [];
-  const context = testContext("user", {
-    database: {
-      videoStatus: () => Promise.resolve(status),
-      keepSignedUrls: (urls: readonly JobUrls[]) => {
-        kept.push(urls);
-        return Promise.resolve();
-      },
+  const kept: unknown[] = [];
+  const { database } = fakeDatabase({
+    video_status: () => status,
+    keep_signed_urls: ({ p_urls }) => {
+      kept.push(p_urls);
+      return { kept: 1 };
     },
+  });
+  const context = testContext("user", {
+    database,
     storage: {
       sign: (paths: readonly string[], seconds: number) => {
         signed.push([paths, seconds]);

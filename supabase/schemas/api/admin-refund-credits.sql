@@ -1,6 +1,6 @@
 create function api.admin_refund_credits(
   p_admin_id uuid, p_idempotency_key text, p_fingerprint text, p_request_id text, p_user_id uuid, p_amount bigint,
-  p_reason text, p_job_id uuid
+  p_reason text, p_job_id uuid default null
 )
 returns jsonb
 language plpgsql

@@ -29,7 +29,7 @@ $$;
 grant execute on function api.get_admin_users to service_role;
 
 create function api.post_admin_users(
-  p_admin_id uuid, p_request_id text, p_user_id uuid, p_is_banned boolean, p_reason text
+  p_admin_id uuid, p_request_id text, p_user_id uuid, p_action text, p_reason text
 )
 returns jsonb
 language plpgsql
@@ -37,15 +37,21 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Suspends a user, which also ends their sessions, or lets them in again. Jobs that were accepted go on. `data` is the
--- user as in api.get_admin_users. ERR_4006 for oneself and for other admins, who are the operator's affair; ERR_4007
--- where there is no such user; ERR_4009 for a closed account. A second call ends sessions that have begun since, and
+-- Suspends a user, which also ends their sessions, where p_action is `ban`; lets them in again where it is `unban`; raises
+-- case_not_found for another. Jobs that were accepted go on. `data` is the user as in api.get_admin_users. ERR_4006 for
+-- oneself and for other admins, who are the operator's affair; ERR_4007 where there is no such user; ERR_4009 for a
+-- closed account. A second call ends sessions that have begun since, and
 -- writes nothing. Counts against `admin`. Locks: rate-limit row → account → user → sessions.
 declare
   v_caller record;
   v_refusal jsonb;
   v_user accounts.users;
+  v_bans boolean;
 begin
+  case p_action
+    when 'ban' then v_bans := true;
+    when 'unban' then v_bans := false;
+  end case;
   select * into v_caller from ops.enter_admin(p_admin_id, 'admin-users');
   if v_caller.refusal is not null then
     return v_caller.refusal;
@@ -67,15 +73,12 @@ begin
     return guard.refusal('ERR_4009', '{"status": "closed"}', v_caller.limits);
   end if;
 
-  if v_user.is_banned <> p_is_banned then
-    update accounts.users as u set is_banned = p_is_banned where u.id = p_user_id;
+  if v_user.is_banned <> v_bans then
+    update accounts.users as u set is_banned = v_bans where u.id = p_user_id;
     insert into ops.admin_actions (action, admin_id, user_id, reason, request_id, created_at)
-    values (
-      (case when p_is_banned then 'ban' else 'unban' end)::ops.admin_action, p_admin_id, p_user_id, p_reason,
-      p_request_id, core.now()
-    );
+    values (p_action::ops.admin_action, p_admin_id, p_user_id, p_reason, p_request_id, core.now());
   end if;
-  if p_is_banned then
+  if v_bans then
     perform accounts.end_sessions(p_user_id);
   end if;
   return guard.answer(ops.user_json(p_user_id), v_caller.limits, v_caller.language);

@@ -1,4 +1,4 @@
-create function api.credits(p_user_id uuid, p_limit integer, p_after jsonb)
+create function api.credits(p_user_id uuid, p_limit integer, p_after jsonb default null)
 returns jsonb
 language plpgsql
 volatile

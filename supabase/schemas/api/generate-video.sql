@@ -1,6 +1,7 @@
 create function api.generate_video(
   p_user_id uuid, p_network text, p_idempotency_key text, p_fingerprint text, p_request_id text, p_model_id uuid,
-  p_prompt text, p_settings jsonb, p_image_url text, p_providers text[] default null
+  p_prompt text, p_settings jsonb, p_image_url text default null,
+  p_providers text[] default null
 )
 returns jsonb
 language plpgsql

@@ -1,5 +1,5 @@
 create function api.provider_webhook(
-  p_owner_reference uuid, p_provider text, p_submission_id uuid, p_event_id text, p_request_id text, p_state jsonb
+  p_owner uuid, p_provider text, p_submission_id uuid, p_event_id text, p_request_id text, p_state jsonb
 )
 returns jsonb
 language plpgsql
@@ -22,7 +22,7 @@ begin
   select s.* into v_submission
   from videos.submissions as s
   join accounts.users as u on u.id = s.owner_id
-  where s.id = p_submission_id and s.provider = p_provider and u.reference = p_owner_reference;
+  where s.id = p_submission_id and s.provider = p_provider and u.reference = p_owner;
   if not found then
     return guard.refusal('ERR_4005');
   end if;

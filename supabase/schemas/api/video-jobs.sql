@@ -1,4 +1,6 @@
-create function api.video_jobs(p_user_id uuid, p_limit integer, p_status text, p_after jsonb)
+create function api.video_jobs(
+  p_user_id uuid, p_limit integer, p_status text default null, p_after jsonb default null
+)
 returns jsonb
 language plpgsql
 volatile

@@ -90,7 +90,7 @@ const procedures: Record<string, Procedure> = {
   post_admin_users: {
     waitsFor: "other",
     call: (sql, { userId, other }) =>
-      sql`select api.post_admin_users(${userId}, 'request', ${other}, true, 'a test') as answer`,
+      sql`select api.post_admin_users(${userId}, 'request', ${other}, 'ban', 'a test') as answer`,
   },
   record_device_intent: {
     waitsFor: "caller",

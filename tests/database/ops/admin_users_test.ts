@@ -97,8 +97,8 @@ Deno.test("a ban stops new jobs and ends the sessions, and lifting it lets the u
   assert.equal((await ban(sql, admin, user)).data?.user["is_banned"], true);
   assert.equal(await sessions(), 0);
 
-  assert.equal((await ban(sql, admin, user, false)).data?.user["is_banned"], false);
-  assert.equal((await ban(sql, admin, user, false)).data?.user["is_banned"], false);
+  assert.equal((await ban(sql, admin, user, "unban")).data?.user["is_banned"], false);
+  assert.equal((await ban(sql, admin, user, "unban")).data?.user["is_banned"], false);
   assert.equal((await generateVideo(sql, user)).data?.status, "pending");
   const actions = await actionsAbout(sql, user);
   assert.deepEqual(actions.map(({ action, admin_id }) => [action, admin_id]), [["ban", admin], [
@@ -136,7 +136,7 @@ Deno.test("an admin bans neither themselves nor another, and bans nobody who is 
   const [admin, other] = [await createAdmin(sql), await createAdmin(sql)];
   for (const user of [admin, other]) {
     assert.equal((await ban(sql, admin, user)).error, "ERR_4006");
-    assert.equal((await ban(sql, admin, user, false)).error, "ERR_4006");
+    assert.equal((await ban(sql, admin, user, "unban")).error, "ERR_4006");
     assert.equal((await readUser(sql, admin, user)).data?.user["is_banned"], false);
   }
   assert.equal((await ban(sql, admin, crypto.randomUUID())).error, "ERR_4007");
@@ -172,6 +172,16 @@ Deno.test("a model that is taken away is offered to nobody, and gone from the ca
   const unknown = crypto.randomUUID();
   const refused = await changeModel(sql, admin, unknown, false);
   assert.deepEqual([refused.error, refused.details], ["ERR_4002", { model_id: unknown }]);
+});
+
+Deno.test("what is neither a ban nor its lifting raises, and changes nothing", async () => {
+  const { sql } = database;
+  const [admin, user] = [await createAdmin(sql), await createCustomer(sql)];
+  for (const action of ["delete", "BAN", "", null]) {
+    const asked = sql`select api.post_admin_users(${admin}, 'request', ${user}, ${action}, 'for a reason')`;
+    await assert.rejects(asked, { code: "20000" }, `${action}`);
+  }
+  assert.equal((await readUser(sql, admin, user)).data?.user["is_banned"], false);
 });
 
 Deno.test("nobody but an active admin sees a user, bans one or changes a model", async () => {

@@ -122,10 +122,10 @@ export async function ban(
   sql: Sql,
   adminId: string,
   userId: string,
-  isBanned = true,
+  action: "ban" | "unban" = "ban",
 ): Promise<AdminAnswer<UserJson>> {
   const { answer } = await first(sql<{ answer: AdminAnswer<UserJson> }[]>`
-    select api.post_admin_users(${adminId}, 'request', ${userId}, ${isBanned}, 'for a reason') as answer`);
+    select api.post_admin_users(${adminId}, 'request', ${userId}, ${action}, 'for a reason') as answer`);
   return answer;
 }
 

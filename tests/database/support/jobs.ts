@@ -1,5 +1,5 @@
 /** Jobs in any state, made without the endpoints. */
-import type { EndedJobStatus } from "../../../supabase/functions/_shared/database/job-status.ts";
+import type { EndedJobStatus } from "../../../supabase/functions/_shared/videos/job-status.ts";
 import { first, type Sql } from "./ledger.ts";
 
 /** `supabase/seed.sql` makes it: 4 credits a video. */

@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { jobStatuses, jobTransitions } from "../../../supabase/functions/_shared/database/job-status.ts";
+import { jobStatuses, jobTransitions } from "../../../supabase/functions/_shared/videos/job-status.ts";
 import { type TestDatabase, testDatabase } from "../harness.ts";
 import { creditsOf } from "../support/accounts.ts";
 import { JobScript, lateEvent } from "../support/job-script.ts";

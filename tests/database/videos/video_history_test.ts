@@ -1,6 +1,6 @@
 /** A user's history of videos, page by page, and the URLs that are kept after one was read. */
 import assert from "node:assert/strict";
-import { jobStatuses } from "../../../supabase/functions/_shared/database/job-status.ts";
+import { jobStatuses } from "../../../supabase/functions/_shared/videos/job-status.ts";
 import { recordStored } from "../support/generation.ts";
 import { acceptJob, cheapModel, settle } from "../support/jobs.ts";
 import { add, first, openAccount, type Sql } from "../support/ledger.ts";

@@ -9,12 +9,12 @@ import { startReplicateSimulator } from "../../../local/simulators/replicate.ts"
 import type { ProviderRequest } from "../../../local/simulators/request-log.ts";
 import { startRunwaySimulator } from "../../../local/simulators/runway.ts";
 import { AppError } from "../../../supabase/functions/_shared/errors/app-error.ts";
-import type { ProviderReport } from "../../../supabase/functions/_shared/database/generation.ts";
 import { falProvider } from "../../../supabase/functions/_shared/videos/providers/fal.ts";
 import type {
   CancelOutcome,
   Generation,
   Provider,
+  ProviderEvent,
   ProviderState,
 } from "../../../supabase/functions/_shared/videos/providers/provider.ts";
 import { replicateProvider } from "../../../supabase/functions/_shared/videos/providers/replicate.ts";
@@ -22,9 +22,8 @@ import { runwayProvider } from "../../../supabase/functions/_shared/videos/provi
 import { webhookUrl } from "../../../supabase/functions/_shared/videos/providers/webhook-token.ts";
 import { testConfig } from "../../../supabase/functions/_shared/testing/config.ts";
 import { testContext } from "../../../supabase/functions/_shared/testing/context.ts";
-import { fakeGeneration } from "../../../supabase/functions/_shared/testing/generation.ts";
+import { fakeDatabase } from "../../../supabase/functions/_shared/testing/database.ts";
 import { fakeProviders } from "../../../supabase/functions/_shared/testing/provider.ts";
-import { fakeQueue } from "../../../supabase/functions/_shared/testing/queue.ts";
 import { fakeStorage } from "../../../supabase/functions/_shared/testing/storage.ts";
 import { ownerReference } from "../../../supabase/functions/_shared/testing/tasks.ts";
 import { ProviderWebhookQuery } from "../../../supabase/functions/provider-webhook/schema.ts";
@@ -206,6 +205,13 @@ export interface Arrival {
   readonly status: number;
 }
 
+/** An event, and about which submission the database was told of it. */
+interface ProviderReport extends ProviderEvent {
+  readonly ownerReference: string | null;
+  readonly provider: string | null;
+  readonly submissionId: string | null;
+}
+
 export interface WebhookEndpoint extends AsyncDisposable {
   readonly arrivals: Arrival[];
   /** What the database was told. */
@@ -235,15 +241,31 @@ function startWebhookEndpoint(provider: Provider): WebhookEndpoint {
 
   async function statusOf(request: Request, body: Uint8Array): Promise<number> {
     const query = ProviderWebhookQuery.parse(Object.fromEntries(new URL(request.url).searchParams));
+    let event: ProviderEvent | undefined;
+    const noting: Provider = {
+      ...provider,
+      verifyWebhook: async (...delivery) => {
+        const verdict = await provider.verifyWebhook(...delivery);
+        if (verdict.valid) event = verdict.event;
+        return verdict;
+      },
+    };
     const context = testContext("signed", {
       config: testConfig({ WEBHOOK_SECRET: webhookSecret }),
       moderation: null,
-      providers: fakeProviders(provider),
-      queue: fakeQueue(),
-      generation: fakeGeneration({
-        recordProviderEvent(report) {
-          recorded.push(report);
-          return Promise.resolve({ job_id: crypto.randomUUID(), effect: "ignored" });
+      providers: fakeProviders(noting),
+      ...fakeDatabase({
+        provider_webhook: (args) => {
+          assert(event !== undefined, "nothing is recorded unproved");
+          assert.deepEqual([args.p_event_id, args.p_request_id], [event.eventId, event.requestId]);
+          const { p_owner, p_provider, p_submission_id } = args;
+          recorded.push({
+            ownerReference: p_owner,
+            provider: p_provider,
+            submissionId: p_submission_id,
+            ...event,
+          });
+          return { job_id: crypto.randomUUID(), effect: "ignored" };
         },
       }),
       storage: fakeStorage(),

@@ -1,7 +1,7 @@
 /** Making videos in tests, and finding out what became of them. */
 import assert from "node:assert/strict";
 import type * as z from "zod";
-import { GenerateVideoResponse } from "../../../supabase/functions/generate-video/schema.ts";
+import { AcceptedVideo } from "../../../supabase/functions/_shared/videos/contract.ts";
 import { VideoStatusResponse } from "../../../supabase/functions/video-status/schema.ts";
 import type { FalReport } from "../../../local/simulators/fal.ts";
 import { bodyOf } from "./answer.ts";
@@ -15,7 +15,7 @@ export const priceOfKling = 4;
 /** The bounds of the models in the seed, and a second. */
 export const beyondDeadline = 15 * 60_000 + 1_000;
 
-export type Accepted = z.output<typeof GenerateVideoResponse>;
+export type Accepted = z.output<typeof AcceptedVideo>;
 export type VideoStatus = z.output<typeof VideoStatusResponse>;
 
 /** Has a video accepted. */
@@ -24,7 +24,7 @@ export async function generate(guest: Guest, prompt = "A fox in the snow"): Prom
     body: { model_id: kling, prompt },
     key: crypto.randomUUID(),
   });
-  return bodyOf(answer, 202, GenerateVideoResponse);
+  return bodyOf(answer, 202, AcceptedVideo);
 }
 
 /** The job as its user sees it. */

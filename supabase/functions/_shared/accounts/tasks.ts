@@ -1,23 +1,31 @@
 /** What is done for an account after it was closed. */
+import * as z from "zod/mini";
+import type { Database } from "../database/call.ts";
 import { whileDatabaseIsAway } from "../database/while-away.ts";
-import type { GenerationDatabase } from "../database/generation.ts";
-import type { Attempt, Handlers, Task } from "../queue/task.ts";
+import { type Attempt, attemptOf, type Handlers, type Task } from "../queue/task.ts";
 import type { Storage } from "../platform/storage.ts";
 
 export interface AccountTaskPorts {
-  readonly generation: Pick<GenerationDatabase, "loadErasure" | "eraseAccount">;
+  readonly database: Database;
   readonly storage: Pick<Storage, "remove">;
 }
 
 export const accountTasks: Handlers<AccountTaskPorts> = { erase_account: eraseAccount };
 
+/** Files of the user that storage has; there may be more. */
+const Erasure = z.object({ paths: z.array(z.string()) });
+
+/** `waiting`: a job of the account runs, or more of its files are there. */
+const ErasureState = z.object({ state: z.enum(["erased", "waiting", "dead", "lost"]) });
+
 async function eraseAccount(
   task: Task,
-  { generation, storage }: AccountTaskPorts,
+  { database, storage }: AccountTaskPorts,
   { log }: Attempt,
 ): Promise<void> {
-  const { paths } = await generation.loadErasure(task);
+  const { paths } = await database.call("load_erasure", { p_user_id: task.subject }, Erasure);
   if (paths.length > 0) await storage.remove(paths);
-  const { state } = await whileDatabaseIsAway(() => generation.eraseAccount(task));
+  const args = { ...attemptOf(task), p_user_id: task.subject };
+  const { state } = await whileDatabaseIsAway(() => database.call("erase_account", args, ErasureState));
   log.info("account_erasure", { user_id: task.subject, state, files: paths.length });
 }

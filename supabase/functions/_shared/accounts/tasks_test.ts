@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
 import { AppError } from "../errors/app-error.ts";
+import { fakeDatabase } from "../testing/database.ts";
 import { recordingLogger } from "../testing/log.ts";
 import { withoutPauses } from "../testing/pauses.ts";
 import { fakeStorage } from "../testing/storage.ts";
 import { eraseAccountTask, filePaths } from "../testing/tasks.ts";
 import type { Storage } from "../platform/storage.ts";
 import { accountTasks } from "./tasks.ts";
+
+const task = { ...eraseAccountTask, attempt: 3 };
+const { subject: userId } = task;
 
 /** An account whose files storage has, and what the database was asked and told, in turn. */
 function setting(given: {
@@ -23,21 +27,21 @@ function setting(given: {
     storage.files.set(path, { content: new Uint8Array(1), contentType: "video/mp4" });
   }
   let failures = given.away ?? 0;
-  const generation = {
-    loadErasure: (...args: unknown[]) => {
-      asked.push(["loadErasure", ...args]);
-      return Promise.resolve({ paths });
+  const { database } = fakeDatabase({
+    load_erasure: (args) => {
+      asked.push(["load_erasure", args]);
+      return { paths };
     },
-    eraseAccount: (...args: unknown[]) => {
-      asked.push(["eraseAccount", ...args, [...storage.files.keys()]]);
+    erase_account: (args) => {
+      asked.push(["erase_account", args, [...storage.files.keys()]]);
       failures -= 1;
-      return failures >= 0 ? Promise.reject(new AppError("ERR_6001")) : Promise.resolve({ state });
+      return failures >= 0 ? Promise.reject(new AppError("ERR_6001")) : { state };
     },
-  };
+  });
   const run = async () => {
-    const handler = accountTasks[eraseAccountTask.kind];
+    const handler = accountTasks[task.kind];
     assert(handler);
-    await handler(eraseAccountTask, { generation, storage }, { log, signal: new AbortController().signal });
+    await handler(task, { database, storage }, { log, signal: new AbortController().signal });
   };
   return { asked, storage, lines, run };
 }
@@ -50,18 +54,19 @@ Deno.test("the files of a closed account are removed from storage before its row
   const { run, asked, lines } = setting();
   await run();
   assert.deepEqual(asked, [
-    ["loadErasure", eraseAccountTask],
-    ["eraseAccount", eraseAccountTask, ["another"]],
+    ["load_erasure", { p_user_id: userId }],
+    // The attempt fences off a late worker.
+    ["erase_account", { p_task_id: task.task_id, p_attempt: 3, p_user_id: userId }, ["another"]],
   ]);
   const line = lines.find(({ event }) => event === "account_erasure");
-  assert.deepEqual([line?.user_id, line?.state, line?.files], [eraseAccountTask.subject, "erased", 2]);
+  assert.deepEqual([line?.user_id, line?.state, line?.files], [userId, "erased", 2]);
 });
 
 Deno.test("where storage does not remove the files, no row is erased", async () => {
   const away = new AppError("ERR_6002");
   const { run, asked } = setting({ storage: { remove: () => Promise.reject(away) } });
   await assert.rejects(run(), away);
-  assert.deepEqual(asked.map(([name]) => name), ["loadErasure"]);
+  assert.deepEqual(asked.map(([name]) => name), ["load_erasure"]);
 });
 
 Deno.test("where a closed account has no file left, storage is not asked", async () => {
@@ -70,7 +75,7 @@ Deno.test("where a closed account has no file left, storage is not asked", async
     storage: { remove: () => Promise.reject(new Error("Storage refuses an empty list")) },
   });
   await run();
-  assert.deepEqual(asked.map(([name]) => name), ["loadErasure", "eraseAccount"]);
+  assert.deepEqual(asked.map(([name]) => name), ["load_erasure", "erase_account"]);
 });
 
 Deno.test("what became of an erasure is logged, also where it has to wait", async () => {
@@ -85,5 +90,5 @@ Deno.test("an erasure that the database was away for is asked for when it is bac
   const { run, asked } = setting({ away: 2 });
   assert.deepEqual(await withoutPauses(run), [500, 1_000]);
   const names = asked.map(([name]) => name);
-  assert.deepEqual(names, ["loadErasure", "eraseAccount", "eraseAccount", "eraseAccount"]);
+  assert.deepEqual(names, ["load_erasure", "erase_account", "erase_account", "erase_account"]);
 });

@@ -37,7 +37,7 @@ export type Database = {
           "p_amount": number;
           "p_fingerprint": string;
           "p_idempotency_key": string;
-          "p_job_id": string;
+          "p_job_id"?: string;
           "p_reason": string;
           "p_request_id": string;
           "p_user_id": string;
@@ -54,7 +54,7 @@ export type Database = {
         Args: { "p_limit": number; "p_subject"?: string; "p_without"?: (string)[] };
         Returns: Json;
       };
-      "credits": { Args: { "p_after": Json; "p_limit": number; "p_user_id": string }; Returns: Json };
+      "credits": { Args: { "p_after"?: Json; "p_limit": number; "p_user_id": string }; Returns: Json };
       "delete_user_profile": { Args: { "p_user_id": string }; Returns: Json };
       "delete_video_job": { Args: { "p_job_id": string; "p_user_id": string }; Returns: Json };
       "enter_device_lane": { Args: { "p_network": string }; Returns: Json };
@@ -66,7 +66,7 @@ export type Database = {
         Args: {
           "p_fingerprint": string;
           "p_idempotency_key": string;
-          "p_image_url": string;
+          "p_image_url"?: string;
           "p_model_id": string;
           "p_network": string;
           "p_prompt": string;
@@ -92,8 +92,8 @@ export type Database = {
       "patch_user_profile": { Args: { "p_changes": Json; "p_user_id": string }; Returns: Json };
       "post_admin_users": {
         Args: {
+          "p_action": string;
           "p_admin_id": string;
-          "p_is_banned": boolean;
           "p_reason": string;
           "p_request_id": string;
           "p_user_id": string;
@@ -103,7 +103,7 @@ export type Database = {
       "provider_webhook": {
         Args: {
           "p_event_id": string;
-          "p_owner_reference": string;
+          "p_owner": string;
           "p_provider": string;
           "p_request_id": string;
           "p_state": Json;
@@ -182,7 +182,7 @@ export type Database = {
         Returns: Json;
       };
       "video_jobs": {
-        Args: { "p_after": Json; "p_limit": number; "p_status": string; "p_user_id": string };
+        Args: { "p_after"?: Json; "p_limit": number; "p_status"?: string; "p_user_id": string };
         Returns: Json;
       };
       "video_status": { Args: { "p_job_id": string; "p_user_id": string }; Returns: Json };

@@ -2,7 +2,7 @@
  * What a service is given and what it answers. A service names in its signature the callers and the ports that
  * it needs, and no more; its test gives it fakes of exactly those.
  *
- *     context: Context<"user"> & Keyed & { database: Pick<Database, "generateVideo"> }
+ *     context: Context<"user"> & Keyed & { database: Database }
  */
 import type { Config } from "../platform/config.ts";
 import type { Language } from "../errors/languages.ts";
@@ -126,6 +126,11 @@ export interface Runtime {
   beforeCall(): void;
   /** The database client passes on what came with an answer, also with a refusal. */
   report(report: Report): void;
+  /**
+   * For an answer that breaks its contract, which is a bug. Throws in tests and local projects; deployed it is logged as
+   * critical and recorded, and what was answered goes on, because it has happened.
+   */
+  onBreach(event: string, error: Error): void;
 }
 
 /** Makes a port for one request. An endpoint bundles only the ports that its declaration names. */

@@ -2,8 +2,7 @@
  * What the API's documents say about an endpoint beside its declaration. Each endpoint has a documentation.ts of it, which
  * nothing that is deployed imports; tests hold its examples to the schemas, and call the endpoint as they show.
  */
-import type { JobResponse } from "../videos/contract.ts";
-import type { ModelResponse } from "../videos/model.ts";
+import type { Job, Model } from "../videos/contract.ts";
 import type { Method } from "./operation.ts";
 
 export type Documentation = { readonly [M in Method]?: OperationDocumentation };
@@ -44,7 +43,7 @@ export const exampleIds = {
 } as const;
 
 /** A model of the seed. */
-export const exampleModel: ModelResponse = {
+export const exampleModel: Model = {
   id: exampleIds.model,
   name: "Kling 2.5 Turbo Pro",
   description: "Cinematic motion from a text, five seconds at a time.",
@@ -64,7 +63,7 @@ const signedUrl = (file: string) =>
   `https://project.supabase.co/storage/v1/object/sign/videos/${exampleIds.job}/${file}?token=eyJhbGciOiJFUzI1NiJ9`;
 
 /** A job whose video is ready. */
-export const exampleJob: JobResponse = {
+export const exampleJob: Job = {
   job_id: exampleIds.job,
   status: "completed",
   prompt: "A red fox runs through fresh snow",
@@ -81,7 +80,7 @@ export const exampleJob: JobResponse = {
 };
 
 /** The same before that. */
-export const examplePendingJob: JobResponse = {
+export const examplePendingJob: Job = {
   ...exampleJob,
   status: "pending",
   video_url: null,

@@ -204,7 +204,16 @@ async function answer(
     }
     exchange.dataApiCalls += 1;
   };
-  const runtime: Runtime = { config, log, requestId: exchange.requestId, fetch, now, beforeCall, report };
+  const runtime: Runtime = {
+    config,
+    log,
+    requestId: exchange.requestId,
+    fetch,
+    now,
+    beforeCall,
+    report,
+    onBreach: (event, error) => onBreach(event, error, exchange, platform),
+  };
   const context: Context = {
     caller,
     network,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { AppError } from "../errors/app-error.ts";
 import type { Declaration } from "./operation.ts";
-import { create, errorOf, failing, post, read } from "../testing/operations.ts";
+import { create, errorOf, failing, post, read, withRuntime } from "../testing/operations.ts";
 import { testServer } from "../testing/server.ts";
 
 const standardHeaders = {
@@ -173,6 +173,8 @@ Deno.test("an answer that breaks its declaration fails a test, and is sent and r
     { service: () => Promise.resolve({ status: 200 }) },
     { service: () => Promise.resolve({ status: 201, body: { ok: true } }) },
     { ...failing(new AppError("ERR_4001", { details: { required: 4, available: 1 } })) },
+    // What a port finds, such as data that a procedure does not promise.
+    withRuntime(({ onBreach }) => onBreach("data_breaks_contract", new Error("it is not there"))),
   ];
   for (const breach of breaches) {
     const tested = await testServer([read(breach)]);

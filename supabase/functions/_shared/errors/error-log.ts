@@ -1,6 +1,7 @@
 /** Writes errors to `ops.error_log`, after the answer. What cannot be written there is still in the log. */
 import type { Runtime } from "../endpoint/context.ts";
-import { procedures } from "../database/procedures.ts";
+import * as z from "zod/mini";
+import { database } from "../database/call.ts";
 import { type ErrorCode, isServerFault } from "./error-codes.ts";
 import { redactText, redactValue } from "../platform/redaction.ts";
 
@@ -40,15 +41,15 @@ export function createErrorLog(
       underWay += 1;
       try {
         const nothing = () => {};
-        const call = procedures({ config, log, requestId, fetch, now, beforeCall: nothing, report: nothing });
-        await call("record_error", {
+        const runtime = { config, log, requestId, fetch, now, beforeCall: nothing, report: nothing };
+        await database({ ...runtime, onBreach: nothing }).call("record_error", {
           p_code: code,
           p_endpoint: endpoint,
           p_user_id: userId,
           p_request_id: redactText(requestId),
           p_context: JSON.parse(JSON.stringify({ error: redactValue("error", error) })),
           p_count: count,
-        });
+        }, z.unknown());
       } catch (reason) {
         uncounted.set(code, count + (uncounted.get(code) ?? 0));
         // That the database is away has been said by the error itself.

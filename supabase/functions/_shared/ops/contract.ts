@@ -1,5 +1,6 @@
-/** What requests of admins and their answers have in common. */
+/** What the domain shows to the operator, and what the requests of admins have in common. */
 import * as z from "zod/mini";
+import { Profile } from "../accounts/contract.ts";
 import { userText } from "../request/user-text.ts";
 
 export const Reason = userText(500, { lines: "several", fewestCharacters: 3 });
@@ -9,9 +10,69 @@ export const UserId = z.guid().check(z.toLowerCase());
 /** The most credits of one refund or adjustment. */
 export const mostCredits = 10_000;
 
-export const MovedCreditsResponse = z.object({
+const count = z.int().check(z.nonnegative());
+const timestamp = z.iso.datetime({ precision: 3 });
+
+export const MovedCredits = z.object({
   success: z.literal(true),
+  /** The transfer of the ledger. */
   transaction_id: z.uuid(),
-  new_balance: z.int().check(z.nonnegative()),
+  new_balance: count,
 });
-export type MovedCreditsResponse = z.infer<typeof MovedCreditsResponse>;
+export type MovedCredits = z.infer<typeof MovedCredits>;
+
+/** As the database tells it, which tells a failure otherwise. */
+export const PostedCredits = z.omit(MovedCredits, { success: true });
+export type PostedCredits = z.infer<typeof PostedCredits>;
+
+const adminActions = [
+  "make_admin",
+  "remove_admin",
+  "refund_credits",
+  "adjust_credits",
+  "enable_model",
+  "disable_model",
+  "ban",
+  "unban",
+] as const;
+
+export const AdministeredUser = z.object({
+  user: z.extend(Profile, {
+    /** Null once Auth knows them no more. */
+    is_guest: z.nullable(z.boolean()),
+    is_banned: z.boolean(),
+    closed_at: z.nullable(timestamp),
+  }),
+  credits: z.object({ remaining: count, held: count, owed: count }),
+  jobs: z.object({ pending: count, processing: count, completed: count, failed: count, cancelled: count }),
+  /** The newest 20. */
+  recent_actions: z.array(z.object({
+    id: z.uuid(),
+    action: z.enum(adminActions),
+    /** Null where it was done by hand in the dashboard. */
+    admin_id: z.nullable(z.guid()),
+    amount: z.nullable(z.int()),
+    reason: z.string(),
+    job_id: z.nullable(z.uuid()),
+    created_at: timestamp,
+  })),
+});
+export type AdministeredUser = z.infer<typeof AdministeredUser>;
+
+/** In the order of docs/deploying.md's table; core.missing_parts gives them. */
+export const missingParts = [
+  "postgres_17",
+  "pg_cron",
+  "tick_job",
+  "pg_net",
+  "functions_url",
+  "worker_key",
+] as const;
+
+export const DatabaseHealth = z.object({
+  /** How long the oldest task that is due has waited for a worker. */
+  oldest_due_task_seconds: z.number(),
+  /** What the platform lacks of what docs/deploying.md asks for, by the names of its table. */
+  missing: z.array(z.enum(missingParts)),
+});
+export type DatabaseHealth = z.infer<typeof DatabaseHealth>;

@@ -2,7 +2,7 @@
 import { StorageClient } from "@supabase/storage-js";
 import { AppError } from "../errors/app-error.ts";
 import type { Port } from "../endpoint/context.ts";
-import { secretKey } from "../database/procedures.ts";
+import { secretKey } from "../database/call.ts";
 import { limitTime, repeatUnauthorized } from "./platform-fetch.ts";
 
 const bucket = "videos";

@@ -1,17 +1,23 @@
 /** What a task is, and what a domain registers to have its kinds done. */
-import type * as z from "zod/mini";
+import * as z from "zod/mini";
 import type { Logger } from "../platform/logger.ts";
 
-export interface Task {
-  readonly task_id: number;
+export const Task = z.object({
+  task_id: z.int(),
   /** A row of queue.kinds. */
-  readonly kind: string;
+  kind: z.string(),
   /** What it is about: a job, a user. */
-  readonly subject: string;
-  readonly owner_id: string | null;
+  subject: z.guid(),
+  owner_id: z.nullable(z.guid()),
   /** Fences off whoever comes back after another has the task. */
-  readonly attempt: number;
-  readonly payload: unknown;
+  attempt: z.int(),
+  payload: z.unknown(),
+});
+export type Task = z.infer<typeof Task>;
+
+/** Which attempt speaks, for a procedure that is told what became of it. */
+export function attemptOf({ task_id, attempt }: Task) {
+  return { p_task_id: task_id, p_attempt: attempt };
 }
 
 /** What an attempt is given beside the ports of its domain. */
@@ -22,11 +28,11 @@ export interface Attempt {
 }
 
 /** What only the operator can mend: by which rule, and what with. */
-export interface Alert {
+export type Alert = {
   readonly rule: string;
   readonly subject: string;
   readonly details: Readonly<Record<string, string>>;
-}
+};
 
 /** Thrown by a handler that cannot go on before the operator mends something. The task waits for that, for a day. */
 export class NeedsOperator extends Error {

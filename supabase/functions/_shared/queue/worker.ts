@@ -1,15 +1,16 @@
 /** Works off the tasks that the database hands out, until none is due or the time is up. It knows no kind of task. */
 import { AppError } from "../errors/app-error.ts";
-import type { QueueDatabase } from "../database/queue.ts";
+import * as z from "zod/mini";
+import type { Database } from "../database/call.ts";
 import { whileDatabaseIsAway } from "../database/while-away.ts";
 import { type ErrorCode, isServerFault } from "../errors/error-codes.ts";
 import { sleep } from "../platform/fetch-with-retry.ts";
 import type { Logger } from "../platform/logger.ts";
 import { redactText } from "../platform/redaction.ts";
-import { type Alert, type Handlers, NeedsOperator, type Room, type Task } from "./task.ts";
+import { type Alert, attemptOf, type Handlers, NeedsOperator, type Room, Task } from "./task.ts";
 
 export interface WorkerPorts {
-  readonly queue: QueueDatabase;
+  readonly database: Database;
   readonly log: Logger;
   now(): number;
 }
@@ -106,17 +107,24 @@ async function claim<Ports extends WorkerPorts>(
   const full = rooms.filter((each) => !free.includes(each));
   for (const { room } of free) askedFor.add(room);
   try {
-    const tasks = await ports.queue.claimTasks(limit, subject, full.map(({ kind }) => kind));
+    const tasks = await ports.database.call("claim_tasks", {
+      p_limit: limit,
+      p_subject: subject ?? null,
+      p_without: full.map(({ kind }) => kind),
+    }, z.array(Task));
     for (const task of tasks) start(task);
   } finally {
     for (const { room } of free) askedFor.delete(room);
   }
 }
 
-async function renew(running: readonly Running[], { queue, log }: WorkerPorts): Promise<void> {
+async function renew(running: readonly Running[], { database, log }: WorkerPorts): Promise<void> {
   if (running.length === 0) return;
   try {
-    const kept = await queue.renewTasks(running.map(({ task }) => task));
+    const { kept } = await database.call("renew_tasks", {
+      p_task_ids: running.map(({ task }) => task.task_id),
+      p_attempts: running.map(({ task }) => task.attempt),
+    }, z.object({ kept: z.array(z.boolean()) }));
     running.forEach(({ abort }, index) => {
       if (kept[index] !== true) abort.abort();
     });
@@ -133,7 +141,7 @@ async function attempt<Ports extends WorkerPorts>(
   signal: AbortSignal,
   pace: Pace,
 ): Promise<void> {
-  const { queue, log } = ports;
+  const { database, log } = ports;
   const { kind, subject, attempt } = task;
   try {
     const handler = Object.hasOwn(handlers, kind) ? handlers[kind] : undefined;
@@ -143,8 +151,10 @@ async function attempt<Ports extends WorkerPorts>(
   } catch (error) {
     log.warn("task_failed", { kind, subject, attempt, error });
     try {
-      const failure = { code: codeOf(error), reason: reasonOf(error), ...alertOf(error) };
-      await whileDatabaseIsAway(() => queue.retryTask(task, failure), pace.pause);
+      // The code goes to the error log, the alert to the operator, who alone can mend it.
+      const failure = { p_error: reasonOf(error), p_code: codeOf(error), p_alert: alertOf(error) };
+      const giveBack = () => database.call("retry_task", { ...attemptOf(task), ...failure }, z.unknown());
+      await whileDatabaseIsAway(giveBack, pace.pause);
     } catch (error) {
       // The lease runs out and the task comes back by itself; the others go on.
       log.warn("task_not_returned", { kind, subject, attempt, error });
@@ -158,11 +168,11 @@ function codeOf(error: unknown): ErrorCode {
 }
 
 /** Of the error, or of what caused it. */
-function alertOf(error: unknown): { alert?: Alert } {
+function alertOf(error: unknown): Alert | undefined {
   for (let current = error; current instanceof Error; current = current.cause) {
-    if (current instanceof NeedsOperator) return { alert: current.alert };
+    if (current instanceof NeedsOperator) return current.alert;
   }
-  return {};
+  return undefined;
 }
 
 /** An AppError's message is its code, and tells nothing without its cause. */

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { AppError } from "../errors/app-error.ts";
-import type { QueueDatabase } from "../database/queue.ts";
+import type { Arguments } from "../database/call.ts";
 import { settableClock } from "../testing/clock.ts";
+import { fakeDatabase, type FakeProcedures } from "../testing/database.ts";
 import { recordingLogger } from "../testing/log.ts";
-import { fakeQueue } from "../testing/queue.ts";
 import { jobId } from "../testing/tasks.ts";
 import { userId } from "../testing/tokens.ts";
-import { type Alert, type Attempt, NeedsOperator, type Task } from "./task.ts";
+import { type Attempt, NeedsOperator, type Task } from "./task.ts";
 import { type Pace, work, type WorkerPorts } from "./worker.ts";
 
 /** A task of the one kind that there is a handler for. */
@@ -60,31 +60,31 @@ function fakePace() {
 function setting(batches: readonly (readonly Task[])[], given: {
   /** Without it, a task is done at once. */
   dig?: (task: Task, attempt: Attempt) => Promise<void>;
-  queue?: Partial<QueueDatabase>;
+  database?: FakeProcedures;
 } = {}) {
   const { clock, pauses, timers, pace, pass } = fakePace();
   const { log, lines } = recordingLogger(clock.now);
   const waiting = batches.map((batch) => [...batch]);
-  const claims: [number, string | undefined][] = [];
+  const claims: [number | null, string | null | undefined][] = [];
   const renewals: number[][] = [];
-  const returned: [Task, { code: string; reason: string; alert?: Alert }][] = [];
+  const returned: Arguments<"retry_task">[] = [];
   const done: number[] = [];
-  const queue = fakeQueue({
-    claimTasks: (limit, subject) => {
-      claims.push([limit, subject]);
-      return Promise.resolve(waiting.shift() ?? []);
+  const { database } = fakeDatabase({
+    claim_tasks: ({ p_limit, p_subject }) => {
+      claims.push([p_limit, p_subject]);
+      return waiting.shift() ?? [];
     },
-    renewTasks: (tasks) => {
-      renewals.push(tasks.map(({ task_id }) => task_id));
-      return Promise.resolve(tasks.map(() => true));
+    renew_tasks: ({ p_task_ids }) => {
+      renewals.push([...p_task_ids ?? []]);
+      return { kept: p_task_ids?.map(() => true) };
     },
-    retryTask: (task, error) => {
-      returned.push([task, error]);
-      return Promise.resolve({ state: "waiting" });
+    retry_task: (args) => {
+      returned.push(args);
+      return { state: "waiting" };
     },
-    ...given.queue,
+    ...given.database,
   });
-  const ports = { queue, log, now: clock.now };
+  const ports = { database, log, now: clock.now };
   const handlers = {
     dig: async (task: Task, ownPorts: WorkerPorts, attempt: Attempt) => {
       assert.equal(ownPorts, ports);
@@ -130,7 +130,7 @@ function unfinished() {
 Deno.test("a worker goes on until nothing is due", async () => {
   const { run, claims, done, returned } = setting([[task(1)], [task(2)]]);
   await run();
-  assert.deepEqual(claims, [[10, undefined], [10, undefined], [10, undefined]]);
+  assert.deepEqual(claims, [[10, null], [10, null], [10, null]]);
   assert.deepEqual([done, returned], [[1, 2], []]);
 });
 
@@ -207,13 +207,12 @@ Deno.test("an attempt that fails goes back with its reason and that of its cause
     dig: () => Promise.reject(new AppError("ERR_6002", { cause })),
   });
   await run();
-  assert.deepEqual(returned, [[
-    task(1),
-    {
-      code: "ERR_6002",
-      reason: "AppError: ERR_6002 < Error: fetch of https://a.example.com/?token=[redacted] failed",
-    },
-  ]]);
+  assert.deepEqual(returned, [{
+    p_task_id: 1,
+    p_attempt: 1,
+    p_code: "ERR_6002",
+    p_error: "AppError: ERR_6002 < Error: fetch of https://a.example.com/?token=[redacted] failed",
+  }]);
   const line = lines.find(({ event }) => event === "task_failed");
   assert.deepEqual([line?.level, line?.kind, line?.subject, line?.attempt], ["warn", "dig", jobId, 1]);
 });
@@ -230,7 +229,7 @@ Deno.test("what failed has a code of ours: its own where that is an error of our
   ) {
     const { run, returned } = setting([[task(1)]], { dig: () => Promise.reject(error) });
     await run();
-    assert.deepEqual(returned.map(([, error]) => error.code), [code]);
+    assert.deepEqual(returned.map(({ p_code }) => p_code), [code]);
   }
 });
 
@@ -244,7 +243,7 @@ Deno.test("a reason is short, and there is always one", async () => {
   ) {
     const { run, returned } = setting([[task(1)]], { dig: () => Promise.reject(thrown) });
     await run();
-    assert.match(returned[0]?.[1].reason ?? "", reason);
+    assert.match(returned[0]?.p_error ?? "", reason);
   }
 });
 
@@ -256,7 +255,7 @@ Deno.test("a handler that throws before it waits for anything fails its task alo
     },
   });
   await run();
-  assert.deepEqual([returned.map(([{ task_id }]) => task_id), done], [[1], [2]]);
+  assert.deepEqual([returned.map(({ p_task_id }) => p_task_id), done], [[1], [2]]);
 });
 
 Deno.test("what only the operator can mend goes back with its alert, by whatever it is wrapped", async () => {
@@ -265,7 +264,7 @@ Deno.test("what only the operator can mend goes back with its alert, by whatever
   for (const error of [needed, new AppError("ERR_6002", { cause: needed })]) {
     const { run, returned } = setting([[task(1)]], { dig: () => Promise.reject(error) });
     await run();
-    assert.deepEqual(returned.map(([, failure]) => failure.alert), [alert]);
+    assert.deepEqual(returned.map(({ p_alert }) => p_alert), [alert]);
   }
 });
 
@@ -275,10 +274,12 @@ Deno.test("a task of a kind that is not known here goes back, for whoever knows 
     const unknown = task(1, { kind });
     const { run, returned, done } = setting([[unknown, task(2)]]);
     await run();
-    assert.deepEqual(returned, [[
-      unknown,
-      { code: "ERR_6003", reason: `Error: Unknown kind of task: ${kind}` },
-    ]]);
+    assert.deepEqual(returned, [{
+      p_task_id: 1,
+      p_attempt: 1,
+      p_code: "ERR_6003",
+      p_error: `Error: Unknown kind of task: ${kind}`,
+    }]);
     assert.deepEqual(done, [2]);
   }
 });
@@ -287,8 +288,8 @@ Deno.test("a task that failed is given back again and again while the database i
   let asked = 0;
   const { run, pauses, lines } = setting([[task(1)]], {
     dig: () => Promise.reject(new Error("a bug")),
-    queue: {
-      retryTask: () => {
+    database: {
+      retry_task: () => {
         asked += 1;
         return asked <= 2 ? Promise.reject(new AppError("ERR_6001")) : Promise.resolve({ state: "waiting" });
       },
@@ -305,8 +306,8 @@ Deno.test("a task that cannot even be given back does not stop the others", asyn
     let asked = 0;
     const { run, lines, done, pauses } = setting([tasks(2), [task(3)]], {
       dig,
-      queue: {
-        retryTask: () => {
+      database: {
+        retry_task: () => {
           asked += 1;
           return Promise.reject(new AppError(code));
         },
@@ -386,7 +387,7 @@ Deno.test("leases are renewed while a claim is waited for", async () => {
   const { dig, finish } = unfinished();
   const { run, pass, renewals } = setting([], {
     dig,
-    queue: { claimTasks: () => batches.shift() ?? Promise.resolve([]) },
+    database: { claim_tasks: () => batches.shift() ?? [] },
   });
   const working = run();
   await turn();
@@ -402,7 +403,7 @@ Deno.test("where nothing is at work there is no lease to renew, also while the n
   const { promise: next, resolve: answer } = Promise.withResolvers<Task[]>();
   const batches = [Promise.resolve(tasks(1)), next];
   const { run, pass, renewals, done } = setting([], {
-    queue: { claimTasks: () => batches.shift() ?? Promise.resolve([]) },
+    database: { claim_tasks: () => batches.shift() ?? [] },
   });
   const working = run();
   await pass(10);
@@ -415,7 +416,7 @@ Deno.test("an attempt that lost its task is told to stop, and the others are not
   const { dig, finish, fail, signals } = unfinished();
   const { run, pass, returned } = setting([tasks(2)], {
     dig,
-    queue: { renewTasks: () => Promise.resolve([false, true]) },
+    database: { renew_tasks: () => ({ kept: [false, true] }) },
   });
   const working = run();
   await pass(4);
@@ -424,11 +425,11 @@ Deno.test("an attempt that lost its task is told to stop, and the others are not
   await finish(2);
   await working;
   // The attempt fences it off, so whoever has the task keeps it.
-  assert.deepEqual(returned.map(([{ task_id }]) => task_id), [1]);
+  assert.deepEqual(returned.map(({ p_task_id }) => p_task_id), [1]);
 });
 
 /** A worker that was given a task, and the same task once more after its lease had run out, both at work. */
-async function twoAttempts(renewTasks: QueueDatabase["renewTasks"]) {
+async function twoAttempts(renew: (args: Arguments<"renew_tasks">) => boolean[]) {
   const works = new Map<number, PromiseWithResolvers<void>>();
   const signals = new Map<number, AbortSignal>();
   const { run, pass } = setting([[task(2), task(1)], [task(1, { attempt: 2 })]], {
@@ -439,7 +440,7 @@ async function twoAttempts(renewTasks: QueueDatabase["renewTasks"]) {
       signals.set(attempt, signal);
       await work.promise;
     },
-    queue: { renewTasks },
+    database: { renew_tasks: (args) => ({ kept: renew(args) }) },
   });
   let hasEnded = false;
   const working = run().finally(() => hasEnded = true);
@@ -455,9 +456,9 @@ async function twoAttempts(renewTasks: QueueDatabase["renewTasks"]) {
 Deno.test("of two attempts at one task each has its lease renewed, and is waited for, whichever ends first", async () => {
   for (const [first, second] of [[1, 2], [2, 1]] as const) {
     const renewals: (readonly [number, number])[][] = [];
-    const { working, pass, finish, hasEnded } = await twoAttempts((tasks) => {
-      renewals.push(tasks.map(({ task_id, attempt }) => [task_id, attempt]));
-      return Promise.resolve(tasks.map(() => true));
+    const { working, pass, finish, hasEnded } = await twoAttempts(({ p_task_ids, p_attempts }) => {
+      renewals.push((p_task_ids ?? []).map((id, index) => [id, p_attempts?.[index] ?? 0]));
+      return (p_task_ids ?? []).map(() => true);
     });
     await pass(4);
     await finish(first);
@@ -470,8 +471,8 @@ Deno.test("of two attempts at one task each has its lease renewed, and is waited
 });
 
 Deno.test("of two attempts at one task the one that lost it is told to stop, and the other is not", async () => {
-  const { working, pass, signals, finish } = await twoAttempts((tasks) =>
-    Promise.resolve(tasks.map(({ attempt }) => attempt === 2))
+  const { working, pass, signals, finish } = await twoAttempts(({ p_attempts }) =>
+    (p_attempts ?? []).map((attempt) => attempt === 2)
   );
   await pass(4);
   assert.deepEqual([signals.get(1)?.aborted, signals.get(2)?.aborted], [true, false]);
@@ -485,8 +486,8 @@ Deno.test("a renewal that fails changes nothing, and the next one is made all th
   let asked = 0;
   const { run, pass, lines, done } = setting([tasks(2)], {
     dig,
-    queue: {
-      renewTasks: () => {
+    database: {
+      renew_tasks: () => {
         asked += 1;
         return Promise.reject(new AppError("ERR_6001"));
       },
@@ -505,7 +506,7 @@ Deno.test("a renewal that fails changes nothing, and the next one is made all th
 
 Deno.test("a worker that cannot claim says so to whoever keeps the background work", async () => {
   const { run } = setting([], {
-    queue: { claimTasks: () => Promise.reject(new AppError("ERR_6001")) },
+    database: { claim_tasks: () => Promise.reject(new AppError("ERR_6001")) },
   });
   await assert.rejects(run(), { code: "ERR_6001" });
 });
@@ -515,8 +516,8 @@ Deno.test("what a claim that fails leaves at work is finished, with its lease re
   const batches = [tasks(2)];
   const { run, pass, renewals, done, timers } = setting([], {
     dig,
-    queue: {
-      claimTasks: () => {
+    database: {
+      claim_tasks: () => {
         const batch = batches.shift();
         return batch ? Promise.resolve(batch) : Promise.reject(new AppError("ERR_6001"));
       },
@@ -537,15 +538,15 @@ Deno.test("an isolate that has no room for a kind leaves it out of its claims, w
   const { clock, pace } = fakePace();
   const { log } = recordingLogger(clock.now);
   let isFree = true;
-  const claims: (readonly string[] | undefined)[] = [];
+  const claims: (readonly string[] | null | undefined)[] = [];
   const answers: PromiseWithResolvers<Task[]>[] = [];
   const ends: PromiseWithResolvers<void>[] = [];
   const ports = {
     log,
     now: clock.now,
-    queue: fakeQueue({
-      claimTasks: (_limit, _subject, without) => {
-        claims.push(without);
+    ...fakeDatabase({
+      claim_tasks: ({ p_without }) => {
+        claims.push(p_without);
         const answer = Promise.withResolvers<Task[]>();
         answers.push(answer);
         return answer.promise;
@@ -583,16 +584,16 @@ Deno.test("an isolate that has no room for a kind leaves it out of its claims, w
 Deno.test("a claim that fails leaves the room free", async () => {
   const { clock, pace } = fakePace();
   const { log } = recordingLogger(clock.now);
-  const claims: (readonly string[] | undefined)[] = [];
-  const queue = fakeQueue({
-    claimTasks: (_limit, _subject, without) => {
-      claims.push(without);
+  const claims: (readonly string[] | null | undefined)[] = [];
+  const { database } = fakeDatabase({
+    claim_tasks: ({ p_without }) => {
+      claims.push(p_without);
       return Promise.reject(new AppError("ERR_6001"));
     },
   });
   const dig = Object.assign(() => Promise.resolve(), { room: { isFree: () => true } });
   for (let turn = 0; turn < 2; turn++) {
-    await assert.rejects(work({ log, queue, now: clock.now }, { dig }, undefined, pace), AppError);
+    await assert.rejects(work({ log, database, now: clock.now }, { dig }, undefined, pace), AppError);
   }
   assert.deepEqual(claims, [[], []]);
 });

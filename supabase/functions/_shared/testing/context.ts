@@ -27,7 +27,8 @@ export interface TestContext {
 /**
  * A service's context for its tests, with fakes for its ports:
  *
- *     const context = testContext("user", { database: { generateVideo: () => … } });
+ *     const { database, calls } = fakeDatabase({ generate_video: () => … });
+ *     const context = testContext("user", { database });
  *     await generateVideo(input, context);
  *
  * What is given replaces the defaults; so a test sets `caller`, `language` or `config` where they matter.

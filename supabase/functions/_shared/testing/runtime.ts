@@ -12,7 +12,7 @@ export interface TestRuntime extends Runtime {
 
 export function testRuntime(
   fetch: typeof globalThis.fetch,
-  given: Partial<Pick<Runtime, "config" | "beforeCall">> = {},
+  given: Partial<Pick<Runtime, "config" | "beforeCall" | "onBreach">> = {},
 ): TestRuntime {
   const clock = settableClock();
   const reports: Report[] = [];
@@ -28,6 +28,9 @@ export function testRuntime(
       calls += 1;
     },
     report: (report) => void reports.push(report),
+    onBreach: given.onBreach ?? ((event, error) => {
+      throw new Error(event, { cause: error });
+    }),
     reports,
     calls: () => calls,
   };

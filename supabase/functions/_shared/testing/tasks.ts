@@ -1,5 +1,5 @@
-import type { Submission, VideoTaskFacts } from "../database/generation.ts";
 import type { Task } from "../queue/task.ts";
+import type { Submission, VideoTaskFacts } from "../videos/procedures.ts";
 import { userId } from "./tokens.ts";
 
 export const jobId = "0190a000-0000-7000-8000-0000000000aa";

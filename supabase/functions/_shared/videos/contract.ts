@@ -1,31 +1,81 @@
-/** A job as the API shows it, the same in every endpoint. */
+/** What the domain shows: models, jobs, videos. Procedures answer with it, endpoints answer with it, the documents show it. */
 import * as z from "zod/mini";
-import { jobStatuses } from "../database/job-status.ts";
-import type { Job } from "../database/videos.ts";
+import { type ErrorCode, isErrorCode } from "../errors/error-codes.ts";
 import { errorMessage } from "../errors/error-messages.ts";
 import type { Language } from "../errors/languages.ts";
+import { jobStatuses } from "./job-status.ts";
 
 const timestamp = z.iso.datetime({ precision: 3 });
+const credits = z.int().check(z.nonnegative());
 
-export const JobResponse = z.object({
+function option<Value extends z.ZodMiniType>(value: Value) {
+  return z.object({ values: z.array(value), default: value });
+}
+
+export const Model = z.object({
+  id: z.uuid(),
+  name: z.string(),
+  description: z.string(),
+  category: z.enum(["text_to_video", "image_to_video"]),
+  thumbnail_url: z.nullable(z.url()),
+  is_featured: z.boolean(),
+  requires_image: z.boolean(),
+  pricing: z.object({ type: z.enum(["per_video", "per_second"]), credits: z.int().check(z.positive()) }),
+  options: z.object({
+    duration_seconds: option(z.int().check(z.positive())),
+    resolution: option(z.string()),
+    aspect_ratio: option(z.string()),
+    // In UTF-16 units, as JavaScript and Swift's utf16 count; where it is less than the API's 2,000.
+    prompt_max_characters: z.optional(z.int().check(z.positive())),
+  }),
+});
+export type Model = z.infer<typeof Model>;
+
+export const AcceptedVideo = z.object({
+  job_id: z.uuid(),
+  status: z.literal("pending"),
+  credits_used: z.int().check(z.positive()),
+  credits_remaining: credits,
+  created_at: timestamp,
+});
+export type AcceptedVideo = z.infer<typeof AcceptedVideo>;
+
+const JobError = z.object({ code: z.string(), message: z.string(), details: z.looseObject({}) });
+
+export const Job = z.object({
   job_id: z.uuid(),
   status: z.enum(jobStatuses),
   prompt: z.string(),
   model_id: z.uuid(),
   model_name: z.string(),
   settings: z.object({ duration_seconds: z.int(), resolution: z.string(), aspect_ratio: z.string() }),
-  credits_used: z.int().check(z.nonnegative()),
+  credits_used: credits,
   video_url: z.nullable(z.url()),
   video_url_expires_at: z.nullable(timestamp),
   thumbnail_url: z.nullable(z.url()),
-  error: z.nullable(z.object({ code: z.string(), message: z.string(), details: z.looseObject({}) })),
+  error: z.nullable(JobError),
   created_at: timestamp,
   completed_at: z.nullable(timestamp),
 });
-export type JobResponse = z.infer<typeof JobResponse>;
+export type Job = z.infer<typeof Job>;
+
+/** A job as the database tells it: its error has no message, which is in the caller's language. */
+export const StoredJob = z.extend(Job, {
+  error: z.nullable(
+    z.extend(z.omit(JobError, { message: true }), { code: z.custom<ErrorCode>(isErrorCode) }),
+  ),
+});
+export type StoredJob = z.infer<typeof StoredJob>;
+
+/** A job with its files in storage, to sign URLs for. */
+export const Video = z.object({
+  job: StoredJob,
+  paths: z.object({ video: z.optional(z.string()), thumbnail: z.optional(z.string()) }),
+});
+export type Video = z.infer<typeof Video>;
 
 /** Gives the job's error its message in the caller's language. */
-export function jobResponse({ error, ...job }: Job, language: Language): JobResponse {
+export function shownJob({ error, ...job }: StoredJob, language: Language): Job {
   return {
     ...job,
     error: error && { ...error, message: errorMessage(error.code, language, error.details) },

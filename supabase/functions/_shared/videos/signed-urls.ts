@@ -1,7 +1,19 @@
 /** Signed URLs of jobs' files: made for an hour, renewed before the last ten minutes. */
 import { AppError } from "../errors/app-error.ts";
-import type { SignedUrls, Video } from "../database/videos.ts";
+import * as z from "zod/mini";
+import type { Database } from "../database/call.ts";
+import type { Video } from "./contract.ts";
 import type { Storage } from "../platform/storage.ts";
+
+/** What a job shows of its files. */
+export type SignedUrls = {
+  video_url: string;
+  thumbnail_url: string | null;
+  /** ISO 8601. */
+  video_url_expires_at: string;
+};
+
+export type JobUrls = SignedUrls & { job_id: string };
 
 const lifeSeconds = 3600;
 /** What `video_url` has left at least when a client gets it. */
@@ -33,6 +45,11 @@ export async function renewUrls(
   if (stale.length === 0) return new Map();
   const urls = await signAll(storage, stale.map(({ paths }) => paths), now);
   return new Map(stale.map(({ job }, index) => [job.job_id, urls[index] ?? null]));
+}
+
+/** Keeps them for the next reader. Throws as `call` does. */
+export async function keepUrls(database: Database, urls: readonly JobUrls[]): Promise<void> {
+  await database.call("keep_signed_urls", { p_urls: urls }, z.unknown());
 }
 
 /** Whether a URL that expires then is too old to be given to a client. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import type { Video } from "../database/videos.ts";
+import { storedJob } from "../testing/jobs.ts";
+import type { Video } from "./contract.ts";
 import { renewUrls, signUrls } from "./signed-urls.ts";
 
 const now = Date.parse("2026-11-20T12:00:00.000Z");
@@ -26,21 +27,12 @@ function video(
   paths: Video["paths"] = { video: `${id}/video.mp4` },
 ): Video {
   return {
-    job: {
+    job: storedJob({
       job_id: id,
       status: "completed",
-      prompt: "a red fox",
-      model_id: "0190a000-0000-7000-8000-000000000002",
-      model_name: "Veo 3 Fast",
-      settings: { duration_seconds: 4, resolution: "720p", aspect_ratio: "16:9" },
-      credits_used: 4,
       video_url: expiresAt && "https://storage.example.com/kept",
       video_url_expires_at: expiresAt,
-      thumbnail_url: null,
-      error: null,
-      created_at: "2026-11-20T11:59:00.000Z",
-      completed_at: "2026-11-20T11:59:30.000Z",
-    },
+    }),
     paths,
   };
 }

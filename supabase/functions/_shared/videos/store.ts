@@ -1,21 +1,33 @@
 /** Brings a provider's result into private storage and completes the job. */
-import type { GenerationDatabase, StoredAsset } from "../database/generation.ts";
+import type { Database } from "../database/call.ts";
 import { whileDatabaseIsAway } from "../database/while-away.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { Provider } from "./providers/provider.ts";
-import type { Task } from "../queue/task.ts";
+import { attemptOf, type Task } from "../queue/task.ts";
+import { JobState } from "./procedures.ts";
 import { signUrls } from "./signed-urls.ts";
 import type { Storage } from "../platform/storage.ts";
 import { openMedia, UnusableResult } from "./media.ts";
 import { readMp4 } from "./mp4.ts";
 
 export interface StoreContext {
-  readonly generation: Pick<GenerationDatabase, "recordStored" | "recordUnusableResult">;
+  readonly database: Database;
   readonly storage: Pick<Storage, "upload" | "sign">;
   readonly log: Logger;
   readonly fetch: typeof fetch;
   now(): number;
 }
+
+export type StoredAsset = {
+  kind: "video" | "thumbnail";
+  /** In the bucket `videos`. */
+  path: string;
+  bytes: number;
+  content_type: string;
+  duration_milliseconds: number | null;
+  width: number | null;
+  height: number | null;
+};
 
 /**
  * What fits into an isolate's CPU time (docs/decisions/0028-a-stored-file-is-not-hashed.md). `videos.largest_stored_bytes` says
@@ -67,7 +79,8 @@ export async function storeVideo(
   signal: AbortSignal,
   count: (bytes: number) => void = () => {},
 ): Promise<void> {
-  const { generation, storage, log } = context;
+  const { database, storage, log } = context;
+  const attempt = { ...attemptOf(task), p_job_id: task.subject };
   const paths = filesIn(folder);
   const end = new AbortController();
   const transfer: Transfer = {
@@ -87,12 +100,14 @@ export async function storeVideo(
     const signed = thumbnail === null ? { video: paths.video } : paths;
     const urls = await signUrls(storage, signed, context.now());
     const assets = thumbnail === null ? [video] : [video, thumbnail];
-    const { status } = await whileDatabaseIsAway(() => generation.recordStored(task, assets, urls));
+    const args = { ...attempt, p_assets: assets, p_urls: urls };
+    const { status } = await whileDatabaseIsAway(() => database.call("record_stored", args, JobState));
     log.info("stored", { job_id: task.subject, status, bytes: video.bytes });
   } catch (error) {
     if (!(error instanceof UnusableResult)) throw error;
     log.warn("unusable_result", { job_id: task.subject, cause: error.message });
-    await whileDatabaseIsAway(() => generation.recordUnusableResult(task, error.message));
+    const args = { ...attempt, p_cause: error.message };
+    await whileDatabaseIsAway(() => database.call("record_unusable_result", args, JobState));
   } finally {
     // What has not been read to its end is not read any further.
     end.abort();

@@ -1,23 +1,30 @@
 import assert from "node:assert/strict";
 import { AppError } from "../errors/app-error.ts";
-import type { StoredAsset } from "../database/generation.ts";
-import type { JobStatus } from "../database/job-status.ts";
-import type { SignedUrls } from "../database/videos.ts";
-import type { Task } from "../queue/task.ts";
+import type { JobStatus } from "../videos/job-status.ts";
 import { settableClock } from "../testing/clock.ts";
+import { fakeDatabase } from "../testing/database.ts";
 import { recordingLogger } from "../testing/log.ts";
 import { box, fileType, join, movie, mp4 } from "../testing/mp4.ts";
 import { withoutPauses } from "../testing/pauses.ts";
 import { fakeProvider } from "../testing/provider.ts";
 import { type FakeStorage, fakeStorage } from "../testing/storage.ts";
-import { facts, storeTask } from "../testing/tasks.ts";
-import { filesIn, largestVideo, storeVideo } from "./store.ts";
+import { facts, jobId, storeTask } from "../testing/tasks.ts";
+import type { SignedUrls } from "./signed-urls.ts";
+import { filesIn, largestVideo, type StoredAsset, storeVideo } from "./store.ts";
 
 const videoUrl = "https://v3.fal.media/video.mp4";
 const thumbnailUrl = "https://v3.fal.media/thumbnail";
 const videoPath = `${facts.folder}/video.mp4`;
 const thumbnailPath = `${facts.folder}/thumbnail`;
 const jpeg = Uint8Array.of(0xff, 0xd8, 0xff, 0xe0, 1, 2, 3);
+
+/** Which attempt speaks: it fences off a late worker. */
+const attempt = { p_task_id: storeTask.task_id, p_attempt: 3, p_job_id: jobId };
+
+/** An argument that is JSON for Postgres. */
+function given<Value>(argument: unknown): Value {
+  return JSON.parse(JSON.stringify(argument));
+}
 
 interface Scene {
   /** What the provider's host answers for the video, and for the thumbnail. */
@@ -49,24 +56,24 @@ function setting(
     log,
     now: settableClock().now,
     fetch,
-    generation: {
-      recordStored: (_task: Task, assets: StoredAsset[], urls: SignedUrls) => {
-        recorded.push({ assets, urls, files: [...storage.files.keys()] });
-        return stored?.() ?? Promise.resolve({ status: "completed" as const });
+    ...fakeDatabase({
+      record_stored: ({ p_assets, p_urls, ...ofTask }) => {
+        assert.deepEqual(ofTask, attempt);
+        recorded.push({ assets: given(p_assets), urls: given(p_urls), files: [...storage.files.keys()] });
+        return stored?.() ?? { status: "completed" };
       },
-      recordUnusableResult: (_task: Task, cause: string) => {
-        causes.push(cause);
-        return causes.length <= away
-          ? Promise.reject(new AppError("ERR_6001"))
-          : Promise.resolve({ status: unusable });
+      record_unusable_result: ({ p_cause, ...ofTask }) => {
+        assert.deepEqual(ofTask, attempt);
+        causes.push(p_cause ?? "");
+        return causes.length <= away ? Promise.reject(new AppError("ERR_6001")) : { status: unusable };
       },
-    },
+    }),
   };
   return {
     ...{ storage, lines, signals, recorded, causes },
     run: (result: { thumbnailUrl?: string } = {}, signal = new AbortController().signal) => {
       const source = { provider: fakeProvider(), videoUrl, thumbnailUrl: null, ...result };
-      return storeVideo(storeTask, source, facts.folder, context, signal);
+      return storeVideo({ ...storeTask, attempt: 3 }, source, facts.folder, context, signal);
     },
   };
 }

@@ -1,16 +1,17 @@
 /** Hands a job to a provider: claim, send, record. Whoever gets there first does it; nobody does it twice. */
 import type { Config } from "../platform/config.ts";
-import type { ClaimedSubmission, GenerationDatabase } from "../database/generation.ts";
+import type { Database } from "../database/call.ts";
 import { whileDatabaseIsAway } from "../database/while-away.ts";
 import { sleep } from "../platform/fetch-with-retry.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { Moderation } from "./moderation/moderation.ts";
+import { Claim, type ClaimedSubmission, inSql, JobState, RecordedSubmission } from "./procedures.ts";
 import type { Provider, SubmitOutcome } from "./providers/provider.ts";
 import type { Providers } from "./providers/registry.ts";
 import { webhookUrl } from "./providers/webhook-token.ts";
 
 export interface SubmitContext {
-  readonly generation: Pick<GenerationDatabase, "claimSubmission" | "recordModeration" | "recordSubmission">;
+  readonly database: Database;
   /** Null where there is no service to ask. */
   readonly moderation: Moderation | null;
   readonly providers: Providers;
@@ -47,18 +48,27 @@ async function sendTo(
   provider: Provider,
   jobId: string,
   claim: ClaimedSubmission,
-  { generation, providers, config, log }: SubmitContext,
+  { database, providers, config, log }: SubmitContext,
   pause: typeof sleep,
-): Promise<{ has_others: boolean }> {
+): Promise<RecordedSubmission> {
   const { webhook, pollIntervalSeconds, reportsStart } = provider.capabilities;
   const { publicFunctionsUrl, webhookSecret } = config;
   const startedAt = performance.now();
   let outcome: SubmitOutcome;
   try {
     outcome = await provider.submit({
-      ...claim.generation,
+      providerModel: claim.provider_model,
+      prompt: claim.prompt,
+      durationSeconds: claim.settings.duration_seconds,
+      resolution: claim.settings.resolution,
+      aspectRatio: claim.settings.aspect_ratio,
+      imageUrl: claim.image_url,
       webhookUrl: webhook && webhookSecret !== null
-        ? await webhookUrl({ publicFunctionsUrl, webhookSecret }, { ...claim, provider: provider.name })
+        ? await webhookUrl({ publicFunctionsUrl, webhookSecret }, {
+          ownerReference: claim.owner_reference,
+          provider: provider.name,
+          submissionId: claim.submission_id,
+        })
         : null,
     });
   } catch (error) {
@@ -67,7 +77,7 @@ async function sendTo(
   }
   log[outcome.outcome === "accepted" ? "info" : "warn"]("submission", {
     job_id: jobId,
-    submission_id: claim.submissionId,
+    submission_id: claim.submission_id,
     provider: provider.name,
     outcome: outcome.outcome,
     ...("cause" in outcome ? { cause: outcome.cause } : {}),
@@ -75,11 +85,13 @@ async function sendTo(
     duration_ms: Math.round(performance.now() - startedAt),
   });
   const record = () =>
-    generation.recordSubmission(claim.submissionId, outcome, {
-      reportsStart,
-      pollSeconds: pollIntervalSeconds,
-      providers: providers.names,
-    });
+    database.call("record_submission", {
+      p_submission_id: claim.submission_id,
+      p_outcome: inSql({ ...outcome, reportsStart }),
+      p_poll_seconds: pollIntervalSeconds,
+      // All that are configured.
+      p_providers: providers.names,
+    }, RecordedSubmission);
   return await whileDatabaseIsAway(record, pause);
 }
 
@@ -87,15 +99,16 @@ async function sendTo(
 async function claimModerated(
   jobId: string,
   providers: readonly string[],
-  { generation, moderation, log }: SubmitContext,
+  { database, moderation, log }: SubmitContext,
 ): Promise<ClaimedSubmission | null> {
-  const claim = () => generation.claimSubmission(jobId, { providers, moderates: moderation !== null });
-  const claimed = await claim();
-  if (claimed === null || "provider" in claimed) return claimed;
+  const args = { p_job_id: jobId, p_providers: providers, p_moderates: moderation !== null };
+  const claim = await database.call("claim_submission", args, Claim);
+  if (claim.claimed) return claim;
+  if (claim.prompt === undefined) return null;
   if (moderation === null) throw new Error("Nobody is there to moderate a prompt");
 
   const startedAt = performance.now();
-  const verdict = await moderation.judge(claimed.prompt);
+  const verdict = await moderation.judge(claim.prompt);
   log[verdict.verdict === "unavailable" ? "warn" : "info"]("moderation", {
     job_id: jobId,
     verdict: verdict.verdict,
@@ -103,8 +116,8 @@ async function claimModerated(
     ...("cause" in verdict ? { cause: verdict.cause } : {}),
     duration_ms: Math.round(performance.now() - startedAt),
   });
-  await generation.recordModeration(jobId, verdict);
+  await database.call("record_moderation", { p_job_id: jobId, p_verdict: inSql(verdict) }, JobState);
   if (verdict.verdict !== "passed") return null;
-  const again = await claim();
-  return again !== null && "provider" in again ? again : null;
+  const again = await database.call("claim_submission", args, Claim);
+  return again.claimed ? again : null;
 }

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { AppError } from "../errors/app-error.ts";
-import type { ClaimedSubmission } from "../database/generation.ts";
+import type { ClaimedSubmission } from "./procedures.ts";
 import type { Verdict } from "./moderation/moderation.ts";
 import type { Generation, SubmitOutcome } from "./providers/provider.ts";
 import { verifyWebhookToken } from "./providers/webhook-token.ts";
+import { fakeDatabase } from "../testing/database.ts";
 import { recordingLogger } from "../testing/log.ts";
 import { fakeModeration } from "../testing/moderation.ts";
 import { fakeProvider, fakeProviders } from "../testing/provider.ts";
@@ -12,18 +13,18 @@ import { submitVideo } from "./submit.ts";
 
 const webhookSecret = "a secret of thirty-two characters";
 const claim: ClaimedSubmission = {
-  submissionId: "0190a000-0000-7000-8000-0000000000cc",
-  ownerReference,
+  claimed: true,
+  submission_id: "0190a000-0000-7000-8000-0000000000cc",
+  owner_reference: ownerReference,
   provider: "fal",
-  generation: {
-    providerModel: "fal-ai/veo3/fast",
-    prompt: "a red fox",
-    durationSeconds: 8,
-    resolution: "720p",
-    aspectRatio: "16:9",
-    imageUrl: null,
-  },
+  provider_model: "fal-ai/veo3/fast",
+  prompt: "a red fox",
+  settings: { duration_seconds: 8, resolution: "720p", aspect_ratio: "9:16" },
+  image_url: "https://example.com/fox.png",
 };
+/** How each attempt to claim asks, and what is recorded of the submission beside its outcome. */
+const claiming = { p_job_id: jobId, p_providers: ["fal"], p_moderates: false };
+const ofSubmission = { p_submission_id: claim.submission_id, p_poll_seconds: 2, p_providers: ["fal"] };
 const accepted: SubmitOutcome = { outcome: "accepted", requestId: "r", references: { status_url: "u" } };
 
 /** A job that is to be submitted, and all that happens. */
@@ -58,23 +59,24 @@ function setting(given: {
     moderation: given.verdict === undefined ? null : moderation,
     providers: fakeProviders(fal),
     config: { publicFunctionsUrl: "https://project.example.com/functions/v1", webhookSecret: secret },
-    generation: {
-      claimSubmission: (jobId: string, { providers }: { providers: readonly string[] }) => {
-        events.push(["claimed", jobId, ...providers]);
-        return Promise.resolve(isModerated ? claimed : { prompt: claim.generation.prompt });
+    ...fakeDatabase({
+      claim_submission: (args) => {
+        events.push(["claimed", args]);
+        if (!isModerated) return { claimed: false, prompt: claim.prompt };
+        return claimed ?? { claimed: false };
       },
-      recordModeration: (...recorded: unknown[]) => {
-        events.push(["moderated", ...recorded]);
+      record_moderation: (args) => {
+        events.push(["moderated", args]);
         isModerated = true;
-        return Promise.resolve({ status: "pending" as const });
+        return { status: "pending" };
       },
-      recordSubmission: (...recorded: unknown[]) => {
-        events.push(["recorded", ...recorded]);
+      record_submission: (args) => {
+        events.push(["recorded", args]);
         failures -= 1;
         if (given.unrecorded !== undefined && failures >= 0) return Promise.reject(given.unrecorded.error);
-        return Promise.resolve({ status: "processing" as const, has_others: false });
+        return { status: "processing", has_others: false };
       },
-    },
+    }),
   };
   const pauses: number[] = [];
   const pause = (milliseconds: number) => Promise.resolve(void pauses.push(milliseconds));
@@ -85,27 +87,42 @@ Deno.test("a job is claimed, then sent, then its answer recorded", async () => {
   const { run, events } = setting({});
   await run();
   assert.deepEqual(events, [
-    ["claimed", jobId, "fal"],
+    ["claimed", claiming],
     "sent",
-    ["recorded", claim.submissionId, accepted, { reportsStart: true, pollSeconds: 2, providers: ["fal"] }],
+    ["recorded", {
+      ...ofSubmission,
+      p_outcome: {
+        outcome: "accepted",
+        request_id: "r",
+        references: { status_url: "u" },
+        reports_start: true,
+      },
+    }],
   ]);
 });
 
 Deno.test("what is not claimed is not sent", async () => {
   const { run, events } = setting({ claimed: null });
   await run();
-  assert.deepEqual(events, [["claimed", jobId, "fal"]]);
+  assert.deepEqual(events, [["claimed", claiming]]);
 });
 
 Deno.test("the provider gets the generation, and a webhook URL that proves this submission and names its owner", async () => {
   const { run, sent } = setting({});
   await run();
   const { webhookUrl, ...generation } = sent[0] ?? {};
-  assert.deepEqual(generation, claim.generation);
+  assert.deepEqual(generation, {
+    providerModel: "fal-ai/veo3/fast",
+    prompt: "a red fox",
+    durationSeconds: 8,
+    resolution: "720p",
+    aspectRatio: "9:16",
+    imageUrl: "https://example.com/fox.png",
+  });
   const url = new URL(webhookUrl ?? "");
   assert.equal(url.origin + url.pathname, "https://project.example.com/functions/v1/provider-webhook");
   const { owner, provider = "", submission_id = "", token = "" } = Object.fromEntries(url.searchParams);
-  assert.deepEqual([owner, provider, submission_id], [ownerReference, "fal", claim.submissionId]);
+  assert.deepEqual([owner, provider, submission_id], [ownerReference, "fal", claim.submission_id]);
   assert(await verifyWebhookToken(webhookSecret, provider, submission_id, token));
 });
 
@@ -118,25 +135,42 @@ Deno.test("a provider without webhooks is given no URL", async () => {
 Deno.test("without the secret no provider is offered, since no webhook could be believed", async () => {
   const { run, events } = setting({ secret: null, claimed: null });
   await run();
-  assert.deepEqual(events, [["claimed", jobId]]);
+  assert.deepEqual(events, [["claimed", { ...claiming, p_providers: [] }]]);
 });
 
-Deno.test("whatever the provider answers is recorded as it is, and logged without the prompt", async () => {
+Deno.test("whatever the provider answers is recorded with the names that SQL reads, and logged without the prompt", async () => {
   const failure = { code: "ERR_4003", details: { reason: "provider_policy" }, cause: "policy" } as const;
-  const outcomes: [SubmitOutcome, Record<string, unknown>][] = [
-    [accepted, { level: "info", outcome: "accepted" }],
-    [{ outcome: "unknown", cause: "no answer in time" }, { level: "warn", cause: "no answer in time" }],
-    [{ outcome: "not_accepted", cause: "429", retryAfterSeconds: 3 }, { level: "warn", cause: "429" }],
-    [{ outcome: "refused", failure }, { level: "warn", code: "ERR_4003", cause: "policy" }],
+  const outcomes: [SubmitOutcome, object, Record<string, unknown>][] = [
+    [
+      accepted,
+      { outcome: "accepted", request_id: "r", references: { status_url: "u" } },
+      { level: "info", outcome: "accepted" },
+    ],
+    [
+      { outcome: "unknown", cause: "no answer in time" },
+      { outcome: "unknown", cause: "no answer in time" },
+      { level: "warn", cause: "no answer in time" },
+    ],
+    [
+      { outcome: "not_accepted", cause: "429", retryAfterSeconds: 3, isBusy: true, needsOperator: true },
+      { outcome: "not_accepted", cause: "429", retry_after_seconds: 3, is_busy: true, needs_operator: true },
+      { level: "warn", cause: "429" },
+    ],
+    [{ outcome: "refused", failure }, { outcome: "refused", failure }, {
+      level: "warn",
+      code: "ERR_4003",
+      cause: "policy",
+    }],
   ];
-  for (const [outcome, logged] of outcomes) {
+  for (const [outcome, written, logged] of outcomes) {
     const { run, events, lines } = setting({ submit: () => Promise.resolve(outcome) });
     await run();
-    const [, , recorded] = events;
-    assert(Array.isArray(recorded));
-    assert.deepEqual(recorded.slice(0, 3), ["recorded", claim.submissionId, outcome]);
+    assert.deepEqual(events[2], [
+      "recorded",
+      { ...ofSubmission, p_outcome: { ...written, reports_start: true } },
+    ]);
     const line = lines.find(({ event }) => event === "submission") ?? {};
-    const facts = { job_id: jobId, submission_id: claim.submissionId, provider: "fal", ...logged };
+    const facts = { job_id: jobId, submission_id: claim.submission_id, provider: "fal", ...logged };
     for (const [name, value] of Object.entries(facts)) assert.equal(line[name], value, name);
     assert(!JSON.stringify(lines).includes("red fox"));
   }
@@ -145,9 +179,8 @@ Deno.test("whatever the provider answers is recorded as it is, and logged withou
 Deno.test("an adapter that throws proves nothing: the outcome is unknown", async () => {
   const { run, events } = setting({ submit: () => Promise.reject(new Error("a bug")) });
   await run();
-  const [, , recorded] = events;
-  assert(Array.isArray(recorded));
-  assert.deepEqual(recorded[2], { outcome: "unknown", cause: "a bug" });
+  const outcome = { outcome: "unknown", cause: "a bug", reports_start: true };
+  assert.deepEqual(events[2], ["recorded", { ...ofSubmission, p_outcome: outcome }]);
 });
 
 Deno.test("a prompt that the moderation service lets pass is claimed after it, and sent", async () => {
@@ -155,9 +188,9 @@ Deno.test("a prompt that the moderation service lets pass is claimed after it, a
   await run();
   assert.deepEqual(seen, ["a red fox"]);
   assert.deepEqual(events.slice(0, 4), [
-    ["claimed", jobId, "fal"],
-    ["moderated", jobId, { verdict: "passed" }],
-    ["claimed", jobId, "fal"],
+    ["claimed", { ...claiming, p_moderates: true }],
+    ["moderated", { p_job_id: jobId, p_verdict: { verdict: "passed" } }],
+    ["claimed", { ...claiming, p_moderates: true }],
     "sent",
   ]);
   const line = lines.find(({ event }) => event === "moderation");
@@ -166,14 +199,25 @@ Deno.test("a prompt that the moderation service lets pass is claimed after it, a
 
 Deno.test("what the moderation service does not let pass is recorded and not sent, and the prompt is not logged", async () => {
   for (
-    const [verdict, logged] of [
-      [{ verdict: "refused", categories: ["sexual"] }, { level: "info", categories: ["sexual"] }],
-      [{ verdict: "unavailable", cause: "429", retryAfterSeconds: 3 }, { level: "warn", cause: "429" }],
-    ] satisfies [Verdict, Record<string, unknown>][]
+    const [verdict, written, logged] of [
+      [
+        { verdict: "refused", categories: ["sexual"] },
+        { verdict: "refused", categories: ["sexual"] },
+        { level: "info", categories: ["sexual"] },
+      ],
+      [
+        { verdict: "unavailable", cause: "429", retryAfterSeconds: 3 },
+        { verdict: "unavailable", cause: "429", retry_after_seconds: 3 },
+        { level: "warn", cause: "429" },
+      ],
+    ] satisfies [Verdict, object, Record<string, unknown>][]
   ) {
     const { run, events, lines } = setting({ verdict });
     await run();
-    assert.deepEqual(events, [["claimed", jobId, "fal"], ["moderated", jobId, verdict]]);
+    assert.deepEqual(events, [
+      ["claimed", { ...claiming, p_moderates: true }],
+      ["moderated", { p_job_id: jobId, p_verdict: written }],
+    ]);
     const line = lines.find(({ event }) => event === "moderation");
     for (const [name, value] of Object.entries(logged)) assert.deepEqual(line?.[name], value, name);
     assert(!JSON.stringify(lines).includes("red fox"));
@@ -198,7 +242,7 @@ Deno.test("an answer that the database was away for is recorded when it is back,
 Deno.test("who does not take a job is followed by another provider at once, each asked once", async () => {
   const { log } = recordingLogger();
   const asked: string[] = [];
-  const offered: (readonly string[])[] = [];
+  const offered: unknown[] = [];
   const turnsAway = (name: string) =>
     fakeProvider({
       name,
@@ -212,15 +256,14 @@ Deno.test("who does not take a job is followed by another provider at once, each
     moderation: null,
     providers: fakeProviders(turnsAway("fal"), turnsAway("runway"), turnsAway("replicate")),
     config: { publicFunctionsUrl: "https://project.example.com/functions/v1", webhookSecret },
-    generation: {
-      claimSubmission: (_jobId, { providers }) => {
-        offered.push(providers);
-        return Promise.resolve({ ...claim, provider: providers[0] ?? "" });
+    ...fakeDatabase({
+      claim_submission: ({ p_providers }) => {
+        offered.push(p_providers);
+        return { ...claim, provider: p_providers?.[0] };
       },
-      recordModeration: () => Promise.reject(new Error("nobody is asked")),
       // Of the last one nobody else is left.
-      recordSubmission: () => Promise.resolve({ status: "pending", has_others: asked.length < 2 }),
-    },
+      record_submission: () => ({ status: "pending", has_others: asked.length < 2 }),
+    }),
   }, () => Promise.resolve());
   assert.deepEqual(asked, ["fal", "runway"]);
   assert.deepEqual(offered, [["fal", "runway", "replicate"], ["runway", "replicate"]]);

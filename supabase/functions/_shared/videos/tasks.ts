@@ -2,15 +2,22 @@
 import * as z from "zod/mini";
 import { AppError } from "../errors/app-error.ts";
 import type { Config } from "../platform/config.ts";
-import { generation, type GenerationDatabase, type VideoTaskFacts } from "../database/generation.ts";
-import { queue, type QueueDatabase } from "../database/queue.ts";
+import { type Database, database } from "../database/call.ts";
 import { whileDatabaseIsAway } from "../database/while-away.ts";
 import type { Logger } from "../platform/logger.ts";
 import { type Moderation, promptModeration } from "./moderation/moderation.ts";
 import { platformFetch } from "../platform/platform-fetch.ts";
+import { inSql, JobState, VideoTaskFacts } from "./procedures.ts";
 import type { Provider } from "./providers/provider.ts";
 import { type Providers, videoProviders } from "./providers/registry.ts";
-import { type Attempt, type Handlers, NeedsOperator, payloadOf, type Task } from "../queue/task.ts";
+import {
+  type Attempt,
+  attemptOf,
+  type Handlers,
+  NeedsOperator,
+  payloadOf,
+  type Task,
+} from "../queue/task.ts";
 import { type Storage, storage } from "../platform/storage.ts";
 import { storeRoom } from "./store-room.ts";
 import { filesIn, storeVideo } from "./store.ts";
@@ -18,8 +25,7 @@ import { submitVideo } from "./submit.ts";
 
 /** For the declarations of endpoints that go on with a job after their answer. */
 export const videoTaskPorts = {
-  queue,
-  generation,
+  database,
   moderation: promptModeration,
   providers: videoProviders,
   storage,
@@ -27,8 +33,7 @@ export const videoTaskPorts = {
 };
 
 export interface VideoTaskPorts {
-  readonly queue: QueueDatabase;
-  readonly generation: GenerationDatabase;
+  readonly database: Database;
   readonly moderation: Moderation | null;
   readonly providers: Providers;
   readonly storage: Storage;
@@ -52,6 +57,10 @@ export const videoTasks: Handlers<VideoTaskPorts> = {
 const PollPayload = z.object({ request_id: z.optional(z.string()) });
 const StorePayload = z.object({ video_url: z.string(), thumbnail_url: z.nullable(z.string()) });
 
+function load({ subject }: Task, { database }: VideoTaskPorts): Promise<VideoTaskFacts> {
+  return database.call("load_video_task", { p_job_id: subject }, VideoTaskFacts);
+}
+
 function providerOf({ kind }: Task, { submission }: VideoTaskFacts, { providers }: VideoTaskPorts): Provider {
   const provider = submission === null ? null : providers.get(submission.provider);
   if (provider !== null) return provider;
@@ -67,30 +76,32 @@ function providerOf({ kind }: Task, { submission }: VideoTaskFacts, { providers 
 }
 
 async function poll(task: Task, ports: VideoTaskPorts): Promise<void> {
-  const { generation } = ports;
-  const facts = await generation.loadTask(task);
+  const facts = await load(task, ports);
   const provider = providerOf(task, facts, ports);
   const { submission } = facts;
   const requestId = submission?.request_id ?? payloadOf(task, PollPayload).request_id;
   if (submission === null || requestId === undefined) throw new Error("There is no request to ask for");
   const state = await provider.poll(requestId, submission.references ?? {}, submission.provider_model);
   await whileDatabaseIsAway(() =>
-    generation.recordPoll(task, {
-      submissionId: submission.submission_id,
-      requestId,
-      state,
-      intervalSeconds: provider.capabilities.pollIntervalSeconds,
-    })
+    ports.database.call("record_poll", {
+      ...attemptOf(task),
+      p_submission_id: submission.submission_id,
+      p_request_id: requestId,
+      p_state: inSql(state),
+      p_interval_seconds: provider.capabilities.pollIntervalSeconds,
+    }, JobState)
   );
 }
 
-async function cancel(task: Task, { generation, providers }: VideoTaskPorts): Promise<void> {
-  const { submission } = await generation.loadTask(task);
-  const provider = submission === null ? null : providers.get(submission.provider);
+async function cancel(task: Task, ports: VideoTaskPorts): Promise<void> {
+  const { submission } = await load(task, ports);
+  const provider = submission === null ? null : ports.providers.get(submission.provider);
   const outcome = submission === null || submission.request_id === null || provider === null
-    ? { outcome: "no_request_id" } as const
+    // No provider could be asked.
+    ? { outcome: "no_request_id" }
     : await provider.cancel(submission.request_id, submission.references ?? {}, submission.provider_model);
-  await whileDatabaseIsAway(() => generation.recordCancel(task, outcome));
+  const args = { ...attemptOf(task), p_job_id: task.subject, p_outcome: inSql(outcome) };
+  await whileDatabaseIsAway(() => ports.database.call("record_cancel", args, JobState));
 }
 
 /** One at a time, and only so much, for each isolate. */
@@ -109,7 +120,7 @@ async function store(
   { signal }: Attempt,
   count: (bytes: number) => void,
 ): Promise<void> {
-  const facts = await ports.generation.loadTask(task);
+  const facts = await load(task, ports);
   const { video_url, thumbnail_url } = payloadOf(task, StorePayload);
   const source = {
     provider: providerOf(task, facts, ports),
@@ -125,9 +136,10 @@ async function store(
   }
 }
 
-async function deleteFiles(task: Task, { generation, storage }: VideoTaskPorts): Promise<void> {
-  const { paths, folder } = await generation.loadTask(task);
+async function deleteFiles(task: Task, ports: VideoTaskPorts): Promise<void> {
+  const { paths, folder } = await load(task, ports);
   // Of a job that ended without assets, an attempt to store it may have left any file.
-  await storage.remove(paths.length > 0 ? paths : Object.values(filesIn(folder)));
-  await whileDatabaseIsAway(() => generation.recordFilesDeleted(task));
+  await ports.storage.remove(paths.length > 0 ? paths : Object.values(filesIn(folder)));
+  const args = { ...attemptOf(task), p_job_id: task.subject };
+  await whileDatabaseIsAway(() => ports.database.call("record_files_deleted", args, z.unknown()));
 }

@@ -1,18 +1,17 @@
 import assert from "node:assert/strict";
 import { AppError } from "../errors/app-error.ts";
-import type { GenerationDatabase, Submission, VideoTaskFacts } from "../database/generation.ts";
-import type { Provider } from "./providers/provider.ts";
-import { NeedsOperator, type Task } from "../queue/task.ts";
+import type { Submission, VideoTaskFacts } from "./procedures.ts";
+import type { Provider, ProviderState } from "./providers/provider.ts";
+import { attemptOf, NeedsOperator, type Task } from "../queue/task.ts";
 import { work } from "../queue/worker.ts";
 import type { Storage } from "../platform/storage.ts";
 import { settableClock } from "../testing/clock.ts";
 import { testConfig } from "../testing/config.ts";
-import { fakeGeneration } from "../testing/generation.ts";
+import { fakeDatabase, type FakeProcedures } from "../testing/database.ts";
 import { recordingLogger } from "../testing/log.ts";
 import { box, mp4 } from "../testing/mp4.ts";
 import { withoutPauses } from "../testing/pauses.ts";
 import { fakeProvider, fakeProviders } from "../testing/provider.ts";
-import { fakeQueue } from "../testing/queue.ts";
 import { fakeStorage } from "../testing/storage.ts";
 import {
   cancelTask,
@@ -31,7 +30,7 @@ import { type VideoTaskPorts, videoTasks } from "./tasks.ts";
 function setting(given: {
   facts?: Partial<VideoTaskFacts>;
   provider?: Partial<Provider>;
-  database?: Partial<GenerationDatabase>;
+  database?: FakeProcedures;
   storage?: Partial<Storage>;
   fetch?: typeof fetch;
   /** How often the database is away for what it is told. */
@@ -39,31 +38,30 @@ function setting(given: {
 } = {}) {
   const clock = settableClock();
   const { log } = recordingLogger(clock.now);
-  const told: unknown[][] = [];
-  const loaded: Task[] = [];
+  const told: [string, object][] = [];
+  const loaded: unknown[] = [];
   let failures = given.away ?? 0;
-  const tell = <const Result>(name: string, result: Result) => (...args: unknown[]) => {
+  const tell = (name: string, result: object) => (args: object) => {
     failures -= 1;
-    if (failures >= 0) return Promise.reject(new AppError("ERR_6001"));
-    told.push([name, ...args]);
-    return Promise.resolve(result);
+    if (failures >= 0) throw new AppError("ERR_6001");
+    told.push([name, args]);
+    return result;
   };
-  const generation = fakeGeneration({
-    loadTask: (task) => {
-      loaded.push(task);
-      return Promise.resolve({ ...facts, ...given.facts });
+  const { database } = fakeDatabase({
+    load_video_task: (args) => {
+      loaded.push(args);
+      return { ...facts, ...given.facts };
     },
-    claimSubmission: tell("claimSubmission", null),
-    recordPoll: tell("recordPoll", { status: "processing" }),
-    recordCancel: tell("recordCancel", { status: "cancelled" }),
-    recordStored: tell("recordStored", { status: "completed" }),
-    recordFilesDeleted: tell("recordFilesDeleted", { deleted: 1 }),
+    claim_submission: tell("claim_submission", { claimed: false }),
+    record_poll: tell("record_poll", { status: "processing" }),
+    record_cancel: tell("record_cancel", { status: "cancelled" }),
+    record_stored: tell("record_stored", { status: "completed" }),
+    record_files_deleted: tell("record_files_deleted", { deleted: 1 }),
     ...given.database,
   });
   const storage = fakeStorage(given.storage);
   const ports: VideoTaskPorts = {
-    queue: fakeQueue(),
-    generation,
+    database,
     moderation: null,
     providers: fakeProviders(fakeProvider(given.provider)),
     storage,
@@ -92,7 +90,11 @@ Deno.test("there is a handler for each kind of task that a job has", () => {
 Deno.test("a submit task submits its job, and needs nothing else of it", async () => {
   const { run, told, loaded } = setting();
   await run(submitTask);
-  assert.deepEqual(told, [["claimSubmission", jobId, { providers: ["fal"], moderates: false }]]);
+  assert.deepEqual(told, [["claim_submission", {
+    p_job_id: jobId,
+    p_providers: ["fal"],
+    p_moderates: false,
+  }]]);
   assert.deepEqual(loaded, []);
 });
 
@@ -102,10 +104,10 @@ Deno.test("every other task begins with what the database knows of its job now",
       provider: { ...queued, cancel: () => Promise.resolve({ outcome: "requested" }) },
     });
     await run(task);
-    assert.deepEqual(loaded, [task]);
+    assert.deepEqual(loaded, [{ p_job_id: jobId }]);
 
     const away = new AppError("ERR_6001");
-    const failing = setting({ database: { loadTask: () => Promise.reject(away) } });
+    const failing = setting({ database: { load_video_task: () => Promise.reject(away) } });
     await assert.rejects(failing.run(task), away);
     assert.deepEqual(failing.told, []);
   }
@@ -122,7 +124,7 @@ Deno.test("a store task brings the video into the job's folder of storage", asyn
   await run(storeTask);
   assert.deepEqual(fetched, [storeTask.payload.video_url]);
   assert.deepEqual([...storage.files.keys()], [`${facts.folder}/video.mp4`]);
-  assert.deepEqual(told.map(([name, task]) => [name, task]), [["recordStored", storeTask]]);
+  assert.deepEqual(told.map(([name]) => name), ["record_stored"]);
 });
 
 Deno.test("a result is fetched from nowhere but its provider's hosts; at another one it waits for the operator", async () => {
@@ -157,7 +159,7 @@ Deno.test("where a result cannot be fetched or kept, that is the storage's failu
   const cases: [Parameters<typeof setting>[0], string, RegExp][] = [
     [{ fetch: failing(new TypeError("no connection")) }, "ERR_6002", /no connection/],
     [{ storage: { upload: failing(new Error("away")) } }, "ERR_6002", /away/],
-    [{ database: { recordStored: failing(bug) } }, "ERR_6003", /a bug/],
+    [{ database: { record_stored: failing(bug) } }, "ERR_6003", /a bug/],
   ];
   for (const [given, code, reason] of cases) {
     await assert.rejects(setting(given).run(storeTask), (error: AppError) => {
@@ -189,21 +191,38 @@ Deno.test("an attempt to store that is told to stop gives up its streams", async
   assert.deepEqual(told, []);
 });
 
-Deno.test("a poll asks for the request that is recorded, and records the provider's word", async () => {
-  const asked: unknown[] = [];
-  const { run, told } = setting({
-    provider: {
-      poll: (...args) => {
-        asked.push(args);
-        return Promise.resolve({ state: "running", percent: 40 });
+Deno.test("a poll asks for the request that is recorded, and records the provider's word with the names that SQL reads", async () => {
+  const words: [ProviderState, object][] = [
+    [{ state: "running", percent: 40 }, { state: "running", percent: 40 }],
+    [
+      { state: "succeeded", videoUrl: "v", thumbnailUrl: null },
+      { state: "succeeded", video_url: "v", thumbnail_url: null },
+    ],
+    [
+      { state: "unreachable", cause: "401", needsOperator: true },
+      { state: "unreachable", cause: "401", needs_operator: true },
+    ],
+  ];
+  for (const [state, written] of words) {
+    const asked: unknown[] = [];
+    const { run, told } = setting({
+      provider: {
+        poll: (...args) => {
+          asked.push(args);
+          return Promise.resolve(state);
+        },
       },
-    },
-  });
-  await run(pollTask);
-  assert.deepEqual(asked, [["request-1", submission.references, "fal-ai/veo3/fast"]]);
-  const { submission_id: submissionId } = submission;
-  const word = { requestId: "request-1", state: { state: "running", percent: 40 }, intervalSeconds: 2 };
-  assert.deepEqual(told, [["recordPoll", pollTask, { submissionId, ...word }]]);
+    });
+    await run(pollTask);
+    assert.deepEqual(asked, [["request-1", submission.references, "fal-ai/veo3/fast"]]);
+    assert.deepEqual(told, [["record_poll", {
+      ...attemptOf(pollTask),
+      p_submission_id: submission.submission_id,
+      p_request_id: "request-1",
+      p_state: written,
+      p_interval_seconds: 2,
+    }]]);
+  }
 });
 
 Deno.test("the id that an event named is asked for only where we never learned one", async () => {
@@ -225,9 +244,12 @@ Deno.test("the id that an event named is asked for only where we never learned o
     });
     await run(task);
     assert.deepEqual(asked, expected);
-    assert.deepEqual(told.map(([name]) => name), ["recordPoll"]);
+    assert.deepEqual(told.map(([name]) => name), ["record_poll"]);
   }
 });
+
+/** What is recorded of a cancel task. */
+const ofCancel = (outcome: object) => ({ ...attemptOf(cancelTask), p_job_id: jobId, p_outcome: outcome });
 
 Deno.test("a cancel asks the provider where it has the job, and records its word", async () => {
   const asked: unknown[] = [];
@@ -241,14 +263,14 @@ Deno.test("a cancel asks the provider where it has the job, and records its word
   });
   await run(cancelTask);
   assert.deepEqual(asked, [["request-1", submission.references, "fal-ai/veo3/fast"]]);
-  assert.deepEqual(told, [["recordCancel", cancelTask, { outcome: "requested" }]]);
+  assert.deepEqual(told, [["record_cancel", ofCancel({ outcome: "requested" })]]);
 });
 
 Deno.test("a cancel without anybody to ask says so", async () => {
   for (const submission of [null, lost, elsewhere]) {
     const { run, told } = setting({ facts: { submission } });
     await run(cancelTask);
-    assert.deepEqual(told, [["recordCancel", cancelTask, { outcome: "no_request_id" }]]);
+    assert.deepEqual(told, [["record_cancel", ofCancel({ outcome: "no_request_id" })]]);
   }
 });
 
@@ -258,7 +280,7 @@ Deno.test("the files of a deleted job are removed from storage before that is re
   for (const path of [...paths, ...filePaths]) storage.files.set(path, file);
   await run(deleteFilesTask);
   assert.deepEqual([...storage.files.keys()], filePaths, "those go that the database knows");
-  assert.deepEqual(told, [["recordFilesDeleted", deleteFilesTask]]);
+  assert.deepEqual(told, [["record_files_deleted", { ...attemptOf(deleteFilesTask), p_job_id: jobId }]]);
 
   const away = new AppError("ERR_6002");
   const failing = setting({ facts: { paths }, storage: { remove: () => Promise.reject(away) } });
@@ -271,7 +293,7 @@ Deno.test("of a job that ended without assets, whatever an attempt to store it l
   for (const path of [...filePaths, "another"]) storage.files.set(path, file);
   await run(deleteFilesTask);
   assert.deepEqual([...storage.files.keys()], ["another"]);
-  assert.deepEqual(told.map(([name]) => name), ["recordFilesDeleted"]);
+  assert.deepEqual(told.map(([name]) => name), ["record_files_deleted"]);
 });
 
 Deno.test("a task that cannot be done here fails: no submission, no request, no payload that its makers promise", async () => {
@@ -313,10 +335,10 @@ Deno.test("a provider whose keys are gone is the operator's to bring back, and t
 
 Deno.test("what was done is recorded when the database is back, and not done again", async () => {
   const cases: [Task, string][] = [
-    [pollTask, "recordPoll"],
-    [cancelTask, "recordCancel"],
-    [storeTask, "recordStored"],
-    [deleteFilesTask, "recordFilesDeleted"],
+    [pollTask, "record_poll"],
+    [cancelTask, "record_cancel"],
+    [storeTask, "record_stored"],
+    [deleteFilesTask, "record_files_deleted"],
   ];
   for (const [task, recorded] of cases) {
     let done = 0;
@@ -331,7 +353,13 @@ Deno.test("what was done is recorded when the database is back, and not done aga
       fetch: once(new Response(mp4())),
     });
     const pauses = await withoutPauses(() => run(task));
-    assert.deepEqual(told.map(([name, task]) => [name, task]), [[recorded, task]]);
+    assert.deepEqual(told.map(([name]) => name), [recorded]);
+    const [, args] = told[0] ?? [];
+    assert.deepEqual(
+      { ...args, ...attemptOf(task) },
+      args,
+      "with its attempt, which fences off a late worker",
+    );
     assert.deepEqual([done, pauses.slice(0, 2)], [1, [500, 1_000]], recorded);
   }
 });
@@ -344,16 +372,13 @@ Deno.test("an isolate stores one video at a time, and after a large one none for
   let most = 0;
   const stored: number[] = [];
   const ports: VideoTaskPorts = {
-    queue: fakeQueue({
-      claimTasks: (_limit, _subject, without) =>
-        Promise.resolve(without?.includes("store") ? [] : due.splice(0, 1)),
-      renewTasks: (tasks) => Promise.resolve(tasks.map(() => true)),
-    }),
-    generation: fakeGeneration({
-      loadTask: () => Promise.resolve(facts),
-      recordStored: ({ task_id }) => {
-        stored.push(task_id);
-        return Promise.resolve({ status: "completed" });
+    ...fakeDatabase({
+      claim_tasks: ({ p_without }) => p_without?.includes("store") ? [] : due.splice(0, 1),
+      renew_tasks: ({ p_task_ids }) => ({ kept: p_task_ids?.map(() => true) }),
+      load_video_task: () => facts,
+      record_stored: ({ p_task_id }) => {
+        stored.push(p_task_id ?? -1);
+        return { status: "completed" };
       },
     }),
     moderation: null,

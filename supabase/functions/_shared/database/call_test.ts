@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import * as z from "zod/mini";
 import { AppError } from "../errors/app-error.ts";
 import { testConfig } from "../testing/config.ts";
 import { withoutPauses } from "../testing/pauses.ts";
 import { testRuntime } from "../testing/runtime.ts";
+import { testContext } from "../testing/context.ts";
 import { projectUrl, secretKey as testKey, userId } from "../testing/tokens.ts";
-import { procedures, SchemaNotExposed, secretKey } from "./procedures.ts";
+import { actor, admin, database, fields, keyed, SchemaNotExposed, secretKey } from "./call.ts";
 
 const limit = {
   policy: "reads",
@@ -24,8 +26,8 @@ function caller(...answers: (() => Response | Promise<Response>)[]) {
     const answer = answers.length > 1 ? answers.shift() : answers[0];
     return Promise.resolve(answer?.() ?? Response.error());
   });
-  const call = procedures(runtime);
-  return { runtime, requests, call: () => call("models", { p_user_id: userId }) };
+  const call = () => database(runtime).call("models", { p_user_id: userId }, z.unknown());
+  return { runtime, requests, call };
 }
 
 const json = (body: unknown, status = 200) => () => Response.json(body, { status });
@@ -55,6 +57,104 @@ Deno.test("a procedure is called by its name, with the secret key alone, and ans
 Deno.test("data may be anything, also nothing", async () => {
   for (const data of [null, 0, "", false, []]) assert.deepEqual(await caller(json({ data })).call(), data);
 });
+
+const Model = z.object({ id: z.int(), name: z.optional(z.string()) });
+const answers: [string, unknown, boolean][] = [
+  ["as the schema says", { id: 1, name: "Veo" }, true],
+  ["without what may be left out", { id: 1 }, true],
+  ["without a member", {}, false],
+  ["of another type", { id: "1" }, false],
+  ["null", null, false],
+  ["a list", [{ id: 1 }], false],
+];
+
+/** Calls a procedure that answers with this data for a model, and what was said of a breach. */
+async function asked(data: unknown, breach: () => void) {
+  const breaches: [string, string][] = [];
+  const runtime = testRuntime(() => Promise.resolve(Response.json({ data })), {
+    onBreach: (event, error) => {
+      breaches.push([event, error.message]);
+      assert(error.cause instanceof Error, "the schema says why");
+      breach();
+    },
+  });
+  const model = await database(runtime).call("models", { p_user_id: userId }, Model);
+  return { model, breaches };
+}
+
+Deno.test("data is of the schema's type and is checked: what does not fit throws where a breach throws", async () => {
+  for (const [name, data, fits] of answers) {
+    const thrown = new Error("a breach");
+    const asking = asked(data, () => {
+      throw thrown;
+    });
+    if (fits) assert.deepEqual((await asking).model, data, name);
+    else await assert.rejects(asking, thrown, name);
+  }
+});
+
+Deno.test("deployed, data that does not fit is told and returned as it is, because what it tells has happened", async () => {
+  for (const [name, data, fits] of answers) {
+    const { model, breaches } = await asked(data, () => {});
+    assert.deepEqual(model, data, name);
+    const told = ["data_breaks_contract", "models answered what its schema does not say"];
+    assert.deepEqual(breaches, fits ? [] : [told], name);
+  }
+});
+
+Deno.test("what a newer procedure tells beside what the schema says goes no further", async () => {
+  const { model, breaches } = await asked({ id: 1, secret: "s" }, assert.fail);
+  assert.deepEqual([model, breaches], [{ id: 1 }, []]);
+});
+
+Deno.test("a request's fields are arguments under their own names, with a prefix and their values as they are", () => {
+  const request = { job_id: "j", prompt: "a fox", image_url: undefined, settings: { seconds: 4 } };
+  assert.deepEqual(fields(request), {
+    p_job_id: "j",
+    p_prompt: "a fox",
+    p_image_url: undefined,
+    p_settings: { seconds: 4 },
+  });
+  assert.deepEqual(fields({}), {});
+});
+
+Deno.test("who acts is the token's user, and the key is the request's", () => {
+  assert.deepEqual(actor(testContext("user", {})), { p_user_id: userId });
+  const context = testContext("admin", {});
+  assert.deepEqual(admin(context), { p_admin_id: userId, p_request_id: "test-request" });
+  assert.deepEqual(keyed(context), { p_idempotency_key: "test-key", p_fingerprint: "0".repeat(64) });
+});
+
+Deno.test("an argument that is undefined is not sent, and null is", async () => {
+  const { requests, runtime } = caller(json({ data: 1 }));
+  const args = { p_limit: 1, p_status: undefined, p_after: null, p_user_id: userId };
+  await database(runtime).call("video_jobs", args, z.unknown());
+  assert.deepEqual(await requests[0]?.request.json(), { p_limit: 1, p_after: null, p_user_id: userId });
+});
+
+/** Checked by the compiler, and never called. */
+function _whatDoesNotCompile({ call }: ReturnType<typeof database>) {
+  const job = { p_user_id: userId, p_job_id: "j" };
+  const data = z.unknown();
+  void call("cancel_video", job, data);
+  // @ts-expect-error: an argument is missing
+  void call("cancel_video", { p_user_id: userId }, data);
+  // @ts-expect-error: the procedure does not take it
+  void call("cancel_video", { ...job, p_reason: "why" }, data);
+  const asked = { ...fields({ job_id: "j", reason: "why" }), ...actor(testContext("user", {})) };
+  // @ts-expect-error: nor where it comes with a request's fields
+  void call("cancel_video", asked, data);
+  // @ts-expect-error: it is of another type
+  void call("cancel_video", { ...job, p_job_id: 1 }, data);
+  const undefinedJob: { p_job_id: string | undefined } = { p_job_id: undefined };
+  // @ts-expect-error: nor is one that is undefined, which is not sent
+  void call("cancel_video", { ...job, ...undefinedJob }, data);
+  const maybe = { ...fields<{ job_id?: string }>({}), ...actor(testContext("user", {})) };
+  // @ts-expect-error: a field that a request may leave out is no argument that a procedure must have
+  void call("cancel_video", maybe, data);
+  // @ts-expect-error: there is no such procedure
+  void call("cancel_videos", job, data);
+}
 
 Deno.test("limits, replay and language are reported, of a refusal as of an answer", async () => {
   const meta = { limits: [limit], replayed: true, language: "tr" };
@@ -184,7 +284,7 @@ Deno.test("who is refused from memory does not reach the database", async () => 
       throw refusal;
     },
   });
-  await assert.rejects(procedures(runtime)("models", { p_user_id: userId }), refusal);
+  await assert.rejects(database(runtime).call("models", { p_user_id: userId }, z.unknown()), refusal);
 });
 
 Deno.test("the functions' own key is the default one, else any, and there must be one", () => {

@@ -1,0 +1,26 @@
+/** What the domain shows: a user's profile, and that an account was closed. */
+import * as z from "zod/mini";
+import { languages } from "../errors/languages.ts";
+
+const timestamp = z.iso.datetime({ precision: 3 });
+
+export const themePreferences = ["system", "light", "dark"] as const;
+
+export const Profile = z.object({
+  user_id: z.guid(),
+  is_guest: z.boolean(),
+  display_name: z.nullable(z.string()),
+  /** The user's own, where they have chosen one. */
+  language: z.nullable(z.enum(languages)),
+  theme_preference: z.enum(themePreferences),
+  credits_remaining: z.int().check(z.nonnegative()),
+  created_at: timestamp,
+});
+export type Profile = z.infer<typeof Profile>;
+
+/** A profile as the database tells it to its user, whose token says whether they are a guest. */
+export const StoredProfile = z.omit(Profile, { is_guest: true });
+export type StoredProfile = z.infer<typeof StoredProfile>;
+
+export const ClosedAccount = z.object({ user_id: z.guid(), closed_at: timestamp });
+export type ClosedAccount = z.infer<typeof ClosedAccount>;
