@@ -19,7 +19,11 @@ const domains = Map.groupBy(files, ({ path }) => domainOf(path));
 
 Deno.test("config.toml names every file of supabase/schemas once", async () => {
   const there = (await listFiles(root, "supabase/schemas/")).filter((path) => path.endsWith(".sql"));
-  assert.deepEqual(files.map(({ path }) => path).sort(), there);
+  assert.deepEqual(
+    files.map(({ path }) => path).sort(),
+    there,
+    "a file of supabase/schemas must stand once in `schema_paths` of supabase/config.toml, after what it builds on",
+  );
 });
 
 Deno.test("docs/database.md lists the domains in their order", async () => {

@@ -1,0 +1,31 @@
+/** Every operation of every endpoint, for tests that hold for all of them. */
+import type { Declaration } from "../supabase/functions/_shared/endpoint/operation.ts";
+import { declaredOperations } from "./contract/generate-openapi.ts";
+
+export interface Operation extends Declaration {
+  /** Of the endpoint. */
+  readonly name: string;
+  /** Such as "GET models". */
+  readonly operation: string;
+  /** Of `api`, as its name follows from the endpoint's. */
+  readonly procedure: string;
+  /** A list that is read page by page. */
+  readonly isPaged: boolean;
+}
+
+export const allOperations: readonly Operation[] = [...await declaredOperations()].flatMap((
+  [name, operations],
+) =>
+  operations.map((declaration) => ({
+    ...declaration,
+    name,
+    operation: `${declaration.method} ${name}`,
+    procedure: procedureOf(name, declaration, operations.length),
+    isPaged: declaration.query !== undefined && "cursor" in declaration.query.shape,
+  }))
+);
+
+function procedureOf(name: string, { method }: Declaration, operations: number): string {
+  const procedure = name.replaceAll("-", "_");
+  return operations === 1 ? procedure : `${method.toLowerCase()}_${procedure}`;
+}
