@@ -29,3 +29,11 @@ function procedureOf(name: string, { method }: Declaration, operations: number):
   const procedure = name.replaceAll("-", "_");
   return operations === 1 ? procedure : `${method.toLowerCase()}_${procedure}`;
 }
+
+/** Every operation but those that are listed with a reason. Throws where the list names one that is not there. */
+export function operationsBut(listed: Readonly<Record<string, string>>): Operation[] {
+  const known = new Set(allOperations.map(({ operation }) => operation));
+  const gone = Object.keys(listed).filter((operation) => !known.has(operation));
+  if (gone.length > 0) throw new Error(`No endpoint has ${gone.join(", ")}: take it out of the list`);
+  return allOperations.filter(({ operation }) => !(operation in listed));
+}

@@ -26,6 +26,15 @@ Deno.test("config.toml names every file of supabase/schemas once", async () => {
   );
 });
 
+Deno.test("every file of supabase/migrations has a name by which it is applied", async () => {
+  const names = (await listFiles(root, "supabase/migrations/")).map(nameOf);
+  assert.deepEqual(
+    names.filter((name) => !/^\d{14}_[a-z0-9_]+\.sql$/.test(name)),
+    [],
+    "a migration is named <UTC time in 14 digits>_<what>.sql; a file of another name is never applied",
+  );
+});
+
 Deno.test("docs/database.md lists the domains in their order", async () => {
   const rows = tableRows(await readDocument("docs/database.md"), "domain");
   assert.deepEqual(rows.map(([domain]) => domain), [...domains.keys()]);

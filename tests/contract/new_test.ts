@@ -33,7 +33,7 @@ Deno.test("a new endpoint has its types, its place in every list and failing tes
       "--quiet",
       "new",
       "endpoint",
-      "favorites",
+      "test-things",
       "--method=GET,POST,DELETE",
     );
     assert(made.success, made.said);
@@ -42,29 +42,31 @@ Deno.test("a new endpoint has its types, its place in every list and failing tes
     assert.deepEqual(again, { success: true, said: "" });
 
     const files = ["documentation", "index", "schema", "service", "service_test"]
-      .map((file) => `supabase/functions/favorites/${file}.ts`);
+      .map((file) => `supabase/functions/test-things/${file}.ts`);
     const checked = await deno(copy, "check", "--quiet", ...files);
     assert(checked.success, checked.said);
     assert((await deno(copy, "fmt", "--check", ...files)).success);
     // The lists that it belongs in find it where it belongs; only what is to be written fails.
     const lists = ["endpoints", "documentation", "schemas", "security_document", "to_be_written"];
     const tests = [
-      "functions/favorites",
-      "tests/api/favorites",
+      "functions/test-things",
+      "tests/api/test-things",
       ...lists.map((list) => `contract/${list}_test`),
     ];
     const { said } = await deno(copy, "task", "test", ...tests);
     assert.deepEqual(Array.from(said.matchAll(/^(?:\S+ => )?(\S.*) \.\.\. .*FAILED/gm), ([, name]) => name), [
-      ...["GET", "POST", "DELETE"].map((method) => `${method} favorites does what it promises`),
+      ...["GET", "POST", "DELETE"].map((method) => `${method} test-things does what it promises`),
       "nothing that `deno task new` left to be written is left",
-      "supabase/tests/api/favorites.sql",
+      "supabase/tests/api/test-things.sql",
     ]);
     for (const method of ["GET", "POST", "DELETE"]) {
-      for (const what of [`the service of ${method} favorites`, `api.${method.toLowerCase()}_favorites`]) {
+      for (
+        const what of [`the service of ${method} test-things`, `api.${method.toLowerCase()}_test_things`]
+      ) {
         assert(said.includes(`To be written: a test for each thing that ${what} promises`), what);
       }
     }
-    assert.match(said, /supabase\/functions\/favorites\/index\.ts:\d+ what it does, in one line/);
+    assert.match(said, /supabase\/functions\/test-things\/index\.ts:\d+ what it does, in one line/);
   } finally {
     await Deno.remove(copy, { recursive: true });
   }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import * as z from "zod";
 import { deviceToken } from "../../local/simulators/device-check.ts";
-import { allOperations } from "../operations.ts";
+import { operationsBut } from "../operations.ts";
 import { eventually } from "./eventually.ts";
 import type { Answer } from "./support/answer.ts";
 import { type Backend, type CallOptions, type Guest, startBackend } from "./support/backend.ts";
@@ -74,7 +74,7 @@ const untold: Readonly<Record<string, readonly string[]>> = {
   "POST device-check": ["device_grants_global"],
 };
 
-for (const operation of allOperations.filter(({ operation }) => !(operation in elsewhere))) {
+for (const operation of operationsBut(elsewhere)) {
   const { operation: what, name, method, auth, idempotencyKey, policies = [] } = operation;
   Deno.test(`${what} asks the Data API as often as its documentation says, and takes the limits that it declares`, async () => {
     // Limits are looked at in whole, and some answers end their caller's account.

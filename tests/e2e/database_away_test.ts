@@ -6,7 +6,7 @@ import { startStack } from "../../local/stack.ts";
 import { GenerateVideoResponse } from "../../supabase/functions/generate-video/schema.ts";
 import { HealthResponse } from "../../supabase/functions/health/schema.ts";
 import { VideoStatusResponse } from "../../supabase/functions/video-status/schema.ts";
-import { allOperations } from "../operations.ts";
+import { operationsBut } from "../operations.ts";
 import { eventually } from "./eventually.ts";
 import { type Answer, bodyOf, errorOf, readAnswer } from "./support/answer.ts";
 import { signIn, signInWithPassword } from "./support/backend.ts";
@@ -75,7 +75,7 @@ Deno.test("while the database is away every endpoint answers ERR_6001 at once, a
     assert(milliseconds < pace.limit(patience), `An answer took ${Math.round(milliseconds)} ms`);
     return answer;
   };
-  const asked = allOperations.filter(({ operation }) => !(operation in otherwise));
+  const asked = operationsBut(otherwise);
   const answers = await Promise.all([
     // What is asked again afterwards, with the same key.
     timed(generate("Asked meanwhile")),

@@ -32,14 +32,17 @@ export function callersDocumentOf(
   text: string,
   endpoints: ReadonlyMap<string, readonly Declaration[]>,
 ): string {
+  const unused = new Set(Object.keys(exceptions));
   const rows = [...endpoints].flatMap(([name, operations]) =>
     operations.map(({ method, auth, response }) => {
       const operation = `${method} ${name}`;
+      unused.delete(operation);
       const { answered = Object.keys(response)[0], ...others } = exceptions[operation] ?? {};
       const answers: Answers = { ...answersOf[auth], ...others };
       const cells = callers.map((caller) => answers[caller] ?? 4005);
       return [`\`${operation}\``, ...cells.map((cell) => `${cell === "answered" ? answered : cell}`)];
     })
   );
+  if (unused.size > 0) throw new Error(`${[...unused].join(", ")} is excepted above, and no endpoint has it`);
   return replaceParts(text, { callers: table(["operation", ...callers], rows).join("\n") });
 }
