@@ -3,12 +3,14 @@
  * `deno task bench:bundles`.
  */
 import { decode } from "@jridgewell/sourcemap-codec";
+import { documentations } from "../tests/contract/generate-openapi.ts";
 import { bundleFunctions } from "../tools/bundles.ts";
 import { printRows } from "./measure.ts";
 
-/** Of the endpoints that an app calls while somebody looks at it, where a cold start is felt. */
-const hotEndpoints = ["generate-video", "models", "video-status"];
+/** Of the endpoints whose documentation says that an app feels their cold start. */
 const hotBudget = 200_000;
+const hotEndpoints = [...await documentations()]
+  .filter(([, operations]) => Object.values(operations).some(({ isHot }) => isHot)).map(([name]) => name);
 
 /** So many say where nearly all of a bundle comes from. */
 const packagesShown = 6;

@@ -1126,8 +1126,8 @@ export interface operations {
                 /**
                  * @example {
                  *       "model_id": "0190a000-0000-7000-8000-000000000001",
-                 *       "is_available": false,
-                 *       "reason": "The provider is slow today"
+                 *       "is_available": true,
+                 *       "reason": "The provider is well again"
                  *     }
                  */
                 "application/json": components["schemas"]["ChangeModelRequest"];
@@ -1180,7 +1180,7 @@ export interface operations {
                      *           "default": "16:9"
                      *         }
                      *       },
-                     *       "is_available": false
+                     *       "is_available": true
                      *     }
                      */
                     "application/json": components["schemas"]["ChangeModelResponse"];

@@ -17,14 +17,6 @@ export type Json = any;
 
 export const apiFile = new URL("../../docs/api.md", import.meta.url);
 
-/** What somebody does one after the other, who tries them all. The others follow, by their names. */
-const order = [
-  ...["device-check", "models", "generate-video", "video-status", "video-jobs", "credits", "cancel-video"],
-  ...["delete-video-job", "user-profile"],
-  ...["admin-refund-credits", "admin-adjust-credits", "admin-models", "admin-users"],
-  ...["process-jobs", "provider-webhook", "health"],
-];
-
 /** An operation of the OpenAPI document, with its place in it. */
 export interface Operation {
   readonly endpoint: string;
@@ -41,9 +33,8 @@ export function operationsOf(
   openApi: Json,
   documentations: ReadonlyMap<string, Documentation>,
 ): Operation[] {
-  const place = (endpoint: string) => (order.indexOf(endpoint) + order.length) % order.length;
   const endpoints = Object.keys(openApi.paths).map((path) => path.slice(1));
-  return endpoints.sort((one, other) => place(one) - place(other) || one.localeCompare(other))
+  return inOrder(endpoints, documentations)
     .flatMap((endpoint) =>
       Object.entries<Json>(openApi.paths[`/${endpoint}`]).map(([key, description]): Operation => {
         const method = key.toUpperCase();
@@ -64,6 +55,32 @@ export function operationsOf(
         };
       })
     );
+}
+
+/**
+ * What somebody does one after the other, who tries them all: each endpoint after the one that it follows. The others come
+ * last, by their names. Throws where one follows what is not there, or itself.
+ */
+export function inOrder(
+  endpoints: readonly string[],
+  documentations: ReadonlyMap<string, Documentation>,
+): string[] {
+  const followed = (endpoint: string) =>
+    Object.values(documentations.get(endpoint) ?? {}).map(({ walk }) => walk?.follows).find(Boolean);
+  const after = Map.groupBy(endpoints.toSorted(), followed);
+  const withFollowers = (endpoint: string): string[] => [
+    endpoint,
+    ...(after.get(endpoint) ?? []).flatMap(withFollowers),
+  ];
+  const walks = (after.get(undefined) ?? []).map(withFollowers);
+  const order = walks.toSorted((one, other) => Number(other.length > 1) - Number(one.length > 1)).flat();
+  const lost = endpoints.filter((endpoint) => !order.includes(endpoint));
+  if (lost.length > 0) {
+    throw new Error(
+      `documentation.ts of ${lost.join(", ")}: walk.follows must lead to an endpoint that is there`,
+    );
+  }
+  return order;
 }
 
 function inputsOf(openApi: Json, { parameters, requestBody }: Json): string[][] {

@@ -19,7 +19,20 @@ const domains = Map.groupBy(files, ({ path }) => domainOf(path));
 
 Deno.test("config.toml names every file of supabase/schemas once", async () => {
   const there = (await listFiles(root, "supabase/schemas/")).filter((path) => path.endsWith(".sql"));
-  assert.deepEqual(files.map(({ path }) => path).sort(), there);
+  assert.deepEqual(
+    files.map(({ path }) => path).sort(),
+    there,
+    "a file of supabase/schemas must stand once in `schema_paths` of supabase/config.toml, after what it builds on",
+  );
+});
+
+Deno.test("every file of supabase/migrations has a name by which it is applied", async () => {
+  const names = (await listFiles(root, "supabase/migrations/")).map(nameOf);
+  assert.deepEqual(
+    names.filter((name) => !/^\d{14}_[a-z0-9_]+\.sql$/.test(name)),
+    [],
+    "a migration is named <UTC time in 14 digits>_<what>.sql; a file of another name is never applied",
+  );
 });
 
 Deno.test("docs/database.md lists the domains in their order", async () => {

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { parse } from "smol-toml";
 import * as z from "zod/mini";
 import { policyNames } from "../../supabase/functions/_shared/endpoint/rate-limiter.ts";
+import { configFile, functionsConfigOf } from "../../tools/generate/functions-config.ts";
 import { listFiles } from "../files.ts";
 import { declaredOperations, endpointNames } from "./generate-openapi.ts";
 
@@ -14,6 +16,10 @@ for (const path of await listFiles(root)) {
   if (!/^supabase\/functions\/.*\.ts$/.test(path)) continue;
   sources.set(path, await Deno.readTextFile(new URL(path, root)));
 }
+
+const Config = z.object({
+  functions: z.record(z.string(), z.object({ verify_jwt: z.boolean(), import_map: z.string() })),
+});
 
 const { imports } = JSON.parse(await Deno.readTextFile(new URL("import_map.json", root)));
 
@@ -69,19 +75,16 @@ Deno.test("every endpoint's folder has the same five files", () => {
   }
 });
 
-Deno.test("config.toml has a block for each endpoint, which leaves authentication to the wrapper", async () => {
-  const text = await Deno.readTextFile(new URL("supabase/config.toml", root));
-  const blocks = new Map(
-    Array.from(
-      text.matchAll(/^\[functions\.([\w-]+)\]\n((?:(?!\[).*\n?)*)/gm),
-      ([, name = "", block = ""]) => [name, block],
-    ),
-  );
-  assert.deepEqual([...blocks.keys()].sort(), names);
-  for (const [name, block] of blocks) {
-    assert.match(block, /^verify_jwt = false$/m, name);
-    const importMap = /^import_map = "(.+)"$/m.exec(block)?.[1] ?? "";
-    assert.equal(target("supabase/config.toml", importMap), "import_map.json", name);
+Deno.test("config.toml has a block for each endpoint, which leaves authentication to the wrapper; `deno task generate` writes it", async () => {
+  const text = await Deno.readTextFile(configFile);
+  assert.equal(text, functionsConfigOf(text, names));
+  const { functions } = z.parse(Config, parse(text));
+  assert.deepEqual(Object.keys(functions), names);
+  for (const block of Object.values(functions)) {
+    assert.deepEqual({ ...block, import_map: target("supabase/config.toml", block.import_map) }, {
+      verify_jwt: false,
+      import_map: "import_map.json",
+    });
   }
 });
 

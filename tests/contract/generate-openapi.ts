@@ -1,8 +1,12 @@
 /**
- * Writes docs/api from the endpoints' declarations and documentation, as OpenAPI and as types, and the sections of docs/api.md: `deno task generate`.
+ * Writes what is made from the endpoints' declarations and documentation, for `deno task generate`: docs/api, as OpenAPI and
+ * as types, the sections of docs/api.md, the callers of docs/security.md and the function blocks of config.toml.
  */
 import openapiTS, { astToString } from "openapi-typescript";
 import * as z from "zod/mini";
+import { callersDocument, callersDocumentOf } from "../../tools/generate/callers-document.ts";
+import { configFile, functionsConfigOf } from "../../tools/generate/functions-config.ts";
+import { writeGenerated } from "../../tools/generate/written.ts";
 import type { Documentation } from "../../supabase/functions/_shared/endpoint/documentation.ts";
 import type { Endpoint } from "../../supabase/functions/_shared/endpoint/endpoint.ts";
 import type { Declaration } from "../../supabase/functions/_shared/endpoint/operation.ts";
@@ -85,9 +89,12 @@ export async function generateClientTypes(openApi: string): Promise<string> {
 
 if (import.meta.main) {
   const openApi = await generateOpenApi();
-  await Deno.mkdir(new URL(".", openApiFile), { recursive: true });
-  await Deno.writeTextFile(openApiFile, openApi);
-  await Deno.writeTextFile(clientTypesFile, await generateClientTypes(openApi));
+  await writeGenerated(openApiFile, openApi);
+  await writeGenerated(clientTypesFile, await generateClientTypes(openApi));
   const apiText = await Deno.readTextFile(apiFile);
-  await Deno.writeTextFile(apiFile, apiDocumentOf(apiText, JSON.parse(openApi), await documentations()));
+  await writeGenerated(apiFile, apiDocumentOf(apiText, JSON.parse(openApi), await documentations()));
+  const config = await Deno.readTextFile(configFile);
+  await writeGenerated(configFile, functionsConfigOf(config, await endpointNames()));
+  const security = await Deno.readTextFile(callersDocument);
+  await writeGenerated(callersDocument, callersDocumentOf(security, await declaredOperations()));
 }

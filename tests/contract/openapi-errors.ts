@@ -32,7 +32,11 @@ const exampleExceptions: Partial<Record<ErrorCode, Record<string, unknown>>> = {
 export function exampleError(code: ErrorCode): Schema {
   const details = Object.fromEntries(
     detailsOf(code).map((key) => {
-      if (!Object.hasOwn(exampleDetails, key)) throw new Error(`details.${key} of ${code} has no example`);
+      if (!Object.hasOwn(exampleDetails, key)) {
+        throw new Error(
+          `details.${key} of ${code}: write an example of it into exampleDetails of openapi-errors.ts`,
+        );
+      }
       return [key, exampleExceptions[code]?.[key] ?? exampleDetails[key]];
     }),
   );

@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { schemaFiles } from "../../tools/schemas.ts";
+import { allOperations } from "../operations.ts";
 import { declaredOperations } from "./generate-openapi.ts";
 
 interface Declared {
@@ -128,32 +129,29 @@ Deno.test("a file of `api` is named as the endpoint that calls it, and its proce
   assert.deepEqual(
     paths.sort(),
     [...endpoints.keys(), ...Object.keys(helpers)].map((name) => `supabase/schemas/api/${name}.sql`).sort(),
+    "each endpoint has its file of `api`, named as its folder; a file that is no endpoint's is listed in `helpers` above",
   );
-  for (const [endpoint, operations] of endpoints) {
-    if (endpoint in inSteps) continue;
-    const name = endpoint.replaceAll("-", "_");
-    const expected = operations.length === 1
-      ? [name]
-      : operations.map(({ method }) => `${method.toLowerCase()}_${name}`);
-    const names = procedures.filter(({ path }) => path.endsWith(`/api/${endpoint}.sql`)).map(({ name }) =>
-      name
-    );
-    assert.deepEqual(expected.filter((name) => !names.includes(name)), [], endpoint);
+  for (const { operation, name, procedure } of allOperations) {
+    if (name in inSteps) continue;
+    const made = procedures.some((each) => each.path.endsWith(`/api/${name}.sql`) && each.name === procedure);
+    assert(made, `supabase/schemas/api/${name}.sql must make api.${procedure}, which is ${operation}`);
   }
 });
 
-/** Procedures that act for nobody, and why. */
+/** Procedures of endpoints whose callers are nobody's. */
+const forMachines = procedures.filter(({ path }) => {
+  const operations = allOperations.filter(({ name }) => path.endsWith(`/api/${name}.sql`));
+  return operations.length > 0 && operations.every(({ auth }) => auth !== "user" && auth !== "admin");
+}).map(({ name }) => name);
+
+/** Other procedures that act for nobody, and why. */
 const forNobody: Record<string, string> = {
   claim_submission: "the worker's: a job goes on whoever asked for it",
-  claim_tasks: "the worker's",
   load_video_task: "the worker's",
-  renew_tasks: "the worker's",
   enter_device_lane: "a lane is a network's",
   erase_account: "the worker's: its user is gone",
-  health: "whoever asks is told the same",
   keep_signed_urls: "what was signed is kept for the next reader",
   leave_device_lane: "a lane is a network's",
-  provider_webhook: "the provider's",
   record_cancel: "the worker's",
   record_error: "the functions' own: its user is one that the error is about",
   record_files_deleted: "the worker's",
@@ -162,7 +160,6 @@ const forNobody: Record<string, string> = {
   record_stored: "the worker's",
   record_submission: "the worker's",
   record_unusable_result: "the worker's",
-  retry_task: "the worker's",
 };
 
 Deno.test("a procedure that acts for somebody is told first who that is", () => {
@@ -170,13 +167,13 @@ Deno.test("a procedure that acts for somebody is told first who that is", () => 
   const actsForNobody = procedures
     .filter(({ firstArgument }) => !["p_user_id", "p_admin_id"].includes(firstArgument ?? ""))
     .map(({ name }) => name);
-  assert.deepEqual(actsForNobody.sort(), Object.keys(forNobody).sort());
+  assert.deepEqual(actsForNobody.sort(), [...forMachines, ...Object.keys(forNobody)].sort());
 });
 
 Deno.test("an admin's procedure is told the admin, and every other one the user", async () => {
   const endpoints = await declaredOperations();
   for (const { name, path, firstArgument } of procedures) {
-    if (name in forNobody) continue;
+    if (name in forNobody || forMachines.includes(name)) continue;
     const operations = endpoints.get(path.replace(/^.*\/|\.sql$/g, "")) ?? [];
     const isAdmins = operations.some(({ auth }) => auth === "admin");
     assert.equal(firstArgument, isAdmins ? "p_admin_id" : "p_user_id", name);

@@ -1,6 +1,7 @@
 /** What a request asks is found by an index, however long the history: no grown table is read as a whole. */
 import assert from "node:assert/strict";
 import type postgres from "postgres";
+import { allOperations } from "../operations.ts";
 import { testDatabase } from "./harness.ts";
 import { cheapModel } from "./support/jobs.ts";
 import { sweepRule } from "./support/retention.ts";
@@ -198,6 +199,18 @@ async function rowsRead(sql: postgres.TransactionSql): Promise<number> {
   if (row === undefined) throw new Error("There are no statistics");
   return row.rows;
 }
+
+Deno.test("every list that is read page by page has its plan here", () => {
+  const looked = Object.values(pages).join(" ");
+  const missing = allOperations.filter(({ isPaged, procedure }) =>
+    isPaged && !looked.includes(`api.${procedure}(`)
+  );
+  assert.deepEqual(
+    missing.map(({ operation }) => operation),
+    [],
+    "write into `pages` of tests/database/plans_test.ts how its first and a late page are read, and into `rowsRead` its tables",
+  );
+});
 
 Deno.test("a page of a history of 10,000 jobs reads the rows of that page, and of no other", async (test) => {
   await using database = await testDatabase();

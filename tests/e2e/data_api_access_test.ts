@@ -6,13 +6,14 @@ import assert from "node:assert/strict";
 import type { SupabaseClient } from "@supabase/supabase-js";
 import type postgres from "postgres";
 import { withConnection } from "../../local/postgres/database.ts";
-import { deviceToken } from "../../local/simulators/device-check.ts";
+import { allOperations } from "../operations.ts";
 import { cloneTemplate } from "../database/harness.ts";
 import { ourSchemas } from "../database/support/our-schemas.ts";
 import { errorOf } from "./support/answer.ts";
 import { type Backend, type Guest, newClient, signInWithPassword, startBackend } from "./support/backend.ts";
 import { badCredentials } from "./support/bad-credentials.ts";
-import { ended, generate, kling, priceOfKling } from "./support/videos.ts";
+import { exampleRequest } from "./support/example-requests.ts";
+import { ended, generate, priceOfKling } from "./support/videos.ts";
 
 /** Those of the platform that an app might try. */
 const platformSchemas = ["auth", "public", "storage"];
@@ -238,21 +239,23 @@ for (
     // Another isolate, which does not remember the catalogue.
     await backend.stack.functions.reload();
     const before = await everyRow();
-    const body = { model_id: kling, prompt: "One more" };
-    for (
-      const answer of await Promise.all([
-        account.call("models"),
-        account.call(`video-status?job_id=${job_id}`),
-        account.call("generate-video", { body, key: crypto.randomUUID() }),
-        account.call("device-check", { body: { device_token: deviceToken(`phone of a ${what} account`) } }),
-      ])
-    ) {
+    const devices = async () => (await backend.stack.simulators.deviceCheck.control.report()).devices;
+    const known = await devices();
+    const asked = allOperations.filter(({ auth, operation }) =>
+      // Whoever is suspended may still go.
+      auth === "user" && !(what === "suspended" && operation === "DELETE user-profile")
+    );
+    const answers = asked.map((operation) => {
+      const { query, body } = exampleRequest(operation, { job: job_id });
+      const key = operation.idempotencyKey === undefined ? {} : { key: crypto.randomUUID() };
+      return account.call(`${operation.name}${query}`, { method: operation.method, body, ...key });
+    });
+    for (const answer of await Promise.all(answers)) {
       errorOf(answer, code);
       assert.equal(answer.status, status);
     }
     assert.deepEqual(await everyRow(), before);
-    const { devices } = await backend.stack.simulators.deviceCheck.control.report();
-    assert.equal(devices[`phone of a ${what} account`], undefined);
+    assert.deepEqual(await devices(), known);
   });
 }
 

@@ -5,43 +5,16 @@
  */
 import assert from "node:assert/strict";
 import * as z from "zod";
-import type { Endpoint } from "../../supabase/functions/_shared/endpoint/endpoint.ts";
 import type { Language } from "../../supabase/functions/_shared/errors/languages.ts";
 import type { Declaration } from "../../supabase/functions/_shared/endpoint/operation.ts";
+import { maximumBodyBytes } from "../../supabase/functions/_shared/request/request-body.ts";
+import { allOperations, type Operation } from "../operations.ts";
 import { type Answer, assertError, errorOf, readAnswer } from "./support/answer.ts";
 import { type Backend, type Guest, startBackend } from "./support/backend.ts";
 import { badCredentials } from "./support/bad-credentials.ts";
 import { credentialsFor } from "./support/credentials.ts";
+import { exampleRequest } from "./support/example-requests.ts";
 import { kling } from "./support/videos.ts";
-
-const functions = new URL("../../supabase/functions/", import.meta.url);
-
-async function findEndpoints(): Promise<{ name: string; operations: readonly Declaration[] }[]> {
-  const found = [];
-  for await (const { name, isDirectory } of Deno.readDir(functions)) {
-    if (!isDirectory || name.startsWith("_")) continue;
-    const { default: endpoint }: { default: Endpoint } = await import(
-      new URL(`${name}/index.ts`, functions).href
-    );
-    found.push({ name, operations: endpoint.operations });
-  }
-  return found.sort((one, other) => one.name.localeCompare(other.name));
-}
-
-/** Requests that get past the checks of their form, for endpoints whose later checks are tried here. */
-const wellFormed: Record<string, { query?: string; body?: unknown }> = {
-  "admin-adjust-credits": { body: { user_id: crypto.randomUUID(), amount: 1, reason: "A test" } },
-  "admin-refund-credits": { body: { user_id: crypto.randomUUID(), amount: 1, reason: "A test" } },
-  "generate-video": { body: { model_id: kling, prompt: "A fox in the snow" } },
-  "provider-webhook": {
-    query: `?owner=${crypto.randomUUID()}&provider=fal&submission_id=${crypto.randomUUID()}&token=${
-      "a".repeat(43)
-    }`,
-  },
-};
-
-/** Where an admin names somebody else; nobody else names a user. */
-const namesAUser = ["admin-adjust-credits", "admin-refund-credits", "admin-users"];
 
 let backend: Backend;
 let guest: Guest;
@@ -62,12 +35,9 @@ interface Call {
 }
 
 /** Calls an operation as somebody whom it lets in. */
-async function call(
-  name: string,
-  { method, auth }: Declaration,
-  { query, headers, body }: Call = {},
-): Promise<Answer> {
-  return await backend.call(`${name}${query ?? wellFormed[name]?.query ?? ""}`, {
+async function call(operation: Operation, { query, headers, body }: Call = {}): Promise<Answer> {
+  const { name, method, auth } = operation;
+  return await backend.call(`${name}${query ?? exampleRequest(operation).query}`, {
     method,
     headers: { ...credentialsFor(backend, callerFor(auth), auth), ...headers },
     ...(body === undefined ? {} : { body }),
@@ -76,23 +46,17 @@ async function call(
 
 const json = { "content-type": "application/json" };
 
-/** A query that is as the operation wants it, where that is not among those above. */
-function example({ query }: Declaration): string | undefined {
-  return query !== undefined && "job_id" in query.shape ? `?job_id=${crypto.randomUUID()}` : undefined;
-}
-
 const languages: Language[] = ["en", "tr", "es"];
 
-for (const { name, operations } of await findEndpoints()) {
+for (const [name, operations] of Map.groupBy(allOperations, ({ name }) => name)) {
   for (const operation of operations) {
-    const { method, auth, request, rawBody, idempotencyKey } = operation;
-    const endpoint = `${method} ${name}`;
+    const { operation: endpoint, method, auth, request, rawBody, idempotencyKey } = operation;
 
     Deno.test(`${endpoint} refuses whoever is not its kind of caller by ERR_4005`, async () => {
       // Whoever was let in is remembered, and must open the door to nobody else.
-      assertError(await call(name, operation, { query: "?unknown=1" }), "ERR_4008", "its kind of caller");
+      assertError(await call(operation, { query: "?unknown=1" }), "ERR_4008", "its kind of caller");
       for (const [what, headers] of Object.entries(await badCredentials(backend, callerFor(auth), auth))) {
-        const answer = await backend.call(`${name}${wellFormed[name]?.query ?? ""}`, {
+        const answer = await backend.call(`${name}${exampleRequest(operation).query}`, {
           method,
           headers: { ...headers, ...json },
           ...(method === "GET" ? {} : { body: "{}" }),
@@ -104,7 +68,7 @@ for (const { name, operations } of await findEndpoints()) {
     Deno.test(`${endpoint} says what is wrong in en, tr and es, and the same to programs`, async () => {
       const answers = await Promise.all(
         languages.map((language) =>
-          call(name, operation, {
+          call(operation, {
             query: "?unknown=1",
             headers: { "accept-language": `fr, ${language};q=0.5` },
           })
@@ -121,7 +85,7 @@ for (const { name, operations } of await findEndpoints()) {
 
     Deno.test(`${endpoint} refuses a parameter that it does not know, and one given twice`, async () => {
       for (const query of ["?user_id=1", "?user_id=1&user_id=2"]) {
-        const answer = await call(name, operation, { query });
+        const answer = await call(operation, { query });
         assertError(answer, "ERR_4008", query);
         assert.match(JSON.stringify(errorOf(answer).details.fields), /"path":"user_id"/);
       }
@@ -141,7 +105,7 @@ for (const { name, operations } of await findEndpoints()) {
           "a nest": "[".repeat(100_000) + "]".repeat(100_000),
         };
         for (const [what, body] of Object.entries(invalid)) {
-          const answer = await call(name, operation, { headers: json, body });
+          const answer = await call(operation, { headers: json, body });
           assertError(answer, "ERR_4008", what);
           const wholeBody = z.strictObject({ path: z.literal(""), message: z.string() });
           assert.deepEqual(
@@ -153,9 +117,12 @@ for (const { name, operations } of await findEndpoints()) {
 
       Deno.test(`${endpoint} refuses fields that it does not know, the user's id among them`, async () => {
         const body = JSON.stringify({ user_id: guest.id, is_admin: true });
-        const answer = await call(name, operation, { headers: json, body });
+        const answer = await call(operation, { headers: json, body });
         assertError(answer, "ERR_4008", body);
-        const unknown = namesAUser.includes(name) ? ["is_admin"] : ["user_id", "is_admin"];
+        // Where an admin names somebody else; nobody else names a user.
+        const namesAUser = auth === "admin" &&
+          Object.hasOwn(Object(exampleRequest(operation).body), "user_id");
+        const unknown = namesAUser ? ["is_admin"] : ["user_id", "is_admin"];
         const fields = JSON.stringify(errorOf(answer).details.fields);
         for (const path of unknown) {
           assert(fields.includes(JSON.stringify({ path, message: "Unknown field" })), fields);
@@ -174,7 +141,7 @@ for (const { name, operations } of await findEndpoints()) {
           // Bytes, for which no client makes up a type.
           const body = new TextEncoder().encode("{}");
           const headers: Record<string, string> = type === "" ? {} : { "content-type": type };
-          assertError(await call(name, operation, { headers, body }), "ERR_4018", type);
+          assertError(await call(operation, { headers, body }), "ERR_4018", type);
         }
       });
     }
@@ -191,8 +158,7 @@ for (const { name, operations } of await findEndpoints()) {
           ] as const
         ) {
           for (const headers of [json, { "content-type": "text/plain" }]) {
-            const query = example(operation);
-            const answer = await call(name, operation, { query, headers, body: JSON.stringify(body) });
+            const answer = await call(operation, { headers, body: JSON.stringify(body) });
             assertError(answer, "ERR_4008", JSON.stringify(body));
             const { fields } = z.object({ fields: z.array(z.object({ path: z.string() })) })
               .parse(errorOf(answer).details);
@@ -207,10 +173,10 @@ for (const { name, operations } of await findEndpoints()) {
 
     if (request || rawBody || method !== "GET") {
       Deno.test(`${endpoint} refuses a body beyond its limit, whether its length is told or not`, async () => {
-        const limit = rawBody?.maximumBytes ?? 256 * 1024;
+        const limit = rawBody?.maximumBytes ?? maximumBodyBytes;
         const tooLong = JSON.stringify({ prompt: "a".repeat(limit) });
         for (const body of [tooLong, new Blob([tooLong]).stream()]) {
-          const answer = await call(name, operation, { query: example(operation), headers: json, body });
+          const answer = await call(operation, { headers: json, body });
           assertError(answer, "ERR_4013", typeof body);
           assert.deepEqual(errorOf(answer).details, { limit_bytes: limit });
         }
@@ -219,13 +185,11 @@ for (const { name, operations } of await findEndpoints()) {
 
     if (idempotencyKey) {
       Deno.test(`${endpoint} refuses to run without a well-formed Idempotency-Key`, async () => {
-        const example = wellFormed[name];
-        assert(example?.body, `A well-formed body for ${name} is missing here`);
-        const body = JSON.stringify(example.body);
-        assertError(await call(name, operation, { headers: json, body }), "ERR_4010", "no key");
+        const body = JSON.stringify(exampleRequest(operation).body);
+        assertError(await call(operation, { headers: json, body }), "ERR_4010", "no key");
         for (const key of ['""', "a b", "a".repeat(256), '"a', "a, b"]) {
           const headers = { ...json, "idempotency-key": key };
-          assertError(await call(name, operation, { headers, body }), "ERR_4010", key);
+          assertError(await call(operation, { headers, body }), "ERR_4010", key);
         }
       });
     }

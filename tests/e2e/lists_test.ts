@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import * as z from "zod";
 import { CreditsResponse } from "../../supabase/functions/credits/schema.ts";
 import { VideoJobsResponse } from "../../supabase/functions/video-jobs/schema.ts";
+import { allOperations } from "../operations.ts";
 import { eventually } from "./eventually.ts";
 import { type Answer, bodyOf, errorOf } from "./support/answer.ts";
 import { type Backend, type Guest, startBackend } from "./support/backend.ts";
@@ -133,6 +134,43 @@ Deno.test("credits that are due are gone from the answer, and what runs is held"
   assert.deepEqual(transactions.map(({ kind }) => kind), ["hold", "expiry", "grant", "grant"]);
   await backend.proveLedger();
 });
+
+/** A guest with two entries at least of each list that is read page by page. */
+const withEntries: Readonly<Record<string, () => Promise<Guest>>> = {
+  "GET credits": async () => (await withVideos(2)).guest,
+  "GET video-jobs": async () => (await withVideos(2)).guest,
+};
+
+for (const { operation, name } of allOperations.filter(({ isPaged }) => isPaged)) {
+  Deno.test(`${operation} goes on where its cursor says, and refuses limits and cursors that are none`, async () => {
+    const make = withEntries[operation];
+    assert(make, `Write into withEntries of tests/e2e/lists_test.ts who has two entries of ${operation}`);
+    const guest = await make();
+    const pages: Answer[] = [];
+    for (let cursor = ""; pages.length < 100;) {
+      const page = await guest.call(`${name}?limit=1${cursor && `&cursor=${cursor}`}`);
+      const { next_cursor } = bodyOf(page, 200, z.looseObject({ next_cursor: z.string().nullable() }));
+      pages.push(page);
+      if (next_cursor === null) break;
+      cursor = next_cursor;
+    }
+    const texts = pages.map(({ body }) => JSON.stringify({ ...Object(body), next_cursor: null }));
+    assert(pages.length >= 2 && pages.length < 100, `${pages.length} pages of one entry`);
+    assert.equal(new Set(texts).size, pages.length, "a page is shown twice");
+    const { next_cursor } = bodyOf(
+      pages[0] ?? assert.fail(),
+      200,
+      z.looseObject({ next_cursor: z.string() }),
+    );
+    const refused = [["limit", "0"], ["limit", "101"], ["limit", "x"], ["limit", "1.5"]].concat(
+      ["", "made-up", "e30", next_cursor.slice(0, -1), `${next_cursor}A`].map((cursor) => ["cursor", cursor]),
+    );
+    for (const [path, value] of refused) {
+      const error = errorOf(await guest.call(`${name}?${path}=${value}`), "ERR_4008");
+      assert.partialDeepStrictEqual(error.details, { fields: [{ path }] }, `${path}=${value}`);
+    }
+  });
+}
 
 Deno.test("a cursor of another list or of nobody is refused, and somebody else's shows nothing of theirs", async () => {
   const { guest } = await withVideos(2);

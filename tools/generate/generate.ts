@@ -1,5 +1,6 @@
 /**
  * Writes anew the baseline of the migrations, while it is open, and what is generated from the migrated database: its types, those of a job's status, and parts of documents.
+ * Says what it changed, and nothing where nothing changed.
  */
 import { createDatabase, withConnection } from "../../local/postgres/database.ts";
 import { databaseTypesFile, generateDatabaseTypes } from "./database-types.ts";
@@ -8,6 +9,7 @@ import { limitsDocument, limitsDocumentOf, readPolicies } from "./limits-documen
 import { migrate } from "../../local/postgres/migrations.ts";
 import { preparePlatform } from "../../local/platform/platform.ts";
 import { startPostgres } from "../../local/postgres/postgres.ts";
+import { writeGenerated } from "./written.ts";
 import { baselineFile, baselineOf, isBaselineOpen, schemaFiles } from "../schemas.ts";
 import {
   privacyDocument,
@@ -16,21 +18,21 @@ import {
   readRetentionRules,
 } from "./privacy-document.ts";
 
-if (await isBaselineOpen()) await Deno.writeTextFile(baselineFile, baselineOf(await schemaFiles()));
+if (await isBaselineOpen()) await writeGenerated(baselineFile, baselineOf(await schemaFiles()));
 
 await using postgres = await startPostgres();
 await using database = await createDatabase(postgres.url());
 await preparePlatform(database.url);
 await migrate(database.url);
-await Deno.writeTextFile(databaseTypesFile, await generateDatabaseTypes(database.url));
+await writeGenerated(databaseTypesFile, await generateDatabaseTypes(database.url));
 const life = await withConnection(database.url, readJobLife);
-await Deno.writeTextFile(jobStatusFile, jobStatusTypes(life));
-await Deno.writeTextFile(jobsDocument, jobsDocumentOf(await Deno.readTextFile(jobsDocument), life));
+await writeGenerated(jobStatusFile, jobStatusTypes(life));
+await writeGenerated(jobsDocument, jobsDocumentOf(await Deno.readTextFile(jobsDocument), life));
 const policies = await withConnection(database.url, readPolicies);
-await Deno.writeTextFile(limitsDocument, limitsDocumentOf(await Deno.readTextFile(limitsDocument), policies));
+await writeGenerated(limitsDocument, limitsDocumentOf(await Deno.readTextFile(limitsDocument), policies));
 const rules = await withConnection(database.url, readRetentionRules);
 const classes = await withConnection(database.url, readPrivacyClasses);
-await Deno.writeTextFile(
+await writeGenerated(
   privacyDocument,
   privacyDocumentOf(await Deno.readTextFile(privacyDocument), rules, classes),
 );

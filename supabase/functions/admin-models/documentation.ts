@@ -5,7 +5,7 @@ export default {
     description:
       "New videos see it at once, and the catalogue of `models` within the minute that it may be remembered. Videos that were " +
       "accepted go on. Answers the model as it is then; what changes nothing is not written down.",
-    request: { model_id: exampleIds.model, is_available: false, reason: "The provider is slow today" },
-    responses: { 200: { ...exampleModel, is_available: false } },
+    request: { model_id: exampleIds.model, is_available: true, reason: "The provider is well again" },
+    responses: { 200: { ...exampleModel, is_available: true } },
   },
 } satisfies Documentation;

@@ -17,6 +17,7 @@ export default {
       202: { ...examplePendingJob, status: "processing" },
     },
     walk: {
+      follows: "credits",
       before: 'until ended "$JOB"; do sleep 1; done\nCOMPLETED_JOB=$JOB JOB=$(new_video my-second-video)',
     },
   },

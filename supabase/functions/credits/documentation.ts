@@ -34,5 +34,6 @@ export default {
         next_cursor: null,
       },
     },
+    walk: { follows: "video-jobs" },
   },
 } satisfies Documentation;

@@ -6,6 +6,6 @@ export default {
       "The job leaves its user's lists at once, and a worker removes its files. Only ended jobs: others are " +
       "`ERR_4009`, and `cancel-video` comes first. What the video cost stays paid.",
     query: { job_id: exampleIds.job },
-    walk: { before: 'until ended "$JOB"; do sleep 1; done' },
+    walk: { follows: "cancel-video", before: 'until ended "$JOB"; do sleep 1; done' },
   },
 } satisfies Documentation;

@@ -18,6 +18,7 @@ export default {
         initial_grant: { status: "granted", credits: 10 },
       },
     },
+    dataApiCalls: 4,
     walk: { captures: { USER_ID: ".user_id" } },
   },
 } satisfies Documentation;

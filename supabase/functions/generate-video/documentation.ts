@@ -31,6 +31,7 @@ export default {
         },
       },
     },
-    walk: { captures: { JOB: ".job_id" } },
+    isHot: true,
+    walk: { follows: "models", captures: { JOB: ".job_id" } },
   },
 } satisfies Documentation;

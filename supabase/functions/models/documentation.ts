@@ -7,6 +7,7 @@ export default {
       "`options` has the values of each setting, and the one that stands for it where it is left out; `options.prompt_max_characters` is there for a model that takes prompts of less than 2,000. Send the answer's `ETag` as " +
       "`If-None-Match`, and there is no body while nothing has changed: 304.",
     responses: { 200: { models: [exampleModel] } },
-    walk: { captures: { MODEL: ".models[0].id" } },
+    isHot: true,
+    walk: { follows: "device-check", captures: { MODEL: ".models[0].id" } },
   },
 } satisfies Documentation;

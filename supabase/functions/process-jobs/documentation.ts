@@ -5,6 +5,7 @@ export default {
     description:
       "Called by the database when tasks are due. It answers at once and works in the background; workers that " +
       "run at the same time never do a task twice.",
+    dataApiCalls: 0,
     responses: { 202: { accepted: true } },
   },
 } satisfies Documentation;

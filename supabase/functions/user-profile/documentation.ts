@@ -15,6 +15,7 @@ export default {
     description:
       "`language` is the one of messages where a request asks for none; null until the user has chosen one.",
     responses: { 200: profile },
+    walk: { follows: "delete-video-job" },
   },
   PATCH: {
     description:

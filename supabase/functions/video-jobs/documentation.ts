@@ -8,5 +8,6 @@ export default {
       " Each `video_url` is signed, and has at least 10 minutes left.",
     query: { limit: "10", status: "completed" },
     responses: { 200: { jobs: [exampleJob], next_cursor: null } },
+    walk: { follows: "video-status" },
   },
 } satisfies Documentation;

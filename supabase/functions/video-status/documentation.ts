@@ -15,5 +15,7 @@ export default {
     responses: {
       200: { ...exampleJob, progress: { stage: "done", percent: 100 }, next_poll_seconds: null },
     },
+    isHot: true,
+    walk: { follows: "generate-video" },
   },
 } satisfies Documentation;

@@ -17,6 +17,10 @@ export interface OperationDocumentation {
   readonly responses?: { readonly [status: number]: unknown };
   /** Headers of the answer with this status, beside those that every answer has. */
   readonly headers?: { readonly [status: number]: Readonly<Record<string, HeaderDocumentation>> };
+  /** Calls of the Data API before the answer to this example, where it is not one. */
+  readonly dataApiCalls?: number;
+  /** An app calls it while somebody looks at it, and feels a cold start: its bundle must be small. */
+  readonly isHot?: true;
   readonly walk?: Walk;
 }
 
@@ -27,6 +31,8 @@ export interface HeaderDocumentation {
 
 /** How the documents' examples in curl, run one after the other, call it. */
 export interface Walk {
+  /** The endpoint that comes before this one in docs/api.md, where they are to be tried in an order. */
+  readonly follows?: string;
   /** Shell commands that make what the request needs. */
   readonly before?: string;
   /** What later requests need of the answer: a variable of the shell, and where it stands. */

@@ -1,0 +1,53 @@
+/** The request that an operation's documentation shows, so that whatever tries all endpoints knows a new one by itself. */
+import { exampleIds } from "../../../supabase/functions/_shared/endpoint/documentation.ts";
+import { deviceToken } from "../../../local/simulators/device-check.ts";
+import { documentations } from "../../contract/generate-openapi.ts";
+import type { Operation } from "../../operations.ts";
+import type { Backend, Guest } from "./backend.ts";
+import { ended, generate, submissionIs } from "./videos.ts";
+
+export interface Request {
+  /** From the question mark on; empty without one. */
+  readonly query: string;
+  readonly body?: unknown;
+}
+
+const documented = await documentations();
+
+/** How often the example may ask the Data API before its answer. */
+export function budgetOf({ name, method }: Operation): number {
+  return documented.get(name)?.[method]?.dataApiCalls ?? 1;
+}
+
+/** The example's request; with `ids` in the place of the example's ids, which are nobody's. */
+export function exampleRequest(
+  { name, method }: Operation,
+  ids: Partial<Record<keyof typeof exampleIds, string>> = {},
+): Request {
+  const example = documented.get(name)?.[method];
+  if (example === undefined) throw new Error(`${name}/documentation.ts says nothing of ${method}`);
+  const text = Object.entries(ids).reduce(
+    (text, [kind, id]) => text.replaceAll(exampleIds[kind as keyof typeof exampleIds], id),
+    JSON.stringify({ query: example.query ?? {}, body: example.request }),
+  );
+  const { query, body } = JSON.parse(text, (key, value) =>
+    // Apple's simulator knows its own tokens alone, each of them once.
+    key === "device_token" ? deviceToken(crypto.randomUUID()) : value);
+  const parameters = new URLSearchParams(query).toString();
+  return { query: parameters === "" ? "" : `?${parameters}`, body };
+}
+
+/** Operations that are asked about a job with a provider; every other one is asked about a video. */
+const aboutRunningJobs = ["POST cancel-video"];
+
+/** The example's request, about something that there is, and that is `guest`'s where it is about nobody else's. */
+export async function requestAbout(backend: Backend, guest: Guest, operation: Operation): Promise<Request> {
+  const text = JSON.stringify(exampleRequest(operation));
+  const owner = text.includes(exampleIds.user) ? await backend.signIn(100) : guest;
+  if (!text.includes(exampleIds.job)) return exampleRequest(operation, { user: owner.id });
+  const isRunning = aboutRunningJobs.includes(operation.operation);
+  if (isRunning) await backend.stack.simulators.fal.control.rules({ outcome: "never" });
+  const { job_id } = await generate(owner);
+  await (isRunning ? submissionIs(backend, job_id, "accepted") : ended(backend, owner, job_id));
+  return exampleRequest(operation, { user: owner.id, job: job_id });
+}
