@@ -3,8 +3,16 @@
  * `deno task bench:bundles`.
  */
 import { decode } from "@jridgewell/sourcemap-codec";
+import { readArguments } from "../local/arguments.ts";
 import { bundleFunctions } from "../tools/bundles.ts";
 import { printRows } from "./measure.ts";
+
+readArguments(
+  `deno task bench:bundles
+
+Prints what each endpoint's minified bundle weighs, and the packages that fill it. It takes no arguments.`,
+  {},
+);
 
 /** Of the endpoints that an app calls while somebody looks at it, where a cold start is felt. */
 const hotEndpoints = ["generate-video", "models", "video-status"];

@@ -1,6 +1,9 @@
 /**
- * Writes anew the baseline of the migrations, while it is open, and what is generated from the migrated database: its types, those of a job's status, and parts of documents.
+ * Writes anew the baseline of the migrations, while it is open, and what is generated from the migrated database: its types, those of a job's status, and parts of documents. Then
+ * what is generated from the endpoints' declarations, in a process that loads what was written.
  */
+import { fileURLToPath } from "node:url";
+import { readArguments } from "../../local/arguments.ts";
 import { createDatabase, withConnection } from "../../local/postgres/database.ts";
 import { databaseTypesFile, generateDatabaseTypes } from "./database-types.ts";
 import { jobsDocument, jobsDocumentOf, jobStatusFile, jobStatusTypes, readJobLife } from "./job-life.ts";
@@ -15,6 +18,13 @@ import {
   readPrivacyClasses,
   readRetentionRules,
 } from "./privacy-document.ts";
+
+readArguments(
+  `deno task generate
+
+Writes every generated file anew: the baseline of the migrations, types, OpenAPI, parts of docs/. It takes no arguments.`,
+  {},
+);
 
 if (await isBaselineOpen()) await Deno.writeTextFile(baselineFile, baselineOf(await schemaFiles()));
 
@@ -34,3 +44,8 @@ await Deno.writeTextFile(
   privacyDocument,
   privacyDocumentOf(await Deno.readTextFile(privacyDocument), rules, classes),
 );
+
+const { code } = await new Deno.Command(Deno.execPath(), {
+  args: ["run", "-A", fileURLToPath(new URL("../../tests/contract/generate-openapi.ts", import.meta.url))],
+}).spawn().status;
+Deno.exitCode = code;
