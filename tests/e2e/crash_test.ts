@@ -87,7 +87,8 @@ const cancelled: Scenario = {
 
 const turnedAway: Scenario = {
   rule: { submit: "rate_limited" },
-  judgement: { effect: "server_error" },
+  // As often as it is asked at a time.
+  judgement: { effect: "server_error", times: 3 },
   async play(run) {
     const { sql } = backend.database;
     await generate(run);

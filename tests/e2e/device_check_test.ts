@@ -106,7 +106,7 @@ Deno.test("an account gets a device's credits once, also with a second device", 
 for (
   const [what, rules] of [
     ["is down", [{ effect: "down", times: null }]],
-    ["is overloaded", [{ effect: "rate_limited" }]],
+    ["is overloaded", [{ effect: "rate_limited", times: null }]],
     ["fails", [{ effect: "server_error", times: null }]],
     ["does not know our key", [{ effect: "unauthorized" }]],
     ["answers nonsense", [{ effect: "garbage" }]],

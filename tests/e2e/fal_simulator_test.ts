@@ -47,7 +47,8 @@ Deno.test("a model refuses an input outside its schema when it runs", async () =
     const { poll } = await fal.submit(change);
     const state = await ended(poll);
     assert(state.state === "failed");
-    assert.deepEqual(state.failure.details, { reason: "rejected" });
+    // What we made of the settings is no fault of the user's.
+    assert.equal(state.failure.code, "ERR_5002");
     assert.match(state.failure.cause, /literal_error/);
   }
 });
@@ -121,14 +122,14 @@ Deno.test("a cancellation ends a generation by fal's own word alone", async () =
   await fal.simulator.control.rules({ queueMilliseconds: minute });
   const queued = await fal.submit();
   assert.deepEqual(await cancel(queued.requestId), { outcome: "requested" });
-  assert.deepEqual(await queued.poll(), { state: "cancelled" });
+  assert.deepEqual(await queued.poll(), { state: "cancelled", isUnbilled: true });
   assert.deepEqual(await cancel(queued.requestId), { outcome: "too_late" });
 
   await fal.simulator.control.rules({ queueMilliseconds: 0, outcome: "never" });
   const running = await fal.submit();
   assert.equal((await running.poll()).state, "running");
   assert.deepEqual(await cancel(running.requestId), { outcome: "requested" });
-  assert.deepEqual(await running.poll(), { state: "cancelled" });
+  assert.deepEqual(await running.poll(), { state: "cancelled", isUnbilled: true });
   const { verdict } = await eventually("the runner's word", () => fal.receiver.deliveries[0]);
   assert(verdict.valid);
   assert.deepEqual([verdict.event.requestId, verdict.event.state.state], [running.requestId, "cancelled"]);

@@ -73,18 +73,22 @@ Deno.test("every model takes what its adapter sends for every option it has", as
 });
 
 Deno.test("an input outside a model's schema is refused when it is submitted", async () => {
-  const wrong: [string, Partial<Generation>][] = [
-    ["replicate", { durationSeconds: 7 }],
-    ["replicate", { prompt: "" }],
-    ["runway", { durationSeconds: 11 }],
-    ["runway", { prompt: "word ".repeat(201) }],
-    ["runway", { imageUrl: "http://images.example.com/a.png" }],
+  const rejected = { code: "ERR_5003", details: { reason: "rejected" } };
+  // What we made of the settings is no fault of the user's.
+  const unavailable = { code: "ERR_5002", details: {} };
+  const wrong: [string, Partial<Generation>, { code: string; details: object }][] = [
+    ["replicate", { durationSeconds: 7 }, unavailable],
+    ["replicate", { prompt: "" }, rejected],
+    ["runway", { durationSeconds: 11 }, unavailable],
+    ["runway", { prompt: "word ".repeat(201) }, rejected],
+    ["runway", { imageUrl: "http://images.example.com/a.png" }, rejected],
   ];
-  for (const [name, change] of wrong) {
+  for (const [name, change, expected] of wrong) {
     await using contract = await startContract(subject(name));
     const outcome = await contract.provider.submit({ ...await contract.generation(), ...change });
     assert(outcome.outcome === "refused", `${name}: ${JSON.stringify(outcome)}`);
-    assert.deepEqual(outcome.failure.details, { reason: "rejected" });
+    const { code, details } = outcome.failure;
+    assert.deepEqual({ code, details }, expected);
   }
 });
 

@@ -93,7 +93,7 @@ const refusals: Record<string, Refusal> = {
     })}`,
     headers: json,
     code: "ERR_4013",
-    from: 256 * 1024 + 1,
+    from: 4 * 1024 * 1024 + 1,
   },
   "a body where none is asked for, and too long": {
     path: "user-profile",
