@@ -1,5 +1,5 @@
 /**
- * A crash at every step. A clean run tells which calls the functions make to the database, the moderation, the provider and storage; then
+ * A crash at every step, of which the quick tests run a sample. A clean run tells which calls the functions make to the database, the moderation, the provider and storage; then
  * it is run again for each of them, and their process is killed: once before the call leaves, once when it was answered.
  */
 import assert from "node:assert/strict";
@@ -7,6 +7,7 @@ import { GenerateVideoResponse } from "../../supabase/functions/generate-video/s
 import type { FalRule } from "../../local/simulators/fal.ts";
 import type { OpenAiRule } from "../../local/simulators/openai.ts";
 import { eventually } from "./eventually.ts";
+import { cases } from "../runs.ts";
 import { untilErasable } from "../database/support/accounts.ts";
 import { type Answer, bodyOf } from "./support/answer.ts";
 import { type Backend, type Guest, startBackend } from "./support/backend.ts";
@@ -138,6 +139,9 @@ const closed: Scenario = {
   closes: true,
 };
 
+/** Of some 30 points of a scenario: a crash costs a start of the functions, and a second. */
+const samplePoints = 5;
+
 /** Milliseconds; the longest first pause of a task, and some more. */
 const firstPause = 4_000;
 
@@ -154,15 +158,14 @@ for (
     const cold = await record(`${name}, cold`, scenario);
     // What only a new process asks for, such as the provider's keys.
     const warm = await record(`${name}, warm`, scenario);
-    let cases = 0;
-    for (const point of cold) {
+    const steps = new Set(cold.map(({ call, occurrence }) => `${call} ${occurrence}`));
+    assert.equal(cold.length, 2 * steps.size, "each call has a point on both of its sides");
+    const points = cases(samplePoints, cold);
+    for (const point of points) {
       if (!warm.some((other) => nameOf(other) === nameOf(point))) await restart();
       await crashAt(point, `${name}, ${nameOf(point)}`, scenario);
-      cases += 1;
     }
-    const steps = new Set(cold.map(({ call, occurrence }) => `${call} ${occurrence}`));
-    assert.equal(cases, 2 * steps.size);
-    console.log(`${cases} crashes, on both sides of ${steps.size} calls`);
+    console.log(`${points.length} crashes, of ${cold.length} on both sides of ${steps.size} calls`);
   });
 }
 
