@@ -98,13 +98,11 @@ const turnedAway: Scenario = {
       select from queue.tasks where subject = ${run.jobId} and kind = 'submit' and last_error is not null
       union all
       select from videos.jobs where id = ${run.jobId} and status <> 'pending'`));
-    await backend.database.advance(firstPause);
-    await tick();
+    await nextTry(run);
     await until("it is turned away", () =>
       isTrue(sql`
       select from videos.submissions where job_id = ${run.jobId} and state <> 'sending'`));
-    await backend.database.advance(firstPause);
-    await tick();
+    await nextTry(run);
     await until("the job ends", () => hasEnded(run));
     await until("nothing is left to do", isDone);
   },
@@ -230,6 +228,18 @@ async function call({ guest }: Run, path: string, options: Parameters<Guest["cal
       return undefined;
     }
   });
+}
+
+/** Moves the clock to when the job's submission is tried again: that depends on who was asked to wait for how long. */
+async function nextTry({ jobId }: Run): Promise<void> {
+  // Until then the task is in hand, and its next time is not written.
+  await untilQuiet();
+  const [next] = await backend.database.sql<{ milliseconds: number }[]>`
+    select greatest(0, ceil(extract(epoch from max(t.run_at) - core.now()) * 1000))::int as milliseconds
+    from queue.tasks as t
+    where t.subject = ${jobId} and t.kind = 'submit'`;
+  await backend.database.advance(next?.milliseconds ?? 0);
+  await tick();
 }
 
 async function tick(): Promise<void> {
