@@ -97,15 +97,19 @@ for (const [effect, expected] of faults) {
     await control.reset();
 
     const elsewhere = accounts.map(({ guest }) => ({ guest, network: newNetwork() }));
-    assert.equal(await grantsByClaimedPhone(accounts), 0, "while its own check may be under way");
+    assert.equal(
+      await grantsByClaimedPhone(accounts),
+      0,
+      "nothing is granted while its own check may be under way",
+    );
     await backend.database.advance(30 * second);
-    assert.equal(await grantsByClaimedPhone(elsewhere), 0, "in another network");
+    assert.equal(await grantsByClaimedPhone(elsewhere), 0, "nothing is granted in another network");
     const [late, ...early] = accounts;
     assert(late);
     assert.equal(await grantsByClaimedPhone(early), expected * early.length);
-    assert.equal(await grantsByClaimedPhone(early), 0, "again");
+    assert.equal(await grantsByClaimedPhone(early), 0, "nothing is granted a second time");
     await backend.database.advance(570 * second);
-    assert.equal(await grantsByClaimedPhone([late]), 0, "ten minutes later");
+    assert.equal(await grantsByClaimedPhone([late]), 0, "nothing is granted ten minutes later");
     await backend.proveLedger();
   });
 }
