@@ -3,9 +3,17 @@
  * `deno task bench:bundles`.
  */
 import { decode } from "@jridgewell/sourcemap-codec";
+import { readArguments } from "../local/arguments.ts";
 import { documentations } from "../tests/contract/generate-openapi.ts";
 import { bundleFunctions } from "../tools/bundles.ts";
 import { printRows } from "./measure.ts";
+
+readArguments(
+  `deno task bench:bundles
+
+Prints what each endpoint's minified bundle weighs, and the packages that fill it. It takes no arguments.`,
+  {},
+);
 
 /** Of the endpoints whose documentation says that an app feels their cold start. */
 const hotBudget = 200_000;

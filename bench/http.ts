@@ -1,20 +1,23 @@
 /**
- * Endpoints over HTTP beside the bare procedure through the same gateway: `deno task bench:http`. `--seconds=N` for each
- * row (3), `--only=TEXT` for the rows whose name holds it.
+ * Endpoints over HTTP beside the bare procedure through the same gateway: `deno task bench:http`.
  */
-import { parseArgs } from "node:util";
 import postgres from "postgres";
 import { createClient } from "@supabase/supabase-js";
+import { readArguments, wholeNumber } from "../local/arguments.ts";
 import { deviceToken } from "../local/simulators/device-check.ts";
 import { startStack } from "../local/stack.ts";
 import { modelId, widenPolicies } from "./database.ts";
 import { type Load, machine, measure, type Measurement, printTable } from "./measure.ts";
 
-const { values: options } = parseArgs({
-  args: Deno.args,
-  options: { seconds: { type: "string", default: "3" }, only: { type: "string", default: "" } },
-});
-const timing = { warmUpMilliseconds: 500, milliseconds: Number(options.seconds) * 1_000 };
+const { values: options } = readArguments(
+  `deno task bench:http [--seconds=<number>] [--only=<text>]
+
+Measures endpoints over HTTP, beside the bare procedures through the same gateway.
+  --seconds=<number>   of each row (3)
+  --only=<text>        the rows whose name contains it`,
+  { options: { seconds: { type: "string", default: "3" }, only: { type: "string", default: "" } } },
+);
+const timing = { warmUpMilliseconds: 500, milliseconds: wholeNumber("seconds", options.seconds) * 1_000 };
 const clientCounts = [1, 8, 32];
 
 const directory = await Deno.makeTempDir({ prefix: "kinora-bench-" });

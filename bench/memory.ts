@@ -4,6 +4,7 @@
  */
 import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import type postgres from "postgres";
+import { readArguments } from "../local/arguments.ts";
 import { withConnection } from "../local/postgres/database.ts";
 import { largestVideo } from "../supabase/functions/_shared/videos/store.ts";
 import { cpuSeconds, peakMemory } from "../local/process.ts";
@@ -127,5 +128,11 @@ async function main(): Promise<void> {
   }
 }
 
+readArguments(
+  `deno task bench:memory
+
+Measures memory and CPU time of the functions while they store videos, the largest included. It takes no arguments.`,
+  {},
+);
 await main();
 Deno.exit();

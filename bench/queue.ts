@@ -1,10 +1,10 @@
 /**
  * `deno task bench:queue`: tasks a second that four workers claim and finish, in a short queue and behind a backlog; and how
- * long the whole backend takes to work off twice of what it can do (`--overload=<seconds>`).
+ * long the whole backend takes to work off twice of what it can do.
  */
-import { parseArgs } from "node:util";
 import { createClient } from "@supabase/supabase-js";
 import type postgres from "postgres";
+import { readArguments, wholeNumber } from "../local/arguments.ts";
 import { withConnection } from "../local/postgres/database.ts";
 import { startStack } from "../local/stack.ts";
 import { benchDatabase } from "./database.ts";
@@ -107,7 +107,13 @@ async function measureOverload(seconds: number): Promise<void> {
   });
 }
 
-const { values } = parseArgs({ options: { overload: { type: "string" } } });
+const { values } = readArguments(
+  `deno task bench:queue [--overload=<seconds>]
+
+Measures how many tasks a second four workers claim and finish.
+  --overload=<seconds>   instead, accept twice of what the backend can do for so long, and measure how it works it off`,
+  { options: { overload: { type: "string" } } },
+);
 if (values.overload === undefined) await measureClaims();
-else await measureOverload(Number(values.overload));
+else await measureOverload(wholeNumber("overload", values.overload));
 Deno.exit();

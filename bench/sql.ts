@@ -1,30 +1,36 @@
 /**
  * The procedures under load: `deno task bench:sql`. Figures stand beside their budgets and beside the seeds' own way of
- * doing the same, taken in one run. `--seconds=N` for each row (5), `--only=TEXT` for the rows whose name holds it,
- * `--jobs=N` for a history of so many jobs (1,250,000 jobs have five million entries).
+ * doing the same, taken in one run.
  */
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { charge } from "./baseline/charge.ts";
+import { readArguments, wholeNumber } from "../local/arguments.ts";
 import { fill } from "../tests/database/support/volume.ts";
 import { addUsers, benchDatabase, connections, modelId, userId, widenPolicies } from "./database.ts";
 import { type Load, machine, measure, type Measurement, printTable } from "./measure.ts";
 
-const { values: options } = parseArgs({
-  args: Deno.args,
-  options: {
-    seconds: { type: "string", default: "5" },
-    only: { type: "string", default: "" },
-    jobs: { type: "string", default: "0" },
+const { values: options } = readArguments(
+  `deno task bench:sql [--seconds=<number>] [--only=<text>] [--jobs=<number>]
+
+Measures the procedures under load, beside their budgets and the seeds' own way.
+  --seconds=<number>   of each row (5)
+  --only=<text>        the rows whose name contains it
+  --jobs=<number>      of the history that there is before (0); 1250000 jobs have five million entries`,
+  {
+    options: {
+      seconds: { type: "string", default: "5" },
+      only: { type: "string", default: "" },
+      jobs: { type: "string", default: "0" },
+    },
   },
-});
-const timing = { warmUpMilliseconds: 1_000, milliseconds: Number(options.seconds) * 1_000 };
+);
+const timing = { warmUpMilliseconds: 1_000, milliseconds: wholeNumber("seconds", options.seconds) * 1_000 };
+const jobs = wholeNumber("jobs", options.jobs);
 const users = 10_000;
 const fingerprint = "0".repeat(64);
 
 await using database = await benchDatabase();
 const { sql } = database;
-const jobs = Number(options.jobs);
 if (jobs > 0) await fill(sql, { users, jobsPerUser: Math.ceil(jobs / users) });
 else await addUsers(sql, users, 1_000_000_000);
 await sql.file(fileURLToPath(new URL("baseline/schema.sql", import.meta.url)));

@@ -1,14 +1,23 @@
 /**
  * One guest's whole journey, as an app makes it with supabase-js (docs/clients.md), a line a step. Exits non-zero as soon as anything
- * is not as it should be. With `--serve` the backend goes on serving afterwards.
+ * is not as it should be.
  */
 import { strict as assert } from "node:assert";
 import { createClient, FunctionsHttpError, type SupabaseClient } from "@supabase/supabase-js";
 import { readMp4 } from "../supabase/functions/_shared/videos/mp4.ts";
+import { readArguments } from "./arguments.ts";
 import { withConnection } from "./postgres/database.ts";
 import { exitOnTermination } from "./process.ts";
 import { deviceToken } from "./simulators/device-check.ts";
 import { startStack } from "./stack.ts";
+
+const { values: options } = readArguments(
+  `deno task demo [--serve]
+
+Boots the whole backend and plays one guest's journey.
+  --serve   go on serving afterwards, until Ctrl-C`,
+  { options: { serve: { type: "boolean", default: false } } },
+);
 
 const videoFile = await Deno.makeTempFile({ prefix: "kinora-demo-", suffix: ".mp4" });
 const bold = (text: string) => `\x1b[1m${text}\x1b[0m`;
@@ -223,7 +232,7 @@ async function play(): Promise<void> {
     },
   );
 
-  if (Deno.args.includes("--serve")) {
+  if (options.serve) {
     console.log(`\nServing at ${stack.url} until Ctrl-C.`);
     await new Promise(() => {});
   }

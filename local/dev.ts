@@ -1,8 +1,8 @@
 /**
  * `deno task dev`: the whole backend, until Ctrl-C. Data, keys and ports stay in .kinora/ between two starts, and a change
- * under supabase/functions is served at once. With --data <folder>, in another folder.
+ * under supabase/functions is served at once.
  */
-import { parseArgs } from "node:util";
+import { readArguments } from "./arguments.ts";
 import { DirectoryInUseError, isInUse } from "./directory.ts";
 import { holdPorts, isFree } from "./ports.ts";
 import { exitOnTermination } from "./process.ts";
@@ -13,7 +13,13 @@ import { defaultDirectory, statusFile, statusOf } from "./status.ts";
 const usualGatewayPort = 54321;
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { data: { type: "string", default: defaultDirectory } } });
+  const { values } = readArguments(
+    `deno task dev [--data=<folder>]
+
+Runs the whole backend until Ctrl-C, and serves each change under supabase/functions at once.
+  --data=<folder>   where data, keys and ports stay between two starts (.kinora)`,
+    { options: { data: { type: "string", default: defaultDirectory } } },
+  );
   const started = Date.now();
   if (await isInUse(values.data)) throw new DirectoryInUseError();
   await Deno.remove(statusFile(values.data)).catch(ignoreAbsence);

@@ -2,7 +2,7 @@
  * `deno task status`: where the stack of `deno task dev` is, as JSON, with the names of `supabase status -o json`.
  */
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { readArguments, refuse } from "./arguments.ts";
 import { isInUse } from "./directory.ts";
 import type { Stack } from "./stack.ts";
 
@@ -30,17 +30,19 @@ export function statusOf({ url, publishableKey, secretKey, databaseUrl, jwks, si
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { data: { type: "string", default: defaultDirectory } } });
-  if (!await isInUse(values.data)) {
-    console.error("No stack is running. `deno task dev` starts one.");
-    Deno.exit(1);
-  }
+  const { values } = readArguments(
+    `deno task status [--data=<folder>]
+
+Prints as JSON where the stack of deno task dev is, with its keys.
+  --data=<folder>   the one that deno task dev was given (.kinora)`,
+    { options: { data: { type: "string", default: defaultDirectory } } },
+  );
+  if (!await isInUse(values.data)) refuse("No stack is running. `deno task dev` starts one.");
   try {
     console.log(await Deno.readTextFile(statusFile(values.data)));
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    console.error("The stack is just starting.");
-    Deno.exit(1);
+    refuse("The stack is just starting.");
   }
 }
 

@@ -12,8 +12,8 @@ export interface Count {
 export interface DenoTestOptions {
   /** The folder that `files` are relative to. */
   root: URL;
-  files: string[];
-  permissions: string[];
+  files: readonly string[];
+  permissions: readonly string[];
   /** Runs only the tests whose name contains it. */
   filter: string | undefined;
   /** What the tests find in their environment, beside ours. */
@@ -35,7 +35,7 @@ export async function denoTest(options: DenoTestOptions): Promise<Count> {
       "test",
       ...permissions,
       "--parallel",
-      // `deno task ok` checks all types at once; here it would be done again for every tier.
+      // The runner has checked them, of all tiers at once.
       "--no-check",
       `--junit-path=${report}`,
       ...(filter === undefined ? [] : ["--filter", filter]),

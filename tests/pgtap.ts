@@ -13,7 +13,7 @@ export async function runPgTap(
   serverUrl: string,
   templateUrl: string,
   root: URL,
-  files: string[],
+  files: readonly string[],
   tell: (line: string) => void,
 ): Promise<Count> {
   await using database = await cloneDatabase(serverUrl, templateUrl);

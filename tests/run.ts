@@ -1,13 +1,8 @@
 /**
- * Runs tiers of tests on one Postgres, and ends with a line `N passed, N failed`.
- *
- *     deno task test                        every tier but `platform`
- *     deno task test unit contract          these tiers
- *     deno task test platform               the end-to-end tests, on what is deployed and the platform's Deno
- *     deno task test credits                the files whose path contains it
- *     deno task test --filter "second webhook"   the tests whose name contains it
+ * `deno task test`: checks types, runs tiers and files of tests on one Postgres, and ends with a line `N passed, N failed`.
  */
-import { parseArgs } from "node:util";
+import { fileURLToPath } from "node:url";
+import { readArguments, refuse } from "../local/arguments.ts";
 import { deployedVariable, platformDeno, platformDenoVariable } from "../local/functions/functions-source.ts";
 import { startPostgres } from "../local/postgres/postgres.ts";
 import { exitOnTermination } from "../local/process.ts";
@@ -15,85 +10,61 @@ import { serverVariable, templateVariable } from "./database/harness.ts";
 import { denoTest } from "./deno-test.ts";
 import { listFiles } from "./files.ts";
 import { runPgTap } from "./pgtap.ts";
+import { longVariable } from "./runs.ts";
+import { NoSuchTest, type Pass, select, type Wanted } from "./selection.ts";
 import { createTemplate } from "./template.ts";
 import { buildDeployment } from "../tools/bundles.ts";
 
 const root = new URL("..", import.meta.url);
 
-/** Functions under test may read their fixtures and nothing else: whoever forgets to pass a fake fails. */
-const functionsPermissions = ["--allow-read"];
-const everyPermission = ["--allow-all"];
+const usage = `deno task test [tier | path]... [--filter=<text>] [--long] [--platform]
+
+Runs all tests, or the tiers and files that are named, after their types were checked.
+  tier              unit, contract, database or e2e
+  path              the test files whose path contains it
+  --filter=<text>   only the tests whose name contains it
+  --long            all that the tests can try, where they otherwise try a sample; without a tier or path, only what
+                    differs by that, and the end-to-end tests on the platform's Deno
+  --platform        the end-to-end tests, with the functions as they are deployed, on the platform's Deno`;
 
 /** Only for a tier that hangs: many times what the slowest takes, also on a busy machine; still below CI's 90 minutes. */
 const timeLimit = 45 * 60 * 1000;
-
-interface Tier {
-  name: string;
-  files: RegExp;
-  /** Those of `deno test`; pgTAP files have none. */
-  permissions?: string[];
-  /** Whether the functions are the bundles that are deployed, on the platform's Deno. Such a tier runs when it is named. */
-  deployed?: true;
-}
-
-/** In the order they run: the quickest first. Files are found, never listed. */
-const tiers: Tier[] = [
-  { name: "unit", files: /^supabase\/functions\/.+_test\.ts$/, permissions: functionsPermissions },
-  {
-    name: "unit",
-    files: /^(local|tools|bench)\/.+_test\.ts$|^tests\/[^/]+_test\.ts$/,
-    permissions: everyPermission,
-  },
-  { name: "contract", files: /^tests\/contract\/.+_test\.ts$/, permissions: everyPermission },
-  { name: "database", files: /^supabase\/tests\/.+\.sql$/ },
-  { name: "database", files: /^tests\/database\/.+_test\.ts$/, permissions: everyPermission },
-  { name: "e2e", files: /^tests\/e2e\/.+_test\.ts$/, permissions: everyPermission },
-  { name: "platform", files: /^tests\/e2e\/.+_test\.ts$/, permissions: everyPermission, deployed: true },
-];
 
 async function main(): Promise<number> {
   await using cleanup = new AsyncDisposableStack();
   using _termination = exitOnTermination(() => cleanup.disposeAsync());
 
-  const { values, positionals } = parseArgs({
-    options: { filter: { type: "string" } },
+  const { values: { filter, long, platform }, positionals: words } = readArguments(usage, {
+    options: {
+      filter: { type: "string" },
+      long: { type: "boolean", default: false },
+      platform: { type: "boolean", default: false },
+    },
     allowPositionals: true,
   });
-  const tierNames = new Set(tiers.map(({ name }) => name));
-  const wantedTiers = positionals.filter((word) => tierNames.has(word));
-  const wantedPaths = positionals.filter((word) => !tierNames.has(word));
-
-  const files = await listFiles(root);
-  const selected = tiers
-    .filter(({ name, deployed }) => wantedTiers.length === 0 ? !deployed : wantedTiers.includes(name))
-    .map((tier) => ({
-      ...tier,
-      files: files.filter((file) =>
-        tier.files.test(file) && (wantedPaths.length === 0 || wantedPaths.some((path) => file.includes(path)))
-      ),
-    }))
-    .filter(({ files }) => files.length > 0);
-  if (selected.length === 0) throw new Error(`No test file matches ${positionals.join(" ")}`);
+  const selected = await selectPasses({ words, long, platform });
+  if (!await checkTypes(words.length === 0 ? [] : selected.flatMap(({ files }) => files))) return 1;
 
   const postgres = cleanup.use(await startPostgres());
   const template = cleanup.use(await createTemplate(postgres.url()));
 
   const total = { passed: 0, failed: 0 };
-  for (const { name, files, permissions, deployed } of selected) {
-    console.log(`\n${name}: ${files.length} files`);
+  for (const { name, files, permissions, onPlatform } of selected) {
+    console.log(`\n${name}${onPlatform ? " on the platform's Deno" : ""}: ${files.length} files`);
     // pgTAP's assertions have no names to filter by.
-    if (permissions === undefined && values.filter !== undefined) continue;
+    if (permissions === undefined && filter !== undefined) continue;
     const count = permissions === undefined
       ? await runPgTap(postgres.url(), template.url, root, files, console.log)
       : await denoTest({
         root,
         files,
         permissions,
-        filter: values.filter,
+        filter,
         env: {
           [serverVariable]: postgres.url(),
           [templateVariable]: template.url,
-          ...(deployed ? await deployedFunctions(cleanup) : {}),
+          ...(long ? { [longVariable]: "1" } : {}),
+          ...(onPlatform ? await deployedFunctions(cleanup) : {}),
         },
         timeLimit,
         onStart: (process) => cleanup.defer(() => process.stop()),
@@ -102,7 +73,7 @@ async function main(): Promise<number> {
     if (cleanup.disposed) await new Promise(() => {});
     total.passed += count.passed;
     total.failed += count.failed;
-    if (count.passed + count.failed === 0 && values.filter === undefined) {
+    if (count.passed + count.failed === 0 && filter === undefined) {
       console.error(`No test in ${files.join(", ")}`);
       total.failed++;
     }
@@ -110,6 +81,30 @@ async function main(): Promise<number> {
   await cleanup.disposeAsync();
   console.log(`\n${total.passed} passed, ${total.failed} failed`);
   return total.failed === 0 && total.passed > 0 ? 0 : 1;
+}
+
+/** The passes that are wanted; where there is none, it says why and ends the process. */
+async function selectPasses(wanted: Wanted): Promise<Pass[]> {
+  const files = await listFiles(root);
+  const sampled = new Set<string>();
+  for (const file of files.filter((file) => file.endsWith("_test.ts"))) {
+    if (/from "[./]+\/runs\.ts"/.test(await Deno.readTextFile(new URL(file, root)))) sampled.add(file);
+  }
+  try {
+    return select(wanted, files, (file) => sampled.has(file));
+  } catch (error) {
+    if (error instanceof NoSuchTest) return refuse(`${error.message}\n\n${usage}`);
+    throw error;
+  }
+}
+
+/** Whether the types of these files, or without one of all, are right. Quick where nothing has changed. */
+async function checkTypes(files: readonly string[]): Promise<boolean> {
+  const { success } = await new Deno.Command(Deno.execPath(), {
+    args: ["check", "--quiet", "--frozen", ...files.filter((file) => file.endsWith(".ts"))],
+    cwd: fileURLToPath(root),
+  }).spawn().status;
+  return success;
 }
 
 /** Builds what is deployed; gives the variables with which stacks serve it. */

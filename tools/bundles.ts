@@ -14,12 +14,17 @@ async function readConfiguration(): Promise<ProjectConfiguration> {
   ) as unknown as ProjectConfiguration;
 }
 
+/** Of the functions that are deployed: those that supabase/config.toml lists. */
+export async function functionNames(): Promise<string[]> {
+  return Object.keys((await readConfiguration()).functions).sort();
+}
+
 /**
  * Writes `<directory>/<name>/index.js` for each function that supabase/config.toml lists, from the packages of deno.lock
  * and no others: a lock file that does not fit is an error. `flags` are further ones of `deno bundle`. Gives the names.
  */
 export async function bundleFunctions(directory: string, flags: readonly string[] = []): Promise<string[]> {
-  const names = Object.keys((await readConfiguration()).functions).sort();
+  const names = await functionNames();
   const sources = names.map((name) => `supabase/functions/${name}/index.ts`);
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["bundle", "--quiet", "--frozen", ...flags, `--outdir=${directory}`, ...sources],

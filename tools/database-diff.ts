@@ -1,7 +1,7 @@
 /**
  * Writes the migration that brings supabase/migrations to what supabase/schemas declares. docs/database.md says how it is used.
  */
-import { parseArgs } from "node:util";
+import { readArguments, refuse } from "../local/arguments.ts";
 import { createDatabase, type Database } from "../local/postgres/database.ts";
 import { migrate } from "../local/postgres/migrations.ts";
 import { preparePlatform } from "../local/platform/platform.ts";
@@ -28,23 +28,8 @@ export interface Request {
   readonly allowedDrops: readonly string[];
 }
 
-/** Gives what the arguments ask for; undefined where they ask for help. */
-export function readArguments(args: string[]): Request | undefined {
-  let parsed;
-  try {
-    parsed = parseArgs({
-      args,
-      options: {
-        "allow-drop": { type: "string", multiple: true, default: [] },
-        help: { type: "boolean", short: "h" },
-      },
-      allowPositionals: true,
-    });
-  } catch (error) {
-    throw new Refusal(`${(error as Error).message}\n\n${usage}`);
-  }
-  const { values, positionals: [given, ...others] } = parsed;
-  if (values.help) return undefined;
+/** Gives what is asked for: a name in words, and the drops that are allowed. */
+export function requestOf([given, ...others]: readonly string[], allowedDrops: readonly string[]): Request {
   if (given === undefined || others.length > 0) throw new Refusal(`One name is needed.\n\n${usage}`);
   if (!/^[a-z][a-z0-9]*([_-][a-z0-9]+)*$/.test(given)) {
     throw new Refusal(`A name is lower-case words with - or _ between them: ${given}`);
@@ -53,7 +38,7 @@ export function readArguments(args: string[]): Request | undefined {
   if (changesRows(`${name}.sql`) || name === "rows") {
     throw new Refusal("A migration whose name ends with rows changes rows alone, and is written by hand");
   }
-  return { name, allowedDrops: values["allow-drop"] };
+  return { name, allowedDrops };
 }
 
 /** The file's text. A drop that is not allowed is refused, and so is a permission for what is not dropped. */
@@ -95,8 +80,11 @@ async function createPlatform(serverUrl: string): Promise<Database> {
 }
 
 async function main(): Promise<void> {
-  const request = readArguments(Deno.args);
-  if (request === undefined) return console.log(usage);
+  const { values, positionals } = readArguments(usage, {
+    options: { "allow-drop": { type: "string", multiple: true, default: [] } },
+    allowPositionals: true,
+  });
+  const request = requestOf(positionals, values["allow-drop"]);
 
   await using cleanup = new AsyncDisposableStack();
   using _termination = exitOnTermination(() => cleanup.disposeAsync());
@@ -123,7 +111,7 @@ if (import.meta.main) {
   try {
     await main();
   } catch (error) {
-    console.error(error instanceof Refusal ? error.message : error);
-    Deno.exitCode = 1;
+    if (error instanceof Refusal) refuse(error.message);
+    throw error;
   }
 }

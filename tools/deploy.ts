@@ -1,10 +1,18 @@
 /**
  * `deno task deploy`: builds one bundle a function into .kinora/deploy and has the Supabase CLI deploy that, to the linked
- * project, or to the one of `--remote=<ref>`. What else is given is passed on: names of functions, `--prune`, `--yes`. With
- * `--build-only` nothing is deployed.
+ * project, or to another.
  */
+import { readArguments, refuse } from "../local/arguments.ts";
 import { defaultDirectory } from "../local/status.ts";
-import { buildDeployment } from "./bundles.ts";
+import { buildDeployment, functionNames } from "./bundles.ts";
+
+const usage = `deno task deploy [function]... [--remote=<ref>] [--prune] [--yes] [--build-only]
+
+Builds one bundle a function into .kinora/deploy, and has the Supabase CLI deploy all of them, or those that are named.
+  --remote=<ref>   to this project, instead of the linked one
+  --prune          delete the functions of the project that are not here
+  --yes            ask nothing
+  --build-only     deploy nothing`;
 
 const project = new URL("../", import.meta.url);
 const directory = `${defaultDirectory}/deploy`;
@@ -22,9 +30,18 @@ export async function linkedProject(root: URL): Promise<string | undefined> {
   }
 }
 
-/** The CLI's own arguments, for those that we were given. */
-export function deployArguments(given: readonly string[], linked: string | undefined): string[] {
-  const namesProject = given.some((argument) => /^--(remote|project-ref)(=|$)/.test(argument));
+/** What is deployed, and where to. */
+export interface Deployment {
+  /** Of functions; none for all of them. */
+  readonly names: readonly string[];
+  /** The project; without one, the CLI asks. */
+  readonly remote: string | undefined;
+  /** Of the CLI, as they are. */
+  readonly flags: readonly string[];
+}
+
+/** The CLI's own arguments. */
+export function deployArguments({ names, remote, flags }: Deployment): string[] {
   return [
     "functions",
     "deploy",
@@ -32,19 +49,41 @@ export function deployArguments(given: readonly string[], linked: string | undef
     "--use-api",
     "--workdir",
     directory,
-    ...(namesProject || linked === undefined ? [] : [`--remote=${linked}`]),
-    ...given,
+    ...(remote === undefined ? [] : [`--remote=${remote}`]),
+    ...flags,
+    ...names,
   ];
 }
 
 async function main(): Promise<number> {
+  const { values, positionals } = readArguments(usage, {
+    options: {
+      remote: { type: "string" },
+      prune: { type: "boolean", default: false },
+      yes: { type: "boolean", default: false },
+      "build-only": { type: "boolean", default: false },
+    },
+    allowPositionals: true,
+  });
+  const names = await functionNames();
+  const unknown = positionals.filter((name) => !names.includes(name));
+  if (unknown.length > 0) refuse(`There is no function ${unknown.join(", ")}.\n\n${usage}`);
   await buildDeployment(directory);
-  if (Deno.args.includes("--build-only")) {
+  if (values["build-only"]) {
     console.log(`${directory} holds what would be deployed`);
     return 0;
   }
   const { code } = await new Deno.Command(Deno.execPath(), {
-    args: ["task", "--quiet", "supabase", ...deployArguments(Deno.args, await linkedProject(project))],
+    args: [
+      "task",
+      "--quiet",
+      "supabase",
+      ...deployArguments({
+        names: positionals,
+        remote: values.remote ?? await linkedProject(project),
+        flags: [...(values.prune ? ["--prune"] : []), ...(values.yes ? ["--yes"] : [])],
+      }),
+    ],
     cwd: project,
   }).spawn().status;
   return code;

@@ -2,7 +2,7 @@ import { pathToFileURL } from "node:url";
 import assert from "node:assert/strict";
 import { deployArguments, linkedProject } from "./deploy.ts";
 
-Deno.test("a deployment goes to the linked project, unless it is told another", async () => {
+Deno.test("the linked project is the one that the CLI noted, and none where it noted none", async () => {
   const root = await Deno.makeTempDir();
   const url = pathToFileURL(`${root}/`);
   assert.equal(await linkedProject(url), undefined);
@@ -12,17 +12,13 @@ Deno.test("a deployment goes to the linked project, unless it is told another", 
     `${root}/supabase/.temp/linked-project.json`,
     '{"ref":"abcdefghijklmnopqrst","name":"kinora","organization_id":"o","organization_slug":"o"}',
   );
-  const linked = await linkedProject(url);
+  assert.equal(await linkedProject(url), "abcdefghijklmnopqrst");
   await Deno.remove(root, { recursive: true });
-
-  assert(deployArguments([], linked).includes("--remote=abcdefghijklmnopqrst"));
-  const others = [["--remote=staging"], ["--remote", "staging"], ["--project-ref", "staging"]];
-  for (const given of others) {
-    assert(!deployArguments(given, linked).some((argument) => argument.includes("abcdefghijklmnopqrst")));
-  }
 });
 
-Deno.test("whatever else is given reaches the CLI", () => {
-  const given = ["health", "models", "--prune", "--yes"];
-  assert.deepEqual(deployArguments(given, undefined).slice(-given.length), given);
+Deno.test("the project, the flags and the names of functions reach the CLI", () => {
+  const given = deployArguments({ names: ["health", "models"], remote: "staging", flags: ["--prune"] });
+  assert.deepEqual(given.slice(-4), ["--remote=staging", "--prune", "health", "models"]);
+  const asking = deployArguments({ names: [], remote: undefined, flags: [] });
+  assert(!asking.some((argument) => argument.startsWith("--remote")), "without a project, the CLI asks");
 });

@@ -34,7 +34,7 @@ Deno.test("the sources are served on our own Deno, unless the environment names 
     });
     const version = await (await fetch(url)).text();
     const { tasks } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
-    assert.equal(version, /deno@([\d.]+)/.exec(tasks["platform-deno"])?.[1]);
+    assert.equal(version, /deno@([\d.]+)/.exec(tasks["platform-deno"].command)?.[1]);
     assert.notEqual(version, Deno.version.deno);
   } finally {
     Deno.env.delete(deployedVariable);

@@ -5,7 +5,7 @@ const root = new URL("../../", import.meta.url);
 
 interface Configuration {
   allowScripts: string[];
-  tasks: Record<string, string>;
+  tasks: Record<string, { command: string }>;
 }
 
 async function readText(path: string): Promise<string> {
@@ -51,8 +51,8 @@ Deno.test("a version of a dependency stands in import_map.json, and beside it in
 });
 
 Deno.test("one version of Deno and one of the CLI are named everywhere, beside the platform's Deno", async () => {
-  const compat = /deno@[\d.]+/.exec(configuration.tasks["platform-deno"] ?? "")?.[0];
-  const cli = /supabase@[\d.]+/.exec(configuration.tasks["supabase"] ?? "")?.[0];
+  const compat = /deno@[\d.]+/.exec(configuration.tasks["platform-deno"]?.command ?? "")?.[0];
+  const cli = /supabase@[\d.]+/.exec(configuration.tasks["supabase"]?.command ?? "")?.[0];
   assert.ok(compat !== undefined && cli !== undefined);
   const named = await occurrences(/\b(?<!\/)(deno|supabase)@\d[\d.]*\d/g);
   const unexpected = named.filter((place) => {

@@ -1,5 +1,5 @@
 /**
- * A crash at every step. A clean run tells which calls the functions make to the database, the moderation, the provider and storage; then
+ * A crash at every step, of which the quick tests run a sample. A clean run tells which calls the functions make to the database, the moderation, the provider and storage; then
  * it is run again for each of them, and their process is killed: once before the call leaves, once when it was answered.
  */
 import assert from "node:assert/strict";
@@ -7,6 +7,7 @@ import { AcceptedVideo } from "../../supabase/functions/_shared/videos/contract.
 import type { FalRule } from "../../local/simulators/fal.ts";
 import type { OpenAiRule } from "../../local/simulators/openai.ts";
 import { eventually } from "./eventually.ts";
+import { cases } from "../runs.ts";
 import { untilErasable } from "../database/support/accounts.ts";
 import { type Answer, bodyOf } from "./support/answer.ts";
 import { type Backend, type Guest, startBackend } from "./support/backend.ts";
@@ -97,13 +98,11 @@ const turnedAway: Scenario = {
       select from queue.tasks where subject = ${run.jobId} and kind = 'submit' and last_error is not null
       union all
       select from videos.jobs where id = ${run.jobId} and status <> 'pending'`));
-    await backend.database.advance(firstPause);
-    await tick();
+    await nextTry(run);
     await until("it is turned away", () =>
       isTrue(sql`
       select from videos.submissions where job_id = ${run.jobId} and state <> 'sending'`));
-    await backend.database.advance(firstPause);
-    await tick();
+    await nextTry(run);
     await until("the job ends", () => hasEnded(run));
     await until("nothing is left to do", isDone);
   },
@@ -138,6 +137,9 @@ const closed: Scenario = {
   closes: true,
 };
 
+/** Of some 30 points of a scenario: a crash costs a start of the functions, and a second. */
+const samplePoints = 5;
+
 /** Milliseconds; the longest first pause of a task, and some more. */
 const firstPause = 4_000;
 
@@ -154,15 +156,14 @@ for (
     const cold = await record(`${name}, cold`, scenario);
     // What only a new process asks for, such as the provider's keys.
     const warm = await record(`${name}, warm`, scenario);
-    let cases = 0;
-    for (const point of cold) {
+    const steps = new Set(cold.map(({ call, occurrence }) => `${call} ${occurrence}`));
+    assert.equal(cold.length, 2 * steps.size, "each call has a point on both of its sides");
+    const points = cases(samplePoints, cold);
+    for (const point of points) {
       if (!warm.some((other) => nameOf(other) === nameOf(point))) await restart();
       await crashAt(point, `${name}, ${nameOf(point)}`, scenario);
-      cases += 1;
     }
-    const steps = new Set(cold.map(({ call, occurrence }) => `${call} ${occurrence}`));
-    assert.equal(cases, 2 * steps.size);
-    console.log(`${cases} crashes, on both sides of ${steps.size} calls`);
+    console.log(`${points.length} crashes, of ${cold.length} on both sides of ${steps.size} calls`);
   });
 }
 
@@ -227,6 +228,18 @@ async function call({ guest }: Run, path: string, options: Parameters<Guest["cal
       return undefined;
     }
   });
+}
+
+/** Moves the clock to when the job's submission is tried again: that depends on who was asked to wait for how long. */
+async function nextTry({ jobId }: Run): Promise<void> {
+  // Until then the task is in hand, and its next time is not written.
+  await untilQuiet();
+  const [next] = await backend.database.sql<{ milliseconds: number }[]>`
+    select greatest(0, ceil(extract(epoch from max(t.run_at) - core.now()) * 1000))::int as milliseconds
+    from queue.tasks as t
+    where t.subject = ${jobId} and t.kind = 'submit'`;
+  await backend.database.advance(next?.milliseconds ?? 0);
+  await tick();
 }
 
 async function tick(): Promise<void> {

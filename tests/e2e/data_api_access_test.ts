@@ -141,7 +141,7 @@ async function attempts(
   return answers.map(({ status, error, data }) => [status, error?.code, data]);
 }
 
-Deno.test("there is something to refuse", async () => {
+Deno.test("the Data API has tables and procedures that clients must be refused", async () => {
   const found = [...await relations(), ...await functions()];
   assert.deepEqual(
     [...new Set(found.map(({ schema }) => schema))].filter((name) => ourSchemas.includes(name)).sort(),

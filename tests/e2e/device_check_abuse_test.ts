@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import type * as z from "zod";
 import { deviceToken } from "../../local/simulators/device-check.ts";
 import { DeviceCheckResponse } from "../../supabase/functions/device-check/schema.ts";
+import { runs } from "../runs.ts";
 import { eventually } from "./eventually.ts";
 import { bodyOf, errorOf } from "./support/answer.ts";
 import { type Backend, type Guest, startBackend } from "./support/backend.ts";
@@ -97,16 +98,16 @@ const count = (grants: readonly Grant[], status: Grant) => grants.filter((grant)
 
 const signIn = (guests: number) => Promise.all(Array.from({ length: guests }, () => backend.signIn()));
 
-Deno.test("of 200 checks of one device at once, by 50 accounts from one network, exactly one is granted", async () => {
-  const device = "a phone in fifty hands";
+Deno.test("of four checks of one device at once by each of many accounts from one network, exactly one is granted", async () => {
+  const device = "a phone in many hands";
   const network = "198.51.100.1";
-  const guests = await signIn(50);
+  const guests = await signIn(runs(15, 50));
   const { control } = backend.stack.simulators.deviceCheck;
   await control.rules({ device, operation: "update", effect: "slow", milliseconds: 50, times: null });
   const grants = await checkAll({ device, guests, networks: Array(4).fill(network) });
   const later = await settle(guests, device, network);
   // Whoever lost the answer to their grant in the crowd is told later.
-  assert.deepEqual([grants.length, later.balance], [200, 10]);
+  assert.deepEqual([grants.length, later.balance], [4 * guests.length, 10]);
   assert(count([...grants, ...later.grants], "granted") <= 1);
   await backend.proveLedger();
 });

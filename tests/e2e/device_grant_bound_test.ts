@@ -7,6 +7,7 @@ import type * as z from "zod";
 import { type DeviceCheckRule, deviceToken } from "../../local/simulators/device-check.ts";
 import { DeviceCheckResponse } from "../../supabase/functions/device-check/schema.ts";
 import { freezeClock } from "../database/support/frozen-clock.ts";
+import { runs } from "../runs.ts";
 import { eventually } from "./eventually.ts";
 import { bodyOf, errorOf } from "./support/answer.ts";
 import { type Backend, type Guest, startBackend } from "./support/backend.ts";
@@ -96,22 +97,26 @@ for (const [effect, expected] of faults) {
     await control.reset();
 
     const elsewhere = accounts.map(({ guest }) => ({ guest, network: newNetwork() }));
-    assert.equal(await grantsByClaimedPhone(accounts), 0, "while its own check may be under way");
+    assert.equal(
+      await grantsByClaimedPhone(accounts),
+      0,
+      "nothing is granted while its own check may be under way",
+    );
     await backend.database.advance(30 * second);
-    assert.equal(await grantsByClaimedPhone(elsewhere), 0, "in another network");
+    assert.equal(await grantsByClaimedPhone(elsewhere), 0, "nothing is granted in another network");
     const [late, ...early] = accounts;
     assert(late);
     assert.equal(await grantsByClaimedPhone(early), expected * early.length);
-    assert.equal(await grantsByClaimedPhone(early), 0, "again");
+    assert.equal(await grantsByClaimedPhone(early), 0, "nothing is granted a second time");
     await backend.database.advance(570 * second);
-    assert.equal(await grantsByClaimedPhone([late]), 0, "ten minutes later");
+    assert.equal(await grantsByClaimedPhone([late]), 0, "nothing is granted ten minutes later");
     await backend.proveLedger();
   });
 }
 
 Deno.test("two checks of one account from two networks, both refused while the other was there, leave nothing behind", async () => {
   const { control } = backend.stack.simulators.deviceCheck;
-  for (let account = 1; account <= 5; account++) {
+  for (let account = 1; account <= runs(2, 20); account++) {
     const device = `a phone whose tokens expire ${account}`;
     await control.rules({
       ...{ device, operation: "update", effect: "token_expires", milliseconds: hour, times: 2 },
@@ -254,7 +259,7 @@ Deno.test("of one IPv6 /48, twenty addresses at once have one grant of a device,
 });
 
 Deno.test("one device from eight networks at once is granted at most eight times, and never again", async () => {
-  for (let round = 1; round <= 5; round++) {
+  for (let round = 1; round <= runs(2, 20); round++) {
     const accounts = await newAccounts(8);
     const device = `a phone in eight networks ${round}`;
     const statuses = await Promise.all(accounts.map((account) => statusOf(account, device)));

@@ -10,7 +10,7 @@ import { type Declaration, errorsOf } from "../../supabase/functions/_shared/end
 import { webhookToken } from "../../supabase/functions/_shared/videos/providers/webhook-token.ts";
 import { deviceToken } from "../../local/simulators/device-check.ts";
 import { allOperations, type Operation } from "../operations.ts";
-import { propertyOptions } from "../database/support/properties.ts";
+import { propertyOptions } from "../runs.ts";
 import { type Answer, assertError, bodyOf, readAnswer } from "./support/answer.ts";
 import { type Backend, type Guest, startBackend } from "./support/backend.ts";
 import { credentialsFor } from "./support/credentials.ts";
@@ -187,7 +187,7 @@ for (const operation of allOperations) {
       if (answer.status === errorCodes.ERR_4005.status) guest = await backend.signIn(1_000);
     });
     const examples = request || rawBody ? everyOddRequest : [];
-    await fc.assert(property, { ...propertyOptions(40), examples: [...examples] });
+    await fc.assert(property, { ...propertyOptions(12, 200), examples: [...examples] });
   });
 }
 

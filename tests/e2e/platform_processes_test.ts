@@ -5,6 +5,7 @@ import { type HeldPorts, holdPorts, isFree } from "../../local/ports.ts";
 import { commandLine, parentOf } from "../../local/process.ts";
 import { takePorts } from "../../local/stack.ts";
 import { patience } from "../../local/testing/patience.ts";
+import { cases } from "../runs.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -107,7 +108,10 @@ Deno.test("status without a running stack is one line and exit code 1", async ()
 });
 
 for (
-  const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129], ["SIGKILL", 137]] as const
+  const [signal, code] of cases(
+    2,
+    [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129], ["SIGKILL", 137]] as const,
+  )
 ) {
   Deno.test(`${signal} to dev leaves no process behind`, async () => {
     const dev = await startDev();

@@ -1,14 +1,13 @@
 /**
  * `deno task chaos`: clients generate videos while providers fail in all their ways, and functions and database are killed
  * and started again. At the end everything is drained, and a table tells what became of every job. The exit code is 0
- * where nothing was lost and nothing charged twice. `--seed` repeats the faults of a run, `--seconds` and `--clients` say
- * how long it is and how many generate.
+ * where nothing was lost and nothing charged twice.
  */
-import { parseArgs } from "node:util";
 import type postgres from "postgres";
 import { type Client, generateVideos, newClient, type Tally } from "./client.ts";
 import { type Disaster, drawDisaster, randomNumbers, seedOf } from "./faults.ts";
 import { judge, type Verdict } from "./verdict.ts";
+import { readArguments, wholeNumber } from "../../local/arguments.ts";
 import { withConnection } from "../../local/postgres/database.ts";
 import { exitOnTermination } from "../../local/process.ts";
 import { type Stack, startStack } from "../../local/stack.ts";
@@ -186,14 +185,24 @@ export async function makeChaosDirectory(): Promise<string> {
 }
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      seconds: { type: "string", default: "60" },
-      clients: { type: "string", default: "8" },
-      seed: { type: "string", default: `${newSeed()}` },
+  const { values } = readArguments(
+    `deno task chaos [--seconds=<number>] [--clients=<number>] [--seed=<number>]
+
+Lets clients generate videos while providers, functions and database fail, and tells what became of every job.
+  --seconds=<number>   how long they generate (60)
+  --clients=<number>   how many of them (8)
+  --seed=<number>      repeats the faults of a run that printed it`,
+    {
+      options: {
+        seconds: { type: "string", default: "60" },
+        clients: { type: "string", default: "8" },
+        seed: { type: "string", default: `${newSeed()}` },
+      },
     },
-  });
-  const [seconds, clients, seed] = [Number(values.seconds), Number(values.clients), Number(values.seed)];
+  );
+  const seconds = wholeNumber("seconds", values.seconds);
+  const clients = wholeNumber("clients", values.clients);
+  const seed = wholeNumber("seed", values.seed);
   const dataDirectory = await makeChaosDirectory();
   console.log(`seed ${seed}: ${clients} clients for ${seconds} s, in ${dataDirectory}`);
   try {

@@ -1,7 +1,10 @@
 /**
- * Writes anew the baseline of the migrations, while it is open, and what is generated from the migrated database: its types, those of a job's status, and parts of documents.
- * Says what it changed, and nothing where nothing changed.
+ * Writes anew the baseline of the migrations, while it is open, and what is generated from the migrated database: its types,
+ * those of a job's status, and parts of documents. Then what is generated from the endpoints' declarations, in a process that
+ * loads what was written. Says what it changed, and nothing where nothing changed.
  */
+import { fileURLToPath } from "node:url";
+import { readArguments } from "../../local/arguments.ts";
 import { createDatabase, withConnection } from "../../local/postgres/database.ts";
 import { databaseTypesFile, generateDatabaseTypes } from "./database-types.ts";
 import { jobsDocument, jobsDocumentOf, jobStatusFile, jobStatusTypes, readJobLife } from "./job-life.ts";
@@ -17,6 +20,13 @@ import {
   readPrivacyClasses,
   readRetentionRules,
 } from "./privacy-document.ts";
+
+readArguments(
+  `deno task generate
+
+Writes every generated file anew: the baseline of the migrations, types, OpenAPI, parts of docs/. It takes no arguments.`,
+  {},
+);
 
 if (await isBaselineOpen()) await writeGenerated(baselineFile, baselineOf(await schemaFiles()));
 
@@ -36,3 +46,8 @@ await writeGenerated(
   privacyDocument,
   privacyDocumentOf(await Deno.readTextFile(privacyDocument), rules, classes),
 );
+
+const { code } = await new Deno.Command(Deno.execPath(), {
+  args: ["run", "-A", fileURLToPath(new URL("../../tests/contract/generate-openapi.ts", import.meta.url))],
+}).spawn().status;
+Deno.exitCode = code;

@@ -1,5 +1,6 @@
 /** A user who is deleted in Auth, in the dashboard or by a clean-up: the account closes as its user closes it. */
 import assert from "node:assert/strict";
+import { runs } from "../../runs.ts";
 import { withConnection } from "../../../local/postgres/database.ts";
 import { loginAs, type LoginRole, owner } from "../../../local/platform/platform-roles.ts";
 import type { TestDatabase } from "../harness.ts";
@@ -132,7 +133,7 @@ Deno.test("one who is suspended, or has closed the account already, is deleted a
 Deno.test("one who closes the account while Auth deletes them is closed once, and neither fails", async () => {
   await using database = await stillDatabase();
   const { sql } = database;
-  for (let round = 0; round < 10; round++) {
+  for (let round = 0; round < runs(4, 50); round++) {
     const userId = await createGuest(database);
     await start(sql, userId);
     const { answers } = await sql.begin(async (holder) => {

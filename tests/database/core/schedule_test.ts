@@ -5,10 +5,23 @@ import { createDatabase, withConnection } from "../../../local/postgres/database
 import { migrate } from "../../../local/postgres/migrations.ts";
 import { preparePlatform } from "../../../local/platform/platform.ts";
 import { loginAs, owner } from "../../../local/platform/platform-roles.ts";
-import { startPostgres } from "../../../local/postgres/postgres.ts";
+import { type Postgres, startPostgres } from "../../../local/postgres/postgres.ts";
 
 /** The server must be our own, since extensions are files beside it. */
 Deno.env.delete("DATABASE_URL");
+
+let dataDirectory: string;
+/** One for all tests: each writes the extensions' files anew, and has a database of its own. */
+let server: Postgres;
+
+Deno.test.beforeAll(async () => {
+  dataDirectory = await Deno.makeTempDir();
+  server = await startPostgres({ dataDirectory });
+});
+Deno.test.afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+  await Deno.remove(dataDirectory, { recursive: true });
+});
 
 interface Extensions {
   /** SQL that each of them runs when it is made. */
@@ -21,32 +34,26 @@ interface Extensions {
 /** Of pg_cron's stand-in; the first is made, and the others are what it can be updated to. */
 const cronVersions = ["1.6", "1.4", "1.5", "1.10.1"];
 
-/** Runs `work` as the superuser in a database that was migrated on a server with these extensions. */
+/** Runs `work` as the superuser in a database that was migrated while the server had these extensions. */
 async function withMigrated<T>(
   { control, ...scripts }: Extensions,
   work: (sql: postgres.Sql, url: string) => Promise<T>,
 ): Promise<T> {
-  const dataDirectory = await Deno.makeTempDir();
-  try {
-    await using server = await startPostgres({ dataDirectory });
-    const folder = `${dataDirectory}/binaries/share/postgresql/extension`;
-    const [version = ""] = cronVersions;
-    for (const [name, script] of Object.entries(scripts)) {
-      await Deno.writeTextFile(`${folder}/${name}.control`, `default_version = '${version}'\n${control}\n`);
-      await Deno.writeTextFile(`${folder}/${name}--${version}.sql`, script);
-    }
-    for (const from of cronVersions) {
-      for (const to of cronVersions) {
-        if (from !== to) await Deno.writeTextFile(`${folder}/pg_cron--${from}--${to}.sql`, "");
-      }
-    }
-    await using database = await createDatabase(server.url());
-    await preparePlatform(database.url);
-    await migrate(database.url);
-    return await withConnection(database.url, (sql) => work(sql, database.url));
-  } finally {
-    await Deno.remove(dataDirectory, { recursive: true });
+  const folder = `${dataDirectory}/binaries/share/postgresql/extension`;
+  const [version = ""] = cronVersions;
+  for (const [name, script] of Object.entries(scripts)) {
+    await Deno.writeTextFile(`${folder}/${name}.control`, `default_version = '${version}'\n${control}\n`);
+    await Deno.writeTextFile(`${folder}/${name}--${version}.sql`, script);
   }
+  for (const from of cronVersions) {
+    for (const to of cronVersions) {
+      if (from !== to) await Deno.writeTextFile(`${folder}/pg_cron--${from}--${to}.sql`, "");
+    }
+  }
+  await using database = await createDatabase(server.url());
+  await preparePlatform(database.url);
+  await migrate(database.url);
+  return await withConnection(database.url, (sql) => work(sql, database.url));
 }
 
 /** What a migrated database then has: its extensions with their schemas, and `also`. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { runs } from "../../runs.ts";
 import { testDatabase } from "../harness.ts";
 import { manyConnections, times } from "../support/connections.ts";
 import { acceptJob, settle } from "../support/jobs.ts";
@@ -16,7 +17,7 @@ import {
   violations,
 } from "../support/ledger.ts";
 
-Deno.test("64 concurrent duplicates post once", async () => {
+Deno.test("of 64 duplicates at once, one is posted, and all get its answer", async () => {
   await using database = await testDatabase();
   await using sql = manyConnections(database);
   const user = await openAccount(sql);
@@ -38,23 +39,25 @@ Deno.test("64 concurrent duplicates post once", async () => {
   assert.equal((await balancesOf(sql, user)).available, 130);
 });
 
-Deno.test("no lost update in 500 concurrent postings to one hot account", async () => {
+Deno.test("no update is lost of many concurrent postings to one hot account", async () => {
+  const postings = runs(100, 10_000);
   await using database = await testDatabase();
   await using sql = manyConnections(database);
   const user = await openAccount(sql);
-  await add(sql, user, 250);
-  await times(500, (index) => index % 2 === 0 ? add(sql, user, 3) : deduct(sql, user, 1));
+  // Enough for the deductions that come before their additions.
+  await add(sql, user, postings);
+  await times(postings, (index) => index % 2 === 0 ? add(sql, user, 3) : deduct(sql, user, 1));
 
   const { available, lots } = await balancesOf(sql, user);
-  assert.equal(available, 250 + 250 * 3 - 250);
+  assert.equal(available, postings + (postings / 2) * (3 - 1));
   assert.equal(lots.reduce((sum, { remaining }) => sum + remaining, 0), available);
   const { entries } = await first(sql<{ entries: number }[]>`
     select a.entry_count::integer as entries from credits.accounts as a where a.owner_id = ${user}`);
-  assert.equal(entries, 501);
+  assert.equal(entries, 1 + postings);
   assert.deepEqual(await violations(sql), []);
 });
 
-Deno.test("conservation under 400 random concurrent transfers", async () => {
+Deno.test("however transfers run at once, all accounts together hold what came in from outside", async () => {
   await using database = await testDatabase();
   await using sql = manyConnections(database);
   const users = await times(10, () => openAccount(sql));
@@ -67,7 +70,7 @@ Deno.test("conservation under 400 random concurrent transfers", async () => {
     kind: fc.constantFrom("add", "deduct", "settle", "expiring" as const),
   });
   // One sequence for ever: what varies from run to run is who comes first.
-  const actions = fc.sample(action, { numRuns: 400, seed: 1 });
+  const actions = fc.sample(action, { numRuns: runs(120, 4_000), seed: 1 });
   await Promise.all(actions.map(async ({ user, amount, kind }) => {
     const [userId, job] = [users[user], running[user]?.[amount % 4]];
     assert.ok(userId !== undefined && job !== undefined);
@@ -89,7 +92,7 @@ Deno.test("conservation under 400 random concurrent transfers", async () => {
   assert.deepEqual(await violations(sql), []);
 });
 
-Deno.test("no overdraft under a concurrent drain", async () => {
+Deno.test("of many debits at once, no more are accepted than the balance covers", async () => {
   await using database = await testDatabase();
   await using sql = manyConnections(database);
   const user = await openAccount(sql);

@@ -101,7 +101,7 @@ Deno.test("what is expired cannot be spent, whether or not the sweep was there",
   assert.equal((await hold(sql, user, 2, crypto.randomUUID())).credits_remaining, 0);
 });
 
-Deno.test("expiry is breakage", async () => {
+Deno.test("what expires is booked as breakage", async () => {
   const { sql, advance } = database;
   const user = await openAccount(sql);
   await add(sql, user, 5, { expiresInHours: 1 });

@@ -17,7 +17,7 @@ import {
   violations,
 } from "../support/ledger.ts";
 import { LedgerModel, type ModelOutcome, type Snapshot } from "../support/ledger-model.ts";
-import { propertyOptions } from "../support/properties.ts";
+import { propertyOptions } from "../../runs.ts";
 
 const hour = 60 * 60 * 1000;
 
@@ -260,8 +260,8 @@ Deno.test("any sequence of operations gives the balances, lots, debts and refusa
         assert.deepEqual(await violations(sql, false), []);
       },
     ),
-    // Some 30 operations each: a second or two.
-    propertyOptions(30),
+    // Some 20 operations each: a second for the sample.
+    propertyOptions(12, 1_000),
   );
   assert.deepEqual(await violations(sql), []);
 });

@@ -14,7 +14,7 @@ import {
   violations,
 } from "../support/ledger.ts";
 
-Deno.test("reconcile names each violation", async () => {
+Deno.test("reconciliation finds each kind of violation, and names it", async () => {
   await using database = await testDatabase();
   const { sql } = database;
   const { user, account, running, completed, failed } = await keepBooks(sql);
@@ -153,7 +153,7 @@ Deno.test("reconcile finds nothing wrong in books that are written while it read
   assert.deepEqual(await violations(sql), []);
 });
 
-Deno.test("balances rebuild from entries", async () => {
+Deno.test("every balance can be computed anew from the entries alone", async () => {
   await using database = await testDatabase();
   const { sql } = database;
   const { user, account } = await keepBooks(sql);

@@ -41,7 +41,7 @@ async function playEveryKind({ sql, advance }: TestDatabase): Promise<void> {
   await closeAccount(sql, forgetful);
 }
 
-Deno.test("every transfer balances", async () => {
+Deno.test("every transfer takes from one account what it gives to the other", async () => {
   await using database = await testDatabase();
   const { sql } = database;
   await playEveryKind(database);
@@ -79,7 +79,7 @@ Deno.test("balance equals the projection of entries", async () => {
   }
 });
 
-Deno.test("a duplicate is a no-op", async () => {
+Deno.test("a duplicate moves nothing, and is answered as the first was", async () => {
   await using database = await testDatabase();
   const { sql } = database;
   const user = await openAccount(sql);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { testDatabase } from "../harness.ts";
 import { freezeClock } from "../support/frozen-clock.ts";
-import { propertyOptions } from "../support/properties.ts";
+import { propertyOptions } from "../../runs.ts";
 import { setPolicy, takeOne } from "../support/rate-limits.ts";
 
 /** Pauses before each attempt, in tenths of a second: mostly bursts, at times as long as the window and longer. */
@@ -61,6 +61,6 @@ Deno.test("no window whatsoever admits 11 of 10", async () => {
         assert.ok(mostInAnyWindow(admitted, windowTenths) <= maxHits);
       },
     ),
-    propertyOptions(10),
+    propertyOptions(4, 300),
   );
 });

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
 import { first } from "../support/ledger.ts";
-import { propertyOptions } from "../support/properties.ts";
+import { propertyOptions } from "../../runs.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 
 const database = sharedDatabase();
@@ -77,7 +77,7 @@ Deno.test("no settings and no dimensions raise", async () => {
     fc.asyncProperty(settings, integer, integer, integer, async (...given) => {
       await differences(...given);
     }),
-    propertyOptions(300),
+    propertyOptions(100, 10_000),
   );
 });
 

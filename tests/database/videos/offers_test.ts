@@ -82,7 +82,7 @@ Deno.test("a prompt that no provider takes is refused before money is held, with
   }
   assert.equal(await promptMax(), 20);
   await letBeMadeBy({ provider: "runway", units: 10 }, { provider: "fal" });
-  assert.equal(await promptMax(), null, "one takes any");
+  assert.equal(await promptMax(), null, "without a maximum of one provider, prompts have none");
   await letBeMadeBy({ provider: "fal", units: 5000 });
   assert.equal(await promptMax(), null, "no less than the API takes");
   await letBeMadeBy({ provider: "runway", units: 10 }, { provider: "replicate", units: 20 });

@@ -144,7 +144,11 @@ Deno.test("a request that one provider refuses goes to the next; one against a p
     assert.equal(second.provider, "replicate");
     await record(second, refusal("ERR_5003"));
     const ended = await jobOf(first);
-    assert.deepEqual([ended?.status, ended?.error_code], ["failed", "ERR_5003"], "nobody is left");
+    assert.deepEqual(
+      [ended?.status, ended?.error_code],
+      ["failed", "ERR_5003"],
+      "a job that no provider takes any more fails",
+    );
   }
 
   const against = await claimNew();
@@ -160,7 +164,11 @@ Deno.test("after a minute one submission is let through, and two successes close
   const probe = await claimNew(["fal"]);
   assert.equal(probe.claimed, true);
   assert.equal(await breaker(), "half_open");
-  assert.deepEqual(await claimNew(["fal"]), { claimed: false }, "one at a time");
+  assert.deepEqual(
+    await claimNew(["fal"]),
+    { claimed: false },
+    "a provider whose breaker is half open gets one job at a time",
+  );
   await record(probe, accepted);
   assert.equal(await breaker(), "half_open", "one success is not enough");
   await record(await claimNew(["fal"]), accepted);

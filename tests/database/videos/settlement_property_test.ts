@@ -11,7 +11,7 @@ import { creditsOf } from "../support/accounts.ts";
 import { JobScript, lateEvent } from "../support/job-script.ts";
 import { lastWorker, script } from "../support/job-steps.ts";
 import { first, type Sql, violations } from "../support/ledger.ts";
-import { propertyOptions } from "../support/properties.ts";
+import { propertyOptions } from "../../runs.ts";
 
 /** A script has four keys, and a video costs 4 credits: the fourth job finds that there are not enough. */
 const credits = 14;
@@ -19,7 +19,7 @@ const credits = 14;
 Deno.test("any interleaving lets every job end exactly once, with its credits captured or released", async () => {
   let database: TestDatabase | null = null;
   try {
-    const options = propertyOptions(25);
+    const options = propertyOptions(10, 1_000);
     const anyInterleaving = fc.asyncProperty(script, lastWorker, async (batches, last) => {
       database ??= await watchedDatabase();
       try {

@@ -323,6 +323,6 @@ for (const [name, [bound, attack]] of Object.entries(attacks)) {
     const { data } = await generateVideo(sql, stranger);
     assert(data !== undefined, "a stranger's video is accepted");
     await sql`update videos.providers set breaker = 'closed', failures = 0`;
-    assert.notEqual(await claimSubmission(sql, data.job_id), null, "and submitted");
+    assert.notEqual(await claimSubmission(sql, data.job_id), null, "a stranger's video is submitted");
   });
 }

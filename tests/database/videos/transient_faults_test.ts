@@ -55,7 +55,7 @@ Deno.test("a provider that does not find a request at first is asked again, and 
     const submission = await submit(sql, jobId);
     for (const state of told) assert.equal(await poll(jobId, submission, state, 30 * second), "processing");
     assert.equal(await poll(jobId, submission, succeeded, minute), "processing");
-    assert.deepEqual((await readJob(sql, jobId)).tasks, ["store"], "it is stored");
+    assert.deepEqual((await readJob(sql, jobId)).tasks, ["store"], "a video that comes late is stored");
   }
 });
 

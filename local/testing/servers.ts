@@ -1,0 +1,29 @@
+/** What tests of servers look at: files, folders and values. */
+import assert from "node:assert/strict";
+import { withConnection } from "../postgres/database.ts";
+import { commandLine } from "../process.ts";
+
+export function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The folder of a running server, from what it was started with. */
+export function homeOf(pid: number): string {
+  const cluster = commandLine(pid).find((argument) => argument.endsWith("/cluster"));
+  assert.ok(cluster !== undefined);
+  return cluster.slice(0, -"/cluster".length);
+}
+
+/** The value of an expression. */
+export function select<T>(url: string, expression: string): Promise<T> {
+  return withConnection(url, async (sql) => {
+    const [row] = await sql.unsafe<{ value: T }[]>(`select ${expression} as value`);
+    assert.ok(row !== undefined);
+    return row.value;
+  });
+}
