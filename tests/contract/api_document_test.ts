@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
+import type { Documentation } from "../../supabase/functions/_shared/endpoint/documentation.ts";
 import { withConnection } from "../../local/postgres/database.ts";
 import { limitsDocumentOf, readPolicies } from "../../tools/generate/limits-document.ts";
 import { cloneTemplate } from "../database/harness.ts";
-import { apiDocumentOf, apiFile } from "./api-document.ts";
+import { apiDocumentOf, apiFile, inOrder } from "./api-document.ts";
 import { documentations, openApiFile } from "./generate-openapi.ts";
 import { fences, readDocument } from "./documents.ts";
 
@@ -31,4 +32,17 @@ Deno.test("docs/api.md has a section with an example in curl for every operation
   assert.deepEqual(headings.toSorted(), operations.sort());
   const examples = fences(document, "sh").filter((text) => text.includes("functions/v1/"));
   assert(examples.length >= operations.length);
+});
+
+Deno.test("each endpoint comes after the one that it follows, others last by their names, and none can be lost", () => {
+  const following = (follows: string) => ({ GET: { description: "", walk: { follows } } });
+  const documented = new Map<string, Documentation>([["a", following("c")], ["b", {}], ["c", {}], [
+    "d",
+    following("a"),
+  ]]);
+  assert.deepEqual(inOrder(["d", "b", "a", "c"], documented), ["c", "a", "d", "b"]);
+  for (const follows of ["nobody", "b"]) {
+    const lost = new Map([...documented]).set("b", following(follows));
+    assert.throws(() => inOrder(["a", "b", "c", "d"], lost), /documentation\.ts of b: walk\.follows/);
+  }
 });
