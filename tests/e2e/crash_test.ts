@@ -87,9 +87,9 @@ const cancelled: Scenario = {
 };
 
 const turnedAway: Scenario = {
-  rule: { submit: "rate_limited" },
-  // As often as it is asked at a time.
-  judgement: { effect: "server_error", times: 3 },
+  rule: { submit: "rate_limited", retryAfterSeconds: 1 },
+  // Which is not asked again at once: while a process pauses, nothing seems to be under way.
+  judgement: { effect: "unauthorized" },
   async play(run) {
     const { sql } = backend.database;
     await generate(run);

@@ -108,12 +108,13 @@ as $$
 -- Records what became of a submission, as the provider port names it: `accepted`, `refused`, `not_accepted` or
 -- `unknown`. p_poll_seconds: when to ask the provider for the first time, should no webhook come. Refused, the job goes on
 -- to the next of p_providers that might take it; one whose policy is against the prompt has spoken for all.
--- `data`: `{ status }`, the job's; `pending` again, it may be claimed again at once. A second call, or one after the job's
--- end, changes nothing but what is known. Locks: account → job → submission → provider → tasks → alert.
+-- `data`: `{ status, has_others }`, the job's, and whether it may be claimed at once for another provider. A second call, or
+-- one after the job's end, changes nothing but what is known. Locks: account → job → submission → provider → tasks → alert.
 declare
   v_job videos.jobs;
   v_submission videos.submissions;
   v_outcome constant text := p_outcome ->> 'outcome';
+  v_has_others boolean := false;
   v_now timestamptz;
 begin
   select s.* into strict v_submission from videos.submissions as s where s.id = p_submission_id;
@@ -122,7 +123,7 @@ begin
   v_now := core.now();
   -- `unknown` too: the answer may come after the claim was given up, or an event may have been adopted before.
   if v_submission.state not in ('sending', 'unknown') then
-    return guard.answer(jsonb_build_object('status', v_job.status));
+    return guard.answer(jsonb_build_object('status', v_job.status, 'has_others', false));
   end if;
 
   update videos.submissions as s
@@ -170,10 +171,15 @@ begin
         videos.busy_seconds(v_job, p_providers),
         (select count(*)::integer from videos.submissions as s where s.job_id = v_job.id)
       );
+      v_has_others := exists (
+        select from videos.candidates(v_job, p_providers) as c where c.provider <> v_submission.provider
+      );
     end if;
   end if;
   perform videos.alert_about(v_submission, p_outcome);
-  return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = v_job.id));
+  return guard.answer((
+    select jsonb_build_object('status', j.status, 'has_others', v_has_others) from videos.jobs as j where j.id = v_job.id
+  ));
 end;
 $$;
 grant execute on function api.record_submission to service_role;

@@ -73,12 +73,12 @@ export interface GenerationDatabase {
     offer: { providers: readonly string[]; moderates: boolean },
   ): Promise<ClaimedSubmission | Unmoderated | null>;
   recordModeration(jobId: string, verdict: Verdict): Promise<{ status: JobStatus }>;
-  /** `providers`: all that are configured; `pending` says that one of them may be claimed at once. */
+  /** `providers`: all that are configured; `has_others`: another one of them may be claimed at once. */
   recordSubmission(
     submissionId: string,
     outcome: SubmitOutcome,
     provider: { reportsStart: boolean; pollSeconds: number; providers: readonly string[] },
-  ): Promise<{ status: JobStatus }>;
+  ): Promise<{ status: JobStatus; has_others: boolean }>;
   recordProviderEvent(
     report: ProviderReport,
   ): Promise<{ job_id: string; effect: "applied" | "asked" | "ignored" | "replayed" }>;

@@ -1,7 +1,6 @@
 /** Hands a job to a provider: claim, send, record. Whoever gets there first does it; nobody does it twice. */
 import type { Config } from "../platform/config.ts";
 import type { ClaimedSubmission, GenerationDatabase } from "../database/generation.ts";
-import type { JobStatus } from "../database/job-status.ts";
 import { whileDatabaseIsAway } from "../database/while-away.ts";
 import { sleep } from "../platform/fetch-with-retry.ts";
 import type { Logger } from "../platform/logger.ts";
@@ -37,11 +36,9 @@ export async function submitVideo(jobId: string, context: SubmitContext, pause =
     const claim = await claimModerated(jobId, left, context);
     const provider = claim === null ? null : providers.get(claim.provider);
     if (claim === null || provider === null) return;
-    const { status } = await sendTo(provider, jobId, claim, context, pause);
+    const { has_others } = await sendTo(provider, jobId, claim, context, pause);
     left = left.filter((name) => name !== provider.name);
-    const isOver = status !== "pending" || left.length === 0 ||
-      performance.now() - startedAt > longestSubmitting;
-    if (isOver) return;
+    if (!has_others || left.length === 0 || performance.now() - startedAt > longestSubmitting) return;
   }
 }
 
@@ -52,7 +49,7 @@ async function sendTo(
   claim: ClaimedSubmission,
   { generation, providers, config, log }: SubmitContext,
   pause: typeof sleep,
-): Promise<{ status: JobStatus }> {
+): Promise<{ has_others: boolean }> {
   const { webhook, pollIntervalSeconds, reportsStart } = provider.capabilities;
   const { publicFunctionsUrl, webhookSecret } = config;
   const startedAt = performance.now();

@@ -72,7 +72,7 @@ function setting(given: {
         events.push(["recorded", ...recorded]);
         failures -= 1;
         if (given.unrecorded !== undefined && failures >= 0) return Promise.reject(given.unrecorded.error);
-        return Promise.resolve({ status: "processing" as const });
+        return Promise.resolve({ status: "processing" as const, has_others: false });
       },
     },
   };
@@ -193,4 +193,35 @@ Deno.test("an answer that the database was away for is recorded when it is back,
   const broken = setting({ unrecorded: { times: 1, error: new AppError("ERR_6003") } });
   await assert.rejects(broken.run(), { code: "ERR_6003" });
   assert.deepEqual(broken.pauses, [], "a bug is not repeated");
+});
+
+Deno.test("who does not take a job is followed by another provider at once, each asked once", async () => {
+  const { log } = recordingLogger();
+  const asked: string[] = [];
+  const offered: (readonly string[])[] = [];
+  const turnsAway = (name: string) =>
+    fakeProvider({
+      name,
+      submit: () => {
+        asked.push(name);
+        return Promise.resolve({ outcome: "not_accepted", cause: "429", retryAfterSeconds: null });
+      },
+    });
+  await submitVideo(jobId, {
+    log,
+    moderation: null,
+    providers: fakeProviders(turnsAway("fal"), turnsAway("runway"), turnsAway("replicate")),
+    config: { publicFunctionsUrl: "https://project.example.com/functions/v1", webhookSecret },
+    generation: {
+      claimSubmission: (_jobId, { providers }) => {
+        offered.push(providers);
+        return Promise.resolve({ ...claim, provider: providers[0] ?? "" });
+      },
+      recordModeration: () => Promise.reject(new Error("nobody is asked")),
+      // Of the last one nobody else is left.
+      recordSubmission: () => Promise.resolve({ status: "pending", has_others: asked.length < 2 }),
+    },
+  }, () => Promise.resolve());
+  assert.deepEqual(asked, ["fal", "runway"]);
+  assert.deepEqual(offered, [["fal", "runway", "replicate"], ["runway", "replicate"]]);
 });
