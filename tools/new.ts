@@ -7,10 +7,13 @@ import type { Method } from "../supabase/functions/_shared/endpoint/operation.ts
 import { actionWords } from "../tests/contract/api-document.ts";
 import { endpointFiles, type NewEndpoint, rightsRow } from "./templates/endpoint.ts";
 
-const usage =
-  `deno task new endpoint <name> [--method=GET,POST,PATCH,DELETE] [--auth=user|admin|service|public]
+const usage = `deno task new endpoint|error <name> [options]
+
+Makes an endpoint or an error in every place that it needs.
+
+endpoint <name> [--method=GET,POST,PATCH,DELETE] [--auth=user|admin|service|public]
     An endpoint with its procedures and tests, which fail and say what is to be written. GET for a user, where nothing is said.
-deno task new error <room/cause> --status=<4xx|5xx> --action=<action> --en=<text> --tr=<text> --es=<text>
+error <room/cause> --status=<4xx|5xx> --action=<action> --en=<text> --tr=<text> --es=<text>
                     [--severity=info|warn|error|critical] [--details=<key,key>] [--series=4|5|6] [--tried-anew]
     An error, with the next code of its series: 4 is the caller's, 5 a provider's, 6 ours. The texts' {placeholders} are
     among the details. With --tried-anew the same idempotency key may try again.
@@ -40,15 +43,18 @@ export async function changesOf(args: readonly string[], read: Read): Promise<Ch
   };
   const [kind, ...rest] = args;
   if (args.includes("--help") || args.includes("-h")) return null;
+  const parse = (args: string[], options: typeof own.endpoint | typeof own.error) => {
+    try {
+      return parseArgs({ args, options, allowPositionals: true });
+    } catch (error) {
+      throw new Refusal(`${error instanceof Error ? error.message : error}\n\n${usage}`);
+    }
+  };
   if (kind !== "endpoint" && kind !== "error") {
+    parse([...args], { ...own.endpoint, ...own.error });
     throw new Refusal(`Say what is new: an endpoint or an error.\n\n${usage}`);
   }
-  let parsed;
-  try {
-    parsed = parseArgs({ args: rest, options: own[kind], allowPositionals: true });
-  } catch (error) {
-    throw new Refusal(`${error instanceof Error ? error.message : error}\n\n${usage}`);
-  }
+  const parsed = parse(rest, own[kind]);
   const { values, positionals: [name, ...others] } = parsed;
   if (name === undefined || others.length > 0) throw new Refusal(`One name is needed.\n\n${usage}`);
   return await (kind === "endpoint" ? newEndpoint : newError)(name, values, read);

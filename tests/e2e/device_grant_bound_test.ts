@@ -116,7 +116,7 @@ for (const [effect, expected] of faults) {
 
 Deno.test("two checks of one account from two networks, both refused while the other was there, leave nothing behind", async () => {
   const { control } = backend.stack.simulators.deviceCheck;
-  for (let account = 1; account <= runs(2, 20); account++) {
+  for (let account = 1; account <= runs(2, 5); account++) {
     const device = `a phone whose tokens expire ${account}`;
     await control.rules({
       ...{ device, operation: "update", effect: "token_expires", milliseconds: hour, times: 2 },
@@ -259,7 +259,7 @@ Deno.test("of one IPv6 /48, twenty addresses at once have one grant of a device,
 });
 
 Deno.test("one device from eight networks at once is granted at most eight times, and never again", async () => {
-  for (let round = 1; round <= runs(2, 20); round++) {
+  for (let round = 1; round <= runs(2, 5); round++) {
     const accounts = await newAccounts(8);
     const device = `a phone in eight networks ${round}`;
     const statuses = await Promise.all(accounts.map((account) => statusOf(account, device)));

@@ -123,14 +123,13 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Gives the open task of a subject back, to run again by its kind's backoff and not before p_after_seconds, nor before it
--- was to run. What it waits for is no fault of an attempt, so it costs no try. p_attempts: what the backoff counts, where
--- that is not the task's own.
+-- Gives the open task of a subject back, to run again by its kind's backoff and not before p_after_seconds. What it
+-- waits for is no fault of an attempt, so it costs no try. p_attempts: what the backoff counts, where that is not the
+-- task's own.
 begin
   update queue.tasks as t
   set leased_until = null, last_error = p_error,
       run_at = greatest(
-        t.run_at,
         queue.retry_at(p_kind, coalesce(p_attempts, t.attempts - t.uncounted_attempts)),
         core.now() + make_interval(secs => p_after_seconds::double precision)
       )
