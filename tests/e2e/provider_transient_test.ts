@@ -8,7 +8,15 @@ import { startStack, takePorts } from "../../local/stack.ts";
 import { testDatabase } from "../database/harness.ts";
 import { type Backend, type Guest, signIn, startBackend } from "./support/backend.ts";
 import { eventually } from "./eventually.ts";
-import { ended, generate, kling, priceOfKling, submissionIs, submissionsOf } from "./support/videos.ts";
+import {
+  ended,
+  eventuallyDone,
+  generate,
+  kling,
+  priceOfKling,
+  submissionIs,
+  submissionsOf,
+} from "./support/videos.ts";
 
 const quick = { queueMilliseconds: 0, runMilliseconds: 0 };
 let backend: Backend;
@@ -45,27 +53,22 @@ async function letBeMadeBy(...names: Maker[]): Promise<void> {
   for (const name of names) await backend.stack.simulators[name].control.reset();
 }
 
-/** Lets time pass for the job, and the worker do what is due then, until the job has ended. */
+/** Lets time pass for the job, and the worker do what is due each time, until the job has ended. */
 async function endedInTime(guest: Guest, jobId: string) {
+  const { sql } = backend.database;
   // 10 minutes, within the bound of a job.
-  for (let tick = 0; tick < 40;) {
-    const [job] = await backend.database.sql`
-      select j.completed_at is not null as ended, exists (
-          select from queue.tasks as t where t.subject = j.id and t.leased_until > core.now()
-        ) as at_work
-      from videos.jobs as j where j.id = ${jobId}`;
-    if (job?.ended) break;
-    if (job?.at_work) {
-      await eventually("the attempt ends", async () => {
-        const [open] = await backend.database.sql`
-          select from queue.tasks as t where t.subject = ${jobId} and t.leased_until > core.now()`;
-        return open === undefined || undefined;
-      });
-      continue;
-    }
+  for (let ticks = 0; ticks < 40; ticks += 1) {
+    const [gone] =
+      await sql`select from videos.jobs as j where j.id = ${jobId} and j.completed_at is not null`;
+    if (gone !== undefined) break;
     await backend.database.advance(15_000);
     await backend.stack.tick();
-    tick += 1;
+    await eventuallyDone(backend, "what is due is done", async () => {
+      const [open] = await sql`
+        select from queue.tasks as t
+        where t.subject = ${jobId} and t.failed_at is null and (t.run_at <= core.now() or t.leased_until > core.now())`;
+      return open === undefined || undefined;
+    }, 1_000);
   }
   return await ended(backend, guest, jobId);
 }

@@ -1,3 +1,4 @@
+import { codes } from "../_shared/errors/error-codes.ts";
 import { database } from "../_shared/database/call.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { ChangeModelRequest, ChangeModelResponse } from "./schema.ts";
@@ -10,7 +11,7 @@ export default endpoint({
   policies: ["admin"],
   request: ChangeModelRequest,
   response: { 200: ChangeModelResponse },
-  errors: ["ERR_4002"],
+  errors: [codes["model/not-available"]],
   ports: { database },
   service: changeModel,
 });

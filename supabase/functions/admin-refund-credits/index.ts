@@ -1,3 +1,4 @@
+import { codes } from "../_shared/errors/error-codes.ts";
 import { MovedCredits } from "../_shared/ops/contract.ts";
 import { database } from "../_shared/database/call.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
@@ -12,7 +13,7 @@ export default endpoint({
   idempotencyKey: "required",
   request: RefundCreditsRequest,
   response: { 200: MovedCredits },
-  errors: ["ERR_4007", "ERR_4009"],
+  errors: [codes["resource/not-found"], codes["resource/wrong-state"]],
   ports: { database },
   service: refundCredits,
 });

@@ -1,3 +1,4 @@
+import { codes } from "../_shared/errors/error-codes.ts";
 import { database } from "../_shared/database/call.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { AdministeredUser } from "../_shared/ops/contract.ts";
@@ -11,7 +12,7 @@ export default endpoint({
   policies: ["admin"],
   query: AdminUserQuery,
   response: { 200: AdministeredUser },
-  errors: ["ERR_4007"],
+  errors: [codes["resource/not-found"]],
   ports: { database },
   service: readUser,
 }, {
@@ -21,7 +22,7 @@ export default endpoint({
   policies: ["admin"],
   request: BanUserRequest,
   response: { 200: AdministeredUser },
-  errors: ["ERR_4007", "ERR_4009"],
+  errors: [codes["resource/not-found"], codes["resource/wrong-state"]],
   ports: { database },
   service: banUser,
 });

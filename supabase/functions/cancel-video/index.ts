@@ -1,3 +1,4 @@
+import { codes } from "../_shared/errors/error-codes.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { Job } from "../_shared/videos/contract.ts";
 import { videoTaskPorts } from "../_shared/videos/tasks.ts";
@@ -11,7 +12,7 @@ export default endpoint({
   policies: ["writes"],
   request: CancelVideoRequest,
   response: { 200: Job, 202: Job },
-  errors: ["ERR_4007", "ERR_4009"],
+  errors: [codes["resource/not-found"], codes["resource/wrong-state"]],
   ports: videoTaskPorts,
   service: cancelVideo,
 });

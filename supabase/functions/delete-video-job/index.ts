@@ -1,3 +1,4 @@
+import { codes } from "../_shared/errors/error-codes.ts";
 import { database } from "../_shared/database/call.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { DeleteVideoJobQuery } from "./schema.ts";
@@ -10,7 +11,7 @@ export default endpoint({
   policies: ["writes"],
   query: DeleteVideoJobQuery,
   response: { 204: null },
-  errors: ["ERR_4007", "ERR_4009"],
+  errors: [codes["resource/not-found"], codes["resource/wrong-state"]],
   ports: { database },
   service: deleteVideoJob,
 });

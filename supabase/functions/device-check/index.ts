@@ -1,3 +1,4 @@
+import { codes } from "../_shared/errors/error-codes.ts";
 import { appleDeviceCheck } from "../_shared/devices/device-check.ts";
 import { database } from "../_shared/database/call.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
@@ -11,7 +12,7 @@ export default endpoint({
   policies: ["device_check", "device_check_network", "device_grants", "device_grants_global"],
   request: DeviceCheckRequest,
   response: { 200: DeviceCheckResponse },
-  errors: ["ERR_4015"],
+  errors: [codes["device/not-verified"]],
   ports: { database, apple: appleDeviceCheck },
   service: checkDevice,
 });

@@ -1,3 +1,4 @@
+import { codes } from "../_shared/errors/error-codes.ts";
 import * as z from "zod/mini";
 import { AppError } from "../_shared/errors/app-error.ts";
 import type { Bits, DeviceCheck } from "../_shared/devices/device-check.ts";
@@ -126,7 +127,7 @@ async function query(
   signal?: AbortSignal,
 ): Promise<Bits | null> {
   const answer = await apple.query(deviceToken, signal === undefined ? {} : { signal });
-  if (answer.outcome === "refused") throw new AppError("ERR_4015", { cause: answer.cause });
+  if (answer.outcome === "refused") throw new AppError(codes["device/not-verified"], { cause: answer.cause });
   if (answer.outcome === "bits") return answer;
   log.warn("device_check", { step: "query", outcome: answer.outcome, cause: answer.cause });
   return null;

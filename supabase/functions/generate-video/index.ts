@@ -1,3 +1,4 @@
+import { codes } from "../_shared/errors/error-codes.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { database } from "../_shared/database/call.ts";
 import { AcceptedVideo } from "../_shared/videos/contract.ts";
@@ -14,7 +15,12 @@ export default endpoint({
   idempotencyKey: "required",
   request: GenerateVideoRequest,
   response: { 202: AcceptedVideo },
-  errors: ["ERR_4001", "ERR_4002", "ERR_4003", "ERR_6004"],
+  errors: [
+    codes["payment/insufficient-credits"],
+    codes["model/not-available"],
+    codes["prompt/refused"],
+    codes["feature/switched-off"],
+  ],
   ports: { database, moderation: promptModeration, providers: videoProviders },
   service: generateVideo,
 });

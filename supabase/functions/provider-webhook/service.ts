@@ -1,3 +1,4 @@
+import { codes } from "../_shared/errors/error-codes.ts";
 import { AppError } from "../_shared/errors/app-error.ts";
 import type { Answer, Context, SignedInput } from "../_shared/endpoint/context.ts";
 import { fields } from "../_shared/database/call.ts";
@@ -18,14 +19,18 @@ export async function receiveProviderWebhook(
   const { config, providers, database } = context;
   const { token, ...submission } = query;
   const { provider: name } = submission;
-  if (config.webhookSecret === null) throw new AppError("ERR_4005", { cause: "WEBHOOK_SECRET is not set" });
+  if (config.webhookSecret === null) {
+    throw new AppError(codes["auth/unauthenticated"], { cause: "WEBHOOK_SECRET is not set" });
+  }
   if (!await verifyWebhookToken(config.webhookSecret, name, submission.submission_id, token)) {
-    throw new AppError("ERR_4005", { cause: "the token does not fit" });
+    throw new AppError(codes["auth/unauthenticated"], { cause: "the token does not fit" });
   }
   const provider = providers.get(name);
-  if (provider === null) throw new AppError("ERR_4005", { cause: `${name} is not configured` });
+  if (provider === null) {
+    throw new AppError(codes["auth/unauthenticated"], { cause: `${name} is not configured` });
+  }
   const verdict = await provider.verifyWebhook(body, headers, context.now());
-  if (!verdict.valid) throw new AppError("ERR_4005", { cause: verdict.reason });
+  if (!verdict.valid) throw new AppError(codes["auth/unauthenticated"], { cause: verdict.reason });
 
   const { eventId, requestId, state } = verdict.event;
   const { job_id, effect } = await database.call("provider_webhook", {

@@ -1,3 +1,4 @@
+import { codes } from "../_shared/errors/error-codes.ts";
 import { database } from "../_shared/database/call.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { storage } from "../_shared/platform/storage.ts";
@@ -11,7 +12,7 @@ export default endpoint({
   policies: ["reads"],
   query: VideoJobsQuery,
   response: { 200: VideoJobsResponse },
-  errors: ["ERR_6002"],
+  errors: [codes["storage/failed"]],
   ports: { database, storage },
   service: listVideoJobs,
 });

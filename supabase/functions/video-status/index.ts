@@ -1,3 +1,4 @@
+import { codes } from "../_shared/errors/error-codes.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { database } from "../_shared/database/call.ts";
 import { storage } from "../_shared/platform/storage.ts";
@@ -11,7 +12,7 @@ export default endpoint({
   policies: ["reads"],
   query: VideoStatusQuery,
   response: { 200: VideoStatusResponse },
-  errors: ["ERR_4007", "ERR_6002"],
+  errors: [codes["resource/not-found"], codes["storage/failed"]],
   ports: { database, storage },
   service: getVideoStatus,
 });

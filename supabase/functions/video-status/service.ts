@@ -1,3 +1,4 @@
+import { codes } from "../_shared/errors/error-codes.ts";
 import { AppError } from "../_shared/errors/app-error.ts";
 import type { Answer, Context } from "../_shared/endpoint/context.ts";
 import { actor, type Database, fields } from "../_shared/database/call.ts";
@@ -22,7 +23,7 @@ export async function getVideoStatus(
 
   const urls = (await renewUrls(storage, [status], context.now())).get(job.job_id);
   if (urls === null) {
-    throw new AppError("ERR_6002", { cause: `The video of ${job.job_id} is not in storage` });
+    throw new AppError(codes["storage/failed"], { cause: `The video of ${job.job_id} is not in storage` });
   }
   if (urls !== undefined) {
     context.waitUntil(() => keepUrls(database, [{ job_id: job.job_id, ...urls }]));

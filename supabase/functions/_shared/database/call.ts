@@ -10,7 +10,7 @@ import { PostgrestClient, type PostgrestError } from "@supabase/postgrest-js";
 import type * as z from "zod/mini";
 import { AppError } from "../errors/app-error.ts";
 import type { Context, Keyed, Port, Report, Runtime } from "../endpoint/context.ts";
-import { isErrorCode } from "../errors/error-codes.ts";
+import { codes, isErrorCode } from "../errors/error-codes.ts";
 import type { JsonValue } from "../platform/json.ts";
 import { limitTime, repeatUnauthorized } from "../platform/platform-fetch.ts";
 import type { Database as Schema, Json } from "./database.types.ts";
@@ -165,7 +165,7 @@ function accident(name: string, error: PostgrestError, status: number): AppError
   // 0: no answer at all. From 502 on the gateway or PostgREST says that what is behind them is away; a 401 that stays,
   // that they do not know our key. In either case nothing was done.
   const isGone = status === 0 || status === 401 || status >= 502 || unreachable.test(error.code);
-  return new AppError(isGone ? "ERR_6001" : "ERR_6003", {
+  return new AppError(isGone ? codes["database/unavailable"] : codes["internal/error"], {
     cause: error.code === notExposed
       ? new SchemaNotExposed(name)
       : new Error(`${name}: ${error.code} ${withoutValues(error.message)}`),

@@ -1,4 +1,5 @@
 /** For what only this process knows, and must not be lost because the database restarts. */
+import { codes } from "../errors/error-codes.ts";
 import { AppError } from "../errors/app-error.ts";
 import { sleep } from "../platform/fetch-with-retry.ts";
 
@@ -17,7 +18,7 @@ export async function whileDatabaseIsAway<Result>(
     try {
       return await call();
     } catch (error) {
-      if (!(error instanceof AppError && error.code === "ERR_6001")) throw error;
+      if (!(error instanceof AppError && error.code === codes["database/unavailable"])) throw error;
     }
     await pause(milliseconds);
   }

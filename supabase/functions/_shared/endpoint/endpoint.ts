@@ -2,6 +2,7 @@
  * The wrapper that every endpoint goes through. An endpoint's index.ts declares its operations, one for each
  * method; request-handler.ts does what is the same for all of them.
  */
+import { codes } from "../errors/error-codes.ts";
 import { AppError } from "../errors/app-error.ts";
 import { createBackgroundWork } from "./background-work.ts";
 import { config as loadedConfig } from "../platform/config.ts";
@@ -48,7 +49,7 @@ async function misconfigured(request: Request, error: unknown): Promise<Response
   createLogger({ write: writeToConsole, level: "info", now: Date.now }).critical("misconfigured", { error });
   const requestId = requestIdOf(request.headers);
   const language = pickLanguage(negotiateLanguage(request.headers.get("accept-language")), null);
-  const response = errorResponse(new AppError("ERR_6003"), language, requestId);
+  const response = errorResponse(new AppError(codes["internal/error"]), language, requestId);
   setStandardHeaders(response.headers, { requestId, language, origin: null, corsAllowOrigin: "*" });
   await discardBody(request);
   return response;

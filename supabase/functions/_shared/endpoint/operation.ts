@@ -1,7 +1,7 @@
 /** How an operation of an endpoint is declared; the wrapper, the OpenAPI document and the contract tests read it. */
 import type * as z from "zod/mini";
 import type { Answer, Auth, Context, Keyed, Port, SignedInput } from "./context.ts";
-import type { ErrorCode } from "../errors/error-codes.ts";
+import { codes, type ErrorCode } from "../errors/error-codes.ts";
 import type { PolicyName } from "./rate-limiter.ts";
 
 export type Method = "GET" | "POST" | "PATCH" | "DELETE";
@@ -58,12 +58,12 @@ export interface Consistent<D extends Declaration> {
 }
 
 const errorsOfCallers: Readonly<Record<Auth, readonly ErrorCode[]>> = {
-  user: ["ERR_4005", "ERR_4017"],
-  admin: ["ERR_4005", "ERR_4006", "ERR_4017"],
-  service: ["ERR_4005"],
-  worker: ["ERR_4005"],
-  signed: ["ERR_4005"],
-  public: ["ERR_4005"],
+  user: [codes["auth/unauthenticated"], codes["auth/suspended"]],
+  admin: [codes["auth/unauthenticated"], codes["auth/forbidden"], codes["auth/suspended"]],
+  service: [codes["auth/unauthenticated"]],
+  worker: [codes["auth/unauthenticated"]],
+  signed: [codes["auth/unauthenticated"]],
+  public: [codes["auth/unauthenticated"]],
 };
 
 /** Every error that an operation may answer with: its own, and what follows from its declaration. */
@@ -72,15 +72,21 @@ export function errorsOf(operation: Declaration): ErrorCode[] {
   const errors: ErrorCode[] = [
     ...operation.errors,
     ...errorsOfCallers[auth],
-    ...(policies?.length ? ["ERR_4004"] as const : []),
-    ...(request ? ["ERR_4018"] as const : []),
+    ...(policies?.length ? [codes["limit/rate-exceeded"]] as const : []),
+    ...(request ? [codes["request/not-json"]] as const : []),
     // A GET has no body.
-    ...(method === "GET" ? [] : ["ERR_4013"] as const),
-    ...(idempotencyKey ? ["ERR_4010", "ERR_4011", "ERR_4012"] as const : []),
+    ...(method === "GET" ? [] : [codes["request/too-large"]] as const),
+    ...(idempotencyKey
+      ? [
+        codes["idempotency/key-missing"],
+        codes["idempotency/key-reused"],
+        codes["idempotency/in-progress"],
+      ] as const
+      : []),
     // Parameters are checked everywhere, and anybody may find the database gone or a bug.
-    "ERR_4008",
-    "ERR_6001",
-    "ERR_6003",
+    codes["request/malformed"],
+    codes["database/unavailable"],
+    codes["internal/error"],
   ];
   return [...new Set(errors)].sort();
 }

@@ -9,7 +9,7 @@ import { clientNetwork } from "../request/client-network.ts";
 import type { Config } from "../platform/config.ts";
 import type { Answer, Caller, Context, Idempotency, Limit, Report, Runtime } from "./context.ts";
 import { preflightResponse } from "./cors.ts";
-import { errorCodes } from "../errors/error-codes.ts";
+import { codes, errorCodes } from "../errors/error-codes.ts";
 import { createErrorLog, type ErrorLog } from "../errors/error-log.ts";
 import { errorResponse } from "../errors/error-response.ts";
 import { isLanguage, type Language, negotiateLanguage, pickLanguage } from "../errors/languages.ts";
@@ -99,10 +99,12 @@ async function handle(
   let response: Response;
   let failure: AppError | null = null;
   try {
-    if (path.length > 1) throw new AppError("ERR_4007");
+    if (path.length > 1) throw new AppError(codes["resource/not-found"]);
     if (method === "OPTIONS") response = preflightResponse(methodsOf(operations));
     else if (operation !== undefined) response = await answer(operation, exchange, platform, refusals);
-    else throw new AppError("ERR_4014", { headers: { Allow: methodsOf(operations).join(", ") } });
+    else {throw new AppError(codes["request/method-not-allowed"], {
+        headers: { Allow: methodsOf(operations).join(", ") },
+      });}
   } catch (error) {
     failure = asAppError(error);
     exchange.recordError(failure);
@@ -138,7 +140,7 @@ async function handle(
 
 /** What nobody expected is an internal error. */
 function asAppError(error: unknown): AppError {
-  return error instanceof AppError ? error : new AppError("ERR_6003", { cause: error });
+  return error instanceof AppError ? error : new AppError(codes["internal/error"], { cause: error });
 }
 
 function languageOf({ language, ownLanguage }: Exchange): Language {
@@ -198,7 +200,7 @@ async function answer(
     const refusal = exchange.dataApiCalls === 0 ? refusals.find(subject, now()) : null;
     if (refusal !== null) {
       report({ limits: refusal.limits });
-      throw new AppError("ERR_4004", {
+      throw new AppError(codes["limit/rate-exceeded"], {
         details: { policy: refusal.policy, retry_after: refusal.retryAfter },
       });
     }
@@ -246,7 +248,10 @@ async function answer(
       onBreach("error_is_not_declared", error, exchange, platform);
     }
     const { policy, retry_after: retryAfter } = error.details;
-    if (error.code === "ERR_4004" && typeof policy === "string" && typeof retryAfter === "number") {
+    if (
+      error.code === codes["limit/rate-exceeded"] && typeof policy === "string" &&
+      typeof retryAfter === "number"
+    ) {
       refusals.remember(subject, { policy, retryAfter, limits: [...exchange.limits.values()] }, now());
     }
     throw error;
@@ -292,5 +297,5 @@ function onBreach(event: string, error: Error, exchange: Exchange, platform: Pla
     throw new Error(event, { cause: error });
   }
   platform.log.critical(event, { error });
-  exchange.recordError(new AppError("ERR_6003", { cause: new Error(event, { cause: error }) }));
+  exchange.recordError(new AppError(codes["internal/error"], { cause: new Error(event, { cause: error }) }));
 }

@@ -62,6 +62,11 @@ export const errorCodes = {
 
 export type ErrorCode = keyof typeof errorCodes;
 
+/** The codes by what they mean, for sources to be read: `codes["auth/forbidden"]`. On the wire they are numbers. */
+export const codes = Object.fromEntries(
+  Object.entries(errorCodes).map(([code, { category }]) => [category, code]),
+) as { readonly [Code in ErrorCode as (typeof errorCodes)[Code]["category"]]: Code };
+
 /** Whether a text, such as a procedure's refusal, is one of the registry's codes. */
 export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === "string" && Object.hasOwn(errorCodes, value);

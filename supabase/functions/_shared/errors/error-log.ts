@@ -2,7 +2,7 @@
 import type { Runtime } from "../endpoint/context.ts";
 import * as z from "zod/mini";
 import { database } from "../database/call.ts";
-import { type ErrorCode, isServerFault } from "./error-codes.ts";
+import { codes, type ErrorCode, isServerFault } from "./error-codes.ts";
 import { redactText, redactValue } from "../platform/redaction.ts";
 
 export interface ErrorEntry {
@@ -53,7 +53,7 @@ export function createErrorLog(
       } catch (reason) {
         uncounted.set(code, count + (uncounted.get(code) ?? 0));
         // That the database is away has been said by the error itself.
-        if (code !== "ERR_6001") {
+        if (code !== codes["database/unavailable"]) {
           log.warn("error_not_recorded", { request_id: requestId, code, error: reason });
         }
       } finally {

@@ -1,4 +1,5 @@
 /** The port to the private bucket that holds the videos. */
+import { codes } from "../errors/error-codes.ts";
 import { StorageClient } from "@supabase/storage-js";
 import { AppError } from "../errors/app-error.ts";
 import type { Port } from "../endpoint/context.ts";
@@ -58,5 +59,5 @@ export const storage: Port<Storage> = (runtime) => {
 };
 
 function failOn(error: unknown): void {
-  if (error !== null) throw new AppError("ERR_6002", { cause: error });
+  if (error !== null) throw new AppError(codes["storage/failed"], { cause: error });
 }

@@ -3,7 +3,7 @@ import { AppError } from "../errors/app-error.ts";
 import * as z from "zod/mini";
 import type { Database } from "../database/call.ts";
 import { whileDatabaseIsAway } from "../database/while-away.ts";
-import { type ErrorCode, isServerFault } from "../errors/error-codes.ts";
+import { codes, type ErrorCode, isServerFault } from "../errors/error-codes.ts";
 import { sleep } from "../platform/fetch-with-retry.ts";
 import type { Logger } from "../platform/logger.ts";
 import { redactText } from "../platform/redaction.ts";
@@ -164,7 +164,7 @@ async function attempt<Ports extends WorkerPorts>(
 
 /** Whatever is no error of ours or a provider's by name is a bug. */
 function codeOf(error: unknown): ErrorCode {
-  return error instanceof AppError && isServerFault(error.code) ? error.code : "ERR_6003";
+  return error instanceof AppError && isServerFault(error.code) ? error.code : codes["internal/error"];
 }
 
 /** Of the error, or of what caused it. */

@@ -1,3 +1,4 @@
+import { codes } from "../errors/error-codes.ts";
 import { AppError } from "../errors/app-error.ts";
 import type { SupabaseConfig } from "../platform/config.ts";
 import type { UserCaller } from "../endpoint/context.ts";
@@ -11,9 +12,11 @@ export function requireAdmin(
   caller: UserCaller,
   { adminAssuranceLevel }: Pick<SupabaseConfig, "adminAssuranceLevel">,
 ): UserCaller {
-  if (caller.isAnonymous) throw new AppError("ERR_4006", { cause: "A guest cannot be an admin" });
+  if (caller.isAnonymous) {
+    throw new AppError(codes["auth/forbidden"], { cause: "A guest cannot be an admin" });
+  }
   if (adminAssuranceLevel === "aal2" && caller.assuranceLevel !== "aal2") {
-    throw new AppError("ERR_4006", { cause: "An admin needs a second factor" });
+    throw new AppError(codes["auth/forbidden"], { cause: "An admin needs a second factor" });
   }
   return caller;
 }

@@ -1,3 +1,4 @@
+import { codes } from "../errors/error-codes.ts";
 import { extractCredentials, verifyCredentials } from "@supabase/server/core";
 import * as z from "zod/mini";
 import { requireAdmin } from "./admin-auth.ts";
@@ -96,7 +97,7 @@ async function authenticateUser(request: Request, supabase: SupabaseConfig): Pro
   await verify(request, "publishable:*", supabase);
   const { jwtClaims } = await verify(request, "user", supabase);
   const claims = userClaims.safeParse(jwtClaims);
-  if (!claims.success) throw new AppError("ERR_4005", { cause: claims.error });
+  if (!claims.success) throw new AppError(codes["auth/unauthenticated"], { cause: claims.error });
   const caller: UserCaller = {
     kind: "user",
     userId: claims.data.sub,
@@ -121,5 +122,7 @@ async function verify(request: Request, mode: Mode | Mode[], supabase: SupabaseC
   });
   if (error === null) return data;
   // A 500 is our own fault, such as keys that cannot be read; blaming the caller would hide it.
-  throw new AppError(error.status >= 500 ? "ERR_6003" : "ERR_4005", { cause: error });
+  throw new AppError(error.status >= 500 ? codes["internal/error"] : codes["auth/unauthenticated"], {
+    cause: error,
+  });
 }

@@ -1,3 +1,4 @@
+import { codes } from "../errors/error-codes.ts";
 import { AppError } from "../errors/app-error.ts";
 import { canonicalJson } from "../platform/json.ts";
 
@@ -11,7 +12,7 @@ export function parseIdempotencyKey(header: string | null): string {
   const isKey = /^[\x21-\x7e]{1,255}$/.test(key);
   // A quote that is opened or closed alone is a mistake, and not a part of the key.
   const isHalfQuoted = quoted === undefined && /^"|"$/.test(key);
-  if (!isKey || isHalfQuoted) throw new AppError("ERR_4010");
+  if (!isKey || isHalfQuoted) throw new AppError(codes["idempotency/key-missing"]);
   return key;
 }
 

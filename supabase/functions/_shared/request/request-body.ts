@@ -1,4 +1,5 @@
 /** Reading what a caller sends: size, type, encoding, JSON. */
+import { codes } from "../errors/error-codes.ts";
 import { AppError } from "../errors/app-error.ts";
 import { malformed } from "./validation.ts";
 
@@ -10,7 +11,7 @@ export const maximumBodyBytes = 256 * 1024;
  * than the limit, and leaves the rest unread, for `discardBody`.
  */
 export async function readBody(request: Request, maximumBytes: number): Promise<Uint8Array> {
-  const tooLarge = () => new AppError("ERR_4013", { details: { limit_bytes: maximumBytes } });
+  const tooLarge = () => new AppError(codes["request/too-large"], { details: { limit_bytes: maximumBytes } });
   if (Number(request.headers.get("content-length")) > maximumBytes) throw tooLarge();
   const chunks: Uint8Array[] = [];
   let length = 0;
@@ -67,7 +68,7 @@ export function requireJson(contentType: string | null): void {
   const [type = "", ...parameters] = (contentType ?? "").toLowerCase().split(";").map((part) => part.trim());
   const charsets = parameters.filter((parameter) => parameter.startsWith("charset="));
   const isUtf8 = charsets.every((charset) => /^charset="?utf-?8"?$/.test(charset));
-  if (type !== "application/json" || !isUtf8) throw new AppError("ERR_4018");
+  if (type !== "application/json" || !isUtf8) throw new AppError(codes["request/not-json"]);
 }
 
 /**

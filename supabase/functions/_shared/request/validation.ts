@@ -1,4 +1,5 @@
 /** Schema errors in the terms of the contract: all at once, in English, for the developer. */
+import { codes } from "../errors/error-codes.ts";
 import { en } from "zod/locales";
 import * as z from "zod/mini";
 import { AppError } from "../errors/app-error.ts";
@@ -18,7 +19,7 @@ const maximumFieldErrors = 100;
 /** A malformed request, with what is wrong in it. */
 export function malformed(fields: readonly FieldError[], cause?: unknown): AppError {
   const details = { fields: fields.slice(0, maximumFieldErrors).map((field) => ({ ...field })) };
-  return new AppError("ERR_4008", cause === undefined ? { details } : { details, cause });
+  return new AppError(codes["request/malformed"], cause === undefined ? { details } : { details, cause });
 }
 
 /** The value as its schema reads it. Throws ERR_4008 with everything that does not fit. */

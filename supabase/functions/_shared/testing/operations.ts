@@ -1,4 +1,5 @@
 /** Operations as small as the wrapper's tests need them, and what they are sent. */
+import { codes } from "../errors/error-codes.ts";
 import * as z from "zod/mini";
 import type { Context, Keyed, Runtime } from "../endpoint/context.ts";
 import type { Declaration } from "../endpoint/operation.ts";
@@ -33,7 +34,7 @@ export function create(overrides: Partial<Declaration> = {}): Declaration {
     idempotencyKey: "required",
     request: CreateRequest,
     response: { 202: z.looseObject({}) },
-    errors: ["ERR_4001"],
+    errors: [codes["payment/insufficient-credits"]],
     service: (input: z.output<typeof CreateRequest>, context: Context<"user"> & Keyed) =>
       Promise.resolve({ status: 202, body: { input, ...context.idempotency } }),
     ...overrides,

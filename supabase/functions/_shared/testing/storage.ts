@@ -1,3 +1,4 @@
+import { codes } from "../errors/error-codes.ts";
 import { AppError } from "../errors/app-error.ts";
 import type { Storage } from "../platform/storage.ts";
 
@@ -20,7 +21,7 @@ export function fakeStorage(given: Partial<Storage> = {}): FakeStorage {
       try {
         files.set(path, { content: new Uint8Array(await new Response(content).arrayBuffer()), contentType });
       } catch (cause) {
-        throw new AppError("ERR_6002", { cause });
+        throw new AppError(codes["storage/failed"], { cause });
       }
     },
     sign: (paths, seconds) =>

@@ -1,4 +1,5 @@
 /** Signed URLs of jobs' files: made for an hour, renewed before the last ten minutes. */
+import { codes } from "../errors/error-codes.ts";
 import { AppError } from "../errors/app-error.ts";
 import * as z from "zod/mini";
 import type { Database } from "../database/call.ts";
@@ -26,7 +27,7 @@ export async function signUrls(
   now: number,
 ): Promise<SignedUrls> {
   const [urls] = await signAll(storage, [paths], now);
-  if (!urls) throw new AppError("ERR_6002", { cause: `${paths.video} is not in storage` });
+  if (!urls) throw new AppError(codes["storage/failed"], { cause: `${paths.video} is not in storage` });
   return urls;
 }
 

@@ -1,4 +1,5 @@
 /** What is done for a job after it was accepted, a handler for each kind of task. */
+import { codes } from "../errors/error-codes.ts";
 import * as z from "zod/mini";
 import { AppError } from "../errors/app-error.ts";
 import type { Config } from "../platform/config.ts";
@@ -66,7 +67,7 @@ function providerOf({ kind }: Task, { submission }: VideoTaskFacts, { providers 
   if (provider !== null) return provider;
   if (submission === null) throw new Error(`No submission to ${kind}`);
   // Its keys were there when it took the job.
-  throw new AppError("ERR_6003", {
+  throw new AppError(codes["internal/error"], {
     cause: new NeedsOperator(`${submission.provider} is not configured`, {
       rule: "provider_not_configured",
       subject: submission.provider,
@@ -132,7 +133,7 @@ async function store(
   } catch (error) {
     if (error instanceof AppError) throw error;
     // The host of a result may be away as our own storage may, and both end the job alike.
-    throw new AppError("ERR_6002", { cause: error });
+    throw new AppError(codes["storage/failed"], { cause: error });
   }
 }
 

@@ -2,6 +2,7 @@
  * The failures that adapters report, in the terms of the error registry. A `cause` is for the log and the operator:
  * statuses and codes, never a provider's own sentence, which may quote the prompt.
  */
+import { codes } from "../../errors/error-codes.ts";
 import type { Failure, SubmitOutcome } from "./provider.ts";
 
 /**
@@ -14,26 +15,26 @@ export function codesIn(values: readonly string[]): string[] {
 
 /** The provider's content checker refused the prompt, or what came of it. */
 export function againstPolicy(cause: string): Failure {
-  return { code: "ERR_4003", details: { reason: "provider_policy" }, cause };
+  return { code: codes["prompt/refused"], details: { reason: "provider_policy" }, cause };
 }
 
 export function timedOut(cause: string): Failure {
-  return { code: "ERR_5001", details: {}, cause };
+  return { code: codes["provider/timed-out"], details: {}, cause };
 }
 
 /** The provider failed for reasons of its own; another time it may not. */
 export function unavailable(cause: string): Failure {
-  return { code: "ERR_5002", details: {}, cause };
+  return { code: codes["provider/unavailable"], details: {}, cause };
 }
 
 /** The provider does not take what the user gave: the prompt, or the image. Never for what we made of a request. */
 export function rejected(cause: string): Failure {
-  return { code: "ERR_5003", details: { reason: "rejected" }, cause };
+  return { code: codes["provider/rejected"], details: { reason: "rejected" }, cause };
 }
 
 /** The generation ended without a video that could be used. */
 export function invalidResult(cause: string): Failure {
-  return { code: "ERR_5003", details: { reason: "invalid_result" }, cause };
+  return { code: codes["provider/rejected"], details: { reason: "invalid_result" }, cause };
 }
 
 /** A request that this provider will not do for a reason of ours: a model that it does not have, a value it does not know. */

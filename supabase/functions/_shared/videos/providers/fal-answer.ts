@@ -3,6 +3,7 @@
  * the platform's, `{ detail: "…", error_type: "…" }` with the type in `X-Fal-Error-Type` too. Both are read by
  * their types; the messages may quote the prompt, so they are neither matched nor logged.
  */
+import { codes } from "../../errors/error-codes.ts";
 import * as z from "zod/mini";
 import type { BoundedAnswer } from "../../platform/bounded-fetch.ts";
 import { tryParseJson } from "../../platform/json.ts";
@@ -79,7 +80,7 @@ export function readSubmission(
   const cause = describe({ status, types: error?.types ?? [] });
   if (error !== null && (status === 400 || status === 422)) {
     const refusal = failure(error);
-    const isFinal = refusal.code === "ERR_4003" || refusal.code === "ERR_5003";
+    const isFinal = refusal.code === codes["prompt/refused"] || refusal.code === codes["provider/rejected"];
     if (isFinal) return { outcome: "refused", failure: refusal };
   }
   // An app or a value that fal does not have; what else a 400 says, such as of the account, may pass.

@@ -3,7 +3,7 @@
  * nothing, keeps nothing and takes its `fetch` as a parameter. What follows from an answer is decided by the
  * procedures (`claim_submission`, `record_submission`, `settle_video_job`).
  */
-import type { ErrorCode } from "../../errors/error-codes.ts";
+import type { codes, ErrorCode } from "../../errors/error-codes.ts";
 
 /** What Kinora asks for, in Kinora's own terms; the adapter turns it into the provider's input. */
 export interface Generation {
@@ -28,7 +28,13 @@ export type ProviderReferences = Record<string, string>;
 
 /** A failure in the terms of the error registry; it becomes the job's `error`. */
 export interface Failure {
-  code: Extract<ErrorCode, "ERR_4003" | "ERR_5001" | "ERR_5002" | "ERR_5003">;
+  code: Extract<
+    ErrorCode,
+    | (typeof codes)["prompt/refused"]
+    | (typeof codes)["provider/timed-out"]
+    | (typeof codes)["provider/unavailable"]
+    | (typeof codes)["provider/rejected"]
+  >;
   details: Record<string, string>;
   /** For the log and the operator, never for a client. */
   cause: string;
