@@ -6,14 +6,14 @@ import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import type postgres from "postgres";
 import { readArguments } from "../local/arguments.ts";
 import { withConnection } from "../local/postgres/database.ts";
-import { largestVideo } from "../supabase/functions/_shared/videos/store.ts";
+import { maxVideoBytes } from "../supabase/functions/_shared/videos/store.ts";
 import { cpuSeconds, peakMemory } from "../local/process.ts";
 import type { FalRule } from "../local/simulators/fal.ts";
 import { type Stack, startStack } from "../local/stack.ts";
 import { clearLine, machine, showProgress } from "./measure.ts";
 
 const megabyte = 1024 * 1024;
-const largeVideo: FalRule = { media: "padded", mediaBytes: largestVideo };
+const largeVideo: FalRule = { media: "padded", mediaBytes: maxVideoBytes };
 /** One after the other, since an isolate stores one at a time; together less than what it stores before it pauses. */
 const usualVideos = 4;
 const usualVideo: FalRule = { media: "padded", mediaBytes: 12 * megabyte };

@@ -20,10 +20,10 @@ export type Delivery = z.infer<typeof delivery>;
 export interface DeliveryPolicy {
   readonly timeoutMilliseconds: number;
   /** The first included. */
-  readonly maximumAttempts: number;
+  readonly maxAttempts: number;
   /** Until the first repeat; each further one waits twice as long, up to the longest pause. */
   readonly retryMilliseconds: number;
-  readonly longestPauseMilliseconds: number;
+  readonly maxPauseMilliseconds: number;
 }
 
 /** The headers that prove a body. */
@@ -143,16 +143,16 @@ async function deliver(
 function afterAttempt(
   { kind, attempts: before, dueAt }: Delivery,
   status: number | null,
-  { maximumAttempts, retryMilliseconds, longestPauseMilliseconds }: DeliveryPolicy,
+  { maxAttempts, retryMilliseconds, maxPauseMilliseconds }: DeliveryPolicy,
 ): Pick<Delivery, "attempts" | "lastStatus" | "state" | "dueAt"> {
   const attempts = before + 1;
   const tried = { attempts, lastStatus: status, dueAt };
   if (status !== null && status >= 200 && status < 300) return { ...tried, state: "delivered" };
   // Providers take a redirect for a failure that stays one.
   const isAttack = kind === "forged" || kind === "other_account";
-  const isFinal = isAttack || attempts >= maximumAttempts ||
+  const isFinal = isAttack || attempts >= maxAttempts ||
     (status !== null && status >= 300 && status < 400);
   if (isFinal) return { ...tried, state: "given_up" };
-  const pause = Math.min(retryMilliseconds * 2 ** before, longestPauseMilliseconds);
+  const pause = Math.min(retryMilliseconds * 2 ** before, maxPauseMilliseconds);
   return { ...tried, state: "due", dueAt: Date.now() + pause };
 }

@@ -66,7 +66,7 @@ export interface DeviceCheckSimulator extends AsyncDisposable {
 /** As Apple has it for the tokens of its other services, which are made the same way. */
 const authorizationLifeSeconds = 60 * 60;
 const clockToleranceSeconds = 60;
-const maximumLoggedCalls = 1_000;
+const maxLoggedCalls = 1_000;
 
 const operations: Readonly<Record<string, Operation>> = {
   "/v1/query_two_bits": "query",
@@ -118,7 +118,7 @@ export async function startDeviceCheckSimulator(options: DeviceCheckOptions): Pr
     file.save(state);
     const transactionId = body?.transaction_id ?? null;
     log.push({ at: now(), operation, device, transactionId, status: answer?.status ?? null });
-    if (log.length > maximumLoggedCalls) log.shift();
+    if (log.length > maxLoggedCalls) log.shift();
     return answer ?? hangUp;
   });
 

@@ -4,8 +4,8 @@ import type { DeliveryPolicy, SignDelivery } from "./deliveries.ts";
 /** As fal's documents have it: 15 s for an answer, and 10 repeats over 2 hours; nobody waits so long for a simulator. */
 export const falDeliveryPolicy: Omit<DeliveryPolicy, "retryMilliseconds"> = {
   timeoutMilliseconds: 15_000,
-  maximumAttempts: 11,
-  longestPauseMilliseconds: 5 * 60_000,
+  maxAttempts: 11,
+  maxPauseMilliseconds: 5 * 60_000,
 };
 
 export interface FalSigner {

@@ -5,8 +5,8 @@ import type { Delivery, DeliveryPolicy, SignDelivery } from "./deliveries.ts";
 /** Replicate waits "a few seconds", and repeats for about a minute: after 1, 2, 4, 8, 16 and 32 seconds. */
 export const replicateDeliveryPolicy: Omit<DeliveryPolicy, "retryMilliseconds"> = {
   timeoutMilliseconds: 5_000,
-  maximumAttempts: 7,
-  longestPauseMilliseconds: 60_000,
+  maxAttempts: 7,
+  maxPauseMilliseconds: 60_000,
 };
 
 /** A secret as `GET /v1/webhooks/default/secret` tells it. */

@@ -19,7 +19,7 @@ export const providerRequest = z.object({
 export type ProviderRequest = z.infer<typeof providerRequest>;
 
 /** So that a simulator that runs for days does not grow. */
-const maximumRequests = 1_000;
+const maxRequests = 1_000;
 
 /** Whether a request carries the account's key: the Authorization header that is expected. */
 export function authorizationOf(request: Request, expected: string): ProviderRequest["authorization"] {
@@ -48,6 +48,6 @@ export function logRequest(
     status: null,
   };
   log.push(entry);
-  if (log.length > maximumRequests) log.shift();
+  if (log.length > maxRequests) log.shift();
   return entry;
 }

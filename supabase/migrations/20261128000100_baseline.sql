@@ -2649,7 +2649,7 @@ create trigger keep_models before delete or truncate on videos.models
 
 -- The largest video that is stored: more costs the functions more CPU time than the platform gives
 -- (docs/decisions/0028-a-stored-file-is-not-hashed.md). `_shared/videos/store.ts` has the same number.
-create function videos.largest_stored_bytes()
+create function videos.max_stored_bytes()
 returns bigint
 language sql
 immutable
@@ -2690,11 +2690,11 @@ declare
     from jsonb_array_elements_text(new.options #> '{resolution,values}') as r
   );
 begin
-  if v_longest * v_most > videos.largest_stored_bytes() then
+  if v_longest * v_most > videos.max_stored_bytes() then
     raise exception 'a video of % s may have % MB at these resolutions, and at most % MB are stored',
-        v_longest, ceil(v_longest * v_most / 1000000), videos.largest_stored_bytes() / 1000000
+        v_longest, ceil(v_longest * v_most / 1000000), videos.max_stored_bytes() / 1000000
       using errcode = 'check_violation',
-        hint = format('sell up to %s s, or lower resolutions', floor(videos.largest_stored_bytes() / v_most));
+        hint = format('sell up to %s s, or lower resolutions', floor(videos.max_stored_bytes() / v_most));
   end if;
   return null;
 end;

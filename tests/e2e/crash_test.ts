@@ -178,10 +178,10 @@ async function record(prompt: string, scenario: Scenario): Promise<Point[]> {
 }
 
 /** Now and then a worker passes a task over that another transaction holds, and a call is another one's. */
-const mostTries = 10;
+const maxTries = 10;
 
 async function crashAt(point: Point, prompt: string, scenario: Scenario): Promise<void> {
-  for (let attempt = 1; attempt <= mostTries; attempt++) {
+  for (let attempt = 1; attempt <= maxTries; attempt++) {
     await prove(await play(`${prompt}, ${attempt}`, scenario, point), scenario);
     if (calls.hasCrashed) return;
   }

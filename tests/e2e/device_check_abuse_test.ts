@@ -46,7 +46,7 @@ function checkAll({ device, guests, networks }: Race): Promise<Grant[]> {
 }
 
 /** Milliseconds that an update is kept waiting for others to ask: we lose patience with Apple after 4 seconds. */
-const longestWait = 3_000;
+const maxWait = 3_000;
 /** Which an update does not wait out. */
 const hour = 60 * 60_000;
 
@@ -65,7 +65,7 @@ async function race(entrants: Race) {
   const all = networks.length * (guests.length + 1);
   await eventually(
     "all have asked",
-    async () => elapsed() > longestWait || (await requests()).length >= all || undefined,
+    async () => elapsed() > maxWait || (await requests()).length >= all || undefined,
   );
   const milliseconds = elapsed();
   await eventually("all are answered", async () => {
@@ -81,7 +81,7 @@ async function crowdedRace(crowd: number, newRace: (attempt: number) => Promise<
   for (let attempt = 1;; attempt++) {
     const entrants = await newRace(attempt);
     const { grants, fresh, milliseconds } = await race(entrants);
-    if (fresh >= crowd && milliseconds < longestWait + 500) return { ...entrants, grants };
+    if (fresh >= crowd && milliseconds < maxWait + 500) return { ...entrants, grants };
     assert(attempt < 10, `only ${fresh} found it fresh, after ${milliseconds} ms`);
   }
 }

@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import * as z from "zod";
 import type { Language } from "../../supabase/functions/_shared/errors/languages.ts";
 import type { Declaration } from "../../supabase/functions/_shared/endpoint/operation.ts";
-import { maximumBodyBytes } from "../../supabase/functions/_shared/request/request-body.ts";
+import { maxBodyBytes } from "../../supabase/functions/_shared/request/request-body.ts";
 import { allOperations, type Operation } from "../operations.ts";
 import { type Answer, assertError, errorOf, readAnswer } from "./support/answer.ts";
 import { type Backend, type Guest, startBackend } from "./support/backend.ts";
@@ -173,7 +173,7 @@ for (const [name, operations] of Map.groupBy(allOperations, ({ name }) => name))
 
     if (request || rawBody || method !== "GET") {
       Deno.test(`${endpoint} refuses a body beyond its limit, whether its length is told or not`, async () => {
-        const limit = rawBody?.maximumBytes ?? maximumBodyBytes;
+        const limit = rawBody?.maxBytes ?? maxBodyBytes;
         const tooLong = JSON.stringify({ prompt: "a".repeat(limit) });
         for (const body of [tooLong, new Blob([tooLong]).stream()]) {
           const answer = await call(operation, { headers: json, body });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { largestVideo } from "../../supabase/functions/_shared/videos/store.ts";
+import { maxVideoBytes } from "../../supabase/functions/_shared/videos/store.ts";
 import { cpuSeconds, peakMemory } from "../../local/process.ts";
 import { startBackend } from "./support/backend.ts";
 import { ended, generate, priceOfKling } from "./support/videos.ts";
@@ -14,7 +14,7 @@ const cpuLimit = 2;
 Deno.test("the largest video is stored within the memory and the CPU time that the platform gives", async () => {
   await using backend = await startBackend();
   const { functions, simulators } = backend.stack;
-  const bytes = largestVideo;
+  const bytes = maxVideoBytes;
   await simulators.fal.control.rules({ media: "padded", mediaBytes: bytes });
   const guest = await backend.signIn(priceOfKling);
   const { job_id: jobId } = await generate(guest);

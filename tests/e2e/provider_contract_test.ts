@@ -83,7 +83,7 @@ const endings: readonly { rule: Rule; code: string; reason?: string }[] = [
 async function isVideo({ provider }: Contract, url: string): Promise<boolean> {
   const hosts = provider.capabilities.resultHosts;
   const signal = AbortSignal.timeout(patience);
-  const media = await openMedia(fetch, url, { provider: name, hosts, maximumBytes: 10_000_000, signal });
+  const media = await openMedia(fetch, url, { provider: name, hosts, maxBytes: 10_000_000, signal });
   const reader = readMp4();
   for await (const chunk of media) if (!reader.push(chunk)) return false;
   return reader.finish() !== null;

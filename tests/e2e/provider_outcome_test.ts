@@ -44,7 +44,7 @@ async function tickAfter(milliseconds: number): Promise<number> {
 }
 
 /** The longest that passes between two polls of a generation, in milliseconds. */
-const longestPollPause = 60_000;
+const maxPollPause = 60_000;
 
 /** Waits until fal has sent all that it had to send about this video. Gives the receiver's last answers. */
 async function delivered(prompt: string, deliveries = 1): Promise<(number | null)[]> {
@@ -122,7 +122,7 @@ for (
       });
       if (webhook === "lost") {
         await submissionIs(backend, jobId, "accepted");
-        await tickAfter(longestPollPause);
+        await tickAfter(maxPollPause);
       }
       await assertFailed(guest, prompt, await ended(backend, guest, jobId), code, details);
     });
@@ -133,7 +133,7 @@ Deno.test("a generation that never ends is cancelled at its deadline, ends with 
   const prompt = "Never";
   const { guest, jobId } = await order(prompt, { outcome: "never" });
   await submissionIs(backend, jobId, "accepted");
-  await tickAfter(longestPollPause);
+  await tickAfter(maxPollPause);
   await eventuallyDone(
     backend,
     "its start is known",
@@ -143,10 +143,10 @@ Deno.test("a generation that never ends is cancelled at its deadline, ends with 
   assert.deepEqual([running.status, running.progress.stage], ["processing", "generating"]);
 
   // The bound runs from the reported start, not from acceptance.
-  await backend.database.advance(beyondDeadline - longestPollPause);
+  await backend.database.advance(beyondDeadline - maxPollPause);
   await backend.stack.tick();
   assert.equal((await videoStatus(guest, jobId)).status, "processing");
-  await tickAfter(longestPollPause);
+  await tickAfter(maxPollPause);
   await assertFailed(guest, prompt, await ended(backend, guest, jobId), "ERR_5001");
   const { requests } = await backend.stack.simulators.fal.control.report();
   assert.equal(requests.filter(({ method, path }) => method === "PUT" && path.endsWith("/cancel")).length, 1);
@@ -170,11 +170,11 @@ Deno.test("polls that meet a gateway's errors end nothing", async () => {
       return (task?.attempts === times && task.leased_until === null) || undefined;
     });
   for (const times of [1, 2]) {
-    await tickAfter(longestPollPause);
+    await tickAfter(maxPollPause);
     await polled(times);
     assert.equal((await videoStatus(guest, jobId)).status, "processing");
   }
-  await tickAfter(longestPollPause);
+  await tickAfter(maxPollPause);
   await assertPaid(guest, prompt, await ended(backend, guest, jobId));
 });
 
@@ -184,7 +184,7 @@ Deno.test("a webhook that is lost is made good by a poll", async () => {
   const prompt = "Lost";
   const { guest, jobId } = await order(prompt, { webhook: "lost" });
   await submissionIs(backend, jobId, "accepted");
-  await tickAfter(longestPollPause);
+  await tickAfter(maxPollPause);
   await assertPaid(guest, prompt, await ended(backend, guest, jobId));
   assert.deepEqual(await eventsOf(jobId), []);
 });
@@ -220,7 +220,7 @@ for (const webhook of ["forged", "other_account"] as const) {
     assert.deepEqual(await delivered(webhook), [401]);
     assert.equal((await videoStatus(guest, jobId)).status, "processing");
     assert.deepEqual(await eventsOf(jobId), []);
-    await tickAfter(longestPollPause);
+    await tickAfter(maxPollPause);
     await assertPaid(guest, webhook, await ended(backend, guest, jobId));
   });
 }

@@ -50,7 +50,7 @@ async function assertSubmissions(prompt: string, expected: number): Promise<void
 }
 
 /** Of a `submit` task, in milliseconds. */
-const longestBackoff = 60_000;
+const maxBackoff = 60_000;
 
 // The provider has proved that it did not take it, or it is refused for good.
 
@@ -68,7 +68,7 @@ for (
     assert.deepEqual([waiting.status, waiting.progress.stage, waiting.error], ["pending", "queued", null]);
     assert.equal(await backend.balanceOf(guest), 0, "the credits stay held");
 
-    await tickAfter(longestBackoff);
+    await tickAfter(maxBackoff);
     assert.equal((await ended(backend, guest, jobId)).status, "completed");
     await assertSubmissions(what, 2);
     assert.equal(await backend.balanceOf(guest), 0);
@@ -211,7 +211,7 @@ Deno.test("a provider that takes nothing until the deadline ends the job with ER
   const prompt = "Locked for ever";
   const { guest, jobId } = await submit(prompt, { submit: "locked", times: null });
   await submissionIs(backend, jobId, "not_accepted");
-  await tickAfter(longestBackoff);
+  await tickAfter(maxBackoff);
   await eventuallyDone(backend, "it is sent again", async () => {
     const report = await backend.stack.simulators.fal.control.report();
     return submissionsOf(report, prompt).length === 2 || undefined;

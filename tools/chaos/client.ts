@@ -35,7 +35,7 @@ export async function newClient(stack: Stack, name: string): Promise<Client> {
 const model = "0190a000-0000-7000-8000-000000000001";
 
 /** Milliseconds: between two videos of a client at most, and before a request is sent again. */
-const longestThought = 800;
+const maxThought = 800;
 const retryPause = 150;
 
 /** Generates one video after the other, and watches, cancels and deletes some, until `isOver`. */
@@ -64,10 +64,10 @@ export async function generateVideos(
     if (jobIds.size > 1) tally.surprises.push(`one key, several jobs: ${[...jobIds].join(", ")}`);
     if (typeof jobId === "string") {
       tally.accepted.set(jobId, prompt);
-      await pause(random() * longestThought);
+      await pause(random() * maxThought);
       await use(client, tally, jobId, random());
     }
-    await pause(random() * longestThought);
+    await pause(random() * maxThought);
   }
 }
 

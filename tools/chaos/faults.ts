@@ -70,9 +70,9 @@ const failures: readonly Omit<FalRule, "prompt">[] = [
 ];
 
 /** Milliseconds that a submission, the queue and a generation take at most, where no fault says otherwise. */
-const longestSubmission = 1_500;
-const longestQueue = 300;
-const longestRun = 600;
+const maxSubmission = 1_500;
+const maxQueue = 300;
+const maxRun = 600;
 
 /** How fal treats the next video: half of them well. */
 export function drawRule(random: () => number): Omit<FalRule, "prompt"> {
@@ -80,9 +80,9 @@ export function drawRule(random: () => number): Omit<FalRule, "prompt"> {
   const rule: Omit<FalRule, "prompt"> = {
     // Whoever is killed while it lasts does not know whether fal has it.
     submit: "slow",
-    submitMilliseconds: upTo(longestSubmission),
-    queueMilliseconds: upTo(longestQueue),
-    runMilliseconds: upTo(longestRun),
+    submitMilliseconds: upTo(maxSubmission),
+    queueMilliseconds: upTo(maxQueue),
+    runMilliseconds: upTo(maxRun),
   };
   const failure = random() < 0.5 ? failures[upTo(failures.length)] : undefined;
   return { ...rule, ...failure };
@@ -119,19 +119,19 @@ export type Disaster =
   | { readonly what: "clock"; readonly milliseconds: number };
 
 /** Milliseconds between two disasters at most, and until somebody starts again what was killed. */
-const longestPeace = 2_500;
-const longestAbsence = 1_000;
+const maxPeace = 2_500;
+const maxAbsence = 1_000;
 /** From the lease of a submission to a little more than a job's bound. */
 const leaps = [61_000, 181_000, 450_000, 910_000];
 
 /** What happens next, after so many milliseconds. */
 export function drawDisaster(random: () => number): { after: number; disaster: Disaster } {
-  const after = Math.floor(random() * longestPeace);
+  const after = Math.floor(random() * maxPeace);
   const kind = random();
   if (kind < 0.3) {
     const milliseconds = leaps[Math.floor(random() * leaps.length)] ?? 0;
     return { after, disaster: { what: "clock", milliseconds } };
   }
-  const milliseconds = Math.floor(random() * longestAbsence);
+  const milliseconds = Math.floor(random() * maxAbsence);
   return { after, disaster: { what: kind < 0.75 ? "functions" : "database", milliseconds } };
 }

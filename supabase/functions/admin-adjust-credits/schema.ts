@@ -1,12 +1,12 @@
 import * as z from "zod/mini";
-import { mostCredits, Reason, UserId } from "../_shared/ops/contract.ts";
+import { maxCredits, Reason, UserId } from "../_shared/ops/contract.ts";
 
 export const AdjustCreditsRequest = z.strictObject({
   user_id: UserId,
   /** Negative where credits are taken away. */
   amount: z.int().check(
-    z.minimum(-mostCredits),
-    z.maximum(mostCredits),
+    z.minimum(-maxCredits),
+    z.maximum(maxCredits),
     z.refine((amount) => amount !== 0, "Must not be 0"),
   ),
   reason: Reason,

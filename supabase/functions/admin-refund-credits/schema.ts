@@ -1,9 +1,9 @@
 import * as z from "zod/mini";
-import { mostCredits, Reason, UserId } from "../_shared/ops/contract.ts";
+import { maxCredits, Reason, UserId } from "../_shared/ops/contract.ts";
 
 export const RefundCreditsRequest = z.strictObject({
   user_id: UserId,
-  amount: z.int().check(z.minimum(1), z.maximum(mostCredits)),
+  amount: z.int().check(z.minimum(1), z.maximum(maxCredits)),
   reason: Reason,
   /** The amount is then at most what the job cost. */
   job_id: z.optional(z.guid().check(z.toLowerCase())),

@@ -16,7 +16,7 @@ type HealthContext = Context<"public"> & {
 const sharedMilliseconds = 5_000;
 
 /** The tick comes every 5 s: a task that waits this long found no worker. */
-const longestWaitSeconds = 60;
+const maxWaitSeconds = 60;
 
 /** Outlives a request, as the configuration does. An examination that still runs is shared, too. */
 const examinations = new WeakMap<Config, { report: Promise<Report>; until: number }>();
@@ -89,7 +89,7 @@ async function examine({ database, storage, providers, log, config }: HealthCont
   const checks = {
     database: databaseCheck,
     storage: storageCheck,
-    queue: { ok: waits < longestWaitSeconds, duration_ms },
+    queue: { ok: waits < maxWaitSeconds, duration_ms },
     providers: { ok: providers.names.length > 0, duration_ms: 0 },
     platform: checkPlatform(answer.health, config, duration_ms),
   };

@@ -9,7 +9,7 @@ export default endpoint({
   auth: "signed",
   query: ProviderWebhookQuery,
   // A result's description is some kB; Replicate's has the model's whole log beside it. Of what is longer still, polls tell.
-  rawBody: { maximumBytes: 4 * 1024 * 1024 },
+  rawBody: { maxBytes: 4 * 1024 * 1024 },
   response: { 200: ProviderWebhookResponse },
   errors: [],
   ports: videoTaskPorts,

@@ -18,7 +18,7 @@ const windowSeconds = 60;
 const windowTenths = windowSeconds * 10;
 
 /** The most hits in any window of the length, wherever it begins. */
-function mostInAnyWindow(hits: readonly number[], length: number): number {
+function maxInAnyWindow(hits: readonly number[], length: number): number {
   return Math.max(0, ...hits.map((from) => hits.filter((hit) => hit >= from && hit < from + length).length));
 }
 
@@ -58,7 +58,7 @@ Deno.test("no window whatsoever admits 11 of 10", async () => {
             reset: Math.max(1, Math.ceil((oldest + windowTenths - now) / 10)),
           });
         }
-        assert.ok(mostInAnyWindow(admitted, windowTenths) <= maxHits);
+        assert.ok(maxInAnyWindow(admitted, windowTenths) <= maxHits);
       },
     ),
     propertyOptions(4, 300),

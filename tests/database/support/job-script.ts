@@ -36,7 +36,7 @@ type Work = Pick<Step & { type: "work" }, "word" | "cancellation" | "storing">;
 /** A task that is tried five times dies before its job's bound of 15 minutes is over. */
 const drainPause = 150;
 /** Both bounds of a job, all tries of a task with its longest lease and pause, and those of the erasure after it. */
-const longestLife = 2 * 900 + 8 * (180 + 120) + 600 + 180 + 10 * drainPause + 5 * 2 ** 9;
+const maxLife = 2 * 900 + 8 * (180 + 120) + 600 + 180 + 10 * drainPause + 5 * 2 ** 9;
 
 /** Who may be asked for the jobs. */
 const makers = ["fal", "replicate"];
@@ -151,7 +151,7 @@ export class JobScript {
    */
   async drain(last: LastWorker): Promise<void> {
     await this.perform({ type: "crash" });
-    for (let seconds = 0; seconds < longestLife && !await this.#isIdle(); seconds += drainPause) {
+    for (let seconds = 0; seconds < maxLife && !await this.#isIdle(); seconds += drainPause) {
       await this.perform({ type: "pass", seconds: drainPause });
       await this.perform({ type: "tick" });
       for (const task of await claimTasks(this.database.sql, 100)) {

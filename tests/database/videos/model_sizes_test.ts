@@ -1,6 +1,6 @@
 /** Whoever sells a model learns when it is written whether its videos can be stored. */
 import assert from "node:assert/strict";
-import { largestVideo } from "../../../supabase/functions/_shared/videos/store.ts";
+import { maxVideoBytes } from "../../../supabase/functions/_shared/videos/store.ts";
 import { testDatabase } from "../harness.ts";
 import { cheapModel } from "../support/jobs.ts";
 import { first, type Sql } from "../support/ledger.ts";
@@ -22,8 +22,8 @@ async function write(sql: Sql, seconds: number[], resolutions: string[]): Promis
 
 Deno.test("the database and the functions name the same largest video", async () => {
   await using database = await testDatabase();
-  const { bytes } = await first(database.sql`select videos.largest_stored_bytes()::int as bytes`);
-  assert.equal(bytes, largestVideo);
+  const { bytes } = await first(database.sql`select videos.max_stored_bytes()::int as bytes`);
+  assert.equal(bytes, maxVideoBytes);
 });
 
 Deno.test("a model whose longest video fits at its largest resolution can be written", async () => {

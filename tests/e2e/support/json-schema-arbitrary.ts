@@ -8,7 +8,7 @@ type JsonSchema = z.core.JSONSchema._JSONSchema;
 export type Known = Readonly<Record<string, readonly unknown[]>>;
 
 /** Strings beyond it only take time: what is too long is tried as such. */
-const longestString = 3_000;
+const maxString = 3_000;
 
 /** Values that the schema describes; a field that is known by name has mostly what is known. */
 export function arbitraryOf(schema: JsonSchema, known: Known = {}): fc.Arbitrary<unknown> {
@@ -41,9 +41,9 @@ export function arbitraryOf(schema: JsonSchema, known: Known = {}): fc.Arbitrary
 }
 
 function stringOf(
-  { pattern, format, minLength = 0, maxLength = longestString }: z.core.JSONSchema.BaseSchema,
+  { pattern, format, minLength = 0, maxLength = maxString }: z.core.JSONSchema.BaseSchema,
 ) {
-  const constraints = { minLength, maxLength: Math.min(maxLength, longestString) };
+  const constraints = { minLength, maxLength: Math.min(maxLength, maxString) };
   // Its expression is of a kind that fast-check cannot reverse.
   if (format === "base64") return fc.base64String(constraints);
   if (pattern !== undefined) return fc.stringMatching(new RegExp(pattern));

@@ -83,7 +83,7 @@ type Envelope =
 const timeoutMilliseconds = 10_000;
 
 /** A transaction that lost a deadlock or a race was rolled back, and runs again. More than twice is no accident. */
-const mostRetries = 2;
+const maxRetries = 2;
 const lostRaces = ["40P01", "40001"];
 
 /** PostgREST's code for a schema that it was not told to expose. */
@@ -119,7 +119,7 @@ export const database: Port<Database> = (runtime) => {
         runtime.beforeCall();
         const { data, error, status } = await client.rpc(name, args);
         if (error === null) return check(name, unwrap(name, data, runtime), schema, runtime);
-        if (!lostRaces.includes(error.code) || retries === mostRetries) throw accident(name, error, status);
+        if (!lostRaces.includes(error.code) || retries === maxRetries) throw accident(name, error, status);
       }
     },
   };

@@ -53,7 +53,7 @@ export interface DeviceCheck {
 /** Apple answers in well under a second, and others of the caller's network may have to wait meanwhile. */
 const timeoutMilliseconds = 4_000;
 /** Apple's answers are a few dozen bytes. */
-const maximumBytes = 16 * 1024;
+const maxBytes = 16 * 1024;
 /** Apple takes a token for an hour and wants it reused. */
 const authorizationLifeMilliseconds = 20 * 60_000;
 
@@ -118,7 +118,7 @@ export function deviceCheck(
           ...fields,
         }),
         timeoutMilliseconds,
-        maximumBytes,
+        maxBytes,
         signal,
       } as const;
       const url = `${config.deviceCheck.url}/v1/${operation}`;

@@ -19,8 +19,8 @@ export interface Declaration {
   readonly query?: z.ZodMiniObject;
   /** The JSON body. Without `request` and `rawBody`, a body with anything in it is an error. */
   readonly request?: z.ZodMiniType;
-  /** The service gets the bytes, up to `maximumBytes`, with headers and query, and checks the signature. */
-  readonly rawBody?: { readonly maximumBytes: number };
+  /** The service gets the bytes, up to `maxBytes`, with headers and query, and checks the signature. */
+  readonly rawBody?: { readonly maxBytes: number };
   /** The body's schema for each status, null where there is no body. */
   readonly response: { readonly [status: number]: z.ZodMiniType | null };
   /** The errors of its own, beside those that `errorsOf` derives from the rest of the declaration. */

@@ -46,16 +46,16 @@ export interface RememberedRefusals {
 }
 
 /** Seconds: the operator's change of a limit must take effect within a minute. */
-const longestMemory = 60;
+const maxMemory = 60;
 
 /** 10,000 refusals are some megabytes of the isolate's 256; the oldest make room. */
-const mostRefusals = 10_000;
+const maxRefusals = 10_000;
 
 /**
  * Refusals that this isolate has seen, each until its reset or for a minute, whichever is shorter. Whoever keeps
  * calling while refused then costs the database nothing.
  */
-export function rememberRefusals(capacity = mostRefusals): RememberedRefusals {
+export function rememberRefusals(capacity = maxRefusals): RememberedRefusals {
   const refusals = new Map<string, { refusal: Refusal; at: number; until: number }>();
   return {
     remember(subject, refusal, now) {
@@ -63,7 +63,7 @@ export function rememberRefusals(capacity = mostRefusals): RememberedRefusals {
       if (this.find(subject, now) !== null) return;
       const oldest = refusals.keys().next().value;
       if (refusals.size >= capacity && oldest !== undefined) refusals.delete(oldest);
-      const until = now + Math.min(refusal.retryAfter, longestMemory) * 1000;
+      const until = now + Math.min(refusal.retryAfter, maxMemory) * 1000;
       refusals.set(subject, { refusal, at: now, until });
     },
     find(subject, now) {

@@ -20,7 +20,7 @@ export interface ErrorLog {
 }
 
 /** Of one isolate. An outage makes every request fail, and must not have each ask the database once more. */
-const mostAtOnce = 4;
+const maxAtOnce = 4;
 
 /**
  * The error log of an isolate. While several errors are on their way, and where the database is away, others are only
@@ -36,7 +36,7 @@ export function createErrorLog(
       if (!isServerFault(code)) return;
       const count = 1 + (uncounted.get(code) ?? 0);
       uncounted.set(code, count);
-      if (underWay >= mostAtOnce) return;
+      if (underWay >= maxAtOnce) return;
       uncounted.delete(code);
       underWay += 1;
       try {

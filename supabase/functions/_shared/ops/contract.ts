@@ -3,12 +3,12 @@ import * as z from "zod/mini";
 import { Profile } from "../accounts/contract.ts";
 import { userText } from "../request/user-text.ts";
 
-export const Reason = userText(500, { lines: "several", fewestCharacters: 3 });
+export const Reason = userText(500, { lines: "several", minCharacters: 3 });
 
 export const UserId = z.guid().check(z.toLowerCase());
 
 /** The most credits of one refund or adjustment. */
-export const mostCredits = 10_000;
+export const maxCredits = 10_000;
 
 const count = z.int().check(z.nonnegative());
 const timestamp = z.iso.datetime({ precision: 3 });

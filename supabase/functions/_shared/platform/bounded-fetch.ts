@@ -8,7 +8,7 @@ export interface BoundedRequest {
   readonly once?: boolean;
   /** For connecting, waiting and reading the body together. */
   readonly timeoutMilliseconds: number;
-  readonly maximumBytes: number;
+  readonly maxBytes: number;
   /** Ends the exchange earlier. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -29,7 +29,7 @@ export async function boundedFetch(
   url: string | URL,
   request: BoundedRequest,
 ): Promise<BoundedAnswer> {
-  const { timeoutMilliseconds, maximumBytes, signal, body = null, once = false, ...init } = request;
+  const { timeoutMilliseconds, maxBytes, signal, body = null, once = false, ...init } = request;
   const timeout = AbortSignal.timeout(timeoutMilliseconds);
   const response = await fetch(url, {
     ...init,
@@ -39,17 +39,17 @@ export async function boundedFetch(
     redirect: "manual",
     signal: signal ? AbortSignal.any([timeout, signal]) : timeout,
   });
-  return { status: response.status, headers: response.headers, text: await readText(response, maximumBytes) };
+  return { status: response.status, headers: response.headers, text: await readText(response, maxBytes) };
 }
 
-async function readText(response: Response, maximumBytes: number): Promise<string> {
+async function readText(response: Response, maxBytes: number): Promise<string> {
   const decoder = new TextDecoder();
   let text = "";
   let length = 0;
   // Leaving the loop early cancels the stream.
   for await (const chunk of response.body ?? []) {
     length += chunk.byteLength;
-    if (length > maximumBytes) throw new Error(`The answer is longer than ${maximumBytes} bytes`);
+    if (length > maxBytes) throw new Error(`The answer is longer than ${maxBytes} bytes`);
     text += decoder.decode(chunk, { stream: true });
   }
   return text + decoder.decode();

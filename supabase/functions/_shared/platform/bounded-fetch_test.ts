@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { boundedFetch, describeFetchError, neverConnected, retryAfterSeconds } from "./bounded-fetch.ts";
 
-const limits = { timeoutMilliseconds: 5_000, maximumBytes: 10 };
+const limits = { timeoutMilliseconds: 5_000, maxBytes: 10 };
 
 /** A body that comes in these pieces and then stays open until it is cancelled. */
 function openBody(...pieces: string[]) {

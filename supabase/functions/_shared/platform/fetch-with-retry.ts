@@ -36,7 +36,7 @@ const passingStatuses = [408, 429, 500, 502, 503, 504];
 const firstDelay = 250;
 
 /** Nobody waits longer than this; whom a server asks to do so gets its answer instead. */
-const longestDelay = 10_000;
+const maxDelay = 10_000;
 
 /**
  * The first answer that does not say "try again", or the last one. Throws the last attempt's error where that got
@@ -55,12 +55,12 @@ export async function fetchWithRetry(
     const outcome = await attempt(() => boundedFetch(fetch, url, { ...request, timeoutMilliseconds }));
 
     const asked = outcome.answer && retryAfterSeconds(outcome.answer.headers, now());
-    const jitter = random() * Math.min(longestDelay, firstDelay * 2 ** (attempts - 1));
+    const jitter = random() * Math.min(maxDelay, firstDelay * 2 ** (attempts - 1));
     // Jitter comes on top of what a server asks for, or all that it refused come back together.
     const delay = (asked ?? 0) * 1000 + jitter;
     const isOver = !mayRepeat || attempts >= most || request.signal?.aborted === true ||
       (outcome.answer !== null && !passingStatuses.includes(outcome.answer.status)) ||
-      delay > longestDelay || now() + delay >= deadline;
+      delay > maxDelay || now() + delay >= deadline;
     if (!isOver) {
       await sleep(delay, request.signal);
       continue;

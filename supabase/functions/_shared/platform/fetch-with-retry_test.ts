@@ -3,7 +3,7 @@ import { fetchWithRetry, type RetriedRequest, sleep } from "./fetch-with-retry.t
 import { settableClock } from "../testing/clock.ts";
 
 const url = "https://provider.example.com/status";
-const limits = { timeoutMilliseconds: 1_000, maximumBytes: 100 };
+const limits = { timeoutMilliseconds: 1_000, maxBytes: 100 };
 
 type Reply = Response | Error | ((init: RequestInit) => Promise<Response>);
 

@@ -33,7 +33,7 @@ export interface LoggerOptions {
 }
 
 /** The platform cuts a line at 10,000 characters, which would leave broken JSON. */
-const maximumLineLength = 10_000;
+const maxLineLength = 10_000;
 
 export function createLogger({ write, level: lowest, base = {}, now }: LoggerOptions): Logger {
   const log = (level: LogLevel) => (event: string, fields: Fields = {}) => {
@@ -54,14 +54,14 @@ function line(level: LogLevel, event: string, fields: Fields, now: number): stri
   const head = { timestamp: new Date(now).toISOString(), level, event: redactText(event) };
   try {
     const whole = JSON.stringify({ ...head, ...redactFields(fields) });
-    if (whole.length <= maximumLineLength) return whole;
+    if (whole.length <= maxLineLength) return whole;
     // The short fields say which request it was; a long one is usually an error with its causes.
     const entries = Object.entries(redactFields(fields)).map(([key, value]) => {
       const text = JSON.stringify(value) ?? "";
       return [key, text.length > 500 ? `${text.slice(0, 500)}… [cut]` : value];
     });
     const shortened = JSON.stringify({ ...head, ...Object.fromEntries(entries) });
-    return shortened.length <= maximumLineLength ? shortened : JSON.stringify({ ...head, cut: true });
+    return shortened.length <= maxLineLength ? shortened : JSON.stringify({ ...head, cut: true });
   } catch {
     // A getter or toJSON of a logged value threw. What is logged must not decide what happens.
     return JSON.stringify({ ...head, unserialisable: true });

@@ -71,7 +71,7 @@ async function isWorkerKey(header: string | null, workerKey: string | null): Pro
 }
 
 /** A token and its key have about 1 kB, so this is 1 MB of the isolate's 256; the oldest make room. */
-const mostRemembered = 1_000;
+const maxRemembered = 1_000;
 
 interface Verified {
   readonly caller: UserCaller;
@@ -106,7 +106,7 @@ async function authenticateUser(request: Request, supabase: SupabaseConfig): Pro
   };
 
   const oldest = remembered.keys().next().value;
-  if (remembered.size >= mostRemembered && oldest !== undefined) remembered.delete(oldest);
+  if (remembered.size >= maxRemembered && oldest !== undefined) remembered.delete(oldest);
   verified.set(supabase, remembered.set(credentials, { caller, until: claims.data.exp * 1000 }));
   return caller;
 }

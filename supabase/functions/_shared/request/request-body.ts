@@ -4,21 +4,21 @@ import { AppError } from "../errors/app-error.ts";
 import { malformed } from "./validation.ts";
 
 /** 256 kB: a prompt of 2,000 characters is at most 8 kB, device tokens and store receipts a few. */
-export const maximumBodyBytes = 256 * 1024;
+export const maxBodyBytes = 256 * 1024;
 
 /**
  * The whole body, counted as it streams, whatever Content-Length says. Throws ERR_4013 as soon as it is longer
  * than the limit, and leaves the rest unread, for `discardBody`.
  */
-export async function readBody(request: Request, maximumBytes: number): Promise<Uint8Array> {
-  const tooLarge = () => new AppError(codes["request/too-large"], { details: { limit_bytes: maximumBytes } });
-  if (Number(request.headers.get("content-length")) > maximumBytes) throw tooLarge();
+export async function readBody(request: Request, maxBytes: number): Promise<Uint8Array> {
+  const tooLarge = () => new AppError(codes["request/too-large"], { details: { limit_bytes: maxBytes } });
+  if (Number(request.headers.get("content-length")) > maxBytes) throw tooLarge();
   const chunks: Uint8Array[] = [];
   let length = 0;
   // Leaving the loop early must not cancel the stream, as it does by itself.
   for await (const chunk of request.body?.values({ preventCancel: true }) ?? []) {
     length += chunk.byteLength;
-    if (length > maximumBytes) throw tooLarge();
+    if (length > maxBytes) throw tooLarge();
     chunks.push(chunk);
   }
   const bytes = new Uint8Array(length);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { AppError } from "../errors/app-error.ts";
-import { discardBody, maximumBodyBytes, parseJson, readBody, requireJson } from "./request-body.ts";
+import { discardBody, maxBodyBytes, parseJson, readBody, requireJson } from "./request-body.ts";
 
 const encoder = new TextEncoder();
 
@@ -43,8 +43,8 @@ const readAhead = 4 * 1024;
 
 Deno.test("a body without an end is read to the limit, and no further", async () => {
   const { body, request } = pieces(Infinity);
-  await assert.rejects(readBody(request, maximumBodyBytes), hasCode("ERR_4013"));
-  assert(body.sent <= maximumBodyBytes + readAhead, `${body.sent} bytes were taken`);
+  await assert.rejects(readBody(request, maxBodyBytes), hasCode("ERR_4013"));
+  assert(body.sent <= maxBodyBytes + readAhead, `${body.sent} bytes were taken`);
 });
 
 Deno.test("what is left of a body is discarded, also behind the limit, up to a number of bytes", async () => {
@@ -169,6 +169,6 @@ Deno.test("colons, quotes and backslashes within strings are not taken for membe
 });
 
 Deno.test("brackets that nest as deep as the limit allows do not overflow", () => {
-  const depth = maximumBodyBytes / 2;
+  const depth = maxBodyBytes / 2;
   assert(Array.isArray(parseJson(encoder.encode("[".repeat(depth) + "]".repeat(depth)))));
 });

@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
 import type { SignedInput } from "../endpoint/context.ts";
 import type { Declaration } from "../endpoint/operation.ts";
-import { maximumBodyBytes, parseJson, readBody, requireJson } from "./request-body.ts";
+import { maxBodyBytes, parseJson, readBody, requireJson } from "./request-body.ts";
 import { type FieldError, malformed, validate } from "./validation.ts";
 
 /**
@@ -11,15 +11,15 @@ import { type FieldError, malformed, validate } from "./validation.ts";
 export async function inputOf(operation: Declaration, request: Request): Promise<unknown> {
   const query = readQuery(operation.query ?? z.strictObject({}), new URL(request.url).searchParams);
   if (operation.rawBody) {
-    const body = await readBody(request, operation.rawBody.maximumBytes);
+    const body = await readBody(request, operation.rawBody.maxBytes);
     return { body, headers: request.headers, query } satisfies SignedInput<unknown>;
   }
   if (operation.request) {
     requireJson(request.headers.get("content-type"));
-    return validate(operation.request, parseJson(await readBody(request, maximumBodyBytes)));
+    return validate(operation.request, parseJson(await readBody(request, maxBodyBytes)));
   }
   // pg_net posts `{}` where there is nothing to say, so that is as good as nothing, whatever type it is said to be.
-  const body = await readBody(request, maximumBodyBytes);
+  const body = await readBody(request, maxBodyBytes);
   if (body.byteLength > 0) validate(z.strictObject({}), parseJson(body));
   return operation.query ? query : undefined;
 }

@@ -110,7 +110,7 @@ Deno.test("the service of a signed request gets the very bytes, up to its own li
     summary: "Takes an event",
     auth: "signed",
     query: z.strictObject({ provider: z.string() }),
-    rawBody: { maximumBytes: 4 },
+    rawBody: { maxBytes: 4 },
     response: { 200: z.looseObject({}) },
     errors: [],
     service: ({ body, headers, query }: SignedInput<{ provider: string }>): Promise<Answer<unknown>> =>

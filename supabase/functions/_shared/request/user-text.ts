@@ -13,23 +13,23 @@ const hiddenButInLines = /(?![\t\n\r])[\p{Cc}\u202a-\u202e\u2066-\u2069]/u;
  * text of several lines has tabs and line breaks.
  */
 export function userText(
-  mostCharacters: number,
-  { lines, fewestCharacters = 1 }: { lines: "one" | "several"; fewestCharacters?: number },
+  maxCharacters: number,
+  { lines, minCharacters = 1 }: { lines: "one" | "several"; minCharacters?: number },
 ) {
-  const length = `Must have ${fewestCharacters} to ${mostCharacters} characters`;
+  const length = `Must have ${minCharacters} to ${maxCharacters} characters`;
   const refused = lines === "one" ? hidden : hiddenButInLines;
   return z.pipe(
     z.pipe(
       // Before the work of normalising: a composed character may be written as four, of two code units each.
-      z.string().check(z.maxLength(10 * mostCharacters, length)),
+      z.string().check(z.maxLength(10 * maxCharacters, length)),
       z.transform((text: string) => text.normalize("NFC").trim()),
     ),
     z.string().check(
       // Counted as Postgres counts: by code points.
-      z.refine((text) => [...text].length >= fewestCharacters && [...text].length <= mostCharacters, length),
+      z.refine((text) => [...text].length >= minCharacters && [...text].length <= maxCharacters, length),
       z.refine((text) => !refused.test(text), "Must not contain control or direction characters"),
       z.refine((text) => text.isWellFormed(), "Must be well-formed Unicode"),
     ),
     // What a client is told; white space around it and the form of its characters are its own affair.
-  ).check(z.meta({ minLength: 1, maxLength: mostCharacters }));
+  ).check(z.meta({ minLength: 1, maxLength: maxCharacters }));
 }

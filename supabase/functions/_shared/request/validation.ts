@@ -14,11 +14,11 @@ export interface FieldError {
 }
 
 /** A body of 256 kB can hold tens of thousands of unknown fields; nobody reads so many errors. */
-const maximumFieldErrors = 100;
+const maxFieldErrors = 100;
 
 /** A malformed request, with what is wrong in it. */
 export function malformed(fields: readonly FieldError[], cause?: unknown): AppError {
-  const details = { fields: fields.slice(0, maximumFieldErrors).map((field) => ({ ...field })) };
+  const details = { fields: fields.slice(0, maxFieldErrors).map((field) => ({ ...field })) };
   return new AppError(codes["request/malformed"], cause === undefined ? { details } : { details, cause });
 }
 

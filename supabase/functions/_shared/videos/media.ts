@@ -11,7 +11,7 @@ export interface MediaLimits {
   readonly provider: string;
   /** Exact names, with their port where they have one, or `*.` and a suffix. */
   readonly hosts: readonly string[];
-  readonly maximumBytes: number;
+  readonly maxBytes: number;
   /** Ends the exchange, also while the file is read. */
   readonly signal: AbortSignal;
 }
@@ -25,7 +25,7 @@ export interface MediaLimits {
 export async function openMedia(
   fetch: typeof globalThis.fetch,
   url: string,
-  { provider, hosts, maximumBytes, signal }: MediaLimits,
+  { provider, hosts, maxBytes, signal }: MediaLimits,
 ): Promise<AsyncIterable<Uint8Array>> {
   const location = URL.parse(url);
   if (location === null || location.username !== "" || location.password !== "") {
@@ -40,26 +40,26 @@ export async function openMedia(
     });
   }
   const { status, body, headers } = await fetch(location, { redirect: "manual", signal });
-  const isTooLarge = Number(headers.get("content-length")) > maximumBytes;
+  const isTooLarge = Number(headers.get("content-length")) > maxBytes;
   if (status !== 200 || body === null || isTooLarge) {
     await body?.cancel();
     // Below 400 are redirects, which are not followed, and answers without a whole file.
     if (status >= 400) throw new Error(`The host of the result answered ${status}`);
     throw isTooLarge ? tooLarge() : new UnusableResult(`The host of the result answered ${status}`);
   }
-  return upTo(maximumBytes, body);
+  return upTo(maxBytes, body);
 }
 
 function tooLarge(): UnusableResult {
   return new UnusableResult("The result is too large");
 }
 
-async function* upTo(maximumBytes: number, body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* upTo(maxBytes: number, body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
   let bytes = 0;
   // Leaving the loop early cancels the stream.
   for await (const chunk of body) {
     bytes += chunk.byteLength;
-    if (bytes > maximumBytes) throw tooLarge();
+    if (bytes > maxBytes) throw tooLarge();
     yield chunk;
   }
 }

@@ -5,7 +5,7 @@ import { openMedia, UnusableResult } from "./media.ts";
 const url = "https://v3.fal.media/files/video.mp4";
 const hosts = ["fal.media", "*.fal.media", "127.0.0.1:4010"];
 const { signal } = new AbortController();
-const limits = { provider: "fal", hosts, maximumBytes: 10, signal };
+const limits = { provider: "fal", hosts, maxBytes: 10, signal };
 
 function answering(answer: () => Response) {
   const asked: { url: string; redirect: unknown; signal: unknown }[] = [];

@@ -18,13 +18,13 @@ export interface Mp4Reader {
 }
 
 /** An hour of video has a `moov` of about 1 MB. */
-const largestMovieBox = 4 * 1024 * 1024;
+const maxMovieBoxBytes = 4 * 1024 * 1024;
 
 /** A fragmented file has two boxes for each fragment of a second or more: here, hours of them. */
-const mostBoxes = 20_000;
+const maxBoxes = 20_000;
 
 /** No provider makes a day of video. All bits set, which means "unknown", comes to more as well. */
-const longestMilliseconds = 24 * 60 * 60_000;
+const maxMilliseconds = 24 * 60 * 60_000;
 
 /** Reads one file; what it needs of it is kept, up to 4 MB. */
 export function readMp4(): Mp4Reader {
@@ -46,8 +46,8 @@ export function readMp4(): Mp4Reader {
     remaining = size === 0 ? Infinity : (size === 1 ? Number(view.getBigUint64(8)) : size) - headerBytes;
     headerBytes = 0;
     boxes += 1;
-    isBroken = remaining < 0 || boxes > mostBoxes || (boxes === 1 && type !== "ftyp") ||
-      (type === "moov" && (movie !== null || remaining > largestMovieBox));
+    isBroken = remaining < 0 || boxes > maxBoxes || (boxes === 1 && type !== "ftyp") ||
+      (type === "moov" && (movie !== null || remaining > maxMovieBoxBytes));
     if (type === "moov" && !isBroken) movie = new Uint8Array(remaining);
     hasMedia ||= type === "mdat";
   }
@@ -100,7 +100,7 @@ function describe(movie: Uint8Array): Mp4 | null {
     const height = picture.getUint16(4);
     if (timescale === 0 || width === 0 || height === 0) return null;
     const milliseconds = Math.round(duration / timescale * 1000);
-    const isStated = milliseconds > 0 && milliseconds <= longestMilliseconds;
+    const isStated = milliseconds > 0 && milliseconds <= maxMilliseconds;
     return { durationMilliseconds: isStated ? milliseconds : null, width, height };
   } catch (error) {
     // A box that is cut off, or lies about its size, is read beyond its end.

@@ -18,7 +18,7 @@ export type JobUrls = SignedUrls & { job_id: string };
 
 const lifeSeconds = 3600;
 /** What `video_url` has left at least when a client gets it. */
-const leastSecondsLeft = 600;
+const minSecondsLeft = 600;
 
 /** Signs a video's URLs in one call. `now` in milliseconds since 1970. Throws ERR_6002, also where it is not there. */
 export async function signUrls(
@@ -55,7 +55,7 @@ export async function keepUrls(database: Database, urls: readonly JobUrls[]): Pr
 
 /** Whether a URL that expires then is too old to be given to a client. */
 function isStale(expiresAt: string | null, now: number): boolean {
-  return expiresAt === null || Date.parse(expiresAt) - now < leastSecondsLeft * 1000;
+  return expiresAt === null || Date.parse(expiresAt) - now < minSecondsLeft * 1000;
 }
 
 /** The URLs of each video, null for one that is not there. */

@@ -30,17 +30,17 @@ export type StoredAsset = {
 };
 
 /**
- * What fits into an isolate's CPU time (docs/decisions/0028-a-stored-file-is-not-hashed.md). `videos.largest_stored_bytes` says
+ * What fits into an isolate's CPU time (docs/decisions/0028-a-stored-file-is-not-hashed.md). `videos.max_stored_bytes` says
  * the same to whoever sells a model.
  */
-export const largestVideo = 150 * 1024 * 1024;
-const largestThumbnail = 5 * 1024 * 1024;
+export const maxVideoBytes = 150 * 1024 * 1024;
+const maxThumbnailBytes = 5 * 1024 * 1024;
 
 /**
  * For all streams of an attempt together. A task is claimed in the first 25 s of a worker, so that 25 s of the 150 s that the
  * platform gives are left to complete the job; while the database is away for longer, the next attempt does it.
  */
-const longestStreaming = 100_000;
+const maxStreamingMilliseconds = 100_000;
 
 /** Where the files come from and go to. */
 interface Transfer {
@@ -89,7 +89,7 @@ export async function storeVideo(
     hosts: provider.capabilities.resultHosts,
     taken: signal,
     count,
-    signal: AbortSignal.any([signal, end.signal, AbortSignal.timeout(longestStreaming)]),
+    signal: AbortSignal.any([signal, end.signal, AbortSignal.timeout(maxStreamingMilliseconds)]),
   };
 
   try {
@@ -116,7 +116,7 @@ export async function storeVideo(
 
 async function storeFile(url: string, path: string, transfer: Transfer): Promise<StoredAsset> {
   const { context: { storage, fetch }, signal } = transfer;
-  const media = await openMedia(fetch, url, { ...transfer, maximumBytes: largestVideo });
+  const media = await openMedia(fetch, url, { ...transfer, maxBytes: maxVideoBytes });
   const reader = readMp4();
   const notPlayable = () => new UnusableResult("The result is not a playable MP4");
   let bytes = 0;
@@ -158,7 +158,7 @@ async function storeFile(url: string, path: string, transfer: Transfer): Promise
 async function storeThumbnail(url: string, path: string, transfer: Transfer): Promise<StoredAsset | null> {
   const { context: { storage, fetch, log }, signal, taken } = transfer;
   try {
-    const media = await openMedia(fetch, url, { ...transfer, maximumBytes: largestThumbnail });
+    const media = await openMedia(fetch, url, { ...transfer, maxBytes: maxThumbnailBytes });
     const content = new Uint8Array(await new Response(ReadableStream.from(media)).arrayBuffer());
     const type = imageType(content);
     if (type === null) throw new UnusableResult("The thumbnail is no JPEG, PNG or WebP");

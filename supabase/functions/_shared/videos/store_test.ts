@@ -10,7 +10,7 @@ import { fakeProvider } from "../testing/provider.ts";
 import { type FakeStorage, fakeStorage } from "../testing/storage.ts";
 import { facts, jobId, storeTask } from "../testing/tasks.ts";
 import type { SignedUrls } from "./signed-urls.ts";
-import { filesIn, largestVideo, type StoredAsset, storeVideo } from "./store.ts";
+import { filesIn, maxVideoBytes, type StoredAsset, storeVideo } from "./store.ts";
 
 const videoUrl = "https://v3.fal.media/video.mp4";
 const thumbnailUrl = "https://v3.fal.media/thumbnail";
@@ -167,7 +167,7 @@ Deno.test("what can be no video fails the job at once, which has whatever was ke
       () => new Response(null, { status: 302, headers: { location: "https://v3.fal.media/v" } }),
       /answered 302/,
     ],
-    [() => new Response("", { headers: { "content-length": `${largestVideo + 1}` } }), /too large/],
+    [() => new Response("", { headers: { "content-length": `${maxVideoBytes + 1}` } }), /too large/],
   ];
   for (const [video, cause] of cases) {
     const { run, recorded, causes } = setting({ video });

@@ -20,7 +20,7 @@ export interface SubmitContext {
 }
 
 /** A provider that did not take the job is followed by the next at once; not after so long, or the lease is over. */
-const longestSubmitting = 25_000;
+const maxSubmittingMilliseconds = 25_000;
 
 /**
  * Submits the job, unless it is submitted already, its prompt is not let pass, or no provider is to be had now. A provider
@@ -39,7 +39,7 @@ export async function submitVideo(jobId: string, context: SubmitContext, pause =
     if (claim === null || provider === null) return;
     const { has_others } = await sendTo(provider, jobId, claim, context, pause);
     left = left.filter((name) => name !== provider.name);
-    if (!has_others || left.length === 0 || performance.now() - startedAt > longestSubmitting) return;
+    if (!has_others || left.length === 0 || performance.now() - startedAt > maxSubmittingMilliseconds) return;
   }
 }
 

@@ -15,7 +15,7 @@ const model = "omni-moderation-latest";
 const timeoutMilliseconds = 8_000;
 const askingMilliseconds = 15_000;
 /** A result has some 40 numbers. */
-const maximumBytes = 64 * 1024;
+const maxBytes = 64 * 1024;
 
 const judged = z.object({
   results: z.tuple([z.object({ flagged: z.boolean(), categories: z.record(z.string(), z.unknown()) })]),
@@ -44,7 +44,7 @@ export function openAiModeration(
           idempotent: true,
           timeoutMilliseconds,
           deadline: now() + askingMilliseconds,
-          maximumBytes,
+          maxBytes,
         }, retrying(fetch, now, pause));
         return readAnswer(answer, now());
       } catch (error) {

@@ -18,7 +18,7 @@ const submitTimeoutMilliseconds = 30_000;
 const readTimeoutMilliseconds = 10_000;
 const askingMilliseconds = 25_000;
 /** An output is a few URLs; what may come beside it, a model's log, is seldom longer than some hundred kB. */
-const maximumBytes = 8 * 1024 * 1024;
+const maxBytes = 8 * 1024 * 1024;
 
 /** What an adapter is made of beside its configuration. `now` in milliseconds since 1970. */
 export interface ExchangeEnvironment {
@@ -58,7 +58,7 @@ export function exchanges(
           // No provider takes an idempotency key: a second request would be a second generation, paid twice.
           once: true,
           timeoutMilliseconds: submitTimeoutMilliseconds,
-          maximumBytes,
+          maxBytes,
         });
       } catch (error) {
         return withoutAnswer(error);
@@ -72,7 +72,7 @@ export function exchanges(
         idempotent: true,
         timeoutMilliseconds: readTimeoutMilliseconds,
         deadline: now() + askingMilliseconds,
-        maximumBytes,
+        maxBytes,
       }, retrying(fetch, now, pause)),
   };
 }

@@ -130,7 +130,7 @@ async function refreshKeys(
 
 async function fetchKeys(fetch: typeof globalThis.fetch, url: string): Promise<CryptoKey[]> {
   // Within fal's 15 s for our answer; a set of a few keys has a few hundred bytes.
-  const request = { timeoutMilliseconds: 4_000, deadline: Date.now() + 9_000, maximumBytes: 64 * 1024 };
+  const request = { timeoutMilliseconds: 4_000, deadline: Date.now() + 9_000, maxBytes: 64 * 1024 };
   const answer = await fetchWithRetry(url, request, retrying(fetch));
   if (answer.status !== 200) return [];
   const { keys } = keySet.parse(tryParseJson(answer.text));
