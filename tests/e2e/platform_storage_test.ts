@@ -179,7 +179,8 @@ Deno.test("an upload that breaks off leaves no object", async () => {
 });
 
 Deno.test("a large video is streamed in and out, never held whole", async () => {
-  const [megabyte, count] = [new Uint8Array(1024 * 1024).fill(7), 200];
+  // Much more than the garbage of streaming, of which there have been 158 MB before it was collected.
+  const [megabyte, count] = [new Uint8Array(1024 * 1024).fill(7), 450];
   const name = `${crypto.randomUUID()}/large.mp4`;
   let sent = 0;
   const body = new ReadableStream<Uint8Array>({
@@ -196,7 +197,7 @@ Deno.test("a large video is streamed in and out, never held whole", async () => 
   for await (const chunk of response.body ?? []) received += chunk.length;
   assert.equal(received, count * megabyte.length);
   const grown = await gatewayMemory() - before;
-  assert(grown < 150 * 1024 * 1024, `the gateway's peak grew by ${Math.round(grown / 1024 / 1024)} MB`);
+  assert(grown < 300 * 1024 * 1024, `the gateway's peak grew by ${Math.round(grown / 1024 / 1024)} MB`);
 });
 
 /** The most memory that the gateway's process has had so far, in bytes. */
