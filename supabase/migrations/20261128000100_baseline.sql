@@ -3366,7 +3366,9 @@ begin
   if v_outcome = 'not_accepted' and (v_is_busy or v_wait > 0) then
     update videos.providers as v
     -- 5 s where it names no time; no longer than an hour, whatever it names.
-    set busy_until = greatest(v.busy_until, core.now() + make_interval(secs => least(coalesce(v_wait, 5), 3600)::double precision))
+    set busy_until = greatest(
+          v.busy_until, core.now() + make_interval(secs => least(coalesce(v_wait, 5), 3600)::double precision)
+        )
     where v.name = p_submission.provider;
   end if;
   if v_outcome = 'not_accepted' and v_is_busy then
@@ -3420,7 +3422,8 @@ language sql
 immutable
 return (p_offer).prompt_max_units is null or (p_offer).prompt_max_units >= videos.prompt_units(p_prompt);
 
--- Those of p_providers, null being all, that may be asked for a job, now or later: enabled, able to make it, and none that refused it.
+-- Those of p_providers, null being all, that may be asked for a job, now or later: enabled, able to make it, and none
+-- that refused it.
 create function videos.candidates(p_job videos.jobs, p_providers text[])
 returns setof videos.model_providers
 language sql

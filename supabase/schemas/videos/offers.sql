@@ -24,7 +24,8 @@ language sql
 immutable
 return (p_offer).prompt_max_units is null or (p_offer).prompt_max_units >= videos.prompt_units(p_prompt);
 
--- Those of p_providers, null being all, that may be asked for a job, now or later: enabled, able to make it, and none that refused it.
+-- Those of p_providers, null being all, that may be asked for a job, now or later: enabled, able to make it, and none
+-- that refused it.
 create function videos.candidates(p_job videos.jobs, p_providers text[])
 returns setof videos.model_providers
 language sql

@@ -155,7 +155,9 @@ begin
   if v_outcome = 'not_accepted' and (v_is_busy or v_wait > 0) then
     update videos.providers as v
     -- 5 s where it names no time; no longer than an hour, whatever it names.
-    set busy_until = greatest(v.busy_until, core.now() + make_interval(secs => least(coalesce(v_wait, 5), 3600)::double precision))
+    set busy_until = greatest(
+          v.busy_until, core.now() + make_interval(secs => least(coalesce(v_wait, 5), 3600)::double precision)
+        )
     where v.name = p_submission.provider;
   end if;
   if v_outcome = 'not_accepted' and v_is_busy then

@@ -79,7 +79,7 @@ type Envelope =
   & Report
   & ({ readonly data: unknown } | { readonly error: unknown; readonly details: Record<string, JsonValue> });
 
-/** Longer than the 2 s that a device check waits for its lane, and short enough to answer while the caller waits. */
+/** Longer than the 8 s that the Data API gives a statement, and short enough to answer while the caller waits. */
 const timeoutMilliseconds = 10_000;
 
 /** A transaction that lost a deadlock or a race was rolled back, and runs again. More than twice is no accident. */
