@@ -10,7 +10,7 @@ import { testServer } from "../_shared/testing/server.ts";
 import { fakeStorage } from "../_shared/testing/storage.ts";
 import { jobId, ownerReference, submission } from "../_shared/testing/tasks.ts";
 import endpoint from "./index.ts";
-import { receiveProviderWebhook } from "./service.ts";
+import { admitProviderWebhook, receiveProviderWebhook } from "./service.ts";
 
 const webhookSecret = "a secret of thirty-two characters";
 const submissionId = submission.submission_id;
@@ -66,8 +66,11 @@ function setting(given: { effect?: Effect; verdict?: WebhookVerdict; secret?: st
   });
   const body = new TextEncoder().encode("{}");
   const headers = new Headers({ "X-Fal-Webhook-Signature": "s" });
-  const receive = (changed: Partial<typeof query> = {}) =>
-    receiveProviderWebhook({ body, headers, query: { ...query, ...changed } }, context);
+  const receive = async (changed: Partial<typeof query> = {}) => {
+    const asked = { ...query, ...changed };
+    await admitProviderWebhook(asked, context.config);
+    return await receiveProviderWebhook({ body, headers, query: asked }, context);
+  };
   return { context, steps, recorded, verified, receive, body, headers };
 }
 
@@ -204,7 +207,7 @@ Deno.test("a forged body, a stranger's account, an old delivery and a wrong toke
 });
 
 Deno.test("a URL that is not ours is malformed, and a body of more than 4 MB is too large", async () => {
-  const server = await testServer(endpoint.operations);
+  const server = await testServer(endpoint.operations, { WEBHOOK_SECRET: webhookSecret });
   const malformed = await server.send({ method: "POST", path: "provider-webhook", as: "nobody", body: "{}" });
   assert.equal((await malformed.json()).error.code, "ERR_4008");
   for (const owner of [[], [["owner", "somebody"]]]) {
@@ -215,6 +218,13 @@ Deno.test("a URL that is not ours is malformed, and a body of more than 4 MB is 
     assert.equal((await response.json()).error.code, "ERR_4008", path);
   }
   const path = `provider-webhook?${new URLSearchParams(query)}`;
+  const unread = await server.send({
+    method: "POST",
+    path: path.replace(token, "t"),
+    as: "nobody",
+    body: "{}",
+  });
+  assert.equal((await unread.json()).error.code, "ERR_4005");
   const large = await server.send({
     method: "POST",
     path,
