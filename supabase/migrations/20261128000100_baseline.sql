@@ -75,14 +75,14 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Where the functions are, and the key that opens `process-jobs` and nothing else, from Vault; null where they are not
--- set. Takes no lock; a second call reads them again.
+-- Where the functions are, and the key that opens `process-jobs` and nothing else, from Vault, without white space at
+-- their ends; null where they are not set. Takes no lock; a second call reads them again.
 begin
   if to_regclass('vault.decrypted_secrets') is null then
     return;
   end if;
-  execute 'select max(s.decrypted_secret) filter (where s.name = ''kinora_functions_url''),
-                  max(s.decrypted_secret) filter (where s.name = ''kinora_worker_key'')
+  execute 'select max(btrim(s.decrypted_secret, E'' \t\r\n'')) filter (where s.name = ''kinora_functions_url''),
+                  max(btrim(s.decrypted_secret, E'' \t\r\n'')) filter (where s.name = ''kinora_worker_key'')
            from vault.decrypted_secrets as s'
     into url, key;
 end;
@@ -495,6 +495,22 @@ begin atomic
   ) as c;
 end;
 
+create function guard.fails_closed(p_policy text)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- What a broken limiter of this policy means: true refuses. A policy whose row is gone is broken, too, and then those that
+-- guard money refuse; the reference rows say the same of each, which a test holds. Takes no lock.
+begin
+  return coalesce(
+    (select p.on_failure = 'closed' from guard.policies as p where p.name = p_policy),
+    p_policy in ('video_generation', 'uncaptured_jobs', 'device_grants', 'device_grants_global', 'admin_credits')
+  );
+end;
+$$;
+
 create function guard.take(p_policies text[], p_user_id uuid, p_network text, p_endpoint text)
 returns jsonb
 language plpgsql
@@ -503,7 +519,7 @@ set search_path = ''
 as $$
 -- Counts one attempt against several policies, all or none: `{ limits, refusal, hits }`. `hits` are the times that were
 -- counted, by policy, for guard.give_back. `refusal` is absent when all admit, else the envelope to return: ERR_4004, or ERR_6001 where a limiter that fails closed is broken. Those that
--- fail open are then passed over. An unknown network is one subject, shared by all who have none.
+-- fail open are then passed over. A policy without its row is broken. An unknown network is one subject, shared by all who have none.
 -- Locks: one row a policy, in the order of their names, until the transaction ends. Time is read after that lock, so
 -- that hits are in order and no window admits one too many.
 -- The limits are as the API shows them, `reset` in whole seconds.
@@ -517,10 +533,12 @@ declare
   v_limits jsonb := '[]';
   v_times jsonb := '{}';
   v_refusal jsonb;
+  v_found integer := 0;
 begin
   for v_policy in
     select p.* from guard.policies as p where p.name = any (p_policies) order by p.name
   loop
+    v_found := v_found + 1;
     v_subject := case v_policy.scope
       when 'user' then p_user_id::text
       when 'network' then coalesce(p_network, 'unknown')
@@ -573,6 +591,9 @@ begin
     v_limits := v_limits || v_limit;
     v_times := v_times || jsonb_build_object(v_policy.name, v_hits[v_used]);
   end loop;
+  if v_found < cardinality(p_policies) then
+    raise exception 'a policy has no row';
+  end if;
   return jsonb_build_object('limits', v_limits, 'hits', v_times);
 exception
   -- A deadlock or a lost race is no fault of the limiter: the caller tries the whole again.
@@ -586,9 +607,7 @@ exception
       return guard.take_each(p_policies, p_user_id, p_network, p_endpoint);
     end if;
     raise warning 'the rate limiter of % is broken: %', p_policies[1], sqlerrm;
-    if exists (
-      select from guard.policies as p where p.name = p_policies[1] and p.on_failure = 'closed'
-    ) then
+    if guard.fails_closed(p_policies[1]) then
       return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('ERR_6001'));
     end if;
     return '{"limits": [], "hits": {}}';
