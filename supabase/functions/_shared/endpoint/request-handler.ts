@@ -12,7 +12,13 @@ import { preflightResponse } from "./cors.ts";
 import { codes, errorCodes } from "../errors/error-codes.ts";
 import { createErrorLog, type ErrorLog } from "../errors/error-log.ts";
 import { errorResponse } from "../errors/error-response.ts";
-import { isLanguage, type Language, negotiateLanguage, pickLanguage } from "../errors/languages.ts";
+import {
+  isLanguage,
+  type Language,
+  negotiateLanguage,
+  negotiateLanguages,
+  pickLanguage,
+} from "../errors/languages.ts";
 import { fingerprint, parseIdempotencyKey } from "../request/idempotency-key.ts";
 import type { Fields, Logger } from "../platform/logger.ts";
 import { type Declaration, errorsOf } from "./operation.ts";
@@ -202,10 +208,11 @@ async function answer(
   });
 
   const remembered = memoryOf(memory, { method: operation.method, caller, network, idempotency });
+  const { refused } = negotiateLanguages(request.headers.get("accept-language"));
   const report = ({ limits, replayed, language }: Report) => {
     for (const limit of limits ?? []) exchange.limits.set(limit.policy, limit);
     exchange.replayed ||= replayed === true;
-    if (isLanguage(language)) exchange.ownLanguage = language;
+    if (isLanguage(language) && !refused.includes(language)) exchange.ownLanguage = language;
   };
   const beforeCall = () => {
     // Only before the first: who was admitted is not stopped half-way, though others of theirs are refused.

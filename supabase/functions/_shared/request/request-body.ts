@@ -107,12 +107,17 @@ export async function discardBody(request: Request, bounds = discarded): Promise
   }
 }
 
-/** Throws ERR_4018 unless the header says JSON, and UTF-8 where it names an encoding. */
-export function requireJson(contentType: string | null): void {
+/** Throws ERR_4018 unless the headers say JSON, UTF-8 where they name a charset, and no compression. */
+export function requireJson(headers: Headers): void {
+  const contentType = headers.get("content-type");
+  const codings = (headers.get("content-encoding") ?? "").toLowerCase().split(",").map((coding) =>
+    coding.trim()
+  );
+  const isPlain = codings.every((coding) => coding === "" || coding === "identity");
   const [type = "", ...parameters] = (contentType ?? "").toLowerCase().split(";").map((part) => part.trim());
   const charsets = parameters.filter((parameter) => parameter.startsWith("charset="));
   const isUtf8 = charsets.every((charset) => /^charset="?utf-?8"?$/.test(charset));
-  if (type !== "application/json" || !isUtf8) throw new AppError(codes["request/not-json"]);
+  if (type !== "application/json" || !isUtf8 || !isPlain) throw new AppError(codes["request/not-json"]);
 }
 
 /**

@@ -155,9 +155,11 @@ Deno.test("only JSON in UTF-8 is taken for JSON", () => {
       "Application/JSON",
       "application/json; charset=utf-8",
       'application/json;charset="UTF-8"',
+      "application/json ; Charset=UTF-8;",
+      "APPLICATION/JSON;q=1",
     ]
   ) {
-    requireJson(type);
+    requireJson(new Headers({ "content-type": type }));
   }
   const others = [
     null,
@@ -169,7 +171,20 @@ Deno.test("only JSON in UTF-8 is taken for JSON", () => {
     "application/x-www-form-urlencoded",
     "application/json, text/plain",
   ];
-  for (const type of others) assert.throws(() => requireJson(type), hasCode("ERR_4018"), String(type));
+  for (const type of others) {
+    const headers = new Headers(type === null ? {} : { "content-type": type });
+    assert.throws(() => requireJson(headers), hasCode("ERR_4018"), String(type));
+  }
+  for (
+    const [coding, isPlain] of [["identity", true], ["Identity", true], ["gzip", false], [
+      "identity, br",
+      false,
+    ]] as const
+  ) {
+    const headers = new Headers({ "content-type": "application/json", "content-encoding": coding });
+    if (isPlain) requireJson(headers);
+    else assert.throws(() => requireJson(headers), hasCode("ERR_4018"), coding);
+  }
 });
 
 Deno.test("an empty, a broken and an ambiguous body are each told apart, without being quoted", () => {

@@ -21,7 +21,7 @@ export async function inputOf(
     return { body, headers: request.headers, query } satisfies SignedInput<unknown>;
   }
   if (operation.request) {
-    requireJson(request.headers.get("content-type"));
+    requireJson(request.headers);
     return validate(operation.request, parseJson(await readBody(request, maxBodyBytes)));
   }
   // pg_net posts `{}` where there is nothing to say, so that is as good as nothing, whatever type it is said to be.
