@@ -202,7 +202,7 @@ export interface paths {
         };
         /**
          * Whether the backend works; more for a secret key
-         * @description `unhealthy`, with 503, when the database cannot be asked; `degraded`, with 200, when storage, the worker, the providers or a part of the platform are not there. Answers are shared for 5 seconds. Only a secret key gets `checks` and `version`. A check's `reason` is `schema_not_exposed` when the platform was not told to expose the schema `api`. `platform.missing` names what docs/deploying.md asks of the project and is not there.
+         * @description `unhealthy`, with 503, when the database cannot be asked; `degraded`, with 200, when storage, the worker, a provider, Apple, the client's address or a part of the platform are not there. Answers are shared for 5 seconds. Only a secret key gets `checks` and `version`. A check's `reason` is `schema_not_exposed` when the platform was not told to expose the schema `api`. `providers` is right while each model that is offered has one that is configured and whose breaker is not open; `apple` while Apple takes our key, which is asked once a minute; `client_address` while the request carries the configured header, without which all users share the limits of one network. `platform.missing` names what docs/deploying.md asks of the project and is not there, `platform.invalid` which variables are bad.
          */
         get: operations["getHealth"];
         put?: never;
@@ -503,7 +503,7 @@ export interface components {
         DeviceCheckRequest: {
             /** Format: base64 */
             device_token: string;
-            device_id?: string;
+            device_id?: string | null;
         };
         DeviceCheckResponse: {
             /** Format: uuid */
@@ -523,13 +523,12 @@ export interface components {
             /** Format: uuid */
             model_id: string;
             prompt: string;
-            /** @default {} */
             settings?: {
-                duration_seconds?: number;
-                resolution?: string;
-                aspect_ratio?: string;
-            };
-            image_url?: string;
+                duration_seconds?: number | null;
+                resolution?: string | null;
+                aspect_ratio?: string | null;
+            } | null;
+            image_url?: string | null;
         };
         HealthResponse: {
             /** @enum {string} */
@@ -539,6 +538,8 @@ export interface components {
                 storage: components["schemas"]["Check"];
                 queue: components["schemas"]["Check"];
                 providers: components["schemas"]["Check"];
+                apple: components["schemas"]["Check"];
+                client_address: components["schemas"]["Check"];
                 platform: components["schemas"]["PlatformCheck"];
             };
             version?: string;
@@ -619,6 +620,7 @@ export interface components {
             /** @enum {string} */
             reason?: "schema_not_exposed";
             missing: ("postgres_17" | "pg_cron" | "tick_job" | "pg_net" | "functions_url" | "worker_key" | "signing_key")[];
+            invalid: string[];
         };
         ProcessJobsResponse: {
             /** @constant */
@@ -645,15 +647,12 @@ export interface components {
             user_id: components["schemas"]["UserId"];
             amount: number;
             reason: components["schemas"]["Reason"];
-            /** Format: uuid */
-            job_id?: string;
+            job_id?: string | null;
         };
         UpdateUserProfileRequest: {
             display_name?: string | null;
-            /** @enum {string} */
-            language?: "en" | "tr" | "es";
-            /** @enum {string} */
-            theme_preference?: "system" | "light" | "dark";
+            language?: ("en" | "tr" | "es") | null;
+            theme_preference?: ("system" | "light" | "dark") | null;
         };
         /** Format: uuid */
         UserId: string;
@@ -1880,12 +1879,21 @@ export interface operations {
                      *         },
                      *         "providers": {
                      *           "ok": true,
+                     *           "duration_ms": 4
+                     *         },
+                     *         "apple": {
+                     *           "ok": true,
+                     *           "duration_ms": 130
+                     *         },
+                     *         "client_address": {
+                     *           "ok": true,
                      *           "duration_ms": 0
                      *         },
                      *         "platform": {
                      *           "ok": true,
                      *           "duration_ms": 4,
-                     *           "missing": []
+                     *           "missing": [],
+                     *           "invalid": []
                      *         }
                      *       },
                      *       "version": "1"

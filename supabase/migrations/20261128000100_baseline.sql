@@ -3537,6 +3537,24 @@ return jsonb_build_object(
     || jsonb_strip_nulls(jsonb_build_object('prompt_max_characters', videos.prompt_max_units((p_model).id)))
 );
 
+-- How many models are offered that nobody can make now: of their providers none is among p_providers, null being all,
+-- enabled, and without an open breaker.
+create function videos.models_without_provider(p_providers text[])
+returns integer
+language sql
+stable
+set search_path = ''
+as $$
+  select count(*)::integer
+  from videos.models as m
+  where m.is_available and not exists (
+    select from videos.model_providers as p
+    join videos.providers as v on v.name = p.provider
+    where p.model_id = m.id and v.is_enabled and v.breaker <> 'open'
+      and (p_providers is null or p.provider = any (p_providers))
+  )
+$$;
+
 -- supabase/schemas/videos/settlement.sql
 
 create function videos.settle_video_job(
@@ -6111,17 +6129,19 @@ grant execute on function api.generate_video to service_role;
 
 -- supabase/schemas/api/health.sql
 
-create function api.health()
+create function api.health(p_providers text[] default null)
 returns jsonb
 language sql
 volatile
 security definer
 set search_path = ''
 as $$
-  -- How long the task waits that waits longest tells whether a worker comes by.
+  -- How long the task waits that waits longest tells whether a worker comes by. p_providers are those that the deployment
+  -- has keys for; null is all.
   select guard.answer(jsonb_build_object(
     'oldest_due_task_seconds', extract(epoch from queue.oldest_due()),
-    'missing', core.missing_parts()
+    'missing', core.missing_parts(),
+    'models_without_provider', videos.models_without_provider(p_providers)
   ))
 $$;
 grant execute on function api.health to service_role;

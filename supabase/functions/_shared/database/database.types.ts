@@ -83,7 +83,7 @@ export type Database = {
         Args: { "p_lane": string; "p_network": string; "p_user_id": string };
         Returns: Json;
       };
-      "health": { Args: Record<PropertyKey, never>; Returns: Json };
+      "health": { Args: { "p_providers"?: (string)[] }; Returns: Json };
       "keep_signed_urls": { Args: { "p_urls": Json }; Returns: Json };
       "leave_device_lane": { Args: { "p_lane": string; "p_network": string }; Returns: Json };
       "load_erasure": { Args: { "p_user_id": string }; Returns: Json };
