@@ -98,7 +98,7 @@ export interface paths {
         put?: never;
         /**
          * Cancels a video: at once while no provider has it, else by the provider's word
-         * @description A `pending` job is cancelled at once, and its credits are back: 200. One that a provider has is answered as it is, with 202: the provider is asked, and only its word cancels the job; if the video comes all the same, it is completed and paid. A second call answers the same. A job that is being stored, or has ended otherwise, is `ERR_4009`.
+         * @description A `pending` job is cancelled at once, and its credits are back: 200. One that a provider has is answered as it is, with 202: the provider is asked, and only its word cancels the job; if the video comes all the same, it is completed and paid. A second call answers the same; `cancel_requested_at` shows that it was asked. A job that is being stored, or has ended otherwise, is `ERR_4009`.
          */
         post: operations["postCancelVideo"];
         delete?: never;
@@ -184,7 +184,7 @@ export interface paths {
          * Accepts a video, holds its price and begins to generate it
          * @description The price is computed from model and settings, and held; a video that is not made gives it back. Watch the job with `video-status`.
          *
-         *     `prompt` has 1 to 2000 characters, with tabs and line breaks but no other control or direction characters; where a model takes less, `options.prompt_max_characters` says how much, in UTF-16 units. `settings` are options of the model, whose defaults stand for those that are left out. `image_url` is for models that require an image: https, a public DNS name, no port, no credentials.
+         *     `prompt` has 1 to 2000 characters, with tabs and line breaks but no other control or direction characters; where a model takes less, `options.prompt_max_characters` says how much, in UTF-16 units. `settings` are options of the model, whose defaults stand for those that are left out. `image_url` is for models that require an image: https, a public DNS name, no port, no credentials. `client_reference`, 1 to 100 visible characters, is the app's own name for the job: it is kept with it, and `video-jobs` finds it. Optional fields may be null.
          */
         post: operations["postGenerateVideo"];
         delete?: never;
@@ -310,7 +310,7 @@ export interface paths {
         };
         /**
          * The caller's videos, newest first, page by page
-         * @description Newest first, `limit` at a time (1 to 100, else 20), of one `status` or of all; deleted videos are absent. `next_cursor` is the `cursor` of the next page, and null on the last. Newer videos move no page.  Each `video_url` is signed, and has at least 10 minutes left.
+         * @description Newest first, `limit` at a time (1 to 100, else 20), of one `status` or of all, of one `client_reference` or of any; deleted videos are absent. `next_cursor` is the `cursor` of the next page, and null on the last. Newer videos move no page. Each `video_url` is signed, and has at least 10 minutes left; where the URLs of 24 hours are used up it is null, and `retry_after` of the job says for how long.
          */
         get: operations["getVideoJobs"];
         put?: never;
@@ -330,9 +330,9 @@ export interface paths {
         };
         /**
          * How far a video is, and where it can be watched
-         * @description Ask again after `next_poll_seconds`, until it is null: then the job has ended. `video_url` is signed, and has at least 10 minutes left; ask for a new one instead of keeping it. A failed job says why in `error`, whose codes are those of errors.
+         * @description Ask again after `next_poll_seconds`, until it is null: then the job has ended. It grows with the job's age and with the number of jobs that run: whoever obeys it for each stays within half of `reads`. `video_url` is signed, and has at least 10 minutes left; ask for a new one instead of keeping it. Whoever has had 200 renewed in 24 hours gets null, and `retry_after` in the job says in how many seconds there is one again. `thumbnail_url` is signed with it where the provider made a picture, as some of fal's and Replicate's models do; else it is null, and the app shows the video's first frame. A failed job says why in `error`, whose codes are those of errors.
          *
-         *     `status` is `pending` (no provider has it, and none may have it), `processing`, `completed`, `failed` or `cancelled`; the last three never change again. `credits_used` is what is held or was paid, less what was given back: 0 for a job that failed or was cancelled. `settings` are those used, defaults included.
+         *     `status` is `pending` (no provider has it, and none may have it), `processing`, `completed`, `failed` or `cancelled`; the last three never change again. `credits_used` is what is held or was paid, less what was given back: 0 for a job that failed or was cancelled. `settings` are those used, defaults included. `client_reference` is what the app gave, `cancel_requested_at` when cancelling was asked for.
          *
          *     `progress.stage` is `queued` (no provider has it), `submitted` (sent to one that has not started, or has not answered), `generating`, `storing`, or `done` (ended, however).
          */
@@ -472,6 +472,7 @@ export interface components {
             /** @enum {string} */
             reason?: "schema_not_exposed";
         };
+        ClientReference: string;
         ClosedAccount: {
             /** Format: uuid */
             user_id: string;
@@ -529,6 +530,7 @@ export interface components {
                 aspect_ratio?: string | null;
             } | null;
             image_url?: string | null;
+            client_reference?: components["schemas"]["ClientReference"] | null;
         };
         HealthResponse: {
             /** @enum {string} */
@@ -569,6 +571,9 @@ export interface components {
                     [key: string]: unknown;
                 };
             } | null;
+            client_reference: string | null;
+            cancel_requested_at: string | null;
+            retry_after?: number;
             /** Format: date-time */
             created_at: string;
             completed_at: string | null;
@@ -685,6 +690,9 @@ export interface components {
                     [key: string]: unknown;
                 };
             } | null;
+            client_reference: string | null;
+            cancel_requested_at: string | null;
+            retry_after?: number;
             /** Format: date-time */
             created_at: string;
             completed_at: string | null;
@@ -1515,6 +1523,8 @@ export interface operations {
                      *       "video_url_expires_at": null,
                      *       "thumbnail_url": null,
                      *       "error": null,
+                     *       "client_reference": "draft-7",
+                     *       "cancel_requested_at": "2026-11-21T11:58:40.000Z",
                      *       "created_at": "2026-11-21T11:58:30.000Z",
                      *       "completed_at": "2026-11-21T11:58:40.000Z"
                      *     }
@@ -1550,6 +1560,8 @@ export interface operations {
                      *       "video_url_expires_at": null,
                      *       "thumbnail_url": null,
                      *       "error": null,
+                     *       "client_reference": "draft-7",
+                     *       "cancel_requested_at": "2026-11-21T11:58:40.000Z",
                      *       "created_at": "2026-11-21T11:58:30.000Z",
                      *       "completed_at": null
                      *     }
@@ -1783,7 +1795,8 @@ export interface operations {
                  *       "prompt": "A red fox runs through fresh snow",
                  *       "settings": {
                  *         "aspect_ratio": "9:16"
-                 *       }
+                 *       },
+                 *       "client_reference": "draft-7"
                  *     }
                  */
                 "application/json": components["schemas"]["GenerateVideoRequest"];
@@ -2316,6 +2329,7 @@ export interface operations {
                 cursor?: string;
                 /** @example completed */
                 status?: "pending" | "processing" | "completed" | "failed" | "cancelled";
+                client_reference?: string;
             };
             header?: {
                 /**
@@ -2364,6 +2378,8 @@ export interface operations {
                      *           "video_url_expires_at": "2026-11-21T13:00:00.000Z",
                      *           "thumbnail_url": null,
                      *           "error": null,
+                     *           "client_reference": "draft-7",
+                     *           "cancel_requested_at": null,
                      *           "created_at": "2026-11-21T11:58:30.000Z",
                      *           "completed_at": "2026-11-21T12:00:00.000Z"
                      *         }
@@ -2433,6 +2449,8 @@ export interface operations {
                      *       "video_url_expires_at": "2026-11-21T13:00:00.000Z",
                      *       "thumbnail_url": null,
                      *       "error": null,
+                     *       "client_reference": "draft-7",
+                     *       "cancel_requested_at": null,
                      *       "created_at": "2026-11-21T11:58:30.000Z",
                      *       "completed_at": "2026-11-21T12:00:00.000Z",
                      *       "progress": {

@@ -2600,7 +2600,7 @@ $$;
 -- supabase/schemas/videos/models.sql
 
 -- videos: from a model and a prompt to a file in storage. In this order: models.sql, jobs.sql, submissions.sql,
--- assets.sql, providers.sql, offers.sql, settlement.sql, moderation.sql, acceptance.sql, retention.sql.
+-- assets.sql, renewals.sql, providers.sql, offers.sql, settlement.sql, moderation.sql, acceptance.sql, retention.sql.
 
 create schema videos;
 
@@ -2830,6 +2830,8 @@ create table videos.jobs (
   video_url_expires_at timestamptz,
   thumbnail_url text,
   deleted_at timestamptz,
+  -- The app's own name for it, which its user may ask for.
+  client_reference text,
   -- What the procedures rely on. Not more: every statement reads each constraint anew, some 3 µs a piece.
   check (credits_used >= 0),
   check ((status >= 'completed') = (completed_at is not null) and (status = 'failed') = (error_code is not null)),
@@ -2838,6 +2840,8 @@ create table videos.jobs (
 alter table videos.jobs enable row level security;
 -- A user's history of each status, newest first: one index pages all of it and any part of it.
 create index jobs_user on videos.jobs (user_id, status, created_at desc, id desc) where deleted_at is null;
+-- Few jobs have a name, and few of a user's have the same.
+create index jobs_client_reference on videos.jobs (user_id, client_reference) where client_reference is not null;
 create index jobs_completed_at on videos.jobs using brin (completed_at);
 -- The running jobs; those that are storing have no bound.
 create index jobs_running on videos.jobs (due_at) where completed_at is null;
@@ -2979,6 +2983,34 @@ as $$
     )
 $$;
 
+create function videos.poll_seconds(p_job videos.jobs, p_limits jsonb, p_now timestamptz)
+returns integer
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- After how many seconds whoever watches a job asks again; null when it has ended. A tenth of its age, so that watching costs
+-- a few dozen requests however long it takes; and so seldom that all the running jobs of its user together take half of
+-- `reads`, whose state p_limits tells, since the app reads other things as well. Takes no lock.
+declare
+  -- As api.md has it, where the limiter is broken.
+  v_max_hits constant numeric := coalesce((p_limits -> 0 ->> 'limit')::numeric, 120);
+  v_window_seconds constant numeric := coalesce((p_limits -> 0 ->> 'window')::numeric, 60);
+  v_running numeric;
+begin
+  if p_job.completed_at is not null then
+    return null;
+  end if;
+  -- No running job is deleted, which is said for the index.
+  select count(*) into v_running
+  from videos.jobs as j
+  where j.user_id = p_job.user_id and j.status in ('pending', 'processing') and j.deleted_at is null;
+  return least(60, greatest(
+    2, ceil(extract(epoch from p_now - p_job.created_at) / 10), ceil(v_running * v_window_seconds * 2 / v_max_hits)
+  ))::integer;
+end;
+$$;
+
 -- Where a job is, for whoever watches it.
 create function videos.job_stage(p_job videos.jobs)
 returns text
@@ -3008,6 +3040,8 @@ return jsonb_build_object(
   'error', case when (p_job).error_code is not null then jsonb_build_object(
     'code', (p_job).error_code, 'details', (p_job).error_details
   ) end,
+  'client_reference', (p_job).client_reference,
+  'cancel_requested_at', core.to_iso((p_job).cancel_requested_at),
   'created_at', core.to_iso((p_job).created_at), 'completed_at', core.to_iso((p_job).completed_at)
 );
 -- jobs_user knows only what its user still sees.
@@ -3223,6 +3257,63 @@ begin
   perform accounts.apply_privacy('videos.provider_events', 't.submission_id in (
     select s.id from videos.submissions as s where s.job_id = any ($1))', p_job_ids);
   perform accounts.apply_privacy('videos.assets', 't.job_id = any ($1)', p_job_ids);
+end;
+$$;
+
+-- supabase/schemas/videos/renewals.sql
+
+-- How often a user's URLs are signed anew: what is watched a thousand times costs a thousand times its traffic.
+
+create function videos.admit_renewals(p_user_id uuid, p_videos jsonb)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Videos, `{ job, paths }` each, as they may be shown. One whose URL has less than 10 minutes left is signed anew by the
+-- caller, which counts against `signed_urls`; above that it has no URL, no paths, and `retry_after` says in how many seconds
+-- it may have one. Those that come first are counted first. The operator is told of whoever meets the limit.
+-- Locks: rate-limit row → alert.
+declare
+  v_videos jsonb := p_videos;
+  v_soon constant timestamptz := core.now() + interval '10 minutes';
+  v_refusal jsonb;
+  v_place integer;
+begin
+  for v_place in
+    select (v.place - 1)::integer
+    from jsonb_array_elements(p_videos) with ordinality as v (video, place)
+    where v.video -> 'paths' ? 'video' and (
+      v.video -> 'job' ->> 'video_url_expires_at' is null
+      or (v.video -> 'job' ->> 'video_url_expires_at')::timestamptz < v_soon
+    )
+    order by v.place
+  loop
+    if v_refusal is null then
+      v_refusal := guard.take('{signed_urls}', p_user_id, null, 'video-url') -> 'refusal';
+    end if;
+    if v_refusal is not null then
+      v_videos := jsonb_set(v_videos, array[v_place::text], (v_videos -> v_place) || jsonb_build_object(
+        'paths', '{}'::jsonb,
+        'job', (v_videos -> v_place -> 'job') || jsonb_build_object(
+          'video_url', null, 'thumbnail_url', null, 'video_url_expires_at', null,
+          -- The operator may have it fail closed, which is over by itself.
+          'retry_after', coalesce((v_refusal -> 'details' ->> 'retry_after')::integer, 60)
+        )
+      ));
+    end if;
+  end loop;
+  if v_refusal is not null then
+    perform ops.raise_alert('egress', u.reference::text, jsonb_build_object(
+      'policy', 'signed_urls',
+      'renewals', v_refusal -> 'limits' -> 0 -> 'current',
+      -- What all their videos are once: each URL lets anybody load its file for an hour, as often as they like.
+      'bytes', (select sum(a.bytes) from videos.assets as a where a.owner_id = p_user_id and a.deleted_at is null)
+    ))
+    from accounts.users as u
+    where u.id = p_user_id;
+  end if;
+  return v_videos;
 end;
 $$;
 
@@ -3960,7 +4051,7 @@ $$;
 
 create function videos.accept_video(
   p_user_id uuid, p_network text, p_request_id text, p_model_id uuid, p_prompt text, p_settings jsonb,
-  p_image_url text, p_providers text[]
+  p_image_url text, p_providers text[], p_client_reference text
 )
 returns jsonb
 language plpgsql
@@ -4047,11 +4138,12 @@ begin
   -- By this time settle_video_job gives the hit back.
   v_now := v_accepted #>> '{hits,uncaptured_jobs}';
   insert into videos.jobs (
-    id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at
+    id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at,
+    client_reference
   )
   values (
     v_job_id, p_user_id, v_model.id, v_model.name, p_prompt, v_resolved -> 'settings', p_image_url, v_price,
-    p_request_id, v_now, v_now + v_model.start_within
+    p_request_id, v_now, v_now + v_model.start_within, p_client_reference
   );
   -- The function submits at once; the worker only if that did not happen within 2 seconds.
   perform queue.add('submit', v_job_id, p_user_id, v_now + interval '2 seconds', p_request_id => p_request_id);
@@ -6097,7 +6189,7 @@ grant execute on function api.erase_account to service_role;
 create function api.generate_video(
   p_user_id uuid, p_network text, p_idempotency_key text, p_fingerprint text, p_request_id text, p_model_id uuid,
   p_prompt text, p_settings jsonb, p_image_url text default null,
-  p_providers text[] default null
+  p_providers text[] default null, p_client_reference text default null
 )
 returns jsonb
 language plpgsql
@@ -6119,7 +6211,9 @@ begin
   if v_outcome is null then
     v_outcome := guard.finish(
       p_user_id, 'generate-video', p_idempotency_key, p_fingerprint,
-      videos.accept_video(p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url, p_providers)
+      videos.accept_video(
+        p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url, p_providers, p_client_reference
+      )
     );
   end if;
   return v_outcome || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
@@ -6605,7 +6699,8 @@ grant execute on function api.patch_user_profile to service_role;
 -- supabase/schemas/api/video-jobs.sql
 
 create function api.video_jobs(
-  p_user_id uuid, p_limit integer, p_status text default null, p_after jsonb default null
+  p_user_id uuid, p_limit integer, p_status text default null, p_after jsonb default null,
+  p_client_reference text default null
 )
 returns jsonb
 language plpgsql
@@ -6613,8 +6708,9 @@ volatile
 security definer
 set search_path = ''
 as $$
--- A page of the caller's jobs, or of those with one status, without the deleted ones: `data` is `{ videos, next }`,
--- videos being `{ job, paths }` as in api.video_status. Counts against `reads`. Locks: rate-limit row.
+-- A page of the caller's jobs, or of those with one status or reference, without the deleted ones: `data` is
+-- `{ videos, next }`, videos being `{ job, paths }` as in api.video_status. Counts against `reads`, and each URL that is to
+-- be renewed against `signed_urls`. Locks: rate-limit rows.
 declare
   v_caller record;
   v_statuses constant videos.job_status[] := case
@@ -6643,18 +6739,35 @@ begin
     -- A page of each status, from its own part of the index, so that a page costs the same in any history. One more
     -- than the page tells whether there is another.
     cross join lateral (
-      select j as job
-      from videos.jobs as j
-      where j.user_id = p_user_id and j.status = s.status and j.deleted_at is null
-        and (j.created_at, j.id) < (v_before, v_before_id)
-      order by j.created_at desc, j.id desc
-      limit p_limit + 1
+      select c.job
+      from (
+        (
+          select j as job
+          from videos.jobs as j
+          where p_client_reference is null
+            and j.user_id = p_user_id and j.status = s.status and j.deleted_at is null
+            and (j.created_at, j.id) < (v_before, v_before_id)
+          order by j.created_at desc, j.id desc
+          limit p_limit + 1
+        )
+        union all
+        -- Apart, by an index of its own: a reference has few jobs, and a history many. Without one it finds none.
+        (
+          select j as job
+          from videos.jobs as j
+          where j.client_reference = p_client_reference
+            and j.user_id = p_user_id and j.status = s.status and j.deleted_at is null
+            and (j.created_at, j.id) < (v_before, v_before_id)
+          order by j.created_at desc, j.id desc
+          limit p_limit + 1
+        )
+      ) as c
     ) as f
     order by place
     limit p_limit + 1
   ) as p;
   return guard.answer(
-    jsonb_build_object('videos', v_videos, 'next', v_next), v_caller.limits, v_caller.language
+    jsonb_build_object('videos', videos.admit_renewals(p_user_id, v_videos), 'next', v_next), v_caller.limits, v_caller.language
   );
 end;
 $$;
@@ -6671,11 +6784,10 @@ set search_path = ''
 as $$
 -- One job of the caller's: `data` is `{ job, progress, next_poll_seconds, paths }`, where `paths` names the files
 -- in storage, for signing. ERR_4007 for a job that is not there, is deleted or is another's. Counts against
--- `reads`.
+-- `reads`, and a URL that is to be renewed against `signed_urls`. Locks: rate-limit rows.
 declare
   v_caller record;
   v_job videos.jobs;
-  v_age numeric;
 begin
   select * into v_caller from guard.enter(p_user_id, 'video-status', '{reads}', null);
   if v_caller.refusal is not null then
@@ -6690,20 +6802,18 @@ begin
       || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
   end if;
 
-  v_age := extract(epoch from core.now() - v_job.created_at);
   return guard.answer(
-    jsonb_build_object(
+    videos.admit_renewals(p_user_id, jsonb_build_array(jsonb_build_object(
       'job', videos.job_json(v_job),
       'progress', jsonb_build_object(
         'stage', videos.job_stage(v_job),
         'percent', case when v_job.status = 'completed' then 100 else v_job.percent end
       ),
-      -- A tenth of its age, so that watching costs a few dozen requests however long it takes.
-      'next_poll_seconds', case when v_job.completed_at is null then least(60, greatest(2, ceil(v_age / 10)::integer)) end,
+      'next_poll_seconds', videos.poll_seconds(v_job, v_caller.limits, core.now()),
       'paths', (
         select coalesce(jsonb_object_agg(a.kind, a.path), '{}') from videos.assets as a where a.job_id = v_job.id
       )
-    ),
+    ))) -> 0,
     v_caller.limits, v_caller.language
   );
 end;

@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { ClientReference } from "../_shared/videos/contract.ts";
 import { userText } from "../_shared/request/user-text.ts";
 import { optional } from "../_shared/request/validation.ts";
 
@@ -52,5 +53,6 @@ export const GenerateVideoRequest = z.strictObject({
     z.transform((settings) => settings ?? {}),
   ),
   image_url: optional(ImageUrl),
+  client_reference: optional(ClientReference),
 });
 export type GenerateVideoRequest = z.infer<typeof GenerateVideoRequest>;

@@ -9,7 +9,7 @@ export default endpoint({
   method: "GET",
   summary: "The caller's videos, newest first, page by page",
   auth: "user",
-  policies: ["reads"],
+  policies: ["reads", "signed_urls"],
   query: VideoJobsQuery,
   response: { 200: VideoJobsResponse },
   errors: [codes["storage/failed"]],

@@ -64,6 +64,7 @@ export type Database = {
       };
       "generate_video": {
         Args: {
+          "p_client_reference"?: string;
           "p_fingerprint": string;
           "p_idempotency_key": string;
           "p_image_url"?: string;
@@ -182,7 +183,13 @@ export type Database = {
         Returns: Json;
       };
       "video_jobs": {
-        Args: { "p_after"?: Json; "p_limit": number; "p_status"?: string; "p_user_id": string };
+        Args: {
+          "p_after"?: Json;
+          "p_client_reference"?: string;
+          "p_limit": number;
+          "p_status"?: string;
+          "p_user_id": string;
+        };
         Returns: Json;
       };
       "video_status": { Args: { "p_job_id": string; "p_user_id": string }; Returns: Json };

@@ -81,6 +81,8 @@ export const exampleJob: Job = {
   video_url_expires_at: "2026-11-21T13:00:00.000Z",
   thumbnail_url: null,
   error: null,
+  client_reference: "draft-7",
+  cancel_requested_at: null,
   created_at: "2026-11-21T11:58:30.000Z",
   completed_at: "2026-11-21T12:00:00.000Z",
 };

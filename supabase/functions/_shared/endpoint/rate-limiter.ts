@@ -15,6 +15,7 @@ export const policyNames = [
   "device_check_network",
   "device_grants",
   "device_grants_global",
+  "signed_urls",
   "reads",
   "writes",
   "admin",
