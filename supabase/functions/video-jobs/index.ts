@@ -9,7 +9,7 @@ export default endpoint({
   method: "GET",
   summary: "The caller's videos, newest first, page by page",
   auth: "user",
-  policies: ["reads", "signed_urls"],
+  policies: ["reads"],
   query: VideoJobsQuery,
   response: { 200: VideoJobsResponse },
   errors: [codes["storage/failed"]],

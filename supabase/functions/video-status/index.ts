@@ -9,7 +9,7 @@ export default endpoint({
   method: "GET",
   summary: "How far a video is, and where it can be watched",
   auth: "user",
-  policies: ["reads", "signed_urls"],
+  policies: ["reads"],
   query: VideoStatusQuery,
   response: { 200: VideoStatusResponse },
   errors: [codes["resource/not-found"], codes["storage/failed"]],
