@@ -625,7 +625,7 @@ export interface components {
             /** @enum {string} */
             reason?: "schema_not_exposed";
             missing: ("postgres_17" | "pg_cron" | "tick_job" | "pg_net" | "functions_url" | "worker_key" | "signing_key")[];
-            invalid: string[];
+            invalid?: string[];
         };
         ProcessJobsResponse: {
             /** @constant */

@@ -13,7 +13,7 @@ export const PlatformCheck = z.extend(Check, {
   /** What the operator has not set up: docs/deploying.md says of each what it is for and how to have it. */
   missing: z.array(z.enum([...missingParts, "signing_key"])),
   /** What is wrong with which variables, whose features are off; without their values. */
-  invalid: z.array(z.string()),
+  invalid: z.optional(z.array(z.string())),
 });
 export type PlatformCheck = z.infer<typeof PlatformCheck>;
 

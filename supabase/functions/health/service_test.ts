@@ -171,8 +171,8 @@ Deno.test("the client's address is each request's own, whoever shares the rest",
 
 Deno.test("a variable that is bad is named to a secret key, without its value", async () => {
   const { body } = await isolate({ environment: { RUNWAY_API_SECRET: "canary words" } }).ask(service);
-  assert.equal(body?.checks?.platform.invalid.length, 1);
-  assert.match(body?.checks?.platform.invalid[0] ?? "", /^RUNWAY_API_SECRET must /);
+  assert.equal(body?.checks?.platform.invalid?.length, 1);
+  assert.match(body?.checks?.platform.invalid?.[0] ?? "", /^RUNWAY_API_SECRET must /);
   assert(!JSON.stringify(body).includes("canary"));
 });
 
