@@ -187,9 +187,6 @@ async function newError(category: string, options: Options, read: Read): Promise
         (line, head, codes, tail) => action === "same_key_later" ? head + among(codes, '"') + tail : line,
       ),
   );
-  if (isTriedAnew) {
-    await add("supabase/schemas/guard/idempotency.sql", /^return p_code not in \(\n/m, `  '${code}',\n`);
-  }
   return changes;
 }
 

@@ -2,8 +2,8 @@
 
 -- supabase/schemas/core/core.sql
 
--- core: what every other domain stands on. In this order: core.sql, time.sql, platform.sql,
--- tick.sql.
+-- core: what every other domain stands on. In this order: core.sql, errors.sql, time.sql,
+-- platform.sql, tick.sql.
 --
 -- A domain is a schema and a folder; docs/database.md has the order in which they are read and made.
 
@@ -19,6 +19,65 @@ create schema core;
 
 -- Who can own credits, work and files.
 create type core.owner_kind as enum ('user', 'organisation', 'system');
+
+-- supabase/schemas/core/errors.sql
+
+-- Made from the registry in supabase/functions/_shared/errors/error-codes.ts by `deno task generate`.
+
+-- The code of an error by its category. A test holds every category that a source names against the registry.
+create function core.error_code(p_category text)
+returns text
+language sql
+immutable
+return case p_category
+  when 'payment/insufficient-credits' then 'ERR_4001'
+  when 'model/not-available' then 'ERR_4002'
+  when 'prompt/refused' then 'ERR_4003'
+  when 'limit/rate-exceeded' then 'ERR_4004'
+  when 'auth/unauthenticated' then 'ERR_4005'
+  when 'auth/forbidden' then 'ERR_4006'
+  when 'resource/not-found' then 'ERR_4007'
+  when 'request/malformed' then 'ERR_4008'
+  when 'resource/wrong-state' then 'ERR_4009'
+  when 'idempotency/key-missing' then 'ERR_4010'
+  when 'idempotency/key-reused' then 'ERR_4011'
+  when 'idempotency/in-progress' then 'ERR_4012'
+  when 'request/too-large' then 'ERR_4013'
+  when 'request/method-not-allowed' then 'ERR_4014'
+  when 'device/not-verified' then 'ERR_4015'
+  when 'purchase/not-verified' then 'ERR_4016'
+  when 'auth/suspended' then 'ERR_4017'
+  when 'request/not-json' then 'ERR_4018'
+  when 'provider/timed-out' then 'ERR_5001'
+  when 'provider/unavailable' then 'ERR_5002'
+  when 'provider/rejected' then 'ERR_5003'
+  when 'database/unavailable' then 'ERR_6001'
+  when 'storage/failed' then 'ERR_6002'
+  when 'internal/error' then 'ERR_6003'
+  when 'feature/switched-off' then 'ERR_6004'
+end;
+
+-- How grave it is, as its level in the log.
+create function core.error_severity(p_code text)
+returns text
+language sql
+immutable
+return case
+  when p_code in ('ERR_4001', 'ERR_4002', 'ERR_4003', 'ERR_4004', 'ERR_4005', 'ERR_4007', 'ERR_4008', 'ERR_4009', 'ERR_4010', 'ERR_4012', 'ERR_4013', 'ERR_4014', 'ERR_4017', 'ERR_4018', 'ERR_6004') then 'info'
+  when p_code in ('ERR_4006', 'ERR_4011', 'ERR_4015', 'ERR_4016') then 'warn'
+  when p_code in ('ERR_5001', 'ERR_5002', 'ERR_5003', 'ERR_6001', 'ERR_6002') then 'error'
+  when p_code in ('ERR_6003') then 'critical'
+end;
+
+-- Whether a keyed request that ended so answers the same again. The others say something about the moment, not about
+-- the request, so the same key may try again.
+create function core.is_replayed_error(p_code text)
+returns boolean
+language sql
+immutable
+return p_code in (
+  'ERR_4001', 'ERR_4002', 'ERR_4003', 'ERR_4007', 'ERR_4009', 'ERR_4015', 'ERR_4016', 'ERR_5001', 'ERR_5002', 'ERR_5003'
+);
 
 -- supabase/schemas/core/time.sql
 
@@ -93,8 +152,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- What a hosted project lacks of what docs/deploying.md asks for, by the names of its table; {} where nothing is missing.
--- A test says what version the server has. Takes no lock; a second call looks again.
+-- What a hosted project lacks of what docs/deploying.md asks for, by the names of its table; {} where nothing is
+-- missing. A test says what version the server has. Takes no lock; a second call looks again.
 declare
   v_missing text[] := '{}';
   v_cron text := (select e.extversion from pg_extension as e where e.extname = 'pg_cron');
@@ -171,7 +230,8 @@ begin
       exception when others then
         v_error := format('%s: %s', sqlstate, sqlerrm);
         perform ops.record_error(
-          'ERR_6003', 'tick', null, null, jsonb_build_object('task', v_task.name, 'error', v_error)
+          core.error_code('internal/error'), 'tick', null, null,
+          jsonb_build_object('task', v_task.name, 'error', v_error)
         );
       end;
       update core.scheduled_tasks as t
@@ -297,12 +357,15 @@ create trigger keep_tombstones_from_deletion before delete on accounts.users
 
 create schema guard;
 
--- A procedure's "no": a code of the registry, its details, and the limits that were asked.
-create function guard.refusal(p_code text, p_details jsonb default '{}', p_limits jsonb default null)
+-- A procedure's "no": the code of an error, which sources name by its category, its details, and the limits that were
+-- asked.
+create function guard.refusal(p_category text, p_details jsonb default '{}', p_limits jsonb default null)
 returns jsonb
 language sql
 stable
-return jsonb_strip_nulls(jsonb_build_object('error', p_code, 'details', p_details, 'limits', p_limits));
+return jsonb_strip_nulls(
+  jsonb_build_object('error', core.error_code(p_category), 'details', p_details, 'limits', p_limits)
+);
 
 create function guard.enter(
   p_user_id uuid, p_endpoint text, p_policies text[], p_network text, p_locks boolean default false,
@@ -374,16 +437,16 @@ volatile
 set search_path = ''
 as $$
 -- Claims a key for the rest of the transaction. Null: the work is the caller's to do, and guard.finish ends it.
--- Otherwise the answer to give: the stored outcome with `replayed`, ERR_4011 for another request under the
--- same key, ERR_4012 while the first request runs.
--- Locks: an advisory lock on (caller, endpoint, key), never waited for.
+-- Otherwise the answer to give: the stored outcome with `replayed`, idempotency/key-reused for another request under
+-- the same key, idempotency/in-progress while the first request runs. Locks: an advisory lock on (caller, endpoint,
+-- key), never waited for.
 declare
   v_row guard.idempotency_keys;
 begin
   if not pg_try_advisory_xact_lock(
     hashtextextended(concat_ws(' ', p_caller::text, p_endpoint, p_key), 0)
   ) then
-    return guard.refusal('ERR_4012', '{"retry_after": 1}');
+    return guard.refusal('idempotency/in-progress', '{"retry_after": 1}');
   end if;
 
   -- A statement of its own: its snapshot is younger than the lock, so it sees what the last holder committed.
@@ -395,22 +458,11 @@ begin
     return null;
   end if;
   if v_row.fingerprint <> p_fingerprint then
-    return guard.refusal('ERR_4011');
+    return guard.refusal('idempotency/key-reused');
   end if;
   return v_row.outcome || '{"replayed": true}';
 end;
 $$;
-
--- Whether a refusal is kept for its idempotency key.
-create function guard.is_replayable(p_code text)
-returns boolean
-language sql
-immutable
--- The others say something about the moment, not about the request, so the same key may try again.
-return p_code not in (
-  'ERR_4004', 'ERR_4005', 'ERR_4006', 'ERR_4008', 'ERR_4010', 'ERR_4011', 'ERR_4012', 'ERR_4013', 'ERR_4014',
-  'ERR_4017', 'ERR_4018', 'ERR_6001', 'ERR_6002', 'ERR_6003', 'ERR_6004'
-);
 
 create function guard.finish(
   p_caller uuid, p_endpoint text, p_key text, p_fingerprint text, p_outcome jsonb
@@ -423,7 +475,7 @@ as $$
 -- Ends what guard.claim began and returns the outcome. It is stored without its limits, which belong to the
 -- moment, unless its code is one that may be tried again. An expired row of the same key is overwritten.
 begin
-  if p_outcome ? 'error' and not guard.is_replayable(p_outcome ->> 'error') then
+  if p_outcome ? 'error' and not core.is_replayed_error(p_outcome ->> 'error') then
     return p_outcome;
   end if;
   insert into guard.idempotency_keys as k (caller, endpoint, key, fingerprint, outcome, expires_at)
@@ -449,7 +501,7 @@ create table guard.policies (
   -- Credits and grants are counted from the rows that gave them; hits are kept here, each by its time.
   counts text not null default 'hits' check (counts in ('hits', 'credits', 'grants')),
   window_length interval not null generated always as (make_interval(secs => window_seconds)) stored,
-  -- What a broken limiter means: `open` admits, `closed` refuses with ERR_6001.
+  -- What a broken limiter means: `open` admits, `closed` refuses with database/unavailable.
   on_failure guard.failure_mode not null,
   -- Whether the hits survive a crash of the database. Policies that guard money do.
   is_logged boolean not null,
@@ -502,11 +554,11 @@ volatile
 set search_path = ''
 as $$
 -- Counts one attempt against several policies, all or none: `{ limits, refusal, hits }`. `hits` are the times that were
--- counted, by policy, for guard.give_back. `refusal` is absent when all admit, else the envelope to return: ERR_4004, or ERR_6001 where a limiter that fails closed is broken. Those that
--- fail open are then passed over. An unknown network is one subject, shared by all who have none.
--- Locks: one row a policy, in the order of their names, until the transaction ends. Time is read after that lock, so
--- that hits are in order and no window admits one too many.
--- The limits are as the API shows them, `reset` in whole seconds.
+-- counted, by policy, for guard.give_back. `refusal` is absent when all admit, else the envelope to return:
+-- limit/rate-exceeded, or database/unavailable where a limiter that fails closed is broken. Those that fail open are
+-- then passed over. An unknown network is one subject, shared by all who have none. Locks: one row a policy, in the
+-- order of their names, until the transaction ends. Time is read after that lock, so that hits are in order and no
+-- window admits one too many. The limits are as the API shows them, `reset` in whole seconds.
 declare
   v_policy guard.policies;
   v_subject text;
@@ -564,7 +616,7 @@ begin
     );
     if not v_admitted then
       v_refusal := guard.refusal(
-        'ERR_4004', jsonb_build_object('policy', v_policy.name, 'retry_after', v_limit -> 'reset'),
+        'limit/rate-exceeded', jsonb_build_object('policy', v_policy.name, 'retry_after', v_limit -> 'reset'),
         jsonb_build_array(v_limit)
       );
       -- Undoes what the policies before this one counted.
@@ -589,7 +641,7 @@ exception
     if exists (
       select from guard.policies as p where p.name = p_policies[1] and p.on_failure = 'closed'
     ) then
-      return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('ERR_6001'));
+      return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('database/unavailable'));
     end if;
     return '{"limits": [], "hits": {}}';
 end;
@@ -2379,11 +2431,12 @@ set search_path = ''
 -- The caller gives up after 10 s; what is claimed for nobody would wait for the end of its lease.
 set lock_timeout = '1s'
 as $$
--- Leases up to p_limit due tasks, of one subject if it is named and of no kind in p_without, within each kind's claim_limit
--- and each kind's and lane's concurrency, in the order of their priority. Within a priority owners take turns: a task lets those go first that came up to a minute
--- later, for each task that its owner had before it. What a claim costs grows with what it takes, and not with what
--- waits. Locks: the kinds, by name, so that concurrent claims count right; tasks that another transaction holds are
--- passed over. Where the kinds cannot be had within a second, nothing is claimed.
+-- Leases up to p_limit due tasks, of one subject if it is named and of no kind in p_without, within each kind's
+-- claim_limit and each kind's and lane's concurrency, in the order of their priority. Within a priority owners take
+-- turns: a task lets those go first that came up to a minute later, for each task that its owner had before it. What a
+-- claim costs grows with what it takes, and not with what waits. Locks: the kinds, by name, so that concurrent claims
+-- count right; tasks that another transaction holds are passed over. Where the kinds cannot be had within a second,
+-- nothing is claimed.
 declare
   v_now timestamptz;
 begin
@@ -2661,8 +2714,8 @@ language plpgsql
 immutable
 set search_path = ''
 as $$
--- What a second of video takes at most: 4 MB at 1080p, which is 32 Mbit/s and some twice what the providers deliver, and
--- as much more or less as the picture has more or fewer pixels. A word that tells no size counts as 1080p.
+-- What a second of video takes at most: 4 MB at 1080p, which is 32 Mbit/s and some twice what the providers deliver,
+-- and as much more or less as the picture has more or fewer pixels. A word that tells no size counts as 1080p.
 declare
   v_sides constant text[] := regexp_match(p_resolution, '^([0-9]{1,5})[x:]([0-9]{1,5})$');
   v_lines constant numeric := coalesce(
@@ -3063,8 +3116,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Tells the operator where a provider's answer, as the port names it, is one that only they can mend: a key or a balance
--- that it does not take, a model that it does not have, an input that it does not understand. Locks: the alert.
+-- Tells the operator where a provider's answer, as the port names it, is one that only they can mend: a key or a
+-- balance that it does not take, a model that it does not have, an input that it does not understand. Locks: the alert.
 begin
   if (p_answer ->> 'needs_operator')::boolean then
     perform ops.raise_alert('provider_refuses', p_submission.provider, jsonb_build_object(
@@ -3271,7 +3324,8 @@ volatile
 set search_path = ''
 as $$
 -- Gives a provider one more job, if it may have one: counts its cost and, half open, takes its one place. Returns the
--- day on which the cost is counted; null where the provider gets no job. Locks: the provider's row, so that caps hold under any number of claims at once.
+-- day on which the cost is counted; null where the provider gets no job. Locks: the provider's row, so that caps hold
+-- under any number of claims at once.
 declare
   v_provider videos.providers;
   v_now timestamptz;
@@ -3315,10 +3369,10 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Gives a submission's cost back to the day on which it was counted, once it is known that the provider does not bill it;
--- counts it again, today, where it did after all. Once each: a second call changes nothing. Nobody calls it about what
--- may have been billed, which stays counted. The caller has locked the job.
--- Locks: submission → provider → its spending.
+-- Gives a submission's cost back to the day on which it was counted, once it is known that the provider does not bill
+-- it; counts it again, today, where it did after all. Once each: a second call changes nothing. Nobody calls it about
+-- what may have been billed, which stays counted. The caller has locked the job. Locks: submission → provider → its
+-- spending.
 declare
   v_submission videos.submissions;
   v_today constant date := (core.now() at time zone 'UTC')::date;
@@ -3353,8 +3407,8 @@ set search_path = ''
 as $$
 -- What a submission's outcome tells about its provider. Only unavailability counts against it: no answer, or one that
 -- proves it did not take the job; not a refusal of the request, and not being busy. What it did not take, or refused
--- before it made anything, is not billed. Who is busy, or names a time, is left alone until then. While all is well nothing
--- is written. Locks: submission → provider → its spending.
+-- before it made anything, is not billed. Who is busy, or names a time, is left alone until then. While all is well
+-- nothing is written. Locks: submission → provider → its spending.
 declare
   v_outcome constant text := p_outcome ->> 'outcome';
   v_is_busy constant boolean := coalesce((p_outcome ->> 'is_busy')::boolean, false);
@@ -3575,8 +3629,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- The provider says that a submission of this job ended without a bill. Of one that succeeded, whenever that was said, it
--- is not believed. The caller has locked the job.
+-- The provider says that a submission of this job ended without a bill. Of one that succeeded, whenever that was said,
+-- it is not believed. The caller has locked the job.
 begin
   if p_job.storing_at is null and p_job.late_success_at is null then
     perform videos.note_bill(p_submission_id, false);
@@ -3654,19 +3708,19 @@ begin
     );
   elsif v_state = 'cancelled' then
     if p_job.due_at <= v_now then
-      perform videos.settle_video_job(p_job.id, 'failed', 'ERR_5001');
+      perform videos.settle_video_job(p_job.id, 'failed', core.error_code('provider/timed-out'));
     elsif p_job.cancel_requested_at is not null then
       perform videos.settle_video_job(p_job.id, 'cancelled');
     else
       -- Nobody here asked for it, so to the user it is the provider's failure.
-      perform videos.settle_video_job(p_job.id, 'failed', 'ERR_5002');
+      perform videos.settle_video_job(p_job.id, 'failed', core.error_code('provider/unavailable'));
     end if;
   elsif v_state = 'not_found' and p_submission.state = 'accepted'
     and (p_submission.missing_since <= v_now - v_may_be_missing or videos.is_abandoned(p_job))
   then
-    -- It had the job and knows it no more, whenever it is asked: there will be no video. Of a closed account nobody waits
-    -- for it.
-    perform videos.settle_video_job(p_job.id, 'failed', 'ERR_5002');
+    -- It had the job and knows it no more, whenever it is asked: there will be no video. Of a closed account nobody
+    -- waits for it.
+    perform videos.settle_video_job(p_job.id, 'failed', core.error_code('provider/unavailable'));
   end if;
 end;
 $$;
@@ -3682,8 +3736,8 @@ as $$
     when exists (
       select from videos.submissions as s
       where s.job_id = p_job.id and s.state in ('sending', 'accepted', 'unknown')
-    ) then 'ERR_5001'
-    else 'ERR_5002'
+    ) then core.error_code('provider/timed-out')
+    else core.error_code('provider/unavailable')
   end)
 $$;
 
@@ -3735,7 +3789,7 @@ volatile
 set search_path = ''
 as $$
 begin
-  perform videos.settle_video_job(p_job_id, 'failed', 'ERR_6002');
+  perform videos.settle_video_job(p_job_id, 'failed', core.error_code('storage/failed'));
   -- Nobody is at it any more.
   perform queue.hasten('delete_files', p_job_id);
 end;
@@ -3954,15 +4008,15 @@ begin
   end if;
   v_limits := v_attempts -> 'limits';
   if not ops.is_enabled('generation') then
-    return guard.refusal('ERR_6004', '{"feature": "generation"}', v_limits);
+    return guard.refusal('feature/switched-off', '{"feature": "generation"}', v_limits);
   end if;
   if videos.find_moderation_term(p_prompt, 'refuse') is not null then
-    return guard.refusal('ERR_4003', '{"reason": "policy"}', v_limits);
+    return guard.refusal('prompt/refused', '{"reason": "policy"}', v_limits);
   end if;
 
   select m.* into v_model from videos.models as m where m.id = p_model_id and m.is_available;
   if not found then
-    return guard.refusal('ERR_4002', jsonb_build_object('model_id', p_model_id), v_limits);
+    return guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id), v_limits);
   end if;
   v_resolved := videos.resolve_settings(v_model, p_settings, p_image_url);
   if v_resolved -> 'fields' = '[]' then
@@ -3971,7 +4025,7 @@ begin
     );
   end if;
   if v_resolved -> 'fields' <> '[]' then
-    return guard.refusal('ERR_4008', jsonb_build_object('fields', v_resolved -> 'fields'), v_limits);
+    return guard.refusal('request/malformed', jsonb_build_object('fields', v_resolved -> 'fields'), v_limits);
   end if;
 
   if not exists (
@@ -3981,7 +4035,7 @@ begin
       and videos.takes_settings(p, v_resolved -> 'settings', p_image_url) and videos.takes_prompt(p, p_prompt)
       and coalesce(m.cents >= videos.cost_cents(p, v_model.pricing_type, v_resolved -> 'settings'), true)
   ) then
-    return guard.refusal('ERR_6004', '{"feature": "generation"}', v_limits);
+    return guard.refusal('feature/switched-off', '{"feature": "generation"}', v_limits);
   end if;
 
   v_price := videos.price(v_model, v_resolved -> 'settings');
@@ -3992,7 +4046,7 @@ begin
   v_account := v_locked.account;
   if v_account.balance < v_price then
     return guard.refusal(
-      'ERR_4001', jsonb_build_object('required', v_price, 'available', v_account.balance), v_limits
+      'payment/insufficient-credits', jsonb_build_object('required', v_price, 'available', v_account.balance), v_limits
     );
   end if;
   -- Last, with the account locked and the balance known: what is counted here is accepted.
@@ -4003,7 +4057,7 @@ begin
   end if;
   -- What guards money and was not counted, as its row is missing, is broken.
   if not v_accepted -> 'hits' ?& '{uncaptured_jobs,video_generation}' then
-    return guard.refusal('ERR_6001', '{}', v_limits);
+    return guard.refusal('database/unavailable', '{}', v_limits);
   end if;
 
   v_hold := credits.hold(v_account, v_price, v_job_id);
@@ -4038,9 +4092,9 @@ volatile
 set search_path = ''
 as $$
 -- Asks whether a caller may act, and makes their row and account at the first call. `refusal` is null, or what
--- to return (ERR_4005 for a closed account, ERR_4017 for a suspended one); `language` is the user's own, if any;
--- `is_new` is true for the one call that made the row. A tombstone is never revived. With p_suspended whoever is
--- suspended may act, too.
+-- to return (auth/unauthenticated for a closed account, auth/suspended for a suspended one); `language` is the user's
+-- own, if any; `is_new` is true for the one call that made the row. A tombstone is never revived. With p_suspended
+-- whoever is suspended may act, too.
 declare
   v_user accounts.users;
 begin
@@ -4054,9 +4108,9 @@ begin
   end if;
   language := v_user.language;
   if v_user.closed_at is not null then
-    refusal := guard.refusal('ERR_4005');
+    refusal := guard.refusal('auth/unauthenticated');
   elsif v_user.is_banned and not p_suspended then
-    refusal := guard.refusal('ERR_4017');
+    refusal := guard.refusal('auth/suspended');
   end if;
 end;
 $$;
@@ -4480,13 +4534,6 @@ $$;
 
 -- supabase/schemas/ops/errors.sql
 
--- How grave an ERR_5xxx or ERR_6xxx is, as the registry of errors says.
-create function ops.severity_of(p_code text)
-returns text
-language sql
-immutable
-return case p_code when 'ERR_6003' then 'critical' when 'ERR_6004' then 'info' else 'error' end;
-
 create table ops.error_log (
   minute timestamptz not null,
   code text not null check (code ~ '^ERR_[56]\d{3}$'),
@@ -4495,7 +4542,7 @@ create table ops.error_log (
   -- Which of the minute's rows of this code and endpoint.
   place smallint not null,
   occurred_at timestamptz not null,
-  severity text not null generated always as (ops.severity_of(code)) stored,
+  severity text not null generated always as (core.error_severity(code)) stored,
   user_id uuid,
   request_id text,
   -- Redacted by whoever recorded it.
@@ -4670,7 +4717,7 @@ begin
     begin
       v_swept := v_swept + ops.sweep_rule(v_rule);
     exception when others then
-      perform ops.record_error('ERR_6003', 'tick', null, null, jsonb_build_object(
+      perform ops.record_error(core.error_code('internal/error'), 'tick', null, null, jsonb_build_object(
         'task', 'sweep', 'rule', v_rule.name, 'error', format('%s: %s', sqlstate, sqlerrm)
       ));
     end;
@@ -4693,7 +4740,7 @@ declare
   v_found integer := 0;
 begin
   for v_violation in select r.* from credits.reconcile() as r loop
-    perform ops.record_error('ERR_6003', 'tick', null, null, jsonb_build_object(
+    perform ops.record_error(core.error_code('internal/error'), 'tick', null, null, jsonb_build_object(
       'task', 'prove_ledger', 'violation', v_violation.violation, 'subject', v_violation.subject,
       'details', v_violation.details
     ));
@@ -4814,11 +4861,11 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- accounts.admit for those who act as admins: ERR_4006 for whoever is none, asked anew at every call.
+-- accounts.admit for those who act as admins: auth/forbidden for whoever is none, asked anew at every call.
 begin
   select a.refusal, a.language into refusal, language from accounts.admit(p_admin_id) as a;
   if refusal is null and not exists (select from accounts.users as u where u.id = p_admin_id and u.is_admin) then
-    refusal := guard.refusal('ERR_4006');
+    refusal := guard.refusal('auth/forbidden');
   end if;
 end;
 $$;
@@ -4898,7 +4945,7 @@ begin
   return jsonb_build_object(
     'limits', jsonb_build_array(v_limit),
     'refusal', guard.refusal(
-      'ERR_4004', jsonb_build_object('policy', v_policy.name, 'retry_after', v_limit -> 'reset'),
+      'limit/rate-exceeded', jsonb_build_object('policy', v_policy.name, 'retry_after', v_limit -> 'reset'),
       jsonb_build_array(v_limit)
     )
   );
@@ -4908,7 +4955,7 @@ exception
     raise;
   when others then
     raise warning 'the limit of credits is broken: %', sqlerrm;
-    return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('ERR_6001'));
+    return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('database/unavailable'));
 end;
 $$;
 create index admin_actions_request on ops.admin_actions (request_id) where request_id is not null;
@@ -4936,15 +4983,15 @@ begin
     return;
   end if;
   if p_user_id = p_admin_id and p_amount > 0 then
-    refusal := guard.refusal('ERR_4006', '{}', limits);
+    refusal := guard.refusal('auth/forbidden', '{}', limits);
   elsif not accounts.find(p_user_id) then
-    refusal := guard.refusal('ERR_4007', '{}', limits);
+    refusal := guard.refusal('resource/not-found', '{}', limits);
   else
     account := credits.lock_account(p_user_id);
     refusal := (ops.admit_admin(p_admin_id)).refusal || jsonb_build_object('limits', limits);
     -- Whatever is given to a closed account is forfeited at once.
     if refusal is null and account.closed_at is not null then
-      refusal := guard.refusal('ERR_4009', '{"status": "closed"}', limits);
+      refusal := guard.refusal('resource/wrong-state', '{"status": "closed"}', limits);
     end if;
   end if;
 end;
@@ -4964,16 +5011,16 @@ declare
 begin
   select j.* into v_job from videos.jobs as j where j.id = p_job_id and j.user_id = p_user_id;
   if not found then
-    return guard.refusal('ERR_4007');
+    return guard.refusal('resource/not-found');
   end if;
   if v_job.status <> 'completed' then
-    return guard.refusal('ERR_4009', jsonb_build_object('status', v_job.status));
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_job.status));
   end if;
   if exists (select from ops.admin_actions as a where a.job_id = p_job_id) then
-    return guard.refusal('ERR_4009', '{"status": "refunded"}');
+    return guard.refusal('resource/wrong-state', '{"status": "refunded"}');
   end if;
   if p_amount > v_job.credits_used then
-    return guard.refusal('ERR_4008', jsonb_build_object('fields', jsonb_build_array(jsonb_build_object(
+    return guard.refusal('request/malformed', jsonb_build_object('fields', jsonb_build_array(jsonb_build_object(
       'path', 'amount', 'message', format('The job cost %s', v_job.credits_used)
     ))));
   end if;
@@ -5064,7 +5111,8 @@ begin
   else
     if (v_begun.account).balance < -p_amount then
       return guard.refusal(
-        'ERR_4001', jsonb_build_object('required', -p_amount, 'available', (v_begun.account).balance), v_limits
+        'payment/insufficient-credits',
+        jsonb_build_object('required', -p_amount, 'available', (v_begun.account).balance), v_limits
       );
     end if;
     v_posted := credits.deduct(p_user_id, -p_amount, 'admin_action:' || v_action_id);
@@ -5124,7 +5172,7 @@ select e.occurred_at, e.code, e.severity, e.endpoint as source, e.user_id, e.req
 from ops.error_log as e
 where e.minute >= date_trunc('day', now())
 union all
-select j.completed_at, j.error_code, ops.severity_of(j.error_code), coalesce(s.provider, 'no provider'), j.user_id,
+select j.completed_at, j.error_code, core.error_severity(j.error_code), coalesce(s.provider, 'no provider'), j.user_id,
   j.request_id, j.id, s.cause, 1
 from videos.jobs as j
 left join lateral (
@@ -5462,7 +5510,7 @@ security definer
 set search_path = ''
 as $$
 -- Offers a model or takes it out of the catalogue. `data` is the model as the catalogue has it, with
--- `is_available`. ERR_4002 for an unknown model. A second call changes nothing and writes
+-- `is_available`. model/not-available for an unknown model. A second call changes nothing and writes
 -- nothing. Counts against `admin`. Locks: rate-limit row → model.
 declare
   v_caller record;
@@ -5475,7 +5523,7 @@ begin
 
   select m.* into v_model from videos.models as m where m.id = p_model_id for no key update;
   if not found then
-    return guard.refusal('ERR_4002', jsonb_build_object('model_id', p_model_id), v_caller.limits);
+    return guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id), v_caller.limits);
   end if;
   if v_model.is_available <> p_is_available then
     update videos.models as m set is_available = p_is_available where m.id = p_model_id;
@@ -5536,7 +5584,7 @@ volatile
 security definer
 set search_path = ''
 as $$
--- A user, as ops.user_json. ERR_4007 where there is none. Counts against `admin`.
+-- A user, as ops.user_json. resource/not-found where there is none. Counts against `admin`.
 -- Locks: rate-limit row → account → expired lots.
 declare
   v_caller record;
@@ -5547,7 +5595,7 @@ begin
     return v_caller.refusal;
   end if;
   if not accounts.find(p_user_id) then
-    return guard.refusal('ERR_4007', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits);
   end if;
   perform credits.lock_account(p_user_id);
   v_refusal := (ops.admit_admin(p_admin_id)).refusal;
@@ -5568,11 +5616,11 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Suspends a user, which also ends their sessions, where p_action is `ban`; lets them in again where it is `unban`; raises
--- case_not_found for another. Jobs that were accepted go on. `data` is the user as in api.get_admin_users. ERR_4006 for
--- oneself and for other admins, who are the operator's affair; ERR_4007 where there is no such user; ERR_4009 for a
--- closed account. A second call ends sessions that have begun since, and
--- writes nothing. Counts against `admin`. Locks: rate-limit row → account → user → sessions.
+-- Suspends a user, which also ends their sessions, where p_action is `ban`; lets them in again where it is `unban`;
+-- raises case_not_found for another. Jobs that were accepted go on. `data` is the user as in api.get_admin_users.
+-- auth/forbidden for oneself and for other admins, who are the operator's affair; resource/not-found where there is no
+-- such user; resource/wrong-state for a closed account. A second call ends sessions that have begun since, and writes
+-- nothing. Counts against `admin`. Locks: rate-limit row → account → user → sessions.
 declare
   v_caller record;
   v_refusal jsonb;
@@ -5589,7 +5637,7 @@ begin
   end if;
 
   if not accounts.find(p_user_id) then
-    return guard.refusal('ERR_4007', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits);
   end if;
   perform credits.lock_account(p_user_id);
   select u.* into strict v_user from accounts.users as u where u.id = p_user_id for no key update;
@@ -5598,10 +5646,10 @@ begin
     return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   if v_user.is_admin then
-    return guard.refusal('ERR_4006', '{}', v_caller.limits);
+    return guard.refusal('auth/forbidden', '{}', v_caller.limits);
   end if;
   if v_user.closed_at is not null then
-    return guard.refusal('ERR_4009', '{"status": "closed"}', v_caller.limits);
+    return guard.refusal('resource/wrong-state', '{"status": "closed"}', v_caller.limits);
   end if;
 
   if v_user.is_banned <> v_bans then
@@ -5628,8 +5676,8 @@ set search_path = ''
 as $$
 -- Cancels a job of the caller's. A pending one ends at once and gives its credits back. One that a provider has, or may
 -- have, gets a `cancel` task, and only the provider's word ends it. `data`: `{ job }`. A second call answers as the
--- first. ERR_4007 for a job that is not there, is deleted or is another's; ERR_4009 while it is stored, or ended
--- otherwise. Counts against `writes`. Locks: rate-limit row → account → job → tasks.
+-- first. resource/not-found for a job that is not there, is deleted or is another's; resource/wrong-state while it is
+-- stored, or ended otherwise. Counts against `writes`. Locks: rate-limit row → account → job → tasks.
 declare
   v_caller record;
   v_job videos.jobs;
@@ -5643,13 +5691,13 @@ begin
   if not exists (
     select from videos.jobs as j where j.id = p_job_id and j.user_id = p_user_id and j.deleted_at is null
   ) then
-    return guard.refusal('ERR_4007', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits);
   end if;
   v_job := videos.lock_job(p_job_id);
   if v_job.storing_at is not null or (v_job.completed_at is not null and v_job.cancel_requested_at is null)
     or v_job.status in ('completed', 'failed')
   then
-    return guard.refusal('ERR_4009', jsonb_build_object('status', v_job.status), v_caller.limits);
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_job.status), v_caller.limits);
   end if;
 
   if v_job.cancel_requested_at is null then
@@ -5739,8 +5787,9 @@ security definer
 set search_path = ''
 as $$
 -- Hides an ended job of the caller's for good and makes the task that removes its files; the ledger keeps its entries.
--- `data`: `{ deleted_at }`. ERR_4007 for a job that is not there, is deleted already or is another's; ERR_4009 for one
--- that has not ended. Counts against `writes`. Locks: rate-limit row → account → job → task.
+-- `data`: `{ deleted_at }`. resource/not-found for a job that is not there, is deleted already or is another's;
+-- resource/wrong-state for one that has not ended. Counts against `writes`. Locks: rate-limit row → account → job →
+-- task.
 declare
   v_caller record;
   v_job videos.jobs;
@@ -5754,14 +5803,14 @@ begin
   if not exists (
     select from videos.jobs as j where j.id = p_job_id and j.user_id = p_user_id and j.deleted_at is null
   ) then
-    return guard.refusal('ERR_4007', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits);
   end if;
   v_job := videos.lock_job(p_job_id);
   if v_job.deleted_at is not null then
-    return guard.refusal('ERR_4007', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits);
   end if;
   if v_job.completed_at is null then
-    return guard.refusal('ERR_4009', jsonb_build_object('status', v_job.status), v_caller.limits);
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_job.status), v_caller.limits);
   end if;
 
   v_now := core.now();
@@ -5785,9 +5834,9 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Limits, and what is known. `data`: `{ user_id, credits_remaining, is_new, is_granted, intent_good_in }`, the last one in
--- seconds: until an intent of theirs in this network is good for this check, 0 where one is, null where there is none.
--- Locks: rate-limit rows → account → expired lots.
+-- Limits, and what is known. `data`: `{ user_id, credits_remaining, is_new, is_granted, intent_good_in }`, the last one
+-- in seconds: until an intent of theirs in this network is good for this check, 0 where one is, null where there is
+-- none. Locks: rate-limit rows → account → expired lots.
 declare
   v_caller record;
   v_now timestamptz;
@@ -5856,10 +5905,10 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Leaves the lane by whoever knows that they have set no bit, and never will. The intent that was made in it goes, or any
--- bit that is set would be good for it; so the limits no longer count it. One that is still being recorded is waited for,
--- and one that comes later finds the lane left. `data`: `{ left }`; false where the lease was already another's, as in a
--- second call. Locks: lane → intent.
+-- Leaves the lane by whoever knows that they have set no bit, and never will. The intent that was made in it goes, or
+-- any bit that is set would be good for it; so the limits no longer count it. One that is still being recorded is
+-- waited for, and one that comes later finds the lane left. `data`: `{ left }`; false where the lease was already
+-- another's, as in a second call. Locks: lane → intent.
 declare
   v_left boolean;
 begin
@@ -5878,12 +5927,12 @@ volatile
 security definer
 set search_path = ''
 as $$
--- The last step before the device's bit is set. `data`: `{ recorded, is_granted, reason, retry_after }`. Where it is not
--- recorded, the bit must stay as it is: the user was granted meanwhile, or there is a reason to come again, in so many
--- seconds: `busy`, the lane is no longer ours, or not for long enough; `network_limit`, the grants of the network, or
--- of all, are used up. An intent belongs to this check alone; an earlier one of the account in the network, whose check
--- is over and has not set this device's bit, gives way to it and counts no more. For whoever may no longer act, no bit is
--- set. A second call records nothing new. Locks: account → lane → policies.
+-- The last step before the device's bit is set. `data`: `{ recorded, is_granted, reason, retry_after }`. Where it is
+-- not recorded, the bit must stay as it is: the user was granted meanwhile, or there is a reason to come again, in so
+-- many seconds: `busy`, the lane is no longer ours, or not for long enough; `network_limit`, the grants of the network,
+-- or of all, are used up. An intent belongs to this check alone; an earlier one of the account in the network, whose
+-- check is over and has not set this device's bit, gives way to it and counts no more. For whoever may no longer act,
+-- no bit is set. A second call records nothing new. Locks: account → lane → policies.
 declare
   v_network constant text := devices.network_of(p_network);
   v_caller record;
@@ -6069,7 +6118,8 @@ security definer
 set search_path = ''
 as $$
 -- Accepts a video once per idempotency key, where one of p_providers, those that this deployment has keys for, can make
--- it; null is any. A second call answers what the first did; see videos.accept_video for the rest. Locks: idempotency key → rate-limit rows → account → lots.
+-- it; null is any. A second call answers what the first did; see videos.accept_video for the rest. Locks: idempotency
+-- key → rate-limit rows → account → lots.
 declare
   v_caller record;
   v_outcome jsonb;
@@ -6116,8 +6166,8 @@ volatile
 security definer
 set search_path = ''
 as $$
-  -- Hands due tasks to a worker, of one subject if it is named and of no kind in p_without: `data` is a list of `{ task_id, kind, subject,
-  -- owner_id, attempt, payload }`, first what is most urgent. See queue.claim.
+  -- Hands due tasks to a worker, of one subject if it is named and of no kind in p_without: `data` is a list of `{
+  -- task_id, kind, subject, owner_id, attempt, payload }`, first what is most urgent. See queue.claim.
   select guard.answer(coalesce(jsonb_agg(
     jsonb_build_object(
       'task_id', t.id, 'kind', t.kind, 'subject', t.subject, 'owner_id', t.owner_id, 'attempt', t.attempts,
@@ -6151,9 +6201,9 @@ security definer
 set search_path = ''
 as $$
 -- An attempt failed: `data` is `{ state }`, as queue.retry says it. With p_code it failed by an error of ours, which is
--- recorded. With p_alert, `{ rule, subject, details }`, only the operator can mend it: they are told, and for a day after
--- the task was made it costs no try, so that the work goes on a minute after it was mended at the latest.
--- Locks: those of the task's domain, where it dies → task → error log → alert.
+-- recorded. With p_alert, `{ rule, subject, details }`, only the operator can mend it: they are told, and for a day
+-- after the task was made it costs no try, so that the work goes on a minute after it was mended at the latest. Locks:
+-- those of the task's domain, where it dies → task → error log → alert.
 declare
   v_task queue.tasks;
   v_state text;
@@ -6192,9 +6242,9 @@ as $$
 -- Stores a webhook that is proved to be the provider's, and does what follows. For a request id that we recorded
 -- it applies the state. For a submission whose id we never learned, it makes a `poll` task with the id that the
 -- event names: only the provider's answer to us records it; after the job's end a success is noted as late. Any other
--- id changes nothing. Of a job whose account was closed, no more than the name of the state, and whether it is billed, is stored.
--- `data`: `{ job_id, effect: "applied" | "asked" | "ignored" | "replayed" }`. ERR_4005 for a submission
--- that is not there, or is another owner's. Locks: account → job → tasks.
+-- id changes nothing. Of a job whose account was closed, no more than the name of the state, and whether it is billed,
+-- is stored. `data`: `{ job_id, effect: "applied" | "asked" | "ignored" | "replayed" }`. auth/unauthenticated for a
+-- submission that is not there, or is another owner's. Locks: account → job → tasks.
 declare
   v_submission videos.submissions;
   v_job videos.jobs;
@@ -6206,7 +6256,7 @@ begin
   join accounts.users as u on u.id = s.owner_id
   where s.id = p_submission_id and s.provider = p_provider and u.reference = p_owner;
   if not found then
-    return guard.refusal('ERR_4005');
+    return guard.refusal('auth/unauthenticated');
   end if;
   v_job := videos.lock_job(v_submission.job_id);
   select s.* into strict v_submission from videos.submissions as s where s.id = p_submission_id;
@@ -6361,10 +6411,11 @@ security definer
 set search_path = ''
 as $$
 -- Records what became of a submission, as the provider port names it: `accepted`, `refused`, `not_accepted` or
--- `unknown`. p_poll_seconds: when to ask the provider for the first time, should no webhook come. Refused, the job goes on
--- to the next of p_providers that might take it; one whose policy is against the prompt has spoken for all.
--- `data`: `{ status, has_others }`, the job's, and whether it may be claimed at once for another provider. A second call, or
--- one after the job's end, changes nothing but what is known. Locks: account → job → submission → provider → tasks → alert.
+-- `unknown`. p_poll_seconds: when to ask the provider for the first time, should no webhook come. Refused, the job goes
+-- on to the next of p_providers that might take it; one whose policy is against the prompt has spoken for all. `data`:
+-- `{ status, has_others }`, the job's, and whether it may be claimed at once for another provider. A second call, or
+-- one after the job's end, changes nothing but what is known. Locks: account → job → submission → provider → tasks →
+-- alert.
 declare
   v_job videos.jobs;
   v_submission videos.submissions;
@@ -6410,7 +6461,8 @@ begin
     elsif v_outcome = 'unknown' then
       perform queue.drop(v_job.id, '{submit}');
     elsif v_outcome = 'refused' and (
-      p_outcome #>> '{failure,code}' = 'ERR_4003' or not exists (select from videos.candidates(v_job, p_providers))
+      p_outcome #>> '{failure,code}' = core.error_code('prompt/refused')
+      or not exists (select from videos.candidates(v_job, p_providers))
     ) then
       perform videos.settle_video_job(
         v_job.id, 'failed', p_outcome #>> '{failure,code}', coalesce(p_outcome #> '{failure,details}', '{}')
@@ -6447,9 +6499,9 @@ security definer
 set search_path = ''
 as $$
 -- Records what the moderation service said about a job that claim_submission wants moderated, as the port names it.
--- `passed`: it may be claimed, and the service is not asked again. `refused`: the job ends with ERR_4003 and its hold
--- is released. `unavailable`: the task waits, by its backoff and no shorter than the service asks; the job's bound ends
--- it. `data`: `{ status }`, the job's. Of several verdicts the first counts; after the job has gone on none does.
+-- `passed`: it may be claimed, and the service is not asked again. `refused`: the job ends with prompt/refused and its
+-- hold is released. `unavailable`: the task waits, by its backoff and no shorter than the service asks; the job's bound
+-- ends it. `data`: `{ status }`, the job's. Of several verdicts the first counts; after the job has gone on none does.
 -- Locks: account → job → lots → task → alert.
 declare
   v_job videos.jobs;
@@ -6463,7 +6515,7 @@ begin
       update videos.jobs as j
       set flag = (select string_agg(c.name, ', ') from jsonb_array_elements_text(p_verdict -> 'categories') as c (name))
       where j.id = p_job_id;
-      perform videos.settle_video_job(p_job_id, 'failed', 'ERR_4003', '{"reason": "policy"}');
+      perform videos.settle_video_job(p_job_id, 'failed', core.error_code('prompt/refused'), '{"reason": "policy"}');
     else
       perform queue.postpone(
         'submit', p_job_id, p_verdict ->> 'cause', (p_verdict ->> 'retry_after_seconds')::numeric
@@ -6488,8 +6540,8 @@ security definer
 set search_path = ''
 as $$
 -- Closes the caller's account, as accounts.close does, also where they are suspended. `data`: `{ user_id, closed_at }`.
--- A second call, also one at the same time, is ERR_4005. Counts against `writes`. Locks: rate-limit row → account →
--- user → jobs → lots → sessions.
+-- A second call, also one at the same time, is auth/unauthenticated. Counts against `writes`. Locks: rate-limit row →
+-- account → user → jobs → lots → sessions.
 declare
   v_caller record;
   v_closed_at timestamptz;
@@ -6556,7 +6608,7 @@ begin
   where u.id = p_user_id and u.closed_at is null
   returning u.* into v_user;
   if not found then
-    return guard.refusal('ERR_4005', '{}', v_caller.limits);
+    return guard.refusal('auth/unauthenticated', '{}', v_caller.limits);
   end if;
   return guard.answer(accounts.profile_json(v_user, v_caller.balance), v_caller.limits, v_user.language);
 end;
@@ -6631,7 +6683,7 @@ security definer
 set search_path = ''
 as $$
 -- One job of the caller's: `data` is `{ job, progress, next_poll_seconds, paths }`, where `paths` names the files
--- in storage, for signing. ERR_4007 for a job that is not there, is deleted or is another's. Counts against
+-- in storage, for signing. resource/not-found for a job that is not there, is deleted or is another's. Counts against
 -- `reads`.
 declare
   v_caller record;
@@ -6647,7 +6699,7 @@ begin
   from videos.jobs as j
   where j.id = p_job_id and j.user_id = p_user_id and j.deleted_at is null;
   if not found then
-    return guard.refusal('ERR_4007', '{}', v_caller.limits)
+    return guard.refusal('resource/not-found', '{}', v_caller.limits)
       || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
   end if;
 
@@ -6807,13 +6859,13 @@ security definer
 set search_path = ''
 as $$
 -- Records the answer to a cancellation, as the provider port names it, or `{ outcome: "no_request_id" }` where no
--- provider could be asked. Past its deadline the job ends whatever the answer: with ERR_5001 where a provider has
--- or may have it, else ERR_5002; and so does one whose account was closed, unless its request is still on its way, and
--- its provider to be asked when it has the id. Before, only the provider's word cancels; `requested` is not that word
--- yet. Where the provider does not serve us until the operator has mended it, a job that it has gets 10 minutes more, for
--- a day: what it makes is to be paid, and the user may still get it. What it cancelled without a bill is given back to the
--- day's spending. `data`: `{ status }`.
--- Locks: account → job → submission → provider → its spending → lots → task → alert.
+-- provider could be asked. Past its deadline the job ends whatever the answer: with provider/timed-out where a provider
+-- has or may have it, else provider/unavailable; and so does one whose account was closed, unless its request is still
+-- on its way, and its provider to be asked when it has the id. Before, only the provider's word cancels; `requested` is
+-- not that word yet. Where the provider does not serve us until the operator has mended it, a job that it has gets 10
+-- minutes more, for a day: what it makes is to be paid, and the user may still get it. What it cancelled without a bill
+-- is given back to the day's spending. `data`: `{ status }`. Locks: account → job → submission → provider → its
+-- spending → lots → task → alert.
 declare
   v_job videos.jobs;
   v_submission videos.submissions;
@@ -6904,9 +6956,9 @@ volatile
 security definer
 set search_path = ''
 as $$
--- The provider's result is not a video that we could keep: ends the job with ERR_5003 and gives the credits back.
--- What is in storage of it is removed. `data`: `{ status }`. An attempt that lost its lease ends nothing.
--- Locks: account → job → task.
+-- The provider's result is not a video that we could keep: ends the job with provider/rejected and gives the credits
+-- back. What is in storage of it is removed. `data`: `{ status }`. An attempt that lost its lease ends nothing. Locks:
+-- account → job → task.
 declare
   v_job videos.jobs;
 begin
@@ -6915,7 +6967,9 @@ begin
     select from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt
   ) then
     update videos.submissions as s set cause = p_cause where s.job_id = p_job_id and s.state = 'ended';
-    perform videos.settle_video_job(p_job_id, 'failed', 'ERR_5003', '{"reason": "invalid_result"}');
+    perform videos.settle_video_job(
+      p_job_id, 'failed', core.error_code('provider/rejected'), '{"reason": "invalid_result"}'
+    );
   end if;
   select j.* into v_job from videos.jobs as j where j.id = p_job_id;
   if v_job.completed_at is not null and v_job.status <> 'completed' then

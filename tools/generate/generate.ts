@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { readArguments } from "../../local/arguments.ts";
 import { createDatabase, withConnection } from "../../local/postgres/database.ts";
 import { databaseTypesFile, generateDatabaseTypes } from "./database-types.ts";
+import { errorsSchema, errorsSchemaFile } from "./errors-schema.ts";
 import { jobsDocument, jobsDocumentOf, jobStatusFile, jobStatusTypes, readJobLife } from "./job-life.ts";
 import { limitsDocument, limitsDocumentOf, readPolicies } from "./limits-document.ts";
 import { migrate } from "../../local/postgres/migrations.ts";
@@ -28,6 +29,7 @@ Writes every generated file anew: the baseline of the migrations, types, OpenAPI
   {},
 );
 
+await writeGenerated(errorsSchemaFile, errorsSchema());
 if (await isBaselineOpen()) await writeGenerated(baselineFile, baselineOf(await schemaFiles()));
 
 await using postgres = await startPostgres();

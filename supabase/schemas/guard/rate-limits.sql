@@ -11,7 +11,7 @@ create table guard.policies (
   -- Credits and grants are counted from the rows that gave them; hits are kept here, each by its time.
   counts text not null default 'hits' check (counts in ('hits', 'credits', 'grants')),
   window_length interval not null generated always as (make_interval(secs => window_seconds)) stored,
-  -- What a broken limiter means: `open` admits, `closed` refuses with ERR_6001.
+  -- What a broken limiter means: `open` admits, `closed` refuses with database/unavailable.
   on_failure guard.failure_mode not null,
   -- Whether the hits survive a crash of the database. Policies that guard money do.
   is_logged boolean not null,
@@ -64,11 +64,11 @@ volatile
 set search_path = ''
 as $$
 -- Counts one attempt against several policies, all or none: `{ limits, refusal, hits }`. `hits` are the times that were
--- counted, by policy, for guard.give_back. `refusal` is absent when all admit, else the envelope to return: ERR_4004, or ERR_6001 where a limiter that fails closed is broken. Those that
--- fail open are then passed over. An unknown network is one subject, shared by all who have none.
--- Locks: one row a policy, in the order of their names, until the transaction ends. Time is read after that lock, so
--- that hits are in order and no window admits one too many.
--- The limits are as the API shows them, `reset` in whole seconds.
+-- counted, by policy, for guard.give_back. `refusal` is absent when all admit, else the envelope to return:
+-- limit/rate-exceeded, or database/unavailable where a limiter that fails closed is broken. Those that fail open are
+-- then passed over. An unknown network is one subject, shared by all who have none. Locks: one row a policy, in the
+-- order of their names, until the transaction ends. Time is read after that lock, so that hits are in order and no
+-- window admits one too many. The limits are as the API shows them, `reset` in whole seconds.
 declare
   v_policy guard.policies;
   v_subject text;
@@ -126,7 +126,7 @@ begin
     );
     if not v_admitted then
       v_refusal := guard.refusal(
-        'ERR_4004', jsonb_build_object('policy', v_policy.name, 'retry_after', v_limit -> 'reset'),
+        'limit/rate-exceeded', jsonb_build_object('policy', v_policy.name, 'retry_after', v_limit -> 'reset'),
         jsonb_build_array(v_limit)
       );
       -- Undoes what the policies before this one counted.
@@ -151,7 +151,7 @@ exception
     if exists (
       select from guard.policies as p where p.name = p_policies[1] and p.on_failure = 'closed'
     ) then
-      return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('ERR_6001'));
+      return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('database/unavailable'));
     end if;
     return '{"limits": [], "hits": {}}';
 end;

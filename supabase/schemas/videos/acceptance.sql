@@ -31,15 +31,15 @@ begin
   end if;
   v_limits := v_attempts -> 'limits';
   if not ops.is_enabled('generation') then
-    return guard.refusal('ERR_6004', '{"feature": "generation"}', v_limits);
+    return guard.refusal('feature/switched-off', '{"feature": "generation"}', v_limits);
   end if;
   if videos.find_moderation_term(p_prompt, 'refuse') is not null then
-    return guard.refusal('ERR_4003', '{"reason": "policy"}', v_limits);
+    return guard.refusal('prompt/refused', '{"reason": "policy"}', v_limits);
   end if;
 
   select m.* into v_model from videos.models as m where m.id = p_model_id and m.is_available;
   if not found then
-    return guard.refusal('ERR_4002', jsonb_build_object('model_id', p_model_id), v_limits);
+    return guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id), v_limits);
   end if;
   v_resolved := videos.resolve_settings(v_model, p_settings, p_image_url);
   if v_resolved -> 'fields' = '[]' then
@@ -48,7 +48,7 @@ begin
     );
   end if;
   if v_resolved -> 'fields' <> '[]' then
-    return guard.refusal('ERR_4008', jsonb_build_object('fields', v_resolved -> 'fields'), v_limits);
+    return guard.refusal('request/malformed', jsonb_build_object('fields', v_resolved -> 'fields'), v_limits);
   end if;
 
   if not exists (
@@ -58,7 +58,7 @@ begin
       and videos.takes_settings(p, v_resolved -> 'settings', p_image_url) and videos.takes_prompt(p, p_prompt)
       and coalesce(m.cents >= videos.cost_cents(p, v_model.pricing_type, v_resolved -> 'settings'), true)
   ) then
-    return guard.refusal('ERR_6004', '{"feature": "generation"}', v_limits);
+    return guard.refusal('feature/switched-off', '{"feature": "generation"}', v_limits);
   end if;
 
   v_price := videos.price(v_model, v_resolved -> 'settings');
@@ -69,7 +69,7 @@ begin
   v_account := v_locked.account;
   if v_account.balance < v_price then
     return guard.refusal(
-      'ERR_4001', jsonb_build_object('required', v_price, 'available', v_account.balance), v_limits
+      'payment/insufficient-credits', jsonb_build_object('required', v_price, 'available', v_account.balance), v_limits
     );
   end if;
   -- Last, with the account locked and the balance known: what is counted here is accepted.
@@ -80,7 +80,7 @@ begin
   end if;
   -- What guards money and was not counted, as its row is missing, is broken.
   if not v_accepted -> 'hits' ?& '{uncaptured_jobs,video_generation}' then
-    return guard.refusal('ERR_6001', '{}', v_limits);
+    return guard.refusal('database/unavailable', '{}', v_limits);
   end if;
 
   v_hold := credits.hold(v_account, v_price, v_job_id);
