@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { FalRule } from "../../local/simulators/fal.ts";
+import type { FalRule } from "../../local/simulators/fal/fal.ts";
 import { eventually } from "./eventually.ts";
 import { ended, startFal } from "./fal-harness.ts";
 

@@ -5,8 +5,12 @@ import {
   replicateControl,
   type ReplicateRule,
   startReplicateSimulator,
-} from "../../local/simulators/replicate.ts";
-import { runwayControl, type RunwayRule, startRunwaySimulator } from "../../local/simulators/runway.ts";
+} from "../../local/simulators/replicate/replicate.ts";
+import {
+  runwayControl,
+  type RunwayRule,
+  startRunwaySimulator,
+} from "../../local/simulators/runway/runway.ts";
 import type { Generation } from "../../supabase/functions/_shared/videos/providers/provider.ts";
 import { replicateProvider } from "../../supabase/functions/_shared/videos/providers/replicate.ts";
 import { runwayProvider } from "../../supabase/functions/_shared/videos/providers/runway.ts";

@@ -1,11 +1,12 @@
 /** Signing the Replicate simulator's webhooks, in the symmetric form of Standard Webhooks. */
 import { createHmac, randomBytes } from "node:crypto";
-import type { Delivery, DeliveryPolicy, SignDelivery } from "./deliveries.ts";
+import type { Delivery, DeliveryPolicy, SignDelivery } from "../engine/deliveries.ts";
 
 /** Replicate waits "a few seconds", and repeats for about a minute: after 1, 2, 4, 8, 16 and 32 seconds. */
-export const replicateDeliveryPolicy: Omit<DeliveryPolicy, "retryMilliseconds"> = {
+export const replicateDeliveryPolicy: DeliveryPolicy = {
   timeoutMilliseconds: 5_000,
   maxAttempts: 7,
+  retryMilliseconds: 1_000,
   maxPauseMilliseconds: 60_000,
 };
 

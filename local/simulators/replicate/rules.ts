@@ -1,6 +1,6 @@
 /** The switches of the Replicate simulator: those of every provider, and Replicate's own. */
 import * as z from "zod";
-import { providerRule, submitFaults, webhookFaults, webhookMilliseconds } from "./provider-rules.ts";
+import { providerRule, submitFaults, webhookFaults, webhookMilliseconds } from "../engine/rules.ts";
 
 export const replicateRule = providerRule.extend({
   submit: z.enum(submitFaults).optional(),

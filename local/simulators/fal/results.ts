@@ -1,27 +1,11 @@
-/** A request in the fal simulator's queue: what it remembers of it, and what it answers about it at a time. */
-import * as z from "zod";
-import { falRule } from "./fal-rules.ts";
-import { inputErrors, modelOutput } from "./fal-models.ts";
-import type { Frame } from "./media.ts";
-import { logOf, phaseOf, providerJob } from "./provider-jobs.ts";
-import type { ApiAnswer } from "./provider-servers.ts";
+/** What the fal simulator's requests come to, and how fal tells it. */
+import type { ApiAnswer } from "../engine/api.ts";
+import { logOf } from "../engine/jobs.ts";
+import type { Job } from "../engine/protocol.ts";
+import { inputErrors, modelOutput } from "./models.ts";
+import type { ActiveFalRule } from "./rules.ts";
 
-export const falJob = providerJob.extend({ endpoint: z.string(), rule: falRule });
-export type FalJob = z.infer<typeof falJob>;
-
-const statuses = { queued: "IN_QUEUE", running: "IN_PROGRESS", ended: "COMPLETED" } as const;
-
-/** What fal calls the request's state at `now`. */
-export function statusOf(job: FalJob, now: number): (typeof statuses)[keyof typeof statuses] {
-  return statuses[phaseOf(job, now)];
-}
-
-/** The frame that was asked for. */
-export function frameOf({ input }: FalJob): Frame {
-  const isPortrait = typeof input === "object" && input !== null && "aspect_ratio" in input &&
-    input.aspect_ratio === "9:16";
-  return isPortrait ? "portrait" : "landscape";
-}
+type FalJob = Job<ActiveFalRule>;
 
 const statusOfErrorType: Readonly<Record<string, number>> = {
   request_timeout: 504,
@@ -65,7 +49,7 @@ export function contentPolicyViolation(input: unknown): ApiAnswer {
 /** The runner's answer, which is the request's result once it is complete. */
 export function resultOf(job: FalJob, videoUrl: string, fileSize: number): ApiAnswer {
   if (job.cancelled) return platformError(499, "client_cancelled", "Request cancelled by the client.");
-  const errors = inputErrors(job.endpoint, job.input);
+  const errors = inputErrors(job.model, job.input);
   if (errors.length > 0) return inputRefusal(errors);
   const { outcome, errorType } = job.rule;
   switch (outcome) {
@@ -80,7 +64,7 @@ export function resultOf(job: FalJob, videoUrl: string, fileSize: number): ApiAn
     default:
       return {
         status: 200,
-        body: { ...logOf(job.rule), ...modelOutput(job.endpoint, job.requestId, videoUrl, fileSize) },
+        body: { ...logOf(job.rule), ...modelOutput(job.model, job.requestId, videoUrl, fileSize) },
       };
   }
 }

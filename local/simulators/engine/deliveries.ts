@@ -35,10 +35,10 @@ export function deliveriesOf(
     requestId: string;
     url: string;
     endsAt: number;
-    rule: { readonly webhook?: string | undefined; readonly webhookMilliseconds: number };
+    rule: { readonly webhook?: string | undefined; readonly webhookMilliseconds?: number };
   },
 ): Delivery[] {
-  const { webhook, webhookMilliseconds } = rule;
+  const { webhook, webhookMilliseconds = 0 } = rule;
   if (webhook === "lost") return [];
   const kind = delivery.shape.kind.safeParse(webhook).data ?? "genuine";
   const make = (): Delivery => ({

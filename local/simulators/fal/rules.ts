@@ -1,6 +1,6 @@
 /** The switches of the fal simulator: those of every provider, and fal's own. */
 import * as z from "zod";
-import { providerRule, submitFaults, webhookFaults, webhookMilliseconds } from "./provider-rules.ts";
+import { providerRule, submitFaults, webhookFaults, webhookMilliseconds } from "../engine/rules.ts";
 
 export const falRule = providerRule.extend({
   submit: z.enum([

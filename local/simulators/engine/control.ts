@@ -1,6 +1,6 @@
 /** The switches of a simulator and what it saw, over HTTP and so from any process: `GET` and `POST /_control`. */
 import * as z from "zod";
-import { parseJson } from "./json.ts";
+import { tryParseJson } from "../../../supabase/functions/_shared/platform/json.ts";
 
 export interface SimulatorControl<Rule, Report> {
   /** Adds rules after those that are there. The first that fits a request and is not used up counts. */
@@ -15,7 +15,7 @@ export interface SimulatorControl<Rule, Report> {
 /** The control of the simulator at `url`. */
 export function simulatorControl<Rule, Report>(
   url: string,
-  parseReport: (body: unknown) => Report,
+  report: z.ZodType<Report>,
 ): SimulatorControl<Rule, Report> {
   async function call(method: "GET" | "POST", body?: unknown): Promise<unknown> {
     const response = await fetch(`${url}/_control`, {
@@ -29,7 +29,7 @@ export function simulatorControl<Rule, Report>(
     rules: async (...rules) => void await call("POST", { rules }),
     reset: async () => void await call("POST", { reset: true }),
     elapse: async (milliseconds) => void await call("POST", { elapse: milliseconds }),
-    report: async () => parseReport(await call("GET")),
+    report: async () => report.parse(await call("GET")),
   };
 }
 
@@ -51,7 +51,7 @@ export async function answerControl<Schema extends z.ZodType>(
       reset: z.boolean().default(false),
       elapse: z.int().min(0).default(0),
     });
-    const parsed = body.safeParse(parseJson(await request.text()));
+    const parsed = body.safeParse(tryParseJson(await request.text()));
     if (!parsed.success) return Response.json({ error: z.prettifyError(parsed.error) }, { status: 400 });
     if (parsed.data.reset) {
       rules.length = 0;

@@ -1,10 +1,12 @@
 /** A generation at a simulated provider: what every provider remembers of it, and how far it is at a time. */
 import * as z from "zod";
-import type { ActiveProviderRule } from "./provider-rules.ts";
+import type { ActiveProviderRule } from "./rules.ts";
 
 /** Times are in milliseconds since 1970. */
 export const providerJob = z.object({
   requestId: z.string(),
+  /** The provider's name of it. */
+  model: z.string(),
   input: z.unknown().optional(),
   webhookUrl: z.string().nullable(),
   submittedAt: z.number(),
@@ -26,7 +28,7 @@ export interface ProviderTimes {
 
 /** A generation that is accepted now. */
 export function beginJob(
-  job: Pick<ProviderJob, "requestId" | "input" | "webhookUrl">,
+  job: Pick<ProviderJob, "requestId" | "model" | "input" | "webhookUrl">,
   rule: ActiveProviderRule & { readonly webhook?: string | undefined },
   times: ProviderTimes,
 ): ProviderJob {
@@ -46,8 +48,10 @@ export function beginJob(
   };
 }
 
+export type Phase = "queued" | "running" | "ended";
+
 /** How far a generation is at `now`. */
-export function phaseOf(job: ProviderJob, now: number): "queued" | "running" | "ended" {
+export function phaseOf(job: ProviderJob, now: number): Phase {
   if (job.endsAt !== null && now >= job.endsAt) return "ended";
   return now < job.startsAt ? "queued" : "running";
 }
@@ -62,31 +66,14 @@ export function elapseJobs(jobs: readonly ProviderJob[], milliseconds: number): 
   }
 }
 
-/** What a request about the generation meets instead of an answer, which counts as one of them; null for none. */
-export function takePollFailure<Answer>(
-  job: ProviderJob & { readonly rule: ActiveProviderRule },
-  failures: Readonly<Record<ActiveProviderRule["pollFailure"], Answer>>,
-): Answer | null {
-  if (job.pollFailuresLeft === 0) return null;
-  job.pollFailuresLeft -= 1;
-  return failures[job.rule.pollFailure];
-}
-
-/** Whether a request for the video comes too early; it counts as one of them. */
-export function takeMediaFailure(job: ProviderJob): boolean {
-  if (job.mediaFailuresLeft === 0) return false;
-  job.mediaFailuresLeft -= 1;
-  return true;
-}
-
 /** What is told beside a generation's end. */
 export function logOf({ logBytes }: ActiveProviderRule): { logs?: string } {
   return logBytes === 0 ? {} : { logs: "frame 1 of 120\n".repeat(Math.ceil(logBytes / 15)) };
 }
 
-/** The prompt of an input, under the name that the provider has for it; empty where there is none. */
-export function promptOf(input: unknown, name = "prompt"): string {
+/** The text in a field of an input; empty where there is none. */
+export function textIn(input: unknown, name: string): string {
   const fields: Record<string, unknown> = typeof input === "object" && input !== null ? { ...input } : {};
-  const prompt = fields[name];
-  return typeof prompt === "string" ? prompt : "";
+  const text = fields[name];
+  return typeof text === "string" ? text : "";
 }

@@ -1,7 +1,7 @@
 /** What the DeviceCheck simulator remembers of devices and their tokens, and Apple's answers about them. */
 import * as z from "zod";
-import { deviceCheckRule, type Operation } from "./device-check-rules.ts";
-import { parseJson } from "./json.ts";
+import { deviceCheckRule, type Operation } from "./rules.ts";
+import { tryParseJson } from "../../../supabase/functions/_shared/platform/json.ts";
 
 /** A token serves the calls of one check. */
 const tokenLifeMilliseconds = 5 * 60_000;
@@ -35,14 +35,14 @@ type Token = z.infer<typeof tokenBody>;
 /** A fresh token of a device, as an app on it gets one from `DCDevice.generateToken`, in base64. */
 export function deviceToken(device: string): string {
   const token: Token = { device, nonce: crypto.randomUUID(), issuedAt: Date.now() };
-  return btoa(String.fromCodePoint(...new TextEncoder().encode(JSON.stringify(token))));
+  return new TextEncoder().encode(JSON.stringify(token)).toBase64();
 }
 
 /** What a token holds; null for one that was not made here. */
 export function readToken(token: string): Token | null {
   try {
-    const bytes = Uint8Array.from(atob(token), (character) => character.codePointAt(0) ?? 0);
-    return tokenBody.safeParse(parseJson(new TextDecoder().decode(bytes))).data ?? null;
+    const text = new TextDecoder().decode(Uint8Array.fromBase64(token));
+    return tokenBody.safeParse(tryParseJson(text)).data ?? null;
   } catch {
     return null;
   }

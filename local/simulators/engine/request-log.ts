@@ -27,7 +27,14 @@ export function authorizationOf(request: Request, expected: string): ProviderReq
   return value === null ? "none" : value === expected ? "ours" : "other";
 }
 
-/** Adds a request as it arrives, and drops the oldest when there are too many. What it gives is completed when it is answered. */
+/** Adds a request, and drops the oldest when there are too many. */
+export function keepRequest<Entry>(log: Entry[], entry: Entry): Entry {
+  log.push(entry);
+  if (log.length > maxRequests) log.shift();
+  return entry;
+}
+
+/** Adds a request as it arrives. What it gives is completed when it is answered. */
 export function logRequest(
   log: ProviderRequest[],
   request: Request,
@@ -37,7 +44,7 @@ export function logRequest(
   const { pathname, search } = new URL(request.url);
   const headers = Object.fromEntries(request.headers);
   delete headers.authorization;
-  const entry: ProviderRequest = {
+  return keepRequest(log, {
     at: Date.now(),
     method: request.method,
     path: `${pathname}${search}`,
@@ -46,8 +53,5 @@ export function logRequest(
     ...seen,
     requestId: null,
     status: null,
-  };
-  log.push(entry);
-  if (log.length > maxRequests) log.shift();
-  return entry;
+  });
 }

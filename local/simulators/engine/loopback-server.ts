@@ -1,6 +1,7 @@
 /** An HTTP server on 127.0.0.1 that can also hang up without an answer, which Deno.serve cannot. */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { Readable } from "node:stream";
+import { arrayBuffer } from "node:stream/consumers";
 import { pipeline } from "node:stream/promises";
 
 /** A handler's answer: the connection is closed, and the client never learns what became of its request. */
@@ -44,13 +45,8 @@ async function respond(
   outgoing: ServerResponse,
   handler: (request: Request) => Promise<Response | typeof hangUp>,
 ): Promise<void> {
-  const headers = new Headers();
-  for (const [name, value] of Object.entries(incoming.headers)) {
-    if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(", ") : value);
-  }
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of incoming) chunks.push(chunk);
-  const body = new Uint8Array(await new Blob(chunks.map((chunk) => new Uint8Array(chunk))).arrayBuffer());
+  const headers = Object.entries(incoming.headers).map(([name, value]) => [name, String(value)]);
+  const body = await arrayBuffer(incoming);
   const request = new Request(`http://${incoming.headers.host ?? "127.0.0.1"}${incoming.url ?? "/"}`, {
     method: incoming.method ?? "GET",
     headers,

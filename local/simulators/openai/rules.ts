@@ -1,6 +1,6 @@
 /** The switches of the simulated moderation. */
 import * as z from "zod";
-import { takeRule } from "./control.ts";
+import { takeRule } from "../engine/control.ts";
 
 /** A prompt that fits a rule meets its effect; what fits none is let pass. */
 export const openAiRule = z.strictObject({

@@ -4,7 +4,11 @@
  */
 import { exportPKCS8, exportSPKI, generateKeyPair, importSPKI, jwtVerify } from "jose";
 import * as z from "zod";
-import { answerControl, type SimulatorControl, simulatorControl } from "./control.ts";
+import { tryParseJson } from "../../../supabase/functions/_shared/platform/json.ts";
+import { hangUp } from "../engine/loopback-server.ts";
+import { keepRequest } from "../engine/request-log.ts";
+import { type Simulator, startSimulator } from "../engine/simulator.ts";
+import { stateFile } from "../engine/state-file.ts";
 import {
   applyLateUpdates,
   bitState,
@@ -15,15 +19,11 @@ import {
   perform,
   readToken,
   tokenRefused,
-} from "./device-check-bits.ts";
-import { type DeviceCheckRule, deviceCheckRule, type Operation, ruleFor } from "./device-check-rules.ts";
-import { parseJson } from "./json.ts";
-import { hangUp, startLoopbackServer } from "./loopback-server.ts";
-import { Pauses } from "./pause.ts";
-import { stateFile } from "./state-file.ts";
+} from "./bits.ts";
+import { type DeviceCheckRule, deviceCheckRule, type Operation, ruleFor } from "./rules.ts";
 
-export { deviceToken } from "./device-check-bits.ts";
-export type { DeviceCheckRule } from "./device-check-rules.ts";
+export { deviceToken } from "./bits.ts";
+export type { DeviceCheckRule } from "./rules.ts";
 
 const call = z.object({
   at: z.number(),
@@ -39,7 +39,7 @@ const deviceCheckReport = z.object({
   rules: z.array(deviceCheckRule),
   devices: z.record(z.string(), bitState),
 });
-export type DeviceCheckReport = z.infer<typeof deviceCheckReport>;
+type DeviceCheckReport = z.infer<typeof deviceCheckReport>;
 
 export interface DeviceCheckOptions {
   /** A free one without it. */
@@ -56,17 +56,12 @@ export interface DeviceCheckOptions {
   readonly now?: () => number;
 }
 
-export interface DeviceCheckSimulator extends AsyncDisposable {
-  /** For APPLE_DEVICE_CHECK_URL. */
-  readonly url: string;
-  readonly port: number;
-  readonly control: SimulatorControl<DeviceCheckRule, DeviceCheckReport>;
-}
+/** Its `url` is for APPLE_DEVICE_CHECK_URL. */
+export type DeviceCheckSimulator = Simulator<DeviceCheckRule, DeviceCheckReport>;
 
 /** As Apple has it for the tokens of its other services, which are made the same way. */
 const authorizationLifeSeconds = 60 * 60;
 const clockToleranceSeconds = 60;
-const maxLoggedCalls = 1_000;
 
 const operations: Readonly<Record<string, Operation>> = {
   "/v1/query_two_bits": "query",
@@ -80,11 +75,6 @@ export async function newDeviceCheckKey(): Promise<{ privateKey: string; publicK
   return { privateKey: await exportPKCS8(pair.privateKey), publicKey: await exportSPKI(pair.publicKey) };
 }
 
-/** The switches and the log of the simulator at `url`. */
-export function deviceCheckControl(url: string): SimulatorControl<DeviceCheckRule, DeviceCheckReport> {
-  return simulatorControl<DeviceCheckRule, DeviceCheckReport>(url, (body) => deviceCheckReport.parse(body));
-}
-
 /** Starts the simulator, with the bits that an earlier one with the same state file remembered. */
 export async function startDeviceCheckSimulator(options: DeviceCheckOptions): Promise<DeviceCheckSimulator> {
   const { teamId, keyId, neverSetText = "Failed to find bit state", now = Date.now } = options;
@@ -92,35 +82,24 @@ export async function startDeviceCheckSimulator(options: DeviceCheckOptions): Pr
   const file = stateFile(options.stateFile, deviceCheckState);
   const state: DeviceCheckState = file.load() ?? { rules: [], devices: {}, lateUpdates: [], firstUses: {} };
   const log: z.infer<typeof call>[] = [];
-  const pauses = new Pauses();
+  const save = () => file.save(state);
 
-  const server = await startLoopbackServer(options.port ?? 0, async (request) => {
+  async function answer(
+    request: Request,
+    pause: (milliseconds: number) => Promise<void>,
+  ): Promise<Response | typeof hangUp> {
     const { pathname } = new URL(request.url);
-    if (pathname === "/_control") {
-      const report = () => {
-        applyLateUpdates(state, now());
-        return { requests: log, rules: state.rules, devices: state.devices };
-      };
-      const changed = () => file.save(state);
-      const elapse = (milliseconds: number) => {
-        pauses.elapse(milliseconds);
-        for (const update of state.lateUpdates) update.countsFrom -= milliseconds;
-      };
-      const { rules } = state;
-      return await answerControl(request, deviceCheckRule, { rules, log, elapse, changed, report });
-    }
     const operation = Object.hasOwn(operations, pathname) ? operations[pathname] : undefined;
     if (operation === undefined) return new Response("Not Found", { status: 404 });
     if (request.method !== "POST") return new Response("Method Not Allowed", { status: 405 });
-    const body = deviceCheckBody.safeParse(parseJson(await request.text())).data ?? null;
+    const body = deviceCheckBody.safeParse(tryParseJson(await request.text())).data ?? null;
     const device = body && (readToken(body.device_token)?.device ?? null);
-    const answer = await answerTo(operation, request, body, device);
-    file.save(state);
+    const response = await answerTo(operation, request, body, device, pause);
+    save();
     const transactionId = body?.transaction_id ?? null;
-    log.push({ at: now(), operation, device, transactionId, status: answer?.status ?? null });
-    if (log.length > maxLoggedCalls) log.shift();
-    return answer ?? hangUp;
-  });
+    keepRequest(log, { at: now(), operation, device, transactionId, status: response?.status ?? null });
+    return response ?? hangUp;
+  }
 
   /** Null where the connection closes instead. */
   async function answerTo(
@@ -128,6 +107,7 @@ export async function startDeviceCheckSimulator(options: DeviceCheckOptions): Pr
     request: Request,
     body: DeviceCheckBody | null,
     device: string | null,
+    pause: (milliseconds: number) => Promise<void>,
   ): Promise<Response | null> {
     const rule = ruleFor(state.rules, operation, device);
     switch (rule?.effect) {
@@ -142,12 +122,12 @@ export async function startDeviceCheckSimulator(options: DeviceCheckOptions): Pr
       case "refused":
         return tokenRefused();
       case "token_expires":
-        await pauses.pause(rule.milliseconds);
+        await pause(rule.milliseconds);
         return tokenRefused();
       case "garbage":
         return new Response("<html>It works!</html>");
       case "slow":
-        await pauses.pause(rule.milliseconds);
+        await pause(rule.milliseconds);
         break;
     }
     if (!await isAuthorized(request)) return unauthorized();
@@ -173,15 +153,17 @@ export async function startDeviceCheckSimulator(options: DeviceCheckOptions): Pr
     }
   }
 
-  return {
-    url: server.url,
-    port: server.port,
-    control: deviceCheckControl(server.url),
-    async [Symbol.asyncDispose]() {
-      pauses[Symbol.dispose]();
-      await server[Symbol.asyncDispose]();
+  return await startSimulator({
+    ...{ port: options.port, rule: deviceCheckRule, rules: state.rules, log, report: deviceCheckReport },
+    tell() {
+      applyLateUpdates(state, now());
+      return { devices: state.devices };
     },
-  };
+    elapse(milliseconds) {
+      for (const update of state.lateUpdates) update.countsFrom -= milliseconds;
+    },
+    ...{ save, answer },
+  });
 }
 
 function unauthorized(): Response {

@@ -1,6 +1,6 @@
 /** The switches of the DeviceCheck simulator. */
 import * as z from "zod";
-import { takeRule } from "./control.ts";
+import { takeRule } from "../engine/control.ts";
 
 export type Operation = "query" | "update" | "validate";
 

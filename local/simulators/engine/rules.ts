@@ -110,21 +110,6 @@ export const providerRule = z.strictObject({
 });
 export type ActiveProviderRule = z.output<typeof providerRule>;
 
-/** Whether the connection closes before anything was accepted. */
-export function isDropped({ submit }: { readonly submit?: string | undefined }): boolean {
-  return submit === "reset" || submit === "stalled";
-}
-
-/** How long the answer to a submission takes, beside what the machine needs. */
-export function answerDelay(
-  { submit, submitMilliseconds }: {
-    readonly submit?: string | undefined;
-    readonly submitMilliseconds: number;
-  },
-): number {
-  return submit === "slow" || submit === "stalled" ? submitMilliseconds : 0;
-}
-
 /** The rule that counts for a submission, which uses it once; null where none fits. */
 export function ruleFor<Rule extends ActiveProviderRule>(
   rules: Rule[],

@@ -1,6 +1,6 @@
 /** The switches of the Runway simulator: those of every provider, and Runway's own. It has no webhooks. */
 import * as z from "zod";
-import { providerRule, submitFaults } from "./provider-rules.ts";
+import { providerRule, submitFaults } from "../engine/rules.ts";
 
 export const runwayRule = providerRule.extend({
   submit: z.enum(submitFaults).optional(),
