@@ -5,6 +5,7 @@
 import { exportPKCS8, exportSPKI, generateKeyPair, importSPKI, jwtVerify } from "jose";
 import * as z from "zod";
 import { tryParseJson } from "../../../supabase/functions/_shared/platform/json.ts";
+import { takeRule } from "../engine/control.ts";
 import { hangUp } from "../engine/loopback-server.ts";
 import { keepRequest } from "../engine/request-log.ts";
 import { type Simulator, startSimulator } from "../engine/simulator.ts";
@@ -20,7 +21,7 @@ import {
   readToken,
   tokenRefused,
 } from "./bits.ts";
-import { type DeviceCheckRule, deviceCheckRule, type Operation, ruleFor } from "./rules.ts";
+import { type DeviceCheckRule, deviceCheckRule, type Operation } from "./rules.ts";
 
 export { deviceToken } from "./bits.ts";
 export type { DeviceCheckRule } from "./rules.ts";
@@ -109,7 +110,13 @@ export async function startDeviceCheckSimulator(options: DeviceCheckOptions): Pr
     device: string | null,
     pause: (milliseconds: number) => Promise<void>,
   ): Promise<Response | null> {
-    const rule = ruleFor(state.rules, operation, device);
+    const rule = takeRule(
+      state.rules,
+      (each) =>
+        (each.operation === undefined || each.operation === operation) &&
+        (each.device === undefined || each.device === device) &&
+        (each.effect !== "late_update" || operation === "update"),
+    );
     switch (rule?.effect) {
       case "down":
         return null;

@@ -1,6 +1,6 @@
 /** The switches of the DeviceCheck simulator. */
 import * as z from "zod";
-import { takeRule } from "../engine/control.ts";
+import { times } from "../engine/control.ts";
 
 export type Operation = "query" | "update" | "validate";
 
@@ -9,8 +9,7 @@ export const deviceCheckRule = z.strictObject({
   operation: z.enum(["query", "update", "validate"]).optional(),
   /** The name of the device; any without it. */
   device: z.string().optional(),
-  /** How many calls it is for; null for all. */
-  times: z.int().positive().nullable().default(1),
+  times,
   effect: z.enum([
     /** The connection closes, and nothing was done. */
     "down",
@@ -37,16 +36,3 @@ export const deviceCheckRule = z.strictObject({
 });
 /** What a test writes. */
 export type DeviceCheckRule = z.input<typeof deviceCheckRule>;
-export type ActiveDeviceCheckRule = z.output<typeof deviceCheckRule>;
-
-/** The rule that counts for a call, which uses it once; null where none fits. */
-export function ruleFor(
-  rules: ActiveDeviceCheckRule[],
-  operation: Operation,
-  device: string | null,
-): ActiveDeviceCheckRule | null {
-  return takeRule(rules, (rule) =>
-    (rule.operation === undefined || rule.operation === operation) &&
-    (rule.device === undefined || rule.device === device) &&
-    (rule.effect !== "late_update" || operation === "update"));
-}

@@ -64,6 +64,9 @@ export async function answerControl<Schema extends z.ZodType>(
   return Response.json(report());
 }
 
+/** For how many requests a rule is; null for all. */
+export const times = z.int().positive().nullable().default(1);
+
 /** The first rule that fits, which is used once by it; null where none does. */
 export function takeRule<Rule extends { readonly times: number | null }>(
   rules: Rule[],

@@ -11,13 +11,12 @@ import {
   startApi,
   withRetryAfter,
 } from "./api.ts";
-import type { SimulatorControl } from "./control.ts";
+import { type SimulatorControl, takeRule } from "./control.ts";
 import { deliveriesOf, startDeliveries } from "./deliveries.ts";
 import { beginJob, elapseJobs, type Phase, phaseOf } from "./jobs.ts";
 import { startMediaServer } from "./media.ts";
 import type { EngineRule, Job, ProviderProtocol, RunningProvider, Submission } from "./protocol.ts";
 import type { ProviderRequest } from "./request-log.ts";
-import { ruleFor } from "./rules.ts";
 import { stateFile } from "./state-file.ts";
 
 /** What every simulated provider may be told, beside its account. */
@@ -163,7 +162,9 @@ export async function startProvider<Rule extends EngineRule, RuleInput, Report, 
     invalid: ApiAnswer | null,
     pause: ApiCall["pause"],
   ): Promise<HandledCall> {
-    const rule = ruleFor(state.rules, model, prompt) ?? forms.rule.parse({});
+    const rule = takeRule(state.rules, (each) =>
+      (each.model === undefined || each.model === model) &&
+      (each.prompt === undefined || prompt.includes(each.prompt))) ?? forms.rule.parse({});
     const delay = rule.submit === "slow" || rule.submit === "stalled" ? rule.submitMilliseconds : 0;
     const refusal = refusalBy(rule, input) ?? invalid;
     if (refusal !== null || rule.submit === "reset" || rule.submit === "stalled") {

@@ -1,6 +1,6 @@
 /** The switches that all simulated providers have: what a submission that fits a rule meets, then and later. */
 import * as z from "zod";
-import { takeRule } from "./control.ts";
+import { times } from "./control.ts";
 
 const milliseconds = z.int().min(0);
 
@@ -50,8 +50,7 @@ export const providerRule = z.strictObject({
   prompt: z.string().optional(),
   /** The provider's name of the model, such as `fal-ai/veo3/fast`; any without it. */
   model: z.string().optional(),
-  /** How many submissions it is for; null for all. */
-  times: z.int().positive().nullable().default(1),
+  times,
 
   /** Instead of the simulator's own times. */
   queueMilliseconds: milliseconds.optional(),
@@ -109,14 +108,3 @@ export const providerRule = z.strictObject({
   logBytes: z.int().min(0).default(0),
 });
 export type ActiveProviderRule = z.output<typeof providerRule>;
-
-/** The rule that counts for a submission, which uses it once; null where none fits. */
-export function ruleFor<Rule extends ActiveProviderRule>(
-  rules: Rule[],
-  model: string,
-  prompt: string,
-): Rule | null {
-  return takeRule(rules, (rule) =>
-    (rule.model === undefined || rule.model === model) &&
-    (rule.prompt === undefined || prompt.includes(rule.prompt)));
-}

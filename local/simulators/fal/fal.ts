@@ -1,7 +1,6 @@
 /** fal.ai on one machine: its queue and its webhooks with their keys, as fal speaks. README.md tells the switches. */
 import * as z from "zod";
 import type { ApiAnswer, ApiCall } from "../engine/api.ts";
-import { type SimulatorControl, simulatorControl } from "../engine/control.ts";
 import { type Phase, phaseOf, textIn } from "../engine/jobs.ts";
 import {
   formsOf,
@@ -90,11 +89,6 @@ const fal: ProviderProtocol<ActiveFalRule, FalRule, FalReport, FalAccount> = {
 export async function startFalSimulator(options: FalOptions = {}): Promise<FalSimulator> {
   const simulator = await startProvider(fal, options);
   return { ...simulator, jwksUrl: `${simulator.url}${jwksPath}` };
-}
-
-/** The switches and the log of the simulator whose queue is at `url`. */
-export function falControl(url: string): SimulatorControl<FalRule, FalReport> {
-  return simulatorControl<FalRule, FalReport>(url, forms.report);
 }
 
 function route({ method, url, body, isOurs }: ApiCall, running: Running): Route<ActiveFalRule> {

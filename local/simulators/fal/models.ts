@@ -1,112 +1,78 @@
 /** The models that the fal simulator has, with the inputs they take and the outputs they give. */
+import * as z from "zod";
 
-/** One error of an input, in the form that fal's models answer. */
-export interface InputError {
-  readonly loc: readonly string[];
-  readonly msg: string;
-  readonly type: string;
-  readonly url?: string;
-  readonly ctx?: Readonly<Record<string, unknown>>;
-  readonly input?: unknown;
-}
-
-type Field =
-  | { readonly kind: "text" | "url" | "boolean"; readonly required?: true }
-  | { readonly kind: "choice"; readonly values: readonly (string | number)[] };
-
-const prompt: Field = { kind: "text", required: true };
-const choice = (...values: (string | number)[]): Field => ({ kind: "choice", values });
-
-/** As the models' own pages list them, without what Kinora does not send. */
-const models: Readonly<Record<string, Readonly<Record<string, Field>>>> = {
-  "fal-ai/kling-video/v2.5-turbo/pro/text-to-video": {
-    prompt,
-    duration: choice("5", "10"),
-    aspect_ratio: choice("16:9", "9:16", "1:1"),
-    negative_prompt: { kind: "text" },
-  },
-  "fal-ai/veo3/fast": {
-    prompt,
-    duration: choice("4s", "6s", "8s"),
-    aspect_ratio: choice("16:9", "9:16"),
-    resolution: choice("720p", "1080p"),
-    generate_audio: { kind: "boolean" },
-    negative_prompt: { kind: "text" },
-  },
-  "fal-ai/sora-2/text-to-video": {
-    prompt,
-    duration: choice(4, 8, 12),
-    aspect_ratio: choice("16:9", "9:16"),
-    resolution: choice("720p"),
-    delete_video: { kind: "boolean" },
-  },
-  "fal-ai/sora-2/image-to-video": {
-    prompt,
-    image_url: { kind: "url", required: true },
-    duration: choice(4, 8, 12),
-    aspect_ratio: choice("auto", "16:9", "9:16"),
-    resolution: choice("auto", "720p"),
-    delete_video: { kind: "boolean" },
-  },
+const prompt = z.string();
+const shapes = z.enum(["16:9", "9:16"]);
+const sora = {
+  prompt,
+  duration: z.literal([4, 8, 12]).optional(),
+  delete_video: z.boolean().optional(),
 };
 
-/** Whether fal has the endpoint. */
-export function hasModel(endpoint: string): boolean {
-  return Object.hasOwn(models, endpoint);
+/** As the models' own pages list them, without what Kinora does not send. fal's models ignore fields they do not know. */
+const models: Readonly<Record<string, z.ZodType>> = {
+  "fal-ai/kling-video/v2.5-turbo/pro/text-to-video": z.object({
+    prompt,
+    duration: z.enum(["5", "10"]).optional(),
+    aspect_ratio: z.enum(["16:9", "9:16", "1:1"]).optional(),
+    negative_prompt: z.string().optional(),
+  }),
+  "fal-ai/veo3/fast": z.object({
+    prompt,
+    duration: z.enum(["4s", "6s", "8s"]).optional(),
+    aspect_ratio: shapes.optional(),
+    resolution: z.enum(["720p", "1080p"]).optional(),
+    generate_audio: z.boolean().optional(),
+    negative_prompt: z.string().optional(),
+  }),
+  "fal-ai/sora-2/text-to-video": z.object({
+    ...sora,
+    aspect_ratio: shapes.optional(),
+    resolution: z.literal("720p").optional(),
+  }),
+  "fal-ai/sora-2/image-to-video": z.object({
+    ...sora,
+    image_url: z.url(),
+    aspect_ratio: z.enum(["auto", "16:9", "9:16"]).optional(),
+    resolution: z.enum(["auto", "720p"]).optional(),
+  }),
+};
+
+/** Whether fal has the model. */
+export function hasModel(model: string): boolean {
+  return Object.hasOwn(models, model);
 }
 
-/** Every error of an input; none for one that the model takes. fal's models ignore fields they do not know. */
-export function inputErrors(endpoint: string, input: unknown): InputError[] {
-  if (typeof input !== "object" || input === null || Array.isArray(input)) {
-    return [{ loc: ["body"], msg: "Input should be a valid dictionary", type: "dict_type", input }];
-  }
-  const values: Record<string, unknown> = { ...input };
-  return Object.entries(models[endpoint] ?? {}).flatMap(([name, field]) => {
-    const error = valueError(field, values[name]);
-    return error === null ? [] : [{ loc: ["body", name], ...error }];
+/** Every error of an input, in the form that fal's models answer; none for one that the model takes. */
+export function inputErrors(model: string, input: unknown): object[] {
+  const issues = models[model]?.safeParse(input, { reportInput: true }).error?.issues ?? [];
+  return issues.map((issue) => {
+    const error = { loc: ["body", ...issue.path], input: issue.input };
+    if (issue.path.length === 0) {
+      return { ...error, msg: "Input should be a valid dictionary", type: "dict_type" };
+    }
+    if (issue.input === undefined) return { loc: error.loc, msg: "Field required", type: "missing" };
+    if (issue.code === "invalid_value") {
+      const values = issue.values.map((value) => typeof value === "string" ? `'${value}'` : String(value));
+      const expected = [values.slice(0, -1).join(", "), ...values.slice(-1)].filter((part) => part !== "")
+        .join(" or ");
+      return { ...error, msg: `Input should be ${expected}`, type: "literal_error", ctx: { expected } };
+    }
+    if (issue.path.includes("image_url")) {
+      const url = "https://docs.fal.ai/errors#file_download_error";
+      return { ...error, msg: "Failed to download the file.", type: "file_download_error", url };
+    }
+    const [kind, type] = issue.code === "invalid_type" && issue.expected === "boolean"
+      ? ["boolean", "bool_type"]
+      : ["string", "string_type"];
+    return { ...error, msg: `Input should be a valid ${kind}`, type };
   });
 }
 
-function valueError(field: Field, value: unknown): Omit<InputError, "loc"> | null {
-  if (value === undefined) {
-    const isRequired = field.kind !== "choice" && field.required === true;
-    return isRequired ? { msg: "Field required", type: "missing" } : null;
-  }
-  switch (field.kind) {
-    case "choice": {
-      if (field.values.some((allowed) => allowed === value)) return null;
-      const expected = field.values.map((allowed) => typeof allowed === "string" ? `'${allowed}'` : allowed);
-      const list = [expected.slice(0, -1).join(", "), ...expected.slice(-1)].filter((part) => part !== "");
-      const ctx = { expected: list.join(" or ") };
-      return { msg: `Input should be ${ctx.expected}`, type: "literal_error", ctx, input: value };
-    }
-    case "boolean":
-      return typeof value === "boolean"
-        ? null
-        : { msg: "Input should be a valid boolean", type: "bool_type", input: value };
-    case "url":
-      return typeof value === "string" && URL.canParse(value) ? null : {
-        msg: "Failed to download the file.",
-        type: "file_download_error",
-        url: "https://docs.fal.ai/errors#file_download_error",
-        input: value,
-      };
-    case "text":
-      return typeof value === "string"
-        ? null
-        : { msg: "Input should be a valid string", type: "string_type", input: value };
-  }
-}
-
 /** What a model answers when it has made the video at `videoUrl`. */
-export function modelOutput(
-  endpoint: string,
-  requestId: string,
-  videoUrl: string,
-  fileSize: number,
-): object {
+export function modelOutput(model: string, requestId: string, videoUrl: string, fileSize: number): object {
   const video = { url: videoUrl, content_type: "video/mp4", file_name: "output.mp4", file_size: fileSize };
-  if (!endpoint.startsWith("fal-ai/sora-2/")) return { video };
+  if (!model.startsWith("fal-ai/sora-2/")) return { video };
   return {
     video,
     video_id: `video_${requestId.replaceAll("-", "")}`,

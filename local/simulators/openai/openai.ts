@@ -1,9 +1,10 @@
 /** OpenAI's moderation on one machine. It lets every prompt pass, but for what its rules say; README.md tells them. */
 import * as z from "zod";
 import { type ApiAnswer, type ApiCall, gatewayError, startApi, withRetryAfter } from "../engine/api.ts";
+import { takeRule } from "../engine/control.ts";
 import { type ProviderRequest, providerRequest } from "../engine/request-log.ts";
 import type { Simulator } from "../engine/simulator.ts";
-import { type ActiveOpenAiRule, type OpenAiRule, openAiRule, ruleFor } from "./rules.ts";
+import { type ActiveOpenAiRule, type OpenAiRule, openAiRule } from "./rules.ts";
 
 export type { OpenAiRule } from "./rules.ts";
 
@@ -38,7 +39,8 @@ export async function startOpenAiSimulator(
     }
     const asked = moderation.safeParse(body);
     if (!asked.success) return failure(400, "invalid_request_error", null);
-    const rule = ruleFor(rules, asked.data.input);
+    const { input } = asked.data;
+    const rule = takeRule(rules, ({ prompt }) => prompt === undefined || input.includes(prompt));
     switch (rule?.effect) {
       case "down":
         return null;

@@ -1,13 +1,12 @@
 /** The switches of the simulated moderation. */
 import * as z from "zod";
-import { takeRule } from "../engine/control.ts";
+import { times } from "../engine/control.ts";
 
 /** A prompt that fits a rule meets its effect; what fits none is let pass. */
 export const openAiRule = z.strictObject({
   /** A part of the prompt; any without it. */
   prompt: z.string().optional(),
-  /** How many requests it is for; null for all. */
-  times: z.int().positive().nullable().default(1),
+  times,
   effect: z.enum([
     /** It is against the policy, in these `categories`. */
     "flagged",
@@ -37,8 +36,3 @@ export const openAiRule = z.strictObject({
 /** What a test writes. */
 export type OpenAiRule = z.input<typeof openAiRule>;
 export type ActiveOpenAiRule = z.output<typeof openAiRule>;
-
-/** The rule that counts for a prompt, which uses it once; null where none fits. */
-export function ruleFor(rules: ActiveOpenAiRule[], prompt: string): ActiveOpenAiRule | null {
-  return takeRule(rules, (rule) => rule.prompt === undefined || prompt.includes(rule.prompt));
-}

@@ -1,7 +1,6 @@
 /** Replicate on one machine: its official models' predictions and its webhooks. README.md tells the switches. */
 import * as z from "zod";
 import type { ApiAnswer, ApiCall } from "../engine/api.ts";
-import { type SimulatorControl, simulatorControl } from "../engine/control.ts";
 import { logOf, type Phase, phaseOf, textIn } from "../engine/jobs.ts";
 import {
   formsOf,
@@ -92,11 +91,6 @@ const replicate: ProviderProtocol<ActiveReplicateRule, ReplicateRule, ReplicateR
 /** Starts the simulator, and sends what an earlier one with the same state file still had to deliver. */
 export function startReplicateSimulator(options: ReplicateOptions = {}): Promise<ReplicateSimulator> {
   return startProvider(replicate, options);
-}
-
-/** The switches and the log of the simulator whose API is at `url`. */
-export function replicateControl(url: string): SimulatorControl<ReplicateRule, ReplicateReport> {
-  return simulatorControl<ReplicateRule, ReplicateReport>(url, forms.report);
 }
 
 function route({ method, url, body, isOurs }: ApiCall, running: Running): Route<ActiveReplicateRule> {

@@ -1,7 +1,6 @@
 /** Runway on one machine: its tasks, as Runway speaks of them; it has no webhooks. README.md tells the switches. */
 import * as z from "zod";
 import type { ApiAnswer, ApiCall } from "../engine/api.ts";
-import { type SimulatorControl, simulatorControl } from "../engine/control.ts";
 import { logOf, type Phase, textIn } from "../engine/jobs.ts";
 import {
   formsOf,
@@ -75,11 +74,6 @@ const runway: ProviderProtocol<ActiveRunwayRule, RunwayRule, RunwayReport, Runwa
 /** Starts the simulator, which goes on where an earlier one with the same state file was. */
 export function startRunwaySimulator(options: RunwayOptions = {}): Promise<RunwaySimulator> {
   return startProvider(runway, options);
-}
-
-/** The switches and the log of the simulator whose API is at `url`. */
-export function runwayControl(url: string): SimulatorControl<RunwayRule, RunwayReport> {
-  return simulatorControl<RunwayRule, RunwayReport>(url, forms.report);
 }
 
 function route({ method, headers, url, body, isOurs }: ApiCall, running: Running): Route<ActiveRunwayRule> {
