@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type FalOptions, type FalSimulator, startFalSimulator } from "../../local/simulators/fal/fal.ts";
 import type { FalConfig } from "../../supabase/functions/_shared/platform/config.ts";
-import { falProvider } from "../../supabase/functions/_shared/videos/providers/fal.ts";
+import { falProvider } from "../../supabase/functions/_shared/videos/providers/fal/fal.ts";
 import type {
   Generation,
   Provider,

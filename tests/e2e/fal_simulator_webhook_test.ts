@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { holdPorts } from "../../local/ports.ts";
 import { startFalSimulator } from "../../local/simulators/fal/fal.ts";
-import { falProvider } from "../../supabase/functions/_shared/videos/providers/fal.ts";
+import { falProvider } from "../../supabase/functions/_shared/videos/providers/fal/fal.ts";
 import { eventually } from "./eventually.ts";
 import { type Delivery, ended, falConfig, type FalHarness, startFal, startReceiver } from "./fal-harness.ts";
 import { elapseWhileAway } from "./support/simulator-state.ts";

@@ -9,7 +9,7 @@ import { startReplicateSimulator } from "../../../local/simulators/replicate/rep
 import type { ProviderRequest } from "../../../local/simulators/engine/request-log.ts";
 import { startRunwaySimulator } from "../../../local/simulators/runway/runway.ts";
 import { AppError } from "../../../supabase/functions/_shared/errors/app-error.ts";
-import { falProvider } from "../../../supabase/functions/_shared/videos/providers/fal.ts";
+import { falProvider } from "../../../supabase/functions/_shared/videos/providers/fal/fal.ts";
 import type {
   CancelOutcome,
   Generation,
@@ -17,8 +17,8 @@ import type {
   ProviderEvent,
   ProviderState,
 } from "../../../supabase/functions/_shared/videos/providers/provider.ts";
-import { replicateProvider } from "../../../supabase/functions/_shared/videos/providers/replicate.ts";
-import { runwayProvider } from "../../../supabase/functions/_shared/videos/providers/runway.ts";
+import { replicateProvider } from "../../../supabase/functions/_shared/videos/providers/replicate/replicate.ts";
+import { runwayProvider } from "../../../supabase/functions/_shared/videos/providers/runway/runway.ts";
 import { webhookUrl } from "../../../supabase/functions/_shared/videos/providers/webhook-token.ts";
 import { testConfig } from "../../../supabase/functions/_shared/testing/config.ts";
 import { testContext } from "../../../supabase/functions/_shared/testing/context.ts";

@@ -3,11 +3,11 @@
  * the platform's, `{ detail: "…", error_type: "…" }` with the type in `X-Fal-Error-Type` too. Both are read by
  * their types; the messages may quote the prompt, so they are neither matched nor logged.
  */
-import { codes } from "../../errors/error-codes.ts";
+import { codes } from "../../../errors/error-codes.ts";
 import * as z from "zod/mini";
-import type { BoundedAnswer } from "../../platform/bounded-fetch.ts";
-import { tryParseJson } from "../../platform/json.ts";
-import { unreachableBy, withoutAcceptance } from "./exchanges.ts";
+import type { BoundedAnswer } from "../../../platform/bounded-fetch.ts";
+import { tryParseJson } from "../../../platform/json.ts";
+import { unreachableBy, withoutAcceptance } from "../exchanges.ts";
 import {
   againstPolicy,
   codesIn,
@@ -16,8 +16,14 @@ import {
   rejected,
   timedOut,
   unavailable,
-} from "./failures.ts";
-import type { Failure, ProviderState, SubmitOutcome } from "./provider.ts";
+} from "../failures.ts";
+import type {
+  CancelOutcome,
+  Failure,
+  ProviderReferences,
+  ProviderState,
+  SubmitOutcome,
+} from "../provider.ts";
 
 /** An error in one of fal's own forms. */
 export interface FalError {
@@ -63,17 +69,18 @@ export function readError(body: unknown, status: number | null, headers?: Header
 
 export type Submitted = z.infer<typeof submitted>;
 
-/** What an answer to a submission proves. The references of an accepted one are the caller's to make. */
+/** What an answer to a submission proves. */
 export function readSubmission(
   answer: BoundedAnswer,
   now: number,
-): Exclude<SubmitOutcome, { outcome: "accepted" }> | { outcome: "accepted"; submission: Submitted } {
+  referencesOf: (submitted: Submitted) => ProviderReferences,
+): SubmitOutcome {
   const { status, headers, text } = answer;
   const body = tryParseJson(text);
   if (status >= 200 && status < 300) {
     const parsed = submitted.safeParse(body);
     return parsed.success
-      ? { outcome: "accepted", submission: parsed.data }
+      ? { outcome: "accepted", requestId: parsed.data.request_id, references: referencesOf(parsed.data) }
       : { outcome: "unknown", cause: `fal answered ${status} without a request id` };
   }
   const error = readError(body, status, headers);
@@ -93,6 +100,52 @@ export function readSubmission(
 export interface Completion {
   readonly failed: boolean;
   readonly errorType: string | null;
+}
+
+const generationStatus = z.object({
+  status: z.enum(["IN_QUEUE", "IN_PROGRESS", "COMPLETED"]),
+  error: z.optional(z.unknown()),
+  error_type: z.nullish(z.string()),
+});
+const statusWord = z.object({ status: z.string() });
+
+/** fal's own word; any other 404 may be a proxy's. */
+function isNotFound(status: number, body: unknown): boolean {
+  return status === 404 && statusWord.safeParse(body).data?.status === "NOT_FOUND";
+}
+
+/** What an answer about the status tells; the end of a complete one is its result's to tell. Null where it tells nothing. */
+export function readStatus(
+  { status, text }: BoundedAnswer,
+): ProviderState | { state: "completed"; completion: Completion } | null {
+  const body = tryParseJson(text);
+  if (isNotFound(status, body)) return { state: "not_found" };
+  const parsed = generationStatus.safeParse(body);
+  if (status < 200 || status >= 300 || !parsed.success) return null;
+  const { error, error_type } = parsed.data;
+  switch (parsed.data.status) {
+    case "IN_QUEUE":
+      return { state: "queued" };
+    case "IN_PROGRESS":
+      // fal tells no share of the work done.
+      return { state: "running", percent: null };
+    case "COMPLETED": {
+      const errorType = error_type ?? null;
+      const failed = errorType !== null || (error !== undefined && error !== null && error !== "");
+      return { state: "completed", completion: { failed, errorType } };
+    }
+  }
+}
+
+/** What an answer to a cancellation tells, or null where it tells nothing. */
+export function readCancellation({ status, text }: BoundedAnswer): CancelOutcome | null {
+  const body = tryParseJson(text);
+  const word = statusWord.safeParse(body).data?.status;
+  if (isNotFound(status, body)) return { outcome: "not_found" };
+  if (status === 400 && word === "ALREADY_COMPLETED") return { outcome: "too_late" };
+  // "OK" says that it was removed from the queue before any work; all else is a signal to a runner.
+  if (status === 200 && word === "OK") return { outcome: "cancelled", isUnbilled: true };
+  return status >= 200 && status < 300 ? { outcome: "requested" } : null;
 }
 
 /** These say that fal does not serve us now, nothing about a generation. */

@@ -1,25 +1,25 @@
 import assert from "node:assert/strict";
-import type { FalConfig } from "../../platform/config.ts";
-import { broken, type FakeAnswer, fakeFetch, gatewayPage, json } from "../../testing/fake-fetch.ts";
-import cancelCompleted from "./fixtures/fal/cancel-completed.json" with { type: "json" };
-import cancelRemoved from "./fixtures/fal/cancel-removed.json" with { type: "json" };
-import cancelRequested from "./fixtures/fal/cancel-requested.json" with { type: "json" };
-import errorContentPolicy from "./fixtures/fal/error-content-policy.json" with { type: "json" };
-import errorDownstream from "./fixtures/fal/error-downstream.json" with { type: "json" };
-import errorInput from "./fixtures/fal/error-input.json" with { type: "json" };
-import errorInputText from "./fixtures/fal/error-input-text.json" with { type: "json" };
-import errorLocked from "./fixtures/fal/error-locked.json" with { type: "json" };
-import errorRequestTimeout from "./fixtures/fal/error-request-timeout.json" with { type: "json" };
-import errorRunner from "./fixtures/fal/error-runner.json" with { type: "json" };
-import notFound from "./fixtures/fal/not-found.json" with { type: "json" };
-import resultKling from "./fixtures/fal/result-kling.json" with { type: "json" };
-import statusCompleted from "./fixtures/fal/status-completed.json" with { type: "json" };
-import statusFailed from "./fixtures/fal/status-completed-failed.json" with { type: "json" };
-import statusInProgress from "./fixtures/fal/status-in-progress.json" with { type: "json" };
-import statusInQueue from "./fixtures/fal/status-in-queue.json" with { type: "json" };
-import submitAnswer from "./fixtures/fal/submit.json" with { type: "json" };
+import type { FalConfig } from "../../../platform/config.ts";
+import { broken, type FakeAnswer, fakeFetch, gatewayPage, json } from "../../../testing/fake-fetch.ts";
+import cancelCompleted from "./fixtures/cancel-completed.json" with { type: "json" };
+import cancelRemoved from "./fixtures/cancel-removed.json" with { type: "json" };
+import cancelRequested from "./fixtures/cancel-requested.json" with { type: "json" };
+import errorContentPolicy from "./fixtures/error-content-policy.json" with { type: "json" };
+import errorDownstream from "./fixtures/error-downstream.json" with { type: "json" };
+import errorInput from "./fixtures/error-input.json" with { type: "json" };
+import errorInputText from "./fixtures/error-input-text.json" with { type: "json" };
+import errorLocked from "./fixtures/error-locked.json" with { type: "json" };
+import errorRequestTimeout from "./fixtures/error-request-timeout.json" with { type: "json" };
+import errorRunner from "./fixtures/error-runner.json" with { type: "json" };
+import notFound from "./fixtures/not-found.json" with { type: "json" };
+import resultKling from "./fixtures/result-kling.json" with { type: "json" };
+import statusCompleted from "./fixtures/status-completed.json" with { type: "json" };
+import statusFailed from "./fixtures/status-completed-failed.json" with { type: "json" };
+import statusInProgress from "./fixtures/status-in-progress.json" with { type: "json" };
+import statusInQueue from "./fixtures/status-in-queue.json" with { type: "json" };
+import submitAnswer from "./fixtures/submit.json" with { type: "json" };
 import { falProvider } from "./fal.ts";
-import type { Generation, ProviderState } from "./provider.ts";
+import type { Generation, ProviderState } from "../provider.ts";
 
 const config: FalConfig = {
   key: "id:secret",

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import type { FalConfig } from "../../platform/config.ts";
-import { verifyFalWebhook } from "./fal-webhook.ts";
-import bareError from "./fixtures/fal/webhook-bare-error.json" with { type: "json" };
-import cancelled from "./fixtures/fal/webhook-cancelled.json" with { type: "json" };
-import contentPolicy from "./fixtures/fal/webhook-content-policy.json" with { type: "json" };
-import error from "./fixtures/fal/webhook-error.json" with { type: "json" };
-import ok from "./fixtures/fal/webhook-ok.json" with { type: "json" };
-import payloadError from "./fixtures/fal/webhook-payload-error.json" with { type: "json" };
+import type { FalConfig } from "../../../platform/config.ts";
+import { verifyFalWebhook } from "./webhook.ts";
+import bareError from "./fixtures/webhook-bare-error.json" with { type: "json" };
+import cancelled from "./fixtures/webhook-cancelled.json" with { type: "json" };
+import contentPolicy from "./fixtures/webhook-content-policy.json" with { type: "json" };
+import error from "./fixtures/webhook-error.json" with { type: "json" };
+import ok from "./fixtures/webhook-ok.json" with { type: "json" };
+import payloadError from "./fixtures/webhook-payload-error.json" with { type: "json" };
 
 const now = Date.parse("2026-11-20T12:00:00.000Z");
 const seconds = now / 1000;

@@ -1,5 +1,5 @@
 /** Kinora's generation in the input that each of Replicate's official models takes. */
-import type { Generation } from "./provider.ts";
+import type { Generation } from "../provider.ts";
 
 type Input = Readonly<Record<string, string | number | boolean>>;
 

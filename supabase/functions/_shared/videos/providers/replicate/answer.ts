@@ -3,11 +3,11 @@
  * it. A prediction's error is a sentence that may quote the prompt; of it only Replicate's codes are read.
  */
 import * as z from "zod/mini";
-import type { BoundedAnswer } from "../../platform/bounded-fetch.ts";
-import { tryParseJson } from "../../platform/json.ts";
-import { withoutAcceptance } from "./exchanges.ts";
-import { againstPolicy, invalidResult, misconfigured, rejected, timedOut, unavailable } from "./failures.ts";
-import type { Failure, ProviderState, SubmitOutcome, Unbilled } from "./provider.ts";
+import type { BoundedAnswer } from "../../../platform/bounded-fetch.ts";
+import { tryParseJson } from "../../../platform/json.ts";
+import { withoutAcceptance } from "../exchanges.ts";
+import { againstPolicy, invalidResult, misconfigured, rejected, timedOut, unavailable } from "../failures.ts";
+import type { CancelOutcome, Failure, ProviderState, SubmitOutcome, Unbilled } from "../provider.ts";
 
 const apiError = z.object({
   title: z.optional(z.string()),
@@ -33,7 +33,7 @@ const prediction = z.object({
   error: z.optional(z.unknown()),
   started_at: z.optional(z.unknown()),
 });
-export type Prediction = z.infer<typeof prediction>;
+type Prediction = z.infer<typeof prediction>;
 
 const httpUrl = z.url({ protocol: /^https?$/ });
 const file = z.union([
@@ -55,12 +55,12 @@ export function parsePrediction(text: string): Prediction | null {
 }
 
 /** The prediction in an answer, or null where Replicate answered something else. */
-export function readPrediction({ status, text }: BoundedAnswer): Prediction | null {
+function readPrediction({ status, text }: BoundedAnswer): Prediction | null {
   return status >= 200 && status < 300 ? parsePrediction(text) : null;
 }
 
 /** Whether Replicate says that it does not know the prediction; any other 404 may be a proxy's. */
-export function isNotFound(answer: BoundedAnswer): boolean {
+function isNotFound(answer: BoundedAnswer): boolean {
   return answer.status === 404 && readApiError(answer) !== null;
 }
 
@@ -84,6 +84,32 @@ export function readSubmission(answer: BoundedAnswer, now: number): SubmitOutcom
   // No such model or version, or none for this account.
   if (error !== null && (answer.status === 404 || answer.status === 422)) return misconfigured(cause);
   return withoutAcceptance(answer, { cause, isOwnForm: error !== null, now });
+}
+
+/** The state that an answer about a prediction tells, or null where it tells none. */
+export function readState(answer: BoundedAnswer): ProviderState | null {
+  if (isNotFound(answer)) return { state: "not_found" };
+  const prediction = readPrediction(answer);
+  return prediction && predictionState(prediction);
+}
+
+/** What an answer to a cancellation tells, or null where it tells nothing. */
+export function readCancellation(answer: BoundedAnswer): CancelOutcome | null {
+  if (isNotFound(answer)) return { outcome: "not_found" };
+  const prediction = readPrediction(answer);
+  switch (prediction?.status) {
+    case "canceled":
+    case "aborted":
+      return { outcome: "cancelled", ...billOf(prediction) };
+    case "succeeded":
+    case "failed":
+      return { outcome: "too_late" };
+    case "starting":
+    case "processing":
+      return { outcome: "requested" };
+    default:
+      return null;
+  }
 }
 
 /** The state of a prediction in the port's terms. */
@@ -119,7 +145,7 @@ export function predictionState(prediction: Prediction): ProviderState {
 const fieldsOfTheUser = ["input.prompt", "input.image", "input.start_image", "input.input_reference"];
 
 /** Replicate bills the time that a prediction ran, whatever came of it; one that never started, or was aborted, is free. */
-export function billOf({ status, started_at }: Prediction): Unbilled {
+function billOf({ status, started_at }: Prediction): Unbilled {
   return status === "aborted" || (started_at ?? null) === null ? { isUnbilled: true } : {};
 }
 

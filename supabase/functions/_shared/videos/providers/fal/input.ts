@@ -1,5 +1,5 @@
 /** Kinora's generation in the input that each of fal's models takes. The schemas differ in every name and type. */
-import type { Generation } from "./provider.ts";
+import type { Generation } from "../provider.ts";
 
 type Input = Readonly<Record<string, string | number | boolean>>;
 

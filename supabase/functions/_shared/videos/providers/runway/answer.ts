@@ -3,11 +3,11 @@
  * A task that failed says why in a code, which is read, and in a sentence, which is neither shown nor logged.
  */
 import * as z from "zod/mini";
-import type { BoundedAnswer } from "../../platform/bounded-fetch.ts";
-import { tryParseJson } from "../../platform/json.ts";
-import { unreachableBy, withoutAcceptance } from "./exchanges.ts";
-import { againstPolicy, codesIn, invalidResult, misconfigured, rejected, unavailable } from "./failures.ts";
-import type { Failure, ProviderState, SubmitOutcome } from "./provider.ts";
+import type { BoundedAnswer } from "../../../platform/bounded-fetch.ts";
+import { tryParseJson } from "../../../platform/json.ts";
+import { withoutAcceptance } from "../exchanges.ts";
+import { againstPolicy, codesIn, invalidResult, misconfigured, rejected, unavailable } from "../failures.ts";
+import type { Failure, ProviderState, SubmitOutcome } from "../provider.ts";
 
 const apiError = z.object({
   error: z.string(),
@@ -72,14 +72,12 @@ export function isNotFound({ status, text }: BoundedAnswer): boolean {
   return status === 404 && isOwnForm(readApiError(text));
 }
 
-/** The state that an answer about a task tells. */
-export function readTask(answer: BoundedAnswer): ProviderState {
+/** The state that an answer about a task tells, or null where it tells none. */
+export function readTask(answer: BoundedAnswer): ProviderState | null {
   const { status, text } = answer;
   if (isNotFound(answer)) return { state: "not_found" };
   const parsed = task.safeParse(tryParseJson(text));
-  if (status < 200 || status >= 300 || !parsed.success) {
-    return { state: "unreachable", ...unreachableBy(answer, `Runway answered ${status} for the task`) };
-  }
+  if (status < 200 || status >= 300 || !parsed.success) return null;
   const { progress, output, failureCode } = parsed.data;
   switch (parsed.data.status) {
     case "PENDING":

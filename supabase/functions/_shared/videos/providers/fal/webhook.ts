@@ -1,10 +1,10 @@
 /** Proves that a webhook is fal's and about our account, and reads what it says. */
 import * as z from "zod/mini";
-import { fetchWithRetry, retrying } from "../../platform/fetch-with-retry.ts";
-import type { FalConfig } from "../../platform/config.ts";
-import { tryParseJson } from "../../platform/json.ts";
-import { failureState, outputState, readError } from "./fal-answer.ts";
-import type { ProviderState, WebhookVerdict } from "./provider.ts";
+import { fetchWithRetry, retrying } from "../../../platform/fetch-with-retry.ts";
+import type { FalConfig } from "../../../platform/config.ts";
+import { tryParseJson } from "../../../platform/json.ts";
+import { failureState, outputState, readError } from "./answer.ts";
+import type { ProviderState, WebhookVerdict } from "../provider.ts";
 
 /** fal's own tolerance, which also bounds how long a captured delivery can be played again. */
 const toleranceMilliseconds = 5 * 60_000;

@@ -1,5 +1,5 @@
 /** Kinora's generation in the input of Runway's video models, which differ in what they can make. */
-import type { Generation } from "./provider.ts";
+import type { Generation } from "../provider.ts";
 
 export interface RunwayInput {
   readonly endpoint: "text_to_video" | "image_to_video";
