@@ -2,8 +2,8 @@
  * The access tokens of Supabase Auth: signed with ES256, as hosted projects do, with the platform's claims.
  */
 import { errors, importJWK, type JSONWebKeySet, type JWK, jwtVerify, SignJWT } from "jose";
-import { publicKeyOf } from "../keys.ts";
-import type { Caller } from "./lite.ts";
+import { publicKeyOf } from "../../keys.ts";
+import type { Caller } from "../lite.ts";
 
 /** The platform's default. */
 export const accessTokenSeconds = 3600;

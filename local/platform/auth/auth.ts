@@ -5,9 +5,9 @@
  */
 // @ts-types="@types/pg"
 import type pg from "pg";
-import { accessTokenSeconds, AuthError, type Session, type Tokens, type User } from "./auth-tokens.ts";
-import type { Caller } from "./lite.ts";
-import { transaction } from "./pool.ts";
+import { accessTokenSeconds, AuthError, type Session, type Tokens, type User } from "./tokens.ts";
+import type { Caller } from "../lite.ts";
+import { transaction } from "../pool.ts";
 
 /** The platform's default: a client whose two requests refresh at once does not lose its session. */
 const reuseSeconds = 10;
@@ -111,21 +111,16 @@ export function createAuth(pool: pg.Pool, tokens: Tokens): Auth {
           where t.token = $1 for update of s, t`,
         [given, reuseSeconds],
       );
-      if (found === undefined) {
-        return new AuthError(
-          400,
-          "refresh_token_not_found",
-          "Invalid Refresh Token: Refresh Token Not Found",
-        );
-      }
-      if (found.banned) return new AuthError(400, "user_banned", "Invalid Refresh Token: User Banned");
+      const refuse = (code: string, why: string) => new AuthError(400, code, `Invalid Refresh Token: ${why}`);
+      if (found === undefined) return refuse("refresh_token_not_found", "Refresh Token Not Found");
+      if (found.banned) return refuse("user_banned", "User Banned");
       if (found.revoked && found.active !== null && found.activeParent === given) {
         // The client never got the answer to its refresh.
         return { session: found, refreshToken: found.active };
       }
       if (found.revoked && !found.reusable) {
         await client.query("update auth.refresh_tokens set revoked = true where session_id = $1", [found.id]);
-        return new AuthError(400, "refresh_token_already_used", "Invalid Refresh Token: Already Used");
+        return refuse("refresh_token_already_used", "Already Used");
       }
       const refreshToken = newRefreshToken();
       await client.query(
@@ -170,10 +165,7 @@ export function createAuth(pool: pg.Pool, tokens: Tokens): Auth {
     // $2 is named in each case, so that its type is known.
     await pool.query(
       `delete from auth.sessions where user_id = $1 and ${condition} and $2::uuid is not null`,
-      [
-        id,
-        claims.session_id,
-      ],
+      [id, claims.session_id],
     );
     return new Response(null, { status: 204 });
   }
@@ -187,7 +179,9 @@ export function createAuth(pool: pg.Pool, tokens: Tokens): Auth {
       );
     }
     const [, id] = /^\/admin\/users\/([0-9a-f-]{36})$/.exec(path) ?? [];
-    if (id === undefined || !["GET", "DELETE"].includes(request.method)) throw notFound();
+    if (id === undefined || !["GET", "DELETE"].includes(request.method)) {
+      throw new AuthError(404, "not_found", "Not found");
+    }
     if (request.method === "DELETE" && (await bodyOf(request)).should_soft_delete === true) {
       throw new AuthError(422, "validation_failed", "Soft deletion is not part of the local stack");
     }
@@ -287,10 +281,6 @@ function textOf(value: unknown): string {
     throw new AuthError(400, "validation_failed", "A required field is missing");
   }
   return value;
-}
-
-function notFound(): AuthError {
-  return new AuthError(404, "not_found", "Not found");
 }
 
 /** Twelve characters, as the service's. */

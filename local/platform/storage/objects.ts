@@ -2,7 +2,7 @@
  * Objects on disk: what S3 is to the hosted platform's Storage. Bytes are streamed in and out, never held whole.
  */
 import { pathToFileURL } from "node:url";
-import type { ObjectStore } from "./lite.ts";
+import type { ObjectStore } from "../lite.ts";
 
 /** The entity tag of a file: no two versions of an object have the same size and time of writing. */
 function entityTag({ size, mtime }: Deno.FileInfo): string {
