@@ -2,21 +2,20 @@
  * The TypeScript types of the database, made from the migrated schema.
  */
 import { supabase } from "../../local/supabase-cli.ts";
+import type { FromDatabase } from "./written.ts";
 
-export const databaseTypesFile = new URL(
-  "../../supabase/functions/_shared/database/database.types.ts",
-  import.meta.url,
-);
-
-/** Gives the text of database.types.ts for the migrated database at `url`: what of `api` the functions may call. */
-export async function generateDatabaseTypes(url: string): Promise<string> {
-  const { code, stdout, stderr } = await supabase(
-    ["gen", "types", "--lang=typescript", "--schema=api"],
-    url,
-  );
-  if (code !== 0) throw new Error(`The CLI generated no types: ${stderr}`);
-  return await format(stdout);
-}
+/** What of `api` the functions may call. */
+export const databaseTypes: FromDatabase = {
+  file: new URL("../../supabase/functions/_shared/database/database.types.ts", import.meta.url),
+  async make({ url }) {
+    const { code, stdout, stderr } = await supabase(
+      ["gen", "types", "--lang=typescript", "--schema=api"],
+      url,
+    );
+    if (code !== 0) throw new Error(`The CLI generated no types: ${stderr}`);
+    return await format(stdout);
+  },
+};
 
 async function format(text: string): Promise<string> {
   const formatter = new Deno.Command(Deno.execPath(), {
