@@ -89,18 +89,28 @@ export function startDeliveries(
   }
 
   function send(delivery: Delivery): Promise<void> {
-    const attempt = deliver(delivery, bodyOf(delivery), { sign, policy, signal: stopping.signal }).then(
-      (status) => {
-        underWay.delete(delivery.id);
-        // Ended with the simulator, it was no attempt: the next start makes it.
-        if (stopping.signal.aborted) return;
-        Object.assign(delivery, afterAttempt(delivery, status, policy));
-        changed();
-        schedule();
-      },
-    );
+    const attempt = deliver(delivery).finally(() => underWay.delete(delivery.id));
     underWay.set(delivery.id, attempt);
-    return attempt;
+    return attempt.then(schedule);
+  }
+
+  async function deliver(delivery: Delivery): Promise<void> {
+    const body = bodyOf(delivery);
+    // The receiver's status, or null where there was none in time.
+    const status = await fetch(delivery.url, {
+      method: "POST",
+      headers: await sign(delivery, body),
+      body,
+      redirect: "manual",
+      signal: AbortSignal.any([stopping.signal, AbortSignal.timeout(policy.timeoutMilliseconds)]),
+    }).then(async (response) => {
+      await response.body?.cancel();
+      return response.status;
+    }).catch(() => null);
+    // Ended with the simulator, it was no attempt: the next start makes it.
+    if (stopping.signal.aborted) return;
+    Object.assign(delivery, afterAttempt(delivery, status, policy));
+    changed();
   }
 
   schedule();
@@ -117,27 +127,6 @@ export function startDeliveries(
       await Promise.all(underWay.values());
     },
   };
-}
-
-/** One attempt: the receiver's status, or null where there was none in time. */
-async function deliver(
-  delivery: Delivery,
-  body: string,
-  { sign, policy, signal }: { sign: SignDelivery; policy: DeliveryPolicy; signal: AbortSignal },
-): Promise<number | null> {
-  try {
-    const response = await fetch(delivery.url, {
-      method: "POST",
-      headers: await sign(delivery, body),
-      body,
-      redirect: "manual",
-      signal: AbortSignal.any([signal, AbortSignal.timeout(policy.timeoutMilliseconds)]),
-    });
-    await response.body?.cancel();
-    return response.status;
-  } catch {
-    return null;
-  }
 }
 
 function afterAttempt(
