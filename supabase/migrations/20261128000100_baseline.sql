@@ -5021,7 +5021,7 @@ begin
   end if;
   if p_amount > v_job.credits_used then
     return guard.refusal('request/malformed', jsonb_build_object('fields', jsonb_build_array(jsonb_build_object(
-      'path', 'amount', 'message', format('The job cost %s', v_job.credits_used)
+      'path', 'amount', 'message', format('Must be at most %s, what the job cost', v_job.credits_used)
     ))));
   end if;
   return null;

@@ -1,5 +1,5 @@
 /** The request that an operation's documentation shows, so that whatever tries all endpoints knows a new one by itself. */
-import { exampleIds } from "../../../supabase/functions/_shared/endpoint/documentation.ts";
+import { exampleIds } from "../../../supabase/functions/_shared/endpoint/example-ids.ts";
 import { deviceToken } from "../../../local/simulators/device-check/device-check.ts";
 import { documentations } from "../../contract/generate-openapi.ts";
 import type { Operation } from "../../operations.ts";

@@ -1,11 +1,8 @@
 /** Schema errors in the terms of the contract: all at once, in English, for the developer. */
 import { codes } from "../errors/error-codes.ts";
-import { en } from "zod/locales";
+import "./field-messages.ts";
 import * as z from "zod/mini";
 import { AppError } from "../errors/app-error.ts";
-
-// zod/mini brings no language: without one, every message is "Invalid input".
-z.config(en());
 
 export interface FieldError {
   /** Such as `settings.duration_seconds` or `items[0].id`; empty for the whole. */
