@@ -28,7 +28,8 @@ export function formsOf<Rule extends z.ZodType>(rule: Rule) {
   const deliveries = z.array(delivery).default([]);
   return {
     rule,
-    state: z.object({ rules, jobs: z.array(job).default([]), deliveries }),
+    /** The account's fields stand beside them. */
+    state: z.looseObject({ rules, jobs: z.array(job).default([]), deliveries }),
     /** Its requests are those since the start or the last reset, the newest 1,000. */
     report: z.object({
       requests: z.array(providerRequest),

@@ -2,7 +2,6 @@
  * A video provider on one machine: its API, the host of its files, generations that live in time, webhooks, and a file
  * that keeps them. What is a provider's own (routes, forms, signatures) is its `ProviderProtocol`.
  */
-import * as z from "zod";
 import {
   type ApiAnswer,
   type ApiCall,
@@ -57,11 +56,10 @@ export async function startProvider<Rule extends EngineRule, RuleInput, Report, 
   const { forms, notFound, unauthorized, refusals, webhooks } = protocol;
   // Times that one can watch.
   const { queueMilliseconds = 1_000, runMilliseconds = 4_000 } = options;
-  const file = stateFile(options.stateFile, z.custom<object>((value) => typeof value === "object"));
-  const earlier = file.load() ?? {};
-  const state = forms.state.parse(earlier);
-  const account = protocol.account.parse({ ...await protocol.newAccount(), ...earlier, ...options });
-  const save = () => file.save({ ...account, ...state });
+  const file = stateFile(options.stateFile, forms.state);
+  const state = file.load() ?? forms.state.parse({});
+  const account = protocol.account.parse({ ...await protocol.newAccount(), ...state, ...options });
+  const save = () => file.save({ ...state, ...account });
   save();
   const log: ProviderRequest[] = [];
   const access = { log, authorization: protocol.authorization(account) };

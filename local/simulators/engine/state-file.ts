@@ -22,7 +22,10 @@ export function stateFile<Schema extends z.ZodType>(
         if (error instanceof Deno.errors.NotFound) return null;
         throw error;
       }
-      return schema.parse(JSON.parse(text));
+      const parsed = schema.safeParse(JSON.parse(text));
+      if (parsed.success) return parsed.data;
+      const why = z.prettifyError(parsed.error);
+      throw new Error(`${path} is no state of this simulator; remove it to start anew:\n${why}`);
     },
     save(state) {
       // Written beside it and renamed, so that a reader finds the old file or the new one. It holds a signing key.

@@ -124,6 +124,10 @@ export function exchanges(
   };
 }
 
+export function isSuccess({ status }: BoundedAnswer): boolean {
+  return status >= 200 && status < 300;
+}
+
 export type NotTaken = Extract<SubmitOutcome, { outcome: "not_accepted" | "unknown" }>;
 
 /** What a submission that got no answer has become: only a connection that never was proves that nobody has it. */

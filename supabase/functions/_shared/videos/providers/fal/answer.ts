@@ -7,7 +7,7 @@ import { codes } from "../../../errors/error-codes.ts";
 import * as z from "zod/mini";
 import type { BoundedAnswer } from "../../../platform/bounded-fetch.ts";
 import { tryParseJson } from "../../../platform/json.ts";
-import { unreachableBy, withoutAcceptance } from "../exchanges.ts";
+import { isSuccess, unreachableBy, withoutAcceptance } from "../exchanges.ts";
 import {
   againstPolicy,
   codesIn,
@@ -77,7 +77,7 @@ export function readSubmission(
 ): SubmitOutcome {
   const { status, headers, text } = answer;
   const body = tryParseJson(text);
-  if (status >= 200 && status < 300) {
+  if (isSuccess(answer)) {
     const parsed = submitted.safeParse(body);
     return parsed.success
       ? { outcome: "accepted", requestId: parsed.data.request_id, references: referencesOf(parsed.data) }
@@ -116,12 +116,12 @@ function isNotFound(status: number, body: unknown): boolean {
 
 /** What an answer about the status tells; the end of a complete one is its result's to tell. Null where it tells nothing. */
 export function readStatus(
-  { status, text }: BoundedAnswer,
+  answer: BoundedAnswer,
 ): ProviderState | { state: "completed"; completion: Completion } | null {
-  const body = tryParseJson(text);
-  if (isNotFound(status, body)) return { state: "not_found" };
+  const body = tryParseJson(answer.text);
+  if (isNotFound(answer.status, body)) return { state: "not_found" };
   const parsed = generationStatus.safeParse(body);
-  if (status < 200 || status >= 300 || !parsed.success) return null;
+  if (!isSuccess(answer) || !parsed.success) return null;
   const { error, error_type } = parsed.data;
   switch (parsed.data.status) {
     case "IN_QUEUE":
@@ -138,14 +138,15 @@ export function readStatus(
 }
 
 /** What an answer to a cancellation tells, or null where it tells nothing. */
-export function readCancellation({ status, text }: BoundedAnswer): CancelOutcome | null {
+export function readCancellation(answer: BoundedAnswer): CancelOutcome | null {
+  const { status, text } = answer;
   const body = tryParseJson(text);
   const word = statusWord.safeParse(body).data?.status;
   if (isNotFound(status, body)) return { outcome: "not_found" };
   if (status === 400 && word === "ALREADY_COMPLETED") return { outcome: "too_late" };
   // "OK" says that it was removed from the queue before any work; all else is a signal to a runner.
   if (status === 200 && word === "OK") return { outcome: "cancelled", isUnbilled: true };
-  return status >= 200 && status < 300 ? { outcome: "requested" } : null;
+  return isSuccess(answer) ? { outcome: "requested" } : null;
 }
 
 /** These say that fal does not serve us now, nothing about a generation. */
@@ -155,7 +156,7 @@ const refusalsOfTheCaller = [401, 403, 408, 429];
 export function readResult(answer: BoundedAnswer, completion: Completion): ProviderState {
   const { status, headers, text } = answer;
   const body = tryParseJson(text);
-  const isOutput = status >= 200 && status < 300;
+  const isOutput = isSuccess(answer);
   if (isOutput && !completion.failed) return outputState(body);
 
   const error = isOutput ? null : readError(body, status, headers);

@@ -5,7 +5,7 @@
 import * as z from "zod/mini";
 import type { BoundedAnswer } from "../../../platform/bounded-fetch.ts";
 import { tryParseJson } from "../../../platform/json.ts";
-import { withoutAcceptance } from "../exchanges.ts";
+import { isSuccess, withoutAcceptance } from "../exchanges.ts";
 import { againstPolicy, invalidResult, misconfigured, rejected, timedOut, unavailable } from "../failures.ts";
 import type { CancelOutcome, Failure, ProviderState, SubmitOutcome, Unbilled } from "../provider.ts";
 
@@ -55,8 +55,8 @@ export function parsePrediction(text: string): Prediction | null {
 }
 
 /** The prediction in an answer, or null where Replicate answered something else. */
-function readPrediction({ status, text }: BoundedAnswer): Prediction | null {
-  return status >= 200 && status < 300 ? parsePrediction(text) : null;
+function readPrediction(answer: BoundedAnswer): Prediction | null {
+  return isSuccess(answer) ? parsePrediction(answer.text) : null;
 }
 
 /** Whether Replicate says that it does not know the prediction; any other 404 may be a proxy's. */

@@ -5,7 +5,7 @@
 import * as z from "zod/mini";
 import type { BoundedAnswer } from "../../../platform/bounded-fetch.ts";
 import { tryParseJson } from "../../../platform/json.ts";
-import { withoutAcceptance } from "../exchanges.ts";
+import { isSuccess, withoutAcceptance } from "../exchanges.ts";
 import { againstPolicy, codesIn, invalidResult, misconfigured, rejected, unavailable } from "../failures.ts";
 import type { Failure, ProviderState, SubmitOutcome } from "../provider.ts";
 
@@ -44,7 +44,7 @@ function isOwnForm(error: z.infer<typeof apiError> | null): boolean {
 /** What an answer to a submission proves. A task's id is all that is needed to find it again. */
 export function readSubmission(answer: BoundedAnswer, now: number): SubmitOutcome {
   const { status, text } = answer;
-  if (status >= 200 && status < 300) {
+  if (isSuccess(answer)) {
     const parsed = created.safeParse(tryParseJson(text));
     return parsed.success
       ? { outcome: "accepted", requestId: parsed.data.id, references: {} }
@@ -74,10 +74,9 @@ export function isNotFound({ status, text }: BoundedAnswer): boolean {
 
 /** The state that an answer about a task tells, or null where it tells none. */
 export function readTask(answer: BoundedAnswer): ProviderState | null {
-  const { status, text } = answer;
   if (isNotFound(answer)) return { state: "not_found" };
-  const parsed = task.safeParse(tryParseJson(text));
-  if (status < 200 || status >= 300 || !parsed.success) return null;
+  const parsed = task.safeParse(tryParseJson(answer.text));
+  if (!isSuccess(answer) || !parsed.success) return null;
   const { progress, output, failureCode } = parsed.data;
   switch (parsed.data.status) {
     case "PENDING":

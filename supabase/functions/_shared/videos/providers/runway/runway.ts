@@ -1,6 +1,6 @@
 /** The adapter to Runway's tasks. Runway has no webhook: what becomes of a task is learned by asking. */
 import type { RunwayConfig } from "../../../platform/config.ts";
-import { type ExchangeEnvironment, exchanges } from "../exchanges.ts";
+import { type ExchangeEnvironment, exchanges, isSuccess } from "../exchanges.ts";
 import type { CancelOutcome, Provider } from "../provider.ts";
 import { isNotFound, readSubmission, readTask } from "./answer.ts";
 import { runwayInput } from "./input.ts";
@@ -29,10 +29,7 @@ export function runwayProvider(
         return await runway.cancel(
           "DELETE",
           taskUrl(requestId),
-          (answer) =>
-            answer.status >= 200 && answer.status < 300 || isNotFound(answer)
-              ? { outcome: "cancelled" }
-              : null,
+          (answer) => isSuccess(answer) || isNotFound(answer) ? { outcome: "cancelled" } : null,
         );
       case "succeeded":
       case "failed":
