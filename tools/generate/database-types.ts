@@ -1,8 +1,12 @@
 /**
  * The TypeScript types of the database, made from the migrated schema.
  */
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import { supabase } from "../../local/supabase-cli.ts";
 import type { FromDatabase } from "./written.ts";
+
+const root = new URL("../..", import.meta.url);
 
 /** What of `api` the functions may call. */
 export const databaseTypes: FromDatabase = {
@@ -18,15 +22,7 @@ export const databaseTypes: FromDatabase = {
 };
 
 async function format(text: string): Promise<string> {
-  const formatter = new Deno.Command(Deno.execPath(), {
-    args: ["fmt", "--ext=ts", "-"],
-    cwd: new URL("../..", import.meta.url),
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "inherit",
-  }).spawn();
-  await new Response(text).body?.pipeTo(formatter.stdin);
-  const { success, stdout } = await formatter.output();
-  if (!success) throw new Error("The generated types cannot be formatted");
-  return new TextDecoder().decode(stdout);
+  const formatting = promisify(execFile)(Deno.execPath(), ["fmt", "--ext=ts", "-"], { cwd: root });
+  formatting.child.stdin?.end(text);
+  return (await formatting).stdout;
 }

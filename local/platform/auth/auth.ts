@@ -5,6 +5,7 @@
  */
 // @ts-types="@types/pg"
 import type pg from "pg";
+import { tryParseJson } from "../../../supabase/functions/_shared/platform/json.ts";
 import { accessTokenSeconds, AuthError, type Session, type Tokens, type User } from "./tokens.ts";
 import type { Caller } from "../lite.ts";
 import { transaction } from "../pool.ts";
@@ -263,13 +264,9 @@ type Body = Record<string, unknown>;
 
 async function bodyOf(request: Request): Promise<Body> {
   const text = await request.text();
-  if (text === "") return {};
-  try {
-    return objectOf(JSON.parse(text));
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    throw new AuthError(400, "bad_json", "Could not parse request body as JSON");
-  }
+  const body = text === "" ? {} : tryParseJson(text);
+  if (body === undefined) throw new AuthError(400, "bad_json", "Could not parse request body as JSON");
+  return objectOf(body);
 }
 
 function objectOf(value: unknown): Record<string, unknown> {

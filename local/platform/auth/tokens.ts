@@ -70,16 +70,11 @@ export async function createTokens(issuer: string, signingKey: JWK): Promise<Tok
     async sign({ id, started, aal, user }) {
       const now = Math.floor(Date.now() / 1000);
       const expiresAt = now + accessTokenSeconds;
+      const { email, phone, app_metadata, user_metadata, role, is_anonymous } = user;
+      const amr = [{ method: is_anonymous ? "anonymous" : "password", timestamp: started }];
       const claims = {
-        email: user.email,
-        phone: user.phone,
-        app_metadata: user.app_metadata,
-        user_metadata: user.user_metadata,
-        role: user.role,
-        aal,
-        amr: [{ method: user.is_anonymous ? "anonymous" : "password", timestamp: started }],
-        session_id: id,
-        is_anonymous: user.is_anonymous,
+        ...{ email, phone, app_metadata, user_metadata, role, aal, amr },
+        ...{ session_id: id, is_anonymous },
       };
       const token = await new SignJWT(claims).setProtectedHeader(header).setIssuer(issuer).setSubject(user.id)
         .setAudience(user.aud).setIssuedAt(now).setExpirationTime(expiresAt).sign(privateKey);

@@ -1,6 +1,7 @@
 /**
  * Objects on disk: what S3 is to the hosted platform's Storage. Bytes are streamed in and out, never held whole.
  */
+import { rm } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 import type { ObjectStore } from "../lite.ts";
 
@@ -46,16 +47,8 @@ export function createObjectStore(directory: string): ObjectStore {
       await write(unfinished);
       await Deno.rename(unfinished, path);
     } catch (error) {
-      await remove(unfinished);
+      await rm(unfinished, { force: true });
       throw error;
-    }
-  }
-
-  async function remove(path: string): Promise<void> {
-    try {
-      await Deno.remove(path);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
 
@@ -80,9 +73,9 @@ export function createObjectStore(directory: string): ObjectStore {
       return { metadata, httpStatusCode: 200, body: readable };
     },
     headObject: (bucket, key) => describe(pathOf(bucket, key)),
-    deleteObject: (bucket, key) => remove(pathOf(bucket, key)),
+    deleteObject: (bucket, key) => rm(pathOf(bucket, key), { force: true }),
     async deleteObjects(bucket, keys) {
-      for (const key of keys) await remove(pathOf(bucket, key));
+      for (const key of keys) await rm(pathOf(bucket, key), { force: true });
     },
     async copyObject(fromBucket, fromKey, _version, toBucket, toKey) {
       const path = pathOf(toBucket, toKey);
