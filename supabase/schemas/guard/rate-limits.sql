@@ -63,7 +63,7 @@ declare
   v_times jsonb := '{}';
   v_refusal jsonb;
 begin
-  if cardinality(p_policies) > 1 then
+  if cardinality(p_policies) > 2 or p_policies[1] > p_policies[2] then
     p_policies := array(select asked.name from unnest(p_policies) as asked (name) order by asked.name);
   end if;
   -- One by one: a plan for `name = any (…)` is made anew at every call.
