@@ -840,20 +840,21 @@ select t.id as transfer_id, t.kind, t.job_id, t.from_account_id as account_id, -
   t.from_number as number, t.from_balance as balance_after, t.from_hash as hash, t.created_at
 from credits.transfers as t
 union all
-select t.id, t.kind, t.job_id, t.to_account_id, t.amount, t.to_number, t.to_balance, t.to_hash, t.created_at
+-- Of the other side's type: only so an account's entries are read in their order, from both indexes.
+select t.id, t.kind, t.job_id, t.to_account_id, t.amount::bigint, t.to_number, t.to_balance, t.to_hash, t.created_at
 from credits.transfers as t;
 comment on view credits.entries is 'Both sides of every transfer; a user''s are numbered and chained by hash.';
 
 -- supabase/schemas/credits/transfers.sql
 
+-- SHA-256 over the hash of the account's previous entry, and all that this one says.
 create function credits.entry_hash(
   p_previous bytea, p_transfer credits.transfers, p_account_id bigint, p_number bigint, p_balance_after bigint
 )
 returns bytea
 language sql
 stable
--- SHA-256 over the hash of the account's previous entry, and all that this one says. The time counts in microseconds, so
--- that the text does not depend on the session's time zone.
+-- The time counts in microseconds, so that the text does not depend on the session's time zone.
 return sha256(p_previous || convert_to(concat_ws(
   '|', p_account_id, p_number, p_balance_after, (p_transfer).id, (p_transfer).kind, (p_transfer).from_account_id,
   (p_transfer).to_account_id, (p_transfer).amount, (p_transfer).job_id, (p_transfer).reverses_id,
@@ -2086,7 +2087,7 @@ begin
     where t.id = a.id and (a.balance, a.entry_count, a.head_hash) is distinct from (t.entries, t.count, t.head)
     returning a.id, a.balance
   )
-  select m.id, t.balance, m.balance
+  select m.id, t.balance::bigint, m.balance::bigint
   from mended as m
   join truth as t on t.id = m.id;
 

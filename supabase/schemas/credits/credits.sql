@@ -129,6 +129,7 @@ select t.id as transfer_id, t.kind, t.job_id, t.from_account_id as account_id, -
   t.from_number as number, t.from_balance as balance_after, t.from_hash as hash, t.created_at
 from credits.transfers as t
 union all
-select t.id, t.kind, t.job_id, t.to_account_id, t.amount, t.to_number, t.to_balance, t.to_hash, t.created_at
+-- Of the other side's type: only so an account's entries are read in their order, from both indexes.
+select t.id, t.kind, t.job_id, t.to_account_id, t.amount::bigint, t.to_number, t.to_balance, t.to_hash, t.created_at
 from credits.transfers as t;
 comment on view credits.entries is 'Both sides of every transfer; a user''s are numbered and chained by hash.';

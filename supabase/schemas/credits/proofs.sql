@@ -193,7 +193,7 @@ begin
     where t.id = a.id and (a.balance, a.entry_count, a.head_hash) is distinct from (t.entries, t.count, t.head)
     returning a.id, a.balance
   )
-  select m.id, t.balance, m.balance
+  select m.id, t.balance::bigint, m.balance::bigint
   from mended as m
   join truth as t on t.id = m.id;
 

@@ -1,11 +1,11 @@
+-- SHA-256 over the hash of the account's previous entry, and all that this one says.
 create function credits.entry_hash(
   p_previous bytea, p_transfer credits.transfers, p_account_id bigint, p_number bigint, p_balance_after bigint
 )
 returns bytea
 language sql
 stable
--- SHA-256 over the hash of the account's previous entry, and all that this one says. The time counts in microseconds, so
--- that the text does not depend on the session's time zone.
+-- The time counts in microseconds, so that the text does not depend on the session's time zone.
 return sha256(p_previous || convert_to(concat_ws(
   '|', p_account_id, p_number, p_balance_after, (p_transfer).id, (p_transfer).kind, (p_transfer).from_account_id,
   (p_transfer).to_account_id, (p_transfer).amount, (p_transfer).job_id, (p_transfer).reverses_id,
