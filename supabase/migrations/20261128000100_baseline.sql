@@ -2,8 +2,8 @@
 
 -- supabase/schemas/core/core.sql
 
--- core: what every other domain stands on. In this order: core.sql, time.sql, platform.sql,
--- tick.sql.
+-- core: what every other domain stands on. In this order: core.sql, errors.sql, time.sql,
+-- platform.sql, tick.sql.
 --
 -- A domain is a schema and a folder; docs/database.md has the order in which they are read and made.
 
@@ -19,6 +19,65 @@ create schema core;
 
 -- Who can own credits, work and files.
 create type core.owner_kind as enum ('user', 'organisation', 'system');
+
+-- supabase/schemas/core/errors.sql
+
+-- Made from the registry in supabase/functions/_shared/errors/error-codes.ts by `deno task generate`.
+
+-- The code of an error by its category. A test holds every category that a source names against the registry.
+create function core.error_code(p_category text)
+returns text
+language sql
+immutable
+return case p_category
+  when 'payment/insufficient-credits' then 'ERR_4001'
+  when 'model/not-available' then 'ERR_4002'
+  when 'prompt/refused' then 'ERR_4003'
+  when 'limit/rate-exceeded' then 'ERR_4004'
+  when 'auth/unauthenticated' then 'ERR_4005'
+  when 'auth/forbidden' then 'ERR_4006'
+  when 'resource/not-found' then 'ERR_4007'
+  when 'request/malformed' then 'ERR_4008'
+  when 'resource/wrong-state' then 'ERR_4009'
+  when 'idempotency/key-missing' then 'ERR_4010'
+  when 'idempotency/key-reused' then 'ERR_4011'
+  when 'idempotency/in-progress' then 'ERR_4012'
+  when 'request/too-large' then 'ERR_4013'
+  when 'request/method-not-allowed' then 'ERR_4014'
+  when 'device/not-verified' then 'ERR_4015'
+  when 'purchase/not-verified' then 'ERR_4016'
+  when 'auth/suspended' then 'ERR_4017'
+  when 'request/not-json' then 'ERR_4018'
+  when 'provider/timed-out' then 'ERR_5001'
+  when 'provider/unavailable' then 'ERR_5002'
+  when 'provider/rejected' then 'ERR_5003'
+  when 'database/unavailable' then 'ERR_6001'
+  when 'storage/failed' then 'ERR_6002'
+  when 'internal/error' then 'ERR_6003'
+  when 'feature/switched-off' then 'ERR_6004'
+end;
+
+-- How grave it is, as its level in the log.
+create function core.error_severity(p_code text)
+returns text
+language sql
+immutable
+return case
+  when p_code in ('ERR_4001', 'ERR_4002', 'ERR_4003', 'ERR_4004', 'ERR_4005', 'ERR_4007', 'ERR_4008', 'ERR_4009', 'ERR_4010', 'ERR_4012', 'ERR_4013', 'ERR_4014', 'ERR_4017', 'ERR_4018', 'ERR_6004') then 'info'
+  when p_code in ('ERR_4006', 'ERR_4011', 'ERR_4015', 'ERR_4016') then 'warn'
+  when p_code in ('ERR_5001', 'ERR_5002', 'ERR_5003', 'ERR_6001', 'ERR_6002') then 'error'
+  when p_code in ('ERR_6003') then 'critical'
+end;
+
+-- Whether a keyed request that ended so answers the same again. The others say something about the moment, not about
+-- the request, so the same key may try again.
+create function core.is_replayed_error(p_code text)
+returns boolean
+language sql
+immutable
+return p_code in (
+  'ERR_4001', 'ERR_4002', 'ERR_4003', 'ERR_4007', 'ERR_4009', 'ERR_4015', 'ERR_4016', 'ERR_5001', 'ERR_5002', 'ERR_5003'
+);
 
 -- supabase/schemas/core/time.sql
 
@@ -93,8 +152,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- What a hosted project lacks of what docs/deploying.md asks for, by the names of its table; {} where nothing is missing.
--- A test says what version the server has. Takes no lock; a second call looks again.
+-- What a hosted project lacks of what docs/deploying.md asks for, by the names of its table; {} where nothing is
+-- missing. A test says what version the server has. Takes no lock; a second call looks again.
 declare
   v_missing text[] := '{}';
   v_cron text := (select e.extversion from pg_extension as e where e.extname = 'pg_cron');
@@ -171,7 +230,8 @@ begin
       exception when others then
         v_error := format('%s: %s', sqlstate, sqlerrm);
         perform ops.record_error(
-          'ERR_6003', 'tick', null, null, jsonb_build_object('task', v_task.name, 'error', v_error)
+          core.error_code('internal/error'), 'tick', null, null,
+          jsonb_build_object('task', v_task.name, 'error', v_error)
         );
       end;
       update core.scheduled_tasks as t
@@ -297,12 +357,15 @@ create trigger keep_tombstones_from_deletion before delete on accounts.users
 
 create schema guard;
 
--- A procedure's "no": a code of the registry, its details, and the limits that were asked.
-create function guard.refusal(p_code text, p_details jsonb default '{}', p_limits jsonb default null)
+-- A procedure's "no": the code of an error, which sources name by its category, its details, and the limits that were
+-- asked.
+create function guard.refusal(p_category text, p_details jsonb default '{}', p_limits jsonb default null)
 returns jsonb
 language sql
 stable
-return jsonb_strip_nulls(jsonb_build_object('error', p_code, 'details', p_details, 'limits', p_limits));
+return jsonb_strip_nulls(
+  jsonb_build_object('error', core.error_code(p_category), 'details', p_details, 'limits', p_limits)
+);
 
 create function guard.enter(
   p_user_id uuid, p_endpoint text, p_policies text[], p_network text, p_locks boolean default false,
@@ -374,16 +437,16 @@ volatile
 set search_path = ''
 as $$
 -- Claims a key for the rest of the transaction. Null: the work is the caller's to do, and guard.finish ends it.
--- Otherwise the answer to give: the stored outcome with `replayed`, ERR_4011 for another request under the
--- same key, ERR_4012 while the first request runs.
--- Locks: an advisory lock on (caller, endpoint, key), never waited for.
+-- Otherwise the answer to give: the stored outcome with `replayed`, idempotency/key-reused for another request under
+-- the same key, idempotency/in-progress while the first request runs. Locks: an advisory lock on (caller, endpoint,
+-- key), never waited for.
 declare
   v_row guard.idempotency_keys;
 begin
   if not pg_try_advisory_xact_lock(
     hashtextextended(concat_ws(' ', p_caller::text, p_endpoint, p_key), 0)
   ) then
-    return guard.refusal('ERR_4012', '{"retry_after": 1}');
+    return guard.refusal('idempotency/in-progress', '{"retry_after": 1}');
   end if;
 
   -- A statement of its own: its snapshot is younger than the lock, so it sees what the last holder committed.
@@ -395,22 +458,11 @@ begin
     return null;
   end if;
   if v_row.fingerprint <> p_fingerprint then
-    return guard.refusal('ERR_4011');
+    return guard.refusal('idempotency/key-reused');
   end if;
   return v_row.outcome || '{"replayed": true}';
 end;
 $$;
-
--- Whether a refusal is kept for its idempotency key.
-create function guard.is_replayable(p_code text)
-returns boolean
-language sql
-immutable
--- The others say something about the moment, not about the request, so the same key may try again.
-return p_code not in (
-  'ERR_4004', 'ERR_4005', 'ERR_4006', 'ERR_4008', 'ERR_4010', 'ERR_4011', 'ERR_4012', 'ERR_4013', 'ERR_4014',
-  'ERR_4017', 'ERR_4018', 'ERR_6001', 'ERR_6002', 'ERR_6003', 'ERR_6004'
-);
 
 create function guard.finish(
   p_caller uuid, p_endpoint text, p_key text, p_fingerprint text, p_outcome jsonb
@@ -423,7 +475,7 @@ as $$
 -- Ends what guard.claim began and returns the outcome. It is stored without its limits, which belong to the
 -- moment, unless its code is one that may be tried again. An expired row of the same key is overwritten.
 begin
-  if p_outcome ? 'error' and not guard.is_replayable(p_outcome ->> 'error') then
+  if p_outcome ? 'error' and not core.is_replayed_error(p_outcome ->> 'error') then
     return p_outcome;
   end if;
   insert into guard.idempotency_keys as k (caller, endpoint, key, fingerprint, outcome, expires_at)
@@ -449,7 +501,7 @@ create table guard.policies (
   -- Credits and grants are counted from the rows that gave them; hits are kept here, each by its time.
   counts text not null default 'hits' check (counts in ('hits', 'credits', 'grants')),
   window_length interval not null generated always as (make_interval(secs => window_seconds)) stored,
-  -- What a broken limiter means: `open` admits, `closed` refuses with ERR_6001.
+  -- What a broken limiter means: `open` admits, `closed` refuses with database/unavailable.
   on_failure guard.failure_mode not null,
   -- Whether the hits survive a crash of the database. Policies that guard money do.
   is_logged boolean not null,
@@ -467,7 +519,6 @@ create table guard.hits (
   policy text not null,
   subject text not null,
   hits timestamptz[] not null,
-  admitted boolean not null,
   primary key (is_logged, policy, subject)
 ) partition by list (is_logged);
 
@@ -478,22 +529,6 @@ alter table guard.hits enable row level security;
 alter table guard.hits_logged enable row level security;
 alter table guard.hits_unlogged enable row level security;
 comment on table guard.hits is 'Times of the hits inside a policy''s window, oldest first.';
-
--- A sliding window, exact to the microsecond.
-create function guard.attempt(p_hits timestamptz[], p_now timestamptz, p_max_hits integer, p_window interval)
-returns table (hits timestamptz[], admitted boolean)
-language sql
-immutable
--- What a row becomes with one more attempt, which joins it if there is room. Hits that have left the window are
--- dropped: they stand in order, so their number is a place.
-begin atomic
-  select case when c.admitted then c.hits || p_now else c.hits end, c.admitted
-  from (
-    select w.hits, cardinality(w.hits) < p_max_hits as admitted
-    from (select p_hits[width_bucket(p_now - p_window, p_hits) + 1:] as hits offset 0) as w
-    offset 0
-  ) as c;
-end;
 
 create function guard.fails_closed(p_policy text)
 returns boolean
@@ -518,82 +553,79 @@ volatile
 set search_path = ''
 as $$
 -- Counts one attempt against several policies, all or none: `{ limits, refusal, hits }`. `hits` are the times that were
--- counted, by policy, for guard.give_back. `refusal` is absent when all admit, else the envelope to return: ERR_4004, or ERR_6001 where a limiter that fails closed is broken. Those that
--- fail open are then passed over. A policy without its row is broken. An unknown network is one subject, shared by all who have none.
--- Locks: one row a policy, in the order of their names, until the transaction ends. Time is read after that lock, so
--- that hits are in order and no window admits one too many.
--- The limits are as the API shows them, `reset` in whole seconds.
+-- counted, by policy, for guard.give_back. `refusal` is absent when all admit, else the envelope to return:
+-- limit/rate-exceeded, or database/unavailable where a limiter that fails closed is broken. Those that fail open are
+-- then passed over. A policy without its row is broken. An unknown network is one subject, shared by all who have none.
+-- Locks: one row a policy, in the
+-- order of their names, until the transaction ends. Time is read after that lock, so that hits are in order and no
+-- window admits one too many. The limits are as the API shows them, `reset` in whole seconds.
 declare
+  v_name text;
   v_policy guard.policies;
   v_subject text;
   v_hits timestamptz[];
-  v_admitted boolean;
   v_used integer;
   v_limit jsonb;
   v_limits jsonb := '[]';
   v_times jsonb := '{}';
   v_refusal jsonb;
-  v_found integer := 0;
 begin
-  for v_policy in
-    select p.* from guard.policies as p where p.name = any (p_policies) order by p.name
-  loop
-    v_found := v_found + 1;
+  if cardinality(p_policies) > 2 or p_policies[1] > p_policies[2] then
+    p_policies := array(select asked.name from unnest(p_policies) as asked (name) order by asked.name);
+  end if;
+  -- One by one: a plan for `name = any (…)` is made anew at every call.
+  foreach v_name in array p_policies loop
+    select p.* into v_policy from guard.policies as p where p.name = v_name;
+    if not found then
+      raise exception 'a policy has no row';
+    end if;
     v_subject := case v_policy.scope
       when 'user' then p_user_id::text
       when 'network' then coalesce(p_network, 'unknown')
       when 'endpoint' then p_endpoint
       else 'all'
     end;
-    -- Twice the same, each into its partition: finding it costs half as much again as the statement.
+    -- The hit joins those that are still inside the window, without being asked for: a refusal undoes it. They stand in
+    -- order, so their number is a place. Twice the same, each into its partition: finding it costs half as much again as
+    -- the statement.
     if v_policy.is_logged then
-      insert into guard.hits_logged as h (is_logged, policy, subject, hits, admitted)
-      values (true, v_policy.name, v_subject, array[core.now()], true)
+      insert into guard.hits_logged as h (is_logged, policy, subject, hits)
+      values (true, v_name, v_subject, array[core.now()])
       on conflict (is_logged, policy, subject) do update
-        set (hits, admitted) = (
-          select a.hits, a.admitted
-          from (select core.now() as now offset 0) as t,
-            guard.attempt(h.hits, t.now, v_policy.max_hits, v_policy.window_length) as a
-        )
-      returning h.hits, h.admitted into v_hits, v_admitted;
+        set hits = h.hits[width_bucket(core.now() - v_policy.window_length, h.hits) + 1:] || core.now()
+      returning h.hits into v_hits;
     else
-      insert into guard.hits_unlogged as h (is_logged, policy, subject, hits, admitted)
-      values (false, v_policy.name, v_subject, array[core.now()], true)
+      insert into guard.hits_unlogged as h (is_logged, policy, subject, hits)
+      values (false, v_name, v_subject, array[core.now()])
       on conflict (is_logged, policy, subject) do update
-        set (hits, admitted) = (
-          select a.hits, a.admitted
-          from (select core.now() as now offset 0) as t,
-            guard.attempt(h.hits, t.now, v_policy.max_hits, v_policy.window_length) as a
-        )
-      returning h.hits, h.admitted into v_hits, v_admitted;
+        set hits = h.hits[width_bucket(core.now() - v_policy.window_length, h.hits) + 1:] || core.now()
+      returning h.hits into v_hits;
     end if;
     v_used := cardinality(v_hits);
     v_limit := jsonb_build_object(
-      'policy', v_policy.name,
-      'allowed', v_admitted,
-      'current', v_used,
+      'policy', v_name,
+      'allowed', v_used <= v_policy.max_hits,
+      -- Without the attempt that is refused.
+      'current', v_used - (v_used > v_policy.max_hits)::integer,
       'limit', v_policy.max_hits,
       'window', v_policy.window_seconds,
       'remaining', greatest(0, v_policy.max_hits - v_used),
       -- When a hit leaves: the oldest, or a later one where the operator lowered the limit.
       'reset', greatest(1, ceil(date_part(
-        'epoch', v_hits[greatest(1, v_used - v_policy.max_hits + 1)] + v_policy.window_length - core.now()
+        'epoch', v_hits[greatest(1, v_used - v_policy.max_hits)] + v_policy.window_length - core.now()
       ))::integer)
     );
-    if not v_admitted then
+    if v_used > v_policy.max_hits then
       v_refusal := guard.refusal(
-        'ERR_4004', jsonb_build_object('policy', v_policy.name, 'retry_after', v_limit -> 'reset'),
+        'limit/rate-exceeded', jsonb_build_object('policy', v_name, 'retry_after', v_limit -> 'reset'),
         jsonb_build_array(v_limit)
       );
-      -- Undoes what the policies before this one counted.
+      -- Undoes what this policy and those before it counted.
       raise exception 'refused';
     end if;
     v_limits := v_limits || v_limit;
-    v_times := v_times || jsonb_build_object(v_policy.name, v_hits[v_used]);
+    v_times := v_times || jsonb_build_object(v_name, v_hits[v_used]);
   end loop;
-  if v_found < cardinality(p_policies) then
-    raise exception 'a policy has no row';
-  end if;
   return jsonb_build_object('limits', v_limits, 'hits', v_times);
 exception
   -- A deadlock or a lost race is no fault of the limiter: the caller tries the whole again.
@@ -608,7 +640,7 @@ exception
     end if;
     raise warning 'the rate limiter of % is broken: %', p_policies[1], sqlerrm;
     if guard.fails_closed(p_policies[1]) then
-      return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('ERR_6001'));
+      return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('database/unavailable'));
     end if;
     return '{"limits": [], "hits": {}}';
 end;
@@ -694,8 +726,8 @@ $$;
 
 -- supabase/schemas/credits/credits.sql
 
--- credits: a double-entry ledger. Inserting a transfer is the only way that money moves: its trigger writes the
--- two entries, moves the balances and draws the lots, in the same statement. Nothing here is ever rewritten.
+-- credits: a double-entry ledger. Inserting a transfer is the only way that money moves: its row is both entries, and its
+-- trigger moves the balances and draws the lots, in the same statement. Nothing here is ever rewritten.
 --
 -- To read it in one sitting: credits.sql (what there is), transfers.sql (how money moves), accounts.sql (what postings
 -- are made of), postings.sql, reversals.sql, console.sql (the operator's hand), proofs.sql.
@@ -716,6 +748,11 @@ create type credits.account_kind as enum (
   'forfeited' -- left behind in closed accounts
 );
 
+-- Domains, not constraints: Postgres reads a table's constraints anew in every statement that writes it, which costs ten
+-- times as much.
+create domain credits.amount as bigint check (value between 1 and 1000000000);
+create domain credits.balance as bigint check (value >= 0);
+
 create table credits.accounts (
   -- The platform's own accounts have the ids below; credits.system_account knows them, which saves a look-up in every
   -- posting.
@@ -725,17 +762,14 @@ create table credits.accounts (
   -- Null for a system account. No foreign key: the ledger outlives the person.
   owner_id uuid,
   unit text not null default 'credit',
-  balance bigint check (balance >= 0),
+  -- Null for a system account.
+  balance credits.balance,
   -- Number and hash of the newest entry. With them, a cut-off tail of the chain is seen.
   entry_count bigint not null default 0,
   head_hash bytea not null default '\x',
   -- When the next lot expires; saves looking at the lots in every posting.
   next_expiry_at timestamptz,
-  closed_at timestamptz,
-  check (
-    (kind <= 'owed') = (owner_id is not null) and (balance is null) = (owner_id is null)
-    and (owner_kind = 'system') = (owner_id is null)
-  )
+  closed_at timestamptz
 ) with (fillfactor = 70);
 alter table credits.accounts enable row level security;
 create unique index accounts_owner on credits.accounts (owner_id, kind, unit) where owner_id is not null;
@@ -765,11 +799,14 @@ create table credits.lots (
   -- The lot that it came from, where that was given back or changed hands.
   descends_from bigint references credits.lots,
   expires_at timestamptz,
-  amount bigint not null check (amount between 1 and 1000000000),
-  remaining bigint not null check (remaining between 0 and amount)
+  amount credits.amount not null,
+  -- Never more than the amount: apply_side sees to it.
+  remaining credits.balance not null,
+  -- What an index may know: it changes with the last credit, so that drawing the others changes no index (HOT).
+  is_spent boolean not null generated always as (remaining = 0) stored
 ) with (fillfactor = 70);
 alter table credits.lots enable row level security;
-create index lots_spendable on credits.lots (account_id, expires_at nulls last, id) where remaining > 0;
+create index lots_spendable on credits.lots (account_id, expires_at nulls last, id) where not is_spent;
 comment on table credits.lots is 'What is left of each grant and purchase.';
 
 -- How much of a lot a transfer took, or put back.
@@ -782,29 +819,32 @@ create type credits.transfer_kind as enum (
 
 create table credits.transfers (
   id uuid primary key default core.new_id(),
-  -- Written a moment before, in the same procedure.
-  posting_id bigint not null,
+  -- The call that it is part of, written a moment before. Null for a hold and its end, whose key is their job.
+  posting_id bigint,
   -- Whose credits they are, also while they are the platform's to hold.
   owner_id uuid not null,
   kind credits.transfer_kind not null,
-  -- No foreign keys: apply_transfer finds both accounts anyway, and a key's check would have every transfer lock
-  -- the one row of a system account.
   from_account_id bigint not null,
   to_account_id bigint not null,
-  amount bigint not null check (amount between 1 and 1000000000),
+  amount credits.amount not null,
   job_id uuid,
   -- The hold that a capture or release ends; the transfer that a reversal takes back.
-  reverses_id uuid references credits.transfers,
+  reverses_id uuid,
   -- Lots of the user's account on either side; together they are the whole amount.
   draws credits.draw[] not null default '{}',
   created_at timestamptz not null,
-  check (
-    from_account_id <> to_account_id
-    and (kind in ('capture', 'release')) <= (reverses_id is not null)
-    and (kind = 'hold') <= (job_id is not null)
-  )
+  -- The entry of each side that is a user's: its number in the account, from 1, the balance after it, and the hash that
+  -- chains it. apply_transfer writes them, and checks the row: no constraints or foreign keys, which cost more there.
+  from_number bigint,
+  from_balance bigint,
+  from_hash bytea,
+  to_number bigint,
+  to_balance bigint,
+  to_hash bytea
 );
 alter table credits.transfers enable row level security;
+create unique index transfers_from on credits.transfers (from_account_id, from_number) where from_number is not null;
+create unique index transfers_to on credits.transfers (to_account_id, to_number) where to_number is not null;
 create unique index transfers_hold on credits.transfers (job_id) where kind = 'hold';
 -- Exactly one of capture and release, once for a hold.
 create unique index transfers_hold_end on credits.transfers (reverses_id) where kind in ('capture', 'release');
@@ -812,38 +852,91 @@ create index transfers_reversal on credits.transfers (posting_id) where kind = '
 create index transfers_created_at on credits.transfers using brin (created_at);
 comment on table credits.transfers is 'A positive amount moved from one account to another of the same unit.';
 
--- Only apply_transfer writes here, about a transfer and accounts that it has in hand; so without foreign keys.
-create table credits.entries (
-  transfer_id uuid not null,
-  account_id bigint not null,
-  amount bigint not null check (amount <> 0),
-  -- The four of a user's account, where entries are numbered from 1, carry the balance and are chained.
-  number bigint,
-  balance_after bigint check (balance_after >= 0),
-  hash bytea,
-  created_at timestamptz not null,
-  primary key (transfer_id, account_id),
-  check (num_nonnulls(number, balance_after, hash) in (0, 3))
-);
-alter table credits.entries enable row level security;
-create unique index entries_number on credits.entries (account_id, number) where number is not null;
-comment on table credits.entries is 'Both sides of every transfer; a user''s are numbered and chained by hash.';
+create view credits.entries with (security_invoker = true) as
+select t.id as transfer_id, t.kind, t.job_id, t.from_account_id as account_id, -t.amount as amount,
+  t.from_number as number, t.from_balance as balance_after, t.from_hash as hash, t.created_at
+from credits.transfers as t
+union all
+-- Of the other side's type: only so an account's entries are read in their order, from both indexes.
+select t.id, t.kind, t.job_id, t.to_account_id, t.amount::bigint, t.to_number, t.to_balance, t.to_hash, t.created_at
+from credits.transfers as t;
+comment on view credits.entries is 'Both sides of every transfer; a user''s are numbered and chained by hash.';
 
 -- supabase/schemas/credits/transfers.sql
 
--- SHA-256 over the previous entry's hash and this entry's content.
+-- SHA-256 over the hash of the account's previous entry, and all that this one says.
 create function credits.entry_hash(
-  p_previous bytea, p_account_id bigint, p_number bigint, p_transfer_id uuid, p_amount bigint,
-  p_balance_after bigint, p_created_at timestamptz
+  p_previous bytea, p_transfer credits.transfers, p_account_id bigint, p_number bigint, p_balance_after bigint
 )
 returns bytea
 language sql
 stable
 -- The time counts in microseconds, so that the text does not depend on the session's time zone.
 return sha256(p_previous || convert_to(concat_ws(
-  '|', p_account_id, p_number, p_transfer_id, p_amount, p_balance_after,
-  (extract(epoch from p_created_at) * 1000000)::bigint
+  '|', p_account_id, p_number, p_balance_after, (p_transfer).id, (p_transfer).kind, (p_transfer).from_account_id,
+  (p_transfer).to_account_id, (p_transfer).amount, (p_transfer).job_id, (p_transfer).reverses_id,
+  (extract(epoch from (p_transfer).created_at) * 1000000)::bigint
 ), 'UTF8'));
+
+create type credits.entry as (unit text, number bigint, balance bigint, hash bytea);
+
+create function credits.apply_side(p_transfer credits.transfers, p_account_id bigint, p_amount bigint)
+returns credits.entry
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What a transfer means to one of its accounts, which p_amount leaves or joins by its sign. A user's account gets the
+-- entry that is returned; a system account is read and never locked, and has none.
+declare
+  v_entry credits.entry;
+  v_kind credits.account_kind;
+  v_draw credits.draw;
+  v_drawn bigint := 0;
+begin
+  -- Those of the platform in credits, which are never changed: not even read.
+  if credits.is_system_account(p_account_id) then
+    v_entry.unit := 'credit';
+    return v_entry;
+  end if;
+  update credits.accounts as a
+  -- A debt counts the other way round: it grows when credits leave through it.
+  set balance = a.balance + case a.kind when 'owed' then -p_amount else p_amount end,
+      entry_count = a.entry_count + 1,
+      head_hash = credits.entry_hash(
+        a.head_hash, p_transfer, a.id, a.entry_count + 1,
+        a.balance + case a.kind when 'owed' then -p_amount else p_amount end
+      )
+  where a.id = p_account_id and a.owner_id = p_transfer.owner_id
+  returning a.unit, a.kind, a.entry_count, a.balance, a.head_hash
+  into v_entry.unit, v_kind, v_entry.number, v_entry.balance, v_entry.hash;
+  if not found then
+    select a.unit into v_entry.unit from credits.accounts as a where a.id = p_account_id and a.owner_id is null;
+    if not found then
+      raise exception 'transfer % names an account that is not its owner''s', p_transfer.id
+        using errcode = 'check_violation';
+    end if;
+    return v_entry;
+  end if;
+
+  if v_kind = 'available' then
+    -- Taken when credits leave, put back when they come.
+    foreach v_draw in array p_transfer.draws loop
+      update credits.lots as l
+      set remaining = l.remaining + sign(p_amount)::integer * v_draw.amount
+      where l.id = v_draw.lot_id and l.account_id = p_account_id and v_draw.amount > 0
+        and l.remaining + sign(p_amount)::integer * v_draw.amount between 0 and l.amount;
+      exit when not found;
+      v_drawn := v_drawn + v_draw.amount;
+    end loop;
+    if v_drawn <> p_transfer.amount then
+      raise exception 'transfer % does not draw its amount from lots of its account', p_transfer.id
+        using errcode = 'check_violation';
+    end if;
+  end if;
+  return v_entry;
+end;
+$$;
 
 create function credits.apply_transfer()
 returns trigger
@@ -851,69 +944,30 @@ language plpgsql
 set search_path = ''
 as $$
 -- What a transfer means. Whoever inserts one has locked the user's account and decided; here only broken invariants
--- are left, and they raise check_violation. System accounts are read and never locked.
+-- are left, and they raise check_violation.
 declare
-  v_account credits.accounts;
-  v_unit text;
-  v_sides integer := 0;
-  v_signed bigint;
-  v_drawn bigint := 0;
-  v_draw credits.draw;
+  v_from credits.entry;
+  v_to credits.entry;
 begin
-  for v_account in
-    select a.* from credits.accounts as a where a.id in (new.from_account_id, new.to_account_id) order by a.id
-  loop
-    v_sides := v_sides + 1;
-    v_unit := coalesce(v_unit, v_account.unit);
-    if v_account.unit <> v_unit then
-      raise exception 'transfer % crosses units', new.id using errcode = 'check_violation';
-    end if;
-    if v_account.owner_id <> new.owner_id then
-      raise exception 'transfer % is not of the owner of its account', new.id using errcode = 'check_violation';
-    end if;
-    v_signed := case v_account.id when new.to_account_id then new.amount else -new.amount end;
-    if v_account.owner_id is null then
-      insert into credits.entries (transfer_id, account_id, amount, created_at)
-      values (new.id, v_account.id, v_signed, new.created_at);
-      continue;
-    end if;
-
-    -- A debt counts the other way round: it grows when credits leave through it.
-    v_account.balance := v_account.balance + case v_account.kind when 'owed' then -v_signed else v_signed end;
-    v_account.entry_count := v_account.entry_count + 1;
-    v_account.head_hash := credits.entry_hash(
-      v_account.head_hash, v_account.id, v_account.entry_count, new.id, v_signed, v_account.balance, new.created_at
-    );
-    update credits.accounts as a
-    set balance = v_account.balance, entry_count = v_account.entry_count, head_hash = v_account.head_hash
-    where a.id = v_account.id and a.entry_count = v_account.entry_count - 1;
-    if not found then
-      raise exception 'account % was not locked before transfer %', v_account.id, new.id using errcode = 'check_violation';
-    end if;
-    insert into credits.entries (transfer_id, account_id, amount, number, balance_after, hash, created_at)
-    values (
-      new.id, v_account.id, v_signed, v_account.entry_count, v_account.balance, v_account.head_hash, new.created_at
-    );
-
-    if v_account.kind = 'available' then
-      -- Taken when credits leave, put back when they come.
-      foreach v_draw in array new.draws loop
-        update credits.lots as l
-        set remaining = l.remaining + sign(v_signed)::integer * v_draw.amount
-        where l.id = v_draw.lot_id and l.account_id = v_account.id and v_draw.amount > 0;
-        exit when not found;
-        v_drawn := v_drawn + v_draw.amount;
-      end loop;
-      if v_drawn <> new.amount then
-        raise exception 'transfer % does not draw its amount from lots of its account', new.id
-          using errcode = 'check_violation';
-      end if;
-    end if;
-  end loop;
-  if v_sides <> 2 then
-    raise exception 'transfer % names an account that is not there', new.id using errcode = 'check_violation';
+  if new.from_account_id = new.to_account_id
+    or (new.posting_id is null and new.job_id is null)
+    or (new.kind = 'hold' and new.job_id is null)
+    or (new.kind in ('capture', 'release') and new.reverses_id is null)
+  then
+    raise exception 'transfer % contradicts itself', new.id using errcode = 'check_violation';
   end if;
-  return null;
+  v_from := credits.apply_side(new, new.from_account_id, -new.amount);
+  v_to := credits.apply_side(new, new.to_account_id, new.amount);
+  if v_from.unit <> v_to.unit then
+    raise exception 'transfer % crosses units', new.id using errcode = 'check_violation';
+  end if;
+  new.from_number := v_from.number;
+  new.from_balance := v_from.balance;
+  new.from_hash := v_from.hash;
+  new.to_number := v_to.number;
+  new.to_balance := v_to.balance;
+  new.to_hash := v_to.hash;
+  return new;
 end;
 $$;
 
@@ -930,14 +984,10 @@ begin
 end;
 $$;
 
-create trigger apply after insert on credits.transfers for each row execute function credits.apply_transfer();
+create trigger apply before insert on credits.transfers for each row execute function credits.apply_transfer();
 create trigger append_only before update or delete on credits.transfers
   for each row execute function credits.forbid();
 create trigger no_truncate before truncate on credits.transfers
-  for each statement execute function credits.forbid();
-create trigger append_only before update or delete on credits.entries
-  for each row execute function credits.forbid();
-create trigger no_truncate before truncate on credits.entries
   for each statement execute function credits.forbid();
 create trigger append_only before update or delete on credits.postings
   for each row execute function credits.forbid();
@@ -951,17 +1001,19 @@ create trigger no_delete before delete on credits.lots
   for each row execute function credits.forbid();
 create trigger no_truncate before truncate on credits.lots
   for each statement execute function credits.forbid();
--- An entry is written, and a balance or a lot moves, only from inside apply_transfer: one trigger deep.
-create trigger only_by_transfer before insert on credits.entries
-  for each row when (pg_trigger_depth() = 0) execute function credits.forbid();
+-- A balance or a lot moves only from inside apply_transfer: one trigger deep.
 create trigger only_by_transfer
   before update of id, kind, owner_kind, owner_id, unit, balance, entry_count, head_hash on credits.accounts
   for each row when (pg_trigger_depth() = 0) execute function credits.forbid();
 create trigger only_by_transfer before update of id, account_id, amount, remaining on credits.lots
   for each row when (pg_trigger_depth() = 0) execute function credits.forbid();
--- Accounts and lots start empty; only a transfer fills them.
+-- Accounts and lots start empty; only a transfer fills them. A user's has a balance, and the platform's have none.
 create trigger starts_empty before insert on credits.accounts
-  for each row when (coalesce(new.balance, 0) <> 0 or new.entry_count <> 0 or new.head_hash <> '\x')
+  for each row when (
+    coalesce(new.balance, 0) <> 0 or new.entry_count <> 0 or new.head_hash <> '\x'
+    or (new.kind <= 'owed') <> (new.owner_id is not null) or (new.balance is null) <> (new.owner_id is null)
+    or (new.owner_kind = 'system') <> (new.owner_id is null)
+  )
   execute function credits.forbid();
 create trigger starts_empty before insert on credits.lots
   for each row when (new.remaining <> 0) execute function credits.forbid();
@@ -1000,6 +1052,13 @@ return case p_kind
   when 'forfeited' then 6
 end;
 
+-- Whether it is one of those: users' accounts are numbered from 1000 on.
+create function credits.is_system_account(p_account_id bigint)
+returns boolean
+language sql
+immutable
+return p_account_id < 1000;
+
 -- The lots that an amount comes from: those that expire first, then the oldest.
 create function credits.choose_lots(p_account_id bigint, p_amount bigint)
 returns credits.draw[]
@@ -1015,7 +1074,7 @@ begin
   for v_lot in
     select l.id, l.remaining
     from credits.lots as l
-    where l.account_id = p_account_id and l.remaining > 0
+    where l.account_id = p_account_id and not l.is_spent
     order by l.expires_at nulls last, l.id
   loop
     v_draws := v_draws || row(v_lot.id, least(v_lot.remaining, v_missing))::credits.draw;
@@ -1093,7 +1152,7 @@ as $$
 begin
   update credits.accounts as a
   set next_expiry_at = (
-    select min(l.expires_at) from credits.lots as l where l.account_id = p_account_id and l.remaining > 0
+    select min(l.expires_at) from credits.lots as l where l.account_id = p_account_id and not l.is_spent
   )
   where a.id = p_account_id;
 end;
@@ -1141,7 +1200,7 @@ begin
 
   for v_lot in
     select l.* from credits.lots as l
-    where l.account_id = v_account.id and l.remaining > 0 and l.expires_at <= v_now
+    where l.account_id = v_account.id and not l.is_spent and l.expires_at <= v_now
     order by l.id
   loop
     -- A lot can expire twice: a release gives it 24 hours more. So its expiry is a part of the key.
@@ -1165,14 +1224,16 @@ begin
 end;
 $$;
 
-create function credits.settle_account(p_posting_id bigint, p_account credits.accounts, p_now timestamptz)
+create function credits.settle_account(
+  p_posting_id bigint, p_account credits.accounts, p_now timestamptz, p_job_id uuid default null
+)
 returns bigint
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- What follows whenever credits came in: a debt is paid first, and a closed account keeps nothing. Returns the
--- balance after that. The caller holds the account's lock.
+-- What follows whenever credits came in, by a posting or the end of a job: a debt is paid first, and a closed account
+-- keeps nothing. Returns the balance after that. The caller holds the account's lock.
 declare
   v_owed credits.accounts;
   v_balance bigint;
@@ -1187,10 +1248,10 @@ begin
   v_amount := least(coalesce(v_owed.balance, 0), v_balance);
   if v_amount > 0 then
     insert into credits.transfers (
-      posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at
+      posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
     )
     values (
-      p_posting_id, p_account.owner_id, 'debt_payment', p_account.id, v_owed.id, v_amount,
+      p_posting_id, p_account.owner_id, 'debt_payment', p_account.id, v_owed.id, v_amount, p_job_id,
       credits.choose_lots(p_account.id, v_amount), p_now
     );
     v_balance := v_balance - v_amount;
@@ -1198,10 +1259,10 @@ begin
 
   if p_account.closed_at is not null and v_balance > 0 then
     insert into credits.transfers (
-      posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at
+      posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
     )
     values (
-      p_posting_id, p_account.owner_id, 'forfeit', p_account.id, credits.system_account('forfeited'), v_balance,
+      p_posting_id, p_account.owner_id, 'forfeit', p_account.id, credits.system_account('forfeited'), v_balance, p_job_id,
       credits.choose_lots(p_account.id, v_balance), p_now
     );
     v_balance := 0;
@@ -1388,47 +1449,65 @@ begin
 end;
 $$;
 
+create function credits.place_hold(p_account credits.accounts, p_amount bigint, p_job_id uuid)
+returns uuid
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Moves the price of a job that is new into escrow, of an account that credits.lock_account has just given to the caller,
+-- and that has enough: the transfer. Raises unique_violation for a job that has a hold. Locks: lots.
+declare
+  v_transfer_id constant uuid := core.new_id();
+begin
+  insert into credits.transfers (
+    id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
+  )
+  values (
+    v_transfer_id, p_account.owner_id, 'hold', p_account.id, credits.system_account('escrow'), p_amount, p_job_id,
+    credits.choose_lots(p_account.id, p_amount), core.now()
+  );
+  return v_transfer_id;
+end;
+$$;
+
 create function credits.hold(p_account credits.accounts, p_amount bigint, p_job_id uuid)
 returns jsonb
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Moves a job's price into escrow, for an account that credits.lock_account has just given to the caller:
+-- credits.place_hold for a job that may have one, and an account that may have too little:
 -- `{ transfer_id, credits_remaining }`, or `{ error: "insufficient_credits", current_credits }` with nothing moved and
--- the key burned. The key is the job: a job has one hold, and a second call returns the first result. Locks: lots.
+-- the key burned. The key is the job: a second call returns the first result. Locks: lots.
 declare
   v_key constant text := 'hold:' || p_job_id;
   v_request constant jsonb := jsonb_build_object('call', 'hold', 'owner_id', p_account.owner_id, 'amount', p_amount);
+  v_hold credits.transfers;
   v_outcome jsonb;
-  v_now constant timestamptz := core.now();
-  v_posting_id bigint;
-  v_transfer_id constant uuid := core.new_id();
 begin
   perform credits.check_amount(p_amount);
-  v_outcome := case
-    when p_account.balance < p_amount
-      then jsonb_build_object('error', 'insufficient_credits', 'current_credits', p_account.balance)
-    else jsonb_build_object('transfer_id', v_transfer_id, 'credits_remaining', p_account.balance - p_amount)
-  end;
-  -- A job is nearly always new, so its key is not looked up before it is written.
-  insert into credits.postings (idempotency_key, owner_id, request, outcome, created_at)
-  values (v_key, p_account.owner_id, v_request, v_outcome, v_now)
-  on conflict (idempotency_key) do nothing
-  returning id into v_posting_id;
-  if v_posting_id is null then
-    return credits.first_outcome(v_key, v_request);
+  select t.* into v_hold from credits.transfers as t where t.job_id = p_job_id and t.kind = 'hold';
+  if found then
+    if v_hold.from_account_id <> p_account.id or v_hold.amount <> p_amount then
+      raise exception 'idempotency key % was used for another posting', v_key using errcode = 'invalid_parameter_value';
+    end if;
+    return jsonb_build_object('transfer_id', v_hold.id, 'credits_remaining', v_hold.from_balance);
   end if;
-  if not v_outcome ? 'error' then
-    insert into credits.transfers (
-      id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
-    )
-    values (
-      v_transfer_id, v_posting_id, p_account.owner_id, 'hold', p_account.id, credits.system_account('escrow'), p_amount,
-      p_job_id, credits.choose_lots(p_account.id, p_amount), v_now
-    );
+  -- One that was refused has a posting, and no transfer.
+  v_outcome := credits.first_outcome(v_key, v_request);
+  if v_outcome is not null then
+    return v_outcome;
   end if;
-  return v_outcome;
+  if p_account.balance < p_amount then
+    v_outcome := jsonb_build_object('error', 'insufficient_credits', 'current_credits', p_account.balance);
+    perform credits.record_posting(v_key, p_account.owner_id, v_request, v_outcome, core.now());
+    return v_outcome;
+  end if;
+  return jsonb_build_object(
+    'transfer_id', credits.place_hold(p_account, p_amount, p_job_id),
+    'credits_remaining', p_account.balance - p_amount
+  );
 end;
 $$;
 
@@ -1444,61 +1523,50 @@ as $$
 -- A lot that expired while it was held lives 24 hours more, so that a failure costs nobody their credits.
 -- Locks: account → lots.
 declare
-  v_key constant text := format('%s:%s', p_kind, p_job_id);
-  v_request constant jsonb := jsonb_build_object('call', p_kind);
   v_hold credits.transfers;
-  v_owner_id uuid;
+  v_end credits.transfers;
   v_account credits.accounts;
-  v_outcome jsonb;
   v_now timestamptz;
-  v_posting_id bigint;
   v_transfer_id constant uuid := core.new_id();
 begin
   if p_kind not in ('capture', 'release') then
     raise exception 'a hold ends by capture or release, not by %', p_kind using errcode = 'invalid_parameter_value';
   end if;
   select t.* into strict v_hold from credits.transfers as t where t.job_id = p_job_id and t.kind = 'hold';
-  select a.owner_id into strict v_owner_id from credits.accounts as a where a.id = v_hold.from_account_id;
-  v_account := credits.lock_account(v_owner_id);
-  v_outcome := credits.first_outcome(v_key, v_request);
-  if v_outcome is not null then
-    return v_outcome;
+  v_account := credits.lock_account(v_hold.owner_id);
+  -- It ends once, so its end stays what it is: no key needs to be burned for the other kind.
+  select t.* into v_end
+  from credits.transfers as t
+  where t.reverses_id = v_hold.id and t.kind in ('capture', 'release');
+  if found then
+    return case
+      when v_end.kind = p_kind then jsonb_build_object('transfer_id', v_end.id, 'amount', v_end.amount)
+      else '{"error": "already_ended"}'
+    end;
   end if;
+
   v_now := core.now();
-
-  if exists (
-    select from credits.transfers as t
-    where t.reverses_id = v_hold.id and t.kind in ('capture', 'release')
-  ) then
-    v_outcome := '{"error": "already_ended"}';
-    perform credits.record_posting(v_key, v_owner_id, v_request, v_outcome, v_now);
-    return v_outcome;
-  end if;
-  v_outcome := jsonb_build_object('transfer_id', v_transfer_id, 'amount', v_hold.amount);
-  v_posting_id := credits.record_posting(v_key, v_owner_id, v_request, v_outcome, v_now);
-
   if p_kind = 'capture' then
     insert into credits.transfers (
-      id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, created_at
+      id, owner_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, created_at
     )
     values (
-      v_transfer_id, v_posting_id, v_owner_id, 'capture', v_hold.to_account_id, credits.system_account('revenue'),
+      v_transfer_id, v_hold.owner_id, 'capture', v_hold.to_account_id, credits.system_account('revenue'),
       v_hold.amount, p_job_id, v_hold.id, v_now
     );
-    return v_outcome;
+  else
+    perform credits.revive_lots(v_account.id, v_hold.draws, v_now);
+    insert into credits.transfers (
+      id, owner_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, draws, created_at
+    )
+    values (
+      v_transfer_id, v_hold.owner_id, 'release', v_hold.to_account_id, v_account.id, v_hold.amount, p_job_id, v_hold.id,
+      v_hold.draws, v_now
+    );
+    perform credits.note_next_expiry(v_account.id);
+    perform credits.settle_account(null, v_account, v_now, p_job_id);
   end if;
-
-  perform credits.revive_lots(v_account.id, v_hold.draws, v_now);
-  insert into credits.transfers (
-    id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, draws, created_at
-  )
-  values (
-    v_transfer_id, v_posting_id, v_owner_id, 'release', v_hold.to_account_id, v_account.id, v_hold.amount, p_job_id,
-    v_hold.id, v_hold.draws, v_now
-  );
-  perform credits.note_next_expiry(v_account.id);
-  perform credits.settle_account(v_posting_id, v_account, v_now);
-  return v_outcome;
+  return jsonb_build_object('transfer_id', v_transfer_id, 'amount', v_hold.amount);
 end;
 $$;
 
@@ -1816,9 +1884,8 @@ set search_path = ''
 as $$
 begin
   return query
-  select e.number, e.transfer_id, t.kind, e.amount, e.balance_after, t.job_id, e.created_at
+  select e.number, e.transfer_id, e.kind, e.amount, e.balance_after, e.job_id, e.created_at
   from credits.entries as e
-  join credits.transfers as t on t.id = e.transfer_id
   where e.account_id = (
       select a.id from credits.accounts as a
       where a.owner_id = p_owner_id and a.kind = 'available' and a.unit = 'credit'
@@ -1884,18 +1951,17 @@ begin
       and coalesce((array_agg(c.hash order by c.number desc))[1], p_proved.hash, '\x') = p_account.head_hash
       and coalesce(bool_and(
         c.number = c.expected_number
-        and c.hash = credits.entry_hash(
-          c.previous_hash, c.account_id, c.number, c.transfer_id, c.amount, c.balance_after, c.created_at
-        )
+        and c.hash = credits.entry_hash(c.previous_hash, c.transfer, c.account_id, c.number, c.balance_after)
         and c.balance_after = coalesce(p_proved.balance, 0) + v_sign * c.running_sum
       ), true) as is_chained
   into v_entries
   from (
-    select e.*,
+    select e.*, t as transfer,
       v_from + row_number() over (order by e.number) as expected_number,
       lag(e.hash, 1, coalesce(p_proved.hash, '\x')) over (order by e.number) as previous_hash,
       sum(e.amount) over (order by e.number) as running_sum
     from credits.entries as e
+    join credits.transfers as t on t.id = e.transfer_id
     where e.account_id = p_account.id and e.number > v_from and e.number <= p_account.entry_count
   ) as c;
 
@@ -1935,21 +2001,23 @@ declare
   v_found bigint := 0;
 begin
   for v_violation in
-    select 'unbalanced_transfer', t.id::text,
-      jsonb_build_object('amount', t.amount, 'sum', sum(e.amount), 'entries', count(e.account_id))
+    select 'unbalanced_transfer', t.id::text, jsonb_build_object(
+      'kind', t.kind, 'amount', t.amount, 'from_account_id', t.from_account_id, 'to_account_id', t.to_account_id
+    )
     from credits.transfers as t
-    left join credits.entries as e on e.transfer_id = t.id
-    where t.created_at >= v_since
-    group by t.id
-    having count(e.account_id) <> 2 or count(*) filter (
-      where e.amount = case e.account_id when t.to_account_id then t.amount when t.from_account_id then -t.amount end
-    ) <> 2
-    union all
-    select 'unbalanced_transfer', e.transfer_id::text,
-      jsonb_build_object('amount', null, 'sum', sum(e.amount), 'entries', count(*))
-    from credits.entries as e
-    where p_full and not exists (select from credits.transfers as t where t.id = e.transfer_id)
-    group by e.transfer_id
+    left join credits.accounts as f on f.id = t.from_account_id
+    left join credits.accounts as d on d.id = t.to_account_id
+    left join credits.transfers as h on h.id = t.reverses_id and h.kind = 'hold'
+    where t.created_at >= v_since and (
+      t.amount < 1 or t.from_account_id = t.to_account_id
+      or f.id is null or (f.owner_id is null) <> (t.from_number is null)
+      or d.id is null or (d.owner_id is null) <> (t.to_number is null)
+      -- No hash is over a capture, which has no user's side.
+      or t.kind in ('capture', 'release') and (t.amount, t.from_account_id, t.to_account_id) is distinct from (
+        h.amount, h.to_account_id,
+        case t.kind when 'release' then h.from_account_id else credits.system_account('revenue') end
+      )
+    )
     union all
     select h.violation, h.subject, h.details from videos.hold_violations(v_since) as h
   loop
@@ -1959,7 +2027,7 @@ begin
 
   for v_row in
     select a as account, c as proved,
-      (select coalesce(sum(l.remaining), 0) from credits.lots as l where l.account_id = a.id and l.remaining > 0)::bigint as lots
+      (select coalesce(sum(l.remaining), 0) from credits.lots as l where l.account_id = a.id and not l.is_spent)::bigint as lots
     from credits.accounts as a
     left join credits.checkpoints as c on c.account_id = a.id
     where a.owner_id is not null and (
@@ -1991,8 +2059,8 @@ end;
 $$;
 comment on function credits.reconcile(boolean) is
   'Proves the ledger: a row for each violation, none when all holds. From the last proved entry on, or in full.
-unbalanced_transfer (its entries are not the two that it means, or it is gone, which only a proof in full sees),
-broken_chain, balance_differs (from the entries), lots_differ (from the balance), and those of videos.hold_violations.
+unbalanced_transfer (a side is of another account than it says, or the end of a hold is not that of the hold),
+broken_chain (of entries, with all that their transfers say), balance_differs (from the entries), lots_differ (from the balance), and those of videos.hold_violations.
 An account that is clean gets its checkpoint; one that is not is looked at again. Nothing that a posting needs is locked.';
 
 create function credits.rebuild_balances()
@@ -2036,7 +2104,7 @@ begin
     where t.id = a.id and (a.balance, a.entry_count, a.head_hash) is distinct from (t.entries, t.count, t.head)
     returning a.id, a.balance
   )
-  select m.id, t.balance, m.balance
+  select m.id, t.balance::bigint, m.balance::bigint
   from mended as m
   join truth as t on t.id = m.id;
 
@@ -2398,11 +2466,12 @@ set search_path = ''
 -- The caller gives up after 10 s; what is claimed for nobody would wait for the end of its lease.
 set lock_timeout = '1s'
 as $$
--- Leases up to p_limit due tasks, of one subject if it is named and of no kind in p_without, within each kind's claim_limit
--- and each kind's and lane's concurrency, in the order of their priority. Within a priority owners take turns: a task lets those go first that came up to a minute
--- later, for each task that its owner had before it. What a claim costs grows with what it takes, and not with what
--- waits. Locks: the kinds, by name, so that concurrent claims count right; tasks that another transaction holds are
--- passed over. Where the kinds cannot be had within a second, nothing is claimed.
+-- Leases up to p_limit due tasks, of one subject if it is named and of no kind in p_without, within each kind's
+-- claim_limit and each kind's and lane's concurrency, in the order of their priority. Within a priority owners take
+-- turns: a task lets those go first that came up to a minute later, for each task that its owner had before it. What a
+-- claim costs grows with what it takes, and not with what waits. Locks: the kinds, by name, so that concurrent claims
+-- count right; tasks that another transaction holds are passed over. Where the kinds cannot be had within a second,
+-- nothing is claimed.
 declare
   v_now timestamptz;
 begin
@@ -2680,8 +2749,8 @@ language plpgsql
 immutable
 set search_path = ''
 as $$
--- What a second of video takes at most: 4 MB at 1080p, which is 32 Mbit/s and some twice what the providers deliver, and
--- as much more or less as the picture has more or fewer pixels. A word that tells no size counts as 1080p.
+-- What a second of video takes at most: 4 MB at 1080p, which is 32 Mbit/s and some twice what the providers deliver,
+-- and as much more or less as the picture has more or fewer pixels. A word that tells no size counts as 1080p.
 declare
   v_sides constant text[] := regexp_match(p_resolution, '^([0-9]{1,5})[x:]([0-9]{1,5})$');
   v_lines constant numeric := coalesce(
@@ -2805,7 +2874,7 @@ create table videos.jobs (
   settings jsonb not null,
   image_url text,
   -- Held or captured, less what was given back.
-  credits_used bigint not null,
+  credits_used credits.balance not null,
   error_code text,
   error_details jsonb,
   -- The request that made it; ties the job to the log.
@@ -2831,11 +2900,7 @@ create table videos.jobs (
   thumbnail_url text,
   deleted_at timestamptz,
   -- The app's own name for it, which its user may ask for.
-  client_reference text,
-  -- What the procedures rely on. Not more: every statement reads each constraint anew, some 3 µs a piece.
-  check (credits_used >= 0),
-  check ((status >= 'completed') = (completed_at is not null) and (status = 'failed') = (error_code is not null)),
-  check ((due_at is null) = (completed_at is not null or storing_at is not null))
+  client_reference text
 ) with (fillfactor = 70);
 alter table videos.jobs enable row level security;
 -- A user's history of each status, newest first: one index pages all of it and any part of it.
@@ -2856,6 +2921,25 @@ create table videos.job_transitions (
 );
 alter table videos.job_transitions enable row level security;
 comment on table videos.job_transitions is 'The allowed changes of a job''s status.';
+
+-- What the procedures rely on, in every row. As constraints it would cost five times as much.
+create function videos.check_job()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if (new.status >= 'completed') = (new.completed_at is not null)
+    and (new.status = 'failed') = (new.error_code is not null)
+    and (new.due_at is null) = (new.completed_at is not null or new.storing_at is not null)
+  then
+    return new;
+  end if;
+  raise exception 'job % contradicts itself', new.id using errcode = 'check_violation';
+end;
+$$;
+
+create trigger check_job before insert or update on videos.jobs for each row execute function videos.check_job();
 
 -- Holds every update of a job to job_transitions.
 create function videos.check_job_transition()
@@ -3116,8 +3200,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Tells the operator where a provider's answer, as the port names it, is one that only they can mend: a key or a balance
--- that it does not take, a model that it does not have, an input that it does not understand. Locks: the alert.
+-- Tells the operator where a provider's answer, as the port names it, is one that only they can mend: a key or a
+-- balance that it does not take, a model that it does not have, an input that it does not understand. Locks: the alert.
 begin
   if (p_answer ->> 'needs_operator')::boolean then
     perform ops.raise_alert('provider_refuses', p_submission.provider, jsonb_build_object(
@@ -3381,7 +3465,8 @@ volatile
 set search_path = ''
 as $$
 -- Gives a provider one more job, if it may have one: counts its cost and, half open, takes its one place. Returns the
--- day on which the cost is counted; null where the provider gets no job. Locks: the provider's row, so that caps hold under any number of claims at once.
+-- day on which the cost is counted; null where the provider gets no job. Locks: the provider's row, so that caps hold
+-- under any number of claims at once.
 declare
   v_provider videos.providers;
   v_now timestamptz;
@@ -3425,10 +3510,10 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Gives a submission's cost back to the day on which it was counted, once it is known that the provider does not bill it;
--- counts it again, today, where it did after all. Once each: a second call changes nothing. Nobody calls it about what
--- may have been billed, which stays counted. The caller has locked the job.
--- Locks: submission → provider → its spending.
+-- Gives a submission's cost back to the day on which it was counted, once it is known that the provider does not bill
+-- it; counts it again, today, where it did after all. Once each: a second call changes nothing. Nobody calls it about
+-- what may have been billed, which stays counted. The caller has locked the job. Locks: submission → provider → its
+-- spending.
 declare
   v_submission videos.submissions;
   v_today constant date := (core.now() at time zone 'UTC')::date;
@@ -3463,8 +3548,8 @@ set search_path = ''
 as $$
 -- What a submission's outcome tells about its provider. Only unavailability counts against it: no answer, or one that
 -- proves it did not take the job; not a refusal of the request, and not being busy. What it did not take, or refused
--- before it made anything, is not billed. Who is busy, or names a time, is left alone until then. While all is well nothing
--- is written. Locks: submission → provider → its spending.
+-- before it made anything, is not billed. Who is busy, or names a time, is left alone until then. While all is well
+-- nothing is written. Locks: submission → provider → its spending.
 declare
   v_outcome constant text := p_outcome ->> 'outcome';
   v_is_busy constant boolean := coalesce((p_outcome ->> 'is_busy')::boolean, false);
@@ -3520,9 +3605,12 @@ create function videos.takes_settings(p_offer videos.model_providers, p_settings
 returns boolean
 language sql
 immutable
-return (p_offer).takes = '{}' or not exists (
-  select from jsonb_each((p_offer).takes) as t (name, taken)
-  where not t.taken @> ((p_settings || jsonb_build_object('image', p_image_url is not null)) -> t.name)
+return (p_offer).takes = '{}' or (
+  coalesce((p_offer).takes -> 'duration_seconds' @> (p_settings -> 'duration_seconds'), true)
+  and coalesce((p_offer).takes -> 'resolution' @> (p_settings -> 'resolution'), true)
+  and coalesce((p_offer).takes -> 'aspect_ratio' @> (p_settings -> 'aspect_ratio'), true)
+  -- Not to_jsonb, which is not immutable: this function would not be inlined.
+  and coalesce((p_offer).takes -> 'image' @> case when p_image_url is null then jsonb 'false' else 'true' end, true)
 );
 
 -- Whether a provider takes a prompt of this length.
@@ -3549,6 +3637,38 @@ as $$
       select from videos.submissions as s
       where s.job_id = p_job.id and s.provider = p.provider and s.state = 'refused'
     )
+$$;
+
+create function videos.is_offered(
+  p_model videos.models, p_prompt text, p_settings jsonb, p_image_url text, p_providers text[]
+)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Whether one of p_providers, null being all, may be asked for a video today: it is enabled, takes the request, and has
+-- money left for it. In small steps, since the first provider nearly always does: as one query it costs three times as
+-- much.
+declare
+  v_offer videos.model_providers;
+begin
+  for v_offer in
+    select p.* from videos.model_providers as p where p.model_id = p_model.id order by p.preference
+  loop
+    continue when v_offer.provider <> all (p_providers)
+      or not videos.takes_settings(v_offer, p_settings, p_image_url)
+      or not videos.takes_prompt(v_offer, p_prompt);
+    if exists (
+      select from videos.money_left as m
+      where m.provider = v_offer.provider
+        and coalesce(m.cents >= videos.cost_cents(v_offer, p_model.pricing_type, p_settings), true)
+    ) then
+      return true;
+    end if;
+  end loop;
+  return false;
+end;
 $$;
 
 -- How many seconds all that may be asked for a job want to be left alone; 0 where one does not.
@@ -3703,8 +3823,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- The provider says that a submission of this job ended without a bill. Of one that succeeded, whenever that was said, it
--- is not believed. The caller has locked the job.
+-- The provider says that a submission of this job ended without a bill. Of one that succeeded, whenever that was said,
+-- it is not believed. The caller has locked the job.
 begin
   if p_job.storing_at is null and p_job.late_success_at is null then
     perform videos.note_bill(p_submission_id, false);
@@ -3782,19 +3902,19 @@ begin
     );
   elsif v_state = 'cancelled' then
     if p_job.due_at <= v_now then
-      perform videos.settle_video_job(p_job.id, 'failed', 'ERR_5001');
+      perform videos.settle_video_job(p_job.id, 'failed', core.error_code('provider/timed-out'));
     elsif p_job.cancel_requested_at is not null then
       perform videos.settle_video_job(p_job.id, 'cancelled');
     else
       -- Nobody here asked for it, so to the user it is the provider's failure.
-      perform videos.settle_video_job(p_job.id, 'failed', 'ERR_5002');
+      perform videos.settle_video_job(p_job.id, 'failed', core.error_code('provider/unavailable'));
     end if;
   elsif v_state = 'not_found' and p_submission.state = 'accepted'
     and (p_submission.missing_since <= v_now - v_may_be_missing or videos.is_abandoned(p_job))
   then
-    -- It had the job and knows it no more, whenever it is asked: there will be no video. Of a closed account nobody waits
-    -- for it.
-    perform videos.settle_video_job(p_job.id, 'failed', 'ERR_5002');
+    -- It had the job and knows it no more, whenever it is asked: there will be no video. Of a closed account nobody
+    -- waits for it.
+    perform videos.settle_video_job(p_job.id, 'failed', core.error_code('provider/unavailable'));
   end if;
 end;
 $$;
@@ -3810,8 +3930,8 @@ as $$
     when exists (
       select from videos.submissions as s
       where s.job_id = p_job.id and s.state in ('sending', 'accepted', 'unknown')
-    ) then 'ERR_5001'
-    else 'ERR_5002'
+    ) then core.error_code('provider/timed-out')
+    else core.error_code('provider/unavailable')
   end)
 $$;
 
@@ -3863,7 +3983,7 @@ volatile
 set search_path = ''
 as $$
 begin
-  perform videos.settle_video_job(p_job_id, 'failed', 'ERR_6002');
+  perform videos.settle_video_job(p_job_id, 'failed', core.error_code('storage/failed'));
   -- Nobody is at it any more.
   perform queue.hasten('delete_files', p_job_id);
 end;
@@ -4067,10 +4187,10 @@ declare
   v_limits jsonb;
   v_model videos.models;
   v_resolved jsonb;
+  v_fields jsonb;
   v_price bigint;
   v_locked record;
   v_account credits.accounts;
-  v_hold jsonb;
   v_job_id constant uuid := core.new_id();
   v_now timestamptz;
 begin
@@ -4082,34 +4202,28 @@ begin
   end if;
   v_limits := v_attempts -> 'limits';
   if not ops.is_enabled('generation') then
-    return guard.refusal('ERR_6004', '{"feature": "generation"}', v_limits);
+    return guard.refusal('feature/switched-off', '{"feature": "generation"}', v_limits);
   end if;
   if videos.find_moderation_term(p_prompt, 'refuse') is not null then
-    return guard.refusal('ERR_4003', '{"reason": "policy"}', v_limits);
+    return guard.refusal('prompt/refused', '{"reason": "policy"}', v_limits);
   end if;
 
   select m.* into v_model from videos.models as m where m.id = p_model_id and m.is_available;
   if not found then
-    return guard.refusal('ERR_4002', jsonb_build_object('model_id', p_model_id), v_limits);
+    return guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id), v_limits);
   end if;
   v_resolved := videos.resolve_settings(v_model, p_settings, p_image_url);
-  if v_resolved -> 'fields' = '[]' then
-    v_resolved := v_resolved || jsonb_build_object(
-      'fields', videos.unmakeable(v_model, p_prompt, v_resolved -> 'settings', p_image_url)
-    );
+  v_fields := v_resolved -> 'fields';
+  if v_fields = '[]'
+    and not videos.is_offered(v_model, p_prompt, v_resolved -> 'settings', p_image_url, p_providers)
+  then
+    v_fields := videos.unmakeable(v_model, p_prompt, v_resolved -> 'settings', p_image_url);
+    if v_fields = '[]' then
+      return guard.refusal('feature/switched-off', '{"feature": "generation"}', v_limits);
+    end if;
   end if;
-  if v_resolved -> 'fields' <> '[]' then
-    return guard.refusal('ERR_4008', jsonb_build_object('fields', v_resolved -> 'fields'), v_limits);
-  end if;
-
-  if not exists (
-    select from videos.model_providers as p
-    join videos.money_left as m on m.provider = p.provider
-    where p.model_id = v_model.id and (p_providers is null or p.provider = any (p_providers))
-      and videos.takes_settings(p, v_resolved -> 'settings', p_image_url) and videos.takes_prompt(p, p_prompt)
-      and coalesce(m.cents >= videos.cost_cents(p, v_model.pricing_type, v_resolved -> 'settings'), true)
-  ) then
-    return guard.refusal('ERR_6004', '{"feature": "generation"}', v_limits);
+  if v_fields <> '[]' then
+    return guard.refusal('request/malformed', jsonb_build_object('fields', v_fields), v_limits);
   end if;
 
   v_price := videos.price(v_model, v_resolved -> 'settings');
@@ -4120,7 +4234,7 @@ begin
   v_account := v_locked.account;
   if v_account.balance < v_price then
     return guard.refusal(
-      'ERR_4001', jsonb_build_object('required', v_price, 'available', v_account.balance), v_limits
+      'payment/insufficient-credits', jsonb_build_object('required', v_price, 'available', v_account.balance), v_limits
     );
   end if;
   -- Last, with the account locked and the balance known: what is counted here is accepted.
@@ -4131,10 +4245,10 @@ begin
   end if;
   -- What guards money and was not counted, as its row is missing, is broken.
   if not v_accepted -> 'hits' ?& '{uncaptured_jobs,video_generation}' then
-    return guard.refusal('ERR_6001', '{}', v_limits);
+    return guard.refusal('database/unavailable', '{}', v_limits);
   end if;
 
-  v_hold := credits.hold(v_account, v_price, v_job_id);
+  perform credits.place_hold(v_account, v_price, v_job_id);
   -- By this time settle_video_job gives the hit back.
   v_now := v_accepted #>> '{hits,uncaptured_jobs}';
   insert into videos.jobs (
@@ -4150,7 +4264,7 @@ begin
   return guard.answer(
     jsonb_build_object(
       'job_id', v_job_id, 'status', 'pending', 'credits_used', v_price,
-      'credits_remaining', v_hold -> 'credits_remaining', 'created_at', core.to_iso(v_now)
+      'credits_remaining', v_account.balance - v_price, 'created_at', core.to_iso(v_now)
     ),
     v_limits
   );
@@ -4167,9 +4281,9 @@ volatile
 set search_path = ''
 as $$
 -- Asks whether a caller may act, and makes their row and account at the first call. `refusal` is null, or what
--- to return (ERR_4005 for a closed account, ERR_4017 for a suspended one); `language` is the user's own, if any;
--- `is_new` is true for the one call that made the row. A tombstone is never revived. With p_suspended whoever is
--- suspended may act, too.
+-- to return (auth/unauthenticated for a closed account, auth/suspended for a suspended one); `language` is the user's
+-- own, if any; `is_new` is true for the one call that made the row. A tombstone is never revived. With p_suspended
+-- whoever is suspended may act, too.
 declare
   v_user accounts.users;
 begin
@@ -4183,9 +4297,9 @@ begin
   end if;
   language := v_user.language;
   if v_user.closed_at is not null then
-    refusal := guard.refusal('ERR_4005');
+    refusal := guard.refusal('auth/unauthenticated');
   elsif v_user.is_banned and not p_suspended then
-    refusal := guard.refusal('ERR_4017');
+    refusal := guard.refusal('auth/suspended');
   end if;
 end;
 $$;
@@ -4609,13 +4723,6 @@ $$;
 
 -- supabase/schemas/ops/errors.sql
 
--- How grave an ERR_5xxx or ERR_6xxx is, as the registry of errors says.
-create function ops.severity_of(p_code text)
-returns text
-language sql
-immutable
-return case p_code when 'ERR_6003' then 'critical' when 'ERR_6004' then 'info' else 'error' end;
-
 create table ops.error_log (
   minute timestamptz not null,
   code text not null check (code ~ '^ERR_[56]\d{3}$'),
@@ -4624,7 +4731,7 @@ create table ops.error_log (
   -- Which of the minute's rows of this code and endpoint.
   place smallint not null,
   occurred_at timestamptz not null,
-  severity text not null generated always as (ops.severity_of(code)) stored,
+  severity text not null generated always as (core.error_severity(code)) stored,
   user_id uuid,
   request_id text,
   -- Redacted by whoever recorded it.
@@ -4799,7 +4906,7 @@ begin
     begin
       v_swept := v_swept + ops.sweep_rule(v_rule);
     exception when others then
-      perform ops.record_error('ERR_6003', 'tick', null, null, jsonb_build_object(
+      perform ops.record_error(core.error_code('internal/error'), 'tick', null, null, jsonb_build_object(
         'task', 'sweep', 'rule', v_rule.name, 'error', format('%s: %s', sqlstate, sqlerrm)
       ));
     end;
@@ -4822,7 +4929,7 @@ declare
   v_found integer := 0;
 begin
   for v_violation in select r.* from credits.reconcile() as r loop
-    perform ops.record_error('ERR_6003', 'tick', null, null, jsonb_build_object(
+    perform ops.record_error(core.error_code('internal/error'), 'tick', null, null, jsonb_build_object(
       'task', 'prove_ledger', 'violation', v_violation.violation, 'subject', v_violation.subject,
       'details', v_violation.details
     ));
@@ -4943,11 +5050,11 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- accounts.admit for those who act as admins: ERR_4006 for whoever is none, asked anew at every call.
+-- accounts.admit for those who act as admins: auth/forbidden for whoever is none, asked anew at every call.
 begin
   select a.refusal, a.language into refusal, language from accounts.admit(p_admin_id) as a;
   if refusal is null and not exists (select from accounts.users as u where u.id = p_admin_id and u.is_admin) then
-    refusal := guard.refusal('ERR_4006');
+    refusal := guard.refusal('auth/forbidden');
   end if;
 end;
 $$;
@@ -5027,7 +5134,7 @@ begin
   return jsonb_build_object(
     'limits', jsonb_build_array(v_limit),
     'refusal', guard.refusal(
-      'ERR_4004', jsonb_build_object('policy', v_policy.name, 'retry_after', v_limit -> 'reset'),
+      'limit/rate-exceeded', jsonb_build_object('policy', v_policy.name, 'retry_after', v_limit -> 'reset'),
       jsonb_build_array(v_limit)
     )
   );
@@ -5037,7 +5144,7 @@ exception
     raise;
   when others then
     raise warning 'the limit of credits is broken: %', sqlerrm;
-    return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('ERR_6001'));
+    return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('database/unavailable'));
 end;
 $$;
 create index admin_actions_request on ops.admin_actions (request_id) where request_id is not null;
@@ -5065,15 +5172,15 @@ begin
     return;
   end if;
   if p_user_id = p_admin_id and p_amount > 0 then
-    refusal := guard.refusal('ERR_4006', '{}', limits);
+    refusal := guard.refusal('auth/forbidden', '{}', limits);
   elsif not accounts.find(p_user_id) then
-    refusal := guard.refusal('ERR_4007', '{}', limits);
+    refusal := guard.refusal('resource/not-found', '{}', limits);
   else
     account := credits.lock_account(p_user_id);
     refusal := (ops.admit_admin(p_admin_id)).refusal || jsonb_build_object('limits', limits);
     -- Whatever is given to a closed account is forfeited at once.
     if refusal is null and account.closed_at is not null then
-      refusal := guard.refusal('ERR_4009', '{"status": "closed"}', limits);
+      refusal := guard.refusal('resource/wrong-state', '{"status": "closed"}', limits);
     end if;
   end if;
 end;
@@ -5093,17 +5200,17 @@ declare
 begin
   select j.* into v_job from videos.jobs as j where j.id = p_job_id and j.user_id = p_user_id;
   if not found then
-    return guard.refusal('ERR_4007');
+    return guard.refusal('resource/not-found');
   end if;
   if v_job.status <> 'completed' then
-    return guard.refusal('ERR_4009', jsonb_build_object('status', v_job.status));
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_job.status));
   end if;
   if exists (select from ops.admin_actions as a where a.job_id = p_job_id) then
-    return guard.refusal('ERR_4009', '{"status": "refunded"}');
+    return guard.refusal('resource/wrong-state', '{"status": "refunded"}');
   end if;
   if p_amount > v_job.credits_used then
-    return guard.refusal('ERR_4008', jsonb_build_object('fields', jsonb_build_array(jsonb_build_object(
-      'path', 'amount', 'message', format('The job cost %s', v_job.credits_used)
+    return guard.refusal('request/malformed', jsonb_build_object('fields', jsonb_build_array(jsonb_build_object(
+      'path', 'amount', 'message', format('Must be at most %s, what the job cost', v_job.credits_used)
     ))));
   end if;
   return null;
@@ -5193,7 +5300,8 @@ begin
   else
     if (v_begun.account).balance < -p_amount then
       return guard.refusal(
-        'ERR_4001', jsonb_build_object('required', -p_amount, 'available', (v_begun.account).balance), v_limits
+        'payment/insufficient-credits',
+        jsonb_build_object('required', -p_amount, 'available', (v_begun.account).balance), v_limits
       );
     end if;
     v_posted := credits.deduct(p_user_id, -p_amount, 'admin_action:' || v_action_id);
@@ -5253,7 +5361,7 @@ select e.occurred_at, e.code, e.severity, e.endpoint as source, e.user_id, e.req
 from ops.error_log as e
 where e.minute >= date_trunc('day', now())
 union all
-select j.completed_at, j.error_code, ops.severity_of(j.error_code), coalesce(s.provider, 'no provider'), j.user_id,
+select j.completed_at, j.error_code, core.error_severity(j.error_code), coalesce(s.provider, 'no provider'), j.user_id,
   j.request_id, j.id, s.cause, 1
 from videos.jobs as j
 left join lateral (
@@ -5591,7 +5699,7 @@ security definer
 set search_path = ''
 as $$
 -- Offers a model or takes it out of the catalogue. `data` is the model as the catalogue has it, with
--- `is_available`. ERR_4002 for an unknown model. A second call changes nothing and writes
+-- `is_available`. model/not-available for an unknown model. A second call changes nothing and writes
 -- nothing. Counts against `admin`. Locks: rate-limit row → model.
 declare
   v_caller record;
@@ -5604,7 +5712,7 @@ begin
 
   select m.* into v_model from videos.models as m where m.id = p_model_id for no key update;
   if not found then
-    return guard.refusal('ERR_4002', jsonb_build_object('model_id', p_model_id), v_caller.limits);
+    return guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id), v_caller.limits);
   end if;
   if v_model.is_available <> p_is_available then
     update videos.models as m set is_available = p_is_available where m.id = p_model_id;
@@ -5665,7 +5773,7 @@ volatile
 security definer
 set search_path = ''
 as $$
--- A user, as ops.user_json. ERR_4007 where there is none. Counts against `admin`.
+-- A user, as ops.user_json. resource/not-found where there is none. Counts against `admin`.
 -- Locks: rate-limit row → account → expired lots.
 declare
   v_caller record;
@@ -5676,7 +5784,7 @@ begin
     return v_caller.refusal;
   end if;
   if not accounts.find(p_user_id) then
-    return guard.refusal('ERR_4007', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits);
   end if;
   perform credits.lock_account(p_user_id);
   v_refusal := (ops.admit_admin(p_admin_id)).refusal;
@@ -5697,11 +5805,11 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Suspends a user, which also ends their sessions, where p_action is `ban`; lets them in again where it is `unban`; raises
--- case_not_found for another. Jobs that were accepted go on. `data` is the user as in api.get_admin_users. ERR_4006 for
--- oneself and for other admins, who are the operator's affair; ERR_4007 where there is no such user; ERR_4009 for a
--- closed account. A second call ends sessions that have begun since, and
--- writes nothing. Counts against `admin`. Locks: rate-limit row → account → user → sessions.
+-- Suspends a user, which also ends their sessions, where p_action is `ban`; lets them in again where it is `unban`;
+-- raises case_not_found for another. Jobs that were accepted go on. `data` is the user as in api.get_admin_users.
+-- auth/forbidden for oneself and for other admins, who are the operator's affair; resource/not-found where there is no
+-- such user; resource/wrong-state for a closed account. A second call ends sessions that have begun since, and writes
+-- nothing. Counts against `admin`. Locks: rate-limit row → account → user → sessions.
 declare
   v_caller record;
   v_refusal jsonb;
@@ -5718,7 +5826,7 @@ begin
   end if;
 
   if not accounts.find(p_user_id) then
-    return guard.refusal('ERR_4007', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits);
   end if;
   perform credits.lock_account(p_user_id);
   select u.* into strict v_user from accounts.users as u where u.id = p_user_id for no key update;
@@ -5727,10 +5835,10 @@ begin
     return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   if v_user.is_admin then
-    return guard.refusal('ERR_4006', '{}', v_caller.limits);
+    return guard.refusal('auth/forbidden', '{}', v_caller.limits);
   end if;
   if v_user.closed_at is not null then
-    return guard.refusal('ERR_4009', '{"status": "closed"}', v_caller.limits);
+    return guard.refusal('resource/wrong-state', '{"status": "closed"}', v_caller.limits);
   end if;
 
   if v_user.is_banned <> v_bans then
@@ -5757,8 +5865,8 @@ set search_path = ''
 as $$
 -- Cancels a job of the caller's. A pending one ends at once and gives its credits back. One that a provider has, or may
 -- have, gets a `cancel` task, and only the provider's word ends it. `data`: `{ job }`. A second call answers as the
--- first. ERR_4007 for a job that is not there, is deleted or is another's; ERR_4009 while it is stored, or ended
--- otherwise. Counts against `writes`. Locks: rate-limit row → account → job → tasks.
+-- first. resource/not-found for a job that is not there, is deleted or is another's; resource/wrong-state while it is
+-- stored, or ended otherwise. Counts against `writes`. Locks: rate-limit row → account → job → tasks.
 declare
   v_caller record;
   v_job videos.jobs;
@@ -5772,13 +5880,13 @@ begin
   if not exists (
     select from videos.jobs as j where j.id = p_job_id and j.user_id = p_user_id and j.deleted_at is null
   ) then
-    return guard.refusal('ERR_4007', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits);
   end if;
   v_job := videos.lock_job(p_job_id);
   if v_job.storing_at is not null or (v_job.completed_at is not null and v_job.cancel_requested_at is null)
     or v_job.status in ('completed', 'failed')
   then
-    return guard.refusal('ERR_4009', jsonb_build_object('status', v_job.status), v_caller.limits);
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_job.status), v_caller.limits);
   end if;
 
   if v_job.cancel_requested_at is null then
@@ -5827,7 +5935,7 @@ begin
   from (
     select sum(l.remaining) as credits, core.to_iso(l.expires_at) as expires_at
     from credits.lots as l
-    where l.account_id = v_caller.account_id and l.remaining > 0 and l.expires_at <= v_until
+    where l.account_id = v_caller.account_id and not l.is_spent and l.expires_at <= v_until
     group by core.to_iso(l.expires_at)
   ) as e;
 
@@ -5868,8 +5976,9 @@ security definer
 set search_path = ''
 as $$
 -- Hides an ended job of the caller's for good and makes the task that removes its files; the ledger keeps its entries.
--- `data`: `{ deleted_at }`. ERR_4007 for a job that is not there, is deleted already or is another's; ERR_4009 for one
--- that has not ended. Counts against `writes`. Locks: rate-limit row → account → job → task.
+-- `data`: `{ deleted_at }`. resource/not-found for a job that is not there, is deleted already or is another's;
+-- resource/wrong-state for one that has not ended. Counts against `writes`. Locks: rate-limit row → account → job →
+-- task.
 declare
   v_caller record;
   v_job videos.jobs;
@@ -5883,14 +5992,14 @@ begin
   if not exists (
     select from videos.jobs as j where j.id = p_job_id and j.user_id = p_user_id and j.deleted_at is null
   ) then
-    return guard.refusal('ERR_4007', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits);
   end if;
   v_job := videos.lock_job(p_job_id);
   if v_job.deleted_at is not null then
-    return guard.refusal('ERR_4007', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits);
   end if;
   if v_job.completed_at is null then
-    return guard.refusal('ERR_4009', jsonb_build_object('status', v_job.status), v_caller.limits);
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_job.status), v_caller.limits);
   end if;
 
   v_now := core.now();
@@ -5914,9 +6023,9 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Limits, and what is known. `data`: `{ user_id, credits_remaining, is_new, is_granted, intent_good_in }`, the last one in
--- seconds: until an intent of theirs in this network is good for this check, 0 where one is, null where there is none.
--- Locks: rate-limit rows → account → expired lots.
+-- Limits, and what is known. `data`: `{ user_id, credits_remaining, is_new, is_granted, intent_good_in }`, the last one
+-- in seconds: until an intent of theirs in this network is good for this check, 0 where one is, null where there is
+-- none. Locks: rate-limit rows → account → expired lots.
 declare
   v_caller record;
   v_now timestamptz;
@@ -5985,10 +6094,10 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Leaves the lane by whoever knows that they have set no bit, and never will. The intent that was made in it goes, or any
--- bit that is set would be good for it; so the limits no longer count it. One that is still being recorded is waited for,
--- and one that comes later finds the lane left. `data`: `{ left }`; false where the lease was already another's, as in a
--- second call. Locks: lane → intent.
+-- Leaves the lane by whoever knows that they have set no bit, and never will. The intent that was made in it goes, or
+-- any bit that is set would be good for it; so the limits no longer count it. One that is still being recorded is
+-- waited for, and one that comes later finds the lane left. `data`: `{ left }`; false where the lease was already
+-- another's, as in a second call. Locks: lane → intent.
 declare
   v_left boolean;
 begin
@@ -6007,12 +6116,12 @@ volatile
 security definer
 set search_path = ''
 as $$
--- The last step before the device's bit is set. `data`: `{ recorded, is_granted, reason, retry_after }`. Where it is not
--- recorded, the bit must stay as it is: the user was granted meanwhile, or there is a reason to come again, in so many
--- seconds: `busy`, the lane is no longer ours, or not for long enough; `network_limit`, the grants of the network, or
--- of all, are used up. An intent belongs to this check alone; an earlier one of the account in the network, whose check
--- is over and has not set this device's bit, gives way to it and counts no more. For whoever may no longer act, no bit is
--- set. A second call records nothing new. Locks: account → lane → policies.
+-- The last step before the device's bit is set. `data`: `{ recorded, is_granted, reason, retry_after }`. Where it is
+-- not recorded, the bit must stay as it is: the user was granted meanwhile, or there is a reason to come again, in so
+-- many seconds: `busy`, the lane is no longer ours, or not for long enough; `network_limit`, the grants of the network,
+-- or of all, are used up. An intent belongs to this check alone; an earlier one of the account in the network, whose
+-- check is over and has not set this device's bit, gives way to it and counts no more. For whoever may no longer act,
+-- no bit is set. A second call records nothing new. Locks: account → lane → policies.
 declare
   v_network constant text := devices.network_of(p_network);
   v_caller record;
@@ -6198,7 +6307,8 @@ security definer
 set search_path = ''
 as $$
 -- Accepts a video once per idempotency key, where one of p_providers, those that this deployment has keys for, can make
--- it; null is any. A second call answers what the first did; see videos.accept_video for the rest. Locks: idempotency key → rate-limit rows → account → lots.
+-- it; null is any. A second call answers what the first did; see videos.accept_video for the rest. Locks: idempotency
+-- key → rate-limit rows → account → lots.
 declare
   v_caller record;
   v_outcome jsonb;
@@ -6249,8 +6359,8 @@ volatile
 security definer
 set search_path = ''
 as $$
-  -- Hands due tasks to a worker, of one subject if it is named and of no kind in p_without: `data` is a list of `{ task_id, kind, subject,
-  -- owner_id, attempt, payload }`, first what is most urgent. See queue.claim.
+  -- Hands due tasks to a worker, of one subject if it is named and of no kind in p_without: `data` is a list of `{
+  -- task_id, kind, subject, owner_id, attempt, payload }`, first what is most urgent. See queue.claim.
   select guard.answer(coalesce(jsonb_agg(
     jsonb_build_object(
       'task_id', t.id, 'kind', t.kind, 'subject', t.subject, 'owner_id', t.owner_id, 'attempt', t.attempts,
@@ -6284,9 +6394,9 @@ security definer
 set search_path = ''
 as $$
 -- An attempt failed: `data` is `{ state }`, as queue.retry says it. With p_code it failed by an error of ours, which is
--- recorded. With p_alert, `{ rule, subject, details }`, only the operator can mend it: they are told, and for a day after
--- the task was made it costs no try, so that the work goes on a minute after it was mended at the latest.
--- Locks: those of the task's domain, where it dies → task → error log → alert.
+-- recorded. With p_alert, `{ rule, subject, details }`, only the operator can mend it: they are told, and for a day
+-- after the task was made it costs no try, so that the work goes on a minute after it was mended at the latest. Locks:
+-- those of the task's domain, where it dies → task → error log → alert.
 declare
   v_task queue.tasks;
   v_state text;
@@ -6325,9 +6435,9 @@ as $$
 -- Stores a webhook that is proved to be the provider's, and does what follows. For a request id that we recorded
 -- it applies the state. For a submission whose id we never learned, it makes a `poll` task with the id that the
 -- event names: only the provider's answer to us records it; after the job's end a success is noted as late. Any other
--- id changes nothing. Of a job whose account was closed, no more than the name of the state, and whether it is billed, is stored.
--- `data`: `{ job_id, effect: "applied" | "asked" | "ignored" | "replayed" }`. ERR_4005 for a submission
--- that is not there, or is another owner's. Locks: account → job → tasks.
+-- id changes nothing. Of a job whose account was closed, no more than the name of the state, and whether it is billed,
+-- is stored. `data`: `{ job_id, effect: "applied" | "asked" | "ignored" | "replayed" }`. auth/unauthenticated for a
+-- submission that is not there, or is another owner's. Locks: account → job → tasks.
 declare
   v_submission videos.submissions;
   v_job videos.jobs;
@@ -6339,7 +6449,7 @@ begin
   join accounts.users as u on u.id = s.owner_id
   where s.id = p_submission_id and s.provider = p_provider and u.reference = p_owner;
   if not found then
-    return guard.refusal('ERR_4005');
+    return guard.refusal('auth/unauthenticated');
   end if;
   v_job := videos.lock_job(v_submission.job_id);
   select s.* into strict v_submission from videos.submissions as s where s.id = p_submission_id;
@@ -6494,10 +6604,11 @@ security definer
 set search_path = ''
 as $$
 -- Records what became of a submission, as the provider port names it: `accepted`, `refused`, `not_accepted` or
--- `unknown`. p_poll_seconds: when to ask the provider for the first time, should no webhook come. Refused, the job goes on
--- to the next of p_providers that might take it; one whose policy is against the prompt has spoken for all.
--- `data`: `{ status, has_others }`, the job's, and whether it may be claimed at once for another provider. A second call, or
--- one after the job's end, changes nothing but what is known. Locks: account → job → submission → provider → tasks → alert.
+-- `unknown`. p_poll_seconds: when to ask the provider for the first time, should no webhook come. Refused, the job goes
+-- on to the next of p_providers that might take it; one whose policy is against the prompt has spoken for all. `data`:
+-- `{ status, has_others }`, the job's, and whether it may be claimed at once for another provider. A second call, or
+-- one after the job's end, changes nothing but what is known. Locks: account → job → submission → provider → tasks →
+-- alert.
 declare
   v_job videos.jobs;
   v_submission videos.submissions;
@@ -6543,7 +6654,8 @@ begin
     elsif v_outcome = 'unknown' then
       perform queue.drop(v_job.id, '{submit}');
     elsif v_outcome = 'refused' and (
-      p_outcome #>> '{failure,code}' = 'ERR_4003' or not exists (select from videos.candidates(v_job, p_providers))
+      p_outcome #>> '{failure,code}' = core.error_code('prompt/refused')
+      or not exists (select from videos.candidates(v_job, p_providers))
     ) then
       perform videos.settle_video_job(
         v_job.id, 'failed', p_outcome #>> '{failure,code}', coalesce(p_outcome #> '{failure,details}', '{}')
@@ -6580,9 +6692,9 @@ security definer
 set search_path = ''
 as $$
 -- Records what the moderation service said about a job that claim_submission wants moderated, as the port names it.
--- `passed`: it may be claimed, and the service is not asked again. `refused`: the job ends with ERR_4003 and its hold
--- is released. `unavailable`: the task waits, by its backoff and no shorter than the service asks; the job's bound ends
--- it. `data`: `{ status }`, the job's. Of several verdicts the first counts; after the job has gone on none does.
+-- `passed`: it may be claimed, and the service is not asked again. `refused`: the job ends with prompt/refused and its
+-- hold is released. `unavailable`: the task waits, by its backoff and no shorter than the service asks; the job's bound
+-- ends it. `data`: `{ status }`, the job's. Of several verdicts the first counts; after the job has gone on none does.
 -- Locks: account → job → lots → task → alert.
 declare
   v_job videos.jobs;
@@ -6596,7 +6708,7 @@ begin
       update videos.jobs as j
       set flag = (select string_agg(c.name, ', ') from jsonb_array_elements_text(p_verdict -> 'categories') as c (name))
       where j.id = p_job_id;
-      perform videos.settle_video_job(p_job_id, 'failed', 'ERR_4003', '{"reason": "policy"}');
+      perform videos.settle_video_job(p_job_id, 'failed', core.error_code('prompt/refused'), '{"reason": "policy"}');
     else
       perform queue.postpone(
         'submit', p_job_id, p_verdict ->> 'cause', (p_verdict ->> 'retry_after_seconds')::numeric
@@ -6621,8 +6733,8 @@ security definer
 set search_path = ''
 as $$
 -- Closes the caller's account, as accounts.close does, also where they are suspended. `data`: `{ user_id, closed_at }`.
--- A second call, also one at the same time, is ERR_4005. Counts against `writes`. Locks: rate-limit row → account →
--- user → jobs → lots → sessions.
+-- A second call, also one at the same time, is auth/unauthenticated. Counts against `writes`. Locks: rate-limit row →
+-- account → user → jobs → lots → sessions.
 declare
   v_caller record;
   v_closed_at timestamptz;
@@ -6689,7 +6801,7 @@ begin
   where u.id = p_user_id and u.closed_at is null
   returning u.* into v_user;
   if not found then
-    return guard.refusal('ERR_4005', '{}', v_caller.limits);
+    return guard.refusal('auth/unauthenticated', '{}', v_caller.limits);
   end if;
   return guard.answer(accounts.profile_json(v_user, v_caller.balance), v_caller.limits, v_user.language);
 end;
@@ -6783,7 +6895,7 @@ security definer
 set search_path = ''
 as $$
 -- One job of the caller's: `data` is `{ job, progress, next_poll_seconds, paths }`, where `paths` names the files
--- in storage, for signing. ERR_4007 for a job that is not there, is deleted or is another's. Counts against
+-- in storage, for signing. resource/not-found for a job that is not there, is deleted or is another's. Counts against
 -- `reads`, and a URL that is to be renewed against `signed_urls`. Locks: rate-limit rows.
 declare
   v_caller record;
@@ -6798,7 +6910,7 @@ begin
   from videos.jobs as j
   where j.id = p_job_id and j.user_id = p_user_id and j.deleted_at is null;
   if not found then
-    return guard.refusal('ERR_4007', '{}', v_caller.limits)
+    return guard.refusal('resource/not-found', '{}', v_caller.limits)
       || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
   end if;
 
@@ -6956,13 +7068,13 @@ security definer
 set search_path = ''
 as $$
 -- Records the answer to a cancellation, as the provider port names it, or `{ outcome: "no_request_id" }` where no
--- provider could be asked. Past its deadline the job ends whatever the answer: with ERR_5001 where a provider has
--- or may have it, else ERR_5002; and so does one whose account was closed, unless its request is still on its way, and
--- its provider to be asked when it has the id. Before, only the provider's word cancels; `requested` is not that word
--- yet. Where the provider does not serve us until the operator has mended it, a job that it has gets 10 minutes more, for
--- a day: what it makes is to be paid, and the user may still get it. What it cancelled without a bill is given back to the
--- day's spending. `data`: `{ status }`.
--- Locks: account → job → submission → provider → its spending → lots → task → alert.
+-- provider could be asked. Past its deadline the job ends whatever the answer: with provider/timed-out where a provider
+-- has or may have it, else provider/unavailable; and so does one whose account was closed, unless its request is still
+-- on its way, and its provider to be asked when it has the id. Before, only the provider's word cancels; `requested` is
+-- not that word yet. Where the provider does not serve us until the operator has mended it, a job that it has gets 10
+-- minutes more, for a day: what it makes is to be paid, and the user may still get it. What it cancelled without a bill
+-- is given back to the day's spending. `data`: `{ status }`. Locks: account → job → submission → provider → its
+-- spending → lots → task → alert.
 declare
   v_job videos.jobs;
   v_submission videos.submissions;
@@ -7053,9 +7165,9 @@ volatile
 security definer
 set search_path = ''
 as $$
--- The provider's result is not a video that we could keep: ends the job with ERR_5003 and gives the credits back.
--- What is in storage of it is removed. `data`: `{ status }`. An attempt that lost its lease ends nothing.
--- Locks: account → job → task.
+-- The provider's result is not a video that we could keep: ends the job with provider/rejected and gives the credits
+-- back. What is in storage of it is removed. `data`: `{ status }`. An attempt that lost its lease ends nothing. Locks:
+-- account → job → task.
 declare
   v_job videos.jobs;
 begin
@@ -7064,7 +7176,9 @@ begin
     select from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt
   ) then
     update videos.submissions as s set cause = p_cause where s.job_id = p_job_id and s.state = 'ended';
-    perform videos.settle_video_job(p_job_id, 'failed', 'ERR_5003', '{"reason": "invalid_result"}');
+    perform videos.settle_video_job(
+      p_job_id, 'failed', core.error_code('provider/rejected'), '{"reason": "invalid_result"}'
+    );
   end if;
   select j.* into v_job from videos.jobs as j where j.id = p_job_id;
   if v_job.completed_at is not null and v_job.status <> 'completed' then

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { errorCodes } from "../../supabase/functions/_shared/errors/error-codes.ts";
+import { errorsSchema, errorsSchemaFile } from "../../tools/generate/errors-schema.ts";
 import { listFiles } from "../files.ts";
 
 const root = new URL("../../", import.meta.url);
@@ -51,6 +52,25 @@ Deno.test("each code has a category of its own, of a room and a cause", () => {
   const categories = Object.values(errorCodes).map(({ category }) => category);
   assert.equal(new Set(categories).size, categories.length);
   for (const category of categories) assert.match(category, /^[a-z]+\/[a-z]+(-[a-z]+)*$/);
+});
+
+Deno.test("SQL has the registry as it is", async () => {
+  assert.equal(await Deno.readTextFile(errorsSchemaFile), errorsSchema(), "run deno task generate");
+});
+
+Deno.test("every category that SQL names is in the registry", async () => {
+  const categories: readonly string[] = Object.values(errorCodes).map(({ category }) => category);
+  let named = 0;
+  for (const path of (await listFiles(root)).filter((path) => /^supabase\/schemas\/.*\.sql$/.test(path))) {
+    const text = await Deno.readTextFile(new URL(path, root));
+    for (const [, argument] of text.matchAll(/(?:guard\.refusal|core\.error_code)\(\s*('[^']*'|\w+)/g)) {
+      // The definitions, and refusal's own use of its parameter.
+      if (argument === "p_category") continue;
+      assert(categories.includes(String(argument).slice(1, -1)), `${path} names the error ${argument}`);
+      named++;
+    }
+  }
+  assert(named > 0, "no file of SQL names an error");
 });
 
 Deno.test("no file of the project names a code that is not in the registry", async () => {

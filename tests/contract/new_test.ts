@@ -102,7 +102,6 @@ Deno.test("a new error has the next code of its series, in three languages, and 
     "supabase/functions/_shared/errors/error-messages.ts",
     "tests/contract/errors_test.ts",
     "docs/clients.md",
-    "supabase/schemas/guard/idempotency.sql",
   ]);
   for (const [path, text] of changes ?? []) {
     const before = await read(path);

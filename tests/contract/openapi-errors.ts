@@ -15,7 +15,7 @@ const exampleDetails: Record<string, unknown> = {
   reason: "policy",
   policy: "video_generation",
   retry_after: 1820,
-  fields: [{ path: "settings.duration_seconds", message: "Invalid input: expected number, received string" }],
+  fields: [{ path: "settings.duration_seconds", message: "Must be a whole number" }],
   status: "completed",
   limit_bytes: 262144,
   feature: "video_generation",

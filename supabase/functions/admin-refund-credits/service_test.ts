@@ -81,7 +81,7 @@ Deno.test("each refusal of the procedure reaches the admin with its status", asy
     ["ERR_4005", 401, {}],
     ["ERR_4006", 403, {}],
     ["ERR_4007", 404, {}],
-    ["ERR_4008", 400, { fields: [{ path: "amount", message: "The job cost 4" }] }],
+    ["ERR_4008", 400, { fields: [{ path: "amount", message: "Must be at most 4, what the job cost" }] }],
     ["ERR_4009", 409, { status: "refunded" }],
     ["ERR_4011", 422, {}],
     ["ERR_4012", 409, { retry_after: 1 }],

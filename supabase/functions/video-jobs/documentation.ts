@@ -1,4 +1,5 @@
-import { type Documentation, exampleJob } from "../_shared/endpoint/documentation.ts";
+import type { Documentation } from "../_shared/endpoint/documentation.ts";
+import { exampleJob } from "../_shared/videos/contract.ts";
 
 export default {
   GET: {
@@ -8,7 +9,7 @@ export default {
       "Each `video_url` is signed, and has at least 10 minutes left; where the URLs of 24 hours are used up it is null, and " +
       "`retry_after` of the job says for how long.",
     query: { limit: "10", status: "completed" },
-    responses: { 200: { jobs: [exampleJob], next_cursor: null } },
+    responses: { 200: { jobs: [exampleJob()], next_cursor: null } },
     walk: { follows: "video-status" },
   },
 } satisfies Documentation;

@@ -6,9 +6,9 @@ volatile
 set search_path = ''
 as $$
 -- Asks whether a caller may act, and makes their row and account at the first call. `refusal` is null, or what
--- to return (ERR_4005 for a closed account, ERR_4017 for a suspended one); `language` is the user's own, if any;
--- `is_new` is true for the one call that made the row. A tombstone is never revived. With p_suspended whoever is
--- suspended may act, too.
+-- to return (auth/unauthenticated for a closed account, auth/suspended for a suspended one); `language` is the user's
+-- own, if any; `is_new` is true for the one call that made the row. A tombstone is never revived. With p_suspended
+-- whoever is suspended may act, too.
 declare
   v_user accounts.users;
 begin
@@ -22,9 +22,9 @@ begin
   end if;
   language := v_user.language;
   if v_user.closed_at is not null then
-    refusal := guard.refusal('ERR_4005');
+    refusal := guard.refusal('auth/unauthenticated');
   elsif v_user.is_banned and not p_suspended then
-    refusal := guard.refusal('ERR_4017');
+    refusal := guard.refusal('auth/suspended');
   end if;
 end;
 $$;

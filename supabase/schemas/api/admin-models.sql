@@ -8,7 +8,7 @@ security definer
 set search_path = ''
 as $$
 -- Offers a model or takes it out of the catalogue. `data` is the model as the catalogue has it, with
--- `is_available`. ERR_4002 for an unknown model. A second call changes nothing and writes
+-- `is_available`. model/not-available for an unknown model. A second call changes nothing and writes
 -- nothing. Counts against `admin`. Locks: rate-limit row → model.
 declare
   v_caller record;
@@ -21,7 +21,7 @@ begin
 
   select m.* into v_model from videos.models as m where m.id = p_model_id for no key update;
   if not found then
-    return guard.refusal('ERR_4002', jsonb_build_object('model_id', p_model_id), v_caller.limits);
+    return guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id), v_caller.limits);
   end if;
   if v_model.is_available <> p_is_available then
     update videos.models as m set is_available = p_is_available where m.id = p_model_id;

@@ -5,7 +5,7 @@ volatile
 security definer
 set search_path = ''
 as $$
--- A user, as ops.user_json. ERR_4007 where there is none. Counts against `admin`.
+-- A user, as ops.user_json. resource/not-found where there is none. Counts against `admin`.
 -- Locks: rate-limit row → account → expired lots.
 declare
   v_caller record;
@@ -16,7 +16,7 @@ begin
     return v_caller.refusal;
   end if;
   if not accounts.find(p_user_id) then
-    return guard.refusal('ERR_4007', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits);
   end if;
   perform credits.lock_account(p_user_id);
   v_refusal := (ops.admit_admin(p_admin_id)).refusal;
@@ -37,11 +37,11 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Suspends a user, which also ends their sessions, where p_action is `ban`; lets them in again where it is `unban`; raises
--- case_not_found for another. Jobs that were accepted go on. `data` is the user as in api.get_admin_users. ERR_4006 for
--- oneself and for other admins, who are the operator's affair; ERR_4007 where there is no such user; ERR_4009 for a
--- closed account. A second call ends sessions that have begun since, and
--- writes nothing. Counts against `admin`. Locks: rate-limit row → account → user → sessions.
+-- Suspends a user, which also ends their sessions, where p_action is `ban`; lets them in again where it is `unban`;
+-- raises case_not_found for another. Jobs that were accepted go on. `data` is the user as in api.get_admin_users.
+-- auth/forbidden for oneself and for other admins, who are the operator's affair; resource/not-found where there is no
+-- such user; resource/wrong-state for a closed account. A second call ends sessions that have begun since, and writes
+-- nothing. Counts against `admin`. Locks: rate-limit row → account → user → sessions.
 declare
   v_caller record;
   v_refusal jsonb;
@@ -58,7 +58,7 @@ begin
   end if;
 
   if not accounts.find(p_user_id) then
-    return guard.refusal('ERR_4007', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits);
   end if;
   perform credits.lock_account(p_user_id);
   select u.* into strict v_user from accounts.users as u where u.id = p_user_id for no key update;
@@ -67,10 +67,10 @@ begin
     return v_refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
   if v_user.is_admin then
-    return guard.refusal('ERR_4006', '{}', v_caller.limits);
+    return guard.refusal('auth/forbidden', '{}', v_caller.limits);
   end if;
   if v_user.closed_at is not null then
-    return guard.refusal('ERR_4009', '{"status": "closed"}', v_caller.limits);
+    return guard.refusal('resource/wrong-state', '{"status": "closed"}', v_caller.limits);
   end if;
 
   if v_user.is_banned <> v_bans then

@@ -7,8 +7,8 @@ set search_path = ''
 as $$
 -- Cancels a job of the caller's. A pending one ends at once and gives its credits back. One that a provider has, or may
 -- have, gets a `cancel` task, and only the provider's word ends it. `data`: `{ job }`. A second call answers as the
--- first. ERR_4007 for a job that is not there, is deleted or is another's; ERR_4009 while it is stored, or ended
--- otherwise. Counts against `writes`. Locks: rate-limit row → account → job → tasks.
+-- first. resource/not-found for a job that is not there, is deleted or is another's; resource/wrong-state while it is
+-- stored, or ended otherwise. Counts against `writes`. Locks: rate-limit row → account → job → tasks.
 declare
   v_caller record;
   v_job videos.jobs;
@@ -22,13 +22,13 @@ begin
   if not exists (
     select from videos.jobs as j where j.id = p_job_id and j.user_id = p_user_id and j.deleted_at is null
   ) then
-    return guard.refusal('ERR_4007', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits);
   end if;
   v_job := videos.lock_job(p_job_id);
   if v_job.storing_at is not null or (v_job.completed_at is not null and v_job.cancel_requested_at is null)
     or v_job.status in ('completed', 'failed')
   then
-    return guard.refusal('ERR_4009', jsonb_build_object('status', v_job.status), v_caller.limits);
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_job.status), v_caller.limits);
   end if;
 
   if v_job.cancel_requested_at is null then

@@ -6,8 +6,9 @@ security definer
 set search_path = ''
 as $$
 -- Hides an ended job of the caller's for good and makes the task that removes its files; the ledger keeps its entries.
--- `data`: `{ deleted_at }`. ERR_4007 for a job that is not there, is deleted already or is another's; ERR_4009 for one
--- that has not ended. Counts against `writes`. Locks: rate-limit row → account → job → task.
+-- `data`: `{ deleted_at }`. resource/not-found for a job that is not there, is deleted already or is another's;
+-- resource/wrong-state for one that has not ended. Counts against `writes`. Locks: rate-limit row → account → job →
+-- task.
 declare
   v_caller record;
   v_job videos.jobs;
@@ -21,14 +22,14 @@ begin
   if not exists (
     select from videos.jobs as j where j.id = p_job_id and j.user_id = p_user_id and j.deleted_at is null
   ) then
-    return guard.refusal('ERR_4007', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits);
   end if;
   v_job := videos.lock_job(p_job_id);
   if v_job.deleted_at is not null then
-    return guard.refusal('ERR_4007', '{}', v_caller.limits);
+    return guard.refusal('resource/not-found', '{}', v_caller.limits);
   end if;
   if v_job.completed_at is null then
-    return guard.refusal('ERR_4009', jsonb_build_object('status', v_job.status), v_caller.limits);
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_job.status), v_caller.limits);
   end if;
 
   v_now := core.now();

@@ -5,9 +5,9 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Limits, and what is known. `data`: `{ user_id, credits_remaining, is_new, is_granted, intent_good_in }`, the last one in
--- seconds: until an intent of theirs in this network is good for this check, 0 where one is, null where there is none.
--- Locks: rate-limit rows → account → expired lots.
+-- Limits, and what is known. `data`: `{ user_id, credits_remaining, is_new, is_granted, intent_good_in }`, the last one
+-- in seconds: until an intent of theirs in this network is good for this check, 0 where one is, null where there is
+-- none. Locks: rate-limit rows → account → expired lots.
 declare
   v_caller record;
   v_now timestamptz;
@@ -76,10 +76,10 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Leaves the lane by whoever knows that they have set no bit, and never will. The intent that was made in it goes, or any
--- bit that is set would be good for it; so the limits no longer count it. One that is still being recorded is waited for,
--- and one that comes later finds the lane left. `data`: `{ left }`; false where the lease was already another's, as in a
--- second call. Locks: lane → intent.
+-- Leaves the lane by whoever knows that they have set no bit, and never will. The intent that was made in it goes, or
+-- any bit that is set would be good for it; so the limits no longer count it. One that is still being recorded is
+-- waited for, and one that comes later finds the lane left. `data`: `{ left }`; false where the lease was already
+-- another's, as in a second call. Locks: lane → intent.
 declare
   v_left boolean;
 begin
@@ -98,12 +98,12 @@ volatile
 security definer
 set search_path = ''
 as $$
--- The last step before the device's bit is set. `data`: `{ recorded, is_granted, reason, retry_after }`. Where it is not
--- recorded, the bit must stay as it is: the user was granted meanwhile, or there is a reason to come again, in so many
--- seconds: `busy`, the lane is no longer ours, or not for long enough; `network_limit`, the grants of the network, or
--- of all, are used up. An intent belongs to this check alone; an earlier one of the account in the network, whose check
--- is over and has not set this device's bit, gives way to it and counts no more. For whoever may no longer act, no bit is
--- set. A second call records nothing new. Locks: account → lane → policies.
+-- The last step before the device's bit is set. `data`: `{ recorded, is_granted, reason, retry_after }`. Where it is
+-- not recorded, the bit must stay as it is: the user was granted meanwhile, or there is a reason to come again, in so
+-- many seconds: `busy`, the lane is no longer ours, or not for long enough; `network_limit`, the grants of the network,
+-- or of all, are used up. An intent belongs to this check alone; an earlier one of the account in the network, whose
+-- check is over and has not set this device's bit, gives way to it and counts no more. For whoever may no longer act,
+-- no bit is set. A second call records nothing new. Locks: account → lane → policies.
 declare
   v_network constant text := devices.network_of(p_network);
   v_caller record;

@@ -10,7 +10,8 @@ security definer
 set search_path = ''
 as $$
 -- Accepts a video once per idempotency key, where one of p_providers, those that this deployment has keys for, can make
--- it; null is any. A second call answers what the first did; see videos.accept_video for the rest. Locks: idempotency key → rate-limit rows → account → lots.
+-- it; null is any. A second call answers what the first did; see videos.accept_video for the rest. Locks: idempotency
+-- key → rate-limit rows → account → lots.
 declare
   v_caller record;
   v_outcome jsonb;

@@ -5,8 +5,8 @@ volatile
 security definer
 set search_path = ''
 as $$
-  -- Hands due tasks to a worker, of one subject if it is named and of no kind in p_without: `data` is a list of `{ task_id, kind, subject,
-  -- owner_id, attempt, payload }`, first what is most urgent. See queue.claim.
+  -- Hands due tasks to a worker, of one subject if it is named and of no kind in p_without: `data` is a list of `{
+  -- task_id, kind, subject, owner_id, attempt, payload }`, first what is most urgent. See queue.claim.
   select guard.answer(coalesce(jsonb_agg(
     jsonb_build_object(
       'task_id', t.id, 'kind', t.kind, 'subject', t.subject, 'owner_id', t.owner_id, 'attempt', t.attempts,
@@ -40,9 +40,9 @@ security definer
 set search_path = ''
 as $$
 -- An attempt failed: `data` is `{ state }`, as queue.retry says it. With p_code it failed by an error of ours, which is
--- recorded. With p_alert, `{ rule, subject, details }`, only the operator can mend it: they are told, and for a day after
--- the task was made it costs no try, so that the work goes on a minute after it was mended at the latest.
--- Locks: those of the task's domain, where it dies → task → error log → alert.
+-- recorded. With p_alert, `{ rule, subject, details }`, only the operator can mend it: they are told, and for a day
+-- after the task was made it costs no try, so that the work goes on a minute after it was mended at the latest. Locks:
+-- those of the task's domain, where it dies → task → error log → alert.
 declare
   v_task queue.tasks;
   v_state text;

@@ -10,9 +10,9 @@ as $$
 -- Stores a webhook that is proved to be the provider's, and does what follows. For a request id that we recorded
 -- it applies the state. For a submission whose id we never learned, it makes a `poll` task with the id that the
 -- event names: only the provider's answer to us records it; after the job's end a success is noted as late. Any other
--- id changes nothing. Of a job whose account was closed, no more than the name of the state, and whether it is billed, is stored.
--- `data`: `{ job_id, effect: "applied" | "asked" | "ignored" | "replayed" }`. ERR_4005 for a submission
--- that is not there, or is another owner's. Locks: account → job → tasks.
+-- id changes nothing. Of a job whose account was closed, no more than the name of the state, and whether it is billed,
+-- is stored. `data`: `{ job_id, effect: "applied" | "asked" | "ignored" | "replayed" }`. auth/unauthenticated for a
+-- submission that is not there, or is another owner's. Locks: account → job → tasks.
 declare
   v_submission videos.submissions;
   v_job videos.jobs;
@@ -24,7 +24,7 @@ begin
   join accounts.users as u on u.id = s.owner_id
   where s.id = p_submission_id and s.provider = p_provider and u.reference = p_owner;
   if not found then
-    return guard.refusal('ERR_4005');
+    return guard.refusal('auth/unauthenticated');
   end if;
   v_job := videos.lock_job(v_submission.job_id);
   select s.* into strict v_submission from videos.submissions as s where s.id = p_submission_id;

@@ -106,10 +106,11 @@ security definer
 set search_path = ''
 as $$
 -- Records what became of a submission, as the provider port names it: `accepted`, `refused`, `not_accepted` or
--- `unknown`. p_poll_seconds: when to ask the provider for the first time, should no webhook come. Refused, the job goes on
--- to the next of p_providers that might take it; one whose policy is against the prompt has spoken for all.
--- `data`: `{ status, has_others }`, the job's, and whether it may be claimed at once for another provider. A second call, or
--- one after the job's end, changes nothing but what is known. Locks: account → job → submission → provider → tasks → alert.
+-- `unknown`. p_poll_seconds: when to ask the provider for the first time, should no webhook come. Refused, the job goes
+-- on to the next of p_providers that might take it; one whose policy is against the prompt has spoken for all. `data`:
+-- `{ status, has_others }`, the job's, and whether it may be claimed at once for another provider. A second call, or
+-- one after the job's end, changes nothing but what is known. Locks: account → job → submission → provider → tasks →
+-- alert.
 declare
   v_job videos.jobs;
   v_submission videos.submissions;
@@ -155,7 +156,8 @@ begin
     elsif v_outcome = 'unknown' then
       perform queue.drop(v_job.id, '{submit}');
     elsif v_outcome = 'refused' and (
-      p_outcome #>> '{failure,code}' = 'ERR_4003' or not exists (select from videos.candidates(v_job, p_providers))
+      p_outcome #>> '{failure,code}' = core.error_code('prompt/refused')
+      or not exists (select from videos.candidates(v_job, p_providers))
     ) then
       perform videos.settle_video_job(
         v_job.id, 'failed', p_outcome #>> '{failure,code}', coalesce(p_outcome #> '{failure,details}', '{}')
@@ -192,9 +194,9 @@ security definer
 set search_path = ''
 as $$
 -- Records what the moderation service said about a job that claim_submission wants moderated, as the port names it.
--- `passed`: it may be claimed, and the service is not asked again. `refused`: the job ends with ERR_4003 and its hold
--- is released. `unavailable`: the task waits, by its backoff and no shorter than the service asks; the job's bound ends
--- it. `data`: `{ status }`, the job's. Of several verdicts the first counts; after the job has gone on none does.
+-- `passed`: it may be claimed, and the service is not asked again. `refused`: the job ends with prompt/refused and its
+-- hold is released. `unavailable`: the task waits, by its backoff and no shorter than the service asks; the job's bound
+-- ends it. `data`: `{ status }`, the job's. Of several verdicts the first counts; after the job has gone on none does.
 -- Locks: account → job → lots → task → alert.
 declare
   v_job videos.jobs;
@@ -208,7 +210,7 @@ begin
       update videos.jobs as j
       set flag = (select string_agg(c.name, ', ') from jsonb_array_elements_text(p_verdict -> 'categories') as c (name))
       where j.id = p_job_id;
-      perform videos.settle_video_job(p_job_id, 'failed', 'ERR_4003', '{"reason": "policy"}');
+      perform videos.settle_video_job(p_job_id, 'failed', core.error_code('prompt/refused'), '{"reason": "policy"}');
     else
       perform queue.postpone(
         'submit', p_job_id, p_verdict ->> 'cause', (p_verdict ->> 'retry_after_seconds')::numeric

@@ -6,8 +6,8 @@ security definer
 set search_path = ''
 as $$
 -- Closes the caller's account, as accounts.close does, also where they are suspended. `data`: `{ user_id, closed_at }`.
--- A second call, also one at the same time, is ERR_4005. Counts against `writes`. Locks: rate-limit row → account →
--- user → jobs → lots → sessions.
+-- A second call, also one at the same time, is auth/unauthenticated. Counts against `writes`. Locks: rate-limit row →
+-- account → user → jobs → lots → sessions.
 declare
   v_caller record;
   v_closed_at timestamptz;
@@ -74,7 +74,7 @@ begin
   where u.id = p_user_id and u.closed_at is null
   returning u.* into v_user;
   if not found then
-    return guard.refusal('ERR_4005', '{}', v_caller.limits);
+    return guard.refusal('auth/unauthenticated', '{}', v_caller.limits);
   end if;
   return guard.answer(accounts.profile_json(v_user, v_caller.balance), v_caller.limits, v_user.language);
 end;

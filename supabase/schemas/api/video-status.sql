@@ -6,7 +6,7 @@ security definer
 set search_path = ''
 as $$
 -- One job of the caller's: `data` is `{ job, progress, next_poll_seconds, paths }`, where `paths` names the files
--- in storage, for signing. ERR_4007 for a job that is not there, is deleted or is another's. Counts against
+-- in storage, for signing. resource/not-found for a job that is not there, is deleted or is another's. Counts against
 -- `reads`, and a URL that is to be renewed against `signed_urls`. Locks: rate-limit rows.
 declare
   v_caller record;
@@ -21,7 +21,7 @@ begin
   from videos.jobs as j
   where j.id = p_job_id and j.user_id = p_user_id and j.deleted_at is null;
   if not found then
-    return guard.refusal('ERR_4007', '{}', v_caller.limits)
+    return guard.refusal('resource/not-found', '{}', v_caller.limits)
       || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
   end if;
 

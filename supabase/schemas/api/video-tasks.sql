@@ -101,13 +101,13 @@ security definer
 set search_path = ''
 as $$
 -- Records the answer to a cancellation, as the provider port names it, or `{ outcome: "no_request_id" }` where no
--- provider could be asked. Past its deadline the job ends whatever the answer: with ERR_5001 where a provider has
--- or may have it, else ERR_5002; and so does one whose account was closed, unless its request is still on its way, and
--- its provider to be asked when it has the id. Before, only the provider's word cancels; `requested` is not that word
--- yet. Where the provider does not serve us until the operator has mended it, a job that it has gets 10 minutes more, for
--- a day: what it makes is to be paid, and the user may still get it. What it cancelled without a bill is given back to the
--- day's spending. `data`: `{ status }`.
--- Locks: account → job → submission → provider → its spending → lots → task → alert.
+-- provider could be asked. Past its deadline the job ends whatever the answer: with provider/timed-out where a provider
+-- has or may have it, else provider/unavailable; and so does one whose account was closed, unless its request is still
+-- on its way, and its provider to be asked when it has the id. Before, only the provider's word cancels; `requested` is
+-- not that word yet. Where the provider does not serve us until the operator has mended it, a job that it has gets 10
+-- minutes more, for a day: what it makes is to be paid, and the user may still get it. What it cancelled without a bill
+-- is given back to the day's spending. `data`: `{ status }`. Locks: account → job → submission → provider → its
+-- spending → lots → task → alert.
 declare
   v_job videos.jobs;
   v_submission videos.submissions;
@@ -198,9 +198,9 @@ volatile
 security definer
 set search_path = ''
 as $$
--- The provider's result is not a video that we could keep: ends the job with ERR_5003 and gives the credits back.
--- What is in storage of it is removed. `data`: `{ status }`. An attempt that lost its lease ends nothing.
--- Locks: account → job → task.
+-- The provider's result is not a video that we could keep: ends the job with provider/rejected and gives the credits
+-- back. What is in storage of it is removed. `data`: `{ status }`. An attempt that lost its lease ends nothing. Locks:
+-- account → job → task.
 declare
   v_job videos.jobs;
 begin
@@ -209,7 +209,9 @@ begin
     select from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt
   ) then
     update videos.submissions as s set cause = p_cause where s.job_id = p_job_id and s.state = 'ended';
-    perform videos.settle_video_job(p_job_id, 'failed', 'ERR_5003', '{"reason": "invalid_result"}');
+    perform videos.settle_video_job(
+      p_job_id, 'failed', core.error_code('provider/rejected'), '{"reason": "invalid_result"}'
+    );
   end if;
   select j.* into v_job from videos.jobs as j where j.id = p_job_id;
   if v_job.completed_at is not null and v_job.status <> 'completed' then

@@ -23,8 +23,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- What a hosted project lacks of what docs/deploying.md asks for, by the names of its table; {} where nothing is missing.
--- A test says what version the server has. Takes no lock; a second call looks again.
+-- What a hosted project lacks of what docs/deploying.md asks for, by the names of its table; {} where nothing is
+-- missing. A test says what version the server has. Takes no lock; a second call looks again.
 declare
   v_missing text[] := '{}';
   v_cron text := (select e.extversion from pg_extension as e where e.extname = 'pg_cron');

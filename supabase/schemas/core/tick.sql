@@ -35,7 +35,8 @@ begin
       exception when others then
         v_error := format('%s: %s', sqlstate, sqlerrm);
         perform ops.record_error(
-          'ERR_6003', 'tick', null, null, jsonb_build_object('task', v_task.name, 'error', v_error)
+          core.error_code('internal/error'), 'tick', null, null,
+          jsonb_build_object('task', v_task.name, 'error', v_error)
         );
       end;
       update core.scheduled_tasks as t

@@ -2,12 +2,15 @@
 
 create schema guard;
 
--- A procedure's "no": a code of the registry, its details, and the limits that were asked.
-create function guard.refusal(p_code text, p_details jsonb default '{}', p_limits jsonb default null)
+-- A procedure's "no": the code of an error, which sources name by its category, its details, and the limits that were
+-- asked.
+create function guard.refusal(p_category text, p_details jsonb default '{}', p_limits jsonb default null)
 returns jsonb
 language sql
 stable
-return jsonb_strip_nulls(jsonb_build_object('error', p_code, 'details', p_details, 'limits', p_limits));
+return jsonb_strip_nulls(
+  jsonb_build_object('error', core.error_code(p_category), 'details', p_details, 'limits', p_limits)
+);
 
 create function guard.enter(
   p_user_id uuid, p_endpoint text, p_policies text[], p_network text, p_locks boolean default false,

@@ -22,16 +22,16 @@ volatile
 set search_path = ''
 as $$
 -- Claims a key for the rest of the transaction. Null: the work is the caller's to do, and guard.finish ends it.
--- Otherwise the answer to give: the stored outcome with `replayed`, ERR_4011 for another request under the
--- same key, ERR_4012 while the first request runs.
--- Locks: an advisory lock on (caller, endpoint, key), never waited for.
+-- Otherwise the answer to give: the stored outcome with `replayed`, idempotency/key-reused for another request under
+-- the same key, idempotency/in-progress while the first request runs. Locks: an advisory lock on (caller, endpoint,
+-- key), never waited for.
 declare
   v_row guard.idempotency_keys;
 begin
   if not pg_try_advisory_xact_lock(
     hashtextextended(concat_ws(' ', p_caller::text, p_endpoint, p_key), 0)
   ) then
-    return guard.refusal('ERR_4012', '{"retry_after": 1}');
+    return guard.refusal('idempotency/in-progress', '{"retry_after": 1}');
   end if;
 
   -- A statement of its own: its snapshot is younger than the lock, so it sees what the last holder committed.
@@ -43,22 +43,11 @@ begin
     return null;
   end if;
   if v_row.fingerprint <> p_fingerprint then
-    return guard.refusal('ERR_4011');
+    return guard.refusal('idempotency/key-reused');
   end if;
   return v_row.outcome || '{"replayed": true}';
 end;
 $$;
-
--- Whether a refusal is kept for its idempotency key.
-create function guard.is_replayable(p_code text)
-returns boolean
-language sql
-immutable
--- The others say something about the moment, not about the request, so the same key may try again.
-return p_code not in (
-  'ERR_4004', 'ERR_4005', 'ERR_4006', 'ERR_4008', 'ERR_4010', 'ERR_4011', 'ERR_4012', 'ERR_4013', 'ERR_4014',
-  'ERR_4017', 'ERR_4018', 'ERR_6001', 'ERR_6002', 'ERR_6003', 'ERR_6004'
-);
 
 create function guard.finish(
   p_caller uuid, p_endpoint text, p_key text, p_fingerprint text, p_outcome jsonb
@@ -71,7 +60,7 @@ as $$
 -- Ends what guard.claim began and returns the outcome. It is stored without its limits, which belong to the
 -- moment, unless its code is one that may be tried again. An expired row of the same key is overwritten.
 begin
-  if p_outcome ? 'error' and not guard.is_replayable(p_outcome ->> 'error') then
+  if p_outcome ? 'error' and not core.is_replayed_error(p_outcome ->> 'error') then
     return p_outcome;
   end if;
   insert into guard.idempotency_keys as k (caller, endpoint, key, fingerprint, outcome, expires_at)

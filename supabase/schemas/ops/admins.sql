@@ -107,11 +107,11 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- accounts.admit for those who act as admins: ERR_4006 for whoever is none, asked anew at every call.
+-- accounts.admit for those who act as admins: auth/forbidden for whoever is none, asked anew at every call.
 begin
   select a.refusal, a.language into refusal, language from accounts.admit(p_admin_id) as a;
   if refusal is null and not exists (select from accounts.users as u where u.id = p_admin_id and u.is_admin) then
-    refusal := guard.refusal('ERR_4006');
+    refusal := guard.refusal('auth/forbidden');
   end if;
 end;
 $$;
@@ -191,7 +191,7 @@ begin
   return jsonb_build_object(
     'limits', jsonb_build_array(v_limit),
     'refusal', guard.refusal(
-      'ERR_4004', jsonb_build_object('policy', v_policy.name, 'retry_after', v_limit -> 'reset'),
+      'limit/rate-exceeded', jsonb_build_object('policy', v_policy.name, 'retry_after', v_limit -> 'reset'),
       jsonb_build_array(v_limit)
     )
   );
@@ -201,7 +201,7 @@ exception
     raise;
   when others then
     raise warning 'the limit of credits is broken: %', sqlerrm;
-    return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('ERR_6001'));
+    return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('database/unavailable'));
 end;
 $$;
 create index admin_actions_request on ops.admin_actions (request_id) where request_id is not null;

@@ -19,15 +19,15 @@ begin
     return;
   end if;
   if p_user_id = p_admin_id and p_amount > 0 then
-    refusal := guard.refusal('ERR_4006', '{}', limits);
+    refusal := guard.refusal('auth/forbidden', '{}', limits);
   elsif not accounts.find(p_user_id) then
-    refusal := guard.refusal('ERR_4007', '{}', limits);
+    refusal := guard.refusal('resource/not-found', '{}', limits);
   else
     account := credits.lock_account(p_user_id);
     refusal := (ops.admit_admin(p_admin_id)).refusal || jsonb_build_object('limits', limits);
     -- Whatever is given to a closed account is forfeited at once.
     if refusal is null and account.closed_at is not null then
-      refusal := guard.refusal('ERR_4009', '{"status": "closed"}', limits);
+      refusal := guard.refusal('resource/wrong-state', '{"status": "closed"}', limits);
     end if;
   end if;
 end;
@@ -47,17 +47,17 @@ declare
 begin
   select j.* into v_job from videos.jobs as j where j.id = p_job_id and j.user_id = p_user_id;
   if not found then
-    return guard.refusal('ERR_4007');
+    return guard.refusal('resource/not-found');
   end if;
   if v_job.status <> 'completed' then
-    return guard.refusal('ERR_4009', jsonb_build_object('status', v_job.status));
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_job.status));
   end if;
   if exists (select from ops.admin_actions as a where a.job_id = p_job_id) then
-    return guard.refusal('ERR_4009', '{"status": "refunded"}');
+    return guard.refusal('resource/wrong-state', '{"status": "refunded"}');
   end if;
   if p_amount > v_job.credits_used then
-    return guard.refusal('ERR_4008', jsonb_build_object('fields', jsonb_build_array(jsonb_build_object(
-      'path', 'amount', 'message', format('The job cost %s', v_job.credits_used)
+    return guard.refusal('request/malformed', jsonb_build_object('fields', jsonb_build_array(jsonb_build_object(
+      'path', 'amount', 'message', format('Must be at most %s, what the job cost', v_job.credits_used)
     ))));
   end if;
   return null;
@@ -147,7 +147,8 @@ begin
   else
     if (v_begun.account).balance < -p_amount then
       return guard.refusal(
-        'ERR_4001', jsonb_build_object('required', -p_amount, 'available', (v_begun.account).balance), v_limits
+        'payment/insufficient-credits',
+        jsonb_build_object('required', -p_amount, 'available', (v_begun.account).balance), v_limits
       );
     end if;
     v_posted := credits.deduct(p_user_id, -p_amount, 'admin_action:' || v_action_id);

@@ -1,10 +1,3 @@
--- How grave an ERR_5xxx or ERR_6xxx is, as the registry of errors says.
-create function ops.severity_of(p_code text)
-returns text
-language sql
-immutable
-return case p_code when 'ERR_6003' then 'critical' when 'ERR_6004' then 'info' else 'error' end;
-
 create table ops.error_log (
   minute timestamptz not null,
   code text not null check (code ~ '^ERR_[56]\d{3}$'),
@@ -13,7 +6,7 @@ create table ops.error_log (
   -- Which of the minute's rows of this code and endpoint.
   place smallint not null,
   occurred_at timestamptz not null,
-  severity text not null generated always as (ops.severity_of(code)) stored,
+  severity text not null generated always as (core.error_severity(code)) stored,
   user_id uuid,
   request_id text,
   -- Redacted by whoever recorded it.

@@ -68,7 +68,7 @@ begin
     begin
       v_swept := v_swept + ops.sweep_rule(v_rule);
     exception when others then
-      perform ops.record_error('ERR_6003', 'tick', null, null, jsonb_build_object(
+      perform ops.record_error(core.error_code('internal/error'), 'tick', null, null, jsonb_build_object(
         'task', 'sweep', 'rule', v_rule.name, 'error', format('%s: %s', sqlstate, sqlerrm)
       ));
     end;
@@ -91,7 +91,7 @@ declare
   v_found integer := 0;
 begin
   for v_violation in select r.* from credits.reconcile() as r loop
-    perform ops.record_error('ERR_6003', 'tick', null, null, jsonb_build_object(
+    perform ops.record_error(core.error_code('internal/error'), 'tick', null, null, jsonb_build_object(
       'task', 'prove_ledger', 'violation', v_violation.violation, 'subject', v_violation.subject,
       'details', v_violation.details
     ));

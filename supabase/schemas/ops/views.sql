@@ -38,7 +38,7 @@ select e.occurred_at, e.code, e.severity, e.endpoint as source, e.user_id, e.req
 from ops.error_log as e
 where e.minute >= date_trunc('day', now())
 union all
-select j.completed_at, j.error_code, ops.severity_of(j.error_code), coalesce(s.provider, 'no provider'), j.user_id,
+select j.completed_at, j.error_code, core.error_severity(j.error_code), coalesce(s.provider, 'no provider'), j.user_id,
   j.request_id, j.id, s.cause, 1
 from videos.jobs as j
 left join lateral (

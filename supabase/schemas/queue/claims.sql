@@ -38,11 +38,12 @@ set search_path = ''
 -- The caller gives up after 10 s; what is claimed for nobody would wait for the end of its lease.
 set lock_timeout = '1s'
 as $$
--- Leases up to p_limit due tasks, of one subject if it is named and of no kind in p_without, within each kind's claim_limit
--- and each kind's and lane's concurrency, in the order of their priority. Within a priority owners take turns: a task lets those go first that came up to a minute
--- later, for each task that its owner had before it. What a claim costs grows with what it takes, and not with what
--- waits. Locks: the kinds, by name, so that concurrent claims count right; tasks that another transaction holds are
--- passed over. Where the kinds cannot be had within a second, nothing is claimed.
+-- Leases up to p_limit due tasks, of one subject if it is named and of no kind in p_without, within each kind's
+-- claim_limit and each kind's and lane's concurrency, in the order of their priority. Within a priority owners take
+-- turns: a task lets those go first that came up to a minute later, for each task that its owner had before it. What a
+-- claim costs grows with what it takes, and not with what waits. Locks: the kinds, by name, so that concurrent claims
+-- count right; tasks that another transaction holds are passed over. Where the kinds cannot be had within a second,
+-- nothing is claimed.
 declare
   v_now timestamptz;
 begin

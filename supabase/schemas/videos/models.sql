@@ -79,8 +79,8 @@ language plpgsql
 immutable
 set search_path = ''
 as $$
--- What a second of video takes at most: 4 MB at 1080p, which is 32 Mbit/s and some twice what the providers deliver, and
--- as much more or less as the picture has more or fewer pixels. A word that tells no size counts as 1080p.
+-- What a second of video takes at most: 4 MB at 1080p, which is 32 Mbit/s and some twice what the providers deliver,
+-- and as much more or less as the picture has more or fewer pixels. A word that tells no size counts as 1080p.
 declare
   v_sides constant text[] := regexp_match(p_resolution, '^([0-9]{1,5})[x:]([0-9]{1,5})$');
   v_lines constant numeric := coalesce(

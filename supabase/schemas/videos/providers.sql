@@ -60,7 +60,8 @@ volatile
 set search_path = ''
 as $$
 -- Gives a provider one more job, if it may have one: counts its cost and, half open, takes its one place. Returns the
--- day on which the cost is counted; null where the provider gets no job. Locks: the provider's row, so that caps hold under any number of claims at once.
+-- day on which the cost is counted; null where the provider gets no job. Locks: the provider's row, so that caps hold
+-- under any number of claims at once.
 declare
   v_provider videos.providers;
   v_now timestamptz;
@@ -104,10 +105,10 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Gives a submission's cost back to the day on which it was counted, once it is known that the provider does not bill it;
--- counts it again, today, where it did after all. Once each: a second call changes nothing. Nobody calls it about what
--- may have been billed, which stays counted. The caller has locked the job.
--- Locks: submission → provider → its spending.
+-- Gives a submission's cost back to the day on which it was counted, once it is known that the provider does not bill
+-- it; counts it again, today, where it did after all. Once each: a second call changes nothing. Nobody calls it about
+-- what may have been billed, which stays counted. The caller has locked the job. Locks: submission → provider → its
+-- spending.
 declare
   v_submission videos.submissions;
   v_today constant date := (core.now() at time zone 'UTC')::date;
@@ -142,8 +143,8 @@ set search_path = ''
 as $$
 -- What a submission's outcome tells about its provider. Only unavailability counts against it: no answer, or one that
 -- proves it did not take the job; not a refusal of the request, and not being busy. What it did not take, or refused
--- before it made anything, is not billed. Who is busy, or names a time, is left alone until then. While all is well nothing
--- is written. Locks: submission → provider → its spending.
+-- before it made anything, is not billed. Who is busy, or names a time, is left alone until then. While all is well
+-- nothing is written. Locks: submission → provider → its spending.
 declare
   v_outcome constant text := p_outcome ->> 'outcome';
   v_is_busy constant boolean := coalesce((p_outcome ->> 'is_busy')::boolean, false);

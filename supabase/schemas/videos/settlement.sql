@@ -53,8 +53,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- The provider says that a submission of this job ended without a bill. Of one that succeeded, whenever that was said, it
--- is not believed. The caller has locked the job.
+-- The provider says that a submission of this job ended without a bill. Of one that succeeded, whenever that was said,
+-- it is not believed. The caller has locked the job.
 begin
   if p_job.storing_at is null and p_job.late_success_at is null then
     perform videos.note_bill(p_submission_id, false);
@@ -132,19 +132,19 @@ begin
     );
   elsif v_state = 'cancelled' then
     if p_job.due_at <= v_now then
-      perform videos.settle_video_job(p_job.id, 'failed', 'ERR_5001');
+      perform videos.settle_video_job(p_job.id, 'failed', core.error_code('provider/timed-out'));
     elsif p_job.cancel_requested_at is not null then
       perform videos.settle_video_job(p_job.id, 'cancelled');
     else
       -- Nobody here asked for it, so to the user it is the provider's failure.
-      perform videos.settle_video_job(p_job.id, 'failed', 'ERR_5002');
+      perform videos.settle_video_job(p_job.id, 'failed', core.error_code('provider/unavailable'));
     end if;
   elsif v_state = 'not_found' and p_submission.state = 'accepted'
     and (p_submission.missing_since <= v_now - v_may_be_missing or videos.is_abandoned(p_job))
   then
-    -- It had the job and knows it no more, whenever it is asked: there will be no video. Of a closed account nobody waits
-    -- for it.
-    perform videos.settle_video_job(p_job.id, 'failed', 'ERR_5002');
+    -- It had the job and knows it no more, whenever it is asked: there will be no video. Of a closed account nobody
+    -- waits for it.
+    perform videos.settle_video_job(p_job.id, 'failed', core.error_code('provider/unavailable'));
   end if;
 end;
 $$;
@@ -160,8 +160,8 @@ as $$
     when exists (
       select from videos.submissions as s
       where s.job_id = p_job.id and s.state in ('sending', 'accepted', 'unknown')
-    ) then 'ERR_5001'
-    else 'ERR_5002'
+    ) then core.error_code('provider/timed-out')
+    else core.error_code('provider/unavailable')
   end)
 $$;
 
@@ -213,7 +213,7 @@ volatile
 set search_path = ''
 as $$
 begin
-  perform videos.settle_video_job(p_job_id, 'failed', 'ERR_6002');
+  perform videos.settle_video_job(p_job_id, 'failed', core.error_code('storage/failed'));
   -- Nobody is at it any more.
   perform queue.hasten('delete_files', p_job_id);
 end;

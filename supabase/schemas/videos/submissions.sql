@@ -63,8 +63,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Tells the operator where a provider's answer, as the port names it, is one that only they can mend: a key or a balance
--- that it does not take, a model that it does not have, an input that it does not understand. Locks: the alert.
+-- Tells the operator where a provider's answer, as the port names it, is one that only they can mend: a key or a
+-- balance that it does not take, a model that it does not have, an input that it does not understand. Locks: the alert.
 begin
   if (p_answer ->> 'needs_operator')::boolean then
     perform ops.raise_alert('provider_refuses', p_submission.provider, jsonb_build_object(

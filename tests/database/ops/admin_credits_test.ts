@@ -110,7 +110,7 @@ Deno.test("a job's refund is at most what it cost, and is taken off what it used
   const { userId, jobId } = await completedJob();
   const tooMuch = await refund(sql, admin, userId, 5, { jobId });
   assert.deepEqual([tooMuch.error, tooMuch.details], ["ERR_4008", {
-    fields: [{ path: "amount", message: "The job cost 4" }],
+    fields: [{ path: "amount", message: "Must be at most 4, what the job cost" }],
   }]);
   assert.equal(await creditsUsed(jobId), 4);
   const { data } = await refund(sql, admin, userId, 3, { jobId });

@@ -68,7 +68,7 @@ Deno.test("the severity of each code is the registry's", async () => {
   for (const [code, { severity }] of Object.entries(errorCodes)) {
     if (/^ERR_[56]/.test(code)) await record(database.sql, { code });
     const row = await first(
-      database.sql<{ severity: string }[]>`select ops.severity_of(${code}) as severity`,
+      database.sql<{ severity: string }[]>`select core.error_severity(${code}) as severity`,
     );
     if (/^ERR_[56]/.test(code)) assert.equal(row.severity, severity, code);
     else await assert.rejects(record(database.sql, { code }), { code: "23514" });

@@ -37,7 +37,7 @@ function readQuery(schema: z.ZodMiniObject, parameters: URLSearchParams): unknow
   const names = entries.map(([name]) => name);
   const repeated = new Set(names.filter((name, index) => names.indexOf(name) !== index));
   if (repeated.size > 0) {
-    throw malformed(Array.from(repeated, (path): FieldError => ({ path, message: "Given more than once" })));
+    throw malformed(Array.from(repeated, (path): FieldError => ({ path, message: "Must be given once" })));
   }
   return validate(schema, Object.fromEntries(entries));
 }

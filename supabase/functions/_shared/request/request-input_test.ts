@@ -37,10 +37,10 @@ Deno.test("all field errors are told at once, with unknown fields, in English", 
   assert.deepEqual(
     details.fields.toSorted((a: { path: string }, b: { path: string }) => a.path < b.path ? -1 : 1),
     [
-      { path: "prompt", message: "Too small: expected string to have >=1 characters" },
+      { path: "prompt", message: "Must have at least 1 characters" },
       { path: "settings.extra", message: "Unknown field" },
-      { path: "settings.seconds", message: "Invalid input: expected number, received string" },
-      { path: "settings.tags[0]", message: "Invalid input: expected string, received number" },
+      { path: "settings.seconds", message: "Must be a number" },
+      { path: "settings.tags[0]", message: "Must be a text" },
       { path: "user_id", message: "Unknown field" },
     ],
   );

@@ -1,11 +1,8 @@
 /** Schema errors in the terms of the contract: all at once, in English, for the developer. */
 import { codes } from "../errors/error-codes.ts";
-import { en } from "zod/locales";
+import "./field-messages.ts";
 import * as z from "zod/mini";
 import { AppError } from "../errors/app-error.ts";
-
-// zod/mini brings no language: without one, every message is "Invalid input".
-z.config(en());
 
 /** A field of a body that may be left out. Null is as if it were left out: many clients' encoders write it for what is absent. */
 export function optional<Field extends z.ZodMiniType>(field: Field) {
