@@ -6,16 +6,15 @@ import { DeviceCheckResponse } from "../../supabase/functions/device-check/schem
 import { runs } from "../runs.ts";
 import { eventually } from "./eventually.ts";
 import { bodyOf, errorOf } from "./support/answer.ts";
-import { type Backend, type Guest, startBackend } from "./support/backend.ts";
+import { type Guest, startBackend } from "./support/backend.ts";
+import { shared } from "../shared.ts";
 
-let backend: Backend;
+const backend = shared(() => startBackend({ trustClientAddress: true }));
 Deno.test.beforeAll(async () => {
-  backend = await startBackend({ trustClientAddress: true });
   // The limits would refuse most of it before there is anything to race for.
   await backend.database
     .sql`update guard.policies set max_hits = 300, window_seconds = 1 where name like 'device%'`;
 });
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 
 /** `unavailable`: the crowd was more than the database took in time. */
 type Grant = z.output<typeof DeviceCheckResponse>["initial_grant"]["status"] | "unavailable";

@@ -7,17 +7,16 @@ import { DeviceCheckResponse } from "../../supabase/functions/device-check/schem
 import { freezeClock } from "../database/support/frozen-clock.ts";
 import { eventually } from "./eventually.ts";
 import { type Answer, bodyOf, errorOf } from "./support/answer.ts";
-import { type Backend, type Guest, startBackend } from "./support/backend.ts";
+import { type Guest, startBackend } from "./support/backend.ts";
+import { shared } from "../shared.ts";
 
-let backend: Backend;
+// So that each test has networks of its own, whose limits the others do not touch.
+const backend = shared(() => startBackend({ trustClientAddress: true }));
 
 Deno.test.beforeAll(async () => {
-  // So that each test has networks of its own, whose limits the others do not touch.
-  backend = await startBackend({ trustClientAddress: true });
   // A lane of ten seconds shall outlive a restart of the functions, however long that takes.
   await freezeClock(backend.database);
 });
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 
 const day = 86_400_000;
 /** For which a network's lane is leased. */

@@ -10,16 +10,15 @@ import { freezeClock } from "../database/support/frozen-clock.ts";
 import { runs } from "../runs.ts";
 import { eventually } from "./eventually.ts";
 import { bodyOf, errorOf } from "./support/answer.ts";
-import { type Backend, type Guest, startBackend } from "./support/backend.ts";
+import { type Guest, startBackend } from "./support/backend.ts";
+import { shared } from "../shared.ts";
 
-let backend: Backend;
+const backend = shared(() => startBackend({ trustClientAddress: true }));
 Deno.test.beforeAll(async () => {
-  backend = await startBackend({ trustClientAddress: true });
   await freezeClock(backend.database);
   assert.equal(await statusOf(await newAccount(), claimedPhone), "granted");
 });
 Deno.test.afterEach(() => backend.stack.simulators.deviceCheck.control.reset());
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 
 const second = 1_000;
 const hour = 3_600 * second;
