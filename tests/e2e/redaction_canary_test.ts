@@ -1,6 +1,6 @@
 /**
  * People, secrets and prompts are in no log, whatever is sent and whatever fails: each canary goes through every endpoint (in
- * the quick tests, through a quarter of them), in every place of a request, while the services outside babble, procedures break and the database is away; then all that was
+ * the quick tests, through an eighth of them), in every place of a request, while the services outside babble, procedures break and the database is away; then all that was
  * written is searched.
  */
 import assert from "node:assert/strict";
@@ -251,7 +251,7 @@ Deno.test("no canary is in any log, whatever is sent and whatever fails", async 
   const operations = await findOperations();
   const { signingKey } = JSON.parse(await Deno.readTextFile(`${dataDirectory}/keys.json`));
   const callers = await callersOf(stack, sql, operations, signingKey);
-  const share = runs(4, 1);
+  const share = runs(8, 1);
   const send = async () => {
     for (const [place, operation] of operations.entries()) {
       for (const [index, canary] of canaries.entries()) {
