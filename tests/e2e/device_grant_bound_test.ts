@@ -3,14 +3,12 @@
  * every fault that the simulated Apple has, between the query and the answer to the update.
  */
 import assert from "node:assert/strict";
-import type * as z from "zod";
 import { type DeviceCheckRule, deviceToken } from "../../local/simulators/device-check.ts";
-import { DeviceCheckResponse } from "../../supabase/functions/device-check/schema.ts";
 import { freezeClock } from "../database/support/frozen-clock.ts";
 import { runs } from "../runs.ts";
 import { eventually } from "./eventually.ts";
-import { bodyOf, errorOf } from "./support/answer.ts";
 import { type Guest, startBackend } from "./support/backend.ts";
+import { grantOf, newNetwork } from "./support/device-checks.ts";
 import { shared } from "../shared.ts";
 
 const backend = shared(() => startBackend({ trustClientAddress: true }));
@@ -25,16 +23,11 @@ const hour = 3_600 * second;
 /** A device whose bit is set. */
 const claimedPhone = "a phone that has had its credits";
 
-type InitialGrant = z.output<typeof DeviceCheckResponse>["initial_grant"];
-
 /** An account that an attacker made, and where it checks from. */
 interface Account {
   guest: Guest;
   network: string;
 }
-
-let networks = 0;
-const newNetwork = () => `198.51.100.${++networks}`;
 
 async function newAccount(network = newNetwork()): Promise<Account> {
   return { guest: await backend.signIn(), network };
@@ -42,19 +35,7 @@ async function newAccount(network = newNetwork()): Promise<Account> {
 
 const newAccounts = (count: number) => Promise.all(Array.from({ length: count }, () => newAccount()));
 
-/** Null where the database was not in time. */
-async function check({ guest, network }: Account, device: string): Promise<InitialGrant | null> {
-  const answer = await guest.call("device-check", {
-    body: { device_token: deviceToken(device) },
-    headers: { "cf-connecting-ip": network },
-  });
-  if (answer.status === 503) {
-    errorOf(answer, "ERR_6001");
-    return null;
-  }
-  return bodyOf(answer, 200, DeviceCheckResponse).initial_grant;
-}
-
+const check = ({ guest, network }: Account, device: string) => grantOf(guest, device, network);
 const statusOf = async (account: Account, device: string) => (await check(account, device))?.status;
 
 /** How many of them are granted when they show the claimed device, at once, each in its own network. */
