@@ -1,6 +1,6 @@
 /** A device's credits against the simulated Apple: once for a device, never unverified, and never lost. */
 import assert from "node:assert/strict";
-import { type DeviceCheckRule, deviceToken } from "../../local/simulators/device-check.ts";
+import { type DeviceCheckRule, deviceToken } from "../../local/simulators/device-check/device-check.ts";
 import { deviceCheck } from "../../supabase/functions/_shared/devices/device-check.ts";
 import { freezeClock } from "../database/support/frozen-clock.ts";
 import { errorOf } from "./support/answer.ts";

@@ -3,7 +3,7 @@
  * every fault that the simulated Apple has, between the query and the answer to the update.
  */
 import assert from "node:assert/strict";
-import { type DeviceCheckRule, deviceToken } from "../../local/simulators/device-check.ts";
+import { type DeviceCheckRule, deviceToken } from "../../local/simulators/device-check/device-check.ts";
 import { freezeClock } from "../database/support/frozen-clock.ts";
 import { runs } from "../runs.ts";
 import { eventually } from "./eventually.ts";

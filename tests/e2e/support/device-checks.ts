@@ -1,6 +1,6 @@
 /** Checks of devices from networks that a test chooses, where the backend trusts what a client says of its address. */
 import type * as z from "zod";
-import { deviceToken } from "../../../local/simulators/device-check.ts";
+import { deviceToken } from "../../../local/simulators/device-check/device-check.ts";
 import { DeviceCheckResponse } from "../../../supabase/functions/device-check/schema.ts";
 import { type Answer, bodyOf, errorOf } from "./answer.ts";
 import type { Backend, Guest } from "./backend.ts";
