@@ -3,7 +3,7 @@ begin;
 select plan(2);
 
 select is(
-  guard.refusal('ERR_4001', '{"required": 4}'), '{"error": "ERR_4001", "details": {"required": 4}}'::jsonb,
+  guard.refusal('payment/insufficient-credits', '{"required": 4}'), '{"error": "ERR_4001", "details": {"required": 4}}'::jsonb,
   'a refusal is a code with its details'
 );
 select is(
