@@ -1,6 +1,6 @@
 -- Envelopes: what was done, or why not.
 begin;
-select plan(2);
+select plan(3);
 
 select is(
   guard.refusal('payment/insufficient-credits', '{"required": 4}'), '{"error": "ERR_4001", "details": {"required": 4}}'::jsonb,
@@ -9,6 +9,10 @@ select is(
 select is(
   guard.answer('{"a": null}', null, 'tr'), '{"data": {"a": null}, "language": "tr"}'::jsonb,
   'an answer keeps the nulls of its data, and leaves out what it does not have'
+);
+
+select throws_ok(
+  $$select guard.refusal('no/such-error')$$, '20000', null, 'an error that is none is a mistake, and no refusal'
 );
 
 select * from finish();
