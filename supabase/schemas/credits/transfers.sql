@@ -25,7 +25,6 @@ declare
   v_sides integer := 0;
   v_signed bigint;
   v_drawn bigint := 0;
-  v_draw credits.draw;
 begin
   for v_account in
     select a.* from credits.accounts as a where a.id in (new.from_account_id, new.to_account_id) order by a.id
@@ -64,13 +63,14 @@ begin
 
     if v_account.kind = 'available' then
       -- Taken when credits leave, put back when they come.
-      foreach v_draw in array new.draws loop
+      with drawn as (
         update credits.lots as l
-        set remaining = l.remaining + sign(v_signed)::integer * v_draw.amount
-        where l.id = v_draw.lot_id and l.account_id = v_account.id and v_draw.amount > 0;
-        exit when not found;
-        v_drawn := v_drawn + v_draw.amount;
-      end loop;
+        set remaining = l.remaining + sign(v_signed)::integer * d.amount
+        from unnest(new.draws) as d (lot_id, amount)
+        where l.id = d.lot_id and l.account_id = v_account.id and d.amount > 0
+        returning d.amount
+      )
+      select coalesce(sum(d.amount), 0) into v_drawn from drawn as d;
       if v_drawn <> new.amount then
         raise exception 'transfer % does not draw its amount from lots of its account', new.id
           using errcode = 'check_violation';

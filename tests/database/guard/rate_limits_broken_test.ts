@@ -16,6 +16,7 @@ const onFailure: Record<string, "open" | "closed"> = {
   device_grants_global: "closed",
   reads: "open",
   writes: "open",
+  replays: "open",
   admin: "open",
   admin_credits: "closed",
 };

@@ -16,6 +16,7 @@ export const policyNames = [
   "device_grants_global",
   "reads",
   "writes",
+  "replays",
   "admin",
   "admin_credits",
 ] as const;
