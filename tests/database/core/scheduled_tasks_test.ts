@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
 import postgres from "postgres";
-import { asSuperuser, type TestDatabase } from "../harness.ts";
-import { withConnection } from "../../../local/postgres/database.ts";
-import { untilBlocked } from "../support/connections.ts";
+import type { TestDatabase } from "../harness.ts";
 import { stillDatabase } from "../support/frozen-clock.ts";
 import { first } from "../support/ledger.ts";
 import { startVideo } from "../support/generation.ts";

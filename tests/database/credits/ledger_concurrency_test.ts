@@ -156,7 +156,7 @@ Deno.test("the sweep of expired credits passes over an account that somebody hol
   const [held, free] = [await openAccount(sql), await openAccount(sql)];
   for (const user of [held, free]) await add(sql, user, 5, { expiresInHours: 1 });
   await database.advance(2 * 60 * 60 * 1000);
-  const sweep = async () => runTask(sql, "expire_credits");
+  const sweep = () => runTask(sql, "expire_credits");
 
   await sql.begin(async (transaction) => {
     await transaction`select from credits.accounts as a where a.owner_id = ${held} for update`;

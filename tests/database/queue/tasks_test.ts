@@ -117,7 +117,7 @@ Deno.test("a task whose worker died in its last try is buried by the tick, once"
   const { sql, advance } = database;
   await setKind(sql, "poll", { tries: 1 });
   await addTasks(sql, "poll", 1);
-  const bury = async () => runTask(sql, "bury_lost_tasks");
+  const bury = () => runTask(sql, "bury_lost_tasks");
   const task = await claimOne(sql);
   assert.equal(await bury(), 0);
   await advance(61 * second);

@@ -15,7 +15,7 @@ import {
 } from "../support/generation.ts";
 import { acceptJob } from "../support/jobs.ts";
 import { runTask } from "../support/scheduled-tasks.ts";
-import { add, first, openAccount, type Sql, violations } from "../support/ledger.ts";
+import { add, openAccount, type Sql, violations } from "../support/ledger.ts";
 
 const second = 1000;
 const minute = 60 * second;
