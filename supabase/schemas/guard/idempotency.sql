@@ -99,3 +99,5 @@ begin
   return p_outcome;
 end;
 $$;
+
+select core.keep_rows_out_of_logs('guard.idempotency_keys');

@@ -206,3 +206,5 @@ exception
 end;
 $$;
 create index admin_actions_request on ops.admin_actions (request_id) where request_id is not null;
+
+select core.keep_rows_out_of_logs('ops.admin_actions');
