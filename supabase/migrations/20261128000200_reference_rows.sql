@@ -186,7 +186,7 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   union all
   select t.relation, '*', 'kept', null, 'stays', 'the operator''s rows, about no person'
   from unnest('{
-  accounts.personal_tables, accounts.privacy_classes, core.scheduled_tasks, core.set_aside, core.written, guard.policies,
+  accounts.personal_tables, accounts.privacy_classes, core.scheduled_tasks, core.set_aside, guard.policies,
   guard.secrets,
   ops.alerts, ops.feature_flags, ops.retention_rules, queue.kinds, videos.job_transitions, videos.model_providers, videos.models,
   videos.moderation_terms, videos.moderation_words, videos.providers, videos.spending
