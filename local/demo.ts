@@ -8,7 +8,7 @@ import { readMp4 } from "../supabase/functions/_shared/videos/mp4.ts";
 import { readArguments } from "./arguments.ts";
 import { withConnection } from "./postgres/database.ts";
 import { exitOnTermination } from "./process.ts";
-import { deviceToken } from "./simulators/device-check.ts";
+import { deviceToken } from "./simulators/device-check/device-check.ts";
 import { startStack } from "./stack.ts";
 
 const { values: options } = readArguments(

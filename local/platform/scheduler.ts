@@ -1,6 +1,7 @@
 /**
  * What pg_cron and pg_net do on the hosted platform: calls the tick, and the worker when the tick says that tasks are due.
  */
+import { setTimeout as pause } from "node:timers/promises";
 import type { Log } from "../child.ts";
 import { createPool } from "./pool.ts";
 
@@ -23,7 +24,7 @@ export interface SchedulerOptions {
 /** Ticks until it is disposed of. A database or a worker that is away is logged, once, and asked again at the next tick. */
 export function startScheduler({ databaseUrl, url, workerKey, interval, log }: SchedulerOptions): Scheduler {
   const pool = createPool(databaseUrl);
-  const ended = Promise.withResolvers<void>();
+  const ended = new AbortController();
 
   async function wake(): Promise<number> {
     const { rows: [row] } = await pool.query<{ due: number }>("select queue.count_due() as due");
@@ -45,9 +46,7 @@ export function startScheduler({ databaseUrl, url, workerKey, interval, log }: S
 
   async function repeat(step: () => Promise<unknown>): Promise<void> {
     let lastFailure = "";
-    let running = true;
-    void ended.promise.then(() => running = false);
-    while (running) {
+    while (!ended.signal.aborted) {
       try {
         await step();
         lastFailure = "";
@@ -56,9 +55,7 @@ export function startScheduler({ databaseUrl, url, workerKey, interval, log }: S
         if (failure !== lastFailure) log(`Scheduler: ${failure}\n`);
         lastFailure = failure;
       }
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      await Promise.race([ended.promise, new Promise((resolve) => timer = setTimeout(resolve, interval))]);
-      clearTimeout(timer);
+      await pause(interval, undefined, { signal: ended.signal }).catch(() => {});
     }
   }
   // As on the platform: nothing that is slow keeps the worker from being woken, and of two clocks one goes on.
@@ -72,7 +69,7 @@ export function startScheduler({ databaseUrl, url, workerKey, interval, log }: S
   return {
     tick,
     async [Symbol.asyncDispose]() {
-      ended.resolve();
+      ended.abort();
       await Promise.all(running);
       await pool.end();
     },

@@ -1,7 +1,7 @@
 /** Closing an account, as its user does it, and what becomes of all that was theirs. */
 import assert from "node:assert/strict";
 import { ClosedAccount } from "../../supabase/functions/_shared/accounts/contract.ts";
-import { deviceToken } from "../../local/simulators/device-check.ts";
+import { deviceToken } from "../../local/simulators/device-check/device-check.ts";
 import { creditsOf, tablesWith, untilErasable } from "../database/support/accounts.ts";
 import { eventually } from "./eventually.ts";
 import { assertError, bodyOf } from "./support/answer.ts";

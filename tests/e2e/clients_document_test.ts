@@ -1,7 +1,7 @@
 /** The code of docs/clients.md, as an app has it, against the real backend. */
 import assert from "node:assert/strict";
 import type { SupabaseClient } from "@supabase/supabase-js";
-import { deviceToken } from "../../local/simulators/device-check.ts";
+import { deviceToken } from "../../local/simulators/device-check/device-check.ts";
 import { fences, readDocument } from "../contract/documents.ts";
 import { type Backend, newClient, startBackend } from "./support/backend.ts";
 import { kling, priceOfKling } from "./support/videos.ts";

@@ -4,8 +4,8 @@
  */
 import assert from "node:assert/strict";
 import { AcceptedVideo } from "../../supabase/functions/_shared/videos/contract.ts";
-import type { FalRule } from "../../local/simulators/fal.ts";
-import type { OpenAiRule } from "../../local/simulators/openai.ts";
+import type { FalRule } from "../../local/simulators/fal/fal.ts";
+import type { OpenAiRule } from "../../local/simulators/openai/openai.ts";
 import { eventually } from "./eventually.ts";
 import { cases } from "../runs.ts";
 import { untilErasable } from "../database/support/accounts.ts";

@@ -1,7 +1,7 @@
 /** How often each endpoint asks the Data API before it answers, as each request's line in the log tells. */
 import assert from "node:assert/strict";
 import * as z from "zod";
-import { deviceToken } from "../../local/simulators/device-check.ts";
+import { deviceToken } from "../../local/simulators/device-check/device-check.ts";
 import { operationsBut } from "../operations.ts";
 import { eventually } from "./eventually.ts";
 import type { Answer } from "./support/answer.ts";

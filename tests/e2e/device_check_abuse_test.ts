@@ -1,7 +1,7 @@
 /** One device in many hands at once, with nothing between it and its credits but the lane of its network and Apple's bit. */
 import assert from "node:assert/strict";
 import type * as z from "zod";
-import { deviceToken } from "../../local/simulators/device-check.ts";
+import { deviceToken } from "../../local/simulators/device-check/device-check.ts";
 import { DeviceCheckResponse } from "../../supabase/functions/device-check/schema.ts";
 import { runs } from "../runs.ts";
 import { eventually } from "./eventually.ts";

@@ -1,7 +1,7 @@
 /** A device's credits against the simulated Apple: once for a device, never unverified, and never lost. */
 import assert from "node:assert/strict";
 import * as z from "zod";
-import { type DeviceCheckRule, deviceToken } from "../../local/simulators/device-check.ts";
+import { type DeviceCheckRule, deviceToken } from "../../local/simulators/device-check/device-check.ts";
 import { deviceCheck } from "../../supabase/functions/_shared/devices/device-check.ts";
 import { DeviceCheckResponse } from "../../supabase/functions/device-check/schema.ts";
 import { freezeClock } from "../database/support/frozen-clock.ts";

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import type * as z from "zod";
-import { type DeviceCheckRule, deviceToken } from "../../local/simulators/device-check.ts";
+import { type DeviceCheckRule, deviceToken } from "../../local/simulators/device-check/device-check.ts";
 import { DeviceCheckResponse } from "../../supabase/functions/device-check/schema.ts";
 import { freezeClock } from "../database/support/frozen-clock.ts";
 import { runs } from "../runs.ts";

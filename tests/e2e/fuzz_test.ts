@@ -8,7 +8,7 @@ import * as z from "zod";
 import { errorCodes } from "../../supabase/functions/_shared/errors/error-codes.ts";
 import { type Declaration, errorsOf } from "../../supabase/functions/_shared/endpoint/operation.ts";
 import { webhookToken } from "../../supabase/functions/_shared/videos/providers/webhook-token.ts";
-import { deviceToken } from "../../local/simulators/device-check.ts";
+import { deviceToken } from "../../local/simulators/device-check/device-check.ts";
 import { allOperations, type Operation } from "../operations.ts";
 import { propertyOptions } from "../runs.ts";
 import { type Answer, assertError, bodyOf, readAnswer } from "./support/answer.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import * as z from "zod";
-import { deviceToken } from "../../local/simulators/device-check.ts";
+import { deviceToken } from "../../local/simulators/device-check/device-check.ts";
 import { DeviceCheckResponse } from "../../supabase/functions/device-check/schema.ts";
 import { AcceptedVideo } from "../../supabase/functions/_shared/videos/contract.ts";
 import { ModelsResponse } from "../../supabase/functions/models/schema.ts";

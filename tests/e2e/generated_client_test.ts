@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import createClient from "openapi-fetch";
 import type { paths } from "../../docs/api/openapi.d.ts";
-import { deviceToken } from "../../local/simulators/device-check.ts";
+import { deviceToken } from "../../local/simulators/device-check/device-check.ts";
 import { type Backend, type Guest, startBackend } from "./support/backend.ts";
 import { eventually } from "./eventually.ts";
 

@@ -12,7 +12,7 @@ import {
   submissionsOf,
   videoStatus,
 } from "./support/videos.ts";
-import type { OpenAiRule } from "../../local/simulators/openai.ts";
+import type { OpenAiRule } from "../../local/simulators/openai/openai.ts";
 
 let backend: Backend;
 

@@ -3,7 +3,7 @@
  * one way, and is paid for when there is a video.
  */
 import assert from "node:assert/strict";
-import type { FalRule } from "../../local/simulators/fal.ts";
+import type { FalRule } from "../../local/simulators/fal/fal.ts";
 import { eventually } from "./eventually.ts";
 import { type Backend, type Guest, startBackend } from "./support/backend.ts";
 import {

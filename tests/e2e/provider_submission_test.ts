@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { holdPorts } from "../../local/ports.ts";
-import type { FalRule } from "../../local/simulators/fal.ts";
+import type { FalRule } from "../../local/simulators/fal/fal.ts";
 import { type Backend, startBackend } from "./support/backend.ts";
 import {
   beyondDeadline,

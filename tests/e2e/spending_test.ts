@@ -1,6 +1,6 @@
 /** What a day at fal counts, by how fal's generations end over HTTP; and that who pays is counted nowhere else. */
 import assert from "node:assert/strict";
-import type { FalRule } from "../../local/simulators/fal.ts";
+import type { FalRule } from "../../local/simulators/fal/fal.ts";
 import { type Backend, startBackend } from "./support/backend.ts";
 import { ended, eventuallyDone, generate, priceOfKling, submissionIs } from "./support/videos.ts";
 

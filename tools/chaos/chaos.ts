@@ -3,9 +3,10 @@
  * and started again. At the end everything is drained, and a table tells what became of every job. The exit code is 0
  * where nothing was lost and nothing charged twice.
  */
+import { setTimeout as pause } from "node:timers/promises";
 import type postgres from "postgres";
 import { type Client, closeAccount, generateVideos, newClient, type Tally } from "./client.ts";
-import { isPossible, notTried, pause, strikeWith } from "./disasters.ts";
+import { isPossible, notTried, strikeWith } from "./disasters.ts";
 import { type Disaster, drawDisaster, randomNumbers, seedOf } from "./faults.ts";
 import { judge, type Verdict } from "./verdict.ts";
 import { readArguments, wholeNumber } from "../../local/arguments.ts";

@@ -1,4 +1,5 @@
 /** What goes wrong in a chaos run, done to a stack: everything runs again when it resolves. */
+import { setTimeout as pause } from "node:timers/promises";
 import postgres from "postgres";
 import { withConnection } from "../../local/postgres/database.ts";
 import type { Stack } from "../../local/stack.ts";
@@ -16,7 +17,7 @@ export const notTried = "a full disk, and storage that is read-only: they take a
 
 export async function strikeWith(disaster: Disaster, stack: Stack, dataDirectory: string): Promise<void> {
   const { what, milliseconds } = disaster;
-  const wait = () => pause(milliseconds);
+  const wait = () => pause(milliseconds).then(() => {});
   switch (what) {
     case "clock":
       return await withConnection(stack.databaseUrl, (sql) => advanceClock(sql, milliseconds));
@@ -118,8 +119,4 @@ async function takeConnections(url: string, wait: () => Promise<void>): Promise<
   } finally {
     await Promise.all(taken.map((sql) => sql.end({ timeout: 1 })));
   }
-}
-
-export function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
