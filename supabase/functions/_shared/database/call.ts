@@ -102,9 +102,9 @@ export class SchemaNotExposed extends Error {
 
 /**
  * SQLSTATEs and PostgREST's codes for a database that is gone, starting, stopping, out of connections, or so busy that
- * it ended the statement.
+ * it ended the statement; and for one that takes no writes, since it is read-only or its disk is full.
  */
-const unreachable = /^(08...|53300|57014|57P0.|PGRST00[0-3])$/;
+const unreachable = /^(08...|25006|53...|57014|57P0.|PGRST00[0-3])$/;
 
 export const database: Port<Database> = (runtime) => {
   const client = new PostgrestClient(`${runtime.config.supabase.url}/rest/v1`, {

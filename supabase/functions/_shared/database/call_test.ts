@@ -189,7 +189,7 @@ Deno.test("a database that cannot be reached in time is ERR_6001", async () => {
     ["no connection", () => Promise.reject(new TypeError("error sending request"))],
     ["no answer in time", () => Promise.reject(new DOMException("Signal timed out.", "TimeoutError"))],
     ...[502, 503, 504, 521, 540].map((status): [string, () => Response] => [`${status}`, page(status)]),
-    ...["08006", "53300", "57014", "57P01", "57P03", "PGRST000", "PGRST003"]
+    ...["08006", "25006", "53100", "53200", "53300", "57014", "57P01", "57P03", "PGRST000", "PGRST003"]
       .map((code): [string, () => Response] => [code, failure(code, 500)]),
   ];
   for (const [name, answer] of answers) assert.equal((await failureOf(answer)).code, "ERR_6001", name);
