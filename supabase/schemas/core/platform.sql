@@ -97,3 +97,13 @@ begin
   ) as sorted;
 end;
 $$;
+
+-- Whoever leaves a transaction open, in the SQL editor or by a connection that hangs, holds its locks for a minute and no
+-- longer. The Data API's statements and locks are bounded by the platform, what the tick does by its tasks.
+do $$
+begin
+  execute format('alter database %I set idle_in_transaction_session_timeout = ''1min''', current_database());
+exception when insufficient_privilege then
+  raise warning 'sessions may stay idle in a transaction for ever: %', sqlerrm;
+end;
+$$;

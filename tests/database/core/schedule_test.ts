@@ -111,6 +111,15 @@ Deno.test("pg_net stands in the schema extensions, and pg_cron calls the tick as
   });
 });
 
+Deno.test("a session that is left in a transaction holds its locks for a minute at most", () =>
+  withMigrated(platform, async (_, url) => {
+    const [row] = await withConnection(
+      loginAs(owner, url),
+      (sql) => sql`select current_setting('idle_in_transaction_session_timeout') as timeout`,
+    );
+    assert.equal(row?.["timeout"], "1min");
+  }));
+
 Deno.test("extensions that are there and not preloaded, or the superuser's to make, do no harm", async () => {
   const notPreloaded = "do $$ begin raise exception 'it must be loaded by shared_preload_libraries'; end $$;";
   for (const control of ["trusted = true", "superuser = true"]) {
