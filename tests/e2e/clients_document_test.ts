@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import type { SupabaseClient } from "@supabase/supabase-js";
 import { deviceToken } from "../../local/simulators/device-check/device-check.ts";
 import { fences, readDocument } from "../contract/documents.ts";
-import { type Backend, newClient, startBackend } from "./support/backend.ts";
+import { newClient, startBackend } from "./support/backend.ts";
+import { shared } from "../shared.ts";
 import { kling, priceOfKling } from "./support/videos.ts";
 
 /** What of the guide's code is called here; its types are checked by tests/contract. */
@@ -24,7 +25,7 @@ interface Guide {
   closeAccount(supabase: SupabaseClient): Promise<void>;
 }
 
-let backend: Backend;
+const backend = shared(startBackend);
 let guide: Guide;
 let code: string;
 
@@ -32,10 +33,8 @@ Deno.test.beforeAll(async () => {
   code = await Deno.makeTempFile({ suffix: ".ts" });
   await Deno.writeTextFile(code, fences(await readDocument("docs/clients.md"), "ts").join("\n"));
   guide = await import(`file://${code}`);
-  backend = await startBackend();
 });
 Deno.test.afterAll(async () => {
-  await backend[Symbol.asyncDispose]();
   await Deno.remove(code);
 });
 

@@ -8,15 +8,11 @@ import { AcceptedVideo } from "../../supabase/functions/_shared/videos/contract.
 import { ModelsResponse } from "../../supabase/functions/models/schema.ts";
 import { VideoStatusResponse } from "../../supabase/functions/video-status/schema.ts";
 import { type Answer, bodyOf, errorOf } from "./support/answer.ts";
-import { type Backend, startBackend } from "./support/backend.ts";
+import { startBackend } from "./support/backend.ts";
+import { shared } from "../shared.ts";
 import { ended, generate, kling, priceOfKling, submissionsOf } from "./support/videos.ts";
 
-let backend: Backend;
-
-Deno.test.beforeAll(async () => {
-  backend = await startBackend();
-});
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
+const backend = shared(startBackend);
 
 Deno.test("a guest proves its device, picks a model and gets the very file that the provider made", async () => {
   const { stack, database } = backend;

@@ -206,16 +206,13 @@ create function videos.job_stage(p_job videos.jobs)
 returns text
 language sql
 immutable
-set search_path = ''
-as $$
-  select case
-    when p_job.completed_at is not null then 'done'
-    when p_job.status = 'pending' then 'queued'
-    when p_job.storing_at is not null then 'storing'
-    when p_job.started_at is not null then 'generating'
-    else 'submitted'
-  end
-$$;
+return case
+  when (p_job).completed_at is not null then 'done'
+  when (p_job).status = 'pending' then 'queued'
+  when (p_job).storing_at is not null then 'storing'
+  when (p_job).started_at is not null then 'generating'
+  else 'submitted'
+end;
 
 -- A job as the API shows it; the error's message is added in the caller's language.
 create function videos.job_json(p_job videos.jobs)

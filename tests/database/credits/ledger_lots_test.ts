@@ -19,6 +19,7 @@ import { sharedDatabase } from "../support/shared-database.ts";
 import { runTask } from "../support/scheduled-tasks.ts";
 
 const database = sharedDatabase();
+const { sql, advance, now } = database;
 
 const hour = 60 * 60 * 1000;
 
@@ -33,7 +34,6 @@ async function remaining(sql: Sql, userId: string): Promise<number[]> {
 }
 
 Deno.test("lots are spent by expiry, then age", async () => {
-  const { sql } = database;
   const user = await openAccount(sql);
   // Named by the order in which they must go; added in another.
   await add(sql, user, 6);
@@ -54,7 +54,6 @@ Deno.test("lots are spent by expiry, then age", async () => {
 });
 
 Deno.test("a release returns to its lots", async () => {
-  const { sql } = database;
   const user = await openAccount(sql);
   await add(sql, user, 3, { expiresInHours: 24 });
   await add(sql, user, 5);
@@ -69,7 +68,6 @@ Deno.test("a release returns to its lots", async () => {
 });
 
 Deno.test("a capture makes revenue of all that was held", async () => {
-  const { sql } = database;
   const user = await openAccount(sql);
   await add(sql, user, 5, { kind: "purchase" });
   const job = crypto.randomUUID();
@@ -90,7 +88,6 @@ Deno.test("a hold without a job of its own is ended by nobody", async () => {
 });
 
 Deno.test("what is expired cannot be spent, whether or not the sweep was there", async () => {
-  const { sql, advance } = database;
   const user = await openAccount(sql);
   await add(sql, user, 5, { expiresInHours: 1 });
   await add(sql, user, 2);
@@ -103,7 +100,6 @@ Deno.test("what is expired cannot be spent, whether or not the sweep was there",
 });
 
 Deno.test("what expires is booked as breakage", async () => {
-  const { sql, advance } = database;
   const user = await openAccount(sql);
   await add(sql, user, 5, { expiresInHours: 1 });
   await add(sql, user, 7, { expiresInHours: 3 });
@@ -124,7 +120,6 @@ Deno.test("a lot cannot expire before it is made", async () => {
 });
 
 Deno.test("a lot that expired while held lives 24 hours more, and can do so again", async () => {
-  const { sql, advance, now } = database;
   const user = await openAccount(sql);
   await add(sql, user, 10, { expiresInHours: 1 });
   const [one, two] = [crypto.randomUUID(), crypto.randomUUID()];
@@ -151,7 +146,6 @@ Deno.test("a lot that expired while held lives 24 hours more, and can do so agai
 });
 
 Deno.test("a reversal takes what is left of its lot, then from other lots, and owes the rest", async () => {
-  const { sql } = database;
   const user = await openAccount(sql);
   const purchase = await add(sql, user, 10, { kind: "purchase" });
   await add(sql, user, 3);
@@ -176,7 +170,6 @@ Deno.test("a reversal takes what is left of its lot, then from other lots, and o
 });
 
 Deno.test("debt is paid first, by whatever adds credits, releases too", async () => {
-  const { sql } = database;
   const user = await openAccount(sql);
   const purchase = await add(sql, user, 20, { kind: "purchase" });
   const [released, captured] = [
@@ -199,7 +192,6 @@ Deno.test("debt is paid first, by whatever adds credits, releases too", async ()
 });
 
 Deno.test("a reversal of a reversal gives back exactly what it took", async () => {
-  const { sql } = database;
   const user = await openAccount(sql);
   const purchase = await add(sql, user, 10, { kind: "purchase" });
   await deduct(sql, user, 4);
@@ -220,7 +212,6 @@ Deno.test("a reversal of a reversal gives back exactly what it took", async () =
 });
 
 Deno.test("a reversed purchase comes back beside its own lot when a release has filled that again", async () => {
-  const { sql } = database;
   const user = await openAccount(sql);
   const purchase = await add(sql, user, 10, { kind: "purchase", expiresInHours: 100 });
   const job = await acceptJob(sql, user, { price: 10 });
@@ -237,7 +228,6 @@ Deno.test("a reversed purchase comes back beside its own lot when a release has 
 });
 
 Deno.test("either transfer of a reversal leads to it, and it is undone once", async () => {
-  const { sql } = database;
   const user = await openAccount(sql);
   const purchase = await add(sql, user, 10, { kind: "purchase" });
   await deduct(sql, user, 4);
@@ -258,7 +248,6 @@ Deno.test("either transfer of a reversal leads to it, and it is undone once", as
 });
 
 Deno.test("a closed account forfeits what it has, and what comes later after its debt", async () => {
-  const { sql } = database;
   const user = await openAccount(sql);
   const purchase = await add(sql, user, 10, { kind: "purchase" });
   const job = await acceptJob(sql, user, { price: 6 });

@@ -29,6 +29,7 @@ const database = sharedDatabase(async () => {
   await database.sql`update videos.providers set failures_to_open = 1000`;
   return database;
 });
+const { sql, advance } = database;
 
 const minute = 60 * 1000;
 
@@ -111,7 +112,6 @@ const storing: Record<string, Ending> = {
 };
 
 Deno.test("a job ends once, whichever of two endings comes first", async () => {
-  const { sql } = database;
   for (const [endings, isStoring] of [[running, false], [storing, true]] as const) {
     for (const [firstName, first] of Object.entries(endings)) {
       for (const [secondName, second] of Object.entries(endings)) {
@@ -155,7 +155,6 @@ Deno.test("of all endings at once, one ends the job, and the money follows it", 
 });
 
 Deno.test("each allowed transition is possible, and no other", async () => {
-  const { sql } = database;
   const allowed = [
     "pending → processing",
     "pending → failed",
@@ -193,7 +192,6 @@ Deno.test("each allowed transition is possible, and no other", async () => {
 });
 
 Deno.test("a success that comes after the end is recorded, once, and never charged", async () => {
-  const { sql, advance } = database;
   const jobId = await startVideo(sql);
   const submission = await submit(sql, jobId);
   await receiveEvent(sql, submission, failed);
@@ -208,7 +206,6 @@ Deno.test("a success that comes after the end is recorded, once, and never charg
 });
 
 Deno.test("a success that comes again after completion is not late", async () => {
-  const { sql } = database;
   const jobId = await startVideo(sql);
   const submission = await submit(sql, jobId);
   await receiveEvent(sql, submission, succeeded);
@@ -218,7 +215,6 @@ Deno.test("a success that comes again after completion is not late", async () =>
 });
 
 Deno.test("once the provider has succeeded, only storing decides", async () => {
-  const { sql, advance } = database;
   const jobId = await startVideo(sql);
   const submission = await submit(sql, jobId);
   await receiveEvent(sql, submission, succeeded);
@@ -239,7 +235,6 @@ Deno.test("once the provider has succeeded, only storing decides", async () => {
 });
 
 Deno.test("what an ended job still hears about its submission changes no money", async () => {
-  const { sql } = database;
   const jobId = await startVideo(sql);
   const { submissionId } = await submit(sql, jobId);
   await settle(sql, jobId, "cancelled");

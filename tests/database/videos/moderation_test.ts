@@ -7,7 +7,7 @@ import { testDatabase } from "../harness.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 import { createPayer, generateVideo } from "../support/videos.ts";
 
-const database = sharedDatabase();
+const { sql } = sharedDatabase();
 
 async function addTerm(sql: Sql, pattern: string, action = "refuse"): Promise<void> {
   await sql`
@@ -22,7 +22,6 @@ async function isRefused(sql: Sql, prompt: string): Promise<boolean> {
 }
 
 Deno.test("a prompt against the policy is refused before money, the same again for its key, and leaves no trace", async () => {
-  const { sql } = database;
   await addTerm(sql, "basilisk*");
   const user = await createPayer(sql, 10);
   const call = { prompt: "Two Basilisks named Hortensia", key: "a key" };
@@ -46,7 +45,6 @@ Deno.test("a prompt against the policy is refused before money, the same again f
 });
 
 Deno.test("the policy is asked after the attempt's limits and before the model, money and the hour's jobs", async () => {
-  const { sql } = database;
   await addTerm(sql, "cockatrice");
   const poor = await createPayer(sql, 0);
   const call = { prompt: "A cockatrice", modelId: crypto.randomUUID() };
@@ -56,7 +54,6 @@ Deno.test("the policy is asked after the attempt's limits and before the model, 
 });
 
 Deno.test("a term is found however it is spelt", async () => {
-  const { sql } = database;
   await addTerm(sql, "Çırılçıplak");
   for (
     const prompt of [
@@ -79,7 +76,6 @@ Deno.test("a term is found however it is spelt", async () => {
 });
 
 Deno.test("a pattern's words all stand in the prompt, in any order; alternatives and beginnings are one word", async () => {
-  const { sql } = database;
   await addTerm(sql, "griffin|wyvern* lair*|nest");
   for (const prompt of ["A griffin's nest", "the lairs of wyverns", "nest, griffin, nest"]) {
     assert(await isRefused(sql, prompt), prompt);
@@ -90,7 +86,6 @@ Deno.test("a pattern's words all stand in the prompt, in any order; alternatives
 });
 
 Deno.test("a term holds from its row on, changes with it and ends with it", async () => {
-  const { sql } = database;
   await addTerm(sql, "manticore");
   assert(await isRefused(sql, "a manticore"));
   await sql`update videos.moderation_terms set pattern = 'chimera' where pattern = 'manticore'`;
@@ -103,7 +98,6 @@ Deno.test("a term holds from its row on, changes with it and ends with it", asyn
 });
 
 Deno.test("a pattern that is none is refused when it is written, and says why", async () => {
-  const { sql } = database;
   for (const pattern of ["", " ", "*", "a|", "don't", "ab*", "\u200b", "a b||c"]) {
     await assert.rejects(addTerm(sql, pattern), { code: "23514" }, pattern);
   }
@@ -111,7 +105,6 @@ Deno.test("a pattern that is none is refused when it is written, and says why", 
 });
 
 Deno.test("a prompt that is flagged goes to its provider, and the operator sees why it was", async () => {
-  const { sql } = database;
   await addTerm(sql, "kraken", "flag");
   const user = await createPayer(sql, 10);
   const flags: (string | null)[] = [];
@@ -126,7 +119,6 @@ Deno.test("a prompt that is flagged goes to its provider, and the operator sees 
 });
 
 Deno.test("a fresh project refuses sexual content with minors in each language, and nothing near it", async () => {
-  const { sql } = database;
   for (
     const prompt of [
       "Naked children",
@@ -191,7 +183,6 @@ const meant = [
 ];
 
 Deno.test("an innocent phrase with a listed word in it passes, in three languages, and hides nothing beside it", async () => {
-  const { sql } = database;
   for (const prompt of innocent) assert(!await isRefused(sql, prompt), prompt);
   for (const prompt of meant) assert(await isRefused(sql, prompt), prompt);
   // It is the list that lets them pass, most of them.
@@ -204,7 +195,6 @@ Deno.test("an innocent phrase with a listed word in it passes, in three language
 });
 
 Deno.test("an allowed phrase is its words one after the other, in their order, however they are spelt", async () => {
-  const { sql } = database;
   await addTerm(sql, "unicorn");
   await addTerm(sql, "white unicorn|unicorns latte*", "allow");
   for (const prompt of ["a white unicorn latte", "WHITE-UNICORN LATTES", "ｗｈｉｔｅ unıcorn latté"]) {
