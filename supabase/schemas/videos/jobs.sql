@@ -267,3 +267,5 @@ return jsonb_build_object(
 create index jobs_deleted on videos.jobs (user_id) where deleted_at is not null;
 create index jobs_blankable on videos.jobs (deleted_at) where deleted_at is not null and prompt <> '';
 create index jobs_late on videos.jobs (late_success_at) where late_success_at is not null;
+
+select core.keep_rows_out_of_logs('videos.jobs');

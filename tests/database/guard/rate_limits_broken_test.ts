@@ -17,6 +17,7 @@ const onFailure: Record<string, "open" | "closed"> = {
   signed_urls: "open",
   reads: "open",
   writes: "open",
+  replays: "open",
   admin: "open",
   admin_credits: "closed",
 };

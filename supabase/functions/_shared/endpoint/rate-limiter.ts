@@ -18,6 +18,7 @@ export const policyNames = [
   "signed_urls",
   "reads",
   "writes",
+  "replays",
   "admin",
   "admin_credits",
 ] as const;
