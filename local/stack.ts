@@ -22,7 +22,7 @@ import { preparePlatform } from "./platform/platform.ts";
 import { loginAs, owner } from "./platform/platform-roles.ts";
 import { type HeldPorts, holdPorts, untilFree } from "./ports.ts";
 import { type Postgres, startPostgres } from "./postgres/postgres.ts";
-import { killWithChildren } from "./process.ts";
+import { killWithChildren } from "./process-table.ts";
 import { startScheduler } from "./platform/scheduler.ts";
 
 export interface StackOptions extends ProviderTimes {

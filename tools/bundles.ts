@@ -27,7 +27,16 @@ export async function bundleFunctions(directory: string, flags: readonly string[
   const names = await functionNames();
   const sources = names.map((name) => `supabase/functions/${name}/index.ts`);
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["bundle", "--quiet", "--frozen", ...flags, `--outdir=${directory}`, ...sources],
+    // By itself Deno takes what is in node_modules; in this mode it takes what the lock file says.
+    args: [
+      "bundle",
+      "--quiet",
+      "--node-modules-dir=auto",
+      "--frozen",
+      ...flags,
+      `--outdir=${directory}`,
+      ...sources,
+    ],
     cwd: root,
     stdin: "null",
     stdout: "null",

@@ -1,6 +1,7 @@
 /**
  * The folder a Postgres server lives in: its binaries, its database files, its password. One process at a time holds it.
  */
+import { systemIsLinux } from "../system.ts";
 
 export interface ServerHome extends AsyncDisposable {
   readonly directory: string;
@@ -20,7 +21,7 @@ interface Account {
 }
 
 /** Where databases live that root keeps for a clone which no other account may enter. */
-const systemDataDirectory = "/var/lib/kinora";
+const systemDataDirectory = systemIsLinux ? "/var/lib/kinora" : "/usr/local/var/kinora";
 
 /**
  * Opens the folder `wanted`, or makes a temporary one, and locks it until the result is disposed of or our process
@@ -64,12 +65,23 @@ export async function createServerHome(wanted?: string): Promise<ServerHome> {
 
 /** The account made for Postgres where there is one, or else the one made for owning nothing. */
 async function unprivilegedAccount(): Promise<Account> {
-  const lines = (await Deno.readTextFile("/etc/passwd")).split("\n").map((line) => line.split(":"));
-  for (const wanted of ["postgres", "nobody"]) {
-    const [, , uid, gid] = lines.find(([name]) => name === wanted) ?? [];
-    if (uid !== undefined && gid !== undefined) return { uid: Number(uid), gid: Number(gid) };
+  // macOS begins the names of such accounts with an underscore.
+  for (const name of ["postgres", "_postgres", "nobody"]) {
+    const [uid, gid] = await Promise.all([idOf("-u", name), idOf("-g", name)]);
+    if (uid !== undefined && gid !== undefined) return { uid, gid };
   }
   throw new Error("Postgres refuses to run as root, and there is neither an account postgres nor nobody");
+}
+
+/** Asked of the system, since accounts need not stand in a file. */
+async function idOf(option: "-u" | "-g", name: string): Promise<number | undefined> {
+  const { success, stdout } = await new Deno.Command("id", {
+    args: [option, name],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "null",
+  }).output();
+  return success ? Number(new TextDecoder().decode(stdout)) : undefined;
 }
 
 async function temporaryDirectory(): Promise<string> {
