@@ -7,6 +7,7 @@ import { copyBinaries } from "./postgres-binaries.ts";
 import { existingServer } from "./postgres-external.ts";
 import { createServerHome, type ServerHome } from "./postgres-home.ts";
 import { commandOf, parentOf } from "../process-table.ts";
+import { PortTakenError } from "../ports.ts";
 import { spawnSupervised, type SupervisedProcess } from "../supervised-process.ts";
 
 export interface Postgres extends AsyncDisposable {
@@ -67,8 +68,6 @@ function clusterName(cluster: string): string {
 
 /** Without a locale macOS looks for one in another thread, and Postgres refuses to start in a process with two. */
 const serverEnvironment = { LC_ALL: "C" };
-
-class PortTakenError extends Error {}
 
 /** Makes the database files, once. */
 async function createCluster(home: ServerHome): Promise<void> {
@@ -147,7 +146,7 @@ async function startServer(dataDirectory: string | undefined, port: number): Pro
   if (pid === undefined) {
     await server.stop();
     if (/could not bind .*: Address already in use/.test(log)) {
-      throw new PortTakenError(`Port ${port} of 127.0.0.1 is taken`);
+      throw new PortTakenError(port, "Postgres");
     }
     throw new Error(`Postgres did not start: ${log.trim()}`);
   }

@@ -85,7 +85,7 @@ Deno.test("a data directory in use is refused, and so is a taken port", async ()
   await using server = await startPostgres({ dataDirectory });
   await assert.rejects(startPostgres({ dataDirectory }), /is in use by another process$/);
   await assert.rejects(startPostgres({ port: server.port }), {
-    message: `Port ${server.port} of 127.0.0.1 is taken`,
+    message: `Port ${server.port} of 127.0.0.1, for Postgres, is taken by another program`,
   });
   assert.equal(await select(server.url(), "1"), 1);
 });

@@ -1,5 +1,6 @@
 /** The code of docs/clients.md, as an app has it, against the real backend. */
 import assert from "node:assert/strict";
+import { pathToFileURL } from "node:url";
 import type { SupabaseClient } from "@supabase/supabase-js";
 import { deviceToken } from "../../local/simulators/device-check.ts";
 import { fences, readDocument } from "../contract/documents.ts";
@@ -31,7 +32,7 @@ let code: string;
 Deno.test.beforeAll(async () => {
   code = await Deno.makeTempFile({ suffix: ".ts" });
   await Deno.writeTextFile(code, fences(await readDocument("docs/clients.md"), "ts").join("\n"));
-  guide = await import(`file://${code}`);
+  guide = await import(pathToFileURL(code).href);
   backend = await startBackend();
 });
 Deno.test.afterAll(async () => {
