@@ -40,7 +40,9 @@ if (installed !== await wanted()) {
     stdout: "null",
   }).spawn().status;
   if (!success) {
-    refuse("The packages were not installed. Once the reason above is mended, the same command goes on.");
+    refuse(
+      "The packages were not installed, for the reason above. Where you have changed import_map.json, `npx -y deno@2.9.6 install` writes deno.lock.",
+    );
   }
   await Deno.writeTextFile(stamp, await wanted());
 }
