@@ -33,8 +33,8 @@ if (installed !== await wanted()) {
   const size = Deno.build.os === "darwin" ? "75 MB (260 MB on disk)" : "45 MB (190 MB on disk)";
   if (isFirst) console.error(`Downloading packages into node_modules, once: ${size}, about half a minute.`);
   const { success } = await new Deno.Command(Deno.execPath(), {
-    // A log has no use for a line a package.
-    args: ["install", "--frozen", ...(Deno.stderr.isTerminal() ? [] : ["--quiet"])],
+    // It has a line for each of the packages, twice, which say nothing to whoever waits.
+    args: ["install", "--frozen", "--quiet"],
     cwd: root,
     stdin: "null",
     stdout: "null",
