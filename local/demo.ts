@@ -8,7 +8,7 @@ import { readMp4 } from "../supabase/functions/_shared/videos/mp4.ts";
 import { readArguments, refuse } from "./arguments.ts";
 import { DirectoryInUseError, openDirectory } from "./directory.ts";
 import { withConnection } from "./postgres/database.ts";
-import { exitOnTermination } from "./process.ts";
+import { exitOnTermination, unlessTerminating } from "./process.ts";
 import {
   defaultDirectory,
   demoDirectory,
@@ -100,7 +100,8 @@ async function watch(supabase: SupabaseClient, jobId: string): Promise<{ stages:
 async function play(): Promise<void> {
   await using cleanup = new AsyncDisposableStack();
   using _termination = exitOnTermination(async () => {
-    console.log(`\nEnding. Nothing of it stays but ${videoFile}.`);
+    const video = await Deno.stat(videoFile).then(() => ` but ${videoFile}`, () => "");
+    console.log(`\nEnding. Nothing of it stays${video}.`);
     await cleanup.disposeAsync();
   });
   if (options.serve) await holdDemoDirectory(cleanup);
@@ -270,5 +271,5 @@ async function holdDemoDirectory(cleanup: AsyncDisposableStack): Promise<void> {
   cleanup.defer(() => removeStatus(demoDirectory));
 }
 
-await play();
+await unlessTerminating(play);
 Deno.exit(0);

@@ -5,7 +5,7 @@
 import { readArguments, refuse } from "./arguments.ts";
 import { DirectoryInUseError, isInUse } from "./directory.ts";
 import { holdPorts, isFree, PortTakenError } from "./ports.ts";
-import { exitOnTermination } from "./process.ts";
+import { exitOnTermination, unlessTerminating } from "./process.ts";
 import { defaultDirectory, firstCalls, removeStatus, showStep, writeStatus } from "./served.ts";
 import { type Ports, type Stack, startStackFor, takePorts } from "./stack.ts";
 
@@ -100,7 +100,7 @@ Runs the whole backend until Ctrl-C, and serves each change under supabase/funct
   },
 );
 try {
-  await main(values.data, values.log);
+  await unlessTerminating(() => main(values.data, values.log));
 } catch (error) {
   if (error instanceof DirectoryInUseError) {
     refuse("This clone's stack is running already. `deno task status` says where.");

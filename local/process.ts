@@ -13,6 +13,21 @@ const disposeDeadline = 10_000;
 /** Soon enough to free the ports for the next start. On Linux it costs three small reads, elsewhere a process. */
 const parentWatchInterval = systemIsLinux ? 500 : 2_000;
 
+let terminating = false;
+
+/**
+ * Runs `work`. What fails because the process is ending, as a program that Ctrl-C reached as well, is no failure to tell:
+ * the process ends meanwhile, and this never resolves.
+ */
+export async function unlessTerminating(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (terminating) await new Promise(() => {});
+    throw error;
+  }
+}
+
 /**
  * Ends this process tidily. On INT, TERM or HUP, and when the command that started us is gone, `dispose` runs
  * once and the process exits with 128 + the signal's number (a lost parent counts as TERM), at the latest when ten
@@ -24,6 +39,7 @@ export function exitOnTermination(dispose: () => PromiseLike<void>): Disposable 
     // Ctrl-C comes twice, from the terminal and from `deno task`, and takes npx away from above us.
     if (ending) return;
     ending = true;
+    terminating = true;
     setTimeout(() => {
       console.error(`Cleaning up takes longer than ${disposeDeadline} ms`);
       Deno.exit(exitCodes[signal]);
