@@ -91,6 +91,7 @@ async function temporaryDirectory(): Promise<string> {
 }
 
 async function keptDirectory(wanted: string, account: Account | undefined): Promise<string> {
+  await removeDeadLink(wanted);
   await Deno.mkdir(wanted, { recursive: true });
   const directory = await Deno.realPath(wanted);
   if (account === undefined || await canReach(account, directory)) return directory;
@@ -101,6 +102,13 @@ async function keptDirectory(wanted: string, account: Account | undefined): Prom
   await Deno.remove(directory);
   await Deno.symlink(reachable, directory);
   return reachable;
+}
+
+/** Whoever removes the data that lies elsewhere begins anew, though the link to it is left. */
+async function removeDeadLink(path: string): Promise<void> {
+  const isLink = await Deno.lstat(path).then(({ isSymlink }) => isSymlink, () => false);
+  const isThere = await Deno.stat(path).then(() => true, () => false);
+  if (isLink && !isThere) await Deno.remove(path);
 }
 
 /** Whether every folder above `directory` lets the account pass. */

@@ -116,8 +116,15 @@ Deno.test({
         kept = await Deno.realPath(dataDirectory);
         await withConnection(server.url(), (sql) => sql`create table kept ()`);
       }
+      {
+        await using server = await startPostgres({ dataDirectory });
+        assert.equal(await select(server.url(), "to_regclass('kept') is not null"), true);
+      }
+      // Its data was removed where it lies, and the link to it is left.
+      await Deno.remove(kept, { recursive: true });
       await using server = await startPostgres({ dataDirectory });
-      assert.equal(await select(server.url(), "to_regclass('kept') is not null"), true);
+      kept = await Deno.realPath(dataDirectory);
+      assert.equal(await select(server.url(), "to_regclass('kept') is null"), true);
     } finally {
       for (const path of [closed, kept]) if (path !== undefined) await Deno.remove(path, { recursive: true });
     }
