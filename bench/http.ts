@@ -4,7 +4,7 @@
 import postgres from "postgres";
 import { createClient } from "@supabase/supabase-js";
 import { readArguments, wholeNumber } from "../local/arguments.ts";
-import { deviceToken } from "../local/simulators/device-check.ts";
+import { deviceToken } from "../local/simulators/device-check/device-check.ts";
 import { startStack } from "../local/stack.ts";
 import { modelId, widenPolicies } from "./database.ts";
 import { type Load, machine, measure, type Measurement, printTable } from "./measure.ts";

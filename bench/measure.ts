@@ -9,6 +9,8 @@ export interface Measurement {
   median: number;
   percentile95: number;
   errors: number;
+  /** CPU time of the server a call; null where nobody told. */
+  cpuMicroseconds: number | null;
   budget: string;
 }
 
@@ -19,6 +21,8 @@ export interface Load {
   budget?: string;
   /** One call, by one client; `turn` counts that client's calls. Throws when the call went wrong. */
   call(client: number, turn: number): Promise<unknown>;
+  /** What the server has used so far, in milliseconds. */
+  cpuTime?(): Promise<number | null>;
 }
 
 export interface Timing {
@@ -32,6 +36,7 @@ export async function measure(load: Load, timing: Timing): Promise<Measurement> 
   await run(load, timing.warmUpMilliseconds, () => {});
   const durations: number[] = [];
   let errors = 0;
+  const cpuBefore = await load.cpuTime?.() ?? null;
   const startedAt = performance.now();
   const bar = setInterval(() => {
     showProgress(load.name, (performance.now() - startedAt) / timing.milliseconds);
@@ -42,6 +47,7 @@ export async function measure(load: Load, timing: Timing): Promise<Measurement> 
   });
   clearInterval(bar);
   const seconds = (performance.now() - startedAt) / 1000;
+  const cpuAfter = await load.cpuTime?.() ?? null;
   clearLine();
   durations.sort((a, b) => a - b);
   const at = (share: number) => durations[Math.floor(durations.length * share)] ?? NaN;
@@ -52,7 +58,28 @@ export async function measure(load: Load, timing: Timing): Promise<Measurement> 
     median: at(0.5),
     percentile95: at(0.95),
     errors,
+    cpuMicroseconds: cpuBefore === null || cpuAfter === null
+      ? null
+      : 1000 * (cpuAfter - cpuBefore) / (durations.length + errors),
     budget: load.budget ?? "",
+  };
+}
+
+/** Of several measurements of one load, each figure's median; errors are added. */
+export function medianOf(measurements: readonly Measurement[]): Measurement {
+  const [first] = measurements;
+  if (first === undefined) throw new Error("Nothing was measured");
+  const median = (figure: (measurement: Measurement) => number) =>
+    measurements.map(figure).sort((a, b) => a - b)[measurements.length >> 1] ?? NaN;
+  return {
+    ...first,
+    rate: median(({ rate }) => rate),
+    median: median((measurement) => measurement.median),
+    percentile95: median(({ percentile95 }) => percentile95),
+    errors: measurements.reduce((sum, { errors }) => sum + errors, 0),
+    cpuMicroseconds: first.cpuMicroseconds === null
+      ? null
+      : median(({ cpuMicroseconds }) => cpuMicroseconds ?? NaN),
   };
 }
 
@@ -97,13 +124,14 @@ export function machine(postgresVersion: string, generator: string): string {
 }
 
 export function printTable(title: string, measurements: readonly Measurement[]): void {
-  const header = ["", "clients", "calls/s", "median ms", "p95 ms", "errors", "budget"];
+  const header = ["", "clients", "calls/s", "median ms", "p95 ms", "CPU µs", "errors", "budget"];
   const rows = measurements.map((m) => [
     m.name,
     `${m.clients}`,
     Math.round(m.rate).toLocaleString("en"),
     m.median.toFixed(2),
     m.percentile95.toFixed(2),
+    m.cpuMicroseconds === null ? "" : m.cpuMicroseconds.toFixed(0),
     `${m.errors}`,
     m.budget,
   ]);

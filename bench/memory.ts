@@ -8,7 +8,7 @@ import { readArguments } from "../local/arguments.ts";
 import { withConnection } from "../local/postgres/database.ts";
 import { maxVideoBytes } from "../supabase/functions/_shared/videos/store.ts";
 import { cpuSeconds, peakMemory } from "../local/process-usage.ts";
-import type { FalRule } from "../local/simulators/fal.ts";
+import type { FalRule } from "../local/simulators/fal/fal.ts";
 import { type Stack, startStack } from "../local/stack.ts";
 import { clearLine, machine, showProgress } from "./measure.ts";
 

@@ -17,7 +17,7 @@ import {
   showStep,
   writeStatus,
 } from "./served.ts";
-import { deviceToken } from "./simulators/device-check.ts";
+import { deviceToken } from "./simulators/device-check/device-check.ts";
 import { startStackFor } from "./stack.ts";
 
 const { values: options } = readArguments(

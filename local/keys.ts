@@ -3,8 +3,8 @@
  */
 import { generateApiKey } from "@supabase/lite";
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK } from "jose";
-import { newDeviceCheckKey } from "./simulators/device-check.ts";
-import { newWebhookSecret } from "./simulators/replicate-webhooks.ts";
+import { newDeviceCheckKey } from "./simulators/device-check/device-check.ts";
+import { newWebhookSecret } from "./simulators/replicate/webhooks.ts";
 
 export interface Keys {
   publishableKey: string;

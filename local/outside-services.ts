@@ -3,15 +3,22 @@
  */
 import type { Directory } from "./directory.ts";
 import type { Keys } from "./keys.ts";
-import { type DeviceCheckSimulator, startDeviceCheckSimulator } from "./simulators/device-check.ts";
-import { type FalOptions, type FalSimulator, startFalSimulator } from "./simulators/fal.ts";
-import { type OpenAiSimulator, startOpenAiSimulator } from "./simulators/openai.ts";
+import {
+  type DeviceCheckSimulator,
+  startDeviceCheckSimulator,
+} from "./simulators/device-check/device-check.ts";
+import { type FalOptions, type FalSimulator, startFalSimulator } from "./simulators/fal/fal.ts";
+import { type OpenAiSimulator, startOpenAiSimulator } from "./simulators/openai/openai.ts";
 import {
   type ReplicateOptions,
   type ReplicateSimulator,
   startReplicateSimulator,
-} from "./simulators/replicate.ts";
-import { type RunwayOptions, type RunwaySimulator, startRunwaySimulator } from "./simulators/runway.ts";
+} from "./simulators/replicate/replicate.ts";
+import {
+  type RunwayOptions,
+  type RunwaySimulator,
+  startRunwaySimulator,
+} from "./simulators/runway/runway.ts";
 
 /** How fast the simulated providers are. */
 export interface ProviderTimes {

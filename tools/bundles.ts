@@ -1,4 +1,7 @@
 /** The functions as they are deployed: one file each, with all that it imports but Deno's own `node:` modules. */
+import { execFile } from "node:child_process";
+import { rm } from "node:fs/promises";
+import { promisify } from "node:util";
 import { parse } from "smol-toml";
 
 const root = new URL("../", import.meta.url);
@@ -26,23 +29,10 @@ export async function functionNames(): Promise<string[]> {
 export async function bundleFunctions(directory: string, flags: readonly string[] = []): Promise<string[]> {
   const names = await functionNames();
   const sources = names.map((name) => `supabase/functions/${name}/index.ts`);
-  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    // By itself Deno takes what is in node_modules; in this mode it takes what the lock file says.
-    args: [
-      "bundle",
-      "--quiet",
-      "--node-modules-dir=auto",
-      "--frozen",
-      ...flags,
-      `--outdir=${directory}`,
-      ...sources,
-    ],
-    cwd: root,
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-  }).output();
-  if (!success) throw new Error(`The functions cannot be bundled: ${new TextDecoder().decode(stderr)}`);
+  // By itself Deno takes what is in node_modules; in this mode it takes what the lock file says.
+  const lockOnly = ["--node-modules-dir=auto", "--frozen"];
+  const args = ["bundle", "--quiet", ...lockOnly, ...flags, `--outdir=${directory}`, ...sources];
+  await promisify(execFile)(Deno.execPath(), args, { cwd: root });
   return names;
 }
 
@@ -54,9 +44,7 @@ export async function buildDeployment(directory: string): Promise<string> {
   const { project_id, functions } = await readConfiguration();
   const folder = `${directory}/supabase/functions`;
   // A function of an earlier build would be deployed as well, and the CLI notes which project it deployed to last.
-  await Deno.remove(`${directory}/supabase`, { recursive: true }).catch((error) => {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  });
+  await rm(`${directory}/supabase`, { recursive: true, force: true });
   await Deno.mkdir(folder, { recursive: true });
   await bundleFunctions(folder);
   const blocks = Object.entries(functions).map(([name, { verify_jwt }]) =>

@@ -43,12 +43,8 @@ export interface Deployment {
 /** The CLI's own arguments. */
 export function deployArguments({ names, remote, flags }: Deployment): string[] {
   return [
-    "functions",
-    "deploy",
     // The platform unpacks what it gets; nothing here needs Docker.
-    "--use-api",
-    "--workdir",
-    directory,
+    ...["functions", "deploy", "--use-api", "--workdir", directory],
     ...(remote === undefined ? [] : [`--remote=${remote}`]),
     ...flags,
     ...names,
@@ -73,17 +69,13 @@ async function main(): Promise<number> {
     console.log(`${directory} holds what would be deployed`);
     return 0;
   }
+  const args = deployArguments({
+    names: positionals,
+    remote: values.remote ?? await linkedProject(project),
+    flags: [...(values.prune ? ["--prune"] : []), ...(values.yes ? ["--yes"] : [])],
+  });
   const { code } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      "task",
-      "--quiet",
-      "supabase",
-      ...deployArguments({
-        names: positionals,
-        remote: values.remote ?? await linkedProject(project),
-        flags: [...(values.prune ? ["--prune"] : []), ...(values.yes ? ["--yes"] : [])],
-      }),
-    ],
+    args: ["task", "--quiet", "supabase", ...args],
     cwd: project,
   }).spawn().status;
   return code;

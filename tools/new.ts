@@ -60,9 +60,20 @@ export async function changesOf(args: readonly string[], read: Read): Promise<Ch
   return await (kind === "endpoint" ? newEndpoint : newError)(name, values, read);
 }
 
-const isMethod = (word: string): word is Method => ["GET", "POST", "PATCH", "DELETE"].includes(word);
-const isAuth = (word: string): word is NewEndpoint["auth"] =>
-  ["user", "admin", "service", "public"].includes(word);
+const methodNames: readonly Method[] = ["GET", "POST", "PATCH", "DELETE"];
+const auths: readonly NewEndpoint["auth"][] = ["user", "admin", "service", "public"];
+
+/** Refuses an option, unless it has what it takes. */
+function check(option: string, isRight: boolean, takes: string, given: unknown): void {
+  if (!isRight) throw new Refusal(`--${option} takes ${takes}: ${given}`);
+}
+
+/** The word, which must be one of these. */
+function oneOf<Word extends string>(option: string, words: readonly Word[], given: unknown): Word {
+  const word = words.find((each) => each === given);
+  if (word === undefined) throw new Refusal(`--${option} takes ${words.join(", ")}: ${given}`);
+  return word;
+}
 
 async function newEndpoint(
   name: string,
@@ -75,15 +86,14 @@ async function newEndpoint(
       `An endpoint's name is lower-case words with - between them, of 40 characters at most: ${name}`,
     );
   }
-  const methods = `${method}`.split(",");
-  if (!methods.every(isMethod) || new Set(methods).size < methods.length) {
-    throw new Refusal(
-      `--method takes GET, POST, PATCH and DELETE, each once, with commas between them: ${method}`,
-    );
-  }
-  const kind = `${auth}`;
-  if (!isAuth(kind)) throw new Refusal(`--auth takes user, admin, service or public: ${kind}`);
-  const endpoint = { name, methods, auth: kind };
+  const methods = `${method}`.split(",").map((word) => oneOf("method", methodNames, word));
+  check(
+    "method",
+    new Set(methods).size === methods.length,
+    "methods, each once, with commas between them",
+    method,
+  );
+  const endpoint = { name, methods, auth: oneOf("auth", auths, auth) };
   const changes = new Map(Object.entries(endpointFiles(endpoint)));
   for (const path of changes.keys()) {
     if (await read(path) !== null) throw new Refusal(`${path} is there already: choose another name`);
@@ -98,9 +108,6 @@ async function newEndpoint(
   return changes;
 }
 
-const isAction = (word: unknown): word is ClientAction =>
-  typeof word === "string" && Object.hasOwn(actionWords, word);
-
 async function newError(category: string, options: Options, read: Read): Promise<Changes> {
   if (!/^[a-z]+\/[a-z]+(-[a-z]+)*$/.test(category)) {
     throw new Refusal(`An error's name is its room and its cause, such as payment/card-expired: ${category}`);
@@ -109,29 +116,17 @@ async function newError(category: string, options: Options, read: Read): Promise
   const same = registered.find(([, definition]) => definition.category === category);
   if (same) throw new Refusal(`${same[0]} is ${category} already`);
   const { status, action, severity = "info", series = "4", "tried-anew": isTriedAnew = false } = options;
-  if (!/^[45]\d\d$/.test(`${status}`)) {
-    throw new Refusal(`--status takes an HTTP status from 400 to 599: ${status}`);
-  }
-  if (!isAction(action)) {
-    throw new Refusal(`--action takes one of ${Object.keys(actionWords).join(", ")}: ${action}`);
-  }
-  if (!["info", "warn", "error", "critical"].includes(`${severity}`)) {
-    throw new Refusal(`--severity takes info, warn, error or critical: ${severity}`);
-  }
-  if (!["4", "5", "6"].includes(`${series}`)) throw new Refusal(`--series takes 4, 5 or 6: ${series}`);
+  check("status", /^[45]\d\d$/.test(`${status}`), "an HTTP status from 400 to 599", status);
+  const wanted = oneOf("action", Object.keys(actionWords) as ClientAction[], action);
+  oneOf("severity", ["info", "warn", "error", "critical"], severity);
+  oneOf("series", ["4", "5", "6"], series);
   const details = `${options.details ?? ""}`.split(",").filter((key) => key !== "");
-  if (!details.every((key) => /^[a-z]+(_[a-z]+)*$/.test(key))) {
-    throw new Refusal(
-      `--details takes names such as retry_after, with commas between them: ${options.details}`,
-    );
-  }
+  const areNames = details.every((key) => /^[a-z]+(_[a-z]+)*$/.test(key));
+  check("details", areNames, "names such as retry_after, with commas between them", options.details);
   const texts = languages.map((language) => {
-    const text = options[language];
-    if (typeof text !== "string" || !/^\p{Lu}.*\.$/u.test(text)) {
-      throw new Refusal(
-        `--${language} takes a whole sentence, from a capital letter to its full stop: ${text}`,
-      );
-    }
+    const text = `${options[language]}`;
+    const isSentence = /^\p{Lu}.*\.$/u.test(text);
+    check(language, isSentence, "a whole sentence, from a capital letter to its full stop", text);
     const unknown = placeholders(text).filter((key) => !details.includes(key));
     if (unknown.length > 0) {
       throw new Refusal(`--${language} fills {${unknown.join("}, {")}}: name it in --details`);
@@ -142,9 +137,8 @@ async function newError(category: string, options: Options, read: Read): Promise
     throw new Refusal("The texts have different placeholders");
   }
 
-  const last = registered.map(([code]) => code).filter((code) => code.startsWith(`ERR_${series}`)).sort().at(
-    -1,
-  );
+  const [last] = registered.map(([code]) => code).filter((code) => code.startsWith(`ERR_${series}`)).sort()
+    .toReversed();
   if (last === undefined || last.endsWith("999")) throw new Refusal(`Series ${series} is full`);
   const code = `ERR_${Number(last.slice(4)) + 1}`;
   const keys = JSON.stringify(details).replaceAll(",", ", ");
@@ -156,7 +150,7 @@ async function newError(category: string, options: Options, read: Read): Promise
   await add(
     `${folder}/error-codes.ts`,
     new RegExp(`^ {2}${last}: .*\n`, "m"),
-    `  ${code}: { status: ${status}, category: "${category}", severity: "${severity}", action: "${action}", ` +
+    `  ${code}: { status: ${status}, category: "${category}", severity: "${severity}", action: "${wanted}", ` +
       `details: ${keys}, replayed: ${replayed} },\n`,
   );
   await add(
@@ -169,7 +163,7 @@ async function newError(category: string, options: Options, read: Read): Promise
   await add(
     "tests/contract/errors_test.ts",
     new RegExp(`^ {2}\\["${last}", .*\n`, "m"),
-    `  ["${code}", ${status}, ${keys}, "${action}", ${replayed}],\n`,
+    `  ["${code}", ${status}, ${keys}, "${wanted}", ${replayed}],\n`,
   );
   // The guide for clients lists the codes by what is done about them, each list in the codes' order.
   const guide = "docs/clients.md";
@@ -179,12 +173,12 @@ async function newError(category: string, options: Options, read: Read): Promise
     guide,
     (await textOf(guide, read))
       .replace(
-        new RegExp(`^(\\| ${actionWords[action]} \\| )([^|]+)( \\|)`, "m"),
+        new RegExp(`^(\\| ${actionWords[wanted]} \\| )([^|]+)( \\|)`, "m"),
         (_, head, codes, tail) => head + among(codes, "`") + tail,
       )
       .replace(
         /^(const sameKeyLater = \[)(.+)(\];)$/m,
-        (line, head, codes, tail) => action === "same_key_later" ? head + among(codes, '"') + tail : line,
+        (line, head, codes, tail) => wanted === "same_key_later" ? head + among(codes, '"') + tail : line,
       ),
   );
   return changes;

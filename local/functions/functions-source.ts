@@ -1,5 +1,7 @@
 /** Which functions a stack serves, and on which Deno. */
+import { execFile } from "node:child_process";
 import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
 
 export interface FunctionsSource {
   /** Each folder in it whose name does not begin with _ is a function. */
@@ -22,14 +24,7 @@ export function defaultFunctions(): FunctionsSource {
 
 /** The path of the platform's Deno, in the version that deno.json names. npm fetches it once. */
 export async function platformDeno(): Promise<string> {
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["task", "--quiet", "platform-deno", "eval", "--no-lock", "console.log(Deno.execPath())"],
-    cwd: new URL("../..", import.meta.url),
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-  }).output();
-  const decoder = new TextDecoder();
-  if (!success) throw new Error(`The platform's Deno does not start: ${decoder.decode(stderr)}`);
-  return decoder.decode(stdout).trim();
+  const args = ["task", "--quiet", "platform-deno", "eval", "--no-lock", "console.log(Deno.execPath())"];
+  const cwd = new URL("../..", import.meta.url);
+  return (await promisify(execFile)(Deno.execPath(), args, { cwd })).stdout.trim();
 }

@@ -2,7 +2,7 @@
  * What the hosted platform's API gateway asks of a request before any service sees it: its API key, and a user's token.
  */
 import { timingSafeEqual } from "node:crypto";
-import type { Tokens } from "./auth-tokens.ts";
+import type { Tokens } from "./auth/tokens.ts";
 import type { Caller } from "./lite.ts";
 
 /** Who may call what is open to everybody. */
@@ -47,11 +47,8 @@ export async function callerOf(
     ? "publishable"
     : undefined;
   if (key === undefined) {
-    throw new GatewayError(
-      "UNAUTHORIZED_INVALID_API_KEY",
-      "Invalid API key",
-      "Double check your Supabase `apikey`",
-    );
+    const hint = "Double check your Supabase `apikey`";
+    throw new GatewayError("UNAUTHORIZED_INVALID_API_KEY", "Invalid API key", hint);
   }
   if (key === "secret" && /^\s*Mozilla\s*\//i.test(request.headers.get("user-agent") ?? "")) {
     throw new GatewayError("UNAUTHORIZED_INVALID_API_KEY_TYPE", "Forbidden use of secret API key in browser");

@@ -1,6 +1,7 @@
 /**
  * The gateway's way to the functions, which live in another process, and now and then in a new one.
  */
+import { setTimeout as pause } from "node:timers/promises";
 
 /** How long a request waits for functions that are just starting again; a start takes a fraction of it, also on a busy machine. */
 const functionsWait = 15_000;
@@ -28,10 +29,13 @@ export function createFunctionsProxy(trustClientAddress: boolean): FunctionsProx
       if (!trustClientAddress || !headers.has("cf-connecting-ip")) headers.set("cf-connecting-ip", address);
       // Nothing is gained by packing and unpacking between two processes of one machine.
       headers.set("accept-encoding", "identity");
+      const waiting = new AbortController();
       try {
         const path = url.pathname.slice("/functions/v1".length) + url.search;
-        const target = `http://127.0.0.1:${await within(port.promise, functionsWait)}${path}`;
-        return await fetch(target, {
+        const late = pause(functionsWait, null, { signal: waiting.signal });
+        const functions = await Promise.race([port.promise, late]);
+        if (functions === null) throw new Error("Too late");
+        return await fetch(`http://127.0.0.1:${functions}${path}`, {
           method: request.method,
           headers,
           body: request.body,
@@ -40,18 +44,9 @@ export function createFunctionsProxy(trustClientAddress: boolean): FunctionsProx
       } catch {
         const body = { code: "BOOT_ERROR", message: "Function failed to start (please check logs)" };
         return Response.json(body, { status: 503, headers: { "sb-error-code": body.code } });
+      } finally {
+        waiting.abort();
       }
     },
   };
-}
-
-/** The value of `promise`, if it comes in time. */
-async function within<T>(promise: Promise<T>, milliseconds: number): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error("Too late")), milliseconds);
-  try {
-    return await Promise.race([promise, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -4,17 +4,17 @@
  * its standard input, when there is a database.
  */
 import type { JWK } from "jose";
-import { createAuth } from "./auth.ts";
-import { AuthError, createTokens } from "./auth-tokens.ts";
+import { createAuth } from "./auth/auth.ts";
+import { AuthError, createTokens } from "./auth/tokens.ts";
 import { anonymous, callerOf, GatewayError, withoutBearer } from "./callers.ts";
 import { messages, reportPort } from "../child.ts";
 import { createFunctionsProxy } from "./functions-proxy.ts";
-import { createLite, databaseUnavailable } from "./lite.ts";
-import { isConnectionLost } from "./lite-errors.ts";
-import { createObjectStore } from "./objects.ts";
+import { createLite } from "./lite.ts";
+import { databaseUnavailable, isConnectionLost } from "./lite-errors.ts";
+import { createObjectStore } from "./storage/objects.ts";
 import { loginAs, type LoginRole } from "./platform-roles.ts";
 import { createPool, listen } from "./pool.ts";
-import { createSignedUrls, serveSignedUrl } from "./storage.ts";
+import { createSignedUrls, serveSignedUrl } from "./storage/signed-urls.ts";
 
 /** What the parent says, in this order: once the first, and the second whenever the functions' process changes. */
 export type GatewayMessage =

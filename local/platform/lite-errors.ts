@@ -6,38 +6,18 @@
 import pg from "pg";
 
 /**
- * The HTTP status of a SQLSTATE, the longest prefix first: https://docs.postgrest.org/en/stable/references/errors.html
- * Whatever is not in it is 400.
+ * The SQLSTATEs of an HTTP status, or their classes: https://docs.postgrest.org/en/stable/references/errors.html
+ * The first that fits counts; whatever is not here is 400.
  */
-const statuses: [prefix: string, status: number][] = [
-  ["23503", 409],
-  ["23505", 409],
-  ["25006", 405],
-  ["42883", 404],
-  ["42P01", 404],
-  ["42P17", 500],
-  ["53400", 500],
-  ["P0001", 400],
-  ["08", 503],
-  ["09", 500],
-  ["0L", 403],
-  ["0P", 403],
-  ["25", 500],
-  ["28", 403],
-  ["2D", 500],
-  ["38", 500],
-  ["39", 500],
-  ["3B", 500],
-  ["40", 500],
-  ["53", 503],
-  ["54", 500],
-  ["55", 500],
-  ["57", 500],
-  ["58", 500],
-  ["F0", 500],
-  ["HV", 500],
-  ["P0", 500],
-  ["XX", 500],
+const statuses: readonly (readonly [status: number, prefixes: readonly string[]])[] = [
+  [409, ["23503", "23505"]],
+  [405, ["25006"]],
+  [404, ["42883", "42P01"]],
+  [500, ["42P17", "53400"]],
+  [400, ["P0001"]],
+  [503, ["08", "53"]],
+  [403, ["0L", "0P", "28"]],
+  [500, ["09", "25", "2D", "38", "39", "3B", "40", "54", "55", "57", "58", "F0", "HV", "P0", "XX"]],
 ];
 
 /** The server shuts down, crashed, or starts up: not the statement's fault, and worth another try. */
@@ -49,15 +29,26 @@ const unavailable = ["57P01", "57P02", "57P03"];
  */
 export function asPostgrestError(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
-  if (isConnectionLost(error)) {
-    return answer(503, { code: "PGRST001", message: "Database connection error. Retrying the connection." });
-  }
+  if (isConnectionLost(error)) return answer(503, connectionError);
   if (!(error instanceof pg.DatabaseError) || error.code === undefined) return error;
   const { code, message, detail, hint } = error;
   // Lite knows these: PT402 names its own status, PGRST its own answer, and 42501 depends on the caller.
   if (code.startsWith("PT") || code === "PGRST" || code === "42501") return error;
-  const status = statuses.find(([prefix]) => code.startsWith(prefix))?.[1] ?? 400;
+  const [status] = statuses.find(([, prefixes]) => prefixes.some((prefix) => code.startsWith(prefix))) ??
+    [400];
   return answer(status, { code, message, details: detail ?? null, hint: hint ?? null });
+}
+
+const connectionError = {
+  code: "PGRST001",
+  message: "Database connection error. Retrying the connection.",
+  details: null,
+  hint: null,
+};
+
+/** What PostgREST answers when it has no connection. */
+export function databaseUnavailable(): Response {
+  return Response.json(connectionError, { status: 503 });
 }
 
 /** Whether the connection is to blame and not the statement. */

@@ -7,7 +7,7 @@ import { createPostgresConnection } from "@supabase/lite/postgres";
 import { Kysely, PostgresDialect } from "kysely";
 // @ts-types="@types/pg"
 import type pg from "pg";
-import { asPostgrestError } from "./lite-errors.ts";
+import { asPostgrestError, databaseUnavailable } from "./lite-errors.ts";
 
 /** Whom a request acts for: the claims of a user's token, or those that an API key stands for. */
 export interface Caller {
@@ -99,17 +99,6 @@ function connect(pool: pg.Pool): ReturnType<typeof createPostgresConnection> {
   // answers again: each request in flight would hang, and take its caller along. It also encodes jsonb twice.
   connection.kysely = new Kysely({ dialect: new PostgresDialect({ pool }) });
   return connection;
-}
-
-/** What PostgREST answers when it has no connection. */
-export function databaseUnavailable(): Response {
-  const body = {
-    code: "PGRST001",
-    message: "Database connection error. Retrying the connection.",
-    details: null,
-    hint: null,
-  };
-  return Response.json(body, { status: 503 });
 }
 
 /** A request to the Data API that names no schema means the exposed one there, and `public` to Lite, exposed or not. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createLite } from "./lite.ts";
-import { createObjectStore } from "./objects.ts";
+import { createObjectStore } from "./storage/objects.ts";
 import { createPool } from "./pool.ts";
 import { holdPorts } from "../ports.ts";
 

@@ -71,28 +71,18 @@ alter role ${owner} set search_path = "$user", public, extensions;
 `;
 
 /** The platform's own definitions: PostgREST gives claims one by one in old versions, together in new ones. */
+const claimFunction = (name: string, claim: string, type: string) => `
+create or replace function auth.${name}() returns ${type} language sql stable as $$
+  select coalesce(
+    nullif(current_setting('request.jwt.claim.${claim}', true), ''),
+    nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> '${claim}'
+  )::${type}
+$$;
+`;
 const authFunctions = `
-create or replace function auth.uid() returns uuid language sql stable as $$
-  select coalesce(
-    nullif(current_setting('request.jwt.claim.sub', true), ''),
-    nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub'
-  )::uuid
-$$;
-
-create or replace function auth.role() returns text language sql stable as $$
-  select coalesce(
-    nullif(current_setting('request.jwt.claim.role', true), ''),
-    nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'role'
-  )
-$$;
-
-create or replace function auth.email() returns text language sql stable as $$
-  select coalesce(
-    nullif(current_setting('request.jwt.claim.email', true), ''),
-    nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'email'
-  )
-$$;
-
+${claimFunction("uid", "sub", "uuid")}${claimFunction("role", "role", "text")}${
+  claimFunction("email", "email", "text")
+}
 create or replace function auth.jwt() returns jsonb language sql stable as $$
   select coalesce(
     nullif(current_setting('request.jwt.claim', true), ''),

@@ -1,6 +1,7 @@
 /**
  * What pg_cron and pg_net do on the hosted platform: calls the tick, and the worker when the tick says that tasks are due.
  */
+import { setTimeout as pause } from "node:timers/promises";
 import type { Log } from "../child.ts";
 import { createPool } from "./pool.ts";
 
@@ -23,7 +24,7 @@ export interface SchedulerOptions {
 /** Ticks until it is disposed of. A database or a worker that is away is logged, once, and asked again at the next tick. */
 export function startScheduler({ databaseUrl, url, workerKey, interval, log }: SchedulerOptions): Scheduler {
   const pool = createPool(databaseUrl);
-  const ended = Promise.withResolvers<void>();
+  const ended = new AbortController();
 
   async function tick(): Promise<number> {
     const { rows: [row] } = await pool.query<{ due: number }>("select core.tick() as due");
@@ -41,9 +42,7 @@ export function startScheduler({ databaseUrl, url, workerKey, interval, log }: S
 
   async function run(): Promise<void> {
     let lastFailure = "";
-    let running = true;
-    void ended.promise.then(() => running = false);
-    while (running) {
+    while (!ended.signal.aborted) {
       try {
         await tick();
         lastFailure = "";
@@ -52,9 +51,7 @@ export function startScheduler({ databaseUrl, url, workerKey, interval, log }: S
         if (failure !== lastFailure) log(`Scheduler: ${failure}\n`);
         lastFailure = failure;
       }
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      await Promise.race([ended.promise, new Promise((resolve) => timer = setTimeout(resolve, interval))]);
-      clearTimeout(timer);
+      await pause(interval, undefined, { signal: ended.signal }).catch(() => {});
     }
   }
   const running = Number.isFinite(interval) ? run() : Promise.resolve();
@@ -62,7 +59,7 @@ export function startScheduler({ databaseUrl, url, workerKey, interval, log }: S
   return {
     tick,
     async [Symbol.asyncDispose]() {
-      ended.resolve();
+      ended.abort();
       await running;
       await pool.end();
     },

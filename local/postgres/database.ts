@@ -37,10 +37,16 @@ export async function cloneDatabase(serverUrl: string, url: string): Promise<Dat
 async function create(serverUrl: string, template: string, url: string): Promise<Database> {
   const name = `kinora_${crypto.randomUUID().replaceAll("-", "")}`;
   await withConnection(serverUrl, async (sql) => {
-    const [row] = await sql<{ owner: string }[]>`
-      select pg_get_userbyid(datdba) as owner from pg_database where datname = ${template}`;
+    const [row] = await sql<{ owner: string; strategy: string }[]>`
+      select pg_get_userbyid(datdba) as owner,
+             case current_setting('fsync') when 'off' then 'file_copy' else 'wal_log' end as strategy
+        from pg_database where datname = ${template}`;
     if (row === undefined) throw new Error(`There is no database ${template}`);
-    await sql`create database ${sql(name)} template ${sql(template)} owner ${sql(row.owner)}`;
+    // Copying files needs two checkpoints: nothing to a server that does not wait for its disk, seconds to another.
+    await sql`
+      create database ${sql(name)} template ${sql(template)} owner ${sql(row.owner)} strategy ${
+      sql(row.strategy)
+    }`;
   });
   const database = new URL(url);
   database.pathname = `/${name}`;

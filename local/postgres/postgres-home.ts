@@ -1,6 +1,7 @@
 /**
  * The folder a Postgres server lives in: its binaries, its database files, its password. One process at a time holds it.
  */
+import { statfs } from "node:fs/promises";
 import { systemIsLinux } from "../system.ts";
 
 export interface ServerHome extends AsyncDisposable {
@@ -22,6 +23,10 @@ interface Account {
 
 /** Where databases live that root keeps for a clone which no other account may enter. */
 const systemDataDirectory = systemIsLinux ? "/var/lib/kinora" : "/usr/local/var/kinora";
+/** Where Linux keeps files in memory. */
+const memory = "/dev/shm";
+/** Bytes: the most that a server writes between two checkpoints (1 GB), and several times what the tests store. */
+const neededMemory = 4 * 2 ** 30;
 
 /**
  * Opens the folder `wanted`, or makes a temporary one, and locks it until the result is disposed of or our process
@@ -86,8 +91,23 @@ async function idOf(option: "-u" | "-g", name: string): Promise<number | undefin
 
 async function temporaryDirectory(): Promise<string> {
   // Root's own TMPDIR may be closed to others; /tmp never is.
-  const parent = Deno.uid() === 0 ? { dir: "/tmp" } : {};
+  const dir = await hasRoomInMemory() ? memory : Deno.uid() === 0 ? "/tmp" : undefined;
+  const parent = dir === undefined ? {} : { dir };
   return await Deno.realPath(await Deno.makeTempDir({ prefix: "kinora-postgres-", ...parent }));
+}
+
+/**
+ * Whether temporary data can be in memory: to start a server, or to copy a database with its thousand files, takes there
+ * a fifth of the time that it takes on a disk.
+ */
+async function hasRoomInMemory(): Promise<boolean> {
+  if (!systemIsLinux) return false;
+  const mounts = (await Deno.readTextFile("/proc/mounts")).split("\n").map((line) => line.split(" "));
+  const options = mounts.find(([, place]) => place === memory)?.[3]?.split(",");
+  // Some containers forbid to run there what the server is: a program.
+  if (options === undefined || options.includes("noexec")) return false;
+  const { bavail, bsize } = await statfs(memory);
+  return Math.min(bavail * bsize, Deno.systemMemoryInfo().available) >= neededMemory;
 }
 
 async function keptDirectory(wanted: string, account: Account | undefined): Promise<string> {

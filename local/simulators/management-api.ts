@@ -2,7 +2,7 @@
  * As much of Supabase's Management API as `supabase functions deploy --use-api` and `supabase secrets set` ask for. It keeps
  * what it is given.
  */
-import { startLoopbackServer } from "./loopback-server.ts";
+import { startLoopbackServer } from "./engine/loopback-server.ts";
 
 export interface UploadedFunction {
   readonly verifyJwt: boolean;

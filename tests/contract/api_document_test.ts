@@ -1,8 +1,5 @@
 import assert from "node:assert/strict";
 import type { Documentation } from "../../supabase/functions/_shared/endpoint/documentation.ts";
-import { withConnection } from "../../local/postgres/database.ts";
-import { limitsDocumentOf, readPolicies } from "../../tools/generate/limits-document.ts";
-import { cloneTemplate } from "../database/harness.ts";
 import { apiDocumentOf, apiFile, inOrder } from "./api-document.ts";
 import { documentations, openApiFile } from "./generate-openapi.ts";
 import { fences, readDocument } from "./documents.ts";
@@ -12,12 +9,6 @@ const openApi = JSON.parse(await Deno.readTextFile(openApiFile));
 Deno.test("docs/api.md is what openapi.json says; `deno task generate` writes it anew", async () => {
   const text = await Deno.readTextFile(apiFile);
   assert.equal(text, apiDocumentOf(text, openApi, await documentations()));
-});
-
-Deno.test("docs/api.md shows the limits that the migrations seed; `deno task generate` writes them anew", async () => {
-  await using database = await cloneTemplate();
-  const text = await Deno.readTextFile(apiFile);
-  assert.equal(text, limitsDocumentOf(text, await withConnection(database.url, readPolicies)));
 });
 
 Deno.test("docs/api.md has a section with an example in curl for every operation", async () => {

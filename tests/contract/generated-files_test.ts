@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
-import { databaseTypesFile, generateDatabaseTypes } from "../../tools/generate/database-types.ts";
+import { fileURLToPath } from "node:url";
+import { withConnection } from "../../local/postgres/database.ts";
+import { filesFromDatabase } from "../../tools/generate/from-database.ts";
+import { jobsDocument } from "../../tools/generate/job-life.ts";
 import { baselineFile, baselineOf, isBaselineOpen, schemaFiles } from "../../tools/schemas.ts";
 import { cloneTemplate } from "../database/harness.ts";
 
@@ -8,7 +11,20 @@ Deno.test("while it is open, the baseline is the files of supabase/schemas in th
   assert.equal(await Deno.readTextFile(baselineFile), baselineOf(await schemaFiles()));
 });
 
-Deno.test("database.types.ts is what the migrations say; `deno task generate` writes it anew", async () => {
+for (const { file, make } of filesFromDatabase) {
+  const path = fileURLToPath(file).slice(fileURLToPath(new URL("../../", import.meta.url)).length);
+  Deno.test(`${path} is what the migrated database says; \`deno task generate\` writes it anew`, async () => {
+    await using database = await cloneTemplate();
+    const text = await Deno.readTextFile(file);
+    const made = await withConnection(database.url, (sql) => make({ sql, url: database.url }, text));
+    assert.equal(text, made);
+  });
+}
+
+Deno.test("a document without a place for a generated part is not overwritten", async () => {
   await using database = await cloneTemplate();
-  assert.equal(await Deno.readTextFile(databaseTypesFile), await generateDatabaseTypes(database.url));
+  const { url } = database;
+  await withConnection(url, async (sql) => {
+    await assert.rejects(jobsDocument.make({ sql, url }, "# Jobs\n"), /no part transitions/);
+  });
 });

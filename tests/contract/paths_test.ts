@@ -40,3 +40,18 @@ Deno.test("what the rule looks for is found", () => {
     assert.deepEqual(encodedPaths(text), [], text);
   }
 });
+
+/** Of the local stack's sources: tests and measurements of what a process uses are for Linux alone, and say so. */
+const forLinuxAlone = ["local/process-usage.ts"];
+
+Deno.test("what only Linux has is used where the system has been asked for", async () => {
+  const found: string[] = [];
+  for (const path of await listFiles(root)) {
+    if (!/^local\/.+(?<!_test)\.ts$/.test(path) || forLinuxAlone.includes(path)) continue;
+    const text = await Deno.readTextFile(new URL(path, root));
+    if (/["'`]\/(proc|etc|var|dev\/shm|usr\/lib)\b/.test(text) && !text.includes("systemIsLinux")) {
+      found.push(path);
+    }
+  }
+  assert.deepEqual(found, []);
+});

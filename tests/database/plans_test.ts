@@ -72,7 +72,6 @@ const grown = [
   "credits.lots",
   "credits.postings",
   "credits.transfers",
-  "credits.entries",
   "accounts.users",
   "videos.jobs",
   "ops.admin_actions",
@@ -194,7 +193,7 @@ async function rowsRead(sql: postgres.TransactionSql): Promise<number> {
   const [row] = await sql<{ rows: number }[]>`
     select sum(seq_tup_read + idx_tup_fetch)::int as rows from pg_stat_xact_user_tables
     where (schemaname, relname) in (
-      ('videos', 'jobs'), ('videos', 'assets'), ('credits', 'entries'), ('credits', 'transfers'), ('credits', 'lots')
+      ('videos', 'jobs'), ('videos', 'assets'), ('credits', 'transfers'), ('credits', 'lots')
     )`;
   if (row === undefined) throw new Error("There are no statistics");
   return row.rows;

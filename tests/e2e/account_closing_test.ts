@@ -1,11 +1,12 @@
 /** Closing an account, as its user does it, and what becomes of all that was theirs. */
 import assert from "node:assert/strict";
 import { ClosedAccount } from "../../supabase/functions/_shared/accounts/contract.ts";
-import { deviceToken } from "../../local/simulators/device-check.ts";
+import { deviceToken } from "../../local/simulators/device-check/device-check.ts";
 import { creditsOf, tablesWith, untilErasable } from "../database/support/accounts.ts";
 import { eventually } from "./eventually.ts";
 import { assertError, bodyOf } from "./support/answer.ts";
-import { type Backend, type Guest, startBackend } from "./support/backend.ts";
+import { type Guest, startBackend } from "./support/backend.ts";
+import { shared } from "../shared.ts";
 import {
   ended,
   eventuallyDone,
@@ -16,12 +17,8 @@ import {
   submissionIs,
 } from "./support/videos.ts";
 
-let backend: Backend;
+const backend = shared(startBackend);
 
-Deno.test.beforeAll(async () => {
-  backend = await startBackend();
-});
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 Deno.test.afterEach(() => backend.proveLedger());
 
 const close = (guest: Guest) => guest.call("user-profile", { method: "DELETE" });

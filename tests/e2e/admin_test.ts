@@ -5,17 +5,16 @@ import { AdministeredUser, MovedCredits } from "../../supabase/functions/_shared
 import { ChangeModelResponse } from "../../supabase/functions/admin-models/schema.ts";
 import { ModelsResponse } from "../../supabase/functions/models/schema.ts";
 import { type Answer, bodyOf, errorOf } from "./support/answer.ts";
-import { type Backend, type Guest, startBackend } from "./support/backend.ts";
+import { type Guest, startBackend } from "./support/backend.ts";
+import { shared } from "../shared.ts";
 import { ended, generate, kling, priceOfKling, videoStatus } from "./support/videos.ts";
 
-let backend: Backend;
+const backend = shared(startBackend);
 let admin: Guest;
 
 Deno.test.beforeAll(async () => {
-  backend = await startBackend();
   admin = await backend.signInAdmin();
 });
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 Deno.test.afterEach(() => backend.proveLedger());
 
 const reason = "As the customer asked";

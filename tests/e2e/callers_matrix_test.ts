@@ -7,18 +7,15 @@ import { isErrorCode } from "../../supabase/functions/_shared/errors/error-codes
 import { allOperations, type Operation } from "../operations.ts";
 import { type CallerKind, readAnswers } from "../security-document.ts";
 import { type Answer, assertError } from "./support/answer.ts";
-import { type Backend, type Guest, startBackend } from "./support/backend.ts";
+import { type Guest, startBackend } from "./support/backend.ts";
+import { shared } from "../shared.ts";
 import { badCredentials } from "./support/bad-credentials.ts";
 import { type Request, requestAbout } from "./support/example-requests.ts";
 import { priceOfKling } from "./support/videos.ts";
 
 const answers = await readAnswers();
 
-let backend: Backend;
-Deno.test.beforeAll(async () => {
-  backend = await startBackend();
-});
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
+const backend = shared(startBackend);
 
 /** The tokens that are none of a user's; several may be of one kind. */
 const badTokens: Partial<Record<CallerKind, string[]>> = {

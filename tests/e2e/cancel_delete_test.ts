@@ -4,7 +4,8 @@ import { Job } from "../../supabase/functions/_shared/videos/contract.ts";
 import { VideoJobsResponse } from "../../supabase/functions/video-jobs/schema.ts";
 import { eventually } from "./eventually.ts";
 import { bodyOf } from "./support/answer.ts";
-import { type Backend, type Guest, startBackend } from "./support/backend.ts";
+import { type Guest, startBackend } from "./support/backend.ts";
+import { shared } from "../shared.ts";
 import {
   ended,
   eventuallyDone,
@@ -15,12 +16,8 @@ import {
   videoStatus,
 } from "./support/videos.ts";
 
-let backend: Backend;
+const backend = shared(startBackend);
 
-Deno.test.beforeAll(async () => {
-  backend = await startBackend();
-});
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 Deno.test.afterEach(() => backend.proveLedger());
 
 const cancel = (guest: Guest, jobId: string) => guest.call("cancel-video", { body: { job_id: jobId } });

@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { pathToFileURL } from "node:url";
 import type { SupabaseClient } from "@supabase/supabase-js";
-import { deviceToken } from "../../local/simulators/device-check.ts";
+import { deviceToken } from "../../local/simulators/device-check/device-check.ts";
 import { fences, readDocument } from "../contract/documents.ts";
 import { errorMessages } from "../../supabase/functions/_shared/errors/error-messages.ts";
-import { type Backend, newClient, startBackend } from "./support/backend.ts";
+import { newClient, startBackend } from "./support/backend.ts";
+import { shared } from "../shared.ts";
 import { kling, priceOfKling } from "./support/videos.ts";
 
 /** What of the guide's code is called here; its types are checked by tests/contract. */
@@ -36,7 +37,7 @@ interface Guide {
   closeAccount(supabase: SupabaseClient): Promise<void>;
 }
 
-let backend: Backend;
+const backend = shared(startBackend);
 let guide: Guide;
 let code: string;
 
@@ -44,10 +45,8 @@ Deno.test.beforeAll(async () => {
   code = await Deno.makeTempFile({ suffix: ".ts" });
   await Deno.writeTextFile(code, fences(await readDocument("docs/clients.md"), "ts").join("\n"));
   guide = await import(pathToFileURL(code).href);
-  backend = await startBackend();
 });
 Deno.test.afterAll(async () => {
-  await backend[Symbol.asyncDispose]();
   await Deno.remove(code);
 });
 

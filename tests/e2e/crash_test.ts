@@ -1,43 +1,30 @@
 /**
- * A crash at every step, of which the quick tests run a sample. A clean run tells which calls the functions make to the database, the moderation, the provider and storage; then
- * it is run again for each of them, and their process is killed: once before the call leaves, once when it was answered.
+ * A crash at every step, of which the quick tests run a sample. A clean run tells which calls the functions make to the
+ * database, the moderation, the provider and storage; then it is run again for each of them, and their process is killed:
+ * once before the call leaves, once when it was answered.
  */
 import assert from "node:assert/strict";
-import { AcceptedVideo } from "../../supabase/functions/_shared/videos/contract.ts";
-import type { FalRule } from "../../local/simulators/fal.ts";
-import type { OpenAiRule } from "../../local/simulators/openai.ts";
-import { eventually } from "./eventually.ts";
+import type { FalRule } from "../../local/simulators/fal/fal.ts";
+import type { OpenAiRule } from "../../local/simulators/openai/openai.ts";
 import { cases } from "../runs.ts";
 import { untilErasable } from "../database/support/accounts.ts";
-import { type Answer, bodyOf } from "./support/answer.ts";
-import { type Backend, type Guest, startBackend } from "./support/backend.ts";
-import { type Point, PortCalls } from "./support/port-calls.ts";
-import { filesOf, kling, priceOfKling, referenceOf, submissionIs, submissionsOf } from "./support/videos.ts";
-
-/** Milliseconds; nobody waits for them. */
-const untilMade = 60 * 60_000;
-
-let calls: PortCalls;
-let backend: Backend;
-
-Deno.test.beforeAll(async () => {
-  calls = new PortCalls();
-  backend = await startBackend({
-    environment: calls.environment,
-    fal: { queueMilliseconds: 0, runMilliseconds: untilMade, webhookRetryMilliseconds: 50 },
-  });
-});
-Deno.test.afterAll(async () => {
-  await backend[Symbol.asyncDispose]();
-  await calls[Symbol.asyncDispose]();
-});
-
-interface Run {
-  readonly guest: Guest;
-  /** Nobody else's. */
-  readonly prompt: string;
-  jobId: string;
-}
+import type { Point } from "./support/port-calls.ts";
+import { filesOf, priceOfKling, referenceOf, submissionIs, submissionsOf } from "./support/videos.ts";
+import {
+  backend,
+  call,
+  calls,
+  generate,
+  hasEnded,
+  isDone,
+  isTrue,
+  nextTry,
+  restart,
+  type Run,
+  tick,
+  until,
+  untilQuiet,
+} from "./support/crash-steps.ts";
 
 interface Scenario {
   readonly rule: FalRule;
@@ -201,109 +188,6 @@ async function play(prompt: string, scenario: Scenario, target: Point | null): P
     throw new Error(`${prompt}: ${calls.points.map(nameOf).join(", ")}`, { cause });
   });
   return run;
-}
-
-async function restart(): Promise<void> {
-  const { functions } = backend.stack;
-  calls.bury(functions.pid);
-  await functions.kill();
-  await functions.start();
-}
-
-/** As an app does it: with the same key, until there is an answer. */
-async function generate(run: Run): Promise<void> {
-  const body = { model_id: kling, prompt: run.prompt };
-  const answer = await call(run, "generate-video", { body, key: run.guest.id });
-  run.jobId = bodyOf(answer, 202, AcceptedVideo).job_id;
-}
-
-/** Whoever gets no answer, or hears that there is none, asks again. */
-async function call({ guest }: Run, path: string, options: Parameters<Guest["call"]>[1]): Promise<Answer> {
-  return await eventually(`${path} is answered`, async () => {
-    try {
-      const answer = await guest.call(path, options);
-      return answer.status === 503 ? undefined : answer;
-    } catch (error) {
-      if (!calls.hasCrashed) throw error;
-      return undefined;
-    }
-  });
-}
-
-/** Moves the clock to when the job's submission is tried again: that depends on who was asked to wait for how long. */
-async function nextTry({ jobId }: Run): Promise<void> {
-  // Until then the task is in hand, and its next time is not written.
-  await untilQuiet();
-  const [next] = await backend.database.sql<{ milliseconds: number }[]>`
-    select greatest(0, ceil(extract(epoch from max(t.run_at) - core.now()) * 1000))::int as milliseconds
-    from queue.tasks as t
-    where t.subject = ${jobId} and t.kind = 'submit'`;
-  await backend.database.advance(next?.milliseconds ?? 0);
-  await tick();
-}
-
-async function tick(): Promise<void> {
-  try {
-    await backend.stack.tick();
-  } catch (error) {
-    if (!calls.hasCrashed) throw error;
-  }
-}
-
-/** Waits; where the functions have nothing in hand, it is the provider and, after a crash, the clock that bring it about. */
-async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
-  await eventually(what, async () => {
-    if (await condition()) return true;
-    if (calls.isQuietFor(quiet)) await goOn();
-    return undefined;
-  });
-}
-
-/** Milliseconds without a call, after which the functions have nothing in hand. Too few only let a lease run out. */
-const quiet = 50;
-
-async function untilQuiet(): Promise<void> {
-  await eventually("nothing is under way", () => calls.isQuietFor(quiet) || undefined);
-}
-
-/** Lets the provider send the webhooks that it has to send, or else, after a crash, moves the clock to the next thing that is due. */
-async function goOn(): Promise<void> {
-  const { sql } = backend.database;
-  const { control } = backend.stack.simulators.fal;
-  const { deliveries } = await control.report();
-  if (deliveries.some(({ state }) => state === "due")) return await control.elapse(untilMade);
-  if (!calls.hasCrashed) return;
-  const [next] = await sql<{ milliseconds: number }[]>`
-    select greatest(0, ceil(extract(epoch from min(at) - core.now()) * 1000))::int as milliseconds
-    from (
-      select greatest(t.run_at, t.leased_until) as at from queue.tasks as t where t.failed_at is null
-      union all
-      select j.due_at from videos.jobs as j where j.completed_at is null
-    ) as times`;
-  await backend.database.advance(next?.milliseconds ?? 0);
-  await tick();
-}
-
-async function hasEnded({ jobId }: Run): Promise<boolean> {
-  return hasFinished() &&
-    await isTrue(
-      backend.database.sql`select from videos.jobs where id = ${jobId} and completed_at is not null`,
-    );
-}
-
-async function isDone(): Promise<boolean> {
-  return hasFinished() && await isTrue(backend.database.sql`
-    select where not exists (select from queue.tasks)
-      and not exists (select from videos.jobs where completed_at is null)`);
-}
-
-/** A worker's last call finds no more tasks. */
-function hasFinished(): boolean {
-  return calls.hasCrashed || calls.lastAnswered === "POST /rest/v1/rpc/claim_tasks";
-}
-
-async function isTrue(query: PromiseLike<readonly unknown[]>): Promise<boolean> {
-  return (await query).length > 0;
 }
 
 /** The job has ended as it may, with its credits where they belong, and nothing is left of it that should not be. */

@@ -10,7 +10,8 @@ import { allOperations } from "../operations.ts";
 import { cloneTemplate } from "../database/harness.ts";
 import { ourSchemas } from "../database/support/our-schemas.ts";
 import { errorOf } from "./support/answer.ts";
-import { type Backend, type Guest, newClient, signInWithPassword, startBackend } from "./support/backend.ts";
+import { type Guest, newClient, signInWithPassword, startBackend } from "./support/backend.ts";
+import { shared } from "../shared.ts";
 import { badCredentials } from "./support/bad-credentials.ts";
 import { exampleRequest } from "./support/example-requests.ts";
 import { ended, generate, priceOfKling } from "./support/videos.ts";
@@ -18,7 +19,7 @@ import { ended, generate, priceOfKling } from "./support/videos.ts";
 /** Those of the platform that an app might try. */
 const platformSchemas = ["auth", "public", "storage"];
 
-let backend: Backend;
+const backend = shared(startBackend);
 /** Has a completed video. */
 let guest: Guest;
 let jobId: string;
@@ -56,7 +57,6 @@ const forgeries = [
 ];
 
 Deno.test.beforeAll(async () => {
-  backend = await startBackend();
   [guest, stranger] = await Promise.all([backend.signIn(2 * priceOfKling), backend.signIn(priceOfKling)]);
   const [own, theirs] = await Promise.all([generate(guest), generate(stranger)]);
   await Promise.all([ended(backend, guest, own.job_id), ended(backend, stranger, theirs.job_id)]);
@@ -77,7 +77,6 @@ Deno.test.beforeAll(async () => {
   }
   withSecretKey = newClient({ url: stack.url, publishableKey: stack.secretKey });
 });
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 
 interface Named {
   readonly schema: string;

@@ -1,26 +1,25 @@
 /** How often each endpoint asks the Data API before it answers, as each request's line in the log tells. */
 import assert from "node:assert/strict";
 import * as z from "zod";
-import { deviceToken } from "../../local/simulators/device-check.ts";
+import { deviceToken } from "../../local/simulators/device-check/device-check.ts";
 import { operationsBut } from "../operations.ts";
 import { eventually } from "./eventually.ts";
 import type { Answer } from "./support/answer.ts";
-import { type Backend, type CallOptions, type Guest, startBackend } from "./support/backend.ts";
+import { type CallOptions, type Guest, startBackend } from "./support/backend.ts";
+import { shared } from "../shared.ts";
 import { credentialsFor } from "./support/credentials.ts";
 import { crowd } from "./support/crowd.ts";
 import { budgetOf, requestAbout } from "./support/example-requests.ts";
 import { ended, generate, kling, priceOfKling } from "./support/videos.ts";
 
-let backend: Backend;
+const backend = shared(startBackend);
 let guest: Guest;
 let admin: Guest;
 
 Deno.test.beforeAll(async () => {
-  backend = await startBackend();
   guest = await backend.signIn(10 * priceOfKling);
   admin = await backend.signInAdmin();
 });
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 
 const requestLine = z.looseObject({
   event: z.literal("request"),

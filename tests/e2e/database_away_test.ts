@@ -1,7 +1,7 @@
 /** The endpoints without their database: each says so at once, nothing is lost, and all of it goes on afterwards. */
 import assert from "node:assert/strict";
 import postgres from "postgres";
-import { deviceToken } from "../../local/simulators/device-check.ts";
+import { deviceToken } from "../../local/simulators/device-check/device-check.ts";
 import { startStack } from "../../local/stack.ts";
 import { AcceptedVideo } from "../../supabase/functions/_shared/videos/contract.ts";
 import { HealthResponse } from "../../supabase/functions/health/schema.ts";

@@ -1,24 +1,20 @@
 /** One device in many hands at once, with nothing between it and its credits but the lane of its network and Apple's bit. */
 import assert from "node:assert/strict";
-import type * as z from "zod";
-import { deviceToken } from "../../local/simulators/device-check.ts";
-import { DeviceCheckResponse } from "../../supabase/functions/device-check/schema.ts";
 import { runs } from "../runs.ts";
 import { eventually } from "./eventually.ts";
-import { bodyOf, errorOf } from "./support/answer.ts";
-import { type Backend, type Guest, startBackend } from "./support/backend.ts";
+import { type Guest, startBackend } from "./support/backend.ts";
+import { grantOf, type InitialGrant } from "./support/device-checks.ts";
+import { shared } from "../shared.ts";
 
-let backend: Backend;
+const backend = shared(() => startBackend({ trustClientAddress: true }));
 Deno.test.beforeAll(async () => {
-  backend = await startBackend({ trustClientAddress: true });
   // The limits would refuse most of it before there is anything to race for.
   await backend.database
     .sql`update guard.policies set max_hits = 300, window_seconds = 1 where name like 'device%'`;
 });
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 
 /** `unavailable`: the crowd was more than the database took in time. */
-type Grant = z.output<typeof DeviceCheckResponse>["initial_grant"]["status"] | "unavailable";
+type Grant = InitialGrant["status"] | "unavailable";
 
 interface Race {
   device: string;
@@ -27,17 +23,8 @@ interface Race {
   networks: readonly string[];
 }
 
-/** With a token of its own, and nothing else that would tie it to another check of the device. */
 async function check(guest: Guest, device: string, network: string): Promise<Grant> {
-  const answer = await guest.call("device-check", {
-    body: { device_token: deviceToken(device) },
-    headers: { "cf-connecting-ip": network },
-  });
-  if (answer.status === 503) {
-    errorOf(answer, "ERR_6001");
-    return "unavailable";
-  }
-  return bodyOf(answer, 200, DeviceCheckResponse).initial_grant.status;
+  return (await grantOf(guest, device, network))?.status ?? "unavailable";
 }
 
 /** Has everybody check the device at once, and gives what they were told. */

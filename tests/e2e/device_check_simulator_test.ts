@@ -8,7 +8,7 @@ import {
   deviceToken,
   newDeviceCheckKey,
   startDeviceCheckSimulator,
-} from "../../local/simulators/device-check.ts";
+} from "../../local/simulators/device-check/device-check.ts";
 import { deviceCheck } from "../../supabase/functions/_shared/devices/device-check.ts";
 import { settableClock } from "../../supabase/functions/_shared/testing/clock.ts";
 

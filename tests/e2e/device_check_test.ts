@@ -1,69 +1,28 @@
 /** A device's credits against the simulated Apple: once for a device, never unverified, and never lost. */
 import assert from "node:assert/strict";
-import * as z from "zod";
-import { type DeviceCheckRule, deviceToken } from "../../local/simulators/device-check.ts";
+import { type DeviceCheckRule, deviceToken } from "../../local/simulators/device-check/device-check.ts";
 import { deviceCheck } from "../../supabase/functions/_shared/devices/device-check.ts";
-import { DeviceCheckResponse } from "../../supabase/functions/device-check/schema.ts";
 import { freezeClock } from "../database/support/frozen-clock.ts";
-import { eventually } from "./eventually.ts";
-import { type Answer, bodyOf, errorOf } from "./support/answer.ts";
-import { type Backend, type Guest, startBackend } from "./support/backend.ts";
+import { errorOf } from "./support/answer.ts";
+import { startBackend } from "./support/backend.ts";
+import {
+  alreadyClaimed,
+  bitsOf,
+  check,
+  granted,
+  laneMilliseconds,
+  newNetwork,
+  pending,
+  request,
+} from "./support/device-checks.ts";
+import { shared } from "../shared.ts";
 
-let backend: Backend;
+// So that each test has networks of its own, whose limits the others do not touch.
+const backend = shared(() => startBackend({ trustClientAddress: true }));
 
-Deno.test.beforeAll(async () => {
-  // So that each test has networks of its own, whose limits the others do not touch.
-  backend = await startBackend({ trustClientAddress: true });
-  // A lane of ten seconds shall outlive a restart of the functions, however long that takes.
-  await freezeClock(backend.database);
-});
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
+Deno.test.beforeAll(async () => void await freezeClock(backend.database));
 
 const day = 86_400_000;
-/** For which a network's lane is leased. */
-const laneMilliseconds = 10_000;
-/** After which the intent of a check that ended half-way is good for the next. */
-const intentMilliseconds = 30_000;
-
-let networks = 0;
-/** An address of a network that nobody else has. */
-function newNetwork(): string {
-  networks++;
-  return `198.51.100.${networks}`;
-}
-
-function request(guest: Guest, device: string, network: string): Promise<Answer> {
-  return guest.call("device-check", {
-    body: { device_token: deviceToken(device) },
-    headers: { "cf-connecting-ip": network },
-  });
-}
-
-async function check(
-  guest: Guest,
-  device: string,
-  network: string,
-): Promise<z.output<typeof DeviceCheckResponse>> {
-  return bodyOf(await request(guest, device, network), 200, DeviceCheckResponse);
-}
-
-/** What Apple remembers of a device. */
-async function bitsOf(device: string): Promise<{ bit0: boolean; bit1: boolean } | undefined> {
-  const { devices } = await backend.stack.simulators.deviceCheck.control.report();
-  const state = devices[device];
-  return state && { bit0: state.bit0, bit1: state.bit1 };
-}
-
-const granted = { status: "granted", credits: 10 };
-const alreadyClaimed = { status: "already_claimed", credits: 0 };
-const pending = (reason: string, retry_after: number) => ({
-  status: "pending",
-  credits: 0,
-  reason,
-  retry_after,
-});
-/** After an update that Apple did not answer: until the intent is good for the next check. */
-const unanswered = pending("apple_unavailable", 30);
 
 Deno.test("a device gets its credits once: at its first check, and never for a later one or another account", async () => {
   const network = newNetwork();
@@ -86,7 +45,7 @@ Deno.test("a device gets its credits once: at its first check, and never for a l
   const reinstalled = await check(await backend.signIn(), "phone", network);
   assert.deepEqual([reinstalled.is_new, reinstalled.credits_remaining], [true, 0]);
   assert.deepEqual(reinstalled.initial_grant, alreadyClaimed);
-  assert.deepEqual(await bitsOf("phone"), { bit0: true, bit1: false });
+  assert.deepEqual(await bitsOf(backend, "phone"), { bit0: true, bit1: false });
   await backend.proveLedger();
 });
 
@@ -97,7 +56,7 @@ Deno.test("an account gets a device's credits once, also with a second device", 
   assert.deepEqual((await check(guest, "second phone", network)).initial_grant, alreadyClaimed);
   assert.equal(await backend.balanceOf(guest), 10);
   assert.equal(
-    await bitsOf("second phone"),
+    await bitsOf(backend, "second phone"),
     undefined,
     "the second phone's credits are still there for another",
   );
@@ -126,7 +85,7 @@ for (
     assert.deepEqual([initial_grant.status, credits_remaining], ["pending", 0]);
     assert.equal(initial_grant.reason, "apple_unavailable");
     assert([30, 360].includes(initial_grant.retry_after ?? 0));
-    assert.equal(await bitsOf(device), undefined);
+    assert.equal(await bitsOf(backend, device), undefined);
     assert.equal((await guest.call("models")).status, 200);
 
     await backend.stack.simulators.deviceCheck.control.reset();
@@ -186,7 +145,7 @@ Deno.test("the device's other bit, which is somebody else's, stays as it is", as
   assert.equal(marked.outcome, "updated");
   const guest = await backend.signIn();
   assert.deepEqual((await check(guest, "marked phone", newNetwork())).initial_grant, granted);
-  assert.deepEqual(await bitsOf("marked phone"), { bit0: true, bit1: true });
+  assert.deepEqual(await bitsOf(backend, "marked phone"), { bit0: true, bit1: true });
 });
 
 Deno.test("of five accounts that check one device at once from one network, one is granted", async () => {
@@ -216,89 +175,6 @@ Deno.test("of five checks of one account at once, one is granted, and one made t
   await backend.proveLedger();
 });
 
-Deno.test("a bit whose setting was never answered is known again by the account's intent, and by no other's", async () => {
-  const network = newNetwork();
-  const device = "phone of a lost answer";
-  const [guest, other] = await Promise.all([backend.signIn(), backend.signIn()]);
-  const { control } = backend.stack.simulators.deviceCheck;
-  // Always, since the runtime repeats by itself a request whose connection closes.
-  await control.rules({ device, operation: "update", effect: "answer_lost", times: null });
-  assert.deepEqual((await check(guest, device, network)).initial_grant, unanswered);
-  assert.deepEqual(await bitsOf(device), { bit0: true, bit1: false }, "Apple has set it");
-  assert.deepEqual((await check(guest, device, network)).initial_grant, pending("busy", 30));
-  await backend.database.advance(intentMilliseconds);
-  assert.deepEqual((await check(other, device, network)).initial_grant, alreadyClaimed);
-  assert.deepEqual((await check(guest, device, network)).initial_grant, granted);
-  assert.deepEqual((await check(guest, device, network)).initial_grant, alreadyClaimed);
-  assert.equal(await backend.balanceOf(guest), 10);
-});
-
-Deno.test("who had Apple refuse to set the bit is not granted at the sight of somebody else's", async () => {
-  const network = newNetwork();
-  const [honest, guest] = await Promise.all([backend.signIn(), backend.signIn()]);
-  assert.deepEqual((await check(honest, "phone with its bit set", network)).initial_grant, granted);
-  const { control } = backend.stack.simulators.deviceCheck;
-  await control.rules({ device: "phone that is refused", operation: "update", effect: "refused" });
-  assert.deepEqual(
-    (await check(guest, "phone that is refused", network)).initial_grant,
-    pending("apple_unavailable", 360),
-  );
-  await eventually("the lane is left", async () => {
-    const lanes = await backend.database.sql`select from devices.lanes where network = ${network}`;
-    return lanes.length === 0 || undefined;
-  });
-  assert.deepEqual((await check(guest, "phone with its bit set", network)).initial_grant, alreadyClaimed);
-  assert.equal(await backend.balanceOf(guest), 0);
-});
-
-Deno.test("a crash between the bit and the credits is made good by the next check", async () => {
-  const network = newNetwork();
-  const device = "phone of a crash";
-  const guest = await backend.signIn();
-  const { control } = backend.stack.simulators.deviceCheck;
-  await control.rules({ device, operation: "update", effect: "slow", milliseconds: 60_000 });
-  const interrupted = request(guest, device, network);
-  await eventually("the intent is written, and Apple has the update", async () => {
-    const { rules } = await control.report();
-    return rules.every((rule) => rule.device !== device) || undefined;
-  });
-  await backend.stack.functions.kill();
-  await interrupted;
-  await backend.stack.functions.start();
-  await control.elapse(60_000);
-  await eventually("Apple has set the bit", async () => (await bitsOf(device))?.bit0 || undefined);
-  assert.equal(await backend.balanceOf(guest), 0);
-
-  await backend.database.advance(intentMilliseconds);
-  assert.deepEqual((await check(guest, device, network)).initial_grant, granted);
-  assert.deepEqual((await check(guest, device, network)).initial_grant, alreadyClaimed);
-  await backend.proveLedger();
-});
-
-Deno.test("a crash before the bit leaves the lane closed for ten seconds, and the device with its credits", async () => {
-  const network = newNetwork();
-  const device = "phone of an early crash";
-  const guest = await backend.signIn();
-  const { control } = backend.stack.simulators.deviceCheck;
-  await control.rules(
-    // The first query is answered, the second, inside the lane, waits.
-    { device, operation: "query", effect: "slow", milliseconds: 0 },
-    { device, operation: "query", effect: "slow", milliseconds: 60_000 },
-  );
-  const interrupted = request(guest, device, network);
-  await eventually("the lane is taken, and Apple is asked again", async () => {
-    const { rules } = await control.report();
-    return rules.every((rule) => rule.device !== device) || undefined;
-  });
-  await backend.stack.functions.kill();
-  await interrupted;
-  await backend.stack.functions.start();
-
-  assert.deepEqual((await check(guest, device, network)).initial_grant, pending("busy", 10));
-  await backend.database.advance(laneMilliseconds);
-  assert.deepEqual((await check(guest, device, network)).initial_grant, granted);
-});
-
 Deno.test("a network gets five grants a day; the sixth device keeps its bit, and its credits for the next day", async () => {
   const network = newNetwork();
   for (let number = 1; number <= 5; number++) {
@@ -310,7 +186,7 @@ Deno.test("a network gets five grants a day; the sixth device keeps its bit, and
     (await check(sixth, "phone 6 of six", network)).initial_grant,
     pending("network_limit", day / 1000),
   );
-  assert.equal(await bitsOf("phone 6 of six"), undefined);
+  assert.equal(await bitsOf(backend, "phone 6 of six"), undefined);
   assert.deepEqual(
     (await check(await backend.signIn(), "phone elsewhere", newNetwork())).initial_grant,
     granted,

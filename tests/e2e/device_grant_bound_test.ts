@@ -3,30 +3,25 @@
  * every fault that the simulated Apple has, between the query and the answer to the update.
  */
 import assert from "node:assert/strict";
-import type * as z from "zod";
-import { type DeviceCheckRule, deviceToken } from "../../local/simulators/device-check.ts";
-import { DeviceCheckResponse } from "../../supabase/functions/device-check/schema.ts";
+import { type DeviceCheckRule, deviceToken } from "../../local/simulators/device-check/device-check.ts";
 import { freezeClock } from "../database/support/frozen-clock.ts";
 import { runs } from "../runs.ts";
 import { eventually } from "./eventually.ts";
-import { bodyOf, errorOf } from "./support/answer.ts";
-import { type Backend, type Guest, startBackend } from "./support/backend.ts";
+import { type Guest, startBackend } from "./support/backend.ts";
+import { grantOf, newNetwork } from "./support/device-checks.ts";
+import { shared } from "../shared.ts";
 
-let backend: Backend;
+const backend = shared(() => startBackend({ trustClientAddress: true }));
 Deno.test.beforeAll(async () => {
-  backend = await startBackend({ trustClientAddress: true });
   await freezeClock(backend.database);
   assert.equal(await statusOf(await newAccount(), claimedPhone), "granted");
 });
 Deno.test.afterEach(() => backend.stack.simulators.deviceCheck.control.reset());
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 
 const second = 1_000;
 const hour = 3_600 * second;
 /** A device whose bit is set. */
 const claimedPhone = "a phone that has had its credits";
-
-type InitialGrant = z.output<typeof DeviceCheckResponse>["initial_grant"];
 
 /** An account that an attacker made, and where it checks from. */
 interface Account {
@@ -34,28 +29,13 @@ interface Account {
   network: string;
 }
 
-let networks = 0;
-const newNetwork = () => `198.51.100.${++networks}`;
-
 async function newAccount(network = newNetwork()): Promise<Account> {
   return { guest: await backend.signIn(), network };
 }
 
 const newAccounts = (count: number) => Promise.all(Array.from({ length: count }, () => newAccount()));
 
-/** Null where the database was not in time. */
-async function check({ guest, network }: Account, device: string): Promise<InitialGrant | null> {
-  const answer = await guest.call("device-check", {
-    body: { device_token: deviceToken(device) },
-    headers: { "cf-connecting-ip": network },
-  });
-  if (answer.status === 503) {
-    errorOf(answer, "ERR_6001");
-    return null;
-  }
-  return bodyOf(answer, 200, DeviceCheckResponse).initial_grant;
-}
-
+const check = ({ guest, network }: Account, device: string) => grantOf(guest, device, network);
 const statusOf = async (account: Account, device: string) => (await check(account, device))?.status;
 
 /** How many of them are granted when they show the claimed device, at once, each in its own network. */

@@ -2,17 +2,16 @@
 import assert from "node:assert/strict";
 import { eventually } from "./eventually.ts";
 import { errorOf } from "./support/answer.ts";
-import { type Backend, type Guest, startBackend } from "./support/backend.ts";
+import { type Guest, startBackend } from "./support/backend.ts";
+import { shared } from "../shared.ts";
 import { generate, kling, priceOfKling } from "./support/videos.ts";
 
-let backend: Backend;
+const backend = shared(startBackend);
 let guest: Guest;
 
 Deno.test.beforeAll(async () => {
-  backend = await startBackend();
   guest = await backend.signIn(10 * priceOfKling);
 });
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 
 interface Entry {
   code: string;

@@ -10,21 +10,20 @@ import type { Declaration } from "../../supabase/functions/_shared/endpoint/oper
 import { maxBodyBytes } from "../../supabase/functions/_shared/request/request-body.ts";
 import { allOperations, type Operation } from "../operations.ts";
 import { type Answer, assertError, errorOf, readAnswer } from "./support/answer.ts";
-import { type Backend, type Guest, startBackend } from "./support/backend.ts";
+import { type Guest, startBackend } from "./support/backend.ts";
+import { shared } from "../shared.ts";
 import { badCredentials } from "./support/bad-credentials.ts";
 import { credentialsFor } from "./support/credentials.ts";
 import { exampleRequest } from "./support/example-requests.ts";
 import { kling } from "./support/videos.ts";
 
-let backend: Backend;
+const backend = shared(startBackend);
 let guest: Guest;
 let admin: Guest;
 
 Deno.test.beforeAll(async () => {
-  backend = await startBackend();
   [guest, admin] = await Promise.all([backend.signIn(10), backend.signInAdmin()]);
 });
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 
 const callerFor = (auth: Declaration["auth"]) => auth === "admin" ? admin : guest;
 

@@ -1,8 +1,8 @@
 /** The fal simulator, our adapter to it, and a receiver of webhooks that asks the adapter whether to believe them. */
 import assert from "node:assert/strict";
-import { type FalOptions, type FalSimulator, startFalSimulator } from "../../local/simulators/fal.ts";
+import { type FalOptions, type FalSimulator, startFalSimulator } from "../../local/simulators/fal/fal.ts";
 import type { FalConfig } from "../../supabase/functions/_shared/platform/config.ts";
-import { falProvider } from "../../supabase/functions/_shared/videos/providers/fal.ts";
+import { falProvider } from "../../supabase/functions/_shared/videos/providers/fal/fal.ts";
 import type {
   Generation,
   Provider,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { FalRule } from "../../local/simulators/fal.ts";
+import type { FalRule } from "../../local/simulators/fal/fal.ts";
 import { ended, type FalHarness, startFal } from "./fal-harness.ts";
 
 const none = { queueMilliseconds: 0, runMilliseconds: 0 };

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { FalRule } from "../../local/simulators/fal.ts";
+import { type FalRule, startFalSimulator } from "../../local/simulators/fal/fal.ts";
 import { eventually } from "./eventually.ts";
 import { ended, startFal } from "./fal-harness.ts";
 
@@ -145,4 +145,33 @@ Deno.test("a cancellation ends a generation by fal's own word alone", async () =
   assert.deepEqual(await cancel(forgotten.requestId), { outcome: "requested" });
   assert.deepEqual(await forgotten.poll(), { state: "not_found" });
   assert.deepEqual(await cancel(forgotten.requestId), { outcome: "not_found" });
+});
+
+Deno.test("a generation that fal has forgotten has no video any more", async () => {
+  await using fal = await startFal({ queueMilliseconds: 0, runMilliseconds: minute });
+  const statusOf = async (requestId: string) => {
+    const response = await fetch(`${fal.simulator.mediaUrl}/files/${requestId}/output.mp4`);
+    await response.body?.cancel();
+    return response.status;
+  };
+  await fal.simulator.control.rules({ cancel: "forgotten" });
+  const { requestId } = await fal.submit();
+  assert.equal(await statusOf(requestId), 200);
+  await fal.fal.cancel(requestId, {}, fal.generation().providerModel);
+  assert.equal(await statusOf(requestId), 404);
+});
+
+Deno.test("a state file that is not the simulator's is named, and stays as it is", async () => {
+  const stateFile = await Deno.makeTempFile({ suffix: ".json" });
+  try {
+    const text = '{"jobs": [{"endpoint": "of an earlier version"}]}';
+    await Deno.writeTextFile(stateFile, text);
+    await assert.rejects(startFalSimulator({ stateFile }), (error) => {
+      assert(error instanceof Error && error.message.includes(`${stateFile} is no state`), String(error));
+      return true;
+    });
+    assert.equal(await Deno.readTextFile(stateFile), text);
+  } finally {
+    await Deno.remove(stateFile);
+  }
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { holdPorts } from "../../local/ports.ts";
-import { falControl, startFalSimulator } from "../../local/simulators/fal.ts";
-import { falProvider } from "../../supabase/functions/_shared/videos/providers/fal.ts";
+import { startFalSimulator } from "../../local/simulators/fal/fal.ts";
+import { falProvider } from "../../supabase/functions/_shared/videos/providers/fal/fal.ts";
 import { eventually } from "./eventually.ts";
 import { type Delivery, ended, falConfig, type FalHarness, startFal, startReceiver } from "./fal-harness.ts";
 import { elapseWhileAway } from "./support/simulator-state.ts";
@@ -165,7 +165,7 @@ Deno.test("what was accepted and is still due survives a restart, with key, acco
   );
   assert(state.state === "succeeded");
   assert.equal((await fetch(state.videoUrl, { method: "HEAD" })).status, 200);
-  assert.equal((await falControl(second.url).report()).rules[0]?.prompt, "later");
+  assert.equal((await second.control.report()).rules[0]?.prompt, "later");
 });
 
 Deno.test("a rule that does not exist is an error for whoever sets it", async () => {

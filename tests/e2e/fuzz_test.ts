@@ -8,18 +8,19 @@ import * as z from "zod";
 import { errorCodes } from "../../supabase/functions/_shared/errors/error-codes.ts";
 import { type Declaration, errorsOf } from "../../supabase/functions/_shared/endpoint/operation.ts";
 import { webhookToken } from "../../supabase/functions/_shared/videos/providers/webhook-token.ts";
-import { deviceToken } from "../../local/simulators/device-check.ts";
+import { deviceToken } from "../../local/simulators/device-check/device-check.ts";
 import { allOperations, type Operation } from "../operations.ts";
 import { propertyOptions } from "../runs.ts";
 import { type Answer, assertError, bodyOf, readAnswer } from "./support/answer.ts";
-import { type Backend, type Guest, startBackend } from "./support/backend.ts";
+import { type Guest, startBackend } from "./support/backend.ts";
+import { shared } from "../shared.ts";
 import { credentialsFor } from "./support/credentials.ts";
 import { type Known } from "./support/json-schema-arbitrary.ts";
 import { everyOddRequest, type OddRequest, oddRequests } from "./support/odd-requests.ts";
 import { sign } from "./support/fal-webhook.ts";
 import { ended, generate, kling } from "./support/videos.ts";
 
-let backend: Backend;
+const backend = shared(() => startBackend({ trustClientAddress: true }));
 /** Who calls; another one as soon as they may not any more, having closed their account. */
 let guest: Guest;
 let other: Guest;
@@ -29,7 +30,6 @@ let customer: Guest;
 let secrets: string[];
 
 Deno.test.beforeAll(async () => {
-  backend = await startBackend({ trustClientAddress: true });
   const { database: { sql }, keys } = backend;
   // Which limits apply, others test; here they would answer before what is tried.
   await sql`update guard.policies set max_hits = 300, window_seconds = 1`;
@@ -38,7 +38,6 @@ Deno.test.beforeAll(async () => {
   customer = await backend.signIn(1_000);
   secrets = secretsIn({ ...keys, publishableKey: null });
 });
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 
 /** What there is in the backend, so that requests get further than their form. Some of it they use up. */
 async function knownValues(): Promise<Known> {

@@ -2,21 +2,17 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import * as z from "zod";
-import { deviceToken } from "../../local/simulators/device-check.ts";
+import { deviceToken } from "../../local/simulators/device-check/device-check.ts";
 import { DeviceCheckResponse } from "../../supabase/functions/device-check/schema.ts";
 import { AcceptedVideo } from "../../supabase/functions/_shared/videos/contract.ts";
 import { ModelsResponse } from "../../supabase/functions/models/schema.ts";
 import { VideoStatusResponse } from "../../supabase/functions/video-status/schema.ts";
 import { type Answer, bodyOf, errorOf } from "./support/answer.ts";
-import { type Backend, startBackend } from "./support/backend.ts";
+import { startBackend } from "./support/backend.ts";
+import { shared } from "../shared.ts";
 import { ended, generate, kling, priceOfKling, submissionsOf } from "./support/videos.ts";
 
-let backend: Backend;
-
-Deno.test.beforeAll(async () => {
-  backend = await startBackend();
-});
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
+const backend = shared(startBackend);
 
 Deno.test("a guest proves its device, picks a model and gets the very file that the provider made", async () => {
   const { stack, database } = backend;

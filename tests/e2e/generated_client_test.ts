@@ -2,18 +2,17 @@
 import assert from "node:assert/strict";
 import createClient from "openapi-fetch";
 import type { paths } from "../../docs/api/openapi.d.ts";
-import { deviceToken } from "../../local/simulators/device-check.ts";
-import { type Backend, type Guest, startBackend } from "./support/backend.ts";
+import { deviceToken } from "../../local/simulators/device-check/device-check.ts";
+import { type Guest, startBackend } from "./support/backend.ts";
+import { shared } from "../shared.ts";
 import { eventually } from "./eventually.ts";
 
-let backend: Backend;
+const backend = shared(startBackend);
 let guest: Guest;
 
 Deno.test.beforeAll(async () => {
-  backend = await startBackend();
   guest = await backend.signIn();
 });
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 
 /** The client of a user of the app. */
 function newClient() {

@@ -3,15 +3,11 @@ import assert from "node:assert/strict";
 import { AcceptedVideo } from "../../supabase/functions/_shared/videos/contract.ts";
 import { eventually } from "./eventually.ts";
 import { bodyOf, errorOf } from "./support/answer.ts";
-import { type Backend, type Guest, startBackend } from "./support/backend.ts";
+import { type Guest, startBackend } from "./support/backend.ts";
+import { shared } from "../shared.ts";
 import { ended, kling, priceOfKling, submissionsOf } from "./support/videos.ts";
 
-let backend: Backend;
-
-Deno.test.beforeAll(async () => {
-  backend = await startBackend();
-});
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
+const backend = shared(startBackend);
 
 Deno.test("the same key with the same request replays the answer, however it is written, and costs nothing", async () => {
   const guest = await backend.signIn(10 * priceOfKling);

@@ -6,16 +6,12 @@ import { VideoJobsResponse } from "../../supabase/functions/video-jobs/schema.ts
 import { allOperations } from "../operations.ts";
 import { eventually } from "./eventually.ts";
 import { type Answer, bodyOf, errorOf } from "./support/answer.ts";
-import { type Backend, type Guest, startBackend } from "./support/backend.ts";
+import { type Guest, startBackend } from "./support/backend.ts";
+import { shared } from "../shared.ts";
 import { crowd } from "./support/crowd.ts";
 import { ended, generate, priceOfKling, videoStatus } from "./support/videos.ts";
 
-let backend: Backend;
-
-Deno.test.beforeAll(async () => {
-  backend = await startBackend();
-});
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
+const backend = shared(startBackend);
 
 const jobsOf = (answer: Answer) => bodyOf(answer, 200, VideoJobsResponse);
 const creditsOf = (answer: Answer) => bodyOf(answer, 200, CreditsResponse);

@@ -1,7 +1,8 @@
 /** Prompts before money and before providers, through the whole backend: by the operator's terms, and by OpenAI's moderation. */
 import assert from "node:assert/strict";
 import { errorOf } from "./support/answer.ts";
-import { type Backend, startBackend } from "./support/backend.ts";
+import { startBackend } from "./support/backend.ts";
+import { shared } from "../shared.ts";
 import {
   beyondDeadline,
   ended,
@@ -12,14 +13,9 @@ import {
   submissionsOf,
   videoStatus,
 } from "./support/videos.ts";
-import type { OpenAiRule } from "../../local/simulators/openai.ts";
+import type { OpenAiRule } from "../../local/simulators/openai/openai.ts";
 
-let backend: Backend;
-
-Deno.test.beforeAll(async () => {
-  backend = await startBackend();
-});
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
+const backend = shared(startBackend);
 
 /** A guest with the price of one video asks for this one, which meets these rules at OpenAI, in their order. */
 async function submit(prompt: string, ...rules: OpenAiRule[]) {

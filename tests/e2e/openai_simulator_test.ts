@@ -1,6 +1,6 @@
 /** The adapter for OpenAI's moderation against a service that speaks its protocol, and breaks it. */
 import assert from "node:assert/strict";
-import { type OpenAiRule, startOpenAiSimulator } from "../../local/simulators/openai.ts";
+import { type OpenAiRule, startOpenAiSimulator } from "../../local/simulators/openai/openai.ts";
 import type { Verdict } from "../../supabase/functions/_shared/videos/moderation/moderation.ts";
 import { openAiModeration } from "../../supabase/functions/_shared/videos/moderation/openai.ts";
 

@@ -3,9 +3,10 @@
  * one way, and is paid for when there is a video.
  */
 import assert from "node:assert/strict";
-import type { FalRule } from "../../local/simulators/fal.ts";
+import type { FalRule } from "../../local/simulators/fal/fal.ts";
 import { eventually } from "./eventually.ts";
-import { type Backend, type Guest, startBackend } from "./support/backend.ts";
+import { type Guest, startBackend } from "./support/backend.ts";
+import { shared } from "../shared.ts";
 import {
   beyondDeadline,
   ended,
@@ -20,12 +21,7 @@ import {
   videoStatus,
 } from "./support/videos.ts";
 
-let backend: Backend;
-
-Deno.test.beforeAll(async () => {
-  backend = await startBackend();
-});
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
+const backend = shared(startBackend);
 
 /** Has fal treat the video of `prompt` like this, and a guest with the price of two videos order it. */
 async function order(prompt: string, rule: FalRule): Promise<{ guest: Guest; jobId: string }> {

@@ -2,16 +2,12 @@
 import assert from "node:assert/strict";
 import { type Stack, startStack } from "../../local/stack.ts";
 import { testDatabase } from "../database/harness.ts";
-import { type Backend, startBackend } from "./support/backend.ts";
+import { startBackend } from "./support/backend.ts";
+import { shared } from "../shared.ts";
 import { ended, generate, kling, priceOfKling, submissionIs } from "./support/videos.ts";
 
 const quick = { queueMilliseconds: 0, runMilliseconds: 0 };
-let backend: Backend;
-
-Deno.test.beforeAll(async () => {
-  backend = await startBackend({ replicate: quick, runway: quick });
-});
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
+const backend = shared(() => startBackend({ replicate: quick, runway: quick }));
 
 /** Lets the model of the tests be made by this provider alone. */
 async function letBeMadeBy(provider: string, providerModel: string): Promise<void> {

@@ -1,15 +1,13 @@
 /** What the simulators of Replicate and Runway have beyond the contract, and what their documents leave open. */
 import assert from "node:assert/strict";
+import * as z from "zod";
 import { holdPorts } from "../../local/ports.ts";
-import {
-  replicateControl,
-  type ReplicateRule,
-  startReplicateSimulator,
-} from "../../local/simulators/replicate.ts";
-import { runwayControl, type RunwayRule, startRunwaySimulator } from "../../local/simulators/runway.ts";
+import { simulatorControl } from "../../local/simulators/engine/control.ts";
+import { type ReplicateRule, startReplicateSimulator } from "../../local/simulators/replicate/replicate.ts";
+import { type RunwayRule, startRunwaySimulator } from "../../local/simulators/runway/runway.ts";
 import type { Generation } from "../../supabase/functions/_shared/videos/providers/provider.ts";
-import { replicateProvider } from "../../supabase/functions/_shared/videos/providers/replicate.ts";
-import { runwayProvider } from "../../supabase/functions/_shared/videos/providers/runway.ts";
+import { replicateProvider } from "../../supabase/functions/_shared/videos/providers/replicate/replicate.ts";
+import { runwayProvider } from "../../supabase/functions/_shared/videos/providers/runway/runway.ts";
 import { eventually } from "./eventually.ts";
 import { type Contract, startContract, type Subject, subjects } from "./support/provider-contract.ts";
 import { elapseWhileAway } from "./support/simulator-state.ts";
@@ -24,13 +22,13 @@ async function startReplicate(): Promise<
   { contract: Contract; rules: (rule: ReplicateRule) => Promise<void> }
 > {
   const contract = await startContract(subject("replicate"));
-  const control = replicateControl(contract.simulator.url);
+  const control = simulatorControl<ReplicateRule, unknown>(contract.simulator.url, z.unknown());
   return { contract, rules: (rule) => control.rules(rule) };
 }
 
 async function startRunway(): Promise<{ contract: Contract; rules: (rule: RunwayRule) => Promise<void> }> {
   const contract = await startContract(subject("runway"));
-  const control = runwayControl(contract.simulator.url);
+  const control = simulatorControl<RunwayRule, unknown>(contract.simulator.url, z.unknown());
   return { contract, rules: (rule) => control.rules(rule) };
 }
 

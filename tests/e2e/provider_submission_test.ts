@@ -4,8 +4,9 @@
  */
 import assert from "node:assert/strict";
 import { holdPorts } from "../../local/ports.ts";
-import type { FalRule } from "../../local/simulators/fal.ts";
-import { type Backend, startBackend } from "./support/backend.ts";
+import type { FalRule } from "../../local/simulators/fal/fal.ts";
+import { startBackend } from "./support/backend.ts";
+import { shared } from "../shared.ts";
 import {
   beyondDeadline,
   ended,
@@ -17,12 +18,7 @@ import {
   videoStatus,
 } from "./support/videos.ts";
 
-let backend: Backend;
-
-Deno.test.beforeAll(async () => {
-  backend = await startBackend();
-});
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
+const backend = shared(startBackend);
 
 /** Has fal meet the next submission of `prompt` like this, and has a guest with the price of one video submit it. */
 async function submit(prompt: string, ...rules: FalRule[]) {

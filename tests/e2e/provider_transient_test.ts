@@ -6,7 +6,8 @@ import assert from "node:assert/strict";
 import { holdPorts } from "../../local/ports.ts";
 import { startStack, takePorts } from "../../local/stack.ts";
 import { testDatabase } from "../database/harness.ts";
-import { type Backend, type Guest, signIn, startBackend } from "./support/backend.ts";
+import { type Guest, signIn, startBackend } from "./support/backend.ts";
+import { shared } from "../shared.ts";
 import { eventually } from "./eventually.ts";
 import {
   ended,
@@ -19,12 +20,7 @@ import {
 } from "./support/videos.ts";
 
 const quick = { queueMilliseconds: 0, runMilliseconds: 0 };
-let backend: Backend;
-
-Deno.test.beforeAll(async () => {
-  backend = await startBackend({ replicate: quick, runway: quick });
-});
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
+const backend = shared(() => startBackend({ replicate: quick, runway: quick }));
 
 const makers = {
   fal: "fal-ai/kling-video/v2.5-turbo/pro/text-to-video",

@@ -5,7 +5,8 @@
 import assert from "node:assert/strict";
 import { eventually } from "./eventually.ts";
 import { type Answer, errorOf } from "./support/answer.ts";
-import { type Backend, startBackend } from "./support/backend.ts";
+import { startBackend } from "./support/backend.ts";
+import { shared } from "../shared.ts";
 import {
   type Delivery,
   deliveryOf,
@@ -17,12 +18,7 @@ import {
 } from "./support/fal-webhook.ts";
 import { ended, priceOfKling, videoStatus } from "./support/videos.ts";
 
-let backend: Backend;
-
-Deno.test.beforeAll(async () => {
-  backend = await startBackend();
-});
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
+const backend = shared(startBackend);
 
 async function untold(prompt: string): Promise<Untold> {
   const guest = await backend.signIn(priceOfKling);

@@ -1,158 +1,21 @@
 /**
  * People, secrets and prompts are in no log, whatever is sent and whatever fails: each canary goes through every endpoint (in
- * the quick tests, through a quarter of them), in every place of a request, while the services outside babble, procedures break and the database is away; then all that was
+ * the quick tests, through an eighth of them), in every place of a request, while the services outside babble, procedures break and the database is away; then all that was
  * written is searched.
  */
 import assert from "node:assert/strict";
-import fc from "fast-check";
-import { decodeJwt, importJWK, SignJWT } from "jose";
 import postgres from "postgres";
-import * as z from "zod/mini";
 import { withConnection } from "../../local/postgres/database.ts";
 import { type Stack, startStack } from "../../local/stack.ts";
 import { advanceClock, makeClockSettable } from "../../local/testing/settable-clock.ts";
 import { defaults } from "../../supabase/functions/_shared/platform/config.ts";
-import type { Endpoint } from "../../supabase/functions/_shared/endpoint/endpoint.ts";
-import type { Declaration } from "../../supabase/functions/_shared/endpoint/operation.ts";
+import { allOperations } from "../operations.ts";
 import { runs } from "../runs.ts";
 import { eventually } from "./eventually.ts";
 import { startBabblingService } from "./support/babbling-service.ts";
-import { signIn } from "./support/backend.ts";
-import { canaries, type Canary, leaksIn } from "./support/canaries.ts";
-import { arbitraryOf } from "./support/json-schema-arbitrary.ts";
+import { canaries, leaksIn } from "./support/canaries.ts";
 import { kling } from "./support/videos.ts";
-
-interface Operation extends Declaration {
-  readonly endpoint: string;
-}
-
-const functions = new URL("../../supabase/functions/", import.meta.url);
-
-async function findOperations(): Promise<Operation[]> {
-  const found: Operation[] = [];
-  for await (const { name, isDirectory } of Deno.readDir(functions)) {
-    if (!isDirectory || name.startsWith("_")) continue;
-    const { default: { operations } }: { default: Endpoint } = await import(
-      new URL(`${name}/index.ts`, functions).href
-    );
-    found.push(...operations.map((operation) => ({ ...operation, endpoint: name })));
-  }
-  return found;
-}
-
-interface Sent {
-  path: string;
-  method: string;
-  headers: Record<string, string>;
-  body?: string;
-}
-
-/** What some fields must hold for a request to go all its way. */
-const known: Record<string, unknown> = {
-  model_id: kling,
-  prompt: "A fox in the snow",
-  device_token: btoa("a token"),
-};
-
-/** A body that the operation takes, without what may be left out, and the fields that it may have. */
-function exampleOf({ request }: Declaration): { example: Record<string, unknown>; fields: string[] } {
-  if (!request) return { example: {}, fields: [] };
-  const { properties = {}, required = [], ...schema } = z.toJSONSchema(request, { io: "input" });
-  const needed = Object.fromEntries(Object.entries(properties).filter(([name]) => required.includes(name)));
-  const [sample] = fc.sample(arbitraryOf({ ...schema, properties: needed, required }), {
-    numRuns: 1,
-    seed: 1,
-  });
-  const example = z.record(z.string(), z.unknown()).parse(sample);
-  for (const name of required) if (Object.hasOwn(known, name)) example[name] = known[name];
-  return { example, fields: Object.keys(properties) };
-}
-
-/** Requests that have the canary in each place where a request can have anything. */
-function requestsWith({ value }: Canary, operation: Operation): Sent[] {
-  const { endpoint, method, request, rawBody, query } = operation;
-  const { example, fields } = exampleOf(operation);
-  const json = { "content-type": "application/json" };
-  const keyed = { ...json, "idempotency-key": crypto.randomUUID() };
-  const encoded = encodeURIComponent(value);
-  const bodies = request || rawBody
-    ? [
-      value,
-      JSON.stringify(value),
-      `{"prompt": "${value}`,
-      ...fields.map((name) => JSON.stringify({ ...example, [name]: value })),
-      JSON.stringify({ ...example, [value]: value, device_id: value, email: value }),
-    ]
-    : [];
-  const parameters = ["unknown", ...Object.keys(query?.def.shape ?? {})];
-  const whole = {
-    method,
-    ...(request ? { headers: keyed, body: JSON.stringify(example) } : { headers: {} }),
-  };
-  return [
-    ...parameters.map((name) => ({ ...whole, path: `${endpoint}?${name}=${encoded}` })),
-    { ...whole, path: `${endpoint}?${encoded}=1` },
-    { ...whole, path: `${endpoint}/${encoded}` },
-    { ...whole, method: "PUT", path: endpoint },
-    ...[
-      { authorization: `Bearer ${value}` },
-      { authorization: value },
-      { apikey: value },
-      { "content-type": value },
-      {
-        "idempotency-key": value,
-        "accept-language": value,
-        "user-agent": value,
-        "x-device-id": value,
-        "x-request-id": value,
-        "if-none-match": value,
-        cookie: `session=${value}`,
-        origin: value,
-      },
-    ].map((headers) => ({ ...whole, path: endpoint, headers: { ...whole.headers, ...headers } })),
-    ...bodies.map((body) => ({
-      path: endpoint,
-      method,
-      headers: { ...keyed, "idempotency-key": crypto.randomUUID() },
-      body,
-    })),
-  ];
-}
-
-/** Guests, admins and machines by whom the requests are sent: for each operation somebody else. */
-async function callersOf(
-  stack: Stack,
-  sql: postgres.Sql,
-  operations: readonly Operation[],
-  signingKey: JsonWebKey & { kid: string },
-): Promise<Map<Operation, Record<string, string>>> {
-  const callers = new Map<Operation, Record<string, string>>();
-  for (const operation of operations) {
-    const { id, token } = await signIn(stack);
-    await sql`select credits.add_credits(${id}, 1000000, 'for a test')`;
-    const apikey = stack.publishableKey;
-    switch (operation.auth) {
-      case "user":
-        callers.set(operation, { apikey, authorization: `Bearer ${token}` });
-        break;
-      case "admin": {
-        await sql`update accounts.users set is_admin = true where id = ${id}`;
-        const admin = await new SignJWT({ ...decodeJwt(token), is_anonymous: false, aal: "aal2" })
-          .setProtectedHeader({ alg: "ES256", typ: "JWT", kid: signingKey.kid })
-          .sign(await importJWK(signingKey, "ES256"));
-        callers.set(operation, { apikey, authorization: `Bearer ${admin}` });
-        break;
-      }
-      case "service":
-      case "worker":
-        callers.set(operation, { apikey: stack.secretKey });
-        break;
-      default:
-        callers.set(operation, {});
-    }
-  }
-  return callers;
-}
+import { callersOf, requestsWith } from "./support/canary-requests.ts";
 
 /** Makes every procedure that the functions call fail, with all that it was given in the error; gives what mends them. */
 async function breakProcedures(sql: postgres.Sql): Promise<() => Promise<void>> {
@@ -248,12 +111,11 @@ Deno.test("no canary is in any log, whatever is sent and whatever fails", async 
     insert into videos.model_providers (model_id, preference, provider, provider_model, cost_cents)
     values (${kling}, 2, 'replicate', 'kwaivgi/kling-v2.5-turbo-pro', 1), (${kling}, 3, 'runway', 'gen4.5', 1)
     on conflict do nothing`;
-  const operations = await findOperations();
   const { signingKey } = JSON.parse(await Deno.readTextFile(`${dataDirectory}/keys.json`));
-  const callers = await callersOf(stack, sql, operations, signingKey);
-  const share = runs(4, 1);
+  const callers = await callersOf(stack, sql, signingKey);
+  const share = runs(8, 1);
   const send = async () => {
-    for (const [place, operation] of operations.entries()) {
+    for (const [place, operation] of allOperations.entries()) {
       for (const [index, canary] of canaries.entries()) {
         if ((place + index) % share !== 0) continue;
         await Promise.all(
@@ -317,7 +179,7 @@ Deno.test("no canary is in any log, whatever is sent and whatever fails", async 
 
     // What was searched is what was written.
     const log = written["the functions' log"];
-    for (const { endpoint } of operations) assert(log.includes(`"endpoint":"${endpoint}"`), endpoint);
+    for (const { name } of allOperations) assert(log.includes(`"endpoint":"${name}"`), name);
     for (const event of ["submission", "device_check", "background_work_failed", "request"]) {
       assert(log.includes(`"event":"${event}"`), event);
     }

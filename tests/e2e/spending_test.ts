@@ -1,15 +1,12 @@
 /** What a day at fal counts, by how fal's generations end over HTTP; and that who pays is counted nowhere else. */
 import assert from "node:assert/strict";
-import type { FalRule } from "../../local/simulators/fal.ts";
-import { type Backend, startBackend } from "./support/backend.ts";
+import type { FalRule } from "../../local/simulators/fal/fal.ts";
+import { startBackend } from "./support/backend.ts";
+import { shared } from "../shared.ts";
 import { ended, eventuallyDone, generate, priceOfKling, submissionIs } from "./support/videos.ts";
 
-let backend: Backend;
+const backend = shared(startBackend);
 
-Deno.test.beforeAll(async () => {
-  backend = await startBackend();
-});
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
 Deno.test.afterEach(() => backend.proveLedger());
 
 /** US cents, of the model that `generate` asks for. */

@@ -3,15 +3,11 @@ import assert from "node:assert/strict";
 import * as z from "zod";
 import { Profile } from "../../supabase/functions/_shared/accounts/contract.ts";
 import { type Answer, bodyOf, errorOf } from "./support/answer.ts";
-import { type Backend, type Guest, startBackend } from "./support/backend.ts";
+import { type Guest, startBackend } from "./support/backend.ts";
+import { shared } from "../shared.ts";
 import { crowd } from "./support/crowd.ts";
 
-let backend: Backend;
-
-Deno.test.beforeAll(async () => {
-  backend = await startBackend();
-});
-Deno.test.afterAll(() => backend[Symbol.asyncDispose]());
+const backend = shared(startBackend);
 
 const read = (guest: Guest): Promise<Answer> => guest.call("user-profile");
 const change = (guest: Guest, body: unknown): Promise<Answer> =>

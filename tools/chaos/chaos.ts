@@ -3,6 +3,7 @@
  * and started again. At the end everything is drained, and a table tells what became of every job. The exit code is 0
  * where nothing was lost and nothing charged twice.
  */
+import { setTimeout as pause } from "node:timers/promises";
 import type postgres from "postgres";
 import { type Client, generateVideos, newClient, type Tally } from "./client.ts";
 import { type Disaster, drawDisaster, randomNumbers, seedOf } from "./faults.ts";
@@ -156,10 +157,6 @@ async function leftToDo(sql: postgres.Sql): Promise<Left[]> {
       (extract(epoch from greatest(t.run_at, t.leased_until) - core.now()) * 1000)::int
     from queue.tasks as t
     where t.failed_at is null`;
-}
-
-function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
 /** One that no run has had yet. */

@@ -1,4 +1,5 @@
 /** A client of the app as its documentation wants it: a video has a key, which is kept until there is an answer. */
+import { setTimeout as pause } from "node:timers/promises";
 import { createClient, FunctionsHttpError, type SupabaseClient } from "@supabase/supabase-js";
 import type { Stack } from "../../local/stack.ts";
 import { drawJudgement, drawRule } from "./faults.ts";
@@ -126,8 +127,4 @@ async function codeOf(response: Response): Promise<string | null> {
   } catch {
     return null;
   }
-}
-
-function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

@@ -1,6 +1,6 @@
 /** What goes wrong in a chaos run, all of it drawn from one seed. */
-import type { FalRule } from "../../local/simulators/fal.ts";
-import type { OpenAiRule } from "../../local/simulators/openai.ts";
+import type { FalRule } from "../../local/simulators/fal/fal.ts";
+import type { OpenAiRule } from "../../local/simulators/openai/openai.ts";
 
 /** Numbers from 0 up to 1, the same for the same seed (mulberry32). */
 export function randomNumbers(seed: number): () => number {

@@ -14,13 +14,18 @@ export function errorsSchema(): string {
   const replayed = errors.filter(([, error]) => error.replayed).map(([code]) => code);
   return `-- Made from the registry in supabase/functions/_shared/errors/error-codes.ts by \`deno task generate\`.
 
--- The code of an error by its category. A test holds every category that a source names against the registry.
 create function core.error_code(p_category text)
 returns text
-language sql
+language plpgsql
 immutable
-return case p_category
-${errors.map(([code, { category }]) => `  when '${category}' then '${code}'\n`).join("")}end;
+set search_path = ''
+as $$
+-- The code of an error by its category. Raises case_not_found for one that is none.
+begin
+  case p_category
+${errors.map(([code, { category }]) => `    when '${category}' then return '${code}';\n`).join("")}  end case;
+end;
+$$;
 
 -- How grave it is, as its level in the log.
 create function core.error_severity(p_code text)

@@ -3,14 +3,22 @@
  */
 import type postgres from "postgres";
 import { replaceParts, table } from "./markdown.ts";
+import type { FromDatabase } from "./written.ts";
 
-export const jobStatusFile = new URL(
-  "../../supabase/functions/_shared/videos/job-status.ts",
-  import.meta.url,
-);
-export const jobsDocument = new URL("../../docs/jobs.md", import.meta.url);
+export const jobStatus: FromDatabase = {
+  file: new URL("../../supabase/functions/_shared/videos/job-status.ts", import.meta.url),
+  make: async ({ sql }) => jobStatusTypes(await readJobLife(sql)),
+};
 
-export interface JobLife {
+export const jobsDocument: FromDatabase = {
+  file: new URL("../../docs/jobs.md", import.meta.url),
+  async make({ sql }, before) {
+    const life = await readJobLife(sql);
+    return replaceParts(before, { transitions: transitionsPart(life), tasks: tasksPart(life) });
+  },
+};
+
+interface JobLife {
   /** Every status, in the order of the type; the first is a new job's. */
   readonly statuses: readonly string[];
   readonly transitions: readonly { readonly from: string; readonly to: string; readonly reason: string }[];
@@ -30,8 +38,7 @@ interface TaskKind {
   readonly timeout: number;
 }
 
-/** Reads it from a migrated database. */
-export async function readJobLife(sql: postgres.Sql): Promise<JobLife> {
+async function readJobLife(sql: postgres.Sql): Promise<JobLife> {
   const statuses = await sql<{ status: string }[]>`
     select s.status from unnest(enum_range(null::videos.job_status)) with ordinality as s (status, place) order by s.place`;
   const transitions = await sql<{ from: string; to: string; reason: string }[]>`
@@ -44,8 +51,7 @@ export async function readJobLife(sql: postgres.Sql): Promise<JobLife> {
   return { statuses: statuses.map(({ status }) => status), transitions, taskKinds };
 }
 
-/** The text of job-status.ts. */
-export function jobStatusTypes({ statuses, transitions }: JobLife): string {
+function jobStatusTypes({ statuses, transitions }: JobLife): string {
   const quote = (values: readonly string[]) => values.map((value) => `"${value}"`).join(", ");
   const targets = (status: string) => transitions.filter(({ from }) => from === status).map(({ to }) => to);
   return `/** Made from \`videos.job_transitions\` by \`deno task generate\`. */
@@ -62,11 +68,6 @@ export type EndedJobStatus = {
   [Status in JobStatus]: (typeof jobTransitions)[Status] extends readonly [] ? Status : never;
 }[JobStatus];
 `;
-}
-
-/** docs/jobs.md with its generated parts made anew. Throws where the text has no place for one. */
-export function jobsDocumentOf(text: string, life: JobLife): string {
-  return replaceParts(text, { transitions: transitionsPart(life), tasks: tasksPart(life) });
 }
 
 function transitionsPart({ statuses: [first], transitions }: JobLife): string {

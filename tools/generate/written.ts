@@ -1,4 +1,13 @@
+/** What a generated file is, and writing one. */
 import { fileURLToPath } from "node:url";
+import type postgres from "postgres";
+
+/** A file that is made from a migrated database, all of it or a part. */
+export interface FromDatabase {
+  readonly file: URL;
+  /** The whole text, by what stands there now. Throws where that has no place for a part. */
+  make(database: { readonly sql: postgres.Sql; readonly url: string }, before: string): Promise<string>;
+}
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 

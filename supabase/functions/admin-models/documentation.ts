@@ -1,4 +1,6 @@
-import { type Documentation, exampleIds, exampleModel } from "../_shared/endpoint/documentation.ts";
+import type { Documentation } from "../_shared/endpoint/documentation.ts";
+import { exampleIds } from "../_shared/endpoint/example-ids.ts";
+import { exampleModel } from "../_shared/videos/contract.ts";
 
 export default {
   PATCH: {
@@ -6,6 +8,6 @@ export default {
       "New videos see it at once, and the catalogue of `models` within the minute that it may be remembered. Videos that were " +
       "accepted go on. Answers the model as it is then; what changes nothing is not written down.",
     request: { model_id: exampleIds.model, is_available: true, reason: "The provider is well again" },
-    responses: { 200: { ...exampleModel, is_available: true } },
+    responses: { 200: { ...exampleModel(), is_available: true } },
   },
 } satisfies Documentation;

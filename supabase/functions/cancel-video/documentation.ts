@@ -1,4 +1,6 @@
-import { type Documentation, exampleIds, examplePendingJob } from "../_shared/endpoint/documentation.ts";
+import type { Documentation } from "../_shared/endpoint/documentation.ts";
+import { exampleIds } from "../_shared/endpoint/example-ids.ts";
+import { examplePendingJob } from "../_shared/videos/contract.ts";
 
 export default {
   POST: {
@@ -9,12 +11,12 @@ export default {
     request: { job_id: exampleIds.job },
     responses: {
       200: {
-        ...examplePendingJob,
+        ...examplePendingJob(),
         status: "cancelled",
         credits_used: 0,
         completed_at: "2026-11-21T11:58:40.000Z",
       },
-      202: { ...examplePendingJob, status: "processing" },
+      202: { ...examplePendingJob(), status: "processing" },
     },
     walk: {
       follows: "credits",

@@ -1,4 +1,5 @@
-import { type Documentation, exampleIds } from "../_shared/endpoint/documentation.ts";
+import type { Documentation } from "../_shared/endpoint/documentation.ts";
+import { exampleIds } from "../_shared/endpoint/example-ids.ts";
 
 export default {
   POST: {

@@ -1,4 +1,5 @@
-import { type Documentation, exampleModel } from "../_shared/endpoint/documentation.ts";
+import type { Documentation } from "../_shared/endpoint/documentation.ts";
+import { exampleModel } from "../_shared/videos/contract.ts";
 
 export default {
   GET: {
@@ -6,7 +7,7 @@ export default {
       "What can be generated now. `pricing.credits` is the price of a video, or of each second of it; " +
       "`options` has the values of each setting, and the one that stands for it where it is left out; `options.prompt_max_characters` is there for a model that takes prompts of less than 2,000. Send the answer's `ETag` as " +
       "`If-None-Match`, and there is no body while nothing has changed: 304.",
-    responses: { 200: { models: [exampleModel] } },
+    responses: { 200: { models: [exampleModel()] } },
     isHot: true,
     walk: { follows: "device-check", captures: { MODEL: ".models[0].id" } },
   },

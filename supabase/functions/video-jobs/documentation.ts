@@ -1,4 +1,5 @@
-import { type Documentation, exampleJob } from "../_shared/endpoint/documentation.ts";
+import type { Documentation } from "../_shared/endpoint/documentation.ts";
+import { exampleJob } from "../_shared/videos/contract.ts";
 
 export default {
   GET: {
@@ -7,7 +8,7 @@ export default {
       "`next_cursor` is the `cursor` of the next page, and null on the last. Newer videos move no page. " +
       " Each `video_url` is signed, and has at least 10 minutes left.",
     query: { limit: "10", status: "completed" },
-    responses: { 200: { jobs: [exampleJob], next_cursor: null } },
+    responses: { 200: { jobs: [exampleJob()], next_cursor: null } },
     walk: { follows: "video-status" },
   },
 } satisfies Documentation;

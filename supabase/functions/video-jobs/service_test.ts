@@ -6,6 +6,7 @@ import { testContext } from "../_shared/testing/context.ts";
 import { fakeDatabase } from "../_shared/testing/database.ts";
 import { storedJob } from "../_shared/testing/jobs.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
+import { answerSigning, completed, signing } from "../_shared/testing/signed-urls.ts";
 import { testServer } from "../_shared/testing/server.ts";
 import { projectUrl, userId } from "../_shared/testing/tokens.ts";
 import endpoint from "./index.ts";
@@ -16,18 +17,9 @@ const running = storedJob();
 
 const idOf = (number: number) => `0190a000-0000-7000-8000-00000000000${number}`;
 
-/** A completed job whose kept URLs expire then; the clock of the tests stands at 12:00. */
-function completed(number: number, expiresAt: string): Video {
+function completedVideo(number: number, expiresAt: string): Video {
   return {
-    job: {
-      ...running,
-      job_id: idOf(number),
-      status: "completed",
-      completed_at: "2026-11-20T11:59:30.000Z",
-      video_url: `https://storage.example.com/kept-${number}`,
-      thumbnail_url: `https://storage.example.com/kept-thumbnail-${number}`,
-      video_url_expires_at: expiresAt,
-    },
+    job: { ...running, job_id: idOf(number), ...completed(`kept-${number}`, expiresAt) },
     paths: { video: `u/${number}/video.mp4`, thumbnail: `u/${number}/thumbnail` },
   };
 }
@@ -38,30 +30,15 @@ const next = { created_at: "2026-11-20T11:59:00.123456+00:00", id: running.job_i
 
 function setting(page: VideoPage, missing?: string) {
   const asked: object[] = [];
-  const signed: [readonly string[], number][] = [];
-  const kept: unknown[] = [];
+  const { signed, kept, procedures, storage } = signing(missing);
   const { database } = fakeDatabase({
+    ...procedures,
     video_jobs: (args) => {
       asked.push(args);
       return page;
     },
-    keep_signed_urls: ({ p_urls }) => {
-      kept.push(p_urls);
-      return { kept: 1 };
-    },
   });
-  const context = testContext("user", {
-    database,
-    storage: {
-      sign: (paths: readonly string[], seconds: number) => {
-        signed.push([paths, seconds]);
-        return Promise.resolve(
-          paths.map((path) => path === missing ? null : `https://storage.example.com/${path}`),
-        );
-      },
-    },
-  });
-  return { context, asked, signed, kept };
+  return { context: testContext("user", { database, storage }), asked, signed, kept };
 }
 
 Deno.test("a page is that of the caller, and its cursor leads to the next one of the same list", async () => {
@@ -96,7 +73,12 @@ Deno.test("a cursor that was made up is refused before the database is asked", a
 });
 
 Deno.test("what is stale in a page is signed in one call, and kept in one after the answer", async () => {
-  const page = [completed(1, stale), completed(2, fresh), { job: running, paths: {} }, completed(3, stale)];
+  const page = [
+    completedVideo(1, stale),
+    completedVideo(2, fresh),
+    { job: running, paths: {} },
+    completedVideo(3, stale),
+  ];
   const { context, signed, kept } = setting({ videos: page, next: null });
   const { body } = await listVideoJobs({ limit: 20 }, context);
   const urls = (number: number): JobUrls => ({
@@ -117,7 +99,7 @@ Deno.test("what is stale in a page is signed in one call, and kept in one after 
 });
 
 Deno.test("a video that is lost hides neither its job nor the others, and the operator is told", async () => {
-  const page = [completed(1, stale), completed(2, stale)];
+  const page = [completedVideo(1, stale), completedVideo(2, stale)];
   const { context, kept } = setting({ videos: page, next: null }, "u/1/video.mp4");
   const { body } = await listVideoJobs({ limit: 20 }, context);
   const [lost, there] = body?.jobs ?? [];
@@ -136,28 +118,20 @@ Deno.test("a video that is lost hides neither its job nor the others, and the op
 });
 
 Deno.test("storage that cannot sign is ERR_6002, and not a page of URLs that are about to expire", async () => {
-  const { context } = setting({ videos: [completed(1, stale)], next: null });
+  const { context } = setting({ videos: [completedVideo(1, stale)], next: null });
   const storage = { sign: () => Promise.reject(new AppError("ERR_6002")) };
   await assert.rejects(listVideoJobs({ limit: 20 }, { ...context, storage }), { code: "ERR_6002" });
 });
 
 Deno.test("GET video-jobs is one call before the answer and one after it, and errors speak the caller's language", async () => {
   const failed = storedJob({ status: "failed", error: { code: "ERR_5001", details: {} } });
-  const videos = [completed(1, stale), { job: failed, paths: {} }];
+  const videos = [completedVideo(1, stale), { job: failed, paths: {} }];
   const { fetch, calls } = fakeDataApi(
     {
       video_jobs: () => ({ data: { videos, next }, language: "tr" }),
       keep_signed_urls: () => ({ data: { kept: 1 } }),
     },
-    (input) => {
-      assert.equal(new Request(input).url, `${projectUrl}/storage/v1/object/sign/videos`);
-      const signed = ["video.mp4", "thumbnail"].map((path) => ({
-        error: null,
-        path,
-        signedURL: `/object/sign/videos/${path}?token=t`,
-      }));
-      return Promise.resolve(Response.json(signed));
-    },
+    answerSigning,
   );
   const server = await testServer(endpoint.operations, {}, { fetch });
   const messages = new Map<string | null, string>();

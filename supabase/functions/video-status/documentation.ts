@@ -1,4 +1,6 @@
-import { type Documentation, exampleIds, exampleJob } from "../_shared/endpoint/documentation.ts";
+import type { Documentation } from "../_shared/endpoint/documentation.ts";
+import { exampleIds } from "../_shared/endpoint/example-ids.ts";
+import { exampleJob } from "../_shared/videos/contract.ts";
 
 export default {
   GET: {
@@ -13,7 +15,7 @@ export default {
       "`done` (ended, however).",
     query: { job_id: exampleIds.job },
     responses: {
-      200: { ...exampleJob, progress: { stage: "done", percent: 100 }, next_poll_seconds: null },
+      200: { ...exampleJob(), progress: { stage: "done", percent: 100 }, next_poll_seconds: null },
     },
     isHot: true,
     walk: { follows: "generate-video" },

@@ -5,6 +5,7 @@ import { testContext } from "../_shared/testing/context.ts";
 import { fakeDatabase } from "../_shared/testing/database.ts";
 import { storedJob } from "../_shared/testing/jobs.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
+import { answerSigning, completed, signing } from "../_shared/testing/signed-urls.ts";
 import { testServer } from "../_shared/testing/server.ts";
 import { projectUrl, userId } from "../_shared/testing/tokens.ts";
 import endpoint from "./index.ts";
@@ -20,17 +21,9 @@ const generating: VideoStatus = {
   paths: {},
 };
 
-/** A completed job whose kept URLs expire then; the clock of the tests stands at 12:00. */
-function completed(expiresAt: string): VideoStatus {
+function completedStatus(expiresAt: string): VideoStatus {
   return {
-    job: {
-      ...running,
-      status: "completed",
-      completed_at: "2026-11-20T11:59:30.000Z",
-      video_url: "https://storage.example.com/kept",
-      thumbnail_url: "https://storage.example.com/kept-thumbnail",
-      video_url_expires_at: expiresAt,
-    },
+    job: { ...running, ...completed("kept", expiresAt) },
     progress: { stage: "done", percent: 100 },
     next_poll_seconds: null,
     paths: { video: "u/j/video.mp4", thumbnail: "u/j/thumbnail" },
@@ -38,24 +31,9 @@ function completed(expiresAt: string): VideoStatus {
 }
 
 function setting(status: VideoStatus) {
-  const signed: [readonly string[], number][] = [];
-  const kept: unknown[] = [];
-  const { database } = fakeDatabase({
-    video_status: () => status,
-    keep_signed_urls: ({ p_urls }) => {
-      kept.push(p_urls);
-      return { kept: 1 };
-    },
-  });
-  const context = testContext("user", {
-    database,
-    storage: {
-      sign: (paths: readonly string[], seconds: number) => {
-        signed.push([paths, seconds]);
-        return Promise.resolve(paths.map((path) => `https://storage.example.com/${path}`));
-      },
-    },
-  });
+  const { signed, kept, procedures, storage } = signing();
+  const { database } = fakeDatabase({ ...procedures, video_status: () => status });
+  const context = testContext("user", { database, storage });
   return { context, signed, kept, ask: () => getVideoStatus({ job_id: jobId }, context) };
 }
 
@@ -69,7 +47,7 @@ Deno.test("a job that runs is told with its progress and when to ask again, and 
 });
 
 Deno.test("a kept URL with ten minutes left is given as it is", async () => {
-  const { ask, signed } = setting(completed("2026-11-20T12:10:00.000Z"));
+  const { ask, signed } = setting(completedStatus("2026-11-20T12:10:00.000Z"));
   const { body } = await ask();
   assert.equal(body?.video_url, "https://storage.example.com/kept");
   assert.equal(body?.thumbnail_url, "https://storage.example.com/kept-thumbnail");
@@ -78,7 +56,7 @@ Deno.test("a kept URL with ten minutes left is given as it is", async () => {
 });
 
 Deno.test("a URL with less is renewed for an hour, in one call, and kept after the answer", async () => {
-  const { ask, signed, kept, context } = setting(completed("2026-11-20T12:09:59.999Z"));
+  const { ask, signed, kept, context } = setting(completedStatus("2026-11-20T12:09:59.999Z"));
   const { body } = await ask();
   const urls: JobUrls = {
     job_id: jobId,
@@ -128,18 +106,10 @@ Deno.test("a job's error speaks the language that was asked for, else the user's
 Deno.test("GET video-status is one call, also where URLs are renewed", async () => {
   const { fetch, calls } = fakeDataApi(
     {
-      video_status: () => ({ data: completed("2026-11-20T12:00:00.000Z") }),
+      video_status: () => ({ data: completedStatus("2026-11-20T12:00:00.000Z") }),
       keep_signed_urls: () => ({ data: { kept: 1 } }),
     },
-    (input) => {
-      assert.equal(new Request(input).url, `${projectUrl}/storage/v1/object/sign/videos`);
-      const signed = ["video.mp4", "thumbnail"].map((path) => ({
-        error: null,
-        path,
-        signedURL: `/object/sign/videos/${path}?token=t`,
-      }));
-      return Promise.resolve(Response.json(signed));
-    },
+    answerSigning,
   );
   const server = await testServer(endpoint.operations, {}, { fetch });
   const response = await server.send({ path: `video-status?job_id=${jobId.toUpperCase()}` });
@@ -162,7 +132,7 @@ Deno.test("a job that is not there, or not the caller's, is ERR_4007", async () 
 
 Deno.test("storage that cannot sign, or has no such file, is ERR_6002, and not a URL that is about to expire", async () => {
   for (const sign of [() => Promise.reject(new AppError("ERR_6002")), () => Promise.resolve([null, null])]) {
-    const { context, kept } = setting(completed("2026-11-20T12:09:00.000Z"));
+    const { context, kept } = setting(completedStatus("2026-11-20T12:09:00.000Z"));
     const asked = getVideoStatus({ job_id: jobId }, { ...context, storage: { sign } });
     await assert.rejects(asked, { code: "ERR_6002" });
     await context.settled();

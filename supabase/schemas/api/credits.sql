@@ -28,7 +28,7 @@ begin
   from (
     select sum(l.remaining) as credits, core.to_iso(l.expires_at) as expires_at
     from credits.lots as l
-    where l.account_id = v_caller.account_id and l.remaining > 0 and l.expires_at <= v_until
+    where l.account_id = v_caller.account_id and not l.is_spent and l.expires_at <= v_until
     group by core.to_iso(l.expires_at)
   ) as e;
 

@@ -1,37 +1,42 @@
 -- Made from the registry in supabase/functions/_shared/errors/error-codes.ts by `deno task generate`.
 
--- The code of an error by its category. A test holds every category that a source names against the registry.
 create function core.error_code(p_category text)
 returns text
-language sql
+language plpgsql
 immutable
-return case p_category
-  when 'payment/insufficient-credits' then 'ERR_4001'
-  when 'model/not-available' then 'ERR_4002'
-  when 'prompt/refused' then 'ERR_4003'
-  when 'limit/rate-exceeded' then 'ERR_4004'
-  when 'auth/unauthenticated' then 'ERR_4005'
-  when 'auth/forbidden' then 'ERR_4006'
-  when 'resource/not-found' then 'ERR_4007'
-  when 'request/malformed' then 'ERR_4008'
-  when 'resource/wrong-state' then 'ERR_4009'
-  when 'idempotency/key-missing' then 'ERR_4010'
-  when 'idempotency/key-reused' then 'ERR_4011'
-  when 'idempotency/in-progress' then 'ERR_4012'
-  when 'request/too-large' then 'ERR_4013'
-  when 'request/method-not-allowed' then 'ERR_4014'
-  when 'device/not-verified' then 'ERR_4015'
-  when 'purchase/not-verified' then 'ERR_4016'
-  when 'auth/suspended' then 'ERR_4017'
-  when 'request/not-json' then 'ERR_4018'
-  when 'provider/timed-out' then 'ERR_5001'
-  when 'provider/unavailable' then 'ERR_5002'
-  when 'provider/rejected' then 'ERR_5003'
-  when 'database/unavailable' then 'ERR_6001'
-  when 'storage/failed' then 'ERR_6002'
-  when 'internal/error' then 'ERR_6003'
-  when 'feature/switched-off' then 'ERR_6004'
+set search_path = ''
+as $$
+-- The code of an error by its category. Raises case_not_found for one that is none.
+begin
+  case p_category
+    when 'payment/insufficient-credits' then return 'ERR_4001';
+    when 'model/not-available' then return 'ERR_4002';
+    when 'prompt/refused' then return 'ERR_4003';
+    when 'limit/rate-exceeded' then return 'ERR_4004';
+    when 'auth/unauthenticated' then return 'ERR_4005';
+    when 'auth/forbidden' then return 'ERR_4006';
+    when 'resource/not-found' then return 'ERR_4007';
+    when 'request/malformed' then return 'ERR_4008';
+    when 'resource/wrong-state' then return 'ERR_4009';
+    when 'idempotency/key-missing' then return 'ERR_4010';
+    when 'idempotency/key-reused' then return 'ERR_4011';
+    when 'idempotency/in-progress' then return 'ERR_4012';
+    when 'request/too-large' then return 'ERR_4013';
+    when 'request/method-not-allowed' then return 'ERR_4014';
+    when 'device/not-verified' then return 'ERR_4015';
+    when 'purchase/not-verified' then return 'ERR_4016';
+    when 'auth/suspended' then return 'ERR_4017';
+    when 'request/not-json' then return 'ERR_4018';
+    when 'provider/timed-out' then return 'ERR_5001';
+    when 'provider/unavailable' then return 'ERR_5002';
+    when 'provider/rejected' then return 'ERR_5003';
+    when 'database/unavailable' then return 'ERR_6001';
+    when 'storage/failed' then return 'ERR_6002';
+    when 'internal/error' then return 'ERR_6003';
+    when 'feature/switched-off' then return 'ERR_6004';
+  end case;
 end;
+$$;
 
 -- How grave it is, as its level in the log.
 create function core.error_severity(p_code text)

@@ -30,6 +30,13 @@ return case p_kind
   when 'forfeited' then 6
 end;
 
+-- Whether it is one of those: users' accounts are numbered from 1000 on.
+create function credits.is_system_account(p_account_id bigint)
+returns boolean
+language sql
+immutable
+return p_account_id < 1000;
+
 -- The lots that an amount comes from: those that expire first, then the oldest.
 create function credits.choose_lots(p_account_id bigint, p_amount bigint)
 returns credits.draw[]
@@ -45,7 +52,7 @@ begin
   for v_lot in
     select l.id, l.remaining
     from credits.lots as l
-    where l.account_id = p_account_id and l.remaining > 0
+    where l.account_id = p_account_id and not l.is_spent
     order by l.expires_at nulls last, l.id
   loop
     v_draws := v_draws || row(v_lot.id, least(v_lot.remaining, v_missing))::credits.draw;
@@ -123,7 +130,7 @@ as $$
 begin
   update credits.accounts as a
   set next_expiry_at = (
-    select min(l.expires_at) from credits.lots as l where l.account_id = p_account_id and l.remaining > 0
+    select min(l.expires_at) from credits.lots as l where l.account_id = p_account_id and not l.is_spent
   )
   where a.id = p_account_id;
 end;
@@ -171,7 +178,7 @@ begin
 
   for v_lot in
     select l.* from credits.lots as l
-    where l.account_id = v_account.id and l.remaining > 0 and l.expires_at <= v_now
+    where l.account_id = v_account.id and not l.is_spent and l.expires_at <= v_now
     order by l.id
   loop
     -- A lot can expire twice: a release gives it 24 hours more. So its expiry is a part of the key.
@@ -195,14 +202,16 @@ begin
 end;
 $$;
 
-create function credits.settle_account(p_posting_id bigint, p_account credits.accounts, p_now timestamptz)
+create function credits.settle_account(
+  p_posting_id bigint, p_account credits.accounts, p_now timestamptz, p_job_id uuid default null
+)
 returns bigint
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- What follows whenever credits came in: a debt is paid first, and a closed account keeps nothing. Returns the
--- balance after that. The caller holds the account's lock.
+-- What follows whenever credits came in, by a posting or the end of a job: a debt is paid first, and a closed account
+-- keeps nothing. Returns the balance after that. The caller holds the account's lock.
 declare
   v_owed credits.accounts;
   v_balance bigint;
@@ -217,10 +226,10 @@ begin
   v_amount := least(coalesce(v_owed.balance, 0), v_balance);
   if v_amount > 0 then
     insert into credits.transfers (
-      posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at
+      posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
     )
     values (
-      p_posting_id, p_account.owner_id, 'debt_payment', p_account.id, v_owed.id, v_amount,
+      p_posting_id, p_account.owner_id, 'debt_payment', p_account.id, v_owed.id, v_amount, p_job_id,
       credits.choose_lots(p_account.id, v_amount), p_now
     );
     v_balance := v_balance - v_amount;
@@ -228,10 +237,10 @@ begin
 
   if p_account.closed_at is not null and v_balance > 0 then
     insert into credits.transfers (
-      posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at
+      posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
     )
     values (
-      p_posting_id, p_account.owner_id, 'forfeit', p_account.id, credits.system_account('forfeited'), v_balance,
+      p_posting_id, p_account.owner_id, 'forfeit', p_account.id, credits.system_account('forfeited'), v_balance, p_job_id,
       credits.choose_lots(p_account.id, v_balance), p_now
     );
     v_balance := 0;

@@ -79,9 +79,8 @@ set search_path = ''
 as $$
 begin
   return query
-  select e.number, e.transfer_id, t.kind, e.amount, e.balance_after, t.job_id, e.created_at
+  select e.number, e.transfer_id, e.kind, e.amount, e.balance_after, e.job_id, e.created_at
   from credits.entries as e
-  join credits.transfers as t on t.id = e.transfer_id
   where e.account_id = (
       select a.id from credits.accounts as a
       where a.owner_id = p_owner_id and a.kind = 'available' and a.unit = 'credit'

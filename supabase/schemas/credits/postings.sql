@@ -115,47 +115,65 @@ begin
 end;
 $$;
 
+create function credits.place_hold(p_account credits.accounts, p_amount bigint, p_job_id uuid)
+returns uuid
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Moves the price of a job that is new into escrow, of an account that credits.lock_account has just given to the caller,
+-- and that has enough: the transfer. Raises unique_violation for a job that has a hold. Locks: lots.
+declare
+  v_transfer_id constant uuid := core.new_id();
+begin
+  insert into credits.transfers (
+    id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
+  )
+  values (
+    v_transfer_id, p_account.owner_id, 'hold', p_account.id, credits.system_account('escrow'), p_amount, p_job_id,
+    credits.choose_lots(p_account.id, p_amount), core.now()
+  );
+  return v_transfer_id;
+end;
+$$;
+
 create function credits.hold(p_account credits.accounts, p_amount bigint, p_job_id uuid)
 returns jsonb
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Moves a job's price into escrow, for an account that credits.lock_account has just given to the caller:
+-- credits.place_hold for a job that may have one, and an account that may have too little:
 -- `{ transfer_id, credits_remaining }`, or `{ error: "insufficient_credits", current_credits }` with nothing moved and
--- the key burned. The key is the job: a job has one hold, and a second call returns the first result. Locks: lots.
+-- the key burned. The key is the job: a second call returns the first result. Locks: lots.
 declare
   v_key constant text := 'hold:' || p_job_id;
   v_request constant jsonb := jsonb_build_object('call', 'hold', 'owner_id', p_account.owner_id, 'amount', p_amount);
+  v_hold credits.transfers;
   v_outcome jsonb;
-  v_now constant timestamptz := core.now();
-  v_posting_id bigint;
-  v_transfer_id constant uuid := core.new_id();
 begin
   perform credits.check_amount(p_amount);
-  v_outcome := case
-    when p_account.balance < p_amount
-      then jsonb_build_object('error', 'insufficient_credits', 'current_credits', p_account.balance)
-    else jsonb_build_object('transfer_id', v_transfer_id, 'credits_remaining', p_account.balance - p_amount)
-  end;
-  -- A job is nearly always new, so its key is not looked up before it is written.
-  insert into credits.postings (idempotency_key, owner_id, request, outcome, created_at)
-  values (v_key, p_account.owner_id, v_request, v_outcome, v_now)
-  on conflict (idempotency_key) do nothing
-  returning id into v_posting_id;
-  if v_posting_id is null then
-    return credits.first_outcome(v_key, v_request);
+  select t.* into v_hold from credits.transfers as t where t.job_id = p_job_id and t.kind = 'hold';
+  if found then
+    if v_hold.from_account_id <> p_account.id or v_hold.amount <> p_amount then
+      raise exception 'idempotency key % was used for another posting', v_key using errcode = 'invalid_parameter_value';
+    end if;
+    return jsonb_build_object('transfer_id', v_hold.id, 'credits_remaining', v_hold.from_balance);
   end if;
-  if not v_outcome ? 'error' then
-    insert into credits.transfers (
-      id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
-    )
-    values (
-      v_transfer_id, v_posting_id, p_account.owner_id, 'hold', p_account.id, credits.system_account('escrow'), p_amount,
-      p_job_id, credits.choose_lots(p_account.id, p_amount), v_now
-    );
+  -- One that was refused has a posting, and no transfer.
+  v_outcome := credits.first_outcome(v_key, v_request);
+  if v_outcome is not null then
+    return v_outcome;
   end if;
-  return v_outcome;
+  if p_account.balance < p_amount then
+    v_outcome := jsonb_build_object('error', 'insufficient_credits', 'current_credits', p_account.balance);
+    perform credits.record_posting(v_key, p_account.owner_id, v_request, v_outcome, core.now());
+    return v_outcome;
+  end if;
+  return jsonb_build_object(
+    'transfer_id', credits.place_hold(p_account, p_amount, p_job_id),
+    'credits_remaining', p_account.balance - p_amount
+  );
 end;
 $$;
 
@@ -171,61 +189,50 @@ as $$
 -- A lot that expired while it was held lives 24 hours more, so that a failure costs nobody their credits.
 -- Locks: account → lots.
 declare
-  v_key constant text := format('%s:%s', p_kind, p_job_id);
-  v_request constant jsonb := jsonb_build_object('call', p_kind);
   v_hold credits.transfers;
-  v_owner_id uuid;
+  v_end credits.transfers;
   v_account credits.accounts;
-  v_outcome jsonb;
   v_now timestamptz;
-  v_posting_id bigint;
   v_transfer_id constant uuid := core.new_id();
 begin
   if p_kind not in ('capture', 'release') then
     raise exception 'a hold ends by capture or release, not by %', p_kind using errcode = 'invalid_parameter_value';
   end if;
   select t.* into strict v_hold from credits.transfers as t where t.job_id = p_job_id and t.kind = 'hold';
-  select a.owner_id into strict v_owner_id from credits.accounts as a where a.id = v_hold.from_account_id;
-  v_account := credits.lock_account(v_owner_id);
-  v_outcome := credits.first_outcome(v_key, v_request);
-  if v_outcome is not null then
-    return v_outcome;
+  v_account := credits.lock_account(v_hold.owner_id);
+  -- It ends once, so its end stays what it is: no key needs to be burned for the other kind.
+  select t.* into v_end
+  from credits.transfers as t
+  where t.reverses_id = v_hold.id and t.kind in ('capture', 'release');
+  if found then
+    return case
+      when v_end.kind = p_kind then jsonb_build_object('transfer_id', v_end.id, 'amount', v_end.amount)
+      else '{"error": "already_ended"}'
+    end;
   end if;
+
   v_now := core.now();
-
-  if exists (
-    select from credits.transfers as t
-    where t.reverses_id = v_hold.id and t.kind in ('capture', 'release')
-  ) then
-    v_outcome := '{"error": "already_ended"}';
-    perform credits.record_posting(v_key, v_owner_id, v_request, v_outcome, v_now);
-    return v_outcome;
-  end if;
-  v_outcome := jsonb_build_object('transfer_id', v_transfer_id, 'amount', v_hold.amount);
-  v_posting_id := credits.record_posting(v_key, v_owner_id, v_request, v_outcome, v_now);
-
   if p_kind = 'capture' then
     insert into credits.transfers (
-      id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, created_at
+      id, owner_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, created_at
     )
     values (
-      v_transfer_id, v_posting_id, v_owner_id, 'capture', v_hold.to_account_id, credits.system_account('revenue'),
+      v_transfer_id, v_hold.owner_id, 'capture', v_hold.to_account_id, credits.system_account('revenue'),
       v_hold.amount, p_job_id, v_hold.id, v_now
     );
-    return v_outcome;
+  else
+    perform credits.revive_lots(v_account.id, v_hold.draws, v_now);
+    insert into credits.transfers (
+      id, owner_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, draws, created_at
+    )
+    values (
+      v_transfer_id, v_hold.owner_id, 'release', v_hold.to_account_id, v_account.id, v_hold.amount, p_job_id, v_hold.id,
+      v_hold.draws, v_now
+    );
+    perform credits.note_next_expiry(v_account.id);
+    perform credits.settle_account(null, v_account, v_now, p_job_id);
   end if;
-
-  perform credits.revive_lots(v_account.id, v_hold.draws, v_now);
-  insert into credits.transfers (
-    id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, draws, created_at
-  )
-  values (
-    v_transfer_id, v_posting_id, v_owner_id, 'release', v_hold.to_account_id, v_account.id, v_hold.amount, p_job_id,
-    v_hold.id, v_hold.draws, v_now
-  );
-  perform credits.note_next_expiry(v_account.id);
-  perform credits.settle_account(v_posting_id, v_account, v_now);
-  return v_outcome;
+  return jsonb_build_object('transfer_id', v_transfer_id, 'amount', v_hold.amount);
 end;
 $$;
 

@@ -40,18 +40,17 @@ begin
       and coalesce((array_agg(c.hash order by c.number desc))[1], p_proved.hash, '\x') = p_account.head_hash
       and coalesce(bool_and(
         c.number = c.expected_number
-        and c.hash = credits.entry_hash(
-          c.previous_hash, c.account_id, c.number, c.transfer_id, c.amount, c.balance_after, c.created_at
-        )
+        and c.hash = credits.entry_hash(c.previous_hash, c.transfer, c.account_id, c.number, c.balance_after)
         and c.balance_after = coalesce(p_proved.balance, 0) + v_sign * c.running_sum
       ), true) as is_chained
   into v_entries
   from (
-    select e.*,
+    select e.*, t as transfer,
       v_from + row_number() over (order by e.number) as expected_number,
       lag(e.hash, 1, coalesce(p_proved.hash, '\x')) over (order by e.number) as previous_hash,
       sum(e.amount) over (order by e.number) as running_sum
     from credits.entries as e
+    join credits.transfers as t on t.id = e.transfer_id
     where e.account_id = p_account.id and e.number > v_from and e.number <= p_account.entry_count
   ) as c;
 
@@ -91,21 +90,23 @@ declare
   v_found bigint := 0;
 begin
   for v_violation in
-    select 'unbalanced_transfer', t.id::text,
-      jsonb_build_object('amount', t.amount, 'sum', sum(e.amount), 'entries', count(e.account_id))
+    select 'unbalanced_transfer', t.id::text, jsonb_build_object(
+      'kind', t.kind, 'amount', t.amount, 'from_account_id', t.from_account_id, 'to_account_id', t.to_account_id
+    )
     from credits.transfers as t
-    left join credits.entries as e on e.transfer_id = t.id
-    where t.created_at >= v_since
-    group by t.id
-    having count(e.account_id) <> 2 or count(*) filter (
-      where e.amount = case e.account_id when t.to_account_id then t.amount when t.from_account_id then -t.amount end
-    ) <> 2
-    union all
-    select 'unbalanced_transfer', e.transfer_id::text,
-      jsonb_build_object('amount', null, 'sum', sum(e.amount), 'entries', count(*))
-    from credits.entries as e
-    where p_full and not exists (select from credits.transfers as t where t.id = e.transfer_id)
-    group by e.transfer_id
+    left join credits.accounts as f on f.id = t.from_account_id
+    left join credits.accounts as d on d.id = t.to_account_id
+    left join credits.transfers as h on h.id = t.reverses_id and h.kind = 'hold'
+    where t.created_at >= v_since and (
+      t.amount < 1 or t.from_account_id = t.to_account_id
+      or f.id is null or (f.owner_id is null) <> (t.from_number is null)
+      or d.id is null or (d.owner_id is null) <> (t.to_number is null)
+      -- No hash is over a capture, which has no user's side.
+      or t.kind in ('capture', 'release') and (t.amount, t.from_account_id, t.to_account_id) is distinct from (
+        h.amount, h.to_account_id,
+        case t.kind when 'release' then h.from_account_id else credits.system_account('revenue') end
+      )
+    )
     union all
     select h.violation, h.subject, h.details from videos.hold_violations(v_since) as h
   loop
@@ -115,7 +116,7 @@ begin
 
   for v_row in
     select a as account, c as proved,
-      (select coalesce(sum(l.remaining), 0) from credits.lots as l where l.account_id = a.id and l.remaining > 0)::bigint as lots
+      (select coalesce(sum(l.remaining), 0) from credits.lots as l where l.account_id = a.id and not l.is_spent)::bigint as lots
     from credits.accounts as a
     left join credits.checkpoints as c on c.account_id = a.id
     where a.owner_id is not null and (
@@ -147,8 +148,8 @@ end;
 $$;
 comment on function credits.reconcile(boolean) is
   'Proves the ledger: a row for each violation, none when all holds. From the last proved entry on, or in full.
-unbalanced_transfer (its entries are not the two that it means, or it is gone, which only a proof in full sees),
-broken_chain, balance_differs (from the entries), lots_differ (from the balance), and those of videos.hold_violations.
+unbalanced_transfer (a side is of another account than it says, or the end of a hold is not that of the hold),
+broken_chain (of entries, with all that their transfers say), balance_differs (from the entries), lots_differ (from the balance), and those of videos.hold_violations.
 An account that is clean gets its checkpoint; one that is not is looked at again. Nothing that a posting needs is locked.';
 
 create function credits.rebuild_balances()
@@ -192,7 +193,7 @@ begin
     where t.id = a.id and (a.balance, a.entry_count, a.head_hash) is distinct from (t.entries, t.count, t.head)
     returning a.id, a.balance
   )
-  select m.id, t.balance, m.balance
+  select m.id, t.balance::bigint, m.balance::bigint
   from mended as m
   join truth as t on t.id = m.id;
 

@@ -1,16 +1,76 @@
--- SHA-256 over the previous entry's hash and this entry's content.
+-- SHA-256 over the hash of the account's previous entry, and all that this one says.
 create function credits.entry_hash(
-  p_previous bytea, p_account_id bigint, p_number bigint, p_transfer_id uuid, p_amount bigint,
-  p_balance_after bigint, p_created_at timestamptz
+  p_previous bytea, p_transfer credits.transfers, p_account_id bigint, p_number bigint, p_balance_after bigint
 )
 returns bytea
 language sql
 stable
 -- The time counts in microseconds, so that the text does not depend on the session's time zone.
 return sha256(p_previous || convert_to(concat_ws(
-  '|', p_account_id, p_number, p_transfer_id, p_amount, p_balance_after,
-  (extract(epoch from p_created_at) * 1000000)::bigint
+  '|', p_account_id, p_number, p_balance_after, (p_transfer).id, (p_transfer).kind, (p_transfer).from_account_id,
+  (p_transfer).to_account_id, (p_transfer).amount, (p_transfer).job_id, (p_transfer).reverses_id,
+  (extract(epoch from (p_transfer).created_at) * 1000000)::bigint
 ), 'UTF8'));
+
+create type credits.entry as (unit text, number bigint, balance bigint, hash bytea);
+
+create function credits.apply_side(p_transfer credits.transfers, p_account_id bigint, p_amount bigint)
+returns credits.entry
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What a transfer means to one of its accounts, which p_amount leaves or joins by its sign. A user's account gets the
+-- entry that is returned; a system account is read and never locked, and has none.
+declare
+  v_entry credits.entry;
+  v_kind credits.account_kind;
+  v_draw credits.draw;
+  v_drawn bigint := 0;
+begin
+  -- Those of the platform in credits, which are never changed: not even read.
+  if credits.is_system_account(p_account_id) then
+    v_entry.unit := 'credit';
+    return v_entry;
+  end if;
+  update credits.accounts as a
+  -- A debt counts the other way round: it grows when credits leave through it.
+  set balance = a.balance + case a.kind when 'owed' then -p_amount else p_amount end,
+      entry_count = a.entry_count + 1,
+      head_hash = credits.entry_hash(
+        a.head_hash, p_transfer, a.id, a.entry_count + 1,
+        a.balance + case a.kind when 'owed' then -p_amount else p_amount end
+      )
+  where a.id = p_account_id and a.owner_id = p_transfer.owner_id
+  returning a.unit, a.kind, a.entry_count, a.balance, a.head_hash
+  into v_entry.unit, v_kind, v_entry.number, v_entry.balance, v_entry.hash;
+  if not found then
+    select a.unit into v_entry.unit from credits.accounts as a where a.id = p_account_id and a.owner_id is null;
+    if not found then
+      raise exception 'transfer % names an account that is not its owner''s', p_transfer.id
+        using errcode = 'check_violation';
+    end if;
+    return v_entry;
+  end if;
+
+  if v_kind = 'available' then
+    -- Taken when credits leave, put back when they come.
+    foreach v_draw in array p_transfer.draws loop
+      update credits.lots as l
+      set remaining = l.remaining + sign(p_amount)::integer * v_draw.amount
+      where l.id = v_draw.lot_id and l.account_id = p_account_id and v_draw.amount > 0
+        and l.remaining + sign(p_amount)::integer * v_draw.amount between 0 and l.amount;
+      exit when not found;
+      v_drawn := v_drawn + v_draw.amount;
+    end loop;
+    if v_drawn <> p_transfer.amount then
+      raise exception 'transfer % does not draw its amount from lots of its account', p_transfer.id
+        using errcode = 'check_violation';
+    end if;
+  end if;
+  return v_entry;
+end;
+$$;
 
 create function credits.apply_transfer()
 returns trigger
@@ -18,69 +78,30 @@ language plpgsql
 set search_path = ''
 as $$
 -- What a transfer means. Whoever inserts one has locked the user's account and decided; here only broken invariants
--- are left, and they raise check_violation. System accounts are read and never locked.
+-- are left, and they raise check_violation.
 declare
-  v_account credits.accounts;
-  v_unit text;
-  v_sides integer := 0;
-  v_signed bigint;
-  v_drawn bigint := 0;
-  v_draw credits.draw;
+  v_from credits.entry;
+  v_to credits.entry;
 begin
-  for v_account in
-    select a.* from credits.accounts as a where a.id in (new.from_account_id, new.to_account_id) order by a.id
-  loop
-    v_sides := v_sides + 1;
-    v_unit := coalesce(v_unit, v_account.unit);
-    if v_account.unit <> v_unit then
-      raise exception 'transfer % crosses units', new.id using errcode = 'check_violation';
-    end if;
-    if v_account.owner_id <> new.owner_id then
-      raise exception 'transfer % is not of the owner of its account', new.id using errcode = 'check_violation';
-    end if;
-    v_signed := case v_account.id when new.to_account_id then new.amount else -new.amount end;
-    if v_account.owner_id is null then
-      insert into credits.entries (transfer_id, account_id, amount, created_at)
-      values (new.id, v_account.id, v_signed, new.created_at);
-      continue;
-    end if;
-
-    -- A debt counts the other way round: it grows when credits leave through it.
-    v_account.balance := v_account.balance + case v_account.kind when 'owed' then -v_signed else v_signed end;
-    v_account.entry_count := v_account.entry_count + 1;
-    v_account.head_hash := credits.entry_hash(
-      v_account.head_hash, v_account.id, v_account.entry_count, new.id, v_signed, v_account.balance, new.created_at
-    );
-    update credits.accounts as a
-    set balance = v_account.balance, entry_count = v_account.entry_count, head_hash = v_account.head_hash
-    where a.id = v_account.id and a.entry_count = v_account.entry_count - 1;
-    if not found then
-      raise exception 'account % was not locked before transfer %', v_account.id, new.id using errcode = 'check_violation';
-    end if;
-    insert into credits.entries (transfer_id, account_id, amount, number, balance_after, hash, created_at)
-    values (
-      new.id, v_account.id, v_signed, v_account.entry_count, v_account.balance, v_account.head_hash, new.created_at
-    );
-
-    if v_account.kind = 'available' then
-      -- Taken when credits leave, put back when they come.
-      foreach v_draw in array new.draws loop
-        update credits.lots as l
-        set remaining = l.remaining + sign(v_signed)::integer * v_draw.amount
-        where l.id = v_draw.lot_id and l.account_id = v_account.id and v_draw.amount > 0;
-        exit when not found;
-        v_drawn := v_drawn + v_draw.amount;
-      end loop;
-      if v_drawn <> new.amount then
-        raise exception 'transfer % does not draw its amount from lots of its account', new.id
-          using errcode = 'check_violation';
-      end if;
-    end if;
-  end loop;
-  if v_sides <> 2 then
-    raise exception 'transfer % names an account that is not there', new.id using errcode = 'check_violation';
+  if new.from_account_id = new.to_account_id
+    or (new.posting_id is null and new.job_id is null)
+    or (new.kind = 'hold' and new.job_id is null)
+    or (new.kind in ('capture', 'release') and new.reverses_id is null)
+  then
+    raise exception 'transfer % contradicts itself', new.id using errcode = 'check_violation';
   end if;
-  return null;
+  v_from := credits.apply_side(new, new.from_account_id, -new.amount);
+  v_to := credits.apply_side(new, new.to_account_id, new.amount);
+  if v_from.unit <> v_to.unit then
+    raise exception 'transfer % crosses units', new.id using errcode = 'check_violation';
+  end if;
+  new.from_number := v_from.number;
+  new.from_balance := v_from.balance;
+  new.from_hash := v_from.hash;
+  new.to_number := v_to.number;
+  new.to_balance := v_to.balance;
+  new.to_hash := v_to.hash;
+  return new;
 end;
 $$;
 
@@ -97,14 +118,10 @@ begin
 end;
 $$;
 
-create trigger apply after insert on credits.transfers for each row execute function credits.apply_transfer();
+create trigger apply before insert on credits.transfers for each row execute function credits.apply_transfer();
 create trigger append_only before update or delete on credits.transfers
   for each row execute function credits.forbid();
 create trigger no_truncate before truncate on credits.transfers
-  for each statement execute function credits.forbid();
-create trigger append_only before update or delete on credits.entries
-  for each row execute function credits.forbid();
-create trigger no_truncate before truncate on credits.entries
   for each statement execute function credits.forbid();
 create trigger append_only before update or delete on credits.postings
   for each row execute function credits.forbid();
@@ -118,17 +135,19 @@ create trigger no_delete before delete on credits.lots
   for each row execute function credits.forbid();
 create trigger no_truncate before truncate on credits.lots
   for each statement execute function credits.forbid();
--- An entry is written, and a balance or a lot moves, only from inside apply_transfer: one trigger deep.
-create trigger only_by_transfer before insert on credits.entries
-  for each row when (pg_trigger_depth() = 0) execute function credits.forbid();
+-- A balance or a lot moves only from inside apply_transfer: one trigger deep.
 create trigger only_by_transfer
   before update of id, kind, owner_kind, owner_id, unit, balance, entry_count, head_hash on credits.accounts
   for each row when (pg_trigger_depth() = 0) execute function credits.forbid();
 create trigger only_by_transfer before update of id, account_id, amount, remaining on credits.lots
   for each row when (pg_trigger_depth() = 0) execute function credits.forbid();
--- Accounts and lots start empty; only a transfer fills them.
+-- Accounts and lots start empty; only a transfer fills them. A user's has a balance, and the platform's have none.
 create trigger starts_empty before insert on credits.accounts
-  for each row when (coalesce(new.balance, 0) <> 0 or new.entry_count <> 0 or new.head_hash <> '\x')
+  for each row when (
+    coalesce(new.balance, 0) <> 0 or new.entry_count <> 0 or new.head_hash <> '\x'
+    or (new.kind <= 'owed') <> (new.owner_id is not null) or (new.balance is null) <> (new.owner_id is null)
+    or (new.owner_kind = 'system') <> (new.owner_id is null)
+  )
   execute function credits.forbid();
 create trigger starts_empty before insert on credits.lots
   for each row when (new.remaining <> 0) execute function credits.forbid();

@@ -29,7 +29,6 @@ create table guard.hits (
   policy text not null,
   subject text not null,
   hits timestamptz[] not null,
-  admitted boolean not null,
   primary key (is_logged, policy, subject)
 ) partition by list (is_logged);
 
@@ -40,22 +39,6 @@ alter table guard.hits enable row level security;
 alter table guard.hits_logged enable row level security;
 alter table guard.hits_unlogged enable row level security;
 comment on table guard.hits is 'Times of the hits inside a policy''s window, oldest first.';
-
--- A sliding window, exact to the microsecond.
-create function guard.attempt(p_hits timestamptz[], p_now timestamptz, p_max_hits integer, p_window interval)
-returns table (hits timestamptz[], admitted boolean)
-language sql
-immutable
--- What a row becomes with one more attempt, which joins it if there is room. Hits that have left the window are
--- dropped: they stand in order, so their number is a place.
-begin atomic
-  select case when c.admitted then c.hits || p_now else c.hits end, c.admitted
-  from (
-    select w.hits, cardinality(w.hits) < p_max_hits as admitted
-    from (select p_hits[width_bucket(p_now - p_window, p_hits) + 1:] as hits offset 0) as w
-    offset 0
-  ) as c;
-end;
 
 create function guard.take(p_policies text[], p_user_id uuid, p_network text, p_endpoint text)
 returns jsonb
@@ -70,70 +53,69 @@ as $$
 -- order of their names, until the transaction ends. Time is read after that lock, so that hits are in order and no
 -- window admits one too many. The limits are as the API shows them, `reset` in whole seconds.
 declare
+  v_name text;
   v_policy guard.policies;
   v_subject text;
   v_hits timestamptz[];
-  v_admitted boolean;
   v_used integer;
   v_limit jsonb;
   v_limits jsonb := '[]';
   v_times jsonb := '{}';
   v_refusal jsonb;
 begin
-  for v_policy in
-    select p.* from guard.policies as p where p.name = any (p_policies) order by p.name
-  loop
+  if cardinality(p_policies) > 2 or p_policies[1] > p_policies[2] then
+    p_policies := array(select asked.name from unnest(p_policies) as asked (name) order by asked.name);
+  end if;
+  -- One by one: a plan for `name = any (…)` is made anew at every call.
+  foreach v_name in array p_policies loop
+    select p.* into v_policy from guard.policies as p where p.name = v_name;
+    continue when not found;
     v_subject := case v_policy.scope
       when 'user' then p_user_id::text
       when 'network' then coalesce(p_network, 'unknown')
       when 'endpoint' then p_endpoint
       else 'all'
     end;
-    -- Twice the same, each into its partition: finding it costs half as much again as the statement.
+    -- The hit joins those that are still inside the window, without being asked for: a refusal undoes it. They stand in
+    -- order, so their number is a place. Twice the same, each into its partition: finding it costs half as much again as
+    -- the statement.
     if v_policy.is_logged then
-      insert into guard.hits_logged as h (is_logged, policy, subject, hits, admitted)
-      values (true, v_policy.name, v_subject, array[core.now()], true)
+      insert into guard.hits_logged as h (is_logged, policy, subject, hits)
+      values (true, v_name, v_subject, array[core.now()])
       on conflict (is_logged, policy, subject) do update
-        set (hits, admitted) = (
-          select a.hits, a.admitted
-          from (select core.now() as now offset 0) as t,
-            guard.attempt(h.hits, t.now, v_policy.max_hits, v_policy.window_length) as a
-        )
-      returning h.hits, h.admitted into v_hits, v_admitted;
+        set hits = h.hits[width_bucket(core.now() - v_policy.window_length, h.hits) + 1:] || core.now()
+      returning h.hits into v_hits;
     else
-      insert into guard.hits_unlogged as h (is_logged, policy, subject, hits, admitted)
-      values (false, v_policy.name, v_subject, array[core.now()], true)
+      insert into guard.hits_unlogged as h (is_logged, policy, subject, hits)
+      values (false, v_name, v_subject, array[core.now()])
       on conflict (is_logged, policy, subject) do update
-        set (hits, admitted) = (
-          select a.hits, a.admitted
-          from (select core.now() as now offset 0) as t,
-            guard.attempt(h.hits, t.now, v_policy.max_hits, v_policy.window_length) as a
-        )
-      returning h.hits, h.admitted into v_hits, v_admitted;
+        set hits = h.hits[width_bucket(core.now() - v_policy.window_length, h.hits) + 1:] || core.now()
+      returning h.hits into v_hits;
     end if;
     v_used := cardinality(v_hits);
     v_limit := jsonb_build_object(
-      'policy', v_policy.name,
-      'allowed', v_admitted,
-      'current', v_used,
+      'policy', v_name,
+      'allowed', v_used <= v_policy.max_hits,
+      -- Without the attempt that is refused.
+      'current', v_used - (v_used > v_policy.max_hits)::integer,
       'limit', v_policy.max_hits,
       'window', v_policy.window_seconds,
       'remaining', greatest(0, v_policy.max_hits - v_used),
       -- When a hit leaves: the oldest, or a later one where the operator lowered the limit.
       'reset', greatest(1, ceil(date_part(
-        'epoch', v_hits[greatest(1, v_used - v_policy.max_hits + 1)] + v_policy.window_length - core.now()
+        'epoch', v_hits[greatest(1, v_used - v_policy.max_hits)] + v_policy.window_length - core.now()
       ))::integer)
     );
-    if not v_admitted then
+    if v_used > v_policy.max_hits then
       v_refusal := guard.refusal(
-        'limit/rate-exceeded', jsonb_build_object('policy', v_policy.name, 'retry_after', v_limit -> 'reset'),
+        'limit/rate-exceeded', jsonb_build_object('policy', v_name, 'retry_after', v_limit -> 'reset'),
         jsonb_build_array(v_limit)
       );
-      -- Undoes what the policies before this one counted.
+      -- Undoes what this policy and those before it counted.
       raise exception 'refused';
     end if;
     v_limits := v_limits || v_limit;
-    v_times := v_times || jsonb_build_object(v_policy.name, v_hits[v_used]);
+    v_times := v_times || jsonb_build_object(v_name, v_hits[v_used]);
   end loop;
   return jsonb_build_object('limits', v_limits, 'hits', v_times);
 exception

@@ -16,10 +16,10 @@ declare
   v_limits jsonb;
   v_model videos.models;
   v_resolved jsonb;
+  v_fields jsonb;
   v_price bigint;
   v_locked record;
   v_account credits.accounts;
-  v_hold jsonb;
   v_job_id constant uuid := core.new_id();
   v_now timestamptz;
 begin
@@ -42,23 +42,17 @@ begin
     return guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id), v_limits);
   end if;
   v_resolved := videos.resolve_settings(v_model, p_settings, p_image_url);
-  if v_resolved -> 'fields' = '[]' then
-    v_resolved := v_resolved || jsonb_build_object(
-      'fields', videos.unmakeable(v_model, p_prompt, v_resolved -> 'settings', p_image_url)
-    );
+  v_fields := v_resolved -> 'fields';
+  if v_fields = '[]'
+    and not videos.is_offered(v_model, p_prompt, v_resolved -> 'settings', p_image_url, p_providers)
+  then
+    v_fields := videos.unmakeable(v_model, p_prompt, v_resolved -> 'settings', p_image_url);
+    if v_fields = '[]' then
+      return guard.refusal('feature/switched-off', '{"feature": "generation"}', v_limits);
+    end if;
   end if;
-  if v_resolved -> 'fields' <> '[]' then
-    return guard.refusal('request/malformed', jsonb_build_object('fields', v_resolved -> 'fields'), v_limits);
-  end if;
-
-  if not exists (
-    select from videos.model_providers as p
-    join videos.money_left as m on m.provider = p.provider
-    where p.model_id = v_model.id and (p_providers is null or p.provider = any (p_providers))
-      and videos.takes_settings(p, v_resolved -> 'settings', p_image_url) and videos.takes_prompt(p, p_prompt)
-      and coalesce(m.cents >= videos.cost_cents(p, v_model.pricing_type, v_resolved -> 'settings'), true)
-  ) then
-    return guard.refusal('feature/switched-off', '{"feature": "generation"}', v_limits);
+  if v_fields <> '[]' then
+    return guard.refusal('request/malformed', jsonb_build_object('fields', v_fields), v_limits);
   end if;
 
   v_price := videos.price(v_model, v_resolved -> 'settings');
@@ -83,7 +77,7 @@ begin
     return guard.refusal('database/unavailable', '{}', v_limits);
   end if;
 
-  v_hold := credits.hold(v_account, v_price, v_job_id);
+  perform credits.place_hold(v_account, v_price, v_job_id);
   -- By this time settle_video_job gives the hit back.
   v_now := v_accepted #>> '{hits,uncaptured_jobs}';
   insert into videos.jobs (
@@ -98,7 +92,7 @@ begin
   return guard.answer(
     jsonb_build_object(
       'job_id', v_job_id, 'status', 'pending', 'credits_used', v_price,
-      'credits_remaining', v_hold -> 'credits_remaining', 'created_at', core.to_iso(v_now)
+      'credits_remaining', v_account.balance - v_price, 'created_at', core.to_iso(v_now)
     ),
     v_limits
   );

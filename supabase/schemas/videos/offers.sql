@@ -12,9 +12,12 @@ create function videos.takes_settings(p_offer videos.model_providers, p_settings
 returns boolean
 language sql
 immutable
-return (p_offer).takes = '{}' or not exists (
-  select from jsonb_each((p_offer).takes) as t (name, taken)
-  where not t.taken @> ((p_settings || jsonb_build_object('image', p_image_url is not null)) -> t.name)
+return (p_offer).takes = '{}' or (
+  coalesce((p_offer).takes -> 'duration_seconds' @> (p_settings -> 'duration_seconds'), true)
+  and coalesce((p_offer).takes -> 'resolution' @> (p_settings -> 'resolution'), true)
+  and coalesce((p_offer).takes -> 'aspect_ratio' @> (p_settings -> 'aspect_ratio'), true)
+  -- Not to_jsonb, which is not immutable: this function would not be inlined.
+  and coalesce((p_offer).takes -> 'image' @> case when p_image_url is null then jsonb 'false' else 'true' end, true)
 );
 
 -- Whether a provider takes a prompt of this length.
@@ -41,6 +44,38 @@ as $$
       select from videos.submissions as s
       where s.job_id = p_job.id and s.provider = p.provider and s.state = 'refused'
     )
+$$;
+
+create function videos.is_offered(
+  p_model videos.models, p_prompt text, p_settings jsonb, p_image_url text, p_providers text[]
+)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Whether one of p_providers, null being all, may be asked for a video today: it is enabled, takes the request, and has
+-- money left for it. In small steps, since the first provider nearly always does: as one query it costs three times as
+-- much.
+declare
+  v_offer videos.model_providers;
+begin
+  for v_offer in
+    select p.* from videos.model_providers as p where p.model_id = p_model.id order by p.preference
+  loop
+    continue when v_offer.provider <> all (p_providers)
+      or not videos.takes_settings(v_offer, p_settings, p_image_url)
+      or not videos.takes_prompt(v_offer, p_prompt);
+    if exists (
+      select from videos.money_left as m
+      where m.provider = v_offer.provider
+        and coalesce(m.cents >= videos.cost_cents(v_offer, p_model.pricing_type, p_settings), true)
+    ) then
+      return true;
+    end if;
+  end loop;
+  return false;
+end;
 $$;
 
 -- How many seconds all that may be asked for a job want to be left alone; 0 where one does not.

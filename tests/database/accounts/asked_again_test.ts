@@ -118,6 +118,7 @@ const procedures: Record<string, Procedure> = {
 const actForNobody = ["erase_account", "load_erasure", "record_error"];
 
 const database = sharedDatabase();
+const { sql } = database;
 
 Deno.test("every procedure that acts for a user is tried here", async () => {
   const named = await database.sql<{ name: string }[]>`
@@ -134,7 +135,6 @@ const ends = {
 };
 
 async function newCase(name: string): Promise<Case> {
-  const { sql } = database;
   const isAdmin = name.includes("admin");
   const userId = isAdmin ? await createAdmin(sql) : await createGuest(database);
   const other = await createCustomer(sql, 10);
@@ -155,7 +155,6 @@ for (const [name, { waitsFor, call, alsoSuspended }] of Object.entries(procedure
     const isLetIn = waitsFor === "nobody" || (code === "ERR_4017" && alsoSuspended);
     const state = code === "ERR_4005" ? "closed" : "suspended";
     Deno.test(`${name} answers ${isLetIn ? "with data" : code} where its caller is ${state} while the account is locked`, async () => {
-      const { sql } = database;
       const tried = await newCase(name);
       const { answering } = await sql.begin(async (holder) => {
         await holder`select credits.lock_account(${waitsFor === "other" ? tried.other : tried.userId})`;
@@ -179,7 +178,6 @@ for (const [name, { waitsFor, call, alsoSuspended }] of Object.entries(procedure
 
 Deno.test("reads that wait for one another's limit are asked again, too", async () => {
   for (const name of ["models", "video_jobs", "video_status"]) {
-    const { sql } = database;
     const tried = await newCase(name);
     const { answering } = await sql.begin(async (holder) => {
       await holder`select guard.take('{reads}', ${tried.userId}, null, 'credits')`;
@@ -193,7 +191,6 @@ Deno.test("reads that wait for one another's limit are asked again, too", async 
 });
 
 Deno.test("a suspended user closes the account, and it is closed as any other", async () => {
-  const { sql } = database;
   const { userId } = await newCase("delete_user_profile");
   await ends.ERR_4017(sql, userId);
   const { answer } = await first(sql`select api.delete_user_profile(${userId}) as answer`);

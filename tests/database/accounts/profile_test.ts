@@ -3,7 +3,7 @@ import { untilBlocked } from "../support/connections.ts";
 import { add, first, type Sql, violations } from "../support/ledger.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 
-const database = sharedDatabase();
+const { sql, advance } = sharedDatabase();
 
 const hour = 60 * 60 * 1000;
 
@@ -24,7 +24,6 @@ async function update(sql: Sql, userId: string, changes: Record<string, string |
 }
 
 Deno.test("the first question about a profile makes the account, and the second changes nothing", async () => {
-  const { sql } = database;
   const userId = crypto.randomUUID();
   const answer = await read(sql, userId);
   const { created_at: createdAt, ...profile } = answer.data ?? {};
@@ -41,7 +40,6 @@ Deno.test("the first question about a profile makes the account, and the second 
 });
 
 Deno.test("a first change makes the account, too", async () => {
-  const { sql } = database;
   const userId = crypto.randomUUID();
   const { data } = await update(sql, userId, { display_name: "Jane" });
   assert.deepEqual([data?.display_name, data?.credits_remaining], ["Jane", 0]);
@@ -49,7 +47,6 @@ Deno.test("a first change makes the account, too", async () => {
 });
 
 Deno.test("a change leaves what it does not name, and only the name can be taken away", async () => {
-  const { sql } = database;
   const userId = crypto.randomUUID();
   const chosen = async (changes: Record<string, string | null>) => {
     const { data, language } = await update(sql, userId, changes);
@@ -72,7 +69,6 @@ Deno.test("a change leaves what it does not name, and only the name can be taken
 });
 
 Deno.test("a change counts against `writes`, and cannot reach another column or another user", async () => {
-  const { sql } = database;
   const [userId, other] = [crypto.randomUUID(), crypto.randomUUID()];
   await read(sql, other);
   const { limits } = await update(sql, userId, { is_admin: "true", id: other, display_name: "Jane" });
@@ -87,7 +83,6 @@ Deno.test("a change counts against `writes`, and cannot reach another column or 
 });
 
 Deno.test("the profile's credits are those that can be spent: what is due is booked as expired first", async () => {
-  const { sql, advance } = database;
   const userId = crypto.randomUUID();
   await read(sql, userId);
   await add(sql, userId, 10, { expiresInHours: 1 });
@@ -103,7 +98,6 @@ Deno.test("the profile's credits are those that can be spent: what is due is boo
 });
 
 Deno.test("a suspended account and a closed one have no profile to read or to change", async () => {
-  const { sql } = database;
   for (const [state, error] of [["is_banned = true", "ERR_4017"], ["closed_at = core.now()", "ERR_4005"]]) {
     const userId = crypto.randomUUID();
     await read(sql, userId);
@@ -118,7 +112,6 @@ Deno.test("a suspended account and a closed one have no profile to read or to ch
 });
 
 Deno.test("a change that waited while the account was closed writes nothing into the tombstone", async () => {
-  const { sql } = database;
   const userId = crypto.randomUUID();
   await read(sql, userId);
   const closing = await sql.reserve();

@@ -4,7 +4,7 @@ import { acceptJob, settle } from "../support/jobs.ts";
 import { add, balancesOf, deduct, first, reverse, type Sql, violations } from "../support/ledger.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 
-const database = sharedDatabase();
+const { sql, advance, now } = sharedDatabase();
 
 const hour = 60 * 60 * 1000;
 
@@ -59,7 +59,6 @@ const summary = ({ credits_remaining, credits_held, credits_owed }: Page) => [
 const moved = ({ transactions }: Page) => transactions.map(({ kind, amount }) => `${kind} ${amount}`);
 
 Deno.test("somebody new has nothing, in an account that the first question makes", async () => {
-  const { sql } = database;
   const { data, limits } = await answerOf(sql, crypto.randomUUID());
   assert.deepEqual(data, {
     credits_remaining: 0,
@@ -73,7 +72,6 @@ Deno.test("somebody new has nothing, in an account that the first question makes
 });
 
 Deno.test("what is held, released, captured and owed shows where it is, and what moved the balance is listed", async () => {
-  const { sql } = database;
   const userId = await newUser(sql);
   const purchase = await add(sql, userId, 10, { kind: "purchase" });
   const [failed, completed] = [await acceptJob(sql, userId), await acceptJob(sql, userId)];
@@ -110,7 +108,6 @@ Deno.test("what is held, released, captured and owed shows where it is, and what
 });
 
 Deno.test("what is due is booked before it is told: the answer is exact without the sweep", async () => {
-  const { sql, advance } = database;
   const userId = await newUser(sql);
   await add(sql, userId, 10, { expiresInHours: 1 });
   await add(sql, userId, 5);
@@ -124,7 +121,6 @@ Deno.test("what is due is booked before it is told: the answer is exact without 
 });
 
 Deno.test("credits that expire within 30 days are told by their time, soonest first", async () => {
-  const { sql, now } = database;
   const userId = await newUser(sql);
   const startedAt = (await now()).getTime();
   const day = 24;
@@ -152,7 +148,6 @@ Deno.test("credits that expire within 30 days are told by their time, soonest fi
 });
 
 Deno.test("a statement is read newest first, each entry once, while others are written", async () => {
-  const { sql } = database;
   const userId = await newUser(sql);
   for (let amount = 1; amount <= 7; amount++) await add(sql, userId, amount);
   const expected = ["grant 7", "grant 6", "grant 5", "grant 4", "grant 3", "grant 2", "grant 1"];
@@ -175,7 +170,6 @@ Deno.test("a statement is read newest first, each entry once, while others are w
 });
 
 Deno.test("an answer is of one moment, while jobs come and go", async () => {
-  const { sql } = database;
   const userId = await newUser(sql);
   await add(sql, userId, 100);
   let isDone = false;
@@ -199,7 +193,6 @@ Deno.test("an answer is of one moment, while jobs come and go", async () => {
 });
 
 Deno.test("a suspended or closed account is told nothing of its credits", async () => {
-  const { sql } = database;
   const userId = await newUser(sql);
   await sql`update accounts.users set is_banned = true where id = ${userId}`;
   assert.deepEqual(await answerOf(sql, userId), { error: "ERR_4017", details: {} });

@@ -18,6 +18,7 @@ import { acceptJob, settle } from "../support/jobs.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 
 const database = sharedDatabase();
+const { sql, advance, now } = database;
 
 const hour = 60 * 60 * 1000;
 
@@ -32,7 +33,6 @@ async function remaining(sql: Sql, userId: string): Promise<number[]> {
 }
 
 Deno.test("lots are spent by expiry, then age", async () => {
-  const { sql } = database;
   const user = await openAccount(sql);
   // Named by the order in which they must go; added in another.
   await add(sql, user, 6);
@@ -53,7 +53,6 @@ Deno.test("lots are spent by expiry, then age", async () => {
 });
 
 Deno.test("a release returns to its lots", async () => {
-  const { sql } = database;
   const user = await openAccount(sql);
   await add(sql, user, 3, { expiresInHours: 24 });
   await add(sql, user, 5);
@@ -68,7 +67,6 @@ Deno.test("a release returns to its lots", async () => {
 });
 
 Deno.test("a capture makes revenue of all that was held", async () => {
-  const { sql } = database;
   const user = await openAccount(sql);
   await add(sql, user, 5, { kind: "purchase" });
   const job = crypto.randomUUID();
@@ -89,7 +87,6 @@ Deno.test("a hold without a job of its own is ended by nobody", async () => {
 });
 
 Deno.test("what is expired cannot be spent, whether or not the sweep was there", async () => {
-  const { sql, advance } = database;
   const user = await openAccount(sql);
   await add(sql, user, 5, { expiresInHours: 1 });
   await add(sql, user, 2);
@@ -102,7 +99,6 @@ Deno.test("what is expired cannot be spent, whether or not the sweep was there",
 });
 
 Deno.test("what expires is booked as breakage", async () => {
-  const { sql, advance } = database;
   const user = await openAccount(sql);
   await add(sql, user, 5, { expiresInHours: 1 });
   await add(sql, user, 7, { expiresInHours: 3 });
@@ -123,7 +119,6 @@ Deno.test("a lot cannot expire before it is made", async () => {
 });
 
 Deno.test("a lot that expired while held lives 24 hours more, and can do so again", async () => {
-  const { sql, advance, now } = database;
   const user = await openAccount(sql);
   await add(sql, user, 10, { expiresInHours: 1 });
   const [one, two] = [crypto.randomUUID(), crypto.randomUUID()];
@@ -150,7 +145,6 @@ Deno.test("a lot that expired while held lives 24 hours more, and can do so agai
 });
 
 Deno.test("a reversal takes what is left of its lot, then from other lots, and owes the rest", async () => {
-  const { sql } = database;
   const user = await openAccount(sql);
   const purchase = await add(sql, user, 10, { kind: "purchase" });
   await add(sql, user, 3);
@@ -175,7 +169,6 @@ Deno.test("a reversal takes what is left of its lot, then from other lots, and o
 });
 
 Deno.test("debt is paid first, by whatever adds credits, releases too", async () => {
-  const { sql } = database;
   const user = await openAccount(sql);
   const purchase = await add(sql, user, 20, { kind: "purchase" });
   const [released, captured] = [
@@ -198,7 +191,6 @@ Deno.test("debt is paid first, by whatever adds credits, releases too", async ()
 });
 
 Deno.test("a reversal of a reversal gives back exactly what it took", async () => {
-  const { sql } = database;
   const user = await openAccount(sql);
   const purchase = await add(sql, user, 10, { kind: "purchase" });
   await deduct(sql, user, 4);
@@ -219,7 +211,6 @@ Deno.test("a reversal of a reversal gives back exactly what it took", async () =
 });
 
 Deno.test("a reversed purchase comes back beside its own lot when a release has filled that again", async () => {
-  const { sql } = database;
   const user = await openAccount(sql);
   const purchase = await add(sql, user, 10, { kind: "purchase", expiresInHours: 100 });
   const job = await acceptJob(sql, user, { price: 10 });
@@ -236,7 +227,6 @@ Deno.test("a reversed purchase comes back beside its own lot when a release has 
 });
 
 Deno.test("either transfer of a reversal leads to it, and it is undone once", async () => {
-  const { sql } = database;
   const user = await openAccount(sql);
   const purchase = await add(sql, user, 10, { kind: "purchase" });
   await deduct(sql, user, 4);
@@ -257,7 +247,6 @@ Deno.test("either transfer of a reversal leads to it, and it is undone once", as
 });
 
 Deno.test("a closed account forfeits what it has, and what comes later after its debt", async () => {
-  const { sql } = database;
   const user = await openAccount(sql);
   const purchase = await add(sql, user, 10, { kind: "purchase" });
   const job = await acceptJob(sql, user, { price: 6 });

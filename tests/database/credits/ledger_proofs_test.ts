@@ -4,16 +4,13 @@ import { testDatabase } from "../harness.ts";
 import { disableTriggers, keepBooks } from "../support/books.ts";
 import { rolledBack, violations } from "../support/ledger.ts";
 
-Deno.test("entries are append-only, for every role and the owner", async () => {
+Deno.test("transfers, which are the entries, are append-only, for every role and the owner", async () => {
   await using database = await testDatabase();
   const { sql } = database;
   await keepBooks(sql);
   const statements = [
-    "update credits.entries set amount = amount + 1",
-    "delete from credits.entries",
-    "truncate credits.entries",
-    "insert into credits.entries (transfer_id, account_id, amount, created_at) values (gen_random_uuid(), 1, 1, now())",
     "update credits.transfers set amount = amount + 1",
+    "update credits.transfers set from_number = from_number + 1, from_balance = 0, from_hash = ''",
     "delete from credits.transfers",
     "truncate credits.transfers cascade",
     "update credits.postings set outcome = '{}'",
@@ -58,25 +55,30 @@ Deno.test("the hash chain verifies, and a changed, deleted, reordered or last ro
   assert.deepEqual(await violations(sql), []);
 
   const tampering = {
-    "a changed amount": "update credits.entries set amount = amount - 1 where number = 3",
-    "a changed balance": "update credits.entries set balance_after = balance_after + 1 where number = 3",
+    "a changed amount": "update credits.transfers set amount = amount - 1 where from_number = 3",
+    "a changed balance": "update credits.transfers set from_balance = from_balance + 1 where from_number = 3",
     "a changed time":
-      "update credits.entries set created_at = created_at - interval '1 microsecond' where number = 3",
-    "another transfer": "update credits.entries set transfer_id = gen_random_uuid() where number = 3",
+      "update credits.transfers set created_at = created_at - interval '1 microsecond' where from_number = 3",
+    "another transfer": "update credits.transfers set id = gen_random_uuid() where from_number = 3",
+    "another kind": "update credits.transfers set kind = 'adjustment' where from_number = 3",
+    "another account on the other side":
+      "update credits.transfers set to_account_id = 1 where from_number = 3",
+    "another job": "update credits.transfers set job_id = gen_random_uuid() where from_number = 3",
     "a changed row with its hash made anew": `
-      update credits.entries as e
-      set amount = 1, hash = credits.entry_hash(p.hash, e.account_id, e.number, e.transfer_id, 1, e.balance_after, e.created_at)
-      from credits.entries as p
-      where e.number = 3 and p.number = 2`,
-    "a deleted row": "delete from credits.entries where number = 3",
-    "the deleted first row": "delete from credits.entries where number = 1",
-    "the deleted last row": "delete from credits.entries where number = 7",
+      update credits.transfers set amount = 1 where from_number = 3;
+      update credits.transfers as t
+      set from_hash = credits.entry_hash(p.from_hash, t, t.from_account_id, 3, t.from_balance)
+      from credits.transfers as p
+      where t.from_number = 3 and p.from_number = 2`,
+    "a deleted row": "delete from credits.transfers where from_number = 3",
+    "the deleted first row": "delete from credits.transfers where to_number = 1",
+    "the deleted last row": "delete from credits.transfers where from_number = 7",
     "two rows in the other order": `
-      update credits.entries set number = number + 100 where number in (3, 4);
-      update credits.entries set number = 107 - number where number > 100`,
-    "all rows deleted": "delete from credits.entries where number is not null",
+      update credits.transfers set from_number = from_number + 100 where from_number in (2, 3);
+      update credits.transfers set from_number = 105 - from_number where from_number > 100`,
+    "all rows deleted": "delete from credits.transfers",
     "a cut-off tail with the count set back": `
-      delete from credits.entries where number = 7;
+      delete from credits.transfers where from_number = 7;
       update credits.accounts set entry_count = 6 where entry_count = 7`,
     "a changed head": "update credits.accounts set head_hash = sha256('') where entry_count = 7",
   };
@@ -99,7 +101,7 @@ Deno.test("the first proof after a cut-off tail sees it too, though fewer entrie
   await disableTriggers(sql);
   // As if the last entry had never been, but for what is proved.
   await sql.unsafe(`
-    delete from credits.entries where number = 7;
+    delete from credits.transfers where from_number = 7;
     update credits.accounts as a
     set entry_count = 6, head_hash = e.hash, balance = e.balance_after
     from credits.entries as e

@@ -100,10 +100,12 @@ Deno.test("a transfer by hand is held to balance, lots and accounts", async () =
   await assert.rejects(transfer("1", account, more), { code: "23514" }, "a lot above its amount");
   await assert.rejects(
     transfer(account, "1", more, crypto.randomUUID()),
-    { code: "23514", message: /not of the owner/ },
+    { code: "23514", message: /names an account that is not its owner's/ },
     "somebody else's account",
   );
   await assert.rejects(transfer("1", account, "'{}'"), { message: /does not draw its amount/ });
-  await assert.rejects(transfer("1", "987654", "'{}'"), { message: /names an account that is not there/ });
+  await assert.rejects(transfer("1", "987654", "'{}'"), {
+    message: /names an account that is not its owner's/,
+  });
   await assert.rejects(transfer("1", "1", "'{}'"), { code: "23514" }, "from an account to itself");
 });

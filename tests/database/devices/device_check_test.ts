@@ -19,6 +19,7 @@ import { sweepRule } from "../support/retention.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 
 const database = sharedDatabase(stillDatabase);
+const { sql, advance } = database;
 
 const second = 1000;
 const minute = 60 * second;
@@ -43,7 +44,6 @@ async function lostCheck(network: string, userId?: string): Promise<Check> {
 
 Deno.test("a first check makes the account, and tells whom it knows", async () => {
   const network = newNetwork();
-  const { sql } = database;
   const userId = crypto.randomUUID();
   const known = {
     user_id: userId,
@@ -88,7 +88,6 @@ Deno.test("one check of a network is in the lane at a time, and of another netwo
 
 Deno.test("who finds the lane taken is told for how long, and does not keep its holder from leaving", async () => {
   const network = newNetwork();
-  const { sql, advance } = database;
   const { lane } = await enter(sql, network);
   assert.deepEqual(await enter(sql, network), { lane: null, retry_after: 10 });
   await advance(9_500);
@@ -99,7 +98,6 @@ Deno.test("who finds the lane taken is told for how long, and does not keep its 
 
 Deno.test("a lane is lost with its lease, and then neither records an intent nor ends another's", async () => {
   const network = newNetwork();
-  const { sql, advance } = database;
   const userId = await createCaller(sql, network);
   const { lane: lost } = await enter(sql, network);
   await advance(11 * second);
@@ -113,7 +111,6 @@ Deno.test("a lane is lost with its lease, and then neither records an intent nor
 });
 
 Deno.test("no intent is recorded for a check that has given up after its 8 seconds", async () => {
-  const { sql, advance } = database;
   for (const [seconds, expected] of [[7, recorded], [8, laneIsLost], [9, laneIsLost]] as const) {
     const network = newNetwork();
     const userId = await createCaller(sql, network);
@@ -125,7 +122,6 @@ Deno.test("no intent is recorded for a check that has given up after its 8 secon
 
 Deno.test("an intent recorded twice is one", async () => {
   const network = newNetwork();
-  const { sql } = database;
   const { check } = await claim(sql, network);
   assert.deepEqual((await record(sql, check)).data, recorded);
   assert.equal((await sql`select from devices.intents where user_id = ${check.userId}`).length, 1);
@@ -148,7 +144,6 @@ Deno.test("a device is granted once, with an intent only, and the lane is left",
 });
 
 Deno.test("who leaves the lane has not set the bit, and takes their intent along, and no other", async () => {
-  const { sql } = database;
   const [network, other] = [newNetwork(), newNetwork()];
   const earlier = await lostCheck(other);
   const { userId } = earlier;
@@ -163,7 +158,6 @@ Deno.test("who leaves the lane has not set the bit, and takes their intent along
 
 Deno.test("an intent that is being recorded while its lane is left goes with it", async () => {
   const network = newNetwork();
-  const { sql } = database;
   const userId = await createCaller(sql, network);
   const check = { userId, network, lane: (await enter(sql, network)).lane };
   let left: Promise<boolean> | undefined;
@@ -180,7 +174,6 @@ Deno.test("an intent that is being recorded while its lane is left goes with it"
 
 Deno.test("while its own check may be under way, an intent is good for no other check of its account", async () => {
   const network = newNetwork();
-  const { sql, advance } = database;
   const { check } = await claim(sql, network);
   const later = { ...check, lane: null };
   for (const [passed, wait] of [[0, 30], [10, 20], [19.5, 1]] as const) {
@@ -192,7 +185,6 @@ Deno.test("while its own check may be under way, an intent is good for no other 
 });
 
 Deno.test("a crash between the bit and the grant is healed: the next check in the network is granted, for ten minutes", async () => {
-  const { sql, advance } = database;
   for (const [minutes, credits] of [[0, 10], [9, 10], [9.5, 0], [60, 0]] as const) {
     const network = newNetwork();
     const lost = await lostCheck(network);
@@ -206,7 +198,6 @@ Deno.test("a crash between the bit and the grant is healed: the next check in th
 
 Deno.test("an intent is good for its account and its network alone", async () => {
   const network = newNetwork();
-  const { sql } = database;
   const lost = await lostCheck(network);
   const other = await createCaller(sql, network);
   const strangers = [
@@ -221,7 +212,6 @@ Deno.test("an intent is good for its account and its network alone", async () =>
 });
 
 Deno.test("two checks of one account at once have an intent each: what becomes of one does not touch the other", async () => {
-  const { sql } = database;
   const [one, other] = [newNetwork(), newNetwork()];
   const userId = await createCaller(sql, one);
   const checks = [
@@ -242,7 +232,6 @@ Deno.test("two checks of one account at once have an intent each: what becomes o
 });
 
 Deno.test("whoever was granted meanwhile is told so before a second device's bit is set", async () => {
-  const { sql } = database;
   const [one, other] = [newNetwork(), newNetwork()];
   const userId = await createCaller(sql, one);
   const check = { userId, network: other, lane: (await enter(sql, other)).lane };
@@ -252,7 +241,6 @@ Deno.test("whoever was granted meanwhile is told so before a second device's bit
 });
 
 Deno.test("of two intents of one account one is granted", async () => {
-  const { sql } = database;
   const [one, other] = [newNetwork(), newNetwork()];
   const { check } = await claim(sql, one);
   const { check: second } = await claim(sql, other, check.userId);
@@ -261,7 +249,6 @@ Deno.test("of two intents of one account one is granted", async () => {
 });
 
 Deno.test("a closed or banned user neither begins a check, nor records an intent, nor gets a grant", async () => {
-  const { sql } = database;
   for (const [column, code] of [["is_banned", "ERR_4017"], ["closed_at", "ERR_4005"]] as const) {
     const network = newNetwork();
     const lost = await lostCheck(network);
@@ -278,7 +265,6 @@ Deno.test("a closed or banned user neither begins a check, nor records an intent
 
 Deno.test("lanes that nobody uses are swept", async () => {
   const network = newNetwork();
-  const { sql, advance } = database;
   const sweep = () => sweepRule(sql, "device_lanes");
   await advance(2 * 60 * minute);
   await sweep();

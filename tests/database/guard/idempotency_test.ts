@@ -9,6 +9,7 @@ import { sweepRule } from "../support/retention.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 
 const database = sharedDatabase(stillDatabase);
+const { sql, advance } = database;
 
 const hour = 60 * 60 * 1000;
 const one = "1".repeat(64);
@@ -44,7 +45,6 @@ async function finish(
 }
 
 Deno.test("a finished request is replayed, without the limits of its moment", async () => {
-  const { sql } = database;
   const mine = newClaim();
   assert.equal(await claim(sql, mine, one), null);
   const outcome = { data: { job_id: "a" }, limits: [{ policy: "writes" }] };
@@ -53,7 +53,6 @@ Deno.test("a finished request is replayed, without the limits of its moment", as
 });
 
 Deno.test("another request under the same key is ERR_4011, and leaves the first as it is", async () => {
-  const { sql } = database;
   const mine = newClaim();
   await finish(sql, mine, one, '{"data": 1}');
   assert.deepEqual(await claim(sql, mine, other), { error: "ERR_4011", details: {} });
@@ -61,7 +60,6 @@ Deno.test("another request under the same key is ERR_4011, and leaves the first 
 });
 
 Deno.test("a key belongs to its caller and endpoint", async () => {
-  const { sql } = database;
   const mine = newClaim();
   await finish(sql, mine, one, '{"data": 1}');
   assert.equal(await claim(sql, { ...mine, caller: crypto.randomUUID() }, other), null);
@@ -70,7 +68,6 @@ Deno.test("a key belongs to its caller and endpoint", async () => {
 });
 
 Deno.test("while the first request runs, the second is ERR_4012 at once, and a replay when it has ended", async () => {
-  const { sql } = database;
   const mine = newClaim();
   await sql.begin(async (first) => {
     assert.equal(await claim(first, mine, one), null);
@@ -89,7 +86,6 @@ Deno.test("while the first request runs, the second is ERR_4012 at once, and a r
 });
 
 Deno.test("a request that died leaves its key free", async () => {
-  const { sql } = database;
   const mine = newClaim();
   await rolledBack(sql, async (sql) => {
     assert.equal(await claim(sql, mine, one), null);
@@ -99,7 +95,6 @@ Deno.test("a request that died leaves its key free", async () => {
 });
 
 Deno.test("an outcome is kept for 24 hours, whether or not the sweep comes by", async () => {
-  const { sql, advance } = database;
   const mine = newClaim();
   await finish(sql, mine, one, '{"data": 1}');
   await advance(23.9 * hour);
@@ -111,7 +106,6 @@ Deno.test("an outcome is kept for 24 hours, whether or not the sweep comes by", 
 });
 
 Deno.test("what the registry does not replay is not stored, and the rest is", async () => {
-  const { sql } = database;
   const mine = newClaim();
   for (const [code, { replayed }] of Object.entries(errorCodes)) {
     await rolledBack(sql, async (sql) => {
@@ -123,7 +117,6 @@ Deno.test("what the registry does not replay is not stored, and the rest is", as
 });
 
 Deno.test("expired keys are swept in batches, past those that somebody holds", async () => {
-  const { sql, advance } = database;
   const mine = newClaim();
   const sweep = () => sweepRule(sql, "idempotency_keys");
   // What the other tests left.
@@ -174,7 +167,6 @@ Deno.test("64 identical parallel calls of generate_video make one job, one hold,
 });
 
 Deno.test("a refusal of the business is replayed even when it would be no more; one of the moment is not", async () => {
-  const { sql } = database;
   const user = await createPayer(sql, 0);
   const poor = await generateVideo(sql, user, { key: "poor" });
   assert.equal(poor.error, "ERR_4001");
@@ -193,7 +185,6 @@ Deno.test("a refusal of the business is replayed even when it would be no more; 
 });
 
 Deno.test("whether the caller is active is asked before the key, and a replay has the user's language", async () => {
-  const { sql } = database;
   const user = await createPayer(sql);
   await generateVideo(sql, user, { key: "a-key" });
   await sql`update accounts.users set language = 'tr' where id = ${user}`;

@@ -28,7 +28,7 @@ const accidents = {
     alter table guard.hits detach partition guard.hits_unlogged;
     alter table guard.hits_logged rename to elsewhere;
     alter table guard.hits_unlogged rename to elsewhere_unlogged`,
-  "a column is gone": "alter table guard.hits drop column admitted",
+  "a column is gone": "alter table guard.hits drop column hits",
   "the table refuses every row": "alter table guard.hits add constraint broken check (false) not valid",
 };
 

@@ -24,6 +24,7 @@ import {
 import { sharedDatabase } from "../support/shared-database.ts";
 
 const database = sharedDatabase();
+const { sql } = database;
 
 Deno.test.afterEach(async () => assert.deepEqual(await violations(database.sql), []));
 
@@ -40,7 +41,6 @@ async function creditsUsed(jobId: string): Promise<number> {
 }
 
 Deno.test("a refund moves credits from revenue, and its reason stands beside the transfer", async () => {
-  const { sql } = database;
   const [admin, user] = [await createAdmin(sql), await createCustomer(sql, 5)];
   const { data, limits } = await refund(sql, admin, user, 7, { reason: "a bad day" });
   assert(data);
@@ -67,7 +67,6 @@ Deno.test("a refund moves credits from revenue, and its reason stands beside the
 });
 
 Deno.test("an adjustment adds or takes credits, never below zero", async () => {
-  const { sql } = database;
   const [admin, user] = [await createAdmin(sql), await createCustomer(sql, 5)];
   assert.equal((await adjust(sql, admin, user, 10)).data?.new_balance, 15);
   const refused = await adjust(sql, admin, user, -16);
@@ -85,7 +84,6 @@ Deno.test("an adjustment adds or takes credits, never below zero", async () => {
 });
 
 Deno.test("credits that have expired are not there to be taken", async () => {
-  const { sql } = database;
   const [admin, user] = [await createAdmin(sql), await createCustomer(sql, 5)];
   await add(sql, user, 10, { expiresInHours: 1 });
   await database.advance(3_600_000);
@@ -94,7 +92,6 @@ Deno.test("credits that have expired are not there to be taken", async () => {
 });
 
 Deno.test("what is given pays a debt first, and the balance that is told is what is left", async () => {
-  const { sql } = database;
   const [admin, user] = [await createAdmin(sql), await createCustomer(sql)];
   const { transfer_id } = await add(sql, user, 10, { kind: "purchase" });
   await adjust(sql, admin, user, -8);
@@ -105,7 +102,6 @@ Deno.test("what is given pays a debt first, and the balance that is told is what
 });
 
 Deno.test("a job's refund is at most what it cost, and is taken off what it used", async () => {
-  const { sql } = database;
   const admin = await createAdmin(sql);
   const { userId, jobId } = await completedJob();
   const tooMuch = await refund(sql, admin, userId, 5, { jobId });
@@ -124,7 +120,6 @@ Deno.test("a job's refund is at most what it cost, and is taken off what it used
 });
 
 Deno.test("a job is refunded to its own user, and only once it is completed", async () => {
-  const { sql } = database;
   const admin = await createAdmin(sql);
   const { jobId } = await completedJob();
   const other = await createCustomer(sql, 20);
@@ -144,7 +139,6 @@ Deno.test("a job is refunded to its own user, and only once it is completed", as
 });
 
 Deno.test("a job that its user has deleted can still be refunded", async () => {
-  const { sql } = database;
   const admin = await createAdmin(sql);
   const { userId, jobId } = await completedJob();
   await sql`select api.delete_video_job(${userId}, ${jobId})`;
@@ -153,7 +147,6 @@ Deno.test("a job that its user has deleted can still be refunded", async () => {
 });
 
 Deno.test("of many refunds of one job at once, by several admins, one is made", async () => {
-  const { sql } = database;
   await using crowd = manyConnections(database);
   const admins = await times(8, () => createAdmin(sql));
   const { userId, jobId } = await completedJob();
@@ -166,7 +159,6 @@ Deno.test("of many refunds of one job at once, by several admins, one is made", 
 });
 
 Deno.test("the same key answers the same and moves nothing again; with another request it is refused", async () => {
-  const { sql } = database;
   const [admin, user] = [await createAdmin(sql), await createCustomer(sql)];
   for (const move of [refund, adjust]) {
     const key = crypto.randomUUID();
@@ -183,7 +175,6 @@ Deno.test("the same key answers the same and moves nothing again; with another r
 });
 
 Deno.test("of many with one key at once one moves credits, and the others are told the same or to wait", async () => {
-  const { sql } = database;
   await using crowd = manyConnections(database);
   const [admin, user] = [await createAdmin(sql), await createCustomer(sql)];
   for (const move of [refund, adjust]) {
@@ -199,7 +190,6 @@ Deno.test("of many with one key at once one moves credits, and the others are to
 });
 
 Deno.test("a refusal is kept for its key where it is about the request, and not where it is about the moment", async () => {
-  const { sql } = database;
   const [admin, user] = [await createAdmin(sql), await createCustomer(sql)];
   assert.equal((await adjust(sql, admin, user, -5, { key: "poor" })).error, "ERR_4001");
   await add(sql, user, 5);
@@ -213,7 +203,6 @@ Deno.test("a refusal is kept for its key where it is about the request, and not 
 });
 
 Deno.test("nobody but an active admin moves anything, whatever the key has done before", async () => {
-  const { sql } = database;
   const user = await createCustomer(sql, 5);
   for (const move of [refund, adjust]) {
     for (const caller of [await signUp(sql), await createCustomer(sql), user]) {
@@ -235,7 +224,6 @@ Deno.test("nobody but an active admin moves anything, whatever the key has done 
 });
 
 Deno.test("an admin cannot credit their own account, and may give back what is there", async () => {
-  const { sql } = database;
   const admin = await createAdmin(sql);
   await add(sql, admin, 5);
   assert.equal((await refund(sql, admin, admin, 1)).error, "ERR_4006");
@@ -244,7 +232,6 @@ Deno.test("an admin cannot credit their own account, and may give back what is t
 });
 
 Deno.test("whoever has signed up has an account, also before their first request", async () => {
-  const { sql } = database;
   const admin = await createAdmin(sql);
   for (const move of [refund, adjust]) {
     const user = await signUp(sql);
@@ -255,7 +242,6 @@ Deno.test("whoever has signed up has an account, also before their first request
 });
 
 Deno.test("who does not exist gets nothing, and neither does a closed account", async () => {
-  const { sql } = database;
   const [admin, closed] = [await createAdmin(sql), await createCustomer(sql)];
   await sql`update accounts.users set closed_at = core.now() where id = ${closed}`;
   await closeAccount(sql, closed);
@@ -267,7 +253,6 @@ Deno.test("who does not exist gets nothing, and neither does a closed account", 
 });
 
 Deno.test("when the action cannot be written down, no credits move, and the key is free", async () => {
-  const { sql } = database;
   const [admin, user] = [await createAdmin(sql), await createCustomer(sql)];
   for (const move of [refund, adjust]) {
     const key = crypto.randomUUID();

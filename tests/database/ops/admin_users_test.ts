@@ -19,9 +19,9 @@ import { sharedDatabase } from "../support/shared-database.ts";
 import { generateVideo } from "../support/videos.ts";
 
 const database = sharedDatabase();
+const { sql } = database;
 
 Deno.test("a user is shown with credits, jobs and the newest 20 actions", async () => {
-  const { sql } = database;
   const [admin, user] = [await createAdmin(sql), await createCustomer(sql, 50)];
   await sql`update accounts.users set display_name = 'Ada', language = 'tr' where id = ${user}`;
   await customersJob(sql, user, "completed");
@@ -68,7 +68,6 @@ Deno.test("a user is shown with credits, jobs and the newest 20 actions", async 
 });
 
 Deno.test("a closed account is shown as what is left of it", async () => {
-  const { sql } = database;
   const [admin, user] = [await createAdmin(sql), await createCustomer(sql, 5)];
   await sql`update accounts.users set closed_at = core.now() where id = ${user}`;
   await closeAccount(sql, user);
@@ -81,7 +80,6 @@ Deno.test("a closed account is shown as what is left of it", async () => {
 });
 
 Deno.test("a ban stops new jobs and ends the sessions, and lifting it lets the user in again", async () => {
-  const { sql } = database;
   const [admin, user] = [await createAdmin(sql), await createCustomer(sql, 10)];
   const signIn = () => sql`insert into auth.sessions (id, user_id) values (gen_random_uuid(), ${user})`;
   const sessions = async () => (await sql`select from auth.sessions as s where s.user_id = ${user}`).length;
@@ -108,7 +106,6 @@ Deno.test("a ban stops new jobs and ends the sessions, and lifting it lets the u
 });
 
 Deno.test("a video that waited while its user was suspended is not accepted", async () => {
-  const { sql } = database;
   const [admin, user] = [await createAdmin(sql), await createCustomer(sql, 10)];
   let video: ReturnType<typeof generateVideo> | undefined;
   await sql.begin(async (suspending) => {
@@ -122,7 +119,6 @@ Deno.test("a video that waited while its user was suspended is not accepted", as
 });
 
 Deno.test("of many bans at once one is written down", async () => {
-  const { sql } = database;
   await using crowd = manyConnections(database);
   const admins = await times(4, () => createAdmin(sql));
   const user = await createCustomer(sql);
@@ -132,7 +128,6 @@ Deno.test("of many bans at once one is written down", async () => {
 });
 
 Deno.test("an admin bans neither themselves nor another, and bans nobody who is not there", async () => {
-  const { sql } = database;
   const [admin, other] = [await createAdmin(sql), await createAdmin(sql)];
   for (const user of [admin, other]) {
     assert.equal((await ban(sql, admin, user)).error, "ERR_4006");
@@ -143,7 +138,6 @@ Deno.test("an admin bans neither themselves nor another, and bans nobody who is 
 });
 
 Deno.test("a model that is taken away is offered to nobody, and gone from the catalogue", async () => {
-  const { sql } = database;
   const [admin, user] = [await createAdmin(sql), await createCustomer(sql, 10)];
   const catalogue = async () => {
     const { data } = await first(sql<{ data: { models: { id: string }[] } }[]>`
@@ -175,7 +169,6 @@ Deno.test("a model that is taken away is offered to nobody, and gone from the ca
 });
 
 Deno.test("what is neither a ban nor its lifting raises, and changes nothing", async () => {
-  const { sql } = database;
   const [admin, user] = [await createAdmin(sql), await createCustomer(sql)];
   for (const action of ["delete", "BAN", "", null]) {
     const asked = sql`select api.post_admin_users(${admin}, 'request', ${user}, ${action}, 'for a reason')`;
@@ -185,7 +178,6 @@ Deno.test("what is neither a ban nor its lifting raises, and changes nothing", a
 });
 
 Deno.test("nobody but an active admin sees a user, bans one or changes a model", async () => {
-  const { sql } = database;
   const user = await createCustomer(sql);
   const banned = await createAdmin(sql);
   await sql`update accounts.users set is_banned = true where id = ${banned}`;
@@ -199,7 +191,6 @@ Deno.test("nobody but an active admin sees a user, bans one or changes a model",
 });
 
 Deno.test("an admin has 60 requests a minute, over all endpoints", async () => {
-  const { sql } = database;
   const [admin, user] = [await createAdmin(sql), await createCustomer(sql)];
   for (let request = 0; request < 56; request++) await readUser(sql, admin, user);
   await refund(sql, admin, user, 1, { key: "fifty-seventh" });

@@ -6,6 +6,7 @@ import { first } from "../support/ledger.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 
 const database = sharedDatabase();
+const { sql } = database;
 
 /** Why a user may not act as an admin. */
 async function refusal(userId: string): Promise<string | null> {
@@ -15,7 +16,6 @@ async function refusal(userId: string): Promise<string | null> {
 }
 
 Deno.test("the operator makes an admin in the dashboard, which is written down once", async () => {
-  const { sql } = database;
   const user = await signUp(sql);
   assert.equal(await makeAdmin(sql, user), `${user} is an admin now`);
   assert.equal(await makeAdmin(sql, user), `${user} is an admin already`);
@@ -33,7 +33,6 @@ Deno.test("the operator makes an admin in the dashboard, which is written down o
 });
 
 Deno.test("nobody is made an admin who does not exist, is a guest, or whose account is closed or suspended", async () => {
-  const { sql } = database;
   await assert.rejects(makeAdmin(sql, crypto.randomUUID()), { code: "P0002" });
   await assert.rejects(makeAdmin(sql, await createCustomer(sql)), { message: /is a guest/ });
   for (const change of ["closed_at = core.now()", "is_banned = true"]) {
@@ -48,7 +47,6 @@ Deno.test("nobody is made an admin who does not exist, is a guest, or whose acco
 });
 
 Deno.test("what an admin did is never changed or deleted, by the owner neither", async () => {
-  const { sql } = database;
   const admin = await createAdmin(sql);
   for (
     const statement of [
@@ -62,7 +60,6 @@ Deno.test("what an admin did is never changed or deleted, by the owner neither",
 });
 
 Deno.test("whether a caller is an active admin is asked anew each time", async () => {
-  const { sql } = database;
   assert.equal(await refusal(await signUp(sql)), "ERR_4006");
   assert.equal(await refusal(await createCustomer(sql)), "ERR_4006");
   const admin = await createAdmin(sql);

@@ -233,7 +233,7 @@ const questions: Record<string, string> = {
 };
 
 const grown = [
-  ...["credits.accounts", "credits.transfers", "credits.entries", "accounts.users", "videos.jobs"],
+  ...["credits.accounts", "credits.transfers", "accounts.users", "videos.jobs"],
   ...["videos.submissions", "ops.error_log", "ops.admin_actions"],
 ];
 

@@ -44,8 +44,8 @@ const sweeps: Record<string, Sweep> = {
     // Of the policy of a minute; its window is over when its age begins.
     make: (sql, name, age) =>
       sql`
-        insert into guard.hits (is_logged, policy, subject, hits, admitted)
-        values (false, 'reads', ${name}, array[core.now() - make_interval(secs => ${age + 60})], true)`,
+        insert into guard.hits (is_logged, policy, subject, hits)
+        values (false, 'reads', ${name}, array[core.now() - make_interval(secs => ${age + 60})])`,
     names: (sql) => sql`select h.subject as name from guard.hits as h where h.policy = 'reads'`,
   },
   device_lanes: {

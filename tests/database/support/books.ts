@@ -6,7 +6,6 @@ import { add, deduct, first, openAccount, type Sql } from "./ledger.ts";
 /** Lifts what stops even the owner, for the rest of the transaction. */
 export async function disableTriggers(sql: Sql): Promise<void> {
   await sql`
-    alter table credits.entries disable trigger user;
     alter table credits.transfers disable trigger user;
     alter table credits.postings disable trigger user;
     alter table credits.accounts disable trigger user;

@@ -133,11 +133,10 @@ export async function balancesOf(sql: Sql, userId: string): Promise<Balances> {
 export async function systemBalances(sql: Sql, userId: string): Promise<Record<string, number>> {
   const rows = await sql<{ kind: string; balance: number }[]>`
     select a.kind, sum(e.amount)::integer as balance
-    from credits.postings as p
-    join credits.transfers as t on t.posting_id = p.id
+    from credits.transfers as t
     join credits.entries as e on e.transfer_id = t.id
     join credits.accounts as a on a.id = e.account_id and a.owner_id is null
-    where p.owner_id = ${userId}
+    where t.owner_id = ${userId}
     group by a.kind
     having sum(e.amount) <> 0`;
   return Object.fromEntries(rows.map(({ kind, balance }) => [kind, balance]));

@@ -1,30 +1,24 @@
+import type postgres from "postgres";
+import { shared } from "../../shared.ts";
 import { type TestDatabase, testDatabase } from "../harness.ts";
 
 /**
- * One database for all tests of a file, where each makes users of its own and asserts about them alone: a copy costs as
- * much as ten such tests. Its clock only goes forward.
+ * One database for all tests of a file. A copy costs as much as ten of them. Its clock only goes forward. Its parts may be
+ * taken before it is open.
  */
 export function sharedDatabase(open = testDatabase): TestDatabase {
-  let database: TestDatabase | undefined;
-  const opened = () => {
-    if (database === undefined) throw new Error("The database is there while tests run");
-    return database;
-  };
-  const close = async () => await database?.[Symbol.asyncDispose]();
-  Deno.test.beforeAll(async () => {
-    database = await open();
-  });
-  Deno.test.afterAll(close);
+  const database = shared(open);
   return {
     get url() {
-      return opened().url;
+      return database.url;
     },
-    get sql() {
-      return opened().sql;
-    },
-    now: () => opened().now(),
-    advance: (milliseconds) => opened().advance(milliseconds),
-    createUser: () => opened().createUser(),
-    [Symbol.asyncDispose]: close,
+    sql: new Proxy<postgres.Sql>(Object.assign(() => {}), {
+      apply: (_, __, given) => Reflect.apply(database.sql, undefined, given),
+      get: (_, name) => Reflect.get(database.sql, name),
+    }),
+    now: () => database.now(),
+    advance: (milliseconds) => database.advance(milliseconds),
+    createUser: () => database.createUser(),
+    [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
   };
 }

@@ -48,33 +48,20 @@ export async function fill(sql: postgres.Sql, { users, jobsPerUser }: Volume): P
       order by d.place`;
     await sql`
       insert into credits.postings (idempotency_key, owner_id, request, outcome, created_at)
-      select k.kind || ':' || d.job_id, d.user_id, '{}', '{}', d.at
-      from done as d, (values ('hold'), ('capture')) as k (kind)
-      order by d.place`;
+      select 'volume:' || d.job_id, d.user_id, '{}', '{}', d.at from done as d order by d.place`;
     await sql`
       insert into credits.transfers (
-        id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, draws, created_at
+        id, owner_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, draws, created_at,
+        from_number, from_balance, from_hash
       )
-      select case k.kind when 'hold' then d.hold_id else d.capture_id end, d.place, d.user_id, k.kind::credits.transfer_kind,
-        case k.kind when 'hold' then d.account_id else 3 end, case k.kind when 'hold' then 3 else 4 end, 4, d.job_id,
-        case k.kind when 'capture' then d.hold_id end,
-        case k.kind when 'hold' then array[row(d.account_id, 4)::credits.draw] else '{}' end, d.at
-      from done as d, (values ('hold'), ('capture')) as k (kind)
-      order by d.place`;
-    await sql`
-      insert into credits.entries (transfer_id, account_id, amount, number, balance_after, hash, created_at)
-      select d.hold_id, d.account_id, -4, 1 + d.turn, 1000000000 - 4 * d.turn,
-        case d.turn when ${jobsPerUser}::integer then sha256(d.user_id::text::bytea) else sha256(d.hold_id::text::bytea) end,
-        d.at
-      from done as d order by d.place`;
-    await sql`
-      insert into credits.entries (transfer_id, account_id, amount, created_at)
-      select s.transfer_id, s.account_id, s.amount, d.at
+      select d.hold_id, d.user_id, 'hold'::credits.transfer_kind, d.account_id, 3, 4, d.job_id, null,
+        array[row(d.account_id, 4)::credits.draw], d.at, 1 + d.turn, 1000000000 - 4 * d.turn,
+        case d.turn when ${jobsPerUser}::integer then sha256(d.user_id::text::bytea) else sha256(d.hold_id::text::bytea) end
       from done as d
-      cross join lateral (
-        values (d.hold_id, 3, 4), (d.capture_id, 3, -4), (d.capture_id, 4, 4)
-      ) as s (transfer_id, account_id, amount)
-      order by d.place`;
+      union all
+      select d.capture_id, d.user_id, 'capture', 3, 4, 4, d.job_id, d.hold_id, '{}', d.at, null, null, null
+      from done as d
+      order by 10`;
     await sql`
       insert into ops.admin_actions (action, admin_id, user_id, amount, transfer_id, reason, created_at)
       select 'adjust_credits', a.user_id, d.user_id, 1, gen_random_uuid(), 'volume', d.at
@@ -83,7 +70,7 @@ export async function fill(sql: postgres.Sql, { users, jobsPerUser }: Volume): P
   await sql`vacuum analyze ops.admin_actions`;
   await sql`vacuum analyze accounts.users`;
   await sql`vacuum analyze videos.jobs`;
-  for (const table of ["accounts", "lots", "postings", "transfers", "entries"]) {
+  for (const table of ["accounts", "lots", "postings", "transfers"]) {
     await sql`vacuum analyze ${sql(`credits.${table}`)}`;
   }
 }

@@ -6,6 +6,7 @@ import { propertyOptions } from "../../runs.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 
 const database = sharedDatabase();
+const { sql } = database;
 
 type Size = number | null;
 
@@ -82,7 +83,6 @@ Deno.test("no settings and no dimensions raise", async () => {
 });
 
 Deno.test("an option that would not work is refused when it is written", async () => {
-  const { sql } = database;
   const write = (path: string, value: unknown) =>
     sql`
       update videos.models set options = jsonb_set(options, ${path}::text[], ${

@@ -15,7 +15,7 @@ import {
 import { first, type Sql } from "../support/ledger.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 
-const database = sharedDatabase(stillDatabase);
+const { sql } = sharedDatabase(stillDatabase);
 
 /** A job whose provider has succeeded, and the attempt to store its video. */
 async function startStoring(sql: Sql) {
@@ -33,7 +33,6 @@ async function removedIn(sql: Sql, jobId: string): Promise<number> {
 }
 
 Deno.test("a result that is no video leaves no files, and they are removed at once", async () => {
-  const { sql } = database;
   const { jobId, task } = await startStoring(sql);
   await recordUnusableResult(sql, jobId, task);
   assert.deepEqual((await readJob(sql, jobId)).tasks, ["delete_files"]);
@@ -42,7 +41,6 @@ Deno.test("a result that is no video leaves no files, and they are removed at on
 });
 
 Deno.test("a storage that stays away leaves no files when it is back", async () => {
-  const { sql } = database;
   const { jobId, task } = await startStoring(sql);
   await sql`update queue.tasks set attempts = 8 where id = ${task.task_id}`;
   assert.equal(await retryTask(sql, { ...task, attempt: 8 }), "dead");
@@ -51,7 +49,6 @@ Deno.test("a storage that stays away leaves no files when it is back", async () 
 });
 
 Deno.test("files are removed after whoever still stores them has lost the lease, or at once when it says that it is done", async () => {
-  const { sql } = database;
   const { jobId, task } = await startStoring(sql);
   await sql`select videos.settle_video_job(${jobId}, 'cancelled')`;
   assert.equal(await removedIn(sql, jobId), 180);
@@ -64,7 +61,6 @@ Deno.test("files are removed after whoever still stores them has lost the lease,
 });
 
 Deno.test("what is stored, or was never begun to be, is left alone", async () => {
-  const { sql } = database;
   const { jobId, task } = await startStoring(sql);
   await recordStored(sql, jobId, task);
   await recordStored(sql, jobId, task);

@@ -18,7 +18,7 @@ import { settle } from "../support/jobs.ts";
 import { first, type Sql, violations } from "../support/ledger.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 
-const database = sharedDatabase(stillDatabase);
+const { sql, advance } = sharedDatabase(stillDatabase);
 
 /** Claims a submission that there must be; its answer is not heard. */
 async function send(sql: Sql, jobId: string): Promise<string> {
@@ -26,7 +26,6 @@ async function send(sql: Sql, jobId: string): Promise<string> {
 }
 
 Deno.test("a success that comes after the end of a job is recorded also where the answer to its submission was lost", async () => {
-  const { sql } = database;
   const jobId = await startVideo(sql);
   const submissionId = await send(sql, jobId);
   await recordSubmission(sql, submissionId, { outcome: "unknown", cause: "lost" });
@@ -40,7 +39,6 @@ Deno.test("a success that comes after the end of a job is recorded also where th
 });
 
 Deno.test("a webhook that names another submission's request changes nothing", async () => {
-  const { sql } = database;
   const { requestId } = await submit(sql, await startVideo(sql));
   const jobId = await startVideo(sql);
   const submissionId = await send(sql, jobId);
@@ -49,7 +47,6 @@ Deno.test("a webhook that names another submission's request changes nothing", a
 });
 
 Deno.test("an id that turns out to be another submission's is not adopted, and not asked for again", async () => {
-  const { sql } = database;
   const other = await startVideo(sql);
   const jobId = await startVideo(sql);
   const [submissionId, requestId] = [await send(sql, jobId), crypto.randomUUID()];
@@ -64,7 +61,6 @@ Deno.test("an id that turns out to be another submission's is not adopted, and n
 
 for (const how of ["the answer to its submission", "a webhook"] as const) {
   Deno.test(`a wish to cancel that came too early for the provider reaches it once ${how} tells the request`, async () => {
-    const { sql, advance } = database;
     const jobId = await startVideo(sql);
     const submissionId = await send(sql, jobId);
     const { userId } = await first(sql<{ userId: string }[]>`

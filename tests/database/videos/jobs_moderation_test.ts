@@ -6,6 +6,7 @@ import { first, type Sql, violations } from "../support/ledger.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 
 const database = sharedDatabase(stillDatabase);
+const { sql } = database;
 
 type Verdict =
   | { verdict: "passed" }
@@ -37,7 +38,6 @@ async function taskOf(sql: Sql, jobId: string) {
 }
 
 Deno.test("nothing is claimed before the prompt was let pass, and then it is not asked for again", async () => {
-  const { sql } = database;
   const jobId = await startVideo(sql);
   assert.deepEqual(await claim(sql, jobId), { prompt: "a prompt" });
   assert.deepEqual(
@@ -56,7 +56,6 @@ Deno.test("nothing is claimed before the prompt was let pass, and then it is not
 });
 
 Deno.test("whoever has the prompt is left alone with it until the lease runs out", async () => {
-  const { sql } = database;
   const jobId = await startVideo(sql);
   await claim(sql, jobId);
   const { leased_for } = await taskOf(sql, jobId);
@@ -68,7 +67,6 @@ Deno.test("whoever has the prompt is left alone with it until the lease runs out
 });
 
 Deno.test("a refused prompt ends its job with ERR_4003, gives the credits back and is never claimed", async () => {
-  const { sql } = database;
   const jobId = await startVideo(sql);
   await claim(sql, jobId);
   assert.equal(await moderate(sql, jobId, refused), "failed");
@@ -86,7 +84,6 @@ Deno.test("a refused prompt ends its job with ERR_4003, gives the credits back a
 });
 
 Deno.test("without a verdict the task waits, no shorter than the service asks, and the bound ends the job", async () => {
-  const { sql } = database;
   const jobId = await startVideo(sql);
   await claim(sql, jobId);
   await moderate(sql, jobId, unavailable);
@@ -105,7 +102,6 @@ Deno.test("without a verdict the task waits, no shorter than the service asks, a
 });
 
 Deno.test("a verdict that comes when the job has gone on changes nothing", async () => {
-  const { sql } = database;
   const sent = await startVideo(sql);
   await submit(sql, sent);
   assert.equal(await moderate(sql, sent, refused), "processing");

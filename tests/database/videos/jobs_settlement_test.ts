@@ -23,6 +23,7 @@ import { rolledBack, type Sql, violations } from "../support/ledger.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 
 const database = sharedDatabase(stillDatabase);
+const { sql, advance } = database;
 
 const minute = 60 * 1000;
 
@@ -105,7 +106,6 @@ const storing: Record<string, Ending> = {
 };
 
 Deno.test("a job ends once, whichever of two endings comes first", async () => {
-  const { sql } = database;
   for (const [endings, isStoring] of [[running, false], [storing, true]] as const) {
     for (const [firstName, first] of Object.entries(endings)) {
       for (const [secondName, second] of Object.entries(endings)) {
@@ -149,7 +149,6 @@ Deno.test("of all endings at once, one ends the job, and the money follows it", 
 });
 
 Deno.test("each allowed transition is possible, and no other", async () => {
-  const { sql } = database;
   const allowed = [
     "pending → processing",
     "pending → failed",
@@ -187,7 +186,6 @@ Deno.test("each allowed transition is possible, and no other", async () => {
 });
 
 Deno.test("a success that comes after the end is recorded, once, and never charged", async () => {
-  const { sql, advance } = database;
   const jobId = await startVideo(sql);
   const submission = await submit(sql, jobId);
   await receiveEvent(sql, submission, failed);
@@ -202,7 +200,6 @@ Deno.test("a success that comes after the end is recorded, once, and never charg
 });
 
 Deno.test("a success that comes again after completion is not late", async () => {
-  const { sql } = database;
   const jobId = await startVideo(sql);
   const submission = await submit(sql, jobId);
   await receiveEvent(sql, submission, succeeded);
@@ -212,7 +209,6 @@ Deno.test("a success that comes again after completion is not late", async () =>
 });
 
 Deno.test("once the provider has succeeded, only storing decides", async () => {
-  const { sql, advance } = database;
   const jobId = await startVideo(sql);
   const submission = await submit(sql, jobId);
   await receiveEvent(sql, submission, succeeded);
@@ -233,7 +229,6 @@ Deno.test("once the provider has succeeded, only storing decides", async () => {
 });
 
 Deno.test("what an ended job still hears about its submission changes no money", async () => {
-  const { sql } = database;
   const jobId = await startVideo(sql);
   const { submissionId } = await submit(sql, jobId);
   await settle(sql, jobId, "cancelled");

@@ -18,6 +18,7 @@ import { first, type Sql, violations } from "../support/ledger.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 
 const database = sharedDatabase(stillDatabase);
+const { sql, advance, now } = database;
 
 const second = 1000;
 const minute = 60 * second;
@@ -46,7 +47,6 @@ Deno.test("claim_submission by many workers at once claims once", async () => {
 });
 
 Deno.test("a job that was not accepted is pending again, and goes to the provider that turned it away least", async () => {
-  const { sql, advance } = database;
   await sql`
     insert into videos.model_providers (model_id, preference, provider, provider_model, cost_cents)
     values (${cheapModel}, 2, 'runway', 'a-model', 10)`;
@@ -68,7 +68,6 @@ Deno.test("a job that was not accepted is pending again, and goes to the provide
 });
 
 Deno.test("a provider that names a time is not asked again before it", async () => {
-  const { sql, advance } = database;
   const jobId = await startVideo(sql);
   await recordSubmission(sql, await claim(sql, jobId), {
     outcome: "not_accepted",
@@ -82,7 +81,6 @@ Deno.test("a provider that names a time is not asked again before it", async () 
 });
 
 Deno.test("a dead worker's claim becomes unknown, and nobody sends the job again", async () => {
-  const { sql, advance } = database;
   const jobId = await startVideo(sql);
   await advance(2 * second);
   await claimTask(sql, jobId, "submit");
@@ -102,7 +100,6 @@ Deno.test("a dead worker's claim becomes unknown, and nobody sends the job again
 });
 
 Deno.test("an unknown submission is found by its event, once the provider confirms it to us", async () => {
-  const { sql } = database;
   const jobId = await startVideo(sql);
   const submissionId = await claim(sql, jobId);
   await recordSubmission(sql, submissionId, { outcome: "unknown", cause: "the answer was lost" });
@@ -119,7 +116,6 @@ Deno.test("an unknown submission is found by its event, once the provider confir
 });
 
 Deno.test("an id that the provider does not know yet stays a claim, and is asked for again", async () => {
-  const { sql, advance } = database;
   const jobId = await startVideo(sql);
   const submissionId = await claim(sql, jobId);
   const forged = { submissionId, requestId: "not-ours" };
@@ -135,7 +131,6 @@ Deno.test("an id that the provider does not know yet stays a claim, and is asked
 });
 
 Deno.test("an event about another request is stored and changes nothing", async () => {
-  const { sql } = database;
   const jobId = await startVideo(sql);
   const { submissionId } = await submit(sql, jobId);
   const before = await readJob(sql, jobId);
@@ -146,7 +141,6 @@ Deno.test("an event about another request is stored and changes nothing", async 
 });
 
 Deno.test("a webhook is taken once, and one that names no submission of ours not at all", async () => {
-  const { sql } = database;
   const jobId = await startVideo(sql);
   const submission = await submit(sql, jobId);
   assert.equal(await receiveEvent(sql, submission, { state: "running", percent: 10 }, "event"), "applied");
@@ -174,7 +168,6 @@ Deno.test("of two webhooks at once each counts once", async () => {
 });
 
 Deno.test("proof that comes late that the provider does not have a job sends it again", async () => {
-  const { sql, advance } = database;
   const jobId = await startVideo(sql);
   const submissionId = await claim(sql, jobId);
   await recordSubmission(sql, submissionId, { outcome: "unknown", cause: "the answer was lost" });
@@ -189,7 +182,6 @@ Deno.test("proof that comes late that the provider does not have a job sends it 
 });
 
 Deno.test("an answer is recorded once: what comes after it changes nothing", async () => {
-  const { sql } = database;
   const jobId = await startVideo(sql);
   const { submissionId, requestId } = await submit(sql, jobId);
   const before = await readJob(sql, jobId);
@@ -208,7 +200,6 @@ Deno.test("an answer is recorded once: what comes after it changes nothing", asy
 });
 
 Deno.test("a refused job fails with the provider's reason and gets its credits back", async () => {
-  const { sql } = database;
   const jobId = await startVideo(sql);
   const refused = { outcome: "refused", failure: { code: "ERR_4003", cause: "policy" } } as const;
   assert.equal(await recordSubmission(sql, await claim(sql, jobId), refused), "failed");
@@ -218,7 +209,6 @@ Deno.test("a refused job fails with the provider's reason and gets its credits b
 });
 
 Deno.test("a job that was to be cancelled is cancelled by the proof that nobody took it", async () => {
-  const { sql } = database;
   const jobId = await startVideo(sql);
   const submissionId = await claim(sql, jobId);
   await sql`update videos.jobs set cancel_requested_at = core.now() where id = ${jobId}`;
@@ -230,7 +220,6 @@ Deno.test("a job that was to be cancelled is cancelled by the proof that nobody 
 });
 
 Deno.test("a start that the provider reports begins the second bound; else the submission does", async () => {
-  const { sql, advance, now } = database;
   await sql`update videos.models set start_within = '10 minutes', finish_within = '30 minutes'`;
   const minutesLeft = async (jobId: string) => {
     const { due_at } = await readJob(sql, jobId);
@@ -254,14 +243,12 @@ Deno.test("a start that the provider reports begins the second bound; else the s
 });
 
 Deno.test("an overdue job is not sent", async () => {
-  const { sql, advance } = database;
   const jobId = await startVideo(sql);
   await advance(16 * minute);
   assert.equal(await claimSubmission(sql, jobId), null);
 });
 
 Deno.test("a job without a provider that we have keys for waits in the queue", async () => {
-  const { sql, advance } = database;
   const jobId = await startVideo(sql);
   assert.equal(await claimSubmission(sql, jobId, []), null);
   assert.equal(await claimSubmission(sql, jobId, ["replicate"]), null);

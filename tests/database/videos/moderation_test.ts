@@ -6,7 +6,7 @@ import { ourSchemas } from "../support/our-schemas.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 import { createPayer, generateVideo } from "../support/videos.ts";
 
-const database = sharedDatabase();
+const { sql } = sharedDatabase();
 
 async function addTerm(sql: Sql, pattern: string, action = "refuse"): Promise<void> {
   await sql`
@@ -21,7 +21,6 @@ async function isRefused(sql: Sql, prompt: string): Promise<boolean> {
 }
 
 Deno.test("a prompt against the policy is refused before money, the same again for its key, and leaves no trace", async () => {
-  const { sql } = database;
   await addTerm(sql, "basilisk*");
   const user = await createPayer(sql, 10);
   const call = { prompt: "Two Basilisks named Hortensia", key: "a key" };
@@ -45,7 +44,6 @@ Deno.test("a prompt against the policy is refused before money, the same again f
 });
 
 Deno.test("the policy is asked after the attempt's limits and before the model, money and the hour's jobs", async () => {
-  const { sql } = database;
   await addTerm(sql, "cockatrice");
   const poor = await createPayer(sql, 0);
   const call = { prompt: "A cockatrice", modelId: crypto.randomUUID() };
@@ -55,7 +53,6 @@ Deno.test("the policy is asked after the attempt's limits and before the model, 
 });
 
 Deno.test("a term is found however it is spelt", async () => {
-  const { sql } = database;
   await addTerm(sql, "Çırılçıplak");
   for (
     const prompt of [
@@ -78,7 +75,6 @@ Deno.test("a term is found however it is spelt", async () => {
 });
 
 Deno.test("a pattern's words all stand in the prompt, in any order; alternatives and beginnings are one word", async () => {
-  const { sql } = database;
   await addTerm(sql, "griffin|wyvern* lair*|nest");
   for (const prompt of ["A griffin's nest", "the lairs of wyverns", "nest, griffin, nest"]) {
     assert(await isRefused(sql, prompt), prompt);
@@ -89,7 +85,6 @@ Deno.test("a pattern's words all stand in the prompt, in any order; alternatives
 });
 
 Deno.test("a term holds from its row on, changes with it and ends with it", async () => {
-  const { sql } = database;
   await addTerm(sql, "manticore");
   assert(await isRefused(sql, "a manticore"));
   await sql`update videos.moderation_terms set pattern = 'chimera' where pattern = 'manticore'`;
@@ -102,7 +97,6 @@ Deno.test("a term holds from its row on, changes with it and ends with it", asyn
 });
 
 Deno.test("a pattern that is none is refused when it is written, and says why", async () => {
-  const { sql } = database;
   for (const pattern of ["", " ", "*", "a|", "don't", "ab*", "\u200b", "a b||c"]) {
     await assert.rejects(addTerm(sql, pattern), { code: "23514" }, pattern);
   }
@@ -110,7 +104,6 @@ Deno.test("a pattern that is none is refused when it is written, and says why", 
 });
 
 Deno.test("a prompt that is flagged goes to its provider, and the operator sees why it was", async () => {
-  const { sql } = database;
   await addTerm(sql, "kraken", "flag");
   const user = await createPayer(sql, 10);
   const flags: (string | null)[] = [];
@@ -125,7 +118,6 @@ Deno.test("a prompt that is flagged goes to its provider, and the operator sees 
 });
 
 Deno.test("a fresh project refuses sexual content with minors in each language, and nothing near it", async () => {
-  const { sql } = database;
   for (
     const prompt of [
       "Naked children",

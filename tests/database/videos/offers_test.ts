@@ -5,11 +5,11 @@ import { cheapModel } from "../support/jobs.ts";
 import { type Answer, createPayer } from "../support/videos.ts";
 
 const database = sharedDatabase();
+const { sql } = database;
 const fox = "🦊";
 
 /** Lets the model be made by these alone. */
 async function letBeMadeBy(...offers: { provider: string; units?: number; takes?: object }[]): Promise<void> {
-  const { sql } = database;
   await sql`delete from videos.model_providers where model_id = ${cheapModel}`;
   for (const [index, { provider, units = null, takes = {} }] of offers.entries()) {
     await sql`
@@ -28,7 +28,6 @@ interface Asked {
 
 /** What is answered, and what of the user's 100 credits is left. */
 async function ask({ prompt = "a fox", settings = {}, providers = null }: Asked) {
-  const { sql } = database;
   const userId = await createPayer(sql, 100);
   const [row] = await sql<{ answer: Answer }[]>`
     select api.generate_video(

@@ -5,15 +5,12 @@ import { stillDatabase } from "../support/frozen-clock.ts";
 import {
   cancelled,
   claimSubmission,
-  claimTask,
   failed,
   type ProviderState,
   receiveEvent,
   recordCancel,
   recordPoll,
-  recordStored,
   recordSubmission,
-  recordUnusableResult,
   startVideo,
   type Submission,
   submit,
@@ -22,17 +19,8 @@ import {
 import { acceptJob, cheapModel, settle } from "../support/jobs.ts";
 import { times } from "../support/connections.ts";
 import { first, type Sql, violations } from "../support/ledger.ts";
-import { createPayer, generateVideo } from "../support/videos.ts";
-
-/** Of the model that startVideo asks for, in US cents. */
-const cost = 35;
-
-/** What fal's days count, in their order. */
-async function spent(sql: Sql): Promise<number[]> {
-  const days = await sql<{ cents: number }[]>`
-    select s.cents::int as cents from videos.spending as s where s.provider = 'fal' order by s.day`;
-  return days.map(({ cents }) => cents);
-}
+import { createPayer } from "../support/videos.ts";
+import { cost, endings, free, minutes, spent } from "../support/spending.ts";
 
 /** A database in which one job of somebody else's counts already: what is given back twice would be missed there. */
 async function setting(): Promise<TestDatabase> {
@@ -40,100 +28,6 @@ async function setting(): Promise<TestDatabase> {
   await submit(database.sql, await startVideo(database.sql));
   return database;
 }
-
-async function minutes(database: TestDatabase, count: number): Promise<void> {
-  await database.advance(count * 60_000);
-}
-
-const free = { ...failed, is_unbilled: true } as const;
-
-/** Each way in which a submission ends, and what of its cost then counts. */
-const endings: Record<
-  string,
-  [counted: number, end: (sql: Sql, jobId: string, database: TestDatabase) => Promise<unknown>]
-> = {
-  "refused when it was submitted": [0, async (sql, jobId) => {
-    const submissionId = await claimSubmission(sql, jobId) ?? "";
-    await recordSubmission(sql, submissionId, {
-      outcome: "refused",
-      failure: { code: "ERR_4003", cause: "drawn" },
-    });
-  }],
-  "not accepted": [0, async (sql, jobId) => {
-    const submissionId = await claimSubmission(sql, jobId) ?? "";
-    await recordSubmission(sql, submissionId, { outcome: "not_accepted", cause: "drawn" });
-  }],
-  "not accepted, as it turns out after it was given up": [0, async (sql, jobId) => {
-    const submissionId = await claimSubmission(sql, jobId) ?? "";
-    await recordSubmission(sql, submissionId, { outcome: "unknown", cause: "drawn" });
-    await recordSubmission(sql, submissionId, { outcome: "not_accepted", cause: "drawn" });
-  }],
-  "cancelled by the provider's word in a webhook": [0, async (sql, jobId) => {
-    await receiveEvent(sql, await submit(sql, jobId), cancelled);
-  }],
-  "cancelled by the provider's word in a poll": [0, async (sql, jobId) => {
-    await recordPoll(sql, await submit(sql, jobId), cancelled);
-  }],
-  "cancelled before it began, as the user asked": [0, async (sql, jobId) => {
-    await submit(sql, jobId);
-    await recordCancel(sql, jobId, "cancelled");
-  }],
-  "cancelled before it began, at its deadline": [0, async (sql, jobId, database) => {
-    await submit(sql, jobId);
-    await minutes(database, 16);
-    assert.equal(await recordCancel(sql, jobId, "cancelled"), "failed");
-  }],
-  "cancelled, for an account that was closed": [0, async (sql, jobId) => {
-    const submission = await submit(sql, jobId);
-    await sql`select accounts.close(j.user_id) from videos.jobs as j where j.id = ${jobId}`;
-    await receiveEvent(sql, submission, cancelled);
-  }],
-  "failed without a bill": [0, async (sql, jobId) => {
-    await receiveEvent(sql, await submit(sql, jobId), free);
-  }],
-  "failed without a bill, after its deadline": [0, async (sql, jobId) => {
-    const submission = await submit(sql, jobId);
-    await settle(sql, jobId, "failed");
-    await receiveEvent(sql, submission, free);
-  }],
-  "cancelled, perhaps with a bill": [cost, async (sql, jobId) => {
-    await receiveEvent(sql, await submit(sql, jobId), { state: "cancelled" });
-  }],
-  "cancelled as the user asked, perhaps with a bill": [cost, async (sql, jobId) => {
-    await submit(sql, jobId);
-    assert.equal(await recordCancel(sql, jobId, "cancelled", undefined, {}), "cancelled");
-  }],
-  "failed, perhaps with a bill": [cost, async (sql, jobId) => {
-    await receiveEvent(sql, await submit(sql, jobId), failed);
-  }],
-  "unknown to its provider": [cost, async (sql, jobId) => {
-    await recordPoll(sql, await submit(sql, jobId), { state: "not_found" });
-  }],
-  "unknown, and ended by its deadline": [cost, async (sql, jobId, database) => {
-    const submissionId = await claimSubmission(sql, jobId) ?? "";
-    await recordSubmission(sql, submissionId, { outcome: "unknown", cause: "drawn" });
-    await minutes(database, 16);
-    assert.equal(await recordCancel(sql, jobId, "no_request_id"), "failed");
-  }],
-  "accepted, and ended by its deadline while it ran": [cost, async (sql, jobId, database) => {
-    await submit(sql, jobId);
-    await minutes(database, 16);
-    assert.equal(await recordCancel(sql, jobId, "requested"), "failed");
-  }],
-  "a video": [cost, async (sql, jobId) => {
-    await receiveEvent(sql, await submit(sql, jobId), succeeded);
-    assert.equal(await recordStored(sql, jobId), "completed");
-  }],
-  "a video that cannot be used": [cost, async (sql, jobId) => {
-    await receiveEvent(sql, await submit(sql, jobId), succeeded);
-    await recordUnusableResult(sql, jobId, await claimTask(sql, jobId, "store"));
-  }],
-  "a video that is stored for nobody": [cost, async (sql, jobId) => {
-    const submission = await submit(sql, jobId);
-    await sql`select accounts.close(j.user_id) from videos.jobs as j where j.id = ${jobId}`;
-    await receiveEvent(sql, submission, succeeded);
-  }],
-};
 
 for (const [name, [counted, end]] of Object.entries(endings)) {
   Deno.test(`of a submission that ended as ${name}, ${counted === 0 ? "nothing" : "all"} counts`, async () => {
@@ -272,57 +166,3 @@ Deno.test("claims, endings and news about the same providers at once neither blo
     )`;
   assert.deepEqual([...sums], []);
 });
-
-/** What the attacker does with each job, and the most that may then count against strangers. */
-const attacks: Record<
-  string,
-  [bound: number, attack: (sql: Sql, jobId: string, database: TestDatabase) => Promise<unknown>]
-> = {
-  "cancels each job before it begins": [
-    0,
-    endings["cancelled before it began, as the user asked"]?.[1] ?? assert.fail(),
-  ],
-  "has the provider refuse each prompt": [0, endings["refused when it was submitted"]?.[1] ?? assert.fail()],
-  "has the provider fail with each prompt, perhaps with a bill": [
-    30 * 120,
-    endings["failed, perhaps with a bill"]?.[1] ?? assert.fail(),
-  ],
-  "has each answer lost": [30 * 120, endings["unknown, and ended by its deadline"]?.[1] ?? assert.fail()],
-};
-
-for (const [name, [bound, attack]] of Object.entries(attacks)) {
-  Deno.test(`one account with 10 credits that ${name} does not use up a day's cap of 5,000 cents for strangers`, async () => {
-    await using database = await stillDatabase();
-    const { sql } = database;
-    await sql`update videos.providers set daily_cap_cents = 5000`;
-    // The dearest that 10 credits buy, at a cost above what they stand for; and a user who is as quick as may be.
-    await sql`update videos.models set credits = 10 where id = ${cheapModel}`;
-    await sql`update videos.model_providers set cost_cents = 120 where model_id = ${cheapModel}`;
-    await sql`update guard.policies set max_hits = 300 where name in ('video_generation', 'generation_attempts_network')`;
-    const attacker = await createPayer(sql, 10);
-    let accepted = 0;
-    for (let turn = 0; turn < 60; turn++) {
-      const { data, details } = await generateVideo(sql, attacker);
-      if (data === undefined) {
-        assert.equal(details?.["policy"], "uncaptured_jobs");
-        break;
-      }
-      accepted++;
-      await attack(sql, data.job_id, database);
-      assert.equal(
-        (await first(sql`select status from videos.jobs where id = ${data.job_id}`))["status"] ===
-          "completed",
-        false,
-      );
-    }
-    assert.equal(accepted, 30);
-    const sum = (await spent(sql)).reduce((total, cents) => total + cents, 0);
-    assert.equal(sum, bound);
-
-    const stranger = await createPayer(sql, 10);
-    const { data } = await generateVideo(sql, stranger);
-    assert(data !== undefined, "a stranger's video is accepted");
-    await sql`update videos.providers set breaker = 'closed', failures = 0`;
-    assert.notEqual(await claimSubmission(sql, data.job_id), null, "a stranger's video is submitted");
-  });
-}

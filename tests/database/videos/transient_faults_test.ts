@@ -18,6 +18,7 @@ import {
 import { sharedDatabase } from "../support/shared-database.ts";
 
 const database = sharedDatabase(stillDatabase);
+const { sql, advance } = database;
 const second = 1000;
 const minute = 60 * second;
 const day = 24 * 60 * minute;
@@ -38,7 +39,6 @@ async function poll(jobId: string, submission: Submission, state: ProviderState,
 }
 
 async function retry({ task_id, attempt }: Task, alert: Record<string, unknown> | null): Promise<string> {
-  const { sql } = database;
   const [row] = await sql`
     select api.retry_task(
       ${task_id}, ${attempt}, 'not here', p_code => 'ERR_6002', p_alert => ${
@@ -49,7 +49,6 @@ async function retry({ task_id, attempt }: Task, alert: Record<string, unknown> 
 }
 
 Deno.test("a provider that does not find a request at first is asked again, and the video is completed", async () => {
-  const { sql } = database;
   for (const told of [[missing], [missing, missing], [missing, { state: "unreachable" } as const, missing]]) {
     const jobId = await startVideo(sql);
     const submission = await submit(sql, jobId);
@@ -60,7 +59,6 @@ Deno.test("a provider that does not find a request at first is asked again, and 
 });
 
 Deno.test("only a provider that does not know a request for two minutes on end has lost it", async () => {
-  const { sql } = database;
   const jobId = await startVideo(sql);
   const submission = await submit(sql, jobId);
   await poll(jobId, submission, missing, minute);
@@ -73,7 +71,6 @@ Deno.test("only a provider that does not know a request for two minutes on end h
 });
 
 Deno.test("a webhook that says that a request is not found ends nothing, and its next word counts", async () => {
-  const { sql } = database;
   const jobId = await startVideo(sql);
   const submission = await submit(sql, jobId);
   await receiveEvent(sql, submission, missing, "first");
@@ -83,7 +80,6 @@ Deno.test("a webhook that says that a request is not found ends nothing, and its
 });
 
 Deno.test("a task that waits for the operator costs no try, alerts once, and goes on when it is mended", async () => {
-  const { sql, advance } = database;
   const jobId = await startVideo(sql);
   const submission = await submit(sql, jobId);
   await receiveEvent(sql, submission, succeeded);
@@ -107,7 +103,6 @@ Deno.test("a task that waits for the operator costs no try, alerts once, and goe
 });
 
 Deno.test("nobody waits for the operator for longer than a day", async () => {
-  const { sql, advance } = database;
   const jobId = await startVideo(sql);
   await receiveEvent(sql, await submit(sql, jobId), succeeded);
   const alert = { rule: "result_host", subject: "fal late.example.com", details: {} };
@@ -122,7 +117,6 @@ Deno.test("nobody waits for the operator for longer than a day", async () => {
 });
 
 Deno.test("an attempt that lost its task alerts nobody", async () => {
-  const { sql } = database;
   const jobId = await startVideo(sql);
   await receiveEvent(sql, await submit(sql, jobId), succeeded);
   const task = await claimTask(sql, jobId, "store");
@@ -132,7 +126,6 @@ Deno.test("an attempt that lost its task alerts nobody", async () => {
 });
 
 Deno.test("a job whose provider does not take our key outlives its bound, and is completed once that is mended", async () => {
-  const { sql, advance } = database;
   const jobId = await startVideo(sql);
   const submission = await submit(sql, jobId);
   await recordPoll(sql, submission, { state: "running" });
@@ -157,7 +150,6 @@ Deno.test("a job whose provider does not take our key outlives its bound, and is
 });
 
 Deno.test("an alert is one for an hour after it was met last, whoever meets it, and then a new one", async () => {
-  const { sql, advance } = database;
   const raise = (details: Record<string, boolean>) =>
     sql`select ops.raise_alert('a_rule', 'a subject', ${sql.json(details)})`;
   await raise({ first: true });

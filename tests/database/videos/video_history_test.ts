@@ -6,7 +6,7 @@ import { acceptJob, cheapModel, settle } from "../support/jobs.ts";
 import { add, first, openAccount, type Sql } from "../support/ledger.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 
-const database = sharedDatabase();
+const { sql, advance } = sharedDatabase();
 
 interface Page {
   videos: { job: { job_id: string; status: string; created_at: string }; paths: Record<string, string> }[];
@@ -101,7 +101,6 @@ async function makeHistory(sql: Sql, userId: string, count: number): Promise<Mad
 }
 
 Deno.test("a history is read newest first, each job once, whatever the size of its pages and the filter", async () => {
-  const { sql } = database;
   const [userId, other] = [await openAccount(sql), await openAccount(sql)];
   const history = await makeHistory(sql, userId, 97);
   await makeHistory(sql, other, 10);
@@ -115,7 +114,6 @@ Deno.test("a history is read newest first, each job once, whatever the size of i
 });
 
 Deno.test("the last page says that it is the last, and does not leave it to an empty one", async () => {
-  const { sql } = database;
   const userId = await openAccount(sql);
   await makeHistory(sql, userId, 3);
   const page = await read(sql, userId, { limit: 2 });
@@ -129,7 +127,6 @@ Deno.test("the last page says that it is the last, and does not leave it to an e
 });
 
 Deno.test("jobs that are accepted meanwhile move no page", async () => {
-  const { sql, advance } = database;
   const userId = await openAccount(sql);
   await add(sql, userId, 1000);
   const expected: string[] = [];
@@ -150,7 +147,6 @@ Deno.test("jobs that are accepted meanwhile move no page", async () => {
 });
 
 Deno.test("deleted jobs are absent, also those that were deleted after their page's beginning was told", async () => {
-  const { sql } = database;
   const userId = await openAccount(sql);
   const history = (await makeHistory(sql, userId, 12)).map(({ id }) => id);
   const page = await read(sql, userId, { limit: 3 });
@@ -167,7 +163,6 @@ Deno.test("deleted jobs are absent, also those that were deleted after their pag
 });
 
 Deno.test("a completed job comes with its files, and every job as video-status shows it", async () => {
-  const { sql } = database;
   const userId = await openAccount(sql);
   await add(sql, userId, 10);
   const jobId = await acceptJob(sql, userId);
@@ -184,7 +179,6 @@ Deno.test("a completed job comes with its files, and every job as video-status s
 });
 
 Deno.test("reading counts against `reads`, and a suspended or closed account has no history", async () => {
-  const { sql } = database;
   const userId = crypto.randomUUID();
   assert.deepEqual((await answerOf(sql, userId)).limits?.map(({ policy }) => policy), ["reads"]);
   await sql`update accounts.users set is_banned = true where id = ${userId}`;
@@ -235,7 +229,6 @@ async function urlOf(sql: Sql, jobId: string): Promise<string> {
 }
 
 Deno.test("the URLs of a page are kept in one call, and later ones are never replaced by earlier ones", async () => {
-  const { sql } = database;
   const jobIds = await completedJobs(sql, 3);
   assert.equal(await keep(sql, jobIds, far), 3);
   assert.equal(await keep(sql, jobIds, far), 0, "a second call changes nothing");
@@ -246,7 +239,6 @@ Deno.test("the URLs of a page are kept in one call, and later ones are never rep
 });
 
 Deno.test("a URL is kept for a completed job alone, and not for one that was deleted meanwhile", async () => {
-  const { sql } = database;
   const [kept = "", deleted = ""] = await completedJobs(sql, 2);
   await sql`update videos.jobs set deleted_at = now(), video_url = null where id = ${deleted}`;
   const userId = await openAccount(sql);
@@ -258,7 +250,6 @@ Deno.test("a URL is kept for a completed job alone, and not for one that was del
 });
 
 Deno.test("keeping URLs waits for nobody: a job that is locked is passed over", async () => {
-  const { sql } = database;
   const jobIds = await completedJobs(sql, 2);
   const holder = await sql.reserve();
   try {

@@ -1,6 +1,6 @@
 /** The request that an operation's documentation shows, so that whatever tries all endpoints knows a new one by itself. */
-import { exampleIds } from "../../../supabase/functions/_shared/endpoint/documentation.ts";
-import { deviceToken } from "../../../local/simulators/device-check.ts";
+import { exampleIds } from "../../../supabase/functions/_shared/endpoint/example-ids.ts";
+import { deviceToken } from "../../../local/simulators/device-check/device-check.ts";
 import { documentations } from "../../contract/generate-openapi.ts";
 import type { Operation } from "../../operations.ts";
 import type { Backend, Guest } from "./backend.ts";

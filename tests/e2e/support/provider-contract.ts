@@ -1,15 +1,15 @@
 /** The providers that the contract is held against: each adapter with its simulator, and our endpoint for its webhooks. */
 import assert from "node:assert/strict";
 import type * as z from "zod";
-import type { SimulatorControl } from "../../../local/simulators/control.ts";
-import { startFalSimulator } from "../../../local/simulators/fal.ts";
-import type { providerRule, submitFaults, webhookFaults } from "../../../local/simulators/provider-rules.ts";
-import type { SimulatedProvider } from "../../../local/simulators/provider-servers.ts";
-import { startReplicateSimulator } from "../../../local/simulators/replicate.ts";
-import type { ProviderRequest } from "../../../local/simulators/request-log.ts";
-import { startRunwaySimulator } from "../../../local/simulators/runway.ts";
+import type { SimulatorControl } from "../../../local/simulators/engine/control.ts";
+import { startFalSimulator } from "../../../local/simulators/fal/fal.ts";
+import type { providerRule, submitFaults, webhookFaults } from "../../../local/simulators/engine/rules.ts";
+import type { SimulatedProvider } from "../../../local/simulators/engine/provider.ts";
+import { startReplicateSimulator } from "../../../local/simulators/replicate/replicate.ts";
+import type { ProviderRequest } from "../../../local/simulators/engine/request-log.ts";
+import { startRunwaySimulator } from "../../../local/simulators/runway/runway.ts";
 import { AppError } from "../../../supabase/functions/_shared/errors/app-error.ts";
-import { falProvider } from "../../../supabase/functions/_shared/videos/providers/fal.ts";
+import { falProvider } from "../../../supabase/functions/_shared/videos/providers/fal/fal.ts";
 import type {
   CancelOutcome,
   Generation,
@@ -17,8 +17,8 @@ import type {
   ProviderEvent,
   ProviderState,
 } from "../../../supabase/functions/_shared/videos/providers/provider.ts";
-import { replicateProvider } from "../../../supabase/functions/_shared/videos/providers/replicate.ts";
-import { runwayProvider } from "../../../supabase/functions/_shared/videos/providers/runway.ts";
+import { replicateProvider } from "../../../supabase/functions/_shared/videos/providers/replicate/replicate.ts";
+import { runwayProvider } from "../../../supabase/functions/_shared/videos/providers/runway/runway.ts";
 import { webhookUrl } from "../../../supabase/functions/_shared/videos/providers/webhook-token.ts";
 import { testConfig } from "../../../supabase/functions/_shared/testing/config.ts";
 import { testContext } from "../../../supabase/functions/_shared/testing/context.ts";

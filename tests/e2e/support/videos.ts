@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type * as z from "zod";
 import { AcceptedVideo } from "../../../supabase/functions/_shared/videos/contract.ts";
 import { VideoStatusResponse } from "../../../supabase/functions/video-status/schema.ts";
-import type { FalReport } from "../../../local/simulators/fal.ts";
+import type { FalReport } from "../../../local/simulators/fal/fal.ts";
 import { bodyOf } from "./answer.ts";
 import type { Backend, Guest } from "./backend.ts";
 import { eventually } from "../eventually.ts";

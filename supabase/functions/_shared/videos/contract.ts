@@ -1,5 +1,6 @@
 /** What the domain shows: models, jobs, videos. Procedures answer with it, endpoints answer with it, the documents show it. */
 import * as z from "zod/mini";
+import { exampleIds } from "../endpoint/example-ids.ts";
 import { type ErrorCode, isErrorCode } from "../errors/error-codes.ts";
 import { errorMessage } from "../errors/error-messages.ts";
 import type { Language } from "../errors/languages.ts";
@@ -31,6 +32,25 @@ export const Model = z.object({
 });
 export type Model = z.infer<typeof Model>;
 
+/** A model of the seed. Examples are functions, so that no bundle holds what only documents show. */
+export function exampleModel(): Model {
+  return {
+    id: exampleIds.model,
+    name: "Kling 2.5 Turbo Pro",
+    description: "Cinematic motion from a text, five seconds at a time.",
+    category: "text_to_video",
+    thumbnail_url: null,
+    is_featured: true,
+    requires_image: false,
+    pricing: { type: "per_video", credits: 4 },
+    options: {
+      duration_seconds: { values: [5], default: 5 },
+      resolution: { values: ["1080p"], default: "1080p" },
+      aspect_ratio: { values: ["16:9", "9:16", "1:1"], default: "16:9" },
+    },
+  };
+}
+
 export const AcceptedVideo = z.object({
   job_id: z.uuid(),
   status: z.literal("pending"),
@@ -58,6 +78,37 @@ export const Job = z.object({
   completed_at: z.nullable(timestamp),
 });
 export type Job = z.infer<typeof Job>;
+
+/** A job whose video is ready. */
+export function exampleJob(): Job {
+  return {
+    job_id: exampleIds.job,
+    status: "completed",
+    prompt: "A red fox runs through fresh snow",
+    model_id: exampleIds.model,
+    model_name: "Kling 2.5 Turbo Pro",
+    settings: { duration_seconds: 5, resolution: "1080p", aspect_ratio: "16:9" },
+    credits_used: 4,
+    video_url:
+      `https://project.supabase.co/storage/v1/object/sign/videos/${exampleIds.job}/video.mp4?token=eyJhbGciOiJFUzI1NiJ9`,
+    video_url_expires_at: "2026-11-21T13:00:00.000Z",
+    thumbnail_url: null,
+    error: null,
+    created_at: "2026-11-21T11:58:30.000Z",
+    completed_at: "2026-11-21T12:00:00.000Z",
+  };
+}
+
+/** The same before that. */
+export function examplePendingJob(): Job {
+  return {
+    ...exampleJob(),
+    status: "pending",
+    video_url: null,
+    video_url_expires_at: null,
+    completed_at: null,
+  };
+}
 
 /** A job as the database tells it: its error has no message, which is in the caller's language. */
 export const StoredJob = z.extend(Job, {

@@ -7,7 +7,8 @@ import {
   retryAfterSeconds,
 } from "../../platform/bounded-fetch.ts";
 import { fetchWithRetry, retrying, sleep } from "../../platform/fetch-with-retry.ts";
-import type { SubmitOutcome, Unreachable } from "./provider.ts";
+import { misconfigured } from "./failures.ts";
+import type { CancelOutcome, Generation, ProviderState, SubmitOutcome, Unreachable } from "./provider.ts";
 
 /**
  * Providers take a submission within a second. A lost answer costs its user the wait until the deadline, so that we
@@ -30,28 +31,75 @@ export interface ExchangeEnvironment {
 
 type Headers = Readonly<Record<string, string>>;
 
-export interface Exchanges {
-  /** Sends what would be done twice if it were sent twice. What it has become without an answer is an outcome. */
-  submit<Outcome>(
-    url: string | URL,
-    request: { readonly body: unknown; readonly headers?: Headers },
-    read: (answer: BoundedAnswer) => Outcome,
-  ): Promise<Outcome | NotTaken>;
-  /** Asks, and asks again where that may help. Throws where there is no answer. */
-  ask(method: "GET" | "POST" | "PUT" | "DELETE", url: string | URL): Promise<BoundedAnswer>;
+/** What a generation is to a provider. */
+export interface ProviderRequest {
+  readonly url: string | URL;
+  readonly body: unknown;
+  readonly headers?: Headers;
 }
 
-/** Exchanges in JSON with a provider that wants these headers with each request, its credentials among them. */
+export interface Exchanges {
+  /**
+   * Sends what would be done twice if it were sent twice; null for a generation that the provider cannot make. What it has
+   * become without an answer is an outcome. `read` is told the time in milliseconds since 1970.
+   */
+  submit(
+    generation: Generation,
+    request: ProviderRequest | null,
+    read: (answer: BoundedAnswer, now: number) => SubmitOutcome,
+  ): Promise<SubmitOutcome>;
+  /** Asks for `what`, and again where that may help. `read` gives null for an answer that says nothing of the generation. */
+  poll(
+    url: string | URL,
+    what: string,
+    read: (answer: BoundedAnswer) => ProviderState | null | Promise<ProviderState>,
+  ): Promise<ProviderState>;
+  /** Asks for the end of a generation, as `poll` asks for its state. */
+  cancel(
+    method: "POST" | "PUT" | "DELETE",
+    url: string | URL,
+    read: (answer: BoundedAnswer) => CancelOutcome | null,
+  ): Promise<CancelOutcome>;
+}
+
+/** Exchanges in JSON with the provider `name`, which wants these headers with each request, its credentials among them. */
 export function exchanges(
+  name: string,
   credentials: Headers,
   { fetch, now = Date.now, pause = sleep }: ExchangeEnvironment,
 ): Exchanges {
   const headers = { ...credentials, accept: "application/json" };
+
+  /** What `read` makes of the answer, or what says nothing of the generation. */
+  async function ask<Known>(
+    method: "GET" | "POST" | "PUT" | "DELETE",
+    url: string | URL,
+    what: string,
+    read: (answer: BoundedAnswer) => Known | null | Promise<Known>,
+  ): Promise<{ known: Known } | { unreachable: Unreachable }> {
+    try {
+      const answer = await fetchWithRetry(url, {
+        method,
+        headers,
+        idempotent: true,
+        timeoutMilliseconds: readTimeoutMilliseconds,
+        deadline: now() + askingMilliseconds,
+        maxBytes,
+      }, retrying(fetch, now, pause));
+      const known = await read(answer);
+      if (known !== null) return { known };
+      return { unreachable: unreachableBy(answer, `${name} answered ${answer.status} ${what}`) };
+    } catch (error) {
+      return { unreachable: { cause: describeFetchError(error) } };
+    }
+  }
+
   return {
-    async submit(url, request, read) {
+    async submit({ providerModel }, request, read) {
+      if (request === null) return misconfigured(`no input for ${providerModel}`);
       let answer: BoundedAnswer;
       try {
-        answer = await boundedFetch(fetch, url, {
+        answer = await boundedFetch(fetch, request.url, {
           method: "POST",
           headers: { ...headers, ...request.headers, "content-type": "application/json" },
           body: JSON.stringify(request.body),
@@ -63,18 +111,21 @@ export function exchanges(
       } catch (error) {
         return withoutAnswer(error);
       }
-      return read(answer);
+      return read(answer, now());
     },
-    ask: (method, url) =>
-      fetchWithRetry(url, {
-        method,
-        headers,
-        idempotent: true,
-        timeoutMilliseconds: readTimeoutMilliseconds,
-        deadline: now() + askingMilliseconds,
-        maxBytes,
-      }, retrying(fetch, now, pause)),
+    async poll(url, what, read) {
+      const answer = await ask("GET", url, `for the ${what}`, read);
+      return "known" in answer ? answer.known : { state: "unreachable", ...answer.unreachable };
+    },
+    async cancel(method, url, read) {
+      const answer = await ask(method, url, "to the cancellation", read);
+      return "known" in answer ? answer.known : { outcome: "unreachable", ...answer.unreachable };
+    },
   };
+}
+
+export function isSuccess({ status }: BoundedAnswer): boolean {
+  return status >= 200 && status < 300;
 }
 
 export type NotTaken = Extract<SubmitOutcome, { outcome: "not_accepted" | "unknown" }>;
@@ -114,9 +165,4 @@ function needsOperator(status: number): { needsOperator?: true } {
 /** What an answer says that says nothing about the generation. */
 export function unreachableBy({ status }: BoundedAnswer, cause: string): Unreachable {
   return { cause, ...needsOperator(status) };
-}
-
-/** What no answer says. */
-export function unreachableFor(error: unknown): Unreachable {
-  return { cause: describeFetchError(error) };
 }

@@ -1,10 +1,10 @@
 /** The video providers that this deployment can use. */
 import type { Config } from "../../platform/config.ts";
 import type { Port } from "../../endpoint/context.ts";
-import { falProvider } from "./fal.ts";
+import { falProvider } from "./fal/fal.ts";
 import type { Provider } from "./provider.ts";
-import { replicateProvider } from "./replicate.ts";
-import { runwayProvider } from "./runway.ts";
+import { replicateProvider } from "./replicate/replicate.ts";
+import { runwayProvider } from "./runway/runway.ts";
 
 export interface Providers {
   /** The configured ones; the procedures choose among them. */
