@@ -1,6 +1,7 @@
 /** A request that is refused before its body is read: on the platform's Deno too, its sender can read why. */
 import assert from "node:assert/strict";
 import { eventually } from "./eventually.ts";
+import { pathToFileURL } from "node:url";
 import { startFunctions } from "../../local/functions/functions.ts";
 import { type FunctionsSource, platformDeno } from "../../local/functions/functions-source.ts";
 import { testEnvironment } from "../../supabase/functions/_shared/testing/config.ts";
@@ -45,7 +46,7 @@ Deno.test.beforeAll(async () => {
   const directory = await Deno.makeTempDir();
   cleanup.defer(() => Deno.remove(directory, { recursive: true }));
   source = {
-    directory: new URL(`file://${await buildDeployment(directory)}/`),
+    directory: pathToFileURL(`${await buildDeployment(directory)}/`),
     deno: await platformDeno(),
   };
   ({ port } = cleanup.use(
