@@ -8,7 +8,7 @@ export type Environment = (typeof environments)[number];
 /** The values of optional variables that are not set. */
 export const defaults = {
   FAL_QUEUE_URL: "https://queue.fal.run",
-  FAL_JWKS_URLS: "https://rest.fal.ai/.well-known/jwks.json,https://rest.alpha.fal.ai/.well-known/jwks.json",
+  FAL_JWKS_URL: "https://rest.fal.ai/.well-known/jwks.json",
   FAL_RESULT_HOSTS: "fal.media,*.fal.media",
   REPLICATE_API_URL: "https://api.replicate.com",
   REPLICATE_RESULT_HOSTS: "replicate.delivery,*.replicate.delivery",
@@ -149,7 +149,7 @@ export const environmentSchema = z.object({
   APPLE_DEVICE_CHECK_KEY_ID: z.optional(secret),
   APPLE_DEVICE_CHECK_PRIVATE_KEY: z.optional(pem),
   FAL_QUEUE_URL: z.prefault(secureUrl, defaults.FAL_QUEUE_URL),
-  FAL_JWKS_URLS: z.prefault(list(secureUrl), defaults.FAL_JWKS_URLS),
+  FAL_JWKS_URL: z.prefault(secureUrl, defaults.FAL_JWKS_URL),
   FAL_RESULT_HOSTS: z.prefault(list(host), defaults.FAL_RESULT_HOSTS),
   REPLICATE_API_URL: z.prefault(secureUrl, defaults.REPLICATE_API_URL),
   REPLICATE_RESULT_HOSTS: z.prefault(list(host), defaults.REPLICATE_RESULT_HOSTS),
@@ -180,7 +180,7 @@ export const environmentSchema = z.object({
 export const features = {
   webhooks: ["WEBHOOK_SECRET"],
   worker: ["WORKER_KEY"],
-  fal: ["FAL_KEY", "FAL_ACCOUNT_ID", "FAL_QUEUE_URL", "FAL_JWKS_URLS", "FAL_RESULT_HOSTS"],
+  fal: ["FAL_KEY", "FAL_ACCOUNT_ID", "FAL_QUEUE_URL", "FAL_JWKS_URL", "FAL_RESULT_HOSTS"],
   replicate: [
     "REPLICATE_API_TOKEN",
     "REPLICATE_WEBHOOK_SECRET",

@@ -48,7 +48,7 @@ export interface FalConfig {
   /** The `X-Fal-Webhook-User-Id` that is ours. */
   readonly accountId: string;
   readonly queueUrl: string;
-  readonly jwksUrls: readonly string[];
+  readonly jwksUrl: string;
   /** Exact names, or `*.` and a suffix. */
   readonly resultHosts: readonly string[];
 }
@@ -141,7 +141,7 @@ export function loadConfig(environment: EnvironmentVariables): Config {
         key: values.FAL_KEY,
         accountId: values.FAL_ACCOUNT_ID,
         queueUrl: values.FAL_QUEUE_URL,
-        jwksUrls: values.FAL_JWKS_URLS,
+        jwksUrl: values.FAL_JWKS_URL,
         resultHosts: values.FAL_RESULT_HOSTS,
       }
       : null,

@@ -50,7 +50,7 @@ Deno.test("the least environment gives the defaults, with what is not set left o
 Deno.test("complete sections are there, with the providers' real addresses", () => {
   const config = loadConfig(complete);
   assert.equal(config.fal?.queueUrl, "https://queue.fal.run");
-  assert.equal(config.fal?.jwksUrls.length, 2);
+  assert.equal(config.fal?.jwksUrl, "https://rest.fal.ai/.well-known/jwks.json");
   assert.equal(config.replicate?.apiUrl, "https://api.replicate.com");
   assert.equal(config.runway?.apiUrl, "https://api.dev.runwayml.com");
   // Anybody can have a name below cloudfront.net.
@@ -79,15 +79,12 @@ Deno.test("lists and origins are read with their spaces", () => {
   const config = loadConfig({
     ...testEnvironment,
     ...fal,
-    FAL_JWKS_URLS: "http://127.0.0.1:9000/jwks.json , https://b.example.com/jwks.json,",
+    FAL_JWKS_URL: " http://127.0.0.1:9000/jwks.json ",
     FAL_RESULT_HOSTS: "127.0.0.1:9000, *.fal.media",
     CORS_ALLOW_ORIGIN: "https://app.example.com, http://localhost:3000",
     CLIENT_ADDRESS_HEADER: "X-Real-IP",
   });
-  assert.deepEqual(config.fal?.jwksUrls, [
-    "http://127.0.0.1:9000/jwks.json",
-    "https://b.example.com/jwks.json",
-  ]);
+  assert.equal(config.fal?.jwksUrl, "http://127.0.0.1:9000/jwks.json");
   assert.deepEqual(config.fal?.resultHosts, ["127.0.0.1:9000", "*.fal.media"]);
   assert.deepEqual(config.corsAllowOrigin, ["https://app.example.com", "http://localhost:3000"]);
   assert.equal(config.clientAddressHeader, "x-real-ip");
@@ -109,7 +106,7 @@ Deno.test("all faults are told at once, by name and without a value", () => {
     ["RUNWAY_RESULT_HOSTS", `https://${secret}`],
     ["APPLE_DEVICE_CHECK_PRIVATE_KEY", secret],
     ["FAL_QUEUE_URL", `http://${secret}.example.com`],
-    ["FAL_JWKS_URLS", secret],
+    ["FAL_JWKS_URL", secret],
     ["FAL_RESULT_HOSTS", `https://${secret}`],
     ["CLIENT_ADDRESS_HEADER", `x ${secret}`],
     ["CORS_ALLOW_ORIGIN", `https://${secret}.example.com/path`],
@@ -142,7 +139,7 @@ const bad: Record<string, { off: (config: Config) => unknown; values: Record<str
       FAL_KEY: "canary:a b",
       FAL_ACCOUNT_ID: "canary\u200b",
       FAL_QUEUE_URL: "http://canary.example.com",
-      FAL_JWKS_URLS: "canary",
+      FAL_JWKS_URL: "canary",
       FAL_RESULT_HOSTS: "https://canary",
     },
   },
