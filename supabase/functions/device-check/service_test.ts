@@ -9,11 +9,7 @@ import type {
 import type { DeviceCheckBegun, IntentRecorded } from "../_shared/devices/contract.ts";
 import { testContext } from "../_shared/testing/context.ts";
 import { fakeDatabase } from "../_shared/testing/database.ts";
-import { fakeDataApi } from "../_shared/testing/data-api.ts";
-import { testServer } from "../_shared/testing/server.ts";
 import { userId } from "../_shared/testing/tokens.ts";
-import endpoint from "./index.ts";
-import { DeviceCheckRequest } from "./schema.ts";
 import { checkDevice } from "./service.ts";
 
 const network = "192.0.2.1";
@@ -298,86 +294,4 @@ Deno.test("the calls to Apple inside the lane share one time limit, the first qu
   assert.equal(first, undefined);
   assert(second instanceof AbortSignal);
   assert.equal(third, second);
-});
-
-Deno.test("a device token is base64 on one line, and its id a short text", () => {
-  const accepts = (request: unknown) => DeviceCheckRequest.safeParse(request).success;
-  for (const token of ["YQ==", "YWI=", "YWJj", "a".repeat(16_384)]) assert(accepts({ device_token: token }));
-  for (
-    const token of ["", "YQ", "YW=j", "YWJ\n", "YW Jj", "YWJ-", "é", "a".repeat(16_388), 1, null, undefined]
-  ) {
-    assert(!accepts({ device_token: token }), String(token));
-  }
-  for (const id of ["x", "x".repeat(100), null]) assert(accepts({ device_token: "YWJj", device_id: id }));
-  for (const id of ["", "x".repeat(101), 1]) assert(!accepts({ device_token: "YWJj", device_id: id }));
-  assert(!accepts({ device_token: "YWJj", user_id: userId }));
-});
-
-const post = { method: "POST", path: "device-check", json: { device_token: deviceToken, device_id: "d-1" } };
-const begun = {
-  user_id: userId,
-  credits_remaining: 0,
-  is_new: true,
-  is_granted: false,
-  intent_good_in: null,
-};
-
-Deno.test("POST device-check makes four Data API calls where it grants", async () => {
-  const { privateKey } = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, [
-    "sign",
-    "verify",
-  ]);
-  const pem = btoa(
-    String.fromCharCode(...new Uint8Array(await crypto.subtle.exportKey("pkcs8", privateKey))),
-  );
-  const environment = {
-    APPLE_TEAM_ID: "TEAM123456",
-    APPLE_DEVICE_CHECK_KEY_ID: "KEY1234567",
-    APPLE_DEVICE_CHECK_PRIVATE_KEY: `-----BEGIN PRIVATE KEY-----\n${pem}\n-----END PRIVATE KEY-----`,
-  };
-  const { fetch, calls } = fakeDataApi({
-    begin_device_check: () => ({ data: begun }),
-    enter_device_lane: () => ({ data: { lane: laneId, retry_after: null } }),
-    record_device_intent: () => ({ data: { recorded: true, is_granted: false } }),
-    grant_device_credits: () => ({ data: { credits: 10, credits_remaining: 10 } }),
-  }, (input) => {
-    const { pathname } = new URL(String(input));
-    const answer = pathname === "/v1/query_two_bits" ? "Failed to find bit state" : "";
-    return Promise.resolve(new Response(answer));
-  });
-  const server = await testServer(endpoint.operations, environment, { fetch });
-  const response = await server.send(post);
-  assert.deepEqual([response.status, await response.json()], [200, {
-    user_id: userId,
-    credits_remaining: 10,
-    is_new: true,
-    initial_grant: { status: "granted", credits: 10 },
-  }]);
-  await server.settled();
-  assert.equal(calls.length, 4);
-  assert.equal(server.lines.find(({ event }) => event === "request")?.data_api_calls, 4);
-  assert(!JSON.stringify(server.lines).includes(deviceToken));
-});
-
-Deno.test("without Apple's keys nothing is granted unverified", async () => {
-  const { fetch, calls } = fakeDataApi({ begin_device_check: () => ({ data: begun }) });
-  const server = await testServer(endpoint.operations, {}, { fetch });
-  const response = await server.send(post);
-  assert.deepEqual((await response.json()).initial_grant, pending("apple_unavailable", 360));
-  assert.equal(calls.length, 1);
-});
-
-Deno.test("a limit, a closed and a suspended account are refused before Apple is asked", async () => {
-  const refusals: [string, number, Record<string, unknown>][] = [
-    ["ERR_4004", 429, { policy: "device_check", retry_after: 60 }],
-    ["ERR_4005", 401, {}],
-    ["ERR_4017", 403, {}],
-  ];
-  for (const [code, status, details] of refusals) {
-    const { fetch } = fakeDataApi({ begin_device_check: () => ({ error: code, details }) });
-    const server = await testServer(endpoint.operations, {}, { fetch });
-    const response = await server.send(post);
-    const { error } = await response.json();
-    assert.deepEqual([response.status, error.code, error.details], [status, code, details]);
-  }
 });
