@@ -139,14 +139,14 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Where the functions are, and the key that opens `process-jobs` and nothing else, from Vault; null where they are not
--- set. Takes no lock; a second call reads them again.
+-- Where the functions are, and the key that opens `process-jobs` and nothing else, from Vault, without white space at
+-- their ends; null where they are not set. Takes no lock; a second call reads them again.
 begin
   if to_regclass('vault.decrypted_secrets') is null then
     return;
   end if;
-  execute 'select max(s.decrypted_secret) filter (where s.name = ''kinora_functions_url''),
-                  max(s.decrypted_secret) filter (where s.name = ''kinora_worker_key'')
+  execute 'select max(btrim(s.decrypted_secret, E'' \t\r\n'')) filter (where s.name = ''kinora_functions_url''),
+                  max(btrim(s.decrypted_secret, E'' \t\r\n'')) filter (where s.name = ''kinora_worker_key'')
            from vault.decrypted_secrets as s'
     into url, key;
 end;
@@ -958,6 +958,22 @@ alter table guard.hits_logged enable row level security;
 alter table guard.hits_unlogged enable row level security;
 comment on table guard.hits is 'Times of the hits inside a policy''s window, oldest first.';
 
+create function guard.fails_closed(p_policy text)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- What a broken limiter of this policy means: true refuses. A policy whose row is gone is broken, too, and then those that
+-- guard money refuse; the reference rows say the same of each, which a test holds. Takes no lock.
+begin
+  return coalesce(
+    (select p.on_failure = 'closed' from guard.policies as p where p.name = p_policy),
+    p_policy in ('video_generation', 'uncaptured_jobs', 'device_grants', 'device_grants_global', 'admin_credits')
+  );
+end;
+$$;
+
 create function guard.take(p_policies text[], p_user_id uuid, p_network text, p_endpoint text)
 returns jsonb
 language plpgsql
@@ -967,7 +983,8 @@ as $$
 -- Counts one attempt against several policies, all or none: `{ limits, refusal, hits }`. `hits` are the times that were
 -- counted, by policy, for guard.give_back. `refusal` is absent when all admit, else the envelope to return:
 -- limit/rate-exceeded, or database/unavailable where a limiter that fails closed is broken. Those that fail open are
--- then passed over. An unknown network is one subject, shared by all who have none. Locks: one row a policy, in the
+-- then passed over. A policy without its row is broken. An unknown network is one subject, shared by all who have none.
+-- Locks: one row a policy, in the
 -- order of their names, until the transaction ends. Time is read after that lock, so that hits are in order and no
 -- window admits one too many. The limits are as the API shows them, `reset` in whole seconds.
 declare
@@ -987,7 +1004,9 @@ begin
   -- One by one: a plan for `name = any (…)` is made anew at every call.
   foreach v_name in array p_policies loop
     select p.* into v_policy from guard.policies as p where p.name = v_name;
-    continue when not found;
+    if not found then
+      raise exception 'a policy has no row';
+    end if;
     v_subject := case v_policy.scope
       when 'user' then p_user_id::text
       when 'network' then coalesce(p_network, 'unknown')
@@ -1048,9 +1067,7 @@ exception
       return guard.take_each(p_policies, p_user_id, p_network, p_endpoint);
     end if;
     raise warning 'the rate limiter of % is broken: %', p_policies[1], sqlerrm;
-    if exists (
-      select from guard.policies as p where p.name = p_policies[1] and p.on_failure = 'closed'
-    ) then
+    if guard.fails_closed(p_policies[1]) then
       return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('database/unavailable'));
     end if;
     return '{"limits": [], "hits": {}}';
@@ -3131,7 +3148,7 @@ $$;
 -- supabase/schemas/videos/models.sql
 
 -- videos: from a model and a prompt to a file in storage. In this order: models.sql, jobs.sql, submissions.sql,
--- assets.sql, providers.sql, offers.sql, settlement.sql, moderation.sql, acceptance.sql, retention.sql.
+-- assets.sql, renewals.sql, providers.sql, offers.sql, settlement.sql, moderation.sql, acceptance.sql, retention.sql.
 
 create schema videos;
 
@@ -3360,11 +3377,15 @@ create table videos.jobs (
   video_url text,
   video_url_expires_at timestamptz,
   thumbnail_url text,
-  deleted_at timestamptz
+  deleted_at timestamptz,
+  -- The app's own name for it, which its user may ask for.
+  client_reference text
 ) with (fillfactor = 70);
 alter table videos.jobs enable row level security;
 -- A user's history of each status, newest first: one index pages all of it and any part of it.
 create index jobs_user on videos.jobs (user_id, status, created_at desc, id desc) where deleted_at is null;
+-- Few jobs have a name, and few of a user's have the same.
+create index jobs_client_reference on videos.jobs (user_id, client_reference) where client_reference is not null;
 create index jobs_completed_at on videos.jobs using brin (completed_at);
 -- The running jobs; those that are storing have no bound.
 create index jobs_running on videos.jobs (due_at) where completed_at is null;
@@ -3525,6 +3546,34 @@ as $$
     )
 $$;
 
+create function videos.poll_seconds(p_job videos.jobs, p_limits jsonb, p_now timestamptz)
+returns integer
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- After how many seconds whoever watches a job asks again; null when it has ended. A tenth of its age, so that watching costs
+-- a few dozen requests however long it takes; and so seldom that all the running jobs of its user together take half of
+-- `reads`, whose state p_limits tells, since the app reads other things as well. Takes no lock.
+declare
+  -- As api.md has it, where the limiter is broken.
+  v_max_hits constant numeric := coalesce((p_limits -> 0 ->> 'limit')::numeric, 120);
+  v_window_seconds constant numeric := coalesce((p_limits -> 0 ->> 'window')::numeric, 60);
+  v_running numeric;
+begin
+  if p_job.completed_at is not null then
+    return null;
+  end if;
+  -- No running job is deleted, which is said for the index.
+  select count(*) into v_running
+  from videos.jobs as j
+  where j.user_id = p_job.user_id and j.status in ('pending', 'processing') and j.deleted_at is null;
+  return least(60, greatest(
+    2, ceil(extract(epoch from p_now - p_job.created_at) / 10), ceil(v_running * v_window_seconds * 2 / v_max_hits)
+  ))::integer;
+end;
+$$;
+
 -- Where a job is, for whoever watches it.
 create function videos.job_stage(p_job videos.jobs)
 returns text
@@ -3551,6 +3600,8 @@ return jsonb_build_object(
   'error', case when (p_job).error_code is not null then jsonb_build_object(
     'code', (p_job).error_code, 'details', (p_job).error_details
   ) end,
+  'client_reference', (p_job).client_reference,
+  'cancel_requested_at', core.to_iso((p_job).cancel_requested_at),
   'created_at', core.to_iso((p_job).created_at), 'completed_at', core.to_iso((p_job).completed_at)
 );
 -- jobs_user knows only what its user still sees.
@@ -3775,6 +3826,63 @@ end;
 $$;
 
 select core.keep_rows_out_of_logs('videos.assets');
+
+-- supabase/schemas/videos/renewals.sql
+
+-- How often a user's URLs are signed anew: what is watched a thousand times costs a thousand times its traffic.
+
+create function videos.admit_renewals(p_user_id uuid, p_videos jsonb)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Videos, `{ job, paths }` each, as they may be shown. One whose URL has less than 10 minutes left is signed anew by the
+-- caller, which counts against `signed_urls`; above that it has no URL, no paths, and `retry_after` says in how many seconds
+-- it may have one. Those that come first are counted first. The operator is told of whoever meets the limit.
+-- Locks: rate-limit row → alert.
+declare
+  v_videos jsonb := p_videos;
+  v_soon constant timestamptz := core.now() + interval '10 minutes';
+  v_refusal jsonb;
+  v_place integer;
+begin
+  for v_place in
+    select (v.place - 1)::integer
+    from jsonb_array_elements(p_videos) with ordinality as v (video, place)
+    where v.video -> 'paths' ? 'video' and (
+      v.video -> 'job' ->> 'video_url_expires_at' is null
+      or (v.video -> 'job' ->> 'video_url_expires_at')::timestamptz < v_soon
+    )
+    order by v.place
+  loop
+    if v_refusal is null then
+      v_refusal := guard.take('{signed_urls}', p_user_id, null, 'video-url') -> 'refusal';
+    end if;
+    if v_refusal is not null then
+      v_videos := jsonb_set(v_videos, array[v_place::text], (v_videos -> v_place) || jsonb_build_object(
+        'paths', '{}'::jsonb,
+        'job', (v_videos -> v_place -> 'job') || jsonb_build_object(
+          'video_url', null, 'thumbnail_url', null, 'video_url_expires_at', null,
+          -- The operator may have it fail closed, which is over by itself.
+          'retry_after', coalesce((v_refusal -> 'details' ->> 'retry_after')::integer, 60)
+        )
+      ));
+    end if;
+  end loop;
+  if v_refusal is not null then
+    perform ops.raise_alert('egress', u.reference::text, jsonb_build_object(
+      'policy', 'signed_urls',
+      'renewals', v_refusal -> 'limits' -> 0 -> 'current',
+      -- What all their videos are once: each URL lets anybody load its file for an hour, as often as they like.
+      'bytes', (select sum(a.bytes) from videos.assets as a where a.owner_id = p_user_id and a.deleted_at is null)
+    ))
+    from accounts.users as u
+    where u.id = p_user_id;
+  end if;
+  return v_videos;
+end;
+$$;
 
 -- supabase/schemas/videos/providers.sql
 
@@ -4170,6 +4278,24 @@ return jsonb_build_object(
   'options', (p_model).options
     || jsonb_strip_nulls(jsonb_build_object('prompt_max_characters', videos.prompt_max_units((p_model).id)))
 );
+
+-- How many models are offered that nobody can make now: of their providers none is among p_providers, null being all,
+-- enabled, and without an open breaker.
+create function videos.models_without_provider(p_providers text[])
+returns integer
+language sql
+stable
+set search_path = ''
+as $$
+  select count(*)::integer
+  from videos.models as m
+  where m.is_available and not exists (
+    select from videos.model_providers as p
+    join videos.providers as v on v.name = p.provider
+    where p.model_id = m.id and v.is_enabled and v.breaker <> 'open'
+      and (p_providers is null or p.provider = any (p_providers))
+  )
+$$;
 
 -- supabase/schemas/videos/settlement.sql
 
@@ -4660,7 +4786,7 @@ $$;
 
 create function videos.accept_video(
   p_user_id uuid, p_network text, p_request_id text, p_model_id uuid, p_prompt text, p_settings jsonb,
-  p_image_url text, p_providers text[]
+  p_image_url text, p_providers text[], p_client_reference text
 )
 returns jsonb
 language plpgsql
@@ -4741,11 +4867,12 @@ begin
   -- By this time settle_video_job gives the hit back.
   v_now := v_accepted #>> '{hits,uncaptured_jobs}';
   insert into videos.jobs (
-    id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at
+    id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at,
+    client_reference
   )
   values (
     v_job_id, p_user_id, v_model.id, v_model.name, p_prompt, v_resolved -> 'settings', p_image_url, v_price,
-    p_request_id, v_now, v_now + v_model.start_within
+    p_request_id, v_now, v_now + v_model.start_within, p_client_reference
   );
   -- The function submits at once; the worker only if that did not happen within 2 seconds.
   perform queue.add('submit', v_job_id, p_user_id, v_now + interval '2 seconds', p_request_id => p_request_id);
@@ -6795,7 +6922,7 @@ grant execute on function api.erase_account to service_role;
 create function api.generate_video(
   p_user_id uuid, p_network text, p_idempotency_key text, p_fingerprint text, p_request_id text, p_model_id uuid,
   p_prompt text, p_settings jsonb, p_image_url text default null,
-  p_providers text[] default null
+  p_providers text[] default null, p_client_reference text default null
 )
 returns jsonb
 language plpgsql
@@ -6818,7 +6945,9 @@ begin
   if v_outcome is null then
     v_outcome := guard.finish(
       p_user_id, 'generate-video', p_idempotency_key, p_fingerprint,
-      videos.accept_video(p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url, p_providers)
+      videos.accept_video(
+        p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url, p_providers, p_client_reference
+      )
     );
   end if;
   return v_outcome || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
@@ -6828,20 +6957,23 @@ grant execute on function api.generate_video to service_role;
 
 -- supabase/schemas/api/health.sql
 
-create function api.health()
+create function api.health(p_providers text[] default null)
 returns jsonb
-language sql
+language plpgsql
 volatile
 security definer
 set search_path = ''
 as $$
-  -- How long the task waits that waits longest tells whether a worker comes by.
-  -- Raises what a write would, where the database takes none.
-  select core.check_writes();
-  select guard.answer(jsonb_build_object(
+-- How long the task waits that waits longest tells whether a worker comes by. p_providers are those that the deployment
+-- has keys for; null is all. Raises what a write would, where the database takes none.
+begin
+  perform core.check_writes();
+  return guard.answer(jsonb_build_object(
     'oldest_due_task_seconds', extract(epoch from queue.oldest_due()),
-    'missing', core.missing_parts()
-  ))
+    'missing', core.missing_parts(),
+    'models_without_provider', videos.models_without_provider(p_providers)
+  ));
+end;
 $$;
 grant execute on function api.health to service_role;
 
@@ -7306,7 +7438,8 @@ grant execute on function api.patch_user_profile to service_role;
 -- supabase/schemas/api/video-jobs.sql
 
 create function api.video_jobs(
-  p_user_id uuid, p_limit integer, p_status text default null, p_after jsonb default null
+  p_user_id uuid, p_limit integer, p_status text default null, p_after jsonb default null,
+  p_client_reference text default null
 )
 returns jsonb
 language plpgsql
@@ -7314,8 +7447,9 @@ volatile
 security definer
 set search_path = ''
 as $$
--- A page of the caller's jobs, or of those with one status, without the deleted ones: `data` is `{ videos, next }`,
--- videos being `{ job, paths }` as in api.video_status. Counts against `reads`. Locks: rate-limit row.
+-- A page of the caller's jobs, or of those with one status or reference, without the deleted ones: `data` is
+-- `{ videos, next }`, videos being `{ job, paths }` as in api.video_status. Counts against `reads`, and each URL that is to
+-- be renewed against `signed_urls`. Locks: rate-limit rows.
 declare
   v_caller record;
   v_statuses constant videos.job_status[] := case
@@ -7344,18 +7478,35 @@ begin
     -- A page of each status, from its own part of the index, so that a page costs the same in any history. One more
     -- than the page tells whether there is another.
     cross join lateral (
-      select j as job
-      from videos.jobs as j
-      where j.user_id = p_user_id and j.status = s.status and j.deleted_at is null
-        and (j.created_at, j.id) < (v_before, v_before_id)
-      order by j.created_at desc, j.id desc
-      limit p_limit + 1
+      select c.job
+      from (
+        (
+          select j as job
+          from videos.jobs as j
+          where p_client_reference is null
+            and j.user_id = p_user_id and j.status = s.status and j.deleted_at is null
+            and (j.created_at, j.id) < (v_before, v_before_id)
+          order by j.created_at desc, j.id desc
+          limit p_limit + 1
+        )
+        union all
+        -- Apart, by an index of its own: a reference has few jobs, and a history many. Without one it finds none.
+        (
+          select j as job
+          from videos.jobs as j
+          where j.client_reference = p_client_reference
+            and j.user_id = p_user_id and j.status = s.status and j.deleted_at is null
+            and (j.created_at, j.id) < (v_before, v_before_id)
+          order by j.created_at desc, j.id desc
+          limit p_limit + 1
+        )
+      ) as c
     ) as f
     order by place
     limit p_limit + 1
   ) as p;
   return guard.answer(
-    jsonb_build_object('videos', v_videos, 'next', v_next), v_caller.limits, v_caller.language
+    jsonb_build_object('videos', videos.admit_renewals(p_user_id, v_videos), 'next', v_next), v_caller.limits, v_caller.language
   );
 end;
 $$;
@@ -7372,11 +7523,10 @@ set search_path = ''
 as $$
 -- One job of the caller's: `data` is `{ job, progress, next_poll_seconds, paths }`, where `paths` names the files
 -- in storage, for signing. resource/not-found for a job that is not there, is deleted or is another's. Counts against
--- `reads`.
+-- `reads`, and a URL that is to be renewed against `signed_urls`. Locks: rate-limit rows.
 declare
   v_caller record;
   v_job videos.jobs;
-  v_age numeric;
 begin
   select * into v_caller from guard.enter(p_user_id, 'video-status', '{reads}', null);
   if v_caller.refusal is not null then
@@ -7391,20 +7541,18 @@ begin
       || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
   end if;
 
-  v_age := extract(epoch from core.now() - v_job.created_at);
   return guard.answer(
-    jsonb_build_object(
+    videos.admit_renewals(p_user_id, jsonb_build_array(jsonb_build_object(
       'job', videos.job_json(v_job),
       'progress', jsonb_build_object(
         'stage', videos.job_stage(v_job),
         'percent', case when v_job.status = 'completed' then 100 else v_job.percent end
       ),
-      -- A tenth of its age, so that watching costs a few dozen requests however long it takes.
-      'next_poll_seconds', case when v_job.completed_at is null then least(60, greatest(2, ceil(v_age / 10)::integer)) end,
+      'next_poll_seconds', videos.poll_seconds(v_job, v_caller.limits, core.now()),
       'paths', (
         select coalesce(jsonb_object_agg(a.kind, a.path), '{}') from videos.assets as a where a.job_id = v_job.id
       )
-    ),
+    ))) -> 0,
     v_caller.limits, v_caller.language
   );
 end;

@@ -24,6 +24,8 @@ insert into guard.policies (name, scope, max_hits, window_seconds, on_failure, i
   ('generation_attempts_network', 'network', 300, 3600, 'open', false),
   ('device_check', 'user', 10, 3600, 'open', false),
   ('device_check_network', 'network', 60, 3600, 'open', false),
+  -- A video's URL lives an hour: 200 renewals a day watch 8 videos around the clock.
+  ('signed_urls', 'user', 200, 86400, 'open', false),
   ('reads', 'user', 120, 60, 'open', false),
   ('writes', 'user', 60, 60, 'open', false),
   ('replays', 'user', 120, 60, 'open', false),
@@ -169,7 +171,7 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
     'the bare job, until the rule closed_accounts; statistics and the ledger name it'),
   ('videos.jobs', '{prompt,request_id}', 'blanked', '', 'moves', 'what the user wrote, and where it stands in the log'),
   ('videos.jobs', '{settings}', 'blanked', '{}', 'moves', 'what the user chose'),
-  ('videos.jobs', '{image_url,video_url,thumbnail_url,error_details,flag}', 'blanked', null, 'moves',
+  ('videos.jobs', '{image_url,video_url,thumbnail_url,error_details,flag,client_reference}', 'blanked', null, 'moves',
     'what the user gave and got, and what was thought of it'),
   ('videos.provider_events', '{provider,event_id,submission_id,owner_id,request_id,effect}', 'kept', null, 'moves',
     'ids of ours and the provider''s, until the rule provider_events'),

@@ -1,5 +1,6 @@
 /** The scheduler on this machine does what pg_cron and pg_net do on the hosted platform. */
 import assert from "node:assert/strict";
+import { pathToFileURL } from "node:url";
 import { startStack } from "../../local/stack.ts";
 import { testDatabase } from "../database/harness.ts";
 import { eventually } from "./eventually.ts";
@@ -30,7 +31,7 @@ Deno.test("a tick that finds tasks due calls the worker with its key; one that f
     );
     await using stack = await startStack({
       databaseUrl: database.url,
-      functionsSource: { directory: new URL(`file://${functions}/`) },
+      functionsSource: { directory: pathToFileURL(`${functions}/`) },
       environment: { WORKER: `http://127.0.0.1:${worker.addr.port}` },
       tickMilliseconds: Infinity,
     });

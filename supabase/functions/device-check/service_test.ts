@@ -308,8 +308,8 @@ Deno.test("a device token is base64 on one line, and its id a short text", () =>
   ) {
     assert(!accepts({ device_token: token }), String(token));
   }
-  for (const id of ["x", "x".repeat(100)]) assert(accepts({ device_token: "YWJj", device_id: id }));
-  for (const id of ["", "x".repeat(101), 1, null]) assert(!accepts({ device_token: "YWJj", device_id: id }));
+  for (const id of ["x", "x".repeat(100), null]) assert(accepts({ device_token: "YWJj", device_id: id }));
+  for (const id of ["", "x".repeat(101), 1]) assert(!accepts({ device_token: "YWJj", device_id: id }));
   assert(!accepts({ device_token: "YWJj", user_id: userId }));
 });
 

@@ -5,14 +5,14 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Where the functions are, and the key that opens `process-jobs` and nothing else, from Vault; null where they are not
--- set. Takes no lock; a second call reads them again.
+-- Where the functions are, and the key that opens `process-jobs` and nothing else, from Vault, without white space at
+-- their ends; null where they are not set. Takes no lock; a second call reads them again.
 begin
   if to_regclass('vault.decrypted_secrets') is null then
     return;
   end if;
-  execute 'select max(s.decrypted_secret) filter (where s.name = ''kinora_functions_url''),
-                  max(s.decrypted_secret) filter (where s.name = ''kinora_worker_key'')
+  execute 'select max(btrim(s.decrypted_secret, E'' \t\r\n'')) filter (where s.name = ''kinora_functions_url''),
+                  max(btrim(s.decrypted_secret, E'' \t\r\n'')) filter (where s.name = ''kinora_worker_key'')
            from vault.decrypted_secrets as s'
     into url, key;
 end;

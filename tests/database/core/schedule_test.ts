@@ -144,6 +144,18 @@ Deno.test("what a hosted project lacks is named, each part by itself, and where 
 
     const secret = (name: string, value: string | null) =>
       superuser`update vault.decrypted_secrets set decrypted_secret = ${value} where name = ${name}`;
+    // As a file or a terminal leaves it.
+    for (const space of ["\n", "\r\n", " ", "\t"]) {
+      const address = { url: "https://abcdefghijklmnopqrst.supabase.co/functions/v1", key: "k".repeat(32) };
+      await secret("kinora_functions_url", `${space}${address.url}${space}`);
+      await secret("kinora_worker_key", `${space}${address.key}${space}`);
+      assert.deepEqual(await missing(), [], JSON.stringify(space));
+      const read = await withConnection(
+        url,
+        async (sql) => [...await sql`select * from core.worker_address()`],
+      );
+      assert.deepEqual(read, [address]);
+    }
     const changes: [string, () => Promise<unknown>, () => Promise<unknown>, string[]][] = [
       [
         "pg_cron that knows no seconds",
