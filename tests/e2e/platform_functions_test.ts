@@ -110,7 +110,7 @@ Deno.test("a function sees the platform's variables and the project's secrets, a
     "ENVIRONMENT",
     "EXTRA",
     "FAL_ACCOUNT_ID",
-    "FAL_JWKS_URLS",
+    "FAL_JWKS_URL",
     "FAL_QUEUE_URL",
     "FAL_RESULT_HOSTS",
     "OPENAI_API_KEY",
