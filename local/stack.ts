@@ -98,14 +98,19 @@ const defaultTick = 5_000;
 /** The gateway has nothing to finish. */
 const gatewayGrace = 1_000;
 
-/** As startStack. What is starting ends with `cleanup`, also when that is disposed of before it has started. */
+/**
+ * As startStack. What is starting ends with `cleanup`, also when that is disposed of before it has started: the process is
+ * ending then, and this never resolves.
+ */
 export async function startStackFor(cleanup: AsyncDisposableStack, options: StackOptions): Promise<Stack> {
-  const starting = startStack(options);
+  const onStep = (step: string) => cleanup.disposed ? undefined : options.onStep?.(step);
+  const starting = startStack({ ...options, onStep });
   cleanup.defer(async () => {
     const stack = await starting.catch(() => undefined);
     await stack?.[Symbol.asyncDispose]();
   });
-  return await starting;
+  const stack = await starting;
+  return cleanup.disposed ? await new Promise(() => {}) : stack;
 }
 
 /** Starts everything, and resolves when all of it answers. What was started ends when the result is disposed of. */

@@ -50,34 +50,67 @@ async function run(...args: string[]): Promise<string> {
   return said;
 }
 
-Deno.test("the demo plays, keeps its video in the clone, and leaves nothing else behind", async () => {
-  const said = await run("demo");
+/** Runs a task until it has said `word`, does `work`, presses Ctrl-C, and gives all that it said. */
+async function runUntil(
+  word: RegExp,
+  work: (said: string) => Promise<void>,
+  ...args: string[]
+): Promise<string> {
+  const process = task(...args).spawn();
+  const deadline = setTimeout(() => process.kill("SIGKILL"), patience);
+  const mistakes = new Response(process.stderr).text();
+  let said = "";
+  let worked = false;
+  for await (const text of process.stdout.pipeThrough(new TextDecoderStream())) {
+    said += text;
+    if (worked || !word.test(said)) continue;
+    worked = true;
+    await work(said);
+    process.kill("SIGINT");
+  }
+  const { code } = await process.status;
+  clearTimeout(deadline);
+  assert.equal(code, 130, said + await mistakes);
+  return said;
+}
+
+const firstCall = /TOKEN"\n/;
+
+Deno.test("the demo plays, is found by status while it is served, and leaves nothing but its video", async () => {
+  const said = await runUntil(
+    firstCall,
+    async (said) => {
+      const { API_URL, PUBLISHABLE_KEY } = JSON.parse(await run("status"));
+      assert(said.includes(API_URL) && said.includes(PUBLISHABLE_KEY));
+      assert.equal((await fetch(`${API_URL}/functions/v1/health`)).status, 200);
+    },
+    "demo",
+    "--serve",
+  );
   assert.match(said, /ledger's proof .* no violation/);
   assert.match(said, /mein Projekt é\/\.kinora\/demo\.mp4: \d+ bytes/);
+  assert.match(said, /Nothing of it stays but .*\/demo\.mp4\./);
   assert((await Deno.stat(`${clone}/.kinora/demo.mp4`)).size > 0);
   assert.deepEqual(await Array.fromAsync(Deno.readDir(temporary)), []);
 });
 
-Deno.test("dev starts twice with the same data, status finds it, and Ctrl-C says where the data is", async () => {
+Deno.test("dev starts twice, status finds it, its keys stay in sight, and Ctrl-C says where the data is", async () => {
   for (let start = 0; start < 2; start++) {
-    const dev = task("dev").spawn();
-    const deadline = setTimeout(() => dev.kill("SIGKILL"), patience);
-    const mistakes = new Response(dev.stderr).text();
-    let said = "";
-    let asked = false;
-    for await (const text of dev.stdout.pipeThrough(new TextDecoderStream())) {
-      said += text;
-      if (asked || !/TOKEN"\n/.test(said)) continue;
-      asked = true;
+    const said = await runUntil(firstCall, async () => {
       const { API_URL } = JSON.parse(await run("status"));
       assert.equal((await fetch(`${API_URL}/functions/v1/health`)).status, 200);
-      dev.kill("SIGINT");
-    }
-    const { code } = await dev.status;
-    clearTimeout(deadline);
-    assert.equal(code, 130, said + await mistakes);
+    }, "dev");
     assert.match(said, /stay in .*\/mein Projekt é\/\.kinora, for the next/);
+    assert.doesNotMatch(said, /"event":"request"/);
+    assert.match(await Deno.readTextFile(`${clone}/.kinora/functions.log`), /"event":"request"/);
   }
+  assert.deepEqual(await Array.fromAsync(Deno.readDir(temporary)), []);
+});
+
+Deno.test("Ctrl-C while dev is starting leaves nothing behind, and tells no failure", async () => {
+  const said = await runUntil(/starting Postgres\n/, () => Promise.resolve(), "dev");
+  assert.match(said, /Ending\. Data, keys and ports stay/);
+  assert.doesNotMatch(said, /error|failed|Kinora runs/i);
   assert.deepEqual(await Array.fromAsync(Deno.readDir(temporary)), []);
 });
 

@@ -5,7 +5,7 @@ import { type HeldPorts, holdPorts, isFree } from "../../local/ports.ts";
 import { commandOf, parentOf, processes } from "../../local/process-table.ts";
 import { takePorts } from "../../local/stack.ts";
 import { patience } from "../../local/testing/patience.ts";
-import { cases } from "../runs.ts";
+import { cases, runs } from "../runs.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -185,4 +185,19 @@ Deno.test("a second dev on the same folder says that one runs, and disturbs it i
   assert.equal(health.status, 200);
   await health.body?.cancel();
   await dev.end("SIGTERM");
+});
+
+// A port is waited for, since a stack that was killed lets go of it late.
+const waits = { ignore: runs(0, 1) === 0 };
+
+Deno.test("a port that another program has is named, with the file that says another", waits, async () => {
+  const { gateway } = JSON.parse(await Deno.readTextFile(`${directory}/ports.json`));
+  using _somebody = Deno.listen({ hostname: "127.0.0.1", port: gateway });
+  const { code, stderr } = await output("dev.ts");
+  assert.equal(code, 1);
+  assert.equal(
+    stderr,
+    `Port ${gateway} of 127.0.0.1, for the gateway, is taken by another program. ` +
+      `End that program, or write another port into ${directory}/ports.json.\n`,
+  );
 });
