@@ -1299,12 +1299,13 @@ create function credits.entry_hash(
 returns bytea
 language sql
 stable
--- The time counts in microseconds, so that the text does not depend on the session's time zone.
-return sha256(p_previous || convert_to(concat_ws(
-  '|', p_account_id, p_number, p_balance_after, (p_transfer).id, (p_transfer).kind, (p_transfer).from_account_id,
-  (p_transfer).to_account_id, (p_transfer).amount, (p_transfer).job_id, (p_transfer).reverses_id,
-  (extract(epoch from (p_transfer).created_at) * 1000000)::bigint
-), 'UTF8'));
+-- As one row: its text leaves no two alike, as a list that passes over nulls would. The time counts in microseconds, so
+-- that the text does not depend on the session's time zone.
+return sha256(p_previous || convert_to(row(
+  p_account_id, p_number, p_balance_after, (p_transfer).id, (p_transfer).posting_id, (p_transfer).owner_id,
+  (p_transfer).kind, (p_transfer).from_account_id, (p_transfer).to_account_id, (p_transfer).amount, (p_transfer).job_id,
+  (p_transfer).reverses_id, (p_transfer).draws, (extract(epoch from (p_transfer).created_at) * 1000000)::bigint
+)::text, 'UTF8'));
 
 create type credits.entry as (unit text, number bigint, balance bigint, hash bytea);
 
@@ -1393,6 +1394,7 @@ begin
     or (new.posting_id is null and new.job_id is null)
     or (new.kind = 'hold' and new.job_id is null)
     or (new.kind in ('capture', 'release') and new.reverses_id is null)
+    or (new.kind = 'capture' and new.draws <> '{}')
   then
     raise exception 'transfer % contradicts itself', new.id using errcode = 'check_violation';
   end if;
@@ -1400,6 +1402,10 @@ begin
   v_to := credits.apply_side(new, new.to_account_id, new.amount);
   if v_from.unit <> v_to.unit then
     raise exception 'transfer % crosses units', new.id using errcode = 'check_violation';
+  end if;
+  -- What has no user's side is under no hash: only captures, which are proved by their holds.
+  if (new.kind = 'capture') <> (v_from.number is null and v_to.number is null) then
+    raise exception 'transfer % is not between accounts of its kind', new.id using errcode = 'check_violation';
   end if;
   new.from_number := v_from.number;
   new.from_balance := v_from.balance;
@@ -1492,12 +1498,12 @@ return case p_kind
   when 'forfeited' then 6
 end;
 
--- Whether it is one of those: users' accounts are numbered from 1000 on.
+-- Whether it is one of those.
 create function credits.is_system_account(p_account_id bigint)
 returns boolean
 language sql
 immutable
-return p_account_id < 1000;
+return p_account_id between 1 and 6;
 
 -- The lots that an amount comes from: those that expire first, then the oldest.
 create function credits.choose_lots(p_account_id bigint, p_amount bigint)
@@ -2394,35 +2400,90 @@ comment on table credits.proofs is 'When the ledger was proved, and how many vio
 
 create type credits.violation as (violation text, subject text, details jsonb);
 
+-- Whether a kind of transfer goes from one kind of account to another.
+create function credits.is_route(
+  p_kind credits.transfer_kind, p_from credits.account_kind, p_to credits.account_kind
+)
+returns boolean
+language sql
+immutable
+return case p_kind
+  when 'grant' then p_from = 'grants' and p_to = 'available'
+  when 'purchase' then p_from = 'purchases' and p_to = 'available'
+  when 'refund' then p_from = 'revenue' and p_to = 'available'
+  when 'adjustment' then (p_from, p_to) in (('grants', 'available'), ('available', 'grants'))
+  when 'hold' then p_from = 'available' and p_to = 'escrow'
+  when 'capture' then p_from = 'escrow' and p_to = 'revenue'
+  when 'release' then p_from = 'escrow' and p_to = 'available'
+  when 'expiry' then p_from = 'available' and p_to = 'breakage'
+  when 'debt_payment' then p_from = 'available' and p_to = 'owed'
+  when 'forfeit' then p_from = 'available' and p_to = 'forfeited'
+  -- And back, where it was reversed itself.
+  when 'reversal' then least(p_from, p_to) in ('available', 'owed') and greatest(p_from, p_to) in ('grants', 'purchases')
+end;
+
+-- How many lots of an account are not what the draws of its transfers left of them, are not its owner's, or expire
+-- unnoticed. A lot that nothing drew is not here: one with credits makes the sum of the lots differ.
+create function credits.odd_lots(p_account credits.accounts)
+returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  select count(*)
+  from (
+    select x.lot_id, sum(s.sign * x.amount) as remaining
+    from (
+      select -1 as sign, t.draws from credits.transfers as t
+      where t.from_account_id = p_account.id and t.from_number is not null
+      union all
+      select 1, t.draws from credits.transfers as t where t.to_account_id = p_account.id and t.to_number is not null
+    ) as s
+    cross join lateral unnest(s.draws) as x (lot_id, amount)
+    group by x.lot_id
+  ) as d
+  -- One by one, by their key: joined, all lots would be read for each account.
+  left join lateral (select l.* from credits.lots as l where l.id = d.lot_id offset 0) as l on true
+  where (l.remaining, l.account_id, l.owner_id) is distinct from (d.remaining, p_account.id, p_account.owner_id)
+    or l.remaining > l.amount
+    or (not l.is_spent and l.expires_at < coalesce(p_account.next_expiry_at, 'infinity'))
+$$;
+
 create function credits.account_violations(
-  p_account credits.accounts, p_lots bigint, p_proved credits.checkpoints
+  p_account credits.accounts, p_lots bigint, p_odd_lots bigint, p_proved credits.checkpoints, p_full boolean
 )
 returns setof credits.violation
 language plpgsql
 stable
 set search_path = ''
 as $$
--- What is wrong with one account since its checkpoint. The account and the sum of its lots were read in one
--- statement; entries beyond its head are younger than that and not looked at.
+-- What is wrong with one account: since its checkpoint, or in full, and then what was proved must still be there. The
+-- account, its checkpoint and its lots were read in one statement; entries beyond its head are younger than that and
+-- not looked at.
 declare
   v_sign constant bigint := case p_account.kind when 'owed' then -1 else 1 end;
-  v_from constant bigint := coalesce(p_proved.number, 0);
+  v_start constant credits.checkpoints := case when not p_full then p_proved end;
+  v_from constant bigint := coalesce(v_start.number, 0);
   v_entries record;
 begin
   select count(*) as count,
-    coalesce(sum(c.amount), 0) * v_sign + coalesce(p_proved.balance, 0) as balance,
+    coalesce(sum(c.amount), 0) * v_sign + coalesce(v_start.balance, 0) as balance,
     count(*) = p_account.entry_count - v_from
-      and coalesce((array_agg(c.hash order by c.number desc))[1], p_proved.hash, '\x') = p_account.head_hash
+      and coalesce((array_agg(c.hash order by c.number desc))[1], v_start.hash, '\x') = p_account.head_hash
       and coalesce(bool_and(
         c.number = c.expected_number
         and c.hash = credits.entry_hash(c.previous_hash, c.transfer, c.account_id, c.number, c.balance_after)
-        and c.balance_after = coalesce(p_proved.balance, 0) + v_sign * c.running_sum
-      ), true) as is_chained
+        and c.balance_after = coalesce(v_start.balance, 0) + v_sign * c.running_sum
+      ), true)
+      and (
+        not p_full or coalesce(p_proved.number, 0) = 0
+        or coalesce(bool_or(c.number = p_proved.number and c.hash = p_proved.hash), false)
+      ) as is_chained
   into v_entries
   from (
     select e.*, t as transfer,
       v_from + row_number() over (order by e.number) as expected_number,
-      lag(e.hash, 1, coalesce(p_proved.hash, '\x')) over (order by e.number) as previous_hash,
+      lag(e.hash, 1, coalesce(v_start.hash, '\x')) over (order by e.number) as previous_hash,
       sum(e.amount) over (order by e.number) as running_sum
     from credits.entries as e
     join credits.transfers as t on t.id = e.transfer_id
@@ -2439,10 +2500,10 @@ begin
       'balance', p_account.balance, 'entries', v_entries.balance
     ))::credits.violation;
   end if;
-  if p_account.kind = 'available' and p_lots <> p_account.balance then
-    return next row('lots_differ', p_account.id::text, jsonb_build_object(
-      'balance', p_account.balance, 'lots', p_lots
-    ))::credits.violation;
+  if p_account.kind = 'available' and (p_lots <> p_account.balance or p_odd_lots is not null) then
+    return next row('lots_differ', p_account.id::text, jsonb_strip_nulls(jsonb_build_object(
+      'balance', p_account.balance, 'lots', p_lots, 'odd_lots', p_odd_lots
+    )))::credits.violation;
   end if;
 end;
 $$;
@@ -2472,16 +2533,30 @@ begin
     left join credits.accounts as f on f.id = t.from_account_id
     left join credits.accounts as d on d.id = t.to_account_id
     left join credits.transfers as h on h.id = t.reverses_id and h.kind = 'hold'
+    left join credits.postings as p on p.id = t.posting_id
     where t.created_at >= v_since and (
-      t.amount < 1 or t.from_account_id = t.to_account_id
-      or f.id is null or (f.owner_id is null) <> (t.from_number is null)
-      or d.id is null or (d.owner_id is null) <> (t.to_number is null)
+      f.id is null or d.id is null or f.unit <> d.unit
+      or not credits.is_route(t.kind, f.kind, d.kind)
+      or coalesce(f.owner_id, t.owner_id) <> t.owner_id or coalesce(d.owner_id, t.owner_id) <> t.owner_id
+      or num_nonnulls(t.from_number, t.from_balance, t.from_hash) <> case when f.owner_id is null then 0 else 3 end
+      or num_nonnulls(t.to_number, t.to_balance, t.to_hash) <> case when d.owner_id is null then 0 else 3 end
+      or p.owner_id is distinct from case when t.posting_id is not null then t.owner_id end
       -- No hash is over a capture, which has no user's side.
-      or t.kind in ('capture', 'release') and (t.amount, t.from_account_id, t.to_account_id) is distinct from (
-        h.amount, h.to_account_id,
-        case t.kind when 'release' then h.from_account_id else credits.system_account('revenue') end
+      or t.kind in ('capture', 'release') and (
+        (t.amount, t.from_account_id, t.to_account_id, t.owner_id, t.job_id, t.posting_id, t.draws)
+          is distinct from (
+            h.amount, h.to_account_id,
+            case t.kind when 'release' then h.from_account_id else credits.system_account('revenue') end,
+            h.owner_id, h.job_id, null::bigint, case t.kind when 'release' then h.draws else '{}' end
+          )
+        or t.created_at < h.created_at
       )
     )
+    union all
+    -- It was proved, so it was there.
+    select 'broken_chain', c.account_id::text, jsonb_build_object('entries', 0, 'expected', c.number)
+    from credits.checkpoints as c
+    where not exists (select from credits.accounts as a where a.id = c.account_id)
     union all
     select h.violation, h.subject, h.details from videos.hold_violations(v_since) as h
   loop
@@ -2491,7 +2566,8 @@ begin
 
   for v_row in
     select a as account, c as proved,
-      (select coalesce(sum(l.remaining), 0) from credits.lots as l where l.account_id = a.id and not l.is_spent)::bigint as lots
+      (select coalesce(sum(l.remaining), 0) from credits.lots as l where l.account_id = a.id and not l.is_spent)::bigint as lots,
+      case when p_full and a.kind = 'available' then nullif(credits.odd_lots(a), 0) end as odd_lots
     from credits.accounts as a
     left join credits.checkpoints as c on c.account_id = a.id
     where a.owner_id is not null and (
@@ -2503,7 +2579,7 @@ begin
     v_is_clean := true;
     for v_violation in
       select v.* from credits.account_violations(
-        v_row.account, v_row.lots, case when not p_full then v_row.proved end
+        v_row.account, v_row.lots, v_row.odd_lots, v_row.proved, p_full
       ) as v
     loop
       v_is_clean := false;
@@ -2523,8 +2599,10 @@ end;
 $$;
 comment on function credits.reconcile(boolean) is
   'Proves the ledger: a row for each violation, none when all holds. From the last proved entry on, or in full.
-unbalanced_transfer (a side is of another account than it says, or the end of a hold is not that of the hold),
-broken_chain (of entries, with all that their transfers say), balance_differs (from the entries), lots_differ (from the balance), and those of videos.hold_violations.
+unbalanced_transfer (a side is of an account that is not its owner''s or not of its kind, its posting is gone, or the end of a
+hold is not that of the hold), broken_chain (of entries, with all that their transfers say, or what was proved is gone),
+balance_differs (from the entries), lots_differ (from the balance, or in full from what was drawn of each), and those of
+videos.hold_violations.
 An account that is clean gets its checkpoint; one that is not is looked at again. Nothing that a posting needs is locked.';
 
 create function credits.rebuild_balances()
@@ -2542,7 +2620,7 @@ begin
   update credits.lots as l
   set remaining = d.remaining
   from (
-    select x.lot_id, sum(x.amount * case when t.to_account_id = s.account_id then 1 else -1 end) as remaining
+    select x.lot_id, sum(x.amount * case s.account_id when t.to_account_id then 1 when t.from_account_id then -1 else 0 end) as remaining
     from credits.transfers as t
     cross join lateral unnest(t.draws) as x (lot_id, amount)
     join credits.lots as s on s.id = x.lot_id
@@ -4187,7 +4265,7 @@ begin
   for v_offer in
     select p.* from videos.model_providers as p where p.model_id = p_model.id order by p.preference
   loop
-    continue when v_offer.provider <> all (p_providers)
+    continue when not coalesce(v_offer.provider = any (p_providers), p_providers is null)
       or not videos.takes_settings(v_offer, p_settings, p_image_url)
       or not videos.takes_prompt(v_offer, p_prompt);
     if exists (

@@ -30,12 +30,12 @@ return case p_kind
   when 'forfeited' then 6
 end;
 
--- Whether it is one of those: users' accounts are numbered from 1000 on.
+-- Whether it is one of those.
 create function credits.is_system_account(p_account_id bigint)
 returns boolean
 language sql
 immutable
-return p_account_id < 1000;
+return p_account_id between 1 and 6;
 
 -- The lots that an amount comes from: those that expire first, then the oldest.
 create function credits.choose_lots(p_account_id bigint, p_amount bigint)

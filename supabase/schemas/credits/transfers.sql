@@ -5,12 +5,13 @@ create function credits.entry_hash(
 returns bytea
 language sql
 stable
--- The time counts in microseconds, so that the text does not depend on the session's time zone.
-return sha256(p_previous || convert_to(concat_ws(
-  '|', p_account_id, p_number, p_balance_after, (p_transfer).id, (p_transfer).kind, (p_transfer).from_account_id,
-  (p_transfer).to_account_id, (p_transfer).amount, (p_transfer).job_id, (p_transfer).reverses_id,
-  (extract(epoch from (p_transfer).created_at) * 1000000)::bigint
-), 'UTF8'));
+-- As one row: its text leaves no two alike, as a list that passes over nulls would. The time counts in microseconds, so
+-- that the text does not depend on the session's time zone.
+return sha256(p_previous || convert_to(row(
+  p_account_id, p_number, p_balance_after, (p_transfer).id, (p_transfer).posting_id, (p_transfer).owner_id,
+  (p_transfer).kind, (p_transfer).from_account_id, (p_transfer).to_account_id, (p_transfer).amount, (p_transfer).job_id,
+  (p_transfer).reverses_id, (p_transfer).draws, (extract(epoch from (p_transfer).created_at) * 1000000)::bigint
+)::text, 'UTF8'));
 
 create type credits.entry as (unit text, number bigint, balance bigint, hash bytea);
 
@@ -99,6 +100,7 @@ begin
     or (new.posting_id is null and new.job_id is null)
     or (new.kind = 'hold' and new.job_id is null)
     or (new.kind in ('capture', 'release') and new.reverses_id is null)
+    or (new.kind = 'capture' and new.draws <> '{}')
   then
     raise exception 'transfer % contradicts itself', new.id using errcode = 'check_violation';
   end if;
@@ -106,6 +108,10 @@ begin
   v_to := credits.apply_side(new, new.to_account_id, new.amount);
   if v_from.unit <> v_to.unit then
     raise exception 'transfer % crosses units', new.id using errcode = 'check_violation';
+  end if;
+  -- What has no user's side is under no hash: only captures, which are proved by their holds.
+  if (new.kind = 'capture') <> (v_from.number is null and v_to.number is null) then
+    raise exception 'transfer % is not between accounts of its kind', new.id using errcode = 'check_violation';
   end if;
   new.from_number := v_from.number;
   new.from_balance := v_from.balance;

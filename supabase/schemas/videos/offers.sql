@@ -63,7 +63,7 @@ begin
   for v_offer in
     select p.* from videos.model_providers as p where p.model_id = p_model.id order by p.preference
   loop
-    continue when v_offer.provider <> all (p_providers)
+    continue when not coalesce(v_offer.provider = any (p_providers), p_providers is null)
       or not videos.takes_settings(v_offer, p_settings, p_image_url)
       or not videos.takes_prompt(v_offer, p_prompt);
     if exists (

@@ -23,7 +23,7 @@ async function letBeMadeBy(...offers: { provider: string; units?: number; takes?
 interface Asked {
   prompt?: string;
   settings?: Record<string, unknown>;
-  providers?: string[] | null;
+  providers?: (string | null)[] | null;
 }
 
 /** What is answered, and what of the user's 100 credits is left. */
@@ -108,14 +108,17 @@ Deno.test("settings are given to a provider that takes them together, and refuse
 
 Deno.test("a model that no configured provider makes is switched off for now, and nothing is held", async () => {
   await letBeMadeBy({ provider: "runway", units: 10 }, { provider: "fal" });
-  for (
-    const [prompt, providers] of [["a".repeat(11), ["runway"]], ["a fox", ["replicate"]], [
-      "a fox",
-      [],
-    ]] as const
-  ) {
-    const { error, details, balance } = await ask({ prompt, providers: [...providers] });
-    assert.deepEqual([error, details, balance], ["ERR_6004", { feature: "generation" }, 100]);
+  const cases: [string, (string | null)[]][] = [
+    ["a".repeat(11), ["runway"]],
+    ["a fox", ["replicate"]],
+    ["a fox", []],
+    // A name that is null is nobody's: whoever asks for the job does not find it either.
+    ["a fox", [null]],
+    ["a fox", ["replicate", null]],
+  ];
+  for (const [prompt, providers] of cases) {
+    const { error, details, balance } = await ask({ prompt, providers });
+    assert.deepEqual([error, details, balance], ["ERR_6004", { feature: "generation" }, 100], `${providers}`);
   }
   assert.equal((await ask({ prompt: "a".repeat(11), providers: ["runway", "fal"] })).error, undefined);
 });
