@@ -32,7 +32,7 @@ export async function openDirectory(wanted?: string): Promise<Directory> {
     kept: wanted !== undefined,
     async [Symbol.asyncDispose]() {
       if (wanted === undefined) await Deno.remove(path, { recursive: true });
-      lock.close();
+      await letGo(lock);
     },
   };
 }
@@ -41,7 +41,7 @@ export async function openDirectory(wanted?: string): Promise<Directory> {
 export async function isInUse(path: string): Promise<boolean> {
   try {
     const lock = await tryLock(path);
-    lock?.close();
+    if (lock !== undefined) await letGo(lock);
     return lock === undefined;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
@@ -57,6 +57,12 @@ async function tryLock(path: string, create = true): Promise<Deno.FsFile | undef
   return undefined;
 }
 
+/** A process that is being started has a copy of the open file until it runs: closing ours alone would leave it locked. */
+async function letGo(lock: Deno.FsFile): Promise<void> {
+  await lock.unlock();
+  lock.close();
+}
+
 async function removeAbandoned(): Promise<void> {
   const parent = Deno.env.get("TMPDIR") ?? "/tmp";
   for await (const { name, isDirectory } of Deno.readDir(parent)) {
@@ -65,8 +71,9 @@ async function removeAbandoned(): Promise<void> {
     try {
       // Without a lock's file it is no stack's.
       const lock = await tryLock(path, false);
-      if (lock !== undefined) await Deno.remove(path, { recursive: true });
-      lock?.close();
+      if (lock === undefined) continue;
+      await Deno.remove(path, { recursive: true });
+      await letGo(lock);
     } catch (error) {
       // Another user's, or gone in the meantime.
       if (!(error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotFound)) {
