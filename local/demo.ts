@@ -5,21 +5,31 @@
 import { strict as assert } from "node:assert";
 import { createClient, FunctionsHttpError, type SupabaseClient } from "@supabase/supabase-js";
 import { readMp4 } from "../supabase/functions/_shared/videos/mp4.ts";
-import { readArguments } from "./arguments.ts";
+import { readArguments, refuse } from "./arguments.ts";
+import { DirectoryInUseError, openDirectory } from "./directory.ts";
 import { withConnection } from "./postgres/database.ts";
-import { exitOnTermination } from "./process.ts";
+import { exitOnTermination, unlessTerminating } from "./process.ts";
+import {
+  defaultDirectory,
+  demoDirectory,
+  firstCalls,
+  removeStatus,
+  showStep,
+  writeStatus,
+} from "./served.ts";
 import { deviceToken } from "./simulators/device-check/device-check.ts";
-import { startStack } from "./stack.ts";
+import { startStackFor } from "./stack.ts";
 
 const { values: options } = readArguments(
   `deno task demo [--serve]
 
 Boots the whole backend and plays one guest's journey.
-  --serve   go on serving afterwards, until Ctrl-C`,
+  --serve   go on serving afterwards, until Ctrl-C; deno task status says where`,
   { options: { serve: { type: "boolean", default: false } } },
 );
 
-const videoFile = await Deno.makeTempFile({ prefix: "kinora-demo-", suffix: ".mp4" });
+/** Written anew by each demo. */
+const videoFile = `${defaultDirectory}/demo.mp4`;
 const bold = (text: string) => `\x1b[1m${text}\x1b[0m`;
 
 /** Runs one step and prints what came of it and how long it took. */
@@ -89,14 +99,17 @@ async function watch(supabase: SupabaseClient, jobId: string): Promise<{ stages:
 
 async function play(): Promise<void> {
   await using cleanup = new AsyncDisposableStack();
-  using _termination = exitOnTermination(() => cleanup.disposeAsync());
-  const stack = cleanup.use(
-    await step(
-      "boot",
-      "",
-      () => startStack({ tickMilliseconds: 1_000 }),
-      ({ url }) => `${url}, all of it, without Docker`,
-    ),
+  using _termination = exitOnTermination(async () => {
+    const video = await Deno.stat(videoFile).then(() => ` but ${videoFile}`, () => "");
+    console.log(`\nEnding. Nothing of it stays${video}.`);
+    await cleanup.disposeAsync();
+  });
+  if (options.serve) await holdDemoDirectory(cleanup);
+  const stack = await step(
+    "boot",
+    "",
+    () => startStackFor(cleanup, { tickMilliseconds: 1_000, onStep: showStep }),
+    ({ url }) => `${url}, all of it, without Docker`,
   );
   const supabase = createClient(stack.url, stack.publishableKey, { auth: { persistSession: false } });
 
@@ -170,6 +183,7 @@ async function play(): Promise<void> {
       reader.push(bytes);
       const mp4 = reader.finish();
       assert(mp4, "What was stored is a playable MP4");
+      await Deno.mkdir(defaultDirectory, { recursive: true });
       await Deno.writeFile(videoFile, bytes);
       return { bytes, mp4 };
     },
@@ -233,10 +247,29 @@ async function play(): Promise<void> {
   );
 
   if (options.serve) {
-    console.log(`\nServing at ${stack.url} until Ctrl-C.`);
+    await writeStatus(demoDirectory, stack);
+    console.log(`
+Serving until Ctrl-C; data and keys go with it (deno task dev keeps them).
+
+  API               ${stack.url}
+  publishable key   ${stack.publishableKey}
+
+${firstCalls(stack)}`);
     await new Promise(() => {});
   }
 }
 
-await play();
+/** One demo of a clone is served at a time, so that `deno task status` can say where. */
+async function holdDemoDirectory(cleanup: AsyncDisposableStack): Promise<void> {
+  try {
+    cleanup.use(await openDirectory(demoDirectory));
+  } catch (error) {
+    if (!(error instanceof DirectoryInUseError)) throw error;
+    refuse("A demo of this clone is being served already. `deno task status` says where.");
+  }
+  await removeStatus(demoDirectory);
+  cleanup.defer(() => removeStatus(demoDirectory));
+}
+
+await unlessTerminating(play);
 Deno.exit(0);

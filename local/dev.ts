@@ -2,49 +2,55 @@
  * `deno task dev`: the whole backend, until Ctrl-C. Data, keys and ports stay in .kinora/ between two starts, and a change
  * under supabase/functions is served at once.
  */
-import { readArguments } from "./arguments.ts";
+import { readArguments, refuse } from "./arguments.ts";
 import { DirectoryInUseError, isInUse } from "./directory.ts";
-import { holdPorts, isFree } from "./ports.ts";
-import { exitOnTermination } from "./process.ts";
-import { type Ports, type Stack, startStack, takePorts } from "./stack.ts";
-import { defaultDirectory, statusFile, statusOf } from "./status.ts";
+import { holdPorts, isFree, PortTakenError } from "./ports.ts";
+import { exitOnTermination, unlessTerminating } from "./process.ts";
+import { defaultDirectory, firstCalls, removeStatus, showStep, writeStatus } from "./served.ts";
+import { type Ports, type Stack, startStackFor, takePorts } from "./stack.ts";
 
 /** The Supabase CLI's, which clients may have in their configuration already. */
 const usualGatewayPort = 54321;
 
-async function main(): Promise<void> {
-  const { values } = readArguments(
-    `deno task dev [--data=<folder>]
-
-Runs the whole backend until Ctrl-C, and serves each change under supabase/functions at once.
-  --data=<folder>   where data, keys and ports stay between two starts (.kinora)`,
-    { options: { data: { type: "string", default: defaultDirectory } } },
-  );
+async function main(data: string, log: boolean): Promise<void> {
   const started = Date.now();
-  if (await isInUse(values.data)) throw new DirectoryInUseError();
-  await Deno.remove(statusFile(values.data)).catch(ignoreAbsence);
+  if (await isInUse(data)) throw new DirectoryInUseError();
+  await removeStatus(data);
 
   await using cleanup = new AsyncDisposableStack();
-  using _termination = exitOnTermination(() => cleanup.disposeAsync());
-
-  const stack = cleanup.use(
-    await startStack({
-      dataDirectory: values.data,
-      ports: await readPorts(values.data, cleanup),
-      watch: true,
-      log: (text) => Deno.stdout.writeSync(new TextEncoder().encode(text)),
-    }),
-  );
-  await Deno.writeTextFile(portsFile(values.data), JSON.stringify(stack.ports));
-  await Deno.writeTextFile(statusFile(values.data), JSON.stringify(statusOf(stack), null, 2), {
-    mode: 0o600,
+  using _termination = exitOnTermination(async () => {
+    console.log(`\nEnding. ${await whereDataIs(data)}`);
+    await cleanup.disposeAsync();
   });
+
+  const stack = await startStackFor(cleanup, {
+    dataDirectory: data,
+    ports: await readPorts(data, cleanup),
+    watch: true,
+    onStep: showStep,
+    log: (text) => show(log ? text : withoutRoutine(text)),
+  });
+  await Deno.writeTextFile(portsFile(data), JSON.stringify(stack.ports, null, 2));
+  await writeStatus(data, stack);
   console.log(welcome(stack, Date.now() - started));
   await Promise.withResolvers<never>().promise;
 }
 
-function ignoreAbsence(error: unknown): void {
-  if (!(error instanceof Deno.errors.NotFound)) throw error;
+function show(text: string): void {
+  if (text !== "") Deno.stdout.writeSync(new TextEncoder().encode(text));
+}
+
+/** What a log says of each request and each task would push the keys out of sight; all of it is in the file. */
+function withoutRoutine(text: string): string {
+  return text.split(/(?<=\n)/).filter((line) => !/"level":"(debug|info)"/.test(line)).join("");
+}
+
+/** A sentence on what stays when the stack ends, also of what lies elsewhere. */
+async function whereDataIs(data: string): Promise<string> {
+  const directory = await Deno.realPath(data).catch(() => data);
+  const database = await Deno.realPath(`${data}/postgres`).catch(() => directory);
+  const elsewhere = database.startsWith(directory) ? "" : `, the database in ${database}`;
+  return `Data, keys and ports stay in ${directory}${elsewhere}, for the next \`deno task dev\`.`;
 }
 
 const portsFile = (directory: string) => `${directory}/ports.json`;
@@ -54,16 +60,14 @@ async function readPorts(directory: string, cleanup: AsyncDisposableStack): Prom
   try {
     return JSON.parse(await Deno.readTextFile(portsFile(directory)));
   } catch (error) {
-    ignoreAbsence(error);
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
     const ports = takePorts(cleanup.use(holdPorts()));
     return isFree(usualGatewayPort) ? { ...ports, gateway: usualGatewayPort } : ports;
   }
 }
 
-function welcome(
-  { url, publishableKey, secretKey, databaseUrl, simulators, logs }: Stack,
-  milliseconds: number,
-): string {
+function welcome(stack: Stack, milliseconds: number): string {
+  const { url, publishableKey, secretKey, databaseUrl, simulators, logs } = stack;
   return `
 Kinora runs, after ${(milliseconds / 1000).toFixed(1)} s. Ctrl-C ends it; data, keys and ports stay.
 
@@ -76,22 +80,33 @@ Kinora runs, after ${(milliseconds / 1000).toFixed(1)} s. Ctrl-C ends it; data, 
   … Runway          ${simulators.runway.url}
   … OpenAI          ${simulators.openAi.url}
   … Apple           ${simulators.deviceCheck.url}
+  functions' log    ${logs.functions}
   gateway's log     ${logs.gateway}
 
-Sign in as a guest and list the models:
-
-  TOKEN=$(curl -s ${url}/auth/v1/signup -H 'apikey: ${publishableKey}' -d '{}' | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')
-  curl ${url}/functions/v1/models -H 'apikey: ${publishableKey}' -H "Authorization: Bearer $TOKEN"
-`;
+${firstCalls(stack)}`;
 }
 
+const { values } = readArguments(
+  `deno task dev [--data=<folder>] [--log]
+
+Runs the whole backend until Ctrl-C, and serves each change under supabase/functions at once.
+  --data=<folder>   where data, keys and ports stay between two starts (.kinora)
+  --log             show all that the functions log, and not only what is wrong`,
+  {
+    options: {
+      data: { type: "string", default: defaultDirectory },
+      log: { type: "boolean", default: false },
+    },
+  },
+);
 try {
-  await main();
+  await unlessTerminating(() => main(values.data, values.log));
 } catch (error) {
   if (error instanceof DirectoryInUseError) {
-    console.error("This clone's stack is running already. `deno task status` says where.");
-  } else {
-    console.error(error instanceof Error ? error.message : error);
+    refuse("This clone's stack is running already. `deno task status` says where.");
   }
-  Deno.exit(1);
+  if (error instanceof PortTakenError) {
+    refuse(`${error.message}. End that program, or write another port into ${portsFile(values.data)}.`);
+  }
+  refuse(error instanceof Error ? error.message : String(error));
 }

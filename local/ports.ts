@@ -6,13 +6,18 @@
 const releaseTime = 20_000;
 const pollInterval = 50;
 
+/** Says that another program has the port that a part needs. */
+export class PortTakenError extends Error {
+  constructor(port: number, owner: string) {
+    super(`Port ${port} of 127.0.0.1, for ${owner}, is taken by another program`);
+  }
+}
+
 /** Resolves when nobody listens on `port`; rejects, naming `owner`, when somebody still does after `milliseconds`. */
 export async function untilFree(port: number, owner: string, milliseconds = releaseTime): Promise<void> {
   const deadline = Date.now() + milliseconds;
   while (!isFree(port)) {
-    if (Date.now() > deadline) {
-      throw new Error(`Port ${port} of 127.0.0.1, for ${owner}, is taken by another program`);
-    }
+    if (Date.now() > deadline) throw new PortTakenError(port, owner);
     await new Promise((resolve) => setTimeout(resolve, pollInterval));
   }
 }

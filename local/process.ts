@@ -1,6 +1,8 @@
 /**
  * How a long-running task ends: by a signal, or because the command that started it is gone.
  */
+import { commandOf, parentOf, processes } from "./process-table.ts";
+import { systemIsLinux } from "./system.ts";
 
 /** Conventional exit codes of a process ended by a signal: 128 + the signal's number. */
 const exitCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
@@ -8,8 +10,23 @@ const exitCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 /** Longer than a server needs to stop. What is left after it ends with us, since its supervisor notices. */
 const disposeDeadline = 10_000;
 
-/** Half a second: soon enough to free the ports for the next start, and three small reads cost nothing. */
-const parentWatchInterval = 500;
+/** Soon enough to free the ports for the next start. On Linux it costs three small reads, elsewhere a process. */
+const parentWatchInterval = systemIsLinux ? 500 : 2_000;
+
+let terminating = false;
+
+/**
+ * Runs `work`. What fails because the process is ending, as a program that Ctrl-C reached as well, is no failure to tell:
+ * the process ends meanwhile, and this never resolves.
+ */
+export async function unlessTerminating(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (terminating) await new Promise(() => {});
+    throw error;
+  }
+}
 
 /**
  * Ends this process tidily. On INT, TERM or HUP, and when the command that started us is gone, `dispose` runs
@@ -22,6 +39,7 @@ export function exitOnTermination(dispose: () => PromiseLike<void>): Disposable 
     // Ctrl-C comes twice, from the terminal and from `deno task`, and takes npx away from above us.
     if (ending) return;
     ending = true;
+    terminating = true;
     setTimeout(() => {
       console.error(`Cleaning up takes longer than ${disposeDeadline} ms`);
       Deno.exit(exitCodes[signal]);
@@ -58,7 +76,8 @@ export function watchParents(onGone: () => void): Disposable {
   // Each with its parent. The child of a dead process gets another one, so a reused number does not fool us.
   const links = launchers(Deno.pid);
   const timer = setInterval(() => {
-    if (links.every(({ pid, parent }) => parentOf(pid) === parent)) return;
+    const now = processes(links.map(({ pid }) => pid));
+    if (links.every(({ pid, parent }) => now.get(pid)?.parent === parent)) return;
     clearInterval(timer);
     onGone();
   }, parentWatchInterval);
@@ -85,75 +104,10 @@ function launchers(pid: number): { pid: number; parent: number }[] {
 }
 
 function launcherKind(pid: number): "runner" | "shell" | "none" {
-  const [program = "", argument = ""] = commandLine(pid);
-  const name = program.slice(program.lastIndexOf("/") + 1);
-  // npm writes its whole command into its process title, so it is one argument: "npm exec deno@…".
-  if (name === "deno" || /^(npm|npx)\b/.test(program)) return "runner";
-  if (name === "node" && /\b(npm|npx|deno)\b/.test(argument)) return "runner";
-  return /^(sh|dash|bash)$/.test(name) && argument === "-c" ? "shell" : "none";
-}
-
-/** The arguments `pid` was started with; empty when there is no such process. */
-export function commandLine(pid: number): string[] {
-  try {
-    return Deno.readTextFileSync(`/proc/${pid}/cmdline`).split("\0").filter((part) => part !== "");
-  } catch {
-    return [];
-  }
-}
-
-/** The parent of a living process; undefined when it has ended. */
-export function parentOf(pid: number): number | undefined {
-  let stat: string;
-  try {
-    stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-  } catch {
-    return undefined;
-  }
-  // The name stands in brackets and may hold anything; after it come the state and the parent.
-  const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return state === "Z" ? undefined : Number(parent);
-}
-
-/** Between two looks at processes that are ending. */
-const endingInterval = 10;
-
-/** Ends a process and its children at once and without warning, as the kernel does when memory runs out. */
-export async function killWithChildren(pid: number): Promise<void> {
-  const numbers = Array.from(Deno.readDirSync("/proc"), ({ name }) => Number(name));
-  const family = [pid, ...numbers.filter((number) => number > 0 && parentOf(number) === pid)];
-  for (const member of family) {
-    try {
-      Deno.kill(member, "SIGKILL");
-    } catch (error) {
-      // It has ended by itself.
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
-  }
-  while (family.some((member) => parentOf(member) !== undefined)) {
-    await new Promise((resolve) => setTimeout(resolve, endingInterval));
-  }
-}
-
-/** The CPU time that a process has had so far, in seconds; undefined when it has ended. */
-export function cpuSeconds(pid: number): number | undefined {
-  let stat: string;
-  try {
-    stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-  } catch {
-    return undefined;
-  }
-  // After the name, which may hold anything, user and system time are the 12th and 13th, in ticks of 10 ms.
-  const [user, system] = stat.slice(stat.lastIndexOf(")") + 2).split(" ").slice(11, 13);
-  return (Number(user) + Number(system)) / 100;
-}
-
-/** The most memory that a process has had so far, in bytes; undefined when it has ended. */
-export function peakMemory(pid: number): number | undefined {
-  try {
-    const [, kilobytes] = /^VmHWM:\s+(\d+) kB$/m.exec(Deno.readTextFileSync(`/proc/${pid}/status`)) ?? [];
-    return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
-  } catch {
-    return undefined;
-  }
+  const command = commandOf(pid);
+  if (/^(\S*\/)?(sh|dash|bash|zsh) -c /.test(command)) return "shell";
+  // npm writes its whole command into its process title: "npm exec deno@…". Its path, and that of deno, may hold spaces.
+  const runner =
+    /^(npm|npx)\b|^(\S*\/)?node (.*\/)?(npm|npx|npm-cli\.js|npx-cli\.js|deno)( |$)|^(.*\/)?deno( |$)/;
+  return runner.test(command) ? "runner" : "none";
 }

@@ -22,12 +22,14 @@ import { preparePlatform } from "./platform/platform.ts";
 import { loginAs, owner } from "./platform/platform-roles.ts";
 import { type HeldPorts, holdPorts, untilFree } from "./ports.ts";
 import { type Postgres, startPostgres } from "./postgres/postgres.ts";
-import { killWithChildren } from "./process.ts";
+import { killWithChildren } from "./process-table.ts";
 import { startScheduler } from "./platform/scheduler.ts";
 
 export interface StackOptions extends ProviderTimes {
   /** Where data, keys and logs stay between starts. Without it all of them are temporary. */
   dataDirectory?: string;
+  /** Gets the name of each step when it begins. */
+  onStep?: ((step: string) => void) | undefined;
   /** Ports that must be free; instead of one that is not said, any free port. */
   ports?: Partial<Ports>;
   /** A database that is prepared and migrated, as its owner. Without it the stack starts a Postgres of its own. */
@@ -96,6 +98,16 @@ const defaultTick = 5_000;
 /** The gateway has nothing to finish. */
 const gatewayGrace = 1_000;
 
+/** As startStack. What is starting ends with `cleanup`, also when that is disposed of before it has started. */
+export async function startStackFor(cleanup: AsyncDisposableStack, options: StackOptions): Promise<Stack> {
+  const starting = startStack(options);
+  cleanup.defer(async () => {
+    const stack = await starting.catch(() => undefined);
+    await stack?.[Symbol.asyncDispose]();
+  });
+  return await starting;
+}
+
 /** Starts everything, and resolves when all of it answers. What was started ends when the result is disposed of. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
   await using cleanup = new AsyncDisposableStack();
@@ -103,6 +115,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const logs = { functions: `${directory.path}/functions.log`, gateway: `${directory.path}/gateway.log` };
 
   const keys = await readOrGenerateKeys(directory);
+  options.onStep?.("the services outside, simulated");
   const parts = [
     startOutsideServices({ times: options, ports: options.ports ?? {}, keys }, directory, cleanup),
     openDatabase(options, directory, cleanup),
@@ -126,6 +139,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     },
   });
 
+  options.onStep?.("the functions");
   const functions = cleanup.use(
     await startFunctions({
       environment: functionsEnvironment(url, keys, simulators, options.environment ?? {}),
@@ -207,12 +221,14 @@ async function openDatabase(
       ...(directory.kept ? { dataDirectory } : {}),
       ...(wanted === undefined ? {} : { port: wanted }),
     });
+  options.onStep?.("Postgres");
   let postgres: Postgres | undefined = await start();
   cleanup.defer(async () => await postgres?.[Symbol.asyncDispose]());
   const { port, pid } = postgres;
   // A server of the developer's own may hold more than our data.
   const shared = pid === undefined && !directory.kept;
   const superuserUrl = shared ? cleanup.use(await createDatabase(postgres.url())).url : postgres.url();
+  options.onStep?.("the database: what the platform gives, then the migrations");
   await preparePlatform(superuserUrl);
   await migrate(superuserUrl);
   const url = loginAs(owner, superuserUrl);
@@ -241,6 +257,7 @@ async function startGateway(
   cleanup: AsyncDisposableStack,
 ): Promise<Child> {
   const port = options.ports?.gateway ?? 0;
+  options.onStep?.(port === 0 ? "the gateway" : `the gateway, at port ${port}`);
   if (port !== 0) await untilFree(port, "the gateway");
   const gateway = await startChild({
     script: new URL("platform/gateway.ts", import.meta.url),

@@ -69,3 +69,22 @@ insert into videos.moderation_terms (language, pattern, reason) values
     'sexual content with minors'
   )
 on conflict (pattern) do nothing;
+
+-- Phrases in which those words mean something else.
+insert into videos.moderation_terms (language, pattern, action, reason) values
+  ('en', 'naked eye|eyes|mole|truth|flame|flames|singularity', 'allow', 'nobody is naked'),
+  ('en', 'minor key|keys|chord|chords|scale|scales|planet|planets|league|leagues|change|changes|detail|details', 'allow', 'small'),
+  ('en', 'asia|ursa|canis minor', 'allow', 'names'),
+  ('tr', 'çıplak göz*', 'allow', 'the naked eye'),
+  ('tr', 'çıplak ayak*|ayağ*', 'allow', 'barefoot'),
+  ('tr', 'çıplak elle|elleri*', 'allow', 'with bare hands'),
+  ('tr', 'çıplak ağaç*|dal|dallar*|tepe*|kaya*', 'allow', 'bare trees and hills'),
+  ('tr', 'soyunma oda*', 'allow', 'changing rooms'),
+  ('tr', 'ergenekon*', 'allow', 'a name'),
+  ('es', 'ojo|ojos desnudo|desnudos', 'allow', 'the naked eye'),
+  ('es', 'pie|pies desnudo|desnudos', 'allow', 'barefoot'),
+  ('es', 'mano|manos desnuda|desnudas', 'allow', 'with bare hands'),
+  ('es', 'verdad|pared|paredes|rama|ramas|roca|rocas|montaña|montañas desnuda|desnudas', 'allow', 'nobody is naked'),
+  ('es', 'árbol|árboles desnudo|desnudos', 'allow', 'bare trees'),
+  ('es', 'asia|osa|tono|modo|tamaño menor', 'allow', 'small, and names')
+on conflict (pattern) do nothing;

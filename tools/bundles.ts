@@ -29,7 +29,9 @@ export async function functionNames(): Promise<string[]> {
 export async function bundleFunctions(directory: string, flags: readonly string[] = []): Promise<string[]> {
   const names = await functionNames();
   const sources = names.map((name) => `supabase/functions/${name}/index.ts`);
-  const args = ["bundle", "--quiet", "--frozen", ...flags, `--outdir=${directory}`, ...sources];
+  // By itself Deno takes what is in node_modules; in this mode it takes what the lock file says.
+  const lockOnly = ["--node-modules-dir=auto", "--frozen"];
+  const args = ["bundle", "--quiet", ...lockOnly, ...flags, `--outdir=${directory}`, ...sources];
   await promisify(execFile)(Deno.execPath(), args, { cwd: root });
   return names;
 }

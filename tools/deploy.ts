@@ -3,7 +3,7 @@
  * project, or to another.
  */
 import { readArguments, refuse } from "../local/arguments.ts";
-import { defaultDirectory } from "../local/status.ts";
+import { defaultDirectory } from "../local/served.ts";
 import { buildDeployment, functionNames } from "./bundles.ts";
 
 const usage = `deno task deploy [function]... [--remote=<ref>] [--prune] [--yes] [--build-only]

@@ -98,7 +98,7 @@ export interface paths {
         put?: never;
         /**
          * Cancels a video: at once while no provider has it, else by the provider's word
-         * @description A `pending` job is cancelled at once, and its credits are back: 200. One that a provider has is answered as it is, with 202: the provider is asked, and only its word cancels the job; if the video comes all the same, it is completed and paid. A second call answers the same. A job that is being stored, or has ended otherwise, is `ERR_4009`.
+         * @description A `pending` job is cancelled at once, and its credits are back: 200. One that a provider has is answered as it is, with 202: the provider is asked, and only its word cancels the job; if the video comes all the same, it is completed and paid. A second call answers the same; `cancel_requested_at` shows that it was asked. A job that is being stored, or has ended otherwise, is `ERR_4009`.
          */
         post: operations["postCancelVideo"];
         delete?: never;
@@ -162,7 +162,7 @@ export interface paths {
          * Proves that the caller is on a real device, which gets its credits once
          * @description Called after each sign-in, with a new DeviceCheck token each time. The first check of a device grants 10 credits: once for that device, also after its app was installed anew or the account was closed.
          *
-         *     `initial_grant.status` is `granted` when this call granted them, and `already_claimed` when the device has had them. It is `pending` while there is a `reason`: Apple cannot be asked now (`apple_unavailable`), another check of the network or the account is not over (`busy`), or the network, or all of them, have had their grants (`network_limit`). The account works, and a check after `retry_after` seconds, or at the next start of the app, settles it. `is_new` tells that this call made the account. `device_id` is optional, and no identity.
+         *     `initial_grant.status` is `granted` when this call granted them, and `already_claimed` when the device has had them. It is `pending` while there is a `reason`: Apple cannot be asked now (`apple_unavailable`), another check of the network or the account is not over (`busy`), or the network, or all of them, have had their grants (`network_limit`). The account works, and a check after `retry_after` seconds, or at the next start of the app, settles it. Whose grant is settled is answered at once, under `reads`, and may start behind any network as often as they like. `is_new` tells that this call made the account. `device_id` is optional, and no identity.
          */
         post: operations["postDeviceCheck"];
         delete?: never;
@@ -184,7 +184,7 @@ export interface paths {
          * Accepts a video, holds its price and begins to generate it
          * @description The price is computed from model and settings, and held; a video that is not made gives it back. Watch the job with `video-status`.
          *
-         *     `prompt` has 1 to 2000 characters, with tabs and line breaks but no other control or direction characters; where a model takes less, `options.prompt_max_characters` says how much, in UTF-16 units. `settings` are options of the model, whose defaults stand for those that are left out. `image_url` is for models that require an image: https, a public DNS name, no port, no credentials.
+         *     `prompt` has 1 to 2000 characters, with tabs and line breaks but no other control or direction characters; where a model takes less, `options.prompt_max_characters` says how much, in UTF-16 units. `settings` are options of the model, whose defaults stand for those that are left out. `image_url` is for models that require an image: https, a public DNS name, no port, no credentials. `client_reference`, 1 to 100 visible characters, is the app's own name for the job: it is kept with it, and `video-jobs` finds it. Optional fields may be null.
          */
         post: operations["postGenerateVideo"];
         delete?: never;
@@ -202,7 +202,7 @@ export interface paths {
         };
         /**
          * Whether the backend works; more for a secret key
-         * @description `unhealthy`, with 503, when the database cannot be asked; `degraded`, with 200, when storage, the worker, the providers or a part of the platform are not there. Answers are shared for 5 seconds. Only a secret key gets `checks` and `version`. A check's `reason` is `schema_not_exposed` when the platform was not told to expose the schema `api`. `platform.missing` names what docs/deploying.md asks of the project and is not there.
+         * @description `unhealthy`, with 503, when the database cannot be asked; `degraded`, with 200, when storage, the worker, a provider, Apple, the client's address or a part of the platform are not there. Answers are shared for 5 seconds. Only a secret key gets `checks` and `version`. A check's `reason` is `schema_not_exposed` when the platform was not told to expose the schema `api`. `providers` is right while each model that is offered has one that is configured and whose breaker is not open; `apple` while Apple takes our key, which is asked once a minute; `client_address` while the request carries the configured header, without which all users share the limits of one network. `platform.missing` names what docs/deploying.md asks of the project and is not there, `platform.invalid` which variables are bad.
          */
         get: operations["getHealth"];
         put?: never;
@@ -310,7 +310,7 @@ export interface paths {
         };
         /**
          * The caller's videos, newest first, page by page
-         * @description Newest first, `limit` at a time (1 to 100, else 20), of one `status` or of all; deleted videos are absent. `next_cursor` is the `cursor` of the next page, and null on the last. Newer videos move no page.  Each `video_url` is signed, and has at least 10 minutes left.
+         * @description Newest first, `limit` at a time (1 to 100, else 20), of one `status` or of all, of one `client_reference` or of any; deleted videos are absent. `next_cursor` is the `cursor` of the next page, and null on the last. Newer videos move no page. Each `video_url` is signed, and has at least 10 minutes left; where the URLs of 24 hours are used up it is null, and `retry_after` of the job says for how long.
          */
         get: operations["getVideoJobs"];
         put?: never;
@@ -330,9 +330,9 @@ export interface paths {
         };
         /**
          * How far a video is, and where it can be watched
-         * @description Ask again after `next_poll_seconds`, until it is null: then the job has ended. `video_url` is signed, and has at least 10 minutes left; ask for a new one instead of keeping it. A failed job says why in `error`, whose codes are those of errors.
+         * @description Ask again after `next_poll_seconds`, until it is null: then the job has ended. It grows with the job's age and with the number of jobs that run: whoever obeys it for each stays within half of `reads`. `video_url` is signed, and has at least 10 minutes left; ask for a new one instead of keeping it. Whoever has had 200 renewed in 24 hours gets null, and `retry_after` in the job says in how many seconds there is one again. `thumbnail_url` is signed with it where the provider made a picture, as some of fal's and Replicate's models do; else it is null, and the app shows the video's first frame. A failed job says why in `error`, whose codes are those of errors.
          *
-         *     `status` is `pending` (no provider has it, and none may have it), `processing`, `completed`, `failed` or `cancelled`; the last three never change again. `credits_used` is what is held or was paid, less what was given back: 0 for a job that failed or was cancelled. `settings` are those used, defaults included.
+         *     `status` is `pending` (no provider has it, and none may have it), `processing`, `completed`, `failed` or `cancelled`; the last three never change again. `credits_used` is what is held or was paid, less what was given back: 0 for a job that failed or was cancelled. `settings` are those used, defaults included. `client_reference` is what the app gave, `cancel_requested_at` when cancelling was asked for.
          *
          *     `progress.stage` is `queued` (no provider has it), `submitted` (sent to one that has not started, or has not answered), `generating`, `storing`, or `done` (ended, however).
          */
@@ -472,6 +472,7 @@ export interface components {
             /** @enum {string} */
             reason?: "schema_not_exposed";
         };
+        ClientReference: string;
         ClosedAccount: {
             /** Format: uuid */
             user_id: string;
@@ -503,7 +504,7 @@ export interface components {
         DeviceCheckRequest: {
             /** Format: base64 */
             device_token: string;
-            device_id?: string;
+            device_id?: string | null;
         };
         DeviceCheckResponse: {
             /** Format: uuid */
@@ -523,13 +524,13 @@ export interface components {
             /** Format: uuid */
             model_id: string;
             prompt: string;
-            /** @default {} */
             settings?: {
-                duration_seconds?: number;
-                resolution?: string;
-                aspect_ratio?: string;
-            };
-            image_url?: string;
+                duration_seconds?: number | null;
+                resolution?: string | null;
+                aspect_ratio?: string | null;
+            } | null;
+            image_url?: string | null;
+            client_reference?: components["schemas"]["ClientReference"] | null;
         };
         HealthResponse: {
             /** @enum {string} */
@@ -539,6 +540,8 @@ export interface components {
                 storage: components["schemas"]["Check"];
                 queue: components["schemas"]["Check"];
                 providers: components["schemas"]["Check"];
+                apple: components["schemas"]["Check"];
+                client_address: components["schemas"]["Check"];
                 platform: components["schemas"]["PlatformCheck"];
             };
             version?: string;
@@ -568,6 +571,9 @@ export interface components {
                     [key: string]: unknown;
                 };
             } | null;
+            client_reference: string | null;
+            cancel_requested_at: string | null;
+            retry_after?: number;
             /** Format: date-time */
             created_at: string;
             completed_at: string | null;
@@ -619,6 +625,7 @@ export interface components {
             /** @enum {string} */
             reason?: "schema_not_exposed";
             missing: ("postgres_17" | "pg_cron" | "tick_job" | "pg_net" | "functions_url" | "worker_key" | "signing_key")[];
+            invalid?: string[];
         };
         ProcessJobsResponse: {
             /** @constant */
@@ -645,15 +652,12 @@ export interface components {
             user_id: components["schemas"]["UserId"];
             amount: number;
             reason: components["schemas"]["Reason"];
-            /** Format: uuid */
-            job_id?: string;
+            job_id?: string | null;
         };
         UpdateUserProfileRequest: {
             display_name?: string | null;
-            /** @enum {string} */
-            language?: "en" | "tr" | "es";
-            /** @enum {string} */
-            theme_preference?: "system" | "light" | "dark";
+            language?: ("en" | "tr" | "es") | null;
+            theme_preference?: ("system" | "light" | "dark") | null;
         };
         /** Format: uuid */
         UserId: string;
@@ -686,6 +690,9 @@ export interface components {
                     [key: string]: unknown;
                 };
             } | null;
+            client_reference: string | null;
+            cancel_requested_at: string | null;
+            retry_after?: number;
             /** Format: date-time */
             created_at: string;
             completed_at: string | null;
@@ -914,6 +921,7 @@ export interface components {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "Content-Language": components["headers"]["ContentLanguage"];
                 "Cache-Control": components["headers"]["CacheControl"];
+                "Retry-After": components["headers"]["RetryAfter"];
                 [name: string]: unknown;
             };
             content: {
@@ -926,6 +934,7 @@ export interface components {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "Content-Language": components["headers"]["ContentLanguage"];
                 "Cache-Control": components["headers"]["CacheControl"];
+                "Retry-After": components["headers"]["RetryAfter"];
                 [name: string]: unknown;
             };
             content: {
@@ -1514,6 +1523,8 @@ export interface operations {
                      *       "video_url_expires_at": null,
                      *       "thumbnail_url": null,
                      *       "error": null,
+                     *       "client_reference": "draft-7",
+                     *       "cancel_requested_at": "2026-11-21T11:58:40.000Z",
                      *       "created_at": "2026-11-21T11:58:30.000Z",
                      *       "completed_at": "2026-11-21T11:58:40.000Z"
                      *     }
@@ -1549,6 +1560,8 @@ export interface operations {
                      *       "video_url_expires_at": null,
                      *       "thumbnail_url": null,
                      *       "error": null,
+                     *       "client_reference": "draft-7",
+                     *       "cancel_requested_at": "2026-11-21T11:58:40.000Z",
                      *       "created_at": "2026-11-21T11:58:30.000Z",
                      *       "completed_at": null
                      *     }
@@ -1782,7 +1795,8 @@ export interface operations {
                  *       "prompt": "A red fox runs through fresh snow",
                  *       "settings": {
                  *         "aspect_ratio": "9:16"
-                 *       }
+                 *       },
+                 *       "client_reference": "draft-7"
                  *     }
                  */
                 "application/json": components["schemas"]["GenerateVideoRequest"];
@@ -1878,12 +1892,21 @@ export interface operations {
                      *         },
                      *         "providers": {
                      *           "ok": true,
+                     *           "duration_ms": 4
+                     *         },
+                     *         "apple": {
+                     *           "ok": true,
+                     *           "duration_ms": 130
+                     *         },
+                     *         "client_address": {
+                     *           "ok": true,
                      *           "duration_ms": 0
                      *         },
                      *         "platform": {
                      *           "ok": true,
                      *           "duration_ms": 4,
-                     *           "missing": []
+                     *           "missing": [],
+                     *           "invalid": []
                      *         }
                      *       },
                      *       "version": "1"
@@ -1894,6 +1917,7 @@ export interface operations {
             };
             400: components["responses"]["ERR_4008"];
             401: components["responses"]["ERR_4005"];
+            429: components["responses"]["ERR_4004"];
             500: components["responses"]["ERR_6003"];
             /** @description `ERR_6001` database/unavailable */
             503: {
@@ -1901,6 +1925,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     "Content-Language": components["headers"]["ContentLanguage"];
                     "Cache-Control": components["headers"]["CacheControl"];
+                    "Retry-After": components["headers"]["RetryAfter"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2059,6 +2084,7 @@ export interface operations {
             400: components["responses"]["ERR_4008"];
             401: components["responses"]["ERR_4005"];
             413: components["responses"]["ERR_4013"];
+            429: components["responses"]["ERR_4004"];
             500: components["responses"]["ERR_6003"];
             503: components["responses"]["ERR_6001"];
         };
@@ -2123,6 +2149,7 @@ export interface operations {
             400: components["responses"]["ERR_4008"];
             401: components["responses"]["ERR_4005"];
             413: components["responses"]["ERR_4013"];
+            429: components["responses"]["ERR_4004"];
             500: components["responses"]["ERR_6003"];
             503: components["responses"]["ERR_6001"];
         };
@@ -2302,6 +2329,7 @@ export interface operations {
                 cursor?: string;
                 /** @example completed */
                 status?: "pending" | "processing" | "completed" | "failed" | "cancelled";
+                client_reference?: string;
             };
             header?: {
                 /**
@@ -2350,6 +2378,8 @@ export interface operations {
                      *           "video_url_expires_at": "2026-11-21T13:00:00.000Z",
                      *           "thumbnail_url": null,
                      *           "error": null,
+                     *           "client_reference": "draft-7",
+                     *           "cancel_requested_at": null,
                      *           "created_at": "2026-11-21T11:58:30.000Z",
                      *           "completed_at": "2026-11-21T12:00:00.000Z"
                      *         }
@@ -2419,6 +2449,8 @@ export interface operations {
                      *       "video_url_expires_at": "2026-11-21T13:00:00.000Z",
                      *       "thumbnail_url": null,
                      *       "error": null,
+                     *       "client_reference": "draft-7",
+                     *       "cancel_requested_at": null,
                      *       "created_at": "2026-11-21T11:58:30.000Z",
                      *       "completed_at": "2026-11-21T12:00:00.000Z",
                      *       "progress": {

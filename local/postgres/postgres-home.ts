@@ -2,6 +2,7 @@
  * The folder a Postgres server lives in: its binaries, its database files, its password. One process at a time holds it.
  */
 import { statfs } from "node:fs/promises";
+import { systemIsLinux } from "../system.ts";
 
 export interface ServerHome extends AsyncDisposable {
   readonly directory: string;
@@ -21,7 +22,7 @@ interface Account {
 }
 
 /** Where databases live that root keeps for a clone which no other account may enter. */
-const systemDataDirectory = "/var/lib/kinora";
+const systemDataDirectory = systemIsLinux ? "/var/lib/kinora" : "/usr/local/var/kinora";
 /** Where Linux keeps files in memory. */
 const memory = "/dev/shm";
 /** Bytes: the most that a server writes between two checkpoints (1 GB), and several times what the tests store. */
@@ -69,12 +70,23 @@ export async function createServerHome(wanted?: string): Promise<ServerHome> {
 
 /** The account made for Postgres where there is one, or else the one made for owning nothing. */
 async function unprivilegedAccount(): Promise<Account> {
-  const lines = (await Deno.readTextFile("/etc/passwd")).split("\n").map((line) => line.split(":"));
-  for (const wanted of ["postgres", "nobody"]) {
-    const [, , uid, gid] = lines.find(([name]) => name === wanted) ?? [];
-    if (uid !== undefined && gid !== undefined) return { uid: Number(uid), gid: Number(gid) };
+  // macOS begins the names of such accounts with an underscore.
+  for (const name of ["postgres", "_postgres", "nobody"]) {
+    const [uid, gid] = await Promise.all([idOf("-u", name), idOf("-g", name)]);
+    if (uid !== undefined && gid !== undefined) return { uid, gid };
   }
   throw new Error("Postgres refuses to run as root, and there is neither an account postgres nor nobody");
+}
+
+/** Asked of the system, since accounts need not stand in a file. */
+async function idOf(option: "-u" | "-g", name: string): Promise<number | undefined> {
+  const { success, stdout } = await new Deno.Command("id", {
+    args: [option, name],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "null",
+  }).output();
+  return success ? Number(new TextDecoder().decode(stdout)) : undefined;
 }
 
 async function temporaryDirectory(): Promise<string> {
@@ -89,7 +101,7 @@ async function temporaryDirectory(): Promise<string> {
  * a fifth of the time that it takes on a disk.
  */
 async function hasRoomInMemory(): Promise<boolean> {
-  if (Deno.build.os !== "linux") return false;
+  if (!systemIsLinux) return false;
   const mounts = (await Deno.readTextFile("/proc/mounts")).split("\n").map((line) => line.split(" "));
   const options = mounts.find(([, place]) => place === memory)?.[3]?.split(",");
   // Some containers forbid to run there what the server is: a program.
@@ -99,6 +111,7 @@ async function hasRoomInMemory(): Promise<boolean> {
 }
 
 async function keptDirectory(wanted: string, account: Account | undefined): Promise<string> {
+  await removeDeadLink(wanted);
   await Deno.mkdir(wanted, { recursive: true });
   const directory = await Deno.realPath(wanted);
   if (account === undefined || await canReach(account, directory)) return directory;
@@ -109,6 +122,13 @@ async function keptDirectory(wanted: string, account: Account | undefined): Prom
   await Deno.remove(directory);
   await Deno.symlink(reachable, directory);
   return reachable;
+}
+
+/** Whoever removes the data that lies elsewhere begins anew, though the link to it is left. */
+async function removeDeadLink(path: string): Promise<void> {
+  const isLink = await Deno.lstat(path).then(({ isSymlink }) => isSymlink, () => false);
+  const isThere = await Deno.stat(path).then(() => true, () => false);
+  if (isLink && !isThere) await Deno.remove(path);
 }
 
 /** Whether every folder above `directory` lets the account pass. */

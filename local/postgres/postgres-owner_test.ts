@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { withConnection } from "./database.ts";
 import { startPostgres } from "./postgres.ts";
-import { commandLine, parentOf } from "../process.ts";
+import { parentOf, processes } from "../process-table.ts";
 import { patience } from "../testing/patience.ts";
 import { exists, homeOf, select } from "../testing/servers.ts";
 
@@ -114,11 +114,9 @@ Deno.test("the next start ends a server that lost its supervisor too", async () 
   await withConnection(owner.url, (sql) => sql`create table kept ()`);
   const supervisor = parentOf(owner.pid);
   assert.ok(supervisor !== undefined);
-  // The reader of the pipe would end the server; it is a child of the supervisor, with the same session.
-  for (const pid of processesOfSession(supervisor)) {
-    if (commandLine(pid)[0] !== commandLine(owner.pid)[0] && !commandLine(pid)[0]?.startsWith("postgres:")) {
-      Deno.kill(pid, "SIGKILL");
-    }
+  // The reader of the pipe would end the server; it is a child of the supervisor, in the same group.
+  for (const [pid, { group, command }] of processes()) {
+    if (group === supervisor && !/^\S*\/postgres |^postgres:/.test(command)) Deno.kill(pid, "SIGKILL");
   }
   owner.process.kill("SIGKILL");
   await owner.process.status;
@@ -128,15 +126,3 @@ Deno.test("the next start ends a server that lost its supervisor too", async () 
   assert.equal(parentOf(owner.pid), undefined);
   assert.equal(await select(server.url(), "to_regclass('kept') is not null"), true);
 });
-
-function processesOfSession(session: number): number[] {
-  const pids = [...Deno.readDirSync("/proc")].map(({ name }) => Number(name)).filter(Number.isInteger);
-  return pids.filter((pid) => {
-    try {
-      const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-      return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[3]) === session;
-    } catch {
-      return false;
-    }
-  });
-}

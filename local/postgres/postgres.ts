@@ -2,10 +2,12 @@
  * A Postgres of our own, without Docker and without an installed one. It lives as long as its handle and never
  * outlives this process: a supervisor ends it when we are killed, and the next start ends what is left.
  */
+import { createHash } from "node:crypto";
 import { copyBinaries } from "./postgres-binaries.ts";
 import { existingServer } from "./postgres-external.ts";
 import { createServerHome, type ServerHome } from "./postgres-home.ts";
-import { commandLine, parentOf } from "../process.ts";
+import { commandOf, parentOf } from "../process-table.ts";
+import { PortTakenError } from "../ports.ts";
 import { spawnSupervised, type SupervisedProcess } from "../supervised-process.ts";
 
 export interface Postgres extends AsyncDisposable {
@@ -56,7 +58,16 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   }
 }
 
-class PortTakenError extends Error {}
+/**
+ * By which a server is known among processes. Not its folder, since `ps` may print another name for a letter outside of
+ * ASCII.
+ */
+function clusterName(cluster: string): string {
+  return `kinora_${createHash("sha256").update(cluster).digest("hex").slice(0, 16)}`;
+}
+
+/** Without a locale macOS looks for one in another thread, and Postgres refuses to start in a process with two. */
+const serverEnvironment = { LC_ALL: "C" };
 
 /** Makes the database files, once. */
 async function createCluster(home: ServerHome): Promise<void> {
@@ -82,6 +93,7 @@ async function createCluster(home: ServerHome): Promise<void> {
     ...home.account,
     cwd: "/",
     clearEnv: true,
+    env: serverEnvironment,
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -107,6 +119,7 @@ async function startServer(dataDirectory: string | undefined, port: number): Pro
     "unix_socket_directories=",
     `port=${port}`,
     `max_connections=${maxConnections}`,
+    `cluster_name=${clusterName(home.cluster)}`,
     ...(home.temporary ? ["fsync=off", "full_page_writes=off"] : []),
   ];
   let log = "";
@@ -116,7 +129,7 @@ async function startServer(dataDirectory: string | undefined, port: number): Pro
     {
       signal: "INT",
       // Its own environment: PG* variables of ours would change what it does.
-      env: { PATH: Deno.env.get("PATH") ?? "/usr/bin:/bin" },
+      env: { PATH: Deno.env.get("PATH") ?? "/usr/bin:/bin", ...serverEnvironment },
       cwd: "/",
       account: home.account,
       onOutput: (text) => log = (log + text).slice(-keptLog),
@@ -133,7 +146,7 @@ async function startServer(dataDirectory: string | undefined, port: number): Pro
   if (pid === undefined) {
     await server.stop();
     if (/could not bind .*: Address already in use/.test(log)) {
-      throw new PortTakenError(`Port ${port} of 127.0.0.1 is taken`);
+      throw new PortTakenError(port, "Postgres");
     }
     throw new Error(`Postgres did not start: ${log.trim()}`);
   }
@@ -195,7 +208,7 @@ async function readPidFile(cluster: string): Promise<PidFile | undefined> {
 async function endServer(cluster: string): Promise<void> {
   const server = await readPidFile(cluster);
   if (server === undefined) return;
-  const isRunning = () => commandLine(server.pid).includes(cluster);
+  const isRunning = () => commandOf(server.pid).includes(clusterName(cluster));
   if (!isRunning()) {
     // Another process may have the number by now, and Postgres would take it for a server.
     if (parentOf(server.pid) !== undefined) await Deno.remove(`${cluster}/postmaster.pid`);

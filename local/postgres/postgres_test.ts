@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { withConnection } from "./database.ts";
 import { holdPorts } from "../ports.ts";
 import { startPostgres } from "./postgres.ts";
-import { killWithChildren, parentOf } from "../process.ts";
+import { killWithChildren, parentOf } from "../process-table.ts";
 import { exists, homeOf, select } from "../testing/servers.ts";
 
 // These are about our own server, whatever the developer uses for the rest.
@@ -85,7 +85,7 @@ Deno.test("a data directory in use is refused, and so is a taken port", async ()
   await using server = await startPostgres({ dataDirectory });
   await assert.rejects(startPostgres({ dataDirectory }), /is in use by another process$/);
   await assert.rejects(startPostgres({ port: server.port }), {
-    message: `Port ${server.port} of 127.0.0.1 is taken`,
+    message: `Port ${server.port} of 127.0.0.1, for Postgres, is taken by another program`,
   });
   assert.equal(await select(server.url(), "1"), 1);
 });
@@ -116,8 +116,15 @@ Deno.test({
         kept = await Deno.realPath(dataDirectory);
         await withConnection(server.url(), (sql) => sql`create table kept ()`);
       }
+      {
+        await using server = await startPostgres({ dataDirectory });
+        assert.equal(await select(server.url(), "to_regclass('kept') is not null"), true);
+      }
+      // Its data was removed where it lies, and the link to it is left.
+      await Deno.remove(kept, { recursive: true });
       await using server = await startPostgres({ dataDirectory });
-      assert.equal(await select(server.url(), "to_regclass('kept') is not null"), true);
+      kept = await Deno.realPath(dataDirectory);
+      assert.equal(await select(server.url(), "to_regclass('kept') is null"), true);
     } finally {
       for (const path of [closed, kept]) if (path !== undefined) await Deno.remove(path, { recursive: true });
     }

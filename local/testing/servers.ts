@@ -1,7 +1,7 @@
 /** What tests of servers look at: files, folders and values. */
 import assert from "node:assert/strict";
 import { withConnection } from "../postgres/database.ts";
-import { commandLine } from "../process.ts";
+import { commandOf } from "../process-table.ts";
 
 export function exists(path: string): boolean {
   try {
@@ -14,9 +14,9 @@ export function exists(path: string): boolean {
 
 /** The folder of a running server, from what it was started with. */
 export function homeOf(pid: number): string {
-  const cluster = commandLine(pid).find((argument) => argument.endsWith("/cluster"));
-  assert.ok(cluster !== undefined);
-  return cluster.slice(0, -"/cluster".length);
+  const [, home] = / -D (.+)\/cluster /.exec(commandOf(pid)) ?? [];
+  assert.ok(home !== undefined);
+  return home;
 }
 
 /** The value of an expression. */

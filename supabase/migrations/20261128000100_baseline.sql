@@ -3,7 +3,7 @@
 -- supabase/schemas/core/core.sql
 
 -- core: what every other domain stands on. In this order: core.sql, errors.sql, time.sql,
--- platform.sql, tick.sql.
+-- platform.sql, tick.sql, rows.sql.
 --
 -- A domain is a schema and a folder; docs/database.md has the order in which they are read and made.
 
@@ -139,14 +139,14 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Where the functions are, and the key that opens `process-jobs` and nothing else, from Vault; null where they are not
--- set. Takes no lock; a second call reads them again.
+-- Where the functions are, and the key that opens `process-jobs` and nothing else, from Vault, without white space at
+-- their ends; null where they are not set. Takes no lock; a second call reads them again.
 begin
   if to_regclass('vault.decrypted_secrets') is null then
     return;
   end if;
-  execute 'select max(s.decrypted_secret) filter (where s.name = ''kinora_functions_url''),
-                  max(s.decrypted_secret) filter (where s.name = ''kinora_worker_key'')
+  execute 'select max(btrim(s.decrypted_secret, E'' \t\r\n'')) filter (where s.name = ''kinora_functions_url''),
+                  max(btrim(s.decrypted_secret, E'' \t\r\n'')) filter (where s.name = ''kinora_worker_key'')
            from vault.decrypted_secrets as s'
     into url, key;
 end;
@@ -175,7 +175,8 @@ begin
     v_missing := v_missing || 'pg_cron'::text;
   end if;
   if v_cron is not null then
-    execute 'select exists (select from cron.job as j where j.jobname = ''kinora-tick'' and j.active)' into v_ticks;
+    execute 'select exists (select from cron.job as j where j.jobname = ''kinora-tick'' and j.active
+      and j.command = ''call core.tick()'')' into v_ticks;
     if not v_ticks then
       v_missing := v_missing || 'tick_job'::text;
     end if;
@@ -184,8 +185,13 @@ begin
   if to_regproc('net.http_post') is null then
     v_missing := v_missing || 'pg_net'::text;
   end if;
-  select w.url, w.key into v_url, v_key from core.worker_address() as w;
-  if v_url is null or v_url !~ '^https://.+/functions/v1$' then
+  begin
+    select w.url, w.key into v_url, v_key from core.worker_address() as w;
+  exception when others then
+    -- Vault cannot read its secrets: its key is another than they were written with.
+    raise warning 'the secrets of Vault cannot be read: %', sqlerrm;
+  end;
+  if v_url is null or v_url !~ '^https://[a-z0-9.-]+(:[0-9]+)?/functions/v1$' then
     v_missing := v_missing || 'functions_url'::text;
   end if;
   -- As long as the function asks for: a shorter one opens nothing.
@@ -196,70 +202,343 @@ begin
 end;
 $$;
 
+create table core.written (
+  at timestamptz not null
+);
+alter table core.written enable row level security;
+comment on table core.written is 'One row, which core.check_writes() writes, to find out whether it can.';
+
+create function core.check_writes()
+returns void
+language plpgsql
+volatile
+set search_path = ''
+-- So little that what is sorted below goes to the disk.
+set work_mem = '64kB'
+as $$
+-- Raises what every write would raise, where the database takes none: read_only_sql_transaction where it is a standby, or
+-- the platform has stopped writes since the disk is nearly full; disk_full where it is. Locks: the row, which is never
+-- waited for. A second call writes again.
+begin
+  update core.written as w set at = core.now()
+  where w.ctid = any (array(select o.ctid from core.written as o limit 1 for update skip locked));
+  if not found then
+    insert into core.written (at) select core.now() where not exists (select from core.written);
+  end if;
+  -- A row that is written in its place needs no new room, and so tells nothing about the disk; 200 kB that are sorted do.
+  perform from (
+    select n from generate_series(1, 2000) as n order by md5(n::text) || repeat('x', 64) offset 1999
+  ) as sorted;
+end;
+$$;
+
+-- Whoever leaves a transaction open, in the SQL editor or by a connection that hangs, holds its locks for a minute and no
+-- longer. The Data API's statements and locks are bounded by the platform, what the tick does by its tasks.
+do $$
+begin
+  execute format('alter database %I set idle_in_transaction_session_timeout = ''1min''', current_database());
+exception when insufficient_privilege then
+  raise warning 'sessions may stay idle in a transaction for ever: %', sqlerrm;
+end;
+$$;
+
 -- supabase/schemas/core/tick.sql
 
 -- What is due by the clock, and what became of it the last time.
 create table core.scheduled_tasks (
   name text primary key,
-  -- A function without arguments, with its schema. Text, because a `regprocedure` column blocks pg_upgrade.
+  -- A function, with its schema: without arguments, or of one subject. Text, because a `regprocedure` column blocks
+  -- pg_upgrade.
   procedure text not null check (procedure ~ '^[a-z_]+\.[a-z_]+$'),
   every interval not null check (every >= interval '1 second'),
   next_run_at timestamptz not null default '-infinity',
   last_run_at timestamptz,
   last_milliseconds integer,
-  last_error text
+  last_error text,
+  -- A function that names what is due now, up to so many, the longest overdue first. Null: there is nothing to name.
+  subjects text check (subjects ~ '^[a-z_]+\.[a-z_]+$'),
+  -- A transaction that takes longer is ended, with its session; a run that takes longer goes on at the next tick.
+  time_limit interval not null default '10 seconds' check (time_limit between interval '1 second' and interval '1 hour'),
+  -- Lower first.
+  priority smallint not null default 5,
+  -- While it runs: until when no other clock runs it. Left behind by a run that did not come back.
+  leased_until timestamptz,
+  -- How many subjects the last run did.
+  last_done integer
 );
 alter table core.scheduled_tasks enable row level security;
-comment on table core.scheduled_tasks is 'Procedures that core.tick() runs; each works off a bounded batch a run.';
+comment on table core.scheduled_tasks is 'What core.tick() runs, each by itself and in short transactions.';
 
-create function core.tick()
+-- A subject that a task could not do stands back, so that it takes nobody else's turn.
+create table core.set_aside (
+  task text not null,
+  subject text not null,
+  until timestamptz not null,
+  -- How often in a row.
+  times integer not null,
+  error text,
+  primary key (task, subject)
+);
+alter table core.set_aside enable row level security;
+comment on table core.set_aside is 'What a scheduled task could not do, why, and until when it is passed over.';
+
+create function core.claim_task(p_name text)
+returns core.scheduled_tasks
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Gives the run of a task to the caller, as its row was before; null where it is not due, or another clock has it. A
+-- lease in it was left by a run that did not come back, of which the operator is told. Locks: the task, which is never
+-- waited for.
+declare
+  v_task core.scheduled_tasks;
+  v_now timestamptz;
+begin
+  select t.* into v_task from core.scheduled_tasks as t where t.name = p_name for update skip locked;
+  v_now := core.now();
+  if not found or v_task.next_run_at > v_now or v_task.leased_until > v_now then
+    return null;
+  end if;
+  update core.scheduled_tasks as t
+  set next_run_at = v_now + t.every,
+      -- A run begins nothing after its time limit, and the last that it began has as much again.
+      leased_until = v_now + 2 * t.time_limit + interval '5 seconds'
+  where t.name = p_name;
+  if v_task.leased_until is not null then
+    perform core.report_failure(v_task, null, format(
+      'the run before did not come back: a transaction of it was ended after %s, or the server was', v_task.time_limit
+    ));
+  end if;
+  return v_task;
+end;
+$$;
+
+create function core.finish_task(
+  p_task core.scheduled_tasks, p_milliseconds integer, p_error text, p_done integer, p_has_more boolean
+)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Ends the run of a task, and says what came of it. One that ran out of time has its turn again at the next tick.
+-- Locks: the task.
+begin
+  update core.scheduled_tasks as t
+  set next_run_at = case when p_has_more then core.now() else t.next_run_at end,
+      last_run_at = core.now(), last_milliseconds = p_milliseconds, last_error = p_error,
+      last_done = p_done, leased_until = null
+  where t.name = p_task.name;
+end;
+$$;
+
+create function core.report_failure(p_task core.scheduled_tasks, p_subject text, p_error text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Tells the error log and the operator that a task failed, with what. Where that fails too, Postgres' log has it: it
+-- must not stop the others. Locks: the alert.
+begin
+  perform ops.record_error(
+    core.error_code('internal/error'), 'tick', null, null,
+    jsonb_strip_nulls(jsonb_build_object('task', p_task.name, 'subject', p_subject, 'error', p_error))
+  );
+  perform ops.raise_alert('scheduled_task', p_task.name, jsonb_strip_nulls(
+    jsonb_build_object('subject', p_subject, 'error', p_error)
+  ));
+exception when query_canceled or others then
+  raise warning 'the scheduled task % failed, and this could not be recorded: %', p_task.name, p_error;
+end;
+$$;
+
+create function core.stand_back(p_task core.scheduled_tasks, p_subject text, p_error text, p_is_busy boolean)
 returns integer
 language plpgsql
 volatile
 set search_path = ''
 as $$
+-- Sets a subject aside and returns how often that was in a row: 10 s where somebody held a lock on it, else from a
+-- minute on, and twice as long each time, up to an hour.
+declare
+  v_now constant timestamptz := core.now();
+  v_times integer;
+begin
+  insert into core.set_aside as s (task, subject, until, times, error)
+  values (p_task.name, p_subject, v_now, 1, p_error)
+  on conflict (task, subject) do update set times = s.times + 1, error = excluded.error
+  returning s.times into v_times;
+  update core.set_aside as s
+  set until = v_now + case when p_is_busy then interval '10 seconds'
+    else interval '1 minute' * least(60, 2 ^ least(v_times - 1, 6)) end
+  where s.task = p_task.name and s.subject = p_subject;
+  return v_times;
+end;
+$$;
+
+create function core.attempt(p_task core.scheduled_tasks, p_subject text default null)
+returns text
+language plpgsql
+volatile
+set search_path = ''
+-- Whoever holds a lock may hold it for long; others wait for nobody.
+set lock_timeout = '200ms'
+as $$
+-- Does a task once, for a subject if it has any, and returns what went wrong: null where nothing did. What went wrong is
+-- undone, recorded and told; its subject is set aside. Locks: what the task's procedure takes.
+declare
+  v_error text;
+  v_is_busy boolean;
+  v_times integer;
+begin
+  -- Longer than that and the session ends, whatever it waits for: nothing else can end what runs inside of a call.
+  perform set_config(
+    'transaction_timeout', (date_part('epoch', p_task.time_limit) * 1000)::integer::text, true
+  );
+  begin
+    if p_subject is null then
+      execute format('select %s()', p_task.procedure);
+    else
+      execute format('select %s(%L)', p_task.procedure, p_subject);
+      delete from core.set_aside as s where s.task = p_task.name and s.subject = p_subject;
+    end if;
+    return null;
+  -- A statement_timeout of the role's, or somebody's hand, ends this one thing. The others go on.
+  exception when query_canceled or assert_failure or others then
+    v_error := format('%s: %s', sqlstate, sqlerrm);
+    v_is_busy := sqlstate in ('55P03', '40P01', '40001');
+  end;
+  if p_subject is not null then
+    v_times := core.stand_back(p_task, p_subject, v_error, v_is_busy);
+  end if;
+  -- Locks come and go; one that is there for the tenth time is worth a look.
+  if not v_is_busy or v_times % 10 = 0 then
+    perform core.report_failure(p_task, p_subject, v_error);
+  end if;
+  return v_error;
+end;
+$$;
+
+create function core.due_subjects(p_task core.scheduled_tasks, p_limit integer, out subjects text[], out error text)
+language plpgsql
+volatile
+set search_path = ''
+set lock_timeout = '200ms'
+as $$
+-- What a task has to do now, but for what is set aside, up to p_limit; or why that cannot be known.
+declare
+  v_aside constant text[] := array(
+    select s.subject from core.set_aside as s where s.task = p_task.name and s.until > core.now()
+  );
+begin
+  perform set_config(
+    'transaction_timeout', (date_part('epoch', p_task.time_limit) * 1000)::integer::text, true
+  );
+  execute format(
+    'select array(select d.subject::text from %s($1) as d (subject) where d.subject::text <> all ($2) limit $3)', p_task.subjects
+  ) into subjects using p_limit + cardinality(v_aside), v_aside, p_limit;
+exception when query_canceled or assert_failure or others then
+  error := format('%s: %s', sqlstate, sqlerrm);
+  perform core.report_failure(p_task, null, error);
+end;
+$$;
+
+-- No search_path of its own: a procedure that has one cannot commit. Every name in it has its schema.
+create procedure core.run_task(p_name text)
+language plpgsql
+as $$
+-- Runs a task if it is due and no other clock has it: its procedure, or that for each of its subjects, until none is
+-- left or its time is over. It commits at the beginning and at the end, and in between so often that no lock is held for
+-- longer than a request waits without noticing. Whatever fails, or is killed, undoes what it did itself and no more.
 declare
   v_task core.scheduled_tasks;
-  v_started_at timestamptz;
+  v_started_at constant timestamptz := clock_timestamp();
+  v_committed_at timestamptz;
+  -- After a run that did not come back, a subject is set aside before it is tried: if it was the cause, it is so once.
+  v_is_careful boolean;
+  -- Names are asked for so many at a time.
+  v_batch constant integer := 500;
+  v_subjects text[];
+  v_subject text;
+  v_failure text;
   v_error text;
-  v_due integer;
+  v_is_over boolean := false;
+  v_all_done integer := 0;
+  v_done integer;
 begin
-  if pg_try_advisory_xact_lock(hashtextextended('core.tick', 0)) then
-    for v_task in
-      select t.* from core.scheduled_tasks as t where t.next_run_at <= core.now() order by t.next_run_at, t.name
+  v_task := core.claim_task(p_name);
+  commit;
+  if v_task.name is null then
+    return;
+  end if;
+  v_is_careful := v_task.leased_until is not null;
+
+  if v_task.subjects is null then
+    v_error := core.attempt(v_task);
+    commit;
+  else
     loop
-      v_started_at := clock_timestamp();
-      v_error := null;
-      begin
-        execute format('select %s()', v_task.procedure);
-      exception when others then
-        v_error := format('%s: %s', sqlstate, sqlerrm);
-        perform ops.record_error(
-          core.error_code('internal/error'), 'tick', null, null,
-          jsonb_build_object('task', v_task.name, 'error', v_error)
-        );
-      end;
-      update core.scheduled_tasks as t
-      set next_run_at = core.now() + v_task.every,
-          last_run_at = core.now(),
-          last_milliseconds = extract(epoch from clock_timestamp() - v_started_at) * 1000,
-          last_error = v_error
-      where t.name = v_task.name;
+      select d.subjects, d.error into v_subjects, v_failure from core.due_subjects(v_task, v_batch) as d;
+      commit;
+      v_error := coalesce(v_failure, v_error);
+      exit when coalesce(cardinality(v_subjects), 0) = 0;
+      v_done := 0;
+      v_committed_at := clock_timestamp();
+      foreach v_subject in array v_subjects loop
+        if v_is_careful then
+          perform core.stand_back(v_task, v_subject, 'the run that tried it did not come back', false);
+          commit;
+        end if;
+        v_failure := core.attempt(v_task, v_subject);
+        if v_failure is null then
+          v_done := v_done + 1;
+        else
+          v_error := format('%s: %s', v_subject, v_failure);
+        end if;
+        if v_is_careful or clock_timestamp() > v_committed_at + interval '50 milliseconds' then
+          commit;
+          v_committed_at := clock_timestamp();
+        end if;
+        v_is_over := clock_timestamp() > v_started_at + v_task.time_limit;
+        exit when v_is_over;
+      end loop;
+      commit;
+      v_all_done := v_all_done + v_done;
+      -- Where nothing could be done, the next batch is for the next run.
+      exit when v_is_over or cardinality(v_subjects) < v_batch or v_done = 0;
     end loop;
   end if;
 
-  v_due := queue.count_due();
-  if v_due > 0 then
-    perform core.call_worker();
-  end if;
-  return v_due;
+  perform core.finish_task(
+    v_task, (extract(epoch from clock_timestamp() - v_started_at) * 1000)::integer, v_error,
+    case when v_task.subjects is not null then v_all_done end, v_is_over
+  );
+  commit;
 end;
 $$;
-comment on function core.tick() is
-  'The one thing that pg_cron calls, every 5 seconds. Runs what is due, and returns how many tasks wait for a worker (1000
-stands for more). Locks: an advisory lock, so that two ticks at once do the work of one; then what the procedures take.
-A second call at once runs nothing and still returns the count. A procedure that raises is rolled back alone, noted in
-last_error and the error log, and tried again after its interval.';
+
+create procedure core.tick()
+language plpgsql
+as $$
+declare
+  v_name text;
+begin
+  foreach v_name in array array(
+    select t.name from core.scheduled_tasks as t
+    where t.next_run_at <= core.now()
+    order by t.priority, t.next_run_at, t.name
+  ) loop
+    call core.run_task(v_name);
+  end loop;
+end;
+$$;
+comment on procedure core.tick() is
+  'What pg_cron calls, every 5 seconds, from two clocks: while one is at something slow, the other does the rest. Runs each
+task that is due, by itself and in transactions of its own; one that is slow, broken, cancelled or killed undoes no other,
+is noted in last_error and the error log, and alerts. A second call at once takes what the first has not begun.
+Not inside a transaction: it commits.';
 
 create function core.call_worker()
 returns void
@@ -268,7 +547,7 @@ volatile
 set search_path = ''
 as $$
 -- Posts to `process-jobs` with pg_net, with `kinora_functions_url` and `kinora_worker_key` from Vault.
--- Without pg_net or either secret it does nothing: whoever called the tick sees the count and posts itself.
+-- Without pg_net or either secret it does nothing: whoever runs the tick elsewhere posts themselves.
 -- pg_net sends after the commit, and never waits for the answer.
 declare
   v_url text;
@@ -288,6 +567,33 @@ begin
 end;
 $$;
 
+create function core.wake_worker()
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The scheduled task `wake_worker`, which comes before all others: calls the worker where tasks wait for one.
+begin
+  if queue.count_due() > 0 then
+    perform core.call_worker();
+  end if;
+end;
+$$;
+
+create function core.schedule_tick()
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Has pg_cron call the tick, from two clocks. A second call changes nothing.
+begin
+  execute 'select cron.schedule(c.name, ''5 seconds'', ''call core.tick()'')
+    from unnest(array[''kinora-tick'', ''kinora-tick-2'']) as c (name)';
+end;
+$$;
+
 -- The platform's own clock, where it has one. Elsewhere local/scheduler.ts calls the same tick, so that a server which
 -- has their files but does not preload them, or lets only its superuser make them, needs neither.
 do $$
@@ -304,10 +610,94 @@ do $$
 begin
   if exists (select from pg_available_extensions as e where e.name = 'pg_cron') then
     create extension if not exists pg_cron;
-    perform cron.schedule('kinora-tick', '5 seconds', 'select core.tick()');
+    perform core.schedule_tick();
   end if;
 exception when others then
   raise warning 'pg_cron could not be made, and nothing calls the tick: %', sqlerrm;
+end;
+$$;
+
+-- supabase/schemas/core/rows.sql
+
+-- What rows must not tell. Postgres quotes a row that breaks a constraint, in its log too: "Failing row contains (…)". So
+-- where rows hold what people wrote, a trigger asks first, and names the constraint alone.
+
+create function core.refuse_row()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+-- Raises what the constraint that the new row breaks would have raised, without the row.
+declare
+  v_column text;
+  v_check record;
+  v_holds boolean;
+begin
+  select a.attname into v_column
+  from pg_attribute as a
+  where a.attrelid = tg_relid and a.attnum > 0 and a.attnotnull and not a.attisdropped
+    and to_jsonb(new) -> a.attname = 'null'
+  order by a.attnum
+  limit 1;
+  if found then
+    raise not_null_violation using
+      message = format('%s of %s.%s must not be null', v_column, tg_table_schema, tg_table_name),
+      schema = tg_table_schema, table = tg_table_name, column = v_column;
+  end if;
+  for v_check in
+    select c.conname, pg_get_expr(c.conbin, c.conrelid) as expression
+    from pg_constraint as c
+    where c.conrelid = tg_relid and c.contype = 'c'
+    order by c.conname
+  loop
+    execute format('select (%s) is not false from (select ($1).*) as t', v_check.expression) into v_holds using new;
+    if not v_holds then
+      raise check_violation using
+        message = format('a row of %s.%s violates check constraint %s', tg_table_schema, tg_table_name, v_check.conname),
+        schema = tg_table_schema, table = tg_table_name, constraint = v_check.conname;
+    end if;
+  end loop;
+  raise exception 'a row of %.% was refused for nothing', tg_table_schema, tg_table_name;
+end;
+$$;
+
+create function core.keep_rows_out_of_logs(p_table regclass)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Makes the trigger that asks all constraints of a table about each new row, before Postgres does; a second call makes it
+-- anew. For the end of a table's file. The condition stands in the trigger itself, so that a row that is right costs no
+-- call.
+declare
+  v_nulls text;
+  v_checks text;
+  v_check record;
+  v_column text;
+  v_expression text;
+begin
+  select format('num_nulls(%s) > 0', string_agg(format('new.%I', a.attname), ', ' order by a.attnum)) into v_nulls
+  from pg_attribute as a
+  where a.attrelid = p_table and a.attnum > 0 and a.attnotnull and not a.attisdropped and a.attgenerated = '';
+  for v_check in
+    select pg_get_expr(c.conbin, c.conrelid) as expression,
+      array(select a.attname::text from pg_attribute as a where a.attrelid = p_table and a.attnum = any (c.conkey)) as columns
+    from pg_constraint as c
+    where c.conrelid = p_table and c.contype = 'c'
+    order by c.conname
+  loop
+    v_expression := v_check.expression;
+    foreach v_column in array v_check.columns loop
+      v_expression := regexp_replace(v_expression, '(?<![\w.''])' || v_column || '(?![\w(''])', 'new.' || v_column, 'g');
+    end loop;
+    v_checks := concat_ws(' or ', v_checks, format('(%s) is false', v_expression));
+  end loop;
+  execute format(
+    'create or replace trigger a_row_stays_out_of_logs before insert or update on %s for each row when (%s)
+       execute function core.refuse_row()',
+    p_table, concat_ws(' or ', v_nulls, v_checks)
+  );
 end;
 $$;
 
@@ -355,6 +745,8 @@ create trigger keep_tombstones before update of id, closed_at on accounts.users
   execute function accounts.keep_tombstones();
 create trigger keep_tombstones_from_deletion before delete on accounts.users
   for each row when (old.closed_at is not null) execute function accounts.keep_tombstones();
+
+select core.keep_rows_out_of_logs('accounts.users');
 
 -- supabase/schemas/guard/guard.sql
 
@@ -435,6 +827,32 @@ alter table guard.idempotency_keys enable row level security;
 create index idempotency_keys_expires_at on guard.idempotency_keys using brin (expires_at) with (autosummarize = on);
 comment on table guard.idempotency_keys is 'Outcomes of keyed requests, kept 24 hours for replay.';
 
+-- What nobody outside knows. A database has its own from its first migration on.
+create table guard.secrets (
+  name text primary key,
+  secret bytea not null check (octet_length(secret) >= 32)
+);
+alter table guard.secrets enable row level security;
+comment on table guard.secrets is 'Random bytes that keep what callers write from meaning anything to the database.';
+
+create function guard.lock_key(p_caller uuid, p_endpoint text, p_key text)
+returns bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- The advisory lock of an idempotency key. A caller writes the key, and must be able to choose nobody else's lock: it is
+-- hashed with a secret, and the locks of one number are for these keys alone; whatever else we lock has two.
+declare
+  v_secret bytea;
+begin
+  select s.secret into strict v_secret from guard.secrets as s where s.name = 'lock_keys';
+  return ('x' || encode(substring(sha256(
+    v_secret || convert_to(concat_ws(' ', p_caller::text, p_endpoint, p_key), 'UTF8')
+  ) from 1 for 8), 'hex'))::bit(64)::bigint;
+end;
+$$;
+
 create function guard.claim(p_caller uuid, p_endpoint text, p_key text, p_fingerprint text)
 returns jsonb
 language plpgsql
@@ -443,14 +861,13 @@ set search_path = ''
 as $$
 -- Claims a key for the rest of the transaction. Null: the work is the caller's to do, and guard.finish ends it.
 -- Otherwise the answer to give: the stored outcome with `replayed`, idempotency/key-reused for another request under
--- the same key, idempotency/in-progress while the first request runs. Locks: an advisory lock on (caller, endpoint,
--- key), never waited for.
+-- the same key, both of which count in `replays`; idempotency/in-progress while the first request runs. Locks: an
+-- advisory lock on (caller, endpoint, key), never waited for → rate-limit row, for a known key.
 declare
   v_row guard.idempotency_keys;
+  v_taken jsonb;
 begin
-  if not pg_try_advisory_xact_lock(
-    hashtextextended(concat_ws(' ', p_caller::text, p_endpoint, p_key), 0)
-  ) then
+  if not pg_try_advisory_xact_lock(guard.lock_key(p_caller, p_endpoint, p_key)) then
     return guard.refusal('idempotency/in-progress', '{"retry_after": 1}');
   end if;
 
@@ -461,6 +878,10 @@ begin
 
   if not found or v_row.expires_at <= core.now() then
     return null;
+  end if;
+  v_taken := guard.take('{replays}', p_caller, null, p_endpoint);
+  if v_taken ? 'refusal' then
+    return v_taken -> 'refusal';
   end if;
   if v_row.fingerprint <> p_fingerprint then
     return guard.refusal('idempotency/key-reused');
@@ -490,6 +911,8 @@ begin
   return p_outcome;
 end;
 $$;
+
+select core.keep_rows_out_of_logs('guard.idempotency_keys');
 
 -- supabase/schemas/guard/rate-limits.sql
 
@@ -535,6 +958,22 @@ alter table guard.hits_logged enable row level security;
 alter table guard.hits_unlogged enable row level security;
 comment on table guard.hits is 'Times of the hits inside a policy''s window, oldest first.';
 
+create function guard.fails_closed(p_policy text)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- What a broken limiter of this policy means: true refuses. A policy whose row is gone is broken, too, and then those that
+-- guard money refuse; the reference rows say the same of each, which a test holds. Takes no lock.
+begin
+  return coalesce(
+    (select p.on_failure = 'closed' from guard.policies as p where p.name = p_policy),
+    p_policy in ('video_generation', 'uncaptured_jobs', 'device_grants', 'device_grants_global', 'admin_credits')
+  );
+end;
+$$;
+
 create function guard.take(p_policies text[], p_user_id uuid, p_network text, p_endpoint text)
 returns jsonb
 language plpgsql
@@ -544,7 +983,8 @@ as $$
 -- Counts one attempt against several policies, all or none: `{ limits, refusal, hits }`. `hits` are the times that were
 -- counted, by policy, for guard.give_back. `refusal` is absent when all admit, else the envelope to return:
 -- limit/rate-exceeded, or database/unavailable where a limiter that fails closed is broken. Those that fail open are
--- then passed over. An unknown network is one subject, shared by all who have none. Locks: one row a policy, in the
+-- then passed over. A policy without its row is broken. An unknown network is one subject, shared by all who have none.
+-- Locks: one row a policy, in the
 -- order of their names, until the transaction ends. Time is read after that lock, so that hits are in order and no
 -- window admits one too many. The limits are as the API shows them, `reset` in whole seconds.
 declare
@@ -564,7 +1004,9 @@ begin
   -- One by one: a plan for `name = any (…)` is made anew at every call.
   foreach v_name in array p_policies loop
     select p.* into v_policy from guard.policies as p where p.name = v_name;
-    continue when not found;
+    if not found then
+      raise exception 'a policy has no row';
+    end if;
     v_subject := case v_policy.scope
       when 'user' then p_user_id::text
       when 'network' then coalesce(p_network, 'unknown')
@@ -625,9 +1067,7 @@ exception
       return guard.take_each(p_policies, p_user_id, p_network, p_endpoint);
     end if;
     raise warning 'the rate limiter of % is broken: %', p_policies[1], sqlerrm;
-    if exists (
-      select from guard.policies as p where p.name = p_policies[1] and p.on_failure = 'closed'
-    ) then
+    if guard.fails_closed(p_policies[1]) then
       return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('database/unavailable'));
     end if;
     return '{"limits": [], "hits": {}}';
@@ -909,15 +1349,27 @@ begin
   end if;
 
   if v_kind = 'available' then
-    -- Taken when credits leave, put back when they come.
-    foreach v_draw in array p_transfer.draws loop
-      update credits.lots as l
-      set remaining = l.remaining + sign(p_amount)::integer * v_draw.amount
-      where l.id = v_draw.lot_id and l.account_id = p_account_id and v_draw.amount > 0
-        and l.remaining + sign(p_amount)::integer * v_draw.amount between 0 and l.amount;
-      exit when not found;
-      v_drawn := v_drawn + v_draw.amount;
-    end loop;
+    -- Taken when credits leave, put back when they come: one by one, which is quicker for a few, or many at once.
+    if cardinality(p_transfer.draws) > 8 then
+      with drawn as (
+        update credits.lots as l
+        set remaining = l.remaining + sign(p_amount)::integer * d.amount
+        from unnest(p_transfer.draws) as d (lot_id, amount)
+        where l.id = d.lot_id and l.account_id = p_account_id and d.amount > 0
+          and l.remaining + sign(p_amount)::integer * d.amount between 0 and l.amount
+        returning d.amount
+      )
+      select coalesce(sum(d.amount), 0) into v_drawn from drawn as d;
+    else
+      foreach v_draw in array p_transfer.draws loop
+        update credits.lots as l
+        set remaining = l.remaining + sign(p_amount)::integer * v_draw.amount
+        where l.id = v_draw.lot_id and l.account_id = p_account_id and v_draw.amount > 0
+          and l.remaining + sign(p_amount)::integer * v_draw.amount between 0 and l.amount;
+        exit when not found;
+        v_drawn := v_drawn + v_draw.amount;
+      end loop;
+    end if;
     if v_drawn <> p_transfer.amount then
       raise exception 'transfer % does not draw its amount from lots of its account', p_transfer.id
         using errcode = 'check_violation';
@@ -1179,7 +1631,8 @@ as $$
 declare
   v_account credits.accounts;
   v_now timestamptz;
-  v_lot credits.lots;
+  v_draws credits.draw[];
+  v_amount bigint;
   v_posting_id bigint;
 begin
   select a.* into strict v_account
@@ -1192,23 +1645,28 @@ begin
     return v_account;
   end if;
 
-  for v_lot in
-    select l.* from credits.lots as l
-    where l.account_id = v_account.id and not l.is_spent and l.expires_at <= v_now
-    order by l.id
+  -- All of them at once, in transfers that no amount is too large for.
   loop
-    -- A lot can expire twice: a release gives it 24 hours more. So its expiry is a part of the key.
+    select array_agg(row(l.id, l.remaining)::credits.draw order by l.id), sum(l.remaining)
+    into v_draws, v_amount
+    from (
+      select e.id, e.remaining, sum(e.remaining) over (order by e.id) as total
+      from credits.lots as e
+      where e.account_id = v_account.id and not e.is_spent and e.expires_at <= v_now
+    ) as l
+    where l.total <= 1000000000;
+    exit when v_draws is null;
+    -- The number of its entry: an account has it once.
+    v_account.entry_count := v_account.entry_count + 1;
     v_posting_id := credits.record_posting(
-      format('expiry:%s:%s', v_lot.id, extract(epoch from v_lot.expires_at)), p_owner_id,
-      jsonb_build_object('call', 'expire', 'lot_id', v_lot.id),
-      jsonb_build_object('expired', v_lot.remaining), v_now
+      format('expiry:%s:%s', v_account.id, v_account.entry_count), p_owner_id,
+      jsonb_build_object('call', 'expire', 'lots', cardinality(v_draws)), jsonb_build_object('expired', v_amount), v_now
     );
     insert into credits.transfers (
       posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at
     )
     values (
-      v_posting_id, p_owner_id, 'expiry', v_account.id, credits.system_account('breakage'), v_lot.remaining,
-      array[row(v_lot.id, v_lot.remaining)::credits.draw], v_now
+      v_posting_id, p_owner_id, 'expiry', v_account.id, credits.system_account('breakage'), v_amount, v_draws, v_now
     );
   end loop;
 
@@ -1295,32 +1753,50 @@ begin
 end;
 $$;
 
-create function credits.expire_due()
-returns integer
+create function credits.accounts_to_expire(p_limit integer)
+returns setof bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Accounts with lots that have expired, up to p_limit. Every posting books its own account anyway; this is for those that
+-- nothing moves.
+declare
+  -- Not in the query: a volatile function cannot be looked up in an index.
+  v_now constant timestamptz := core.now();
+begin
+  return query
+  select a.id from credits.accounts as a where a.next_expiry_at <= v_now order by a.next_expiry_at limit p_limit;
+end;
+$$;
+
+create function credits.try_account(p_owner_id uuid)
+returns void
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Books what has expired in up to 500 accounts, and returns how many. Every posting books its own account anyway;
--- this is for those that nothing moves. Accounts that somebody holds are left for the next run.
-declare
-  -- Not in the query: a volatile function cannot be looked up in an index.
-  v_now constant timestamptz := core.now();
-  v_owner_id uuid;
-  v_booked integer := 0;
+-- Locks a user's account, or raises lock_not_available where somebody has it. Locks: account, not waited for.
 begin
-  for v_owner_id in
-    select a.owner_id
-    from credits.accounts as a
-    where a.next_expiry_at <= v_now
-    order by a.next_expiry_at
-    limit 500
-    for update skip locked
-  loop
-    perform credits.lock_account(v_owner_id);
-    v_booked := v_booked + 1;
-  end loop;
-  return v_booked;
+  perform from credits.accounts as a
+  where a.owner_id = p_owner_id and a.kind = 'available' and a.unit = 'credit'
+  for update nowait;
+end;
+$$;
+
+create function credits.expire_account(p_account_id bigint)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Books what has expired in an account; a second call finds nothing. Raises lock_not_available where somebody has it.
+-- Locks: account, not waited for → expired lots.
+declare
+  v_owner_id uuid;
+begin
+  select a.owner_id into strict v_owner_id from credits.accounts as a where a.id = p_account_id for update nowait;
+  perform credits.lock_account(v_owner_id);
 end;
 $$;
 
@@ -2260,6 +2736,8 @@ create index tasks_owner on queue.tasks (owner_id, kind) where failed_at is null
 create index tasks_dead on queue.tasks (subject) where failed_at is not null;
 comment on table queue.tasks is 'Work that must survive; a finished task is deleted.';
 
+select core.keep_rows_out_of_logs('queue.tasks');
+
 -- supabase/schemas/queue/tasks.sql
 
 create function queue.add(
@@ -2698,44 +3176,57 @@ as $$
   ) as d
 $$;
 
-create function queue.bury_lost()
-returns integer
+create function queue.lost_tasks(p_limit integer)
+returns setof bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Tasks whose last try ended with its worker, up to p_limit.
+declare
+  -- Not in the query: a volatile function cannot be looked up in an index.
+  v_now constant timestamptz := core.now();
+begin
+  return query
+  select l.id
+  from queue.kinds as k
+  cross join lateral (
+    select t.id
+    from queue.tasks as t
+    where t.kind = k.kind and t.leased_until <= v_now and t.failed_at is null
+      and t.attempts - t.uncounted_attempts >= k.tries
+    limit p_limit
+  ) as l
+  limit p_limit;
+end;
+$$;
+
+create function queue.bury_lost(p_task_id bigint)
+returns void
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Makes dead letters of tasks whose last try ended with its worker, up to 100 a run. Returns how many.
--- Locks: those of each task's domain → task, one task at a time.
+-- Makes a dead letter of a task whose last try ended with its worker; any other stays as it is.
+-- Locks: those of its domain → task.
 declare
-  -- Not in the query: a volatile function cannot be looked up in an index.
-  v_now constant timestamptz := core.now();
   v_task queue.tasks;
-  v_buried integer := 0;
 begin
-  for v_task in
-    select l.*
-    from queue.kinds as k
-    cross join lateral (
-      select t.*
-      from queue.tasks as t
-      where t.kind = k.kind and t.leased_until <= v_now and t.failed_at is null
-        and t.attempts - t.uncounted_attempts >= k.tries
-      limit 100
-    ) as l
-    limit 100
-  loop
-    if queue.bury(v_task, 'the worker did not come back from the last try') then
-      v_buried := v_buried + 1;
-    end if;
-  end loop;
-  return v_buried;
+  select t.* into v_task
+  from queue.tasks as t
+  join queue.kinds as k on k.kind = t.kind
+  where t.id = p_task_id and t.leased_until <= core.now() and t.failed_at is null
+    and t.attempts - t.uncounted_attempts >= k.tries;
+  if found then
+    perform queue.bury(v_task, 'the worker did not come back from the last try');
+  end if;
 end;
 $$;
 
 -- supabase/schemas/videos/models.sql
 
 -- videos: from a model and a prompt to a file in storage. In this order: models.sql, jobs.sql, submissions.sql,
--- assets.sql, providers.sql, offers.sql, settlement.sql, moderation.sql, acceptance.sql, retention.sql.
+-- assets.sql, renewals.sql, providers.sql, offers.sql, settlement.sql, moderation.sql, acceptance.sql, retention.sql.
 
 create schema videos;
 
@@ -2964,11 +3455,15 @@ create table videos.jobs (
   video_url text,
   video_url_expires_at timestamptz,
   thumbnail_url text,
-  deleted_at timestamptz
+  deleted_at timestamptz,
+  -- The app's own name for it, which its user may ask for.
+  client_reference text
 ) with (fillfactor = 70);
 alter table videos.jobs enable row level security;
 -- A user's history of each status, newest first: one index pages all of it and any part of it.
 create index jobs_user on videos.jobs (user_id, status, created_at desc, id desc) where deleted_at is null;
+-- Few jobs have a name, and few of a user's have the same.
+create index jobs_client_reference on videos.jobs (user_id, client_reference) where client_reference is not null;
 create index jobs_completed_at on videos.jobs using brin (completed_at);
 -- The running jobs; those that are storing have no bound.
 create index jobs_running on videos.jobs (due_at) where completed_at is null;
@@ -3129,6 +3624,34 @@ as $$
     )
 $$;
 
+create function videos.poll_seconds(p_job videos.jobs, p_limits jsonb, p_now timestamptz)
+returns integer
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- After how many seconds whoever watches a job asks again; null when it has ended. A tenth of its age, so that watching costs
+-- a few dozen requests however long it takes; and so seldom that all the running jobs of its user together take half of
+-- `reads`, whose state p_limits tells, since the app reads other things as well. Takes no lock.
+declare
+  -- As api.md has it, where the limiter is broken.
+  v_max_hits constant numeric := coalesce((p_limits -> 0 ->> 'limit')::numeric, 120);
+  v_window_seconds constant numeric := coalesce((p_limits -> 0 ->> 'window')::numeric, 60);
+  v_running numeric;
+begin
+  if p_job.completed_at is not null then
+    return null;
+  end if;
+  -- No running job is deleted, which is said for the index.
+  select count(*) into v_running
+  from videos.jobs as j
+  where j.user_id = p_job.user_id and j.status in ('pending', 'processing') and j.deleted_at is null;
+  return least(60, greatest(
+    2, ceil(extract(epoch from p_now - p_job.created_at) / 10), ceil(v_running * v_window_seconds * 2 / v_max_hits)
+  ))::integer;
+end;
+$$;
+
 -- Where a job is, for whoever watches it.
 create function videos.job_stage(p_job videos.jobs)
 returns text
@@ -3155,12 +3678,16 @@ return jsonb_build_object(
   'error', case when (p_job).error_code is not null then jsonb_build_object(
     'code', (p_job).error_code, 'details', (p_job).error_details
   ) end,
+  'client_reference', (p_job).client_reference,
+  'cancel_requested_at', core.to_iso((p_job).cancel_requested_at),
   'created_at', core.to_iso((p_job).created_at), 'completed_at', core.to_iso((p_job).completed_at)
 );
 -- jobs_user knows only what its user still sees.
 create index jobs_deleted on videos.jobs (user_id) where deleted_at is not null;
 create index jobs_blankable on videos.jobs (deleted_at) where deleted_at is not null and prompt <> '';
 create index jobs_late on videos.jobs (late_success_at) where late_success_at is not null;
+
+select core.keep_rows_out_of_logs('videos.jobs');
 
 -- supabase/schemas/videos/submissions.sql
 
@@ -3255,6 +3782,9 @@ $$;
 create index provider_events_received_at on videos.provider_events using brin (received_at) with (autosummarize = on);
 -- Appended to in the order of their times, which is what a BRIN needs to find a day at next to no cost.
 create index submissions_claimed_at on videos.submissions using brin (claimed_at) with (autosummarize = on);
+
+select core.keep_rows_out_of_logs('videos.submissions');
+select core.keep_rows_out_of_logs('videos.provider_events');
 
 -- supabase/schemas/videos/assets.sql
 
@@ -3373,6 +3903,65 @@ begin
 end;
 $$;
 
+select core.keep_rows_out_of_logs('videos.assets');
+
+-- supabase/schemas/videos/renewals.sql
+
+-- How often a user's URLs are signed anew: what is watched a thousand times costs a thousand times its traffic.
+
+create function videos.admit_renewals(p_user_id uuid, p_videos jsonb)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Videos, `{ job, paths }` each, as they may be shown. One whose URL has less than 10 minutes left is signed anew by the
+-- caller, which counts against `signed_urls`; above that it has no URL, no paths, and `retry_after` says in how many seconds
+-- it may have one. Those that come first are counted first. The operator is told of whoever meets the limit.
+-- Locks: rate-limit row → alert.
+declare
+  v_videos jsonb := p_videos;
+  v_soon constant timestamptz := core.now() + interval '10 minutes';
+  v_refusal jsonb;
+  v_place integer;
+begin
+  for v_place in
+    select (v.place - 1)::integer
+    from jsonb_array_elements(p_videos) with ordinality as v (video, place)
+    where v.video -> 'paths' ? 'video' and (
+      v.video -> 'job' ->> 'video_url_expires_at' is null
+      or (v.video -> 'job' ->> 'video_url_expires_at')::timestamptz < v_soon
+    )
+    order by v.place
+  loop
+    if v_refusal is null then
+      v_refusal := guard.take('{signed_urls}', p_user_id, null, 'video-url') -> 'refusal';
+    end if;
+    if v_refusal is not null then
+      v_videos := jsonb_set(v_videos, array[v_place::text], (v_videos -> v_place) || jsonb_build_object(
+        'paths', '{}'::jsonb,
+        'job', (v_videos -> v_place -> 'job') || jsonb_build_object(
+          'video_url', null, 'thumbnail_url', null, 'video_url_expires_at', null,
+          -- The operator may have it fail closed, which is over by itself.
+          'retry_after', coalesce((v_refusal -> 'details' ->> 'retry_after')::integer, 60)
+        )
+      ));
+    end if;
+  end loop;
+  if v_refusal is not null then
+    perform ops.raise_alert('egress', u.reference::text, jsonb_build_object(
+      'policy', 'signed_urls',
+      'renewals', v_refusal -> 'limits' -> 0 -> 'current',
+      -- What all their videos are once: each URL lets anybody load its file for an hour, as often as they like.
+      'bytes', (select sum(a.bytes) from videos.assets as a where a.owner_id = p_user_id and a.deleted_at is null)
+    ))
+    from accounts.users as u
+    where u.id = p_user_id;
+  end if;
+  return v_videos;
+end;
+$$;
+
 -- supabase/schemas/videos/providers.sql
 
 create type videos.breaker_state as enum ('closed', 'open', 'half_open');
@@ -3397,7 +3986,10 @@ create table videos.providers (
   -- It asked to be left alone until then: others are asked meanwhile, for all jobs.
   busy_until timestamptz,
   -- Half open, one submission is on its way; until when it is waited for.
-  probe_until timestamptz
+  probe_until timestamptz,
+  -- Jobs in a row that it took and had not finished when their bound was over. So many open the breaker too, and then
+  -- only a job that it finishes closes it: to take one proves nothing.
+  unfinished integer not null default 0
 );
 alter table videos.providers enable row level security;
 comment on table videos.providers is 'The providers: their limits, which the operator sets, and their circuit breakers.';
@@ -3450,6 +4042,13 @@ begin
     or (v_provider.breaker = 'open'
       and v_provider.opened_at > v_now - make_interval(secs => v_provider.open_seconds))
     or (v_provider.breaker = 'half_open' and v_provider.probe_until > v_now)
+    -- Of one that finishes nothing, one job at a time finds out whether it does again.
+    or (v_provider.breaker <> 'closed' and v_provider.unfinished >= v_provider.failures_to_open and exists (
+      select from videos.submissions as s
+      join videos.jobs as j on j.id = s.job_id
+      where s.provider = p_provider and s.state in ('sending', 'accepted', 'unknown') and j.completed_at is null
+        and s.claimed_at > v_provider.opened_at
+    ))
     or not exists (
       select from videos.money_left as m where m.provider = p_provider and coalesce(m.cents >= p_cost, true)
     )
@@ -3556,8 +4155,46 @@ begin
     set failures = 0, successes = v.successes + 1, probe_until = null,
         breaker = (case when v.breaker = 'half_open' and v.successes + 1 < v.successes_to_close then 'half_open'
           else 'closed' end)::videos.breaker_state
-    where v.name = p_submission.provider and (v.breaker = 'half_open' or v.failures > 0);
+    where v.name = p_submission.provider and v.unfinished < v.failures_to_open
+      and (v.breaker = 'half_open' or v.failures > 0);
   end if;
+end;
+$$;
+
+create function videos.note_unfinished(p_job_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A job's bound is over while a provider has it, which counts against that provider: one that takes everything and
+-- finishes nothing is as good as away. The caller has locked the job. Locks: provider.
+begin
+  update videos.providers as v
+  set unfinished = v.unfinished + 1,
+      breaker = (case when v.breaker <> 'closed' or v.unfinished + 1 >= v.failures_to_open then 'open' else 'closed'
+        end)::videos.breaker_state,
+      opened_at = case when v.breaker <> 'open' and (v.breaker = 'half_open' or v.unfinished + 1 >= v.failures_to_open)
+        then core.now() else v.opened_at end,
+      probe_until = null
+  where v.name in (select s.provider from videos.submissions as s where s.job_id = p_job_id and s.state = 'accepted');
+end;
+$$;
+
+create function videos.note_finished(p_provider text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A provider said how a job ended: it works. Where nothing but that had opened its breaker, jobs go there again, one
+-- after the other first. While all is well nothing is written. Locks: provider.
+begin
+  update videos.providers as v
+  set unfinished = 0, probe_until = null, successes = 0,
+      breaker = (case when v.breaker <> 'closed' and v.unfinished >= v.failures_to_open then 'half_open' else v.breaker
+        end)::videos.breaker_state
+  where v.name = p_provider and v.unfinished > 0;
 end;
 $$;
 
@@ -3720,6 +4357,24 @@ return jsonb_build_object(
     || jsonb_strip_nulls(jsonb_build_object('prompt_max_characters', videos.prompt_max_units((p_model).id)))
 );
 
+-- How many models are offered that nobody can make now: of their providers none is among p_providers, null being all,
+-- enabled, and without an open breaker.
+create function videos.models_without_provider(p_providers text[])
+returns integer
+language sql
+stable
+set search_path = ''
+as $$
+  select count(*)::integer
+  from videos.models as m
+  where m.is_available and not exists (
+    select from videos.model_providers as p
+    join videos.providers as v on v.name = p.provider
+    where p.model_id = m.id and v.is_enabled and v.breaker <> 'open'
+      and (p_providers is null or p.provider = any (p_providers))
+  )
+$$;
+
 -- supabase/schemas/videos/settlement.sql
 
 create function videos.settle_video_job(
@@ -3808,6 +4463,9 @@ begin
   update videos.submissions as s
   set missing_since = case v_state when 'not_found' then coalesce(s.missing_since, v_now) end
   where s.id = p_submission.id and (v_state = 'not_found') <> (s.missing_since is not null);
+  if v_state in ('succeeded', 'failed') then
+    perform videos.note_finished(p_submission.provider);
+  end if;
   if v_state in ('succeeded', 'failed', 'cancelled') then
     update videos.submissions as s
     set state = 'ended', ended_at = v_now, cause = coalesce(p_state #>> '{failure,cause}', s.cause)
@@ -3856,6 +4514,7 @@ begin
     );
   elsif v_state = 'cancelled' then
     if p_job.due_at <= v_now then
+      perform videos.note_unfinished(p_job.id);
       perform videos.settle_video_job(p_job.id, 'failed', core.error_code('provider/timed-out'));
     elsif p_job.cancel_requested_at is not null then
       perform videos.settle_video_job(p_job.id, 'cancelled');
@@ -3873,59 +4532,76 @@ begin
 end;
 $$;
 
--- The end of a job whose bound is over; the caller has locked it.
 create function videos.settle_overdue_job(p_job videos.jobs)
-returns boolean
-language sql
+returns void
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  select videos.settle_video_job(p_job.id, 'failed', case
+-- The end of a job whose bound is over; the caller has locked it. Locks: provider, and what settling takes.
+begin
+  if not videos.is_abandoned(p_job) then
+    perform videos.note_unfinished(p_job.id);
+  end if;
+  perform videos.settle_video_job(p_job.id, 'failed', case
     when exists (
       select from videos.submissions as s
       where s.job_id = p_job.id and s.state in ('sending', 'accepted', 'unknown')
     ) then core.error_code('provider/timed-out')
     else core.error_code('provider/unavailable')
-  end)
+  end);
+end;
 $$;
 
-create function videos.enforce_deadlines()
-returns integer
+create function videos.overdue_jobs(p_limit integer)
+returns setof uuid
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Jobs whose bound is over, the longest overdue first, up to p_limit. One whose `cancel` task is open waits for it, for 5
+-- minutes.
+declare
+  -- Not in the query: a volatile function cannot be looked up in an index.
+  v_now constant timestamptz := core.now();
+begin
+  return query
+  select j.id
+  from videos.jobs as j
+  where j.completed_at is null and j.due_at <= v_now
+    and (j.due_at <= v_now - interval '5 minutes' or not queue.has_open('cancel', j.id))
+  order by j.due_at
+  limit p_limit;
+end;
+$$;
+
+create function videos.enforce_deadline(p_job_id uuid)
+returns void
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Makes a `cancel` task for each job whose bound is over, up to 100 a run, and settles those whose task died or came
--- to nothing for 5 minutes. A job whose task is open waits for it, and takes no place in the batch. Returns how many
--- jobs it looked at. Locks: account → job, one job at a time.
+-- Makes a `cancel` task for a job whose bound is over, and settles it where that task died or came to nothing for 5
+-- minutes. A job that is not overdue stays as it is. Raises lock_not_available where somebody has the account.
+-- Locks: account, not waited for → job, and what settling takes.
 declare
-  -- Not in the query: a volatile function cannot be looked up in an index.
-  v_now constant timestamptz := core.now();
-  v_job_id uuid;
+  v_now timestamptz;
   v_job videos.jobs;
-  v_due integer := 0;
 begin
-  for v_job_id in
-    select j.id
-    from videos.jobs as j
-    where j.completed_at is null and j.due_at <= v_now
-      and (j.due_at <= v_now - interval '5 minutes' or not queue.has_open('cancel', j.id))
-    order by j.due_at
-    limit 100
-  loop
-    v_due := v_due + 1;
-    v_job := videos.lock_job(v_job_id);
-    continue when v_job.due_at is null or v_job.due_at > v_now;
-    if v_job.due_at <= v_now - interval '5 minutes' or exists (
-      select from queue.tasks as t
-      where t.kind = 'cancel' and t.subject = v_job_id and t.failed_at >= v_job.due_at
-    ) then
-      perform videos.settle_overdue_job(v_job);
-    else
-      perform videos.add_task('cancel', v_job, v_now);
-    end if;
-  end loop;
-  return v_due;
+  perform credits.try_account(j.user_id) from videos.jobs as j where j.id = p_job_id;
+  v_job := videos.lock_job(p_job_id);
+  v_now := core.now();
+  if v_job.due_at is null or v_job.due_at > v_now then
+    return;
+  end if;
+  if v_job.due_at <= v_now - interval '5 minutes' or exists (
+    select from queue.tasks as t
+    where t.kind = 'cancel' and t.subject = p_job_id and t.failed_at >= v_job.due_at
+  ) then
+    perform videos.settle_overdue_job(v_job);
+  else
+    perform videos.add_task('cancel', v_job, v_now);
+  end if;
 end;
 $$;
 
@@ -4027,8 +4703,9 @@ create table videos.moderation_terms (
   language text not null default 'all' check (language in ('all', 'en', 'tr', 'es')),
   -- Words that all stand in the prompt, in any order; `kid|child*` is one word: kid, or any that begins with child.
   pattern text not null unique check (char_length(btrim(pattern)) between 1 and 1000),
-  -- `flag` lets the job pass and notes the reason in videos.jobs.flag: the trial of a new term.
-  action text not null default 'refuse' check (action in ('refuse', 'flag')),
+  -- `flag` lets the job pass and notes the reason in videos.jobs.flag: the trial of a new term. `allow` is a phrase, its
+  -- words one after the other: where it stands they mean nothing to the other terms. "The naked eye" is naked nowhere.
+  action text not null default 'refuse' check (action in ('refuse', 'flag', 'allow')),
   -- For the operator; the user only learns that it is against the policy.
   reason text not null
 );
@@ -4044,8 +4721,8 @@ create table videos.moderation_words (
   action text not null,
   word text not null,
   is_prefix boolean not null,
-  -- What finds it, however many there are: the word, or the first three letters of all that begin so.
-  key text not null generated always as (case when is_prefix then left(word, 3) || '*' else word end) stored,
+  -- What finds it, however many there are and whatever they have in common: the word, or a beginning of words.
+  key text not null generated always as (case when is_prefix then word || '*' else word end) stored,
   primary key (term_id, place, word, is_prefix)
 );
 alter table videos.moderation_words enable row level security;
@@ -4077,6 +4754,10 @@ begin
       elsif v_is_prefix and char_length(v_words[1]) < 3 then
         raise check_violation using
           message = format('"%s" begins too many words', v_alternative), hint = 'Write three letters or more before a *.';
+      elsif v_is_prefix and char_length(v_words[1]) > 30 then
+        -- So many beginnings of a word are looked up.
+        raise check_violation using
+          message = format('"%s" is too long', v_alternative), hint = 'Write thirty letters or less before a *.';
       end if;
       insert into videos.moderation_words (term_id, place, places, action, word, is_prefix)
       values (new.id, v_place, cardinality(v_places), new.action, v_words[1], v_is_prefix)
@@ -4089,6 +4770,70 @@ $$;
 
 create trigger index_moderation_term after insert or update on videos.moderation_terms
   for each row execute function videos.index_moderation_term();
+
+-- What finds the terms' words among these, by the place of each: the word, and all its beginnings.
+create function videos.keys_of(p_words text[])
+returns table (place bigint, key text)
+language sql
+immutable
+begin atomic
+  select w.place, k.key
+  from unnest(p_words) with ordinality as w (word, place)
+  cross join lateral (
+    select w.word as key
+    union all
+    select left(w.word, n) || '*' from generate_series(3, least(30, char_length(w.word))) as n
+  ) as k;
+end;
+
+create function videos.matching_terms(p_words text[], p_action text)
+returns bigint[]
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- The terms with that action whose words are all among these.
+begin
+  return array(
+    select w.term_id
+    from (select distinct k.key from videos.keys_of(p_words) as k) as s
+    join videos.moderation_words as w on w.key = s.key
+    where w.action = p_action
+    group by w.term_id, w.places
+    having count(distinct w.place) = w.places
+  );
+end;
+$$;
+
+create function videos.without_allowed(p_words text[])
+returns text[]
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Words, without those that stand in an allowed phrase.
+declare
+  -- Those that can stand there at all.
+  v_phrases constant bigint[] := videos.matching_terms(p_words, 'allow');
+begin
+  return array(
+    with phrases as (
+      select s.place - w.place + 1 as first_place, w.places
+      from videos.moderation_words as w
+      join videos.keys_of(p_words) as s on s.key = w.key
+      where w.term_id = any (v_phrases)
+      group by s.place - w.place + 1, w.term_id, w.places
+      having count(distinct w.place) = w.places
+    )
+    select w.word
+    from unnest(p_words) with ordinality as w (word, place)
+    where not exists (
+      select from phrases as p where w.place between p.first_place and p.first_place + p.places - 1
+    )
+    order by w.place
+  );
+end;
+$$;
 
 create function videos.find_moderation_term(p_prompt text, p_action text)
 returns bigint
@@ -4105,18 +4850,12 @@ begin
     return null;
   end if;
   v_words := videos.words_of(p_prompt);
-  select w.term_id into v_term_id
-  from videos.moderation_words as w
-  where w.key = any (array(
-      select said.word from unnest(v_words) as said (word)
-      union all
-      select left(said.word, 3) || '*' from unnest(v_words) as said (word)
-    ))
-    and w.action = p_action
-    and (not w.is_prefix or exists (select from unnest(v_words) as said (word) where starts_with(said.word, w.word)))
-  group by w.term_id, w.places
-  having count(distinct w.place) = w.places
-  limit 1;
+  v_term_id := (videos.matching_terms(v_words, p_action))[1];
+  -- Few prompts come so far. No phrase goes on beyond a comma or a full stop: a letter that no prompt has stands there.
+  if v_term_id is not null then
+    v_words := videos.words_of(regexp_replace(p_prompt, '[.,;:!?()¡¿…]+', ' ǁ ', 'g'));
+    v_term_id := (videos.matching_terms(videos.without_allowed(v_words), p_action))[1];
+  end if;
   return v_term_id;
 end;
 $$;
@@ -4125,7 +4864,7 @@ $$;
 
 create function videos.accept_video(
   p_user_id uuid, p_network text, p_request_id text, p_model_id uuid, p_prompt text, p_settings jsonb,
-  p_image_url text, p_providers text[]
+  p_image_url text, p_providers text[], p_client_reference text
 )
 returns jsonb
 language plpgsql
@@ -4206,11 +4945,12 @@ begin
   -- By this time settle_video_job gives the hit back.
   v_now := v_accepted #>> '{hits,uncaptured_jobs}';
   insert into videos.jobs (
-    id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at
+    id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at,
+    client_reference
   )
   values (
     v_job_id, p_user_id, v_model.id, v_model.name, p_prompt, v_resolved -> 'settings', p_image_url, v_price,
-    p_request_id, v_now, v_now + v_model.start_within
+    p_request_id, v_now, v_now + v_model.start_within, p_client_reference
   );
   -- The function submits at once; the worker only if that did not happen within 2 seconds.
   perform queue.add('submit', v_job_id, p_user_id, v_now + interval '2 seconds', p_request_id => p_request_id);
@@ -4841,31 +5581,32 @@ begin
 end;
 $$;
 
-create function ops.sweep()
-returns integer
+create function ops.due_rules(p_limit integer)
+returns setof text
+language sql
+volatile
+set search_path = ''
+as $$
+  -- The rules whose interval is over, up to p_limit.
+  select r.name from ops.retention_rules as r where r.swept_at <= core.now() - r.every order by r.swept_at, r.name limit p_limit
+$$;
+
+create function ops.sweep(p_rule text)
+returns void
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Runs the rules that are due, and returns how much went. One that fails undoes and delays no other: it is in the error
--- log, and tried again after its interval.
+-- Runs a rule that is due; a second call is not. Locks: the rule → what it takes away.
 declare
   v_rule ops.retention_rules;
-  v_swept integer := 0;
 begin
-  for v_rule in
-    select r.* from ops.retention_rules as r where r.swept_at <= core.now() - r.every order by r.swept_at, r.name
-  loop
-    begin
-      v_swept := v_swept + ops.sweep_rule(v_rule);
-    exception when others then
-      perform ops.record_error(core.error_code('internal/error'), 'tick', null, null, jsonb_build_object(
-        'task', 'sweep', 'rule', v_rule.name, 'error', format('%s: %s', sqlstate, sqlerrm)
-      ));
-    end;
-    update ops.retention_rules as r set swept_at = core.now() where r.name = v_rule.name;
-  end loop;
-  return v_swept;
+  update ops.retention_rules as r set swept_at = core.now()
+  where r.name = p_rule and r.swept_at <= core.now() - r.every
+  returning r.* into v_rule;
+  if found then
+    perform ops.sweep_rule(v_rule);
+  end if;
 end;
 $$;
 
@@ -5053,7 +5794,8 @@ declare
   v_reset interval;
   v_limit jsonb;
 begin
-  perform pg_advisory_xact_lock(hashtextextended('admin_credits ' || p_admin_id, 0));
+  -- Of two numbers: those of one are the idempotency keys'. 1 is this limit; that two admins share one, they can bear.
+  perform pg_advisory_xact_lock(1, hashtext(p_admin_id::text));
   select p.* into strict v_policy from guard.policies as p where p.name = 'admin_credits';
   v_now := core.now();
   select coalesce(sum(a.amount), 0) into v_given
@@ -5101,6 +5843,8 @@ exception
 end;
 $$;
 create index admin_actions_request on ops.admin_actions (request_id) where request_id is not null;
+
+select core.keep_rows_out_of_logs('ops.admin_actions');
 
 -- supabase/schemas/ops/credits.sql
 
@@ -5978,14 +6722,19 @@ set search_path = ''
 as $$
 -- Limits, and what is known. `data`: `{ user_id, credits_remaining, is_new, is_granted, intent_good_in }`, the last one
 -- in seconds: until an intent of theirs in this network is good for this check, 0 where one is, null where there is
--- none. Locks: rate-limit rows → account → expired lots.
+-- none. Whose grant is settled has nothing left to check: that counts in `reads`, and costs their network nothing.
+-- Locks: rate-limit rows → account → expired lots.
 declare
+  v_is_granted constant boolean := exists (select from devices.grants as g where g.user_id = p_user_id);
   v_caller record;
   v_now timestamptz;
   v_good_from timestamptz;
 begin
   select * into v_caller
-  from guard.enter(p_user_id, 'device-check', '{device_check,device_check_network}', p_network, p_locks => true);
+  from guard.enter(
+    p_user_id, 'device-check',
+    case when v_is_granted then '{reads}' else '{device_check,device_check_network}' end::text[], p_network, p_locks => true
+  );
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -6251,7 +7000,7 @@ grant execute on function api.erase_account to service_role;
 create function api.generate_video(
   p_user_id uuid, p_network text, p_idempotency_key text, p_fingerprint text, p_request_id text, p_model_id uuid,
   p_prompt text, p_settings jsonb, p_image_url text default null,
-  p_providers text[] default null
+  p_providers text[] default null, p_client_reference text default null
 )
 returns jsonb
 language plpgsql
@@ -6274,7 +7023,9 @@ begin
   if v_outcome is null then
     v_outcome := guard.finish(
       p_user_id, 'generate-video', p_idempotency_key, p_fingerprint,
-      videos.accept_video(p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url, p_providers)
+      videos.accept_video(
+        p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url, p_providers, p_client_reference
+      )
     );
   end if;
   return v_outcome || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
@@ -6284,18 +7035,23 @@ grant execute on function api.generate_video to service_role;
 
 -- supabase/schemas/api/health.sql
 
-create function api.health()
+create function api.health(p_providers text[] default null)
 returns jsonb
-language sql
+language plpgsql
 volatile
 security definer
 set search_path = ''
 as $$
-  -- How long the task waits that waits longest tells whether a worker comes by.
-  select guard.answer(jsonb_build_object(
+-- How long the task waits that waits longest tells whether a worker comes by. p_providers are those that the deployment
+-- has keys for; null is all. Raises what a write would, where the database takes none.
+begin
+  perform core.check_writes();
+  return guard.answer(jsonb_build_object(
     'oldest_due_task_seconds', extract(epoch from queue.oldest_due()),
-    'missing', core.missing_parts()
-  ))
+    'missing', core.missing_parts(),
+    'models_without_provider', videos.models_without_provider(p_providers)
+  ));
+end;
 $$;
 grant execute on function api.health to service_role;
 
@@ -6760,7 +7516,8 @@ grant execute on function api.patch_user_profile to service_role;
 -- supabase/schemas/api/video-jobs.sql
 
 create function api.video_jobs(
-  p_user_id uuid, p_limit integer, p_status text default null, p_after jsonb default null
+  p_user_id uuid, p_limit integer, p_status text default null, p_after jsonb default null,
+  p_client_reference text default null
 )
 returns jsonb
 language plpgsql
@@ -6768,8 +7525,9 @@ volatile
 security definer
 set search_path = ''
 as $$
--- A page of the caller's jobs, or of those with one status, without the deleted ones: `data` is `{ videos, next }`,
--- videos being `{ job, paths }` as in api.video_status. Counts against `reads`. Locks: rate-limit row.
+-- A page of the caller's jobs, or of those with one status or reference, without the deleted ones: `data` is
+-- `{ videos, next }`, videos being `{ job, paths }` as in api.video_status. Counts against `reads`, and each URL that is to
+-- be renewed against `signed_urls`. Locks: rate-limit rows.
 declare
   v_caller record;
   v_statuses constant videos.job_status[] := case
@@ -6798,18 +7556,35 @@ begin
     -- A page of each status, from its own part of the index, so that a page costs the same in any history. One more
     -- than the page tells whether there is another.
     cross join lateral (
-      select j as job
-      from videos.jobs as j
-      where j.user_id = p_user_id and j.status = s.status and j.deleted_at is null
-        and (j.created_at, j.id) < (v_before, v_before_id)
-      order by j.created_at desc, j.id desc
-      limit p_limit + 1
+      select c.job
+      from (
+        (
+          select j as job
+          from videos.jobs as j
+          where p_client_reference is null
+            and j.user_id = p_user_id and j.status = s.status and j.deleted_at is null
+            and (j.created_at, j.id) < (v_before, v_before_id)
+          order by j.created_at desc, j.id desc
+          limit p_limit + 1
+        )
+        union all
+        -- Apart, by an index of its own: a reference has few jobs, and a history many. Without one it finds none.
+        (
+          select j as job
+          from videos.jobs as j
+          where j.client_reference = p_client_reference
+            and j.user_id = p_user_id and j.status = s.status and j.deleted_at is null
+            and (j.created_at, j.id) < (v_before, v_before_id)
+          order by j.created_at desc, j.id desc
+          limit p_limit + 1
+        )
+      ) as c
     ) as f
     order by place
     limit p_limit + 1
   ) as p;
   return guard.answer(
-    jsonb_build_object('videos', v_videos, 'next', v_next), v_caller.limits, v_caller.language
+    jsonb_build_object('videos', videos.admit_renewals(p_user_id, v_videos), 'next', v_next), v_caller.limits, v_caller.language
   );
 end;
 $$;
@@ -6826,11 +7601,10 @@ set search_path = ''
 as $$
 -- One job of the caller's: `data` is `{ job, progress, next_poll_seconds, paths }`, where `paths` names the files
 -- in storage, for signing. resource/not-found for a job that is not there, is deleted or is another's. Counts against
--- `reads`.
+-- `reads`, and a URL that is to be renewed against `signed_urls`. Locks: rate-limit rows.
 declare
   v_caller record;
   v_job videos.jobs;
-  v_age numeric;
 begin
   select * into v_caller from guard.enter(p_user_id, 'video-status', '{reads}', null);
   if v_caller.refusal is not null then
@@ -6845,20 +7619,18 @@ begin
       || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
   end if;
 
-  v_age := extract(epoch from core.now() - v_job.created_at);
   return guard.answer(
-    jsonb_build_object(
+    videos.admit_renewals(p_user_id, jsonb_build_array(jsonb_build_object(
       'job', videos.job_json(v_job),
       'progress', jsonb_build_object(
         'stage', videos.job_stage(v_job),
         'percent', case when v_job.status = 'completed' then 100 else v_job.percent end
       ),
-      -- A tenth of its age, so that watching costs a few dozen requests however long it takes.
-      'next_poll_seconds', case when v_job.completed_at is null then least(60, greatest(2, ceil(v_age / 10)::integer)) end,
+      'next_poll_seconds', videos.poll_seconds(v_job, v_caller.limits, core.now()),
       'paths', (
         select coalesce(jsonb_object_agg(a.kind, a.path), '{}') from videos.assets as a where a.job_id = v_job.id
       )
-    ),
+    ))) -> 0,
     v_caller.limits, v_caller.language
   );
 end;

@@ -1,15 +1,19 @@
 -- The rows that Kinora stands on, domain by domain. What the operator may change stays as it is where it is there already;
 -- what belongs to the migrations becomes what it says here.
 
--- core: what the tick does.
-insert into core.scheduled_tasks (name, procedure, every) values
-  ('enforce_deadlines', 'videos.enforce_deadlines', '5 seconds'),
-  ('bury_lost_tasks', 'queue.bury_lost', '5 seconds'),
-  ('expire_credits', 'credits.expire_due', '1 minute'),
-  ('sweep', 'ops.sweep', '1 minute'),
+-- core: what the tick does. Those with subjects do one at a time.
+insert into core.scheduled_tasks (name, procedure, every, subjects, time_limit, priority) values
+  ('wake_worker', 'core.wake_worker', '5 seconds', null, '5 seconds', 0),
+  ('enforce_deadlines', 'videos.enforce_deadline', '5 seconds', 'videos.overdue_jobs', '5 seconds', 1),
+  ('bury_lost_tasks', 'queue.bury_lost', '5 seconds', 'queue.lost_tasks', '5 seconds', 2),
+  ('expire_credits', 'credits.expire_account', '1 minute', 'credits.accounts_to_expire', '5 seconds', 3),
+  -- A batch of a rule may be large.
+  ('sweep', 'ops.sweep', '1 minute', 'ops.due_rules', '30 seconds', 4),
   -- It compares every account with its checkpoint.
-  ('prove_ledger', 'ops.prove_ledger', '1 hour')
-on conflict (name) do update set procedure = excluded.procedure;
+  ('prove_ledger', 'ops.prove_ledger', '1 hour', null, '10 minutes', 5)
+on conflict (name) do update
+  set procedure = excluded.procedure, subjects = excluded.subjects, time_limit = excluded.time_limit,
+      priority = excluded.priority;
 
 -- guard: limits.
 insert into guard.policies (name, scope, max_hits, window_seconds, on_failure, is_logged) values
@@ -20,8 +24,11 @@ insert into guard.policies (name, scope, max_hits, window_seconds, on_failure, i
   ('generation_attempts_network', 'network', 300, 3600, 'open', false),
   ('device_check', 'user', 10, 3600, 'open', false),
   ('device_check_network', 'network', 60, 3600, 'open', false),
+  -- A video's URL lives an hour: 200 renewals a day watch 8 videos around the clock.
+  ('signed_urls', 'user', 200, 86400, 'open', false),
   ('reads', 'user', 120, 60, 'open', false),
   ('writes', 'user', 60, 60, 'open', false),
+  ('replays', 'user', 120, 60, 'open', false),
   ('admin', 'user', 60, 60, 'open', false)
 on conflict (name) do nothing;
 -- Counted from the rows that gave them and not in calls, so it is ops.take_credits and devices.admit_intent that ask
@@ -30,6 +37,10 @@ insert into guard.policies (name, scope, max_hits, window_seconds, counts, on_fa
   ('admin_credits', 'user', 10000, 86400, 'credits', 'closed', true),
   ('device_grants', 'network', 5, 86400, 'grants', 'closed', true),
   ('device_grants_global', 'global', 500, 3600, 'grants', 'closed', true)
+on conflict (name) do nothing;
+
+insert into guard.secrets (name, secret) values
+  ('lock_keys', uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))
 on conflict (name) do nothing;
 
 -- credits: the platform's own accounts, under fixed ids, which credits.system_account knows.
@@ -88,7 +99,9 @@ insert into ops.retention_rules (name, what, keep, batch, every, relation, time_
   ('proofs', 'Results of proving the ledger, from the proof; the last one that found nothing stays', '90 days', 10000, '1 day',
     'credits.proofs', 'proved_until',
     't.id <> (select coalesce(max(l.id), 0) from credits.proofs as l where l.violations = 0)'),
-  -- pg_cron writes a row every 5 seconds.
+  ('set_aside', 'What a scheduled task could not do, from when it would be tried again', '30 days', 10000, '1 day',
+    'core.set_aside', 'until', null),
+  -- pg_cron writes a row every 5 seconds, for each clock.
   ('cron_runs', 'What pg_cron notes of its runs, from their end', '3 days', 10000, '1 hour',
     'cron.job_run_details', 'end_time', null)
 on conflict (name) do update
@@ -158,7 +171,7 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
     'the bare job, until the rule closed_accounts; statistics and the ledger name it'),
   ('videos.jobs', '{prompt,request_id}', 'blanked', '', 'moves', 'what the user wrote, and where it stands in the log'),
   ('videos.jobs', '{settings}', 'blanked', '{}', 'moves', 'what the user chose'),
-  ('videos.jobs', '{image_url,video_url,thumbnail_url,error_details,flag}', 'blanked', null, 'moves',
+  ('videos.jobs', '{image_url,video_url,thumbnail_url,error_details,flag,client_reference}', 'blanked', null, 'moves',
     'what the user gave and got, and what was thought of it'),
   ('videos.provider_events', '{provider,event_id,submission_id,owner_id,request_id,effect}', 'kept', null, 'moves',
     'ids of ours and the provider''s, until the rule provider_events'),
@@ -174,7 +187,8 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   union all
   select t.relation, '*', 'kept', null, 'stays', 'the operator''s rows, about no person'
   from unnest('{
-  accounts.personal_tables, accounts.privacy_classes, core.scheduled_tasks, guard.policies,
+  accounts.personal_tables, accounts.privacy_classes, core.scheduled_tasks, core.set_aside, guard.policies,
+  guard.secrets,
   ops.alerts, ops.feature_flags, ops.retention_rules, queue.kinds, videos.job_transitions, videos.model_providers, videos.models,
   videos.moderation_terms, videos.moderation_words, videos.providers, videos.spending
   }'::text[]) as t (relation)

@@ -23,7 +23,11 @@ async function warnings(url: string): Promise<string[]> {
     sql<{ name: string }[]>`
       select format('%s.%s', pronamespace::regnamespace, proname) as name
         from pg_proc group by 1 having bool_and(prosqlbody is not null)`);
-  const accepted = new Set(bound.map(({ name }) => `function_search_path_mutable: ${name}`));
+  // Nor can a procedure that commits have one; privileges_test.ts names them.
+  const committing = ["core.run_task", "core.tick"].map((name) => ({ name }));
+  const accepted = new Set(
+    [...bound, ...committing].map(({ name }) => `function_search_path_mutable: ${name}`),
+  );
   return results
     .filter(({ level }) => level !== "INFO")
     .map(({ name, metadata }) => `${name}: ${metadata.schema}.${metadata.name}`)

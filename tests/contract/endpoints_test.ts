@@ -172,6 +172,12 @@ Deno.test("requests refuse unknown fields, and no service has to choose between 
   }
 });
 
+Deno.test("what is signed proves something by its URL, before its body is read", () => {
+  for (const [name, operations] of endpoints) {
+    for (const { auth, admit } of operations) assert.equal(admit !== undefined, auth === "signed", name);
+  }
+});
+
 Deno.test("an endpoint declares each method once, and no policy or error twice", () => {
   for (const [name, operations] of endpoints) {
     const methods = operations.map(({ method }) => method);

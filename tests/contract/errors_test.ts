@@ -29,10 +29,10 @@ const contract: [code: string, status: number, details: string[], action: string
   ["ERR_5001", 504, [], "new_key", true],
   ["ERR_5002", 503, [], "new_key_later", true],
   ["ERR_5003", 502, ["reason"], "fix", true],
-  ["ERR_6001", 503, [], "same_key_later", false],
+  ["ERR_6001", 503, ["retry_after"], "same_key_later", false],
   ["ERR_6002", 500, [], "same_key_later", false],
   ["ERR_6003", 500, [], "same_key_later", false],
-  ["ERR_6004", 503, ["feature"], "later", false],
+  ["ERR_6004", 503, ["feature", "retry_after"], "later", false],
 ];
 
 Deno.test("the registry is the contract's table of errors", () => {

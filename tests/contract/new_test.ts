@@ -1,5 +1,6 @@
 /** `deno task new`, on a copy of the repository: what it makes is whole, and its tests say what is to be written. */
 import assert from "node:assert/strict";
+import { dirname } from "node:path";
 import { runs } from "../runs.ts";
 import { fileURLToPath } from "node:url";
 import { errorCodes } from "../../supabase/functions/_shared/errors/error-codes.ts";
@@ -29,7 +30,7 @@ Deno.test(
     const copy = await Deno.makeTempDir();
     try {
       for (const path of await listFiles(root)) {
-        await Deno.mkdir(new URL(".", `file://${copy}/${path}`), { recursive: true });
+        await Deno.mkdir(dirname(`${copy}/${path}`), { recursive: true });
         await Deno.copyFile(new URL(path, root), `${copy}/${path}`);
       }
       await Deno.symlink(fileURLToPath(new URL("node_modules", root)), `${copy}/node_modules`);

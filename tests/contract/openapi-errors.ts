@@ -26,6 +26,8 @@ const exampleExceptions: Partial<Record<ErrorCode, Record<string, unknown>>> = {
   ERR_4012: { retry_after: 1 },
   ERR_4016: { reason: "signature" },
   ERR_5003: { reason: "rejected" },
+  ERR_6001: { retry_after: 2 },
+  ERR_6004: { retry_after: 300 },
 };
 
 /** What whoever fails so is answered. */

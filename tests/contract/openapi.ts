@@ -131,9 +131,15 @@ function queryParameters(query: z.ZodMiniObject, examples: OperationDocumentatio
     name,
     in: "query",
     required: required.includes(name),
-    schema,
+    schema: { ...defaultOf(query.shape[name]), ...(typeof schema === "object" ? schema : {}) },
     ...exampleOf(queryExample(schema, examples?.[name])),
   }));
+}
+
+/** What stands for a parameter that is not there, as its schema reads that: it may go through more than zod describes. */
+function defaultOf(parameter: z.core.$ZodType | undefined): { default?: unknown } {
+  const read = parameter && z.safeParse(parameter, undefined);
+  return read?.data === undefined ? {} : { default: read.data };
 }
 
 /** As its type has it; a URL has texts alone. */

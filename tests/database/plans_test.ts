@@ -58,13 +58,18 @@ const calls: Record<string, string[]> = {
     makeAdmin,
     `select api.admin_adjust_credits('${admin}', 'key', 'f', 'r', '${user}', 1, 'why')`,
   ],
-  "enforcing deadlines": [`select videos.enforce_deadlines()`],
-  "booking what has expired": [`select credits.expire_due()`],
-  "the tick": [
-    // Once an hour it compares every account with its checkpoint.
-    `update core.scheduled_tasks set next_run_at = 'infinity' where name = 'prove_ledger'`,
-    `select core.tick()`,
+  // All that the tick does but prove_ledger, which once an hour compares every account with its checkpoint.
+  "enforcing deadlines": [
+    `select videos.overdue_jobs(500)`,
+    `select videos.enforce_deadline(j.id) from (select id from videos.jobs where completed_at is null limit 1) as j`,
   ],
+  "booking what has expired": [
+    `select credits.accounts_to_expire(500)`,
+    `select credits.expire_account(a) from credits.accounts_to_expire(500) as a`,
+  ],
+  "burying tasks": [`select queue.bury_lost(t) from queue.lost_tasks(500) as t`],
+  "sweeping": [`select ops.sweep(r) from ops.due_rules(500) as r`],
+  "waking the worker": [`select core.wake_worker()`],
 };
 
 const grown = [

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import * as z from "zod/mini";
 import { startStack } from "../../local/stack.ts";
-import { statusOf } from "../../local/status.ts";
+import { statusOf } from "../../local/served.ts";
 import { patience } from "../../local/testing/patience.ts";
 import { fences, readDocument } from "../contract/documents.ts";
 import { declaredOperations, documentations } from "../contract/generate-openapi.ts";

@@ -7,7 +7,13 @@ Deno.test("whatever fails and whoever is killed, no accepted job is lost, and no
   const dataDirectory = await makeChaosDirectory();
   const seed = newSeed();
   const hint = `seed ${seed}, with data and logs in ${dataDirectory}`;
-  const verdict = await chaos({ seconds: runs(4, 30), clients: runs(3, 8), seed, dataDirectory }).catch(
+  const verdict = await chaos({
+    seconds: runs(4, 30),
+    clients: runs(3, 8),
+    seed,
+    dataDirectory,
+    backlog: runs(100, 5_000),
+  }).catch(
     (cause) => {
       throw new Error(hint, { cause });
     },

@@ -1,24 +1,36 @@
 /** The code of docs/clients.md, as an app has it, against the real backend. */
 import assert from "node:assert/strict";
+import { pathToFileURL } from "node:url";
 import type { SupabaseClient } from "@supabase/supabase-js";
 import { deviceToken } from "../../local/simulators/device-check/device-check.ts";
 import { fences, readDocument } from "../contract/documents.ts";
+import { errorMessages } from "../../supabase/functions/_shared/errors/error-messages.ts";
 import { newClient, startBackend } from "./support/backend.ts";
 import { shared } from "../shared.ts";
 import { kling, priceOfKling } from "./support/videos.ts";
 
 /** What of the guide's code is called here; its types are checked by tests/contract. */
 interface Guide {
+  connect(url: string, publishableKey: string, language: string): SupabaseClient;
   start(supabase: SupabaseClient, newDeviceToken: () => Promise<string>): Promise<{
     user_id: string;
     credits_remaining: number;
     initial_grant: { status: string };
   }>;
-  generate(supabase: SupabaseClient, intention: { key: string; request: object }): Promise<{
+  generate(
+    supabase: SupabaseClient,
+    intention: { key: string; request: object },
+    signal?: AbortSignal,
+  ): Promise<{
     job_id: string;
     credits_remaining: number;
   }>;
-  watch(supabase: SupabaseClient, jobId: string, show: (job: unknown) => void): Promise<{
+  watch(
+    supabase: SupabaseClient,
+    jobId: string,
+    show: (job: unknown) => void,
+    signal?: AbortSignal,
+  ): Promise<{
     status: string;
     video_url: string | null;
   }>;
@@ -32,7 +44,7 @@ let code: string;
 Deno.test.beforeAll(async () => {
   code = await Deno.makeTempFile({ suffix: ".ts" });
   await Deno.writeTextFile(code, fences(await readDocument("docs/clients.md"), "ts").join("\n"));
-  guide = await import(`file://${code}`);
+  guide = await import(pathToFileURL(code).href);
 });
 Deno.test.afterAll(async () => {
   await Deno.remove(code);
@@ -84,4 +96,54 @@ Deno.test("the guide's code gives up at once where trying again is of no use", a
     guide.generate(supabase, { key: crypto.randomUUID(), request }),
     { code: "ERR_4002", status: 422, details: { model_id: request.model_id } },
   );
+});
+
+Deno.test("the guide's start, called twice at once, makes one guest", async () => {
+  const supabase = newClient(backend.stack);
+  const start = () => guide.start(supabase, () => Promise.resolve(deviceToken("a phone with two screens")));
+  const [one, other] = await Promise.all([start(), start()]);
+  assert.equal(one.user_id, other.user_id);
+  const { data } = await supabase.auth.getUser();
+  assert.equal(data.user?.id, one.user_id);
+  assert.equal((await start()).user_id, one.user_id);
+});
+
+Deno.test("the guide's client is answered in the language that it says", async () => {
+  const supabase = guide.connect(backend.stack.url, backend.stack.publishableKey, "tr");
+  await guide.start(supabase, () => Promise.resolve(deviceToken("a phone in Turkish")));
+  const request = { model_id: crypto.randomUUID(), prompt: "No such model" };
+  await assert.rejects(
+    guide.generate(supabase, { key: crypto.randomUUID(), request }),
+    { message: errorMessages.ERR_4002.tr },
+  );
+  // What an app keeps; a test leaves nothing behind.
+  await supabase.auth.signOut({ scope: "local" });
+  await supabase.auth.stopAutoRefresh();
+});
+
+Deno.test("the guide's waits end with their signal, whether they wait for an answer or for the next try", async () => {
+  const hanging = newClient(backend.stack, async (input, init) => {
+    if (!String(input).includes("/functions/v1/")) return await fetch(input, init);
+    return await new Promise((_, reject) =>
+      init?.signal?.addEventListener("abort", () => reject(init.signal?.reason), { once: true })
+    );
+  });
+  await hanging.auth.signInAnonymously();
+  const failing = newClient(backend.stack, async (input, init) => {
+    if (!String(input).includes("/functions/v1/")) return await fetch(input, init);
+    throw new TypeError("No network");
+  });
+  await failing.auth.signInAnonymously();
+  for (const supabase of [hanging, failing]) {
+    const aborted = new AbortController();
+    const left = new Error("The app is in the background");
+    const waits = [
+      guide.watch(supabase, crypto.randomUUID(), () => {}, aborted.signal),
+      guide.generate(supabase, { key: crypto.randomUUID(), request: {} }, aborted.signal),
+    ].map((wait) => assert.rejects(wait, left));
+    await new Promise((resolve) => setTimeout(resolve));
+    aborted.abort(left);
+    await Promise.all(waits);
+    await assert.rejects(guide.watch(supabase, crypto.randomUUID(), () => {}, aborted.signal), left);
+  }
 });

@@ -90,7 +90,7 @@ Deno.test("while the database is away every endpoint answers ERR_6001 at once, a
   ]);
   for (const answer of answers) {
     assert.equal(answer.status, 503);
-    assert.deepEqual(errorOf(answer, "ERR_6001").details, {});
+    assert.deepEqual(errorOf(answer, "ERR_6001").details, { retry_after: 2 });
   }
   const health = () => fetch(`${stack.url}/functions/v1/health`).then(readAnswer);
   assert.equal(bodyOf(await timed(health()), 503, HealthResponse).status, "unhealthy");

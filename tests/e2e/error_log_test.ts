@@ -76,6 +76,6 @@ Deno.test("what is switched off is recorded, and is nobody's alarm", async () =>
     headers: { "x-request-id": requestId },
   });
   await sql`update ops.feature_flags set is_enabled = true where name = 'generation'`;
-  assert.deepEqual(errorOf(answer, "ERR_6004").details, { feature: "generation" });
+  assert.deepEqual(errorOf(answer, "ERR_6004").details, { feature: "generation", retry_after: 300 });
   assert.equal((await errorOfRequest(requestId)).severity, "info");
 });

@@ -176,6 +176,11 @@ for (const [name, operations] of Map.groupBy(allOperations, ({ name }) => name))
         const tooLong = JSON.stringify({ prompt: "a".repeat(limit) });
         for (const body of [tooLong, new Blob([tooLong]).stream()]) {
           const answer = await call(operation, { headers: json, body });
+          // Its URL proves nothing, and so its body is not looked at; refused_bodies_test.ts has one that does.
+          if (auth === "signed") {
+            assertError(answer, "ERR_4005", typeof body);
+            continue;
+          }
           assertError(answer, "ERR_4013", typeof body);
           assert.deepEqual(errorOf(answer).details, { limit_bytes: limit });
         }

@@ -42,7 +42,7 @@ export function falConfig(simulator: FalSimulator): FalConfig {
     key: simulator.key,
     accountId: simulator.accountId,
     queueUrl: simulator.url,
-    jwksUrls: [simulator.jwksUrl],
+    jwksUrl: simulator.jwksUrl,
     resultHosts: [simulator.mediaHost],
   };
 }

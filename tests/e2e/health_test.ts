@@ -25,6 +25,25 @@ Deno.test("a project that is deployed without them is degraded, and names them",
   assert.deepEqual([status, checks?.platform.missing], ["degraded", missingHere]);
 });
 
+Deno.test("health does not lie: what nobody can make, whom Apple refuses and whose address is unknown, it says", async () => {
+  const cases: Record<string, { environment?: Record<string, string>; sql?: string }> = {
+    providers: { sql: "update videos.providers set breaker = 'open', opened_at = now()" },
+    apple: { environment: { APPLE_TEAM_ID: "SOMEBODYELSE" } },
+    client_address: { environment: { CLIENT_ADDRESS_HEADER: "x-nobody-sends-this" } },
+    platform: { environment: { REPLICATE_API_TOKEN: "two words" } },
+  };
+  for (const [broken, { environment = {}, sql }] of Object.entries(cases)) {
+    await using backend = await startBackend({ environment });
+    if (sql !== undefined) await backend.database.sql.unsafe(sql);
+    const { status, checks } = await healthOf(backend);
+    assert.equal(status, "degraded", broken);
+    assert(checks);
+    for (const [name, { ok }] of Object.entries(checks)) {
+      assert.equal(ok, name !== broken, `${name} without ${broken}`);
+    }
+  }
+});
+
 Deno.test("the worker's key wakes the worker, and opens neither another endpoint nor the Data API, Auth or Storage", async () => {
   await using backend = await startBackend();
   const { stack: { url, publishableKey }, keys: { workerKey } } = backend;

@@ -1,5 +1,5 @@
 /** The functions' runtime on this machine gives a function what the platform gives it, and no more. */
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import assert from "node:assert/strict";
 import { type Stack, startStack } from "../../local/stack.ts";
 import { type TestDatabase, testDatabase } from "../database/harness.ts";
@@ -31,7 +31,7 @@ Deno.test.beforeAll(async () => {
   );
   stack = await startStack({
     databaseUrl: database.url,
-    functionsSource: { directory: new URL(`file://${functionsDirectory}/`) },
+    functionsSource: { directory: pathToFileURL(`${functionsDirectory}/`) },
     environment: { EXTRA: "given", FAL_KEY: undefined },
     tickMilliseconds: Infinity,
     watch: true,
@@ -110,7 +110,7 @@ Deno.test("a function sees the platform's variables and the project's secrets, a
     "ENVIRONMENT",
     "EXTRA",
     "FAL_ACCOUNT_ID",
-    "FAL_JWKS_URLS",
+    "FAL_JWKS_URL",
     "FAL_QUEUE_URL",
     "FAL_RESULT_HOSTS",
     "OPENAI_API_KEY",

@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { type HeldPorts, holdPorts, isFree } from "../../local/ports.ts";
-import { commandLine, parentOf } from "../../local/process.ts";
+import { commandOf, parentOf, processes } from "../../local/process-table.ts";
 import { takePorts } from "../../local/stack.ts";
 import { patience } from "../../local/testing/patience.ts";
 import { cases } from "../runs.ts";
@@ -74,21 +74,21 @@ async function startDev(data = directory) {
 
 /** Every process that `pid` has started, itself or through others. */
 function descendants(pid: number): number[] {
-  const all = [...Deno.readDirSync("/proc")].map(({ name }) => Number(name)).filter((number) => number > 0);
+  const all = processes();
   const found = new Set([pid]);
   for (let before = 0; before !== found.size;) {
     before = found.size;
-    for (const number of all) if (found.has(parentOf(number) ?? 0)) found.add(number);
+    for (const [number, { parent }] of all) if (found.has(parent)) found.add(number);
   }
   return [...found].filter((number) => number !== pid);
 }
 
-async function gone(processes: number[]): Promise<void> {
-  const alive = () => processes.filter((pid) => parentOf(pid) !== undefined);
+async function gone(pids: number[]): Promise<void> {
+  const alive = () => pids.filter((pid) => parentOf(pid) !== undefined);
   const deadline = Date.now() + patience;
   while (alive().length > 0) {
     if (Date.now() > deadline) {
-      assert.fail(`still there: ${alive().map((pid) => commandLine(pid).join(" ")).join("; ")}`);
+      assert.fail(`still there: ${alive().map((pid) => commandOf(pid)).join("; ")}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
@@ -115,11 +115,11 @@ for (
 ) {
   Deno.test(`${signal} to dev leaves no process behind`, async () => {
     const dev = await startDev();
-    const processes = descendants(dev.pid);
+    const started = descendants(dev.pid);
     // Postgres with its supervisor, the gateway and the functions.
-    assert(processes.length >= 4, `${processes.length} processes`);
+    assert(started.length >= 4, `${started.length} processes`);
     assert.equal((await dev.end(signal)).code, code);
-    await gone(processes);
+    await gone(started);
     assert.equal((await output("status.ts")).code, 1);
   });
 }

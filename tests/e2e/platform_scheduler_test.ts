@@ -1,5 +1,6 @@
 /** The scheduler on this machine does what pg_cron and pg_net do on the hosted platform. */
 import assert from "node:assert/strict";
+import { pathToFileURL } from "node:url";
 import { startStack } from "../../local/stack.ts";
 import { testDatabase } from "../database/harness.ts";
 import { eventually } from "./eventually.ts";
@@ -8,7 +9,7 @@ Deno.test("a tick that finds tasks due calls the worker with its key; one that f
   await using database = await testDatabase();
   await database.sql`create table public.due (tasks integer); insert into public.due values (0)`.simple();
   await database.sql`
-    create or replace function core.tick() returns integer language sql set search_path = ''
+    create or replace function queue.count_due() returns integer language sql set search_path = ''
     as 'select tasks from public.due'`.simple();
 
   const calls: { method: string; apikey: string | null; isWorker: boolean }[] = [];
@@ -30,7 +31,7 @@ Deno.test("a tick that finds tasks due calls the worker with its key; one that f
     );
     await using stack = await startStack({
       databaseUrl: database.url,
-      functionsSource: { directory: new URL(`file://${functions}/`) },
+      functionsSource: { directory: pathToFileURL(`${functions}/`) },
       environment: { WORKER: `http://127.0.0.1:${worker.addr.port}` },
       tickMilliseconds: Infinity,
     });
@@ -48,13 +49,12 @@ Deno.test("the scheduler ticks by itself, also after a tick that failed", async 
   await using database = await testDatabase();
   await database.sql`create table public.ticks (id serial, broken boolean)`.simple();
   await database.sql`
-    create or replace function core.tick() returns integer language plpgsql set search_path = '' as $$
+    create or replace procedure core.tick() language plpgsql set search_path = '' as $$
     begin
       if (select count(*) from public.ticks) = 2 and not exists (select from public.ticks where broken) then
         raise exception 'broken once';
       end if;
       insert into public.ticks (broken) values (false);
-      return 0;
     end $$`.simple();
   await using stack = await startStack({ databaseUrl: database.url, tickMilliseconds: 10 });
   const count = async () => (await database.sql`select count(*)::int as count from public.ticks`)[0]?.count;

@@ -1,9 +1,12 @@
 /** A request that is refused before its body is read: on the platform's Deno too, its sender can read why. */
 import assert from "node:assert/strict";
+import { eventually } from "./eventually.ts";
+import { pathToFileURL } from "node:url";
 import { startFunctions } from "../../local/functions/functions.ts";
 import { type FunctionsSource, platformDeno } from "../../local/functions/functions-source.ts";
 import { testEnvironment } from "../../supabase/functions/_shared/testing/config.ts";
 import { createTokenIssuer, publishableKey } from "../../supabase/functions/_shared/testing/tokens.ts";
+import { webhookToken } from "../../supabase/functions/_shared/videos/providers/webhook-token.ts";
 import { buildDeployment } from "../../tools/bundles.ts";
 
 /** Milliseconds: what request-body.ts grants to a body that nobody wants, and as much again for a busy machine. */
@@ -12,6 +15,11 @@ const maxAnswer = 6_000;
 const issuer = await createTokenIssuer();
 const user = { apikey: publishableKey, authorization: `Bearer ${await issuer.sign()}` };
 const json = { "content-type": "application/json" };
+
+const webhookSecret = "w".repeat(32);
+
+/** What the functions have logged. */
+const logged: string[] = [];
 
 let source: FunctionsSource;
 let port: number;
@@ -24,7 +32,7 @@ async function serve(environment: Record<string, string>) {
   const functions = await startFunctions({
     source,
     environment,
-    log: () => {},
+    log: (text) => void logged.push(text),
     onPort: (port = 0) => {
       current = port;
       return Promise.resolve();
@@ -38,14 +46,23 @@ Deno.test.beforeAll(async () => {
   const directory = await Deno.makeTempDir();
   cleanup.defer(() => Deno.remove(directory, { recursive: true }));
   source = {
-    directory: new URL(`file://${await buildDeployment(directory)}/`),
+    directory: pathToFileURL(`${await buildDeployment(directory)}/`),
     deno: await platformDeno(),
   };
-  ({ port } = cleanup.use(await serve({ ...testEnvironment, SUPABASE_JWKS: issuer.jwks })));
+  ({ port } = cleanup.use(
+    await serve({ ...testEnvironment, SUPABASE_JWKS: issuer.jwks, WEBHOOK_SECRET: webhookSecret }),
+  ));
   url = `http://127.0.0.1:${port}`;
 });
 
 Deno.test.afterAll(() => cleanup.disposeAsync());
+
+/** Where a provider calls, with the token that it was told, or another one. */
+async function webhookPath(token?: string): Promise<string> {
+  const submission = { provider: "fal", submission_id: crypto.randomUUID(), owner: crypto.randomUUID() };
+  const own = await webhookToken(webhookSecret, submission.provider, submission.submission_id);
+  return `provider-webhook?${new URLSearchParams({ ...submission, token: token ?? own })}`;
+}
 
 interface Refusal {
   readonly path: string;
@@ -84,13 +101,9 @@ const refusals: Record<string, Refusal> = {
     code: "ERR_4013",
     from: 256 * 1024 + 1,
   },
+  "a webhook without our token": { path: await webhookPath("0".repeat(43)), headers: json, code: "ERR_4005" },
   "a webhook that is too long": {
-    path: `provider-webhook?${new URLSearchParams({
-      provider: "fal",
-      owner: crypto.randomUUID(),
-      submission_id: crypto.randomUUID(),
-      token: "0".repeat(64),
-    })}`,
+    path: await webhookPath(),
     headers: json,
     code: "ERR_4013",
     from: 4 * 1024 * 1024 + 1,
@@ -208,3 +221,73 @@ Deno.test("a body without an end is not read to its end", async () => {
   assert(sent > 8 * 1024 * 1024, `only ${sent} bytes were taken`);
   assert(sent < 24 * 1024 * 1024, `${sent} bytes were taken`);
 });
+
+/** Opens a connection and sends the head of a POST with so long a body, and the beginning of that. */
+async function openUpload(path: string, headers: Record<string, string>): Promise<Deno.TcpConn> {
+  const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+  const lines = Object.entries({ host: `127.0.0.1:${port}`, ...headers }).map(([name, value]) =>
+    `${name}: ${value}`
+  );
+  await write(
+    connection,
+    `POST /${path} HTTP/1.1\r\n${lines.join("\r\n")}\r\ncontent-length: 100000\r\n\r\n{`,
+  );
+  return connection;
+}
+
+async function write(connection: Deno.TcpConn, text: string): Promise<void> {
+  await connection.write(new TextEncoder().encode(text));
+}
+
+const uploads: Record<string, () => Promise<[path: string, headers: Record<string, string>]>> = {
+  "a webhook with our token": async () => [await webhookPath(), json],
+  "a webhook without it": async () => [await webhookPath("0".repeat(43)), json],
+  "a user's request": () => Promise.resolve(["generate-video", { ...user, ...json }]),
+  "a stranger's request": () => Promise.resolve(["generate-video", json]),
+};
+
+/** The log's lines about requests to come, of this many at least. */
+async function requestsLogged(from: number, count: number): Promise<{ level: string; status: number }[]> {
+  return await eventually(`${count} requests in the log`, () => {
+    const lines = logged.slice(from).join("\n").split("\n").filter((line) =>
+      line.includes('"event":"request"')
+    );
+    return Promise.resolve(lines.length >= count ? lines.map((line) => JSON.parse(line)) : undefined);
+  });
+}
+
+for (const [what, about] of Object.entries(uploads)) {
+  Deno.test(`${what} whose body breaks off is no fault of ours`, async () => {
+    const from = logged.length;
+    const connections = await Promise.all(
+      Array.from({ length: 5 }, async () => await openUpload(...await about())),
+    );
+    for (const connection of connections) connection.close();
+    for (const { level, status } of await requestsLogged(from, 5)) {
+      assert(status < 500 && level === "info", `${level} ${status}`);
+    }
+    assert(!/"level":"(error|critical)"/.test(logged.slice(from).join("\n")), logged.slice(from).join("\n"));
+  });
+
+  Deno.test(`${what} that comes drop by drop is not waited for`, async () => {
+    const connections = await Promise.all(
+      Array.from({ length: 21 }, async () => await openUpload(...await about())),
+    );
+    const drops = setInterval(() => {
+      for (const connection of connections) write(connection, "x").catch(() => {});
+    }, 100);
+    const startedAt = performance.now();
+    try {
+      await Promise.all(connections.map(async (connection) => {
+        const answer = new Uint8Array(1_000);
+        const length = await connection.read(answer);
+        assert.match(new TextDecoder().decode(answer.subarray(0, length ?? 0)), /^HTTP\/1.1 4\d\d /);
+      }));
+    } finally {
+      clearInterval(drops);
+      for (const connection of connections) connection.close();
+    }
+    // A body gets 5 s, what is left of it 3, and the machine may be busy.
+    assert(performance.now() - startedAt < 16_000);
+  });
+}

@@ -5,7 +5,8 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import type postgres from "postgres";
-import { type Client, generateVideos, newClient, type Tally } from "./client.ts";
+import { type Client, closeAccount, generateVideos, newClient, type Tally } from "./client.ts";
+import { isPossible, notTried, strikeWith } from "./disasters.ts";
 import { type Disaster, drawDisaster, randomNumbers, seedOf } from "./faults.ts";
 import { judge, type Verdict } from "./verdict.ts";
 import { readArguments, wholeNumber } from "../../local/arguments.ts";
@@ -21,13 +22,19 @@ export interface ChaosOptions {
   readonly seed: number;
   /** Where data and logs are; it must be there. */
   readonly dataDirectory: string;
+  /** Jobs whose bound is long over at the beginning, as after an hour without a tick. */
+  readonly backlog: number;
 }
 
-/** More than a client can spend. */
+/** More than a client can spend. Half of them expire before the end. */
 const credits = 100_000;
+/** Minutes of the clock: in the middle of most runs, or while they are drained. */
+const expireAfter = 20;
 
 /** Runs until all jobs have ended. Rejects where they do not. */
-export async function chaos({ seconds, clients, seed, dataDirectory }: ChaosOptions): Promise<Verdict> {
+export async function chaos(
+  { seconds, clients, seed, dataDirectory, backlog }: ChaosOptions,
+): Promise<Verdict> {
   await using stack = await startStack({
     dataDirectory,
     tickMilliseconds: 300,
@@ -42,35 +49,65 @@ export async function chaos({ seconds, clients, seed, dataDirectory }: ChaosOpti
     guests.push(guest);
     await onDatabase(async (sql) => {
       await sql`select accounts.admit(${guest.userId})`;
-      await sql`select credits.add_credits(${guest.userId}, ${credits}, 'for a chaos run')`;
+      await sql`select credits.add_credits(${guest.userId}, ${credits / 2}, 'for a chaos run')`;
+      await sql`
+        select credits.add(
+          ${guest.userId}, ${
+        credits / 2
+      }, 'grant', ${`chaos ${guest.userId}`}, core.now() + ${expireAfter} * interval '1 minute'
+        )`;
     });
   }
 
   const tally: Tally = { accepted: new Map(), refused: new Set(), repeated: 0, surprises: [] };
+  for (const id of await onDatabase((sql) => leaveUndone(sql, backlog))) {
+    tally.accepted.set(id, "left undone");
+  }
   const end = Date.now() + seconds * 1000;
   const isOver = () => Date.now() > end;
-  const counts = { functions: 0, database: 0, clock: 0 };
+  const counts = new Map<Disaster["what"], number>();
   await Promise.all([
-    ...guests.map((guest, index) =>
-      generateVideos(guest, { stack, tally, random: randomNumbers(seedOf(seed, index + 1)), isOver })
-    ),
-    strike(stack, randomNumbers(seedOf(seed, 0)), isOver, async (disaster) => {
-      counts[disaster.what] += 1;
+    ...guests.map(async (guest, index) => {
+      await generateVideos(guest, { stack, tally, random: randomNumbers(seedOf(seed, index + 1)), isOver });
+      // Every fourth leaves, with whatever runs.
+      if (index % 4 === 1) await closeAccount(guest, tally);
+    }),
+    strike(stack, randomNumbers(seedOf(seed, 0)), isOver, dataDirectory, async (disaster) => {
+      counts.set(disaster.what, (counts.get(disaster.what) ?? 0) + 1);
       const line = `${new Date().toISOString()} ${disaster.what} ${disaster.milliseconds}\n`;
       await Deno.writeTextFile(`${dataDirectory}/chaos.log`, line, { append: true });
     }),
   ]);
-  await drain(stack);
-  const verdict = await onDatabase((sql) => judge(sql, stack, tally, { users: clients, credits }));
+  const minutes = await drain(stack);
+  const given = clients * credits + backlog * price;
+  const verdict = await onDatabase((sql) => judge(sql, stack, tally, given));
   return {
     ...verdict,
     rows: [
-      ["functions killed", `${counts.functions}`],
-      ["database killed", `${counts.database}`],
-      ["clock moved", `${counts.clock}`],
+      ...[...counts].sort().map(([what, times]): [string, string] => [`disaster: ${what}`, `${times}`]),
+      ["minutes until nothing was left to do", minutes.toFixed(1)],
       ...verdict.rows,
     ],
   };
+}
+
+const price = 4;
+
+/** Jobs that ran an hour ago and that nobody has ended; each of a user of its own, who had what it costs. Gives their ids. */
+async function leaveUndone(sql: postgres.Sql, jobs: number): Promise<string[]> {
+  const rows = await sql<{ id: string }[]>`
+    insert into videos.jobs (
+      user_id, model_id, model_name, status, prompt, settings, credits_used, request_id, created_at, due_at
+    )
+    select gen_random_uuid(), m.id, m.name, 'processing', 'left undone', '{}', ${price}, 'chaos', core.now(),
+      core.now() - interval '50 minutes'
+    from videos.models as m, generate_series(1, ${jobs}::integer) where m.id = '0190a000-0000-7000-8000-000000000001'
+    returning id`;
+  const left = sql`videos.jobs as j where j.request_id = 'chaos'`;
+  await sql`select accounts.admit(j.user_id) from ${left}`;
+  await sql`select credits.add(j.user_id, ${price}, 'grant', 'chaos ' || j.id) from ${left}`;
+  await sql`select credits.hold(credits.lock_account(j.user_id), ${price}, j.id) from ${left}`;
+  return rows.map(({ id }) => id);
 }
 
 /** Limits that a person does not reach, and a day's cap, would end a client's run, and a second provider lets jobs change between them. */
@@ -88,51 +125,48 @@ async function openGates(sql: postgres.Sql): Promise<void> {
 
 /** One disaster after the other; everything runs again when it resolves. */
 async function strike(
-  { functions, database, databaseUrl }: Stack,
+  stack: Stack,
   random: () => number,
   isOver: () => boolean,
+  dataDirectory: string,
   tell: (disaster: Disaster) => Promise<void>,
 ): Promise<void> {
-  // A server of the developer's own is not ours to kill.
-  const ownsDatabase = (Deno.env.get("DATABASE_URL") ?? "") === "";
   while (!isOver()) {
     const { after, disaster } = drawDisaster(random);
     await pause(after);
-    if (disaster.what === "database" && !ownsDatabase) continue;
+    if (!isPossible(disaster)) continue;
     await tell(disaster);
-    if (disaster.what === "clock") {
-      await withConnection(databaseUrl, (sql) => advanceClock(sql, disaster.milliseconds));
-      continue;
-    }
-    const part = disaster.what === "functions" ? functions : database;
-    await part.kill();
-    await pause(disaster.milliseconds);
-    await part.start();
+    await strikeWith(disaster, stack, dataDirectory);
   }
 }
 
 /** Real milliseconds after which a run that does not come to its end is stuck. */
 const drainLimit = 600_000;
-/** By how much the clock moves at a time at least: less than any lease, so that a living worker loses none. */
-const drainStep = 20_000;
+/** The tick's own: what recovers slowly takes many of them. */
+const drainStep = 5_000;
 /** Real milliseconds that the workers have for what is due after it. */
 const drainPause = 100;
 
-/** Moves the clock and ticks until every job has ended, no task is left and every webhook was delivered. */
-async function drain(stack: Stack): Promise<void> {
+/**
+ * Moves the clock and ticks until every job has ended, no task is left and every webhook was delivered. While nothing is
+ * due, the clock jumps to what is next. Gives the minutes in which there was something to do.
+ */
+async function drain(stack: Stack): Promise<number> {
   const limit = Date.now() + drainLimit;
   const { fal, replicate } = stack.simulators;
+  let steps = 0;
   for (;;) {
     const reports = await Promise.all([fal.control.report(), replicate.control.report()]);
     const undelivered = reports.some(({ deliveries }) => deliveries.some(({ state }) => state === "due"));
     const left = await withConnection(stack.databaseUrl, leftToDo);
-    if (left.length === 0 && !undelivered) return;
+    if (left.length === 0 && !undelivered) return steps * drainStep / 60_000;
     if (Date.now() > limit) {
       const first = left.slice(0, 5).map(({ what }) => what);
       throw new Error(`Stuck${undelivered ? ", with webhooks due" : ""}: ${first.join("; ")}`);
     }
     if (!undelivered) {
       const next = Math.min(...left.map(({ milliseconds }) => milliseconds));
+      if (next <= drainStep) steps += 1;
       await withConnection(stack.databaseUrl, (sql) => advanceClock(sql, Math.max(next, drainStep)));
       await stack.tick();
     }
@@ -156,7 +190,10 @@ async function leftToDo(sql: postgres.Sql): Promise<Left[]> {
     select format('task %s of %s, tried %s times: %s', t.kind, t.subject, t.attempts, t.last_error),
       (extract(epoch from greatest(t.run_at, t.leased_until) - core.now()) * 1000)::int
     from queue.tasks as t
-    where t.failed_at is null`;
+    where t.failed_at is null
+    union all
+    select format('credits of account %s expire', a.id), greatest(0, extract(epoch from a.next_expiry_at - core.now()) * 1000)::int
+    from credits.accounts as a where a.next_expiry_at is not null`;
 }
 
 /** One that no run has had yet. */
@@ -188,22 +225,27 @@ async function main(): Promise<number> {
 Lets clients generate videos while providers, functions and database fail, and tells what became of every job.
   --seconds=<number>   how long they generate (60)
   --clients=<number>   how many of them (8)
+  --backlog=<number>   jobs that nobody has ended for an hour when it begins (5000)
   --seed=<number>      repeats the faults of a run that printed it`,
     {
       options: {
         seconds: { type: "string", default: "60" },
         clients: { type: "string", default: "8" },
+        backlog: { type: "string", default: "5000" },
         seed: { type: "string", default: `${newSeed()}` },
       },
     },
   );
   const seconds = wholeNumber("seconds", values.seconds);
   const clients = wholeNumber("clients", values.clients);
+  const backlog = wholeNumber("backlog", values.backlog);
   const seed = wholeNumber("seed", values.seed);
   const dataDirectory = await makeChaosDirectory();
-  console.log(`seed ${seed}: ${clients} clients for ${seconds} s, in ${dataDirectory}`);
+  console.log(
+    `seed ${seed}: ${clients} clients for ${seconds} s, in ${dataDirectory}\nnot tried: ${notTried}`,
+  );
   try {
-    const verdict = await chaos({ seconds, clients, seed, dataDirectory });
+    const verdict = await chaos({ seconds, clients, seed, dataDirectory, backlog });
     console.log(describe(verdict));
     if (verdict.problems.length === 0) {
       await Deno.remove(dataDirectory, { recursive: true });

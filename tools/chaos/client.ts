@@ -72,6 +72,12 @@ export async function generateVideos(
   }
 }
 
+/** Closes the account for good. */
+export async function closeAccount(client: Client, tally: Tally): Promise<void> {
+  // A repeated call finds it closed.
+  await answer(client, tally, "user-profile", { method: "DELETE" }, ["ERR_4005"]);
+}
+
 async function use(client: Client, tally: Tally, jobId: string, choice: number): Promise<void> {
   const status = () => answer(client, tally, `video-status?job_id=${jobId}`, { method: "GET" });
   if (choice < 0.2) await answer(client, tally, "cancel-video", { body: { job_id: jobId } }, ["ERR_4009"]);

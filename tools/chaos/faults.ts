@@ -112,26 +112,51 @@ export function drawJudgement(random: () => number): Omit<OpenAiRule, "prompt"> 
   return random() < 0.25 ? judgements[Math.floor(kind * judgements.length)] : undefined;
 }
 
-export type Disaster =
-  /** The functions, or the database, are killed, and come back after `milliseconds`. */
-  | { readonly what: "functions" | "database"; readonly milliseconds: number }
-  /** The clock moves, over leases, pauses and bounds. */
-  | { readonly what: "clock"; readonly milliseconds: number };
+export interface Disaster {
+  readonly what:
+    /** Killed, and back after `milliseconds`. */
+    | "functions"
+    | "database"
+    /** Stopped where it is, with all that it has to do with others, for `milliseconds`. */
+    | "functions stalled"
+    | "gateway stalled"
+    | "database stalled"
+    /** The clock moves by `milliseconds`, over leases, pauses and bounds. */
+    | "clock"
+    /** A session holds locks of users and jobs for `milliseconds`. */
+    | "lock"
+    /** All connections of the server are taken for `milliseconds`. */
+    | "connections"
+    /** Nobody ticks for an hour of the clock, and `milliseconds`. */
+    | "scheduler";
+  readonly milliseconds: number;
+}
 
 /** Milliseconds between two disasters at most, and until somebody starts again what was killed. */
 const maxPeace = 2_500;
 const maxAbsence = 1_000;
+/** Longer than what waits for an answer, some of it twice. */
+const stalls = { from: 6_000, to: 16_000 };
 /** From the lease of a submission to a little more than a job's bound. */
 const leaps = [61_000, 181_000, 450_000, 910_000];
+const long = ["functions stalled", "gateway stalled", "database stalled", "lock", "connections"] as const;
 
 /** What happens next, after so many milliseconds. */
 export function drawDisaster(random: () => number): { after: number; disaster: Disaster } {
   const after = Math.floor(random() * maxPeace);
   const kind = random();
-  if (kind < 0.3) {
-    const milliseconds = leaps[Math.floor(random() * leaps.length)] ?? 0;
-    return { after, disaster: { what: "clock", milliseconds } };
+  const size = random();
+  if (kind < 0.2) {
+    return { after, disaster: { what: "clock", milliseconds: leaps[Math.floor(size * leaps.length)] ?? 0 } };
   }
-  const milliseconds = Math.floor(random() * maxAbsence);
-  return { after, disaster: { what: kind < 0.75 ? "functions" : "database", milliseconds } };
+  const absence = Math.floor(size * maxAbsence);
+  if (kind < 0.25) return { after, disaster: { what: "scheduler", milliseconds: absence } };
+  if (kind < 0.5) {
+    const what = long[Math.floor((kind - 0.25) / 0.25 * long.length)] ?? "lock";
+    return {
+      after,
+      disaster: { what, milliseconds: Math.floor(stalls.from + size * (stalls.to - stalls.from)) },
+    };
+  }
+  return { after, disaster: { what: kind < 0.8 ? "functions" : "database", milliseconds: absence } };
 }

@@ -18,12 +18,14 @@ export async function judge(
   sql: postgres.Sql,
   { simulators }: Stack,
   tally: Tally,
-  { users, credits }: { users: number; credits: number },
+  given: number,
 ): Promise<Verdict> {
   const jobs = await sql<Job[]>`
     select j.id, j.status, j.error_code as code, j.late_success_at is not null as late, j.completed_at is not null as ended,
       coalesce(j.error_details ->> 'reason' = 'policy', false) as refused,
-      j.deleted_at is null as visible,
+      j.deleted_at is null and not exists (
+        select from accounts.users as u where u.id = j.user_id and u.closed_at is not null
+      ) as visible,
       array(
         select t.kind::text from credits.transfers as h
         join credits.transfers as t on t.id = h.id or t.reverses_id = h.id
@@ -35,10 +37,11 @@ export async function judge(
         where a.job_id = j.id and a.kind = 'video'
       ) as stored
     from videos.jobs as j`;
-  const [money] = await sql<{ balance: number; captured: number; violations: string[] }[]>`
+  const [money] = await sql<{ balance: number; captured: number; gone: number; violations: string[] }[]>`
     select
       (select coalesce(sum(a.balance), 0)::int from credits.accounts as a where a.kind = 'available') as balance,
       (select coalesce(sum(t.amount), 0)::int from credits.transfers as t where t.kind = 'capture') as captured,
+      (select coalesce(sum(t.amount), 0)::int from credits.transfers as t where t.kind in ('expiry', 'forfeit')) as gone,
       array(select format('%s %s', r.violation, r.subject) from credits.reconcile(true) as r) as violations`;
   const tasks = await sql<{ kind: string; subject: string; error: string | null }[]>`
     select t.kind, t.subject, t.last_error as error from queue.tasks as t`;
@@ -72,9 +75,10 @@ export async function judge(
     ...strays.map(({ name }) => `${name} belongs to no job`),
     ...(money?.violations ?? ["the ledger cannot be read"]),
   ];
-  const given = users * credits;
-  if (money !== undefined && money.balance + money.captured !== given) {
-    problems.push(`of ${given} credits ${money.balance} are left and ${money.captured} were paid`);
+  if (money !== undefined && money.balance + money.captured + money.gone !== given) {
+    problems.push(
+      `of ${given} credits ${money.balance} are left, ${money.captured} were paid and ${money.gone} are gone`,
+    );
   }
 
   const ended = (status: EndedJobStatus) => jobs.filter((job) => job.status === status);
@@ -92,6 +96,7 @@ export async function judge(
     ["videos that Replicate made", `${replicate.jobs.length}`],
     ["credits given", `${given}`],
     ["  paid", `${money?.captured}`],
+    ["  expired or forfeited", `${money?.gone}`],
     ["  left", `${money?.balance}`],
     ["reconciliation", `${money?.violations.length} violations`],
   ];

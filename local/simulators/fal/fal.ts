@@ -33,7 +33,7 @@ export type FalReport = z.infer<typeof forms.report>;
 
 /** Its `url`, the queue's, is for FAL_QUEUE_URL; its `mediaHost` for FAL_RESULT_HOSTS. */
 export type FalSimulator = ProviderSimulator<FalRule, FalReport, FalAccount> & {
-  /** For FAL_JWKS_URLS. */
+  /** For FAL_JWKS_URL. */
   readonly jwksUrl: string;
 };
 

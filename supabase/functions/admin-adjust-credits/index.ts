@@ -9,7 +9,7 @@ export default endpoint({
   method: "POST",
   summary: "Adds credits to a user's or takes some away, never below zero",
   auth: "admin",
-  policies: ["admin", "admin_credits"],
+  policies: ["admin", "admin_credits", "replays"],
   idempotencyKey: "required",
   request: AdjustCreditsRequest,
   response: { 200: MovedCredits },

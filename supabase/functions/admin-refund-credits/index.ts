@@ -9,7 +9,7 @@ export default endpoint({
   method: "POST",
   summary: "Gives a user credits back, for a job or for anything else",
   auth: "admin",
-  policies: ["admin", "admin_credits"],
+  policies: ["admin", "admin_credits", "replays"],
   idempotencyKey: "required",
   request: RefundCreditsRequest,
   response: { 200: MovedCredits },

@@ -53,7 +53,6 @@ Deno.test("a request names a user, 1 to 10,000 credits and why, and a job where 
       { user_id: undefined },
       { reason: "no" },
       { reason: undefined },
-      { job_id: null },
       { job_id: "1" },
       { admin_id: adminId },
     ]
@@ -87,7 +86,7 @@ Deno.test("each refusal of the procedure reaches the admin with its status", asy
     ["ERR_4011", 422, {}],
     ["ERR_4012", 409, { retry_after: 1 }],
     ["ERR_4017", 403, {}],
-    ["ERR_6001", 503, {}],
+    ["ERR_6001", 503, { retry_after: 2 }],
   ];
   for (const [code, status, details] of refusals) {
     const { fetch } = fakeDataApi({ admin_refund_credits: () => ({ error: code, details }) });

@@ -7,16 +7,21 @@ export default {
     description:
       "A `pending` job is cancelled at once, and its credits are back: 200. One that a provider has is answered " +
       "as it is, with 202: the provider is asked, and only its word cancels the job; if the video comes all the same, it " +
-      "is completed and paid. A second call answers the same. A job that is being stored, or has ended otherwise, is `ERR_4009`.",
+      "is completed and paid. A second call answers the same; `cancel_requested_at` shows that it was asked. A job that is being stored, or has ended otherwise, is `ERR_4009`.",
     request: { job_id: exampleIds.job },
     responses: {
       200: {
         ...examplePendingJob(),
         status: "cancelled",
         credits_used: 0,
+        cancel_requested_at: "2026-11-21T11:58:40.000Z",
         completed_at: "2026-11-21T11:58:40.000Z",
       },
-      202: { ...examplePendingJob(), status: "processing" },
+      202: {
+        ...examplePendingJob(),
+        status: "processing",
+        cancel_requested_at: "2026-11-21T11:58:40.000Z",
+      },
     },
     walk: {
       follows: "credits",

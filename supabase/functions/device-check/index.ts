@@ -9,7 +9,7 @@ export default endpoint({
   method: "POST",
   summary: "Proves that the caller is on a real device, which gets its credits once",
   auth: "user",
-  policies: ["device_check", "device_check_network", "device_grants", "device_grants_global"],
+  policies: ["device_check", "device_check_network", "device_grants", "device_grants_global", "reads"],
   request: DeviceCheckRequest,
   response: { 200: DeviceCheckResponse },
   errors: [codes["device/not-verified"]],

@@ -1,9 +1,10 @@
 import * as z from "zod/mini";
+import { optional } from "../_shared/request/validation.ts";
 
 export const DeviceCheckRequest = z.strictObject({
   /** Apple's tokens have some 2 to 3 kB; they are not specified to stay so. */
   device_token: z.base64().check(z.minLength(1), z.maxLength(16_384)),
-  device_id: z.optional(z.string().check(z.minLength(1), z.maxLength(100))),
+  device_id: optional(z.string().check(z.minLength(1), z.maxLength(100))),
 });
 export type DeviceCheckRequest = z.infer<typeof DeviceCheckRequest>;
 

@@ -48,17 +48,19 @@ export async function checkDevice(
 ): Promise<Answer<DeviceCheckResponse>> {
   const args = { ...actor(context), p_network: context.network };
   const begun = await context.database.call("begin_device_check", args, DeviceCheckBegun);
-  // Also where nothing is left to grant: a token that Apple refuses is ERR_4015 for everybody.
+  const { user_id, is_new } = begun;
+  const answer = (grant: Grant): Answer<DeviceCheckResponse> => (
+    { status: 200, body: { user_id, credits_remaining: begun.credits_remaining, is_new, ...grant } }
+  );
+  // Nothing is left to find out: an app that starts again costs Apple nothing, and its network no check.
+  if (begun.is_granted) return answer(alreadyClaimed);
   const bits = await query(request.device_token, context);
 
   let grant: Grant;
-  if (begun.is_granted) grant = alreadyClaimed;
-  else if (bits === null) grant = pending("apple_unavailable", appleRetryAfter);
+  if (bits === null) grant = pending("apple_unavailable", appleRetryAfter);
   else if (bits.bit0) grant = await relyOnIntent(begun, context);
   else grant = await claimDevice(request.device_token, begun, context);
-
-  const { user_id, is_new } = begun;
-  return { status: 200, body: { user_id, credits_remaining: begun.credits_remaining, is_new, ...grant } };
+  return answer(grant);
 }
 
 /** The bit is set; for this user, who has not had the credits, if an earlier check of theirs ended half-way. */

@@ -1,5 +1,7 @@
 import * as z from "zod/mini";
+import { ClientReference } from "../_shared/videos/contract.ts";
 import { userText } from "../_shared/request/user-text.ts";
+import { optional } from "../_shared/request/validation.ts";
 
 /** What comes before path, query and fragment: no port, not even an empty one, no credentials, no IPv6 address. */
 const httpsAuthority = /^https:\/\/[^/?#\\@:]+(?:[/?#]|$)/i;
@@ -42,14 +44,15 @@ export const GenerateVideoRequest = z.strictObject({
   model_id: z.guid().check(z.toLowerCase()),
   // With tabs and line breaks, which prompts have between their shots.
   prompt: userText(2000, { lines: "several" }),
-  settings: z._default(
-    z.strictObject({
-      duration_seconds: z.optional(z.int().check(z.positive(), z.maximum(600))),
-      resolution: z.optional(setting),
-      aspect_ratio: z.optional(setting),
-    }),
-    {},
+  settings: z.pipe(
+    optional(z.strictObject({
+      duration_seconds: optional(z.int().check(z.positive(), z.maximum(600))),
+      resolution: optional(setting),
+      aspect_ratio: optional(setting),
+    })),
+    z.transform((settings) => settings ?? {}),
   ),
-  image_url: z.optional(ImageUrl),
+  image_url: optional(ImageUrl),
+  client_reference: optional(ClientReference),
 });
 export type GenerateVideoRequest = z.infer<typeof GenerateVideoRequest>;

@@ -175,8 +175,8 @@ Deno.test("each refusal of the procedure reaches the client with its status, and
     ["ERR_4011", 422, {}],
     ["ERR_4012", 409, { retry_after: 1 }],
     ["ERR_4017", 403, {}],
-    ["ERR_6001", 503, {}],
-    ["ERR_6004", 503, { feature: "generation" }],
+    ["ERR_6001", 503, { retry_after: 2 }],
+    ["ERR_6004", 503, { feature: "generation", retry_after: 300 }],
   ];
   for (const [code, status, details] of refusals) {
     const { fetch, calls } = fakeDataApi({ generate_video: () => ({ error: code, details }) });
@@ -274,14 +274,17 @@ Deno.test("a setting has the form of one; which of them, the model says", () => 
   assert.deepEqual(read("settings", { resolution: "8k" }), { value: { resolution: "8k" } });
   assert.deepEqual(read("settings", {}), { value: {} });
   assert.deepEqual(read("settings", undefined), { value: {} });
+  const absent = { duration_seconds: null, resolution: null, aspect_ratio: null };
+  for (const value of [null, absent]) {
+    const { value: read_ } = read("settings", value);
+    assert.equal(JSON.stringify(read_), "{}", "null is as if it were not sent");
+  }
   const refused = [
-    null,
     [],
     { duration_seconds: 0 },
     { duration_seconds: -5 },
     { duration_seconds: 601 },
     { duration_seconds: "5" },
-    { duration_seconds: null },
     { resolution: "720p\u0000" },
     { resolution: "x".repeat(21) },
     { resolution: "\ud83e" },
@@ -382,7 +385,8 @@ Deno.test("an image's URL is https with a public DNS name, and nothing else befo
   ];
   const error = "Must be an https URL with a public DNS name, without port or credentials";
   for (const url of refused) assert.deepEqual(read("image_url", url), { errors: [error] }, url);
-  for (const value of [null, 1, {}]) assert("errors" in read("image_url", value));
+  assert.deepEqual(read("image_url", null), { value: undefined });
+  for (const value of [1, {}]) assert("errors" in read("image_url", value));
 });
 
 Deno.test("an image's URL has 2048 characters at most, also in its canonical form", () => {

@@ -4,17 +4,22 @@ const checks = {
   database: { ok: true, duration_ms: 4 },
   storage: { ok: true, duration_ms: 11 },
   queue: { ok: true, duration_ms: 4 },
-  providers: { ok: true, duration_ms: 0 },
-  platform: { ok: true, duration_ms: 4, missing: [] },
+  providers: { ok: true, duration_ms: 4 },
+  apple: { ok: true, duration_ms: 130 },
+  client_address: { ok: true, duration_ms: 0 },
+  platform: { ok: true, duration_ms: 4, missing: [], invalid: [] },
 };
 
 export default {
   GET: {
     description:
       "`unhealthy`, with 503, when the database cannot be asked; `degraded`, with 200, when storage, the worker, " +
-      "the providers or a part of the platform are not there. Answers are shared for 5 seconds. Only a secret key gets " +
+      "a provider, Apple, the client's address or a part of the platform are not there. Answers are shared for 5 seconds. Only a secret key gets " +
       "`checks` and `version`. A check's `reason` is `schema_not_exposed` when the platform was not told to expose the " +
-      "schema `api`. `platform.missing` names what docs/deploying.md asks of the project and is not there.",
+      "schema `api`. `providers` is right while each model that is offered has one that is configured and whose breaker is " +
+      "not open; `apple` while Apple takes our key, which is asked once a minute; `client_address` while the request carries " +
+      "the configured header, without which all users share the limits of one network. `platform.missing` names what " +
+      "docs/deploying.md asks of the project and is not there, `platform.invalid` which variables are bad.",
     responses: {
       200: { status: "healthy", checks, version: "1" },
       503: { status: "unhealthy" },

@@ -1,4 +1,5 @@
 import { database } from "../_shared/database/call.ts";
+import { appleDeviceCheck } from "../_shared/devices/device-check.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { videoProviders } from "../_shared/videos/providers/registry.ts";
 import { storage } from "../_shared/platform/storage.ts";
@@ -11,6 +12,6 @@ export default endpoint({
   auth: "public",
   response: { 200: HealthResponse, 503: HealthResponse },
   errors: [],
-  ports: { database, storage, providers: videoProviders },
+  ports: { database, storage, providers: videoProviders, apple: appleDeviceCheck },
   service: getHealth,
 });

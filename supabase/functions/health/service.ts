@@ -4,12 +4,14 @@ import { type Database, SchemaNotExposed } from "../_shared/database/call.ts";
 import { DatabaseHealth } from "../_shared/ops/contract.ts";
 import type { Providers } from "../_shared/videos/providers/registry.ts";
 import type { Storage } from "../_shared/platform/storage.ts";
+import type { DeviceCheck } from "../_shared/devices/device-check.ts";
 import type { Check, HealthResponse, PlatformCheck } from "./schema.ts";
 
 type HealthContext = Context<"public"> & {
   database: Database;
   storage: Pick<Storage, "check">;
   providers: Pick<Providers, "names">;
+  apple: Pick<DeviceCheck, "query">;
 };
 
 /** Whoever asks within this time shares one answer, so that nobody can load the database by asking. */
@@ -21,11 +23,24 @@ const maxWaitSeconds = 60;
 /** Outlives a request, as the configuration does. An examination that still runs is shared, too. */
 const examinations = new WeakMap<Config, { report: Promise<Report>; until: number }>();
 
-type Report = Required<Pick<HealthResponse, "status" | "checks">>;
+/** Apple is asked less often: what it says of our key changes seldom, and it is nobody's load test. */
+const appleMilliseconds = 60_000;
+
+/** Apple answers in well under a second; who asks for health does not wait for its whole time-out. */
+const appleTimeoutMilliseconds = 3_000;
+
+/** Of no device: Apple looks at our key before it looks at this. */
+const nobodysDeviceToken = btoa("health");
+
+const applesWord = new WeakMap<Config, { isOurKeyTaken: Promise<boolean>; until: number }>();
+
+type Checks = NonNullable<HealthResponse["checks"]>;
+/** All but what each request shows for itself. */
+type Report = Omit<Checks, "client_address">;
 
 /**
- * `unhealthy` (503) without the database; `degraded` when storage, the worker, the providers or a part of the platform
- * are not there. A secret key gets the checks as well.
+ * `unhealthy` (503) without the database; `degraded` when storage, the worker, a provider for each model, Apple, the header
+ * with the client's address or a part of the platform are not there. A secret key gets the checks as well.
  */
 export async function getHealth(_input: unknown, context: HealthContext): Promise<Answer<HealthResponse>> {
   const { caller, config } = context;
@@ -35,7 +50,12 @@ export async function getHealth(_input: unknown, context: HealthContext): Promis
     shared = { report: examine(context), until: now + sharedMilliseconds };
     examinations.set(config, shared);
   }
-  const { status, checks } = await shared.report;
+  const { platform, ...report } = await shared.report;
+  // Without it all users share the limits of one network.
+  const client_address = { ok: context.network !== null, duration_ms: 0 };
+  const checks: Checks = { ...report, client_address, platform };
+  const allOk = Object.values(checks).every(({ ok }) => ok);
+  const status = !checks.database.ok ? "unhealthy" : allOk ? "healthy" : "degraded";
   return {
     status: status === "unhealthy" ? 503 : 200,
     body: caller.kind === "service" ? { status, checks, version: config.version } : { status },
@@ -57,10 +77,34 @@ function checkPlatform(health: DatabaseHealth | null, config: Config, duration_m
     ...(hasSigningKey ? [] : ["signing_key"] as const),
   ];
   const harmful = missing.filter((part) => !(isLocal && scheduling.includes(part)));
-  return { ok: health !== null && harmful.length === 0, duration_ms, missing };
+  const invalid = Object.values(config.broken).flat();
+  return {
+    ok: health !== null && harmful.length === 0 && invalid.length === 0,
+    duration_ms,
+    missing,
+    invalid,
+  };
 }
 
-async function examine({ database, storage, providers, log, config }: HealthContext): Promise<Report> {
+function isOurKeyTaken({ apple, config, log, now }: HealthContext): Promise<boolean> {
+  let known = applesWord.get(config);
+  if (known === undefined || now() >= known.until) {
+    const signal = AbortSignal.timeout(appleTimeoutMilliseconds);
+    const asked = apple.query(nobodysDeviceToken, { signal }).then((answer) => {
+      if (answer.outcome !== "unavailable") return true;
+      log.warn("health_check_failed", { check: "apple", error: answer.cause });
+      return false;
+    });
+    known = { isOurKeyTaken: asked, until: now() + appleMilliseconds };
+    applesWord.set(config, known);
+  }
+  return known.isOurKeyTaken;
+}
+
+async function examine(context: HealthContext): Promise<Report> {
+  const { database, storage, providers, log, config } = context;
+  // As generate-video has it: without the secret nothing is sent to anybody.
+  const configured = config.webhookSecret === null ? [] : providers.names;
   const answer: { health: DatabaseHealth | null } = { health: null };
   async function check(name: string, look: () => Promise<boolean>): Promise<Check> {
     const startedAt = performance.now();
@@ -73,26 +117,27 @@ async function examine({ database, storage, providers, log, config }: HealthCont
     const duration_ms = Math.round(performance.now() - startedAt);
     return { ok, duration_ms, ...(isExposed ? {} : { reason: "schema_not_exposed" }) };
   }
-  const [databaseCheck, storageCheck] = await Promise.all([
+  const [databaseCheck, storageCheck, appleCheck] = await Promise.all([
     check("database", async () => {
-      answer.health = await database.call("health", {}, DatabaseHealth);
+      answer.health = await database.call("health", { p_providers: configured }, DatabaseHealth);
       return true;
     }),
     check("storage", async () => {
       await storage.check();
       return true;
     }),
+    check("apple", () => isOurKeyTaken(context)),
   ]);
-  // These two came with the database's answer.
+  // These came with the database's answer.
   const { duration_ms } = databaseCheck;
   const waits = answer.health?.oldest_due_task_seconds ?? Infinity;
-  const checks = {
+  const isMakeable = configured.length > 0 && answer.health?.models_without_provider === 0;
+  return {
     database: databaseCheck,
     storage: storageCheck,
     queue: { ok: waits < maxWaitSeconds, duration_ms },
-    providers: { ok: providers.names.length > 0, duration_ms: 0 },
+    providers: { ok: isMakeable, duration_ms },
+    apple: appleCheck,
     platform: checkPlatform(answer.health, config, duration_ms),
   };
-  const allOk = Object.values(checks).every(({ ok }) => ok);
-  return { status: !databaseCheck.ok ? "unhealthy" : allOk ? "healthy" : "degraded", checks };
 }

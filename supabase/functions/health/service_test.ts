@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { exportPKCS8, generateKeyPair } from "jose";
 import { AppError } from "../_shared/errors/app-error.ts";
 import type { EnvironmentVariables } from "../_shared/platform/config.ts";
 import type { CallerOf } from "../_shared/endpoint/context.ts";
@@ -10,27 +11,49 @@ import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { fakeProvider, fakeProviders } from "../_shared/testing/provider.ts";
 import { testServer } from "../_shared/testing/server.ts";
 import { createTokenIssuer, secretKey } from "../_shared/testing/tokens.ts";
+import type { QueryOutcome } from "../_shared/devices/device-check.ts";
 import endpoint from "./index.ts";
 import { getHealth } from "./service.ts";
 
 const issuer = await createTokenIssuer();
-const sound: DatabaseHealth = { oldest_due_task_seconds: 0, missing: [] };
+const sound: DatabaseHealth = { oldest_due_task_seconds: 0, missing: [], models_without_provider: 0 };
 
 interface Backend {
   database?: () => Promise<DatabaseHealth>;
   storage?: () => Promise<void>;
   providers?: string[];
   environment?: EnvironmentVariables;
+  apple?: QueryOutcome;
+  network?: string | null;
 }
+
+const webhooks = { WEBHOOK_SECRET: "w".repeat(32) };
+/** What Apple says of a token that is no device's, where it takes our key. */
+const refused: QueryOutcome = { outcome: "refused", cause: "Apple answered 400" };
 
 const away = () => Promise.reject(new AppError("ERR_6001"));
 const service: CallerOf["public"] = { kind: "service", keyName: "default" };
 
 /** An isolate before such a backend, and how often each part was asked. */
-function isolate({ database, storage, providers = ["fal"], environment }: Backend = {}) {
-  const asked = { database: 0, storage: 0 };
+function isolate(
+  { database, storage, providers = ["fal"], environment, apple = refused, network = "192.0.2.1" }: Backend =
+    {},
+) {
+  const asked = { database: 0, storage: 0, apple: 0 };
   const context = testContext("public", {
-    config: testConfig({ SUPABASE_JWKS: issuer.jwks, ENVIRONMENT: "production", ...environment }),
+    network,
+    config: testConfig({
+      SUPABASE_JWKS: issuer.jwks,
+      ENVIRONMENT: "production",
+      ...webhooks,
+      ...environment,
+    }),
+    apple: {
+      query: () => {
+        asked.apple += 1;
+        return Promise.resolve(apple);
+      },
+    },
     ...fakeDatabase({
       health: () => {
         asked.database += 1;
@@ -68,13 +91,18 @@ Deno.test("without storage, a worker, a provider or a part of the platform it is
     ["storage", { storage: () => Promise.reject(new AppError("ERR_6002")) }],
     ["queue", { database: () => Promise.resolve({ ...sound, oldest_due_task_seconds: 60 }) }],
     ["providers", { providers: [] }],
+    ["providers", { environment: { WEBHOOK_SECRET: "" } }],
+    ["providers", { database: () => Promise.resolve({ ...sound, models_without_provider: 1 }) }],
+    ["apple", { apple: { outcome: "unavailable", cause: "Apple answered 401" } }],
+    ["client_address", { network: null }],
+    ["platform", { environment: { FAL_KEY: "two words" } }],
     ["platform", { database: () => Promise.resolve({ ...sound, missing: ["pg_cron"] }) }],
   ];
   for (const [broken, backend] of backends) {
     const { status, body } = await isolate(backend).ask(service);
     assert.deepEqual([status, body?.status], [200, "degraded"], broken);
     const checks = Object.entries(body?.checks ?? {});
-    assert.equal(checks.length, 5);
+    assert.equal(checks.length, 7);
     for (const [name, { ok }] of checks) assert.equal(ok, name !== broken, `${name} without ${broken}`);
   }
   const waiting = isolate({ database: () => Promise.resolve({ ...sound, oldest_due_task_seconds: 59.9 }) });
@@ -109,7 +137,9 @@ Deno.test("the operator's servers are told when the platform does not expose `ap
   assert.equal("reason" in checks.storage, false);
   const stranger = await server.send({ path: "health", as: "nobody" });
   assert.deepEqual(await stranger.json(), { status: "unhealthy" });
-  const failure = server.lines.find(({ event }) => event === "health_check_failed");
+  const failure = server.lines.find(({ event, check }) =>
+    event === "health_check_failed" && check === "database"
+  );
   assert.match(JSON.stringify(failure), /does not expose the schema/);
 });
 
@@ -123,31 +153,75 @@ Deno.test("whoever asks within 5 seconds shares one answer, strangers and server
   context.clock.advance(4_999);
   const { body } = await ask(service);
   assert.deepEqual([body?.status, body?.checks?.database.ok], ["healthy", true]);
-  assert.deepEqual(asked, { database: 1, storage: 1 });
+  assert.deepEqual(asked, { database: 1, storage: 1, apple: 1 });
   context.clock.advance(1);
   assert.equal((await ask()).status, 503);
-  assert.deepEqual(asked, { database: 2, storage: 2 });
+  assert.deepEqual(asked, { database: 2, storage: 2, apple: 1 });
+  context.clock.advance(55_000);
+  await ask();
+  assert.equal(asked.apple, 2, "Apple is asked once a minute");
+});
+
+Deno.test("the client's address is each request's own, whoever shares the rest", async () => {
+  const { ask, context } = isolate({ network: null });
+  assert.equal((await ask()).body?.status, "degraded");
+  const { body } = await getHealth(undefined, { ...context, network: "192.0.2.1" });
+  assert.equal(body?.status, "healthy");
+});
+
+Deno.test("a variable that is bad is named to a secret key, without its value", async () => {
+  const { body } = await isolate({ environment: { RUNWAY_API_SECRET: "canary words" } }).ask(service);
+  assert.equal(body?.checks?.platform.invalid?.length, 1);
+  assert.match(body?.checks?.platform.invalid?.[0] ?? "", /^RUNWAY_API_SECRET must /);
+  assert(!JSON.stringify(body).includes("canary"));
 });
 
 Deno.test("many at once cost one examination", async () => {
   const { ask, asked } = isolate();
   await Promise.all(Array.from({ length: 20 }, () => ask()));
-  assert.deepEqual(asked, { database: 1, storage: 1 });
+  assert.deepEqual(asked, { database: 1, storage: 1, apple: 1 });
 });
+
+async function appleKeys(): Promise<EnvironmentVariables> {
+  const { privateKey } = await generateKeyPair("ES256", { extractable: true });
+  return {
+    APPLE_TEAM_ID: "TEAM123456",
+    APPLE_DEVICE_CHECK_KEY_ID: "KEY1234567",
+    APPLE_DEVICE_CHECK_PRIVATE_KEY: await exportPKCS8(privateKey),
+  };
+}
 
 Deno.test("GET health needs no credentials; a secret key gets the checks, a wrong key nothing", async () => {
   const { fetch } = fakeDataApi(
     { health: () => ({ data: sound }) },
-    () => Promise.resolve(Response.json({ id: "videos" })),
+    (input) =>
+      Promise.resolve(
+        String(input).includes("devicecheck")
+          ? new Response("Missing or badly formatted device token payload", { status: 400 })
+          : Response.json({ id: "videos" }),
+      ),
   );
-  const environment = { FAL_KEY: "id:secret", FAL_ACCOUNT_ID: "user_1", DENO_DEPLOYMENT_ID: "health_1" };
+  const environment = {
+    ...webhooks,
+    FAL_KEY: "id:secret",
+    FAL_ACCOUNT_ID: "user_1",
+    DENO_DEPLOYMENT_ID: "health_1",
+    ...await appleKeys(),
+  };
   const server = await testServer(endpoint.operations, environment, { fetch });
-  const stranger = await server.send({ path: "health", as: "nobody" });
+  const address = { "CF-Connecting-IP": "192.0.2.1" };
+  const stranger = await server.send({ path: "health", as: "nobody", headers: address });
   assert.deepEqual([stranger.status, await stranger.json()], [200, { status: "healthy" }]);
   assert.equal(stranger.headers.get("cache-control"), "no-store");
-  const operator = await server.send({ path: "health", as: "nobody", headers: { apikey: secretKey } });
+  const operator = await server.send({
+    path: "health",
+    as: "nobody",
+    headers: { ...address, apikey: secretKey },
+  });
   const { checks, version } = await operator.json();
-  assert.deepEqual(Object.keys(checks), ["database", "storage", "queue", "providers", "platform"]);
+  assert.deepEqual(Object.keys(checks), [
+    ...["database", "storage", "queue", "providers", "apple", "client_address", "platform"],
+  ]);
   assert.deepEqual([checks.platform.ok, checks.platform.missing], [true, []]);
   assert.equal(version, "health_1");
   const wrong = await server.send({ path: "health", as: "nobody", headers: { apikey: "sb_secret_wrong" } });

@@ -204,7 +204,7 @@ Deno.test("a forged body, a stranger's account, an old delivery and a wrong toke
 });
 
 Deno.test("a URL that is not ours is malformed, and a body of more than 4 MB is too large", async () => {
-  const server = await testServer(endpoint.operations);
+  const server = await testServer(endpoint.operations, { WEBHOOK_SECRET: webhookSecret });
   const malformed = await server.send({ method: "POST", path: "provider-webhook", as: "nobody", body: "{}" });
   assert.equal((await malformed.json()).error.code, "ERR_4008");
   for (const owner of [[], [["owner", "somebody"]]]) {
@@ -215,6 +215,13 @@ Deno.test("a URL that is not ours is malformed, and a body of more than 4 MB is 
     assert.equal((await response.json()).error.code, "ERR_4008", path);
   }
   const path = `provider-webhook?${new URLSearchParams(query)}`;
+  const unread = await server.send({
+    method: "POST",
+    path: path.replace(token, "t"),
+    as: "nobody",
+    body: "{}",
+  });
+  assert.equal((await unread.json()).error.code, "ERR_4005");
   const large = await server.send({
     method: "POST",
     path,

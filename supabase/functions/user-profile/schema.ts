@@ -2,13 +2,18 @@ import * as z from "zod/mini";
 import { themePreferences } from "../_shared/accounts/contract.ts";
 import { languages } from "../_shared/errors/languages.ts";
 import { userText } from "../_shared/request/user-text.ts";
+import { optional } from "../_shared/request/validation.ts";
 
 export const UpdateUserProfileRequest = z.strictObject({
+  // Null takes the name away; of the others it is as if they were left out.
   display_name: z.optional(z.nullable(userText(50, { lines: "one" }))),
-  language: z.optional(z.enum(languages)),
-  theme_preference: z.optional(z.enum(themePreferences)),
+  language: optional(z.enum(languages)),
+  theme_preference: optional(z.enum(themePreferences)),
 }).check(
-  z.refine((changes) => Object.keys(changes).length > 0, "Must name what to change"),
+  z.refine(
+    (changes) => Object.values(changes).some((change) => change !== undefined),
+    "Must name what to change",
+  ),
   z.meta({ minProperties: 1 }),
 );
 export type UpdateUserProfileRequest = z.infer<typeof UpdateUserProfileRequest>;

@@ -40,3 +40,5 @@ create trigger keep_tombstones before update of id, closed_at on accounts.users
   execute function accounts.keep_tombstones();
 create trigger keep_tombstones_from_deletion before delete on accounts.users
   for each row when (old.closed_at is not null) execute function accounts.keep_tombstones();
+
+select core.keep_rows_out_of_logs('accounts.users');

@@ -7,14 +7,19 @@ set search_path = ''
 as $$
 -- Limits, and what is known. `data`: `{ user_id, credits_remaining, is_new, is_granted, intent_good_in }`, the last one
 -- in seconds: until an intent of theirs in this network is good for this check, 0 where one is, null where there is
--- none. Locks: rate-limit rows → account → expired lots.
+-- none. Whose grant is settled has nothing left to check: that counts in `reads`, and costs their network nothing.
+-- Locks: rate-limit rows → account → expired lots.
 declare
+  v_is_granted constant boolean := exists (select from devices.grants as g where g.user_id = p_user_id);
   v_caller record;
   v_now timestamptz;
   v_good_from timestamptz;
 begin
   select * into v_caller
-  from guard.enter(p_user_id, 'device-check', '{device_check,device_check_network}', p_network, p_locks => true);
+  from guard.enter(
+    p_user_id, 'device-check',
+    case when v_is_granted then '{reads}' else '{device_check,device_check_network}' end::text[], p_network, p_locks => true
+  );
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

@@ -1,7 +1,7 @@
 create function api.generate_video(
   p_user_id uuid, p_network text, p_idempotency_key text, p_fingerprint text, p_request_id text, p_model_id uuid,
   p_prompt text, p_settings jsonb, p_image_url text default null,
-  p_providers text[] default null
+  p_providers text[] default null, p_client_reference text default null
 )
 returns jsonb
 language plpgsql
@@ -24,7 +24,9 @@ begin
   if v_outcome is null then
     v_outcome := guard.finish(
       p_user_id, 'generate-video', p_idempotency_key, p_fingerprint,
-      videos.accept_video(p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url, p_providers)
+      videos.accept_video(
+        p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url, p_providers, p_client_reference
+      )
     );
   end if;
   return v_outcome || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));

@@ -1,5 +1,6 @@
 create function api.video_jobs(
-  p_user_id uuid, p_limit integer, p_status text default null, p_after jsonb default null
+  p_user_id uuid, p_limit integer, p_status text default null, p_after jsonb default null,
+  p_client_reference text default null
 )
 returns jsonb
 language plpgsql
@@ -7,8 +8,9 @@ volatile
 security definer
 set search_path = ''
 as $$
--- A page of the caller's jobs, or of those with one status, without the deleted ones: `data` is `{ videos, next }`,
--- videos being `{ job, paths }` as in api.video_status. Counts against `reads`. Locks: rate-limit row.
+-- A page of the caller's jobs, or of those with one status or reference, without the deleted ones: `data` is
+-- `{ videos, next }`, videos being `{ job, paths }` as in api.video_status. Counts against `reads`, and each URL that is to
+-- be renewed against `signed_urls`. Locks: rate-limit rows.
 declare
   v_caller record;
   v_statuses constant videos.job_status[] := case
@@ -37,18 +39,35 @@ begin
     -- A page of each status, from its own part of the index, so that a page costs the same in any history. One more
     -- than the page tells whether there is another.
     cross join lateral (
-      select j as job
-      from videos.jobs as j
-      where j.user_id = p_user_id and j.status = s.status and j.deleted_at is null
-        and (j.created_at, j.id) < (v_before, v_before_id)
-      order by j.created_at desc, j.id desc
-      limit p_limit + 1
+      select c.job
+      from (
+        (
+          select j as job
+          from videos.jobs as j
+          where p_client_reference is null
+            and j.user_id = p_user_id and j.status = s.status and j.deleted_at is null
+            and (j.created_at, j.id) < (v_before, v_before_id)
+          order by j.created_at desc, j.id desc
+          limit p_limit + 1
+        )
+        union all
+        -- Apart, by an index of its own: a reference has few jobs, and a history many. Without one it finds none.
+        (
+          select j as job
+          from videos.jobs as j
+          where j.client_reference = p_client_reference
+            and j.user_id = p_user_id and j.status = s.status and j.deleted_at is null
+            and (j.created_at, j.id) < (v_before, v_before_id)
+          order by j.created_at desc, j.id desc
+          limit p_limit + 1
+        )
+      ) as c
     ) as f
     order by place
     limit p_limit + 1
   ) as p;
   return guard.answer(
-    jsonb_build_object('videos', v_videos, 'next', v_next), v_caller.limits, v_caller.language
+    jsonb_build_object('videos', videos.admit_renewals(p_user_id, v_videos), 'next', v_next), v_caller.limits, v_caller.language
   );
 end;
 $$;

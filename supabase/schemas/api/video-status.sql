@@ -7,11 +7,10 @@ set search_path = ''
 as $$
 -- One job of the caller's: `data` is `{ job, progress, next_poll_seconds, paths }`, where `paths` names the files
 -- in storage, for signing. resource/not-found for a job that is not there, is deleted or is another's. Counts against
--- `reads`.
+-- `reads`, and a URL that is to be renewed against `signed_urls`. Locks: rate-limit rows.
 declare
   v_caller record;
   v_job videos.jobs;
-  v_age numeric;
 begin
   select * into v_caller from guard.enter(p_user_id, 'video-status', '{reads}', null);
   if v_caller.refusal is not null then
@@ -26,20 +25,18 @@ begin
       || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
   end if;
 
-  v_age := extract(epoch from core.now() - v_job.created_at);
   return guard.answer(
-    jsonb_build_object(
+    videos.admit_renewals(p_user_id, jsonb_build_array(jsonb_build_object(
       'job', videos.job_json(v_job),
       'progress', jsonb_build_object(
         'stage', videos.job_stage(v_job),
         'percent', case when v_job.status = 'completed' then 100 else v_job.percent end
       ),
-      -- A tenth of its age, so that watching costs a few dozen requests however long it takes.
-      'next_poll_seconds', case when v_job.completed_at is null then least(60, greatest(2, ceil(v_age / 10)::integer)) end,
+      'next_poll_seconds', videos.poll_seconds(v_job, v_caller.limits, core.now()),
       'paths', (
         select coalesce(jsonb_object_agg(a.kind, a.path), '{}') from videos.assets as a where a.job_id = v_job.id
       )
-    ),
+    ))) -> 0,
     v_caller.limits, v_caller.language
   );
 end;

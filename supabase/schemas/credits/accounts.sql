@@ -163,7 +163,8 @@ as $$
 declare
   v_account credits.accounts;
   v_now timestamptz;
-  v_lot credits.lots;
+  v_draws credits.draw[];
+  v_amount bigint;
   v_posting_id bigint;
 begin
   select a.* into strict v_account
@@ -176,23 +177,28 @@ begin
     return v_account;
   end if;
 
-  for v_lot in
-    select l.* from credits.lots as l
-    where l.account_id = v_account.id and not l.is_spent and l.expires_at <= v_now
-    order by l.id
+  -- All of them at once, in transfers that no amount is too large for.
   loop
-    -- A lot can expire twice: a release gives it 24 hours more. So its expiry is a part of the key.
+    select array_agg(row(l.id, l.remaining)::credits.draw order by l.id), sum(l.remaining)
+    into v_draws, v_amount
+    from (
+      select e.id, e.remaining, sum(e.remaining) over (order by e.id) as total
+      from credits.lots as e
+      where e.account_id = v_account.id and not e.is_spent and e.expires_at <= v_now
+    ) as l
+    where l.total <= 1000000000;
+    exit when v_draws is null;
+    -- The number of its entry: an account has it once.
+    v_account.entry_count := v_account.entry_count + 1;
     v_posting_id := credits.record_posting(
-      format('expiry:%s:%s', v_lot.id, extract(epoch from v_lot.expires_at)), p_owner_id,
-      jsonb_build_object('call', 'expire', 'lot_id', v_lot.id),
-      jsonb_build_object('expired', v_lot.remaining), v_now
+      format('expiry:%s:%s', v_account.id, v_account.entry_count), p_owner_id,
+      jsonb_build_object('call', 'expire', 'lots', cardinality(v_draws)), jsonb_build_object('expired', v_amount), v_now
     );
     insert into credits.transfers (
       posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at
     )
     values (
-      v_posting_id, p_owner_id, 'expiry', v_account.id, credits.system_account('breakage'), v_lot.remaining,
-      array[row(v_lot.id, v_lot.remaining)::credits.draw], v_now
+      v_posting_id, p_owner_id, 'expiry', v_account.id, credits.system_account('breakage'), v_amount, v_draws, v_now
     );
   end loop;
 
@@ -279,31 +285,49 @@ begin
 end;
 $$;
 
-create function credits.expire_due()
-returns integer
+create function credits.accounts_to_expire(p_limit integer)
+returns setof bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Accounts with lots that have expired, up to p_limit. Every posting books its own account anyway; this is for those that
+-- nothing moves.
+declare
+  -- Not in the query: a volatile function cannot be looked up in an index.
+  v_now constant timestamptz := core.now();
+begin
+  return query
+  select a.id from credits.accounts as a where a.next_expiry_at <= v_now order by a.next_expiry_at limit p_limit;
+end;
+$$;
+
+create function credits.try_account(p_owner_id uuid)
+returns void
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Books what has expired in up to 500 accounts, and returns how many. Every posting books its own account anyway;
--- this is for those that nothing moves. Accounts that somebody holds are left for the next run.
-declare
-  -- Not in the query: a volatile function cannot be looked up in an index.
-  v_now constant timestamptz := core.now();
-  v_owner_id uuid;
-  v_booked integer := 0;
+-- Locks a user's account, or raises lock_not_available where somebody has it. Locks: account, not waited for.
 begin
-  for v_owner_id in
-    select a.owner_id
-    from credits.accounts as a
-    where a.next_expiry_at <= v_now
-    order by a.next_expiry_at
-    limit 500
-    for update skip locked
-  loop
-    perform credits.lock_account(v_owner_id);
-    v_booked := v_booked + 1;
-  end loop;
-  return v_booked;
+  perform from credits.accounts as a
+  where a.owner_id = p_owner_id and a.kind = 'available' and a.unit = 'credit'
+  for update nowait;
+end;
+$$;
+
+create function credits.expire_account(p_account_id bigint)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Books what has expired in an account; a second call finds nothing. Raises lock_not_available where somebody has it.
+-- Locks: account, not waited for → expired lots.
+declare
+  v_owner_id uuid;
+begin
+  select a.owner_id into strict v_owner_id from credits.accounts as a where a.id = p_account_id for update nowait;
+  perform credits.lock_account(v_owner_id);
 end;
 $$;

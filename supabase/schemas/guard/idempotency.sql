@@ -15,6 +15,32 @@ alter table guard.idempotency_keys enable row level security;
 create index idempotency_keys_expires_at on guard.idempotency_keys using brin (expires_at) with (autosummarize = on);
 comment on table guard.idempotency_keys is 'Outcomes of keyed requests, kept 24 hours for replay.';
 
+-- What nobody outside knows. A database has its own from its first migration on.
+create table guard.secrets (
+  name text primary key,
+  secret bytea not null check (octet_length(secret) >= 32)
+);
+alter table guard.secrets enable row level security;
+comment on table guard.secrets is 'Random bytes that keep what callers write from meaning anything to the database.';
+
+create function guard.lock_key(p_caller uuid, p_endpoint text, p_key text)
+returns bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- The advisory lock of an idempotency key. A caller writes the key, and must be able to choose nobody else's lock: it is
+-- hashed with a secret, and the locks of one number are for these keys alone; whatever else we lock has two.
+declare
+  v_secret bytea;
+begin
+  select s.secret into strict v_secret from guard.secrets as s where s.name = 'lock_keys';
+  return ('x' || encode(substring(sha256(
+    v_secret || convert_to(concat_ws(' ', p_caller::text, p_endpoint, p_key), 'UTF8')
+  ) from 1 for 8), 'hex'))::bit(64)::bigint;
+end;
+$$;
+
 create function guard.claim(p_caller uuid, p_endpoint text, p_key text, p_fingerprint text)
 returns jsonb
 language plpgsql
@@ -23,14 +49,13 @@ set search_path = ''
 as $$
 -- Claims a key for the rest of the transaction. Null: the work is the caller's to do, and guard.finish ends it.
 -- Otherwise the answer to give: the stored outcome with `replayed`, idempotency/key-reused for another request under
--- the same key, idempotency/in-progress while the first request runs. Locks: an advisory lock on (caller, endpoint,
--- key), never waited for.
+-- the same key, both of which count in `replays`; idempotency/in-progress while the first request runs. Locks: an
+-- advisory lock on (caller, endpoint, key), never waited for → rate-limit row, for a known key.
 declare
   v_row guard.idempotency_keys;
+  v_taken jsonb;
 begin
-  if not pg_try_advisory_xact_lock(
-    hashtextextended(concat_ws(' ', p_caller::text, p_endpoint, p_key), 0)
-  ) then
+  if not pg_try_advisory_xact_lock(guard.lock_key(p_caller, p_endpoint, p_key)) then
     return guard.refusal('idempotency/in-progress', '{"retry_after": 1}');
   end if;
 
@@ -41,6 +66,10 @@ begin
 
   if not found or v_row.expires_at <= core.now() then
     return null;
+  end if;
+  v_taken := guard.take('{replays}', p_caller, null, p_endpoint);
+  if v_taken ? 'refusal' then
+    return v_taken -> 'refusal';
   end if;
   if v_row.fingerprint <> p_fingerprint then
     return guard.refusal('idempotency/key-reused');
@@ -70,3 +99,5 @@ begin
   return p_outcome;
 end;
 $$;
+
+select core.keep_rows_out_of_logs('guard.idempotency_keys');

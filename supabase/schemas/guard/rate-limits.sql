@@ -40,6 +40,22 @@ alter table guard.hits_logged enable row level security;
 alter table guard.hits_unlogged enable row level security;
 comment on table guard.hits is 'Times of the hits inside a policy''s window, oldest first.';
 
+create function guard.fails_closed(p_policy text)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- What a broken limiter of this policy means: true refuses. A policy whose row is gone is broken, too, and then those that
+-- guard money refuse; the reference rows say the same of each, which a test holds. Takes no lock.
+begin
+  return coalesce(
+    (select p.on_failure = 'closed' from guard.policies as p where p.name = p_policy),
+    p_policy in ('video_generation', 'uncaptured_jobs', 'device_grants', 'device_grants_global', 'admin_credits')
+  );
+end;
+$$;
+
 create function guard.take(p_policies text[], p_user_id uuid, p_network text, p_endpoint text)
 returns jsonb
 language plpgsql
@@ -49,7 +65,8 @@ as $$
 -- Counts one attempt against several policies, all or none: `{ limits, refusal, hits }`. `hits` are the times that were
 -- counted, by policy, for guard.give_back. `refusal` is absent when all admit, else the envelope to return:
 -- limit/rate-exceeded, or database/unavailable where a limiter that fails closed is broken. Those that fail open are
--- then passed over. An unknown network is one subject, shared by all who have none. Locks: one row a policy, in the
+-- then passed over. A policy without its row is broken. An unknown network is one subject, shared by all who have none.
+-- Locks: one row a policy, in the
 -- order of their names, until the transaction ends. Time is read after that lock, so that hits are in order and no
 -- window admits one too many. The limits are as the API shows them, `reset` in whole seconds.
 declare
@@ -69,7 +86,9 @@ begin
   -- One by one: a plan for `name = any (…)` is made anew at every call.
   foreach v_name in array p_policies loop
     select p.* into v_policy from guard.policies as p where p.name = v_name;
-    continue when not found;
+    if not found then
+      raise exception 'a policy has no row';
+    end if;
     v_subject := case v_policy.scope
       when 'user' then p_user_id::text
       when 'network' then coalesce(p_network, 'unknown')
@@ -130,9 +149,7 @@ exception
       return guard.take_each(p_policies, p_user_id, p_network, p_endpoint);
     end if;
     raise warning 'the rate limiter of % is broken: %', p_policies[1], sqlerrm;
-    if exists (
-      select from guard.policies as p where p.name = p_policies[1] and p.on_failure = 'closed'
-    ) then
+    if guard.fails_closed(p_policies[1]) then
       return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('database/unavailable'));
     end if;
     return '{"limits": [], "hits": {}}';

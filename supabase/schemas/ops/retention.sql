@@ -50,31 +50,32 @@ begin
 end;
 $$;
 
-create function ops.sweep()
-returns integer
+create function ops.due_rules(p_limit integer)
+returns setof text
+language sql
+volatile
+set search_path = ''
+as $$
+  -- The rules whose interval is over, up to p_limit.
+  select r.name from ops.retention_rules as r where r.swept_at <= core.now() - r.every order by r.swept_at, r.name limit p_limit
+$$;
+
+create function ops.sweep(p_rule text)
+returns void
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Runs the rules that are due, and returns how much went. One that fails undoes and delays no other: it is in the error
--- log, and tried again after its interval.
+-- Runs a rule that is due; a second call is not. Locks: the rule → what it takes away.
 declare
   v_rule ops.retention_rules;
-  v_swept integer := 0;
 begin
-  for v_rule in
-    select r.* from ops.retention_rules as r where r.swept_at <= core.now() - r.every order by r.swept_at, r.name
-  loop
-    begin
-      v_swept := v_swept + ops.sweep_rule(v_rule);
-    exception when others then
-      perform ops.record_error(core.error_code('internal/error'), 'tick', null, null, jsonb_build_object(
-        'task', 'sweep', 'rule', v_rule.name, 'error', format('%s: %s', sqlstate, sqlerrm)
-      ));
-    end;
-    update ops.retention_rules as r set swept_at = core.now() where r.name = v_rule.name;
-  end loop;
-  return v_swept;
+  update ops.retention_rules as r set swept_at = core.now()
+  where r.name = p_rule and r.swept_at <= core.now() - r.every
+  returning r.* into v_rule;
+  if found then
+    perform ops.sweep_rule(v_rule);
+  end if;
 end;
 $$;
 

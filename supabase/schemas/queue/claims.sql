@@ -204,36 +204,49 @@ as $$
   ) as d
 $$;
 
-create function queue.bury_lost()
-returns integer
+create function queue.lost_tasks(p_limit integer)
+returns setof bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Tasks whose last try ended with its worker, up to p_limit.
+declare
+  -- Not in the query: a volatile function cannot be looked up in an index.
+  v_now constant timestamptz := core.now();
+begin
+  return query
+  select l.id
+  from queue.kinds as k
+  cross join lateral (
+    select t.id
+    from queue.tasks as t
+    where t.kind = k.kind and t.leased_until <= v_now and t.failed_at is null
+      and t.attempts - t.uncounted_attempts >= k.tries
+    limit p_limit
+  ) as l
+  limit p_limit;
+end;
+$$;
+
+create function queue.bury_lost(p_task_id bigint)
+returns void
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Makes dead letters of tasks whose last try ended with its worker, up to 100 a run. Returns how many.
--- Locks: those of each task's domain → task, one task at a time.
+-- Makes a dead letter of a task whose last try ended with its worker; any other stays as it is.
+-- Locks: those of its domain → task.
 declare
-  -- Not in the query: a volatile function cannot be looked up in an index.
-  v_now constant timestamptz := core.now();
   v_task queue.tasks;
-  v_buried integer := 0;
 begin
-  for v_task in
-    select l.*
-    from queue.kinds as k
-    cross join lateral (
-      select t.*
-      from queue.tasks as t
-      where t.kind = k.kind and t.leased_until <= v_now and t.failed_at is null
-        and t.attempts - t.uncounted_attempts >= k.tries
-      limit 100
-    ) as l
-    limit 100
-  loop
-    if queue.bury(v_task, 'the worker did not come back from the last try') then
-      v_buried := v_buried + 1;
-    end if;
-  end loop;
-  return v_buried;
+  select t.* into v_task
+  from queue.tasks as t
+  join queue.kinds as k on k.kind = t.kind
+  where t.id = p_task_id and t.leased_until <= core.now() and t.failed_at is null
+    and t.attempts - t.uncounted_attempts >= k.tries;
+  if found then
+    perform queue.bury(v_task, 'the worker did not come back from the last try');
+  end if;
 end;
 $$;

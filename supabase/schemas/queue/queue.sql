@@ -72,3 +72,5 @@ create index tasks_leased on queue.tasks (kind, lane, leased_until) where leased
 create index tasks_owner on queue.tasks (owner_id, kind) where failed_at is null;
 create index tasks_dead on queue.tasks (subject) where failed_at is not null;
 comment on table queue.tasks is 'Work that must survive; a finished task is deleted.';
+
+select core.keep_rows_out_of_logs('queue.tasks');

@@ -1,6 +1,6 @@
 create function videos.accept_video(
   p_user_id uuid, p_network text, p_request_id text, p_model_id uuid, p_prompt text, p_settings jsonb,
-  p_image_url text, p_providers text[]
+  p_image_url text, p_providers text[], p_client_reference text
 )
 returns jsonb
 language plpgsql
@@ -81,11 +81,12 @@ begin
   -- By this time settle_video_job gives the hit back.
   v_now := v_accepted #>> '{hits,uncaptured_jobs}';
   insert into videos.jobs (
-    id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at
+    id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at,
+    client_reference
   )
   values (
     v_job_id, p_user_id, v_model.id, v_model.name, p_prompt, v_resolved -> 'settings', p_image_url, v_price,
-    p_request_id, v_now, v_now + v_model.start_within
+    p_request_id, v_now, v_now + v_model.start_within, p_client_reference
   );
   -- The function submits at once; the worker only if that did not happen within 2 seconds.
   perform queue.add('submit', v_job_id, p_user_id, v_now + interval '2 seconds', p_request_id => p_request_id);

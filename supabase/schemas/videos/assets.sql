@@ -112,3 +112,5 @@ begin
   perform accounts.apply_privacy('videos.assets', 't.job_id = any ($1)', p_job_ids);
 end;
 $$;
+
+select core.keep_rows_out_of_logs('videos.assets');

@@ -36,11 +36,15 @@ create table videos.jobs (
   video_url text,
   video_url_expires_at timestamptz,
   thumbnail_url text,
-  deleted_at timestamptz
+  deleted_at timestamptz,
+  -- The app's own name for it, which its user may ask for.
+  client_reference text
 ) with (fillfactor = 70);
 alter table videos.jobs enable row level security;
 -- A user's history of each status, newest first: one index pages all of it and any part of it.
 create index jobs_user on videos.jobs (user_id, status, created_at desc, id desc) where deleted_at is null;
+-- Few jobs have a name, and few of a user's have the same.
+create index jobs_client_reference on videos.jobs (user_id, client_reference) where client_reference is not null;
 create index jobs_completed_at on videos.jobs using brin (completed_at);
 -- The running jobs; those that are storing have no bound.
 create index jobs_running on videos.jobs (due_at) where completed_at is null;
@@ -201,6 +205,34 @@ as $$
     )
 $$;
 
+create function videos.poll_seconds(p_job videos.jobs, p_limits jsonb, p_now timestamptz)
+returns integer
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- After how many seconds whoever watches a job asks again; null when it has ended. A tenth of its age, so that watching costs
+-- a few dozen requests however long it takes; and so seldom that all the running jobs of its user together take half of
+-- `reads`, whose state p_limits tells, since the app reads other things as well. Takes no lock.
+declare
+  -- As api.md has it, where the limiter is broken.
+  v_max_hits constant numeric := coalesce((p_limits -> 0 ->> 'limit')::numeric, 120);
+  v_window_seconds constant numeric := coalesce((p_limits -> 0 ->> 'window')::numeric, 60);
+  v_running numeric;
+begin
+  if p_job.completed_at is not null then
+    return null;
+  end if;
+  -- No running job is deleted, which is said for the index.
+  select count(*) into v_running
+  from videos.jobs as j
+  where j.user_id = p_job.user_id and j.status in ('pending', 'processing') and j.deleted_at is null;
+  return least(60, greatest(
+    2, ceil(extract(epoch from p_now - p_job.created_at) / 10), ceil(v_running * v_window_seconds * 2 / v_max_hits)
+  ))::integer;
+end;
+$$;
+
 -- Where a job is, for whoever watches it.
 create function videos.job_stage(p_job videos.jobs)
 returns text
@@ -227,9 +259,13 @@ return jsonb_build_object(
   'error', case when (p_job).error_code is not null then jsonb_build_object(
     'code', (p_job).error_code, 'details', (p_job).error_details
   ) end,
+  'client_reference', (p_job).client_reference,
+  'cancel_requested_at', core.to_iso((p_job).cancel_requested_at),
   'created_at', core.to_iso((p_job).created_at), 'completed_at', core.to_iso((p_job).completed_at)
 );
 -- jobs_user knows only what its user still sees.
 create index jobs_deleted on videos.jobs (user_id) where deleted_at is not null;
 create index jobs_blankable on videos.jobs (deleted_at) where deleted_at is not null and prompt <> '';
 create index jobs_late on videos.jobs (late_success_at) where late_success_at is not null;
+
+select core.keep_rows_out_of_logs('videos.jobs');

@@ -33,8 +33,9 @@ create table videos.moderation_terms (
   language text not null default 'all' check (language in ('all', 'en', 'tr', 'es')),
   -- Words that all stand in the prompt, in any order; `kid|child*` is one word: kid, or any that begins with child.
   pattern text not null unique check (char_length(btrim(pattern)) between 1 and 1000),
-  -- `flag` lets the job pass and notes the reason in videos.jobs.flag: the trial of a new term.
-  action text not null default 'refuse' check (action in ('refuse', 'flag')),
+  -- `flag` lets the job pass and notes the reason in videos.jobs.flag: the trial of a new term. `allow` is a phrase, its
+  -- words one after the other: where it stands they mean nothing to the other terms. "The naked eye" is naked nowhere.
+  action text not null default 'refuse' check (action in ('refuse', 'flag', 'allow')),
   -- For the operator; the user only learns that it is against the policy.
   reason text not null
 );
@@ -50,8 +51,8 @@ create table videos.moderation_words (
   action text not null,
   word text not null,
   is_prefix boolean not null,
-  -- What finds it, however many there are: the word, or the first three letters of all that begin so.
-  key text not null generated always as (case when is_prefix then left(word, 3) || '*' else word end) stored,
+  -- What finds it, however many there are and whatever they have in common: the word, or a beginning of words.
+  key text not null generated always as (case when is_prefix then word || '*' else word end) stored,
   primary key (term_id, place, word, is_prefix)
 );
 alter table videos.moderation_words enable row level security;
@@ -83,6 +84,10 @@ begin
       elsif v_is_prefix and char_length(v_words[1]) < 3 then
         raise check_violation using
           message = format('"%s" begins too many words', v_alternative), hint = 'Write three letters or more before a *.';
+      elsif v_is_prefix and char_length(v_words[1]) > 30 then
+        -- So many beginnings of a word are looked up.
+        raise check_violation using
+          message = format('"%s" is too long', v_alternative), hint = 'Write thirty letters or less before a *.';
       end if;
       insert into videos.moderation_words (term_id, place, places, action, word, is_prefix)
       values (new.id, v_place, cardinality(v_places), new.action, v_words[1], v_is_prefix)
@@ -95,6 +100,70 @@ $$;
 
 create trigger index_moderation_term after insert or update on videos.moderation_terms
   for each row execute function videos.index_moderation_term();
+
+-- What finds the terms' words among these, by the place of each: the word, and all its beginnings.
+create function videos.keys_of(p_words text[])
+returns table (place bigint, key text)
+language sql
+immutable
+begin atomic
+  select w.place, k.key
+  from unnest(p_words) with ordinality as w (word, place)
+  cross join lateral (
+    select w.word as key
+    union all
+    select left(w.word, n) || '*' from generate_series(3, least(30, char_length(w.word))) as n
+  ) as k;
+end;
+
+create function videos.matching_terms(p_words text[], p_action text)
+returns bigint[]
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- The terms with that action whose words are all among these.
+begin
+  return array(
+    select w.term_id
+    from (select distinct k.key from videos.keys_of(p_words) as k) as s
+    join videos.moderation_words as w on w.key = s.key
+    where w.action = p_action
+    group by w.term_id, w.places
+    having count(distinct w.place) = w.places
+  );
+end;
+$$;
+
+create function videos.without_allowed(p_words text[])
+returns text[]
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Words, without those that stand in an allowed phrase.
+declare
+  -- Those that can stand there at all.
+  v_phrases constant bigint[] := videos.matching_terms(p_words, 'allow');
+begin
+  return array(
+    with phrases as (
+      select s.place - w.place + 1 as first_place, w.places
+      from videos.moderation_words as w
+      join videos.keys_of(p_words) as s on s.key = w.key
+      where w.term_id = any (v_phrases)
+      group by s.place - w.place + 1, w.term_id, w.places
+      having count(distinct w.place) = w.places
+    )
+    select w.word
+    from unnest(p_words) with ordinality as w (word, place)
+    where not exists (
+      select from phrases as p where w.place between p.first_place and p.first_place + p.places - 1
+    )
+    order by w.place
+  );
+end;
+$$;
 
 create function videos.find_moderation_term(p_prompt text, p_action text)
 returns bigint
@@ -111,18 +180,12 @@ begin
     return null;
   end if;
   v_words := videos.words_of(p_prompt);
-  select w.term_id into v_term_id
-  from videos.moderation_words as w
-  where w.key = any (array(
-      select said.word from unnest(v_words) as said (word)
-      union all
-      select left(said.word, 3) || '*' from unnest(v_words) as said (word)
-    ))
-    and w.action = p_action
-    and (not w.is_prefix or exists (select from unnest(v_words) as said (word) where starts_with(said.word, w.word)))
-  group by w.term_id, w.places
-  having count(distinct w.place) = w.places
-  limit 1;
+  v_term_id := (videos.matching_terms(v_words, p_action))[1];
+  -- Few prompts come so far. No phrase goes on beyond a comma or a full stop: a letter that no prompt has stands there.
+  if v_term_id is not null then
+    v_words := videos.words_of(regexp_replace(p_prompt, '[.,;:!?()¡¿…]+', ' ǁ ', 'g'));
+    v_term_id := (videos.matching_terms(videos.without_allowed(v_words), p_action))[1];
+  end if;
   return v_term_id;
 end;
 $$;

@@ -154,3 +154,21 @@ return jsonb_build_object(
   'options', (p_model).options
     || jsonb_strip_nulls(jsonb_build_object('prompt_max_characters', videos.prompt_max_units((p_model).id)))
 );
+
+-- How many models are offered that nobody can make now: of their providers none is among p_providers, null being all,
+-- enabled, and without an open breaker.
+create function videos.models_without_provider(p_providers text[])
+returns integer
+language sql
+stable
+set search_path = ''
+as $$
+  select count(*)::integer
+  from videos.models as m
+  where m.is_available and not exists (
+    select from videos.model_providers as p
+    join videos.providers as v on v.name = p.provider
+    where p.model_id = m.id and v.is_enabled and v.breaker <> 'open'
+      and (p_providers is null or p.provider = any (p_providers))
+  )
+$$;

@@ -20,7 +20,10 @@ create table videos.providers (
   -- It asked to be left alone until then: others are asked meanwhile, for all jobs.
   busy_until timestamptz,
   -- Half open, one submission is on its way; until when it is waited for.
-  probe_until timestamptz
+  probe_until timestamptz,
+  -- Jobs in a row that it took and had not finished when their bound was over. So many open the breaker too, and then
+  -- only a job that it finishes closes it: to take one proves nothing.
+  unfinished integer not null default 0
 );
 alter table videos.providers enable row level security;
 comment on table videos.providers is 'The providers: their limits, which the operator sets, and their circuit breakers.';
@@ -73,6 +76,13 @@ begin
     or (v_provider.breaker = 'open'
       and v_provider.opened_at > v_now - make_interval(secs => v_provider.open_seconds))
     or (v_provider.breaker = 'half_open' and v_provider.probe_until > v_now)
+    -- Of one that finishes nothing, one job at a time finds out whether it does again.
+    or (v_provider.breaker <> 'closed' and v_provider.unfinished >= v_provider.failures_to_open and exists (
+      select from videos.submissions as s
+      join videos.jobs as j on j.id = s.job_id
+      where s.provider = p_provider and s.state in ('sending', 'accepted', 'unknown') and j.completed_at is null
+        and s.claimed_at > v_provider.opened_at
+    ))
     or not exists (
       select from videos.money_left as m where m.provider = p_provider and coalesce(m.cents >= p_cost, true)
     )
@@ -179,7 +189,45 @@ begin
     set failures = 0, successes = v.successes + 1, probe_until = null,
         breaker = (case when v.breaker = 'half_open' and v.successes + 1 < v.successes_to_close then 'half_open'
           else 'closed' end)::videos.breaker_state
-    where v.name = p_submission.provider and (v.breaker = 'half_open' or v.failures > 0);
+    where v.name = p_submission.provider and v.unfinished < v.failures_to_open
+      and (v.breaker = 'half_open' or v.failures > 0);
   end if;
+end;
+$$;
+
+create function videos.note_unfinished(p_job_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A job's bound is over while a provider has it, which counts against that provider: one that takes everything and
+-- finishes nothing is as good as away. The caller has locked the job. Locks: provider.
+begin
+  update videos.providers as v
+  set unfinished = v.unfinished + 1,
+      breaker = (case when v.breaker <> 'closed' or v.unfinished + 1 >= v.failures_to_open then 'open' else 'closed'
+        end)::videos.breaker_state,
+      opened_at = case when v.breaker <> 'open' and (v.breaker = 'half_open' or v.unfinished + 1 >= v.failures_to_open)
+        then core.now() else v.opened_at end,
+      probe_until = null
+  where v.name in (select s.provider from videos.submissions as s where s.job_id = p_job_id and s.state = 'accepted');
+end;
+$$;
+
+create function videos.note_finished(p_provider text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A provider said how a job ended: it works. Where nothing but that had opened its breaker, jobs go there again, one
+-- after the other first. While all is well nothing is written. Locks: provider.
+begin
+  update videos.providers as v
+  set unfinished = 0, probe_until = null, successes = 0,
+      breaker = (case when v.breaker <> 'closed' and v.unfinished >= v.failures_to_open then 'half_open' else v.breaker
+        end)::videos.breaker_state
+  where v.name = p_provider and v.unfinished > 0;
 end;
 $$;

@@ -84,6 +84,9 @@ begin
   update videos.submissions as s
   set missing_since = case v_state when 'not_found' then coalesce(s.missing_since, v_now) end
   where s.id = p_submission.id and (v_state = 'not_found') <> (s.missing_since is not null);
+  if v_state in ('succeeded', 'failed') then
+    perform videos.note_finished(p_submission.provider);
+  end if;
   if v_state in ('succeeded', 'failed', 'cancelled') then
     update videos.submissions as s
     set state = 'ended', ended_at = v_now, cause = coalesce(p_state #>> '{failure,cause}', s.cause)
@@ -132,6 +135,7 @@ begin
     );
   elsif v_state = 'cancelled' then
     if p_job.due_at <= v_now then
+      perform videos.note_unfinished(p_job.id);
       perform videos.settle_video_job(p_job.id, 'failed', core.error_code('provider/timed-out'));
     elsif p_job.cancel_requested_at is not null then
       perform videos.settle_video_job(p_job.id, 'cancelled');
@@ -149,59 +153,76 @@ begin
 end;
 $$;
 
--- The end of a job whose bound is over; the caller has locked it.
 create function videos.settle_overdue_job(p_job videos.jobs)
-returns boolean
-language sql
+returns void
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  select videos.settle_video_job(p_job.id, 'failed', case
+-- The end of a job whose bound is over; the caller has locked it. Locks: provider, and what settling takes.
+begin
+  if not videos.is_abandoned(p_job) then
+    perform videos.note_unfinished(p_job.id);
+  end if;
+  perform videos.settle_video_job(p_job.id, 'failed', case
     when exists (
       select from videos.submissions as s
       where s.job_id = p_job.id and s.state in ('sending', 'accepted', 'unknown')
     ) then core.error_code('provider/timed-out')
     else core.error_code('provider/unavailable')
-  end)
+  end);
+end;
 $$;
 
-create function videos.enforce_deadlines()
-returns integer
+create function videos.overdue_jobs(p_limit integer)
+returns setof uuid
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Jobs whose bound is over, the longest overdue first, up to p_limit. One whose `cancel` task is open waits for it, for 5
+-- minutes.
+declare
+  -- Not in the query: a volatile function cannot be looked up in an index.
+  v_now constant timestamptz := core.now();
+begin
+  return query
+  select j.id
+  from videos.jobs as j
+  where j.completed_at is null and j.due_at <= v_now
+    and (j.due_at <= v_now - interval '5 minutes' or not queue.has_open('cancel', j.id))
+  order by j.due_at
+  limit p_limit;
+end;
+$$;
+
+create function videos.enforce_deadline(p_job_id uuid)
+returns void
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Makes a `cancel` task for each job whose bound is over, up to 100 a run, and settles those whose task died or came
--- to nothing for 5 minutes. A job whose task is open waits for it, and takes no place in the batch. Returns how many
--- jobs it looked at. Locks: account → job, one job at a time.
+-- Makes a `cancel` task for a job whose bound is over, and settles it where that task died or came to nothing for 5
+-- minutes. A job that is not overdue stays as it is. Raises lock_not_available where somebody has the account.
+-- Locks: account, not waited for → job, and what settling takes.
 declare
-  -- Not in the query: a volatile function cannot be looked up in an index.
-  v_now constant timestamptz := core.now();
-  v_job_id uuid;
+  v_now timestamptz;
   v_job videos.jobs;
-  v_due integer := 0;
 begin
-  for v_job_id in
-    select j.id
-    from videos.jobs as j
-    where j.completed_at is null and j.due_at <= v_now
-      and (j.due_at <= v_now - interval '5 minutes' or not queue.has_open('cancel', j.id))
-    order by j.due_at
-    limit 100
-  loop
-    v_due := v_due + 1;
-    v_job := videos.lock_job(v_job_id);
-    continue when v_job.due_at is null or v_job.due_at > v_now;
-    if v_job.due_at <= v_now - interval '5 minutes' or exists (
-      select from queue.tasks as t
-      where t.kind = 'cancel' and t.subject = v_job_id and t.failed_at >= v_job.due_at
-    ) then
-      perform videos.settle_overdue_job(v_job);
-    else
-      perform videos.add_task('cancel', v_job, v_now);
-    end if;
-  end loop;
-  return v_due;
+  perform credits.try_account(j.user_id) from videos.jobs as j where j.id = p_job_id;
+  v_job := videos.lock_job(p_job_id);
+  v_now := core.now();
+  if v_job.due_at is null or v_job.due_at > v_now then
+    return;
+  end if;
+  if v_job.due_at <= v_now - interval '5 minutes' or exists (
+    select from queue.tasks as t
+    where t.kind = 'cancel' and t.subject = p_job_id and t.failed_at >= v_job.due_at
+  ) then
+    perform videos.settle_overdue_job(v_job);
+  else
+    perform videos.add_task('cancel', v_job, v_now);
+  end if;
 end;
 $$;
 

@@ -89,3 +89,6 @@ $$;
 create index provider_events_received_at on videos.provider_events using brin (received_at) with (autosummarize = on);
 -- Appended to in the order of their times, which is what a BRIN needs to find a day at next to no cost.
 create index submissions_claimed_at on videos.submissions using brin (claimed_at) with (autosummarize = on);
+
+select core.keep_rows_out_of_logs('videos.submissions');
+select core.keep_rows_out_of_logs('videos.provider_events');

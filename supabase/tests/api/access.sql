@@ -40,7 +40,7 @@ select throws_ok(
 select throws_ok(
   $$select ops.make_admin('00000000-0000-0000-0000-000000000001')$$, '42501', null, 'nor makes an admin'
 );
-select throws_ok('select core.tick()', '42501', null, 'nor lets the clock tick');
+select throws_ok('call core.tick()', '42501', null, 'nor lets the clock tick');
 
 -- The secret key is for procedures, not for tables.
 set local role service_role;

@@ -1,6 +1,6 @@
 -- What the clock runs, and what it tells.
 begin;
-select plan(3);
+select plan(4);
 
 select throws_ok(
   $$insert into core.scheduled_tasks (name, procedure, every) values ('a', 'drop table x; --', '1 minute')$$,
@@ -11,7 +11,8 @@ select throws_ok(
   '23514', null, 'nothing is due more than once a second'
 );
 
-select ok(core.tick() >= 0, 'a tick tells how many tasks wait');
+select throws_ok('call core.tick()', '2D000', null, 'a tick commits, and so is no part of a transaction');
+select is(core.claim_task('no such task'), null, 'what is not scheduled has no run');
 
 select * from finish();
 rollback;

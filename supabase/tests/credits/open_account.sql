@@ -11,8 +11,8 @@ select throws_ok(
   'nobody has an account before it is opened'
 );
 select throws_ok(
-  $$insert into credits.accounts (kind, owner_id) values ('revenue', gen_random_uuid())$$, '23514', null,
-  'a system account is nobody''s'
+  $$insert into credits.accounts (kind, owner_id) values ('revenue', gen_random_uuid())$$, '42501', null,
+  'an account of the platform is nobody''s'
 );
 
 select * from finish();

@@ -18,8 +18,9 @@ select is(
     "generation_attempts_network": [300, 3600, "network"], "device_check": [10, 3600, "user"],
     "device_check_network": [60, 3600, "network"], "device_grants": [5, 86400, "network"],
     "device_grants_global": [500, 3600, "global"],
-    "reads": [120, 60, "user"], "writes": [60, 60, "user"], "admin": [60, 60, "user"],
-    "admin_credits": [10000, 86400, "user"], "uncaptured_jobs": [30, 86400, "user"]
+    "reads": [120, 60, "user"], "writes": [60, 60, "user"], "replays": [120, 60, "user"], "admin": [60, 60, "user"],
+    "admin_credits": [10000, 86400, "user"], "uncaptured_jobs": [30, 86400, "user"],
+    "signed_urls": [200, 86400, "user"]
   }'::jsonb, 'the policies are those of the HTTP contract'
 );
 

@@ -7,6 +7,7 @@ import { stillDatabase } from "../support/frozen-clock.ts";
 import { readJob, startVideo, submit } from "../support/generation.ts";
 import { add, first, violations } from "../support/ledger.ts";
 import { type Answer, generateVideo } from "../support/videos.ts";
+import { runTask } from "../support/scheduled-tasks.ts";
 
 const second = 1000;
 const minute = 60 * second;
@@ -86,7 +87,7 @@ Deno.test("without a worker the deadline ends the jobs of a closed account", asy
   await submit(sql, jobId);
   await closeAccount(sql, userId);
   await advance(21 * minute);
-  await sql`select videos.enforce_deadlines()`;
+  await runTask(sql, "enforce_deadlines");
   const { status, error_code } = await readJob(sql, jobId);
   assert.deepEqual([status, error_code], ["cancelled", null]);
   assert.deepEqual(await creditsOf(sql, userId), { available: 0, forfeited: 10 });

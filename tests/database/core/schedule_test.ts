@@ -99,12 +99,26 @@ const vault = `
 `;
 
 Deno.test("pg_net stands in the schema extensions, and pg_cron calls the tick as the owner", async () => {
-  const made = await migrateWith(platform, "select schedule, command, username from cron.job");
+  const made = await migrateWith(
+    platform,
+    "select jobname, schedule, command, username from cron.job order by jobname",
+  );
   assert.deepEqual(made, {
     extensions: ["pg_cron in public", "pg_net in extensions"],
-    also: [{ schedule: "5 seconds", command: "select core.tick()", username: owner }],
+    also: ["kinora-tick", "kinora-tick-2"].map((jobname) => (
+      { jobname, schedule: "5 seconds", command: "call core.tick()", username: owner }
+    )),
   });
 });
+
+Deno.test("a session that is left in a transaction holds its locks for a minute at most", () =>
+  withMigrated(platform, async (_, url) => {
+    const [row] = await withConnection(
+      loginAs(owner, url),
+      (sql) => sql`select current_setting('idle_in_transaction_session_timeout') as timeout`,
+    );
+    assert.equal(row?.["timeout"], "1min");
+  }));
 
 Deno.test("extensions that are there and not preloaded, or the superuser's to make, do no harm", async () => {
   const notPreloaded = "do $$ begin raise exception 'it must be loaded by shared_preload_libraries'; end $$;";
@@ -130,6 +144,18 @@ Deno.test("what a hosted project lacks is named, each part by itself, and where 
 
     const secret = (name: string, value: string | null) =>
       superuser`update vault.decrypted_secrets set decrypted_secret = ${value} where name = ${name}`;
+    // As a file or a terminal leaves it.
+    for (const space of ["\n", "\r\n", " ", "\t"]) {
+      const address = { url: "https://abcdefghijklmnopqrst.supabase.co/functions/v1", key: "k".repeat(32) };
+      await secret("kinora_functions_url", `${space}${address.url}${space}`);
+      await secret("kinora_worker_key", `${space}${address.key}${space}`);
+      assert.deepEqual(await missing(), [], JSON.stringify(space));
+      const read = await withConnection(
+        url,
+        async (sql) => [...await sql`select * from core.worker_address()`],
+      );
+      assert.deepEqual(read, [address]);
+    }
     const changes: [string, () => Promise<unknown>, () => Promise<unknown>, string[]][] = [
       [
         "pg_cron that knows no seconds",
@@ -145,8 +171,8 @@ Deno.test("what a hosted project lacks is named, each part by itself, and where 
       ],
       [
         "a job of another name",
-        () => superuser`update cron.job set jobname = 'other'`,
-        () => superuser`update cron.job set jobname = 'kinora-tick'`,
+        () => superuser`update cron.job set jobname = 'other' where jobname = 'kinora-tick'`,
+        () => superuser`update cron.job set jobname = 'kinora-tick' where jobname = 'other'`,
         ["tick_job"],
       ],
       [
@@ -196,3 +222,61 @@ Deno.test("a tick with work to do posts to the worker with the worker's key, and
       body: {},
     }]);
   }));
+
+Deno.test("whatever stands in Vault, the tick goes on, and the operator is told that the worker is not woken", () => {
+  const secrets: [string, string][] = [
+    [
+      "a URL without a scheme",
+      "update vault.decrypted_secrets set decrypted_secret = 'abc.supabase.co' where name = 'kinora_functions_url'",
+    ],
+    [
+      "a URL with brackets",
+      "update vault.decrypted_secrets set decrypted_secret = 'https://<ref>.supabase.co' where name = 'kinora_functions_url'",
+    ],
+    [
+      "a URL with a space",
+      "update vault.decrypted_secrets set decrypted_secret = 'https://a b.co' where name = 'kinora_functions_url'",
+    ],
+    [
+      "secrets that were written with another root key",
+      `alter table vault.decrypted_secrets rename to secrets;
+       create function vault.decrypt(text) returns text language plpgsql as $$ begin raise exception 'invalid ciphertext'; end $$;
+       create view vault.decrypted_secrets as select name, vault.decrypt(decrypted_secret) as decrypted_secret from vault.secrets;
+       grant select on vault.decrypted_secrets to public;
+       grant usage on schema vault to public`,
+    ],
+  ];
+  // As pg_net does, which takes no URL that libcurl would not.
+  const strict = {
+    ...platform,
+    pg_net: platform.pg_net.replace(
+      /create function net\.http_post[^]*?;\n/,
+      () =>
+        `create function net.http_post(url text, headers jsonb, body jsonb) returns bigint language plpgsql as $$ begin
+         if url !~ '^https?://[a-z0-9.-]+/' then raise exception 'couldn''t parse %', url; end if;
+         insert into net.http_request_queue values (url, headers, body);
+         return 1;
+       end $$;\n`,
+    ),
+  };
+  return withMigrated(strict, async (superuser, url) => {
+    await superuser.unsafe(vault);
+    await withConnection(loginAs(owner, url), async (sql) => {
+      await sql`select queue.add('poll', gen_random_uuid(), null, now())`;
+      for (const [name, statements] of secrets) {
+        await superuser.unsafe(statements).simple();
+        await sql`delete from ops.alerts`;
+        await sql`update core.scheduled_tasks set next_run_at = '-infinity', last_run_at = null, last_error = null`;
+        await sql`call core.tick()`;
+        const rows = await sql<{ name: string; has_run: boolean; failed: boolean }[]>`
+          select t.name, t.last_run_at is not null as has_run, t.last_error is not null as failed from core.scheduled_tasks as t`;
+        assert.ok(rows.every(({ has_run }) => has_run), name);
+        assert.deepEqual(rows.filter(({ failed }) => failed).map(({ name }) => name), ["wake_worker"], name);
+        const told = await sql`select a.subject from ops.alerts as a where a.rule = 'scheduled_task'`;
+        assert.deepEqual(told.map(({ subject }) => subject), ["wake_worker"], name);
+        const [row] = await sql<{ missing: string[] }[]>`select core.missing_parts() as missing`;
+        assert.ok(row?.missing.includes("functions_url"), `${name}: health says so, and works`);
+      }
+    });
+  });
+});

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import postgres from "postgres";
 import type { TestDatabase } from "../harness.ts";
 import { stillDatabase } from "../support/frozen-clock.ts";
-import { first, rolledBack, type Sql } from "../support/ledger.ts";
+import { first } from "../support/ledger.ts";
 import { startVideo } from "../support/generation.ts";
+import { tick } from "../support/scheduled-tasks.ts";
 
 const second = 1000;
 
@@ -18,8 +20,37 @@ async function runs({ sql }: TestDatabase): Promise<Run[]> {
   return rows.map((row) => ({ ...row }));
 }
 
-async function tick(sql: Sql): Promise<number> {
-  return (await first(sql<{ due: number }[]>`select core.tick() as due`)).due;
+async function failures(database: TestDatabase): Promise<[string, string | null][]> {
+  return (await runs(database)).filter(({ last_error }) => last_error !== null)
+    .map(({ name, last_error }) => [name, last_error]);
+}
+
+/** What the operator is told, as "task: error". */
+async function alerts({ sql }: TestDatabase): Promise<string[]> {
+  const rows = await sql<{ subject: string; error: string }[]>`
+    select a.subject, a.details ->> 'error' as error from ops.alerts as a where a.rule = 'scheduled_task'
+    order by a.raised_at, a.subject`;
+  return rows.map(({ subject, error }) => `${subject}: ${error}`);
+}
+
+/** Schedules functions of the schema `testing`, each of which notes its runs. */
+async function schedule({ sql }: TestDatabase, tasks: Record<string, string>): Promise<void> {
+  await sql`create table testing.runs (name text)`;
+  for (const [name, body] of Object.entries(tasks)) {
+    await sql.unsafe(`
+      create function testing.${name}() returns void language plpgsql as $$ begin
+        insert into testing.runs values ('${name}'); ${body}
+      end $$;
+      insert into core.scheduled_tasks (name, procedure, every, time_limit)
+      values ('${name}', 'testing.${name}', '1 minute', '2 seconds');
+    `).simple();
+  }
+}
+
+async function noted({ sql }: TestDatabase): Promise<string[]> {
+  return (await sql<{ name: string }[]>`select r.name from testing.runs as r order by r.name`).map((
+    { name },
+  ) => name);
 }
 
 Deno.test("every scheduled task runs, on an empty database and on one at work", async () => {
@@ -35,59 +66,246 @@ Deno.test("every scheduled task runs, on an empty database and on one at work", 
   }
 });
 
-Deno.test("what is scheduled exists, takes no arguments and is not for API roles", async () => {
+Deno.test("what is scheduled exists, takes its subject if it has any, and is not for API roles", async () => {
   await using database = await stillDatabase();
-  const rows = await database.sql<{ procedure: string; arguments: number; is_closed: boolean }[]>`
-    select t.procedure, p.pronargs as arguments,
+  const rows = await database.sql<Record<string, unknown>[]>`
+    select t.procedure, p.pronargs = (t.subjects is not null)::int as fits,
+      t.subjects is null or pg_get_function_arguments(to_regproc(t.subjects)) = 'p_limit integer' as is_named,
       not has_function_privilege('service_role', p.oid, 'execute') as is_closed
     from core.scheduled_tasks as t
     left join pg_proc as p on p.oid = to_regproc(t.procedure)`;
   assert.ok(rows.length > 0);
   for (const row of rows) {
-    assert.deepEqual({ ...row }, { procedure: row.procedure, arguments: 0, is_closed: true });
+    assert.deepEqual({ ...row }, {
+      procedure: row["procedure"],
+      fits: true,
+      is_named: true,
+      is_closed: true,
+    });
   }
 });
 
-Deno.test("a task that fails is noted, rolled back alone, and does not stop the others", async () => {
+Deno.test("a task that fails is noted, told, rolled back alone, and does not stop the others", async () => {
+  await using database = await stillDatabase();
+  const { sql, advance } = database;
+  await schedule(database, {
+    a_fails: "raise exception 'on purpose';",
+    b_divides: "perform 1 / 0;",
+    c_asserts: "assert false;",
+    z_works: "",
+  });
+  await sql`insert into core.scheduled_tasks (name, procedure, every) values ('b_missing', 'testing.missing', '1 minute')`;
+  await tick(sql);
+  const expected = [
+    ["a_fails", "P0001: on purpose"],
+    ["b_divides", "22012: division by zero"],
+    ["b_missing", "42883: function testing.missing() does not exist"],
+    ["c_asserts", "P0004: assertion failed"],
+  ];
+  assert.deepEqual(await failures(database), expected);
+  assert.deepEqual((await alerts(database)).sort(), expected.map(([name, error]) => `${name}: ${error}`));
+  assert.ok((await runs(database)).every(({ has_run }) => has_run));
+  assert.deepEqual(await noted(database), ["z_works"]);
+
+  // It is tried again after its interval, and its error goes with its success.
+  await sql`create or replace function testing.a_fails() returns void language sql as $$ select $$`;
+  await advance(61 * second);
+  await tick(sql);
+  assert.deepEqual((await failures(database)).map(([name]) => name), ["b_divides", "b_missing", "c_asserts"]);
+});
+
+Deno.test("a failure that cannot even be recorded stops nobody else", async () => {
+  await using database = await stillDatabase();
+  const { sql } = database;
+  await schedule(database, { a_fails: "raise exception 'on purpose';", z_works: "" });
+  await sql`alter table ops.error_log rename to elsewhere`;
+  await tick(sql);
+  assert.deepEqual(await noted(database), ["z_works"]);
+  assert.deepEqual(await failures(database), [["a_fails", "P0001: on purpose"]]);
+});
+
+Deno.test("a task that outlives the statement_timeout of its role is noted, and the others run", async () => {
+  await using database = await stillDatabase();
+  await schedule(database, { a_slow: "perform pg_sleep(1.5);", z_works: "" });
+  const impatient = postgres(database.url, {
+    max: 1,
+    onnotice: () => {},
+    connection: { statement_timeout: 700 },
+  });
+  try {
+    await tick(impatient);
+  } finally {
+    await impatient.end({ timeout: 1 });
+  }
+  assert.deepEqual(await noted(database), ["z_works"]);
+  assert.deepEqual(await failures(database), [[
+    "a_slow",
+    "57014: canceling statement due to statement timeout",
+  ]]);
+  assert.equal((await alerts(database)).length, 1);
+});
+
+Deno.test("a task that never ends is ended after its time limit; the others run meanwhile and afterwards, and it is told", async () => {
+  await using database = await stillDatabase();
+  const { sql, advance } = database;
+  await schedule(database, { a_hangs: "perform pg_sleep(60);", z_works: "" });
+  await sql`update core.scheduled_tasks set priority = 0 where name = 'a_hangs'`;
+  const clocks = [1, 2].map(() => postgres(database.url, { max: 1, onnotice: () => {} }));
+  try {
+    const [one, two] = clocks;
+    assert(one !== undefined && two !== undefined);
+    const hanging = assert.rejects(tick(one), /transaction timeout|CONNECTION_CLOSED/);
+    await first(sql`select pg_sleep(0.2)`);
+    await tick(two);
+    assert.deepEqual(await noted(database), ["z_works"], "the other clock has done the rest");
+    await hanging;
+  } finally {
+    await Promise.all(clocks.map((clock) => clock.end({ timeout: 1 })));
+  }
+  // Not before its lease is over: nobody knows that it is dead.
+  await tick(sql);
+  assert.deepEqual(await failures(database), []);
+  await sql`create or replace function testing.a_hangs() returns void language sql as $$ select $$`;
+  await advance(61 * second);
+  await tick(sql);
+  assert.match((await alerts(database)).join(), /^a_hangs: the run before did not come back/);
+});
+
+Deno.test("a subject whose attempt kills the session is set aside, and the next run does the others", async () => {
   await using database = await stillDatabase();
   const { sql, advance } = database;
   await sql`
-    create table testing.runs (name text);
-    create function testing.fails() returns void language plpgsql as $$ begin
-      insert into testing.runs values ('fails');
-      raise exception 'on purpose';
+    create table testing.due (id integer, done boolean default false);
+    insert into testing.due values (1), (2), (3);
+    create function testing.subjects(p_limit integer) returns setof integer language sql
+    as $$ select id from testing.due where not done order by id limit p_limit $$;
+    create function testing.work(p_id integer) returns void language plpgsql as $$ begin
+      if p_id = 1 then perform pg_terminate_backend(pg_backend_pid()); end if;
+      update testing.due set done = true where id = p_id;
     end $$;
-    create function testing.works() returns void language sql as $$ insert into testing.runs values ('works') $$;
-    -- It comes first, by its time and by its name.
-    insert into core.scheduled_tasks (name, procedure, every) values
-      ('a_fails', 'testing.fails', '1 minute'), ('z_works', 'testing.works', '1 minute'),
-      ('b_missing', 'testing.missing', '1 minute');
+    insert into core.scheduled_tasks (name, procedure, every, subjects, time_limit)
+    values ('work', 'testing.work', '5 seconds', 'testing.subjects', '1 second');
   `.simple();
-  await tick(sql);
-  const errors = (await runs(database)).filter(({ last_error }) => last_error !== null);
-  assert.deepEqual(errors.map(({ name, last_error }) => [name, last_error]), [
-    ["a_fails", "P0001: on purpose"],
-    ["b_missing", "42883: function testing.missing() does not exist"],
-  ]);
-  assert.ok((await runs(database)).every(({ has_run }) => has_run));
-  assert.deepEqual([...await sql`select name from testing.runs`], [{ name: "works" }]);
+  for (let round = 0; round < 3; round++) {
+    const clock = postgres(database.url, { max: 1, onnotice: () => {} });
+    await tick(clock).catch(() => {});
+    await clock.end({ timeout: 1 });
+    await advance(8 * second);
+  }
+  const done = await sql`select id from testing.due where done order by id`;
+  assert.deepEqual(done.map(({ id }) => id), [2, 3]);
+});
 
-  // It is tried again after its interval, and its error goes with its success.
-  await sql`create or replace function testing.fails() returns void language sql as $$ select $$`;
-  await advance(61 * second);
+Deno.test("one bad subject stops nobody else, is tried less and less often, and is done when it is mended", async () => {
+  await using database = await stillDatabase();
+  const { sql, advance } = database;
+  await sql`
+    create table testing.due (id integer, done integer default 0, bad boolean default false);
+    insert into testing.due (id, bad) select n, n % 2 = 1 from generate_series(1, 1300) as n;
+    create table testing.tries (id integer);
+    create function testing.subjects(p_limit integer) returns setof integer language sql
+    as $$ select id from testing.due where done = 0 order by bad desc, id limit p_limit $$;
+    create function testing.work(p_id integer) returns void language plpgsql as $$ begin
+      if (select bad from testing.due where id = p_id) then raise exception 'bad %', p_id; end if;
+      update testing.due set done = done + 1 where id = p_id;
+    end $$;
+    insert into core.scheduled_tasks (name, procedure, every, subjects, time_limit)
+    values ('work', 'testing.work', '5 seconds', 'testing.subjects', '10 seconds');
+  `.simple();
+  const done = async () => (await first(sql`select count(*)::int as n from testing.due where done = 1`))["n"];
+  // A batch in which nothing could be done is the run's last; each is 500.
+  for (let round = 0; round < 3; round++) {
+    await tick(sql);
+    await advance(5 * second);
+  }
+  assert.equal(await done(), 650, "all that can be done is done, and once");
+  assert.deepEqual((await alerts(database)).length, 1, "one alert for the task");
+
+  const times = async () => (await first(sql`select max(times)::int as n from core.set_aside`))["n"];
+  for (let minutes = 0; minutes < 30; minutes++) {
+    await advance(60 * second);
+    await tick(sql);
+  }
+  assert(Number(await times()) <= 6, "after 1, 2, 4, 8 and 16 minutes");
+  await sql`update testing.due set bad = false`;
+  await advance(3_600 * second);
   await tick(sql);
-  assert.deepEqual((await runs(database)).find(({ name }) => name === "a_fails")?.last_error, null);
+  await tick(sql);
+  assert.equal(await done(), 1300);
+  assert.equal((await sql`select from core.set_aside`).length, 0);
+});
+
+Deno.test("whatever lock somebody holds, the tick waits for nobody: what is locked is done afterwards", async () => {
+  await using database = await stillDatabase();
+  const { sql, advance } = database;
+  const holder = postgres(database.url, { max: 1, onnotice: () => {} });
+  const locks = [
+    "select from credits.accounts where owner_id = (select user_id from videos.jobs where id = $1) for update",
+    "select from videos.jobs where id = $1 for update",
+    "select from queue.tasks where subject = $1 for update",
+    "select from core.scheduled_tasks where name = 'enforce_deadlines' and $1::uuid is not null for update",
+    "select from credits.lots where owner_id = (select user_id from videos.jobs where id = $1) for update",
+  ];
+  try {
+    for (const lock of locks) {
+      const [held, free] = [await startVideo(sql), await startVideo(sql)];
+      await advance(30 * 60 * second);
+      const ended = async () =>
+        (await sql<{ id: string }[]>`select id from videos.jobs where id in ${
+          sql([held, free])
+        } and completed_at is not null`)
+          .map(({ id }) => id);
+      const startedAt = performance.now();
+      await holder.begin(async (holder) => {
+        await holder.unsafe(lock, [held]);
+        await tick(sql);
+        assert(performance.now() - startedAt < 3_000, `${lock}: it waited`);
+        if (!lock.includes("scheduled_tasks")) assert((await ended()).includes(free), lock);
+      });
+      await advance(11 * second);
+      await tick(sql);
+      assert.deepEqual((await ended()).sort(), [held, free].sort(), lock);
+    }
+    assert.deepEqual(await alerts(database), [], "a lock that comes and goes is no failure");
+  } finally {
+    await holder.end({ timeout: 1 });
+  }
+});
+
+Deno.test("no lock of a user's is held for longer than a request waits, however much there is to do", async () => {
+  await using database = await stillDatabase();
+  const { sql, advance } = database;
+  await sql`
+    create table testing.due (id integer, done boolean default false);
+    insert into testing.due select generate_series(1, 60);
+    create function testing.subjects(p_limit integer) returns setof integer language sql
+    as $$ select id from testing.due where not done order by id limit p_limit $$;
+    create function testing.work(p_id integer) returns void language plpgsql as $$ begin
+      update testing.due set done = true where id = p_id;
+      perform pg_sleep(0.02);
+    end $$;
+    insert into core.scheduled_tasks (name, procedure, every, subjects)
+    values ('work', 'testing.work', '1 minute', 'testing.subjects');
+  `.simple();
+  const ticking = tick(sql);
+  let longest = 0;
+  let isOver = false;
+  void ticking.finally(() => isOver = true);
+  while (!isOver) {
+    const startedAt = performance.now();
+    await sql`update testing.due set done = done where id = (select max(id) from testing.due where done)`;
+    longest = Math.max(longest, performance.now() - startedAt);
+  }
+  await ticking;
+  assert(longest < 600, `somebody waited ${Math.round(longest)} ms, and all took 1200`);
+  await advance(0);
 });
 
 Deno.test("a task runs when its interval is over, and not before", async () => {
   await using database = await stillDatabase();
   const { sql, advance } = database;
-  await sql`
-    create table testing.runs (at timestamptz);
-    create function testing.works() returns void language sql as $$ insert into testing.runs values (now()) $$;
-    insert into core.scheduled_tasks (name, procedure, every) values ('works', 'testing.works', '1 minute');
-  `.simple();
-  const count = async () => (await sql`select from testing.runs`).length;
+  await schedule(database, { works: "" });
+  const count = async () => (await noted(database)).length;
   await tick(sql);
   await tick(sql);
   assert.equal(await count(), 1);
@@ -99,13 +317,18 @@ Deno.test("a task runs when its interval is over, and not before", async () => {
   assert.equal(await count(), 2);
 });
 
-Deno.test("two ticks at once do the work of one, and both tell how many tasks wait", async () => {
+Deno.test("two ticks at once do the work of one", async () => {
   await using database = await stillDatabase();
   const { sql } = database;
-  await sql`select queue.add('poll', gen_random_uuid(), null, core.now()) from generate_series(1, 3)`;
-  await rolledBack(sql, async (first) => {
-    assert.equal(await tick(first), 3);
-    assert.equal(await tick(sql), 3);
-    assert.ok((await runs(database)).every(({ has_run }) => !has_run));
-  });
+  await schedule(database, { a_works: "perform pg_sleep(0.1);", b_works: "perform pg_sleep(0.1);" });
+  await Promise.all([tick(sql), tick(sql), tick(sql)]);
+  assert.deepEqual(await noted(database), ["a_works", "b_works"]);
+});
+
+Deno.test("the worker is woken before all else", async () => {
+  await using database = await stillDatabase();
+  const { sql } = database;
+  const { name } = await first(sql<{ name: string }[]>`
+    select t.name from core.scheduled_tasks as t order by t.priority, t.next_run_at, t.name limit 1`);
+  assert.equal(name, "wake_worker");
 });

@@ -16,6 +16,7 @@ import {
 } from "../support/ledger.ts";
 import { acceptJob, settle } from "../support/jobs.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
+import { runTask } from "../support/scheduled-tasks.ts";
 
 const database = sharedDatabase();
 const { sql, advance, now } = database;
@@ -104,11 +105,11 @@ Deno.test("what expires is booked as breakage", async () => {
   await add(sql, user, 7, { expiresInHours: 3 });
   await deduct(sql, user, 2);
   await advance(2 * hour);
-  await sql`select credits.expire_due()`;
+  await runTask(sql, "expire_credits");
   assert.deepEqual(await remaining(sql, user), [7]);
   assert.deepEqual(await systemBalances(sql, user), { grants: -10, breakage: 3 });
   await advance(2 * hour);
-  await sql`select credits.expire_due()`;
+  await runTask(sql, "expire_credits");
   assert.deepEqual(await systemBalances(sql, user), { grants: -10, breakage: 10 });
   await assertProved(sql);
 });
@@ -139,7 +140,7 @@ Deno.test("a lot that expired while held lives 24 hours more, and can do so agai
   await release(sql, two);
   assert.deepEqual(await remaining(sql, user), [3]);
   await advance(25 * hour);
-  await sql`select credits.expire_due()`;
+  await runTask(sql, "expire_credits");
   assert.deepEqual(await remaining(sql, user), []);
   assert.deepEqual(await systemBalances(sql, user), { grants: -10, breakage: 9, escrow: 1 });
 });

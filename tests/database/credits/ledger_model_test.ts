@@ -18,6 +18,7 @@ import {
 } from "../support/ledger.ts";
 import { LedgerModel, type ModelOutcome, type Snapshot } from "../support/ledger-model.ts";
 import { propertyOptions } from "../../runs.ts";
+import { runTask } from "../support/scheduled-tasks.ts";
 
 const hour = 60 * 60 * 1000;
 
@@ -152,7 +153,7 @@ class Pair {
         break;
       case "sweep":
         this.#model.expire();
-        await sql`select credits.expire_due()`;
+        await runTask(sql, "expire_credits");
         break;
       case "repeat": {
         const found = pick(this.#calls, operation.which);

@@ -11,6 +11,7 @@ import {
   release,
   type Sql,
 } from "../support/ledger.ts";
+import { runTask } from "../support/scheduled-tasks.ts";
 
 const hour = 60 * 60 * 1000;
 
@@ -92,7 +93,7 @@ Deno.test("balance_at tells what a user had at a time, as it was booked then", a
   await tick();
   // It expires between these two, but is booked after both.
   await tick();
-  await sql`select credits.expire_due()`;
+  await runTask(sql, "expire_credits");
   await tick();
 
   const balances = await Promise.all(times.map(async (time) =>

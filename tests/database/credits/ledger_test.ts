@@ -17,6 +17,7 @@ import {
   violations,
 } from "../support/ledger.ts";
 import { acceptJob, settle } from "../support/jobs.ts";
+import { runTask } from "../support/scheduled-tasks.ts";
 
 const hour = 60 * 60 * 1000;
 
@@ -36,7 +37,7 @@ async function playEveryKind({ sql, advance }: TestDatabase): Promise<void> {
   const forgetful = await openAccount(sql);
   await add(sql, forgetful, 6, { expiresInHours: 1 });
   await advance(2 * hour);
-  await sql`select credits.expire_due()`;
+  await runTask(sql, "expire_credits");
   await add(sql, forgetful, 7);
   await closeAccount(sql, forgetful);
 }

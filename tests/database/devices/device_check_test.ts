@@ -14,7 +14,7 @@ import {
   record,
 } from "../support/devices.ts";
 import { stillDatabase } from "../support/frozen-clock.ts";
-import { balancesOf, violations } from "../support/ledger.ts";
+import { balancesOf, first, violations } from "../support/ledger.ts";
 import { sweepRule } from "../support/retention.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 
@@ -73,6 +73,32 @@ Deno.test("of many first checks at once one made the account", async () => {
   // Ten, which is what the policy admits.
   const answers = await times(10, () => begin(sql, userId, network));
   assert.equal(answers.filter(({ data }) => data?.["is_new"] === true).length, 1);
+});
+
+Deno.test("settled accounts cost their network nothing: behind one address all start as often as they like", async () => {
+  const network = newNetwork();
+  const { sql, advance } = database;
+  const users: string[] = [];
+  for (let user = 0; user < 8; user++) {
+    const { check } = await claim(sql, network, await createCaller(sql, network));
+    await grant(sql, check);
+    users.push(check.userId);
+    // As many as the network may have in a day.
+    if (user % 4 === 3) await advance(25 * 60 * minute);
+  }
+  const hits = () =>
+    first(sql<{ hits: number }[]>`
+    select coalesce(sum(cardinality(h.hits)), 0)::int as hits from guard.hits as h where h.subject = ${network}`);
+  const before = await hits();
+  for (let start = 0; start < 100; start++) {
+    const answer = await begin(sql, users[start % users.length] ?? "", network);
+    assert.equal(answer.data?.["is_granted"], true);
+    assert.deepEqual(answer.limits?.map(({ policy }) => policy), ["reads"]);
+  }
+  assert.deepEqual(await hits(), before);
+  // Whose grant is open counts as before.
+  const policies = (await begin(sql, crypto.randomUUID(), network)).limits?.map(({ policy }) => policy);
+  assert.deepEqual(policies, ["device_check", "device_check_network"]);
 });
 
 Deno.test("one check of a network is in the lane at a time, and of another network beside it", async () => {

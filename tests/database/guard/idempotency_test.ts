@@ -150,12 +150,14 @@ Deno.test("64 identical parallel calls of generate_video make one job, one hold,
   assert.equal(busy.length + made.length, 64);
   assert.equal(made.filter(({ replayed }) => replayed === undefined).length, 1);
   for (const { data } of made) assert.deepEqual(data, made[0]?.data);
-  assert.deepEqual(await countHits(sql, [user, network]), {
+  const { replays = 0, ...hits } = await countHits(sql, [user, network]);
+  assert.deepEqual(hits, {
     video_generation: 1,
     uncaptured_jobs: 1,
     generation_attempts: 1,
     generation_attempts_network: 1,
   });
+  assert.equal(replays, made.length - 1, "those that came after it");
   const counts = await first(sql`
     with jobs as (select j.id from videos.jobs as j where j.user_id = ${user})
     select count(*)::integer as jobs,
@@ -193,4 +195,72 @@ Deno.test("whether the caller is active is asked before the key, and a replay ha
   assert.equal((await generateVideo(sql, user, { key: "a-key" })).error, "ERR_4017");
   await sql`update accounts.users set closed_at = now(), language = null where id = ${user}`;
   assert.equal((await generateVideo(sql, user, { key: "a-key" })).error, "ERR_4005");
+});
+
+Deno.test("nobody chooses a lock by a key: it is hashed with the database's secret, in a key space of its own", async () => {
+  const { sql } = database;
+  const locks = () =>
+    sql<{ key: string; numbers: number }[]>`
+      select (l.classid::bigint << 32 | l.objid::bigint)::text as key, l.objsubid::int as numbers
+      from pg_locks as l
+      where l.locktype = 'advisory' and l.database = (select d.oid from pg_database as d where d.datname = current_database())`;
+  const mine = newClaim();
+  const text = `${mine.caller} ${mine.endpoint} ${mine.key}`;
+  await sql.begin(async (holder) => {
+    assert.equal(await claim(holder, mine, one), null);
+    const [held, ...others] = await locks();
+    assert.deepEqual(others, []);
+    assert.equal(held?.numbers, 1);
+    // What whoever knows caller, endpoint and key can compute.
+    const [guess] = await sql`
+      select hashtextextended(${text}, 0)::text as extended,
+        ('x' || encode(substring(sha256(convert_to(${text}, 'UTF8')) from 1 for 8), 'hex'))::bit(64)::bigint::text as hashed`;
+    assert.ok(![guess?.["extended"], guess?.["hashed"]].includes(held?.key));
+  });
+
+  // Whatever locks of one number somebody holds, they are no lock of the tick's or of an admin's limit.
+  const { key } = await first(
+    sql<{ key: string }[]>`select guard.lock_key(${mine.caller}, 'an-endpoint', 'a-key')::text as key`,
+  );
+  await rolledBack(sql, async (sql) => {
+    await sql`update guard.secrets set secret = sha256('another')`;
+    const other = await first(
+      sql`select guard.lock_key(${mine.caller}, 'an-endpoint', 'a-key')::text as key`,
+    );
+    assert.notEqual(other["key"], key, "another database has other locks");
+  });
+});
+
+Deno.test("the sources take no advisory lock of one number but those of idempotency keys", async () => {
+  const { sql } = database;
+  const rows = await sql<{ name: string; call: string }[]>`
+    select p.proname as name, m.m[1] as call
+    from pg_proc as p, regexp_matches(p.prosrc, 'pg_(?:try_)?advisory[a-z_]*[(]([^;]*)', 'g') as m (m)
+    where p.pronamespace::regnamespace::text not in ('pg_catalog', 'information_schema')`;
+  assert.deepEqual(rows.map(({ name }) => name).sort(), ["claim", "take_credits"]);
+  for (const { name, call } of rows) {
+    assert.match(call, name === "claim" ? /^guard\.lock_key\(/ : /^\d+, hashtext\(/);
+  }
+});
+
+Deno.test("answers from a known key are limited, replays and ERR_4011 alike, and no other request is by that", async () => {
+  const { sql, advance } = database;
+  const mine = newClaim();
+  await finish(sql, mine, one, '{"data": 1}');
+  for (let count = 0; count < 120; count++) {
+    const answer = await claim(sql, mine, count % 2 === 0 ? one : other);
+    assert.equal(answer?.["error"] ?? answer?.["data"], count % 2 === 0 ? 1 : "ERR_4011");
+  }
+  for (const fingerprint of [one, other]) {
+    const refused = await claim(sql, mine, fingerprint);
+    assert.equal(refused?.["error"], "ERR_4004");
+    const { policy } = refused?.["details"] as { policy: string };
+    assert.equal(policy, "replays");
+  }
+  assert.equal(await claim(sql, { ...mine, key: "a new one" }, one), null);
+  const others = newClaim();
+  await finish(sql, others, one, '{"data": 2}');
+  assert.deepEqual(await claim(sql, others, one), { data: 2, replayed: true });
+  await advance(61_000);
+  assert.deepEqual(await claim(sql, mine, one), { data: 1, replayed: true });
 });

@@ -14,8 +14,10 @@ const onFailure: Record<string, "open" | "closed"> = {
   device_check_network: "open",
   device_grants: "closed",
   device_grants_global: "closed",
+  signed_urls: "open",
   reads: "open",
   writes: "open",
+  replays: "open",
   admin: "open",
   admin_credits: "closed",
 };
@@ -46,6 +48,36 @@ Deno.test("each policy fails open or closed, as it is promised to, however the l
         assert.deepEqual(limits, [], `${policy}: ${accident}`);
         assert.equal(refusal?.error, mode === "open" ? undefined : "ERR_6001", `${policy}: ${accident}`);
       }
+    });
+  }
+});
+
+Deno.test("a policy whose row is missing is broken: it fails open or closed as it is promised to, and alone", async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  for (const [policy, mode] of Object.entries(onFailure)) {
+    await rolledBack(sql, async (sql) => {
+      await sql`delete from guard.policies as p where p.name = ${policy}`;
+      const { refusal, limits } = await take(sql, [policy]);
+      assert.deepEqual([refusal?.error, limits], [mode === "open" ? undefined : "ERR_6001", []], policy);
+      // Beside another one, which is there.
+      const other = policy === "reads" ? "writes" : "reads";
+      const both = await take(sql, [policy, other]);
+      assert.equal(both.refusal?.error, mode === "open" ? undefined : "ERR_6001", policy);
+      if (mode === "open") assert.deepEqual(both.limits.map(({ policy }) => policy), [other]);
+    });
+  }
+});
+
+Deno.test("no video is accepted while a policy that guards money has no row", async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  const user = await createPayer(sql);
+  for (const policy of ["video_generation", "uncaptured_jobs"]) {
+    await rolledBack(sql, async (sql) => {
+      await sql`delete from guard.policies as p where p.name = ${policy}`;
+      assert.equal((await generateVideo(sql, user)).error, "ERR_6001", policy);
+      assert.equal((await sql`select from videos.jobs`).length, 0);
     });
   }
 });

@@ -5,6 +5,7 @@ import { type TestDatabase, testDatabase } from "../harness.ts";
 import { manyConnections, times } from "../support/connections.ts";
 import { claimTasks, startVideo } from "../support/generation.ts";
 import { first, type Sql } from "../support/ledger.ts";
+import { tick } from "../support/scheduled-tasks.ts";
 
 interface Entry {
   code: string;
@@ -146,7 +147,7 @@ Deno.test("a scheduled task that fails is in the error log", async () => {
     create function testing.fails() returns void language plpgsql as $$ begin raise exception 'on purpose'; end $$;
     insert into core.scheduled_tasks (name, procedure, every) values ('fails', 'testing.fails', '1 minute');
   `.simple();
-  await sql`select core.tick()`;
+  await tick(sql);
   assert.deepEqual(await entries(sql), [{
     code: "ERR_6003",
     severity: "critical",

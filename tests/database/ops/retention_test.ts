@@ -12,6 +12,7 @@ import {
 } from "../support/generation.ts";
 import { first, type Sql, violations } from "../support/ledger.ts";
 import { sweepRule } from "../support/retention.ts";
+import { runTask, tick } from "../support/scheduled-tasks.ts";
 
 /** An age in seconds before now, by the database's clock. */
 type Age = number;
@@ -110,6 +111,13 @@ const sweeps: Record<string, Sweep> = {
           core.now() - make_interval(secs => ${age}), 'ERR_6003', 'models', 1, core.now(), ${name}, '{}', 1
         )`,
     names: (sql) => sql`select e.request_id as name from ops.error_log as e`,
+  },
+  set_aside: {
+    make: (sql, name, age) =>
+      sql`
+        insert into core.set_aside (task, subject, until, times)
+        values ('a_task', ${name}, core.now() - make_interval(secs => ${age}), 1)`,
+    names: (sql) => sql`select s.subject as name from core.set_aside as s`,
   },
   alerts: {
     make: (sql, name, age) =>
@@ -211,18 +219,18 @@ Deno.test("a rule runs when its interval is over; one that fails is recorded, an
     values ('a_rule', 'Nothing', '0', 1, '1 minute', 'testing.fails')`;
   await sweeps.idempotency_keys?.make(sql, "old", 60);
   await sweeps.idempotency_keys?.make(sql, "young", -3600);
-  await sql`select core.tick()`;
+  await tick(sql);
   assert.deepEqual((await keys())?.map(({ name }) => name), ["young"]);
   const errors = await sql`select e.context from ops.error_log as e`;
-  const failure = { task: "sweep", rule: "a_rule", error: "P0001: on purpose" };
+  const failure = { task: "sweep", subject: "a_rule", error: "P0001: on purpose" };
   assert.deepEqual(errors.map(({ context }) => context), [failure]);
 
   await sweeps.idempotency_keys?.make(sql, "old again", 60);
-  await sql`select ops.sweep()`;
+  await runTask(sql, "sweep");
   assert.equal((await keys())?.length, 2);
   await advance(60_000);
   // Without pg_cron its rule finds nothing.
-  assert.equal((await first(sql`select ops.sweep() as swept`))["swept"], 1);
+  assert.equal(await runTask(sql, "sweep"), 1);
   assert.equal((await sql`select from ops.error_log`).length, 2);
 });
 
@@ -297,7 +305,7 @@ Deno.test("what is wrong with the ledger is in the error log within the hour, an
       select e.context from ops.error_log as e where e.context ->> 'task' = 'prove_ledger' order by e.place`;
     return rows.map(({ context }) => context);
   };
-  await sql`select core.tick()`;
+  await tick(sql);
   assert.deepEqual(await found(), []);
   const { id } = await first(sql<{ id: string }[]>`
     select a.id::text from credits.accounts as a where a.owner_id = ${userId}`);
@@ -306,10 +314,10 @@ Deno.test("what is wrong with the ledger is in the error log within the hour, an
     update credits.accounts set balance = balance + 1 where owner_id is not null;
     alter table credits.accounts enable trigger only_by_transfer;
   `.simple();
-  await sql`select core.tick()`;
+  await tick(sql);
   assert.deepEqual(await found(), []);
   await advance(3_601_000);
-  await sql`select core.tick()`;
+  await tick(sql);
   const violation = { task: "prove_ledger", subject: id };
   assert.deepEqual(await found(), [
     { ...violation, violation: "balance_differs", details: { balance: 11, entries: 10 } },

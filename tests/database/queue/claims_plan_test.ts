@@ -49,7 +49,7 @@ Deno.test("a claim among 100,000 due tasks and 50,000 dead ones reads what it ta
       ["a claim for one subject", "select * from queue.claim(10, gen_random_uuid())", 1_200],
       ["the oldest that waits", "select queue.oldest_due()", 3 * jumps],
       ["how many wait", "select queue.count_due()", 1_000 * jumps],
-      ["burying what no worker came back from", "select queue.bury_lost()", 2_000],
+      ["what no worker came back from", "select queue.lost_tasks(500)", 2_000],
     ] as const
   ) {
     await test.step(name, async () => {

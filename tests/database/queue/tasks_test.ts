@@ -14,6 +14,7 @@ import {
 } from "../support/generation.ts";
 import { first, violations } from "../support/ledger.ts";
 import { addTasks, claimOne, renew, setKind } from "../support/tasks.ts";
+import { runTask } from "../support/scheduled-tasks.ts";
 
 const second = 1000;
 
@@ -116,7 +117,7 @@ Deno.test("a task whose worker died in its last try is buried by the tick, once"
   const { sql, advance } = database;
   await setKind(sql, "poll", { tries: 1 });
   await addTasks(sql, "poll", 1);
-  const bury = async () => (await first(sql`select queue.bury_lost() as buried`))["buried"];
+  const bury = () => runTask(sql, "bury_lost_tasks");
   const task = await claimOne(sql);
   assert.equal(await bury(), 0);
   await advance(61 * second);
@@ -133,7 +134,7 @@ Deno.test("a dead store ends its job with ERR_6002 and gives the credits back, a
     "by its last failure": async (task: Task) => assert.equal(await retryTask(sql, task), "dead"),
     "by the tick": async () => {
       await advance(181 * second);
-      await sql`select queue.bury_lost()`;
+      await runTask(sql, "bury_lost_tasks");
     },
   };
   for (const [name, end] of Object.entries(endings)) {

@@ -4,6 +4,7 @@ import { stillDatabase } from "../support/frozen-clock.ts";
 import { claimTask, readJob, startVideo, submit } from "../support/generation.ts";
 import { first, type Sql, violations } from "../support/ledger.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
+import { runTask } from "../support/scheduled-tasks.ts";
 
 const database = sharedDatabase(stillDatabase);
 const { sql } = database;
@@ -95,7 +96,7 @@ Deno.test("without a verdict the task waits, no shorter than the service asks, a
 
   await database.advance(15 * 60_000);
   assert.equal(await claim(sql, jobId), "nothing", "nobody is asked about a job that is overdue");
-  await sql`select videos.enforce_deadlines()`;
+  await runTask(sql, "enforce_deadlines");
   const task = await claimTask(sql, jobId, "cancel");
   await sql`select api.record_cancel(${task.task_id}, ${task.attempt}, ${jobId}, '{"outcome": "no_request_id"}')`;
   assert.partialDeepStrictEqual(await readJob(sql, jobId), { error_code: "ERR_5002", balance: 10 });

@@ -1,8 +1,9 @@
 /** Terms: what a prompt must not say is refused before money is held, however it is spelt, and leaves no trace. */
 import assert from "node:assert/strict";
 import { claimSubmission } from "../support/generation.ts";
-import { balancesOf, first, type Sql } from "../support/ledger.ts";
+import { balancesOf, first, rolledBack, type Sql } from "../support/ledger.ts";
 import { ourSchemas } from "../support/our-schemas.ts";
+import { testDatabase } from "../harness.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 import { createPayer, generateVideo } from "../support/videos.ts";
 
@@ -139,4 +140,124 @@ Deno.test("a fresh project refuses sexual content with minors in each language, 
       "A minor earthquake shakes Essex",
     ]
   ) assert(!await isRefused(sql, prompt), prompt);
+});
+
+/** With a listed word of both halves of a term, and innocent. */
+const innocent = [
+  "Children look at the stars, which the naked eye can see",
+  "A kid points at Jupiter. To the naked-eye observer it is a dot",
+  "A toddler and a naked mole rat",
+  "Kids around a naked flame",
+  "A sonata in a minor key, nude on its canvas of sound",
+  "Nude colours on a map of Asia Minor",
+  "Ursa Minor above a nude tree",
+  "Children in Essex, Sussex and Middlesex",
+  "Kids learn what sextants and sextets are",
+  "A kidney and a topless tower",
+  "Çocuklar çıplak gözle yıldızlara bakıyor",
+  "Çıplak ayakla koşan bir çocuk",
+  "Çocuğun çıplak ayağı kumda",
+  "Çıplak elleriyle balık tutan çocuk",
+  "Çıplak ağaçların altında oynayan bebek",
+  "Soyunma odasında forma giyen çocuklar",
+  "Ergenekon destanı, cinsel kimliği değil",
+  "Una niña mira la luna a ojo desnudo",
+  "Los niños corren con los pies desnudos",
+  "Un niño con las manos desnudas",
+  "Niñas bajo un árbol desnudo",
+  "Una sinfonía en tono menor y la verdad desnuda",
+  "Asia Menor y sus montañas desnudas",
+];
+
+/** The same words, and what they mean is not. */
+const meant = [
+  "A naked child sees with the naked eye",
+  "Naked children, their eyes open",
+  "A nude minor in a minor key",
+  "the eye naked children",
+  "Çıplak bir çocuk çıplak gözle",
+  "Çocuk, çıplak, gözleri açık",
+  "Soyunan çocuk soyunma odasında",
+  "Una niña desnuda, con los pies desnudos",
+  "Niños desnudos",
+];
+
+Deno.test("an innocent phrase with a listed word in it passes, in three languages, and hides nothing beside it", async () => {
+  for (const prompt of innocent) assert(!await isRefused(sql, prompt), prompt);
+  for (const prompt of meant) assert(await isRefused(sql, prompt), prompt);
+  // It is the list that lets them pass, most of them.
+  await rolledBack(sql, async (sql) => {
+    await sql`delete from videos.moderation_terms where action = 'allow'`;
+    const refused = [];
+    for (const prompt of innocent) if (await isRefused(sql, prompt)) refused.push(prompt);
+    assert(refused.length > 15, `only ${refused.length}`);
+  });
+});
+
+Deno.test("an allowed phrase is its words one after the other, in their order, however they are spelt", async () => {
+  await addTerm(sql, "unicorn");
+  await addTerm(sql, "white unicorn|unicorns latte*", "allow");
+  for (const prompt of ["a white unicorn latte", "WHITE-UNICORN LATTES", "ｗｈｉｔｅ unıcorn latté"]) {
+    assert(!await isRefused(sql, prompt), prompt);
+  }
+  for (
+    const prompt of [
+      "a white unicorn",
+      "a unicorn white latte",
+      "white unicorn with a latte",
+      "a white unicorn latte for a unicorn",
+    ]
+  ) assert(await isRefused(sql, prompt), prompt);
+  assert(!await isRefused(sql, "nothing of it"), "an allowed phrase refuses nothing by itself");
+});
+
+Deno.test("two thousand terms that begin alike, end alike or share a word cost no more than others, fresh from their writing", async () => {
+  const begin = "abcdefgh";
+  const long = Array.from({ length: 400 }, (_, n) => `${begin.slice(0, 3 + n % 6)}${n}`).join(" ").slice(
+    0,
+    2000,
+  );
+  const kinds: Record<string, { pattern: string; prompts: string[] }> = {
+    "beginnings of the same three letters": {
+      pattern: "'abc' || left(md5(n::text), 20) || '*'",
+      prompts: [long],
+    },
+    "beginnings that are beginnings of each other": {
+      pattern:
+        "left('abc' || repeat('a', n % 20) || translate(md5(n::text), '0123456789', 'ghijklmnop'), 28) || '*'",
+      prompts: [long, "abcaaaaaaaaaaaaaaaaaaaaaa ".repeat(76)],
+    },
+    "the same word, and another": {
+      pattern: "'abcdef other' || n",
+      prompts: [`abcdef ${long}`.slice(0, 2000), "abcdef ".repeat(285)],
+    },
+    "the same beginning, and another word": {
+      pattern: "'abcd* other' || n",
+      prompts: [long, "abcdz ".repeat(333)],
+    },
+    "allowed phrases with the same word": {
+      pattern: "'abcdef allowed' || n",
+      prompts: ["abcdef refused ".repeat(130)],
+    },
+  };
+  for (const [name, { pattern, prompts }] of Object.entries(kinds)) {
+    await using own = await testDatabase();
+    const { sql } = own;
+    await sql`alter table videos.moderation_words set (autovacuum_enabled = false)`;
+    const action = name.startsWith("allowed") ? "allow" : "refuse";
+    await addTerm(sql, "refused");
+    await sql.unsafe(`
+      insert into videos.moderation_terms (pattern, action, reason)
+      select ${pattern}, '${action}', 'a reason' from generate_series(1, 2000) as n on conflict do nothing`);
+    for (const prompt of prompts) {
+      let best = Infinity;
+      for (let turn = 0; turn < 8; turn++) {
+        const startedAt = performance.now();
+        await isRefused(sql, prompt);
+        best = Math.min(best, performance.now() - startedAt);
+      }
+      console.log(`${name}: ${best.toFixed(1)} ms`);
+      assert(best < 30, `${name}: ${best} ms`);
+    }
+  }
 });

@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import type { TestDatabase } from "../harness.ts";
 import { stillDatabase } from "../support/frozen-clock.ts";
+import { failed, recordPoll, succeeded } from "../support/generation.ts";
 import { acceptJob, cheapModel } from "../support/jobs.ts";
+import { runTask } from "../support/scheduled-tasks.ts";
 
 const everybody = ["fal", "replicate", "runway"];
 const accepted = { outcome: "accepted", request_id: "", references: {}, reports_start: true };
@@ -274,4 +276,95 @@ Deno.test("when no provider of the model has money left, a video is refused with
   await sql`update videos.providers set daily_cap_cents = 39 where name = 'fal'`;
   assert.equal((await generate("a")).data.status, "pending", "the same key, later");
   assert.deepEqual([...await sql`select * from credits.reconcile(true)`], []);
+});
+
+/** Jobs that fal took, and that end by their bound. */
+async function hang({ claimNew, record, sql, database }: Setting, jobs: number): Promise<void> {
+  for (let job = 0; job < jobs; job += 1) await record(await claimNew(["fal"]), accepted);
+  await database.advance(11 * 3_600_000);
+  await runTask(sql, "enforce_deadlines");
+}
+
+Deno.test("a provider that takes jobs and finishes none opens its breaker, and only a job that it finishes closes it", async () => {
+  await using test = await setting();
+  const { claimNew, record, breaker, sql, database } = test;
+  await hang(test, 4);
+  assert.equal(await breaker(), "closed");
+  // That it takes a job proves nothing.
+  await hang(test, 1);
+  assert.equal(await breaker(), "open");
+  assert.deepEqual(await claimNew(["fal"]), { claimed: false });
+  assert.equal((await claimNew()).provider, "replicate");
+
+  for (let round = 0; round < 3; round += 1) {
+    await minute(test);
+    const probe = await claimNew(["fal"]);
+    assert.equal(probe.claimed, true, "one job finds out");
+    await record(probe, accepted);
+    for (let minutes = 0; minutes < 20; minutes += 1) {
+      await minute(test);
+      assert.deepEqual(await claimNew(["fal"]), { claimed: false }, "while it has that one, no other");
+    }
+    await database.advance(11 * 3_600_000);
+    await runTask(sql, "enforce_deadlines");
+    assert.equal(await breaker(), "open", "it hung again");
+  }
+
+  await minute(test);
+  const probe = await claimNew(["fal"]);
+  await record(probe, accepted);
+  await recordPoll(sql, { submissionId: probe.submission_id, requestId: probe.submission_id }, succeeded);
+  for (let jobs = 0; jobs < 2; jobs += 1) {
+    const next = await claimNew(["fal"]);
+    assert.equal(next.claimed, true);
+    await record(next, accepted);
+  }
+  assert.equal(await breaker(), "closed");
+  assert.equal((await claimNew(["fal"])).claimed, true);
+});
+
+Deno.test("of jobs that hang, one in between that the provider finishes starts the count again, also by its failure", async () => {
+  await using test = await setting();
+  const { claimNew, record, breaker, sql } = test;
+  for (const word of [succeeded, failed]) {
+    await hang(test, 4);
+    const job = await claimNew(["fal"]);
+    await record(job, accepted);
+    await recordPoll(sql, { submissionId: job.submission_id, requestId: job.submission_id }, word);
+  }
+  await hang(test, 4);
+  assert.equal(await breaker(), "closed");
+  await hang(test, 1);
+  assert.equal(await breaker(), "open");
+});
+
+Deno.test("forty that hang take up forty places once: those that wait behind them get another provider, or an end", async () => {
+  await using test = await setting();
+  const { claimNew, record, claim, sql, userId, database } = test;
+  for (let job = 0; job < 40; job += 1) await record(await claimNew(["fal"]), accepted);
+  const waiting = await acceptJob(sql, userId, { dueInMinutes: 60 * 24 });
+  assert.deepEqual(await claim(waiting, ["fal"]), { claimed: false }, "all places are taken");
+  await database.advance(11 * 3_600_000);
+  await runTask(sql, "enforce_deadlines");
+  // Of the places that are free again, one is given.
+  const given = [];
+  for (let job = 0; job < 40; job += 1) {
+    const next = await claimNew(["fal"]);
+    if (next.claimed) given.push(next);
+    if (next.claimed) await record(next, accepted);
+    await minute(test);
+  }
+  assert.equal(given.length, 1);
+  assert.equal((await claim(waiting)).provider, "replicate");
+});
+
+Deno.test("jobs of closed accounts are nothing against a provider", async () => {
+  await using test = await setting();
+  const { claimNew, record, breaker, sql, userId } = test;
+  for (let job = 0; job < 8; job += 1) await record(await claimNew(["fal"]), accepted);
+  await sql`select accounts.admit(${userId})`;
+  await sql`select accounts.close(${userId})`;
+  await test.database.advance(11 * 3_600_000);
+  await runTask(sql, "enforce_deadlines");
+  assert.equal(await breaker(), "closed");
 });

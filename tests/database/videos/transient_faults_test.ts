@@ -16,6 +16,7 @@ import {
   type Task,
 } from "../support/generation.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
+import { runTask } from "../support/scheduled-tasks.ts";
 
 const database = sharedDatabase(stillDatabase);
 const { sql, advance } = database;
@@ -132,7 +133,7 @@ Deno.test("a job whose provider does not take our key outlives its bound, and is
   for (let turn = 0; turn < 5; turn += 1) {
     // The bound of a job that runs is 15 minutes; each time it gets 10 more.
     await advance((turn === 0 ? 16 : 11) * minute);
-    await sql`select videos.enforce_deadlines()`;
+    await runTask(sql, "enforce_deadlines");
     const task = await claimTask(sql, jobId, "cancel");
     assert.equal(await recordCancel(sql, jobId, refused, task), "processing");
   }
@@ -144,7 +145,7 @@ Deno.test("a job whose provider does not take our key outlives its bound, and is
   const forgotten = await startVideo(sql);
   await submit(sql, forgotten);
   await advance(day + minute);
-  await sql`select videos.enforce_deadlines()`;
+  await runTask(sql, "enforce_deadlines");
   assert.equal(await recordCancel(sql, forgotten, refused), "failed", "not for longer than a day");
   assert.equal((await readJob(sql, forgotten)).balance, 10);
 });

@@ -87,7 +87,7 @@ const fal: Subject = {
       adapter: ({ apiUrl = simulator.url, key = simulator.key, fetch = globalThis.fetch } = {}) =>
         falProvider({
           config: {
-            ...{ key, accountId, queueUrl: apiUrl, jwksUrls: [jwksUrl] },
+            ...{ key, accountId, queueUrl: apiUrl, jwksUrl },
             resultHosts: [simulator.mediaHost],
           },
           fetch,

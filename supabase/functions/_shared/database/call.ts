@@ -101,10 +101,29 @@ export class SchemaNotExposed extends Error {
 }
 
 /**
- * SQLSTATEs and PostgREST's codes for a database that is gone, starting, stopping, out of connections, or so busy that
- * it ended the statement.
+ * What says nothing about the request, only about the moment: the database is gone, starting, stopping, full, read-only or
+ * busy, and the same call may succeed later. All of Postgres' appendix A and PostgREST's list were gone through; what is
+ * not here stays wrong until somebody mends it. Data that are corrupt (XX001, XX002) are so, and functions that are not
+ * there (42883, PGRST202).
  */
-const unreachable = /^(08...|53300|57014|57P0.|PGRST00[0-3])$/;
+const passing = new RegExp(`^(${
+  [
+    "08...", // the connection
+    "25006", // read-only: a standby, or the platform's own brake on a full disk
+    "25P0[34]", // the transaction waited or lasted too long
+    "40...", // rolled back: a deadlock, a lost race
+    "53...", // no disk, memory, connections or temporary files left
+    "55006|55P03", // an object in use, a lock that was not to be had
+    "57...", // cancelled, shut down, starting, idle for too long
+    "58000|58030", // the operating system, or its disks
+    "72000", // a snapshot that is too old
+    "PGRST00[0-3]", // no connection, or none free in time
+    "PGRSTX00", // the connection's library met what it did not expect
+  ].join("|")
+})$`);
+
+/** What whoever is between us and PostgREST says about the moment; PostgREST has none of these. */
+const passingStatuses = [408, 425, 429];
 
 export const database: Port<Database> = (runtime) => {
   const client = new PostgrestClient(`${runtime.config.supabase.url}/rest/v1`, {
@@ -164,7 +183,8 @@ function isEnvelope(value: unknown): value is Envelope {
 function accident(name: string, error: PostgrestError, status: number): AppError {
   // 0: no answer at all. From 502 on the gateway or PostgREST says that what is behind them is away; a 401 that stays,
   // that they do not know our key. In either case nothing was done.
-  const isGone = status === 0 || status === 401 || status >= 502 || unreachable.test(error.code);
+  const isGone = status === 0 || status === 401 || status >= 502 || passingStatuses.includes(status) ||
+    passing.test(error.code);
   return new AppError(isGone ? codes["database/unavailable"] : codes["internal/error"], {
     cause: error.code === notExposed
       ? new SchemaNotExposed(name)

@@ -184,13 +184,76 @@ Deno.test("an answer without an envelope, or with a code that is none, is an acc
   }
 });
 
+/** Of Postgres 17's appendix A and PostgREST 14's errors, those that pass. */
+const passing = [
+  ...["08000", "08003", "08006", "08001", "08004", "08007", "08P01"],
+  ...["25006", "25P03", "25P04"],
+  ...["40000", "40001", "40002", "40003", "40P01"],
+  ...["53000", "53100", "53200", "53300", "53400"],
+  ...["55006", "55P03"],
+  ...["57000", "57014", "57P01", "57P02", "57P03", "57P04", "57P05"],
+  ...["58000", "58030", "72000"],
+  ...["PGRST000", "PGRST001", "PGRST002", "PGRST003", "PGRSTX00"],
+];
+
+/** And one or more of each other class, which do not. */
+const lasting = [
+  ...[
+    "0A000",
+    "21000",
+    "22001",
+    "22012",
+    "22P02",
+    "23502",
+    "23505",
+    "23514",
+    "25001",
+    "25P02",
+    "26000",
+    "28000",
+  ],
+  ...[
+    "2F005",
+    "34000",
+    "3D000",
+    "3F000",
+    "42501",
+    "42601",
+    "42703",
+    "42883",
+    "42P01",
+    "44000",
+    "54000",
+    "54001",
+  ],
+  ...[
+    "55000",
+    "55P02",
+    "58P01",
+    "F0000",
+    "HV000",
+    "P0000",
+    "P0001",
+    "P0002",
+    "P0003",
+    "P0004",
+    "XX000",
+    "XX001",
+  ],
+  ...["XX002", "PGRST100", "PGRST106", "PGRST116", "PGRST200", "PGRST202", "PGRST203", "PGRST300", "PT999"],
+];
+
+Deno.test("what no waiting would mend is ERR_6003, whatever its class", async () => {
+  for (const code of lasting) assert.equal((await failureOf(failure(code, 400))).code, "ERR_6003", code);
+});
+
 Deno.test("a database that cannot be reached in time is ERR_6001", async () => {
   const answers: [string, () => Response | Promise<Response>][] = [
     ["no connection", () => Promise.reject(new TypeError("error sending request"))],
     ["no answer in time", () => Promise.reject(new DOMException("Signal timed out.", "TimeoutError"))],
     ...[502, 503, 504, 521, 540].map((status): [string, () => Response] => [`${status}`, page(status)]),
-    ...["08006", "53300", "57014", "57P01", "57P03", "PGRST000", "PGRST003"]
-      .map((code): [string, () => Response] => [code, failure(code, 500)]),
+    ...[408, 425, 429].map((status): [string, () => Response] => [`${status}`, page(status)]),
+    ...passing.map((code): [string, () => Response] => [code, failure(code, code === "25006" ? 405 : 500)]),
   ];
   for (const [name, answer] of answers) assert.equal((await failureOf(answer)).code, "ERR_6001", name);
 });
@@ -251,7 +314,7 @@ Deno.test("a transaction that lost a deadlock or a race runs again, twice at mos
     assert.deepEqual([lucky.requests.length, lucky.runtime.calls()], [3, 3]);
 
     const unlucky = caller(failure(code, 500));
-    await assert.rejects(unlucky.call(), { code: "ERR_6003" });
+    await assert.rejects(unlucky.call(), { code: "ERR_6001" });
     assert.equal(unlucky.requests.length, 3);
   }
 });

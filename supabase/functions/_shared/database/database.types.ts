@@ -64,6 +64,7 @@ export type Database = {
       };
       "generate_video": {
         Args: {
+          "p_client_reference"?: string;
           "p_fingerprint": string;
           "p_idempotency_key": string;
           "p_image_url"?: string;
@@ -83,7 +84,7 @@ export type Database = {
         Args: { "p_lane": string; "p_network": string; "p_user_id": string };
         Returns: Json;
       };
-      "health": { Args: Record<PropertyKey, never>; Returns: Json };
+      "health": { Args: { "p_providers"?: (string)[] }; Returns: Json };
       "keep_signed_urls": { Args: { "p_urls": Json }; Returns: Json };
       "leave_device_lane": { Args: { "p_lane": string; "p_network": string }; Returns: Json };
       "load_erasure": { Args: { "p_user_id": string }; Returns: Json };
@@ -182,7 +183,13 @@ export type Database = {
         Returns: Json;
       };
       "video_jobs": {
-        Args: { "p_after"?: Json; "p_limit": number; "p_status"?: string; "p_user_id": string };
+        Args: {
+          "p_after"?: Json;
+          "p_client_reference"?: string;
+          "p_limit": number;
+          "p_status"?: string;
+          "p_user_id": string;
+        };
         Returns: Json;
       };
       "video_status": { Args: { "p_job_id": string; "p_user_id": string }; Returns: Json };

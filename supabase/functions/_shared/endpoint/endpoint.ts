@@ -42,6 +42,9 @@ function deployedPlatform(): Platform {
   const config = loadedConfig();
   const log = createLogger({ write: writeToConsole, level: config.logLevel, now: Date.now });
   if (config.missing.length > 0) log.warn("secrets_missing", { names: config.missing });
+  for (const [feature, faults] of Object.entries(config.broken)) {
+    log.critical("feature_misconfigured", { feature, faults });
+  }
   return { config, log, fetch, background: createBackgroundWork(), now: Date.now };
 }
 

@@ -1,5 +1,6 @@
 /** How an operation of an endpoint is declared; the wrapper, the OpenAPI document and the contract tests read it. */
 import type * as z from "zod/mini";
+import type { Config } from "../platform/config.ts";
 import type { Answer, Auth, Context, Keyed, Port, SignedInput } from "./context.ts";
 import { codes, type ErrorCode } from "../errors/error-codes.ts";
 import type { PolicyName } from "./rate-limiter.ts";
@@ -21,6 +22,11 @@ export interface Declaration {
   readonly request?: z.ZodMiniType;
   /** The service gets the bytes, up to `maxBytes`, with headers and query, and checks the signature. */
   readonly rawBody?: { readonly maxBytes: number };
+  /**
+   * Of a signed operation: proves by the URL alone that the sender was told it, before the body is read. Throws ERR_4005.
+   * A signature needs the body; without this, whoever knows the endpoint's name could have it read.
+   */
+  readonly admit?: (query: never, config: Config) => Promise<void>;
   /** The body's schema for each status, null where there is no body. */
   readonly response: { readonly [status: number]: z.ZodMiniType | null };
   /** The errors of its own, beside those that `errorsOf` derives from the rest of the declaration. */
@@ -55,6 +61,7 @@ type BodyOf<Response> = {
 /** A declaration whose service takes what the declaration gives it, and answers what it promises. */
 export interface Consistent<D extends Declaration> {
   readonly service: (input: InputOf<D>, context: ContextOf<D>) => Promise<Answer<BodyOf<D["response"]>>>;
+  readonly admit?: (query: Output<D["query"]>, config: Config) => Promise<void>;
 }
 
 const errorsOfCallers: Readonly<Record<Auth, readonly ErrorCode[]>> = {
@@ -68,11 +75,10 @@ const errorsOfCallers: Readonly<Record<Auth, readonly ErrorCode[]>> = {
 
 /** Every error that an operation may answer with: its own, and what follows from its declaration. */
 export function errorsOf(operation: Declaration): ErrorCode[] {
-  const { method, auth, policies, request, idempotencyKey } = operation;
+  const { method, auth, request, idempotencyKey } = operation;
   const errors: ErrorCode[] = [
     ...operation.errors,
     ...errorsOfCallers[auth],
-    ...(policies?.length ? [codes["limit/rate-exceeded"]] as const : []),
     ...(request ? [codes["request/not-json"]] as const : []),
     // A GET has no body.
     ...(method === "GET" ? [] : [codes["request/too-large"]] as const),
@@ -83,7 +89,8 @@ export function errorsOf(operation: Declaration): ErrorCode[] {
         codes["idempotency/in-progress"],
       ] as const
       : []),
-    // Parameters are checked everywhere, and anybody may find the database gone or a bug.
+    // A network that keeps sending what is refused is told so everywhere. Parameters are checked everywhere, and anybody may find the database gone or a bug.
+    codes["limit/rate-exceeded"],
     codes["request/malformed"],
     codes["database/unavailable"],
     codes["internal/error"],

@@ -1,6 +1,7 @@
 /**
  * What the functions know of rate limits: the policies' names, the headers that tell a client its limits, and
- * the refusals an isolate remembers. Counting and deciding is the procedures' (`guard.take`).
+ * the refusals an isolate remembers. Counting and deciding is the procedures' (`guard.take`), but for strangers, who do
+ * not come so far.
  */
 import type { Limit } from "./context.ts";
 
@@ -14,8 +15,10 @@ export const policyNames = [
   "device_check_network",
   "device_grants",
   "device_grants_global",
+  "signed_urls",
   "reads",
   "writes",
+  "replays",
   "admin",
   "admin_credits",
 ] as const;
@@ -79,6 +82,73 @@ export function rememberRefusals(capacity = maxRefusals): RememberedRefusals {
         policy: refusal.policy,
         retryAfter: remaining(refusal.retryAfter),
         limits: refusal.limits.map((limit) => ({ ...limit, reset: remaining(limit.reset) })),
+      };
+    },
+  };
+}
+
+/** Keys that this isolate has answered. */
+export interface AnsweredKeys {
+  add(key: string): void;
+  has(key: string): boolean;
+}
+
+/** Some megabytes, as refusals are; the oldest make room. */
+const maxKeys = 10_000;
+
+/**
+ * The idempotency keys whose outcome an isolate knows to be stored: a replay costs nothing of a limit, so that a remembered
+ * refusal does not stop it. A key that another isolate has answered waits for the refusal to be over, a minute at most.
+ */
+export function rememberAnsweredKeys(capacity = maxKeys): AnsweredKeys {
+  const keys = new Set<string>();
+  return {
+    has: (key) => keys.has(key),
+    add(key) {
+      const oldest = keys.values().next().value;
+      if (keys.size >= capacity && oldest !== undefined && !keys.has(key)) keys.delete(oldest);
+      keys.add(key);
+    },
+  };
+}
+
+/** What one network may send that is refused before anybody knows who it is. */
+export const strangersLimit = { policy: "unauthenticated", limit: 300, window: 60 } as const;
+
+export interface Strangers {
+  /** Counts one request of a network that was refused, and says whether it had room. `now` in milliseconds. */
+  take(network: string | null, now: number): Limit;
+}
+
+/** A network's count has some 100 bytes; the oldest make room. */
+const maxNetworks = 10_000;
+
+/**
+ * Counts in the isolate, so that strangers cost the database nothing: by the minute in which a network's first request was
+ * refused. Whoever proves who they are is never refused by it, whatever others of their network send.
+ */
+export function limitStrangers(capacity = maxNetworks): Strangers {
+  const networks = new Map<string, { count: number; until: number }>();
+  const { limit, window } = strangersLimit;
+  return {
+    take(network, now) {
+      const name = network ?? "unknown";
+      let counted = networks.get(name);
+      if (counted === undefined || now >= counted.until) {
+        networks.delete(name);
+        const oldest = networks.keys().next().value;
+        if (networks.size >= capacity && oldest !== undefined) networks.delete(oldest);
+        counted = { count: 0, until: now + window * 1000 };
+        networks.set(name, counted);
+      }
+      const allowed = counted.count < limit;
+      if (allowed) counted.count += 1;
+      return {
+        ...strangersLimit,
+        allowed,
+        current: counted.count,
+        remaining: limit - counted.count,
+        reset: Math.max(1, Math.ceil((counted.until - now) / 1000)),
       };
     },
   };

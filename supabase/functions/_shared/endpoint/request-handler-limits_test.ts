@@ -67,19 +67,90 @@ Deno.test("an isolate remembers a refusal until its reset, and does not ask the 
   assert.equal((await server.send()).status, 200);
 });
 
-Deno.test("on a keyed endpoint only the very same request is refused from memory", async () => {
-  const { database, act } = limitedDatabase();
+/** A keyed POST before a database that refuses while it is told to. */
+async function keyedServer(policy = "writes") {
+  const database = { asked: 0, refuses: false };
   const server = await testServer([
-    create({ response: { 200: z.looseObject({}) }, ...withRuntime(act) }),
+    create({
+      response: { 200: z.looseObject({}) },
+      ...withRuntime((runtime) => {
+        runtime.beforeCall();
+        database.asked += 1;
+        if (database.refuses) throw new AppError("ERR_4004", { details: { policy, retry_after: 30 } });
+      }),
+    }),
   ]);
-  await server.send(post);
-  await server.send(post);
+  const send = (key: string, prompt = "a red fox") =>
+    server.send({ ...post, headers: { "Idempotency-Key": key }, json: { prompt } });
+  return { database, server, send };
+}
+
+Deno.test("a refusal is the caller's at this operation: 200 fresh keys cost the database one question", async () => {
+  const { database, send } = await keyedServer();
+  database.refuses = true;
+  for (let key = 0; key < 200; key++) {
+    const response = await send(`fresh-key-${key}`, `fox ${key}`);
+    assert.equal(response.status, 429);
+    assert.deepEqual((await errorOf(response)).details, { policy: "writes", retry_after: 30 });
+  }
   assert.equal(database.asked, 1);
-  await server.send({ ...post, headers: { "Idempotency-Key": "key-2" } });
-  assert.equal(database.asked, 2, "another key may be a replay");
-  const reused = await server.send({ ...post, json: { prompt: "a blue fox" } });
-  assert.equal(database.asked, 3, "the same key with another request is ERR_4011, not ERR_4004");
-  assert.equal(reused.status, 429);
+});
+
+Deno.test("a key that this isolate has answered is asked for while a refusal holds: its replay costs nothing", async () => {
+  const { database, server, send } = await keyedServer();
+  assert.equal((await send("answered")).status, 200);
+  database.refuses = true;
+  assert.equal((await send("refused")).status, 429);
+  database.refuses = false;
+  assert.equal((await send("answered")).status, 200);
+  assert.equal(
+    (await send("answered", "a blue fox")).status,
+    200,
+    "which request it was, the database knows",
+  );
+  assert.equal((await send("refused")).status, 429, "a key that was refused has no outcome");
+  assert.equal((await send("unknown")).status, 429);
+  const other = await server.issuer.sign({ sub: crypto.randomUUID() });
+  const theirs = await server.send({ ...post, headers: { "Idempotency-Key": "answered" }, token: other });
+  assert.equal(theirs.status, 200);
+  assert.equal(database.asked, 5);
+  server.clock.advance(30_000);
+  assert.equal((await send("refused")).status, 200);
+});
+
+Deno.test("a business refusal is an answer, too, and what may be tried again is none", async () => {
+  for (const [code, isAnswer] of [["ERR_4001", true], ["ERR_6001", false]] as const) {
+    const outcomes: (AppError | null)[] = [
+      new AppError(code, { details: { required: 1, available: 0 } }),
+      new AppError("ERR_4004", { details: { policy: "writes", retry_after: 30 } }),
+      null,
+    ];
+    const server = await testServer([
+      create({
+        response: { 200: z.looseObject({}) },
+        ...withRuntime((runtime) => {
+          runtime.beforeCall();
+          const outcome = outcomes.shift();
+          if (outcome) throw outcome;
+        }),
+      }),
+    ]);
+    const statuses: number[] = [];
+    for (const key of ["first", "second", "first"]) {
+      statuses.push((await server.send({ ...post, headers: { "Idempotency-Key": key } })).status);
+    }
+    assert.deepEqual(statuses.slice(1), [429, isAnswer ? 200 : 429], code);
+  }
+});
+
+Deno.test("a policy that asks how much is wanted is remembered for that much", async () => {
+  const { database, send } = await keyedServer("admin_credits");
+  database.refuses = true;
+  await send("key-1", "9999");
+  await send("key-2", "9999");
+  assert.equal(database.asked, 1);
+  database.refuses = false;
+  assert.equal((await send("key-3", "1")).status, 200);
 });
 
 Deno.test("who was admitted is not stopped half-way because another request of theirs is refused", async () => {

@@ -12,12 +12,19 @@ import { preflightResponse } from "./cors.ts";
 import { codes, errorCodes } from "../errors/error-codes.ts";
 import { createErrorLog, type ErrorLog } from "../errors/error-log.ts";
 import { errorResponse } from "../errors/error-response.ts";
-import { isLanguage, type Language, negotiateLanguage, pickLanguage } from "../errors/languages.ts";
+import {
+  isLanguage,
+  type Language,
+  negotiateLanguage,
+  negotiateLanguages,
+  pickLanguage,
+} from "../errors/languages.ts";
 import { fingerprint, parseIdempotencyKey } from "../request/idempotency-key.ts";
 import type { Fields, Logger } from "../platform/logger.ts";
 import { type Declaration, errorsOf } from "./operation.ts";
-import { type RememberedRefusals, rememberRefusals, setRateLimitHeaders } from "./rate-limiter.ts";
-import { discardBody } from "../request/request-body.ts";
+import { type IsolateMemory, isolateMemory, memoryOf, refuseStranger } from "./isolate-memory.ts";
+import { setRateLimitHeaders } from "./rate-limiter.ts";
+import { discardBody, discarded, discardedOfRefused } from "../request/request-body.ts";
 import { inputOf } from "../request/request-input.ts";
 import { entityTagOf, isUnchanged, requestIdOf, setStandardHeaders } from "./response-headers.ts";
 
@@ -43,6 +50,10 @@ interface Exchange {
   replayed: boolean;
   dataApiCalls: number;
   caller: Caller | null;
+  /** As clientNetwork has it. */
+  readonly network: string | null;
+  /** Whether the sender has proved what the operation asks for. */
+  isAdmitted: boolean;
   /** Resolves when the answer has been made and logged. */
   readonly answered: Promise<void>;
   /** Has a fault of ours recorded, after the answer. */
@@ -51,10 +62,10 @@ interface Exchange {
 
 /** Serves the operations on a platform. The promise never rejects: whatever happens is an answer. */
 export function createHandler(operations: readonly Declaration[], platform: Platform): Handler {
-  const refusals = rememberRefusals();
+  const memory = isolateMemory();
   const errorLog = createErrorLog(platform);
   return (request) => {
-    const response = handle(request, operations, platform, refusals, errorLog);
+    const response = handle(request, operations, platform, memory, errorLog);
     // The platform ends an isolate whose caller has gone; what it asked for is still to be finished.
     platform.background.run(response, platform.log);
     return response;
@@ -65,7 +76,7 @@ async function handle(
   request: Request,
   operations: readonly Declaration[],
   platform: Platform,
-  refusals: RememberedRefusals,
+  memory: IsolateMemory,
   errorLog: ErrorLog,
 ): Promise<Response> {
   const startedAt = platform.now();
@@ -82,6 +93,8 @@ async function handle(
     replayed: false,
     dataApiCalls: 0,
     caller: null,
+    network: clientNetwork(request.headers.get(platform.config.clientAddressHeader)),
+    isAdmitted: false,
     answered,
     recordError({ code, cause }) {
       const { endpoint, requestId, caller } = exchange;
@@ -101,17 +114,20 @@ async function handle(
   try {
     if (path.length > 1) throw new AppError(codes["resource/not-found"]);
     if (method === "OPTIONS") response = preflightResponse(methodsOf(operations));
-    else if (operation !== undefined) response = await answer(operation, exchange, platform, refusals);
+    else if (operation !== undefined) response = await answer(operation, exchange, platform, memory);
     else {throw new AppError(codes["request/method-not-allowed"], {
         headers: { Allow: methodsOf(operations).join(", ") },
       });}
   } catch (error) {
     failure = asAppError(error);
-    exchange.recordError(failure);
+    if (exchange.isAdmitted) exchange.recordError(failure);
+    // Nobody whom we know: neither the database nor its error log hears of it.
+    else failure = refuseStranger(failure, exchange, memory, platform.now());
     response = errorResponse(failure, languageOf(exchange), exchange.requestId);
   }
   if (request.method === "HEAD") response = new Response(null, response);
-  await discardBody(request);
+  const isOverLimit = !exchange.isAdmitted && failure?.code === codes["limit/rate-exceeded"];
+  await discardBody(request, isOverLimit ? discardedOfRefused : discarded);
 
   const { headers } = response;
   setStandardHeaders(headers, {
@@ -164,14 +180,18 @@ async function answer(
   operation: Declaration,
   exchange: Exchange,
   platform: Platform,
-  refusals: RememberedRefusals,
+  memory: IsolateMemory,
 ): Promise<Response> {
   const { request } = exchange;
   const { config, fetch, now } = platform;
   const caller = await authenticate(request, operation.auth, config.supabase);
   exchange.caller = caller;
+  exchange.isAdmitted = operation.admit === undefined;
 
-  const input = await inputOf(operation, request);
+  const input = await inputOf(operation, request, async (query) => {
+    await operation.admit?.(query as never, config);
+    exchange.isAdmitted = true;
+  });
 
   const idempotency: Idempotency | null = operation.idempotencyKey
     ? {
@@ -180,24 +200,23 @@ async function answer(
     }
     : null;
 
-  const network = clientNetwork(request.headers.get(config.clientAddressHeader));
+  const { network } = exchange;
   const log = platform.log.child({
     request_id: exchange.requestId,
     endpoint: exchange.endpoint,
     ...(caller.kind === "user" ? { user_id: caller.userId } : {}),
   });
 
-  // Whoever was refused is refused again, if nothing differs that a policy may count by. With a key, another
-  // request may be a replay, which is never refused.
-  const subject = JSON.stringify([operation.method, caller, network, idempotency]);
+  const remembered = memoryOf(memory, { method: operation.method, caller, network, idempotency });
+  const { refused } = negotiateLanguages(request.headers.get("accept-language"));
   const report = ({ limits, replayed, language }: Report) => {
     for (const limit of limits ?? []) exchange.limits.set(limit.policy, limit);
     exchange.replayed ||= replayed === true;
-    if (isLanguage(language)) exchange.ownLanguage = language;
+    if (isLanguage(language) && !refused.includes(language)) exchange.ownLanguage = language;
   };
   const beforeCall = () => {
     // Only before the first: who was admitted is not stopped half-way, though others of theirs are refused.
-    const refusal = exchange.dataApiCalls === 0 ? refusals.find(subject, now()) : null;
+    const refusal = exchange.dataApiCalls === 0 ? remembered.refusal(now()) : null;
     if (refusal !== null) {
       report({ limits: refusal.limits });
       throw new AppError(codes["limit/rate-exceeded"], {
@@ -241,18 +260,12 @@ async function answer(
     // `endpoint` has checked that the service takes what this operation gives; the list of operations has
     // forgotten the types.
     const result = await operation.service(input as never, context as never);
+    remembered.answered(null, [], now());
     return toResponse(operation, result, exchange, platform);
   } catch (error) {
-    if (!(error instanceof AppError)) throw error;
-    if (!errorsOf(operation).includes(error.code)) {
+    remembered.answered(error, [...exchange.limits.values()], now());
+    if (error instanceof AppError && !errorsOf(operation).includes(error.code)) {
       onBreach("error_is_not_declared", error, exchange, platform);
-    }
-    const { policy, retry_after: retryAfter } = error.details;
-    if (
-      error.code === codes["limit/rate-exceeded"] && typeof policy === "string" &&
-      typeof retryAfter === "number"
-    ) {
-      refusals.remember(subject, { policy, retryAfter, limits: [...exchange.limits.values()] }, now());
     }
     throw error;
   }

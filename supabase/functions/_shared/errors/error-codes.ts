@@ -29,6 +29,8 @@ interface Definition {
   readonly details: readonly string[];
   /** Whether a keyed request that ended so answers the same again, instead of being tried anew. */
   readonly replayed: boolean;
+  /** Seconds, where whoever fails so does not say how long to wait: what `details.retry_after` is then. */
+  readonly retryAfter?: number;
 }
 
 // deno-fmt-ignore: one line a code, to be read beside the contract's table
@@ -54,10 +56,10 @@ export const errorCodes = {
   ERR_5001: { status: 504, category: "provider/timed-out", severity: "error", action: "new_key", details: [], replayed: true },
   ERR_5002: { status: 503, category: "provider/unavailable", severity: "error", action: "new_key_later", details: [], replayed: true },
   ERR_5003: { status: 502, category: "provider/rejected", severity: "error", action: "fix", details: ["reason"], replayed: true },
-  ERR_6001: { status: 503, category: "database/unavailable", severity: "error", action: "same_key_later", details: [], replayed: false },
+  ERR_6001: { status: 503, category: "database/unavailable", severity: "error", action: "same_key_later", details: ["retry_after"], replayed: false, retryAfter: 2 },
   ERR_6002: { status: 500, category: "storage/failed", severity: "error", action: "same_key_later", details: [], replayed: false },
   ERR_6003: { status: 500, category: "internal/error", severity: "critical", action: "same_key_later", details: [], replayed: false },
-  ERR_6004: { status: 503, category: "feature/switched-off", severity: "info", action: "later", details: ["feature"], replayed: false },
+  ERR_6004: { status: 503, category: "feature/switched-off", severity: "info", action: "later", details: ["feature", "retry_after"], replayed: false, retryAfter: 300 },
 } as const satisfies Record<`ERR_${number}`, Definition>;
 
 export type ErrorCode = keyof typeof errorCodes;
@@ -66,6 +68,12 @@ export type ErrorCode = keyof typeof errorCodes;
 export const codes = Object.fromEntries(
   Object.entries(errorCodes).map(([code, { category }]) => [category, code]),
 ) as { readonly [Code in ErrorCode as (typeof errorCodes)[Code]["category"]]: Code };
+
+/** The seconds that whoever fails so is asked to wait, where nobody has said another number; null where nobody waits. */
+export function retryAfterOf(code: ErrorCode): number | null {
+  const definition: Definition = errorCodes[code];
+  return definition.retryAfter ?? null;
+}
 
 /** Whether a text, such as a procedure's refusal, is one of the registry's codes. */
 export function isErrorCode(value: unknown): value is ErrorCode {

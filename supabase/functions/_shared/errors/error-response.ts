@@ -1,5 +1,5 @@
 import type { AppError } from "./app-error.ts";
-import { errorCodes } from "./error-codes.ts";
+import { errorCodes, retryAfterOf } from "./error-codes.ts";
 import { errorMessage } from "./error-messages.ts";
 import type { Language } from "./languages.ts";
 
@@ -13,8 +13,10 @@ export function errorResponse(error: AppError, language: Language, requestId: st
   headers.set("Content-Type", "application/json");
   // RFC 9110 requires a challenge beside 401; Bearer makes no browser ask for a password.
   if (status === 401) headers.set("WWW-Authenticate", "Bearer");
+  // The body says how long to wait, since mobile SDKs drop headers of errors.
+  const known: AppError["details"] = { retry_after: retryAfterOf(error.code), ...error.details };
   const details = Object.fromEntries(
-    keys.filter((key) => Object.hasOwn(error.details, key)).map((key) => [key, error.details[key]]),
+    keys.filter((key) => (known[key] ?? null) !== null).map((key) => [key, known[key]]),
   );
   const retryAfter = details.retry_after;
   if (typeof retryAfter === "number") headers.set("Retry-After", String(retryAfter));

@@ -74,5 +74,7 @@ export const DatabaseHealth = z.object({
   oldest_due_task_seconds: z.number(),
   /** What the platform lacks of what docs/deploying.md asks for, by the names of its table. */
   missing: z.array(z.enum(missingParts)),
+  /** Models that are offered, and that no provider can make now. An older procedure does not say. */
+  models_without_provider: z._default(z.int().check(z.nonnegative()), 0),
 });
 export type DatabaseHealth = z.infer<typeof DatabaseHealth>;

@@ -36,7 +36,7 @@ export const variables: Readonly<Record<VariableName, Variable>> = {
   APPLE_DEVICE_CHECK_KEY_ID: { kind: "secret", purpose: "The DeviceCheck key's id", without: appleFails },
   APPLE_DEVICE_CHECK_PRIVATE_KEY: { kind: "secret", purpose: "The DeviceCheck key, PKCS#8 in PEM", without: appleFails },
   FAL_QUEUE_URL: { kind: "optional", purpose: "fal's queue API", without: defaults.FAL_QUEUE_URL },
-  FAL_JWKS_URLS: { kind: "optional", purpose: "Where fal publishes its webhook keys, comma separated", without: defaults.FAL_JWKS_URLS },
+  FAL_JWKS_URL: { kind: "optional", purpose: "Where fal publishes its webhook keys", without: defaults.FAL_JWKS_URL },
   FAL_RESULT_HOSTS: { kind: "optional", purpose: "Hosts that results are fetched from, comma separated", without: defaults.FAL_RESULT_HOSTS },
   REPLICATE_API_URL: { kind: "optional", purpose: "Replicate's API", without: defaults.REPLICATE_API_URL },
   REPLICATE_RESULT_HOSTS: { kind: "optional", purpose: "Hosts that results are fetched from, comma separated", without: defaults.REPLICATE_RESULT_HOSTS },

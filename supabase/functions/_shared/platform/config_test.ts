@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { ConfigError, type EnvironmentVariables, loadConfig } from "./config.ts";
+import { type Config, ConfigError, defaults, type EnvironmentVariables, loadConfig } from "./config.ts";
+import { features } from "./config-schema.ts";
 import { variables } from "./config-variables.ts";
 import { testEnvironment } from "../testing/config.ts";
 
@@ -49,7 +50,7 @@ Deno.test("the least environment gives the defaults, with what is not set left o
 Deno.test("complete sections are there, with the providers' real addresses", () => {
   const config = loadConfig(complete);
   assert.equal(config.fal?.queueUrl, "https://queue.fal.run");
-  assert.equal(config.fal?.jwksUrls.length, 2);
+  assert.equal(config.fal?.jwksUrl, "https://rest.fal.ai/.well-known/jwks.json");
   assert.equal(config.replicate?.apiUrl, "https://api.replicate.com");
   assert.equal(config.runway?.apiUrl, "https://api.dev.runwayml.com");
   // Anybody can have a name below cloudfront.net.
@@ -78,15 +79,12 @@ Deno.test("lists and origins are read with their spaces", () => {
   const config = loadConfig({
     ...testEnvironment,
     ...fal,
-    FAL_JWKS_URLS: "http://127.0.0.1:9000/jwks.json , https://b.example.com/jwks.json,",
+    FAL_JWKS_URL: " http://127.0.0.1:9000/jwks.json ",
     FAL_RESULT_HOSTS: "127.0.0.1:9000, *.fal.media",
     CORS_ALLOW_ORIGIN: "https://app.example.com, http://localhost:3000",
     CLIENT_ADDRESS_HEADER: "X-Real-IP",
   });
-  assert.deepEqual(config.fal?.jwksUrls, [
-    "http://127.0.0.1:9000/jwks.json",
-    "https://b.example.com/jwks.json",
-  ]);
+  assert.equal(config.fal?.jwksUrl, "http://127.0.0.1:9000/jwks.json");
   assert.deepEqual(config.fal?.resultHosts, ["127.0.0.1:9000", "*.fal.media"]);
   assert.deepEqual(config.corsAllowOrigin, ["https://app.example.com", "http://localhost:3000"]);
   assert.equal(config.clientAddressHeader, "x-real-ip");
@@ -108,7 +106,7 @@ Deno.test("all faults are told at once, by name and without a value", () => {
     ["RUNWAY_RESULT_HOSTS", `https://${secret}`],
     ["APPLE_DEVICE_CHECK_PRIVATE_KEY", secret],
     ["FAL_QUEUE_URL", `http://${secret}.example.com`],
-    ["FAL_JWKS_URLS", secret],
+    ["FAL_JWKS_URL", secret],
     ["FAL_RESULT_HOSTS", `https://${secret}`],
     ["CLIENT_ADDRESS_HEADER", `x ${secret}`],
     ["CORS_ALLOW_ORIGIN", `https://${secret}.example.com/path`],
@@ -129,6 +127,93 @@ Deno.test("all faults are told at once, by name and without a value", () => {
     assert(!error.message.includes(secret), error.message);
     return true;
   });
+});
+
+/** For each feature its section in the configuration, and values that are bad, by their variables. */
+const bad: Record<string, { off: (config: Config) => unknown; values: Record<string, string> }> = {
+  webhooks: { off: ({ webhookSecret }) => webhookSecret, values: { WEBHOOK_SECRET: "canary" } },
+  worker: { off: ({ supabase }) => supabase.workerKey, values: { WORKER_KEY: `canary ${"k".repeat(32)}` } },
+  fal: {
+    off: ({ fal }) => fal,
+    values: {
+      FAL_KEY: "canary:a b",
+      FAL_ACCOUNT_ID: "canary\u200b",
+      FAL_QUEUE_URL: "http://canary.example.com",
+      FAL_JWKS_URL: "canary",
+      FAL_RESULT_HOSTS: "https://canary",
+    },
+  },
+  replicate: {
+    off: ({ replicate }) => replicate,
+    values: {
+      REPLICATE_API_TOKEN: "canary\nX-Header: 1",
+      REPLICATE_WEBHOOK_SECRET: "canary",
+      REPLICATE_API_URL: "canary",
+      REPLICATE_RESULT_HOSTS: "canary canary",
+    },
+  },
+  runway: {
+    off: ({ runway }) => runway,
+    values: { RUNWAY_API_SECRET: "canaryé", RUNWAY_API_URL: "ftp://canary", RUNWAY_RESULT_HOSTS: "canary/x" },
+  },
+  openai: {
+    off: ({ openai }) => openai,
+    values: { OPENAI_API_KEY: "canary\tkey", OPENAI_API_URL: "http://canary.example.com" },
+  },
+  apple: {
+    off: ({ apple }) => apple,
+    values: {
+      APPLE_TEAM_ID: "canary team",
+      APPLE_DEVICE_CHECK_KEY_ID: "canary key",
+      APPLE_DEVICE_CHECK_PRIVATE_KEY: "canary",
+      APPLE_DEVICE_CHECK_URL: "canary",
+    },
+  },
+};
+
+Deno.test("a variable that is bad switches off its feature alone, and is named without its value", () => {
+  assert.deepEqual(Object.keys(bad), Object.keys(features));
+  for (const [feature, { off, values }] of Object.entries(bad)) {
+    for (const [name, value] of Object.entries(values)) {
+      const config = loadConfig({ ...complete, [name]: value });
+      assert.equal(off(config), null, name);
+      const [[broken, faults = []] = []] = Object.entries(config.broken);
+      assert.equal(broken, feature);
+      assert.equal(faults.length, 1);
+      assert.match(faults[0] ?? "", new RegExp(`^${name} must `));
+      assert(!JSON.stringify(config.broken).includes("canary"), name);
+      assert.deepEqual(config.missing, [], "it is there");
+      for (const [other, { off }] of Object.entries(bad)) {
+        if (other !== feature) assert.notEqual(off(config), null, `${other} works without ${name}`);
+      }
+    }
+  }
+  assert.deepEqual(Object.keys(loadConfig({ ...complete, FAL_KEY: "a b", WORKER_KEY: "short" }).broken), [
+    "worker",
+    "fal",
+  ]);
+});
+
+Deno.test("white space at the ends of a variable changes nothing, whichever it is", () => {
+  const expected = loadConfig(complete);
+  for (const name of Object.keys(variables)) {
+    const value = complete[name] ?? defaults[name as keyof typeof defaults];
+    if (value === undefined) continue;
+    for (const space of ["\n", "\r\n", " ", "\t", "\ufeff"]) {
+      const config = loadConfig({ ...complete, [name]: `${space}${value}${space}` });
+      assert.deepEqual(
+        config,
+        loadConfig({ ...complete, [name]: value }),
+        `${name} ${JSON.stringify(space)}`,
+      );
+    }
+  }
+  const keys = JSON.stringify({ default: " sb_secret_x\n" });
+  assert.equal(
+    loadConfig({ ...complete, SUPABASE_SECRET_KEYS: keys }).supabase.secretKeys.default,
+    "sb_secret_x",
+  );
+  assert.deepEqual(expected.broken, {});
 });
 
 Deno.test("keys that are not JSON, or none at all, are faults", () => {

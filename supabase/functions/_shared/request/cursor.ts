@@ -7,9 +7,17 @@ import * as z from "zod/mini";
 import { type JsonValue, tryParseJson } from "../platform/json.ts";
 import { malformed } from "./validation.ts";
 
+/** A number in a query: decimal digits, and nothing else that JavaScript would read as one, such as 0x10, 1e1 or a space. */
+const digits = z.transform((text: unknown) =>
+  typeof text === "string" && /^\d+$/.test(text) ? Number(text) : text
+);
+
 /** The query parameters of every list. */
 export const pageQuery = {
-  limit: z._default(z.coerce.number().check(z.int(), z.minimum(1), z.maximum(100)), 20),
+  limit: z._default(
+    z.pipe(digits, z.int("Must be a whole number in decimal digits").check(z.minimum(1), z.maximum(100))),
+    20,
+  ),
   cursor: z.optional(z.string()),
 };
 

@@ -115,7 +115,28 @@ Deno.test("a page has 20 entries where nothing is said, and 1 to 100 where it is
   assert.deepEqual(query.parse({}), { limit: 20 });
   assert.deepEqual(query.parse({ limit: "1" }), { limit: 1 });
   assert.deepEqual(query.parse({ limit: "100", cursor: "c" }), { limit: 100, cursor: "c" });
-  for (const limit of ["", "0", "101", "-1", "1.5", "ten", "1,5", "NaN", "Infinity", "9".repeat(400)]) {
+  for (
+    const limit of [
+      "",
+      "0",
+      "101",
+      "-1",
+      "1.5",
+      "ten",
+      "1,5",
+      "NaN",
+      "Infinity",
+      "9".repeat(400),
+      "0x10",
+      "1e1",
+      " 5",
+      "5 ",
+      "+5",
+      "5.0",
+      "5_0",
+      "５",
+    ]
+  ) {
     assert.equal(query.safeParse({ limit }).success, false, limit);
   }
 });

@@ -90,6 +90,49 @@ Deno.test("a body that is absent, was read, is being read or breaks off is nothi
   ));
 });
 
+Deno.test("a body that breaks off, stalls or drips is ERR_4008, and what is slow is given up", async () => {
+  const pace = { grace: 20, perKilobyte: 0, max: 20 };
+  const open = (start: (controller: ReadableStreamDefaultController<Uint8Array>) => void) => {
+    const body = { cancelled: false };
+    const cancel = () => void (body.cancelled = true);
+    return { body, request: post(new ReadableStream<Uint8Array>({ start, cancel })) };
+  };
+  const broken = open((controller) => controller.error(new TypeError("connection reset")));
+  await assert.rejects(readBody(broken.request, 1000, pace), hasCode("ERR_4008"));
+  await discardBody(broken.request);
+
+  const stalled = open((controller) => controller.enqueue(new Uint8Array(1)));
+  await assert.rejects(readBody(stalled.request, 1000, pace), hasCode("ERR_4008"));
+  assert(stalled.body.cancelled);
+  await discardBody(stalled.request);
+
+  // Piece upon piece, too quickly for a timer between two of them.
+  let isCancelled = false;
+  const dripping = new ReadableStream<Uint8Array>({
+    pull: (controller) => controller.enqueue(new Uint8Array(1)),
+    cancel: () => void (isCancelled = true),
+  });
+  await assert.rejects(readBody(post(dripping), Infinity, pace), hasCode("ERR_4008"));
+  assert(isCancelled);
+});
+
+Deno.test("a body that goes on as it should gets the time that it needs, and no more than the longest", async () => {
+  const steady = (pace: Parameters<typeof readBody>[2]) => {
+    let left = 30;
+    const body = new ReadableStream<Uint8Array>({
+      pull: async (controller) => {
+        await new Promise((resolve) => setTimeout(resolve, 2));
+        controller.enqueue(new Uint8Array(1024));
+        left -= 1;
+        if (left === 0) controller.close();
+      },
+    }, { highWaterMark: 0 });
+    return readBody(post(body), 100_000, pace);
+  };
+  assert.equal((await steady({ grace: 1_000, perKilobyte: 1_000, max: 30_000 })).byteLength, 30 * 1024);
+  await assert.rejects(steady({ grace: 10, perKilobyte: 1_000, max: 15 }), hasCode("ERR_4008"));
+});
+
 Deno.test("a body that says it is too long is refused before it is read", async () => {
   let pulled = 0;
   const stream = new ReadableStream<Uint8Array>({
@@ -112,9 +155,11 @@ Deno.test("only JSON in UTF-8 is taken for JSON", () => {
       "Application/JSON",
       "application/json; charset=utf-8",
       'application/json;charset="UTF-8"',
+      "application/json ; Charset=UTF-8;",
+      "APPLICATION/JSON;q=1",
     ]
   ) {
-    requireJson(type);
+    requireJson(new Headers({ "content-type": type }));
   }
   const others = [
     null,
@@ -126,7 +171,20 @@ Deno.test("only JSON in UTF-8 is taken for JSON", () => {
     "application/x-www-form-urlencoded",
     "application/json, text/plain",
   ];
-  for (const type of others) assert.throws(() => requireJson(type), hasCode("ERR_4018"), String(type));
+  for (const type of others) {
+    const headers = new Headers(type === null ? {} : { "content-type": type });
+    assert.throws(() => requireJson(headers), hasCode("ERR_4018"), String(type));
+  }
+  for (
+    const [coding, isPlain] of [["identity", true], ["Identity", true], ["gzip", false], [
+      "identity, br",
+      false,
+    ]] as const
+  ) {
+    const headers = new Headers({ "content-type": "application/json", "content-encoding": coding });
+    if (isPlain) requireJson(headers);
+    else assert.throws(() => requireJson(headers), hasCode("ERR_4018"), coding);
+  }
 });
 
 Deno.test("an empty, a broken and an ambiguous body are each told apart, without being quoted", () => {

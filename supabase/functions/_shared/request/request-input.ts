@@ -6,16 +6,22 @@ import { type FieldError, malformed, validate } from "./validation.ts";
 
 /**
  * What the service gets first: the validated body, or the bytes that the sender signed, or the validated query. A body
- * that is not asked for is refused, since whoever sends one means something by it that would not happen. Throws ERR_4008, ERR_4013 or ERR_4018.
+ * that is not asked for is refused, since whoever sends one means something by it that would not happen. `admit` is asked
+ * between query and body. Throws ERR_4008, ERR_4013 or ERR_4018, and what `admit` throws.
  */
-export async function inputOf(operation: Declaration, request: Request): Promise<unknown> {
+export async function inputOf(
+  operation: Declaration,
+  request: Request,
+  admit: (query: unknown) => Promise<void> = () => Promise.resolve(),
+): Promise<unknown> {
   const query = readQuery(operation.query ?? z.strictObject({}), new URL(request.url).searchParams);
+  await admit(query);
   if (operation.rawBody) {
     const body = await readBody(request, operation.rawBody.maxBytes);
     return { body, headers: request.headers, query } satisfies SignedInput<unknown>;
   }
   if (operation.request) {
-    requireJson(request.headers.get("content-type"));
+    requireJson(request.headers);
     return validate(operation.request, parseJson(await readBody(request, maxBodyBytes)));
   }
   // pg_net posts `{}` where there is nothing to say, so that is as good as nothing, whatever type it is said to be.

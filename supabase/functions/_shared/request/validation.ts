@@ -4,6 +4,16 @@ import "./field-messages.ts";
 import * as z from "zod/mini";
 import { AppError } from "../errors/app-error.ts";
 
+/** A field of a body that may be left out. Null is as if it were left out: many clients' encoders write it for what is absent. */
+export function optional<Field extends z.ZodMiniType>(field: Field) {
+  return z.optional(z.pipe(
+    z.optional(z.nullable(field)),
+    z.transform((value: z.output<Field> | null | undefined): z.output<Field> | undefined =>
+      value ?? undefined
+    ),
+  ));
+}
+
 export interface FieldError {
   /** Such as `settings.duration_seconds` or `items[0].id`; empty for the whole. */
   readonly path: string;

@@ -60,6 +60,16 @@ export const AcceptedVideo = z.object({
 });
 export type AcceptedVideo = z.infer<typeof AcceptedVideo>;
 
+/** The app's own name for a job: what can be seen, and no space, so that nobody mistakes one for another. */
+export const ClientReference = z.pipe(
+  z.pipe(
+    // A composed character may be written as four, of two code units each.
+    z.string().check(z.maxLength(1_000)),
+    z.transform((text: string) => text.normalize("NFC")),
+  ),
+  z.string().check(z.regex(/^[^\p{C}\p{Z}]{1,100}$/u, "Must be 1 to 100 visible characters")),
+).check(z.meta({ minLength: 1, maxLength: 100 }));
+
 const JobError = z.object({ code: z.string(), message: z.string(), details: z.looseObject({}) });
 
 export const Job = z.object({
@@ -74,6 +84,12 @@ export const Job = z.object({
   video_url_expires_at: z.nullable(timestamp),
   thumbnail_url: z.nullable(z.url()),
   error: z.nullable(JobError),
+  /** The app's own name for it. */
+  client_reference: z.nullable(z.string()),
+  /** When its user asked to cancel it, whatever became of that. */
+  cancel_requested_at: z.nullable(timestamp),
+  /** Seconds until a completed job may have a URL again, where its user has had too many renewed. */
+  retry_after: z.optional(z.int().check(z.positive())),
   created_at: timestamp,
   completed_at: z.nullable(timestamp),
 });
@@ -94,6 +110,8 @@ export function exampleJob(): Job {
     video_url_expires_at: "2026-11-21T13:00:00.000Z",
     thumbnail_url: null,
     error: null,
+    client_reference: "draft-7",
+    cancel_requested_at: null,
     created_at: "2026-11-21T11:58:30.000Z",
     completed_at: "2026-11-21T12:00:00.000Z",
   };

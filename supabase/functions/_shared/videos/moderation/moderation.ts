@@ -22,6 +22,18 @@ export interface Moderation {
   judge(prompt: string): Promise<Verdict>;
 }
 
-/** Null where no service is configured: then the operator's terms are all that a prompt is held to. */
-export const promptModeration: Port<Moderation | null> = ({ config, fetch, now }) =>
-  config.openai === null ? null : openAiModeration({ config: config.openai, fetch, now });
+/**
+ * Null where no service is configured: then the operator's terms are all that a prompt is held to. One whose key is bad was
+ * meant to judge, so that nothing passes until the operator has mended it.
+ */
+export const promptModeration: Port<Moderation | null> = ({ config, fetch, now }) => {
+  if (config.broken.openai !== undefined) return unavailableModeration(config.broken.openai.join("; "));
+  return config.openai === null ? null : openAiModeration({ config: config.openai, fetch, now });
+};
+
+function unavailableModeration(cause: string): Moderation {
+  return {
+    judge: () =>
+      Promise.resolve({ verdict: "unavailable", cause, retryAfterSeconds: null, needsOperator: true }),
+  };
+}

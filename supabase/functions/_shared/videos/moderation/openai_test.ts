@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { testConfig } from "../../testing/config.ts";
+import { testRuntime } from "../../testing/runtime.ts";
+import { promptModeration } from "./moderation.ts";
 import { openAiModeration } from "./openai.ts";
 
 const config = { key: "sk-key", apiUrl: "https://api.openai.com" };
@@ -103,4 +106,14 @@ Deno.test("a service that fails once is asked again", async () => {
   });
   assert.deepEqual(await judge("a red fox"), { verdict: "passed" });
   assert.equal(asked, 2);
+});
+
+Deno.test("a moderation service whose key is bad judges nothing, so that no prompt passes unjudged", async () => {
+  const nobody = () => assert.fail("Nobody is asked");
+  const moderation = promptModeration(
+    testRuntime(nobody, { config: testConfig({ OPENAI_API_KEY: "a key of several words" }) }),
+  );
+  const verdict = await moderation?.judge("a red fox");
+  assert.deepEqual([verdict?.verdict, verdict && "needsOperator" in verdict], ["unavailable", true]);
+  assert.equal(promptModeration(testRuntime(nobody)), null, "without one the terms are all");
 });

@@ -25,7 +25,7 @@ const config: FalConfig = {
   key: "id:secret",
   accountId: "user_1",
   queueUrl: "https://queue.fal.run",
-  jwksUrls: ["https://rest.fal.ai/.well-known/jwks.json"],
+  jwksUrl: "https://rest.fal.ai/.well-known/jwks.json",
   resultHosts: ["*.fal.media"],
 };
 const model = "fal-ai/kling-video/v2.5-turbo/pro/text-to-video";

@@ -8,8 +8,8 @@ import type { ProviderState, WebhookVerdict } from "../provider.ts";
 
 /** fal's own tolerance, which also bounds how long a captured delivery can be played again. */
 const toleranceMilliseconds = 5 * 60_000;
-/** fal asks that its keys are kept no longer. */
-const keysLiveMilliseconds = 24 * 60 * 60_000;
+/** A key that fal removes, perhaps since it leaked, is believed no longer than this; fal would let us keep it for a day. */
+const keysLiveMilliseconds = 60 * 60_000;
 /** A forged signature misses, too: without this, whoever sends one would make us ask fal for its keys. */
 const refreshPauseMilliseconds = 60_000;
 
@@ -115,16 +115,14 @@ async function isSigned(
   return now - cache.fetchedAt <= keysLiveMilliseconds && await fits(cache.keys);
 }
 
-/** fal's documents name two places; what either of them has counts, and one of them may be gone. */
 async function refreshKeys(
   cache: KeyCache,
   config: FalConfig,
   fetch: typeof globalThis.fetch,
   now: number,
 ): Promise<void> {
-  const sets = await Promise.allSettled(config.jwksUrls.map((url) => fetchKeys(fetch, url)));
-  const keys = sets.flatMap((set) => set.status === "fulfilled" ? set.value : []);
-  // With no answer the old ones stay until their day is over; the next miss after a pause asks again.
+  const keys = await fetchKeys(fetch, config.jwksUrl).catch(() => []);
+  // With no answer the old ones stay until their hour is over; polls bring what webhooks then do not.
   if (keys.length > 0) Object.assign(cache, { keys, fetchedAt: now });
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import * as z from "zod";
 import { startStack } from "../../local/stack.ts";
-import { statusOf } from "../../local/status.ts";
+import { statusOf } from "../../local/served.ts";
 import { patience } from "../../local/testing/patience.ts";
 import { fences, readDocument } from "../contract/documents.ts";
 import { cloneTemplate } from "../database/harness.ts";
@@ -10,9 +10,8 @@ const checked = z.object({ initial_grant: z.object({ status: z.literal("granted"
 const accepted = z.object({ job_id: z.uuid(), status: z.literal("pending") });
 const job = z.object({ job_id: z.uuid(), status: z.string() });
 
-Deno.test("the tour of the README works as it is written", async () => {
-  const tour = fences(await readDocument("README.md"), "sh").find((text) => text.includes("task status"));
-  assert.ok(tour !== undefined);
+Deno.test("the tour in curl works as it is written", async () => {
+  const tour = fences(await readDocument("docs/tour.md"), "sh").join("");
   await using database = await cloneTemplate();
   await using stack = await startStack({
     databaseUrl: database.url,

@@ -1,0 +1,121 @@
+/** Nothing that people wrote stands in an error of Postgres', and so in its log: each constraint is broken, with canaries. */
+import assert from "node:assert/strict";
+import postgres from "postgres";
+import { testDatabase } from "../harness.ts";
+import { createGuest } from "../support/accounts.ts";
+import { receiveEvent, recordStored, startVideo, submit, succeeded } from "../support/generation.ts";
+import { rolledBack, type Sql } from "../support/ledger.ts";
+
+const canary = "Qx7canary";
+
+/** Ids and networks: written four times a request (decision 0032). */
+const without = ["guard.hits", "devices.grants", "devices.intents"];
+
+/** How each check is broken; it is told by its name. */
+const broken: Record<string, string> = {
+  users_display_name_check: "display_name = repeat('Qx7canary', 10)",
+  users_language_check: "language = 'Qx7canary'",
+  users_theme_preference_check: "theme_preference = 'Qx7canary'",
+  users_tombstone: "closed_at = now()",
+  tasks_place_check: "place = 16",
+  submissions_check: "request_id = null",
+  provider_events_effect_check: "effect = 'Qx7canary'",
+  assets_bytes_check: "bytes = 0",
+};
+
+const adminActions: Record<string, string> = {
+  admin_actions_amount_check: "action = 'adjust_credits', transfer_id = gen_random_uuid(), amount = 0",
+  admin_actions_reason_check: "reason = repeat('Qx7canary', 60)",
+  admin_actions_check: "amount = 1",
+  admin_actions_check1: "user_id = null",
+  admin_actions_check2: "job_id = gen_random_uuid()",
+};
+
+async function errorOf(sql: Sql, statement: string): Promise<postgres.PostgresError> {
+  let thrown: unknown;
+  await (sql as postgres.TransactionSql).savepoint((sql) => sql.unsafe(statement)).catch((error) =>
+    thrown = error
+  );
+  assert(thrown instanceof postgres.PostgresError, `${statement} was taken`);
+  return thrown;
+}
+
+Deno.test("a row that breaks a constraint is not told, whatever people wrote into it", async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  const userId = await createGuest(database, 100);
+  const jobId = await startVideo(sql, userId);
+  await receiveEvent(sql, await submit(sql, jobId), succeeded);
+  await recordStored(sql, jobId);
+  await startVideo(sql, userId);
+  await sql`
+    insert into guard.idempotency_keys (caller, endpoint, key, fingerprint, outcome, expires_at)
+    values (${userId}, 'e', 'k', 'f', '{}', now())`;
+  await sql`
+    insert into ops.admin_actions (action, user_id, reason, created_at) values ('ban', ${userId}, 'a reason', now())`;
+
+  const tables = await sql<{ name: string }[]>`
+    select distinct c.relation as name from accounts.privacy_classes as c
+    where (c.class in ('blanked', 'erased') or c.relation = 'ops.admin_actions')
+      and c.relation not in ${sql(without)} order by 1`;
+  assert(tables.length > 7);
+  const seen: string[] = [];
+  for (const { name } of tables) {
+    const columns = await sql<{ name: string; required: boolean; is_text: boolean; is_json: boolean }[]>`
+      select a.attname as name, a.attnotnull and a.attidentity = '' as required, a.atttypid = 'text'::regtype as is_text,
+        a.atttypid = 'jsonb'::regtype as is_json
+      from pg_attribute as a where a.attrelid = ${name}::regclass and a.attnum > 0 and not a.attisdropped`;
+    await rolledBack(sql, async (sql) => {
+      if (name === "ops.admin_actions") await sql`alter table ops.admin_actions disable trigger append_only`;
+      const row = `where ctid = (select ctid from ${name} as t
+        ${name === "videos.jobs" ? "where completed_at is not null" : ""} ${
+        name === "videos.submissions" ? "where state = 'ended'" : ""
+      } limit 1)`;
+      const mark = async (changes: string) =>
+        (await sql.savepoint((sql) => sql.unsafe(`update ${name} set ${changes} ${row}`))).count;
+      // A canary in each text that takes one.
+      const marked: string[] = [];
+      for (const { name, is_text, is_json } of columns) {
+        if (!is_text && !is_json) continue;
+        const change = `${name} = '${is_json ? JSON.stringify({ a: canary }) : canary}'`;
+        if (await mark(change).catch(() => 0) === 1) marked.push(change);
+      }
+      assert(marked.length > 0, `${name} has no row to try with`);
+
+      for (const { name: column, required } of columns) {
+        if (!required) continue;
+        const error = await errorOf(
+          sql,
+          `update ${name} set ${column} = null where ctid = any (array(
+          select ctid from ${name} as t where t::text like '%${canary}%'))`,
+        );
+        assert.equal(error.code, "23502", `${name}.${column}: ${error.message}`);
+        assert(
+          !JSON.stringify({ ...error, message: error.message }).includes(canary),
+          `${name}.${column} tells the row`,
+        );
+        assert.equal(error.detail, undefined, `${name}.${column}`);
+      }
+      const checks = await sql<{ check: string }[]>`
+        select c.conname as check from pg_constraint as c where c.conrelid = ${name}::regclass and c.contype = 'c'`;
+      for (const { check } of checks) {
+        seen.push(check);
+        const change = broken[check] ?? adminActions[check];
+        assert(change !== undefined, `say how ${check} is broken`);
+        const error = await errorOf(
+          sql,
+          `update ${name} set ${change} where ctid = any (array(
+          select ctid from ${name} as t where t::text like '%${canary}%'))`,
+        );
+        assert.deepEqual([error.code, error.constraint_name], ["23514", check], error.message);
+        assert(
+          !JSON.stringify({ ...error, message: error.message }).includes(canary),
+          `${check} tells the row`,
+        );
+        assert.equal(error.detail, undefined, check);
+      }
+    });
+  }
+  const known = [...Object.keys(broken), ...Object.keys(adminActions)];
+  assert.deepEqual(known.filter((check) => !seen.includes(check)), [], "constraints that are gone");
+});

@@ -1,0 +1,87 @@
+/**
+ * A clone in a folder whose name has a space and a letter outside of ASCII, on a system that is treated as any other than
+ * Linux: what runs on a Mac, as far as it can be tried without one.
+ */
+import assert from "node:assert/strict";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { portableVariable } from "../../local/system.ts";
+import { patience } from "../../local/testing/patience.ts";
+import { listFiles } from "../files.ts";
+import { runs } from "../runs.ts";
+
+const root = new URL("../../", import.meta.url);
+
+/** The folder that holds the clone; root's Postgres, under its own account, must get in. */
+let outside: string;
+let clone: string;
+/** For what is temporary, so that what is left of it can be seen. */
+let temporary: string;
+
+Deno.test.beforeAll(async () => {
+  outside = await Deno.makeTempDir();
+  await Deno.chmod(outside, 0o711);
+  [clone, temporary] = [`${outside}/mein Projekt é`, `${outside}/temporary files`];
+  await Deno.mkdir(temporary);
+  for (const path of await listFiles(root)) {
+    await Deno.mkdir(dirname(`${clone}/${path}`), { recursive: true });
+    await Deno.copyFile(new URL(path, root), `${clone}/${path}`);
+  }
+  await Deno.symlink(fileURLToPath(new URL("node_modules", root)), `${clone}/node_modules`);
+});
+
+Deno.test.afterAll(() => Deno.remove(outside, { recursive: true }));
+
+function task(...args: string[]) {
+  return new Deno.Command(Deno.execPath(), {
+    args: ["task", "--quiet", ...args],
+    cwd: clone,
+    env: { [portableVariable]: "1", TMPDIR: temporary, NO_COLOR: "1", DATABASE_URL: "" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  });
+}
+
+async function run(...args: string[]): Promise<string> {
+  const { success, stdout, stderr } = await task(...args).output();
+  const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+  assert(success, said);
+  return said;
+}
+
+Deno.test("the demo plays, keeps its video in the clone, and leaves nothing else behind", async () => {
+  const said = await run("demo");
+  assert.match(said, /ledger's proof .* no violation/);
+  assert.match(said, /mein Projekt é\/\.kinora\/demo\.mp4: \d+ bytes/);
+  assert((await Deno.stat(`${clone}/.kinora/demo.mp4`)).size > 0);
+  assert.deepEqual(await Array.fromAsync(Deno.readDir(temporary)), []);
+});
+
+Deno.test("dev starts twice with the same data, status finds it, and Ctrl-C says where the data is", async () => {
+  for (let start = 0; start < 2; start++) {
+    const dev = task("dev").spawn();
+    const deadline = setTimeout(() => dev.kill("SIGKILL"), patience);
+    const mistakes = new Response(dev.stderr).text();
+    let said = "";
+    let asked = false;
+    for await (const text of dev.stdout.pipeThrough(new TextDecoderStream())) {
+      said += text;
+      if (asked || !/TOKEN"\n/.test(said)) continue;
+      asked = true;
+      const { API_URL } = JSON.parse(await run("status"));
+      assert.equal((await fetch(`${API_URL}/functions/v1/health`)).status, 200);
+      dev.kill("SIGINT");
+    }
+    const { code } = await dev.status;
+    clearTimeout(deadline);
+    assert.equal(code, 130, said + await mistakes);
+    assert.match(said, /stay in .*\/mein Projekt é\/\.kinora, for the next/);
+  }
+  assert.deepEqual(await Array.fromAsync(Deno.readDir(temporary)), []);
+});
+
+// Most of a minute for the types.
+Deno.test("the tests of starting and ending run", { ignore: runs(0, 1) === 0 }, async () => {
+  assert.match(await run("test", "local/"), /\n\d+ passed, 0 failed\n/);
+});
