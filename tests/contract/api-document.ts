@@ -207,12 +207,12 @@ function answerOf(status: string, { description, headers, content }: Json): stri
   ];
 }
 
-/** JSON with lists of plain values on one line. */
+/** JSON with references, and lists of plain values, on one line. */
 export function printedJson(value: Json): string {
   return JSON.stringify(value, null, 2).replaceAll(
     /\[\s+([^[\]{}]+?)\s+\]/g,
     (_, items: string) => `[${items.replaceAll(/\s*\n\s*/g, " ")}]`,
-  );
+  ).replaceAll(/\{\s+("\$ref": "[^"]+")\s+\}/g, "{ $1 }");
 }
 
 function errorsOf(responses: Json): string[] {
