@@ -94,7 +94,7 @@ async function main(): Promise<void> {
     rows.push([
       name,
       ((used - before) / Math.max(1, times.length)).toFixed(2),
-      ...[pid, stack.pids.gateway].map((pid) => `${Math.round((peakMemory(pid) ?? NaN) / megabyte)}`),
+      ...[pid, stack.gateway.pid].map((pid) => `${Math.round((peakMemory(pid) ?? NaN) / megabyte)}`),
       ...[0.5, 0.95].map((share) =>
         times.length === 0 ? "" : `${Math.round(times[Math.floor(times.length * share)] ?? NaN)}`
       ),

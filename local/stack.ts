@@ -66,8 +66,7 @@ export interface Stack extends AsyncDisposable {
   /** Those of the parts that the stack started itself. */
   readonly ports: Partial<Ports>;
   readonly simulators: OutsideServices;
-  /** Of the gateway's process, for tests that measure it. */
-  readonly pids: { gateway: number };
+  readonly gateway: Pick<Gateway, "pid" | "kill" | "start">;
   readonly functions: Pick<Functions, "pid" | "kill" | "start" | "reload">;
   /** Only for a stack with a data directory and a Postgres of its own. `kill` ends it as a crash of the machine would. */
   readonly database: { stop(): Promise<void>; kill(): Promise<void>; start(): Promise<void> };
@@ -130,8 +129,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   await Promise.allSettled(parts);
   const [simulators, database, gateway] = await Promise.all(parts);
   const url = `http://127.0.0.1:${gateway.port}`;
-  const say = (message: GatewayMessage) => gateway.send(message);
-  await say({
+  await gateway.say({
     kind: "configuration",
     configuration: {
       url,
@@ -150,7 +148,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       environment: functionsEnvironment(url, keys, simulators, options.environment ?? {}),
       source: options.functionsSource ?? defaultFunctions(),
       log: logTo(logs.functions, options.log),
-      onPort: (port) => say({ kind: "functions", port: port ?? null }),
+      onPort: (port) => gateway.say({ kind: "functions", port: port ?? null }),
       watch: options.watch ?? false,
     }),
   );
@@ -175,7 +173,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       ...(database.port === undefined ? {} : { postgres: database.port }),
     },
     simulators,
-    pids: { gateway: gateway.pid },
+    gateway,
     functions,
     database,
     tick: () => scheduler.tick(),
@@ -256,32 +254,68 @@ async function openDatabase(
   };
 }
 
+interface Gateway {
+  readonly port: number;
+  /** Of its process, which is another one after `start`. */
+  readonly pid: number;
+  /** What it is told is told again to the one that `start` makes. */
+  say(message: GatewayMessage): Promise<void>;
+  /** Ends it as a crash of the machine would. It stays away until `start`, and comes back at its port. */
+  kill(): Promise<void>;
+  start(): Promise<void>;
+}
+
 async function startGateway(
   options: StackOptions,
   log: string,
   cleanup: AsyncDisposableStack,
-): Promise<Child> {
-  const port = options.ports?.gateway ?? 0;
-  options.onStep?.(port === 0 ? "the gateway" : `the gateway, at port ${port}`);
-  if (port !== 0) await untilFree(port, "the gateway");
-  const gateway = await startChild({
-    script: new URL("platform/gateway.ts", import.meta.url),
-    permissions: ["--allow-all"],
-    environment: {
-      GATEWAY_PORT: `${port}`,
-      GATEWAY_TRUST_CLIENT_ADDRESS: `${options.trustClientAddress ?? false}`,
-    },
-    log: logTo(log),
-  });
-  let ending = false;
-  void gateway.exited.then(({ code }) => {
-    if (!ending) options.log?.(`The gateway ended unexpectedly with code ${code}; ${log} may say why\n`);
-  });
+): Promise<Gateway> {
+  const wanted = options.ports?.gateway ?? 0;
+  options.onStep?.(wanted === 0 ? "the gateway" : `the gateway, at port ${wanted}`);
+  if (wanted !== 0) await untilFree(wanted, "the gateway");
+  const said = new Map<GatewayMessage["kind"], GatewayMessage>();
+  let isEnding = false;
+  async function open(port: number): Promise<Child> {
+    const child = await startChild({
+      script: new URL("platform/gateway.ts", import.meta.url),
+      permissions: ["--allow-all"],
+      environment: {
+        GATEWAY_PORT: `${port}`,
+        GATEWAY_TRUST_CLIENT_ADDRESS: `${options.trustClientAddress ?? false}`,
+      },
+      log: logTo(log),
+    });
+    void child.exited.then(({ code }) => {
+      if (isEnding) return;
+      options.log?.(`The gateway ended unexpectedly with code ${code}; ${log} may say why\n`);
+    });
+    for (const message of said.values()) await child.send(message);
+    return child;
+  }
+  let child = await open(wanted);
+  const { port } = child;
   cleanup.defer(() => {
-    ending = true;
-    return gateway.stop(gatewayGrace);
+    isEnding = true;
+    return child.stop(gatewayGrace);
   });
-  return gateway;
+  return {
+    port,
+    get pid() {
+      return child.pid;
+    },
+    async say(message) {
+      said.set(message.kind, message);
+      await child.send(message);
+    },
+    async kill() {
+      isEnding = true;
+      await child.kill();
+    },
+    async start() {
+      isEnding = false;
+      child = await open(port);
+    },
+  };
 }
 
 /** Appends to `file`, in the order of the calls, and tells `echo`. */

@@ -193,13 +193,13 @@ Deno.test("a large video is streamed in and out, never held whole", onLinux, asy
       else controller.close();
     },
   });
-  const before = peakMemory(stack.pids.gateway) ?? NaN;
+  const before = peakMemory(stack.gateway.pid) ?? NaN;
   const { error } = await bucket().upload(name, body, { contentType: "video/mp4", duplex: "half" });
   assert.equal(error, null);
   let received = 0;
   const response = await fetch(await signedUrl(name));
   for await (const chunk of response.body ?? []) received += chunk.length;
   assert.equal(received, count * megabyte.length);
-  const grown = (peakMemory(stack.pids.gateway) ?? NaN) - before;
+  const grown = (peakMemory(stack.gateway.pid) ?? NaN) - before;
   assert(grown < 300 * 1024 * 1024, `the gateway's peak grew by ${Math.round(grown / 1024 / 1024)} MB`);
 });

@@ -7,7 +7,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type postgres from "postgres";
 import { type Client, closeAccount, generateVideos, newClient, type Tally } from "./client.ts";
 import { isPossible, notTried, strikeWith } from "./disasters.ts";
-import { type Disaster, drawDisaster, randomNumbers, seedOf } from "./faults.ts";
+import { type Disaster, disasters, drawDisaster, randomNumbers, seedOf } from "./faults.ts";
 import { judge, type Verdict } from "./verdict.ts";
 import { readArguments, wholeNumber } from "../../local/arguments.ts";
 import { withConnection } from "../../local/postgres/database.ts";
@@ -24,6 +24,8 @@ export interface ChaosOptions {
   readonly dataDirectory: string;
   /** Jobs whose bound is long over at the beginning, as after an hour without a tick. */
   readonly backlog: number;
+  /** Which of them happen; all, where it is not said. */
+  readonly only?: readonly Disaster["what"][];
 }
 
 /** More than a client can spend. Half of them expire before the end. */
@@ -33,7 +35,7 @@ const expireAfter = 20;
 
 /** Runs until all jobs have ended. Rejects where they do not. */
 export async function chaos(
-  { seconds, clients, seed, dataDirectory, backlog }: ChaosOptions,
+  { seconds, clients, seed, dataDirectory, backlog, only = disasters }: ChaosOptions,
 ): Promise<Verdict> {
   await using stack = await startStack({
     dataDirectory,
@@ -72,7 +74,7 @@ export async function chaos(
       // Every fourth leaves, with whatever runs.
       if (index % 4 === 1) await closeAccount(guest, tally);
     }),
-    strike(stack, randomNumbers(seedOf(seed, 0)), isOver, dataDirectory, async (disaster) => {
+    strike(stack, randomNumbers(seedOf(seed, 0)), only, isOver, dataDirectory, async (disaster) => {
       counts.set(disaster.what, (counts.get(disaster.what) ?? 0) + 1);
       const line = `${new Date().toISOString()} ${disaster.what} ${disaster.milliseconds}\n`;
       await Deno.writeTextFile(`${dataDirectory}/chaos.log`, line, { append: true });
@@ -127,12 +129,14 @@ async function openGates(sql: postgres.Sql): Promise<void> {
 async function strike(
   stack: Stack,
   random: () => number,
+  only: readonly Disaster["what"][],
   isOver: () => boolean,
   dataDirectory: string,
   tell: (disaster: Disaster) => Promise<void>,
 ): Promise<void> {
   while (!isOver()) {
     const { after, disaster } = drawDisaster(random);
+    if (!only.includes(disaster.what)) continue;
     await pause(after);
     if (!isPossible(disaster)) continue;
     await tell(disaster);
@@ -220,19 +224,21 @@ export async function makeChaosDirectory(): Promise<string> {
 
 async function main(): Promise<number> {
   const { values } = readArguments(
-    `deno task chaos [--seconds=<number>] [--clients=<number>] [--seed=<number>]
+    `deno task chaos [--seconds=<number>] [--clients=<number>] [--backlog=<number>] [--seed=<number>] [--only=<disaster>]…
 
 Lets clients generate videos while providers, functions and database fail, and tells what became of every job.
   --seconds=<number>   how long they generate (60)
   --clients=<number>   how many of them (8)
   --backlog=<number>   jobs that nobody has ended for an hour when it begins (5000)
-  --seed=<number>      repeats the faults of a run that printed it`,
+  --seed=<number>      repeats the faults of a run that printed it
+  --only=<disaster>    no others; may be given several times: ${disasters.join(", ")}`,
     {
       options: {
         seconds: { type: "string", default: "60" },
         clients: { type: "string", default: "8" },
         backlog: { type: "string", default: "5000" },
         seed: { type: "string", default: `${newSeed()}` },
+        only: { type: "string", multiple: true },
       },
     },
   );
@@ -240,12 +246,18 @@ Lets clients generate videos while providers, functions and database fail, and t
   const clients = wholeNumber("clients", values.clients);
   const backlog = wholeNumber("backlog", values.backlog);
   const seed = wholeNumber("seed", values.seed);
+  const only = disasters.filter((what) => values.only === undefined || values.only.includes(what));
+  const unknown = values.only?.filter((what) => !only.some((disaster) => disaster === what)) ?? [];
+  if (unknown.length > 0) {
+    console.error(`There is no disaster ${unknown.join(", ")}: there are ${disasters.join(", ")}`);
+    return 1;
+  }
   const dataDirectory = await makeChaosDirectory();
   console.log(
     `seed ${seed}: ${clients} clients for ${seconds} s, in ${dataDirectory}\nnot tried: ${notTried}`,
   );
   try {
-    const verdict = await chaos({ seconds, clients, seed, dataDirectory, backlog });
+    const verdict = await chaos({ seconds, clients, seed, dataDirectory, backlog, only });
     console.log(describe(verdict));
     if (verdict.problems.length === 0) {
       await Deno.remove(dataDirectory, { recursive: true });

@@ -22,6 +22,7 @@ export async function strikeWith(disaster: Disaster, stack: Stack, dataDirectory
     case "clock":
       return await withConnection(stack.databaseUrl, (sql) => advanceClock(sql, milliseconds));
     case "functions":
+    case "gateway":
     case "database":
       await stack[what].kill();
       await wait();
@@ -29,7 +30,7 @@ export async function strikeWith(disaster: Disaster, stack: Stack, dataDirectory
     case "functions stalled":
       return await stall(stack.functions.pid === undefined ? [] : [stack.functions.pid], wait);
     case "gateway stalled":
-      return await stall([stack.pids.gateway], wait);
+      return await stall([stack.gateway.pid], wait);
     case "database stalled":
       return await stall(await serverProcesses(dataDirectory), wait);
     case "connections":

@@ -112,23 +112,23 @@ export function drawJudgement(random: () => number): Omit<OpenAiRule, "prompt"> 
   return random() < 0.25 ? judgements[Math.floor(kind * judgements.length)] : undefined;
 }
 
+export const disasters = [
+  // Killed, and back after `milliseconds`.
+  ...["functions", "gateway", "database"] as const,
+  // Stopped where it is, with all that it has to do with others, for `milliseconds`.
+  ...["functions stalled", "gateway stalled", "database stalled"] as const,
+  // The clock moves by `milliseconds`, over leases, pauses and bounds.
+  "clock",
+  // A session holds locks of users and jobs for `milliseconds`.
+  "lock",
+  // All connections of the server are taken for `milliseconds`.
+  "connections",
+  // Nobody ticks for an hour of the clock, and `milliseconds`.
+  "scheduler",
+] as const;
+
 export interface Disaster {
-  readonly what:
-    /** Killed, and back after `milliseconds`. */
-    | "functions"
-    | "database"
-    /** Stopped where it is, with all that it has to do with others, for `milliseconds`. */
-    | "functions stalled"
-    | "gateway stalled"
-    | "database stalled"
-    /** The clock moves by `milliseconds`, over leases, pauses and bounds. */
-    | "clock"
-    /** A session holds locks of users and jobs for `milliseconds`. */
-    | "lock"
-    /** All connections of the server are taken for `milliseconds`. */
-    | "connections"
-    /** Nobody ticks for an hour of the clock, and `milliseconds`. */
-    | "scheduler";
+  readonly what: (typeof disasters)[number];
   readonly milliseconds: number;
 }
 
@@ -158,5 +158,6 @@ export function drawDisaster(random: () => number): { after: number; disaster: D
       disaster: { what, milliseconds: Math.floor(stalls.from + size * (stalls.to - stalls.from)) },
     };
   }
-  return { after, disaster: { what: kind < 0.8 ? "functions" : "database", milliseconds: absence } };
+  const killed = kind < 0.75 ? "functions" : kind < 0.9 ? "database" : "gateway";
+  return { after, disaster: { what: killed, milliseconds: absence } };
 }
