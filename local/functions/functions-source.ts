@@ -16,10 +16,9 @@ export const platformDenoVariable = "KINORA_PLATFORM_DENO";
 
 /** What a stack serves that was told nothing else: the sources, or what the environment names. */
 export function defaultFunctions(): FunctionsSource {
-  const deployed = Deno.env.get(deployedVariable);
-  const deno = Deno.env.get(platformDenoVariable);
-  if (deployed === undefined) return { directory: new URL("../../supabase/functions/", import.meta.url) };
-  return { directory: pathToFileURL(`${deployed}/`), ...(deno === undefined ? {} : { deno }) };
+  const [deployed, deno] = [deployedVariable, platformDenoVariable].map((name) => Deno.env.get(name) ?? "");
+  if (!deployed) return { directory: new URL("../../supabase/functions/", import.meta.url) };
+  return { directory: pathToFileURL(`${deployed}/`), ...(deno ? { deno } : {}) };
 }
 
 /** The path of the platform's Deno, in the version that deno.json names. npm fetches it once. */

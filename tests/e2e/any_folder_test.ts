@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
+import { deployedVariable, platformDenoVariable } from "../../local/functions/functions-source.ts";
 import { portableVariable } from "../../local/system.ts";
 import { patience } from "../../local/testing/patience.ts";
 import { listFiles } from "../files.ts";
@@ -36,7 +37,15 @@ function task(...args: string[]) {
   return new Deno.Command(Deno.execPath(), {
     args: ["task", "--quiet", ...args],
     cwd: clone,
-    env: { [portableVariable]: "1", TMPDIR: temporary, NO_COLOR: "1", DATABASE_URL: "" },
+    env: {
+      [portableVariable]: "1",
+      TMPDIR: temporary,
+      NO_COLOR: "1",
+      DATABASE_URL: "",
+      // A clone serves its own functions, also where these tests are run on what is deployed.
+      [deployedVariable]: "",
+      [platformDenoVariable]: "",
+    },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

@@ -135,9 +135,11 @@ export class JobScript {
         return await database.advance(step.seconds * 1000);
       case "tick":
         await tick(sql);
-        // It notes what its procedures raise.
+        // It notes what its procedures raise; an account that another step holds is passed over until later.
         assert.deepEqual([
-          ...await sql`select name, last_error from core.scheduled_tasks where last_error <> ''`,
+          ...await sql`
+            select name, last_error from core.scheduled_tasks
+            where last_error <> '' and last_error not like '%: 55P03: could not obtain lock on row in relation "accounts"'`,
         ], []);
         return;
       case "crash":
