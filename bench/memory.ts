@@ -7,7 +7,7 @@ import type postgres from "postgres";
 import { readArguments } from "../local/arguments.ts";
 import { withConnection } from "../local/postgres/database.ts";
 import { maxVideoBytes } from "../supabase/functions/_shared/videos/store.ts";
-import { cpuSeconds, peakMemory } from "../local/process-usage.ts";
+import { cpuSeconds, peakMemory } from "../local/processes/process-usage.ts";
 import type { FalRule } from "../local/simulators/fal/fal.ts";
 import { type Stack, startStack } from "../local/stack.ts";
 import { clearLine, machine, showProgress } from "./measure.ts";

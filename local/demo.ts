@@ -8,7 +8,7 @@ import { readMp4 } from "../supabase/functions/_shared/videos/mp4.ts";
 import { readArguments, refuse } from "./arguments.ts";
 import { DirectoryInUseError, openDirectory } from "./directory.ts";
 import { withConnection } from "./postgres/database.ts";
-import { exitOnTermination, unlessTerminating } from "./process.ts";
+import { exitOnTermination, unlessTerminating } from "./processes/process.ts";
 import {
   defaultDirectory,
   demoDirectory,

@@ -5,7 +5,7 @@
 import { readArguments, refuse } from "./arguments.ts";
 import { DirectoryInUseError, isInUse } from "./directory.ts";
 import { holdPorts, isFree, PortTakenError } from "./ports.ts";
-import { exitOnTermination, unlessTerminating } from "./process.ts";
+import { exitOnTermination, unlessTerminating } from "./processes/process.ts";
 import { defaultDirectory, firstCalls, removeStatus, showStep, writeStatus } from "./served.ts";
 import { type Ports, type Stack, startStackFor, takePorts } from "./stack.ts";
 

@@ -2,11 +2,11 @@
  * The whole backend on this machine: Postgres, the gateway with its services, the functions, the scheduler, and the
  * simulators of the services outside.
  */
-import { type Child, type Log, startChild } from "./child.ts";
+import type { Log } from "./processes/child.ts";
 import { createDatabase } from "./postgres/database.ts";
 import { type Directory, openDirectory } from "./directory.ts";
 import { type Functions, startFunctions } from "./functions/functions.ts";
-import type { GatewayMessage } from "./platform/gateway.ts";
+import { type Gateway, startGateway } from "./gateway.ts";
 import { functionsEnvironment, jwksOf } from "./functions/functions-environment.ts";
 import { defaultFunctions, type FunctionsSource } from "./functions/functions-source.ts";
 import { generateKeys, type Keys } from "./keys.ts";
@@ -20,9 +20,9 @@ import {
 } from "./outside-services.ts";
 import { preparePlatform } from "./platform/platform.ts";
 import { loginAs, owner } from "./platform/platform-roles.ts";
-import { type HeldPorts, holdPorts, untilFree } from "./ports.ts";
+import { type HeldPorts, holdPorts } from "./ports.ts";
 import { type Postgres, startPostgres } from "./postgres/postgres.ts";
-import { killWithChildren } from "./process-table.ts";
+import { killWithChildren } from "./processes/process-table.ts";
 import { startScheduler } from "./platform/scheduler.ts";
 
 export interface StackOptions extends ProviderTimes {
@@ -94,8 +94,6 @@ export function takePorts(held: HeldPorts): Ports {
 
 /** As pg_cron is told in the migrations. */
 const defaultTick = 5_000;
-/** The gateway has nothing to finish. */
-const gatewayGrace = 1_000;
 
 /**
  * As startStack. What is starting ends with `cleanup`, also when that is disposed of before it has started: the process is
@@ -123,7 +121,11 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const parts = [
     startOutsideServices({ times: options, ports: options.ports ?? {}, keys }, directory, cleanup),
     openDatabase(options, directory, cleanup),
-    startGateway(options, logs.gateway, cleanup),
+    startGateway(
+      { ...options, port: options.ports?.gateway ?? 0, file: logs.gateway },
+      logTo(logs.gateway),
+      cleanup,
+    ),
   ] as const;
   // When one fails, the others must be there to be cleaned up.
   await Promise.allSettled(parts);
@@ -250,70 +252,6 @@ async function openDatabase(
     },
     async start() {
       postgres ??= await start();
-    },
-  };
-}
-
-interface Gateway {
-  readonly port: number;
-  /** Of its process, which is another one after `start`. */
-  readonly pid: number;
-  /** What it is told is told again to the one that `start` makes. */
-  say(message: GatewayMessage): Promise<void>;
-  /** Ends it as a crash of the machine would. It stays away until `start`, and comes back at its port. */
-  kill(): Promise<void>;
-  start(): Promise<void>;
-}
-
-async function startGateway(
-  options: StackOptions,
-  log: string,
-  cleanup: AsyncDisposableStack,
-): Promise<Gateway> {
-  const wanted = options.ports?.gateway ?? 0;
-  options.onStep?.(wanted === 0 ? "the gateway" : `the gateway, at port ${wanted}`);
-  if (wanted !== 0) await untilFree(wanted, "the gateway");
-  const said = new Map<GatewayMessage["kind"], GatewayMessage>();
-  let isEnding = false;
-  async function open(port: number): Promise<Child> {
-    const child = await startChild({
-      script: new URL("platform/gateway.ts", import.meta.url),
-      permissions: ["--allow-all"],
-      environment: {
-        GATEWAY_PORT: `${port}`,
-        GATEWAY_TRUST_CLIENT_ADDRESS: `${options.trustClientAddress ?? false}`,
-      },
-      log: logTo(log),
-    });
-    void child.exited.then(({ code }) => {
-      if (isEnding) return;
-      options.log?.(`The gateway ended unexpectedly with code ${code}; ${log} may say why\n`);
-    });
-    for (const message of said.values()) await child.send(message);
-    return child;
-  }
-  let child = await open(wanted);
-  const { port } = child;
-  cleanup.defer(() => {
-    isEnding = true;
-    return child.stop(gatewayGrace);
-  });
-  return {
-    port,
-    get pid() {
-      return child.pid;
-    },
-    async say(message) {
-      said.set(message.kind, message);
-      await child.send(message);
-    },
-    async kill() {
-      isEnding = true;
-      await child.kill();
-    },
-    async start() {
-      isEnding = false;
-      child = await open(port);
     },
   };
 }

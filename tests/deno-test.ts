@@ -2,7 +2,7 @@
  * Runs test files with `deno test`, in a child process, and counts.
  */
 import { fileURLToPath } from "node:url";
-import { spawnSupervised, type SupervisedProcess } from "../local/supervised-process.ts";
+import { spawnSupervised, type SupervisedProcess } from "../local/processes/supervised-process.ts";
 
 export interface Count {
   readonly passed: number;

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { readArguments, refuse } from "../local/arguments.ts";
 import { deployedVariable, platformDeno, platformDenoVariable } from "../local/functions/functions-source.ts";
 import { startPostgres } from "../local/postgres/postgres.ts";
-import { exitOnTermination } from "../local/process.ts";
+import { exitOnTermination } from "../local/processes/process.ts";
 import { serverVariable, templateVariable } from "./database/harness.ts";
 import { denoTest } from "./deno-test.ts";
 import { listFiles } from "./files.ts";

@@ -6,7 +6,7 @@ import { createDatabase, type Database } from "../local/postgres/database.ts";
 import { migrate } from "../local/postgres/migrations.ts";
 import { preparePlatform } from "../local/platform/platform.ts";
 import { startPostgres } from "../local/postgres/postgres.ts";
-import { exitOnTermination } from "../local/process.ts";
+import { exitOnTermination } from "../local/processes/process.ts";
 import { buildText, type Plan, planMigration, Refusal } from "./migration-plan.ts";
 import {
   baselineOf,

@@ -3,7 +3,7 @@
  * folder's URL in FUNCTIONS_DIRECTORY, and in FUNCTIONS_ENVIRONMENT, as JSON, the whole environment that they shall see. It
  * may name a module's URL in FUNCTIONS_PRELOAD.
  */
-import { messages, reportPort } from "../child.ts";
+import { messages, reportPort } from "../processes/child.ts";
 
 type Handler = (request: Request) => Response | Promise<Response>;
 

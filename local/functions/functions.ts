@@ -2,7 +2,7 @@
  * Keeps the functions' process running: starts it again when it crashes, and anew when a function's file changes.
  */
 import { fileURLToPath } from "node:url";
-import { type Child, type Log, startChild } from "../child.ts";
+import { type Child, type Log, startChild } from "../processes/child.ts";
 import type { FunctionsSource } from "./functions-source.ts";
 
 /** Longer than the host's own grace for work in the background. */

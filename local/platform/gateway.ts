@@ -7,7 +7,7 @@ import type { JWK } from "jose";
 import { createAuth } from "./auth/auth.ts";
 import { AuthError, createTokens } from "./auth/tokens.ts";
 import { anonymous, callerOf, GatewayError, withoutBearer } from "./callers.ts";
-import { messages, reportPort } from "../child.ts";
+import { messages, reportPort } from "../processes/child.ts";
 import { createFunctionsProxy } from "./functions-proxy.ts";
 import { createLite } from "./lite.ts";
 import { databaseUnavailable, isConnectionLost } from "./lite-errors.ts";

@@ -2,7 +2,7 @@
  * What pg_cron and pg_net do on the hosted platform: calls the tick, and the worker when the tick says that tasks are due.
  */
 import { setTimeout as pause } from "node:timers/promises";
-import type { Log } from "../child.ts";
+import type { Log } from "../processes/child.ts";
 import { createPool } from "./pool.ts";
 
 export interface Scheduler extends AsyncDisposable {

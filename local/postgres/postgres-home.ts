@@ -2,7 +2,7 @@
  * The folder a Postgres server lives in: its binaries, its database files, its password. One process at a time holds it.
  */
 import { statfs } from "node:fs/promises";
-import { systemIsLinux } from "../system.ts";
+import { systemIsLinux } from "../processes/system.ts";
 
 export interface ServerHome extends AsyncDisposable {
   readonly directory: string;

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { withConnection } from "./database.ts";
 import { startPostgres } from "./postgres.ts";
-import { parentOf, processes } from "../process-table.ts";
+import { parentOf, processes } from "../processes/process-table.ts";
 import { patience } from "../testing/patience.ts";
 import { exists, homeOf, select } from "../testing/servers.ts";
 

@@ -6,9 +6,9 @@ import { createHash } from "node:crypto";
 import { copyBinaries } from "./postgres-binaries.ts";
 import { existingServer } from "./postgres-external.ts";
 import { createServerHome, type ServerHome } from "./postgres-home.ts";
-import { commandOf, parentOf } from "../process-table.ts";
+import { commandOf, parentOf } from "../processes/process-table.ts";
 import { PortTakenError } from "../ports.ts";
-import { spawnSupervised, type SupervisedProcess } from "../supervised-process.ts";
+import { spawnSupervised, type SupervisedProcess } from "../processes/supervised-process.ts";
 
 export interface Postgres extends AsyncDisposable {
   readonly port: number;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { withConnection } from "./database.ts";
 import { holdPorts } from "../ports.ts";
 import { startPostgres } from "./postgres.ts";
-import { killWithChildren, parentOf } from "../process-table.ts";
+import { killWithChildren, parentOf } from "../processes/process-table.ts";
 import { exists, homeOf, select } from "../testing/servers.ts";
 
 // These are about our own server, whatever the developer uses for the rest.

@@ -1,7 +1,7 @@
 /** What tests of servers look at: files, folders and values. */
 import assert from "node:assert/strict";
 import { withConnection } from "../postgres/database.ts";
-import { commandOf } from "../process-table.ts";
+import { commandOf } from "../processes/process-table.ts";
 
 export function exists(path: string): boolean {
   try {

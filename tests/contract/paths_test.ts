@@ -42,7 +42,7 @@ Deno.test("what the rule looks for is found", () => {
 });
 
 /** Of the local stack's sources: tests and measurements of what a process uses are for Linux alone, and say so. */
-const forLinuxAlone = ["local/process-usage.ts"];
+const forLinuxAlone = ["local/processes/process-usage.ts"];
 
 Deno.test("what only Linux has is used where the system has been asked for", async () => {
   const found: string[] = [];

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { deployedVariable, platformDenoVariable } from "../../local/functions/functions-source.ts";
-import { portableVariable } from "../../local/system.ts";
+import { portableVariable } from "../../local/processes/system.ts";
 import { patience } from "../../local/testing/patience.ts";
 import { listFiles } from "../files.ts";
 import { runs } from "../runs.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { maxVideoBytes } from "../../supabase/functions/_shared/videos/store.ts";
-import { cpuSeconds, peakMemory } from "../../local/process-usage.ts";
+import { cpuSeconds, peakMemory } from "../../local/processes/process-usage.ts";
 import { startBackend } from "./support/backend.ts";
 import { ended, generate, priceOfKling } from "./support/videos.ts";
 

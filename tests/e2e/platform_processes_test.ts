@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { type HeldPorts, holdPorts, isFree } from "../../local/ports.ts";
-import { commandOf, parentOf, processes } from "../../local/process-table.ts";
+import { commandOf, parentOf, processes } from "../../local/processes/process-table.ts";
 import { takePorts } from "../../local/stack.ts";
 import { patience } from "../../local/testing/patience.ts";
 import { cases, runs } from "../runs.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import { createClient } from "@supabase/supabase-js";
-import { peakMemory } from "../../local/process-usage.ts";
+import { peakMemory } from "../../local/processes/process-usage.ts";
 import { type Stack, startStack } from "../../local/stack.ts";
 import { type TestDatabase, testDatabase } from "../database/harness.ts";
 

@@ -11,7 +11,7 @@ import { type Disaster, disasters, drawDisaster, randomNumbers, seedOf } from ".
 import { judge, type Verdict } from "./verdict.ts";
 import { readArguments, wholeNumber } from "../../local/arguments.ts";
 import { withConnection } from "../../local/postgres/database.ts";
-import { exitOnTermination } from "../../local/process.ts";
+import { exitOnTermination } from "../../local/processes/process.ts";
 import { type Stack, startStack } from "../../local/stack.ts";
 import { advanceClock, makeClockSettable } from "../../local/testing/settable-clock.ts";
 
