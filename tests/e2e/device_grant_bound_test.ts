@@ -231,9 +231,14 @@ Deno.test("of one IPv6 /48, twenty addresses at once have one grant of a device,
   assert.equal(statuses.filter((status) => status === "granted").length, 1, statuses.join(" "));
   let grants = 1;
   for (const account of accounts) {
-    const grant = await check(account, `phone ${crypto.randomUUID()}`);
-    if (grant?.status === "granted") grants++;
-    else if (grant?.status === "pending") assert.equal(grant.reason, "network_limit");
+    const phone = `phone ${crypto.randomUUID()}`;
+    // The check before leaves the lane of the network after its answer.
+    const grant = await eventually("the lane is free", async () => {
+      const grant = await check(account, phone);
+      return grant?.status === "pending" && grant.reason === "busy" ? undefined : { ...grant };
+    });
+    if (grant.status === "granted") grants++;
+    else if (grant.status === "pending") assert.equal(grant.reason, "network_limit");
   }
   assert.equal(grants, 5);
 });
