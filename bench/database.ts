@@ -67,6 +67,6 @@ export async function widenPolicies(sql: postgres.Sql, { hot = false } = {}): Pr
   await sql`update guard.policies set max_hits = 300, window_seconds = 1`;
   await sql`update videos.providers set daily_cap_cents = null`;
   if (hot) {
-    await sql`update guard.policies set scope = 'network' where name in ('generation_attempts', 'video_generation')`;
+    await sql`update guard.policies set scope = 'network' where name in ('generation_attempts', 'uncaptured_jobs', 'video_generation')`;
   }
 }

@@ -55,8 +55,7 @@ volatile
 set search_path = ''
 as $$
 -- Whether one of p_providers, null being all, may be asked for a video today: it is enabled, takes the request, and has
--- money left for it. In small steps, since the first provider nearly always does: as one query it costs three times as
--- much.
+-- money left for it. One after the other, since the first nearly always does.
 declare
   v_offer videos.model_providers;
 begin
