@@ -37,7 +37,7 @@ Deno.test("openapi.json is what the endpoints declare; `deno task generate` writ
   assert.equal(await Deno.readTextFile(openApiFile), await generateOpenApi());
 });
 
-Deno.test("openapi.d.ts is what openapi.json says; `deno task generate` writes it anew", async () => {
+Deno.test("the types of the client package are what openapi.json says; `deno task generate` writes it anew", async () => {
   const openApi = await Deno.readTextFile(openApiFile);
   assert.equal(await Deno.readTextFile(clientTypesFile), await generateClientTypes(openApi));
 });

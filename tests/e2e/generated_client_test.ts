@@ -1,7 +1,7 @@
 /** A client that is generated from docs/api/openapi.json, and knows nothing else, against the real backend. */
 import assert from "node:assert/strict";
 import createClient from "openapi-fetch";
-import type { paths } from "../../docs/api/openapi.d.ts";
+import type { paths } from "../../client/src/openapi.ts";
 import { deviceToken } from "../../local/simulators/device-check/device-check.ts";
 import { type Guest, startBackend } from "./support/backend.ts";
 import { shared } from "../shared.ts";

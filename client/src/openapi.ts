@@ -363,6 +363,78 @@ export interface components {
                 request_id: string;
             };
         };
+        /** @description What `error.details` holds, by `error.code`; for generated clients, no answer is of it */
+        ErrorDetails: {
+            ERR_4001: {
+                /** @description Credits */
+                required: number;
+                /** @description Credits */
+                available: number;
+            };
+            ERR_4002: {
+                model_id: string;
+            };
+            ERR_4003: {
+                /** @enum {string} */
+                reason: "policy" | "provider_policy";
+            };
+            ERR_4004: {
+                /** @description The limit that was met */
+                policy: string;
+                /** @description Seconds */
+                retry_after: number;
+            };
+            ERR_4005: Record<string, never>;
+            ERR_4006: Record<string, never>;
+            ERR_4007: Record<string, never>;
+            ERR_4008: {
+                fields: components["schemas"]["FieldError"][];
+            };
+            ERR_4009: {
+                /** @description What it is in */
+                status: string;
+            };
+            ERR_4010: Record<string, never>;
+            ERR_4011: Record<string, never>;
+            ERR_4012: {
+                /** @description Seconds */
+                retry_after: number;
+            };
+            ERR_4013: {
+                limit_bytes: number;
+            };
+            ERR_4014: Record<string, never>;
+            ERR_4015: Record<string, never>;
+            ERR_4016: {
+                reason: string;
+            };
+            ERR_4017: Record<string, never>;
+            ERR_4018: Record<string, never>;
+            ERR_5001: Record<string, never>;
+            ERR_5002: Record<string, never>;
+            ERR_5003: {
+                /** @enum {string} */
+                reason: "rejected" | "invalid_result";
+            };
+            ERR_6001: {
+                /** @description Seconds */
+                retry_after: number;
+            };
+            ERR_6002: Record<string, never>;
+            ERR_6003: Record<string, never>;
+            ERR_6004: {
+                /** @description What is switched off */
+                feature: string;
+                /** @description Seconds */
+                retry_after: number;
+            };
+        };
+        FieldError: {
+            /** @description Where it is, as `settings.resolution`; empty for all of it */
+            path: string;
+            /** @description In English, for the developer */
+            message: string;
+        };
         AcceptedVideo: {
             /** Format: uuid */
             job_id: string;
