@@ -363,6 +363,7 @@ export class Kinora {
 }
 
 export { KinoraError };
+export { keepSession } from "./session.ts";
 export type { Action, ErrorCode, ErrorDetails } from "./errors.ts";
 export type { CallOptions, Intention, Store, Supabase };
 export type Job = Schemas["Job"];

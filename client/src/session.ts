@@ -70,3 +70,17 @@ function isOver({ name, status }: { name: string; status?: number | undefined })
   if (name === "AuthSessionMissingError") return true;
   return name === "AuthApiError" && status !== undefined && status < 500 && ![408, 425, 429].includes(status);
 }
+
+/**
+ * A `fetch` for `createClient` (`global.fetch`), after which a refresh that Auth puts off does not end the session. Auth limits
+ * refreshes by network, which thousands of phones may share; supabase-js takes a 429 for a refusal and forgets an expired
+ * session, which is all that a guest has. It tries again after a 503.
+ */
+export function keepSession(send: typeof fetch = (...call) => fetch(...call)): typeof fetch {
+  return async (input, init) => {
+    const response = await send(input, init);
+    const url = typeof input === "string" ? input : input instanceof URL ? input.href : input.url;
+    if (response.status !== 429 || !url.includes("/auth/v1/token?grant_type=refresh_token")) return response;
+    return new Response(await response.text(), { status: 503, headers: response.headers });
+  };
+}

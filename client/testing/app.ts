@@ -1,6 +1,6 @@
 /** An app's supabase-js client and its Kinora, whose network is a function of the test. */
 import { createClient } from "@supabase/supabase-js";
-import { Kinora, type KinoraOptions } from "../src/kinora.ts";
+import { keepSession, Kinora, type KinoraOptions } from "../src/kinora.ts";
 
 /** What the network does with a request; the path is without `/functions/v1/` or `/auth/v1/`. */
 export type Network = (path: string, request: Request) => Response | Promise<Response>;
@@ -46,12 +46,12 @@ export function newApp(network: Network, storage = newStore(), options: KinoraOp
   const supabase = createClient("https://project.example", "sb_publishable_test", {
     auth: { storage, storageKey: "session", autoRefreshToken: false, persistSession: true },
     global: {
-      fetch: async (input, init) => {
+      fetch: keepSession(async (input, init) => {
         const request = new Request(input, init);
         request.signal.throwIfAborted();
         const { pathname, search } = new URL(request.url);
         return await network((pathname + search).replace(/^\/(functions|auth)\/v1\//, ""), request);
-      },
+      }),
     },
   });
   return new Kinora(supabase, { store: newStore(), ...options });
