@@ -243,14 +243,18 @@ export class Kinora {
     });
   }
 
-  /** Deletes an ended job with its video. */
+  /** Deletes an ended job with its video. One that is not there is deleted. */
   async delete(jobId: string, options?: CallOptions): Promise<void> {
     const query = { job_id: jobId };
-    await this.#call(
-      (api, init) => api.DELETE("/delete-video-job", { ...init, params: { query } }),
-      options,
-      "ERR_4007",
-    );
+    try {
+      await this.call(
+        (api, init) => api.DELETE("/delete-video-job", { ...init, params: { query } }),
+        options,
+      );
+    } catch (error) {
+      // Also because a runtime may send a request again by itself, whose answer the connection has lost.
+      if (!(error instanceof KinoraError) || error.code !== "ERR_4007") throw error;
+    }
   }
 
   /** What the user can spend, what is held, owed and about to expire. */

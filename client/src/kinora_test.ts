@@ -143,35 +143,37 @@ Deno.test("messages are asked for in the app's language, or in the call's", asyn
   assert.deepEqual(asked, ["tr", "es, en;q=0.5", null]);
 });
 
-Deno.test("what was deleted or closed by a try whose answer was lost is done", async () => {
+Deno.test("an account that was closed by a try whose answer was lost is closed", async () => {
   using _ = virtualTime();
-  const deleted: [string, number, string, (kinora: Kinora) => Promise<void>][] = [
-    ["delete-video-job", 404, "ERR_4007", (kinora) => kinora.delete("job-1")],
-    ["user-profile", 401, "ERR_4005", (kinora) => kinora.closeAccount()],
-  ];
-  for (const [endpoint, status, code, call] of deleted) {
-    const lost = () => Promise.reject(new TypeError("No network"));
-    for (const first of [lost, () => refusal(503, "ERR_6001", { retry_after: 2 })]) {
-      let tries = 0;
-      await call(newSignedInApp((path) => {
-        if (path.startsWith("logout")) return new Response(null, { status: 204 });
-        assert(path.startsWith(endpoint), path);
-        return ++tries === 1 ? first() : refusal(status, code);
-      }));
-      assert.equal(tries, 2);
-    }
-    // A refusal is what it is where nothing was lost, whatever was answered before it.
-    for (const before of [0, 1]) {
-      let tries = 0;
-      const refused = call(newSignedInApp((path) => {
-        if (path.startsWith("token")) return refusal(400, "refresh_token_not_found");
-        return tries++ < before
-          ? refusal(429, "ERR_4004", { policy: "writes", retry_after: 1 })
-          : refusal(status, code);
-      }));
-      await assert.rejects(refused, { code });
-    }
+  const lost = () => Promise.reject(new TypeError("No network"));
+  for (const first of [lost, () => refusal(503, "ERR_6001", { retry_after: 2 })]) {
+    let tries = 0;
+    await newSignedInApp((path) => {
+      if (path.startsWith("logout")) return new Response(null, { status: 204 });
+      assert.equal(path, "user-profile");
+      return ++tries === 1 ? first() : refusal(401, "ERR_4005");
+    }).closeAccount();
+    assert.equal(tries, 2);
   }
+});
+
+Deno.test("an account is not said to be closed where only the session is over", async () => {
+  using _ = virtualTime();
+  for (const before of [0, 1]) {
+    let tries = 0;
+    const closing = newSignedInApp((path) => {
+      if (path.startsWith("token")) return refusal(400, "refresh_token_not_found");
+      const limited = refusal(429, "ERR_4004", { policy: "writes", retry_after: 1 });
+      return tries++ < before ? limited : refusal(401, "ERR_4005");
+    }).closeAccount();
+    await assert.rejects(closing, { code: "ERR_4005" });
+  }
+});
+
+Deno.test("a video that is not there is deleted, and any other refusal is thrown", async () => {
+  await newSignedInApp(() => refusal(404, "ERR_4007")).delete("job-1");
+  const deleting = newSignedInApp(() => refusal(409, "ERR_4009", { status: "processing" })).delete("job-1");
+  await assert.rejects(deleting, { code: "ERR_4009", details: { status: "processing" } });
 });
 
 Deno.test("lists go over all pages, and ask for one when it is needed", async () => {
