@@ -8,7 +8,7 @@ import { newClient, startBackend } from "./support/backend.ts";
 import { badNetwork, type Fault } from "./support/bad-network.ts";
 import { kling, priceOfKling } from "./support/videos.ts";
 
-const backend = shared(startBackend);
+const backend = shared(() => startBackend({ tickMilliseconds: 1_000 }));
 
 /**
  * On a connection that it has used before, a runtime sends a lost request again by itself, and the app never knows; on one that

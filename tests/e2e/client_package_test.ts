@@ -97,16 +97,8 @@ Deno.test("the tarball has programs, types, maps with their sources, README and 
 Deno.test("publint and Are The Types Wrong find nothing", async () => {
   const publint = await run("npx", ["-y", "publint@0.3.25", "run", tarball, "--strict"]);
   assert.match(publint, /All good!/);
-  const wrong = await run("npx", [
-    "-y",
-    "@arethetypeswrong/cli@0.18.5",
-    tarball,
-    "--profile",
-    "esm-only",
-    "--format",
-    "json",
-  ]);
-  assert.deepEqual(JSON.parse(wrong).problems, {}, wrong);
+  // It fails where there is a problem. The package is ESM alone.
+  await run("npx", ["-y", "@arethetypeswrong/cli@0.18.5", tarball, "--profile", "esm-only"]);
 });
 
 for (
