@@ -1,9 +1,10 @@
 /**
- * One guest's whole journey, as an app makes it with supabase-js (docs/clients.md), a line a step. Exits non-zero as soon as anything
+ * One guest's whole journey, as an app makes it with the client package (docs/clients.md), a line a step. Exits non-zero as soon as anything
  * is not as it should be.
  */
 import { strict as assert } from "node:assert";
-import { createClient, FunctionsHttpError, type SupabaseClient } from "@supabase/supabase-js";
+import { createClient } from "@supabase/supabase-js";
+import { Kinora, type WatchedJob } from "../client/src/kinora.ts";
 import { readMp4 } from "../supabase/functions/_shared/videos/mp4.ts";
 import { readArguments, refuse } from "./arguments.ts";
 import { DirectoryInUseError, openDirectory } from "./directory.ts";
@@ -46,55 +47,15 @@ async function step<T>(
   return result;
 }
 
-interface Failure {
-  code: string;
-  message: string;
-  details: Record<string, unknown>;
-}
-
-/** What a client reads of an error: the body, since the SDK keeps it apart. */
-async function invoke<T>(
-  supabase: SupabaseClient,
-  name: string,
-  options: { method?: "GET" | "POST"; body?: Record<string, unknown>; key?: string } = {},
-): Promise<{ data: T; replayed: boolean }> {
-  const { data, error, response } = await supabase.functions.invoke<T>(name, {
-    method: options.method ?? "POST",
-    ...(options.body ? { body: options.body } : {}),
-    headers: options.key ? { "Idempotency-Key": options.key } : {},
-  });
-  if (error instanceof FunctionsHttpError) {
-    const body: { error: Failure } = await error.context.json();
-    throw new Error(
-      `${name}: ${body.error.code} ${body.error.message} ${JSON.stringify(body.error.details)}`,
-    );
-  }
-  if (error !== null || data === null) throw new Error(`${name}: no answer`, { cause: error });
-  return { data, replayed: response?.headers.get("idempotency-replayed") === "true" };
-}
-
-interface Status {
-  status: string;
-  progress: { stage: string };
-  next_poll_seconds: number | null;
-  credits_used: number;
-  video_url: string | null;
-  error: Failure | null;
-}
-
 /** Watches a job to its end. */
-async function watch(supabase: SupabaseClient, jobId: string): Promise<{ stages: string[]; last: Status }> {
-  const deadline = performance.now() + 60_000;
+async function watch(kinora: Kinora, jobId: string): Promise<{ stages: string[]; last: WatchedJob }> {
   const stages: string[] = [];
-  while (performance.now() < deadline) {
-    const { data } = await invoke<Status>(supabase, `video-status?job_id=${jobId}`, { method: "GET" });
-    if (stages.at(-1) !== data.progress.stage) stages.push(data.progress.stage);
-    if (data.next_poll_seconds === null) return { stages, last: data };
-    // A client waits as long as it is told; a demo shows more stages by asking sooner.
-    const pause = Math.min(data.next_poll_seconds * 1000, 200);
-    await new Promise((resolve) => setTimeout(resolve, pause));
+  let last: WatchedJob | undefined;
+  for await (last of kinora.watch(jobId, { timeout: 60_000 })) {
+    if (stages.at(-1) !== last.progress.stage) stages.push(last.progress.stage);
   }
-  throw new Error(`The job did not end within a minute: ${stages.join(" → ")}`);
+  assert(last);
+  return { stages, last };
 }
 
 async function play(): Promise<void> {
@@ -112,73 +73,55 @@ async function play(): Promise<void> {
     ({ url }) => `${url}, all of it, without Docker`,
   );
   const supabase = createClient(stack.url, stack.publishableKey, { auth: { persistSession: false } });
-
-  await step("sign in", "signInAnonymously()", async () => {
-    const { data, error } = await supabase.auth.signInAnonymously();
-    assert.equal(error, null);
-    return data;
-  }, ({ user }) => `guest ${user?.id}`);
+  const kinora = new Kinora(supabase);
+  const start = () => kinora.start(() => Promise.resolve(deviceToken(`demo ${crypto.randomUUID()}`)));
 
   const check = await step(
-    "device check",
-    "a fresh token of a new device",
-    () =>
-      invoke<{ credits_remaining: number; initial_grant: { status: string; credits: number } }>(
-        supabase,
-        "device-check",
-        {
-          body: { device_token: deviceToken(`demo ${crypto.randomUUID()}`) },
-        },
-      ),
-    ({ data }) => `${data.initial_grant.status}, ${data.credits_remaining} credits`,
+    "start",
+    "a guest, and a fresh token of a new device",
+    start,
+    ({ user_id, initial_grant, credits_remaining }) =>
+      `guest ${user_id}, ${initial_grant.status}, ${credits_remaining} credits`,
   );
-  assert.deepEqual(check.data.initial_grant, { status: "granted", credits: 10 });
+  assert.deepEqual(check.initial_grant, { status: "granted", credits: 10 });
 
-  const catalogue = await step(
+  const models = await step(
     "models",
     "",
-    () =>
-      invoke<{ models: { id: string; name: string; pricing: { type: string; credits: number } }[] }>(
-        supabase,
-        "models",
-        {
-          method: "GET",
-        },
-      ),
-    ({ data }) =>
-      data.models.map(({ name, pricing }) => `${name} (${pricing.credits} ${pricing.type})`).join(", "),
+    () => kinora.models(),
+    (models) => models.map(({ name, pricing }) => `${name} (${pricing.credits} ${pricing.type})`).join(", "),
   );
-  const model = catalogue.data.models[0];
+  const model = models[0];
   assert(model);
 
-  type Accepted = { job_id: string; status: string; credits_used: number; credits_remaining: number };
-  const body = { model_id: model.id, prompt: "A red fox runs through fresh snow at dawn" };
-  const key = crypto.randomUUID();
+  const request = { model_id: model.id, prompt: "A red fox runs through fresh snow at dawn" };
+  const intention = {
+    key: crypto.randomUUID(),
+    request,
+    user_id: check.user_id,
+    made_at: new Date().toISOString(),
+  };
   const accepted = await step(
     "generate",
-    `"${body.prompt}"`,
-    () => invoke<Accepted>(supabase, "generate-video", { body, key }),
-    ({ data }) => `accepted, ${data.credits_used} credits held, ${data.credits_remaining} left`,
+    `"${request.prompt}"`,
+    () => kinora.generate(intention),
+    (data) => `accepted, ${data.credits_used} credits held, ${data.credits_remaining} left`,
   );
-  assert.equal(accepted.data.credits_remaining, 10 - accepted.data.credits_used);
+  assert.equal(accepted.credits_remaining, 10 - accepted.credits_used);
 
   const watched = await step(
     "watch",
-    `job ${accepted.data.job_id}`,
-    () => watch(supabase, accepted.data.job_id),
+    `job ${accepted.job_id}`,
+    () => watch(kinora, accepted.job_id),
     ({ stages, last }) => `${stages.join(" → ")}: ${last.status}`,
   );
   assert.equal(watched.last.status, "completed");
-  const { video_url: url } = watched.last;
-  assert(url);
 
   await step(
     "download",
     "the signed URL",
     async () => {
-      const response = await fetch(url);
-      assert.equal(response.status, 200);
-      const bytes = new Uint8Array(await response.arrayBuffer());
+      const bytes = new Uint8Array(await (await kinora.download(accepted.job_id)).arrayBuffer());
       const reader = readMp4();
       reader.push(bytes);
       const mp4 = reader.finish();
@@ -196,37 +139,31 @@ async function play(): Promise<void> {
   const replay = await step(
     "same key again",
     "the same request",
-    () => invoke<Accepted>(supabase, "generate-video", { body, key }),
-    ({ data, replayed }) => `${replayed ? "replayed" : "not replayed"}, still job ${data.job_id}`,
+    () => kinora.generate(intention),
+    ({ job_id }) => `still job ${job_id}`,
   );
-  assert.deepEqual([replay.data, replay.replayed], [accepted.data, true]);
+  assert.deepEqual(replay, accepted);
 
   await stack.simulators.fal.control.rules({ outcome: "failed" });
   const doomed = await step(
     "second video",
     "the provider will fail it",
-    () => invoke<Accepted>(supabase, "generate-video", { body, key: crypto.randomUUID() }),
-    ({ data }) => `accepted, ${data.credits_used} credits held, ${data.credits_remaining} left`,
+    () => kinora.generate(request),
+    (data) => `accepted, ${data.credits_used} credits held, ${data.credits_remaining} left`,
   );
   const failed = await step(
     "watch",
-    `job ${doomed.data.job_id}`,
-    () => watch(supabase, doomed.data.job_id),
+    `job ${doomed.job_id}`,
+    () => watch(kinora, doomed.job_id),
     ({ stages, last }) =>
       `${stages.join(" → ")}: ${last.status} with ${last.error?.code} "${last.error?.message}"`,
   );
   assert.deepEqual([failed.last.status, failed.last.credits_used], ["failed", 0]);
 
-  const again = await invoke<{ credits_remaining: number; initial_grant: { status: string } }>(
-    supabase,
-    "device-check",
-    {
-      body: { device_token: deviceToken(`demo ${crypto.randomUUID()}`) },
-    },
-  );
+  const again = await start();
   assert.equal(
-    again.data.credits_remaining,
-    10 - accepted.data.credits_used,
+    again.credits_remaining,
+    10 - accepted.credits_used,
     "The failed video's credits are back",
   );
 
@@ -242,7 +179,7 @@ async function play(): Promise<void> {
       }),
     ({ violations, sums }) => {
       assert.deepEqual([violations.length, sums?.total], [0, 0]);
-      return `${sums?.entries} entries sum to ${sums?.total}, no violation, ${again.data.credits_remaining} credits left`;
+      return `${sums?.entries} entries sum to ${sums?.total}, no violation, ${again.credits_remaining} credits left`;
     },
   );
 

@@ -4,8 +4,8 @@ import type { components } from "./openapi.ts";
 /** As `storage` of supabase-js: localStorage and React Native's AsyncStorage are such. */
 export interface Store {
   getItem(key: string): string | null | Promise<string | null>;
-  setItem(key: string, value: string): unknown;
-  removeItem(key: string): unknown;
+  setItem(key: string, value: string): void | Promise<void>;
+  removeItem(key: string): void | Promise<void>;
 }
 
 /** One tap: it makes one video, however often it is sent. */
@@ -95,8 +95,8 @@ function defaultStore(): Store {
   const items = new Map<string, string>();
   return {
     getItem: (key) => items.get(key) ?? null,
-    setItem: (key, value) => items.set(key, value),
-    removeItem: (key) => items.delete(key),
+    setItem: (key, value) => void items.set(key, value),
+    removeItem: (key) => void items.delete(key),
   };
 }
 

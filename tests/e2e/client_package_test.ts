@@ -36,6 +36,7 @@ Deno.test.beforeAll(async () => {
   await Deno.writeTextFile(
     `${project}/journey.ts`,
     `import ws from "ws";
+import { KinoraError } from "@kinora/client";
 declare const process: { env: Record<string, string> };
 const { URL: url = "", KEY: publishableKey = "", TOKEN: token = "", MODEL: model_id = "" } = process.env;
 const newDeviceToken = () => Promise.resolve(token);
