@@ -6,14 +6,15 @@ type Schemas = components["schemas"];
 
 /** A code of the backend's registry. */
 export type ErrorCode = Schemas["ErrorCode"];
-/** What `details` holds, by code. */
+/** What `details` holds, by code; nothing for those that are not named. */
 export type ErrorDetails = Schemas["ErrorDetails"];
+type DetailsOf<Code> = Code extends keyof ErrorDetails ? ErrorDetails[Code] : Record<string, unknown>;
 /** What the app does next, in the words of the guide. */
 export type Action = (typeof actions)[ErrorCode];
 
 interface Failed<Code extends ErrorCode | null> {
   code: Code;
-  details: Code extends ErrorCode ? ErrorDetails[Code] : Record<string, unknown>;
+  details: DetailsOf<Code>;
   message: string;
   /** Of the answer; null where there was none. */
   status: number | null;
@@ -28,7 +29,7 @@ export class FailureOf<Code extends ErrorCode | null> extends Error {
   override readonly name = "KinoraError";
   /** Null where Kinora did not answer: no network, no time, or the platform in its place. */
   readonly code: Code;
-  readonly details: Failed<Code>["details"];
+  readonly details: DetailsOf<Code>;
   /** The answer's; null where there was none. */
   readonly status: number | null;
   /** What the operator finds the request by in the logs. */
@@ -79,7 +80,7 @@ export function failureOf({ status, headers }: Response, body: unknown): KinoraE
     status,
     code: error.code,
     message: error.message ?? error.code,
-    details: (error.details ?? {}) as ErrorDetails[ErrorCode],
+    details: error.details ?? {},
     requestId: error.request_id,
   });
 }

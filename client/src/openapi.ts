@@ -363,7 +363,7 @@ export interface components {
                 request_id: string;
             };
         };
-        /** @description What `error.details` holds, by `error.code`; for generated clients, no answer is of it */
+        /** @description What `error.details` holds, by `error.code`, where it holds anything. For generated clients: no answer is of it */
         ErrorDetails: {
             ERR_4001: {
                 /** @description Credits */
@@ -384,9 +384,6 @@ export interface components {
                 /** @description Seconds */
                 retry_after: number;
             };
-            ERR_4005: Record<string, never>;
-            ERR_4006: Record<string, never>;
-            ERR_4007: Record<string, never>;
             ERR_4008: {
                 fields: components["schemas"]["FieldError"][];
             };
@@ -394,8 +391,6 @@ export interface components {
                 /** @description What it is in */
                 status: string;
             };
-            ERR_4010: Record<string, never>;
-            ERR_4011: Record<string, never>;
             ERR_4012: {
                 /** @description Seconds */
                 retry_after: number;
@@ -403,15 +398,9 @@ export interface components {
             ERR_4013: {
                 limit_bytes: number;
             };
-            ERR_4014: Record<string, never>;
-            ERR_4015: Record<string, never>;
             ERR_4016: {
                 reason: string;
             };
-            ERR_4017: Record<string, never>;
-            ERR_4018: Record<string, never>;
-            ERR_5001: Record<string, never>;
-            ERR_5002: Record<string, never>;
             ERR_5003: {
                 /** @enum {string} */
                 reason: "rejected" | "invalid_result";
@@ -420,8 +409,6 @@ export interface components {
                 /** @description Seconds */
                 retry_after: number;
             };
-            ERR_6002: Record<string, never>;
-            ERR_6003: Record<string, never>;
             ERR_6004: {
                 /** @description What is switched off */
                 feature: string;
@@ -456,13 +443,14 @@ export interface components {
                 user_id: string;
                 is_guest: boolean | null;
                 display_name: string | null;
-                language: ("en" | "tr" | "es") | null;
-                /** @enum {string} */
-                theme_preference: "system" | "light" | "dark";
+                /** @enum {string|null} */
+                language: "en" | "tr" | "es" | null;
+                theme_preference: components["schemas"]["ThemePreference"];
                 credits_remaining: number;
                 /** Format: date-time */
                 created_at: string;
                 is_banned: boolean;
+                /** Format: date-time */
                 closed_at: string | null;
             };
             credits: {
@@ -482,9 +470,11 @@ export interface components {
                 id: string;
                 /** @enum {string} */
                 action: "make_admin" | "remove_admin" | "refund_credits" | "adjust_credits" | "enable_model" | "disable_model" | "ban" | "unban";
+                /** Format: uuid */
                 admin_id: string | null;
                 amount: number | null;
                 reason: string;
+                /** Format: uuid */
                 job_id: string | null;
                 /** Format: date-time */
                 created_at: string;
@@ -500,6 +490,8 @@ export interface components {
             /** Format: uuid */
             job_id: string;
         };
+        /** @enum {string} */
+        Category: "text_to_video" | "image_to_video";
         ChangeModelRequest: {
             /** Format: uuid */
             model_id: string;
@@ -511,31 +503,13 @@ export interface components {
             id: string;
             name: string;
             description: string;
-            /** @enum {string} */
-            category: "text_to_video" | "image_to_video";
+            category: components["schemas"]["Category"];
+            /** Format: uri */
             thumbnail_url: string | null;
             is_featured: boolean;
             requires_image: boolean;
-            pricing: {
-                /** @enum {string} */
-                type: "per_video" | "per_second";
-                credits: number;
-            };
-            options: {
-                duration_seconds: {
-                    values: number[];
-                    default: number;
-                };
-                resolution: {
-                    values: string[];
-                    default: string;
-                };
-                aspect_ratio: {
-                    values: string[];
-                    default: string;
-                };
-                prompt_max_characters?: number;
-            };
+            pricing: components["schemas"]["Pricing"];
+            options: components["schemas"]["ModelOptions"];
             is_available: boolean;
         };
         Check: {
@@ -544,7 +518,6 @@ export interface components {
             /** @enum {string} */
             reason?: "schema_not_exposed";
         };
-        ClientReference: string;
         ClosedAccount: {
             /** Format: uuid */
             user_id: string;
@@ -567,6 +540,7 @@ export interface components {
                 /** @enum {string} */
                 kind: "grant" | "purchase" | "hold" | "release" | "refund" | "adjustment" | "expiry" | "reversal" | "debt_payment";
                 balance_after: number;
+                /** Format: uuid */
                 job_id: string | null;
                 /** Format: date-time */
                 created_at: string;
@@ -602,7 +576,7 @@ export interface components {
                 aspect_ratio?: string | null;
             } | null;
             image_url?: string | null;
-            client_reference?: components["schemas"]["ClientReference"] | null;
+            client_reference?: string | null;
         };
         HealthResponse: {
             /** @enum {string} */
@@ -621,65 +595,61 @@ export interface components {
         Job: {
             /** Format: uuid */
             job_id: string;
-            /** @enum {string} */
-            status: "pending" | "processing" | "completed" | "failed" | "cancelled";
+            status: components["schemas"]["JobStatus"];
             prompt: string;
             /** Format: uuid */
             model_id: string;
             model_name: string;
-            settings: {
-                duration_seconds: number;
-                resolution: string;
-                aspect_ratio: string;
-            };
+            settings: components["schemas"]["JobSettings"];
             credits_used: number;
+            /** Format: uri */
             video_url: string | null;
+            /** Format: date-time */
             video_url_expires_at: string | null;
+            /** Format: uri */
             thumbnail_url: string | null;
-            error: {
-                code: string;
-                message: string;
-                details: {
-                    [key: string]: unknown;
-                };
-            } | null;
+            error: components["schemas"]["JobError"];
             client_reference: string | null;
+            /** Format: date-time */
             cancel_requested_at: string | null;
             retry_after?: number;
             /** Format: date-time */
             created_at: string;
+            /** Format: date-time */
             completed_at: string | null;
         };
+        JobError: {
+            code: string;
+            message: string;
+            details: {
+                [key: string]: unknown;
+            };
+        } | null;
+        JobSettings: {
+            duration_seconds: number;
+            resolution: string;
+            aspect_ratio: string;
+        };
+        /** @enum {string} */
+        JobStatus: "pending" | "processing" | "completed" | "failed" | "cancelled";
         Model: {
             /** Format: uuid */
             id: string;
             name: string;
             description: string;
-            /** @enum {string} */
-            category: "text_to_video" | "image_to_video";
+            category: components["schemas"]["Category"];
+            /** Format: uri */
             thumbnail_url: string | null;
             is_featured: boolean;
             requires_image: boolean;
-            pricing: {
-                /** @enum {string} */
-                type: "per_video" | "per_second";
-                credits: number;
-            };
-            options: {
-                duration_seconds: {
-                    values: number[];
-                    default: number;
-                };
-                resolution: {
-                    values: string[];
-                    default: string;
-                };
-                aspect_ratio: {
-                    values: string[];
-                    default: string;
-                };
-                prompt_max_characters?: number;
-            };
+            pricing: components["schemas"]["Pricing"];
+            options: components["schemas"]["ModelOptions"];
+        };
+        ModelOptions: {
+            duration_seconds: components["schemas"]["NumberOption"];
+            resolution: components["schemas"]["TextOption"];
+            aspect_ratio: components["schemas"]["TextOption"];
+            prompt_max_characters?: number;
         };
         ModelsResponse: {
             models: components["schemas"]["Model"][];
@@ -691,6 +661,10 @@ export interface components {
             transaction_id: string;
             new_balance: number;
         };
+        NumberOption: {
+            values: number[];
+            default: number;
+        };
         PlatformCheck: {
             ok: boolean;
             duration_ms: number;
@@ -698,6 +672,11 @@ export interface components {
             reason?: "schema_not_exposed";
             missing: ("postgres_17" | "pg_cron" | "tick_job" | "pg_net" | "functions_url" | "worker_key" | "signing_key")[];
             invalid?: string[];
+        };
+        Pricing: {
+            /** @enum {string} */
+            type: "per_video" | "per_second";
+            credits: number;
         };
         ProcessJobsResponse: {
             /** @constant */
@@ -708,9 +687,9 @@ export interface components {
             user_id: string;
             is_guest: boolean;
             display_name: string | null;
-            language: ("en" | "tr" | "es") | null;
-            /** @enum {string} */
-            theme_preference: "system" | "light" | "dark";
+            /** @enum {string|null} */
+            language: "en" | "tr" | "es" | null;
+            theme_preference: components["schemas"]["ThemePreference"];
             credits_remaining: number;
             /** Format: date-time */
             created_at: string;
@@ -724,12 +703,21 @@ export interface components {
             user_id: components["schemas"]["UserId"];
             amount: number;
             reason: components["schemas"]["Reason"];
+            /** Format: uuid */
             job_id?: string | null;
         };
+        TextOption: {
+            values: string[];
+            default: string;
+        };
+        /** @enum {string} */
+        ThemePreference: "system" | "light" | "dark";
         UpdateUserProfileRequest: {
             display_name?: string | null;
-            language?: ("en" | "tr" | "es") | null;
-            theme_preference?: ("system" | "light" | "dark") | null;
+            /** @enum {string|null} */
+            language?: "en" | "tr" | "es" | null;
+            /** @enum {string|null} */
+            theme_preference?: "system" | "light" | "dark" | null;
         };
         /** Format: uuid */
         UserId: string;
@@ -740,33 +728,27 @@ export interface components {
         VideoStatusResponse: {
             /** Format: uuid */
             job_id: string;
-            /** @enum {string} */
-            status: "pending" | "processing" | "completed" | "failed" | "cancelled";
+            status: components["schemas"]["JobStatus"];
             prompt: string;
             /** Format: uuid */
             model_id: string;
             model_name: string;
-            settings: {
-                duration_seconds: number;
-                resolution: string;
-                aspect_ratio: string;
-            };
+            settings: components["schemas"]["JobSettings"];
             credits_used: number;
+            /** Format: uri */
             video_url: string | null;
+            /** Format: date-time */
             video_url_expires_at: string | null;
+            /** Format: uri */
             thumbnail_url: string | null;
-            error: {
-                code: string;
-                message: string;
-                details: {
-                    [key: string]: unknown;
-                };
-            } | null;
+            error: components["schemas"]["JobError"];
             client_reference: string | null;
+            /** Format: date-time */
             cancel_requested_at: string | null;
             retry_after?: number;
             /** Format: date-time */
             created_at: string;
+            /** Format: date-time */
             completed_at: string | null;
             progress: {
                 /** @enum {string} */

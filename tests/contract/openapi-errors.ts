@@ -33,10 +33,11 @@ const reasons: Partial<Record<ErrorCode, readonly string[]>> = {
 
 /** The details of every error, by its code: what a client narrows them to. No answer has them all. */
 export function errorDetailsSchema(): Schema {
-  const codes = Object.keys(errorCodes).filter(isErrorCode);
+  const codes = Object.keys(errorCodes).filter(isErrorCode).filter((code) => detailsOf(code).length > 0);
   return {
     type: "object",
-    description: "What `error.details` holds, by `error.code`; for generated clients, no answer is of it",
+    description:
+      "What `error.details` holds, by `error.code`, where it holds anything. For generated clients: no answer is of it",
     required: codes,
     properties: Object.fromEntries(codes.map((code) => [code, detailsSchema(code)])),
   };
@@ -47,7 +48,7 @@ export function detailsSchema(code: ErrorCode): Schema {
   const keys = detailsOf(code);
   return {
     type: "object",
-    ...(keys.length > 0 ? { required: keys } : {}),
+    required: keys,
     properties: Object.fromEntries(keys.map((key) => {
       const known = key === "reason" ? reasons[code] : undefined;
       return [key, { ...valueOf(detailSchemas, code, key), ...(known ? { enum: known } : {}) }];

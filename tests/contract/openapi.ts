@@ -64,7 +64,7 @@ export function openApiDocument(
         Error: errorSchema,
         ErrorDetails: errorDetailsSchema(),
         FieldError: fieldErrorSchema,
-        ...schemas.components(),
+        ...schemas.components(paths),
       },
       responses: Object.fromEntries([...responses].sort(([one], [other]) => one.localeCompare(other))),
       parameters: sharedParameters,
