@@ -157,3 +157,18 @@ Deno.test("an app is answered in its language, and told what is wrong in types",
   const request = { model_id, prompt: "No such model" };
   await assert.rejects(kinora.generate(request), { code: "ERR_4002", status: 422, details: { model_id } });
 });
+
+Deno.test("a cancelled video is cancelled, and one that has ended tells its state", async () => {
+  const { kinora } = await backend.signIn(2 * priceOfKling);
+  await backend.stack.simulators.fal.control.rules({ prompt: "never ends", outcome: "never" });
+  const { job_id } = await kinora.generate({ model_id: kling, prompt: "never ends" });
+  await kinora.cancel(job_id);
+  let last: WatchedJob | undefined;
+  for await (last of kinora.watch(job_id));
+  assert.deepEqual([last?.status, last?.credits_used], ["cancelled", 0]);
+  await assert.rejects(kinora.download(job_id), { code: "ERR_4009", details: { status: "cancelled" } });
+
+  const { job_id: made } = await kinora.generate({ model_id: kling, prompt: "A fox that is made" });
+  for await (last of kinora.watch(made));
+  await assert.rejects(kinora.cancel(made), { code: "ERR_4009", details: { status: "completed" } });
+});
