@@ -4797,7 +4797,7 @@ begin
   lock table videos.moderation_filters in share row exclusive mode;
   delete from videos.moderation_filters;
   insert into videos.moderation_filters (action, pattern)
-  select w.action, format('(^| )(%s)', string_agg(distinct left(w.word, 3), '|'))
+  select w.action, format('(^|[^[:alnum:]])(%s)', string_agg(distinct left(w.word, 3), '|'))
   from (
     -- A term matches only with all its words, so one of them will do: that with the fewest spellings lets most pass.
     select w.*, rank() over (partition by w.term_id order by s.spellings, w.place desc) as choice
