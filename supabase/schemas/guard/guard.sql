@@ -12,6 +12,10 @@ return jsonb_strip_nulls(
   jsonb_build_object('error', core.error_code(p_category), 'details', p_details, 'limits', p_limits)
 );
 
+-- What guard.take says: the limits as the API shows them, the envelope to return instead of going on, if any, and the times
+-- that were counted, in the order of the policies' names, null for one that is broken.
+create type guard.taken as (limits jsonb, refusal jsonb, hits timestamptz[]);
+
 create function guard.enter(
   p_user_id uuid, p_endpoint text, p_policies text[], p_network text, p_locks boolean default false,
   p_suspended boolean default false,
@@ -26,15 +30,15 @@ as $$
 -- is what it has. Who waited for a lock is asked again: the account may have been closed meanwhile, or its user
 -- suspended. p_suspended is as in accounts.admit. Locks: rate-limit rows → account → expired lots.
 declare
-  v_taken jsonb;
+  v_taken guard.taken;
 begin
   select a.refusal, a.language, a.is_new into refusal, language, is_new from accounts.admit(p_user_id, p_suspended) as a;
   if refusal is not null then
     return;
   end if;
   v_taken := guard.take(p_policies, p_user_id, p_network, p_endpoint);
-  refusal := v_taken -> 'refusal';
-  limits := v_taken -> 'limits';
+  refusal := v_taken.refusal;
+  limits := v_taken.limits;
   if refusal is not null then
     return;
   end if;

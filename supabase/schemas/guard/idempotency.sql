@@ -53,7 +53,7 @@ as $$
 -- advisory lock on (caller, endpoint, key), never waited for → rate-limit row, for a known key.
 declare
   v_row guard.idempotency_keys;
-  v_taken jsonb;
+  v_taken guard.taken;
 begin
   if not pg_try_advisory_xact_lock(guard.lock_key(p_caller, p_endpoint, p_key)) then
     return guard.refusal('idempotency/in-progress', '{"retry_after": 1}');
@@ -68,8 +68,8 @@ begin
     return null;
   end if;
   v_taken := guard.take('{replays}', p_caller, null, p_endpoint);
-  if v_taken ? 'refusal' then
-    return v_taken -> 'refusal';
+  if v_taken.refusal is not null then
+    return v_taken.refusal;
   end if;
   if v_row.fingerprint <> p_fingerprint then
     return guard.refusal('idempotency/key-reused');

@@ -11,8 +11,8 @@ as $$
 -- refusal but the counted attempt. `data`: `{ job_id, status, credits_used, credits_remaining, created_at }`.
 -- Locks: rate-limit rows → account → lots.
 declare
-  v_attempts jsonb;
-  v_accepted jsonb;
+  v_attempts guard.taken;
+  v_accepted guard.taken;
   v_limits jsonb;
   v_model videos.models;
   v_resolved jsonb;
@@ -26,10 +26,10 @@ begin
   v_attempts := guard.take(
     '{generation_attempts,generation_attempts_network}', p_user_id, p_network, 'generate-video'
   );
-  if v_attempts ? 'refusal' then
-    return v_attempts -> 'refusal';
+  if v_attempts.refusal is not null then
+    return v_attempts.refusal;
   end if;
-  v_limits := v_attempts -> 'limits';
+  v_limits := v_attempts.limits;
   if not ops.is_enabled('generation') then
     return guard.refusal('feature/switched-off', '{"feature": "generation"}', v_limits);
   end if;
@@ -68,18 +68,18 @@ begin
   end if;
   -- Last, with the account locked and the balance known: what is counted here is accepted.
   v_accepted := guard.take('{uncaptured_jobs,video_generation}', p_user_id, p_network, 'generate-video');
-  v_limits := coalesce(v_accepted -> 'limits', '[]') || v_limits;
-  if v_accepted ? 'refusal' then
-    return v_accepted -> 'refusal' || jsonb_build_object('limits', v_limits);
+  v_limits := v_accepted.limits || v_limits;
+  if v_accepted.refusal is not null then
+    return v_accepted.refusal || jsonb_build_object('limits', v_limits);
   end if;
   -- What guards money and was not counted, as its row is missing, is broken.
-  if not v_accepted -> 'hits' ?& '{uncaptured_jobs,video_generation}' then
+  if num_nulls(v_accepted.hits[1], v_accepted.hits[2]) > 0 then
     return guard.refusal('database/unavailable', '{}', v_limits);
   end if;
 
   perform credits.place_hold(v_account, v_price, v_job_id);
   -- By this time settle_video_job gives the hit back.
-  v_now := v_accepted #>> '{hits,uncaptured_jobs}';
+  v_now := v_accepted.hits[1];
   insert into videos.jobs (
     id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at,
     client_reference
