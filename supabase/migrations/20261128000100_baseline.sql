@@ -102,15 +102,12 @@ returns uuid
 language sql
 volatile
 -- UUID version 7 (RFC 9562): 48 bits of milliseconds, then random bits. New rows so land on one end of their
--- indexes; Postgres 17 has no function for it. Bits 52 and 53 turn the version 4 into a 7.
-return encode(
-  set_bit(set_bit(
-    overlay(
-      uuid_send(gen_random_uuid())
-      placing substring(int8send((date_part('epoch', clock_timestamp()) * 1000)::bigint) from 3)
-      from 1 for 6
-    ), 52, 1), 53, 1),
-  'hex')::uuid;
+-- indexes; Postgres 17 has no function for it. Of a random UUID the first 15 characters are replaced, which end with its
+-- version: 12 digits of time, one hyphen less than is usual, and a 7. The time has 11 digits until the year 2527.
+return overlay(
+  gen_random_uuid()::text
+  placing '0' || to_hex((date_part('epoch', clock_timestamp()) * 1000)::bigint) || '-7' from 1 for 15
+)::uuid;
 
 -- A time as the API shows it: ISO 8601, UTC, milliseconds.
 create function core.to_iso(p_time timestamptz)
@@ -806,9 +803,14 @@ as $$
 -- is what it has. Who waited for a lock is asked again: the account may have been closed meanwhile, or its user
 -- suspended. p_suspended is as in accounts.admit. Locks: rate-limit rows → account → expired lots.
 declare
+  v_caller record;
   v_taken guard.taken;
+  v_locked record;
 begin
-  select a.refusal, a.language, a.is_new into refusal, language, is_new from accounts.admit(p_user_id, p_suspended) as a;
+  v_caller := accounts.admit(p_user_id, p_suspended);
+  refusal := v_caller.refusal;
+  language := v_caller.language;
+  is_new := v_caller.is_new;
   if refusal is not null then
     return;
   end if;
@@ -819,8 +821,10 @@ begin
     return;
   end if;
   if p_locks then
-    select l.refusal, (l.account).id, (l.account).balance into refusal, account_id, balance
-    from accounts.lock(p_user_id, p_suspended) as l;
+    v_locked := accounts.lock(p_user_id, p_suspended);
+    refusal := v_locked.refusal;
+    account_id := (v_locked.account).id;
+    balance := (v_locked.account).balance;
   else
     refusal := (accounts.admit(p_user_id, p_suspended)).refusal;
   end if;
@@ -833,8 +837,21 @@ create function guard.answer(p_data jsonb, p_limits jsonb default null, p_langua
 returns jsonb
 language sql
 stable
-return jsonb_build_object('data', p_data)
-  || jsonb_strip_nulls(jsonb_build_object('limits', p_limits, 'language', p_language));
+return case
+  when p_limits is null and p_language is null then jsonb_build_object('data', p_data)
+  when p_limits is null then jsonb_build_object('data', p_data, 'language', p_language)
+  when p_language is null then jsonb_build_object('data', p_data, 'limits', p_limits)
+  else jsonb_build_object('data', p_data, 'limits', p_limits, 'language', p_language)
+end;
+
+-- An outcome that was made without knowing the user's language.
+create function guard.in_language(p_outcome jsonb, p_language text)
+returns jsonb
+language sql
+stable
+return case
+  when p_language is null then p_outcome else p_outcome || jsonb_build_object('language', p_language)
+end;
 
 -- supabase/schemas/guard/idempotency.sql
 
@@ -863,23 +880,13 @@ create table guard.secrets (
 alter table guard.secrets enable row level security;
 comment on table guard.secrets is 'Random bytes that keep what callers write from meaning anything to the database.';
 
-create function guard.lock_key(p_caller uuid, p_endpoint text, p_key text)
-returns bigint
-language plpgsql
-stable
-set search_path = ''
-as $$
 -- The advisory lock of an idempotency key. A caller writes the key, and must be able to choose nobody else's lock: it is
 -- hashed with a secret, and the locks of one number are for these keys alone; whatever else we lock has two.
-declare
-  v_secret bytea;
-begin
-  select s.secret into strict v_secret from guard.secrets as s where s.name = 'lock_keys';
-  return ('x' || encode(substring(sha256(
-    v_secret || convert_to(concat_ws(' ', p_caller::text, p_endpoint, p_key), 'UTF8')
-  ) from 1 for 8), 'hex'))::bit(64)::bigint;
-end;
-$$;
+create function guard.lock_key(p_secret bytea, p_caller uuid, p_endpoint text, p_key text)
+returns bigint
+language sql
+stable
+return hashtextextended(sha256(p_secret || convert_to(format('%s %s %s', p_caller, p_endpoint, p_key), 'UTF8'))::text, 0);
 
 create function guard.claim(p_caller uuid, p_endpoint text, p_key text, p_fingerprint text)
 returns jsonb
@@ -892,10 +899,14 @@ as $$
 -- the same key, both of which count in `replays`; idempotency/in-progress while the first request runs. Locks: an
 -- advisory lock on (caller, endpoint, key), never waited for → rate-limit row, for a known key.
 declare
+  v_is_mine boolean;
   v_row guard.idempotency_keys;
   v_taken guard.taken;
 begin
-  if not pg_try_advisory_xact_lock(guard.lock_key(p_caller, p_endpoint, p_key)) then
+  select pg_try_advisory_xact_lock(guard.lock_key(s.secret, p_caller, p_endpoint, p_key)) into strict v_is_mine
+  from guard.secrets as s
+  where s.name = 'lock_keys';
+  if not v_is_mine then
     return guard.refusal('idempotency/in-progress', '{"retry_after": 1}');
   end if;
 
@@ -1329,13 +1340,15 @@ create function credits.entry_hash(
 returns bytea
 language sql
 stable
--- As one row: its text leaves no two alike, as a list that passes over nulls would. The time counts in microseconds, so
--- that the text does not depend on the session's time zone.
-return sha256(p_previous || convert_to(row(
-  p_account_id, p_number, p_balance_after, (p_transfer).id, (p_transfer).posting_id, (p_transfer).owner_id,
-  (p_transfer).kind, (p_transfer).from_account_id, (p_transfer).to_account_id, (p_transfer).amount, (p_transfer).job_id,
-  (p_transfer).reverses_id, (p_transfer).draws, (extract(epoch from (p_transfer).created_at) * 1000000)::bigint
-)::text, 'UTF8'));
+-- A null leaves its place empty, and nothing has a comma in it but the draws, which stand last: no two entries have the
+-- same text. The time is eight bytes, whatever the session's time zone. Arguments of one type stand together, since each
+-- change of types costs a look into the catalogue.
+return sha256(p_previous || timestamptz_send((p_transfer).created_at) || format(
+  '%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s',
+  p_account_id, p_number, p_balance_after, (p_transfer).from_account_id, (p_transfer).to_account_id,
+  (p_transfer).posting_id, (p_transfer).amount, (p_transfer).id, (p_transfer).owner_id, (p_transfer).job_id,
+  (p_transfer).reverses_id, (p_transfer).kind, (p_transfer).draws
+)::bytea);
 
 create type credits.entry as (unit text, number bigint, balance bigint, hash bytea);
 
@@ -1346,18 +1359,13 @@ volatile
 set search_path = ''
 as $$
 -- What a transfer means to one of its accounts, which p_amount leaves or joins by its sign. A user's account gets the
--- entry that is returned; a system account is read and never locked, and has none.
+-- entry that is returned; a system account of another unit is read and never locked, and has none.
 declare
   v_entry credits.entry;
   v_kind credits.account_kind;
   v_draw credits.draw;
   v_drawn bigint := 0;
 begin
-  -- Those of the platform in credits, which are never changed: not even read.
-  if credits.is_system_account(p_account_id) then
-    v_entry.unit := 'credit';
-    return v_entry;
-  end if;
   update credits.accounts as a
   -- A debt counts the other way round: it grows when credits leave through it.
   set balance = a.balance + case a.kind when 'owed' then -p_amount else p_amount end,
@@ -1389,18 +1397,22 @@ begin
           and l.remaining + sign(p_amount)::integer * d.amount between 0 and l.amount
         returning d.amount
       )
-      select coalesce(sum(d.amount), 0) into v_drawn from drawn as d;
+      select coalesce(sum(d.amount), 0) * sign(p_amount) into v_drawn from drawn as d;
     else
       foreach v_draw in array p_transfer.draws loop
+        exit when v_draw.amount < 1;
+        if p_amount < 0 then
+          v_draw.amount := -v_draw.amount;
+        end if;
         update credits.lots as l
-        set remaining = l.remaining + sign(p_amount)::integer * v_draw.amount
-        where l.id = v_draw.lot_id and l.account_id = p_account_id and v_draw.amount > 0
-          and l.remaining + sign(p_amount)::integer * v_draw.amount between 0 and l.amount;
+        set remaining = l.remaining + v_draw.amount
+        where l.id = v_draw.lot_id and l.account_id = p_account_id
+          and l.remaining + v_draw.amount between 0 and l.amount;
         exit when not found;
         v_drawn := v_drawn + v_draw.amount;
       end loop;
     end if;
-    if v_drawn <> p_transfer.amount then
+    if v_drawn <> p_amount then
       raise exception 'transfer % does not draw its amount from lots of its account', p_transfer.id
         using errcode = 'check_violation';
     end if;
@@ -1428,8 +1440,15 @@ begin
   then
     raise exception 'transfer % contradicts itself', new.id using errcode = 'check_violation';
   end if;
-  v_from := credits.apply_side(new, new.from_account_id, -new.amount);
-  v_to := credits.apply_side(new, new.to_account_id, new.amount);
+  v_from.unit := 'credit';
+  v_to.unit := 'credit';
+  -- Those of the platform in credits are never changed: not even read.
+  if not credits.is_system_account(new.from_account_id) then
+    v_from := credits.apply_side(new, new.from_account_id, -new.amount);
+  end if;
+  if not credits.is_system_account(new.to_account_id) then
+    v_to := credits.apply_side(new, new.to_account_id, new.amount);
+  end if;
   if v_from.unit <> v_to.unit then
     raise exception 'transfer % crosses units', new.id using errcode = 'check_violation';
   end if;
@@ -3307,7 +3326,13 @@ create table videos.models (
   -- The two bounds of a job: from acceptance until it starts, and from its start until it ends.
   start_within interval not null default interval '15 minutes' check (start_within > interval '0'),
   finish_within interval not null default interval '15 minutes' check (finish_within > interval '0'),
-  position integer not null default 0
+  position integer not null default 0,
+  -- The settings of a request that asks for none.
+  defaults jsonb generated always as (jsonb_set(jsonb_set(jsonb_set(
+    '{}', '{duration_seconds}', options #> '{duration_seconds,default}'),
+    '{resolution}', options #> '{resolution,default}'),
+    '{aspect_ratio}', options #> '{aspect_ratio,default}'
+  )) stored
 );
 alter table videos.models enable row level security;
 comment on table videos.models is 'The catalogue. What is not available stays, for the jobs that were made with it.';
@@ -3406,36 +3431,34 @@ create table videos.model_providers (
 alter table videos.model_providers enable row level security;
 comment on table videos.model_providers is 'The providers of a model; the lowest preference is asked first.';
 
-create function videos.resolve_settings(p_model videos.models, p_settings jsonb, p_image_url text)
+create function videos.unfitting(p_model videos.models, p_settings jsonb, p_image_url text)
 returns jsonb
 language plpgsql
 immutable
 set search_path = ''
 as $$
--- The settings of a job, defaults included, and everything in the request that the model does not take:
--- `{ settings, fields: [{ path, message }] }`. `fields` is empty when all fits.
+-- Everything in a request that its model does not take, as `[{ path, message }]`; empty when all fits. What is not asked
+-- for is the model's default, which fits.
 declare
   v_name text;
-  v_value jsonb;
-  v_settings jsonb := '{}';
   v_fields jsonb := '[]';
 begin
-  foreach v_name in array array['duration_seconds', 'resolution', 'aspect_ratio'] loop
-    v_value := coalesce(p_settings -> v_name, p_model.options #> array[v_name, 'default']);
-    v_settings := v_settings || jsonb_build_object(v_name, v_value);
-    if not p_model.options #> array[v_name, 'values'] @> v_value then
-      v_fields := v_fields || jsonb_build_object(
-        'path', 'settings.' || v_name,
-        'message', format('This model takes one of %s', p_model.options #>> array[v_name, 'values'])
-      );
-    end if;
-  end loop;
+  if p_settings <> '{}' then
+    foreach v_name in array array['duration_seconds', 'resolution', 'aspect_ratio'] loop
+      if not coalesce(p_model.options #> array[v_name, 'values'] @> (p_settings -> v_name), true) then
+        v_fields := v_fields || jsonb_build_object(
+          'path', 'settings.' || v_name,
+          'message', format('This model takes one of %s', p_model.options #>> array[v_name, 'values'])
+        );
+      end if;
+    end loop;
+  end if;
   if p_model.requires_image and p_image_url is null then
     v_fields := v_fields || '{"path": "image_url", "message": "This model needs an image"}'::jsonb;
-  elsif p_model.category = 'text_to_video' and p_image_url is not null then
+  elsif p_image_url is not null and p_model.category = 'text_to_video' then
     v_fields := v_fields || '{"path": "image_url", "message": "This model takes no image"}'::jsonb;
   end if;
-  return jsonb_build_object('settings', v_settings, 'fields', v_fields);
+  return v_fields;
 end;
 $$;
 
@@ -3445,8 +3468,8 @@ returns bigint
 language sql
 immutable
 return case (p_model).pricing_type
-  when 'per_video' then (p_model).credits
   when 'per_second' then (p_model).credits * (p_settings ->> 'duration_seconds')::bigint
+  else (p_model).credits
 end;
 
 -- supabase/schemas/videos/jobs.sql
@@ -4293,21 +4316,31 @@ as $$
 -- Whether one of p_providers, null being all, may be asked for a video today: it is enabled, takes the request, and has
 -- money left for it. One after the other, since the first nearly always does.
 declare
+  v_found record;
   v_offer videos.model_providers;
 begin
-  for v_offer in
-    select p.* from videos.model_providers as p where p.model_id = p_model.id order by p.preference
+  for v_found in
+    select p as offer, m.cents
+    from videos.model_providers as p
+    join videos.money_left as m on m.provider = p.provider
+    where p.model_id = p_model.id
+    order by p.preference
   loop
-    continue when not coalesce(v_offer.provider = any (p_providers), p_providers is null)
-      or not videos.takes_settings(v_offer, p_settings, p_image_url)
-      or not videos.takes_prompt(v_offer, p_prompt);
-    if exists (
-      select from videos.money_left as m
-      where m.provider = v_offer.provider
-        and coalesce(m.cents >= videos.cost_cents(v_offer, p_model.pricing_type, p_settings), true)
-    ) then
-      return true;
+    v_offer := v_found.offer;
+    -- One question after the other: most have an answer that costs nothing, and are then not even prepared.
+    if p_providers is not null then
+      continue when not coalesce(v_offer.provider = any (p_providers), false);
     end if;
+    if v_offer.takes <> '{}' then
+      continue when not videos.takes_settings(v_offer, p_settings, p_image_url);
+    end if;
+    if v_offer.prompt_max_units is not null then
+      continue when not videos.takes_prompt(v_offer, p_prompt);
+    end if;
+    if v_found.cents is not null then
+      continue when v_found.cents < videos.cost_cents(v_offer, p_model.pricing_type, p_settings);
+    end if;
+    return true;
   end loop;
   return false;
 end;
@@ -4954,45 +4987,54 @@ volatile
 set search_path = ''
 as $$
 -- Accepts a video or says why not, in the order of what it costs to find out. Nothing is written before the last
--- refusal but the counted attempt. `data`: `{ job_id, status, credits_used, credits_remaining, created_at }`.
--- Locks: rate-limit rows → account → lots.
+-- refusal but the counted attempt, and what has expired. `data`: `{ job_id, status, credits_used, credits_remaining,
+-- created_at }`. Locks: rate-limit rows → account → lots.
 declare
-  v_attempts guard.taken;
-  v_accepted guard.taken;
+  v_taken guard.taken;
   v_limits jsonb;
+  v_account credits.accounts;
+  v_seen record;
   v_model videos.models;
-  v_resolved jsonb;
+  v_settings jsonb;
   v_fields jsonb;
   v_price bigint;
-  v_locked record;
-  v_account credits.accounts;
-  v_job_id constant uuid := core.new_id();
+  v_job_id uuid;
   v_now timestamptz;
 begin
-  v_attempts := guard.take(
-    '{generation_attempts,generation_attempts_network}', p_user_id, p_network, 'generate-video'
-  );
-  if v_attempts.refusal is not null then
-    return v_attempts.refusal;
+  v_taken := guard.take('{generation_attempts,generation_attempts_network}', p_user_id, p_network, 'generate-video');
+  if v_taken.refusal is not null then
+    return v_taken.refusal;
   end if;
-  v_limits := v_attempts.limits;
-  if not ops.is_enabled('generation') then
+  v_limits := v_taken.limits;
+
+  -- All that is only read, in one statement. The account was locked before, so that it also tells what became of its user
+  -- while this waited.
+  v_account := credits.lock_account(p_user_id);
+  select m as model, u.closed_at is null and not u.is_banned as is_active,
+    (select f.is_enabled from ops.feature_flags as f where f.name = 'generation') as is_enabled,
+    (select f.pattern from videos.moderation_filters as f where f.action = 'refuse') as pattern
+  into v_seen
+  from accounts.users as u
+  left join videos.models as m on m.id = p_model_id and m.is_available
+  where u.id = p_user_id;
+  v_model := v_seen.model;
+
+  if not v_seen.is_active then
+    return (accounts.admit(p_user_id)).refusal || jsonb_build_object('limits', v_limits);
+  end if;
+  if not v_seen.is_enabled then
     return guard.refusal('feature/switched-off', '{"feature": "generation"}', v_limits);
   end if;
-  if videos.find_moderation_term(p_prompt, 'refuse') is not null then
+  if videos.folded(p_prompt) ~ v_seen.pattern and videos.find_moderation_term(p_prompt, 'refuse') is not null then
     return guard.refusal('prompt/refused', '{"reason": "policy"}', v_limits);
   end if;
-
-  select m.* into v_model from videos.models as m where m.id = p_model_id and m.is_available;
-  if not found then
+  if v_model.id is null then
     return guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id), v_limits);
   end if;
-  v_resolved := videos.resolve_settings(v_model, p_settings, p_image_url);
-  v_fields := v_resolved -> 'fields';
-  if v_fields = '[]'
-    and not videos.is_offered(v_model, p_prompt, v_resolved -> 'settings', p_image_url, p_providers)
-  then
-    v_fields := videos.unmakeable(v_model, p_prompt, v_resolved -> 'settings', p_image_url);
+  v_settings := v_model.defaults || p_settings;
+  v_fields := videos.unfitting(v_model, p_settings, p_image_url);
+  if v_fields = '[]' and not videos.is_offered(v_model, p_prompt, v_settings, p_image_url, p_providers) then
+    v_fields := videos.unmakeable(v_model, p_prompt, v_settings, p_image_url);
     if v_fields = '[]' then
       return guard.refusal('feature/switched-off', '{"feature": "generation"}', v_limits);
     end if;
@@ -5000,39 +5042,34 @@ begin
   if v_fields <> '[]' then
     return guard.refusal('request/malformed', jsonb_build_object('fields', v_fields), v_limits);
   end if;
-
-  v_price := videos.price(v_model, v_resolved -> 'settings');
-  select * into v_locked from accounts.lock(p_user_id);
-  if v_locked.refusal is not null then
-    return v_locked.refusal || jsonb_build_object('limits', v_limits);
-  end if;
-  v_account := v_locked.account;
+  v_price := videos.price(v_model, v_settings);
   if v_account.balance < v_price then
     return guard.refusal(
       'payment/insufficient-credits', jsonb_build_object('required', v_price, 'available', v_account.balance), v_limits
     );
   end if;
   -- Last, with the account locked and the balance known: what is counted here is accepted.
-  v_accepted := guard.take('{uncaptured_jobs,video_generation}', p_user_id, p_network, 'generate-video');
-  v_limits := v_accepted.limits || v_limits;
-  if v_accepted.refusal is not null then
-    return v_accepted.refusal || jsonb_build_object('limits', v_limits);
+  v_taken := guard.take('{uncaptured_jobs,video_generation}', p_user_id, p_network, 'generate-video');
+  v_limits := v_taken.limits || v_limits;
+  if v_taken.refusal is not null then
+    return v_taken.refusal || jsonb_build_object('limits', v_limits);
   end if;
   -- What guards money and was not counted, as its row is missing, is broken.
-  if num_nulls(v_accepted.hits[1], v_accepted.hits[2]) > 0 then
+  if num_nulls(v_taken.hits[1], v_taken.hits[2]) > 0 then
     return guard.refusal('database/unavailable', '{}', v_limits);
   end if;
 
-  perform credits.place_hold(v_account, v_price, v_job_id);
+  v_job_id := core.new_id();
   -- By this time settle_video_job gives the hit back.
-  v_now := v_accepted.hits[1];
+  v_now := v_taken.hits[1];
+  perform credits.place_hold(v_account, v_price, v_job_id);
   insert into videos.jobs (
     id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at,
     client_reference
   )
   values (
-    v_job_id, p_user_id, v_model.id, v_model.name, p_prompt, v_resolved -> 'settings', p_image_url, v_price,
-    p_request_id, v_now, v_now + v_model.start_within, p_client_reference
+    v_job_id, p_user_id, v_model.id, v_model.name, p_prompt, v_settings, p_image_url, v_price, p_request_id, v_now,
+    v_now + v_model.start_within, p_client_reference
   );
   -- The function submits at once; the worker only if that did not happen within 2 seconds.
   perform queue.add('submit', v_job_id, p_user_id, v_now + interval '2 seconds', p_request_id => p_request_id);
@@ -6014,7 +6051,7 @@ declare
   v_action_id constant uuid := core.new_id();
   v_posted jsonb;
 begin
-  select * into v_begun from ops.begin_credits(p_admin_id, 'admin-refund-credits', p_user_id, p_amount);
+  v_begun := ops.begin_credits(p_admin_id, 'admin-refund-credits', p_user_id, p_amount);
   if v_begun.refusal is not null then
     return v_begun.refusal;
   end if;
@@ -6064,7 +6101,7 @@ declare
   v_action_id constant uuid := core.new_id();
   v_posted jsonb;
 begin
-  select * into v_begun from ops.begin_credits(p_admin_id, 'admin-adjust-credits', p_user_id, p_amount);
+  v_begun := ops.begin_credits(p_admin_id, 'admin-adjust-credits', p_user_id, p_amount);
   if v_begun.refusal is not null then
     return v_begun.refusal;
   end if;
@@ -6418,7 +6455,7 @@ declare
   v_caller record;
   v_data jsonb;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'models', '{reads}', null);
+  v_caller := guard.enter(p_user_id, 'models', '{reads}', null);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -6450,7 +6487,7 @@ declare
   v_caller record;
   v_outcome jsonb;
 begin
-  select * into v_caller from ops.admit_admin(p_admin_id);
+  v_caller := ops.admit_admin(p_admin_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -6461,7 +6498,7 @@ begin
       ops.adjust_credits(p_admin_id, p_request_id, p_user_id, p_amount, p_reason)
     );
   end if;
-  return v_outcome || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
+  return guard.in_language(v_outcome, v_caller.language);
 end;
 $$;
 grant execute on function api.admin_adjust_credits to service_role;
@@ -6484,7 +6521,7 @@ declare
   v_caller record;
   v_model videos.models;
 begin
-  select * into v_caller from ops.enter_admin(p_admin_id, 'admin-models');
+  v_caller := ops.enter_admin(p_admin_id, 'admin-models');
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -6527,7 +6564,7 @@ declare
   v_caller record;
   v_outcome jsonb;
 begin
-  select * into v_caller from ops.admit_admin(p_admin_id);
+  v_caller := ops.admit_admin(p_admin_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -6538,7 +6575,7 @@ begin
       ops.refund_credits(p_admin_id, p_request_id, p_user_id, p_amount, p_reason, p_job_id)
     );
   end if;
-  return v_outcome || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
+  return guard.in_language(v_outcome, v_caller.language);
 end;
 $$;
 grant execute on function api.admin_refund_credits to service_role;
@@ -6558,7 +6595,7 @@ declare
   v_caller record;
   v_refusal jsonb;
 begin
-  select * into v_caller from ops.enter_admin(p_admin_id, 'admin-users');
+  v_caller := ops.enter_admin(p_admin_id, 'admin-users');
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -6599,7 +6636,7 @@ begin
     when 'ban' then v_bans := true;
     when 'unban' then v_bans := false;
   end case;
-  select * into v_caller from ops.enter_admin(p_admin_id, 'admin-users');
+  v_caller := ops.enter_admin(p_admin_id, 'admin-users');
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -6650,7 +6687,7 @@ declare
   v_caller record;
   v_job videos.jobs;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'cancel-video', '{writes}', null, p_locks => true);
+  v_caller := guard.enter(p_user_id, 'cancel-video', '{writes}', null, p_locks => true);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -6702,7 +6739,7 @@ declare
   v_transactions jsonb;
   v_next jsonb;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'credits', '{reads}', null, p_locks => true);
+  v_caller := guard.enter(p_user_id, 'credits', '{reads}', null, p_locks => true);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -6763,7 +6800,7 @@ declare
   v_job videos.jobs;
   v_now timestamptz;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'delete-video-job', '{writes}', null, p_locks => true);
+  v_caller := guard.enter(p_user_id, 'delete-video-job', '{writes}', null, p_locks => true);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -6912,9 +6949,9 @@ declare
   v_now timestamptz;
   v_admitted record;
 begin
-  select * into v_caller from accounts.admit(p_user_id);
+  v_caller := accounts.admit(p_user_id);
   if v_caller.refusal is null then
-    select * into v_caller from accounts.lock(p_user_id);
+    v_caller := accounts.lock(p_user_id);
   end if;
   if v_caller.refusal is not null then
     return v_caller.refusal;
@@ -6935,7 +6972,7 @@ begin
   v_now := core.now();
   delete from devices.intents as i
   where i.user_id = p_user_id and i.network = v_network and i.granted_at is null and i.good_from <= v_now;
-  select * into v_admitted from devices.admit_intent(v_network);
+  v_admitted := devices.admit_intent(v_network);
   if v_admitted.reason is not null then
     return guard.answer(
       jsonb_build_object(
@@ -6977,9 +7014,9 @@ declare
   v_credits constant bigint := 10;
   v_outcome jsonb;
 begin
-  select * into v_caller from accounts.admit(p_user_id);
+  v_caller := accounts.admit(p_user_id);
   if v_caller.refusal is null then
-    select * into v_caller from accounts.lock(p_user_id);
+    v_caller := accounts.lock(p_user_id);
   end if;
   if v_caller.refusal is not null then
     return v_caller.refusal;
@@ -7097,7 +7134,7 @@ declare
   v_caller record;
   v_outcome jsonb;
 begin
-  select * into v_caller from accounts.admit(p_user_id);
+  v_caller := accounts.admit(p_user_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -7110,7 +7147,7 @@ begin
       )
     );
   end if;
-  return v_outcome || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
+  return guard.in_language(v_outcome, v_caller.language);
 end;
 $$;
 grant execute on function api.generate_video to service_role;
@@ -7552,7 +7589,7 @@ declare
   v_caller record;
   v_user accounts.users;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'user-profile', '{reads}', null, p_locks => true);
+  v_caller := guard.enter(p_user_id, 'user-profile', '{reads}', null, p_locks => true);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -7576,7 +7613,7 @@ declare
   v_caller record;
   v_user accounts.users;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'user-profile', '{writes}', null, p_locks => true);
+  v_caller := guard.enter(p_user_id, 'user-profile', '{writes}', null, p_locks => true);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -7620,7 +7657,7 @@ declare
   v_videos jsonb;
   v_next jsonb;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'video-jobs', '{reads}', null);
+  v_caller := guard.enter(p_user_id, 'video-jobs', '{reads}', null);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -7688,7 +7725,7 @@ declare
   v_caller record;
   v_job videos.jobs;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'video-status', '{reads}', null);
+  v_caller := guard.enter(p_user_id, 'video-status', '{reads}', null);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -7697,8 +7734,7 @@ begin
   from videos.jobs as j
   where j.id = p_job_id and j.user_id = p_user_id and j.deleted_at is null;
   if not found then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits)
-      || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
+    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
   end if;
 
   return guard.answer(

@@ -30,9 +30,14 @@ as $$
 -- is what it has. Who waited for a lock is asked again: the account may have been closed meanwhile, or its user
 -- suspended. p_suspended is as in accounts.admit. Locks: rate-limit rows → account → expired lots.
 declare
+  v_caller record;
   v_taken guard.taken;
+  v_locked record;
 begin
-  select a.refusal, a.language, a.is_new into refusal, language, is_new from accounts.admit(p_user_id, p_suspended) as a;
+  v_caller := accounts.admit(p_user_id, p_suspended);
+  refusal := v_caller.refusal;
+  language := v_caller.language;
+  is_new := v_caller.is_new;
   if refusal is not null then
     return;
   end if;
@@ -43,8 +48,10 @@ begin
     return;
   end if;
   if p_locks then
-    select l.refusal, (l.account).id, (l.account).balance into refusal, account_id, balance
-    from accounts.lock(p_user_id, p_suspended) as l;
+    v_locked := accounts.lock(p_user_id, p_suspended);
+    refusal := v_locked.refusal;
+    account_id := (v_locked.account).id;
+    balance := (v_locked.account).balance;
   else
     refusal := (accounts.admit(p_user_id, p_suspended)).refusal;
   end if;
@@ -57,5 +64,18 @@ create function guard.answer(p_data jsonb, p_limits jsonb default null, p_langua
 returns jsonb
 language sql
 stable
-return jsonb_build_object('data', p_data)
-  || jsonb_strip_nulls(jsonb_build_object('limits', p_limits, 'language', p_language));
+return case
+  when p_limits is null and p_language is null then jsonb_build_object('data', p_data)
+  when p_limits is null then jsonb_build_object('data', p_data, 'language', p_language)
+  when p_language is null then jsonb_build_object('data', p_data, 'limits', p_limits)
+  else jsonb_build_object('data', p_data, 'limits', p_limits, 'language', p_language)
+end;
+
+-- An outcome that was made without knowing the user's language.
+create function guard.in_language(p_outcome jsonb, p_language text)
+returns jsonb
+language sql
+stable
+return case
+  when p_language is null then p_outcome else p_outcome || jsonb_build_object('language', p_language)
+end;

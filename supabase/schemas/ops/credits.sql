@@ -82,7 +82,7 @@ declare
   v_action_id constant uuid := core.new_id();
   v_posted jsonb;
 begin
-  select * into v_begun from ops.begin_credits(p_admin_id, 'admin-refund-credits', p_user_id, p_amount);
+  v_begun := ops.begin_credits(p_admin_id, 'admin-refund-credits', p_user_id, p_amount);
   if v_begun.refusal is not null then
     return v_begun.refusal;
   end if;
@@ -132,7 +132,7 @@ declare
   v_action_id constant uuid := core.new_id();
   v_posted jsonb;
 begin
-  select * into v_begun from ops.begin_credits(p_admin_id, 'admin-adjust-credits', p_user_id, p_amount);
+  v_begun := ops.begin_credits(p_admin_id, 'admin-adjust-credits', p_user_id, p_amount);
   if v_begun.refusal is not null then
     return v_begun.refusal;
   end if;
