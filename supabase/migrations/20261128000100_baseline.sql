@@ -1013,6 +1013,20 @@ begin
 end;
 $$;
 
+-- A limit as the API shows it, `reset` being the whole seconds until the hit leaves its window. As text that is read as
+-- JSON once: an object that is built costs twice as much. The names need no quoting.
+create function guard.limit_text(
+  p_policy guard.policies, p_is_allowed text, p_current integer, p_remaining integer, p_hit timestamptz
+)
+returns text
+language sql
+volatile
+return format(
+  '{"policy":"%s","allowed":%s,"current":%s,"limit":%s,"window":%s,"remaining":%s,"reset":%s}',
+  (p_policy).name, p_is_allowed, p_current, (p_policy).max_hits, (p_policy).window_seconds, p_remaining,
+  greatest(1, ceil(date_part('epoch', p_hit + (p_policy).window_length - core.now())))
+);
+
 create function guard.take(p_policies text[], p_user_id uuid, p_network text, p_endpoint text)
 returns guard.taken
 language plpgsql
@@ -1024,15 +1038,13 @@ as $$
 -- then passed over. A policy without its row is broken. An unknown network is one subject, shared by all who have none.
 -- Locks: one row a policy, in the
 -- order of their names, until the transaction ends. Time is read after that lock, so that hits are in order and no
--- window admits one too many. `reset` is in whole seconds.
+-- window admits one too many.
 declare
   v_name text;
   v_policy guard.policies;
   v_subject text;
   v_hits timestamptz[];
   v_used integer;
-  -- Written as text and read once: a JSON object that is built costs twice as much. The names need no quoting.
-  v_limit text;
   v_limits text;
   v_taken guard.taken;
 begin
@@ -1068,19 +1080,11 @@ begin
       returning h.hits into v_hits;
     end if;
     v_used := cardinality(v_hits);
-    v_limit := format(
-      '{"policy": "%s", "allowed": %s, "current": %s, "limit": %s, "window": %s, "remaining": %s, "reset": %s}',
-      v_name, (v_used <= v_policy.max_hits)::text,
-      -- Without the attempt that is refused.
-      v_used - (v_used > v_policy.max_hits)::integer,
-      v_policy.max_hits, v_policy.window_seconds, greatest(0, v_policy.max_hits - v_used),
-      -- When a hit leaves: the oldest, or a later one where the operator lowered the limit.
-      greatest(1, ceil(date_part(
-        'epoch', v_hits[greatest(1, v_used - v_policy.max_hits)] + v_policy.window_length - core.now()
-      ))::integer)
-    );
     if v_used > v_policy.max_hits then
-      v_taken.limits := jsonb_build_array(v_limit::jsonb);
+      -- Without the attempt that is refused. A hit leaves: the oldest, or a later one where the operator lowered the limit.
+      v_taken.limits := jsonb_build_array(guard.limit_text(
+        v_policy, 'false', v_used - 1, 0, v_hits[v_used - v_policy.max_hits]
+      )::jsonb);
       v_taken.refusal := guard.refusal(
         'limit/rate-exceeded',
         jsonb_build_object('policy', v_name, 'retry_after', v_taken.limits -> 0 -> 'reset'), v_taken.limits
@@ -1089,7 +1093,9 @@ begin
       -- Undoes what this policy and those before it counted.
       raise exception 'refused';
     end if;
-    v_limits := concat_ws(', ', v_limits, v_limit);
+    v_limits := concat_ws(',', v_limits, guard.limit_text(
+      v_policy, 'true', v_used, v_policy.max_hits - v_used, v_hits[1]
+    ));
     v_taken.hits := v_taken.hits || v_hits[v_used];
   end loop;
   v_taken.limits := '[' || v_limits || ']';
@@ -2797,15 +2803,16 @@ create function queue.add(
   p_kind text, p_subject uuid, p_owner_id uuid, p_run_at timestamptz, p_payload jsonb default '{}',
   p_request_id text default null, p_lane text default ''
 )
-returns void
+returns bigint
 language plpgsql
 volatile
 set search_path = ''
 as $$
 -- Makes a task. An open one of the same kind and subject is the same work: it gets what the payload adds and, unless a
--- worker has it, the earlier time. Raises not_null_violation for a kind that is none.
+-- worker has it, the earlier time. Its id. Raises not_null_violation for a kind that is none.
 declare
   v_now constant timestamptz := core.now();
+  v_id bigint;
 begin
   insert into queue.tasks as t (
     kind, subject, owner_id, lane, payload, request_id, priority, place, run_at, created_at
@@ -2818,7 +2825,7 @@ begin
       select count(*)
       from (
         select from queue.tasks as o
-        where o.owner_id = p_owner_id and o.kind = p_kind and o.failed_at is null and o.subject <> p_subject
+        where o.owner_id = p_owner_id and o.kind = p_kind and o.failed_at is null
         limit 15
       ) as o
     ) else 0 end,
@@ -2826,7 +2833,9 @@ begin
   )
   on conflict (subject, kind) where failed_at is null do update
     set run_at = case when t.leased_until > v_now then t.run_at else least(t.run_at, excluded.run_at) end,
-        payload = t.payload || excluded.payload;
+        payload = t.payload || excluded.payload
+  returning t.id into v_id;
+  return v_id;
 end;
 $$;
 
@@ -4999,6 +5008,8 @@ declare
   v_fields jsonb;
   v_price bigint;
   v_job_id uuid;
+  v_hold_id uuid;
+  v_task_id bigint;
   v_now timestamptz;
 begin
   v_taken := guard.take('{generation_attempts,generation_attempts_network}', p_user_id, p_network, 'generate-video');
@@ -5062,7 +5073,8 @@ begin
   v_job_id := core.new_id();
   -- By this time settle_video_job gives the hit back.
   v_now := v_taken.hits[1];
-  perform credits.place_hold(v_account, v_price, v_job_id);
+  -- Assigned, since `perform` is a statement of its own, which costs as much as a small query.
+  v_hold_id := credits.place_hold(v_account, v_price, v_job_id);
   insert into videos.jobs (
     id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at,
     client_reference
@@ -5072,7 +5084,7 @@ begin
     v_now + v_model.start_within, p_client_reference
   );
   -- The function submits at once; the worker only if that did not happen within 2 seconds.
-  perform queue.add('submit', v_job_id, p_user_id, v_now + interval '2 seconds', p_request_id => p_request_id);
+  v_task_id := queue.add('submit', v_job_id, p_user_id, v_now + interval '2 seconds', p_request_id => p_request_id);
   return guard.answer(
     jsonb_build_object(
       'job_id', v_job_id, 'status', 'pending', 'credits_used', v_price,

@@ -56,6 +56,20 @@ begin
 end;
 $$;
 
+-- A limit as the API shows it, `reset` being the whole seconds until the hit leaves its window. As text that is read as
+-- JSON once: an object that is built costs twice as much. The names need no quoting.
+create function guard.limit_text(
+  p_policy guard.policies, p_is_allowed text, p_current integer, p_remaining integer, p_hit timestamptz
+)
+returns text
+language sql
+volatile
+return format(
+  '{"policy":"%s","allowed":%s,"current":%s,"limit":%s,"window":%s,"remaining":%s,"reset":%s}',
+  (p_policy).name, p_is_allowed, p_current, (p_policy).max_hits, (p_policy).window_seconds, p_remaining,
+  greatest(1, ceil(date_part('epoch', p_hit + (p_policy).window_length - core.now())))
+);
+
 create function guard.take(p_policies text[], p_user_id uuid, p_network text, p_endpoint text)
 returns guard.taken
 language plpgsql
@@ -67,15 +81,13 @@ as $$
 -- then passed over. A policy without its row is broken. An unknown network is one subject, shared by all who have none.
 -- Locks: one row a policy, in the
 -- order of their names, until the transaction ends. Time is read after that lock, so that hits are in order and no
--- window admits one too many. `reset` is in whole seconds.
+-- window admits one too many.
 declare
   v_name text;
   v_policy guard.policies;
   v_subject text;
   v_hits timestamptz[];
   v_used integer;
-  -- Written as text and read once: a JSON object that is built costs twice as much. The names need no quoting.
-  v_limit text;
   v_limits text;
   v_taken guard.taken;
 begin
@@ -111,19 +123,11 @@ begin
       returning h.hits into v_hits;
     end if;
     v_used := cardinality(v_hits);
-    v_limit := format(
-      '{"policy": "%s", "allowed": %s, "current": %s, "limit": %s, "window": %s, "remaining": %s, "reset": %s}',
-      v_name, (v_used <= v_policy.max_hits)::text,
-      -- Without the attempt that is refused.
-      v_used - (v_used > v_policy.max_hits)::integer,
-      v_policy.max_hits, v_policy.window_seconds, greatest(0, v_policy.max_hits - v_used),
-      -- When a hit leaves: the oldest, or a later one where the operator lowered the limit.
-      greatest(1, ceil(date_part(
-        'epoch', v_hits[greatest(1, v_used - v_policy.max_hits)] + v_policy.window_length - core.now()
-      ))::integer)
-    );
     if v_used > v_policy.max_hits then
-      v_taken.limits := jsonb_build_array(v_limit::jsonb);
+      -- Without the attempt that is refused. A hit leaves: the oldest, or a later one where the operator lowered the limit.
+      v_taken.limits := jsonb_build_array(guard.limit_text(
+        v_policy, 'false', v_used - 1, 0, v_hits[v_used - v_policy.max_hits]
+      )::jsonb);
       v_taken.refusal := guard.refusal(
         'limit/rate-exceeded',
         jsonb_build_object('policy', v_name, 'retry_after', v_taken.limits -> 0 -> 'reset'), v_taken.limits
@@ -132,7 +136,9 @@ begin
       -- Undoes what this policy and those before it counted.
       raise exception 'refused';
     end if;
-    v_limits := concat_ws(', ', v_limits, v_limit);
+    v_limits := concat_ws(',', v_limits, guard.limit_text(
+      v_policy, 'true', v_used, v_policy.max_hits - v_used, v_hits[1]
+    ));
     v_taken.hits := v_taken.hits || v_hits[v_used];
   end loop;
   v_taken.limits := '[' || v_limits || ']';
