@@ -21,6 +21,10 @@ const leaf = await issue("Leaf", intermediate, appStoreLeaf);
 
 const chainOf = (...issuers: { certificate: string }[]) => issuers.map(({ certificate }) => certificate);
 
+/** The certificate with an ASN.1 NULL behind it. */
+const withMore = ({ certificate }: { certificate: string }) =>
+  Buffer.concat([Buffer.from(certificate, "base64"), Buffer.from([5, 0])]).toString("base64");
+
 Deno.test("the pinned root is the one that Apple publishes", () => {
   const bytes = Buffer.from(appleRootCertificate, "base64");
   assert.equal(bytes.length, 583);
@@ -157,6 +161,12 @@ Deno.test("a chain is refused for each thing that can be wrong with it, and only
       ["bm90aGluZw==", intermediate.certificate, root.certificate],
       root.certificate,
       /DER|certificate/,
+    ],
+    [
+      "more than a certificate",
+      [withMore(leaf), intermediate.certificate, root.certificate],
+      root.certificate,
+      /no certificate/,
     ],
     ["nothing", ["", "", ""], root.certificate, /certificate/],
   ];
