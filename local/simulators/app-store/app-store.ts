@@ -11,7 +11,7 @@ import {
   type StoredAuthority,
 } from "../../../supabase/functions/_shared/testing/app-store/authority.ts";
 import { type ApiAnswer, gatewayError } from "../engine/api.ts";
-import { takeRule } from "../engine/control.ts";
+import { type SimulatorControl, simulatorControl, takeRule } from "../engine/control.ts";
 import { startDeliveries } from "../engine/deliveries.ts";
 import { hangUp } from "../engine/loopback-server.ts";
 import { keepRequest } from "../engine/request-log.ts";
@@ -63,6 +63,11 @@ const appStoreReport = z.object({
   ...storeState.pick({ transactions: true, notifications: true, deliveries: true, consumptions: true }).shape,
 });
 export type AppStoreReport = z.infer<typeof appStoreReport>;
+
+/** The switches of the store at `url`, from any process. */
+export function appStoreControl(url: string): SimulatorControl<AppStoreRule, AppStoreReport> {
+  return simulatorControl(url, appStoreReport);
+}
 
 export interface AppStoreOptions extends StoreApp {
   /** A free one without it. */

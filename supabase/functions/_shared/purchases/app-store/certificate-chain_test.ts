@@ -70,6 +70,20 @@ Deno.test("a chain of three that leads to the root is trusted, whatever its thir
   trustedKey(chainOf(leaf, intermediate, otherRoot), root.certificate, now);
 });
 
+Deno.test("a chain that was found good is good for its root and its time alone, however many were found good", async () => {
+  const chain = chainOf(leaf, intermediate, root);
+  const key = trustedKey(chain, root.certificate, now);
+  for (let count = 0; count < 9; count++) {
+    const other = await issue("Leaf", intermediate, appStoreLeaf);
+    assert.notEqual(trustedKey(chainOf(other, intermediate, root), root.certificate, now), key);
+  }
+  trustedKey(chain, root.certificate, now);
+  assert.throws(() => trustedKey(chain, otherRoot.certificate, now), /not the issuer's/);
+  assert.throws(() => trustedKey(chain, root.certificate, Date.parse("2050-01-01")), /not valid/);
+  assert.throws(() => trustedKey(chain.slice(0, 2), root.certificate, now), /not three/);
+  assert.throws(() => trustedKey(chainOf(leaf, root, root), root.certificate, now), /no intermediate/);
+});
+
 Deno.test("a chain is refused for each thing that can be wrong with it, and only for that", async () => {
   const past = { notBefore: new Date("2020-01-01"), notAfter: new Date("2026-11-20T11:58:00Z") };
   const future = { notBefore: new Date("2026-11-20T12:02:00Z"), notAfter: new Date("2040-01-01") };
