@@ -1,9 +1,11 @@
 import * as z from "zod/mini";
 
-/** To be written: what the request has. */
-export const AppStoreNotificationsRequest = z.strictObject({});
-export type AppStoreNotificationsRequest = z.infer<typeof AppStoreNotificationsRequest>;
+/** What Apple sends, version 2. It may send more. */
+export const NotificationBody = z.object({ signedPayload: z.string() });
 
-/** To be written: what the answer has. */
-export const AppStoreNotificationsResponse = z.object({});
+/** What was done with it: `stored` is acted upon later, `replayed` was known before. */
+export const NotificationEffect = z.object({ effect: z.enum(["handled", "stored", "replayed"]) });
+export type NotificationEffect = z.infer<typeof NotificationEffect>;
+
+export const AppStoreNotificationsResponse = z.object({ received: z.literal(true) });
 export type AppStoreNotificationsResponse = z.infer<typeof AppStoreNotificationsResponse>;

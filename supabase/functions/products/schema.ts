@@ -1,9 +1,5 @@
 import * as z from "zod/mini";
+import { Product } from "../_shared/purchases/contract.ts";
 
-/** To be written: what the request has. */
-export const ProductsQuery = z.strictObject({});
-export type ProductsQuery = z.infer<typeof ProductsQuery>;
-
-/** To be written: what the answer has. */
-export const ProductsResponse = z.object({});
+export const ProductsResponse = z.object({ products: z.array(Product) });
 export type ProductsResponse = z.infer<typeof ProductsResponse>;

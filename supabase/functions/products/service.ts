@@ -1,12 +1,11 @@
-import { actor, type Database, fields } from "../_shared/database/call.ts";
+import { actor, type Database } from "../_shared/database/call.ts";
 import type { Answer, Context } from "../_shared/endpoint/context.ts";
-import { type ProductsQuery, ProductsResponse } from "./schema.ts";
+import { ProductsResponse } from "./schema.ts";
 
-/** To be written: what it promises. */
-export async function getProducts(
-  query: ProductsQuery,
+/** What is sold, in the operator's order. What it costs, only the App Store knows. */
+export async function listProducts(
+  _input: unknown,
   context: Context<"user"> & { database: Database },
 ): Promise<Answer<ProductsResponse>> {
-  const args = { ...fields(query), ...actor(context) };
-  return { status: 200, body: await context.database.call("products", args, ProductsResponse) };
+  return { status: 200, body: await context.database.call("products", actor(context), ProductsResponse) };
 }

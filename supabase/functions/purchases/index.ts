@@ -1,31 +1,28 @@
+import { codes } from "../_shared/errors/error-codes.ts";
 import { database } from "../_shared/database/call.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
-import {
-  GetPurchasesQuery,
-  GetPurchasesResponse,
-  PostPurchasesRequest,
-  PostPurchasesResponse,
-} from "./schema.ts";
-import { getPurchases, postPurchases } from "./service.ts";
+import { PresentPurchaseRequest, PurchasesQuery, PurchasesResponse } from "./schema.ts";
+import { CreditedPurchase } from "../_shared/purchases/contract.ts";
+import { listPurchases, presentPurchase } from "./service.ts";
 
 export default endpoint({
   method: "GET",
-  summary: "To be written: what it does, in one line",
+  summary: "What the caller bought, newest first, page by page",
   auth: "user",
   policies: ["reads"],
-  query: GetPurchasesQuery,
-  response: { 200: GetPurchasesResponse },
+  query: PurchasesQuery,
+  response: { 200: PurchasesResponse },
   errors: [],
   ports: { database },
-  service: getPurchases,
+  service: listPurchases,
 }, {
   method: "POST",
-  summary: "To be written: what it does, in one line",
+  summary: "Credits a transaction of the App Store, once",
   auth: "user",
-  policies: ["writes"],
-  request: PostPurchasesRequest,
-  response: { 200: PostPurchasesResponse },
-  errors: [],
+  policies: ["purchases", "sandbox_credits", "sandbox_credits_global"],
+  request: PresentPurchaseRequest,
+  response: { 200: CreditedPurchase },
+  errors: [codes["purchase/not-verified"], codes["feature/switched-off"]],
   ports: { database },
-  service: postPurchases,
+  service: presentPurchase,
 });

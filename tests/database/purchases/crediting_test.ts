@@ -61,17 +61,19 @@ Deno.test("50 at once, by client and notification in any mixture, are one postin
     const { userId, token } = await createBuyer(database);
     const bought = transactionOf(named ? { app_account_token: token } : {});
     const answers = await times(50, async (index) => {
-      if (index % 5 === 0) {
+      // 30 are what a client may ask in a minute.
+      if (index % 5 < 2) {
         return await notify(sql, notificationOf("ONE_TIME_CHARGE", bought));
       }
-      return (await present(sql, userId, { ...bought, signed_at: `2026-11-20T12:00:${10 + index}.000Z` })).data;
+      return (await present(sql, userId, { ...bought, signed_at: `2026-11-20T12:00:${10 + index}.000Z` }))
+        .data;
     });
     const told = answers.filter((answer) => typeof answer === "object");
     assert(told.every((data) => data?.credits_added === 100 && data.credits_remaining === 100));
     // Whoever was first: where a notification was, no client is told that theirs did it.
     const credited = told.filter((data) => data?.status === "credited").length;
     assert(named ? credited <= 1 : credited === 1, String(credited));
-    assert.equal(told.length, 40);
+    assert.equal(told.length, 30);
     assert(answers.every((answer) => typeof answer === "object" || answer === "handled"));
     assert.equal(await purchasesOf(sql, userId), 1);
     assert.equal((await balancesOf(sql, userId)).available, 100);
@@ -204,7 +206,13 @@ Deno.test("nobody pays for nothing: what waits for the operator alerts, and is c
   ];
   for (const [reason, bought, mend, alert] of waits) {
     for (const app_account_token of [token, null]) {
-      const mine = { ...bought, app_account_token, ...(app_account_token && { transaction_id: `1${bought.transaction_id}` }) };
+      const mine = {
+        ...bought,
+        app_account_token,
+        ...(app_account_token && { transaction_id: `1${bought.transaction_id}` }),
+      };
+      // What the sandbox may have in a day is another test's.
+      await advance(86_400_000);
       await mend(false);
       if (app_account_token !== null && reason !== "ERR_6004") {
         await notify(sql, notificationOf("ONE_TIME_CHARGE", mine));
@@ -220,7 +228,10 @@ Deno.test("nobody pays for nothing: what waits for the operator alerts, and is c
       await advance(60_000);
       await runTask(sql, "credit_purchases");
       const { credits, owner_id } = await stored(sql, mine);
-      assert.deepEqual([owner_id, (await balancesOf(sql, userId)).available], [userId, before.available + (credits ?? 0)]);
+      assert.deepEqual([owner_id, (await balancesOf(sql, userId)).available], [
+        userId,
+        before.available + (credits ?? 0),
+      ]);
       assert.equal(outcomeOf(await present(sql, userId, mine)), "already_credited", reason);
       if (reason === "unknown_product" && app_account_token !== null) {
         await sql`delete from purchases.products where product_id = ${mine.product_id}`;
