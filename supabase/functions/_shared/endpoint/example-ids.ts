@@ -1,6 +1,7 @@
 /** The ids of the documents' examples, so that one example goes on where another ended. */
 export const exampleIds = {
   user: "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+  appAccountToken: "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
   job: "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
   model: "0190a000-0000-7000-8000-000000000001",
   admin: "e2a6c1b0-8d34-4f0c-b7a1-52f3a9d0c864",
