@@ -17,7 +17,6 @@ export const defaults = {
   RUNWAY_RESULT_HOSTS: "dnznrvs05pmza.cloudfront.net",
   OPENAI_API_URL: "https://api.openai.com",
   APPLE_DEVICE_CHECK_URL: "https://api.devicecheck.apple.com",
-  APP_STORE_SANDBOX: "credit",
   APP_STORE_API_URL: "https://api.storekit.apple.com",
   APP_STORE_SANDBOX_API_URL: "https://api.storekit-sandbox.apple.com",
   CLIENT_ADDRESS_HEADER: "cf-connecting-ip",
@@ -174,10 +173,6 @@ export const environmentSchema = z.object({
   RUNWAY_RESULT_HOSTS: z.prefault(list(host), defaults.RUNWAY_RESULT_HOSTS),
   OPENAI_API_URL: z.prefault(secureUrl, defaults.OPENAI_API_URL),
   APPLE_DEVICE_CHECK_URL: z.prefault(secureUrl, defaults.APPLE_DEVICE_CHECK_URL),
-  APP_STORE_SANDBOX: z.prefault(
-    z.enum(["credit", "refuse"], "must be credit or refuse"),
-    defaults.APP_STORE_SANDBOX,
-  ),
   APP_STORE_API_URL: z.prefault(secureUrl, defaults.APP_STORE_API_URL),
   APP_STORE_SANDBOX_API_URL: z.prefault(secureUrl, defaults.APP_STORE_SANDBOX_API_URL),
   APP_STORE_ROOT_CERTIFICATE: z.optional(
@@ -220,8 +215,7 @@ export const features = {
     "APPLE_DEVICE_CHECK_URL",
   ],
   appStore: [
-    ...["APP_STORE_BUNDLE_ID", "APP_STORE_APP_ID", "APP_STORE_SANDBOX"] as const,
-    "APP_STORE_ROOT_CERTIFICATE",
+    ...["APP_STORE_BUNDLE_ID", "APP_STORE_APP_ID", "APP_STORE_ROOT_CERTIFICATE"] as const,
   ],
   appStoreApi: [
     ...["APP_STORE_ISSUER_ID", "APP_STORE_KEY_ID", "APP_STORE_PRIVATE_KEY"] as const,

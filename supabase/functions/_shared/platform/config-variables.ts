@@ -51,7 +51,6 @@ export const variables: Readonly<Record<VariableName, Variable>> = {
   RUNWAY_RESULT_HOSTS: { kind: "optional", purpose: "Hosts that results are fetched from, comma separated", without: defaults.RUNWAY_RESULT_HOSTS },
   OPENAI_API_URL: { kind: "optional", purpose: "OpenAI's API", without: defaults.OPENAI_API_URL },
   APPLE_DEVICE_CHECK_URL: { kind: "optional", purpose: "Apple's DeviceCheck API", without: defaults.APPLE_DEVICE_CHECK_URL },
-  APP_STORE_SANDBOX: { kind: "optional", purpose: "credit, or refuse: what the sandbox sold then waits, and App Review cannot buy", without: defaults.APP_STORE_SANDBOX },
   APP_STORE_API_URL: { kind: "optional", purpose: "The App Store Server API", without: defaults.APP_STORE_API_URL },
   APP_STORE_SANDBOX_API_URL: { kind: "optional", purpose: "The same for the sandbox", without: defaults.APP_STORE_SANDBOX_API_URL },
   APP_STORE_ROOT_CERTIFICATE: { kind: "optional", purpose: "In a local project alone: whose signatures are the App Store's", without: "Apple Root CA - G3" },

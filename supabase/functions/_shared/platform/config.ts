@@ -101,8 +101,6 @@ export interface AppStoreConfiguration {
   readonly bundleId: string;
   /** The app's "Apple ID" in App Store Connect, which production data names. */
   readonly appAppleId: number;
-  /** Whether what the sandbox sold is credited, as App Review needs it, or waits until it is. */
-  readonly sandbox: "credit" | "refuse";
   /** What a chain of certificates must lead to, in DER and base64: on this machine the simulator's; null for Apple's own. */
   readonly rootCertificate: string | null;
   /** Whether data that Xcode signed on its developer's machine counts: only in a local project. */
@@ -209,7 +207,6 @@ export function loadConfig(environment: EnvironmentVariables): Config {
       ? {
         bundleId: values.APP_STORE_BUNDLE_ID,
         appAppleId: values.APP_STORE_APP_ID,
-        sandbox: values.APP_STORE_SANDBOX,
         rootCertificate: values.APP_STORE_ROOT_CERTIFICATE ?? null,
         acceptsUnsigned: isLocalProject(values.ENVIRONMENT, values.SUPABASE_URL),
       }

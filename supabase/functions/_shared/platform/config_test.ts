@@ -73,12 +73,11 @@ Deno.test("complete sections are there, with the providers' real addresses", () 
   assert.deepEqual(config.missing, []);
 });
 
-Deno.test("the App Store is Apple's, with its sandbox for App Review", () => {
+Deno.test("the App Store is Apple's, and its API need not be asked", () => {
   const { appStore, appStoreApi } = loadConfig({ ...complete, SUPABASE_URL: "https://project.example.com" });
   assert.deepEqual(appStore, {
     bundleId: "com.example.kinora",
     appAppleId: 1234567890,
-    sandbox: "credit",
     rootCertificate: null,
     acceptsUnsigned: false,
   });
@@ -87,7 +86,6 @@ Deno.test("the App Store is Apple's, with its sandbox for App Review", () => {
     production: "https://api.storekit.apple.com",
     sandbox: "https://api.storekit-sandbox.apple.com",
   });
-  assert.equal(loadConfig({ ...complete, APP_STORE_SANDBOX: "refuse" }).appStore?.sandbox, "refuse");
   const { APP_STORE_KEY_ID: _, ...withoutKey } = complete;
   assert.equal(loadConfig(withoutKey).appStoreApi, null);
   assert.notEqual(loadConfig(withoutKey).appStore, null, "purchases are believed by their signature alone");
@@ -169,7 +167,6 @@ Deno.test("all faults are told at once, by name and without a value", () => {
     ["RUNWAY_RESULT_HOSTS", `https://${secret}`],
     ["APPLE_DEVICE_CHECK_PRIVATE_KEY", secret],
     ["APP_STORE_APP_ID", secret],
-    ["APP_STORE_SANDBOX", secret],
     ["APP_STORE_PRIVATE_KEY", secret],
     ["APP_STORE_API_URL", `http://${secret}.example.com`],
     ["APP_STORE_ROOT_CERTIFICATE", secret],
@@ -250,7 +247,6 @@ const bad: Record<string, BadFeature> = {
     values: {
       APP_STORE_BUNDLE_ID: "canary app",
       APP_STORE_APP_ID: "canary",
-      APP_STORE_SANDBOX: "canary",
       APP_STORE_ROOT_CERTIFICATE: "canary",
     },
   },

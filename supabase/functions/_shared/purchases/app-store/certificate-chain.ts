@@ -43,30 +43,55 @@ interface Element {
   readonly whole: Uint8Array;
 }
 
+/** A chain that was found good: what it is good for, and from when until when, in milliseconds since 1970. */
+interface Trusted {
+  readonly key: KeyObject;
+  readonly from: number;
+  readonly until: number;
+}
+
+/** Apple signs with one leaf for a year, and proving its chain is nine tenths of the work of a verification. */
+const remembered = new Map<string, Trusted>();
+/** Apple has a leaf for each environment, and for a while two. Only what is good is remembered, so nobody else fills it. */
+const mostRemembered = 8;
+
 /**
  * The key of the leaf of `[leaf, intermediate, any]`, certificates in base64, where they are Apple's for the App Store,
  * lead to `root` (in base64, too) and are valid at the time `at`, in milliseconds since 1970. The third is not looked at: Apple's
  * own data carries several. Throws where anything is wrong.
  */
 export function trustedKey(x5c: readonly string[], root: string, at: number): KeyObject {
-  const [leafText, intermediateText] = x5c;
-  if (leafText === undefined || intermediateText === undefined || x5c.length !== 3) {
+  const [leaf, intermediate] = x5c;
+  if (leaf === undefined || intermediate === undefined || x5c.length !== 3) {
     throw new Error("not three certificates");
   }
-  const [anchor, intermediate, leaf] = [root, intermediateText, leafText].map(readCertificate);
-  if (anchor === undefined || intermediate === undefined || leaf === undefined) throw new Error("no chain");
-  for (const { parsed } of [anchor, intermediate, leaf]) {
-    // Written so that a date that cannot be read fails.
-    const isValid = Date.parse(parsed.validFrom) <= at + clockToleranceMilliseconds &&
-      at - clockToleranceMilliseconds <= Date.parse(parsed.validTo);
-    if (!isValid) throw new Error("not valid when it signed");
+  const name = [leaf, intermediate, root].join();
+  const trusted = remembered.get(name) ?? proveChain(root, intermediate, leaf);
+  if (!remembered.has(name)) {
+    if (remembered.size >= mostRemembered) remembered.clear();
+    remembered.set(name, trusted);
   }
+  // Written so that a date that cannot be read fails.
+  const isValid = trusted.from <= at + clockToleranceMilliseconds &&
+    at - clockToleranceMilliseconds <= trusted.until;
+  if (!isValid) throw new Error("not valid when it signed");
+  return trusted.key;
+}
+
+function proveChain(...texts: [root: string, intermediate: string, leaf: string]): Trusted {
+  const certificates = texts.map(readCertificate);
+  const [root, intermediate, leaf] = certificates;
+  if (root === undefined || intermediate === undefined || leaf === undefined) throw new Error("no chain");
   if (!intermediate.parsed.ca) throw new Error("the intermediate may not issue certificates");
   if (!intermediate.extensions.includes(appleIntermediate)) throw new Error("no intermediate of Apple's");
   if (!leaf.extensions.includes(appStoreLeaf)) throw new Error("a leaf that does not sign for the App Store");
-  checkIssued(intermediate, anchor);
+  checkIssued(intermediate, root);
   checkIssued(leaf, intermediate);
-  return leaf.parsed.publicKey;
+  return {
+    key: leaf.parsed.publicKey,
+    from: Math.max(...certificates.map(({ parsed }) => Date.parse(parsed.validFrom))),
+    until: Math.min(...certificates.map(({ parsed }) => Date.parse(parsed.validTo))),
+  };
 }
 
 function checkIssued(certificate: Certificate, by: Certificate): void {
@@ -87,15 +112,10 @@ function readCertificate(base64: string): Certificate {
   }
   // Serial number, algorithm, issuer, validity, subject, then what this does not need.
   const fields = readElements(signedPart.content).filter(({ tag }) => tag !== tags.version);
-  const [, signedAlgorithm, issuer, , subject] = fields;
-  if (signedAlgorithm === undefined || issuer === undefined || subject === undefined) {
-    throw new Error("no certificate");
-  }
-  const [oid] = readElements(algorithm.content);
-  const digest = digests[hex(oid?.content)];
-  if (digest === undefined || hex(algorithm.whole) !== hex(signedAlgorithm.whole)) {
-    throw new Error("another algorithm");
-  }
+  const [, , issuer, , subject] = fields;
+  if (issuer === undefined || subject === undefined) throw new Error("no certificate");
+  const digest = digests[hex(readElements(algorithm.content)[0]?.content)];
+  if (digest === undefined) throw new Error("another algorithm");
   const [extensions] = fields
     .filter(({ tag }) => tag === tags.extensions)
     .flatMap(({ content }) => readElements(content));

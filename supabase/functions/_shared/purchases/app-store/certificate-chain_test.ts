@@ -21,6 +21,10 @@ const leaf = await issue("Leaf", intermediate, appStoreLeaf);
 
 const chainOf = (...issuers: { certificate: string }[]) => issuers.map(({ certificate }) => certificate);
 
+/** The certificate with an ASN.1 NULL behind it. */
+const withMore = ({ certificate }: { certificate: string }) =>
+  Buffer.concat([Buffer.from(certificate, "base64"), Buffer.from([5, 0])]).toString("base64");
+
 Deno.test("the pinned root is the one that Apple publishes", () => {
   const bytes = Buffer.from(appleRootCertificate, "base64");
   assert.equal(bytes.length, 583);
@@ -64,6 +68,20 @@ Deno.test("Apple's test chain, P-256 with SHA-384, leads to its test root and to
 Deno.test("a chain of three that leads to the root is trusted, whatever its third certificate is", () => {
   trustedKey(chainOf(leaf, intermediate, root), root.certificate, now);
   trustedKey(chainOf(leaf, intermediate, otherRoot), root.certificate, now);
+});
+
+Deno.test("a chain that was found good is good for its root and its time alone, however many were found good", async () => {
+  const chain = chainOf(leaf, intermediate, root);
+  const key = trustedKey(chain, root.certificate, now);
+  for (let count = 0; count < 9; count++) {
+    const other = await issue("Leaf", intermediate, appStoreLeaf);
+    assert.notEqual(trustedKey(chainOf(other, intermediate, root), root.certificate, now), key);
+  }
+  trustedKey(chain, root.certificate, now);
+  assert.throws(() => trustedKey(chain, otherRoot.certificate, now), /not the issuer's/);
+  assert.throws(() => trustedKey(chain, root.certificate, Date.parse("2050-01-01")), /not valid/);
+  assert.throws(() => trustedKey(chain.slice(0, 2), root.certificate, now), /not three/);
+  assert.throws(() => trustedKey(chainOf(leaf, root, root), root.certificate, now), /no intermediate/);
 });
 
 Deno.test("a chain is refused for each thing that can be wrong with it, and only for that", async () => {
@@ -157,6 +175,12 @@ Deno.test("a chain is refused for each thing that can be wrong with it, and only
       ["bm90aGluZw==", intermediate.certificate, root.certificate],
       root.certificate,
       /DER|certificate/,
+    ],
+    [
+      "more than a certificate",
+      [withMore(leaf), intermediate.certificate, root.certificate],
+      root.certificate,
+      /no certificate/,
     ],
     ["nothing", ["", "", ""], root.certificate, /certificate/],
   ];

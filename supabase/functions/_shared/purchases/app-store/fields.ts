@@ -12,7 +12,7 @@ export const date = z.catch(
 );
 
 /** Apple's ids are numbers in decimal digits; that they stay so is not for us to say, but they go into URLs and rows. */
-export const id = z.string().check(z.regex(/^[\w.-]{1,100}$/));
+export const id = z.string().check(z.regex(/^[\w.-]{1,40}$/));
 
 /** Of App Store Connect. */
 export const productId = z.string().check(z.minLength(1), z.maxLength(200));

@@ -107,7 +107,7 @@ Deno.test("nothing unsigned counts, however it is put together", async () => {
 });
 
 Deno.test("one change anywhere, of a byte or a certificate, is refused", async () => {
-  // A sample; tests/contract/app_store_mutations_test.ts has 3,000.
+  // A sample; tests/e2e/app_store_mutations_test.ts has 3,000.
   for (let seed = 0; seed < 300; seed++) {
     const jws = mutated(valid, seed);
     if (jws === valid) continue;

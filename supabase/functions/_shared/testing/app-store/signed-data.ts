@@ -22,7 +22,7 @@ export function trusting(
   rootCertificate: string,
   changes: Partial<AppStoreConfiguration> = {},
 ): AppStoreConfiguration {
-  return { bundleId, appAppleId, sandbox: "credit", rootCertificate, acceptsUnsigned: false, ...changes };
+  return { bundleId, appAppleId, rootCertificate, acceptsUnsigned: false, ...changes };
 }
 
 /** A consumable that was bought in production, as Apple's `JWSTransactionDecodedPayload`. */
