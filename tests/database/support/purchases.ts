@@ -3,6 +3,7 @@ import type { StoreNotification } from "../../../supabase/functions/_shared/purc
 import type { StoreTransaction } from "../../../supabase/functions/_shared/purchases/app-store/transaction.ts";
 import type { TestDatabase } from "../harness.ts";
 import { createGuest } from "./accounts.ts";
+import { acceptJob, settle } from "./jobs.ts";
 import { first, type Sql } from "./ledger.ts";
 
 /** A consumable that the tests sell: 100 credits for one. */
@@ -142,6 +143,18 @@ export async function stored(sql: Sql, { transaction_id, environment }: StoreTra
     where t.environment = ${environment} and t.transaction_id = ${transaction_id}`,
   );
   return { ...row };
+}
+
+/** Makes a video that costs so many credits; it is delivered, or fails. */
+export async function makeVideo(
+  sql: Sql,
+  userId: string,
+  price: number,
+  end: "completed" | "failed" = "completed",
+) {
+  const jobId = await acceptJob(sql, userId, { price });
+  await sql`update videos.jobs set status = 'processing' where id = ${jobId}`;
+  await settle(sql, jobId, end);
 }
 
 export async function setFlag(sql: Sql, name: "purchases" | "sandbox_purchases", isEnabled: boolean) {
