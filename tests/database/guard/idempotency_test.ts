@@ -220,7 +220,9 @@ Deno.test("nobody chooses a lock by a key: it is hashed with the database's secr
 
   // Whatever locks of one number somebody holds, they are no lock of the tick's or of an admin's limit.
   const { key } = await first(
-    sql<{ key: string }[]>`select guard.lock_key(s.secret, ${mine.caller}, 'an-endpoint', 'a-key')::text as key from guard.secrets as s`,
+    sql<
+      { key: string }[]
+    >`select guard.lock_key(s.secret, ${mine.caller}, 'an-endpoint', 'a-key')::text as key from guard.secrets as s`,
   );
   await rolledBack(sql, async (sql) => {
     await sql`update guard.secrets set secret = sha256('another')`;
