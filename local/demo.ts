@@ -4,9 +4,10 @@
  */
 import { strict as assert } from "node:assert";
 import { createClient } from "@supabase/supabase-js";
-import { Kinora, type WatchedJob } from "../client/src/kinora.ts";
+import { Kinora } from "../client/src/kinora.ts";
 import { readMp4 } from "../supabase/functions/_shared/videos/mp4.ts";
 import { readArguments, refuse } from "./arguments.ts";
+import { creditsWhen, step, watch } from "./demo-steps.ts";
 import { DirectoryInUseError, openDirectory } from "./directory.ts";
 import { withConnection } from "./postgres/database.ts";
 import { exitOnTermination, unlessTerminating } from "./processes/process.ts";
@@ -31,32 +32,6 @@ Boots the whole backend and plays one guest's journey.
 
 /** Written anew by each demo. */
 const videoFile = `${defaultDirectory}/demo.mp4`;
-const bold = (text: string) => `\x1b[1m${text}\x1b[0m`;
-
-/** Runs one step and prints what came of it and how long it took. */
-async function step<T>(
-  name: string,
-  sent: string,
-  work: () => Promise<T>,
-  tell: (result: T) => string,
-): Promise<T> {
-  const startedAt = performance.now();
-  const result = await work();
-  const time = `${Math.round(performance.now() - startedAt)} ms`.padStart(8);
-  console.log(`${time}  ${bold(name.padEnd(16))} ${sent}${sent && " → "}${tell(result)}`);
-  return result;
-}
-
-/** Watches a job to its end. */
-async function watch(kinora: Kinora, jobId: string): Promise<{ stages: string[]; last: WatchedJob }> {
-  const stages: string[] = [];
-  let last: WatchedJob | undefined;
-  for await (last of kinora.watch(jobId, { timeout: 60_000 })) {
-    if (stages.at(-1) !== last.progress.stage) stages.push(last.progress.stage);
-  }
-  assert(last);
-  return { stages, last };
-}
 
 async function play(): Promise<void> {
   await using cleanup = new AsyncDisposableStack();
@@ -74,12 +49,11 @@ async function play(): Promise<void> {
   );
   const supabase = createClient(stack.url, stack.publishableKey, { auth: { persistSession: false } });
   const kinora = new Kinora(supabase);
-  const start = () => kinora.start(() => Promise.resolve(deviceToken(`demo ${crypto.randomUUID()}`)));
 
   const check = await step(
     "start",
     "a guest, and a fresh token of a new device",
-    start,
+    () => kinora.start(() => Promise.resolve(deviceToken(`demo ${crypto.randomUUID()}`))),
     ({ user_id, initial_grant, credits_remaining }) =>
       `guest ${user_id}, ${initial_grant.status}, ${credits_remaining} credits`,
   );
@@ -160,12 +134,61 @@ async function play(): Promise<void> {
   );
   assert.deepEqual([failed.last.status, failed.last.credits_used], ["failed", 0]);
 
-  const again = await start();
-  assert.equal(
-    again.credits_remaining,
-    10 - accepted.credits_used,
-    "The failed video's credits are back",
+  const profile = await kinora.profile();
+  const left = profile.credits_remaining;
+  assert.equal(left, 10 - accepted.credits_used, "The failed video's credits are back");
+
+  const store = stack.simulators.appStore;
+  const pack = { productId: "credits_10", appAccountToken: profile.app_account_token };
+  const purchase = await step(
+    "buy credits",
+    "what StoreKit gives the app",
+    async () => {
+      const { signed, transactionId } = await store.do({ deed: "buy", ...pack });
+      assert(transactionId);
+      const purchase = await kinora.purchase({ signed: signed ?? "", finish: () => Promise.resolve() });
+      assert(purchase);
+      return { ...purchase, transactionId };
+    },
+    ({ credits_added, credits_remaining }) => `${credits_added} credits, ${credits_remaining} left`,
   );
+  assert.equal(purchase.credits_remaining, left + 10);
+
+  const spent = await step(
+    "spend them",
+    "three more videos",
+    async () => {
+      const jobs = await Promise.all([1, 2, 3].map(() => kinora.generate(request)));
+      const ends = await Promise.all(jobs.map(({ job_id }) => watch(kinora, job_id)));
+      for (const { last } of ends) assert.equal(last.status, "completed");
+      return await kinora.credits();
+    },
+    ({ credits_remaining }) => `completed, ${credits_remaining} credits left`,
+  );
+  const refunded = await step(
+    "refund",
+    "Apple gives the money back, and tells us",
+    async () => {
+      await store.do({ deed: "refund", transactionId: purchase.transactionId });
+      return await creditsWhen(kinora, ({ credits_owed }) => credits_owed > 0);
+    },
+    ({ credits_remaining, credits_owed }) =>
+      `${credits_remaining} credits left, ${credits_owed} owed: they were spent`,
+  );
+  assert.deepEqual(
+    [refunded.credits_remaining, refunded.credits_owed],
+    [0, 10 - spent.credits_remaining],
+  );
+  const again = await step(
+    "buy again",
+    "the app is closed: only Apple tells us",
+    async () => {
+      await store.do({ deed: "buy", ...pack });
+      return await creditsWhen(kinora, ({ credits_owed }) => credits_owed === 0);
+    },
+    ({ credits_remaining }) => `the debt is paid first, ${credits_remaining} credits left`,
+  );
+  assert.equal(again.credits_remaining, 10 - refunded.credits_owed);
 
   await step(
     "ledger's proof",

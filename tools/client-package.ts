@@ -1,10 +1,9 @@
 /** `deno task client`: builds `@kinora/client` as npm has it, and packs it. */
 import ts from "typescript";
 import { readArguments } from "../local/arguments.ts";
+import { defaultDirectory } from "../local/served.ts";
 
 const root = new URL("../", import.meta.url);
-/** Where the task leaves the folder that is packed, and the tarball. */
-const output = new URL(".kinora/client/", root);
 
 /**
  * Builds the package into an empty folder: ESM, types, source maps with the sources in them, README and licence. Gives the
@@ -57,10 +56,17 @@ if (import.meta.main) {
   readArguments(
     `deno task client
 
-Builds the package for apps, @kinora/client, into .kinora/client, and packs it; npm publish takes the tarball.`,
+Builds the package for apps, @kinora/client, and leaves its tarball in .kinora, from where npm publishes or installs it.`,
     {},
   );
-  await Deno.remove(output, { recursive: true }).catch(() => {});
-  await Deno.mkdir(output, { recursive: true });
-  console.log(await packClient(output.pathname.replace(/\/$/, "")));
+  const folder = await Deno.makeTempDir();
+  try {
+    const tarball = await packClient(folder);
+    const output = `${defaultDirectory}/${tarball.split("/").at(-1)}`;
+    await Deno.mkdir(defaultDirectory, { recursive: true });
+    await Deno.copyFile(tarball, output);
+    console.log(output);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 }

@@ -3,7 +3,7 @@
  * again, takes a signal, a timeout and a language (CallOptions), and throws a KinoraError.
  */
 import createClient, { type Client } from "openapi-fetch";
-import { type ErrorCode, failureOf, KinoraError, noAnswer } from "./errors.ts";
+import { type ErrorCode, type ErrorDetails, failureOf, KinoraError, noAnswer } from "./errors.ts";
 import { exclusively, type Intention, Intentions, newKey, type Store } from "./intentions.ts";
 import type { components, paths } from "./openapi.ts";
 import { type CallOptions, pause, persist, unlessAborted } from "./retry.ts";
@@ -30,6 +30,20 @@ export interface KinoraOptions {
   /** Downloads videos; the runtime's where it is not said. */
   fetch?: typeof fetch;
 }
+
+/** What a StoreKit plugin gives: `jwsRepresentation`, and how the transaction is finished. */
+export interface StoreTransaction {
+  readonly signed: string;
+  finish(): Promise<void>;
+}
+
+/** Reasons of ERR_4016 after which a transaction is done with, though the caller was not credited. */
+const doneWith: readonly ErrorDetails["ERR_4016"]["reason"][] = [
+  "revoked",
+  "expired",
+  "family_shared",
+  "other_account",
+];
 
 /** What each try of a call sends beside its own. */
 type Init = {
@@ -283,6 +297,47 @@ export class Kinora {
     });
   }
 
+  /** What is sold; StoreKit has the prices. */
+  async products(options?: CallOptions): Promise<Schemas["Product"][]> {
+    const { products } = await this.call((api, init) => api.GET("/products", init), options);
+    return products;
+  }
+
+  /**
+   * Presents a transaction of the App Store, and finishes it when it is done with: credited, once however often it is
+   * presented, or not the caller's, for which it gives null. Throws where it must be presented again later, unfinished.
+   */
+  async purchase(
+    { signed, finish }: StoreTransaction,
+    options?: CallOptions,
+  ): Promise<Schemas["CreditedPurchase"] | null> {
+    const body = { signed_transaction: signed };
+    let purchase: Schemas["CreditedPurchase"] | null = null;
+    try {
+      purchase = await this.call((api, init) => api.POST("/purchases", { ...init, body }), options);
+    } catch (error) {
+      const isDone = error instanceof KinoraError && error.code === "ERR_4016" &&
+        doneWith.includes(error.details.reason);
+      if (!isDone) throw error;
+    }
+    await finish();
+    return purchase;
+  }
+
+  /** All that the user bought, newest first; pages are asked for as they are needed. */
+  purchases(
+    query: Query<"/purchases"> = {},
+    options?: CallOptions,
+  ): AsyncGenerator<Schemas["Purchase"], void, undefined> {
+    return this.pages(async (cursor) => {
+      const page = await this.call(
+        (api, init) => api.GET("/purchases", { ...init, params: { query: { ...query, ...cursor } } }),
+        options,
+      );
+      return [page.purchases, page.next_cursor];
+    });
+  }
+
   async profile(options?: CallOptions): Promise<Schemas["Profile"]> {
     return await this.call((api, init) => api.GET("/user-profile", init), options);
   }
@@ -376,5 +431,7 @@ export type Model = Schemas["Model"];
 export type AcceptedVideo = Schemas["AcceptedVideo"];
 export type GenerateVideoRequest = Schemas["GenerateVideoRequest"];
 export type DeviceCheck = Schemas["DeviceCheckResponse"];
+export type Product = Schemas["Product"];
+export type Purchase = Schemas["Purchase"];
 export type Profile = Schemas["Profile"];
 export type { components, paths } from "./openapi.ts";

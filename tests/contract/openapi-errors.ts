@@ -5,6 +5,7 @@ import {
   isErrorCode,
 } from "../../supabase/functions/_shared/errors/error-codes.ts";
 import { errorMessage } from "../../supabase/functions/_shared/errors/error-messages.ts";
+import { purchaseRefusals } from "../../supabase/functions/_shared/purchases/contract.ts";
 import { exampleRequestId, reference, type Schema } from "./openapi-components.ts";
 
 export function detailsOf(code: ErrorCode): readonly string[] {
@@ -28,6 +29,7 @@ const detailSchemas: Record<string, Schema> = {
 /** The reasons that differ from code to code, where they are a closed list. */
 const reasons: Partial<Record<ErrorCode, readonly string[]>> = {
   ERR_4003: ["policy", "provider_policy"],
+  ERR_4016: purchaseRefusals,
   ERR_5003: ["rejected", "invalid_result"],
 };
 
@@ -92,7 +94,7 @@ const exampleDetails: Record<string, unknown> = {
 /** The reasons and waits that differ from code to code. */
 const exampleExceptions: Partial<Record<ErrorCode, Record<string, unknown>>> = {
   ERR_4012: { retry_after: 1 },
-  ERR_4016: { reason: "signature" },
+  ERR_4016: { reason: "invalid_signature" },
   ERR_5003: { reason: "rejected" },
   ERR_6001: { retry_after: 2 },
   ERR_6004: { retry_after: 300 },

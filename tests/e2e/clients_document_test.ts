@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { pathToFileURL } from "node:url";
 import type { SupabaseClient } from "@supabase/supabase-js";
-import type { Kinora, Store, WatchedJob } from "@kinora/client";
+import type { Kinora, Store, StoreTransaction, WatchedJob } from "@kinora/client";
+import type { Deed } from "../../local/simulators/app-store/deeds.ts";
 import { deviceToken } from "../../local/simulators/device-check/device-check.ts";
 import { errorMessages } from "../../supabase/functions/_shared/errors/error-messages.ts";
 import { fences, readDocument } from "../contract/documents.ts";
@@ -21,6 +22,7 @@ interface Guide {
   begin(kinora: Kinora, newDeviceToken: () => Promise<string>): Promise<number>;
   make(kinora: Kinora, model_id: string, prompt: string, signal?: AbortSignal): Promise<string | null>;
   goOn(kinora: Kinora): Promise<string[]>;
+  present(kinora: Kinora, transaction: StoreTransaction): Promise<number | null>;
   follow(
     kinora: Kinora,
     jobId: string,
@@ -102,6 +104,40 @@ Deno.test("the guide's code takes a refusal for an answer, in the app's language
     });
     assert.deepEqual(await guide.goOn(kinora), []);
   });
+});
+
+Deno.test("the guide's code finishes a transaction when it is done with, and never before", async () => {
+  const { appStore } = backend.stack.simulators;
+  const { kinora } = await backend.signIn();
+  let finished = 0;
+  const present = (signed: string) =>
+    guide.present(kinora, { signed, finish: () => Promise.resolve(void finished++) });
+  const buy = async (more: Partial<Extract<Deed, { deed: "buy" }>> = {}) => {
+    const { signed, transactionId } = await appStore.do({ deed: "buy", productId: "credits_10", ...more });
+    assert(signed !== null && transactionId !== null);
+    return { signed, transactionId };
+  };
+
+  const bought = await buy();
+  assert.equal(await present(bought.signed), 10);
+  assert.equal(await present(bought.signed), 10);
+  assert.equal(finished, 2);
+
+  const { transactionId } = await buy();
+  const { signed: revoked } = await appStore.do({ deed: "refund", transactionId });
+  const done = {
+    revoked: revoked ?? "",
+    family_shared: (await buy({ familyShared: true })).signed,
+  };
+  for (const [reason, signed] of Object.entries(done)) assert.equal(await present(signed), null, reason);
+  assert.equal(finished, 4);
+
+  const unknown = await buy({ productId: "credits_of_another_app" });
+  const waiting = { unknown_product: unknown.signed, invalid_signature: `${bought.signed.slice(0, -4)}AAAA` };
+  for (const [reason, signed] of Object.entries(waiting)) {
+    await assert.rejects(present(signed), { code: "ERR_4016", details: { reason } });
+  }
+  assert.equal(finished, 4, "they come again");
 });
 
 Deno.test("the guide's closed account is another guest at the next start", async () => {
