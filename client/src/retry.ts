@@ -68,7 +68,8 @@ export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal 
 
 /**
  * One try, which ends with the signal or after so many milliseconds, also where what it waits for knows nothing of signals,
- * as a refresh of the session does. By hand, since React Native has neither AbortSignal.any nor AbortSignal.timeout.
+ * as a refresh of the session does. By hand, since React Native has neither AbortSignal.any nor AbortSignal.timeout, and
+ * its signals keep no reason.
  */
 async function within<T>(
   milliseconds: number,
@@ -76,15 +77,22 @@ async function within<T>(
   signal: AbortSignal | undefined,
 ): Promise<T> {
   const controller = new AbortController();
-  const abort = () => controller.abort(reasonOf(signal));
+  let end: (reason: unknown) => void = () => {};
+  const ended = new Promise<never>((_, reject) =>
+    end = (reason) => {
+      reject(reason);
+      controller.abort(reason);
+    }
+  );
+  const abort = () => end(reasonOf(signal));
   signal?.addEventListener("abort", abort);
-  // A timer of more than 2^31 milliseconds would fire at once.
   const timer = setTimeout(
-    () => controller.abort(noAnswer(`No answer within ${Math.round(milliseconds)} ms`)),
+    () => end(noAnswer(`No answer within ${Math.round(milliseconds)} ms`)),
+    // A timer of more than 2^31 milliseconds would fire at once.
     Math.min(milliseconds, 2 ** 31 - 1),
   );
   try {
-    return await unlessAborted(attempt(controller.signal), controller.signal);
+    return await Promise.race([attempt(controller.signal), ended]);
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", abort);

@@ -144,3 +144,28 @@ Deno.test("what fails for good, and what is no failure of Kinora, is thrown as i
     assert.equal(tries, 1);
   }
 });
+
+Deno.test("a call ends in its time, and tries again, also where signals carry no reason, as in React Native", async () => {
+  const { AbortController } = globalThis;
+  globalThis.AbortController = class extends AbortController {
+    override abort() {
+      super.abort();
+    }
+    override get signal() {
+      return Object.defineProperty(super.signal, "reason", { value: undefined });
+    }
+  };
+  try {
+    using time = virtualTime();
+    const hangs = () => new Promise<never>(() => {});
+    await assert.rejects(persist(hangs, { timeout: 500 }), { name: "KinoraError", code: null });
+    let tries = 0;
+    assert.equal(
+      await persist(() => ++tries < 3 ? hangs() : Promise.resolve(tries), { timeout: 120_000 }),
+      3,
+    );
+    assert(time.now() >= 60_000);
+  } finally {
+    globalThis.AbortController = AbortController;
+  }
+});
