@@ -30,14 +30,19 @@ export interface Keys {
   deviceCheckPrivateKey: string;
   /** SPKI PEM; Apple keeps it. */
   deviceCheckPublicKey: string;
+  /** Of Sign in with Apple, in the same forms. */
+  appleIdKeyId: string;
+  appleIdPrivateKey: string;
+  appleIdPublicKey: string;
 }
 
 /** Makes a project's keys. */
 export async function generateKeys(): Promise<Keys> {
-  const [publishable, secret, signingKey, deviceCheck] = await Promise.all([
+  const [publishable, secret, signingKey, deviceCheck, appleId] = await Promise.all([
     generateApiKey("publishable"),
     generateApiKey("secret"),
     generateSigningKey(),
+    newDeviceCheckKey(),
     newDeviceCheckKey(),
   ]);
   return {
@@ -58,6 +63,9 @@ export async function generateKeys(): Promise<Keys> {
     deviceCheckKeyId: random(5).toUpperCase(),
     deviceCheckPrivateKey: deviceCheck.privateKey,
     deviceCheckPublicKey: deviceCheck.publicKey,
+    appleIdKeyId: random(5).toUpperCase(),
+    appleIdPrivateKey: appleId.privateKey,
+    appleIdPublicKey: appleId.publicKey,
   };
 }
 

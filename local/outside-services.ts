@@ -3,6 +3,7 @@
  */
 import type { Directory } from "./directory.ts";
 import type { Keys } from "./keys.ts";
+import { type AppleIdSimulator, startAppleIdSimulator } from "./simulators/apple-id/apple-id.ts";
 import {
   type DeviceCheckSimulator,
   startDeviceCheckSimulator,
@@ -27,6 +28,9 @@ export interface ProviderTimes {
   runway?: Pick<RunwayOptions, "queueMilliseconds" | "runMilliseconds">;
 }
 
+/** The bundle id of the app, which an identity token of Apple's names as its audience. */
+export const appleClientId = "com.example.kinora";
+
 /** Where the services listen, on 127.0.0.1. */
 export interface ServicePorts {
   fal: number;
@@ -37,6 +41,7 @@ export interface ServicePorts {
   runwayMedia: number;
   openAi: number;
   deviceCheck: number;
+  appleId: number;
 }
 
 export interface OutsideServices {
@@ -45,6 +50,7 @@ export interface OutsideServices {
   readonly runway: RunwaySimulator;
   readonly openAi: OpenAiSimulator;
   readonly deviceCheck: DeviceCheckSimulator;
+  readonly appleId: AppleIdSimulator;
 }
 
 /** Starts all of them; `cleanup` ends them. A port that is not said is any free one. */
@@ -94,12 +100,22 @@ export async function startOutsideServices(
     }),
   );
   const openAi = cleanup.use(await startOpenAiSimulator({ ...at(ports.openAi), key: keys.openAiKey }));
-  return { fal, replicate, runway, openAi, deviceCheck };
+  const appleId = cleanup.use(
+    await startAppleIdSimulator({
+      ...at(ports.appleId),
+      ...keptIn("apple-id"),
+      teamId: keys.appleTeamId,
+      keyId: keys.appleIdKeyId,
+      publicKey: keys.appleIdPublicKey,
+      clientId: appleClientId,
+    }),
+  );
+  return { fal, replicate, runway, openAi, deviceCheck, appleId };
 }
 
 /** Where they are listening now. */
 export function servicePorts(
-  { fal, replicate, runway, openAi, deviceCheck }: OutsideServices,
+  { fal, replicate, runway, openAi, deviceCheck, appleId }: OutsideServices,
 ): ServicePorts {
   return {
     fal: fal.port,
@@ -110,5 +126,6 @@ export function servicePorts(
     runwayMedia: runway.mediaPort,
     openAi: openAi.port,
     deviceCheck: deviceCheck.port,
+    appleId: appleId.port,
   };
 }

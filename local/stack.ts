@@ -89,6 +89,7 @@ export function takePorts(held: HeldPorts): Ports {
     runwayMedia: held.take(),
     openAi: held.take(),
     deviceCheck: held.take(),
+    appleId: held.take(),
   };
 }
 
@@ -141,6 +142,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       secretKey: keys.secretKey,
       signingKey: keys.signingKey,
       storageSecret: keys.storageSecret,
+      apple: { jwksUrl: simulators.appleId.jwksUrl, clientIds: [simulators.appleId.clientId] },
     },
   });
 
