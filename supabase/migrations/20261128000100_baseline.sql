@@ -704,7 +704,7 @@ $$;
 -- supabase/schemas/accounts/accounts.sql
 
 -- accounts: who there is, and what becomes of them. In this order: accounts.sql, admission.sql, erasure.sql,
--- closing.sql.
+-- closing.sql, merging.sql.
 
 create schema accounts;
 
@@ -719,32 +719,40 @@ create table accounts.users (
   is_admin boolean not null default false,
   is_banned boolean not null default false,
   closed_at timestamptz,
-  created_at timestamptz not null default now()
+  created_at timestamptz not null default now(),
+  -- Who this guest became; from then on nobody acts as the guest.
+  merged_into uuid check (merged_into <> id)
 );
 alter table accounts.users enable row level security;
-comment on table accounts.users is 'Accounts, made by the first procedure that needs one; closed ones are tombstones.';
+create index users_merged_into on accounts.users (merged_into) where merged_into is not null;
+comment on table accounts.users is 'Accounts, made by the first procedure that needs one; closed and merged ones are tombstones.';
 
 -- A tombstone says who it was, and nothing about them.
 alter table accounts.users add constraint users_tombstone check (
   closed_at is null or (display_name is null and language is null and theme_preference = 'system' and not is_admin)
 );
 
--- A closed account is never opened again, by whatever hand.
+-- A closed account is never opened again, nor does a merged one become its own, by whatever hand.
 create function accounts.keep_tombstones()
 returns trigger
 language plpgsql
 set search_path = ''
 as $$
 begin
-  raise exception 'the account of user % is closed for good', old.id using errcode = 'restrict_violation';
+  raise exception 'the account of user % is % for good', old.id,
+    case when old.closed_at is not null then 'closed' else 'merged' end
+    using errcode = 'restrict_violation';
 end;
 $$;
 
 create trigger keep_tombstones before update of id, closed_at on accounts.users
   for each row when (old.closed_at is not null and (new.id, new.closed_at) is distinct from (old.id, old.closed_at))
   execute function accounts.keep_tombstones();
+create trigger keep_merged before update of id, merged_into on accounts.users
+  for each row when (old.merged_into is not null and (new.id, new.merged_into) is distinct from (old.id, old.merged_into))
+  execute function accounts.keep_tombstones();
 create trigger keep_tombstones_from_deletion before delete on accounts.users
-  for each row when (old.closed_at is not null) execute function accounts.keep_tombstones();
+  for each row when (old.closed_at is not null or old.merged_into is not null) execute function accounts.keep_tombstones();
 
 select core.keep_rows_out_of_logs('accounts.users');
 
@@ -909,6 +917,29 @@ begin
   on conflict (caller, endpoint, key) do update
     set fingerprint = excluded.fingerprint, outcome = excluded.outcome, expires_at = excluded.expires_at;
   return p_outcome;
+end;
+$$;
+
+create function guard.pass_keys(p_guest_id uuid, p_heir_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Gives a guest's keys to their heir, so that a retry by the heir is a replay. Of a key that the heir has used as well the
+-- guest's is dropped. Raises serialization_failure while the heir's own request under such a key runs: the caller tries
+-- the whole again. Locks: advisory locks on the keys of what was done, not waited for → the guest's rows.
+begin
+  perform from guard.idempotency_keys as k
+  where k.caller = p_guest_id and k.outcome ? 'data' and k.expires_at > core.now()
+    and not pg_try_advisory_xact_lock(guard.lock_key(p_heir_id, k.endpoint, k.key));
+  if found then
+    raise exception 'a request under a key of the guest runs' using errcode = 'serialization_failure';
+  end if;
+  delete from guard.idempotency_keys as k
+  using guard.idempotency_keys as o
+  where k.caller = p_guest_id and o.caller = p_heir_id and o.endpoint = k.endpoint and o.key = k.key;
+  update guard.idempotency_keys as k set caller = p_heir_id where k.caller = p_guest_id;
 end;
 $$;
 
@@ -1158,7 +1189,7 @@ $$;
 -- trigger moves the balances and draws the lots, in the same statement. Nothing here is ever rewritten.
 --
 -- To read it in one sitting: credits.sql (what there is), transfers.sql (how money moves), accounts.sql (what postings
--- are made of), postings.sql, reversals.sql, console.sql (the operator's hand), proofs.sql.
+-- are made of), postings.sql, reversals.sql, merging.sql, console.sql (the operator's hand), proofs.sql.
 --
 -- Amounts are whole credits. An entry is signed; over all accounts of a unit the entries sum to zero. A user's
 -- accounts carry their balance and refuse to go below zero. System accounts carry none: one row that everybody
@@ -1173,7 +1204,8 @@ create type credits.account_kind as enum (
   'escrow', -- held for running jobs
   'revenue', -- paid for completed jobs
   'breakage', -- expired
-  'forfeited' -- left behind in closed accounts
+  'forfeited', -- left behind in closed accounts
+  'merging' -- on their way from a guest's accounts to their heir's, in one transaction: always zero
 );
 
 -- Domains, not constraints: Postgres reads a table's constraints anew in every statement that writes it, which costs ten
@@ -1197,7 +1229,9 @@ create table credits.accounts (
   head_hash bytea not null default '\x',
   -- When the next lot expires; saves looking at the lots in every posting.
   next_expiry_at timestamptz,
-  closed_at timestamptz
+  closed_at timestamptz,
+  -- Whose account it became a part of: it is empty, and whatever comes to it goes there.
+  merged_into uuid
 ) with (fillfactor = 70);
 alter table credits.accounts enable row level security;
 create unique index accounts_owner on credits.accounts (owner_id, kind, unit) where owner_id is not null;
@@ -1234,6 +1268,10 @@ create table credits.lots (
   is_spent boolean not null generated always as (remaining = 0) stored
 ) with (fillfactor = 70);
 alter table credits.lots enable row level security;
+-- All of an account, the empty ones too, which a merge hands on.
+create index lots_account on credits.lots (account_id);
+-- The successor of a lot.
+create index lots_descends_from on credits.lots (descends_from) where descends_from is not null;
 create index lots_spendable on credits.lots (account_id, expires_at nulls last, id) where not is_spent;
 comment on table credits.lots is 'What is left of each grant and purchase.';
 
@@ -1242,7 +1280,7 @@ create type credits.draw as (lot_id bigint, amount bigint);
 
 create type credits.transfer_kind as enum (
   'grant', 'purchase', 'refund', 'adjustment', 'hold', 'capture', 'release', 'expiry', 'reversal', 'debt_payment',
-  'forfeit'
+  'forfeit', 'merge'
 );
 
 create table credits.transfers (
@@ -1256,7 +1294,7 @@ create table credits.transfers (
   to_account_id bigint not null,
   amount credits.amount not null,
   job_id uuid,
-  -- The hold that a capture or release ends; the transfer that a reversal takes back.
+  -- The hold that a capture or release ends; the transfer that a reversal takes back; the half of a merge before this one.
   reverses_id uuid,
   -- Lots of the user's account on either side; together they are the whole amount.
   draws credits.draw[] not null default '{}',
@@ -1453,6 +1491,10 @@ create trigger only_by_transfer
   for each row when (pg_trigger_depth() = 0) execute function credits.forbid();
 create trigger only_by_transfer before update of id, account_id, amount, remaining on credits.lots
   for each row when (pg_trigger_depth() = 0) execute function credits.forbid();
+-- What was merged stays merged.
+create trigger merged_once before update of merged_into on credits.accounts
+  for each row when (old.merged_into is not null and new.merged_into is distinct from old.merged_into)
+  execute function credits.forbid();
 -- Accounts and lots start empty; only a transfer fills them. A user's has a balance, and the platform's have none.
 create trigger starts_empty before insert on credits.accounts
   for each row when (
@@ -1495,7 +1537,7 @@ immutable
 -- Their ids are given where they are made, in the order of the names.
 return case p_kind
   when 'grants' then 1 when 'purchases' then 2 when 'escrow' then 3 when 'revenue' then 4 when 'breakage' then 5
-  when 'forfeited' then 6
+  when 'forfeited' then 6 when 'merging' then 7
 end;
 
 -- Whether it is one of those.
@@ -1503,7 +1545,7 @@ create function credits.is_system_account(p_account_id bigint)
 returns boolean
 language sql
 immutable
-return p_account_id between 1 and 6;
+return p_account_id between 1 and 7;
 
 -- The lots that an amount comes from: those that expire first, then the oldest.
 create function credits.choose_lots(p_account_id bigint, p_amount bigint)
@@ -1573,6 +1615,13 @@ begin
 end;
 $$;
 
+-- Who paid for a job, which it keeps when they become somebody else; null for a job without a hold.
+create function credits.hold_owner(p_job_id uuid)
+returns uuid
+language sql
+stable
+return (select t.owner_id from credits.transfers as t where t.job_id = p_job_id and t.kind = 'hold');
+
 -- Raises 22003 for what no posting may move.
 create function credits.check_amount(p_amount bigint)
 returns void
@@ -1586,6 +1635,29 @@ begin
       using errcode = 'numeric_value_out_of_range';
   end if;
 end;
+$$;
+
+-- Draws, as they are of the lots' successors in an account that the lots' own was merged into, if it was.
+create function credits.successors(p_draws credits.draw[], p_account_id bigint)
+returns credits.draw[]
+language sql
+stable
+set search_path = ''
+as $$
+  with recursive descent as (
+    select d.place, l.id, l.account_id, d.amount
+    from unnest(p_draws) with ordinality as d (lot_id, amount, place)
+    join credits.lots as l on l.id = d.lot_id
+    union all
+    -- One in another account: a merge makes one of each lot, and an account merges once.
+    select s.place, l.id, l.account_id, s.amount
+    from descent as s
+    join credits.lots as l on l.descends_from = s.id and l.account_id <> s.account_id
+    where s.account_id <> p_account_id
+  )
+  select coalesce(array_agg(row(s.id, s.amount)::credits.draw order by s.place), '{}')
+  from descent as s
+  where s.account_id = p_account_id
 $$;
 
 -- Keeps the account's next expiry true to its lots.
@@ -1627,18 +1699,28 @@ set search_path = ''
 as $$
 -- Locks the user's account for the rest of the transaction, books what has expired as breakage, and returns
 -- the account, whose balance is then what can be spent. Raises no_data_found where the user has no account.
--- Locks: account, then the expired lots.
+-- Of a merged account that is its heir's, of whom nobody ever waits for a guest's: whoever has an heir's account finds the
+-- guest's merged, and passes it over. Locks: account, then the expired lots.
 declare
   v_account credits.accounts;
+  v_owner_id uuid := p_owner_id;
+  v_heir_id uuid;
   v_now timestamptz;
   v_draws credits.draw[];
   v_amount bigint;
   v_posting_id bigint;
 begin
-  select a.* into strict v_account
-  from credits.accounts as a
-  where a.owner_id = p_owner_id and a.kind = 'available' and a.unit = 'credit'
-  for update;
+  loop
+    select a.* into v_account
+    from credits.accounts as a
+    where a.owner_id = v_owner_id and a.kind = 'available' and a.unit = 'credit' and a.merged_into is null
+    for update;
+    exit when found;
+    select a.merged_into into strict v_heir_id
+    from credits.accounts as a
+    where a.owner_id = v_owner_id and a.kind = 'available' and a.unit = 'credit';
+    v_owner_id := coalesce(v_heir_id, v_owner_id);
+  end loop;
 
   v_now := core.now();
   if v_account.next_expiry_at is null or v_account.next_expiry_at > v_now then
@@ -1659,14 +1741,14 @@ begin
     -- The number of its entry: an account has it once.
     v_account.entry_count := v_account.entry_count + 1;
     v_posting_id := credits.record_posting(
-      format('expiry:%s:%s', v_account.id, v_account.entry_count), p_owner_id,
+      format('expiry:%s:%s', v_account.id, v_account.entry_count), v_account.owner_id,
       jsonb_build_object('call', 'expire', 'lots', cardinality(v_draws)), jsonb_build_object('expired', v_amount), v_now
     );
     insert into credits.transfers (
       posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at
     )
     values (
-      v_posting_id, p_owner_id, 'expiry', v_account.id, credits.system_account('breakage'), v_amount, v_draws, v_now
+      v_posting_id, v_account.owner_id, 'expiry', v_account.id, credits.system_account('breakage'), v_amount, v_draws, v_now
     );
   end loop;
 
@@ -1812,8 +1894,8 @@ volatile
 set search_path = ''
 as $$
 -- Adds a lot of credits: `{ transfer_id, credits_remaining }`. Grants and adjustments come from `grants`,
--- purchases from `purchases`, refunds from `revenue`. A second call with the key returns the first result.
--- Locks: account → lots.
+-- purchases from `purchases`, refunds from `revenue`. What is for a merged account is its heir's. A second call with
+-- the key returns the first result. Locks: account → lots.
 declare
   v_account credits.accounts;
   v_request constant jsonb := jsonb_build_object(
@@ -1843,22 +1925,22 @@ begin
   end if;
 
   -- The posting states its outcome when it is written, so what it will come to is computed first.
-  v_owed := credits.owed(p_owner_id);
+  v_owed := credits.owed(v_account.owner_id);
   v_outcome := jsonb_build_object(
     'transfer_id', v_transfer_id,
     'credits_remaining',
     case when v_account.closed_at is null then v_account.balance + greatest(0, p_amount - v_owed) else 0 end
   );
-  v_posting_id := credits.record_posting(p_idempotency_key, p_owner_id, v_request, v_outcome, v_now);
+  v_posting_id := credits.record_posting(p_idempotency_key, v_account.owner_id, v_request, v_outcome, v_now);
 
   insert into credits.lots (account_id, owner_id, expires_at, amount, remaining)
-  values (v_account.id, p_owner_id, p_expires_at, p_amount, 0)
+  values (v_account.id, v_account.owner_id, p_expires_at, p_amount, 0)
   returning id into v_lot_id;
   insert into credits.transfers (
     id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
   )
   values (
-    v_transfer_id, v_posting_id, p_owner_id, p_kind,
+    v_transfer_id, v_posting_id, v_account.owner_id, p_kind,
     credits.system_account(
       (case p_kind when 'purchase' then 'purchases' when 'refund' then 'revenue' else 'grants' end)::credits.account_kind
     ),
@@ -1901,18 +1983,18 @@ begin
 
   if v_account.balance < p_amount then
     v_outcome := jsonb_build_object('error', 'insufficient_credits', 'current_credits', v_account.balance);
-    perform credits.record_posting(p_idempotency_key, p_owner_id, v_request, v_outcome, v_now);
+    perform credits.record_posting(p_idempotency_key, v_account.owner_id, v_request, v_outcome, v_now);
     return v_outcome;
   end if;
   v_outcome := jsonb_build_object(
     'transfer_id', v_transfer_id, 'credits_remaining', v_account.balance - p_amount
   );
-  v_posting_id := credits.record_posting(p_idempotency_key, p_owner_id, v_request, v_outcome, v_now);
+  v_posting_id := credits.record_posting(p_idempotency_key, v_account.owner_id, v_request, v_outcome, v_now);
   insert into credits.transfers (
     id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at
   )
   values (
-    v_transfer_id, v_posting_id, p_owner_id, 'adjustment', v_account.id, credits.system_account('grants'), p_amount,
+    v_transfer_id, v_posting_id, v_account.owner_id, 'adjustment', v_account.id, credits.system_account('grants'), p_amount,
     credits.choose_lots(v_account.id, p_amount), v_now
   );
   return v_outcome;
@@ -1990,13 +2072,15 @@ as $$
 -- Ends the hold of a job: `capture` moves all of it to revenue, `release` back into the lots it came from.
 -- `{ transfer_id, amount }`; a second call of the same kind returns the first result; after the other kind
 -- `{ error: "already_ended" }`. Raises no_data_found for a job without a hold.
--- A lot that expired while it was held lives 24 hours more, so that a failure costs nobody their credits.
+-- A lot that expired while it was held lives 24 hours more, so that a failure costs nobody their credits. Of an account
+-- that was merged since, it goes into the lots' successors.
 -- Locks: account → lots.
 declare
   v_hold credits.transfers;
   v_end credits.transfers;
   v_account credits.accounts;
   v_now timestamptz;
+  v_draws credits.draw[];
   v_transfer_id constant uuid := core.new_id();
 begin
   if p_kind not in ('capture', 'release') then
@@ -2025,13 +2109,17 @@ begin
       v_hold.amount, p_job_id, v_hold.id, v_now
     );
   else
-    perform credits.revive_lots(v_account.id, v_hold.draws, v_now);
+    v_draws := case
+      when v_account.id = v_hold.from_account_id then v_hold.draws
+      else credits.successors(v_hold.draws, v_account.id)
+    end;
+    perform credits.revive_lots(v_account.id, v_draws, v_now);
     insert into credits.transfers (
       id, owner_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, draws, created_at
     )
     values (
-      v_transfer_id, v_hold.owner_id, 'release', v_hold.to_account_id, v_account.id, v_hold.amount, p_job_id, v_hold.id,
-      v_hold.draws, v_now
+      v_transfer_id, v_account.owner_id, 'release', v_hold.to_account_id, v_account.id, v_hold.amount, p_job_id, v_hold.id,
+      v_draws, v_now
     );
     perform credits.note_next_expiry(v_account.id);
     perform credits.settle_account(null, v_account, v_now, p_job_id);
@@ -2067,7 +2155,8 @@ as $$
 -- Takes back a grant or purchase: what is left of its lot, then from other lots, and owes the rest. The reverse of a
 -- reversal gives back exactly what that took, to where it came from; another debt, if there is one, is paid of it.
 -- `{ transfer_id, credits_remaining, credits_owed }`, or `{ error: "already_reversed" }` with the key burned. A second
--- call with the key returns the first result. Raises invalid_parameter_value for other kinds of transfer.
+-- call with the key returns the first result. Of an account that was merged since, it takes from the lots' successors, and
+-- the debt is the heir's. Raises invalid_parameter_value for other kinds of transfer.
 -- Locks: account → lots.
 declare
   v_original credits.transfers;
@@ -2103,7 +2192,7 @@ begin
     where t.posting_id = v_original.posting_id and o.kind = 'reversal'
   )) then
     v_outcome := '{"error": "already_reversed"}';
-    perform credits.record_posting(p_idempotency_key, v_owner_id, v_request, v_outcome, core.now());
+    perform credits.record_posting(p_idempotency_key, v_account.owner_id, v_request, v_outcome, core.now());
     return v_outcome;
   end if;
   if v_is_undo then
@@ -2125,7 +2214,7 @@ as $$
 declare
   v_now constant timestamptz := core.now();
   v_transfer_id constant uuid := core.new_id();
-  v_own_lot_id constant bigint := p_original.draws[1].lot_id;
+  v_own_lot_id constant bigint := (credits.successors(p_original.draws, p_account.id))[1].lot_id;
   v_taken constant bigint := least(p_original.amount, p_account.balance);
   v_missing constant bigint := p_original.amount - v_taken;
   v_own bigint;
@@ -2214,10 +2303,12 @@ declare
 begin
   select t.* into v_taken
   from credits.transfers as t
-  where t.posting_id = p_posting_id and t.kind = 'reversal' and t.from_account_id = p_account.id;
+  join credits.accounts as a on a.id = t.from_account_id
+  where t.posting_id = p_posting_id and t.kind = 'reversal' and a.kind = 'available';
   select t.* into v_owed_part
   from credits.transfers as t
-  where t.posting_id = p_posting_id and t.kind = 'reversal' and t.from_account_id <> p_account.id;
+  join credits.accounts as a on a.id = t.from_account_id
+  where t.posting_id = p_posting_id and t.kind = 'reversal' and a.kind = 'owed';
   select t.* into strict v_original
   from credits.transfers as t where t.id = coalesce(v_taken.reverses_id, v_owed_part.reverses_id);
   select a.* into v_owed
@@ -2238,12 +2329,12 @@ begin
   v_posting_id := credits.record_posting(p_idempotency_key, p_account.owner_id, p_request, v_outcome, v_now);
 
   if v_amount > 0 then
-    v_draws := coalesce(v_taken.draws, '{}');
+    v_draws := credits.successors(coalesce(v_taken.draws, '{}'), p_account.id);
     if v_paid > 0 then
       insert into credits.lots (account_id, owner_id, descends_from, expires_at, amount, remaining)
       select l.account_id, l.owner_id, l.id, l.expires_at, v_paid, 0
       from credits.lots as l
-      where l.id = v_original.draws[1].lot_id
+      where l.id = (credits.successors(v_original.draws, p_account.id))[1].lot_id
       returning id into v_lot_id;
       v_draws := v_draws || row(v_lot_id, v_paid)::credits.draw;
     end if;
@@ -2267,6 +2358,135 @@ begin
   end if;
   perform credits.note_next_expiry(p_account.id);
   perform credits.settle_account(v_posting_id, p_account, v_now);
+  return v_outcome;
+end;
+$$;
+
+-- supabase/schemas/credits/merging.sql
+
+-- A guest's account becomes a part of another: its heir's.
+
+create function credits.pass_on(
+  p_guest_posting_id bigint, p_heir_posting_id bigint, p_guest credits.accounts, p_heir credits.accounts,
+  p_draws credits.draw[], p_amount bigint, p_now timestamptz
+)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Moves an amount between accounts of the same kind: from a guest's lots into their successors, or a debt. A transfer is
+-- its owner's alone, so these are two, by way of an account that has nothing in between; the second names the first.
+declare
+  v_first_id constant uuid := core.new_id();
+  v_merging constant bigint := credits.system_account('merging');
+  v_is_debt constant boolean := p_guest.kind = 'owed';
+begin
+  -- A debt goes the other way round.
+  insert into credits.transfers (
+    id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at
+  )
+  values (
+    v_first_id, p_guest_posting_id, p_guest.owner_id, 'merge', case when v_is_debt then v_merging else p_guest.id end,
+    case when v_is_debt then p_guest.id else v_merging end, p_amount, p_draws, p_now
+  );
+  insert into credits.transfers (
+    posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
+  )
+  values (
+    p_heir_posting_id, p_heir.owner_id, 'merge', case when v_is_debt then p_heir.id else v_merging end,
+    case when v_is_debt then v_merging else p_heir.id end, p_amount, v_first_id,
+    credits.successors(p_draws, p_heir.id), p_now
+  );
+end;
+$$;
+
+create function credits.merge(p_guest_id uuid, p_heir_id uuid)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Makes a guest's account a part of their heir's, for good: `{ moved, owed, credits_remaining }`, what the guest had and
+-- owed, and what the heir has after both debts. Each lot, empty ones too, gets a successor with the heir, of the same
+-- amount and expiry; from then on whatever is for the guest is the heir's (credits.lock_account), and goes into and comes
+-- out of the successors. A second call returns the first result; raises invalid_parameter_value for a guest who was
+-- merged into another, for one's own account, and for a closed one. Locks: guest's account → heir's account → lots.
+declare
+  v_key constant text := 'merge:' || p_guest_id;
+  v_request constant jsonb := jsonb_build_object('call', 'merge', 'owner_id', p_guest_id, 'heir_id', p_heir_id);
+  v_guest credits.accounts;
+  v_heir credits.accounts;
+  v_guest_debt credits.accounts;
+  v_heir_debt credits.accounts;
+  v_outcome jsonb;
+  v_now timestamptz;
+  v_owed bigint;
+  v_total bigint;
+  v_guest_posting_id bigint;
+  v_heir_posting_id bigint;
+  v_draws credits.draw[];
+  v_amount bigint;
+begin
+  v_guest := credits.lock_account(p_guest_id);
+  v_heir := credits.lock_account(p_heir_id);
+  v_outcome := credits.first_outcome(v_key, v_request);
+  if v_outcome is not null then
+    return v_outcome;
+  end if;
+  if v_guest.owner_id <> p_guest_id or v_heir.owner_id <> p_heir_id or v_guest.id = v_heir.id
+    or v_guest.closed_at is not null or v_heir.closed_at is not null
+  then
+    raise exception 'the account of % cannot be merged into that of %', p_guest_id, p_heir_id
+      using errcode = 'invalid_parameter_value';
+  end if;
+  v_now := core.now();
+  v_owed := credits.owed(p_guest_id);
+  v_total := v_guest.balance + v_heir.balance;
+  v_outcome := jsonb_build_object(
+    'moved', v_guest.balance, 'owed', v_owed,
+    'credits_remaining', greatest(0, v_total - v_owed - credits.owed(p_heir_id))
+  );
+  v_guest_posting_id := credits.record_posting(v_key, p_guest_id, v_request, v_outcome, v_now);
+  v_heir_posting_id := credits.record_posting(v_key || ':heir', p_heir_id, v_request, v_outcome, v_now);
+
+  update credits.accounts as a set merged_into = p_heir_id where a.id = v_guest.id;
+  insert into credits.lots (account_id, owner_id, descends_from, expires_at, amount, remaining)
+  select v_heir.id, p_heir_id, l.id, l.expires_at, l.amount, 0
+  from credits.lots as l
+  where l.account_id = v_guest.id
+  order by l.id;
+  -- In transfers that no amount is too large for.
+  loop
+    select array_agg(row(l.id, l.remaining)::credits.draw order by l.id), sum(l.remaining)
+    into v_draws, v_amount
+    from (
+      select e.id, e.remaining, sum(e.remaining) over (order by e.id) as total
+      from credits.lots as e
+      where e.account_id = v_guest.id and not e.is_spent
+    ) as l
+    where l.total <= 1000000000;
+    exit when v_draws is null;
+    perform credits.pass_on(v_guest_posting_id, v_heir_posting_id, v_guest, v_heir, v_draws, v_amount, v_now);
+  end loop;
+
+  if v_owed > 0 then
+    insert into credits.accounts (kind, owner_kind, owner_id, unit, balance)
+    values ('owed', v_heir.owner_kind, p_heir_id, v_heir.unit, 0)
+    on conflict do nothing;
+    select a.* into strict v_guest_debt
+    from credits.accounts as a where a.owner_id = p_guest_id and a.kind = 'owed' and a.unit = v_guest.unit;
+    select a.* into strict v_heir_debt
+    from credits.accounts as a where a.owner_id = p_heir_id and a.kind = 'owed' and a.unit = v_heir.unit;
+    while v_owed > 0 loop
+      v_amount := least(v_owed, 1000000000);
+      perform credits.pass_on(v_guest_posting_id, v_heir_posting_id, v_guest_debt, v_heir_debt, '{}', v_amount, v_now);
+      v_owed := v_owed - v_amount;
+    end loop;
+  end if;
+  perform credits.note_next_expiry(v_guest.id);
+  perform credits.note_next_expiry(v_heir.id);
+  perform credits.settle_account(v_heir_posting_id, v_heir, v_now);
   return v_outcome;
 end;
 $$;
@@ -2418,9 +2638,27 @@ return case p_kind
   when 'expiry' then p_from = 'available' and p_to = 'breakage'
   when 'debt_payment' then p_from = 'available' and p_to = 'owed'
   when 'forfeit' then p_from = 'available' and p_to = 'forfeited'
+  when 'merge' then (p_from, p_to) in (
+    ('available', 'merging'), ('merging', 'available'), ('owed', 'merging'), ('merging', 'owed')
+  )
   -- And back, where it was reversed itself.
   when 'reversal' then least(p_from, p_to) in ('available', 'owed') and greatest(p_from, p_to) in ('grants', 'purchases')
 end;
+
+-- Whether an owner's account was merged into another's, at once or by way of others.
+create function credits.is_heir(p_owner_id uuid, p_heir_id uuid)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  with recursive heirs as (
+    select a.merged_into as id from credits.accounts as a where a.owner_id = p_owner_id and a.kind = 'available'
+    union all
+    select a.merged_into from heirs as h join credits.accounts as a on a.owner_id = h.id and a.kind = 'available'
+  )
+  select exists (select from heirs as h where h.id = p_heir_id)
+$$;
 
 -- How many lots of an account are not what the draws of its transfers left of them, are not its owner's, or expire
 -- unnoticed. A lot that nothing drew is not here: one with credits makes the sum of the lots differ.
@@ -2543,15 +2781,31 @@ begin
       or p.owner_id is distinct from case when t.posting_id is not null then t.owner_id end
       -- No hash is over a capture, which has no user's side.
       or t.kind in ('capture', 'release') and (
-        (t.amount, t.from_account_id, t.to_account_id, t.owner_id, t.job_id, t.posting_id, t.draws)
-          is distinct from (
-            h.amount, h.to_account_id,
-            case t.kind when 'release' then h.from_account_id else credits.system_account('revenue') end,
-            h.owner_id, h.job_id, null::bigint, case t.kind when 'release' then h.draws else '{}' end
-          )
+        (t.amount, t.from_account_id, t.job_id, t.posting_id)
+          is distinct from (h.amount, h.to_account_id, h.job_id, null::bigint)
+        or case
+          when t.kind = 'capture' then
+            (t.to_account_id, t.owner_id, t.draws) is distinct from (credits.system_account('revenue'), h.owner_id, '{}')
+          when t.to_account_id = h.from_account_id then (t.owner_id, t.draws) is distinct from (h.owner_id, h.draws)
+          -- To whom the account was merged into since.
+          else not credits.is_heir(h.owner_id, t.owner_id)
+            or t.draws is distinct from credits.successors(h.draws, t.to_account_id)
+        end
         or t.created_at < h.created_at
       )
     )
+    union all
+    -- What leaves a guest's accounts comes to the heir's, in the same moment.
+    select 'unbalanced_transfer', coalesce(t.reverses_id, t.id)::text, jsonb_build_object('kind', 'merge', 'halves', count(*))
+    from credits.transfers as t
+    where t.kind = 'merge' and t.created_at >= v_since
+    group by coalesce(t.reverses_id, t.id)
+    having count(*) <> 2 or count(t.reverses_id) <> 1 or min(t.amount) <> max(t.amount)
+      or count(*) filter (where t.to_account_id = credits.system_account('merging')) <> 1
+      or not credits.is_heir(
+        (array_agg(t.owner_id) filter (where t.reverses_id is null))[1],
+        (array_agg(t.owner_id) filter (where t.reverses_id is not null))[1]
+      )
     union all
     -- It was proved, so it was there.
     select 'broken_chain', c.account_id::text, jsonb_build_object('entries', 0, 'expected', c.number)
@@ -2599,8 +2853,8 @@ end;
 $$;
 comment on function credits.reconcile(boolean) is
   'Proves the ledger: a row for each violation, none when all holds. From the last proved entry on, or in full.
-unbalanced_transfer (a side is of an account that is not its owner''s or not of its kind, its posting is gone, or the end of a
-hold is not that of the hold), broken_chain (of entries, with all that their transfers say, or what was proved is gone),
+unbalanced_transfer (a side is of an account that is not its owner''s or not of its kind, its posting is gone, the end of a
+hold is not that of the hold, or a merge has one half), broken_chain (of entries, with all that their transfers say, or what was proved is gone),
 balance_differs (from the entries), lots_differ (from the balance, or in full from what was drawn of each), and those of
 videos.hold_violations.
 An account that is clean gets its checkpoint; one that is not is looked at again. Nothing that a posting needs is locked.';
@@ -3567,6 +3821,16 @@ begin
 end;
 $$;
 
+-- How many jobs a user has, without those that they deleted.
+create function videos.count_jobs(p_user_id uuid)
+returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  select count(*) from videos.jobs as j where j.user_id = p_user_id and j.deleted_at is null
+$$;
+
 -- What a user's running jobs hold in escrow.
 create function videos.held_credits(p_user_id uuid)
 returns bigint
@@ -3848,17 +4112,19 @@ begin
 end;
 $$;
 
--- Where the files of a job are in storage: below its owner's reference.
+-- Where the files of a job are in storage: below the reference of who paid for it, and so in one place, whoever they
+-- became since.
 create function videos.folder_of(p_job videos.jobs)
 returns text
 language sql
 stable
 set search_path = ''
 as $$
-  select u.reference || '/' || p_job.id from accounts.users as u where u.id = p_job.user_id
+  select u.reference || '/' || p_job.id from accounts.users as u
+  where u.id = coalesce(credits.hold_owner(p_job.id), p_job.user_id)
 $$;
 
--- Paths of what storage has of a user, whether or not a job knows of it.
+-- Paths of what storage has of a user, and of the guests whom they were, whether or not a job knows of it.
 create function videos.files_of(p_user_id uuid)
 returns setof text
 language plpgsql
@@ -3866,10 +4132,14 @@ stable
 set search_path = ''
 as $$
 declare
-  -- A constant of the query: only so is the index of names asked.
-  v_folder constant text := (select u.reference || '/' from accounts.users as u where u.id = p_user_id);
+  v_folder text;
 begin
-  return query select o.name from storage.objects as o where o.bucket_id = 'videos' and o.name ^@ v_folder;
+  for v_folder in
+    select u.reference || '/' from accounts.users as u where u.id = any (accounts.with_guests(p_user_id))
+  loop
+    -- One by one: only of a constant of the query is the index of names asked.
+    return query select o.name from storage.objects as o where o.bucket_id = 'videos' and o.name ^@ v_folder;
+  end loop;
 end;
 $$;
 
@@ -4973,7 +5243,7 @@ volatile
 set search_path = ''
 as $$
 -- Asks whether a caller may act, and makes their row and account at the first call. `refusal` is null, or what
--- to return (auth/unauthenticated for a closed account, auth/suspended for a suspended one); `language` is the user's
+-- to return (auth/unauthenticated for a closed or merged account, auth/suspended for a suspended one); `language` is the user's
 -- own, if any; `is_new` is true for the one call that made the row. A tombstone is never revived. With p_suspended
 -- whoever is suspended may act, too.
 declare
@@ -4988,12 +5258,42 @@ begin
     select u.* into strict v_user from accounts.users as u where u.id = p_user_id;
   end if;
   language := v_user.language;
-  if v_user.closed_at is not null then
+  if v_user.closed_at is not null or v_user.merged_into is not null then
     refusal := guard.refusal('auth/unauthenticated');
   elsif v_user.is_banned and not p_suspended then
     refusal := guard.refusal('auth/suspended');
   end if;
 end;
+$$;
+
+create function accounts.heir_of(p_user_id uuid)
+returns uuid
+language sql
+stable
+set search_path = ''
+as $$
+  -- Who a user is by now: the one whom they were merged into, at once or by way of others, or themselves.
+  with recursive heirs as (
+    select u.id, u.merged_into, 0 as steps from accounts.users as u where u.id = p_user_id
+    union all
+    select u.id, u.merged_into, h.steps + 1 from heirs as h join accounts.users as u on u.id = h.merged_into
+  )
+  select h.id from heirs as h order by h.steps desc limit 1
+$$;
+
+create function accounts.with_guests(p_user_id uuid)
+returns uuid[]
+language sql
+stable
+set search_path = ''
+as $$
+  -- A user, and all whom they were before: the guests that were merged into them, at once or by way of others.
+  with recursive guests as (
+    select p_user_id as id
+    union all
+    select u.id from guests as g join accounts.users as u on u.merged_into = g.id
+  )
+  select array_agg(g.id) from guests as g
 $$;
 
 create function accounts.set_admin(p_user_id uuid, p_is_admin boolean)
@@ -5091,7 +5391,9 @@ comment on table accounts.erasures is 'The proof that what a closed account left
 create table accounts.personal_tables (
   relation text primary key check (relation ~ '^[a-z_]+\.[a-z_]+$'),
   -- A condition of the row `t`, in which $1 is an array of users' ids.
-  rows_of text not null
+  rows_of text not null,
+  -- The column that names whose the row is, of a table whose rows move when a guest is merged.
+  owner_column text check (owner_column ~ '^[a-z_]+$')
 );
 alter table accounts.personal_tables enable row level security;
 comment on table accounts.personal_tables is 'Tables with rows of persons. The migrations'' to write: their conditions are run.';
@@ -5103,8 +5405,7 @@ create type accounts.privacy_class as enum (
 );
 create type accounts.on_merge as enum (
   'moves', -- to the account that a guest is merged into
-  'stays', -- with the guest's tombstone
-  'goes' -- with the merge
+  'stays' -- with the guest's tombstone
 );
 
 create table accounts.privacy_classes (
@@ -5159,19 +5460,20 @@ volatile
 set search_path = ''
 as $$
 -- Applies the classes to every table with rows of persons, and deletes the user of Auth, with identities, factors and
--- sessions. Returns how many rows of each table were erased or blanked. Locks: those rows, by table.
+-- sessions; and the same of every guest who was merged into them. Returns how many rows of each table were erased or blanked. Locks: those rows, by table.
 declare
+  v_ids constant uuid[] := accounts.with_guests(p_user_id);
   v_table accounts.personal_tables;
   v_rows integer;
   v_erased jsonb := '{}';
 begin
   for v_table in select t.* from accounts.personal_tables as t order by t.relation loop
-    v_rows := accounts.apply_privacy(v_table.relation, v_table.rows_of, array[p_user_id]);
+    v_rows := accounts.apply_privacy(v_table.relation, v_table.rows_of, v_ids);
     if v_rows > 0 then
       v_erased := v_erased || jsonb_build_object(v_table.relation, v_rows);
     end if;
   end loop;
-  delete from auth.users as u where u.id = p_user_id;
+  delete from auth.users as u where u.id = any (v_ids);
   get diagnostics v_rows = row_count;
   return v_erased || jsonb_build_object('auth.users', v_rows);
 end;
@@ -5213,12 +5515,12 @@ as $$
 -- Closes an account, and returns when. Jobs that are pending or storing end as cancelled; those that a provider has, or
 -- may have, get a `cancel` task, and end so whatever comes. What credits are left, and what comes back later, is
 -- forfeited. The sessions end. Of the user a tombstone stays; what else there is of them, an `erase_account` task
--- erases. Null where there is no such account or it is closed already, which is asked before any lock: a second call
+-- erases. Null where there is no such account, or it is closed or merged already, which is asked before any lock: a second call
 -- changes nothing. Locks: account → user → jobs → lots → sessions.
 declare
   v_now timestamptz;
 begin
-  if not exists (select from accounts.users as u where u.id = p_user_id and u.closed_at is null) then
+  if not exists (select from accounts.users as u where u.id = p_user_id and u.closed_at is null and u.merged_into is null) then
     return null;
   end if;
   -- From here on no job of theirs is accepted, and none ends but here.
@@ -5226,7 +5528,7 @@ begin
   v_now := core.now();
   update accounts.users as u
   set closed_at = v_now, display_name = null, language = null, theme_preference = 'system', is_admin = false
-  where u.id = p_user_id and u.closed_at is null;
+  where u.id = p_user_id and u.closed_at is null and u.merged_into is null;
   if not found then
     return null;
   end if;
@@ -5245,7 +5547,8 @@ security definer
 set search_path = ''
 as $$
 -- Whoever deletes a user in Auth closes the account with it. With the owner's rights, for Auth's own role has none
--- here. Nothing happens for whom only Auth knows, nor for a closed account, whose user the erasure deletes.
+-- here. Nothing happens for whom only Auth knows, nor for a closed account, whose user the erasure deletes, nor for a
+-- guest who became somebody else.
 begin
   perform accounts.close(old.id);
   return old;
@@ -5256,6 +5559,98 @@ $$;
 -- while it is locked, waits for nothing that waits for the account.
 create trigger close_account before delete on auth.users
   for each row execute function accounts.close_deleted();
+
+-- supabase/schemas/accounts/merging.sql
+
+-- A guest becomes somebody who has an account already.
+
+create table accounts.merges (
+  guest_id uuid primary key,
+  heir_id uuid not null,
+  credits_moved bigint not null,
+  jobs_moved integer not null,
+  -- What the heir had after it.
+  credits_remaining bigint not null,
+  merged_at timestamptz not null
+);
+alter table accounts.merges enable row level security;
+create index merges_heir on accounts.merges (heir_id);
+comment on table accounts.merges is 'Which guests became whom, and what came with them; kept for good.';
+
+create function accounts.merge_json(p_merge accounts.merges)
+returns jsonb
+language sql
+stable
+return jsonb_build_object(
+  'user_id', (p_merge).heir_id, 'merged_user_id', (p_merge).guest_id, 'credits_moved', (p_merge).credits_moved,
+  'jobs_moved', (p_merge).jobs_moved, 'credits_remaining', (p_merge).credits_remaining
+);
+
+-- What is said of every token that is no guest's, or not any more: one thing, so that nobody learns which.
+create function accounts.refuse_guest_token(p_limits jsonb)
+returns jsonb
+language sql
+stable
+return guard.refusal('request/malformed', jsonb_build_object('fields', jsonb_build_array(jsonb_build_object(
+  'path', 'guest_token', 'message', 'Must be the access token of a guest whose session is alive, at most 5 minutes old'
+))), p_limits);
+
+create function accounts.move_rows(p_guest_id uuid, p_heir_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Gives the rows of a guest to their heir, in every table of which they move. A second call finds none.
+-- Locks: those rows, by table.
+declare
+  v_table accounts.personal_tables;
+begin
+  for v_table in
+    select t.* from accounts.personal_tables as t
+    where t.owner_column is not null
+      and exists (
+        select from accounts.privacy_classes as c where c.relation = t.relation and c.on_merge = 'moves'
+      )
+    -- Jobs last: what belongs to them is found by way of them.
+    order by t.relation = 'videos.jobs', t.relation
+  loop
+    execute format(
+      'update %s as t set %I = $2 where %s', v_table.relation, v_table.owner_column, v_table.rows_of
+    ) using array[p_guest_id], p_heir_id;
+  end loop;
+end;
+$$;
+
+create function accounts.merge(p_guest_id uuid, p_heir_id uuid)
+returns accounts.merges
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Makes a guest a part of their heir, for good: credits, jobs, files and keys change hands, the guest's sessions end, and
+-- of the guest a tombstone stays that names the heir. Nothing is forfeited or erased. The caller has locked both accounts,
+-- the guest's first, and knows that both are open. Raises unique_violation for a guest who was merged.
+-- Locks: both accounts → users → lots → keys → jobs and what belongs to them, tasks → sessions.
+declare
+  v_posted jsonb;
+  v_merge accounts.merges;
+  v_now constant timestamptz := core.now();
+begin
+  v_posted := credits.merge(p_guest_id, p_heir_id);
+  update accounts.users as u set merged_into = p_heir_id where u.id = p_guest_id;
+  insert into accounts.merges (guest_id, heir_id, credits_moved, jobs_moved, credits_remaining, merged_at)
+  values (
+    p_guest_id, p_heir_id, (v_posted ->> 'moved')::bigint, videos.count_jobs(p_guest_id),
+    (v_posted ->> 'credits_remaining')::bigint, v_now
+  )
+  returning * into v_merge;
+  perform guard.pass_keys(p_guest_id, p_heir_id);
+  perform accounts.move_rows(p_guest_id, p_heir_id);
+  perform accounts.end_sessions(p_guest_id);
+  return v_merge;
+end;
+$$;
 
 -- supabase/schemas/devices/devices.sql
 
@@ -5856,7 +6251,7 @@ volatile
 set search_path = ''
 as $$
 -- What is the same for all credits that an admin moves: the limit of requests, that the user is another, exists, and
--- has not closed the account, which is then locked; and that the admin is one still. Locks: rate-limit row → account →
+-- has neither closed the account, which is then locked, nor become somebody else; and that the admin is one still. Locks: rate-limit row → account →
 -- expired lots.
 declare
   v_taken jsonb;
@@ -5877,6 +6272,8 @@ begin
     -- Whatever is given to a closed account is forfeited at once.
     if refusal is null and account.closed_at is not null then
       refusal := guard.refusal('resource/wrong-state', '{"status": "closed"}', limits);
+    elsif refusal is null and account.owner_id <> p_user_id then
+      refusal := guard.refusal('resource/wrong-state', '{"status": "merged"}', limits);
     end if;
   end if;
 end;
@@ -6133,7 +6530,9 @@ as $$
 -- A user as the operator sees them: `{ user, credits, jobs, recent_actions }`. `is_guest` is null once Auth knows them
 -- no more. Jobs that they deleted are not counted. Locks: account → expired lots.
 declare
-  v_balance constant bigint := (credits.lock_account(p_user_id)).balance;
+  v_account constant credits.accounts := credits.lock_account(p_user_id);
+  -- Whoever became somebody else has nothing.
+  v_balance constant bigint := case when v_account.owner_id = p_user_id then v_account.balance else 0 end;
   v_user accounts.users;
   v_jobs jsonb;
 begin
@@ -6150,7 +6549,7 @@ begin
   return jsonb_build_object(
     'user', accounts.profile_json(v_user, v_balance) || jsonb_build_object(
       'is_guest', (select a.is_anonymous from auth.users as a where a.id = p_user_id),
-      'is_banned', v_user.is_banned, 'closed_at', core.to_iso(v_user.closed_at)
+      'is_banned', v_user.is_banned, 'closed_at', core.to_iso(v_user.closed_at), 'merged_into', v_user.merged_into
     ),
     'credits', jsonb_build_object(
       'remaining', v_balance,
@@ -6504,7 +6903,7 @@ as $$
 -- Suspends a user, which also ends their sessions, where p_action is `ban`; lets them in again where it is `unban`;
 -- raises case_not_found for another. Jobs that were accepted go on. `data` is the user as in api.get_admin_users.
 -- auth/forbidden for oneself and for other admins, who are the operator's affair; resource/not-found where there is no
--- such user; resource/wrong-state for a closed account. A second call ends sessions that have begun since, and writes
+-- such user; resource/wrong-state for a closed or merged account. A second call ends sessions that have begun since, and writes
 -- nothing. Counts against `admin`. Locks: rate-limit row → account → user → sessions.
 declare
   v_caller record;
@@ -6535,6 +6934,9 @@ begin
   end if;
   if v_user.closed_at is not null then
     return guard.refusal('resource/wrong-state', '{"status": "closed"}', v_caller.limits);
+  end if;
+  if v_user.merged_into is not null then
+    return guard.refusal('resource/wrong-state', '{"status": "merged"}', v_caller.limits);
   end if;
 
   if v_user.is_banned <> v_bans then
@@ -7150,8 +7552,9 @@ declare
 begin
   select s.* into v_submission
   from videos.submissions as s
-  join accounts.users as u on u.id = s.owner_id
-  where s.id = p_submission_id and s.provider = p_provider and u.reference = p_owner;
+  where s.id = p_submission_id and s.provider = p_provider
+    -- The URL was made for whoever they were then.
+    and s.owner_id = accounts.heir_of((select u.id from accounts.users as u where u.reference = p_owner));
   if not found then
     return guard.refusal('auth/unauthenticated');
   end if;
@@ -7930,3 +8333,75 @@ as $$
 select ops.record_error(p_code, p_endpoint, p_user_id, p_request_id, p_context, p_count);
 $$;
 grant execute on function api.record_error to service_role;
+
+-- supabase/schemas/api/merge-guest.sql
+
+create function api.merge_guest(p_user_id uuid, p_guest_id uuid, p_guest_session_id uuid, p_is_fresh boolean)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Makes the guest of a token a part of the caller, as accounts.merge does. The token is proved to be Auth's and alive;
+-- p_is_fresh says that it is young enough. `data`: `{ user_id, merged_user_id, credits_moved, jobs_moved,
+-- credits_remaining }`; a second call answers the same, whatever became of the token's session since. auth/forbidden for a
+-- caller who is a guest. request/malformed where the token is old or its session has ended, and for the caller's own;
+-- resource/wrong-state with the status `not_guest`, `merged` (into another), `closed` or `suspended`. Counts against
+-- `writes`. Locks: rate-limit row → guest's account → caller's account → the guest's row in Auth, and those of
+-- accounts.merge.
+declare
+  v_caller record;
+  v_merge accounts.merges;
+  v_guest accounts.users;
+  v_account credits.accounts;
+  v_refusal jsonb;
+  v_is_anonymous boolean;
+begin
+  select * into v_caller from guard.enter(p_user_id, 'merge-guest', '{writes}', null);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  select m.* into v_merge from accounts.merges as m where m.guest_id = p_guest_id and m.heir_id = p_user_id;
+  if found then
+    return guard.answer(accounts.merge_json(v_merge), v_caller.limits, v_caller.language);
+  end if;
+  if (select a.is_anonymous from auth.users as a where a.id = p_user_id) then
+    return guard.refusal('auth/forbidden', '{}', v_caller.limits);
+  end if;
+  if p_guest_id = p_user_id or not p_is_fresh or not accounts.find(p_guest_id) then
+    return accounts.refuse_guest_token(v_caller.limits);
+  end if;
+
+  -- The guest's first: nobody who has an account waits for that of a guest whom it may come to include.
+  v_account := credits.lock_account(p_guest_id);
+  v_refusal := (accounts.lock(p_user_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
+  -- Another call may have been first.
+  select m.* into v_merge from accounts.merges as m where m.guest_id = p_guest_id and m.heir_id = p_user_id;
+  if found then
+    return guard.answer(accounts.merge_json(v_merge), v_caller.limits, v_caller.language);
+  end if;
+  select u.* into strict v_guest from accounts.users as u where u.id = p_guest_id;
+  if v_guest.merged_into is null and v_guest.closed_at is null and not exists (
+    select from auth.sessions as s where s.id = p_guest_session_id and s.user_id = p_guest_id
+  ) then
+    return accounts.refuse_guest_token(v_caller.limits);
+  end if;
+  -- Whoever links an identity at this moment is somebody, or comes to nothing: their row is not to be waited for, since
+  -- who has it may wait for the account.
+  select a.is_anonymous into v_is_anonymous from auth.users as a where a.id = p_guest_id for share nowait;
+  if v_guest.merged_into is not null or v_guest.closed_at is not null or v_guest.is_banned or not coalesce(v_is_anonymous, false) then
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', case
+      when v_guest.merged_into is not null then 'merged'
+      when v_guest.closed_at is not null then 'closed'
+      when v_guest.is_banned then 'suspended'
+      else 'not_guest'
+    end), v_caller.limits);
+  end if;
+  return guard.answer(accounts.merge_json(accounts.merge(p_guest_id, p_user_id)), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.merge_guest to service_role;

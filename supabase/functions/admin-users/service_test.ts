@@ -21,6 +21,7 @@ const user: AdministeredUser = {
     created_at: "2026-11-20T12:00:00.000Z",
     is_banned: false,
     closed_at: null,
+    merged_into: null,
   },
   credits: { remaining: 6, held: 4, owed: 0 },
   jobs: { pending: 0, processing: 1, completed: 0, failed: 0, cancelled: 0 },

@@ -6,7 +6,7 @@ volatile
 set search_path = ''
 as $$
 -- Asks whether a caller may act, and makes their row and account at the first call. `refusal` is null, or what
--- to return (auth/unauthenticated for a closed account, auth/suspended for a suspended one); `language` is the user's
+-- to return (auth/unauthenticated for a closed or merged account, auth/suspended for a suspended one); `language` is the user's
 -- own, if any; `is_new` is true for the one call that made the row. A tombstone is never revived. With p_suspended
 -- whoever is suspended may act, too.
 declare
@@ -21,12 +21,42 @@ begin
     select u.* into strict v_user from accounts.users as u where u.id = p_user_id;
   end if;
   language := v_user.language;
-  if v_user.closed_at is not null then
+  if v_user.closed_at is not null or v_user.merged_into is not null then
     refusal := guard.refusal('auth/unauthenticated');
   elsif v_user.is_banned and not p_suspended then
     refusal := guard.refusal('auth/suspended');
   end if;
 end;
+$$;
+
+create function accounts.heir_of(p_user_id uuid)
+returns uuid
+language sql
+stable
+set search_path = ''
+as $$
+  -- Who a user is by now: the one whom they were merged into, at once or by way of others, or themselves.
+  with recursive heirs as (
+    select u.id, u.merged_into, 0 as steps from accounts.users as u where u.id = p_user_id
+    union all
+    select u.id, u.merged_into, h.steps + 1 from heirs as h join accounts.users as u on u.id = h.merged_into
+  )
+  select h.id from heirs as h order by h.steps desc limit 1
+$$;
+
+create function accounts.with_guests(p_user_id uuid)
+returns uuid[]
+language sql
+stable
+set search_path = ''
+as $$
+  -- A user, and all whom they were before: the guests that were merged into them, at once or by way of others.
+  with recursive guests as (
+    select p_user_id as id
+    union all
+    select u.id from guests as g join accounts.users as u on u.merged_into = g.id
+  )
+  select array_agg(g.id) from guests as g
 $$;
 
 create function accounts.set_admin(p_user_id uuid, p_is_admin boolean)

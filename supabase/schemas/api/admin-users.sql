@@ -40,7 +40,7 @@ as $$
 -- Suspends a user, which also ends their sessions, where p_action is `ban`; lets them in again where it is `unban`;
 -- raises case_not_found for another. Jobs that were accepted go on. `data` is the user as in api.get_admin_users.
 -- auth/forbidden for oneself and for other admins, who are the operator's affair; resource/not-found where there is no
--- such user; resource/wrong-state for a closed account. A second call ends sessions that have begun since, and writes
+-- such user; resource/wrong-state for a closed or merged account. A second call ends sessions that have begun since, and writes
 -- nothing. Counts against `admin`. Locks: rate-limit row → account → user → sessions.
 declare
   v_caller record;
@@ -71,6 +71,9 @@ begin
   end if;
   if v_user.closed_at is not null then
     return guard.refusal('resource/wrong-state', '{"status": "closed"}', v_caller.limits);
+  end if;
+  if v_user.merged_into is not null then
+    return guard.refusal('resource/wrong-state', '{"status": "merged"}', v_caller.limits);
   end if;
 
   if v_user.is_banned <> v_bans then

@@ -89,6 +89,15 @@ export type Database = {
       "leave_device_lane": { Args: { "p_lane": string; "p_network": string }; Returns: Json };
       "load_erasure": { Args: { "p_user_id": string }; Returns: Json };
       "load_video_task": { Args: { "p_job_id": string }; Returns: Json };
+      "merge_guest": {
+        Args: {
+          "p_guest_id": string;
+          "p_guest_session_id": string;
+          "p_is_fresh": boolean;
+          "p_user_id": string;
+        };
+        Returns: Json;
+      };
       "models": { Args: { "p_user_id": string }; Returns: Json };
       "patch_user_profile": { Args: { "p_changes": Json; "p_user_id": string }; Returns: Json };
       "post_admin_users": {
