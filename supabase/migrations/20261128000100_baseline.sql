@@ -721,7 +721,7 @@ create table accounts.users (
   closed_at timestamptz,
   created_at timestamptz not null default now(),
   -- Who this guest became; from then on nobody acts as the guest.
-  merged_into uuid check (merged_into <> id)
+  merged_into uuid constraint users_another check (merged_into <> id)
 );
 alter table accounts.users enable row level security;
 create index users_merged_into on accounts.users (merged_into) where merged_into is not null;
@@ -774,7 +774,7 @@ return jsonb_strip_nulls(
 
 create function guard.enter(
   p_user_id uuid, p_endpoint text, p_policies text[], p_network text, p_locks boolean default false,
-  p_suspended boolean default false,
+  p_suspended boolean default false, p_session_id uuid default null,
   out refusal jsonb, out limits jsonb, out language text, out is_new boolean, out account_id bigint, out balance bigint
 )
 language plpgsql
@@ -784,11 +784,12 @@ as $$
 -- The beginning of a procedure without an idempotency key: whether the caller may act, and whether the policies admit
 -- it. `refusal` is what to return, or null. With p_locks the account is locked and has no expired lots, and `balance`
 -- is what it has. Who waited for a lock is asked again: the account may have been closed meanwhile, or its user
--- suspended. p_suspended is as in accounts.admit. Locks: rate-limit rows → account → expired lots.
+-- suspended. p_suspended and p_session_id are as in accounts.admit. Locks: rate-limit rows → account → expired lots.
 declare
   v_taken jsonb;
 begin
-  select a.refusal, a.language, a.is_new into refusal, language, is_new from accounts.admit(p_user_id, p_suspended) as a;
+  select a.refusal, a.language, a.is_new into refusal, language, is_new
+  from accounts.admit(p_user_id, p_suspended, p_session_id) as a;
   if refusal is not null then
     return;
   end if;
@@ -5236,31 +5237,44 @@ $$;
 -- supabase/schemas/accounts/admission.sql
 
 create function accounts.admit(
-  p_user_id uuid, p_suspended boolean default false, out refusal jsonb, out language text, out is_new boolean
+  p_user_id uuid, p_suspended boolean default false, p_session_id uuid default null,
+  out refusal jsonb, out language text, out is_new boolean
 )
 language plpgsql
 volatile
 set search_path = ''
 as $$
 -- Asks whether a caller may act, and makes their row and account at the first call. `refusal` is null, or what
--- to return (auth/unauthenticated for a closed or merged account, auth/suspended for a suspended one); `language` is the user's
--- own, if any; `is_new` is true for the one call that made the row. A tombstone is never revived. With p_suspended
--- whoever is suspended may act, too.
+-- to return (auth/unauthenticated for a closed or merged account, and where the session of the caller's token has ended;
+-- auth/suspended for a suspended account); `language` is the user's own, if any; `is_new` is true for the one call that
+-- made the row. A tombstone is never revived. With p_suspended whoever is suspended may act, too. Without p_session_id no
+-- session is asked: by whoever asks again.
 declare
-  v_user accounts.users;
+  v_is_out boolean;
+  v_is_banned boolean;
 begin
   is_new := false;
-  select u.* into v_user from accounts.users as u where u.id = p_user_id;
-  if not found then
+  loop
+    -- The session in the same statement: one look into an index more.
+    select u.closed_at is not null or u.merged_into is not null or p_session_id is not null and not exists (
+        select from auth.sessions as s where s.id = p_session_id and s.user_id = p_user_id
+      ),
+      u.is_banned, u.language
+    into v_is_out, v_is_banned, language
+    from accounts.users as u
+    where u.id = p_user_id;
+    exit when found;
+    if p_session_id is not null and not accounts.is_session(p_user_id, p_session_id) then
+      refusal := guard.refusal('auth/unauthenticated');
+      return;
+    end if;
     insert into accounts.users (id, created_at) values (p_user_id, core.now()) on conflict do nothing;
     is_new := found;
     perform credits.open_account(p_user_id);
-    select u.* into strict v_user from accounts.users as u where u.id = p_user_id;
-  end if;
-  language := v_user.language;
-  if v_user.closed_at is not null or v_user.merged_into is not null then
+  end loop;
+  if v_is_out then
     refusal := guard.refusal('auth/unauthenticated');
-  elsif v_user.is_banned and not p_suspended then
+  elsif v_is_banned and not p_suspended then
     refusal := guard.refusal('auth/suspended');
   end if;
 end;
@@ -5324,20 +5338,61 @@ begin
 end;
 $$;
 
-create function accounts.end_sessions(p_user_id uuid)
+create function accounts.end_sessions(p_user_id uuid, p_but_session_id uuid default null)
 returns integer
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Ends all sessions of a user, with their refresh tokens, and returns how many there were. A second call finds none.
+-- Ends all sessions of a user, but one where it is named, with their refresh tokens, and returns how many there were. A
+-- second call finds none.
 -- Locks: the user's rows of auth.sessions.
 declare
   v_ended integer;
 begin
-  delete from auth.sessions as s where s.user_id = p_user_id;
+  delete from auth.sessions as s where s.user_id = p_user_id and s.id is distinct from p_but_session_id;
   get diagnostics v_ended = row_count;
   return v_ended;
+end;
+$$;
+
+-- Whether it is a session of that user's, and has not ended.
+create function accounts.is_session(p_user_id uuid, p_session_id uuid)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select exists (select from auth.sessions as s where s.id = p_session_id and s.user_id = p_user_id)
+$$;
+
+create function accounts.sessions_json(p_user_id uuid, p_session_id uuid)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  -- The sessions of a user, as the API shows them; p_session_id is the current one.
+  select coalesce(jsonb_agg(jsonb_build_object(
+    'id', s.id, 'created_at', core.to_iso(s.created_at), 'last_used_at', core.to_iso(u.last_used_at),
+    'is_current', s.id = p_session_id
+  ) order by u.last_used_at desc, s.id), '[]')
+  from auth.sessions as s
+  -- Auth writes it without a time zone.
+  cross join lateral (select coalesce(s.refreshed_at at time zone 'utc', s.created_at) as last_used_at) as u
+  where s.user_id = p_user_id
+$$;
+
+create function accounts.end_session(p_user_id uuid, p_session_id uuid)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Ends one session of a user, with its refresh tokens: whether it was there. Locks: its row of auth.sessions.
+begin
+  delete from auth.sessions as s where s.id = p_session_id and s.user_id = p_user_id;
+  return found;
 end;
 $$;
 
@@ -5577,6 +5632,7 @@ alter table accounts.merges enable row level security;
 create index merges_heir on accounts.merges (heir_id);
 comment on table accounts.merges is 'Which guests became whom, and what came with them; kept for good.';
 
+-- A merge as the API shows it.
 create function accounts.merge_json(p_merge accounts.merges)
 returns jsonb
 language sql
@@ -6133,14 +6189,16 @@ comment on function ops.remove_admin(uuid) is
   'Makes an admin a user like any other, from their next request on, and says so: select ops.remove_admin(''<user id>'').
 A second call changes nothing. Locks: the user''s row.';
 
-create function ops.admit_admin(p_admin_id uuid, out refusal jsonb, out language text)
+create function ops.admit_admin(
+  p_admin_id uuid, p_session_id uuid default null, out refusal jsonb, out language text
+)
 language plpgsql
 volatile
 set search_path = ''
 as $$
 -- accounts.admit for those who act as admins: auth/forbidden for whoever is none, asked anew at every call.
 begin
-  select a.refusal, a.language into refusal, language from accounts.admit(p_admin_id) as a;
+  select a.refusal, a.language into refusal, language from accounts.admit(p_admin_id, p_session_id => p_session_id) as a;
   if refusal is null and not exists (select from accounts.users as u where u.id = p_admin_id and u.is_admin) then
     refusal := guard.refusal('auth/forbidden');
   end if;
@@ -6148,7 +6206,7 @@ end;
 $$;
 
 create function ops.enter_admin(
-  p_admin_id uuid, p_endpoint text, out refusal jsonb, out limits jsonb, out language text
+  p_admin_id uuid, p_endpoint text, p_session_id uuid default null, out refusal jsonb, out limits jsonb, out language text
 )
 language plpgsql
 volatile
@@ -6159,7 +6217,7 @@ as $$
 declare
   v_taken jsonb;
 begin
-  select a.refusal, a.language into refusal, language from ops.admit_admin(p_admin_id) as a;
+  select a.refusal, a.language into refusal, language from ops.admit_admin(p_admin_id, p_session_id) as a;
   if refusal is null then
     v_taken := guard.take('{admin}', p_admin_id, null, p_endpoint);
     refusal := v_taken -> 'refusal';
@@ -6722,7 +6780,7 @@ $$;
 create schema api;
 grant usage on schema api to service_role;
 
-create function api.models(p_user_id uuid)
+create function api.models(p_user_id uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -6734,7 +6792,7 @@ declare
   v_caller record;
   v_data jsonb;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'models', '{reads}', null);
+  select * into v_caller from guard.enter(p_user_id, 'models', '{reads}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -6752,7 +6810,7 @@ grant execute on function api.models to service_role;
 
 create function api.admin_adjust_credits(
   p_admin_id uuid, p_idempotency_key text, p_fingerprint text, p_request_id text, p_user_id uuid, p_amount bigint,
-  p_reason text
+  p_reason text, p_session_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -6766,7 +6824,7 @@ declare
   v_caller record;
   v_outcome jsonb;
 begin
-  select * into v_caller from ops.admit_admin(p_admin_id);
+  select * into v_caller from ops.admit_admin(p_admin_id, p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -6785,7 +6843,8 @@ grant execute on function api.admin_adjust_credits to service_role;
 -- supabase/schemas/api/admin-models.sql
 
 create function api.admin_models(
-  p_admin_id uuid, p_request_id text, p_model_id uuid, p_is_available boolean, p_reason text
+  p_admin_id uuid, p_request_id text, p_model_id uuid, p_is_available boolean, p_reason text,
+  p_session_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -6800,7 +6859,7 @@ declare
   v_caller record;
   v_model videos.models;
 begin
-  select * into v_caller from ops.enter_admin(p_admin_id, 'admin-models');
+  select * into v_caller from ops.enter_admin(p_admin_id, 'admin-models', p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -6829,7 +6888,7 @@ grant execute on function api.admin_models to service_role;
 
 create function api.admin_refund_credits(
   p_admin_id uuid, p_idempotency_key text, p_fingerprint text, p_request_id text, p_user_id uuid, p_amount bigint,
-  p_reason text, p_job_id uuid default null
+  p_reason text, p_job_id uuid default null, p_session_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -6843,7 +6902,7 @@ declare
   v_caller record;
   v_outcome jsonb;
 begin
-  select * into v_caller from ops.admit_admin(p_admin_id);
+  select * into v_caller from ops.admit_admin(p_admin_id, p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -6861,7 +6920,7 @@ grant execute on function api.admin_refund_credits to service_role;
 
 -- supabase/schemas/api/admin-users.sql
 
-create function api.get_admin_users(p_admin_id uuid, p_user_id uuid)
+create function api.get_admin_users(p_admin_id uuid, p_user_id uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -6874,7 +6933,7 @@ declare
   v_caller record;
   v_refusal jsonb;
 begin
-  select * into v_caller from ops.enter_admin(p_admin_id, 'admin-users');
+  select * into v_caller from ops.enter_admin(p_admin_id, 'admin-users', p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -6892,7 +6951,7 @@ $$;
 grant execute on function api.get_admin_users to service_role;
 
 create function api.post_admin_users(
-  p_admin_id uuid, p_request_id text, p_user_id uuid, p_action text, p_reason text
+  p_admin_id uuid, p_request_id text, p_user_id uuid, p_action text, p_reason text, p_session_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -6915,7 +6974,7 @@ begin
     when 'ban' then v_bans := true;
     when 'unban' then v_bans := false;
   end case;
-  select * into v_caller from ops.enter_admin(p_admin_id, 'admin-users');
+  select * into v_caller from ops.enter_admin(p_admin_id, 'admin-users', p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -6954,7 +7013,7 @@ grant execute on function api.post_admin_users to service_role;
 
 -- supabase/schemas/api/cancel-video.sql
 
-create function api.cancel_video(p_user_id uuid, p_job_id uuid)
+create function api.cancel_video(p_user_id uuid, p_job_id uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -6969,7 +7028,8 @@ declare
   v_caller record;
   v_job videos.jobs;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'cancel-video', '{writes}', null, p_locks => true);
+  select * into v_caller
+  from guard.enter(p_user_id, 'cancel-video', '{writes}', null, p_locks => true, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -7003,7 +7063,9 @@ grant execute on function api.cancel_video to service_role;
 
 -- supabase/schemas/api/credits.sql
 
-create function api.credits(p_user_id uuid, p_limit integer, p_after jsonb default null)
+create function api.credits(
+  p_user_id uuid, p_limit integer, p_after jsonb default null, p_session_id uuid default null
+)
 returns jsonb
 language plpgsql
 volatile
@@ -7021,7 +7083,8 @@ declare
   v_transactions jsonb;
   v_next jsonb;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'credits', '{reads}', null, p_locks => true);
+  select * into v_caller
+  from guard.enter(p_user_id, 'credits', '{reads}', null, p_locks => true, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -7066,7 +7129,7 @@ grant execute on function api.credits to service_role;
 
 -- supabase/schemas/api/delete-video-job.sql
 
-create function api.delete_video_job(p_user_id uuid, p_job_id uuid)
+create function api.delete_video_job(p_user_id uuid, p_job_id uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -7082,7 +7145,8 @@ declare
   v_job videos.jobs;
   v_now timestamptz;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'delete-video-job', '{writes}', null, p_locks => true);
+  select * into v_caller
+  from guard.enter(p_user_id, 'delete-video-job', '{writes}', null, p_locks => true, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -7114,7 +7178,7 @@ grant execute on function api.delete_video_job to service_role;
 
 -- supabase/schemas/api/device-check.sql
 
-create function api.begin_device_check(p_user_id uuid, p_network text)
+create function api.begin_device_check(p_user_id uuid, p_network text, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -7134,7 +7198,8 @@ begin
   select * into v_caller
   from guard.enter(
     p_user_id, 'device-check',
-    case when v_is_granted then '{reads}' else '{device_check,device_check_network}' end::text[], p_network, p_locks => true
+    case when v_is_granted then '{reads}' else '{device_check,device_check_network}' end::text[], p_network, p_locks => true,
+    p_session_id => p_session_id
   );
   if v_caller.refusal is not null then
     return v_caller.refusal;
@@ -7212,7 +7277,7 @@ end;
 $$;
 grant execute on function api.leave_device_lane to service_role;
 
-create function api.record_device_intent(p_user_id uuid, p_network text, p_lane uuid)
+create function api.record_device_intent(p_user_id uuid, p_network text, p_lane uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -7231,7 +7296,7 @@ declare
   v_now timestamptz;
   v_admitted record;
 begin
-  select * into v_caller from accounts.admit(p_user_id);
+  select * into v_caller from accounts.admit(p_user_id, p_session_id => p_session_id);
   if v_caller.refusal is null then
     select * into v_caller from accounts.lock(p_user_id);
   end if;
@@ -7277,7 +7342,7 @@ end;
 $$;
 grant execute on function api.record_device_intent to service_role;
 
-create function api.grant_device_credits(p_user_id uuid, p_network text, p_lane uuid)
+create function api.grant_device_credits(p_user_id uuid, p_network text, p_lane uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -7296,7 +7361,7 @@ declare
   v_credits constant bigint := 10;
   v_outcome jsonb;
 begin
-  select * into v_caller from accounts.admit(p_user_id);
+  select * into v_caller from accounts.admit(p_user_id, p_session_id => p_session_id);
   if v_caller.refusal is null then
     select * into v_caller from accounts.lock(p_user_id);
   end if;
@@ -7401,7 +7466,7 @@ grant execute on function api.erase_account to service_role;
 create function api.generate_video(
   p_user_id uuid, p_network text, p_idempotency_key text, p_fingerprint text, p_request_id text, p_model_id uuid,
   p_prompt text, p_settings jsonb, p_image_url text default null,
-  p_providers text[] default null, p_client_reference text default null
+  p_providers text[] default null, p_client_reference text default null, p_session_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -7416,7 +7481,7 @@ declare
   v_caller record;
   v_outcome jsonb;
 begin
-  select * into v_caller from accounts.admit(p_user_id);
+  select * into v_caller from accounts.admit(p_user_id, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -7832,7 +7897,7 @@ grant execute on function api.record_moderation to service_role;
 
 -- supabase/schemas/api/user-profile.sql
 
-create function api.delete_user_profile(p_user_id uuid)
+create function api.delete_user_profile(p_user_id uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -7847,7 +7912,9 @@ declare
   v_closed_at timestamptz;
 begin
   select * into v_caller
-  from guard.enter(p_user_id, 'user-profile', '{writes}', null, p_locks => true, p_suspended => true);
+  from guard.enter(
+    p_user_id, 'user-profile', '{writes}', null, p_locks => true, p_suspended => true, p_session_id => p_session_id
+  );
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -7859,7 +7926,7 @@ end;
 $$;
 grant execute on function api.delete_user_profile to service_role;
 
-create function api.get_user_profile(p_user_id uuid)
+create function api.get_user_profile(p_user_id uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -7872,7 +7939,8 @@ declare
   v_caller record;
   v_user accounts.users;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'user-profile', '{reads}', null, p_locks => true);
+  select * into v_caller
+  from guard.enter(p_user_id, 'user-profile', '{reads}', null, p_locks => true, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -7882,7 +7950,7 @@ end;
 $$;
 grant execute on function api.get_user_profile to service_role;
 
-create function api.patch_user_profile(p_user_id uuid, p_changes jsonb)
+create function api.patch_user_profile(p_user_id uuid, p_changes jsonb, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -7896,7 +7964,8 @@ declare
   v_caller record;
   v_user accounts.users;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'user-profile', '{writes}', null, p_locks => true);
+  select * into v_caller
+  from guard.enter(p_user_id, 'user-profile', '{writes}', null, p_locks => true, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -7919,7 +7988,7 @@ grant execute on function api.patch_user_profile to service_role;
 
 create function api.video_jobs(
   p_user_id uuid, p_limit integer, p_status text default null, p_after jsonb default null,
-  p_client_reference text default null
+  p_client_reference text default null, p_session_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -7940,7 +8009,7 @@ declare
   v_videos jsonb;
   v_next jsonb;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'video-jobs', '{reads}', null);
+  select * into v_caller from guard.enter(p_user_id, 'video-jobs', '{reads}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -7994,7 +8063,7 @@ grant execute on function api.video_jobs to service_role;
 
 -- supabase/schemas/api/video-status.sql
 
-create function api.video_status(p_user_id uuid, p_job_id uuid)
+create function api.video_status(p_user_id uuid, p_job_id uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -8008,7 +8077,7 @@ declare
   v_caller record;
   v_job videos.jobs;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'video-status', '{reads}', null);
+  select * into v_caller from guard.enter(p_user_id, 'video-status', '{reads}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -8336,7 +8405,9 @@ grant execute on function api.record_error to service_role;
 
 -- supabase/schemas/api/merge-guest.sql
 
-create function api.merge_guest(p_user_id uuid, p_guest_id uuid, p_guest_session_id uuid, p_is_fresh boolean)
+create function api.merge_guest(
+  p_user_id uuid, p_guest_id uuid, p_guest_session_id uuid, p_is_fresh boolean, p_session_id uuid default null
+)
 returns jsonb
 language plpgsql
 volatile
@@ -8358,7 +8429,7 @@ declare
   v_refusal jsonb;
   v_is_anonymous boolean;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'merge-guest', '{writes}', null);
+  select * into v_caller from guard.enter(p_user_id, 'merge-guest', '{writes}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -8385,9 +8456,9 @@ begin
     return guard.answer(accounts.merge_json(v_merge), v_caller.limits, v_caller.language);
   end if;
   select u.* into strict v_guest from accounts.users as u where u.id = p_guest_id;
-  if v_guest.merged_into is null and v_guest.closed_at is null and not exists (
-    select from auth.sessions as s where s.id = p_guest_session_id and s.user_id = p_guest_id
-  ) then
+  if v_guest.merged_into is null and v_guest.closed_at is null
+    and not accounts.is_session(p_guest_id, p_guest_session_id)
+  then
     return accounts.refuse_guest_token(v_caller.limits);
   end if;
   -- Whoever links an identity at this moment is somebody, or comes to nothing: their row is not to be waited for, since
@@ -8405,3 +8476,56 @@ begin
 end;
 $$;
 grant execute on function api.merge_guest to service_role;
+
+-- supabase/schemas/api/sessions.sql
+
+create function api.get_sessions(p_user_id uuid, p_session_id uuid default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Where the caller is signed in: `data` is `{ sessions: [{ id, created_at, last_used_at, is_current }] }`, the one that was
+-- used last first. A session is used when its tokens are refreshed. Counts against `reads`. Locks: rate-limit row.
+declare
+  v_caller record;
+begin
+  select * into v_caller from guard.enter(p_user_id, 'sessions', '{reads}', null, p_session_id => p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  return guard.answer(
+    jsonb_build_object('sessions', accounts.sessions_json(p_user_id, p_session_id)), v_caller.limits, v_caller.language
+  );
+end;
+$$;
+grant execute on function api.get_sessions to service_role;
+
+create function api.delete_sessions(p_user_id uuid, p_ended_session_id uuid, p_session_id uuid default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Ends one of the caller's sessions, the current one too; or, where none is named, all the others. `data`: `{ ended }`, how
+-- many. resource/not-found for one that is not there, as in a second call, or another's. Whatever comes with a token of it
+-- is refused from then on. Counts against `writes`. Locks: rate-limit row → sessions.
+declare
+  v_caller record;
+  v_ended integer := 1;
+begin
+  select * into v_caller from guard.enter(p_user_id, 'sessions', '{writes}', null, p_session_id => p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  if p_ended_session_id is null then
+    v_ended := accounts.end_sessions(p_user_id, p_session_id);
+  elsif not accounts.end_session(p_user_id, p_ended_session_id) then
+    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+  end if;
+  return guard.answer(jsonb_build_object('ended', v_ended), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.delete_sessions to service_role;

@@ -141,11 +141,11 @@ insert into accounts.personal_tables (relation, rows_of) values
 on conflict (relation) do update set rows_of = excluded.rows_of;
 -- Whose rows move with a merge; keys are moved by guard.pass_keys.
 update accounts.personal_tables as t set owner_column = o.owner_column
-from (values
+  from (values
   ('devices.intents', 'user_id'), ('queue.tasks', 'owner_id'), ('videos.assets', 'owner_id'), ('videos.jobs', 'user_id'),
   ('videos.provider_events', 'owner_id'), ('videos.submissions', 'owner_id')
-) as o (relation, owner_column)
-where o.relation = t.relation;
+  ) as o (relation, owner_column)
+  where o.relation = t.relation;
 
 insert into accounts.privacy_classes (relation, column_name, class, blank_to, on_merge, reason)
   select r.relation, c.name, r.class::accounts.privacy_class, r.blank_to, r.on_merge::accounts.on_merge, r.reason

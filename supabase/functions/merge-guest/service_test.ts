@@ -28,6 +28,7 @@ Deno.test("the guest is who the token says, with the session that it was made fo
   assert.deepEqual(await mergeGuest({ guest_token }, contextWith(database)), { status: 200, body: merged });
   const args = {
     p_user_id: userId,
+    p_session_id: sessionId,
     p_guest_id: guestId,
     p_guest_session_id: guestSession,
     p_is_fresh: true,

@@ -16,7 +16,7 @@ create table accounts.users (
   closed_at timestamptz,
   created_at timestamptz not null default now(),
   -- Who this guest became; from then on nobody acts as the guest.
-  merged_into uuid check (merged_into <> id)
+  merged_into uuid constraint users_another check (merged_into <> id)
 );
 alter table accounts.users enable row level security;
 create index users_merged_into on accounts.users (merged_into) where merged_into is not null;

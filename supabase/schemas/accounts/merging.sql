@@ -13,6 +13,7 @@ alter table accounts.merges enable row level security;
 create index merges_heir on accounts.merges (heir_id);
 comment on table accounts.merges is 'Which guests became whom, and what came with them; kept for good.';
 
+-- A merge as the API shows it.
 create function accounts.merge_json(p_merge accounts.merges)
 returns jsonb
 language sql

@@ -1,4 +1,4 @@
-create function api.get_admin_users(p_admin_id uuid, p_user_id uuid)
+create function api.get_admin_users(p_admin_id uuid, p_user_id uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -11,7 +11,7 @@ declare
   v_caller record;
   v_refusal jsonb;
 begin
-  select * into v_caller from ops.enter_admin(p_admin_id, 'admin-users');
+  select * into v_caller from ops.enter_admin(p_admin_id, 'admin-users', p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -29,7 +29,7 @@ $$;
 grant execute on function api.get_admin_users to service_role;
 
 create function api.post_admin_users(
-  p_admin_id uuid, p_request_id text, p_user_id uuid, p_action text, p_reason text
+  p_admin_id uuid, p_request_id text, p_user_id uuid, p_action text, p_reason text, p_session_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -52,7 +52,7 @@ begin
     when 'ban' then v_bans := true;
     when 'unban' then v_bans := false;
   end case;
-  select * into v_caller from ops.enter_admin(p_admin_id, 'admin-users');
+  select * into v_caller from ops.enter_admin(p_admin_id, 'admin-users', p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

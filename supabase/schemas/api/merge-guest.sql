@@ -1,4 +1,6 @@
-create function api.merge_guest(p_user_id uuid, p_guest_id uuid, p_guest_session_id uuid, p_is_fresh boolean)
+create function api.merge_guest(
+  p_user_id uuid, p_guest_id uuid, p_guest_session_id uuid, p_is_fresh boolean, p_session_id uuid default null
+)
 returns jsonb
 language plpgsql
 volatile
@@ -20,7 +22,7 @@ declare
   v_refusal jsonb;
   v_is_anonymous boolean;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'merge-guest', '{writes}', null);
+  select * into v_caller from guard.enter(p_user_id, 'merge-guest', '{writes}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -47,9 +49,9 @@ begin
     return guard.answer(accounts.merge_json(v_merge), v_caller.limits, v_caller.language);
   end if;
   select u.* into strict v_guest from accounts.users as u where u.id = p_guest_id;
-  if v_guest.merged_into is null and v_guest.closed_at is null and not exists (
-    select from auth.sessions as s where s.id = p_guest_session_id and s.user_id = p_guest_id
-  ) then
+  if v_guest.merged_into is null and v_guest.closed_at is null
+    and not accounts.is_session(p_guest_id, p_guest_session_id)
+  then
     return accounts.refuse_guest_token(v_caller.limits);
   end if;
   -- Whoever links an identity at this moment is somebody, or comes to nothing: their row is not to be waited for, since

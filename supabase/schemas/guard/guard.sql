@@ -14,7 +14,7 @@ return jsonb_strip_nulls(
 
 create function guard.enter(
   p_user_id uuid, p_endpoint text, p_policies text[], p_network text, p_locks boolean default false,
-  p_suspended boolean default false,
+  p_suspended boolean default false, p_session_id uuid default null,
   out refusal jsonb, out limits jsonb, out language text, out is_new boolean, out account_id bigint, out balance bigint
 )
 language plpgsql
@@ -24,11 +24,12 @@ as $$
 -- The beginning of a procedure without an idempotency key: whether the caller may act, and whether the policies admit
 -- it. `refusal` is what to return, or null. With p_locks the account is locked and has no expired lots, and `balance`
 -- is what it has. Who waited for a lock is asked again: the account may have been closed meanwhile, or its user
--- suspended. p_suspended is as in accounts.admit. Locks: rate-limit rows → account → expired lots.
+-- suspended. p_suspended and p_session_id are as in accounts.admit. Locks: rate-limit rows → account → expired lots.
 declare
   v_taken jsonb;
 begin
-  select a.refusal, a.language, a.is_new into refusal, language, is_new from accounts.admit(p_user_id, p_suspended) as a;
+  select a.refusal, a.language, a.is_new into refusal, language, is_new
+  from accounts.admit(p_user_id, p_suspended, p_session_id) as a;
   if refusal is not null then
     return;
   end if;

@@ -35,6 +35,7 @@ Deno.test("a closed account is a tombstone: nothing about the person, no credits
     is_banned: false,
     closed_at: user?.closed_at,
     created_at: user?.created_at,
+    merged_into: null,
   });
   assert.deepEqual(await creditsOf(sql, userId), { available: 0, forfeited: 10 });
   assert.equal((await sql`select from auth.sessions where user_id = ${userId}`).length, 0);

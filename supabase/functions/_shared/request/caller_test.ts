@@ -49,6 +49,7 @@ Deno.test("a user is who the verified token says", async () => {
   assert.deepEqual(await outcome("user", user(await issuer.sign(claims))), {
     kind: "user",
     userId,
+    sessionId,
     isAnonymous: false,
     assuranceLevel: "aal2",
   });
