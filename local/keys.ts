@@ -4,6 +4,10 @@
 import { generateApiKey } from "@supabase/lite";
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK } from "jose";
 import { newDeviceCheckKey } from "./simulators/device-check/device-check.ts";
+import {
+  createAuthority,
+  type StoredAuthority,
+} from "../supabase/functions/_shared/testing/app-store/authority.ts";
 import { newWebhookSecret } from "./simulators/replicate/webhooks.ts";
 
 export interface Keys {
@@ -30,6 +34,15 @@ export interface Keys {
   deviceCheckPrivateKey: string;
   /** SPKI PEM; Apple keeps it. */
   deviceCheckPublicKey: string;
+  /** The app in App Store Connect, and its key for the Server API, in the same forms. */
+  appStoreBundleId: string;
+  appStoreAppId: number;
+  appStoreIssuerId: string;
+  appStoreKeyId: string;
+  appStorePrivateKey: string;
+  appStorePublicKey: string;
+  /** What the simulated App Store signs with. */
+  appStoreAuthority: StoredAuthority;
   /** Of Sign in with Apple, in the same forms. */
   appleIdKeyId: string;
   appleIdPrivateKey: string;
@@ -38,13 +51,17 @@ export interface Keys {
 
 /** Makes a project's keys. */
 export async function generateKeys(): Promise<Keys> {
-  const [publishable, secret, signingKey, deviceCheck, appleId] = await Promise.all([
-    generateApiKey("publishable"),
-    generateApiKey("secret"),
-    generateSigningKey(),
-    newDeviceCheckKey(),
-    newDeviceCheckKey(),
-  ]);
+  const [publishable, secret, signingKey, deviceCheck, appStore, appStoreAuthority, appleId] = await Promise
+    .all([
+      generateApiKey("publishable"),
+      generateApiKey("secret"),
+      generateSigningKey(),
+      newDeviceCheckKey(),
+      // Apple's keys are all of one form.
+      newDeviceCheckKey(),
+      createAuthority(),
+      newDeviceCheckKey(),
+    ]);
   return {
     publishableKey: publishable.key,
     secretKey: secret.key,
@@ -63,6 +80,13 @@ export async function generateKeys(): Promise<Keys> {
     deviceCheckKeyId: random(5).toUpperCase(),
     deviceCheckPrivateKey: deviceCheck.privateKey,
     deviceCheckPublicKey: deviceCheck.publicKey,
+    appStoreBundleId: "com.example.kinora",
+    appStoreAppId: 1234567890,
+    appStoreIssuerId: crypto.randomUUID(),
+    appStoreKeyId: random(5).toUpperCase(),
+    appStorePrivateKey: appStore.privateKey,
+    appStorePublicKey: appStore.publicKey,
+    appStoreAuthority,
     appleIdKeyId: random(5).toUpperCase(),
     appleIdPrivateKey: appleId.privateKey,
     appleIdPublicKey: appleId.publicKey,

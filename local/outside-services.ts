@@ -5,6 +5,11 @@ import type { Directory } from "./directory.ts";
 import type { Keys } from "./keys.ts";
 import { type AppleIdSimulator, startAppleIdSimulator } from "./simulators/apple-id/apple-id.ts";
 import {
+  type AppStoreOptions,
+  type AppStoreSimulator,
+  startAppStoreSimulator,
+} from "./simulators/app-store/app-store.ts";
+import {
   type DeviceCheckSimulator,
   startDeviceCheckSimulator,
 } from "./simulators/device-check/device-check.ts";
@@ -21,8 +26,9 @@ import {
   startRunwaySimulator,
 } from "./simulators/runway/runway.ts";
 
-/** How fast the simulated providers are. */
+/** How fast the simulated services are. */
 export interface ProviderTimes {
+  appStore?: Pick<AppStoreOptions, "retryMilliseconds">;
   fal?: Pick<FalOptions, "queueMilliseconds" | "runMilliseconds" | "webhookRetryMilliseconds">;
   replicate?: Pick<ReplicateOptions, "queueMilliseconds" | "runMilliseconds" | "webhookRetryMilliseconds">;
   runway?: Pick<RunwayOptions, "queueMilliseconds" | "runMilliseconds">;
@@ -41,6 +47,7 @@ export interface ServicePorts {
   runwayMedia: number;
   openAi: number;
   deviceCheck: number;
+  appStore: number;
   appleId: number;
 }
 
@@ -50,6 +57,7 @@ export interface OutsideServices {
   readonly runway: RunwaySimulator;
   readonly openAi: OpenAiSimulator;
   readonly deviceCheck: DeviceCheckSimulator;
+  readonly appStore: AppStoreSimulator;
   readonly appleId: AppleIdSimulator;
 }
 
@@ -71,6 +79,21 @@ export async function startOutsideServices(
       teamId: keys.appleTeamId,
       keyId: keys.deviceCheckKeyId,
       publicKey: keys.deviceCheckPublicKey,
+    }),
+  );
+  const appStore = cleanup.use(
+    await startAppStoreSimulator({
+      ...times.appStore,
+      ...at(ports.appStore),
+      ...keptIn("app-store"),
+      bundleId: keys.appStoreBundleId,
+      appAppleId: keys.appStoreAppId,
+      account: {
+        issuerId: keys.appStoreIssuerId,
+        keyId: keys.appStoreKeyId,
+        publicKey: keys.appStorePublicKey,
+      },
+      authority: keys.appStoreAuthority,
     }),
   );
   const fal = cleanup.use(
@@ -107,15 +130,15 @@ export async function startOutsideServices(
       teamId: keys.appleTeamId,
       keyId: keys.appleIdKeyId,
       publicKey: keys.appleIdPublicKey,
-      clientId: appleClientId,
+      clientId: keys.appStoreBundleId,
     }),
   );
-  return { fal, replicate, runway, openAi, deviceCheck, appleId };
+  return { fal, replicate, runway, openAi, deviceCheck, appStore, appleId };
 }
 
 /** Where they are listening now. */
 export function servicePorts(
-  { fal, replicate, runway, openAi, deviceCheck, appleId }: OutsideServices,
+  { fal, replicate, runway, openAi, deviceCheck, appStore, appleId }: OutsideServices,
 ): ServicePorts {
   return {
     fal: fal.port,
@@ -126,6 +149,7 @@ export function servicePorts(
     runwayMedia: runway.mediaPort,
     openAi: openAi.port,
     deviceCheck: deviceCheck.port,
+    appStore: appStore.port,
     appleId: appleId.port,
   };
 }

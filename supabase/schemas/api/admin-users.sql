@@ -11,7 +11,7 @@ declare
   v_caller record;
   v_refusal jsonb;
 begin
-  select * into v_caller from ops.enter_admin(p_admin_id, 'admin-users', p_session_id);
+  v_caller := ops.enter_admin(p_admin_id, 'admin-users', p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -52,7 +52,7 @@ begin
     when 'ban' then v_bans := true;
     when 'unban' then v_bans := false;
   end case;
-  select * into v_caller from ops.enter_admin(p_admin_id, 'admin-users', p_session_id);
+  v_caller := ops.enter_admin(p_admin_id, 'admin-users', p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -77,7 +77,7 @@ begin
   end if;
 
   if v_user.is_banned <> v_bans then
-    update accounts.users as u set is_banned = v_bans where u.id = p_user_id;
+    perform accounts.set_banned(p_user_id, v_bans);
     insert into ops.admin_actions (action, admin_id, user_id, reason, request_id, created_at)
     values (p_action::ops.admin_action, p_admin_id, p_user_id, p_reason, p_request_id, core.now());
   end if;

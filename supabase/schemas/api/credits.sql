@@ -18,8 +18,7 @@ declare
   v_transactions jsonb;
   v_next jsonb;
 begin
-  select * into v_caller
-  from guard.enter(p_user_id, 'credits', '{reads}', null, p_locks => true, p_session_id => p_session_id);
+  v_caller := guard.enter(p_user_id, 'credits', '{reads}', null, p_locks => true, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

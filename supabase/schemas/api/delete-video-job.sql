@@ -14,8 +14,9 @@ declare
   v_job videos.jobs;
   v_now timestamptz;
 begin
-  select * into v_caller
-  from guard.enter(p_user_id, 'delete-video-job', '{writes}', null, p_locks => true, p_session_id => p_session_id);
+  v_caller := guard.enter(
+    p_user_id, 'delete-video-job', '{writes}', null, p_locks => true, p_session_id => p_session_id
+  );
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

@@ -35,13 +35,12 @@ security definer
 set search_path = ''
 as $$
 -- The caller's profile, made at the first call: `data` is `{ user_id, display_name, language, theme_preference,
--- credits_remaining, created_at }`. Counts against `reads`. Locks: rate-limit row → account → expired lots.
+-- credits_remaining, app_account_token, shares_consumption, created_at }`. Counts against `reads`. Locks: rate-limit row → account → expired lots.
 declare
   v_caller record;
   v_user accounts.users;
 begin
-  select * into v_caller
-  from guard.enter(p_user_id, 'user-profile', '{reads}', null, p_locks => true, p_session_id => p_session_id);
+  v_caller := guard.enter(p_user_id, 'user-profile', '{reads}', null, p_locks => true, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -58,22 +57,22 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Changes what `p_changes` names of `display_name` (null takes it away), `language` and `theme_preference`, and answers
--- as api.get_user_profile. A second call changes nothing more. Counts against `writes`.
+-- Changes what `p_changes` names of `display_name` (null takes it away), `language`, `theme_preference` and
+-- `shares_consumption`, and answers as api.get_user_profile. A second call changes nothing more. Counts against `writes`.
 -- Locks: rate-limit row → account → expired lots → user.
 declare
   v_caller record;
   v_user accounts.users;
 begin
-  select * into v_caller
-  from guard.enter(p_user_id, 'user-profile', '{writes}', null, p_locks => true, p_session_id => p_session_id);
+  v_caller := guard.enter(p_user_id, 'user-profile', '{writes}', null, p_locks => true, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
   update accounts.users as u
   set display_name = case when p_changes ? 'display_name' then p_changes ->> 'display_name' else u.display_name end,
       language = coalesce(p_changes ->> 'language', u.language),
-      theme_preference = coalesce(p_changes ->> 'theme_preference', u.theme_preference)
+      theme_preference = coalesce(p_changes ->> 'theme_preference', u.theme_preference),
+      shares_consumption = coalesce((p_changes ->> 'shares_consumption')::boolean, u.shares_consumption)
   -- Asked with the row locked, too: what is erased from a closed account stays erased, by whatever hand it was closed.
   where u.id = p_user_id and u.closed_at is null
   returning u.* into v_user;

@@ -56,7 +56,7 @@ declare
   v_outcome jsonb;
   v_now timestamptz;
   v_owed bigint;
-  v_total bigint;
+  v_payable bigint;
   v_guest_posting_id bigint;
   v_heir_posting_id bigint;
   v_draws credits.draw[];
@@ -76,17 +76,20 @@ begin
   end if;
   v_now := core.now();
   v_owed := credits.owed(p_guest_id);
-  v_total := v_guest.balance + v_heir.balance;
+  -- What was bought in the sandbox pays no debt.
+  select coalesce(sum(l.remaining), 0) into v_payable
+  from credits.lots as l
+  where l.account_id in (v_guest.id, v_heir.id) and not l.is_spent and not l.is_sandbox;
   v_outcome := jsonb_build_object(
     'moved', v_guest.balance, 'owed', v_owed,
-    'credits_remaining', greatest(0, v_total - v_owed - credits.owed(p_heir_id))
+    'credits_remaining', v_guest.balance + v_heir.balance - least(v_payable, v_owed + credits.owed(p_heir_id))
   );
   v_guest_posting_id := credits.record_posting(v_key, p_guest_id, v_request, v_outcome, v_now);
   v_heir_posting_id := credits.record_posting(v_key || ':heir', p_heir_id, v_request, v_outcome, v_now);
 
   update credits.accounts as a set merged_into = p_heir_id where a.id = v_guest.id;
-  insert into credits.lots (account_id, owner_id, descends_from, expires_at, amount, remaining)
-  select v_heir.id, p_heir_id, l.id, l.expires_at, l.amount, 0
+  insert into credits.lots (account_id, owner_id, descends_from, expires_at, amount, remaining, is_sandbox)
+  select v_heir.id, p_heir_id, l.id, l.expires_at, l.amount, 0, l.is_sandbox
   from credits.lots as l
   where l.account_id = v_guest.id
   order by l.id;

@@ -28,7 +28,7 @@ language sql
 immutable
 return case p_kind
   when 'grant' then p_from = 'grants' and p_to = 'available'
-  when 'purchase' then p_from = 'purchases' and p_to = 'available'
+  when 'purchase' then p_from in ('purchases', 'sandbox') and p_to = 'available'
   when 'refund' then p_from = 'revenue' and p_to = 'available'
   when 'adjustment' then (p_from, p_to) in (('grants', 'available'), ('available', 'grants'))
   when 'hold' then p_from = 'available' and p_to = 'escrow'
@@ -41,7 +41,8 @@ return case p_kind
     ('available', 'merging'), ('merging', 'available'), ('owed', 'merging'), ('merging', 'owed')
   )
   -- And back, where it was reversed itself.
-  when 'reversal' then least(p_from, p_to) in ('available', 'owed') and greatest(p_from, p_to) in ('grants', 'purchases')
+  when 'reversal' then least(p_from, p_to) in ('available', 'owed')
+    and greatest(p_from, p_to) in ('grants', 'purchases', 'sandbox')
 end;
 
 -- Whether an owner's account was merged into another's, at once or by way of others.

@@ -36,6 +36,8 @@ Deno.test("a closed account is a tombstone: nothing about the person, no credits
     closed_at: user?.closed_at,
     created_at: user?.created_at,
     merged_into: null,
+    app_account_token: user?.app_account_token,
+    shares_consumption: false,
   });
   assert.deepEqual(await creditsOf(sql, userId), { available: 0, forfeited: 10 });
   assert.equal((await sql`select from auth.sessions where user_id = ${userId}`).length, 0);
