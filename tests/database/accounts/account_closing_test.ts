@@ -17,7 +17,8 @@ Deno.test("a closed account is a tombstone: nothing about the person, no credits
   const { sql } = database;
   const userId = await createGuest(database);
   await sql`
-    update accounts.users set display_name = 'Ada', language = 'tr', theme_preference = 'dark', is_admin = true
+    update accounts.users set display_name = 'Ada', language = 'tr', theme_preference = 'dark', is_admin = true,
+      shares_consumption = true
     where id = ${userId}`;
   const before = await database.now();
   const { data } = await closeAccount(sql, userId);
