@@ -95,10 +95,6 @@ const procedures: Record<string, Procedure> = {
     waitsFor: "nobody",
     call: (sql, { userId }) => sql`select api.get_sessions(${userId}) as answer`,
   },
-  get_purchases: {
-    waitsFor: "nobody",
-    call: (sql, { userId }) => sql`select api.get_purchases(${userId}, 20) as answer`,
-  },
   merge_guest: {
     waitsFor: "caller",
     call: async (sql, { userId }) => {

@@ -27,6 +27,16 @@ import {
 } from "../support/generation.ts";
 import { add, balancesOf, first, reverse, violations } from "../support/ledger.ts";
 import { createHeir, mergeGuest, signedInGuest } from "../support/merging.ts";
+import {
+  createBuyer,
+  notificationOf,
+  notify,
+  outcomeOf,
+  present,
+  refunded,
+  sellPack,
+  transactionOf,
+} from "../support/purchases.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 import { generateVideo } from "../support/videos.ts";
 
@@ -157,6 +167,33 @@ Deno.test("a guest's refund, which comes after the merge, is taken from the heir
   // And what is bought for the guest still, such as by a notification that was late.
   assert.equal((await add(sql, guest.id, 7, { kind: "purchase" })).credits_remaining, 16);
   assert.equal((await balancesOf(sql, heir)).available, 16);
+  assert.deepEqual(await violations(sql), []);
+});
+
+Deno.test("a purchase that names the guest is the heir's, whoever presents it and whenever, and so is its refund", async () => {
+  const [buyer, heir] = [await createBuyer(database), await createHeir(sql)];
+  await sellPack(sql);
+  const { session } = await first(sql<{ session: string }[]>`
+    select s.id as session from auth.sessions as s where s.user_id = ${buyer.userId}`);
+  const guest = { id: buyer.userId, session };
+  const before = transactionOf({ app_account_token: buyer.token });
+  assert.equal(outcomeOf(await present(sql, guest.id, before)), "credited");
+  await mergeGuest(sql, heir, guest);
+  assert.equal(outcomeOf(await present(sql, heir, before)), "already_credited");
+  // Bought on the other device, and told by Apple, before the app knew of the merge.
+  const after = transactionOf({ app_account_token: buyer.token });
+  await notify(sql, notificationOf("ONE_TIME_CHARGE", after));
+  assert.equal((await balancesOf(sql, heir)).available, 200);
+  assert.equal(outcomeOf(await present(sql, heir, after)), "already_credited");
+  const { purchases } = await first(
+    sql`select api.get_purchases(${heir}, 20) #> '{data,purchases}' as purchases`,
+  );
+  assert.equal(purchases.length, 2);
+  for (const bought of [before, after]) {
+    await notify(sql, notificationOf("REFUND", refunded(bought, 100, "2026-11-21T12:00:00.000Z")));
+  }
+  const { available, owed } = await balancesOf(sql, heir);
+  assert.deepEqual([available, owed], [0, 0]);
   assert.deepEqual(await violations(sql), []);
 });
 
