@@ -338,6 +338,33 @@ export class Kinora {
     });
   }
 
+  /**
+   * Makes a guest a part of this user, who has an account of their own: what the guest has is theirs. For the guest's access
+   * token, which must be new: refresh the guest's session before.
+   */
+  async merge(guestToken: string, options?: CallOptions): Promise<Schemas["MergedGuest"]> {
+    const body = { guest_token: guestToken };
+    return await this.call((api, init) => api.POST("/merge-guest", { ...init, body }), options);
+  }
+
+  /** Where the user is signed in. */
+  async sessions(options?: CallOptions): Promise<Schemas["GetSessionsResponse"]["sessions"]> {
+    const { sessions } = await this.call((api, init) => api.GET("/sessions", init), options);
+    return sessions;
+  }
+
+  /** Ends one of the user's sessions. */
+  async endSession(sessionId: string, options?: CallOptions): Promise<void> {
+    const query = { session_id: sessionId };
+    await this.call((api, init) => api.DELETE("/sessions", { ...init, params: { query } }), options);
+  }
+
+  /** Ends all of the user's sessions but this one. */
+  async endOtherSessions(options?: CallOptions): Promise<void> {
+    const query = { others: "true" } as const;
+    await this.call((api, init) => api.DELETE("/sessions", { ...init, params: { query } }), options);
+  }
+
   async profile(options?: CallOptions): Promise<Schemas["Profile"]> {
     return await this.call((api, init) => api.GET("/user-profile", init), options);
   }

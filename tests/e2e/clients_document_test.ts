@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { pathToFileURL } from "node:url";
 import type { SupabaseClient } from "@supabase/supabase-js";
-import type { Kinora, Store, StoreTransaction, WatchedJob } from "@kinora/client";
+import { Kinora, type Store, type StoreTransaction, type WatchedJob } from "@kinora/client";
 import type { Deed } from "../../local/simulators/app-store/deeds.ts";
 import { deviceToken } from "../../local/simulators/device-check/device-check.ts";
 import { errorMessages } from "../../supabase/functions/_shared/errors/error-messages.ts";
 import { fences, readDocument } from "../contract/documents.ts";
-import { startBackend } from "./support/backend.ts";
+import { newClient, startBackend } from "./support/backend.ts";
 import { shared } from "../shared.ts";
 import { kling, priceOfKling } from "./support/videos.ts";
 
@@ -22,6 +22,11 @@ interface Guide {
   begin(kinora: Kinora, newDeviceToken: () => Promise<string>): Promise<number>;
   make(kinora: Kinora, model_id: string, prompt: string, signal?: AbortSignal): Promise<string | null>;
   goOn(kinora: Kinora): Promise<string[]>;
+  becomeSomebody(
+    supabase: SupabaseClient,
+    beside: SupabaseClient,
+    identity: { token: string; nonce: string },
+  ): Promise<"linked" | "merged">;
   present(kinora: Kinora, transaction: StoreTransaction): Promise<number | null>;
   follow(
     kinora: Kinora,
@@ -149,4 +154,24 @@ Deno.test("the guide's closed account is another guest at the next start", async
     assert.notEqual(again.user_id, first.user_id);
     assert.deepEqual([again.initial_grant.status, again.credits_remaining], ["already_claimed", 0]);
   });
+});
+
+Deno.test("the guide's code links the first guest's identity, and merges the next one into them", async () => {
+  const { stack, database: { sql } } = backend;
+  const sub = crypto.randomUUID();
+  const become = async (credits: number) => {
+    const supabase = newClient(stack);
+    const kinora = new Kinora(supabase);
+    const { user_id: guest } = await kinora.start(() => Promise.resolve(deviceToken(crypto.randomUUID())));
+    await sql`select credits.add_credits(${guest}, ${credits}, 'for a test')`;
+    const token = await stack.simulators.appleId.identityToken({ sub, nonce: "n" });
+    const outcome = await guide.becomeSomebody(supabase, newClient(stack), { token, nonce: "n" });
+    const { user_id: id, credits_remaining, is_guest } = await kinora.profile();
+    return { outcome, id, guest, credits: credits_remaining, is_guest };
+  };
+  const first = await become(3);
+  assert.deepEqual([first.outcome, first.id, first.is_guest], ["linked", first.guest, false]);
+  const second = await become(4);
+  assert.deepEqual([second.outcome, second.id, second.is_guest], ["merged", first.id, false]);
+  assert.equal(second.credits, first.credits + 4 + (first.credits - 3));
 });

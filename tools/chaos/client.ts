@@ -125,7 +125,7 @@ async function codeOf(response: Response): Promise<string | undefined> {
 }
 
 /** What a call gives; null for a refusal that is `expected`, or a surprise. The package asks until there is an answer. */
-async function answer<Data>(
+export async function answer<Data>(
   { name }: Client,
   tally: Tally,
   call: (options: CallOptions) => Promise<Data>,

@@ -1,4 +1,4 @@
-create function api.begin_device_check(p_user_id uuid, p_network text)
+create function api.begin_device_check(p_user_id uuid, p_network text, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -18,7 +18,8 @@ begin
   select * into v_caller
   from guard.enter(
     p_user_id, 'device-check',
-    case when v_is_granted then '{reads}' else '{device_check,device_check_network}' end::text[], p_network, p_locks => true
+    case when v_is_granted then '{reads}' else '{device_check,device_check_network}' end::text[], p_network, p_locks => true,
+    p_session_id => p_session_id
   );
   if v_caller.refusal is not null then
     return v_caller.refusal;
@@ -97,7 +98,7 @@ end;
 $$;
 grant execute on function api.leave_device_lane to service_role;
 
-create function api.record_device_intent(p_user_id uuid, p_network text, p_lane uuid)
+create function api.record_device_intent(p_user_id uuid, p_network text, p_lane uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -116,7 +117,7 @@ declare
   v_now timestamptz;
   v_admitted record;
 begin
-  v_caller := accounts.admit(p_user_id);
+  v_caller := accounts.admit(p_user_id, p_session_id => p_session_id);
   if v_caller.refusal is null then
     v_caller := accounts.lock(p_user_id);
   end if;
@@ -162,7 +163,7 @@ end;
 $$;
 grant execute on function api.record_device_intent to service_role;
 
-create function api.grant_device_credits(p_user_id uuid, p_network text, p_lane uuid)
+create function api.grant_device_credits(p_user_id uuid, p_network text, p_lane uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -181,7 +182,7 @@ declare
   v_credits constant bigint := 10;
   v_outcome jsonb;
 begin
-  v_caller := accounts.admit(p_user_id);
+  v_caller := accounts.admit(p_user_id, p_session_id => p_session_id);
   if v_caller.refusal is null then
     v_caller := accounts.lock(p_user_id);
   end if;
