@@ -217,7 +217,8 @@ Deno.test("no object or enumeration is described twice without a name, so that a
   // No answer is of ErrorDetails: what it holds is for types alone.
   const { ErrorDetails: _, ...answered } = document.components.schemas;
   collect(answered, "");
-  assert.deepEqual([...places.values()].filter((paths) => paths.length > 1), []);
+  const isNamed = (path: string) => path.split("/").length === 2;
+  assert.deepEqual([...places.values()].filter((paths) => paths.length > 1 && !paths.every(isNamed)), []);
 });
 
 Deno.test("names in Swift differ: of components, and of an operation's own", () => {
