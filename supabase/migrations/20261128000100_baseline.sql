@@ -837,11 +837,12 @@ create function guard.answer(p_data jsonb, p_limits jsonb default null, p_langua
 returns jsonb
 language sql
 stable
-return case
-  when p_limits is null and p_language is null then jsonb_build_object('data', p_data)
-  when p_limits is null then jsonb_build_object('data', p_data, 'language', p_language)
-  when p_language is null then jsonb_build_object('data', p_data, 'limits', p_limits)
-  else jsonb_build_object('data', p_data, 'limits', p_limits, 'language', p_language)
+-- The data stands here once: what a body names twice is not put in the place of its call where it is dear or volatile.
+return jsonb_build_object('data', p_data) || case
+  when p_limits is null and p_language is null then '{}'
+  when p_language is null then jsonb_build_object('limits', p_limits)
+  when p_limits is null then jsonb_build_object('language', p_language)
+  else jsonb_build_object('limits', p_limits, 'language', p_language)
 end;
 
 -- An outcome that was made without knowing the user's language.
@@ -1533,14 +1534,19 @@ as $$
   on conflict do nothing
 $$;
 
--- A user's debt: credits taken back after they were spent.
 create function credits.owed(p_owner_id uuid)
 returns bigint
-language sql
+language plpgsql
 stable
-return coalesce((
-  select a.balance from credits.accounts as a where a.owner_id = p_owner_id and a.kind = 'owed' and a.unit = 'credit'
-), 0);
+set search_path = ''
+as $$
+-- A user's debt: credits taken back after they were spent.
+begin
+  return coalesce((
+    select a.balance from credits.accounts as a where a.owner_id = p_owner_id and a.kind = 'owed' and a.unit = 'credit'
+  ), 0);
+end;
+$$;
 
 -- The platform's own account of a kind.
 create function credits.system_account(p_kind credits.account_kind)
@@ -2406,6 +2412,8 @@ returns table (
 language plpgsql
 stable
 set search_path = ''
+-- A plan for this page's length is no better, and costs twice as much as reading the page.
+set plan_cache_mode = force_generic_plan
 as $$
 begin
   return query
@@ -2803,16 +2811,15 @@ create function queue.add(
   p_kind text, p_subject uuid, p_owner_id uuid, p_run_at timestamptz, p_payload jsonb default '{}',
   p_request_id text default null, p_lane text default ''
 )
-returns bigint
+returns void
 language plpgsql
 volatile
 set search_path = ''
 as $$
 -- Makes a task. An open one of the same kind and subject is the same work: it gets what the payload adds and, unless a
--- worker has it, the earlier time. Its id. Raises not_null_violation for a kind that is none.
+-- worker has it, the earlier time. Raises not_null_violation for a kind that is none.
 declare
   v_now constant timestamptz := core.now();
-  v_id bigint;
 begin
   insert into queue.tasks as t (
     kind, subject, owner_id, lane, payload, request_id, priority, place, run_at, created_at
@@ -2833,9 +2840,7 @@ begin
   )
   on conflict (subject, kind) where failed_at is null do update
     set run_at = case when t.leased_until > v_now then t.run_at else least(t.run_at, excluded.run_at) end,
-        payload = t.payload || excluded.payload
-  returning t.id into v_id;
-  return v_id;
+        payload = t.payload || excluded.payload;
 end;
 $$;
 
@@ -3991,6 +3996,10 @@ declare
   v_refusal jsonb;
   v_place integer;
 begin
+  -- Most that are asked about are still being made.
+  if not jsonb_path_exists(p_videos, '$[*].paths.video') then
+    return p_videos;
+  end if;
   for v_place in
     select (v.place - 1)::integer
     from jsonb_array_elements(p_videos) with ordinality as v (video, place)
@@ -4405,17 +4414,21 @@ begin
 end;
 $$;
 
--- The longest prompt that one of a model's providers takes, in UTF-16 units; null where that is no less than the API's.
 create function videos.prompt_max_units(p_model_id uuid)
 returns integer
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select case when max(coalesce(p.prompt_max_units, 2000)) < 2000 then max(p.prompt_max_units) end
-  from videos.model_providers as p
-  join videos.providers as v on v.name = p.provider and v.is_enabled
-  where p.model_id = p_model_id
+-- The longest prompt that one of a model's providers takes, in UTF-16 units; null where that is no less than the API's.
+begin
+  return (
+    select case when max(coalesce(p.prompt_max_units, 2000)) < 2000 then max(p.prompt_max_units) end
+    from videos.model_providers as p
+    join videos.providers as v on v.name = p.provider and v.is_enabled
+    where p.model_id = p_model_id
+  );
+end;
 $$;
 
 -- A model as the catalogue shows it.
@@ -5008,8 +5021,6 @@ declare
   v_fields jsonb;
   v_price bigint;
   v_job_id uuid;
-  v_hold_id uuid;
-  v_task_id bigint;
   v_now timestamptz;
 begin
   v_taken := guard.take('{generation_attempts,generation_attempts_network}', p_user_id, p_network, 'generate-video');
@@ -5073,8 +5084,7 @@ begin
   v_job_id := core.new_id();
   -- By this time settle_video_job gives the hit back.
   v_now := v_taken.hits[1];
-  -- Assigned, since `perform` is a statement of its own, which costs as much as a small query.
-  v_hold_id := credits.place_hold(v_account, v_price, v_job_id);
+  perform credits.place_hold(v_account, v_price, v_job_id);
   insert into videos.jobs (
     id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at,
     client_reference
@@ -5084,7 +5094,7 @@ begin
     v_now + v_model.start_within, p_client_reference
   );
   -- The function submits at once; the worker only if that did not happen within 2 seconds.
-  v_task_id := queue.add('submit', v_job_id, p_user_id, v_now + interval '2 seconds', p_request_id => p_request_id);
+  perform queue.add('submit', v_job_id, p_user_id, v_now + interval '2 seconds', p_request_id => p_request_id);
   return guard.answer(
     jsonb_build_object(
       'job_id', v_job_id, 'status', 'pending', 'credits_used', v_price,
@@ -5906,12 +5916,12 @@ end;
 $$;
 
 create function ops.take_credits(p_admin_id uuid, p_amount bigint)
-returns jsonb
+returns guard.taken
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Asks whether an admin may give so many credits now, as guard.take asks: `{ limits, refusal }`. What was given is
+-- Asks whether an admin may give so many credits now, as guard.take asks. What was given is
 -- summed from ops.admin_actions, where the caller writes its own row before the transaction ends: then no window
 -- exceeds the limit. `reset` is exact: when so much has left the window that the amount fits; what never fits may be
 -- asked again after a whole window. Locks: the admin, until the transaction ends; nobody who has that lock waits for
@@ -5924,6 +5934,7 @@ declare
   v_is_admitted boolean;
   v_reset interval;
   v_limit jsonb;
+  v_taken guard.taken;
 begin
   -- Of two numbers: those of one are the idempotency keys'. 1 is this limit; that two admins share one, they can bear.
   perform pg_advisory_xact_lock(1, hashtext(p_admin_id::text));
@@ -5954,23 +5965,23 @@ begin
     'remaining', greatest(0, v_policy.max_hits - v_given),
     'reset', greatest(1, ceil(extract(epoch from coalesce(v_reset, v_policy.window_length)))::integer)
   );
-  if v_is_admitted then
-    return jsonb_build_object('limits', jsonb_build_array(v_limit));
-  end if;
-  return jsonb_build_object(
-    'limits', jsonb_build_array(v_limit),
-    'refusal', guard.refusal(
+  v_taken.limits := jsonb_build_array(v_limit);
+  if not v_is_admitted then
+    v_taken.refusal := guard.refusal(
       'limit/rate-exceeded', jsonb_build_object('policy', v_policy.name, 'retry_after', v_limit -> 'reset'),
-      jsonb_build_array(v_limit)
-    )
-  );
+      v_taken.limits
+    );
+  end if;
+  return v_taken;
 exception
   -- As in guard.take: the caller tries the whole again.
   when deadlock_detected or serialization_failure then
     raise;
   when others then
     raise warning 'the limit of credits is broken: %', sqlerrm;
-    return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('database/unavailable'));
+    v_taken.limits := '[]';
+    v_taken.refusal := guard.refusal('database/unavailable');
+    return v_taken;
 end;
 $$;
 create index admin_actions_request on ops.admin_actions (request_id) where request_id is not null;
@@ -6074,9 +6085,9 @@ begin
     end if;
   end if;
   v_taken := ops.take_credits(p_admin_id, p_amount);
-  v_limits := v_taken -> 'limits' || v_begun.limits;
-  if v_taken ? 'refusal' then
-    return v_taken -> 'refusal' || jsonb_build_object('limits', v_limits);
+  v_limits := v_taken.limits || v_begun.limits;
+  if v_taken.refusal is not null then
+    return v_taken.refusal || jsonb_build_object('limits', v_limits);
   end if;
 
   v_posted := credits.add(p_user_id, p_amount, 'refund', 'admin_action:' || v_action_id, p_job_id => p_job_id);
@@ -6120,9 +6131,9 @@ begin
   v_limits := v_begun.limits;
   if p_amount > 0 then
     v_taken := ops.take_credits(p_admin_id, p_amount);
-    v_limits := v_taken -> 'limits' || v_limits;
-    if v_taken ? 'refusal' then
-      return v_taken -> 'refusal' || jsonb_build_object('limits', v_limits);
+    v_limits := v_taken.limits || v_limits;
+    if v_taken.refusal is not null then
+      return v_taken.refusal || jsonb_build_object('limits', v_limits);
     end if;
     v_posted := credits.add(p_user_id, p_amount, 'adjustment', 'admin_action:' || v_action_id);
   else
@@ -7655,6 +7666,8 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+-- A plan for this page's length is no better, and costs twice as much as reading the page.
+set plan_cache_mode = force_generic_plan
 as $$
 -- A page of the caller's jobs, or of those with one status or reference, without the deleted ones: `data` is
 -- `{ videos, next }`, videos being `{ job, paths }` as in api.video_status. Counts against `reads`, and each URL that is to
