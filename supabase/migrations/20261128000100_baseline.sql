@@ -8948,7 +8948,7 @@ declare
   v_caller record;
   v_data jsonb;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'products', '{reads}', null);
+  v_caller := guard.enter(p_user_id, 'products', '{reads}', null);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -8981,7 +8981,7 @@ declare
   v_purchases jsonb;
   v_next jsonb;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'purchases', '{reads}', null);
+  v_caller := guard.enter(p_user_id, 'purchases', '{reads}', null);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -9024,7 +9024,7 @@ declare
   v_refusal jsonb;
   v_reason text;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'purchases', '{purchases}', null);
+  v_caller := guard.enter(p_user_id, 'purchases', '{purchases}', null);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
