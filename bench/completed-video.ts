@@ -27,17 +27,14 @@ export interface CompletedVideoOptions {
   /** Of each repetition. */
   readonly seconds: number;
   readonly repetitions: number;
-  /** Videos whose bytes are counted, accepted ones and completed ones: a table grows by pages of 8 kB. */
-  readonly videos: number;
+  /** Before anything is counted. */
+  readonly warmUp: number;
+  /** Accepted videos whose bytes are counted: a table grows by pages of 8 kB. */
+  readonly accepted: number;
 }
 
 /** As the goal has it. */
 const perSecond = 5;
-/** Before anything is counted. */
-const warmUpVideos = 40;
-/** More at a time would wait for each other. */
-const atOnce = 8;
-
 /** Of a completed video, before issue 14: heap and index together, and WAL. */
 const bytesBefore = 6_621 + 18_500;
 
@@ -50,7 +47,7 @@ interface Usage {
 
 /** The figures, and what an accepted and a completed video leave in each table. */
 export async function measureCompletedVideo(options: CompletedVideoOptions): Promise<Findings> {
-  const accepted = await measureAccepted(options.videos);
+  const accepted = await measureAccepted(options);
   await using cleanup = new AsyncDisposableStack();
   showProgress("the whole stack");
   const stack = cleanup.use(await startStack({ dataDirectory: `${await benchFolder(cleanup)}/data` }));
@@ -73,13 +70,6 @@ export async function measureCompletedVideo(options: CompletedVideoOptions): Pro
     await sql`select accounts.admit(${user})`;
     await sql`select credits.add_credits(${user}, 1000000, 'for a bench')`;
 
-    async function asFastAsPossible(count: number): Promise<void> {
-      let left = count;
-      await Promise.all(Array.from({ length: atOnce }, async () => {
-        while (left-- > 0) await request();
-      }));
-      await untilEnded(sql);
-    }
     const usage = async (): Promise<Usage> => ({
       functions: milliseconds(stack.functions.pid),
       gateway: milliseconds(stack.gateway.pid),
@@ -87,17 +77,17 @@ export async function measureCompletedVideo(options: CompletedVideoOptions): Pro
       postgres: await serverCpu(sql),
     });
 
-    await asFastAsPossible(warmUpVideos);
-    showProgress("bytes of completed videos");
+    await atRate(options.warmUp, request);
+    await untilEnded(sql);
+    let videos = 0;
     const before = await snapshot(sql);
-    await asFastAsPossible(options.videos);
-    const completed = difference(before, await snapshot(sql), options.videos);
-
     const taken: Usage[] = [];
     for (let repetition = 0; repetition < options.repetitions; repetition += 1) {
       const from = await usage();
-      const count = await atRate(options.seconds, request);
+      const count = Math.max(1, options.seconds * perSecond);
+      await atRate(count, request);
       await untilEnded(sql);
+      videos += count;
       const to = await usage();
       const each = (part: keyof Usage) => (to[part] - from[part]) / count;
       taken.push({
@@ -107,7 +97,7 @@ export async function measureCompletedVideo(options: CompletedVideoOptions): Pro
         own: each("own"),
       });
     }
-    return findings(taken, accepted, completed);
+    return findings(taken, accepted, difference(before, await snapshot(sql), videos));
   });
 }
 
@@ -145,18 +135,17 @@ function findings(taken: readonly Usage[], accepted: Snapshot, completed: Snapsh
   };
 }
 
-/** So many calls a second, whether those before have been answered or not; gives their number. */
-async function atRate(seconds: number, call: () => Promise<void>): Promise<number> {
+/** So many calls, at the goal's rate, whether those before have been answered or not. */
+async function atRate(count: number, call: () => Promise<void>): Promise<void> {
   const calls: Promise<void>[] = [];
   const startedAt = performance.now();
-  while (calls.length < Math.max(1, seconds * perSecond)) {
+  while (calls.length < count) {
     const wait = startedAt + calls.length * 1_000 / perSecond - performance.now();
     if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
     calls.push(call());
     showProgress("completed videos");
   }
   await Promise.all(calls);
-  return calls.length;
 }
 
 /** The simulated providers take some seconds; whoever takes longer is stuck. */
@@ -182,17 +171,17 @@ function milliseconds(pid: number | undefined): number {
 }
 
 /** One after the other, each by another user. */
-async function measureAccepted(videos: number): Promise<Snapshot> {
+async function measureAccepted({ warmUp, accepted }: CompletedVideoOptions): Promise<Snapshot> {
   await using cleanup = new AsyncDisposableStack();
   showProgress("bytes of accepted videos");
   const sql = await migratedDatabase(await benchServer(cleanup), cleanup);
-  await addUsers(sql, warmUpVideos + videos, 1_000);
+  await addUsers(sql, warmUp + accepted, 1_000);
   await widenPolicies(sql);
   const accept = async (from: number, count: number) => {
     for (let number = from; number < from + count; number += 1) await generate(sql, userId(number));
   };
-  await accept(0, warmUpVideos);
+  await accept(0, warmUp);
   const before = await snapshot(sql);
-  await accept(warmUpVideos, videos);
-  return difference(before, await snapshot(sql), videos);
+  await accept(warmUp, accepted);
+  return difference(before, await snapshot(sql), accepted);
 }

@@ -2803,16 +2803,15 @@ create function queue.add(
   p_kind text, p_subject uuid, p_owner_id uuid, p_run_at timestamptz, p_payload jsonb default '{}',
   p_request_id text default null, p_lane text default ''
 )
-returns bigint
+returns void
 language plpgsql
 volatile
 set search_path = ''
 as $$
 -- Makes a task. An open one of the same kind and subject is the same work: it gets what the payload adds and, unless a
--- worker has it, the earlier time. Its id. Raises not_null_violation for a kind that is none.
+-- worker has it, the earlier time. Raises not_null_violation for a kind that is none.
 declare
   v_now constant timestamptz := core.now();
-  v_id bigint;
 begin
   insert into queue.tasks as t (
     kind, subject, owner_id, lane, payload, request_id, priority, place, run_at, created_at
@@ -2833,9 +2832,7 @@ begin
   )
   on conflict (subject, kind) where failed_at is null do update
     set run_at = case when t.leased_until > v_now then t.run_at else least(t.run_at, excluded.run_at) end,
-        payload = t.payload || excluded.payload
-  returning t.id into v_id;
-  return v_id;
+        payload = t.payload || excluded.payload;
 end;
 $$;
 
@@ -3790,7 +3787,6 @@ create table videos.submissions (
 alter table videos.submissions enable row level security;
 create index submissions_job on videos.submissions (job_id);
 create unique index submissions_request on videos.submissions (provider, request_id) where request_id is not null;
-create index submissions_sending on videos.submissions (claimed_at) where state = 'sending';
 create index submissions_in_flight on videos.submissions (provider)
   where state in ('sending', 'accepted', 'unknown');
 -- No job is ever at two providers: at most one submission that a provider has, or may have.
@@ -5008,8 +5004,6 @@ declare
   v_fields jsonb;
   v_price bigint;
   v_job_id uuid;
-  v_hold_id uuid;
-  v_task_id bigint;
   v_now timestamptz;
 begin
   v_taken := guard.take('{generation_attempts,generation_attempts_network}', p_user_id, p_network, 'generate-video');
@@ -5073,8 +5067,7 @@ begin
   v_job_id := core.new_id();
   -- By this time settle_video_job gives the hit back.
   v_now := v_taken.hits[1];
-  -- Assigned, since `perform` is a statement of its own, which costs as much as a small query.
-  v_hold_id := credits.place_hold(v_account, v_price, v_job_id);
+  perform credits.place_hold(v_account, v_price, v_job_id);
   insert into videos.jobs (
     id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at,
     client_reference
@@ -5084,7 +5077,7 @@ begin
     v_now + v_model.start_within, p_client_reference
   );
   -- The function submits at once; the worker only if that did not happen within 2 seconds.
-  v_task_id := queue.add('submit', v_job_id, p_user_id, v_now + interval '2 seconds', p_request_id => p_request_id);
+  perform queue.add('submit', v_job_id, p_user_id, v_now + interval '2 seconds', p_request_id => p_request_id);
   return guard.answer(
     jsonb_build_object(
       'job_id', v_job_id, 'status', 'pending', 'credits_used', v_price,
