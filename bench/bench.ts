@@ -13,7 +13,7 @@ const page = new URL("../docs/benchmarks.md", import.meta.url);
 
 const { values, positionals } = readArguments(
   `deno task bench [<part>…] [--seconds=<number>] [--repetitions=<number>] [--jobs=<number>]
-                [--before=<folder>] [--pgledger=<file>] [--quick]
+                [--before=<folder>] [--pgledger=<folder>] [--quick]
 
 Measures what is promised: ratios first, then the figures that they are made of. Without a part it takes the first
 three, which are the promises, and writes docs/benchmarks.md.
@@ -27,7 +27,7 @@ three, which are the promises, and writes docs/benchmarks.md.
   --repetitions=<number>   of all rows, in turns (3)
   --jobs=<number>      of the history behind one row (120000); 1250000 take some minutes to make
   --before=<folder>    another checkout, whose holds run beside ours
-  --pgledger=<file>    pgledger's SQL, which runs beside ours
+  --pgledger=<folder>  a checkout of pgledger, whose transfer runs beside ours
   --quick              so short that the figures say nothing: whether it runs; writes nothing`,
   {
     allowPositionals: true,

@@ -30,7 +30,7 @@ export interface ProceduresOptions {
   readonly jobs: number;
   /** A checkout whose ledger runs beside ours; empty for none. */
   readonly before: string;
-  /** The file with pgledger's SQL; empty for none. */
+  /** A checkout of pgledger; empty for none. */
   readonly pgledger: string;
 }
 
