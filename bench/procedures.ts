@@ -67,6 +67,7 @@ export async function measureProcedures(
   await fill(aged, { users, jobsPerUser: Math.ceil(jobs / users) });
   const baseline = await emptyDatabase(server, cleanup);
   await prepareBaseline(baseline, users);
+  const foreign = options.pgledger === "" ? null : await emptyDatabase(server, cleanup);
   const old = options.before === ""
     ? null
     : await migratedDatabase(server, cleanup, pathToFileURL(`${options.before}/supabase/`));
@@ -97,12 +98,14 @@ export async function measureProcedures(
       names.plainHot,
       () => baseline`select plain.transfer(${anyOf(users / 2)}, ${userId(users - 1)}, 4)`,
     ),
-    ...options.pgledger === "" ? [] : [
-      aside(
+    ...(foreign === null ? [] : [
+      rowOf(
         "pgledger's own transfer",
-        await pgledgerTransfers(await emptyDatabase(server, cleanup), options.pgledger, users),
+        foreign,
+        await pgledgerTransfers(foreign, options.pgledger, users),
+        undefined,
       ),
-    ],
+    ]),
     ours(names.generate, () => generate(sql, anyOf(users))),
     rowOf(agedName, aged, () => generate(aged, anyOf(users)), () => widenPolicies(aged)),
     ours(names.fifty, () => generate(sql, anyOf(Math.min(users, 50)))),
