@@ -79,7 +79,8 @@ Kinora runs, after ${(milliseconds / 1000).toFixed(1)} s. Ctrl-C ends it; data, 
   … Replicate       ${simulators.replicate.url}
   … Runway          ${simulators.runway.url}
   … OpenAI          ${simulators.openAi.url}
-  … Apple           ${simulators.deviceCheck.url}
+  … DeviceCheck     ${simulators.deviceCheck.url}
+  … App Store       ${simulators.appStore.url}
   functions' log    ${logs.functions}
   gateway's log     ${logs.gateway}
 

@@ -4,6 +4,10 @@
 import { generateApiKey } from "@supabase/lite";
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK } from "jose";
 import { newDeviceCheckKey } from "./simulators/device-check/device-check.ts";
+import {
+  createAuthority,
+  type StoredAuthority,
+} from "../supabase/functions/_shared/testing/app-store/authority.ts";
 import { newWebhookSecret } from "./simulators/replicate/webhooks.ts";
 
 export interface Keys {
@@ -30,15 +34,27 @@ export interface Keys {
   deviceCheckPrivateKey: string;
   /** SPKI PEM; Apple keeps it. */
   deviceCheckPublicKey: string;
+  /** The app in App Store Connect, and its key for the Server API, in the same forms. */
+  appStoreBundleId: string;
+  appStoreAppId: number;
+  appStoreIssuerId: string;
+  appStoreKeyId: string;
+  appStorePrivateKey: string;
+  appStorePublicKey: string;
+  /** What the simulated App Store signs with. */
+  appStoreAuthority: StoredAuthority;
 }
 
 /** Makes a project's keys. */
 export async function generateKeys(): Promise<Keys> {
-  const [publishable, secret, signingKey, deviceCheck] = await Promise.all([
+  const [publishable, secret, signingKey, deviceCheck, appStore, appStoreAuthority] = await Promise.all([
     generateApiKey("publishable"),
     generateApiKey("secret"),
     generateSigningKey(),
     newDeviceCheckKey(),
+    // Apple's keys are all of one form.
+    newDeviceCheckKey(),
+    createAuthority(),
   ]);
   return {
     publishableKey: publishable.key,
@@ -58,6 +74,13 @@ export async function generateKeys(): Promise<Keys> {
     deviceCheckKeyId: random(5).toUpperCase(),
     deviceCheckPrivateKey: deviceCheck.privateKey,
     deviceCheckPublicKey: deviceCheck.publicKey,
+    appStoreBundleId: "com.example.kinora",
+    appStoreAppId: 1234567890,
+    appStoreIssuerId: crypto.randomUUID(),
+    appStoreKeyId: random(5).toUpperCase(),
+    appStorePrivateKey: appStore.privateKey,
+    appStorePublicKey: appStore.publicKey,
+    appStoreAuthority,
   };
 }
 

@@ -4,6 +4,11 @@
 import type { Directory } from "./directory.ts";
 import type { Keys } from "./keys.ts";
 import {
+  type AppStoreOptions,
+  type AppStoreSimulator,
+  startAppStoreSimulator,
+} from "./simulators/app-store/app-store.ts";
+import {
   type DeviceCheckSimulator,
   startDeviceCheckSimulator,
 } from "./simulators/device-check/device-check.ts";
@@ -20,8 +25,9 @@ import {
   startRunwaySimulator,
 } from "./simulators/runway/runway.ts";
 
-/** How fast the simulated providers are. */
+/** How fast the simulated services are. */
 export interface ProviderTimes {
+  appStore?: Pick<AppStoreOptions, "retryMilliseconds">;
   fal?: Pick<FalOptions, "queueMilliseconds" | "runMilliseconds" | "webhookRetryMilliseconds">;
   replicate?: Pick<ReplicateOptions, "queueMilliseconds" | "runMilliseconds" | "webhookRetryMilliseconds">;
   runway?: Pick<RunwayOptions, "queueMilliseconds" | "runMilliseconds">;
@@ -37,6 +43,7 @@ export interface ServicePorts {
   runwayMedia: number;
   openAi: number;
   deviceCheck: number;
+  appStore: number;
 }
 
 export interface OutsideServices {
@@ -45,6 +52,7 @@ export interface OutsideServices {
   readonly runway: RunwaySimulator;
   readonly openAi: OpenAiSimulator;
   readonly deviceCheck: DeviceCheckSimulator;
+  readonly appStore: AppStoreSimulator;
 }
 
 /** Starts all of them; `cleanup` ends them. A port that is not said is any free one. */
@@ -65,6 +73,21 @@ export async function startOutsideServices(
       teamId: keys.appleTeamId,
       keyId: keys.deviceCheckKeyId,
       publicKey: keys.deviceCheckPublicKey,
+    }),
+  );
+  const appStore = cleanup.use(
+    await startAppStoreSimulator({
+      ...times.appStore,
+      ...at(ports.appStore),
+      ...keptIn("app-store"),
+      bundleId: keys.appStoreBundleId,
+      appAppleId: keys.appStoreAppId,
+      account: {
+        issuerId: keys.appStoreIssuerId,
+        keyId: keys.appStoreKeyId,
+        publicKey: keys.appStorePublicKey,
+      },
+      authority: keys.appStoreAuthority,
     }),
   );
   const fal = cleanup.use(
@@ -94,12 +117,12 @@ export async function startOutsideServices(
     }),
   );
   const openAi = cleanup.use(await startOpenAiSimulator({ ...at(ports.openAi), key: keys.openAiKey }));
-  return { fal, replicate, runway, openAi, deviceCheck };
+  return { fal, replicate, runway, openAi, deviceCheck, appStore };
 }
 
 /** Where they are listening now. */
 export function servicePorts(
-  { fal, replicate, runway, openAi, deviceCheck }: OutsideServices,
+  { fal, replicate, runway, openAi, deviceCheck, appStore }: OutsideServices,
 ): ServicePorts {
   return {
     fal: fal.port,
@@ -110,5 +133,6 @@ export function servicePorts(
     runwayMedia: runway.mediaPort,
     openAi: openAi.port,
     deviceCheck: deviceCheck.port,
+    appStore: appStore.port,
   };
 }

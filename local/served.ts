@@ -28,6 +28,7 @@ export function statusOf({ url, publishableKey, secretKey, databaseUrl, jwks, si
     RUNWAY_URL: simulators.runway.url,
     OPENAI_URL: simulators.openAi.url,
     DEVICE_CHECK_URL: simulators.deviceCheck.url,
+    APP_STORE_URL: simulators.appStore.url,
   };
 }
 

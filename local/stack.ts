@@ -89,6 +89,7 @@ export function takePorts(held: HeldPorts): Ports {
     runwayMedia: held.take(),
     openAi: held.take(),
     deviceCheck: held.take(),
+    appStore: held.take(),
   };
 }
 
@@ -131,6 +132,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   await Promise.allSettled(parts);
   const [simulators, database, gateway] = await Promise.all(parts);
   const url = `http://127.0.0.1:${gateway.port}`;
+  simulators.appStore.notify(`${url}/functions/v1/app-store-notifications`);
   await gateway.say({
     kind: "configuration",
     configuration: {

@@ -87,6 +87,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/app-store-notifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The App Store reports what became of a purchase
+         * @description The URL for App Store Server Notifications, version 2, of production and sandbox alike, in App Store Connect. Apple's signature over `signedPayload` proves who sent it. It is stored before it is answered, whatever its type, and a repeated one changes nothing. What is not proved to be Apple's, and about this app, is `ERR_4005`: so is this example, which nobody has signed.
+         */
+        post: operations["postAppStoreNotifications"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/cancel-video": {
         parameters: {
             query?: never;
@@ -253,6 +273,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/products": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is sold now, with the credits that it brings
+         * @description What the app offers, in the operator's order: ask StoreKit for these `product_id`s, which have the prices. `credits` are for one of a `consumable`, and for each period of a `subscription`. Send the answer's `ETag` as `If-None-Match`, and there is no body while nothing has changed: 304.
+         */
+        get: operations["getProducts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/provider-webhook": {
         parameters: {
             query?: never;
@@ -273,6 +313,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/purchases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the caller bought, newest first, page by page
+         * @description What was credited to the caller, `limit` at a time (1 to 100, else 20). `credits_added` is what a purchase brought; what Apple refunded of it since is in `status`, and taken back in `credits` as `reversal`.
+         */
+        get: operations["getPurchases"];
+        put?: never;
+        /**
+         * Credits a transaction of the App Store, once
+         * @description `signed_transaction` is StoreKit 2's `jwsRepresentation`. It needs no key: the same transaction is credited once, whoever sends it and how often, and `already_credited` says that it was before. Buy with the user's `app_account_token`, and the purchase is theirs whoever presents it. Call `transaction.finish()` after 200, and after `ERR_4016` with `revoked`, `expired`, `family_shared` or `other_account`; after anything else present it again later. This example is signed by nobody.
+         */
+        post: operations["postPurchases"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/user-profile": {
         parameters: {
             query?: never;
@@ -282,7 +346,7 @@ export interface paths {
         };
         /**
          * The caller's own profile
-         * @description `language` is the one of messages where a request asks for none; null until the user has chosen one.
+         * @description `language` is the one of messages where a request asks for none; null until the user has chosen one. Buy with `app_account_token` as StoreKit's `appAccountToken`, and the purchase is this user's; it is nobody else's to know.
          */
         get: operations["getUserProfile"];
         put?: never;
@@ -296,7 +360,7 @@ export interface paths {
         head?: never;
         /**
          * Changes what it names of the profile
-         * @description Changes the members that it names, of `display_name` (1 to 50 characters, or null), `language` and `theme_preference`; answers like `GET`.
+         * @description Changes the members that it names, of `display_name` (1 to 50 characters, or null), `language`, `theme_preference` and `shares_consumption`, by which Apple may be told how much of a purchase was used when a refund is asked for; answers like `GET`.
          */
         patch: operations["patchUserProfile"];
         trace?: never;
@@ -418,6 +482,10 @@ export interface components {
                 created_at: string;
             }[];
         };
+        AppStoreNotificationsResponse: {
+            /** @constant */
+            received: true;
+        };
         BanUserRequest: {
             user_id: components["schemas"]["UserId"];
             /** @enum {string} */
@@ -479,6 +547,15 @@ export interface components {
             /** Format: date-time */
             closed_at: string;
         };
+        CreditedPurchase: {
+            transaction_id: string;
+            product_id: string;
+            /** @enum {string} */
+            status: "credited" | "already_credited";
+            credits_added: number;
+            credits_remaining: number;
+            expires_at: string | null;
+        };
         CreditsResponse: {
             credits_remaining: number;
             credits_held: number;
@@ -509,6 +586,8 @@ export interface components {
         DeviceCheckResponse: {
             /** Format: uuid */
             user_id: string;
+            /** Format: uuid */
+            app_account_token: string;
             credits_remaining: number;
             is_new: boolean;
             initial_grant: {
@@ -627,9 +706,24 @@ export interface components {
             missing: ("postgres_17" | "pg_cron" | "tick_job" | "pg_net" | "functions_url" | "worker_key" | "signing_key")[];
             invalid?: string[];
         };
+        PresentPurchaseRequest: {
+            signed_transaction: string;
+        };
         ProcessJobsResponse: {
             /** @constant */
             accepted: true;
+        };
+        Product: {
+            product_id: string;
+            /** @enum {string} */
+            kind: "consumable" | "subscription";
+            name: string;
+            description: string;
+            credits: number;
+            is_featured: boolean;
+        };
+        ProductsResponse: {
+            products: components["schemas"]["Product"][];
         };
         Profile: {
             /** Format: uuid */
@@ -640,12 +734,29 @@ export interface components {
             /** @enum {string} */
             theme_preference: "system" | "light" | "dark";
             credits_remaining: number;
+            /** Format: uuid */
+            app_account_token: string;
+            shares_consumption: boolean;
             /** Format: date-time */
             created_at: string;
         };
         ProviderWebhookResponse: {
             /** @constant */
             received: true;
+        };
+        Purchase: {
+            transaction_id: string;
+            product_id: string;
+            /** @enum {string} */
+            status: "credited" | "partially_refunded" | "refunded";
+            credits_added: number;
+            /** Format: date-time */
+            purchased_at: string;
+            expires_at: string | null;
+        };
+        PurchasesResponse: {
+            purchases: components["schemas"]["Purchase"][];
+            next_cursor: string | null;
         };
         Reason: string;
         RefundCreditsRequest: {
@@ -658,6 +769,7 @@ export interface components {
             display_name?: string | null;
             language?: ("en" | "tr" | "es") | null;
             theme_preference?: ("system" | "light" | "dark") | null;
+            shares_consumption?: boolean | null;
         };
         /** Format: uuid */
         UserId: string;
@@ -881,6 +993,18 @@ export interface components {
         };
         /** @description `ERR_4015` device/not-verified · `ERR_4017` auth/suspended */
         ERR_4015_ERR_4017: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Content-Language": components["headers"]["ContentLanguage"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description `ERR_4016` purchase/not-verified */
+        ERR_4016: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "Content-Language": components["headers"]["ContentLanguage"];
@@ -1466,6 +1590,60 @@ export interface operations {
             503: components["responses"]["ERR_6001"];
         };
     };
+    postAppStoreNotifications: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "signedPayload": "eyJhbGciOiJFUzI1NiJ9.eyJub3RpZmljYXRpb25UeXBlIjoiVEVTVCJ9.c2lnbmF0dXJl"
+                 *     }
+                 */
+                "application/json": unknown;
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "received": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AppStoreNotificationsResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            413: components["responses"]["ERR_4013"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001_ERR_6004"];
+        };
+    };
     postCancelVideo: {
         parameters: {
             query?: never;
@@ -1743,6 +1921,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+                     *       "app_account_token": "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
                      *       "credits_remaining": 10,
                      *       "is_new": true,
                      *       "initial_grant": {
@@ -2089,6 +2268,89 @@ export interface operations {
             503: components["responses"]["ERR_6001"];
         };
     };
+    getProducts: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The ETag of the answer that the caller has
+                 * @example "42"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    /**
+                     * @description Whether and for how long the answer may be kept
+                     * @example private, max-age=60
+                     */
+                    "Cache-Control"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "products": [
+                     *         {
+                     *           "product_id": "credits_30",
+                     *           "kind": "consumable",
+                     *           "name": "30 credits",
+                     *           "description": "Seven videos of the cheapest model.",
+                     *           "credits": 30,
+                     *           "is_featured": true
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProductsResponse"];
+                };
+            };
+            /** @description Unchanged since the answer that the caller has */
+            304: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    /**
+                     * @description Whether and for how long the answer may be kept
+                     * @example private, max-age=60
+                     */
+                    "Cache-Control"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
     postProviderWebhook: {
         parameters: {
             query: {
@@ -2154,6 +2416,131 @@ export interface operations {
             503: components["responses"]["ERR_6001"];
         };
     };
+    getPurchases: {
+        parameters: {
+            query?: {
+                /** @example 10 */
+                limit?: number;
+                cursor?: string;
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "purchases": [
+                     *         {
+                     *           "transaction_id": "2000000900000001",
+                     *           "product_id": "credits_30",
+                     *           "status": "credited",
+                     *           "credits_added": 30,
+                     *           "purchased_at": "2026-11-21T12:10:00.000Z",
+                     *           "expires_at": null
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PurchasesResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    postPurchases: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "signed_transaction": "eyJhbGciOiJFUzI1NiJ9.eyJ0eXBlIjoiQ29uc3VtYWJsZSJ9.c2lnbmF0dXJl"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PresentPurchaseRequest"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "transaction_id": "2000000900000001",
+                     *       "product_id": "credits_30",
+                     *       "status": "credited",
+                     *       "credits_added": 30,
+                     *       "credits_remaining": 36,
+                     *       "expires_at": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CreditedPurchase"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            422: components["responses"]["ERR_4016"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001_ERR_6004"];
+        };
+    };
     getUserProfile: {
         parameters: {
             query?: never;
@@ -2193,6 +2580,8 @@ export interface operations {
                      *       "language": null,
                      *       "theme_preference": "system",
                      *       "credits_remaining": 6,
+                     *       "app_account_token": "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+                     *       "shares_consumption": false,
                      *       "created_at": "2026-11-21T11:58:00.000Z"
                      *     }
                      */
@@ -2305,6 +2694,8 @@ export interface operations {
                      *       "language": null,
                      *       "theme_preference": "dark",
                      *       "credits_remaining": 6,
+                     *       "app_account_token": "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+                     *       "shares_consumption": false,
                      *       "created_at": "2026-11-21T11:58:00.000Z"
                      *     }
                      */

@@ -13,7 +13,7 @@ export function jwksOf({ signingKey }: Keys): { keys: Record<string, unknown>[] 
 export function functionsEnvironment(
   url: string,
   keys: Keys,
-  { fal, replicate, runway, openAi, deviceCheck }: OutsideServices,
+  { fal, replicate, runway, openAi, deviceCheck, appStore }: OutsideServices,
   changes: Record<string, string | undefined>,
 ): Record<string, string> {
   const environment = {
@@ -44,6 +44,14 @@ export function functionsEnvironment(
     APPLE_DEVICE_CHECK_KEY_ID: keys.deviceCheckKeyId,
     APPLE_DEVICE_CHECK_PRIVATE_KEY: keys.deviceCheckPrivateKey,
     APPLE_DEVICE_CHECK_URL: deviceCheck.url,
+    APP_STORE_BUNDLE_ID: keys.appStoreBundleId,
+    APP_STORE_APP_ID: String(keys.appStoreAppId),
+    APP_STORE_ISSUER_ID: keys.appStoreIssuerId,
+    APP_STORE_KEY_ID: keys.appStoreKeyId,
+    APP_STORE_PRIVATE_KEY: keys.appStorePrivateKey,
+    APP_STORE_API_URL: appStore.url,
+    APP_STORE_SANDBOX_API_URL: appStore.sandboxUrl,
+    APP_STORE_ROOT_CERTIFICATE: appStore.rootCertificate,
     ...changes,
   };
   const set = Object.entries(environment).filter((entry): entry is [string, string] =>

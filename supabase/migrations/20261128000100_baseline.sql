@@ -740,14 +740,20 @@ create table accounts.users (
   is_admin boolean not null default false,
   is_banned boolean not null default false,
   closed_at timestamptz,
-  created_at timestamptz not null default now()
+  created_at timestamptz not null default now(),
+  -- What an app gives the store with a purchase, so that whoever presents it, this user is credited. Not the id: whoever
+  -- knows it can buy for the user, and have that refunded.
+  app_account_token uuid not null unique default gen_random_uuid(),
+  -- Whether Apple may be told how much of a purchase was used, when its refund is asked for.
+  shares_consumption boolean not null default false
 );
 alter table accounts.users enable row level security;
 comment on table accounts.users is 'Accounts, made by the first procedure that needs one; closed ones are tombstones.';
 
 -- A tombstone says who it was, and nothing about them.
 alter table accounts.users add constraint users_tombstone check (
-  closed_at is null or (display_name is null and language is null and theme_preference = 'system' and not is_admin)
+  closed_at is null or (display_name is null and language is null and theme_preference = 'system' and not is_admin
+    and not shares_consumption)
 );
 
 -- A closed account is never opened again, by whatever hand.
@@ -1008,7 +1014,8 @@ as $$
 begin
   return coalesce(
     (select p.on_failure = 'closed' from guard.policies as p where p.name = p_policy),
-    p_policy in ('video_generation', 'uncaptured_jobs', 'device_grants', 'device_grants_global', 'admin_credits')
+    p_policy in ('video_generation', 'uncaptured_jobs', 'device_grants', 'device_grants_global', 'admin_credits',
+      'sandbox_credits', 'sandbox_credits_global')
   );
 end;
 $$;
@@ -1220,7 +1227,8 @@ create type credits.account_kind as enum (
   'escrow', -- held for running jobs
   'revenue', -- paid for completed jobs
   'breakage', -- expired
-  'forfeited' -- left behind in closed accounts
+  'forfeited', -- left behind in closed accounts
+  'sandbox' -- where bought credits come from that cost nobody money
 );
 
 -- Domains, not constraints: Postgres reads a table's constraints anew in every statement that writes it, which costs ten
@@ -1278,10 +1286,13 @@ create table credits.lots (
   -- Never more than the amount: apply_side sees to it.
   remaining credits.balance not null,
   -- What an index may know: it changes with the last credit, so that drawing the others changes no index (HOT).
-  is_spent boolean not null generated always as (remaining = 0) stored
+  is_spent boolean not null generated always as (remaining = 0) stored,
+  -- Bought in the store's sandbox, for no money: such credits pay for generation, and for nothing else.
+  is_sandbox boolean not null default false
 ) with (fillfactor = 70);
 alter table credits.lots enable row level security;
 create index lots_spendable on credits.lots (account_id, expires_at nulls last, id) where not is_spent;
+create index lots_descends_from on credits.lots (descends_from) where descends_from is not null;
 comment on table credits.lots is 'What is left of each grant and purchase.';
 
 -- How much of a lot a transfer took, or put back.
@@ -1324,6 +1335,7 @@ create unique index transfers_hold on credits.transfers (job_id) where kind = 'h
 -- Exactly one of capture and release, once for a hold.
 create unique index transfers_hold_end on credits.transfers (reverses_id) where kind in ('capture', 'release');
 create index transfers_reversal on credits.transfers (posting_id) where kind = 'reversal';
+create index transfers_reversed on credits.transfers (reverses_id) where kind = 'reversal';
 create index transfers_created_at on credits.transfers using brin (created_at);
 comment on table credits.transfers is 'A positive amount moved from one account to another of the same unit.';
 
@@ -1550,7 +1562,7 @@ immutable
 -- Their ids are given where they are made, in the order of the names.
 return case p_kind
   when 'grants' then 1 when 'purchases' then 2 when 'escrow' then 3 when 'revenue' then 4 when 'breakage' then 5
-  when 'forfeited' then 6
+  when 'forfeited' then 6 when 'sandbox' then 7
 end;
 
 -- Whether it is one of those.
@@ -1558,7 +1570,7 @@ create function credits.is_system_account(p_account_id bigint)
 returns boolean
 language sql
 immutable
-return p_account_id between 1 and 6;
+return p_account_id between 1 and 7;
 
 -- The lots that an amount comes from: those that expire first, then the oldest.
 create function credits.choose_lots(p_account_id bigint, p_amount bigint)
@@ -1584,6 +1596,55 @@ begin
   end loop;
   return v_draws;
 end;
+$$;
+
+create function credits.lots_of(p_lot_id bigint)
+returns setof credits.lots
+language sql
+stable
+set search_path = ''
+as $$
+  -- A lot, and those that descend from it.
+  with recursive found as (
+    select l.id from credits.lots as l where l.id = p_lot_id
+    union all
+    select l.id from credits.lots as l join found as f on l.descends_from = f.id
+  )
+  select l.* from credits.lots as l where l.id in (select f.id from found as f)
+$$;
+
+create function credits.choose_lots_of(
+  p_account_id bigint, p_amount bigint, p_first_lot_id bigint default null, p_with_others boolean default true
+)
+returns credits.draw[]
+language sql
+stable
+set search_path = ''
+as $$
+  -- Up to an amount: first from a lot and what descends from it, then as spending does, but from none that was bought in
+  -- the sandbox. Less than the amount where there is no more.
+  select coalesce(array_agg(row(o.id, least(o.remaining, p_amount - o.before)::bigint)::credits.draw order by o.before), '{}')
+  from (
+    select c.id, c.remaining,
+      sum(c.remaining) over (order by c.is_first desc, c.expires_at nulls last, c.id) - c.remaining as before
+    from (
+      select l.*, l.id in (select d.id from credits.lots_of(p_first_lot_id) as d) as is_first
+      from credits.lots as l
+      where l.account_id = p_account_id and not l.is_spent
+    ) as c
+    where c.is_first or (p_with_others and not c.is_sandbox)
+  ) as o
+  where o.before < p_amount
+$$;
+
+-- What draws come to.
+create function credits.drawn(p_draws credits.draw[])
+returns bigint
+language sql
+immutable
+set search_path = ''
+as $$
+  select coalesce(sum(d.amount), 0)::bigint from unnest(p_draws) as d (lot_id, amount)
 $$;
 
 create function credits.first_outcome(p_idempotency_key text, p_request jsonb)
@@ -1740,8 +1801,9 @@ volatile
 set search_path = ''
 as $$
 -- What follows whenever credits came in, by a posting or the end of a job: a debt is paid first, and a closed account
--- keeps nothing. Returns the balance after that. The caller holds the account's lock.
+-- keeps nothing. Credits of the sandbox pay no debt. Returns the balance after that. The caller holds the account's lock.
 declare
+  v_draws credits.draw[];
   v_owed credits.accounts;
   v_balance bigint;
   v_amount bigint;
@@ -1754,12 +1816,15 @@ begin
   -- `least` passes over nulls: without the coalesce, no debt would be the whole balance.
   v_amount := least(coalesce(v_owed.balance, 0), v_balance);
   if v_amount > 0 then
+    v_draws := credits.choose_lots_of(p_account.id, v_amount);
+    v_amount := credits.drawn(v_draws);
+  end if;
+  if v_amount > 0 then
     insert into credits.transfers (
       posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
     )
     values (
-      p_posting_id, p_account.owner_id, 'debt_payment', p_account.id, v_owed.id, v_amount, p_job_id,
-      credits.choose_lots(p_account.id, v_amount), p_now
+      p_posting_id, p_account.owner_id, 'debt_payment', p_account.id, v_owed.id, v_amount, p_job_id, v_draws, p_now
     );
     v_balance := v_balance - v_amount;
   end if;
@@ -1859,7 +1924,7 @@ $$;
 
 create function credits.add(
   p_owner_id uuid, p_amount bigint, p_kind credits.transfer_kind, p_idempotency_key text,
-  p_expires_at timestamptz default null, p_job_id uuid default null
+  p_expires_at timestamptz default null, p_job_id uuid default null, p_is_sandbox boolean default false
 )
 returns jsonb
 language plpgsql
@@ -1867,7 +1932,7 @@ volatile
 set search_path = ''
 as $$
 -- Adds a lot of credits: `{ transfer_id, credits_remaining }`. Grants and adjustments come from `grants`,
--- purchases from `purchases`, refunds from `revenue`. A second call with the key returns the first result.
+-- purchases from `purchases` or `sandbox`, refunds from `revenue`. A second call with the key returns the first result.
 -- Locks: account → lots.
 declare
   v_account credits.accounts;
@@ -1875,7 +1940,7 @@ declare
     'call', 'add', 'owner_id', p_owner_id, 'amount', p_amount, 'kind', p_kind,
     -- As text it would depend on the session's time zone.
     'expires_at', extract(epoch from p_expires_at), 'job_id', p_job_id
-  );
+  ) || case when p_is_sandbox then '{"is_sandbox": true}' else '{}' end::jsonb;
   v_outcome jsonb;
   v_now timestamptz;
   v_lot_id bigint;
@@ -1884,7 +1949,7 @@ declare
   v_owed bigint;
 begin
   perform credits.check_amount(p_amount);
-  if p_kind not in ('grant', 'purchase', 'refund', 'adjustment') then
+  if p_kind not in ('grant', 'purchase', 'refund', 'adjustment') or (p_is_sandbox and p_kind <> 'purchase') then
     raise exception 'credits are not added by a %', p_kind using errcode = 'invalid_parameter_value';
   end if;
   v_account := credits.lock_account(p_owner_id);
@@ -1898,7 +1963,7 @@ begin
   end if;
 
   -- The posting states its outcome when it is written, so what it will come to is computed first.
-  v_owed := credits.owed(p_owner_id);
+  v_owed := case when p_is_sandbox then 0 else credits.owed(p_owner_id) end;
   v_outcome := jsonb_build_object(
     'transfer_id', v_transfer_id,
     'credits_remaining',
@@ -1906,8 +1971,8 @@ begin
   );
   v_posting_id := credits.record_posting(p_idempotency_key, p_owner_id, v_request, v_outcome, v_now);
 
-  insert into credits.lots (account_id, owner_id, expires_at, amount, remaining)
-  values (v_account.id, p_owner_id, p_expires_at, p_amount, 0)
+  insert into credits.lots (account_id, owner_id, expires_at, amount, remaining, is_sandbox)
+  values (v_account.id, p_owner_id, p_expires_at, p_amount, 0, p_is_sandbox)
   returning id into v_lot_id;
   insert into credits.transfers (
     id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
@@ -1915,7 +1980,10 @@ begin
   values (
     v_transfer_id, v_posting_id, p_owner_id, p_kind,
     credits.system_account(
-      (case p_kind when 'purchase' then 'purchases' when 'refund' then 'revenue' else 'grants' end)::credits.account_kind
+      (case
+        when p_is_sandbox then 'sandbox' when p_kind = 'purchase' then 'purchases'
+        when p_kind = 'refund' then 'revenue' else 'grants'
+      end)::credits.account_kind
     ),
     v_account.id, p_amount, p_job_id, array[row(v_lot_id, p_amount)::credits.draw], v_now
   );
@@ -2164,47 +2232,107 @@ begin
   if v_is_undo then
     return credits.give_back(v_original.posting_id, v_account, p_idempotency_key, v_request);
   end if;
-  return credits.take_back(v_original, v_account, p_idempotency_key, v_request);
+  return credits.take_back(v_original, v_account, p_idempotency_key, v_request, v_original.amount);
+end;
+$$;
+
+create function credits.reversals_of(p_transfer_id uuid)
+returns table (posting_id bigint, amount bigint)
+language sql
+stable
+set search_path = ''
+as $$
+  -- Every posting that took something of a purchase back, with what it took, or gave that back, with 0; and 0 for what was
+  -- given back since.
+  with taken as (
+    select t.id, t.posting_id, t.amount from credits.transfers as t where t.reverses_id = p_transfer_id and t.kind = 'reversal'
+  ),
+  given as (
+    select g.posting_id, t.posting_id as of_posting_id
+    from taken as t
+    join credits.transfers as g on g.reverses_id = t.id and g.kind = 'reversal'
+  )
+  select t.posting_id, case when t.posting_id in (select g.of_posting_id from given as g) then 0 else t.amount end
+  from taken as t
+  union all
+  select g.posting_id, 0 from given as g
+$$;
+
+create function credits.reverse_to(p_transfer_id uuid, p_amount bigint)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Has so much of a purchase taken back, whatever was before: the difference is taken, or whole reversals are given back,
+-- the latest first, and then what is too little is taken. A second call with the amount moves nothing.
+-- Locks: account → lots.
+declare
+  v_original credits.transfers;
+  v_account credits.accounts;
+  v_reversal record;
+  v_postings bigint;
+  v_reversed bigint;
+  v_request constant jsonb := jsonb_build_object('call', 'reverse_to', 'transfer_id', p_transfer_id, 'amount', p_amount);
+begin
+  select t.* into strict v_original from credits.transfers as t where t.id = p_transfer_id;
+  if v_original.kind <> 'purchase' or p_amount not between 0 and v_original.amount then
+    raise exception 'so much of a % cannot be reversed', v_original.kind using errcode = 'invalid_parameter_value';
+  end if;
+  v_account := credits.lock_account(v_original.owner_id);
+  -- Under the lock, so that the number of the next posting is nobody else's.
+  select count(distinct r.posting_id), coalesce(sum(r.amount), 0) into v_postings, v_reversed
+  from credits.reversals_of(p_transfer_id) as r;
+  for v_reversal in
+    select r.posting_id, sum(r.amount) as amount
+    from credits.reversals_of(p_transfer_id) as r
+    where r.amount > 0
+    group by r.posting_id
+    order by r.posting_id desc
+  loop
+    exit when v_reversed <= p_amount;
+    v_postings := v_postings + 1;
+    perform credits.give_back(
+      v_reversal.posting_id, v_account, format('reversal:%s:%s', p_transfer_id, v_postings), v_request
+    );
+    v_reversed := v_reversed - v_reversal.amount;
+    v_account := credits.lock_account(v_original.owner_id);
+  end loop;
+  -- Of the sandbox, what is spent stays so: then there is nothing to write down.
+  if v_reversed < p_amount and (
+    v_original.from_account_id <> credits.system_account('sandbox')
+    or exists (select from credits.lots_of(v_original.draws[1].lot_id) as l where not l.is_spent)
+  ) then
+    perform credits.take_back(
+      v_original, v_account, format('reversal:%s:%s', p_transfer_id, v_postings + 1), v_request, p_amount - v_reversed
+    );
+  end if;
 end;
 $$;
 
 create function credits.take_back(
-  p_original credits.transfers, p_account credits.accounts, p_idempotency_key text, p_request jsonb
+  p_original credits.transfers, p_account credits.accounts, p_idempotency_key text, p_request jsonb, p_amount bigint
 )
 returns jsonb
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- The reversal itself; credits.reverse has locked the account and asked whether it may be.
+-- The reversal itself, of an amount of the original; whoever calls has locked the account and asked whether it may be.
+-- What was bought in the sandbox gives its own lot back, and owes nothing: nobody paid for it.
 declare
   v_now constant timestamptz := core.now();
   v_transfer_id constant uuid := core.new_id();
-  v_own_lot_id constant bigint := p_original.draws[1].lot_id;
-  v_taken constant bigint := least(p_original.amount, p_account.balance);
-  v_missing constant bigint := p_original.amount - v_taken;
-  v_own bigint;
-  v_draws credits.draw[] := '{}';
-  v_draw credits.draw;
+  v_is_sandbox constant boolean := p_original.from_account_id = credits.system_account('sandbox');
+  v_draws constant credits.draw[] := credits.choose_lots_of(
+    p_account.id, p_amount, p_original.draws[1].lot_id, not v_is_sandbox
+  );
+  v_taken constant bigint := credits.drawn(v_draws);
+  v_missing constant bigint := case when v_is_sandbox then 0 else p_amount - v_taken end;
   v_outcome jsonb;
   v_owed credits.accounts;
   v_posting_id bigint;
-  v_rest bigint;
 begin
-  select least(l.remaining, v_taken) into v_own from credits.lots as l where l.id = v_own_lot_id;
-  if v_own > 0 then
-    v_draws := array[row(v_own_lot_id, v_own)::credits.draw];
-  end if;
-  v_rest := v_taken - v_own;
-  -- All lots in spending order; the own one has given what it has.
-  foreach v_draw in array credits.choose_lots(p_account.id, p_account.balance) loop
-    continue when v_draw.lot_id = v_own_lot_id;
-    exit when v_rest = 0;
-    v_draw.amount := least(v_draw.amount, v_rest);
-    v_draws := v_draws || v_draw;
-    v_rest := v_rest - v_draw.amount;
-  end loop;
-
   if v_missing > 0 then
     insert into credits.accounts (kind, owner_kind, owner_id, unit, balance)
     values ('owed', p_account.owner_kind, p_account.owner_id, p_account.unit, 0)
@@ -2261,6 +2389,7 @@ declare
   v_debt bigint;
   v_forgiven bigint;
   v_paid bigint;
+  v_is_sandbox boolean;
   v_amount bigint;
   v_lot_id bigint;
   v_draws credits.draw[];
@@ -2280,6 +2409,7 @@ begin
   where a.owner_id = p_account.owner_id and a.kind = 'owed' and a.unit = p_account.unit;
 
   v_debt := coalesce(v_owed.balance, 0);
+  v_is_sandbox := v_original.from_account_id = credits.system_account('sandbox');
   v_forgiven := least(coalesce(v_owed_part.amount, 0), v_debt);
   v_paid := coalesce(v_owed_part.amount, 0) - v_forgiven;
   v_amount := coalesce(v_taken.amount, 0) + v_paid;
@@ -2287,8 +2417,9 @@ begin
   v_outcome := jsonb_build_object(
     'transfer_id', v_transfer_id,
     'credits_remaining',
-    case when p_account.closed_at is null then p_account.balance + greatest(0, v_amount - v_debt) else 0 end,
-    'credits_owed', greatest(0, v_debt - v_amount)
+    case when p_account.closed_at is null
+      then p_account.balance + greatest(0, v_amount - case when v_is_sandbox then 0 else v_debt end) else 0 end,
+    'credits_owed', case when v_is_sandbox then v_debt else greatest(0, v_debt - v_amount) end
   );
   v_posting_id := credits.record_posting(p_idempotency_key, p_account.owner_id, p_request, v_outcome, v_now);
 
@@ -2432,6 +2563,31 @@ where a.owner_id is null
 group by a.kind, a.unit;
 comment on view credits.system_balances is 'The platform''s accounts, which carry no balance: the sum of their entries.';
 
+create function credits.use_of(p_transfer_id uuid)
+returns table (job_id uuid, captured bigint, released bigint, held bigint)
+language sql
+stable
+set search_path = ''
+as $$
+  -- Of each job, what it took of the lot that a grant or purchase made, and of those that descend from it, by what became
+  -- of it. The transfer is the one that made the lot.
+  select h.job_id,
+    sum(d.amount) filter (where e.kind = 'capture')::bigint, sum(d.amount) filter (where e.kind = 'release')::bigint,
+    sum(d.amount) filter (where e.kind is null)::bigint
+  from credits.transfers as o
+  cross join lateral (
+    select array_agg(l.id) as ids, array_agg(distinct l.account_id) as accounts
+    from credits.lots_of(o.draws[1].lot_id) as l
+  ) as own
+  join credits.transfers as h on h.from_account_id = any (own.accounts) and h.kind = 'hold' and h.from_number is not null
+    -- In its own account it can only have been drawn since.
+    and (h.from_account_id <> o.to_account_id or h.from_number > o.to_number)
+  cross join lateral unnest(h.draws) as d (lot_id, amount)
+  left join credits.transfers as e on e.reverses_id = h.id and e.kind in ('capture', 'release')
+  where o.id = p_transfer_id and d.lot_id = any (own.ids)
+  group by h.job_id
+$$;
+
 -- supabase/schemas/credits/proofs.sql
 
 -- How far the ledger is proved: for each account the last entry, and when. Apart from the accounts, so that proving
@@ -2464,7 +2620,7 @@ language sql
 immutable
 return case p_kind
   when 'grant' then p_from = 'grants' and p_to = 'available'
-  when 'purchase' then p_from = 'purchases' and p_to = 'available'
+  when 'purchase' then p_from in ('purchases', 'sandbox') and p_to = 'available'
   when 'refund' then p_from = 'revenue' and p_to = 'available'
   when 'adjustment' then (p_from, p_to) in (('grants', 'available'), ('available', 'grants'))
   when 'hold' then p_from = 'available' and p_to = 'escrow'
@@ -2474,7 +2630,8 @@ return case p_kind
   when 'debt_payment' then p_from = 'available' and p_to = 'owed'
   when 'forfeit' then p_from = 'available' and p_to = 'forfeited'
   -- And back, where it was reversed itself.
-  when 'reversal' then least(p_from, p_to) in ('available', 'owed') and greatest(p_from, p_to) in ('grants', 'purchases')
+  when 'reversal' then least(p_from, p_to) in ('available', 'owed')
+    and greatest(p_from, p_to) in ('grants', 'purchases', 'sandbox')
 end;
 
 -- How many lots of an account are not what the draws of its transfers left of them, are not its owner's, or expire
@@ -5134,6 +5291,19 @@ begin
 end;
 $$;
 
+create function accounts.set_banned(p_user_id uuid, p_is_banned boolean)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Whether this call changed what the user is. Locks: the user's row.
+begin
+  update accounts.users as u set is_banned = p_is_banned where u.id = p_user_id and u.is_banned <> p_is_banned;
+  return found;
+end;
+$$;
+
 create function accounts.lock(
   p_user_id uuid, p_suspended boolean default false, out refusal jsonb, out account credits.accounts
 )
@@ -5193,6 +5363,7 @@ stable
 return jsonb_build_object(
   'user_id', (p_user).id, 'display_name', (p_user).display_name, 'language', (p_user).language,
   'theme_preference', (p_user).theme_preference, 'credits_remaining', p_credits_remaining,
+  'app_account_token', (p_user).app_account_token, 'shares_consumption', (p_user).shares_consumption,
   'created_at', core.to_iso((p_user).created_at)
 );
 
@@ -5350,7 +5521,8 @@ begin
   perform credits.lock_account(p_user_id);
   v_now := core.now();
   update accounts.users as u
-  set closed_at = v_now, display_name = null, language = null, theme_preference = 'system', is_admin = false
+  set closed_at = v_now, display_name = null, language = null, theme_preference = 'system', is_admin = false,
+      shares_consumption = false
   where u.id = p_user_id and u.closed_at is null;
   if not found then
     return null;
@@ -5514,7 +5686,7 @@ $$;
 -- supabase/schemas/ops/flags.sql
 
 -- ops: the operator's room. In this order: flags.sql, errors.sql, alerts.sql, retention.sql, admins.sql, credits.sql,
--- views.sql, trace.sql.
+-- views.sql, trace.sql, purchases.sql.
 
 create schema ops;
 
@@ -5862,6 +6034,24 @@ $$;
 comment on function ops.remove_admin(uuid) is
   'Makes an admin a user like any other, from their next request on, and says so: select ops.remove_admin(''<user id>'').
 A second call changes nothing. Locks: the user''s row.';
+
+create function ops.suspend(p_user_id uuid, p_reason text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Suspends a user by nobody's hand but our own, and ends their sessions; an admin, or whose account is closed, stays as
+-- they are. A second call changes nothing. Locks: user → sessions.
+begin
+  if exists (select from accounts.users as u where u.id = p_user_id and not u.is_admin and u.closed_at is null)
+    and accounts.set_banned(p_user_id, true)
+  then
+    insert into ops.admin_actions (action, user_id, reason, created_at) values ('ban', p_user_id, p_reason, core.now());
+    perform accounts.end_sessions(p_user_id);
+  end if;
+end;
+$$;
 
 create function ops.admit_admin(p_admin_id uuid, out refusal jsonb, out language text)
 language plpgsql
@@ -6273,7 +6463,8 @@ begin
   ) as c on c.status = s.status;
 
   return jsonb_build_object(
-    'user', accounts.profile_json(v_user, v_balance) || jsonb_build_object(
+    -- Whoever has the token can buy for the user; both are nobody else's affair.
+    'user', accounts.profile_json(v_user, v_balance) - '{app_account_token,shares_consumption}'::text[] || jsonb_build_object(
       'is_guest', (select a.is_anonymous from auth.users as a where a.id = p_user_id),
       'is_banned', v_user.is_banned, 'closed_at', core.to_iso(v_user.closed_at)
     ),
@@ -6395,6 +6586,672 @@ $$;
 comment on function ops.trace(text, timestamptz, interval) is
   'Everything that a request did, as far as the database knows: order by at. A job is looked for among those that were
 accepted within p_within of p_at.';
+
+-- supabase/schemas/purchases/products.sql
+
+-- purchases: what is sold through the App Store, what was bought, and what Apple says became of it. In this order:
+-- products.sql (what is sold), transactions.sql (what was bought), sandbox.sql (what may be credited for no money),
+-- crediting.sql (how a purchase becomes credits), notifications.sql (what Apple tells), consumption.sql (what Apple asks).
+
+create schema purchases;
+
+create type purchases.product_kind as enum ('consumable', 'subscription');
+
+create table purchases.products (
+  -- The product's id in App Store Connect.
+  product_id text primary key check (char_length(product_id) between 1 and 200),
+  kind purchases.product_kind not null,
+  name text not null check (char_length(name) between 1 and 100),
+  description text not null check (char_length(description) <= 500),
+  -- For one unit, or for each period. A thousand units, which is what Apple sells at once at most, are one posting.
+  credits bigint not null check (credits between 1 and 1000000),
+  -- For a period that costs nothing.
+  trial_credits bigint not null default 0 check (trial_credits between 0 and 1000000),
+  -- What is not available is not shown; whoever has paid for it gets it all the same.
+  is_available boolean not null default true,
+  is_featured boolean not null default false,
+  position integer not null default 0
+);
+alter table purchases.products enable row level security;
+comment on table purchases.products is 'What is sold, and for how many credits; the operator''s to change. What was credited stays as it was.';
+
+-- A product as the API shows it.
+create function purchases.product_json(p_product purchases.products)
+returns jsonb
+language sql
+stable
+return jsonb_build_object(
+  'product_id', (p_product).product_id, 'kind', (p_product).kind, 'name', (p_product).name,
+  'description', (p_product).description, 'credits', (p_product).credits, 'is_featured', (p_product).is_featured
+);
+
+-- supabase/schemas/purchases/transactions.sql
+
+create type purchases.environment as enum ('production', 'sandbox');
+
+-- Why a transaction is not credited. The first group waits for somebody; the others are so for good, unless Apple says
+-- something new.
+create type purchases.uncredited_reason as enum (
+  'unclaimed', -- it names nobody, and nobody has presented it
+  'unknown_product', -- there is no such product, or it is of another kind
+  'wrong_environment', -- purchases in the sandbox are refused
+  'sandbox_limit', -- no more is credited of the sandbox today
+  'switched_off', -- purchases are
+  'unknown_account', -- it names an account that is nobody's
+  'closed_account', -- it names an account that is closed
+  'family_shared', -- somebody else of the family bought it
+  'revoked', -- Apple gave the money back first
+  'expired' -- the period that it paid for is over
+);
+
+create table purchases.transactions (
+  id uuid primary key default core.new_id(),
+  environment purchases.environment not null,
+  transaction_id text not null check (char_length(transaction_id) between 1 and 40),
+  -- What all periods of a subscription share.
+  original_transaction_id text not null check (char_length(original_transaction_id) between 1 and 40),
+  product_id text not null check (char_length(product_id) between 1 and 200),
+  kind text not null check (kind in ('consumable', 'subscription', 'other')),
+  quantity integer not null check (quantity between 1 and 1000),
+  app_account_token uuid,
+  purchased_at timestamptz not null,
+  expires_at timestamptz,
+  -- When Apple signed what this row says. What was signed later is true.
+  signed_at timestamptz not null,
+  revoked_at timestamptz,
+  revocation_reason integer,
+  revocation_type text check (revocation_type in ('full', 'prorated', 'family_revoke')),
+  -- In thousandths of a percent, as Apple counts.
+  revocation_percentage integer check (revocation_percentage between 0 and 100000),
+  is_family_shared boolean not null,
+  is_upgraded boolean not null,
+  is_free_trial boolean not null,
+  -- In thousandths of the currency's unit.
+  price_milliunits bigint check (price_milliunits >= 0),
+  currency text check (currency ~ '^[A-Z]{3}$'),
+  app_transaction_id text check (char_length(app_transaction_id) <= 40),
+  -- Whose it is; once that is known it stays.
+  owner_id uuid,
+  -- What was added; a later price of the product does not change it.
+  credits bigint check (credits >= 0),
+  credited_at timestamptz,
+  -- The ledger's; null where a period that cost nothing gave nothing.
+  transfer_id uuid,
+  reason purchases.uncredited_reason,
+  -- Before then, trying again is of no use.
+  retry_at timestamptz,
+  created_at timestamptz not null,
+  -- How much of it Apple has taken back, in thousandths of a percent.
+  revoked_share integer generated always as (case
+    when revoked_at is null then 0 when revocation_type = 'prorated' then coalesce(revocation_percentage, 100000) else 100000
+  end) stored,
+  unique (environment, transaction_id),
+  constraint transactions_credited_or_not check (
+    (credited_at is null) = (reason is not null) and (credited_at is null) = (credits is null)
+    and (credited_at is null or owner_id is not null)
+  )
+);
+alter table purchases.transactions enable row level security;
+create index transactions_owner on purchases.transactions (owner_id, purchased_at desc, id desc) where owner_id is not null;
+create index transactions_original on purchases.transactions (environment, original_transaction_id);
+create index transactions_app on purchases.transactions (app_transaction_id) where app_transaction_id is not null;
+create index transactions_waiting on purchases.transactions (reason, product_id)
+  where reason in ('unknown_product', 'wrong_environment', 'sandbox_limit', 'switched_off');
+create index transactions_sandbox on purchases.transactions (credited_at) where environment = 'sandbox';
+comment on table purchases.transactions is 'What Apple says was bought, each transaction once, and what was credited for it.';
+
+create function purchases.find_owner(
+  p_told purchases.transactions, p_presenter uuid, out owner_id uuid, out reason purchases.uncredited_reason
+)
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Whose a transaction is that has no owner yet: whoever it names, else whoever had the subscription before, else whoever
+-- presents it. Or why it is nobody's: then `owner_id` is null.
+declare
+  v_closed_at timestamptz;
+begin
+  if (p_told).is_family_shared then
+    reason := 'family_shared';
+  elsif (p_told).app_account_token is not null then
+    select u.id, u.closed_at into owner_id, v_closed_at
+    from accounts.users as u where u.app_account_token = (p_told).app_account_token;
+    if not found then
+      reason := 'unknown_account';
+    elsif v_closed_at is not null then
+      owner_id := null;
+      reason := 'closed_account';
+    end if;
+  else
+    if (p_told).kind = 'subscription' then
+      select t.owner_id into owner_id
+      from purchases.transactions as t
+      where t.environment = (p_told).environment and t.original_transaction_id = (p_told).original_transaction_id
+        and t.owner_id is not null
+      order by t.purchased_at desc
+      limit 1;
+    end if;
+    owner_id := coalesce(owner_id, p_presenter);
+    if owner_id is null then
+      reason := 'unclaimed';
+    end if;
+  end if;
+end;
+$$;
+
+-- A purchase as the API shows it to its owner.
+create function purchases.transaction_json(p_transaction purchases.transactions)
+returns jsonb
+language sql
+stable
+return jsonb_build_object(
+  'transaction_id', (p_transaction).transaction_id, 'product_id', (p_transaction).product_id,
+  'status', case
+    when (p_transaction).revoked_share = 0 then 'credited'
+    when (p_transaction).revoked_share < 100000 then 'partially_refunded' else 'refunded'
+  end,
+  'credits_added', (p_transaction).credits, 'purchased_at', core.to_iso((p_transaction).purchased_at),
+  'expires_at', core.to_iso((p_transaction).expires_at)
+);
+
+select core.keep_rows_out_of_logs('purchases.transactions');
+
+-- supabase/schemas/purchases/sandbox.sql
+
+create function purchases.admit_sandbox(p_owner_id uuid, p_credits bigint, out refusal jsonb)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Whether so many credits more of the sandbox may be given to a user, by `sandbox_credits`, and to all, by
+-- `sandbox_credits_global`; `refusal` is null where they may. Counted from the purchases that were credited: the caller
+-- writes its own before the transaction ends, so no window has one too many. What never fits may be asked again after a
+-- whole window. A policy without its row is broken, and admits nothing. Locks: the policies' rows, until the
+-- transaction ends.
+declare
+  v_policy guard.policies;
+  v_now timestamptz;
+  v_given bigint;
+  v_missing bigint;
+  v_retry_after integer;
+  v_policies integer := 0;
+begin
+  for v_policy in
+    select p.* from guard.policies as p
+    where p.name in ('sandbox_credits', 'sandbox_credits_global')
+    order by p.name
+    for no key update
+  loop
+    v_policies := v_policies + 1;
+    continue when refusal is not null;
+    v_now := core.now();
+    select coalesce(sum(t.credits), 0) into v_given
+    from purchases.transactions as t
+    where t.environment = 'sandbox' and t.credited_at > v_now - v_policy.window_length
+      and (v_policy.scope = 'global' or t.owner_id = p_owner_id);
+    v_missing := v_given + p_credits - v_policy.max_hits;
+    continue when v_missing <= 0;
+    select ceil(date_part('epoch', min(g.credited_at) + v_policy.window_length - v_now)) into v_retry_after
+    from (
+      select t.credited_at, sum(t.credits) over (order by t.credited_at, t.id) as credits
+      from purchases.transactions as t
+      where t.environment = 'sandbox' and t.credited_at > v_now - v_policy.window_length
+        and (v_policy.scope = 'global' or t.owner_id = p_owner_id)
+    ) as g
+    where g.credits >= v_missing;
+    refusal := guard.refusal('limit/rate-exceeded', jsonb_build_object(
+      'policy', v_policy.name, 'retry_after', greatest(1, coalesce(v_retry_after, v_policy.window_seconds))
+    ));
+  end loop;
+  if v_policies < 2 then
+    raise warning 'a policy of the sandbox is missing';
+    refusal := guard.refusal('database/unavailable');
+  end if;
+end;
+$$;
+
+-- supabase/schemas/purchases/crediting.sql
+
+create function purchases.settle(
+  p_told purchases.transactions, p_presenter uuid, out settled purchases.transactions, out is_new boolean, out refusal jsonb
+)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Does what a transaction, as Apple has signed it, means: it is stored, credited once to its owner, and so much is taken
+-- back as Apple says. What was signed later is true, whenever it comes, so that what becomes of a purchase depends on what
+-- Apple said, and not on the order in which it came. `is_new`: this call credited it. `refusal`: why the sandbox' limits did
+-- not let it. A second call with the same, or with something older, changes nothing. Locks: the purchase, by its original
+-- transaction → account → transaction → policies → lots.
+declare
+  v_owner_id uuid;
+  v_reason purchases.uncredited_reason;
+  v_product purchases.products;
+  v_credits bigint;
+  v_expires_at timestamptz;
+  v_now timestamptz;
+begin
+  is_new := false;
+  -- Nobody else decides whose it is meanwhile. Of two numbers, as in ops.take_credits; 2 is purchases.
+  perform pg_advisory_xact_lock(2, hashtext((p_told).environment::text || ' ' || (p_told).original_transaction_id));
+  select t.owner_id into v_owner_id
+  from purchases.transactions as t
+  where t.environment = (p_told).environment and t.transaction_id = (p_told).transaction_id;
+  if v_owner_id is null then
+    select f.owner_id, f.reason into v_owner_id, v_reason from purchases.find_owner(p_told, p_presenter) as f;
+  end if;
+  if v_owner_id is not null then
+    perform credits.lock_account(v_owner_id);
+  end if;
+  v_now := core.now();
+
+  insert into purchases.transactions as t (
+    environment, transaction_id, original_transaction_id, product_id, kind, quantity, app_account_token, purchased_at,
+    expires_at, signed_at, revoked_at, revocation_reason, revocation_type, revocation_percentage, is_family_shared,
+    is_upgraded, is_free_trial, price_milliunits, currency, app_transaction_id, owner_id, reason, created_at
+  )
+  values (
+    (p_told).environment, (p_told).transaction_id, (p_told).original_transaction_id, (p_told).product_id, (p_told).kind,
+    (p_told).quantity, (p_told).app_account_token, (p_told).purchased_at, (p_told).expires_at, (p_told).signed_at,
+    (p_told).revoked_at, (p_told).revocation_reason, (p_told).revocation_type, (p_told).revocation_percentage,
+    (p_told).is_family_shared, (p_told).is_upgraded, (p_told).is_free_trial, (p_told).price_milliunits, (p_told).currency,
+    (p_told).app_transaction_id, v_owner_id, coalesce(v_reason, 'unclaimed'), v_now
+  )
+  on conflict (environment, transaction_id) do update
+    set signed_at = excluded.signed_at, expires_at = excluded.expires_at, revoked_at = excluded.revoked_at,
+        revocation_reason = excluded.revocation_reason, revocation_type = excluded.revocation_type,
+        revocation_percentage = excluded.revocation_percentage, is_upgraded = excluded.is_upgraded
+    -- Of two that were signed in the same moment, the one that takes more: any rule will do that does not ask which came
+    -- first.
+    where (t.signed_at, t.revoked_share) < (excluded.signed_at, excluded.revoked_share);
+  select t.* into strict settled
+  from purchases.transactions as t
+  where t.environment = (p_told).environment and t.transaction_id = (p_told).transaction_id
+  for update;
+
+  if settled.credited_at is null then
+    v_reason := coalesce(v_reason, purchases.reason_not_to_credit(settled, v_owner_id, v_now));
+    if v_reason is null then
+      select p.* into strict v_product from purchases.products as p where p.product_id = settled.product_id;
+      v_credits := settled.quantity * case when settled.is_free_trial then v_product.trial_credits else v_product.credits end;
+      if settled.environment = 'sandbox' and v_credits > 0 then
+        refusal := purchases.admit_sandbox(v_owner_id, v_credits);
+      end if;
+      if refusal is not null then
+        v_reason := 'sandbox_limit';
+      end if;
+    end if;
+    if v_reason is not null then
+      update purchases.transactions as t
+      set owner_id = v_owner_id, reason = v_reason, retry_at = case when refusal is not null then
+        -- Ten minutes where the limiter is broken, which only the operator can mend.
+        v_now + make_interval(secs => coalesce((refusal #>> '{details,retry_after}')::integer, 600)) end
+      where t.id = settled.id
+      returning t.* into settled;
+    else
+      if v_credits > 0 then
+        -- What a subscription gave ends with its period, and three days for a payment that comes late.
+        v_expires_at := settled.expires_at + interval '3 days';
+        settled.transfer_id := credits.add(
+          v_owner_id, v_credits, 'purchase', format('purchase:%s:%s', settled.environment, settled.transaction_id),
+          v_expires_at, null, settled.environment = 'sandbox'
+        ) ->> 'transfer_id';
+      end if;
+      is_new := true;
+      update purchases.transactions as t
+      set owner_id = v_owner_id, credits = v_credits, credited_at = v_now, transfer_id = settled.transfer_id, reason = null,
+          retry_at = null
+      where t.id = settled.id
+      returning t.* into settled;
+    end if;
+  end if;
+
+  if settled.transfer_id is not null and not (is_new and settled.revoked_share = 0) then
+    perform credits.reverse_to(settled.transfer_id, settled.credits * settled.revoked_share / 100000);
+  end if;
+  perform purchases.alert(settled.reason, settled.product_id, settled.environment);
+end;
+$$;
+
+create function purchases.reason_not_to_credit(
+  p_transaction purchases.transactions, p_owner_id uuid, p_now timestamptz
+)
+returns purchases.uncredited_reason
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Why a transaction cannot be credited to its owner, whose account is locked; null where it can be, as far as this knows.
+begin
+  if exists (select from accounts.users as u where u.id = p_owner_id and u.closed_at is not null) then
+    return 'closed_account';
+  elsif (p_transaction).revoked_share = 100000 then
+    return 'revoked';
+  elsif (p_transaction).expires_at + interval '3 days' <= p_now then
+    return 'expired';
+  elsif not ops.is_enabled('purchases') then
+    return 'switched_off';
+  elsif not exists (
+    select from purchases.products as p
+    where p.product_id = (p_transaction).product_id and p.kind::text = (p_transaction).kind
+  ) then
+    return 'unknown_product';
+  elsif (p_transaction).environment = 'sandbox' and not ops.is_enabled('sandbox_purchases') then
+    return 'wrong_environment';
+  end if;
+  return null;
+end;
+$$;
+
+create function purchases.alert(
+  p_reason purchases.uncredited_reason, p_product_id text, p_environment purchases.environment
+)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Tells the operator of what only they can mend; of other reasons, nothing. Locks: the alert.
+begin
+  if p_reason in ('unknown_product', 'wrong_environment', 'unknown_account', 'closed_account') then
+    perform ops.raise_alert('purchase_' || p_reason, p_product_id, jsonb_build_object('environment', p_environment));
+  end if;
+end;
+$$;
+
+create function purchases.mended(p_limit integer)
+returns setof uuid
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Transactions that wait for something that is there now, up to p_limit, by their reasons.
+declare
+  v_now constant timestamptz := core.now();
+begin
+  if not ops.is_enabled('purchases') then
+    return;
+  end if;
+  return query
+  select t.id
+  from purchases.transactions as t
+  where t.reason in ('unknown_product', 'wrong_environment', 'sandbox_limit', 'switched_off')
+    and case t.reason
+      when 'unknown_product' then exists (
+        select from purchases.products as p where p.product_id = t.product_id and p.kind::text = t.kind
+      )
+      when 'wrong_environment' then ops.is_enabled('sandbox_purchases')
+      when 'sandbox_limit' then t.retry_at <= v_now
+      else true
+    end
+  limit p_limit;
+end;
+$$;
+
+create function purchases.settle_mended(p_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The scheduled task `credit_purchases`: tries a transaction again as Apple signed it last. A second call finds it credited.
+-- Locks: as purchases.settle.
+declare
+  v_transaction purchases.transactions;
+begin
+  select t.* into strict v_transaction from purchases.transactions as t where t.id = p_id;
+  perform purchases.settle(v_transaction, null);
+end;
+$$;
+
+create function purchases.alert_waiting()
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The scheduled task `alert_purchases`: as long as a purchase waits for the operator, its alert stays open. Locks: alerts.
+declare
+  v_waiting record;
+begin
+  for v_waiting in
+    select distinct t.reason, t.product_id, t.environment
+    from purchases.transactions as t
+    where t.reason in ('unknown_product', 'wrong_environment', 'sandbox_limit', 'switched_off')
+    order by t.reason, t.product_id
+    limit 100
+  loop
+    perform purchases.alert(v_waiting.reason, v_waiting.product_id, v_waiting.environment);
+  end loop;
+end;
+$$;
+
+-- supabase/schemas/purchases/notifications.sql
+
+create table purchases.notifications (
+  -- Apple's UUID: the same each time that it is sent, and in its history.
+  notification_id uuid primary key,
+  environment purchases.environment not null,
+  -- Apple's own words, also those that nobody here knows yet.
+  type text not null check (char_length(type) between 1 and 100),
+  subtype text check (char_length(subtype) between 1 and 100),
+  signed_at timestamptz not null,
+  -- The transaction that it is about, if it is about one.
+  transaction_id text check (char_length(transaction_id) between 1 and 40),
+  -- All of it, in our words: what is done about it is read from here.
+  content jsonb not null,
+  received_at timestamptz not null,
+  -- Null until what it means is done.
+  handled_at timestamptz,
+  -- To a request for consumption: what we answered, and when Apple had it.
+  answer jsonb,
+  answered_at timestamptz
+);
+alter table purchases.notifications enable row level security;
+create index notifications_unhandled on purchases.notifications (signed_at) where handled_at is null;
+create index notifications_transaction on purchases.notifications (environment, transaction_id)
+  where transaction_id is not null;
+create index notifications_received_at on purchases.notifications using brin (received_at);
+comment on table purchases.notifications is 'What Apple told, each notification once, and whether it was acted upon.';
+
+-- How far Apple's history of notifications has been read.
+create table purchases.history_reads (
+  environment purchases.environment primary key,
+  -- All that is older was asked for.
+  read_until timestamptz not null
+);
+alter table purchases.history_reads enable row level security;
+comment on table purchases.history_reads is 'Until when the notifications of an environment are known to be complete.';
+
+create function purchases.store_notification(p_notification jsonb)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Stores a verified notification, and says whether it is new. A second call changes nothing.
+begin
+  insert into purchases.notifications (
+    notification_id, environment, type, subtype, signed_at, transaction_id, content, received_at
+  )
+  values (
+    (p_notification ->> 'notification_id')::uuid, (p_notification ->> 'environment')::purchases.environment,
+    p_notification ->> 'type', p_notification ->> 'subtype', (p_notification ->> 'signed_at')::timestamptz,
+    p_notification #>> '{transaction,transaction_id}', p_notification, core.now()
+  )
+  on conflict do nothing;
+  return found;
+end;
+$$;
+
+create function purchases.ask_for_history()
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The scheduled task `read_notification_history`: has a worker ask Apple what was told and did not come. There is one such
+-- task at a time. Its subject is no row: a name that is always the same.
+begin
+  perform queue.add('read_notification_history', '0190a000-0000-7000-8000-00000000a991', null, core.now());
+end;
+$$;
+
+create function purchases.unhandled(p_limit integer)
+returns setof uuid
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Notifications that were stored and not acted upon, the oldest first, while purchases are switched on.
+begin
+  if ops.is_enabled('purchases') then
+    return query
+    select n.notification_id from purchases.notifications as n
+    where n.handled_at is null
+    order by n.signed_at
+    limit p_limit;
+  end if;
+end;
+$$;
+
+create function purchases.handle(p_notification_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Does what a stored notification means: whatever its type is, its transaction is settled as it says. A request for
+-- consumption becomes a task; consent that was rescinded suspends. One of a type that nobody knows is handled with that.
+-- A second call changes nothing. Locks: notification → as purchases.settle.
+declare
+  v_notification purchases.notifications;
+  v_settled purchases.transactions;
+begin
+  select n.* into v_notification
+  from purchases.notifications as n
+  where n.notification_id = p_notification_id and n.handled_at is null
+  for update;
+  if not found then
+    return;
+  end if;
+  if jsonb_typeof(v_notification.content -> 'transaction') = 'object' then
+    select (s.settled).* into v_settled
+    from purchases.settle(
+      jsonb_populate_record(null::purchases.transactions, v_notification.content -> 'transaction'), null
+    ) as s;
+  end if;
+  if v_notification.type = 'CONSUMPTION_REQUEST' and v_settled.id is not null then
+    perform queue.add(
+      'answer_consumption', v_settled.id, v_settled.owner_id, core.now(),
+      jsonb_build_object('notification_id', p_notification_id)
+    );
+  elsif v_notification.type = 'RESCIND_CONSENT' then
+    perform purchases.rescind_consent(v_notification.content #>> '{app_data,app_transaction_id}');
+  end if;
+  update purchases.notifications as n set handled_at = core.now() where n.notification_id = p_notification_id;
+end;
+$$;
+
+create function purchases.rescind_consent(p_app_transaction_id text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A parent has taken back that their child may use the app: who bought with that Apple Account is suspended, which the
+-- operator sees, in ops.admin_actions and as an alert. A second call changes nothing. Locks: users.
+declare
+  v_user_ids constant uuid[] := array(
+    select distinct t.owner_id from purchases.transactions as t
+    where t.app_transaction_id = p_app_transaction_id and t.owner_id is not null
+    order by t.owner_id
+  );
+  v_user_id uuid;
+begin
+  foreach v_user_id in array v_user_ids loop
+    perform ops.suspend(v_user_id, 'Apple: consent for this app account was rescinded (RESCIND_CONSENT)');
+  end loop;
+  perform ops.raise_alert('consent_rescinded', 'RESCIND_CONSENT', jsonb_build_object('users', v_user_ids));
+end;
+$$;
+
+select core.keep_rows_out_of_logs('purchases.notifications');
+
+-- supabase/schemas/purchases/consumption.sql
+
+create function purchases.consumption_of(p_transaction purchases.transactions)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- What Apple is told of a purchase whose refund is asked for, in Apple's own words. `consumptionPercentage`: the share of
+-- its credits that became videos, in thousandths of a percent, exactly as the ledger's draws say, rounded down.
+-- `refundPreference`: nothing used, grant it; all used, decline; else what is left. A sample was free where the user had
+-- credits that nobody paid for.
+declare
+  v_used record;
+  v_share integer;
+begin
+  select coalesce(sum(u.captured), 0) as captured, coalesce(sum(u.released), 0) as released into v_used
+  from credits.use_of((p_transaction).transfer_id) as u;
+  v_share := case
+    when coalesce((p_transaction).credits, 0) = 0 then 0
+    else least(100000, div(v_used.captured * 100000, (p_transaction).credits))
+  end;
+  return jsonb_build_object(
+    'customerConsented', true,
+    'consumptionPercentage', v_share,
+    'deliveryStatus', case
+      when (p_transaction).credited_at is null then 'UNDELIVERED_OTHER'
+      -- Every video that was paid with it failed, and the credits came back.
+      when v_used.captured = 0 and v_used.released > 0 then 'UNDELIVERED_SERVER_OUTAGE'
+      else 'DELIVERED'
+    end,
+    'refundPreference', case
+      when v_share = 0 then 'GRANT_FULL' when v_share = 100000 then 'DECLINE' else 'GRANT_PRORATED'
+    end,
+    'sampleContentProvided', exists (select from devices.grants as g where g.user_id = (p_transaction).owner_id)
+  );
+end;
+$$;
+
+-- supabase/schemas/ops/purchases.sql
+
+create view ops.purchases with (security_invoker = true) as
+select coalesce(t.owner_id, u.id) as user_id, t.transaction_id, t.environment, t.product_id, t.quantity, t.purchased_at,
+  t.price_milliunits / 1000.0 as price, t.currency,
+  -- `credited`, or why not.
+  coalesce(t.reason::text, 'credited') as state, t.credits, t.credited_at,
+  t.revoked_at, t.revoked_share / 1000.0 as revoked_percent,
+  (select coalesce(sum(r.amount), 0) from credits.reversals_of(t.transfer_id) as r) as credits_taken_back,
+  t.retry_at, t.signed_at as heard_of_it_as_of,
+  (
+    select jsonb_agg(jsonb_build_object(
+      'type', n.type, 'signed_at', n.signed_at, 'handled_at', n.handled_at, 'answered_at', n.answered_at
+    ) order by n.signed_at)
+    from purchases.notifications as n
+    where n.environment = t.environment and n.transaction_id = t.transaction_id
+  ) as notifications,
+  t.original_transaction_id, t.app_account_token
+from purchases.transactions as t
+-- Who is named, where nobody has it.
+left join accounts.users as u on u.app_account_token = t.app_account_token;
+comment on view ops.purchases is
+  'Every store transaction that we heard of, whose it is, and what became of it. Ask by user_id or transaction_id.';
+
+create view ops.sales with (security_invoker = true) as
+select (t.purchased_at at time zone 'UTC')::date as day, t.product_id, t.currency, count(*) as purchases,
+  sum(t.quantity) as units, sum(t.credits) as credits, sum(t.price_milliunits) / 1000.0 as sold,
+  round(sum(t.price_milliunits * t.revoked_share / 100000.0) / 1000, 2) as refunded
+from purchases.transactions as t
+where t.environment = 'production'
+group by (t.purchased_at at time zone 'UTC')::date, t.product_id, t.currency;
+comment on view ops.sales is
+  'What customers paid and got back, by the day of the purchase: money, as far as Apple tells. The sandbox has no part in it.';
 
 -- supabase/schemas/videos/retention.sql
 
@@ -6663,7 +7520,7 @@ begin
   end if;
 
   if v_user.is_banned <> v_bans then
-    update accounts.users as u set is_banned = v_bans where u.id = p_user_id;
+    perform accounts.set_banned(p_user_id, v_bans);
     insert into ops.admin_actions (action, admin_id, user_id, reason, request_id, created_at)
     values (p_action::ops.admin_action, p_admin_id, p_user_id, p_reason, p_request_id, core.now());
   end if;
@@ -6844,7 +7701,7 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Limits, and what is known. `data`: `{ user_id, credits_remaining, is_new, is_granted, intent_good_in }`, the last one
+-- Limits, and what is known. `data`: `{ user_id, app_account_token, credits_remaining, is_new, is_granted, intent_good_in }`, the last one
 -- in seconds: until an intent of theirs in this network is good for this check, 0 where one is, null where there is
 -- none. Whose grant is settled has nothing left to check: that counts in `reads`, and costs their network nothing.
 -- Locks: rate-limit rows → account → expired lots.
@@ -6869,7 +7726,8 @@ begin
     and i.granted_at is null and i.good_until > v_now;
   return guard.answer(
     jsonb_build_object(
-      'user_id', p_user_id, 'credits_remaining', v_caller.balance, 'is_new', v_caller.is_new,
+      'user_id', p_user_id, 'app_account_token', (select u.app_account_token from accounts.users as u where u.id = p_user_id),
+      'credits_remaining', v_caller.balance, 'is_new', v_caller.is_new,
       'is_granted', exists (select from devices.grants as g where g.user_id = p_user_id),
       'intent_good_in', case
         when v_good_from is not null then greatest(0, ceil(date_part('epoch', v_good_from - v_now)))
@@ -7589,7 +8447,7 @@ security definer
 set search_path = ''
 as $$
 -- The caller's profile, made at the first call: `data` is `{ user_id, display_name, language, theme_preference,
--- credits_remaining, created_at }`. Counts against `reads`. Locks: rate-limit row → account → expired lots.
+-- credits_remaining, app_account_token, shares_consumption, created_at }`. Counts against `reads`. Locks: rate-limit row → account → expired lots.
 declare
   v_caller record;
   v_user accounts.users;
@@ -7611,8 +8469,8 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Changes what `p_changes` names of `display_name` (null takes it away), `language` and `theme_preference`, and answers
--- as api.get_user_profile. A second call changes nothing more. Counts against `writes`.
+-- Changes what `p_changes` names of `display_name` (null takes it away), `language`, `theme_preference` and
+-- `shares_consumption`, and answers as api.get_user_profile. A second call changes nothing more. Counts against `writes`.
 -- Locks: rate-limit row → account → expired lots → user.
 declare
   v_caller record;
@@ -7625,7 +8483,8 @@ begin
   update accounts.users as u
   set display_name = case when p_changes ? 'display_name' then p_changes ->> 'display_name' else u.display_name end,
       language = coalesce(p_changes ->> 'language', u.language),
-      theme_preference = coalesce(p_changes ->> 'theme_preference', u.theme_preference)
+      theme_preference = coalesce(p_changes ->> 'theme_preference', u.theme_preference),
+      shares_consumption = coalesce((p_changes ->> 'shares_consumption')::boolean, u.shares_consumption)
   -- Asked with the row locked, too: what is erased from a closed account stays erased, by whatever hand it was closed.
   where u.id = p_user_id and u.closed_at is null
   returning u.* into v_user;
@@ -8054,3 +8913,313 @@ as $$
 select ops.record_error(p_code, p_endpoint, p_user_id, p_request_id, p_context, p_count);
 $$;
 grant execute on function api.record_error to service_role;
+
+-- supabase/schemas/api/products.sql
+
+create function api.products(p_user_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- What is sold: `data` is `{ products }`, in the order of the operator. Counts against `reads`. Locks: rate-limit row.
+declare
+  v_caller record;
+  v_data jsonb;
+begin
+  select * into v_caller from guard.enter(p_user_id, 'products', '{reads}', null);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+
+  select jsonb_build_object(
+    'products', coalesce(jsonb_agg(purchases.product_json(p) order by p.position, p.product_id), '[]')
+  ) into v_data
+  from purchases.products as p
+  where p.is_available;
+  return guard.answer(v_data, v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.products to service_role;
+
+-- supabase/schemas/api/purchases.sql
+
+create function api.get_purchases(p_user_id uuid, p_limit integer, p_after jsonb default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- A page of what the caller bought and was credited for, newest first: `data` is `{ purchases, next }`. Counts against
+-- `reads`. Locks: rate-limit row.
+declare
+  v_caller record;
+  v_before constant timestamptz := coalesce((p_after ->> 'purchased_at')::timestamptz, 'infinity');
+  v_before_id constant uuid := coalesce((p_after ->> 'id')::uuid, '00000000-0000-0000-0000-000000000000');
+  v_purchases jsonb;
+  v_next jsonb;
+begin
+  select * into v_caller from guard.enter(p_user_id, 'purchases', '{reads}', null);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+
+  select coalesce(jsonb_agg(p.purchase order by p.place) filter (where p.place <= p_limit), '[]'),
+    case when count(*) > p_limit then jsonb_agg(p.position order by p.place) -> p_limit - 1 end
+  into v_purchases, v_next
+  from (
+    select row_number() over (order by t.purchased_at desc, t.id desc) as place,
+      jsonb_build_object('purchased_at', t.purchased_at, 'id', t.id) as position, purchases.transaction_json(t) as purchase
+    from purchases.transactions as t
+    where t.owner_id = p_user_id and t.credited_at is not null and (t.purchased_at, t.id) < (v_before, v_before_id)
+    order by t.purchased_at desc, t.id desc
+    limit p_limit + 1
+  ) as p;
+  return guard.answer(
+    jsonb_build_object('purchases', v_purchases, 'next', v_next), v_caller.limits, v_caller.language
+  );
+end;
+$$;
+grant execute on function api.get_purchases to service_role;
+
+create function api.post_purchases(p_user_id uuid, p_transaction jsonb)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Credits a verified transaction to whose it is, as purchases.settle does. `data`: `{ transaction_id, product_id, status,
+-- credits_added, credits_remaining, expires_at }`, where `status` is `credited` for the call that did it, and
+-- `already_credited` after that. purchase/not-verified with a `reason` where the caller is not credited,
+-- limit/rate-exceeded beyond what the sandbox may have in a day, feature/switched-off while purchases are; it is stored all
+-- the same, and credited by itself when what it waits for is there. Counts against `purchases`.
+-- Locks: rate-limit row → as purchases.settle.
+declare
+  v_caller record;
+  v_settled record;
+  v_transaction purchases.transactions;
+  v_refusal jsonb;
+  v_reason text;
+begin
+  select * into v_caller from guard.enter(p_user_id, 'purchases', '{purchases}', null);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  select * into v_settled
+  from purchases.settle(jsonb_populate_record(null::purchases.transactions, p_transaction), p_user_id);
+  v_transaction := v_settled.settled;
+
+  -- It waited for locks, and the account may have been closed meanwhile, or its user suspended.
+  v_refusal := (accounts.admit(p_user_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
+  v_reason := case
+    when v_transaction.reason = 'family_shared' then 'family_shared'
+    when v_transaction.owner_id is distinct from p_user_id then 'other_account'
+    when v_transaction.revoked_share = 100000 then 'revoked'
+    when v_transaction.reason is not null then v_transaction.reason::text
+  end;
+  if v_reason = 'sandbox_limit' then
+    v_refusal := coalesce(v_settled.refusal, guard.refusal('database/unavailable'));
+  elsif v_reason = 'switched_off' then
+    v_refusal := guard.refusal('feature/switched-off', '{"feature": "purchases"}');
+  elsif v_reason is not null then
+    v_refusal := guard.refusal('purchase/not-verified', jsonb_build_object('reason', v_reason));
+  end if;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
+  return guard.answer(
+    jsonb_build_object(
+      'transaction_id', v_transaction.transaction_id, 'product_id', v_transaction.product_id,
+      'status', case when v_settled.is_new then 'credited' else 'already_credited' end,
+      'credits_added', v_transaction.credits, 'credits_remaining', (credits.lock_account(p_user_id)).balance,
+      'expires_at', core.to_iso(v_transaction.expires_at)
+    ),
+    v_caller.limits, v_caller.language
+  );
+end;
+$$;
+grant execute on function api.post_purchases to service_role;
+
+-- supabase/schemas/api/purchase-tasks.sql
+
+-- What the handlers of the domain `purchases` call, in _shared/purchases/tasks.ts.
+
+create function api.load_consumption(p_transaction_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- What an `answer_consumption` task sends, of the latest request for the transaction: `data` is `{ state, transaction_id,
+-- environment, body }`. `state`: `due`; `silent` where the user has not agreed, or is nobody; `late` 12 hours after the
+-- request was signed; `answered`. Takes no lock; a second call looks again.
+declare
+  v_transaction purchases.transactions;
+  v_request purchases.notifications;
+  v_state text;
+begin
+  select t.* into v_transaction from purchases.transactions as t where t.id = p_transaction_id;
+  select n.* into v_request
+  from purchases.notifications as n
+  where n.environment = v_transaction.environment and n.transaction_id = v_transaction.transaction_id
+    and n.type = 'CONSUMPTION_REQUEST'
+  order by n.signed_at desc
+  limit 1;
+  v_state := case
+    when v_request.answered_at is not null then 'answered'
+    when not exists (
+      select from accounts.users as u
+      where u.id = v_transaction.owner_id and u.closed_at is null and u.shares_consumption
+    ) then 'silent'
+    when v_request.signed_at is null or core.now() >= v_request.signed_at + interval '12 hours' then 'late'
+    else 'due'
+  end;
+  return guard.answer(jsonb_build_object(
+    'state', v_state, 'transaction_id', v_transaction.transaction_id, 'environment', v_transaction.environment,
+    'body', case when v_state = 'due' then purchases.consumption_of(v_transaction) end
+  ));
+end;
+$$;
+grant execute on function api.load_consumption to service_role;
+
+create function api.finish_consumption(
+  p_task_id bigint, p_attempt integer, p_transaction_id uuid, p_answer jsonb default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Ends an `answer_consumption` task, with what Apple was told, if it was: that is kept with the requests that it answers.
+-- `data`: `{ finished }`, false for an attempt that has lost its task. Locks: task → notifications.
+declare
+  v_finished boolean;
+begin
+  v_finished := queue.finish(p_task_id, p_attempt);
+  if v_finished and p_answer is not null then
+    update purchases.notifications as n
+    set answer = p_answer, answered_at = core.now()
+    from purchases.transactions as t
+    where t.id = p_transaction_id and n.environment = t.environment and n.transaction_id = t.transaction_id
+      and n.type = 'CONSUMPTION_REQUEST' and n.answered_at is null;
+  end if;
+  return guard.answer(jsonb_build_object('finished', v_finished));
+end;
+$$;
+grant execute on function api.finish_consumption to service_role;
+
+create function api.load_notification_history(p_environment text)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- From when on Apple's history of an environment is to be read: `data` is `{ read_from, read_until }`. An hour more than
+-- is needed, since Apple may write a notification down later than it signed it; of a project that never read it, 30 days.
+-- Takes no lock.
+declare
+  v_now constant timestamptz := core.now();
+  v_from timestamptz;
+begin
+  select h.read_until - interval '1 hour' into v_from
+  from purchases.history_reads as h where h.environment = p_environment::purchases.environment;
+  return guard.answer(jsonb_build_object(
+    'read_from', core.to_iso(coalesce(v_from, v_now - interval '30 days')), 'read_until', core.to_iso(v_now)
+  ));
+end;
+$$;
+grant execute on function api.load_notification_history to service_role;
+
+create function api.record_notification_history(
+  p_environment text, p_notifications jsonb, p_read_until timestamptz default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Stores a page of Apple's history; what had not come is acted upon at the next tick. p_read_until, with the last page:
+-- until when the history is known now. `data`: `{ missing }`, how many had not come. A second call finds none.
+-- Locks: notifications → the environment's row.
+declare
+  v_notification jsonb;
+  v_missing integer := 0;
+begin
+  for v_notification in
+    select n.notification from jsonb_array_elements(p_notifications) as n (notification)
+    order by n.notification ->> 'notification_id'
+  loop
+    if purchases.store_notification(v_notification) then
+      v_missing := v_missing + 1;
+    end if;
+  end loop;
+  if p_read_until is not null then
+    insert into purchases.history_reads as h (environment, read_until)
+    values (p_environment::purchases.environment, p_read_until)
+    on conflict (environment) do update set read_until = greatest(h.read_until, excluded.read_until);
+  end if;
+  return guard.answer(jsonb_build_object('missing', v_missing));
+end;
+$$;
+grant execute on function api.record_notification_history to service_role;
+
+create function api.finish_notification_history(p_task_id bigint, p_attempt integer)
+returns jsonb
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+  -- Ends a `read_notification_history` task: `data` is `{ finished }`, false for an attempt that has lost it.
+  select guard.answer(jsonb_build_object('finished', queue.finish(p_task_id, p_attempt)))
+$$;
+grant execute on function api.finish_notification_history to service_role;
+
+-- supabase/schemas/api/app-store-notifications.sql
+
+create function api.app_store_notifications(p_notification jsonb)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Stores a notification that is proved to be Apple's, and does what it means. What cannot be done now is done by the tick:
+-- it is stored all the same. `data`: `{ effect: "handled" | "stored" | "replayed" }`. A second call changes nothing.
+-- Locks: notification → as purchases.settle.
+declare
+  v_id constant uuid := p_notification ->> 'notification_id';
+begin
+  if not purchases.store_notification(p_notification) then
+    return guard.answer('{"effect": "replayed"}');
+  end if;
+  if not ops.is_enabled('purchases') then
+    return guard.answer('{"effect": "stored"}');
+  end if;
+  begin
+    perform purchases.handle(v_id);
+  exception
+    -- The caller tries the whole again.
+    when deadlock_detected or serialization_failure then
+      raise;
+    when others then
+      perform ops.record_error(
+        core.error_code('internal/error'), 'app-store-notifications', null, null,
+        jsonb_build_object('notification_id', v_id, 'error', format('%s: %s', sqlstate, sqlerrm))
+      );
+      return guard.answer('{"effect": "stored"}');
+  end;
+  return guard.answer('{"effect": "handled"}');
+end;
+$$;
+grant execute on function api.app_store_notifications to service_role;

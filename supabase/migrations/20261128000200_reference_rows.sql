@@ -7,6 +7,11 @@ insert into core.scheduled_tasks (name, procedure, every, subjects, time_limit, 
   ('enforce_deadlines', 'videos.enforce_deadline', '5 seconds', 'videos.overdue_jobs', '5 seconds', 1),
   ('bury_lost_tasks', 'queue.bury_lost', '5 seconds', 'queue.lost_tasks', '5 seconds', 2),
   ('expire_credits', 'credits.expire_account', '1 minute', 'credits.accounts_to_expire', '5 seconds', 3),
+  -- What Apple told is first acted upon; then what waited for the operator.
+  ('handle_notifications', 'purchases.handle', '5 seconds', 'purchases.unhandled', '5 seconds', 3),
+  ('credit_purchases', 'purchases.settle_mended', '1 minute', 'purchases.mended', '5 seconds', 3),
+  ('alert_purchases', 'purchases.alert_waiting', '10 minutes', null, '5 seconds', 5),
+  ('read_notification_history', 'purchases.ask_for_history', '1 hour', null, '5 seconds', 5),
   -- A batch of a rule may be large.
   ('sweep', 'ops.sweep', '1 minute', 'ops.due_rules', '30 seconds', 4),
   -- It compares every account with its checkpoint.
@@ -28,13 +33,18 @@ insert into guard.policies (name, scope, max_hits, window_seconds, on_failure, i
   ('signed_urls', 'user', 200, 86400, 'open', false),
   ('reads', 'user', 120, 60, 'open', false),
   ('writes', 'user', 60, 60, 'open', false),
+  ('purchases', 'user', 30, 60, 'open', false),
   ('replays', 'user', 120, 60, 'open', false),
   ('admin', 'user', 60, 60, 'open', false)
 on conflict (name) do nothing;
--- Counted from the rows that gave them and not in calls, so it is ops.take_credits and devices.admit_intent that ask
--- these. They always fail closed.
+-- Counted from the rows that gave them and not in calls, so it is ops.take_credits, devices.admit_intent and
+-- purchases.admit_sandbox that ask these. They always fail closed.
 insert into guard.policies (name, scope, max_hits, window_seconds, counts, on_failure, is_logged) values
   ('admin_credits', 'user', 10000, 86400, 'credits', 'closed', true),
+  -- What is bought in the sandbox costs nobody money, and a video costs us some: enough for a reviewer who buys each pack
+  -- once, and no more than we can bear to lose.
+  ('sandbox_credits', 'user', 100, 86400, 'credits', 'closed', true),
+  ('sandbox_credits_global', 'global', 500, 86400, 'credits', 'closed', true),
   ('device_grants', 'network', 5, 86400, 'grants', 'closed', true),
   ('device_grants_global', 'global', 500, 3600, 'grants', 'closed', true)
 on conflict (name) do nothing;
@@ -47,7 +57,7 @@ on conflict (name) do nothing;
 insert into credits.accounts (id, kind, owner_kind) overriding system value
 values
   (1, 'grants', 'system'), (2, 'purchases', 'system'), (3, 'escrow', 'system'), (4, 'revenue', 'system'),
-  (5, 'breakage', 'system'), (6, 'forfeited', 'system')
+  (5, 'breakage', 'system'), (6, 'forfeited', 'system'), (7, 'sandbox', 'system')
 on conflict (id) do nothing;
 
 -- queue: the kinds of task, and what their domains do when one dies.
@@ -61,7 +71,10 @@ values
   ('submit', 10, null, 'exponential', 2, 60, 15, 60, 3, null, null),
   ('delete_files', 4, 10, 'exponential', 5, 3600, 15, 60, 5, null, null),
   ('erase_account', 2, 10, 'exponential', 5, 3600, 15, 60, 6, null, null),
-  ('poll', 10, null, 'exponential', 3, 60, 15, 60, 4, null, null)
+  ('poll', 10, null, 'exponential', 3, 60, 15, 60, 4, null, null),
+  -- Until its 12 hours are over; Apple's API may be away for half of them.
+  ('answer_consumption', 4, null, 'exponential', 10, 900, 15, 60, 5, null, null),
+  ('read_notification_history', 1, 5, 'exponential', 30, 900, 15, 120, 7, null, null)
 on conflict (kind) do update set on_dead = excluded.on_dead;
 
 -- videos: the life of a job, who makes videos, and where they are kept.
@@ -79,7 +92,7 @@ insert into storage.buckets (id, name, public) values ('videos', 'videos', false
 on conflict (id) do update set public = false;
 
 -- ops: switches, and how long things are kept.
-insert into ops.feature_flags (name) values ('generation') on conflict (name) do nothing;
+insert into ops.feature_flags (name) values ('generation'), ('purchases'), ('sandbox_purchases') on conflict (name) do nothing;
 insert into ops.retention_rules (name, what, keep, batch, every, relation, time_column, condition) values
   ('idempotency_keys', 'Outcomes kept for replay, from the end of the 24 hours that the API promises', '0', 10000, '1 minute',
     'guard.idempotency_keys', 'expires_at', null),
@@ -93,6 +106,9 @@ insert into ops.retention_rules (name, what, keep, batch, every, relation, time_
     'videos.provider_events', 'received_at',
     'exists (select from videos.submissions as s join videos.jobs as j on j.id = s.job_id
        where s.id = t.submission_id and j.completed_at is not null)'),
+  -- As long as Apple's own history goes back: what comes again is known again.
+  ('store_notifications', 'Notifications of the App Store, from their arrival, once they were acted upon', '180 days', 10000,
+    '1 day', 'purchases.notifications', 'received_at', 't.handled_at is not null'),
   ('error_log', 'Recorded errors, from their minute', '30 days', 10000, '10 minutes', 'ops.error_log', 'minute', null),
   ('alerts', 'Alerts, from when they were met last', '90 days', 10000, '1 day', 'ops.alerts', 'last_at', null),
   -- The next proof begins at that one.
@@ -131,6 +147,10 @@ insert into accounts.personal_tables (relation, rows_of) values
   ('guard.idempotency_keys', 't.caller = any ($1)'),
   ('ops.admin_actions', 't.user_id = any ($1)'),
   ('ops.error_log', 't.user_id = any ($1)'),
+  ('purchases.notifications', 'exists (
+    select from purchases.transactions as p
+    where p.environment = t.environment and p.transaction_id = t.transaction_id and p.owner_id = any ($1))'),
+  ('purchases.transactions', 't.owner_id = any ($1)'),
   ('queue.tasks', 't.owner_id = any ($1)'),
   ('videos.assets', 't.job_id in (select videos.jobs_of($1))'),
   ('videos.jobs', 't.id in (select videos.jobs_of($1))'),
@@ -142,7 +162,8 @@ on conflict (relation) do update set rows_of = excluded.rows_of;
 insert into accounts.privacy_classes (relation, column_name, class, blank_to, on_merge, reason)
   select r.relation, c.name, r.class::accounts.privacy_class, r.blank_to, r.on_merge::accounts.on_merge, r.reason
   from (values
-  ('accounts.users', '{id,reference}', 'kept', null, 'stays', 'the tombstone: nobody gets the id again, and it names nobody'),
+  ('accounts.users', '{id,reference,app_account_token}', 'kept', null, 'stays',
+    'the tombstone: nobody gets the id again, nor a purchase that names it, and it names nobody'),
   ('accounts.users', '{display_name,language}', 'blanked', null, 'stays', 'what the user told of themselves'),
   ('accounts.users', '{theme_preference}', 'blanked', 'system', 'stays', 'what the user told of themselves'),
   ('accounts.erasures', '{user_id,erased}', 'kept', null, 'stays', 'the proof that the rest is gone'),
@@ -163,6 +184,15 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
     'the operator''s record of what admins did, in their own words'),
   ('ops.error_log', '{code,endpoint,severity,user_id,request_id,context}', 'kept', null, 'stays',
     'redacted when it was written, and gone by the rule error_log'),
+  ('purchases.notifications', '{notification_id,type,subtype,transaction_id}', 'kept', null, 'moves',
+    'ids of ours and Apple''s, until the rule store_notifications'),
+  ('purchases.notifications', '{content}', 'blanked', '{}', 'moves', 'Apple''s words about the purchase'),
+  ('purchases.notifications', '{answer}', 'blanked', null, 'moves', 'how much of the purchase was used'),
+  ('purchases.transactions', '{id,transaction_id,original_transaction_id,product_id,kind,revocation_type,currency,transfer_id}',
+    'kept', null, 'moves', 'what was sold, when and for how much: tax law wants it kept, and it names nobody'),
+  ('purchases.transactions', '{owner_id}', 'kept', null, 'moves', 'the tombstone''s id, as in the ledger: a refund finds its account'),
+  ('purchases.transactions', '{app_account_token,app_transaction_id}', 'blanked', null, 'moves',
+    'whose purchase it was at Apple'),
   ('queue.tasks', '{kind,subject,owner_id,lane,payload,request_id,last_error}', 'erased', null, 'moves',
     'nothing of theirs is left to do'),
   ('videos.assets', '{id,job_id,owner_id,path,content_type,differences}', 'erased', null, 'moves',
@@ -189,8 +219,9 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   from unnest('{
   accounts.personal_tables, accounts.privacy_classes, core.scheduled_tasks, core.set_aside, guard.policies,
   guard.secrets,
-  ops.alerts, ops.feature_flags, ops.retention_rules, queue.kinds, videos.job_transitions, videos.model_providers, videos.models,
-  videos.moderation_filters, videos.moderation_terms, videos.moderation_words, videos.providers, videos.spending
+  ops.alerts, ops.feature_flags, ops.retention_rules, purchases.products, queue.kinds, videos.job_transitions,
+  videos.model_providers, videos.models, videos.moderation_filters, videos.moderation_terms, videos.moderation_words,
+  videos.providers, videos.spending
   }'::text[]) as t (relation)
 on conflict (relation, column_name) do update
   set class = excluded.class, blank_to = excluded.blank_to, on_merge = excluded.on_merge, reason = excluded.reason;

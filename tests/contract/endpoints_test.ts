@@ -173,9 +173,14 @@ Deno.test("requests refuse unknown fields, and no service has to choose between 
   }
 });
 
+/** Whose URL is the same for every sender: Apple is told one for an app, by hand, and has nothing else to prove itself with. */
+const provedByBody = ["app-store-notifications"];
+
 Deno.test("what is signed proves something by its URL, before its body is read", () => {
   for (const [name, operations] of endpoints) {
-    for (const { auth, admit } of operations) assert.equal(admit !== undefined, auth === "signed", name);
+    for (const { auth, admit } of operations) {
+      assert.equal(admit !== undefined, auth === "signed" && !provedByBody.includes(name), name);
+    }
   }
 });
 

@@ -114,6 +114,7 @@ const procedures = functions.filter(({ name }) => name.startsWith("api."))
 /** Files of `api` that are no endpoint's, and why. */
 const helpers: Record<string, string> = {
   "submit-tasks": "of process-jobs: handing a job to its provider",
+  "purchase-tasks": "of process-jobs: what Apple asks, and what it told in vain",
   "video-tasks": "of process-jobs: polling, cancelling and storing a video",
   "erase-account": "of process-jobs: the last task of a closed account",
   "record-error": "of every endpoint, after an answer that was an error",
@@ -152,6 +153,11 @@ const forNobody: Record<string, string> = {
   load_video_task: "the worker's",
   enter_device_lane: "a lane is a network's",
   erase_account: "the worker's: its user is gone",
+  finish_consumption: "the worker's",
+  finish_notification_history: "the worker's",
+  load_consumption: "the worker's",
+  load_notification_history: "the worker's",
+  record_notification_history: "the worker's",
   keep_signed_urls: "what was signed is kept for the next reader",
   leave_device_lane: "a lane is a network's",
   record_cancel: "the worker's",

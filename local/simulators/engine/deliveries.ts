@@ -19,11 +19,27 @@ export type Delivery = z.infer<typeof delivery>;
 /** How a provider delivers. */
 export interface DeliveryPolicy {
   readonly timeoutMilliseconds: number;
+  /** Milliseconds between an attempt that failed and the next, for each of those that there may be. */
+  readonly pauses: readonly number[];
+}
+
+/** How a provider repeats: each pause is twice as long as the one before. */
+export interface DoublingPolicy {
+  readonly timeoutMilliseconds: number;
   /** The first included. */
   readonly maxAttempts: number;
-  /** Until the first repeat; each further one waits twice as long, up to the longest pause. */
+  /** Until the first repeat. */
   readonly retryMilliseconds: number;
   readonly maxPauseMilliseconds: number;
+}
+
+export function doublingPauses(
+  { maxAttempts, retryMilliseconds, maxPauseMilliseconds }: DoublingPolicy,
+): number[] {
+  return Array.from(
+    { length: maxAttempts - 1 },
+    (_, index) => Math.min(retryMilliseconds * 2 ** index, maxPauseMilliseconds),
+  );
 }
 
 /** The headers that prove a body. */
@@ -132,16 +148,15 @@ export function startDeliveries(
 function afterAttempt(
   { kind, attempts: before, dueAt }: Delivery,
   status: number | null,
-  { maxAttempts, retryMilliseconds, maxPauseMilliseconds }: DeliveryPolicy,
+  { pauses }: DeliveryPolicy,
 ): Pick<Delivery, "attempts" | "lastStatus" | "state" | "dueAt"> {
   const attempts = before + 1;
   const tried = { attempts, lastStatus: status, dueAt };
   if (status !== null && status >= 200 && status < 300) return { ...tried, state: "delivered" };
   // Providers take a redirect for a failure that stays one.
   const isAttack = kind === "forged" || kind === "other_account";
-  const isFinal = isAttack || attempts >= maxAttempts ||
-    (status !== null && status >= 300 && status < 400);
+  const pause = pauses[before];
+  const isFinal = isAttack || pause === undefined || (status !== null && status >= 300 && status < 400);
   if (isFinal) return { ...tried, state: "given_up" };
-  const pause = Math.min(retryMilliseconds * 2 ** before, maxPauseMilliseconds);
   return { ...tried, state: "due", dueAt: Date.now() + pause };
 }

@@ -1,7 +1,7 @@
 /** What is a simulated provider's own: its routes, the forms of its answers, and how it signs. */
 import * as z from "zod";
 import type { ApiAnswer, ApiCall } from "./api.ts";
-import { type Delivery, delivery, type DeliveryPolicy, type SignDelivery } from "./deliveries.ts";
+import { type Delivery, delivery, type DoublingPolicy, type SignDelivery } from "./deliveries.ts";
 import { type Phase, type ProviderJob, providerJob } from "./jobs.ts";
 import { providerRequest } from "./request-log.ts";
 import type { ActiveProviderRule } from "./rules.ts";
@@ -107,7 +107,7 @@ export interface ProviderProtocol<Rule extends EngineRule, RuleInput, Report, Ac
   /** Null where the provider has none. */
   readonly webhooks:
     | {
-      readonly policy: DeliveryPolicy;
+      readonly policy: DoublingPolicy;
       sign(account: Account): SignDelivery;
       body(job: Job<Rule>, delivery: Delivery, provider: RunningProvider<Rule, Account>): unknown;
     }

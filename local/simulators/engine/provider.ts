@@ -11,7 +11,7 @@ import {
   withRetryAfter,
 } from "./api.ts";
 import { type SimulatorControl, takeRule } from "./control.ts";
-import { deliveriesOf, startDeliveries } from "./deliveries.ts";
+import { deliveriesOf, doublingPauses, startDeliveries } from "./deliveries.ts";
 import { beginJob, elapseJobs, type Phase, phaseOf } from "./jobs.ts";
 import { startMediaServer } from "./media.ts";
 import type { EngineRule, Job, ProviderProtocol, RunningProvider, Submission } from "./protocol.ts";
@@ -115,8 +115,11 @@ export async function startProvider<Rule extends EngineRule, RuleInput, Report, 
     },
     sign: webhooks.sign(account),
     policy: {
-      ...webhooks.policy,
-      retryMilliseconds: options.webhookRetryMilliseconds ?? webhooks.policy.retryMilliseconds,
+      timeoutMilliseconds: webhooks.policy.timeoutMilliseconds,
+      pauses: doublingPauses({
+        ...webhooks.policy,
+        retryMilliseconds: options.webhookRetryMilliseconds ?? webhooks.policy.retryMilliseconds,
+      }),
     },
     changed: save,
   }));

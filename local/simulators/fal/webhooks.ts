@@ -1,9 +1,9 @@
 /** Signing the fal simulator's webhooks: Ed25519, with a JWKS to check it by. */
 import * as z from "zod";
-import type { DeliveryPolicy, SignDelivery } from "../engine/deliveries.ts";
+import type { DoublingPolicy, SignDelivery } from "../engine/deliveries.ts";
 
 /** As fal's documents have it: 15 s for an answer, and 10 repeats over 2 hours; nobody waits so long for a simulator. */
-export const falDeliveryPolicy: DeliveryPolicy = {
+export const falDeliveryPolicy: DoublingPolicy = {
   timeoutMilliseconds: 15_000,
   maxAttempts: 11,
   retryMilliseconds: 2_000,

@@ -1,9 +1,9 @@
 /** Signing the Replicate simulator's webhooks, in the symmetric form of Standard Webhooks. */
 import { createHmac, randomBytes } from "node:crypto";
-import type { Delivery, DeliveryPolicy, SignDelivery } from "../engine/deliveries.ts";
+import type { Delivery, DoublingPolicy, SignDelivery } from "../engine/deliveries.ts";
 
 /** Replicate waits "a few seconds", and repeats for about a minute: after 1, 2, 4, 8, 16 and 32 seconds. */
-export const replicateDeliveryPolicy: DeliveryPolicy = {
+export const replicateDeliveryPolicy: DoublingPolicy = {
   timeoutMilliseconds: 5_000,
   maxAttempts: 7,
   retryMilliseconds: 1_000,

@@ -15,6 +15,7 @@ export default {
     responses: {
       200: {
         user_id: exampleIds.user,
+        app_account_token: exampleIds.appAccountToken,
         credits_remaining: 10,
         is_new: true,
         initial_grant: { status: "granted", credits: 10 },

@@ -5,10 +5,12 @@ import { userId } from "../_shared/testing/tokens.ts";
 import endpoint from "./index.ts";
 
 const laneId = "0190a000-0000-7000-8000-0000000000bb";
+const appAccountToken = "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10";
 const deviceToken = "dG9rZW4=";
 const post = { method: "POST", path: "device-check", json: { device_token: deviceToken, device_id: "d-1" } };
 const begun = {
   user_id: userId,
+  app_account_token: appAccountToken,
   credits_remaining: 0,
   is_new: true,
   is_granted: false,
@@ -42,6 +44,7 @@ Deno.test("POST device-check makes four Data API calls where it grants", async (
   const response = await server.send(post);
   assert.deepEqual([response.status, await response.json()], [200, {
     user_id: userId,
+    app_account_token: appAccountToken,
     credits_remaining: 10,
     is_new: true,
     initial_grant: { status: "granted", credits: 10 },

@@ -10,6 +10,8 @@ export type DeviceCheckRequest = z.infer<typeof DeviceCheckRequest>;
 
 export const DeviceCheckResponse = z.object({
   user_id: z.guid(),
+  /** What the app gives the App Store with each purchase: whoever has it can buy for this user. */
+  app_account_token: z.guid(),
   credits_remaining: z.int().check(z.nonnegative()),
   is_new: z.boolean(),
   initial_grant: z.object({

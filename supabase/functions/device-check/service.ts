@@ -48,9 +48,12 @@ export async function checkDevice(
 ): Promise<Answer<DeviceCheckResponse>> {
   const args = { ...actor(context), p_network: context.network };
   const begun = await context.database.call("begin_device_check", args, DeviceCheckBegun);
-  const { user_id, is_new } = begun;
+  const { user_id, app_account_token, is_new } = begun;
   const answer = (grant: Grant): Answer<DeviceCheckResponse> => (
-    { status: 200, body: { user_id, credits_remaining: begun.credits_remaining, is_new, ...grant } }
+    {
+      status: 200,
+      body: { user_id, app_account_token, credits_remaining: begun.credits_remaining, is_new, ...grant },
+    }
   );
   // Nothing is left to find out: an app that starts again costs Apple nothing, and its network no check.
   if (begun.is_granted) return answer(alreadyClaimed);

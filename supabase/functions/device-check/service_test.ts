@@ -15,6 +15,7 @@ import { checkDevice } from "./service.ts";
 const network = "192.0.2.1";
 const laneId = "0190a000-0000-7000-8000-0000000000bb";
 /** As the procedures are asked: for whom, where and in which lane. */
+const appAccountToken = "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10";
 const ofUser = { p_user_id: userId, p_network: network };
 const inLaneOf = { ...ofUser, p_lane: laneId };
 const leaving = { p_network: network, p_lane: laneId };
@@ -59,6 +60,7 @@ function setting(scene: Scene = {}) {
   const signals: (AbortSignal | undefined)[] = [];
   const begun: DeviceCheckBegun = {
     user_id: userId,
+    app_account_token: appAccountToken,
     credits_remaining: 0,
     is_new: true,
     is_granted: false,
@@ -114,6 +116,7 @@ Deno.test("a device that nobody has claimed is claimed in its network's lane, an
   const { context, check, steps } = setting();
   assert.deepEqual(await check(), {
     user_id: userId,
+    app_account_token: appAccountToken,
     credits_remaining: 10,
     is_new: true,
     initial_grant: { status: "granted", credits: 10 },
@@ -144,6 +147,7 @@ Deno.test("a device that was claimed for somebody else is told so, and no lane i
   const { check, names } = setting({ queries: [claimed], begun: { credits_remaining: 3, is_new: false } });
   assert.deepEqual(await check(), {
     user_id: userId,
+    app_account_token: appAccountToken,
     credits_remaining: 3,
     is_new: false,
     initial_grant: { status: "already_claimed", credits: 0 },
@@ -200,6 +204,7 @@ Deno.test("while Apple cannot be asked the account works and the grant is pendin
   const { check, names, context } = setting({ queries: [unavailable], begun: { credits_remaining: 2 } });
   assert.deepEqual(await check(), {
     user_id: userId,
+    app_account_token: appAccountToken,
     credits_remaining: 2,
     is_new: true,
     initial_grant: pending("apple_unavailable", 360),

@@ -1,4 +1,5 @@
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
+import { appStoreServerApi } from "../_shared/purchases/app-store/server-api.ts";
 import { videoTaskPorts } from "../_shared/videos/tasks.ts";
 import { ProcessJobsResponse } from "./schema.ts";
 import { processJobs } from "./service.ts";
@@ -9,6 +10,6 @@ export default endpoint({
   auth: "worker",
   response: { 202: ProcessJobsResponse },
   errors: [],
-  ports: videoTaskPorts,
+  ports: { ...videoTaskPorts, appStore: appStoreServerApi },
   service: processJobs,
 });

@@ -8,20 +8,24 @@ const profile = {
   language: null,
   theme_preference: "system",
   credits_remaining: 6,
+  app_account_token: exampleIds.appAccountToken,
+  shares_consumption: false,
   created_at: "2026-11-21T11:58:00.000Z",
 };
 
 export default {
   GET: {
     description:
-      "`language` is the one of messages where a request asks for none; null until the user has chosen one.",
+      "`language` is the one of messages where a request asks for none; null until the user has chosen one. Buy with " +
+      "`app_account_token` as StoreKit's `appAccountToken`, and the purchase is this user's; it is nobody else's to know.",
     responses: { 200: profile },
     walk: { follows: "delete-video-job" },
   },
   PATCH: {
     description:
-      "Changes the members that it names, of `display_name` (1 to 50 characters, or null), `language` and " +
-      "`theme_preference`; answers like `GET`.",
+      "Changes the members that it names, of `display_name` (1 to 50 characters, or null), `language`, " +
+      "`theme_preference` and `shares_consumption`, by which Apple may be told how much of a purchase was used when a refund is " +
+      "asked for; answers like `GET`.",
     request: { display_name: "Ada", theme_preference: "dark" },
     responses: { 200: { ...profile, display_name: "Ada", theme_preference: "dark" } },
   },

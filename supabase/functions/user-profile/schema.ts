@@ -9,6 +9,7 @@ export const UpdateUserProfileRequest = z.strictObject({
   display_name: z.optional(z.nullable(userText(50, { lines: "one" }))),
   language: optional(z.enum(languages)),
   theme_preference: optional(z.enum(themePreferences)),
+  shares_consumption: optional(z.boolean()),
 }).check(
   z.refine(
     (changes) => Object.values(changes).some((change) => change !== undefined),

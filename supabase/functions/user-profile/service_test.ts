@@ -16,6 +16,8 @@ const profile: StoredProfile = {
   language: "tr",
   theme_preference: "dark",
   credits_remaining: 6,
+  app_account_token: "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+  shares_consumption: false,
   created_at: "2026-11-20T12:00:00.000Z",
 };
 
@@ -67,9 +69,9 @@ function read(change: unknown): unknown {
   return success ? data : error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
 }
 
-Deno.test("a change names one of the three or more, and nothing else", () => {
+Deno.test("a change names one of the four or more, and nothing else", () => {
   assert.deepEqual(read({}), [": Must name what to change"]);
-  const all = { display_name: "Jane", language: "es", theme_preference: "light" };
+  const all = { display_name: "Jane", language: "es", theme_preference: "light", shares_consumption: true };
   assert.deepEqual(read(all), all);
   for (const [name, value] of Object.entries(all)) {
     assert.deepEqual(read({ [name]: value }), { [name]: value });
@@ -79,6 +81,7 @@ Deno.test("a change names one of the three or more, and nothing else", () => {
       { language: "de" },
       { language: null },
       { theme_preference: "blue" },
+      { shares_consumption: "yes" },
       { theme_preference: null },
       { display_name: 1 },
       { display_name: "Jane", is_admin: true },

@@ -14,14 +14,20 @@ create table accounts.users (
   is_admin boolean not null default false,
   is_banned boolean not null default false,
   closed_at timestamptz,
-  created_at timestamptz not null default now()
+  created_at timestamptz not null default now(),
+  -- What an app gives the store with a purchase, so that whoever presents it, this user is credited. Not the id: whoever
+  -- knows it can buy for the user, and have that refunded.
+  app_account_token uuid not null unique default gen_random_uuid(),
+  -- Whether Apple may be told how much of a purchase was used, when its refund is asked for.
+  shares_consumption boolean not null default false
 );
 alter table accounts.users enable row level security;
 comment on table accounts.users is 'Accounts, made by the first procedure that needs one; closed ones are tombstones.';
 
 -- A tombstone says who it was, and nothing about them.
 alter table accounts.users add constraint users_tombstone check (
-  closed_at is null or (display_name is null and language is null and theme_preference = 'system' and not is_admin)
+  closed_at is null or (display_name is null and language is null and theme_preference = 'system' and not is_admin
+    and not shares_consumption)
 );
 
 -- A closed account is never opened again, by whatever hand.

@@ -42,6 +42,19 @@ begin
 end;
 $$;
 
+create function accounts.set_banned(p_user_id uuid, p_is_banned boolean)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Whether this call changed what the user is. Locks: the user's row.
+begin
+  update accounts.users as u set is_banned = p_is_banned where u.id = p_user_id and u.is_banned <> p_is_banned;
+  return found;
+end;
+$$;
+
 create function accounts.lock(
   p_user_id uuid, p_suspended boolean default false, out refusal jsonb, out account credits.accounts
 )
@@ -101,5 +114,6 @@ stable
 return jsonb_build_object(
   'user_id', (p_user).id, 'display_name', (p_user).display_name, 'language', (p_user).language,
   'theme_preference', (p_user).theme_preference, 'credits_remaining', p_credits_remaining,
+  'app_account_token', (p_user).app_account_token, 'shares_consumption', (p_user).shares_consumption,
   'created_at', core.to_iso((p_user).created_at)
 );

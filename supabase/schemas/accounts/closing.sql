@@ -19,7 +19,8 @@ begin
   perform credits.lock_account(p_user_id);
   v_now := core.now();
   update accounts.users as u
-  set closed_at = v_now, display_name = null, language = null, theme_preference = 'system', is_admin = false
+  set closed_at = v_now, display_name = null, language = null, theme_preference = 'system', is_admin = false,
+      shares_consumption = false
   where u.id = p_user_id and u.closed_at is null;
   if not found then
     return null;

@@ -74,7 +74,7 @@ begin
   end if;
 
   if v_user.is_banned <> v_bans then
-    update accounts.users as u set is_banned = v_bans where u.id = p_user_id;
+    perform accounts.set_banned(p_user_id, v_bans);
     insert into ops.admin_actions (action, admin_id, user_id, reason, request_id, created_at)
     values (p_action::ops.admin_action, p_admin_id, p_user_id, p_reason, p_request_id, core.now());
   end if;

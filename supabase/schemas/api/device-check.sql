@@ -5,7 +5,7 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Limits, and what is known. `data`: `{ user_id, credits_remaining, is_new, is_granted, intent_good_in }`, the last one
+-- Limits, and what is known. `data`: `{ user_id, app_account_token, credits_remaining, is_new, is_granted, intent_good_in }`, the last one
 -- in seconds: until an intent of theirs in this network is good for this check, 0 where one is, null where there is
 -- none. Whose grant is settled has nothing left to check: that counts in `reads`, and costs their network nothing.
 -- Locks: rate-limit rows → account → expired lots.
@@ -30,7 +30,8 @@ begin
     and i.granted_at is null and i.good_until > v_now;
   return guard.answer(
     jsonb_build_object(
-      'user_id', p_user_id, 'credits_remaining', v_caller.balance, 'is_new', v_caller.is_new,
+      'user_id', p_user_id, 'app_account_token', (select u.app_account_token from accounts.users as u where u.id = p_user_id),
+      'credits_remaining', v_caller.balance, 'is_new', v_caller.is_new,
       'is_granted', exists (select from devices.grants as g where g.user_id = p_user_id),
       'intent_good_in', case
         when v_good_from is not null then greatest(0, ceil(date_part('epoch', v_good_from - v_now)))

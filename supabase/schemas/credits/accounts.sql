@@ -27,7 +27,7 @@ immutable
 -- Their ids are given where they are made, in the order of the names.
 return case p_kind
   when 'grants' then 1 when 'purchases' then 2 when 'escrow' then 3 when 'revenue' then 4 when 'breakage' then 5
-  when 'forfeited' then 6
+  when 'forfeited' then 6 when 'sandbox' then 7
 end;
 
 -- Whether it is one of those.
@@ -35,7 +35,7 @@ create function credits.is_system_account(p_account_id bigint)
 returns boolean
 language sql
 immutable
-return p_account_id between 1 and 6;
+return p_account_id between 1 and 7;
 
 -- The lots that an amount comes from: those that expire first, then the oldest.
 create function credits.choose_lots(p_account_id bigint, p_amount bigint)
@@ -61,6 +61,55 @@ begin
   end loop;
   return v_draws;
 end;
+$$;
+
+create function credits.lots_of(p_lot_id bigint)
+returns setof credits.lots
+language sql
+stable
+set search_path = ''
+as $$
+  -- A lot, and those that descend from it.
+  with recursive found as (
+    select l.id from credits.lots as l where l.id = p_lot_id
+    union all
+    select l.id from credits.lots as l join found as f on l.descends_from = f.id
+  )
+  select l.* from credits.lots as l where l.id in (select f.id from found as f)
+$$;
+
+create function credits.choose_lots_of(
+  p_account_id bigint, p_amount bigint, p_first_lot_id bigint default null, p_with_others boolean default true
+)
+returns credits.draw[]
+language sql
+stable
+set search_path = ''
+as $$
+  -- Up to an amount: first from a lot and what descends from it, then as spending does, but from none that was bought in
+  -- the sandbox. Less than the amount where there is no more.
+  select coalesce(array_agg(row(o.id, least(o.remaining, p_amount - o.before)::bigint)::credits.draw order by o.before), '{}')
+  from (
+    select c.id, c.remaining,
+      sum(c.remaining) over (order by c.is_first desc, c.expires_at nulls last, c.id) - c.remaining as before
+    from (
+      select l.*, l.id in (select d.id from credits.lots_of(p_first_lot_id) as d) as is_first
+      from credits.lots as l
+      where l.account_id = p_account_id and not l.is_spent
+    ) as c
+    where c.is_first or (p_with_others and not c.is_sandbox)
+  ) as o
+  where o.before < p_amount
+$$;
+
+-- What draws come to.
+create function credits.drawn(p_draws credits.draw[])
+returns bigint
+language sql
+immutable
+set search_path = ''
+as $$
+  select coalesce(sum(d.amount), 0)::bigint from unnest(p_draws) as d (lot_id, amount)
 $$;
 
 create function credits.first_outcome(p_idempotency_key text, p_request jsonb)
@@ -217,8 +266,9 @@ volatile
 set search_path = ''
 as $$
 -- What follows whenever credits came in, by a posting or the end of a job: a debt is paid first, and a closed account
--- keeps nothing. Returns the balance after that. The caller holds the account's lock.
+-- keeps nothing. Credits of the sandbox pay no debt. Returns the balance after that. The caller holds the account's lock.
 declare
+  v_draws credits.draw[];
   v_owed credits.accounts;
   v_balance bigint;
   v_amount bigint;
@@ -231,12 +281,15 @@ begin
   -- `least` passes over nulls: without the coalesce, no debt would be the whole balance.
   v_amount := least(coalesce(v_owed.balance, 0), v_balance);
   if v_amount > 0 then
+    v_draws := credits.choose_lots_of(p_account.id, v_amount);
+    v_amount := credits.drawn(v_draws);
+  end if;
+  if v_amount > 0 then
     insert into credits.transfers (
       posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
     )
     values (
-      p_posting_id, p_account.owner_id, 'debt_payment', p_account.id, v_owed.id, v_amount, p_job_id,
-      credits.choose_lots(p_account.id, v_amount), p_now
+      p_posting_id, p_account.owner_id, 'debt_payment', p_account.id, v_owed.id, v_amount, p_job_id, v_draws, p_now
     );
     v_balance := v_balance - v_amount;
   end if;

@@ -101,3 +101,28 @@ left join credits.entries as e on e.account_id = a.id
 where a.owner_id is null
 group by a.kind, a.unit;
 comment on view credits.system_balances is 'The platform''s accounts, which carry no balance: the sum of their entries.';
+
+create function credits.use_of(p_transfer_id uuid)
+returns table (job_id uuid, captured bigint, released bigint, held bigint)
+language sql
+stable
+set search_path = ''
+as $$
+  -- Of each job, what it took of the lot that a grant or purchase made, and of those that descend from it, by what became
+  -- of it. The transfer is the one that made the lot.
+  select h.job_id,
+    sum(d.amount) filter (where e.kind = 'capture')::bigint, sum(d.amount) filter (where e.kind = 'release')::bigint,
+    sum(d.amount) filter (where e.kind is null)::bigint
+  from credits.transfers as o
+  cross join lateral (
+    select array_agg(l.id) as ids, array_agg(distinct l.account_id) as accounts
+    from credits.lots_of(o.draws[1].lot_id) as l
+  ) as own
+  join credits.transfers as h on h.from_account_id = any (own.accounts) and h.kind = 'hold' and h.from_number is not null
+    -- In its own account it can only have been drawn since.
+    and (h.from_account_id <> o.to_account_id or h.from_number > o.to_number)
+  cross join lateral unnest(h.draws) as d (lot_id, amount)
+  left join credits.transfers as e on e.reverses_id = h.id and e.kind in ('capture', 'release')
+  where o.id = p_transfer_id and d.lot_id = any (own.ids)
+  group by h.job_id
+$$;

@@ -17,7 +17,8 @@ create type credits.account_kind as enum (
   'escrow', -- held for running jobs
   'revenue', -- paid for completed jobs
   'breakage', -- expired
-  'forfeited' -- left behind in closed accounts
+  'forfeited', -- left behind in closed accounts
+  'sandbox' -- where bought credits come from that cost nobody money
 );
 
 -- Domains, not constraints: Postgres reads a table's constraints anew in every statement that writes it, which costs ten
@@ -75,10 +76,13 @@ create table credits.lots (
   -- Never more than the amount: apply_side sees to it.
   remaining credits.balance not null,
   -- What an index may know: it changes with the last credit, so that drawing the others changes no index (HOT).
-  is_spent boolean not null generated always as (remaining = 0) stored
+  is_spent boolean not null generated always as (remaining = 0) stored,
+  -- Bought in the store's sandbox, for no money: such credits pay for generation, and for nothing else.
+  is_sandbox boolean not null default false
 ) with (fillfactor = 70);
 alter table credits.lots enable row level security;
 create index lots_spendable on credits.lots (account_id, expires_at nulls last, id) where not is_spent;
+create index lots_descends_from on credits.lots (descends_from) where descends_from is not null;
 comment on table credits.lots is 'What is left of each grant and purchase.';
 
 -- How much of a lot a transfer took, or put back.
@@ -121,6 +125,7 @@ create unique index transfers_hold on credits.transfers (job_id) where kind = 'h
 -- Exactly one of capture and release, once for a hold.
 create unique index transfers_hold_end on credits.transfers (reverses_id) where kind in ('capture', 'release');
 create index transfers_reversal on credits.transfers (posting_id) where kind = 'reversal';
+create index transfers_reversed on credits.transfers (reverses_id) where kind = 'reversal';
 create index transfers_created_at on credits.transfers using brin (created_at);
 comment on table credits.transfers is 'A positive amount moved from one account to another of the same unit.';
 

@@ -1,6 +1,6 @@
 create function credits.add(
   p_owner_id uuid, p_amount bigint, p_kind credits.transfer_kind, p_idempotency_key text,
-  p_expires_at timestamptz default null, p_job_id uuid default null
+  p_expires_at timestamptz default null, p_job_id uuid default null, p_is_sandbox boolean default false
 )
 returns jsonb
 language plpgsql
@@ -8,7 +8,7 @@ volatile
 set search_path = ''
 as $$
 -- Adds a lot of credits: `{ transfer_id, credits_remaining }`. Grants and adjustments come from `grants`,
--- purchases from `purchases`, refunds from `revenue`. A second call with the key returns the first result.
+-- purchases from `purchases` or `sandbox`, refunds from `revenue`. A second call with the key returns the first result.
 -- Locks: account → lots.
 declare
   v_account credits.accounts;
@@ -16,7 +16,7 @@ declare
     'call', 'add', 'owner_id', p_owner_id, 'amount', p_amount, 'kind', p_kind,
     -- As text it would depend on the session's time zone.
     'expires_at', extract(epoch from p_expires_at), 'job_id', p_job_id
-  );
+  ) || case when p_is_sandbox then '{"is_sandbox": true}' else '{}' end::jsonb;
   v_outcome jsonb;
   v_now timestamptz;
   v_lot_id bigint;
@@ -25,7 +25,7 @@ declare
   v_owed bigint;
 begin
   perform credits.check_amount(p_amount);
-  if p_kind not in ('grant', 'purchase', 'refund', 'adjustment') then
+  if p_kind not in ('grant', 'purchase', 'refund', 'adjustment') or (p_is_sandbox and p_kind <> 'purchase') then
     raise exception 'credits are not added by a %', p_kind using errcode = 'invalid_parameter_value';
   end if;
   v_account := credits.lock_account(p_owner_id);
@@ -39,7 +39,7 @@ begin
   end if;
 
   -- The posting states its outcome when it is written, so what it will come to is computed first.
-  v_owed := credits.owed(p_owner_id);
+  v_owed := case when p_is_sandbox then 0 else credits.owed(p_owner_id) end;
   v_outcome := jsonb_build_object(
     'transfer_id', v_transfer_id,
     'credits_remaining',
@@ -47,8 +47,8 @@ begin
   );
   v_posting_id := credits.record_posting(p_idempotency_key, p_owner_id, v_request, v_outcome, v_now);
 
-  insert into credits.lots (account_id, owner_id, expires_at, amount, remaining)
-  values (v_account.id, p_owner_id, p_expires_at, p_amount, 0)
+  insert into credits.lots (account_id, owner_id, expires_at, amount, remaining, is_sandbox)
+  values (v_account.id, p_owner_id, p_expires_at, p_amount, 0, p_is_sandbox)
   returning id into v_lot_id;
   insert into credits.transfers (
     id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
@@ -56,7 +56,10 @@ begin
   values (
     v_transfer_id, v_posting_id, p_owner_id, p_kind,
     credits.system_account(
-      (case p_kind when 'purchase' then 'purchases' when 'refund' then 'revenue' else 'grants' end)::credits.account_kind
+      (case
+        when p_is_sandbox then 'sandbox' when p_kind = 'purchase' then 'purchases'
+        when p_kind = 'refund' then 'revenue' else 'grants'
+      end)::credits.account_kind
     ),
     v_account.id, p_amount, p_job_id, array[row(v_lot_id, p_amount)::credits.draw], v_now
   );

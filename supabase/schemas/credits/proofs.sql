@@ -28,7 +28,7 @@ language sql
 immutable
 return case p_kind
   when 'grant' then p_from = 'grants' and p_to = 'available'
-  when 'purchase' then p_from = 'purchases' and p_to = 'available'
+  when 'purchase' then p_from in ('purchases', 'sandbox') and p_to = 'available'
   when 'refund' then p_from = 'revenue' and p_to = 'available'
   when 'adjustment' then (p_from, p_to) in (('grants', 'available'), ('available', 'grants'))
   when 'hold' then p_from = 'available' and p_to = 'escrow'
@@ -38,7 +38,8 @@ return case p_kind
   when 'debt_payment' then p_from = 'available' and p_to = 'owed'
   when 'forfeit' then p_from = 'available' and p_to = 'forfeited'
   -- And back, where it was reversed itself.
-  when 'reversal' then least(p_from, p_to) in ('available', 'owed') and greatest(p_from, p_to) in ('grants', 'purchases')
+  when 'reversal' then least(p_from, p_to) in ('available', 'owed')
+    and greatest(p_from, p_to) in ('grants', 'purchases', 'sandbox')
 end;
 
 -- How many lots of an account are not what the draws of its transfers left of them, are not its owner's, or expire

@@ -49,47 +49,107 @@ begin
   if v_is_undo then
     return credits.give_back(v_original.posting_id, v_account, p_idempotency_key, v_request);
   end if;
-  return credits.take_back(v_original, v_account, p_idempotency_key, v_request);
+  return credits.take_back(v_original, v_account, p_idempotency_key, v_request, v_original.amount);
+end;
+$$;
+
+create function credits.reversals_of(p_transfer_id uuid)
+returns table (posting_id bigint, amount bigint)
+language sql
+stable
+set search_path = ''
+as $$
+  -- Every posting that took something of a purchase back, with what it took, or gave that back, with 0; and 0 for what was
+  -- given back since.
+  with taken as (
+    select t.id, t.posting_id, t.amount from credits.transfers as t where t.reverses_id = p_transfer_id and t.kind = 'reversal'
+  ),
+  given as (
+    select g.posting_id, t.posting_id as of_posting_id
+    from taken as t
+    join credits.transfers as g on g.reverses_id = t.id and g.kind = 'reversal'
+  )
+  select t.posting_id, case when t.posting_id in (select g.of_posting_id from given as g) then 0 else t.amount end
+  from taken as t
+  union all
+  select g.posting_id, 0 from given as g
+$$;
+
+create function credits.reverse_to(p_transfer_id uuid, p_amount bigint)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Has so much of a purchase taken back, whatever was before: the difference is taken, or whole reversals are given back,
+-- the latest first, and then what is too little is taken. A second call with the amount moves nothing.
+-- Locks: account → lots.
+declare
+  v_original credits.transfers;
+  v_account credits.accounts;
+  v_reversal record;
+  v_postings bigint;
+  v_reversed bigint;
+  v_request constant jsonb := jsonb_build_object('call', 'reverse_to', 'transfer_id', p_transfer_id, 'amount', p_amount);
+begin
+  select t.* into strict v_original from credits.transfers as t where t.id = p_transfer_id;
+  if v_original.kind <> 'purchase' or p_amount not between 0 and v_original.amount then
+    raise exception 'so much of a % cannot be reversed', v_original.kind using errcode = 'invalid_parameter_value';
+  end if;
+  v_account := credits.lock_account(v_original.owner_id);
+  -- Under the lock, so that the number of the next posting is nobody else's.
+  select count(distinct r.posting_id), coalesce(sum(r.amount), 0) into v_postings, v_reversed
+  from credits.reversals_of(p_transfer_id) as r;
+  for v_reversal in
+    select r.posting_id, sum(r.amount) as amount
+    from credits.reversals_of(p_transfer_id) as r
+    where r.amount > 0
+    group by r.posting_id
+    order by r.posting_id desc
+  loop
+    exit when v_reversed <= p_amount;
+    v_postings := v_postings + 1;
+    perform credits.give_back(
+      v_reversal.posting_id, v_account, format('reversal:%s:%s', p_transfer_id, v_postings), v_request
+    );
+    v_reversed := v_reversed - v_reversal.amount;
+    v_account := credits.lock_account(v_original.owner_id);
+  end loop;
+  -- Of the sandbox, what is spent stays so: then there is nothing to write down.
+  if v_reversed < p_amount and (
+    v_original.from_account_id <> credits.system_account('sandbox')
+    or exists (select from credits.lots_of(v_original.draws[1].lot_id) as l where not l.is_spent)
+  ) then
+    perform credits.take_back(
+      v_original, v_account, format('reversal:%s:%s', p_transfer_id, v_postings + 1), v_request, p_amount - v_reversed
+    );
+  end if;
 end;
 $$;
 
 create function credits.take_back(
-  p_original credits.transfers, p_account credits.accounts, p_idempotency_key text, p_request jsonb
+  p_original credits.transfers, p_account credits.accounts, p_idempotency_key text, p_request jsonb, p_amount bigint
 )
 returns jsonb
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- The reversal itself; credits.reverse has locked the account and asked whether it may be.
+-- The reversal itself, of an amount of the original; whoever calls has locked the account and asked whether it may be.
+-- What was bought in the sandbox gives its own lot back, and owes nothing: nobody paid for it.
 declare
   v_now constant timestamptz := core.now();
   v_transfer_id constant uuid := core.new_id();
-  v_own_lot_id constant bigint := p_original.draws[1].lot_id;
-  v_taken constant bigint := least(p_original.amount, p_account.balance);
-  v_missing constant bigint := p_original.amount - v_taken;
-  v_own bigint;
-  v_draws credits.draw[] := '{}';
-  v_draw credits.draw;
+  v_is_sandbox constant boolean := p_original.from_account_id = credits.system_account('sandbox');
+  v_draws constant credits.draw[] := credits.choose_lots_of(
+    p_account.id, p_amount, p_original.draws[1].lot_id, not v_is_sandbox
+  );
+  v_taken constant bigint := credits.drawn(v_draws);
+  v_missing constant bigint := case when v_is_sandbox then 0 else p_amount - v_taken end;
   v_outcome jsonb;
   v_owed credits.accounts;
   v_posting_id bigint;
-  v_rest bigint;
 begin
-  select least(l.remaining, v_taken) into v_own from credits.lots as l where l.id = v_own_lot_id;
-  if v_own > 0 then
-    v_draws := array[row(v_own_lot_id, v_own)::credits.draw];
-  end if;
-  v_rest := v_taken - v_own;
-  -- All lots in spending order; the own one has given what it has.
-  foreach v_draw in array credits.choose_lots(p_account.id, p_account.balance) loop
-    continue when v_draw.lot_id = v_own_lot_id;
-    exit when v_rest = 0;
-    v_draw.amount := least(v_draw.amount, v_rest);
-    v_draws := v_draws || v_draw;
-    v_rest := v_rest - v_draw.amount;
-  end loop;
-
   if v_missing > 0 then
     insert into credits.accounts (kind, owner_kind, owner_id, unit, balance)
     values ('owed', p_account.owner_kind, p_account.owner_id, p_account.unit, 0)
@@ -146,6 +206,7 @@ declare
   v_debt bigint;
   v_forgiven bigint;
   v_paid bigint;
+  v_is_sandbox boolean;
   v_amount bigint;
   v_lot_id bigint;
   v_draws credits.draw[];
@@ -165,6 +226,7 @@ begin
   where a.owner_id = p_account.owner_id and a.kind = 'owed' and a.unit = p_account.unit;
 
   v_debt := coalesce(v_owed.balance, 0);
+  v_is_sandbox := v_original.from_account_id = credits.system_account('sandbox');
   v_forgiven := least(coalesce(v_owed_part.amount, 0), v_debt);
   v_paid := coalesce(v_owed_part.amount, 0) - v_forgiven;
   v_amount := coalesce(v_taken.amount, 0) + v_paid;
@@ -172,8 +234,9 @@ begin
   v_outcome := jsonb_build_object(
     'transfer_id', v_transfer_id,
     'credits_remaining',
-    case when p_account.closed_at is null then p_account.balance + greatest(0, v_amount - v_debt) else 0 end,
-    'credits_owed', greatest(0, v_debt - v_amount)
+    case when p_account.closed_at is null
+      then p_account.balance + greatest(0, v_amount - case when v_is_sandbox then 0 else v_debt end) else 0 end,
+    'credits_owed', case when v_is_sandbox then v_debt else greatest(0, v_debt - v_amount) end
   );
   v_posting_id := credits.record_posting(p_idempotency_key, p_account.owner_id, p_request, v_outcome, v_now);
 

@@ -51,7 +51,8 @@ as $$
 begin
   return coalesce(
     (select p.on_failure = 'closed' from guard.policies as p where p.name = p_policy),
-    p_policy in ('video_generation', 'uncaptured_jobs', 'device_grants', 'device_grants_global', 'admin_credits')
+    p_policy in ('video_generation', 'uncaptured_jobs', 'device_grants', 'device_grants_global', 'admin_credits',
+      'sandbox_credits', 'sandbox_credits_global')
   );
 end;
 $$;

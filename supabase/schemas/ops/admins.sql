@@ -102,6 +102,24 @@ comment on function ops.remove_admin(uuid) is
   'Makes an admin a user like any other, from their next request on, and says so: select ops.remove_admin(''<user id>'').
 A second call changes nothing. Locks: the user''s row.';
 
+create function ops.suspend(p_user_id uuid, p_reason text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Suspends a user by nobody's hand but our own, and ends their sessions; an admin, or whose account is closed, stays as
+-- they are. A second call changes nothing. Locks: user → sessions.
+begin
+  if exists (select from accounts.users as u where u.id = p_user_id and not u.is_admin and u.closed_at is null)
+    and accounts.set_banned(p_user_id, true)
+  then
+    insert into ops.admin_actions (action, user_id, reason, created_at) values ('ban', p_user_id, p_reason, core.now());
+    perform accounts.end_sessions(p_user_id);
+  end if;
+end;
+$$;
+
 create function ops.admit_admin(p_admin_id uuid, out refusal jsonb, out language text)
 language plpgsql
 volatile

@@ -49,6 +49,10 @@ const operation = fc.oneof(
   { weight: 4, arbitrary: fc.record({ type: fc.constant("reverse" as const), which }) },
   { weight: 3, arbitrary: fc.record({ type: fc.constant("undo" as const), which }) },
   {
+    weight: 5,
+    arbitrary: fc.record({ type: fc.constant("reverseTo" as const), which, percent: fc.nat({ max: 100 }) }),
+  },
+  {
     weight: 4,
     arbitrary: fc.record({ type: fc.constant("pass" as const), hours: fc.integer({ min: 1, max: 30 }) }),
   },
@@ -136,6 +140,18 @@ class Pair {
         const [expected, reversal] = this.#model.reverse(found.addition);
         const { transfer_id: id } = await this.#call(expected, () => reverse(sql, found.id, key));
         if (id !== undefined && reversal !== null) this.#reversals.unshift({ id, reversal });
+        break;
+      }
+      case "reverseTo": {
+        const found = pick(
+          this.#additions.filter(({ addition }) => addition.kind === "purchase"),
+          operation.which,
+        );
+        if (found === undefined) break;
+        const amount = Math.floor(found.addition.amount * operation.percent / 100);
+        this.#model.reverseTo(found.addition, amount);
+        // Twice: the second changes nothing.
+        for (let call = 0; call < 2; call++) await sql`select credits.reverse_to(${found.id}, ${amount})`;
         break;
       }
       case "undo": {

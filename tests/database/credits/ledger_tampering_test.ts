@@ -161,7 +161,7 @@ Deno.test("what no posting writes is not taken by hand either, where it gives or
     "posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, draws, created_at";
   const rows: Record<string, string> = {
     "of a platform's account that is not there":
-      `1, '${user}', 'adjustment', ${account}, 7, 1, null, null, ${draws}`,
+      `1, '${user}', 'adjustment', ${account}, 8, 1, null, null, ${draws}`,
     "of an account below them all": `1, '${user}', 'adjustment', ${account}, -1, 1, null, null, ${draws}`,
     "of an account between theirs and the users'":
       `1, '${user}', 'adjustment', ${account}, 999, 1, null, null, ${draws}`,

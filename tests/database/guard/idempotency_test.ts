@@ -220,7 +220,9 @@ Deno.test("nobody chooses a lock by a key: it is hashed with the database's secr
 
   // Whatever locks of one number somebody holds, they are no lock of the tick's or of an admin's limit.
   const { key } = await first(
-    sql<{ key: string }[]>`select guard.lock_key(s.secret, ${mine.caller}, 'an-endpoint', 'a-key')::text as key from guard.secrets as s`,
+    sql<
+      { key: string }[]
+    >`select guard.lock_key(s.secret, ${mine.caller}, 'an-endpoint', 'a-key')::text as key from guard.secrets as s`,
   );
   await rolledBack(sql, async (sql) => {
     await sql`update guard.secrets set secret = sha256('another')`;
@@ -237,7 +239,7 @@ Deno.test("the sources take no advisory lock of one number but those of idempote
     select p.proname as name, m.m[1] as call
     from pg_proc as p, regexp_matches(p.prosrc, 'pg_(?:try_)?advisory[a-z_]*[(]([^;]*)', 'g') as m (m)
     where p.pronamespace::regnamespace::text not in ('pg_catalog', 'information_schema')`;
-  assert.deepEqual(rows.map(({ name }) => name).sort(), ["claim", "take_credits"]);
+  assert.deepEqual(rows.map(({ name }) => name).sort(), ["claim", "settle", "take_credits"]);
   for (const { name, call } of rows) {
     assert.match(call, name === "claim" ? /^guard\.lock_key\(/ : /^\d+, hashtext\(/);
   }

@@ -20,6 +20,9 @@ const onFailure: Record<string, "open" | "closed"> = {
   replays: "open",
   admin: "open",
   admin_credits: "closed",
+  purchases: "open",
+  sandbox_credits: "closed",
+  sandbox_credits_global: "closed",
 };
 
 /** Ways to break the table of hits, each in the middle of a transaction. */

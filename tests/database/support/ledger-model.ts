@@ -10,6 +10,7 @@ type AddKind = "grant" | "purchase" | "refund" | "adjustment";
 interface ModelLot {
   expiresAt: number | null;
   remaining: number;
+  readonly descendsFrom: ModelLot | null;
 }
 
 type Draw = readonly [lot: ModelLot, amount: number];
@@ -19,12 +20,14 @@ interface Addition {
   readonly kind: AddKind;
   readonly amount: number;
   readonly lot: ModelLot;
-  isReversed: boolean;
+  /** Every reversal of it that was, the latest last. */
+  readonly reversals: Reversal[];
 }
 
 /** A reversal of an addition, or one that gave such a reversal back. */
 interface Reversal {
   readonly of: Addition;
+  readonly amount: number;
   readonly draws: readonly Draw[];
   readonly owed: number;
   isUndone: boolean;
@@ -88,7 +91,7 @@ export class LedgerModel {
     const lot = this.#newLot(expiresInHours === null ? null : this.now + expiresInHours);
     this.#book(source[kind], -amount);
     this.#putBack([[lot, amount]]);
-    return [{ credits_remaining: this.#available }, { kind, amount, lot, isReversed: false }];
+    return [{ credits_remaining: this.#available }, { kind, amount, lot, reversals: [] }];
   }
 
   deduct(amount: number): ModelOutcome {
@@ -121,29 +124,46 @@ export class LedgerModel {
 
   reverse(addition: Addition): [ModelOutcome, Reversal | null] {
     this.expire();
-    if (addition.isReversed) return [{ error: "already_reversed" }, null];
-    addition.isReversed = true;
-    const own = Math.min(addition.lot.remaining, addition.amount);
-    addition.lot.remaining -= own;
-    const others = this.#spend(Math.min(addition.amount - own, this.#available));
-    const draws: Draw[] = [[addition.lot, own], ...others];
-    const owed = addition.amount - draws.reduce((sum, [, drawn]) => sum + drawn, 0);
+    if (addition.reversals.length > 0) return [{ error: "already_reversed" }, null];
+    const reversal = this.#take(addition, addition.amount);
+    return [this.#afterReversal(), reversal];
+  }
+
+  /** So much of it is taken back then, whatever was before. */
+  reverseTo(addition: Addition, amount: number): void {
+    this.expire();
+    const open = () => addition.reversals.filter(({ isUndone }) => !isUndone);
+    const reversed = () => open().reduce((sum, reversal) => sum + reversal.amount, 0);
+    for (const reversal of open().reverse()) {
+      if (reversed() > amount) this.undo(reversal);
+    }
+    if (reversed() < amount) this.#take(addition, amount - reversed());
+  }
+
+  #take(addition: Addition, amount: number): Reversal {
+    const isOwn = (lot: ModelLot | null): boolean =>
+      lot !== null && (lot === addition.lot || isOwn(lot.descendsFrom));
+    const ownFirst = this.#spendable().sort((one, other) => Number(isOwn(other)) - Number(isOwn(one)));
+    const draws = draw(ownFirst, amount);
+    const owed = amount - draws.reduce((sum, [, drawn]) => sum + drawn, 0);
     this.#owed += owed;
-    this.#book(source[addition.kind], addition.amount);
-    return [this.#afterReversal(), { of: addition, draws, owed, isUndone: false }];
+    this.#book(source[addition.kind], amount);
+    const reversal: Reversal = { of: addition, amount, draws, owed, isUndone: false };
+    addition.reversals.push(reversal);
+    return reversal;
   }
 
   undo(reversal: Reversal): [ModelOutcome, Reversal | null] {
     this.expire();
     if (reversal.isUndone) return [{ error: "already_reversed" }, null];
     reversal.isUndone = true;
-    this.#book(source[reversal.of.kind], -reversal.of.amount);
+    this.#book(source[reversal.of.kind], -reversal.amount);
     const forgiven = Math.min(reversal.owed, this.#owed);
     this.#owed -= forgiven;
     const paid = reversal.owed - forgiven;
-    const { expiresAt } = reversal.of.lot;
+    const { lot } = reversal.of;
     this.#putBack(
-      paid === 0 ? reversal.draws : [...reversal.draws, [this.#newLot(expiresAt), paid]],
+      paid === 0 ? reversal.draws : [...reversal.draws, [this.#newLot(lot.expiresAt, lot), paid]],
     );
     // What gave it back is itself a reversal, and cannot be undone.
     return [this.#afterReversal(), { ...reversal, isUndone: true }];
@@ -170,23 +190,14 @@ export class LedgerModel {
     );
   }
 
-  #newLot(expiresAt: number | null): ModelLot {
-    const lot = { expiresAt, remaining: 0 };
+  #newLot(expiresAt: number | null, descendsFrom: ModelLot | null = null): ModelLot {
+    const lot = { expiresAt, remaining: 0, descendsFrom };
     this.#lots.push(lot);
     return lot;
   }
 
   #spend(amount: number): Draw[] {
-    const draws: Draw[] = [];
-    let missing = amount;
-    for (const lot of this.#spendable()) {
-      if (missing === 0) break;
-      const drawn = Math.min(lot.remaining, missing);
-      lot.remaining -= drawn;
-      missing -= drawn;
-      draws.push([lot, drawn]);
-    }
-    return draws;
+    return draw(this.#spendable(), amount);
   }
 
   #putBack(draws: readonly Draw[]): void {
@@ -219,4 +230,18 @@ export class LedgerModel {
   #book(account: SystemAccount, amount: number): void {
     this.#system.set(account, (this.#system.get(account) ?? 0) + amount);
   }
+}
+
+/** Takes an amount from lots in their order, as far as they have it. */
+function draw(lots: readonly ModelLot[], amount: number): Draw[] {
+  const draws: Draw[] = [];
+  let missing = amount;
+  for (const lot of lots) {
+    if (missing === 0) break;
+    const drawn = Math.min(lot.remaining, missing);
+    lot.remaining -= drawn;
+    missing -= drawn;
+    draws.push([lot, drawn]);
+  }
+  return draws;
 }

@@ -7,6 +7,7 @@ export const ourSchemas = [
   "devices",
   "guard",
   "ops",
+  "purchases",
   "queue",
   "videos",
 ];

@@ -14,6 +14,10 @@ export const Profile = z.object({
   language: z.nullable(z.enum(languages)),
   theme_preference: z.enum(themePreferences),
   credits_remaining: z.int().check(z.nonnegative()),
+  /** What the app gives the App Store with each purchase: whoever has it can buy for this user. */
+  app_account_token: z.guid(),
+  /** Whether Apple is told, when a refund is asked for, how much of the purchase was used. */
+  shares_consumption: z.boolean(),
   created_at: timestamp,
 });
 export type Profile = z.infer<typeof Profile>;

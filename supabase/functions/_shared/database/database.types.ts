@@ -44,6 +44,7 @@ export type Database = {
         };
         Returns: Json;
       };
+      "app_store_notifications": { Args: { "p_notification": Json }; Returns: Json };
       "begin_device_check": { Args: { "p_network": string; "p_user_id": string }; Returns: Json };
       "cancel_video": { Args: { "p_job_id": string; "p_user_id": string }; Returns: Json };
       "claim_submission": {
@@ -62,6 +63,11 @@ export type Database = {
         Args: { "p_attempt": number; "p_task_id": number; "p_user_id": string };
         Returns: Json;
       };
+      "finish_consumption": {
+        Args: { "p_answer"?: Json; "p_attempt": number; "p_task_id": number; "p_transaction_id": string };
+        Returns: Json;
+      };
+      "finish_notification_history": { Args: { "p_attempt": number; "p_task_id": number }; Returns: Json };
       "generate_video": {
         Args: {
           "p_client_reference"?: string;
@@ -79,6 +85,7 @@ export type Database = {
         Returns: Json;
       };
       "get_admin_users": { Args: { "p_admin_id": string; "p_user_id": string }; Returns: Json };
+      "get_purchases": { Args: { "p_after"?: Json; "p_limit": number; "p_user_id": string }; Returns: Json };
       "get_user_profile": { Args: { "p_user_id": string }; Returns: Json };
       "grant_device_credits": {
         Args: { "p_lane": string; "p_network": string; "p_user_id": string };
@@ -87,7 +94,9 @@ export type Database = {
       "health": { Args: { "p_providers"?: (string)[] }; Returns: Json };
       "keep_signed_urls": { Args: { "p_urls": Json }; Returns: Json };
       "leave_device_lane": { Args: { "p_lane": string; "p_network": string }; Returns: Json };
+      "load_consumption": { Args: { "p_transaction_id": string }; Returns: Json };
       "load_erasure": { Args: { "p_user_id": string }; Returns: Json };
+      "load_notification_history": { Args: { "p_environment": string }; Returns: Json };
       "load_video_task": { Args: { "p_job_id": string }; Returns: Json };
       "models": { Args: { "p_user_id": string }; Returns: Json };
       "patch_user_profile": { Args: { "p_changes": Json; "p_user_id": string }; Returns: Json };
@@ -101,6 +110,8 @@ export type Database = {
         };
         Returns: Json;
       };
+      "post_purchases": { Args: { "p_transaction": Json; "p_user_id": string }; Returns: Json };
+      "products": { Args: { "p_user_id": string }; Returns: Json };
       "provider_webhook": {
         Args: {
           "p_event_id": string;
@@ -136,6 +147,10 @@ export type Database = {
         Returns: Json;
       };
       "record_moderation": { Args: { "p_job_id": string; "p_verdict": Json }; Returns: Json };
+      "record_notification_history": {
+        Args: { "p_environment": string; "p_notifications": Json; "p_read_until"?: string };
+        Returns: Json;
+      };
       "record_poll": {
         Args: {
           "p_attempt": number;

@@ -6,6 +6,7 @@ const seconds = z.int().check(z.nonnegative());
 
 export const DeviceCheckBegun = z.object({
   user_id: z.guid(),
+  app_account_token: z.guid(),
   credits_remaining: credits,
   /** This call made the account. */
   is_new: z.boolean(),

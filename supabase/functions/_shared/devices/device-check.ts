@@ -3,8 +3,8 @@
  * and set, so the caller serialises query and update. What Apple did not say clearly is `unavailable`, which
  * means neither a fresh device nor a claimed one.
  */
-import { importPKCS8, SignJWT } from "jose";
 import * as z from "zod/mini";
+import { appleToken, forgetAppleToken } from "../platform/apple-token.ts";
 import {
   type BoundedAnswer,
   boundedFetch,
@@ -54,8 +54,6 @@ export interface DeviceCheck {
 const timeoutMilliseconds = 4_000;
 /** Apple's answers are a few dozen bytes. */
 const maxBytes = 16 * 1024;
-/** Apple takes a token for an hour and wants it reused. */
-const authorizationLifeMilliseconds = 20 * 60_000;
 
 const bits = z.object({ bit0: z.boolean(), bit1: z.boolean() });
 const neverSet = /^(failed to find bit state|bit state not found)$/i;
@@ -72,9 +70,6 @@ interface NoAnswer {
   readonly mayBeSent: boolean;
 }
 
-/** Outlives a request, as the configuration does: adapters are made anew for each. */
-const authorizations = new WeakMap<DeviceCheckConfig, { token: string; issuedAt: number }>();
-
 /** The adapter. `now` in milliseconds since 1970. */
 export function deviceCheck(
   { config, fetch, now = Date.now }: {
@@ -83,20 +78,6 @@ export function deviceCheck(
     now?: () => number;
   },
 ): DeviceCheck {
-  async function authorization(): Promise<string> {
-    const known = authorizations.get(config);
-    const issuedAt = now();
-    if (known && Math.abs(issuedAt - known.issuedAt) < authorizationLifeMilliseconds) return known.token;
-    const { keyId, privateKey } = config.deviceCheck;
-    const token = await new SignJWT()
-      .setProtectedHeader({ alg: "ES256", kid: keyId })
-      .setIssuer(config.teamId)
-      .setIssuedAt(Math.floor(issuedAt / 1000))
-      .sign(await importPKCS8(privateKey, "ES256"));
-    authorizations.set(config, { token, issuedAt });
-    return token;
-  }
-
   async function post(
     operation: "query_two_bits" | "update_two_bits",
     deviceToken: string,
@@ -105,7 +86,7 @@ export function deviceCheck(
   ): Promise<BoundedAnswer | NoAnswer> {
     let mayBeSent = false;
     try {
-      const token = await authorization();
+      const token = await appleToken(config.deviceCheck, { iss: config.teamId }, { now: now() });
       signal?.throwIfAborted();
       mayBeSent = true;
       const request = {
@@ -126,8 +107,7 @@ export function deviceCheck(
         ? await fetchWithRetry(url, { ...request, attempts: 2, idempotent: true }, retrying(fetch, now))
         // Whether an update was refused must be the word about the one that was sent.
         : await boundedFetch(fetch, url, { ...request, once: true });
-      // Perhaps a clock was wrong when it was signed: the next call signs anew.
-      if (answer.status === 401) authorizations.delete(config);
+      if (answer.status === 401) forgetAppleToken(config.deviceCheck);
       return answer;
     } catch (error) {
       return {

@@ -29,7 +29,11 @@ export function isolateMemory(): IsolateMemory {
 }
 
 /** Policies that ask how much a request wants: of these, a smaller one may be admitted. */
-const askHowMuch: readonly string[] = ["admin_credits"] satisfies PolicyName[];
+const askHowMuch: readonly string[] = [
+  "admin_credits",
+  "sandbox_credits",
+  "sandbox_credits_global",
+] satisfies PolicyName[];
 
 export interface Asked {
   readonly method: Method;
@@ -64,7 +68,10 @@ export function memoryOf(
       if (!(error instanceof AppError) || error.code !== codes["limit/rate-exceeded"]) return;
       const { policy, retry_after: retryAfter } = error.details;
       if (typeof policy !== "string" || typeof retryAfter !== "number") return;
-      refusals.remember(askHowMuch.includes(policy) ? request : subject, { policy, retryAfter, limits }, now);
+      const asksHowMuch = askHowMuch.includes(policy);
+      // Without a key, nothing here tells one request from another that asks for less.
+      if (asksHowMuch && idempotency === null) return;
+      refusals.remember(asksHowMuch ? request : subject, { policy, retryAfter, limits }, now);
     },
   };
 }

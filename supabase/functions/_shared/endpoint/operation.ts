@@ -24,7 +24,8 @@ export interface Declaration {
   readonly rawBody?: { readonly maxBytes: number };
   /**
    * Of a signed operation: proves by the URL alone that the sender was told it, before the body is read. Throws ERR_4005.
-   * A signature needs the body; without this, whoever knows the endpoint's name could have it read.
+   * A signature needs the body; without this, whoever knows the endpoint's name can have it read. Where every sender is told
+   * the same URL, there is nothing to ask.
    */
   readonly admit?: (query: never, config: Config) => void | Promise<void>;
   /** The body's schema for each status, null where there is no body. */

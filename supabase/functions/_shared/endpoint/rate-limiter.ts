@@ -21,6 +21,9 @@ export const policyNames = [
   "replays",
   "admin",
   "admin_credits",
+  "purchases",
+  "sandbox_credits",
+  "sandbox_credits_global",
 ] as const;
 
 export type PolicyName = (typeof policyNames)[number];

@@ -186,11 +186,13 @@ async function answer(
   const { config, fetch, now } = platform;
   const caller = await authenticate(request, operation.auth, config.supabase);
   exchange.caller = caller;
-  exchange.isAdmitted = operation.admit === undefined;
+  // A signature is in the body: until the service has read that, whoever sends it has proved nothing.
+  const isProvedByBody = operation.auth === "signed" && operation.admit === undefined;
+  exchange.isAdmitted = operation.admit === undefined && !isProvedByBody;
 
   const input = await inputOf(operation, request, async (query) => {
     await operation.admit?.(query as never, config);
-    exchange.isAdmitted = true;
+    exchange.isAdmitted = !isProvedByBody;
   });
 
   const idempotency: Idempotency | null = operation.idempotencyKey
@@ -264,6 +266,9 @@ async function answer(
     return toResponse(operation, result, exchange, platform);
   } catch (error) {
     remembered.answered(error, [...exchange.limits.values()], now());
+    if (isProvedByBody) {
+      exchange.isAdmitted = !(error instanceof AppError && error.code === codes["auth/unauthenticated"]);
+    }
     if (error instanceof AppError && !errorsOf(operation).includes(error.code)) {
       onBreach("error_is_not_declared", error, exchange, platform);
     }

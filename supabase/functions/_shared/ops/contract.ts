@@ -37,7 +37,8 @@ const adminActions = [
 ] as const;
 
 export const AdministeredUser = z.object({
-  user: z.extend(Profile, {
+  // The rest is the user's own affair: whoever has their token can buy for them.
+  user: z.extend(z.omit(Profile, { app_account_token: true, shares_consumption: true }), {
     /** Null once Auth knows them no more. */
     is_guest: z.nullable(z.boolean()),
     is_banned: z.boolean(),

@@ -17,6 +17,8 @@ export const defaults = {
   RUNWAY_RESULT_HOSTS: "dnznrvs05pmza.cloudfront.net",
   OPENAI_API_URL: "https://api.openai.com",
   APPLE_DEVICE_CHECK_URL: "https://api.devicecheck.apple.com",
+  APP_STORE_API_URL: "https://api.storekit.apple.com",
+  APP_STORE_SANDBOX_API_URL: "https://api.storekit-sandbox.apple.com",
   CLIENT_ADDRESS_HEADER: "cf-connecting-ip",
   CORS_ALLOW_ORIGIN: "*",
   ADMIN_ASSURANCE_LEVEL: "aal2",
@@ -38,6 +40,11 @@ export const secrets = [
   "APPLE_TEAM_ID",
   "APPLE_DEVICE_CHECK_KEY_ID",
   "APPLE_DEVICE_CHECK_PRIVATE_KEY",
+  "APP_STORE_BUNDLE_ID",
+  "APP_STORE_APP_ID",
+  "APP_STORE_ISSUER_ID",
+  "APP_STORE_KEY_ID",
+  "APP_STORE_PRIVATE_KEY",
 ] as const;
 
 const text = z.string();
@@ -54,6 +61,10 @@ function parseUrl(value: string): URL | null {
   return URL.canParse(value) ? new URL(value) : null;
 }
 
+function isLoopback(value: string): boolean {
+  return ["localhost", "127.0.0.1", "[::1]"].includes(parseUrl(value)?.hostname ?? "");
+}
+
 const withoutSlash = (value: string) => value.replace(/\/+$/, "");
 
 const url = z.pipe(
@@ -64,11 +75,9 @@ const url = z.pipe(
 );
 
 /** Keys and prompts go there: in clear text only to this machine, where the simulators are. */
-const secureUrl = url.check(z.refine((value) => {
-  const parsed = parseUrl(value);
-  return parsed?.protocol === "https:" ||
-    ["localhost", "127.0.0.1", "[::1]"].includes(parsed?.hostname ?? "");
-}, "must be an https URL"));
+const secureUrl = url.check(
+  z.refine((value) => parseUrl(value)?.protocol === "https:" || isLoopback(value), "must be an https URL"),
+);
 
 function json<Schema extends z.ZodMiniType>(schema: Schema, message: string) {
   const parsed = z.transform((value: string, { issues }): unknown => {
@@ -148,6 +157,13 @@ export const environmentSchema = z.object({
   APPLE_TEAM_ID: z.optional(secret),
   APPLE_DEVICE_CHECK_KEY_ID: z.optional(secret),
   APPLE_DEVICE_CHECK_PRIVATE_KEY: z.optional(pem),
+  APP_STORE_BUNDLE_ID: z.optional(secret),
+  APP_STORE_APP_ID: z.optional(
+    z.pipe(text.check(z.regex(/^[1-9]\d{0,14}$/, "must be a number")), z.transform(Number)),
+  ),
+  APP_STORE_ISSUER_ID: z.optional(secret),
+  APP_STORE_KEY_ID: z.optional(secret),
+  APP_STORE_PRIVATE_KEY: z.optional(pem),
   FAL_QUEUE_URL: z.prefault(secureUrl, defaults.FAL_QUEUE_URL),
   FAL_JWKS_URL: z.prefault(secureUrl, defaults.FAL_JWKS_URL),
   FAL_RESULT_HOSTS: z.prefault(list(host), defaults.FAL_RESULT_HOSTS),
@@ -157,6 +173,11 @@ export const environmentSchema = z.object({
   RUNWAY_RESULT_HOSTS: z.prefault(list(host), defaults.RUNWAY_RESULT_HOSTS),
   OPENAI_API_URL: z.prefault(secureUrl, defaults.OPENAI_API_URL),
   APPLE_DEVICE_CHECK_URL: z.prefault(secureUrl, defaults.APPLE_DEVICE_CHECK_URL),
+  APP_STORE_API_URL: z.prefault(secureUrl, defaults.APP_STORE_API_URL),
+  APP_STORE_SANDBOX_API_URL: z.prefault(secureUrl, defaults.APP_STORE_SANDBOX_API_URL),
+  APP_STORE_ROOT_CERTIFICATE: z.optional(
+    text.check(z.regex(/^[A-Za-z0-9+/]+={0,2}$/, "must be a certificate in DER and base64")),
+  ),
   PUBLIC_FUNCTIONS_URL: z.optional(url),
   JWT_ISSUER: z.optional(text),
   CLIENT_ADDRESS_HEADER: z.prefault(
@@ -193,6 +214,23 @@ export const features = {
     ...["APPLE_TEAM_ID", "APPLE_DEVICE_CHECK_KEY_ID", "APPLE_DEVICE_CHECK_PRIVATE_KEY"] as const,
     "APPLE_DEVICE_CHECK_URL",
   ],
+  appStore: [
+    ...["APP_STORE_BUNDLE_ID", "APP_STORE_APP_ID", "APP_STORE_ROOT_CERTIFICATE"] as const,
+  ],
+  appStoreApi: [
+    ...["APP_STORE_ISSUER_ID", "APP_STORE_KEY_ID", "APP_STORE_PRIVATE_KEY"] as const,
+    ...["APP_STORE_API_URL", "APP_STORE_SANDBOX_API_URL"] as const,
+  ],
 } as const satisfies Record<string, readonly (keyof typeof environmentSchema.shape)[]>;
 
 export type Feature = keyof typeof features;
+
+/** Variables that would let a hosted project believe what nobody outside has said. */
+export const localOnly = [
+  "APP_STORE_ROOT_CERTIFICATE",
+] as const satisfies (keyof typeof environmentSchema.shape)[];
+
+/** Whether the project is on its developer's own machine, by what the environment calls itself and by where its API is. */
+export function isLocalProject(environment: string, supabaseUrl: string): boolean {
+  return ["local", "test"].includes(environment) && isLoopback(supabaseUrl);
+}

@@ -17,6 +17,8 @@ const replicateFails = "no generation is submitted to Replicate";
 const runwayFails = "no generation is submitted to Runway";
 const moderationIsOff = "prompts are only held to the operator's terms";
 const appleFails = "device-check leaves the initial grant pending";
+const purchasesFail = "no purchase is credited";
+const appStoreIsNotAsked = "no refund request is answered, and a notification that was lost stays lost";
 
 // deno-fmt-ignore: one line a variable
 export const variables: Readonly<Record<VariableName, Variable>> = {
@@ -35,6 +37,11 @@ export const variables: Readonly<Record<VariableName, Variable>> = {
   APPLE_TEAM_ID: { kind: "secret", purpose: "Issuer of the tokens for DeviceCheck", without: appleFails },
   APPLE_DEVICE_CHECK_KEY_ID: { kind: "secret", purpose: "The DeviceCheck key's id", without: appleFails },
   APPLE_DEVICE_CHECK_PRIVATE_KEY: { kind: "secret", purpose: "The DeviceCheck key, PKCS#8 in PEM", without: appleFails },
+  APP_STORE_BUNDLE_ID: { kind: "secret", purpose: "The app that purchases must be of", without: purchasesFail },
+  APP_STORE_APP_ID: { kind: "secret", purpose: "The app's Apple ID, a number, in App Store Connect", without: purchasesFail },
+  APP_STORE_ISSUER_ID: { kind: "secret", purpose: "Issuer of the tokens for the App Store Server API", without: appStoreIsNotAsked },
+  APP_STORE_KEY_ID: { kind: "secret", purpose: "The In-App Purchase key's id", without: appStoreIsNotAsked },
+  APP_STORE_PRIVATE_KEY: { kind: "secret", purpose: "The In-App Purchase key, PKCS#8 in PEM", without: appStoreIsNotAsked },
   FAL_QUEUE_URL: { kind: "optional", purpose: "fal's queue API", without: defaults.FAL_QUEUE_URL },
   FAL_JWKS_URL: { kind: "optional", purpose: "Where fal publishes its webhook keys", without: defaults.FAL_JWKS_URL },
   FAL_RESULT_HOSTS: { kind: "optional", purpose: "Hosts that results are fetched from, comma separated", without: defaults.FAL_RESULT_HOSTS },
@@ -44,6 +51,9 @@ export const variables: Readonly<Record<VariableName, Variable>> = {
   RUNWAY_RESULT_HOSTS: { kind: "optional", purpose: "Hosts that results are fetched from, comma separated", without: defaults.RUNWAY_RESULT_HOSTS },
   OPENAI_API_URL: { kind: "optional", purpose: "OpenAI's API", without: defaults.OPENAI_API_URL },
   APPLE_DEVICE_CHECK_URL: { kind: "optional", purpose: "Apple's DeviceCheck API", without: defaults.APPLE_DEVICE_CHECK_URL },
+  APP_STORE_API_URL: { kind: "optional", purpose: "The App Store Server API", without: defaults.APP_STORE_API_URL },
+  APP_STORE_SANDBOX_API_URL: { kind: "optional", purpose: "The same for the sandbox", without: defaults.APP_STORE_SANDBOX_API_URL },
+  APP_STORE_ROOT_CERTIFICATE: { kind: "optional", purpose: "In a local project alone: whose signatures are the App Store's", without: "Apple Root CA - G3" },
   PUBLIC_FUNCTIONS_URL: { kind: "optional", purpose: "Base of the URLs that providers call", without: "SUPABASE_URL + /functions/v1" },
   JWT_ISSUER: { kind: "optional", purpose: "The issuer that user tokens must name", without: "SUPABASE_URL + /auth/v1" },
   CLIENT_ADDRESS_HEADER: { kind: "optional", purpose: "The one header that tells the client's address", without: defaults.CLIENT_ADDRESS_HEADER },

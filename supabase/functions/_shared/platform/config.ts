@@ -1,10 +1,19 @@
 /**
  * The environment, read and validated once. The only file under supabase/functions that may use Deno.env.
  */
-import { environments, environmentSchema, type Feature, features, secrets } from "./config-schema.ts";
+import {
+  defaults,
+  environments,
+  environmentSchema,
+  type Feature,
+  features,
+  isLocalProject,
+  localOnly,
+  secrets,
+} from "./config-schema.ts";
 import type { LogLevel } from "./logger.ts";
 
-export { defaults } from "./config-schema.ts";
+export { defaults };
 
 export interface Config {
   readonly environment: Environment;
@@ -19,6 +28,10 @@ export interface Config {
   readonly runway: RunwayConfig | null;
   readonly openai: OpenAiConfig | null;
   readonly apple: AppleConfig | null;
+  /** What signed data of the App Store must be to be believed; null where no purchase can be. */
+  readonly appStore: AppStoreConfiguration | null;
+  /** Asking Apple about purchases; null where they are believed by their signature alone. */
+  readonly appStoreApi: AppStoreApiConfiguration | null;
   /** The header, in lower case, in which the platform tells the client's address. */
   readonly clientAddressHeader: string;
   readonly corsAllowOrigin: "*" | readonly string[];
@@ -82,6 +95,25 @@ export interface AppleConfig {
     /** PKCS#8 in PEM. */
     readonly privateKey: string;
   };
+}
+
+export interface AppStoreConfiguration {
+  readonly bundleId: string;
+  /** The app's "Apple ID" in App Store Connect, which production data names. */
+  readonly appAppleId: number;
+  /** What a chain of certificates must lead to, in DER and base64: on this machine the simulator's; null for Apple's own. */
+  readonly rootCertificate: string | null;
+  /** Whether data that Xcode signed on its developer's machine counts: only in a local project. */
+  readonly acceptsUnsigned: boolean;
+}
+
+export interface AppStoreApiConfiguration {
+  readonly bundleId: string;
+  readonly issuerId: string;
+  readonly keyId: string;
+  /** PKCS#8 in PEM. */
+  readonly privateKey: string;
+  readonly urls: { readonly production: string; readonly sandbox: string };
 }
 
 export type Environment = (typeof environments)[number];
@@ -171,6 +203,24 @@ export function loadConfig(environment: EnvironmentVariables): Config {
         },
       }
       : null,
+    appStore: values.APP_STORE_BUNDLE_ID && values.APP_STORE_APP_ID
+      ? {
+        bundleId: values.APP_STORE_BUNDLE_ID,
+        appAppleId: values.APP_STORE_APP_ID,
+        rootCertificate: values.APP_STORE_ROOT_CERTIFICATE ?? null,
+        acceptsUnsigned: isLocalProject(values.ENVIRONMENT, values.SUPABASE_URL),
+      }
+      : null,
+    appStoreApi: values.APP_STORE_BUNDLE_ID && values.APP_STORE_ISSUER_ID && values.APP_STORE_KEY_ID &&
+        values.APP_STORE_PRIVATE_KEY
+      ? {
+        bundleId: values.APP_STORE_BUNDLE_ID,
+        issuerId: values.APP_STORE_ISSUER_ID,
+        keyId: values.APP_STORE_KEY_ID,
+        privateKey: values.APP_STORE_PRIVATE_KEY,
+        urls: { production: values.APP_STORE_API_URL, sandbox: values.APP_STORE_SANDBOX_API_URL },
+      }
+      : null,
     clientAddressHeader: values.CLIENT_ADDRESS_HEADER,
     corsAllowOrigin: values.CORS_ALLOW_ORIGIN,
     version: values.DENO_DEPLOYMENT_ID,
@@ -183,12 +233,18 @@ export function loadConfig(environment: EnvironmentVariables): Config {
 function faultsIn(present: EnvironmentVariables): Map<string, string> {
   const issues = environmentSchema.safeParse(present).error?.issues ?? [];
   // The first of a variable's faults is enough to find it.
-  return new Map(
+  const faults = new Map(
     issues.toReversed().map(({ path, message }) => {
       const name = String(path[0]);
       return [name, `${name} ${Object.hasOwn(present, name) ? message : "is not set"}`];
     }),
   );
+  const { ENVIRONMENT = defaults.ENVIRONMENT, SUPABASE_URL = "" } = present;
+  for (const name of localOnly) {
+    if (present[name] === undefined || isLocalProject(ENVIRONMENT, SUPABASE_URL)) continue;
+    faults.set(name, `${name} must not be set outside a local project`);
+  }
+  return faults;
 }
 
 let loaded: Config | undefined;

@@ -17,6 +17,16 @@ const apple = {
   APPLE_DEVICE_CHECK_PRIVATE_KEY: "-----BEGIN PRIVATE KEY-----\\nMIGHAgEA\\n-----END PRIVATE KEY-----",
 };
 
+const appStore = {
+  APP_STORE_BUNDLE_ID: "com.example.kinora",
+  APP_STORE_APP_ID: "1234567890",
+};
+const appStoreApi = {
+  APP_STORE_ISSUER_ID: "57246542-96fe-1a63-e053-0824d011072a",
+  APP_STORE_KEY_ID: "KEY1234567",
+  APP_STORE_PRIVATE_KEY: apple.APPLE_DEVICE_CHECK_PRIVATE_KEY,
+};
+
 const complete: EnvironmentVariables = {
   ...testEnvironment,
   ...fal,
@@ -24,6 +34,8 @@ const complete: EnvironmentVariables = {
   ...runway,
   ...openai,
   ...apple,
+  ...appStore,
+  ...appStoreApi,
   WEBHOOK_SECRET: "w".repeat(32),
   WORKER_KEY: "k".repeat(32),
 };
@@ -59,6 +71,55 @@ Deno.test("complete sections are there, with the providers' real addresses", () 
   assert.equal(config.apple?.deviceCheck.url, "https://api.devicecheck.apple.com");
   assert.equal(config.apple?.deviceCheck.privateKey.split("\n").length, 3, "line breaks written as \\n");
   assert.deepEqual(config.missing, []);
+});
+
+Deno.test("the App Store is Apple's, and its API need not be asked", () => {
+  const { appStore, appStoreApi } = loadConfig({ ...complete, SUPABASE_URL: "https://project.example.com" });
+  assert.deepEqual(appStore, {
+    bundleId: "com.example.kinora",
+    appAppleId: 1234567890,
+    rootCertificate: null,
+    acceptsUnsigned: false,
+  });
+  assert.equal(appStoreApi?.bundleId, "com.example.kinora");
+  assert.deepEqual(appStoreApi?.urls, {
+    production: "https://api.storekit.apple.com",
+    sandbox: "https://api.storekit-sandbox.apple.com",
+  });
+  const { APP_STORE_KEY_ID: _, ...withoutKey } = complete;
+  assert.equal(loadConfig(withoutKey).appStoreApi, null);
+  assert.notEqual(loadConfig(withoutKey).appStore, null, "purchases are believed by their signature alone");
+});
+
+Deno.test("only a local project believes another root than Apple's, or what nobody signed", () => {
+  const root = { APP_STORE_ROOT_CERTIFICATE: "MIIBgjCC" };
+  for (const SUPABASE_URL of ["http://127.0.0.1:54321", "http://localhost:54321", "http://[::1]:54321"]) {
+    for (const ENVIRONMENT of ["local", "test"]) {
+      const { appStore } = loadConfig({ ...complete, ...root, ENVIRONMENT, SUPABASE_URL });
+      assert.equal(appStore?.rootCertificate, "MIIBgjCC");
+      assert.equal(appStore?.acceptsUnsigned, true);
+    }
+  }
+  const hosted = [
+    { ENVIRONMENT: "production", SUPABASE_URL: "http://127.0.0.1:54321" },
+    { ENVIRONMENT: "staging", SUPABASE_URL: "http://127.0.0.1:54321" },
+    { ENVIRONMENT: undefined, SUPABASE_URL: "http://127.0.0.1:54321" },
+    { ENVIRONMENT: "local", SUPABASE_URL: "https://project.supabase.co" },
+    { ENVIRONMENT: "test", SUPABASE_URL: "https://127.0.0.1.example.com" },
+    { ENVIRONMENT: "local", SUPABASE_URL: "https://localhost@example.com" },
+  ];
+  for (const project of hosted) {
+    assert.equal(
+      loadConfig({ ...complete, ...project }).appStore?.acceptsUnsigned,
+      false,
+      JSON.stringify(project),
+    );
+    const config = loadConfig({ ...complete, ...root, ...project });
+    assert.equal(config.appStore, null, JSON.stringify(project));
+    assert.deepEqual(config.broken.appStore, [
+      "APP_STORE_ROOT_CERTIFICATE must not be set outside a local project",
+    ]);
+  }
 });
 
 Deno.test("half a section is no section, and what is missing is named", () => {
@@ -105,6 +166,10 @@ Deno.test("all faults are told at once, by name and without a value", () => {
     ["RUNWAY_API_URL", `ftp://${secret}.example.com`],
     ["RUNWAY_RESULT_HOSTS", `https://${secret}`],
     ["APPLE_DEVICE_CHECK_PRIVATE_KEY", secret],
+    ["APP_STORE_APP_ID", secret],
+    ["APP_STORE_PRIVATE_KEY", secret],
+    ["APP_STORE_API_URL", `http://${secret}.example.com`],
+    ["APP_STORE_ROOT_CERTIFICATE", secret],
     ["FAL_QUEUE_URL", `http://${secret}.example.com`],
     ["FAL_JWKS_URL", secret],
     ["FAL_RESULT_HOSTS", `https://${secret}`],
@@ -129,8 +194,16 @@ Deno.test("all faults are told at once, by name and without a value", () => {
   });
 });
 
-/** For each feature its section in the configuration, and values that are bad, by their variables. */
-const bad: Record<string, { off: (config: Config) => unknown; values: Record<string, string> }> = {
+interface BadFeature {
+  /** Its section in the configuration. */
+  off: (config: Config) => unknown;
+  /** Values that are bad, by their variables. */
+  values: Record<string, string>;
+  /** Another feature, without which it is off, too. */
+  needs?: string;
+}
+
+const bad: Record<string, BadFeature> = {
   webhooks: { off: ({ webhookSecret }) => webhookSecret, values: { WEBHOOK_SECRET: "canary" } },
   worker: { off: ({ supabase }) => supabase.workerKey, values: { WORKER_KEY: `canary ${"k".repeat(32)}` } },
   fal: {
@@ -169,6 +242,25 @@ const bad: Record<string, { off: (config: Config) => unknown; values: Record<str
       APPLE_DEVICE_CHECK_URL: "canary",
     },
   },
+  appStore: {
+    off: ({ appStore }) => appStore,
+    values: {
+      APP_STORE_BUNDLE_ID: "canary app",
+      APP_STORE_APP_ID: "canary",
+      APP_STORE_ROOT_CERTIFICATE: "canary",
+    },
+  },
+  appStoreApi: {
+    off: ({ appStoreApi }) => appStoreApi,
+    values: {
+      APP_STORE_ISSUER_ID: "canary issuer",
+      APP_STORE_KEY_ID: "canary key",
+      APP_STORE_PRIVATE_KEY: "canary",
+      APP_STORE_API_URL: "http://canary.example.com",
+      APP_STORE_SANDBOX_API_URL: "canary",
+    },
+    needs: "appStore",
+  },
 };
 
 Deno.test("a variable that is bad switches off its feature alone, and is named without its value", () => {
@@ -183,8 +275,10 @@ Deno.test("a variable that is bad switches off its feature alone, and is named w
       assert.match(faults[0] ?? "", new RegExp(`^${name} must `));
       assert(!JSON.stringify(config.broken).includes("canary"), name);
       assert.deepEqual(config.missing, [], "it is there");
-      for (const [other, { off }] of Object.entries(bad)) {
-        if (other !== feature) assert.notEqual(off(config), null, `${other} works without ${name}`);
+      for (const [other, { off, needs }] of Object.entries(bad)) {
+        if (other !== feature && needs !== feature) {
+          assert.notEqual(off(config), null, `${other} works without ${name}`);
+        }
       }
     }
   }

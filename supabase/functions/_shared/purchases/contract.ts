@@ -1,0 +1,62 @@
+/** What the domain shows: what is sold, and what was bought. */
+import * as z from "zod/mini";
+
+const credits = z.int().check(z.nonnegative());
+const timestamp = z.iso.datetime({ precision: 3 });
+const productId = z.string().check(z.minLength(1), z.maxLength(200));
+const transactionId = z.string().check(z.minLength(1), z.maxLength(40));
+
+export const productKinds = ["consumable", "subscription"] as const;
+
+/** What the app offers, in the App Store's name and price. */
+export const Product = z.object({
+  /** As in App Store Connect. */
+  product_id: productId,
+  kind: z.enum(productKinds),
+  name: z.string(),
+  description: z.string(),
+  /** For one, or for each period. */
+  credits: z.int().check(z.positive()),
+  is_featured: z.boolean(),
+});
+export type Product = z.infer<typeof Product>;
+
+/** A purchase that was credited to whoever asks. */
+export const Purchase = z.object({
+  transaction_id: transactionId,
+  product_id: productId,
+  status: z.enum(["credited", "partially_refunded", "refunded"]),
+  /** Before any refund. */
+  credits_added: credits,
+  purchased_at: timestamp,
+  /** The end of a subscription's period. */
+  expires_at: z.nullable(timestamp),
+});
+export type Purchase = z.infer<typeof Purchase>;
+
+/** What became of a transaction that its buyer presented. */
+export const CreditedPurchase = z.object({
+  transaction_id: transactionId,
+  product_id: productId,
+  status: z.enum(["credited", "already_credited"]),
+  /** By this transaction, whenever it was. */
+  credits_added: credits,
+  credits_remaining: credits,
+  expires_at: z.nullable(timestamp),
+});
+export type CreditedPurchase = z.infer<typeof CreditedPurchase>;
+
+/** Why a purchase is not credited to whoever presents it: the `reason` of ERR_4016. */
+export const purchaseRefusals = [
+  // Done with: the app finishes the transaction.
+  "revoked",
+  "expired",
+  "family_shared",
+  "other_account",
+  // Not yet: it presents the transaction again, later.
+  "invalid_signature",
+  "wrong_app",
+  "not_a_transaction",
+  "unknown_product",
+  "wrong_environment",
+] as const;

@@ -1,0 +1,26 @@
+create function api.products(p_user_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- What is sold: `data` is `{ products }`, in the order of the operator. Counts against `reads`. Locks: rate-limit row.
+declare
+  v_caller record;
+  v_data jsonb;
+begin
+  select * into v_caller from guard.enter(p_user_id, 'products', '{reads}', null);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+
+  select jsonb_build_object(
+    'products', coalesce(jsonb_agg(purchases.product_json(p) order by p.position, p.product_id), '[]')
+  ) into v_data
+  from purchases.products as p
+  where p.is_available;
+  return guard.answer(v_data, v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.products to service_role;

@@ -1,0 +1,214 @@
+create function purchases.settle(
+  p_told purchases.transactions, p_presenter uuid, out settled purchases.transactions, out is_new boolean, out refusal jsonb
+)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Does what a transaction, as Apple has signed it, means: it is stored, credited once to its owner, and so much is taken
+-- back as Apple says. What was signed later is true, whenever it comes, so that what becomes of a purchase depends on what
+-- Apple said, and not on the order in which it came. `is_new`: this call credited it. `refusal`: why the sandbox' limits did
+-- not let it. A second call with the same, or with something older, changes nothing. Locks: the purchase, by its original
+-- transaction → account → transaction → policies → lots.
+declare
+  v_owner_id uuid;
+  v_reason purchases.uncredited_reason;
+  v_product purchases.products;
+  v_credits bigint;
+  v_expires_at timestamptz;
+  v_now timestamptz;
+begin
+  is_new := false;
+  -- Nobody else decides whose it is meanwhile. Of two numbers, as in ops.take_credits; 2 is purchases.
+  perform pg_advisory_xact_lock(2, hashtext((p_told).environment::text || ' ' || (p_told).original_transaction_id));
+  select t.owner_id into v_owner_id
+  from purchases.transactions as t
+  where t.environment = (p_told).environment and t.transaction_id = (p_told).transaction_id;
+  if v_owner_id is null then
+    select f.owner_id, f.reason into v_owner_id, v_reason from purchases.find_owner(p_told, p_presenter) as f;
+  end if;
+  if v_owner_id is not null then
+    perform credits.lock_account(v_owner_id);
+  end if;
+  v_now := core.now();
+
+  insert into purchases.transactions as t (
+    environment, transaction_id, original_transaction_id, product_id, kind, quantity, app_account_token, purchased_at,
+    expires_at, signed_at, revoked_at, revocation_reason, revocation_type, revocation_percentage, is_family_shared,
+    is_upgraded, is_free_trial, price_milliunits, currency, app_transaction_id, owner_id, reason, created_at
+  )
+  values (
+    (p_told).environment, (p_told).transaction_id, (p_told).original_transaction_id, (p_told).product_id, (p_told).kind,
+    (p_told).quantity, (p_told).app_account_token, (p_told).purchased_at, (p_told).expires_at, (p_told).signed_at,
+    (p_told).revoked_at, (p_told).revocation_reason, (p_told).revocation_type, (p_told).revocation_percentage,
+    (p_told).is_family_shared, (p_told).is_upgraded, (p_told).is_free_trial, (p_told).price_milliunits, (p_told).currency,
+    (p_told).app_transaction_id, v_owner_id, coalesce(v_reason, 'unclaimed'), v_now
+  )
+  on conflict (environment, transaction_id) do update
+    set signed_at = excluded.signed_at, expires_at = excluded.expires_at, revoked_at = excluded.revoked_at,
+        revocation_reason = excluded.revocation_reason, revocation_type = excluded.revocation_type,
+        revocation_percentage = excluded.revocation_percentage, is_upgraded = excluded.is_upgraded
+    -- Of two that were signed in the same moment, the one that takes more: any rule will do that does not ask which came
+    -- first.
+    where (t.signed_at, t.revoked_share) < (excluded.signed_at, excluded.revoked_share);
+  select t.* into strict settled
+  from purchases.transactions as t
+  where t.environment = (p_told).environment and t.transaction_id = (p_told).transaction_id
+  for update;
+
+  if settled.credited_at is null then
+    v_reason := coalesce(v_reason, purchases.reason_not_to_credit(settled, v_owner_id, v_now));
+    if v_reason is null then
+      select p.* into strict v_product from purchases.products as p where p.product_id = settled.product_id;
+      v_credits := settled.quantity * case when settled.is_free_trial then v_product.trial_credits else v_product.credits end;
+      if settled.environment = 'sandbox' and v_credits > 0 then
+        refusal := purchases.admit_sandbox(v_owner_id, v_credits);
+      end if;
+      if refusal is not null then
+        v_reason := 'sandbox_limit';
+      end if;
+    end if;
+    if v_reason is not null then
+      update purchases.transactions as t
+      set owner_id = v_owner_id, reason = v_reason, retry_at = case when refusal is not null then
+        -- Ten minutes where the limiter is broken, which only the operator can mend.
+        v_now + make_interval(secs => coalesce((refusal #>> '{details,retry_after}')::integer, 600)) end
+      where t.id = settled.id
+      returning t.* into settled;
+    else
+      if v_credits > 0 then
+        -- What a subscription gave ends with its period, and three days for a payment that comes late.
+        v_expires_at := settled.expires_at + interval '3 days';
+        settled.transfer_id := credits.add(
+          v_owner_id, v_credits, 'purchase', format('purchase:%s:%s', settled.environment, settled.transaction_id),
+          v_expires_at, null, settled.environment = 'sandbox'
+        ) ->> 'transfer_id';
+      end if;
+      is_new := true;
+      update purchases.transactions as t
+      set owner_id = v_owner_id, credits = v_credits, credited_at = v_now, transfer_id = settled.transfer_id, reason = null,
+          retry_at = null
+      where t.id = settled.id
+      returning t.* into settled;
+    end if;
+  end if;
+
+  if settled.transfer_id is not null and not (is_new and settled.revoked_share = 0) then
+    perform credits.reverse_to(settled.transfer_id, settled.credits * settled.revoked_share / 100000);
+  end if;
+  perform purchases.alert(settled.reason, settled.product_id, settled.environment);
+end;
+$$;
+
+create function purchases.reason_not_to_credit(
+  p_transaction purchases.transactions, p_owner_id uuid, p_now timestamptz
+)
+returns purchases.uncredited_reason
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Why a transaction cannot be credited to its owner, whose account is locked; null where it can be, as far as this knows.
+begin
+  if exists (select from accounts.users as u where u.id = p_owner_id and u.closed_at is not null) then
+    return 'closed_account';
+  elsif (p_transaction).revoked_share = 100000 then
+    return 'revoked';
+  elsif (p_transaction).expires_at + interval '3 days' <= p_now then
+    return 'expired';
+  elsif not ops.is_enabled('purchases') then
+    return 'switched_off';
+  elsif not exists (
+    select from purchases.products as p
+    where p.product_id = (p_transaction).product_id and p.kind::text = (p_transaction).kind
+  ) then
+    return 'unknown_product';
+  elsif (p_transaction).environment = 'sandbox' and not ops.is_enabled('sandbox_purchases') then
+    return 'wrong_environment';
+  end if;
+  return null;
+end;
+$$;
+
+create function purchases.alert(
+  p_reason purchases.uncredited_reason, p_product_id text, p_environment purchases.environment
+)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Tells the operator of what only they can mend; of other reasons, nothing. Locks: the alert.
+begin
+  if p_reason in ('unknown_product', 'wrong_environment', 'unknown_account', 'closed_account') then
+    perform ops.raise_alert('purchase_' || p_reason, p_product_id, jsonb_build_object('environment', p_environment));
+  end if;
+end;
+$$;
+
+create function purchases.mended(p_limit integer)
+returns setof uuid
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Transactions that wait for something that is there now, up to p_limit, by their reasons.
+declare
+  v_now constant timestamptz := core.now();
+begin
+  if not ops.is_enabled('purchases') then
+    return;
+  end if;
+  return query
+  select t.id
+  from purchases.transactions as t
+  where t.reason in ('unknown_product', 'wrong_environment', 'sandbox_limit', 'switched_off')
+    and case t.reason
+      when 'unknown_product' then exists (
+        select from purchases.products as p where p.product_id = t.product_id and p.kind::text = t.kind
+      )
+      when 'wrong_environment' then ops.is_enabled('sandbox_purchases')
+      when 'sandbox_limit' then t.retry_at <= v_now
+      else true
+    end
+  limit p_limit;
+end;
+$$;
+
+create function purchases.settle_mended(p_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The scheduled task `credit_purchases`: tries a transaction again as Apple signed it last. A second call finds it credited.
+-- Locks: as purchases.settle.
+declare
+  v_transaction purchases.transactions;
+begin
+  select t.* into strict v_transaction from purchases.transactions as t where t.id = p_id;
+  perform purchases.settle(v_transaction, null);
+end;
+$$;
+
+create function purchases.alert_waiting()
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The scheduled task `alert_purchases`: as long as a purchase waits for the operator, its alert stays open. Locks: alerts.
+declare
+  v_waiting record;
+begin
+  for v_waiting in
+    select distinct t.reason, t.product_id, t.environment
+    from purchases.transactions as t
+    where t.reason in ('unknown_product', 'wrong_environment', 'sandbox_limit', 'switched_off')
+    order by t.reason, t.product_id
+    limit 100
+  loop
+    perform purchases.alert(v_waiting.reason, v_waiting.product_id, v_waiting.environment);
+  end loop;
+end;
+$$;
