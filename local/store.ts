@@ -2,7 +2,7 @@
  * `deno task store`: plays customers and Apple in the simulated App Store of the stack that runs, and tells what came of it.
  */
 import { type Deed, doInStore, type Done } from "./simulators/app-store/deeds.ts";
-import { appStoreControl, type AppStoreReport } from "./simulators/app-store/app-store.ts";
+import { appStoreControl, type AppStoreReport } from "./simulators/app-store/control.ts";
 import { readArguments, refuse, wholeNumber } from "./arguments.ts";
 import { withConnection } from "./postgres/database.ts";
 import { defaultDirectory, demoDirectory, readStatus } from "./served.ts";
@@ -176,7 +176,8 @@ function listOf({ transactions, notifications, deliveries, consumptions }: AppSt
 async function tellOf({ transactionId, signed, notificationId }: Done, url: string): Promise<string> {
   const lines = transactionId === null ? [] : [`transaction   ${transactionId}`];
   if (notificationId !== null) lines.push(`notification  ${await deliveryOf(notificationId, url)}`);
-  if (signed !== null) {
+  const isWanted = command === "buy" || command === "present";
+  if (signed !== null && isWanted) {
     lines.push("", "What StoreKit gives the app (signed_transaction of POST purchases):", signed);
   }
   return lines.join("\n");

@@ -11,12 +11,13 @@ import {
   type StoredAuthority,
 } from "../../../supabase/functions/_shared/testing/app-store/authority.ts";
 import { type ApiAnswer, gatewayError } from "../engine/api.ts";
-import { type SimulatorControl, simulatorControl, takeRule } from "../engine/control.ts";
+import { takeRule } from "../engine/control.ts";
 import { startDeliveries } from "../engine/deliveries.ts";
 import { hangUp } from "../engine/loopback-server.ts";
 import { keepRequest } from "../engine/request-log.ts";
 import { type Simulator, startSimulator } from "../engine/simulator.ts";
 import { stateFile } from "../engine/state-file.ts";
+import { type AppStoreReport, appStoreReport, type ReportedCall } from "./control.ts";
 import { type CompleteDeed, type Deed, deed, doInStore, type Done } from "./deeds.ts";
 import {
   appleDeliveryPolicy,
@@ -47,28 +48,6 @@ import {
 
 export type { AppStoreRule } from "./rules.ts";
 
-const call = z.object({
-  at: z.number(),
-  operation: z.string(),
-  environment: z.string(),
-  id: z.string(),
-  body: z.unknown(),
-  /** Null where the connection was closed instead. */
-  status: z.number().nullable(),
-});
-const appStoreReport = z.object({
-  /** Since the start or the last reset, the newest 1,000. */
-  requests: z.array(call),
-  rules: z.array(appStoreRule),
-  ...storeState.pick({ transactions: true, notifications: true, deliveries: true, consumptions: true }).shape,
-});
-export type AppStoreReport = z.infer<typeof appStoreReport>;
-
-/** The switches of the store at `url`, from any process. */
-export function appStoreControl(url: string): SimulatorControl<AppStoreRule, AppStoreReport> {
-  return simulatorControl(url, appStoreReport);
-}
-
 export interface AppStoreOptions extends StoreApp {
   /** A free one without it. */
   readonly port?: number;
@@ -98,7 +77,7 @@ export async function startAppStoreSimulator(options: AppStoreOptions): Promise<
   const { bundleId, appAppleId, retryMilliseconds } = options;
   const file = stateFile(options.stateFile, storeState);
   const state: StoreState = file.load() ?? storeState.parse({});
-  const log: z.infer<typeof call>[] = [];
+  const log: ReportedCall[] = [];
   const save = () => file.save(state);
   const authority = await openAuthority(options.authority);
   let another: Promise<Authority> | undefined;

@@ -171,9 +171,8 @@ function revoke(
 
 function buy(state: StoreState, app: StoreApp, what: Extract<CompleteDeed, { deed: "buy" }>): Outcome {
   // Apple's ids have 16 digits; production's and the sandbox's are counted apart.
-  const prefix = what.environment === "Production" ? "3" : "2";
-  const id = `${prefix}${createHash("sha256").update(randomUUID()).digest().readUIntBE(0, 6) % 10 ** 14}`
-    .padEnd(16, "0");
+  const digits = createHash("sha256").update(randomUUID()).digest().readUIntBE(0, 6) % 10 ** 14;
+  const id = `${what.environment === "Production" ? "30" : "20"}${String(digits).padStart(14, "0")}`;
   const at = storeTime(state);
   const transaction: Transaction = {
     transactionId: id,
