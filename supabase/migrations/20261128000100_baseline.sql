@@ -6006,9 +6006,39 @@ begin
 end;
 $$;
 
+create function accounts.not_recoverable(p_guest_id uuid, p_heir_id uuid)
+returns text
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Why a guest whose session is lost cannot be found again by another guest; null where they can. The caller has locked both
+-- accounts. Locks: the guest's row in Auth, not waited for.
+declare
+  v_guest accounts.users;
+  v_is_anonymous boolean;
+begin
+  select u.* into strict v_guest from accounts.users as u where u.id = p_guest_id;
+  select a.is_anonymous into v_is_anonymous from auth.users as a where a.id = p_guest_id for share nowait;
+  return case
+    when v_guest.closed_at is not null then 'closed'
+    when v_guest.is_banned then 'suspended'
+    when not coalesce(v_is_anonymous, false)
+      or not coalesce((select a.is_anonymous from auth.users as a where a.id = p_heir_id), true) then 'not_guest'
+    -- Another device of that Apple Account may be using it. An app that is opened refreshes its session.
+    when exists (
+      select from auth.sessions as s
+      where s.user_id = p_guest_id
+        and coalesce(s.refreshed_at at time zone 'utc', s.created_at) > core.now() - interval '7 days'
+    ) then 'in_use'
+  end;
+end;
+$$;
+
 -- supabase/schemas/devices/devices.sql
 
--- devices: who was granted a device's credits, and what bounds it. In this order: devices.sql, limits.sql.
+-- devices: who was granted a device's credits, and what bounds it. In this order: devices.sql, limits.sql,
+-- app-transactions.sql.
 
 create schema devices;
 
@@ -6134,6 +6164,79 @@ begin
   end if;
 end;
 $$;
+
+-- supabase/schemas/devices/app-transactions.sql
+
+-- Which guest an Apple Account was, so that a guest whose session is lost is found again.
+
+create table devices.app_transactions (
+  environment text not null check (environment in ('production', 'sandbox')),
+  -- Apple's; the same for one Apple Account in this app, on each of its devices.
+  app_transaction_id text not null check (char_length(app_transaction_id) between 1 and 40),
+  -- The first guest who came with it, or whom they became; null once they are erased.
+  user_id uuid,
+  noted_at timestamptz not null,
+  -- When a guest was found by it last.
+  recovered_at timestamptz,
+  primary key (environment, app_transaction_id)
+);
+alter table devices.app_transactions enable row level security;
+create index app_transactions_user on devices.app_transactions (user_id) where user_id is not null;
+comment on table devices.app_transactions is 'Whom an Apple Account was first seen as, by StoreKit''s AppTransaction.';
+
+create function devices.note_app_transaction(p_user_id uuid, p_app_transaction jsonb)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Notes that a user came with a verified `{ environment, app_transaction_id }`. Whoever was first stays, but one whose account
+-- is closed or erased gives way. A second call changes nothing. Locks: its row.
+begin
+  insert into devices.app_transactions as t (environment, app_transaction_id, user_id, noted_at)
+  values (
+    p_app_transaction ->> 'environment', p_app_transaction ->> 'app_transaction_id', p_user_id, core.now()
+  )
+  on conflict (environment, app_transaction_id) do update
+    set user_id = excluded.user_id, noted_at = excluded.noted_at
+    where t.user_id is null or exists (
+      select from accounts.users as u where u.id = t.user_id and u.closed_at is not null
+    );
+end;
+$$;
+
+create function devices.find_guest(p_app_transaction jsonb)
+returns devices.app_transactions
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Whom an Apple Account was first seen as; null for one that nobody came with.
+declare
+  v_row devices.app_transactions;
+begin
+  select t.* into v_row
+  from devices.app_transactions as t
+  where t.environment = p_app_transaction ->> 'environment'
+    and t.app_transaction_id = p_app_transaction ->> 'app_transaction_id';
+  return v_row;
+end;
+$$;
+
+create function devices.note_recovery(p_found devices.app_transactions)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A guest was found by it. Locks: its row.
+begin
+  update devices.app_transactions as t set recovered_at = core.now()
+  where t.environment = p_found.environment and t.app_transaction_id = p_found.app_transaction_id;
+end;
+$$;
+
+select core.keep_rows_out_of_logs('devices.app_transactions');
 
 -- supabase/schemas/ops/flags.sql
 
@@ -8163,7 +8266,9 @@ grant execute on function api.delete_video_job to service_role;
 
 -- supabase/schemas/api/device-check.sql
 
-create function api.begin_device_check(p_user_id uuid, p_network text, p_session_id uuid default null)
+create function api.begin_device_check(
+  p_user_id uuid, p_network text, p_session_id uuid default null, p_app_transaction jsonb default null
+)
 returns jsonb
 language plpgsql
 volatile
@@ -8173,7 +8278,8 @@ as $$
 -- Limits, and what is known. `data`: `{ user_id, app_account_token, credits_remaining, is_new, is_granted, intent_good_in }`, the last one
 -- in seconds: until an intent of theirs in this network is good for this check, 0 where one is, null where there is
 -- none. Whose grant is settled has nothing left to check: that counts in `reads`, and costs their network nothing.
--- Locks: rate-limit rows → account → expired lots.
+-- p_app_transaction, `{ environment, app_transaction_id }` and verified, is noted for whoever comes with it first.
+-- Locks: rate-limit rows → account → expired lots → the app transaction.
 declare
   v_is_granted constant boolean := exists (select from devices.grants as g where g.user_id = p_user_id);
   v_caller record;
@@ -8188,6 +8294,9 @@ begin
   );
   if v_caller.refusal is not null then
     return v_caller.refusal;
+  end if;
+  if p_app_transaction is not null then
+    perform devices.note_app_transaction(p_user_id, p_app_transaction);
   end if;
   v_now := core.now();
   select min(i.good_from) into v_good_from
@@ -9823,3 +9932,67 @@ begin
 end;
 $$;
 grant execute on function api.app_store_notifications to service_role;
+
+-- supabase/schemas/api/recover-guest.sql
+
+create function api.recover_guest(
+  p_user_id uuid, p_app_transaction jsonb, p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Makes the guest who was noted for an Apple Account a part of the caller, who is a guest, too; `{ environment,
+-- app_transaction_id }` is verified, and was signed a moment ago. `data` is as in api.merge_guest; a second call answers the
+-- same. resource/not-found where nobody was noted, or the caller; resource/wrong-state with the status `not_guest` where
+-- either has an identity, `in_use` while the guest's session is in use, which is so for 7 days after its last use,
+-- `recovered` within a day of the last time, `closed` or `suspended`. Counts against `writes`. Locks: rate-limit row →
+-- guest's account → caller's account → the guest's row in Auth, and those of accounts.merge.
+declare
+  v_caller record;
+  v_found devices.app_transactions;
+  v_merge accounts.merges;
+  v_account credits.accounts;
+  v_refusal jsonb;
+  v_status text;
+begin
+  v_caller := guard.enter(p_user_id, 'recover-guest', '{writes}', null, p_session_id => p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  v_found := devices.find_guest(p_app_transaction);
+  if v_found.user_id = p_user_id then
+    select m.* into v_merge from accounts.merges as m where m.heir_id = p_user_id order by m.merged_at desc limit 1;
+    if found then
+      return guard.answer(accounts.merge_json(v_merge), v_caller.limits, v_caller.language);
+    end if;
+  end if;
+  if v_found.user_id is null or v_found.user_id = p_user_id then
+    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+  end if;
+
+  -- The guest's first, as in api.merge_guest. What was found is asked again: another call may have been first.
+  v_account := credits.lock_account(v_found.user_id);
+  v_refusal := (accounts.lock(p_user_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
+  if (devices.find_guest(p_app_transaction)).user_id is distinct from v_found.user_id then
+    return guard.refusal('resource/wrong-state', '{"status": "recovered"}', v_caller.limits);
+  end if;
+  v_status := accounts.not_recoverable(v_found.user_id, p_user_id);
+  if v_status is null and v_found.recovered_at > core.now() - interval '1 day' then
+    v_status := 'recovered';
+  end if;
+  if v_status is not null then
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_status), v_caller.limits);
+  end if;
+  perform devices.note_recovery(v_found);
+  return guard.answer(
+    accounts.merge_json(accounts.merge(v_found.user_id, p_user_id)), v_caller.limits, v_caller.language
+  );
+end;
+$$;
+grant execute on function api.recover_guest to service_role;
