@@ -1,6 +1,6 @@
 create function api.video_jobs(
   p_user_id uuid, p_limit integer, p_status text default null, p_after jsonb default null,
-  p_client_reference text default null
+  p_client_reference text default null, p_session_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -23,7 +23,7 @@ declare
   v_videos jsonb;
   v_next jsonb;
 begin
-  v_caller := guard.enter(p_user_id, 'video-jobs', '{reads}', null);
+  v_caller := guard.enter(p_user_id, 'video-jobs', '{reads}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

@@ -120,14 +120,16 @@ begin
 end;
 $$;
 
-create function ops.admit_admin(p_admin_id uuid, out refusal jsonb, out language text)
+create function ops.admit_admin(
+  p_admin_id uuid, p_session_id uuid default null, out refusal jsonb, out language text
+)
 language plpgsql
 volatile
 set search_path = ''
 as $$
 -- accounts.admit for those who act as admins: auth/forbidden for whoever is none, asked anew at every call.
 begin
-  select a.refusal, a.language into refusal, language from accounts.admit(p_admin_id) as a;
+  select a.refusal, a.language into refusal, language from accounts.admit(p_admin_id, p_session_id => p_session_id) as a;
   if refusal is null and not exists (select from accounts.users as u where u.id = p_admin_id and u.is_admin) then
     refusal := guard.refusal('auth/forbidden');
   end if;
@@ -135,7 +137,7 @@ end;
 $$;
 
 create function ops.enter_admin(
-  p_admin_id uuid, p_endpoint text, out refusal jsonb, out limits jsonb, out language text
+  p_admin_id uuid, p_endpoint text, p_session_id uuid default null, out refusal jsonb, out limits jsonb, out language text
 )
 language plpgsql
 volatile
@@ -146,7 +148,7 @@ as $$
 declare
   v_taken guard.taken;
 begin
-  select a.refusal, a.language into refusal, language from ops.admit_admin(p_admin_id) as a;
+  select a.refusal, a.language into refusal, language from ops.admit_admin(p_admin_id, p_session_id) as a;
   if refusal is null then
     v_taken := guard.take('{admin}', p_admin_id, null, p_endpoint);
     refusal := v_taken.refusal;

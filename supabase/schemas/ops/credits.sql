@@ -7,7 +7,7 @@ volatile
 set search_path = ''
 as $$
 -- What is the same for all credits that an admin moves: the limit of requests, that the user is another, exists, and
--- has not closed the account, which is then locked; and that the admin is one still. Locks: rate-limit row → account →
+-- has neither closed the account, which is then locked, nor become somebody else; and that the admin is one still. Locks: rate-limit row → account →
 -- expired lots.
 declare
   v_taken guard.taken;
@@ -28,6 +28,8 @@ begin
     -- Whatever is given to a closed account is forfeited at once.
     if refusal is null and account.closed_at is not null then
       refusal := guard.refusal('resource/wrong-state', '{"status": "closed"}', limits);
+    elsif refusal is null and account.owner_id <> p_user_id then
+      refusal := guard.refusal('resource/wrong-state', '{"status": "merged"}', limits);
     end if;
   end if;
 end;
