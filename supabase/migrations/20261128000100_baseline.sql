@@ -851,11 +851,12 @@ create function guard.answer(p_data jsonb, p_limits jsonb default null, p_langua
 returns jsonb
 language sql
 stable
-return case
-  when p_limits is null and p_language is null then jsonb_build_object('data', p_data)
-  when p_limits is null then jsonb_build_object('data', p_data, 'language', p_language)
-  when p_language is null then jsonb_build_object('data', p_data, 'limits', p_limits)
-  else jsonb_build_object('data', p_data, 'limits', p_limits, 'language', p_language)
+-- The data stands here once: what a body names twice is not put in the place of its call where it is dear or volatile.
+return jsonb_build_object('data', p_data) || case
+  when p_limits is null and p_language is null then '{}'
+  when p_language is null then jsonb_build_object('limits', p_limits)
+  when p_limits is null then jsonb_build_object('language', p_language)
+  else jsonb_build_object('limits', p_limits, 'language', p_language)
 end;
 
 -- An outcome that was made without knowing the user's language.
@@ -1585,14 +1586,19 @@ as $$
   on conflict do nothing
 $$;
 
--- A user's debt: credits taken back after they were spent.
 create function credits.owed(p_owner_id uuid)
 returns bigint
-language sql
+language plpgsql
 stable
-return coalesce((
-  select a.balance from credits.accounts as a where a.owner_id = p_owner_id and a.kind = 'owed' and a.unit = 'credit'
-), 0);
+set search_path = ''
+as $$
+-- A user's debt: credits taken back after they were spent.
+begin
+  return coalesce((
+    select a.balance from credits.accounts as a where a.owner_id = p_owner_id and a.kind = 'owed' and a.unit = 'credit'
+  ), 0);
+end;
+$$;
 
 -- The platform's own account of a kind.
 create function credits.system_account(p_kind credits.account_kind)
@@ -2758,6 +2764,8 @@ returns table (
 language plpgsql
 stable
 set search_path = ''
+-- A plan for this page's length is no better, and costs twice as much as reading the page.
+set plan_cache_mode = force_generic_plan
 as $$
 begin
   return query
@@ -4209,7 +4217,6 @@ create table videos.submissions (
 alter table videos.submissions enable row level security;
 create index submissions_job on videos.submissions (job_id);
 create unique index submissions_request on videos.submissions (provider, request_id) where request_id is not null;
-create index submissions_sending on videos.submissions (claimed_at) where state = 'sending';
 create index submissions_in_flight on videos.submissions (provider)
   where state in ('sending', 'accepted', 'unknown');
 -- No job is ever at two providers: at most one submission that a provider has, or may have.
@@ -4416,6 +4423,10 @@ declare
   v_refusal jsonb;
   v_place integer;
 begin
+  -- Most that are asked about are still being made.
+  if not jsonb_path_exists(p_videos, '$[*].paths.video') then
+    return p_videos;
+  end if;
   for v_place in
     select (v.place - 1)::integer
     from jsonb_array_elements(p_videos) with ordinality as v (video, place)
@@ -4830,17 +4841,21 @@ begin
 end;
 $$;
 
--- The longest prompt that one of a model's providers takes, in UTF-16 units; null where that is no less than the API's.
 create function videos.prompt_max_units(p_model_id uuid)
 returns integer
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select case when max(coalesce(p.prompt_max_units, 2000)) < 2000 then max(p.prompt_max_units) end
-  from videos.model_providers as p
-  join videos.providers as v on v.name = p.provider and v.is_enabled
-  where p.model_id = p_model_id
+-- The longest prompt that one of a model's providers takes, in UTF-16 units; null where that is no less than the API's.
+begin
+  return (
+    select case when max(coalesce(p.prompt_max_units, 2000)) < 2000 then max(p.prompt_max_units) end
+    from videos.model_providers as p
+    join videos.providers as v on v.name = p.provider and v.is_enabled
+    where p.model_id = p_model_id
+  );
+end;
 $$;
 
 -- A model as the catalogue shows it.
@@ -5296,7 +5311,7 @@ as $$
 -- other's.
 begin
   lock table videos.moderation_filters in share row exclusive mode;
-  delete from videos.moderation_filters;
+  delete from videos.moderation_filters where true;
   insert into videos.moderation_filters (action, pattern)
   select w.action, format('(^|[^[:alnum:]])(%s)', string_agg(distinct left(w.word, 3), '|'))
   from (
@@ -6006,9 +6021,39 @@ begin
 end;
 $$;
 
+create function accounts.not_recoverable(p_guest_id uuid, p_heir_id uuid)
+returns text
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Why a guest whose session is lost cannot be found again by another guest; null where they can. The caller has locked both
+-- accounts. Locks: the guest's row in Auth, not waited for.
+declare
+  v_guest accounts.users;
+  v_is_anonymous boolean;
+begin
+  select u.* into strict v_guest from accounts.users as u where u.id = p_guest_id;
+  select a.is_anonymous into v_is_anonymous from auth.users as a where a.id = p_guest_id for share nowait;
+  return case
+    when v_guest.closed_at is not null then 'closed'
+    when v_guest.is_banned then 'suspended'
+    when not coalesce(v_is_anonymous, false)
+      or not coalesce((select a.is_anonymous from auth.users as a where a.id = p_heir_id), true) then 'not_guest'
+    -- Another device of that Apple Account may be using it. An app that is opened refreshes its session.
+    when exists (
+      select from auth.sessions as s
+      where s.user_id = p_guest_id
+        and coalesce(s.refreshed_at at time zone 'utc', s.created_at) > core.now() - interval '7 days'
+    ) then 'in_use'
+  end;
+end;
+$$;
+
 -- supabase/schemas/devices/devices.sql
 
--- devices: who was granted a device's credits, and what bounds it. In this order: devices.sql, limits.sql.
+-- devices: who was granted a device's credits, and what bounds it. In this order: devices.sql, limits.sql,
+-- app-transactions.sql.
 
 create schema devices;
 
@@ -6134,6 +6179,79 @@ begin
   end if;
 end;
 $$;
+
+-- supabase/schemas/devices/app-transactions.sql
+
+-- Which guest an Apple Account was, so that a guest whose session is lost is found again.
+
+create table devices.app_transactions (
+  environment text not null check (environment in ('production', 'sandbox')),
+  -- Apple's; the same for one Apple Account in this app, on each of its devices.
+  app_transaction_id text not null check (char_length(app_transaction_id) between 1 and 40),
+  -- The first guest who came with it, or whom they became; null once they are erased.
+  user_id uuid,
+  noted_at timestamptz not null,
+  -- When a guest was found by it last.
+  recovered_at timestamptz,
+  primary key (environment, app_transaction_id)
+);
+alter table devices.app_transactions enable row level security;
+create index app_transactions_user on devices.app_transactions (user_id) where user_id is not null;
+comment on table devices.app_transactions is 'Whom an Apple Account was first seen as, by StoreKit''s AppTransaction.';
+
+create function devices.note_app_transaction(p_user_id uuid, p_app_transaction jsonb)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Notes that a user came with a verified `{ environment, app_transaction_id }`. Whoever was first stays, but one whose account
+-- is closed or erased gives way. A second call changes nothing. Locks: its row.
+begin
+  insert into devices.app_transactions as t (environment, app_transaction_id, user_id, noted_at)
+  values (
+    p_app_transaction ->> 'environment', p_app_transaction ->> 'app_transaction_id', p_user_id, core.now()
+  )
+  on conflict (environment, app_transaction_id) do update
+    set user_id = excluded.user_id, noted_at = excluded.noted_at
+    where t.user_id is null or exists (
+      select from accounts.users as u where u.id = t.user_id and u.closed_at is not null
+    );
+end;
+$$;
+
+create function devices.find_guest(p_app_transaction jsonb)
+returns devices.app_transactions
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Whom an Apple Account was first seen as; null for one that nobody came with.
+declare
+  v_row devices.app_transactions;
+begin
+  select t.* into v_row
+  from devices.app_transactions as t
+  where t.environment = p_app_transaction ->> 'environment'
+    and t.app_transaction_id = p_app_transaction ->> 'app_transaction_id';
+  return v_row;
+end;
+$$;
+
+create function devices.note_recovery(p_found devices.app_transactions)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A guest was found by it. Locks: its row.
+begin
+  update devices.app_transactions as t set recovered_at = core.now()
+  where t.environment = p_found.environment and t.app_transaction_id = p_found.app_transaction_id;
+end;
+$$;
+
+select core.keep_rows_out_of_logs('devices.app_transactions');
 
 -- supabase/schemas/ops/flags.sql
 
@@ -6543,12 +6661,12 @@ end;
 $$;
 
 create function ops.take_credits(p_admin_id uuid, p_amount bigint)
-returns jsonb
+returns guard.taken
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Asks whether an admin may give so many credits now, as guard.take asks: `{ limits, refusal }`. What was given is
+-- Asks whether an admin may give so many credits now, as guard.take asks. What was given is
 -- summed from ops.admin_actions, where the caller writes its own row before the transaction ends: then no window
 -- exceeds the limit. `reset` is exact: when so much has left the window that the amount fits; what never fits may be
 -- asked again after a whole window. Locks: the admin, until the transaction ends; nobody who has that lock waits for
@@ -6561,6 +6679,7 @@ declare
   v_is_admitted boolean;
   v_reset interval;
   v_limit jsonb;
+  v_taken guard.taken;
 begin
   -- Of two numbers: those of one are the idempotency keys'. 1 is this limit; that two admins share one, they can bear.
   perform pg_advisory_xact_lock(1, hashtext(p_admin_id::text));
@@ -6591,23 +6710,23 @@ begin
     'remaining', greatest(0, v_policy.max_hits - v_given),
     'reset', greatest(1, ceil(extract(epoch from coalesce(v_reset, v_policy.window_length)))::integer)
   );
-  if v_is_admitted then
-    return jsonb_build_object('limits', jsonb_build_array(v_limit));
-  end if;
-  return jsonb_build_object(
-    'limits', jsonb_build_array(v_limit),
-    'refusal', guard.refusal(
+  v_taken.limits := jsonb_build_array(v_limit);
+  if not v_is_admitted then
+    v_taken.refusal := guard.refusal(
       'limit/rate-exceeded', jsonb_build_object('policy', v_policy.name, 'retry_after', v_limit -> 'reset'),
-      jsonb_build_array(v_limit)
-    )
-  );
+      v_taken.limits
+    );
+  end if;
+  return v_taken;
 exception
   -- As in guard.take: the caller tries the whole again.
   when deadlock_detected or serialization_failure then
     raise;
   when others then
     raise warning 'the limit of credits is broken: %', sqlerrm;
-    return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('database/unavailable'));
+    v_taken.limits := '[]';
+    v_taken.refusal := guard.refusal('database/unavailable');
+    return v_taken;
 end;
 $$;
 create index admin_actions_request on ops.admin_actions (request_id) where request_id is not null;
@@ -6713,9 +6832,9 @@ begin
     end if;
   end if;
   v_taken := ops.take_credits(p_admin_id, p_amount);
-  v_limits := v_taken -> 'limits' || v_begun.limits;
-  if v_taken ? 'refusal' then
-    return v_taken -> 'refusal' || jsonb_build_object('limits', v_limits);
+  v_limits := v_taken.limits || v_begun.limits;
+  if v_taken.refusal is not null then
+    return v_taken.refusal || jsonb_build_object('limits', v_limits);
   end if;
 
   v_posted := credits.add(p_user_id, p_amount, 'refund', 'admin_action:' || v_action_id, p_job_id => p_job_id);
@@ -6759,9 +6878,9 @@ begin
   v_limits := v_begun.limits;
   if p_amount > 0 then
     v_taken := ops.take_credits(p_admin_id, p_amount);
-    v_limits := v_taken -> 'limits' || v_limits;
-    if v_taken ? 'refusal' then
-      return v_taken -> 'refusal' || jsonb_build_object('limits', v_limits);
+    v_limits := v_taken.limits || v_limits;
+    if v_taken.refusal is not null then
+      return v_taken.refusal || jsonb_build_object('limits', v_limits);
     end if;
     v_posted := credits.add(p_user_id, p_amount, 'adjustment', 'admin_action:' || v_action_id);
   else
@@ -8163,7 +8282,9 @@ grant execute on function api.delete_video_job to service_role;
 
 -- supabase/schemas/api/device-check.sql
 
-create function api.begin_device_check(p_user_id uuid, p_network text, p_session_id uuid default null)
+create function api.begin_device_check(
+  p_user_id uuid, p_network text, p_session_id uuid default null, p_app_transaction jsonb default null
+)
 returns jsonb
 language plpgsql
 volatile
@@ -8173,21 +8294,24 @@ as $$
 -- Limits, and what is known. `data`: `{ user_id, app_account_token, credits_remaining, is_new, is_granted, intent_good_in }`, the last one
 -- in seconds: until an intent of theirs in this network is good for this check, 0 where one is, null where there is
 -- none. Whose grant is settled has nothing left to check: that counts in `reads`, and costs their network nothing.
--- Locks: rate-limit rows → account → expired lots.
+-- p_app_transaction, `{ environment, app_transaction_id }` and verified, is noted for whoever comes with it first.
+-- Locks: rate-limit rows → account → expired lots → the app transaction.
 declare
   v_is_granted constant boolean := exists (select from devices.grants as g where g.user_id = p_user_id);
   v_caller record;
   v_now timestamptz;
   v_good_from timestamptz;
 begin
-  select * into v_caller
-  from guard.enter(
+  v_caller := guard.enter(
     p_user_id, 'device-check',
     case when v_is_granted then '{reads}' else '{device_check,device_check_network}' end::text[], p_network, p_locks => true,
     p_session_id => p_session_id
   );
   if v_caller.refusal is not null then
     return v_caller.refusal;
+  end if;
+  if p_app_transaction is not null then
+    perform devices.note_app_transaction(p_user_id, p_app_transaction);
   end if;
   v_now := core.now();
   select min(i.good_from) into v_good_from
@@ -8897,8 +9021,7 @@ declare
   v_caller record;
   v_closed_at timestamptz;
 begin
-  select * into v_caller
-  from guard.enter(
+  v_caller := guard.enter(
     p_user_id, 'user-profile', '{writes}', null, p_locks => true, p_suspended => true, p_session_id => p_session_id
   );
   if v_caller.refusal is not null then
@@ -8980,6 +9103,8 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+-- A plan for this page's length is no better, and costs twice as much as reading the page.
+set plan_cache_mode = force_generic_plan
 as $$
 -- A page of the caller's jobs, or of those with one status or reference, without the deleted ones: `data` is
 -- `{ videos, next }`, videos being `{ job, paths }` as in api.video_status. Counts against `reads`, and each URL that is to
@@ -9413,7 +9538,7 @@ declare
   v_refusal jsonb;
   v_is_anonymous boolean;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'merge-guest', '{writes}', null, p_session_id => p_session_id);
+  v_caller := guard.enter(p_user_id, 'merge-guest', '{writes}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -9475,7 +9600,7 @@ as $$
 declare
   v_caller record;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'sessions', '{reads}', null, p_session_id => p_session_id);
+  v_caller := guard.enter(p_user_id, 'sessions', '{reads}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -9500,7 +9625,7 @@ declare
   v_caller record;
   v_ended integer := 1;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'sessions', '{writes}', null, p_session_id => p_session_id);
+  v_caller := guard.enter(p_user_id, 'sessions', '{writes}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -9528,7 +9653,7 @@ declare
   v_caller record;
   v_data jsonb;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'products', '{reads}', null, p_session_id => p_session_id);
+  v_caller := guard.enter(p_user_id, 'products', '{reads}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -9561,7 +9686,7 @@ declare
   v_purchases jsonb;
   v_next jsonb;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'purchases', '{reads}', null, p_session_id => p_session_id);
+  v_caller := guard.enter(p_user_id, 'purchases', '{reads}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -9604,7 +9729,7 @@ declare
   v_refusal jsonb;
   v_reason text;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'purchases', '{purchases}', null, p_session_id => p_session_id);
+  v_caller := guard.enter(p_user_id, 'purchases', '{purchases}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -9823,3 +9948,67 @@ begin
 end;
 $$;
 grant execute on function api.app_store_notifications to service_role;
+
+-- supabase/schemas/api/recover-guest.sql
+
+create function api.recover_guest(
+  p_user_id uuid, p_app_transaction jsonb, p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Makes the guest who was noted for an Apple Account a part of the caller, who is a guest, too; `{ environment,
+-- app_transaction_id }` is verified, and was signed a moment ago. `data` is as in api.merge_guest; a second call answers the
+-- same. resource/not-found where nobody was noted, or the caller; resource/wrong-state with the status `not_guest` where
+-- either has an identity, `in_use` while the guest's session is in use, which is so for 7 days after its last use,
+-- `recovered` within a day of the last time, `closed` or `suspended`. Counts against `writes`. Locks: rate-limit row →
+-- guest's account → caller's account → the guest's row in Auth, and those of accounts.merge.
+declare
+  v_caller record;
+  v_found devices.app_transactions;
+  v_merge accounts.merges;
+  v_account credits.accounts;
+  v_refusal jsonb;
+  v_status text;
+begin
+  v_caller := guard.enter(p_user_id, 'recover-guest', '{writes}', null, p_session_id => p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  v_found := devices.find_guest(p_app_transaction);
+  if v_found.user_id = p_user_id then
+    select m.* into v_merge from accounts.merges as m where m.heir_id = p_user_id order by m.merged_at desc limit 1;
+    if found then
+      return guard.answer(accounts.merge_json(v_merge), v_caller.limits, v_caller.language);
+    end if;
+  end if;
+  if v_found.user_id is null or v_found.user_id = p_user_id then
+    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+  end if;
+
+  -- The guest's first, as in api.merge_guest. What was found is asked again: another call may have been first.
+  v_account := credits.lock_account(v_found.user_id);
+  v_refusal := (accounts.lock(p_user_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
+  if (devices.find_guest(p_app_transaction)).user_id is distinct from v_found.user_id then
+    return guard.refusal('resource/wrong-state', '{"status": "recovered"}', v_caller.limits);
+  end if;
+  v_status := accounts.not_recoverable(v_found.user_id, p_user_id);
+  if v_status is null and v_found.recovered_at > core.now() - interval '1 day' then
+    v_status := 'recovered';
+  end if;
+  if v_status is not null then
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_status), v_caller.limits);
+  end if;
+  perform devices.note_recovery(v_found);
+  return guard.answer(
+    accounts.merge_json(accounts.merge(v_found.user_id, p_user_id)), v_caller.limits, v_caller.language
+  );
+end;
+$$;
+grant execute on function api.recover_guest to service_role;

@@ -140,6 +140,7 @@ insert into accounts.personal_tables (relation, rows_of) values
   ('credits.lots', 't.account_id in (select a.id from credits.accounts as a where a.owner_id = any ($1))'),
   ('credits.postings', 't.owner_id = any ($1)'),
   ('credits.transfers', 't.owner_id = any ($1)'),
+  ('devices.app_transactions', 't.user_id = any ($1)'),
   ('devices.grants', 't.user_id = any ($1)'),
   ('devices.intents', 't.user_id = any ($1)'),
   -- Those of networks and endpoints are nobody's.
@@ -162,7 +163,7 @@ on conflict (relation) do update set rows_of = excluded.rows_of;
 -- Whose rows move with a merge; keys are moved by guard.pass_keys.
 update accounts.personal_tables as t set owner_column = o.owner_column
   from (values
-  ('devices.intents', 'user_id'), ('purchases.transactions', 'owner_id'), ('queue.tasks', 'owner_id'), ('videos.assets', 'owner_id'), ('videos.jobs', 'user_id'),
+  ('devices.app_transactions', 'user_id'), ('devices.intents', 'user_id'), ('purchases.transactions', 'owner_id'), ('queue.tasks', 'owner_id'), ('videos.assets', 'owner_id'), ('videos.jobs', 'user_id'),
   ('videos.provider_events', 'owner_id'), ('videos.submissions', 'owner_id')
   ) as o (relation, owner_column)
   where o.relation = t.relation;
@@ -182,6 +183,9 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
     'the ledger: ids, amounts and times, and the operator''s own words in the keys of what was given by hand'),
   ('credits.transfers', '{id,owner_id,job_id,reverses_id,from_hash,to_hash}', 'kept', null, 'stays',
     'the ledger: ids, amounts and times'),
+  ('devices.app_transactions', '{user_id}', 'blanked', null, 'moves', 'who came with an Apple Account'),
+  ('devices.app_transactions', '{environment,app_transaction_id}', 'kept', null, 'moves',
+    'Apple''s number of an account in this app, without a user: whoever comes with it next is noted for it'),
   ('devices.grants', '{user_id}', 'erased', null, 'stays', 'who had a device''s credits'),
   ('devices.intents', '{user_id}', 'blanked', null, 'moves', 'who was where, and when'),
   ('devices.intents', '{lane,network}', 'kept', null, 'moves',

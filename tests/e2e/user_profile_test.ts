@@ -24,9 +24,16 @@ Deno.test("a guest reads and changes their profile", async () => {
     language: null,
     theme_preference: "system",
     credits_remaining: 7,
+    app_account_token: profile.app_account_token,
+    shares_consumption: false,
     created_at: profile.created_at,
   });
-  const changes = { display_name: "  Zoe\u0308 ", language: "tr", theme_preference: "dark" } as const;
+  const changes = {
+    display_name: "  Zoe\u0308 ",
+    language: "tr",
+    theme_preference: "dark",
+    shares_consumption: true,
+  } as const;
   const changed = { ...profile, ...changes, display_name: "Zo\u00eb" };
   assert.deepEqual(await kinora.updateProfile(changes), changed);
   assert.deepEqual(await kinora.profile(), changed);

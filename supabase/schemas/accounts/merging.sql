@@ -88,3 +88,32 @@ begin
   return v_merge;
 end;
 $$;
+
+create function accounts.not_recoverable(p_guest_id uuid, p_heir_id uuid)
+returns text
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Why a guest whose session is lost cannot be found again by another guest; null where they can. The caller has locked both
+-- accounts. Locks: the guest's row in Auth, not waited for.
+declare
+  v_guest accounts.users;
+  v_is_anonymous boolean;
+begin
+  select u.* into strict v_guest from accounts.users as u where u.id = p_guest_id;
+  select a.is_anonymous into v_is_anonymous from auth.users as a where a.id = p_guest_id for share nowait;
+  return case
+    when v_guest.closed_at is not null then 'closed'
+    when v_guest.is_banned then 'suspended'
+    when not coalesce(v_is_anonymous, false)
+      or not coalesce((select a.is_anonymous from auth.users as a where a.id = p_heir_id), true) then 'not_guest'
+    -- Another device of that Apple Account may be using it. An app that is opened refreshes its session.
+    when exists (
+      select from auth.sessions as s
+      where s.user_id = p_guest_id
+        and coalesce(s.refreshed_at at time zone 'utc', s.created_at) > core.now() - interval '7 days'
+    ) then 'in_use'
+  end;
+end;
+$$;

@@ -1,4 +1,6 @@
-create function api.begin_device_check(p_user_id uuid, p_network text, p_session_id uuid default null)
+create function api.begin_device_check(
+  p_user_id uuid, p_network text, p_session_id uuid default null, p_app_transaction jsonb default null
+)
 returns jsonb
 language plpgsql
 volatile
@@ -8,21 +10,24 @@ as $$
 -- Limits, and what is known. `data`: `{ user_id, app_account_token, credits_remaining, is_new, is_granted, intent_good_in }`, the last one
 -- in seconds: until an intent of theirs in this network is good for this check, 0 where one is, null where there is
 -- none. Whose grant is settled has nothing left to check: that counts in `reads`, and costs their network nothing.
--- Locks: rate-limit rows → account → expired lots.
+-- p_app_transaction, `{ environment, app_transaction_id }` and verified, is noted for whoever comes with it first.
+-- Locks: rate-limit rows → account → expired lots → the app transaction.
 declare
   v_is_granted constant boolean := exists (select from devices.grants as g where g.user_id = p_user_id);
   v_caller record;
   v_now timestamptz;
   v_good_from timestamptz;
 begin
-  select * into v_caller
-  from guard.enter(
+  v_caller := guard.enter(
     p_user_id, 'device-check',
     case when v_is_granted then '{reads}' else '{device_check,device_check_network}' end::text[], p_network, p_locks => true,
     p_session_id => p_session_id
   );
   if v_caller.refusal is not null then
     return v_caller.refusal;
+  end if;
+  if p_app_transaction is not null then
+    perform devices.note_app_transaction(p_user_id, p_app_transaction);
   end if;
   v_now := core.now();
   select min(i.good_from) into v_good_from

@@ -118,6 +118,17 @@ const procedures: Record<string, Procedure> = {
     call: async (sql, { userId }) => [{ answer: await present(sql, userId, transactionOf()) }],
   },
   products: { waitsFor: "nobody", call: (sql, { userId }) => sql`select api.products(${userId}) as answer` },
+  recover_guest: {
+    waitsFor: "caller",
+    call: async (sql, { userId }) => {
+      const app = { environment: "production", app_transaction_id: crypto.randomUUID().slice(0, 30) };
+      const lost = await signedInGuest(database);
+      await sql`delete from auth.sessions where user_id = ${lost.id}`;
+      await sql`select devices.note_app_transaction(${lost.id}, ${sql.json(app)})`;
+      return await sql<{ answer: { error?: string } }[]>`
+        select api.recover_guest(${userId}, ${sql.json(app)}) as answer`;
+    },
+  },
   record_device_intent: {
     waitsFor: "caller",
     call: async (sql, { userId }) => {

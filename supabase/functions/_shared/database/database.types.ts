@@ -49,7 +49,12 @@ export type Database = {
       };
       "app_store_notifications": { Args: { "p_notification": Json }; Returns: Json };
       "begin_device_check": {
-        Args: { "p_network": string; "p_session_id"?: string; "p_user_id": string };
+        Args: {
+          "p_app_transaction"?: Json;
+          "p_network": string;
+          "p_session_id"?: string;
+          "p_user_id": string;
+        };
         Returns: Json;
       };
       "cancel_video": {
@@ -227,6 +232,10 @@ export type Database = {
       };
       "record_unusable_result": {
         Args: { "p_attempt": number; "p_cause": string; "p_job_id": string; "p_task_id": number };
+        Returns: Json;
+      };
+      "recover_guest": {
+        Args: { "p_app_transaction": Json; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
       };
       "renew_tasks": { Args: { "p_attempts": (number)[]; "p_task_ids": (number)[] }; Returns: Json };
