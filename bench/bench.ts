@@ -107,7 +107,7 @@ const machine = [
   `${navigator.hardwareConcurrency} cores`,
   `${Math.round(Deno.systemMemoryInfo().total / 2 ** 30)} GiB`,
   Deno.build.target,
-  "Postgres 17",
+  ...found.flatMap(({ postgres = "" }) => postgres === "" ? [] : [`Postgres ${postgres}`]),
   `Deno ${Deno.version.deno}`,
 ].join(", ");
 const how = quick ? "for a moment" : `${values.seconds} s a row, the median of ${values.repetitions} turns`;

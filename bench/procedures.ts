@@ -125,7 +125,9 @@ export async function measureProcedures(
     ours(names.logged, () => take(sql, "video_generation", anyOf(users))),
   ];
   const found = await measureInTurns(rows, connections, options);
+  const [setting] = await sql<{ version: string }[]>`select current_setting('server_version') as version`;
   return {
+    postgres: setting?.version ?? "",
     goals: [...goalsOf(found, agedName), await proof(sql)],
     tables: [
       tableOf(
