@@ -1,2866 +1,2916 @@
 export interface paths {
-    "/admin-adjust-credits": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Adds credits to a user's or takes some away, never below zero
-         * @description `amount` is added, or taken where it is negative; more than the user has is `ERR_4001`.
-         *
-         *     What an admin gives within any 24 hours, refunds and positive adjustments together, is limited to 10,000 credits: `ERR_4004` with the policy `admin_credits`, and when the amount fits. Nobody credits their own account: `ERR_4006`. A closed account is `ERR_4009` with the status `closed`.
-         */
-        post: operations["postAdminAdjustCredits"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+  "/admin-adjust-credits": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/admin-models": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        /**
-         * Offers a model, or takes it out of the catalogue
-         * @description New videos see it at once, and the catalogue of `models` within the minute that it may be remembered. Videos that were accepted go on. Answers the model as it is then; what changes nothing is not written down.
-         */
-        patch: operations["patchAdminModels"];
-        trace?: never;
+    get?: never;
+    put?: never;
+    /**
+     * Adds credits to a user's or takes some away, never below zero
+     * @description `amount` is added, or taken where it is negative; more than the user has is `ERR_4001`.
+     *
+     *     What an admin gives within any 24 hours, refunds and positive adjustments together, is limited to 10,000 credits: `ERR_4004` with the policy `admin_credits`, and when the amount fits. Nobody credits their own account: `ERR_4006`. A closed account is `ERR_4009` with the status `closed`.
+     */
+    post: operations["postAdminAdjustCredits"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/admin-models": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/admin-refund-credits": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Gives a user credits back, for a job or for anything else
-         * @description With `job_id` it is the refund of a completed job of that user, at most what it cost (`ERR_4008` on `amount`), and once: afterwards it is `ERR_4009` with the status `refunded`. The job's `credits_used` is less by it.
-         *
-         *     What an admin gives within any 24 hours, refunds and positive adjustments together, is limited to 10,000 credits: `ERR_4004` with the policy `admin_credits`, and when the amount fits. Nobody credits their own account: `ERR_4006`. A closed account is `ERR_4009` with the status `closed`.
-         */
-        post: operations["postAdminRefundCredits"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    get?: never;
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    /**
+     * Offers a model, or takes it out of the catalogue
+     * @description New videos see it at once, and the catalogue of `models` within the minute that it may be remembered. Videos that were accepted go on. Answers the model as it is then; what changes nothing is not written down.
+     */
+    patch: operations["patchAdminModels"];
+    trace?: never;
+  };
+  "/admin-refund-credits": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/admin-users": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * A user with their credits and jobs, and what admins did about them
-         * @description `recent_actions` are the newest 20; `admin_id` is null for what was done by hand in the dashboard. `jobs` counts those that the user has not deleted. `is_guest` is null once a closed account is erased.
-         */
-        get: operations["getAdminUsers"];
-        put?: never;
-        /**
-         * Suspends a user and ends their sessions, or lets them in again
-         * @description A ban stops new videos and ends the sessions; a token that still lives gets `ERR_4017`. Videos that were accepted go on. An admin cannot be banned, oneself included: `ERR_4006`. A closed account is `ERR_4009` with the status `closed`. Answers like `GET`; what changes nothing is not written down.
-         */
-        post: operations["postAdminUsers"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    get?: never;
+    put?: never;
+    /**
+     * Gives a user credits back, for a job or for anything else
+     * @description With `job_id` it is the refund of a completed job of that user, at most what it cost (`ERR_4008` on `amount`), and once: afterwards it is `ERR_4009` with the status `refunded`. The job's `credits_used` is less by it.
+     *
+     *     What an admin gives within any 24 hours, refunds and positive adjustments together, is limited to 10,000 credits: `ERR_4004` with the policy `admin_credits`, and when the amount fits. Nobody credits their own account: `ERR_4006`. A closed account is `ERR_4009` with the status `closed`.
+     */
+    post: operations["postAdminRefundCredits"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/admin-users": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/app-store-notifications": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * The App Store reports what became of a purchase
-         * @description The URL for App Store Server Notifications, version 2, of production and sandbox alike, in App Store Connect. Apple's signature over `signedPayload` proves who sent it. It is stored before it is answered, whatever its type, and a repeated one changes nothing. What is not proved to be Apple's, and about this app, is `ERR_4005`: so is this example, which nobody has signed.
-         */
-        post: operations["postAppStoreNotifications"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    /**
+     * A user with their credits and jobs, and what admins did about them
+     * @description `recent_actions` are the newest 20; `admin_id` is null for what was done by hand in the dashboard. `jobs` counts those that the user has not deleted. `is_guest` is null once a closed account is erased.
+     */
+    get: operations["getAdminUsers"];
+    put?: never;
+    /**
+     * Suspends a user and ends their sessions, or lets them in again
+     * @description A ban stops new videos and ends the sessions; a token that still lives gets `ERR_4017`. Videos that were accepted go on. An admin cannot be banned, oneself included: `ERR_4006`. A closed account is `ERR_4009` with the status `closed`. Answers like `GET`; what changes nothing is not written down.
+     */
+    post: operations["postAdminUsers"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/app-store-notifications": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/cancel-video": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Cancels a video: at once while no provider has it, else by the provider's word
-         * @description A `pending` job is cancelled at once, and its credits are back: 200. One that a provider has is answered as it is, with 202: the provider is asked, and only its word cancels the job; if the video comes all the same, it is completed and paid. A second call answers the same; `cancel_requested_at` shows that it was asked. A job that is being stored, or has ended otherwise, is `ERR_4009`.
-         */
-        post: operations["postCancelVideo"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    get?: never;
+    put?: never;
+    /**
+     * The App Store reports what became of a purchase
+     * @description The URL for App Store Server Notifications, version 2, of production and sandbox alike, in App Store Connect. Apple's signature over `signedPayload` proves who sent it. It is stored before it is answered, whatever its type, and a repeated one changes nothing. What is not proved to be Apple's, and about this app, is `ERR_4005`: so is this example, which nobody has signed.
+     */
+    post: operations["postAppStoreNotifications"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/cancel-video": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/credits": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * What the caller has, and what moved it, newest first, page by page
-         * @description `credits_remaining` can be spent, `credits_held` waits for the videos that run, `credits_owed` is paid by what comes in next, and `expiring` covers the next 30 days.
-         *
-         *     `transactions` are what moved `credits_remaining`, newest first, `limit` at a time (1 to 100, else 20); `next_cursor` is the `cursor` of the next page, and null on the last. `amount` is signed. A video's `hold` is not followed by anything once the video is completed, and by a `release` when it ends otherwise. Read a `kind` that you do not know as `other`.
-         */
-        get: operations["getCredits"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    get?: never;
+    put?: never;
+    /**
+     * Cancels a video: at once while no provider has it, else by the provider's word
+     * @description A `pending` job is cancelled at once, and its credits are back: 200. One that a provider has is answered as it is, with 202: the provider is asked, and only its word cancels the job; if the video comes all the same, it is completed and paid. A second call answers the same; `cancel_requested_at` shows that it was asked. A job that is being stored, or has ended otherwise, is `ERR_4009`.
+     */
+    post: operations["postCancelVideo"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/credits": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/delete-video-job": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post?: never;
-        /**
-         * Deletes an ended video; its files are removed afterwards
-         * @description The job leaves its user's lists at once, and a worker removes its files. Only ended jobs: others are `ERR_4009`, and `cancel-video` comes first. What the video cost stays paid.
-         */
-        delete: operations["deleteDeleteVideoJob"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    /**
+     * What the caller has, and what moved it, newest first, page by page
+     * @description `credits_remaining` can be spent, `credits_held` waits for the videos that run, `credits_owed` is paid by what comes in next, and `expiring` covers the next 30 days.
+     *
+     *     `transactions` are what moved `credits_remaining`, newest first, `limit` at a time (1 to 100, else 20); `next_cursor` is the `cursor` of the next page, and null on the last. `amount` is signed. A video's `hold` is not followed by anything once the video is completed, and by a `release` when it ends otherwise. Read a `kind` that you do not know as `other`.
+     */
+    get: operations["getCredits"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/delete-video-job": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/device-check": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Proves that the caller is on a real device, which gets its credits once
-         * @description Called after each sign-in, with a new DeviceCheck token each time. The first check of a device grants 10 credits: once for that device, also after its app was installed anew or the account was closed.
-         *
-         *     `initial_grant.status` is `granted` when this call granted them, and `already_claimed` when the device has had them. It is `pending` while there is a `reason`: Apple cannot be asked now (`apple_unavailable`), another check of the network or the account is not over (`busy`), or the network, or all of them, have had their grants (`network_limit`). The account works, and a check after `retry_after` seconds, or at the next start of the app, settles it. Whose grant is settled is answered at once, under `reads`, and may start behind any network as often as they like. `is_new` tells that this call made the account. `device_id` is optional, and no identity.
-         */
-        post: operations["postDeviceCheck"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    get?: never;
+    put?: never;
+    post?: never;
+    /**
+     * Deletes an ended video; its files are removed afterwards
+     * @description The job leaves its user's lists at once, and a worker removes its files. Only ended jobs: others are `ERR_4009`, and `cancel-video` comes first. What the video cost stays paid.
+     */
+    delete: operations["deleteDeleteVideoJob"];
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/device-check": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/generate-video": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Accepts a video, holds its price and begins to generate it
-         * @description The price is computed from model and settings, and held; a video that is not made gives it back. Watch the job with `video-status`.
-         *
-         *     `prompt` has 1 to 2000 characters, with tabs and line breaks but no other control or direction characters; where a model takes less, `options.prompt_max_characters` says how much, in UTF-16 units. `settings` are options of the model, whose defaults stand for those that are left out. `image_url` is for models that require an image: https, a public DNS name, no port, no credentials. `client_reference`, 1 to 100 visible characters, is the app's own name for the job: it is kept with it, and `video-jobs` finds it. Optional fields may be null.
-         */
-        post: operations["postGenerateVideo"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    get?: never;
+    put?: never;
+    /**
+     * Proves that the caller is on a real device, which gets its credits once
+     * @description Called after each sign-in, with a new DeviceCheck token each time. The first check of a device grants 10 credits: once for that device, also after its app was installed anew or the account was closed.
+     *
+     *     `initial_grant.status` is `granted` when this call granted them, and `already_claimed` when the device has had them. It is `pending` while there is a `reason`: Apple cannot be asked now (`apple_unavailable`), another check of the network or the account is not over (`busy`), or the network, or all of them, have had their grants (`network_limit`). The account works, and a check after `retry_after` seconds, or at the next start of the app, settles it. Whose grant is settled is answered at once, under `reads`, and may start behind any network as often as they like. `is_new` tells that this call made the account. `device_id` is optional, and no identity.
+     */
+    post: operations["postDeviceCheck"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/generate-video": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/health": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Whether the backend works; more for a secret key
-         * @description `unhealthy`, with 503, when the database cannot be asked; `degraded`, with 200, when storage, the worker, a provider, Apple, the client's address or a part of the platform are not there. Answers are shared for 5 seconds. Only a secret key gets `checks` and `version`. A check's `reason` is `schema_not_exposed` when the platform was not told to expose the schema `api`. `providers` is right while each model that is offered has one that is configured and whose breaker is not open; `apple` while Apple takes our key, which is asked once a minute; `client_address` while the request carries the configured header, without which all users share the limits of one network. `platform.missing` names what docs/deploying.md asks of the project and is not there, `platform.invalid` which variables are bad.
-         */
-        get: operations["getHealth"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    get?: never;
+    put?: never;
+    /**
+     * Accepts a video, holds its price and begins to generate it
+     * @description The price is computed from model and settings, and held; a video that is not made gives it back. Watch the job with `video-status`.
+     *
+     *     `prompt` has 1 to 2000 characters, with tabs and line breaks but no other control or direction characters; where a model takes less, `options.prompt_max_characters` says how much, in UTF-16 units. `settings` are options of the model, whose defaults stand for those that are left out. `image_url` is for models that require an image: https, a public DNS name, no port, no credentials. `client_reference`, 1 to 100 visible characters, is the app's own name for the job: it is kept with it, and `video-jobs` finds it. Optional fields may be null.
+     */
+    post: operations["postGenerateVideo"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/health": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/models": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * The models that can be used now, with their options and prices
-         * @description What can be generated now. `pricing.credits` is the price of a video, or of each second of it; `options` has the values of each setting, and the one that stands for it where it is left out; `options.prompt_max_characters` is there for a model that takes prompts of less than 2,000. Send the answer's `ETag` as `If-None-Match`, and there is no body while nothing has changed: 304.
-         */
-        get: operations["getModels"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    /**
+     * Whether the backend works; more for a secret key
+     * @description `unhealthy`, with 503, when the database cannot be asked; `degraded`, with 200, when storage, the worker, a provider, Apple, the client's address or a part of the platform are not there. Answers are shared for 5 seconds. Only a secret key gets `checks` and `version`. A check's `reason` is `schema_not_exposed` when the platform was not told to expose the schema `api`. `providers` is right while each model that is offered has one that is configured and whose breaker is not open; `apple` while Apple takes our key, which is asked once a minute; `client_address` while the request carries the configured header, without which all users share the limits of one network. `platform.missing` names what docs/deploying.md asks of the project and is not there, `platform.invalid` which variables are bad.
+     */
+    get: operations["getHealth"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/models": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/process-jobs": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Wakes the worker, which goes on after the answer
-         * @description Called by the database when tasks are due. It answers at once and works in the background; workers that run at the same time never do a task twice.
-         */
-        post: operations["postProcessJobs"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    /**
+     * The models that can be used now, with their options and prices
+     * @description What can be generated now. `pricing.credits` is the price of a video, or of each second of it; `options` has the values of each setting, and the one that stands for it where it is left out; `options.prompt_max_characters` is there for a model that takes prompts of less than 2,000. Send the answer's `ETag` as `If-None-Match`, and there is no body while nothing has changed: 304.
+     */
+    get: operations["getModels"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/process-jobs": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/products": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * What is sold now, with the credits that it brings
-         * @description What the app offers, in the operator's order: ask StoreKit for these `product_id`s, which have the prices. `credits` are for one of a `consumable`, and for each period of a `subscription`. Send the answer's `ETag` as `If-None-Match`, and there is no body while nothing has changed: 304.
-         */
-        get: operations["getProducts"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    get?: never;
+    put?: never;
+    /**
+     * Wakes the worker, which goes on after the answer
+     * @description Called by the database when tasks are due. It answers at once and works in the background; workers that run at the same time never do a task twice.
+     */
+    post: operations["postProcessJobs"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/products": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/provider-webhook": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * A provider reports what became of a submission
-         * @description The URL that a provider gets with each submission; `owner` is the reference of the job's owner, `token` proves which submission it was made for, and the provider's own signature, in its own headers, proves who sent the body. An event is stored before it is answered; a repeated one changes nothing. A signature, token or account that does not fit, or a timestamp that is more than 5 minutes off, is `ERR_4005`: so is this example, which nobody has signed.
-         */
-        post: operations["postProviderWebhook"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    /**
+     * What is sold now, with the credits that it brings
+     * @description What the app offers, in the operator's order: ask StoreKit for these `product_id`s, which have the prices. `credits` are for one of a `consumable`, and for each period of a `subscription`. Send the answer's `ETag` as `If-None-Match`, and there is no body while nothing has changed: 304.
+     */
+    get: operations["getProducts"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/provider-webhook": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/purchases": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * What the caller bought, newest first, page by page
-         * @description What was credited to the caller, `limit` at a time (1 to 100, else 20). `credits_added` is what a purchase brought; what Apple refunded of it since is in `status`, and taken back in `credits` as `reversal`.
-         */
-        get: operations["getPurchases"];
-        put?: never;
-        /**
-         * Credits a transaction of the App Store, once
-         * @description `signed_transaction` is StoreKit 2's `jwsRepresentation`. It needs no key: the same transaction is credited once, whoever sends it and how often, and `already_credited` says that it was before. Buy with the user's `app_account_token`, and the purchase is theirs whoever presents it. Call `transaction.finish()` after 200, and after `ERR_4016` with `revoked`, `expired`, `family_shared` or `other_account`; after anything else present it again later. This example is signed by nobody.
-         */
-        post: operations["postPurchases"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    get?: never;
+    put?: never;
+    /**
+     * A provider reports what became of a submission
+     * @description The URL that a provider gets with each submission; `owner` is the reference of the job's owner, `token` proves which submission it was made for, and the provider's own signature, in its own headers, proves who sent the body. An event is stored before it is answered; a repeated one changes nothing. A signature, token or account that does not fit, or a timestamp that is more than 5 minutes off, is `ERR_4005`: so is this example, which nobody has signed.
+     */
+    post: operations["postProviderWebhook"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/purchases": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/user-profile": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * The caller's own profile
-         * @description `language` is the one of messages where a request asks for none; null until the user has chosen one. Buy with `app_account_token` as StoreKit's `appAccountToken`, and the purchase is this user's; it is nobody else's to know.
-         */
-        get: operations["getUserProfile"];
-        put?: never;
-        post?: never;
-        /**
-         * Closes the caller's account, at once and for good
-         * @description Videos that are not finished are cancelled, credits are forfeited, and sessions end; a worker erases files and personal data. The token, while it lives, gets `ERR_4005` everywhere.
-         */
-        delete: operations["deleteUserProfile"];
-        options?: never;
-        head?: never;
-        /**
-         * Changes what it names of the profile
-         * @description Changes the members that it names, of `display_name` (1 to 50 characters, or null), `language`, `theme_preference` and `shares_consumption`, by which Apple may be told how much of a purchase was used when a refund is asked for; answers like `GET`.
-         */
-        patch: operations["patchUserProfile"];
-        trace?: never;
+    /**
+     * What the caller bought, newest first, page by page
+     * @description What was credited to the caller, `limit` at a time (1 to 100, else 20). `credits_added` is what a purchase brought; what Apple refunded of it since is in `status`, and taken back in `credits` as `reversal`.
+     */
+    get: operations["getPurchases"];
+    put?: never;
+    /**
+     * Credits a transaction of the App Store, once
+     * @description `signed_transaction` is StoreKit 2's `jwsRepresentation`. It needs no key: the same transaction is credited once, whoever sends it and how often, and `already_credited` says that it was before. Buy with the user's `app_account_token`, and the purchase is theirs whoever presents it. Call `transaction.finish()` after 200, and after `ERR_4016` with `revoked`, `expired`, `family_shared` or `other_account`; after anything else present it again later. This example is signed by nobody.
+     */
+    post: operations["postPurchases"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/user-profile": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/video-jobs": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * The caller's videos, newest first, page by page
-         * @description Newest first, `limit` at a time (1 to 100, else 20), of one `status` or of all, of one `client_reference` or of any; deleted videos are absent. `next_cursor` is the `cursor` of the next page, and null on the last. Newer videos move no page. Each `video_url` is signed, and has at least 10 minutes left; where the URLs of 24 hours are used up it is null, and `retry_after` of the job says for how long.
-         */
-        get: operations["getVideoJobs"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    /**
+     * The caller's own profile
+     * @description `language` is the one of messages where a request asks for none; null until the user has chosen one. Buy with `app_account_token` as StoreKit's `appAccountToken`, and the purchase is this user's; it is nobody else's to know.
+     */
+    get: operations["getUserProfile"];
+    put?: never;
+    post?: never;
+    /**
+     * Closes the caller's account, at once and for good
+     * @description Videos that are not finished are cancelled, credits are forfeited, and sessions end; a worker erases files and personal data. The token, while it lives, gets `ERR_4005` everywhere.
+     */
+    delete: operations["deleteUserProfile"];
+    options?: never;
+    head?: never;
+    /**
+     * Changes what it names of the profile
+     * @description Changes the members that it names, of `display_name` (1 to 50 characters, or null), `language`, `theme_preference` and `shares_consumption`, by which Apple may be told how much of a purchase was used when a refund is asked for; answers like `GET`.
+     */
+    patch: operations["patchUserProfile"];
+    trace?: never;
+  };
+  "/video-jobs": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/video-status": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * How far a video is, and where it can be watched
-         * @description Ask again after `next_poll_seconds`, until it is null: then the job has ended. It grows with the job's age and with the number of jobs that run: whoever obeys it for each stays within half of `reads`. `video_url` is signed, and has at least 10 minutes left; ask for a new one instead of keeping it. Whoever has had 200 renewed in 24 hours gets null, and `retry_after` in the job says in how many seconds there is one again. `thumbnail_url` is signed with it where the provider made a picture, as some of fal's and Replicate's models do; else it is null, and the app shows the video's first frame. A failed job says why in `error`, whose codes are those of errors.
-         *
-         *     `status` is `pending` (no provider has it, and none may have it), `processing`, `completed`, `failed` or `cancelled`; the last three never change again. `credits_used` is what is held or was paid, less what was given back: 0 for a job that failed or was cancelled. `settings` are those used, defaults included. `client_reference` is what the app gave, `cancel_requested_at` when cancelling was asked for.
-         *
-         *     `progress.stage` is `queued` (no provider has it), `submitted` (sent to one that has not started, or has not answered), `generating`, `storing`, or `done` (ended, however).
-         */
-        get: operations["getVideoStatus"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    /**
+     * The caller's videos, newest first, page by page
+     * @description Newest first, `limit` at a time (1 to 100, else 20), of one `status` or of all, of one `client_reference` or of any; deleted videos are absent. `next_cursor` is the `cursor` of the next page, and null on the last. Newer videos move no page. Each `video_url` is signed, and has at least 10 minutes left; where the URLs of 24 hours are used up it is null, and `retry_after` of the job says for how long.
+     */
+    get: operations["getVideoJobs"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/video-status": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
+    /**
+     * How far a video is, and where it can be watched
+     * @description Ask again after `next_poll_seconds`, until it is null: then the job has ended. It grows with the job's age and with the number of jobs that run: whoever obeys it for each stays within half of `reads`. `video_url` is signed, and has at least 10 minutes left; ask for a new one instead of keeping it. Whoever has had 200 renewed in 24 hours gets null, and `retry_after` in the job says in how many seconds there is one again. `thumbnail_url` is signed with it where the provider made a picture, as some of fal's and Replicate's models do; else it is null, and the app shows the video's first frame. A failed job says why in `error`, whose codes are those of errors.
+     *
+     *     `status` is `pending` (no provider has it, and none may have it), `processing`, `completed`, `failed` or `cancelled`; the last three never change again. `credits_used` is what is held or was paid, less what was given back: 0 for a job that failed or was cancelled. `settings` are those used, defaults included. `client_reference` is what the app gave, `cancel_requested_at` when cancelling was asked for.
+     *
+     *     `progress.stage` is `queued` (no provider has it), `submitted` (sent to one that has not started, or has not answered), `generating`, `storing`, or `done` (ended, however).
+     */
+    get: operations["getVideoStatus"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
 }
 export type webhooks = Record<string, never>;
 export interface components {
-    schemas: {
-        /** @enum {string} */
-        ErrorCode: "ERR_4001" | "ERR_4002" | "ERR_4003" | "ERR_4004" | "ERR_4005" | "ERR_4006" | "ERR_4007" | "ERR_4008" | "ERR_4009" | "ERR_4010" | "ERR_4011" | "ERR_4012" | "ERR_4013" | "ERR_4014" | "ERR_4015" | "ERR_4016" | "ERR_4017" | "ERR_4018" | "ERR_5001" | "ERR_5002" | "ERR_5003" | "ERR_6001" | "ERR_6002" | "ERR_6003" | "ERR_6004";
-        Error: {
-            error: {
-                code: components["schemas"]["ErrorCode"];
-                /** @description For people, in the language of Content-Language */
-                message: string;
-                /** @description For the app; the same in every language */
-                details: {
-                    [key: string]: unknown;
-                };
-                request_id: string;
-            };
+  schemas: {
+    /** @enum {string} */
+    ErrorCode:
+      | "ERR_4001"
+      | "ERR_4002"
+      | "ERR_4003"
+      | "ERR_4004"
+      | "ERR_4005"
+      | "ERR_4006"
+      | "ERR_4007"
+      | "ERR_4008"
+      | "ERR_4009"
+      | "ERR_4010"
+      | "ERR_4011"
+      | "ERR_4012"
+      | "ERR_4013"
+      | "ERR_4014"
+      | "ERR_4015"
+      | "ERR_4016"
+      | "ERR_4017"
+      | "ERR_4018"
+      | "ERR_5001"
+      | "ERR_5002"
+      | "ERR_5003"
+      | "ERR_6001"
+      | "ERR_6002"
+      | "ERR_6003"
+      | "ERR_6004";
+    Error: {
+      error: {
+        code: components["schemas"]["ErrorCode"];
+        /** @description For people, in the language of Content-Language */
+        message: string;
+        /** @description For the app; the same in every language */
+        details: {
+          [key: string]: unknown;
         };
-        AcceptedVideo: {
-            /** Format: uuid */
-            job_id: string;
-            /** @constant */
-            status: "pending";
-            credits_used: number;
-            credits_remaining: number;
-            /** Format: date-time */
-            created_at: string;
-        };
-        AdjustCreditsRequest: {
-            user_id: components["schemas"]["UserId"];
-            amount: number;
-            reason: components["schemas"]["Reason"];
-        };
-        AdministeredUser: {
-            user: {
-                /** Format: uuid */
-                user_id: string;
-                is_guest: boolean | null;
-                display_name: string | null;
-                language: ("en" | "tr" | "es") | null;
-                /** @enum {string} */
-                theme_preference: "system" | "light" | "dark";
-                credits_remaining: number;
-                /** Format: date-time */
-                created_at: string;
-                is_banned: boolean;
-                closed_at: string | null;
-            };
-            credits: {
-                remaining: number;
-                held: number;
-                owed: number;
-            };
-            jobs: {
-                pending: number;
-                processing: number;
-                completed: number;
-                failed: number;
-                cancelled: number;
-            };
-            recent_actions: {
-                /** Format: uuid */
-                id: string;
-                /** @enum {string} */
-                action: "make_admin" | "remove_admin" | "refund_credits" | "adjust_credits" | "enable_model" | "disable_model" | "ban" | "unban";
-                admin_id: string | null;
-                amount: number | null;
-                reason: string;
-                job_id: string | null;
-                /** Format: date-time */
-                created_at: string;
-            }[];
-        };
-        AppStoreNotificationsResponse: {
-            /** @constant */
-            received: true;
-        };
-        BanUserRequest: {
-            user_id: components["schemas"]["UserId"];
-            /** @enum {string} */
-            action: "ban" | "unban";
-            reason: components["schemas"]["Reason"];
-        };
-        CancelVideoRequest: {
-            /** Format: uuid */
-            job_id: string;
-        };
-        ChangeModelRequest: {
-            /** Format: uuid */
-            model_id: string;
-            is_available: boolean;
-            reason: components["schemas"]["Reason"];
-        };
-        ChangeModelResponse: {
-            /** Format: uuid */
-            id: string;
-            name: string;
-            description: string;
-            /** @enum {string} */
-            category: "text_to_video" | "image_to_video";
-            thumbnail_url: string | null;
-            is_featured: boolean;
-            requires_image: boolean;
-            pricing: {
-                /** @enum {string} */
-                type: "per_video" | "per_second";
-                credits: number;
-            };
-            options: {
-                duration_seconds: {
-                    values: number[];
-                    default: number;
-                };
-                resolution: {
-                    values: string[];
-                    default: string;
-                };
-                aspect_ratio: {
-                    values: string[];
-                    default: string;
-                };
-                prompt_max_characters?: number;
-            };
-            is_available: boolean;
-        };
-        Check: {
-            ok: boolean;
-            duration_ms: number;
-            /** @enum {string} */
-            reason?: "schema_not_exposed";
-        };
-        ClientReference: string;
-        ClosedAccount: {
-            /** Format: uuid */
-            user_id: string;
-            /** Format: date-time */
-            closed_at: string;
-        };
-        CreditedPurchase: {
-            transaction_id: string;
-            product_id: string;
-            /** @enum {string} */
-            status: "credited" | "already_credited";
-            credits_added: number;
-            credits_remaining: number;
-            expires_at: string | null;
-        };
-        CreditsResponse: {
-            credits_remaining: number;
-            credits_held: number;
-            credits_owed: number;
-            expiring: {
-                credits: number;
-                /** Format: date-time */
-                expires_at: string;
-            }[];
-            transactions: {
-                /** Format: uuid */
-                id: string;
-                amount: number;
-                /** @enum {string} */
-                kind: "grant" | "purchase" | "hold" | "release" | "refund" | "adjustment" | "expiry" | "reversal" | "debt_payment";
-                balance_after: number;
-                job_id: string | null;
-                /** Format: date-time */
-                created_at: string;
-            }[];
-            next_cursor: string | null;
-        };
-        DeviceCheckRequest: {
-            /** Format: base64 */
-            device_token: string;
-            device_id?: string | null;
-        };
-        DeviceCheckResponse: {
-            /** Format: uuid */
-            user_id: string;
-            /** Format: uuid */
-            app_account_token: string;
-            credits_remaining: number;
-            is_new: boolean;
-            initial_grant: {
-                /** @enum {string} */
-                status: "granted" | "already_claimed" | "pending";
-                credits: number;
-                /** @enum {string} */
-                reason?: "apple_unavailable" | "busy" | "network_limit";
-                retry_after?: number;
-            };
-        };
-        GenerateVideoRequest: {
-            /** Format: uuid */
-            model_id: string;
-            prompt: string;
-            settings?: {
-                duration_seconds?: number | null;
-                resolution?: string | null;
-                aspect_ratio?: string | null;
-            } | null;
-            image_url?: string | null;
-            client_reference?: components["schemas"]["ClientReference"] | null;
-        };
-        HealthResponse: {
-            /** @enum {string} */
-            status: "healthy" | "degraded" | "unhealthy";
-            checks?: {
-                database: components["schemas"]["Check"];
-                storage: components["schemas"]["Check"];
-                queue: components["schemas"]["Check"];
-                providers: components["schemas"]["Check"];
-                apple: components["schemas"]["Check"];
-                client_address: components["schemas"]["Check"];
-                platform: components["schemas"]["PlatformCheck"];
-            };
-            version?: string;
-        };
-        Job: {
-            /** Format: uuid */
-            job_id: string;
-            /** @enum {string} */
-            status: "pending" | "processing" | "completed" | "failed" | "cancelled";
-            prompt: string;
-            /** Format: uuid */
-            model_id: string;
-            model_name: string;
-            settings: {
-                duration_seconds: number;
-                resolution: string;
-                aspect_ratio: string;
-            };
-            credits_used: number;
-            video_url: string | null;
-            video_url_expires_at: string | null;
-            thumbnail_url: string | null;
-            error: {
-                code: string;
-                message: string;
-                details: {
-                    [key: string]: unknown;
-                };
-            } | null;
-            client_reference: string | null;
-            cancel_requested_at: string | null;
-            retry_after?: number;
-            /** Format: date-time */
-            created_at: string;
-            completed_at: string | null;
-        };
-        Model: {
-            /** Format: uuid */
-            id: string;
-            name: string;
-            description: string;
-            /** @enum {string} */
-            category: "text_to_video" | "image_to_video";
-            thumbnail_url: string | null;
-            is_featured: boolean;
-            requires_image: boolean;
-            pricing: {
-                /** @enum {string} */
-                type: "per_video" | "per_second";
-                credits: number;
-            };
-            options: {
-                duration_seconds: {
-                    values: number[];
-                    default: number;
-                };
-                resolution: {
-                    values: string[];
-                    default: string;
-                };
-                aspect_ratio: {
-                    values: string[];
-                    default: string;
-                };
-                prompt_max_characters?: number;
-            };
-        };
-        ModelsResponse: {
-            models: components["schemas"]["Model"][];
-        };
-        MovedCredits: {
-            /** @constant */
-            success: true;
-            /** Format: uuid */
-            transaction_id: string;
-            new_balance: number;
-        };
-        PlatformCheck: {
-            ok: boolean;
-            duration_ms: number;
-            /** @enum {string} */
-            reason?: "schema_not_exposed";
-            missing: ("postgres_17" | "pg_cron" | "tick_job" | "pg_net" | "functions_url" | "worker_key" | "signing_key")[];
-            invalid?: string[];
-        };
-        PresentPurchaseRequest: {
-            signed_transaction: string;
-        };
-        ProcessJobsResponse: {
-            /** @constant */
-            accepted: true;
-        };
-        Product: {
-            product_id: string;
-            /** @enum {string} */
-            kind: "consumable" | "subscription";
-            name: string;
-            description: string;
-            credits: number;
-            is_featured: boolean;
-        };
-        ProductsResponse: {
-            products: components["schemas"]["Product"][];
-        };
-        Profile: {
-            /** Format: uuid */
-            user_id: string;
-            is_guest: boolean;
-            display_name: string | null;
-            language: ("en" | "tr" | "es") | null;
-            /** @enum {string} */
-            theme_preference: "system" | "light" | "dark";
-            credits_remaining: number;
-            /** Format: uuid */
-            app_account_token: string;
-            shares_consumption: boolean;
-            /** Format: date-time */
-            created_at: string;
-        };
-        ProviderWebhookResponse: {
-            /** @constant */
-            received: true;
-        };
-        Purchase: {
-            transaction_id: string;
-            product_id: string;
-            /** @enum {string} */
-            status: "credited" | "partially_refunded" | "refunded";
-            credits_added: number;
-            /** Format: date-time */
-            purchased_at: string;
-            expires_at: string | null;
-        };
-        PurchasesResponse: {
-            purchases: components["schemas"]["Purchase"][];
-            next_cursor: string | null;
-        };
-        Reason: string;
-        RefundCreditsRequest: {
-            user_id: components["schemas"]["UserId"];
-            amount: number;
-            reason: components["schemas"]["Reason"];
-            job_id?: string | null;
-        };
-        UpdateUserProfileRequest: {
-            display_name?: string | null;
-            language?: ("en" | "tr" | "es") | null;
-            theme_preference?: ("system" | "light" | "dark") | null;
-            shares_consumption?: boolean | null;
-        };
+        request_id: string;
+      };
+    };
+    AcceptedVideo: {
+      /** Format: uuid */
+      job_id: string;
+      /** @constant */
+      status: "pending";
+      credits_used: number;
+      credits_remaining: number;
+      /** Format: date-time */
+      created_at: string;
+    };
+    AdjustCreditsRequest: {
+      user_id: components["schemas"]["UserId"];
+      amount: number;
+      reason: components["schemas"]["Reason"];
+    };
+    AdministeredUser: {
+      user: {
         /** Format: uuid */
-        UserId: string;
-        VideoJobsResponse: {
-            jobs: components["schemas"]["Job"][];
-            next_cursor: string | null;
-        };
-        VideoStatusResponse: {
-            /** Format: uuid */
-            job_id: string;
-            /** @enum {string} */
-            status: "pending" | "processing" | "completed" | "failed" | "cancelled";
-            prompt: string;
-            /** Format: uuid */
-            model_id: string;
-            model_name: string;
-            settings: {
-                duration_seconds: number;
-                resolution: string;
-                aspect_ratio: string;
-            };
-            credits_used: number;
-            video_url: string | null;
-            video_url_expires_at: string | null;
-            thumbnail_url: string | null;
-            error: {
-                code: string;
-                message: string;
-                details: {
-                    [key: string]: unknown;
-                };
-            } | null;
-            client_reference: string | null;
-            cancel_requested_at: string | null;
-            retry_after?: number;
-            /** Format: date-time */
-            created_at: string;
-            completed_at: string | null;
-            progress: {
-                /** @enum {string} */
-                stage: "queued" | "submitted" | "generating" | "storing" | "done";
-                percent: number | null;
-            };
-            next_poll_seconds: number | null;
-        };
+        user_id: string;
+        is_guest: boolean | null;
+        display_name: string | null;
+        language: ("en" | "tr" | "es") | null;
+        /** @enum {string} */
+        theme_preference: "system" | "light" | "dark";
+        credits_remaining: number;
+        /** Format: date-time */
+        created_at: string;
+        is_banned: boolean;
+        closed_at: string | null;
+      };
+      credits: {
+        remaining: number;
+        held: number;
+        owed: number;
+      };
+      jobs: {
+        pending: number;
+        processing: number;
+        completed: number;
+        failed: number;
+        cancelled: number;
+      };
+      recent_actions: {
+        /** Format: uuid */
+        id: string;
+        /** @enum {string} */
+        action:
+          | "make_admin"
+          | "remove_admin"
+          | "refund_credits"
+          | "adjust_credits"
+          | "enable_model"
+          | "disable_model"
+          | "ban"
+          | "unban";
+        admin_id: string | null;
+        amount: number | null;
+        reason: string;
+        job_id: string | null;
+        /** Format: date-time */
+        created_at: string;
+      }[];
     };
-    responses: {
-        /** @description `ERR_4001` payment/insufficient-credits */
-        ERR_4001: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "Content-Language": components["headers"]["ContentLanguage"];
-                "Cache-Control": components["headers"]["CacheControl"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `ERR_4002` model/not-available */
-        ERR_4002: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "Content-Language": components["headers"]["ContentLanguage"];
-                "Cache-Control": components["headers"]["CacheControl"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `ERR_4002` model/not-available · `ERR_4003` prompt/refused · `ERR_4011` idempotency/key-reused */
-        ERR_4002_ERR_4003_ERR_4011: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "Content-Language": components["headers"]["ContentLanguage"];
-                "Cache-Control": components["headers"]["CacheControl"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `ERR_4004` limit/rate-exceeded */
-        ERR_4004: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "Content-Language": components["headers"]["ContentLanguage"];
-                "Cache-Control": components["headers"]["CacheControl"];
-                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                RateLimit: components["headers"]["RateLimit"];
-                "Retry-After": components["headers"]["RetryAfter"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `ERR_4005` auth/unauthenticated */
-        ERR_4005: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "Content-Language": components["headers"]["ContentLanguage"];
-                "Cache-Control": components["headers"]["CacheControl"];
-                "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `ERR_4006` auth/forbidden · `ERR_4017` auth/suspended */
-        ERR_4006_ERR_4017: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "Content-Language": components["headers"]["ContentLanguage"];
-                "Cache-Control": components["headers"]["CacheControl"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `ERR_4007` resource/not-found */
-        ERR_4007: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "Content-Language": components["headers"]["ContentLanguage"];
-                "Cache-Control": components["headers"]["CacheControl"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `ERR_4008` request/malformed */
-        ERR_4008: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "Content-Language": components["headers"]["ContentLanguage"];
-                "Cache-Control": components["headers"]["CacheControl"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `ERR_4008` request/malformed · `ERR_4010` idempotency/key-missing */
-        ERR_4008_ERR_4010: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "Content-Language": components["headers"]["ContentLanguage"];
-                "Cache-Control": components["headers"]["CacheControl"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `ERR_4009` resource/wrong-state */
-        ERR_4009: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "Content-Language": components["headers"]["ContentLanguage"];
-                "Cache-Control": components["headers"]["CacheControl"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `ERR_4009` resource/wrong-state · `ERR_4012` idempotency/in-progress */
-        ERR_4009_ERR_4012: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "Content-Language": components["headers"]["ContentLanguage"];
-                "Cache-Control": components["headers"]["CacheControl"];
-                "Retry-After": components["headers"]["RetryAfter"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `ERR_4011` idempotency/key-reused */
-        ERR_4011: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "Content-Language": components["headers"]["ContentLanguage"];
-                "Cache-Control": components["headers"]["CacheControl"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `ERR_4012` idempotency/in-progress */
-        ERR_4012: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "Content-Language": components["headers"]["ContentLanguage"];
-                "Cache-Control": components["headers"]["CacheControl"];
-                "Retry-After": components["headers"]["RetryAfter"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `ERR_4013` request/too-large */
-        ERR_4013: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "Content-Language": components["headers"]["ContentLanguage"];
-                "Cache-Control": components["headers"]["CacheControl"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `ERR_4015` device/not-verified · `ERR_4017` auth/suspended */
-        ERR_4015_ERR_4017: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "Content-Language": components["headers"]["ContentLanguage"];
-                "Cache-Control": components["headers"]["CacheControl"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `ERR_4016` purchase/not-verified */
-        ERR_4016: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "Content-Language": components["headers"]["ContentLanguage"];
-                "Cache-Control": components["headers"]["CacheControl"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `ERR_4017` auth/suspended */
-        ERR_4017: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "Content-Language": components["headers"]["ContentLanguage"];
-                "Cache-Control": components["headers"]["CacheControl"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `ERR_4018` request/not-json */
-        ERR_4018: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "Content-Language": components["headers"]["ContentLanguage"];
-                "Cache-Control": components["headers"]["CacheControl"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `ERR_6001` database/unavailable */
-        ERR_6001: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "Content-Language": components["headers"]["ContentLanguage"];
-                "Cache-Control": components["headers"]["CacheControl"];
-                "Retry-After": components["headers"]["RetryAfter"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `ERR_6001` database/unavailable · `ERR_6004` feature/switched-off */
-        ERR_6001_ERR_6004: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "Content-Language": components["headers"]["ContentLanguage"];
-                "Cache-Control": components["headers"]["CacheControl"];
-                "Retry-After": components["headers"]["RetryAfter"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `ERR_6002` storage/failed · `ERR_6003` internal/error */
-        ERR_6002_ERR_6003: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "Content-Language": components["headers"]["ContentLanguage"];
-                "Cache-Control": components["headers"]["CacheControl"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `ERR_6003` internal/error */
-        ERR_6003: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "Content-Language": components["headers"]["ContentLanguage"];
-                "Cache-Control": components["headers"]["CacheControl"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
+    AppStoreNotificationsResponse: {
+      /** @constant */
+      received: true;
     };
+    BanUserRequest: {
+      user_id: components["schemas"]["UserId"];
+      /** @enum {string} */
+      action: "ban" | "unban";
+      reason: components["schemas"]["Reason"];
+    };
+    CancelVideoRequest: {
+      /** Format: uuid */
+      job_id: string;
+    };
+    ChangeModelRequest: {
+      /** Format: uuid */
+      model_id: string;
+      is_available: boolean;
+      reason: components["schemas"]["Reason"];
+    };
+    ChangeModelResponse: {
+      /** Format: uuid */
+      id: string;
+      name: string;
+      description: string;
+      /** @enum {string} */
+      category: "text_to_video" | "image_to_video";
+      thumbnail_url: string | null;
+      is_featured: boolean;
+      requires_image: boolean;
+      pricing: {
+        /** @enum {string} */
+        type: "per_video" | "per_second";
+        credits: number;
+      };
+      options: {
+        duration_seconds: {
+          values: number[];
+          default: number;
+        };
+        resolution: {
+          values: string[];
+          default: string;
+        };
+        aspect_ratio: {
+          values: string[];
+          default: string;
+        };
+        prompt_max_characters?: number;
+      };
+      is_available: boolean;
+    };
+    Check: {
+      ok: boolean;
+      duration_ms: number;
+      /** @enum {string} */
+      reason?: "schema_not_exposed";
+    };
+    ClientReference: string;
+    ClosedAccount: {
+      /** Format: uuid */
+      user_id: string;
+      /** Format: date-time */
+      closed_at: string;
+    };
+    CreditedPurchase: {
+      transaction_id: string;
+      product_id: string;
+      /** @enum {string} */
+      status: "credited" | "already_credited";
+      credits_added: number;
+      credits_remaining: number;
+      expires_at: string | null;
+    };
+    CreditsResponse: {
+      credits_remaining: number;
+      credits_held: number;
+      credits_owed: number;
+      expiring: {
+        credits: number;
+        /** Format: date-time */
+        expires_at: string;
+      }[];
+      transactions: {
+        /** Format: uuid */
+        id: string;
+        amount: number;
+        /** @enum {string} */
+        kind:
+          | "grant"
+          | "purchase"
+          | "hold"
+          | "release"
+          | "refund"
+          | "adjustment"
+          | "expiry"
+          | "reversal"
+          | "debt_payment";
+        balance_after: number;
+        job_id: string | null;
+        /** Format: date-time */
+        created_at: string;
+      }[];
+      next_cursor: string | null;
+    };
+    DeviceCheckRequest: {
+      /** Format: base64 */
+      device_token: string;
+      device_id?: string | null;
+    };
+    DeviceCheckResponse: {
+      /** Format: uuid */
+      user_id: string;
+      /** Format: uuid */
+      app_account_token: string;
+      credits_remaining: number;
+      is_new: boolean;
+      initial_grant: {
+        /** @enum {string} */
+        status: "granted" | "already_claimed" | "pending";
+        credits: number;
+        /** @enum {string} */
+        reason?: "apple_unavailable" | "busy" | "network_limit";
+        retry_after?: number;
+      };
+    };
+    GenerateVideoRequest: {
+      /** Format: uuid */
+      model_id: string;
+      prompt: string;
+      settings?: {
+        duration_seconds?: number | null;
+        resolution?: string | null;
+        aspect_ratio?: string | null;
+      } | null;
+      image_url?: string | null;
+      client_reference?: components["schemas"]["ClientReference"] | null;
+    };
+    HealthResponse: {
+      /** @enum {string} */
+      status: "healthy" | "degraded" | "unhealthy";
+      checks?: {
+        database: components["schemas"]["Check"];
+        storage: components["schemas"]["Check"];
+        queue: components["schemas"]["Check"];
+        providers: components["schemas"]["Check"];
+        apple: components["schemas"]["Check"];
+        client_address: components["schemas"]["Check"];
+        platform: components["schemas"]["PlatformCheck"];
+      };
+      version?: string;
+    };
+    Job: {
+      /** Format: uuid */
+      job_id: string;
+      /** @enum {string} */
+      status: "pending" | "processing" | "completed" | "failed" | "cancelled";
+      prompt: string;
+      /** Format: uuid */
+      model_id: string;
+      model_name: string;
+      settings: {
+        duration_seconds: number;
+        resolution: string;
+        aspect_ratio: string;
+      };
+      credits_used: number;
+      video_url: string | null;
+      video_url_expires_at: string | null;
+      thumbnail_url: string | null;
+      error: {
+        code: string;
+        message: string;
+        details: {
+          [key: string]: unknown;
+        };
+      } | null;
+      client_reference: string | null;
+      cancel_requested_at: string | null;
+      retry_after?: number;
+      /** Format: date-time */
+      created_at: string;
+      completed_at: string | null;
+    };
+    Model: {
+      /** Format: uuid */
+      id: string;
+      name: string;
+      description: string;
+      /** @enum {string} */
+      category: "text_to_video" | "image_to_video";
+      thumbnail_url: string | null;
+      is_featured: boolean;
+      requires_image: boolean;
+      pricing: {
+        /** @enum {string} */
+        type: "per_video" | "per_second";
+        credits: number;
+      };
+      options: {
+        duration_seconds: {
+          values: number[];
+          default: number;
+        };
+        resolution: {
+          values: string[];
+          default: string;
+        };
+        aspect_ratio: {
+          values: string[];
+          default: string;
+        };
+        prompt_max_characters?: number;
+      };
+    };
+    ModelsResponse: {
+      models: components["schemas"]["Model"][];
+    };
+    MovedCredits: {
+      /** @constant */
+      success: true;
+      /** Format: uuid */
+      transaction_id: string;
+      new_balance: number;
+    };
+    PlatformCheck: {
+      ok: boolean;
+      duration_ms: number;
+      /** @enum {string} */
+      reason?: "schema_not_exposed";
+      missing: (
+        | "postgres_17"
+        | "pg_cron"
+        | "tick_job"
+        | "pg_net"
+        | "functions_url"
+        | "worker_key"
+        | "signing_key"
+      )[];
+      invalid?: string[];
+    };
+    PresentPurchaseRequest: {
+      signed_transaction: string;
+    };
+    ProcessJobsResponse: {
+      /** @constant */
+      accepted: true;
+    };
+    Product: {
+      product_id: string;
+      /** @enum {string} */
+      kind: "consumable" | "subscription";
+      name: string;
+      description: string;
+      credits: number;
+      is_featured: boolean;
+    };
+    ProductsResponse: {
+      products: components["schemas"]["Product"][];
+    };
+    Profile: {
+      /** Format: uuid */
+      user_id: string;
+      is_guest: boolean;
+      display_name: string | null;
+      language: ("en" | "tr" | "es") | null;
+      /** @enum {string} */
+      theme_preference: "system" | "light" | "dark";
+      credits_remaining: number;
+      /** Format: uuid */
+      app_account_token: string;
+      shares_consumption: boolean;
+      /** Format: date-time */
+      created_at: string;
+    };
+    ProviderWebhookResponse: {
+      /** @constant */
+      received: true;
+    };
+    Purchase: {
+      transaction_id: string;
+      product_id: string;
+      /** @enum {string} */
+      status: "credited" | "partially_refunded" | "refunded";
+      credits_added: number;
+      /** Format: date-time */
+      purchased_at: string;
+      expires_at: string | null;
+    };
+    PurchasesResponse: {
+      purchases: components["schemas"]["Purchase"][];
+      next_cursor: string | null;
+    };
+    Reason: string;
+    RefundCreditsRequest: {
+      user_id: components["schemas"]["UserId"];
+      amount: number;
+      reason: components["schemas"]["Reason"];
+      job_id?: string | null;
+    };
+    UpdateUserProfileRequest: {
+      display_name?: string | null;
+      language?: ("en" | "tr" | "es") | null;
+      theme_preference?: ("system" | "light" | "dark") | null;
+      shares_consumption?: boolean | null;
+    };
+    /** Format: uuid */
+    UserId: string;
+    VideoJobsResponse: {
+      jobs: components["schemas"]["Job"][];
+      next_cursor: string | null;
+    };
+    VideoStatusResponse: {
+      /** Format: uuid */
+      job_id: string;
+      /** @enum {string} */
+      status: "pending" | "processing" | "completed" | "failed" | "cancelled";
+      prompt: string;
+      /** Format: uuid */
+      model_id: string;
+      model_name: string;
+      settings: {
+        duration_seconds: number;
+        resolution: string;
+        aspect_ratio: string;
+      };
+      credits_used: number;
+      video_url: string | null;
+      video_url_expires_at: string | null;
+      thumbnail_url: string | null;
+      error: {
+        code: string;
+        message: string;
+        details: {
+          [key: string]: unknown;
+        };
+      } | null;
+      client_reference: string | null;
+      cancel_requested_at: string | null;
+      retry_after?: number;
+      /** Format: date-time */
+      created_at: string;
+      completed_at: string | null;
+      progress: {
+        /** @enum {string} */
+        stage: "queued" | "submitted" | "generating" | "storing" | "done";
+        percent: number | null;
+      };
+      next_poll_seconds: number | null;
+    };
+  };
+  responses: {
+    /** @description `ERR_4001` payment/insufficient-credits */
+    ERR_4001: {
+      headers: {
+        "X-Request-Id": components["headers"]["RequestId"];
+        "Content-Language": components["headers"]["ContentLanguage"];
+        "Cache-Control": components["headers"]["CacheControl"];
+        [name: string]: unknown;
+      };
+      content: {
+        "application/json": components["schemas"]["Error"];
+      };
+    };
+    /** @description `ERR_4002` model/not-available */
+    ERR_4002: {
+      headers: {
+        "X-Request-Id": components["headers"]["RequestId"];
+        "Content-Language": components["headers"]["ContentLanguage"];
+        "Cache-Control": components["headers"]["CacheControl"];
+        [name: string]: unknown;
+      };
+      content: {
+        "application/json": components["schemas"]["Error"];
+      };
+    };
+    /** @description `ERR_4002` model/not-available · `ERR_4003` prompt/refused · `ERR_4011` idempotency/key-reused */
+    ERR_4002_ERR_4003_ERR_4011: {
+      headers: {
+        "X-Request-Id": components["headers"]["RequestId"];
+        "Content-Language": components["headers"]["ContentLanguage"];
+        "Cache-Control": components["headers"]["CacheControl"];
+        [name: string]: unknown;
+      };
+      content: {
+        "application/json": components["schemas"]["Error"];
+      };
+    };
+    /** @description `ERR_4004` limit/rate-exceeded */
+    ERR_4004: {
+      headers: {
+        "X-Request-Id": components["headers"]["RequestId"];
+        "Content-Language": components["headers"]["ContentLanguage"];
+        "Cache-Control": components["headers"]["CacheControl"];
+        "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+        RateLimit: components["headers"]["RateLimit"];
+        "Retry-After": components["headers"]["RetryAfter"];
+        [name: string]: unknown;
+      };
+      content: {
+        "application/json": components["schemas"]["Error"];
+      };
+    };
+    /** @description `ERR_4005` auth/unauthenticated */
+    ERR_4005: {
+      headers: {
+        "X-Request-Id": components["headers"]["RequestId"];
+        "Content-Language": components["headers"]["ContentLanguage"];
+        "Cache-Control": components["headers"]["CacheControl"];
+        "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
+        [name: string]: unknown;
+      };
+      content: {
+        "application/json": components["schemas"]["Error"];
+      };
+    };
+    /** @description `ERR_4006` auth/forbidden · `ERR_4017` auth/suspended */
+    ERR_4006_ERR_4017: {
+      headers: {
+        "X-Request-Id": components["headers"]["RequestId"];
+        "Content-Language": components["headers"]["ContentLanguage"];
+        "Cache-Control": components["headers"]["CacheControl"];
+        [name: string]: unknown;
+      };
+      content: {
+        "application/json": components["schemas"]["Error"];
+      };
+    };
+    /** @description `ERR_4007` resource/not-found */
+    ERR_4007: {
+      headers: {
+        "X-Request-Id": components["headers"]["RequestId"];
+        "Content-Language": components["headers"]["ContentLanguage"];
+        "Cache-Control": components["headers"]["CacheControl"];
+        [name: string]: unknown;
+      };
+      content: {
+        "application/json": components["schemas"]["Error"];
+      };
+    };
+    /** @description `ERR_4008` request/malformed */
+    ERR_4008: {
+      headers: {
+        "X-Request-Id": components["headers"]["RequestId"];
+        "Content-Language": components["headers"]["ContentLanguage"];
+        "Cache-Control": components["headers"]["CacheControl"];
+        [name: string]: unknown;
+      };
+      content: {
+        "application/json": components["schemas"]["Error"];
+      };
+    };
+    /** @description `ERR_4008` request/malformed · `ERR_4010` idempotency/key-missing */
+    ERR_4008_ERR_4010: {
+      headers: {
+        "X-Request-Id": components["headers"]["RequestId"];
+        "Content-Language": components["headers"]["ContentLanguage"];
+        "Cache-Control": components["headers"]["CacheControl"];
+        [name: string]: unknown;
+      };
+      content: {
+        "application/json": components["schemas"]["Error"];
+      };
+    };
+    /** @description `ERR_4009` resource/wrong-state */
+    ERR_4009: {
+      headers: {
+        "X-Request-Id": components["headers"]["RequestId"];
+        "Content-Language": components["headers"]["ContentLanguage"];
+        "Cache-Control": components["headers"]["CacheControl"];
+        [name: string]: unknown;
+      };
+      content: {
+        "application/json": components["schemas"]["Error"];
+      };
+    };
+    /** @description `ERR_4009` resource/wrong-state · `ERR_4012` idempotency/in-progress */
+    ERR_4009_ERR_4012: {
+      headers: {
+        "X-Request-Id": components["headers"]["RequestId"];
+        "Content-Language": components["headers"]["ContentLanguage"];
+        "Cache-Control": components["headers"]["CacheControl"];
+        "Retry-After": components["headers"]["RetryAfter"];
+        [name: string]: unknown;
+      };
+      content: {
+        "application/json": components["schemas"]["Error"];
+      };
+    };
+    /** @description `ERR_4011` idempotency/key-reused */
+    ERR_4011: {
+      headers: {
+        "X-Request-Id": components["headers"]["RequestId"];
+        "Content-Language": components["headers"]["ContentLanguage"];
+        "Cache-Control": components["headers"]["CacheControl"];
+        [name: string]: unknown;
+      };
+      content: {
+        "application/json": components["schemas"]["Error"];
+      };
+    };
+    /** @description `ERR_4012` idempotency/in-progress */
+    ERR_4012: {
+      headers: {
+        "X-Request-Id": components["headers"]["RequestId"];
+        "Content-Language": components["headers"]["ContentLanguage"];
+        "Cache-Control": components["headers"]["CacheControl"];
+        "Retry-After": components["headers"]["RetryAfter"];
+        [name: string]: unknown;
+      };
+      content: {
+        "application/json": components["schemas"]["Error"];
+      };
+    };
+    /** @description `ERR_4013` request/too-large */
+    ERR_4013: {
+      headers: {
+        "X-Request-Id": components["headers"]["RequestId"];
+        "Content-Language": components["headers"]["ContentLanguage"];
+        "Cache-Control": components["headers"]["CacheControl"];
+        [name: string]: unknown;
+      };
+      content: {
+        "application/json": components["schemas"]["Error"];
+      };
+    };
+    /** @description `ERR_4015` device/not-verified · `ERR_4017` auth/suspended */
+    ERR_4015_ERR_4017: {
+      headers: {
+        "X-Request-Id": components["headers"]["RequestId"];
+        "Content-Language": components["headers"]["ContentLanguage"];
+        "Cache-Control": components["headers"]["CacheControl"];
+        [name: string]: unknown;
+      };
+      content: {
+        "application/json": components["schemas"]["Error"];
+      };
+    };
+    /** @description `ERR_4016` purchase/not-verified */
+    ERR_4016: {
+      headers: {
+        "X-Request-Id": components["headers"]["RequestId"];
+        "Content-Language": components["headers"]["ContentLanguage"];
+        "Cache-Control": components["headers"]["CacheControl"];
+        [name: string]: unknown;
+      };
+      content: {
+        "application/json": components["schemas"]["Error"];
+      };
+    };
+    /** @description `ERR_4017` auth/suspended */
+    ERR_4017: {
+      headers: {
+        "X-Request-Id": components["headers"]["RequestId"];
+        "Content-Language": components["headers"]["ContentLanguage"];
+        "Cache-Control": components["headers"]["CacheControl"];
+        [name: string]: unknown;
+      };
+      content: {
+        "application/json": components["schemas"]["Error"];
+      };
+    };
+    /** @description `ERR_4018` request/not-json */
+    ERR_4018: {
+      headers: {
+        "X-Request-Id": components["headers"]["RequestId"];
+        "Content-Language": components["headers"]["ContentLanguage"];
+        "Cache-Control": components["headers"]["CacheControl"];
+        [name: string]: unknown;
+      };
+      content: {
+        "application/json": components["schemas"]["Error"];
+      };
+    };
+    /** @description `ERR_6001` database/unavailable */
+    ERR_6001: {
+      headers: {
+        "X-Request-Id": components["headers"]["RequestId"];
+        "Content-Language": components["headers"]["ContentLanguage"];
+        "Cache-Control": components["headers"]["CacheControl"];
+        "Retry-After": components["headers"]["RetryAfter"];
+        [name: string]: unknown;
+      };
+      content: {
+        "application/json": components["schemas"]["Error"];
+      };
+    };
+    /** @description `ERR_6001` database/unavailable · `ERR_6004` feature/switched-off */
+    ERR_6001_ERR_6004: {
+      headers: {
+        "X-Request-Id": components["headers"]["RequestId"];
+        "Content-Language": components["headers"]["ContentLanguage"];
+        "Cache-Control": components["headers"]["CacheControl"];
+        "Retry-After": components["headers"]["RetryAfter"];
+        [name: string]: unknown;
+      };
+      content: {
+        "application/json": components["schemas"]["Error"];
+      };
+    };
+    /** @description `ERR_6002` storage/failed · `ERR_6003` internal/error */
+    ERR_6002_ERR_6003: {
+      headers: {
+        "X-Request-Id": components["headers"]["RequestId"];
+        "Content-Language": components["headers"]["ContentLanguage"];
+        "Cache-Control": components["headers"]["CacheControl"];
+        [name: string]: unknown;
+      };
+      content: {
+        "application/json": components["schemas"]["Error"];
+      };
+    };
+    /** @description `ERR_6003` internal/error */
+    ERR_6003: {
+      headers: {
+        "X-Request-Id": components["headers"]["RequestId"];
+        "Content-Language": components["headers"]["ContentLanguage"];
+        "Cache-Control": components["headers"]["CacheControl"];
+        [name: string]: unknown;
+      };
+      content: {
+        "application/json": components["schemas"]["Error"];
+      };
+    };
+  };
+  parameters: {
+    /**
+     * @description Preferred languages with weights, among en, tr, es
+     * @example tr-TR, en;q=0.5
+     */
+    AcceptLanguage: string;
+    /**
+     * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+     * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+     */
+    RequestId: string;
+    /**
+     * @description One key for each intention, kept until there is an answer. Visible ASCII, bare or in double quotes; the outcome is kept for 24 hours in the scope of caller and endpoint
+     * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+     */
+    IdempotencyKey: string;
+    /**
+     * @description The ETag of the answer that the caller has
+     * @example "42"
+     */
+    IfNoneMatch: string;
+  };
+  requestBodies: never;
+  headers: {
+    /**
+     * @description The request's id
+     * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+     */
+    RequestId: string;
+    /**
+     * @description The language of messages
+     * @example en
+     */
+    ContentLanguage: "en" | "tr" | "es";
+    /**
+     * @description Whether and for how long the answer may be kept
+     * @example no-store
+     */
+    CacheControl: string;
+    /**
+     * @description Changes when the body does
+     * @example "42"
+     */
+    ETag: string;
+    /**
+     * @description The kind of credentials that is missing
+     * @example Bearer
+     */
+    WwwAuthenticate: "Bearer";
+    /**
+     * @description The limits that apply: `q` requests in `w` seconds
+     * @example "video_generation";q=10;w=3600
+     */
+    RateLimitPolicy: string;
+    /**
+     * @description What is left of them: `r` requests, and `t` seconds until there are more
+     * @example "video_generation";r=7;t=1820
+     */
+    RateLimit: string;
+    /**
+     * @description Seconds to wait
+     * @example 1820
+     */
+    RetryAfter: number;
+    /**
+     * @description `true` where the outcome is that of an earlier request with the same key
+     * @example true
+     */
+    IdempotencyReplayed: "true";
+  };
+  pathItems: never;
+}
+export type $defs = Record<string, never>;
+export interface operations {
+  postAdminAdjustCredits: {
     parameters: {
-        /**
-         * @description Preferred languages with weights, among en, tr, es
-         * @example tr-TR, en;q=0.5
-         */
-        AcceptLanguage: string;
-        /**
-         * @description Names the request in answers and logs; a new one is made where this is absent or malformed
-         * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
-         */
-        RequestId: string;
+      query?: never;
+      header: {
         /**
          * @description One key for each intention, kept until there is an answer. Visible ASCII, bare or in double quotes; the outcome is kept for 24 hours in the scope of caller and endpoint
          * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
          */
-        IdempotencyKey: string;
+        "Idempotency-Key": components["parameters"]["IdempotencyKey"];
+        /**
+         * @description Preferred languages with weights, among en, tr, es
+         * @example tr-TR, en;q=0.5
+         */
+        "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+        /**
+         * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+         * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+         */
+        "X-Request-Id"?: components["parameters"]["RequestId"];
+      };
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        /**
+         * @example {
+         *       "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+         *       "amount": 10,
+         *       "reason": "Winner of the November contest"
+         *     }
+         */
+        "application/json": components["schemas"]["AdjustCreditsRequest"];
+      };
+    };
+    responses: {
+      /** @description Done */
+      200: {
+        headers: {
+          "X-Request-Id": components["headers"]["RequestId"];
+          "Content-Language": components["headers"]["ContentLanguage"];
+          "Cache-Control": components["headers"]["CacheControl"];
+          "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+          RateLimit: components["headers"]["RateLimit"];
+          "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "success": true,
+           *       "transaction_id": "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2a77",
+           *       "new_balance": 16
+           *     }
+           */
+          "application/json": components["schemas"]["MovedCredits"];
+        };
+      };
+      400: components["responses"]["ERR_4008_ERR_4010"];
+      401: components["responses"]["ERR_4005"];
+      402: components["responses"]["ERR_4001"];
+      403: components["responses"]["ERR_4006_ERR_4017"];
+      404: components["responses"]["ERR_4007"];
+      409: components["responses"]["ERR_4009_ERR_4012"];
+      413: components["responses"]["ERR_4013"];
+      415: components["responses"]["ERR_4018"];
+      422: components["responses"]["ERR_4011"];
+      429: components["responses"]["ERR_4004"];
+      500: components["responses"]["ERR_6003"];
+      503: components["responses"]["ERR_6001"];
+    };
+  };
+  patchAdminModels: {
+    parameters: {
+      query?: never;
+      header?: {
+        /**
+         * @description Preferred languages with weights, among en, tr, es
+         * @example tr-TR, en;q=0.5
+         */
+        "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+        /**
+         * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+         * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+         */
+        "X-Request-Id"?: components["parameters"]["RequestId"];
+      };
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        /**
+         * @example {
+         *       "model_id": "0190a000-0000-7000-8000-000000000001",
+         *       "is_available": true,
+         *       "reason": "The provider is well again"
+         *     }
+         */
+        "application/json": components["schemas"]["ChangeModelRequest"];
+      };
+    };
+    responses: {
+      /** @description Done */
+      200: {
+        headers: {
+          "X-Request-Id": components["headers"]["RequestId"];
+          "Content-Language": components["headers"]["ContentLanguage"];
+          "Cache-Control": components["headers"]["CacheControl"];
+          "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+          RateLimit: components["headers"]["RateLimit"];
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "id": "0190a000-0000-7000-8000-000000000001",
+           *       "name": "Kling 2.5 Turbo Pro",
+           *       "description": "Cinematic motion from a text, five seconds at a time.",
+           *       "category": "text_to_video",
+           *       "thumbnail_url": null,
+           *       "is_featured": true,
+           *       "requires_image": false,
+           *       "pricing": {
+           *         "type": "per_video",
+           *         "credits": 4
+           *       },
+           *       "options": {
+           *         "duration_seconds": {
+           *           "values": [
+           *             5
+           *           ],
+           *           "default": 5
+           *         },
+           *         "resolution": {
+           *           "values": [
+           *             "1080p"
+           *           ],
+           *           "default": "1080p"
+           *         },
+           *         "aspect_ratio": {
+           *           "values": [
+           *             "16:9",
+           *             "9:16",
+           *             "1:1"
+           *           ],
+           *           "default": "16:9"
+           *         }
+           *       },
+           *       "is_available": true
+           *     }
+           */
+          "application/json": components["schemas"]["ChangeModelResponse"];
+        };
+      };
+      400: components["responses"]["ERR_4008"];
+      401: components["responses"]["ERR_4005"];
+      403: components["responses"]["ERR_4006_ERR_4017"];
+      413: components["responses"]["ERR_4013"];
+      415: components["responses"]["ERR_4018"];
+      422: components["responses"]["ERR_4002"];
+      429: components["responses"]["ERR_4004"];
+      500: components["responses"]["ERR_6003"];
+      503: components["responses"]["ERR_6001"];
+    };
+  };
+  postAdminRefundCredits: {
+    parameters: {
+      query?: never;
+      header: {
+        /**
+         * @description One key for each intention, kept until there is an answer. Visible ASCII, bare or in double quotes; the outcome is kept for 24 hours in the scope of caller and endpoint
+         * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+         */
+        "Idempotency-Key": components["parameters"]["IdempotencyKey"];
+        /**
+         * @description Preferred languages with weights, among en, tr, es
+         * @example tr-TR, en;q=0.5
+         */
+        "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+        /**
+         * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+         * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+         */
+        "X-Request-Id"?: components["parameters"]["RequestId"];
+      };
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        /**
+         * @example {
+         *       "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+         *       "amount": 4,
+         *       "reason": "The video flickers from the first second on",
+         *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21"
+         *     }
+         */
+        "application/json": components["schemas"]["RefundCreditsRequest"];
+      };
+    };
+    responses: {
+      /** @description Done */
+      200: {
+        headers: {
+          "X-Request-Id": components["headers"]["RequestId"];
+          "Content-Language": components["headers"]["ContentLanguage"];
+          "Cache-Control": components["headers"]["CacheControl"];
+          "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+          RateLimit: components["headers"]["RateLimit"];
+          "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "success": true,
+           *       "transaction_id": "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2a77",
+           *       "new_balance": 10
+           *     }
+           */
+          "application/json": components["schemas"]["MovedCredits"];
+        };
+      };
+      400: components["responses"]["ERR_4008_ERR_4010"];
+      401: components["responses"]["ERR_4005"];
+      403: components["responses"]["ERR_4006_ERR_4017"];
+      404: components["responses"]["ERR_4007"];
+      409: components["responses"]["ERR_4009_ERR_4012"];
+      413: components["responses"]["ERR_4013"];
+      415: components["responses"]["ERR_4018"];
+      422: components["responses"]["ERR_4011"];
+      429: components["responses"]["ERR_4004"];
+      500: components["responses"]["ERR_6003"];
+      503: components["responses"]["ERR_6001"];
+    };
+  };
+  getAdminUsers: {
+    parameters: {
+      query: {
+        /** @example 5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10 */
+        user_id: string;
+      };
+      header?: {
+        /**
+         * @description Preferred languages with weights, among en, tr, es
+         * @example tr-TR, en;q=0.5
+         */
+        "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+        /**
+         * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+         * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+         */
+        "X-Request-Id"?: components["parameters"]["RequestId"];
+      };
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Done */
+      200: {
+        headers: {
+          "X-Request-Id": components["headers"]["RequestId"];
+          "Content-Language": components["headers"]["ContentLanguage"];
+          "Cache-Control": components["headers"]["CacheControl"];
+          "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+          RateLimit: components["headers"]["RateLimit"];
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "user": {
+           *         "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+           *         "is_guest": true,
+           *         "display_name": "Ada",
+           *         "language": "tr",
+           *         "theme_preference": "system",
+           *         "credits_remaining": 10,
+           *         "created_at": "2026-11-21T11:58:00.000Z",
+           *         "is_banned": false,
+           *         "closed_at": null
+           *       },
+           *       "credits": {
+           *         "remaining": 10,
+           *         "held": 0,
+           *         "owed": 0
+           *       },
+           *       "jobs": {
+           *         "pending": 0,
+           *         "processing": 0,
+           *         "completed": 1,
+           *         "failed": 0,
+           *         "cancelled": 0
+           *       },
+           *       "recent_actions": [
+           *         {
+           *           "id": "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2a78",
+           *           "action": "refund_credits",
+           *           "admin_id": "e2a6c1b0-8d34-4f0c-b7a1-52f3a9d0c864",
+           *           "amount": 4,
+           *           "reason": "The video flickers from the first second on",
+           *           "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+           *           "created_at": "2026-11-21T12:10:00.000Z"
+           *         }
+           *       ]
+           *     }
+           */
+          "application/json": components["schemas"]["AdministeredUser"];
+        };
+      };
+      400: components["responses"]["ERR_4008"];
+      401: components["responses"]["ERR_4005"];
+      403: components["responses"]["ERR_4006_ERR_4017"];
+      404: components["responses"]["ERR_4007"];
+      429: components["responses"]["ERR_4004"];
+      500: components["responses"]["ERR_6003"];
+      503: components["responses"]["ERR_6001"];
+    };
+  };
+  postAdminUsers: {
+    parameters: {
+      query?: never;
+      header?: {
+        /**
+         * @description Preferred languages with weights, among en, tr, es
+         * @example tr-TR, en;q=0.5
+         */
+        "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+        /**
+         * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+         * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+         */
+        "X-Request-Id"?: components["parameters"]["RequestId"];
+      };
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        /**
+         * @example {
+         *       "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+         *       "action": "ban",
+         *       "reason": "Sells videos of real people"
+         *     }
+         */
+        "application/json": components["schemas"]["BanUserRequest"];
+      };
+    };
+    responses: {
+      /** @description Done */
+      200: {
+        headers: {
+          "X-Request-Id": components["headers"]["RequestId"];
+          "Content-Language": components["headers"]["ContentLanguage"];
+          "Cache-Control": components["headers"]["CacheControl"];
+          "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+          RateLimit: components["headers"]["RateLimit"];
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "user": {
+           *         "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+           *         "is_guest": true,
+           *         "display_name": "Ada",
+           *         "language": "tr",
+           *         "theme_preference": "system",
+           *         "credits_remaining": 10,
+           *         "created_at": "2026-11-21T11:58:00.000Z",
+           *         "is_banned": true,
+           *         "closed_at": null
+           *       },
+           *       "credits": {
+           *         "remaining": 10,
+           *         "held": 0,
+           *         "owed": 0
+           *       },
+           *       "jobs": {
+           *         "pending": 0,
+           *         "processing": 0,
+           *         "completed": 1,
+           *         "failed": 0,
+           *         "cancelled": 0
+           *       },
+           *       "recent_actions": [
+           *         {
+           *           "id": "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2a79",
+           *           "action": "ban",
+           *           "admin_id": "e2a6c1b0-8d34-4f0c-b7a1-52f3a9d0c864",
+           *           "amount": null,
+           *           "reason": "Sells videos of real people",
+           *           "job_id": null,
+           *           "created_at": "2026-11-21T12:20:00.000Z"
+           *         },
+           *         {
+           *           "id": "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2a78",
+           *           "action": "refund_credits",
+           *           "admin_id": "e2a6c1b0-8d34-4f0c-b7a1-52f3a9d0c864",
+           *           "amount": 4,
+           *           "reason": "The video flickers from the first second on",
+           *           "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+           *           "created_at": "2026-11-21T12:10:00.000Z"
+           *         }
+           *       ]
+           *     }
+           */
+          "application/json": components["schemas"]["AdministeredUser"];
+        };
+      };
+      400: components["responses"]["ERR_4008"];
+      401: components["responses"]["ERR_4005"];
+      403: components["responses"]["ERR_4006_ERR_4017"];
+      404: components["responses"]["ERR_4007"];
+      409: components["responses"]["ERR_4009"];
+      413: components["responses"]["ERR_4013"];
+      415: components["responses"]["ERR_4018"];
+      429: components["responses"]["ERR_4004"];
+      500: components["responses"]["ERR_6003"];
+      503: components["responses"]["ERR_6001"];
+    };
+  };
+  postAppStoreNotifications: {
+    parameters: {
+      query?: never;
+      header?: {
+        /**
+         * @description Preferred languages with weights, among en, tr, es
+         * @example tr-TR, en;q=0.5
+         */
+        "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+        /**
+         * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+         * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+         */
+        "X-Request-Id"?: components["parameters"]["RequestId"];
+      };
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        /**
+         * @example {
+         *       "signedPayload": "eyJhbGciOiJFUzI1NiJ9.eyJub3RpZmljYXRpb25UeXBlIjoiVEVTVCJ9.c2lnbmF0dXJl"
+         *     }
+         */
+        "application/json": unknown;
+      };
+    };
+    responses: {
+      /** @description Done */
+      200: {
+        headers: {
+          "X-Request-Id": components["headers"]["RequestId"];
+          "Content-Language": components["headers"]["ContentLanguage"];
+          "Cache-Control": components["headers"]["CacheControl"];
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "received": true
+           *     }
+           */
+          "application/json": components["schemas"]["AppStoreNotificationsResponse"];
+        };
+      };
+      400: components["responses"]["ERR_4008"];
+      401: components["responses"]["ERR_4005"];
+      413: components["responses"]["ERR_4013"];
+      429: components["responses"]["ERR_4004"];
+      500: components["responses"]["ERR_6003"];
+      503: components["responses"]["ERR_6001_ERR_6004"];
+    };
+  };
+  postCancelVideo: {
+    parameters: {
+      query?: never;
+      header?: {
+        /**
+         * @description Preferred languages with weights, among en, tr, es
+         * @example tr-TR, en;q=0.5
+         */
+        "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+        /**
+         * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+         * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+         */
+        "X-Request-Id"?: components["parameters"]["RequestId"];
+      };
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        /**
+         * @example {
+         *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21"
+         *     }
+         */
+        "application/json": components["schemas"]["CancelVideoRequest"];
+      };
+    };
+    responses: {
+      /** @description Done */
+      200: {
+        headers: {
+          "X-Request-Id": components["headers"]["RequestId"];
+          "Content-Language": components["headers"]["ContentLanguage"];
+          "Cache-Control": components["headers"]["CacheControl"];
+          "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+          RateLimit: components["headers"]["RateLimit"];
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+           *       "status": "cancelled",
+           *       "prompt": "A red fox runs through fresh snow",
+           *       "model_id": "0190a000-0000-7000-8000-000000000001",
+           *       "model_name": "Kling 2.5 Turbo Pro",
+           *       "settings": {
+           *         "duration_seconds": 5,
+           *         "resolution": "1080p",
+           *         "aspect_ratio": "16:9"
+           *       },
+           *       "credits_used": 0,
+           *       "video_url": null,
+           *       "video_url_expires_at": null,
+           *       "thumbnail_url": null,
+           *       "error": null,
+           *       "client_reference": "draft-7",
+           *       "cancel_requested_at": "2026-11-21T11:58:40.000Z",
+           *       "created_at": "2026-11-21T11:58:30.000Z",
+           *       "completed_at": "2026-11-21T11:58:40.000Z"
+           *     }
+           */
+          "application/json": components["schemas"]["Job"];
+        };
+      };
+      /** @description Accepted; the work goes on */
+      202: {
+        headers: {
+          "X-Request-Id": components["headers"]["RequestId"];
+          "Content-Language": components["headers"]["ContentLanguage"];
+          "Cache-Control": components["headers"]["CacheControl"];
+          "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+          RateLimit: components["headers"]["RateLimit"];
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+           *       "status": "processing",
+           *       "prompt": "A red fox runs through fresh snow",
+           *       "model_id": "0190a000-0000-7000-8000-000000000001",
+           *       "model_name": "Kling 2.5 Turbo Pro",
+           *       "settings": {
+           *         "duration_seconds": 5,
+           *         "resolution": "1080p",
+           *         "aspect_ratio": "16:9"
+           *       },
+           *       "credits_used": 4,
+           *       "video_url": null,
+           *       "video_url_expires_at": null,
+           *       "thumbnail_url": null,
+           *       "error": null,
+           *       "client_reference": "draft-7",
+           *       "cancel_requested_at": "2026-11-21T11:58:40.000Z",
+           *       "created_at": "2026-11-21T11:58:30.000Z",
+           *       "completed_at": null
+           *     }
+           */
+          "application/json": components["schemas"]["Job"];
+        };
+      };
+      400: components["responses"]["ERR_4008"];
+      401: components["responses"]["ERR_4005"];
+      403: components["responses"]["ERR_4017"];
+      404: components["responses"]["ERR_4007"];
+      409: components["responses"]["ERR_4009"];
+      413: components["responses"]["ERR_4013"];
+      415: components["responses"]["ERR_4018"];
+      429: components["responses"]["ERR_4004"];
+      500: components["responses"]["ERR_6003"];
+      503: components["responses"]["ERR_6001"];
+    };
+  };
+  getCredits: {
+    parameters: {
+      query?: {
+        /** @example 10 */
+        limit?: number;
+        cursor?: string;
+      };
+      header?: {
+        /**
+         * @description Preferred languages with weights, among en, tr, es
+         * @example tr-TR, en;q=0.5
+         */
+        "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+        /**
+         * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+         * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+         */
+        "X-Request-Id"?: components["parameters"]["RequestId"];
+      };
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Done */
+      200: {
+        headers: {
+          "X-Request-Id": components["headers"]["RequestId"];
+          "Content-Language": components["headers"]["ContentLanguage"];
+          "Cache-Control": components["headers"]["CacheControl"];
+          "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+          RateLimit: components["headers"]["RateLimit"];
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "credits_remaining": 6,
+           *       "credits_held": 4,
+           *       "credits_owed": 0,
+           *       "expiring": [],
+           *       "transactions": [
+           *         {
+           *           "id": "0190a000-0000-7000-8000-0000000000a2",
+           *           "amount": -4,
+           *           "kind": "hold",
+           *           "balance_after": 6,
+           *           "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+           *           "created_at": "2026-11-21T11:58:30.000Z"
+           *         },
+           *         {
+           *           "id": "0190a000-0000-7000-8000-0000000000a1",
+           *           "amount": 10,
+           *           "kind": "grant",
+           *           "balance_after": 10,
+           *           "job_id": null,
+           *           "created_at": "2026-11-21T11:58:00.000Z"
+           *         }
+           *       ],
+           *       "next_cursor": null
+           *     }
+           */
+          "application/json": components["schemas"]["CreditsResponse"];
+        };
+      };
+      400: components["responses"]["ERR_4008"];
+      401: components["responses"]["ERR_4005"];
+      403: components["responses"]["ERR_4017"];
+      429: components["responses"]["ERR_4004"];
+      500: components["responses"]["ERR_6003"];
+      503: components["responses"]["ERR_6001"];
+    };
+  };
+  deleteDeleteVideoJob: {
+    parameters: {
+      query: {
+        /** @example c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21 */
+        job_id: string;
+      };
+      header?: {
+        /**
+         * @description Preferred languages with weights, among en, tr, es
+         * @example tr-TR, en;q=0.5
+         */
+        "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+        /**
+         * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+         * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+         */
+        "X-Request-Id"?: components["parameters"]["RequestId"];
+      };
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Done; there is nothing to tell */
+      204: {
+        headers: {
+          "X-Request-Id": components["headers"]["RequestId"];
+          "Content-Language": components["headers"]["ContentLanguage"];
+          "Cache-Control": components["headers"]["CacheControl"];
+          "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+          RateLimit: components["headers"]["RateLimit"];
+          [name: string]: unknown;
+        };
+        content?: never;
+      };
+      400: components["responses"]["ERR_4008"];
+      401: components["responses"]["ERR_4005"];
+      403: components["responses"]["ERR_4017"];
+      404: components["responses"]["ERR_4007"];
+      409: components["responses"]["ERR_4009"];
+      413: components["responses"]["ERR_4013"];
+      429: components["responses"]["ERR_4004"];
+      500: components["responses"]["ERR_6003"];
+      503: components["responses"]["ERR_6001"];
+    };
+  };
+  postDeviceCheck: {
+    parameters: {
+      query?: never;
+      header?: {
+        /**
+         * @description Preferred languages with weights, among en, tr, es
+         * @example tr-TR, en;q=0.5
+         */
+        "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+        /**
+         * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+         * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+         */
+        "X-Request-Id"?: components["parameters"]["RequestId"];
+      };
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        /**
+         * @example {
+         *       "device_token": "AgAAAGFwcGxlIGRldmljZSB0b2tlbg=="
+         *     }
+         */
+        "application/json": components["schemas"]["DeviceCheckRequest"];
+      };
+    };
+    responses: {
+      /** @description Done */
+      200: {
+        headers: {
+          "X-Request-Id": components["headers"]["RequestId"];
+          "Content-Language": components["headers"]["ContentLanguage"];
+          "Cache-Control": components["headers"]["CacheControl"];
+          "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+          RateLimit: components["headers"]["RateLimit"];
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+           *       "app_account_token": "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+           *       "credits_remaining": 10,
+           *       "is_new": true,
+           *       "initial_grant": {
+           *         "status": "granted",
+           *         "credits": 10
+           *       }
+           *     }
+           */
+          "application/json": components["schemas"]["DeviceCheckResponse"];
+        };
+      };
+      400: components["responses"]["ERR_4008"];
+      401: components["responses"]["ERR_4005"];
+      403: components["responses"]["ERR_4015_ERR_4017"];
+      413: components["responses"]["ERR_4013"];
+      415: components["responses"]["ERR_4018"];
+      429: components["responses"]["ERR_4004"];
+      500: components["responses"]["ERR_6003"];
+      503: components["responses"]["ERR_6001"];
+    };
+  };
+  postGenerateVideo: {
+    parameters: {
+      query?: never;
+      header: {
+        /**
+         * @description One key for each intention, kept until there is an answer. Visible ASCII, bare or in double quotes; the outcome is kept for 24 hours in the scope of caller and endpoint
+         * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+         */
+        "Idempotency-Key": components["parameters"]["IdempotencyKey"];
+        /**
+         * @description Preferred languages with weights, among en, tr, es
+         * @example tr-TR, en;q=0.5
+         */
+        "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+        /**
+         * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+         * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+         */
+        "X-Request-Id"?: components["parameters"]["RequestId"];
+      };
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        /**
+         * @example {
+         *       "model_id": "0190a000-0000-7000-8000-000000000001",
+         *       "prompt": "A red fox runs through fresh snow",
+         *       "settings": {
+         *         "aspect_ratio": "9:16"
+         *       },
+         *       "client_reference": "draft-7"
+         *     }
+         */
+        "application/json": components["schemas"]["GenerateVideoRequest"];
+      };
+    };
+    responses: {
+      /** @description Accepted; the work goes on */
+      202: {
+        headers: {
+          "X-Request-Id": components["headers"]["RequestId"];
+          "Content-Language": components["headers"]["ContentLanguage"];
+          "Cache-Control": components["headers"]["CacheControl"];
+          "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+          RateLimit: components["headers"]["RateLimit"];
+          "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+          /**
+           * @description Where to watch the job
+           * @example https://project.supabase.co/functions/v1/video-status?job_id=c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21
+           */
+          Location?: string;
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+           *       "status": "pending",
+           *       "credits_used": 4,
+           *       "credits_remaining": 6,
+           *       "created_at": "2026-11-21T11:58:30.000Z"
+           *     }
+           */
+          "application/json": components["schemas"]["AcceptedVideo"];
+        };
+      };
+      400: components["responses"]["ERR_4008_ERR_4010"];
+      401: components["responses"]["ERR_4005"];
+      402: components["responses"]["ERR_4001"];
+      403: components["responses"]["ERR_4017"];
+      409: components["responses"]["ERR_4012"];
+      413: components["responses"]["ERR_4013"];
+      415: components["responses"]["ERR_4018"];
+      422: components["responses"]["ERR_4002_ERR_4003_ERR_4011"];
+      429: components["responses"]["ERR_4004"];
+      500: components["responses"]["ERR_6003"];
+      503: components["responses"]["ERR_6001_ERR_6004"];
+    };
+  };
+  getHealth: {
+    parameters: {
+      query?: never;
+      header?: {
+        /**
+         * @description Preferred languages with weights, among en, tr, es
+         * @example tr-TR, en;q=0.5
+         */
+        "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+        /**
+         * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+         * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+         */
+        "X-Request-Id"?: components["parameters"]["RequestId"];
+      };
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Done */
+      200: {
+        headers: {
+          "X-Request-Id": components["headers"]["RequestId"];
+          "Content-Language": components["headers"]["ContentLanguage"];
+          "Cache-Control": components["headers"]["CacheControl"];
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "status": "healthy",
+           *       "checks": {
+           *         "database": {
+           *           "ok": true,
+           *           "duration_ms": 4
+           *         },
+           *         "storage": {
+           *           "ok": true,
+           *           "duration_ms": 11
+           *         },
+           *         "queue": {
+           *           "ok": true,
+           *           "duration_ms": 4
+           *         },
+           *         "providers": {
+           *           "ok": true,
+           *           "duration_ms": 4
+           *         },
+           *         "apple": {
+           *           "ok": true,
+           *           "duration_ms": 130
+           *         },
+           *         "client_address": {
+           *           "ok": true,
+           *           "duration_ms": 0
+           *         },
+           *         "platform": {
+           *           "ok": true,
+           *           "duration_ms": 4,
+           *           "missing": [],
+           *           "invalid": []
+           *         }
+           *       },
+           *       "version": "1"
+           *     }
+           */
+          "application/json": components["schemas"]["HealthResponse"];
+        };
+      };
+      400: components["responses"]["ERR_4008"];
+      401: components["responses"]["ERR_4005"];
+      429: components["responses"]["ERR_4004"];
+      500: components["responses"]["ERR_6003"];
+      /** @description `ERR_6001` database/unavailable */
+      503: {
+        headers: {
+          "X-Request-Id": components["headers"]["RequestId"];
+          "Content-Language": components["headers"]["ContentLanguage"];
+          "Cache-Control": components["headers"]["CacheControl"];
+          "Retry-After": components["headers"]["RetryAfter"];
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Error"] | components["schemas"]["HealthResponse"];
+        };
+      };
+    };
+  };
+  getModels: {
+    parameters: {
+      query?: never;
+      header?: {
         /**
          * @description The ETag of the answer that the caller has
          * @example "42"
          */
-        IfNoneMatch: string;
-    };
-    requestBodies: never;
-    headers: {
+        "If-None-Match"?: components["parameters"]["IfNoneMatch"];
         /**
-         * @description The request's id
+         * @description Preferred languages with weights, among en, tr, es
+         * @example tr-TR, en;q=0.5
+         */
+        "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+        /**
+         * @description Names the request in answers and logs; a new one is made where this is absent or malformed
          * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
          */
-        RequestId: string;
+        "X-Request-Id"?: components["parameters"]["RequestId"];
+      };
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Done */
+      200: {
+        headers: {
+          "X-Request-Id": components["headers"]["RequestId"];
+          "Content-Language": components["headers"]["ContentLanguage"];
+          /**
+           * @description Whether and for how long the answer may be kept
+           * @example private, max-age=60
+           */
+          "Cache-Control"?: string;
+          "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+          RateLimit: components["headers"]["RateLimit"];
+          ETag: components["headers"]["ETag"];
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "models": [
+           *         {
+           *           "id": "0190a000-0000-7000-8000-000000000001",
+           *           "name": "Kling 2.5 Turbo Pro",
+           *           "description": "Cinematic motion from a text, five seconds at a time.",
+           *           "category": "text_to_video",
+           *           "thumbnail_url": null,
+           *           "is_featured": true,
+           *           "requires_image": false,
+           *           "pricing": {
+           *             "type": "per_video",
+           *             "credits": 4
+           *           },
+           *           "options": {
+           *             "duration_seconds": {
+           *               "values": [
+           *                 5
+           *               ],
+           *               "default": 5
+           *             },
+           *             "resolution": {
+           *               "values": [
+           *                 "1080p"
+           *               ],
+           *               "default": "1080p"
+           *             },
+           *             "aspect_ratio": {
+           *               "values": [
+           *                 "16:9",
+           *                 "9:16",
+           *                 "1:1"
+           *               ],
+           *               "default": "16:9"
+           *             }
+           *           }
+           *         }
+           *       ]
+           *     }
+           */
+          "application/json": components["schemas"]["ModelsResponse"];
+        };
+      };
+      /** @description Unchanged since the answer that the caller has */
+      304: {
+        headers: {
+          "X-Request-Id": components["headers"]["RequestId"];
+          "Content-Language": components["headers"]["ContentLanguage"];
+          /**
+           * @description Whether and for how long the answer may be kept
+           * @example private, max-age=60
+           */
+          "Cache-Control"?: string;
+          "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+          RateLimit: components["headers"]["RateLimit"];
+          ETag: components["headers"]["ETag"];
+          [name: string]: unknown;
+        };
+        content?: never;
+      };
+      400: components["responses"]["ERR_4008"];
+      401: components["responses"]["ERR_4005"];
+      403: components["responses"]["ERR_4017"];
+      429: components["responses"]["ERR_4004"];
+      500: components["responses"]["ERR_6003"];
+      503: components["responses"]["ERR_6001"];
+    };
+  };
+  postProcessJobs: {
+    parameters: {
+      query?: never;
+      header?: {
         /**
-         * @description The language of messages
-         * @example en
+         * @description Preferred languages with weights, among en, tr, es
+         * @example tr-TR, en;q=0.5
          */
-        ContentLanguage: "en" | "tr" | "es";
+        "Accept-Language"?: components["parameters"]["AcceptLanguage"];
         /**
-         * @description Whether and for how long the answer may be kept
-         * @example no-store
+         * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+         * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
          */
-        CacheControl: string;
+        "X-Request-Id"?: components["parameters"]["RequestId"];
+      };
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Accepted; the work goes on */
+      202: {
+        headers: {
+          "X-Request-Id": components["headers"]["RequestId"];
+          "Content-Language": components["headers"]["ContentLanguage"];
+          "Cache-Control": components["headers"]["CacheControl"];
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "accepted": true
+           *     }
+           */
+          "application/json": components["schemas"]["ProcessJobsResponse"];
+        };
+      };
+      400: components["responses"]["ERR_4008"];
+      401: components["responses"]["ERR_4005"];
+      413: components["responses"]["ERR_4013"];
+      429: components["responses"]["ERR_4004"];
+      500: components["responses"]["ERR_6003"];
+      503: components["responses"]["ERR_6001"];
+    };
+  };
+  getProducts: {
+    parameters: {
+      query?: never;
+      header?: {
         /**
-         * @description Changes when the body does
+         * @description The ETag of the answer that the caller has
          * @example "42"
          */
-        ETag: string;
+        "If-None-Match"?: components["parameters"]["IfNoneMatch"];
         /**
-         * @description The kind of credentials that is missing
-         * @example Bearer
+         * @description Preferred languages with weights, among en, tr, es
+         * @example tr-TR, en;q=0.5
          */
-        WwwAuthenticate: "Bearer";
+        "Accept-Language"?: components["parameters"]["AcceptLanguage"];
         /**
-         * @description The limits that apply: `q` requests in `w` seconds
-         * @example "video_generation";q=10;w=3600
+         * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+         * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
          */
-        RateLimitPolicy: string;
+        "X-Request-Id"?: components["parameters"]["RequestId"];
+      };
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Done */
+      200: {
+        headers: {
+          "X-Request-Id": components["headers"]["RequestId"];
+          "Content-Language": components["headers"]["ContentLanguage"];
+          /**
+           * @description Whether and for how long the answer may be kept
+           * @example private, max-age=60
+           */
+          "Cache-Control"?: string;
+          "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+          RateLimit: components["headers"]["RateLimit"];
+          ETag: components["headers"]["ETag"];
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "products": [
+           *         {
+           *           "product_id": "credits_30",
+           *           "kind": "consumable",
+           *           "name": "30 credits",
+           *           "description": "Seven videos of the cheapest model.",
+           *           "credits": 30,
+           *           "is_featured": true
+           *         }
+           *       ]
+           *     }
+           */
+          "application/json": components["schemas"]["ProductsResponse"];
+        };
+      };
+      /** @description Unchanged since the answer that the caller has */
+      304: {
+        headers: {
+          "X-Request-Id": components["headers"]["RequestId"];
+          "Content-Language": components["headers"]["ContentLanguage"];
+          /**
+           * @description Whether and for how long the answer may be kept
+           * @example private, max-age=60
+           */
+          "Cache-Control"?: string;
+          "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+          RateLimit: components["headers"]["RateLimit"];
+          ETag: components["headers"]["ETag"];
+          [name: string]: unknown;
+        };
+        content?: never;
+      };
+      400: components["responses"]["ERR_4008"];
+      401: components["responses"]["ERR_4005"];
+      403: components["responses"]["ERR_4017"];
+      429: components["responses"]["ERR_4004"];
+      500: components["responses"]["ERR_6003"];
+      503: components["responses"]["ERR_6001"];
+    };
+  };
+  postProviderWebhook: {
+    parameters: {
+      query: {
+        /** @example 0b9f4c1e-5d3a-4a57-9d0e-7b1f0e6f2a11 */
+        owner: string;
+        /** @example fal */
+        provider: string;
+        /** @example 7d3f0f5e-0c55-4f0a-a1b5-1f7f0a9d2c44 */
+        submission_id: string;
+        /** @example 3q2-7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhs */
+        token: string;
+      };
+      header?: {
         /**
-         * @description What is left of them: `r` requests, and `t` seconds until there are more
-         * @example "video_generation";r=7;t=1820
+         * @description Preferred languages with weights, among en, tr, es
+         * @example tr-TR, en;q=0.5
          */
-        RateLimit: string;
+        "Accept-Language"?: components["parameters"]["AcceptLanguage"];
         /**
-         * @description Seconds to wait
-         * @example 1820
+         * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+         * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
          */
-        RetryAfter: number;
+        "X-Request-Id"?: components["parameters"]["RequestId"];
+      };
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
         /**
-         * @description `true` where the outcome is that of an earlier request with the same key
-         * @example true
+         * @example {
+         *       "request_id": "764cabcf-b745-4b3e-ae38-1200304cf45b",
+         *       "status": "OK",
+         *       "payload": {}
+         *     }
          */
-        IdempotencyReplayed: "true";
+        "application/json": unknown;
+      };
     };
-    pathItems: never;
-}
-export type $defs = Record<string, never>;
-export interface operations {
-    postAdminAdjustCredits: {
-        parameters: {
-            query?: never;
-            header: {
-                /**
-                 * @description One key for each intention, kept until there is an answer. Visible ASCII, bare or in double quotes; the outcome is kept for 24 hours in the scope of caller and endpoint
-                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
-                 */
-                "Idempotency-Key": components["parameters"]["IdempotencyKey"];
-                /**
-                 * @description Preferred languages with weights, among en, tr, es
-                 * @example tr-TR, en;q=0.5
-                 */
-                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
-                /**
-                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
-                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
-                 */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
-            };
-            path?: never;
-            cookie?: never;
+    responses: {
+      /** @description Done */
+      200: {
+        headers: {
+          "X-Request-Id": components["headers"]["RequestId"];
+          "Content-Language": components["headers"]["ContentLanguage"];
+          "Cache-Control": components["headers"]["CacheControl"];
+          [name: string]: unknown;
         };
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
-                 *       "amount": 10,
-                 *       "reason": "Winner of the November contest"
-                 *     }
-                 */
-                "application/json": components["schemas"]["AdjustCreditsRequest"];
-            };
+        content: {
+          /**
+           * @example {
+           *       "received": true
+           *     }
+           */
+          "application/json": components["schemas"]["ProviderWebhookResponse"];
         };
-        responses: {
-            /** @description Done */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "success": true,
-                     *       "transaction_id": "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2a77",
-                     *       "new_balance": 16
-                     *     }
-                     */
-                    "application/json": components["schemas"]["MovedCredits"];
-                };
-            };
-            400: components["responses"]["ERR_4008_ERR_4010"];
-            401: components["responses"]["ERR_4005"];
-            402: components["responses"]["ERR_4001"];
-            403: components["responses"]["ERR_4006_ERR_4017"];
-            404: components["responses"]["ERR_4007"];
-            409: components["responses"]["ERR_4009_ERR_4012"];
-            413: components["responses"]["ERR_4013"];
-            415: components["responses"]["ERR_4018"];
-            422: components["responses"]["ERR_4011"];
-            429: components["responses"]["ERR_4004"];
-            500: components["responses"]["ERR_6003"];
-            503: components["responses"]["ERR_6001"];
-        };
+      };
+      400: components["responses"]["ERR_4008"];
+      401: components["responses"]["ERR_4005"];
+      413: components["responses"]["ERR_4013"];
+      429: components["responses"]["ERR_4004"];
+      500: components["responses"]["ERR_6003"];
+      503: components["responses"]["ERR_6001"];
     };
-    patchAdminModels: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description Preferred languages with weights, among en, tr, es
-                 * @example tr-TR, en;q=0.5
-                 */
-                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
-                /**
-                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
-                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
-                 */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "model_id": "0190a000-0000-7000-8000-000000000001",
-                 *       "is_available": true,
-                 *       "reason": "The provider is well again"
-                 *     }
-                 */
-                "application/json": components["schemas"]["ChangeModelRequest"];
-            };
-        };
-        responses: {
-            /** @description Done */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "id": "0190a000-0000-7000-8000-000000000001",
-                     *       "name": "Kling 2.5 Turbo Pro",
-                     *       "description": "Cinematic motion from a text, five seconds at a time.",
-                     *       "category": "text_to_video",
-                     *       "thumbnail_url": null,
-                     *       "is_featured": true,
-                     *       "requires_image": false,
-                     *       "pricing": {
-                     *         "type": "per_video",
-                     *         "credits": 4
-                     *       },
-                     *       "options": {
-                     *         "duration_seconds": {
-                     *           "values": [
-                     *             5
-                     *           ],
-                     *           "default": 5
-                     *         },
-                     *         "resolution": {
-                     *           "values": [
-                     *             "1080p"
-                     *           ],
-                     *           "default": "1080p"
-                     *         },
-                     *         "aspect_ratio": {
-                     *           "values": [
-                     *             "16:9",
-                     *             "9:16",
-                     *             "1:1"
-                     *           ],
-                     *           "default": "16:9"
-                     *         }
-                     *       },
-                     *       "is_available": true
-                     *     }
-                     */
-                    "application/json": components["schemas"]["ChangeModelResponse"];
-                };
-            };
-            400: components["responses"]["ERR_4008"];
-            401: components["responses"]["ERR_4005"];
-            403: components["responses"]["ERR_4006_ERR_4017"];
-            413: components["responses"]["ERR_4013"];
-            415: components["responses"]["ERR_4018"];
-            422: components["responses"]["ERR_4002"];
-            429: components["responses"]["ERR_4004"];
-            500: components["responses"]["ERR_6003"];
-            503: components["responses"]["ERR_6001"];
-        };
+  };
+  getPurchases: {
+    parameters: {
+      query?: {
+        /** @example 10 */
+        limit?: number;
+        cursor?: string;
+      };
+      header?: {
+        /**
+         * @description Preferred languages with weights, among en, tr, es
+         * @example tr-TR, en;q=0.5
+         */
+        "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+        /**
+         * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+         * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+         */
+        "X-Request-Id"?: components["parameters"]["RequestId"];
+      };
+      path?: never;
+      cookie?: never;
     };
-    postAdminRefundCredits: {
-        parameters: {
-            query?: never;
-            header: {
-                /**
-                 * @description One key for each intention, kept until there is an answer. Visible ASCII, bare or in double quotes; the outcome is kept for 24 hours in the scope of caller and endpoint
-                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
-                 */
-                "Idempotency-Key": components["parameters"]["IdempotencyKey"];
-                /**
-                 * @description Preferred languages with weights, among en, tr, es
-                 * @example tr-TR, en;q=0.5
-                 */
-                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
-                /**
-                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
-                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
-                 */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
-            };
-            path?: never;
-            cookie?: never;
+    requestBody?: never;
+    responses: {
+      /** @description Done */
+      200: {
+        headers: {
+          "X-Request-Id": components["headers"]["RequestId"];
+          "Content-Language": components["headers"]["ContentLanguage"];
+          "Cache-Control": components["headers"]["CacheControl"];
+          "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+          RateLimit: components["headers"]["RateLimit"];
+          [name: string]: unknown;
         };
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
-                 *       "amount": 4,
-                 *       "reason": "The video flickers from the first second on",
-                 *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21"
-                 *     }
-                 */
-                "application/json": components["schemas"]["RefundCreditsRequest"];
-            };
+        content: {
+          /**
+           * @example {
+           *       "purchases": [
+           *         {
+           *           "transaction_id": "2000000900000001",
+           *           "product_id": "credits_30",
+           *           "status": "credited",
+           *           "credits_added": 30,
+           *           "purchased_at": "2026-11-21T12:10:00.000Z",
+           *           "expires_at": null
+           *         }
+           *       ],
+           *       "next_cursor": null
+           *     }
+           */
+          "application/json": components["schemas"]["PurchasesResponse"];
         };
-        responses: {
-            /** @description Done */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "success": true,
-                     *       "transaction_id": "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2a77",
-                     *       "new_balance": 10
-                     *     }
-                     */
-                    "application/json": components["schemas"]["MovedCredits"];
-                };
-            };
-            400: components["responses"]["ERR_4008_ERR_4010"];
-            401: components["responses"]["ERR_4005"];
-            403: components["responses"]["ERR_4006_ERR_4017"];
-            404: components["responses"]["ERR_4007"];
-            409: components["responses"]["ERR_4009_ERR_4012"];
-            413: components["responses"]["ERR_4013"];
-            415: components["responses"]["ERR_4018"];
-            422: components["responses"]["ERR_4011"];
-            429: components["responses"]["ERR_4004"];
-            500: components["responses"]["ERR_6003"];
-            503: components["responses"]["ERR_6001"];
-        };
+      };
+      400: components["responses"]["ERR_4008"];
+      401: components["responses"]["ERR_4005"];
+      403: components["responses"]["ERR_4017"];
+      429: components["responses"]["ERR_4004"];
+      500: components["responses"]["ERR_6003"];
+      503: components["responses"]["ERR_6001"];
     };
-    getAdminUsers: {
-        parameters: {
-            query: {
-                /** @example 5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10 */
-                user_id: string;
-            };
-            header?: {
-                /**
-                 * @description Preferred languages with weights, among en, tr, es
-                 * @example tr-TR, en;q=0.5
-                 */
-                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
-                /**
-                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
-                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
-                 */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Done */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "user": {
-                     *         "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
-                     *         "is_guest": true,
-                     *         "display_name": "Ada",
-                     *         "language": "tr",
-                     *         "theme_preference": "system",
-                     *         "credits_remaining": 10,
-                     *         "created_at": "2026-11-21T11:58:00.000Z",
-                     *         "is_banned": false,
-                     *         "closed_at": null
-                     *       },
-                     *       "credits": {
-                     *         "remaining": 10,
-                     *         "held": 0,
-                     *         "owed": 0
-                     *       },
-                     *       "jobs": {
-                     *         "pending": 0,
-                     *         "processing": 0,
-                     *         "completed": 1,
-                     *         "failed": 0,
-                     *         "cancelled": 0
-                     *       },
-                     *       "recent_actions": [
-                     *         {
-                     *           "id": "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2a78",
-                     *           "action": "refund_credits",
-                     *           "admin_id": "e2a6c1b0-8d34-4f0c-b7a1-52f3a9d0c864",
-                     *           "amount": 4,
-                     *           "reason": "The video flickers from the first second on",
-                     *           "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
-                     *           "created_at": "2026-11-21T12:10:00.000Z"
-                     *         }
-                     *       ]
-                     *     }
-                     */
-                    "application/json": components["schemas"]["AdministeredUser"];
-                };
-            };
-            400: components["responses"]["ERR_4008"];
-            401: components["responses"]["ERR_4005"];
-            403: components["responses"]["ERR_4006_ERR_4017"];
-            404: components["responses"]["ERR_4007"];
-            429: components["responses"]["ERR_4004"];
-            500: components["responses"]["ERR_6003"];
-            503: components["responses"]["ERR_6001"];
-        };
+  };
+  postPurchases: {
+    parameters: {
+      query?: never;
+      header?: {
+        /**
+         * @description Preferred languages with weights, among en, tr, es
+         * @example tr-TR, en;q=0.5
+         */
+        "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+        /**
+         * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+         * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+         */
+        "X-Request-Id"?: components["parameters"]["RequestId"];
+      };
+      path?: never;
+      cookie?: never;
     };
-    postAdminUsers: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description Preferred languages with weights, among en, tr, es
-                 * @example tr-TR, en;q=0.5
-                 */
-                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
-                /**
-                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
-                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
-                 */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
-                 *       "action": "ban",
-                 *       "reason": "Sells videos of real people"
-                 *     }
-                 */
-                "application/json": components["schemas"]["BanUserRequest"];
-            };
-        };
-        responses: {
-            /** @description Done */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "user": {
-                     *         "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
-                     *         "is_guest": true,
-                     *         "display_name": "Ada",
-                     *         "language": "tr",
-                     *         "theme_preference": "system",
-                     *         "credits_remaining": 10,
-                     *         "created_at": "2026-11-21T11:58:00.000Z",
-                     *         "is_banned": true,
-                     *         "closed_at": null
-                     *       },
-                     *       "credits": {
-                     *         "remaining": 10,
-                     *         "held": 0,
-                     *         "owed": 0
-                     *       },
-                     *       "jobs": {
-                     *         "pending": 0,
-                     *         "processing": 0,
-                     *         "completed": 1,
-                     *         "failed": 0,
-                     *         "cancelled": 0
-                     *       },
-                     *       "recent_actions": [
-                     *         {
-                     *           "id": "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2a79",
-                     *           "action": "ban",
-                     *           "admin_id": "e2a6c1b0-8d34-4f0c-b7a1-52f3a9d0c864",
-                     *           "amount": null,
-                     *           "reason": "Sells videos of real people",
-                     *           "job_id": null,
-                     *           "created_at": "2026-11-21T12:20:00.000Z"
-                     *         },
-                     *         {
-                     *           "id": "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2a78",
-                     *           "action": "refund_credits",
-                     *           "admin_id": "e2a6c1b0-8d34-4f0c-b7a1-52f3a9d0c864",
-                     *           "amount": 4,
-                     *           "reason": "The video flickers from the first second on",
-                     *           "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
-                     *           "created_at": "2026-11-21T12:10:00.000Z"
-                     *         }
-                     *       ]
-                     *     }
-                     */
-                    "application/json": components["schemas"]["AdministeredUser"];
-                };
-            };
-            400: components["responses"]["ERR_4008"];
-            401: components["responses"]["ERR_4005"];
-            403: components["responses"]["ERR_4006_ERR_4017"];
-            404: components["responses"]["ERR_4007"];
-            409: components["responses"]["ERR_4009"];
-            413: components["responses"]["ERR_4013"];
-            415: components["responses"]["ERR_4018"];
-            429: components["responses"]["ERR_4004"];
-            500: components["responses"]["ERR_6003"];
-            503: components["responses"]["ERR_6001"];
-        };
+    requestBody: {
+      content: {
+        /**
+         * @example {
+         *       "signed_transaction": "eyJhbGciOiJFUzI1NiJ9.eyJ0eXBlIjoiQ29uc3VtYWJsZSJ9.c2lnbmF0dXJl"
+         *     }
+         */
+        "application/json": components["schemas"]["PresentPurchaseRequest"];
+      };
     };
-    postAppStoreNotifications: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description Preferred languages with weights, among en, tr, es
-                 * @example tr-TR, en;q=0.5
-                 */
-                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
-                /**
-                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
-                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
-                 */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
-            };
-            path?: never;
-            cookie?: never;
+    responses: {
+      /** @description Done */
+      200: {
+        headers: {
+          "X-Request-Id": components["headers"]["RequestId"];
+          "Content-Language": components["headers"]["ContentLanguage"];
+          "Cache-Control": components["headers"]["CacheControl"];
+          "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+          RateLimit: components["headers"]["RateLimit"];
+          [name: string]: unknown;
         };
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "signedPayload": "eyJhbGciOiJFUzI1NiJ9.eyJub3RpZmljYXRpb25UeXBlIjoiVEVTVCJ9.c2lnbmF0dXJl"
-                 *     }
-                 */
-                "application/json": unknown;
-            };
+        content: {
+          /**
+           * @example {
+           *       "transaction_id": "2000000900000001",
+           *       "product_id": "credits_30",
+           *       "status": "credited",
+           *       "credits_added": 30,
+           *       "credits_remaining": 36,
+           *       "expires_at": null
+           *     }
+           */
+          "application/json": components["schemas"]["CreditedPurchase"];
         };
-        responses: {
-            /** @description Done */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "received": true
-                     *     }
-                     */
-                    "application/json": components["schemas"]["AppStoreNotificationsResponse"];
-                };
-            };
-            400: components["responses"]["ERR_4008"];
-            401: components["responses"]["ERR_4005"];
-            413: components["responses"]["ERR_4013"];
-            429: components["responses"]["ERR_4004"];
-            500: components["responses"]["ERR_6003"];
-            503: components["responses"]["ERR_6001_ERR_6004"];
-        };
+      };
+      400: components["responses"]["ERR_4008"];
+      401: components["responses"]["ERR_4005"];
+      403: components["responses"]["ERR_4017"];
+      413: components["responses"]["ERR_4013"];
+      415: components["responses"]["ERR_4018"];
+      422: components["responses"]["ERR_4016"];
+      429: components["responses"]["ERR_4004"];
+      500: components["responses"]["ERR_6003"];
+      503: components["responses"]["ERR_6001_ERR_6004"];
     };
-    postCancelVideo: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description Preferred languages with weights, among en, tr, es
-                 * @example tr-TR, en;q=0.5
-                 */
-                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
-                /**
-                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
-                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
-                 */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21"
-                 *     }
-                 */
-                "application/json": components["schemas"]["CancelVideoRequest"];
-            };
-        };
-        responses: {
-            /** @description Done */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
-                     *       "status": "cancelled",
-                     *       "prompt": "A red fox runs through fresh snow",
-                     *       "model_id": "0190a000-0000-7000-8000-000000000001",
-                     *       "model_name": "Kling 2.5 Turbo Pro",
-                     *       "settings": {
-                     *         "duration_seconds": 5,
-                     *         "resolution": "1080p",
-                     *         "aspect_ratio": "16:9"
-                     *       },
-                     *       "credits_used": 0,
-                     *       "video_url": null,
-                     *       "video_url_expires_at": null,
-                     *       "thumbnail_url": null,
-                     *       "error": null,
-                     *       "client_reference": "draft-7",
-                     *       "cancel_requested_at": "2026-11-21T11:58:40.000Z",
-                     *       "created_at": "2026-11-21T11:58:30.000Z",
-                     *       "completed_at": "2026-11-21T11:58:40.000Z"
-                     *     }
-                     */
-                    "application/json": components["schemas"]["Job"];
-                };
-            };
-            /** @description Accepted; the work goes on */
-            202: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
-                     *       "status": "processing",
-                     *       "prompt": "A red fox runs through fresh snow",
-                     *       "model_id": "0190a000-0000-7000-8000-000000000001",
-                     *       "model_name": "Kling 2.5 Turbo Pro",
-                     *       "settings": {
-                     *         "duration_seconds": 5,
-                     *         "resolution": "1080p",
-                     *         "aspect_ratio": "16:9"
-                     *       },
-                     *       "credits_used": 4,
-                     *       "video_url": null,
-                     *       "video_url_expires_at": null,
-                     *       "thumbnail_url": null,
-                     *       "error": null,
-                     *       "client_reference": "draft-7",
-                     *       "cancel_requested_at": "2026-11-21T11:58:40.000Z",
-                     *       "created_at": "2026-11-21T11:58:30.000Z",
-                     *       "completed_at": null
-                     *     }
-                     */
-                    "application/json": components["schemas"]["Job"];
-                };
-            };
-            400: components["responses"]["ERR_4008"];
-            401: components["responses"]["ERR_4005"];
-            403: components["responses"]["ERR_4017"];
-            404: components["responses"]["ERR_4007"];
-            409: components["responses"]["ERR_4009"];
-            413: components["responses"]["ERR_4013"];
-            415: components["responses"]["ERR_4018"];
-            429: components["responses"]["ERR_4004"];
-            500: components["responses"]["ERR_6003"];
-            503: components["responses"]["ERR_6001"];
-        };
+  };
+  getUserProfile: {
+    parameters: {
+      query?: never;
+      header?: {
+        /**
+         * @description Preferred languages with weights, among en, tr, es
+         * @example tr-TR, en;q=0.5
+         */
+        "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+        /**
+         * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+         * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+         */
+        "X-Request-Id"?: components["parameters"]["RequestId"];
+      };
+      path?: never;
+      cookie?: never;
     };
-    getCredits: {
-        parameters: {
-            query?: {
-                /** @example 10 */
-                limit?: number;
-                cursor?: string;
-            };
-            header?: {
-                /**
-                 * @description Preferred languages with weights, among en, tr, es
-                 * @example tr-TR, en;q=0.5
-                 */
-                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
-                /**
-                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
-                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
-                 */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
-            };
-            path?: never;
-            cookie?: never;
+    requestBody?: never;
+    responses: {
+      /** @description Done */
+      200: {
+        headers: {
+          "X-Request-Id": components["headers"]["RequestId"];
+          "Content-Language": components["headers"]["ContentLanguage"];
+          "Cache-Control": components["headers"]["CacheControl"];
+          "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+          RateLimit: components["headers"]["RateLimit"];
+          [name: string]: unknown;
         };
-        requestBody?: never;
-        responses: {
-            /** @description Done */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "credits_remaining": 6,
-                     *       "credits_held": 4,
-                     *       "credits_owed": 0,
-                     *       "expiring": [],
-                     *       "transactions": [
-                     *         {
-                     *           "id": "0190a000-0000-7000-8000-0000000000a2",
-                     *           "amount": -4,
-                     *           "kind": "hold",
-                     *           "balance_after": 6,
-                     *           "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
-                     *           "created_at": "2026-11-21T11:58:30.000Z"
-                     *         },
-                     *         {
-                     *           "id": "0190a000-0000-7000-8000-0000000000a1",
-                     *           "amount": 10,
-                     *           "kind": "grant",
-                     *           "balance_after": 10,
-                     *           "job_id": null,
-                     *           "created_at": "2026-11-21T11:58:00.000Z"
-                     *         }
-                     *       ],
-                     *       "next_cursor": null
-                     *     }
-                     */
-                    "application/json": components["schemas"]["CreditsResponse"];
-                };
-            };
-            400: components["responses"]["ERR_4008"];
-            401: components["responses"]["ERR_4005"];
-            403: components["responses"]["ERR_4017"];
-            429: components["responses"]["ERR_4004"];
-            500: components["responses"]["ERR_6003"];
-            503: components["responses"]["ERR_6001"];
+        content: {
+          /**
+           * @example {
+           *       "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+           *       "is_guest": true,
+           *       "display_name": null,
+           *       "language": null,
+           *       "theme_preference": "system",
+           *       "credits_remaining": 6,
+           *       "app_account_token": "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+           *       "shares_consumption": false,
+           *       "created_at": "2026-11-21T11:58:00.000Z"
+           *     }
+           */
+          "application/json": components["schemas"]["Profile"];
         };
+      };
+      400: components["responses"]["ERR_4008"];
+      401: components["responses"]["ERR_4005"];
+      403: components["responses"]["ERR_4017"];
+      429: components["responses"]["ERR_4004"];
+      500: components["responses"]["ERR_6003"];
+      503: components["responses"]["ERR_6001"];
     };
-    deleteDeleteVideoJob: {
-        parameters: {
-            query: {
-                /** @example c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21 */
-                job_id: string;
-            };
-            header?: {
-                /**
-                 * @description Preferred languages with weights, among en, tr, es
-                 * @example tr-TR, en;q=0.5
-                 */
-                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
-                /**
-                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
-                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
-                 */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Done; there is nothing to tell */
-            204: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            400: components["responses"]["ERR_4008"];
-            401: components["responses"]["ERR_4005"];
-            403: components["responses"]["ERR_4017"];
-            404: components["responses"]["ERR_4007"];
-            409: components["responses"]["ERR_4009"];
-            413: components["responses"]["ERR_4013"];
-            429: components["responses"]["ERR_4004"];
-            500: components["responses"]["ERR_6003"];
-            503: components["responses"]["ERR_6001"];
-        };
+  };
+  deleteUserProfile: {
+    parameters: {
+      query?: never;
+      header?: {
+        /**
+         * @description Preferred languages with weights, among en, tr, es
+         * @example tr-TR, en;q=0.5
+         */
+        "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+        /**
+         * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+         * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+         */
+        "X-Request-Id"?: components["parameters"]["RequestId"];
+      };
+      path?: never;
+      cookie?: never;
     };
-    postDeviceCheck: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description Preferred languages with weights, among en, tr, es
-                 * @example tr-TR, en;q=0.5
-                 */
-                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
-                /**
-                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
-                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
-                 */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
-            };
-            path?: never;
-            cookie?: never;
+    requestBody?: never;
+    responses: {
+      /** @description Accepted; the work goes on */
+      202: {
+        headers: {
+          "X-Request-Id": components["headers"]["RequestId"];
+          "Content-Language": components["headers"]["ContentLanguage"];
+          "Cache-Control": components["headers"]["CacheControl"];
+          "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+          RateLimit: components["headers"]["RateLimit"];
+          [name: string]: unknown;
         };
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "device_token": "AgAAAGFwcGxlIGRldmljZSB0b2tlbg=="
-                 *     }
-                 */
-                "application/json": components["schemas"]["DeviceCheckRequest"];
-            };
+        content: {
+          /**
+           * @example {
+           *       "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+           *       "closed_at": "2026-11-21T12:30:00.000Z"
+           *     }
+           */
+          "application/json": components["schemas"]["ClosedAccount"];
         };
-        responses: {
-            /** @description Done */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
-                     *       "app_account_token": "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
-                     *       "credits_remaining": 10,
-                     *       "is_new": true,
-                     *       "initial_grant": {
-                     *         "status": "granted",
-                     *         "credits": 10
-                     *       }
-                     *     }
-                     */
-                    "application/json": components["schemas"]["DeviceCheckResponse"];
-                };
-            };
-            400: components["responses"]["ERR_4008"];
-            401: components["responses"]["ERR_4005"];
-            403: components["responses"]["ERR_4015_ERR_4017"];
-            413: components["responses"]["ERR_4013"];
-            415: components["responses"]["ERR_4018"];
-            429: components["responses"]["ERR_4004"];
-            500: components["responses"]["ERR_6003"];
-            503: components["responses"]["ERR_6001"];
-        };
+      };
+      400: components["responses"]["ERR_4008"];
+      401: components["responses"]["ERR_4005"];
+      403: components["responses"]["ERR_4017"];
+      413: components["responses"]["ERR_4013"];
+      429: components["responses"]["ERR_4004"];
+      500: components["responses"]["ERR_6003"];
+      503: components["responses"]["ERR_6001"];
     };
-    postGenerateVideo: {
-        parameters: {
-            query?: never;
-            header: {
-                /**
-                 * @description One key for each intention, kept until there is an answer. Visible ASCII, bare or in double quotes; the outcome is kept for 24 hours in the scope of caller and endpoint
-                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
-                 */
-                "Idempotency-Key": components["parameters"]["IdempotencyKey"];
-                /**
-                 * @description Preferred languages with weights, among en, tr, es
-                 * @example tr-TR, en;q=0.5
-                 */
-                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
-                /**
-                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
-                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
-                 */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "model_id": "0190a000-0000-7000-8000-000000000001",
-                 *       "prompt": "A red fox runs through fresh snow",
-                 *       "settings": {
-                 *         "aspect_ratio": "9:16"
-                 *       },
-                 *       "client_reference": "draft-7"
-                 *     }
-                 */
-                "application/json": components["schemas"]["GenerateVideoRequest"];
-            };
-        };
-        responses: {
-            /** @description Accepted; the work goes on */
-            202: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    /**
-                     * @description Where to watch the job
-                     * @example https://project.supabase.co/functions/v1/video-status?job_id=c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21
-                     */
-                    Location?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
-                     *       "status": "pending",
-                     *       "credits_used": 4,
-                     *       "credits_remaining": 6,
-                     *       "created_at": "2026-11-21T11:58:30.000Z"
-                     *     }
-                     */
-                    "application/json": components["schemas"]["AcceptedVideo"];
-                };
-            };
-            400: components["responses"]["ERR_4008_ERR_4010"];
-            401: components["responses"]["ERR_4005"];
-            402: components["responses"]["ERR_4001"];
-            403: components["responses"]["ERR_4017"];
-            409: components["responses"]["ERR_4012"];
-            413: components["responses"]["ERR_4013"];
-            415: components["responses"]["ERR_4018"];
-            422: components["responses"]["ERR_4002_ERR_4003_ERR_4011"];
-            429: components["responses"]["ERR_4004"];
-            500: components["responses"]["ERR_6003"];
-            503: components["responses"]["ERR_6001_ERR_6004"];
-        };
+  };
+  patchUserProfile: {
+    parameters: {
+      query?: never;
+      header?: {
+        /**
+         * @description Preferred languages with weights, among en, tr, es
+         * @example tr-TR, en;q=0.5
+         */
+        "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+        /**
+         * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+         * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+         */
+        "X-Request-Id"?: components["parameters"]["RequestId"];
+      };
+      path?: never;
+      cookie?: never;
     };
-    getHealth: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description Preferred languages with weights, among en, tr, es
-                 * @example tr-TR, en;q=0.5
-                 */
-                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
-                /**
-                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
-                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
-                 */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Done */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "status": "healthy",
-                     *       "checks": {
-                     *         "database": {
-                     *           "ok": true,
-                     *           "duration_ms": 4
-                     *         },
-                     *         "storage": {
-                     *           "ok": true,
-                     *           "duration_ms": 11
-                     *         },
-                     *         "queue": {
-                     *           "ok": true,
-                     *           "duration_ms": 4
-                     *         },
-                     *         "providers": {
-                     *           "ok": true,
-                     *           "duration_ms": 4
-                     *         },
-                     *         "apple": {
-                     *           "ok": true,
-                     *           "duration_ms": 130
-                     *         },
-                     *         "client_address": {
-                     *           "ok": true,
-                     *           "duration_ms": 0
-                     *         },
-                     *         "platform": {
-                     *           "ok": true,
-                     *           "duration_ms": 4,
-                     *           "missing": [],
-                     *           "invalid": []
-                     *         }
-                     *       },
-                     *       "version": "1"
-                     *     }
-                     */
-                    "application/json": components["schemas"]["HealthResponse"];
-                };
-            };
-            400: components["responses"]["ERR_4008"];
-            401: components["responses"]["ERR_4005"];
-            429: components["responses"]["ERR_4004"];
-            500: components["responses"]["ERR_6003"];
-            /** @description `ERR_6001` database/unavailable */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"] | components["schemas"]["HealthResponse"];
-                };
-            };
-        };
+    requestBody: {
+      content: {
+        /**
+         * @example {
+         *       "display_name": "Ada",
+         *       "theme_preference": "dark"
+         *     }
+         */
+        "application/json": components["schemas"]["UpdateUserProfileRequest"];
+      };
     };
-    getModels: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description The ETag of the answer that the caller has
-                 * @example "42"
-                 */
-                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /**
-                 * @description Preferred languages with weights, among en, tr, es
-                 * @example tr-TR, en;q=0.5
-                 */
-                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
-                /**
-                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
-                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
-                 */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
-            };
-            path?: never;
-            cookie?: never;
+    responses: {
+      /** @description Done */
+      200: {
+        headers: {
+          "X-Request-Id": components["headers"]["RequestId"];
+          "Content-Language": components["headers"]["ContentLanguage"];
+          "Cache-Control": components["headers"]["CacheControl"];
+          "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+          RateLimit: components["headers"]["RateLimit"];
+          [name: string]: unknown;
         };
-        requestBody?: never;
-        responses: {
-            /** @description Done */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    /**
-                     * @description Whether and for how long the answer may be kept
-                     * @example private, max-age=60
-                     */
-                    "Cache-Control"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    ETag: components["headers"]["ETag"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "models": [
-                     *         {
-                     *           "id": "0190a000-0000-7000-8000-000000000001",
-                     *           "name": "Kling 2.5 Turbo Pro",
-                     *           "description": "Cinematic motion from a text, five seconds at a time.",
-                     *           "category": "text_to_video",
-                     *           "thumbnail_url": null,
-                     *           "is_featured": true,
-                     *           "requires_image": false,
-                     *           "pricing": {
-                     *             "type": "per_video",
-                     *             "credits": 4
-                     *           },
-                     *           "options": {
-                     *             "duration_seconds": {
-                     *               "values": [
-                     *                 5
-                     *               ],
-                     *               "default": 5
-                     *             },
-                     *             "resolution": {
-                     *               "values": [
-                     *                 "1080p"
-                     *               ],
-                     *               "default": "1080p"
-                     *             },
-                     *             "aspect_ratio": {
-                     *               "values": [
-                     *                 "16:9",
-                     *                 "9:16",
-                     *                 "1:1"
-                     *               ],
-                     *               "default": "16:9"
-                     *             }
-                     *           }
-                     *         }
-                     *       ]
-                     *     }
-                     */
-                    "application/json": components["schemas"]["ModelsResponse"];
-                };
-            };
-            /** @description Unchanged since the answer that the caller has */
-            304: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    /**
-                     * @description Whether and for how long the answer may be kept
-                     * @example private, max-age=60
-                     */
-                    "Cache-Control"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    ETag: components["headers"]["ETag"];
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            400: components["responses"]["ERR_4008"];
-            401: components["responses"]["ERR_4005"];
-            403: components["responses"]["ERR_4017"];
-            429: components["responses"]["ERR_4004"];
-            500: components["responses"]["ERR_6003"];
-            503: components["responses"]["ERR_6001"];
+        content: {
+          /**
+           * @example {
+           *       "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+           *       "is_guest": true,
+           *       "display_name": "Ada",
+           *       "language": null,
+           *       "theme_preference": "dark",
+           *       "credits_remaining": 6,
+           *       "app_account_token": "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+           *       "shares_consumption": false,
+           *       "created_at": "2026-11-21T11:58:00.000Z"
+           *     }
+           */
+          "application/json": components["schemas"]["Profile"];
         };
+      };
+      400: components["responses"]["ERR_4008"];
+      401: components["responses"]["ERR_4005"];
+      403: components["responses"]["ERR_4017"];
+      413: components["responses"]["ERR_4013"];
+      415: components["responses"]["ERR_4018"];
+      429: components["responses"]["ERR_4004"];
+      500: components["responses"]["ERR_6003"];
+      503: components["responses"]["ERR_6001"];
     };
-    postProcessJobs: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description Preferred languages with weights, among en, tr, es
-                 * @example tr-TR, en;q=0.5
-                 */
-                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
-                /**
-                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
-                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
-                 */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Accepted; the work goes on */
-            202: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "accepted": true
-                     *     }
-                     */
-                    "application/json": components["schemas"]["ProcessJobsResponse"];
-                };
-            };
-            400: components["responses"]["ERR_4008"];
-            401: components["responses"]["ERR_4005"];
-            413: components["responses"]["ERR_4013"];
-            429: components["responses"]["ERR_4004"];
-            500: components["responses"]["ERR_6003"];
-            503: components["responses"]["ERR_6001"];
-        };
+  };
+  getVideoJobs: {
+    parameters: {
+      query?: {
+        /** @example 10 */
+        limit?: number;
+        cursor?: string;
+        /** @example completed */
+        status?: "pending" | "processing" | "completed" | "failed" | "cancelled";
+        client_reference?: string;
+      };
+      header?: {
+        /**
+         * @description Preferred languages with weights, among en, tr, es
+         * @example tr-TR, en;q=0.5
+         */
+        "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+        /**
+         * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+         * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+         */
+        "X-Request-Id"?: components["parameters"]["RequestId"];
+      };
+      path?: never;
+      cookie?: never;
     };
-    getProducts: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description The ETag of the answer that the caller has
-                 * @example "42"
-                 */
-                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /**
-                 * @description Preferred languages with weights, among en, tr, es
-                 * @example tr-TR, en;q=0.5
-                 */
-                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
-                /**
-                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
-                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
-                 */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
-            };
-            path?: never;
-            cookie?: never;
+    requestBody?: never;
+    responses: {
+      /** @description Done */
+      200: {
+        headers: {
+          "X-Request-Id": components["headers"]["RequestId"];
+          "Content-Language": components["headers"]["ContentLanguage"];
+          "Cache-Control": components["headers"]["CacheControl"];
+          "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+          RateLimit: components["headers"]["RateLimit"];
+          [name: string]: unknown;
         };
-        requestBody?: never;
-        responses: {
-            /** @description Done */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    /**
-                     * @description Whether and for how long the answer may be kept
-                     * @example private, max-age=60
-                     */
-                    "Cache-Control"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    ETag: components["headers"]["ETag"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "products": [
-                     *         {
-                     *           "product_id": "credits_30",
-                     *           "kind": "consumable",
-                     *           "name": "30 credits",
-                     *           "description": "Seven videos of the cheapest model.",
-                     *           "credits": 30,
-                     *           "is_featured": true
-                     *         }
-                     *       ]
-                     *     }
-                     */
-                    "application/json": components["schemas"]["ProductsResponse"];
-                };
-            };
-            /** @description Unchanged since the answer that the caller has */
-            304: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    /**
-                     * @description Whether and for how long the answer may be kept
-                     * @example private, max-age=60
-                     */
-                    "Cache-Control"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    ETag: components["headers"]["ETag"];
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            400: components["responses"]["ERR_4008"];
-            401: components["responses"]["ERR_4005"];
-            403: components["responses"]["ERR_4017"];
-            429: components["responses"]["ERR_4004"];
-            500: components["responses"]["ERR_6003"];
-            503: components["responses"]["ERR_6001"];
+        content: {
+          /**
+           * @example {
+           *       "jobs": [
+           *         {
+           *           "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+           *           "status": "completed",
+           *           "prompt": "A red fox runs through fresh snow",
+           *           "model_id": "0190a000-0000-7000-8000-000000000001",
+           *           "model_name": "Kling 2.5 Turbo Pro",
+           *           "settings": {
+           *             "duration_seconds": 5,
+           *             "resolution": "1080p",
+           *             "aspect_ratio": "16:9"
+           *           },
+           *           "credits_used": 4,
+           *           "video_url": "https://project.supabase.co/storage/v1/object/sign/videos/c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21/video.mp4?token=eyJhbGciOiJFUzI1NiJ9",
+           *           "video_url_expires_at": "2026-11-21T13:00:00.000Z",
+           *           "thumbnail_url": null,
+           *           "error": null,
+           *           "client_reference": "draft-7",
+           *           "cancel_requested_at": null,
+           *           "created_at": "2026-11-21T11:58:30.000Z",
+           *           "completed_at": "2026-11-21T12:00:00.000Z"
+           *         }
+           *       ],
+           *       "next_cursor": null
+           *     }
+           */
+          "application/json": components["schemas"]["VideoJobsResponse"];
         };
+      };
+      400: components["responses"]["ERR_4008"];
+      401: components["responses"]["ERR_4005"];
+      403: components["responses"]["ERR_4017"];
+      429: components["responses"]["ERR_4004"];
+      500: components["responses"]["ERR_6002_ERR_6003"];
+      503: components["responses"]["ERR_6001"];
     };
-    postProviderWebhook: {
-        parameters: {
-            query: {
-                /** @example 0b9f4c1e-5d3a-4a57-9d0e-7b1f0e6f2a11 */
-                owner: string;
-                /** @example fal */
-                provider: string;
-                /** @example 7d3f0f5e-0c55-4f0a-a1b5-1f7f0a9d2c44 */
-                submission_id: string;
-                /** @example 3q2-7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhs */
-                token: string;
-            };
-            header?: {
-                /**
-                 * @description Preferred languages with weights, among en, tr, es
-                 * @example tr-TR, en;q=0.5
-                 */
-                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
-                /**
-                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
-                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
-                 */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "request_id": "764cabcf-b745-4b3e-ae38-1200304cf45b",
-                 *       "status": "OK",
-                 *       "payload": {}
-                 *     }
-                 */
-                "application/json": unknown;
-            };
-        };
-        responses: {
-            /** @description Done */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "received": true
-                     *     }
-                     */
-                    "application/json": components["schemas"]["ProviderWebhookResponse"];
-                };
-            };
-            400: components["responses"]["ERR_4008"];
-            401: components["responses"]["ERR_4005"];
-            413: components["responses"]["ERR_4013"];
-            429: components["responses"]["ERR_4004"];
-            500: components["responses"]["ERR_6003"];
-            503: components["responses"]["ERR_6001"];
-        };
+  };
+  getVideoStatus: {
+    parameters: {
+      query: {
+        /** @example c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21 */
+        job_id: string;
+      };
+      header?: {
+        /**
+         * @description Preferred languages with weights, among en, tr, es
+         * @example tr-TR, en;q=0.5
+         */
+        "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+        /**
+         * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+         * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+         */
+        "X-Request-Id"?: components["parameters"]["RequestId"];
+      };
+      path?: never;
+      cookie?: never;
     };
-    getPurchases: {
-        parameters: {
-            query?: {
-                /** @example 10 */
-                limit?: number;
-                cursor?: string;
-            };
-            header?: {
-                /**
-                 * @description Preferred languages with weights, among en, tr, es
-                 * @example tr-TR, en;q=0.5
-                 */
-                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
-                /**
-                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
-                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
-                 */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
-            };
-            path?: never;
-            cookie?: never;
+    requestBody?: never;
+    responses: {
+      /** @description Done */
+      200: {
+        headers: {
+          "X-Request-Id": components["headers"]["RequestId"];
+          "Content-Language": components["headers"]["ContentLanguage"];
+          "Cache-Control": components["headers"]["CacheControl"];
+          "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+          RateLimit: components["headers"]["RateLimit"];
+          [name: string]: unknown;
         };
-        requestBody?: never;
-        responses: {
-            /** @description Done */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "purchases": [
-                     *         {
-                     *           "transaction_id": "2000000900000001",
-                     *           "product_id": "credits_30",
-                     *           "status": "credited",
-                     *           "credits_added": 30,
-                     *           "purchased_at": "2026-11-21T12:10:00.000Z",
-                     *           "expires_at": null
-                     *         }
-                     *       ],
-                     *       "next_cursor": null
-                     *     }
-                     */
-                    "application/json": components["schemas"]["PurchasesResponse"];
-                };
-            };
-            400: components["responses"]["ERR_4008"];
-            401: components["responses"]["ERR_4005"];
-            403: components["responses"]["ERR_4017"];
-            429: components["responses"]["ERR_4004"];
-            500: components["responses"]["ERR_6003"];
-            503: components["responses"]["ERR_6001"];
+        content: {
+          /**
+           * @example {
+           *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+           *       "status": "completed",
+           *       "prompt": "A red fox runs through fresh snow",
+           *       "model_id": "0190a000-0000-7000-8000-000000000001",
+           *       "model_name": "Kling 2.5 Turbo Pro",
+           *       "settings": {
+           *         "duration_seconds": 5,
+           *         "resolution": "1080p",
+           *         "aspect_ratio": "16:9"
+           *       },
+           *       "credits_used": 4,
+           *       "video_url": "https://project.supabase.co/storage/v1/object/sign/videos/c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21/video.mp4?token=eyJhbGciOiJFUzI1NiJ9",
+           *       "video_url_expires_at": "2026-11-21T13:00:00.000Z",
+           *       "thumbnail_url": null,
+           *       "error": null,
+           *       "client_reference": "draft-7",
+           *       "cancel_requested_at": null,
+           *       "created_at": "2026-11-21T11:58:30.000Z",
+           *       "completed_at": "2026-11-21T12:00:00.000Z",
+           *       "progress": {
+           *         "stage": "done",
+           *         "percent": 100
+           *       },
+           *       "next_poll_seconds": null
+           *     }
+           */
+          "application/json": components["schemas"]["VideoStatusResponse"];
         };
+      };
+      400: components["responses"]["ERR_4008"];
+      401: components["responses"]["ERR_4005"];
+      403: components["responses"]["ERR_4017"];
+      404: components["responses"]["ERR_4007"];
+      429: components["responses"]["ERR_4004"];
+      500: components["responses"]["ERR_6002_ERR_6003"];
+      503: components["responses"]["ERR_6001"];
     };
-    postPurchases: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description Preferred languages with weights, among en, tr, es
-                 * @example tr-TR, en;q=0.5
-                 */
-                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
-                /**
-                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
-                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
-                 */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "signed_transaction": "eyJhbGciOiJFUzI1NiJ9.eyJ0eXBlIjoiQ29uc3VtYWJsZSJ9.c2lnbmF0dXJl"
-                 *     }
-                 */
-                "application/json": components["schemas"]["PresentPurchaseRequest"];
-            };
-        };
-        responses: {
-            /** @description Done */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "transaction_id": "2000000900000001",
-                     *       "product_id": "credits_30",
-                     *       "status": "credited",
-                     *       "credits_added": 30,
-                     *       "credits_remaining": 36,
-                     *       "expires_at": null
-                     *     }
-                     */
-                    "application/json": components["schemas"]["CreditedPurchase"];
-                };
-            };
-            400: components["responses"]["ERR_4008"];
-            401: components["responses"]["ERR_4005"];
-            403: components["responses"]["ERR_4017"];
-            413: components["responses"]["ERR_4013"];
-            415: components["responses"]["ERR_4018"];
-            422: components["responses"]["ERR_4016"];
-            429: components["responses"]["ERR_4004"];
-            500: components["responses"]["ERR_6003"];
-            503: components["responses"]["ERR_6001_ERR_6004"];
-        };
-    };
-    getUserProfile: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description Preferred languages with weights, among en, tr, es
-                 * @example tr-TR, en;q=0.5
-                 */
-                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
-                /**
-                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
-                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
-                 */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Done */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
-                     *       "is_guest": true,
-                     *       "display_name": null,
-                     *       "language": null,
-                     *       "theme_preference": "system",
-                     *       "credits_remaining": 6,
-                     *       "app_account_token": "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
-                     *       "shares_consumption": false,
-                     *       "created_at": "2026-11-21T11:58:00.000Z"
-                     *     }
-                     */
-                    "application/json": components["schemas"]["Profile"];
-                };
-            };
-            400: components["responses"]["ERR_4008"];
-            401: components["responses"]["ERR_4005"];
-            403: components["responses"]["ERR_4017"];
-            429: components["responses"]["ERR_4004"];
-            500: components["responses"]["ERR_6003"];
-            503: components["responses"]["ERR_6001"];
-        };
-    };
-    deleteUserProfile: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description Preferred languages with weights, among en, tr, es
-                 * @example tr-TR, en;q=0.5
-                 */
-                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
-                /**
-                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
-                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
-                 */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Accepted; the work goes on */
-            202: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
-                     *       "closed_at": "2026-11-21T12:30:00.000Z"
-                     *     }
-                     */
-                    "application/json": components["schemas"]["ClosedAccount"];
-                };
-            };
-            400: components["responses"]["ERR_4008"];
-            401: components["responses"]["ERR_4005"];
-            403: components["responses"]["ERR_4017"];
-            413: components["responses"]["ERR_4013"];
-            429: components["responses"]["ERR_4004"];
-            500: components["responses"]["ERR_6003"];
-            503: components["responses"]["ERR_6001"];
-        };
-    };
-    patchUserProfile: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description Preferred languages with weights, among en, tr, es
-                 * @example tr-TR, en;q=0.5
-                 */
-                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
-                /**
-                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
-                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
-                 */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "display_name": "Ada",
-                 *       "theme_preference": "dark"
-                 *     }
-                 */
-                "application/json": components["schemas"]["UpdateUserProfileRequest"];
-            };
-        };
-        responses: {
-            /** @description Done */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
-                     *       "is_guest": true,
-                     *       "display_name": "Ada",
-                     *       "language": null,
-                     *       "theme_preference": "dark",
-                     *       "credits_remaining": 6,
-                     *       "app_account_token": "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
-                     *       "shares_consumption": false,
-                     *       "created_at": "2026-11-21T11:58:00.000Z"
-                     *     }
-                     */
-                    "application/json": components["schemas"]["Profile"];
-                };
-            };
-            400: components["responses"]["ERR_4008"];
-            401: components["responses"]["ERR_4005"];
-            403: components["responses"]["ERR_4017"];
-            413: components["responses"]["ERR_4013"];
-            415: components["responses"]["ERR_4018"];
-            429: components["responses"]["ERR_4004"];
-            500: components["responses"]["ERR_6003"];
-            503: components["responses"]["ERR_6001"];
-        };
-    };
-    getVideoJobs: {
-        parameters: {
-            query?: {
-                /** @example 10 */
-                limit?: number;
-                cursor?: string;
-                /** @example completed */
-                status?: "pending" | "processing" | "completed" | "failed" | "cancelled";
-                client_reference?: string;
-            };
-            header?: {
-                /**
-                 * @description Preferred languages with weights, among en, tr, es
-                 * @example tr-TR, en;q=0.5
-                 */
-                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
-                /**
-                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
-                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
-                 */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Done */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "jobs": [
-                     *         {
-                     *           "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
-                     *           "status": "completed",
-                     *           "prompt": "A red fox runs through fresh snow",
-                     *           "model_id": "0190a000-0000-7000-8000-000000000001",
-                     *           "model_name": "Kling 2.5 Turbo Pro",
-                     *           "settings": {
-                     *             "duration_seconds": 5,
-                     *             "resolution": "1080p",
-                     *             "aspect_ratio": "16:9"
-                     *           },
-                     *           "credits_used": 4,
-                     *           "video_url": "https://project.supabase.co/storage/v1/object/sign/videos/c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21/video.mp4?token=eyJhbGciOiJFUzI1NiJ9",
-                     *           "video_url_expires_at": "2026-11-21T13:00:00.000Z",
-                     *           "thumbnail_url": null,
-                     *           "error": null,
-                     *           "client_reference": "draft-7",
-                     *           "cancel_requested_at": null,
-                     *           "created_at": "2026-11-21T11:58:30.000Z",
-                     *           "completed_at": "2026-11-21T12:00:00.000Z"
-                     *         }
-                     *       ],
-                     *       "next_cursor": null
-                     *     }
-                     */
-                    "application/json": components["schemas"]["VideoJobsResponse"];
-                };
-            };
-            400: components["responses"]["ERR_4008"];
-            401: components["responses"]["ERR_4005"];
-            403: components["responses"]["ERR_4017"];
-            429: components["responses"]["ERR_4004"];
-            500: components["responses"]["ERR_6002_ERR_6003"];
-            503: components["responses"]["ERR_6001"];
-        };
-    };
-    getVideoStatus: {
-        parameters: {
-            query: {
-                /** @example c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21 */
-                job_id: string;
-            };
-            header?: {
-                /**
-                 * @description Preferred languages with weights, among en, tr, es
-                 * @example tr-TR, en;q=0.5
-                 */
-                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
-                /**
-                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
-                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
-                 */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Done */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Content-Language": components["headers"]["ContentLanguage"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
-                     *       "status": "completed",
-                     *       "prompt": "A red fox runs through fresh snow",
-                     *       "model_id": "0190a000-0000-7000-8000-000000000001",
-                     *       "model_name": "Kling 2.5 Turbo Pro",
-                     *       "settings": {
-                     *         "duration_seconds": 5,
-                     *         "resolution": "1080p",
-                     *         "aspect_ratio": "16:9"
-                     *       },
-                     *       "credits_used": 4,
-                     *       "video_url": "https://project.supabase.co/storage/v1/object/sign/videos/c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21/video.mp4?token=eyJhbGciOiJFUzI1NiJ9",
-                     *       "video_url_expires_at": "2026-11-21T13:00:00.000Z",
-                     *       "thumbnail_url": null,
-                     *       "error": null,
-                     *       "client_reference": "draft-7",
-                     *       "cancel_requested_at": null,
-                     *       "created_at": "2026-11-21T11:58:30.000Z",
-                     *       "completed_at": "2026-11-21T12:00:00.000Z",
-                     *       "progress": {
-                     *         "stage": "done",
-                     *         "percent": 100
-                     *       },
-                     *       "next_poll_seconds": null
-                     *     }
-                     */
-                    "application/json": components["schemas"]["VideoStatusResponse"];
-                };
-            };
-            400: components["responses"]["ERR_4008"];
-            401: components["responses"]["ERR_4005"];
-            403: components["responses"]["ERR_4017"];
-            404: components["responses"]["ERR_4007"];
-            429: components["responses"]["ERR_4004"];
-            500: components["responses"]["ERR_6002_ERR_6003"];
-            503: components["responses"]["ERR_6001"];
-        };
-    };
+  };
 }
