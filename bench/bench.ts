@@ -12,8 +12,7 @@ import { type Findings, markdown, print } from "./report.ts";
 const page = new URL("../docs/benchmarks.md", import.meta.url);
 
 const { values, positionals } = readArguments(
-  `deno task bench [<part>…] [--seconds=<number>] [--repetitions=<number>] [--jobs=<number>]
-                [--before=<folder>] [--pgledger=<folder>] [--quick]
+  `deno task bench [<part>…] [--seconds=<number>] [--repetitions=<number>] [--quick] …
 
 Measures what is promised: ratios first, then the figures that they are made of. Without a part it takes the first
 three, which are the promises, and writes docs/benchmarks.md.
