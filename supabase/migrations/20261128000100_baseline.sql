@@ -5456,10 +5456,10 @@ begin
   end if;
   v_limits := v_taken.limits;
 
-  -- All that is only read, in one statement. The account was locked before, so that it also tells what became of its user
-  -- while this waited.
+  -- All that is only read, in one statement. The account was locked before, so that it also tells what became of its
+  -- user while this waited.
   v_account := credits.lock_account(p_user_id);
-  select m as model, u.closed_at is null and not u.is_banned as is_active,
+  select m as model, not accounts.is_out(u) and not u.is_banned as is_active,
     (select f.is_enabled from ops.feature_flags as f where f.name = 'generation') as is_enabled,
     (select f.pattern from videos.moderation_filters as f where f.action = 'refuse') as pattern
   into v_seen
@@ -5534,6 +5534,13 @@ $$;
 
 -- supabase/schemas/accounts/admission.sql
 
+-- Whether an account is closed or merged into another, and so acts no more.
+create function accounts.is_out(p_user accounts.users)
+returns boolean
+language sql
+immutable
+return (p_user).closed_at is not null or (p_user).merged_into is not null;
+
 create function accounts.admit(
   p_user_id uuid, p_suspended boolean default false, p_session_id uuid default null,
   out refusal jsonb, out language text, out is_new boolean
@@ -5554,7 +5561,7 @@ begin
   is_new := false;
   loop
     -- The session in the same statement: one look into an index more.
-    select u.closed_at is not null or u.merged_into is not null or p_session_id is not null and not exists (
+    select accounts.is_out(u) or p_session_id is not null and not exists (
         select from auth.sessions as s where s.id = p_session_id and s.user_id = p_user_id
       ),
       u.is_banned, u.language
