@@ -141,7 +141,7 @@ set search_path = ''
 as $$
 -- Tells the operator of what only they can mend; of other reasons, nothing. Locks: the alert.
 begin
-  if p_reason in ('unknown_product', 'wrong_environment', 'unknown_account', 'closed_account') then
+  if p_reason in ('unknown_product', 'wrong_environment', 'sandbox_limit', 'unknown_account', 'closed_account') then
     perform ops.raise_alert('purchase_' || p_reason, p_product_id, jsonb_build_object('environment', p_environment));
   end if;
 end;
