@@ -22,7 +22,7 @@ declare
   v_refusal jsonb;
   v_is_anonymous boolean;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'merge-guest', '{writes}', null, p_session_id => p_session_id);
+  v_caller := guard.enter(p_user_id, 'merge-guest', '{writes}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

@@ -10,7 +10,7 @@ declare
   v_caller record;
   v_data jsonb;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'products', '{reads}', null, p_session_id => p_session_id);
+  v_caller := guard.enter(p_user_id, 'products', '{reads}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

@@ -14,7 +14,7 @@ declare
   v_purchases jsonb;
   v_next jsonb;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'purchases', '{reads}', null, p_session_id => p_session_id);
+  v_caller := guard.enter(p_user_id, 'purchases', '{reads}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -57,7 +57,7 @@ declare
   v_refusal jsonb;
   v_reason text;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'purchases', '{purchases}', null, p_session_id => p_session_id);
+  v_caller := guard.enter(p_user_id, 'purchases', '{purchases}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

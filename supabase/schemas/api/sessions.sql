@@ -10,7 +10,7 @@ as $$
 declare
   v_caller record;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'sessions', '{reads}', null, p_session_id => p_session_id);
+  v_caller := guard.enter(p_user_id, 'sessions', '{reads}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -35,7 +35,7 @@ declare
   v_caller record;
   v_ended integer := 1;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'sessions', '{writes}', null, p_session_id => p_session_id);
+  v_caller := guard.enter(p_user_id, 'sessions', '{writes}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

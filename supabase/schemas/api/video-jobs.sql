@@ -7,6 +7,8 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+-- A plan for this page's length is no better, and costs twice as much as reading the page.
+set plan_cache_mode = force_generic_plan
 as $$
 -- A page of the caller's jobs, or of those with one status or reference, without the deleted ones: `data` is
 -- `{ videos, next }`, videos being `{ job, paths }` as in api.video_status. Counts against `reads`, and each URL that is to

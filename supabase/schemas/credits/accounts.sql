@@ -10,14 +10,19 @@ as $$
   on conflict do nothing
 $$;
 
--- A user's debt: credits taken back after they were spent.
 create function credits.owed(p_owner_id uuid)
 returns bigint
-language sql
+language plpgsql
 stable
-return coalesce((
-  select a.balance from credits.accounts as a where a.owner_id = p_owner_id and a.kind = 'owed' and a.unit = 'credit'
-), 0);
+set search_path = ''
+as $$
+-- A user's debt: credits taken back after they were spent.
+begin
+  return coalesce((
+    select a.balance from credits.accounts as a where a.owner_id = p_owner_id and a.kind = 'owed' and a.unit = 'credit'
+  ), 0);
+end;
+$$;
 
 -- The platform's own account of a kind.
 create function credits.system_account(p_kind credits.account_kind)

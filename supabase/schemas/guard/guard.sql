@@ -64,11 +64,12 @@ create function guard.answer(p_data jsonb, p_limits jsonb default null, p_langua
 returns jsonb
 language sql
 stable
-return case
-  when p_limits is null and p_language is null then jsonb_build_object('data', p_data)
-  when p_limits is null then jsonb_build_object('data', p_data, 'language', p_language)
-  when p_language is null then jsonb_build_object('data', p_data, 'limits', p_limits)
-  else jsonb_build_object('data', p_data, 'limits', p_limits, 'language', p_language)
+-- The data stands here once: what a body names twice is not put in the place of its call where it is dear or volatile.
+return jsonb_build_object('data', p_data) || case
+  when p_limits is null and p_language is null then '{}'
+  when p_language is null then jsonb_build_object('limits', p_limits)
+  when p_limits is null then jsonb_build_object('language', p_language)
+  else jsonb_build_object('limits', p_limits, 'language', p_language)
 end;
 
 -- An outcome that was made without knowing the user's language.

@@ -95,9 +95,9 @@ begin
     end if;
   end if;
   v_taken := ops.take_credits(p_admin_id, p_amount);
-  v_limits := v_taken -> 'limits' || v_begun.limits;
-  if v_taken ? 'refusal' then
-    return v_taken -> 'refusal' || jsonb_build_object('limits', v_limits);
+  v_limits := v_taken.limits || v_begun.limits;
+  if v_taken.refusal is not null then
+    return v_taken.refusal || jsonb_build_object('limits', v_limits);
   end if;
 
   v_posted := credits.add(p_user_id, p_amount, 'refund', 'admin_action:' || v_action_id, p_job_id => p_job_id);
@@ -141,9 +141,9 @@ begin
   v_limits := v_begun.limits;
   if p_amount > 0 then
     v_taken := ops.take_credits(p_admin_id, p_amount);
-    v_limits := v_taken -> 'limits' || v_limits;
-    if v_taken ? 'refusal' then
-      return v_taken -> 'refusal' || jsonb_build_object('limits', v_limits);
+    v_limits := v_taken.limits || v_limits;
+    if v_taken.refusal is not null then
+      return v_taken.refusal || jsonb_build_object('limits', v_limits);
     end if;
     v_posted := credits.add(p_user_id, p_amount, 'adjustment', 'admin_action:' || v_action_id);
   else
