@@ -851,11 +851,12 @@ create function guard.answer(p_data jsonb, p_limits jsonb default null, p_langua
 returns jsonb
 language sql
 stable
-return case
-  when p_limits is null and p_language is null then jsonb_build_object('data', p_data)
-  when p_limits is null then jsonb_build_object('data', p_data, 'language', p_language)
-  when p_language is null then jsonb_build_object('data', p_data, 'limits', p_limits)
-  else jsonb_build_object('data', p_data, 'limits', p_limits, 'language', p_language)
+-- The data stands here once: what a body names twice is not put in the place of its call where it is dear or volatile.
+return jsonb_build_object('data', p_data) || case
+  when p_limits is null and p_language is null then '{}'
+  when p_language is null then jsonb_build_object('limits', p_limits)
+  when p_limits is null then jsonb_build_object('language', p_language)
+  else jsonb_build_object('limits', p_limits, 'language', p_language)
 end;
 
 -- An outcome that was made without knowing the user's language.
@@ -1585,14 +1586,19 @@ as $$
   on conflict do nothing
 $$;
 
--- A user's debt: credits taken back after they were spent.
 create function credits.owed(p_owner_id uuid)
 returns bigint
-language sql
+language plpgsql
 stable
-return coalesce((
-  select a.balance from credits.accounts as a where a.owner_id = p_owner_id and a.kind = 'owed' and a.unit = 'credit'
-), 0);
+set search_path = ''
+as $$
+-- A user's debt: credits taken back after they were spent.
+begin
+  return coalesce((
+    select a.balance from credits.accounts as a where a.owner_id = p_owner_id and a.kind = 'owed' and a.unit = 'credit'
+  ), 0);
+end;
+$$;
 
 -- The platform's own account of a kind.
 create function credits.system_account(p_kind credits.account_kind)
@@ -2758,6 +2764,8 @@ returns table (
 language plpgsql
 stable
 set search_path = ''
+-- A plan for this page's length is no better, and costs twice as much as reading the page.
+set plan_cache_mode = force_generic_plan
 as $$
 begin
   return query
@@ -4209,7 +4217,6 @@ create table videos.submissions (
 alter table videos.submissions enable row level security;
 create index submissions_job on videos.submissions (job_id);
 create unique index submissions_request on videos.submissions (provider, request_id) where request_id is not null;
-create index submissions_sending on videos.submissions (claimed_at) where state = 'sending';
 create index submissions_in_flight on videos.submissions (provider)
   where state in ('sending', 'accepted', 'unknown');
 -- No job is ever at two providers: at most one submission that a provider has, or may have.
@@ -4416,6 +4423,10 @@ declare
   v_refusal jsonb;
   v_place integer;
 begin
+  -- Most that are asked about are still being made.
+  if not jsonb_path_exists(p_videos, '$[*].paths.video') then
+    return p_videos;
+  end if;
   for v_place in
     select (v.place - 1)::integer
     from jsonb_array_elements(p_videos) with ordinality as v (video, place)
@@ -4830,17 +4841,21 @@ begin
 end;
 $$;
 
--- The longest prompt that one of a model's providers takes, in UTF-16 units; null where that is no less than the API's.
 create function videos.prompt_max_units(p_model_id uuid)
 returns integer
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select case when max(coalesce(p.prompt_max_units, 2000)) < 2000 then max(p.prompt_max_units) end
-  from videos.model_providers as p
-  join videos.providers as v on v.name = p.provider and v.is_enabled
-  where p.model_id = p_model_id
+-- The longest prompt that one of a model's providers takes, in UTF-16 units; null where that is no less than the API's.
+begin
+  return (
+    select case when max(coalesce(p.prompt_max_units, 2000)) < 2000 then max(p.prompt_max_units) end
+    from videos.model_providers as p
+    join videos.providers as v on v.name = p.provider and v.is_enabled
+    where p.model_id = p_model_id
+  );
+end;
 $$;
 
 -- A model as the catalogue shows it.
@@ -5296,7 +5311,7 @@ as $$
 -- other's.
 begin
   lock table videos.moderation_filters in share row exclusive mode;
-  delete from videos.moderation_filters;
+  delete from videos.moderation_filters where true;
   insert into videos.moderation_filters (action, pattern)
   select w.action, format('(^|[^[:alnum:]])(%s)', string_agg(distinct left(w.word, 3), '|'))
   from (
@@ -6675,12 +6690,12 @@ end;
 $$;
 
 create function ops.take_credits(p_admin_id uuid, p_amount bigint)
-returns jsonb
+returns guard.taken
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Asks whether an admin may give so many credits now, as guard.take asks: `{ limits, refusal }`. What was given is
+-- Asks whether an admin may give so many credits now, as guard.take asks. What was given is
 -- summed from ops.admin_actions, where the caller writes its own row before the transaction ends: then no window
 -- exceeds the limit. `reset` is exact: when so much has left the window that the amount fits; what never fits may be
 -- asked again after a whole window. Locks: the admin, until the transaction ends; nobody who has that lock waits for
@@ -6693,6 +6708,7 @@ declare
   v_is_admitted boolean;
   v_reset interval;
   v_limit jsonb;
+  v_taken guard.taken;
 begin
   -- Of two numbers: those of one are the idempotency keys'. 1 is this limit; that two admins share one, they can bear.
   perform pg_advisory_xact_lock(1, hashtext(p_admin_id::text));
@@ -6723,23 +6739,23 @@ begin
     'remaining', greatest(0, v_policy.max_hits - v_given),
     'reset', greatest(1, ceil(extract(epoch from coalesce(v_reset, v_policy.window_length)))::integer)
   );
-  if v_is_admitted then
-    return jsonb_build_object('limits', jsonb_build_array(v_limit));
-  end if;
-  return jsonb_build_object(
-    'limits', jsonb_build_array(v_limit),
-    'refusal', guard.refusal(
+  v_taken.limits := jsonb_build_array(v_limit);
+  if not v_is_admitted then
+    v_taken.refusal := guard.refusal(
       'limit/rate-exceeded', jsonb_build_object('policy', v_policy.name, 'retry_after', v_limit -> 'reset'),
-      jsonb_build_array(v_limit)
-    )
-  );
+      v_taken.limits
+    );
+  end if;
+  return v_taken;
 exception
   -- As in guard.take: the caller tries the whole again.
   when deadlock_detected or serialization_failure then
     raise;
   when others then
     raise warning 'the limit of credits is broken: %', sqlerrm;
-    return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('database/unavailable'));
+    v_taken.limits := '[]';
+    v_taken.refusal := guard.refusal('database/unavailable');
+    return v_taken;
 end;
 $$;
 create index admin_actions_request on ops.admin_actions (request_id) where request_id is not null;
@@ -6845,9 +6861,9 @@ begin
     end if;
   end if;
   v_taken := ops.take_credits(p_admin_id, p_amount);
-  v_limits := v_taken -> 'limits' || v_begun.limits;
-  if v_taken ? 'refusal' then
-    return v_taken -> 'refusal' || jsonb_build_object('limits', v_limits);
+  v_limits := v_taken.limits || v_begun.limits;
+  if v_taken.refusal is not null then
+    return v_taken.refusal || jsonb_build_object('limits', v_limits);
   end if;
 
   v_posted := credits.add(p_user_id, p_amount, 'refund', 'admin_action:' || v_action_id, p_job_id => p_job_id);
@@ -6891,9 +6907,9 @@ begin
   v_limits := v_begun.limits;
   if p_amount > 0 then
     v_taken := ops.take_credits(p_admin_id, p_amount);
-    v_limits := v_taken -> 'limits' || v_limits;
-    if v_taken ? 'refusal' then
-      return v_taken -> 'refusal' || jsonb_build_object('limits', v_limits);
+    v_limits := v_taken.limits || v_limits;
+    if v_taken.refusal is not null then
+      return v_taken.refusal || jsonb_build_object('limits', v_limits);
     end if;
     v_posted := credits.add(p_user_id, p_amount, 'adjustment', 'admin_action:' || v_action_id);
   else
@@ -9124,6 +9140,8 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+-- A plan for this page's length is no better, and costs twice as much as reading the page.
+set plan_cache_mode = force_generic_plan
 as $$
 -- A page of the caller's jobs, or of those with one status or reference, without the deleted ones: `data` is
 -- `{ videos, next }`, videos being `{ job, paths }` as in api.video_status. Counts against `reads`, and each URL that is to
@@ -9557,7 +9575,7 @@ declare
   v_refusal jsonb;
   v_is_anonymous boolean;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'merge-guest', '{writes}', null, p_session_id => p_session_id);
+  v_caller := guard.enter(p_user_id, 'merge-guest', '{writes}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -9619,7 +9637,7 @@ as $$
 declare
   v_caller record;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'sessions', '{reads}', null, p_session_id => p_session_id);
+  v_caller := guard.enter(p_user_id, 'sessions', '{reads}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -9644,7 +9662,7 @@ declare
   v_caller record;
   v_ended integer := 1;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'sessions', '{writes}', null, p_session_id => p_session_id);
+  v_caller := guard.enter(p_user_id, 'sessions', '{writes}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -9672,7 +9690,7 @@ declare
   v_caller record;
   v_data jsonb;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'products', '{reads}', null, p_session_id => p_session_id);
+  v_caller := guard.enter(p_user_id, 'products', '{reads}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -9705,7 +9723,7 @@ declare
   v_purchases jsonb;
   v_next jsonb;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'purchases', '{reads}', null, p_session_id => p_session_id);
+  v_caller := guard.enter(p_user_id, 'purchases', '{reads}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -9748,7 +9766,7 @@ declare
   v_refusal jsonb;
   v_reason text;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'purchases', '{purchases}', null, p_session_id => p_session_id);
+  v_caller := guard.enter(p_user_id, 'purchases', '{purchases}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
