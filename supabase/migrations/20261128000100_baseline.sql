@@ -6115,7 +6115,7 @@ return case
 end;
 
 create function devices.admit_intent(
-  p_network text, out reason text, out retry_after integer, out limits jsonb
+  p_network text, p_is_proved boolean, out reason text, out retry_after integer, out limits jsonb
 )
 language plpgsql
 volatile
@@ -6125,7 +6125,8 @@ as $$
 -- `reason` and `retry_after`, in seconds, are null where it is. A policy without a row is broken, and admits nothing.
 -- Grants count for the window from when they were made; an intent that may still become one counts until then. So no
 -- window has one grant too many: the last of its intents saw all the others. `limits` are the network's alone; what
--- happens elsewhere is nobody's to see. Locks: the policies' rows, until the transaction ends.
+-- happens elsewhere is nobody's to see. Who has proved their Apple Account (p_is_proved) is bounded by that, and not by the
+-- network, whose address a carrier may give to thousands. Locks: the policies' rows, until the transaction ends.
 declare
   -- An intent counts a little longer than it is good, so that one that is just being granted is not overlooked.
   v_margin constant interval := interval '1 minute';
@@ -6144,6 +6145,7 @@ begin
     for no key update
   loop
     v_policies := v_policies + 1;
+    continue when p_is_proved and v_policy.scope = 'network';
     v_now := core.now();
     select coalesce(array_agg(c.ends_at order by c.ends_at), '{}') into v_ends
     from (
@@ -6200,6 +6202,8 @@ create table devices.app_transactions (
   noted_at timestamptz not null,
   -- When a guest was found by it last.
   recovered_at timestamptz,
+  -- When a device's credits were granted to somebody who came with it: once, whatever devices and networks take part.
+  granted_at timestamptz,
   primary key (environment, app_transaction_id)
 );
 alter table devices.app_transactions enable row level security;
@@ -6242,6 +6246,31 @@ begin
   where t.environment = p_app_transaction ->> 'environment'
     and t.app_transaction_id = p_app_transaction ->> 'app_transaction_id';
   return v_row;
+end;
+$$;
+
+-- Whether credits were granted for an app transaction already; false for none.
+create function devices.is_granted(p_app_transaction jsonb)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select (devices.find_guest(p_app_transaction)).granted_at is not null
+$$;
+
+create function devices.claim_grant(p_app_transaction jsonb)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Takes the one grant of an app transaction, for the caller to make: false where it was taken. Locks: its row.
+begin
+  update devices.app_transactions as t set granted_at = core.now()
+  where t.environment = p_app_transaction ->> 'environment'
+    and t.app_transaction_id = p_app_transaction ->> 'app_transaction_id' and t.granted_at is null;
+  return found;
 end;
 $$;
 
@@ -8394,7 +8423,9 @@ end;
 $$;
 grant execute on function api.leave_device_lane to service_role;
 
-create function api.record_device_intent(p_user_id uuid, p_network text, p_lane uuid, p_session_id uuid default null)
+create function api.record_device_intent(
+  p_user_id uuid, p_network text, p_lane uuid, p_session_id uuid default null, p_app_transaction jsonb default null
+)
 returns jsonb
 language plpgsql
 volatile
@@ -8402,7 +8433,8 @@ security definer
 set search_path = ''
 as $$
 -- The last step before the device's bit is set. `data`: `{ recorded, is_granted, reason, retry_after }`. Where it is
--- not recorded, the bit must stay as it is: the user was granted meanwhile, or there is a reason to come again, in so
+-- not recorded, the bit must stay as it is: the user, or their Apple Account by p_app_transaction, was granted meanwhile, or
+-- there is a reason to come again, in so
 -- many seconds: `busy`, the lane is no longer ours, or not for long enough; `network_limit`, the grants of the network,
 -- or of all, are used up. An intent belongs to this check alone; an earlier one of the account in the network, whose
 -- check is over and has not set this device's bit, gives way to it and counts no more. For whoever may no longer act,
@@ -8427,7 +8459,7 @@ begin
   if not found then
     return guard.answer('{"recorded": false, "is_granted": false, "reason": "busy", "retry_after": 10}');
   end if;
-  if exists (select from devices.grants as g where g.user_id = p_user_id) then
+  if exists (select from devices.grants as g where g.user_id = p_user_id) or devices.is_granted(p_app_transaction) then
     return guard.answer('{"recorded": false, "is_granted": true}');
   end if;
   if exists (select from devices.intents as i where i.lane = p_lane and i.user_id = p_user_id) then
@@ -8436,7 +8468,7 @@ begin
   v_now := core.now();
   delete from devices.intents as i
   where i.user_id = p_user_id and i.network = v_network and i.granted_at is null and i.good_from <= v_now;
-  v_admitted := devices.admit_intent(v_network);
+  v_admitted := devices.admit_intent(v_network, p_app_transaction is not null);
   if v_admitted.reason is not null then
     return guard.answer(
       jsonb_build_object(
@@ -8459,7 +8491,9 @@ end;
 $$;
 grant execute on function api.record_device_intent to service_role;
 
-create function api.grant_device_credits(p_user_id uuid, p_network text, p_lane uuid, p_session_id uuid default null)
+create function api.grant_device_credits(
+  p_user_id uuid, p_network text, p_lane uuid, p_session_id uuid default null, p_app_transaction jsonb default null
+)
 returns jsonb
 language plpgsql
 volatile
@@ -8469,7 +8503,8 @@ as $$
 -- Grants the 10 credits of a device whose bit is set for this user, and leaves the lane, if there is one. It takes the
 -- intent of this lane, or one of theirs in this network that is good for a later check. `data`:
 -- `{ credits, credits_remaining }`, `credits` being what this call granted: a second call grants 0, and so does one
--- without an intent. Locks: account → lane → intent → lots.
+-- without an intent, or whose Apple Account, by p_app_transaction, has had its grant. Locks: account → lane → intent → the
+-- app transaction → lots.
 declare
   v_network constant text := devices.network_of(p_network);
   v_caller record;
@@ -8496,7 +8531,7 @@ begin
     order by o.lane = p_lane desc nulls last
     limit 1
   );
-  if not found then
+  if not found or (p_app_transaction is not null and not devices.claim_grant(p_app_transaction)) then
     return guard.answer(jsonb_build_object('credits', 0, 'credits_remaining', (v_caller.account).balance));
   end if;
   insert into devices.grants (user_id, granted_at) values (p_user_id, v_now);
