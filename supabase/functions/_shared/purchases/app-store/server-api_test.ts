@@ -110,6 +110,24 @@ Deno.test("the history is asked for page by page", async () => {
   ]);
 });
 
+Deno.test("a page of the history that is not known, or says more and not where, is no end of it", async () => {
+  const payloads = [{ signedPayload: "a" }];
+  const answers = [
+    { notificationHistory: payloads, hasMore: true },
+    { notificationHistory: payloads, hasMore: true, paginationToken: null },
+    { notificationHistory: payloads, hasMore: true, paginationToken: "" },
+    { notificationHistory: payloads, hasMore: "true", paginationToken: "t" },
+    { notificationHistory: payloads, hasMore: true, paginationToken: 7 },
+    { notificationHistory: [...payloads, { sendAttempts: [] }], hasMore: false },
+    { notificationHistory: "none", hasMore: false },
+  ];
+  const { api } = fakeApple(...answers.map((answer) => json(answer)));
+  for (const answer of answers) {
+    const read = await api.notificationHistory("production", period, null);
+    assert.equal("failure" in read && read.failure, "unavailable", JSON.stringify(answer));
+  }
+});
+
 Deno.test("a test notification and a consumption are sent as Apple reads them", async () => {
   const { api, sent } = fakeApple(
     json({ testNotificationToken: "token" }),
