@@ -6858,7 +6858,9 @@ begin
     (p_told).quantity, (p_told).app_account_token, (p_told).purchased_at, (p_told).expires_at, (p_told).signed_at,
     (p_told).revoked_at, (p_told).revocation_reason, (p_told).revocation_type, (p_told).revocation_percentage,
     (p_told).is_family_shared, (p_told).is_upgraded, (p_told).is_free_trial, (p_told).price_milliunits, (p_told).currency,
-    (p_told).app_transaction_id, v_owner_id, coalesce(v_reason, 'unclaimed'), v_now
+    -- Nobody erases it later, where it is nobody's.
+    case when v_reason is distinct from 'closed_account' then (p_told).app_transaction_id end,
+    v_owner_id, coalesce(v_reason, 'unclaimed'), v_now
   )
   on conflict (environment, transaction_id) do update
     set signed_at = excluded.signed_at, expires_at = excluded.expires_at, revoked_at = excluded.revoked_at,
@@ -7126,6 +7128,7 @@ set search_path = ''
 as $$
 -- Does what a stored notification means: whatever its type is, its transaction is settled as it says. A request for
 -- consumption becomes a task; consent that was rescinded suspends. One of a type that nobody knows is handled with that.
+-- What is told about a closed account's purchase is forgotten with that, as its erasure forgets what was told before.
 -- A second call changes nothing. Locks: notification → as purchases.settle.
 declare
   v_notification purchases.notifications;
@@ -7152,7 +7155,15 @@ begin
   elsif v_notification.type = 'RESCIND_CONSENT' then
     perform purchases.rescind_consent(v_notification.content #>> '{app_data,app_transaction_id}');
   end if;
-  update purchases.notifications as n set handled_at = core.now() where n.notification_id = p_notification_id;
+  update purchases.notifications as n
+  set handled_at = core.now(),
+      content = case
+        when v_settled.reason = 'closed_account'
+          -- Settling has locked the account: it closes after this, and then its erasure finds it, or has closed before.
+          or exists (select from accounts.users as u where u.id = v_settled.owner_id and u.closed_at is not null)
+        then '{}' else n.content
+      end
+  where n.notification_id = p_notification_id;
 end;
 $$;
 
