@@ -6686,7 +6686,8 @@ create table purchases.transactions (
   revoked_share integer generated always as (case
     when revoked_at is null then 0 when revocation_type = 'prorated' then coalesce(revocation_percentage, 100000) else 100000
   end) stored,
-  unique (environment, transaction_id),
+  -- The number first: the operator asks by that alone.
+  unique (transaction_id, environment),
   constraint transactions_credited_or_not check (
     (credited_at is null) = (reason is not null) and (credited_at is null) = (credits is null)
     and (credited_at is null or owner_id is not null)
@@ -6694,6 +6695,8 @@ create table purchases.transactions (
 );
 alter table purchases.transactions enable row level security;
 create index transactions_owner on purchases.transactions (owner_id, purchased_at desc, id desc) where owner_id is not null;
+create index transactions_named on purchases.transactions (app_account_token)
+  where owner_id is null and app_account_token is not null;
 create index transactions_original on purchases.transactions (environment, original_transaction_id);
 create index transactions_app on purchases.transactions (app_transaction_id) where app_transaction_id is not null;
 create index transactions_waiting on purchases.transactions (reason, product_id)
@@ -7234,7 +7237,7 @@ $$;
 -- supabase/schemas/ops/purchases.sql
 
 create view ops.purchases with (security_invoker = true) as
-select coalesce(t.owner_id, u.id) as user_id, t.transaction_id, t.environment, t.product_id, t.quantity, t.purchased_at,
+select t.user_id, t.transaction_id, t.environment, t.product_id, t.quantity, t.purchased_at,
   t.price_milliunits / 1000.0 as price, t.currency,
   -- `credited`, or why not.
   coalesce(t.reason::text, 'credited') as state, t.credits, t.credited_at,
@@ -7249,9 +7252,16 @@ select coalesce(t.owner_id, u.id) as user_id, t.transaction_id, t.environment, t
     where n.environment = t.environment and n.transaction_id = t.transaction_id
   ) as notifications,
   t.original_transaction_id, t.app_account_token
-from purchases.transactions as t
--- Who is named, where nobody has it.
-left join accounts.users as u on u.app_account_token = t.app_account_token;
+-- Apart, so that one user's are found by an index.
+from (
+  select t.owner_id as user_id, t.* from purchases.transactions as t where t.owner_id is not null
+  union all
+  -- Who is named, where nobody has it.
+  select u.id, t.*
+  from purchases.transactions as t
+  left join accounts.users as u on u.app_account_token = t.app_account_token
+  where t.owner_id is null
+) as t;
 comment on view ops.purchases is
   'Every store transaction that we heard of, whose it is, and what became of it. Ask by user_id or transaction_id.';
 
