@@ -28,7 +28,8 @@ begin
     select f.owner_id, f.reason into v_owner_id, v_reason from purchases.find_owner(p_told, p_presenter) as f;
   end if;
   if v_owner_id is not null then
-    perform credits.lock_account(v_owner_id);
+    -- They may have become somebody else while this waited.
+    v_owner_id := (credits.lock_account(v_owner_id)).owner_id;
   end if;
   v_now := core.now();
 
