@@ -82,3 +82,17 @@ Deno.test("a refund that waits while purchases are switched off is not forgotten
   assert.deepEqual(await tablesWith(database, appAccount), []);
   assert.deepEqual(await tablesWith(database, buyer.token), ["accounts.users"]);
 });
+
+Deno.test("an account closes whatever is left in it, also more than one transfer holds", async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  await sellPack(sql, 1_000_000);
+  const buyer = await createBuyer(database);
+  for (let count = 0; count < 2; count++) {
+    await present(sql, buyer.userId, transactionOf({ app_account_token: buyer.token, quantity: 1_000 }));
+  }
+  assert.equal((await balancesOf(sql, buyer.userId)).available, 2_000_000_000);
+  await erase(database, buyer);
+  assert.equal((await balancesOf(sql, buyer.userId)).available, 0);
+  assert.deepEqual(await violations(sql), []);
+});
