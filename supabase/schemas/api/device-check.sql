@@ -18,8 +18,7 @@ declare
   v_now timestamptz;
   v_good_from timestamptz;
 begin
-  select * into v_caller
-  from guard.enter(
+  v_caller := guard.enter(
     p_user_id, 'device-check',
     case when v_is_granted then '{reads}' else '{device_check,device_check_network}' end::text[], p_network, p_locks => true,
     p_session_id => p_session_id
