@@ -82,11 +82,12 @@ export class Kinora {
 
   /**
    * Signs in a guest where nobody is signed in, and checks the device, whose first check grants credits. For each start of
-   * the app; calls at the same time are one. `newDeviceToken` asks DCDevice.generateToken anew each time.
+   * the app; calls at the same time are one. `newDeviceToken` asks DCDevice.generateToken anew each time; with
+   * StoreKit's AppTransaction beside it (`signed_app_transaction`), a guest who lost the session is found again.
    * A guest whose session Auth has ended is signed in as another guest; whoever can sign in again gets ERR_4005.
    */
   async start(
-    newDeviceToken: () => Promise<string>,
+    newDeviceToken: () => Promise<string | Schemas["DeviceCheckRequest"]>,
     options: CallOptions = {},
   ): Promise<Schemas["DeviceCheckResponse"]> {
     for (let other = starts.get(this.#supabase); other; other = starts.get(this.#supabase)) {
@@ -100,10 +101,12 @@ export class Kinora {
     return await running;
   }
 
-  async #start(newDeviceToken: () => Promise<string>, options: CallOptions) {
+  async #start(newDeviceToken: () => Promise<string | Schemas["DeviceCheckRequest"]>, options: CallOptions) {
     const check = () =>
       this.call(async (api, init) => {
-        return await api.POST("/device-check", { ...init, body: { device_token: await newDeviceToken() } });
+        const token = await newDeviceToken();
+        const body = typeof token === "string" ? { device_token: token } : token;
+        return await api.POST("/device-check", { ...init, body });
       }, options);
     const session = () =>
       persist(async () => {

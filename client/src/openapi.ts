@@ -182,7 +182,7 @@ export interface paths {
          * Proves that the caller is on a real device, which gets its credits once
          * @description Called after each sign-in, with a new DeviceCheck token each time. The first check of a device grants 10 credits: once for that device, also after its app was installed anew or the account was closed.
          *
-         *     `initial_grant.status` is `granted` when this call granted them, and `already_claimed` when the device has had them. It is `pending` while there is a `reason`: Apple cannot be asked now (`apple_unavailable`), another check of the network or the account is not over (`busy`), or the network, or all of them, have had their grants (`network_limit`). The account works, and a check after `retry_after` seconds, or at the next start of the app, settles it. Whose grant is settled is answered at once, under `reads`, and may start behind any network as often as they like. `is_new` tells that this call made the account. `device_id` is optional, and no identity. `signed_app_transaction`, StoreKit's `AppTransaction`, is optional as well: with it, `recover-guest` finds this guest again.
+         *     `initial_grant.status` is `granted` when this call granted them, and `already_claimed` when the device has had them. It is `pending` while there is a `reason`: Apple cannot be asked now (`apple_unavailable`), another check of the network or the account is not over (`busy`), or the network, or all of them, have had their grants (`network_limit`). The account works, and a check after `retry_after` seconds, or at the next start of the app, settles it. Whose grant is settled is answered at once, under `reads`, and may start behind any network as often as they like. `is_new` tells that this call made the account. `device_id` is optional, and no identity. `signed_app_transaction`, StoreKit's `AppTransaction`, is optional, unless the operator asks for it (`app_transaction_missing`): with it, `recover-guest` finds this guest again, an Apple Account has its grant once, on whatever devices, and the network's limit of grants does not count.
          */
         post: operations["postDeviceCheck"];
         delete?: never;
@@ -715,7 +715,7 @@ export interface components {
                 status: "granted" | "already_claimed" | "pending";
                 credits: number;
                 /** @enum {string} */
-                reason?: "apple_unavailable" | "busy" | "network_limit";
+                reason?: "apple_unavailable" | "busy" | "network_limit" | "app_transaction_missing";
                 retry_after?: number;
             };
         };
