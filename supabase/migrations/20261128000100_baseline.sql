@@ -1915,16 +1915,18 @@ begin
     v_balance := v_balance - v_amount;
   end if;
 
-  if p_account.closed_at is not null and v_balance > 0 then
+  -- In transfers that no amount is too large for.
+  while p_account.closed_at is not null and v_balance > 0 loop
+    v_amount := least(v_balance, 1000000000);
     insert into credits.transfers (
       posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
     )
     values (
-      p_posting_id, p_account.owner_id, 'forfeit', p_account.id, credits.system_account('forfeited'), v_balance, p_job_id,
-      credits.choose_lots(p_account.id, v_balance), p_now
+      p_posting_id, p_account.owner_id, 'forfeit', p_account.id, credits.system_account('forfeited'), v_amount, p_job_id,
+      credits.choose_lots(p_account.id, v_amount), p_now
     );
-    v_balance := 0;
-  end if;
+    v_balance := v_balance - v_amount;
+  end loop;
   return v_balance;
 end;
 $$;
@@ -5456,10 +5458,10 @@ begin
   end if;
   v_limits := v_taken.limits;
 
-  -- All that is only read, in one statement. The account was locked before, so that it also tells what became of its user
-  -- while this waited.
+  -- All that is only read, in one statement. The account was locked before, so that it also tells what became of its
+  -- user while this waited.
   v_account := credits.lock_account(p_user_id);
-  select m as model, u.closed_at is null and not u.is_banned as is_active,
+  select m as model, not accounts.is_out(u) and not u.is_banned as is_active,
     (select f.is_enabled from ops.feature_flags as f where f.name = 'generation') as is_enabled,
     (select f.pattern from videos.moderation_filters as f where f.action = 'refuse') as pattern
   into v_seen
@@ -5534,6 +5536,13 @@ $$;
 
 -- supabase/schemas/accounts/admission.sql
 
+-- Whether an account is closed or merged into another, and so acts no more.
+create function accounts.is_out(p_user accounts.users)
+returns boolean
+language sql
+immutable
+return (p_user).closed_at is not null or (p_user).merged_into is not null;
+
 create function accounts.admit(
   p_user_id uuid, p_suspended boolean default false, p_session_id uuid default null,
   out refusal jsonb, out language text, out is_new boolean
@@ -5554,7 +5563,7 @@ begin
   is_new := false;
   loop
     -- The session in the same statement: one look into an index more.
-    select u.closed_at is not null or u.merged_into is not null or p_session_id is not null and not exists (
+    select accounts.is_out(u) or p_session_id is not null and not exists (
         select from auth.sessions as s where s.id = p_session_id and s.user_id = p_user_id
       ),
       u.is_banned, u.language
@@ -7291,7 +7300,8 @@ create table purchases.transactions (
   revoked_share integer generated always as (case
     when revoked_at is null then 0 when revocation_type = 'prorated' then coalesce(revocation_percentage, 100000) else 100000
   end) stored,
-  unique (environment, transaction_id),
+  -- The number first: the operator asks by that alone.
+  unique (transaction_id, environment),
   constraint transactions_credited_or_not check (
     (credited_at is null) = (reason is not null) and (credited_at is null) = (credits is null)
     and (credited_at is null or owner_id is not null)
@@ -7299,6 +7309,8 @@ create table purchases.transactions (
 );
 alter table purchases.transactions enable row level security;
 create index transactions_owner on purchases.transactions (owner_id, purchased_at desc, id desc) where owner_id is not null;
+create index transactions_named on purchases.transactions (app_account_token)
+  where owner_id is null and app_account_token is not null;
 create index transactions_original on purchases.transactions (environment, original_transaction_id);
 create index transactions_app on purchases.transactions (app_transaction_id) where app_transaction_id is not null;
 create index transactions_waiting on purchases.transactions (reason, product_id)
@@ -7466,7 +7478,9 @@ begin
     (p_told).quantity, (p_told).app_account_token, (p_told).purchased_at, (p_told).expires_at, (p_told).signed_at,
     (p_told).revoked_at, (p_told).revocation_reason, (p_told).revocation_type, (p_told).revocation_percentage,
     (p_told).is_family_shared, (p_told).is_upgraded, (p_told).is_free_trial, (p_told).price_milliunits, (p_told).currency,
-    (p_told).app_transaction_id, v_owner_id, coalesce(v_reason, 'unclaimed'), v_now
+    -- Nobody erases it later, where it is nobody's.
+    case when v_reason is distinct from 'closed_account' then (p_told).app_transaction_id end,
+    v_owner_id, coalesce(v_reason, 'unclaimed'), v_now
   )
   on conflict (environment, transaction_id) do update
     set signed_at = excluded.signed_at, expires_at = excluded.expires_at, revoked_at = excluded.revoked_at,
@@ -7564,7 +7578,7 @@ set search_path = ''
 as $$
 -- Tells the operator of what only they can mend; of other reasons, nothing. Locks: the alert.
 begin
-  if p_reason in ('unknown_product', 'wrong_environment', 'unknown_account', 'closed_account') then
+  if p_reason in ('unknown_product', 'wrong_environment', 'sandbox_limit', 'unknown_account', 'closed_account') then
     perform ops.raise_alert('purchase_' || p_reason, p_product_id, jsonb_build_object('environment', p_environment));
   end if;
 end;
@@ -7734,6 +7748,7 @@ set search_path = ''
 as $$
 -- Does what a stored notification means: whatever its type is, its transaction is settled as it says. A request for
 -- consumption becomes a task; consent that was rescinded suspends. One of a type that nobody knows is handled with that.
+-- What is told about a closed account's purchase is forgotten with that, as its erasure forgets what was told before.
 -- A second call changes nothing. Locks: notification → as purchases.settle.
 declare
   v_notification purchases.notifications;
@@ -7760,7 +7775,15 @@ begin
   elsif v_notification.type = 'RESCIND_CONSENT' then
     perform purchases.rescind_consent(v_notification.content #>> '{app_data,app_transaction_id}');
   end if;
-  update purchases.notifications as n set handled_at = core.now() where n.notification_id = p_notification_id;
+  update purchases.notifications as n
+  set handled_at = core.now(),
+      content = case
+        when v_settled.reason = 'closed_account'
+          -- Settling has locked the account: it closes after this, and then its erasure finds it, or has closed before.
+          or exists (select from accounts.users as u where u.id = v_settled.owner_id and u.closed_at is not null)
+        then '{}' else n.content
+      end
+  where n.notification_id = p_notification_id;
 end;
 $$;
 
@@ -7831,7 +7854,7 @@ $$;
 -- supabase/schemas/ops/purchases.sql
 
 create view ops.purchases with (security_invoker = true) as
-select coalesce(t.owner_id, u.id) as user_id, t.transaction_id, t.environment, t.product_id, t.quantity, t.purchased_at,
+select t.user_id, t.transaction_id, t.environment, t.product_id, t.quantity, t.purchased_at,
   t.price_milliunits / 1000.0 as price, t.currency,
   -- `credited`, or why not.
   coalesce(t.reason::text, 'credited') as state, t.credits, t.credited_at,
@@ -7846,9 +7869,16 @@ select coalesce(t.owner_id, u.id) as user_id, t.transaction_id, t.environment, t
     where n.environment = t.environment and n.transaction_id = t.transaction_id
   ) as notifications,
   t.original_transaction_id, t.app_account_token
-from purchases.transactions as t
--- Who is named, where nobody has it.
-left join accounts.users as u on u.app_account_token = t.app_account_token;
+-- Apart, so that one user's are found by an index.
+from (
+  select t.owner_id as user_id, t.* from purchases.transactions as t where t.owner_id is not null
+  union all
+  -- Who is named, where nobody has it.
+  select u.id, t.*
+  from purchases.transactions as t
+  left join accounts.users as u on u.app_account_token = t.app_account_token
+  where t.owner_id is null
+) as t;
 comment on view ops.purchases is
   'Every store transaction that we heard of, whose it is, and what became of it. Ask by user_id or transaction_id.';
 
@@ -9884,16 +9914,20 @@ security definer
 set search_path = ''
 as $$
 -- From when on Apple's history of an environment is to be read: `data` is `{ read_from, read_until }`. An hour more than
--- is needed, since Apple may write a notification down later than it signed it; of a project that never read it, 30 days.
--- Takes no lock.
+-- is needed, since Apple may write a notification down later than it signed it; of a project that never read it, 29 days.
+-- Never from before what Apple still tells, which it would refuse each time. Takes no lock.
 declare
   v_now constant timestamptz := core.now();
+  -- Apple says 30 days in the sandbox and 180 in production. A request arrives later than its times are chosen, by a clock
+  -- that is not Apple's, and in production 170 days have been refused (developer forums, 766328).
+  v_earliest constant timestamptz := v_now - case p_environment when 'sandbox' then interval '29 days' else interval '150 days' end;
   v_from timestamptz;
 begin
   select h.read_until - interval '1 hour' into v_from
   from purchases.history_reads as h where h.environment = p_environment::purchases.environment;
   return guard.answer(jsonb_build_object(
-    'read_from', core.to_iso(coalesce(v_from, v_now - interval '30 days')), 'read_until', core.to_iso(v_now)
+    'read_from', core.to_iso(greatest(v_earliest, coalesce(v_from, v_now - interval '29 days'))),
+    'read_until', core.to_iso(v_now)
   ));
 end;
 $$;
