@@ -322,7 +322,7 @@ export interface paths {
         };
         /**
          * What the caller bought, newest first, page by page
-         * @description What was credited to the caller, `limit` at a time (1 to 100, else 20). `credits_added` is what a purchase brought; what Apple refunded of it since is in `status`, and taken back in `credits` as `reversal`.
+         * @description What was credited to the caller, `limit` at a time (1 to 100, else 20). `credits_added` is what a purchase brought; what Apple refunded of it since is in `status`, and taken back in `credits` as `reversal`; so is what was left of a period that another level replaced. `subscription` is null for whoever never had one.
          */
         get: operations["getPurchases"];
         put?: never;
@@ -454,6 +454,7 @@ export interface components {
                 credits_remaining: number;
                 /** Format: date-time */
                 created_at: string;
+                subscription: components["schemas"]["Subscription"] | null;
                 is_banned: boolean;
                 closed_at: string | null;
             };
@@ -739,6 +740,7 @@ export interface components {
             shares_consumption: boolean;
             /** Format: date-time */
             created_at: string;
+            subscription: components["schemas"]["Subscription"] | null;
         };
         ProviderWebhookResponse: {
             /** @constant */
@@ -756,6 +758,7 @@ export interface components {
         };
         PurchasesResponse: {
             purchases: components["schemas"]["Purchase"][];
+            subscription: components["schemas"]["Subscription"] | null;
             next_cursor: string | null;
         };
         Reason: string;
@@ -764,6 +767,14 @@ export interface components {
             amount: number;
             reason: components["schemas"]["Reason"];
             job_id?: string | null;
+        };
+        Subscription: {
+            product_id: string;
+            /** @enum {string} */
+            status: "active" | "in_grace" | "in_billing_retry" | "expired" | "revoked";
+            renews_at: string | null;
+            /** Format: date-time */
+            expires_at: string;
         };
         UpdateUserProfileRequest: {
             display_name?: string | null;
@@ -2463,6 +2474,12 @@ export interface operations {
                      *           "expires_at": null
                      *         }
                      *       ],
+                     *       "subscription": {
+                     *         "product_id": "com.example.kinora.plus",
+                     *         "status": "active",
+                     *         "renews_at": "2026-12-21T12:10:00.000Z",
+                     *         "expires_at": "2026-12-21T12:10:00.000Z"
+                     *       },
                      *       "next_cursor": null
                      *     }
                      */
@@ -2582,7 +2599,8 @@ export interface operations {
                      *       "credits_remaining": 6,
                      *       "app_account_token": "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
                      *       "shares_consumption": false,
-                     *       "created_at": "2026-11-21T11:58:00.000Z"
+                     *       "created_at": "2026-11-21T11:58:00.000Z",
+                     *       "subscription": null
                      *     }
                      */
                     "application/json": components["schemas"]["Profile"];
@@ -2696,7 +2714,8 @@ export interface operations {
                      *       "credits_remaining": 6,
                      *       "app_account_token": "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
                      *       "shares_consumption": false,
-                     *       "created_at": "2026-11-21T11:58:00.000Z"
+                     *       "created_at": "2026-11-21T11:58:00.000Z",
+                     *       "subscription": null
                      *     }
                      */
                     "application/json": components["schemas"]["Profile"];

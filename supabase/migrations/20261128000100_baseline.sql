@@ -1165,7 +1165,7 @@ $$;
 -- trigger moves the balances and draws the lots, in the same statement. Nothing here is ever rewritten.
 --
 -- To read it in one sitting: credits.sql (what there is), transfers.sql (how money moves), accounts.sql (what postings
--- are made of), postings.sql, reversals.sql, console.sql (the operator's hand), proofs.sql.
+-- are made of), postings.sql, reversals.sql, expiries.sql (until when lots live), console.sql (the operator's hand), proofs.sql.
 --
 -- Amounts are whole credits. An entry is signed; over all accounts of a unit the entries sum to zero. A user's
 -- accounts carry their balance and refuse to go below zero. System accounts carry none: one row that everybody
@@ -2182,25 +2182,28 @@ end;
 $$;
 
 create function credits.reversals_of(p_transfer_id uuid)
-returns table (posting_id bigint, amount bigint)
+returns table (posting_id bigint, amount bigint, target bigint)
 language sql
 stable
 set search_path = ''
 as $$
   -- Every posting that took something of a purchase back, with what it took, or gave that back, with 0; and 0 for what was
-  -- given back since.
+  -- given back since. `target`: what was to be taken back in all when it was made; null where that was everything.
   with taken as (
-    select t.id, t.posting_id, t.amount from credits.transfers as t where t.reverses_id = p_transfer_id and t.kind = 'reversal'
+    select t.id, t.posting_id, t.amount, (p.request ->> 'amount')::bigint as target
+    from credits.transfers as t
+    join credits.postings as p on p.id = t.posting_id
+    where t.reverses_id = p_transfer_id and t.kind = 'reversal'
   ),
   given as (
     select g.posting_id, t.posting_id as of_posting_id
     from taken as t
     join credits.transfers as g on g.reverses_id = t.id and g.kind = 'reversal'
   )
-  select t.posting_id, case when t.posting_id in (select g.of_posting_id from given as g) then 0 else t.amount end
+  select t.posting_id, case when t.posting_id in (select g.of_posting_id from given as g) then 0 else t.amount end, t.target
   from taken as t
   union all
-  select g.posting_id, 0 from given as g
+  select g.posting_id, 0, 0 from given as g
 $$;
 
 create function credits.reverse_to(p_transfer_id uuid, p_amount bigint)
@@ -2209,8 +2212,9 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Has so much of a purchase taken back, whatever was before: the difference is taken, or whole reversals are given back,
--- the latest first, and then what is too little is taken. A second call with the amount moves nothing.
+-- Has so much of a purchase taken back, whatever was before: reversals that were made for more are given back whole, the
+-- latest first, and then what is too little is taken. What expired of it is gone already, and is not taken again from
+-- something else. A second call with the amount moves nothing.
 -- Locks: account → lots.
 declare
   v_original credits.transfers;
@@ -2218,6 +2222,7 @@ declare
   v_reversal record;
   v_postings bigint;
   v_reversed bigint;
+  v_missing bigint;
   v_request constant jsonb := jsonb_build_object('call', 'reverse_to', 'transfer_id', p_transfer_id, 'amount', p_amount);
 begin
   select t.* into strict v_original from credits.transfers as t where t.id = p_transfer_id;
@@ -2229,13 +2234,13 @@ begin
   select count(distinct r.posting_id), coalesce(sum(r.amount), 0) into v_postings, v_reversed
   from credits.reversals_of(p_transfer_id) as r;
   for v_reversal in
-    select r.posting_id, sum(r.amount) as amount
+    select r.posting_id, sum(r.amount) as amount, coalesce(min(r.target), v_original.amount) as target
     from credits.reversals_of(p_transfer_id) as r
     where r.amount > 0
     group by r.posting_id
     order by r.posting_id desc
   loop
-    exit when v_reversed <= p_amount;
+    exit when v_reversal.target <= p_amount;
     v_postings := v_postings + 1;
     perform credits.give_back(
       v_reversal.posting_id, v_account, format('reversal:%s:%s', p_transfer_id, v_postings), v_request
@@ -2243,13 +2248,17 @@ begin
     v_reversed := v_reversed - v_reversal.amount;
     v_account := credits.lock_account(v_original.owner_id);
   end loop;
+  v_missing := p_amount - v_reversed;
+  if v_missing > 0 then
+    v_missing := v_missing - credits.expired_of(p_transfer_id);
+  end if;
   -- Of the sandbox, what is spent stays so: then there is nothing to write down.
-  if v_reversed < p_amount and (
+  if v_missing > 0 and (
     v_original.from_account_id <> credits.system_account('sandbox')
     or exists (select from credits.lots_of(v_original.draws[1].lot_id) as l where not l.is_spent)
   ) then
     perform credits.take_back(
-      v_original, v_account, format('reversal:%s:%s', p_transfer_id, v_postings + 1), v_request, p_amount - v_reversed
+      v_original, v_account, format('reversal:%s:%s', p_transfer_id, v_postings + 1), v_request, v_missing
     );
   end if;
 end;
@@ -2402,6 +2411,91 @@ begin
 end;
 $$;
 
+-- supabase/schemas/credits/expiries.sql
+
+create function credits.expiries_of(p_transfer_id uuid)
+returns table (transfer_id uuid, lot_id bigint, amount bigint)
+language sql
+stable
+set search_path = ''
+as $$
+  -- What expired of the lot that a grant or purchase made, and of those that descend from it, and was not given back since:
+  -- by the transfer that booked it.
+  select t.id, d.lot_id, d.amount
+  from credits.transfers as o
+  cross join lateral (
+    select array_agg(l.id) as ids, array_agg(distinct l.account_id) as accounts
+    from credits.lots_of(o.draws[1].lot_id) as l
+    where l.expires_at is not null
+  ) as own
+  join credits.transfers as t on t.from_account_id = any (own.accounts) and t.kind = 'expiry' and t.from_number is not null
+    -- In its own account it can only have expired since.
+    and (t.from_account_id <> o.to_account_id or t.from_number > o.to_number)
+  cross join lateral unnest(t.draws) as d (lot_id, amount)
+  where o.id = p_transfer_id and d.lot_id = any (own.ids)
+    and not exists (
+      select from credits.transfers as g
+      cross join lateral unnest(g.draws) as b (lot_id, amount)
+      where g.reverses_id = t.id and g.kind = 'reversal' and b.lot_id = d.lot_id
+    )
+$$;
+
+create function credits.expired_of(p_transfer_id uuid)
+returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(sum(e.amount), 0)::bigint from credits.expiries_of(p_transfer_id) as e
+$$;
+
+create function credits.extend(p_transfer_id uuid, p_expires_at timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Lets what a purchase brought live until p_expires_at at least. What expired of it before that was known is given back: a
+-- debt is paid of it first, as of all that comes in. A second call changes nothing. Locks: account → lots.
+declare
+  v_original credits.transfers;
+  v_account credits.accounts;
+  v_expired record;
+  v_posting_id bigint;
+  v_now timestamptz;
+begin
+  select t.* into strict v_original from credits.transfers as t where t.id = p_transfer_id;
+  v_account := credits.lock_account(v_original.owner_id);
+  v_now := core.now();
+  update credits.lots as l
+  set expires_at = p_expires_at
+  where l.id in (select d.id from credits.lots_of(v_original.draws[1].lot_id) as d) and l.expires_at < p_expires_at;
+  if p_expires_at > v_now then
+    for v_expired in
+      select e.transfer_id, sum(e.amount) as amount, array_agg(row(e.lot_id, e.amount)::credits.draw) as draws
+      from credits.expiries_of(p_transfer_id) as e
+      group by e.transfer_id
+      order by e.transfer_id
+    loop
+      v_posting_id := credits.record_posting(
+        format('extension:%s:%s', p_transfer_id, v_expired.transfer_id), v_account.owner_id,
+        jsonb_build_object('call', 'extend', 'transfer_id', p_transfer_id, 'expiry_id', v_expired.transfer_id),
+        jsonb_build_object('given_back', v_expired.amount), v_now
+      );
+      insert into credits.transfers (
+        posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
+      )
+      values (
+        v_posting_id, v_account.owner_id, 'reversal', credits.system_account('breakage'), v_account.id, v_expired.amount,
+        v_expired.transfer_id, v_expired.draws, v_now
+      );
+      perform credits.settle_account(v_posting_id, v_account, v_now);
+    end loop;
+  end if;
+  perform credits.note_next_expiry(v_account.id);
+end;
+$$;
+
 -- supabase/schemas/credits/console.sql
 
 create function credits.add_credits(
@@ -2514,13 +2608,16 @@ language sql
 stable
 set search_path = ''
 as $$
-  -- Of each job, what it took of the lot that a grant or purchase made, and of those that descend from it: by what became
-  -- of it.
+  -- Of each job, what it took of the lot that a grant or purchase made, and of those that descend from it, by what became
+  -- of it. The transfer is the one that made the lot.
   select h.job_id,
     sum(d.amount) filter (where e.kind = 'capture')::bigint, sum(d.amount) filter (where e.kind = 'release')::bigint,
     sum(d.amount) filter (where e.kind is null)::bigint
   from credits.transfers as o
-  cross join lateral (select array_agg(l.id) as ids, array_agg(distinct l.account_id) as accounts from credits.lots_of(o.draws[1].lot_id) as l) as own
+  cross join lateral (
+    select array_agg(l.id) as ids, array_agg(distinct l.account_id) as accounts
+    from credits.lots_of(o.draws[1].lot_id) as l
+  ) as own
   join credits.transfers as h on h.from_account_id = any (own.accounts) and h.kind = 'hold' and h.from_number is not null
     -- In its own account it can only have been drawn since.
     and (h.from_account_id <> o.to_account_id or h.from_number > o.to_number)
@@ -2529,7 +2626,6 @@ as $$
   where o.id = p_transfer_id and d.lot_id = any (own.ids)
   group by h.job_id
 $$;
-comment on function credits.use_of(uuid) is 'What jobs took of a grant or purchase, by the transfer that made it.';
 
 -- supabase/schemas/credits/proofs.sql
 
@@ -2572,9 +2668,9 @@ return case p_kind
   when 'expiry' then p_from = 'available' and p_to = 'breakage'
   when 'debt_payment' then p_from = 'available' and p_to = 'owed'
   when 'forfeit' then p_from = 'available' and p_to = 'forfeited'
-  -- And back, where it was reversed itself.
-  when 'reversal' then least(p_from, p_to) in ('available', 'owed')
-    and greatest(p_from, p_to) in ('grants', 'purchases', 'sandbox')
+  -- And back, where it was reversed itself; of an expiry, only back.
+  when 'reversal' then (p_from, p_to) = ('breakage', 'available')
+    or (least(p_from, p_to) in ('available', 'owed') and greatest(p_from, p_to) in ('grants', 'purchases', 'sandbox'))
 end;
 
 -- How many lots of an account are not what the draws of its transfers left of them, are not its owner's, or expire
@@ -6463,7 +6559,8 @@ accepted within p_within of p_at.';
 -- supabase/schemas/purchases/products.sql
 
 -- purchases: what is sold through the App Store, what was bought, and what Apple says became of it. In this order:
--- products.sql (what is sold), transactions.sql (what was bought), sandbox.sql (what may be credited for no money),
+-- products.sql (what is sold), transactions.sql (what was bought), subscriptions.sql (what periods have in common),
+-- showing.sql (what the API tells of both), sandbox.sql (what may be credited for no money),
 -- crediting.sql (how a purchase becomes credits), notifications.sql (what Apple tells), consumption.sql (what Apple asks).
 
 create schema purchases;
@@ -6554,6 +6651,10 @@ create table purchases.transactions (
   -- Before then, trying again is of no use.
   retry_at timestamptz,
   created_at timestamptz not null,
+  -- Apple began this period by itself, at the end of the one before.
+  is_renewal boolean not null default false,
+  -- Until when Apple wants the subscriber served though the payment for the next period failed, as far as it ever said.
+  grace_until timestamptz,
   -- How much of it Apple has taken back, in thousandths of a percent.
   revoked_share integer generated always as (case
     when revoked_at is null then 0 when revocation_type = 'prorated' then coalesce(revocation_percentage, 100000) else 100000
@@ -6580,8 +6681,8 @@ language plpgsql
 stable
 set search_path = ''
 as $$
--- Whose a transaction is that has no owner yet: whoever it names, else whoever had the subscription before, else whoever
--- presents it. Or why it is nobody's: then `owner_id` is null.
+-- Whose a transaction is that has no owner yet and is no period of a subscription: whoever it names, else whoever presents
+-- it. Or why it is nobody's: then `owner_id` is null.
 declare
   v_closed_at timestamptz;
 begin
@@ -6597,21 +6698,237 @@ begin
       reason := 'closed_account';
     end if;
   else
-    if (p_told).kind = 'subscription' then
-      select t.owner_id into owner_id
-      from purchases.transactions as t
-      where t.environment = (p_told).environment and t.original_transaction_id = (p_told).original_transaction_id
-        and t.owner_id is not null
-      order by t.purchased_at desc
-      limit 1;
-    end if;
-    owner_id := coalesce(owner_id, p_presenter);
+    owner_id := p_presenter;
     if owner_id is null then
       reason := 'unclaimed';
     end if;
   end if;
 end;
 $$;
+
+select core.keep_rows_out_of_logs('purchases.transactions');
+
+-- supabase/schemas/purchases/subscriptions.sql
+
+-- A subscription: what its periods have in common. Each period is a transaction.
+create table purchases.subscriptions (
+  environment purchases.environment not null,
+  original_transaction_id text not null check (char_length(original_transaction_id) between 1 and 40),
+  -- Whose the periods to come are; those that were credited stay where they are.
+  owner_id uuid,
+  -- What Apple signed last about its renewal; null before it said anything.
+  renewal_signed_at timestamptz,
+  is_auto_renewing boolean,
+  is_in_billing_retry boolean not null default false,
+  grace_period_expires_at timestamptz,
+  -- When it moved to its present owner, who restored it.
+  moved_at timestamptz,
+  created_at timestamptz not null,
+  primary key (environment, original_transaction_id)
+);
+alter table purchases.subscriptions enable row level security;
+create index subscriptions_owner on purchases.subscriptions (owner_id) where owner_id is not null;
+comment on table purchases.subscriptions is 'Who has which subscription, and what Apple says about its renewal.';
+
+create type purchases.subscription_status as enum ('active', 'in_grace', 'in_billing_retry', 'expired', 'revoked');
+
+create function purchases.subscribe(
+  p_told purchases.transactions, p_presenter uuid, out owner_id uuid, out reason purchases.uncredited_reason
+)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Whose a subscription's periods are: it is written down with the first that is told of it. Whoever that names has it, else
+-- whoever presents one; and whoever presents one of a subscription whose owner's account is closed, has it from then on.
+-- `owner_id` is null where it is nobody's, with the `reason`. The caller has locked the subscription.
+declare
+  v_known uuid;
+begin
+  if (p_told).is_family_shared then
+    reason := 'family_shared';
+    return;
+  end if;
+  select s.owner_id into v_known
+  from purchases.subscriptions as s
+  where s.environment = (p_told).environment and s.original_transaction_id = (p_told).original_transaction_id;
+  if not found then
+    insert into purchases.subscriptions (environment, original_transaction_id, created_at)
+    values ((p_told).environment, (p_told).original_transaction_id, core.now());
+  end if;
+  owner_id := v_known;
+  if owner_id is null then
+    -- Also one whose account is closed: a subscription lives on at Apple's, and can be restored by somebody else.
+    select u.id into owner_id from accounts.users as u where u.app_account_token = (p_told).app_account_token;
+    if owner_id is null and (p_told).app_account_token is not null then
+      reason := 'unknown_account';
+      return;
+    end if;
+    owner_id := coalesce(owner_id, p_presenter);
+  end if;
+  if p_presenter <> owner_id and purchases.is_closed(owner_id) then
+    owner_id := p_presenter;
+  end if;
+  if owner_id is null then
+    reason := 'unclaimed';
+  elsif owner_id is distinct from v_known then
+    perform purchases.move_subscription(p_told, owner_id);
+  end if;
+end;
+$$;
+
+create function purchases.is_closed(p_user_id uuid)
+returns boolean
+language sql
+stable
+return exists (select from accounts.users as u where u.id = p_user_id and u.closed_at is not null);
+
+create function purchases.move_subscription(p_told purchases.transactions, p_owner_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Gives a subscription's periods to come to a user. The caller has locked the subscription.
+begin
+  update purchases.subscriptions as s
+  set moved_at = case when s.owner_id is not null then core.now() end, owner_id = p_owner_id
+  where s.environment = (p_told).environment and s.original_transaction_id = (p_told).original_transaction_id
+    and s.owner_id is distinct from p_owner_id;
+end;
+$$;
+
+create function purchases.restore_from_guest(p_told purchases.transactions, p_presenter uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Moves a subscription that is a guest's to whoever presents it: a guest who lost their session has no other way. What was
+-- paid until now stays the guest's. The caller has locked the subscription.
+declare
+  v_owner_id uuid;
+begin
+  select s.owner_id into v_owner_id
+  from purchases.subscriptions as s
+  where s.environment = (p_told).environment and s.original_transaction_id = (p_told).original_transaction_id;
+  if v_owner_id <> p_presenter and not (p_told).is_family_shared
+    and exists (select from auth.users as a where a.id = v_owner_id and a.is_anonymous)
+  then
+    perform purchases.move_subscription(p_told, p_presenter);
+  end if;
+end;
+$$;
+
+create function purchases.note_renewal(p_renewal jsonb)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Keeps what Apple signed last about a subscription's renewal. A second call, or an older one, changes nothing. The caller
+-- has locked the subscription.
+begin
+  update purchases.subscriptions as s
+  set renewal_signed_at = r.signed_at, is_auto_renewing = r.auto_renew_status <> 'off',
+      is_in_billing_retry = r.is_in_billing_retry, grace_period_expires_at = r.grace_period_expires_at
+  from jsonb_to_record(p_renewal) as r (
+    environment purchases.environment, original_transaction_id text, signed_at timestamptz, auto_renew_status text,
+    is_in_billing_retry boolean, grace_period_expires_at timestamptz
+  )
+  where s.environment = r.environment and s.original_transaction_id = r.original_transaction_id
+    -- Of two that were signed in the same moment, any rule will do that does not ask which came first.
+    and (
+      coalesce(s.renewal_signed_at, '-infinity'), coalesce(s.grace_period_expires_at, '-infinity'), s.is_in_billing_retry,
+      coalesce(s.is_auto_renewing, true)
+    ) < (
+      r.signed_at, coalesce(r.grace_period_expires_at, '-infinity'), r.is_in_billing_retry,
+      coalesce(r.auto_renew_status <> 'off', true)
+    );
+end;
+$$;
+
+create function purchases.other_periods(p_period purchases.transactions)
+returns setof purchases.transactions
+language sql
+stable
+set search_path = ''
+as $$
+  select t.*
+  from purchases.transactions as t
+  where t.environment = (p_period).environment and t.original_transaction_id = (p_period).original_transaction_id
+    and t.transaction_id <> (p_period).transaction_id and t.kind = 'subscription' and not t.is_family_shared
+$$;
+
+create function purchases.cut_at(p_period purchases.transactions)
+returns timestamptz
+language sql
+stable
+set search_path = ''
+as $$
+  -- When another level began in the middle of a period, for which Apple gives back the share of the price that was left; null
+  -- where none did. Apple signs that it was an upgrade, but need not tell it again of the period that it ended: a purchase
+  -- within it says the same. A renewal may begin some moments early, and ends nothing.
+  select min(o.purchased_at)
+  from purchases.other_periods(p_period) as o
+  where (o.purchased_at, o.transaction_id collate "C")
+      > ((p_period).purchased_at, (p_period).transaction_id collate "C")
+    and o.purchased_at < (p_period).expires_at
+    and ((p_period).is_upgraded or not o.is_renewal)
+$$;
+
+create function purchases.to_take_back(p_transaction purchases.transactions)
+returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  -- How much of what a transaction brought is to be taken back: what Apple has refunded, rounded down; or what a period had
+  -- left when it was upgraded, rounded up, so that no number of upgrades adds up to a credit.
+  select greatest(
+    (p_transaction).credits * (p_transaction).revoked_share / 100000,
+    (p_transaction).credits - coalesce(
+      floor(
+        (p_transaction).credits * extract(epoch from c.cut_at - (p_transaction).purchased_at)
+          / extract(epoch from (p_transaction).expires_at - (p_transaction).purchased_at)
+      )::bigint,
+      (p_transaction).credits
+    )
+  )
+  from (
+    select case when (p_transaction).kind = 'subscription' then purchases.cut_at(p_transaction) end as cut_at
+  ) as c
+$$;
+
+create function purchases.credits_of(
+  p_transaction purchases.transactions, p_product purchases.products, p_owner_id uuid
+)
+returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  -- What a transaction brings. A period that costs nothing brings `trial_credits`, once for a subscription and once for a user.
+  select (p_transaction).quantity * case
+    when not (p_transaction).is_free_trial then (p_product).credits
+    when exists (
+      select from purchases.transactions as t
+      where t.is_free_trial and t.credits > 0 and t.environment = (p_transaction).environment
+        and (t.original_transaction_id = (p_transaction).original_transaction_id or t.owner_id = p_owner_id)
+    ) then 0
+    else (p_product).trial_credits
+  end
+$$;
+
+-- Until when the credits of a period live; null for what is no period. Three days more, or as long as Apple wants a
+-- subscriber served whose payment failed.
+create function purchases.credits_expire_at(p_transaction purchases.transactions)
+returns timestamptz
+language sql
+immutable
+return greatest((p_transaction).expires_at + interval '3 days', (p_transaction).grace_until);
+
+-- supabase/schemas/purchases/showing.sql
 
 -- A purchase as the API shows it to its owner.
 create function purchases.transaction_json(p_transaction purchases.transactions)
@@ -6621,14 +6938,56 @@ stable
 return jsonb_build_object(
   'transaction_id', (p_transaction).transaction_id, 'product_id', (p_transaction).product_id,
   'status', case
-    when (p_transaction).revoked_share = 0 then 'credited'
+    when (p_transaction).revoked_share = 0 then case
+      -- Apple gave back what was left of it.
+      when (p_transaction).kind = 'subscription' and purchases.cut_at(p_transaction) is not null then 'partially_refunded'
+      else 'credited'
+    end
     when (p_transaction).revoked_share < 100000 then 'partially_refunded' else 'refunded'
   end,
   'credits_added', (p_transaction).credits, 'purchased_at', core.to_iso((p_transaction).purchased_at),
   'expires_at', core.to_iso((p_transaction).expires_at)
 );
 
-select core.keep_rows_out_of_logs('purchases.transactions');
+create function purchases.subscription_of(p_owner_id uuid)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  -- A user's subscription as the API shows it, the one that serves them best if they have several; null where they never had
+  -- one. What Apple said about the renewal counts until there is a period that it did not know of.
+  select jsonb_build_object(
+    'product_id', s.product_id, 'status', s.status,
+    'renews_at', case when s.status = 'active' and s.is_auto_renewing then core.to_iso(s.expires_at) end,
+    'expires_at', core.to_iso(case when s.status = 'in_grace' then s.grace_period_expires_at else s.expires_at end)
+  )
+  from (
+    select p.product_id, p.expires_at, s.grace_period_expires_at,
+      p.purchased_at > s.renewal_signed_at or s.is_auto_renewing is not false as is_auto_renewing,
+      (case
+        when p.revoked_at is not null then 'revoked'
+        when p.expires_at > n.now then 'active'
+        when p.purchased_at > s.renewal_signed_at then 'expired'
+        when s.grace_period_expires_at > n.now then 'in_grace'
+        when s.is_in_billing_retry then 'in_billing_retry'
+        else 'expired'
+      end)::purchases.subscription_status as status
+    from (select core.now() as now) as n
+    cross join purchases.subscriptions as s
+    cross join lateral (
+      select t.*
+      from purchases.transactions as t
+      where t.environment = s.environment and t.original_transaction_id = s.original_transaction_id
+        and t.kind = 'subscription' and not t.is_family_shared
+      order by t.purchased_at desc, t.transaction_id collate "C" desc
+      limit 1
+    ) as p
+    where s.owner_id = p_owner_id
+  ) as s
+  order by s.status, s.expires_at desc
+  limit 1
+$$;
 
 -- supabase/schemas/purchases/sandbox.sql
 
@@ -6687,7 +7046,8 @@ $$;
 -- supabase/schemas/purchases/crediting.sql
 
 create function purchases.settle(
-  p_told purchases.transactions, p_presenter uuid, out settled purchases.transactions, out is_new boolean, out refusal jsonb
+  p_told purchases.transactions, p_presenter uuid, p_renewal jsonb default null,
+  out settled purchases.transactions, out is_new boolean, out refusal jsonb
 )
 language plpgsql
 volatile
@@ -6695,26 +7055,72 @@ set search_path = ''
 as $$
 -- Does what a transaction, as Apple has signed it, means: it is stored, credited once to its owner, and so much is taken
 -- back as Apple says. What was signed later is true, whenever it comes, so that what becomes of a purchase depends on what
--- Apple said, and not on the order in which it came. `is_new`: this call credited it. `refusal`: why the sandbox' limits did
--- not let it. A second call with the same, or with something older, changes nothing. Locks: the purchase, by its original
--- transaction → account → transaction → policies → lots.
+-- Apple said, and not on the order in which it came. A period also says what becomes of the others of its subscription:
+-- those that it ended, and those that waited for an owner. `is_new`: this call credited it. `refusal`: why the sandbox'
+-- limits did not let it. A second call with the same, or with something older, changes nothing.
+-- Locks: the purchase, by its original transaction → accounts → transactions → policies → lots.
 declare
+  v_is_period constant boolean := (p_told).kind = 'subscription';
   v_owner_id uuid;
   v_reason purchases.uncredited_reason;
+  v_done record;
+  v_other purchases.transactions;
+begin
+  -- Nobody else decides whose it is meanwhile. Of two numbers, as in ops.take_credits; 2 is purchases.
+  perform pg_advisory_xact_lock(2, hashtext((p_told).environment::text || ' ' || (p_told).original_transaction_id));
+  if v_is_period then
+    select o.owner_id, o.reason into v_owner_id, v_reason from purchases.subscribe(p_told, p_presenter) as o;
+    perform purchases.note_renewal(p_renewal);
+    -- All that may be touched, in one order.
+    perform credits.lock_account(o.owner_id)
+    from (
+      select v_owner_id as owner_id union select t.owner_id from purchases.other_periods(p_told) as t order by owner_id
+    ) as o
+    where o.owner_id is not null;
+  else
+    select t.owner_id into v_owner_id
+    from purchases.transactions as t
+    where t.environment = (p_told).environment and t.transaction_id = (p_told).transaction_id;
+    if v_owner_id is null then
+      select f.owner_id, f.reason into v_owner_id, v_reason from purchases.find_owner(p_told, p_presenter) as f;
+    end if;
+  end if;
+  select s.* into v_done from purchases.settle_one(p_told, v_owner_id, v_reason) as s;
+  settled := v_done.settled;
+  is_new := v_done.is_new;
+  refusal := v_done.refusal;
+  if v_is_period then
+    for v_other in
+      select t.* from purchases.other_periods(p_told) as t
+      where (t.credited_at is not null and tstzrange(t.purchased_at, t.expires_at) && tstzrange(settled.purchased_at, settled.expires_at))
+        or (t.credited_at is null and v_owner_id is not null and t.owner_id is distinct from v_owner_id)
+      order by t.purchased_at, t.id
+    loop
+      perform purchases.settle_one(v_other, v_owner_id, v_reason);
+    end loop;
+    perform purchases.restore_from_guest(p_told, p_presenter);
+  end if;
+end;
+$$;
+
+create function purchases.settle_one(
+  p_told purchases.transactions, p_owner_id uuid, p_reason purchases.uncredited_reason,
+  out settled purchases.transactions, out is_new boolean, out refusal jsonb
+)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- purchases.settle for one transaction, whose owner would be p_owner_id, or nobody for p_reason. What was credited stays its
+-- owner's. The caller has locked the purchase. Locks: account → transaction → policies → lots.
+declare
+  v_owner_id uuid := p_owner_id;
+  v_reason purchases.uncredited_reason := p_reason;
   v_product purchases.products;
   v_credits bigint;
-  v_expires_at timestamptz;
   v_now timestamptz;
 begin
   is_new := false;
-  -- Nobody else decides whose it is meanwhile. Of two numbers, as in ops.take_credits; 2 is purchases.
-  perform pg_advisory_xact_lock(2, hashtext((p_told).environment::text || ' ' || (p_told).original_transaction_id));
-  select t.owner_id into v_owner_id
-  from purchases.transactions as t
-  where t.environment = (p_told).environment and t.transaction_id = (p_told).transaction_id;
-  if v_owner_id is null then
-    select f.owner_id, f.reason into v_owner_id, v_reason from purchases.find_owner(p_told, p_presenter) as f;
-  end if;
   if v_owner_id is not null then
     perform credits.lock_account(v_owner_id);
   end if;
@@ -6723,14 +7129,15 @@ begin
   insert into purchases.transactions as t (
     environment, transaction_id, original_transaction_id, product_id, kind, quantity, app_account_token, purchased_at,
     expires_at, signed_at, revoked_at, revocation_reason, revocation_type, revocation_percentage, is_family_shared,
-    is_upgraded, is_free_trial, price_milliunits, currency, app_transaction_id, owner_id, reason, created_at
+    is_upgraded, is_free_trial, is_renewal, price_milliunits, currency, app_transaction_id, owner_id, reason, created_at
   )
   values (
     (p_told).environment, (p_told).transaction_id, (p_told).original_transaction_id, (p_told).product_id, (p_told).kind,
     (p_told).quantity, (p_told).app_account_token, (p_told).purchased_at, (p_told).expires_at, (p_told).signed_at,
     (p_told).revoked_at, (p_told).revocation_reason, (p_told).revocation_type, (p_told).revocation_percentage,
-    (p_told).is_family_shared, (p_told).is_upgraded, (p_told).is_free_trial, (p_told).price_milliunits, (p_told).currency,
-    (p_told).app_transaction_id, v_owner_id, coalesce(v_reason, 'unclaimed'), v_now
+    (p_told).is_family_shared, (p_told).is_upgraded, (p_told).is_free_trial, coalesce((p_told).is_renewal, false),
+    (p_told).price_milliunits, (p_told).currency, (p_told).app_transaction_id, v_owner_id, coalesce(v_reason, 'unclaimed'),
+    v_now
   )
   on conflict (environment, transaction_id) do update
     set signed_at = excluded.signed_at, expires_at = excluded.expires_at, revoked_at = excluded.revoked_at,
@@ -6743,12 +7150,15 @@ begin
   from purchases.transactions as t
   where t.environment = (p_told).environment and t.transaction_id = (p_told).transaction_id
   for update;
+  if (p_told).grace_until > coalesce(settled.grace_until, '-infinity') then
+    update purchases.transactions as t set grace_until = (p_told).grace_until where t.id = settled.id returning t.* into settled;
+  end if;
 
   if settled.credited_at is null then
     v_reason := coalesce(v_reason, purchases.reason_not_to_credit(settled, v_owner_id, v_now));
     if v_reason is null then
       select p.* into strict v_product from purchases.products as p where p.product_id = settled.product_id;
-      v_credits := settled.quantity * case when settled.is_free_trial then v_product.trial_credits else v_product.credits end;
+      v_credits := purchases.credits_of(settled, v_product, v_owner_id);
       if settled.environment = 'sandbox' and v_credits > 0 then
         refusal := purchases.admit_sandbox(v_owner_id, v_credits);
       end if;
@@ -6765,11 +7175,9 @@ begin
       returning t.* into settled;
     else
       if v_credits > 0 then
-        -- What a subscription gave ends with its period, and three days for a payment that comes late.
-        v_expires_at := settled.expires_at + interval '3 days';
         settled.transfer_id := credits.add(
           v_owner_id, v_credits, 'purchase', format('purchase:%s:%s', settled.environment, settled.transaction_id),
-          v_expires_at, null, settled.environment = 'sandbox'
+          purchases.credits_expire_at(settled), null, settled.environment = 'sandbox'
         ) ->> 'transfer_id';
       end if;
       is_new := true;
@@ -6781,8 +7189,14 @@ begin
     end if;
   end if;
 
-  if settled.transfer_id is not null and not (is_new and settled.revoked_share = 0) then
-    perform credits.reverse_to(settled.transfer_id, settled.credits * settled.revoked_share / 100000);
+  if settled.transfer_id is not null then
+    -- Of what had to wait, Apple may have put off the end meanwhile.
+    if not is_new and settled.kind = 'subscription' then
+      perform credits.extend(settled.transfer_id, purchases.credits_expire_at(settled));
+    end if;
+    if settled.kind = 'subscription' or not (is_new and settled.revoked_share = 0) then
+      perform credits.reverse_to(settled.transfer_id, purchases.to_take_back(settled));
+    end if;
   end if;
   perform purchases.alert(settled.reason, settled.product_id, settled.environment);
 end;
@@ -6798,11 +7212,11 @@ set search_path = ''
 as $$
 -- Why a transaction cannot be credited to its owner, whose account is locked; null where it can be, as far as this knows.
 begin
-  if exists (select from accounts.users as u where u.id = p_owner_id and u.closed_at is not null) then
+  if purchases.is_closed(p_owner_id) then
     return 'closed_account';
   elsif (p_transaction).revoked_share = 100000 then
     return 'revoked';
-  elsif (p_transaction).expires_at + interval '3 days' <= p_now then
+  elsif purchases.credits_expire_at(p_transaction) <= p_now then
     return 'expired';
   elsif not ops.is_enabled('purchases') then
     return 'switched_off';
@@ -7001,6 +7415,8 @@ as $$
 -- A second call changes nothing. Locks: notification → as purchases.settle.
 declare
   v_notification purchases.notifications;
+  v_told purchases.transactions;
+  v_renewal jsonb;
   v_settled purchases.transactions;
 begin
   select n.* into v_notification
@@ -7011,10 +7427,11 @@ begin
     return;
   end if;
   if jsonb_typeof(v_notification.content -> 'transaction') = 'object' then
-    select (s.settled).* into v_settled
-    from purchases.settle(
-      jsonb_populate_record(null::purchases.transactions, v_notification.content -> 'transaction'), null
-    ) as s;
+    v_told := jsonb_populate_record(null::purchases.transactions, v_notification.content -> 'transaction');
+    v_renewal := nullif(v_notification.content -> 'renewal', 'null');
+    -- It is the period whose successor was not paid that the customer is served for.
+    v_told.grace_until := v_renewal ->> 'grace_period_expires_at';
+    select (s.settled).* into v_settled from purchases.settle(v_told, null, v_renewal) as s;
   end if;
   if v_notification.type = 'CONSUMPTION_REQUEST' and v_settled.id is not null then
     perform queue.add(
@@ -8286,7 +8703,8 @@ security definer
 set search_path = ''
 as $$
 -- The caller's profile, made at the first call: `data` is `{ user_id, display_name, language, theme_preference,
--- credits_remaining, app_account_token, shares_consumption, created_at }`. Counts against `reads`. Locks: rate-limit row → account → expired lots.
+-- credits_remaining, app_account_token, shares_consumption, created_at, subscription }`. Counts against `reads`.
+-- Locks: rate-limit row → account → expired lots.
 declare
   v_caller record;
   v_user accounts.users;
@@ -8296,7 +8714,11 @@ begin
     return v_caller.refusal;
   end if;
   select u.* into strict v_user from accounts.users as u where u.id = p_user_id;
-  return guard.answer(accounts.profile_json(v_user, v_caller.balance), v_caller.limits, v_caller.language);
+  return guard.answer(
+    accounts.profile_json(v_user, v_caller.balance)
+      || jsonb_build_object('subscription', purchases.subscription_of(p_user_id)),
+    v_caller.limits, v_caller.language
+  );
 end;
 $$;
 grant execute on function api.get_user_profile to service_role;
@@ -8330,7 +8752,11 @@ begin
   if not found then
     return guard.refusal('auth/unauthenticated', '{}', v_caller.limits);
   end if;
-  return guard.answer(accounts.profile_json(v_user, v_caller.balance), v_caller.limits, v_user.language);
+  return guard.answer(
+    accounts.profile_json(v_user, v_caller.balance)
+      || jsonb_build_object('subscription', purchases.subscription_of(p_user_id)),
+    v_caller.limits, v_user.language
+  );
 end;
 $$;
 grant execute on function api.patch_user_profile to service_role;
@@ -8792,8 +9218,8 @@ volatile
 security definer
 set search_path = ''
 as $$
--- A page of what the caller bought and was credited for, newest first: `data` is `{ purchases, next }`. Counts against
--- `reads`. Locks: rate-limit row.
+-- A page of what the caller bought and was credited for, newest first, with their subscription: `data` is `{ purchases,
+-- subscription, next }`. Counts against `reads`. Locks: rate-limit row.
 declare
   v_caller record;
   v_before constant timestamptz := coalesce((p_after ->> 'purchased_at')::timestamptz, 'infinity');
@@ -8818,7 +9244,10 @@ begin
     limit p_limit + 1
   ) as p;
   return guard.answer(
-    jsonb_build_object('purchases', v_purchases, 'next', v_next), v_caller.limits, v_caller.language
+    jsonb_build_object(
+      'purchases', v_purchases, 'subscription', purchases.subscription_of(p_user_id), 'next', v_next
+    ),
+    v_caller.limits, v_caller.language
   );
 end;
 $$;

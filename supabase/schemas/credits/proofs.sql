@@ -37,9 +37,9 @@ return case p_kind
   when 'expiry' then p_from = 'available' and p_to = 'breakage'
   when 'debt_payment' then p_from = 'available' and p_to = 'owed'
   when 'forfeit' then p_from = 'available' and p_to = 'forfeited'
-  -- And back, where it was reversed itself.
-  when 'reversal' then least(p_from, p_to) in ('available', 'owed')
-    and greatest(p_from, p_to) in ('grants', 'purchases', 'sandbox')
+  -- And back, where it was reversed itself; of an expiry, only back.
+  when 'reversal' then (p_from, p_to) = ('breakage', 'available')
+    or (least(p_from, p_to) in ('available', 'owed') and greatest(p_from, p_to) in ('grants', 'purchases', 'sandbox'))
 end;
 
 -- How many lots of an account are not what the draws of its transfers left of them, are not its owner's, or expire
