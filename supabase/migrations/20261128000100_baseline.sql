@@ -2477,11 +2477,12 @@ begin
       group by e.transfer_id
       order by e.transfer_id
     loop
-      v_posting_id := credits.record_posting(
-        format('extension:%s:%s', p_transfer_id, v_expired.transfer_id), v_account.owner_id,
-        jsonb_build_object('call', 'extend', 'transfer_id', p_transfer_id, 'expiry_id', v_expired.transfer_id),
-        jsonb_build_object('given_back', v_expired.amount), v_now
-      );
+      -- The number of its first entry: an account has it once.
+      v_posting_id := coalesce(v_posting_id, credits.record_posting(
+        format('extension:%s:%s', v_account.id, v_account.entry_count + 1), v_account.owner_id,
+        jsonb_build_object('call', 'extend', 'transfer_id', p_transfer_id),
+        jsonb_build_object('expires_at', extract(epoch from p_expires_at)), v_now
+      ));
       insert into credits.transfers (
         posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
       )
@@ -2489,8 +2490,10 @@ begin
         v_posting_id, v_account.owner_id, 'reversal', credits.system_account('breakage'), v_account.id, v_expired.amount,
         v_expired.transfer_id, v_expired.draws, v_now
       );
-      perform credits.settle_account(v_posting_id, v_account, v_now);
     end loop;
+    if v_posting_id is not null then
+      perform credits.settle_account(v_posting_id, v_account, v_now);
+    end if;
   end if;
   perform credits.note_next_expiry(v_account.id);
 end;

@@ -53,6 +53,14 @@ const operation = fc.oneof(
     arbitrary: fc.record({ type: fc.constant("reverseTo" as const), which, percent: fc.nat({ max: 100 }) }),
   },
   {
+    weight: 3,
+    arbitrary: fc.record({
+      type: fc.constant("extend" as const),
+      which,
+      hours: fc.integer({ min: -5, max: 30 }),
+    }),
+  },
+  {
     weight: 4,
     arbitrary: fc.record({ type: fc.constant("pass" as const), hours: fc.integer({ min: 1, max: 30 }) }),
   },
@@ -152,6 +160,18 @@ class Pair {
         this.#model.reverseTo(found.addition, amount);
         // Twice: the second changes nothing.
         for (let call = 0; call < 2; call++) await sql`select credits.reverse_to(${found.id}, ${amount})`;
+        break;
+      }
+      case "extend": {
+        const found = pick(
+          this.#additions.filter(({ addition }) => addition.kind === "purchase"),
+          operation.which,
+        );
+        if (found === undefined) break;
+        const until = this.#model.now + operation.hours;
+        this.#model.extend(found.addition, until);
+        const expiresAt = new Date(this.startedAt.getTime() + until * hour);
+        for (let call = 0; call < 2; call++) await sql`select credits.extend(${found.id}, ${expiresAt})`;
         break;
       }
       case "undo": {

@@ -10,6 +10,8 @@ type AddKind = "grant" | "purchase" | "refund" | "adjustment";
 interface ModelLot {
   expiresAt: number | null;
   remaining: number;
+  /** What became breakage, and was not given back. */
+  expired: number;
   readonly descendsFrom: ModelLot | null;
 }
 
@@ -28,6 +30,8 @@ interface Addition {
 interface Reversal {
   readonly of: Addition;
   readonly amount: number;
+  /** How much of the addition was to be taken back in all when it was made. */
+  readonly target: number;
   readonly draws: readonly Draw[];
   readonly owed: number;
   isUndone: boolean;
@@ -78,6 +82,7 @@ export class LedgerModel {
     for (const lot of this.#spendable()) {
       if (lot.expiresAt === null || lot.expiresAt > this.now) continue;
       this.#book("breakage", lot.remaining);
+      lot.expired += lot.remaining;
       lot.remaining = 0;
     }
   }
@@ -125,30 +130,50 @@ export class LedgerModel {
   reverse(addition: Addition): [ModelOutcome, Reversal | null] {
     this.expire();
     if (addition.reversals.length > 0) return [{ error: "already_reversed" }, null];
-    const reversal = this.#take(addition, addition.amount);
+    const reversal = this.#take(addition, addition.amount, addition.amount);
     return [this.#afterReversal(), reversal];
   }
 
-  /** So much of it is taken back then, whatever was before. */
+  /** So much of it is taken back then, whatever was before; what expired of it is gone already. */
   reverseTo(addition: Addition, amount: number): void {
     this.expire();
     const open = () => addition.reversals.filter(({ isUndone }) => !isUndone);
-    const reversed = () => open().reduce((sum, reversal) => sum + reversal.amount, 0);
     for (const reversal of open().reverse()) {
-      if (reversed() > amount) this.undo(reversal);
+      if (reversal.target > amount) this.undo(reversal);
     }
-    if (reversed() < amount) this.#take(addition, amount - reversed());
+    const reversed = open().reduce((sum, reversal) => sum + reversal.amount, 0);
+    const expired = this.#lotsOf(addition).reduce((sum, lot) => sum + lot.expired, 0);
+    if (amount - reversed > expired) this.#take(addition, amount - reversed - expired, amount);
   }
 
-  #take(addition: Addition, amount: number): Reversal {
+  /** What an addition brought lives until then at least; what expired of it before comes back. */
+  extend(addition: Addition, expiresAt: number): void {
+    this.expire();
+    const lots = this.#lotsOf(addition).filter((lot) => lot.expiresAt !== null);
+    for (const lot of lots) lot.expiresAt = Math.max(lot.expiresAt ?? 0, expiresAt);
+    if (expiresAt <= this.now) return;
+    for (const lot of lots) {
+      this.#book("breakage", -lot.expired);
+      lot.remaining += lot.expired;
+      lot.expired = 0;
+    }
+    this.#settle();
+  }
+
+  #lotsOf(addition: Addition): ModelLot[] {
     const isOwn = (lot: ModelLot | null): boolean =>
       lot !== null && (lot === addition.lot || isOwn(lot.descendsFrom));
-    const ownFirst = this.#spendable().sort((one, other) => Number(isOwn(other)) - Number(isOwn(one)));
+    return this.#lots.filter(isOwn);
+  }
+
+  #take(addition: Addition, amount: number, target: number): Reversal {
+    const own = new Set(this.#lotsOf(addition));
+    const ownFirst = this.#spendable().sort((one, other) => Number(own.has(other)) - Number(own.has(one)));
     const draws = draw(ownFirst, amount);
     const owed = amount - draws.reduce((sum, [, drawn]) => sum + drawn, 0);
     this.#owed += owed;
     this.#book(source[addition.kind], amount);
-    const reversal: Reversal = { of: addition, amount, draws, owed, isUndone: false };
+    const reversal: Reversal = { of: addition, amount, target, draws, owed, isUndone: false };
     addition.reversals.push(reversal);
     return reversal;
   }
@@ -191,7 +216,7 @@ export class LedgerModel {
   }
 
   #newLot(expiresAt: number | null, descendsFrom: ModelLot | null = null): ModelLot {
-    const lot = { expiresAt, remaining: 0, descendsFrom };
+    const lot = { expiresAt, remaining: 0, expired: 0, descendsFrom };
     this.#lots.push(lot);
     return lot;
   }
