@@ -2182,28 +2182,25 @@ end;
 $$;
 
 create function credits.reversals_of(p_transfer_id uuid)
-returns table (posting_id bigint, amount bigint, target bigint)
+returns table (posting_id bigint, amount bigint)
 language sql
 stable
 set search_path = ''
 as $$
   -- Every posting that took something of a purchase back, with what it took, or gave that back, with 0; and 0 for what was
-  -- given back since. `target`: what was to be taken back in all when it was made; null where that was everything.
+  -- given back since.
   with taken as (
-    select t.id, t.posting_id, t.amount, (p.request ->> 'amount')::bigint as target
-    from credits.transfers as t
-    join credits.postings as p on p.id = t.posting_id
-    where t.reverses_id = p_transfer_id and t.kind = 'reversal'
+    select t.id, t.posting_id, t.amount from credits.transfers as t where t.reverses_id = p_transfer_id and t.kind = 'reversal'
   ),
   given as (
     select g.posting_id, t.posting_id as of_posting_id
     from taken as t
     join credits.transfers as g on g.reverses_id = t.id and g.kind = 'reversal'
   )
-  select t.posting_id, case when t.posting_id in (select g.of_posting_id from given as g) then 0 else t.amount end, t.target
+  select t.posting_id, case when t.posting_id in (select g.of_posting_id from given as g) then 0 else t.amount end
   from taken as t
   union all
-  select g.posting_id, 0, 0 from given as g
+  select g.posting_id, 0 from given as g
 $$;
 
 create function credits.reverse_to(p_transfer_id uuid, p_amount bigint)
@@ -2212,9 +2209,9 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Has so much of a purchase taken back, whatever was before: reversals that were made for more are given back whole, the
--- latest first, and then what is too little is taken. What expired of it is gone already, and is not taken again from
--- something else. A second call with the amount moves nothing.
+-- Has so much of a purchase taken back, whatever was before: the difference is taken, or whole reversals are given back,
+-- the latest first, and then what is too little is taken. What expired of it before is what is taken then, and nothing else
+-- in its place. A second call with the amount moves nothing.
 -- Locks: account → lots.
 declare
   v_original credits.transfers;
@@ -2222,7 +2219,6 @@ declare
   v_reversal record;
   v_postings bigint;
   v_reversed bigint;
-  v_missing bigint;
   v_request constant jsonb := jsonb_build_object('call', 'reverse_to', 'transfer_id', p_transfer_id, 'amount', p_amount);
 begin
   select t.* into strict v_original from credits.transfers as t where t.id = p_transfer_id;
@@ -2234,13 +2230,13 @@ begin
   select count(distinct r.posting_id), coalesce(sum(r.amount), 0) into v_postings, v_reversed
   from credits.reversals_of(p_transfer_id) as r;
   for v_reversal in
-    select r.posting_id, sum(r.amount) as amount, coalesce(min(r.target), v_original.amount) as target
+    select r.posting_id, sum(r.amount) as amount
     from credits.reversals_of(p_transfer_id) as r
     where r.amount > 0
     group by r.posting_id
     order by r.posting_id desc
   loop
-    exit when v_reversal.target <= p_amount;
+    exit when v_reversed <= p_amount;
     v_postings := v_postings + 1;
     perform credits.give_back(
       v_reversal.posting_id, v_account, format('reversal:%s:%s', p_transfer_id, v_postings), v_request
@@ -2248,17 +2244,17 @@ begin
     v_reversed := v_reversed - v_reversal.amount;
     v_account := credits.lock_account(v_original.owner_id);
   end loop;
-  v_missing := p_amount - v_reversed;
-  if v_missing > 0 then
-    v_missing := v_missing - credits.expired_of(p_transfer_id);
+  if v_reversed < p_amount then
+    v_account.balance := v_account.balance
+      + (credits.restore_expired(p_transfer_id, v_account, p_amount - v_reversed)).restored;
   end if;
   -- Of the sandbox, what is spent stays so: then there is nothing to write down.
-  if v_missing > 0 and (
+  if v_reversed < p_amount and (
     v_original.from_account_id <> credits.system_account('sandbox')
     or exists (select from credits.lots_of(v_original.draws[1].lot_id) as l where not l.is_spent)
   ) then
     perform credits.take_back(
-      v_original, v_account, format('reversal:%s:%s', p_transfer_id, v_postings + 1), v_request, v_missing
+      v_original, v_account, format('reversal:%s:%s', p_transfer_id, v_postings + 1), v_request, p_amount - v_reversed
     );
   end if;
 end;
@@ -2414,39 +2410,76 @@ $$;
 -- supabase/schemas/credits/expiries.sql
 
 create function credits.expiries_of(p_transfer_id uuid)
-returns table (transfer_id uuid, lot_id bigint, amount bigint)
+returns table (transfer_id uuid, number bigint, lot_id bigint, amount bigint)
 language sql
 stable
 set search_path = ''
 as $$
   -- What expired of the lot that a grant or purchase made, and of those that descend from it, and was not given back since:
-  -- by the transfer that booked it.
-  select t.id, d.lot_id, d.amount
-  from credits.transfers as o
-  cross join lateral (
-    select array_agg(l.id) as ids, array_agg(distinct l.account_id) as accounts
-    from credits.lots_of(o.draws[1].lot_id) as l
-    where l.expires_at is not null
-  ) as own
-  join credits.transfers as t on t.from_account_id = any (own.accounts) and t.kind = 'expiry' and t.from_number is not null
-    -- In its own account it can only have expired since.
-    and (t.from_account_id <> o.to_account_id or t.from_number > o.to_number)
-  cross join lateral unnest(t.draws) as d (lot_id, amount)
-  where o.id = p_transfer_id and d.lot_id = any (own.ids)
-    and not exists (
-      select from credits.transfers as g
+  -- by the transfer that booked it, and its number in the account.
+  select e.id, e.from_number, e.lot_id, e.amount
+  from (
+    select t.id, t.from_number, d.lot_id, d.amount - coalesce((
+      select sum(b.amount)
+      from credits.transfers as g
       cross join lateral unnest(g.draws) as b (lot_id, amount)
       where g.reverses_id = t.id and g.kind = 'reversal' and b.lot_id = d.lot_id
-    )
+    ), 0)::bigint as amount
+    from credits.transfers as o
+    cross join lateral (
+      select array_agg(l.id) as ids, array_agg(distinct l.account_id) as accounts
+      from credits.lots_of(o.draws[1].lot_id) as l
+      where l.expires_at is not null
+    ) as own
+    join credits.transfers as t on t.from_account_id = any (own.accounts) and t.kind = 'expiry' and t.from_number is not null
+      -- In its own account it can only have expired since.
+      and (t.from_account_id <> o.to_account_id or t.from_number > o.to_number)
+    cross join lateral unnest(t.draws) as d (lot_id, amount)
+    where o.id = p_transfer_id and d.lot_id = any (own.ids)
+  ) as e
+  where e.amount > 0
 $$;
 
-create function credits.expired_of(p_transfer_id uuid)
-returns bigint
-language sql
-stable
+create function credits.restore_expired(
+  p_transfer_id uuid, p_account credits.accounts, p_amount bigint, out restored bigint, out posting_id bigint
+)
+language plpgsql
+volatile
 set search_path = ''
 as $$
-  select coalesce(sum(e.amount), 0)::bigint from credits.expiries_of(p_transfer_id) as e
+-- Gives back up to an amount of what expired of a purchase, into the lots that it expired from: how much that was, and by
+-- which posting, if by any. The caller has locked the account, and takes it or settles the account after that.
+declare
+  v_now constant timestamptz := core.now();
+  v_expired record;
+begin
+  restored := 0;
+  for v_expired in
+    select c.transfer_id, sum(c.taken)::bigint as amount, array_agg(row(c.lot_id, c.taken)::credits.draw) as draws
+    from (
+      select e.transfer_id, e.number, e.lot_id,
+        least(e.amount, p_amount - (sum(e.amount) over (order by e.number, e.lot_id) - e.amount))::bigint as taken
+      from credits.expiries_of(p_transfer_id) as e
+    ) as c
+    where c.taken > 0
+    group by c.transfer_id, c.number
+    order by c.number
+  loop
+    -- The number of its first entry: an account has it once.
+    posting_id := coalesce(posting_id, credits.record_posting(
+      format('restore:%s:%s', p_account.id, p_account.entry_count + 1), p_account.owner_id,
+      jsonb_build_object('call', 'restore_expired', 'transfer_id', p_transfer_id, 'amount', p_amount), '{}', v_now
+    ));
+    insert into credits.transfers (
+      posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
+    )
+    values (
+      restore_expired.posting_id, p_account.owner_id, 'reversal', credits.system_account('breakage'), p_account.id, v_expired.amount,
+      v_expired.transfer_id, v_expired.draws, v_now
+    );
+    restored := restored + v_expired.amount;
+  end loop;
+end;
 $$;
 
 create function credits.extend(p_transfer_id uuid, p_expires_at timestamptz)
@@ -2460,39 +2493,17 @@ as $$
 declare
   v_original credits.transfers;
   v_account credits.accounts;
-  v_expired record;
   v_posting_id bigint;
-  v_now timestamptz;
 begin
   select t.* into strict v_original from credits.transfers as t where t.id = p_transfer_id;
   v_account := credits.lock_account(v_original.owner_id);
-  v_now := core.now();
   update credits.lots as l
   set expires_at = p_expires_at
   where l.id in (select d.id from credits.lots_of(v_original.draws[1].lot_id) as d) and l.expires_at < p_expires_at;
-  if p_expires_at > v_now then
-    for v_expired in
-      select e.transfer_id, sum(e.amount) as amount, array_agg(row(e.lot_id, e.amount)::credits.draw) as draws
-      from credits.expiries_of(p_transfer_id) as e
-      group by e.transfer_id
-      order by e.transfer_id
-    loop
-      -- The number of its first entry: an account has it once.
-      v_posting_id := coalesce(v_posting_id, credits.record_posting(
-        format('extension:%s:%s', v_account.id, v_account.entry_count + 1), v_account.owner_id,
-        jsonb_build_object('call', 'extend', 'transfer_id', p_transfer_id),
-        jsonb_build_object('expires_at', extract(epoch from p_expires_at)), v_now
-      ));
-      insert into credits.transfers (
-        posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
-      )
-      values (
-        v_posting_id, v_account.owner_id, 'reversal', credits.system_account('breakage'), v_account.id, v_expired.amount,
-        v_expired.transfer_id, v_expired.draws, v_now
-      );
-    end loop;
+  if p_expires_at > core.now() then
+    v_posting_id := (credits.restore_expired(p_transfer_id, v_account, v_original.amount)).posting_id;
     if v_posting_id is not null then
-      perform credits.settle_account(v_posting_id, v_account, v_now);
+      perform credits.settle_account(v_posting_id, v_account, core.now());
     end if;
   end if;
   perform credits.note_next_expiry(v_account.id);

@@ -54,28 +54,25 @@ end;
 $$;
 
 create function credits.reversals_of(p_transfer_id uuid)
-returns table (posting_id bigint, amount bigint, target bigint)
+returns table (posting_id bigint, amount bigint)
 language sql
 stable
 set search_path = ''
 as $$
   -- Every posting that took something of a purchase back, with what it took, or gave that back, with 0; and 0 for what was
-  -- given back since. `target`: what was to be taken back in all when it was made; null where that was everything.
+  -- given back since.
   with taken as (
-    select t.id, t.posting_id, t.amount, (p.request ->> 'amount')::bigint as target
-    from credits.transfers as t
-    join credits.postings as p on p.id = t.posting_id
-    where t.reverses_id = p_transfer_id and t.kind = 'reversal'
+    select t.id, t.posting_id, t.amount from credits.transfers as t where t.reverses_id = p_transfer_id and t.kind = 'reversal'
   ),
   given as (
     select g.posting_id, t.posting_id as of_posting_id
     from taken as t
     join credits.transfers as g on g.reverses_id = t.id and g.kind = 'reversal'
   )
-  select t.posting_id, case when t.posting_id in (select g.of_posting_id from given as g) then 0 else t.amount end, t.target
+  select t.posting_id, case when t.posting_id in (select g.of_posting_id from given as g) then 0 else t.amount end
   from taken as t
   union all
-  select g.posting_id, 0, 0 from given as g
+  select g.posting_id, 0 from given as g
 $$;
 
 create function credits.reverse_to(p_transfer_id uuid, p_amount bigint)
@@ -84,9 +81,9 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Has so much of a purchase taken back, whatever was before: reversals that were made for more are given back whole, the
--- latest first, and then what is too little is taken. What expired of it is gone already, and is not taken again from
--- something else. A second call with the amount moves nothing.
+-- Has so much of a purchase taken back, whatever was before: the difference is taken, or whole reversals are given back,
+-- the latest first, and then what is too little is taken. What expired of it before is what is taken then, and nothing else
+-- in its place. A second call with the amount moves nothing.
 -- Locks: account → lots.
 declare
   v_original credits.transfers;
@@ -94,7 +91,6 @@ declare
   v_reversal record;
   v_postings bigint;
   v_reversed bigint;
-  v_missing bigint;
   v_request constant jsonb := jsonb_build_object('call', 'reverse_to', 'transfer_id', p_transfer_id, 'amount', p_amount);
 begin
   select t.* into strict v_original from credits.transfers as t where t.id = p_transfer_id;
@@ -106,13 +102,13 @@ begin
   select count(distinct r.posting_id), coalesce(sum(r.amount), 0) into v_postings, v_reversed
   from credits.reversals_of(p_transfer_id) as r;
   for v_reversal in
-    select r.posting_id, sum(r.amount) as amount, coalesce(min(r.target), v_original.amount) as target
+    select r.posting_id, sum(r.amount) as amount
     from credits.reversals_of(p_transfer_id) as r
     where r.amount > 0
     group by r.posting_id
     order by r.posting_id desc
   loop
-    exit when v_reversal.target <= p_amount;
+    exit when v_reversed <= p_amount;
     v_postings := v_postings + 1;
     perform credits.give_back(
       v_reversal.posting_id, v_account, format('reversal:%s:%s', p_transfer_id, v_postings), v_request
@@ -120,17 +116,17 @@ begin
     v_reversed := v_reversed - v_reversal.amount;
     v_account := credits.lock_account(v_original.owner_id);
   end loop;
-  v_missing := p_amount - v_reversed;
-  if v_missing > 0 then
-    v_missing := v_missing - credits.expired_of(p_transfer_id);
+  if v_reversed < p_amount then
+    v_account.balance := v_account.balance
+      + (credits.restore_expired(p_transfer_id, v_account, p_amount - v_reversed)).restored;
   end if;
   -- Of the sandbox, what is spent stays so: then there is nothing to write down.
-  if v_missing > 0 and (
+  if v_reversed < p_amount and (
     v_original.from_account_id <> credits.system_account('sandbox')
     or exists (select from credits.lots_of(v_original.draws[1].lot_id) as l where not l.is_spent)
   ) then
     perform credits.take_back(
-      v_original, v_account, format('reversal:%s:%s', p_transfer_id, v_postings + 1), v_request, v_missing
+      v_original, v_account, format('reversal:%s:%s', p_transfer_id, v_postings + 1), v_request, p_amount - v_reversed
     );
   end if;
 end;

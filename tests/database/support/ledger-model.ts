@@ -10,8 +10,6 @@ type AddKind = "grant" | "purchase" | "refund" | "adjustment";
 interface ModelLot {
   expiresAt: number | null;
   remaining: number;
-  /** What became breakage, and was not given back. */
-  expired: number;
   readonly descendsFrom: ModelLot | null;
 }
 
@@ -30,8 +28,6 @@ interface Addition {
 interface Reversal {
   readonly of: Addition;
   readonly amount: number;
-  /** How much of the addition was to be taken back in all when it was made. */
-  readonly target: number;
   readonly draws: readonly Draw[];
   readonly owed: number;
   isUndone: boolean;
@@ -64,6 +60,8 @@ const source: Record<AddKind, SystemAccount> = {
 export class LedgerModel {
   now = 0;
   #lots: ModelLot[] = [];
+  /** What became breakage, in its order, and how much of that was not given back. */
+  readonly #expiries: { readonly lot: ModelLot; amount: number }[] = [];
   #owed = 0;
   #isClosed = false;
   readonly #system = new Map<SystemAccount, number>();
@@ -82,7 +80,7 @@ export class LedgerModel {
     for (const lot of this.#spendable()) {
       if (lot.expiresAt === null || lot.expiresAt > this.now) continue;
       this.#book("breakage", lot.remaining);
-      lot.expired += lot.remaining;
+      this.#expiries.push({ lot, amount: lot.remaining });
       lot.remaining = 0;
     }
   }
@@ -130,34 +128,45 @@ export class LedgerModel {
   reverse(addition: Addition): [ModelOutcome, Reversal | null] {
     this.expire();
     if (addition.reversals.length > 0) return [{ error: "already_reversed" }, null];
-    const reversal = this.#take(addition, addition.amount, addition.amount);
+    const reversal = this.#take(addition, addition.amount);
     return [this.#afterReversal(), reversal];
   }
 
-  /** So much of it is taken back then, whatever was before; what expired of it is gone already. */
+  /** So much of it is taken back then, whatever was before; what expired of it before is what is taken first. */
   reverseTo(addition: Addition, amount: number): void {
     this.expire();
     const open = () => addition.reversals.filter(({ isUndone }) => !isUndone);
+    const reversed = () => open().reduce((sum, reversal) => sum + reversal.amount, 0);
     for (const reversal of open().reverse()) {
-      if (reversal.target > amount) this.undo(reversal);
+      if (reversed() > amount) this.undo(reversal);
     }
-    const reversed = open().reduce((sum, reversal) => sum + reversal.amount, 0);
-    const expired = this.#lotsOf(addition).reduce((sum, lot) => sum + lot.expired, 0);
-    if (amount - reversed > expired) this.#take(addition, amount - reversed - expired, amount);
+    const missing = amount - reversed();
+    if (missing <= 0) return;
+    this.#restoreExpired(addition, missing);
+    this.#take(addition, missing);
   }
 
   /** What an addition brought lives until then at least; what expired of it before comes back. */
   extend(addition: Addition, expiresAt: number): void {
     this.expire();
-    const lots = this.#lotsOf(addition).filter((lot) => lot.expiresAt !== null);
-    for (const lot of lots) lot.expiresAt = Math.max(lot.expiresAt ?? 0, expiresAt);
-    if (expiresAt <= this.now) return;
-    for (const lot of lots) {
-      this.#book("breakage", -lot.expired);
-      lot.remaining += lot.expired;
-      lot.expired = 0;
+    for (const lot of this.#lotsOf(addition)) {
+      if (lot.expiresAt !== null) lot.expiresAt = Math.max(lot.expiresAt, expiresAt);
     }
+    if (expiresAt <= this.now) return;
+    this.#restoreExpired(addition, addition.amount);
     this.#settle();
+  }
+
+  #restoreExpired(addition: Addition, amount: number): void {
+    const own = new Set(this.#lotsOf(addition));
+    for (const expiry of this.#expiries) {
+      if (!own.has(expiry.lot)) continue;
+      const restored = Math.min(expiry.amount, amount);
+      expiry.amount -= restored;
+      amount -= restored;
+      expiry.lot.remaining += restored;
+      this.#book("breakage", -restored);
+    }
   }
 
   #lotsOf(addition: Addition): ModelLot[] {
@@ -166,14 +175,14 @@ export class LedgerModel {
     return this.#lots.filter(isOwn);
   }
 
-  #take(addition: Addition, amount: number, target: number): Reversal {
+  #take(addition: Addition, amount: number): Reversal {
     const own = new Set(this.#lotsOf(addition));
     const ownFirst = this.#spendable().sort((one, other) => Number(own.has(other)) - Number(own.has(one)));
     const draws = draw(ownFirst, amount);
     const owed = amount - draws.reduce((sum, [, drawn]) => sum + drawn, 0);
     this.#owed += owed;
     this.#book(source[addition.kind], amount);
-    const reversal: Reversal = { of: addition, amount, target, draws, owed, isUndone: false };
+    const reversal: Reversal = { of: addition, amount, draws, owed, isUndone: false };
     addition.reversals.push(reversal);
     return reversal;
   }
@@ -216,7 +225,7 @@ export class LedgerModel {
   }
 
   #newLot(expiresAt: number | null, descendsFrom: ModelLot | null = null): ModelLot {
-    const lot = { expiresAt, remaining: 0, expired: 0, descendsFrom };
+    const lot = { expiresAt, remaining: 0, descendsFrom };
     this.#lots.push(lot);
     return lot;
   }

@@ -393,8 +393,9 @@ export const lives: readonly Life[] = [
     steps: [
       [0, ["buy a pack"], { lots: [[null, 100]] }],
       [1, ["subscribe", "basic"], { lots: [[34, 100], [null, 100]] }],
-      [2, ["spend", 60], { lots: [[34, 40], [null, 100]] }],
-      [34, ["look"], { credits: 100, lots: [[null, 100]], subscription: "basic expired 31" }],
+      [1.5, ["buy a pack"]],
+      [2, ["spend", 60], { lots: [[34, 40], [null, 100], [null, 100]] }],
+      [34, ["look"], { credits: 200, lots: [[null, 100], [null, 100]], subscription: "basic expired 31" }],
     ],
   },
   {
