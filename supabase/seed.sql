@@ -1,5 +1,5 @@
--- What a fresh project needs to be useful: three models, with the ids, options and prices that fal states,
--- and the terms of a first policy.
+-- What a fresh project needs to be useful: three models, with the ids, options and prices that fal states, the terms of a
+-- first policy, and three packs of credits.
 -- 1 credit stands for about $0.10 of the provider's price, rounded up.
 
 insert into videos.models (
@@ -88,3 +88,10 @@ insert into videos.moderation_terms (language, pattern, action, reason) values
   ('es', 'árbol|árboles desnudo|desnudos', 'allow', 'bare trees'),
   ('es', 'asia|osa|tono|modo|tamaño menor', 'allow', 'small, and names')
 on conflict (pattern) do nothing;
+
+-- What the app sells, as App Store Connect must have it: 10 credits are two videos of the cheapest model. The three together are
+-- what one user may buy in the sandbox in a day, so that App Review can buy each.
+insert into purchases.products (product_id, kind, name, description, credits, is_featured, position) values
+  ('credits_10', 'consumable', '10 credits', 'Two videos of Kling 2.5 Turbo Pro.', 10, false, 1),
+  ('credits_30', 'consumable', '30 credits', 'Seven videos of Kling 2.5 Turbo Pro.', 30, true, 2),
+  ('credits_60', 'consumable', '60 credits', 'Fifteen videos of Kling 2.5 Turbo Pro.', 60, false, 3);

@@ -1623,7 +1623,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "signedPayload": "eyJhbGciOiJFUzI1NiJ9.e30.c2lnbmF0dXJl"
+                 *       "signedPayload": "eyJhbGciOiJFUzI1NiJ9.eyJub3RpZmljYXRpb25UeXBlIjoiVEVTVCJ9.c2lnbmF0dXJl"
                  *     }
                  */
                 "application/json": unknown;
@@ -2324,7 +2324,7 @@ export interface operations {
                      * @example {
                      *       "products": [
                      *         {
-                     *           "product_id": "com.example.kinora.credits.30",
+                     *           "product_id": "credits_30",
                      *           "kind": "consumable",
                      *           "name": "30 credits",
                      *           "description": "Seven videos of the cheapest model.",
@@ -2467,7 +2467,7 @@ export interface operations {
                      *       "purchases": [
                      *         {
                      *           "transaction_id": "2000000900000001",
-                     *           "product_id": "com.example.kinora.credits.30",
+                     *           "product_id": "credits_30",
                      *           "status": "credited",
                      *           "credits_added": 30,
                      *           "purchased_at": "2026-11-21T12:10:00.000Z",
@@ -2516,7 +2516,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "signed_transaction": "eyJhbGciOiJFUzI1NiJ9.e30.c2lnbmF0dXJl"
+                 *       "signed_transaction": "eyJhbGciOiJFUzI1NiJ9.eyJ0eXBlIjoiQ29uc3VtYWJsZSJ9.c2lnbmF0dXJl"
                  *     }
                  */
                 "application/json": components["schemas"]["PresentPurchaseRequest"];
@@ -2537,7 +2537,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "transaction_id": "2000000900000001",
-                     *       "product_id": "com.example.kinora.credits.30",
+                     *       "product_id": "credits_30",
                      *       "status": "credited",
                      *       "credits_added": 30,
                      *       "credits_remaining": 36,

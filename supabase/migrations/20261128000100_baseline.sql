@@ -5669,7 +5669,7 @@ $$;
 -- supabase/schemas/ops/flags.sql
 
 -- ops: the operator's room. In this order: flags.sql, errors.sql, alerts.sql, retention.sql, admins.sql, credits.sql,
--- views.sql, trace.sql.
+-- views.sql, trace.sql, purchases.sql.
 
 create schema ops;
 
@@ -7522,6 +7522,40 @@ begin
   );
 end;
 $$;
+
+-- supabase/schemas/ops/purchases.sql
+
+create view ops.purchases with (security_invoker = true) as
+select coalesce(t.owner_id, u.id) as user_id, t.transaction_id, t.environment, t.product_id, t.quantity, t.purchased_at,
+  t.price_milliunits / 1000.0 as price, t.currency,
+  -- `credited`, or why not.
+  coalesce(t.reason::text, 'credited') as state, t.credits, t.credited_at,
+  t.revoked_at, t.revoked_share / 1000.0 as revoked_percent,
+  (select coalesce(sum(r.amount), 0) from credits.reversals_of(t.transfer_id) as r) as credits_taken_back,
+  t.retry_at, t.signed_at as heard_of_it_as_of,
+  (
+    select jsonb_agg(jsonb_build_object(
+      'type', n.type, 'signed_at', n.signed_at, 'handled_at', n.handled_at, 'answered_at', n.answered_at
+    ) order by n.signed_at)
+    from purchases.notifications as n
+    where n.environment = t.environment and n.transaction_id = t.transaction_id
+  ) as notifications,
+  t.original_transaction_id, t.app_account_token
+from purchases.transactions as t
+-- Who is named, where nobody has it.
+left join accounts.users as u on u.app_account_token = t.app_account_token;
+comment on view ops.purchases is
+  'Every store transaction that we heard of, whose it is, and what became of it. Ask by user_id or transaction_id.';
+
+create view ops.sales with (security_invoker = true) as
+select (t.purchased_at at time zone 'UTC')::date as day, t.product_id, t.currency, count(*) as purchases,
+  sum(t.quantity) as units, sum(t.credits) as credits, sum(t.price_milliunits) / 1000.0 as sold,
+  round(sum(t.price_milliunits * t.revoked_share / 100000.0) / 1000, 2) as refunded
+from purchases.transactions as t
+where t.environment = 'production'
+group by (t.purchased_at at time zone 'UTC')::date, t.product_id, t.currency;
+comment on view ops.sales is
+  'What customers paid and got back, by the day of the purchase: money, as far as Apple tells. The sandbox has no part in it.';
 
 -- supabase/schemas/videos/retention.sql
 

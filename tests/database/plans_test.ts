@@ -72,6 +72,9 @@ const calls: Record<string, string[]> = {
   "waking the worker": [`select core.wake_worker()`],
 };
 
+/** A JSON value, for a statement; it holds no quotes of SQL's. */
+const sqlText = (value: unknown) => `'${JSON.stringify(value)}'`;
+
 const grown = [
   "credits.accounts",
   "credits.lots",
@@ -98,6 +101,71 @@ Deno.test("whatever a request, the worker or the tick asks, no grown table is re
     from generate_series(1, 10000) as n`;
   await sql`vacuum analyze videos.jobs`;
   await test.step("a user with 10,000 jobs, as the operator sees them", () => look(asTheOperatorSees));
+});
+
+Deno.test("a purchase, its refund and what Apple tells of it read no table of purchases as a whole", async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  await sql`
+    insert into purchases.transactions (
+      environment, transaction_id, original_transaction_id, product_id, kind, quantity, purchased_at, signed_at,
+      is_family_shared, is_upgraded, is_free_trial, app_transaction_id, owner_id, credits, credited_at, created_at
+    )
+    select 'production', n, n, 'credits_10', 'consumable', 1, at, at, false, false, false, n, gen_random_uuid(), 10, at, at
+    from generate_series(1, 50000) as n, lateral (values (core.now() - n * interval '1 minute')) as g (at)`;
+  await sql`
+    insert into purchases.notifications (
+      notification_id, environment, type, signed_at, transaction_id, content, received_at, handled_at
+    )
+    select gen_random_uuid(), t.environment, 'ONE_TIME_CHARGE', t.signed_at, t.transaction_id, '{}', t.signed_at, t.signed_at
+    from purchases.transactions as t`;
+  // What has waited for the operator for long is few, and found among many.
+  await sql`update purchases.transactions set credits = null, credited_at = null, reason = 'unknown_product', product_id = 'x'
+    where transaction_id::integer <= 5`;
+  await sql`vacuum analyze purchases.transactions, purchases.notifications`;
+  const bought = (changes: object) =>
+    sqlText({
+      transaction_id: "9000000000",
+      original_transaction_id: "9000000000",
+      product_id: "credits_10",
+      kind: "consumable",
+      quantity: 1,
+      environment: "sandbox",
+      purchased_at: "2026-11-20T12:00:00Z",
+      signed_at: "2026-11-20T12:00:00Z",
+      is_family_shared: false,
+      is_upgraded: false,
+      is_free_trial: false,
+      ...changes,
+    });
+  const refund = { revoked_at: "2026-11-21T12:00:00Z", signed_at: "2026-11-21T12:00:00Z" };
+  const told = (id: string, type: string) =>
+    sqlText({
+      notification_id: id,
+      environment: "sandbox",
+      type,
+      signed_at: "2026-11-20T12:00:00Z",
+      transaction: JSON.parse(
+        bought(refund).slice(1, -1),
+      ),
+    });
+  assert.deepEqual(
+    await readAsAWhole(sql, ["purchases.transactions", "purchases.notifications"], [
+      `select api.post_purchases('${user}', ${bought({})})`,
+      `select api.get_purchases('${user}', 20)`,
+      `select api.app_store_notifications(${told("0190a000-0000-7000-8000-000000000001", "REFUND")})`,
+      `select api.app_store_notifications(${
+        told("0190a000-0000-7000-8000-000000000002", "CONSUMPTION_REQUEST")
+      })`,
+      `select api.load_consumption(t.id) from purchases.transactions as t
+        where t.environment = 'sandbox' and t.transaction_id = '9000000000'`,
+      `select purchases.rescind_consent('77')`,
+      `select purchases.unhandled(500)`,
+      `select purchases.mended(500)`,
+      `select purchases.alert_waiting()`,
+    ]),
+    [],
+  );
 });
 
 Deno.test("a device check reads the grants of its network, and of all those of the hour alone", async () => {
@@ -191,6 +259,9 @@ const pages: Record<string, string> = {
   "videos with a status that none has": `api.video_jobs('${volumeUser(0)}', 20, 'failed', null)`,
   "the newest credits": `api.credits('${volumeUser(0)}', 20, null)`,
   "credits of long ago": `api.credits('${volumeUser(0)}', 20, '{"number": 500}')`,
+  "the newest purchases": `api.get_purchases('${volumeUser(0)}', 20, null)`,
+  "purchases of long ago": `api.get_purchases('${volumeUser(0)}', 20, jsonb_build_object(
+    'purchased_at', now() - interval '200 days', 'id', '${user}'))`,
 };
 
 /** How many rows of the lists' tables this session has read, as far as its statistics are not yet handed in. */
@@ -198,7 +269,8 @@ async function rowsRead(sql: postgres.TransactionSql): Promise<number> {
   const [row] = await sql<{ rows: number }[]>`
     select sum(seq_tup_read + idx_tup_fetch)::int as rows from pg_stat_xact_user_tables
     where (schemaname, relname) in (
-      ('videos', 'jobs'), ('videos', 'assets'), ('credits', 'transfers'), ('credits', 'lots')
+      ('videos', 'jobs'), ('videos', 'assets'), ('credits', 'transfers'), ('credits', 'lots'),
+      ('purchases', 'transactions')
     )`;
   if (row === undefined) throw new Error("There are no statistics");
   return row.rows;
@@ -220,6 +292,16 @@ Deno.test("a page of a history of 10,000 jobs reads the rows of that page, and o
   await using database = await testDatabase();
   const { sql } = database;
   await fill(sql, { users: 1, jobsPerUser: 10_000 });
+  await sql`
+    insert into purchases.transactions (
+      environment, transaction_id, original_transaction_id, product_id, kind, quantity, purchased_at, signed_at,
+      is_family_shared, is_upgraded, is_free_trial, owner_id, credits, credited_at, created_at
+    )
+    select 'production', n, n, 'credits_10', 'consumable', 1, at, at, false, false, false, ${
+    volumeUser(0)
+  }, 10, at, at
+    from generate_series(1, 10000) as n, lateral (values (now() - n * interval '1 hour')) as g (at)`;
+  await sql`vacuum analyze purchases.transactions`;
   for (const [name, page] of Object.entries(pages)) {
     await test.step(name, async () => {
       const rows = await sql.begin(async (sql) => {

@@ -71,6 +71,8 @@ const elsewhere: Readonly<Record<string, string>> = {
 const untold: Readonly<Record<string, readonly string[]>> = {
   // What happens in other networks is nobody's to see; and this account's grant is not settled before.
   "POST device-check": ["device_grants_global", "reads"],
+  // Counted where the sandbox sold it; told when it refuses.
+  "POST purchases": ["sandbox_credits", "sandbox_credits_global"],
 };
 /** Only an answer from a known key is counted there. */
 const ofReplays = ["replays"];

@@ -131,9 +131,21 @@ Deno.test("credits that are due are gone from the answer, and what runs is held"
   await backend.proveLedger();
 });
 
+/** A guest who has bought two packs. */
+async function withPurchases(): Promise<Guest> {
+  const guest = await backend.signIn();
+  for (const productId of ["credits_10", "credits_30"]) {
+    const { signed } = await backend.stack.simulators.appStore.do({ deed: "buy", productId });
+    const presented = await guest.call("purchases", { body: { signed_transaction: signed } });
+    assert.equal(presented.status, 200, JSON.stringify(presented.body));
+  }
+  return guest;
+}
+
 /** A guest with two entries at least of each list that is read page by page. */
 const withEntries: Readonly<Record<string, () => Promise<Guest>>> = {
   "GET credits": async () => (await withVideos(2)).guest,
+  "GET purchases": withPurchases,
   "GET video-jobs": async () => (await withVideos(2)).guest,
 };
 

@@ -21,6 +21,8 @@ const answersOf: Readonly<Record<Auth, Answers>> = {
 
 /** What an operation answers otherwise. `answered` is the status of an answer, where it is not the first one declared. */
 const exceptions: Readonly<Record<string, Partial<Record<CallerKind | "answered", number>>>> = {
+  // What the App Store has signed is asked for, and nothing of whoever brings it.
+  "POST app-store-notifications": Object.fromEntries(callers.map((caller) => [caller, 200])),
   // The job that it is asked about is with a provider.
   "POST cancel-video": { answered: 202 },
   // Whoever is suspended may still go.

@@ -24,7 +24,7 @@ export default {
       },
     },
     walk: {
-      follows: "credits",
+      follows: "purchases",
       before: 'until ended "$JOB"; do sleep 1; done\nCOMPLETED_JOB=$JOB JOB=$(new_video my-second-video)',
     },
   },

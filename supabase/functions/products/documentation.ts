@@ -9,7 +9,7 @@ export default {
     responses: {
       200: {
         products: [{
-          product_id: "com.example.kinora.credits.30",
+          product_id: "credits_30",
           kind: "consumable",
           name: "30 credits",
           description: "Seven videos of the cheapest model.",

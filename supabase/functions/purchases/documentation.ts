@@ -1,4 +1,5 @@
 import type { Documentation } from "../_shared/endpoint/documentation.ts";
+import { exampleIds } from "../_shared/endpoint/example-ids.ts";
 
 export default {
   GET: {
@@ -11,7 +12,7 @@ export default {
       200: {
         purchases: [{
           transaction_id: "2000000900000001",
-          product_id: "com.example.kinora.credits.30",
+          product_id: "credits_30",
           status: "credited",
           credits_added: 30,
           purchased_at: "2026-11-21T12:10:00.000Z",
@@ -34,11 +35,11 @@ export default {
       "and how often, and `already_credited` says that it was before. Buy with the user's `app_account_token`, and the purchase " +
       "is theirs whoever presents it. Call `transaction.finish()` after 200, and after `ERR_4016` with `revoked`, `expired`, " +
       "`family_shared` or `other_account`; after anything else present it again later. This example is signed by nobody.",
-    request: { signed_transaction: "eyJhbGciOiJFUzI1NiJ9.e30.c2lnbmF0dXJl" },
+    request: { signed_transaction: exampleIds.signedTransaction },
     responses: {
       200: {
         transaction_id: "2000000900000001",
-        product_id: "com.example.kinora.credits.30",
+        product_id: "credits_30",
         status: "credited",
         credits_added: 30,
         credits_remaining: 36,
@@ -46,6 +47,5 @@ export default {
       },
     },
     walk: { refused: 422 },
-    dataApiCalls: 0,
   },
 } satisfies Documentation;

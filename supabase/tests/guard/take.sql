@@ -8,7 +8,10 @@ select is(
 );
 select is(
   (select array_agg(p.name order by p.name) from guard.policies as p where p.on_failure = 'closed'),
-  array['admin_credits', 'device_grants', 'device_grants_global', 'uncaptured_jobs', 'video_generation'],
+  array[
+    'admin_credits', 'device_grants', 'device_grants_global', 'sandbox_credits', 'sandbox_credits_global', 'uncaptured_jobs',
+    'video_generation'
+  ],
   'the policies that guard money fail closed'
 );
 select is(
@@ -20,7 +23,8 @@ select is(
     "device_grants_global": [500, 3600, "global"],
     "reads": [120, 60, "user"], "writes": [60, 60, "user"], "replays": [120, 60, "user"], "admin": [60, 60, "user"],
     "admin_credits": [10000, 86400, "user"], "uncaptured_jobs": [30, 86400, "user"],
-    "signed_urls": [200, 86400, "user"]
+    "signed_urls": [200, 86400, "user"], "purchases": [30, 60, "user"], "sandbox_credits": [100, 86400, "user"],
+    "sandbox_credits_global": [500, 86400, "global"]
   }'::jsonb, 'the policies are those of the HTTP contract'
 );
 

@@ -17,7 +17,8 @@ Deno.test("a closed account is a tombstone: nothing about the person, no credits
   const { sql } = database;
   const userId = await createGuest(database);
   await sql`
-    update accounts.users set display_name = 'Ada', language = 'tr', theme_preference = 'dark', is_admin = true
+    update accounts.users set display_name = 'Ada', language = 'tr', theme_preference = 'dark', is_admin = true,
+      shares_consumption = true
     where id = ${userId}`;
   const before = await database.now();
   const { data } = await closeAccount(sql, userId);
@@ -35,6 +36,8 @@ Deno.test("a closed account is a tombstone: nothing about the person, no credits
     is_banned: false,
     closed_at: user?.closed_at,
     created_at: user?.created_at,
+    app_account_token: user?.app_account_token,
+    shares_consumption: false,
   });
   assert.deepEqual(await creditsOf(sql, userId), { available: 0, forfeited: 10 });
   assert.equal((await sql`select from auth.sessions where user_id = ${userId}`).length, 0);

@@ -9,6 +9,7 @@ import { cheapModel } from "../support/jobs.ts";
 import { first, type Sql } from "../support/ledger.ts";
 import { generateVideo } from "../support/videos.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
+import { present, transactionOf } from "../support/purchases.ts";
 
 interface Case {
   userId: string;
@@ -73,6 +74,10 @@ const procedures: Record<string, Procedure> = {
     waitsFor: "other",
     call: (sql, { userId, other }) => sql`select api.get_admin_users(${userId}, ${other}) as answer`,
   },
+  get_purchases: {
+    waitsFor: "nobody",
+    call: (sql, { userId }) => sql`select api.get_purchases(${userId}, 20) as answer`,
+  },
   get_user_profile: {
     waitsFor: "caller",
     call: (sql, { userId }) => sql`select api.get_user_profile(${userId}) as answer`,
@@ -92,6 +97,11 @@ const procedures: Record<string, Procedure> = {
     call: (sql, { userId, other }) =>
       sql`select api.post_admin_users(${userId}, 'request', ${other}, 'ban', 'a test') as answer`,
   },
+  post_purchases: {
+    waitsFor: "caller",
+    call: async (sql, { userId }) => [{ answer: await present(sql, userId, transactionOf()) }],
+  },
+  products: { waitsFor: "nobody", call: (sql, { userId }) => sql`select api.products(${userId}) as answer` },
   record_device_intent: {
     waitsFor: "caller",
     call: async (sql, { userId }) => {

@@ -21,6 +21,7 @@ import {
 import { claimAndGrant } from "../support/devices.ts";
 import type { Sql } from "../support/ledger.ts";
 import { ourSchemas } from "../support/our-schemas.ts";
+import { notificationOf, notify, present, sellPack, transactionOf } from "../support/purchases.ts";
 
 /** Columns of our tables whose type can hold what somebody wrote, or who they are; as `videos.jobs.prompt`. */
 async function columns(sql: Sql): Promise<{ relation: string; name: string; type: string }[]> {
@@ -109,6 +110,10 @@ Deno.test("whatever is to be blanked or erased is gone after the erasure, whiche
   const [task] = await claimTasks(sql, 1, jobId);
   await recordStored(sql, jobId, task);
   assert(await claimAndGrant(sql, "192.0.2.1", userId));
+  await sellPack(sql);
+  const bought = transactionOf({ app_transaction_id: "704000000000000001" });
+  await present(sql, userId, bought);
+  await notify(sql, notificationOf("ONE_TIME_CHARGE", bought));
 
   // Into every column at once, in the form that its type wants.
   const marked: string[] = [];
@@ -138,6 +143,9 @@ Deno.test("whatever is to be blanked or erased is gone after the erasure, whiche
   for (
     const column of [
       "accounts.users.display_name",
+      "purchases.notifications.answer",
+      "purchases.notifications.content",
+      "purchases.transactions.app_transaction_id",
       "videos.assets.path",
       "videos.jobs.prompt",
       "videos.jobs.settings",

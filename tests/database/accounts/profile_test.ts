@@ -26,14 +26,21 @@ async function update(sql: Sql, userId: string, changes: Record<string, string |
 Deno.test("the first question about a profile makes the account, and the second changes nothing", async () => {
   const userId = crypto.randomUUID();
   const answer = await read(sql, userId);
-  const { created_at: createdAt, ...profile } = answer.data ?? {};
+  const { created_at: createdAt, app_account_token: token, ...profile } = answer.data ?? {};
   assert.deepEqual(profile, {
     user_id: userId,
     display_name: null,
     language: null,
     theme_preference: "system",
     credits_remaining: 0,
+    shares_consumption: false,
   });
+  assert.match(String(token), /^[0-9a-f-]{36}$/);
+  assert.notEqual(
+    token,
+    userId,
+    "whoever has it can buy for the user, and it is not what others know them by",
+  );
   assert.match(String(createdAt), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
   assert.deepEqual([answer.limits?.map(({ policy }) => policy), answer.language], [["reads"], undefined]);
   assert.deepEqual((await read(sql, userId)).data, answer.data);

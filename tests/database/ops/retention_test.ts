@@ -72,6 +72,22 @@ const sweeps: Record<string, Sweep> = {
     },
     names: (sql) => sql`select e.event_id as name from videos.provider_events as e`,
   },
+  store_notifications: {
+    // That was acted upon; one that was not stays.
+    make: (sql, name, age) =>
+      sql`
+        insert into purchases.notifications (
+          notification_id, environment, type, signed_at, content, received_at, handled_at
+        )
+        values
+          (gen_random_uuid(), 'production', ${name}, core.now(), '{}', core.now() - make_interval(secs => ${age}), core.now()),
+          (gen_random_uuid(), 'production', 'WAITS', core.now(), '{}', '-infinity', null)`,
+    names: async (sql) => {
+      const rows = await sql<{ name: string }[]>`select n.type as name from purchases.notifications as n`;
+      assert(rows.some(({ name }) => name === "WAITS"));
+      return rows.filter(({ name }) => name !== "WAITS");
+    },
+  },
   deleted_jobs: {
     async make(sql, name, age) {
       const jobId = await completed(sql, name);

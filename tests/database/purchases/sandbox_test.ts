@@ -30,8 +30,11 @@ Deno.test("what App Review buys is credited and pays for videos, with the settin
   assert.equal(outcomeOf(await present(sql, userId, bought)), "credited");
   await makeVideo(sql, userId, 4);
   assert.equal((await balancesOf(sql, userId)).available, 26);
+  const sales = () => sql`select from ops.sales`;
+  assert.equal((await sales()).length, 0, "nobody has paid");
   // The same number in production is another purchase.
   assert.equal(outcomeOf(await present(sql, userId, { ...bought, environment: "production" })), "credited");
+  assert.equal((await sales()).length, 1);
   assert.deepEqual(await violations(sql), []);
 });
 

@@ -20,6 +20,7 @@ export const backend = shared(() =>
   startBackend({
     environment: calls.environment,
     fal: { queueMilliseconds: 0, runMilliseconds: untilMade, webhookRetryMilliseconds: 50 },
+    appStore: { retryMilliseconds: 50 },
   })
 );
 

@@ -2,6 +2,7 @@
 import { exampleIds } from "../../../supabase/functions/_shared/endpoint/example-ids.ts";
 import { deviceToken } from "../../../local/simulators/device-check/device-check.ts";
 import { documentations } from "../../contract/generate-openapi.ts";
+import type { Stack } from "../../../local/stack.ts";
 import type { Operation } from "../../operations.ts";
 import type { Backend, Guest } from "./backend.ts";
 import { ended, generate, submissionIs } from "./videos.ts";
@@ -40,9 +41,26 @@ export function exampleRequest(
 /** Operations that are asked about a job with a provider; every other one is asked about a video. */
 const aboutRunningJobs = ["POST cancel-video"];
 
+/** What the simulated App Store signs in the place of the examples: a purchase that is whoever's presents it, and a notification. */
+export async function signedByStore(
+  { simulators: { appStore } }: Pick<Stack, "simulators">,
+): Promise<Record<"signedTransaction" | "signedNotification", string>> {
+  const { signed } = await appStore.do({ deed: "buy", productId: "credits_10" });
+  const { notificationId } = await appStore.do({ deed: "notify", type: "TEST" });
+  const { notifications } = await appStore.control.report();
+  const signedNotification = notifications.find(({ id }) => id === notificationId)?.signedPayload;
+  if (signed === null || signedNotification === undefined) {
+    throw new Error("The App Store has signed nothing");
+  }
+  return { signedTransaction: signed, signedNotification };
+}
+
 /** The example's request, about something that there is, and that is `guest`'s where it is about nobody else's. */
 export async function requestAbout(backend: Backend, guest: Guest, operation: Operation): Promise<Request> {
   const text = JSON.stringify(exampleRequest(operation));
+  if (text.includes(exampleIds.signedTransaction) || text.includes(exampleIds.signedNotification)) {
+    return exampleRequest(operation, await signedByStore(backend.stack));
+  }
   const owner = text.includes(exampleIds.user) ? await backend.signIn(100) : guest;
   if (!text.includes(exampleIds.job)) return exampleRequest(operation, { user: owner.id });
   const isRunning = aboutRunningJobs.includes(operation.operation);

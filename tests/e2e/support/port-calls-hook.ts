@@ -12,7 +12,7 @@ async function tell(call: string, side: "before" | "after"): Promise<void> {
 
 globalThis.fetch = async (input, init) => {
   const { method, url } = input instanceof Request ? input : { method: "GET", url: input };
-  const path = new URL(url).pathname.replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}/g, "*");
+  const path = new URL(url).pathname.replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}|\d{10,}/g, "*");
   const call = `${init?.method ?? method} ${path}`;
   await tell(call, "before");
   try {

@@ -2,6 +2,9 @@
 export const exampleIds = {
   user: "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
   appAccountToken: "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+  // Signed by nobody: what the App Store would have signed.
+  signedTransaction: "eyJhbGciOiJFUzI1NiJ9.eyJ0eXBlIjoiQ29uc3VtYWJsZSJ9.c2lnbmF0dXJl",
+  signedNotification: "eyJhbGciOiJFUzI1NiJ9.eyJub3RpZmljYXRpb25UeXBlIjoiVEVTVCJ9.c2lnbmF0dXJl",
   job: "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
   model: "0190a000-0000-7000-8000-000000000001",
   admin: "e2a6c1b0-8d34-4f0c-b7a1-52f3a9d0c864",
