@@ -3,9 +3,10 @@
  * is not as it should be.
  */
 import { strict as assert } from "node:assert";
-import { createClient, FunctionsHttpError, type SupabaseClient } from "@supabase/supabase-js";
+import { createClient } from "@supabase/supabase-js";
 import { readMp4 } from "../supabase/functions/_shared/videos/mp4.ts";
 import { readArguments, refuse } from "./arguments.ts";
+import { credits, creditsWhen, invoke, step, watch } from "./demo-steps.ts";
 import { DirectoryInUseError, openDirectory } from "./directory.ts";
 import { withConnection } from "./postgres/database.ts";
 import { exitOnTermination, unlessTerminating } from "./processes/process.ts";
@@ -30,72 +31,6 @@ Boots the whole backend and plays one guest's journey.
 
 /** Written anew by each demo. */
 const videoFile = `${defaultDirectory}/demo.mp4`;
-const bold = (text: string) => `\x1b[1m${text}\x1b[0m`;
-
-/** Runs one step and prints what came of it and how long it took. */
-async function step<T>(
-  name: string,
-  sent: string,
-  work: () => Promise<T>,
-  tell: (result: T) => string,
-): Promise<T> {
-  const startedAt = performance.now();
-  const result = await work();
-  const time = `${Math.round(performance.now() - startedAt)} ms`.padStart(8);
-  console.log(`${time}  ${bold(name.padEnd(16))} ${sent}${sent && " → "}${tell(result)}`);
-  return result;
-}
-
-interface Failure {
-  code: string;
-  message: string;
-  details: Record<string, unknown>;
-}
-
-/** What a client reads of an error: the body, since the SDK keeps it apart. */
-async function invoke<T>(
-  supabase: SupabaseClient,
-  name: string,
-  options: { method?: "GET" | "POST"; body?: Record<string, unknown>; key?: string } = {},
-): Promise<{ data: T; replayed: boolean }> {
-  const { data, error, response } = await supabase.functions.invoke<T>(name, {
-    method: options.method ?? "POST",
-    ...(options.body ? { body: options.body } : {}),
-    headers: options.key ? { "Idempotency-Key": options.key } : {},
-  });
-  if (error instanceof FunctionsHttpError) {
-    const body: { error: Failure } = await error.context.json();
-    throw new Error(
-      `${name}: ${body.error.code} ${body.error.message} ${JSON.stringify(body.error.details)}`,
-    );
-  }
-  if (error !== null || data === null) throw new Error(`${name}: no answer`, { cause: error });
-  return { data, replayed: response?.headers.get("idempotency-replayed") === "true" };
-}
-
-interface Status {
-  status: string;
-  progress: { stage: string };
-  next_poll_seconds: number | null;
-  credits_used: number;
-  video_url: string | null;
-  error: Failure | null;
-}
-
-/** Watches a job to its end. */
-async function watch(supabase: SupabaseClient, jobId: string): Promise<{ stages: string[]; last: Status }> {
-  const deadline = performance.now() + 60_000;
-  const stages: string[] = [];
-  while (performance.now() < deadline) {
-    const { data } = await invoke<Status>(supabase, `video-status?job_id=${jobId}`, { method: "GET" });
-    if (stages.at(-1) !== data.progress.stage) stages.push(data.progress.stage);
-    if (data.next_poll_seconds === null) return { stages, last: data };
-    // A client waits as long as it is told; a demo shows more stages by asking sooner.
-    const pause = Math.min(data.next_poll_seconds * 1000, 200);
-    await new Promise((resolve) => setTimeout(resolve, pause));
-  }
-  throw new Error(`The job did not end within a minute: ${stages.join(" → ")}`);
-}
 
 async function play(): Promise<void> {
   await using cleanup = new AsyncDisposableStack();
@@ -217,18 +152,73 @@ async function play(): Promise<void> {
   );
   assert.deepEqual([failed.last.status, failed.last.credits_used], ["failed", 0]);
 
-  const again = await invoke<{ credits_remaining: number; initial_grant: { status: string } }>(
+  const profile = await invoke<{ credits_remaining: number; app_account_token: string }>(
     supabase,
-    "device-check",
-    {
-      body: { device_token: deviceToken(`demo ${crypto.randomUUID()}`) },
+    "user-profile",
+    { method: "GET" },
+  );
+  const left = profile.data.credits_remaining;
+  assert.equal(left, 10 - accepted.data.credits_used, "The failed video's credits are back");
+
+  const store = stack.simulators.appStore;
+  const pack = { productId: "credits_10", appAccountToken: profile.data.app_account_token };
+  type Purchase = { status: string; credits_added: number; credits_remaining: number };
+  const purchase = await step(
+    "buy credits",
+    "what StoreKit gives the app",
+    async () => {
+      const { signed, transactionId } = await store.do({ deed: "buy", ...pack });
+      assert(transactionId);
+      const { data } = await invoke<Purchase>(supabase, "purchases", {
+        body: { signed_transaction: signed },
+      });
+      return { ...data, transactionId };
     },
+    ({ credits_added, credits_remaining }) => `${credits_added} credits, ${credits_remaining} left`,
   );
-  assert.equal(
-    again.data.credits_remaining,
-    10 - accepted.data.credits_used,
-    "The failed video's credits are back",
+  assert.equal(purchase.credits_remaining, left + 10);
+
+  const spent = await step(
+    "spend them",
+    "three more videos",
+    async () => {
+      const jobs: string[] = [];
+      for (let count = 0; count < 3; count++) {
+        const { data } = await invoke<Accepted>(supabase, "generate-video", {
+          body,
+          key: crypto.randomUUID(),
+        });
+        jobs.push(data.job_id);
+      }
+      for (const job of jobs) assert.equal((await watch(supabase, job)).last.status, "completed");
+      return await credits(supabase);
+    },
+    ({ credits_remaining }) => `completed, ${credits_remaining} credits left`,
   );
+  const refunded = await step(
+    "refund",
+    "Apple gives the money back, and tells us",
+    async () => {
+      await store.do({ deed: "refund", transactionId: purchase.transactionId });
+      return await creditsWhen(supabase, ({ credits_owed }) => credits_owed > 0);
+    },
+    ({ credits_remaining, credits_owed }) =>
+      `${credits_remaining} credits left, ${credits_owed} owed: they were spent`,
+  );
+  assert.deepEqual(
+    [refunded.credits_remaining, refunded.credits_owed],
+    [0, 10 - spent.credits_remaining],
+  );
+  const again = await step(
+    "buy again",
+    "the app is closed: only Apple tells us",
+    async () => {
+      await store.do({ deed: "buy", ...pack });
+      return await creditsWhen(supabase, ({ credits_owed }) => credits_owed === 0);
+    },
+    ({ credits_remaining }) => `the debt is paid first, ${credits_remaining} credits left`,
+  );
+  assert.equal(again.credits_remaining, 10 - refunded.credits_owed);
 
   await step(
     "ledger's proof",
@@ -242,7 +232,7 @@ async function play(): Promise<void> {
       }),
     ({ violations, sums }) => {
       assert.deepEqual([violations.length, sums?.total], [0, 0]);
-      return `${sums?.entries} entries sum to ${sums?.total}, no violation, ${again.data.credits_remaining} credits left`;
+      return `${sums?.entries} entries sum to ${sums?.total}, no violation, ${again.credits_remaining} credits left`;
     },
   );
 

@@ -23,11 +23,20 @@ Deno.test("the queries of docs/operations.md run, and find what they ask for", a
       assert(await claimAndGrant(sql, "192.0.2.1"));
       const job = await first(sql<{ user_id: string; request_id: string }[]>`
         select user_id, request_id from videos.jobs where id = ${jobId}`);
+      const transactionId = "3000000000000001";
+      await sql`
+        insert into purchases.transactions (
+          environment, transaction_id, original_transaction_id, product_id, kind, quantity, purchased_at, signed_at,
+          is_family_shared, is_upgraded, is_free_trial, owner_id, reason, created_at
+        )
+        values ('production', ${transactionId}, ${transactionId}, 'credits_10', 'consumable', 1, now(), now(), false, false,
+          false, ${job.user_id}, 'unknown_product', now())`;
       for (const query of queries()) {
         const statements = query
           .replaceAll("<job id>", jobId)
           .replaceAll("<user id>", job.user_id)
           .replaceAll("<request id>", job.request_id)
+          .replaceAll("<transaction id>", transactionId)
           .split(/;\n/).filter((statement) => statement.trim() !== "");
         for (const statement of statements) {
           const { count } = await sql.unsafe(statement);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { pathToFileURL } from "node:url";
 import type { SupabaseClient } from "@supabase/supabase-js";
+import type { Deed } from "../../local/simulators/app-store/deeds.ts";
 import { deviceToken } from "../../local/simulators/device-check/device-check.ts";
 import { fences, readDocument } from "../contract/documents.ts";
 import { errorMessages } from "../../supabase/functions/_shared/errors/error-messages.ts";
@@ -34,6 +35,10 @@ interface Guide {
     status: string;
     video_url: string | null;
   }>;
+  present(
+    supabase: SupabaseClient,
+    transaction: { signed: string; finish(): Promise<void> },
+  ): Promise<{ status: string; credits_remaining: number } | null>;
   closeAccount(supabase: SupabaseClient): Promise<void>;
 }
 
@@ -76,6 +81,41 @@ Deno.test("the guide's code makes a guest, a video and its end, and pays once wh
   const again = await guide.start(supabase, () => Promise.resolve(deviceToken(phone)));
   assert.equal(again.initial_grant.status, "already_claimed");
   assert.equal(again.credits_remaining, check.credits_remaining - priceOfKling);
+});
+
+Deno.test("the guide's code finishes a transaction when it is done with, and never before", async () => {
+  const { appStore } = backend.stack.simulators;
+  const supabase = newClient(backend.stack);
+  await guide.start(supabase, () => Promise.resolve(deviceToken(`a phone ${crypto.randomUUID()}`)));
+  let finished = 0;
+  const present = (signed: string) =>
+    guide.present(supabase, { signed, finish: () => Promise.resolve(void finished++) });
+  const buy = async (more: Partial<Extract<Deed, { deed: "buy" }>> = {}) => {
+    const { signed, transactionId } = await appStore.do({ deed: "buy", productId: "credits_10", ...more });
+    assert(signed !== null && transactionId !== null);
+    return { signed, transactionId };
+  };
+
+  const bought = await buy();
+  assert.equal((await present(bought.signed))?.status, "credited");
+  assert.equal((await present(bought.signed))?.status, "already_credited");
+  assert.equal(finished, 2);
+
+  const { transactionId } = await buy();
+  const { signed: revoked } = await appStore.do({ deed: "refund", transactionId });
+  const done = {
+    revoked: revoked ?? "",
+    family_shared: (await buy({ familyShared: true })).signed,
+  };
+  for (const [reason, signed] of Object.entries(done)) assert.equal(await present(signed), null, reason);
+  assert.equal(finished, 4);
+
+  const unknown = await buy({ productId: "credits_of_another_app" });
+  const waiting = { unknown_product: unknown.signed, invalid_signature: `${bought.signed.slice(0, -4)}AAAA` };
+  for (const [reason, signed] of Object.entries(waiting)) {
+    await assert.rejects(present(signed), { code: "ERR_4016", details: { reason } });
+  }
+  assert.equal(finished, 4, "they come again");
 });
 
 Deno.test("the guide's code closes an account, and starts again as another guest", async () => {

@@ -1,19 +1,20 @@
 /**
- * `deno task chaos`: clients generate videos while providers fail in all their ways, and functions and database are killed
- * and started again. At the end everything is drained, and a table tells what became of every job. The exit code is 0
+ * `deno task chaos`: clients buy credits and generate videos while Apple and providers fail in all their ways, and functions and database are killed
+ * and started again. At the end everything is drained, and a table tells what became of every job and purchase. The exit code is 0
  * where nothing was lost and nothing charged twice.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import type postgres from "postgres";
 import { type Client, closeAccount, generateVideos, newClient, type Tally } from "./client.ts";
-import { isPossible, notTried, strikeWith } from "./disasters.ts";
+import { isPossible, letTimePass, notTried, strikeWith } from "./disasters.ts";
 import { type Disaster, disasters, drawDisaster, randomNumbers, seedOf } from "./faults.ts";
+import { buyCredits, judgeSales } from "./shop.ts";
 import { judge, type Verdict } from "./verdict.ts";
 import { readArguments, wholeNumber } from "../../local/arguments.ts";
 import { withConnection } from "../../local/postgres/database.ts";
 import { exitOnTermination } from "../../local/processes/process.ts";
 import { type Stack, startStack } from "../../local/stack.ts";
-import { advanceClock, makeClockSettable } from "../../local/testing/settable-clock.ts";
+import { makeClockSettable } from "../../local/testing/settable-clock.ts";
 
 export interface ChaosOptions {
   readonly seconds: number;
@@ -70,7 +71,10 @@ export async function chaos(
   const counts = new Map<Disaster["what"], number>();
   await Promise.all([
     ...guests.map(async (guest, index) => {
-      await generateVideos(guest, { stack, tally, random: randomNumbers(seedOf(seed, index + 1)), isOver });
+      await Promise.all([
+        generateVideos(guest, { stack, tally, random: randomNumbers(seedOf(seed, index + 1)), isOver }),
+        buyCredits(guest, { stack, tally, random: randomNumbers(seedOf(seed, -index - 1)), isOver }),
+      ]);
       // Every fourth leaves, with whatever runs.
       if (index % 4 === 1) await closeAccount(guest, tally);
     }),
@@ -80,14 +84,21 @@ export async function chaos(
       await Deno.writeTextFile(`${dataDirectory}/chaos.log`, line, { append: true });
     }),
   ]);
-  const minutes = await drain(stack);
-  const given = clients * credits + backlog * price;
+  // What Apple told in vain is asked for once more, when nothing is on its way any more.
+  await stack.simulators.appStore.control.reset();
+  let minutes = await drain(stack);
+  await onDatabase((sql) => sql`select purchases.ask_for_history()`);
+  minutes += await drain(stack);
+  const sales = await onDatabase((sql) => judgeSales(sql, stack));
+  const given = clients * credits + backlog * price + sales.credits;
   const verdict = await onDatabase((sql) => judge(sql, stack, tally, given));
   return {
     ...verdict,
+    problems: [...sales.problems, ...verdict.problems],
     rows: [
       ...[...counts].sort().map(([what, times]): [string, string] => [`disaster: ${what}`, `${times}`]),
       ["minutes until nothing was left to do", minutes.toFixed(1)],
+      ...sales.rows,
       ...verdict.rows,
     ],
   };
@@ -157,12 +168,18 @@ const drainPause = 100;
  */
 async function drain(stack: Stack): Promise<number> {
   const limit = Date.now() + drainLimit;
-  const { fal, replicate } = stack.simulators;
+  const { fal, replicate, appStore } = stack.simulators;
   let steps = 0;
   for (;;) {
     const reports = await Promise.all([fal.control.report(), replicate.control.report()]);
     const undelivered = reports.some(({ deliveries }) => deliveries.some(({ state }) => state === "due"));
-    const left = await withConnection(stack.databaseUrl, leftToDo);
+    const { deliveries } = await appStore.control.report();
+    const left = [
+      ...await withConnection(stack.databaseUrl, leftToDo),
+      ...deliveries.filter(({ state }) => state === "due").map(({ requestId, dueAt }) => (
+        { what: `Apple's notification ${requestId} is to come`, milliseconds: dueAt - Date.now() }
+      )),
+    ];
     if (left.length === 0 && !undelivered) return steps * drainStep / 60_000;
     if (Date.now() > limit) {
       const first = left.slice(0, 5).map(({ what }) => what);
@@ -171,7 +188,7 @@ async function drain(stack: Stack): Promise<number> {
     if (!undelivered) {
       const next = Math.min(...left.map(({ milliseconds }) => milliseconds));
       if (next <= drainStep) steps += 1;
-      await withConnection(stack.databaseUrl, (sql) => advanceClock(sql, Math.max(next, drainStep)));
+      await letTimePass(stack, Math.max(next, drainStep));
       await stack.tick();
     }
     await pause(drainPause);
@@ -195,6 +212,12 @@ async function leftToDo(sql: postgres.Sql): Promise<Left[]> {
       (extract(epoch from greatest(t.run_at, t.leased_until) - core.now()) * 1000)::int
     from queue.tasks as t
     where t.failed_at is null
+    union all
+    select format('notification %s is not acted upon', n.notification_id), 0
+    from purchases.notifications as n where n.handled_at is null
+    union all
+    select format('purchase %s waits: %s', t.transaction_id, t.reason), 0
+    from purchases.transactions as t where t.reason in ('unknown_product', 'switched_off')
     union all
     select format('credits of account %s expire', a.id), greatest(0, extract(epoch from a.next_expiry_at - core.now()) * 1000)::int
     from credits.accounts as a where a.next_expiry_at is not null`;
@@ -226,7 +249,8 @@ async function main(): Promise<number> {
   const { values } = readArguments(
     `deno task chaos [--seconds=<number>] [--clients=<number>] [--backlog=<number>] [--seed=<number>] [--only=<disaster>]…
 
-Lets clients generate videos while providers, functions and database fail, and tells what became of every job.
+Lets clients buy credits and generate videos while Apple, providers, functions and database fail, and tells what became of every job
+and purchase.
   --seconds=<number>   how long they generate (60)
   --clients=<number>   how many of them (8)
   --backlog=<number>   jobs that nobody has ended for an hour when it begins (5000)

@@ -102,7 +102,7 @@ type Options = Parameters<SupabaseClient["functions"]["invoke"]>[1];
 const passing = ["ERR_4012", "ERR_6001", "BOOT_ERROR"];
 
 /** The body of the answer, which is asked for until it comes; null for a refusal that is `expected`, or a surprise. */
-async function answer(
+export async function answer(
   { supabase }: Client,
   tally: Tally,
   path: string,

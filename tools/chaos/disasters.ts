@@ -20,7 +20,7 @@ export async function strikeWith(disaster: Disaster, stack: Stack, dataDirectory
   const wait = () => pause(milliseconds).then(() => {});
   switch (what) {
     case "clock":
-      return await withConnection(stack.databaseUrl, (sql) => advanceClock(sql, milliseconds));
+      return await letTimePass(stack, milliseconds);
     case "functions":
     case "gateway":
     case "database":
@@ -40,10 +40,16 @@ export async function strikeWith(disaster: Disaster, stack: Stack, dataDirectory
     case "scheduler":
       // Whoever has the tasks' rows keeps every clock from them.
       return await hold(stack.databaseUrl, "select from core.scheduled_tasks for update", async () => {
-        await withConnection(stack.databaseUrl, (sql) => advanceClock(sql, 3_600_000));
+        await letTimePass(stack, 3_600_000);
         await wait();
       });
   }
+}
+
+/** For us and for Apple, whose history is read by our clock. */
+export async function letTimePass({ databaseUrl, simulators }: Stack, milliseconds: number): Promise<void> {
+  await simulators.appStore.control.elapse(milliseconds);
+  await withConnection(databaseUrl, (sql) => advanceClock(sql, milliseconds));
 }
 
 /** A session that somebody left open, with the accounts, jobs and tasks that it touched last. */

@@ -1,4 +1,5 @@
 /** What goes wrong in a chaos run, all of it drawn from one seed. */
+import type { AppStoreRule } from "../../local/simulators/app-store/rules.ts";
 import type { FalRule } from "../../local/simulators/fal/fal.ts";
 import type { OpenAiRule } from "../../local/simulators/openai/openai.ts";
 
@@ -110,6 +111,42 @@ const judgements: readonly Omit<OpenAiRule, "prompt">[] = [
 export function drawJudgement(random: () => number): Omit<OpenAiRule, "prompt"> | undefined {
   const kind = random();
   return random() < 0.25 ? judgements[Math.floor(kind * judgements.length)] : undefined;
+}
+
+/** Every way in which Apple's next notification may come. */
+const notifications: readonly Omit<Extract<AppStoreRule, { for: "notification" }>, "for">[] = [
+  { delivery: "lost" },
+  { delivery: "duplicated" },
+  { delivery: "duplicated", milliseconds: 800 },
+  { delivery: "genuine", milliseconds: 1_500 },
+  { delivery: "forged" },
+  { delivery: "other_app" },
+  { delivery: "other_environment" },
+];
+
+/** How the next notification comes: half of them well. What does not come is in Apple's history. */
+export function drawNotificationRule(random: () => number): AppStoreRule {
+  const rule = random() < 0.5 ? notifications[Math.floor(random() * notifications.length)] : undefined;
+  return { for: "notification", ...rule };
+}
+
+const apiEffects = [
+  "down",
+  "answer_lost",
+  "slow",
+  "rate_limited",
+  "server_error",
+  "gateway",
+  "garbage",
+] as const;
+
+/** How Apple's API meets the next question. */
+export function drawApiRule(random: () => number): AppStoreRule {
+  return {
+    for: "api",
+    effect: apiEffects[Math.floor(random() * apiEffects.length)] ?? "down",
+    milliseconds: 2_000,
+  };
 }
 
 export const disasters = [

@@ -37,8 +37,11 @@ export async function judge(
         where a.job_id = j.id and a.kind = 'video'
       ) as stored
     from videos.jobs as j`;
-  const [money] = await sql<{ balance: number; captured: number; gone: number; violations: string[] }[]>`
+  const [money] = await sql<
+    { balance: number; owed: number; captured: number; gone: number; violations: string[] }[]
+  >`
     select
+      (select coalesce(sum(a.balance), 0)::int from credits.accounts as a where a.kind = 'owed') as owed,
       (select coalesce(sum(a.balance), 0)::int from credits.accounts as a where a.kind = 'available') as balance,
       (select coalesce(sum(t.amount), 0)::int from credits.transfers as t where t.kind = 'capture') as captured,
       (select coalesce(sum(t.amount), 0)::int from credits.transfers as t where t.kind in ('expiry', 'forfeit')) as gone,
@@ -75,9 +78,9 @@ export async function judge(
     ...strays.map(({ name }) => `${name} belongs to no job`),
     ...(money?.violations ?? ["the ledger cannot be read"]),
   ];
-  if (money !== undefined && money.balance + money.captured + money.gone !== given) {
+  if (money !== undefined && money.balance - money.owed + money.captured + money.gone !== given) {
     problems.push(
-      `of ${given} credits ${money.balance} are left, ${money.captured} were paid and ${money.gone} are gone`,
+      `of ${given} credits ${money.balance} are left, ${money.captured} were paid, ${money.gone} are gone and ${money.owed} owed`,
     );
   }
 
@@ -98,6 +101,7 @@ export async function judge(
     ["  paid", `${money?.captured}`],
     ["  expired or forfeited", `${money?.gone}`],
     ["  left", `${money?.balance}`],
+    ["  owed", `${money?.owed}`],
     ["reconciliation", `${money?.violations.length} violations`],
   ];
   return { accepted: tally.accepted.size, rows, problems };

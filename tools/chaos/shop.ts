@@ -1,0 +1,142 @@
+/** Customers who buy credits and have some refunded, while notifications are lost, doubled, late and forged; and what came of it. */
+import { setTimeout as pause } from "node:timers/promises";
+import type postgres from "postgres";
+import type { Stack } from "../../local/stack.ts";
+import { answer, type Client, type Tally } from "./client.ts";
+import { drawApiRule, drawNotificationRule } from "./faults.ts";
+
+/** Of the seed. */
+const product = "credits_10";
+const creditsOfProduct = 10;
+
+/** Milliseconds between two purchases of a client at most, and before it presents one. */
+const maxThought = 1_500;
+
+/** Buys one pack after the other, presents it, or leaves that to Apple's notification, and has every third refunded, until `isOver`. */
+export async function buyCredits(
+  client: Client,
+  { stack, tally, random, isOver }: {
+    stack: Stack;
+    tally: Tally;
+    random: () => number;
+    isOver: () => boolean;
+  },
+): Promise<void> {
+  const { appStore } = stack.simulators;
+  const profile = await answer(client, tally, "user-profile", { method: "GET" });
+  const appAccountToken = String(profile?.app_account_token);
+  while (!isOver()) {
+    await appStore.control.rules(...Array.from({ length: 3 }, () => drawNotificationRule(random)));
+    if (random() < 0.3) await appStore.control.rules(drawApiRule(random));
+    const isNamed = random() < 0.7;
+    const { transactionId, signed } = await appStore.do({
+      deed: "buy",
+      productId: product,
+      quantity: 1 + Math.floor(random() * 2),
+      appAccountToken: isNamed ? appAccountToken : null,
+    });
+    if (transactionId === null) throw new Error("Nothing was bought");
+    const present = () =>
+      answer(client, tally, "purchases", { body: { signed_transaction: signed } }, ["ERR_4016"]);
+    await pause(random() * maxThought);
+    // The app and its background task, both at once; or nobody, and Apple tells it.
+    const answers = await Promise.all(
+      random() < 0.3 ? [present(), present()] : random() < 0.8 ? [present()] : [],
+    );
+    if (answers.filter((each) => each?.status === "credited").length > 1) {
+      tally.surprises.push(`${transactionId} was credited twice, as its buyer was told`);
+    }
+    const choice = random();
+    if (choice < 0.2) {
+      await appStore.do({
+        deed: "refund",
+        transactionId,
+        percentage: 1_000 * (1 + Math.floor(random() * 99)),
+      });
+    }
+    if (choice < 0.1 || (choice > 0.9)) await appStore.do({ deed: "refund", transactionId });
+    if (choice > 0.95) await appStore.do({ deed: "reverse", transactionId });
+    await pause(random() * maxThought);
+  }
+}
+
+/** What customers paid for and got, and what is wrong with it. */
+export interface Sales {
+  /** Credits that came in by purchases, less what refunds took. */
+  readonly credits: number;
+  readonly rows: readonly (readonly [string, string])[];
+  readonly problems: readonly string[];
+}
+
+interface Row {
+  id: string;
+  credits: number | null;
+  share: number;
+  reason: string | null;
+  transfers: number;
+  named: boolean;
+  closed: boolean;
+}
+
+/** Compares what the store sold and took back with what the ledger has. */
+export async function judgeSales(
+  sql: postgres.Sql,
+  { simulators }: Pick<Stack, "simulators">,
+): Promise<Sales> {
+  const { transactions, notifications, deliveries } = await simulators.appStore.control.report();
+  const rows = await sql<Row[]>`
+    select t.transaction_id as id, t.credits::int, t.revoked_share::int as share, t.reason::text,
+      t.app_account_token is not null as named,
+      (select count(*)::int from credits.transfers as x where x.id = t.transfer_id and x.kind = 'purchase') as transfers,
+      exists (
+        select from accounts.users as u
+        where (u.id = t.owner_id or u.app_account_token = t.app_account_token) and u.closed_at is not null
+      ) as closed
+    from purchases.transactions as t`;
+  const [told] = await sql<{ stored: number; unhandled: number }[]>`
+    select count(*)::int as stored, (count(*) filter (where n.handled_at is null))::int as unhandled
+    from purchases.notifications as n`;
+  const known = new Map(rows.map((row) => [row.id, row]));
+  const problems = transactions.flatMap(
+    ({ transactionId: id, quantity, revocationType, revocationPercentage = 100_000 }) => {
+      const row = known.get(id);
+      if (row === undefined) return [`${id} was paid for, and nobody knows it`];
+      const { credits, share, reason, transfers, named, closed } = row;
+      const expected = revocationType === undefined ? 0 : revocationPercentage;
+      if (share !== expected) return [`of ${id} Apple took back ${expected}, and we believe ${share}`];
+      if (credits === null) {
+        const isExcused = (reason === "closed_account" && closed) || (reason === "unclaimed" && !named) ||
+          (reason === "revoked" && share === 100_000);
+        return isExcused ? [] : [`${id} was paid for, and is not credited: ${reason}`];
+      }
+      return credits === quantity * creditsOfProduct && transfers === 1
+        ? []
+        : [`${id} of ${quantity} was credited with ${credits}, in ${transfers} transfers`];
+    },
+  );
+  if (told === undefined || told.unhandled > 0 || told.stored !== notifications.length) {
+    problems.push(
+      `of ${notifications.length} notifications ${told?.stored} are stored, ${told?.unhandled} not acted upon`,
+    );
+  }
+  const bought = rows.reduce((sum, { credits }) => sum + (credits ?? 0), 0);
+  const taken = rows.reduce(
+    (sum, { credits, share }) => sum + Math.floor((credits ?? 0) * share / 100_000),
+    0,
+  );
+  const heard = new Set(
+    deliveries.filter(({ state }) => state === "delivered").map(({ requestId }) => requestId),
+  );
+  return {
+    credits: bought - taken,
+    problems,
+    rows: [
+      ["purchases", `${transactions.length}`],
+      ["  credited", `${rows.filter(({ credits }) => credits !== null).length}`],
+      ["  refunded, wholly or in part", `${rows.filter(({ share }) => share > 0).length}`],
+      ["Apple's notifications", `${notifications.length}`],
+      ["  found in its history alone", `${notifications.filter(({ id }) => !heard.has(id)).length}`],
+      ["credits bought, less what was taken back", `${bought - taken}`],
+    ],
+  };
+}
