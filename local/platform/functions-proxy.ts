@@ -1,8 +1,6 @@
 /**
  * The gateway's way to the functions, which live in another process, and now and then in a new one.
  */
-import { setTimeout as pause } from "node:timers/promises";
-
 /** How long a request waits for functions that are just starting again; a start takes a fraction of it, also on a busy machine. */
 const functionsWait = 15_000;
 
@@ -29,12 +27,13 @@ export function createFunctionsProxy(trustClientAddress: boolean): FunctionsProx
       if (!trustClientAddress || !headers.has("cf-connecting-ip")) headers.set("cf-connecting-ip", address);
       // Nothing is gained by packing and unpacking between two processes of one machine.
       headers.set("accept-encoding", "identity");
-      const waiting = new AbortController();
+      let tooLate: ReturnType<typeof setTimeout> | undefined;
       try {
         const path = url.pathname.slice("/functions/v1".length) + url.search;
-        const late = pause(functionsWait, null, { signal: waiting.signal });
+        const late = new Promise<never>((_, reject) => {
+          tooLate = setTimeout(() => reject(new Error("Too late")), functionsWait);
+        });
         const functions = await Promise.race([port.promise, late]);
-        if (functions === null) throw new Error("Too late");
         return await fetch(`http://127.0.0.1:${functions}${path}`, {
           method: request.method,
           headers,
@@ -45,7 +44,7 @@ export function createFunctionsProxy(trustClientAddress: boolean): FunctionsProx
         const body = { code: "BOOT_ERROR", message: "Function failed to start (please check logs)" };
         return Response.json(body, { status: 503, headers: { "sb-error-code": body.code } });
       } finally {
-        waiting.abort();
+        clearTimeout(tooLate);
       }
     },
   };

@@ -8,6 +8,7 @@ import { Kysely, PostgresDialect } from "kysely";
 // @ts-types="@types/pg"
 import type pg from "pg";
 import { asPostgrestError, databaseUnavailable } from "./lite-errors.ts";
+import { settingsTogether } from "./transaction-settings.ts";
 
 /** Whom a request acts for: the claims of a user's token, or those that an API key stands for. */
 export interface Caller {
@@ -45,7 +46,7 @@ export function createLite({ pool, catalogue, objects, storageSecret }: LiteOpti
   // It looks for tables where Postgres shows a role those that it may use, and the service may use none by itself. PostgREST
   // finds all of them, and leaves it to Postgres to refuse.
   const reader = connect(catalogue);
-  connection.introspect = (options) => reader.introspect(options);
+  connection.introspect = async (options) => withoutOthers(await reader.introspect(options));
   // With its state "unknown", Lite would grant all on every schema with row-level security to every API role.
   Reflect.set(connection, "rlsState", "active");
   connection.normalizeDbError = (error) => asPostgrestError(error);
@@ -97,8 +98,35 @@ function connect(pool: pg.Pool): ReturnType<typeof createPostgresConnection> {
   const connection = createPostgresConnection({});
   // Lite's own driver, postgres.js, reserves a connection for each request, and a reserved one that is lost never
   // answers again: each request in flight would hang, and take its caller along. It also encodes jsonb twice.
-  connection.kysely = new Kysely({ dialect: new PostgresDialect({ pool }) });
+  connection.kysely = new Kysely({ dialect: new PostgresDialect({ pool: settingsTogether(pool) }) });
   return connection;
+}
+
+type Catalogue = Awaited<ReturnType<ReturnType<typeof connect>["introspect"]>>;
+
+/** What `withoutOthers` made of a catalogue; Lite keeps one, until it is told to read it anew. */
+const shortened = new WeakMap<Catalogue, Catalogue>();
+
+/** The relations that a request can be about: those of the Data API, and Storage's own. */
+const askedFor = [exposedSchema, "storage"];
+
+/**
+ * A catalogue without the relations that no request can be about. Lite goes through every column at every request, and
+ * through its view's text, which was a tenth of the gateway's CPU time.
+ */
+function withoutOthers(catalogue: Catalogue): Catalogue {
+  const known = shortened.get(catalogue);
+  if (known !== undefined) return known;
+  const isAskedFor = ({ schema = "" }: { schema?: string }) => askedFor.includes(schema);
+  const { tables, columns, views } = catalogue;
+  const some = {
+    ...catalogue,
+    tables: tables.filter(isAskedFor),
+    columns: columns.filter(isAskedFor),
+    views: views.filter(isAskedFor),
+  };
+  shortened.set(catalogue, some);
+  return some;
 }
 
 /** A request to the Data API that names no schema means the exposed one there, and `public` to Lite, exposed or not. */

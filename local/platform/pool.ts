@@ -16,6 +16,8 @@ export function createPool(url: string): pg.Pool {
     max: connections,
     connectionTimeoutMillis: connectTimeout,
     options: "-c TimeZone=UTC",
+    // Statements that were given together leave together.
+    pipeline: true,
     types: { getTypeParser },
   });
   // A connection that breaks reports to its query, to its pool and to its own listeners; an error event that nobody

@@ -102,15 +102,12 @@ returns uuid
 language sql
 volatile
 -- UUID version 7 (RFC 9562): 48 bits of milliseconds, then random bits. New rows so land on one end of their
--- indexes; Postgres 17 has no function for it. Bits 52 and 53 turn the version 4 into a 7.
-return encode(
-  set_bit(set_bit(
-    overlay(
-      uuid_send(gen_random_uuid())
-      placing substring(int8send((date_part('epoch', clock_timestamp()) * 1000)::bigint) from 3)
-      from 1 for 6
-    ), 52, 1), 53, 1),
-  'hex')::uuid;
+-- indexes; Postgres 17 has no function for it. Of a random UUID the first 15 characters are replaced, which end with its
+-- version: 12 digits of time, one hyphen less than is usual, and a 7. The time has 11 digits until the year 2527.
+return overlay(
+  gen_random_uuid()::text
+  placing '0' || to_hex((date_part('epoch', clock_timestamp()) * 1000)::bigint) || '-7' from 1 for 15
+)::uuid;
 
 -- A time as the API shows it: ISO 8601, UTC, milliseconds.
 create function core.to_iso(p_time timestamptz)
@@ -622,42 +619,49 @@ $$;
 -- What rows must not tell. Postgres quotes a row that breaks a constraint, in its log too: "Failing row contains (…)". So
 -- where rows hold what people wrote, a trigger asks first, and names the constraint alone.
 
-create function core.refuse_row()
-returns trigger
+create function core.refuse_row(p_table regclass, p_row anyelement)
+returns void
 language plpgsql
+stable
 set search_path = ''
 as $$
--- Raises what the constraint that the new row breaks would have raised, without the row.
+-- Raises what the constraint that a row of that table breaks would have raised, without the row.
 declare
   v_column text;
   v_check record;
   v_holds boolean;
+  v_schema text;
+  v_name text;
 begin
+  select n.nspname, c.relname into v_schema, v_name
+  from pg_class as c
+  join pg_namespace as n on n.oid = c.relnamespace
+  where c.oid = p_table;
   select a.attname into v_column
   from pg_attribute as a
-  where a.attrelid = tg_relid and a.attnum > 0 and a.attnotnull and not a.attisdropped
-    and to_jsonb(new) -> a.attname = 'null'
+  where a.attrelid = p_table and a.attnum > 0 and a.attnotnull and not a.attisdropped
+    and to_jsonb(p_row) -> a.attname = 'null'
   order by a.attnum
   limit 1;
   if found then
     raise not_null_violation using
-      message = format('%s of %s.%s must not be null', v_column, tg_table_schema, tg_table_name),
-      schema = tg_table_schema, table = tg_table_name, column = v_column;
+      message = format('%s of %s.%s must not be null', v_column, v_schema, v_name),
+      schema = v_schema, table = v_name, column = v_column;
   end if;
   for v_check in
     select c.conname, pg_get_expr(c.conbin, c.conrelid) as expression
     from pg_constraint as c
-    where c.conrelid = tg_relid and c.contype = 'c'
+    where c.conrelid = p_table and c.contype = 'c'
     order by c.conname
   loop
-    execute format('select (%s) is not false from (select ($1).*) as t', v_check.expression) into v_holds using new;
+    execute format('select (%s) is not false from (select ($1).*) as t', v_check.expression) into v_holds using p_row;
     if not v_holds then
       raise check_violation using
-        message = format('a row of %s.%s violates check constraint %s', tg_table_schema, tg_table_name, v_check.conname),
-        schema = tg_table_schema, table = tg_table_name, constraint = v_check.conname;
+        message = format('a row of %s.%s violates check constraint %s', v_schema, v_name, v_check.conname),
+        schema = v_schema, table = v_name, constraint = v_check.conname;
     end if;
   end loop;
-  raise exception 'a row of %.% was refused for nothing', tg_table_schema, tg_table_name;
+  raise exception 'a row of %.% was refused for nothing', v_schema, v_name;
 end;
 $$;
 
@@ -668,16 +672,17 @@ volatile
 set search_path = ''
 as $$
 -- Makes the trigger that asks all constraints of a table about each new row, before Postgres does; a second call makes it
--- anew. For the end of a table's file. The condition stands in the trigger itself, so that a row that is right costs no
--- call.
+-- anew. For the end of a table's file. The conditions stand in a function of the table's own: its plan is kept, while
+-- Postgres reads a trigger's WHEN anew in every statement.
 declare
   v_nulls text;
   v_checks text;
   v_check record;
   v_column text;
   v_expression text;
+  v_function text;
 begin
-  select format('num_nulls(%s) > 0', string_agg(format('new.%I', a.attname), ', ' order by a.attnum)) into v_nulls
+  select string_agg(format('new.%I is null', a.attname), ' or ' order by a.attnum) into v_nulls
   from pg_attribute as a
   where a.attrelid = p_table and a.attnum > 0 and a.attnotnull and not a.attisdropped and a.attgenerated = '';
   for v_check in
@@ -693,10 +698,26 @@ begin
     end loop;
     v_checks := concat_ws(' or ', v_checks, format('(%s) is false', v_expression));
   end loop;
+  select format('%I.%I', n.nspname, 'keep_' || c.relname || '_out_of_logs') into v_function
+  from pg_class as c
+  join pg_namespace as n on n.oid = c.relnamespace
+  where c.oid = p_table;
   execute format(
-    'create or replace trigger a_row_stays_out_of_logs before insert or update on %s for each row when (%s)
-       execute function core.refuse_row()',
-    p_table, concat_ws(' or ', v_nulls, v_checks)
+    $f$create or replace function %s() returns trigger language plpgsql set search_path = '' as $body$
+-- Refuses a row that breaks a constraint of %s, before Postgres quotes it. Made by core.keep_rows_out_of_logs.
+begin
+  if %s then
+    perform core.refuse_row(tg_relid, new);
+  end if;
+  return new;
+end;
+$body$
+    $f$,
+    v_function, p_table, concat_ws(' or ', v_nulls, v_checks)
+  );
+  execute format(
+    'create or replace trigger a_row_stays_out_of_logs before insert or update on %s for each row execute function %s()',
+    p_table, v_function
   );
 end;
 $$;
@@ -770,6 +791,10 @@ return jsonb_strip_nulls(
   jsonb_build_object('error', core.error_code(p_category), 'details', p_details, 'limits', p_limits)
 );
 
+-- What guard.take says: the limits as the API shows them, the envelope to return instead of going on, if any, and the times
+-- that were counted, in the order of the policies' names, null for one that is broken.
+create type guard.taken as (limits jsonb, refusal jsonb, hits timestamptz[]);
+
 create function guard.enter(
   p_user_id uuid, p_endpoint text, p_policies text[], p_network text, p_locks boolean default false,
   p_suspended boolean default false,
@@ -784,21 +809,28 @@ as $$
 -- is what it has. Who waited for a lock is asked again: the account may have been closed meanwhile, or its user
 -- suspended. p_suspended is as in accounts.admit. Locks: rate-limit rows → account → expired lots.
 declare
-  v_taken jsonb;
+  v_caller record;
+  v_taken guard.taken;
+  v_locked record;
 begin
-  select a.refusal, a.language, a.is_new into refusal, language, is_new from accounts.admit(p_user_id, p_suspended) as a;
+  v_caller := accounts.admit(p_user_id, p_suspended);
+  refusal := v_caller.refusal;
+  language := v_caller.language;
+  is_new := v_caller.is_new;
   if refusal is not null then
     return;
   end if;
   v_taken := guard.take(p_policies, p_user_id, p_network, p_endpoint);
-  refusal := v_taken -> 'refusal';
-  limits := v_taken -> 'limits';
+  refusal := v_taken.refusal;
+  limits := v_taken.limits;
   if refusal is not null then
     return;
   end if;
   if p_locks then
-    select l.refusal, (l.account).id, (l.account).balance into refusal, account_id, balance
-    from accounts.lock(p_user_id, p_suspended) as l;
+    v_locked := accounts.lock(p_user_id, p_suspended);
+    refusal := v_locked.refusal;
+    account_id := (v_locked.account).id;
+    balance := (v_locked.account).balance;
   else
     refusal := (accounts.admit(p_user_id, p_suspended)).refusal;
   end if;
@@ -811,8 +843,21 @@ create function guard.answer(p_data jsonb, p_limits jsonb default null, p_langua
 returns jsonb
 language sql
 stable
-return jsonb_build_object('data', p_data)
-  || jsonb_strip_nulls(jsonb_build_object('limits', p_limits, 'language', p_language));
+return case
+  when p_limits is null and p_language is null then jsonb_build_object('data', p_data)
+  when p_limits is null then jsonb_build_object('data', p_data, 'language', p_language)
+  when p_language is null then jsonb_build_object('data', p_data, 'limits', p_limits)
+  else jsonb_build_object('data', p_data, 'limits', p_limits, 'language', p_language)
+end;
+
+-- An outcome that was made without knowing the user's language.
+create function guard.in_language(p_outcome jsonb, p_language text)
+returns jsonb
+language sql
+stable
+return case
+  when p_language is null then p_outcome else p_outcome || jsonb_build_object('language', p_language)
+end;
 
 -- supabase/schemas/guard/idempotency.sql
 
@@ -841,23 +886,13 @@ create table guard.secrets (
 alter table guard.secrets enable row level security;
 comment on table guard.secrets is 'Random bytes that keep what callers write from meaning anything to the database.';
 
-create function guard.lock_key(p_caller uuid, p_endpoint text, p_key text)
-returns bigint
-language plpgsql
-stable
-set search_path = ''
-as $$
 -- The advisory lock of an idempotency key. A caller writes the key, and must be able to choose nobody else's lock: it is
 -- hashed with a secret, and the locks of one number are for these keys alone; whatever else we lock has two.
-declare
-  v_secret bytea;
-begin
-  select s.secret into strict v_secret from guard.secrets as s where s.name = 'lock_keys';
-  return ('x' || encode(substring(sha256(
-    v_secret || convert_to(concat_ws(' ', p_caller::text, p_endpoint, p_key), 'UTF8')
-  ) from 1 for 8), 'hex'))::bit(64)::bigint;
-end;
-$$;
+create function guard.lock_key(p_secret bytea, p_caller uuid, p_endpoint text, p_key text)
+returns bigint
+language sql
+stable
+return hashtextextended(sha256(p_secret || convert_to(format('%s %s %s', p_caller, p_endpoint, p_key), 'UTF8'))::text, 0);
 
 create function guard.claim(p_caller uuid, p_endpoint text, p_key text, p_fingerprint text)
 returns jsonb
@@ -870,10 +905,14 @@ as $$
 -- the same key, both of which count in `replays`; idempotency/in-progress while the first request runs. Locks: an
 -- advisory lock on (caller, endpoint, key), never waited for → rate-limit row, for a known key.
 declare
+  v_is_mine boolean;
   v_row guard.idempotency_keys;
-  v_taken jsonb;
+  v_taken guard.taken;
 begin
-  if not pg_try_advisory_xact_lock(guard.lock_key(p_caller, p_endpoint, p_key)) then
+  select pg_try_advisory_xact_lock(guard.lock_key(s.secret, p_caller, p_endpoint, p_key)) into strict v_is_mine
+  from guard.secrets as s
+  where s.name = 'lock_keys';
+  if not v_is_mine then
     return guard.refusal('idempotency/in-progress', '{"retry_after": 1}');
   end if;
 
@@ -886,8 +925,8 @@ begin
     return null;
   end if;
   v_taken := guard.take('{replays}', p_caller, null, p_endpoint);
-  if v_taken ? 'refusal' then
-    return v_taken -> 'refusal';
+  if v_taken.refusal is not null then
+    return v_taken.refusal;
   end if;
   if v_row.fingerprint <> p_fingerprint then
     return guard.refusal('idempotency/key-reused');
@@ -981,29 +1020,40 @@ begin
 end;
 $$;
 
+-- A limit as the API shows it, `reset` being the whole seconds until the hit leaves its window. As text that is read as
+-- JSON once: an object that is built costs twice as much. The names need no quoting.
+create function guard.limit_text(
+  p_policy guard.policies, p_is_allowed text, p_current integer, p_remaining integer, p_hit timestamptz
+)
+returns text
+language sql
+volatile
+return format(
+  '{"policy":"%s","allowed":%s,"current":%s,"limit":%s,"window":%s,"remaining":%s,"reset":%s}',
+  (p_policy).name, p_is_allowed, p_current, (p_policy).max_hits, (p_policy).window_seconds, p_remaining,
+  greatest(1, ceil(date_part('epoch', p_hit + (p_policy).window_length - core.now())))
+);
+
 create function guard.take(p_policies text[], p_user_id uuid, p_network text, p_endpoint text)
-returns jsonb
+returns guard.taken
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Counts one attempt against several policies, all or none: `{ limits, refusal, hits }`. `hits` are the times that were
--- counted, by policy, for guard.give_back. `refusal` is absent when all admit, else the envelope to return:
+-- Counts one attempt against several policies, all or none. `hits` are for guard.give_back. `refusal` is
 -- limit/rate-exceeded, or database/unavailable where a limiter that fails closed is broken. Those that fail open are
 -- then passed over. A policy without its row is broken. An unknown network is one subject, shared by all who have none.
 -- Locks: one row a policy, in the
 -- order of their names, until the transaction ends. Time is read after that lock, so that hits are in order and no
--- window admits one too many. The limits are as the API shows them, `reset` in whole seconds.
+-- window admits one too many.
 declare
   v_name text;
   v_policy guard.policies;
   v_subject text;
   v_hits timestamptz[];
   v_used integer;
-  v_limit jsonb;
-  v_limits jsonb := '[]';
-  v_times jsonb := '{}';
-  v_refusal jsonb;
+  v_limits text;
+  v_taken guard.taken;
 begin
   if cardinality(p_policies) > 2 or p_policies[1] > p_policies[2] then
     p_policies := array(select asked.name from unnest(p_policies) as asked (name) order by asked.name);
@@ -1037,52 +1087,49 @@ begin
       returning h.hits into v_hits;
     end if;
     v_used := cardinality(v_hits);
-    v_limit := jsonb_build_object(
-      'policy', v_name,
-      'allowed', v_used <= v_policy.max_hits,
-      -- Without the attempt that is refused.
-      'current', v_used - (v_used > v_policy.max_hits)::integer,
-      'limit', v_policy.max_hits,
-      'window', v_policy.window_seconds,
-      'remaining', greatest(0, v_policy.max_hits - v_used),
-      -- When a hit leaves: the oldest, or a later one where the operator lowered the limit.
-      'reset', greatest(1, ceil(date_part(
-        'epoch', v_hits[greatest(1, v_used - v_policy.max_hits)] + v_policy.window_length - core.now()
-      ))::integer)
-    );
     if v_used > v_policy.max_hits then
-      v_refusal := guard.refusal(
-        'limit/rate-exceeded', jsonb_build_object('policy', v_name, 'retry_after', v_limit -> 'reset'),
-        jsonb_build_array(v_limit)
+      -- Without the attempt that is refused. A hit leaves: the oldest, or a later one where the operator lowered the limit.
+      v_taken.limits := jsonb_build_array(guard.limit_text(
+        v_policy, 'false', v_used - 1, 0, v_hits[v_used - v_policy.max_hits]
+      )::jsonb);
+      v_taken.refusal := guard.refusal(
+        'limit/rate-exceeded',
+        jsonb_build_object('policy', v_name, 'retry_after', v_taken.limits -> 0 -> 'reset'), v_taken.limits
       );
+      v_taken.hits := '{}';
       -- Undoes what this policy and those before it counted.
       raise exception 'refused';
     end if;
-    v_limits := v_limits || v_limit;
-    v_times := v_times || jsonb_build_object(v_name, v_hits[v_used]);
+    v_limits := concat_ws(',', v_limits, guard.limit_text(
+      v_policy, 'true', v_used, v_policy.max_hits - v_used, v_hits[1]
+    ));
+    v_taken.hits := v_taken.hits || v_hits[v_used];
   end loop;
-  return jsonb_build_object('limits', v_limits, 'hits', v_times);
+  v_taken.limits := '[' || v_limits || ']';
+  return v_taken;
 exception
   -- A deadlock or a lost race is no fault of the limiter: the caller tries the whole again.
   when deadlock_detected or serialization_failure then
     raise;
   when others then
-    if v_refusal is not null then
-      return jsonb_build_object('limits', v_refusal -> 'limits', 'refusal', v_refusal);
+    if v_taken.refusal is not null then
+      return v_taken;
     end if;
     if cardinality(p_policies) > 1 then
       return guard.take_each(p_policies, p_user_id, p_network, p_endpoint);
     end if;
     raise warning 'the rate limiter of % is broken: %', p_policies[1], sqlerrm;
+    v_taken.limits := '[]';
+    v_taken.hits := array[null::timestamptz];
     if guard.fails_closed(p_policies[1]) then
-      return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('database/unavailable'));
+      v_taken.refusal := guard.refusal('database/unavailable');
     end if;
-    return '{"limits": [], "hits": {}}';
+    return v_taken;
 end;
 $$;
 
 create function guard.take_each(p_policies text[], p_user_id uuid, p_network text, p_endpoint text)
-returns jsonb
+returns guard.taken
 language plpgsql
 volatile
 set search_path = ''
@@ -1090,23 +1137,23 @@ as $$
 -- guard.take when something in it is broken: each policy alone, so that what is broken takes none of the others along.
 declare
   v_policy text;
-  v_taken jsonb;
-  v_limits jsonb := '[]';
-  v_times jsonb := '{}';
+  v_one guard.taken;
+  v_all guard.taken;
 begin
+  v_all.limits := '[]';
   foreach v_policy in array p_policies loop
-    v_taken := guard.take(array[v_policy], p_user_id, p_network, p_endpoint);
-    if v_taken ? 'refusal' then
+    v_one := guard.take(array[v_policy], p_user_id, p_network, p_endpoint);
+    if v_one.refusal is not null then
       raise exception 'refused';
     end if;
-    v_limits := v_limits || (v_taken -> 'limits');
-    v_times := v_times || (v_taken -> 'hits');
+    v_all.limits := v_all.limits || v_one.limits;
+    v_all.hits := v_all.hits || v_one.hits;
   end loop;
-  return jsonb_build_object('limits', v_limits, 'hits', v_times);
+  return v_all;
 exception
   -- What the others counted is undone; the refusal is what its variable still holds.
   when raise_exception then
-    return v_taken;
+    return v_one;
 end;
 $$;
 
@@ -1311,13 +1358,15 @@ create function credits.entry_hash(
 returns bytea
 language sql
 stable
--- As one row: its text leaves no two alike, as a list that passes over nulls would. The time counts in microseconds, so
--- that the text does not depend on the session's time zone.
-return sha256(p_previous || convert_to(row(
-  p_account_id, p_number, p_balance_after, (p_transfer).id, (p_transfer).posting_id, (p_transfer).owner_id,
-  (p_transfer).kind, (p_transfer).from_account_id, (p_transfer).to_account_id, (p_transfer).amount, (p_transfer).job_id,
-  (p_transfer).reverses_id, (p_transfer).draws, (extract(epoch from (p_transfer).created_at) * 1000000)::bigint
-)::text, 'UTF8'));
+-- A null leaves its place empty, and nothing has a comma in it but the draws, which stand last: no two entries have the
+-- same text. The time is eight bytes, whatever the session's time zone. Arguments of one type stand together, since each
+-- change of types costs a look into the catalogue.
+return sha256(p_previous || timestamptz_send((p_transfer).created_at) || format(
+  '%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s',
+  p_account_id, p_number, p_balance_after, (p_transfer).from_account_id, (p_transfer).to_account_id,
+  (p_transfer).posting_id, (p_transfer).amount, (p_transfer).id, (p_transfer).owner_id, (p_transfer).job_id,
+  (p_transfer).reverses_id, (p_transfer).kind, (p_transfer).draws
+)::bytea);
 
 create type credits.entry as (unit text, number bigint, balance bigint, hash bytea);
 
@@ -1328,18 +1377,13 @@ volatile
 set search_path = ''
 as $$
 -- What a transfer means to one of its accounts, which p_amount leaves or joins by its sign. A user's account gets the
--- entry that is returned; a system account is read and never locked, and has none.
+-- entry that is returned; a system account of another unit is read and never locked, and has none.
 declare
   v_entry credits.entry;
   v_kind credits.account_kind;
   v_draw credits.draw;
   v_drawn bigint := 0;
 begin
-  -- Those of the platform in credits, which are never changed: not even read.
-  if credits.is_system_account(p_account_id) then
-    v_entry.unit := 'credit';
-    return v_entry;
-  end if;
   update credits.accounts as a
   -- A debt counts the other way round: it grows when credits leave through it.
   set balance = a.balance + case a.kind when 'owed' then -p_amount else p_amount end,
@@ -1371,18 +1415,22 @@ begin
           and l.remaining + sign(p_amount)::integer * d.amount between 0 and l.amount
         returning d.amount
       )
-      select coalesce(sum(d.amount), 0) into v_drawn from drawn as d;
+      select coalesce(sum(d.amount), 0) * sign(p_amount) into v_drawn from drawn as d;
     else
       foreach v_draw in array p_transfer.draws loop
+        exit when v_draw.amount < 1;
+        if p_amount < 0 then
+          v_draw.amount := -v_draw.amount;
+        end if;
         update credits.lots as l
-        set remaining = l.remaining + sign(p_amount)::integer * v_draw.amount
-        where l.id = v_draw.lot_id and l.account_id = p_account_id and v_draw.amount > 0
-          and l.remaining + sign(p_amount)::integer * v_draw.amount between 0 and l.amount;
+        set remaining = l.remaining + v_draw.amount
+        where l.id = v_draw.lot_id and l.account_id = p_account_id
+          and l.remaining + v_draw.amount between 0 and l.amount;
         exit when not found;
         v_drawn := v_drawn + v_draw.amount;
       end loop;
     end if;
-    if v_drawn <> p_transfer.amount then
+    if v_drawn <> p_amount then
       raise exception 'transfer % does not draw its amount from lots of its account', p_transfer.id
         using errcode = 'check_violation';
     end if;
@@ -1410,8 +1458,15 @@ begin
   then
     raise exception 'transfer % contradicts itself', new.id using errcode = 'check_violation';
   end if;
-  v_from := credits.apply_side(new, new.from_account_id, -new.amount);
-  v_to := credits.apply_side(new, new.to_account_id, new.amount);
+  v_from.unit := 'credit';
+  v_to.unit := 'credit';
+  -- Those of the platform in credits are never changed: not even read.
+  if not credits.is_system_account(new.from_account_id) then
+    v_from := credits.apply_side(new, new.from_account_id, -new.amount);
+  end if;
+  if not credits.is_system_account(new.to_account_id) then
+    v_to := credits.apply_side(new, new.to_account_id, new.amount);
+  end if;
   if v_from.unit <> v_to.unit then
     raise exception 'transfer % crosses units', new.id using errcode = 'check_violation';
   end if;
@@ -2963,6 +3018,10 @@ create table queue.kinds (
 alter table queue.kinds enable row level security;
 comment on table queue.kinds is 'How tasks of each kind are worked; the operator may change it.';
 
+-- How many open tasks of its kind its owner had before a task, 15 for more. A domain: a table's own check costs ten times as
+-- much.
+create domain queue.place as smallint check (value between 0 and 15);
+
 create table queue.tasks (
   id bigint generated always as identity primary key,
   -- One of queue.kinds, which queue.add sees to: a foreign key would lock the kind's one row with every task.
@@ -2977,8 +3036,8 @@ create table queue.tasks (
   -- The request that it goes back to; ties what goes wrong to the log.
   request_id text,
   priority smallint not null,
-  -- How many open tasks of its kind its owner had before it, 15 for more. Whoever has many lets others go first.
-  place smallint not null check (place between 0 and 15),
+  -- Whoever has many lets others go first.
+  place queue.place not null,
   -- When it may be claimed. While it is leased, the end of the lease: then it may be claimed again.
   run_at timestamptz not null,
   -- Every claim is an attempt, whose number fences off those before it.
@@ -3030,7 +3089,7 @@ begin
       select count(*)
       from (
         select from queue.tasks as o
-        where o.owner_id = p_owner_id and o.kind = p_kind and o.failed_at is null and o.subject <> p_subject
+        where o.owner_id = p_owner_id and o.kind = p_kind and o.failed_at is null
         limit 15
       ) as o
     ) else 0 end,
@@ -3538,7 +3597,13 @@ create table videos.models (
   -- The two bounds of a job: from acceptance until it starts, and from its start until it ends.
   start_within interval not null default interval '15 minutes' check (start_within > interval '0'),
   finish_within interval not null default interval '15 minutes' check (finish_within > interval '0'),
-  position integer not null default 0
+  position integer not null default 0,
+  -- The settings of a request that asks for none.
+  defaults jsonb generated always as (jsonb_set(jsonb_set(jsonb_set(
+    '{}', '{duration_seconds}', options #> '{duration_seconds,default}'),
+    '{resolution}', options #> '{resolution,default}'),
+    '{aspect_ratio}', options #> '{aspect_ratio,default}'
+  )) stored
 );
 alter table videos.models enable row level security;
 comment on table videos.models is 'The catalogue. What is not available stays, for the jobs that were made with it.';
@@ -3637,36 +3702,34 @@ create table videos.model_providers (
 alter table videos.model_providers enable row level security;
 comment on table videos.model_providers is 'The providers of a model; the lowest preference is asked first.';
 
-create function videos.resolve_settings(p_model videos.models, p_settings jsonb, p_image_url text)
+create function videos.unfitting(p_model videos.models, p_settings jsonb, p_image_url text)
 returns jsonb
 language plpgsql
 immutable
 set search_path = ''
 as $$
--- The settings of a job, defaults included, and everything in the request that the model does not take:
--- `{ settings, fields: [{ path, message }] }`. `fields` is empty when all fits.
+-- Everything in a request that its model does not take, as `[{ path, message }]`; empty when all fits. What is not asked
+-- for is the model's default, which fits.
 declare
   v_name text;
-  v_value jsonb;
-  v_settings jsonb := '{}';
   v_fields jsonb := '[]';
 begin
-  foreach v_name in array array['duration_seconds', 'resolution', 'aspect_ratio'] loop
-    v_value := coalesce(p_settings -> v_name, p_model.options #> array[v_name, 'default']);
-    v_settings := v_settings || jsonb_build_object(v_name, v_value);
-    if not p_model.options #> array[v_name, 'values'] @> v_value then
-      v_fields := v_fields || jsonb_build_object(
-        'path', 'settings.' || v_name,
-        'message', format('This model takes one of %s', p_model.options #>> array[v_name, 'values'])
-      );
-    end if;
-  end loop;
+  if p_settings <> '{}' then
+    foreach v_name in array array['duration_seconds', 'resolution', 'aspect_ratio'] loop
+      if not coalesce(p_model.options #> array[v_name, 'values'] @> (p_settings -> v_name), true) then
+        v_fields := v_fields || jsonb_build_object(
+          'path', 'settings.' || v_name,
+          'message', format('This model takes one of %s', p_model.options #>> array[v_name, 'values'])
+        );
+      end if;
+    end loop;
+  end if;
   if p_model.requires_image and p_image_url is null then
     v_fields := v_fields || '{"path": "image_url", "message": "This model needs an image"}'::jsonb;
-  elsif p_model.category = 'text_to_video' and p_image_url is not null then
+  elsif p_image_url is not null and p_model.category = 'text_to_video' then
     v_fields := v_fields || '{"path": "image_url", "message": "This model takes no image"}'::jsonb;
   end if;
-  return jsonb_build_object('settings', v_settings, 'fields', v_fields);
+  return v_fields;
 end;
 $$;
 
@@ -3676,8 +3739,8 @@ returns bigint
 language sql
 immutable
 return case (p_model).pricing_type
-  when 'per_video' then (p_model).credits
   when 'per_second' then (p_model).credits * (p_settings ->> 'duration_seconds')::bigint
+  else (p_model).credits
 end;
 
 -- supabase/schemas/videos/jobs.sql
@@ -4200,7 +4263,7 @@ begin
     order by v.place
   loop
     if v_refusal is null then
-      v_refusal := guard.take('{signed_urls}', p_user_id, null, 'video-url') -> 'refusal';
+      v_refusal := (guard.take('{signed_urls}', p_user_id, null, 'video-url')).refusal;
     end if;
     if v_refusal is not null then
       v_videos := jsonb_set(v_videos, array[v_place::text], (v_videos -> v_place) || jsonb_build_object(
@@ -4524,21 +4587,31 @@ as $$
 -- Whether one of p_providers, null being all, may be asked for a video today: it is enabled, takes the request, and has
 -- money left for it. One after the other, since the first nearly always does.
 declare
+  v_found record;
   v_offer videos.model_providers;
 begin
-  for v_offer in
-    select p.* from videos.model_providers as p where p.model_id = p_model.id order by p.preference
+  for v_found in
+    select p as offer, m.cents
+    from videos.model_providers as p
+    join videos.money_left as m on m.provider = p.provider
+    where p.model_id = p_model.id
+    order by p.preference
   loop
-    continue when not coalesce(v_offer.provider = any (p_providers), p_providers is null)
-      or not videos.takes_settings(v_offer, p_settings, p_image_url)
-      or not videos.takes_prompt(v_offer, p_prompt);
-    if exists (
-      select from videos.money_left as m
-      where m.provider = v_offer.provider
-        and coalesce(m.cents >= videos.cost_cents(v_offer, p_model.pricing_type, p_settings), true)
-    ) then
-      return true;
+    v_offer := v_found.offer;
+    -- One question after the other: most have an answer that costs nothing, and are then not even prepared.
+    if p_providers is not null then
+      continue when not coalesce(v_offer.provider = any (p_providers), false);
     end if;
+    if v_offer.takes <> '{}' then
+      continue when not videos.takes_settings(v_offer, p_settings, p_image_url);
+    end if;
+    if v_offer.prompt_max_units is not null then
+      continue when not videos.takes_prompt(v_offer, p_prompt);
+    end if;
+    if v_found.cents is not null then
+      continue when v_found.cents < videos.cost_cents(v_offer, p_model.pricing_type, p_settings);
+    end if;
+    return true;
   end loop;
   return false;
 end;
@@ -4932,32 +5005,38 @@ $$;
 
 -- supabase/schemas/videos/moderation.sql
 
+-- A text folded so that one spelling stands for all that look like it: without case, accents, the dot of an i, width and
+-- invisible characters, and in Latin letters where Cyrillic and Greek ones look like them.
+create function videos.folded(p_text text)
+returns text
+language sql
+immutable
+return case
+  -- ASCII, as nearly all prompts in English are.
+  when octet_length(p_text) = char_length(p_text) then lower(p_text collate pg_catalog.pg_c_utf8)
+  else translate(
+    lower(
+      -- Decomposed, so that accents are characters of their own. They go, and so does whatever is not seen.
+      regexp_replace(
+        normalize(p_text, nfkd),
+        '[\u00AD\u0300-\u036F\u0483-\u0489\u061C\u064B-\u065F\u0670\u115F\u1160\u17B4\u17B5\u180B-\u180F\u1AB0-\u1AFF'
+          '\u1DC0-\u1DFF\u200B-\u200F\u202A-\u202E\u2060-\u206F\u20D0-\u20FF\u3164\uFE00-\uFE0F\uFE20-\uFE2F\uFEFF'
+          '\U000E0000-\U000E01EF]+', '', 'g'
+      ) collate pg_catalog.pg_c_utf8
+    ),
+    'ıøłđаеорсухіјѕѵԁɡαορυνικτ', 'ioldaeopcyxijsvdgaopuvikt'
+  )
+end;
+
 create function videos.words_of(p_text text)
 returns text[]
 language plpgsql
 immutable
 set search_path = ''
 as $$
--- The words of a text, folded so that one spelling stands for all that look like it: without case, accents, the dot of
--- an i, width and invisible characters, and in Latin letters where Cyrillic and Greek ones look like them.
-declare
-  v_text text := p_text;
+-- The words of a text, folded.
 begin
-  -- ASCII, as nearly all prompts in English are, needs a third of the work.
-  if octet_length(v_text) <> char_length(v_text) then
-    -- Decomposed, so that accents are characters of their own. They go, and so does whatever is not seen.
-    v_text := regexp_replace(
-      normalize(v_text, nfkd),
-      '[\u00AD\u0300-\u036F\u0483-\u0489\u061C\u064B-\u065F\u0670\u115F\u1160\u17B4\u17B5\u180B-\u180F\u1AB0-\u1AFF'
-        '\u1DC0-\u1DFF\u200B-\u200F\u202A-\u202E\u2060-\u206F\u20D0-\u20FF\u3164\uFE00-\uFE0F\uFE20-\uFE2F\uFEFF'
-        '\U000E0000-\U000E01EF]+', '', 'g'
-    );
-  end if;
-  v_text := lower(v_text collate pg_catalog.pg_c_utf8);
-  if octet_length(v_text) <> char_length(v_text) then
-    v_text := translate(v_text, 'ıøłđаеорсухіјѕѵԁɡαορυνικτ', 'ioldaeopcyxijsvdgaopuvikt');
-  end if;
-  return regexp_split_to_array(v_text collate pg_catalog.pg_c_utf8, '[^[:alnum:]]+');
+  return regexp_split_to_array(videos.folded(p_text) collate pg_catalog.pg_c_utf8, '[^[:alnum:]]+');
 end;
 $$;
 
@@ -5035,6 +5114,46 @@ $$;
 create trigger index_moderation_term after insert or update on videos.moderation_terms
   for each row execute function videos.index_moderation_term();
 
+-- What lets most prompts pass without a look at their words.
+create table videos.moderation_filters (
+  action text primary key,
+  -- A regular expression that finds a word's beginning in whatever a term with that action matches, and in little else.
+  pattern text not null
+);
+alter table videos.moderation_filters enable row level security;
+comment on table videos.moderation_filters is 'moderation_words as one pattern an action; a trigger keeps it.';
+
+create function videos.filter_moderation_words()
+returns trigger
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Writes the patterns anew, once a statement. Locks: moderation_filters, so that two who edit terms at once know of each
+-- other's.
+begin
+  lock table videos.moderation_filters in share row exclusive mode;
+  delete from videos.moderation_filters;
+  insert into videos.moderation_filters (action, pattern)
+  select w.action, format('(^|[^[:alnum:]])(%s)', string_agg(distinct left(w.word, 3), '|'))
+  from (
+    -- A term matches only with all its words, so one of them will do: that with the fewest spellings lets most pass.
+    select w.*, rank() over (partition by w.term_id order by s.spellings, w.place desc) as choice
+    from videos.moderation_words as w
+    join (
+      select w.term_id, w.place, count(*) as spellings from videos.moderation_words as w group by w.term_id, w.place
+    ) as s on s.term_id = w.term_id and s.place = w.place
+  ) as w
+  where w.choice = 1
+  group by w.action;
+  return null;
+end;
+$$;
+
+-- After index_moderation_term, which is for each row.
+create trigger filter_moderation_words after insert or update or delete or truncate on videos.moderation_terms
+  for each statement execute function videos.filter_moderation_words();
+
 -- What finds the terms' words among these, by the place of each: the word, and all its beginnings.
 create function videos.keys_of(p_words text[])
 returns table (place bigint, key text)
@@ -5107,15 +5226,18 @@ set search_path = ''
 as $$
 -- A term with that action that the prompt matches, or null. What it costs grows with the prompt, hardly with the terms.
 declare
+  v_pattern text;
   v_words text[];
   v_term_id bigint;
 begin
-  if not exists (select from videos.moderation_words as w) then
+  select f.pattern into v_pattern from videos.moderation_filters as f where f.action = p_action;
+  if not found or videos.folded(p_prompt) collate pg_catalog.pg_c_utf8 !~ v_pattern then
     return null;
   end if;
+  -- Few prompts come so far.
   v_words := videos.words_of(p_prompt);
   v_term_id := (videos.matching_terms(v_words, p_action))[1];
-  -- Few prompts come so far. No phrase goes on beyond a comma or a full stop: a letter that no prompt has stands there.
+  -- No phrase goes on beyond a comma or a full stop: a letter that no prompt has stands there.
   if v_term_id is not null then
     v_words := videos.words_of(regexp_replace(p_prompt, '[.,;:!?()¡¿…]+', ' ǁ ', 'g'));
     v_term_id := (videos.matching_terms(videos.without_allowed(v_words), p_action))[1];
@@ -5136,45 +5258,54 @@ volatile
 set search_path = ''
 as $$
 -- Accepts a video or says why not, in the order of what it costs to find out. Nothing is written before the last
--- refusal but the counted attempt. `data`: `{ job_id, status, credits_used, credits_remaining, created_at }`.
--- Locks: rate-limit rows → account → lots.
+-- refusal but the counted attempt, and what has expired. `data`: `{ job_id, status, credits_used, credits_remaining,
+-- created_at }`. Locks: rate-limit rows → account → lots.
 declare
-  v_attempts jsonb;
-  v_accepted jsonb;
+  v_taken guard.taken;
   v_limits jsonb;
+  v_account credits.accounts;
+  v_seen record;
   v_model videos.models;
-  v_resolved jsonb;
+  v_settings jsonb;
   v_fields jsonb;
   v_price bigint;
-  v_locked record;
-  v_account credits.accounts;
-  v_job_id constant uuid := core.new_id();
+  v_job_id uuid;
   v_now timestamptz;
 begin
-  v_attempts := guard.take(
-    '{generation_attempts,generation_attempts_network}', p_user_id, p_network, 'generate-video'
-  );
-  if v_attempts ? 'refusal' then
-    return v_attempts -> 'refusal';
+  v_taken := guard.take('{generation_attempts,generation_attempts_network}', p_user_id, p_network, 'generate-video');
+  if v_taken.refusal is not null then
+    return v_taken.refusal;
   end if;
-  v_limits := v_attempts -> 'limits';
-  if not ops.is_enabled('generation') then
+  v_limits := v_taken.limits;
+
+  -- All that is only read, in one statement. The account was locked before, so that it also tells what became of its user
+  -- while this waited.
+  v_account := credits.lock_account(p_user_id);
+  select m as model, u.closed_at is null and not u.is_banned as is_active,
+    (select f.is_enabled from ops.feature_flags as f where f.name = 'generation') as is_enabled,
+    (select f.pattern from videos.moderation_filters as f where f.action = 'refuse') as pattern
+  into v_seen
+  from accounts.users as u
+  left join videos.models as m on m.id = p_model_id and m.is_available
+  where u.id = p_user_id;
+  v_model := v_seen.model;
+
+  if not v_seen.is_active then
+    return (accounts.admit(p_user_id)).refusal || jsonb_build_object('limits', v_limits);
+  end if;
+  if not v_seen.is_enabled then
     return guard.refusal('feature/switched-off', '{"feature": "generation"}', v_limits);
   end if;
-  if videos.find_moderation_term(p_prompt, 'refuse') is not null then
+  if videos.folded(p_prompt) ~ v_seen.pattern and videos.find_moderation_term(p_prompt, 'refuse') is not null then
     return guard.refusal('prompt/refused', '{"reason": "policy"}', v_limits);
   end if;
-
-  select m.* into v_model from videos.models as m where m.id = p_model_id and m.is_available;
-  if not found then
+  if v_model.id is null then
     return guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id), v_limits);
   end if;
-  v_resolved := videos.resolve_settings(v_model, p_settings, p_image_url);
-  v_fields := v_resolved -> 'fields';
-  if v_fields = '[]'
-    and not videos.is_offered(v_model, p_prompt, v_resolved -> 'settings', p_image_url, p_providers)
-  then
-    v_fields := videos.unmakeable(v_model, p_prompt, v_resolved -> 'settings', p_image_url);
+  v_settings := v_model.defaults || p_settings;
+  v_fields := videos.unfitting(v_model, p_settings, p_image_url);
+  if v_fields = '[]' and not videos.is_offered(v_model, p_prompt, v_settings, p_image_url, p_providers) then
+    v_fields := videos.unmakeable(v_model, p_prompt, v_settings, p_image_url);
     if v_fields = '[]' then
       return guard.refusal('feature/switched-off', '{"feature": "generation"}', v_limits);
     end if;
@@ -5182,39 +5313,34 @@ begin
   if v_fields <> '[]' then
     return guard.refusal('request/malformed', jsonb_build_object('fields', v_fields), v_limits);
   end if;
-
-  v_price := videos.price(v_model, v_resolved -> 'settings');
-  select * into v_locked from accounts.lock(p_user_id);
-  if v_locked.refusal is not null then
-    return v_locked.refusal || jsonb_build_object('limits', v_limits);
-  end if;
-  v_account := v_locked.account;
+  v_price := videos.price(v_model, v_settings);
   if v_account.balance < v_price then
     return guard.refusal(
       'payment/insufficient-credits', jsonb_build_object('required', v_price, 'available', v_account.balance), v_limits
     );
   end if;
   -- Last, with the account locked and the balance known: what is counted here is accepted.
-  v_accepted := guard.take('{uncaptured_jobs,video_generation}', p_user_id, p_network, 'generate-video');
-  v_limits := coalesce(v_accepted -> 'limits', '[]') || v_limits;
-  if v_accepted ? 'refusal' then
-    return v_accepted -> 'refusal' || jsonb_build_object('limits', v_limits);
+  v_taken := guard.take('{uncaptured_jobs,video_generation}', p_user_id, p_network, 'generate-video');
+  v_limits := v_taken.limits || v_limits;
+  if v_taken.refusal is not null then
+    return v_taken.refusal || jsonb_build_object('limits', v_limits);
   end if;
   -- What guards money and was not counted, as its row is missing, is broken.
-  if not v_accepted -> 'hits' ?& '{uncaptured_jobs,video_generation}' then
+  if num_nulls(v_taken.hits[1], v_taken.hits[2]) > 0 then
     return guard.refusal('database/unavailable', '{}', v_limits);
   end if;
 
-  perform credits.place_hold(v_account, v_price, v_job_id);
+  v_job_id := core.new_id();
   -- By this time settle_video_job gives the hit back.
-  v_now := v_accepted #>> '{hits,uncaptured_jobs}';
+  v_now := v_taken.hits[1];
+  perform credits.place_hold(v_account, v_price, v_job_id);
   insert into videos.jobs (
     id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at,
     client_reference
   )
   values (
-    v_job_id, p_user_id, v_model.id, v_model.name, p_prompt, v_resolved -> 'settings', p_image_url, v_price,
-    p_request_id, v_now, v_now + v_model.start_within, p_client_reference
+    v_job_id, p_user_id, v_model.id, v_model.name, p_prompt, v_settings, p_image_url, v_price, p_request_id, v_now,
+    v_now + v_model.start_within, p_client_reference
   );
   -- The function submits at once; the worker only if that did not happen within 2 seconds.
   perform queue.add('submit', v_job_id, p_user_id, v_now + interval '2 seconds', p_request_id => p_request_id);
@@ -6060,13 +6186,13 @@ as $$
 -- guard.enter for those who act as admins, with their own policy. Whoever then waits for another lock asks
 -- ops.admit_admin again. Locks: rate-limit row.
 declare
-  v_taken jsonb;
+  v_taken guard.taken;
 begin
   select a.refusal, a.language into refusal, language from ops.admit_admin(p_admin_id) as a;
   if refusal is null then
     v_taken := guard.take('{admin}', p_admin_id, null, p_endpoint);
-    refusal := v_taken -> 'refusal';
-    limits := v_taken -> 'limits';
+    refusal := v_taken.refusal;
+    limits := v_taken.limits;
   end if;
 end;
 $$;
@@ -6157,11 +6283,11 @@ as $$
 -- has not closed the account, which is then locked; and that the admin is one still. Locks: rate-limit row → account →
 -- expired lots.
 declare
-  v_taken jsonb;
+  v_taken guard.taken;
 begin
   v_taken := guard.take('{admin}', p_admin_id, null, p_endpoint);
-  refusal := v_taken -> 'refusal';
-  limits := v_taken -> 'limits';
+  refusal := v_taken.refusal;
+  limits := v_taken.limits;
   if refusal is not null then
     return;
   end if;
@@ -6224,12 +6350,12 @@ as $$
 declare
   v_begun record;
   v_refusal jsonb;
-  v_taken jsonb;
+  v_taken guard.taken;
   v_limits jsonb;
   v_action_id constant uuid := core.new_id();
   v_posted jsonb;
 begin
-  select * into v_begun from ops.begin_credits(p_admin_id, 'admin-refund-credits', p_user_id, p_amount);
+  v_begun := ops.begin_credits(p_admin_id, 'admin-refund-credits', p_user_id, p_amount);
   if v_begun.refusal is not null then
     return v_begun.refusal;
   end if;
@@ -6274,12 +6400,12 @@ as $$
 -- Locks: rate-limit row → account → lots → the admin.
 declare
   v_begun record;
-  v_taken jsonb;
+  v_taken guard.taken;
   v_limits jsonb;
   v_action_id constant uuid := core.new_id();
   v_posted jsonb;
 begin
-  select * into v_begun from ops.begin_credits(p_admin_id, 'admin-adjust-credits', p_user_id, p_amount);
+  v_begun := ops.begin_credits(p_admin_id, 'admin-adjust-credits', p_user_id, p_amount);
   if v_begun.refusal is not null then
     return v_begun.refusal;
   end if;
@@ -7621,7 +7747,7 @@ declare
   v_caller record;
   v_data jsonb;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'models', '{reads}', null);
+  v_caller := guard.enter(p_user_id, 'models', '{reads}', null);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -7653,7 +7779,7 @@ declare
   v_caller record;
   v_outcome jsonb;
 begin
-  select * into v_caller from ops.admit_admin(p_admin_id);
+  v_caller := ops.admit_admin(p_admin_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -7664,7 +7790,7 @@ begin
       ops.adjust_credits(p_admin_id, p_request_id, p_user_id, p_amount, p_reason)
     );
   end if;
-  return v_outcome || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
+  return guard.in_language(v_outcome, v_caller.language);
 end;
 $$;
 grant execute on function api.admin_adjust_credits to service_role;
@@ -7687,7 +7813,7 @@ declare
   v_caller record;
   v_model videos.models;
 begin
-  select * into v_caller from ops.enter_admin(p_admin_id, 'admin-models');
+  v_caller := ops.enter_admin(p_admin_id, 'admin-models');
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -7730,7 +7856,7 @@ declare
   v_caller record;
   v_outcome jsonb;
 begin
-  select * into v_caller from ops.admit_admin(p_admin_id);
+  v_caller := ops.admit_admin(p_admin_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -7741,7 +7867,7 @@ begin
       ops.refund_credits(p_admin_id, p_request_id, p_user_id, p_amount, p_reason, p_job_id)
     );
   end if;
-  return v_outcome || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
+  return guard.in_language(v_outcome, v_caller.language);
 end;
 $$;
 grant execute on function api.admin_refund_credits to service_role;
@@ -7761,7 +7887,7 @@ declare
   v_caller record;
   v_refusal jsonb;
 begin
-  select * into v_caller from ops.enter_admin(p_admin_id, 'admin-users');
+  v_caller := ops.enter_admin(p_admin_id, 'admin-users');
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -7802,7 +7928,7 @@ begin
     when 'ban' then v_bans := true;
     when 'unban' then v_bans := false;
   end case;
-  select * into v_caller from ops.enter_admin(p_admin_id, 'admin-users');
+  v_caller := ops.enter_admin(p_admin_id, 'admin-users');
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -7853,7 +7979,7 @@ declare
   v_caller record;
   v_job videos.jobs;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'cancel-video', '{writes}', null, p_locks => true);
+  v_caller := guard.enter(p_user_id, 'cancel-video', '{writes}', null, p_locks => true);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -7905,7 +8031,7 @@ declare
   v_transactions jsonb;
   v_next jsonb;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'credits', '{reads}', null, p_locks => true);
+  v_caller := guard.enter(p_user_id, 'credits', '{reads}', null, p_locks => true);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -7966,7 +8092,7 @@ declare
   v_job videos.jobs;
   v_now timestamptz;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'delete-video-job', '{writes}', null, p_locks => true);
+  v_caller := guard.enter(p_user_id, 'delete-video-job', '{writes}', null, p_locks => true);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -8116,9 +8242,9 @@ declare
   v_now timestamptz;
   v_admitted record;
 begin
-  select * into v_caller from accounts.admit(p_user_id);
+  v_caller := accounts.admit(p_user_id);
   if v_caller.refusal is null then
-    select * into v_caller from accounts.lock(p_user_id);
+    v_caller := accounts.lock(p_user_id);
   end if;
   if v_caller.refusal is not null then
     return v_caller.refusal;
@@ -8139,7 +8265,7 @@ begin
   v_now := core.now();
   delete from devices.intents as i
   where i.user_id = p_user_id and i.network = v_network and i.granted_at is null and i.good_from <= v_now;
-  select * into v_admitted from devices.admit_intent(v_network);
+  v_admitted := devices.admit_intent(v_network);
   if v_admitted.reason is not null then
     return guard.answer(
       jsonb_build_object(
@@ -8181,9 +8307,9 @@ declare
   v_credits constant bigint := 10;
   v_outcome jsonb;
 begin
-  select * into v_caller from accounts.admit(p_user_id);
+  v_caller := accounts.admit(p_user_id);
   if v_caller.refusal is null then
-    select * into v_caller from accounts.lock(p_user_id);
+    v_caller := accounts.lock(p_user_id);
   end if;
   if v_caller.refusal is not null then
     return v_caller.refusal;
@@ -8301,7 +8427,7 @@ declare
   v_caller record;
   v_outcome jsonb;
 begin
-  select * into v_caller from accounts.admit(p_user_id);
+  v_caller := accounts.admit(p_user_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -8314,7 +8440,7 @@ begin
       )
     );
   end if;
-  return v_outcome || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
+  return guard.in_language(v_outcome, v_caller.language);
 end;
 $$;
 grant execute on function api.generate_video to service_role;
@@ -8757,7 +8883,7 @@ declare
   v_caller record;
   v_user accounts.users;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'user-profile', '{reads}', null, p_locks => true);
+  v_caller := guard.enter(p_user_id, 'user-profile', '{reads}', null, p_locks => true);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -8785,7 +8911,7 @@ declare
   v_caller record;
   v_user accounts.users;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'user-profile', '{writes}', null, p_locks => true);
+  v_caller := guard.enter(p_user_id, 'user-profile', '{writes}', null, p_locks => true);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -8834,7 +8960,7 @@ declare
   v_videos jsonb;
   v_next jsonb;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'video-jobs', '{reads}', null);
+  v_caller := guard.enter(p_user_id, 'video-jobs', '{reads}', null);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -8902,7 +9028,7 @@ declare
   v_caller record;
   v_job videos.jobs;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'video-status', '{reads}', null);
+  v_caller := guard.enter(p_user_id, 'video-status', '{reads}', null);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -8911,8 +9037,7 @@ begin
   from videos.jobs as j
   where j.id = p_job_id and j.user_id = p_user_id and j.deleted_at is null;
   if not found then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits)
-      || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
+    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
   end if;
 
   return guard.answer(

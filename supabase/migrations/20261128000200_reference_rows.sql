@@ -222,8 +222,9 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   from unnest('{
   accounts.personal_tables, accounts.privacy_classes, core.scheduled_tasks, core.set_aside, guard.policies,
   guard.secrets,
-  ops.alerts, ops.feature_flags, ops.retention_rules, purchases.products, queue.kinds, videos.job_transitions, videos.model_providers, videos.models,
-  videos.moderation_terms, videos.moderation_words, videos.providers, videos.spending
+  ops.alerts, ops.feature_flags, ops.retention_rules, purchases.products, queue.kinds, videos.job_transitions,
+  videos.model_providers, videos.models, videos.moderation_filters, videos.moderation_terms, videos.moderation_words,
+  videos.providers, videos.spending
   }'::text[]) as t (relation)
 on conflict (relation, column_name) do update
   set class = excluded.class, blank_to = excluded.blank_to, on_merge = excluded.on_merge, reason = excluded.reason;

@@ -13,7 +13,8 @@ import { errorOf } from "./support/answer.ts";
 import { type Guest, newClient, signInWithPassword, startBackend } from "./support/backend.ts";
 import { shared } from "../shared.ts";
 import { badCredentials } from "./support/bad-credentials.ts";
-import { exampleRequest } from "./support/example-requests.ts";
+import { eventually } from "./eventually.ts";
+import { exampleRequest, signedByStore } from "./support/example-requests.ts";
 import { ended, generate, priceOfKling } from "./support/videos.ts";
 
 /** Those of the platform that an app might try. */
@@ -235,6 +236,14 @@ for (
     await ended(backend, account, job_id);
     await sql`update accounts.users set ${sql({ ...change })} where id = ${account.id}`;
 
+    const told = async () =>
+      (await sql`select from purchases.notifications as n where n.handled_at is not null`).length;
+    const toldBefore = await told();
+    const signed = await signedByStore(backend.stack);
+    await eventually(
+      "the store's own notifications have come",
+      async () => await told() === toldBefore + 2 || undefined,
+    );
     // Another isolate, which does not remember the catalogue.
     await backend.stack.functions.reload();
     const before = await everyRow();
@@ -245,7 +254,7 @@ for (
       auth === "user" && !(what === "suspended" && operation === "DELETE user-profile")
     );
     const answers = asked.map((operation) => {
-      const { query, body } = exampleRequest(operation, { job: job_id });
+      const { query, body } = exampleRequest(operation, { job: job_id, ...signed });
       const key = operation.idempotencyKey === undefined ? {} : { key: crypto.randomUUID() };
       return account.call(`${operation.name}${query}`, { method: operation.method, body, ...key });
     });

@@ -4,7 +4,7 @@ import { type DeviceCheckRule, deviceToken } from "../../local/simulators/device
 import { deviceCheck } from "../../supabase/functions/_shared/devices/device-check.ts";
 import { freezeClock } from "../database/support/frozen-clock.ts";
 import { errorOf } from "./support/answer.ts";
-import { startBackend } from "./support/backend.ts";
+import { type Guest, startBackend } from "./support/backend.ts";
 import {
   alreadyClaimed,
   bitsOf,
@@ -24,17 +24,27 @@ Deno.test.beforeAll(async () => void await freezeClock(backend.database));
 
 const day = 86_400_000;
 
+/** As the database has it. */
+async function tokenOf({ id }: Guest): Promise<string | undefined> {
+  const [row] = await backend.database.sql<{ token: string }[]>`
+    select u.app_account_token as token from accounts.users as u where u.id = ${id}`;
+  return row?.token;
+}
+
 Deno.test("a device gets its credits once: at its first check, and never for a later one or another account", async () => {
   const network = newNetwork();
   const [guest, other] = await Promise.all([backend.signIn(), backend.signIn()]);
-  assert.deepEqual(await check(guest, "phone", network), {
+  const checked = await check(guest, "phone", network);
+  assert.deepEqual(checked, {
     user_id: guest.id,
+    app_account_token: await tokenOf(guest),
     credits_remaining: 10,
     is_new: true,
     initial_grant: granted,
   });
   assert.deepEqual(await check(guest, "phone", network), {
     user_id: guest.id,
+    app_account_token: await tokenOf(guest),
     credits_remaining: 10,
     is_new: false,
     initial_grant: alreadyClaimed,

@@ -70,7 +70,7 @@ async function knownValues(): Promise<Known> {
     provider: ["fal"],
     owner: [submission.owner],
     submission_id: [submission.id],
-    token: [await webhookToken(backend.keys.webhookSecret, "fal", submission.id)],
+    token: [webhookToken(backend.keys.webhookSecret, "fal", submission.id)],
   };
 }
 

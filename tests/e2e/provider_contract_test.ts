@@ -96,7 +96,7 @@ for (const subject of subjects) {
           return report.requests.length > 0 ? report : undefined;
         });
       const adapter = contract.adapter(isGivenUp ? { fetch: impatient(arrived) } : {});
-      const result = await adapter.submit(await contract.generation());
+      const result = await adapter.submit(contract.generation());
       assert.equal(result.outcome, outcome, `${meeting}: ${JSON.stringify(result)}`);
       assert(!JSON.stringify(result).includes("secret"), `${meeting}: nothing of the prompt is logged`);
       if (result.outcome === "not_accepted") {
@@ -122,7 +122,7 @@ for (const subject of subjects) {
     using unused = holdPorts();
     for (const apiUrl of [`http://127.0.0.1:${unused.take()}`, "http://provider.invalid"]) {
       const nobody = contract.adapter({ apiUrl });
-      assert.deepEqual(await nobody.submit(await contract.generation()), {
+      assert.deepEqual(await nobody.submit(contract.generation()), {
         outcome: "not_accepted",
         cause: "no connection",
         retryAfterSeconds: null,
@@ -138,7 +138,7 @@ for (const subject of subjects) {
     const { requestId } = await contract.submit();
     const { providerModel } = subject.generation;
     const stranger = contract.adapter({ key: "another" });
-    assert.equal((await stranger.submit(await contract.generation())).outcome, "not_accepted");
+    assert.equal((await stranger.submit(contract.generation())).outcome, "not_accepted");
     assert.equal((await stranger.poll(requestId, {}, providerModel)).state, "unreachable");
     assert.equal((await stranger.cancel(requestId, {}, providerModel)).outcome, "unreachable");
   });

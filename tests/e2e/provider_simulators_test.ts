@@ -60,7 +60,7 @@ Deno.test("every model takes what its adapter sends for every option it has", as
   for (const [name, changes] of Object.entries(options)) {
     await using contract = await startContract(subject(name));
     for (const change of changes) {
-      const outcome = await contract.provider.submit({ ...await contract.generation(), ...change });
+      const outcome = await contract.provider.submit({ ...contract.generation(), ...change });
       assert.equal(
         outcome.outcome,
         "accepted",
@@ -83,7 +83,7 @@ Deno.test("an input outside a model's schema is refused when it is submitted", a
   ];
   for (const [name, change, expected] of wrong) {
     await using contract = await startContract(subject(name));
-    const outcome = await contract.provider.submit({ ...await contract.generation(), ...change });
+    const outcome = await contract.provider.submit({ ...contract.generation(), ...change });
     assert(outcome.outcome === "refused", `${name}: ${JSON.stringify(outcome)}`);
     const { code, details } = outcome.failure;
     assert.deepEqual({ code, details }, expected);

@@ -58,9 +58,9 @@ Deno.test.beforeAll(async () => {
 Deno.test.afterAll(() => cleanup.disposeAsync());
 
 /** Where a provider calls, with the token that it was told, or another one. */
-async function webhookPath(token?: string): Promise<string> {
+function webhookPath(token?: string): string {
   const submission = { provider: "fal", submission_id: crypto.randomUUID(), owner: crypto.randomUUID() };
-  const own = await webhookToken(webhookSecret, submission.provider, submission.submission_id);
+  const own = webhookToken(webhookSecret, submission.provider, submission.submission_id);
   return `provider-webhook?${new URLSearchParams({ ...submission, token: token ?? own })}`;
 }
 
@@ -101,9 +101,9 @@ const refusals: Record<string, Refusal> = {
     code: "ERR_4013",
     from: 256 * 1024 + 1,
   },
-  "a webhook without our token": { path: await webhookPath("0".repeat(43)), headers: json, code: "ERR_4005" },
+  "a webhook without our token": { path: webhookPath("0".repeat(43)), headers: json, code: "ERR_4005" },
   "a webhook that is too long": {
-    path: await webhookPath(),
+    path: webhookPath(),
     headers: json,
     code: "ERR_4013",
     from: 4 * 1024 * 1024 + 1,
@@ -239,11 +239,11 @@ async function write(connection: Deno.TcpConn, text: string): Promise<void> {
   await connection.write(new TextEncoder().encode(text));
 }
 
-const uploads: Record<string, () => Promise<[path: string, headers: Record<string, string>]>> = {
-  "a webhook with our token": async () => [await webhookPath(), json],
-  "a webhook without it": async () => [await webhookPath("0".repeat(43)), json],
-  "a user's request": () => Promise.resolve(["generate-video", { ...user, ...json }]),
-  "a stranger's request": () => Promise.resolve(["generate-video", json]),
+const uploads: Record<string, () => [path: string, headers: Record<string, string>]> = {
+  "a webhook with our token": () => [webhookPath(), json],
+  "a webhook without it": () => [webhookPath("0".repeat(43)), json],
+  "a user's request": () => ["generate-video", { ...user, ...json }],
+  "a stranger's request": () => ["generate-video", json],
 };
 
 /** The log's lines about requests to come, of this many at least. */
@@ -260,7 +260,7 @@ for (const [what, about] of Object.entries(uploads)) {
   Deno.test(`${what} whose body breaks off is no fault of ours`, async () => {
     const from = logged.length;
     const connections = await Promise.all(
-      Array.from({ length: 5 }, async () => await openUpload(...await about())),
+      Array.from({ length: 5 }, async () => await openUpload(...about())),
     );
     for (const connection of connections) connection.close();
     for (const { level, status } of await requestsLogged(from, 5)) {
@@ -271,7 +271,7 @@ for (const [what, about] of Object.entries(uploads)) {
 
   Deno.test(`${what} that comes drop by drop is not waited for`, async () => {
     const connections = await Promise.all(
-      Array.from({ length: 21 }, async () => await openUpload(...await about())),
+      Array.from({ length: 21 }, async () => await openUpload(...about())),
     );
     const drops = setInterval(() => {
       for (const connection of connections) write(connection, "x").catch(() => {});

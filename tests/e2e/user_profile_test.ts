@@ -25,9 +25,16 @@ Deno.test("a guest reads and changes their profile with supabase-js", async () =
     language: null,
     theme_preference: "system",
     credits_remaining: 7,
+    app_account_token: profile.app_account_token,
+    shares_consumption: false,
     created_at: profile.created_at,
   });
-  const body = { display_name: "  Zoe\u0308 ", language: "tr", theme_preference: "dark" };
+  const body = {
+    display_name: "  Zoe\u0308 ",
+    language: "tr",
+    theme_preference: "dark",
+    shares_consumption: true,
+  };
   const changed = await supabase.functions.invoke("user-profile", { method: "PATCH", body });
   assert.deepEqual(changed.data, { ...profile, ...body, display_name: "Zo\u00eb" });
   const again = await supabase.functions.invoke("user-profile", { method: "GET" });

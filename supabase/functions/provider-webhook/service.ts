@@ -10,14 +10,14 @@ import { verifyWebhookToken } from "../_shared/videos/providers/webhook-token.ts
 import type { ProviderWebhookQuery, ProviderWebhookResponse } from "./schema.ts";
 
 /** The token proves which submission the URL was made for, before anything of the body is read. Throws ERR_4005. */
-export async function admitProviderWebhook(
+export function admitProviderWebhook(
   { provider, submission_id, token }: ProviderWebhookQuery,
   { webhookSecret }: Pick<Config, "webhookSecret">,
-): Promise<void> {
+): void {
   if (webhookSecret === null) {
     throw new AppError(codes["auth/unauthenticated"], { cause: "WEBHOOK_SECRET is not set" });
   }
-  if (!await verifyWebhookToken(webhookSecret, provider, submission_id, token)) {
+  if (!verifyWebhookToken(webhookSecret, provider, submission_id, token)) {
     throw new AppError(codes["auth/unauthenticated"], { cause: "the token does not fit" });
   }
 }
@@ -32,7 +32,7 @@ export async function receiveProviderWebhook(
 ): Promise<Answer<ProviderWebhookResponse>> {
   const { providers, database, config } = context;
   // Once more, for less than a hundredth of what storing costs: who stores events relies on nobody's having asked before.
-  await admitProviderWebhook(query, config);
+  admitProviderWebhook(query, config);
   const { token: _, ...submission } = query;
   const { provider: name } = submission;
   const provider = providers.get(name);

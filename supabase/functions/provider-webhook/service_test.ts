@@ -14,7 +14,7 @@ import { receiveProviderWebhook } from "./service.ts";
 
 const webhookSecret = "a secret of thirty-two characters";
 const submissionId = submission.submission_id;
-const token = await webhookToken(webhookSecret, "fal", submissionId);
+const token = webhookToken(webhookSecret, "fal", submissionId);
 const query = { owner: ownerReference, provider: "fal", submission_id: submissionId, token };
 const event = {
   eventId: "request-1:OK",
@@ -104,9 +104,9 @@ Deno.test("a token that was made for something else is ERR_4005, before anybody 
     ["a shorter one", { token: token.slice(1) }],
     ["a longer one", { token: `${token}${token}${token}` }],
     ["another submission's", { submission_id: "0190a000-0000-7000-8000-0000000000dd" }],
-    ["another provider's", { token: await webhookToken(webhookSecret, "runway", submissionId) }],
+    ["another provider's", { token: webhookToken(webhookSecret, "runway", submissionId) }],
     ["one by another key", {
-      token: await webhookToken("another secret of enough characters", "fal", submissionId),
+      token: webhookToken("another secret of enough characters", "fal", submissionId),
     }],
   ];
   for (const [name, changed] of tokens) {
@@ -119,7 +119,7 @@ Deno.test("a token that was made for something else is ERR_4005, before anybody 
 Deno.test("without the secret, or the provider, nobody is believed", async () => {
   const { receive, steps } = setting({ secret: null });
   await assert.rejects(receive(), { code: "ERR_4005", cause: "WEBHOOK_SECRET is not set" });
-  const runway = { provider: "runway", token: await webhookToken(webhookSecret, "runway", submissionId) };
+  const runway = { provider: "runway", token: webhookToken(webhookSecret, "runway", submissionId) };
   await assert.rejects(setting().receive(runway), { code: "ERR_4005", cause: "runway is not configured" });
   assert.deepEqual(steps, []);
 });

@@ -14,7 +14,7 @@ declare
   v_caller record;
   v_model videos.models;
 begin
-  select * into v_caller from ops.enter_admin(p_admin_id, 'admin-models');
+  v_caller := ops.enter_admin(p_admin_id, 'admin-models');
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

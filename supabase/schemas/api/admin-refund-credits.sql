@@ -14,7 +14,7 @@ declare
   v_caller record;
   v_outcome jsonb;
 begin
-  select * into v_caller from ops.admit_admin(p_admin_id);
+  v_caller := ops.admit_admin(p_admin_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -25,7 +25,7 @@ begin
       ops.refund_credits(p_admin_id, p_request_id, p_user_id, p_amount, p_reason, p_job_id)
     );
   end if;
-  return v_outcome || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
+  return guard.in_language(v_outcome, v_caller.language);
 end;
 $$;
 grant execute on function api.admin_refund_credits to service_role;

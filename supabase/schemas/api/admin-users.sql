@@ -11,7 +11,7 @@ declare
   v_caller record;
   v_refusal jsonb;
 begin
-  select * into v_caller from ops.enter_admin(p_admin_id, 'admin-users');
+  v_caller := ops.enter_admin(p_admin_id, 'admin-users');
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -52,7 +52,7 @@ begin
     when 'ban' then v_bans := true;
     when 'unban' then v_bans := false;
   end case;
-  select * into v_caller from ops.enter_admin(p_admin_id, 'admin-users');
+  v_caller := ops.enter_admin(p_admin_id, 'admin-users');
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

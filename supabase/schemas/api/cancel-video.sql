@@ -13,7 +13,7 @@ declare
   v_caller record;
   v_job videos.jobs;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'cancel-video', '{writes}', null, p_locks => true);
+  v_caller := guard.enter(p_user_id, 'cancel-video', '{writes}', null, p_locks => true);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

@@ -16,7 +16,7 @@ declare
   v_transactions jsonb;
   v_next jsonb;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'credits', '{reads}', null, p_locks => true);
+  v_caller := guard.enter(p_user_id, 'credits', '{reads}', null, p_locks => true);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

@@ -14,7 +14,7 @@ declare
   v_job videos.jobs;
   v_now timestamptz;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'delete-video-job', '{writes}', null, p_locks => true);
+  v_caller := guard.enter(p_user_id, 'delete-video-job', '{writes}', null, p_locks => true);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

@@ -116,9 +116,9 @@ declare
   v_now timestamptz;
   v_admitted record;
 begin
-  select * into v_caller from accounts.admit(p_user_id);
+  v_caller := accounts.admit(p_user_id);
   if v_caller.refusal is null then
-    select * into v_caller from accounts.lock(p_user_id);
+    v_caller := accounts.lock(p_user_id);
   end if;
   if v_caller.refusal is not null then
     return v_caller.refusal;
@@ -139,7 +139,7 @@ begin
   v_now := core.now();
   delete from devices.intents as i
   where i.user_id = p_user_id and i.network = v_network and i.granted_at is null and i.good_from <= v_now;
-  select * into v_admitted from devices.admit_intent(v_network);
+  v_admitted := devices.admit_intent(v_network);
   if v_admitted.reason is not null then
     return guard.answer(
       jsonb_build_object(
@@ -181,9 +181,9 @@ declare
   v_credits constant bigint := 10;
   v_outcome jsonb;
 begin
-  select * into v_caller from accounts.admit(p_user_id);
+  v_caller := accounts.admit(p_user_id);
   if v_caller.refusal is null then
-    select * into v_caller from accounts.lock(p_user_id);
+    v_caller := accounts.lock(p_user_id);
   end if;
   if v_caller.refusal is not null then
     return v_caller.refusal;

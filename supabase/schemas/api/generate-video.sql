@@ -16,7 +16,7 @@ declare
   v_caller record;
   v_outcome jsonb;
 begin
-  select * into v_caller from accounts.admit(p_user_id);
+  v_caller := accounts.admit(p_user_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -29,7 +29,7 @@ begin
       )
     );
   end if;
-  return v_outcome || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
+  return guard.in_language(v_outcome, v_caller.language);
 end;
 $$;
 grant execute on function api.generate_video to service_role;

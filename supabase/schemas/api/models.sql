@@ -16,7 +16,7 @@ declare
   v_caller record;
   v_data jsonb;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'models', '{reads}', null);
+  v_caller := guard.enter(p_user_id, 'models', '{reads}', null);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

@@ -39,7 +39,7 @@ declare
   v_caller record;
   v_user accounts.users;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'user-profile', '{reads}', null, p_locks => true);
+  v_caller := guard.enter(p_user_id, 'user-profile', '{reads}', null, p_locks => true);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -67,7 +67,7 @@ declare
   v_caller record;
   v_user accounts.users;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'user-profile', '{writes}', null, p_locks => true);
+  v_caller := guard.enter(p_user_id, 'user-profile', '{writes}', null, p_locks => true);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

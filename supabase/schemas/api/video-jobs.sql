@@ -21,7 +21,7 @@ declare
   v_videos jsonb;
   v_next jsonb;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'video-jobs', '{reads}', null);
+  v_caller := guard.enter(p_user_id, 'video-jobs', '{reads}', null);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

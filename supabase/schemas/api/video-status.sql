@@ -12,7 +12,7 @@ declare
   v_caller record;
   v_job videos.jobs;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'video-status', '{reads}', null);
+  v_caller := guard.enter(p_user_id, 'video-status', '{reads}', null);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -21,8 +21,7 @@ begin
   from videos.jobs as j
   where j.id = p_job_id and j.user_id = p_user_id and j.deleted_at is null;
   if not found then
-    return guard.refusal('resource/not-found', '{}', v_caller.limits)
-      || jsonb_strip_nulls(jsonb_build_object('language', v_caller.language));
+    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
   end if;
 
   return guard.answer(

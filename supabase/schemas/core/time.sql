@@ -14,15 +14,12 @@ returns uuid
 language sql
 volatile
 -- UUID version 7 (RFC 9562): 48 bits of milliseconds, then random bits. New rows so land on one end of their
--- indexes; Postgres 17 has no function for it. Bits 52 and 53 turn the version 4 into a 7.
-return encode(
-  set_bit(set_bit(
-    overlay(
-      uuid_send(gen_random_uuid())
-      placing substring(int8send((date_part('epoch', clock_timestamp()) * 1000)::bigint) from 3)
-      from 1 for 6
-    ), 52, 1), 53, 1),
-  'hex')::uuid;
+-- indexes; Postgres 17 has no function for it. Of a random UUID the first 15 characters are replaced, which end with its
+-- version: 12 digits of time, one hyphen less than is usual, and a 7. The time has 11 digits until the year 2527.
+return overlay(
+  gen_random_uuid()::text
+  placing '0' || to_hex((date_part('epoch', clock_timestamp()) * 1000)::bigint) || '-7' from 1 for 15
+)::uuid;
 
 -- A time as the API shows it: ISO 8601, UTC, milliseconds.
 create function core.to_iso(p_time timestamptz)

@@ -12,6 +12,10 @@ return jsonb_strip_nulls(
   jsonb_build_object('error', core.error_code(p_category), 'details', p_details, 'limits', p_limits)
 );
 
+-- What guard.take says: the limits as the API shows them, the envelope to return instead of going on, if any, and the times
+-- that were counted, in the order of the policies' names, null for one that is broken.
+create type guard.taken as (limits jsonb, refusal jsonb, hits timestamptz[]);
+
 create function guard.enter(
   p_user_id uuid, p_endpoint text, p_policies text[], p_network text, p_locks boolean default false,
   p_suspended boolean default false,
@@ -26,21 +30,28 @@ as $$
 -- is what it has. Who waited for a lock is asked again: the account may have been closed meanwhile, or its user
 -- suspended. p_suspended is as in accounts.admit. Locks: rate-limit rows → account → expired lots.
 declare
-  v_taken jsonb;
+  v_caller record;
+  v_taken guard.taken;
+  v_locked record;
 begin
-  select a.refusal, a.language, a.is_new into refusal, language, is_new from accounts.admit(p_user_id, p_suspended) as a;
+  v_caller := accounts.admit(p_user_id, p_suspended);
+  refusal := v_caller.refusal;
+  language := v_caller.language;
+  is_new := v_caller.is_new;
   if refusal is not null then
     return;
   end if;
   v_taken := guard.take(p_policies, p_user_id, p_network, p_endpoint);
-  refusal := v_taken -> 'refusal';
-  limits := v_taken -> 'limits';
+  refusal := v_taken.refusal;
+  limits := v_taken.limits;
   if refusal is not null then
     return;
   end if;
   if p_locks then
-    select l.refusal, (l.account).id, (l.account).balance into refusal, account_id, balance
-    from accounts.lock(p_user_id, p_suspended) as l;
+    v_locked := accounts.lock(p_user_id, p_suspended);
+    refusal := v_locked.refusal;
+    account_id := (v_locked.account).id;
+    balance := (v_locked.account).balance;
   else
     refusal := (accounts.admit(p_user_id, p_suspended)).refusal;
   end if;
@@ -53,5 +64,18 @@ create function guard.answer(p_data jsonb, p_limits jsonb default null, p_langua
 returns jsonb
 language sql
 stable
-return jsonb_build_object('data', p_data)
-  || jsonb_strip_nulls(jsonb_build_object('limits', p_limits, 'language', p_language));
+return case
+  when p_limits is null and p_language is null then jsonb_build_object('data', p_data)
+  when p_limits is null then jsonb_build_object('data', p_data, 'language', p_language)
+  when p_language is null then jsonb_build_object('data', p_data, 'limits', p_limits)
+  else jsonb_build_object('data', p_data, 'limits', p_limits, 'language', p_language)
+end;
+
+-- An outcome that was made without knowing the user's language.
+create function guard.in_language(p_outcome jsonb, p_language text)
+returns jsonb
+language sql
+stable
+return case
+  when p_language is null then p_outcome else p_outcome || jsonb_build_object('language', p_language)
+end;

@@ -23,23 +23,13 @@ create table guard.secrets (
 alter table guard.secrets enable row level security;
 comment on table guard.secrets is 'Random bytes that keep what callers write from meaning anything to the database.';
 
-create function guard.lock_key(p_caller uuid, p_endpoint text, p_key text)
-returns bigint
-language plpgsql
-stable
-set search_path = ''
-as $$
 -- The advisory lock of an idempotency key. A caller writes the key, and must be able to choose nobody else's lock: it is
 -- hashed with a secret, and the locks of one number are for these keys alone; whatever else we lock has two.
-declare
-  v_secret bytea;
-begin
-  select s.secret into strict v_secret from guard.secrets as s where s.name = 'lock_keys';
-  return ('x' || encode(substring(sha256(
-    v_secret || convert_to(concat_ws(' ', p_caller::text, p_endpoint, p_key), 'UTF8')
-  ) from 1 for 8), 'hex'))::bit(64)::bigint;
-end;
-$$;
+create function guard.lock_key(p_secret bytea, p_caller uuid, p_endpoint text, p_key text)
+returns bigint
+language sql
+stable
+return hashtextextended(sha256(p_secret || convert_to(format('%s %s %s', p_caller, p_endpoint, p_key), 'UTF8'))::text, 0);
 
 create function guard.claim(p_caller uuid, p_endpoint text, p_key text, p_fingerprint text)
 returns jsonb
@@ -52,10 +42,14 @@ as $$
 -- the same key, both of which count in `replays`; idempotency/in-progress while the first request runs. Locks: an
 -- advisory lock on (caller, endpoint, key), never waited for → rate-limit row, for a known key.
 declare
+  v_is_mine boolean;
   v_row guard.idempotency_keys;
-  v_taken jsonb;
+  v_taken guard.taken;
 begin
-  if not pg_try_advisory_xact_lock(guard.lock_key(p_caller, p_endpoint, p_key)) then
+  select pg_try_advisory_xact_lock(guard.lock_key(s.secret, p_caller, p_endpoint, p_key)) into strict v_is_mine
+  from guard.secrets as s
+  where s.name = 'lock_keys';
+  if not v_is_mine then
     return guard.refusal('idempotency/in-progress', '{"retry_after": 1}');
   end if;
 
@@ -68,8 +62,8 @@ begin
     return null;
   end if;
   v_taken := guard.take('{replays}', p_caller, null, p_endpoint);
-  if v_taken ? 'refusal' then
-    return v_taken -> 'refusal';
+  if v_taken.refusal is not null then
+    return v_taken.refusal;
   end if;
   if v_row.fingerprint <> p_fingerprint then
     return guard.refusal('idempotency/key-reused');

@@ -57,29 +57,40 @@ begin
 end;
 $$;
 
+-- A limit as the API shows it, `reset` being the whole seconds until the hit leaves its window. As text that is read as
+-- JSON once: an object that is built costs twice as much. The names need no quoting.
+create function guard.limit_text(
+  p_policy guard.policies, p_is_allowed text, p_current integer, p_remaining integer, p_hit timestamptz
+)
+returns text
+language sql
+volatile
+return format(
+  '{"policy":"%s","allowed":%s,"current":%s,"limit":%s,"window":%s,"remaining":%s,"reset":%s}',
+  (p_policy).name, p_is_allowed, p_current, (p_policy).max_hits, (p_policy).window_seconds, p_remaining,
+  greatest(1, ceil(date_part('epoch', p_hit + (p_policy).window_length - core.now())))
+);
+
 create function guard.take(p_policies text[], p_user_id uuid, p_network text, p_endpoint text)
-returns jsonb
+returns guard.taken
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Counts one attempt against several policies, all or none: `{ limits, refusal, hits }`. `hits` are the times that were
--- counted, by policy, for guard.give_back. `refusal` is absent when all admit, else the envelope to return:
+-- Counts one attempt against several policies, all or none. `hits` are for guard.give_back. `refusal` is
 -- limit/rate-exceeded, or database/unavailable where a limiter that fails closed is broken. Those that fail open are
 -- then passed over. A policy without its row is broken. An unknown network is one subject, shared by all who have none.
 -- Locks: one row a policy, in the
 -- order of their names, until the transaction ends. Time is read after that lock, so that hits are in order and no
--- window admits one too many. The limits are as the API shows them, `reset` in whole seconds.
+-- window admits one too many.
 declare
   v_name text;
   v_policy guard.policies;
   v_subject text;
   v_hits timestamptz[];
   v_used integer;
-  v_limit jsonb;
-  v_limits jsonb := '[]';
-  v_times jsonb := '{}';
-  v_refusal jsonb;
+  v_limits text;
+  v_taken guard.taken;
 begin
   if cardinality(p_policies) > 2 or p_policies[1] > p_policies[2] then
     p_policies := array(select asked.name from unnest(p_policies) as asked (name) order by asked.name);
@@ -113,52 +124,49 @@ begin
       returning h.hits into v_hits;
     end if;
     v_used := cardinality(v_hits);
-    v_limit := jsonb_build_object(
-      'policy', v_name,
-      'allowed', v_used <= v_policy.max_hits,
-      -- Without the attempt that is refused.
-      'current', v_used - (v_used > v_policy.max_hits)::integer,
-      'limit', v_policy.max_hits,
-      'window', v_policy.window_seconds,
-      'remaining', greatest(0, v_policy.max_hits - v_used),
-      -- When a hit leaves: the oldest, or a later one where the operator lowered the limit.
-      'reset', greatest(1, ceil(date_part(
-        'epoch', v_hits[greatest(1, v_used - v_policy.max_hits)] + v_policy.window_length - core.now()
-      ))::integer)
-    );
     if v_used > v_policy.max_hits then
-      v_refusal := guard.refusal(
-        'limit/rate-exceeded', jsonb_build_object('policy', v_name, 'retry_after', v_limit -> 'reset'),
-        jsonb_build_array(v_limit)
+      -- Without the attempt that is refused. A hit leaves: the oldest, or a later one where the operator lowered the limit.
+      v_taken.limits := jsonb_build_array(guard.limit_text(
+        v_policy, 'false', v_used - 1, 0, v_hits[v_used - v_policy.max_hits]
+      )::jsonb);
+      v_taken.refusal := guard.refusal(
+        'limit/rate-exceeded',
+        jsonb_build_object('policy', v_name, 'retry_after', v_taken.limits -> 0 -> 'reset'), v_taken.limits
       );
+      v_taken.hits := '{}';
       -- Undoes what this policy and those before it counted.
       raise exception 'refused';
     end if;
-    v_limits := v_limits || v_limit;
-    v_times := v_times || jsonb_build_object(v_name, v_hits[v_used]);
+    v_limits := concat_ws(',', v_limits, guard.limit_text(
+      v_policy, 'true', v_used, v_policy.max_hits - v_used, v_hits[1]
+    ));
+    v_taken.hits := v_taken.hits || v_hits[v_used];
   end loop;
-  return jsonb_build_object('limits', v_limits, 'hits', v_times);
+  v_taken.limits := '[' || v_limits || ']';
+  return v_taken;
 exception
   -- A deadlock or a lost race is no fault of the limiter: the caller tries the whole again.
   when deadlock_detected or serialization_failure then
     raise;
   when others then
-    if v_refusal is not null then
-      return jsonb_build_object('limits', v_refusal -> 'limits', 'refusal', v_refusal);
+    if v_taken.refusal is not null then
+      return v_taken;
     end if;
     if cardinality(p_policies) > 1 then
       return guard.take_each(p_policies, p_user_id, p_network, p_endpoint);
     end if;
     raise warning 'the rate limiter of % is broken: %', p_policies[1], sqlerrm;
+    v_taken.limits := '[]';
+    v_taken.hits := array[null::timestamptz];
     if guard.fails_closed(p_policies[1]) then
-      return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('database/unavailable'));
+      v_taken.refusal := guard.refusal('database/unavailable');
     end if;
-    return '{"limits": [], "hits": {}}';
+    return v_taken;
 end;
 $$;
 
 create function guard.take_each(p_policies text[], p_user_id uuid, p_network text, p_endpoint text)
-returns jsonb
+returns guard.taken
 language plpgsql
 volatile
 set search_path = ''
@@ -166,23 +174,23 @@ as $$
 -- guard.take when something in it is broken: each policy alone, so that what is broken takes none of the others along.
 declare
   v_policy text;
-  v_taken jsonb;
-  v_limits jsonb := '[]';
-  v_times jsonb := '{}';
+  v_one guard.taken;
+  v_all guard.taken;
 begin
+  v_all.limits := '[]';
   foreach v_policy in array p_policies loop
-    v_taken := guard.take(array[v_policy], p_user_id, p_network, p_endpoint);
-    if v_taken ? 'refusal' then
+    v_one := guard.take(array[v_policy], p_user_id, p_network, p_endpoint);
+    if v_one.refusal is not null then
       raise exception 'refused';
     end if;
-    v_limits := v_limits || (v_taken -> 'limits');
-    v_times := v_times || (v_taken -> 'hits');
+    v_all.limits := v_all.limits || v_one.limits;
+    v_all.hits := v_all.hits || v_one.hits;
   end loop;
-  return jsonb_build_object('limits', v_limits, 'hits', v_times);
+  return v_all;
 exception
   -- What the others counted is undone; the refusal is what its variable still holds.
   when raise_exception then
-    return v_taken;
+    return v_one;
 end;
 $$;
 

@@ -144,13 +144,13 @@ as $$
 -- guard.enter for those who act as admins, with their own policy. Whoever then waits for another lock asks
 -- ops.admit_admin again. Locks: rate-limit row.
 declare
-  v_taken jsonb;
+  v_taken guard.taken;
 begin
   select a.refusal, a.language into refusal, language from ops.admit_admin(p_admin_id) as a;
   if refusal is null then
     v_taken := guard.take('{admin}', p_admin_id, null, p_endpoint);
-    refusal := v_taken -> 'refusal';
-    limits := v_taken -> 'limits';
+    refusal := v_taken.refusal;
+    limits := v_taken.limits;
   end if;
 end;
 $$;

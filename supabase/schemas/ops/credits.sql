@@ -10,11 +10,11 @@ as $$
 -- has not closed the account, which is then locked; and that the admin is one still. Locks: rate-limit row → account →
 -- expired lots.
 declare
-  v_taken jsonb;
+  v_taken guard.taken;
 begin
   v_taken := guard.take('{admin}', p_admin_id, null, p_endpoint);
-  refusal := v_taken -> 'refusal';
-  limits := v_taken -> 'limits';
+  refusal := v_taken.refusal;
+  limits := v_taken.limits;
   if refusal is not null then
     return;
   end if;
@@ -77,12 +77,12 @@ as $$
 declare
   v_begun record;
   v_refusal jsonb;
-  v_taken jsonb;
+  v_taken guard.taken;
   v_limits jsonb;
   v_action_id constant uuid := core.new_id();
   v_posted jsonb;
 begin
-  select * into v_begun from ops.begin_credits(p_admin_id, 'admin-refund-credits', p_user_id, p_amount);
+  v_begun := ops.begin_credits(p_admin_id, 'admin-refund-credits', p_user_id, p_amount);
   if v_begun.refusal is not null then
     return v_begun.refusal;
   end if;
@@ -127,12 +127,12 @@ as $$
 -- Locks: rate-limit row → account → lots → the admin.
 declare
   v_begun record;
-  v_taken jsonb;
+  v_taken guard.taken;
   v_limits jsonb;
   v_action_id constant uuid := core.new_id();
   v_posted jsonb;
 begin
-  select * into v_begun from ops.begin_credits(p_admin_id, 'admin-adjust-credits', p_user_id, p_amount);
+  v_begun := ops.begin_credits(p_admin_id, 'admin-adjust-credits', p_user_id, p_amount);
   if v_begun.refusal is not null then
     return v_begun.refusal;
   end if;

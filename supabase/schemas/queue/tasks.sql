@@ -23,7 +23,7 @@ begin
       select count(*)
       from (
         select from queue.tasks as o
-        where o.owner_id = p_owner_id and o.kind = p_kind and o.failed_at is null and o.subject <> p_subject
+        where o.owner_id = p_owner_id and o.kind = p_kind and o.failed_at is null
         limit 15
       ) as o
     ) else 0 end,

@@ -8,45 +8,54 @@ volatile
 set search_path = ''
 as $$
 -- Accepts a video or says why not, in the order of what it costs to find out. Nothing is written before the last
--- refusal but the counted attempt. `data`: `{ job_id, status, credits_used, credits_remaining, created_at }`.
--- Locks: rate-limit rows → account → lots.
+-- refusal but the counted attempt, and what has expired. `data`: `{ job_id, status, credits_used, credits_remaining,
+-- created_at }`. Locks: rate-limit rows → account → lots.
 declare
-  v_attempts jsonb;
-  v_accepted jsonb;
+  v_taken guard.taken;
   v_limits jsonb;
+  v_account credits.accounts;
+  v_seen record;
   v_model videos.models;
-  v_resolved jsonb;
+  v_settings jsonb;
   v_fields jsonb;
   v_price bigint;
-  v_locked record;
-  v_account credits.accounts;
-  v_job_id constant uuid := core.new_id();
+  v_job_id uuid;
   v_now timestamptz;
 begin
-  v_attempts := guard.take(
-    '{generation_attempts,generation_attempts_network}', p_user_id, p_network, 'generate-video'
-  );
-  if v_attempts ? 'refusal' then
-    return v_attempts -> 'refusal';
+  v_taken := guard.take('{generation_attempts,generation_attempts_network}', p_user_id, p_network, 'generate-video');
+  if v_taken.refusal is not null then
+    return v_taken.refusal;
   end if;
-  v_limits := v_attempts -> 'limits';
-  if not ops.is_enabled('generation') then
+  v_limits := v_taken.limits;
+
+  -- All that is only read, in one statement. The account was locked before, so that it also tells what became of its user
+  -- while this waited.
+  v_account := credits.lock_account(p_user_id);
+  select m as model, u.closed_at is null and not u.is_banned as is_active,
+    (select f.is_enabled from ops.feature_flags as f where f.name = 'generation') as is_enabled,
+    (select f.pattern from videos.moderation_filters as f where f.action = 'refuse') as pattern
+  into v_seen
+  from accounts.users as u
+  left join videos.models as m on m.id = p_model_id and m.is_available
+  where u.id = p_user_id;
+  v_model := v_seen.model;
+
+  if not v_seen.is_active then
+    return (accounts.admit(p_user_id)).refusal || jsonb_build_object('limits', v_limits);
+  end if;
+  if not v_seen.is_enabled then
     return guard.refusal('feature/switched-off', '{"feature": "generation"}', v_limits);
   end if;
-  if videos.find_moderation_term(p_prompt, 'refuse') is not null then
+  if videos.folded(p_prompt) ~ v_seen.pattern and videos.find_moderation_term(p_prompt, 'refuse') is not null then
     return guard.refusal('prompt/refused', '{"reason": "policy"}', v_limits);
   end if;
-
-  select m.* into v_model from videos.models as m where m.id = p_model_id and m.is_available;
-  if not found then
+  if v_model.id is null then
     return guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id), v_limits);
   end if;
-  v_resolved := videos.resolve_settings(v_model, p_settings, p_image_url);
-  v_fields := v_resolved -> 'fields';
-  if v_fields = '[]'
-    and not videos.is_offered(v_model, p_prompt, v_resolved -> 'settings', p_image_url, p_providers)
-  then
-    v_fields := videos.unmakeable(v_model, p_prompt, v_resolved -> 'settings', p_image_url);
+  v_settings := v_model.defaults || p_settings;
+  v_fields := videos.unfitting(v_model, p_settings, p_image_url);
+  if v_fields = '[]' and not videos.is_offered(v_model, p_prompt, v_settings, p_image_url, p_providers) then
+    v_fields := videos.unmakeable(v_model, p_prompt, v_settings, p_image_url);
     if v_fields = '[]' then
       return guard.refusal('feature/switched-off', '{"feature": "generation"}', v_limits);
     end if;
@@ -54,39 +63,34 @@ begin
   if v_fields <> '[]' then
     return guard.refusal('request/malformed', jsonb_build_object('fields', v_fields), v_limits);
   end if;
-
-  v_price := videos.price(v_model, v_resolved -> 'settings');
-  select * into v_locked from accounts.lock(p_user_id);
-  if v_locked.refusal is not null then
-    return v_locked.refusal || jsonb_build_object('limits', v_limits);
-  end if;
-  v_account := v_locked.account;
+  v_price := videos.price(v_model, v_settings);
   if v_account.balance < v_price then
     return guard.refusal(
       'payment/insufficient-credits', jsonb_build_object('required', v_price, 'available', v_account.balance), v_limits
     );
   end if;
   -- Last, with the account locked and the balance known: what is counted here is accepted.
-  v_accepted := guard.take('{uncaptured_jobs,video_generation}', p_user_id, p_network, 'generate-video');
-  v_limits := coalesce(v_accepted -> 'limits', '[]') || v_limits;
-  if v_accepted ? 'refusal' then
-    return v_accepted -> 'refusal' || jsonb_build_object('limits', v_limits);
+  v_taken := guard.take('{uncaptured_jobs,video_generation}', p_user_id, p_network, 'generate-video');
+  v_limits := v_taken.limits || v_limits;
+  if v_taken.refusal is not null then
+    return v_taken.refusal || jsonb_build_object('limits', v_limits);
   end if;
   -- What guards money and was not counted, as its row is missing, is broken.
-  if not v_accepted -> 'hits' ?& '{uncaptured_jobs,video_generation}' then
+  if num_nulls(v_taken.hits[1], v_taken.hits[2]) > 0 then
     return guard.refusal('database/unavailable', '{}', v_limits);
   end if;
 
-  perform credits.place_hold(v_account, v_price, v_job_id);
+  v_job_id := core.new_id();
   -- By this time settle_video_job gives the hit back.
-  v_now := v_accepted #>> '{hits,uncaptured_jobs}';
+  v_now := v_taken.hits[1];
+  perform credits.place_hold(v_account, v_price, v_job_id);
   insert into videos.jobs (
     id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at,
     client_reference
   )
   values (
-    v_job_id, p_user_id, v_model.id, v_model.name, p_prompt, v_resolved -> 'settings', p_image_url, v_price,
-    p_request_id, v_now, v_now + v_model.start_within, p_client_reference
+    v_job_id, p_user_id, v_model.id, v_model.name, p_prompt, v_settings, p_image_url, v_price, p_request_id, v_now,
+    v_now + v_model.start_within, p_client_reference
   );
   -- The function submits at once; the worker only if that did not happen within 2 seconds.
   perform queue.add('submit', v_job_id, p_user_id, v_now + interval '2 seconds', p_request_id => p_request_id);

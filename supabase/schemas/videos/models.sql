@@ -46,7 +46,13 @@ create table videos.models (
   -- The two bounds of a job: from acceptance until it starts, and from its start until it ends.
   start_within interval not null default interval '15 minutes' check (start_within > interval '0'),
   finish_within interval not null default interval '15 minutes' check (finish_within > interval '0'),
-  position integer not null default 0
+  position integer not null default 0,
+  -- The settings of a request that asks for none.
+  defaults jsonb generated always as (jsonb_set(jsonb_set(jsonb_set(
+    '{}', '{duration_seconds}', options #> '{duration_seconds,default}'),
+    '{resolution}', options #> '{resolution,default}'),
+    '{aspect_ratio}', options #> '{aspect_ratio,default}'
+  )) stored
 );
 alter table videos.models enable row level security;
 comment on table videos.models is 'The catalogue. What is not available stays, for the jobs that were made with it.';
@@ -145,36 +151,34 @@ create table videos.model_providers (
 alter table videos.model_providers enable row level security;
 comment on table videos.model_providers is 'The providers of a model; the lowest preference is asked first.';
 
-create function videos.resolve_settings(p_model videos.models, p_settings jsonb, p_image_url text)
+create function videos.unfitting(p_model videos.models, p_settings jsonb, p_image_url text)
 returns jsonb
 language plpgsql
 immutable
 set search_path = ''
 as $$
--- The settings of a job, defaults included, and everything in the request that the model does not take:
--- `{ settings, fields: [{ path, message }] }`. `fields` is empty when all fits.
+-- Everything in a request that its model does not take, as `[{ path, message }]`; empty when all fits. What is not asked
+-- for is the model's default, which fits.
 declare
   v_name text;
-  v_value jsonb;
-  v_settings jsonb := '{}';
   v_fields jsonb := '[]';
 begin
-  foreach v_name in array array['duration_seconds', 'resolution', 'aspect_ratio'] loop
-    v_value := coalesce(p_settings -> v_name, p_model.options #> array[v_name, 'default']);
-    v_settings := v_settings || jsonb_build_object(v_name, v_value);
-    if not p_model.options #> array[v_name, 'values'] @> v_value then
-      v_fields := v_fields || jsonb_build_object(
-        'path', 'settings.' || v_name,
-        'message', format('This model takes one of %s', p_model.options #>> array[v_name, 'values'])
-      );
-    end if;
-  end loop;
+  if p_settings <> '{}' then
+    foreach v_name in array array['duration_seconds', 'resolution', 'aspect_ratio'] loop
+      if not coalesce(p_model.options #> array[v_name, 'values'] @> (p_settings -> v_name), true) then
+        v_fields := v_fields || jsonb_build_object(
+          'path', 'settings.' || v_name,
+          'message', format('This model takes one of %s', p_model.options #>> array[v_name, 'values'])
+        );
+      end if;
+    end loop;
+  end if;
   if p_model.requires_image and p_image_url is null then
     v_fields := v_fields || '{"path": "image_url", "message": "This model needs an image"}'::jsonb;
-  elsif p_model.category = 'text_to_video' and p_image_url is not null then
+  elsif p_image_url is not null and p_model.category = 'text_to_video' then
     v_fields := v_fields || '{"path": "image_url", "message": "This model takes no image"}'::jsonb;
   end if;
-  return jsonb_build_object('settings', v_settings, 'fields', v_fields);
+  return v_fields;
 end;
 $$;
 
@@ -184,6 +188,6 @@ returns bigint
 language sql
 immutable
 return case (p_model).pricing_type
-  when 'per_video' then (p_model).credits
   when 'per_second' then (p_model).credits * (p_settings ->> 'duration_seconds')::bigint
+  else (p_model).credits
 end;

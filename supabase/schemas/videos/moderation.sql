@@ -1,29 +1,35 @@
+-- A text folded so that one spelling stands for all that look like it: without case, accents, the dot of an i, width and
+-- invisible characters, and in Latin letters where Cyrillic and Greek ones look like them.
+create function videos.folded(p_text text)
+returns text
+language sql
+immutable
+return case
+  -- ASCII, as nearly all prompts in English are.
+  when octet_length(p_text) = char_length(p_text) then lower(p_text collate pg_catalog.pg_c_utf8)
+  else translate(
+    lower(
+      -- Decomposed, so that accents are characters of their own. They go, and so does whatever is not seen.
+      regexp_replace(
+        normalize(p_text, nfkd),
+        '[\u00AD\u0300-\u036F\u0483-\u0489\u061C\u064B-\u065F\u0670\u115F\u1160\u17B4\u17B5\u180B-\u180F\u1AB0-\u1AFF'
+          '\u1DC0-\u1DFF\u200B-\u200F\u202A-\u202E\u2060-\u206F\u20D0-\u20FF\u3164\uFE00-\uFE0F\uFE20-\uFE2F\uFEFF'
+          '\U000E0000-\U000E01EF]+', '', 'g'
+      ) collate pg_catalog.pg_c_utf8
+    ),
+    'ıøłđаеорсухіјѕѵԁɡαορυνικτ', 'ioldaeopcyxijsvdgaopuvikt'
+  )
+end;
+
 create function videos.words_of(p_text text)
 returns text[]
 language plpgsql
 immutable
 set search_path = ''
 as $$
--- The words of a text, folded so that one spelling stands for all that look like it: without case, accents, the dot of
--- an i, width and invisible characters, and in Latin letters where Cyrillic and Greek ones look like them.
-declare
-  v_text text := p_text;
+-- The words of a text, folded.
 begin
-  -- ASCII, as nearly all prompts in English are, needs a third of the work.
-  if octet_length(v_text) <> char_length(v_text) then
-    -- Decomposed, so that accents are characters of their own. They go, and so does whatever is not seen.
-    v_text := regexp_replace(
-      normalize(v_text, nfkd),
-      '[\u00AD\u0300-\u036F\u0483-\u0489\u061C\u064B-\u065F\u0670\u115F\u1160\u17B4\u17B5\u180B-\u180F\u1AB0-\u1AFF'
-        '\u1DC0-\u1DFF\u200B-\u200F\u202A-\u202E\u2060-\u206F\u20D0-\u20FF\u3164\uFE00-\uFE0F\uFE20-\uFE2F\uFEFF'
-        '\U000E0000-\U000E01EF]+', '', 'g'
-    );
-  end if;
-  v_text := lower(v_text collate pg_catalog.pg_c_utf8);
-  if octet_length(v_text) <> char_length(v_text) then
-    v_text := translate(v_text, 'ıøłđаеорсухіјѕѵԁɡαορυνικτ', 'ioldaeopcyxijsvdgaopuvikt');
-  end if;
-  return regexp_split_to_array(v_text collate pg_catalog.pg_c_utf8, '[^[:alnum:]]+');
+  return regexp_split_to_array(videos.folded(p_text) collate pg_catalog.pg_c_utf8, '[^[:alnum:]]+');
 end;
 $$;
 
@@ -101,6 +107,46 @@ $$;
 create trigger index_moderation_term after insert or update on videos.moderation_terms
   for each row execute function videos.index_moderation_term();
 
+-- What lets most prompts pass without a look at their words.
+create table videos.moderation_filters (
+  action text primary key,
+  -- A regular expression that finds a word's beginning in whatever a term with that action matches, and in little else.
+  pattern text not null
+);
+alter table videos.moderation_filters enable row level security;
+comment on table videos.moderation_filters is 'moderation_words as one pattern an action; a trigger keeps it.';
+
+create function videos.filter_moderation_words()
+returns trigger
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Writes the patterns anew, once a statement. Locks: moderation_filters, so that two who edit terms at once know of each
+-- other's.
+begin
+  lock table videos.moderation_filters in share row exclusive mode;
+  delete from videos.moderation_filters;
+  insert into videos.moderation_filters (action, pattern)
+  select w.action, format('(^|[^[:alnum:]])(%s)', string_agg(distinct left(w.word, 3), '|'))
+  from (
+    -- A term matches only with all its words, so one of them will do: that with the fewest spellings lets most pass.
+    select w.*, rank() over (partition by w.term_id order by s.spellings, w.place desc) as choice
+    from videos.moderation_words as w
+    join (
+      select w.term_id, w.place, count(*) as spellings from videos.moderation_words as w group by w.term_id, w.place
+    ) as s on s.term_id = w.term_id and s.place = w.place
+  ) as w
+  where w.choice = 1
+  group by w.action;
+  return null;
+end;
+$$;
+
+-- After index_moderation_term, which is for each row.
+create trigger filter_moderation_words after insert or update or delete or truncate on videos.moderation_terms
+  for each statement execute function videos.filter_moderation_words();
+
 -- What finds the terms' words among these, by the place of each: the word, and all its beginnings.
 create function videos.keys_of(p_words text[])
 returns table (place bigint, key text)
@@ -173,15 +219,18 @@ set search_path = ''
 as $$
 -- A term with that action that the prompt matches, or null. What it costs grows with the prompt, hardly with the terms.
 declare
+  v_pattern text;
   v_words text[];
   v_term_id bigint;
 begin
-  if not exists (select from videos.moderation_words as w) then
+  select f.pattern into v_pattern from videos.moderation_filters as f where f.action = p_action;
+  if not found or videos.folded(p_prompt) collate pg_catalog.pg_c_utf8 !~ v_pattern then
     return null;
   end if;
+  -- Few prompts come so far.
   v_words := videos.words_of(p_prompt);
   v_term_id := (videos.matching_terms(v_words, p_action))[1];
-  -- Few prompts come so far. No phrase goes on beyond a comma or a full stop: a letter that no prompt has stands there.
+  -- No phrase goes on beyond a comma or a full stop: a letter that no prompt has stands there.
   if v_term_id is not null then
     v_words := videos.words_of(regexp_replace(p_prompt, '[.,;:!?()¡¿…]+', ' ǁ ', 'g'));
     v_term_id := (videos.matching_terms(videos.without_allowed(v_words), p_action))[1];

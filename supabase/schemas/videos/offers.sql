@@ -57,21 +57,31 @@ as $$
 -- Whether one of p_providers, null being all, may be asked for a video today: it is enabled, takes the request, and has
 -- money left for it. One after the other, since the first nearly always does.
 declare
+  v_found record;
   v_offer videos.model_providers;
 begin
-  for v_offer in
-    select p.* from videos.model_providers as p where p.model_id = p_model.id order by p.preference
+  for v_found in
+    select p as offer, m.cents
+    from videos.model_providers as p
+    join videos.money_left as m on m.provider = p.provider
+    where p.model_id = p_model.id
+    order by p.preference
   loop
-    continue when not coalesce(v_offer.provider = any (p_providers), p_providers is null)
-      or not videos.takes_settings(v_offer, p_settings, p_image_url)
-      or not videos.takes_prompt(v_offer, p_prompt);
-    if exists (
-      select from videos.money_left as m
-      where m.provider = v_offer.provider
-        and coalesce(m.cents >= videos.cost_cents(v_offer, p_model.pricing_type, p_settings), true)
-    ) then
-      return true;
+    v_offer := v_found.offer;
+    -- One question after the other: most have an answer that costs nothing, and are then not even prepared.
+    if p_providers is not null then
+      continue when not coalesce(v_offer.provider = any (p_providers), false);
     end if;
+    if v_offer.takes <> '{}' then
+      continue when not videos.takes_settings(v_offer, p_settings, p_image_url);
+    end if;
+    if v_offer.prompt_max_units is not null then
+      continue when not videos.takes_prompt(v_offer, p_prompt);
+    end if;
+    if v_found.cents is not null then
+      continue when v_found.cents < videos.cost_cents(v_offer, p_model.pricing_type, p_settings);
+    end if;
+    return true;
   end loop;
   return false;
 end;

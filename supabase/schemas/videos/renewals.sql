@@ -26,7 +26,7 @@ begin
     order by v.place
   loop
     if v_refusal is null then
-      v_refusal := guard.take('{signed_urls}', p_user_id, null, 'video-url') -> 'refusal';
+      v_refusal := (guard.take('{signed_urls}', p_user_id, null, 'video-url')).refusal;
     end if;
     if v_refusal is not null then
       v_videos := jsonb_set(v_videos, array[v_place::text], (v_videos -> v_place) || jsonb_build_object(

@@ -9,10 +9,10 @@ select credits.hold(credits.lock_account('00000000-0000-0000-0000-000000000001')
 select is(
   (select e.hash from credits.entries as e where e.number = 2),
   (
-    select sha256(p.hash || convert_to(row(
-      e.account_id, e.number, e.balance_after, e.transfer_id, t.posting_id, t.owner_id, e.kind, t.from_account_id,
-      t.to_account_id, t.amount, e.job_id, t.reverses_id, t.draws, (extract(epoch from e.created_at) * 1000000)::bigint
-    )::text, 'UTF8'))
+    select sha256(p.hash || timestamptz_send(e.created_at) || concat(
+      e.account_id, ',', e.number, ',', e.balance_after, ',', t.from_account_id, ',', t.to_account_id, ',', t.posting_id,
+      ',', t.amount, ',', e.transfer_id, ',', t.owner_id, ',', e.job_id, ',', t.reverses_id, ',', e.kind, ',', t.draws
+    )::bytea)
     from credits.entries as e
     join credits.transfers as t on t.id = e.transfer_id
     join credits.entries as p on p.account_id = e.account_id and p.number = 1

@@ -18,7 +18,6 @@ const broken: Record<string, string> = {
   users_language_check: "language = 'Qx7canary'",
   users_theme_preference_check: "theme_preference = 'Qx7canary'",
   users_tombstone: "closed_at = now()",
-  tasks_place_check: "place = 16",
   submissions_check: "request_id = null",
   provider_events_effect_check: "effect = 'Qx7canary'",
   assets_bytes_check: "bytes = 0",

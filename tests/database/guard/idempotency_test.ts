@@ -220,12 +220,14 @@ Deno.test("nobody chooses a lock by a key: it is hashed with the database's secr
 
   // Whatever locks of one number somebody holds, they are no lock of the tick's or of an admin's limit.
   const { key } = await first(
-    sql<{ key: string }[]>`select guard.lock_key(${mine.caller}, 'an-endpoint', 'a-key')::text as key`,
+    sql<
+      { key: string }[]
+    >`select guard.lock_key(s.secret, ${mine.caller}, 'an-endpoint', 'a-key')::text as key from guard.secrets as s`,
   );
   await rolledBack(sql, async (sql) => {
     await sql`update guard.secrets set secret = sha256('another')`;
     const other = await first(
-      sql`select guard.lock_key(${mine.caller}, 'an-endpoint', 'a-key')::text as key`,
+      sql`select guard.lock_key(s.secret, ${mine.caller}, 'an-endpoint', 'a-key')::text as key from guard.secrets as s`,
     );
     assert.notEqual(other["key"], key, "another database has other locks");
   });

@@ -52,7 +52,7 @@ export interface Caller {
 export async function take(sql: Sql, policies: string[], caller: Caller = {}): Promise<Taken> {
   const { userId = crypto.randomUUID(), network = null, endpoint = "an-endpoint" } = caller;
   const { taken } = await first(sql<{ taken: Taken }[]>`
-    select guard.take(${policies}, ${userId}, ${network}, ${endpoint}) as taken`);
+    select jsonb_strip_nulls(to_jsonb(guard.take(${policies}, ${userId}, ${network}, ${endpoint}))) as taken`);
   return taken;
 }
 

@@ -1,10 +1,12 @@
 /** Terms: what a prompt must not say is refused before money is held, however it is spelt, and leaves no trace. */
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { claimSubmission } from "../support/generation.ts";
 import { balancesOf, first, rolledBack, type Sql } from "../support/ledger.ts";
 import { ourSchemas } from "../support/our-schemas.ts";
 import { testDatabase } from "../harness.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
+import { propertyOptions } from "../../runs.ts";
 import { createPayer, generateVideo } from "../support/videos.ts";
 
 const { sql } = sharedDatabase();
@@ -211,6 +213,139 @@ Deno.test("an allowed phrase is its words one after the other, in their order, h
   assert(!await isRefused(sql, "nothing of it"), "an allowed phrase refuses nothing by itself");
 });
 
+/** Words that are listed; and what makes another word of one, the same, or none. */
+const listed = fc.constantFrom(
+  ...[
+    "naked",
+    "nude",
+    "child",
+    "kids",
+    "minor",
+    "çıplak",
+    "çocuk",
+    "niña",
+    "desnuda",
+    "sexo",
+    "asia",
+    "menor",
+    "eye",
+    "ojo",
+    "mano",
+  ],
+);
+const pieces = fc.constantFrom(
+  ...[
+    "un",
+    "s",
+    "lar",
+    "N",
+    "Ç",
+    "İ",
+    "ı",
+    "с",
+    "\u0301",
+    "\u200b",
+    "ǁ",
+    "_",
+    "7",
+    "ｎ",
+    "𝐤",
+    "🦊",
+    "cat",
+    "-",
+    ", ",
+    ". ",
+    "\n",
+    "'",
+    "…",
+  ],
+);
+const prompts = fc.array(
+  fc.tuple(fc.oneof(listed, pieces), fc.oneof(fc.constant(" "), fc.constant(" "), pieces)),
+  { maxLength: 8 },
+)
+  .map((words) => words.flat().join(""));
+
+/** Beginnings and words, short ones and such as have no Latin letter. */
+const alternatives = fc.constantFrom(
+  ...[
+    "naked",
+    "nud*",
+    "child*",
+    "kids",
+    "min*",
+    "çıplak*",
+    "çocuk",
+    "nin*",
+    "s",
+    "un",
+    "7",
+    "ǁ",
+    "eye",
+    "menor",
+    "кот",
+    "cat*",
+  ],
+);
+const places = fc.array(alternatives, { minLength: 1, maxLength: 3 }).map((words) => words.join("|"));
+const terms = fc.record({
+  pattern: fc.array(places, { minLength: 1, maxLength: 3 }).map((places) => places.join(" ")),
+  action: fc.constantFrom("refuse", "refuse", "flag", "allow"),
+});
+
+Deno.test("what lets most prompts pass changes no verdict, on any prompt and with any terms", async () => {
+  let found = 0;
+  let passed = 0;
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(prompts, { minLength: 40, maxLength: 40 }),
+      fc.option(fc.array(terms, { minLength: 1, maxLength: 4 })),
+      async (prompts, terms) => {
+        await rolledBack(sql, async (sql) => {
+          // Without any, those of a fresh project.
+          if (terms !== null) {
+            await sql`delete from videos.moderation_terms`;
+            await sql`
+              insert into videos.moderation_terms (pattern, action, reason)
+              select t.pattern, t.action, 'a reason'
+              from jsonb_to_recordset(${
+              sql.json(terms)
+            }) as t (pattern text, action text) on conflict do nothing`;
+          }
+          const verdicts = () =>
+            sql<{ prompt: string; action: string; term: string | null }[]>`
+              select p.prompt, a.action, videos.find_moderation_term(p.prompt, a.action) as term
+              from unnest(${prompts}::text[]) as p (prompt), unnest('{refuse,flag}'::text[]) as a (action)`;
+          const quick = await verdicts();
+          await sql`update videos.moderation_filters set pattern = ''`;
+          const slow = await verdicts();
+          assert.deepEqual([...quick], [...slow]);
+          found += slow.filter(({ term }) => term !== null).length;
+          passed += slow.filter(({ term }) => term === null).length;
+        });
+      },
+    ),
+    propertyOptions(12, 300),
+  );
+  assert(found > 20 && passed > 20, `${found} found, ${passed} passed`);
+});
+
+Deno.test("most prompts pass by one look", async () => {
+  const [{ pattern = "" } = {}] = await sql<{ pattern: string }[]>`
+    select f.pattern from videos.moderation_filters as f where f.action = 'refuse'`;
+  const passes = async (prompt: string) =>
+    (await first(sql<{ passes: boolean }[]>`select videos.folded(${prompt}) !~ ${pattern} as passes`)).passes;
+  for (
+    const prompt of [
+      "A cat walks through the city at night",
+      "Children fly kites",
+      "Bir kedi şehirde yürüyor",
+    ]
+  ) {
+    assert(await passes(prompt), prompt);
+  }
+});
+
 Deno.test("two thousand terms that begin alike, end alike or share a word cost no more than others, fresh from their writing", async () => {
   const begin = "abcdefgh";
   const long = Array.from({ length: 400 }, (_, n) => `${begin.slice(0, 3 + n % 6)}${n}`).join(" ").slice(
@@ -249,6 +384,12 @@ Deno.test("two thousand terms that begin alike, end alike or share a word cost n
     await sql.unsafe(`
       insert into videos.moderation_terms (pattern, action, reason)
       select ${pattern}, '${action}', 'a reason' from generate_series(1, 2000) as n on conflict do nothing`);
+    const startedAt = performance.now();
+    await isRefused(sql, long);
+    const first = performance.now() - startedAt;
+    assert(first < 300, `${name}: the first look at the pattern takes ${first} ms`);
+    // Each prompt as one that the pattern does not let pass.
+    await sql`update videos.moderation_filters set pattern = ''`;
     for (const prompt of prompts) {
       let best = Infinity;
       for (let turn = 0; turn < 8; turn++) {
@@ -256,7 +397,7 @@ Deno.test("two thousand terms that begin alike, end alike or share a word cost n
         await isRefused(sql, prompt);
         best = Math.min(best, performance.now() - startedAt);
       }
-      console.log(`${name}: ${best.toFixed(1)} ms`);
+      console.log(`${name}: ${first.toFixed(1)} ms, then ${best.toFixed(1)} ms`);
       assert(best < 30, `${name}: ${best} ms`);
     }
   }

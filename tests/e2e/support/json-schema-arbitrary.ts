@@ -16,6 +16,10 @@ export function arbitraryOf(schema: JsonSchema, known: Known = {}): fc.Arbitrary
   if (schema.const !== undefined) return fc.constant(schema.const);
   if (schema.enum) return fc.constantFrom(...schema.enum);
   if (schema.anyOf) return fc.oneof(...schema.anyOf.map((each) => arbitraryOf(each, known)));
+  const { type } = schema as { type?: unknown };
+  if (Array.isArray(type)) {
+    return fc.oneof(...type.map((each) => arbitraryOf({ ...schema, type: each }, known)));
+  }
   switch (schema.type) {
     case "string":
       return stringOf(schema);

@@ -151,7 +151,7 @@ export interface Contract extends AsyncDisposable {
   readonly endpoint: WebhookEndpoint;
   adapter(change?: AdapterChange): Provider;
   /** A generation with a webhook URL of its own, where the provider has webhooks. */
-  generation(submissionId?: string): Promise<Generation>;
+  generation(submissionId?: string): Generation;
   /** Submits by this rule, and asserts that the provider has accepted it. */
   submit(rule?: Rule, submissionId?: string): Promise<Submitted>;
 }
@@ -166,18 +166,18 @@ export async function startContract(subject: Subject, times: Partial<Times> = {}
   starting.use(simulator);
   const provider = adapter();
   const endpoint = starting.use(startWebhookEndpoint(provider));
-  const generation = async (submissionId: string = crypto.randomUUID()): Promise<Generation> => ({
+  const generation = (submissionId: string = crypto.randomUUID()): Generation => ({
     ...subject.generation,
     prompt,
     imageUrl: null,
-    webhookUrl: subject.hasWebhook ? await endpoint.urlFor(submissionId) : null,
+    webhookUrl: subject.hasWebhook ? endpoint.urlFor(submissionId) : null,
   });
   const running = starting.move();
   return {
     ...{ provider, simulator, endpoint, adapter, generation },
     async submit(rule, submissionId) {
       if (rule !== undefined) await simulator.control.rules(rule);
-      const wanted = await generation(submissionId);
+      const wanted = generation(submissionId);
       const outcome = await provider.submit(wanted);
       assert(outcome.outcome === "accepted", JSON.stringify(outcome));
       const { requestId, references } = outcome;
@@ -218,7 +218,7 @@ export interface WebhookEndpoint extends AsyncDisposable {
   readonly recorded: ProviderReport[];
   /** Milliseconds by which the endpoint's clock is ahead. */
   ahead: number;
-  urlFor(submissionId: string, provider?: string): Promise<string>;
+  urlFor(submissionId: string, provider?: string): string;
   /** Delivers an arrival once more, changed; gives the status. */
   deliver(arrival: Arrival, change?: Partial<Arrival>): Promise<number>;
   /** Resolves with the arrivals when there are so many. */

@@ -125,12 +125,27 @@ const passing = new RegExp(`^(${
 /** What whoever is between us and PostgREST says about the moment; PostgREST has none of these. */
 const passingStatuses = [408, 425, 429];
 
-export const database: Port<Database> = (runtime) => {
-  const client = new PostgrestClient(`${runtime.config.supabase.url}/rest/v1`, {
+/** One for each configuration and fetch, of which an isolate has one. */
+type Client = ReturnType<typeof connect>;
+const clients = new WeakMap<Runtime["config"], WeakMap<typeof fetch, Client>>();
+
+function connect(runtime: Pick<Runtime, "config" | "fetch">) {
+  return new PostgrestClient(`${runtime.config.supabase.url}/rest/v1`, {
     schema: "api",
     headers: { apikey: secretKey(runtime) },
     fetch: repeatUnauthorized(limitTime(runtime.fetch, timeoutMilliseconds)),
   });
+}
+
+function clientOf(runtime: Pick<Runtime, "config" | "fetch">): Client {
+  const known = clients.get(runtime.config) ?? new WeakMap<typeof fetch, Client>();
+  const client = known.get(runtime.fetch) ?? connect(runtime);
+  clients.set(runtime.config, known.set(runtime.fetch, client));
+  return client;
+}
+
+export const database: Port<Database> = (runtime) => {
+  const client = clientOf(runtime);
 
   return {
     async call(name, args, schema) {

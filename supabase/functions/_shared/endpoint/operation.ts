@@ -27,7 +27,7 @@ export interface Declaration {
    * A signature needs the body; without this, whoever knows the endpoint's name can have it read. Where every sender is told
    * the same URL, there is nothing to ask.
    */
-  readonly admit?: (query: never, config: Config) => Promise<void>;
+  readonly admit?: (query: never, config: Config) => void | Promise<void>;
   /** The body's schema for each status, null where there is no body. */
   readonly response: { readonly [status: number]: z.ZodMiniType | null };
   /** The errors of its own, beside those that `errorsOf` derives from the rest of the declaration. */
@@ -62,7 +62,7 @@ type BodyOf<Response> = {
 /** A declaration whose service takes what the declaration gives it, and answers what it promises. */
 export interface Consistent<D extends Declaration> {
   readonly service: (input: InputOf<D>, context: ContextOf<D>) => Promise<Answer<BodyOf<D["response"]>>>;
-  readonly admit?: (query: Output<D["query"]>, config: Config) => Promise<void>;
+  readonly admit?: (query: Output<D["query"]>, config: Config) => void | Promise<void>;
 }
 
 const errorsOfCallers: Readonly<Record<Auth, readonly ErrorCode[]>> = {

@@ -198,7 +198,7 @@ async function answer(
   const idempotency: Idempotency | null = operation.idempotencyKey
     ? {
       key: parseIdempotencyKey(request.headers.get("idempotency-key")),
-      fingerprint: await fingerprint(input ?? null),
+      fingerprint: fingerprint(input ?? null),
     }
     : null;
 

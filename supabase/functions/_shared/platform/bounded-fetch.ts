@@ -1,5 +1,7 @@
 /** Requests to other services: one deadline for the whole exchange, a limit on the body, no redirects. */
 
+import { within } from "./platform-fetch.ts";
+
 export interface BoundedRequest {
   readonly method?: "GET" | "POST" | "PUT" | "DELETE";
   readonly headers?: Readonly<Record<string, string>>;
@@ -30,26 +32,31 @@ export async function boundedFetch(
   request: BoundedRequest,
 ): Promise<BoundedAnswer> {
   const { timeoutMilliseconds, maxBytes, signal, body = null, once = false, ...init } = request;
-  const timeout = AbortSignal.timeout(timeoutMilliseconds);
-  const response = await fetch(url, {
-    ...init,
-    // Deno 2.7 and later repeat a request whose connection closed before an answer, a POST too, and even where the
-    // other side has read all of it; but not one with a stream, which is gone once it was read.
-    body: once && body !== null ? new Blob([body]).stream() : body,
-    redirect: "manual",
-    signal: signal ? AbortSignal.any([timeout, signal]) : timeout,
+  return await within(timeoutMilliseconds, signal, async (signal) => {
+    const response = await fetch(url, {
+      ...init,
+      // Deno 2.7 and later repeat a request whose connection closed before an answer, a POST too, and even where the
+      // other side has read all of it; but not one with a stream, which is gone once it was read.
+      body: once && body !== null ? new Blob([body]).stream() : body,
+      redirect: "manual",
+      signal,
+    });
+    return { status: response.status, headers: response.headers, text: await readText(response, maxBytes) };
   });
-  return { status: response.status, headers: response.headers, text: await readText(response, maxBytes) };
 }
 
 async function readText(response: Response, maxBytes: number): Promise<string> {
+  // What a body of HTTP/1.1 or 2 says to be its length is its length, unless it was packed.
+  const { headers } = response;
+  const length = headers.get("content-encoding") === null ? headers.get("content-length") : null;
+  if (length !== null && Number(length) <= maxBytes) return await response.text();
   const decoder = new TextDecoder();
   let text = "";
-  let length = 0;
+  let read = 0;
   // Leaving the loop early cancels the stream.
   for await (const chunk of response.body ?? []) {
-    length += chunk.byteLength;
-    if (length > maxBytes) throw new Error(`The answer is longer than ${maxBytes} bytes`);
+    read += chunk.byteLength;
+    if (read > maxBytes) throw new Error(`The answer is longer than ${maxBytes} bytes`);
     text += decoder.decode(chunk, { stream: true });
   }
   return text + decoder.decode();

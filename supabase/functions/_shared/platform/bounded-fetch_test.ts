@@ -29,6 +29,17 @@ Deno.test("an answer comes whole, with a redirect as it is", async () => {
   assert.deepEqual(redirects, ["manual"]);
 });
 
+Deno.test("a length that is told is believed, unless the body was packed or is longer than allowed", async () => {
+  const told = (length: string, headers: Record<string, string> = {}): typeof globalThis.fetch => () =>
+    Promise.resolve(new Response("12345678901", { headers: { "content-length": length, ...headers } }));
+  const text = async (fetch: typeof globalThis.fetch) =>
+    (await boundedFetch(fetch, "https://a.example.com", limits)).text;
+  assert.equal(await text(told("10")), "12345678901", "no server can send more than it tells");
+  await assert.rejects(text(told("11")), /longer than 10 bytes/);
+  await assert.rejects(text(told("10", { "content-encoding": "gzip" })), /longer than 10 bytes/);
+  await assert.rejects(text(told("ten")), /longer than 10 bytes/);
+});
+
 Deno.test("what must be sent once goes as a stream, which the runtime cannot send again", async () => {
   const bodies: unknown[] = [];
   const fetch: typeof globalThis.fetch = (_, init) => {

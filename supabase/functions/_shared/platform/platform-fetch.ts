@@ -4,18 +4,37 @@ import { sleep } from "./fetch-with-retry.ts";
 /** The platform's fetch, for what a service streams from elsewhere. */
 export const platformFetch: Port<typeof fetch> = ({ fetch }) => fetch;
 
+/** The signal's work must have ended after so many milliseconds; its time-out ends with it. */
+export async function within<Result>(
+  milliseconds: number,
+  signal: AbortSignal | null | undefined,
+  work: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  // AbortSignal.timeout would go off even so, long after the work: at each of an isolate's exchanges one more timer.
+  const late = new AbortController();
+  const timer = setTimeout(
+    () => late.abort(new DOMException("The time is over", "TimeoutError")),
+    milliseconds,
+  );
+  try {
+    return await work(signal ? AbortSignal.any([signal, late.signal]) : late.signal);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /**
- * A fetch whose every exchange, reading the body included, ends after so many milliseconds: for libraries that wait
- * for ever, or only limit the time until the headers.
+ * A fetch whose answers come whole, body included, within so many milliseconds: for libraries that wait for ever, or only
+ * limit the time until the headers.
  */
 export function limitTime(fetch: typeof globalThis.fetch, milliseconds: number): typeof globalThis.fetch {
-  return (input, init) => {
-    const timeout = AbortSignal.timeout(milliseconds);
-    return fetch(input, {
-      ...init,
-      signal: init?.signal ? AbortSignal.any([init.signal, timeout]) : timeout,
+  return (input, init) =>
+    within(milliseconds, init?.signal, async (signal) => {
+      const response = await fetch(input, { ...init, signal });
+      if (response.body === null) return response;
+      const body = await response.arrayBuffer();
+      return new Response(body, response);
     });
-  };
 }
 
 /**

@@ -138,3 +138,14 @@ Deno.test("long and hostile texts are cut, and cost little", () => {
   // Milliseconds, when nothing backtracks; what does is slow each time, and a busy machine is not.
   assert(Array.from({ length: 5 }).some(() => cost() < 2_000));
 });
+
+Deno.test("what is passed over as harmless is neither a key nor half of one, nor a card number", () => {
+  for (const text of ["sb_secret_abc", "sb_publishable_abc", "whsec_abcdef", "4111111111111111", "a@b.co"]) {
+    assert.notEqual(redactText(text), text, text);
+  }
+  for (const text of ["completed", "POST", "generate-video", "0190a000-0000-7000-8000-000000000001"]) {
+    assert.equal(redactText(text), text);
+  }
+  assert.equal(redactValue("amount", 4111111111111111), "[redacted]");
+  assert.equal(redactValue("duration_ms", 12), 12);
+});

@@ -39,10 +39,10 @@ Deno.test("a key that is missing or malformed is ERR_4010", () => {
   }
 });
 
-Deno.test("the fingerprint is the SHA-256 of the canonical request", async () => {
+Deno.test("the fingerprint is the SHA-256 of the canonical request", () => {
   // The digest of {"a":1,"b":[2]}, as sha256sum gives it.
   const expected = "0855bfc20eb6cfaa4be7d6b510c63dd22997718bddadcb1a4915cec3a16145b9";
-  assert.equal(await fingerprint({ b: [2], a: 1 }), expected);
-  assert.equal(await fingerprint({ a: 1, b: [2] }), expected);
-  assert.notEqual(await fingerprint({ a: 1, b: [3] }), expected);
+  assert.equal(fingerprint({ b: [2], a: 1 }), expected);
+  assert.equal(fingerprint({ a: 1, b: [2] }), expected);
+  assert.notEqual(fingerprint({ a: 1, b: [3] }), expected);
 });

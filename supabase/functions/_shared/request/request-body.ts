@@ -45,7 +45,11 @@ export async function readBody(request: Request, maxBytes: number, pace = bodyPa
   try {
     for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
       length += piece.value.byteLength;
-      if (length > maxBytes) throw tooLarge();
+      if (length > maxBytes) {
+        // For whoever discards the rest. A body that was read, or given up, has none, and its lock costs more to undo.
+        reader.releaseLock();
+        throw tooLarge();
+      }
       chunks.push(piece.value);
       const allowed = Math.min(pace.max, pace.grace + (length / 1024) * pace.perKilobyte);
       const left = startedAt + allowed - performance.now();
@@ -59,7 +63,6 @@ export async function readBody(request: Request, maxBytes: number, pace = bodyPa
     throw malformed([{ path: "", message: "The body broke off" }], "The sender has gone");
   } finally {
     clearTimeout(timer);
-    reader.releaseLock();
   }
   if (isLate) throw malformed([{ path: "", message: "The body came too slowly" }], "The body was given up");
   const bytes = new Uint8Array(length);

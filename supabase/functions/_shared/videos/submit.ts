@@ -64,7 +64,7 @@ async function sendTo(
       aspectRatio: claim.settings.aspect_ratio,
       imageUrl: claim.image_url,
       webhookUrl: webhook && webhookSecret !== null
-        ? await webhookUrl({ publicFunctionsUrl, webhookSecret }, {
+        ? webhookUrl({ publicFunctionsUrl, webhookSecret }, {
           ownerReference: claim.owner_reference,
           provider: provider.name,
           submissionId: claim.submission_id,

@@ -1,4 +1,5 @@
 /** Proves that a webhook is fal's and about our account, and reads what it says. */
+import { createHash } from "node:crypto";
 import * as z from "zod/mini";
 import { fetchWithRetry, retrying } from "../../../platform/fetch-with-retry.ts";
 import type { FalConfig } from "../../../platform/config.ts";
@@ -56,7 +57,7 @@ export async function verifyFalWebhook(
 
   const body = new Uint8Array(rawBody);
   const message = new TextEncoder().encode(
-    `${requestId}\n${accountId}\n${timestamp}\n${hex(await crypto.subtle.digest("SHA-256", body))}`,
+    `${requestId}\n${accountId}\n${timestamp}\n${createHash("sha256").update(body).digest("hex")}`,
   );
   if (!await isSigned(config, fetch, now, bytes(signature), message)) {
     return invalid("no key fits the signature");
@@ -141,10 +142,6 @@ async function fetchKeys(fetch: typeof globalThis.fetch, url: string): Promise<C
 
 function invalid(reason: string): WebhookVerdict {
   return { valid: false, reason };
-}
-
-function hex(buffer: ArrayBuffer): string {
-  return Array.from(new Uint8Array(buffer), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 function bytes(text: string): Uint8Array<ArrayBuffer> {
