@@ -268,7 +268,7 @@ export const lives: readonly Life[] = [
     steps: [
       [0, ["subscribe", "basic"]],
       [5, ["spend", 70]],
-      [6, ["refund", 100], { owed: 70 }],
+      [6, ["refund", 100], { owed: 70, subscription: "basic revoked 30" }],
       [8, ["refund reversed"], {
         credits: 30,
         owed: 0,
