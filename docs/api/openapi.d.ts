@@ -454,7 +454,6 @@ export interface components {
                 credits_remaining: number;
                 /** Format: date-time */
                 created_at: string;
-                subscription: components["schemas"]["Subscription"] | null;
                 is_banned: boolean;
                 closed_at: string | null;
             };

@@ -6917,6 +6917,7 @@ begin
 end;
 $$;
 
+-- Whether it is an account that is closed: a period to come has no use for it.
 create function purchases.is_closed(p_user_id uuid)
 returns boolean
 language sql
@@ -6994,6 +6995,7 @@ language sql
 stable
 set search_path = ''
 as $$
+  -- The other periods of the same subscription that somebody paid for themselves.
   select t.*
   from purchases.transactions as t
   where t.environment = (p_period).environment and t.original_transaction_id = (p_period).original_transaction_id
