@@ -24,7 +24,7 @@ const exampleDetails: Record<string, unknown> = {
 /** The reasons and waits that differ from code to code. */
 const exampleExceptions: Partial<Record<ErrorCode, Record<string, unknown>>> = {
   ERR_4012: { retry_after: 1 },
-  ERR_4016: { reason: "signature" },
+  ERR_4016: { reason: "other_account" },
   ERR_5003: { reason: "rejected" },
   ERR_6001: { retry_after: 2 },
   ERR_6004: { retry_after: 300 },

@@ -118,6 +118,27 @@ Deno.test("without a name, whoever presents it first has it, of two at once one;
   assert.deepEqual(await violations(sql), []);
 });
 
+Deno.test("of many who present at once what cannot be credited yet, the first has it, and is who is credited later", async () => {
+  await using database = await testDatabase();
+  await using sql = manyConnections(database);
+  for (let round = 0; round < 5; round++) {
+    await sql`delete from purchases.products`;
+    const buyers = await times(8, () => createBuyer(database));
+    const bought = transactionOf();
+    const outcomes = await times(8, async (index) => {
+      const userId = buyers[index]?.userId ?? "";
+      return [userId, outcomeOf(await present(sql, userId, bought))];
+    });
+    const waiting = outcomes.filter(([, outcome]) => outcome === "unknown_product");
+    assert.equal(waiting.length, 1, JSON.stringify(outcomes));
+    assert.equal(outcomes.filter(([, outcome]) => outcome === "other_account").length, 7);
+    await sellPack(sql);
+    await runTask(sql, "credit_purchases");
+    assert.equal((await stored(sql, bought)).owner_id, waiting[0]?.[0]);
+    assert.equal((await balancesOf(sql, waiting[0]?.[0] ?? "")).available, 100);
+  }
+});
+
 Deno.test("what names a closed account, or nobody's, is nobody's, and the operator hears of it", async () => {
   await using database = await testDatabase();
   const { sql } = database;

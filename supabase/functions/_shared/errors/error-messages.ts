@@ -82,9 +82,9 @@ export const errorMessages: Readonly<Record<ErrorCode, Readonly<Record<Language,
     es: "No hemos podido verificar tu dispositivo. Inténtalo de nuevo más tarde.",
   },
   ERR_4016: {
-    en: "We could not verify this purchase.",
-    tr: "Satın alma işleminiz doğrulanamadı.",
-    es: "No hemos podido verificar esta compra.",
+    en: "This purchase was not credited to your account.",
+    tr: "Bu satın alma hesabınıza eklenmedi.",
+    es: "Esta compra no se ha abonado a tu cuenta.",
   },
   ERR_4017: {
     en: "Your account is suspended.",
