@@ -1,24 +1,12 @@
-/**
- * What an isolate loads before its first request: every endpoint's minified bundle, and the packages that fill it.
- * `deno task bench:bundles`.
- */
+/** What an isolate loads before its first request: every endpoint's minified bundle, and the packages that fill it. */
 import { decode } from "@jridgewell/sourcemap-codec";
-import { readArguments } from "../local/arguments.ts";
 import { documentations } from "../tests/contract/generate-openapi.ts";
 import { bundleFunctions } from "../tools/bundles.ts";
-import { printRows } from "./measure.ts";
-
-readArguments(
-  `deno task bench:bundles
-
-Prints what each endpoint's minified bundle weighs, and the packages that fill it. It takes no arguments.`,
-  {},
-);
+import { showProgress } from "./progress.ts";
+import { bound, type Findings } from "./report.ts";
 
 /** Of the endpoints whose documentation says that an app feels their cold start. */
 const hotBudget = 200_000;
-const hotEndpoints = [...await documentations()]
-  .filter(([, operations]) => Object.values(operations).some(({ isHot }) => isHot)).map(([name]) => name);
 
 /** So many say where nearly all of a bundle comes from. */
 const packagesShown = 6;
@@ -65,16 +53,29 @@ function packageOf(source: string): string {
   return /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(source)?.[1] ?? "Kinora";
 }
 
-const directory = await Deno.makeTempDir({ prefix: "kinora-bench-" });
-await using cleanup = new AsyncDisposableStack();
-cleanup.defer(() => Deno.remove(directory, { recursive: true }));
-
-const rows: string[][] = [];
-for (const endpoint of await bundleFunctions(directory, ["--minify", "--sourcemap=external"])) {
-  const { size, packages } = await measure(`${directory}/${endpoint}/index.js`);
-  const largest = packages.slice(0, packagesShown).map(([name, bytes]) => `${name} ${kilobytes(bytes)}`);
-  const budget = hotEndpoints.includes(endpoint) ? `< ${kilobytes(hotBudget)}` : "";
-  const excess = budget !== "" && size >= hotBudget ? "OVER THE BUDGET: " : "";
-  rows.push([endpoint, kilobytes(size), budget, excess + largest.join(", ")]);
+/** The bundles' sizes, and which of them are over their budget. */
+export async function measureBundles(): Promise<Findings> {
+  await using cleanup = new AsyncDisposableStack();
+  const directory = await Deno.makeTempDir({ prefix: "kinora-bench-" });
+  cleanup.defer(() => Deno.remove(directory, { recursive: true }));
+  showProgress("bundles");
+  const hotEndpoints = [...await documentations()]
+    .filter(([, operations]) => Object.values(operations).some(({ isHot }) => isHot)).map(([name]) => name);
+  const sizes = new Map<string, number>();
+  const rows: string[][] = [];
+  for (const endpoint of await bundleFunctions(directory, ["--minify", "--sourcemap=external"])) {
+    const { size, packages } = await measure(`${directory}/${endpoint}/index.js`);
+    sizes.set(endpoint, size);
+    const largest = packages.slice(0, packagesShown).map(([name, bytes]) => `${name} ${kilobytes(bytes)}`);
+    rows.push([endpoint, kilobytes(size), largest.join(", ")]);
+  }
+  return {
+    goals: hotEndpoints.map((endpoint) =>
+      bound(`bundle of ${endpoint}`, (sizes.get(endpoint) ?? NaN) / 1_000, {
+        atMost: hotBudget / 1_000,
+        unit: " kB",
+      })
+    ),
+    tables: [{ title: "Minified bundles", header: ["", "kB", "largest parts, kB"], rows }],
+  };
 }
-printRows("Minified bundles", ["", "kB", "budget", "largest parts, kB"], rows);

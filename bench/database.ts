@@ -1,42 +1,78 @@
-/** A migrated database with users who can pay, and connections to load it with. */
+/** Migrated databases with users who can pay, and connections to load them with. */
 import postgres from "postgres";
 import { createDatabase } from "../local/postgres/database.ts";
 import { migrate } from "../local/postgres/migrations.ts";
 import { preparePlatform } from "../local/platform/platform.ts";
 import { loginAs, owner } from "../local/platform/platform-roles.ts";
 import { startPostgres } from "../local/postgres/postgres.ts";
+import { processes } from "../local/processes/process-table.ts";
+import { systemIsLinux } from "../local/processes/system.ts";
 
 /** As many callers at once as the figures of the design were taken with. */
 export const connections = 20;
 
 export const modelId = "0190a000-0000-7000-8000-000000000001";
 
-export interface BenchDatabase extends AsyncDisposable {
-  sql: postgres.Sql;
-  url: string;
-  version: string;
+/** A temporary folder whose data outlive a crash, so that commits wait for the disk as they do in production. */
+export async function benchFolder(cleanup: AsyncDisposableStack): Promise<string> {
+  const directory = await Deno.makeTempDir({ prefix: "kinora-bench-" });
+  // Postgres may run as another user.
+  await Deno.chmod(directory, 0o755);
+  cleanup.defer(() => Deno.remove(directory, { recursive: true }));
+  return directory;
 }
 
-/** Data in a folder that outlives a crash, so that commits wait for the disk as they do in production. */
-export async function benchDatabase(): Promise<BenchDatabase> {
-  await using cleanup = new AsyncDisposableStack();
-  const directory = await Deno.makeTempDir({ prefix: "kinora-bench-" });
-  cleanup.defer(() => Deno.remove(directory, { recursive: true }));
-  const server = cleanup.use(await startPostgres({ dataDirectory: `${directory}/postgres` }));
-  const database = cleanup.use(await createDatabase(server.url()));
-  await preparePlatform(database.url);
-  await migrate(database.url);
-  const url = loginAs(owner, database.url);
+/** A Postgres of the bench's own; gives a superuser's URL. */
+export async function benchServer(cleanup: AsyncDisposableStack): Promise<string> {
+  const dataDirectory = `${await benchFolder(cleanup)}/postgres`;
+  return cleanup.use(await startPostgres({ dataDirectory })).url();
+}
+
+/** Connections to an empty database of the server, as the user of its URL. */
+export async function emptyDatabase(server: string, cleanup: AsyncDisposableStack): Promise<postgres.Sql> {
+  return connect(cleanup.use(await createDatabase(server)).url, cleanup);
+}
+
+/** Connections to a new database of the server with our migrations, or with those of another checkout's folder. */
+export async function migratedDatabase(
+  server: string,
+  cleanup: AsyncDisposableStack,
+  migrations?: URL,
+): Promise<postgres.Sql> {
+  const { url } = cleanup.use(await createDatabase(server));
+  await preparePlatform(url);
+  await migrate(url, migrations);
+  return connect(loginAs(owner, url), cleanup);
+}
+
+function connect(url: string, cleanup: AsyncDisposableStack): postgres.Sql {
   const sql = postgres(url, { max: connections, onnotice: () => {} });
   cleanup.defer(() => sql.end());
-  const [row] = await sql`select current_setting('server_version') as version`;
-  const kept = cleanup.move();
-  return {
-    sql,
-    url,
-    version: `Postgres ${row?.version}`,
-    [Symbol.asyncDispose]: () => kept.disposeAsync(),
-  };
+  return sql;
+}
+
+/** CPU time of the database's backends so far, in milliseconds; NaN where the system does not tell. */
+export async function backendCpu(sql: postgres.Sql): Promise<number> {
+  if (!systemIsLinux) return NaN;
+  const backends = await sql`select a.pid from pg_stat_activity as a where a.datname = current_database()`;
+  return milliseconds(backends.map(({ pid }) => pid));
+}
+
+/** CPU time of the whole server so far, as `backendCpu`, but for backends that have ended. */
+export async function serverCpu(sql: postgres.Sql): Promise<number> {
+  if (!systemIsLinux) return NaN;
+  const [backend] = await sql<{ pid: number }[]>`select pg_backend_pid() as pid`;
+  const all = processes();
+  const postmaster = all.get(backend?.pid ?? 0)?.parent;
+  return milliseconds([...all].filter(([, { parent }]) => parent === postmaster).map(([pid]) => pid));
+}
+
+async function milliseconds(pids: readonly number[]): Promise<number> {
+  const nanoseconds = await Promise.all(pids.map(async (pid) => {
+    const text = await Deno.readTextFile(`/proc/${pid}/schedstat`).catch(() => "0");
+    return Number(text.split(" ")[0]);
+  }));
+  return nanoseconds.reduce((sum, each) => sum + each, 0) / 1e6;
 }
 
 /** The id of a user by number; the same in TypeScript and SQL. */
@@ -64,7 +100,7 @@ export async function addUsers(sql: postgres.Sql, count: number, credits: number
  * of generate-video count networks, for a user who calls more often, from many.
  */
 export async function widenPolicies(sql: postgres.Sql, { hot = false } = {}): Promise<void> {
-  await sql`update guard.policies set max_hits = 300, window_seconds = 1`;
+  await sql`update guard.policies set max_hits = 300, window_seconds = 1 where counts = 'hits'`;
   await sql`update videos.providers set daily_cap_cents = null`;
   if (hot) {
     await sql`update guard.policies set scope = 'network' where name in ('generation_attempts', 'uncaptured_jobs', 'video_generation')`;

@@ -1,4 +1,8 @@
-/** Measuring under load: so many clients, one call after the other each, for a fixed time; and the table at the end. */
+/** Measuring under load: so many clients, one call after the other each, for a fixed time. */
+import { cpuSeconds } from "../local/processes/process-usage.ts";
+import { systemIsLinux } from "../local/processes/system.ts";
+import { showProgress } from "./progress.ts";
+import { median, type Table } from "./report.ts";
 
 export interface Measurement {
   name: string;
@@ -9,20 +13,19 @@ export interface Measurement {
   median: number;
   percentile95: number;
   errors: number;
-  /** CPU time of the server a call; null where nobody told. */
-  cpuMicroseconds: number | null;
-  budget: string;
+  /** CPU time of the server a call; NaN where nobody told. */
+  cpuMicroseconds: number;
+  /** Of all processors' time, what this process took to make the load; NaN where the system does not tell. */
+  ownShare: number;
 }
 
 export interface Load {
   name: string;
   clients: number;
-  /** What the design promises, as it is printed beside the figure. */
-  budget?: string;
   /** One call, by one client; `turn` counts that client's calls. Throws when the call went wrong. */
   call(client: number, turn: number): Promise<unknown>;
-  /** What the server has used so far, in milliseconds. */
-  cpuTime?(): Promise<number | null>;
+  /** What the server has used so far, in milliseconds; NaN where the system does not tell. */
+  cpuTime?(): Promise<number>;
 }
 
 export interface Timing {
@@ -31,24 +34,31 @@ export interface Timing {
   milliseconds: number;
 }
 
+/** What this process has used so far, in seconds. */
+const ownSeconds = () => systemIsLinux ? cpuSeconds(Deno.pid) ?? NaN : NaN;
+
 /** Runs one load and returns its figures, with a bar on the terminal while it runs. */
 export async function measure(load: Load, timing: Timing): Promise<Measurement> {
   await run(load, timing.warmUpMilliseconds, () => {});
   const durations: number[] = [];
   let errors = 0;
-  const cpuBefore = await load.cpuTime?.() ?? null;
+  let firstError: unknown;
+  const cpuBefore = await load.cpuTime?.() ?? NaN;
+  const ownBefore = ownSeconds();
   const startedAt = performance.now();
-  const bar = setInterval(() => {
-    showProgress(load.name, (performance.now() - startedAt) / timing.milliseconds);
-  }, 200);
+  const bar = setInterval(() => showProgress(load.name), 200);
   await run(load, timing.milliseconds, (milliseconds, error) => {
     if (error === undefined) durations.push(milliseconds);
-    else errors += 1;
+    else {
+      errors += 1;
+      firstError ??= error;
+    }
   });
   clearInterval(bar);
   const seconds = (performance.now() - startedAt) / 1000;
-  const cpuAfter = await load.cpuTime?.() ?? null;
-  clearLine();
+  const own = ownSeconds() - ownBefore;
+  const cpu = (await load.cpuTime?.() ?? NaN) - cpuBefore;
+  if (durations.length === 0) throw new Error(`${load.name}: no call went well`, { cause: firstError });
   durations.sort((a, b) => a - b);
   const at = (share: number) => durations[Math.floor(durations.length * share)] ?? NaN;
   return {
@@ -58,10 +68,8 @@ export async function measure(load: Load, timing: Timing): Promise<Measurement> 
     median: at(0.5),
     percentile95: at(0.95),
     errors,
-    cpuMicroseconds: cpuBefore === null || cpuAfter === null
-      ? null
-      : 1000 * (cpuAfter - cpuBefore) / (durations.length + errors),
-    budget: load.budget ?? "",
+    cpuMicroseconds: 1000 * cpu / (durations.length + errors),
+    ownShare: own / seconds / navigator.hardwareConcurrency,
   };
 }
 
@@ -69,18 +77,39 @@ export async function measure(load: Load, timing: Timing): Promise<Measurement> 
 export function medianOf(measurements: readonly Measurement[]): Measurement {
   const [first] = measurements;
   if (first === undefined) throw new Error("Nothing was measured");
-  const median = (figure: (measurement: Measurement) => number) =>
-    measurements.map(figure).sort((a, b) => a - b)[measurements.length >> 1] ?? NaN;
+  const middle = (figure: (measurement: Measurement) => number) => median(measurements.map(figure));
   return {
     ...first,
-    rate: median(({ rate }) => rate),
-    median: median((measurement) => measurement.median),
-    percentile95: median(({ percentile95 }) => percentile95),
+    rate: middle(({ rate }) => rate),
+    median: middle((measurement) => measurement.median),
+    percentile95: middle(({ percentile95 }) => percentile95),
     errors: measurements.reduce((sum, { errors }) => sum + errors, 0),
-    cpuMicroseconds: first.cpuMicroseconds === null
-      ? null
-      : median(({ cpuMicroseconds }) => cpuMicroseconds ?? NaN),
+    cpuMicroseconds: middle(({ cpuMicroseconds }) => cpuMicroseconds),
+    ownShare: middle(({ ownShare }) => ownShare),
   };
+}
+
+/** A row to be measured, and what must be so before. */
+export interface Row extends Omit<Load, "clients"> {
+  prepare?(): Promise<unknown>;
+}
+
+/**
+ * The medians of rows by their names. They take turns, so that what disturbs the machine for a minute disturbs all of them.
+ */
+export async function measureInTurns(
+  rows: readonly Row[],
+  clients: number,
+  { timing, repetitions }: { timing: Timing; repetitions: number },
+): Promise<Map<string, Measurement>> {
+  const taken = new Map<string, Measurement[]>(rows.map(({ name }) => [name, []]));
+  for (let repetition = 0; repetition < repetitions; repetition += 1) {
+    for (const row of rows) {
+      await row.prepare?.();
+      taken.get(row.name)?.push(await measure({ ...row, clients }, timing));
+    }
+  }
+  return new Map([...taken].map(([name, measurements]) => [name, medianOf(measurements)]));
 }
 
 async function run(
@@ -102,52 +131,21 @@ async function run(
   }));
 }
 
-const encoder = new TextEncoder();
-const width = 30;
-
-export function showProgress(name: string, share: number): void {
-  if (!Deno.stderr.isTerminal()) return;
-  const filled = Math.round(Math.min(1, share) * width);
-  const text = `\r${"█".repeat(filled)}${"░".repeat(width - filled)}  ${name}\x1b[K`;
-  Deno.stderr.writeSync(encoder.encode(text));
-}
-
-export function clearLine(): void {
-  if (Deno.stderr.isTerminal()) Deno.stderr.writeSync(encoder.encode("\r\x1b[K"));
-}
-
-/** What the figures were taken on. */
-export function machine(postgresVersion: string, generator: string): string {
-  const { cpus, memory } = { cpus: navigator.hardwareConcurrency, memory: Deno.systemMemoryInfo().total };
-  return `${cpus} cores, ${Math.round(memory / 2 ** 30)} GiB, ${Deno.build.target} · ${postgresVersion} · ` +
-    `Deno ${Deno.version.deno} · load: ${generator}`;
-}
-
-export function printTable(title: string, measurements: readonly Measurement[]): void {
-  const header = ["", "clients", "calls/s", "median ms", "p95 ms", "CPU µs", "errors", "budget"];
-  const rows = measurements.map((m) => [
-    m.name,
-    `${m.clients}`,
-    Math.round(m.rate).toLocaleString("en"),
-    m.median.toFixed(2),
-    m.percentile95.toFixed(2),
-    m.cpuMicroseconds === null ? "" : m.cpuMicroseconds.toFixed(0),
-    `${m.errors}`,
-    m.budget,
-  ]);
-  printRows(title, header, rows);
-}
-
-/** A table whose first and last column are text, and whose others are figures. */
-export function printRows(title: string, header: string[], rows: string[][]): void {
-  const widths = header.map((name, column) =>
-    Math.max(name.length, ...rows.map((row) => row[column]?.length ?? 0))
-  );
-  const isText = (column: number) => column === 0 || column === header.length - 1;
-  const line = (cells: string[]) =>
-    cells.map((cell, column) => {
-      const columnWidth = widths[column] ?? 0;
-      return isText(column) ? cell.padEnd(columnWidth) : cell.padStart(columnWidth);
-    }).join("  ").trimEnd();
-  console.log(`\n${title}\n${line(header)}\n${rows.map(line).join("\n")}`);
+/** The figures of measurements, a row each. */
+export function tableOf(title: string, measurements: Iterable<Measurement>): Table {
+  const figure = (value: number, digits: number) => Number.isNaN(value) ? "" : value.toFixed(digits);
+  return {
+    title,
+    header: ["", "clients", "calls/s", "median ms", "p95 ms", "server CPU µs", "load generator", "errors"],
+    rows: Array.from(measurements, (m) => [
+      m.name,
+      `${m.clients}`,
+      Math.round(m.rate).toLocaleString("en"),
+      figure(m.median, 2),
+      figure(m.percentile95, 2),
+      figure(m.cpuMicroseconds, 0),
+      Number.isNaN(m.ownShare) ? "" : `${Math.round(100 * m.ownShare)} %`,
+      `${m.errors}`,
+    ]),
+  };
 }

@@ -1,16 +1,17 @@
 /**
- * `deno task bench:memory`: the memory and the CPU time that the functions need while they store large videos, beside the
+ * The memory and the CPU time that the functions need while they store large videos, beside the
  * 256 MB and the 2 s that the platform gives, and the time from a webhook to the end of its job.
  */
 import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import type postgres from "postgres";
-import { readArguments } from "../local/arguments.ts";
 import { withConnection } from "../local/postgres/database.ts";
 import { maxVideoBytes } from "../supabase/functions/_shared/videos/store.ts";
 import { cpuSeconds, peakMemory } from "../local/processes/process-usage.ts";
 import type { FalRule } from "../local/simulators/fal/fal.ts";
 import { type Stack, startStack } from "../local/stack.ts";
-import { clearLine, machine, showProgress } from "./measure.ts";
+import { modelId, widenPolicies } from "./database.ts";
+import { showProgress } from "./progress.ts";
+import type { Findings } from "./report.ts";
 
 const megabyte = 1024 * 1024;
 const largeVideo: FalRule = { media: "padded", mediaBytes: maxVideoBytes };
@@ -19,7 +20,6 @@ const usualVideos = 4;
 const usualVideo: FalRule = { media: "padded", mediaBytes: 12 * megabyte };
 /** Enough for a 95th percentile, in a few seconds. */
 const smallVideos = 60;
-const model = "0190a000-0000-7000-8000-000000000001";
 
 interface Stored {
   /** Milliseconds from the webhook to the job's end. */
@@ -31,7 +31,7 @@ async function store(stack: Stack, client: SupabaseClient, rule: FalRule, count:
   await stack.simulators.fal.control.rules({ ...rule, times: count });
   const jobs = await Promise.all(Array.from({ length: count }, async () => {
     const { data, error } = await client.functions.invoke("generate-video", {
-      body: { model_id: model, prompt: "A long river" },
+      body: { model_id: modelId, prompt: "A long river" },
       headers: { "Idempotency-Key": crypto.randomUUID() },
     });
     if (error !== null) throw error;
@@ -60,7 +60,8 @@ async function ended(sql: postgres.Sql, jobs: string[]): Promise<Stored[]> {
   throw new Error("The jobs do not end");
 }
 
-async function main(): Promise<void> {
+/** Beside the 256 MB and the 2 s of CPU that the platform gives an isolate. */
+export async function measureMemory(): Promise<Findings> {
   await using stack = await startStack({ fal: { queueMilliseconds: 100, runMilliseconds: 100 } });
   const client = createClient(stack.url, stack.publishableKey, {
     auth: { persistSession: false, autoRefreshToken: false },
@@ -68,23 +69,21 @@ async function main(): Promise<void> {
   const { data } = await client.auth.signInAnonymously();
   if (data.user === null) throw new Error("No guest");
   const userId = data.user.id;
-  const version = await withConnection(stack.databaseUrl, async (sql) => {
-    await sql`update guard.policies set max_hits = 300, window_seconds = 1`;
-    await sql`update videos.providers set daily_cap_cents = null`;
+  await withConnection(stack.databaseUrl, async (sql) => {
+    await widenPolicies(sql);
     await sql`select accounts.admit(${userId})`;
     await sql`select credits.add_credits(${userId}, 1000, 'for a bench')`;
-    const [row] = await sql<{ version: string }[]>`select current_setting('server_version') as version`;
-    return row?.version ?? "";
   });
 
-  const rows: string[][] = [[
+  const header = [
     "",
     "CPU s a video",
     "functions MB",
     "gateway MB",
     "webhook to completed ms",
     "95th",
-  ]];
+  ];
+  const rows: string[][] = [];
   let used = 0;
   const note = (name: string, stored: Stored[]) => {
     const times = stored.map(({ milliseconds }) => milliseconds).sort((one, other) => one - other);
@@ -101,38 +100,17 @@ async function main(): Promise<void> {
     ]);
   };
   note("started", []);
-  showProgress("small videos", 0);
   const small: Stored[] = [];
   for (let turn = 0; turn < smallVideos; turn++) {
     small.push(...await store(stack, client, {}, 1));
-    showProgress("small videos", turn / smallVideos);
+    showProgress("small videos");
   }
   note(`${smallVideos} of 40 kB, one after the other`, small);
-  showProgress("of 12 MB", 0.4);
+  showProgress("videos of 12 MB");
   note(`${usualVideos} of 12 MB that end at once`, await store(stack, client, usualVideo, usualVideos));
-  showProgress("of 150 MB", 0.6);
+  showProgress("a video of 150 MB");
   note("one of 150 MB, the largest", await store(stack, client, largeVideo, 1));
-  clearLine();
-
-  console.log(machine(`Postgres ${version}`, "the functions in one process"));
-  console.log(
-    "The CPU time of the functions, the most memory so far, and the median and 95th percentile of the time:\n",
-  );
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-  for (const row of rows) {
-    console.log(
-      row.map((cell, column) =>
-        column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)
-      ).join("  "),
-    );
-  }
+  const title =
+    "Storing videos: the functions' CPU time, the most memory so far, and the time until a job has ended";
+  return { goals: [], tables: [{ title, header, rows }] };
 }
-
-readArguments(
-  `deno task bench:memory
-
-Measures memory and CPU time of the functions while they store videos, the largest included. It takes no arguments.`,
-  {},
-);
-await main();
-Deno.exit();

@@ -1,14 +1,14 @@
 /**
- * `deno task bench:queue`: tasks a second that four workers claim and finish, in a short queue and behind a backlog; and how
- * long the whole backend takes to work off twice of what it can do.
+ * Tasks a second that four workers claim and finish, in a short queue and behind a backlog; and how long the whole backend
+ * takes to work off twice of what it can do.
  */
 import { createClient } from "@supabase/supabase-js";
 import type postgres from "postgres";
-import { readArguments, wholeNumber } from "../local/arguments.ts";
 import { withConnection } from "../local/postgres/database.ts";
 import { startStack } from "../local/stack.ts";
-import { benchDatabase } from "./database.ts";
-import { clearLine, machine, showProgress } from "./measure.ts";
+import { benchServer, migratedDatabase, widenPolicies } from "./database.ts";
+import { showProgress } from "./progress.ts";
+import type { Findings } from "./report.ts";
 
 const workers = 4;
 /** So many are finished in each row. */
@@ -41,34 +41,31 @@ async function drain(sql: postgres.Sql): Promise<{ rate: number; slowest: number
   return { rate: Math.round(sample / ((performance.now() - startedAt) / 1000)), slowest };
 }
 
-async function measureClaims(): Promise<void> {
-  await using database = await benchDatabase();
-  const { sql } = database;
+/** How fast tasks are claimed and finished, whatever waits. */
+export async function measureQueue(): Promise<Findings> {
+  await using cleanup = new AsyncDisposableStack();
+  const sql = await migratedDatabase(await benchServer(cleanup), cleanup);
   await sql`update queue.kinds set concurrency = 1000`;
-  console.log(machine(database.version, `${workers} workers`));
+  const rows: string[][] = [];
   for (const [waiting, dead] of [[sample, 0], [2 * sample, 0], [100_000, 50_000]] as const) {
-    showProgress("claims", waiting / 100_000);
+    showProgress(`the queue, ${waiting} due`);
     await sql`truncate queue.tasks`;
     await addTasks(sql, waiting, dead);
     const { rate, slowest } = await drain(sql);
-    clearLine();
-    console.log(
-      `${waiting} due, ${dead} dead: ${rate} tasks/s, the slowest claim of ten took ${
-        Math.round(slowest)
-      } ms`,
-    );
+    rows.push([`${waiting} due, ${dead} dead`, `${rate}`, `${Math.round(slowest)}`]);
   }
+  const header = ["", "tasks/s", "slowest claim of ten, ms"];
+  return { goals: [], tables: [{ title: `The queue: ${workers} workers`, header, rows }] };
 }
 
 /** Accepts videos for so many seconds, as many as it can, and tells how long their ends take. */
-async function measureOverload(seconds: number): Promise<void> {
+export async function measureOverload(seconds: number): Promise<Findings> {
   await using stack = await startStack({ fal: { queueMilliseconds: 50, runMilliseconds: 50 } });
   const client = createClient(stack.url, stack.publishableKey, { auth: { persistSession: false } });
   const { data } = await client.auth.signInAnonymously();
   const userId = data.user?.id ?? "";
-  await withConnection(stack.databaseUrl, async (sql) => {
-    await sql`update guard.policies set max_hits = 300, window_seconds = 1 where counts = 'hits'`;
-    await sql`update videos.providers set daily_cap_cents = null`;
+  return await withConnection(stack.databaseUrl, async (sql) => {
+    await widenPolicies(sql);
     await sql`select accounts.admit(${userId})`;
     await sql`select credits.add_credits(${userId}, 1000000, 'for a bench')`;
 
@@ -89,31 +86,19 @@ async function measureOverload(seconds: number): Promise<void> {
     const waitsFrom = performance.now();
     while (await open() > 0) {
       const waited = (performance.now() - waitsFrom) / 1000;
-      showProgress(`${await open()} open`, Math.min(1, waited / seconds));
+      showProgress(`${await open()} open`);
       if (waited > 10 * seconds) throw new Error(`${await open()} jobs do not end`);
       await new Promise((resolve) => setTimeout(resolve, 250));
     }
-    clearLine();
     const [ends] = await sql`
       select count(*) filter (where status = 'completed')::int as completed, count(*)::int as jobs from videos.jobs`;
-    console.log(
-      `${accepted} accepted in ${seconds} s (${
-        Math.round(accepted / seconds)
-      }/s), ${backlog} open then; all ended ` +
-        `${
-          Math.round((performance.now() - waitsFrom) / 1000)
-        } s later, ${ends?.completed} of ${ends?.jobs} completed`,
-    );
+    const figures = [
+      ["videos accepted a second", accepted / seconds],
+      ["open when no more came", backlog],
+      ["seconds until the last had ended", (performance.now() - waitsFrom) / 1000],
+      [`completed, of ${ends?.jobs}`, ends?.completed],
+    ] as const;
+    const rows = figures.map(([name, figure]) => [name, `${Math.round(figure)}`]);
+    return { goals: [], tables: [{ title: `Overload for ${seconds} s`, header: ["", "figure"], rows }] };
   });
 }
-
-const { values } = readArguments(
-  `deno task bench:queue [--overload=<seconds>]
-
-Measures how many tasks a second four workers claim and finish.
-  --overload=<seconds>   instead, accept twice of what the backend can do for so long, and measure how it works it off`,
-  { options: { overload: { type: "string" } } },
-);
-if (values.overload === undefined) await measureClaims();
-else await measureOverload(wholeNumber("overload", values.overload));
-Deno.exit();

@@ -43,19 +43,25 @@ export interface Keys {
   appStorePublicKey: string;
   /** What the simulated App Store signs with. */
   appStoreAuthority: StoredAuthority;
+  /** Of Sign in with Apple, in the same forms. */
+  appleIdKeyId: string;
+  appleIdPrivateKey: string;
+  appleIdPublicKey: string;
 }
 
 /** Makes a project's keys. */
 export async function generateKeys(): Promise<Keys> {
-  const [publishable, secret, signingKey, deviceCheck, appStore, appStoreAuthority] = await Promise.all([
-    generateApiKey("publishable"),
-    generateApiKey("secret"),
-    generateSigningKey(),
-    newDeviceCheckKey(),
-    // Apple's keys are all of one form.
-    newDeviceCheckKey(),
-    createAuthority(),
-  ]);
+  const [publishable, secret, signingKey, deviceCheck, appStore, appStoreAuthority, appleId] = await Promise
+    .all([
+      generateApiKey("publishable"),
+      generateApiKey("secret"),
+      generateSigningKey(),
+      newDeviceCheckKey(),
+      // Apple's keys are all of one form.
+      newDeviceCheckKey(),
+      createAuthority(),
+      newDeviceCheckKey(),
+    ]);
   return {
     publishableKey: publishable.key,
     secretKey: secret.key,
@@ -81,6 +87,9 @@ export async function generateKeys(): Promise<Keys> {
     appStorePrivateKey: appStore.privateKey,
     appStorePublicKey: appStore.publicKey,
     appStoreAuthority,
+    appleIdKeyId: random(5).toUpperCase(),
+    appleIdPrivateKey: appleId.privateKey,
+    appleIdPublicKey: appleId.publicKey,
   };
 }
 

@@ -3,6 +3,7 @@
  */
 import type { Directory } from "./directory.ts";
 import type { Keys } from "./keys.ts";
+import { type AppleIdSimulator, startAppleIdSimulator } from "./simulators/apple-id/apple-id.ts";
 import {
   type AppStoreOptions,
   type AppStoreSimulator,
@@ -33,6 +34,9 @@ export interface ProviderTimes {
   runway?: Pick<RunwayOptions, "queueMilliseconds" | "runMilliseconds">;
 }
 
+/** The bundle id of the app, which an identity token of Apple's names as its audience. */
+export const appleClientId = "com.example.kinora";
+
 /** Where the services listen, on 127.0.0.1. */
 export interface ServicePorts {
   fal: number;
@@ -44,6 +48,7 @@ export interface ServicePorts {
   openAi: number;
   deviceCheck: number;
   appStore: number;
+  appleId: number;
 }
 
 export interface OutsideServices {
@@ -53,6 +58,7 @@ export interface OutsideServices {
   readonly openAi: OpenAiSimulator;
   readonly deviceCheck: DeviceCheckSimulator;
   readonly appStore: AppStoreSimulator;
+  readonly appleId: AppleIdSimulator;
 }
 
 /** Starts all of them; `cleanup` ends them. A port that is not said is any free one. */
@@ -117,12 +123,22 @@ export async function startOutsideServices(
     }),
   );
   const openAi = cleanup.use(await startOpenAiSimulator({ ...at(ports.openAi), key: keys.openAiKey }));
-  return { fal, replicate, runway, openAi, deviceCheck, appStore };
+  const appleId = cleanup.use(
+    await startAppleIdSimulator({
+      ...at(ports.appleId),
+      ...keptIn("apple-id"),
+      teamId: keys.appleTeamId,
+      keyId: keys.appleIdKeyId,
+      publicKey: keys.appleIdPublicKey,
+      clientId: keys.appStoreBundleId,
+    }),
+  );
+  return { fal, replicate, runway, openAi, deviceCheck, appStore, appleId };
 }
 
 /** Where they are listening now. */
 export function servicePorts(
-  { fal, replicate, runway, openAi, deviceCheck, appStore }: OutsideServices,
+  { fal, replicate, runway, openAi, deviceCheck, appStore, appleId }: OutsideServices,
 ): ServicePorts {
   return {
     fal: fal.port,
@@ -134,5 +150,6 @@ export function servicePorts(
     openAi: openAi.port,
     deviceCheck: deviceCheck.port,
     appStore: appStore.port,
+    appleId: appleId.port,
   };
 }

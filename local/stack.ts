@@ -90,6 +90,7 @@ export function takePorts(held: HeldPorts): Ports {
     openAi: held.take(),
     deviceCheck: held.take(),
     appStore: held.take(),
+    appleId: held.take(),
   };
 }
 
@@ -143,6 +144,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       secretKey: keys.secretKey,
       signingKey: keys.signingKey,
       storageSecret: keys.storageSecret,
+      apple: { jwksUrl: simulators.appleId.jwksUrl, clientIds: [simulators.appleId.clientId] },
     },
   });
 

@@ -182,7 +182,7 @@ export interface paths {
          * Proves that the caller is on a real device, which gets its credits once
          * @description Called after each sign-in, with a new DeviceCheck token each time. The first check of a device grants 10 credits: once for that device, also after its app was installed anew or the account was closed.
          *
-         *     `initial_grant.status` is `granted` when this call granted them, and `already_claimed` when the device has had them. It is `pending` while there is a `reason`: Apple cannot be asked now (`apple_unavailable`), another check of the network or the account is not over (`busy`), or the network, or all of them, have had their grants (`network_limit`). The account works, and a check after `retry_after` seconds, or at the next start of the app, settles it. Whose grant is settled is answered at once, under `reads`, and may start behind any network as often as they like. `is_new` tells that this call made the account. `device_id` is optional, and no identity.
+         *     `initial_grant.status` is `granted` when this call granted them, and `already_claimed` when the device has had them. It is `pending` while there is a `reason`: Apple cannot be asked now (`apple_unavailable`), another check of the network or the account is not over (`busy`), or the network, or all of them, have had their grants (`network_limit`). The account works, and a check after `retry_after` seconds, or at the next start of the app, settles it. Whose grant is settled is answered at once, under `reads`, and may start behind any network as often as they like. `is_new` tells that this call made the account. `device_id` is optional, and no identity. `signed_app_transaction`, StoreKit's `AppTransaction`, is optional as well: with it, `recover-guest` finds this guest again.
          */
         post: operations["postDeviceCheck"];
         delete?: never;
@@ -227,6 +227,28 @@ export interface paths {
         get: operations["getHealth"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/merge-guest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Makes a guest a part of the caller, who has signed in to an account of their own
+         * @description For an app whose guest signs in to an account that exists already. Where the identity is new, the guest links it instead (`linkIdentity`), and nothing has to move.
+         *
+         *     `guest_token` is the guest's access token, at most 5 minutes old: refresh the guest's session before the other signs in. Credits, debts, videos, running ones too, uploads and idempotency keys become the caller's; the guest's sessions end. A guest is merged once; a second call answers the same. `ERR_4008` for a token that is old, or whose session has ended. `ERR_4009` with the status `not_guest`, `merged` (into another), `closed` or `suspended`. A caller who is a guest gets `ERR_4006`.
+         */
+        post: operations["postMergeGuest"];
         delete?: never;
         options?: never;
         head?: never;
@@ -332,6 +354,50 @@ export interface paths {
          */
         post: operations["postPurchases"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/recover-guest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Makes the guest that the caller's Apple Account was a part of the caller, a new guest
+         * @description A guest is its session, and a session can be lost, as with an app that is installed anew. StoreKit's `AppTransaction` proves the Apple Account: whoever first came with it to `device-check` is merged into the caller, as by `merge-guest`. It must be signed within the last 10 minutes (`AppTransaction.refresh`). `ERR_4007` where nobody came with it. `ERR_4009` with the status `in_use` until the guest was idle for 7 days, since another device of that Apple Account may be using it; `recovered` within a day of the last time; `not_guest` where either has an identity by which they can sign in. `ERR_4016` for what Apple did not sign for this app.
+         */
+        post: operations["postRecoverGuest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where the caller is signed in
+         * @description Each sign-in is a session, on whatever device. It is used when its tokens are refreshed, once an hour.
+         */
+        get: operations["getSessions"];
+        put?: never;
+        post?: never;
+        /**
+         * Ends one of the caller's sessions, or all others, at once
+         * @description With `session_id`, one (204), the current one too; with `others=true`, all but the current one (200). Its tokens are refused from that moment on: `ERR_4005`. `ERR_4007` for a session that has ended already.
+         */
+        delete: operations["deleteSessions"];
         options?: never;
         head?: never;
         patch?: never;
@@ -456,6 +522,7 @@ export interface components {
                 created_at: string;
                 is_banned: boolean;
                 closed_at: string | null;
+                merged_into: string | null;
             };
             credits: {
                 remaining: number;
@@ -570,7 +637,7 @@ export interface components {
                 id: string;
                 amount: number;
                 /** @enum {string} */
-                kind: "grant" | "purchase" | "hold" | "release" | "refund" | "adjustment" | "expiry" | "reversal" | "debt_payment";
+                kind: "grant" | "purchase" | "hold" | "release" | "refund" | "adjustment" | "expiry" | "reversal" | "debt_payment" | "merge";
                 balance_after: number;
                 job_id: string | null;
                 /** Format: date-time */
@@ -578,9 +645,13 @@ export interface components {
             }[];
             next_cursor: string | null;
         };
+        DeleteSessionsResponse: {
+            ended: number;
+        };
         DeviceCheckRequest: {
             /** Format: base64 */
             device_token: string;
+            signed_app_transaction?: string | null;
             device_id?: string | null;
         };
         DeviceCheckResponse: {
@@ -610,6 +681,17 @@ export interface components {
             } | null;
             image_url?: string | null;
             client_reference?: components["schemas"]["ClientReference"] | null;
+        };
+        GetSessionsResponse: {
+            sessions: {
+                /** Format: uuid */
+                id: string;
+                /** Format: date-time */
+                created_at: string;
+                /** Format: date-time */
+                last_used_at: string;
+                is_current: boolean;
+            }[];
         };
         HealthResponse: {
             /** @enum {string} */
@@ -656,6 +738,18 @@ export interface components {
             /** Format: date-time */
             created_at: string;
             completed_at: string | null;
+        };
+        MergedGuest: {
+            /** Format: uuid */
+            user_id: string;
+            /** Format: uuid */
+            merged_user_id: string;
+            credits_moved: number;
+            jobs_moved: number;
+            credits_remaining: number;
+        };
+        MergeGuestRequest: {
+            guest_token: string;
         };
         Model: {
             /** Format: uuid */
@@ -761,6 +855,9 @@ export interface components {
             next_cursor: string | null;
         };
         Reason: string;
+        RecoverGuestRequest: {
+            signed_app_transaction: string;
+        };
         RefundCreditsRequest: {
             user_id: components["schemas"]["UserId"];
             amount: number;
@@ -1457,7 +1554,8 @@ export interface operations {
                      *         "credits_remaining": 10,
                      *         "created_at": "2026-11-21T11:58:00.000Z",
                      *         "is_banned": false,
-                     *         "closed_at": null
+                     *         "closed_at": null,
+                     *         "merged_into": null
                      *       },
                      *       "credits": {
                      *         "remaining": 10,
@@ -1549,7 +1647,8 @@ export interface operations {
                      *         "credits_remaining": 10,
                      *         "created_at": "2026-11-21T11:58:00.000Z",
                      *         "is_banned": true,
-                     *         "closed_at": null
+                     *         "closed_at": null,
+                     *         "merged_into": null
                      *       },
                      *       "credits": {
                      *         "remaining": 10,
@@ -2123,6 +2222,69 @@ export interface operations {
             };
         };
     };
+    postMergeGuest: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "guest_token": "eyJhbGciOiJFUzI1NiJ9.e30.c2lnbmF0dXJl"
+                 *     }
+                 */
+                "application/json": components["schemas"]["MergeGuestRequest"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+                     *       "merged_user_id": "0b8a5c2e-7d14-4a0f-8b6e-2c9d1f3e5a77",
+                     *       "credits_moved": 6,
+                     *       "jobs_moved": 1,
+                     *       "credits_remaining": 16
+                     *     }
+                     */
+                    "application/json": components["schemas"]["MergedGuest"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            409: components["responses"]["ERR_4009"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
     getModels: {
         parameters: {
             query?: never;
@@ -2555,6 +2717,190 @@ export interface operations {
             429: components["responses"]["ERR_4004"];
             500: components["responses"]["ERR_6003"];
             503: components["responses"]["ERR_6001_ERR_6004"];
+        };
+    };
+    postRecoverGuest: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "signed_app_transaction": "eyJhbGciOiJFUzI1NiIsIng1YyI6W119.eyJyZWNlaXB0VHlwZSI6IlByb2R1Y3Rpb24ifQ.c2lnbmF0dXJl"
+                 *     }
+                 */
+                "application/json": components["schemas"]["RecoverGuestRequest"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+                     *       "merged_user_id": "0b8a5c2e-7d14-4a0f-8b6e-2c9d1f3e5a77",
+                     *       "credits_moved": 6,
+                     *       "jobs_moved": 1,
+                     *       "credits_remaining": 6
+                     *     }
+                     */
+                    "application/json": components["schemas"]["MergedGuest"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            409: components["responses"]["ERR_4009"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            422: components["responses"]["ERR_4016"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001_ERR_6004"];
+        };
+    };
+    getSessions: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "sessions": [
+                     *         {
+                     *           "id": "6f1d2c3b-4a59-4687-9a0b-1c2d3e4f5a6b",
+                     *           "created_at": "2026-11-20T09:00:00.000Z",
+                     *           "last_used_at": "2026-11-21T11:58:00.000Z",
+                     *           "is_current": true
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["GetSessionsResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    deleteSessions: {
+        parameters: {
+            query?: {
+                session_id?: string;
+                /** @example true */
+                others?: "true";
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "ended": 2
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DeleteSessionsResponse"];
+                };
+            };
+            /** @description Done; there is nothing to tell */
+            204: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            413: components["responses"]["ERR_4013"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
         };
     };
     getUserProfile: {

@@ -22,7 +22,7 @@ export function functionsEnvironment(
     SUPABASE_SECRET_KEYS: JSON.stringify({ default: keys.secretKey }),
     SUPABASE_JWKS: JSON.stringify(jwksOf(keys)),
     ENVIRONMENT: "local",
-    // The Auth of this machine knows no second factor.
+    // Whoever has this machine is its operator; aal2 asks for a second factor, as the platform does.
     ADMIN_ASSURANCE_LEVEL: "aal1",
     WEBHOOK_SECRET: keys.webhookSecret,
     WORKER_KEY: keys.workerKey,

@@ -5,6 +5,7 @@
  */
 import type { JWK } from "jose";
 import { createAuth } from "./auth/auth.ts";
+import type { AppleProvider } from "./auth/identities.ts";
 import { AuthError, createTokens } from "./auth/tokens.ts";
 import { anonymous, callerOf, GatewayError, withoutBearer } from "./callers.ts";
 import { messages, reportPort } from "../processes/child.ts";
@@ -30,6 +31,8 @@ export interface GatewayConfiguration {
   secretKey: string;
   signingKey: JWK;
   storageSecret: string;
+  /** Whose identities Auth takes. */
+  apple: AppleProvider;
   /** The folder of the stored objects. */
   objects: string;
 }
@@ -49,7 +52,7 @@ async function createServices(
     poolOf("supabase_storage_admin"),
   ];
   const tokens = await createTokens(`${configuration.url}/auth/v1`, configuration.signingKey);
-  const auth = createAuth(authPool, tokens);
+  const auth = createAuth(authPool, tokens, configuration.apple);
   const parts = {
     catalogue: createPool(databaseUrl),
     objects: createObjectStore(configuration.objects),

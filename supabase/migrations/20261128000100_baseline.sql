@@ -725,7 +725,7 @@ $$;
 -- supabase/schemas/accounts/accounts.sql
 
 -- accounts: who there is, and what becomes of them. In this order: accounts.sql, admission.sql, erasure.sql,
--- closing.sql.
+-- closing.sql, merging.sql.
 
 create schema accounts;
 
@@ -745,10 +745,13 @@ create table accounts.users (
   -- knows it can buy for the user, and have that refunded.
   app_account_token uuid not null unique default gen_random_uuid(),
   -- Whether Apple may be told how much of a purchase was used, when its refund is asked for.
-  shares_consumption boolean not null default false
+  shares_consumption boolean not null default false,
+  -- Who this guest became; from then on nobody acts as the guest.
+  merged_into uuid constraint users_another check (merged_into <> id)
 );
 alter table accounts.users enable row level security;
-comment on table accounts.users is 'Accounts, made by the first procedure that needs one; closed ones are tombstones.';
+create index users_merged_into on accounts.users (merged_into) where merged_into is not null;
+comment on table accounts.users is 'Accounts, made by the first procedure that needs one; closed and merged ones are tombstones.';
 
 -- A tombstone says who it was, and nothing about them.
 alter table accounts.users add constraint users_tombstone check (
@@ -756,22 +759,27 @@ alter table accounts.users add constraint users_tombstone check (
     and not shares_consumption)
 );
 
--- A closed account is never opened again, by whatever hand.
+-- A closed account is never opened again, nor does a merged one become its own, by whatever hand.
 create function accounts.keep_tombstones()
 returns trigger
 language plpgsql
 set search_path = ''
 as $$
 begin
-  raise exception 'the account of user % is closed for good', old.id using errcode = 'restrict_violation';
+  raise exception 'the account of user % is % for good', old.id,
+    case when old.closed_at is not null then 'closed' else 'merged' end
+    using errcode = 'restrict_violation';
 end;
 $$;
 
 create trigger keep_tombstones before update of id, closed_at on accounts.users
   for each row when (old.closed_at is not null and (new.id, new.closed_at) is distinct from (old.id, old.closed_at))
   execute function accounts.keep_tombstones();
+create trigger keep_merged before update of id, merged_into on accounts.users
+  for each row when (old.merged_into is not null and (new.id, new.merged_into) is distinct from (old.id, old.merged_into))
+  execute function accounts.keep_tombstones();
 create trigger keep_tombstones_from_deletion before delete on accounts.users
-  for each row when (old.closed_at is not null) execute function accounts.keep_tombstones();
+  for each row when (old.closed_at is not null or old.merged_into is not null) execute function accounts.keep_tombstones();
 
 select core.keep_rows_out_of_logs('accounts.users');
 
@@ -797,7 +805,7 @@ create type guard.taken as (limits jsonb, refusal jsonb, hits timestamptz[]);
 
 create function guard.enter(
   p_user_id uuid, p_endpoint text, p_policies text[], p_network text, p_locks boolean default false,
-  p_suspended boolean default false,
+  p_suspended boolean default false, p_session_id uuid default null,
   out refusal jsonb, out limits jsonb, out language text, out is_new boolean, out account_id bigint, out balance bigint
 )
 language plpgsql
@@ -807,13 +815,13 @@ as $$
 -- The beginning of a procedure without an idempotency key: whether the caller may act, and whether the policies admit
 -- it. `refusal` is what to return, or null. With p_locks the account is locked and has no expired lots, and `balance`
 -- is what it has. Who waited for a lock is asked again: the account may have been closed meanwhile, or its user
--- suspended. p_suspended is as in accounts.admit. Locks: rate-limit rows → account → expired lots.
+-- suspended. p_suspended and p_session_id are as in accounts.admit. Locks: rate-limit rows → account → expired lots.
 declare
   v_caller record;
   v_taken guard.taken;
   v_locked record;
 begin
-  v_caller := accounts.admit(p_user_id, p_suspended);
+  v_caller := accounts.admit(p_user_id, p_suspended, p_session_id);
   refusal := v_caller.refusal;
   language := v_caller.language;
   is_new := v_caller.is_new;
@@ -843,11 +851,12 @@ create function guard.answer(p_data jsonb, p_limits jsonb default null, p_langua
 returns jsonb
 language sql
 stable
-return case
-  when p_limits is null and p_language is null then jsonb_build_object('data', p_data)
-  when p_limits is null then jsonb_build_object('data', p_data, 'language', p_language)
-  when p_language is null then jsonb_build_object('data', p_data, 'limits', p_limits)
-  else jsonb_build_object('data', p_data, 'limits', p_limits, 'language', p_language)
+-- The data stands here once: what a body names twice is not put in the place of its call where it is dear or volatile.
+return jsonb_build_object('data', p_data) || case
+  when p_limits is null and p_language is null then '{}'
+  when p_language is null then jsonb_build_object('limits', p_limits)
+  when p_limits is null then jsonb_build_object('language', p_language)
+  else jsonb_build_object('limits', p_limits, 'language', p_language)
 end;
 
 -- An outcome that was made without knowing the user's language.
@@ -954,6 +963,29 @@ begin
   on conflict (caller, endpoint, key) do update
     set fingerprint = excluded.fingerprint, outcome = excluded.outcome, expires_at = excluded.expires_at;
   return p_outcome;
+end;
+$$;
+
+create function guard.pass_keys(p_guest_id uuid, p_heir_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Gives a guest's keys to their heir, so that a retry by the heir is a replay. Of a key that the heir has used as well the
+-- guest's is dropped. Raises serialization_failure while the heir's own request under such a key runs: the caller tries
+-- the whole again. Locks: advisory locks on the keys of what was done, not waited for → the guest's rows.
+begin
+  perform from guard.idempotency_keys as k join guard.secrets as s on s.name = 'lock_keys'
+  where k.caller = p_guest_id and k.outcome ? 'data' and k.expires_at > core.now()
+    and not pg_try_advisory_xact_lock(guard.lock_key(s.secret, p_heir_id, k.endpoint, k.key));
+  if found then
+    raise exception 'a request under a key of the guest runs' using errcode = 'serialization_failure';
+  end if;
+  delete from guard.idempotency_keys as k
+  using guard.idempotency_keys as o
+  where k.caller = p_guest_id and o.caller = p_heir_id and o.endpoint = k.endpoint and o.key = k.key;
+  update guard.idempotency_keys as k set caller = p_heir_id where k.caller = p_guest_id;
 end;
 $$;
 
@@ -1212,7 +1244,8 @@ $$;
 -- trigger moves the balances and draws the lots, in the same statement. Nothing here is ever rewritten.
 --
 -- To read it in one sitting: credits.sql (what there is), transfers.sql (how money moves), accounts.sql (what postings
--- are made of), postings.sql, reversals.sql, expiries.sql (until when lots live), console.sql (the operator's hand), proofs.sql.
+-- are made of), postings.sql, reversals.sql, expiries.sql (until when lots live), merging.sql, console.sql (the operator's
+-- hand), proofs.sql.
 --
 -- Amounts are whole credits. An entry is signed; over all accounts of a unit the entries sum to zero. A user's
 -- accounts carry their balance and refuse to go below zero. System accounts carry none: one row that everybody
@@ -1228,7 +1261,8 @@ create type credits.account_kind as enum (
   'revenue', -- paid for completed jobs
   'breakage', -- expired
   'forfeited', -- left behind in closed accounts
-  'sandbox' -- where bought credits come from that cost nobody money
+  'sandbox', -- where bought credits come from that cost nobody money
+  'merging' -- on their way from a guest's accounts to their heir's, in one transaction: always zero
 );
 
 -- Domains, not constraints: Postgres reads a table's constraints anew in every statement that writes it, which costs ten
@@ -1252,7 +1286,9 @@ create table credits.accounts (
   head_hash bytea not null default '\x',
   -- When the next lot expires; saves looking at the lots in every posting.
   next_expiry_at timestamptz,
-  closed_at timestamptz
+  closed_at timestamptz,
+  -- Whose account it became a part of: it is empty, and whatever comes to it goes there.
+  merged_into uuid
 ) with (fillfactor = 70);
 alter table credits.accounts enable row level security;
 create unique index accounts_owner on credits.accounts (owner_id, kind, unit) where owner_id is not null;
@@ -1291,6 +1327,8 @@ create table credits.lots (
   is_sandbox boolean not null default false
 ) with (fillfactor = 70);
 alter table credits.lots enable row level security;
+-- All of an account, the empty ones too, which a merge hands on.
+create index lots_account on credits.lots (account_id);
 create index lots_spendable on credits.lots (account_id, expires_at nulls last, id) where not is_spent;
 create index lots_descends_from on credits.lots (descends_from) where descends_from is not null;
 comment on table credits.lots is 'What is left of each grant and purchase.';
@@ -1300,7 +1338,7 @@ create type credits.draw as (lot_id bigint, amount bigint);
 
 create type credits.transfer_kind as enum (
   'grant', 'purchase', 'refund', 'adjustment', 'hold', 'capture', 'release', 'expiry', 'reversal', 'debt_payment',
-  'forfeit'
+  'forfeit', 'merge'
 );
 
 create table credits.transfers (
@@ -1314,7 +1352,7 @@ create table credits.transfers (
   to_account_id bigint not null,
   amount credits.amount not null,
   job_id uuid,
-  -- The hold that a capture or release ends; the transfer that a reversal takes back.
+  -- The hold that a capture or release ends; the transfer that a reversal takes back; the half of a merge before this one.
   reverses_id uuid,
   -- Lots of the user's account on either side; together they are the whole amount.
   draws credits.draw[] not null default '{}',
@@ -1520,6 +1558,10 @@ create trigger only_by_transfer
   for each row when (pg_trigger_depth() = 0) execute function credits.forbid();
 create trigger only_by_transfer before update of id, account_id, amount, remaining on credits.lots
   for each row when (pg_trigger_depth() = 0) execute function credits.forbid();
+-- What was merged stays merged.
+create trigger merged_once before update of merged_into on credits.accounts
+  for each row when (old.merged_into is not null and new.merged_into is distinct from old.merged_into)
+  execute function credits.forbid();
 -- Accounts and lots start empty; only a transfer fills them. A user's has a balance, and the platform's have none.
 create trigger starts_empty before insert on credits.accounts
   for each row when (
@@ -1545,14 +1587,19 @@ as $$
   on conflict do nothing
 $$;
 
--- A user's debt: credits taken back after they were spent.
 create function credits.owed(p_owner_id uuid)
 returns bigint
-language sql
+language plpgsql
 stable
-return coalesce((
-  select a.balance from credits.accounts as a where a.owner_id = p_owner_id and a.kind = 'owed' and a.unit = 'credit'
-), 0);
+set search_path = ''
+as $$
+-- A user's debt: credits taken back after they were spent.
+begin
+  return coalesce((
+    select a.balance from credits.accounts as a where a.owner_id = p_owner_id and a.kind = 'owed' and a.unit = 'credit'
+  ), 0);
+end;
+$$;
 
 -- The platform's own account of a kind.
 create function credits.system_account(p_kind credits.account_kind)
@@ -1562,7 +1609,7 @@ immutable
 -- Their ids are given where they are made, in the order of the names.
 return case p_kind
   when 'grants' then 1 when 'purchases' then 2 when 'escrow' then 3 when 'revenue' then 4 when 'breakage' then 5
-  when 'forfeited' then 6 when 'sandbox' then 7
+  when 'forfeited' then 6 when 'sandbox' then 7 when 'merging' then 8
 end;
 
 -- Whether it is one of those.
@@ -1570,7 +1617,7 @@ create function credits.is_system_account(p_account_id bigint)
 returns boolean
 language sql
 immutable
-return p_account_id between 1 and 7;
+return p_account_id between 1 and 8;
 
 -- The lots that an amount comes from: those that expire first, then the oldest.
 create function credits.choose_lots(p_account_id bigint, p_amount bigint)
@@ -1689,6 +1736,13 @@ begin
 end;
 $$;
 
+-- Who paid for a job, which it keeps when they become somebody else; null for a job without a hold.
+create function credits.hold_owner(p_job_id uuid)
+returns uuid
+language sql
+stable
+return (select t.owner_id from credits.transfers as t where t.job_id = p_job_id and t.kind = 'hold');
+
 -- Raises 22003 for what no posting may move.
 create function credits.check_amount(p_amount bigint)
 returns void
@@ -1702,6 +1756,29 @@ begin
       using errcode = 'numeric_value_out_of_range';
   end if;
 end;
+$$;
+
+-- Draws, as they are of the lots' successors in an account that the lots' own was merged into, if it was.
+create function credits.successors(p_draws credits.draw[], p_account_id bigint)
+returns credits.draw[]
+language sql
+stable
+set search_path = ''
+as $$
+  with recursive descent as (
+    select d.place, l.id, l.account_id, d.amount
+    from unnest(p_draws) with ordinality as d (lot_id, amount, place)
+    join credits.lots as l on l.id = d.lot_id
+    union all
+    -- One in another account: a merge makes one of each lot, and an account merges once.
+    select s.place, l.id, l.account_id, s.amount
+    from descent as s
+    join credits.lots as l on l.descends_from = s.id and l.account_id <> s.account_id
+    where s.account_id <> p_account_id
+  )
+  select coalesce(array_agg(row(s.id, s.amount)::credits.draw order by s.place), '{}')
+  from descent as s
+  where s.account_id = p_account_id
 $$;
 
 -- Keeps the account's next expiry true to its lots.
@@ -1743,18 +1820,28 @@ set search_path = ''
 as $$
 -- Locks the user's account for the rest of the transaction, books what has expired as breakage, and returns
 -- the account, whose balance is then what can be spent. Raises no_data_found where the user has no account.
--- Locks: account, then the expired lots.
+-- Of a merged account that is its heir's, of whom nobody ever waits for a guest's: whoever has an heir's account finds the
+-- guest's merged, and passes it over. Locks: account, then the expired lots.
 declare
   v_account credits.accounts;
+  v_owner_id uuid := p_owner_id;
+  v_heir_id uuid;
   v_now timestamptz;
   v_draws credits.draw[];
   v_amount bigint;
   v_posting_id bigint;
 begin
-  select a.* into strict v_account
-  from credits.accounts as a
-  where a.owner_id = p_owner_id and a.kind = 'available' and a.unit = 'credit'
-  for update;
+  loop
+    select a.* into v_account
+    from credits.accounts as a
+    where a.owner_id = v_owner_id and a.kind = 'available' and a.unit = 'credit' and a.merged_into is null
+    for update;
+    exit when found;
+    select a.merged_into into strict v_heir_id
+    from credits.accounts as a
+    where a.owner_id = v_owner_id and a.kind = 'available' and a.unit = 'credit';
+    v_owner_id := coalesce(v_heir_id, v_owner_id);
+  end loop;
 
   v_now := core.now();
   if v_account.next_expiry_at is null or v_account.next_expiry_at > v_now then
@@ -1775,14 +1862,14 @@ begin
     -- The number of its entry: an account has it once.
     v_account.entry_count := v_account.entry_count + 1;
     v_posting_id := credits.record_posting(
-      format('expiry:%s:%s', v_account.id, v_account.entry_count), p_owner_id,
+      format('expiry:%s:%s', v_account.id, v_account.entry_count), v_account.owner_id,
       jsonb_build_object('call', 'expire', 'lots', cardinality(v_draws)), jsonb_build_object('expired', v_amount), v_now
     );
     insert into credits.transfers (
       posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at
     )
     values (
-      v_posting_id, p_owner_id, 'expiry', v_account.id, credits.system_account('breakage'), v_amount, v_draws, v_now
+      v_posting_id, v_account.owner_id, 'expiry', v_account.id, credits.system_account('breakage'), v_amount, v_draws, v_now
     );
   end loop;
 
@@ -1932,8 +2019,8 @@ volatile
 set search_path = ''
 as $$
 -- Adds a lot of credits: `{ transfer_id, credits_remaining }`. Grants and adjustments come from `grants`,
--- purchases from `purchases` or `sandbox`, refunds from `revenue`. A second call with the key returns the first result.
--- Locks: account → lots.
+-- purchases from `purchases` or `sandbox`, refunds from `revenue`. What is for a merged account is its heir's. A second
+-- call with the key returns the first result. Locks: account → lots.
 declare
   v_account credits.accounts;
   v_request constant jsonb := jsonb_build_object(
@@ -1963,22 +2050,22 @@ begin
   end if;
 
   -- The posting states its outcome when it is written, so what it will come to is computed first.
-  v_owed := case when p_is_sandbox then 0 else credits.owed(p_owner_id) end;
+  v_owed := case when p_is_sandbox then 0 else credits.owed(v_account.owner_id) end;
   v_outcome := jsonb_build_object(
     'transfer_id', v_transfer_id,
     'credits_remaining',
     case when v_account.closed_at is null then v_account.balance + greatest(0, p_amount - v_owed) else 0 end
   );
-  v_posting_id := credits.record_posting(p_idempotency_key, p_owner_id, v_request, v_outcome, v_now);
+  v_posting_id := credits.record_posting(p_idempotency_key, v_account.owner_id, v_request, v_outcome, v_now);
 
   insert into credits.lots (account_id, owner_id, expires_at, amount, remaining, is_sandbox)
-  values (v_account.id, p_owner_id, p_expires_at, p_amount, 0, p_is_sandbox)
+  values (v_account.id, v_account.owner_id, p_expires_at, p_amount, 0, p_is_sandbox)
   returning id into v_lot_id;
   insert into credits.transfers (
     id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
   )
   values (
-    v_transfer_id, v_posting_id, p_owner_id, p_kind,
+    v_transfer_id, v_posting_id, v_account.owner_id, p_kind,
     credits.system_account(
       (case
         when p_is_sandbox then 'sandbox' when p_kind = 'purchase' then 'purchases'
@@ -2024,18 +2111,18 @@ begin
 
   if v_account.balance < p_amount then
     v_outcome := jsonb_build_object('error', 'insufficient_credits', 'current_credits', v_account.balance);
-    perform credits.record_posting(p_idempotency_key, p_owner_id, v_request, v_outcome, v_now);
+    perform credits.record_posting(p_idempotency_key, v_account.owner_id, v_request, v_outcome, v_now);
     return v_outcome;
   end if;
   v_outcome := jsonb_build_object(
     'transfer_id', v_transfer_id, 'credits_remaining', v_account.balance - p_amount
   );
-  v_posting_id := credits.record_posting(p_idempotency_key, p_owner_id, v_request, v_outcome, v_now);
+  v_posting_id := credits.record_posting(p_idempotency_key, v_account.owner_id, v_request, v_outcome, v_now);
   insert into credits.transfers (
     id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at
   )
   values (
-    v_transfer_id, v_posting_id, p_owner_id, 'adjustment', v_account.id, credits.system_account('grants'), p_amount,
+    v_transfer_id, v_posting_id, v_account.owner_id, 'adjustment', v_account.id, credits.system_account('grants'), p_amount,
     credits.choose_lots(v_account.id, p_amount), v_now
   );
   return v_outcome;
@@ -2113,13 +2200,15 @@ as $$
 -- Ends the hold of a job: `capture` moves all of it to revenue, `release` back into the lots it came from.
 -- `{ transfer_id, amount }`; a second call of the same kind returns the first result; after the other kind
 -- `{ error: "already_ended" }`. Raises no_data_found for a job without a hold.
--- A lot that expired while it was held lives 24 hours more, so that a failure costs nobody their credits.
+-- A lot that expired while it was held lives 24 hours more, so that a failure costs nobody their credits. Of an account
+-- that was merged since, it goes into the lots' successors.
 -- Locks: account → lots.
 declare
   v_hold credits.transfers;
   v_end credits.transfers;
   v_account credits.accounts;
   v_now timestamptz;
+  v_draws credits.draw[];
   v_transfer_id constant uuid := core.new_id();
 begin
   if p_kind not in ('capture', 'release') then
@@ -2148,13 +2237,17 @@ begin
       v_hold.amount, p_job_id, v_hold.id, v_now
     );
   else
-    perform credits.revive_lots(v_account.id, v_hold.draws, v_now);
+    v_draws := case
+      when v_account.id = v_hold.from_account_id then v_hold.draws
+      else credits.successors(v_hold.draws, v_account.id)
+    end;
+    perform credits.revive_lots(v_account.id, v_draws, v_now);
     insert into credits.transfers (
       id, owner_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, draws, created_at
     )
     values (
-      v_transfer_id, v_hold.owner_id, 'release', v_hold.to_account_id, v_account.id, v_hold.amount, p_job_id, v_hold.id,
-      v_hold.draws, v_now
+      v_transfer_id, v_account.owner_id, 'release', v_hold.to_account_id, v_account.id, v_hold.amount, p_job_id, v_hold.id,
+      v_draws, v_now
     );
     perform credits.note_next_expiry(v_account.id);
     perform credits.settle_account(null, v_account, v_now, p_job_id);
@@ -2190,7 +2283,8 @@ as $$
 -- Takes back a grant or purchase: what is left of its lot, then from other lots, and owes the rest. The reverse of a
 -- reversal gives back exactly what that took, to where it came from; another debt, if there is one, is paid of it.
 -- `{ transfer_id, credits_remaining, credits_owed }`, or `{ error: "already_reversed" }` with the key burned. A second
--- call with the key returns the first result. Raises invalid_parameter_value for other kinds of transfer.
+-- call with the key returns the first result. Of an account that was merged since, it takes from the lots' successors, and
+-- the debt is the heir's. Raises invalid_parameter_value for other kinds of transfer.
 -- Locks: account → lots.
 declare
   v_original credits.transfers;
@@ -2226,7 +2320,7 @@ begin
     where t.posting_id = v_original.posting_id and o.kind = 'reversal'
   )) then
     v_outcome := '{"error": "already_reversed"}';
-    perform credits.record_posting(p_idempotency_key, v_owner_id, v_request, v_outcome, core.now());
+    perform credits.record_posting(p_idempotency_key, v_account.owner_id, v_request, v_outcome, core.now());
     return v_outcome;
   end if;
   if v_is_undo then
@@ -2403,10 +2497,12 @@ declare
 begin
   select t.* into v_taken
   from credits.transfers as t
-  where t.posting_id = p_posting_id and t.kind = 'reversal' and t.from_account_id = p_account.id;
+  join credits.accounts as a on a.id = t.from_account_id
+  where t.posting_id = p_posting_id and t.kind = 'reversal' and a.kind = 'available';
   select t.* into v_owed_part
   from credits.transfers as t
-  where t.posting_id = p_posting_id and t.kind = 'reversal' and t.from_account_id <> p_account.id;
+  join credits.accounts as a on a.id = t.from_account_id
+  where t.posting_id = p_posting_id and t.kind = 'reversal' and a.kind = 'owed';
   select t.* into strict v_original
   from credits.transfers as t where t.id = coalesce(v_taken.reverses_id, v_owed_part.reverses_id);
   select a.* into v_owed
@@ -2429,12 +2525,12 @@ begin
   v_posting_id := credits.record_posting(p_idempotency_key, p_account.owner_id, p_request, v_outcome, v_now);
 
   if v_amount > 0 then
-    v_draws := coalesce(v_taken.draws, '{}');
+    v_draws := credits.successors(coalesce(v_taken.draws, '{}'), p_account.id);
     if v_paid > 0 then
       insert into credits.lots (account_id, owner_id, descends_from, expires_at, amount, remaining)
       select l.account_id, l.owner_id, l.id, l.expires_at, v_paid, 0
       from credits.lots as l
-      where l.id = v_original.draws[1].lot_id
+      where l.id = (credits.successors(v_original.draws, p_account.id))[1].lot_id
       returning id into v_lot_id;
       v_draws := v_draws || row(v_lot_id, v_paid)::credits.draw;
     end if;
@@ -2478,7 +2574,9 @@ as $$
       select sum(b.amount)
       from credits.transfers as g
       cross join lateral unnest(g.draws) as b (lot_id, amount)
-      where g.reverses_id = t.id and g.kind = 'reversal' and b.lot_id = d.lot_id
+      -- Into the lot that it came from, or its successor with whom the account was merged into.
+      where g.reverses_id = t.id and g.kind = 'reversal'
+        and b.lot_id = (credits.successors(array[row(d.lot_id, d.amount)::credits.draw], g.to_account_id))[1].lot_id
     ), 0)::bigint as amount
     from credits.transfers as o
     cross join lateral (
@@ -2530,7 +2628,7 @@ begin
     )
     values (
       restore_expired.posting_id, p_account.owner_id, 'reversal', credits.system_account('breakage'), p_account.id, v_expired.amount,
-      v_expired.transfer_id, v_expired.draws, v_now
+      v_expired.transfer_id, credits.successors(v_expired.draws, p_account.id), v_now
     );
     restored := restored + v_expired.amount;
   end loop;
@@ -2562,6 +2660,138 @@ begin
     end if;
   end if;
   perform credits.note_next_expiry(v_account.id);
+end;
+$$;
+
+-- supabase/schemas/credits/merging.sql
+
+-- A guest's account becomes a part of another: its heir's.
+
+create function credits.pass_on(
+  p_guest_posting_id bigint, p_heir_posting_id bigint, p_guest credits.accounts, p_heir credits.accounts,
+  p_draws credits.draw[], p_amount bigint, p_now timestamptz
+)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Moves an amount between accounts of the same kind: from a guest's lots into their successors, or a debt. A transfer is
+-- its owner's alone, so these are two, by way of an account that has nothing in between; the second names the first.
+declare
+  v_first_id constant uuid := core.new_id();
+  v_merging constant bigint := credits.system_account('merging');
+  v_is_debt constant boolean := p_guest.kind = 'owed';
+begin
+  -- A debt goes the other way round.
+  insert into credits.transfers (
+    id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at
+  )
+  values (
+    v_first_id, p_guest_posting_id, p_guest.owner_id, 'merge', case when v_is_debt then v_merging else p_guest.id end,
+    case when v_is_debt then p_guest.id else v_merging end, p_amount, p_draws, p_now
+  );
+  insert into credits.transfers (
+    posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
+  )
+  values (
+    p_heir_posting_id, p_heir.owner_id, 'merge', case when v_is_debt then p_heir.id else v_merging end,
+    case when v_is_debt then v_merging else p_heir.id end, p_amount, v_first_id,
+    credits.successors(p_draws, p_heir.id), p_now
+  );
+end;
+$$;
+
+create function credits.merge(p_guest_id uuid, p_heir_id uuid)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Makes a guest's account a part of their heir's, for good: `{ moved, owed, credits_remaining }`, what the guest had and
+-- owed, and what the heir has after both debts. Each lot, empty ones too, gets a successor with the heir, of the same
+-- amount and expiry; from then on whatever is for the guest is the heir's (credits.lock_account), and goes into and comes
+-- out of the successors. A second call returns the first result; raises invalid_parameter_value for a guest who was
+-- merged into another, for one's own account, and for a closed one. Locks: guest's account → heir's account → lots.
+declare
+  v_key constant text := 'merge:' || p_guest_id;
+  v_request constant jsonb := jsonb_build_object('call', 'merge', 'owner_id', p_guest_id, 'heir_id', p_heir_id);
+  v_guest credits.accounts;
+  v_heir credits.accounts;
+  v_guest_debt credits.accounts;
+  v_heir_debt credits.accounts;
+  v_outcome jsonb;
+  v_now timestamptz;
+  v_owed bigint;
+  v_payable bigint;
+  v_guest_posting_id bigint;
+  v_heir_posting_id bigint;
+  v_draws credits.draw[];
+  v_amount bigint;
+begin
+  v_guest := credits.lock_account(p_guest_id);
+  v_heir := credits.lock_account(p_heir_id);
+  v_outcome := credits.first_outcome(v_key, v_request);
+  if v_outcome is not null then
+    return v_outcome;
+  end if;
+  if v_guest.owner_id <> p_guest_id or v_heir.owner_id <> p_heir_id or v_guest.id = v_heir.id
+    or v_guest.closed_at is not null or v_heir.closed_at is not null
+  then
+    raise exception 'the account of % cannot be merged into that of %', p_guest_id, p_heir_id
+      using errcode = 'invalid_parameter_value';
+  end if;
+  v_now := core.now();
+  v_owed := credits.owed(p_guest_id);
+  -- What was bought in the sandbox pays no debt.
+  select coalesce(sum(l.remaining), 0) into v_payable
+  from credits.lots as l
+  where l.account_id in (v_guest.id, v_heir.id) and not l.is_spent and not l.is_sandbox;
+  v_outcome := jsonb_build_object(
+    'moved', v_guest.balance, 'owed', v_owed,
+    'credits_remaining', v_guest.balance + v_heir.balance - least(v_payable, v_owed + credits.owed(p_heir_id))
+  );
+  v_guest_posting_id := credits.record_posting(v_key, p_guest_id, v_request, v_outcome, v_now);
+  v_heir_posting_id := credits.record_posting(v_key || ':heir', p_heir_id, v_request, v_outcome, v_now);
+
+  update credits.accounts as a set merged_into = p_heir_id where a.id = v_guest.id;
+  insert into credits.lots (account_id, owner_id, descends_from, expires_at, amount, remaining, is_sandbox)
+  select v_heir.id, p_heir_id, l.id, l.expires_at, l.amount, 0, l.is_sandbox
+  from credits.lots as l
+  where l.account_id = v_guest.id
+  order by l.id;
+  -- In transfers that no amount is too large for.
+  loop
+    select array_agg(row(l.id, l.remaining)::credits.draw order by l.id), sum(l.remaining)
+    into v_draws, v_amount
+    from (
+      select e.id, e.remaining, sum(e.remaining) over (order by e.id) as total
+      from credits.lots as e
+      where e.account_id = v_guest.id and not e.is_spent
+    ) as l
+    where l.total <= 1000000000;
+    exit when v_draws is null;
+    perform credits.pass_on(v_guest_posting_id, v_heir_posting_id, v_guest, v_heir, v_draws, v_amount, v_now);
+  end loop;
+
+  if v_owed > 0 then
+    insert into credits.accounts (kind, owner_kind, owner_id, unit, balance)
+    values ('owed', v_heir.owner_kind, p_heir_id, v_heir.unit, 0)
+    on conflict do nothing;
+    select a.* into strict v_guest_debt
+    from credits.accounts as a where a.owner_id = p_guest_id and a.kind = 'owed' and a.unit = v_guest.unit;
+    select a.* into strict v_heir_debt
+    from credits.accounts as a where a.owner_id = p_heir_id and a.kind = 'owed' and a.unit = v_heir.unit;
+    while v_owed > 0 loop
+      v_amount := least(v_owed, 1000000000);
+      perform credits.pass_on(v_guest_posting_id, v_heir_posting_id, v_guest_debt, v_heir_debt, '{}', v_amount, v_now);
+      v_owed := v_owed - v_amount;
+    end loop;
+  end if;
+  perform credits.note_next_expiry(v_guest.id);
+  perform credits.note_next_expiry(v_heir.id);
+  perform credits.settle_account(v_heir_posting_id, v_heir, v_now);
+  return v_outcome;
 end;
 $$;
 
@@ -2645,6 +2875,8 @@ returns table (
 language plpgsql
 stable
 set search_path = ''
+-- A plan for this page's length is no better, and costs twice as much as reading the page.
+set plan_cache_mode = force_generic_plan
 as $$
 begin
   return query
@@ -2737,10 +2969,28 @@ return case p_kind
   when 'expiry' then p_from = 'available' and p_to = 'breakage'
   when 'debt_payment' then p_from = 'available' and p_to = 'owed'
   when 'forfeit' then p_from = 'available' and p_to = 'forfeited'
+  when 'merge' then (p_from, p_to) in (
+    ('available', 'merging'), ('merging', 'available'), ('owed', 'merging'), ('merging', 'owed')
+  )
   -- And back, where it was reversed itself; of an expiry, only back.
   when 'reversal' then (p_from, p_to) = ('breakage', 'available')
     or (least(p_from, p_to) in ('available', 'owed') and greatest(p_from, p_to) in ('grants', 'purchases', 'sandbox'))
 end;
+
+-- Whether an owner's account was merged into another's, at once or by way of others.
+create function credits.is_heir(p_owner_id uuid, p_heir_id uuid)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  with recursive heirs as (
+    select a.merged_into as id from credits.accounts as a where a.owner_id = p_owner_id and a.kind = 'available'
+    union all
+    select a.merged_into from heirs as h join credits.accounts as a on a.owner_id = h.id and a.kind = 'available'
+  )
+  select exists (select from heirs as h where h.id = p_heir_id)
+$$;
 
 -- How many lots of an account are not what the draws of its transfers left of them, are not its owner's, or expire
 -- unnoticed. A lot that nothing drew is not here: one with credits makes the sum of the lots differ.
@@ -2863,15 +3113,31 @@ begin
       or p.owner_id is distinct from case when t.posting_id is not null then t.owner_id end
       -- No hash is over a capture, which has no user's side.
       or t.kind in ('capture', 'release') and (
-        (t.amount, t.from_account_id, t.to_account_id, t.owner_id, t.job_id, t.posting_id, t.draws)
-          is distinct from (
-            h.amount, h.to_account_id,
-            case t.kind when 'release' then h.from_account_id else credits.system_account('revenue') end,
-            h.owner_id, h.job_id, null::bigint, case t.kind when 'release' then h.draws else '{}' end
-          )
+        (t.amount, t.from_account_id, t.job_id, t.posting_id)
+          is distinct from (h.amount, h.to_account_id, h.job_id, null::bigint)
+        or case
+          when t.kind = 'capture' then
+            (t.to_account_id, t.owner_id, t.draws) is distinct from (credits.system_account('revenue'), h.owner_id, '{}')
+          when t.to_account_id = h.from_account_id then (t.owner_id, t.draws) is distinct from (h.owner_id, h.draws)
+          -- To whom the account was merged into since.
+          else not credits.is_heir(h.owner_id, t.owner_id)
+            or t.draws is distinct from credits.successors(h.draws, t.to_account_id)
+        end
         or t.created_at < h.created_at
       )
     )
+    union all
+    -- What leaves a guest's accounts comes to the heir's, in the same moment.
+    select 'unbalanced_transfer', coalesce(t.reverses_id, t.id)::text, jsonb_build_object('kind', 'merge', 'halves', count(*))
+    from credits.transfers as t
+    where t.kind = 'merge' and t.created_at >= v_since
+    group by coalesce(t.reverses_id, t.id)
+    having count(*) <> 2 or count(t.reverses_id) <> 1 or min(t.amount) <> max(t.amount)
+      or count(*) filter (where t.to_account_id = credits.system_account('merging')) <> 1
+      or not credits.is_heir(
+        (array_agg(t.owner_id) filter (where t.reverses_id is null))[1],
+        (array_agg(t.owner_id) filter (where t.reverses_id is not null))[1]
+      )
     union all
     -- It was proved, so it was there.
     select 'broken_chain', c.account_id::text, jsonb_build_object('entries', 0, 'expected', c.number)
@@ -2919,8 +3185,8 @@ end;
 $$;
 comment on function credits.reconcile(boolean) is
   'Proves the ledger: a row for each violation, none when all holds. From the last proved entry on, or in full.
-unbalanced_transfer (a side is of an account that is not its owner''s or not of its kind, its posting is gone, or the end of a
-hold is not that of the hold), broken_chain (of entries, with all that their transfers say, or what was proved is gone),
+unbalanced_transfer (a side is of an account that is not its owner''s or not of its kind, its posting is gone, the end of a
+hold is not that of the hold, or a merge has one half), broken_chain (of entries, with all that their transfers say, or what was proved is gone),
 balance_differs (from the entries), lots_differ (from the balance, or in full from what was drawn of each), and those of
 videos.hold_violations.
 An account that is clean gets its checkpoint; one that is not is looked at again. Nothing that a posting needs is locked.';
@@ -3895,6 +4161,16 @@ begin
 end;
 $$;
 
+-- How many jobs a user has, without those that they deleted.
+create function videos.count_jobs(p_user_id uuid)
+returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  select count(*) from videos.jobs as j where j.user_id = p_user_id and j.deleted_at is null
+$$;
+
 -- What a user's running jobs hold in escrow.
 create function videos.held_credits(p_user_id uuid)
 returns bigint
@@ -4052,7 +4328,6 @@ create table videos.submissions (
 alter table videos.submissions enable row level security;
 create index submissions_job on videos.submissions (job_id);
 create unique index submissions_request on videos.submissions (provider, request_id) where request_id is not null;
-create index submissions_sending on videos.submissions (claimed_at) where state = 'sending';
 create index submissions_in_flight on videos.submissions (provider)
   where state in ('sending', 'accepted', 'unknown');
 -- No job is ever at two providers: at most one submission that a provider has, or may have.
@@ -4176,17 +4451,19 @@ begin
 end;
 $$;
 
--- Where the files of a job are in storage: below its owner's reference.
+-- Where the files of a job are in storage: below the reference of who paid for it, and so in one place, whoever they
+-- became since.
 create function videos.folder_of(p_job videos.jobs)
 returns text
 language sql
 stable
 set search_path = ''
 as $$
-  select u.reference || '/' || p_job.id from accounts.users as u where u.id = p_job.user_id
+  select u.reference || '/' || p_job.id from accounts.users as u
+  where u.id = coalesce(credits.hold_owner(p_job.id), p_job.user_id)
 $$;
 
--- Paths of what storage has of a user, whether or not a job knows of it.
+-- Paths of what storage has of a user, and of the guests whom they were, whether or not a job knows of it.
 create function videos.files_of(p_user_id uuid)
 returns setof text
 language plpgsql
@@ -4194,10 +4471,14 @@ stable
 set search_path = ''
 as $$
 declare
-  -- A constant of the query: only so is the index of names asked.
-  v_folder constant text := (select u.reference || '/' from accounts.users as u where u.id = p_user_id);
+  v_folder text;
 begin
-  return query select o.name from storage.objects as o where o.bucket_id = 'videos' and o.name ^@ v_folder;
+  for v_folder in
+    select u.reference || '/' from accounts.users as u where u.id = any (accounts.with_guests(p_user_id))
+  loop
+    -- One by one: only of a constant of the query is the index of names asked.
+    return query select o.name from storage.objects as o where o.bucket_id = 'videos' and o.name ^@ v_folder;
+  end loop;
 end;
 $$;
 
@@ -4253,6 +4534,10 @@ declare
   v_refusal jsonb;
   v_place integer;
 begin
+  -- Most that are asked about are still being made.
+  if not jsonb_path_exists(p_videos, '$[*].paths.video') then
+    return p_videos;
+  end if;
   for v_place in
     select (v.place - 1)::integer
     from jsonb_array_elements(p_videos) with ordinality as v (video, place)
@@ -4667,17 +4952,21 @@ begin
 end;
 $$;
 
--- The longest prompt that one of a model's providers takes, in UTF-16 units; null where that is no less than the API's.
 create function videos.prompt_max_units(p_model_id uuid)
 returns integer
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select case when max(coalesce(p.prompt_max_units, 2000)) < 2000 then max(p.prompt_max_units) end
-  from videos.model_providers as p
-  join videos.providers as v on v.name = p.provider and v.is_enabled
-  where p.model_id = p_model_id
+-- The longest prompt that one of a model's providers takes, in UTF-16 units; null where that is no less than the API's.
+begin
+  return (
+    select case when max(coalesce(p.prompt_max_units, 2000)) < 2000 then max(p.prompt_max_units) end
+    from videos.model_providers as p
+    join videos.providers as v on v.name = p.provider and v.is_enabled
+    where p.model_id = p_model_id
+  );
+end;
 $$;
 
 -- A model as the catalogue shows it.
@@ -5133,7 +5422,7 @@ as $$
 -- other's.
 begin
   lock table videos.moderation_filters in share row exclusive mode;
-  delete from videos.moderation_filters;
+  delete from videos.moderation_filters where true;
   insert into videos.moderation_filters (action, pattern)
   select w.action, format('(^|[^[:alnum:]])(%s)', string_agg(distinct left(w.word, 3), '|'))
   from (
@@ -5357,34 +5646,77 @@ $$;
 -- supabase/schemas/accounts/admission.sql
 
 create function accounts.admit(
-  p_user_id uuid, p_suspended boolean default false, out refusal jsonb, out language text, out is_new boolean
+  p_user_id uuid, p_suspended boolean default false, p_session_id uuid default null,
+  out refusal jsonb, out language text, out is_new boolean
 )
 language plpgsql
 volatile
 set search_path = ''
 as $$
 -- Asks whether a caller may act, and makes their row and account at the first call. `refusal` is null, or what
--- to return (auth/unauthenticated for a closed account, auth/suspended for a suspended one); `language` is the user's
--- own, if any; `is_new` is true for the one call that made the row. A tombstone is never revived. With p_suspended
--- whoever is suspended may act, too.
+-- to return (auth/unauthenticated for a closed or merged account, and where the session of the caller's token has ended;
+-- auth/suspended for a suspended account); `language` is the user's own, if any; `is_new` is true for the one call that
+-- made the row. A tombstone is never revived. With p_suspended whoever is suspended may act, too. Without p_session_id no
+-- session is asked: by whoever asks again.
 declare
-  v_user accounts.users;
+  v_is_out boolean;
+  v_is_banned boolean;
 begin
   is_new := false;
-  select u.* into v_user from accounts.users as u where u.id = p_user_id;
-  if not found then
+  loop
+    -- The session in the same statement: one look into an index more.
+    select u.closed_at is not null or u.merged_into is not null or p_session_id is not null and not exists (
+        select from auth.sessions as s where s.id = p_session_id and s.user_id = p_user_id
+      ),
+      u.is_banned, u.language
+    into v_is_out, v_is_banned, language
+    from accounts.users as u
+    where u.id = p_user_id;
+    exit when found;
+    if p_session_id is not null and not accounts.is_session(p_user_id, p_session_id) then
+      refusal := guard.refusal('auth/unauthenticated');
+      return;
+    end if;
     insert into accounts.users (id, created_at) values (p_user_id, core.now()) on conflict do nothing;
     is_new := found;
     perform credits.open_account(p_user_id);
-    select u.* into strict v_user from accounts.users as u where u.id = p_user_id;
-  end if;
-  language := v_user.language;
-  if v_user.closed_at is not null then
+  end loop;
+  if v_is_out then
     refusal := guard.refusal('auth/unauthenticated');
-  elsif v_user.is_banned and not p_suspended then
+  elsif v_is_banned and not p_suspended then
     refusal := guard.refusal('auth/suspended');
   end if;
 end;
+$$;
+
+create function accounts.heir_of(p_user_id uuid)
+returns uuid
+language sql
+stable
+set search_path = ''
+as $$
+  -- Who a user is by now: the one whom they were merged into, at once or by way of others, or themselves.
+  with recursive heirs as (
+    select u.id, u.merged_into, 0 as steps from accounts.users as u where u.id = p_user_id
+    union all
+    select u.id, u.merged_into, h.steps + 1 from heirs as h join accounts.users as u on u.id = h.merged_into
+  )
+  select h.id from heirs as h order by h.steps desc limit 1
+$$;
+
+create function accounts.with_guests(p_user_id uuid)
+returns uuid[]
+language sql
+stable
+set search_path = ''
+as $$
+  -- A user, and all whom they were before: the guests that were merged into them, at once or by way of others.
+  with recursive guests as (
+    select p_user_id as id
+    union all
+    select u.id from guests as g join accounts.users as u on u.merged_into = g.id
+  )
+  select array_agg(g.id) from guests as g
 $$;
 
 create function accounts.set_admin(p_user_id uuid, p_is_admin boolean)
@@ -5428,20 +5760,61 @@ begin
 end;
 $$;
 
-create function accounts.end_sessions(p_user_id uuid)
+create function accounts.end_sessions(p_user_id uuid, p_but_session_id uuid default null)
 returns integer
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Ends all sessions of a user, with their refresh tokens, and returns how many there were. A second call finds none.
+-- Ends all sessions of a user, but one where it is named, with their refresh tokens, and returns how many there were. A
+-- second call finds none.
 -- Locks: the user's rows of auth.sessions.
 declare
   v_ended integer;
 begin
-  delete from auth.sessions as s where s.user_id = p_user_id;
+  delete from auth.sessions as s where s.user_id = p_user_id and s.id is distinct from p_but_session_id;
   get diagnostics v_ended = row_count;
   return v_ended;
+end;
+$$;
+
+-- Whether it is a session of that user's, and has not ended.
+create function accounts.is_session(p_user_id uuid, p_session_id uuid)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select exists (select from auth.sessions as s where s.id = p_session_id and s.user_id = p_user_id)
+$$;
+
+create function accounts.sessions_json(p_user_id uuid, p_session_id uuid)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  -- The sessions of a user, as the API shows them; p_session_id is the current one.
+  select coalesce(jsonb_agg(jsonb_build_object(
+    'id', s.id, 'created_at', core.to_iso(s.created_at), 'last_used_at', core.to_iso(u.last_used_at),
+    'is_current', s.id = p_session_id
+  ) order by u.last_used_at desc, s.id), '[]')
+  from auth.sessions as s
+  -- Auth writes it without a time zone.
+  cross join lateral (select coalesce(s.refreshed_at at time zone 'utc', s.created_at) as last_used_at) as u
+  where s.user_id = p_user_id
+$$;
+
+create function accounts.end_session(p_user_id uuid, p_session_id uuid)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Ends one session of a user, with its refresh tokens: whether it was there. Locks: its row of auth.sessions.
+begin
+  delete from auth.sessions as s where s.id = p_session_id and s.user_id = p_user_id;
+  return found;
 end;
 $$;
 
@@ -5496,7 +5869,9 @@ comment on table accounts.erasures is 'The proof that what a closed account left
 create table accounts.personal_tables (
   relation text primary key check (relation ~ '^[a-z_]+\.[a-z_]+$'),
   -- A condition of the row `t`, in which $1 is an array of users' ids.
-  rows_of text not null
+  rows_of text not null,
+  -- The column that names whose the row is, of a table whose rows move when a guest is merged.
+  owner_column text check (owner_column ~ '^[a-z_]+$')
 );
 alter table accounts.personal_tables enable row level security;
 comment on table accounts.personal_tables is 'Tables with rows of persons. The migrations'' to write: their conditions are run.';
@@ -5508,8 +5883,7 @@ create type accounts.privacy_class as enum (
 );
 create type accounts.on_merge as enum (
   'moves', -- to the account that a guest is merged into
-  'stays', -- with the guest's tombstone
-  'goes' -- with the merge
+  'stays' -- with the guest's tombstone
 );
 
 create table accounts.privacy_classes (
@@ -5564,19 +5938,20 @@ volatile
 set search_path = ''
 as $$
 -- Applies the classes to every table with rows of persons, and deletes the user of Auth, with identities, factors and
--- sessions. Returns how many rows of each table were erased or blanked. Locks: those rows, by table.
+-- sessions; and the same of every guest who was merged into them. Returns how many rows of each table were erased or blanked. Locks: those rows, by table.
 declare
+  v_ids constant uuid[] := accounts.with_guests(p_user_id);
   v_table accounts.personal_tables;
   v_rows integer;
   v_erased jsonb := '{}';
 begin
   for v_table in select t.* from accounts.personal_tables as t order by t.relation loop
-    v_rows := accounts.apply_privacy(v_table.relation, v_table.rows_of, array[p_user_id]);
+    v_rows := accounts.apply_privacy(v_table.relation, v_table.rows_of, v_ids);
     if v_rows > 0 then
       v_erased := v_erased || jsonb_build_object(v_table.relation, v_rows);
     end if;
   end loop;
-  delete from auth.users as u where u.id = p_user_id;
+  delete from auth.users as u where u.id = any (v_ids);
   get diagnostics v_rows = row_count;
   return v_erased || jsonb_build_object('auth.users', v_rows);
 end;
@@ -5618,12 +5993,12 @@ as $$
 -- Closes an account, and returns when. Jobs that are pending or storing end as cancelled; those that a provider has, or
 -- may have, get a `cancel` task, and end so whatever comes. What credits are left, and what comes back later, is
 -- forfeited. The sessions end. Of the user a tombstone stays; what else there is of them, an `erase_account` task
--- erases. Null where there is no such account or it is closed already, which is asked before any lock: a second call
+-- erases. Null where there is no such account, or it is closed or merged already, which is asked before any lock: a second call
 -- changes nothing. Locks: account → user → jobs → lots → sessions.
 declare
   v_now timestamptz;
 begin
-  if not exists (select from accounts.users as u where u.id = p_user_id and u.closed_at is null) then
+  if not exists (select from accounts.users as u where u.id = p_user_id and u.closed_at is null and u.merged_into is null) then
     return null;
   end if;
   -- From here on no job of theirs is accepted, and none ends but here.
@@ -5632,7 +6007,7 @@ begin
   update accounts.users as u
   set closed_at = v_now, display_name = null, language = null, theme_preference = 'system', is_admin = false,
       shares_consumption = false
-  where u.id = p_user_id and u.closed_at is null;
+  where u.id = p_user_id and u.closed_at is null and u.merged_into is null;
   if not found then
     return null;
   end if;
@@ -5651,7 +6026,8 @@ security definer
 set search_path = ''
 as $$
 -- Whoever deletes a user in Auth closes the account with it. With the owner's rights, for Auth's own role has none
--- here. Nothing happens for whom only Auth knows, nor for a closed account, whose user the erasure deletes.
+-- here. Nothing happens for whom only Auth knows, nor for a closed account, whose user the erasure deletes, nor for a
+-- guest who became somebody else.
 begin
   perform accounts.close(old.id);
   return old;
@@ -5663,9 +6039,132 @@ $$;
 create trigger close_account before delete on auth.users
   for each row execute function accounts.close_deleted();
 
+-- supabase/schemas/accounts/merging.sql
+
+-- A guest becomes somebody who has an account already.
+
+create table accounts.merges (
+  guest_id uuid primary key,
+  heir_id uuid not null,
+  credits_moved bigint not null,
+  jobs_moved integer not null,
+  -- What the heir had after it.
+  credits_remaining bigint not null,
+  merged_at timestamptz not null
+);
+alter table accounts.merges enable row level security;
+create index merges_heir on accounts.merges (heir_id);
+comment on table accounts.merges is 'Which guests became whom, and what came with them; kept for good.';
+
+-- A merge as the API shows it.
+create function accounts.merge_json(p_merge accounts.merges)
+returns jsonb
+language sql
+stable
+return jsonb_build_object(
+  'user_id', (p_merge).heir_id, 'merged_user_id', (p_merge).guest_id, 'credits_moved', (p_merge).credits_moved,
+  'jobs_moved', (p_merge).jobs_moved, 'credits_remaining', (p_merge).credits_remaining
+);
+
+-- What is said of every token that is no guest's, or not any more: one thing, so that nobody learns which.
+create function accounts.refuse_guest_token(p_limits jsonb)
+returns jsonb
+language sql
+stable
+return guard.refusal('request/malformed', jsonb_build_object('fields', jsonb_build_array(jsonb_build_object(
+  'path', 'guest_token', 'message', 'Must be the access token of a guest whose session is alive, at most 5 minutes old'
+))), p_limits);
+
+create function accounts.move_rows(p_guest_id uuid, p_heir_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Gives the rows of a guest to their heir, in every table of which they move. A second call finds none.
+-- Locks: those rows, by table.
+declare
+  v_table accounts.personal_tables;
+begin
+  for v_table in
+    select t.* from accounts.personal_tables as t
+    where t.owner_column is not null
+      and exists (
+        select from accounts.privacy_classes as c where c.relation = t.relation and c.on_merge = 'moves'
+      )
+    -- Jobs last: what belongs to them is found by way of them.
+    order by t.relation = 'videos.jobs', t.relation
+  loop
+    execute format(
+      'update %s as t set %I = $2 where %s', v_table.relation, v_table.owner_column, v_table.rows_of
+    ) using array[p_guest_id], p_heir_id;
+  end loop;
+end;
+$$;
+
+create function accounts.merge(p_guest_id uuid, p_heir_id uuid)
+returns accounts.merges
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Makes a guest a part of their heir, for good: credits, jobs, files and keys change hands, the guest's sessions end, and
+-- of the guest a tombstone stays that names the heir. Nothing is forfeited or erased. The caller has locked both accounts,
+-- the guest's first, and knows that both are open. Raises unique_violation for a guest who was merged.
+-- Locks: both accounts → users → lots → keys → jobs and what belongs to them, tasks → sessions.
+declare
+  v_posted jsonb;
+  v_merge accounts.merges;
+  v_now constant timestamptz := core.now();
+begin
+  v_posted := credits.merge(p_guest_id, p_heir_id);
+  update accounts.users as u set merged_into = p_heir_id where u.id = p_guest_id;
+  insert into accounts.merges (guest_id, heir_id, credits_moved, jobs_moved, credits_remaining, merged_at)
+  values (
+    p_guest_id, p_heir_id, (v_posted ->> 'moved')::bigint, videos.count_jobs(p_guest_id),
+    (v_posted ->> 'credits_remaining')::bigint, v_now
+  )
+  returning * into v_merge;
+  perform guard.pass_keys(p_guest_id, p_heir_id);
+  perform accounts.move_rows(p_guest_id, p_heir_id);
+  perform accounts.end_sessions(p_guest_id);
+  return v_merge;
+end;
+$$;
+
+create function accounts.not_recoverable(p_guest_id uuid, p_heir_id uuid)
+returns text
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Why a guest whose session is lost cannot be found again by another guest; null where they can. The caller has locked both
+-- accounts. Locks: the guest's row in Auth, not waited for.
+declare
+  v_guest accounts.users;
+  v_is_anonymous boolean;
+begin
+  select u.* into strict v_guest from accounts.users as u where u.id = p_guest_id;
+  select a.is_anonymous into v_is_anonymous from auth.users as a where a.id = p_guest_id for share nowait;
+  return case
+    when v_guest.closed_at is not null then 'closed'
+    when v_guest.is_banned then 'suspended'
+    when not coalesce(v_is_anonymous, false)
+      or not coalesce((select a.is_anonymous from auth.users as a where a.id = p_heir_id), true) then 'not_guest'
+    -- Another device of that Apple Account may be using it. An app that is opened refreshes its session.
+    when exists (
+      select from auth.sessions as s
+      where s.user_id = p_guest_id
+        and coalesce(s.refreshed_at at time zone 'utc', s.created_at) > core.now() - interval '7 days'
+    ) then 'in_use'
+  end;
+end;
+$$;
+
 -- supabase/schemas/devices/devices.sql
 
--- devices: who was granted a device's credits, and what bounds it. In this order: devices.sql, limits.sql.
+-- devices: who was granted a device's credits, and what bounds it. In this order: devices.sql, limits.sql,
+-- app-transactions.sql.
 
 create schema devices;
 
@@ -5791,6 +6290,79 @@ begin
   end if;
 end;
 $$;
+
+-- supabase/schemas/devices/app-transactions.sql
+
+-- Which guest an Apple Account was, so that a guest whose session is lost is found again.
+
+create table devices.app_transactions (
+  environment text not null check (environment in ('production', 'sandbox')),
+  -- Apple's; the same for one Apple Account in this app, on each of its devices.
+  app_transaction_id text not null check (char_length(app_transaction_id) between 1 and 40),
+  -- The first guest who came with it, or whom they became; null once they are erased.
+  user_id uuid,
+  noted_at timestamptz not null,
+  -- When a guest was found by it last.
+  recovered_at timestamptz,
+  primary key (environment, app_transaction_id)
+);
+alter table devices.app_transactions enable row level security;
+create index app_transactions_user on devices.app_transactions (user_id) where user_id is not null;
+comment on table devices.app_transactions is 'Whom an Apple Account was first seen as, by StoreKit''s AppTransaction.';
+
+create function devices.note_app_transaction(p_user_id uuid, p_app_transaction jsonb)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Notes that a user came with a verified `{ environment, app_transaction_id }`. Whoever was first stays, but one whose account
+-- is closed or erased gives way. A second call changes nothing. Locks: its row.
+begin
+  insert into devices.app_transactions as t (environment, app_transaction_id, user_id, noted_at)
+  values (
+    p_app_transaction ->> 'environment', p_app_transaction ->> 'app_transaction_id', p_user_id, core.now()
+  )
+  on conflict (environment, app_transaction_id) do update
+    set user_id = excluded.user_id, noted_at = excluded.noted_at
+    where t.user_id is null or exists (
+      select from accounts.users as u where u.id = t.user_id and u.closed_at is not null
+    );
+end;
+$$;
+
+create function devices.find_guest(p_app_transaction jsonb)
+returns devices.app_transactions
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Whom an Apple Account was first seen as; null for one that nobody came with.
+declare
+  v_row devices.app_transactions;
+begin
+  select t.* into v_row
+  from devices.app_transactions as t
+  where t.environment = p_app_transaction ->> 'environment'
+    and t.app_transaction_id = p_app_transaction ->> 'app_transaction_id';
+  return v_row;
+end;
+$$;
+
+create function devices.note_recovery(p_found devices.app_transactions)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A guest was found by it. Locks: its row.
+begin
+  update devices.app_transactions as t set recovered_at = core.now()
+  where t.environment = p_found.environment and t.app_transaction_id = p_found.app_transaction_id;
+end;
+$$;
+
+select core.keep_rows_out_of_logs('devices.app_transactions');
 
 -- supabase/schemas/ops/flags.sql
 
@@ -6162,14 +6734,16 @@ begin
 end;
 $$;
 
-create function ops.admit_admin(p_admin_id uuid, out refusal jsonb, out language text)
+create function ops.admit_admin(
+  p_admin_id uuid, p_session_id uuid default null, out refusal jsonb, out language text
+)
 language plpgsql
 volatile
 set search_path = ''
 as $$
 -- accounts.admit for those who act as admins: auth/forbidden for whoever is none, asked anew at every call.
 begin
-  select a.refusal, a.language into refusal, language from accounts.admit(p_admin_id) as a;
+  select a.refusal, a.language into refusal, language from accounts.admit(p_admin_id, p_session_id => p_session_id) as a;
   if refusal is null and not exists (select from accounts.users as u where u.id = p_admin_id and u.is_admin) then
     refusal := guard.refusal('auth/forbidden');
   end if;
@@ -6177,7 +6751,7 @@ end;
 $$;
 
 create function ops.enter_admin(
-  p_admin_id uuid, p_endpoint text, out refusal jsonb, out limits jsonb, out language text
+  p_admin_id uuid, p_endpoint text, p_session_id uuid default null, out refusal jsonb, out limits jsonb, out language text
 )
 language plpgsql
 volatile
@@ -6188,7 +6762,7 @@ as $$
 declare
   v_taken guard.taken;
 begin
-  select a.refusal, a.language into refusal, language from ops.admit_admin(p_admin_id) as a;
+  select a.refusal, a.language into refusal, language from ops.admit_admin(p_admin_id, p_session_id) as a;
   if refusal is null then
     v_taken := guard.take('{admin}', p_admin_id, null, p_endpoint);
     refusal := v_taken.refusal;
@@ -6198,12 +6772,12 @@ end;
 $$;
 
 create function ops.take_credits(p_admin_id uuid, p_amount bigint)
-returns jsonb
+returns guard.taken
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Asks whether an admin may give so many credits now, as guard.take asks: `{ limits, refusal }`. What was given is
+-- Asks whether an admin may give so many credits now, as guard.take asks. What was given is
 -- summed from ops.admin_actions, where the caller writes its own row before the transaction ends: then no window
 -- exceeds the limit. `reset` is exact: when so much has left the window that the amount fits; what never fits may be
 -- asked again after a whole window. Locks: the admin, until the transaction ends; nobody who has that lock waits for
@@ -6216,6 +6790,7 @@ declare
   v_is_admitted boolean;
   v_reset interval;
   v_limit jsonb;
+  v_taken guard.taken;
 begin
   -- Of two numbers: those of one are the idempotency keys'. 1 is this limit; that two admins share one, they can bear.
   perform pg_advisory_xact_lock(1, hashtext(p_admin_id::text));
@@ -6246,23 +6821,23 @@ begin
     'remaining', greatest(0, v_policy.max_hits - v_given),
     'reset', greatest(1, ceil(extract(epoch from coalesce(v_reset, v_policy.window_length)))::integer)
   );
-  if v_is_admitted then
-    return jsonb_build_object('limits', jsonb_build_array(v_limit));
-  end if;
-  return jsonb_build_object(
-    'limits', jsonb_build_array(v_limit),
-    'refusal', guard.refusal(
+  v_taken.limits := jsonb_build_array(v_limit);
+  if not v_is_admitted then
+    v_taken.refusal := guard.refusal(
       'limit/rate-exceeded', jsonb_build_object('policy', v_policy.name, 'retry_after', v_limit -> 'reset'),
-      jsonb_build_array(v_limit)
-    )
-  );
+      v_taken.limits
+    );
+  end if;
+  return v_taken;
 exception
   -- As in guard.take: the caller tries the whole again.
   when deadlock_detected or serialization_failure then
     raise;
   when others then
     raise warning 'the limit of credits is broken: %', sqlerrm;
-    return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('database/unavailable'));
+    v_taken.limits := '[]';
+    v_taken.refusal := guard.refusal('database/unavailable');
+    return v_taken;
 end;
 $$;
 create index admin_actions_request on ops.admin_actions (request_id) where request_id is not null;
@@ -6280,7 +6855,7 @@ volatile
 set search_path = ''
 as $$
 -- What is the same for all credits that an admin moves: the limit of requests, that the user is another, exists, and
--- has not closed the account, which is then locked; and that the admin is one still. Locks: rate-limit row → account →
+-- has neither closed the account, which is then locked, nor become somebody else; and that the admin is one still. Locks: rate-limit row → account →
 -- expired lots.
 declare
   v_taken guard.taken;
@@ -6301,6 +6876,8 @@ begin
     -- Whatever is given to a closed account is forfeited at once.
     if refusal is null and account.closed_at is not null then
       refusal := guard.refusal('resource/wrong-state', '{"status": "closed"}', limits);
+    elsif refusal is null and account.owner_id <> p_user_id then
+      refusal := guard.refusal('resource/wrong-state', '{"status": "merged"}', limits);
     end if;
   end if;
 end;
@@ -6366,9 +6943,9 @@ begin
     end if;
   end if;
   v_taken := ops.take_credits(p_admin_id, p_amount);
-  v_limits := v_taken -> 'limits' || v_begun.limits;
-  if v_taken ? 'refusal' then
-    return v_taken -> 'refusal' || jsonb_build_object('limits', v_limits);
+  v_limits := v_taken.limits || v_begun.limits;
+  if v_taken.refusal is not null then
+    return v_taken.refusal || jsonb_build_object('limits', v_limits);
   end if;
 
   v_posted := credits.add(p_user_id, p_amount, 'refund', 'admin_action:' || v_action_id, p_job_id => p_job_id);
@@ -6412,9 +6989,9 @@ begin
   v_limits := v_begun.limits;
   if p_amount > 0 then
     v_taken := ops.take_credits(p_admin_id, p_amount);
-    v_limits := v_taken -> 'limits' || v_limits;
-    if v_taken ? 'refusal' then
-      return v_taken -> 'refusal' || jsonb_build_object('limits', v_limits);
+    v_limits := v_taken.limits || v_limits;
+    if v_taken.refusal is not null then
+      return v_taken.refusal || jsonb_build_object('limits', v_limits);
     end if;
     v_posted := credits.add(p_user_id, p_amount, 'adjustment', 'admin_action:' || v_action_id);
   else
@@ -6557,7 +7134,9 @@ as $$
 -- A user as the operator sees them: `{ user, credits, jobs, recent_actions }`. `is_guest` is null once Auth knows them
 -- no more. Jobs that they deleted are not counted. Locks: account → expired lots.
 declare
-  v_balance constant bigint := (credits.lock_account(p_user_id)).balance;
+  v_account constant credits.accounts := credits.lock_account(p_user_id);
+  -- Whoever became somebody else has nothing.
+  v_balance constant bigint := case when v_account.owner_id = p_user_id then v_account.balance else 0 end;
   v_user accounts.users;
   v_jobs jsonb;
 begin
@@ -6575,7 +7154,7 @@ begin
     -- Whoever has the token can buy for the user; both are nobody else's affair.
     'user', accounts.profile_json(v_user, v_balance) - '{app_account_token,shares_consumption}'::text[] || jsonb_build_object(
       'is_guest', (select a.is_anonymous from auth.users as a where a.id = p_user_id),
-      'is_banned', v_user.is_banned, 'closed_at', core.to_iso(v_user.closed_at)
+      'is_banned', v_user.is_banned, 'closed_at', core.to_iso(v_user.closed_at), 'merged_into', v_user.merged_into
     ),
     'credits', jsonb_build_object(
       'remaining', v_balance,
@@ -6829,8 +7408,10 @@ begin
   if (p_told).is_family_shared then
     reason := 'family_shared';
   elsif (p_told).app_account_token is not null then
-    select u.id, u.closed_at into owner_id, v_closed_at
-    from accounts.users as u where u.app_account_token = (p_told).app_account_token;
+    -- Or whom they became since.
+    select h.id, h.closed_at into owner_id, v_closed_at
+    from accounts.users as u join accounts.users as h on h.id = accounts.heir_of(u.id)
+    where u.app_account_token = (p_told).app_account_token;
     if not found then
       reason := 'unknown_account';
     elsif v_closed_at is not null then
@@ -6899,7 +7480,8 @@ begin
   owner_id := v_known;
   if owner_id is null then
     -- Also one whose account is closed: a subscription lives on at Apple's, and can be restored by somebody else.
-    select u.id into owner_id from accounts.users as u where u.app_account_token = (p_told).app_account_token;
+    select accounts.heir_of(u.id) into owner_id
+    from accounts.users as u where u.app_account_token = (p_told).app_account_token;
     if owner_id is null and (p_told).app_account_token is not null then
       reason := 'unknown_account';
       return;
@@ -7236,6 +7818,11 @@ begin
       select v_owner_id as owner_id union select t.owner_id from purchases.other_periods(p_told) as t order by owner_id
     ) as o
     where o.owner_id is not null;
+    if accounts.heir_of(v_owner_id) <> v_owner_id then
+      -- They have become somebody else while this waited.
+      v_owner_id := accounts.heir_of(v_owner_id);
+      perform purchases.move_subscription(p_told, v_owner_id);
+    end if;
   else
     select t.owner_id into v_owner_id
     from purchases.transactions as t
@@ -7281,7 +7868,8 @@ declare
 begin
   is_new := false;
   if v_owner_id is not null then
-    perform credits.lock_account(v_owner_id);
+    -- They may have become somebody else while this waited.
+    v_owner_id := (credits.lock_account(v_owner_id)).owner_id;
   end if;
   v_now := core.now();
 
@@ -7663,7 +8251,7 @@ begin
     'refundPreference', case
       when v_share = 0 then 'GRANT_FULL' when v_share = 100000 then 'DECLINE' else 'GRANT_PRORATED'
     end,
-    'sampleContentProvided', exists (select from devices.grants as g where g.user_id = (p_transaction).owner_id)
+    'sampleContentProvided', exists (select from devices.grants as g where g.user_id = any (accounts.with_guests((p_transaction).owner_id)))
   );
 end;
 $$;
@@ -7773,7 +8361,7 @@ $$;
 create schema api;
 grant usage on schema api to service_role;
 
-create function api.models(p_user_id uuid)
+create function api.models(p_user_id uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -7785,7 +8373,7 @@ declare
   v_caller record;
   v_data jsonb;
 begin
-  v_caller := guard.enter(p_user_id, 'models', '{reads}', null);
+  v_caller := guard.enter(p_user_id, 'models', '{reads}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -7803,7 +8391,7 @@ grant execute on function api.models to service_role;
 
 create function api.admin_adjust_credits(
   p_admin_id uuid, p_idempotency_key text, p_fingerprint text, p_request_id text, p_user_id uuid, p_amount bigint,
-  p_reason text
+  p_reason text, p_session_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -7817,7 +8405,7 @@ declare
   v_caller record;
   v_outcome jsonb;
 begin
-  v_caller := ops.admit_admin(p_admin_id);
+  v_caller := ops.admit_admin(p_admin_id, p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -7836,7 +8424,8 @@ grant execute on function api.admin_adjust_credits to service_role;
 -- supabase/schemas/api/admin-models.sql
 
 create function api.admin_models(
-  p_admin_id uuid, p_request_id text, p_model_id uuid, p_is_available boolean, p_reason text
+  p_admin_id uuid, p_request_id text, p_model_id uuid, p_is_available boolean, p_reason text,
+  p_session_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -7851,7 +8440,7 @@ declare
   v_caller record;
   v_model videos.models;
 begin
-  v_caller := ops.enter_admin(p_admin_id, 'admin-models');
+  v_caller := ops.enter_admin(p_admin_id, 'admin-models', p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -7880,7 +8469,7 @@ grant execute on function api.admin_models to service_role;
 
 create function api.admin_refund_credits(
   p_admin_id uuid, p_idempotency_key text, p_fingerprint text, p_request_id text, p_user_id uuid, p_amount bigint,
-  p_reason text, p_job_id uuid default null
+  p_reason text, p_job_id uuid default null, p_session_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -7894,7 +8483,7 @@ declare
   v_caller record;
   v_outcome jsonb;
 begin
-  v_caller := ops.admit_admin(p_admin_id);
+  v_caller := ops.admit_admin(p_admin_id, p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -7912,7 +8501,7 @@ grant execute on function api.admin_refund_credits to service_role;
 
 -- supabase/schemas/api/admin-users.sql
 
-create function api.get_admin_users(p_admin_id uuid, p_user_id uuid)
+create function api.get_admin_users(p_admin_id uuid, p_user_id uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -7925,7 +8514,7 @@ declare
   v_caller record;
   v_refusal jsonb;
 begin
-  v_caller := ops.enter_admin(p_admin_id, 'admin-users');
+  v_caller := ops.enter_admin(p_admin_id, 'admin-users', p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -7943,7 +8532,7 @@ $$;
 grant execute on function api.get_admin_users to service_role;
 
 create function api.post_admin_users(
-  p_admin_id uuid, p_request_id text, p_user_id uuid, p_action text, p_reason text
+  p_admin_id uuid, p_request_id text, p_user_id uuid, p_action text, p_reason text, p_session_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -7954,7 +8543,7 @@ as $$
 -- Suspends a user, which also ends their sessions, where p_action is `ban`; lets them in again where it is `unban`;
 -- raises case_not_found for another. Jobs that were accepted go on. `data` is the user as in api.get_admin_users.
 -- auth/forbidden for oneself and for other admins, who are the operator's affair; resource/not-found where there is no
--- such user; resource/wrong-state for a closed account. A second call ends sessions that have begun since, and writes
+-- such user; resource/wrong-state for a closed or merged account. A second call ends sessions that have begun since, and writes
 -- nothing. Counts against `admin`. Locks: rate-limit row → account → user → sessions.
 declare
   v_caller record;
@@ -7966,7 +8555,7 @@ begin
     when 'ban' then v_bans := true;
     when 'unban' then v_bans := false;
   end case;
-  v_caller := ops.enter_admin(p_admin_id, 'admin-users');
+  v_caller := ops.enter_admin(p_admin_id, 'admin-users', p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -7986,6 +8575,9 @@ begin
   if v_user.closed_at is not null then
     return guard.refusal('resource/wrong-state', '{"status": "closed"}', v_caller.limits);
   end if;
+  if v_user.merged_into is not null then
+    return guard.refusal('resource/wrong-state', '{"status": "merged"}', v_caller.limits);
+  end if;
 
   if v_user.is_banned <> v_bans then
     perform accounts.set_banned(p_user_id, v_bans);
@@ -8002,7 +8594,7 @@ grant execute on function api.post_admin_users to service_role;
 
 -- supabase/schemas/api/cancel-video.sql
 
-create function api.cancel_video(p_user_id uuid, p_job_id uuid)
+create function api.cancel_video(p_user_id uuid, p_job_id uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -8017,7 +8609,7 @@ declare
   v_caller record;
   v_job videos.jobs;
 begin
-  v_caller := guard.enter(p_user_id, 'cancel-video', '{writes}', null, p_locks => true);
+  v_caller := guard.enter(p_user_id, 'cancel-video', '{writes}', null, p_locks => true, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -8051,7 +8643,9 @@ grant execute on function api.cancel_video to service_role;
 
 -- supabase/schemas/api/credits.sql
 
-create function api.credits(p_user_id uuid, p_limit integer, p_after jsonb default null)
+create function api.credits(
+  p_user_id uuid, p_limit integer, p_after jsonb default null, p_session_id uuid default null
+)
 returns jsonb
 language plpgsql
 volatile
@@ -8069,7 +8663,7 @@ declare
   v_transactions jsonb;
   v_next jsonb;
 begin
-  v_caller := guard.enter(p_user_id, 'credits', '{reads}', null, p_locks => true);
+  v_caller := guard.enter(p_user_id, 'credits', '{reads}', null, p_locks => true, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -8114,7 +8708,7 @@ grant execute on function api.credits to service_role;
 
 -- supabase/schemas/api/delete-video-job.sql
 
-create function api.delete_video_job(p_user_id uuid, p_job_id uuid)
+create function api.delete_video_job(p_user_id uuid, p_job_id uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -8130,7 +8724,9 @@ declare
   v_job videos.jobs;
   v_now timestamptz;
 begin
-  v_caller := guard.enter(p_user_id, 'delete-video-job', '{writes}', null, p_locks => true);
+  v_caller := guard.enter(
+    p_user_id, 'delete-video-job', '{writes}', null, p_locks => true, p_session_id => p_session_id
+  );
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -8162,7 +8758,9 @@ grant execute on function api.delete_video_job to service_role;
 
 -- supabase/schemas/api/device-check.sql
 
-create function api.begin_device_check(p_user_id uuid, p_network text)
+create function api.begin_device_check(
+  p_user_id uuid, p_network text, p_session_id uuid default null, p_app_transaction jsonb default null
+)
 returns jsonb
 language plpgsql
 volatile
@@ -8172,7 +8770,8 @@ as $$
 -- Limits, and what is known. `data`: `{ user_id, app_account_token, credits_remaining, is_new, is_granted, intent_good_in }`, the last one
 -- in seconds: until an intent of theirs in this network is good for this check, 0 where one is, null where there is
 -- none. Whose grant is settled has nothing left to check: that counts in `reads`, and costs their network nothing.
--- Locks: rate-limit rows → account → expired lots.
+-- p_app_transaction, `{ environment, app_transaction_id }` and verified, is noted for whoever comes with it first.
+-- Locks: rate-limit rows → account → expired lots → the app transaction.
 declare
   v_is_granted constant boolean := exists (select from devices.grants as g where g.user_id = p_user_id);
   v_caller record;
@@ -8182,10 +8781,14 @@ begin
   select * into v_caller
   from guard.enter(
     p_user_id, 'device-check',
-    case when v_is_granted then '{reads}' else '{device_check,device_check_network}' end::text[], p_network, p_locks => true
+    case when v_is_granted then '{reads}' else '{device_check,device_check_network}' end::text[], p_network, p_locks => true,
+    p_session_id => p_session_id
   );
   if v_caller.refusal is not null then
     return v_caller.refusal;
+  end if;
+  if p_app_transaction is not null then
+    perform devices.note_app_transaction(p_user_id, p_app_transaction);
   end if;
   v_now := core.now();
   select min(i.good_from) into v_good_from
@@ -8261,7 +8864,7 @@ end;
 $$;
 grant execute on function api.leave_device_lane to service_role;
 
-create function api.record_device_intent(p_user_id uuid, p_network text, p_lane uuid)
+create function api.record_device_intent(p_user_id uuid, p_network text, p_lane uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -8280,7 +8883,7 @@ declare
   v_now timestamptz;
   v_admitted record;
 begin
-  v_caller := accounts.admit(p_user_id);
+  v_caller := accounts.admit(p_user_id, p_session_id => p_session_id);
   if v_caller.refusal is null then
     v_caller := accounts.lock(p_user_id);
   end if;
@@ -8326,7 +8929,7 @@ end;
 $$;
 grant execute on function api.record_device_intent to service_role;
 
-create function api.grant_device_credits(p_user_id uuid, p_network text, p_lane uuid)
+create function api.grant_device_credits(p_user_id uuid, p_network text, p_lane uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -8345,7 +8948,7 @@ declare
   v_credits constant bigint := 10;
   v_outcome jsonb;
 begin
-  v_caller := accounts.admit(p_user_id);
+  v_caller := accounts.admit(p_user_id, p_session_id => p_session_id);
   if v_caller.refusal is null then
     v_caller := accounts.lock(p_user_id);
   end if;
@@ -8450,7 +9053,7 @@ grant execute on function api.erase_account to service_role;
 create function api.generate_video(
   p_user_id uuid, p_network text, p_idempotency_key text, p_fingerprint text, p_request_id text, p_model_id uuid,
   p_prompt text, p_settings jsonb, p_image_url text default null,
-  p_providers text[] default null, p_client_reference text default null
+  p_providers text[] default null, p_client_reference text default null, p_session_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -8465,7 +9068,7 @@ declare
   v_caller record;
   v_outcome jsonb;
 begin
-  v_caller := accounts.admit(p_user_id);
+  v_caller := accounts.admit(p_user_id, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -8601,8 +9204,9 @@ declare
 begin
   select s.* into v_submission
   from videos.submissions as s
-  join accounts.users as u on u.id = s.owner_id
-  where s.id = p_submission_id and s.provider = p_provider and u.reference = p_owner;
+  where s.id = p_submission_id and s.provider = p_provider
+    -- The URL was made for whoever they were then.
+    and s.owner_id = accounts.heir_of((select u.id from accounts.users as u where u.reference = p_owner));
   if not found then
     return guard.refusal('auth/unauthenticated');
   end if;
@@ -8880,7 +9484,7 @@ grant execute on function api.record_moderation to service_role;
 
 -- supabase/schemas/api/user-profile.sql
 
-create function api.delete_user_profile(p_user_id uuid)
+create function api.delete_user_profile(p_user_id uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -8895,7 +9499,9 @@ declare
   v_closed_at timestamptz;
 begin
   select * into v_caller
-  from guard.enter(p_user_id, 'user-profile', '{writes}', null, p_locks => true, p_suspended => true);
+  from guard.enter(
+    p_user_id, 'user-profile', '{writes}', null, p_locks => true, p_suspended => true, p_session_id => p_session_id
+  );
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -8907,7 +9513,7 @@ end;
 $$;
 grant execute on function api.delete_user_profile to service_role;
 
-create function api.get_user_profile(p_user_id uuid)
+create function api.get_user_profile(p_user_id uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -8921,7 +9527,7 @@ declare
   v_caller record;
   v_user accounts.users;
 begin
-  v_caller := guard.enter(p_user_id, 'user-profile', '{reads}', null, p_locks => true);
+  v_caller := guard.enter(p_user_id, 'user-profile', '{reads}', null, p_locks => true, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -8935,7 +9541,7 @@ end;
 $$;
 grant execute on function api.get_user_profile to service_role;
 
-create function api.patch_user_profile(p_user_id uuid, p_changes jsonb)
+create function api.patch_user_profile(p_user_id uuid, p_changes jsonb, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -8949,7 +9555,7 @@ declare
   v_caller record;
   v_user accounts.users;
 begin
-  v_caller := guard.enter(p_user_id, 'user-profile', '{writes}', null, p_locks => true);
+  v_caller := guard.enter(p_user_id, 'user-profile', '{writes}', null, p_locks => true, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -8977,13 +9583,15 @@ grant execute on function api.patch_user_profile to service_role;
 
 create function api.video_jobs(
   p_user_id uuid, p_limit integer, p_status text default null, p_after jsonb default null,
-  p_client_reference text default null
+  p_client_reference text default null, p_session_id uuid default null
 )
 returns jsonb
 language plpgsql
 volatile
 security definer
 set search_path = ''
+-- A plan for this page's length is no better, and costs twice as much as reading the page.
+set plan_cache_mode = force_generic_plan
 as $$
 -- A page of the caller's jobs, or of those with one status or reference, without the deleted ones: `data` is
 -- `{ videos, next }`, videos being `{ job, paths }` as in api.video_status. Counts against `reads`, and each URL that is to
@@ -8998,7 +9606,7 @@ declare
   v_videos jsonb;
   v_next jsonb;
 begin
-  v_caller := guard.enter(p_user_id, 'video-jobs', '{reads}', null);
+  v_caller := guard.enter(p_user_id, 'video-jobs', '{reads}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -9052,7 +9660,7 @@ grant execute on function api.video_jobs to service_role;
 
 -- supabase/schemas/api/video-status.sql
 
-create function api.video_status(p_user_id uuid, p_job_id uuid)
+create function api.video_status(p_user_id uuid, p_job_id uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -9066,7 +9674,7 @@ declare
   v_caller record;
   v_job videos.jobs;
 begin
-  v_caller := guard.enter(p_user_id, 'video-status', '{reads}', null);
+  v_caller := guard.enter(p_user_id, 'video-status', '{reads}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -9391,9 +9999,136 @@ select ops.record_error(p_code, p_endpoint, p_user_id, p_request_id, p_context, 
 $$;
 grant execute on function api.record_error to service_role;
 
+-- supabase/schemas/api/merge-guest.sql
+
+create function api.merge_guest(
+  p_user_id uuid, p_guest_id uuid, p_guest_session_id uuid, p_is_fresh boolean, p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Makes the guest of a token a part of the caller, as accounts.merge does. The token is proved to be Auth's and alive;
+-- p_is_fresh says that it is young enough. `data`: `{ user_id, merged_user_id, credits_moved, jobs_moved,
+-- credits_remaining }`; a second call answers the same, whatever became of the token's session since. auth/forbidden for a
+-- caller who is a guest. request/malformed where the token is old or its session has ended, and for the caller's own;
+-- resource/wrong-state with the status `not_guest`, `merged` (into another), `closed` or `suspended`. Counts against
+-- `writes`. Locks: rate-limit row → guest's account → caller's account → the guest's row in Auth, and those of
+-- accounts.merge.
+declare
+  v_caller record;
+  v_merge accounts.merges;
+  v_guest accounts.users;
+  v_account credits.accounts;
+  v_refusal jsonb;
+  v_is_anonymous boolean;
+begin
+  v_caller := guard.enter(p_user_id, 'merge-guest', '{writes}', null, p_session_id => p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  select m.* into v_merge from accounts.merges as m where m.guest_id = p_guest_id and m.heir_id = p_user_id;
+  if found then
+    return guard.answer(accounts.merge_json(v_merge), v_caller.limits, v_caller.language);
+  end if;
+  if (select a.is_anonymous from auth.users as a where a.id = p_user_id) then
+    return guard.refusal('auth/forbidden', '{}', v_caller.limits);
+  end if;
+  if p_guest_id = p_user_id or not p_is_fresh or not accounts.find(p_guest_id) then
+    return accounts.refuse_guest_token(v_caller.limits);
+  end if;
+
+  -- The guest's first: nobody who has an account waits for that of a guest whom it may come to include.
+  v_account := credits.lock_account(p_guest_id);
+  v_refusal := (accounts.lock(p_user_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
+  -- Another call may have been first.
+  select m.* into v_merge from accounts.merges as m where m.guest_id = p_guest_id and m.heir_id = p_user_id;
+  if found then
+    return guard.answer(accounts.merge_json(v_merge), v_caller.limits, v_caller.language);
+  end if;
+  select u.* into strict v_guest from accounts.users as u where u.id = p_guest_id;
+  if v_guest.merged_into is null and v_guest.closed_at is null
+    and not accounts.is_session(p_guest_id, p_guest_session_id)
+  then
+    return accounts.refuse_guest_token(v_caller.limits);
+  end if;
+  -- Whoever links an identity at this moment is somebody, or comes to nothing: their row is not to be waited for, since
+  -- who has it may wait for the account.
+  select a.is_anonymous into v_is_anonymous from auth.users as a where a.id = p_guest_id for share nowait;
+  if v_guest.merged_into is not null or v_guest.closed_at is not null or v_guest.is_banned or not coalesce(v_is_anonymous, false) then
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', case
+      when v_guest.merged_into is not null then 'merged'
+      when v_guest.closed_at is not null then 'closed'
+      when v_guest.is_banned then 'suspended'
+      else 'not_guest'
+    end), v_caller.limits);
+  end if;
+  return guard.answer(accounts.merge_json(accounts.merge(p_guest_id, p_user_id)), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.merge_guest to service_role;
+
+-- supabase/schemas/api/sessions.sql
+
+create function api.get_sessions(p_user_id uuid, p_session_id uuid default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Where the caller is signed in: `data` is `{ sessions: [{ id, created_at, last_used_at, is_current }] }`, the one that was
+-- used last first. A session is used when its tokens are refreshed. Counts against `reads`. Locks: rate-limit row.
+declare
+  v_caller record;
+begin
+  v_caller := guard.enter(p_user_id, 'sessions', '{reads}', null, p_session_id => p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  return guard.answer(
+    jsonb_build_object('sessions', accounts.sessions_json(p_user_id, p_session_id)), v_caller.limits, v_caller.language
+  );
+end;
+$$;
+grant execute on function api.get_sessions to service_role;
+
+create function api.delete_sessions(p_user_id uuid, p_ended_session_id uuid, p_session_id uuid default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Ends one of the caller's sessions, the current one too; or, where none is named, all the others. `data`: `{ ended }`, how
+-- many. resource/not-found for one that is not there, as in a second call, or another's. Whatever comes with a token of it
+-- is refused from then on. Counts against `writes`. Locks: rate-limit row → sessions.
+declare
+  v_caller record;
+  v_ended integer := 1;
+begin
+  v_caller := guard.enter(p_user_id, 'sessions', '{writes}', null, p_session_id => p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  if p_ended_session_id is null then
+    v_ended := accounts.end_sessions(p_user_id, p_session_id);
+  elsif not accounts.end_session(p_user_id, p_ended_session_id) then
+    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+  end if;
+  return guard.answer(jsonb_build_object('ended', v_ended), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.delete_sessions to service_role;
+
 -- supabase/schemas/api/products.sql
 
-create function api.products(p_user_id uuid)
+create function api.products(p_user_id uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -9405,7 +10140,7 @@ declare
   v_caller record;
   v_data jsonb;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'products', '{reads}', null);
+  v_caller := guard.enter(p_user_id, 'products', '{reads}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -9422,7 +10157,7 @@ grant execute on function api.products to service_role;
 
 -- supabase/schemas/api/purchases.sql
 
-create function api.get_purchases(p_user_id uuid, p_limit integer, p_after jsonb default null)
+create function api.get_purchases(p_user_id uuid, p_limit integer, p_after jsonb default null, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -9438,7 +10173,7 @@ declare
   v_purchases jsonb;
   v_next jsonb;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'purchases', '{reads}', null);
+  v_caller := guard.enter(p_user_id, 'purchases', '{reads}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -9464,7 +10199,7 @@ end;
 $$;
 grant execute on function api.get_purchases to service_role;
 
-create function api.post_purchases(p_user_id uuid, p_transaction jsonb)
+create function api.post_purchases(p_user_id uuid, p_transaction jsonb, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -9484,7 +10219,7 @@ declare
   v_refusal jsonb;
   v_reason text;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'purchases', '{purchases}', null);
+  v_caller := guard.enter(p_user_id, 'purchases', '{purchases}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -9703,3 +10438,67 @@ begin
 end;
 $$;
 grant execute on function api.app_store_notifications to service_role;
+
+-- supabase/schemas/api/recover-guest.sql
+
+create function api.recover_guest(
+  p_user_id uuid, p_app_transaction jsonb, p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Makes the guest who was noted for an Apple Account a part of the caller, who is a guest, too; `{ environment,
+-- app_transaction_id }` is verified, and was signed a moment ago. `data` is as in api.merge_guest; a second call answers the
+-- same. resource/not-found where nobody was noted, or the caller; resource/wrong-state with the status `not_guest` where
+-- either has an identity, `in_use` while the guest's session is in use, which is so for 7 days after its last use,
+-- `recovered` within a day of the last time, `closed` or `suspended`. Counts against `writes`. Locks: rate-limit row →
+-- guest's account → caller's account → the guest's row in Auth, and those of accounts.merge.
+declare
+  v_caller record;
+  v_found devices.app_transactions;
+  v_merge accounts.merges;
+  v_account credits.accounts;
+  v_refusal jsonb;
+  v_status text;
+begin
+  v_caller := guard.enter(p_user_id, 'recover-guest', '{writes}', null, p_session_id => p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  v_found := devices.find_guest(p_app_transaction);
+  if v_found.user_id = p_user_id then
+    select m.* into v_merge from accounts.merges as m where m.heir_id = p_user_id order by m.merged_at desc limit 1;
+    if found then
+      return guard.answer(accounts.merge_json(v_merge), v_caller.limits, v_caller.language);
+    end if;
+  end if;
+  if v_found.user_id is null or v_found.user_id = p_user_id then
+    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+  end if;
+
+  -- The guest's first, as in api.merge_guest. What was found is asked again: another call may have been first.
+  v_account := credits.lock_account(v_found.user_id);
+  v_refusal := (accounts.lock(p_user_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
+  if (devices.find_guest(p_app_transaction)).user_id is distinct from v_found.user_id then
+    return guard.refusal('resource/wrong-state', '{"status": "recovered"}', v_caller.limits);
+  end if;
+  v_status := accounts.not_recoverable(v_found.user_id, p_user_id);
+  if v_status is null and v_found.recovered_at > core.now() - interval '1 day' then
+    v_status := 'recovered';
+  end if;
+  if v_status is not null then
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_status), v_caller.limits);
+  end if;
+  perform devices.note_recovery(v_found);
+  return guard.answer(
+    accounts.merge_json(accounts.merge(v_found.user_id, p_user_id)), v_caller.limits, v_caller.language
+  );
+end;
+$$;
+grant execute on function api.recover_guest to service_role;

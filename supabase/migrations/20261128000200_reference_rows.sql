@@ -57,7 +57,7 @@ on conflict (name) do nothing;
 insert into credits.accounts (id, kind, owner_kind) overriding system value
 values
   (1, 'grants', 'system'), (2, 'purchases', 'system'), (3, 'escrow', 'system'), (4, 'revenue', 'system'),
-  (5, 'breakage', 'system'), (6, 'forfeited', 'system'), (7, 'sandbox', 'system')
+  (5, 'breakage', 'system'), (6, 'forfeited', 'system'), (7, 'sandbox', 'system'), (8, 'merging', 'system')
 on conflict (id) do nothing;
 
 -- queue: the kinds of task, and what their domains do when one dies.
@@ -134,11 +134,13 @@ on conflict (name) do update set what = excluded.what, procedure = excluded.proc
 -- accounts: which rows are a person's ($1: users' ids), and what becomes of each column that can hold a person's data.
 insert into accounts.personal_tables (relation, rows_of) values
   ('accounts.erasures', 't.user_id = any ($1)'),
+  ('accounts.merges', 't.guest_id = any ($1) or t.heir_id = any ($1)'),
   ('accounts.users', 't.id = any ($1)'),
   ('credits.accounts', 't.owner_id = any ($1)'),
   ('credits.lots', 't.account_id in (select a.id from credits.accounts as a where a.owner_id = any ($1))'),
   ('credits.postings', 't.owner_id = any ($1)'),
   ('credits.transfers', 't.owner_id = any ($1)'),
+  ('devices.app_transactions', 't.user_id = any ($1)'),
   ('devices.grants', 't.user_id = any ($1)'),
   ('devices.intents', 't.user_id = any ($1)'),
   -- Those of networks and endpoints are nobody's.
@@ -159,26 +161,38 @@ insert into accounts.personal_tables (relation, rows_of) values
     select s.id from videos.submissions as s where s.job_id in (select videos.jobs_of($1)))'),
   ('videos.submissions', 't.job_id in (select videos.jobs_of($1))')
 on conflict (relation) do update set rows_of = excluded.rows_of;
+-- Whose rows move with a merge; keys are moved by guard.pass_keys.
+update accounts.personal_tables as t set owner_column = o.owner_column
+  from (values
+  ('devices.app_transactions', 'user_id'), ('devices.intents', 'user_id'), ('purchases.subscriptions', 'owner_id'),
+  ('purchases.transactions', 'owner_id'), ('queue.tasks', 'owner_id'), ('videos.assets', 'owner_id'), ('videos.jobs', 'user_id'),
+  ('videos.provider_events', 'owner_id'), ('videos.submissions', 'owner_id')
+  ) as o (relation, owner_column)
+  where o.relation = t.relation;
 
 insert into accounts.privacy_classes (relation, column_name, class, blank_to, on_merge, reason)
   select r.relation, c.name, r.class::accounts.privacy_class, r.blank_to, r.on_merge::accounts.on_merge, r.reason
   from (values
-  ('accounts.users', '{id,reference,app_account_token}', 'kept', null, 'stays',
+  ('accounts.users', '{id,reference,app_account_token,merged_into}', 'kept', null, 'stays',
     'the tombstone: nobody gets the id again, nor a purchase that names it, and it names nobody'),
+  ('accounts.merges', '{guest_id,heir_id}', 'kept', null, 'stays', 'who became whom, by ids: the ledger says the same'),
   ('accounts.users', '{display_name,language}', 'blanked', null, 'stays', 'what the user told of themselves'),
   ('accounts.users', '{theme_preference}', 'blanked', 'system', 'stays', 'what the user told of themselves'),
   ('accounts.erasures', '{user_id,erased}', 'kept', null, 'stays', 'the proof that the rest is gone'),
-  ('credits.accounts', '{owner_id,unit,head_hash}', 'kept', null, 'stays', 'the ledger: ids, amounts and times'),
+  ('credits.accounts', '{owner_id,unit,head_hash,merged_into}', 'kept', null, 'stays', 'the ledger: ids, amounts and times'),
   ('credits.lots', '{owner_id}', 'kept', null, 'stays', 'the ledger; the heir gets successors of the lots'),
   ('credits.postings', '{idempotency_key,owner_id,request,outcome}', 'kept', null, 'stays',
     'the ledger: ids, amounts and times, and the operator''s own words in the keys of what was given by hand'),
   ('credits.transfers', '{id,owner_id,job_id,reverses_id,from_hash,to_hash}', 'kept', null, 'stays',
     'the ledger: ids, amounts and times'),
+  ('devices.app_transactions', '{user_id}', 'blanked', null, 'moves', 'who came with an Apple Account'),
+  ('devices.app_transactions', '{environment,app_transaction_id}', 'kept', null, 'moves',
+    'Apple''s number of an account in this app, without a user: whoever comes with it next is noted for it'),
   ('devices.grants', '{user_id}', 'erased', null, 'stays', 'who had a device''s credits'),
-  ('devices.intents', '{user_id}', 'blanked', null, 'stays', 'who was where, and when'),
-  ('devices.intents', '{lane,network}', 'kept', null, 'stays',
+  ('devices.intents', '{user_id}', 'blanked', null, 'moves', 'who was where, and when'),
+  ('devices.intents', '{lane,network}', 'kept', null, 'moves',
     'a network without a user, which counts in the limits of grants, until the rule device_intents'),
-  ('guard.hits', '{policy,subject}', 'erased', null, 'goes', 'what the user did in the last hours'),
+  ('guard.hits', '{policy,subject}', 'erased', null, 'stays', 'what the user did in the last hours'),
   ('guard.idempotency_keys', '{caller,endpoint,key,fingerprint,outcome}', 'erased', null, 'moves',
     'what the user asked for; a retry is a replay, whoever they are by then'),
   ('ops.admin_actions', '{id,admin_id,user_id,model_id,transfer_id,job_id,reason,request_id}', 'kept', null, 'stays',

@@ -69,7 +69,8 @@ Deno.test("a word where a task takes none, or not this one, is refused", async (
     ["test", ["unit", "tests/e2e/no_such_test.ts"], /^"tests\/e2e\/no_such_test\.ts" is neither a tier/],
     ["test:platform", ["ledger_test"], /nor in the path of an end-to-end test\./],
     ["chaos", ["--seconds=soon"], /^--seconds takes a whole number, not "soon"\./],
-    ["bench:sql", ["--jobs=-1"], /^--jobs takes a whole number, not "-1"\./],
+    ["bench", ["--jobs=-1"], /^--jobs takes a whole number, not "-1"\./],
+    ["bench", ["speed"], /^There is no part speed\./],
     ["db:diff", [], /^One name is needed\./],
   ];
   for (const [name, args, message] of refusals) {

@@ -1,5 +1,6 @@
 /** The operator's endpoints, as an admin calls them. */
 import assert from "node:assert/strict";
+import { totpCode } from "../../local/platform/auth/factors.ts";
 import * as z from "zod";
 import { AdministeredUser, MovedCredits } from "../../supabase/functions/_shared/ops/contract.ts";
 import { ChangeModelResponse } from "../../supabase/functions/admin-models/schema.ts";
@@ -222,10 +223,12 @@ Deno.test("where the platform offers a second factor, an admin's session has had
   await using strict = await startBackend({ environment: { ADMIN_ASSURANCE_LEVEL: undefined } });
   const [once, user] = await Promise.all([strict.signInAdmin(), strict.signIn(1)]);
   for (const send of everyOperation(user, once)) errorOf(await send(), "ERR_4006");
-  // As Auth does when the second factor is verified.
-  await strict.database.sql`update auth.sessions set aal = 'aal2' where user_id = ${once.id}`;
-  const { data: { session } } = await once.supabase.auth.refreshSession();
-  const headers = { authorization: `Bearer ${z.string().parse(session?.access_token)}` };
+  const { mfa } = once.supabase.auth;
+  const { data: enrolled } = await mfa.enroll({ factorType: "totp" });
+  assert(enrolled !== null);
+  const code = totpCode(enrolled.totp.secret, Date.now());
+  const { data: verified } = await mfa.challengeAndVerify({ factorId: enrolled.id, code });
+  const headers = { authorization: `Bearer ${z.string().parse(verified?.access_token)}` };
   const twice: Guest = {
     ...once,
     call: (path, options = {}) =>

@@ -39,10 +39,16 @@ interface Guide {
     supabase: SupabaseClient,
     transaction: { signed: string; finish(): Promise<void> },
   ): Promise<{ status: string; credits_remaining: number } | null>;
+  becomeSomebody(
+    supabase: SupabaseClient,
+    beside: SupabaseClient,
+    identity: { token: string; nonce: string },
+  ): Promise<"linked" | "merged">;
   closeAccount(supabase: SupabaseClient): Promise<void>;
 }
 
 const backend = shared(startBackend);
+
 let guide: Guide;
 let code: string;
 
@@ -186,4 +192,30 @@ Deno.test("the guide's waits end with their signal, whether they wait for an ans
     await Promise.all(waits);
     await assert.rejects(guide.watch(supabase, crypto.randomUUID(), () => {}, aborted.signal), left);
   }
+});
+
+Deno.test("the guide's code links the first guest's identity, and merges the next one into them", async () => {
+  const { stack, database: { sql } } = backend;
+  const sub = crypto.randomUUID();
+  const become = async (credits: number) => {
+    const supabase = newClient(stack);
+    const { data: { user } } = await supabase.auth.signInAnonymously();
+    await guide.start(supabase, () => Promise.resolve(deviceToken(crypto.randomUUID())));
+    await sql`select credits.add_credits(${user?.id ?? null}, ${credits}, 'for a test')`;
+    const token = await stack.simulators.appleId.identityToken({ sub, nonce: "n" });
+    const outcome = await guide.becomeSomebody(supabase, newClient(stack), { token, nonce: "n" });
+    const { data } = await supabase.functions.invoke("user-profile", { method: "GET" });
+    return {
+      outcome,
+      id: data.user_id,
+      guest: user?.id,
+      credits: data.credits_remaining,
+      is_guest: data.is_guest,
+    };
+  };
+  const first = await become(3);
+  assert.deepEqual([first.outcome, first.id, first.is_guest], ["linked", first.guest, false]);
+  const second = await become(4);
+  assert.deepEqual([second.outcome, second.id, second.is_guest], ["merged", first.id, false]);
+  assert.equal(second.credits, first.credits + 4 + (first.credits - 3));
 });

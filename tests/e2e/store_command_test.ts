@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { startStack } from "../../local/stack.ts";
 import { writeStatus } from "../../local/served.ts";
+import { readDocument } from "../contract/documents.ts";
 import { testDatabase } from "../database/harness.ts";
+import { signIn } from "./support/backend.ts";
 
 const program = fileURLToPath(new URL("../../local/store.ts", import.meta.url));
 
@@ -69,6 +71,36 @@ Deno.test("a developer plays every case from the command line, and is told what 
     new RegExp(`${id} {2}2 × credits_100 {2}Production {2}paid[^]*BRAND_NEW ODD`),
   );
   assert.match(await store(["present", id]), /\n[\w-]+\.[\w-]+\.[\w-]+\n$/);
+});
+
+Deno.test("the commands of docs/purchases.md work as they are written", async () => {
+  await using shop = await startShop();
+  const guest = await signIn(shop.stack);
+  await guest.call("user-profile");
+  const { text } = await readDocument("docs/purchases.md");
+  const lines = Array.from(
+    text.matchAll(/^ {4}npx .* task store ([^#\n]+)/gm),
+    ([, line = ""]) => line.trim(),
+  );
+  assert(lines.length > 7);
+  let transaction = "";
+  for (const line of lines.filter((line) => line !== "--help")) {
+    const said = await shop.store(
+      line.replace("<user id>", guest.id).replace("<transaction>", transaction).split(" "),
+    );
+    transaction ||= /^transaction {3}(\d+)$/m.exec(said)?.[1] ?? "";
+  }
+  const { transactions, notifications } = await shop.stack.simulators.appStore.control.report();
+  assert.deepEqual(
+    transactions.map(({ environment, appAccountToken }) => [environment, appAccountToken !== undefined]),
+    [
+      ["Production", true],
+      ["Sandbox", false],
+    ],
+  );
+  assert.deepEqual(notifications.map(({ type }) => type), [
+    ...["ONE_TIME_CHARGE", "CONSUMPTION_REQUEST", "REFUND", "REFUND_REVERSED", "ONE_TIME_CHARGE"],
+  ]);
 });
 
 Deno.test("what cannot be done is refused with its reason", async () => {

@@ -130,14 +130,14 @@ function procedureOf(
 ): string {
   const argument = { user: "p_user_id", admin: "p_admin_id", service: null, public: null }[auth];
   const given = {
-    user: "p_user_id uuid",
-    admin: "p_admin_id uuid, p_request_id text",
+    user: "p_user_id uuid, p_session_id uuid default null",
+    admin: "p_admin_id uuid, p_request_id text, p_session_id uuid default null",
     service: "",
     public: "",
   }[auth];
   const enter = auth === "admin"
-    ? `ops.enter_admin(${argument}, '${name}')`
-    : `guard.enter(${argument}, '${name}', '{${policy}}', null)`;
+    ? `ops.enter_admin(${argument}, '${name}', p_session_id)`
+    : `guard.enter(${argument}, '${name}', '{${policy}}', null, p_session_id => p_session_id)`;
   const counts = auth === "admin" ? "admin" : policy;
   return `create function api.${procedure}(${given})
 returns jsonb

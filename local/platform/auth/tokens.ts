@@ -22,9 +22,9 @@ export interface User {
 
 export interface Session {
   id: string;
-  /** Unix time, in seconds. */
-  started: number;
   aal: string;
+  /** How its user proved who they are, the newest first; Unix times in seconds. */
+  amr: readonly { method: string; timestamp: number }[];
   user: User;
 }
 
@@ -67,11 +67,10 @@ export async function createTokens(issuer: string, signingKey: JWK): Promise<Tok
 
   return {
     jwks: { keys: [publicJwk] },
-    async sign({ id, started, aal, user }) {
+    async sign({ id, aal, amr, user }) {
       const now = Math.floor(Date.now() / 1000);
       const expiresAt = now + accessTokenSeconds;
       const { email, phone, app_metadata, user_metadata, role, is_anonymous } = user;
-      const amr = [{ method: is_anonymous ? "anonymous" : "password", timestamp: started }];
       const claims = {
         ...{ email, phone, app_metadata, user_metadata, role, aal, amr },
         ...{ session_id: id, is_anonymous },

@@ -4,7 +4,7 @@ import { testContext } from "../_shared/testing/context.ts";
 import { fakeDatabase } from "../_shared/testing/database.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { testServer } from "../_shared/testing/server.ts";
-import { userId as adminId } from "../_shared/testing/tokens.ts";
+import { sessionId, userId as adminId } from "../_shared/testing/tokens.ts";
 import endpoint from "./index.ts";
 import { AdjustCreditsRequest } from "./schema.ts";
 import { adjustCredits } from "./service.ts";
@@ -25,6 +25,7 @@ Deno.test("an adjustment is one call, by the admin of the token, with key and re
       p_idempotency_key: "test-key",
       p_fingerprint: "0".repeat(64),
       p_user_id: userId,
+      p_session_id: sessionId,
       p_amount: -7,
       p_reason: "given twice",
     },

@@ -4,7 +4,7 @@ import { testContext } from "../_shared/testing/context.ts";
 import { fakeDatabase } from "../_shared/testing/database.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { testServer } from "../_shared/testing/server.ts";
-import { userId as adminId } from "../_shared/testing/tokens.ts";
+import { sessionId, userId as adminId } from "../_shared/testing/tokens.ts";
 import endpoint from "./index.ts";
 import { changeModel } from "./service.ts";
 
@@ -34,6 +34,7 @@ Deno.test("a model is changed in one call, by the admin of the token, and answer
     name: "admin_models",
     args: {
       p_admin_id: adminId,
+      p_session_id: sessionId,
       p_request_id: "test-request",
       p_model_id: model.id,
       p_is_available: false,

@@ -4,7 +4,7 @@ import { testContext } from "../_shared/testing/context.ts";
 import { fakeDatabase } from "../_shared/testing/database.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { type Sent, testServer } from "../_shared/testing/server.ts";
-import { userId as adminId } from "../_shared/testing/tokens.ts";
+import { sessionId, userId as adminId } from "../_shared/testing/tokens.ts";
 import endpoint from "./index.ts";
 import { RefundCreditsRequest } from "./schema.ts";
 import { refundCredits } from "./service.ts";
@@ -32,6 +32,7 @@ Deno.test("a refund is one call, by the admin of the token, with key, reason and
     p_idempotency_key: "test-key",
     p_fingerprint: "0".repeat(64),
     p_user_id: userId,
+    p_session_id: sessionId,
     p_amount: 7,
     p_reason: "it flickers",
   };

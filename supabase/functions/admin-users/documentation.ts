@@ -13,6 +13,7 @@ const user: AdministeredUser = {
     created_at: "2026-11-21T11:58:00.000Z",
     is_banned: false,
     closed_at: null,
+    merged_into: null,
   },
   credits: { remaining: 10, held: 0, owed: 0 },
   jobs: { pending: 0, processing: 0, completed: 1, failed: 0, cancelled: 0 },

@@ -8,7 +8,7 @@ export async function readUser(
   query: AdminUserQuery,
   { caller, database }: Context<"admin"> & { database: Database },
 ): Promise<Answer<AdministeredUser>> {
-  const args = { ...fields(query), p_admin_id: caller.userId };
+  const args = { ...fields(query), p_admin_id: caller.userId, p_session_id: caller.sessionId };
   return { status: 200, body: await database.call("get_admin_users", args, AdministeredUser) };
 }
 

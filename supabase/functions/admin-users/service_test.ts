@@ -5,7 +5,7 @@ import { testContext } from "../_shared/testing/context.ts";
 import { fakeDatabase } from "../_shared/testing/database.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { testServer } from "../_shared/testing/server.ts";
-import { userId as adminId } from "../_shared/testing/tokens.ts";
+import { sessionId, userId as adminId } from "../_shared/testing/tokens.ts";
 import endpoint from "./index.ts";
 import { banUser, readUser } from "./service.ts";
 
@@ -21,6 +21,7 @@ const user: AdministeredUser = {
     created_at: "2026-11-20T12:00:00.000Z",
     is_banned: false,
     closed_at: null,
+    merged_into: null,
   },
   credits: { remaining: 6, held: 4, owed: 0 },
   jobs: { pending: 0, processing: 1, completed: 0, failed: 0, cancelled: 0 },
@@ -39,7 +40,10 @@ Deno.test("a user is asked for in one call, by the admin of the token", async ()
   const { database, calls } = fakeDatabase({ get_admin_users: () => user });
   const context = testContext("admin", { database });
   assert.deepEqual(await readUser({ user_id: userId }, context), { status: 200, body: user });
-  assert.deepEqual(calls, [{ name: "get_admin_users", args: { p_admin_id: adminId, p_user_id: userId } }]);
+  assert.deepEqual(calls, [{
+    name: "get_admin_users",
+    args: { p_admin_id: adminId, p_session_id: sessionId, p_user_id: userId },
+  }]);
 });
 
 Deno.test("a ban and its lifting are one call each, with their reason", async () => {
@@ -51,6 +55,7 @@ Deno.test("a ban and its lifting are one call each, with their reason", async ()
       name: "post_admin_users",
       args: {
         p_admin_id: adminId,
+        p_session_id: sessionId,
         p_request_id: "test-request",
         p_user_id: userId,
         p_action: action,

@@ -7,7 +7,7 @@ import { fakeDatabase } from "../_shared/testing/database.ts";
 import { storedJob } from "../_shared/testing/jobs.ts";
 import { fakeProviders } from "../_shared/testing/provider.ts";
 import { fakeStorage } from "../_shared/testing/storage.ts";
-import { userId } from "../_shared/testing/tokens.ts";
+import { sessionId, userId } from "../_shared/testing/tokens.ts";
 import { cancelVideo } from "./service.ts";
 
 const jobId = "0190a000-0000-7000-8000-00000000000a";
@@ -46,7 +46,10 @@ function contextWith(answer: () => Promise<StoredJob>) {
 Deno.test("a video is cancelled in one call, for the caller of the token", async () => {
   const { context, calls } = contextWith(() => Promise.resolve(job("cancelled")));
   await cancelVideo({ job_id: jobId }, context);
-  assert.deepEqual(calls, [{ name: "cancel_video", args: { p_user_id: userId, p_job_id: jobId } }]);
+  assert.deepEqual(calls, [{
+    name: "cancel_video",
+    args: { p_user_id: userId, p_session_id: sessionId, p_job_id: jobId },
+  }]);
 });
 
 Deno.test("a job that is cancelled at once answers 200 and wakes no worker", async () => {

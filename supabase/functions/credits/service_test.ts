@@ -3,7 +3,7 @@ import { testContext } from "../_shared/testing/context.ts";
 import { fakeDatabase } from "../_shared/testing/database.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { testServer } from "../_shared/testing/server.ts";
-import { userId } from "../_shared/testing/tokens.ts";
+import { sessionId, userId } from "../_shared/testing/tokens.ts";
 import endpoint from "./index.ts";
 import type { CreditsPage } from "./schema.ts";
 import { listCredits } from "./service.ts";
@@ -38,8 +38,11 @@ Deno.test("the caller's credits are told with a page of what moved them, and the
   assert.deepEqual([status, body], [200, { ...credits, next_cursor: cursor }]);
   await listCredits({ limit: 50, cursor }, context);
   assert.deepEqual(calls, [
-    { name: "credits", args: { p_user_id: userId, p_limit: 1, p_after: null } },
-    { name: "credits", args: { p_user_id: userId, p_limit: 50, p_after: { number: 2 } } },
+    { name: "credits", args: { p_user_id: userId, p_session_id: sessionId, p_limit: 1, p_after: null } },
+    {
+      name: "credits",
+      args: { p_user_id: userId, p_session_id: sessionId, p_limit: 50, p_after: { number: 2 } },
+    },
   ]);
 });
 
@@ -64,8 +67,8 @@ Deno.test("GET credits is one call, of 20 transactions where nothing else is sai
   assert.equal(response.status, 200);
   assert.equal((await server.send({ path: `credits?limit=5&cursor=${cursor}` })).status, 200);
   assert.deepEqual(calls.map(({ args }) => args), [
-    { p_user_id: userId, p_limit: 20, p_after: null },
-    { p_user_id: userId, p_limit: 5, p_after: { number: 2 } },
+    { p_user_id: userId, p_session_id: sessionId, p_limit: 20, p_after: null },
+    { p_user_id: userId, p_session_id: sessionId, p_limit: 5, p_after: { number: 2 } },
   ]);
   for (const query of ["limit=0", "limit=101", "limit=x", `cursor=${cursor}A`, "cursor=", "before=1"]) {
     const refused = await server.send({ path: `credits?${query}` });

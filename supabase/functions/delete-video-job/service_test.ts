@@ -12,7 +12,7 @@ Deno.test("deleting asks the database for the caller's own job, and answers 204 
   });
   const context = testContext("user", { database });
   assert.deepEqual(await deleteVideoJob({ job_id: jobId }, context), { status: 204 });
-  const args = { p_user_id: context.caller.userId, p_job_id: jobId };
+  const args = { p_user_id: context.caller.userId, p_session_id: context.caller.sessionId, p_job_id: jobId };
   assert.deepEqual(calls, [{ name: "delete_video_job", args }]);
 });
 

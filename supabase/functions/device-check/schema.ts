@@ -4,6 +4,8 @@ import { optional } from "../_shared/request/validation.ts";
 export const DeviceCheckRequest = z.strictObject({
   /** Apple's tokens have some 2 to 3 kB; they are not specified to stay so. */
   device_token: z.base64().check(z.minLength(1), z.maxLength(16_384)),
+  /** StoreKit's `AppTransaction`, by which a guest whose session is lost is found again. */
+  signed_app_transaction: optional(z.string().check(z.minLength(1), z.maxLength(32_768))),
   device_id: optional(z.string().check(z.minLength(1), z.maxLength(100))),
 });
 export type DeviceCheckRequest = z.infer<typeof DeviceCheckRequest>;

@@ -2,6 +2,7 @@ import { codes } from "../_shared/errors/error-codes.ts";
 import * as z from "zod/mini";
 import { AppError } from "../_shared/errors/app-error.ts";
 import type { Bits, DeviceCheck } from "../_shared/devices/device-check.ts";
+import { readAppTransaction } from "../_shared/purchases/app-store/app-transaction.ts";
 import type { Answer, Context } from "../_shared/endpoint/context.ts";
 import { actor, type Database } from "../_shared/database/call.ts";
 import {
@@ -46,7 +47,11 @@ export async function checkDevice(
   request: DeviceCheckRequest,
   context: DeviceCheckContext,
 ): Promise<Answer<DeviceCheckResponse>> {
-  const args = { ...actor(context), p_network: context.network };
+  const args = {
+    ...actor(context),
+    p_network: context.network,
+    p_app_transaction: await appTransactionOf(request, context),
+  };
   const begun = await context.database.call("begin_device_check", args, DeviceCheckBegun);
   const { user_id, app_account_token, is_new } = begun;
   const answer = (grant: Grant): Answer<DeviceCheckResponse> => (
@@ -64,6 +69,21 @@ export async function checkDevice(
   else if (bits.bit0) grant = await relyOnIntent(begun, context);
   else grant = await claimDevice(request.device_token, begun, context);
   return answer(grant);
+}
+
+/** What Apple signed for this app; null for anything else, which costs nobody their check. */
+async function appTransactionOf(
+  { signed_app_transaction }: DeviceCheckRequest,
+  { config, log, now }: DeviceCheckContext,
+): Promise<{ environment: string; app_transaction_id: string } | null> {
+  if (signed_app_transaction === undefined || config.appStore === null) return null;
+  const read = await readAppTransaction(signed_app_transaction, config.appStore, new Date(now()));
+  if ("refusal" in read) {
+    log.warn("device_check", { step: "app_transaction", outcome: read.refusal });
+    return null;
+  }
+  const { environment, app_transaction_id } = read.appTransaction;
+  return { environment, app_transaction_id };
 }
 
 /** The bit is set; for this user, who has not had the credits, if an earlier check of theirs ended half-way. */

@@ -9,14 +9,15 @@ import type {
 import type { DeviceCheckBegun, IntentRecorded } from "../_shared/devices/contract.ts";
 import { testContext } from "../_shared/testing/context.ts";
 import { fakeDatabase } from "../_shared/testing/database.ts";
-import { userId } from "../_shared/testing/tokens.ts";
+import { sessionId, userId } from "../_shared/testing/tokens.ts";
 import { checkDevice } from "./service.ts";
 
 const network = "192.0.2.1";
 const laneId = "0190a000-0000-7000-8000-0000000000bb";
 /** As the procedures are asked: for whom, where and in which lane. */
 const appAccountToken = "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10";
-const ofUser = { p_user_id: userId, p_network: network };
+const ofUser = { p_user_id: userId, p_session_id: sessionId, p_network: network };
+const beginning = { ...ofUser, p_app_transaction: null };
 const inLaneOf = { ...ofUser, p_lane: laneId };
 const leaving = { p_network: network, p_lane: laneId };
 const deviceToken = "dG9rZW4=";
@@ -123,7 +124,7 @@ Deno.test("a device that nobody has claimed is claimed in its network's lane, an
   });
   await context.settled();
   assert.deepEqual(steps, [
-    ["begin", ofUser],
+    ["begin", beginning],
     ["query", deviceToken],
     ["enterLane", { p_network: network }],
     ["query", deviceToken],

@@ -6,7 +6,7 @@ import { fakeDatabase } from "../_shared/testing/database.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { fakeProvider, fakeProviders } from "../_shared/testing/provider.ts";
 import { type Sent, testServer } from "../_shared/testing/server.ts";
-import { projectUrl, userId } from "../_shared/testing/tokens.ts";
+import { projectUrl, sessionId, userId } from "../_shared/testing/tokens.ts";
 import endpoint from "./index.ts";
 import { generateVideo } from "./service.ts";
 
@@ -71,6 +71,7 @@ Deno.test("a video is accepted in one call, for the caller of the token, with ke
     name: "generate_video",
     args: {
       p_user_id: userId,
+      p_session_id: sessionId,
       p_network: "192.0.2.1",
       p_request_id: "test-request",
       p_idempotency_key: "test-key",

@@ -5,7 +5,7 @@ import { testContext } from "../_shared/testing/context.ts";
 import { fakeDatabase } from "../_shared/testing/database.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { testServer } from "../_shared/testing/server.ts";
-import { userId } from "../_shared/testing/tokens.ts";
+import { sessionId, userId } from "../_shared/testing/tokens.ts";
 import endpoint from "./index.ts";
 import type { ModelsResponse } from "./schema.ts";
 import { listModels } from "./service.ts";
@@ -138,7 +138,7 @@ Deno.test("GET models is one call, or none, and may be kept by the client for a 
   assert.deepEqual([second.status, second.body, second.headers.get("etag")], [304, null, etag]);
   assert.equal(second.headers.get("ratelimit"), null, "nothing was counted");
   assert.deepEqual(server.lines.map(({ data_api_calls }) => data_api_calls), [1, 0]);
-  assert.deepEqual(calls, [{ name: "models", args: { p_user_id: userId } }]);
+  assert.deepEqual(calls, [{ name: "models", args: { p_user_id: userId, p_session_id: sessionId } }]);
 });
 
 Deno.test("whoever has no valid token is not answered from memory either", async () => {

@@ -5,7 +5,7 @@ import { testContext } from "../_shared/testing/context.ts";
 import { fakeDatabase } from "../_shared/testing/database.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { testServer } from "../_shared/testing/server.ts";
-import { userId } from "../_shared/testing/tokens.ts";
+import { sessionId, userId } from "../_shared/testing/tokens.ts";
 import endpoint from "./index.ts";
 import { UpdateUserProfileRequest } from "./schema.ts";
 import { deleteUserProfile, getUserProfile, updateUserProfile } from "./service.ts";
@@ -32,7 +32,7 @@ Deno.test("a profile is the caller's own, and their token says whether they are 
   const caller = { ...guest.caller, isAnonymous: false };
   const { body } = await getUserProfile(undefined, { ...guest, caller });
   assert.equal(body?.is_guest, false);
-  const call = { name: "get_user_profile", args: { p_user_id: userId } };
+  const call = { name: "get_user_profile", args: { p_user_id: userId, p_session_id: sessionId } };
   assert.deepEqual(calls, [call, call]);
 });
 
@@ -43,7 +43,7 @@ Deno.test("a change is the caller's own, names what is given alone, and answers 
       status: 200,
       body: { ...profile, ...changes, is_guest: true },
     });
-    const args = { p_user_id: userId, p_changes: changes };
+    const args = { p_user_id: userId, p_session_id: sessionId, p_changes: changes };
     assert.deepEqual(calls, [{ name: "patch_user_profile", args }]);
   }
 });
@@ -60,7 +60,10 @@ Deno.test("the account that is closed is the caller's own, once", async () => {
   });
   const context = testContext("user", { database });
   assert.deepEqual(await deleteUserProfile(undefined, context), { status: 202, body: closed });
-  assert.deepEqual(calls, [{ name: "delete_user_profile", args: { p_user_id: userId } }]);
+  assert.deepEqual(calls, [{
+    name: "delete_user_profile",
+    args: { p_user_id: userId, p_session_id: sessionId },
+  }]);
   await assert.rejects(deleteUserProfile(undefined, context), { code: "ERR_4005" });
 });
 
@@ -124,8 +127,11 @@ Deno.test("GET and PATCH user-profile are one call each", async () => {
   ]);
   assert.equal(changed.headers.get("content-language"), "es", "the language that was chosen");
   assert.deepEqual(calls, [
-    { name: "get_user_profile", args: { p_user_id: userId } },
-    { name: "patch_user_profile", args: { p_user_id: userId, p_changes: { language: "es" } } },
+    { name: "get_user_profile", args: { p_user_id: userId, p_session_id: sessionId } },
+    {
+      name: "patch_user_profile",
+      args: { p_user_id: userId, p_session_id: sessionId, p_changes: { language: "es" } },
+    },
   ]);
 });
 

@@ -8,7 +8,7 @@ import { storedJob } from "../_shared/testing/jobs.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { answerSigning, completed, signing } from "../_shared/testing/signed-urls.ts";
 import { testServer } from "../_shared/testing/server.ts";
-import { projectUrl, userId } from "../_shared/testing/tokens.ts";
+import { projectUrl, sessionId, userId } from "../_shared/testing/tokens.ts";
 import endpoint from "./index.ts";
 import type { VideoPage } from "./schema.ts";
 import { listVideoJobs } from "./service.ts";
@@ -49,8 +49,8 @@ Deno.test("a page is that of the caller, and its cursor leads to the next one of
   assert.deepEqual([status, body], [200, { jobs: [running], next_cursor: cursor }]);
   await listVideoJobs({ limit: 50, status: "processing", cursor }, context);
   assert.deepEqual(asked, [
-    { p_user_id: userId, p_limit: 1, p_status: "processing", p_after: null },
-    { p_user_id: userId, p_limit: 50, p_status: "processing", p_after: next },
+    { p_user_id: userId, p_session_id: sessionId, p_limit: 1, p_status: "processing", p_after: null },
+    { p_user_id: userId, p_session_id: sessionId, p_limit: 50, p_status: "processing", p_after: next },
   ]);
   assert.deepEqual(signed, []);
 });
@@ -59,7 +59,7 @@ Deno.test("the last page has no cursor, and an empty list is one", async () => {
   const { context, asked } = setting({ videos: [], next: null });
   const { body } = await listVideoJobs({ limit: 20 }, context);
   assert.deepEqual(body, { jobs: [], next_cursor: null });
-  assert.deepEqual(asked, [{ p_user_id: userId, p_limit: 20, p_after: null }]);
+  assert.deepEqual(asked, [{ p_user_id: userId, p_session_id: sessionId, p_limit: 20, p_after: null }]);
 });
 
 Deno.test("a cursor that was made up is refused before the database is asked", async () => {
@@ -149,7 +149,7 @@ Deno.test("GET video-jobs is one call before the answer and one after it, and er
   const names = calls.map(({ name }) => name);
   assert.equal(names.filter((name) => name === "video_jobs").length, 3);
   assert.equal(names.filter((name) => name === "keep_signed_urls").length, 3);
-  assert.deepEqual(calls[0]?.args, { p_user_id: userId, p_limit: 2, p_after: null });
+  assert.deepEqual(calls[0]?.args, { p_user_id: userId, p_session_id: sessionId, p_limit: 2, p_after: null });
   const lines = server.lines.filter(({ event }) => event === "request");
   assert.deepEqual(lines.map(({ data_api_calls }) => data_api_calls), [1, 1, 1]);
 });

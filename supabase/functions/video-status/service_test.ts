@@ -7,7 +7,7 @@ import { storedJob } from "../_shared/testing/jobs.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { answerSigning, completed, signing } from "../_shared/testing/signed-urls.ts";
 import { testServer } from "../_shared/testing/server.ts";
-import { projectUrl, userId } from "../_shared/testing/tokens.ts";
+import { projectUrl, sessionId, userId } from "../_shared/testing/tokens.ts";
 import endpoint from "./index.ts";
 import type { VideoStatus } from "./schema.ts";
 import { getVideoStatus } from "./service.ts";
@@ -119,7 +119,7 @@ Deno.test("GET video-status is one call, also where URLs are renewed", async () 
   assert.deepEqual([body.progress, body.next_poll_seconds], [{ stage: "done", percent: 100 }, null]);
   await server.settled();
   assert.deepEqual(calls.map(({ name }) => name), ["video_status", "keep_signed_urls"]);
-  assert.deepEqual(calls[0]?.args, { p_user_id: userId, p_job_id: jobId });
+  assert.deepEqual(calls[0]?.args, { p_user_id: userId, p_session_id: sessionId, p_job_id: jobId });
   assert.equal(server.lines.find(({ event }) => event === "request")?.data_api_calls, 1);
 });
 

@@ -1,5 +1,5 @@
 -- accounts: who there is, and what becomes of them. In this order: accounts.sql, admission.sql, erasure.sql,
--- closing.sql.
+-- closing.sql, merging.sql.
 
 create schema accounts;
 
@@ -19,10 +19,13 @@ create table accounts.users (
   -- knows it can buy for the user, and have that refunded.
   app_account_token uuid not null unique default gen_random_uuid(),
   -- Whether Apple may be told how much of a purchase was used, when its refund is asked for.
-  shares_consumption boolean not null default false
+  shares_consumption boolean not null default false,
+  -- Who this guest became; from then on nobody acts as the guest.
+  merged_into uuid constraint users_another check (merged_into <> id)
 );
 alter table accounts.users enable row level security;
-comment on table accounts.users is 'Accounts, made by the first procedure that needs one; closed ones are tombstones.';
+create index users_merged_into on accounts.users (merged_into) where merged_into is not null;
+comment on table accounts.users is 'Accounts, made by the first procedure that needs one; closed and merged ones are tombstones.';
 
 -- A tombstone says who it was, and nothing about them.
 alter table accounts.users add constraint users_tombstone check (
@@ -30,21 +33,26 @@ alter table accounts.users add constraint users_tombstone check (
     and not shares_consumption)
 );
 
--- A closed account is never opened again, by whatever hand.
+-- A closed account is never opened again, nor does a merged one become its own, by whatever hand.
 create function accounts.keep_tombstones()
 returns trigger
 language plpgsql
 set search_path = ''
 as $$
 begin
-  raise exception 'the account of user % is closed for good', old.id using errcode = 'restrict_violation';
+  raise exception 'the account of user % is % for good', old.id,
+    case when old.closed_at is not null then 'closed' else 'merged' end
+    using errcode = 'restrict_violation';
 end;
 $$;
 
 create trigger keep_tombstones before update of id, closed_at on accounts.users
   for each row when (old.closed_at is not null and (new.id, new.closed_at) is distinct from (old.id, old.closed_at))
   execute function accounts.keep_tombstones();
+create trigger keep_merged before update of id, merged_into on accounts.users
+  for each row when (old.merged_into is not null and (new.id, new.merged_into) is distinct from (old.id, old.merged_into))
+  execute function accounts.keep_tombstones();
 create trigger keep_tombstones_from_deletion before delete on accounts.users
-  for each row when (old.closed_at is not null) execute function accounts.keep_tombstones();
+  for each row when (old.closed_at is not null or old.merged_into is not null) execute function accounts.keep_tombstones();
 
 select core.keep_rows_out_of_logs('accounts.users');

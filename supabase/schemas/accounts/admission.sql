@@ -1,32 +1,75 @@
 create function accounts.admit(
-  p_user_id uuid, p_suspended boolean default false, out refusal jsonb, out language text, out is_new boolean
+  p_user_id uuid, p_suspended boolean default false, p_session_id uuid default null,
+  out refusal jsonb, out language text, out is_new boolean
 )
 language plpgsql
 volatile
 set search_path = ''
 as $$
 -- Asks whether a caller may act, and makes their row and account at the first call. `refusal` is null, or what
--- to return (auth/unauthenticated for a closed account, auth/suspended for a suspended one); `language` is the user's
--- own, if any; `is_new` is true for the one call that made the row. A tombstone is never revived. With p_suspended
--- whoever is suspended may act, too.
+-- to return (auth/unauthenticated for a closed or merged account, and where the session of the caller's token has ended;
+-- auth/suspended for a suspended account); `language` is the user's own, if any; `is_new` is true for the one call that
+-- made the row. A tombstone is never revived. With p_suspended whoever is suspended may act, too. Without p_session_id no
+-- session is asked: by whoever asks again.
 declare
-  v_user accounts.users;
+  v_is_out boolean;
+  v_is_banned boolean;
 begin
   is_new := false;
-  select u.* into v_user from accounts.users as u where u.id = p_user_id;
-  if not found then
+  loop
+    -- The session in the same statement: one look into an index more.
+    select u.closed_at is not null or u.merged_into is not null or p_session_id is not null and not exists (
+        select from auth.sessions as s where s.id = p_session_id and s.user_id = p_user_id
+      ),
+      u.is_banned, u.language
+    into v_is_out, v_is_banned, language
+    from accounts.users as u
+    where u.id = p_user_id;
+    exit when found;
+    if p_session_id is not null and not accounts.is_session(p_user_id, p_session_id) then
+      refusal := guard.refusal('auth/unauthenticated');
+      return;
+    end if;
     insert into accounts.users (id, created_at) values (p_user_id, core.now()) on conflict do nothing;
     is_new := found;
     perform credits.open_account(p_user_id);
-    select u.* into strict v_user from accounts.users as u where u.id = p_user_id;
-  end if;
-  language := v_user.language;
-  if v_user.closed_at is not null then
+  end loop;
+  if v_is_out then
     refusal := guard.refusal('auth/unauthenticated');
-  elsif v_user.is_banned and not p_suspended then
+  elsif v_is_banned and not p_suspended then
     refusal := guard.refusal('auth/suspended');
   end if;
 end;
+$$;
+
+create function accounts.heir_of(p_user_id uuid)
+returns uuid
+language sql
+stable
+set search_path = ''
+as $$
+  -- Who a user is by now: the one whom they were merged into, at once or by way of others, or themselves.
+  with recursive heirs as (
+    select u.id, u.merged_into, 0 as steps from accounts.users as u where u.id = p_user_id
+    union all
+    select u.id, u.merged_into, h.steps + 1 from heirs as h join accounts.users as u on u.id = h.merged_into
+  )
+  select h.id from heirs as h order by h.steps desc limit 1
+$$;
+
+create function accounts.with_guests(p_user_id uuid)
+returns uuid[]
+language sql
+stable
+set search_path = ''
+as $$
+  -- A user, and all whom they were before: the guests that were merged into them, at once or by way of others.
+  with recursive guests as (
+    select p_user_id as id
+    union all
+    select u.id from guests as g join accounts.users as u on u.merged_into = g.id
+  )
+  select array_agg(g.id) from guests as g
 $$;
 
 create function accounts.set_admin(p_user_id uuid, p_is_admin boolean)
@@ -70,20 +113,61 @@ begin
 end;
 $$;
 
-create function accounts.end_sessions(p_user_id uuid)
+create function accounts.end_sessions(p_user_id uuid, p_but_session_id uuid default null)
 returns integer
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Ends all sessions of a user, with their refresh tokens, and returns how many there were. A second call finds none.
+-- Ends all sessions of a user, but one where it is named, with their refresh tokens, and returns how many there were. A
+-- second call finds none.
 -- Locks: the user's rows of auth.sessions.
 declare
   v_ended integer;
 begin
-  delete from auth.sessions as s where s.user_id = p_user_id;
+  delete from auth.sessions as s where s.user_id = p_user_id and s.id is distinct from p_but_session_id;
   get diagnostics v_ended = row_count;
   return v_ended;
+end;
+$$;
+
+-- Whether it is a session of that user's, and has not ended.
+create function accounts.is_session(p_user_id uuid, p_session_id uuid)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select exists (select from auth.sessions as s where s.id = p_session_id and s.user_id = p_user_id)
+$$;
+
+create function accounts.sessions_json(p_user_id uuid, p_session_id uuid)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  -- The sessions of a user, as the API shows them; p_session_id is the current one.
+  select coalesce(jsonb_agg(jsonb_build_object(
+    'id', s.id, 'created_at', core.to_iso(s.created_at), 'last_used_at', core.to_iso(u.last_used_at),
+    'is_current', s.id = p_session_id
+  ) order by u.last_used_at desc, s.id), '[]')
+  from auth.sessions as s
+  -- Auth writes it without a time zone.
+  cross join lateral (select coalesce(s.refreshed_at at time zone 'utc', s.created_at) as last_used_at) as u
+  where s.user_id = p_user_id
+$$;
+
+create function accounts.end_session(p_user_id uuid, p_session_id uuid)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Ends one session of a user, with its refresh tokens: whether it was there. Locks: its row of auth.sessions.
+begin
+  delete from auth.sessions as s where s.id = p_session_id and s.user_id = p_user_id;
+  return found;
 end;
 $$;
 

@@ -7,12 +7,12 @@ as $$
 -- Closes an account, and returns when. Jobs that are pending or storing end as cancelled; those that a provider has, or
 -- may have, get a `cancel` task, and end so whatever comes. What credits are left, and what comes back later, is
 -- forfeited. The sessions end. Of the user a tombstone stays; what else there is of them, an `erase_account` task
--- erases. Null where there is no such account or it is closed already, which is asked before any lock: a second call
+-- erases. Null where there is no such account, or it is closed or merged already, which is asked before any lock: a second call
 -- changes nothing. Locks: account → user → jobs → lots → sessions.
 declare
   v_now timestamptz;
 begin
-  if not exists (select from accounts.users as u where u.id = p_user_id and u.closed_at is null) then
+  if not exists (select from accounts.users as u where u.id = p_user_id and u.closed_at is null and u.merged_into is null) then
     return null;
   end if;
   -- From here on no job of theirs is accepted, and none ends but here.
@@ -21,7 +21,7 @@ begin
   update accounts.users as u
   set closed_at = v_now, display_name = null, language = null, theme_preference = 'system', is_admin = false,
       shares_consumption = false
-  where u.id = p_user_id and u.closed_at is null;
+  where u.id = p_user_id and u.closed_at is null and u.merged_into is null;
   if not found then
     return null;
   end if;
@@ -40,7 +40,8 @@ security definer
 set search_path = ''
 as $$
 -- Whoever deletes a user in Auth closes the account with it. With the owner's rights, for Auth's own role has none
--- here. Nothing happens for whom only Auth knows, nor for a closed account, whose user the erasure deletes.
+-- here. Nothing happens for whom only Auth knows, nor for a closed account, whose user the erasure deletes, nor for a
+-- guest who became somebody else.
 begin
   perform accounts.close(old.id);
   return old;

@@ -16,7 +16,9 @@ comment on table accounts.erasures is 'The proof that what a closed account left
 create table accounts.personal_tables (
   relation text primary key check (relation ~ '^[a-z_]+\.[a-z_]+$'),
   -- A condition of the row `t`, in which $1 is an array of users' ids.
-  rows_of text not null
+  rows_of text not null,
+  -- The column that names whose the row is, of a table whose rows move when a guest is merged.
+  owner_column text check (owner_column ~ '^[a-z_]+$')
 );
 alter table accounts.personal_tables enable row level security;
 comment on table accounts.personal_tables is 'Tables with rows of persons. The migrations'' to write: their conditions are run.';
@@ -28,8 +30,7 @@ create type accounts.privacy_class as enum (
 );
 create type accounts.on_merge as enum (
   'moves', -- to the account that a guest is merged into
-  'stays', -- with the guest's tombstone
-  'goes' -- with the merge
+  'stays' -- with the guest's tombstone
 );
 
 create table accounts.privacy_classes (
@@ -84,19 +85,20 @@ volatile
 set search_path = ''
 as $$
 -- Applies the classes to every table with rows of persons, and deletes the user of Auth, with identities, factors and
--- sessions. Returns how many rows of each table were erased or blanked. Locks: those rows, by table.
+-- sessions; and the same of every guest who was merged into them. Returns how many rows of each table were erased or blanked. Locks: those rows, by table.
 declare
+  v_ids constant uuid[] := accounts.with_guests(p_user_id);
   v_table accounts.personal_tables;
   v_rows integer;
   v_erased jsonb := '{}';
 begin
   for v_table in select t.* from accounts.personal_tables as t order by t.relation loop
-    v_rows := accounts.apply_privacy(v_table.relation, v_table.rows_of, array[p_user_id]);
+    v_rows := accounts.apply_privacy(v_table.relation, v_table.rows_of, v_ids);
     if v_rows > 0 then
       v_erased := v_erased || jsonb_build_object(v_table.relation, v_rows);
     end if;
   end loop;
-  delete from auth.users as u where u.id = p_user_id;
+  delete from auth.users as u where u.id = any (v_ids);
   get diagnostics v_rows = row_count;
   return v_erased || jsonb_build_object('auth.users', v_rows);
 end;

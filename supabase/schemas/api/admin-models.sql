@@ -1,5 +1,6 @@
 create function api.admin_models(
-  p_admin_id uuid, p_request_id text, p_model_id uuid, p_is_available boolean, p_reason text
+  p_admin_id uuid, p_request_id text, p_model_id uuid, p_is_available boolean, p_reason text,
+  p_session_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -14,7 +15,7 @@ declare
   v_caller record;
   v_model videos.models;
 begin
-  v_caller := ops.enter_admin(p_admin_id, 'admin-models');
+  v_caller := ops.enter_admin(p_admin_id, 'admin-models', p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

@@ -1,6 +1,6 @@
 create function api.admin_refund_credits(
   p_admin_id uuid, p_idempotency_key text, p_fingerprint text, p_request_id text, p_user_id uuid, p_amount bigint,
-  p_reason text, p_job_id uuid default null
+  p_reason text, p_job_id uuid default null, p_session_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -14,7 +14,7 @@ declare
   v_caller record;
   v_outcome jsonb;
 begin
-  v_caller := ops.admit_admin(p_admin_id);
+  v_caller := ops.admit_admin(p_admin_id, p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

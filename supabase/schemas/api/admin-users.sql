@@ -1,4 +1,4 @@
-create function api.get_admin_users(p_admin_id uuid, p_user_id uuid)
+create function api.get_admin_users(p_admin_id uuid, p_user_id uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -11,7 +11,7 @@ declare
   v_caller record;
   v_refusal jsonb;
 begin
-  v_caller := ops.enter_admin(p_admin_id, 'admin-users');
+  v_caller := ops.enter_admin(p_admin_id, 'admin-users', p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -29,7 +29,7 @@ $$;
 grant execute on function api.get_admin_users to service_role;
 
 create function api.post_admin_users(
-  p_admin_id uuid, p_request_id text, p_user_id uuid, p_action text, p_reason text
+  p_admin_id uuid, p_request_id text, p_user_id uuid, p_action text, p_reason text, p_session_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -40,7 +40,7 @@ as $$
 -- Suspends a user, which also ends their sessions, where p_action is `ban`; lets them in again where it is `unban`;
 -- raises case_not_found for another. Jobs that were accepted go on. `data` is the user as in api.get_admin_users.
 -- auth/forbidden for oneself and for other admins, who are the operator's affair; resource/not-found where there is no
--- such user; resource/wrong-state for a closed account. A second call ends sessions that have begun since, and writes
+-- such user; resource/wrong-state for a closed or merged account. A second call ends sessions that have begun since, and writes
 -- nothing. Counts against `admin`. Locks: rate-limit row → account → user → sessions.
 declare
   v_caller record;
@@ -52,7 +52,7 @@ begin
     when 'ban' then v_bans := true;
     when 'unban' then v_bans := false;
   end case;
-  v_caller := ops.enter_admin(p_admin_id, 'admin-users');
+  v_caller := ops.enter_admin(p_admin_id, 'admin-users', p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -71,6 +71,9 @@ begin
   end if;
   if v_user.closed_at is not null then
     return guard.refusal('resource/wrong-state', '{"status": "closed"}', v_caller.limits);
+  end if;
+  if v_user.merged_into is not null then
+    return guard.refusal('resource/wrong-state', '{"status": "merged"}', v_caller.limits);
   end if;
 
   if v_user.is_banned <> v_bans then

@@ -1,4 +1,4 @@
-create function api.cancel_video(p_user_id uuid, p_job_id uuid)
+create function api.cancel_video(p_user_id uuid, p_job_id uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -13,7 +13,7 @@ declare
   v_caller record;
   v_job videos.jobs;
 begin
-  v_caller := guard.enter(p_user_id, 'cancel-video', '{writes}', null, p_locks => true);
+  v_caller := guard.enter(p_user_id, 'cancel-video', '{writes}', null, p_locks => true, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

@@ -1,4 +1,6 @@
-create function api.credits(p_user_id uuid, p_limit integer, p_after jsonb default null)
+create function api.credits(
+  p_user_id uuid, p_limit integer, p_after jsonb default null, p_session_id uuid default null
+)
 returns jsonb
 language plpgsql
 volatile
@@ -16,7 +18,7 @@ declare
   v_transactions jsonb;
   v_next jsonb;
 begin
-  v_caller := guard.enter(p_user_id, 'credits', '{reads}', null, p_locks => true);
+  v_caller := guard.enter(p_user_id, 'credits', '{reads}', null, p_locks => true, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

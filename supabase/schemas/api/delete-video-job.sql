@@ -1,4 +1,4 @@
-create function api.delete_video_job(p_user_id uuid, p_job_id uuid)
+create function api.delete_video_job(p_user_id uuid, p_job_id uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -14,7 +14,9 @@ declare
   v_job videos.jobs;
   v_now timestamptz;
 begin
-  v_caller := guard.enter(p_user_id, 'delete-video-job', '{writes}', null, p_locks => true);
+  v_caller := guard.enter(
+    p_user_id, 'delete-video-job', '{writes}', null, p_locks => true, p_session_id => p_session_id
+  );
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

@@ -1,4 +1,6 @@
-create function api.begin_device_check(p_user_id uuid, p_network text)
+create function api.begin_device_check(
+  p_user_id uuid, p_network text, p_session_id uuid default null, p_app_transaction jsonb default null
+)
 returns jsonb
 language plpgsql
 volatile
@@ -8,7 +10,8 @@ as $$
 -- Limits, and what is known. `data`: `{ user_id, app_account_token, credits_remaining, is_new, is_granted, intent_good_in }`, the last one
 -- in seconds: until an intent of theirs in this network is good for this check, 0 where one is, null where there is
 -- none. Whose grant is settled has nothing left to check: that counts in `reads`, and costs their network nothing.
--- Locks: rate-limit rows → account → expired lots.
+-- p_app_transaction, `{ environment, app_transaction_id }` and verified, is noted for whoever comes with it first.
+-- Locks: rate-limit rows → account → expired lots → the app transaction.
 declare
   v_is_granted constant boolean := exists (select from devices.grants as g where g.user_id = p_user_id);
   v_caller record;
@@ -18,10 +21,14 @@ begin
   select * into v_caller
   from guard.enter(
     p_user_id, 'device-check',
-    case when v_is_granted then '{reads}' else '{device_check,device_check_network}' end::text[], p_network, p_locks => true
+    case when v_is_granted then '{reads}' else '{device_check,device_check_network}' end::text[], p_network, p_locks => true,
+    p_session_id => p_session_id
   );
   if v_caller.refusal is not null then
     return v_caller.refusal;
+  end if;
+  if p_app_transaction is not null then
+    perform devices.note_app_transaction(p_user_id, p_app_transaction);
   end if;
   v_now := core.now();
   select min(i.good_from) into v_good_from
@@ -97,7 +104,7 @@ end;
 $$;
 grant execute on function api.leave_device_lane to service_role;
 
-create function api.record_device_intent(p_user_id uuid, p_network text, p_lane uuid)
+create function api.record_device_intent(p_user_id uuid, p_network text, p_lane uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -116,7 +123,7 @@ declare
   v_now timestamptz;
   v_admitted record;
 begin
-  v_caller := accounts.admit(p_user_id);
+  v_caller := accounts.admit(p_user_id, p_session_id => p_session_id);
   if v_caller.refusal is null then
     v_caller := accounts.lock(p_user_id);
   end if;
@@ -162,7 +169,7 @@ end;
 $$;
 grant execute on function api.record_device_intent to service_role;
 
-create function api.grant_device_credits(p_user_id uuid, p_network text, p_lane uuid)
+create function api.grant_device_credits(p_user_id uuid, p_network text, p_lane uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -181,7 +188,7 @@ declare
   v_credits constant bigint := 10;
   v_outcome jsonb;
 begin
-  v_caller := accounts.admit(p_user_id);
+  v_caller := accounts.admit(p_user_id, p_session_id => p_session_id);
   if v_caller.refusal is null then
     v_caller := accounts.lock(p_user_id);
   end if;

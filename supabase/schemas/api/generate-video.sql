@@ -1,7 +1,7 @@
 create function api.generate_video(
   p_user_id uuid, p_network text, p_idempotency_key text, p_fingerprint text, p_request_id text, p_model_id uuid,
   p_prompt text, p_settings jsonb, p_image_url text default null,
-  p_providers text[] default null, p_client_reference text default null
+  p_providers text[] default null, p_client_reference text default null, p_session_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -16,7 +16,7 @@ declare
   v_caller record;
   v_outcome jsonb;
 begin
-  v_caller := accounts.admit(p_user_id);
+  v_caller := accounts.admit(p_user_id, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

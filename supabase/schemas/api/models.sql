@@ -4,7 +4,7 @@
 create schema api;
 grant usage on schema api to service_role;
 
-create function api.models(p_user_id uuid)
+create function api.models(p_user_id uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -16,7 +16,7 @@ declare
   v_caller record;
   v_data jsonb;
 begin
-  v_caller := guard.enter(p_user_id, 'models', '{reads}', null);
+  v_caller := guard.enter(p_user_id, 'models', '{reads}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

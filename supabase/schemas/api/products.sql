@@ -1,4 +1,4 @@
-create function api.products(p_user_id uuid)
+create function api.products(p_user_id uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -10,7 +10,7 @@ declare
   v_caller record;
   v_data jsonb;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'products', '{reads}', null);
+  v_caller := guard.enter(p_user_id, 'products', '{reads}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

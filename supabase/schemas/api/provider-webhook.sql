@@ -21,8 +21,9 @@ declare
 begin
   select s.* into v_submission
   from videos.submissions as s
-  join accounts.users as u on u.id = s.owner_id
-  where s.id = p_submission_id and s.provider = p_provider and u.reference = p_owner;
+  where s.id = p_submission_id and s.provider = p_provider
+    -- The URL was made for whoever they were then.
+    and s.owner_id = accounts.heir_of((select u.id from accounts.users as u where u.reference = p_owner));
   if not found then
     return guard.refusal('auth/unauthenticated');
   end if;

@@ -1,4 +1,4 @@
-create function api.get_purchases(p_user_id uuid, p_limit integer, p_after jsonb default null)
+create function api.get_purchases(p_user_id uuid, p_limit integer, p_after jsonb default null, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -14,7 +14,7 @@ declare
   v_purchases jsonb;
   v_next jsonb;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'purchases', '{reads}', null);
+  v_caller := guard.enter(p_user_id, 'purchases', '{reads}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -40,7 +40,7 @@ end;
 $$;
 grant execute on function api.get_purchases to service_role;
 
-create function api.post_purchases(p_user_id uuid, p_transaction jsonb)
+create function api.post_purchases(p_user_id uuid, p_transaction jsonb, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -60,7 +60,7 @@ declare
   v_refusal jsonb;
   v_reason text;
 begin
-  select * into v_caller from guard.enter(p_user_id, 'purchases', '{purchases}', null);
+  v_caller := guard.enter(p_user_id, 'purchases', '{purchases}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

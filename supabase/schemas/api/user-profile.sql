@@ -1,4 +1,4 @@
-create function api.delete_user_profile(p_user_id uuid)
+create function api.delete_user_profile(p_user_id uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -13,7 +13,9 @@ declare
   v_closed_at timestamptz;
 begin
   select * into v_caller
-  from guard.enter(p_user_id, 'user-profile', '{writes}', null, p_locks => true, p_suspended => true);
+  from guard.enter(
+    p_user_id, 'user-profile', '{writes}', null, p_locks => true, p_suspended => true, p_session_id => p_session_id
+  );
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -25,7 +27,7 @@ end;
 $$;
 grant execute on function api.delete_user_profile to service_role;
 
-create function api.get_user_profile(p_user_id uuid)
+create function api.get_user_profile(p_user_id uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -39,7 +41,7 @@ declare
   v_caller record;
   v_user accounts.users;
 begin
-  v_caller := guard.enter(p_user_id, 'user-profile', '{reads}', null, p_locks => true);
+  v_caller := guard.enter(p_user_id, 'user-profile', '{reads}', null, p_locks => true, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
@@ -53,7 +55,7 @@ end;
 $$;
 grant execute on function api.get_user_profile to service_role;
 
-create function api.patch_user_profile(p_user_id uuid, p_changes jsonb)
+create function api.patch_user_profile(p_user_id uuid, p_changes jsonb, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -67,7 +69,7 @@ declare
   v_caller record;
   v_user accounts.users;
 begin
-  v_caller := guard.enter(p_user_id, 'user-profile', '{writes}', null, p_locks => true);
+  v_caller := guard.enter(p_user_id, 'user-profile', '{writes}', null, p_locks => true, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

@@ -1,12 +1,14 @@
 create function api.video_jobs(
   p_user_id uuid, p_limit integer, p_status text default null, p_after jsonb default null,
-  p_client_reference text default null
+  p_client_reference text default null, p_session_id uuid default null
 )
 returns jsonb
 language plpgsql
 volatile
 security definer
 set search_path = ''
+-- A plan for this page's length is no better, and costs twice as much as reading the page.
+set plan_cache_mode = force_generic_plan
 as $$
 -- A page of the caller's jobs, or of those with one status or reference, without the deleted ones: `data` is
 -- `{ videos, next }`, videos being `{ job, paths }` as in api.video_status. Counts against `reads`, and each URL that is to
@@ -21,7 +23,7 @@ declare
   v_videos jsonb;
   v_next jsonb;
 begin
-  v_caller := guard.enter(p_user_id, 'video-jobs', '{reads}', null);
+  v_caller := guard.enter(p_user_id, 'video-jobs', '{reads}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

@@ -1,4 +1,4 @@
-create function api.video_status(p_user_id uuid, p_job_id uuid)
+create function api.video_status(p_user_id uuid, p_job_id uuid, p_session_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -12,7 +12,7 @@ declare
   v_caller record;
   v_job videos.jobs;
 begin
-  v_caller := guard.enter(p_user_id, 'video-status', '{reads}', null);
+  v_caller := guard.enter(p_user_id, 'video-status', '{reads}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;

@@ -10,14 +10,19 @@ as $$
   on conflict do nothing
 $$;
 
--- A user's debt: credits taken back after they were spent.
 create function credits.owed(p_owner_id uuid)
 returns bigint
-language sql
+language plpgsql
 stable
-return coalesce((
-  select a.balance from credits.accounts as a where a.owner_id = p_owner_id and a.kind = 'owed' and a.unit = 'credit'
-), 0);
+set search_path = ''
+as $$
+-- A user's debt: credits taken back after they were spent.
+begin
+  return coalesce((
+    select a.balance from credits.accounts as a where a.owner_id = p_owner_id and a.kind = 'owed' and a.unit = 'credit'
+  ), 0);
+end;
+$$;
 
 -- The platform's own account of a kind.
 create function credits.system_account(p_kind credits.account_kind)
@@ -27,7 +32,7 @@ immutable
 -- Their ids are given where they are made, in the order of the names.
 return case p_kind
   when 'grants' then 1 when 'purchases' then 2 when 'escrow' then 3 when 'revenue' then 4 when 'breakage' then 5
-  when 'forfeited' then 6 when 'sandbox' then 7
+  when 'forfeited' then 6 when 'sandbox' then 7 when 'merging' then 8
 end;
 
 -- Whether it is one of those.
@@ -35,7 +40,7 @@ create function credits.is_system_account(p_account_id bigint)
 returns boolean
 language sql
 immutable
-return p_account_id between 1 and 7;
+return p_account_id between 1 and 8;
 
 -- The lots that an amount comes from: those that expire first, then the oldest.
 create function credits.choose_lots(p_account_id bigint, p_amount bigint)
@@ -154,6 +159,13 @@ begin
 end;
 $$;
 
+-- Who paid for a job, which it keeps when they become somebody else; null for a job without a hold.
+create function credits.hold_owner(p_job_id uuid)
+returns uuid
+language sql
+stable
+return (select t.owner_id from credits.transfers as t where t.job_id = p_job_id and t.kind = 'hold');
+
 -- Raises 22003 for what no posting may move.
 create function credits.check_amount(p_amount bigint)
 returns void
@@ -167,6 +179,29 @@ begin
       using errcode = 'numeric_value_out_of_range';
   end if;
 end;
+$$;
+
+-- Draws, as they are of the lots' successors in an account that the lots' own was merged into, if it was.
+create function credits.successors(p_draws credits.draw[], p_account_id bigint)
+returns credits.draw[]
+language sql
+stable
+set search_path = ''
+as $$
+  with recursive descent as (
+    select d.place, l.id, l.account_id, d.amount
+    from unnest(p_draws) with ordinality as d (lot_id, amount, place)
+    join credits.lots as l on l.id = d.lot_id
+    union all
+    -- One in another account: a merge makes one of each lot, and an account merges once.
+    select s.place, l.id, l.account_id, s.amount
+    from descent as s
+    join credits.lots as l on l.descends_from = s.id and l.account_id <> s.account_id
+    where s.account_id <> p_account_id
+  )
+  select coalesce(array_agg(row(s.id, s.amount)::credits.draw order by s.place), '{}')
+  from descent as s
+  where s.account_id = p_account_id
 $$;
 
 -- Keeps the account's next expiry true to its lots.
@@ -208,18 +243,28 @@ set search_path = ''
 as $$
 -- Locks the user's account for the rest of the transaction, books what has expired as breakage, and returns
 -- the account, whose balance is then what can be spent. Raises no_data_found where the user has no account.
--- Locks: account, then the expired lots.
+-- Of a merged account that is its heir's, of whom nobody ever waits for a guest's: whoever has an heir's account finds the
+-- guest's merged, and passes it over. Locks: account, then the expired lots.
 declare
   v_account credits.accounts;
+  v_owner_id uuid := p_owner_id;
+  v_heir_id uuid;
   v_now timestamptz;
   v_draws credits.draw[];
   v_amount bigint;
   v_posting_id bigint;
 begin
-  select a.* into strict v_account
-  from credits.accounts as a
-  where a.owner_id = p_owner_id and a.kind = 'available' and a.unit = 'credit'
-  for update;
+  loop
+    select a.* into v_account
+    from credits.accounts as a
+    where a.owner_id = v_owner_id and a.kind = 'available' and a.unit = 'credit' and a.merged_into is null
+    for update;
+    exit when found;
+    select a.merged_into into strict v_heir_id
+    from credits.accounts as a
+    where a.owner_id = v_owner_id and a.kind = 'available' and a.unit = 'credit';
+    v_owner_id := coalesce(v_heir_id, v_owner_id);
+  end loop;
 
   v_now := core.now();
   if v_account.next_expiry_at is null or v_account.next_expiry_at > v_now then
@@ -240,14 +285,14 @@ begin
     -- The number of its entry: an account has it once.
     v_account.entry_count := v_account.entry_count + 1;
     v_posting_id := credits.record_posting(
-      format('expiry:%s:%s', v_account.id, v_account.entry_count), p_owner_id,
+      format('expiry:%s:%s', v_account.id, v_account.entry_count), v_account.owner_id,
       jsonb_build_object('call', 'expire', 'lots', cardinality(v_draws)), jsonb_build_object('expired', v_amount), v_now
     );
     insert into credits.transfers (
       posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at
     )
     values (
-      v_posting_id, p_owner_id, 'expiry', v_account.id, credits.system_account('breakage'), v_amount, v_draws, v_now
+      v_posting_id, v_account.owner_id, 'expiry', v_account.id, credits.system_account('breakage'), v_amount, v_draws, v_now
     );
   end loop;
 

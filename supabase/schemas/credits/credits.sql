@@ -2,7 +2,8 @@
 -- trigger moves the balances and draws the lots, in the same statement. Nothing here is ever rewritten.
 --
 -- To read it in one sitting: credits.sql (what there is), transfers.sql (how money moves), accounts.sql (what postings
--- are made of), postings.sql, reversals.sql, expiries.sql (until when lots live), console.sql (the operator's hand), proofs.sql.
+-- are made of), postings.sql, reversals.sql, expiries.sql (until when lots live), merging.sql, console.sql (the operator's
+-- hand), proofs.sql.
 --
 -- Amounts are whole credits. An entry is signed; over all accounts of a unit the entries sum to zero. A user's
 -- accounts carry their balance and refuse to go below zero. System accounts carry none: one row that everybody
@@ -18,7 +19,8 @@ create type credits.account_kind as enum (
   'revenue', -- paid for completed jobs
   'breakage', -- expired
   'forfeited', -- left behind in closed accounts
-  'sandbox' -- where bought credits come from that cost nobody money
+  'sandbox', -- where bought credits come from that cost nobody money
+  'merging' -- on their way from a guest's accounts to their heir's, in one transaction: always zero
 );
 
 -- Domains, not constraints: Postgres reads a table's constraints anew in every statement that writes it, which costs ten
@@ -42,7 +44,9 @@ create table credits.accounts (
   head_hash bytea not null default '\x',
   -- When the next lot expires; saves looking at the lots in every posting.
   next_expiry_at timestamptz,
-  closed_at timestamptz
+  closed_at timestamptz,
+  -- Whose account it became a part of: it is empty, and whatever comes to it goes there.
+  merged_into uuid
 ) with (fillfactor = 70);
 alter table credits.accounts enable row level security;
 create unique index accounts_owner on credits.accounts (owner_id, kind, unit) where owner_id is not null;
@@ -81,6 +85,8 @@ create table credits.lots (
   is_sandbox boolean not null default false
 ) with (fillfactor = 70);
 alter table credits.lots enable row level security;
+-- All of an account, the empty ones too, which a merge hands on.
+create index lots_account on credits.lots (account_id);
 create index lots_spendable on credits.lots (account_id, expires_at nulls last, id) where not is_spent;
 create index lots_descends_from on credits.lots (descends_from) where descends_from is not null;
 comment on table credits.lots is 'What is left of each grant and purchase.';
@@ -90,7 +96,7 @@ create type credits.draw as (lot_id bigint, amount bigint);
 
 create type credits.transfer_kind as enum (
   'grant', 'purchase', 'refund', 'adjustment', 'hold', 'capture', 'release', 'expiry', 'reversal', 'debt_payment',
-  'forfeit'
+  'forfeit', 'merge'
 );
 
 create table credits.transfers (
@@ -104,7 +110,7 @@ create table credits.transfers (
   to_account_id bigint not null,
   amount credits.amount not null,
   job_id uuid,
-  -- The hold that a capture or release ends; the transfer that a reversal takes back.
+  -- The hold that a capture or release ends; the transfer that a reversal takes back; the half of a merge before this one.
   reverses_id uuid,
   -- Lots of the user's account on either side; together they are the whole amount.
   draws credits.draw[] not null default '{}',

@@ -12,7 +12,9 @@ as $$
       select sum(b.amount)
       from credits.transfers as g
       cross join lateral unnest(g.draws) as b (lot_id, amount)
-      where g.reverses_id = t.id and g.kind = 'reversal' and b.lot_id = d.lot_id
+      -- Into the lot that it came from, or its successor with whom the account was merged into.
+      where g.reverses_id = t.id and g.kind = 'reversal'
+        and b.lot_id = (credits.successors(array[row(d.lot_id, d.amount)::credits.draw], g.to_account_id))[1].lot_id
     ), 0)::bigint as amount
     from credits.transfers as o
     cross join lateral (
@@ -64,7 +66,7 @@ begin
     )
     values (
       restore_expired.posting_id, p_account.owner_id, 'reversal', credits.system_account('breakage'), p_account.id, v_expired.amount,
-      v_expired.transfer_id, v_expired.draws, v_now
+      v_expired.transfer_id, credits.successors(v_expired.draws, p_account.id), v_now
     );
     restored := restored + v_expired.amount;
   end loop;

@@ -8,8 +8,8 @@ volatile
 set search_path = ''
 as $$
 -- Adds a lot of credits: `{ transfer_id, credits_remaining }`. Grants and adjustments come from `grants`,
--- purchases from `purchases` or `sandbox`, refunds from `revenue`. A second call with the key returns the first result.
--- Locks: account → lots.
+-- purchases from `purchases` or `sandbox`, refunds from `revenue`. What is for a merged account is its heir's. A second
+-- call with the key returns the first result. Locks: account → lots.
 declare
   v_account credits.accounts;
   v_request constant jsonb := jsonb_build_object(
@@ -39,22 +39,22 @@ begin
   end if;
 
   -- The posting states its outcome when it is written, so what it will come to is computed first.
-  v_owed := case when p_is_sandbox then 0 else credits.owed(p_owner_id) end;
+  v_owed := case when p_is_sandbox then 0 else credits.owed(v_account.owner_id) end;
   v_outcome := jsonb_build_object(
     'transfer_id', v_transfer_id,
     'credits_remaining',
     case when v_account.closed_at is null then v_account.balance + greatest(0, p_amount - v_owed) else 0 end
   );
-  v_posting_id := credits.record_posting(p_idempotency_key, p_owner_id, v_request, v_outcome, v_now);
+  v_posting_id := credits.record_posting(p_idempotency_key, v_account.owner_id, v_request, v_outcome, v_now);
 
   insert into credits.lots (account_id, owner_id, expires_at, amount, remaining, is_sandbox)
-  values (v_account.id, p_owner_id, p_expires_at, p_amount, 0, p_is_sandbox)
+  values (v_account.id, v_account.owner_id, p_expires_at, p_amount, 0, p_is_sandbox)
   returning id into v_lot_id;
   insert into credits.transfers (
     id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
   )
   values (
-    v_transfer_id, v_posting_id, p_owner_id, p_kind,
+    v_transfer_id, v_posting_id, v_account.owner_id, p_kind,
     credits.system_account(
       (case
         when p_is_sandbox then 'sandbox' when p_kind = 'purchase' then 'purchases'
@@ -100,18 +100,18 @@ begin
 
   if v_account.balance < p_amount then
     v_outcome := jsonb_build_object('error', 'insufficient_credits', 'current_credits', v_account.balance);
-    perform credits.record_posting(p_idempotency_key, p_owner_id, v_request, v_outcome, v_now);
+    perform credits.record_posting(p_idempotency_key, v_account.owner_id, v_request, v_outcome, v_now);
     return v_outcome;
   end if;
   v_outcome := jsonb_build_object(
     'transfer_id', v_transfer_id, 'credits_remaining', v_account.balance - p_amount
   );
-  v_posting_id := credits.record_posting(p_idempotency_key, p_owner_id, v_request, v_outcome, v_now);
+  v_posting_id := credits.record_posting(p_idempotency_key, v_account.owner_id, v_request, v_outcome, v_now);
   insert into credits.transfers (
     id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at
   )
   values (
-    v_transfer_id, v_posting_id, p_owner_id, 'adjustment', v_account.id, credits.system_account('grants'), p_amount,
+    v_transfer_id, v_posting_id, v_account.owner_id, 'adjustment', v_account.id, credits.system_account('grants'), p_amount,
     credits.choose_lots(v_account.id, p_amount), v_now
   );
   return v_outcome;
@@ -189,13 +189,15 @@ as $$
 -- Ends the hold of a job: `capture` moves all of it to revenue, `release` back into the lots it came from.
 -- `{ transfer_id, amount }`; a second call of the same kind returns the first result; after the other kind
 -- `{ error: "already_ended" }`. Raises no_data_found for a job without a hold.
--- A lot that expired while it was held lives 24 hours more, so that a failure costs nobody their credits.
+-- A lot that expired while it was held lives 24 hours more, so that a failure costs nobody their credits. Of an account
+-- that was merged since, it goes into the lots' successors.
 -- Locks: account → lots.
 declare
   v_hold credits.transfers;
   v_end credits.transfers;
   v_account credits.accounts;
   v_now timestamptz;
+  v_draws credits.draw[];
   v_transfer_id constant uuid := core.new_id();
 begin
   if p_kind not in ('capture', 'release') then
@@ -224,13 +226,17 @@ begin
       v_hold.amount, p_job_id, v_hold.id, v_now
     );
   else
-    perform credits.revive_lots(v_account.id, v_hold.draws, v_now);
+    v_draws := case
+      when v_account.id = v_hold.from_account_id then v_hold.draws
+      else credits.successors(v_hold.draws, v_account.id)
+    end;
+    perform credits.revive_lots(v_account.id, v_draws, v_now);
     insert into credits.transfers (
       id, owner_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, draws, created_at
     )
     values (
-      v_transfer_id, v_hold.owner_id, 'release', v_hold.to_account_id, v_account.id, v_hold.amount, p_job_id, v_hold.id,
-      v_hold.draws, v_now
+      v_transfer_id, v_account.owner_id, 'release', v_hold.to_account_id, v_account.id, v_hold.amount, p_job_id, v_hold.id,
+      v_draws, v_now
     );
     perform credits.note_next_expiry(v_account.id);
     perform credits.settle_account(null, v_account, v_now, p_job_id);

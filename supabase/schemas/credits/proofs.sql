@@ -37,10 +37,28 @@ return case p_kind
   when 'expiry' then p_from = 'available' and p_to = 'breakage'
   when 'debt_payment' then p_from = 'available' and p_to = 'owed'
   when 'forfeit' then p_from = 'available' and p_to = 'forfeited'
+  when 'merge' then (p_from, p_to) in (
+    ('available', 'merging'), ('merging', 'available'), ('owed', 'merging'), ('merging', 'owed')
+  )
   -- And back, where it was reversed itself; of an expiry, only back.
   when 'reversal' then (p_from, p_to) = ('breakage', 'available')
     or (least(p_from, p_to) in ('available', 'owed') and greatest(p_from, p_to) in ('grants', 'purchases', 'sandbox'))
 end;
+
+-- Whether an owner's account was merged into another's, at once or by way of others.
+create function credits.is_heir(p_owner_id uuid, p_heir_id uuid)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  with recursive heirs as (
+    select a.merged_into as id from credits.accounts as a where a.owner_id = p_owner_id and a.kind = 'available'
+    union all
+    select a.merged_into from heirs as h join credits.accounts as a on a.owner_id = h.id and a.kind = 'available'
+  )
+  select exists (select from heirs as h where h.id = p_heir_id)
+$$;
 
 -- How many lots of an account are not what the draws of its transfers left of them, are not its owner's, or expire
 -- unnoticed. A lot that nothing drew is not here: one with credits makes the sum of the lots differ.
@@ -163,15 +181,31 @@ begin
       or p.owner_id is distinct from case when t.posting_id is not null then t.owner_id end
       -- No hash is over a capture, which has no user's side.
       or t.kind in ('capture', 'release') and (
-        (t.amount, t.from_account_id, t.to_account_id, t.owner_id, t.job_id, t.posting_id, t.draws)
-          is distinct from (
-            h.amount, h.to_account_id,
-            case t.kind when 'release' then h.from_account_id else credits.system_account('revenue') end,
-            h.owner_id, h.job_id, null::bigint, case t.kind when 'release' then h.draws else '{}' end
-          )
+        (t.amount, t.from_account_id, t.job_id, t.posting_id)
+          is distinct from (h.amount, h.to_account_id, h.job_id, null::bigint)
+        or case
+          when t.kind = 'capture' then
+            (t.to_account_id, t.owner_id, t.draws) is distinct from (credits.system_account('revenue'), h.owner_id, '{}')
+          when t.to_account_id = h.from_account_id then (t.owner_id, t.draws) is distinct from (h.owner_id, h.draws)
+          -- To whom the account was merged into since.
+          else not credits.is_heir(h.owner_id, t.owner_id)
+            or t.draws is distinct from credits.successors(h.draws, t.to_account_id)
+        end
         or t.created_at < h.created_at
       )
     )
+    union all
+    -- What leaves a guest's accounts comes to the heir's, in the same moment.
+    select 'unbalanced_transfer', coalesce(t.reverses_id, t.id)::text, jsonb_build_object('kind', 'merge', 'halves', count(*))
+    from credits.transfers as t
+    where t.kind = 'merge' and t.created_at >= v_since
+    group by coalesce(t.reverses_id, t.id)
+    having count(*) <> 2 or count(t.reverses_id) <> 1 or min(t.amount) <> max(t.amount)
+      or count(*) filter (where t.to_account_id = credits.system_account('merging')) <> 1
+      or not credits.is_heir(
+        (array_agg(t.owner_id) filter (where t.reverses_id is null))[1],
+        (array_agg(t.owner_id) filter (where t.reverses_id is not null))[1]
+      )
     union all
     -- It was proved, so it was there.
     select 'broken_chain', c.account_id::text, jsonb_build_object('entries', 0, 'expected', c.number)
@@ -219,8 +253,8 @@ end;
 $$;
 comment on function credits.reconcile(boolean) is
   'Proves the ledger: a row for each violation, none when all holds. From the last proved entry on, or in full.
-unbalanced_transfer (a side is of an account that is not its owner''s or not of its kind, its posting is gone, or the end of a
-hold is not that of the hold), broken_chain (of entries, with all that their transfers say, or what was proved is gone),
+unbalanced_transfer (a side is of an account that is not its owner''s or not of its kind, its posting is gone, the end of a
+hold is not that of the hold, or a merge has one half), broken_chain (of entries, with all that their transfers say, or what was proved is gone),
 balance_differs (from the entries), lots_differ (from the balance, or in full from what was drawn of each), and those of
 videos.hold_violations.
 An account that is clean gets its checkpoint; one that is not is looked at again. Nothing that a posting needs is locked.';

@@ -7,7 +7,8 @@ as $$
 -- Takes back a grant or purchase: what is left of its lot, then from other lots, and owes the rest. The reverse of a
 -- reversal gives back exactly what that took, to where it came from; another debt, if there is one, is paid of it.
 -- `{ transfer_id, credits_remaining, credits_owed }`, or `{ error: "already_reversed" }` with the key burned. A second
--- call with the key returns the first result. Raises invalid_parameter_value for other kinds of transfer.
+-- call with the key returns the first result. Of an account that was merged since, it takes from the lots' successors, and
+-- the debt is the heir's. Raises invalid_parameter_value for other kinds of transfer.
 -- Locks: account → lots.
 declare
   v_original credits.transfers;
@@ -43,7 +44,7 @@ begin
     where t.posting_id = v_original.posting_id and o.kind = 'reversal'
   )) then
     v_outcome := '{"error": "already_reversed"}';
-    perform credits.record_posting(p_idempotency_key, v_owner_id, v_request, v_outcome, core.now());
+    perform credits.record_posting(p_idempotency_key, v_account.owner_id, v_request, v_outcome, core.now());
     return v_outcome;
   end if;
   if v_is_undo then
@@ -220,10 +221,12 @@ declare
 begin
   select t.* into v_taken
   from credits.transfers as t
-  where t.posting_id = p_posting_id and t.kind = 'reversal' and t.from_account_id = p_account.id;
+  join credits.accounts as a on a.id = t.from_account_id
+  where t.posting_id = p_posting_id and t.kind = 'reversal' and a.kind = 'available';
   select t.* into v_owed_part
   from credits.transfers as t
-  where t.posting_id = p_posting_id and t.kind = 'reversal' and t.from_account_id <> p_account.id;
+  join credits.accounts as a on a.id = t.from_account_id
+  where t.posting_id = p_posting_id and t.kind = 'reversal' and a.kind = 'owed';
   select t.* into strict v_original
   from credits.transfers as t where t.id = coalesce(v_taken.reverses_id, v_owed_part.reverses_id);
   select a.* into v_owed
@@ -246,12 +249,12 @@ begin
   v_posting_id := credits.record_posting(p_idempotency_key, p_account.owner_id, p_request, v_outcome, v_now);
 
   if v_amount > 0 then
-    v_draws := coalesce(v_taken.draws, '{}');
+    v_draws := credits.successors(coalesce(v_taken.draws, '{}'), p_account.id);
     if v_paid > 0 then
       insert into credits.lots (account_id, owner_id, descends_from, expires_at, amount, remaining)
       select l.account_id, l.owner_id, l.id, l.expires_at, v_paid, 0
       from credits.lots as l
-      where l.id = v_original.draws[1].lot_id
+      where l.id = (credits.successors(v_original.draws, p_account.id))[1].lot_id
       returning id into v_lot_id;
       v_draws := v_draws || row(v_lot_id, v_paid)::credits.draw;
     end if;

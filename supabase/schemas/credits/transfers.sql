@@ -167,6 +167,10 @@ create trigger only_by_transfer
   for each row when (pg_trigger_depth() = 0) execute function credits.forbid();
 create trigger only_by_transfer before update of id, account_id, amount, remaining on credits.lots
   for each row when (pg_trigger_depth() = 0) execute function credits.forbid();
+-- What was merged stays merged.
+create trigger merged_once before update of merged_into on credits.accounts
+  for each row when (old.merged_into is not null and new.merged_into is distinct from old.merged_into)
+  execute function credits.forbid();
 -- Accounts and lots start empty; only a transfer fills them. A user's has a balance, and the platform's have none.
 create trigger starts_empty before insert on credits.accounts
   for each row when (

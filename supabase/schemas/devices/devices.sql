@@ -1,4 +1,5 @@
--- devices: who was granted a device's credits, and what bounds it. In this order: devices.sql, limits.sql.
+-- devices: who was granted a device's credits, and what bounds it. In this order: devices.sql, limits.sql,
+-- app-transactions.sql.
 
 create schema devices;
 

@@ -18,7 +18,7 @@ create type guard.taken as (limits jsonb, refusal jsonb, hits timestamptz[]);
 
 create function guard.enter(
   p_user_id uuid, p_endpoint text, p_policies text[], p_network text, p_locks boolean default false,
-  p_suspended boolean default false,
+  p_suspended boolean default false, p_session_id uuid default null,
   out refusal jsonb, out limits jsonb, out language text, out is_new boolean, out account_id bigint, out balance bigint
 )
 language plpgsql
@@ -28,13 +28,13 @@ as $$
 -- The beginning of a procedure without an idempotency key: whether the caller may act, and whether the policies admit
 -- it. `refusal` is what to return, or null. With p_locks the account is locked and has no expired lots, and `balance`
 -- is what it has. Who waited for a lock is asked again: the account may have been closed meanwhile, or its user
--- suspended. p_suspended is as in accounts.admit. Locks: rate-limit rows → account → expired lots.
+-- suspended. p_suspended and p_session_id are as in accounts.admit. Locks: rate-limit rows → account → expired lots.
 declare
   v_caller record;
   v_taken guard.taken;
   v_locked record;
 begin
-  v_caller := accounts.admit(p_user_id, p_suspended);
+  v_caller := accounts.admit(p_user_id, p_suspended, p_session_id);
   refusal := v_caller.refusal;
   language := v_caller.language;
   is_new := v_caller.is_new;
@@ -64,11 +64,12 @@ create function guard.answer(p_data jsonb, p_limits jsonb default null, p_langua
 returns jsonb
 language sql
 stable
-return case
-  when p_limits is null and p_language is null then jsonb_build_object('data', p_data)
-  when p_limits is null then jsonb_build_object('data', p_data, 'language', p_language)
-  when p_language is null then jsonb_build_object('data', p_data, 'limits', p_limits)
-  else jsonb_build_object('data', p_data, 'limits', p_limits, 'language', p_language)
+-- The data stands here once: what a body names twice is not put in the place of its call where it is dear or volatile.
+return jsonb_build_object('data', p_data) || case
+  when p_limits is null and p_language is null then '{}'
+  when p_language is null then jsonb_build_object('limits', p_limits)
+  when p_limits is null then jsonb_build_object('language', p_language)
+  else jsonb_build_object('limits', p_limits, 'language', p_language)
 end;
 
 -- An outcome that was made without knowing the user's language.

@@ -94,4 +94,27 @@ begin
 end;
 $$;
 
+create function guard.pass_keys(p_guest_id uuid, p_heir_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Gives a guest's keys to their heir, so that a retry by the heir is a replay. Of a key that the heir has used as well the
+-- guest's is dropped. Raises serialization_failure while the heir's own request under such a key runs: the caller tries
+-- the whole again. Locks: advisory locks on the keys of what was done, not waited for → the guest's rows.
+begin
+  perform from guard.idempotency_keys as k join guard.secrets as s on s.name = 'lock_keys'
+  where k.caller = p_guest_id and k.outcome ? 'data' and k.expires_at > core.now()
+    and not pg_try_advisory_xact_lock(guard.lock_key(s.secret, p_heir_id, k.endpoint, k.key));
+  if found then
+    raise exception 'a request under a key of the guest runs' using errcode = 'serialization_failure';
+  end if;
+  delete from guard.idempotency_keys as k
+  using guard.idempotency_keys as o
+  where k.caller = p_guest_id and o.caller = p_heir_id and o.endpoint = k.endpoint and o.key = k.key;
+  update guard.idempotency_keys as k set caller = p_heir_id where k.caller = p_guest_id;
+end;
+$$;
+
 select core.keep_rows_out_of_logs('guard.idempotency_keys');

@@ -120,14 +120,16 @@ begin
 end;
 $$;
 
-create function ops.admit_admin(p_admin_id uuid, out refusal jsonb, out language text)
+create function ops.admit_admin(
+  p_admin_id uuid, p_session_id uuid default null, out refusal jsonb, out language text
+)
 language plpgsql
 volatile
 set search_path = ''
 as $$
 -- accounts.admit for those who act as admins: auth/forbidden for whoever is none, asked anew at every call.
 begin
-  select a.refusal, a.language into refusal, language from accounts.admit(p_admin_id) as a;
+  select a.refusal, a.language into refusal, language from accounts.admit(p_admin_id, p_session_id => p_session_id) as a;
   if refusal is null and not exists (select from accounts.users as u where u.id = p_admin_id and u.is_admin) then
     refusal := guard.refusal('auth/forbidden');
   end if;
@@ -135,7 +137,7 @@ end;
 $$;
 
 create function ops.enter_admin(
-  p_admin_id uuid, p_endpoint text, out refusal jsonb, out limits jsonb, out language text
+  p_admin_id uuid, p_endpoint text, p_session_id uuid default null, out refusal jsonb, out limits jsonb, out language text
 )
 language plpgsql
 volatile
@@ -146,7 +148,7 @@ as $$
 declare
   v_taken guard.taken;
 begin
-  select a.refusal, a.language into refusal, language from ops.admit_admin(p_admin_id) as a;
+  select a.refusal, a.language into refusal, language from ops.admit_admin(p_admin_id, p_session_id) as a;
   if refusal is null then
     v_taken := guard.take('{admin}', p_admin_id, null, p_endpoint);
     refusal := v_taken.refusal;
@@ -156,12 +158,12 @@ end;
 $$;
 
 create function ops.take_credits(p_admin_id uuid, p_amount bigint)
-returns jsonb
+returns guard.taken
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Asks whether an admin may give so many credits now, as guard.take asks: `{ limits, refusal }`. What was given is
+-- Asks whether an admin may give so many credits now, as guard.take asks. What was given is
 -- summed from ops.admin_actions, where the caller writes its own row before the transaction ends: then no window
 -- exceeds the limit. `reset` is exact: when so much has left the window that the amount fits; what never fits may be
 -- asked again after a whole window. Locks: the admin, until the transaction ends; nobody who has that lock waits for
@@ -174,6 +176,7 @@ declare
   v_is_admitted boolean;
   v_reset interval;
   v_limit jsonb;
+  v_taken guard.taken;
 begin
   -- Of two numbers: those of one are the idempotency keys'. 1 is this limit; that two admins share one, they can bear.
   perform pg_advisory_xact_lock(1, hashtext(p_admin_id::text));
@@ -204,23 +207,23 @@ begin
     'remaining', greatest(0, v_policy.max_hits - v_given),
     'reset', greatest(1, ceil(extract(epoch from coalesce(v_reset, v_policy.window_length)))::integer)
   );
-  if v_is_admitted then
-    return jsonb_build_object('limits', jsonb_build_array(v_limit));
-  end if;
-  return jsonb_build_object(
-    'limits', jsonb_build_array(v_limit),
-    'refusal', guard.refusal(
+  v_taken.limits := jsonb_build_array(v_limit);
+  if not v_is_admitted then
+    v_taken.refusal := guard.refusal(
       'limit/rate-exceeded', jsonb_build_object('policy', v_policy.name, 'retry_after', v_limit -> 'reset'),
-      jsonb_build_array(v_limit)
-    )
-  );
+      v_taken.limits
+    );
+  end if;
+  return v_taken;
 exception
   -- As in guard.take: the caller tries the whole again.
   when deadlock_detected or serialization_failure then
     raise;
   when others then
     raise warning 'the limit of credits is broken: %', sqlerrm;
-    return jsonb_build_object('limits', '[]'::jsonb, 'refusal', guard.refusal('database/unavailable'));
+    v_taken.limits := '[]';
+    v_taken.refusal := guard.refusal('database/unavailable');
+    return v_taken;
 end;
 $$;
 create index admin_actions_request on ops.admin_actions (request_id) where request_id is not null;

@@ -7,7 +7,7 @@ volatile
 set search_path = ''
 as $$
 -- What is the same for all credits that an admin moves: the limit of requests, that the user is another, exists, and
--- has not closed the account, which is then locked; and that the admin is one still. Locks: rate-limit row → account →
+-- has neither closed the account, which is then locked, nor become somebody else; and that the admin is one still. Locks: rate-limit row → account →
 -- expired lots.
 declare
   v_taken guard.taken;
@@ -28,6 +28,8 @@ begin
     -- Whatever is given to a closed account is forfeited at once.
     if refusal is null and account.closed_at is not null then
       refusal := guard.refusal('resource/wrong-state', '{"status": "closed"}', limits);
+    elsif refusal is null and account.owner_id <> p_user_id then
+      refusal := guard.refusal('resource/wrong-state', '{"status": "merged"}', limits);
     end if;
   end if;
 end;
@@ -93,9 +95,9 @@ begin
     end if;
   end if;
   v_taken := ops.take_credits(p_admin_id, p_amount);
-  v_limits := v_taken -> 'limits' || v_begun.limits;
-  if v_taken ? 'refusal' then
-    return v_taken -> 'refusal' || jsonb_build_object('limits', v_limits);
+  v_limits := v_taken.limits || v_begun.limits;
+  if v_taken.refusal is not null then
+    return v_taken.refusal || jsonb_build_object('limits', v_limits);
   end if;
 
   v_posted := credits.add(p_user_id, p_amount, 'refund', 'admin_action:' || v_action_id, p_job_id => p_job_id);
@@ -139,9 +141,9 @@ begin
   v_limits := v_begun.limits;
   if p_amount > 0 then
     v_taken := ops.take_credits(p_admin_id, p_amount);
-    v_limits := v_taken -> 'limits' || v_limits;
-    if v_taken ? 'refusal' then
-      return v_taken -> 'refusal' || jsonb_build_object('limits', v_limits);
+    v_limits := v_taken.limits || v_limits;
+    if v_taken.refusal is not null then
+      return v_taken.refusal || jsonb_build_object('limits', v_limits);
     end if;
     v_posted := credits.add(p_user_id, p_amount, 'adjustment', 'admin_action:' || v_action_id);
   else

@@ -114,7 +114,9 @@ as $$
 -- A user as the operator sees them: `{ user, credits, jobs, recent_actions }`. `is_guest` is null once Auth knows them
 -- no more. Jobs that they deleted are not counted. Locks: account → expired lots.
 declare
-  v_balance constant bigint := (credits.lock_account(p_user_id)).balance;
+  v_account constant credits.accounts := credits.lock_account(p_user_id);
+  -- Whoever became somebody else has nothing.
+  v_balance constant bigint := case when v_account.owner_id = p_user_id then v_account.balance else 0 end;
   v_user accounts.users;
   v_jobs jsonb;
 begin
@@ -132,7 +134,7 @@ begin
     -- Whoever has the token can buy for the user; both are nobody else's affair.
     'user', accounts.profile_json(v_user, v_balance) - '{app_account_token,shares_consumption}'::text[] || jsonb_build_object(
       'is_guest', (select a.is_anonymous from auth.users as a where a.id = p_user_id),
-      'is_banned', v_user.is_banned, 'closed_at', core.to_iso(v_user.closed_at)
+      'is_banned', v_user.is_banned, 'closed_at', core.to_iso(v_user.closed_at), 'merged_into', v_user.merged_into
     ),
     'credits', jsonb_build_object(
       'remaining', v_balance,

@@ -30,7 +30,7 @@ begin
     'refundPreference', case
       when v_share = 0 then 'GRANT_FULL' when v_share = 100000 then 'DECLINE' else 'GRANT_PRORATED'
     end,
-    'sampleContentProvided', exists (select from devices.grants as g where g.user_id = (p_transaction).owner_id)
+    'sampleContentProvided', exists (select from devices.grants as g where g.user_id = any (accounts.with_guests((p_transaction).owner_id)))
   );
 end;
 $$;

@@ -30,6 +30,11 @@ begin
       select v_owner_id as owner_id union select t.owner_id from purchases.other_periods(p_told) as t order by owner_id
     ) as o
     where o.owner_id is not null;
+    if accounts.heir_of(v_owner_id) <> v_owner_id then
+      -- They have become somebody else while this waited.
+      v_owner_id := accounts.heir_of(v_owner_id);
+      perform purchases.move_subscription(p_told, v_owner_id);
+    end if;
   else
     select t.owner_id into v_owner_id
     from purchases.transactions as t
@@ -75,7 +80,8 @@ declare
 begin
   is_new := false;
   if v_owner_id is not null then
-    perform credits.lock_account(v_owner_id);
+    -- They may have become somebody else while this waited.
+    v_owner_id := (credits.lock_account(v_owner_id)).owner_id;
   end if;
   v_now := core.now();
 

@@ -47,7 +47,8 @@ begin
   owner_id := v_known;
   if owner_id is null then
     -- Also one whose account is closed: a subscription lives on at Apple's, and can be restored by somebody else.
-    select u.id into owner_id from accounts.users as u where u.app_account_token = (p_told).app_account_token;
+    select accounts.heir_of(u.id) into owner_id
+    from accounts.users as u where u.app_account_token = (p_told).app_account_token;
     if owner_id is null and (p_told).app_account_token is not null then
       reason := 'unknown_account';
       return;

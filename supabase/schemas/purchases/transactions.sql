@@ -90,8 +90,10 @@ begin
   if (p_told).is_family_shared then
     reason := 'family_shared';
   elsif (p_told).app_account_token is not null then
-    select u.id, u.closed_at into owner_id, v_closed_at
-    from accounts.users as u where u.app_account_token = (p_told).app_account_token;
+    -- Or whom they became since.
+    select h.id, h.closed_at into owner_id, v_closed_at
+    from accounts.users as u join accounts.users as h on h.id = accounts.heir_of(u.id)
+    where u.app_account_token = (p_told).app_account_token;
     if not found then
       reason := 'unknown_account';
     elsif v_closed_at is not null then

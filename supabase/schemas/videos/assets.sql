@@ -58,17 +58,19 @@ begin
 end;
 $$;
 
--- Where the files of a job are in storage: below its owner's reference.
+-- Where the files of a job are in storage: below the reference of who paid for it, and so in one place, whoever they
+-- became since.
 create function videos.folder_of(p_job videos.jobs)
 returns text
 language sql
 stable
 set search_path = ''
 as $$
-  select u.reference || '/' || p_job.id from accounts.users as u where u.id = p_job.user_id
+  select u.reference || '/' || p_job.id from accounts.users as u
+  where u.id = coalesce(credits.hold_owner(p_job.id), p_job.user_id)
 $$;
 
--- Paths of what storage has of a user, whether or not a job knows of it.
+-- Paths of what storage has of a user, and of the guests whom they were, whether or not a job knows of it.
 create function videos.files_of(p_user_id uuid)
 returns setof text
 language plpgsql
@@ -76,10 +78,14 @@ stable
 set search_path = ''
 as $$
 declare
-  -- A constant of the query: only so is the index of names asked.
-  v_folder constant text := (select u.reference || '/' from accounts.users as u where u.id = p_user_id);
+  v_folder text;
 begin
-  return query select o.name from storage.objects as o where o.bucket_id = 'videos' and o.name ^@ v_folder;
+  for v_folder in
+    select u.reference || '/' from accounts.users as u where u.id = any (accounts.with_guests(p_user_id))
+  loop
+    -- One by one: only of a constant of the query is the index of names asked.
+    return query select o.name from storage.objects as o where o.bucket_id = 'videos' and o.name ^@ v_folder;
+  end loop;
 end;
 $$;
 

@@ -148,6 +148,16 @@ begin
 end;
 $$;
 
+-- How many jobs a user has, without those that they deleted.
+create function videos.count_jobs(p_user_id uuid)
+returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  select count(*) from videos.jobs as j where j.user_id = p_user_id and j.deleted_at is null
+$$;
+
 -- What a user's running jobs hold in escrow.
 create function videos.held_credits(p_user_id uuid)
 returns bigint

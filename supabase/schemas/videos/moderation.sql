@@ -126,7 +126,7 @@ as $$
 -- other's.
 begin
   lock table videos.moderation_filters in share row exclusive mode;
-  delete from videos.moderation_filters;
+  delete from videos.moderation_filters where true;
   insert into videos.moderation_filters (action, pattern)
   select w.action, format('(^|[^[:alnum:]])(%s)', string_agg(distinct left(w.word, 3), '|'))
   from (

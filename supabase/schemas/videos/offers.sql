@@ -137,17 +137,21 @@ begin
 end;
 $$;
 
--- The longest prompt that one of a model's providers takes, in UTF-16 units; null where that is no less than the API's.
 create function videos.prompt_max_units(p_model_id uuid)
 returns integer
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select case when max(coalesce(p.prompt_max_units, 2000)) < 2000 then max(p.prompt_max_units) end
-  from videos.model_providers as p
-  join videos.providers as v on v.name = p.provider and v.is_enabled
-  where p.model_id = p_model_id
+-- The longest prompt that one of a model's providers takes, in UTF-16 units; null where that is no less than the API's.
+begin
+  return (
+    select case when max(coalesce(p.prompt_max_units, 2000)) < 2000 then max(p.prompt_max_units) end
+    from videos.model_providers as p
+    join videos.providers as v on v.name = p.provider and v.is_enabled
+    where p.model_id = p_model_id
+  );
+end;
 $$;
 
 -- A model as the catalogue shows it.

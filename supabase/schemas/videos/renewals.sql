@@ -16,6 +16,10 @@ declare
   v_refusal jsonb;
   v_place integer;
 begin
+  -- Most that are asked about are still being made.
+  if not jsonb_path_exists(p_videos, '$[*].paths.video') then
+    return p_videos;
+  end if;
   for v_place in
     select (v.place - 1)::integer
     from jsonb_array_elements(p_videos) with ordinality as v (video, place)

@@ -31,7 +31,6 @@ create table videos.submissions (
 alter table videos.submissions enable row level security;
 create index submissions_job on videos.submissions (job_id);
 create unique index submissions_request on videos.submissions (provider, request_id) where request_id is not null;
-create index submissions_sending on videos.submissions (claimed_at) where state = 'sending';
 create index submissions_in_flight on videos.submissions (provider)
   where state in ('sending', 'accepted', 'unknown');
 -- No job is ever at two providers: at most one submission that a provider has, or may have.

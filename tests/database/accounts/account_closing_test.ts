@@ -36,6 +36,7 @@ Deno.test("a closed account is a tombstone: nothing about the person, no credits
     is_banned: false,
     closed_at: user?.closed_at,
     created_at: user?.created_at,
+    merged_into: null,
     app_account_token: user?.app_account_token,
     shares_consumption: false,
   });

@@ -3,6 +3,7 @@
  * its user suspended. Every procedure that acts for a user is tried; one that is not listed here fails the first test.
  */
 import assert from "node:assert/strict";
+import { mergeGuest, signedInGuest } from "../support/merging.ts";
 import { createGuest } from "../support/accounts.ts";
 import { createAdmin, createCustomer } from "../support/admins.ts";
 import { cheapModel } from "../support/jobs.ts";
@@ -86,6 +87,21 @@ const procedures: Record<string, Procedure> = {
     waitsFor: "caller",
     call: (sql, { userId }) => sql`select api.grant_device_credits(${userId}, '192.0.2.1', null) as answer`,
   },
+  delete_sessions: {
+    waitsFor: "nobody",
+    call: (sql, { userId }) => sql`select api.delete_sessions(${userId}, null) as answer`,
+  },
+  get_sessions: {
+    waitsFor: "nobody",
+    call: (sql, { userId }) => sql`select api.get_sessions(${userId}) as answer`,
+  },
+  merge_guest: {
+    waitsFor: "caller",
+    call: async (sql, { userId }) => {
+      await sql`update auth.users set is_anonymous = false where id = ${userId}`;
+      return [{ answer: await mergeGuest(sql, userId, await signedInGuest(database)) }];
+    },
+  },
   models: { waitsFor: "nobody", call: (sql, { userId }) => sql`select api.models(${userId}) as answer` },
   patch_user_profile: {
     waitsFor: "caller",
@@ -102,6 +118,17 @@ const procedures: Record<string, Procedure> = {
     call: async (sql, { userId }) => [{ answer: await present(sql, userId, transactionOf()) }],
   },
   products: { waitsFor: "nobody", call: (sql, { userId }) => sql`select api.products(${userId}) as answer` },
+  recover_guest: {
+    waitsFor: "caller",
+    call: async (sql, { userId }) => {
+      const app = { environment: "production", app_transaction_id: crypto.randomUUID().slice(0, 30) };
+      const lost = await signedInGuest(database);
+      await sql`delete from auth.sessions where user_id = ${lost.id}`;
+      await sql`select devices.note_app_transaction(${lost.id}, ${sql.json(app)})`;
+      return await sql<{ answer: { error?: string } }[]>`
+        select api.recover_guest(${userId}, ${sql.json(app)}) as answer`;
+    },
+  },
   record_device_intent: {
     waitsFor: "caller",
     call: async (sql, { userId }) => {

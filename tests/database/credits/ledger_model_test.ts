@@ -67,67 +67,90 @@ const operation = fc.oneof(
   { weight: 1, arbitrary: fc.record({ type: fc.constant("sweep" as const) }) },
   { weight: 2, arbitrary: fc.record({ type: fc.constant("repeat" as const), which }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("close" as const) }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant("merge" as const), into: fc.nat({ max: 2 }) }) },
 );
+/** One of three, who may become one another. What is for somebody who was merged is for the heir. */
+const step = fc.record({ who: fc.nat({ max: 2 }), operation });
 type Operation = typeof operation extends fc.Arbitrary<infer Value> ? Value : never;
 
-/** One user in the database and in the model, side by side. */
-class Pair {
-  readonly #model = new LedgerModel();
-  readonly #holds: { jobId: string; hold: NonNullable<ReturnType<LedgerModel["hold"]>[1]> }[] = [];
-  readonly #additions: { id: string; addition: ReturnType<LedgerModel["add"]>[1] }[] = [];
-  readonly #reversals: { id: string; reversal: NonNullable<ReturnType<LedgerModel["undo"]>[1]> }[] = [];
-  /** Every call that was made, to be made again. */
-  readonly #calls: { call: () => Promise<Outcome>; outcome: Outcome }[] = [];
-  #isClosed = false;
+/** A user in the database and in the model, side by side, and what was done for them. */
+class User {
+  readonly model = new LedgerModel();
+  readonly holds: { jobId: string; hold: NonNullable<ReturnType<LedgerModel["hold"]>[1]> }[] = [];
+  readonly additions: { id: string; addition: ReturnType<LedgerModel["add"]>[1] }[] = [];
+  readonly reversals: { id: string; reversal: NonNullable<ReturnType<LedgerModel["undo"]>[1]> }[] = [];
+  /** Every call that was made, to be made again; a hold's only while its owner is one who may have jobs. */
+  readonly calls: { call: () => Promise<Outcome>; outcome: Outcome; isHold: boolean }[] = [];
+  /** Who they became. */
+  heir: User | null = null;
 
+  constructor(readonly id: string) {}
+
+  /** Who they are by now. */
+  get self(): User {
+    return this.heir === null ? this : this.heir.self;
+  }
+}
+
+/** The users, side by side with their models. */
+class Pair {
   constructor(
     private readonly sql: Sql,
     private readonly clock: FrozenClock,
-    private readonly userId: string,
+    private readonly users: readonly User[],
     private readonly startedAt: Date,
   ) {}
 
   static async create(sql: Sql, clock: FrozenClock): Promise<Pair> {
     const { now } = await first(sql<{ now: Date }[]>`select core.now() as now`);
-    return new Pair(sql, clock, await openAccount(sql), now);
+    const users = [];
+    for (let user = 0; user < 3; user++) users.push(new User(await openAccount(sql)));
+    return new Pair(sql, clock, users, now);
   }
 
   /** Does the operation on both sides; rejects where they answer or end up differently. */
-  async perform(operation: Operation): Promise<void> {
-    const { sql, userId } = this;
+  async perform(who: number, operation: Operation): Promise<void> {
+    const { sql } = this;
+    // Named as who they were, and meant as who they are.
+    const user = this.#user(who);
+    const { model } = user.self;
+    const userId = user.id;
     switch (operation.type) {
       case "add": {
         const { kind, amount, expiresInHours } = operation;
         const key = crypto.randomUUID();
         const expiresAt = expiresInHours === null
           ? null
-          : new Date(this.startedAt.getTime() + (this.#model.now + expiresInHours) * hour);
-        const [expected, addition] = this.#model.add(kind, amount, expiresInHours);
+          : new Date(this.startedAt.getTime() + (model.now + expiresInHours) * hour);
+        const [expected, addition] = model.add(kind, amount, expiresInHours);
         const { transfer_id: id } = await this.#call(
+          user,
           expected,
           () => addUntil(sql, userId, amount, { kind, key, expiresAt }),
         );
         if (id !== undefined && (kind === "grant" || kind === "purchase")) {
-          this.#additions.unshift({ id, addition });
+          user.additions.unshift({ id, addition });
         }
         break;
       }
       case "hold": {
         const jobId = crypto.randomUUID();
-        const [expected, held] = this.#model.hold(operation.amount);
-        await this.#call(expected, () => hold(sql, userId, operation.amount, jobId));
+        const { id } = user.self;
+        const [expected, held] = model.hold(operation.amount);
+        await this.#call(user.self, expected, () => hold(sql, id, operation.amount, jobId), true);
         if (held === null) break;
-        this.#holds.unshift({ jobId, hold: held });
-        await startJob(sql, userId, jobId, operation.amount);
+        user.self.holds.unshift({ jobId, hold: held });
+        await startJob(sql, id, jobId, operation.amount);
         break;
       }
       case "end": {
-        const found = pick(this.#holds, operation.which);
+        const found = pick(user.holds, operation.which);
         if (found === undefined) break;
         const { jobId, hold } = found;
         const wasRunning = hold.end === null;
         await this.#call(
-          this.#model.end(hold, operation.kind),
+          user,
+          model.end(hold, operation.kind),
           () => operation.kind === "capture" ? capture(sql, jobId) : release(sql, jobId),
         );
         if (wasRunning) await endJob(sql, jobId, operation.kind);
@@ -136,28 +159,29 @@ class Pair {
       case "deduct": {
         const key = crypto.randomUUID();
         await this.#call(
-          this.#model.deduct(operation.amount),
+          user,
+          model.deduct(operation.amount),
           () => deduct(sql, userId, operation.amount, key),
         );
         break;
       }
       case "reverse": {
-        const found = pick(this.#additions, operation.which);
+        const found = pick(user.additions, operation.which);
         if (found === undefined) break;
         const key = crypto.randomUUID();
-        const [expected, reversal] = this.#model.reverse(found.addition);
-        const { transfer_id: id } = await this.#call(expected, () => reverse(sql, found.id, key));
-        if (id !== undefined && reversal !== null) this.#reversals.unshift({ id, reversal });
+        const [expected, reversal] = model.reverse(found.addition);
+        const { transfer_id: id } = await this.#call(user, expected, () => reverse(sql, found.id, key));
+        if (id !== undefined && reversal !== null) user.reversals.unshift({ id, reversal });
         break;
       }
       case "reverseTo": {
         const found = pick(
-          this.#additions.filter(({ addition }) => addition.kind === "purchase"),
+          user.additions.filter(({ addition }) => addition.kind === "purchase"),
           operation.which,
         );
         if (found === undefined) break;
         const amount = Math.floor(found.addition.amount * operation.percent / 100);
-        this.#model.reverseTo(found.addition, amount);
+        model.reverseTo(found.addition, amount);
         // Twice: the second changes nothing.
         for (let call = 0; call < 2; call++) await sql`select credits.reverse_to(${found.id}, ${amount})`;
         break;
@@ -175,51 +199,75 @@ class Pair {
         break;
       }
       case "undo": {
-        const found = pick(this.#reversals, operation.which);
+        const found = pick(user.reversals, operation.which);
         if (found === undefined) break;
         const key = crypto.randomUUID();
-        const [expected, undoing] = this.#model.undo(found.reversal);
-        const { transfer_id: id } = await this.#call(expected, () => reverse(sql, found.id, key));
-        if (id !== undefined && undoing !== null) this.#reversals.unshift({ id, reversal: undoing });
+        const [expected, undoing] = model.undo(found.reversal);
+        const { transfer_id: id } = await this.#call(user, expected, () => reverse(sql, found.id, key));
+        if (id !== undefined && undoing !== null) user.reversals.unshift({ id, reversal: undoing });
         break;
       }
       case "pass":
-        this.#model.now += operation.hours;
+        for (const { model } of this.users) model.now += operation.hours;
         await this.clock.advance(operation.hours * hour);
         break;
       case "sweep":
-        this.#model.expire();
+        for (const { model } of this.users) model.expire();
         await runTask(sql, "expire_credits");
         break;
       case "repeat": {
-        const found = pick(this.#calls, operation.which);
-        if (found === undefined) break;
-        this.#model.expire();
+        const found = pick(user.calls, operation.which);
+        if (found === undefined || (found.isHold && user.heir !== null)) break;
+        model.expire();
         assert.deepEqual(await found.call(), found.outcome, "a repeated call");
         break;
       }
       case "close":
-        if (this.#isClosed) break;
-        this.#isClosed = true;
-        await this.#call(this.#model.close(), () => closeAccount(sql, userId));
+        // A guest who was merged is not closed any more.
+        if (model.isClosed || user.heir !== null) break;
+        await this.#call(user, model.close(), () => closeAccount(sql, userId));
         break;
+      case "merge": {
+        const heir = this.#user(operation.into).self;
+        if (user.heir !== null || heir === user || model.isClosed || heir.model.isClosed) break;
+        const expected = heir.model.absorb(model);
+        await this.#call(user, expected, () => merge(sql, userId, heir.id));
+        user.heir = heir;
+        break;
+      }
     }
-    assert.deepEqual(await this.#snapshot(), this.#model.snapshot());
+    for (const each of this.users) {
+      const others = this.users.filter((other) => other.self === each.self).map(({ id }) => id);
+      const expected = each.heir === null ? each.model.snapshot() : empty;
+      assert.deepEqual(await this.#snapshot(each.id, each.heir === null ? others : []), expected);
+    }
   }
 
-  async #call(expected: ModelOutcome, call: () => Promise<Outcome>): Promise<Outcome> {
+  #user(which: number): User {
+    const user = this.users[which];
+    assert(user);
+    return user;
+  }
+
+  async #call(
+    user: User,
+    expected: ModelOutcome & { moved?: number; owed?: number },
+    call: () => Promise<Outcome>,
+    isHold = false,
+  ): Promise<Outcome> {
     const outcome = await call();
     const { transfer_id: _, ...answer } = outcome;
     assert.deepEqual(answer, expected);
-    this.#calls.unshift({ call, outcome });
+    user.calls.unshift({ call, outcome, isHold });
     return outcome;
   }
 
-  async #snapshot(): Promise<Snapshot> {
+  /** Of a user; `owners` are all whose postings are theirs. */
+  async #snapshot(userId: string, owners: string[]): Promise<Snapshot> {
     const { snapshot } = await first(this.sql<{ snapshot: Snapshot }[]>`
       select jsonb_build_object(
-        'available', (select a.balance from credits.accounts as a where a.owner_id = ${this.userId} and a.kind = 'available'),
-        'owed', coalesce((select a.balance from credits.accounts as a where a.owner_id = ${this.userId} and a.kind = 'owed'), 0),
+        'available', (select a.balance from credits.accounts as a where a.owner_id = ${userId} and a.kind = 'available'),
+        'owed', coalesce((select a.balance from credits.accounts as a where a.owner_id = ${userId} and a.kind = 'owed'), 0),
         'lots', coalesce((
           select jsonb_agg(
             jsonb_build_array(
@@ -228,7 +276,7 @@ class Pair {
           )
           from credits.lots as l
           join credits.accounts as a on a.id = l.account_id
-          where a.owner_id = ${this.userId} and l.remaining > 0
+          where a.owner_id = ${userId} and l.remaining > 0
         ), '[]'),
         'system', coalesce((
           select jsonb_object_agg(s.kind, s.balance)
@@ -237,7 +285,7 @@ class Pair {
             from credits.transfers as t
             join credits.entries as e on e.transfer_id = t.id
             join credits.accounts as a on a.id = e.account_id and a.owner_id is null
-            where t.owner_id = ${this.userId}
+            where t.owner_id = any (${owners}::uuid[])
             group by a.kind
             having sum(e.amount) <> 0
           ) as s
@@ -245,6 +293,14 @@ class Pair {
       ) as snapshot`);
     return snapshot;
   }
+}
+
+/** What a guest has who became somebody else. */
+const empty: Snapshot = { available: 0, owed: 0, lots: [], system: {} };
+
+async function merge(sql: Sql, guestId: string, heirId: string): Promise<Outcome> {
+  return (await first(sql<{ outcome: Outcome }[]>`select credits.merge(${guestId}, ${heirId}) as outcome`))
+    .outcome;
 }
 
 function pick<T>(items: readonly T[], which: number): T | undefined {
@@ -281,7 +337,7 @@ async function endJob(sql: Sql, jobId: string, kind: "capture" | "release"): Pro
     where id = ${jobId}`;
 }
 
-Deno.test("any sequence of operations gives the balances, lots, debts and refusals of a simple model", async () => {
+Deno.test("any sequence of operations, of three users who may become one another, gives the balances, lots, debts and refusals of a simple model", async () => {
   await using database = await testDatabase();
   const { sql } = database;
   const clock = await freezeClock(database);
@@ -289,10 +345,10 @@ Deno.test("any sequence of operations gives the balances, lots, debts and refusa
   await sql`create index on credits.transfers (owner_id)`;
   await fc.assert(
     fc.asyncProperty(
-      fc.array(operation, { minLength: 5, maxLength: 40, size: "max" }),
-      async (operations) => {
+      fc.array(step, { minLength: 10, maxLength: 60, size: "max" }),
+      async (steps) => {
         const pair = await Pair.create(sql, clock);
-        for (const operation of operations) await pair.perform(operation);
+        for (const { who, operation } of steps) await pair.perform(who, operation);
         assert.deepEqual(await violations(sql, false), []);
       },
     ),

@@ -161,7 +161,7 @@ Deno.test("what no posting writes is not taken by hand either, where it gives or
     "posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, reverses_id, draws, created_at";
   const rows: Record<string, string> = {
     "of a platform's account that is not there":
-      `1, '${user}', 'adjustment', ${account}, 8, 1, null, null, ${draws}`,
+      `1, '${user}', 'adjustment', ${account}, 9, 1, null, null, ${draws}`,
     "of an account below them all": `1, '${user}', 'adjustment', ${account}, -1, 1, null, null, ${draws}`,
     "of an account between theirs and the users'":
       `1, '${user}', 'adjustment', ${account}, 999, 1, null, null, ${draws}`,
@@ -184,6 +184,7 @@ Deno.test("what no posting writes is not taken by hand either, where it gives or
       "out of escrow into a user's account": `1, '${user}', 'grant', 3, ${account}, 1, null, null, ${draws}`,
       "out of a user's account into revenue":
         `1, '${user}', 'adjustment', ${account}, 4, 1, null, null, ${draws}`,
+      "half of a merge": `1, '${user}', 'merge', ${account}, 8, 1, null, null, ${draws}`,
       "under a posting that is not there":
         `99, '${user}', 'adjustment', ${account}, 1, 1, null, null, ${draws}`,
     })

@@ -48,6 +48,7 @@ Deno.test("a user is shown with credits, jobs and the newest 20 actions", async 
     credits_remaining: remaining,
     is_banned: false,
     closed_at: null,
+    merged_into: null,
   });
   assert.deepEqual(data.credits, { remaining, held: 8, owed: 0 });
   assert.deepEqual(data.jobs, { pending: 1, processing: 1, completed: 1, failed: 1, cancelled: 1 });

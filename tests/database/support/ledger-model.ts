@@ -1,5 +1,5 @@
 /**
- * The ledger of one user as docs/ledger.md tells it, in memory: what the database is held to. Times are hours. It knows no
+ * The ledger of one user, and of the guests whom they were, as docs/ledger.md tells it, in memory: what the database is held to. Times are hours. It knows no
  * transfers, entries or locks, so that it cannot be wrong in the same way.
  */
 import type { Outcome } from "./ledger.ts";
@@ -210,6 +210,24 @@ export class LedgerModel {
     const forfeited = this.#available;
     this.#settle();
     return { forfeited };
+  }
+
+  /** Makes a guest's ledger a part of this one: `moved` and `owed` are what the guest had and owed. */
+  absorb(guest: LedgerModel): { moved: number; owed: number; credits_remaining: number } {
+    this.expire();
+    guest.expire();
+    const [moved, owed] = [guest.#available, guest.#owed];
+    // The same lots, younger than all of ours: what was drawn of them comes back into them.
+    this.#lots.push(...guest.#lots);
+    this.#owed += guest.#owed;
+    for (const [account, balance] of guest.#system) this.#book(account, balance);
+    [guest.#lots, guest.#owed] = [[], 0];
+    this.#settle();
+    return { moved, owed, credits_remaining: this.#available };
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
   get #available(): number {

@@ -37,6 +37,7 @@ function badTokens({ stack, keys: { signingKey } }: Backend): Record<string, For
     "without a role": (claims) => sign(without(claims, "role")),
     "of nobody": (claims) => sign(without(claims, "sub")),
     "of somebody who is no user": (claims) => sign({ ...claims, sub: "service" }),
+    "of no session": (claims) => sign(without(claims, "session_id")),
     "which is no token": () => "token",
     "which is the publishable key": () => stack.publishableKey,
     "which is the secret key": () => stack.secretKey,

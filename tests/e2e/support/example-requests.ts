@@ -44,21 +44,34 @@ const aboutRunningJobs = ["POST cancel-video"];
 /** What the simulated App Store signs in the place of the examples: a purchase that is whoever's presents it, and a notification. */
 export async function signedByStore(
   { simulators: { appStore } }: Pick<Stack, "simulators">,
-): Promise<Record<"signedTransaction" | "signedNotification", string>> {
+): Promise<Record<"signedTransaction" | "signedAppTransaction" | "signedNotification", string>> {
   const { signed } = await appStore.do({ deed: "buy", productId: "credits_10" });
   const { notificationId } = await appStore.do({ deed: "notify", type: "TEST" });
   const { notifications } = await appStore.control.report();
   const signedNotification = notifications.find(({ id }) => id === notificationId)?.signedPayload;
-  if (signed === null || signedNotification === undefined) {
+  const { signed: signedAppTransaction } = await appStore.do({
+    deed: "app_transaction",
+    account: crypto.randomUUID(),
+  });
+  if (signed === null || signedAppTransaction === null || signedNotification === undefined) {
     throw new Error("The App Store has signed nothing");
   }
-  return { signedTransaction: signed, signedNotification };
+  return { signedTransaction: signed, signedAppTransaction, signedNotification };
 }
 
 /** The example's request, about something that there is, and that is `guest`'s where it is about nobody else's. */
 export async function requestAbout(backend: Backend, guest: Guest, operation: Operation): Promise<Request> {
+  const { body } = exampleRequest(operation);
+  if (typeof body === "object" && body !== null && "guest_token" in body) {
+    return { query: "", body: { ...body, guest_token: (await backend.signIn(1)).token } };
+  }
   const text = JSON.stringify(exampleRequest(operation));
-  if (text.includes(exampleIds.signedTransaction) || text.includes(exampleIds.signedNotification)) {
+  const ofStore = [
+    exampleIds.signedTransaction,
+    exampleIds.signedAppTransaction,
+    exampleIds.signedNotification,
+  ];
+  if (ofStore.some((signed) => text.includes(signed))) {
     return exampleRequest(operation, await signedByStore(backend.stack));
   }
   const owner = text.includes(exampleIds.user) ? await backend.signIn(100) : guest;

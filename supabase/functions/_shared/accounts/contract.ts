@@ -29,5 +29,15 @@ export type Profile = z.infer<typeof Profile>;
 export const StoredProfile = z.omit(Profile, { is_guest: true });
 export type StoredProfile = z.infer<typeof StoredProfile>;
 
+export const MergedGuest = z.object({
+  user_id: z.guid(),
+  merged_user_id: z.guid(),
+  /** Before debts were paid of them. */
+  credits_moved: z.int().check(z.nonnegative()),
+  jobs_moved: z.int().check(z.nonnegative()),
+  credits_remaining: z.int().check(z.nonnegative()),
+});
+export type Merge = z.infer<typeof MergedGuest>;
+
 export const ClosedAccount = z.object({ user_id: z.guid(), closed_at: timestamp });
 export type ClosedAccount = z.infer<typeof ClosedAccount>;

@@ -15,6 +15,7 @@ export const transactionKinds = [
   "expiry",
   "reversal",
   "debt_payment",
+  "merge",
 ] as const;
 
 export const Credits = z.object({

@@ -59,14 +59,14 @@ export function fields<Request extends object>(request: Request): Fields<Request
   return Object.fromEntries(prefixed) as Fields<Request>;
 }
 
-/** Who acts, for a procedure that acts for a user. */
+/** Who acts, for a procedure that acts for a user, and in which session, which it asks whether it has ended. */
 export function actor({ caller }: Pick<Context<"user">, "caller">) {
-  return { p_user_id: caller.userId };
+  return { p_user_id: caller.userId, p_session_id: caller.sessionId };
 }
 
 /** Who acts, and in which request, for a procedure that writes down what an admin did. */
 export function admin({ caller, requestId }: Pick<Context<"admin">, "caller" | "requestId">) {
-  return { p_admin_id: caller.userId, p_request_id: requestId };
+  return { p_admin_id: caller.userId, p_session_id: caller.sessionId, p_request_id: requestId };
 }
 
 /** The key of the caller's intention, for a procedure that does it once. */

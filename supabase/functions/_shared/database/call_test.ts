@@ -5,7 +5,7 @@ import { testConfig } from "../testing/config.ts";
 import { withoutPauses } from "../testing/pauses.ts";
 import { testRuntime } from "../testing/runtime.ts";
 import { testContext } from "../testing/context.ts";
-import { projectUrl, secretKey as testKey, userId } from "../testing/tokens.ts";
+import { projectUrl, secretKey as testKey, sessionId, userId } from "../testing/tokens.ts";
 import { actor, admin, database, fields, keyed, SchemaNotExposed, secretKey } from "./call.ts";
 
 const limit = {
@@ -26,7 +26,8 @@ function caller(...answers: (() => Response | Promise<Response>)[]) {
     const answer = answers.length > 1 ? answers.shift() : answers[0];
     return Promise.resolve(answer?.() ?? Response.error());
   });
-  const call = () => database(runtime).call("models", { p_user_id: userId }, z.unknown());
+  const call = () =>
+    database(runtime).call("models", { p_user_id: userId, p_session_id: sessionId }, z.unknown());
   return { runtime, requests, call };
 }
 
@@ -48,7 +49,7 @@ Deno.test("a procedure is called by its name, with the secret key alone, and ans
   const { request, signal } = requests[0] ?? {};
   assert(request);
   assert.deepEqual([request.method, request.url], ["POST", `${projectUrl}/rest/v1/rpc/models`]);
-  assert.deepEqual(await request.json(), { p_user_id: userId });
+  assert.deepEqual(await request.json(), { p_user_id: userId, p_session_id: sessionId });
   assert.equal(request.headers.get("apikey"), testKey);
   assert.equal(request.headers.get("authorization"), null);
   assert(signal instanceof AbortSignal, "it does not wait for ever");
@@ -78,7 +79,7 @@ async function asked(data: unknown, breach: () => void) {
       breach();
     },
   });
-  const model = await database(runtime).call("models", { p_user_id: userId }, Model);
+  const model = await database(runtime).call("models", { p_user_id: userId, p_session_id: sessionId }, Model);
   return { model, breaches };
 }
 
@@ -119,26 +120,35 @@ Deno.test("a request's fields are arguments under their own names, with a prefix
 });
 
 Deno.test("who acts is the token's user, and the key is the request's", () => {
-  assert.deepEqual(actor(testContext("user", {})), { p_user_id: userId });
+  assert.deepEqual(actor(testContext("user", {})), { p_user_id: userId, p_session_id: sessionId });
   const context = testContext("admin", {});
-  assert.deepEqual(admin(context), { p_admin_id: userId, p_request_id: "test-request" });
+  assert.deepEqual(admin(context), {
+    p_admin_id: userId,
+    p_session_id: sessionId,
+    p_request_id: "test-request",
+  });
   assert.deepEqual(keyed(context), { p_idempotency_key: "test-key", p_fingerprint: "0".repeat(64) });
 });
 
 Deno.test("an argument that is undefined is not sent, and null is", async () => {
   const { requests, runtime } = caller(json({ data: 1 }));
-  const args = { p_limit: 1, p_status: undefined, p_after: null, p_user_id: userId };
+  const args = { p_limit: 1, p_status: undefined, p_after: null, p_user_id: userId, p_session_id: sessionId };
   await database(runtime).call("video_jobs", args, z.unknown());
-  assert.deepEqual(await requests[0]?.request.json(), { p_limit: 1, p_after: null, p_user_id: userId });
+  assert.deepEqual(await requests[0]?.request.json(), {
+    p_limit: 1,
+    p_after: null,
+    p_user_id: userId,
+    p_session_id: sessionId,
+  });
 });
 
 /** Checked by the compiler, and never called. */
 function _whatDoesNotCompile({ call }: ReturnType<typeof database>) {
-  const job = { p_user_id: userId, p_job_id: "j" };
+  const job = { p_user_id: userId, p_session_id: sessionId, p_job_id: "j" };
   const data = z.unknown();
   void call("cancel_video", job, data);
   // @ts-expect-error: an argument is missing
-  void call("cancel_video", { p_user_id: userId }, data);
+  void call("cancel_video", { p_user_id: userId, p_session_id: sessionId }, data);
   // @ts-expect-error: the procedure does not take it
   void call("cancel_video", { ...job, p_reason: "why" }, data);
   const asked = { ...fields({ job_id: "j", reason: "why" }), ...actor(testContext("user", {})) };
@@ -347,7 +357,10 @@ Deno.test("who is refused from memory does not reach the database", async () => 
       throw refusal;
     },
   });
-  await assert.rejects(database(runtime).call("models", { p_user_id: userId }, z.unknown()), refusal);
+  await assert.rejects(
+    database(runtime).call("models", { p_user_id: userId, p_session_id: sessionId }, z.unknown()),
+    refusal,
+  );
 });
 
 Deno.test("the functions' own key is the default one, else any, and there must be one", () => {

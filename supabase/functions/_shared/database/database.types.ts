@@ -17,6 +17,7 @@ export type Database = {
           "p_idempotency_key": string;
           "p_reason": string;
           "p_request_id": string;
+          "p_session_id"?: string;
           "p_user_id": string;
         };
         Returns: Json;
@@ -28,6 +29,7 @@ export type Database = {
           "p_model_id": string;
           "p_reason": string;
           "p_request_id": string;
+          "p_session_id"?: string;
         };
         Returns: Json;
       };
@@ -40,13 +42,25 @@ export type Database = {
           "p_job_id"?: string;
           "p_reason": string;
           "p_request_id": string;
+          "p_session_id"?: string;
           "p_user_id": string;
         };
         Returns: Json;
       };
       "app_store_notifications": { Args: { "p_notification": Json }; Returns: Json };
-      "begin_device_check": { Args: { "p_network": string; "p_user_id": string }; Returns: Json };
-      "cancel_video": { Args: { "p_job_id": string; "p_user_id": string }; Returns: Json };
+      "begin_device_check": {
+        Args: {
+          "p_app_transaction"?: Json;
+          "p_network": string;
+          "p_session_id"?: string;
+          "p_user_id": string;
+        };
+        Returns: Json;
+      };
+      "cancel_video": {
+        Args: { "p_job_id": string; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
       "claim_submission": {
         Args: { "p_job_id": string; "p_moderates"?: boolean; "p_providers": (string)[] };
         Returns: Json;
@@ -55,9 +69,19 @@ export type Database = {
         Args: { "p_limit": number; "p_subject"?: string; "p_without"?: (string)[] };
         Returns: Json;
       };
-      "credits": { Args: { "p_after"?: Json; "p_limit": number; "p_user_id": string }; Returns: Json };
-      "delete_user_profile": { Args: { "p_user_id": string }; Returns: Json };
-      "delete_video_job": { Args: { "p_job_id": string; "p_user_id": string }; Returns: Json };
+      "credits": {
+        Args: { "p_after"?: Json; "p_limit": number; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
+      "delete_sessions": {
+        Args: { "p_ended_session_id": string; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
+      "delete_user_profile": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
+      "delete_video_job": {
+        Args: { "p_job_id": string; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
       "enter_device_lane": { Args: { "p_network": string }; Returns: Json };
       "erase_account": {
         Args: { "p_attempt": number; "p_task_id": number; "p_user_id": string };
@@ -79,16 +103,24 @@ export type Database = {
           "p_prompt": string;
           "p_providers"?: (string)[];
           "p_request_id": string;
+          "p_session_id"?: string;
           "p_settings": Json;
           "p_user_id": string;
         };
         Returns: Json;
       };
-      "get_admin_users": { Args: { "p_admin_id": string; "p_user_id": string }; Returns: Json };
-      "get_purchases": { Args: { "p_after"?: Json; "p_limit": number; "p_user_id": string }; Returns: Json };
-      "get_user_profile": { Args: { "p_user_id": string }; Returns: Json };
+      "get_admin_users": {
+        Args: { "p_admin_id": string; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
+      "get_purchases": {
+        Args: { "p_after"?: Json; "p_limit": number; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
+      "get_sessions": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
+      "get_user_profile": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
       "grant_device_credits": {
-        Args: { "p_lane": string; "p_network": string; "p_user_id": string };
+        Args: { "p_lane": string; "p_network": string; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
       };
       "health": { Args: { "p_providers"?: (string)[] }; Returns: Json };
@@ -98,20 +130,37 @@ export type Database = {
       "load_erasure": { Args: { "p_user_id": string }; Returns: Json };
       "load_notification_history": { Args: { "p_environment": string }; Returns: Json };
       "load_video_task": { Args: { "p_job_id": string }; Returns: Json };
-      "models": { Args: { "p_user_id": string }; Returns: Json };
-      "patch_user_profile": { Args: { "p_changes": Json; "p_user_id": string }; Returns: Json };
+      "merge_guest": {
+        Args: {
+          "p_guest_id": string;
+          "p_guest_session_id": string;
+          "p_is_fresh": boolean;
+          "p_session_id"?: string;
+          "p_user_id": string;
+        };
+        Returns: Json;
+      };
+      "models": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
+      "patch_user_profile": {
+        Args: { "p_changes": Json; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
       "post_admin_users": {
         Args: {
           "p_action": string;
           "p_admin_id": string;
           "p_reason": string;
           "p_request_id": string;
+          "p_session_id"?: string;
           "p_user_id": string;
         };
         Returns: Json;
       };
-      "post_purchases": { Args: { "p_transaction": Json; "p_user_id": string }; Returns: Json };
-      "products": { Args: { "p_user_id": string }; Returns: Json };
+      "post_purchases": {
+        Args: { "p_session_id"?: string; "p_transaction": Json; "p_user_id": string };
+        Returns: Json;
+      };
+      "products": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
       "provider_webhook": {
         Args: {
           "p_event_id": string;
@@ -128,7 +177,7 @@ export type Database = {
         Returns: Json;
       };
       "record_device_intent": {
-        Args: { "p_lane": string; "p_network": string; "p_user_id": string };
+        Args: { "p_lane": string; "p_network": string; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
       };
       "record_error": {
@@ -185,6 +234,10 @@ export type Database = {
         Args: { "p_attempt": number; "p_cause": string; "p_job_id": string; "p_task_id": number };
         Returns: Json;
       };
+      "recover_guest": {
+        Args: { "p_app_transaction": Json; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
       "renew_tasks": { Args: { "p_attempts": (number)[]; "p_task_ids": (number)[] }; Returns: Json };
       "retry_task": {
         Args: {
@@ -202,12 +255,16 @@ export type Database = {
           "p_after"?: Json;
           "p_client_reference"?: string;
           "p_limit": number;
+          "p_session_id"?: string;
           "p_status"?: string;
           "p_user_id": string;
         };
         Returns: Json;
       };
-      "video_status": { Args: { "p_job_id": string; "p_user_id": string }; Returns: Json };
+      "video_status": {
+        Args: { "p_job_id": string; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
     };
     Enums: {
       [_ in never]: never;

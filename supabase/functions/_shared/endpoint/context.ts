@@ -13,6 +13,8 @@ export interface UserCaller {
   readonly kind: "user";
   /** The token's subject, a lower-case UUID. */
   readonly userId: string;
+  /** Of Auth; the procedures ask whether it is alive. */
+  readonly sessionId: string;
   readonly isAnonymous: boolean;
   /** `aal2` after a second factor; `aal1` also where the token does not say. */
   readonly assuranceLevel: "aal1" | "aal2";

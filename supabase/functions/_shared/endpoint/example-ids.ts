@@ -4,6 +4,8 @@ export const exampleIds = {
   appAccountToken: "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
   // Signed by nobody: what the App Store would have signed.
   signedTransaction: "eyJhbGciOiJFUzI1NiJ9.eyJ0eXBlIjoiQ29uc3VtYWJsZSJ9.c2lnbmF0dXJl",
+  signedAppTransaction:
+    "eyJhbGciOiJFUzI1NiIsIng1YyI6W119.eyJyZWNlaXB0VHlwZSI6IlByb2R1Y3Rpb24ifQ.c2lnbmF0dXJl",
   signedNotification: "eyJhbGciOiJFUzI1NiJ9.eyJub3RpZmljYXRpb25UeXBlIjoiVEVTVCJ9.c2lnbmF0dXJl",
   job: "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
   model: "0190a000-0000-7000-8000-000000000001",

@@ -43,6 +43,8 @@ export const AdministeredUser = z.object({
     is_guest: z.nullable(z.boolean()),
     is_banned: z.boolean(),
     closed_at: z.nullable(timestamp),
+    /** Who this guest became. */
+    merged_into: z.nullable(z.guid()),
   }),
   credits: z.object({ remaining: count, held: count, owed: count }),
   jobs: z.object({ pending: count, processing: count, completed: count, failed: count, cancelled: count }),

@@ -42,9 +42,13 @@ export class NeedsOperator extends Error {
   }
 }
 
+/** Of a task after which nothing is left to be done for its subject. */
+export const lastOfSubject = "last of its subject";
+export type Done = void | typeof lastOfSubject;
+
 /** Does a task. What it throws gives the task back, to be tried again. */
 export interface Handler<Ports> {
-  (task: Task, ports: Ports, attempt: Attempt): Promise<void>;
+  (task: Task, ports: Ports, attempt: Attempt): Promise<Done>;
   /** Of a kind of which an isolate can do little. It is taken when the handler is called, before it waits for anything. */
   readonly room?: Room;
 }

@@ -7,7 +7,15 @@ import { codes, type ErrorCode, isServerFault } from "../errors/error-codes.ts";
 import { sleep } from "../platform/fetch-with-retry.ts";
 import type { Logger } from "../platform/logger.ts";
 import { redactText } from "../platform/redaction.ts";
-import { type Alert, attemptOf, type Handlers, NeedsOperator, type Room, Task } from "./task.ts";
+import {
+  type Alert,
+  attemptOf,
+  type Handlers,
+  lastOfSubject,
+  NeedsOperator,
+  type Room,
+  Task,
+} from "./task.ts";
 
 export interface WorkerPorts {
   readonly database: Database;
@@ -51,7 +59,7 @@ interface Running {
 
 /**
  * Claims and does tasks, of one subject if it is named, ten at once, until none is due or 25 s are over; what is claimed is
- * finished. Of kinds for which the isolate has no room, nothing is claimed. Leases are renewed while the work goes on. An
+ * finished. After what a handler calls the last of the named subject nothing more is claimed. Of kinds for which the isolate has no room, nothing is claimed. Leases are renewed while the work goes on. An
  * attempt that fails goes back with its reason.
  */
 export async function work<Ports extends WorkerPorts>(
@@ -62,12 +70,15 @@ export async function work<Ports extends WorkerPorts>(
 ): Promise<void> {
   const end = ports.now() + claimingMilliseconds;
   const running = new Set<Running>();
+  let isOver = false;
   const start = (task: Task) => {
     const abort = new AbortController();
     const own: Running = {
       task,
       abort,
-      done: attempt(task, ports, handlers, abort.signal, pace).finally(() => running.delete(own)),
+      done: attempt(task, ports, handlers, abort.signal, pace).then((isLast) => {
+        isOver ||= isLast && subject !== undefined;
+      }).finally(() => running.delete(own)),
     };
     running.add(own);
   };
@@ -76,7 +87,7 @@ export async function work<Ports extends WorkerPorts>(
   try {
     while (true) {
       // Not for a single place, so that most claims bring several tasks.
-      if (ports.now() < end && running.size <= maxTasksAtOnce / 2) {
+      if (!isOver && ports.now() < end && running.size <= maxTasksAtOnce / 2) {
         await claim(ports, handlers, maxTasksAtOnce - running.size, subject, start);
       }
       if (running.size === 0) return;
@@ -134,20 +145,21 @@ async function renew(running: readonly Running[], { database, log }: WorkerPorts
   }
 }
 
+/** Says whether the task was the last of its subject. Never rejects. */
 async function attempt<Ports extends WorkerPorts>(
   task: Task,
   ports: Ports,
   handlers: Handlers<Ports>,
   signal: AbortSignal,
   pace: Pace,
-): Promise<void> {
+): Promise<boolean> {
   const { database, log } = ports;
   const { kind, subject, attempt } = task;
   try {
     const handler = Object.hasOwn(handlers, kind) ? handlers[kind] : undefined;
     // The database is newer than this deployment: whoever is as new does it later.
     if (handler === undefined) throw new Error(`Unknown kind of task: ${kind}`);
-    await handler(task, ports, { log, signal });
+    return await handler(task, ports, { log, signal }) === lastOfSubject;
   } catch (error) {
     log.warn("task_failed", { kind, subject, attempt, error });
     try {
@@ -159,6 +171,7 @@ async function attempt<Ports extends WorkerPorts>(
       // The lease runs out and the task comes back by itself; the others go on.
       log.warn("task_not_returned", { kind, subject, attempt, error });
     }
+    return false;
   }
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { AppError } from "../errors/app-error.ts";
 import { jobId } from "../testing/tasks.ts";
-import { NeedsOperator } from "./task.ts";
+import { type Done, lastOfSubject, NeedsOperator } from "./task.ts";
 import { setting, task, tasks, turn, unfinished } from "../testing/worker.ts";
 
 Deno.test("a worker goes on until nothing is due", async () => {
@@ -15,6 +15,16 @@ Deno.test("a worker for one subject claims that subject's tasks alone", async ()
   const { run, claims } = setting([[task(1)]]);
   await run(jobId);
   assert.deepEqual(claims, [[10, jobId], [10, jobId]]);
+});
+
+Deno.test("after the last task of its subject a worker asks for no more, and a worker for all goes on", async () => {
+  const given = { dig: () => Promise.resolve<Done>(lastOfSubject) };
+  const forOne = setting([[task(1)], [task(2)]], given);
+  await forOne.run(jobId);
+  assert.deepEqual(forOne.claims, [[10, jobId]]);
+  const forAll = setting([[task(1)], [task(2)]], given);
+  await forAll.run();
+  assert.equal(forAll.claims.length, 3);
 });
 
 Deno.test("where nothing is due, a worker ends after one claim, and renews nothing", async () => {

@@ -2,10 +2,17 @@ import assert from "node:assert/strict";
 import { AppError } from "../errors/app-error.ts";
 import { requireAdmin } from "./admin-auth.ts";
 import type { UserCaller } from "../endpoint/context.ts";
-import { userId } from "../testing/tokens.ts";
+import { sessionId, userId } from "../testing/tokens.ts";
 
 const outcome = (given: Partial<UserCaller>, adminAssuranceLevel: "aal1" | "aal2") => {
-  const caller: UserCaller = { kind: "user", userId, isAnonymous: false, assuranceLevel: "aal1", ...given };
+  const caller: UserCaller = {
+    kind: "user",
+    userId,
+    sessionId,
+    isAnonymous: false,
+    assuranceLevel: "aal1",
+    ...given,
+  };
   try {
     return requireAdmin(caller, { adminAssuranceLevel }) === caller;
   } catch (error) {

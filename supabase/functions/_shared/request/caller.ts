@@ -15,6 +15,8 @@ const userClaims = z.object({
   role: z.literal("authenticated"),
   exp: z.number(),
   is_anonymous: z._default(z.boolean(), false),
+  session_id: z.guid().check(z.toLowerCase()),
+  iat: z.number(),
   aal: z.catch(z.enum(["aal1", "aal2"]), "aal1"),
 });
 
@@ -106,6 +108,7 @@ async function authenticateUser(request: Request, supabase: SupabaseConfig): Pro
   const caller: UserCaller = {
     kind: "user",
     userId: claims.data.sub,
+    sessionId: claims.data.session_id,
     isAnonymous: claims.data.is_anonymous,
     assuranceLevel: claims.data.aal,
   };
@@ -116,7 +119,29 @@ async function authenticateUser(request: Request, supabase: SupabaseConfig): Pro
   return caller;
 }
 
+/** Whose access token this is; null for one that is not alive, or was not made by our Auth. */
+export interface TokenOwner {
+  readonly userId: string;
+  readonly sessionId: string;
+  /** In milliseconds since 1970. */
+  readonly issuedAt: number;
+}
+
+/** Reads a user's access token that came another way than as the caller's own. Whether its session is alive, only the database knows. */
+export async function ownerOfToken(token: string, supabase: SupabaseConfig): Promise<TokenOwner | null> {
+  const { data, error } = await verifyCredentials({ token, apikey: null }, optionsOf("user", supabase));
+  if (error !== null && error.status >= 500) throw new AppError(codes["internal/error"], { cause: error });
+  const claims = userClaims.safeParse(data?.jwtClaims);
+  if (!claims.success) return null;
+  const { sub, session_id, iat } = claims.data;
+  return { userId: sub, sessionId: session_id, issuedAt: iat * 1000 };
+}
+
 type Mode = "user" | "publishable:*" | "secret:*";
+
+function optionsOf(auth: Mode | Mode[], supabase: SupabaseConfig) {
+  return { auth, audience: "authenticated", issuer: supabase.jwtIssuer, env: supabase };
+}
 
 async function verify(request: Request, mode: Mode | Mode[], supabase: SupabaseConfig) {
   // The library's own reading knows one way alone to write "Bearer".
@@ -124,12 +149,7 @@ async function verify(request: Request, mode: Mode | Mode[], supabase: SupabaseC
     token: bearerToken(request.headers.get("authorization")),
     apikey: request.headers.get("apikey"),
   };
-  const { data, error } = await verifyCredentials(credentials, {
-    auth: mode,
-    audience: "authenticated",
-    issuer: supabase.jwtIssuer,
-    env: supabase,
-  });
+  const { data, error } = await verifyCredentials(credentials, optionsOf(mode, supabase));
   if (error === null) return data;
   // A 500 is our own fault, such as keys that cannot be read; blaming the caller would hide it.
   throw new AppError(error.status >= 500 ? codes["internal/error"] : codes["auth/unauthenticated"], {

@@ -4,7 +4,14 @@ import { AppError } from "../errors/app-error.ts";
 import { authenticate } from "./caller.ts";
 import type { Auth, Caller } from "../endpoint/context.ts";
 import { testConfig } from "../testing/config.ts";
-import { createTokenIssuer, projectUrl, publishableKey, secretKey, userId } from "../testing/tokens.ts";
+import {
+  createTokenIssuer,
+  projectUrl,
+  publishableKey,
+  secretKey,
+  sessionId,
+  userId,
+} from "../testing/tokens.ts";
 
 const workerKey = "a key of thirty-two or more characters".replaceAll(" ", "-");
 const issuer = await createTokenIssuer();
@@ -30,7 +37,7 @@ function user(token: string, apikey: string = publishableKey): Record<string, st
 }
 
 Deno.test("a user is who the verified token says", async () => {
-  const guest: Caller = { kind: "user", userId, isAnonymous: true, assuranceLevel: "aal1" };
+  const guest: Caller = { kind: "user", userId, sessionId, isAnonymous: true, assuranceLevel: "aal1" };
   assert.deepEqual(await outcome("user", user(await issuer.sign())), guest);
   assert.deepEqual(await outcome("user", user(await issuer.sign(), "sb_publishable_ios")), guest);
   const claims = {
@@ -42,6 +49,7 @@ Deno.test("a user is who the verified token says", async () => {
   assert.deepEqual(await outcome("user", user(await issuer.sign(claims))), {
     kind: "user",
     userId,
+    sessionId,
     isAnonymous: false,
     assuranceLevel: "aal2",
   });

@@ -4,7 +4,7 @@ import { AppError } from "../errors/app-error.ts";
 import type { Answer, Context, Report, Runtime, SignedInput } from "../endpoint/context.ts";
 import { create, errorOf, headers, post, read, withRuntime } from "../testing/operations.ts";
 import { testServer } from "../testing/server.ts";
-import { userId } from "../testing/tokens.ts";
+import { sessionId, userId } from "../testing/tokens.ts";
 
 Deno.test("a service gets the validated body, the bare key and a fingerprint of what was validated", async () => {
   const server = await testServer([create()]);
@@ -185,7 +185,7 @@ Deno.test("a service knows its caller, the network and the language", async () =
     headers: { "Accept-Language": "es-MX", "CF-Connecting-IP": "2001:db8::1" },
   });
   assert.deepEqual(await response.json(), {
-    caller: { kind: "user", userId, isAnonymous: true, assuranceLevel: "aal1" },
+    caller: { kind: "user", userId, sessionId, isAnonymous: true, assuranceLevel: "aal1" },
     network: "2001:db8::/64",
     language: "es",
     now: server.clock.now(),

@@ -5,11 +5,11 @@ import { isLanguage, pickLanguage } from "../errors/languages.ts";
 import { type SettableClock, settableClock } from "./clock.ts";
 import { testConfig } from "./config.ts";
 import { type LogLine, recordingLogger } from "./log.ts";
-import { userId } from "./tokens.ts";
+import { sessionId, userId } from "./tokens.ts";
 
 const callers: CallerOf = {
-  user: { kind: "user", userId, isAnonymous: true, assuranceLevel: "aal1" },
-  admin: { kind: "user", userId, isAnonymous: false, assuranceLevel: "aal2" },
+  user: { kind: "user", userId, sessionId, isAnonymous: true, assuranceLevel: "aal1" },
+  admin: { kind: "user", userId, sessionId, isAnonymous: false, assuranceLevel: "aal2" },
   service: { kind: "service", keyName: "default" },
   worker: { kind: "service", keyName: "worker" },
   signed: { kind: "unknown" },

@@ -4,6 +4,7 @@ import { exportJWK, generateKeyPair, SignJWT } from "jose";
 export const projectUrl = "https://project.example.com";
 export const publishableKey = "sb_publishable_test";
 export const secretKey = "sb_secret_test";
+export const sessionId = "3e0a9d1c-6a0b-4a57-8a52-0c9f6f1f8b02";
 export const userId = "7d0c9f0e-3a52-4c1b-9a54-0f1f1f6f8a01";
 
 export interface TokenIssuer {
@@ -29,6 +30,7 @@ export async function createTokenIssuer(): Promise<TokenIssuer> {
         role: "authenticated",
         aal: "aal1",
         is_anonymous: true,
+        session_id: sessionId,
         iat: now,
         exp: now + 3600,
         ...claims,

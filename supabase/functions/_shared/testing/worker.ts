@@ -6,7 +6,7 @@ import { fakeDatabase, type FakeProcedures } from "./database.ts";
 import { recordingLogger } from "./log.ts";
 import { jobId } from "./tasks.ts";
 import { userId } from "./tokens.ts";
-import type { Attempt, Task } from "../queue/task.ts";
+import type { Attempt, Done, Task } from "../queue/task.ts";
 import { type Pace, work, type WorkerPorts } from "../queue/worker.ts";
 
 /** A task of the one kind that there is a handler for. */
@@ -59,7 +59,7 @@ export function fakePace() {
 /** A queue that hands out these batches in turn, and whoever works them off. */
 export function setting(batches: readonly (readonly Task[])[], given: {
   /** Without it, a task is done at once. */
-  dig?: (task: Task, attempt: Attempt) => Promise<void>;
+  dig?: (task: Task, attempt: Attempt) => Promise<Done>;
   database?: FakeProcedures;
 } = {}) {
   const { clock, pauses, timers, pace, pass } = fakePace();
@@ -88,8 +88,9 @@ export function setting(batches: readonly (readonly Task[])[], given: {
   const handlers = {
     dig: async (task: Task, ownPorts: WorkerPorts, attempt: Attempt) => {
       assert.equal(ownPorts, ports);
-      await given.dig?.(task, attempt);
+      const how = await given.dig?.(task, attempt);
       done.push(task.task_id);
+      return how;
     },
   };
   return {

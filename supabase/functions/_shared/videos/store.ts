@@ -68,7 +68,7 @@ export function filesIn(folder: string): { video: string; thumbnail: string } {
 
 /**
  * Streams the video, and the thumbnail where there is one, into storage, then completes the job and takes its
- * credits. What is no video that could be kept fails the job and gives them back. Throws what may be tried again, and
+ * credits; says whether the job is completed now. What is no video that could be kept fails the job and gives them back. Throws what may be tried again, and
  * when `signal` is aborted. `count` is told the bytes of each piece that was read.
  */
 export async function storeVideo(
@@ -78,7 +78,7 @@ export async function storeVideo(
   context: StoreContext,
   signal: AbortSignal,
   count: (bytes: number) => void = () => {},
-): Promise<void> {
+): Promise<boolean> {
   const { database, storage, log } = context;
   const attempt = { ...attemptOf(task), p_job_id: task.subject };
   const paths = filesIn(folder);
@@ -103,11 +103,13 @@ export async function storeVideo(
     const args = { ...attempt, p_assets: assets, p_urls: urls };
     const { status } = await whileDatabaseIsAway(() => database.call("record_stored", args, JobState));
     log.info("stored", { job_id: task.subject, status, bytes: video.bytes });
+    return status === "completed";
   } catch (error) {
     if (!(error instanceof UnusableResult)) throw error;
     log.warn("unusable_result", { job_id: task.subject, cause: error.message });
     const args = { ...attempt, p_cause: error.message };
     await whileDatabaseIsAway(() => database.call("record_unusable_result", args, JobState));
+    return false;
   } finally {
     // What has not been read to its end is not read any further.
     end.abort();

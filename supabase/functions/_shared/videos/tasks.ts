@@ -15,6 +15,7 @@ import {
   type Attempt,
   attemptOf,
   type Handlers,
+  lastOfSubject,
   NeedsOperator,
   payloadOf,
   type Task,
@@ -106,10 +107,11 @@ async function cancel(task: Task, ports: VideoTaskPorts): Promise<void> {
 }
 
 /** One at a time, and only so much, for each isolate. */
-async function storeInRoom(task: Task, ports: VideoTaskPorts, attempt: Attempt): Promise<void> {
+async function storeInRoom(task: Task, ports: VideoTaskPorts, attempt: Attempt) {
   const { count, leave } = room.enter();
   try {
-    await store(task, ports, attempt, count);
+    // Of a completed job nothing is left to do; one that was cancelled meanwhile has files to be deleted.
+    if (await store(task, ports, attempt, count)) return lastOfSubject;
   } finally {
     leave(ports.now());
   }
@@ -120,7 +122,7 @@ async function store(
   ports: VideoTaskPorts,
   { signal }: Attempt,
   count: (bytes: number) => void,
-): Promise<void> {
+): Promise<boolean> {
   const facts = await load(task, ports);
   const { video_url, thumbnail_url } = payloadOf(task, StorePayload);
   const source = {
@@ -129,7 +131,7 @@ async function store(
     thumbnailUrl: thumbnail_url,
   };
   try {
-    await storeVideo(task, source, facts.folder, ports, signal, count);
+    return await storeVideo(task, source, facts.folder, ports, signal, count);
   } catch (error) {
     if (error instanceof AppError) throw error;
     // The host of a result may be away as our own storage may, and both end the job alike.

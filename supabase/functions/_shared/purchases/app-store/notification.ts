@@ -29,12 +29,15 @@ export type StoreAppData = { app_transaction_id: string | null };
 /** Apple's words: upper-case letters, and digits for what is to come. */
 const word = z.string().check(z.regex(/^[A-Z0-9_]{1,100}$/));
 
-/** What each of a notification's parts says about whose it is. */
-const subject = {
+/** What a notification's part says about whose it is: `data`, `summary`, `appData`, and what Apple may add. */
+const subject = z.object({ bundleId: z.string(), appAppleId: z.optional(z.number()), environment });
+/** One about an external purchase tells its environment in another way. */
+const externalPurchase = z.object({
   bundleId: z.string(),
   appAppleId: z.optional(z.number()),
-};
-const app = z.object({ ...subject, environment });
+  externalPurchaseId: z.string(),
+});
+type Subject = z.infer<typeof subject>;
 const signed = z.optional(z.string());
 
 const payload = z.object({
@@ -42,14 +45,12 @@ const payload = z.object({
   subtype: nullable(word),
   notificationUUID: z.guid(),
   signedDate: date,
-  data: z.optional(z.extend(app, {
+  data: z.optional(z.object({
     signedTransactionInfo: signed,
     signedRenewalInfo: signed,
     consumptionRequestReason: nullable(word),
   })),
-  summary: z.optional(app),
-  appData: z.optional(z.extend(app, { signedAppTransactionInfo: signed })),
-  externalPurchaseToken: z.optional(z.object({ ...subject, externalPurchaseId: z.string() })),
+  appData: z.optional(z.object({ signedAppTransactionInfo: signed })),
 });
 
 /**
@@ -65,11 +66,14 @@ export async function readNotification(
   if ("refusal" in read) return read;
   const parsed = payload.safeParse(read.payload).data;
   if (parsed === undefined) return { refusal: "not_a_transaction" };
-  const about = aboutOf(parsed);
+  // As Apple sent it: `parsed` has of each part only what is read here.
+  const subjects = subjectsOf(z.record(z.string(), z.unknown()).parse(read.payload));
+  const [about] = subjects;
   // In the sandbox Apple does not always name the app's id.
-  const isOurs = about?.bundleId === appStore.bundleId &&
-    (about.environment === "sandbox" || about.appAppleId === appStore.appAppleId);
-  if (about === null || !isOurs) return { refusal: "wrong_app" };
+  const areOurs = subjects.every(({ bundleId, appAppleId, environment }) =>
+    bundleId === appStore.bundleId && (environment === "sandbox" || appAppleId === appStore.appAppleId)
+  );
+  if (about === undefined || !areOurs) return { refusal: "wrong_app" };
 
   const { data, appData } = parsed;
   const parts = await readParts(data, appData?.signedAppTransactionInfo, appStore, now);
@@ -91,18 +95,16 @@ export async function readNotification(
   };
 }
 
-interface About {
-  readonly bundleId: string;
-  readonly appAppleId?: number | undefined;
-  readonly environment: StoreEnvironment;
-}
-
-/** Whose the notification is; null where it does not say. */
-function aboutOf(
-  { data, summary, appData, externalPurchaseToken: token }: z.infer<typeof payload>,
-): About | null {
-  if (token === undefined) return data ?? summary ?? appData ?? null;
-  return { ...token, environment: token.externalPurchaseId.startsWith("SANDBOX") ? "sandbox" : "production" };
+/** Whose the notification is, by each part that says so, also one that is not known here. */
+function subjectsOf(parts: Readonly<Record<string, unknown>>): Subject[] {
+  return Object.values(parts).flatMap((part): Subject[] => {
+    const known = subject.safeParse(part).data;
+    if (known !== undefined) return [known];
+    const external = externalPurchase.safeParse(part).data;
+    if (external === undefined) return [];
+    const { externalPurchaseId: id, ...app } = external;
+    return [{ ...app, environment: id.startsWith("SANDBOX") ? "sandbox" : "production" }];
+  });
 }
 
 /**

@@ -142,6 +142,16 @@ Deno.test("types that nobody knows yet are read as far as they are known", async
   assert.equal(odd.transaction, null);
 });
 
+Deno.test("a part that nobody knows yet says whose it is, and every part must be ours", async () => {
+  const bare = { ...notificationPayload({ notificationType: "BRAND_NEW" }), data: undefined };
+  const ours = { bundleId, appAppleId, environment: "Production", somethingNew: 1 };
+  assert.equal((await notification({ ...bare, newData: ours })).type, "BRAND_NEW");
+  const foreign = { ...ours, bundleId: "com.example.other" };
+  assert.deepEqual(await read({ ...bare, newData: foreign }), { refusal: "wrong_app" });
+  assert.deepEqual(await read({ ...notificationPayload(), newData: foreign }), { refusal: "wrong_app" });
+  assert.deepEqual(await read({ ...bare, newData: { appAppleId } }), { refusal: "wrong_app" });
+});
+
 Deno.test("summaries and external purchases are ours by what they name", async () => {
   const bare = {
     ...notificationPayload({ notificationType: "RENEWAL_EXTENSION", subtype: "SUMMARY" }),

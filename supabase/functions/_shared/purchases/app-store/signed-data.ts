@@ -15,14 +15,9 @@ export type SignedDataRefusal = "invalid_signature" | "wrong_app" | "not_a_trans
 const unsignedEnvironments: readonly unknown[] = ["Xcode", "LocalTesting"];
 
 const header = z.object({ alg: z.literal("ES256"), x5c: z.array(z.string()) });
-/** What of a payload matters before it is believed. An app transaction has the other names. */
-const claims = z.object({
-  environment: z.optional(z.unknown()),
-  receiptType: z.optional(z.unknown()),
-  data: z.optional(z.object({ environment: z.optional(z.unknown()) })),
-  signedDate: z.optional(z.number()),
-  receiptCreationDate: z.optional(z.number()),
-});
+const dates = z.object({ signedDate: z.optional(z.number()), receiptCreationDate: z.optional(z.number()) });
+/** An app transaction tells its environment as `receiptType`, a notification in its parts. */
+const environments = z.object({ environment: z.optional(z.unknown()), receiptType: z.optional(z.unknown()) });
 
 /**
  * The payload of `jws`, where Apple signed it and its certificates were valid then; without a date of its own, at `now`. A
@@ -35,10 +30,12 @@ export async function readSignedData(
 ): Promise<{ payload: unknown } | { refusal: SignedDataRefusal }> {
   try {
     const payload = decodeJwt(jws);
-    const { environment, receiptType, data, signedDate, receiptCreationDate } = claims.parse(payload);
-    if (unsignedEnvironments.includes(environment ?? receiptType ?? data?.environment)) {
-      return acceptsUnsigned ? { payload } : { refusal: "wrong_environment" };
-    }
+    const places = [payload, ...Object.values(payload)].map((place) => environments.safeParse(place).data);
+    const isUnsigned = places.some((place) =>
+      unsignedEnvironments.includes(place?.environment) || unsignedEnvironments.includes(place?.receiptType)
+    );
+    if (isUnsigned) return acceptsUnsigned ? { payload } : { refusal: "wrong_environment" };
+    const { signedDate, receiptCreationDate } = dates.parse(payload);
     const { x5c } = header.parse(decodeProtectedHeader(jws));
     const key = trustedKey(
       x5c,

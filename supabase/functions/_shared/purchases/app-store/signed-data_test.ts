@@ -38,7 +38,9 @@ Deno.test("what Xcode signed counts in a local project alone", async () => {
   }
   for (const environment of ["Xcode", "LocalTesting"]) {
     for (
-      const claims of [{ ...payload, environment }, { receiptType: environment }, { data: { environment } }]
+      const claims of [{ ...payload, environment }, { receiptType: environment }, { data: { environment } }, {
+        appData: { environment },
+      }]
     ) {
       // Also where it is signed as Apple signs.
       assert.deepEqual(await read(await store.sign(claims)), { refusal: "wrong_environment" });
