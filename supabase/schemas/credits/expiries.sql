@@ -1,14 +1,14 @@
 create function credits.expiries_of(p_transfer_id uuid)
-returns table (transfer_id uuid, number bigint, lot_id bigint, amount bigint)
+returns table (transfer_id uuid, posting_id bigint, lot_id bigint, amount bigint)
 language sql
 stable
 set search_path = ''
 as $$
   -- What expired of the lot that a grant or purchase made, and of those that descend from it, and was not given back since:
-  -- by the transfer that booked it, and its number in the account.
-  select e.id, e.from_number, e.lot_id, e.amount
+  -- by the transfer that booked it, and its posting.
+  select e.id, e.posting_id, e.lot_id, e.amount
   from (
-    select t.id, t.from_number, d.lot_id, d.amount - coalesce((
+    select t.id, t.posting_id, d.lot_id, d.amount - coalesce((
       select sum(b.amount)
       from credits.transfers as g
       cross join lateral unnest(g.draws) as b (lot_id, amount)
@@ -48,13 +48,13 @@ begin
   for v_expired in
     select c.transfer_id, sum(c.taken)::bigint as amount, array_agg(row(c.lot_id, c.taken)::credits.draw) as draws
     from (
-      select e.transfer_id, e.number, e.lot_id,
-        least(e.amount, p_amount - (sum(e.amount) over (order by e.number, e.lot_id) - e.amount))::bigint as taken
+      select e.transfer_id, e.posting_id, e.lot_id,
+        least(e.amount, p_amount - (sum(e.amount) over (order by e.posting_id, e.lot_id) - e.amount))::bigint as taken
       from credits.expiries_of(p_transfer_id) as e
     ) as c
     where c.taken > 0
-    group by c.transfer_id, c.number
-    order by c.number
+    group by c.transfer_id, c.posting_id
+    order by c.posting_id
   loop
     -- The number of its first entry: an account has it once.
     posting_id := coalesce(posting_id, credits.record_posting(

@@ -188,12 +188,12 @@ class Pair {
       }
       case "extend": {
         const found = pick(
-          this.#additions.filter(({ addition }) => addition.kind === "purchase"),
+          user.additions.filter(({ addition }) => addition.kind === "purchase"),
           operation.which,
         );
         if (found === undefined) break;
-        const until = this.#model.now + operation.hours;
-        this.#model.extend(found.addition, until);
+        const until = model.now + operation.hours;
+        model.extend(found.addition, until);
         const expiresAt = new Date(this.startedAt.getTime() + until * hour);
         for (let call = 0; call < 2; call++) await sql`select credits.extend(${found.id}, ${expiresAt})`;
         break;

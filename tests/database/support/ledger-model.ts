@@ -219,6 +219,7 @@ export class LedgerModel {
     const [moved, owed] = [guest.#available, guest.#owed];
     // The same lots, younger than all of ours: what was drawn of them comes back into them.
     this.#lots.push(...guest.#lots);
+    this.#expiries.push(...guest.#expiries.splice(0));
     this.#owed += guest.#owed;
     for (const [account, balance] of guest.#system) this.#book(account, balance);
     [guest.#lots, guest.#owed] = [[], 0];
