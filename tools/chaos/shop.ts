@@ -86,6 +86,14 @@ async function subscribe(
   return subscription;
 }
 
+/** Cancels what would go on for ever, while the clock jumps from period to period. */
+export async function endSubscriptions({ simulators: { appStore } }: Stack): Promise<void> {
+  const { subscriptions } = await appStore.control.report();
+  for (const { originalTransactionId } of subscriptions) {
+    await appStore.do({ deed: "cancel", subscription: originalTransactionId });
+  }
+}
+
 /** What customers paid for and got, and what is wrong with it. */
 export interface Sales {
   /** Credits that came in by purchases, less what refunds took. */
