@@ -1,6 +1,7 @@
 /** What the domain shows: a user's profile, and that an account was closed. */
 import * as z from "zod/mini";
 import { languages } from "../errors/languages.ts";
+import { Subscription } from "../purchases/contract.ts";
 
 const timestamp = z.iso.datetime({ precision: 3 });
 
@@ -21,6 +22,8 @@ export const Profile = z.object({
   /** Whether Apple is told, when a refund is asked for, how much of the purchase was used. */
   shares_consumption: z.boolean(),
   created_at: timestamp,
+  /** Null for whoever never had one. */
+  subscription: z.nullable(Subscription),
 });
 export type Profile = z.infer<typeof Profile>;
 
