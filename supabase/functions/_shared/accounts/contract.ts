@@ -23,7 +23,7 @@ export const Profile = z.object({
   shares_consumption: z.boolean(),
   created_at: timestamp,
   /** Null for whoever never had one. */
-  subscription: z.nullable(Subscription),
+  subscription: Subscription,
 });
 export type Profile = z.infer<typeof Profile>;
 
