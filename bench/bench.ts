@@ -12,8 +12,7 @@ import { type Findings, markdown, print } from "./report.ts";
 const page = new URL("../docs/benchmarks.md", import.meta.url);
 
 const { values, positionals } = readArguments(
-  `deno task bench [<part>…] [--seconds=<number>] [--repetitions=<number>] [--jobs=<number>]
-                [--before=<folder>] [--pgledger=<folder>] [--quick]
+  `deno task bench [<part>…] [--seconds=<number>] [--repetitions=<number>] [--quick] …
 
 Measures what is promised: ratios first, then the figures that they are made of. Without a part it takes the first
 three, which are the promises, and writes docs/benchmarks.md.
@@ -107,7 +106,7 @@ const machine = [
   `${navigator.hardwareConcurrency} cores`,
   `${Math.round(Deno.systemMemoryInfo().total / 2 ** 30)} GiB`,
   Deno.build.target,
-  "Postgres 17",
+  ...found.flatMap(({ postgres = "" }) => postgres === "" ? [] : [`Postgres ${postgres}`]),
   `Deno ${Deno.version.deno}`,
 ].join(", ");
 const how = quick ? "for a moment" : `${values.seconds} s a row, the median of ${values.repetitions} turns`;

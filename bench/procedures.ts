@@ -125,7 +125,9 @@ export async function measureProcedures(
     ours(names.logged, () => take(sql, "video_generation", anyOf(users))),
   ];
   const found = await measureInTurns(rows, connections, options);
+  const [setting] = await sql<{ version: string }[]>`select current_setting('server_version') as version`;
   return {
+    postgres: setting?.version ?? "",
     goals: [...goalsOf(found, agedName), await proof(sql)],
     tables: [
       tableOf(
@@ -220,8 +222,10 @@ async function proof(sql: postgres.Sql): Promise<Goal> {
   const [lost] = await sql<{ accounts: number }[]>`
     select count(*)::int as accounts
     from credits.accounts as a
-    where a.owner_id is not null
-      and a.balance <> (select coalesce(sum(e.amount), 0) from credits.entries as e where e.account_id = a.id)`;
+    left join (
+      select e.account_id, sum(e.amount) as amount from credits.entries as e group by e.account_id
+    ) as s on s.account_id = a.id
+    where a.owner_id is not null and a.balance <> coalesce(s.amount, 0)`;
   return {
     what: "accounts whose balance is not the sum of their entries",
     goal: "0",

@@ -18,6 +18,8 @@ export interface Table {
 export interface Findings {
   readonly goals: readonly Goal[];
   readonly tables: readonly Table[];
+  /** The version of Postgres that the figures are of, where a part has asked. */
+  readonly postgres?: string;
 }
 
 /** A figure beside its bound, each with its unit. */

@@ -149,7 +149,8 @@ insert into accounts.personal_tables (relation, rows_of) values
   ('guard.idempotency_keys', 't.caller = any ($1)'),
   ('ops.admin_actions', 't.user_id = any ($1)'),
   ('ops.error_log', 't.user_id = any ($1)'),
-  ('purchases.notifications', 'exists (
+  -- What is not handled yet may be a refund; handling it forgets it.
+  ('purchases.notifications', 't.handled_at is not null and exists (
     select from purchases.transactions as p
     where p.environment = t.environment and p.transaction_id = t.transaction_id and p.owner_id = any ($1))'),
   ('purchases.subscriptions', 't.owner_id = any ($1)'),

@@ -122,6 +122,11 @@ Deno.test("a purchase, its refund and what Apple tells of it read no table of pu
   // What has waited for the operator for long is few, and found among many.
   await sql`update purchases.transactions set credits = null, credited_at = null, reason = 'unknown_product', product_id = 'x'
     where transaction_id::integer <= 5`;
+  // Nobody's, some of which name somebody.
+  await sql`update purchases.transactions
+    set credits = null, credited_at = null, owner_id = null, reason = 'unknown_account',
+      app_account_token = case when transaction_id::integer % 2 = 0 then gen_random_uuid() end
+    where transaction_id::integer between 40000 and 50000`;
   await sql`vacuum analyze purchases.transactions, purchases.notifications`;
   const bought = (changes: object) =>
     sqlText({
@@ -163,6 +168,8 @@ Deno.test("a purchase, its refund and what Apple tells of it read no table of pu
       `select purchases.unhandled(500)`,
       `select purchases.mended(500)`,
       `select purchases.alert_waiting()`,
+      `select * from ops.purchases where user_id = '${user}'`,
+      `select * from ops.purchases where transaction_id = '77'`,
     ]),
     [],
   );

@@ -46,9 +46,10 @@ export async function chaos(
   });
   const onDatabase = <T>(work: (sql: postgres.Sql) => Promise<T>) => withConnection(stack.databaseUrl, work);
   await onDatabase(openGates);
+  const tally: Tally = { accepted: new Map(), refused: new Set(), repeated: 0, surprises: [] };
   const guests: Client[] = [];
   for (let number = 1; number <= clients; number++) {
-    const guest = await newClient(stack, `client ${number}`);
+    const guest = await newClient(stack, `client ${number}`, tally);
     guests.push(guest);
     await onDatabase(async (sql) => {
       await sql`select accounts.admit(${guest.userId})`;
@@ -62,7 +63,6 @@ export async function chaos(
     });
   }
 
-  const tally: Tally = { accepted: new Map(), refused: new Set(), repeated: 0, surprises: [] };
   for (const id of await onDatabase((sql) => leaveUndone(sql, backlog))) {
     tally.accepted.set(id, "left undone");
   }

@@ -28,13 +28,13 @@ export async function buyCredits(
   },
 ): Promise<void> {
   const { appStore } = stack.simulators;
-  const profile = await answer(client, tally, "user-profile", { method: "GET" });
-  const appAccountToken = String(profile?.app_account_token);
+  const profile = await answer(client, tally, (options) => client.kinora.profile(options));
+  const appAccountToken = profile?.app_account_token ?? null;
   let subscription: string | null = null;
   while (!isOver()) {
     await appStore.control.rules(...Array.from({ length: 3 }, () => drawNotificationRule(random)));
     if (random() < 0.3) await appStore.control.rules(drawApiRule(random));
-    subscription = await subscribe(stack, appAccountToken, subscription, random);
+    if (appAccountToken !== null) subscription = await subscribe(stack, appAccountToken, subscription, random);
     const isNamed = random() < 0.7;
     const { transactionId, signed } = await appStore.do({
       deed: "buy",
@@ -43,8 +43,9 @@ export async function buyCredits(
       appAccountToken: isNamed ? appAccountToken : null,
     });
     if (transactionId === null) throw new Error("Nothing was bought");
+    const transaction = { signed: signed ?? "", finish: () => Promise.resolve() };
     const present = () =>
-      answer(client, tally, "purchases", { body: { signed_transaction: signed } }, ["ERR_4016"]);
+      answer(client, tally, (options) => client.kinora.purchase(transaction, options), ["ERR_4016"]);
     await pause(random() * maxThought);
     // The app and its background task, both at once; or nobody, and Apple tells it.
     const answers = await Promise.all(

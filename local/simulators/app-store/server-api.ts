@@ -93,7 +93,7 @@ export function failure(errorCode: number, errorMessage: string): ApiAnswer {
 
 const day = 24 * 60 * 60_000;
 /** Apple's history goes back so far, and gives so many at a time. */
-const historyMilliseconds = 180 * day;
+const historyMilliseconds = { Production: 180 * day, Sandbox: 30 * day };
 const pageSize = 20;
 /** Apple waits so long for an answer about consumption. */
 const consumptionMilliseconds = 12 * 60 * 60_000;
@@ -168,7 +168,7 @@ function history(teller: Teller, environment: Environment, body: unknown, token:
   if (asked === undefined) return failure(4000015, "Invalid request. The start or the end date is invalid.");
   const { startDate, endDate, notificationType, transactionId, onlyFailures } = asked;
   if (startDate >= endDate) return failure(4000013, "Invalid request. The end date precedes the start date.");
-  if (startDate < storeTime(state) - historyMilliseconds) {
+  if (startDate < storeTime(state) - historyMilliseconds[environment]) {
     return failure(4000012, "Invalid request. The start date is earlier than the allowed start date.");
   }
   const from = token === null ? 0 : Number(/^page-(\d+)$/.exec(token)?.[1] ?? NaN);

@@ -10,7 +10,7 @@ export default {
       "It is `pending` while there is a `reason`: Apple cannot be asked now (`apple_unavailable`), another check of the network or the " +
       "account is not over (`busy`), or the network, or all of them, have had their grants (`network_limit`). The account works, and a check " +
       "after `retry_after` seconds, or at the next start of the app, settles it. " +
-      "Whose grant is settled is answered at once, under `reads`, and may start behind any network as often as they like. `is_new` tells that this call made the account. `device_id` is optional, and no identity. `signed_app_transaction`, StoreKit's `AppTransaction`, is optional as well: with it, `recover-guest` finds this guest again.",
+      "Whose grant is settled is answered at once, under `reads`, and may start behind any network as often as they like. `is_new` tells that this call made the account. `device_id` is optional, and no identity. `signed_app_transaction`, StoreKit's `AppTransaction`, is optional, unless the operator asks for it (`app_transaction_missing`): with it, `recover-guest` finds this guest again, an Apple Account has its grant once, on whatever devices, and the network's limit of grants does not count.",
     request: { device_token: "AgAAAGFwcGxlIGRldmljZSB0b2tlbg==" },
     responses: {
       200: {

@@ -20,7 +20,7 @@ export const DeviceCheckResponse = z.object({
     status: z.enum(["granted", "already_claimed", "pending"]),
     credits: z.int().check(z.nonnegative()),
     /** Why it is pending, and in how many seconds another check may settle it. */
-    reason: z.optional(z.enum(["apple_unavailable", "busy", "network_limit"])),
+    reason: z.optional(z.enum(["apple_unavailable", "busy", "network_limit", "app_transaction_missing"])),
     retry_after: z.optional(z.int().check(z.positive())),
   }),
 });

@@ -2,7 +2,10 @@ import { codes } from "../_shared/errors/error-codes.ts";
 import * as z from "zod/mini";
 import { AppError } from "../_shared/errors/app-error.ts";
 import type { Bits, DeviceCheck } from "../_shared/devices/device-check.ts";
-import { readAppTransaction } from "../_shared/purchases/app-store/app-transaction.ts";
+import {
+  readAppTransaction,
+  type StoreAppTransaction,
+} from "../_shared/purchases/app-store/app-transaction.ts";
 import type { Answer, Context } from "../_shared/endpoint/context.ts";
 import { actor, type Database } from "../_shared/database/call.ts";
 import {
@@ -14,6 +17,8 @@ import {
 import type { DeviceCheckRequest, DeviceCheckResponse } from "./schema.ts";
 
 type DeviceCheckContext = Context<"user"> & { database: Database; apple: DeviceCheck };
+/** Which Apple Account it is, as Apple signed it. */
+type AppTransaction = Pick<StoreAppTransaction, "environment" | "app_transaction_id">;
 type InitialGrant = DeviceCheckResponse["initial_grant"];
 
 /**
@@ -47,11 +52,8 @@ export async function checkDevice(
   request: DeviceCheckRequest,
   context: DeviceCheckContext,
 ): Promise<Answer<DeviceCheckResponse>> {
-  const args = {
-    ...actor(context),
-    p_network: context.network,
-    p_app_transaction: await appTransactionOf(request, context),
-  };
+  const appTransaction = await appTransactionOf(request, context);
+  const args = { ...actor(context), p_network: context.network, p_app_transaction: appTransaction };
   const begun = await context.database.call("begin_device_check", args, DeviceCheckBegun);
   const { user_id, app_account_token, is_new } = begun;
   const answer = (grant: Grant): Answer<DeviceCheckResponse> => (
@@ -62,12 +64,15 @@ export async function checkDevice(
   );
   // Nothing is left to find out: an app that starts again costs Apple nothing, and its network no check.
   if (begun.is_granted) return answer(alreadyClaimed);
+  if (appTransaction === null && context.config.requiresAppTransaction) {
+    return answer(pending("app_transaction_missing", appleRetryAfter));
+  }
   const bits = await query(request.device_token, context);
 
   let grant: Grant;
   if (bits === null) grant = pending("apple_unavailable", appleRetryAfter);
-  else if (bits.bit0) grant = await relyOnIntent(begun, context);
-  else grant = await claimDevice(request.device_token, begun, context);
+  else if (bits.bit0) grant = await relyOnIntent(begun, appTransaction, context);
+  else grant = await claimDevice(request.device_token, begun, appTransaction, context);
   return answer(grant);
 }
 
@@ -75,7 +80,7 @@ export async function checkDevice(
 async function appTransactionOf(
   { signed_app_transaction }: DeviceCheckRequest,
   { config, log, now }: DeviceCheckContext,
-): Promise<{ environment: string; app_transaction_id: string } | null> {
+): Promise<AppTransaction | null> {
   if (signed_app_transaction === undefined || config.appStore === null) return null;
   const read = await readAppTransaction(signed_app_transaction, config.appStore, new Date(now()));
   if ("refusal" in read) {
@@ -87,16 +92,21 @@ async function appTransactionOf(
 }
 
 /** The bit is set; for this user, who has not had the credits, if an earlier check of theirs ended half-way. */
-async function relyOnIntent(begun: DeviceCheckBegun, context: DeviceCheckContext): Promise<Grant> {
+async function relyOnIntent(
+  begun: DeviceCheckBegun,
+  appTransaction: AppTransaction | null,
+  context: DeviceCheckContext,
+): Promise<Grant> {
   if (begun.intent_good_in === null) return alreadyClaimed;
   if (begun.intent_good_in > 0) return pending("busy", begun.intent_good_in);
-  return await grantCredits(null, context);
+  return await grantCredits(null, appTransaction, context);
 }
 
 /** Sets the bit of a device that nobody has claimed, inside the lane of its network. */
 async function claimDevice(
   deviceToken: string,
   begun: DeviceCheckBegun,
+  appTransaction: AppTransaction | null,
   context: DeviceCheckContext,
 ): Promise<Grant> {
   const { database, network, log } = context;
@@ -110,8 +120,8 @@ async function claimDevice(
     // Again, now that nobody else of the network is between query and update.
     const bits = await query(deviceToken, context, signal);
     if (bits === null) return pending("apple_unavailable", appleRetryAfter);
-    if (bits.bit0) return await relyOnIntent(begun, context);
-    const args = { ...actor(context), p_network: network, p_lane: lane };
+    if (bits.bit0) return await relyOnIntent(begun, appTransaction, context);
+    const args = { ...actor(context), p_network: network, p_lane: lane, p_app_transaction: appTransaction };
     const intent = await database.call("record_device_intent", args, IntentRecorded);
     if (intent.is_granted) return alreadyClaimed;
     if (!intent.recorded) return pending(intent.reason ?? "busy", intent.retry_after ?? 1);
@@ -121,7 +131,7 @@ async function claimDevice(
     // A grant leaves the lane by itself. An update that may still arrive keeps it until the lease is over; a later
     // check finds out whether the bit was set, and the intent makes it good.
     mustLeave = update.outcome === "not_updated";
-    if (update.outcome === "updated") return await grantCredits(lane, context);
+    if (update.outcome === "updated") return await grantCredits(lane, appTransaction, context);
     log.warn("device_check", { step: "update", outcome: update.outcome, cause: update.cause });
     if (update.outcome === "unknown") return pending("apple_unavailable", intentRetryAfter);
     // Before the answer: the intent, which goes with it, would be good for any device whose bit is set.
@@ -134,8 +144,17 @@ async function claimDevice(
 }
 
 /** Leaves the lane, if there is one. */
-async function grantCredits(lane: string | null, context: DeviceCheckContext): Promise<Grant> {
-  const args = { ...actor(context), p_network: context.network, p_lane: lane };
+async function grantCredits(
+  lane: string | null,
+  appTransaction: AppTransaction | null,
+  context: DeviceCheckContext,
+): Promise<Grant> {
+  const args = {
+    ...actor(context),
+    p_network: context.network,
+    p_lane: lane,
+    p_app_transaction: appTransaction,
+  };
   const { credits, credits_remaining } = await context.database.call(
     "grant_device_credits",
     args,

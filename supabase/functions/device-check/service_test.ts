@@ -18,7 +18,7 @@ const laneId = "0190a000-0000-7000-8000-0000000000bb";
 const appAccountToken = "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10";
 const ofUser = { p_user_id: userId, p_session_id: sessionId, p_network: network };
 const beginning = { ...ofUser, p_app_transaction: null };
-const inLaneOf = { ...ofUser, p_lane: laneId };
+const inLaneOf = { ...beginning, p_lane: laneId };
 const leaving = { p_network: network, p_lane: laneId };
 const deviceToken = "dG9rZW4=";
 const neverSet: QueryOutcome = { outcome: "bits", known: false, bit0: false, bit1: false };
@@ -159,7 +159,7 @@ Deno.test("a device that was claimed for somebody else is told so, and no lane i
 Deno.test("a bit that was set for this user, who has not had the credits, is made good without a lane", async () => {
   const { check, steps } = setting({ queries: [claimed], begun: { intent_good_in: 0 } });
   assert.deepEqual((await check()).initial_grant, granted);
-  assert.deepEqual(steps.at(-1), ["grantCredits", { ...ofUser, p_lane: null }]);
+  assert.deepEqual(steps.at(-1), ["grantCredits", { ...beginning, p_lane: null }]);
   assert.equal(steps.length, 3);
 });
 
@@ -300,4 +300,12 @@ Deno.test("the calls to Apple inside the lane share one time limit, the first qu
   assert.equal(first, undefined);
   assert(second instanceof AbortSignal);
   assert.equal(third, second);
+});
+
+Deno.test("where the operator asks for an Apple Account, a check without one grants nothing and asks Apple nothing", async () => {
+  const { context, names } = setting();
+  const config = { ...context.config, requiresAppTransaction: true };
+  const { body } = await checkDevice({ device_token: deviceToken }, { ...context, config });
+  assert.deepEqual(body?.initial_grant, pending("app_transaction_missing", 360));
+  assert.deepEqual(names(), ["begin"]);
 });

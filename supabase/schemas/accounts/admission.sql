@@ -1,3 +1,10 @@
+-- Whether an account is closed or merged into another, and so acts no more.
+create function accounts.is_out(p_user accounts.users)
+returns boolean
+language sql
+immutable
+return (p_user).closed_at is not null or (p_user).merged_into is not null;
+
 create function accounts.admit(
   p_user_id uuid, p_suspended boolean default false, p_session_id uuid default null,
   out refusal jsonb, out language text, out is_new boolean
@@ -18,7 +25,7 @@ begin
   is_new := false;
   loop
     -- The session in the same statement: one look into an index more.
-    select u.closed_at is not null or u.merged_into is not null or p_session_id is not null and not exists (
+    select accounts.is_out(u) or p_session_id is not null and not exists (
         select from auth.sessions as s where s.id = p_session_id and s.user_id = p_user_id
       ),
       u.is_banned, u.language

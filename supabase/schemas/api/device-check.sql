@@ -18,8 +18,7 @@ declare
   v_now timestamptz;
   v_good_from timestamptz;
 begin
-  select * into v_caller
-  from guard.enter(
+  v_caller := guard.enter(
     p_user_id, 'device-check',
     case when v_is_granted then '{reads}' else '{device_check,device_check_network}' end::text[], p_network, p_locks => true,
     p_session_id => p_session_id
@@ -104,7 +103,9 @@ end;
 $$;
 grant execute on function api.leave_device_lane to service_role;
 
-create function api.record_device_intent(p_user_id uuid, p_network text, p_lane uuid, p_session_id uuid default null)
+create function api.record_device_intent(
+  p_user_id uuid, p_network text, p_lane uuid, p_session_id uuid default null, p_app_transaction jsonb default null
+)
 returns jsonb
 language plpgsql
 volatile
@@ -112,7 +113,8 @@ security definer
 set search_path = ''
 as $$
 -- The last step before the device's bit is set. `data`: `{ recorded, is_granted, reason, retry_after }`. Where it is
--- not recorded, the bit must stay as it is: the user was granted meanwhile, or there is a reason to come again, in so
+-- not recorded, the bit must stay as it is: the user, or their Apple Account by p_app_transaction, was granted meanwhile, or
+-- there is a reason to come again, in so
 -- many seconds: `busy`, the lane is no longer ours, or not for long enough; `network_limit`, the grants of the network,
 -- or of all, are used up. An intent belongs to this check alone; an earlier one of the account in the network, whose
 -- check is over and has not set this device's bit, gives way to it and counts no more. For whoever may no longer act,
@@ -137,7 +139,7 @@ begin
   if not found then
     return guard.answer('{"recorded": false, "is_granted": false, "reason": "busy", "retry_after": 10}');
   end if;
-  if exists (select from devices.grants as g where g.user_id = p_user_id) then
+  if exists (select from devices.grants as g where g.user_id = p_user_id) or devices.is_granted(p_app_transaction) then
     return guard.answer('{"recorded": false, "is_granted": true}');
   end if;
   if exists (select from devices.intents as i where i.lane = p_lane and i.user_id = p_user_id) then
@@ -146,7 +148,7 @@ begin
   v_now := core.now();
   delete from devices.intents as i
   where i.user_id = p_user_id and i.network = v_network and i.granted_at is null and i.good_from <= v_now;
-  v_admitted := devices.admit_intent(v_network);
+  v_admitted := devices.admit_intent(v_network, p_app_transaction is not null);
   if v_admitted.reason is not null then
     return guard.answer(
       jsonb_build_object(
@@ -169,7 +171,9 @@ end;
 $$;
 grant execute on function api.record_device_intent to service_role;
 
-create function api.grant_device_credits(p_user_id uuid, p_network text, p_lane uuid, p_session_id uuid default null)
+create function api.grant_device_credits(
+  p_user_id uuid, p_network text, p_lane uuid, p_session_id uuid default null, p_app_transaction jsonb default null
+)
 returns jsonb
 language plpgsql
 volatile
@@ -179,7 +183,8 @@ as $$
 -- Grants the 10 credits of a device whose bit is set for this user, and leaves the lane, if there is one. It takes the
 -- intent of this lane, or one of theirs in this network that is good for a later check. `data`:
 -- `{ credits, credits_remaining }`, `credits` being what this call granted: a second call grants 0, and so does one
--- without an intent. Locks: account → lane → intent → lots.
+-- without an intent, or whose Apple Account, by p_app_transaction, has had its grant. Locks: account → lane → intent → the
+-- app transaction → lots.
 declare
   v_network constant text := devices.network_of(p_network);
   v_caller record;
@@ -206,7 +211,7 @@ begin
     order by o.lane = p_lane desc nulls last
     limit 1
   );
-  if not found then
+  if not found or (p_app_transaction is not null and not devices.claim_grant(p_app_transaction)) then
     return guard.answer(jsonb_build_object('credits', 0, 'credits_remaining', (v_caller.account).balance));
   end if;
   insert into devices.grants (user_id, granted_at) values (p_user_id, v_now);

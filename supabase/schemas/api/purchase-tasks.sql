@@ -74,16 +74,20 @@ security definer
 set search_path = ''
 as $$
 -- From when on Apple's history of an environment is to be read: `data` is `{ read_from, read_until }`. An hour more than
--- is needed, since Apple may write a notification down later than it signed it; of a project that never read it, 30 days.
--- Takes no lock.
+-- is needed, since Apple may write a notification down later than it signed it; of a project that never read it, 29 days.
+-- Never from before what Apple still tells, which it would refuse each time. Takes no lock.
 declare
   v_now constant timestamptz := core.now();
+  -- Apple says 30 days in the sandbox and 180 in production. A request arrives later than its times are chosen, by a clock
+  -- that is not Apple's, and in production 170 days have been refused (developer forums, 766328).
+  v_earliest constant timestamptz := v_now - case p_environment when 'sandbox' then interval '29 days' else interval '150 days' end;
   v_from timestamptz;
 begin
   select h.read_until - interval '1 hour' into v_from
   from purchases.history_reads as h where h.environment = p_environment::purchases.environment;
   return guard.answer(jsonb_build_object(
-    'read_from', core.to_iso(coalesce(v_from, v_now - interval '30 days')), 'read_until', core.to_iso(v_now)
+    'read_from', core.to_iso(greatest(v_earliest, coalesce(v_from, v_now - interval '29 days'))),
+    'read_until', core.to_iso(v_now)
   ));
 end;
 $$;

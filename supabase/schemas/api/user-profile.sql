@@ -12,8 +12,7 @@ declare
   v_caller record;
   v_closed_at timestamptz;
 begin
-  select * into v_caller
-  from guard.enter(
+  v_caller := guard.enter(
     p_user_id, 'user-profile', '{writes}', null, p_locks => true, p_suspended => true, p_session_id => p_session_id
   );
   if v_caller.refusal is not null then

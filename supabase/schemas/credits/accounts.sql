@@ -339,16 +339,18 @@ begin
     v_balance := v_balance - v_amount;
   end if;
 
-  if p_account.closed_at is not null and v_balance > 0 then
+  -- In transfers that no amount is too large for.
+  while p_account.closed_at is not null and v_balance > 0 loop
+    v_amount := least(v_balance, 1000000000);
     insert into credits.transfers (
       posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
     )
     values (
-      p_posting_id, p_account.owner_id, 'forfeit', p_account.id, credits.system_account('forfeited'), v_balance, p_job_id,
-      credits.choose_lots(p_account.id, v_balance), p_now
+      p_posting_id, p_account.owner_id, 'forfeit', p_account.id, credits.system_account('forfeited'), v_amount, p_job_id,
+      credits.choose_lots(p_account.id, v_amount), p_now
     );
-    v_balance := 0;
-  end if;
+    v_balance := v_balance - v_amount;
+  end loop;
   return v_balance;
 end;
 $$;

@@ -9,6 +9,8 @@ create table devices.app_transactions (
   noted_at timestamptz not null,
   -- When a guest was found by it last.
   recovered_at timestamptz,
+  -- When a device's credits were granted to somebody who came with it: once, whatever devices and networks take part.
+  granted_at timestamptz,
   primary key (environment, app_transaction_id)
 );
 alter table devices.app_transactions enable row level security;
@@ -51,6 +53,31 @@ begin
   where t.environment = p_app_transaction ->> 'environment'
     and t.app_transaction_id = p_app_transaction ->> 'app_transaction_id';
   return v_row;
+end;
+$$;
+
+-- Whether credits were granted for an app transaction already; false for none.
+create function devices.is_granted(p_app_transaction jsonb)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select (devices.find_guest(p_app_transaction)).granted_at is not null
+$$;
+
+create function devices.claim_grant(p_app_transaction jsonb)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Takes the one grant of an app transaction, for the caller to make: false where it was taken. Locks: its row.
+begin
+  update devices.app_transactions as t set granted_at = core.now()
+  where t.environment = p_app_transaction ->> 'environment'
+    and t.app_transaction_id = p_app_transaction ->> 'app_transaction_id' and t.granted_at is null;
+  return found;
 end;
 $$;
 

@@ -11,7 +11,7 @@ return case
 end;
 
 create function devices.admit_intent(
-  p_network text, out reason text, out retry_after integer, out limits jsonb
+  p_network text, p_is_proved boolean, out reason text, out retry_after integer, out limits jsonb
 )
 language plpgsql
 volatile
@@ -21,7 +21,8 @@ as $$
 -- `reason` and `retry_after`, in seconds, are null where it is. A policy without a row is broken, and admits nothing.
 -- Grants count for the window from when they were made; an intent that may still become one counts until then. So no
 -- window has one grant too many: the last of its intents saw all the others. `limits` are the network's alone; what
--- happens elsewhere is nobody's to see. Locks: the policies' rows, until the transaction ends.
+-- happens elsewhere is nobody's to see. Who has proved their Apple Account (p_is_proved) is bounded by that, and not by the
+-- network, whose address a carrier may give to thousands. Locks: the policies' rows, until the transaction ends.
 declare
   -- An intent counts a little longer than it is good, so that one that is just being granted is not overlooked.
   v_margin constant interval := interval '1 minute';
@@ -40,6 +41,7 @@ begin
     for no key update
   loop
     v_policies := v_policies + 1;
+    continue when p_is_proved and v_policy.scope = 'network';
     v_now := core.now();
     select coalesce(array_agg(c.ends_at order by c.ends_at), '{}') into v_ends
     from (

@@ -1,5 +1,5 @@
 create view ops.purchases with (security_invoker = true) as
-select coalesce(t.owner_id, u.id) as user_id, t.transaction_id, t.environment, t.product_id, t.quantity, t.purchased_at,
+select t.user_id, t.transaction_id, t.environment, t.product_id, t.quantity, t.purchased_at,
   t.price_milliunits / 1000.0 as price, t.currency,
   -- `credited`, or why not.
   coalesce(t.reason::text, 'credited') as state, t.credits, t.credited_at,
@@ -14,9 +14,16 @@ select coalesce(t.owner_id, u.id) as user_id, t.transaction_id, t.environment, t
     where n.environment = t.environment and n.transaction_id = t.transaction_id
   ) as notifications,
   t.original_transaction_id, t.app_account_token
-from purchases.transactions as t
--- Who is named, where nobody has it.
-left join accounts.users as u on u.app_account_token = t.app_account_token;
+-- Apart, so that one user's are found by an index.
+from (
+  select t.owner_id as user_id, t.* from purchases.transactions as t where t.owner_id is not null
+  union all
+  -- Who is named, where nobody has it.
+  select u.id, t.*
+  from purchases.transactions as t
+  left join accounts.users as u on u.app_account_token = t.app_account_token
+  where t.owner_id is null
+) as t;
 comment on view ops.purchases is
   'Every store transaction that we heard of, whose it is, and what became of it. Ask by user_id or transaction_id.';
 

@@ -95,8 +95,10 @@ begin
     (p_told).quantity, (p_told).app_account_token, (p_told).purchased_at, (p_told).expires_at, (p_told).signed_at,
     (p_told).revoked_at, (p_told).revocation_reason, (p_told).revocation_type, (p_told).revocation_percentage,
     (p_told).is_family_shared, (p_told).is_upgraded, (p_told).is_free_trial, coalesce((p_told).is_renewal, false),
-    (p_told).price_milliunits, (p_told).currency, (p_told).app_transaction_id, v_owner_id, coalesce(v_reason, 'unclaimed'),
-    v_now
+    (p_told).price_milliunits, (p_told).currency,
+    -- Nobody erases it later, where it is nobody's.
+    case when v_reason is distinct from 'closed_account' then (p_told).app_transaction_id end,
+    v_owner_id, coalesce(v_reason, 'unclaimed'), v_now
   )
   on conflict (environment, transaction_id) do update
     set signed_at = excluded.signed_at, expires_at = excluded.expires_at, revoked_at = excluded.revoked_at,
@@ -201,7 +203,7 @@ set search_path = ''
 as $$
 -- Tells the operator of what only they can mend; of other reasons, nothing. Locks: the alert.
 begin
-  if p_reason in ('unknown_product', 'wrong_environment', 'unknown_account', 'closed_account') then
+  if p_reason in ('unknown_product', 'wrong_environment', 'sandbox_limit', 'unknown_account', 'closed_account') then
     perform ops.raise_alert('purchase_' || p_reason, p_product_id, jsonb_build_object('environment', p_environment));
   end if;
 end;

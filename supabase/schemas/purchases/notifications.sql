@@ -93,6 +93,7 @@ set search_path = ''
 as $$
 -- Does what a stored notification means: whatever its type is, its transaction is settled as it says. A request for
 -- consumption becomes a task; consent that was rescinded suspends. One of a type that nobody knows is handled with that.
+-- What is told about a closed account's purchase is forgotten with that, as its erasure forgets what was told before.
 -- A second call changes nothing. Locks: notification → as purchases.settle.
 declare
   v_notification purchases.notifications;
@@ -122,7 +123,15 @@ begin
   elsif v_notification.type = 'RESCIND_CONSENT' then
     perform purchases.rescind_consent(v_notification.content #>> '{app_data,app_transaction_id}');
   end if;
-  update purchases.notifications as n set handled_at = core.now() where n.notification_id = p_notification_id;
+  update purchases.notifications as n
+  set handled_at = core.now(),
+      content = case
+        when v_settled.reason = 'closed_account'
+          -- Settling has locked the account: it closes after this, and then its erasure finds it, or has closed before.
+          or exists (select from accounts.users as u where u.id = v_settled.owner_id and u.closed_at is not null)
+        then '{}' else n.content
+      end
+  where n.notification_id = p_notification_id;
 end;
 $$;
 

@@ -60,7 +60,8 @@ create table purchases.transactions (
   revoked_share integer generated always as (case
     when revoked_at is null then 0 when revocation_type = 'prorated' then coalesce(revocation_percentage, 100000) else 100000
   end) stored,
-  unique (environment, transaction_id),
+  -- The number first: the operator asks by that alone.
+  unique (transaction_id, environment),
   constraint transactions_credited_or_not check (
     (credited_at is null) = (reason is not null) and (credited_at is null) = (credits is null)
     and (credited_at is null or owner_id is not null)
@@ -68,6 +69,8 @@ create table purchases.transactions (
 );
 alter table purchases.transactions enable row level security;
 create index transactions_owner on purchases.transactions (owner_id, purchased_at desc, id desc) where owner_id is not null;
+create index transactions_named on purchases.transactions (app_account_token)
+  where owner_id is null and app_account_token is not null;
 create index transactions_original on purchases.transactions (environment, original_transaction_id);
 create index transactions_app on purchases.transactions (app_transaction_id) where app_transaction_id is not null;
 create index transactions_waiting on purchases.transactions (reason, product_id)

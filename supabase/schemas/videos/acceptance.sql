@@ -28,10 +28,10 @@ begin
   end if;
   v_limits := v_taken.limits;
 
-  -- All that is only read, in one statement. The account was locked before, so that it also tells what became of its user
-  -- while this waited.
+  -- All that is only read, in one statement. The account was locked before, so that it also tells what became of its
+  -- user while this waited.
   v_account := credits.lock_account(p_user_id);
-  select m as model, u.closed_at is null and not u.is_banned as is_active,
+  select m as model, not accounts.is_out(u) and not u.is_banned as is_active,
     (select f.is_enabled from ops.feature_flags as f where f.name = 'generation') as is_enabled,
     (select f.pattern from videos.moderation_filters as f where f.action = 'refuse') as pattern
   into v_seen

@@ -3,7 +3,7 @@
  * its user suspended. Every procedure that acts for a user is tried; one that is not listed here fails the first test.
  */
 import assert from "node:assert/strict";
-import { mergeGuest, signedInGuest } from "../support/merging.ts";
+import { createHeir, mergeGuest, signedInGuest } from "../support/merging.ts";
 import { createGuest } from "../support/accounts.ts";
 import { createAdmin, createCustomer } from "../support/admins.ts";
 import { cheapModel } from "../support/jobs.ts";
@@ -212,6 +212,23 @@ for (const [name, { waitsFor, call, alsoSuspended }] of Object.entries(procedure
     });
   }
 }
+
+Deno.test("a guest who is merged while the account is locked is refused as one that was closed", async () => {
+  for (const name of ["generate_video", "credits", "get_user_profile"]) {
+    const guest = await signedInGuest(database);
+    const heir = await createHeir(sql);
+    const tried = { userId: guest.id, other: heir, jobId: key() };
+    const { answering } = await sql.begin(async (holder) => {
+      await holder`select credits.lock_account(${guest.id})`;
+      const answering = Promise.resolve(procedures[name]?.call(sql, tried));
+      answering.catch(() => {});
+      for (let look = 0; look < 2_000 && await waiting(sql) === 0; look++);
+      assert((await mergeGuest(holder, heir, guest)).data, name);
+      return { answering };
+    });
+    assert.equal((await answering)?.[0]?.answer.error, "ERR_4005", name);
+  }
+});
 
 Deno.test("reads that wait for one another's limit are asked again, too", async () => {
   for (const name of ["models", "video_jobs", "video_status"]) {

@@ -71,6 +71,8 @@ Deno.test("a row that breaks a constraint is not told, whatever people wrote int
   await recordStored(sql, jobId);
   await startVideo(sql, userId);
   await sql`
+    select devices.note_app_transaction(${userId}, '{"environment": "sandbox", "app_transaction_id": "7"}')`;
+  await sql`
     insert into guard.idempotency_keys (caller, endpoint, key, fingerprint, outcome, expires_at)
     values (${userId}, 'e', 'k', 'f', '{}', now())`;
   await sql`

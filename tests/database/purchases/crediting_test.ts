@@ -292,6 +292,7 @@ Deno.test("a purchase that was refunded before it was presented is not credited,
   // What the client has was signed before.
   assert.equal(outcomeOf(await present(sql, userId, bought)), "revoked");
   assert.equal(outcomeOf(await present(sql, userId, back)), "revoked");
+  assert.equal(await purchasesOf(sql, userId), 0, "what was never credited is not taken back");
   assert.equal((await balancesOf(sql, userId)).available, 0);
   await notify(
     sql,

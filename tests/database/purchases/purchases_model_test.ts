@@ -4,6 +4,7 @@ import type { StoreTransaction } from "../../../supabase/functions/_shared/purch
 import { propertyOptions } from "../../runs.ts";
 import { testDatabase } from "../harness.ts";
 import { freezeClock } from "../support/frozen-clock.ts";
+import { acceptJob, settle } from "../support/jobs.ts";
 import { add, balancesOf, first, type Sql, systemBalances, violations } from "../support/ledger.ts";
 import {
   type Buyer,
@@ -54,15 +55,34 @@ Deno.test("any purchases, spending, refunds, reversals and expiries, told in any
         const purchases = new ModelPurchases();
         let granted = 0;
         let delivered = 0;
+        const running: { jobId: string; price: number }[] = [];
 
         async function check(): Promise<void> {
           const { available, owed, lots } = await balancesOf(sql, buyer.userId);
           const { purchases: sold = 0, breakage = 0, revenue = 0 } = await systemBalances(sql, buyer.userId);
           assert.equal(sold + purchases.kept, 0, "what was sold");
           assert.equal(revenue, delivered, "what videos took");
-          assert.equal(available - owed, purchases.kept + granted - delivered - breakage, "what is left");
+          const held = running.reduce((sum, { price }) => sum + price, 0);
+          assert.equal(
+            available - owed,
+            purchases.kept + granted - delivered - held - breakage,
+            "what is left",
+          );
           assert(available === 0 || owed === 0, "a debt is paid of what there is");
           assert.equal(lots.reduce((sum, { remaining }) => sum + remaining, 0), available);
+        }
+
+        async function canPay(price: number): Promise<boolean> {
+          const { balance } = await first(sql<{ balance: number }[]>`
+            select (credits.lock_account(${buyer.userId})).balance::integer as balance`);
+          return balance >= price;
+        }
+
+        async function end(which: number, isDelivered: boolean): Promise<void> {
+          const [job] = running.splice(which % Math.max(1, running.length), 1);
+          if (job === undefined) return;
+          await settle(sql, job.jobId, isDelivered ? "completed" : "failed");
+          if (isDelivered) delivered += job.price;
         }
 
         for (const step of steps) {
@@ -84,13 +104,21 @@ Deno.test("any purchases, spending, refunds, reversals and expiries, told in any
               break;
             }
             case "video": {
-              const { balance } = await first(sql<{ balance: number }[]>`
-                select (credits.lock_account(${buyer.userId})).balance::integer as balance`);
-              if (balance < step.price) break;
+              if (!await canPay(step.price)) break;
               await makeVideo(sql, buyer.userId, step.price, step.isDelivered ? "completed" : "failed");
               if (step.isDelivered) delivered += step.price;
               break;
             }
+            case "accept": {
+              if (!await canPay(step.price)) break;
+              const jobId = await acceptJob(sql, buyer.userId, { price: step.price });
+              await sql`update videos.jobs set status = 'processing' where id = ${jobId}`;
+              running.push({ jobId, price: step.price });
+              break;
+            }
+            case "end":
+              await end(step.which, step.isDelivered);
+              break;
             case "grant":
               granted += step.amount;
               await add(sql, buyer.userId, step.amount, { expiresInHours: 24 });
@@ -107,6 +135,10 @@ Deno.test("any purchases, spending, refunds, reversals and expiries, told in any
           if (told === undefined) break;
           await hear(sql, buyer, told, which % 2 === 0 ? "notification" : "both");
           purchases.hear(told);
+          await check();
+        }
+        while (running.length > 0) {
+          await end(0, running.length % 2 === 0);
           await check();
         }
         const inOrder = new ModelPurchases();

@@ -56,6 +56,8 @@ Deno.test("a user gets 100 of the sandbox in any day, exactly, whatever comes at
   assert(wait > 0 && wait <= 86_400, String(wait));
   assert.equal((await balancesOf(sql, userId)).available, 90);
 
+  const alerts = await sql`select from ops.open_alerts as a where a.rule = 'purchase_sandbox_limit'`;
+  assert.equal(alerts.length, 1, "App Review may be waiting");
   // A smaller one still fits, in the same window.
   await sellPack(sql, 10, "com.example.app.credits.10");
   const tenth = transactionOf({ environment: "sandbox", product_id: "com.example.app.credits.10" });

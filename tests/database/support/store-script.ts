@@ -34,6 +34,19 @@ export const storeStep = fc.oneof(
       isDelivered: fc.boolean(),
     }),
   },
+  // One that is made while other things happen, and its end.
+  {
+    weight: 3,
+    arbitrary: fc.record({ type: fc.constant("accept" as const), price: fc.integer({ min: 1, max: 40 }) }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      type: fc.constant("end" as const),
+      which: fc.nat({ max: 5 }),
+      isDelivered: fc.boolean(),
+    }),
+  },
   {
     weight: 2,
     arbitrary: fc.record({ type: fc.constant("grant" as const), amount: fc.integer({ min: 1, max: 30 }) }),

@@ -7,13 +7,15 @@ const timestamp = z.iso.datetime({ precision: 3 });
 
 export const themePreferences = ["system", "light", "dark"] as const;
 
+export const ThemePreference = z.enum(themePreferences);
+
 export const Profile = z.object({
   user_id: z.guid(),
   is_guest: z.boolean(),
   display_name: z.nullable(z.string()),
   /** The user's own, where they have chosen one. */
   language: z.nullable(z.enum(languages)),
-  theme_preference: z.enum(themePreferences),
+  theme_preference: ThemePreference,
   credits_remaining: z.int().check(z.nonnegative()),
   /** What the app gives the App Store with each purchase: whoever has it can buy for this user. */
   app_account_token: z.guid(),

@@ -120,7 +120,13 @@ export type Database = {
       "get_sessions": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
       "get_user_profile": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
       "grant_device_credits": {
-        Args: { "p_lane": string; "p_network": string; "p_session_id"?: string; "p_user_id": string };
+        Args: {
+          "p_app_transaction"?: Json;
+          "p_lane": string;
+          "p_network": string;
+          "p_session_id"?: string;
+          "p_user_id": string;
+        };
         Returns: Json;
       };
       "health": { Args: { "p_providers"?: (string)[] }; Returns: Json };
@@ -177,7 +183,13 @@ export type Database = {
         Returns: Json;
       };
       "record_device_intent": {
-        Args: { "p_lane": string; "p_network": string; "p_session_id"?: string; "p_user_id": string };
+        Args: {
+          "p_app_transaction"?: Json;
+          "p_lane": string;
+          "p_network": string;
+          "p_session_id"?: string;
+          "p_user_id": string;
+        };
         Returns: Json;
       };
       "record_error": {

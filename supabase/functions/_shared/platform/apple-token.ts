@@ -9,13 +9,18 @@ export interface AppleKey {
 
 /** Apple takes a token for an hour and wants it reused. */
 const reuseMilliseconds = 20 * 60_000;
+/**
+ * So much earlier than by our clock a token is said to be made. Apple answers 401 to one from the future, as to a wrong key
+ * (agisboye/app-store-server-api, issue 23), and clocks differ by seconds.
+ */
+const clockToleranceSeconds = 60;
 
 /** Outlives a request, as the configuration does, whose key this goes by: adapters are made anew for each. */
 const tokens = new WeakMap<AppleKey, { token: string; issuedAt: number }>();
 
 /**
- * A token with `claims`, and the time of its making; for one key always with the same claims. `lifeSeconds` is for services
- * that want to be told when it ends. `now` in milliseconds since 1970. Throws where the key is none for ES256.
+ * A token with `claims`, and the time of its making, a minute early; for one key always with the same claims. `lifeSeconds` is
+ * for services that want to be told when it ends. `now` in milliseconds since 1970. Throws where the key is none for ES256.
  */
 export async function appleToken(
   key: AppleKey,
@@ -24,7 +29,7 @@ export async function appleToken(
 ): Promise<string> {
   const known = tokens.get(key);
   if (known && Math.abs(now - known.issuedAt) < reuseMilliseconds) return known.token;
-  const issuedAt = Math.floor(now / 1000);
+  const issuedAt = Math.floor(now / 1000) - clockToleranceSeconds;
   const jwt = new SignJWT(claims).setProtectedHeader({ alg: "ES256", kid: key.keyId }).setIssuedAt(issuedAt);
   if (lifeSeconds !== undefined) jwt.setExpirationTime(issuedAt + lifeSeconds);
   const token = await jwt.sign(await importPKCS8(key.privateKey, "ES256"));

@@ -22,6 +22,7 @@ export const defaults = {
   CLIENT_ADDRESS_HEADER: "cf-connecting-ip",
   CORS_ALLOW_ORIGIN: "*",
   ADMIN_ASSURANCE_LEVEL: "aal2",
+  REQUIRE_APP_TRANSACTION: "false",
   ENVIRONMENT: "production",
   LOG_LEVEL: "info",
   DENO_DEPLOYMENT_ID: "local",
@@ -188,6 +189,10 @@ export const environmentSchema = z.object({
   ADMIN_ASSURANCE_LEVEL: z.prefault(
     z.enum(["aal1", "aal2"], "must be aal1 or aal2"),
     defaults.ADMIN_ASSURANCE_LEVEL,
+  ),
+  REQUIRE_APP_TRANSACTION: z.prefault(
+    z.enum(["true", "false"], "must be true or false"),
+    defaults.REQUIRE_APP_TRANSACTION,
   ),
   ENVIRONMENT: z.prefault(
     z.enum(environments, `must be one of ${environments.join(", ")}`),

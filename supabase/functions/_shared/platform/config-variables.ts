@@ -59,6 +59,7 @@ export const variables: Readonly<Record<VariableName, Variable>> = {
   CLIENT_ADDRESS_HEADER: { kind: "optional", purpose: "The one header that tells the client's address", without: defaults.CLIENT_ADDRESS_HEADER },
   CORS_ALLOW_ORIGIN: { kind: "optional", purpose: "`*`, or the origins that may call from a browser, comma separated", without: defaults.CORS_ALLOW_ORIGIN },
   ADMIN_ASSURANCE_LEVEL: { kind: "optional", purpose: "What an admin's token must say: aal2 (a second factor), or aal1 where the platform offers none", without: defaults.ADMIN_ASSURANCE_LEVEL },
+  REQUIRE_APP_TRANSACTION: { kind: "optional", purpose: "true: a device's credits are granted to proved Apple Accounts alone, once to each", without: defaults.REQUIRE_APP_TRANSACTION },
   ENVIRONMENT: { kind: "optional", purpose: "production, staging, local or test; the last two refuse answers that break the contract", without: defaults.ENVIRONMENT },
   DENO_DEPLOYMENT_ID: { kind: "optional", purpose: "Set by the platform: the version that health tells", without: defaults.DENO_DEPLOYMENT_ID },
   LOG_LEVEL: { kind: "optional", purpose: "debug, info, warn, error or critical", without: defaults.LOG_LEVEL },

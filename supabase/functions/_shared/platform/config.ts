@@ -35,6 +35,8 @@ export interface Config {
   /** The header, in lower case, in which the platform tells the client's address. */
   readonly clientAddressHeader: string;
   readonly corsAllowOrigin: "*" | readonly string[];
+  /** Whether a device's credits are granted only with StoreKit's AppTransaction. */
+  readonly requiresAppTransaction: boolean;
   /** Of what is deployed: the platform's name for it. */
   readonly version: string;
   /** Secrets that are absent, whose features are off. Logged once, when the isolate starts. */
@@ -166,6 +168,7 @@ export function loadConfig(environment: EnvironmentVariables): Config {
       adminAssuranceLevel: values.ADMIN_ASSURANCE_LEVEL,
       workerKey: values.WORKER_KEY ?? null,
     },
+    requiresAppTransaction: values.REQUIRE_APP_TRANSACTION === "true",
     publicFunctionsUrl: values.PUBLIC_FUNCTIONS_URL ?? `${values.SUPABASE_URL}/functions/v1`,
     webhookSecret: values.WEBHOOK_SECRET ?? null,
     fal: values.FAL_KEY && values.FAL_ACCOUNT_ID

@@ -79,32 +79,66 @@ async function readNotificationHistory(
 ): Promise<void> {
   const { database, appStore, config } = ports;
   if (appStore !== null && config.appStore !== null) {
+    const failures: AppStoreFailure[] = [];
     for (const environment of ["production", "sandbox"] as const) {
       const failure = await readEnvironment(environment, { ...ports, appStore }, { log, signal });
-      if (failure !== null) return await tryAgain(task, failure, database);
       if (signal.aborted) return;
+      if (failure !== null) {
+        failures.push(failure);
+        log.warn("notification_history_unread", { environment, ...failure });
+      }
     }
+    // Apple takes no key in production before the app's first release there: a key that the sandbox takes is good.
+    const isKeyRefused = failures.filter(({ failure }) => failure === "unauthorized").length === 2;
+    const failure = isKeyRefused ? failures[0] : failures.find(({ failure }) => failure !== "unauthorized");
+    if (failure !== undefined) return await tryAgain(task, failure, database);
   }
   await whileDatabaseIsAway(() =>
     database.call("finish_notification_history", attemptOf(task), z.object({ finished: z.boolean() }))
   );
 }
 
+/**
+ * What is read at a time: known once all its pages are there, so that an attempt that ends too early has not worked in vain.
+ * In two minutes, the longest attempt, some 4,000 notifications are read.
+ */
+const sliceMilliseconds = 6 * 60 * 60_000;
+
+type HistoryPorts = PurchaseTaskPorts & { appStore: AppStoreApi };
+
+/** Reads what an environment's history lacks, slice by slice; what Apple did not do, or null. */
 async function readEnvironment(
   environment: "production" | "sandbox",
-  { database, appStore, config, now }: PurchaseTaskPorts & { appStore: AppStoreApi },
+  ports: HistoryPorts,
   { log, signal }: Attempt,
 ): Promise<AppStoreFailure | null> {
-  const { read_from, read_until } = await database.call(
+  const { read_from, read_until } = await ports.database.call(
     "load_notification_history",
     { p_environment: environment },
     Period,
   );
-  const period = { from: new Date(read_from), to: new Date(read_until) };
+  const end = Date.parse(read_until);
+  let missing = 0;
+  for (let from = Date.parse(read_from); from < end && !signal.aborted; from += sliceMilliseconds) {
+    const slice = { from: new Date(from), to: new Date(Math.min(end, from + sliceMilliseconds)) };
+    const read = await readSlice(environment, slice, ports, { log, signal });
+    if ("failure" in read) return read;
+    missing += read.missing;
+  }
+  log[missing > 0 ? "warn" : "info"]("notification_history", { environment, missing });
+  return null;
+}
+
+async function readSlice(
+  environment: "production" | "sandbox",
+  slice: { readonly from: Date; readonly to: Date },
+  { database, appStore, config, now }: HistoryPorts,
+  { log, signal }: Attempt,
+): Promise<{ missing: number } | AppStoreFailure> {
   let missing = 0;
   let token: string | null = null;
   do {
-    const page = await appStore.notificationHistory(environment, period, token);
+    const page = await appStore.notificationHistory(environment, slice, token);
     if ("failure" in page) return page;
     const notifications: StoreNotification[] = [];
     for (const signedPayload of page.signedPayloads) {
@@ -118,12 +152,11 @@ async function readEnvironment(
       p_environment: environment,
       p_notifications: notifications,
       // Only once all of it is there.
-      ...(token === null ? { p_read_until: read_until } : {}),
+      ...(token === null ? { p_read_until: slice.to.toISOString() } : {}),
     }, z.object({ missing: z.int() }));
     missing += recorded.missing;
   } while (token !== null && !signal.aborted);
-  log[missing > 0 ? "warn" : "info"]("notification_history", { environment, missing });
-  return null;
+  return { missing };
 }
 
 /** Gives the task back, with what Apple said. What only the operator can mend alerts. */

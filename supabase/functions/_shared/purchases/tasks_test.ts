@@ -227,6 +227,85 @@ Deno.test("an attempt that has lost its task reads no further page, and ends not
   assert(!calls.some(({ name }) => name === "finish_notification_history"));
 });
 
+Deno.test("a long gap is read in slices, each known by itself: an attempt that ends too early has not worked in vain", async () => {
+  const abort = new AbortController();
+  const asked: string[] = [];
+  const { calls } = await run("read_notification_history", {
+    procedures: {
+      ...history,
+      load_notification_history: () => ({
+        read_from: "2026-11-19T11:30:00.000Z",
+        read_until: "2026-11-20T13:00:00.000Z",
+      }),
+    },
+    signal: abort.signal,
+    api: {
+      notificationHistory: (environment, { from, to }) => {
+        asked.push(`${environment} ${from.toISOString()} ${to.toISOString()}`);
+        if (asked.length === 7) abort.abort();
+        return Promise.resolve({ signedPayloads: [], nextToken: asked.length < 7 ? null : "more" });
+      },
+    },
+  });
+  const [one, ...times] = ["19T11:30", "19T17:30", "19T23:30", "20T05:30", "20T11:30", "20T13:00"];
+  const at = (time: string | undefined) => `2026-11-${time}:00.000Z`;
+  const slices = times.map((time, index) => `${at(index === 0 ? one : times[index - 1])} ${at(time)}`);
+  assert.deepEqual(asked, [
+    ...slices.map((slice) => `production ${slice}`),
+    ...slices.slice(0, 2).map((slice) => `sandbox ${slice}`),
+  ]);
+  const known = calls.filter(({ name }) => name === "record_notification_history").map(({ args }) =>
+    args["p_read_until"]
+  );
+  assert.deepEqual(known, [...times.map(at), at(times[0]), undefined]);
+});
+
+Deno.test("an environment that does not answer keeps nobody from the other, and the task comes back", async () => {
+  for (const failing of ["production", "sandbox"]) {
+    const { calls } = await run("read_notification_history", {
+      procedures: history,
+      api: {
+        notificationHistory: (environment) =>
+          Promise.resolve(
+            environment === failing
+              ? { failure: "unavailable", cause: "away" } as const
+              : { signedPayloads: [], nextToken: null },
+          ),
+      },
+    });
+    const recorded = calls.filter(({ name }) => name === "record_notification_history");
+    assert.deepEqual(recorded.map(({ args }) => args["p_environment"] === failing), [false]);
+    assert.equal(calls.at(-1)?.name, "retry_task");
+  }
+});
+
+Deno.test("before an app's first release Apple takes its key in the sandbox alone, which is no fault of the key", async () => {
+  const unauthorized = { failure: "unauthorized", cause: "401" } as const;
+  const { calls, lines } = await run("read_notification_history", {
+    procedures: history,
+    api: {
+      notificationHistory: (environment) =>
+        Promise.resolve(
+          environment === "production" ? unauthorized : { signedPayloads: [], nextToken: null },
+        ),
+    },
+  });
+  assert.equal(calls.at(-1)?.name, "finish_notification_history");
+  assert(lines.some(({ event }) => event === "notification_history_unread"));
+  assert.deepEqual(
+    calls.filter(({ args }) => "p_read_until" in args).map(({ args }) => args["p_environment"]),
+    ["sandbox"],
+    "production's stays unknown",
+  );
+  await assert.rejects(
+    run("read_notification_history", {
+      procedures: history,
+      api: { notificationHistory: () => Promise.resolve(unauthorized) },
+    }),
+    (error) => error instanceof NeedsOperator && error.alert.rule === "app_store_key_refused",
+  );
+});
+
 Deno.test("without a key, or an app, there is no history to read, and the task ends", async () => {
   for (const given of [{ api: null }, { isConfigured: false }]) {
     const { calls } = await run("read_notification_history", { procedures: history, ...given });

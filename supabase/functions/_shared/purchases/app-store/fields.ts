@@ -4,8 +4,8 @@ import * as z from "zod/mini";
 /** Milliseconds since 1970, with a fraction where Xcode wrote them, as ISO 8601; null without a date. */
 export const date = z.catch(
   z.pipe(
-    // What a Date can hold.
-    z.number().check(z.minimum(0), z.maximum(8.64e15)),
+    // Until the end of the year 9999: the database reads no longer years in ISO 8601.
+    z.number().check(z.minimum(0), z.maximum(253_402_300_799_999)),
     z.transform((milliseconds: number): string | null => new Date(milliseconds).toISOString()),
   ),
   null,
@@ -13,6 +13,9 @@ export const date = z.catch(
 
 /** Apple's ids are numbers in decimal digits; that they stay so is not for us to say, but they go into URLs and rows. */
 export const id = z.string().check(z.regex(/^[\w.-]{1,40}$/));
+
+/** A number of Apple's for a reason or a state, which the database keeps in 32 bits. */
+export const code = z.int32();
 
 /** Of App Store Connect. */
 export const productId = z.string().check(z.minLength(1), z.maxLength(200));

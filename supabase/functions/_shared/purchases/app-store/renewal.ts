@@ -1,7 +1,7 @@
 /** What Apple says about the next period of a subscription: the `signedRenewalInfo` of its servers. */
 import * as z from "zod/mini";
 import type { AppStoreConfiguration } from "../../platform/config.ts";
-import { date, environment, id, nullable, productId, type StoreEnvironment } from "./fields.ts";
+import { code, date, environment, id, nullable, productId, type StoreEnvironment } from "./fields.ts";
 import { readSignedData, type SignedDataRefusal } from "./signed-data.ts";
 
 /** Verified, in our words: the JSON that procedures take as p_renewal. Times in ISO 8601. */
@@ -25,8 +25,8 @@ const renewalInfo = z.object({
   originalTransactionId: id,
   productId: nullable(productId),
   autoRenewProductId: nullable(productId),
-  autoRenewStatus: nullable(z.int()),
-  expirationIntent: nullable(z.int()),
+  autoRenewStatus: nullable(code),
+  expirationIntent: nullable(code),
   gracePeriodExpiresDate: date,
   isInBillingRetryPeriod: nullable(z.boolean()),
   renewalDate: date,

@@ -43,8 +43,8 @@ export interface AppStoreApi {
     transactionId: string,
   ): Promise<{ signedTransaction: string } | AppStoreFailure>;
   /**
-   * The notifications that Apple sent, or tried to, from `from` on and before `to`, which may lie 180 days back: up to 20, and what gives
-   * the next ones, or null. The token goes with the same times.
+   * The notifications that Apple sent, or tried to, from `from` on and before `to`: up to 20, and what gives the next ones, or
+   * null. The token goes with the same times. `from` may lie 180 days back, and 30 in the sandbox; earlier it is `refused`.
    */
   notificationHistory(
     environment: StoreEnvironment,
@@ -69,10 +69,11 @@ const maxBytes = 2 * 1024 * 1024;
 const tokenLifeSeconds = 30 * 60;
 
 const transactionAnswer = z.object({ signedTransactionInfo: z.string() });
+/** What is not there is nothing more; what is there in another form is an answer that is not known, and no end. */
 const historyAnswer = z.object({
-  notificationHistory: z.catch(z.array(z.object({ signedPayload: z.string() })), []),
-  hasMore: z.catch(z.boolean(), false),
-  paginationToken: z.catch(z.nullish(z.string()), null),
+  notificationHistory: z.nullish(z.array(z.object({ signedPayload: z.string() }))),
+  hasMore: z.nullish(z.boolean()),
+  paginationToken: z.nullish(z.string()),
 });
 const testAnswer = z.object({ testNotificationToken: z.string() });
 const errorAnswer = z.object({ errorCode: z.int() });
@@ -140,9 +141,13 @@ export function appStoreApi(
         body: { startDate: from.getTime(), endDate: to.getTime() },
       }, (body) => {
         const answer = historyAnswer.safeParse(body).data;
-        return answer && {
-          signedPayloads: answer.notificationHistory.map(({ signedPayload }) => signedPayload),
-          nextToken: answer.hasMore ? answer.paginationToken ?? null : null,
+        if (answer === undefined) return undefined;
+        const { notificationHistory, hasMore, paginationToken } = answer;
+        // More without a way to it would be taken for the end.
+        if (hasMore === true && !paginationToken) return undefined;
+        return {
+          signedPayloads: (notificationHistory ?? []).map(({ signedPayload }) => signedPayload),
+          nextToken: hasMore === true ? paginationToken ?? null : null,
         };
       });
     },

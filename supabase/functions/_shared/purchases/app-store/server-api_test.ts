@@ -48,7 +48,8 @@ Deno.test("a request is what Apple asks for, signed with our key, at the environ
   const { payload, protectedHeader } = await jwtVerify(token, pair.publicKey, {
     currentDate: new Date(clock.now()),
   });
-  const issuedAt = clock.now() / 1000;
+  // A minute early: Apple refuses a token from the future, and our clock may be ahead of theirs.
+  const issuedAt = clock.now() / 1000 - 60;
   assert.deepEqual(payload, {
     iss: "57246542-96fe-1a63-e053-0824d011072a",
     aud: "appstoreconnect-v1",
@@ -108,6 +109,24 @@ Deno.test("the history is asked for page by page", async () => {
     ["POST", `${base}?paginationToken=t%2F1`, { startDate: 1_700_000_000_000, endDate: 1_700_003_600_000 }],
     ["POST", base, { startDate: 1_700_000_000_000, endDate: 1_700_003_600_000 }],
   ]);
+});
+
+Deno.test("a page of the history that is not known, or says more and not where, is no end of it", async () => {
+  const payloads = [{ signedPayload: "a" }];
+  const answers = [
+    { notificationHistory: payloads, hasMore: true },
+    { notificationHistory: payloads, hasMore: true, paginationToken: null },
+    { notificationHistory: payloads, hasMore: true, paginationToken: "" },
+    { notificationHistory: payloads, hasMore: "true", paginationToken: "t" },
+    { notificationHistory: payloads, hasMore: true, paginationToken: 7 },
+    { notificationHistory: [...payloads, { sendAttempts: [] }], hasMore: false },
+    { notificationHistory: "none", hasMore: false },
+  ];
+  const { api } = fakeApple(...answers.map((answer) => json(answer)));
+  for (const answer of answers) {
+    const read = await api.notificationHistory("production", period, null);
+    assert.equal("failure" in read && read.failure, "unavailable", JSON.stringify(answer));
+  }
 });
 
 Deno.test("a test notification and a consumption are sent as Apple reads them", async () => {

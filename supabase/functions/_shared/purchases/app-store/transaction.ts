@@ -1,7 +1,7 @@
 /** A transaction of the App Store: the `jwsRepresentation` of StoreKit 2, and the `signedTransactionInfo` of Apple's servers. */
 import * as z from "zod/mini";
 import type { AppStoreConfiguration } from "../../platform/config.ts";
-import { date, environment, id, nullable, productId, type StoreEnvironment } from "./fields.ts";
+import { code, date, environment, id, nullable, productId, type StoreEnvironment } from "./fields.ts";
 import { readSignedData, type SignedDataRefusal } from "./signed-data.ts";
 
 /** A verified store transaction in our words: the JSON that procedures take as p_transaction. Times in ISO 8601. */
@@ -38,16 +38,16 @@ export type StoreTransaction = {
   app_transaction_id: string | null;
 };
 
-const kinds: Readonly<Record<string, StoreTransaction["kind"]>> = {
-  "Consumable": "consumable",
-  "Auto-Renewable Subscription": "subscription",
-};
+const kinds: ReadonlyMap<string, StoreTransaction["kind"]> = new Map([
+  ["Consumable", "consumable"],
+  ["Auto-Renewable Subscription", "subscription"],
+]);
 
-const revocationTypes = {
-  REFUND_FULL: "full",
-  REFUND_PRORATED: "prorated",
-  FAMILY_REVOKE: "family_revoke",
-} as const;
+const revocationTypes: ReadonlyMap<string | null, StoreTransaction["revocation_type"]> = new Map([
+  ["REFUND_FULL", "full"],
+  ["REFUND_PRORATED", "prorated"],
+  ["FAMILY_REVOKE", "family_revoke"],
+]);
 
 const transactionInfo = z.object({
   transactionId: id,
@@ -62,14 +62,14 @@ const transactionInfo = z.object({
   purchaseDate: date,
   expiresDate: date,
   signedDate: date,
-  revocationDate: date,
-  revocationReason: nullable(z.int()),
-  revocationType: nullable(z.enum(["REFUND_FULL", "REFUND_PRORATED", "FAMILY_REVOKE"])),
+  revocationDate: z.optional(z.unknown()),
+  revocationReason: nullable(code),
+  revocationType: nullable(z.string()),
   revocationPercentage: nullable(z.int().check(z.minimum(0), z.maximum(100_000))),
   inAppOwnershipType: nullable(z.string()),
   isUpgraded: nullable(z.boolean()),
   transactionReason: nullable(z.string()),
-  offerType: nullable(z.int()),
+  offerType: nullable(code),
   offerDiscountType: nullable(z.string()),
   price: nullable(z.int().check(z.minimum(0))),
   currency: nullable(z.string().check(z.regex(/^[A-Z]{3}$/))),
@@ -90,7 +90,8 @@ export async function readTransaction(
   const info = transactionInfo.safeParse(read.payload).data;
   if (info === undefined || info.purchaseDate === null) return { refusal: "not_a_transaction" };
   if (info.bundleId !== appStore.bundleId) return { refusal: "wrong_app" };
-  const kind = kinds[info.type] ?? "other";
+  const kind = kinds.get(info.type) ?? "other";
+  const signedAt = info.signedDate ?? info.purchaseDate;
   const isFree = info.offerDiscountType === "FREE_TRIAL" || (info.offerType !== null && info.price === 0);
   return {
     transaction: {
@@ -103,10 +104,13 @@ export async function readTransaction(
       environment: info.environment,
       purchased_at: info.purchaseDate,
       expires_at: info.expiresDate,
-      signed_at: info.signedDate ?? info.purchaseDate,
-      revoked_at: info.revocationDate,
+      signed_at: signedAt,
+      // A date that cannot be read is none the less one: nobody keeps credits, or gets them again, for Apple's new form of it.
+      revoked_at: (info.revocationDate ?? null) === null ? null : date.parse(info.revocationDate) ?? signedAt,
       revocation_reason: info.revocationReason,
-      revocation_type: info.revocationType && revocationTypes[info.revocationType],
+      // Of a type that is not known yet, only so much is taken as its percentage says.
+      revocation_type: revocationTypes.get(info.revocationType) ??
+        (info.revocationPercentage === null ? null : "prorated"),
       revocation_percentage: info.revocationPercentage,
       is_family_shared: info.inAppOwnershipType === "FAMILY_SHARED",
       is_upgraded: info.isUpgraded ?? false,

@@ -108,6 +108,28 @@ Deno.test("what Apple took back is told with its share and its reason", async ()
       null,
       null,
     ]],
+    [{ revocationDate, revocationType: "REFUND_IN_PARTS", revocationPercentage: 40_000 }, [
+      "2026-11-21T00:00:00.000Z",
+      null,
+      "prorated",
+      40_000,
+    ]],
+    [{ revocationDate, revocationPercentage: 40_000 }, [
+      "2026-11-21T00:00:00.000Z",
+      null,
+      "prorated",
+      40_000,
+    ]],
+    // Nor must a date of another form: it counts from when Apple signed it.
+    ...["2026-11-21T00:00:00Z", -1, 1e15, {}].map((odd) =>
+      [{ revocationDate: odd, revocationType: "REFUND_FULL" }, [
+        "2026-11-20T12:00:00.000Z",
+        null,
+        "full",
+        null,
+      ]] as const
+    ),
+    [{ revocationDate: null }, [null, null, null, null]],
   ] as const;
   for (const [changes, expected] of cases) {
     const { revoked_at, revocation_reason, revocation_type, revocation_percentage } = await transaction(
@@ -150,6 +172,18 @@ Deno.test("a field that is not as it must be is as if it were not there", async 
     1,
     null,
   ]);
+});
+
+Deno.test("what the database could not read is not told to it: years of five digits, and numbers of more than 32 bits", async () => {
+  const last = Date.parse("9999-12-31T23:59:59.999Z");
+  assert.equal((await transaction({ expiresDate: last })).expires_at, "9999-12-31T23:59:59.999Z");
+  const later = { expiresDate: last + 1, revocationDate: 8.64e15, revocationReason: 2 ** 31 };
+  const { expires_at, revoked_at, revocation_reason } = await transaction(later);
+  assert.deepEqual([expires_at, revoked_at, revocation_reason], [null, "2026-11-20T12:00:00.000Z", null]);
+  assert.deepEqual(await read({ purchaseDate: last + 1 }), { refusal: "not_a_transaction" });
+  for (const type of ["constructor", "__proto__", "toString"]) {
+    assert.equal((await transaction({ type, revocationType: type })).kind, "other");
+  }
 });
 
 Deno.test("what is signed and is no transaction of ours is refused with its reason", async () => {
