@@ -1916,16 +1916,18 @@ begin
     v_balance := v_balance - v_amount;
   end if;
 
-  if p_account.closed_at is not null and v_balance > 0 then
+  -- In transfers that no amount is too large for.
+  while p_account.closed_at is not null and v_balance > 0 loop
+    v_amount := least(v_balance, 1000000000);
     insert into credits.transfers (
       posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
     )
     values (
-      p_posting_id, p_account.owner_id, 'forfeit', p_account.id, credits.system_account('forfeited'), v_balance, p_job_id,
-      credits.choose_lots(p_account.id, v_balance), p_now
+      p_posting_id, p_account.owner_id, 'forfeit', p_account.id, credits.system_account('forfeited'), v_amount, p_job_id,
+      credits.choose_lots(p_account.id, v_amount), p_now
     );
-    v_balance := 0;
-  end if;
+    v_balance := v_balance - v_amount;
+  end loop;
   return v_balance;
 end;
 $$;
@@ -5567,10 +5569,10 @@ begin
   end if;
   v_limits := v_taken.limits;
 
-  -- All that is only read, in one statement. The account was locked before, so that it also tells what became of its user
-  -- while this waited.
+  -- All that is only read, in one statement. The account was locked before, so that it also tells what became of its
+  -- user while this waited.
   v_account := credits.lock_account(p_user_id);
-  select m as model, u.closed_at is null and not u.is_banned as is_active,
+  select m as model, not accounts.is_out(u) and not u.is_banned as is_active,
     (select f.is_enabled from ops.feature_flags as f where f.name = 'generation') as is_enabled,
     (select f.pattern from videos.moderation_filters as f where f.action = 'refuse') as pattern
   into v_seen
@@ -5645,6 +5647,13 @@ $$;
 
 -- supabase/schemas/accounts/admission.sql
 
+-- Whether an account is closed or merged into another, and so acts no more.
+create function accounts.is_out(p_user accounts.users)
+returns boolean
+language sql
+immutable
+return (p_user).closed_at is not null or (p_user).merged_into is not null;
+
 create function accounts.admit(
   p_user_id uuid, p_suspended boolean default false, p_session_id uuid default null,
   out refusal jsonb, out language text, out is_new boolean
@@ -5665,7 +5674,7 @@ begin
   is_new := false;
   loop
     -- The session in the same statement: one look into an index more.
-    select u.closed_at is not null or u.merged_into is not null or p_session_id is not null and not exists (
+    select accounts.is_out(u) or p_session_id is not null and not exists (
         select from auth.sessions as s where s.id = p_session_id and s.user_id = p_user_id
       ),
       u.is_banned, u.language
@@ -6219,7 +6228,7 @@ return case
 end;
 
 create function devices.admit_intent(
-  p_network text, out reason text, out retry_after integer, out limits jsonb
+  p_network text, p_is_proved boolean, out reason text, out retry_after integer, out limits jsonb
 )
 language plpgsql
 volatile
@@ -6229,7 +6238,8 @@ as $$
 -- `reason` and `retry_after`, in seconds, are null where it is. A policy without a row is broken, and admits nothing.
 -- Grants count for the window from when they were made; an intent that may still become one counts until then. So no
 -- window has one grant too many: the last of its intents saw all the others. `limits` are the network's alone; what
--- happens elsewhere is nobody's to see. Locks: the policies' rows, until the transaction ends.
+-- happens elsewhere is nobody's to see. Who has proved their Apple Account (p_is_proved) is bounded by that, and not by the
+-- network, whose address a carrier may give to thousands. Locks: the policies' rows, until the transaction ends.
 declare
   -- An intent counts a little longer than it is good, so that one that is just being granted is not overlooked.
   v_margin constant interval := interval '1 minute';
@@ -6248,6 +6258,7 @@ begin
     for no key update
   loop
     v_policies := v_policies + 1;
+    continue when p_is_proved and v_policy.scope = 'network';
     v_now := core.now();
     select coalesce(array_agg(c.ends_at order by c.ends_at), '{}') into v_ends
     from (
@@ -6304,6 +6315,8 @@ create table devices.app_transactions (
   noted_at timestamptz not null,
   -- When a guest was found by it last.
   recovered_at timestamptz,
+  -- When a device's credits were granted to somebody who came with it: once, whatever devices and networks take part.
+  granted_at timestamptz,
   primary key (environment, app_transaction_id)
 );
 alter table devices.app_transactions enable row level security;
@@ -6346,6 +6359,31 @@ begin
   where t.environment = p_app_transaction ->> 'environment'
     and t.app_transaction_id = p_app_transaction ->> 'app_transaction_id';
   return v_row;
+end;
+$$;
+
+-- Whether credits were granted for an app transaction already; false for none.
+create function devices.is_granted(p_app_transaction jsonb)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select (devices.find_guest(p_app_transaction)).granted_at is not null
+$$;
+
+create function devices.claim_grant(p_app_transaction jsonb)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Takes the one grant of an app transaction, for the caller to make: false where it was taken. Locks: its row.
+begin
+  update devices.app_transactions as t set granted_at = core.now()
+  where t.environment = p_app_transaction ->> 'environment'
+    and t.app_transaction_id = p_app_transaction ->> 'app_transaction_id' and t.granted_at is null;
+  return found;
 end;
 $$;
 
@@ -7378,7 +7416,8 @@ create table purchases.transactions (
   revoked_share integer generated always as (case
     when revoked_at is null then 0 when revocation_type = 'prorated' then coalesce(revocation_percentage, 100000) else 100000
   end) stored,
-  unique (environment, transaction_id),
+  -- The number first: the operator asks by that alone.
+  unique (transaction_id, environment),
   constraint transactions_credited_or_not check (
     (credited_at is null) = (reason is not null) and (credited_at is null) = (credits is null)
     and (credited_at is null or owner_id is not null)
@@ -7386,6 +7425,8 @@ create table purchases.transactions (
 );
 alter table purchases.transactions enable row level security;
 create index transactions_owner on purchases.transactions (owner_id, purchased_at desc, id desc) where owner_id is not null;
+create index transactions_named on purchases.transactions (app_account_token)
+  where owner_id is null and app_account_token is not null;
 create index transactions_original on purchases.transactions (environment, original_transaction_id);
 create index transactions_app on purchases.transactions (app_transaction_id) where app_transaction_id is not null;
 create index transactions_waiting on purchases.transactions (reason, product_id)
@@ -7883,8 +7924,10 @@ begin
     (p_told).quantity, (p_told).app_account_token, (p_told).purchased_at, (p_told).expires_at, (p_told).signed_at,
     (p_told).revoked_at, (p_told).revocation_reason, (p_told).revocation_type, (p_told).revocation_percentage,
     (p_told).is_family_shared, (p_told).is_upgraded, (p_told).is_free_trial, coalesce((p_told).is_renewal, false),
-    (p_told).price_milliunits, (p_told).currency, (p_told).app_transaction_id, v_owner_id, coalesce(v_reason, 'unclaimed'),
-    v_now
+    (p_told).price_milliunits, (p_told).currency,
+    -- Nobody erases it later, where it is nobody's.
+    case when v_reason is distinct from 'closed_account' then (p_told).app_transaction_id end,
+    v_owner_id, coalesce(v_reason, 'unclaimed'), v_now
   )
   on conflict (environment, transaction_id) do update
     set signed_at = excluded.signed_at, expires_at = excluded.expires_at, revoked_at = excluded.revoked_at,
@@ -7989,7 +8032,7 @@ set search_path = ''
 as $$
 -- Tells the operator of what only they can mend; of other reasons, nothing. Locks: the alert.
 begin
-  if p_reason in ('unknown_product', 'wrong_environment', 'unknown_account', 'closed_account') then
+  if p_reason in ('unknown_product', 'wrong_environment', 'sandbox_limit', 'unknown_account', 'closed_account') then
     perform ops.raise_alert('purchase_' || p_reason, p_product_id, jsonb_build_object('environment', p_environment));
   end if;
 end;
@@ -8159,6 +8202,7 @@ set search_path = ''
 as $$
 -- Does what a stored notification means: whatever its type is, its transaction is settled as it says. A request for
 -- consumption becomes a task; consent that was rescinded suspends. One of a type that nobody knows is handled with that.
+-- What is told about a closed account's purchase is forgotten with that, as its erasure forgets what was told before.
 -- A second call changes nothing. Locks: notification → as purchases.settle.
 declare
   v_notification purchases.notifications;
@@ -8188,7 +8232,15 @@ begin
   elsif v_notification.type = 'RESCIND_CONSENT' then
     perform purchases.rescind_consent(v_notification.content #>> '{app_data,app_transaction_id}');
   end if;
-  update purchases.notifications as n set handled_at = core.now() where n.notification_id = p_notification_id;
+  update purchases.notifications as n
+  set handled_at = core.now(),
+      content = case
+        when v_settled.reason = 'closed_account'
+          -- Settling has locked the account: it closes after this, and then its erasure finds it, or has closed before.
+          or exists (select from accounts.users as u where u.id = v_settled.owner_id and u.closed_at is not null)
+        then '{}' else n.content
+      end
+  where n.notification_id = p_notification_id;
 end;
 $$;
 
@@ -8259,7 +8311,7 @@ $$;
 -- supabase/schemas/ops/purchases.sql
 
 create view ops.purchases with (security_invoker = true) as
-select coalesce(t.owner_id, u.id) as user_id, t.transaction_id, t.environment, t.product_id, t.quantity, t.purchased_at,
+select t.user_id, t.transaction_id, t.environment, t.product_id, t.quantity, t.purchased_at,
   t.price_milliunits / 1000.0 as price, t.currency,
   -- `credited`, or why not.
   coalesce(t.reason::text, 'credited') as state, t.credits, t.credited_at,
@@ -8274,9 +8326,16 @@ select coalesce(t.owner_id, u.id) as user_id, t.transaction_id, t.environment, t
     where n.environment = t.environment and n.transaction_id = t.transaction_id
   ) as notifications,
   t.original_transaction_id, t.app_account_token
-from purchases.transactions as t
--- Who is named, where nobody has it.
-left join accounts.users as u on u.app_account_token = t.app_account_token;
+-- Apart, so that one user's are found by an index.
+from (
+  select t.owner_id as user_id, t.* from purchases.transactions as t where t.owner_id is not null
+  union all
+  -- Who is named, where nobody has it.
+  select u.id, t.*
+  from purchases.transactions as t
+  left join accounts.users as u on u.app_account_token = t.app_account_token
+  where t.owner_id is null
+) as t;
 comment on view ops.purchases is
   'Every store transaction that we heard of, whose it is, and what became of it. Ask by user_id or transaction_id.';
 
@@ -8778,8 +8837,7 @@ declare
   v_now timestamptz;
   v_good_from timestamptz;
 begin
-  select * into v_caller
-  from guard.enter(
+  v_caller := guard.enter(
     p_user_id, 'device-check',
     case when v_is_granted then '{reads}' else '{device_check,device_check_network}' end::text[], p_network, p_locks => true,
     p_session_id => p_session_id
@@ -8864,7 +8922,9 @@ end;
 $$;
 grant execute on function api.leave_device_lane to service_role;
 
-create function api.record_device_intent(p_user_id uuid, p_network text, p_lane uuid, p_session_id uuid default null)
+create function api.record_device_intent(
+  p_user_id uuid, p_network text, p_lane uuid, p_session_id uuid default null, p_app_transaction jsonb default null
+)
 returns jsonb
 language plpgsql
 volatile
@@ -8872,7 +8932,8 @@ security definer
 set search_path = ''
 as $$
 -- The last step before the device's bit is set. `data`: `{ recorded, is_granted, reason, retry_after }`. Where it is
--- not recorded, the bit must stay as it is: the user was granted meanwhile, or there is a reason to come again, in so
+-- not recorded, the bit must stay as it is: the user, or their Apple Account by p_app_transaction, was granted meanwhile, or
+-- there is a reason to come again, in so
 -- many seconds: `busy`, the lane is no longer ours, or not for long enough; `network_limit`, the grants of the network,
 -- or of all, are used up. An intent belongs to this check alone; an earlier one of the account in the network, whose
 -- check is over and has not set this device's bit, gives way to it and counts no more. For whoever may no longer act,
@@ -8897,7 +8958,7 @@ begin
   if not found then
     return guard.answer('{"recorded": false, "is_granted": false, "reason": "busy", "retry_after": 10}');
   end if;
-  if exists (select from devices.grants as g where g.user_id = p_user_id) then
+  if exists (select from devices.grants as g where g.user_id = p_user_id) or devices.is_granted(p_app_transaction) then
     return guard.answer('{"recorded": false, "is_granted": true}');
   end if;
   if exists (select from devices.intents as i where i.lane = p_lane and i.user_id = p_user_id) then
@@ -8906,7 +8967,7 @@ begin
   v_now := core.now();
   delete from devices.intents as i
   where i.user_id = p_user_id and i.network = v_network and i.granted_at is null and i.good_from <= v_now;
-  v_admitted := devices.admit_intent(v_network);
+  v_admitted := devices.admit_intent(v_network, p_app_transaction is not null);
   if v_admitted.reason is not null then
     return guard.answer(
       jsonb_build_object(
@@ -8929,7 +8990,9 @@ end;
 $$;
 grant execute on function api.record_device_intent to service_role;
 
-create function api.grant_device_credits(p_user_id uuid, p_network text, p_lane uuid, p_session_id uuid default null)
+create function api.grant_device_credits(
+  p_user_id uuid, p_network text, p_lane uuid, p_session_id uuid default null, p_app_transaction jsonb default null
+)
 returns jsonb
 language plpgsql
 volatile
@@ -8939,7 +9002,8 @@ as $$
 -- Grants the 10 credits of a device whose bit is set for this user, and leaves the lane, if there is one. It takes the
 -- intent of this lane, or one of theirs in this network that is good for a later check. `data`:
 -- `{ credits, credits_remaining }`, `credits` being what this call granted: a second call grants 0, and so does one
--- without an intent. Locks: account → lane → intent → lots.
+-- without an intent, or whose Apple Account, by p_app_transaction, has had its grant. Locks: account → lane → intent → the
+-- app transaction → lots.
 declare
   v_network constant text := devices.network_of(p_network);
   v_caller record;
@@ -8966,7 +9030,7 @@ begin
     order by o.lane = p_lane desc nulls last
     limit 1
   );
-  if not found then
+  if not found or (p_app_transaction is not null and not devices.claim_grant(p_app_transaction)) then
     return guard.answer(jsonb_build_object('credits', 0, 'credits_remaining', (v_caller.account).balance));
   end if;
   insert into devices.grants (user_id, granted_at) values (p_user_id, v_now);
@@ -9498,8 +9562,7 @@ declare
   v_caller record;
   v_closed_at timestamptz;
 begin
-  select * into v_caller
-  from guard.enter(
+  v_caller := guard.enter(
     p_user_id, 'user-profile', '{writes}', null, p_locks => true, p_suspended => true, p_session_id => p_session_id
   );
   if v_caller.refusal is not null then
@@ -10339,16 +10402,20 @@ security definer
 set search_path = ''
 as $$
 -- From when on Apple's history of an environment is to be read: `data` is `{ read_from, read_until }`. An hour more than
--- is needed, since Apple may write a notification down later than it signed it; of a project that never read it, 30 days.
--- Takes no lock.
+-- is needed, since Apple may write a notification down later than it signed it; of a project that never read it, 29 days.
+-- Never from before what Apple still tells, which it would refuse each time. Takes no lock.
 declare
   v_now constant timestamptz := core.now();
+  -- Apple says 30 days in the sandbox and 180 in production. A request arrives later than its times are chosen, by a clock
+  -- that is not Apple's, and in production 170 days have been refused (developer forums, 766328).
+  v_earliest constant timestamptz := v_now - case p_environment when 'sandbox' then interval '29 days' else interval '150 days' end;
   v_from timestamptz;
 begin
   select h.read_until - interval '1 hour' into v_from
   from purchases.history_reads as h where h.environment = p_environment::purchases.environment;
   return guard.answer(jsonb_build_object(
-    'read_from', core.to_iso(coalesce(v_from, v_now - interval '30 days')), 'read_until', core.to_iso(v_now)
+    'read_from', core.to_iso(greatest(v_earliest, coalesce(v_from, v_now - interval '29 days'))),
+    'read_until', core.to_iso(v_now)
   ));
 end;
 $$;
