@@ -26,6 +26,7 @@ Deno.test("a guest reads and changes their profile", async () => {
     credits_remaining: 7,
     app_account_token: profile.app_account_token,
     shares_consumption: false,
+    subscription: null,
     created_at: profile.created_at,
   });
   const changes = {
