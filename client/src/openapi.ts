@@ -887,15 +887,7 @@ export interface components {
             shares_consumption: boolean;
             /** Format: date-time */
             created_at: string;
-            subscription: {
-                product_id: string;
-                /** @enum {string} */
-                status: "active" | "in_grace" | "in_billing_retry" | "expired" | "revoked";
-                /** Format: date-time */
-                renews_at: string | null;
-                /** Format: date-time */
-                expires_at: string;
-            } | null;
+            subscription: components["schemas"]["Subscription"];
         };
         ProviderWebhookResponse: {
             /** @constant */
@@ -914,15 +906,7 @@ export interface components {
         };
         PurchasesResponse: {
             purchases: components["schemas"]["Purchase"][];
-            subscription: {
-                product_id: string;
-                /** @enum {string} */
-                status: "active" | "in_grace" | "in_billing_retry" | "expired" | "revoked";
-                /** Format: date-time */
-                renews_at: string | null;
-                /** Format: date-time */
-                expires_at: string;
-            } | null;
+            subscription: components["schemas"]["Subscription"];
             next_cursor: string | null;
         };
         Reason: string;
@@ -936,6 +920,15 @@ export interface components {
             /** Format: uuid */
             job_id?: string | null;
         };
+        Subscription: {
+            product_id: string;
+            /** @enum {string} */
+            status: "active" | "in_grace" | "in_billing_retry" | "expired" | "revoked";
+            /** Format: date-time */
+            renews_at: string | null;
+            /** Format: date-time */
+            expires_at: string;
+        } | null;
         TextOption: {
             values: string[];
             default: string;

@@ -34,7 +34,9 @@ export async function buyCredits(
   while (!isOver()) {
     await appStore.control.rules(...Array.from({ length: 3 }, () => drawNotificationRule(random)));
     if (random() < 0.3) await appStore.control.rules(drawApiRule(random));
-    if (appAccountToken !== null) subscription = await subscribe(stack, appAccountToken, subscription, random);
+    if (appAccountToken !== null) {
+      subscription = await subscribe(stack, appAccountToken, subscription, random);
+    }
     const isNamed = random() < 0.7;
     const { transactionId, signed } = await appStore.do({
       deed: "buy",

@@ -11,14 +11,14 @@ export const PurchasesPosition = z.strictObject({ purchased_at: positionTime, id
 /** A page as the database tells it, with where the next one begins; null at the end. */
 export const PurchasesPage = z.object({
   purchases: z.array(Purchase),
-  subscription: z.nullable(Subscription),
+  subscription: Subscription,
   next: z.nullable(PurchasesPosition),
 });
 export type PurchasesPage = z.infer<typeof PurchasesPage>;
 
 export const PurchasesResponse = z.object({
   purchases: z.array(Purchase),
-  subscription: z.nullable(Subscription),
+  subscription: Subscription,
   next_cursor: z.nullable(z.string()),
 });
 export type PurchasesResponse = z.infer<typeof PurchasesResponse>;

@@ -34,8 +34,8 @@ export const Purchase = z.object({
 });
 export type Purchase = z.infer<typeof Purchase>;
 
-/** The caller's subscription: the one that serves them best, if they have several. */
-export const Subscription = z.object({
+/** The caller's subscription, the one that serves them best if they have several; null for whoever never had one. */
+export const Subscription = z.nullable(z.object({
   product_id: productId,
   /** `in_grace`: a payment failed, and it serves them until `expires_at`. `in_billing_retry`: it does not, and Apple tries on. */
   status: z.enum(["active", "in_grace", "in_billing_retry", "expired", "revoked"]),
@@ -43,7 +43,7 @@ export const Subscription = z.object({
   renews_at: z.nullable(timestamp),
   /** The end of what was paid for, or of Apple's grace. */
   expires_at: timestamp,
-});
+}));
 export type Subscription = z.infer<typeof Subscription>;
 
 /** What became of a transaction that its buyer presented. */
