@@ -22,7 +22,6 @@ export const Profile = z.object({
   /** Whether Apple is told, when a refund is asked for, how much of the purchase was used. */
   shares_consumption: z.boolean(),
   created_at: timestamp,
-  /** Null for whoever never had one. */
   subscription: Subscription,
 });
 export type Profile = z.infer<typeof Profile>;

@@ -34,7 +34,7 @@ export const Purchase = z.object({
 });
 export type Purchase = z.infer<typeof Purchase>;
 
-/** The caller's subscription: the one that serves them best, if they have several; null if they have none. */
+/** The caller's subscription, the one that serves them best if they have several; null for whoever never had one. */
 export const Subscription = z.nullable(z.object({
   product_id: productId,
   /** `in_grace`: a payment failed, and it serves them until `expires_at`. `in_billing_retry`: it does not, and Apple tries on. */
