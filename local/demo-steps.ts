@@ -1,5 +1,6 @@
-/** What the demo's steps have in common: how they are told, and how an app calls the endpoints and waits for what comes. */
-import { FunctionsHttpError, type SupabaseClient } from "@supabase/supabase-js";
+/** What the demo's steps have in common: how they are told, and how an app waits for what comes. */
+import { strict as assert } from "node:assert";
+import type { Kinora, WatchedJob } from "../client/src/kinora.ts";
 
 const bold = (text: string) => `\x1b[1m${text}\x1b[0m`;
 
@@ -17,77 +18,24 @@ export async function step<T>(
   return result;
 }
 
-interface Failure {
-  code: string;
-  message: string;
-  details: Record<string, unknown>;
-}
-
-/** What a client reads of an error: the body, since the SDK keeps it apart. */
-export async function invoke<T>(
-  supabase: SupabaseClient,
-  name: string,
-  options: { method?: "GET" | "POST"; body?: Record<string, unknown>; key?: string } = {},
-): Promise<{ data: T; replayed: boolean }> {
-  const { data, error, response } = await supabase.functions.invoke<T>(name, {
-    method: options.method ?? "POST",
-    ...(options.body ? { body: options.body } : {}),
-    headers: options.key ? { "Idempotency-Key": options.key } : {},
-  });
-  if (error instanceof FunctionsHttpError) {
-    const body: { error: Failure } = await error.context.json();
-    throw new Error(
-      `${name}: ${body.error.code} ${body.error.message} ${JSON.stringify(body.error.details)}`,
-    );
-  }
-  if (error !== null || data === null) throw new Error(`${name}: no answer`, { cause: error });
-  return { data, replayed: response?.headers.get("idempotency-replayed") === "true" };
-}
-
-export interface Status {
-  status: string;
-  progress: { stage: string };
-  next_poll_seconds: number | null;
-  credits_used: number;
-  video_url: string | null;
-  error: Failure | null;
-}
-
 /** Watches a job to its end. */
-export async function watch(
-  supabase: SupabaseClient,
-  jobId: string,
-): Promise<{ stages: string[]; last: Status }> {
-  const deadline = performance.now() + 60_000;
+export async function watch(kinora: Kinora, jobId: string): Promise<{ stages: string[]; last: WatchedJob }> {
   const stages: string[] = [];
-  while (performance.now() < deadline) {
-    const { data } = await invoke<Status>(supabase, `video-status?job_id=${jobId}`, { method: "GET" });
-    if (stages.at(-1) !== data.progress.stage) stages.push(data.progress.stage);
-    if (data.next_poll_seconds === null) return { stages, last: data };
-    // A client waits as long as it is told; a demo shows more stages by asking sooner.
-    const pause = Math.min(data.next_poll_seconds * 1000, 200);
-    await new Promise((resolve) => setTimeout(resolve, pause));
+  let last: WatchedJob | undefined;
+  for await (last of kinora.watch(jobId, { timeout: 60_000 })) {
+    if (stages.at(-1) !== last.progress.stage) stages.push(last.progress.stage);
   }
-  throw new Error(`The job did not end within a minute: ${stages.join(" → ")}`);
+  assert(last);
+  return { stages, last };
 }
 
-export interface Credits {
-  credits_remaining: number;
-  credits_owed: number;
-}
-
-export async function credits(supabase: SupabaseClient): Promise<Credits> {
-  return (await invoke<Credits>(supabase, "credits", { method: "GET" })).data;
-}
+type Credits = Awaited<ReturnType<Kinora["credits"]>>;
 
 /** Waits for what Apple's notification brings about. */
-export async function creditsWhen(
-  supabase: SupabaseClient,
-  isSo: (credits: Credits) => boolean,
-): Promise<Credits> {
+export async function creditsWhen(kinora: Kinora, isSo: (credits: Credits) => boolean): Promise<Credits> {
   const deadline = performance.now() + 30_000;
   while (performance.now() < deadline) {
-    const now = await credits(supabase);
+    const now = await kinora.credits();
     if (isSo(now)) return now;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }

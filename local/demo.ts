@@ -1,12 +1,13 @@
 /**
- * One guest's whole journey, as an app makes it with supabase-js (docs/clients.md), a line a step. Exits non-zero as soon as anything
+ * One guest's whole journey, as an app makes it with the client package (docs/clients.md), a line a step. Exits non-zero as soon as anything
  * is not as it should be.
  */
 import { strict as assert } from "node:assert";
 import { createClient } from "@supabase/supabase-js";
+import { Kinora } from "../client/src/kinora.ts";
 import { readMp4 } from "../supabase/functions/_shared/videos/mp4.ts";
 import { readArguments, refuse } from "./arguments.ts";
-import { credits, creditsWhen, invoke, step, watch } from "./demo-steps.ts";
+import { creditsWhen, step, watch } from "./demo-steps.ts";
 import { DirectoryInUseError, openDirectory } from "./directory.ts";
 import { withConnection } from "./postgres/database.ts";
 import { exitOnTermination, unlessTerminating } from "./processes/process.ts";
@@ -47,73 +48,54 @@ async function play(): Promise<void> {
     ({ url }) => `${url}, all of it, without Docker`,
   );
   const supabase = createClient(stack.url, stack.publishableKey, { auth: { persistSession: false } });
-
-  await step("sign in", "signInAnonymously()", async () => {
-    const { data, error } = await supabase.auth.signInAnonymously();
-    assert.equal(error, null);
-    return data;
-  }, ({ user }) => `guest ${user?.id}`);
+  const kinora = new Kinora(supabase);
 
   const check = await step(
-    "device check",
-    "a fresh token of a new device",
-    () =>
-      invoke<{ credits_remaining: number; initial_grant: { status: string; credits: number } }>(
-        supabase,
-        "device-check",
-        {
-          body: { device_token: deviceToken(`demo ${crypto.randomUUID()}`) },
-        },
-      ),
-    ({ data }) => `${data.initial_grant.status}, ${data.credits_remaining} credits`,
+    "start",
+    "a guest, and a fresh token of a new device",
+    () => kinora.start(() => Promise.resolve(deviceToken(`demo ${crypto.randomUUID()}`))),
+    ({ user_id, initial_grant, credits_remaining }) =>
+      `guest ${user_id}, ${initial_grant.status}, ${credits_remaining} credits`,
   );
-  assert.deepEqual(check.data.initial_grant, { status: "granted", credits: 10 });
+  assert.deepEqual(check.initial_grant, { status: "granted", credits: 10 });
 
-  const catalogue = await step(
+  const models = await step(
     "models",
     "",
-    () =>
-      invoke<{ models: { id: string; name: string; pricing: { type: string; credits: number } }[] }>(
-        supabase,
-        "models",
-        {
-          method: "GET",
-        },
-      ),
-    ({ data }) =>
-      data.models.map(({ name, pricing }) => `${name} (${pricing.credits} ${pricing.type})`).join(", "),
+    () => kinora.models(),
+    (models) => models.map(({ name, pricing }) => `${name} (${pricing.credits} ${pricing.type})`).join(", "),
   );
-  const model = catalogue.data.models[0];
+  const model = models[0];
   assert(model);
 
-  type Accepted = { job_id: string; status: string; credits_used: number; credits_remaining: number };
-  const body = { model_id: model.id, prompt: "A red fox runs through fresh snow at dawn" };
-  const key = crypto.randomUUID();
+  const request = { model_id: model.id, prompt: "A red fox runs through fresh snow at dawn" };
+  const intention = {
+    key: crypto.randomUUID(),
+    request,
+    user_id: check.user_id,
+    made_at: new Date().toISOString(),
+  };
   const accepted = await step(
     "generate",
-    `"${body.prompt}"`,
-    () => invoke<Accepted>(supabase, "generate-video", { body, key }),
-    ({ data }) => `accepted, ${data.credits_used} credits held, ${data.credits_remaining} left`,
+    `"${request.prompt}"`,
+    () => kinora.generate(intention),
+    (data) => `accepted, ${data.credits_used} credits held, ${data.credits_remaining} left`,
   );
-  assert.equal(accepted.data.credits_remaining, 10 - accepted.data.credits_used);
+  assert.equal(accepted.credits_remaining, 10 - accepted.credits_used);
 
   const watched = await step(
     "watch",
-    `job ${accepted.data.job_id}`,
-    () => watch(supabase, accepted.data.job_id),
+    `job ${accepted.job_id}`,
+    () => watch(kinora, accepted.job_id),
     ({ stages, last }) => `${stages.join(" → ")}: ${last.status}`,
   );
   assert.equal(watched.last.status, "completed");
-  const { video_url: url } = watched.last;
-  assert(url);
 
   await step(
     "download",
     "the signed URL",
     async () => {
-      const response = await fetch(url);
-      assert.equal(response.status, 200);
-      const bytes = new Uint8Array(await response.arrayBuffer());
+      const bytes = new Uint8Array(await (await kinora.download(accepted.job_id)).arrayBuffer());
       const reader = readMp4();
       reader.push(bytes);
       const mp4 = reader.finish();
@@ -131,48 +113,42 @@ async function play(): Promise<void> {
   const replay = await step(
     "same key again",
     "the same request",
-    () => invoke<Accepted>(supabase, "generate-video", { body, key }),
-    ({ data, replayed }) => `${replayed ? "replayed" : "not replayed"}, still job ${data.job_id}`,
+    () => kinora.generate(intention),
+    ({ job_id }) => `still job ${job_id}`,
   );
-  assert.deepEqual([replay.data, replay.replayed], [accepted.data, true]);
+  assert.deepEqual(replay, accepted);
 
   await stack.simulators.fal.control.rules({ outcome: "failed" });
   const doomed = await step(
     "second video",
     "the provider will fail it",
-    () => invoke<Accepted>(supabase, "generate-video", { body, key: crypto.randomUUID() }),
-    ({ data }) => `accepted, ${data.credits_used} credits held, ${data.credits_remaining} left`,
+    () => kinora.generate(request),
+    (data) => `accepted, ${data.credits_used} credits held, ${data.credits_remaining} left`,
   );
   const failed = await step(
     "watch",
-    `job ${doomed.data.job_id}`,
-    () => watch(supabase, doomed.data.job_id),
+    `job ${doomed.job_id}`,
+    () => watch(kinora, doomed.job_id),
     ({ stages, last }) =>
       `${stages.join(" → ")}: ${last.status} with ${last.error?.code} "${last.error?.message}"`,
   );
   assert.deepEqual([failed.last.status, failed.last.credits_used], ["failed", 0]);
 
-  const profile = await invoke<{ credits_remaining: number; app_account_token: string }>(
-    supabase,
-    "user-profile",
-    { method: "GET" },
-  );
-  const left = profile.data.credits_remaining;
-  assert.equal(left, 10 - accepted.data.credits_used, "The failed video's credits are back");
+  const profile = await kinora.profile();
+  const left = profile.credits_remaining;
+  assert.equal(left, 10 - accepted.credits_used, "The failed video's credits are back");
 
   const store = stack.simulators.appStore;
-  const pack = { productId: "credits_10", appAccountToken: profile.data.app_account_token };
-  type Purchase = { status: string; credits_added: number; credits_remaining: number };
+  const pack = { productId: "credits_10", appAccountToken: profile.app_account_token };
   const purchase = await step(
     "buy credits",
     "what StoreKit gives the app",
     async () => {
       const { signed, transactionId } = await store.do({ deed: "buy", ...pack });
       assert(transactionId);
-      const { data } = await invoke<Purchase>(supabase, "purchases", {
-        body: { signed_transaction: signed },
-      });
-      return { ...data, transactionId };
+      const purchase = await kinora.purchase({ signed: signed ?? "", finish: () => Promise.resolve() });
+      assert(purchase);
+      return { ...purchase, transactionId };
     },
     ({ credits_added, credits_remaining }) => `${credits_added} credits, ${credits_remaining} left`,
   );
@@ -182,16 +158,10 @@ async function play(): Promise<void> {
     "spend them",
     "three more videos",
     async () => {
-      const jobs: string[] = [];
-      for (let count = 0; count < 3; count++) {
-        const { data } = await invoke<Accepted>(supabase, "generate-video", {
-          body,
-          key: crypto.randomUUID(),
-        });
-        jobs.push(data.job_id);
-      }
-      for (const job of jobs) assert.equal((await watch(supabase, job)).last.status, "completed");
-      return await credits(supabase);
+      const jobs = await Promise.all([1, 2, 3].map(() => kinora.generate(request)));
+      const ends = await Promise.all(jobs.map(({ job_id }) => watch(kinora, job_id)));
+      for (const { last } of ends) assert.equal(last.status, "completed");
+      return await kinora.credits();
     },
     ({ credits_remaining }) => `completed, ${credits_remaining} credits left`,
   );
@@ -200,7 +170,7 @@ async function play(): Promise<void> {
     "Apple gives the money back, and tells us",
     async () => {
       await store.do({ deed: "refund", transactionId: purchase.transactionId });
-      return await creditsWhen(supabase, ({ credits_owed }) => credits_owed > 0);
+      return await creditsWhen(kinora, ({ credits_owed }) => credits_owed > 0);
     },
     ({ credits_remaining, credits_owed }) =>
       `${credits_remaining} credits left, ${credits_owed} owed: they were spent`,
@@ -214,7 +184,7 @@ async function play(): Promise<void> {
     "the app is closed: only Apple tells us",
     async () => {
       await store.do({ deed: "buy", ...pack });
-      return await creditsWhen(supabase, ({ credits_owed }) => credits_owed === 0);
+      return await creditsWhen(kinora, ({ credits_owed }) => credits_owed === 0);
     },
     ({ credits_remaining }) => `the debt is paid first, ${credits_remaining} credits left`,
   );

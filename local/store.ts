@@ -13,6 +13,12 @@ Plays customers and Apple in the simulated App Store of deno task dev, or of den
 
   buy <product>             a customer buys; --user=<id> gives their app_account_token, or --token=<uuid>; none: whoever presents it
                             first. --quantity=<1-10>  --sandbox  --family  --price=<thousandths>  --account=<Apple Account>
+  subscribe <product>       as buy; --trial: its first period is free. --period=<seconds> of each, a month without it
+  renew <transaction>       the next period of the subscription, which any of its transactions names; it renews by itself when one ends
+  upgrade <transaction>     --to=<product>, at once; downgrade: from the next period on
+  cancel <transaction>      it is not renewed any more; expire: it is over now
+  lapse <transaction>       the period is over now, and the next one is not paid; --grace=<days> that Apple wants them served
+  recover <transaction>     it is paid after all
   present <transaction>     the transaction as StoreKit gives it to the app now
   request-refund <transaction>   the customer asks Apple for their money, and Apple asks what was used; --why=<Apple's reason>
   refund <transaction>      Apple pays it back, all of it or --percent=<1-99>; --issue: because of an issue with the app
@@ -34,9 +40,13 @@ const { values, positionals } = readArguments(usage, {
     user: { type: "string" },
     token: { type: "string" },
     quantity: { type: "string", default: "1" },
-    price: { type: "string", default: "4990" },
+    price: { type: "string" },
     account: { type: "string", default: "customer" },
     sandbox: { type: "boolean", default: false },
+    trial: { type: "boolean", default: false },
+    period: { type: "string" },
+    to: { type: "string" },
+    grace: { type: "string", default: "0" },
     family: { type: "boolean", default: false },
     percent: { type: "string" },
     issue: { type: "boolean", default: false },
@@ -77,6 +87,11 @@ async function appAccountToken(databaseUrl: string): Promise<string | null> {
   return row?.app_account_token ?? refuse(`There is no user ${user}.`);
 }
 
+/** As it was asked for, if it was. */
+function price(): { price?: number } {
+  return values.price === undefined ? {} : { price: wholeNumber("price", values.price) };
+}
+
 async function deedOf(status: Status): Promise<Deed> {
   switch (command) {
     case "buy":
@@ -85,11 +100,37 @@ async function deedOf(status: Status): Promise<Deed> {
         productId: about(),
         appAccountToken: await appAccountToken(status.DB_URL),
         quantity: wholeNumber("quantity", values.quantity),
-        price: wholeNumber("price", values.price),
+        ...price(),
         familyShared: values.family,
         account: values.account,
         environment,
       };
+    case "subscribe":
+      return {
+        deed: "subscribe",
+        productId: about(),
+        appAccountToken: await appAccountToken(status.DB_URL),
+        ...price(),
+        ...(values.period === undefined
+          ? {}
+          : { periodMilliseconds: wholeNumber("period", values.period) * 1_000 }),
+        trial: values.trial,
+        familyShared: values.family,
+        account: values.account,
+        environment,
+      };
+    case "renew":
+    case "cancel":
+    case "expire":
+    case "recover":
+      return { deed: command, subscription: about() };
+    case "upgrade":
+    case "downgrade": {
+      const productId = values.to ?? refuse(`\`${command}\` needs --to=<product>.\n\n${usage}`);
+      return { deed: command, subscription: about(), productId, ...price() };
+    }
+    case "lapse":
+      return { deed: "lapse", subscription: about(), graceDays: wholeNumber("grace", values.grace) };
     case "present":
     case "reverse":
     case "decline":
@@ -176,7 +217,7 @@ function listOf({ transactions, notifications, deliveries, consumptions }: AppSt
 async function tellOf({ transactionId, signed, notificationId }: Done, url: string): Promise<string> {
   const lines = transactionId === null ? [] : [`transaction   ${transactionId}`];
   if (notificationId !== null) lines.push(`notification  ${await deliveryOf(notificationId, url)}`);
-  const isWanted = command === "buy" || command === "present";
+  const isWanted = ["buy", "present", "subscribe", "renew", "upgrade", "recover"].includes(command);
   if (signed !== null && isWanted) {
     lines.push("", "What StoreKit gives the app (signed_transaction of POST purchases):", signed);
   }

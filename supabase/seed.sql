@@ -91,7 +91,13 @@ on conflict (pattern) do nothing;
 
 -- What the app sells, as App Store Connect must have it: 10 credits are two videos of the cheapest model. The three together are
 -- what one user may buy in the sandbox in a day, so that App Review can buy each.
-insert into purchases.products (product_id, kind, name, description, credits, is_featured, position) values
-  ('credits_10', 'consumable', '10 credits', 'Two videos of Kling 2.5 Turbo Pro.', 10, false, 1),
-  ('credits_30', 'consumable', '30 credits', 'Seven videos of Kling 2.5 Turbo Pro.', 30, true, 2),
-  ('credits_60', 'consumable', '60 credits', 'Fifteen videos of Kling 2.5 Turbo Pro.', 60, false, 3);
+insert into purchases.products (
+  product_id, kind, name, description, credits, trial_credits, is_featured, position
+)
+values
+  ('credits_10', 'consumable', '10 credits', 'Two videos of Kling 2.5 Turbo Pro.', 10, 0, false, 1),
+  ('credits_30', 'consumable', '30 credits', 'Seven videos of Kling 2.5 Turbo Pro.', 30, 0, true, 2),
+  ('credits_60', 'consumable', '60 credits', 'Fifteen videos of Kling 2.5 Turbo Pro.', 60, 0, false, 3),
+  -- One group, with two levels.
+  ('plus_monthly', 'subscription', 'Plus', 'Ten videos of Kling 2.5 Turbo Pro a month.', 40, 8, false, 4),
+  ('pro_monthly', 'subscription', 'Pro', 'Twenty-five videos of Kling 2.5 Turbo Pro a month.', 100, 8, false, 5);

@@ -16,7 +16,7 @@ const tiers: readonly Tier[] = [
   { name: "unit", files: /^supabase\/functions\/.+_test\.ts$/, permissions: functionsPermissions },
   {
     name: "unit",
-    files: /^(local|tools|bench)\/.+_test\.ts$|^tests\/[^/]+_test\.ts$/,
+    files: /^(local|tools|bench|client)\/.+_test\.ts$|^tests\/[^/]+_test\.ts$/,
     permissions: everyPermission,
   },
   { name: "contract", files: /^tests\/contract\/.+_test\.ts$/, permissions: everyPermission },

@@ -1244,7 +1244,8 @@ $$;
 -- trigger moves the balances and draws the lots, in the same statement. Nothing here is ever rewritten.
 --
 -- To read it in one sitting: credits.sql (what there is), transfers.sql (how money moves), accounts.sql (what postings
--- are made of), postings.sql, reversals.sql, merging.sql, console.sql (the operator's hand), proofs.sql.
+-- are made of), postings.sql, reversals.sql, expiries.sql (until when lots live), merging.sql, console.sql (the operator's
+-- hand), proofs.sql.
 --
 -- Amounts are whole credits. An entry is signed; over all accounts of a unit the entries sum to zero. A user's
 -- accounts carry their balance and refuse to go below zero. System accounts carry none: one row that everybody
@@ -2360,7 +2361,8 @@ volatile
 set search_path = ''
 as $$
 -- Has so much of a purchase taken back, whatever was before: the difference is taken, or whole reversals are given back,
--- the latest first, and then what is too little is taken. A second call with the amount moves nothing.
+-- the latest first, and then what is too little is taken. What expired of it before is what is taken then, and nothing else
+-- in its place. A second call with the amount moves nothing.
 -- Locks: account → lots.
 declare
   v_original credits.transfers;
@@ -2393,6 +2395,10 @@ begin
     v_reversed := v_reversed - v_reversal.amount;
     v_account := credits.lock_account(v_original.owner_id);
   end loop;
+  if v_reversed < p_amount then
+    v_account.balance := v_account.balance
+      + (credits.restore_expired(p_transfer_id, v_account, p_amount - v_reversed)).restored;
+  end if;
   -- Of the sandbox, what is spent stays so: then there is nothing to write down.
   if v_reversed < p_amount and (
     v_original.from_account_id <> credits.system_account('sandbox')
@@ -2551,6 +2557,111 @@ begin
   perform credits.note_next_expiry(p_account.id);
   perform credits.settle_account(v_posting_id, p_account, v_now);
   return v_outcome;
+end;
+$$;
+
+-- supabase/schemas/credits/expiries.sql
+
+create function credits.expiries_of(p_transfer_id uuid)
+returns table (transfer_id uuid, posting_id bigint, lot_id bigint, amount bigint)
+language sql
+stable
+set search_path = ''
+as $$
+  -- What expired of the lot that a grant or purchase made, and of those that descend from it, and was not given back since:
+  -- by the transfer that booked it, and its posting.
+  select e.id, e.posting_id, e.lot_id, e.amount
+  from (
+    select t.id, t.posting_id, d.lot_id, d.amount - coalesce((
+      select sum(b.amount)
+      from credits.transfers as g
+      cross join lateral unnest(g.draws) as b (lot_id, amount)
+      -- Into the lot that it came from, or its successor with whom the account was merged into.
+      where g.reverses_id = t.id and g.kind = 'reversal'
+        and b.lot_id = (credits.successors(array[row(d.lot_id, d.amount)::credits.draw], g.to_account_id))[1].lot_id
+    ), 0)::bigint as amount
+    from credits.transfers as o
+    cross join lateral (
+      select array_agg(l.id) as ids, array_agg(distinct l.account_id) as accounts
+      from credits.lots_of(o.draws[1].lot_id) as l
+      where l.expires_at is not null
+    ) as own
+    join credits.transfers as t on t.from_account_id = any (own.accounts) and t.kind = 'expiry' and t.from_number is not null
+      -- In its own account it can only have expired since.
+      and (t.from_account_id <> o.to_account_id or t.from_number > o.to_number)
+    cross join lateral unnest(t.draws) as d (lot_id, amount)
+    where o.id = p_transfer_id and d.lot_id = any (own.ids)
+  ) as e
+  where e.amount > 0
+$$;
+
+create function credits.restore_expired(
+  p_transfer_id uuid, p_account credits.accounts, p_amount bigint, out restored bigint, out posting_id bigint
+)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Gives back up to an amount of what expired of a purchase, into the lots that it expired from: how much that was, and by
+-- which posting, if by any. The caller has locked the account, and takes it or settles the account after that.
+declare
+  v_now constant timestamptz := core.now();
+  v_expired record;
+begin
+  restored := 0;
+  for v_expired in
+    select c.transfer_id, sum(c.taken)::bigint as amount, array_agg(row(c.lot_id, c.taken)::credits.draw) as draws
+    from (
+      select e.transfer_id, e.posting_id, e.lot_id,
+        least(e.amount, p_amount - (sum(e.amount) over (order by e.posting_id, e.lot_id) - e.amount))::bigint as taken
+      from credits.expiries_of(p_transfer_id) as e
+    ) as c
+    where c.taken > 0
+    group by c.transfer_id, c.posting_id
+    order by c.posting_id
+  loop
+    -- The number of its first entry: an account has it once.
+    posting_id := coalesce(posting_id, credits.record_posting(
+      format('restore:%s:%s', p_account.id, p_account.entry_count + 1), p_account.owner_id,
+      jsonb_build_object('call', 'restore_expired', 'transfer_id', p_transfer_id, 'amount', p_amount), '{}', v_now
+    ));
+    insert into credits.transfers (
+      posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
+    )
+    values (
+      restore_expired.posting_id, p_account.owner_id, 'reversal', credits.system_account('breakage'), p_account.id, v_expired.amount,
+      v_expired.transfer_id, credits.successors(v_expired.draws, p_account.id), v_now
+    );
+    restored := restored + v_expired.amount;
+  end loop;
+end;
+$$;
+
+create function credits.extend(p_transfer_id uuid, p_expires_at timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Lets what a purchase brought live until p_expires_at at least. What expired of it before that was known is given back: a
+-- debt is paid of it first, as of all that comes in. A second call changes nothing. Locks: account → lots.
+declare
+  v_original credits.transfers;
+  v_account credits.accounts;
+  v_posting_id bigint;
+begin
+  select t.* into strict v_original from credits.transfers as t where t.id = p_transfer_id;
+  v_account := credits.lock_account(v_original.owner_id);
+  update credits.lots as l
+  set expires_at = p_expires_at
+  where l.id in (select d.id from credits.lots_of(v_original.draws[1].lot_id) as d) and l.expires_at < p_expires_at;
+  if p_expires_at > core.now() then
+    v_posting_id := (credits.restore_expired(p_transfer_id, v_account, v_original.amount)).posting_id;
+    if v_posting_id is not null then
+      perform credits.settle_account(v_posting_id, v_account, core.now());
+    end if;
+  end if;
+  perform credits.note_next_expiry(v_account.id);
 end;
 $$;
 
@@ -2863,9 +2974,9 @@ return case p_kind
   when 'merge' then (p_from, p_to) in (
     ('available', 'merging'), ('merging', 'available'), ('owed', 'merging'), ('merging', 'owed')
   )
-  -- And back, where it was reversed itself.
-  when 'reversal' then least(p_from, p_to) in ('available', 'owed')
-    and greatest(p_from, p_to) in ('grants', 'purchases', 'sandbox')
+  -- And back, where it was reversed itself; of an expiry, only back.
+  when 'reversal' then (p_from, p_to) = ('breakage', 'available')
+    or (least(p_from, p_to) in ('available', 'owed') and greatest(p_from, p_to) in ('grants', 'purchases', 'sandbox'))
 end;
 
 -- Whether an owner's account was merged into another's, at once or by way of others.
@@ -5554,8 +5665,8 @@ as $$
 -- Asks whether a caller may act, and makes their row and account at the first call. `refusal` is null, or what
 -- to return (auth/unauthenticated for a closed or merged account, and where the session of the caller's token has ended;
 -- auth/suspended for a suspended account); `language` is the user's own, if any; `is_new` is true for the one call that
--- made the row. A tombstone is never revived. With p_suspended whoever is suspended may act, too. Without p_session_id no
--- session is asked: by whoever asks again.
+-- made the row. A tombstone is never revived. With p_suspended whoever is suspended may act, too; the suspension has ended
+-- their sessions, so none is asked for. Without p_session_id no session is asked: by whoever asks again.
 declare
   v_is_out boolean;
   v_is_banned boolean;
@@ -5563,7 +5674,7 @@ begin
   is_new := false;
   loop
     -- The session in the same statement: one look into an index more.
-    select accounts.is_out(u) or p_session_id is not null and not exists (
+    select accounts.is_out(u) or not u.is_banned and p_session_id is not null and not exists (
         select from auth.sessions as s where s.id = p_session_id and s.user_id = p_user_id
       ),
       u.is_banned, u.language
@@ -7205,7 +7316,8 @@ accepted within p_within of p_at.';
 -- supabase/schemas/purchases/products.sql
 
 -- purchases: what is sold through the App Store, what was bought, and what Apple says became of it. In this order:
--- products.sql (what is sold), transactions.sql (what was bought), sandbox.sql (what may be credited for no money),
+-- products.sql (what is sold), transactions.sql (what was bought), subscriptions.sql (what periods have in common),
+-- showing.sql (what the API tells of both), sandbox.sql (what may be credited for no money),
 -- crediting.sql (how a purchase becomes credits), notifications.sql (what Apple tells), consumption.sql (what Apple asks).
 
 create schema purchases;
@@ -7296,6 +7408,10 @@ create table purchases.transactions (
   -- Before then, trying again is of no use.
   retry_at timestamptz,
   created_at timestamptz not null,
+  -- Apple began this period by itself, at the end of the one before.
+  is_renewal boolean not null default false,
+  -- Until when Apple wants the subscriber served though the payment for the next period failed, as far as it ever said.
+  grace_until timestamptz,
   -- How much of it Apple has taken back, in thousandths of a percent.
   revoked_share integer generated always as (case
     when revoked_at is null then 0 when revocation_type = 'prorated' then coalesce(revocation_percentage, 100000) else 100000
@@ -7325,8 +7441,8 @@ language plpgsql
 stable
 set search_path = ''
 as $$
--- Whose a transaction is that has no owner yet: whoever it names, else whoever had the subscription before, else whoever
--- presents it. Or why it is nobody's: then `owner_id` is null.
+-- Whose a transaction is that has no owner yet and is no period of a subscription: whoever it names, else whoever presents
+-- it. Or why it is nobody's: then `owner_id` is null.
 declare
   v_closed_at timestamptz;
 begin
@@ -7344,21 +7460,240 @@ begin
       reason := 'closed_account';
     end if;
   else
-    if (p_told).kind = 'subscription' then
-      select t.owner_id into owner_id
-      from purchases.transactions as t
-      where t.environment = (p_told).environment and t.original_transaction_id = (p_told).original_transaction_id
-        and t.owner_id is not null
-      order by t.purchased_at desc
-      limit 1;
-    end if;
-    owner_id := coalesce(owner_id, p_presenter);
+    owner_id := p_presenter;
     if owner_id is null then
       reason := 'unclaimed';
     end if;
   end if;
 end;
 $$;
+
+select core.keep_rows_out_of_logs('purchases.transactions');
+
+-- supabase/schemas/purchases/subscriptions.sql
+
+-- A subscription: what its periods have in common. Each period is a transaction.
+create table purchases.subscriptions (
+  environment purchases.environment not null,
+  original_transaction_id text not null check (char_length(original_transaction_id) between 1 and 40),
+  -- Whose the periods to come are; those that were credited stay where they are.
+  owner_id uuid,
+  -- What Apple signed last about its renewal; null before it said anything.
+  renewal_signed_at timestamptz,
+  is_auto_renewing boolean,
+  is_in_billing_retry boolean not null default false,
+  grace_period_expires_at timestamptz,
+  -- When it moved to its present owner, who restored it.
+  moved_at timestamptz,
+  created_at timestamptz not null,
+  primary key (environment, original_transaction_id)
+);
+alter table purchases.subscriptions enable row level security;
+create index subscriptions_owner on purchases.subscriptions (owner_id) where owner_id is not null;
+comment on table purchases.subscriptions is 'Who has which subscription, and what Apple says about its renewal.';
+
+create type purchases.subscription_status as enum ('active', 'in_grace', 'in_billing_retry', 'expired', 'revoked');
+
+create function purchases.subscribe(
+  p_told purchases.transactions, p_presenter uuid, out owner_id uuid, out reason purchases.uncredited_reason
+)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Whose a subscription's periods are: it is written down with the first that is told of it. Whoever that names has it, else
+-- whoever presents one; and whoever presents one of a subscription whose owner's account is closed, has it from then on.
+-- `owner_id` is null where it is nobody's, with the `reason`. The caller has locked the subscription.
+declare
+  v_known uuid;
+begin
+  if (p_told).is_family_shared then
+    reason := 'family_shared';
+    return;
+  end if;
+  select s.owner_id into v_known
+  from purchases.subscriptions as s
+  where s.environment = (p_told).environment and s.original_transaction_id = (p_told).original_transaction_id;
+  if not found then
+    insert into purchases.subscriptions (environment, original_transaction_id, created_at)
+    values ((p_told).environment, (p_told).original_transaction_id, core.now());
+  end if;
+  owner_id := v_known;
+  if owner_id is null then
+    -- Also one whose account is closed: a subscription lives on at Apple's, and can be restored by somebody else.
+    select accounts.heir_of(u.id) into owner_id
+    from accounts.users as u where u.app_account_token = (p_told).app_account_token;
+    if owner_id is null and (p_told).app_account_token is not null then
+      reason := 'unknown_account';
+      return;
+    end if;
+    owner_id := coalesce(owner_id, p_presenter);
+  end if;
+  if p_presenter <> owner_id and purchases.is_closed(owner_id) then
+    owner_id := p_presenter;
+  end if;
+  if owner_id is null then
+    reason := 'unclaimed';
+  elsif owner_id is distinct from v_known then
+    perform purchases.move_subscription(p_told, owner_id);
+  end if;
+end;
+$$;
+
+-- Whether it is an account that is closed: a period to come has no use for it.
+create function purchases.is_closed(p_user_id uuid)
+returns boolean
+language sql
+stable
+return exists (select from accounts.users as u where u.id = p_user_id and u.closed_at is not null);
+
+create function purchases.move_subscription(p_told purchases.transactions, p_owner_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Gives a subscription's periods to come to a user. The caller has locked the subscription.
+begin
+  update purchases.subscriptions as s
+  set moved_at = case when s.owner_id is not null then core.now() end, owner_id = p_owner_id
+  where s.environment = (p_told).environment and s.original_transaction_id = (p_told).original_transaction_id
+    and s.owner_id is distinct from p_owner_id;
+end;
+$$;
+
+create function purchases.restore_from_guest(p_told purchases.transactions, p_presenter uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Moves a subscription that is a guest's to whoever presents it: a guest who lost their session has no other way. What was
+-- paid until now stays the guest's. The caller has locked the subscription.
+declare
+  v_owner_id uuid;
+begin
+  select s.owner_id into v_owner_id
+  from purchases.subscriptions as s
+  where s.environment = (p_told).environment and s.original_transaction_id = (p_told).original_transaction_id;
+  if v_owner_id <> p_presenter and not (p_told).is_family_shared
+    and exists (select from auth.users as a where a.id = v_owner_id and a.is_anonymous)
+  then
+    perform purchases.move_subscription(p_told, p_presenter);
+  end if;
+end;
+$$;
+
+create function purchases.note_renewal(p_renewal jsonb)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Keeps what Apple signed last about a subscription's renewal. A second call, or an older one, changes nothing. The caller
+-- has locked the subscription.
+begin
+  update purchases.subscriptions as s
+  set renewal_signed_at = r.signed_at, is_auto_renewing = r.auto_renew_status <> 'off',
+      is_in_billing_retry = r.is_in_billing_retry, grace_period_expires_at = r.grace_period_expires_at
+  from jsonb_to_record(p_renewal) as r (
+    environment purchases.environment, original_transaction_id text, signed_at timestamptz, auto_renew_status text,
+    is_in_billing_retry boolean, grace_period_expires_at timestamptz
+  )
+  where s.environment = r.environment and s.original_transaction_id = r.original_transaction_id
+    -- Of two that were signed in the same moment, any rule will do that does not ask which came first.
+    and (
+      coalesce(s.renewal_signed_at, '-infinity'), coalesce(s.grace_period_expires_at, '-infinity'), s.is_in_billing_retry,
+      coalesce(s.is_auto_renewing, true)
+    ) < (
+      r.signed_at, coalesce(r.grace_period_expires_at, '-infinity'), r.is_in_billing_retry,
+      coalesce(r.auto_renew_status <> 'off', true)
+    );
+end;
+$$;
+
+create function purchases.other_periods(p_period purchases.transactions)
+returns setof purchases.transactions
+language sql
+stable
+set search_path = ''
+as $$
+  -- The other periods of the same subscription that somebody paid for themselves.
+  select t.*
+  from purchases.transactions as t
+  where t.environment = (p_period).environment and t.original_transaction_id = (p_period).original_transaction_id
+    and t.transaction_id <> (p_period).transaction_id and t.kind = 'subscription' and not t.is_family_shared
+$$;
+
+create function purchases.cut_at(p_period purchases.transactions)
+returns timestamptz
+language sql
+stable
+set search_path = ''
+as $$
+  -- When another level began in the middle of a period, for which Apple gives back the share of the price that was left; null
+  -- where none did. Apple signs that it was an upgrade, but need not tell it again of the period that it ended: a purchase
+  -- within it says the same. A renewal may begin some moments early, and ends nothing.
+  select min(o.purchased_at)
+  from purchases.other_periods(p_period) as o
+  where (o.purchased_at, o.transaction_id collate "C")
+      > ((p_period).purchased_at, (p_period).transaction_id collate "C")
+    and o.purchased_at < (p_period).expires_at
+    and ((p_period).is_upgraded or not o.is_renewal)
+$$;
+
+create function purchases.to_take_back(p_transaction purchases.transactions)
+returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  -- How much of what a transaction brought is to be taken back: what Apple has refunded, rounded down; or what a period had
+  -- left when it was upgraded, rounded up, so that no number of upgrades adds up to a credit.
+  select greatest(
+    (p_transaction).credits * (p_transaction).revoked_share / 100000,
+    (p_transaction).credits - coalesce(
+      floor(
+        (p_transaction).credits * extract(epoch from c.cut_at - (p_transaction).purchased_at)
+          / extract(epoch from (p_transaction).expires_at - (p_transaction).purchased_at)
+      )::bigint,
+      (p_transaction).credits
+    )
+  )
+  from (
+    select case when (p_transaction).kind = 'subscription' then purchases.cut_at(p_transaction) end as cut_at
+  ) as c
+$$;
+
+create function purchases.credits_of(
+  p_transaction purchases.transactions, p_product purchases.products, p_owner_id uuid
+)
+returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  -- What a transaction brings. A period that costs nothing brings `trial_credits`, once for a subscription and once for a user.
+  select (p_transaction).quantity * case
+    when not (p_transaction).is_free_trial then (p_product).credits
+    when exists (
+      select from purchases.transactions as t
+      where t.is_free_trial and t.credits > 0 and t.environment = (p_transaction).environment
+        and (t.original_transaction_id = (p_transaction).original_transaction_id or t.owner_id = p_owner_id)
+    ) then 0
+    else (p_product).trial_credits
+  end
+$$;
+
+-- Until when the credits of a period live; null for what is no period. Three days more, or as long as Apple wants a
+-- subscriber served whose payment failed.
+create function purchases.credits_expire_at(p_transaction purchases.transactions)
+returns timestamptz
+language sql
+immutable
+return greatest((p_transaction).expires_at + interval '3 days', (p_transaction).grace_until);
+
+-- supabase/schemas/purchases/showing.sql
 
 -- A purchase as the API shows it to its owner.
 create function purchases.transaction_json(p_transaction purchases.transactions)
@@ -7368,14 +7703,73 @@ stable
 return jsonb_build_object(
   'transaction_id', (p_transaction).transaction_id, 'product_id', (p_transaction).product_id,
   'status', case
-    when (p_transaction).revoked_share = 0 then 'credited'
+    when (p_transaction).revoked_share = 0 then case
+      -- Apple gave back what was left of it.
+      when (p_transaction).kind = 'subscription' and purchases.cut_at(p_transaction) is not null then 'partially_refunded'
+      else 'credited'
+    end
     when (p_transaction).revoked_share < 100000 then 'partially_refunded' else 'refunded'
   end,
   'credits_added', (p_transaction).credits, 'purchased_at', core.to_iso((p_transaction).purchased_at),
   'expires_at', core.to_iso((p_transaction).expires_at)
 );
 
-select core.keep_rows_out_of_logs('purchases.transactions');
+create function purchases.latest_period(p_subscription purchases.subscriptions)
+returns setof purchases.transactions
+language sql
+stable
+set search_path = ''
+as $$
+  -- One row, or none where only a member of the family has it.
+  select t.*
+  from purchases.transactions as t
+  where t.environment = (p_subscription).environment
+    and t.original_transaction_id = (p_subscription).original_transaction_id
+    and t.kind = 'subscription' and not t.is_family_shared
+  order by t.purchased_at desc, t.transaction_id collate "C" desc
+  limit 1
+$$;
+
+-- How a subscription stands, by its latest period. What Apple said about its renewal counts until there is a period that it
+-- did not know of.
+create function purchases.status_at(
+  p_subscription purchases.subscriptions, p_latest purchases.transactions, p_now timestamptz
+)
+returns purchases.subscription_status
+language sql
+immutable
+return (case
+  when (p_latest).revoked_at is not null then 'revoked'
+  when (p_latest).expires_at > p_now then 'active'
+  when (p_latest).purchased_at > (p_subscription).renewal_signed_at then 'expired'
+  when (p_subscription).grace_period_expires_at > p_now then 'in_grace'
+  when (p_subscription).is_in_billing_retry then 'in_billing_retry'
+  else 'expired'
+end)::purchases.subscription_status;
+
+create function purchases.subscription_of(p_owner_id uuid)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  -- A user's subscription as the API shows it, the one that serves them best if they have several; null where they never had
+  -- one.
+  select jsonb_build_object(
+    'product_id', f.product_id, 'status', f.status,
+    'renews_at', case when f.status = 'active' and f.is_auto_renewing then core.to_iso(f.expires_at) end,
+    'expires_at', core.to_iso(case when f.status = 'in_grace' then f.grace_period_expires_at else f.expires_at end)
+  )
+  from (
+    select p.product_id, p.expires_at, s.grace_period_expires_at, purchases.status_at(s, p, core.now()) as status,
+      p.purchased_at > s.renewal_signed_at or s.is_auto_renewing is not false as is_auto_renewing
+    from purchases.subscriptions as s
+    cross join lateral purchases.latest_period(s) as p
+    where s.owner_id = p_owner_id
+  ) as f
+  order by f.status, f.expires_at desc
+  limit 1
+$$;
 
 -- supabase/schemas/purchases/sandbox.sql
 
@@ -7434,7 +7828,8 @@ $$;
 -- supabase/schemas/purchases/crediting.sql
 
 create function purchases.settle(
-  p_told purchases.transactions, p_presenter uuid, out settled purchases.transactions, out is_new boolean, out refusal jsonb
+  p_told purchases.transactions, p_presenter uuid, p_renewal jsonb default null,
+  out settled purchases.transactions, out is_new boolean, out refusal jsonb
 )
 language plpgsql
 volatile
@@ -7442,26 +7837,77 @@ set search_path = ''
 as $$
 -- Does what a transaction, as Apple has signed it, means: it is stored, credited once to its owner, and so much is taken
 -- back as Apple says. What was signed later is true, whenever it comes, so that what becomes of a purchase depends on what
--- Apple said, and not on the order in which it came. `is_new`: this call credited it. `refusal`: why the sandbox' limits did
--- not let it. A second call with the same, or with something older, changes nothing. Locks: the purchase, by its original
--- transaction → account → transaction → policies → lots.
+-- Apple said, and not on the order in which it came. A period also says what becomes of the others of its subscription:
+-- those that it ended, and those that waited for an owner. `is_new`: this call credited it. `refusal`: why the sandbox'
+-- limits did not let it. A second call with the same, or with something older, changes nothing.
+-- Locks: the purchase, by its original transaction → accounts → transactions → policies → lots.
 declare
+  v_is_period constant boolean := (p_told).kind = 'subscription';
   v_owner_id uuid;
   v_reason purchases.uncredited_reason;
+  v_done record;
+  v_other purchases.transactions;
+begin
+  -- Nobody else decides whose it is meanwhile. Of two numbers, as in ops.take_credits; 2 is purchases.
+  perform pg_advisory_xact_lock(2, hashtext((p_told).environment::text || ' ' || (p_told).original_transaction_id));
+  if v_is_period then
+    select o.owner_id, o.reason into v_owner_id, v_reason from purchases.subscribe(p_told, p_presenter) as o;
+    perform purchases.note_renewal(p_renewal);
+    -- All that may be touched, in one order.
+    perform credits.lock_account(o.owner_id)
+    from (
+      select v_owner_id as owner_id union select t.owner_id from purchases.other_periods(p_told) as t order by owner_id
+    ) as o
+    where o.owner_id is not null;
+    if accounts.heir_of(v_owner_id) <> v_owner_id then
+      -- They have become somebody else while this waited.
+      v_owner_id := accounts.heir_of(v_owner_id);
+      perform purchases.move_subscription(p_told, v_owner_id);
+    end if;
+  else
+    select t.owner_id into v_owner_id
+    from purchases.transactions as t
+    where t.environment = (p_told).environment and t.transaction_id = (p_told).transaction_id;
+    if v_owner_id is null then
+      select f.owner_id, f.reason into v_owner_id, v_reason from purchases.find_owner(p_told, p_presenter) as f;
+    end if;
+  end if;
+  select s.* into v_done from purchases.settle_one(p_told, v_owner_id, v_reason) as s;
+  settled := v_done.settled;
+  is_new := v_done.is_new;
+  refusal := v_done.refusal;
+  if v_is_period then
+    for v_other in
+      select t.* from purchases.other_periods(p_told) as t
+      where (t.credited_at is not null and tstzrange(t.purchased_at, t.expires_at) && tstzrange(settled.purchased_at, settled.expires_at))
+        or (t.credited_at is null and v_owner_id is not null and t.owner_id is distinct from v_owner_id)
+      order by t.purchased_at, t.id
+    loop
+      perform purchases.settle_one(v_other, v_owner_id, v_reason);
+    end loop;
+    perform purchases.restore_from_guest(p_told, p_presenter);
+  end if;
+end;
+$$;
+
+create function purchases.settle_one(
+  p_told purchases.transactions, p_owner_id uuid, p_reason purchases.uncredited_reason,
+  out settled purchases.transactions, out is_new boolean, out refusal jsonb
+)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- purchases.settle for one transaction, whose owner would be p_owner_id, or nobody for p_reason. What was credited stays its
+-- owner's. The caller has locked the purchase. Locks: account → transaction → policies → lots.
+declare
+  v_owner_id uuid := p_owner_id;
+  v_reason purchases.uncredited_reason := p_reason;
   v_product purchases.products;
   v_credits bigint;
-  v_expires_at timestamptz;
   v_now timestamptz;
 begin
   is_new := false;
-  -- Nobody else decides whose it is meanwhile. Of two numbers, as in ops.take_credits; 2 is purchases.
-  perform pg_advisory_xact_lock(2, hashtext((p_told).environment::text || ' ' || (p_told).original_transaction_id));
-  select t.owner_id into v_owner_id
-  from purchases.transactions as t
-  where t.environment = (p_told).environment and t.transaction_id = (p_told).transaction_id;
-  if v_owner_id is null then
-    select f.owner_id, f.reason into v_owner_id, v_reason from purchases.find_owner(p_told, p_presenter) as f;
-  end if;
   if v_owner_id is not null then
     -- They may have become somebody else while this waited.
     v_owner_id := (credits.lock_account(v_owner_id)).owner_id;
@@ -7471,13 +7917,14 @@ begin
   insert into purchases.transactions as t (
     environment, transaction_id, original_transaction_id, product_id, kind, quantity, app_account_token, purchased_at,
     expires_at, signed_at, revoked_at, revocation_reason, revocation_type, revocation_percentage, is_family_shared,
-    is_upgraded, is_free_trial, price_milliunits, currency, app_transaction_id, owner_id, reason, created_at
+    is_upgraded, is_free_trial, is_renewal, price_milliunits, currency, app_transaction_id, owner_id, reason, created_at
   )
   values (
     (p_told).environment, (p_told).transaction_id, (p_told).original_transaction_id, (p_told).product_id, (p_told).kind,
     (p_told).quantity, (p_told).app_account_token, (p_told).purchased_at, (p_told).expires_at, (p_told).signed_at,
     (p_told).revoked_at, (p_told).revocation_reason, (p_told).revocation_type, (p_told).revocation_percentage,
-    (p_told).is_family_shared, (p_told).is_upgraded, (p_told).is_free_trial, (p_told).price_milliunits, (p_told).currency,
+    (p_told).is_family_shared, (p_told).is_upgraded, (p_told).is_free_trial, coalesce((p_told).is_renewal, false),
+    (p_told).price_milliunits, (p_told).currency,
     -- Nobody erases it later, where it is nobody's.
     case when v_reason is distinct from 'closed_account' then (p_told).app_transaction_id end,
     v_owner_id, coalesce(v_reason, 'unclaimed'), v_now
@@ -7493,12 +7940,15 @@ begin
   from purchases.transactions as t
   where t.environment = (p_told).environment and t.transaction_id = (p_told).transaction_id
   for update;
+  if (p_told).grace_until > coalesce(settled.grace_until, '-infinity') then
+    update purchases.transactions as t set grace_until = (p_told).grace_until where t.id = settled.id returning t.* into settled;
+  end if;
 
   if settled.credited_at is null then
     v_reason := coalesce(v_reason, purchases.reason_not_to_credit(settled, v_owner_id, v_now));
     if v_reason is null then
       select p.* into strict v_product from purchases.products as p where p.product_id = settled.product_id;
-      v_credits := settled.quantity * case when settled.is_free_trial then v_product.trial_credits else v_product.credits end;
+      v_credits := purchases.credits_of(settled, v_product, v_owner_id);
       if settled.environment = 'sandbox' and v_credits > 0 then
         refusal := purchases.admit_sandbox(v_owner_id, v_credits);
       end if;
@@ -7515,11 +7965,9 @@ begin
       returning t.* into settled;
     else
       if v_credits > 0 then
-        -- What a subscription gave ends with its period, and three days for a payment that comes late.
-        v_expires_at := settled.expires_at + interval '3 days';
         settled.transfer_id := credits.add(
           v_owner_id, v_credits, 'purchase', format('purchase:%s:%s', settled.environment, settled.transaction_id),
-          v_expires_at, null, settled.environment = 'sandbox'
+          purchases.credits_expire_at(settled), null, settled.environment = 'sandbox'
         ) ->> 'transfer_id';
       end if;
       is_new := true;
@@ -7531,8 +7979,14 @@ begin
     end if;
   end if;
 
-  if settled.transfer_id is not null and not (is_new and settled.revoked_share = 0) then
-    perform credits.reverse_to(settled.transfer_id, settled.credits * settled.revoked_share / 100000);
+  if settled.transfer_id is not null then
+    -- Of what had to wait, Apple may have put off the end meanwhile.
+    if not is_new and settled.kind = 'subscription' then
+      perform credits.extend(settled.transfer_id, purchases.credits_expire_at(settled));
+    end if;
+    if settled.kind = 'subscription' or not (is_new and settled.revoked_share = 0) then
+      perform credits.reverse_to(settled.transfer_id, purchases.to_take_back(settled));
+    end if;
   end if;
   perform purchases.alert(settled.reason, settled.product_id, settled.environment);
 end;
@@ -7548,11 +8002,11 @@ set search_path = ''
 as $$
 -- Why a transaction cannot be credited to its owner, whose account is locked; null where it can be, as far as this knows.
 begin
-  if exists (select from accounts.users as u where u.id = p_owner_id and u.closed_at is not null) then
+  if purchases.is_closed(p_owner_id) then
     return 'closed_account';
   elsif (p_transaction).revoked_share = 100000 then
     return 'revoked';
-  elsif (p_transaction).expires_at + interval '3 days' <= p_now then
+  elsif purchases.credits_expire_at(p_transaction) <= p_now then
     return 'expired';
   elsif not ops.is_enabled('purchases') then
     return 'switched_off';
@@ -7752,6 +8206,8 @@ as $$
 -- A second call changes nothing. Locks: notification → as purchases.settle.
 declare
   v_notification purchases.notifications;
+  v_told purchases.transactions;
+  v_renewal jsonb;
   v_settled purchases.transactions;
 begin
   select n.* into v_notification
@@ -7762,10 +8218,11 @@ begin
     return;
   end if;
   if jsonb_typeof(v_notification.content -> 'transaction') = 'object' then
-    select (s.settled).* into v_settled
-    from purchases.settle(
-      jsonb_populate_record(null::purchases.transactions, v_notification.content -> 'transaction'), null
-    ) as s;
+    v_told := jsonb_populate_record(null::purchases.transactions, v_notification.content -> 'transaction');
+    v_renewal := nullif(v_notification.content -> 'renewal', 'null');
+    -- It is the period whose successor was not paid that the customer is served for.
+    v_told.grace_until := v_renewal ->> 'grace_period_expires_at';
+    select (s.settled).* into v_settled from purchases.settle(v_told, null, v_renewal) as s;
   end if;
   if v_notification.type = 'CONSUMPTION_REQUEST' and v_settled.id is not null then
     perform queue.add(
@@ -7891,6 +8348,25 @@ where t.environment = 'production'
 group by (t.purchased_at at time zone 'UTC')::date, t.product_id, t.currency;
 comment on view ops.sales is
   'What customers paid and got back, by the day of the purchase: money, as far as Apple tells. The sandbox has no part in it.';
+
+create view ops.subscriptions with (security_invoker = true) as
+select s.owner_id as user_id, u.id as named_user_id, s.original_transaction_id, p.transaction_id, s.environment, p.product_id,
+  purchases.status_at(s, p, core.now()) as status, s.is_auto_renewing, s.grace_period_expires_at, p.purchased_at, p.expires_at,
+  -- Of the latest period: `credited`, or why not, and to whom.
+  coalesce(p.reason::text, 'credited') as state, p.owner_id as credited_to, p.credits,
+  (select coalesce(sum(r.amount), 0) from credits.reversals_of(p.transfer_id) as r) as credits_taken_back,
+  (select coalesce(sum(e.captured), 0) from credits.use_of(p.transfer_id) as e) as credits_used,
+  coalesce((
+    select sum(l.remaining) from credits.transfers as t
+    cross join lateral credits.lots_of(t.draws[1].lot_id) as l
+    where t.id = p.transfer_id
+  ), 0) as credits_left,
+  credits.owed(s.owner_id) as owed, s.moved_at
+from purchases.subscriptions as s
+cross join lateral purchases.latest_period(s) as p
+left join accounts.users as u on u.app_account_token = p.app_account_token;
+comment on view ops.subscriptions is
+  'Every subscription with its latest period: whose it is, how it stands, and where the period''s credits are.';
 
 -- supabase/schemas/videos/retention.sql
 
@@ -9108,7 +9584,8 @@ security definer
 set search_path = ''
 as $$
 -- The caller's profile, made at the first call: `data` is `{ user_id, display_name, language, theme_preference,
--- credits_remaining, app_account_token, shares_consumption, created_at }`. Counts against `reads`. Locks: rate-limit row → account → expired lots.
+-- credits_remaining, app_account_token, shares_consumption, created_at, subscription }`. Counts against `reads`.
+-- Locks: rate-limit row → account → expired lots.
 declare
   v_caller record;
   v_user accounts.users;
@@ -9118,7 +9595,11 @@ begin
     return v_caller.refusal;
   end if;
   select u.* into strict v_user from accounts.users as u where u.id = p_user_id;
-  return guard.answer(accounts.profile_json(v_user, v_caller.balance), v_caller.limits, v_caller.language);
+  return guard.answer(
+    accounts.profile_json(v_user, v_caller.balance)
+      || jsonb_build_object('subscription', purchases.subscription_of(p_user_id)),
+    v_caller.limits, v_caller.language
+  );
 end;
 $$;
 grant execute on function api.get_user_profile to service_role;
@@ -9152,7 +9633,11 @@ begin
   if not found then
     return guard.refusal('auth/unauthenticated', '{}', v_caller.limits);
   end if;
-  return guard.answer(accounts.profile_json(v_user, v_caller.balance), v_caller.limits, v_user.language);
+  return guard.answer(
+    accounts.profile_json(v_user, v_caller.balance)
+      || jsonb_build_object('subscription', purchases.subscription_of(p_user_id)),
+    v_caller.limits, v_user.language
+  );
 end;
 $$;
 grant execute on function api.patch_user_profile to service_role;
@@ -9742,8 +10227,8 @@ volatile
 security definer
 set search_path = ''
 as $$
--- A page of what the caller bought and was credited for, newest first: `data` is `{ purchases, next }`. Counts against
--- `reads`. Locks: rate-limit row.
+-- A page of what the caller bought and was credited for, newest first, with their subscription: `data` is `{ purchases,
+-- subscription, next }`. Counts against `reads`. Locks: rate-limit row.
 declare
   v_caller record;
   v_before constant timestamptz := coalesce((p_after ->> 'purchased_at')::timestamptz, 'infinity');
@@ -9768,7 +10253,10 @@ begin
     limit p_limit + 1
   ) as p;
   return guard.answer(
-    jsonb_build_object('purchases', v_purchases, 'next', v_next), v_caller.limits, v_caller.language
+    jsonb_build_object(
+      'purchases', v_purchases, 'subscription', purchases.subscription_of(p_user_id), 'next', v_next
+    ),
+    v_caller.limits, v_caller.language
   );
 end;
 $$;

@@ -153,6 +153,7 @@ insert into accounts.personal_tables (relation, rows_of) values
   ('purchases.notifications', 't.handled_at is not null and exists (
     select from purchases.transactions as p
     where p.environment = t.environment and p.transaction_id = t.transaction_id and p.owner_id = any ($1))'),
+  ('purchases.subscriptions', 't.owner_id = any ($1)'),
   ('purchases.transactions', 't.owner_id = any ($1)'),
   ('queue.tasks', 't.owner_id = any ($1)'),
   ('videos.assets', 't.job_id in (select videos.jobs_of($1))'),
@@ -164,7 +165,8 @@ on conflict (relation) do update set rows_of = excluded.rows_of;
 -- Whose rows move with a merge; keys are moved by guard.pass_keys.
 update accounts.personal_tables as t set owner_column = o.owner_column
   from (values
-  ('devices.app_transactions', 'user_id'), ('devices.intents', 'user_id'), ('purchases.transactions', 'owner_id'), ('queue.tasks', 'owner_id'), ('videos.assets', 'owner_id'), ('videos.jobs', 'user_id'),
+  ('devices.app_transactions', 'user_id'), ('devices.intents', 'user_id'), ('purchases.subscriptions', 'owner_id'),
+  ('purchases.transactions', 'owner_id'), ('queue.tasks', 'owner_id'), ('videos.assets', 'owner_id'), ('videos.jobs', 'user_id'),
   ('videos.provider_events', 'owner_id'), ('videos.submissions', 'owner_id')
   ) as o (relation, owner_column)
   where o.relation = t.relation;
@@ -202,6 +204,8 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
     'ids of ours and Apple''s, until the rule store_notifications'),
   ('purchases.notifications', '{content}', 'blanked', '{}', 'moves', 'Apple''s words about the purchase'),
   ('purchases.notifications', '{answer}', 'blanked', null, 'moves', 'how much of the purchase was used'),
+  ('purchases.subscriptions', '{original_transaction_id,owner_id}', 'kept', null, 'moves',
+    'ids of Apple''s and the tombstone''s: a period to come, or a refund, finds its account'),
   ('purchases.transactions', '{id,transaction_id,original_transaction_id,product_id,kind,revocation_type,currency,transfer_id}',
     'kept', null, 'moves', 'what was sold, when and for how much: tax law wants it kept, and it names nobody'),
   ('purchases.transactions', '{owner_id}', 'kept', null, 'moves', 'the tombstone''s id, as in the ledger: a refund finds its account'),

@@ -19,6 +19,10 @@ function defaultOf({ default: value }: Json): string {
 function typeOf(schema: Json): string {
   const { type, format, enum: values, const: only, anyOf } = schema;
   if (anyOf) return anyOf.map(typeOf).join(" or ");
+  if (Array.isArray(type)) {
+    const thing = { ...schema, type: type[0], enum: values?.filter((value: Json) => value !== null) };
+    return `${typeOf(thing)} or null`;
+  }
   if (only !== undefined) return `\`${JSON.stringify(only)}\``;
   if (values) return values.map((value: Json) => `\`${value}\``).join(", ");
   const words = format === "uuid" ? "UUID" : format === undefined ? type ?? "any JSON" : `${type}, ${format}`;

@@ -14,10 +14,20 @@ Deno.test("the guide for clients says what to do with every error code, as the r
   assert.deepEqual(Object.fromEntries(told), Object.fromEntries(registry));
 });
 
-Deno.test("the code of the guide retries with the same key after exactly those codes that allow it", () => {
-  const [, list = ""] = /^const sameKeyLater = (\[.+\]);$/m.exec(guide.text) ?? [];
-  const retried = Object.entries(errorCodes).filter(([, { action }]) => action === "same_key_later");
-  assert.deepEqual(JSON.parse(list), retried.map(([code]) => code));
+Deno.test("the README of the package has every call of its class, and no other", async () => {
+  const [, source = ""] = (await Deno.readTextFile(new URL("client/src/kinora.ts", root))).split(
+    "export class Kinora ",
+  );
+  const calls = [...source.matchAll(/^ {2}(?:async )?\*?([a-z]\w+)(?:<\w+>)?\(/gm)].map(([, name]) => name);
+  const rows = tableRows(await readDocument("client/README.md"), "").map(([call = "", what = ""]) =>
+    `${call} ${what}`
+  );
+  const told = rows.join(" ").match(/\b\w+(?=\()/g) ?? [];
+  const isCall = (name: string | undefined) => name !== "constructor" && name !== "pages";
+  assert.deepEqual(
+    [...new Set(told)].filter((name) => name !== "GET").sort(),
+    [...new Set(calls)].filter(isCall).sort(),
+  );
 });
 
 /** Types of what the documents' TypeScript stands on. */
@@ -26,17 +36,33 @@ const given = `
   export const supabase = createClient("", "");
 `;
 
-Deno.test("the TypeScript of the guide and of docs/api.md has no type errors", async () => {
+/** The app's own, which the lines of a README leave out. */
+const app = `
+  declare const url: string, publishableKey: string, model_id: string;
+  declare function newDeviceToken(): Promise<string>;
+  declare function show(stage: string): void;
+`;
+
+Deno.test("the TypeScript of the guide, of docs/api.md and of the READMEs has no type errors", async () => {
   const examples = fences(await readDocument("docs/api.md"), "ts");
   assert(examples.length > 0);
   const calls = examples.map((text) => `export async function _() {\n${text}\nreturn { data, error };\n}`);
   const numbered = calls.map((text, index) => text.replace("_", `example${index}`));
+  const readmes = await Promise.all(["README.md", "client/README.md"].map(async (path) => {
+    const text = fences(await readDocument(path), "ts").join("\n");
+    assert(text.includes("kinora.generate"), path);
+    return `${text}\n${app}\nexport { video };`;
+  }));
+  const files = { guide: fences(guide, "ts").join("\n"), examples: [given, ...numbered].join("\n") };
   const directory = await Deno.makeTempDir();
   try {
-    await Deno.writeTextFile(`${directory}/guide.ts`, fences(guide, "ts").join("\n"));
-    await Deno.writeTextFile(`${directory}/examples.ts`, [given, ...numbered].join("\n"));
+    const paths: string[] = [];
+    for (const [name, text] of [...Object.entries(files), ...Object.entries(readmes)]) {
+      paths.push(`${directory}/${name}.ts`);
+      await Deno.writeTextFile(`${directory}/${name}.ts`, text);
+    }
     const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["check", "--quiet", "--config=deno.json", `${directory}/guide.ts`, `${directory}/examples.ts`],
+      args: ["check", "--quiet", "--config=deno.json", ...paths],
       cwd: root,
     }).output();
     assert(success, new TextDecoder().decode(stderr));

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { errorCodes } from "../../supabase/functions/_shared/errors/error-codes.ts";
+import { clientErrors, clientErrorsFile } from "../../tools/generate/client-errors.ts";
 import { errorsSchema, errorsSchemaFile } from "../../tools/generate/errors-schema.ts";
 import { listFiles } from "../files.ts";
 
@@ -56,6 +57,10 @@ Deno.test("each code has a category of its own, of a room and a cause", () => {
 
 Deno.test("SQL has the registry as it is", async () => {
   assert.equal(await Deno.readTextFile(errorsSchemaFile), errorsSchema(), "run deno task generate");
+});
+
+Deno.test("the package for apps has the registry as it is", async () => {
+  assert.equal(await Deno.readTextFile(clientErrorsFile), clientErrors(), "run deno task generate");
 });
 
 Deno.test("every category that SQL names is in the registry", async () => {

@@ -18,7 +18,7 @@ import type { SchemaNames } from "./openapi-schemas.ts";
 const functions = new URL("../../supabase/functions/", import.meta.url);
 
 export const openApiFile = new URL("../../docs/api/openapi.json", import.meta.url);
-export const clientTypesFile = new URL("../../docs/api/openapi.d.ts", import.meta.url);
+export const clientTypesFile = new URL("../../client/src/openapi.ts", import.meta.url);
 
 /** The endpoints' names: the folders of supabase/functions whose name does not start with `_`. */
 export async function endpointNames(): Promise<string[]> {

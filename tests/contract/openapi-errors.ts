@@ -1,13 +1,83 @@
 /** An example of each error. */
-import { type ErrorCode, errorCodes } from "../../supabase/functions/_shared/errors/error-codes.ts";
+import {
+  type ErrorCode,
+  errorCodes,
+  isErrorCode,
+} from "../../supabase/functions/_shared/errors/error-codes.ts";
 import { errorMessage } from "../../supabase/functions/_shared/errors/error-messages.ts";
-import { exampleRequestId, type Schema } from "./openapi-components.ts";
+import { purchaseRefusals } from "../../supabase/functions/_shared/purchases/contract.ts";
+import { exampleRequestId, reference, type Schema } from "./openapi-components.ts";
 
 export function detailsOf(code: ErrorCode): readonly string[] {
   return errorCodes[code].details;
 }
 
-/** One value for each key of details that the registry knows. */
+/** What each key of details holds that the registry knows. */
+const detailSchemas: Record<string, Schema> = {
+  required: { type: "integer", description: "Credits" },
+  available: { type: "integer", description: "Credits" },
+  model_id: { type: "string" },
+  reason: { type: "string" },
+  policy: { type: "string", description: "The limit that was met" },
+  retry_after: { type: "integer", minimum: 1, description: "Seconds" },
+  fields: { type: "array", items: reference("schemas", "FieldError") },
+  status: { type: "string", description: "What it is in" },
+  limit_bytes: { type: "integer" },
+  feature: { type: "string", description: "What is switched off" },
+};
+
+/** The reasons that differ from code to code, where they are a closed list. */
+const reasons: Partial<Record<ErrorCode, readonly string[]>> = {
+  ERR_4003: ["policy", "provider_policy"],
+  ERR_4016: purchaseRefusals,
+  ERR_5003: ["rejected", "invalid_result"],
+};
+
+/** The details of every error, by its code: what a client narrows them to. No answer has them all. */
+export function errorDetailsSchema(): Schema {
+  const codes = Object.keys(errorCodes).filter(isErrorCode).filter((code) => detailsOf(code).length > 0);
+  return {
+    type: "object",
+    description:
+      "What `error.details` holds, by `error.code`, where it holds anything. For generated clients: no answer is of it",
+    required: codes,
+    properties: Object.fromEntries(codes.map((code) => [code, detailsSchema(code)])),
+  };
+}
+
+/** The details of one error. */
+export function detailsSchema(code: ErrorCode): Schema {
+  const keys = detailsOf(code);
+  return {
+    type: "object",
+    required: keys,
+    properties: Object.fromEntries(keys.map((key) => {
+      const known = key === "reason" ? reasons[code] : undefined;
+      return [key, { ...valueOf(detailSchemas, code, key), ...(known ? { enum: known } : {}) }];
+    })),
+  };
+}
+
+/** Throws where nobody has said it. */
+function valueOf<Value>(values: Record<string, Value>, code: ErrorCode, key: string): Value {
+  const value = Object.hasOwn(values, key) ? values[key] : undefined;
+  if (value !== undefined) return value;
+  throw new Error(
+    `details.${key} of ${code}: write its schema into detailSchemas, and an example into exampleDetails, of openapi-errors.ts`,
+  );
+}
+
+/** One mistake of a request. */
+export const fieldErrorSchema: Schema = {
+  type: "object",
+  required: ["path", "message"],
+  properties: {
+    path: { type: "string", description: "Where it is, as `settings.resolution`; empty for all of it" },
+    message: { type: "string", description: "In English, for the developer" },
+  },
+};
+
+/** One value for each key of details. */
 const exampleDetails: Record<string, unknown> = {
   required: 4,
   available: 1,
@@ -33,14 +103,9 @@ const exampleExceptions: Partial<Record<ErrorCode, Record<string, unknown>>> = {
 /** What whoever fails so is answered. */
 export function exampleError(code: ErrorCode): Schema {
   const details = Object.fromEntries(
-    detailsOf(code).map((key) => {
-      if (!Object.hasOwn(exampleDetails, key)) {
-        throw new Error(
-          `details.${key} of ${code}: write an example of it into exampleDetails of openapi-errors.ts`,
-        );
-      }
-      return [key, exampleExceptions[code]?.[key] ?? exampleDetails[key]];
-    }),
+    detailsOf(code).map((
+      key,
+    ) => [key, exampleExceptions[code]?.[key] ?? valueOf(exampleDetails, code, key)]),
   );
   return {
     error: {

@@ -2,6 +2,10 @@
 import * as z from "zod/mini";
 import { reference, type Schema } from "./openapi-components.ts";
 
+// Documents are read as JSON, as their readers do.
+// deno-lint-ignore no-explicit-any
+type Json = any;
+
 /** The names under which schemas are components; others stand where they are used. */
 export type SchemaNames = ReadonlyMap<z.ZodMiniType, string>;
 
@@ -28,9 +32,11 @@ export class Schemas {
     return reference("schemas", name);
   }
 
-  /** Those that were referred to, by their names. */
-  components(): Record<string, Schema> {
-    return Object.fromEntries([...this.#components].sort(([one], [other]) => one.localeCompare(other)));
+  /** Those that `paths` or other components refer to, by their names. */
+  components(paths: Schema): Record<string, Schema> {
+    const all = [...this.#components].sort(([one], [other]) => one.localeCompare(other));
+    const text = JSON.stringify([paths, all]);
+    return Object.fromEntries(all.filter(([name]) => text.includes(`"#/components/schemas/${name}"`)));
   }
 
   #convert(schema: z.ZodMiniType, io: Direction): Schema {
@@ -44,21 +50,43 @@ export class Schemas {
         }
       },
     });
-    for (const [name, { id: ___, ...definition }] of Object.entries($defs)) {
-      this.#components.set(name, atRoot(definition));
+    const named = new Map(Object.entries($defs));
+    for (const [name, { id: ___, ...definition }] of named) {
+      this.#components.set(name, atRoot(withNullTypes(definition, named)));
     }
-    return atRoot(rest);
+    return atRoot(withNullTypes(rest, named));
   }
+}
+
+/**
+ * What may be null has it among its types. Zod writes a choice between the thing and null, for which Apple's generator for
+ * Swift makes no property at all; a name of the thing's own goes by that, since a name cannot have another type.
+ */
+function withNullTypes(value: Json, named: ReadonlyMap<string, Json>): Json {
+  if (Array.isArray(value)) return value.map((item) => withNullTypes(item, named));
+  if (typeof value !== "object" || value === null) return value;
+  const { anyOf, ...rest } = Object.fromEntries(
+    Object.entries(value).map(([key, member]) => [key, withNullTypes(member, named)]),
+  );
+  if (anyOf === undefined) return rest;
+  const [choice, other] = anyOf;
+  if (anyOf.length !== 2 || other.type !== "null") return { ...rest, anyOf };
+  const { id: _, ...thing } = choice.$ref === undefined
+    ? choice
+    : withNullTypes(named.get(choice.$ref.replace("#/$defs/", "")), named);
+  if (typeof thing.type !== "string") throw new Error(`${JSON.stringify(thing)} cannot be null`);
+  return {
+    ...thing,
+    ...rest,
+    type: [thing.type, "null"],
+    ...(thing.enum && { enum: [...thing.enum, null] }),
+  };
 }
 
 /** Zod's references count from the root of a schema's own document. */
 function atRoot(schema: object): Schema {
   return JSON.parse(JSON.stringify(schema).replaceAll('"#/$defs/', '"#/components/schemas/'));
 }
-
-// Documents are read as JSON, as their readers do.
-// deno-lint-ignore no-explicit-any
-type Json = any;
 
 /** The document with what it refers to in the place of each reference, so that one can read on. Nothing refers to itself. */
 export function withoutReferences(document: Json, value: Json = document): Json {

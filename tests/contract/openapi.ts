@@ -16,7 +16,7 @@ import {
   sharedHeaders,
   sharedParameters,
 } from "./openapi-components.ts";
-import { detailsOf, exampleError } from "./openapi-errors.ts";
+import { detailsOf, errorDetailsSchema, exampleError, fieldErrorSchema } from "./openapi-errors.ts";
 import { type SchemaNames, Schemas } from "./openapi-schemas.ts";
 
 /** The whole document: what each endpoint declares, and what its documentation says beside that, by its name. */
@@ -62,7 +62,9 @@ export function openApiDocument(
       schemas: {
         ErrorCode: { type: "string", enum: Object.keys(errorCodes) },
         Error: errorSchema,
-        ...schemas.components(),
+        ErrorDetails: errorDetailsSchema(),
+        FieldError: fieldErrorSchema,
+        ...schemas.components(paths),
       },
       responses: Object.fromEntries([...responses].sort(([one], [other]) => one.localeCompare(other))),
       parameters: sharedParameters,

@@ -31,6 +31,18 @@ Deno.test("the queries of docs/operations.md run, and find what they ask for", a
         )
         values ('production', ${transactionId}, ${transactionId}, 'credits_10', 'consumable', 1, now(), now(), false, false,
           false, ${job.user_id}, 'unknown_product', now())`;
+      await sql`
+        with period as (
+          insert into purchases.transactions (
+            environment, transaction_id, original_transaction_id, product_id, kind, quantity, purchased_at, expires_at,
+            signed_at, is_family_shared, is_upgraded, is_free_trial, owner_id, reason, created_at
+          )
+          values ('production', '3000000000000002', '3000000000000002', 'plus_monthly', 'subscription', 1, now(),
+            now() + interval '30 days', now(), false, false, false, ${job.user_id}, 'unknown_product', now())
+          returning *
+        )
+        insert into purchases.subscriptions (environment, original_transaction_id, owner_id, created_at)
+        select p.environment, p.original_transaction_id, p.owner_id, p.created_at from period as p`;
       for (const query of queries()) {
         const statements = query
           .replaceAll("<job id>", jobId)

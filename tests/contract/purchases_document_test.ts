@@ -13,13 +13,15 @@ Deno.test("docs/purchases.md explains every reason that ERR_4016 has, and no oth
   assert.deepEqual(told.toSorted(), [...purchaseRefusals].sort());
 });
 
-Deno.test("docs and guide finish a transaction after the same reasons", () => {
+Deno.test("docs, guide and the package for apps finish a transaction after the same reasons", async () => {
   const finished = tableRows(purchases, "reason").filter(([, , isFinished]) => isFinished === "yes")
     .map(([reason = ""]) => reason).sort();
-  const lists = [...guide.text.matchAll(/doneWith = (\[.+\])/g)].map(([, list = ""]) =>
-    JSON.parse(list).sort()
-  );
-  assert.deepEqual(lists, [finished, finished], "in TypeScript and in Swift");
+  const source = await Deno.readTextFile(new URL("client/src/kinora.ts", root));
+  const lists = [guide.text, source].map((text) => {
+    const [, list = ""] = /doneWith[^=]* = \[([^\]]+)\]/.exec(text) ?? [];
+    return Array.from(list.matchAll(/"(\w+)"/g), ([, reason]) => reason).sort();
+  });
+  assert.deepEqual(lists, [finished, finished], "in Swift and in TypeScript");
 });
 
 Deno.test("the statements of docs/purchases.md run", async () => {

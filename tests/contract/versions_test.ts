@@ -33,11 +33,20 @@ async function occurrences(pattern: RegExp): Promise<string[]> {
 Deno.test("every dependency has one exact version", () => {
   const versions = new Map<string, string>();
   for (const [name, specifier] of Object.entries(imports)) {
+    // The repository's own package, under the name that apps import it by.
+    if (name === "@kinora/client") continue;
     const [, packageName, version] =
       /^npm:((?:@[^/]+\/)?[^@/]+)@(\d+\.\d+\.\d+(?:-[\w.]+)?)(?:\/.+)?$/.exec(specifier) ?? [];
     assert.ok(packageName !== undefined && version !== undefined, `${name} is not pinned: ${specifier}`);
     assert.equal(versions.get(packageName) ?? version, version, `${packageName} has two versions`);
     versions.set(packageName, version);
+  }
+});
+
+Deno.test("the package for apps depends on the version that the repository has", async () => {
+  const { dependencies } = JSON.parse(await readText("client/package.json"));
+  for (const [name, version] of Object.entries(dependencies)) {
+    assert.equal(imports[name], `npm:${name}@${version}`);
   }
 });
 

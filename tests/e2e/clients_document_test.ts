@@ -2,53 +2,41 @@
 import assert from "node:assert/strict";
 import { pathToFileURL } from "node:url";
 import type { SupabaseClient } from "@supabase/supabase-js";
+import { Kinora, type Store, type StoreTransaction, type WatchedJob } from "@kinora/client";
 import type { Deed } from "../../local/simulators/app-store/deeds.ts";
 import { deviceToken } from "../../local/simulators/device-check/device-check.ts";
-import { fences, readDocument } from "../contract/documents.ts";
 import { errorMessages } from "../../supabase/functions/_shared/errors/error-messages.ts";
+import { fences, readDocument } from "../contract/documents.ts";
 import { newClient, startBackend } from "./support/backend.ts";
 import { shared } from "../shared.ts";
 import { kling, priceOfKling } from "./support/videos.ts";
 
 /** What of the guide's code is called here; its types are checked by tests/contract. */
 interface Guide {
-  connect(url: string, publishableKey: string, language: string): SupabaseClient;
-  start(supabase: SupabaseClient, newDeviceToken: () => Promise<string>): Promise<{
-    user_id: string;
-    credits_remaining: number;
-    initial_grant: { status: string };
-  }>;
-  generate(
-    supabase: SupabaseClient,
-    intention: { key: string; request: object },
-    signal?: AbortSignal,
-  ): Promise<{
-    job_id: string;
-    credits_remaining: number;
-  }>;
-  watch(
-    supabase: SupabaseClient,
-    jobId: string,
-    show: (job: unknown) => void,
-    signal?: AbortSignal,
-  ): Promise<{
-    status: string;
-    video_url: string | null;
-  }>;
-  present(
-    supabase: SupabaseClient,
-    transaction: { signed: string; finish(): Promise<void> },
-  ): Promise<{ status: string; credits_remaining: number } | null>;
+  connect(
+    url: string,
+    publishableKey: string,
+    language: string,
+    storage?: Store,
+  ): { supabase: SupabaseClient; kinora: Kinora };
+  begin(kinora: Kinora, newDeviceToken: () => Promise<string>): Promise<number>;
+  make(kinora: Kinora, model_id: string, prompt: string, signal?: AbortSignal): Promise<string | null>;
+  goOn(kinora: Kinora): Promise<string[]>;
   becomeSomebody(
     supabase: SupabaseClient,
     beside: SupabaseClient,
     identity: { token: string; nonce: string },
   ): Promise<"linked" | "merged">;
-  closeAccount(supabase: SupabaseClient): Promise<void>;
+  present(kinora: Kinora, transaction: StoreTransaction): Promise<number | null>;
+  follow(
+    kinora: Kinora,
+    jobId: string,
+    show: (job: WatchedJob) => void,
+    signal?: AbortSignal,
+  ): Promise<Blob | null>;
 }
 
 const backend = shared(startBackend);
-
 let guide: Guide;
 let code: string;
 
@@ -61,41 +49,74 @@ Deno.test.afterAll(async () => {
   await Deno.remove(code);
 });
 
-Deno.test("the guide's code makes a guest, a video and its end, and pays once when an answer is lost", async () => {
-  let lost = 0;
-  // A client that never sees the first answer to generate-video, which the backend has given.
-  const supabase = newClient(backend.stack, async (input, init) => {
-    const response = await fetch(input, init);
-    if (!String(input).includes("generate-video") || lost > 0) return response;
-    lost++;
-    await response.body?.cancel();
-    throw new TypeError("The connection was lost");
+/** What a phone keeps of an app. */
+function newStorage(): Store {
+  const items = new Map<string, string>();
+  return {
+    getItem: (key) => items.get(key) ?? null,
+    setItem: (key, value) => void items.set(key, value),
+    removeItem: (key) => void items.delete(key),
+  };
+}
+
+/** The app, connected as the guide does it, whose session supabase-js refreshes until it is over. */
+async function withApp(
+  language: string,
+  play: (kinora: Kinora, storage: Store) => Promise<void>,
+): Promise<void> {
+  const storage = newStorage();
+  const { url, publishableKey } = backend.stack;
+  const { supabase, kinora } = guide.connect(url, publishableKey, language, storage);
+  try {
+    await play(kinora, storage);
+  } finally {
+    await supabase.auth.stopAutoRefresh();
+  }
+}
+
+Deno.test("the guide's code makes a guest, a video and its file, and goes on after the app was killed", async () => {
+  await withApp("en", async (kinora, storage) => {
+    const newDeviceToken = () => Promise.resolve(deviceToken("the guide's phone"));
+    assert.equal(await guide.begin(kinora, newDeviceToken), 10);
+
+    // Killed as soon as it had sent the request.
+    const killed = new AbortController();
+    const tapped = guide.make(kinora, kling, "A fox that is paid once", killed.signal);
+    while (await storage.getItem("kinora.intentions") === null) {
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+    killed.abort(new Error("killed"));
+    await assert.rejects(tapped, { message: "killed" });
+    const [jobId, ...others] = await guide.goOn(kinora);
+    assert(jobId !== undefined && others.length === 0);
+
+    const stages: string[] = [];
+    const video = await guide.follow(kinora, jobId, ({ progress }) => stages.push(progress.stage));
+    assert(video !== null && video.size > 0);
+    assert.equal(stages.at(-1), "done");
+    assert.equal(await guide.begin(kinora, newDeviceToken), 10 - priceOfKling);
+    assert.deepEqual(await guide.goOn(kinora), []);
   });
-  const phone = `a phone ${crypto.randomUUID()}`;
-  const check = await guide.start(supabase, () => Promise.resolve(deviceToken(phone)));
-  assert.equal(check.initial_grant.status, "granted");
+});
 
-  const request = { model_id: kling, prompt: "A fox that is paid once" };
-  const accepted = await guide.generate(supabase, { key: crypto.randomUUID(), request });
-  assert.deepEqual([lost, accepted.credits_remaining], [1, check.credits_remaining - priceOfKling]);
-
-  const shown: unknown[] = [];
-  const job = await guide.watch(supabase, accepted.job_id, (job) => shown.push(job));
-  assert.equal(job.status, "completed");
-  assert(job.video_url !== null && shown.length > 0);
-
-  const again = await guide.start(supabase, () => Promise.resolve(deviceToken(phone)));
-  assert.equal(again.initial_grant.status, "already_claimed");
-  assert.equal(again.credits_remaining, check.credits_remaining - priceOfKling);
+Deno.test("the guide's code takes a refusal for an answer, in the app's language", async () => {
+  await withApp("tr", async (kinora) => {
+    await guide.begin(kinora, () => Promise.resolve(deviceToken("the guide's phone in Turkish")));
+    assert.equal(await guide.make(kinora, crypto.randomUUID(), "No such model"), null);
+    await assert.rejects(kinora.generate({ model_id: crypto.randomUUID(), prompt: "No such model" }), {
+      code: "ERR_4002",
+      message: errorMessages.ERR_4002.tr,
+    });
+    assert.deepEqual(await guide.goOn(kinora), []);
+  });
 });
 
 Deno.test("the guide's code finishes a transaction when it is done with, and never before", async () => {
   const { appStore } = backend.stack.simulators;
-  const supabase = newClient(backend.stack);
-  await guide.start(supabase, () => Promise.resolve(deviceToken(`a phone ${crypto.randomUUID()}`)));
+  const { kinora } = await backend.signIn();
   let finished = 0;
   const present = (signed: string) =>
-    guide.present(supabase, { signed, finish: () => Promise.resolve(void finished++) });
+    guide.present(kinora, { signed, finish: () => Promise.resolve(void finished++) });
   const buy = async (more: Partial<Extract<Deed, { deed: "buy" }>> = {}) => {
     const { signed, transactionId } = await appStore.do({ deed: "buy", productId: "credits_10", ...more });
     assert(signed !== null && transactionId !== null);
@@ -103,8 +124,8 @@ Deno.test("the guide's code finishes a transaction when it is done with, and nev
   };
 
   const bought = await buy();
-  assert.equal((await present(bought.signed))?.status, "credited");
-  assert.equal((await present(bought.signed))?.status, "already_credited");
+  assert.equal(await present(bought.signed), 10);
+  assert.equal(await present(bought.signed), 10);
   assert.equal(finished, 2);
 
   const { transactionId } = await buy();
@@ -124,74 +145,15 @@ Deno.test("the guide's code finishes a transaction when it is done with, and nev
   assert.equal(finished, 4, "they come again");
 });
 
-Deno.test("the guide's code closes an account, and starts again as another guest", async () => {
-  const supabase = newClient(backend.stack);
-  const check = () => guide.start(supabase, () => Promise.resolve(deviceToken("a phone that stays")));
-  const { user_id: first } = await check();
-  await guide.closeAccount(supabase);
-  const again = await check();
-  assert.notEqual(again.user_id, first);
-  assert.deepEqual([again.initial_grant.status, again.credits_remaining], ["already_claimed", 0]);
-});
-
-Deno.test("the guide's code gives up at once where trying again is of no use", async () => {
-  const supabase = newClient(backend.stack);
-  await guide.start(supabase, () => Promise.resolve(deviceToken("a phone of somebody patient")));
-  const request = { model_id: crypto.randomUUID(), prompt: "No such model" };
-  await assert.rejects(
-    guide.generate(supabase, { key: crypto.randomUUID(), request }),
-    { code: "ERR_4002", status: 422, details: { model_id: request.model_id } },
-  );
-});
-
-Deno.test("the guide's start, called twice at once, makes one guest", async () => {
-  const supabase = newClient(backend.stack);
-  const start = () => guide.start(supabase, () => Promise.resolve(deviceToken("a phone with two screens")));
-  const [one, other] = await Promise.all([start(), start()]);
-  assert.equal(one.user_id, other.user_id);
-  const { data } = await supabase.auth.getUser();
-  assert.equal(data.user?.id, one.user_id);
-  assert.equal((await start()).user_id, one.user_id);
-});
-
-Deno.test("the guide's client is answered in the language that it says", async () => {
-  const supabase = guide.connect(backend.stack.url, backend.stack.publishableKey, "tr");
-  await guide.start(supabase, () => Promise.resolve(deviceToken("a phone in Turkish")));
-  const request = { model_id: crypto.randomUUID(), prompt: "No such model" };
-  await assert.rejects(
-    guide.generate(supabase, { key: crypto.randomUUID(), request }),
-    { message: errorMessages.ERR_4002.tr },
-  );
-  // What an app keeps; a test leaves nothing behind.
-  await supabase.auth.signOut({ scope: "local" });
-  await supabase.auth.stopAutoRefresh();
-});
-
-Deno.test("the guide's waits end with their signal, whether they wait for an answer or for the next try", async () => {
-  const hanging = newClient(backend.stack, async (input, init) => {
-    if (!String(input).includes("/functions/v1/")) return await fetch(input, init);
-    return await new Promise((_, reject) =>
-      init?.signal?.addEventListener("abort", () => reject(init.signal?.reason), { once: true })
-    );
+Deno.test("the guide's closed account is another guest at the next start", async () => {
+  await withApp("en", async (kinora) => {
+    const newDeviceToken = () => Promise.resolve(deviceToken("the guide's phone that stays"));
+    const first = await kinora.start(newDeviceToken);
+    await kinora.closeAccount();
+    const again = await kinora.start(newDeviceToken);
+    assert.notEqual(again.user_id, first.user_id);
+    assert.deepEqual([again.initial_grant.status, again.credits_remaining], ["already_claimed", 0]);
   });
-  await hanging.auth.signInAnonymously();
-  const failing = newClient(backend.stack, async (input, init) => {
-    if (!String(input).includes("/functions/v1/")) return await fetch(input, init);
-    throw new TypeError("No network");
-  });
-  await failing.auth.signInAnonymously();
-  for (const supabase of [hanging, failing]) {
-    const aborted = new AbortController();
-    const left = new Error("The app is in the background");
-    const waits = [
-      guide.watch(supabase, crypto.randomUUID(), () => {}, aborted.signal),
-      guide.generate(supabase, { key: crypto.randomUUID(), request: {} }, aborted.signal),
-    ].map((wait) => assert.rejects(wait, left));
-    await new Promise((resolve) => setTimeout(resolve));
-    aborted.abort(left);
-    await Promise.all(waits);
-    await assert.rejects(guide.watch(supabase, crypto.randomUUID(), () => {}, aborted.signal), left);
-  }
 });
 
 Deno.test("the guide's code links the first guest's identity, and merges the next one into them", async () => {
@@ -199,19 +161,13 @@ Deno.test("the guide's code links the first guest's identity, and merges the nex
   const sub = crypto.randomUUID();
   const become = async (credits: number) => {
     const supabase = newClient(stack);
-    const { data: { user } } = await supabase.auth.signInAnonymously();
-    await guide.start(supabase, () => Promise.resolve(deviceToken(crypto.randomUUID())));
-    await sql`select credits.add_credits(${user?.id ?? null}, ${credits}, 'for a test')`;
+    const kinora = new Kinora(supabase);
+    const { user_id: guest } = await kinora.start(() => Promise.resolve(deviceToken(crypto.randomUUID())));
+    await sql`select credits.add_credits(${guest}, ${credits}, 'for a test')`;
     const token = await stack.simulators.appleId.identityToken({ sub, nonce: "n" });
     const outcome = await guide.becomeSomebody(supabase, newClient(stack), { token, nonce: "n" });
-    const { data } = await supabase.functions.invoke("user-profile", { method: "GET" });
-    return {
-      outcome,
-      id: data.user_id,
-      guest: user?.id,
-      credits: data.credits_remaining,
-      is_guest: data.is_guest,
-    };
+    const { user_id: id, credits_remaining, is_guest } = await kinora.profile();
+    return { outcome, id, guest, credits: credits_remaining, is_guest };
   };
   const first = await become(3);
   assert.deepEqual([first.outcome, first.id, first.is_guest], ["linked", first.guest, false]);

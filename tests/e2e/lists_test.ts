@@ -9,7 +9,7 @@ import { type Answer, bodyOf, errorOf } from "./support/answer.ts";
 import { type Guest, startBackend } from "./support/backend.ts";
 import { shared } from "../shared.ts";
 import { crowd } from "./support/crowd.ts";
-import { ended, generate, priceOfKling, videoStatus } from "./support/videos.ts";
+import { ended, generate, priceOfKling } from "./support/videos.ts";
 
 const backend = shared(startBackend);
 
@@ -25,24 +25,13 @@ async function withVideos(count: number): Promise<{ guest: Guest; jobIds: string
   return { guest, jobIds };
 }
 
-Deno.test("a history is paged with supabase-js, and shows each job as video-status does", async () => {
-  const { guest, jobIds } = await withVideos(3);
+Deno.test("a history is paged, and shows each job as video-status does", async () => {
+  const { guest: { kinora }, jobIds } = await withVideos(3);
   const seen: string[] = [];
-  for (let cursor: string | null = null;;) {
-    const query: string = new URLSearchParams({ limit: "2", ...(cursor === null ? {} : { cursor }) })
-      .toString();
-    const { data } = await guest.supabase.functions.invoke(`video-jobs?${query}`, { method: "GET" });
-    const page: z.output<typeof VideoJobsResponse> = z.parse(VideoJobsResponse, data);
-    seen.push(...page.jobs.map(({ job_id }) => job_id));
-    for (const job of page.jobs) {
-      const { progress: _progress, next_poll_seconds: _seconds, ...status } = await videoStatus(
-        guest,
-        job.job_id,
-      );
-      assert.deepEqual(job, status);
-    }
-    cursor = page.next_cursor;
-    if (cursor === null) break;
+  for await (const job of kinora.jobs({ limit: 2 })) {
+    seen.push(job.job_id);
+    const { progress: _progress, next_poll_seconds: _seconds, ...status } = await kinora.job(job.job_id);
+    assert.deepEqual(job, status);
   }
   assert.deepEqual(seen, jobIds);
 });
@@ -92,18 +81,17 @@ Deno.test("a video that storage has lost leaves the rest of the history to be se
   assert.match(there?.video_url ?? "", /^http/);
 });
 
-Deno.test("credits are told with what moved them, and paged with supabase-js", async () => {
-  const { guest, jobIds } = await withVideos(2);
+Deno.test("credits are told, and paged with what moved them", async () => {
+  const { guest: { kinora }, jobIds } = await withVideos(2);
+  assert.deepEqual(await kinora.credits(), {
+    credits_remaining: 0,
+    credits_held: 0,
+    credits_owed: 0,
+    expiring: [],
+  });
   const seen: string[] = [];
-  for (let cursor: string | null = null;;) {
-    const query: string = new URLSearchParams({ limit: "2", ...(cursor === null ? {} : { cursor }) })
-      .toString();
-    const { data } = await guest.supabase.functions.invoke(`credits?${query}`, { method: "GET" });
-    const page: z.output<typeof CreditsResponse> = z.parse(CreditsResponse, data);
-    assert.deepEqual([page.credits_remaining, page.credits_held, page.credits_owed], [0, 0, 0]);
-    seen.push(...page.transactions.map(({ kind, amount, job_id }) => `${kind} ${amount} ${job_id}`));
-    cursor = page.next_cursor;
-    if (cursor === null) break;
+  for await (const { kind, amount, job_id } of kinora.transactions({ limit: 2 })) {
+    seen.push(`${kind} ${amount} ${job_id}`);
   }
   assert.deepEqual(seen, [
     ...jobIds.map((jobId) => `hold -${priceOfKling} ${jobId}`),

@@ -60,6 +60,8 @@ Deno.test("an app shows what is sold, buys with its user's token, and sees the c
     ["credits_10", 10],
     ["credits_30", 30],
     ["credits_60", 60],
+    ["plus_monthly", 40],
+    ["pro_monthly", 100],
   ]);
   const body = { device_token: deviceToken(crypto.randomUUID()) };
   const checked = bodyOf(await guest.call("device-check", { body }), 200, DeviceCheckResponse);

@@ -88,7 +88,8 @@ Deno.test("the commands of docs/purchases.md work as they are written", async ()
     const said = await shop.store(
       line.replace("<user id>", guest.id).replace("<transaction>", transaction).split(" "),
     );
-    transaction ||= /^transaction {3}(\d+)$/m.exec(said)?.[1] ?? "";
+    // What follows is about what was bought last.
+    if (/^(buy|subscribe) /.test(line)) transaction = /^transaction {3}(\d+)$/m.exec(said)?.[1] ?? "";
   }
   const { transactions, notifications } = await shop.stack.simulators.appStore.control.report();
   assert.deepEqual(
@@ -96,11 +97,51 @@ Deno.test("the commands of docs/purchases.md work as they are written", async ()
     [
       ["Production", true],
       ["Sandbox", false],
+      // Subscribed, renewed, upgraded and recovered.
+      ...Array.from({ length: 4 }, () => ["Production", true]),
     ],
   );
   assert.deepEqual(notifications.map(({ type }) => type), [
     ...["ONE_TIME_CHARGE", "CONSUMPTION_REQUEST", "REFUND", "REFUND_REVERSED", "ONE_TIME_CHARGE"],
+    ...["SUBSCRIBED", "DID_RENEW", "DID_CHANGE_RENEWAL_PREF", "DID_FAIL_TO_RENEW", "DID_RENEW"],
   ]);
+});
+
+Deno.test("a developer plays a subscription's life, which renews by itself", async () => {
+  await using shop = await startShop();
+  const { store, stack } = shop;
+  const begun = await store(["subscribe", "plus_monthly", "--trial", `--token=${crypto.randomUUID()}`]);
+  assert.match(begun, /^transaction {3}\d{16}\nnotification {2}delivered, our server answered 200\n/);
+  const [, id = ""] = /(\d{16})/.exec(begun) ?? [];
+  for (
+    const args of [
+      ["renew", id],
+      ["upgrade", id, "--to=pro_monthly"],
+      ["downgrade", id, "--to=plus_monthly"],
+      ["cancel", id],
+      ["lapse", id, "--grace=16"],
+      ["recover", id],
+      ["expire", id],
+      ["subscribe", "pro_monthly", "--period=3600"],
+    ]
+  ) assert.match(await store(args), /delivered, our server answered 200/, args.join(" "));
+  // Two periods of an hour each, and the second one's end.
+  await store(["elapse", "2"]);
+  const { transactions, subscriptions } = await stack.simulators.appStore.control.report();
+  assert.deepEqual(
+    transactions.map((each) => [each.productId, each.transactionReason, each.offerDiscountType]),
+    [
+      ["plus_monthly", "PURCHASE", "FREE_TRIAL"],
+      ["plus_monthly", "RENEWAL", undefined],
+      ["pro_monthly", "PURCHASE", undefined],
+      ["plus_monthly", "RENEWAL", undefined],
+      ["pro_monthly", "PURCHASE", undefined],
+      ["pro_monthly", "RENEWAL", undefined],
+      ["pro_monthly", "RENEWAL", undefined],
+    ],
+  );
+  assert.deepEqual(subscriptions.length, 1, "an Apple Account has one of the group");
+  assert.equal(new Set(transactions.map((each) => each.originalTransactionId)).size, 1);
 });
 
 Deno.test("what cannot be done is refused with its reason", async () => {
@@ -108,6 +149,8 @@ Deno.test("what cannot be done is refused with its reason", async () => {
   const cases: [string[], RegExp][] = [
     [["refund", "1"], /There is no transaction 1/],
     [["refund"], /needs more/],
+    [["renew", "1"], /There is no transaction 1/],
+    [["upgrade", "1"], /needs --to/],
     [["sell", "1"], /There is no command "sell"/],
     [["buy", "credits_100", "100"], /What is "100"/],
     [["buy", "credits_100", "--quantity=many"], /--quantity takes a whole number/],

@@ -8,7 +8,7 @@ import type postgres from "postgres";
 import { type Client, closeAccount, generateVideos, newClient, type Tally } from "./client.ts";
 import { isPossible, letTimePass, notTried, strikeWith } from "./disasters.ts";
 import { type Disaster, disasters, drawDisaster, randomNumbers, seedOf } from "./faults.ts";
-import { buyCredits, judgeSales } from "./shop.ts";
+import { buyCredits, endSubscriptions, judgeSales } from "./shop.ts";
 import { judge, type Verdict } from "./verdict.ts";
 import { readArguments, wholeNumber } from "../../local/arguments.ts";
 import { withConnection } from "../../local/postgres/database.ts";
@@ -46,9 +46,10 @@ export async function chaos(
   });
   const onDatabase = <T>(work: (sql: postgres.Sql) => Promise<T>) => withConnection(stack.databaseUrl, work);
   await onDatabase(openGates);
+  const tally: Tally = { accepted: new Map(), refused: new Set(), repeated: 0, surprises: [] };
   const guests: Client[] = [];
   for (let number = 1; number <= clients; number++) {
-    const guest = await newClient(stack, `client ${number}`);
+    const guest = await newClient(stack, `client ${number}`, tally);
     guests.push(guest);
     await onDatabase(async (sql) => {
       await sql`select accounts.admit(${guest.userId})`;
@@ -62,7 +63,6 @@ export async function chaos(
     });
   }
 
-  const tally: Tally = { accepted: new Map(), refused: new Set(), repeated: 0, surprises: [] };
   for (const id of await onDatabase((sql) => leaveUndone(sql, backlog))) {
     tally.accepted.set(id, "left undone");
   }
@@ -86,6 +86,9 @@ export async function chaos(
   ]);
   // What Apple told in vain is asked for once more, when nothing is on its way any more.
   await stack.simulators.appStore.control.reset();
+  await endSubscriptions(stack);
+  // Once now, since what is found after its period is over is credited to nobody, and once at the end.
+  await onDatabase((sql) => sql`select purchases.ask_for_history()`);
   let minutes = await drain(stack);
   await onDatabase((sql) => sql`select purchases.ask_for_history()`);
   minutes += await drain(stack);
@@ -188,7 +191,7 @@ async function drain(stack: Stack): Promise<number> {
     if (!undelivered) {
       const next = Math.min(...left.map(({ milliseconds }) => milliseconds));
       if (next <= drainStep) steps += 1;
-      await letTimePass(stack, Math.max(next, drainStep));
+      await letTimePass(stack, Math.ceil(Math.max(next, drainStep)));
       await stack.tick();
     }
     await pause(drainPause);
@@ -204,12 +207,12 @@ interface Left {
 async function leftToDo(sql: postgres.Sql): Promise<Left[]> {
   return await sql<Left[]>`
     select format('job %s is %s', j.id, j.status) as what,
-      coalesce(extract(epoch from j.due_at - core.now()) * 1000, 0)::int as milliseconds
+      coalesce(extract(epoch from j.due_at - core.now()) * 1000, 0)::float8 as milliseconds
     from videos.jobs as j
     where j.completed_at is null
     union all
     select format('task %s of %s, tried %s times: %s', t.kind, t.subject, t.attempts, t.last_error),
-      (extract(epoch from greatest(t.run_at, t.leased_until) - core.now()) * 1000)::int
+      (extract(epoch from greatest(t.run_at, t.leased_until) - core.now()) * 1000)::float8
     from queue.tasks as t
     where t.failed_at is null
     union all
@@ -219,7 +222,7 @@ async function leftToDo(sql: postgres.Sql): Promise<Left[]> {
     select format('purchase %s waits: %s', t.transaction_id, t.reason), 0
     from purchases.transactions as t where t.reason in ('unknown_product', 'switched_off')
     union all
-    select format('credits of account %s expire', a.id), greatest(0, extract(epoch from a.next_expiry_at - core.now()) * 1000)::int
+    select format('credits of account %s expire', a.id), greatest(0, extract(epoch from a.next_expiry_at - core.now()) * 1000)::float8
     from credits.accounts as a where a.next_expiry_at is not null`;
 }
 

@@ -1,6 +1,7 @@
 /** A client of the app as its documentation wants it: a video has a key, which is kept until there is an answer. */
 import { setTimeout as pause } from "node:timers/promises";
-import { createClient, FunctionsHttpError, type SupabaseClient } from "@supabase/supabase-js";
+import { createClient } from "@supabase/supabase-js";
+import { type CallOptions, type ErrorCode, Kinora, KinoraError } from "../../client/src/kinora.ts";
 import type { Stack } from "../../local/stack.ts";
 import { drawJudgement, drawRule } from "./faults.ts";
 
@@ -19,25 +20,38 @@ export interface Tally {
 export interface Client {
   readonly name: string;
   readonly userId: string;
-  readonly supabase: SupabaseClient;
+  readonly kinora: Kinora;
 }
 
 /** Signs up a guest. */
-export async function newClient(stack: Stack, name: string): Promise<Client> {
+export async function newClient(stack: Stack, name: string, tally: Tally): Promise<Client> {
   const supabase = createClient(stack.url, stack.publishableKey, {
     auth: { persistSession: false, autoRefreshToken: false },
+    global: {
+      fetch: async (input, init) => {
+        const response = await fetch(input, init).catch((error: unknown) => {
+          tally.repeated += 1;
+          throw error;
+        });
+        if (response.status >= 500) tally.repeated += 1;
+        const code = response.ok ? undefined : await codeOf(response.clone());
+        if (code !== undefined && unexcused.includes(code)) {
+          tally.surprises.push(`${name} was answered ${code}`);
+        }
+        return response;
+      },
+    },
   });
   const { data, error } = await supabase.auth.signInAnonymously();
   if (data.user === null) throw new Error(`No guest: ${error?.message}`);
-  return { name, userId: data.user.id, supabase };
+  return { name, userId: data.user.id, kinora: new Kinora(supabase) };
 }
 
 /** Of the seed: 4 credits a video. */
 const model = "0190a000-0000-7000-8000-000000000001";
 
-/** Milliseconds: between two videos of a client at most, and before a request is sent again. */
+/** Milliseconds: between two videos of a client at most. */
 const maxThought = 800;
-const retryPause = 150;
 
 /** Generates one video after the other, and watches, cancels and deletes some, until `isOver`. */
 export async function generateVideos(
@@ -55,9 +69,13 @@ export async function generateVideos(
     const judgement = drawJudgement(random);
     if (judgement !== undefined) await stack.simulators.openAi.control.rules({ prompt, ...judgement });
     if (judgement?.effect === "flagged") tally.refused.add(prompt);
-    const body = { model_id: model, prompt };
-    const headers = { "Idempotency-Key": crypto.randomUUID() };
-    const ask = () => answer(client, tally, "generate-video", { body, headers });
+    const intention = {
+      key: crypto.randomUUID(),
+      request: { model_id: model, prompt },
+      user_id: client.userId,
+      made_at: new Date().toISOString(),
+    };
+    const ask = () => answer(client, tally, (options) => client.kinora.generate(intention, options));
     // An impatient user taps twice.
     const answers = await Promise.all(random() < 0.2 ? [ask(), ask()] : [ask()]);
     const jobIds = new Set(answers.map((answer) => answer?.job_id));
@@ -75,62 +93,51 @@ export async function generateVideos(
 /** Closes the account for good. */
 export async function closeAccount(client: Client, tally: Tally): Promise<void> {
   // A repeated call finds it closed.
-  await answer(client, tally, "user-profile", { method: "DELETE" }, ["ERR_4005"]);
+  await answer(client, tally, (options) => client.kinora.closeAccount(options), ["ERR_4005"]);
 }
 
 async function use(client: Client, tally: Tally, jobId: string, choice: number): Promise<void> {
-  const status = () => answer(client, tally, `video-status?job_id=${jobId}`, { method: "GET" });
-  if (choice < 0.2) await answer(client, tally, "cancel-video", { body: { job_id: jobId } }, ["ERR_4009"]);
+  const { kinora } = client;
+  const status = () => answer(client, tally, (options) => kinora.job(jobId, options));
+  if (choice < 0.2) await answer(client, tally, (options) => kinora.cancel(jobId, options), ["ERR_4009"]);
   else if (choice < 0.3) {
-    await answer(client, tally, `delete-video-job?job_id=${jobId}`, { method: "DELETE" }, [
-      "ERR_4007",
-      "ERR_4009",
-    ]);
+    await answer(client, tally, (options) => kinora.delete(jobId, options), ["ERR_4009"]);
   } else if (choice < 0.6) {
     const before = await status();
     const after = await status();
-    const hasEnded = before?.completed_at !== null;
-    if (hasEnded && before?.status !== after?.status) {
-      tally.surprises.push(`${jobId} was ${before?.status}, and is ${after?.status}`);
+    const hasEnded = before !== null && before.completed_at !== null;
+    if (hasEnded && before.status !== after?.status) {
+      tally.surprises.push(`${jobId} was ${before.status}, and is ${after?.status}`);
     }
   }
 }
 
-type Options = Parameters<SupabaseClient["functions"]["invoke"]>[1];
+/** Milliseconds for a call: a disaster is over by then, and functions that were killed are started again. */
+const timeout = 120_000;
 
-/** Codes that say "not now": in progress, database away, a crash in the middle. The platform's own has no such code. */
-const passing = ["ERR_4012", "ERR_6001", "BOOT_ERROR"];
+/** What the package tries again and no disaster excuses: a limit that nobody reaches, and mistakes of ours. */
+const unexcused = ["ERR_4004", "ERR_6002", "ERR_6003"];
 
-/** The body of the answer, which is asked for until it comes; null for a refusal that is `expected`, or a surprise. */
-export async function answer(
-  { supabase }: Client,
+/** Undefined where the platform answered, or the connection broke before all of the answer was there. */
+async function codeOf(response: Response): Promise<string | undefined> {
+  const body: { error?: { code?: string } } | null = await response.json().catch(() => null);
+  return body?.error?.code;
+}
+
+/** What a call gives; null for a refusal that is `expected`, or a surprise. The package asks until there is an answer. */
+export async function answer<Data>(
+  { name }: Client,
   tally: Tally,
-  path: string,
-  options: Options,
-  expected: readonly string[] = [],
-): Promise<Record<string, unknown> | null> {
-  for (;;) {
-    const { data, error } = await supabase.functions.invoke(path, options ?? {});
-    if (error === null) return data;
-    if (error instanceof FunctionsHttpError) {
-      const code = await codeOf(error.context);
-      if (code !== null && expected.includes(code)) return null;
-      if (code !== null && !passing.includes(code)) {
-        tally.surprises.push(`${path} answered ${error.context.status} ${code}`);
-        return null;
-      }
-    }
-    tally.repeated += 1;
-    await pause(retryPause);
-  }
-}
-
-/** Null where the connection broke before all of the answer was there. */
-async function codeOf(response: Response): Promise<string | null> {
+  call: (options: CallOptions) => Promise<Data>,
+  expected: readonly ErrorCode[] = [],
+): Promise<Data | null> {
   try {
-    const body: { code?: string; error?: { code: string } } = await response.json();
-    return body.error?.code ?? body.code ?? `${response.status}`;
-  } catch {
+    return await call({ timeout });
+  } catch (error) {
+    if (!(error instanceof KinoraError)) throw error;
+    if (error.code === null || !expected.includes(error.code)) {
+      tally.surprises.push(`${name} was answered ${error.status} ${error.code}: ${error.message}`);
+    }
     return null;
   }
 }

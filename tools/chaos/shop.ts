@@ -1,18 +1,23 @@
 /** Customers who buy credits and have some refunded, while notifications are lost, doubled, late and forged; and what came of it. */
 import { setTimeout as pause } from "node:timers/promises";
 import type postgres from "postgres";
+import type { AppStoreReport } from "../../local/simulators/app-store/control.ts";
 import type { Stack } from "../../local/stack.ts";
 import { answer, type Client, type Tally } from "./client.ts";
 import { drawApiRule, drawNotificationRule } from "./faults.ts";
 
-/** Of the seed. */
+/** Of the seed: what one unit or one period of each brings. */
 const product = "credits_10";
-const creditsOfProduct = 10;
+const levels = ["plus_monthly", "pro_monthly"] as const;
+const creditsOf: Readonly<Record<string, number>> = { credits_10: 10, plus_monthly: 40, pro_monthly: 100 };
 
 /** Milliseconds between two purchases of a client at most, and before it presents one. */
 const maxThought = 1_500;
 
-/** Buys one pack after the other, presents it, or leaves that to Apple's notification, and has every third refunded, until `isOver`. */
+/**
+ * Buys one pack after the other, presents it, or leaves that to Apple's notification, and has every third refunded, until
+ * `isOver`. In between a subscription begins, is renewed and goes from level to level.
+ */
 export async function buyCredits(
   client: Client,
   { stack, tally, random, isOver }: {
@@ -23,11 +28,15 @@ export async function buyCredits(
   },
 ): Promise<void> {
   const { appStore } = stack.simulators;
-  const profile = await answer(client, tally, "user-profile", { method: "GET" });
-  const appAccountToken = String(profile?.app_account_token);
+  const profile = await answer(client, tally, (options) => client.kinora.profile(options));
+  const appAccountToken = profile?.app_account_token ?? null;
+  let subscription: string | null = null;
   while (!isOver()) {
     await appStore.control.rules(...Array.from({ length: 3 }, () => drawNotificationRule(random)));
     if (random() < 0.3) await appStore.control.rules(drawApiRule(random));
+    if (appAccountToken !== null) {
+      subscription = await subscribe(stack, appAccountToken, subscription, random);
+    }
     const isNamed = random() < 0.7;
     const { transactionId, signed } = await appStore.do({
       deed: "buy",
@@ -36,8 +45,9 @@ export async function buyCredits(
       appAccountToken: isNamed ? appAccountToken : null,
     });
     if (transactionId === null) throw new Error("Nothing was bought");
+    const transaction = { signed: signed ?? "", finish: () => Promise.resolve() };
     const present = () =>
-      answer(client, tally, "purchases", { body: { signed_transaction: signed } }, ["ERR_4016"]);
+      answer(client, tally, (options) => client.kinora.purchase(transaction, options), ["ERR_4016"]);
     await pause(random() * maxThought);
     // The app and its background task, both at once; or nobody, and Apple tells it.
     const answers = await Promise.all(
@@ -60,6 +70,33 @@ export async function buyCredits(
   }
 }
 
+/** The subscription begins, or something becomes of it: nobody presents its periods, so Apple alone tells of them. */
+async function subscribe(
+  { simulators: { appStore } }: Stack,
+  appAccountToken: string,
+  subscription: string | null,
+  random: () => number,
+): Promise<string | null> {
+  const choice = random();
+  const productId = levels[choice < 0.5 ? 0 : 1];
+  if (subscription === null) {
+    const begun = { productId, appAccountToken, account: appAccountToken };
+    return (await appStore.do({ deed: "subscribe", ...begun })).transactionId;
+  }
+  if (choice < 0.3) await appStore.do({ deed: "renew", subscription });
+  else if (choice < 0.6) await appStore.do({ deed: "upgrade", subscription, productId });
+  else if (choice < 0.7) await appStore.do({ deed: "refund", transactionId: subscription }).catch(() => {});
+  return subscription;
+}
+
+/** Cancels what would go on for ever, while the clock jumps from period to period. */
+export async function endSubscriptions({ simulators: { appStore } }: Stack): Promise<void> {
+  const { subscriptions } = await appStore.control.report();
+  for (const { originalTransactionId } of subscriptions) {
+    await appStore.do({ deed: "cancel", subscription: originalTransactionId });
+  }
+}
+
 /** What customers paid for and got, and what is wrong with it. */
 export interface Sales {
   /** Credits that came in by purchases, less what refunds took. */
@@ -76,6 +113,20 @@ interface Row {
   transfers: number;
   named: boolean;
   closed: boolean;
+}
+
+type Sold = AppStoreReport["transactions"][number];
+
+/** Of what a period brought, what it had left when the customer bought another level, rounded up. */
+function leftAtUpgrade(period: Sold | undefined, all: readonly Sold[], credits: number): number {
+  if (period?.expiresDate === undefined) return 0;
+  const { purchaseDate: from, expiresDate: until } = period;
+  const cuts = all.filter((each) =>
+    each.originalTransactionId === period.originalTransactionId && each.purchaseDate > from &&
+    each.purchaseDate < until && (each.transactionReason === "PURCHASE" || period.isUpgraded)
+  ).map(({ purchaseDate }) => purchaseDate);
+  if (cuts.length === 0) return 0;
+  return credits - Math.floor(credits * (Math.min(...cuts) - from) / (until - from));
 }
 
 /** Compares what the store sold and took back with what the ledger has. */
@@ -98,7 +149,7 @@ export async function judgeSales(
     from purchases.notifications as n`;
   const known = new Map(rows.map((row) => [row.id, row]));
   const problems = transactions.flatMap(
-    ({ transactionId: id, quantity, revocationType, revocationPercentage = 100_000 }) => {
+    ({ transactionId: id, productId, quantity, revocationType, revocationPercentage = 100_000 }) => {
       const row = known.get(id);
       if (row === undefined) return [`${id} was paid for, and nobody knows it`];
       const { credits, share, reason, transfers, named, closed } = row;
@@ -109,7 +160,7 @@ export async function judgeSales(
           (reason === "revoked" && share === 100_000);
         return isExcused ? [] : [`${id} was paid for, and is not credited: ${reason}`];
       }
-      return credits === quantity * creditsOfProduct && transfers === 1
+      return credits === quantity * (creditsOf[productId] ?? 0) && transfers === 1
         ? []
         : [`${id} of ${quantity} was credited with ${credits}, in ${transfers} transfers`];
     },
@@ -120,10 +171,11 @@ export async function judgeSales(
     );
   }
   const bought = rows.reduce((sum, { credits }) => sum + (credits ?? 0), 0);
-  const taken = rows.reduce(
-    (sum, { credits, share }) => sum + Math.floor((credits ?? 0) * share / 100_000),
-    0,
-  );
+  const sold = new Map(transactions.map((each) => [each.transactionId, each]));
+  const taken = rows.reduce((sum, { id, credits, share }) => {
+    const refunded = Math.floor((credits ?? 0) * share / 100_000);
+    return sum + Math.max(refunded, leftAtUpgrade(sold.get(id), transactions, credits ?? 0));
+  }, 0);
   const heard = new Set(
     deliveries.filter(({ state }) => state === "delivered").map(({ requestId }) => requestId),
   );

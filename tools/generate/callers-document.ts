@@ -25,8 +25,10 @@ const exceptions: Readonly<Record<string, Partial<Record<CallerKind | "answered"
   "POST app-store-notifications": Object.fromEntries(callers.map((caller) => [caller, 200])),
   // The job that it is asked about is with a provider.
   "POST cancel-video": { answered: 202 },
-  // Nobody came with the Apple Account that it asks for.
-  "POST recover-guest": { guest: 4007, user: 4007, admin: 4007 },
+  // A guest becomes somebody who is no guest.
+  "POST merge-guest": { guest: 4006 },
+  // And only a guest finds a guest again.
+  "POST recover-guest": { user: 4009, admin: 4009 },
   // Whoever is suspended may still go.
   "DELETE user-profile": { suspended: 202 },
 };

@@ -5,6 +5,7 @@
  */
 import { fileURLToPath } from "node:url";
 import { readArguments } from "../../local/arguments.ts";
+import { clientErrors, clientErrorsFile } from "./client-errors.ts";
 import { createDatabase, withConnection } from "../../local/postgres/database.ts";
 import { errorsSchema, errorsSchemaFile } from "./errors-schema.ts";
 import { filesFromDatabase } from "./from-database.ts";
@@ -22,6 +23,7 @@ Writes every generated file anew: the baseline of the migrations, types, OpenAPI
 );
 
 await writeGenerated(errorsSchemaFile, errorsSchema());
+await writeGenerated(clientErrorsFile, clientErrors());
 if (await isBaselineOpen()) await writeGenerated(baselineFile, baselineOf(await schemaFiles()));
 
 await using postgres = await startPostgres();

@@ -39,12 +39,14 @@ import {
 import {
   findTransaction,
   ImpossibleDeed,
+  type Outcome,
   perform,
   type StoreApp,
   type StoreState,
   storeState,
   storeTime,
 } from "./store.ts";
+import { isSubscriptionDeed, nextDueAt, passTime, performOnSubscription } from "./subscriptions.ts";
 
 export type { AppStoreRule } from "./rules.ts";
 
@@ -70,6 +72,9 @@ export interface AppStoreSimulator extends Simulator<AppStoreRule, AppStoreRepor
   /** What a customer or Apple does. Throws what cannot be done. */
   do(what: Deed): Promise<Done>;
 }
+
+/** The longest that a timer waits: it is asked again then. */
+const longestTimeout = 2 ** 31 - 1;
 
 /** Starts the store, with what an earlier one with the same state file sold. */
 export async function startAppStoreSimulator(options: AppStoreOptions): Promise<AppStoreSimulator> {
@@ -113,10 +118,35 @@ export async function startAppStoreSimulator(options: AppStoreOptions): Promise<
         return { ...none, transactionId, notificationId: await tell(teller, what, subject) };
       }
     }
-    const { transaction, told } = perform(state, teller.app, what);
+    return await tellOutcome(
+      isSubscriptionDeed(what)
+        ? performOnSubscription(state, teller.app, what)
+        : perform(state, teller.app, what),
+    );
+  }
+
+  async function tellOutcome({ transaction, told }: Outcome): Promise<Done> {
     const signed = transaction && await signTransaction(teller, transaction);
     const notificationId = transaction && told && await tell(teller, told, { transaction });
     return { transactionId: transaction?.transactionId ?? null, signed, notificationId };
+  }
+
+  /** Tells what the clock brought, and waits for what it brings next. */
+  let alarm: ReturnType<typeof setTimeout> | undefined;
+  let isOver = false;
+  starting.defer(() => {
+    isOver = true;
+    clearTimeout(alarm);
+  });
+  async function keepTime(): Promise<void> {
+    for (const outcome of passTime(state)) await tellOutcome(outcome);
+    if (isOver) return;
+    save();
+    deliveries.schedule();
+    clearTimeout(alarm);
+    const due = nextDueAt(state);
+    if (due === null) return;
+    alarm = setTimeout(keepTime, Math.min(Math.max(0, due - storeTime(state)), longestTimeout));
   }
 
   async function answerDeed(request: Request): Promise<Response> {
@@ -124,8 +154,7 @@ export async function startAppStoreSimulator(options: AppStoreOptions): Promise<
     if (!what.success) return new Response(z.prettifyError(what.error), { status: 400 });
     try {
       const done = await doDeed(what.data);
-      save();
-      deliveries.schedule();
+      await keepTime();
       return Response.json(done);
     } catch (error) {
       if (!(error instanceof ImpossibleDeed)) throw error;
@@ -169,12 +198,13 @@ export async function startAppStoreSimulator(options: AppStoreOptions): Promise<
     await startSimulator({
       ...{ port: options.port, rule: appStoreRule, rules: state.rules, log, report: appStoreReport, save },
       tell() {
-        const { transactions, notifications, deliveries, consumptions } = state;
-        return { transactions, notifications, deliveries, consumptions };
+        const { transactions, subscriptions, notifications, deliveries, consumptions } = state;
+        return { transactions, subscriptions, notifications, deliveries, consumptions };
       },
-      elapse(milliseconds) {
+      async elapse(milliseconds) {
         state.ahead += milliseconds;
         deliveries.elapse(milliseconds);
+        await keepTime();
       },
       async answer(request, pause) {
         const { pathname } = new URL(request.url);
@@ -198,6 +228,7 @@ export async function startAppStoreSimulator(options: AppStoreOptions): Promise<
     }),
   );
 
+  await keepTime();
   const running = starting.move();
   return {
     ...simulator,

@@ -19,7 +19,13 @@ export const appStoreReport = z.object({
   /** Since the start or the last reset, the newest 1,000. */
   requests: z.array(call),
   rules: z.array(appStoreRule),
-  ...storeState.pick({ transactions: true, notifications: true, deliveries: true, consumptions: true }).shape,
+  ...storeState.pick({
+    transactions: true,
+    subscriptions: true,
+    notifications: true,
+    deliveries: true,
+    consumptions: true,
+  }).shape,
 });
 export type AppStoreReport = z.infer<typeof appStoreReport>;
 

@@ -5,6 +5,8 @@
 import * as z from "zod";
 
 const transactionId = z.string().min(1);
+/** The other level, and its price where that is another. */
+const change = { productId: z.string().min(1), price: z.int().min(0).nullable().default(null) };
 export const storeEnvironment = z.enum(["Production", "Sandbox"]);
 
 export const deed = z.discriminatedUnion("deed", [
@@ -23,6 +25,38 @@ export const deed = z.discriminatedUnion("deed", [
     currency: z.string().length(3).default("USD"),
     familyShared: z.boolean().default(false),
   }),
+  /** The first period of a subscription, or the first after a gap of the same Apple Account's. */
+  z.strictObject({
+    deed: z.literal("subscribe"),
+    productId: z.string().min(1),
+    appAccountToken: z.guid().nullable().default(null),
+    environment: storeEnvironment.default("Production"),
+    account: z.string().default("customer"),
+    price: z.int().min(0).default(9_990),
+    currency: z.string().length(3).default("USD"),
+    familyShared: z.boolean().default(false),
+    /** The first period costs nothing. */
+    trial: z.boolean().default(false),
+    /** Of each period. A month without it. */
+    periodMilliseconds: z.int().min(1_000).default(30 * 24 * 60 * 60_000),
+  }),
+  // `subscription`: any of its transactions.
+  /** The next period, also before this one is over. */
+  z.strictObject({ deed: z.literal("renew"), subscription: transactionId }),
+  /** To a higher level or to one of the same height: at once. */
+  z.strictObject({ deed: z.literal("upgrade"), subscription: transactionId, ...change }),
+  /** To a lower level: from the next period on. */
+  z.strictObject({ deed: z.literal("downgrade"), subscription: transactionId, ...change }),
+  z.strictObject({ deed: z.literal("cancel"), subscription: transactionId }),
+  /** The period is over, and the next one is not paid; with days of grace, Apple wants the customer served that long. */
+  z.strictObject({
+    deed: z.literal("lapse"),
+    subscription: transactionId,
+    graceDays: z.int().min(0).max(28).default(0),
+  }),
+  /** The payment that failed succeeds. */
+  z.strictObject({ deed: z.literal("recover"), subscription: transactionId }),
+  z.strictObject({ deed: z.literal("expire"), subscription: transactionId }),
   /** Of a share, in thousandths of a percent, or of all. */
   z.strictObject({
     deed: z.literal("refund"),

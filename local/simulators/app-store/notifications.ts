@@ -13,6 +13,7 @@ import {
   type Told,
   type Transaction,
 } from "./store.ts";
+import { renewalInfo } from "./subscriptions.ts";
 
 const hour = 60 * 60_000;
 /** As Apple's documents have it: after 1, 12, 24, 48 and 72 hours, each from the attempt before. */
@@ -33,6 +34,16 @@ export interface Teller {
 /** Signed as of now. */
 export function signTransaction({ state, authority }: Teller, transaction: Transaction): Promise<string> {
   return authority.sign({ ...transaction, signedDate: nextSignedDate(state) });
+}
+
+/** With what is said of a subscription's next period, signed as of now. */
+async function signRenewal(
+  { state, authority }: Teller,
+  transaction: Transaction,
+): Promise<{ signedRenewalInfo?: string }> {
+  const renewal = renewalInfo(state, transaction);
+  if (renewal === null) return {};
+  return { signedRenewalInfo: await authority.sign({ ...renewal, signedDate: nextSignedDate(state) }) };
 }
 
 /** StoreKit's `AppTransaction`. */
@@ -141,7 +152,10 @@ async function signNotification(
         ...about,
         bundleVersion: "1",
         ...("transaction" in subject
-          ? { signedTransactionInfo: await signTransaction(teller, subject.transaction) }
+          ? {
+            signedTransactionInfo: await signTransaction(teller, subject.transaction),
+            ...(await signRenewal(teller, subject.transaction)),
+          }
           : {}),
         ...(consumptionRequestReason === undefined ? {} : { consumptionRequestReason }),
       },

@@ -24,12 +24,33 @@ const transaction = z.object({
   price: z.number(),
   currency: z.string(),
   appTransactionId: z.string(),
+  expiresDate: z.number().optional(),
+  isUpgraded: z.boolean().optional(),
+  offerType: z.number().optional(),
+  offerDiscountType: z.string().optional(),
+  subscriptionGroupIdentifier: z.string().optional(),
   revocationDate: z.number().optional(),
   revocationReason: z.number().optional(),
   revocationType: z.enum(["REFUND_FULL", "REFUND_PRORATED", "FAMILY_REVOKE"]).optional(),
   revocationPercentage: z.number().optional(),
 });
 export type Transaction = z.infer<typeof transaction>;
+
+/** What the periods of a subscription have in common, and what its next one will be. */
+const subscription = z.object({
+  originalTransactionId: z.string(),
+  /** Whose: one Apple Account has one subscription of the group. */
+  appTransactionId: z.string(),
+  productId: z.string(),
+  price: z.number(),
+  periodMilliseconds: z.number(),
+  isAutoRenewing: z.boolean(),
+  isInBillingRetry: z.boolean(),
+  graceUntil: z.number().nullable(),
+  /** Why it is over; null while it is not. */
+  expirationIntent: z.number().nullable(),
+});
+export type Subscription = z.infer<typeof subscription>;
 
 /** What Apple's history has of a notification, whether or not it came. */
 const notification = z.object({
@@ -55,6 +76,7 @@ const consumption = z.object({
 export const storeState = z.object({
   rules: z.array(appStoreRule).default([]),
   transactions: z.array(transaction).default([]),
+  subscriptions: z.array(subscription).default([]),
   notifications: z.array(notification).default([]),
   /** `requestId` is the notification's, and `bodies` has by the delivery's id what it carries instead. */
   deliveries: z.array(delivery).default([]),
@@ -119,9 +141,16 @@ export interface Outcome {
 export function perform(
   state: StoreState,
   app: StoreApp,
-  what: Exclude<CompleteDeed, { deed: "rescind_consent" | "app_transaction" | "notify" }>,
+  what: Exclude<
+    CompleteDeed,
+    { deed: "rescind_consent" | "app_transaction" | "notify" | "subscribe" } | { subscription: string }
+  >,
 ): Outcome {
-  if (what.deed === "buy") return buy(state, app, what);
+  if (what.deed === "buy") {
+    const bought = newTransaction(state, app, what);
+    state.transactions.push(bought);
+    return { transaction: bought, told: { type: "ONE_TIME_CHARGE" } };
+  }
   const transaction = findTransaction(state, what.transactionId);
   const isRefunded = transaction.revocationType?.startsWith("REFUND") ?? false;
   switch (what.deed) {
@@ -169,19 +198,42 @@ function revoke(
   });
 }
 
-function buy(state: StoreState, app: StoreApp, what: Extract<CompleteDeed, { deed: "buy" }>): Outcome {
-  // Apple's ids have 16 digits; production's and the sandbox's are counted apart.
+/** What is bought, and how. */
+export interface Purchase {
+  readonly productId: string;
+  readonly type: string;
+  readonly quantity: number;
+  readonly appAccountToken: string | null;
+  readonly environment: Transaction["environment"];
+  readonly price: number;
+  readonly currency: string;
+  readonly familyShared: boolean;
+  /** The Apple Account. */
+  readonly account: string;
+}
+
+/** Apple's have 16 digits; production's and the sandbox's are counted apart. */
+export function newTransactionId(environment: Transaction["environment"]): string {
   const digits = createHash("sha256").update(randomUUID()).digest().readUIntBE(0, 6) % 10 ** 14;
-  const id = `${what.environment === "Production" ? "30" : "20"}${String(digits).padStart(14, "0")}`;
+  return `${environment === "Production" ? "30" : "20"}${String(digits).padStart(14, "0")}`;
+}
+
+/** A purchase of this moment, which is not in the books yet. */
+export function newTransaction(
+  state: StoreState,
+  { bundleId }: StoreApp,
+  what: Purchase,
+): Transaction {
+  const id = newTransactionId(what.environment);
   const at = storeTime(state);
-  const transaction: Transaction = {
+  return {
     transactionId: id,
     originalTransactionId: id,
-    bundleId: app.bundleId,
+    bundleId,
     productId: what.productId,
     type: what.type,
     quantity: what.quantity,
-    ...(what.appAccountToken === null ? {} : { appAccountToken: what.appAccountToken }),
+    ...(what.appAccountToken !== null ? { appAccountToken: what.appAccountToken } : {}),
     environment: what.environment,
     purchaseDate: at,
     originalPurchaseDate: at,
@@ -193,6 +245,4 @@ function buy(state: StoreState, app: StoreApp, what: Extract<CompleteDeed, { dee
     currency: what.currency,
     appTransactionId: appTransactionId(what.account, what.environment),
   };
-  state.transactions.push(transaction);
-  return { transaction, told: { type: "ONE_TIME_CHARGE" } };
 }

@@ -40,7 +40,7 @@ export async function answerControl<Schema extends z.ZodType>(
   { rules, log, elapse, changed, report }: {
     rules: z.output<Schema>[];
     log: unknown[];
-    elapse: (milliseconds: number) => void;
+    elapse: (milliseconds: number) => Promise<void>;
     changed: () => void;
     report: () => unknown;
   },
@@ -58,7 +58,7 @@ export async function answerControl<Schema extends z.ZodType>(
       log.length = 0;
     }
     rules.push(...parsed.data.rules);
-    if (parsed.data.elapse > 0) elapse(parsed.data.elapse);
+    if (parsed.data.elapse > 0) await elapse(parsed.data.elapse);
     changed();
   }
   return Response.json(report());

@@ -19,7 +19,7 @@ export interface SimulatorParts<Rule, RuleInput, Report> {
   /** What the report has beside `rules` and `requests`. */
   readonly tell?: () => object;
   /** Lets time pass for what the service has begun, beside the answers that it keeps waiting. */
-  readonly elapse?: (milliseconds: number) => void;
+  readonly elapse?: (milliseconds: number) => void | Promise<void>;
   /** Called when the switches were changed. */
   readonly save?: () => void;
   /** `pause` resolves when the time has passed, or been let pass. */
@@ -41,9 +41,9 @@ export async function startSimulator<Rule extends object, RuleInput, Report>(
     }
     return await answerControl(request, rule, {
       ...{ rules, log, changed: save, report: () => ({ requests: log, rules, ...tell() }) },
-      elapse(milliseconds) {
+      async elapse(milliseconds) {
         pauses.elapse(milliseconds);
-        elapse(milliseconds);
+        await elapse(milliseconds);
       },
     });
   });

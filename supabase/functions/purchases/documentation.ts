@@ -5,7 +5,8 @@ export default {
   GET: {
     description:
       "What was credited to the caller, `limit` at a time (1 to 100, else 20). `credits_added` is what a purchase brought; what Apple " +
-      "refunded of it since is in `status`, and taken back in `credits` as `reversal`.",
+      "refunded of it since is in `status`, and taken back in `credits` as `reversal`; so is what was left of a period that " +
+      "another level replaced. `subscription` is null for whoever never had one.",
     query: { limit: "10" },
     responses: {
       200: {
@@ -17,6 +18,12 @@ export default {
           purchased_at: "2026-11-21T12:10:00.000Z",
           expires_at: null,
         }],
+        subscription: {
+          product_id: "com.example.kinora.plus",
+          status: "active",
+          renews_at: "2026-12-21T12:10:00.000Z",
+          expires_at: "2026-12-21T12:10:00.000Z",
+        },
         next_cursor: null,
       },
     },

@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { Purchase } from "../_shared/purchases/contract.ts";
+import { Purchase, Subscription } from "../_shared/purchases/contract.ts";
 import { pageQuery, positionTime } from "../_shared/request/cursor.ts";
 
 export const PurchasesQuery = z.strictObject(pageQuery);
@@ -11,12 +11,14 @@ export const PurchasesPosition = z.strictObject({ purchased_at: positionTime, id
 /** A page as the database tells it, with where the next one begins; null at the end. */
 export const PurchasesPage = z.object({
   purchases: z.array(Purchase),
+  subscription: Subscription,
   next: z.nullable(PurchasesPosition),
 });
 export type PurchasesPage = z.infer<typeof PurchasesPage>;
 
 export const PurchasesResponse = z.object({
   purchases: z.array(Purchase),
+  subscription: Subscription,
   next_cursor: z.nullable(z.string()),
 });
 export type PurchasesResponse = z.infer<typeof PurchasesResponse>;

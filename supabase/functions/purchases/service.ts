@@ -15,14 +15,14 @@ import {
 
 type PurchasesContext = Context<"user"> & { database: Database };
 
-/** What the caller was credited for, and what Apple took back of it. */
+/** What the caller was credited for, what Apple took back of it, and how their subscription stands. */
 export async function listPurchases(
   { limit, cursor }: PurchasesQuery,
   context: PurchasesContext,
 ): Promise<Answer<PurchasesResponse>> {
   const args = { ...actor(context), p_limit: limit, p_after: readCursor(PurchasesPosition, cursor) };
-  const { purchases, next } = await context.database.call("get_purchases", args, PurchasesPage);
-  return { status: 200, body: { purchases, next_cursor: writeCursor(next) } };
+  const { next, ...page } = await context.database.call("get_purchases", args, PurchasesPage);
+  return { status: 200, body: { ...page, next_cursor: writeCursor(next) } };
 }
 
 /**

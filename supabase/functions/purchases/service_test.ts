@@ -6,7 +6,7 @@ import { serveWithAppStore } from "../_shared/testing/app-store/server.ts";
 import { bundleId, testAppStore, transactionPayload } from "../_shared/testing/app-store/signed-data.ts";
 import { testContext } from "../_shared/testing/context.ts";
 import { fakeDatabase } from "../_shared/testing/database.ts";
-import { userId } from "../_shared/testing/tokens.ts";
+import { sessionId, userId } from "../_shared/testing/tokens.ts";
 import endpoint from "./index.ts";
 import type { PurchasesPage } from "./schema.ts";
 import { listPurchases, presentPurchase } from "./service.ts";
@@ -95,6 +95,12 @@ const page: PurchasesPage = {
     purchased_at: "2026-11-20T12:00:00.000Z",
     expires_at: null,
   }],
+  subscription: {
+    product_id: "plus",
+    status: "in_grace",
+    renews_at: null,
+    expires_at: "2026-12-06T12:00:00.000Z",
+  },
   next: { purchased_at: "2026-11-20T12:00:00+00:00", id: "0190a000-0000-7000-8000-0000000000aa" },
 };
 
@@ -102,12 +108,12 @@ Deno.test("purchases are told page by page, and the cursor leads to the next", a
   const { database, calls } = fakeDatabase({ get_purchases: () => page });
   const context = testContext("user", { database });
   const { body } = await listPurchases({ limit: 1 }, context);
-  assert.deepEqual(body?.purchases, page.purchases);
+  assert.deepEqual([body?.purchases, body?.subscription], [page.purchases, page.subscription]);
   const cursor = body?.next_cursor;
   assert(cursor);
   await listPurchases({ limit: 2, cursor }, context);
   assert.deepEqual(calls.map(({ args }) => args), [
-    { p_user_id: userId, p_limit: 1, p_after: null },
-    { p_user_id: userId, p_limit: 2, p_after: page.next },
+    { p_user_id: userId, p_session_id: sessionId, p_limit: 1, p_after: null },
+    { p_user_id: userId, p_session_id: sessionId, p_limit: 2, p_after: page.next },
   ]);
 });

@@ -11,6 +11,7 @@ const profile = {
   app_account_token: exampleIds.appAccountToken,
   shares_consumption: false,
   created_at: "2026-11-21T11:58:00.000Z",
+  subscription: null,
 };
 
 export default {

@@ -19,6 +19,7 @@ const profile: StoredProfile = {
   app_account_token: "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
   shares_consumption: false,
   created_at: "2026-11-20T12:00:00.000Z",
+  subscription: null,
 };
 
 Deno.test("a profile is the caller's own, and their token says whether they are a guest", async () => {

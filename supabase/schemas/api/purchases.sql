@@ -5,8 +5,8 @@ volatile
 security definer
 set search_path = ''
 as $$
--- A page of what the caller bought and was credited for, newest first: `data` is `{ purchases, next }`. Counts against
--- `reads`. Locks: rate-limit row.
+-- A page of what the caller bought and was credited for, newest first, with their subscription: `data` is `{ purchases,
+-- subscription, next }`. Counts against `reads`. Locks: rate-limit row.
 declare
   v_caller record;
   v_before constant timestamptz := coalesce((p_after ->> 'purchased_at')::timestamptz, 'infinity');
@@ -31,7 +31,10 @@ begin
     limit p_limit + 1
   ) as p;
   return guard.answer(
-    jsonb_build_object('purchases', v_purchases, 'next', v_next), v_caller.limits, v_caller.language
+    jsonb_build_object(
+      'purchases', v_purchases, 'subscription', purchases.subscription_of(p_user_id), 'next', v_next
+    ),
+    v_caller.limits, v_caller.language
   );
 end;
 $$;

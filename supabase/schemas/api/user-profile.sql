@@ -34,7 +34,8 @@ security definer
 set search_path = ''
 as $$
 -- The caller's profile, made at the first call: `data` is `{ user_id, display_name, language, theme_preference,
--- credits_remaining, app_account_token, shares_consumption, created_at }`. Counts against `reads`. Locks: rate-limit row → account → expired lots.
+-- credits_remaining, app_account_token, shares_consumption, created_at, subscription }`. Counts against `reads`.
+-- Locks: rate-limit row → account → expired lots.
 declare
   v_caller record;
   v_user accounts.users;
@@ -44,7 +45,11 @@ begin
     return v_caller.refusal;
   end if;
   select u.* into strict v_user from accounts.users as u where u.id = p_user_id;
-  return guard.answer(accounts.profile_json(v_user, v_caller.balance), v_caller.limits, v_caller.language);
+  return guard.answer(
+    accounts.profile_json(v_user, v_caller.balance)
+      || jsonb_build_object('subscription', purchases.subscription_of(p_user_id)),
+    v_caller.limits, v_caller.language
+  );
 end;
 $$;
 grant execute on function api.get_user_profile to service_role;
@@ -78,7 +83,11 @@ begin
   if not found then
     return guard.refusal('auth/unauthenticated', '{}', v_caller.limits);
   end if;
-  return guard.answer(accounts.profile_json(v_user, v_caller.balance), v_caller.limits, v_user.language);
+  return guard.answer(
+    accounts.profile_json(v_user, v_caller.balance)
+      || jsonb_build_object('subscription', purchases.subscription_of(p_user_id)),
+    v_caller.limits, v_user.language
+  );
 end;
 $$;
 grant execute on function api.patch_user_profile to service_role;

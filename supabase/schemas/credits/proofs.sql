@@ -40,9 +40,9 @@ return case p_kind
   when 'merge' then (p_from, p_to) in (
     ('available', 'merging'), ('merging', 'available'), ('owed', 'merging'), ('merging', 'owed')
   )
-  -- And back, where it was reversed itself.
-  when 'reversal' then least(p_from, p_to) in ('available', 'owed')
-    and greatest(p_from, p_to) in ('grants', 'purchases', 'sandbox')
+  -- And back, where it was reversed itself; of an expiry, only back.
+  when 'reversal' then (p_from, p_to) = ('breakage', 'available')
+    or (least(p_from, p_to) in ('available', 'owed') and greatest(p_from, p_to) in ('grants', 'purchases', 'sandbox'))
 end;
 
 -- Whether an owner's account was merged into another's, at once or by way of others.

@@ -83,7 +83,8 @@ volatile
 set search_path = ''
 as $$
 -- Has so much of a purchase taken back, whatever was before: the difference is taken, or whole reversals are given back,
--- the latest first, and then what is too little is taken. A second call with the amount moves nothing.
+-- the latest first, and then what is too little is taken. What expired of it before is what is taken then, and nothing else
+-- in its place. A second call with the amount moves nothing.
 -- Locks: account → lots.
 declare
   v_original credits.transfers;
@@ -116,6 +117,10 @@ begin
     v_reversed := v_reversed - v_reversal.amount;
     v_account := credits.lock_account(v_original.owner_id);
   end loop;
+  if v_reversed < p_amount then
+    v_account.balance := v_account.balance
+      + (credits.restore_expired(p_transfer_id, v_account, p_amount - v_reversed)).restored;
+  end if;
   -- Of the sandbox, what is spent stays so: then there is nothing to write down.
   if v_reversed < p_amount and (
     v_original.from_account_id <> credits.system_account('sandbox')

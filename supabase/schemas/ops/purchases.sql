@@ -36,3 +36,22 @@ where t.environment = 'production'
 group by (t.purchased_at at time zone 'UTC')::date, t.product_id, t.currency;
 comment on view ops.sales is
   'What customers paid and got back, by the day of the purchase: money, as far as Apple tells. The sandbox has no part in it.';
+
+create view ops.subscriptions with (security_invoker = true) as
+select s.owner_id as user_id, u.id as named_user_id, s.original_transaction_id, p.transaction_id, s.environment, p.product_id,
+  purchases.status_at(s, p, core.now()) as status, s.is_auto_renewing, s.grace_period_expires_at, p.purchased_at, p.expires_at,
+  -- Of the latest period: `credited`, or why not, and to whom.
+  coalesce(p.reason::text, 'credited') as state, p.owner_id as credited_to, p.credits,
+  (select coalesce(sum(r.amount), 0) from credits.reversals_of(p.transfer_id) as r) as credits_taken_back,
+  (select coalesce(sum(e.captured), 0) from credits.use_of(p.transfer_id) as e) as credits_used,
+  coalesce((
+    select sum(l.remaining) from credits.transfers as t
+    cross join lateral credits.lots_of(t.draws[1].lot_id) as l
+    where t.id = p.transfer_id
+  ), 0) as credits_left,
+  credits.owed(s.owner_id) as owed, s.moved_at
+from purchases.subscriptions as s
+cross join lateral purchases.latest_period(s) as p
+left join accounts.users as u on u.app_account_token = p.app_account_token;
+comment on view ops.subscriptions is
+  'Every subscription with its latest period: whose it is, how it stands, and where the period''s credits are.';

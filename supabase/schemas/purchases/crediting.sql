@@ -1,5 +1,6 @@
 create function purchases.settle(
-  p_told purchases.transactions, p_presenter uuid, out settled purchases.transactions, out is_new boolean, out refusal jsonb
+  p_told purchases.transactions, p_presenter uuid, p_renewal jsonb default null,
+  out settled purchases.transactions, out is_new boolean, out refusal jsonb
 )
 language plpgsql
 volatile
@@ -7,26 +8,77 @@ set search_path = ''
 as $$
 -- Does what a transaction, as Apple has signed it, means: it is stored, credited once to its owner, and so much is taken
 -- back as Apple says. What was signed later is true, whenever it comes, so that what becomes of a purchase depends on what
--- Apple said, and not on the order in which it came. `is_new`: this call credited it. `refusal`: why the sandbox' limits did
--- not let it. A second call with the same, or with something older, changes nothing. Locks: the purchase, by its original
--- transaction → account → transaction → policies → lots.
+-- Apple said, and not on the order in which it came. A period also says what becomes of the others of its subscription:
+-- those that it ended, and those that waited for an owner. `is_new`: this call credited it. `refusal`: why the sandbox'
+-- limits did not let it. A second call with the same, or with something older, changes nothing.
+-- Locks: the purchase, by its original transaction → accounts → transactions → policies → lots.
 declare
+  v_is_period constant boolean := (p_told).kind = 'subscription';
   v_owner_id uuid;
   v_reason purchases.uncredited_reason;
+  v_done record;
+  v_other purchases.transactions;
+begin
+  -- Nobody else decides whose it is meanwhile. Of two numbers, as in ops.take_credits; 2 is purchases.
+  perform pg_advisory_xact_lock(2, hashtext((p_told).environment::text || ' ' || (p_told).original_transaction_id));
+  if v_is_period then
+    select o.owner_id, o.reason into v_owner_id, v_reason from purchases.subscribe(p_told, p_presenter) as o;
+    perform purchases.note_renewal(p_renewal);
+    -- All that may be touched, in one order.
+    perform credits.lock_account(o.owner_id)
+    from (
+      select v_owner_id as owner_id union select t.owner_id from purchases.other_periods(p_told) as t order by owner_id
+    ) as o
+    where o.owner_id is not null;
+    if accounts.heir_of(v_owner_id) <> v_owner_id then
+      -- They have become somebody else while this waited.
+      v_owner_id := accounts.heir_of(v_owner_id);
+      perform purchases.move_subscription(p_told, v_owner_id);
+    end if;
+  else
+    select t.owner_id into v_owner_id
+    from purchases.transactions as t
+    where t.environment = (p_told).environment and t.transaction_id = (p_told).transaction_id;
+    if v_owner_id is null then
+      select f.owner_id, f.reason into v_owner_id, v_reason from purchases.find_owner(p_told, p_presenter) as f;
+    end if;
+  end if;
+  select s.* into v_done from purchases.settle_one(p_told, v_owner_id, v_reason) as s;
+  settled := v_done.settled;
+  is_new := v_done.is_new;
+  refusal := v_done.refusal;
+  if v_is_period then
+    for v_other in
+      select t.* from purchases.other_periods(p_told) as t
+      where (t.credited_at is not null and tstzrange(t.purchased_at, t.expires_at) && tstzrange(settled.purchased_at, settled.expires_at))
+        or (t.credited_at is null and v_owner_id is not null and t.owner_id is distinct from v_owner_id)
+      order by t.purchased_at, t.id
+    loop
+      perform purchases.settle_one(v_other, v_owner_id, v_reason);
+    end loop;
+    perform purchases.restore_from_guest(p_told, p_presenter);
+  end if;
+end;
+$$;
+
+create function purchases.settle_one(
+  p_told purchases.transactions, p_owner_id uuid, p_reason purchases.uncredited_reason,
+  out settled purchases.transactions, out is_new boolean, out refusal jsonb
+)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- purchases.settle for one transaction, whose owner would be p_owner_id, or nobody for p_reason. What was credited stays its
+-- owner's. The caller has locked the purchase. Locks: account → transaction → policies → lots.
+declare
+  v_owner_id uuid := p_owner_id;
+  v_reason purchases.uncredited_reason := p_reason;
   v_product purchases.products;
   v_credits bigint;
-  v_expires_at timestamptz;
   v_now timestamptz;
 begin
   is_new := false;
-  -- Nobody else decides whose it is meanwhile. Of two numbers, as in ops.take_credits; 2 is purchases.
-  perform pg_advisory_xact_lock(2, hashtext((p_told).environment::text || ' ' || (p_told).original_transaction_id));
-  select t.owner_id into v_owner_id
-  from purchases.transactions as t
-  where t.environment = (p_told).environment and t.transaction_id = (p_told).transaction_id;
-  if v_owner_id is null then
-    select f.owner_id, f.reason into v_owner_id, v_reason from purchases.find_owner(p_told, p_presenter) as f;
-  end if;
   if v_owner_id is not null then
     -- They may have become somebody else while this waited.
     v_owner_id := (credits.lock_account(v_owner_id)).owner_id;
@@ -36,13 +88,14 @@ begin
   insert into purchases.transactions as t (
     environment, transaction_id, original_transaction_id, product_id, kind, quantity, app_account_token, purchased_at,
     expires_at, signed_at, revoked_at, revocation_reason, revocation_type, revocation_percentage, is_family_shared,
-    is_upgraded, is_free_trial, price_milliunits, currency, app_transaction_id, owner_id, reason, created_at
+    is_upgraded, is_free_trial, is_renewal, price_milliunits, currency, app_transaction_id, owner_id, reason, created_at
   )
   values (
     (p_told).environment, (p_told).transaction_id, (p_told).original_transaction_id, (p_told).product_id, (p_told).kind,
     (p_told).quantity, (p_told).app_account_token, (p_told).purchased_at, (p_told).expires_at, (p_told).signed_at,
     (p_told).revoked_at, (p_told).revocation_reason, (p_told).revocation_type, (p_told).revocation_percentage,
-    (p_told).is_family_shared, (p_told).is_upgraded, (p_told).is_free_trial, (p_told).price_milliunits, (p_told).currency,
+    (p_told).is_family_shared, (p_told).is_upgraded, (p_told).is_free_trial, coalesce((p_told).is_renewal, false),
+    (p_told).price_milliunits, (p_told).currency,
     -- Nobody erases it later, where it is nobody's.
     case when v_reason is distinct from 'closed_account' then (p_told).app_transaction_id end,
     v_owner_id, coalesce(v_reason, 'unclaimed'), v_now
@@ -58,12 +111,15 @@ begin
   from purchases.transactions as t
   where t.environment = (p_told).environment and t.transaction_id = (p_told).transaction_id
   for update;
+  if (p_told).grace_until > coalesce(settled.grace_until, '-infinity') then
+    update purchases.transactions as t set grace_until = (p_told).grace_until where t.id = settled.id returning t.* into settled;
+  end if;
 
   if settled.credited_at is null then
     v_reason := coalesce(v_reason, purchases.reason_not_to_credit(settled, v_owner_id, v_now));
     if v_reason is null then
       select p.* into strict v_product from purchases.products as p where p.product_id = settled.product_id;
-      v_credits := settled.quantity * case when settled.is_free_trial then v_product.trial_credits else v_product.credits end;
+      v_credits := purchases.credits_of(settled, v_product, v_owner_id);
       if settled.environment = 'sandbox' and v_credits > 0 then
         refusal := purchases.admit_sandbox(v_owner_id, v_credits);
       end if;
@@ -80,11 +136,9 @@ begin
       returning t.* into settled;
     else
       if v_credits > 0 then
-        -- What a subscription gave ends with its period, and three days for a payment that comes late.
-        v_expires_at := settled.expires_at + interval '3 days';
         settled.transfer_id := credits.add(
           v_owner_id, v_credits, 'purchase', format('purchase:%s:%s', settled.environment, settled.transaction_id),
-          v_expires_at, null, settled.environment = 'sandbox'
+          purchases.credits_expire_at(settled), null, settled.environment = 'sandbox'
         ) ->> 'transfer_id';
       end if;
       is_new := true;
@@ -96,8 +150,14 @@ begin
     end if;
   end if;
 
-  if settled.transfer_id is not null and not (is_new and settled.revoked_share = 0) then
-    perform credits.reverse_to(settled.transfer_id, settled.credits * settled.revoked_share / 100000);
+  if settled.transfer_id is not null then
+    -- Of what had to wait, Apple may have put off the end meanwhile.
+    if not is_new and settled.kind = 'subscription' then
+      perform credits.extend(settled.transfer_id, purchases.credits_expire_at(settled));
+    end if;
+    if settled.kind = 'subscription' or not (is_new and settled.revoked_share = 0) then
+      perform credits.reverse_to(settled.transfer_id, purchases.to_take_back(settled));
+    end if;
   end if;
   perform purchases.alert(settled.reason, settled.product_id, settled.environment);
 end;
@@ -113,11 +173,11 @@ set search_path = ''
 as $$
 -- Why a transaction cannot be credited to its owner, whose account is locked; null where it can be, as far as this knows.
 begin
-  if exists (select from accounts.users as u where u.id = p_owner_id and u.closed_at is not null) then
+  if purchases.is_closed(p_owner_id) then
     return 'closed_account';
   elsif (p_transaction).revoked_share = 100000 then
     return 'revoked';
-  elsif (p_transaction).expires_at + interval '3 days' <= p_now then
+  elsif purchases.credits_expire_at(p_transaction) <= p_now then
     return 'expired';
   elsif not ops.is_enabled('purchases') then
     return 'switched_off';

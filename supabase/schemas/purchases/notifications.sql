@@ -97,6 +97,8 @@ as $$
 -- A second call changes nothing. Locks: notification → as purchases.settle.
 declare
   v_notification purchases.notifications;
+  v_told purchases.transactions;
+  v_renewal jsonb;
   v_settled purchases.transactions;
 begin
   select n.* into v_notification
@@ -107,10 +109,11 @@ begin
     return;
   end if;
   if jsonb_typeof(v_notification.content -> 'transaction') = 'object' then
-    select (s.settled).* into v_settled
-    from purchases.settle(
-      jsonb_populate_record(null::purchases.transactions, v_notification.content -> 'transaction'), null
-    ) as s;
+    v_told := jsonb_populate_record(null::purchases.transactions, v_notification.content -> 'transaction');
+    v_renewal := nullif(v_notification.content -> 'renewal', 'null');
+    -- It is the period whose successor was not paid that the customer is served for.
+    v_told.grace_until := v_renewal ->> 'grace_period_expires_at';
+    select (s.settled).* into v_settled from purchases.settle(v_told, null, v_renewal) as s;
   end if;
   if v_notification.type = 'CONSUMPTION_REQUEST' and v_settled.id is not null then
     perform queue.add(

@@ -1,5 +1,6 @@
 -- purchases: what is sold through the App Store, what was bought, and what Apple says became of it. In this order:
--- products.sql (what is sold), transactions.sql (what was bought), sandbox.sql (what may be credited for no money),
+-- products.sql (what is sold), transactions.sql (what was bought), subscriptions.sql (what periods have in common),
+-- showing.sql (what the API tells of both), sandbox.sql (what may be credited for no money),
 -- crediting.sql (how a purchase becomes credits), notifications.sql (what Apple tells), consumption.sql (what Apple asks).
 
 create schema purchases;

@@ -52,6 +52,10 @@ create table purchases.transactions (
   -- Before then, trying again is of no use.
   retry_at timestamptz,
   created_at timestamptz not null,
+  -- Apple began this period by itself, at the end of the one before.
+  is_renewal boolean not null default false,
+  -- Until when Apple wants the subscriber served though the payment for the next period failed, as far as it ever said.
+  grace_until timestamptz,
   -- How much of it Apple has taken back, in thousandths of a percent.
   revoked_share integer generated always as (case
     when revoked_at is null then 0 when revocation_type = 'prorated' then coalesce(revocation_percentage, 100000) else 100000
@@ -81,8 +85,8 @@ language plpgsql
 stable
 set search_path = ''
 as $$
--- Whose a transaction is that has no owner yet: whoever it names, else whoever had the subscription before, else whoever
--- presents it. Or why it is nobody's: then `owner_id` is null.
+-- Whose a transaction is that has no owner yet and is no period of a subscription: whoever it names, else whoever presents
+-- it. Or why it is nobody's: then `owner_id` is null.
 declare
   v_closed_at timestamptz;
 begin
@@ -100,35 +104,12 @@ begin
       reason := 'closed_account';
     end if;
   else
-    if (p_told).kind = 'subscription' then
-      select t.owner_id into owner_id
-      from purchases.transactions as t
-      where t.environment = (p_told).environment and t.original_transaction_id = (p_told).original_transaction_id
-        and t.owner_id is not null
-      order by t.purchased_at desc
-      limit 1;
-    end if;
-    owner_id := coalesce(owner_id, p_presenter);
+    owner_id := p_presenter;
     if owner_id is null then
       reason := 'unclaimed';
     end if;
   end if;
 end;
 $$;
-
--- A purchase as the API shows it to its owner.
-create function purchases.transaction_json(p_transaction purchases.transactions)
-returns jsonb
-language sql
-stable
-return jsonb_build_object(
-  'transaction_id', (p_transaction).transaction_id, 'product_id', (p_transaction).product_id,
-  'status', case
-    when (p_transaction).revoked_share = 0 then 'credited'
-    when (p_transaction).revoked_share < 100000 then 'partially_refunded' else 'refunded'
-  end,
-  'credits_added', (p_transaction).credits, 'purchased_at', core.to_iso((p_transaction).purchased_at),
-  'expires_at', core.to_iso((p_transaction).expires_at)
-);
 
 select core.keep_rows_out_of_logs('purchases.transactions');

@@ -53,6 +53,14 @@ const operation = fc.oneof(
     arbitrary: fc.record({ type: fc.constant("reverseTo" as const), which, percent: fc.nat({ max: 100 }) }),
   },
   {
+    weight: 3,
+    arbitrary: fc.record({
+      type: fc.constant("extend" as const),
+      which,
+      hours: fc.integer({ min: -5, max: 30 }),
+    }),
+  },
+  {
     weight: 4,
     arbitrary: fc.record({ type: fc.constant("pass" as const), hours: fc.integer({ min: 1, max: 30 }) }),
   },
@@ -176,6 +184,18 @@ class Pair {
         model.reverseTo(found.addition, amount);
         // Twice: the second changes nothing.
         for (let call = 0; call < 2; call++) await sql`select credits.reverse_to(${found.id}, ${amount})`;
+        break;
+      }
+      case "extend": {
+        const found = pick(
+          user.additions.filter(({ addition }) => addition.kind === "purchase"),
+          operation.which,
+        );
+        if (found === undefined) break;
+        const until = model.now + operation.hours;
+        model.extend(found.addition, until);
+        const expiresAt = new Date(this.startedAt.getTime() + until * hour);
+        for (let call = 0; call < 2; call++) await sql`select credits.extend(${found.id}, ${expiresAt})`;
         break;
       }
       case "undo": {

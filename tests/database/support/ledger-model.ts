@@ -60,6 +60,8 @@ const source: Record<AddKind, SystemAccount> = {
 export class LedgerModel {
   now = 0;
   #lots: ModelLot[] = [];
+  /** What became breakage, in its order, and how much of that was not given back. */
+  readonly #expiries: { readonly lot: ModelLot; amount: number }[] = [];
   #owed = 0;
   #isClosed = false;
   readonly #system = new Map<SystemAccount, number>();
@@ -78,6 +80,7 @@ export class LedgerModel {
     for (const lot of this.#spendable()) {
       if (lot.expiresAt === null || lot.expiresAt > this.now) continue;
       this.#book("breakage", lot.remaining);
+      this.#expiries.push({ lot, amount: lot.remaining });
       lot.remaining = 0;
     }
   }
@@ -129,7 +132,7 @@ export class LedgerModel {
     return [this.#afterReversal(), reversal];
   }
 
-  /** So much of it is taken back then, whatever was before. */
+  /** So much of it is taken back then, whatever was before; what expired of it before is what is taken first. */
   reverseTo(addition: Addition, amount: number): void {
     this.expire();
     const open = () => addition.reversals.filter(({ isUndone }) => !isUndone);
@@ -137,13 +140,44 @@ export class LedgerModel {
     for (const reversal of open().reverse()) {
       if (reversed() > amount) this.undo(reversal);
     }
-    if (reversed() < amount) this.#take(addition, amount - reversed());
+    const missing = amount - reversed();
+    if (missing <= 0) return;
+    this.#restoreExpired(addition, missing);
+    this.#take(addition, missing);
+  }
+
+  /** What an addition brought lives until then at least; what expired of it before comes back. */
+  extend(addition: Addition, expiresAt: number): void {
+    this.expire();
+    for (const lot of this.#lotsOf(addition)) {
+      if (lot.expiresAt !== null) lot.expiresAt = Math.max(lot.expiresAt, expiresAt);
+    }
+    if (expiresAt <= this.now) return;
+    this.#restoreExpired(addition, addition.amount);
+    this.#settle();
+  }
+
+  #restoreExpired(addition: Addition, amount: number): void {
+    const own = new Set(this.#lotsOf(addition));
+    for (const expiry of this.#expiries) {
+      if (!own.has(expiry.lot)) continue;
+      const restored = Math.min(expiry.amount, amount);
+      expiry.amount -= restored;
+      amount -= restored;
+      expiry.lot.remaining += restored;
+      this.#book("breakage", -restored);
+    }
+  }
+
+  #lotsOf(addition: Addition): ModelLot[] {
+    const isOwn = (lot: ModelLot | null): boolean =>
+      lot !== null && (lot === addition.lot || isOwn(lot.descendsFrom));
+    return this.#lots.filter(isOwn);
   }
 
   #take(addition: Addition, amount: number): Reversal {
-    const isOwn = (lot: ModelLot | null): boolean =>
-      lot !== null && (lot === addition.lot || isOwn(lot.descendsFrom));
-    const ownFirst = this.#spendable().sort((one, other) => Number(isOwn(other)) - Number(isOwn(one)));
+    const own = new Set(this.#lotsOf(addition));
+    const ownFirst = this.#spendable().sort((one, other) => Number(own.has(other)) - Number(own.has(one)));
     const draws = draw(ownFirst, amount);
     const owed = amount - draws.reduce((sum, [, drawn]) => sum + drawn, 0);
     this.#owed += owed;
@@ -185,6 +219,7 @@ export class LedgerModel {
     const [moved, owed] = [guest.#available, guest.#owed];
     // The same lots, younger than all of ours: what was drawn of them comes back into them.
     this.#lots.push(...guest.#lots);
+    this.#expiries.push(...guest.#expiries.splice(0));
     this.#owed += guest.#owed;
     for (const [account, balance] of guest.#system) this.#book(account, balance);
     [guest.#lots, guest.#owed] = [[], 0];

@@ -51,6 +51,7 @@ export function transactionOf(changes: Partial<StoreTransaction> = {}): StoreTra
     is_family_shared: false,
     is_upgraded: false,
     is_free_trial: false,
+    is_renewal: false,
     price_milliunits: 9990,
     currency: "USD",
     app_transaction_id: null,

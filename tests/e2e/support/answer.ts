@@ -7,7 +7,12 @@ import {
   isErrorCode,
 } from "../../../supabase/functions/_shared/errors/error-codes.ts";
 import { errorMessage } from "../../../supabase/functions/_shared/errors/error-messages.ts";
+import { detailsSchema, fieldErrorSchema } from "../../contract/openapi-errors.ts";
+import { withoutReferences } from "../../contract/openapi-schemas.ts";
 import { isLanguage } from "../../../supabase/functions/_shared/errors/languages.ts";
+
+/** What the details of errors refer to. */
+const components = { schemas: { FieldError: fieldErrorSchema } };
 
 export interface Answer {
   readonly status: number;
@@ -53,6 +58,12 @@ export function assertError(answer: Answer, code: ErrorCode | null, what: string
   const language = answer.headers.get("content-language");
   assert(isErrorCode(error.code) && isLanguage(language), `${what}: ${JSON.stringify(error)} in ${language}`);
   const { status, details } = errorCodes[error.code];
+  const typed = z.fromJSONSchema(withoutReferences({ components }, detailsSchema(error.code)));
+  assert.deepEqual(
+    typed.safeParse(error.details).error?.issues ?? [],
+    [],
+    `${what}: ${JSON.stringify(error)}`,
+  );
   assert.deepEqual(
     {
       what,

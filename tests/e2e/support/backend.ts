@@ -1,6 +1,7 @@
 /** The whole backend for one test file, on a database of its own whose clock the file sets. */
 import assert from "node:assert/strict";
 import { type AuthResponse, createClient, type SupabaseClient } from "@supabase/supabase-js";
+import { Kinora } from "@kinora/client";
 import type { Keys } from "../../../local/keys.ts";
 import { type Stack, type StackOptions, startStack } from "../../../local/stack.ts";
 import { type TestDatabase, testDatabase } from "../../database/harness.ts";
@@ -30,6 +31,8 @@ export interface Guest {
   readonly id: string;
   readonly token: string;
   readonly supabase: SupabaseClient;
+  /** The package for apps, as this guest. */
+  readonly kinora: Kinora;
   /** Calls an endpoint as this guest. */
   call(path: string, options?: CallOptions): Promise<Answer>;
 }
@@ -125,6 +128,7 @@ function guestOf(stack: Stack, supabase: SupabaseClient, { data: { session }, er
     id: user.id,
     token,
     supabase,
+    kinora: new Kinora(supabase),
     call: (path, { method, body, headers, key } = {}) =>
       callEndpoint(stack, path, {
         method: method ?? (body === undefined ? "GET" : "POST"),

@@ -1,5 +1,6 @@
 /** The request that an operation's documentation shows, so that whatever tries all endpoints knows a new one by itself. */
 import { exampleIds } from "../../../supabase/functions/_shared/endpoint/example-ids.ts";
+import { decodeJwt } from "jose";
 import { deviceToken } from "../../../local/simulators/device-check/device-check.ts";
 import { documentations } from "../../contract/generate-openapi.ts";
 import type { Stack } from "../../../local/stack.ts";
@@ -66,11 +67,21 @@ export async function requestAbout(backend: Backend, guest: Guest, operation: Op
     return { query: "", body: { ...body, guest_token: (await backend.signIn(1)).token } };
   }
   const text = JSON.stringify(exampleRequest(operation));
-  const ofStore = [
-    exampleIds.signedTransaction,
-    exampleIds.signedAppTransaction,
-    exampleIds.signedNotification,
-  ];
+  if (text.includes(exampleIds.signedAppTransaction)) {
+    // Somebody came with that Apple Account, and nobody is signed in as them any more.
+    const signed = await signedByStore(backend.stack);
+    const { appTransactionId, receiptType } = decodeJwt(signed.signedAppTransaction);
+    const lost = await backend.signIn(1);
+    const { sql } = backend.database;
+    const app = {
+      environment: String(receiptType).toLowerCase(),
+      app_transaction_id: String(appTransactionId),
+    };
+    await sql`select accounts.admit(${lost.id}), devices.note_app_transaction(${lost.id}, ${sql.json(app)})`;
+    await sql`delete from auth.sessions where user_id = ${lost.id}`;
+    return exampleRequest(operation, signed);
+  }
+  const ofStore = [exampleIds.signedTransaction, exampleIds.signedNotification];
   if (ofStore.some((signed) => text.includes(signed))) {
     return exampleRequest(operation, await signedByStore(backend.stack));
   }

@@ -1,10 +1,13 @@
 /** What the domain shows: a user's profile, and that an account was closed. */
 import * as z from "zod/mini";
 import { languages } from "../errors/languages.ts";
+import { Subscription } from "../purchases/contract.ts";
 
 const timestamp = z.iso.datetime({ precision: 3 });
 
 export const themePreferences = ["system", "light", "dark"] as const;
+
+export const ThemePreference = z.enum(themePreferences);
 
 export const Profile = z.object({
   user_id: z.guid(),
@@ -12,13 +15,15 @@ export const Profile = z.object({
   display_name: z.nullable(z.string()),
   /** The user's own, where they have chosen one. */
   language: z.nullable(z.enum(languages)),
-  theme_preference: z.enum(themePreferences),
+  theme_preference: ThemePreference,
   credits_remaining: z.int().check(z.nonnegative()),
   /** What the app gives the App Store with each purchase: whoever has it can buy for this user. */
   app_account_token: z.guid(),
   /** Whether Apple is told, when a refund is asked for, how much of the purchase was used. */
   shares_consumption: z.boolean(),
   created_at: timestamp,
+  /** Null for whoever never had one. */
+  subscription: Subscription,
 });
 export type Profile = z.infer<typeof Profile>;
 

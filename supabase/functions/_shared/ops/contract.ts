@@ -38,7 +38,7 @@ const adminActions = [
 
 export const AdministeredUser = z.object({
   // The rest is the user's own affair: whoever has their token can buy for them.
-  user: z.extend(z.omit(Profile, { app_account_token: true, shares_consumption: true }), {
+  user: z.extend(z.omit(Profile, { app_account_token: true, shares_consumption: true, subscription: true }), {
     /** Null once Auth knows them no more. */
     is_guest: z.nullable(z.boolean()),
     is_banned: z.boolean(),

@@ -34,6 +34,18 @@ export const Purchase = z.object({
 });
 export type Purchase = z.infer<typeof Purchase>;
 
+/** The caller's subscription: the one that serves them best, if they have several; null if they have none. */
+export const Subscription = z.nullable(z.object({
+  product_id: productId,
+  /** `in_grace`: a payment failed, and it serves them until `expires_at`. `in_billing_retry`: it does not, and Apple tries on. */
+  status: z.enum(["active", "in_grace", "in_billing_retry", "expired", "revoked"]),
+  /** Null unless Apple renews it. */
+  renews_at: z.nullable(timestamp),
+  /** The end of what was paid for, or of Apple's grace. */
+  expires_at: timestamp,
+}));
+export type Subscription = z.infer<typeof Subscription>;
+
 /** What became of a transaction that its buyer presented. */
 export const CreditedPurchase = z.object({
   transaction_id: transactionId,

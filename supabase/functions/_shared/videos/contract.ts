@@ -13,22 +13,31 @@ function option<Value extends z.ZodMiniType>(value: Value) {
   return z.object({ values: z.array(value), default: value });
 }
 
+export const Pricing = z.object({
+  type: z.enum(["per_video", "per_second"]),
+  credits: z.int().check(z.positive()),
+});
+export const Category = z.enum(["text_to_video", "image_to_video"]);
+export const TextOption = option(z.string());
+export const NumberOption = option(z.int().check(z.positive()));
+export const ModelOptions = z.object({
+  duration_seconds: NumberOption,
+  resolution: TextOption,
+  aspect_ratio: TextOption,
+  // In UTF-16 units, as JavaScript and Swift's utf16 count; where it is less than the API's 2,000.
+  prompt_max_characters: z.optional(z.int().check(z.positive())),
+});
+
 export const Model = z.object({
   id: z.uuid(),
   name: z.string(),
   description: z.string(),
-  category: z.enum(["text_to_video", "image_to_video"]),
+  category: Category,
   thumbnail_url: z.nullable(z.url()),
   is_featured: z.boolean(),
   requires_image: z.boolean(),
-  pricing: z.object({ type: z.enum(["per_video", "per_second"]), credits: z.int().check(z.positive()) }),
-  options: z.object({
-    duration_seconds: option(z.int().check(z.positive())),
-    resolution: option(z.string()),
-    aspect_ratio: option(z.string()),
-    // In UTF-16 units, as JavaScript and Swift's utf16 count; where it is less than the API's 2,000.
-    prompt_max_characters: z.optional(z.int().check(z.positive())),
-  }),
+  pricing: Pricing,
+  options: ModelOptions,
 });
 export type Model = z.infer<typeof Model>;
 
@@ -70,20 +79,28 @@ export const ClientReference = z.pipe(
   z.string().check(z.regex(/^[^\p{C}\p{Z}]{1,100}$/u, "Must be 1 to 100 visible characters")),
 ).check(z.meta({ minLength: 1, maxLength: 100 }));
 
-const JobError = z.object({ code: z.string(), message: z.string(), details: z.looseObject({}) });
+export const JobStatus = z.enum(jobStatuses);
+export const JobSettings = z.object({
+  duration_seconds: z.int(),
+  resolution: z.string(),
+  aspect_ratio: z.string(),
+});
+const Failure = z.object({ code: z.string(), message: z.string(), details: z.looseObject({}) });
+/** Null while nothing has failed. */
+export const JobError = z.nullable(Failure);
 
 export const Job = z.object({
   job_id: z.uuid(),
-  status: z.enum(jobStatuses),
+  status: JobStatus,
   prompt: z.string(),
   model_id: z.uuid(),
   model_name: z.string(),
-  settings: z.object({ duration_seconds: z.int(), resolution: z.string(), aspect_ratio: z.string() }),
+  settings: JobSettings,
   credits_used: credits,
   video_url: z.nullable(z.url()),
   video_url_expires_at: z.nullable(timestamp),
   thumbnail_url: z.nullable(z.url()),
-  error: z.nullable(JobError),
+  error: JobError,
   /** The app's own name for it. */
   client_reference: z.nullable(z.string()),
   /** When its user asked to cancel it, whatever became of that. */
@@ -131,7 +148,7 @@ export function examplePendingJob(): Job {
 /** A job as the database tells it: its error has no message, which is in the caller's language. */
 export const StoredJob = z.extend(Job, {
   error: z.nullable(
-    z.extend(z.omit(JobError, { message: true }), { code: z.custom<ErrorCode>(isErrorCode) }),
+    z.extend(z.omit(Failure, { message: true }), { code: z.custom<ErrorCode>(isErrorCode) }),
   ),
 });
 export type StoredJob = z.infer<typeof StoredJob>;

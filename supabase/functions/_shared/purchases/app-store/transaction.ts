@@ -29,6 +29,8 @@ export type StoreTransaction = {
   is_upgraded: boolean;
   /** A period of a subscription that cost nothing. */
   is_free_trial: boolean;
+  /** A period that Apple began by itself, at the end of the one before; not one that the customer bought. */
+  is_renewal: boolean;
   /** Thousandths of the currency's unit. */
   price_milliunits: number | null;
   currency: string | null;
@@ -66,6 +68,7 @@ const transactionInfo = z.object({
   revocationPercentage: nullable(z.int().check(z.minimum(0), z.maximum(100_000))),
   inAppOwnershipType: nullable(z.string()),
   isUpgraded: nullable(z.boolean()),
+  transactionReason: nullable(z.string()),
   offerType: nullable(code),
   offerDiscountType: nullable(z.string()),
   price: nullable(z.int().check(z.minimum(0))),
@@ -112,6 +115,7 @@ export async function readTransaction(
       is_family_shared: info.inAppOwnershipType === "FAMILY_SHARED",
       is_upgraded: info.isUpgraded ?? false,
       is_free_trial: kind === "subscription" && isFree,
+      is_renewal: info.transactionReason === "RENEWAL",
       price_milliunits: info.price,
       currency: info.currency,
       app_transaction_id: info.appTransactionId,

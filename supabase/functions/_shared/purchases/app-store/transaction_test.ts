@@ -41,6 +41,7 @@ Deno.test("a consumable is told in our words", async () => {
     is_family_shared: false,
     is_upgraded: false,
     is_free_trial: false,
+    is_renewal: false,
     price_milliunits: 4990,
     currency: "USD",
     app_transaction_id: "704000000000000001",

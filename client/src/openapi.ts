@@ -344,7 +344,7 @@ export interface paths {
         };
         /**
          * What the caller bought, newest first, page by page
-         * @description What was credited to the caller, `limit` at a time (1 to 100, else 20). `credits_added` is what a purchase brought; what Apple refunded of it since is in `status`, and taken back in `credits` as `reversal`.
+         * @description What was credited to the caller, `limit` at a time (1 to 100, else 20). `credits_added` is what a purchase brought; what Apple refunded of it since is in `status`, and taken back in `credits` as `reversal`; so is what was left of a period that another level replaced. `subscription` is null for whoever never had one.
          */
         get: operations["getPurchases"];
         put?: never;
@@ -493,6 +493,66 @@ export interface components {
                 request_id: string;
             };
         };
+        /** @description What `error.details` holds, by `error.code`, where it holds anything. For generated clients: no answer is of it */
+        ErrorDetails: {
+            ERR_4001: {
+                /** @description Credits */
+                required: number;
+                /** @description Credits */
+                available: number;
+            };
+            ERR_4002: {
+                model_id: string;
+            };
+            ERR_4003: {
+                /** @enum {string} */
+                reason: "policy" | "provider_policy";
+            };
+            ERR_4004: {
+                /** @description The limit that was met */
+                policy: string;
+                /** @description Seconds */
+                retry_after: number;
+            };
+            ERR_4008: {
+                fields: components["schemas"]["FieldError"][];
+            };
+            ERR_4009: {
+                /** @description What it is in */
+                status: string;
+            };
+            ERR_4012: {
+                /** @description Seconds */
+                retry_after: number;
+            };
+            ERR_4013: {
+                limit_bytes: number;
+            };
+            ERR_4016: {
+                /** @enum {string} */
+                reason: "revoked" | "expired" | "family_shared" | "other_account" | "invalid_signature" | "wrong_app" | "not_a_transaction" | "unknown_product" | "wrong_environment";
+            };
+            ERR_5003: {
+                /** @enum {string} */
+                reason: "rejected" | "invalid_result";
+            };
+            ERR_6001: {
+                /** @description Seconds */
+                retry_after: number;
+            };
+            ERR_6004: {
+                /** @description What is switched off */
+                feature: string;
+                /** @description Seconds */
+                retry_after: number;
+            };
+        };
+        FieldError: {
+            /** @description Where it is, as `settings.resolution`; empty for all of it */
+            path: string;
+            /** @description In English, for the developer */
+            message: string;
+        };
         AcceptedVideo: {
             /** Format: uuid */
             job_id: string;
@@ -514,14 +574,16 @@ export interface components {
                 user_id: string;
                 is_guest: boolean | null;
                 display_name: string | null;
-                language: ("en" | "tr" | "es") | null;
-                /** @enum {string} */
-                theme_preference: "system" | "light" | "dark";
+                /** @enum {string|null} */
+                language: "en" | "tr" | "es" | null;
+                theme_preference: components["schemas"]["ThemePreference"];
                 credits_remaining: number;
                 /** Format: date-time */
                 created_at: string;
                 is_banned: boolean;
+                /** Format: date-time */
                 closed_at: string | null;
+                /** Format: uuid */
                 merged_into: string | null;
             };
             credits: {
@@ -541,9 +603,11 @@ export interface components {
                 id: string;
                 /** @enum {string} */
                 action: "make_admin" | "remove_admin" | "refund_credits" | "adjust_credits" | "enable_model" | "disable_model" | "ban" | "unban";
+                /** Format: uuid */
                 admin_id: string | null;
                 amount: number | null;
                 reason: string;
+                /** Format: uuid */
                 job_id: string | null;
                 /** Format: date-time */
                 created_at: string;
@@ -563,6 +627,8 @@ export interface components {
             /** Format: uuid */
             job_id: string;
         };
+        /** @enum {string} */
+        Category: "text_to_video" | "image_to_video";
         ChangeModelRequest: {
             /** Format: uuid */
             model_id: string;
@@ -574,31 +640,13 @@ export interface components {
             id: string;
             name: string;
             description: string;
-            /** @enum {string} */
-            category: "text_to_video" | "image_to_video";
+            category: components["schemas"]["Category"];
+            /** Format: uri */
             thumbnail_url: string | null;
             is_featured: boolean;
             requires_image: boolean;
-            pricing: {
-                /** @enum {string} */
-                type: "per_video" | "per_second";
-                credits: number;
-            };
-            options: {
-                duration_seconds: {
-                    values: number[];
-                    default: number;
-                };
-                resolution: {
-                    values: string[];
-                    default: string;
-                };
-                aspect_ratio: {
-                    values: string[];
-                    default: string;
-                };
-                prompt_max_characters?: number;
-            };
+            pricing: components["schemas"]["Pricing"];
+            options: components["schemas"]["ModelOptions"];
             is_available: boolean;
         };
         Check: {
@@ -607,7 +655,6 @@ export interface components {
             /** @enum {string} */
             reason?: "schema_not_exposed";
         };
-        ClientReference: string;
         ClosedAccount: {
             /** Format: uuid */
             user_id: string;
@@ -621,6 +668,7 @@ export interface components {
             status: "credited" | "already_credited";
             credits_added: number;
             credits_remaining: number;
+            /** Format: date-time */
             expires_at: string | null;
         };
         CreditsResponse: {
@@ -639,6 +687,7 @@ export interface components {
                 /** @enum {string} */
                 kind: "grant" | "purchase" | "hold" | "release" | "refund" | "adjustment" | "expiry" | "reversal" | "debt_payment" | "merge";
                 balance_after: number;
+                /** Format: uuid */
                 job_id: string | null;
                 /** Format: date-time */
                 created_at: string;
@@ -680,7 +729,7 @@ export interface components {
                 aspect_ratio?: string | null;
             } | null;
             image_url?: string | null;
-            client_reference?: components["schemas"]["ClientReference"] | null;
+            client_reference?: string | null;
         };
         GetSessionsResponse: {
             sessions: {
@@ -710,35 +759,43 @@ export interface components {
         Job: {
             /** Format: uuid */
             job_id: string;
-            /** @enum {string} */
-            status: "pending" | "processing" | "completed" | "failed" | "cancelled";
+            status: components["schemas"]["JobStatus"];
             prompt: string;
             /** Format: uuid */
             model_id: string;
             model_name: string;
-            settings: {
-                duration_seconds: number;
-                resolution: string;
-                aspect_ratio: string;
-            };
+            settings: components["schemas"]["JobSettings"];
             credits_used: number;
+            /** Format: uri */
             video_url: string | null;
+            /** Format: date-time */
             video_url_expires_at: string | null;
+            /** Format: uri */
             thumbnail_url: string | null;
-            error: {
-                code: string;
-                message: string;
-                details: {
-                    [key: string]: unknown;
-                };
-            } | null;
+            error: components["schemas"]["JobError"];
             client_reference: string | null;
+            /** Format: date-time */
             cancel_requested_at: string | null;
             retry_after?: number;
             /** Format: date-time */
             created_at: string;
+            /** Format: date-time */
             completed_at: string | null;
         };
+        JobError: {
+            code: string;
+            message: string;
+            details: {
+                [key: string]: unknown;
+            };
+        } | null;
+        JobSettings: {
+            duration_seconds: number;
+            resolution: string;
+            aspect_ratio: string;
+        };
+        /** @enum {string} */
+        JobStatus: "pending" | "processing" | "completed" | "failed" | "cancelled";
         MergedGuest: {
             /** Format: uuid */
             user_id: string;
@@ -756,31 +813,19 @@ export interface components {
             id: string;
             name: string;
             description: string;
-            /** @enum {string} */
-            category: "text_to_video" | "image_to_video";
+            category: components["schemas"]["Category"];
+            /** Format: uri */
             thumbnail_url: string | null;
             is_featured: boolean;
             requires_image: boolean;
-            pricing: {
-                /** @enum {string} */
-                type: "per_video" | "per_second";
-                credits: number;
-            };
-            options: {
-                duration_seconds: {
-                    values: number[];
-                    default: number;
-                };
-                resolution: {
-                    values: string[];
-                    default: string;
-                };
-                aspect_ratio: {
-                    values: string[];
-                    default: string;
-                };
-                prompt_max_characters?: number;
-            };
+            pricing: components["schemas"]["Pricing"];
+            options: components["schemas"]["ModelOptions"];
+        };
+        ModelOptions: {
+            duration_seconds: components["schemas"]["NumberOption"];
+            resolution: components["schemas"]["TextOption"];
+            aspect_ratio: components["schemas"]["TextOption"];
+            prompt_max_characters?: number;
         };
         ModelsResponse: {
             models: components["schemas"]["Model"][];
@@ -792,6 +837,10 @@ export interface components {
             transaction_id: string;
             new_balance: number;
         };
+        NumberOption: {
+            values: number[];
+            default: number;
+        };
         PlatformCheck: {
             ok: boolean;
             duration_ms: number;
@@ -802,6 +851,11 @@ export interface components {
         };
         PresentPurchaseRequest: {
             signed_transaction: string;
+        };
+        Pricing: {
+            /** @enum {string} */
+            type: "per_video" | "per_second";
+            credits: number;
         };
         ProcessJobsResponse: {
             /** @constant */
@@ -824,15 +878,16 @@ export interface components {
             user_id: string;
             is_guest: boolean;
             display_name: string | null;
-            language: ("en" | "tr" | "es") | null;
-            /** @enum {string} */
-            theme_preference: "system" | "light" | "dark";
+            /** @enum {string|null} */
+            language: "en" | "tr" | "es" | null;
+            theme_preference: components["schemas"]["ThemePreference"];
             credits_remaining: number;
             /** Format: uuid */
             app_account_token: string;
             shares_consumption: boolean;
             /** Format: date-time */
             created_at: string;
+            subscription: components["schemas"]["Subscription"];
         };
         ProviderWebhookResponse: {
             /** @constant */
@@ -846,10 +901,12 @@ export interface components {
             credits_added: number;
             /** Format: date-time */
             purchased_at: string;
+            /** Format: date-time */
             expires_at: string | null;
         };
         PurchasesResponse: {
             purchases: components["schemas"]["Purchase"][];
+            subscription: components["schemas"]["Subscription"];
             next_cursor: string | null;
         };
         Reason: string;
@@ -860,12 +917,30 @@ export interface components {
             user_id: components["schemas"]["UserId"];
             amount: number;
             reason: components["schemas"]["Reason"];
+            /** Format: uuid */
             job_id?: string | null;
         };
+        Subscription: {
+            product_id: string;
+            /** @enum {string} */
+            status: "active" | "in_grace" | "in_billing_retry" | "expired" | "revoked";
+            /** Format: date-time */
+            renews_at: string | null;
+            /** Format: date-time */
+            expires_at: string;
+        } | null;
+        TextOption: {
+            values: string[];
+            default: string;
+        };
+        /** @enum {string} */
+        ThemePreference: "system" | "light" | "dark";
         UpdateUserProfileRequest: {
             display_name?: string | null;
-            language?: ("en" | "tr" | "es") | null;
-            theme_preference?: ("system" | "light" | "dark") | null;
+            /** @enum {string|null} */
+            language?: "en" | "tr" | "es" | null;
+            /** @enum {string|null} */
+            theme_preference?: "system" | "light" | "dark" | null;
             shares_consumption?: boolean | null;
         };
         /** Format: uuid */
@@ -877,33 +952,27 @@ export interface components {
         VideoStatusResponse: {
             /** Format: uuid */
             job_id: string;
-            /** @enum {string} */
-            status: "pending" | "processing" | "completed" | "failed" | "cancelled";
+            status: components["schemas"]["JobStatus"];
             prompt: string;
             /** Format: uuid */
             model_id: string;
             model_name: string;
-            settings: {
-                duration_seconds: number;
-                resolution: string;
-                aspect_ratio: string;
-            };
+            settings: components["schemas"]["JobSettings"];
             credits_used: number;
+            /** Format: uri */
             video_url: string | null;
+            /** Format: date-time */
             video_url_expires_at: string | null;
+            /** Format: uri */
             thumbnail_url: string | null;
-            error: {
-                code: string;
-                message: string;
-                details: {
-                    [key: string]: unknown;
-                };
-            } | null;
+            error: components["schemas"]["JobError"];
             client_reference: string | null;
+            /** Format: date-time */
             cancel_requested_at: string | null;
             retry_after?: number;
             /** Format: date-time */
             created_at: string;
+            /** Format: date-time */
             completed_at: string | null;
             progress: {
                 /** @enum {string} */
@@ -2625,6 +2694,12 @@ export interface operations {
                      *           "expires_at": null
                      *         }
                      *       ],
+                     *       "subscription": {
+                     *         "product_id": "com.example.kinora.plus",
+                     *         "status": "active",
+                     *         "renews_at": "2026-12-21T12:10:00.000Z",
+                     *         "expires_at": "2026-12-21T12:10:00.000Z"
+                     *       },
                      *       "next_cursor": null
                      *     }
                      */
@@ -2928,7 +3003,8 @@ export interface operations {
                      *       "credits_remaining": 6,
                      *       "app_account_token": "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
                      *       "shares_consumption": false,
-                     *       "created_at": "2026-11-21T11:58:00.000Z"
+                     *       "created_at": "2026-11-21T11:58:00.000Z",
+                     *       "subscription": null
                      *     }
                      */
                     "application/json": components["schemas"]["Profile"];
@@ -3042,7 +3118,8 @@ export interface operations {
                      *       "credits_remaining": 6,
                      *       "app_account_token": "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
                      *       "shares_consumption": false,
-                     *       "created_at": "2026-11-21T11:58:00.000Z"
+                     *       "created_at": "2026-11-21T11:58:00.000Z",
+                     *       "subscription": null
                      *     }
                      */
                     "application/json": components["schemas"]["Profile"];

@@ -1,0 +1,30 @@
+// Made from the registry in supabase/functions/_shared/errors/error-codes.ts by `deno task generate`.
+
+/** What an app does next after each error. */
+export const actions = {
+  ERR_4001: "buy",
+  ERR_4002: "fix",
+  ERR_4003: "fix",
+  ERR_4004: "same_key_later",
+  ERR_4005: "sign_in",
+  ERR_4006: "stop",
+  ERR_4007: "stop",
+  ERR_4008: "fix",
+  ERR_4009: "read_state",
+  ERR_4010: "fix",
+  ERR_4011: "new_key",
+  ERR_4012: "same_key_later",
+  ERR_4013: "fix",
+  ERR_4014: "fix",
+  ERR_4015: "new_device_token_later",
+  ERR_4016: "stop",
+  ERR_4017: "stop",
+  ERR_4018: "fix",
+  ERR_5001: "new_key",
+  ERR_5002: "new_key_later",
+  ERR_5003: "fix",
+  ERR_6001: "same_key_later",
+  ERR_6002: "same_key_later",
+  ERR_6003: "same_key_later",
+  ERR_6004: "later",
+} as const;

@@ -1,0 +1,467 @@
+/**
+ * `@kinora/client`: what an app does with Kinora, on top of its supabase-js client. Each call tries again what may be tried
+ * again, takes a signal, a timeout and a language (CallOptions), and throws a KinoraError.
+ */
+import createClient, { type Client } from "openapi-fetch";
+import { type ErrorCode, type ErrorDetails, failureOf, KinoraError, noAnswer } from "./errors.ts";
+import { exclusively, type Intention, Intentions, newKey, type Store } from "./intentions.ts";
+import type { components, paths } from "./openapi.ts";
+import { type CallOptions, pause, persist, unlessAborted } from "./retry.ts";
+import {
+  currentSession,
+  forgetSession,
+  renewedSession,
+  type Session,
+  signInAsGuest,
+  type Supabase,
+} from "./session.ts";
+import { baseUrl, send } from "./transport.ts";
+
+type Schemas = components["schemas"];
+type Query<Path extends keyof paths> = paths[Path] extends { get: { parameters: { query?: infer Q } } }
+  ? Omit<NonNullable<Q>, "cursor">
+  : never;
+
+export interface KinoraOptions {
+  /** Of messages, where a call does not say another; where nothing is said, the user's own. */
+  language?: string;
+  /** Keeps what has no answer yet: a browser has one, other apps give theirs, as they do to supabase-js. */
+  store?: Store;
+  /** Downloads videos; the runtime's where it is not said. */
+  fetch?: typeof fetch;
+}
+
+/** What a StoreKit plugin gives: `jwsRepresentation`, and how the transaction is finished. */
+export interface StoreTransaction {
+  readonly signed: string;
+  finish(): Promise<void>;
+}
+
+/** Reasons of ERR_4016 after which a transaction is done with, though the caller was not credited. */
+const doneWith: readonly ErrorDetails["ERR_4016"]["reason"][] = [
+  "revoked",
+  "expired",
+  "family_shared",
+  "other_account",
+];
+
+/** What each try of a call sends beside its own. */
+type Init = {
+  signal: AbortSignal;
+  headers: Record<string, string>;
+};
+
+/** An answer as openapi-fetch gives it. */
+interface Answer<Data> {
+  data?: Data;
+  error?: unknown;
+  response: Response;
+}
+
+/** Starts that are running: two screens, or two Kinoras on one client, are one guest. */
+const starts = new WeakMap<object, Promise<Schemas["DeviceCheckResponse"]>>();
+
+/** Milliseconds for a video: some have 100 MB, and some networks are slow. */
+const downloadTimeout = 10 * 60_000;
+
+export class Kinora {
+  readonly #supabase: Supabase;
+  readonly #language: string | undefined;
+  readonly #intentions: Intentions;
+  readonly #fetch: typeof fetch;
+  readonly #api: Client<paths>;
+
+  /** One for each supabase-js client, of which an app has one. */
+  constructor(supabase: Supabase, { language, store, fetch: download }: KinoraOptions = {}) {
+    this.#supabase = supabase;
+    this.#language = language;
+    this.#intentions = new Intentions(store);
+    this.#fetch = download ?? ((...call) => fetch(...call));
+    this.#api = createClient<paths>({ baseUrl, fetch: (request) => send(supabase, request) });
+  }
+
+  /**
+   * Signs in a guest where nobody is signed in, and checks the device, whose first check grants credits. For each start of
+   * the app; calls at the same time are one. `newDeviceToken` asks DCDevice.generateToken anew each time; with
+   * StoreKit's AppTransaction beside it (`signed_app_transaction`), a guest who lost the session is found again.
+   * A guest whose session Auth has ended is signed in as another guest; whoever can sign in again gets ERR_4005.
+   */
+  async start(
+    newDeviceToken: () => Promise<string | Schemas["DeviceCheckRequest"]>,
+    options: CallOptions = {},
+  ): Promise<Schemas["DeviceCheckResponse"]> {
+    for (let other = starts.get(this.#supabase); other; other = starts.get(this.#supabase)) {
+      // Another's end may be its signal's, or its own mistake.
+      const check = await unlessAborted(other.catch(() => null), options.signal);
+      if (check !== null) return check;
+    }
+    const running = exclusively("kinora.start", () => this.#start(newDeviceToken, options), options.signal)
+      .finally(() => starts.delete(this.#supabase));
+    starts.set(this.#supabase, running);
+    return await running;
+  }
+
+  async #start(newDeviceToken: () => Promise<string | Schemas["DeviceCheckRequest"]>, options: CallOptions) {
+    const check = () =>
+      this.call(async (api, init) => {
+        const token = await newDeviceToken();
+        const body = typeof token === "string" ? { device_token: token } : token;
+        return await api.POST("/device-check", { ...init, body });
+      }, options);
+    const session = () =>
+      persist(async () => {
+        const session = await currentSession(this.#supabase);
+        if (session === null) await signInAsGuest(this.#supabase);
+        return session;
+      }, options);
+    const before = await session();
+    try {
+      return await check();
+    } catch (error) {
+      if (!(error instanceof KinoraError) || error.code !== "ERR_4005" || before?.isGuest !== true) {
+        throw error;
+      }
+      await forgetSession(this.#supabase);
+      await session();
+      return await check();
+    }
+  }
+
+  /** What videos can be made with, and for how much. */
+  async models(options?: CallOptions): Promise<Schemas["Model"][]> {
+    const { models } = await this.call((api, init) => api.GET("/models", init), options);
+    return models;
+  }
+
+  /**
+   * Has a video accepted, and its price held. The intention is kept in the store until there is an answer: a lost one is
+   * asked for again with the same key, now or, by `intentions`, at the app's next start. A request has a new key each time.
+   */
+  async generate(
+    requested: Schemas["GenerateVideoRequest"] | Intention,
+    options?: CallOptions,
+  ): Promise<Schemas["AcceptedVideo"]> {
+    const intention = "key" in requested ? requested : {
+      key: newKey(),
+      request: requested,
+      user_id: (await this.#session(options))?.userId ?? null,
+      made_at: new Date().toISOString(),
+    };
+    await this.#intentions.keep(intention);
+    try {
+      const header = { "Idempotency-Key": intention.key };
+      const accepted = await this.call(
+        (api, init) => api.POST("/generate-video", { ...init, params: { header }, body: intention.request }),
+        options,
+      );
+      await this.#intentions.forget(intention);
+      return accepted;
+    } catch (error) {
+      if (error instanceof KinoraError && error.action !== "same_key_later") {
+        await this.#intentions.forget(intention);
+      }
+      throw error;
+    }
+  }
+
+  /** What this user has asked for, here, and had no answer to: to be given to `generate`, or to `forget`. */
+  async intentions(options?: CallOptions): Promise<Intention[]> {
+    return await this.#intentions.of((await this.#session(options))?.userId ?? null);
+  }
+
+  /** Drops an intention. It may have been accepted; then the video is among the `jobs`. */
+  async forget(intention: Intention): Promise<void> {
+    await this.#intentions.forget(intention);
+  }
+
+  /**
+   * The job whenever it changes, and last when it has ended, with its video or its error. Outages are waited out; without a
+   * timeout for as long as they last. In the background end it by its signal, and begin anew when the app is back.
+   */
+  async *watch(
+    jobId: string,
+    { timeout = Infinity, ...options }: CallOptions = {},
+  ): AsyncGenerator<Schemas["VideoStatusResponse"], void, undefined> {
+    const end = performance.now() + timeout;
+    let shown = "";
+    for (;;) {
+      const job = await this.job(jobId, { ...options, timeout: end - performance.now() });
+      const { next_poll_seconds, ...state } = job;
+      const text = JSON.stringify(state);
+      if (text !== shown) yield job;
+      shown = text;
+      if (next_poll_seconds === null) return;
+      if (performance.now() + next_poll_seconds * 1000 >= end) {
+        throw noAnswer(`The job goes on after ${timeout} ms`);
+      }
+      await pause(next_poll_seconds, options.signal);
+    }
+  }
+
+  /** The job as it is now. */
+  async job(jobId: string, options?: CallOptions): Promise<Schemas["VideoStatusResponse"]> {
+    const query = { job_id: jobId };
+    return await this.call((api, init) => api.GET("/video-status", { ...init, params: { query } }), options);
+  }
+
+  /** Asks to cancel the job. Where its provider has it, only the provider can say: go on watching. */
+  async cancel(jobId: string, options?: CallOptions): Promise<Schemas["Job"]> {
+    return await this.call(
+      (api, init) => api.POST("/cancel-video", { ...init, body: { job_id: jobId } }),
+      options,
+    );
+  }
+
+  /** The video's file, MP4, of a completed job. Throws ERR_4009 for another. */
+  async download(jobId: string, options: CallOptions = {}): Promise<Blob> {
+    return await persist(
+      async (signal) => {
+        const { status, video_url: url, retry_after } = await this.job(jobId, { ...options, signal });
+        if (url === null) {
+          throw retry_after === undefined
+            ? new KinoraError({
+              code: "ERR_4009",
+              status: null,
+              details: { status },
+              message: `The job is ${status}`,
+            })
+            : new KinoraError({
+              code: "ERR_4004",
+              status: null,
+              details: { policy: "signed_urls", retry_after },
+              message: "There is no URL for now",
+            });
+        }
+        try {
+          const response = await this.#fetch(url, { signal });
+          if (response.ok) return await response.blob();
+          await response.body?.cancel();
+          throw noAnswer(`Storage answered ${response.status}`, undefined, response.status);
+        } catch (error) {
+          throw error instanceof KinoraError ? error : noAnswer("The video was not received", error);
+        }
+      },
+      { timeout: downloadTimeout, ...options },
+      downloadTimeout,
+    );
+  }
+
+  /** All of the user's jobs, newest first; pages are asked for as they are needed. */
+  jobs(
+    query: Query<"/video-jobs"> = {},
+    options?: CallOptions,
+  ): AsyncGenerator<Schemas["Job"], void, undefined> {
+    return this.pages(async (cursor) => {
+      const page = await this.call(
+        (api, init) => api.GET("/video-jobs", { ...init, params: { query: { ...query, ...cursor } } }),
+        options,
+      );
+      return [page.jobs, page.next_cursor];
+    });
+  }
+
+  /** Deletes an ended job with its video. One that is not there is deleted. */
+  async delete(jobId: string, options?: CallOptions): Promise<void> {
+    const query = { job_id: jobId };
+    try {
+      await this.call(
+        (api, init) => api.DELETE("/delete-video-job", { ...init, params: { query } }),
+        options,
+      );
+    } catch (error) {
+      // Also because a runtime may send a request again by itself, whose answer the connection has lost.
+      if (!(error instanceof KinoraError) || error.code !== "ERR_4007") throw error;
+    }
+  }
+
+  /** What the user can spend, what is held, owed and about to expire. */
+  async credits(
+    options?: CallOptions,
+  ): Promise<Omit<Schemas["CreditsResponse"], "transactions" | "next_cursor">> {
+    const query = { limit: 1 };
+    const { transactions: _, next_cursor: __, ...credits } = await this.call(
+      (api, init) => api.GET("/credits", { ...init, params: { query } }),
+      options,
+    );
+    return credits;
+  }
+
+  /** All that has moved the user's credits, newest first; pages are asked for as they are needed. */
+  transactions(
+    query: Query<"/credits"> = {},
+    options?: CallOptions,
+  ): AsyncGenerator<Schemas["CreditsResponse"]["transactions"][number], void, undefined> {
+    return this.pages(async (cursor) => {
+      const page = await this.call(
+        (api, init) => api.GET("/credits", { ...init, params: { query: { ...query, ...cursor } } }),
+        options,
+      );
+      return [page.transactions, page.next_cursor];
+    });
+  }
+
+  /** What is sold; StoreKit has the prices. */
+  async products(options?: CallOptions): Promise<Schemas["Product"][]> {
+    const { products } = await this.call((api, init) => api.GET("/products", init), options);
+    return products;
+  }
+
+  /**
+   * Presents a transaction of the App Store, and finishes it when it is done with: credited, once however often it is
+   * presented, or not the caller's, for which it gives null. Throws where it must be presented again later, unfinished.
+   */
+  async purchase(
+    { signed, finish }: StoreTransaction,
+    options?: CallOptions,
+  ): Promise<Schemas["CreditedPurchase"] | null> {
+    const body = { signed_transaction: signed };
+    let purchase: Schemas["CreditedPurchase"] | null = null;
+    try {
+      purchase = await this.call((api, init) => api.POST("/purchases", { ...init, body }), options);
+    } catch (error) {
+      const isDone = error instanceof KinoraError && error.code === "ERR_4016" &&
+        doneWith.includes(error.details.reason);
+      if (!isDone) throw error;
+    }
+    await finish();
+    return purchase;
+  }
+
+  /** All that the user bought, newest first; pages are asked for as they are needed. */
+  purchases(
+    query: Query<"/purchases"> = {},
+    options?: CallOptions,
+  ): AsyncGenerator<Schemas["Purchase"], void, undefined> {
+    return this.pages(async (cursor) => {
+      const page = await this.call(
+        (api, init) => api.GET("/purchases", { ...init, params: { query: { ...query, ...cursor } } }),
+        options,
+      );
+      return [page.purchases, page.next_cursor];
+    });
+  }
+
+  /**
+   * Makes a guest a part of this user, who has an account of their own: what the guest has is theirs. For the guest's access
+   * token, which must be new: refresh the guest's session before.
+   */
+  async merge(guestToken: string, options?: CallOptions): Promise<Schemas["MergedGuest"]> {
+    const body = { guest_token: guestToken };
+    return await this.call((api, init) => api.POST("/merge-guest", { ...init, body }), options);
+  }
+
+  /** Where the user is signed in. */
+  async sessions(options?: CallOptions): Promise<Schemas["GetSessionsResponse"]["sessions"]> {
+    const { sessions } = await this.call((api, init) => api.GET("/sessions", init), options);
+    return sessions;
+  }
+
+  /** Ends one of the user's sessions. */
+  async endSession(sessionId: string, options?: CallOptions): Promise<void> {
+    const query = { session_id: sessionId };
+    await this.call((api, init) => api.DELETE("/sessions", { ...init, params: { query } }), options);
+  }
+
+  /** Ends all of the user's sessions but this one. */
+  async endOtherSessions(options?: CallOptions): Promise<void> {
+    const query = { others: "true" } as const;
+    await this.call((api, init) => api.DELETE("/sessions", { ...init, params: { query } }), options);
+  }
+
+  async profile(options?: CallOptions): Promise<Schemas["Profile"]> {
+    return await this.call((api, init) => api.GET("/user-profile", init), options);
+  }
+
+  /** Changes what is named, and nothing else. */
+  async updateProfile(
+    changes: Schemas["UpdateUserProfileRequest"],
+    options?: CallOptions,
+  ): Promise<Schemas["Profile"]> {
+    return await this.call((api, init) => api.PATCH("/user-profile", { ...init, body: changes }), options);
+  }
+
+  /** Closes the account for good, its credits included, and forgets the session: ask the person first. */
+  async closeAccount(options?: CallOptions): Promise<void> {
+    await this.#call((api, init) => api.DELETE("/user-profile", init), options, "ERR_4005");
+    await forgetSession(this.#supabase);
+  }
+
+  /**
+   * Any endpoint of the API, by the client that is generated from it, as all that is above: `attempt` is called for each
+   * try, and passes `init` on. Only for what may be sent twice: what reads, has an Idempotency-Key, or does nothing again.
+   */
+  async call<Data>(
+    attempt: (api: Client<paths>, init: Init) => Promise<Answer<Data>>,
+    options: CallOptions = {},
+  ): Promise<Data> {
+    return await this.#call(attempt, options) as Data;
+  }
+
+  /** `doneAs` is what is answered to a request that an earlier try has done, whose own answer was lost. */
+  async #call<Data>(
+    attempt: (api: Client<paths>, init: Init) => Promise<Answer<Data>>,
+    options: CallOptions = {},
+    doneAs?: ErrorCode,
+  ): Promise<Data | undefined> {
+    const language = options.language ?? this.#language;
+    let mayBeDone = false;
+    let isOpen = false;
+    return await persist(async (signal) => {
+      mayBeDone ||= isOpen;
+      const once = async (session: Session | null) => {
+        isOpen = true;
+        const answer = await attempt(this.#api, {
+          signal,
+          headers: {
+            ...(session && { Authorization: `Bearer ${session.token}` }),
+            ...(language !== undefined && { "Accept-Language": language }),
+          },
+        });
+        const failure = answer.response.ok ? null : failureOf(answer.response, answer.error);
+        // After ERR_6xxx, as without an answer, the work may have been done.
+        isOpen = failure?.code?.startsWith("ERR_6") ?? failure !== null;
+        return { data: answer.data, failure };
+      };
+      const session = await currentSession(this.#supabase);
+      let { data, failure } = await once(session);
+      if (failure?.code === "ERR_4005" && session !== null && !(mayBeDone && doneAs === "ERR_4005")) {
+        const renewed = await renewedSession(this.#supabase, session.token);
+        if (renewed !== null) ({ data, failure } = await once(renewed));
+      }
+      if (failure === null || mayBeDone && failure.code === doneAs) return data;
+      throw failure;
+    }, options);
+  }
+
+  /** The items of all pages. `page` is called with the cursor of the next one, and gives its items and the cursor after it. */
+  async *pages<Item>(
+    page: (cursor: { cursor?: string }) => Promise<[items: Item[], next: string | null]>,
+  ): AsyncGenerator<Item, void, undefined> {
+    let cursor: { cursor?: string } = {};
+    for (;;) {
+      const [items, next] = await page(cursor);
+      yield* items;
+      if (next === null) return;
+      cursor = { cursor: next };
+    }
+  }
+
+  async #session(options: CallOptions = {}): Promise<Session | null> {
+    return await persist(() => currentSession(this.#supabase), options);
+  }
+}
+
+export { KinoraError };
+export { keepSession } from "./session.ts";
+export type { Action, ErrorCode, ErrorDetails } from "./errors.ts";
+export type { CallOptions, Intention, Store, Supabase };
+export type Job = Schemas["Job"];
+export type WatchedJob = Schemas["VideoStatusResponse"];
+export type Model = Schemas["Model"];
+export type AcceptedVideo = Schemas["AcceptedVideo"];
+export type GenerateVideoRequest = Schemas["GenerateVideoRequest"];
+export type DeviceCheck = Schemas["DeviceCheckResponse"];
+export type Product = Schemas["Product"];
+export type Purchase = Schemas["Purchase"];
+export type Profile = Schemas["Profile"];
+export type { components, paths } from "./openapi.ts";
