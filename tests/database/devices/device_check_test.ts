@@ -61,11 +61,10 @@ Deno.test("a first check makes the account, and tells whom it knows", async () =
   assert.deepEqual((await begin(sql, userId, network)).data, { ...known, is_new: false, intent_good_in: 30 });
   await grant(sql, check);
   assert.deepEqual((await begin(sql, userId, network)).data, {
-    user_id: userId,
+    ...known,
     credits_remaining: 10,
     is_new: false,
     is_granted: true,
-    intent_good_in: null,
   });
 });
 
