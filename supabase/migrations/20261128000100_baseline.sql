@@ -1243,9 +1243,9 @@ $$;
 -- credits: a double-entry ledger. Inserting a transfer is the only way that money moves: its row is both entries, and its
 -- trigger moves the balances and draws the lots, in the same statement. Nothing here is ever rewritten.
 --
--- To read it in one sitting: credits.sql (what there is), transfers.sql (how money moves), accounts.sql (what postings
--- are made of), postings.sql, reversals.sql, expiries.sql (until when lots live), merging.sql, console.sql (the operator's
--- hand), proofs.sql.
+-- To read it in one sitting: credits.sql (what there is), transfers.sql (how money moves), lots.sql and accounts.sql
+-- (what postings are made of), postings.sql, reversals.sql, expiries.sql (until when lots live), merging.sql, console.sql
+-- (the operator's hand), proofs.sql.
 --
 -- Amounts are whole credits. An entry is signed; over all accounts of a unit the entries sum to zero. A user's
 -- accounts carry their balance and refuse to go below zero. System accounts carry none: one row that everybody
@@ -1573,51 +1573,7 @@ create trigger starts_empty before insert on credits.accounts
 create trigger starts_empty before insert on credits.lots
   for each row when (new.remaining <> 0) execute function credits.forbid();
 
--- supabase/schemas/credits/accounts.sql
-
--- Gives a user an account; a second call changes nothing.
-create function credits.open_account(p_owner_id uuid, p_owner_kind core.owner_kind default 'user')
-returns void
-language sql
-volatile
-set search_path = ''
-as $$
-  insert into credits.accounts (kind, owner_kind, owner_id, balance)
-  values ('available', p_owner_kind, p_owner_id, 0)
-  on conflict do nothing
-$$;
-
-create function credits.owed(p_owner_id uuid)
-returns bigint
-language plpgsql
-stable
-set search_path = ''
-as $$
--- A user's debt: credits taken back after they were spent.
-begin
-  return coalesce((
-    select a.balance from credits.accounts as a where a.owner_id = p_owner_id and a.kind = 'owed' and a.unit = 'credit'
-  ), 0);
-end;
-$$;
-
--- The platform's own account of a kind.
-create function credits.system_account(p_kind credits.account_kind)
-returns bigint
-language sql
-immutable
--- Their ids are given where they are made, in the order of the names.
-return case p_kind
-  when 'grants' then 1 when 'purchases' then 2 when 'escrow' then 3 when 'revenue' then 4 when 'breakage' then 5
-  when 'forfeited' then 6 when 'sandbox' then 7 when 'merging' then 8
-end;
-
--- Whether it is one of those.
-create function credits.is_system_account(p_account_id bigint)
-returns boolean
-language sql
-immutable
-return p_account_id between 1 and 8;
+-- supabase/schemas/credits/lots.sql
 
 -- The lots that an amount comes from: those that expire first, then the oldest.
 create function credits.choose_lots(p_account_id bigint, p_amount bigint)
@@ -1694,6 +1650,106 @@ as $$
   select coalesce(sum(d.amount), 0)::bigint from unnest(p_draws) as d (lot_id, amount)
 $$;
 
+-- Draws, as they are of the lots' successors in an account that the lots' own was merged into, if it was.
+create function credits.successors(p_draws credits.draw[], p_account_id bigint)
+returns credits.draw[]
+language sql
+stable
+set search_path = ''
+as $$
+  with recursive descent as (
+    select d.place, l.id, l.account_id, d.amount
+    from unnest(p_draws) with ordinality as d (lot_id, amount, place)
+    join credits.lots as l on l.id = d.lot_id
+    union all
+    -- One in another account: a merge makes one of each lot, and an account merges once.
+    select s.place, l.id, l.account_id, s.amount
+    from descent as s
+    join credits.lots as l on l.descends_from = s.id and l.account_id <> s.account_id
+    where s.account_id <> p_account_id
+  )
+  select coalesce(array_agg(row(s.id, s.amount)::credits.draw order by s.place), '{}')
+  from descent as s
+  where s.account_id = p_account_id
+$$;
+
+-- Keeps the account's next expiry true to its lots.
+create function credits.note_next_expiry(p_account_id bigint)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  update credits.accounts as a
+  set next_expiry_at = (
+    select min(l.expires_at) from credits.lots as l where l.account_id = p_account_id and not l.is_spent
+  )
+  where a.id = p_account_id;
+end;
+$$;
+
+-- Lots that expired while their credits were away live 24 hours more.
+create function credits.revive_lots(p_account_id bigint, p_draws credits.draw[], p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  update credits.lots as l
+  set expires_at = p_now + interval '24 hours'
+  from unnest(p_draws) as d (lot_id, amount)
+  where l.id = d.lot_id and l.account_id = p_account_id and l.expires_at <= p_now;
+end;
+$$;
+
+-- supabase/schemas/credits/accounts.sql
+
+-- Gives a user an account; a second call changes nothing.
+create function credits.open_account(p_owner_id uuid, p_owner_kind core.owner_kind default 'user')
+returns void
+language sql
+volatile
+set search_path = ''
+as $$
+  insert into credits.accounts (kind, owner_kind, owner_id, balance)
+  values ('available', p_owner_kind, p_owner_id, 0)
+  on conflict do nothing
+$$;
+
+create function credits.owed(p_owner_id uuid)
+returns bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- A user's debt: credits taken back after they were spent.
+begin
+  return coalesce((
+    select a.balance from credits.accounts as a where a.owner_id = p_owner_id and a.kind = 'owed' and a.unit = 'credit'
+  ), 0);
+end;
+$$;
+
+-- The platform's own account of a kind.
+create function credits.system_account(p_kind credits.account_kind)
+returns bigint
+language sql
+immutable
+-- Their ids are given where they are made, in the order of the names.
+return case p_kind
+  when 'grants' then 1 when 'purchases' then 2 when 'escrow' then 3 when 'revenue' then 4 when 'breakage' then 5
+  when 'forfeited' then 6 when 'sandbox' then 7 when 'merging' then 8
+end;
+
+-- Whether it is one of those.
+create function credits.is_system_account(p_account_id bigint)
+returns boolean
+language sql
+immutable
+return p_account_id between 1 and 8;
+
 create function credits.first_outcome(p_idempotency_key text, p_request jsonb)
 returns jsonb
 language plpgsql
@@ -1755,60 +1811,6 @@ begin
     raise exception 'an amount is 1 to 1000000000 credits, not %', p_amount
       using errcode = 'numeric_value_out_of_range';
   end if;
-end;
-$$;
-
--- Draws, as they are of the lots' successors in an account that the lots' own was merged into, if it was.
-create function credits.successors(p_draws credits.draw[], p_account_id bigint)
-returns credits.draw[]
-language sql
-stable
-set search_path = ''
-as $$
-  with recursive descent as (
-    select d.place, l.id, l.account_id, d.amount
-    from unnest(p_draws) with ordinality as d (lot_id, amount, place)
-    join credits.lots as l on l.id = d.lot_id
-    union all
-    -- One in another account: a merge makes one of each lot, and an account merges once.
-    select s.place, l.id, l.account_id, s.amount
-    from descent as s
-    join credits.lots as l on l.descends_from = s.id and l.account_id <> s.account_id
-    where s.account_id <> p_account_id
-  )
-  select coalesce(array_agg(row(s.id, s.amount)::credits.draw order by s.place), '{}')
-  from descent as s
-  where s.account_id = p_account_id
-$$;
-
--- Keeps the account's next expiry true to its lots.
-create function credits.note_next_expiry(p_account_id bigint)
-returns void
-language plpgsql
-volatile
-set search_path = ''
-as $$
-begin
-  update credits.accounts as a
-  set next_expiry_at = (
-    select min(l.expires_at) from credits.lots as l where l.account_id = p_account_id and not l.is_spent
-  )
-  where a.id = p_account_id;
-end;
-$$;
-
--- Lots that expired while their credits were away live 24 hours more.
-create function credits.revive_lots(p_account_id bigint, p_draws credits.draw[], p_now timestamptz)
-returns void
-language plpgsql
-volatile
-set search_path = ''
-as $$
-begin
-  update credits.lots as l
-  set expires_at = p_now + interval '24 hours'
-  from unnest(p_draws) as d (lot_id, amount)
-  where l.id = d.lot_id and l.account_id = p_account_id and l.expires_at <= p_now;
 end;
 $$;
 

@@ -1,9 +1,9 @@
 -- credits: a double-entry ledger. Inserting a transfer is the only way that money moves: its row is both entries, and its
 -- trigger moves the balances and draws the lots, in the same statement. Nothing here is ever rewritten.
 --
--- To read it in one sitting: credits.sql (what there is), transfers.sql (how money moves), accounts.sql (what postings
--- are made of), postings.sql, reversals.sql, expiries.sql (until when lots live), merging.sql, console.sql (the operator's
--- hand), proofs.sql.
+-- To read it in one sitting: credits.sql (what there is), transfers.sql (how money moves), lots.sql and accounts.sql
+-- (what postings are made of), postings.sql, reversals.sql, expiries.sql (until when lots live), merging.sql, console.sql
+-- (the operator's hand), proofs.sql.
 --
 -- Amounts are whole credits. An entry is signed; over all accounts of a unit the entries sum to zero. A user's
 -- accounts carry their balance and refuse to go below zero. System accounts carry none: one row that everybody
