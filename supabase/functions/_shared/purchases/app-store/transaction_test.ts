@@ -41,6 +41,7 @@ Deno.test("a consumable is told in our words", async () => {
     is_family_shared: false,
     is_upgraded: false,
     is_free_trial: false,
+    is_renewal: false,
     price_milliunits: 4990,
     currency: "USD",
     app_transaction_id: "704000000000000001",
@@ -72,6 +73,14 @@ Deno.test("a subscription's period is told with its end, and as free where it co
   for (const [name, offer] of Object.entries(free)) {
     assert.equal((await transaction({ ...period, ...offer })).is_free_trial, true, name);
     assert.equal((await transaction(offer)).is_free_trial, false, `${name} of a consumable`);
+  }
+  const reasons = { RENEWAL: true, PURCHASE: false };
+  for (const [transactionReason, isRenewal] of Object.entries(reasons)) {
+    assert.equal(
+      (await transaction({ ...period, transactionReason })).is_renewal,
+      isRenewal,
+      transactionReason,
+    );
   }
   assert.equal(
     (await transaction({ ...period, offerType: 2, offerDiscountType: "PAY_AS_YOU_GO" })).is_free_trial,
