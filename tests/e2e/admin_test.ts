@@ -1,6 +1,7 @@
 /** The operator's endpoints, as an admin calls them. */
 import assert from "node:assert/strict";
 import { totpCode } from "../../local/platform/auth/factors.ts";
+import { decodeJwt } from "jose";
 import * as z from "zod";
 import { AdministeredUser, MovedCredits } from "../../supabase/functions/_shared/ops/contract.ts";
 import { ChangeModelResponse } from "../../supabase/functions/admin-models/schema.ts";
@@ -176,6 +177,12 @@ Deno.test("whoever is banned is signed out and gets nothing more, until the ban 
   assert.equal(error?.code, "refresh_token_not_found");
 
   assert.equal(bodyOf(await ban(guest, "unban"), 200, AdministeredUser).user.is_banned, false);
+  // The session that the ban ended stays ended: they sign in anew, which here is another session for the same token.
+  errorOf(await guest.call(`video-status?job_id=${job_id}`), "ERR_4005");
+  const { session_id } = decodeJwt(guest.token);
+  await backend.database.sql`insert into auth.sessions (id, user_id) values (${
+    String(session_id)
+  }, ${guest.id})`;
   assert.equal((await ended(backend, guest, job_id)).status, "completed", "what was accepted went on");
   assert.equal((await order()).status, 202);
   assert.deepEqual((await read(guest)).recent_actions.map(({ action }) => action), ["unban", "ban"]);

@@ -96,8 +96,9 @@ export async function tell(teller: Teller, told: Told, subject: Subject): Promis
       ...{ id: randomUUID(), requestId: id, url: state.notificationUrl, dueAt: Date.now() + milliseconds },
       ...{ kind: isGenuine ? "genuine" : "forged", attempts: 0, state: "due", lastStatus: null },
     };
-    state.deliveries.push(delivery);
+    // Before it is there to be sent: another delivery that ends meanwhile sends all that is due.
     if (!isGenuine) state.bodies[delivery.id] = await signInstead(teller, how, id, told, subject);
+    state.deliveries.push(delivery);
   }
   return id;
 }

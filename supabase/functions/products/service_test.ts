@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { testServer } from "../_shared/testing/server.ts";
-import { userId } from "../_shared/testing/tokens.ts";
+import { sessionId, userId } from "../_shared/testing/tokens.ts";
 import endpoint from "./index.ts";
 
 const products = [{
@@ -19,7 +19,7 @@ Deno.test("what is sold is one call, and none of its body is sent again while no
   const answer = await server.send({ path: "products" });
   assert.deepEqual([answer.status, await answer.json()], [200, { products }]);
   assert.equal(answer.headers.get("cache-control"), "private, max-age=60");
-  assert.deepEqual(calls, [{ name: "products", args: { p_user_id: userId } }]);
+  assert.deepEqual(calls, [{ name: "products", args: { p_user_id: userId, p_session_id: sessionId } }]);
   const etag = answer.headers.get("etag") ?? "";
   const again = await server.send({ path: "products", headers: { "If-None-Match": etag } });
   assert.deepEqual([again.status, await again.text()], [304, ""]);

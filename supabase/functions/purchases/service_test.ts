@@ -6,7 +6,7 @@ import { serveWithAppStore } from "../_shared/testing/app-store/server.ts";
 import { bundleId, testAppStore, transactionPayload } from "../_shared/testing/app-store/signed-data.ts";
 import { testContext } from "../_shared/testing/context.ts";
 import { fakeDatabase } from "../_shared/testing/database.ts";
-import { userId } from "../_shared/testing/tokens.ts";
+import { sessionId, userId } from "../_shared/testing/tokens.ts";
 import endpoint from "./index.ts";
 import type { PurchasesPage } from "./schema.ts";
 import { listPurchases, presentPurchase } from "./service.ts";
@@ -113,7 +113,7 @@ Deno.test("purchases are told page by page, and the cursor leads to the next", a
   assert(cursor);
   await listPurchases({ limit: 2, cursor }, context);
   assert.deepEqual(calls.map(({ args }) => args), [
-    { p_user_id: userId, p_limit: 1, p_after: null },
-    { p_user_id: userId, p_limit: 2, p_after: page.next },
+    { p_user_id: userId, p_session_id: sessionId, p_limit: 1, p_after: null },
+    { p_user_id: userId, p_session_id: sessionId, p_limit: 2, p_after: page.next },
   ]);
 });

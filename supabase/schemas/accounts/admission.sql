@@ -16,8 +16,8 @@ as $$
 -- Asks whether a caller may act, and makes their row and account at the first call. `refusal` is null, or what
 -- to return (auth/unauthenticated for a closed or merged account, and where the session of the caller's token has ended;
 -- auth/suspended for a suspended account); `language` is the user's own, if any; `is_new` is true for the one call that
--- made the row. A tombstone is never revived. With p_suspended whoever is suspended may act, too. Without p_session_id no
--- session is asked: by whoever asks again.
+-- made the row. A tombstone is never revived. With p_suspended whoever is suspended may act, too; the suspension has ended
+-- their sessions, so none is asked for. Without p_session_id no session is asked: by whoever asks again.
 declare
   v_is_out boolean;
   v_is_banned boolean;
@@ -25,7 +25,7 @@ begin
   is_new := false;
   loop
     -- The session in the same statement: one look into an index more.
-    select accounts.is_out(u) or p_session_id is not null and not exists (
+    select accounts.is_out(u) or not u.is_banned and p_session_id is not null and not exists (
         select from auth.sessions as s where s.id = p_session_id and s.user_id = p_user_id
       ),
       u.is_banned, u.language

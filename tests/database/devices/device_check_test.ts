@@ -45,24 +45,26 @@ async function lostCheck(network: string, userId?: string): Promise<Check> {
 Deno.test("a first check makes the account, and tells whom it knows", async () => {
   const network = newNetwork();
   const userId = crypto.randomUUID();
-  const known = {
+  const known: Record<string, unknown> = {
     user_id: userId,
     credits_remaining: 0,
     is_new: true,
     is_granted: false,
     intent_good_in: null,
   };
-  assert.deepEqual((await begin(sql, userId, network)).data, known);
+  const { app_account_token, ...told } = (await begin(sql, userId, network)).data ?? {};
+  assert.match(`${app_account_token}`, /^[0-9a-f-]{36}$/);
+  assert.deepEqual(told, known);
+  known.app_account_token = app_account_token;
   assert.deepEqual((await begin(sql, userId, network)).data, { ...known, is_new: false });
   const { check } = await claim(sql, network, userId);
   assert.deepEqual((await begin(sql, userId, network)).data, { ...known, is_new: false, intent_good_in: 30 });
   await grant(sql, check);
   assert.deepEqual((await begin(sql, userId, network)).data, {
-    user_id: userId,
+    ...known,
     credits_remaining: 10,
     is_new: false,
     is_granted: true,
-    intent_good_in: null,
   });
 });
 
