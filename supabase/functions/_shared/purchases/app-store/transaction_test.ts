@@ -74,6 +74,14 @@ Deno.test("a subscription's period is told with its end, and as free where it co
     assert.equal((await transaction({ ...period, ...offer })).is_free_trial, true, name);
     assert.equal((await transaction(offer)).is_free_trial, false, `${name} of a consumable`);
   }
+  const reasons = { RENEWAL: true, PURCHASE: false };
+  for (const [transactionReason, isRenewal] of Object.entries(reasons)) {
+    assert.equal(
+      (await transaction({ ...period, transactionReason })).is_renewal,
+      isRenewal,
+      transactionReason,
+    );
+  }
   assert.equal(
     (await transaction({ ...period, offerType: 2, offerDiscountType: "PAY_AS_YOU_GO" })).is_free_trial,
     false,
