@@ -2,20 +2,12 @@
  * `@kinora/client`: what an app does with Kinora, on top of its supabase-js client. Each call tries again what may be tried
  * again, takes a signal, a timeout and a language (CallOptions), and throws a KinoraError.
  */
-import createClient, { type Client } from "openapi-fetch";
-import { type ErrorCode, type ErrorDetails, failureOf, KinoraError, noAnswer } from "./errors.ts";
+import { type Attempt, Calls, pages } from "./calls.ts";
+import { type ErrorDetails, KinoraError, noAnswer } from "./errors.ts";
 import { exclusively, type Intention, Intentions, newKey, type Store } from "./intentions.ts";
 import type { components, paths } from "./openapi.ts";
 import { type CallOptions, pause, persist, unlessAborted } from "./retry.ts";
-import {
-  currentSession,
-  forgetSession,
-  renewedSession,
-  type Session,
-  signInAsGuest,
-  type Supabase,
-} from "./session.ts";
-import { baseUrl, send } from "./transport.ts";
+import { currentSession, forgetSession, type Session, signInAsGuest, type Supabase } from "./session.ts";
 
 type Schemas = components["schemas"];
 type Query<Path extends keyof paths> = paths[Path] extends { get: { parameters: { query?: infer Q } } }
@@ -45,19 +37,6 @@ const doneWith: readonly ErrorDetails["ERR_4016"]["reason"][] = [
   "other_account",
 ];
 
-/** What each try of a call sends beside its own. */
-type Init = {
-  signal: AbortSignal;
-  headers: Record<string, string>;
-};
-
-/** An answer as openapi-fetch gives it. */
-interface Answer<Data> {
-  data?: Data;
-  error?: unknown;
-  response: Response;
-}
-
 /** Starts that are running: two screens, or two Kinoras on one client, are one guest. */
 const starts = new WeakMap<object, Promise<Schemas["DeviceCheckResponse"]>>();
 
@@ -66,18 +45,16 @@ const downloadTimeout = 10 * 60_000;
 
 export class Kinora {
   readonly #supabase: Supabase;
-  readonly #language: string | undefined;
   readonly #intentions: Intentions;
   readonly #fetch: typeof fetch;
-  readonly #api: Client<paths>;
+  readonly #calls: Calls;
 
   /** One for each supabase-js client, of which an app has one. */
   constructor(supabase: Supabase, { language, store, fetch: download }: KinoraOptions = {}) {
     this.#supabase = supabase;
-    this.#language = language;
     this.#intentions = new Intentions(store);
     this.#fetch = download ?? ((...call) => fetch(...call));
-    this.#api = createClient<paths>({ baseUrl, fetch: (request) => send(supabase, request) });
+    this.#calls = new Calls(supabase, language);
   }
 
   /**
@@ -251,7 +228,7 @@ export class Kinora {
     query: Query<"/video-jobs"> = {},
     options?: CallOptions,
   ): AsyncGenerator<Schemas["Job"], void, undefined> {
-    return this.pages(async (cursor) => {
+    return pages(async (cursor) => {
       const page = await this.call(
         (api, init) => api.GET("/video-jobs", { ...init, params: { query: { ...query, ...cursor } } }),
         options,
@@ -291,7 +268,7 @@ export class Kinora {
     query: Query<"/credits"> = {},
     options?: CallOptions,
   ): AsyncGenerator<Schemas["CreditsResponse"]["transactions"][number], void, undefined> {
-    return this.pages(async (cursor) => {
+    return pages(async (cursor) => {
       const page = await this.call(
         (api, init) => api.GET("/credits", { ...init, params: { query: { ...query, ...cursor } } }),
         options,
@@ -332,7 +309,7 @@ export class Kinora {
     query: Query<"/purchases"> = {},
     options?: CallOptions,
   ): AsyncGenerator<Schemas["Purchase"], void, undefined> {
-    return this.pages(async (cursor) => {
+    return pages(async (cursor) => {
       const page = await this.call(
         (api, init) => api.GET("/purchases", { ...init, params: { query: { ...query, ...cursor } } }),
         options,
@@ -382,7 +359,7 @@ export class Kinora {
 
   /** Closes the account for good, its credits included, and forgets the session: ask the person first. */
   async closeAccount(options?: CallOptions): Promise<void> {
-    await this.#call((api, init) => api.DELETE("/user-profile", init), options, "ERR_4005");
+    await this.#calls.send((api, init) => api.DELETE("/user-profile", init), options, "ERR_4005");
     await forgetSession(this.#supabase);
   }
 
@@ -391,59 +368,10 @@ export class Kinora {
    * try, and passes `init` on. Only for what may be sent twice: what reads, has an Idempotency-Key, or does nothing again.
    */
   async call<Data>(
-    attempt: (api: Client<paths>, init: Init) => Promise<Answer<Data>>,
+    attempt: Attempt<Data>,
     options: CallOptions = {},
   ): Promise<Data> {
-    return await this.#call(attempt, options) as Data;
-  }
-
-  /** `doneAs` is what is answered to a request that an earlier try has done, whose own answer was lost. */
-  async #call<Data>(
-    attempt: (api: Client<paths>, init: Init) => Promise<Answer<Data>>,
-    options: CallOptions = {},
-    doneAs?: ErrorCode,
-  ): Promise<Data | undefined> {
-    const language = options.language ?? this.#language;
-    let mayBeDone = false;
-    let isOpen = false;
-    return await persist(async (signal) => {
-      mayBeDone ||= isOpen;
-      const once = async (session: Session | null) => {
-        isOpen = true;
-        const answer = await attempt(this.#api, {
-          signal,
-          headers: {
-            ...(session && { Authorization: `Bearer ${session.token}` }),
-            ...(language !== undefined && { "Accept-Language": language }),
-          },
-        });
-        const failure = answer.response.ok ? null : failureOf(answer.response, answer.error);
-        // After ERR_6xxx, as without an answer, the work may have been done.
-        isOpen = failure?.code?.startsWith("ERR_6") ?? failure !== null;
-        return { data: answer.data, failure };
-      };
-      const session = await currentSession(this.#supabase);
-      let { data, failure } = await once(session);
-      if (failure?.code === "ERR_4005" && session !== null && !(mayBeDone && doneAs === "ERR_4005")) {
-        const renewed = await renewedSession(this.#supabase, session.token);
-        if (renewed !== null) ({ data, failure } = await once(renewed));
-      }
-      if (failure === null || mayBeDone && failure.code === doneAs) return data;
-      throw failure;
-    }, options);
-  }
-
-  /** The items of all pages. `page` is called with the cursor of the next one, and gives its items and the cursor after it. */
-  async *pages<Item>(
-    page: (cursor: { cursor?: string }) => Promise<[items: Item[], next: string | null]>,
-  ): AsyncGenerator<Item, void, undefined> {
-    let cursor: { cursor?: string } = {};
-    for (;;) {
-      const [items, next] = await page(cursor);
-      yield* items;
-      if (next === null) return;
-      cursor = { cursor: next };
-    }
+    return await this.#calls.send(attempt, options) as Data;
   }
 
   async #session(options: CallOptions = {}): Promise<Session | null> {
@@ -452,6 +380,7 @@ export class Kinora {
 }
 
 export { KinoraError };
+export { pages } from "./calls.ts";
 export { keepSession } from "./session.ts";
 export type { Action, ErrorCode, ErrorDetails } from "./errors.ts";
 export type { CallOptions, Intention, Store, Supabase };

@@ -1,0 +1,89 @@
+/**
+ * How each call is made: as the user who is signed in, again where it may be tried again, and as a KinoraError where it fails.
+ */
+import createClient, { type Client } from "openapi-fetch";
+import { type ErrorCode, failureOf } from "./errors.ts";
+import type { paths } from "./openapi.ts";
+import { type CallOptions, persist } from "./retry.ts";
+import { currentSession, renewedSession, type Session, type Supabase } from "./session.ts";
+import { baseUrl, send } from "./transport.ts";
+
+/** What each try of a call sends beside its own. */
+export type Init = {
+  signal: AbortSignal;
+  headers: Record<string, string>;
+};
+
+/** An answer as openapi-fetch gives it. */
+export interface Answer<Data> {
+  data?: Data;
+  error?: unknown;
+  response: Response;
+}
+
+/** A request of a client that is generated from the API, made with what `init` has. */
+export type Attempt<Data> = (api: Client<paths>, init: Init) => Promise<Answer<Data>>;
+
+export class Calls {
+  readonly #supabase: Supabase;
+  readonly #language: string | undefined;
+  readonly #api: Client<paths>;
+
+  constructor(supabase: Supabase, language: string | undefined) {
+    this.#supabase = supabase;
+    this.#language = language;
+    this.#api = createClient<paths>({ baseUrl, fetch: (request) => send(supabase, request) });
+  }
+
+  /**
+   * What is answered to `attempt`, which is called for each try. `doneAs` is what is answered to a request that an earlier
+   * try has done, whose own answer was lost.
+   */
+  async send<Data>(
+    attempt: Attempt<Data>,
+    options: CallOptions = {},
+    doneAs?: ErrorCode,
+  ): Promise<Data | undefined> {
+    const language = options.language ?? this.#language;
+    let mayBeDone = false;
+    let isOpen = false;
+    return await persist(async (signal) => {
+      mayBeDone ||= isOpen;
+      const once = async (session: Session | null) => {
+        isOpen = true;
+        const answer = await attempt(this.#api, {
+          signal,
+          headers: {
+            ...(session && { Authorization: `Bearer ${session.token}` }),
+            ...(language !== undefined && { "Accept-Language": language }),
+          },
+        });
+        const failure = answer.response.ok ? null : failureOf(answer.response, answer.error);
+        // After ERR_6xxx, as without an answer, the work may have been done.
+        isOpen = failure?.code?.startsWith("ERR_6") ?? failure !== null;
+        return { data: answer.data, failure };
+      };
+      const session = await currentSession(this.#supabase);
+      let { data, failure } = await once(session);
+      if (failure?.code === "ERR_4005" && session !== null && !(mayBeDone && doneAs === "ERR_4005")) {
+        const renewed = await renewedSession(this.#supabase, session.token);
+        if (renewed !== null) ({ data, failure } = await once(renewed));
+      }
+      if (failure === null || mayBeDone && failure.code === doneAs) return data;
+      throw failure;
+    }, options);
+  }
+}
+
+/** The items of all pages. `page` is called with the cursor of the next one, and gives its items and the cursor after it. */
+export async function* pages<Item>(
+  page: (cursor: { cursor?: string }) => Promise<[items: Item[], next: string | null]>,
+): AsyncGenerator<Item, void, undefined> {
+  let cursor: { cursor?: string } = {};
+  for (;;) {
+    const [items, next] = await page(cursor);
+    yield* items;
+    if (next === null) return;
+    cursor = { cursor: next };
+  }
+}
