@@ -3,7 +3,7 @@
 -- supabase/schemas/core/core.sql
 
 -- core: what every other domain stands on. In this order: core.sql, errors.sql, time.sql,
--- platform.sql, tick.sql, rows.sql.
+-- platform.sql, tick.sql, scheduler.sql, rows.sql.
 --
 -- A domain is a schema and a folder; docs/database.md has the order in which they are read and made.
 
@@ -536,6 +536,8 @@ comment on procedure core.tick() is
 task that is due, by itself and in transactions of its own; one that is slow, broken, cancelled or killed undoes no other,
 is noted in last_error and the error log, and alerts. A second call at once takes what the first has not begun.
 Not inside a transaction: it commits.';
+
+-- supabase/schemas/core/scheduler.sql
 
 create function core.call_worker()
 returns void

@@ -1,5 +1,5 @@
 -- core: what every other domain stands on. In this order: core.sql, errors.sql, time.sql,
--- platform.sql, tick.sql, rows.sql.
+-- platform.sql, tick.sql, scheduler.sql, rows.sql.
 --
 -- A domain is a schema and a folder; docs/database.md has the order in which they are read and made.
 
