@@ -239,7 +239,10 @@ for (
     const told = async () =>
       (await sql`select from purchases.notifications as n where n.handled_at is not null`).length;
     const toldBefore = await told();
-    const signed = await signedByStore(backend.stack);
+    const signed = {
+      ...await signedByStore(backend.stack),
+      guestToken: (await backend.signIn()).token,
+    };
     await eventually(
       "the store's own notifications have come",
       async () => await told() === toldBefore + 2 || undefined,

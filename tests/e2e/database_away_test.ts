@@ -66,7 +66,7 @@ Deno.test("while the database is away every endpoint answers ERR_6001 at once, a
   });
 
   // Nobody is told of what is only signed: while the database is away, the store's own notifications are others.
-  const signed = await signedByStore(stack);
+  const signed = { ...await signedByStore(stack), guestToken: (await signIn(stack)).token };
   await stack.database.stop();
   await control.elapse(60_000);
   await using pace = startPace(() => guest.call("nowhere"));

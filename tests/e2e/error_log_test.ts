@@ -36,7 +36,8 @@ Deno.test("an accident in a procedure is recorded with its cause, which its call
   const [models] = await sql<{ definition: string }[]>`
     select pg_get_functiondef('api.models'::regproc) as definition`;
   await sql`
-    create or replace function api.models(p_user_id uuid) returns jsonb language plpgsql as $$
+    create or replace function api.models(p_user_id uuid, p_session_id uuid default null)
+    returns jsonb language plpgsql as $$
     begin raise exception 'broken for %', 'jane@example.com'; end $$`;
   const answer = await guest.call("models", { headers: { "x-request-id": requestId } });
   await sql.unsafe(models?.definition ?? "");

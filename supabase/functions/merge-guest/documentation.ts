@@ -10,7 +10,7 @@ export default {
       "signs in. Credits, debts, videos, running ones too, uploads and idempotency keys become the caller's; the guest's " +
       "sessions end. A guest is merged once; a second call answers the same. `ERR_4008` for a token that is old, or whose " +
       "session has ended. `ERR_4009` with the status `not_guest`, `merged` (into another), `closed` or `suspended`. A caller who is a guest gets `ERR_4006`.",
-    request: { guest_token: "eyJhbGciOiJFUzI1NiJ9.e30.c2lnbmF0dXJl" },
+    request: { guest_token: exampleIds.guestToken },
     responses: {
       200: {
         user_id: exampleIds.user,
@@ -20,5 +20,6 @@ export default {
         credits_remaining: 16,
       },
     },
+    walk: { follows: "sessions", refused: 400 },
   },
 } satisfies Documentation;

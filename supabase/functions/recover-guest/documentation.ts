@@ -19,5 +19,6 @@ export default {
         credits_remaining: 6,
       },
     },
+    walk: { follows: "merge-guest", refused: 422 },
   },
 } satisfies Documentation;

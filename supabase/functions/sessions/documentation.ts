@@ -16,7 +16,7 @@ export default {
         }],
       },
     },
-    walk: { follows: "user-profile" },
+    walk: { follows: "delete-video-job" },
   },
   DELETE: {
     description:

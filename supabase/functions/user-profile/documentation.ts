@@ -20,7 +20,7 @@ export default {
       "`language` is the one of messages where a request asks for none; null until the user has chosen one. Buy with " +
       "`app_account_token` as StoreKit's `appAccountToken`, and the purchase is this user's; it is nobody else's to know.",
     responses: { 200: profile },
-    walk: { follows: "delete-video-job" },
+    walk: { follows: "recover-guest" },
   },
   PATCH: {
     description:

@@ -2,7 +2,8 @@
 export const exampleIds = {
   user: "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
   appAccountToken: "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
-  // Signed by nobody: what the App Store would have signed.
+  // Signed by nobody: what Auth and the App Store would have signed.
+  guestToken: "eyJhbGciOiJFUzI1NiJ9.e30.c2lnbmF0dXJl",
   signedTransaction: "eyJhbGciOiJFUzI1NiJ9.eyJ0eXBlIjoiQ29uc3VtYWJsZSJ9.c2lnbmF0dXJl",
   signedAppTransaction:
     "eyJhbGciOiJFUzI1NiIsIng1YyI6W119.eyJyZWNlaXB0VHlwZSI6IlByb2R1Y3Rpb24ifQ.c2lnbmF0dXJl",

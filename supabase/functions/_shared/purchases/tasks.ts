@@ -99,8 +99,9 @@ async function readNotificationHistory(
 }
 
 /**
- * What is read at a time: known once all its pages are there, so that an attempt that ends too early has not worked in vain.
- * In two minutes, the longest attempt, some 4,000 notifications are read.
+ * What is read at a time, at first: known once all its pages are there, so that an attempt that ends too early has not worked
+ * in vain. In two minutes, the longest attempt, some 4,000 notifications are read. As long as a slice has but one page, the
+ * next one is twice as long: the month before a first start is a few requests.
  */
 const sliceMilliseconds = 6 * 60 * 60_000;
 
@@ -119,11 +120,16 @@ async function readEnvironment(
   );
   const end = Date.parse(read_until);
   let missing = 0;
-  for (let from = Date.parse(read_from); from < end && !signal.aborted; from += sliceMilliseconds) {
-    const slice = { from: new Date(from), to: new Date(Math.min(end, from + sliceMilliseconds)) };
+  let from = Date.parse(read_from);
+  let length = sliceMilliseconds;
+  while (from < end && !signal.aborted) {
+    const to = Math.min(end, from + length);
+    const slice = { from: new Date(from), to: new Date(to) };
     const read = await readSlice(environment, slice, ports, { log, signal });
     if ("failure" in read) return read;
     missing += read.missing;
+    from = to;
+    length = read.pages === 1 ? 2 * length : sliceMilliseconds;
   }
   log[missing > 0 ? "warn" : "info"]("notification_history", { environment, missing });
   return null;
@@ -134,8 +140,9 @@ async function readSlice(
   slice: { readonly from: Date; readonly to: Date },
   { database, appStore, config, now }: HistoryPorts,
   { log, signal }: Attempt,
-): Promise<{ missing: number } | AppStoreFailure> {
+): Promise<{ missing: number; pages: number } | AppStoreFailure> {
   let missing = 0;
+  let pages = 0;
   let token: string | null = null;
   do {
     const page = await appStore.notificationHistory(environment, slice, token);
@@ -155,8 +162,9 @@ async function readSlice(
       ...(token === null ? { p_read_until: slice.to.toISOString() } : {}),
     }, z.object({ missing: z.int() }));
     missing += recorded.missing;
+    pages++;
   } while (token !== null && !signal.aborted);
-  return { missing };
+  return { missing, pages };
 }
 
 /** Gives the task back, with what Apple said. What only the operator can mend alerts. */

@@ -227,37 +227,35 @@ Deno.test("an attempt that has lost its task reads no further page, and ends not
   assert(!calls.some(({ name }) => name === "finish_notification_history"));
 });
 
-Deno.test("a long gap is read in slices, each known by itself: an attempt that ends too early has not worked in vain", async () => {
+Deno.test("a long gap is read in slices, each known by itself, and twice as long as long as one page is enough", async () => {
   const abort = new AbortController();
   const asked: string[] = [];
+  const at = (hours: number) => new Date(Date.UTC(2026, 10, 18, hours)).toISOString();
   const { calls } = await run("read_notification_history", {
     procedures: {
       ...history,
-      load_notification_history: () => ({
-        read_from: "2026-11-19T11:30:00.000Z",
-        read_until: "2026-11-20T13:00:00.000Z",
-      }),
+      load_notification_history: () => ({ read_from: at(0), read_until: at(66) }),
     },
     signal: abort.signal,
     api: {
-      notificationHistory: (environment, { from, to }) => {
+      notificationHistory: (environment, { from, to }, token) => {
         asked.push(`${environment} ${from.toISOString()} ${to.toISOString()}`);
-        if (asked.length === 7) abort.abort();
-        return Promise.resolve({ signedPayloads: [], nextToken: asked.length < 7 ? null : "more" });
+        if (environment === "sandbox") abort.abort();
+        const hasMore = environment === "sandbox" || from.toISOString() === at(18) && token === null;
+        return Promise.resolve({ signedPayloads: [], nextToken: hasMore ? "more" : null });
       },
     },
   });
-  const [one, ...times] = ["19T11:30", "19T17:30", "19T23:30", "20T05:30", "20T11:30", "20T13:00"];
-  const at = (time: string | undefined) => `2026-11-${time}:00.000Z`;
-  const slices = times.map((time, index) => `${at(index === 0 ? one : times[index - 1])} ${at(time)}`);
+  // The third has two pages.
+  const slices = [[0, 6], [6, 18], [18, 42], [18, 42], [42, 48], [48, 60], [60, 66]] as const;
   assert.deepEqual(asked, [
-    ...slices.map((slice) => `production ${slice}`),
-    ...slices.slice(0, 2).map((slice) => `sandbox ${slice}`),
+    ...slices.map(([from, to]) => `production ${at(from)} ${at(to)}`),
+    `sandbox ${at(0)} ${at(6)}`,
   ]);
   const known = calls.filter(({ name }) => name === "record_notification_history").map(({ args }) =>
     args["p_read_until"]
   );
-  assert.deepEqual(known, [...times.map(at), at(times[0]), undefined]);
+  assert.deepEqual(known, [6, 18, undefined, 42, 48, 60, 66, undefined].map((hours) => hours && at(hours)));
 });
 
 Deno.test("an environment that does not answer keeps nobody from the other, and the task comes back", async () => {
