@@ -129,9 +129,11 @@ export async function isDone(): Promise<boolean> {
       and not exists (select from videos.jobs where completed_at is null)`);
 }
 
-/** A worker's last call finds no more tasks. */
+/** A worker's last call finds no more tasks, or records the video that is the last of its job's. */
 function hasFinished(): boolean {
-  return calls.hasCrashed || calls.lastAnswered === "POST /rest/v1/rpc/claim_tasks";
+  const last = calls.lastAnswered;
+  return calls.hasCrashed || last === "POST /rest/v1/rpc/claim_tasks" ||
+    last === "POST /rest/v1/rpc/record_stored";
 }
 
 export async function isTrue(query: PromiseLike<readonly unknown[]>): Promise<boolean> {
