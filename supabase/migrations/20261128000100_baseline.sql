@@ -6123,7 +6123,8 @@ set search_path = ''
 as $$
 -- Makes a guest a part of their heir, for good: credits, jobs, files and keys change hands, the guest's sessions end, and
 -- of the guest a tombstone stays that names the heir. Nothing is forfeited or erased. The caller has locked both accounts,
--- the guest's first, and knows that both are open. Raises unique_violation for a guest who was merged.
+-- the guest's first, and knows that both are open. Raises serialization_failure for a guest who is suspended at this moment:
+-- the caller tries the whole again.
 -- Locks: both accounts → users → lots → keys → jobs and what belongs to them, tasks → sessions.
 declare
   v_posted jsonb;
@@ -6131,7 +6132,10 @@ declare
   v_now constant timestamptz := core.now();
 begin
   v_posted := credits.merge(p_guest_id, p_heir_id);
-  update accounts.users as u set merged_into = p_heir_id where u.id = p_guest_id;
+  update accounts.users as u set merged_into = p_heir_id where u.id = p_guest_id and not u.is_banned;
+  if not found then
+    raise exception 'the guest was suspended meanwhile' using errcode = 'serialization_failure';
+  end if;
   insert into accounts.merges (guest_id, heir_id, credits_moved, jobs_moved, credits_remaining, merged_at)
   values (
     p_guest_id, p_heir_id, (v_posted ->> 'moved')::bigint, videos.count_jobs(p_guest_id),
@@ -6764,14 +6768,22 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Suspends a user by nobody's hand but our own, and ends their sessions; an admin, or whose account is closed, stays as
--- they are. A second call changes nothing. Locks: user → sessions.
+-- Suspends a user, or whom they became, by nobody's hand but our own, and ends their sessions; an admin, or whose account is
+-- closed, stays as they are. A second call changes nothing. Locks: user → sessions.
+declare
+  v_user_id uuid := p_user_id;
 begin
-  if exists (select from accounts.users as u where u.id = p_user_id and not u.is_admin and u.closed_at is null)
-    and accounts.set_banned(p_user_id, true)
+  loop
+    -- Whoever is merging them at this moment has it.
+    perform from accounts.users as u where u.id = v_user_id for no key update;
+    exit when accounts.heir_of(v_user_id) is not distinct from v_user_id;
+    v_user_id := accounts.heir_of(v_user_id);
+  end loop;
+  if exists (select from accounts.users as u where u.id = v_user_id and not u.is_admin and u.closed_at is null)
+    and accounts.set_banned(v_user_id, true)
   then
-    insert into ops.admin_actions (action, user_id, reason, created_at) values ('ban', p_user_id, p_reason, core.now());
-    perform accounts.end_sessions(p_user_id);
+    insert into ops.admin_actions (action, user_id, reason, created_at) values ('ban', v_user_id, p_reason, core.now());
+    perform accounts.end_sessions(v_user_id);
   end if;
 end;
 $$;
@@ -7573,17 +7585,19 @@ volatile
 set search_path = ''
 as $$
 -- Moves a subscription that is a guest's to whoever presents it: a guest who lost their session has no other way. What was
--- paid until now stays the guest's. The caller has locked the subscription.
+-- paid until now stays the guest's. The caller has locked the subscription, and the account of the presenter.
 declare
+  -- Or whoever they have become while this waited.
+  v_presenter constant uuid := accounts.heir_of(p_presenter);
   v_owner_id uuid;
 begin
   select s.owner_id into v_owner_id
   from purchases.subscriptions as s
   where s.environment = (p_told).environment and s.original_transaction_id = (p_told).original_transaction_id;
-  if v_owner_id <> p_presenter and not (p_told).is_family_shared
+  if v_owner_id <> v_presenter and not (p_told).is_family_shared
     and exists (select from auth.users as a where a.id = v_owner_id and a.is_anonymous)
   then
-    perform purchases.move_subscription(p_told, p_presenter);
+    perform purchases.move_subscription(p_told, v_presenter);
   end if;
 end;
 $$;
@@ -7856,13 +7870,20 @@ begin
   perform pg_advisory_xact_lock(2, hashtext((p_told).environment::text || ' ' || (p_told).original_transaction_id));
   if v_is_period then
     select o.owner_id, o.reason into v_owner_id, v_reason from purchases.subscribe(p_told, p_presenter) as o;
-    perform purchases.note_renewal(p_renewal);
-    -- All that may be touched, in one order.
-    perform credits.lock_account(o.owner_id)
+    -- All that may be touched, and the presenter's, who may become somebody else meanwhile. In the order of a merge: guests
+    -- first, and of guests the older one, whom another finds again.
+    perform credits.lock_account(o.id)
     from (
-      select v_owner_id as owner_id union select t.owner_id from purchases.other_periods(p_told) as t order by owner_id
-    ) as o
-    where o.owner_id is not null;
+      select u.id
+      from (
+        select v_owner_id as id union select p_presenter union select t.owner_id from purchases.other_periods(p_told) as t
+      ) as n
+      join accounts.users as u on u.id = n.id
+      left join auth.users as a on a.id = n.id
+      order by coalesce(a.is_anonymous, false) desc, u.created_at, u.id
+    ) as o;
+    -- After that: who merges has the accounts, and then moves its row.
+    perform purchases.note_renewal(p_renewal);
     if accounts.heir_of(v_owner_id) <> v_owner_id then
       -- They have become somebody else while this waited.
       v_owner_id := accounts.heir_of(v_owner_id);

@@ -95,17 +95,19 @@ volatile
 set search_path = ''
 as $$
 -- Moves a subscription that is a guest's to whoever presents it: a guest who lost their session has no other way. What was
--- paid until now stays the guest's. The caller has locked the subscription.
+-- paid until now stays the guest's. The caller has locked the subscription, and the account of the presenter.
 declare
+  -- Or whoever they have become while this waited.
+  v_presenter constant uuid := accounts.heir_of(p_presenter);
   v_owner_id uuid;
 begin
   select s.owner_id into v_owner_id
   from purchases.subscriptions as s
   where s.environment = (p_told).environment and s.original_transaction_id = (p_told).original_transaction_id;
-  if v_owner_id <> p_presenter and not (p_told).is_family_shared
+  if v_owner_id <> v_presenter and not (p_told).is_family_shared
     and exists (select from auth.users as a where a.id = v_owner_id and a.is_anonymous)
   then
-    perform purchases.move_subscription(p_told, p_presenter);
+    perform purchases.move_subscription(p_told, v_presenter);
   end if;
 end;
 $$;
