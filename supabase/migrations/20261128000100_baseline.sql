@@ -1652,6 +1652,20 @@ as $$
   select coalesce(sum(d.amount), 0)::bigint from unnest(p_draws) as d (lot_id, amount)
 $$;
 
+-- What a job's hold took of lots that were not bought in the sandbox; 0 for a job without one.
+create function credits.paid_for(p_job_id uuid)
+returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(sum(d.amount), 0)::bigint
+  from credits.transfers as t
+  cross join lateral unnest(t.draws) as d (lot_id, amount)
+  join credits.lots as l on l.id = d.lot_id and not l.is_sandbox
+  where t.job_id = p_job_id and t.kind = 'hold'
+$$;
+
 -- Draws, as they are of the lots' successors in an account that the lots' own was merged into, if it was.
 create function credits.successors(p_draws credits.draw[], p_account_id bigint)
 returns credits.draw[]
@@ -2025,8 +2039,9 @@ volatile
 set search_path = ''
 as $$
 -- Adds a lot of credits: `{ transfer_id, credits_remaining }`. Grants and adjustments come from `grants`,
--- purchases from `purchases` or `sandbox`, refunds from `revenue`. What is for a merged account is its heir's. A second
--- call with the key returns the first result. Locks: account → lots.
+-- purchases from `purchases` or `sandbox`, refunds from `revenue`. The refund of a job gives back as credits of the sandbox
+-- what is more than others paid for it. What is for a merged account is its heir's. A second call with the key returns the
+-- first result. Locks: account → lots.
 declare
   v_account credits.accounts;
   v_request constant jsonb := jsonb_build_object(
@@ -2037,9 +2052,12 @@ declare
   v_outcome jsonb;
   v_now timestamptz;
   v_lot_id bigint;
+  v_draws credits.draw[] := '{}';
   v_posting_id bigint;
   v_transfer_id constant uuid := core.new_id();
-  v_owed bigint;
+  -- How much of it is of the sandbox.
+  v_sandbox bigint := case when p_is_sandbox then p_amount else 0 end;
+  v_part record;
 begin
   perform credits.check_amount(p_amount);
   if p_kind not in ('grant', 'purchase', 'refund', 'adjustment') or (p_is_sandbox and p_kind <> 'purchase') then
@@ -2056,17 +2074,26 @@ begin
   end if;
 
   -- The posting states its outcome when it is written, so what it will come to is computed first.
-  v_owed := case when p_is_sandbox then 0 else credits.owed(v_account.owner_id) end;
+  if p_kind = 'refund' and p_job_id is not null then
+    v_sandbox := greatest(0, p_amount - credits.paid_for(p_job_id));
+  end if;
   v_outcome := jsonb_build_object(
     'transfer_id', v_transfer_id,
     'credits_remaining',
-    case when v_account.closed_at is null then v_account.balance + greatest(0, p_amount - v_owed) else 0 end
+    case when v_account.closed_at is not null then 0
+      else v_account.balance + v_sandbox + greatest(0, p_amount - v_sandbox - credits.owed(v_account.owner_id)) end
   );
   v_posting_id := credits.record_posting(p_idempotency_key, v_account.owner_id, v_request, v_outcome, v_now);
 
-  insert into credits.lots (account_id, owner_id, expires_at, amount, remaining, is_sandbox)
-  values (v_account.id, v_account.owner_id, p_expires_at, p_amount, 0, p_is_sandbox)
-  returning id into v_lot_id;
+  for v_part in
+    select a.amount, a.is_sandbox from (values (p_amount - v_sandbox, false), (v_sandbox, true)) as a (amount, is_sandbox)
+    where a.amount > 0
+  loop
+    insert into credits.lots (account_id, owner_id, expires_at, amount, remaining, is_sandbox)
+    values (v_account.id, v_account.owner_id, p_expires_at, v_part.amount, 0, v_part.is_sandbox)
+    returning id into v_lot_id;
+    v_draws := v_draws || row(v_lot_id, v_part.amount)::credits.draw;
+  end loop;
   insert into credits.transfers (
     id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
   )
@@ -2078,7 +2105,7 @@ begin
         when p_kind = 'refund' then 'revenue' else 'grants'
       end)::credits.account_kind
     ),
-    v_account.id, p_amount, p_job_id, array[row(v_lot_id, p_amount)::credits.draw], v_now
+    v_account.id, p_amount, p_job_id, v_draws, v_now
   );
   if p_expires_at is not null then
     update credits.accounts as a
@@ -6123,7 +6150,8 @@ set search_path = ''
 as $$
 -- Makes a guest a part of their heir, for good: credits, jobs, files and keys change hands, the guest's sessions end, and
 -- of the guest a tombstone stays that names the heir. Nothing is forfeited or erased. The caller has locked both accounts,
--- the guest's first, and knows that both are open. Raises unique_violation for a guest who was merged.
+-- the guest's first, and knows that both are open. Raises serialization_failure for a guest who is suspended at this moment:
+-- the caller tries the whole again.
 -- Locks: both accounts → users → lots → keys → jobs and what belongs to them, tasks → sessions.
 declare
   v_posted jsonb;
@@ -6131,7 +6159,10 @@ declare
   v_now constant timestamptz := core.now();
 begin
   v_posted := credits.merge(p_guest_id, p_heir_id);
-  update accounts.users as u set merged_into = p_heir_id where u.id = p_guest_id;
+  update accounts.users as u set merged_into = p_heir_id where u.id = p_guest_id and not u.is_banned;
+  if not found then
+    raise exception 'the guest was suspended meanwhile' using errcode = 'serialization_failure';
+  end if;
   insert into accounts.merges (guest_id, heir_id, credits_moved, jobs_moved, credits_remaining, merged_at)
   values (
     p_guest_id, p_heir_id, (v_posted ->> 'moved')::bigint, videos.count_jobs(p_guest_id),
@@ -6764,14 +6795,22 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Suspends a user by nobody's hand but our own, and ends their sessions; an admin, or whose account is closed, stays as
--- they are. A second call changes nothing. Locks: user → sessions.
+-- Suspends a user, or whom they became, by nobody's hand but our own, and ends their sessions; an admin, or whose account is
+-- closed, stays as they are. A second call changes nothing. Locks: user → sessions.
+declare
+  v_user_id uuid := p_user_id;
 begin
-  if exists (select from accounts.users as u where u.id = p_user_id and not u.is_admin and u.closed_at is null)
-    and accounts.set_banned(p_user_id, true)
+  loop
+    -- Whoever is merging them at this moment has it.
+    perform from accounts.users as u where u.id = v_user_id for no key update;
+    exit when accounts.heir_of(v_user_id) is not distinct from v_user_id;
+    v_user_id := accounts.heir_of(v_user_id);
+  end loop;
+  if exists (select from accounts.users as u where u.id = v_user_id and not u.is_admin and u.closed_at is null)
+    and accounts.set_banned(v_user_id, true)
   then
-    insert into ops.admin_actions (action, user_id, reason, created_at) values ('ban', p_user_id, p_reason, core.now());
-    perform accounts.end_sessions(p_user_id);
+    insert into ops.admin_actions (action, user_id, reason, created_at) values ('ban', v_user_id, p_reason, core.now());
+    perform accounts.end_sessions(v_user_id);
   end if;
 end;
 $$;
@@ -7573,17 +7612,19 @@ volatile
 set search_path = ''
 as $$
 -- Moves a subscription that is a guest's to whoever presents it: a guest who lost their session has no other way. What was
--- paid until now stays the guest's. The caller has locked the subscription.
+-- paid until now stays the guest's. The caller has locked the subscription, and the account of the presenter.
 declare
+  -- Or whoever they have become while this waited.
+  v_presenter constant uuid := accounts.heir_of(p_presenter);
   v_owner_id uuid;
 begin
   select s.owner_id into v_owner_id
   from purchases.subscriptions as s
   where s.environment = (p_told).environment and s.original_transaction_id = (p_told).original_transaction_id;
-  if v_owner_id <> p_presenter and not (p_told).is_family_shared
+  if v_owner_id <> v_presenter and not (p_told).is_family_shared
     and exists (select from auth.users as a where a.id = v_owner_id and a.is_anonymous)
   then
-    perform purchases.move_subscription(p_told, p_presenter);
+    perform purchases.move_subscription(p_told, v_presenter);
   end if;
 end;
 $$;
@@ -7646,27 +7687,81 @@ as $$
     and ((p_period).is_upgraded or not o.is_renewal)
 $$;
 
+create function purchases.cutter_of(p_period purchases.transactions)
+returns uuid
+language sql
+stable
+set search_path = ''
+as $$
+  -- The period that begins at purchases.cut_at.
+  select o.id
+  from purchases.other_periods(p_period) as o
+  where o.purchased_at = purchases.cut_at(p_period)
+  order by o.transaction_id collate "C"
+  limit 1
+$$;
+
+create function purchases.unspent_of(p_transfer_id uuid)
+returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  -- What a purchase brought and nobody has spent: what was taken back of it, expired, or is left. Null for none.
+  select (coalesce((select sum(r.amount) from credits.reversals_of(t.id) as r), 0)
+    + coalesce((select sum(e.amount) from credits.expiries_of(t.id) as e), 0)
+    + coalesce((select sum(l.remaining) from credits.lots_of(t.draws[1].lot_id) as l), 0))::bigint
+  from credits.transfers as t
+  where t.id = p_transfer_id
+$$;
+
+create function purchases.share_cut(p_period purchases.transactions, out taken bigint, out passed bigint)
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- How much of a credited period's credits is taken back because another level began in the middle of one: its own rest, by
+-- time, rounded up, so that no number of upgrades adds up to a credit. Where the next period is another user's, who has
+-- restored the subscription, that is taken as far as it is there, and the next period is smaller by the rest: else whoever
+-- spends, restores and upgrades in turn has each period for the price of one, and leaves debts behind. `passed`: what the
+-- next period has to bear.
+declare
+  v_next purchases.transactions;
+  v_rest bigint := 0;
+  v_due bigint;
+begin
+  select coalesce(sum((purchases.share_cut(t)).passed), 0) into v_due
+  from purchases.other_periods(p_period) as t
+  where t.credited_at is not null and t.purchased_at <= (p_period).purchased_at and t.expires_at > (p_period).purchased_at
+    and purchases.cutter_of(t) = (p_period).id;
+  select t.* into v_next from purchases.transactions as t where t.id = purchases.cutter_of(p_period);
+  if v_next.id is not null then
+    v_rest := (p_period).credits - floor(
+      (p_period).credits * extract(epoch from v_next.purchased_at - (p_period).purchased_at)
+        / extract(epoch from (p_period).expires_at - (p_period).purchased_at)
+    )::bigint;
+  end if;
+  taken := least((p_period).credits, v_due + case
+    when v_next.credited_at is not null and v_next.owner_id <> (p_period).owner_id
+      then least(v_rest, greatest(0, coalesce(purchases.unspent_of((p_period).transfer_id), 0) - v_due))
+    else v_rest
+  end);
+  passed := v_due + v_rest - taken;
+end;
+$$;
+
 create function purchases.to_take_back(p_transaction purchases.transactions)
 returns bigint
 language sql
 stable
 set search_path = ''
 as $$
-  -- How much of what a transaction brought is to be taken back: what Apple has refunded, rounded down; or what a period had
-  -- left when it was upgraded, rounded up, so that no number of upgrades adds up to a credit.
+  -- How much of what a transaction brought is to be taken back: what Apple has refunded, rounded down, or what a change of
+  -- levels took of a period.
   select greatest(
     (p_transaction).credits * (p_transaction).revoked_share / 100000,
-    (p_transaction).credits - coalesce(
-      floor(
-        (p_transaction).credits * extract(epoch from c.cut_at - (p_transaction).purchased_at)
-          / extract(epoch from (p_transaction).expires_at - (p_transaction).purchased_at)
-      )::bigint,
-      (p_transaction).credits
-    )
+    case when (p_transaction).kind = 'subscription' then (purchases.share_cut(p_transaction)).taken end
   )
-  from (
-    select case when (p_transaction).kind = 'subscription' then purchases.cut_at(p_transaction) end as cut_at
-  ) as c
 $$;
 
 create function purchases.credits_of(
@@ -7856,13 +7951,20 @@ begin
   perform pg_advisory_xact_lock(2, hashtext((p_told).environment::text || ' ' || (p_told).original_transaction_id));
   if v_is_period then
     select o.owner_id, o.reason into v_owner_id, v_reason from purchases.subscribe(p_told, p_presenter) as o;
-    perform purchases.note_renewal(p_renewal);
-    -- All that may be touched, in one order.
-    perform credits.lock_account(o.owner_id)
+    -- All that may be touched, and the presenter's, who may become somebody else meanwhile. In the order of a merge: guests
+    -- first, and of guests the older one, whom another finds again.
+    perform credits.lock_account(o.id)
     from (
-      select v_owner_id as owner_id union select t.owner_id from purchases.other_periods(p_told) as t order by owner_id
-    ) as o
-    where o.owner_id is not null;
+      select u.id
+      from (
+        select v_owner_id as id union select p_presenter union select t.owner_id from purchases.other_periods(p_told) as t
+      ) as n
+      join accounts.users as u on u.id = n.id
+      left join auth.users as a on a.id = n.id
+      order by coalesce(a.is_anonymous, false) desc, u.created_at, u.id
+    ) as o;
+    -- After that: who merges has the accounts, and then moves its row.
+    perform purchases.note_renewal(p_renewal);
     if accounts.heir_of(v_owner_id) <> v_owner_id then
       -- They have become somebody else while this waited.
       v_owner_id := accounts.heir_of(v_owner_id);

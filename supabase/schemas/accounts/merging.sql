@@ -67,7 +67,8 @@ set search_path = ''
 as $$
 -- Makes a guest a part of their heir, for good: credits, jobs, files and keys change hands, the guest's sessions end, and
 -- of the guest a tombstone stays that names the heir. Nothing is forfeited or erased. The caller has locked both accounts,
--- the guest's first, and knows that both are open. Raises unique_violation for a guest who was merged.
+-- the guest's first, and knows that both are open. Raises serialization_failure for a guest who is suspended at this moment:
+-- the caller tries the whole again.
 -- Locks: both accounts → users → lots → keys → jobs and what belongs to them, tasks → sessions.
 declare
   v_posted jsonb;
@@ -75,7 +76,10 @@ declare
   v_now constant timestamptz := core.now();
 begin
   v_posted := credits.merge(p_guest_id, p_heir_id);
-  update accounts.users as u set merged_into = p_heir_id where u.id = p_guest_id;
+  update accounts.users as u set merged_into = p_heir_id where u.id = p_guest_id and not u.is_banned;
+  if not found then
+    raise exception 'the guest was suspended meanwhile' using errcode = 'serialization_failure';
+  end if;
   insert into accounts.merges (guest_id, heir_id, credits_moved, jobs_moved, credits_remaining, merged_at)
   values (
     p_guest_id, p_heir_id, (v_posted ->> 'moved')::bigint, videos.count_jobs(p_guest_id),

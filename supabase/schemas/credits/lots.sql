@@ -73,6 +73,20 @@ as $$
   select coalesce(sum(d.amount), 0)::bigint from unnest(p_draws) as d (lot_id, amount)
 $$;
 
+-- What a job's hold took of lots that were not bought in the sandbox; 0 for a job without one.
+create function credits.paid_for(p_job_id uuid)
+returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(sum(d.amount), 0)::bigint
+  from credits.transfers as t
+  cross join lateral unnest(t.draws) as d (lot_id, amount)
+  join credits.lots as l on l.id = d.lot_id and not l.is_sandbox
+  where t.job_id = p_job_id and t.kind = 'hold'
+$$;
+
 -- Draws, as they are of the lots' successors in an account that the lots' own was merged into, if it was.
 create function credits.successors(p_draws credits.draw[], p_account_id bigint)
 returns credits.draw[]

@@ -8,8 +8,9 @@ volatile
 set search_path = ''
 as $$
 -- Adds a lot of credits: `{ transfer_id, credits_remaining }`. Grants and adjustments come from `grants`,
--- purchases from `purchases` or `sandbox`, refunds from `revenue`. What is for a merged account is its heir's. A second
--- call with the key returns the first result. Locks: account → lots.
+-- purchases from `purchases` or `sandbox`, refunds from `revenue`. The refund of a job gives back as credits of the sandbox
+-- what is more than others paid for it. What is for a merged account is its heir's. A second call with the key returns the
+-- first result. Locks: account → lots.
 declare
   v_account credits.accounts;
   v_request constant jsonb := jsonb_build_object(
@@ -20,9 +21,12 @@ declare
   v_outcome jsonb;
   v_now timestamptz;
   v_lot_id bigint;
+  v_draws credits.draw[] := '{}';
   v_posting_id bigint;
   v_transfer_id constant uuid := core.new_id();
-  v_owed bigint;
+  -- How much of it is of the sandbox.
+  v_sandbox bigint := case when p_is_sandbox then p_amount else 0 end;
+  v_part record;
 begin
   perform credits.check_amount(p_amount);
   if p_kind not in ('grant', 'purchase', 'refund', 'adjustment') or (p_is_sandbox and p_kind <> 'purchase') then
@@ -39,17 +43,26 @@ begin
   end if;
 
   -- The posting states its outcome when it is written, so what it will come to is computed first.
-  v_owed := case when p_is_sandbox then 0 else credits.owed(v_account.owner_id) end;
+  if p_kind = 'refund' and p_job_id is not null then
+    v_sandbox := greatest(0, p_amount - credits.paid_for(p_job_id));
+  end if;
   v_outcome := jsonb_build_object(
     'transfer_id', v_transfer_id,
     'credits_remaining',
-    case when v_account.closed_at is null then v_account.balance + greatest(0, p_amount - v_owed) else 0 end
+    case when v_account.closed_at is not null then 0
+      else v_account.balance + v_sandbox + greatest(0, p_amount - v_sandbox - credits.owed(v_account.owner_id)) end
   );
   v_posting_id := credits.record_posting(p_idempotency_key, v_account.owner_id, v_request, v_outcome, v_now);
 
-  insert into credits.lots (account_id, owner_id, expires_at, amount, remaining, is_sandbox)
-  values (v_account.id, v_account.owner_id, p_expires_at, p_amount, 0, p_is_sandbox)
-  returning id into v_lot_id;
+  for v_part in
+    select a.amount, a.is_sandbox from (values (p_amount - v_sandbox, false), (v_sandbox, true)) as a (amount, is_sandbox)
+    where a.amount > 0
+  loop
+    insert into credits.lots (account_id, owner_id, expires_at, amount, remaining, is_sandbox)
+    values (v_account.id, v_account.owner_id, p_expires_at, v_part.amount, 0, v_part.is_sandbox)
+    returning id into v_lot_id;
+    v_draws := v_draws || row(v_lot_id, v_part.amount)::credits.draw;
+  end loop;
   insert into credits.transfers (
     id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
   )
@@ -61,7 +74,7 @@ begin
         when p_kind = 'refund' then 'revenue' else 'grants'
       end)::credits.account_kind
     ),
-    v_account.id, p_amount, p_job_id, array[row(v_lot_id, p_amount)::credits.draw], v_now
+    v_account.id, p_amount, p_job_id, v_draws, v_now
   );
   if p_expires_at is not null then
     update credits.accounts as a

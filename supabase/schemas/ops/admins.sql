@@ -108,14 +108,22 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Suspends a user by nobody's hand but our own, and ends their sessions; an admin, or whose account is closed, stays as
--- they are. A second call changes nothing. Locks: user → sessions.
+-- Suspends a user, or whom they became, by nobody's hand but our own, and ends their sessions; an admin, or whose account is
+-- closed, stays as they are. A second call changes nothing. Locks: user → sessions.
+declare
+  v_user_id uuid := p_user_id;
 begin
-  if exists (select from accounts.users as u where u.id = p_user_id and not u.is_admin and u.closed_at is null)
-    and accounts.set_banned(p_user_id, true)
+  loop
+    -- Whoever is merging them at this moment has it.
+    perform from accounts.users as u where u.id = v_user_id for no key update;
+    exit when accounts.heir_of(v_user_id) is not distinct from v_user_id;
+    v_user_id := accounts.heir_of(v_user_id);
+  end loop;
+  if exists (select from accounts.users as u where u.id = v_user_id and not u.is_admin and u.closed_at is null)
+    and accounts.set_banned(v_user_id, true)
   then
-    insert into ops.admin_actions (action, user_id, reason, created_at) values ('ban', p_user_id, p_reason, core.now());
-    perform accounts.end_sessions(p_user_id);
+    insert into ops.admin_actions (action, user_id, reason, created_at) values ('ban', v_user_id, p_reason, core.now());
+    perform accounts.end_sessions(v_user_id);
   end if;
 end;
 $$;

@@ -23,13 +23,20 @@ begin
   perform pg_advisory_xact_lock(2, hashtext((p_told).environment::text || ' ' || (p_told).original_transaction_id));
   if v_is_period then
     select o.owner_id, o.reason into v_owner_id, v_reason from purchases.subscribe(p_told, p_presenter) as o;
-    perform purchases.note_renewal(p_renewal);
-    -- All that may be touched, in one order.
-    perform credits.lock_account(o.owner_id)
+    -- All that may be touched, and the presenter's, who may become somebody else meanwhile. In the order of a merge: guests
+    -- first, and of guests the older one, whom another finds again.
+    perform credits.lock_account(o.id)
     from (
-      select v_owner_id as owner_id union select t.owner_id from purchases.other_periods(p_told) as t order by owner_id
-    ) as o
-    where o.owner_id is not null;
+      select u.id
+      from (
+        select v_owner_id as id union select p_presenter union select t.owner_id from purchases.other_periods(p_told) as t
+      ) as n
+      join accounts.users as u on u.id = n.id
+      left join auth.users as a on a.id = n.id
+      order by coalesce(a.is_anonymous, false) desc, u.created_at, u.id
+    ) as o;
+    -- After that: who merges has the accounts, and then moves its row.
+    perform purchases.note_renewal(p_renewal);
     if accounts.heir_of(v_owner_id) <> v_owner_id then
       -- They have become somebody else while this waited.
       v_owner_id := accounts.heir_of(v_owner_id);

@@ -95,17 +95,19 @@ volatile
 set search_path = ''
 as $$
 -- Moves a subscription that is a guest's to whoever presents it: a guest who lost their session has no other way. What was
--- paid until now stays the guest's. The caller has locked the subscription.
+-- paid until now stays the guest's. The caller has locked the subscription, and the account of the presenter.
 declare
+  -- Or whoever they have become while this waited.
+  v_presenter constant uuid := accounts.heir_of(p_presenter);
   v_owner_id uuid;
 begin
   select s.owner_id into v_owner_id
   from purchases.subscriptions as s
   where s.environment = (p_told).environment and s.original_transaction_id = (p_told).original_transaction_id;
-  if v_owner_id <> p_presenter and not (p_told).is_family_shared
+  if v_owner_id <> v_presenter and not (p_told).is_family_shared
     and exists (select from auth.users as a where a.id = v_owner_id and a.is_anonymous)
   then
-    perform purchases.move_subscription(p_told, p_presenter);
+    perform purchases.move_subscription(p_told, v_presenter);
   end if;
 end;
 $$;
@@ -168,27 +170,81 @@ as $$
     and ((p_period).is_upgraded or not o.is_renewal)
 $$;
 
+create function purchases.cutter_of(p_period purchases.transactions)
+returns uuid
+language sql
+stable
+set search_path = ''
+as $$
+  -- The period that begins at purchases.cut_at.
+  select o.id
+  from purchases.other_periods(p_period) as o
+  where o.purchased_at = purchases.cut_at(p_period)
+  order by o.transaction_id collate "C"
+  limit 1
+$$;
+
+create function purchases.unspent_of(p_transfer_id uuid)
+returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  -- What a purchase brought and nobody has spent: what was taken back of it, expired, or is left. Null for none.
+  select (coalesce((select sum(r.amount) from credits.reversals_of(t.id) as r), 0)
+    + coalesce((select sum(e.amount) from credits.expiries_of(t.id) as e), 0)
+    + coalesce((select sum(l.remaining) from credits.lots_of(t.draws[1].lot_id) as l), 0))::bigint
+  from credits.transfers as t
+  where t.id = p_transfer_id
+$$;
+
+create function purchases.share_cut(p_period purchases.transactions, out taken bigint, out passed bigint)
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- How much of a credited period's credits is taken back because another level began in the middle of one: its own rest, by
+-- time, rounded up, so that no number of upgrades adds up to a credit. Where the next period is another user's, who has
+-- restored the subscription, that is taken as far as it is there, and the next period is smaller by the rest: else whoever
+-- spends, restores and upgrades in turn has each period for the price of one, and leaves debts behind. `passed`: what the
+-- next period has to bear.
+declare
+  v_next purchases.transactions;
+  v_rest bigint := 0;
+  v_due bigint;
+begin
+  select coalesce(sum((purchases.share_cut(t)).passed), 0) into v_due
+  from purchases.other_periods(p_period) as t
+  where t.credited_at is not null and t.purchased_at <= (p_period).purchased_at and t.expires_at > (p_period).purchased_at
+    and purchases.cutter_of(t) = (p_period).id;
+  select t.* into v_next from purchases.transactions as t where t.id = purchases.cutter_of(p_period);
+  if v_next.id is not null then
+    v_rest := (p_period).credits - floor(
+      (p_period).credits * extract(epoch from v_next.purchased_at - (p_period).purchased_at)
+        / extract(epoch from (p_period).expires_at - (p_period).purchased_at)
+    )::bigint;
+  end if;
+  taken := least((p_period).credits, v_due + case
+    when v_next.credited_at is not null and v_next.owner_id <> (p_period).owner_id
+      then least(v_rest, greatest(0, coalesce(purchases.unspent_of((p_period).transfer_id), 0) - v_due))
+    else v_rest
+  end);
+  passed := v_due + v_rest - taken;
+end;
+$$;
+
 create function purchases.to_take_back(p_transaction purchases.transactions)
 returns bigint
 language sql
 stable
 set search_path = ''
 as $$
-  -- How much of what a transaction brought is to be taken back: what Apple has refunded, rounded down; or what a period had
-  -- left when it was upgraded, rounded up, so that no number of upgrades adds up to a credit.
+  -- How much of what a transaction brought is to be taken back: what Apple has refunded, rounded down, or what a change of
+  -- levels took of a period.
   select greatest(
     (p_transaction).credits * (p_transaction).revoked_share / 100000,
-    (p_transaction).credits - coalesce(
-      floor(
-        (p_transaction).credits * extract(epoch from c.cut_at - (p_transaction).purchased_at)
-          / extract(epoch from (p_transaction).expires_at - (p_transaction).purchased_at)
-      )::bigint,
-      (p_transaction).credits
-    )
+    case when (p_transaction).kind = 'subscription' then (purchases.share_cut(p_transaction)).taken end
   )
-  from (
-    select case when (p_transaction).kind = 'subscription' then purchases.cut_at(p_transaction) end as cut_at
-  ) as c
 $$;
 
 create function purchases.credits_of(

@@ -119,6 +119,48 @@ Deno.test("a job's refund is at most what it cost, and is taken off what it used
   assert.equal(transfer["job_id"], jobId);
 });
 
+Deno.test("what the sandbox paid of a job is refunded as credits of the sandbox, which pay no debt", async () => {
+  const admin = await createAdmin(sql);
+  // What the sandbox gave, what was given besides, what of the 4 is refunded, and what of that is the sandbox' again.
+  for (
+    const [inSandbox, other, amount, again] of [[3, 6, 1, 0], [3, 6, 4, 3], [9, 0, 2, 2], [
+      4,
+      5,
+      4,
+      4,
+    ]] as const
+  ) {
+    const userId = await createCustomer(sql);
+    await sql`
+      select credits.add(${userId}, ${inSandbox}, 'purchase', ${crypto.randomUUID()}, p_is_sandbox => true)`;
+    if (other > 0) await add(sql, userId, other);
+    const jobId = await customersJob(sql, userId, "completed");
+    const { data } = await refund(sql, admin, userId, amount, { jobId });
+    assert.equal(data?.new_balance, 5 + amount);
+    const lots = await sql<{ is_sandbox: boolean; amount: number }[]>`
+      select l.is_sandbox, d.amount::integer
+      from credits.transfers as t
+      cross join lateral unnest(t.draws) as d (lot_id, amount)
+      join credits.lots as l on l.id = d.lot_id
+      where t.id = ${data.transaction_id}`;
+    const sum = (isSandbox: boolean) =>
+      lots.reduce((total, lot) => total + (lot.is_sandbox === isSandbox ? lot.amount : 0), 0);
+    assert.deepEqual([sum(true), sum(false)], [again, amount - again]);
+  }
+
+  const userId = await createCustomer(sql);
+  await sql`select credits.add(${userId}, 5, 'purchase', ${crypto.randomUUID()}, p_is_sandbox => true)`;
+  const jobId = await customersJob(sql, userId, "completed");
+  const { transfer_id } = await add(sql, userId, 7, { kind: "purchase" });
+  await customersJob(sql, userId, "completed");
+  await reverse(sql, transfer_id);
+  const owed = (await balancesOf(sql, userId)).owed;
+  assert(owed > 0);
+  const before = (await balancesOf(sql, userId)).available;
+  assert.equal((await refund(sql, admin, userId, 4, { jobId })).data?.new_balance, before + 4);
+  assert.equal((await balancesOf(sql, userId)).owed, owed);
+});
+
 Deno.test("a job is refunded to its own user, and only once it is completed", async () => {
   const admin = await createAdmin(sql);
   const { jobId } = await completedJob();

@@ -3,7 +3,7 @@ import { testDatabase } from "../harness.ts";
 import { claimErasure, closeAccount, eraseAccount, untilErasable } from "../support/accounts.ts";
 import { balancesOf, first, type Sql, violations } from "../support/ledger.ts";
 import { createHeir, mergeGuest, signedInGuest } from "../support/merging.ts";
-import { notify, outcomeOf, present } from "../support/purchases.ts";
+import { makeVideo, notify, outcomeOf, present } from "../support/purchases.ts";
 import { AppleSubscription, day } from "../support/subscription-store.ts";
 import { sellLevels } from "../support/subscriptions.ts";
 
@@ -76,6 +76,41 @@ Deno.test("what had expired before a merge comes back to the heir, where Apple's
   assert.deepEqual([(await balancesOf(sql, heir)).available, (await balancesOf(sql, heir)).owed], [0, 0]);
   assert.deepEqual(await violations(sql), []);
 });
+
+for (const leaves of ["abandons", "closes"] as const) {
+  for (const upgrades of [1, 2]) {
+    const name =
+      `a loop of upgrades earns nothing for whoever ${leaves} each account, after ${upgrades} in it`;
+    Deno.test(name, async () => {
+      await using database = await testDatabase();
+      const { sql } = database;
+      await sellLevels(sql);
+      let owner = await signedInGuest(database, 0);
+      let now = (await database.now()).getTime() - 10 * day;
+      const apple = new AppleSubscription({ token: await tokenOf(sql, owner.id), now: () => now });
+      await notify(sql, apple.subscribe("basic"));
+      const owners = [owner.id];
+      let spent = 0;
+      for (let round = 0; round < 4; round++) {
+        const { available } = await balancesOf(sql, owner.id);
+        spent += available;
+        if (available > 0) await makeVideo(sql, owner.id, available);
+        if (leaves === "closes") await closeAccount(sql, owner.id);
+        owner = await signedInGuest(database, 0);
+        owners.push(owner.id);
+        await present(sql, owner.id, apple.current);
+        for (let upgrade = 0; upgrade < upgrades; upgrade++) {
+          now += 60_000;
+          await notify(sql, apple.upgrade((round * upgrades + upgrade) % 2 === 0 ? "other" : "basic"));
+        }
+      }
+      const { available } = await balancesOf(sql, owner.id);
+      // One price was paid, but for some minutes.
+      assert(spent + available <= 100, `${spent} + ${available}`);
+      assert.deepEqual(await violations(sql), []);
+    });
+  }
+}
 
 Deno.test("erasing leaves of a subscription what names nobody, and its renewals still find the closed account", async () => {
   await using database = await testDatabase();

@@ -18,14 +18,13 @@ export function times<T>(count: number, call: (index: number) => Promise<T>): Pr
   return Promise.all(Array.from({ length: count }, (_, index) => call(index)));
 }
 
-/** Waits until some session of this database waits for a lock. */
-export async function untilBlocked(sql: Sql): Promise<void> {
+/** Waits until so many sessions of this database wait for a lock. */
+export async function untilBlocked(sql: Sql, sessions = 1): Promise<void> {
   const deadline = Date.now() + patience;
   for (;;) {
     const { waiting } = await first(sql<{ waiting: boolean }[]>`
-      select exists (
-        select from pg_stat_activity as s where s.datname = current_database() and s.wait_event_type = 'Lock'
-      ) as waiting`);
+      select count(*) >= ${sessions} as waiting
+      from pg_stat_activity as s where s.datname = current_database() and s.wait_event_type = 'Lock'`);
     if (waiting) return;
     if (Date.now() > deadline) throw new Error("Nobody waits");
   }
