@@ -38,8 +38,9 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Gives back up to an amount of what expired of a purchase, into the lots that it expired from: how much that was, and by
--- which posting, if by any. The caller has locked the account, and takes it or settles the account after that.
+-- Gives back up to an amount of what expired of a purchase, null being all of it, into the lots that it expired from: how
+-- much that was, and by which posting, if by any. The caller has locked the account, and takes it or settles the account
+-- after that.
 declare
   v_now constant timestamptz := core.now();
   v_expired record;
@@ -92,7 +93,7 @@ begin
   set expires_at = p_expires_at
   where l.id in (select d.id from credits.lots_of(v_original.draws[1].lot_id) as d) and l.expires_at < p_expires_at;
   if p_expires_at > core.now() then
-    v_posting_id := (credits.restore_expired(p_transfer_id, v_account, v_original.amount)).posting_id;
+    v_posting_id := (credits.restore_expired(p_transfer_id, v_account, null)).posting_id;
     if v_posting_id is not null then
       perform credits.settle_account(v_posting_id, v_account, core.now());
     end if;

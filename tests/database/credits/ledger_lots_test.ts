@@ -262,3 +262,20 @@ Deno.test("a closed account forfeits what it has, and what comes later after its
   assert.deepEqual(await systemBalances(sql, user), { grants: -5, forfeited: 5 });
   await assertProved(sql);
 });
+
+Deno.test("what lives longer has back all that expired of it, once, also what was taken back and given back meanwhile", async () => {
+  const user = await openAccount(sql);
+  const { transfer_id: purchase = "" } = await add(sql, user, 3, { kind: "purchase", expiresInHours: 1 });
+  await advance(2 * hour);
+  const { transfer_id: reversal = "" } = await reverse(sql, purchase, crypto.randomUUID());
+  // It pays the debt that the reversal left, which the undoing gives back, for 24 hours.
+  await add(sql, user, 3);
+  await reverse(sql, reversal, crypto.randomUUID());
+  await advance(25 * hour);
+  for (let said = 0; said < 2; said++) {
+    await sql`select credits.extend(${purchase}, core.now() + interval '1 hour')`;
+    const { available, lots } = await balancesOf(sql, user);
+    assert.deepEqual([available, lots.map((lot) => lot.remaining)], [6, [3, 3]]);
+  }
+  await assertProved(sql);
+});

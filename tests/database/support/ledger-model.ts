@@ -153,7 +153,7 @@ export class LedgerModel {
       if (lot.expiresAt !== null) lot.expiresAt = Math.max(lot.expiresAt, expiresAt);
     }
     if (expiresAt <= this.now) return;
-    this.#restoreExpired(addition, addition.amount);
+    this.#restoreExpired(addition, Infinity);
     this.#settle();
   }
 
