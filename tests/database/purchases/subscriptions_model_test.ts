@@ -123,13 +123,15 @@ class Twins {
         break;
       }
       default: {
+        const comesAtOnce = this.#hasSpent && (step.type === "refund" || step.type === "reverse");
+        if (comesAtOnce) await this.settle();
         const before = this.#apple.messages.length;
         this.#do(step);
         for (const message of this.#apple.messages.slice(before)) {
           this.#untold.push(message);
           assert.equal(await notify(this.sql, asToldTo(message, this.inOrder, "1")), "handled");
         }
-        if (this.#hasSpent && (step.type === "refund" || step.type === "reverse")) await this.settle();
+        if (comesAtOnce) await this.settle();
       }
     }
   }
