@@ -123,6 +123,12 @@ async function triedAgain(): Promise<void> {
     if (now === before) await backend.stack.tick();
     return now > before || undefined;
   });
+  // Of time that passes before that, its pause would know nothing.
+  await eventually("the attempt is over", async () => {
+    const [open] = await backend.database.sql`
+      select from queue.tasks as t where t.kind = 'answer_consumption' and t.leased_until is not null limit 1`;
+    return open === undefined || undefined;
+  });
 }
 
 Deno.test("who has not agreed is not told about", async () => {

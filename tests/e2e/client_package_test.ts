@@ -75,7 +75,7 @@ Deno.test.afterAll(async () => {
 
 Deno.test("the tarball has programs, types, maps with their sources, README and licence, and nothing else", async () => {
   const files = (await run("tar", ["-tzf", tarball])).trim().split("\n").sort();
-  const modules = ["error-codes", "errors", "intentions", "kinora", "retry", "session", "transport"];
+  const modules = ["calls", "error-codes", "errors", "intentions", "kinora", "retry", "session", "transport"];
   assert.deepEqual(
     files,
     [
