@@ -105,7 +105,7 @@ export async function addUsers(sql: postgres.Sql, count: number, credits: number
  */
 export async function widenPolicies(sql: postgres.Sql, { hot = false } = {}): Promise<void> {
   await sql`update guard.policies set max_hits = 300, window_seconds = 1 where counts = 'hits'`;
-  await sql`update videos.providers set daily_cap_cents = null`;
+  await sql`update videos.providers set daily_cap_cents = null, max_in_flight = 1000000`;
   if (hot) {
     await sql`update guard.policies set scope = 'network' where name in ('generation_attempts', 'uncaptured_jobs', 'video_generation')`;
   }
