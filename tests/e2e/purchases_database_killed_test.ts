@@ -10,8 +10,8 @@ import { type Answer, bodyOf, readAnswer } from "./support/answer.ts";
 import { signIn } from "./support/backend.ts";
 
 /**
- * A driver that connects to a server which is killed at that moment may reject a promise that it has given to nobody. Every
- * other failure still fails the test.
+ * Once a connection was refused, while the server was killed, with nobody to await the rejection. Which of the stack's
+ * connections that was is not known, so that this hides it here: what is asserted stays, and other failures fail the test.
  */
 function refusedConnections(): Disposable {
   const ignore = (event: PromiseRejectionEvent) => {
