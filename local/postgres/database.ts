@@ -3,17 +3,33 @@
  */
 import postgres from "postgres";
 
+/** Seconds. Of a connection that a server's death cut, the driver never says that it has ended. */
+const endTimeout = 1;
+
+export interface ConnectionOptions {
+  /**
+   * Whether the driver asks for the types of arrays, so that it can read and write lists; it does by default. It awaits the
+   * answer nowhere, and its rejection ends the process: say false where the server is killed while others connect.
+   */
+  arrays?: boolean;
+}
+
 /** Runs `work` on one connection to the database at `url`, and closes it. The search path is the hosted platform's. */
-export async function withConnection<T>(url: string, work: (sql: postgres.Sql) => Promise<T>): Promise<T> {
+export async function withConnection<T>(
+  url: string,
+  work: (sql: postgres.Sql) => Promise<T>,
+  { arrays = true }: ConnectionOptions = {},
+): Promise<T> {
   const sql = postgres(url, {
     max: 1,
     onnotice: () => {},
+    fetch_types: arrays,
     connection: { search_path: '"$user", public, extensions' },
   });
   try {
     return await work(sql);
   } finally {
-    await sql.end();
+    await sql.end({ timeout: endTimeout });
   }
 }
 

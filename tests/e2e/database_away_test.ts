@@ -1,7 +1,8 @@
 /** The endpoints without their database: each says so at once, nothing is lost, and all of it goes on afterwards. */
 import assert from "node:assert/strict";
-import postgres from "postgres";
+import type postgres from "postgres";
 import { deviceToken } from "../../local/simulators/device-check/device-check.ts";
+import { withConnection } from "../../local/postgres/database.ts";
 import { startStack } from "../../local/stack.ts";
 import { AcceptedVideo } from "../../supabase/functions/_shared/videos/contract.ts";
 import { HealthResponse } from "../../supabase/functions/health/schema.ts";
@@ -37,14 +38,7 @@ Deno.test("while the database is away every endpoint answers ERR_6001 at once, a
       fal: { queueMilliseconds: 0, runMilliseconds: 0, webhookRetryMilliseconds: 100 },
     }),
   );
-  const ask = async <Row>(query: (sql: postgres.Sql) => Promise<Row[]>): Promise<Row[]> => {
-    const sql = postgres(stack.databaseUrl, { max: 1, onnotice: () => {} });
-    try {
-      return await query(sql);
-    } finally {
-      await sql.end();
-    }
-  };
+  const ask = <Row>(query: (sql: postgres.Sql) => Promise<Row[]>) => withConnection(stack.databaseUrl, query);
 
   const guest = await signIn(stack);
   await ask((sql) => sql`select credits.add_credits(${guest.id}, ${3 * priceOfKling}, 'for a test')`);
