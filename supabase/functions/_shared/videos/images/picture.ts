@@ -1,0 +1,45 @@
+/** What the readers of all formats share: what they find, and why it may be of no use. */
+
+/** Why a picture cannot be used. `missing`: there is none where it should be. */
+export const unusableReasons = ["not_an_image", "wrong_type", "too_large", "wrong_size", "missing"] as const;
+export type UnusableReason = (typeof unusableReasons)[number];
+
+export class UnusableImage extends Error {
+  override readonly name = "UnusableImage";
+
+  constructor(readonly reason: UnusableReason, why: string) {
+    super(why);
+  }
+}
+
+/** A picture as its format's reader found it: parts of the file that stay, in their order, and its size as it is stored. */
+export interface Picture {
+  readonly parts: readonly Uint8Array[];
+  readonly width: number;
+  readonly height: number;
+  /** 1 to 8, as EXIF has it. */
+  readonly orientation: number;
+}
+
+export function notAnImage(why: string): UnusableImage {
+  return new UnusableImage("not_an_image", why);
+}
+
+/** Bytes as text of one character each. */
+export function ascii(bytes: Uint8Array, from: number, to: number): string {
+  return String.fromCharCode(...bytes.subarray(from, to));
+}
+
+export function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+export function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
