@@ -403,6 +403,38 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The caller's pictures, newest first, page by page
+         * @description Newest first, `limit` at a time (1 to 100, else 20); those that were begun and not completed are `pending`, until their URL expires. `next_cursor` is the `cursor` of the next page, and null on the last.
+         */
+        get: operations["getUploads"];
+        put?: never;
+        /**
+         * Begins the upload of a picture, and tells where its file goes
+         * @description A JPEG, PNG or WebP of up to 10 MB, 64 to 8192 pixels a side. PUT the file to `upload_url` with its `Content-Type`, or give its path and token to supabase-js' `uploadToSignedUrl`; then PATCH. Three may be pending at the same time, more are `ERR_4009`; one that is not completed when its URL expires is gone. `ERR_4020` says how much room there is: 100 MB for a guest, 500 MB for whoever has signed in, 5 GB with a subscription.
+         */
+        post: operations["postUploads"];
+        /**
+         * Deletes a picture; its files are removed afterwards
+         * @description The picture leaves its user's list at once, and a worker removes its files. `ERR_4009` while a video is made from it.
+         */
+        delete: operations["deleteUploads"];
+        options?: never;
+        head?: never;
+        /**
+         * Completes an upload: the file is looked at and cleaned
+         * @description The file is looked at, and copied without what else is in it: place, time, device, and what follows its end. Pixels, orientation, colour profile and Content Credentials stay. Whatever is written to the URL from then on changes nothing. `ERR_4019` says in `reason` why a file cannot be used: `not_an_image` (also where it is broken), `wrong_type` (another than was told, an animation, CMYK), `too_large` (also more than was told), `wrong_size` (in pixels), `missing`; another file may be PUT then, and the upload completed. A second call answers the same.
+         */
+        patch: operations["patchUploads"];
+        trace?: never;
+    };
     "/user-profile": {
         parameters: {
             query?: never;
@@ -480,7 +512,7 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /** @enum {string} */
-        ErrorCode: "ERR_4001" | "ERR_4002" | "ERR_4003" | "ERR_4004" | "ERR_4005" | "ERR_4006" | "ERR_4007" | "ERR_4008" | "ERR_4009" | "ERR_4010" | "ERR_4011" | "ERR_4012" | "ERR_4013" | "ERR_4014" | "ERR_4015" | "ERR_4016" | "ERR_4017" | "ERR_4018" | "ERR_5001" | "ERR_5002" | "ERR_5003" | "ERR_6001" | "ERR_6002" | "ERR_6003" | "ERR_6004";
+        ErrorCode: "ERR_4001" | "ERR_4002" | "ERR_4003" | "ERR_4004" | "ERR_4005" | "ERR_4006" | "ERR_4007" | "ERR_4008" | "ERR_4009" | "ERR_4010" | "ERR_4011" | "ERR_4012" | "ERR_4013" | "ERR_4014" | "ERR_4015" | "ERR_4016" | "ERR_4017" | "ERR_4018" | "ERR_4019" | "ERR_4020" | "ERR_5001" | "ERR_5002" | "ERR_5003" | "ERR_6001" | "ERR_6002" | "ERR_6003" | "ERR_6004";
         Error: {
             error: {
                 code: components["schemas"]["ErrorCode"];
@@ -531,6 +563,14 @@ export interface components {
             ERR_4016: {
                 /** @enum {string} */
                 reason: "revoked" | "expired" | "family_shared" | "other_account" | "invalid_signature" | "wrong_app" | "not_a_transaction" | "unknown_product" | "wrong_environment";
+            };
+            ERR_4019: {
+                /** @enum {string} */
+                reason: "not_an_image" | "wrong_type" | "too_large" | "wrong_size" | "missing";
+            };
+            ERR_4020: {
+                used_bytes: number;
+                quota_bytes: number;
             };
             ERR_5003: {
                 /** @enum {string} */
@@ -742,6 +782,10 @@ export interface components {
                 is_current: boolean;
             }[];
         };
+        GetUploadsResponse: {
+            uploads: components["schemas"]["Upload"][];
+            next_cursor: string | null;
+        };
         HealthResponse: {
             /** @enum {string} */
             status: "healthy" | "degraded" | "unhealthy";
@@ -756,6 +800,8 @@ export interface components {
             };
             version?: string;
         };
+        /** @enum {string} */
+        ImageType: "image/jpeg" | "image/png" | "image/webp";
         Job: {
             /** Format: uuid */
             job_id: string;
@@ -841,6 +887,12 @@ export interface components {
             values: number[];
             default: number;
         };
+        PatchUploadsRequest: {
+            /** Format: uuid */
+            upload_id: string;
+            /** @constant */
+            status: "completed";
+        };
         PlatformCheck: {
             ok: boolean;
             duration_ms: number;
@@ -848,6 +900,20 @@ export interface components {
             reason?: "schema_not_exposed";
             missing: ("postgres_17" | "pg_cron" | "tick_job" | "pg_net" | "functions_url" | "worker_key" | "signing_key")[];
             invalid?: string[];
+        };
+        PostUploadsRequest: {
+            content_type: components["schemas"]["ImageType"];
+            bytes: number;
+        };
+        PostUploadsResponse: {
+            /** Format: uuid */
+            upload_id: string;
+            /** @constant */
+            status: "pending";
+            /** Format: uri */
+            upload_url: string;
+            /** Format: date-time */
+            expires_at: string;
         };
         PresentPurchaseRequest: {
             signed_transaction: string;
@@ -943,6 +1009,19 @@ export interface components {
             theme_preference?: "system" | "light" | "dark" | null;
             shares_consumption?: boolean | null;
         };
+        Upload: {
+            /** Format: uuid */
+            upload_id: string;
+            status: components["schemas"]["UploadStatus"];
+            content_type: components["schemas"]["ImageType"];
+            bytes: number;
+            width: number | null;
+            height: number | null;
+            /** Format: date-time */
+            created_at: string;
+        };
+        /** @enum {string} */
+        UploadStatus: "pending" | "ready";
         /** Format: uuid */
         UserId: string;
         VideoJobsResponse: {
@@ -1120,6 +1199,18 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
+        /** @description `ERR_4009` resource/wrong-state · `ERR_4020` upload/quota-exceeded */
+        ERR_4009_ERR_4020: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Content-Language": components["headers"]["ContentLanguage"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
         /** @description `ERR_4011` idempotency/key-reused */
         ERR_4011: {
             headers: {
@@ -1195,6 +1286,18 @@ export interface components {
         };
         /** @description `ERR_4018` request/not-json */
         ERR_4018: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Content-Language": components["headers"]["ContentLanguage"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description `ERR_4019` upload/not-usable */
+        ERR_4019: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "Content-Language": components["headers"]["ContentLanguage"];
@@ -2959,6 +3062,244 @@ export interface operations {
             413: components["responses"]["ERR_4013"];
             429: components["responses"]["ERR_4004"];
             500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    getUploads: {
+        parameters: {
+            query?: {
+                /** @example 10 */
+                limit?: number;
+                cursor?: string;
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "uploads": [
+                     *         {
+                     *           "upload_id": "7d0e5b7c-3a1f-4c52-9b86-2f4d8e6a1c03",
+                     *           "status": "ready",
+                     *           "content_type": "image/png",
+                     *           "bytes": 1873402,
+                     *           "width": 3024,
+                     *           "height": 4032,
+                     *           "created_at": "2026-11-21T11:57:00.000Z"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["GetUploadsResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    postUploads: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "content_type": "image/png",
+                 *       "bytes": 1873402
+                 *     }
+                 */
+                "application/json": components["schemas"]["PostUploadsRequest"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "upload_id": "7d0e5b7c-3a1f-4c52-9b86-2f4d8e6a1c03",
+                     *       "status": "pending",
+                     *       "upload_url": "https://project.supabase.co/storage/v1/object/upload/sign/uploads/b1/7d/incoming?token=eyJhbGciOiJFUzI1NiJ9",
+                     *       "expires_at": "2026-11-21T13:57:00.000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PostUploadsResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            409: components["responses"]["ERR_4009_ERR_4020"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6002_ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    deleteUploads: {
+        parameters: {
+            query: {
+                /** @example 7d0e5b7c-3a1f-4c52-9b86-2f4d8e6a1c03 */
+                upload_id: string;
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done; there is nothing to tell */
+            204: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            409: components["responses"]["ERR_4009"];
+            413: components["responses"]["ERR_4013"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    patchUploads: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "upload_id": "7d0e5b7c-3a1f-4c52-9b86-2f4d8e6a1c03",
+                 *       "status": "completed"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PatchUploadsRequest"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "upload_id": "7d0e5b7c-3a1f-4c52-9b86-2f4d8e6a1c03",
+                     *       "status": "ready",
+                     *       "content_type": "image/png",
+                     *       "bytes": 1873402,
+                     *       "width": 3024,
+                     *       "height": 4032,
+                     *       "created_at": "2026-11-21T11:57:00.000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Upload"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            422: components["responses"]["ERR_4019"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6002_ERR_6003"];
             503: components["responses"]["ERR_6001"];
         };
     };

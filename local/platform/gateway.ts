@@ -15,7 +15,7 @@ import { databaseUnavailable, isConnectionLost } from "./lite-errors.ts";
 import { createObjectStore } from "./storage/objects.ts";
 import { loginAs, type LoginRole } from "./platform-roles.ts";
 import { createPool, listen } from "./pool.ts";
-import { createSignedUrls, serveSignedUrl } from "./storage/signed-urls.ts";
+import { createSignedUploadUrl, createSignedUrls, serveSignedUrl } from "./storage/signed-urls.ts";
 
 /** What the parent says, in this order: once the first, and the second whenever the functions' process changes. */
 export type GatewayMessage =
@@ -87,12 +87,18 @@ async function createServices(
           secret: configuration.storageSecret,
         });
       }
-      const open = /^\/storage\/v1\/object\/(public|upload\/sign)\//.test(url.pathname);
+      const signsUpload = request.method === "POST" &&
+        url.pathname.startsWith("/storage/v1/object/upload/sign/");
+      const open = !signsUpload && /^\/storage\/v1\/object\/(public|upload\/sign)\//.test(url.pathname);
       try {
         const caller = open ? anonymous : await identify(request, url);
         const forward = (request: Request) => storage.fetch(withoutBearer(request), caller);
         const signs = request.method === "POST" && url.pathname.startsWith("/storage/v1/object/sign/");
-        const response = signs ? await createSignedUrls(request, url, forward) : await forward(request);
+        const response = signs
+          ? await createSignedUrls(request, url, forward)
+          : signsUpload
+          ? await createSignedUploadUrl(request, forward)
+          : await forward(request);
         // Lite does not say why it failed. If it is the database, this fails too, and the caller is told.
         if (response.status === 500) await storagePool.query("select 1");
         return response;

@@ -51,6 +51,8 @@ begin
     when 'purchase/not-verified' then return 'ERR_4016';
     when 'auth/suspended' then return 'ERR_4017';
     when 'request/not-json' then return 'ERR_4018';
+    when 'upload/not-usable' then return 'ERR_4019';
+    when 'upload/quota-exceeded' then return 'ERR_4020';
     when 'provider/timed-out' then return 'ERR_5001';
     when 'provider/unavailable' then return 'ERR_5002';
     when 'provider/rejected' then return 'ERR_5003';
@@ -68,7 +70,7 @@ returns text
 language sql
 immutable
 return case
-  when p_code in ('ERR_4001', 'ERR_4002', 'ERR_4003', 'ERR_4004', 'ERR_4005', 'ERR_4007', 'ERR_4008', 'ERR_4009', 'ERR_4010', 'ERR_4012', 'ERR_4013', 'ERR_4014', 'ERR_4017', 'ERR_4018', 'ERR_6004') then 'info'
+  when p_code in ('ERR_4001', 'ERR_4002', 'ERR_4003', 'ERR_4004', 'ERR_4005', 'ERR_4007', 'ERR_4008', 'ERR_4009', 'ERR_4010', 'ERR_4012', 'ERR_4013', 'ERR_4014', 'ERR_4017', 'ERR_4018', 'ERR_4019', 'ERR_4020', 'ERR_6004') then 'info'
   when p_code in ('ERR_4006', 'ERR_4011', 'ERR_4015', 'ERR_4016') then 'warn'
   when p_code in ('ERR_5001', 'ERR_5002', 'ERR_5003', 'ERR_6001', 'ERR_6002') then 'error'
   when p_code in ('ERR_6003') then 'critical'
@@ -81,7 +83,7 @@ returns boolean
 language sql
 immutable
 return p_code in (
-  'ERR_4001', 'ERR_4002', 'ERR_4003', 'ERR_4007', 'ERR_4009', 'ERR_4015', 'ERR_4016', 'ERR_5001', 'ERR_5002', 'ERR_5003'
+  'ERR_4001', 'ERR_4002', 'ERR_4003', 'ERR_4007', 'ERR_4009', 'ERR_4015', 'ERR_4016', 'ERR_4019', 'ERR_5001', 'ERR_5002', 'ERR_5003'
 );
 
 -- supabase/schemas/core/time.sql
@@ -3850,7 +3852,8 @@ $$;
 -- supabase/schemas/videos/models.sql
 
 -- videos: from a model and a prompt to a file in storage. In this order: models.sql, jobs.sql, submissions.sql,
--- assets.sql, renewals.sql, providers.sql, offers.sql, settlement.sql, moderation.sql, acceptance.sql, retention.sql.
+-- assets.sql, renewals.sql, uploads.sql, providers.sql, offers.sql, settlement.sql, moderation.sql, acceptance.sql,
+-- retention.sql.
 
 create schema videos;
 
@@ -4085,7 +4088,9 @@ create table videos.jobs (
   thumbnail_url text,
   deleted_at timestamptz,
   -- The app's own name for it, which its user may ask for.
-  client_reference text
+  client_reference text,
+  -- The upload that it is made from, instead of an address. No foreign key, as above: an upload may go when the job has ended.
+  image_upload_id uuid
 ) with (fillfactor = 70);
 alter table videos.jobs enable row level security;
 -- A user's history of each status, newest first: one index pages all of it and any part of it.
@@ -4497,8 +4502,8 @@ as $$
   where u.id = coalesce(credits.hold_owner(p_job.id), p_job.user_id)
 $$;
 
--- Paths of what storage has of a user, and of the guests whom they were, whether or not a job knows of it.
-create function videos.files_of(p_user_id uuid)
+-- Paths of what a bucket of storage has of a user, and of the guests whom they were, whether or not a job knows of it.
+create function videos.files_of(p_user_id uuid, p_bucket text)
 returns setof text
 language plpgsql
 stable
@@ -4511,7 +4516,7 @@ begin
     select u.reference || '/' from accounts.users as u where u.id = any (accounts.with_guests(p_user_id))
   loop
     -- One by one: only of a constant of the query is the index of names asked.
-    return query select o.name from storage.objects as o where o.bucket_id = 'videos' and o.name ^@ v_folder;
+    return query select o.name from storage.objects as o where o.bucket_id = p_bucket and o.name ^@ v_folder;
   end loop;
 end;
 $$;
@@ -4608,6 +4613,203 @@ begin
   return v_videos;
 end;
 $$;
+
+-- supabase/schemas/videos/uploads.sql
+
+-- Pictures that users bring. Their bytes go to Storage and never through a request of ours.
+
+-- What a user may have, by what they are. The operator changes the numbers.
+create table videos.tiers (
+  tier text primary key check (tier in ('guest', 'member', 'subscriber')),
+  -- All pictures of a user together, those that are still being uploaded by the size that was told.
+  storage_bytes bigint not null check (storage_bytes >= 0),
+  -- Begun and neither completed nor over, at the same time.
+  pending_uploads integer not null check (pending_uploads > 0)
+);
+alter table videos.tiers enable row level security;
+comment on table videos.tiers is 'What users of each tier may have; a change holds from the next request on.';
+
+create type videos.upload_status as enum (
+  'pending', -- its URL may be used; nothing trusts what is there
+  'ready' -- looked at, cleaned, and copied to where its user cannot write
+);
+
+create table videos.uploads (
+  -- Of a picture that was fetched for a job, the job's.
+  id uuid primary key default core.new_id(),
+  owner_id uuid not null,
+  -- The job that it was fetched for, from an address that its user gave. It is nobody's upload: it goes with the job's end.
+  job_id uuid,
+  status videos.upload_status not null default 'pending',
+  -- As told, and of what is ready as found.
+  content_type text not null check (content_type in ('image/jpeg', 'image/png', 'image/webp')),
+  bytes bigint not null check (bytes between 1 and 10485760),
+  -- As it is shown, after its orientation.
+  width integer,
+  height integer,
+  -- In the private bucket `uploads`: all files of it are below this, the one that its user wrote as `incoming`.
+  folder text not null unique,
+  -- The cleaned copy. Its name is new with each try to complete it, so that none writes over another's.
+  path text unique,
+  created_at timestamptz not null,
+  -- Until then its URL writes, whatever became of it.
+  expires_at timestamptz not null,
+  deleted_at timestamptz,
+  check ((status = 'ready') = (path is not null and width is not null and height is not null))
+);
+alter table videos.uploads enable row level security;
+create index uploads_owner on videos.uploads (owner_id, created_at desc, id desc);
+comment on table videos.uploads is 'Pictures that users brought, and copies of those that they gave the address of.';
+
+-- How long a signed upload URL of Storage lives, which says so nowhere else.
+create function videos.upload_url_lives()
+returns interval
+language sql
+immutable
+return interval '2 hours';
+
+-- When nothing can be on its way to an upload any more: whoever began to complete it while it was there is done, as each of
+-- their calls of Storage ends within 10 seconds.
+create function videos.upload_closes_at(p_upload videos.uploads)
+returns timestamptz
+language sql
+immutable
+return (p_upload).expires_at + interval '5 minutes';
+
+-- Whether an upload is there for its user: not deleted, not fetched for a job, and not given up.
+create function videos.is_shown(p_upload videos.uploads, p_now timestamptz)
+returns boolean
+language sql
+immutable
+return (p_upload).deleted_at is null and (p_upload).job_id is null
+  and ((p_upload).status = 'ready' or (p_upload).expires_at > p_now);
+
+create function videos.tier_of(p_user_id uuid)
+returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- A user's tier follows from their subscription and from how they signed in. Who is in a billing retry has not paid.
+begin
+  return case
+    when purchases.subscription_of(p_user_id) ->> 'status' in ('active', 'in_grace') then 'subscriber'
+    when coalesce((select u.is_anonymous from auth.users as u where u.id = p_user_id), true) then 'guest'
+    else 'member'
+  end;
+end;
+$$;
+
+-- An upload as the API shows it.
+create function videos.upload_json(p_upload videos.uploads)
+returns jsonb
+language sql
+stable
+return jsonb_build_object(
+  'upload_id', (p_upload).id, 'status', (p_upload).status, 'content_type', (p_upload).content_type,
+  'bytes', (p_upload).bytes, 'width', (p_upload).width, 'height', (p_upload).height,
+  'created_at', core.to_iso((p_upload).created_at)
+);
+
+create function videos.find_upload(p_user_id uuid, p_upload_id uuid, p_now timestamptz)
+returns videos.uploads
+language sql
+stable
+set search_path = ''
+as $$
+  -- That upload of that user, as long as it is there for them; else null.
+  select u from videos.uploads as u
+  where u.id = p_upload_id and u.owner_id = p_user_id and videos.is_shown(u, p_now)
+$$;
+
+create function videos.begin_upload(p_user_id uuid, p_content_type text, p_bytes bigint, out refusal jsonb, out upload videos.uploads)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Makes an upload, and the task that cleans up after its URL, where its user's tier has room for it; else `refusal`. The
+-- caller has locked the account, so that what is counted here is exact. Locks: task.
+declare
+  v_now constant timestamptz := core.now();
+  v_tier videos.tiers;
+  v_used bigint;
+  v_pending integer;
+  v_id constant uuid := core.new_id();
+begin
+  select t.* into strict v_tier from videos.tiers as t where t.tier = videos.tier_of(p_user_id);
+  select coalesce(sum(u.bytes), 0), count(*) filter (where u.status = 'pending') into v_used, v_pending
+  from videos.uploads as u
+  where u.owner_id = p_user_id and videos.is_shown(u, v_now);
+  if v_pending >= v_tier.pending_uploads then
+    refusal := guard.refusal('resource/wrong-state', '{"status": "pending"}');
+    return;
+  end if;
+  if v_used + p_bytes > v_tier.storage_bytes then
+    refusal := guard.refusal('upload/quota-exceeded', jsonb_build_object(
+      'used_bytes', v_used, 'quota_bytes', v_tier.storage_bytes
+    ));
+    return;
+  end if;
+  insert into videos.uploads (id, owner_id, content_type, bytes, folder, created_at, expires_at)
+  values (
+    v_id, p_user_id, p_content_type, p_bytes,
+    (select u.reference || '/' || v_id from accounts.users as u where u.id = p_user_id),
+    v_now, v_now + videos.upload_url_lives()
+  )
+  returning * into upload;
+  perform queue.add('tidy_upload', v_id, p_user_id, videos.upload_closes_at(upload));
+end;
+$$;
+
+create function videos.uses_upload(p_user_id uuid, p_upload_id uuid)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  -- Whether a running job of that user is made from the upload. No running job is deleted, which is said for the index.
+  select exists (
+    select from videos.jobs as j
+    where j.user_id = p_user_id and j.status in ('pending', 'processing') and j.deleted_at is null
+      and j.image_upload_id = p_upload_id
+  )
+$$;
+
+create function videos.is_needed(p_upload videos.uploads)
+returns boolean
+language sql
+volatile
+set search_path = ''
+as $$
+  -- Whether its cleaned copy, or the chance of one, is still somebody's.
+  select case
+    when (p_upload).job_id is not null then exists (
+      select from videos.jobs as j where j.id = (p_upload).job_id and j.completed_at is null
+    )
+    else videos.is_shown(p_upload, core.now())
+  end
+$$;
+
+create function videos.untidy_files(p_upload videos.uploads)
+returns text[]
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Paths of what storage has of an upload and nobody needs: all but the cleaned copy of one that is there for its user, or
+-- whose job runs.
+declare
+  v_folder constant text := (p_upload).folder || '/';
+  v_kept constant text := case when videos.is_needed(p_upload) then (p_upload).path end;
+begin
+  return array(
+    select o.name from storage.objects as o
+    where o.bucket_id = 'uploads' and o.name ^@ v_folder and o.name is distinct from v_kept
+  );
+end;
+$$;
+
+select core.keep_rows_out_of_logs('videos.uploads');
 
 -- supabase/schemas/videos/providers.sql
 
@@ -5285,12 +5487,14 @@ language sql
 volatile
 set search_path = ''
 as $$
-  -- Whatever began before the account was closed, or before its last job ended, may write until its lease is over. A
-  -- job that has not ended moves this time along.
+  -- Whatever began before the account was closed, or before its last job ended, may write until its lease is over, and an
+  -- upload's URL until it expires. A job that has not ended moves this time along.
   select greatest(u.closed_at, (
     select max(coalesce(j.completed_at, core.now()))
     from videos.jobs as j
     where j.user_id = p_user_id and j.deleted_at is null
+  ), (
+    select max(u.expires_at) from videos.uploads as u where u.owner_id = p_user_id
   )) + (select make_interval(secs => max(k.timeout_seconds)) from queue.kinds as k)
   from accounts.users as u
   where u.id = p_user_id and u.closed_at is not null
@@ -9158,10 +9362,12 @@ volatile
 security definer
 set search_path = ''
 as $$
-  -- What an `erase_account` task removes from storage: `data` is `{ paths }`, as many as storage removes within the
-  -- timeout of a request.
-  select guard.answer(jsonb_build_object('paths', coalesce(jsonb_agg(f.path), '[]')))
-  from (select p.path from videos.files_of(p_user_id) as p (path) limit 100) as f
+  -- What an `erase_account` task removes from storage: `data` is `{ paths, uploads }`, of the buckets `videos` and `uploads`,
+  -- of each as many as storage removes within the timeout of a request.
+  select guard.answer(jsonb_build_object(
+    'paths', array(select p.path from videos.files_of(p_user_id, 'videos') as p (path) limit 100),
+    'uploads', array(select p.path from videos.files_of(p_user_id, 'uploads') as p (path) limit 100)
+  ))
 $$;
 grant execute on function api.load_erasure to service_role;
 
@@ -9198,7 +9404,8 @@ begin
     perform queue.repeat(p_task_id, p_attempt, v_erasable_at);
     return guard.answer('{"state": "waiting"}');
   end if;
-  select count(*) into v_files from videos.files_of(p_user_id);
+  select count(*) into v_files
+  from (select videos.files_of(p_user_id, 'videos') union all select videos.files_of(p_user_id, 'uploads')) as f;
   if v_files >= (v_task.payload ->> 'files')::bigint then
     return guard.answer(jsonb_build_object(
       'state', queue.retry(p_task_id, p_attempt, 'storage does not remove the files')
@@ -10676,3 +10883,232 @@ begin
 end;
 $$;
 grant execute on function api.recover_guest to service_role;
+
+-- supabase/schemas/api/uploads.sql
+
+create function api.get_uploads(
+  p_user_id uuid, p_limit integer, p_after jsonb default null, p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- A page of the caller's uploads, newest first, those that were begun and are not over among them: `data` is `{ uploads, next
+-- }`. Counts against `reads`. Locks: rate-limit row.
+declare
+  v_caller record;
+  v_now constant timestamptz := core.now();
+  v_before constant timestamptz := coalesce((p_after ->> 'created_at')::timestamptz, 'infinity');
+  v_before_id constant uuid := coalesce((p_after ->> 'id')::uuid, '00000000-0000-0000-0000-000000000000');
+  v_uploads jsonb;
+  v_next jsonb;
+begin
+  v_caller := guard.enter(p_user_id, 'uploads', '{reads}', null, p_session_id => p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+
+  select coalesce(jsonb_agg(videos.upload_json(p.upload) order by p.place) filter (where p.place <= p_limit), '[]'),
+    case when count(*) > p_limit then jsonb_agg(jsonb_build_object(
+      'created_at', (p.upload).created_at, 'id', (p.upload).id
+    ) order by p.place) -> p_limit - 1 end
+  into v_uploads, v_next
+  from (
+    select u as upload, row_number() over (order by u.created_at desc, u.id desc) as place
+    from videos.uploads as u
+    where u.owner_id = p_user_id and (u.created_at, u.id) < (v_before, v_before_id) and videos.is_shown(u, v_now)
+    order by u.created_at desc, u.id desc
+    limit p_limit + 1
+  ) as p;
+  return guard.answer(
+    jsonb_build_object('uploads', v_uploads, 'next', v_next), v_caller.limits, v_caller.language
+  );
+end;
+$$;
+grant execute on function api.get_uploads to service_role;
+
+create function api.post_uploads(
+  p_user_id uuid, p_content_type text, p_bytes bigint, p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Begins an upload of so many bytes: `data` is `{ upload_id, folder, expires_at }`. A second call begins another.
+-- resource/wrong-state where the caller has as many pending ones as their tier may; upload/quota-exceeded where there is no
+-- room for it. Counts against `writes`. Locks: rate-limit row → account → task.
+declare
+  v_caller record;
+  v_begun record;
+begin
+  v_caller := guard.enter(p_user_id, 'uploads', '{writes}', null, p_locks => true, p_session_id => p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  v_begun := videos.begin_upload(p_user_id, p_content_type, p_bytes);
+  if v_begun.refusal is not null then
+    return v_begun.refusal || jsonb_build_object('limits', v_caller.limits);
+  end if;
+  return guard.answer(
+    jsonb_build_object(
+      'upload_id', (v_begun.upload).id, 'folder', (v_begun.upload).folder,
+      'expires_at', core.to_iso((v_begun.upload).expires_at)
+    ),
+    v_caller.limits, v_caller.language
+  );
+end;
+$$;
+grant execute on function api.post_uploads to service_role;
+
+create function api.load_upload(p_user_id uuid, p_upload_id uuid, p_session_id uuid default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- What is to be looked at, before an upload of the caller's is completed: `data` is `{ folder, content_type, bytes, upload }`,
+-- `upload` being null until it is ready, when nothing is left to do. resource/not-found for one that is deleted, was given
+-- up, or is another's. Counts against `writes`. Locks: rate-limit row.
+declare
+  v_caller record;
+  v_upload videos.uploads;
+begin
+  v_caller := guard.enter(p_user_id, 'uploads', '{writes}', null, p_session_id => p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  v_upload := videos.find_upload(p_user_id, p_upload_id, core.now());
+  if v_upload.id is null then
+    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+  end if;
+  return guard.answer(
+    jsonb_build_object(
+      'folder', v_upload.folder, 'content_type', v_upload.content_type, 'bytes', v_upload.bytes,
+      'upload', case when v_upload.status = 'ready' then videos.upload_json(v_upload) end
+    ),
+    v_caller.limits, v_caller.language
+  );
+end;
+$$;
+grant execute on function api.load_upload to service_role;
+
+create function api.patch_uploads(
+  p_user_id uuid, p_upload_id uuid, p_path text, p_content_type text, p_bytes bigint, p_width integer, p_height integer
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- The cleaned copy of an upload that api.load_upload told of is in storage: the upload is ready. `data` is the upload; of
+-- several copies the first one counts, and a second call changes nothing. resource/not-found where it was deleted
+-- meanwhile. Locks: account → upload.
+declare
+  v_refusal jsonb;
+  v_now timestamptz;
+  v_upload videos.uploads;
+begin
+  v_refusal := (accounts.lock(p_user_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal;
+  end if;
+  v_now := core.now();
+  update videos.uploads as u
+  set status = 'ready', path = p_path, content_type = p_content_type, bytes = p_bytes, width = p_width, height = p_height
+  where u.id = p_upload_id and u.owner_id = p_user_id and u.status = 'pending' and videos.is_shown(u, v_now);
+  v_upload := videos.find_upload(p_user_id, p_upload_id, v_now);
+  if v_upload.id is null then
+    return guard.refusal('resource/not-found');
+  end if;
+  return guard.answer(videos.upload_json(v_upload) || jsonb_build_object('is_first', v_upload.path = p_path));
+end;
+$$;
+grant execute on function api.patch_uploads to service_role;
+
+create function api.delete_uploads(p_user_id uuid, p_upload_id uuid, p_session_id uuid default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Hides an upload of the caller's for good, and has its files removed. `data`: `{ deleted_at }`. resource/not-found for one
+-- that is deleted already, was given up, or is another's; resource/wrong-state while a running job is made from it. Counts
+-- against `writes`. Locks: rate-limit row → account → upload → task.
+declare
+  v_caller record;
+  v_now timestamptz;
+begin
+  v_caller := guard.enter(p_user_id, 'uploads', '{writes}', null, p_locks => true, p_session_id => p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  v_now := core.now();
+  if (videos.find_upload(p_user_id, p_upload_id, v_now)).id is null then
+    return guard.refusal('resource/not-found', '{}', v_caller.limits);
+  end if;
+  if videos.uses_upload(p_user_id, p_upload_id) then
+    return guard.refusal('resource/wrong-state', '{"status": "in_use"}', v_caller.limits);
+  end if;
+  update videos.uploads as u set deleted_at = v_now where u.id = p_upload_id;
+  perform queue.add('tidy_upload', p_upload_id, p_user_id, v_now);
+  return guard.answer(jsonb_build_object('deleted_at', core.to_iso(v_now)), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.delete_uploads to service_role;
+
+-- supabase/schemas/api/upload-tasks.sql
+
+create function api.load_upload_files(p_upload_id uuid)
+returns jsonb
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+  -- What a `tidy_upload` task removes from storage: `data` is `{ paths }`.
+  select guard.answer(jsonb_build_object('paths', coalesce((
+    select to_jsonb(videos.untidy_files(u)) from videos.uploads as u where u.id = p_upload_id
+  ), '[]')))
+$$;
+grant execute on function api.load_upload_files to service_role;
+
+create function api.record_upload_tidied(p_task_id bigint, p_attempt integer, p_upload_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- What api.load_upload_files named is gone from storage. While more can come, by the upload's URL or by whoever is at it, or
+-- while a job needs it, the task comes back; then the row of what nobody needs goes too. `data`: `{ state }`, `waiting` or
+-- `tidy`. A second call finds no task. Locks: upload → task.
+declare
+  v_upload videos.uploads;
+  v_now constant timestamptz := core.now();
+begin
+  select u.* into v_upload from videos.uploads as u where u.id = p_upload_id for update;
+  if videos.upload_closes_at(v_upload) > v_now then
+    perform queue.repeat(p_task_id, p_attempt, videos.upload_closes_at(v_upload));
+    return guard.answer('{"state": "waiting"}');
+  elsif v_upload.job_id is not null and videos.is_needed(v_upload) then
+    perform queue.repeat(p_task_id, p_attempt, v_now + interval '1 hour');
+    return guard.answer('{"state": "waiting"}');
+  elsif cardinality(videos.untidy_files(v_upload)) > 0 then
+    perform queue.retry(p_task_id, p_attempt, 'storage does not remove the files');
+    return guard.answer('{"state": "waiting"}');
+  end if;
+  if not videos.is_needed(v_upload) then
+    delete from videos.uploads as u where u.id = p_upload_id;
+  end if;
+  perform queue.finish(p_task_id, p_attempt);
+  return guard.answer('{"state": "tidy"}');
+end;
+$$;
+grant execute on function api.record_upload_tidied to service_role;

@@ -74,6 +74,7 @@ values
   ('poll', 10, null, 'exponential', 3, 60, 15, 60, 4, null, null),
   -- Until its 12 hours are over; Apple's API may be away for half of them.
   ('answer_consumption', 4, null, 'exponential', 10, 900, 15, 60, 5, null, null),
+  ('tidy_upload', 4, 10, 'exponential', 5, 3600, 15, 60, 5, null, null),
   ('read_notification_history', 1, 5, 'exponential', 30, 900, 15, 120, 7, null, null)
 on conflict (kind) do update set on_dead = excluded.on_dead;
 
@@ -90,6 +91,14 @@ on conflict (from_status, to_status) do update set reason = excluded.reason;
 insert into videos.providers (name) values ('fal'), ('replicate'), ('runway') on conflict (name) do nothing;
 insert into storage.buckets (id, name, public) values ('videos', 'videos', false)
 on conflict (id) do update set public = false;
+-- What anybody may write by a URL that binds neither size nor type: Storage holds it to these.
+insert into storage.buckets (id, name, public, file_size_limit, allowed_mime_types)
+values ('uploads', 'uploads', false, 10485760, '{image/jpeg,image/png,image/webp}')
+on conflict (id) do update
+  set public = false, file_size_limit = excluded.file_size_limit, allowed_mime_types = excluded.allowed_mime_types;
+insert into videos.tiers (tier, storage_bytes, pending_uploads) values
+  ('guest', 100000000, 3), ('member', 500000000, 3), ('subscriber', 5000000000, 3)
+on conflict (tier) do nothing;
 
 -- ops: switches, and how long things are kept.
 insert into ops.feature_flags (name) values ('generation'), ('purchases'), ('sandbox_purchases') on conflict (name) do nothing;
@@ -160,14 +169,16 @@ insert into accounts.personal_tables (relation, rows_of) values
   ('videos.jobs', 't.id in (select videos.jobs_of($1))'),
   ('videos.provider_events', 't.submission_id in (
     select s.id from videos.submissions as s where s.job_id in (select videos.jobs_of($1)))'),
-  ('videos.submissions', 't.job_id in (select videos.jobs_of($1))')
+  ('videos.submissions', 't.job_id in (select videos.jobs_of($1))'),
+  ('videos.uploads', 't.owner_id = any ($1)')
 on conflict (relation) do update set rows_of = excluded.rows_of;
 -- Whose rows move with a merge; keys are moved by guard.pass_keys.
 update accounts.personal_tables as t set owner_column = o.owner_column
   from (values
   ('devices.app_transactions', 'user_id'), ('devices.intents', 'user_id'), ('purchases.subscriptions', 'owner_id'),
   ('purchases.transactions', 'owner_id'), ('queue.tasks', 'owner_id'), ('videos.assets', 'owner_id'), ('videos.jobs', 'user_id'),
-  ('videos.provider_events', 'owner_id'), ('videos.submissions', 'owner_id')
+  ('videos.provider_events', 'owner_id'), ('videos.submissions', 'owner_id'),
+  ('videos.uploads', 'owner_id')
   ) as o (relation, owner_column)
   where o.relation = t.relation;
 
@@ -219,7 +230,7 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
     'the bare job, until the rule closed_accounts; statistics and the ledger name it'),
   ('videos.jobs', '{prompt,request_id}', 'blanked', '', 'moves', 'what the user wrote, and where it stands in the log'),
   ('videos.jobs', '{settings}', 'blanked', '{}', 'moves', 'what the user chose'),
-  ('videos.jobs', '{image_url,video_url,thumbnail_url,error_details,flag,client_reference}', 'blanked', null, 'moves',
+  ('videos.jobs', '{image_url,image_upload_id,video_url,thumbnail_url,error_details,flag,client_reference}', 'blanked', null, 'moves',
     'what the user gave and got, and what was thought of it'),
   ('videos.provider_events', '{provider,event_id,submission_id,owner_id,request_id,effect}', 'kept', null, 'moves',
     'ids of ours and the provider''s, until the rule provider_events'),
@@ -227,6 +238,7 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   ('videos.submissions', '{id,job_id,owner_id,provider,provider_model,request_id}', 'kept', null, 'moves',
     'ids of ours and the provider''s, for what was paid'),
   ('videos.submissions', '{provider_references,cause}', 'blanked', null, 'moves', 'the provider''s words'),
+  ('videos.uploads', '{id,owner_id,job_id,content_type,folder,path}', 'erased', null, 'moves', 'the files are gone'),
   -- About nobody.
   ('devices.lanes', '{*}', 'kept', null, 'stays', 'a network without a user, gone by the rule device_lanes'),
   ('credits.checkpoints', '{*}', 'kept', null, 'stays', 'how far the ledger is proved')
@@ -239,7 +251,7 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   guard.secrets,
   ops.alerts, ops.feature_flags, ops.retention_rules, purchases.products, queue.kinds, videos.job_transitions,
   videos.model_providers, videos.models, videos.moderation_filters, videos.moderation_terms, videos.moderation_words,
-  videos.providers, videos.spending
+  videos.providers, videos.spending, videos.tiers
   }'::text[]) as t (relation)
 on conflict (relation, column_name) do update
   set class = excluded.class, blank_to = excluded.blank_to, on_merge = excluded.on_merge, reason = excluded.reason;

@@ -7,6 +7,7 @@ const variables: Readonly<Record<string, string>> = {
   user_id: "$USER_ID",
   model_id: "$MODEL",
   device_token: "$DEVICE",
+  upload_id: "$UPLOAD",
 };
 
 const exampleKey = "8e03978e-40d5-43dd-bc93-6894a57f9324";

@@ -27,6 +27,8 @@ const contract: [code: string, status: number, details: string[], action: string
   ["ERR_4016", 422, ["reason"], "stop", true],
   ["ERR_4017", 403, [], "stop", false],
   ["ERR_4018", 415, [], "fix", false],
+  ["ERR_4019", 422, ["reason"], "fix", true],
+  ["ERR_4020", 409, ["used_bytes", "quota_bytes"], "read_state", false],
   ["ERR_5001", 504, [], "new_key", true],
   ["ERR_5002", 503, [], "new_key_later", true],
   ["ERR_5003", 502, ["reason"], "fix", true],

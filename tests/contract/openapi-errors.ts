@@ -6,6 +6,7 @@ import {
 } from "../../supabase/functions/_shared/errors/error-codes.ts";
 import { errorMessage } from "../../supabase/functions/_shared/errors/error-messages.ts";
 import { purchaseRefusals } from "../../supabase/functions/_shared/purchases/contract.ts";
+import { unusableReasons } from "../../supabase/functions/_shared/videos/images/picture.ts";
 import { exampleRequestId, reference, type Schema } from "./openapi-components.ts";
 
 export function detailsOf(code: ErrorCode): readonly string[] {
@@ -24,12 +25,15 @@ const detailSchemas: Record<string, Schema> = {
   status: { type: "string", description: "What it is in" },
   limit_bytes: { type: "integer" },
   feature: { type: "string", description: "What is switched off" },
+  used_bytes: { type: "integer" },
+  quota_bytes: { type: "integer" },
 };
 
 /** The reasons that differ from code to code, where they are a closed list. */
 const reasons: Partial<Record<ErrorCode, readonly string[]>> = {
   ERR_4003: ["policy", "provider_policy"],
   ERR_4016: purchaseRefusals,
+  ERR_4019: unusableReasons,
   ERR_5003: ["rejected", "invalid_result"],
 };
 
@@ -89,12 +93,15 @@ const exampleDetails: Record<string, unknown> = {
   status: "completed",
   limit_bytes: 262144,
   feature: "video_generation",
+  used_bytes: 99_000_000,
+  quota_bytes: 100_000_000,
 };
 
 /** The reasons and waits that differ from code to code. */
 const exampleExceptions: Partial<Record<ErrorCode, Record<string, unknown>>> = {
   ERR_4012: { retry_after: 1 },
   ERR_4016: { reason: "other_account" },
+  ERR_4019: { reason: "not_an_image" },
   ERR_5003: { reason: "rejected" },
   ERR_6001: { retry_after: 2 },
   ERR_6004: { retry_after: 300 },

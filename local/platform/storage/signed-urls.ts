@@ -110,6 +110,14 @@ export async function createSignedUrls(request: Request, url: URL, forward: Forw
   return Response.json(await Promise.all(entries));
 }
 
+/** Answers POST /object/upload/sign/<bucket>/<path> in the service's form, which storage-js reads. */
+export async function createSignedUploadUrl(request: Request, forward: Forward): Promise<Response> {
+  const response = await forward(request);
+  if (!response.ok) return response;
+  const url = await readSignedUrl(response);
+  return Response.json({ url, token: new URL(url, request.url).searchParams.get("token") });
+}
+
 async function readSignedUrl(response: Response): Promise<string> {
   const { signedUrl } = await response.json();
   return signedUrl.replace(/^\/storage\/v1/, "");

@@ -38,6 +38,7 @@ function contextWith(answer: () => Promise<StoredJob>) {
     moderation: null,
     providers: fakeProviders(),
     storage: fakeStorage(),
+    uploads: fakeStorage(),
     fetch: () => Promise.reject(new Error("This test has no network")),
   });
   return { context, claimed, calls };

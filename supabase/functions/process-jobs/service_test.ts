@@ -11,7 +11,7 @@ async function serve(...tasks: Task[]) {
   const { fetch, calls } = fakeDataApi({
     claim_tasks: () => ({ data: batches.shift() ?? [] }),
     claim_submission: () => ({ data: { claimed: false } }),
-    load_erasure: () => ({ data: { paths: [] } }),
+    load_erasure: () => ({ data: { paths: [], uploads: [] } }),
     erase_account: () => ({ data: { state: "erased" } }),
     retry_task: () => ({ data: { state: "waiting" } }),
   });

@@ -62,6 +62,7 @@ function setting(given: { effect?: Effect; verdict?: WebhookVerdict; secret?: st
       },
     }),
     storage: fakeStorage(),
+    uploads: fakeStorage(),
     fetch: () => Promise.reject(new Error("This test has no network")),
   });
   const body = new TextEncoder().encode("{}");

@@ -5,10 +5,12 @@ volatile
 security definer
 set search_path = ''
 as $$
-  -- What an `erase_account` task removes from storage: `data` is `{ paths }`, as many as storage removes within the
-  -- timeout of a request.
-  select guard.answer(jsonb_build_object('paths', coalesce(jsonb_agg(f.path), '[]')))
-  from (select p.path from videos.files_of(p_user_id) as p (path) limit 100) as f
+  -- What an `erase_account` task removes from storage: `data` is `{ paths, uploads }`, of the buckets `videos` and `uploads`,
+  -- of each as many as storage removes within the timeout of a request.
+  select guard.answer(jsonb_build_object(
+    'paths', array(select p.path from videos.files_of(p_user_id, 'videos') as p (path) limit 100),
+    'uploads', array(select p.path from videos.files_of(p_user_id, 'uploads') as p (path) limit 100)
+  ))
 $$;
 grant execute on function api.load_erasure to service_role;
 
@@ -45,7 +47,8 @@ begin
     perform queue.repeat(p_task_id, p_attempt, v_erasable_at);
     return guard.answer('{"state": "waiting"}');
   end if;
-  select count(*) into v_files from videos.files_of(p_user_id);
+  select count(*) into v_files
+  from (select videos.files_of(p_user_id, 'videos') union all select videos.files_of(p_user_id, 'uploads')) as f;
   if v_files >= (v_task.payload ->> 'files')::bigint then
     return guard.answer(jsonb_build_object(
       'state', queue.retry(p_task_id, p_attempt, 'storage does not remove the files')

@@ -70,8 +70,8 @@ as $$
   where u.id = coalesce(credits.hold_owner(p_job.id), p_job.user_id)
 $$;
 
--- Paths of what storage has of a user, and of the guests whom they were, whether or not a job knows of it.
-create function videos.files_of(p_user_id uuid)
+-- Paths of what a bucket of storage has of a user, and of the guests whom they were, whether or not a job knows of it.
+create function videos.files_of(p_user_id uuid, p_bucket text)
 returns setof text
 language plpgsql
 stable
@@ -84,7 +84,7 @@ begin
     select u.reference || '/' from accounts.users as u where u.id = any (accounts.with_guests(p_user_id))
   loop
     -- One by one: only of a constant of the query is the index of names asked.
-    return query select o.name from storage.objects as o where o.bucket_id = 'videos' and o.name ^@ v_folder;
+    return query select o.name from storage.objects as o where o.bucket_id = p_bucket and o.name ^@ v_folder;
   end loop;
 end;
 $$;

@@ -38,7 +38,9 @@ create table videos.jobs (
   thumbnail_url text,
   deleted_at timestamptz,
   -- The app's own name for it, which its user may ask for.
-  client_reference text
+  client_reference text,
+  -- The upload that it is made from, instead of an address. No foreign key, as above: an upload may go when the job has ended.
+  image_upload_id uuid
 ) with (fillfactor = 70);
 alter table videos.jobs enable row level security;
 -- A user's history of each status, newest first: one index pages all of it and any part of it.

@@ -246,12 +246,14 @@ language sql
 volatile
 set search_path = ''
 as $$
-  -- Whatever began before the account was closed, or before its last job ended, may write until its lease is over. A
-  -- job that has not ended moves this time along.
+  -- Whatever began before the account was closed, or before its last job ended, may write until its lease is over, and an
+  -- upload's URL until it expires. A job that has not ended moves this time along.
   select greatest(u.closed_at, (
     select max(coalesce(j.completed_at, core.now()))
     from videos.jobs as j
     where j.user_id = p_user_id and j.deleted_at is null
+  ), (
+    select max(u.expires_at) from videos.uploads as u where u.owner_id = p_user_id
   )) + (select make_interval(secs => max(k.timeout_seconds)) from queue.kinds as k)
   from accounts.users as u
   where u.id = p_user_id and u.closed_at is not null

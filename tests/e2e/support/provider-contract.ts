@@ -269,6 +269,7 @@ function startWebhookEndpoint(provider: Provider): WebhookEndpoint {
         },
       }),
       storage: fakeStorage(),
+      uploads: fakeStorage(),
       fetch,
       now: () => Date.now() + endpoint.ahead,
     });

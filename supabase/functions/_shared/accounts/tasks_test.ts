@@ -14,6 +14,8 @@ const { subject: userId } = task;
 /** An account whose files storage has, and what the database was asked and told, in turn. */
 function setting(given: {
   paths?: string[];
+  /** In the other bucket. */
+  uploads?: string[];
   state?: "erased" | "waiting" | "dead" | "lost";
   storage?: Partial<Storage>;
   /** How often the database is away for the erasure. */
@@ -26,11 +28,17 @@ function setting(given: {
   for (const path of [...paths, "another"]) {
     storage.files.set(path, { content: new Uint8Array(1), contentType: "video/mp4" });
   }
+  const uploads = fakeStorage({
+    remove: (paths) => {
+      asked.push(["remove uploads", paths]);
+      return Promise.resolve();
+    },
+  });
   let failures = given.away ?? 0;
   const { database } = fakeDatabase({
     load_erasure: (args) => {
       asked.push(["load_erasure", args]);
-      return { paths };
+      return { paths, uploads: given.uploads ?? [] };
     },
     erase_account: (args) => {
       asked.push(["erase_account", args, [...storage.files.keys()]]);
@@ -41,7 +49,7 @@ function setting(given: {
   const run = async () => {
     const handler = accountTasks[task.kind];
     assert(handler);
-    await handler(task, { database, storage }, { log, signal: new AbortController().signal });
+    await handler(task, { database, storage, uploads }, { log, signal: new AbortController().signal });
   };
   return { asked, storage, lines, run };
 }
@@ -60,6 +68,13 @@ Deno.test("the files of a closed account are removed from storage before its row
   ]);
   const line = lines.find(({ event }) => event === "account_erasure");
   assert.deepEqual([line?.user_id, line?.state, line?.files], [userId, "erased", 2]);
+});
+
+Deno.test("pictures are removed from their own bucket, before any row is erased", async () => {
+  const { run, asked } = setting({ uploads: ["u/1/incoming"] });
+  await run();
+  assert.deepEqual(asked.map(([what]) => what), ["load_erasure", "remove uploads", "erase_account"]);
+  assert.deepEqual(asked[1]?.[1], ["u/1/incoming"]);
 });
 
 Deno.test("where storage does not remove the files, no row is erased", async () => {

@@ -77,6 +77,10 @@ export type Database = {
         Args: { "p_ended_session_id": string; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
       };
+      "delete_uploads": {
+        Args: { "p_session_id"?: string; "p_upload_id": string; "p_user_id": string };
+        Returns: Json;
+      };
       "delete_user_profile": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
       "delete_video_job": {
         Args: { "p_job_id": string; "p_session_id"?: string; "p_user_id": string };
@@ -118,6 +122,10 @@ export type Database = {
         Returns: Json;
       };
       "get_sessions": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
+      "get_uploads": {
+        Args: { "p_after"?: Json; "p_limit": number; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
       "get_user_profile": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
       "grant_device_credits": {
         Args: {
@@ -135,6 +143,11 @@ export type Database = {
       "load_consumption": { Args: { "p_transaction_id": string }; Returns: Json };
       "load_erasure": { Args: { "p_user_id": string }; Returns: Json };
       "load_notification_history": { Args: { "p_environment": string }; Returns: Json };
+      "load_upload": {
+        Args: { "p_session_id"?: string; "p_upload_id": string; "p_user_id": string };
+        Returns: Json;
+      };
+      "load_upload_files": { Args: { "p_upload_id": string }; Returns: Json };
       "load_video_task": { Args: { "p_job_id": string }; Returns: Json };
       "merge_guest": {
         Args: {
@@ -147,6 +160,18 @@ export type Database = {
         Returns: Json;
       };
       "models": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
+      "patch_uploads": {
+        Args: {
+          "p_bytes": number;
+          "p_content_type": string;
+          "p_height": number;
+          "p_path": string;
+          "p_upload_id": string;
+          "p_user_id": string;
+          "p_width": number;
+        };
+        Returns: Json;
+      };
       "patch_user_profile": {
         Args: { "p_changes": Json; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
@@ -164,6 +189,10 @@ export type Database = {
       };
       "post_purchases": {
         Args: { "p_session_id"?: string; "p_transaction": Json; "p_user_id": string };
+        Returns: Json;
+      };
+      "post_uploads": {
+        Args: { "p_bytes": number; "p_content_type": string; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
       };
       "products": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
@@ -244,6 +273,10 @@ export type Database = {
       };
       "record_unusable_result": {
         Args: { "p_attempt": number; "p_cause": string; "p_job_id": string; "p_task_id": number };
+        Returns: Json;
+      };
+      "record_upload_tidied": {
+        Args: { "p_attempt": number; "p_task_id": number; "p_upload_id": string };
         Returns: Json;
       };
       "recover_guest": {

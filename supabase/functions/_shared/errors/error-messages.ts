@@ -96,6 +96,16 @@ export const errorMessages: Readonly<Record<ErrorCode, Readonly<Record<Language,
     tr: "İstek JSON biçiminde olmalıdır.",
     es: "La solicitud debe estar en formato JSON.",
   },
+  ERR_4019: {
+    en: "This picture cannot be used. Please choose another one.",
+    tr: "Bu görsel kullanılamıyor. Lütfen başka bir görsel seçin.",
+    es: "Esta imagen no se puede usar. Elige otra.",
+  },
+  ERR_4020: {
+    en: "Your storage is full. Please delete pictures that you no longer need.",
+    tr: "Depolama alanınız dolu. Lütfen artık ihtiyacınız olmayan görselleri silin.",
+    es: "Tu almacenamiento está lleno. Elimina las imágenes que ya no necesites.",
+  },
   ERR_5001: {
     en: "Generating the video took too long. Please try again.",
     tr: "Videonun oluşturulması çok uzun sürdü. Lütfen yeniden deneyin.",

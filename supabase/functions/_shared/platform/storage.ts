@@ -1,4 +1,4 @@
-/** The port to the private bucket that holds the videos. */
+/** The ports to the private buckets: the one that holds the videos, and the one that users upload pictures into. */
 import { codes } from "../errors/error-codes.ts";
 import { StorageClient } from "@supabase/storage-js";
 import { AppError } from "../errors/app-error.ts";
@@ -6,9 +6,7 @@ import type { Port } from "../endpoint/context.ts";
 import { secretKey } from "../database/call.ts";
 import { limitTime, repeatUnauthorized } from "./platform-fetch.ts";
 
-const bucket = "videos";
-
-/** Of all calls but uploads, which last as long as their stream. */
+/** Of all calls but streams, which last as long as these. */
 const timeoutMilliseconds = 10_000;
 
 export interface Storage {
@@ -30,15 +28,27 @@ export interface Storage {
   check(): Promise<void>;
 }
 
-export const storage: Port<Storage> = (runtime) => {
+/** A bucket that others write into, too. */
+export interface UploadStorage extends Storage {
+  /** A URL to which anybody may PUT a file for two hours, over one that is there. Throws ERR_6002. */
+  signUpload(path: string): Promise<string>;
+  /** The whole file; null where there is none. Throws ERR_6002. */
+  download(path: string): Promise<Uint8Array<ArrayBuffer> | null>;
+}
+
+export const storage: Port<Storage> = (runtime) => bucket("videos", runtime);
+
+export const uploadStorage: Port<UploadStorage> = (runtime) => bucket("uploads", runtime);
+
+function bucket(name: string, runtime: Parameters<Port<Storage>>[0]): UploadStorage {
   const connect = (fetch: typeof globalThis.fetch) =>
     new StorageClient(`${runtime.config.supabase.url}/storage/v1`, { apikey: secretKey(runtime) }, fetch);
   const client = connect(repeatUnauthorized(limitTime(runtime.fetch, timeoutMilliseconds)));
-  const files = client.from(bucket);
+  const files = client.from(name);
   return {
     upload: async (path, content, contentType, signal) => {
       const { error } = await connect((input, init) => runtime.fetch(input, { ...init, signal }))
-        .from(bucket)
+        .from(name)
         .upload(path, content, { contentType, upsert: true, duplex: "half" });
       failOn(error);
     },
@@ -52,11 +62,28 @@ export const storage: Port<Storage> = (runtime) => {
       failOn(error);
     },
     check: async () => {
-      const { error } = await client.getBucket(bucket);
+      const { error } = await client.getBucket(name);
       failOn(error);
     },
+    signUpload: async (path) => {
+      const { data, error } = await files.createSignedUploadUrl(path, { upsert: true });
+      failOn(error);
+      return data?.signedUrl ?? "";
+    },
+    download: async (path) => {
+      const { data, error } = await files.download(path);
+      if (error !== null && isNotFound(error)) return null;
+      failOn(error);
+      return new Uint8Array(await (data ?? new Blob()).arrayBuffer());
+    },
   };
-};
+}
+
+/** Storage says 400 where it means 404, and the number in words. */
+function isNotFound(error: object): boolean {
+  const { statusCode, status } = error as { statusCode?: unknown; status?: unknown };
+  return String(statusCode) === "404" || status === 404;
+}
 
 function failOn(error: unknown): void {
   if (error !== null) throw new AppError(codes["storage/failed"], { cause: error });

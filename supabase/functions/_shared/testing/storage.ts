@@ -1,19 +1,19 @@
 import { codes } from "../errors/error-codes.ts";
 import { AppError } from "../errors/app-error.ts";
-import type { Storage } from "../platform/storage.ts";
+import type { UploadStorage } from "../platform/storage.ts";
 
 export interface StoredFile {
   readonly content: Uint8Array;
   readonly contentType: string;
 }
 
-export interface FakeStorage extends Storage {
+export interface FakeStorage extends UploadStorage {
   /** By path. */
   readonly files: Map<string, StoredFile>;
 }
 
 /** A bucket in memory. Like the real one it keeps whole files only, and wraps whatever fails in ERR_6002. */
-export function fakeStorage(given: Partial<Storage> = {}): FakeStorage {
+export function fakeStorage(given: Partial<UploadStorage> = {}): FakeStorage {
   const files = new Map<string, StoredFile>();
   return {
     files,
@@ -35,6 +35,8 @@ export function fakeStorage(given: Partial<Storage> = {}): FakeStorage {
       return Promise.resolve();
     },
     check: () => Promise.resolve(),
+    signUpload: (path) => Promise.resolve(`https://storage.example.com/upload/${path}?token=1`),
+    download: (path) => Promise.resolve(files.get(path)?.content.slice() ?? null),
     ...given,
   };
 }

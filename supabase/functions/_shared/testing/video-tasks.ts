@@ -54,6 +54,7 @@ export function setting(given: {
     moderation: null,
     providers: fakeProviders(fakeProvider(given.provider)),
     storage,
+    uploads: fakeStorage(),
     config: testConfig({ WEBHOOK_SECRET: "a secret of thirty-two characters" }),
     log,
     fetch: given.fetch ?? (() => Promise.resolve(new Response(mp4()))),

@@ -4,6 +4,7 @@ import { exampleIds } from "../endpoint/example-ids.ts";
 import { type ErrorCode, isErrorCode } from "../errors/error-codes.ts";
 import { errorMessage } from "../errors/error-messages.ts";
 import type { Language } from "../errors/languages.ts";
+import { imageTypes } from "./images/picture.ts";
 import { jobStatuses } from "./job-status.ts";
 
 const timestamp = z.iso.datetime({ precision: 3 });
@@ -78,6 +79,36 @@ export const ClientReference = z.pipe(
   ),
   z.string().check(z.regex(/^[^\p{C}\p{Z}]{1,100}$/u, "Must be 1 to 100 visible characters")),
 ).check(z.meta({ minLength: 1, maxLength: 100 }));
+
+export const UploadStatus = z.enum(["pending", "ready"]);
+export const ImageType = z.enum(imageTypes);
+
+/** A picture of a user's. */
+export const Upload = z.object({
+  upload_id: z.uuid(),
+  status: UploadStatus,
+  /** As it was told; of one that is ready, as it is. */
+  content_type: ImageType,
+  bytes: z.int().check(z.positive()),
+  /** Pixels, as it is shown. Null until it is ready. */
+  width: z.nullable(z.int().check(z.positive())),
+  height: z.nullable(z.int().check(z.positive())),
+  created_at: timestamp,
+});
+export type Upload = z.infer<typeof Upload>;
+
+/** One that can become a video. */
+export function exampleUpload(): Upload {
+  return {
+    upload_id: exampleIds.upload,
+    status: "ready",
+    content_type: "image/png",
+    bytes: 1_873_402,
+    width: 3024,
+    height: 4032,
+    created_at: "2026-11-21T11:57:00.000Z",
+  };
+}
 
 export const JobStatus = z.enum(jobStatuses);
 export const JobSettings = z.object({

@@ -132,6 +132,7 @@ Deno.test("an isolate stores one video at a time, and after a large one none for
     }),
     moderation: null,
     providers: fakeProviders(fakeProvider()),
+    uploads: fakeStorage(),
     storage: fakeStorage({
       upload: async (_path, content) => {
         storing += 1;

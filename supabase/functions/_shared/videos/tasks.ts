@@ -20,7 +20,7 @@ import {
   payloadOf,
   type Task,
 } from "../queue/task.ts";
-import { type Storage, storage } from "../platform/storage.ts";
+import { type Storage, storage, type UploadStorage, uploadStorage } from "../platform/storage.ts";
 import { storeRoom } from "./store-room.ts";
 import { filesIn, storeVideo } from "./store.ts";
 import { submitVideo } from "./submit.ts";
@@ -31,6 +31,7 @@ export const videoTaskPorts = {
   moderation: promptModeration,
   providers: videoProviders,
   storage,
+  uploads: uploadStorage,
   fetch: platformFetch,
 };
 
@@ -39,6 +40,7 @@ export interface VideoTaskPorts {
   readonly moderation: Moderation | null;
   readonly providers: Providers;
   readonly storage: Storage;
+  readonly uploads: UploadStorage;
   readonly config: Config;
   readonly log: Logger;
   readonly fetch: typeof fetch;
@@ -53,6 +55,7 @@ export const videoTasks: Handlers<VideoTaskPorts> = {
   cancel,
   store: Object.assign(storeInRoom, { room }),
   delete_files: deleteFiles,
+  tidy_upload: tidyUpload,
 };
 
 /** An id that an event named, where we never learned one. */
@@ -145,4 +148,14 @@ async function deleteFiles(task: Task, ports: VideoTaskPorts): Promise<void> {
   await ports.storage.remove(paths.length > 0 ? paths : Object.values(filesIn(folder)));
   const args = { ...attemptOf(task), p_job_id: task.subject };
   await whileDatabaseIsAway(() => ports.database.call("record_files_deleted", args, z.unknown()));
+}
+
+/** What storage has of an upload and nobody needs. */
+const UploadFiles = z.object({ paths: z.array(z.string()) });
+
+async function tidyUpload(task: Task, { database, uploads }: VideoTaskPorts): Promise<void> {
+  const { paths } = await database.call("load_upload_files", { p_upload_id: task.subject }, UploadFiles);
+  if (paths.length > 0) await uploads.remove(paths);
+  const args = { ...attemptOf(task), p_upload_id: task.subject };
+  await whileDatabaseIsAway(() => database.call("record_upload_tidied", args, z.unknown()));
 }

@@ -5,15 +5,9 @@
  * Credentials (C2PA), which say how the picture was made.
  */
 import { cleanJpeg } from "./jpeg.ts";
-import { ascii, joined, type Picture, UnusableImage } from "./picture.ts";
+import { ascii, type ImageType, joined, maxImageBytes, type Picture, UnusableImage } from "./picture.ts";
 import { cleanPng } from "./png.ts";
 import { cleanWebp } from "./webp.ts";
-
-export const imageTypes = ["image/jpeg", "image/png", "image/webp"] as const;
-export type ImageType = (typeof imageTypes)[number];
-
-/** 10 MB, as Storage holds the bucket to it. */
-export const maxImageBytes = 10 * 1024 * 1024;
 
 /** Pixels a side: what the models take. The larger one bounds what decoding costs whoever does it. */
 const minSide = 64;

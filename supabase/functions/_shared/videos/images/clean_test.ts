@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { type CleanImage, cleanImage, maxImageBytes } from "./clean.ts";
-import { ascii, joined, UnusableImage, type UnusableReason, viewOf } from "./picture.ts";
+import { type CleanImage, cleanImage } from "./clean.ts";
+import { ascii, joined, maxImageBytes, UnusableImage, type UnusableReason, viewOf } from "./picture.ts";
 import { readOrientation, writeOrientation } from "./exif.ts";
 import { checksum } from "./png.ts";
 

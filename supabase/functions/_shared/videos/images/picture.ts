@@ -1,5 +1,11 @@
 /** What the readers of all formats share: what they find, and why it may be of no use. */
 
+export const imageTypes = ["image/jpeg", "image/png", "image/webp"] as const;
+export type ImageType = (typeof imageTypes)[number];
+
+/** 10 MB, as Storage holds the bucket to it. */
+export const maxImageBytes = 10 * 1024 * 1024;
+
 /** Why a picture cannot be used. `missing`: there is none where it should be. */
 export const unusableReasons = ["not_an_image", "wrong_type", "too_large", "wrong_size", "missing"] as const;
 export type UnusableReason = (typeof unusableReasons)[number];

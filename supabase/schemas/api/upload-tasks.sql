@@ -1,0 +1,47 @@
+create function api.load_upload_files(p_upload_id uuid)
+returns jsonb
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+  -- What a `tidy_upload` task removes from storage: `data` is `{ paths }`.
+  select guard.answer(jsonb_build_object('paths', coalesce((
+    select to_jsonb(videos.untidy_files(u)) from videos.uploads as u where u.id = p_upload_id
+  ), '[]')))
+$$;
+grant execute on function api.load_upload_files to service_role;
+
+create function api.record_upload_tidied(p_task_id bigint, p_attempt integer, p_upload_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- What api.load_upload_files named is gone from storage. While more can come, by the upload's URL or by whoever is at it, or
+-- while a job needs it, the task comes back; then the row of what nobody needs goes too. `data`: `{ state }`, `waiting` or
+-- `tidy`. A second call finds no task. Locks: upload → task.
+declare
+  v_upload videos.uploads;
+  v_now constant timestamptz := core.now();
+begin
+  select u.* into v_upload from videos.uploads as u where u.id = p_upload_id for update;
+  if videos.upload_closes_at(v_upload) > v_now then
+    perform queue.repeat(p_task_id, p_attempt, videos.upload_closes_at(v_upload));
+    return guard.answer('{"state": "waiting"}');
+  elsif v_upload.job_id is not null and videos.is_needed(v_upload) then
+    perform queue.repeat(p_task_id, p_attempt, v_now + interval '1 hour');
+    return guard.answer('{"state": "waiting"}');
+  elsif cardinality(videos.untidy_files(v_upload)) > 0 then
+    perform queue.retry(p_task_id, p_attempt, 'storage does not remove the files');
+    return guard.answer('{"state": "waiting"}');
+  end if;
+  if not videos.is_needed(v_upload) then
+    delete from videos.uploads as u where u.id = p_upload_id;
+  end if;
+  perform queue.finish(p_task_id, p_attempt);
+  return guard.answer('{"state": "tidy"}');
+end;
+$$;
+grant execute on function api.record_upload_tidied to service_role;
