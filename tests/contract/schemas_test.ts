@@ -115,6 +115,7 @@ const procedures = functions.filter(({ name }) => name.startsWith("api."))
 const helpers: Record<string, string> = {
   "submit-tasks": "of process-jobs: handing a job to its provider",
   "purchase-tasks": "of process-jobs: what Apple asks, and what it told in vain",
+  "upload-tasks": "of process-jobs: removing files of uploads that nobody needs",
   "video-tasks": "of process-jobs: polling, cancelling and storing a video",
   "erase-account": "of process-jobs: the last task of a closed account",
   "record-error": "of every endpoint, after an answer that was an error",
@@ -151,6 +152,8 @@ const forMachines = procedures.filter(({ path }) => {
 const forNobody: Record<string, string> = {
   claim_submission: "the worker's: a job goes on whoever asked for it",
   load_video_task: "the worker's",
+  load_upload_files: "the worker's",
+  record_upload_tidied: "the worker's",
   enter_device_lane: "a lane is a network's",
   erase_account: "the worker's: its user is gone",
   finish_consumption: "the worker's",

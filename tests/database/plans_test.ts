@@ -266,6 +266,9 @@ const pages: Record<string, string> = {
   "videos with a status that none has": `api.video_jobs('${volumeUser(0)}', 20, 'failed', null)`,
   "the newest credits": `api.credits('${volumeUser(0)}', 20, null)`,
   "credits of long ago": `api.credits('${volumeUser(0)}', 20, '{"number": 500}')`,
+  "the newest uploads": `api.get_uploads('${volumeUser(0)}', 20, null)`,
+  "uploads of long ago": `api.get_uploads('${volumeUser(0)}', 20, jsonb_build_object(
+    'created_at', now() - interval '200 days', 'id', '${user}'))`,
   "the newest purchases": `api.get_purchases('${volumeUser(0)}', 20, null)`,
   "purchases of long ago": `api.get_purchases('${volumeUser(0)}', 20, jsonb_build_object(
     'purchased_at', now() - interval '200 days', 'id', '${user}'))`,
@@ -277,7 +280,7 @@ async function rowsRead(sql: postgres.TransactionSql): Promise<number> {
     select sum(seq_tup_read + idx_tup_fetch)::int as rows from pg_stat_xact_user_tables
     where (schemaname, relname) in (
       ('videos', 'jobs'), ('videos', 'assets'), ('credits', 'transfers'), ('credits', 'lots'),
-      ('purchases', 'transactions')
+      ('purchases', 'transactions'), ('videos', 'uploads')
     )`;
   if (row === undefined) throw new Error("There are no statistics");
   return row.rows;
@@ -308,7 +311,11 @@ Deno.test("a page of a history of 10,000 jobs reads the rows of that page, and o
     volumeUser(0)
   }, 10, at, at
     from generate_series(1, 10000) as n, lateral (values (now() - n * interval '1 hour')) as g (at)`;
-  await sql`vacuum analyze purchases.transactions`;
+  await sql`
+    insert into videos.uploads (owner_id, status, content_type, bytes, width, height, folder, path, created_at, expires_at)
+    select ${volumeUser(0)}, 'ready', 'image/png', 1000, 64, 64, n::text, n::text, at, at
+    from generate_series(1, 10000) as n, lateral (values (now() - n * interval '1 hour')) as g (at)`;
+  await sql`vacuum analyze purchases.transactions, videos.uploads`;
   for (const [name, page] of Object.entries(pages)) {
     await test.step(name, async () => {
       const rows = await sql.begin(async (sql) => {

@@ -18,6 +18,7 @@ import { credentialsFor } from "./support/credentials.ts";
 import { type Known } from "./support/json-schema-arbitrary.ts";
 import { everyOddRequest, type OddRequest, oddRequests } from "./support/odd-requests.ts";
 import { sign } from "./support/fal-webhook.ts";
+import { sendUpload } from "./support/uploads.ts";
 import { ended, generate, kling } from "./support/videos.ts";
 
 const backend = shared(() => startBackend({ trustClientAddress: true }));
@@ -45,6 +46,9 @@ async function knownValues(): Promise<Known> {
   guest = await backend.signIn(1_000);
   const neverMade = "A fox that nobody sees";
   await backend.stack.simulators.fal.control.rules({ prompt: neverMade, outcome: "never" });
+  const uploads = await Promise.all(
+    [guest, guest, await backend.signIn()].map((caller) => sendUpload(caller)),
+  );
   const [completed, pending, others] = await Promise.all([
     generate(guest),
     generate(guest, neverMade),
@@ -66,6 +70,9 @@ async function knownValues(): Promise<Known> {
     resolution: ["1080p"],
     aspect_ratio: ["16:9"],
     image_url: ["https://images.example.com/fox.png"],
+    upload_id: uploads.map(({ upload_id }) => upload_id),
+    content_type: ["image/jpeg"],
+    bytes: [1000],
     device_token: Array.from({ length: 100 }, (_, index) => deviceToken(`a phone ${index}`)),
     provider: ["fal"],
     owner: [submission.owner],

@@ -130,10 +130,21 @@ async function withPurchases(): Promise<Guest> {
   return guest;
 }
 
+/** A guest with two pending uploads. */
+async function withUploads(): Promise<Guest> {
+  const guest = await backend.signIn();
+  for (const bytes of [1000, 2000]) {
+    const begun = await guest.call("uploads", { body: { content_type: "image/png", bytes } });
+    assert.equal(begun.status, 201);
+  }
+  return guest;
+}
+
 /** A guest with two entries at least of each list that is read page by page. */
 const withEntries: Readonly<Record<string, () => Promise<Guest>>> = {
   "GET credits": async () => (await withVideos(2)).guest,
   "GET purchases": withPurchases,
+  "GET uploads": withUploads,
   "GET video-jobs": async () => (await withVideos(2)).guest,
 };
 

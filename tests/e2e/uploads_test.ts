@@ -1,48 +1,23 @@
 /** Pictures that users bring, from the phone's file to the copy that is used, through supabase-js and Storage. */
 import assert from "node:assert/strict";
 import { Upload } from "../../supabase/functions/_shared/videos/contract.ts";
-import { GetUploadsResponse, PostUploadsResponse } from "../../supabase/functions/uploads/schema.ts";
+import { GetUploadsResponse } from "../../supabase/functions/uploads/schema.ts";
 import { shared } from "../shared.ts";
 import { assertError, bodyOf } from "./support/answer.ts";
 import { type Guest, newClient, startBackend } from "./support/backend.ts";
+import { beginUpload, bringUpload, completeUpload, fixture, sendFile } from "./support/uploads.ts";
 import { eventuallyDone, filesOf } from "./support/videos.ts";
 
 const backend = shared(startBackend);
 
-const fixtures = new URL("../../supabase/functions/_shared/videos/images/fixtures/", import.meta.url);
-const fixture = (name: string) => Deno.readFile(new URL(name, fixtures));
 const jpeg = "image/jpeg";
 const hours = 3_600_000;
-
-async function begin(guest: Guest, bytes: number, contentType = jpeg) {
-  const answer = await guest.call("uploads", { body: { content_type: contentType, bytes } });
-  return bodyOf(answer, 201, PostUploadsResponse);
-}
-
-/** Sends the file as an app does, with supabase-js. */
-async function send(guest: Guest, uploadUrl: string, file: Uint8Array<ArrayBuffer>, contentType = jpeg) {
-  const url = new URL(uploadUrl);
-  const path = url.pathname.split("/object/upload/sign/uploads/")[1] ?? "";
-  return await guest.supabase.storage.from("uploads")
-    .uploadToSignedUrl(path, url.searchParams.get("token") ?? "", file, { contentType });
-}
-
-const complete = (guest: Guest, uploadId: string) =>
-  guest.call("uploads", { method: "PATCH", body: { upload_id: uploadId, status: "completed" } });
 
 const remove = (guest: Guest, uploadId: string) =>
   guest.call(`uploads?upload_id=${uploadId}`, { method: "DELETE" });
 
 async function list(guest: Guest, query = "") {
   return bodyOf(await guest.call(`uploads${query}`), 200, GetUploadsResponse);
-}
-
-/** A picture that its user has sent and completed. */
-async function bring(guest: Guest, name = "phone.jpg"): Promise<Upload> {
-  const file = await fixture(name);
-  const { upload_id, upload_url } = await begin(guest, file.length);
-  assert.equal((await send(guest, upload_url, file)).error, null);
-  return bodyOf(await complete(guest, upload_id), 200, Upload);
 }
 
 async function filesEventually(guest: Guest, count: number): Promise<string[]> {
@@ -54,7 +29,7 @@ async function filesEventually(guest: Guest, count: number): Promise<string[]> {
 
 Deno.test("a phone's photo is uploaded, completed and clean: its place is nowhere in storage", async () => {
   const guest = await backend.signIn();
-  const upload = await bring(guest);
+  const upload = await bringUpload(guest);
   assert.deepEqual([upload.status, upload.content_type, upload.width, upload.height], [
     "ready",
     jpeg,
@@ -71,7 +46,7 @@ Deno.test("a phone's photo is uploaded, completed and clean: its place is nowher
   assert(!new TextDecoder("latin1").decode(content).includes("GPS"));
   assert.deepEqual((await list(guest)).uploads, [upload]);
   assert.deepEqual(
-    bodyOf(await complete(guest, upload.upload_id), 200, Upload),
+    bodyOf(await completeUpload(guest, upload.upload_id), 200, Upload),
     upload,
     "a second call answers the same",
   );
@@ -80,9 +55,13 @@ Deno.test("a phone's photo is uploaded, completed and clean: its place is nowher
 Deno.test("what cannot be used is refused with its reason, and another file may be sent to the same URL", async () => {
   const guest = await backend.signIn();
   const file = await fixture("baseline.jpg");
-  const { upload_id, upload_url } = await begin(guest, file.length);
+  const { upload_id, upload_url } = await beginUpload(guest, file.length);
   const refusal = async () => {
-    const { code, details } = assertError(await complete(guest, upload_id), "ERR_4019", "a file of no use");
+    const { code, details } = assertError(
+      await completeUpload(guest, upload_id),
+      "ERR_4019",
+      "a file of no use",
+    );
     return [code, details.reason];
   };
   assert.deepEqual(await refusal(), ["ERR_4019", "missing"]);
@@ -95,27 +74,27 @@ Deno.test("what cannot be used is refused with its reason, and another file may 
     ["too_large", await fixture("phone.jpg")],
   ];
   for (const [reason, content] of files) {
-    assert.equal((await send(guest, upload_url, content)).error, null);
+    assert.equal((await sendFile(guest, { upload_url }, content)).error, null);
     assert.deepEqual(await refusal(), ["ERR_4019", reason]);
   }
   assert.notEqual(
-    (await send(guest, upload_url, file, "text/html")).error,
+    (await sendFile(guest, { upload_url }, file, "text/html")).error,
     null,
     "the bucket takes three types",
   );
-  assert.equal((await send(guest, upload_url, file)).error, null);
-  bodyOf(await complete(guest, upload_id), 200, Upload);
+  assert.equal((await sendFile(guest, { upload_url }, file)).error, null);
+  bodyOf(await completeUpload(guest, upload_id), 200, Upload);
 });
 
 Deno.test("what is written to the URL after the completion changes nothing, and does not stay", async () => {
   const guest = await backend.signIn();
   const file = await fixture("baseline.jpg");
-  const { upload_id, upload_url } = await begin(guest, 10_000);
-  await send(guest, upload_url, file);
-  const upload = bodyOf(await complete(guest, upload_id), 200, Upload);
+  const { upload_id, upload_url } = await beginUpload(guest, 10_000);
+  await sendFile(guest, { upload_url }, file);
+  const upload = bodyOf(await completeUpload(guest, upload_id), 200, Upload);
   const [path] = await filesEventually(guest, 1);
-  assert.equal((await send(guest, upload_url, await fixture("gray.jpg"))).error, null);
-  assert.deepEqual(bodyOf(await complete(guest, upload_id), 200, Upload), upload);
+  assert.equal((await sendFile(guest, { upload_url }, await fixture("gray.jpg"))).error, null);
+  assert.deepEqual(bodyOf(await completeUpload(guest, upload_id), 200, Upload), upload);
   await filesEventually(guest, 2);
   await backend.database.advance(2.2 * hours);
   assert.deepEqual(await filesEventually(guest, 1), [path]);
@@ -124,12 +103,12 @@ Deno.test("what is written to the URL after the completion changes nothing, and 
 
 Deno.test("an upload that is completed by several at once is ready once, whatever each of them found", async () => {
   const guest = await backend.signIn();
-  const { upload_id, upload_url } = await begin(guest, 10_000);
+  const { upload_id, upload_url } = await beginUpload(guest, 10_000);
   const names = ["baseline.jpg", "gray.jpg", "phone.jpg", "progressive.jpg"];
-  await send(guest, upload_url, await fixture("baseline.jpg"));
+  await sendFile(guest, { upload_url }, await fixture("baseline.jpg"));
   const answers = await Promise.all(names.map(async (name) => {
-    await send(guest, upload_url, await fixture(name));
-    return await complete(guest, upload_id);
+    await sendFile(guest, { upload_url }, await fixture(name));
+    return await completeUpload(guest, upload_id);
   }));
   const uploads = answers.filter(({ status }) => status === 200).map((answer) => bodyOf(answer, 200, Upload));
   assert(uploads.length > 0);
@@ -154,10 +133,10 @@ Deno.test("three uploads may be pending, exactly, under twenty requests at once"
   const { uploads } = await list(guest);
   assert.deepEqual(uploads.map(({ status, width }) => [status, width]), Array(3).fill(["pending", null]));
   assert.equal((await remove(guest, uploads[0]?.upload_id ?? "")).status, 204);
-  await begin(guest, 1000);
+  await beginUpload(guest, 1000);
   await backend.database.advance(2 * hours);
   assert.deepEqual((await list(guest)).uploads, [], "what was not completed is over with its URL");
-  await begin(guest, 1000);
+  await beginUpload(guest, 1000);
 });
 
 Deno.test("the quota of a tier is exact under twenty requests at once, and says how much is used", async () => {
@@ -178,11 +157,11 @@ Deno.test("the quota of a tier is exact under twenty requests at once, and says 
       used_bytes: 20_000,
       quota_bytes: 25_000,
     });
-    await begin(guest, 5_000);
+    await beginUpload(guest, 5_000);
     const { uploads: [newest] } = await list(guest);
     assert(newest);
     await remove(guest, newest.upload_id);
-    await begin(guest, 5_000);
+    await beginUpload(guest, 5_000);
   } finally {
     await sql`update videos.tiers set storage_bytes = 100000000, pending_uploads = 3 where tier = 'guest'`;
   }
@@ -190,25 +169,25 @@ Deno.test("the quota of a tier is exact under twenty requests at once, and says 
 
 Deno.test("nobody completes, sees or deletes another's upload", async () => {
   const [guest, stranger] = [await backend.signIn(), await backend.signIn()];
-  const { upload_id } = await bring(guest);
+  const { upload_id } = await bringUpload(guest);
   assert.deepEqual((await list(stranger)).uploads, []);
-  assert.equal((await complete(stranger, upload_id)).status, 404);
+  assert.equal((await completeUpload(stranger, upload_id)).status, 404);
   assert.equal((await remove(stranger, upload_id)).status, 404);
-  assert.equal((await complete(guest, crypto.randomUUID())).status, 404);
+  assert.equal((await completeUpload(guest, crypto.randomUUID())).status, 404);
   assert.equal((await list(guest)).uploads.length, 1);
 });
 
 Deno.test("a deleted upload is gone at once, its files soon, and what comes to its URL later goes as well", async () => {
   const guest = await backend.signIn();
   const file = await fixture("baseline.jpg");
-  const { upload_id, upload_url } = await begin(guest, file.length);
-  await send(guest, upload_url, file);
-  bodyOf(await complete(guest, upload_id), 200, Upload);
+  const { upload_id, upload_url } = await beginUpload(guest, file.length);
+  await sendFile(guest, { upload_url }, file);
+  bodyOf(await completeUpload(guest, upload_id), 200, Upload);
   assert.equal((await remove(guest, upload_id)).status, 204);
   assert.deepEqual((await list(guest)).uploads, []);
-  for (const again of [remove, complete]) assert.equal((await again(guest, upload_id)).status, 404);
+  for (const again of [remove, completeUpload]) assert.equal((await again(guest, upload_id)).status, 404);
   await filesEventually(guest, 0);
-  await send(guest, upload_url, file);
+  await sendFile(guest, { upload_url }, file);
   await filesEventually(guest, 1);
   await backend.database.advance(2.2 * hours);
   await filesEventually(guest, 0);
@@ -221,11 +200,11 @@ Deno.test("a deleted upload is gone at once, its files soon, and what comes to i
 
 Deno.test("a closed account's pictures are erased, what comes to their URLs afterwards too", async () => {
   const guest = await backend.signIn();
-  await bring(guest);
-  const { upload_url } = await begin(guest, 10_000);
+  await bringUpload(guest);
+  const { upload_url } = await beginUpload(guest, 10_000);
   await filesEventually(guest, 1);
   assert.equal((await guest.call("user-profile", { method: "DELETE" })).status, 202);
-  await send(guest, upload_url, await fixture("baseline.jpg"));
+  await sendFile(guest, { upload_url }, await fixture("baseline.jpg"));
   await backend.database.advance(2.2 * hours);
   await filesEventually(guest, 0);
   await eventuallyDone(backend, "the account is erased", async () => {

@@ -29,6 +29,15 @@ interface Procedure {
 
 const key = () => crypto.randomUUID();
 
+/** A pending upload of the user's, made without asking. */
+async function uploadOf(sql: Sql, userId: string): Promise<string> {
+  const { id } = await first(sql<{ id: string }[]>`
+    insert into videos.uploads (owner_id, content_type, bytes, folder, created_at, expires_at)
+    values (${userId}, 'image/png', 1000, gen_random_uuid()::text, core.now(), core.now() + interval '2 hours')
+    returning id`);
+  return id;
+}
+
 const procedures: Record<string, Procedure> = {
   admin_adjust_credits: {
     waitsFor: "other",
@@ -101,6 +110,35 @@ const procedures: Record<string, Procedure> = {
       await sql`update auth.users set is_anonymous = false where id = ${userId}`;
       return [{ answer: await mergeGuest(sql, userId, await signedInGuest(database)) }];
     },
+  },
+  delete_uploads: {
+    waitsFor: "caller",
+    call: async (sql, { userId }) =>
+      await sql<{ answer: { error?: string } }[]>`
+        select api.delete_uploads(${userId}, ${await uploadOf(sql, userId)}) as answer`,
+  },
+  get_uploads: {
+    waitsFor: "nobody",
+    call: (sql, { userId }) => sql`select api.get_uploads(${userId}, 20) as answer`,
+  },
+  load_upload: {
+    waitsFor: "nobody",
+    call: async (sql, { userId }) =>
+      await sql<{ answer: { error?: string } }[]>`
+        select api.load_upload(${userId}, ${await uploadOf(sql, userId)}) as answer`,
+  },
+  patch_uploads: {
+    waitsFor: "caller",
+    call: async (sql, { userId }) =>
+      await sql<{ answer: { error?: string } }[]>`
+        select api.patch_uploads(${userId}, ${await uploadOf(
+        sql,
+        userId,
+      )}, 'p', 'image/png', 1, 64, 64) as answer`,
+  },
+  post_uploads: {
+    waitsFor: "caller",
+    call: (sql, { userId }) => sql`select api.post_uploads(${userId}, 'image/png', 1000) as answer`,
   },
   models: { waitsFor: "nobody", call: (sql, { userId }) => sql`select api.models(${userId}) as answer` },
   patch_user_profile: {

@@ -6,6 +6,7 @@ import { documentations } from "../../contract/generate-openapi.ts";
 import type { Stack } from "../../../local/stack.ts";
 import type { Operation } from "../../operations.ts";
 import type { Backend, Guest } from "./backend.ts";
+import { sendUpload } from "./uploads.ts";
 import { ended, generate, submissionIs } from "./videos.ts";
 
 export interface Request {
@@ -84,6 +85,9 @@ export async function requestAbout(backend: Backend, guest: Guest, operation: Op
   const ofStore = [exampleIds.signedTransaction, exampleIds.signedNotification];
   if (ofStore.some((signed) => text.includes(signed))) {
     return exampleRequest(operation, await signedByStore(backend.stack));
+  }
+  if (text.includes(exampleIds.upload)) {
+    return exampleRequest(operation, { upload: (await sendUpload(guest)).upload_id });
   }
   const owner = text.includes(exampleIds.user) ? await backend.signIn(100) : guest;
   if (!text.includes(exampleIds.job)) return exampleRequest(operation, { user: owner.id });
