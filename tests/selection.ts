@@ -75,7 +75,11 @@ export function select(
     .map((pass) => ({ ...pass, files: pass.files.filter((file) => isWanted(pass, file)) }))
     .filter(({ files }) => files.length > 0);
   return differsByLength
-    ? [...united(wanted), ...select({ words, long, platform: true }, files, isSampled)]
+    ? united([
+      // What starts no stack does not care whose functions it would serve.
+      ...wanted.map((pass) => ({ ...pass, onPlatform: true })),
+      ...passes.filter(({ name }) => name === "e2e").map((pass) => ({ ...pass, onPlatform: true })),
+    ])
     : united(wanted);
 }
 

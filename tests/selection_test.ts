@@ -61,8 +61,7 @@ Deno.test("a word that is no tier and in no test file's path is refused, also be
 
 Deno.test("--long runs what else is only a sample, and the end-to-end tests only on what is deployed", () => {
   assert.deepEqual(passes({ long: true }), [
-    "database: tests/database/credits/ledger_test.ts",
-    onPlatform,
+    "platform: tests/database/credits/ledger_test.ts tests/e2e/crash_test.ts tests/e2e/models_test.ts",
   ]);
   assert.deepEqual(passes({ long: true, words: ["models_test"] }), ["e2e: tests/e2e/models_test.ts"]);
 });
