@@ -204,7 +204,7 @@ export interface paths {
          * Accepts a video, holds its price and begins to generate it
          * @description The price is computed from model and settings, and held; a video that is not made gives it back. Watch the job with `video-status`.
          *
-         *     `prompt` has 1 to 2000 characters, with tabs and line breaks but no other control or direction characters; where a model takes less, `options.prompt_max_characters` says how much, in UTF-16 units. `settings` are options of the model, whose defaults stand for those that are left out. `image_url` is for models that require an image: https, a public DNS name, no port, no credentials. `client_reference`, 1 to 100 visible characters, is the app's own name for the job: it is kept with it, and `video-jobs` finds it. Optional fields may be null.
+         *     `prompt` has 1 to 2000 characters, with tabs and line breaks but no other control or direction characters; where a model takes less, `options.prompt_max_characters` says how much, in UTF-16 units. `settings` are options of the model, whose defaults stand for those that are left out. `image_url` is for models that require an image: https, a public DNS name, no port, no credentials; `image_upload_id`, instead of it, is one of the caller's `uploads`, which must be `ready` (`ERR_4009`) and there (`ERR_4007`). `client_reference`, 1 to 100 visible characters, is the app's own name for the job: it is kept with it, and `video-jobs` finds it. Optional fields may be null.
          */
         post: operations["postGenerateVideo"];
         delete?: never;
@@ -769,6 +769,8 @@ export interface components {
                 aspect_ratio?: string | null;
             } | null;
             image_url?: string | null;
+            /** Format: uuid */
+            image_upload_id?: string | null;
             client_reference?: string | null;
         };
         GetSessionsResponse: {
@@ -1217,19 +1219,6 @@ export interface components {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "Content-Language": components["headers"]["ContentLanguage"];
                 "Cache-Control": components["headers"]["CacheControl"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `ERR_4012` idempotency/in-progress */
-        ERR_4012: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "Content-Language": components["headers"]["ContentLanguage"];
-                "Cache-Control": components["headers"]["CacheControl"];
-                "Retry-After": components["headers"]["RetryAfter"];
                 [name: string]: unknown;
             };
             content: {
@@ -2286,7 +2275,8 @@ export interface operations {
             401: components["responses"]["ERR_4005"];
             402: components["responses"]["ERR_4001"];
             403: components["responses"]["ERR_4017"];
-            409: components["responses"]["ERR_4012"];
+            404: components["responses"]["ERR_4007"];
+            409: components["responses"]["ERR_4009_ERR_4012"];
             413: components["responses"]["ERR_4013"];
             415: components["responses"]["ERR_4018"];
             422: components["responses"]["ERR_4002_ERR_4003_ERR_4011"];

@@ -5090,7 +5090,7 @@ as $$
   from videos.model_providers as p
   join videos.providers as v on v.name = p.provider and v.is_enabled
   where p.model_id = p_job.model_id and (p_providers is null or p.provider = any (p_providers))
-    and videos.takes_settings(p, p_job.settings, p_job.image_url) and videos.takes_prompt(p, p_job.prompt)
+    and videos.takes_settings(p, p_job.settings, coalesce(p_job.image_url, p_job.image_upload_id::text)) and videos.takes_prompt(p, p_job.prompt)
     and not exists (
       select from videos.submissions as s
       where s.job_id = p_job.id and s.provider = p.provider and s.state = 'refused'
@@ -5777,7 +5777,8 @@ $$;
 
 create function videos.accept_video(
   p_user_id uuid, p_network text, p_request_id text, p_model_id uuid, p_prompt text, p_settings jsonb,
-  p_image_url text, p_providers text[], p_client_reference text
+  p_image_url text, p_providers text[], p_client_reference text,
+  p_image_upload_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -5798,6 +5799,9 @@ declare
   v_price bigint;
   v_job_id uuid;
   v_now timestamptz;
+  -- What models and providers are asked about is whether there is a picture, wherever it is.
+  v_image constant text := coalesce(p_image_url, p_image_upload_id::text);
+  v_upload videos.uploads;
 begin
   v_taken := guard.take('{generation_attempts,generation_attempts_network}', p_user_id, p_network, 'generate-video');
   if v_taken.refusal is not null then
@@ -5830,15 +5834,24 @@ begin
     return guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id), v_limits);
   end if;
   v_settings := v_model.defaults || p_settings;
-  v_fields := videos.unfitting(v_model, p_settings, p_image_url);
-  if v_fields = '[]' and not videos.is_offered(v_model, p_prompt, v_settings, p_image_url, p_providers) then
-    v_fields := videos.unmakeable(v_model, p_prompt, v_settings, p_image_url);
+  v_fields := videos.unfitting(v_model, p_settings, v_image);
+  if v_fields = '[]' and not videos.is_offered(v_model, p_prompt, v_settings, v_image, p_providers) then
+    v_fields := videos.unmakeable(v_model, p_prompt, v_settings, v_image);
     if v_fields = '[]' then
       return guard.refusal('feature/switched-off', '{"feature": "generation"}', v_limits);
     end if;
   end if;
   if v_fields <> '[]' then
     return guard.refusal('request/malformed', jsonb_build_object('fields', v_fields), v_limits);
+  end if;
+  if p_image_upload_id is not null then
+    -- With the account locked, so that nobody deletes it meanwhile.
+    v_upload := videos.find_upload(p_user_id, p_image_upload_id, core.now());
+    if v_upload.id is null then
+      return guard.refusal('resource/not-found', '{}', v_limits);
+    elsif v_upload.status <> 'ready' then
+      return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_upload.status), v_limits);
+    end if;
   end if;
   v_price := videos.price(v_model, v_settings);
   if v_account.balance < v_price then
@@ -5863,11 +5876,11 @@ begin
   perform credits.place_hold(v_account, v_price, v_job_id);
   insert into videos.jobs (
     id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at,
-    client_reference
+    client_reference, image_upload_id
   )
   values (
     v_job_id, p_user_id, v_model.id, v_model.name, p_prompt, v_settings, p_image_url, v_price, p_request_id, v_now,
-    v_now + v_model.start_within, p_client_reference
+    v_now + v_model.start_within, p_client_reference, p_image_upload_id
   );
   -- The function submits at once; the worker only if that did not happen within 2 seconds.
   perform queue.add('submit', v_job_id, p_user_id, v_now + interval '2 seconds', p_request_id => p_request_id);
@@ -9431,7 +9444,8 @@ grant execute on function api.erase_account to service_role;
 create function api.generate_video(
   p_user_id uuid, p_network text, p_idempotency_key text, p_fingerprint text, p_request_id text, p_model_id uuid,
   p_prompt text, p_settings jsonb, p_image_url text default null,
-  p_providers text[] default null, p_client_reference text default null, p_session_id uuid default null
+  p_providers text[] default null, p_client_reference text default null, p_session_id uuid default null,
+  p_image_upload_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -9455,7 +9469,8 @@ begin
     v_outcome := guard.finish(
       p_user_id, 'generate-video', p_idempotency_key, p_fingerprint,
       videos.accept_video(
-        p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url, p_providers, p_client_reference
+        p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url, p_providers, p_client_reference,
+        p_image_upload_id
       )
     );
   end if;
@@ -9633,7 +9648,7 @@ grant execute on function api.provider_webhook to service_role;
 
 -- supabase/schemas/api/submit-tasks.sql
 
-create function api.claim_submission(p_job_id uuid, p_providers text[], p_moderates boolean default false)
+create function api.claim_submission(p_job_id uuid, p_providers text[], p_moderates boolean default false, p_has_image boolean default false)
 returns jsonb
 language plpgsql
 volatile
@@ -9646,7 +9661,8 @@ as $$
 -- provider_model, prompt, settings, image_url }`, or `{ claimed: false }` when there is nothing to send: the job is not
 -- pending or is overdue, or no provider is to be had now and the task waits. With p_moderates nothing is claimed before
 -- the moderation service let the prompt pass: `{ claimed: false, prompt }` asks the caller to ask it, within the task's
--- lease. A claim whose lease ran out had a worker that died: its submission is `unknown`, for its webhook or its
+-- lease. A job that is made from an upload is not claimed without p_has_image: `{ claimed: false, image_path, image_seconds, prompt? }`
+-- asks the caller to sign a URL of the cleaned copy for so long, and to have it judged with the prompt. A claim whose lease ran out had a worker that died: its submission is `unknown`, for its webhook or its
 -- deadline to decide. Locks: job → providers, by name → task.
 declare
   v_job videos.jobs;
@@ -9675,6 +9691,16 @@ begin
     return guard.answer('{"claimed": false}');
   end if;
 
+  if v_job.image_upload_id is not null and not p_has_image then
+    perform queue.lease('submit', p_job_id);
+    return guard.answer(jsonb_strip_nulls(jsonb_build_object(
+      'claimed', false,
+      'image_path', (select u.path from videos.uploads as u where u.id = v_job.image_upload_id),
+      -- It starts by then, or never.
+      'image_seconds', greatest(60, ceil(extract(epoch from v_job.due_at - v_now))),
+      'prompt', case when p_moderates and v_job.moderated_at is null then v_job.prompt end
+    )));
+  end if;
   if p_moderates and v_job.moderated_at is null then
     perform queue.lease('submit', p_job_id);
     return guard.answer(jsonb_build_object('claimed', false, 'prompt', v_job.prompt));

@@ -1,12 +1,12 @@
 /** Pictures that users bring, from the phone's file to the copy that is used, through supabase-js and Storage. */
 import assert from "node:assert/strict";
-import { Upload } from "../../supabase/functions/_shared/videos/contract.ts";
+import { AcceptedVideo, Upload } from "../../supabase/functions/_shared/videos/contract.ts";
 import { GetUploadsResponse } from "../../supabase/functions/uploads/schema.ts";
 import { shared } from "../shared.ts";
 import { assertError, bodyOf } from "./support/answer.ts";
 import { type Guest, newClient, startBackend } from "./support/backend.ts";
 import { beginUpload, bringUpload, completeUpload, fixture, sendFile } from "./support/uploads.ts";
-import { eventuallyDone, filesOf } from "./support/videos.ts";
+import { ended, eventuallyDone, filesOf, kling, submissionIs, submissionsOf } from "./support/videos.ts";
 
 const backend = shared(startBackend);
 
@@ -213,4 +213,105 @@ Deno.test("a closed account's pictures are erased, what comes to their URLs afte
   }, 500);
   const rows = await backend.database.sql`select from videos.uploads where owner_id = ${guest.id}`;
   assert.equal(rows.length, 0);
+});
+
+/** Of the seed, from a picture. */
+async function fromPicture(): Promise<string> {
+  const [model] = await backend.database.sql<{ id: string }[]>`
+    select m.id from videos.models as m
+    join videos.model_providers as p on p.model_id = m.id and p.provider = 'fal'
+    where m.requires_image order by m.credits limit 1`;
+  return model?.id ?? assert.fail("No model takes a picture");
+}
+
+async function animate(guest: Guest, uploadId: string, prompt = "It comes alive") {
+  return await guest.call("generate-video", {
+    body: { model_id: await fromPicture(), prompt, image_upload_id: uploadId },
+    key: crypto.randomUUID(),
+  });
+}
+
+Deno.test("an upload becomes a video: the copy is what is judged, and what the provider gets", async () => {
+  const { fal, openAi } = backend.stack.simulators;
+  await openAi.control.reset();
+  const guest = await backend.signIn(1_000);
+  const { upload_id, bytes } = await bringUpload(guest);
+  const prompt = `A fox comes alive ${crypto.randomUUID()}`;
+  const { job_id } = bodyOf(await animate(guest, upload_id, prompt), 202, AcceptedVideo);
+  assert.equal((await ended(backend, guest, job_id)).status, "completed");
+  const [sent] = submissionsOf(await fal.control.report(), prompt);
+  const url = Object(sent?.body).image_url;
+  assert.match(url, /\/storage\/v1\/object\/sign\/uploads\//);
+  const picture = new Uint8Array(await (await fetch(url)).arrayBuffer());
+  assert.equal(picture.length, bytes);
+  const { requests } = await openAi.control.report();
+  assert.deepEqual(requests.map(({ body }) => Object(body).input), [[
+    { type: "text", text: prompt },
+    { type: "image_url", image_url: { url } },
+  ]]);
+  assert.equal((await remove(guest, upload_id)).status, 204, "a video that has ended needs it no more");
+  await backend.proveLedger();
+});
+
+Deno.test("a picture that is against the policy becomes no video, and the credits come back", async () => {
+  const { fal, openAi } = backend.stack.simulators;
+  await openAi.control.reset();
+  const prompt = `A harmless sentence ${crypto.randomUUID()}`;
+  await openAi.control.rules({ prompt, picture: true, effect: "flagged", times: null });
+  const guest = await backend.signIn(1_000);
+  const { upload_id } = await bringUpload(guest);
+  const { job_id } = bodyOf(await animate(guest, upload_id, prompt), 202, AcceptedVideo);
+  const { status, error } = await ended(backend, guest, job_id);
+  assert.deepEqual([status, error?.code, error?.details], ["failed", "ERR_4003", { reason: "policy" }]);
+  assert.equal(submissionsOf(await fal.control.report(), prompt).length, 0);
+  assert.equal(await backend.balanceOf(guest), 1_000);
+  await openAi.control.reset();
+});
+
+Deno.test("no video is made from an upload that is another's, pending, deleted, nobody's, or beside an address", async () => {
+  const [guest, stranger] = [await backend.signIn(1_000), await backend.signIn(1_000)];
+  const ready = await bringUpload(guest);
+  const pending = await beginUpload(guest, 1000);
+  const deleted = await bringUpload(guest);
+  await remove(guest, deleted.upload_id);
+  const tries = [[stranger, ready], [guest, deleted], [guest, { upload_id: crypto.randomUUID() }]] as const;
+  for (const [caller, { upload_id }] of tries) {
+    assertError(await animate(caller, upload_id), "ERR_4007", upload_id);
+  }
+  assert.deepEqual(
+    assertError(await animate(guest, pending.upload_id), "ERR_4009", "pending").details,
+    { status: "pending" },
+  );
+  const both = await guest.call("generate-video", {
+    body: {
+      model_id: await fromPicture(),
+      prompt: "A fox",
+      image_upload_id: ready.upload_id,
+      image_url: "https://images.example.com/fox.png",
+    },
+    key: crypto.randomUUID(),
+  });
+  assert.partialDeepStrictEqual(assertError(both, "ERR_4008", "both").details, {
+    fields: [{ path: "image_upload_id" }],
+  });
+  const forText = await guest.call("generate-video", {
+    body: { model_id: kling, prompt: "A fox", image_upload_id: ready.upload_id },
+    key: crypto.randomUUID(),
+  });
+  assertError(forText, "ERR_4008", "a model that takes no picture");
+  assert.equal(await backend.balanceOf(guest), 1_000);
+});
+
+Deno.test("an upload is not deleted while a video is made from it", async () => {
+  const { fal } = backend.stack.simulators;
+  const guest = await backend.signIn(1_000);
+  const { upload_id } = await bringUpload(guest);
+  const prompt = `Never ends ${crypto.randomUUID()}`;
+  await fal.control.rules({ prompt, outcome: "never" });
+  const { job_id } = bodyOf(await animate(guest, upload_id, prompt), 202, AcceptedVideo);
+  assert.deepEqual(assertError(await remove(guest, upload_id), "ERR_4009", "in use").details, {
+    status: "in_use",
+  });
+  await submissionIs(backend, job_id, "accepted");
+  assert.equal((await remove(guest, upload_id)).status, 409);
 });

@@ -17,7 +17,17 @@ const openAiReport = z.object({
 /** Its `url` is for OPENAI_API_URL. */
 export type OpenAiSimulator = Simulator<OpenAiRule, z.infer<typeof openAiReport>>;
 
-const moderation = z.object({ model: z.literal("omni-moderation-latest"), input: z.string().min(1) });
+const part = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("text"), text: z.string().min(1) }),
+  z.object({ type: z.literal("image_url"), image_url: z.object({ url: z.url() }) }),
+]);
+const moderation = z.object({
+  model: z.literal("omni-moderation-latest"),
+  input: z.union([
+    z.string().min(1).transform((text) => [{ type: "text" as const, text }]),
+    z.array(part).min(1),
+  ]),
+});
 
 const categories = [
   ...["harassment", "harassment/threatening", "sexual", "hate", "hate/threatening", "illicit"],
@@ -39,8 +49,16 @@ export async function startOpenAiSimulator(
     }
     const asked = moderation.safeParse(body);
     if (!asked.success) return failure(400, "invalid_request_error", null);
-    const { input } = asked.data;
-    const rule = takeRule(rules, ({ prompt }) => prompt === undefined || input.includes(prompt));
+    const texts = asked.data.input.flatMap((part) => part.type === "text" ? [part.text] : []);
+    const pictures = asked.data.input.flatMap((part) =>
+      part.type === "image_url" ? [part.image_url.url] : []
+    );
+    const rule = takeRule(
+      rules,
+      ({ prompt, picture }) =>
+        (prompt === undefined || texts.some((text) => text.includes(prompt))) &&
+        (picture === undefined || picture === pictures.length > 0),
+    );
     switch (rule?.effect) {
       case "down":
         return null;
@@ -62,6 +80,14 @@ export async function startOpenAiSimulator(
     }
     if (!isOurs || rule?.effect === "unauthorized") {
       return failure(401, "invalid_request_error", "invalid_api_key");
+    }
+    for (const url of pictures) {
+      const picture = await fetch(url);
+      const type = picture.headers.get("content-type");
+      await picture.body?.cancel();
+      if (!picture.ok || !type?.startsWith("image/")) {
+        return failure(400, "invalid_request_error", "invalid_image_url");
+      }
     }
     return { status: 200, body: verdict(rule?.effect === "flagged" ? rule.categories : []) };
   }

@@ -6,6 +6,8 @@ import { times } from "../engine/control.ts";
 export const openAiRule = z.strictObject({
   /** A part of the prompt; any without it. */
   prompt: z.string().optional(),
+  /** With true, only where a picture comes along; with false, only where none does. */
+  picture: z.boolean().optional(),
   times,
   effect: z.enum([
     /** It is against the policy, in these `categories`. */

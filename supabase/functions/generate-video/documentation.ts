@@ -9,7 +9,8 @@ export default {
       "`prompt` has 1 to 2000 characters, with tabs and line breaks but no other control or direction characters; " +
       "where a model takes less, `options.prompt_max_characters` says how much, in UTF-16 units. " +
       "`settings` are options of the model, whose defaults stand for those that are left out. `image_url` is for models that " +
-      "require an image: https, a public DNS name, no port, no credentials. `client_reference`, 1 to 100 visible characters, is the " +
+      "require an image: https, a public DNS name, no port, no credentials; `image_upload_id`, instead of it, is one of the caller's `uploads`, which must be `ready` " +
+      "(`ERR_4009`) and there (`ERR_4007`). `client_reference`, 1 to 100 visible characters, is the " +
       "app's own name for the job: it is kept with it, and `video-jobs` finds it. Optional fields may be null.",
     request: {
       model_id: exampleIds.model,

@@ -53,6 +53,10 @@ export const GenerateVideoRequest = z.strictObject({
     z.transform((settings) => settings ?? {}),
   ),
   image_url: optional(ImageUrl),
+  image_upload_id: optional(z.guid().check(z.toLowerCase())),
   client_reference: optional(ClientReference),
-});
+}).check(z.refine(
+  ({ image_url, image_upload_id }) => image_url === undefined || image_upload_id === undefined,
+  { path: ["image_upload_id"], error: "Must not be given together with image_url" },
+));
 export type GenerateVideoRequest = z.infer<typeof GenerateVideoRequest>;

@@ -9,6 +9,7 @@ import { type Sent, testServer } from "../_shared/testing/server.ts";
 import { projectUrl, sessionId, userId } from "../_shared/testing/tokens.ts";
 import endpoint from "./index.ts";
 import { generateVideo } from "./service.ts";
+import { fakeStorage } from "../_shared/testing/storage.ts";
 
 const modelId = "0190a000-0000-7000-8000-000000000001";
 const body = { model_id: modelId, prompt: "a red fox" };
@@ -55,6 +56,7 @@ function setting(secret: string | null = "a secret of thirty-two characters") {
     database,
     config: testConfig(secret === null ? {} : { WEBHOOK_SECRET: secret }),
     moderation: null,
+    uploads: fakeStorage(),
     providers: fakeProviders(fakeProvider()),
   });
   return { context, calls, names: () => calls.map(({ name }) => name) };

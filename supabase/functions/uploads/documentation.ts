@@ -42,8 +42,8 @@ export default {
     // A red square of 64 by 64.
     walk: {
       before:
-        `base64 -d > picture.png <<< iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAMAAACdt4HsAAAAA1BMVEUAAACnej3aAAAAG0lEQVRYw+3BgQAAAADDoPlT3+AEVQEAAAB8AxBAAAEZszF2AAAAAElFTkSuQmCC\n` +
-        `curl -s -X PUT "$UPLOAD_URL" -H 'Content-Type: image/png' --data-binary @picture.png`,
+        `base64 -d <<< iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAMAAACdt4HsAAAAA1BMVEUAAACnej3aAAAAG0lEQVRYw+3BgQAAAADDoPlT3+AEVQEAAAB8AxBAAAEZszF2AAAAAElFTkSuQmCC |\n  ` +
+        `curl -s -X PUT "$UPLOAD_URL" -H 'Content-Type: image/png' --data-binary @-`,
     },
   },
   DELETE: {

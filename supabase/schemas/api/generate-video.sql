@@ -1,7 +1,8 @@
 create function api.generate_video(
   p_user_id uuid, p_network text, p_idempotency_key text, p_fingerprint text, p_request_id text, p_model_id uuid,
   p_prompt text, p_settings jsonb, p_image_url text default null,
-  p_providers text[] default null, p_client_reference text default null, p_session_id uuid default null
+  p_providers text[] default null, p_client_reference text default null, p_session_id uuid default null,
+  p_image_upload_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -25,7 +26,8 @@ begin
     v_outcome := guard.finish(
       p_user_id, 'generate-video', p_idempotency_key, p_fingerprint,
       videos.accept_video(
-        p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url, p_providers, p_client_reference
+        p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url, p_providers, p_client_reference,
+        p_image_upload_id
       )
     );
   end if;

@@ -1,4 +1,4 @@
-create function api.claim_submission(p_job_id uuid, p_providers text[], p_moderates boolean default false)
+create function api.claim_submission(p_job_id uuid, p_providers text[], p_moderates boolean default false, p_has_image boolean default false)
 returns jsonb
 language plpgsql
 volatile
@@ -11,7 +11,8 @@ as $$
 -- provider_model, prompt, settings, image_url }`, or `{ claimed: false }` when there is nothing to send: the job is not
 -- pending or is overdue, or no provider is to be had now and the task waits. With p_moderates nothing is claimed before
 -- the moderation service let the prompt pass: `{ claimed: false, prompt }` asks the caller to ask it, within the task's
--- lease. A claim whose lease ran out had a worker that died: its submission is `unknown`, for its webhook or its
+-- lease. A job that is made from an upload is not claimed without p_has_image: `{ claimed: false, image_path, image_seconds, prompt? }`
+-- asks the caller to sign a URL of the cleaned copy for so long, and to have it judged with the prompt. A claim whose lease ran out had a worker that died: its submission is `unknown`, for its webhook or its
 -- deadline to decide. Locks: job → providers, by name → task.
 declare
   v_job videos.jobs;
@@ -40,6 +41,16 @@ begin
     return guard.answer('{"claimed": false}');
   end if;
 
+  if v_job.image_upload_id is not null and not p_has_image then
+    perform queue.lease('submit', p_job_id);
+    return guard.answer(jsonb_strip_nulls(jsonb_build_object(
+      'claimed', false,
+      'image_path', (select u.path from videos.uploads as u where u.id = v_job.image_upload_id),
+      -- It starts by then, or never.
+      'image_seconds', greatest(60, ceil(extract(epoch from v_job.due_at - v_now))),
+      'prompt', case when p_moderates and v_job.moderated_at is null then v_job.prompt end
+    )));
+  end if;
   if p_moderates and v_job.moderated_at is null then
     perform queue.lease('submit', p_job_id);
     return guard.answer(jsonb_build_object('claimed', false, 'prompt', v_job.prompt));

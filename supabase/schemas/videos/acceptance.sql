@@ -1,6 +1,7 @@
 create function videos.accept_video(
   p_user_id uuid, p_network text, p_request_id text, p_model_id uuid, p_prompt text, p_settings jsonb,
-  p_image_url text, p_providers text[], p_client_reference text
+  p_image_url text, p_providers text[], p_client_reference text,
+  p_image_upload_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -21,6 +22,9 @@ declare
   v_price bigint;
   v_job_id uuid;
   v_now timestamptz;
+  -- What models and providers are asked about is whether there is a picture, wherever it is.
+  v_image constant text := coalesce(p_image_url, p_image_upload_id::text);
+  v_upload videos.uploads;
 begin
   v_taken := guard.take('{generation_attempts,generation_attempts_network}', p_user_id, p_network, 'generate-video');
   if v_taken.refusal is not null then
@@ -53,15 +57,24 @@ begin
     return guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id), v_limits);
   end if;
   v_settings := v_model.defaults || p_settings;
-  v_fields := videos.unfitting(v_model, p_settings, p_image_url);
-  if v_fields = '[]' and not videos.is_offered(v_model, p_prompt, v_settings, p_image_url, p_providers) then
-    v_fields := videos.unmakeable(v_model, p_prompt, v_settings, p_image_url);
+  v_fields := videos.unfitting(v_model, p_settings, v_image);
+  if v_fields = '[]' and not videos.is_offered(v_model, p_prompt, v_settings, v_image, p_providers) then
+    v_fields := videos.unmakeable(v_model, p_prompt, v_settings, v_image);
     if v_fields = '[]' then
       return guard.refusal('feature/switched-off', '{"feature": "generation"}', v_limits);
     end if;
   end if;
   if v_fields <> '[]' then
     return guard.refusal('request/malformed', jsonb_build_object('fields', v_fields), v_limits);
+  end if;
+  if p_image_upload_id is not null then
+    -- With the account locked, so that nobody deletes it meanwhile.
+    v_upload := videos.find_upload(p_user_id, p_image_upload_id, core.now());
+    if v_upload.id is null then
+      return guard.refusal('resource/not-found', '{}', v_limits);
+    elsif v_upload.status <> 'ready' then
+      return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_upload.status), v_limits);
+    end if;
   end if;
   v_price := videos.price(v_model, v_settings);
   if v_account.balance < v_price then
@@ -86,11 +99,11 @@ begin
   perform credits.place_hold(v_account, v_price, v_job_id);
   insert into videos.jobs (
     id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at,
-    client_reference
+    client_reference, image_upload_id
   )
   values (
     v_job_id, p_user_id, v_model.id, v_model.name, p_prompt, v_settings, p_image_url, v_price, p_request_id, v_now,
-    v_now + v_model.start_within, p_client_reference
+    v_now + v_model.start_within, p_client_reference, p_image_upload_id
   );
   -- The function submits at once; the worker only if that did not happen within 2 seconds.
   perform queue.add('submit', v_job_id, p_user_id, v_now + interval '2 seconds', p_request_id => p_request_id);

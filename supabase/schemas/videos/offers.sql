@@ -39,7 +39,7 @@ as $$
   from videos.model_providers as p
   join videos.providers as v on v.name = p.provider and v.is_enabled
   where p.model_id = p_job.model_id and (p_providers is null or p.provider = any (p_providers))
-    and videos.takes_settings(p, p_job.settings, p_job.image_url) and videos.takes_prompt(p, p_job.prompt)
+    and videos.takes_settings(p, p_job.settings, coalesce(p_job.image_url, p_job.image_upload_id::text)) and videos.takes_prompt(p, p_job.prompt)
     and not exists (
       select from videos.submissions as s
       where s.job_id = p_job.id and s.provider = p.provider and s.state = 'refused'

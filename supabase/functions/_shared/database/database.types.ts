@@ -62,7 +62,12 @@ export type Database = {
         Returns: Json;
       };
       "claim_submission": {
-        Args: { "p_job_id": string; "p_moderates"?: boolean; "p_providers": (string)[] };
+        Args: {
+          "p_has_image"?: boolean;
+          "p_job_id": string;
+          "p_moderates"?: boolean;
+          "p_providers": (string)[];
+        };
         Returns: Json;
       };
       "claim_tasks": {
@@ -101,6 +106,7 @@ export type Database = {
           "p_client_reference"?: string;
           "p_fingerprint": string;
           "p_idempotency_key": string;
+          "p_image_upload_id"?: string;
           "p_image_url"?: string;
           "p_model_id": string;
           "p_network": string;

@@ -27,7 +27,13 @@ export type ClaimedSubmission = z.infer<typeof ClaimedSubmission>;
 /** Without a claim there is nothing to send; a prompt that comes has to be seen by the moderation service before. */
 export const Claim = z.discriminatedUnion("claimed", [
   ClaimedSubmission,
-  z.object({ claimed: z.literal(false), prompt: z.optional(z.string()) }),
+  z.object({
+    claimed: z.literal(false),
+    prompt: z.optional(z.string()),
+    /** The picture that the job is made from, whose URL has to live so long. */
+    image_path: z.optional(z.string()),
+    image_seconds: z.optional(z.int()),
+  }),
 ]);
 export type Claim = z.infer<typeof Claim>;
 

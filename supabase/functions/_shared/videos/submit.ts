@@ -2,8 +2,11 @@
 import type { Config } from "../platform/config.ts";
 import type { Database } from "../database/call.ts";
 import { whileDatabaseIsAway } from "../database/while-away.ts";
+import { AppError } from "../errors/app-error.ts";
+import { codes } from "../errors/error-codes.ts";
 import { sleep } from "../platform/fetch-with-retry.ts";
 import type { Logger } from "../platform/logger.ts";
+import type { Storage } from "../platform/storage.ts";
 import type { Moderation } from "./moderation/moderation.ts";
 import { Claim, type ClaimedSubmission, inSql, JobState, RecordedSubmission } from "./procedures.ts";
 import type { Provider, SubmitOutcome } from "./providers/provider.ts";
@@ -15,6 +18,7 @@ export interface SubmitContext {
   /** Null where there is no service to ask. */
   readonly moderation: Moderation | null;
   readonly providers: Providers;
+  readonly uploads: Pick<Storage, "sign">;
   readonly config: Pick<Config, "publicFunctionsUrl" | "webhookSecret">;
   readonly log: Logger;
 }
@@ -95,20 +99,50 @@ async function sendTo(
   return await whileDatabaseIsAway(record, pause);
 }
 
-/** The claim of a job whose prompt the moderation service let pass, where there is one. */
+/** The claim of a job whose prompt, and whose picture, the moderation service let pass, where there is one. */
 async function claimModerated(
   jobId: string,
   providers: readonly string[],
-  { database, moderation, log }: SubmitContext,
+  context: SubmitContext,
 ): Promise<ClaimedSubmission | null> {
-  const args = { p_job_id: jobId, p_providers: providers, p_moderates: moderation !== null };
+  const { database } = context;
+  const args = { p_job_id: jobId, p_providers: providers, p_moderates: context.moderation !== null };
   const claim = await database.call("claim_submission", args, Claim);
   if (claim.claimed) return claim;
-  if (claim.prompt === undefined) return null;
-  if (moderation === null) throw new Error("Nobody is there to moderate a prompt");
+  const imageUrl = await signImage(claim, context);
+  if (claim.prompt === undefined && imageUrl === null) return null;
+  if (claim.prompt !== undefined && !await isPassed(jobId, claim.prompt, imageUrl, context)) return null;
+  const again = await database.call(
+    "claim_submission",
+    imageUrl === null ? args : { ...args, p_has_image: true },
+    Claim,
+  );
+  return again.claimed ? { ...again, image_url: imageUrl ?? again.image_url } : null;
+}
 
+/**
+ * A URL of the cleaned copy, which nobody but us can write: what is judged is what the provider gets. Null for a job without
+ * an upload. Throws ERR_6002.
+ */
+async function signImage(
+  { image_path, image_seconds = 0 }: { image_path?: string | undefined; image_seconds?: number | undefined },
+  { uploads }: SubmitContext,
+): Promise<string | null> {
+  if (image_path === undefined) return null;
+  const [url] = await uploads.sign([image_path], image_seconds);
+  if (!url) throw new AppError(codes["storage/failed"], { cause: `${image_path} is not in storage` });
+  return url;
+}
+
+async function isPassed(
+  jobId: string,
+  prompt: string,
+  imageUrl: string | null,
+  { database, moderation, log }: SubmitContext,
+): Promise<boolean> {
+  if (moderation === null) throw new Error("Nobody is there to moderate a prompt");
   const startedAt = performance.now();
-  const verdict = await moderation.judge(claim.prompt);
+  const verdict = await moderation.judge(prompt, imageUrl);
   log[verdict.verdict === "unavailable" ? "warn" : "info"]("moderation", {
     job_id: jobId,
     verdict: verdict.verdict,
@@ -117,7 +151,5 @@ async function claimModerated(
     duration_ms: Math.round(performance.now() - startedAt),
   });
   await database.call("record_moderation", { p_job_id: jobId, p_verdict: inSql(verdict) }, JobState);
-  if (verdict.verdict !== "passed") return null;
-  const again = await database.call("claim_submission", args, Claim);
-  return again.claimed ? again : null;
+  return verdict.verdict === "passed";
 }

@@ -10,6 +10,7 @@ import { fakeModeration } from "../testing/moderation.ts";
 import { fakeProvider, fakeProviders } from "../testing/provider.ts";
 import { jobId, ownerReference } from "../testing/tasks.ts";
 import { submitVideo } from "./submit.ts";
+import { fakeStorage } from "../testing/storage.ts";
 
 const webhookSecret = "a secret of thirty-two characters";
 const claim: ClaimedSubmission = {
@@ -57,6 +58,7 @@ function setting(given: {
   const context = {
     log,
     moderation: given.verdict === undefined ? null : moderation,
+    uploads: fakeStorage(),
     providers: fakeProviders(fal),
     config: { publicFunctionsUrl: "https://project.example.com/functions/v1", webhookSecret: secret },
     ...fakeDatabase({
@@ -254,6 +256,7 @@ Deno.test("who does not take a job is followed by another provider at once, each
   await submitVideo(jobId, {
     log,
     moderation: null,
+    uploads: fakeStorage(),
     providers: fakeProviders(turnsAway("fal"), turnsAway("runway"), turnsAway("replicate")),
     config: { publicFunctionsUrl: "https://project.example.com/functions/v1", webhookSecret },
     ...fakeDatabase({
@@ -267,4 +270,46 @@ Deno.test("who does not take a job is followed by another provider at once, each
   }, () => Promise.resolve());
   assert.deepEqual(asked, ["fal", "runway"]);
   assert.deepEqual(offered, [["fal", "runway", "replicate"], ["runway", "replicate"]]);
+});
+
+Deno.test("a job's picture is signed once for as long as it may wait, judged with the prompt, and sent as it was judged", async () => {
+  const path = "u/1/copy.jpg";
+  const url = `https://storage.example.com/${path}?expires=900`;
+  const image = { claimed: false, image_path: path, image_seconds: 900 };
+  for (const prompt of [claim.prompt, undefined]) {
+    const { log } = recordingLogger();
+    const uploads = fakeStorage();
+    uploads.files.set(path, { content: new Uint8Array(1), contentType: "image/jpeg" });
+    const judged: unknown[] = [];
+    const sent: unknown[] = [];
+    const asked: unknown[] = [];
+    await submitVideo(jobId, {
+      log,
+      uploads,
+      moderation: {
+        judge: (...given) => {
+          judged.push(given);
+          return Promise.resolve({ verdict: "passed" });
+        },
+      },
+      providers: fakeProviders(fakeProvider({
+        submit: ({ imageUrl }) => {
+          sent.push(imageUrl);
+          return Promise.resolve({ outcome: "unknown", cause: "a test" });
+        },
+      })),
+      config: { publicFunctionsUrl: "https://project.example.com/functions/v1", webhookSecret },
+      ...fakeDatabase({
+        claim_submission: ({ p_has_image }) => {
+          asked.push(p_has_image);
+          return p_has_image ? claim : { ...image, ...(prompt === undefined ? {} : { prompt }) };
+        },
+        record_moderation: () => ({ status: "pending" }),
+        record_submission: () => ({ status: "processing", has_others: false }),
+      }),
+    });
+    // The second time the database remembers that it was let pass.
+    assert.deepEqual(judged, prompt === undefined ? [] : [[prompt, url]]);
+    assert.deepEqual([asked, sent], [[undefined, true], [url]]);
+  }
 });

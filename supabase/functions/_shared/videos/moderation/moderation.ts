@@ -18,8 +18,11 @@ export type Verdict =
   };
 
 export interface Moderation {
-  /** Never throws. The prompt goes to the service, and nowhere else. */
-  judge(prompt: string): Promise<Verdict>;
+  /**
+   * Judges a prompt, and the picture that goes with it, at a URL that the service fetches. Never throws. Both go to the
+   * service, and nowhere else.
+   */
+  judge(prompt: string, imageUrl?: string | null): Promise<Verdict>;
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * OpenAI's moderation: one prompt, one verdict. An answer in any other form than the documented one is no verdict, and
+ * OpenAI's moderation: one prompt, with a picture or without, one verdict. An answer in any other form than the documented one is no verdict, and
  * of its errors only the codes are kept, since a message may repeat what was sent.
  */
 import * as z from "zod/mini";
@@ -35,12 +35,12 @@ export function openAiModeration(
   },
 ): Moderation {
   return {
-    async judge(prompt) {
+    async judge(prompt, imageUrl = null) {
       try {
         const answer = await fetchWithRetry(`${config.apiUrl}/v1/moderations`, {
           method: "POST",
           headers: { authorization: `Bearer ${config.key}`, "content-type": "application/json" },
-          body: JSON.stringify({ model, input: prompt }),
+          body: JSON.stringify({ model, input: inputOf(prompt, imageUrl) }),
           idempotent: true,
           timeoutMilliseconds,
           deadline: now() + askingMilliseconds,
@@ -52,6 +52,13 @@ export function openAiModeration(
       }
     },
   };
+}
+
+/** Of several parts there is one verdict. */
+function inputOf(prompt: string, imageUrl: string | null) {
+  return imageUrl === null
+    ? prompt
+    : [{ type: "text", text: prompt }, { type: "image_url", image_url: { url: imageUrl } }];
 }
 
 function readAnswer({ status, headers, text }: BoundedAnswer, now: number): Verdict {

@@ -117,3 +117,13 @@ Deno.test("a moderation service whose key is bad judges nothing, so that no prom
   assert.deepEqual([verdict?.verdict, verdict && "needsOperator" in verdict], ["unavailable", true]);
   assert.equal(promptModeration(testRuntime(nobody)), null, "without one the terms are all");
 });
+
+Deno.test("a picture goes to the service by its URL, beside the prompt", async () => {
+  const body = await fixture("passed");
+  const { sent, judge } = asking(() => new Response(body));
+  await judge("a red fox", "https://storage.example.com/fox.png");
+  assert.deepEqual(JSON.parse(String(sent[0]?.init?.body)).input, [
+    { type: "text", text: "a red fox" },
+    { type: "image_url", image_url: { url: "https://storage.example.com/fox.png" } },
+  ]);
+});
