@@ -8,6 +8,7 @@ import { exclusively, type Intention, Intentions, newKey, type Store } from "./i
 import type { components, paths } from "./openapi.ts";
 import { type CallOptions, pause, persist, unlessAborted } from "./retry.ts";
 import { currentSession, forgetSession, type Session, signInAsGuest, type Supabase } from "./session.ts";
+import { sendFile } from "./upload.ts";
 
 type Schemas = components["schemas"];
 type Query<Path extends keyof paths> = paths[Path] extends { get: { parameters: { query?: infer Q } } }
@@ -39,6 +40,8 @@ const doneWith: readonly ErrorDetails["ERR_4016"]["reason"][] = [
 
 /** Starts that are running: two screens, or two Kinoras on one client, are one guest. */
 const starts = new WeakMap<object, Promise<Schemas["DeviceCheckResponse"]>>();
+
+const imageTypes = ["image/jpeg", "image/png", "image/webp"] as const;
 
 /** Milliseconds for a video: some have 100 MB, and some networks are slow. */
 const downloadTimeout = 10 * 60_000;
@@ -220,6 +223,50 @@ export class Kinora {
       },
       { timeout: downloadTimeout, ...options },
       downloadTimeout,
+    );
+  }
+
+  /**
+   * Brings a picture, a JPEG, PNG or WebP of up to 10 MB: `upload_id` is what `generate` takes as `image_upload_id`. Throws
+   * ERR_4019 for one that cannot be used, and then, as when it is ended early, takes back what it began.
+   */
+  async upload(image: Blob, options: CallOptions = {}): Promise<Schemas["Upload"]> {
+    const content_type = imageTypes.find((type) => type === image.type) ?? "image/jpeg";
+    const begun = await this.call(
+      (api, init) => api.POST("/uploads", { ...init, body: { content_type, bytes: image.size } }),
+      options,
+    );
+    const { upload_id } = begun;
+    try {
+      await sendFile(this.#fetch, begun.upload_url, image.slice(0, image.size, content_type), options);
+      const body = { upload_id, status: "completed" } as const;
+      return await this.call((api, init) => api.PATCH("/uploads", { ...init, body }), options);
+    } catch (error) {
+      // Only three may be begun at the same time. What stays all the same is over in two hours.
+      await this.deleteUpload(upload_id, { timeout: 5_000 }).catch(() => {});
+      throw error;
+    }
+  }
+
+  /** All pictures of the user's, newest first; pages are asked for as they are needed. */
+  uploads(
+    query: Query<"/uploads"> = {},
+    options?: CallOptions,
+  ): AsyncGenerator<Schemas["Upload"], void, undefined> {
+    return pages(async (cursor) => {
+      const page = await this.call(
+        (api, init) => api.GET("/uploads", { ...init, params: { query: { ...query, ...cursor } } }),
+        options,
+      );
+      return [page.uploads, page.next_cursor];
+    });
+  }
+
+  /** Deletes a picture. Throws ERR_4009 while a video is made from it. */
+  async deleteUpload(uploadId: string, options?: CallOptions): Promise<void> {
+    await this.call(
+      (api, init) => api.DELETE("/uploads", { ...init, params: { query: { upload_id: uploadId } } }),
+      options,
     );
   }
 

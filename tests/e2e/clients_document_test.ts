@@ -9,7 +9,8 @@ import { errorMessages } from "../../supabase/functions/_shared/errors/error-mes
 import { fences, readDocument } from "../contract/documents.ts";
 import { newClient, startBackend } from "./support/backend.ts";
 import { shared } from "../shared.ts";
-import { kling, priceOfKling } from "./support/videos.ts";
+import { fixture, modelFromPicture } from "./support/uploads.ts";
+import { ended, kling, priceOfKling } from "./support/videos.ts";
 
 /** What of the guide's code is called here; its types are checked by tests/contract. */
 interface Guide {
@@ -27,6 +28,7 @@ interface Guide {
     beside: SupabaseClient,
     identity: { token: string; nonce: string },
   ): Promise<"linked" | "merged">;
+  animate(kinora: Kinora, picture: Blob, model_id: string, prompt: string): Promise<string>;
   present(kinora: Kinora, transaction: StoreTransaction): Promise<number | null>;
   follow(
     kinora: Kinora,
@@ -174,4 +176,22 @@ Deno.test("the guide's code links the first guest's identity, and merges the nex
   const second = await become(4);
   assert.deepEqual([second.outcome, second.id, second.is_guest], ["merged", first.id, false]);
   assert.equal(second.credits, first.credits + 4 + (first.credits - 3));
+});
+
+Deno.test("a picture of one's own is brought and becomes a video; one that cannot be used leaves nothing begun", async () => {
+  const guest = await backend.signIn(1_000);
+  const picture = new Blob([await fixture("phone.jpg")], { type: "image/jpeg" });
+  const job_id = await guide.animate(
+    guest.kinora,
+    picture,
+    await modelFromPicture(backend),
+    "It comes alive",
+  );
+  assert.equal((await ended(backend, guest, job_id)).status, "completed");
+  const cmyk = new Blob([await fixture("cmyk.jpg")], { type: "image/jpeg" });
+  await assert.rejects(guest.kinora.upload(cmyk), { code: "ERR_4019" });
+  const uploads = await Array.fromAsync(guest.kinora.uploads());
+  assert.deepEqual(uploads.map(({ status, width }) => [status, width]), [["ready", 72]]);
+  await guest.kinora.deleteUpload(uploads[0]?.upload_id ?? "");
+  assert.deepEqual(await Array.fromAsync(guest.kinora.uploads()), []);
 });

@@ -5,7 +5,14 @@ import { GetUploadsResponse } from "../../supabase/functions/uploads/schema.ts";
 import { shared } from "../shared.ts";
 import { assertError, bodyOf } from "./support/answer.ts";
 import { type Guest, newClient, startBackend } from "./support/backend.ts";
-import { beginUpload, bringUpload, completeUpload, fixture, sendFile } from "./support/uploads.ts";
+import {
+  beginUpload,
+  bringUpload,
+  completeUpload,
+  fixture,
+  modelFromPicture,
+  sendFile,
+} from "./support/uploads.ts";
 import { ended, eventuallyDone, filesOf, kling, submissionIs, submissionsOf } from "./support/videos.ts";
 
 const backend = shared(startBackend);
@@ -215,18 +222,9 @@ Deno.test("a closed account's pictures are erased, what comes to their URLs afte
   assert.equal(rows.length, 0);
 });
 
-/** Of the seed, from a picture. */
-async function fromPicture(): Promise<string> {
-  const [model] = await backend.database.sql<{ id: string }[]>`
-    select m.id from videos.models as m
-    join videos.model_providers as p on p.model_id = m.id and p.provider = 'fal'
-    where m.requires_image order by m.credits limit 1`;
-  return model?.id ?? assert.fail("No model takes a picture");
-}
-
 async function animate(guest: Guest, uploadId: string, prompt = "It comes alive") {
   return await guest.call("generate-video", {
-    body: { model_id: await fromPicture(), prompt, image_upload_id: uploadId },
+    body: { model_id: await modelFromPicture(backend), prompt, image_upload_id: uploadId },
     key: crypto.randomUUID(),
   });
 }
@@ -284,7 +282,7 @@ Deno.test("no video is made from an upload that is another's, pending, deleted, 
   );
   const both = await guest.call("generate-video", {
     body: {
-      model_id: await fromPicture(),
+      model_id: await modelFromPicture(backend),
       prompt: "A fox",
       image_upload_id: ready.upload_id,
       image_url: "https://images.example.com/fox.png",

@@ -4,7 +4,7 @@ import type * as z from "zod";
 import { Upload } from "../../../supabase/functions/_shared/videos/contract.ts";
 import { PostUploadsResponse } from "../../../supabase/functions/uploads/schema.ts";
 import { type Answer, bodyOf } from "./answer.ts";
-import type { Guest } from "./backend.ts";
+import type { Backend, Guest } from "./backend.ts";
 
 const fixtures = new URL("../../../supabase/functions/_shared/videos/images/fixtures/", import.meta.url);
 
@@ -57,4 +57,13 @@ export async function bringUpload(
 ): Promise<z.output<typeof Upload>> {
   const { upload_id } = await sendUpload(guest, name, contentType);
   return bodyOf(await completeUpload(guest, upload_id), 200, Upload);
+}
+
+/** A model of the seed that makes videos from pictures, at the simulated fal. */
+export async function modelFromPicture({ database }: Backend): Promise<string> {
+  const [model] = await database.sql<{ id: string }[]>`
+    select m.id from videos.models as m
+    join videos.model_providers as p on p.model_id = m.id and p.provider = 'fal'
+    where m.requires_image order by m.credits limit 1`;
+  return model?.id ?? assert.fail("No model takes a picture");
 }
