@@ -5889,6 +5889,26 @@ begin
 end;
 $$;
 
+create function accounts.lock_all(p_user_ids uuid[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Locks the accounts of those who have one, for a caller who has none locked: guests first, as a merge does, and of guests
+-- the older one. A second call changes nothing. Locks: accounts → expired lots.
+begin
+  perform credits.lock_account(o.id)
+  from (
+    select u.id
+    from accounts.users as u
+    left join auth.users as a on a.id = u.id
+    where u.id = any (p_user_ids)
+    order by coalesce(a.is_anonymous, false) desc, u.created_at, u.id
+  ) as o;
+end;
+$$;
+
 create function accounts.end_sessions(p_user_id uuid, p_but_session_id uuid default null)
 returns integer
 language plpgsql
@@ -6239,7 +6259,7 @@ set search_path = ''
 as $$
 -- Makes a guest a part of their heir, for good: credits, jobs, files and keys change hands, the guest's sessions end, and
 -- of the guest a tombstone stays that names the heir. Nothing is forfeited or erased. The caller has locked both accounts,
--- the guest's first, and knows that both are open. Raises serialization_failure for a guest who is suspended at this moment:
+-- as accounts.lock_all does, and knows that both are open. Raises serialization_failure for a guest who is suspended at this moment:
 -- the caller tries the whole again.
 -- Locks: both accounts → users → lots → keys → jobs and what belongs to them, tasks → sessions.
 declare
@@ -8061,18 +8081,10 @@ begin
   perform pg_advisory_xact_lock(2, hashtext((p_told).environment::text || ' ' || (p_told).original_transaction_id));
   if v_is_period then
     select o.owner_id, o.reason into v_owner_id, v_reason from purchases.subscribe(p_told, p_presenter) as o;
-    -- All that may be touched, and the presenter's, who may become somebody else meanwhile. In the order of a merge: guests
-    -- first, and of guests the older one, whom another finds again.
-    perform credits.lock_account(o.id)
-    from (
-      select u.id
-      from (
-        select v_owner_id as id union select p_presenter union select t.owner_id from purchases.other_periods(p_told) as t
-      ) as n
-      join accounts.users as u on u.id = n.id
-      left join auth.users as a on a.id = n.id
-      order by coalesce(a.is_anonymous, false) desc, u.created_at, u.id
-    ) as o;
+    -- All that may be touched, and the presenter's, who may become somebody else meanwhile.
+    perform accounts.lock_all(array[v_owner_id, p_presenter] || (
+      select array_agg(t.owner_id) from purchases.other_periods(p_told) as t
+    ));
     -- After that: who merges has the accounts, and then moves its row.
     perform purchases.note_renewal(p_renewal);
     if accounts.heir_of(v_owner_id) <> v_owner_id then
@@ -10738,12 +10750,11 @@ as $$
 -- same. resource/not-found where nobody was noted, or the caller; resource/wrong-state with the status `not_guest` where
 -- either has an identity, `in_use` while the guest's session is in use, which is so for 7 days after its last use,
 -- `recovered` within a day of the last time, `closed` or `suspended`. Counts against `writes`. Locks: rate-limit row →
--- guest's account → caller's account → the guest's row in Auth, and those of accounts.merge.
+-- both accounts, the older guest's first → the guest's row in Auth, and those of accounts.merge.
 declare
   v_caller record;
   v_found devices.app_transactions;
   v_merge accounts.merges;
-  v_account credits.accounts;
   v_refusal jsonb;
   v_status text;
 begin
@@ -10762,8 +10773,8 @@ begin
     return guard.refusal('resource/not-found', '{}', v_caller.limits);
   end if;
 
-  -- The guest's first, as in api.merge_guest. What was found is asked again: another call may have been first.
-  v_account := credits.lock_account(v_found.user_id);
+  -- What was found is asked again: another call may have been first.
+  perform accounts.lock_all(array[v_found.user_id, p_user_id]);
   v_refusal := (accounts.lock(p_user_id)).refusal;
   if v_refusal is not null then
     return v_refusal || jsonb_build_object('limits', v_caller.limits);
