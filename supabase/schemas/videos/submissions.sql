@@ -74,6 +74,37 @@ begin
 end;
 $$;
 
+create function videos.refuse_claim(p_job_id uuid, p_verdict jsonb)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What it means for a job that the moderation service did not let its prompt pass. `refused`: it ends with
+-- prompt/refused and its hold is released. `unavailable`: the task waits, by its backoff and no shorter than the service
+-- asks; the job's bound ends it. Of several verdicts the first counts; after the job has gone on none does.
+-- Locks: account → job → lots → task → alert.
+declare
+  v_job videos.jobs;
+begin
+  v_job := videos.lock_job(p_job_id);
+  if v_job.status is distinct from 'pending' or v_job.moderated_at is not null then
+    return;
+  end if;
+  if p_verdict ->> 'verdict' = 'refused' then
+    update videos.jobs as j
+    set flag = (select string_agg(c.name, ', ') from jsonb_array_elements_text(p_verdict -> 'categories') as c (name))
+    where j.id = p_job_id;
+    perform videos.settle_video_job(p_job_id, 'failed', core.error_code('prompt/refused'), '{"reason": "policy"}');
+    return;
+  end if;
+  perform queue.postpone('submit', p_job_id, p_verdict ->> 'cause', (p_verdict ->> 'retry_after_seconds')::numeric);
+  if (p_verdict ->> 'needs_operator')::boolean then
+    perform ops.raise_alert('moderation_refuses', 'moderation', jsonb_build_object('cause', p_verdict -> 'cause'));
+  end if;
+end;
+$$;
+
 -- How long the answer to a job's request is waited for; null where no request is on its way.
 create function videos.sending_until(p_job_id uuid)
 returns timestamptz

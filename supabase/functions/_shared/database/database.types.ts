@@ -62,7 +62,7 @@ export type Database = {
         Returns: Json;
       };
       "claim_submission": {
-        Args: { "p_job_id": string; "p_moderates"?: boolean; "p_providers": (string)[] };
+        Args: { "p_job_id": string; "p_moderates"?: boolean; "p_providers": (string)[]; "p_verdict"?: Json };
         Returns: Json;
       };
       "claim_tasks": {
@@ -207,7 +207,6 @@ export type Database = {
         Args: { "p_attempt": number; "p_job_id": string; "p_task_id": number };
         Returns: Json;
       };
-      "record_moderation": { Args: { "p_job_id": string; "p_verdict": Json }; Returns: Json };
       "record_notification_history": {
         Args: { "p_environment": string; "p_notifications": Json; "p_read_until"?: string };
         Returns: Json;

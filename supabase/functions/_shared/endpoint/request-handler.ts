@@ -199,6 +199,7 @@ async function answer(
     ? {
       key: parseIdempotencyKey(request.headers.get("idempotency-key")),
       fingerprint: fingerprint(input ?? null),
+      isReplay: () => exchange.replayed,
     }
     : null;
 
