@@ -3313,7 +3313,10 @@ create table queue.kinds (
   -- pg_upgrade.
   on_dead text check (on_dead ~ '^[a-z_]+\.[a-z_]+$'),
   -- What one claim brings at most, for work of which a worker can do little at once; null bounds nothing.
-  claim_limit integer check (claim_limit > 0)
+  claim_limit integer check (claim_limit > 0),
+  -- What the kind's handler is told of the subject with each claim: a function of the subject, with its schema, that
+  -- returns jsonb.
+  facts text check (facts ~ '^[a-z_]+\.[a-z_]+$')
 );
 alter table queue.kinds enable row level security;
 comment on table queue.kinds is 'How tasks of each kind are worked; the operator may change it.';
@@ -3710,6 +3713,43 @@ begin
 exception
   when lock_not_available then
     return;
+end;
+$$;
+
+create function queue.hand_out(p_limit integer, p_subject uuid default null, p_without text[] default '{}')
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Claims tasks, see queue.claim, and tells a worker of them: a list of `{ task_id, kind, subject, owner_id, attempt,
+-- payload, facts }`, first what is most urgent. `facts` is what its kind says of its subject; null where it says nothing
+-- or cannot, which is for that task's attempt to report and stops no other's.
+declare
+  v_task record;
+  v_facts jsonb;
+  v_tasks jsonb := '[]';
+begin
+  for v_task in
+    select t.id, t.kind, t.subject, t.owner_id, t.attempts, t.payload, k.facts
+    from queue.claim(p_limit, p_subject, p_without) as t
+    join queue.kinds as k on k.kind = t.kind
+    order by t.priority, t.id
+  loop
+    v_facts := null;
+    if v_task.facts is not null then
+      begin
+        execute format('select %s($1)', v_task.facts) into v_facts using v_task.subject;
+      exception when others then
+        raise warning 'the facts for task % cannot be had: %', v_task.id, sqlerrm;
+      end;
+    end if;
+    v_tasks := v_tasks || jsonb_build_object(
+      'task_id', v_task.id, 'kind', v_task.kind, 'subject', v_task.subject, 'owner_id', v_task.owner_id,
+      'attempt', v_task.attempts, 'payload', v_task.payload, 'facts', v_facts
+    );
+  end loop;
+  return v_tasks;
 end;
 $$;
 
@@ -4526,6 +4566,39 @@ set search_path = ''
 as $$
   select u.reference || '/' || p_job.id from accounts.users as u
   where u.id = coalesce(credits.hold_owner(p_job.id), p_job.user_id)
+$$;
+
+create function videos.task_facts(p_job_id uuid)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What the handlers of a job's tasks need: `{ folder, paths, submission }`. `folder` is where the job's files are in
+-- storage, `paths` those of its files that are there. `submission` is the one that a provider has or may have,
+-- `{ submission_id, provider, provider_model, request_id, references }`, or null. Null where there is no such job.
+begin
+  return (
+    select jsonb_build_object(
+      'folder', videos.folder_of(j),
+      'paths', (
+        select coalesce(jsonb_agg(a.path), '[]') from videos.assets as a where a.job_id = j.id and a.deleted_at is null
+      ),
+      'submission', (
+        select jsonb_build_object(
+          'submission_id', s.id, 'provider', s.provider, 'provider_model', s.provider_model,
+          'request_id', s.request_id, 'references', s.provider_references
+        )
+        from videos.submissions as s
+        where s.job_id = j.id and s.state in ('sending', 'accepted', 'unknown', 'ended')
+        order by s.claimed_at desc
+        limit 1
+      )
+    )
+    from videos.jobs as j
+    where j.id = p_job_id
+  );
+end;
 $$;
 
 -- Paths of what storage has of a user, and of the guests whom they were, whether or not a job knows of it.
@@ -9319,15 +9392,9 @@ volatile
 security definer
 set search_path = ''
 as $$
-  -- Hands due tasks to a worker, of one subject if it is named and of no kind in p_without: `data` is a list of `{
-  -- task_id, kind, subject, owner_id, attempt, payload }`, first what is most urgent. See queue.claim.
-  select guard.answer(coalesce(jsonb_agg(
-    jsonb_build_object(
-      'task_id', t.id, 'kind', t.kind, 'subject', t.subject, 'owner_id', t.owner_id, 'attempt', t.attempts,
-      'payload', t.payload
-    ) order by t.priority, t.id
-  ), '[]'))
-  from queue.claim(p_limit, p_subject, p_without) as t
+  -- Hands due tasks to a worker, of one subject if it is named and of no kind in p_without: `data` is what
+  -- queue.hand_out lists.
+  select guard.answer(queue.hand_out(p_limit, p_subject, p_without))
 $$;
 grant execute on function api.claim_tasks to service_role;
 
@@ -9384,7 +9451,8 @@ grant execute on function api.retry_task to service_role;
 -- supabase/schemas/api/provider-webhook.sql
 
 create function api.provider_webhook(
-  p_owner uuid, p_provider text, p_submission_id uuid, p_event_id text, p_request_id text, p_state jsonb
+  p_owner uuid, p_provider text, p_submission_id uuid, p_event_id text, p_request_id text, p_state jsonb,
+  p_without text[] default null
 )
 returns jsonb
 language plpgsql
@@ -9396,8 +9464,9 @@ as $$
 -- it applies the state. For a submission whose id we never learned, it makes a `poll` task with the id that the
 -- event names: only the provider's answer to us records it; after the job's end a success is noted as late. Any other
 -- id changes nothing. Of a job whose account was closed, no more than the name of the state, and whether it is billed,
--- is stored. `data`: `{ job_id, effect: "applied" | "asked" | "ignored" | "replayed" }`. auth/unauthenticated for a
--- submission that is not there, or is another owner's. Locks: account → job → tasks.
+-- is stored. `data`: `{ job_id, effect: "applied" | "asked" | "ignored" | "replayed", tasks }`: with p_without `tasks` are
+-- those of the job that the event made due, of no kind in p_without, claimed for the caller as queue.hand_out lists them.
+-- auth/unauthenticated for a submission that is not there, or is another owner's. Locks: account → job → tasks → kinds.
 declare
   v_submission videos.submissions;
   v_job videos.jobs;
@@ -9437,7 +9506,7 @@ begin
   )
   on conflict do nothing;
   if not found then
-    return guard.answer(jsonb_build_object('job_id', v_job.id, 'effect', 'replayed'));
+    return guard.answer(jsonb_build_object('job_id', v_job.id, 'effect', 'replayed', 'tasks', '[]'::jsonb));
   end if;
 
   if v_effect = 'applied' then
@@ -9450,7 +9519,10 @@ begin
     set late_success_at = core.now()
     where j.id = v_job.id and j.status <> 'completed' and j.late_success_at is null;
   end if;
-  return guard.answer(jsonb_build_object('job_id', v_job.id, 'effect', v_effect));
+  return guard.answer(jsonb_build_object(
+    'job_id', v_job.id, 'effect', v_effect,
+    'tasks', case when v_effect = 'ignored' or p_without is null then '[]' else queue.hand_out(10, v_job.id, p_without) end
+  ));
 end;
 $$;
 grant execute on function api.provider_webhook to service_role;
@@ -9911,41 +9983,6 @@ $$;
 grant execute on function api.keep_signed_urls to service_role;
 
 -- supabase/schemas/api/video-tasks.sql
-
-create function api.load_video_task(p_job_id uuid)
-returns jsonb
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
--- What the handlers of a job's tasks need: `data` is `{ folder, paths, submission }`. `folder` is where the job's files
--- are in storage, `paths` those of its files that are there. `submission` is the one that a provider has or may have,
--- `{ submission_id, provider, provider_model, request_id, references }`, or null.
-begin
-  return guard.answer((
-    select jsonb_build_object(
-      'folder', videos.folder_of(j),
-      'paths', (
-        select coalesce(jsonb_agg(a.path), '[]') from videos.assets as a where a.job_id = j.id and a.deleted_at is null
-      ),
-      'submission', (
-        select jsonb_build_object(
-          'submission_id', s.id, 'provider', s.provider, 'provider_model', s.provider_model,
-          'request_id', s.request_id, 'references', s.provider_references
-        )
-        from videos.submissions as s
-        where s.job_id = j.id and s.state in ('sending', 'accepted', 'unknown', 'ended')
-        order by s.claimed_at desc
-        limit 1
-      )
-    )
-    from videos.jobs as j
-    where j.id = p_job_id
-  ));
-end;
-$$;
-grant execute on function api.load_video_task to service_role;
 
 create function api.record_poll(
   p_task_id bigint, p_attempt integer, p_submission_id uuid, p_request_id text, p_state jsonb,

@@ -150,7 +150,6 @@ const forMachines = procedures.filter(({ path }) => {
 /** Other procedures that act for nobody, and why. */
 const forNobody: Record<string, string> = {
   claim_submission: "the worker's: a job goes on whoever asked for it",
-  load_video_task: "the worker's",
   enter_device_lane: "a lane is a network's",
   erase_account: "the worker's: its user is gone",
   finish_consumption: "the worker's",

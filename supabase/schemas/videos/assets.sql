@@ -70,6 +70,39 @@ as $$
   where u.id = coalesce(credits.hold_owner(p_job.id), p_job.user_id)
 $$;
 
+create function videos.task_facts(p_job_id uuid)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What the handlers of a job's tasks need: `{ folder, paths, submission }`. `folder` is where the job's files are in
+-- storage, `paths` those of its files that are there. `submission` is the one that a provider has or may have,
+-- `{ submission_id, provider, provider_model, request_id, references }`, or null. Null where there is no such job.
+begin
+  return (
+    select jsonb_build_object(
+      'folder', videos.folder_of(j),
+      'paths', (
+        select coalesce(jsonb_agg(a.path), '[]') from videos.assets as a where a.job_id = j.id and a.deleted_at is null
+      ),
+      'submission', (
+        select jsonb_build_object(
+          'submission_id', s.id, 'provider', s.provider, 'provider_model', s.provider_model,
+          'request_id', s.request_id, 'references', s.provider_references
+        )
+        from videos.submissions as s
+        where s.job_id = j.id and s.state in ('sending', 'accepted', 'unknown', 'ended')
+        order by s.claimed_at desc
+        limit 1
+      )
+    )
+    from videos.jobs as j
+    where j.id = p_job_id
+  );
+end;
+$$;
+
 -- Paths of what storage has of a user, and of the guests whom they were, whether or not a job knows of it.
 create function videos.files_of(p_user_id uuid)
 returns setof text
