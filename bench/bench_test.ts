@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import { failedOf, measureInTurns } from "./measure.ts";
 
 Deno.test("the bench measures every promise, and each of its rows is a call that goes well", async () => {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
@@ -16,4 +17,15 @@ Deno.test("the bench measures every promise, and each of its rows is a call that
   // Only what another checkout is needed for.
   const unknown = goals.split("\n").filter((line) => line.endsWith("–"));
   assert.deepEqual(unknown.filter((line) => !line.includes("before")), []);
+});
+
+Deno.test("a row whose calls go wrong at times is named, with the first reason", async () => {
+  let calls = 0;
+  const call = () => ++calls % 2 === 0 ? Promise.reject(new Error(`no ${calls}`)) : Promise.resolve();
+  const timing = { warmUpMilliseconds: 0, milliseconds: 20 };
+  const rows = [{ name: "at times", call }, { name: "never", call: () => Promise.resolve() }];
+  const found = await measureInTurns(rows, 1, { timing, repetitions: 2 });
+  const failed = failedOf(found.values());
+  assert.equal(failed.length, 1);
+  assert.match(failed[0] ?? "", /^at times: \d+ calls went wrong; the first: Error: no 2$/);
 });
