@@ -3436,23 +3436,27 @@ $$;
 -- Whether a subject has an open task of a kind.
 create function queue.has_open(p_kind text, p_subject uuid)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select exists (
+begin
+  return exists (
     select from queue.tasks as t where t.subject = p_subject and t.kind = p_kind and t.failed_at is null
-  )
+  );
+end;
 $$;
 
 -- The longest attempt of a kind.
 create function queue.timeout(p_kind text)
 returns interval
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select make_interval(secs => k.timeout_seconds) from queue.kinds as k where k.kind = p_kind
+begin
+  return (select make_interval(secs => k.timeout_seconds) from queue.kinds as k where k.kind = p_kind);
+end;
 $$;
 
 -- When the attempt that a worker may still be at is over at the latest; null where none has been claimed.
@@ -3470,18 +3474,22 @@ $$;
 -- When a task of a kind runs again after so many attempts.
 create function queue.retry_at(p_kind text, p_attempts integer)
 returns timestamptz
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  select core.now() + make_interval(secs =>
-    (least(k.max_seconds,
-      -- 2^30 seconds are beyond every maximum; more would overflow.
-      case k.backoff when 'fixed' then k.base_seconds else k.base_seconds * 2 ^ least(30, greatest(0, p_attempts - 1)) end
-    ) * (1 - k.jitter * random()))::double precision
-  )
-  from queue.kinds as k
-  where k.kind = p_kind
+begin
+  return (
+    select core.now() + make_interval(secs =>
+      (least(k.max_seconds,
+        -- 2^30 seconds are beyond every maximum; more would overflow.
+        case k.backoff when 'fixed' then k.base_seconds else k.base_seconds * 2 ^ least(30, greatest(0, p_attempts - 1)) end
+      ) * (1 - k.jitter * random()))::double precision
+    )
+    from queue.kinds as k
+    where k.kind = p_kind
+  );
+end;
 $$;
 
 create function queue.postpone(
@@ -3599,12 +3607,16 @@ $$;
 
 create function queue.heads(p_kinds text[])
 returns table (kind text, lane text, priority smallint, place smallint)
-language sql
+language plpgsql
 stable
 set search_path = ''
+-- As queue.claim.
+set plan_cache_mode = force_generic_plan
 as $$
-  -- Where the open tasks of these kinds stand: each lane, priority and place that has any. One jump in the index for
-  -- each, however many tasks there are.
+-- Where the open tasks of these kinds stand: each lane, priority and place that has any. One jump in the index for
+-- each, however many tasks there are.
+begin
+  return query
   with recursive heads as (
     select k.kind, f.lane, f.priority, f.place
     from unnest(p_kinds) as k (kind)
@@ -3626,7 +3638,8 @@ as $$
       limit 1
     ) as n
   )
-  select h.kind, h.lane, h.priority, h.place from heads as h
+  select h.kind, h.lane, h.priority, h.place::smallint from heads as h;
+end;
 $$;
 
 create function queue.claim(p_limit integer, p_subject uuid default null, p_without text[] default '{}')
@@ -3636,6 +3649,8 @@ volatile
 set search_path = ''
 -- The caller gives up after 10 s; what is claimed for nobody would wait for the end of its lease.
 set lock_timeout = '1s'
+-- With its limits known a plan always looks cheaper, and to make it takes longer than to claim.
+set plan_cache_mode = force_generic_plan
 as $$
 -- Leases up to p_limit due tasks, of one subject if it is named and of no kind in p_without, within each kind's
 -- claim_limit and each kind's and lane's concurrency, in the order of their priority. Within a priority owners take
@@ -4216,11 +4231,13 @@ $$;
 -- Whether the account of a job was closed: nothing is stored for it.
 create function videos.is_abandoned(p_job videos.jobs)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select exists (select from accounts.users as u where u.id = p_job.user_id and u.closed_at is not null)
+begin
+  return exists (select from accounts.users as u where u.id = p_job.user_id and u.closed_at is not null);
+end;
 $$;
 
 create function videos.note_refund(p_job_id uuid, p_amount bigint)
@@ -4560,12 +4577,16 @@ $$;
 -- became since.
 create function videos.folder_of(p_job videos.jobs)
 returns text
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select u.reference || '/' || p_job.id from accounts.users as u
-  where u.id = coalesce(credits.hold_owner(p_job.id), p_job.user_id)
+begin
+  return (
+    select u.reference || '/' || p_job.id from accounts.users as u
+    where u.id = coalesce(credits.hold_owner(p_job.id), p_job.user_id)
+  );
+end;
 $$;
 
 create function videos.task_facts(p_job_id uuid)
@@ -4984,10 +5005,12 @@ return (p_offer).prompt_max_units is null or (p_offer).prompt_max_units >= video
 -- that refused it.
 create function videos.candidates(p_job videos.jobs, p_providers text[])
 returns setof videos.model_providers
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select p.*
   from videos.model_providers as p
   join videos.providers as v on v.name = p.provider and v.is_enabled
@@ -4996,7 +5019,8 @@ as $$
     and not exists (
       select from videos.submissions as s
       where s.job_id = p_job.id and s.provider = p.provider and s.state = 'refused'
-    )
+    );
+end;
 $$;
 
 create function videos.is_offered(
@@ -5154,24 +5178,38 @@ as $$
 -- an attempt to store its video may have left files, a `delete_files` task removes them.
 -- A job of a closed account ends as cancelled, whatever p_status says.
 -- Locks: account → job → lots → hits → tasks.
+begin
+  return videos.settle_locked_job(videos.lock_job(p_job_id), p_status, p_error_code, p_error_details);
+end;
+$$;
+
+create function videos.settle_locked_job(
+  p_job videos.jobs, p_status videos.job_status, p_error_code text default null, p_error_details jsonb default '{}',
+  p_urls jsonb default '{}'
+)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- videos.settle_video_job for who has just locked the job, with its account. p_urls: `{ video_url, thumbnail_url,
+-- video_url_expires_at }` of a completed one. Locks: lots → hits → tasks.
 declare
-  v_job videos.jobs;
   v_status videos.job_status;
   v_now timestamptz;
 begin
-  v_job := videos.lock_job(p_job_id);
-  if v_job.completed_at is not null then
+  if p_job.completed_at is not null then
     return false;
   end if;
-  v_status := case when videos.is_abandoned(v_job) then 'cancelled' else p_status end;
+  v_status := case when videos.is_abandoned(p_job) then 'cancelled' else p_status end;
   v_now := core.now();
 
   if v_status = 'completed' then
-    perform credits.capture(p_job_id);
+    perform credits.capture(p_job.id);
     -- It is paid for. A job was accepted at the time of its hit.
-    perform guard.give_back('uncaptured_jobs', v_job.user_id, v_job.created_at);
+    perform guard.give_back('uncaptured_jobs', p_job.user_id, p_job.created_at);
   else
-    perform credits.release(p_job_id);
+    perform credits.release(p_job.id);
   end if;
   update videos.jobs as j
   set status = v_status,
@@ -5179,13 +5217,16 @@ begin
       error_code = case when v_status = 'failed' then p_error_code end,
       error_details = case when v_status = 'failed' then p_error_details end,
       completed_at = v_now,
-      due_at = null
-  where j.id = p_job_id;
-  if v_status <> 'completed' and v_job.storing_at is not null then
+      due_at = null,
+      video_url = case when v_status = 'completed' then p_urls ->> 'video_url' end,
+      thumbnail_url = case when v_status = 'completed' then p_urls ->> 'thumbnail_url' end,
+      video_url_expires_at = case when v_status = 'completed' then (p_urls ->> 'video_url_expires_at')::timestamptz end
+  where j.id = p_job.id;
+  if v_status <> 'completed' and p_job.storing_at is not null then
     -- A worker that still stores it is done by then, or asks for it itself.
-    perform videos.add_task('delete_files', v_job, greatest(v_now, queue.attempt_ends_at('store', p_job_id)));
+    perform videos.add_task('delete_files', p_job, greatest(v_now, queue.attempt_ends_at('store', p_job.id)));
   end if;
-  perform queue.drop(p_job_id, '{submit,poll,cancel,store}');
+  perform queue.drop(p_job.id, '{submit,poll,cancel,store}');
   return true;
 end;
 $$;
@@ -5213,8 +5254,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- What a provider's word means for a job, and for the day's spending. The caller has locked account and job, and proved
--- that the word is about this submission. Idempotent, and indifferent to the order in which words arrive.
+-- What a provider's word means for a job, and for the day's spending. The caller has locked account and job, has read the
+-- submission after that, and proved that the word is about it. Idempotent, and indifferent to the order in which words arrive.
 declare
   v_now constant timestamptz := core.now();
   v_state constant text := p_state ->> 'state';
@@ -5224,9 +5265,11 @@ begin
   if v_state = 'unreachable' then
     return;
   end if;
-  update videos.submissions as s
-  set missing_since = case v_state when 'not_found' then coalesce(s.missing_since, v_now) end
-  where s.id = p_submission.id and (v_state = 'not_found') <> (s.missing_since is not null);
+  if (v_state = 'not_found') <> (p_submission.missing_since is not null) then
+    update videos.submissions as s
+    set missing_since = case v_state when 'not_found' then v_now end
+    where s.id = p_submission.id;
+  end if;
   if v_state in ('succeeded', 'failed') then
     perform videos.note_finished(p_submission.provider);
   end if;
@@ -5236,7 +5279,9 @@ begin
     where s.id = p_submission.id and s.state <> 'ended';
   end if;
   if v_state = 'succeeded' then
-    perform videos.note_bill(p_submission.id, true);
+    if p_submission.counted_on is null then
+      perform videos.note_bill(p_submission.id, true);
+    end if;
   elsif (p_state ->> 'is_unbilled')::boolean then
     perform videos.note_unbilled(p_job, p_submission.id);
   end if;
@@ -5836,17 +5881,21 @@ $$;
 
 create function accounts.heir_of(p_user_id uuid)
 returns uuid
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  -- Who a user is by now: the one whom they were merged into, at once or by way of others, or themselves.
-  with recursive heirs as (
-    select u.id, u.merged_into, 0 as steps from accounts.users as u where u.id = p_user_id
-    union all
-    select u.id, u.merged_into, h.steps + 1 from heirs as h join accounts.users as u on u.id = h.merged_into
-  )
-  select h.id from heirs as h order by h.steps desc limit 1
+-- Who a user is by now: the one whom they were merged into, at once or by way of others, or themselves.
+begin
+  return (
+    with recursive heirs as (
+      select u.id, u.merged_into, 0 as steps from accounts.users as u where u.id = p_user_id
+      union all
+      select u.id, u.merged_into, h.steps + 1 from heirs as h join accounts.users as u on u.id = h.merged_into
+    )
+    select h.id from heirs as h order by h.steps desc limit 1
+  );
+end;
 $$;
 
 create function accounts.with_guests(p_user_id uuid)
@@ -10128,11 +10177,7 @@ begin
       kind videos.asset_kind, path text, bytes bigint, content_type text,
       duration_milliseconds integer, width integer, height integer
     );
-    update videos.jobs as j
-    set video_url = p_urls ->> 'video_url', thumbnail_url = p_urls ->> 'thumbnail_url',
-        video_url_expires_at = (p_urls ->> 'video_url_expires_at')::timestamptz
-    where j.id = p_job_id;
-    perform videos.settle_video_job(p_job_id, 'completed');
+    perform videos.settle_locked_job(v_job, 'completed', p_urls => p_urls);
   elsif v_job.status <> 'completed' then
     perform videos.add_task('delete_files', v_job, core.now());
   end if;

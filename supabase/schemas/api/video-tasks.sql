@@ -142,11 +142,7 @@ begin
       kind videos.asset_kind, path text, bytes bigint, content_type text,
       duration_milliseconds integer, width integer, height integer
     );
-    update videos.jobs as j
-    set video_url = p_urls ->> 'video_url', thumbnail_url = p_urls ->> 'thumbnail_url',
-        video_url_expires_at = (p_urls ->> 'video_url_expires_at')::timestamptz
-    where j.id = p_job_id;
-    perform videos.settle_video_job(p_job_id, 'completed');
+    perform videos.settle_locked_job(v_job, 'completed', p_urls => p_urls);
   elsif v_job.status <> 'completed' then
     perform videos.add_task('delete_files', v_job, core.now());
   end if;

@@ -1,11 +1,15 @@
 create function queue.heads(p_kinds text[])
 returns table (kind text, lane text, priority smallint, place smallint)
-language sql
+language plpgsql
 stable
 set search_path = ''
+-- As queue.claim.
+set plan_cache_mode = force_generic_plan
 as $$
-  -- Where the open tasks of these kinds stand: each lane, priority and place that has any. One jump in the index for
-  -- each, however many tasks there are.
+-- Where the open tasks of these kinds stand: each lane, priority and place that has any. One jump in the index for
+-- each, however many tasks there are.
+begin
+  return query
   with recursive heads as (
     select k.kind, f.lane, f.priority, f.place
     from unnest(p_kinds) as k (kind)
@@ -27,7 +31,8 @@ as $$
       limit 1
     ) as n
   )
-  select h.kind, h.lane, h.priority, h.place from heads as h
+  select h.kind, h.lane, h.priority, h.place::smallint from heads as h;
+end;
 $$;
 
 create function queue.claim(p_limit integer, p_subject uuid default null, p_without text[] default '{}')
@@ -37,6 +42,8 @@ volatile
 set search_path = ''
 -- The caller gives up after 10 s; what is claimed for nobody would wait for the end of its lease.
 set lock_timeout = '1s'
+-- With its limits known a plan always looks cheaper, and to make it takes longer than to claim.
+set plan_cache_mode = force_generic_plan
 as $$
 -- Leases up to p_limit due tasks, of one subject if it is named and of no kind in p_without, within each kind's
 -- claim_limit and each kind's and lane's concurrency, in the order of their priority. Within a priority owners take

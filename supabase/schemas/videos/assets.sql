@@ -62,12 +62,16 @@ $$;
 -- became since.
 create function videos.folder_of(p_job videos.jobs)
 returns text
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select u.reference || '/' || p_job.id from accounts.users as u
-  where u.id = coalesce(credits.hold_owner(p_job.id), p_job.user_id)
+begin
+  return (
+    select u.reference || '/' || p_job.id from accounts.users as u
+    where u.id = coalesce(credits.hold_owner(p_job.id), p_job.user_id)
+  );
+end;
 $$;
 
 create function videos.task_facts(p_job_id uuid)
