@@ -4437,11 +4437,11 @@ create table videos.provider_events (
   -- What it did: `applied`, `asked` (a poll was made of it), or `ignored`.
   effect text not null check (effect in ('applied', 'asked', 'ignored')),
   received_at timestamptz not null,
-  -- With the submission: an event that was sent to the URL of another must not stand in for its own delivery.
-  primary key (provider, event_id, submission_id)
+  -- Of a submission, and so of its provider: an event that was sent to the URL of another must not stand in for its own
+  -- delivery.
+  primary key (submission_id, event_id)
 );
 alter table videos.provider_events enable row level security;
-create index provider_events_submission on videos.provider_events (submission_id);
 comment on table videos.provider_events is 'What the providers reported, proved to be theirs.';
 
 create function videos.alert_about(p_submission videos.submissions, p_answer jsonb)
@@ -4516,12 +4516,11 @@ select core.keep_rows_out_of_logs('videos.provider_events');
 create type videos.asset_kind as enum ('video', 'thumbnail');
 
 create table videos.assets (
-  id uuid primary key default core.new_id(),
   job_id uuid not null references videos.jobs,
   owner_id uuid not null,
   kind videos.asset_kind not null,
-  -- In the private bucket `videos`.
-  path text not null unique,
+  -- In the private bucket `videos`: in the job's folder, so that no other job has it.
+  path text not null,
   bytes bigint not null check (bytes > 0),
   content_type text not null,
   duration_milliseconds integer,
@@ -4532,7 +4531,7 @@ create table videos.assets (
   created_at timestamptz not null,
   -- When the worker removed the file, after the user deleted the job.
   deleted_at timestamptz,
-  unique (job_id, kind)
+  primary key (job_id, kind)
 );
 alter table videos.assets enable row level security;
 comment on table videos.assets is 'Files in storage.';
@@ -7468,7 +7467,7 @@ as $$
   join videos.provider_events as e on e.submission_id = s.id
   where s.job_id = p_job_id
   union all
-  select a.created_at, 'stored ' || a.kind, a.id::text, jsonb_strip_nulls(jsonb_build_object(
+  select a.created_at, 'stored ' || a.kind, a.path, jsonb_strip_nulls(jsonb_build_object(
     'bytes', a.bytes, 'differences', a.differences, 'deleted_at', a.deleted_at
   ))
   from videos.assets as a where a.job_id = p_job_id

@@ -213,7 +213,7 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
     'whose purchase it was at Apple'),
   ('queue.tasks', '{kind,subject,owner_id,lane,payload,request_id,last_error}', 'erased', null, 'moves',
     'nothing of theirs is left to do'),
-  ('videos.assets', '{id,job_id,owner_id,path,content_type,differences}', 'erased', null, 'moves',
+  ('videos.assets', '{job_id,owner_id,path,content_type,differences}', 'erased', null, 'moves',
     'the files are gone'),
   ('videos.jobs', '{id,user_id,model_id,model_name,error_code}', 'kept', null, 'moves',
     'the bare job, until the rule closed_accounts; statistics and the ledger name it'),

@@ -1,12 +1,11 @@
 create type videos.asset_kind as enum ('video', 'thumbnail');
 
 create table videos.assets (
-  id uuid primary key default core.new_id(),
   job_id uuid not null references videos.jobs,
   owner_id uuid not null,
   kind videos.asset_kind not null,
-  -- In the private bucket `videos`.
-  path text not null unique,
+  -- In the private bucket `videos`: in the job's folder, so that no other job has it.
+  path text not null,
   bytes bigint not null check (bytes > 0),
   content_type text not null,
   duration_milliseconds integer,
@@ -17,7 +16,7 @@ create table videos.assets (
   created_at timestamptz not null,
   -- When the worker removed the file, after the user deleted the job.
   deleted_at timestamptz,
-  unique (job_id, kind)
+  primary key (job_id, kind)
 );
 alter table videos.assets enable row level security;
 comment on table videos.assets is 'Files in storage.';

@@ -49,11 +49,11 @@ create table videos.provider_events (
   -- What it did: `applied`, `asked` (a poll was made of it), or `ignored`.
   effect text not null check (effect in ('applied', 'asked', 'ignored')),
   received_at timestamptz not null,
-  -- With the submission: an event that was sent to the URL of another must not stand in for its own delivery.
-  primary key (provider, event_id, submission_id)
+  -- Of a submission, and so of its provider: an event that was sent to the URL of another must not stand in for its own
+  -- delivery.
+  primary key (submission_id, event_id)
 );
 alter table videos.provider_events enable row level security;
-create index provider_events_submission on videos.provider_events (submission_id);
 comment on table videos.provider_events is 'What the providers reported, proved to be theirs.';
 
 create function videos.alert_about(p_submission videos.submissions, p_answer jsonb)
