@@ -67,6 +67,7 @@ export type Database = {
           "p_job_id": string;
           "p_moderates"?: boolean;
           "p_providers": (string)[];
+          "p_verdict"?: Json;
         };
         Returns: Json;
       };
@@ -154,7 +155,6 @@ export type Database = {
         Returns: Json;
       };
       "load_upload_files": { Args: { "p_upload_id": string }; Returns: Json };
-      "load_video_task": { Args: { "p_job_id": string }; Returns: Json };
       "merge_guest": {
         Args: {
           "p_guest_id": string;
@@ -210,6 +210,7 @@ export type Database = {
           "p_request_id": string;
           "p_state": Json;
           "p_submission_id": string;
+          "p_without"?: (string)[];
         };
         Returns: Json;
       };
@@ -242,7 +243,6 @@ export type Database = {
         Args: { "p_attempt": number; "p_job_id": string; "p_task_id": number };
         Returns: Json;
       };
-      "record_moderation": { Args: { "p_job_id": string; "p_verdict": Json }; Returns: Json };
       "record_notification_history": {
         Args: { "p_environment": string; "p_notifications": Json; "p_read_until"?: string };
         Returns: Json;

@@ -7,8 +7,8 @@ import { codes } from "../errors/error-codes.ts";
 import { sleep } from "../platform/fetch-with-retry.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { Storage } from "../platform/storage.ts";
-import type { Moderation } from "./moderation/moderation.ts";
-import { Claim, type ClaimedSubmission, inSql, JobState, RecordedSubmission } from "./procedures.ts";
+import type { Moderation, Verdict } from "./moderation/moderation.ts";
+import { Claim, type ClaimedSubmission, inSql, RecordedSubmission } from "./procedures.ts";
 import type { Provider, SubmitOutcome } from "./providers/provider.ts";
 import type { Providers } from "./providers/registry.ts";
 import { webhookUrl } from "./providers/webhook-token.ts";
@@ -29,16 +29,23 @@ const maxSubmittingMilliseconds = 25_000;
 /**
  * Submits the job, unless it is submitted already, its prompt is not let pass, or no provider is to be had now. A provider
  * that does not take it is followed by the next one, each asked once. Once the claim is committed the request is sent at
- * most once; an answer that cannot be recorded leaves the submission to its webhook or deadline. `pause` waits so many
- * milliseconds.
+ * most once; an answer that cannot be recorded leaves the submission to its webhook or deadline. `prompt` is the job's, where
+ * the caller knows it: the moderation service is then asked before the database. `pause` waits so many milliseconds.
  */
-export async function submitVideo(jobId: string, context: SubmitContext, pause = sleep): Promise<void> {
+export async function submitVideo(
+  jobId: string,
+  context: SubmitContext,
+  { prompt, pause = sleep }: { prompt?: string | undefined; pause?: typeof sleep } = {},
+): Promise<void> {
   const { config, providers } = context;
   const startedAt = performance.now();
   // Without the secret no webhook could be believed, so nothing is sent.
   let left = config.webhookSecret === null ? [] : providers.names;
+  let known = prompt;
   while (true) {
-    const claim = await claimModerated(jobId, left, context);
+    const claim = await claimModerated(jobId, left, known, context);
+    // It was let pass, which is remembered.
+    known = undefined;
     const provider = claim === null ? null : providers.get(claim.provider);
     if (claim === null || provider === null) return;
     const { has_others } = await sendTo(provider, jobId, claim, context, pause);
@@ -103,21 +110,26 @@ async function sendTo(
 async function claimModerated(
   jobId: string,
   providers: readonly string[],
+  known: string | undefined,
   context: SubmitContext,
 ): Promise<ClaimedSubmission | null> {
-  const { database } = context;
-  const args = { p_job_id: jobId, p_providers: providers, p_moderates: context.moderation !== null };
-  const claim = await database.call("claim_submission", args, Claim);
-  if (claim.claimed) return claim;
-  const imageUrl = await signImage(claim, context);
-  if (claim.prompt === undefined && imageUrl === null) return null;
-  if (claim.prompt !== undefined && !await isPassed(jobId, claim.prompt, imageUrl, context)) return null;
-  const again = await database.call(
-    "claim_submission",
-    imageUrl === null ? args : { ...args, p_has_image: true },
-    Claim,
-  );
-  return again.claimed ? { ...again, image_url: imageUrl ?? again.image_url } : null;
+  const { database, moderation } = context;
+  const args = { p_job_id: jobId, p_providers: providers, p_moderates: moderation !== null };
+  let prompt = moderation === null ? undefined : known;
+  let imageUrl: string | null = null;
+  if (prompt === undefined) {
+    const claim = await database.call("claim_submission", args, Claim);
+    if (claim.claimed) return claim;
+    imageUrl = await signImage(claim, context);
+    if (claim.prompt === undefined && imageUrl === null) return null;
+    prompt = claim.prompt;
+  }
+  const judged = prompt === undefined
+    ? {}
+    : { p_verdict: inSql(await judge(jobId, prompt, imageUrl, context)) };
+  const signed = imageUrl === null ? {} : { p_has_image: true };
+  const claim = await database.call("claim_submission", { ...args, ...judged, ...signed }, Claim);
+  return claim.claimed ? { ...claim, image_url: imageUrl ?? claim.image_url } : null;
 }
 
 /**
@@ -134,12 +146,12 @@ async function signImage(
   return url;
 }
 
-async function isPassed(
+async function judge(
   jobId: string,
   prompt: string,
   imageUrl: string | null,
-  { database, moderation, log }: SubmitContext,
-): Promise<boolean> {
+  { moderation, log }: SubmitContext,
+): Promise<Verdict> {
   if (moderation === null) throw new Error("Nobody is there to moderate a prompt");
   const startedAt = performance.now();
   const verdict = await moderation.judge(prompt, imageUrl);
@@ -150,6 +162,5 @@ async function isPassed(
     ...("cause" in verdict ? { cause: verdict.cause } : {}),
     duration_ms: Math.round(performance.now() - startedAt),
   });
-  await database.call("record_moderation", { p_job_id: jobId, p_verdict: inSql(verdict) }, JobState);
-  return verdict.verdict === "passed";
+  return verdict;
 }
