@@ -420,6 +420,8 @@ export interface paths {
         /**
          * Closes the caller's account, at once and for good
          * @description Videos that are not finished are cancelled, credits are forfeited, and sessions end; a worker erases files and personal data. The token, while it lives, gets `ERR_4005` everywhere.
+         *
+         *     Of whoever signed in with Apple, send an `apple_authorization_code`, from a new sign-in: it is good for 5 minutes, and the worker has Apple revoke the app's access with it. The account is closed whatever Apple says; a body is never needed. `subscription` is one that goes on at Apple's: only its buyer can end it, so show them where.
          */
         delete: operations["deleteUserProfile"];
         options?: never;
@@ -655,11 +657,15 @@ export interface components {
             /** @enum {string} */
             reason?: "schema_not_exposed";
         };
+        CloseAccountRequest: {
+            apple_authorization_code?: string | null;
+        };
         ClosedAccount: {
             /** Format: uuid */
             user_id: string;
             /** Format: date-time */
             closed_at: string;
+            subscription: components["schemas"]["Subscription"];
         };
         CreditedPurchase: {
             transaction_id: string;
@@ -3036,7 +3042,16 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "apple_authorization_code": "c1f0e7a9d3b84c6f8a2e5b7d90c1f3a46.0.mrtz.Xk3vN8qLw2PyT5sBdR7hGQ"
+                 *     }
+                 */
+                "application/json": components["schemas"]["CloseAccountRequest"];
+            };
+        };
         responses: {
             /** @description Accepted; the work goes on */
             202: {
@@ -3052,7 +3067,13 @@ export interface operations {
                     /**
                      * @example {
                      *       "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
-                     *       "closed_at": "2026-11-21T12:30:00.000Z"
+                     *       "closed_at": "2026-11-21T12:30:00.000Z",
+                     *       "subscription": {
+                     *         "product_id": "com.example.kinora.plus",
+                     *         "status": "active",
+                     *         "renews_at": "2026-12-14T09:30:00.000Z",
+                     *         "expires_at": "2026-12-14T09:30:00.000Z"
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["ClosedAccount"];
@@ -3062,6 +3083,7 @@ export interface operations {
             401: components["responses"]["ERR_4005"];
             403: components["responses"]["ERR_4017"];
             413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
             429: components["responses"]["ERR_4004"];
             500: components["responses"]["ERR_6003"];
             503: components["responses"]["ERR_6001"];

@@ -727,7 +727,7 @@ $$;
 -- supabase/schemas/accounts/accounts.sql
 
 -- accounts: who there is, and what becomes of them. In this order: accounts.sql, admission.sql, erasure.sql,
--- closing.sql, merging.sql.
+-- closing.sql, apple-revocation.sql, merging.sql.
 
 create schema accounts;
 
@@ -3535,6 +3535,21 @@ begin
 end;
 $$;
 
+create function queue.keep(p_task_id bigint, p_attempt integer, p_payload jsonb)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What the attempt, which goes on, has come to, in the place of all that the payload said before: the next one begins
+-- there. False, and nothing changes, for an attempt that lost its lease to another. Locks: task.
+begin
+  update queue.tasks as t set payload = p_payload
+  where t.id = p_task_id and t.attempts = p_attempt and t.failed_at is null;
+  return found;
+end;
+$$;
+
 create function queue.bury(p_task queue.tasks, p_error text)
 returns boolean
 language plpgsql
@@ -6079,6 +6094,54 @@ $$;
 -- while it is locked, waits for nothing that waits for the account.
 create trigger close_account before delete on auth.users
   for each row execute function accounts.close_deleted();
+
+-- supabase/schemas/accounts/apple-revocation.sql
+
+-- Taking back a person's consent to Sign in with Apple, when their account is closed.
+
+create function accounts.revoke_apple_sign_in(p_user_id uuid, p_authorization_code text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Has Apple told, by a `revoke_apple_sign_in` task, that a person has left; the code is the app's, and good for 5 minutes.
+-- The task has no owner: an account is erased within the hour, and Apple may be away for a day. It holds the code, then what
+-- Apple gave for it, and nothing once it is done. A second code before the first was used takes its place. Locks: the task.
+begin
+  perform queue.add(
+    'revoke_apple_sign_in', p_user_id, null, core.now(), jsonb_build_object('authorization_code', p_authorization_code)
+  );
+end;
+$$;
+
+create function accounts.note_unrevoked(p_user_id uuid, p_cause text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Tells the operator that a person's Sign in with Apple was not revoked, and will not be. Locks: the alert.
+begin
+  perform ops.raise_alert(
+    'apple_sign_in_not_revoked', p_user_id::text, jsonb_build_object('cause', left(p_cause, 200))
+  );
+end;
+$$;
+
+create function accounts.give_up_revocation(p_user_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A `revoke_apple_sign_in` task has no try left: the operator is told, and what it held is gone with it. A second call
+-- tells once more. Locks: task → alert.
+begin
+  perform queue.drop(p_user_id, '{revoke_apple_sign_in}');
+  perform accounts.note_unrevoked(p_user_id, 'Apple could not be reached in all tries');
+end;
+$$;
 
 -- supabase/schemas/accounts/merging.sql
 
@@ -9655,19 +9718,23 @@ grant execute on function api.record_moderation to service_role;
 
 -- supabase/schemas/api/user-profile.sql
 
-create function api.delete_user_profile(p_user_id uuid, p_session_id uuid default null)
+create function api.delete_user_profile(
+  p_user_id uuid, p_session_id uuid default null, p_apple_authorization_code text default null
+)
 returns jsonb
 language plpgsql
 volatile
 security definer
 set search_path = ''
 as $$
--- Closes the caller's account, as accounts.close does, also where they are suspended. `data`: `{ user_id, closed_at }`.
--- A second call, also one at the same time, is auth/unauthenticated. Counts against `writes`. Locks: rate-limit row →
--- account → user → jobs → lots → sessions.
+-- Closes the caller's account, as accounts.close does, also where they are suspended; with a code, Apple is told that the
+-- person has left. `data`: `{ user_id, closed_at, subscription }`, the last one where Apple goes on with it: nobody but its
+-- buyer can end it. A second call, also one at the same time, is auth/unauthenticated. Counts against `writes`. Locks:
+-- rate-limit row → account → user → jobs → lots → sessions → task.
 declare
   v_caller record;
   v_closed_at timestamptz;
+  v_subscription jsonb;
 begin
   v_caller := guard.enter(
     p_user_id, 'user-profile', '{writes}', null, p_locks => true, p_suspended => true, p_session_id => p_session_id
@@ -9676,8 +9743,17 @@ begin
     return v_caller.refusal;
   end if;
   v_closed_at := accounts.close(p_user_id);
+  if p_apple_authorization_code is not null then
+    perform accounts.revoke_apple_sign_in(p_user_id, p_apple_authorization_code);
+  end if;
+  v_subscription := purchases.subscription_of(p_user_id);
   return guard.answer(
-    jsonb_build_object('user_id', p_user_id, 'closed_at', core.to_iso(v_closed_at)), v_caller.limits, v_caller.language
+    jsonb_build_object(
+      'user_id', p_user_id, 'closed_at', core.to_iso(v_closed_at),
+      -- The best of them comes first: where that one has ended, all have.
+      'subscription', case when v_subscription ->> 'status' not in ('expired', 'revoked') then v_subscription end
+    ),
+    v_caller.limits, v_caller.language
   );
 end;
 $$;
@@ -10573,6 +10649,48 @@ as $$
   select guard.answer(jsonb_build_object('finished', queue.finish(p_task_id, p_attempt)))
 $$;
 grant execute on function api.finish_notification_history to service_role;
+
+-- supabase/schemas/api/account-tasks.sql
+
+-- What the handlers of the domain `accounts` call, in _shared/accounts/tasks.ts, beside erase-account.sql.
+
+create function api.keep_apple_token(p_task_id bigint, p_attempt integer, p_refresh_token text)
+returns jsonb
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+  -- Of a `revoke_apple_sign_in` task: the code is spent, and from now on the task holds what Apple gave for it. `data` is
+  -- `{ kept }`, false for an attempt that has lost its task. A second call keeps the same. Locks: task.
+  select guard.answer(jsonb_build_object(
+    'kept', queue.keep(p_task_id, p_attempt, jsonb_build_object('refresh_token', p_refresh_token))
+  ))
+$$;
+grant execute on function api.keep_apple_token to service_role;
+
+create function api.finish_apple_revocation(
+  p_task_id bigint, p_attempt integer, p_user_id uuid, p_failure text default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Ends a `revoke_apple_sign_in` task: Apple has revoked, or never will, which p_failure tells the operator. `data` is
+-- `{ finished }`, false for an attempt that has lost its task, which then tells nobody. Locks: task → alert.
+declare
+  v_finished boolean;
+begin
+  v_finished := queue.finish(p_task_id, p_attempt);
+  if v_finished and p_failure is not null then
+    perform accounts.note_unrevoked(p_user_id, p_failure);
+  end if;
+  return guard.answer(jsonb_build_object('finished', v_finished));
+end;
+$$;
+grant execute on function api.finish_apple_revocation to service_role;
 
 -- supabase/schemas/api/app-store-notifications.sql
 

@@ -74,7 +74,9 @@ values
   ('poll', 10, null, 'exponential', 3, 60, 15, 60, 4, null, null),
   -- Until its 12 hours are over; Apple's API may be away for half of them.
   ('answer_consumption', 4, null, 'exponential', 10, 900, 15, 60, 5, null, null),
-  ('read_notification_history', 1, 5, 'exponential', 30, 900, 15, 120, 7, null, null)
+  ('read_notification_history', 1, 5, 'exponential', 30, 900, 15, 120, 7, null, null),
+  -- The code is good for 5 minutes, so it goes soon. With an hour between them at most, 100 tries are three days.
+  ('revoke_apple_sign_in', 4, 100, 'exponential', 5, 3600, 15, 60, 4, 'accounts.give_up_revocation', null)
 on conflict (kind) do update set on_dead = excluded.on_dead;
 
 -- videos: the life of a job, who makes videos, and where they are kept.

@@ -1,7 +1,7 @@
 import { ClosedAccount, Profile } from "../_shared/accounts/contract.ts";
 import { database } from "../_shared/database/call.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
-import { UpdateUserProfileRequest } from "./schema.ts";
+import { CloseAccountRequest, UpdateUserProfileRequest } from "./schema.ts";
 import { deleteUserProfile, getUserProfile, updateUserProfile } from "./service.ts";
 
 export default endpoint({
@@ -28,6 +28,8 @@ export default endpoint({
   summary: "Closes the caller's account, at once and for good",
   auth: "user",
   policies: ["writes"],
+  request: CloseAccountRequest,
+  bodyIsOptional: true,
   response: { 202: ClosedAccount },
   errors: [],
   ports: { database },

@@ -1,7 +1,7 @@
 import { ClosedAccount, type Profile, StoredProfile } from "../_shared/accounts/contract.ts";
 import { actor, type Database } from "../_shared/database/call.ts";
 import type { Answer, Context } from "../_shared/endpoint/context.ts";
-import type { UpdateUserProfileRequest } from "./schema.ts";
+import type { CloseAccountRequest, UpdateUserProfileRequest } from "./schema.ts";
 
 type ProfileContext = Context<"user"> & { database: Database };
 
@@ -21,13 +21,14 @@ export async function updateUserProfile(
   return { status: 200, body: { ...profile, is_guest: context.caller.isAnonymous } };
 }
 
-/** Closes the account. What is left to do is the worker's: running jobs, files, personal data. */
+/** Closes the account. What is left to do is the worker's: running jobs, files, personal data, and to tell Apple. */
 export async function deleteUserProfile(
-  _input: unknown,
+  { apple_authorization_code }: CloseAccountRequest,
   context: ProfileContext,
 ): Promise<Answer<ClosedAccount>> {
-  return {
-    status: 202,
-    body: await context.database.call("delete_user_profile", actor(context), ClosedAccount),
-  };
+  const code = apple_authorization_code === undefined
+    ? {}
+    : { p_apple_authorization_code: apple_authorization_code };
+  const args = { ...actor(context), ...code };
+  return { status: 202, body: await context.database.call("delete_user_profile", args, ClosedAccount) };
 }

@@ -49,7 +49,7 @@ Deno.test("a change is the caller's own, names what is given alone, and answers 
 });
 
 Deno.test("the account that is closed is the caller's own, once", async () => {
-  const closed = { user_id: userId, closed_at: "2026-11-20T12:00:00.000Z" };
+  const closed = { user_id: userId, closed_at: "2026-11-20T12:00:00.000Z", subscription: null };
   let isClosed = false;
   const { database, calls } = fakeDatabase({
     delete_user_profile: () => {
@@ -59,12 +59,13 @@ Deno.test("the account that is closed is the caller's own, once", async () => {
     },
   });
   const context = testContext("user", { database });
-  assert.deepEqual(await deleteUserProfile(undefined, context), { status: 202, body: closed });
-  assert.deepEqual(calls, [{
-    name: "delete_user_profile",
-    args: { p_user_id: userId, p_session_id: sessionId },
-  }]);
-  await assert.rejects(deleteUserProfile(undefined, context), { code: "ERR_4005" });
+  assert.deepEqual(await deleteUserProfile({}, context), { status: 202, body: closed });
+  const args = { p_user_id: userId, p_session_id: sessionId };
+  await assert.rejects(deleteUserProfile({ apple_authorization_code: "c1" }, context), { code: "ERR_4005" });
+  assert.deepEqual(calls, [
+    { name: "delete_user_profile", args },
+    { name: "delete_user_profile", args: { ...args, p_apple_authorization_code: "c1" } },
+  ]);
 });
 
 /** What the schema makes of a change, or its messages. */

@@ -40,5 +40,10 @@ export const MergedGuest = z.object({
 });
 export type Merge = z.infer<typeof MergedGuest>;
 
-export const ClosedAccount = z.object({ user_id: z.guid(), closed_at: timestamp });
+export const ClosedAccount = z.object({
+  user_id: z.guid(),
+  closed_at: timestamp,
+  /** Apple goes on with it until its buyer ends it; null where there is none that runs. */
+  subscription: Subscription,
+});
 export type ClosedAccount = z.infer<typeof ClosedAccount>;

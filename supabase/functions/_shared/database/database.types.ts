@@ -77,7 +77,10 @@ export type Database = {
         Args: { "p_ended_session_id": string; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
       };
-      "delete_user_profile": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
+      "delete_user_profile": {
+        Args: { "p_apple_authorization_code"?: string; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
       "delete_video_job": {
         Args: { "p_job_id": string; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
@@ -85,6 +88,10 @@ export type Database = {
       "enter_device_lane": { Args: { "p_network": string }; Returns: Json };
       "erase_account": {
         Args: { "p_attempt": number; "p_task_id": number; "p_user_id": string };
+        Returns: Json;
+      };
+      "finish_apple_revocation": {
+        Args: { "p_attempt": number; "p_failure"?: string; "p_task_id": number; "p_user_id": string };
         Returns: Json;
       };
       "finish_consumption": {
@@ -130,6 +137,10 @@ export type Database = {
         Returns: Json;
       };
       "health": { Args: { "p_providers"?: (string)[] }; Returns: Json };
+      "keep_apple_token": {
+        Args: { "p_attempt": number; "p_refresh_token": string; "p_task_id": number };
+        Returns: Json;
+      };
       "keep_signed_urls": { Args: { "p_urls": Json }; Returns: Json };
       "leave_device_lane": { Args: { "p_lane": string; "p_network": string }; Returns: Json };
       "load_consumption": { Args: { "p_transaction_id": string }; Returns: Json };
