@@ -358,6 +358,14 @@ export class Kinora {
   }
 
   /**
+   * Asks for a file of all that is kept of the user, once a day: `export` of the profile has its URL, once it is there. Throws
+   * ERR_4004 where today's is there already.
+   */
+  async exportData(options?: CallOptions): Promise<Schemas["AccountExport"]> {
+    return await this.call((api, init) => api.POST("/user-export", init), options);
+  }
+
+  /**
    * Closes the account for good, its credits included, and forgets the session: ask the person first. Of whoever signed in
    * with Apple give the code of a new sign-in, so that Apple is told. A `subscription` in the answer goes on until
    * the person ends it at Apple's; null where the answer was lost, and the account is closed.

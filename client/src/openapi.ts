@@ -403,6 +403,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/user-export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Has a file made of all that is kept of the caller
+         * @description A worker writes a JSON file: the list of the user's videos, and every row that the database has of them, by table. Once it is `ready`, `export` of `user-profile` has its URL, for 7 days. Once a day (`exports`); while one is `pending` the answer is that one, and one that `failed` does not count. The videos themselves come from `video-status`.
+         */
+        post: operations["postUserExport"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/user-profile": {
         parameters: {
             query?: never;
@@ -412,7 +432,7 @@ export interface paths {
         };
         /**
          * The caller's own profile
-         * @description `language` is the one of messages where a request asks for none; null until the user has chosen one. Buy with `app_account_token` as StoreKit's `appAccountToken`, and the purchase is this user's; it is nobody else's to know.
+         * @description `language` is the one of messages where a request asks for none; null until the user has chosen one. Buy with `app_account_token` as StoreKit's `appAccountToken`, and the purchase is this user's; it is nobody else's to know. `export` is the file that `user-export` asked for, with a new URL at each call.
          */
         get: operations["getUserProfile"];
         put?: never;
@@ -564,6 +584,16 @@ export interface components {
             credits_remaining: number;
             /** Format: date-time */
             created_at: string;
+        };
+        AccountExport: {
+            /** @enum {string} */
+            status: "pending" | "ready" | "failed";
+            /** Format: date-time */
+            requested_at: string;
+            url: string | null;
+            bytes: number | null;
+            /** Format: date-time */
+            expires_at: string | null;
         };
         AdjustCreditsRequest: {
             user_id: components["schemas"]["UserId"];
@@ -802,6 +832,16 @@ export interface components {
         };
         /** @enum {string} */
         JobStatus: "pending" | "processing" | "completed" | "failed" | "cancelled";
+        LatestExport: {
+            /** @enum {string} */
+            status: "pending" | "ready" | "failed";
+            /** Format: date-time */
+            requested_at: string;
+            url: string | null;
+            bytes: number | null;
+            /** Format: date-time */
+            expires_at: string | null;
+        } | null;
         MergedGuest: {
             /** Format: uuid */
             user_id: string;
@@ -894,6 +934,7 @@ export interface components {
             /** Format: date-time */
             created_at: string;
             subscription: components["schemas"]["Subscription"];
+            export: components["schemas"]["LatestExport"];
         };
         ProviderWebhookResponse: {
             /** @constant */
@@ -2968,6 +3009,58 @@ export interface operations {
             503: components["responses"]["ERR_6001"];
         };
     };
+    postUserExport: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted; the work goes on */
+            202: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "status": "pending",
+                     *       "requested_at": "2026-11-21T12:20:00.000Z",
+                     *       "url": null,
+                     *       "bytes": null,
+                     *       "expires_at": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AccountExport"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            413: components["responses"]["ERR_4013"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
     getUserProfile: {
         parameters: {
             query?: never;
@@ -3010,7 +3103,8 @@ export interface operations {
                      *       "app_account_token": "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
                      *       "shares_consumption": false,
                      *       "created_at": "2026-11-21T11:58:00.000Z",
-                     *       "subscription": null
+                     *       "subscription": null,
+                     *       "export": null
                      *     }
                      */
                     "application/json": components["schemas"]["Profile"];
@@ -3141,7 +3235,8 @@ export interface operations {
                      *       "app_account_token": "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
                      *       "shares_consumption": false,
                      *       "created_at": "2026-11-21T11:58:00.000Z",
-                     *       "subscription": null
+                     *       "subscription": null,
+                     *       "export": null
                      *     }
                      */
                     "application/json": components["schemas"]["Profile"];

@@ -12,13 +12,15 @@ const profile = {
   shares_consumption: false,
   created_at: "2026-11-21T11:58:00.000Z",
   subscription: null,
+  export: null,
 };
 
 export default {
   GET: {
     description:
       "`language` is the one of messages where a request asks for none; null until the user has chosen one. Buy with " +
-      "`app_account_token` as StoreKit's `appAccountToken`, and the purchase is this user's; it is nobody else's to know.",
+      "`app_account_token` as StoreKit's `appAccountToken`, and the purchase is this user's; it is nobody else's to know. " +
+      "`export` is the file that `user-export` asked for, with a new URL at each call.",
     responses: { 200: profile },
     walk: { follows: "recover-guest" },
   },

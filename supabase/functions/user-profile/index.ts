@@ -1,6 +1,7 @@
 import { ClosedAccount, Profile } from "../_shared/accounts/contract.ts";
 import { database } from "../_shared/database/call.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
+import { storage } from "../_shared/platform/storage.ts";
 import { CloseAccountRequest, UpdateUserProfileRequest } from "./schema.ts";
 import { deleteUserProfile, getUserProfile, updateUserProfile } from "./service.ts";
 
@@ -11,7 +12,7 @@ export default endpoint({
   policies: ["reads"],
   response: { 200: Profile },
   errors: [],
-  ports: { database },
+  ports: { database, storage },
   service: getUserProfile,
 }, {
   method: "PATCH",
@@ -21,7 +22,7 @@ export default endpoint({
   request: UpdateUserProfileRequest,
   response: { 200: Profile },
   errors: [],
-  ports: { database },
+  ports: { database, storage },
   service: updateUserProfile,
 }, {
   method: "DELETE",

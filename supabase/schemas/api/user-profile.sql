@@ -47,7 +47,7 @@ security definer
 set search_path = ''
 as $$
 -- The caller's profile, made at the first call: `data` is `{ user_id, display_name, language, theme_preference,
--- credits_remaining, app_account_token, shares_consumption, created_at, subscription }`. Counts against `reads`.
+-- credits_remaining, app_account_token, shares_consumption, created_at, subscription, export }`. Counts against `reads`.
 -- Locks: rate-limit row → account → expired lots.
 declare
   v_caller record;
@@ -60,7 +60,9 @@ begin
   select u.* into strict v_user from accounts.users as u where u.id = p_user_id;
   return guard.answer(
     accounts.profile_json(v_user, v_caller.balance)
-      || jsonb_build_object('subscription', purchases.subscription_of(p_user_id)),
+      || jsonb_build_object(
+        'subscription', purchases.subscription_of(p_user_id), 'export', accounts.export_json(p_user_id)
+      ),
     v_caller.limits, v_caller.language
   );
 end;
@@ -98,7 +100,9 @@ begin
   end if;
   return guard.answer(
     accounts.profile_json(v_user, v_caller.balance)
-      || jsonb_build_object('subscription', purchases.subscription_of(p_user_id)),
+      || jsonb_build_object(
+        'subscription', purchases.subscription_of(p_user_id), 'export', accounts.export_json(p_user_id)
+      ),
     v_caller.limits, v_user.language
   );
 end;

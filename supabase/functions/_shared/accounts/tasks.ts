@@ -1,4 +1,4 @@
-/** What is done for an account after it was closed. */
+/** What is done for an account when nobody waits: it is erased, Apple is told, and what is kept of it is written into a file. */
 import * as z from "zod/mini";
 import type { Database } from "../database/call.ts";
 import { whileDatabaseIsAway } from "../database/while-away.ts";
@@ -12,16 +12,19 @@ import {
 } from "../queue/task.ts";
 import type { Storage } from "../platform/storage.ts";
 import type { AppleId, AppleIdFailure } from "./apple-id.ts";
+import { exportText } from "./exports.ts";
 
 export interface AccountTaskPorts {
   readonly database: Database;
-  readonly storage: Pick<Storage, "remove">;
+  readonly storage: Pick<Storage, "remove" | "upload">;
   readonly appleId: AppleId | null;
 }
 
 export const accountTasks: Handlers<AccountTaskPorts> = {
   erase_account: eraseAccount,
   revoke_apple_sign_in: revokeAppleSignIn,
+  export_account: exportAccount,
+  delete_export: deleteExport,
 };
 
 /** Files of the user that storage has; there may be more. */
@@ -103,4 +106,75 @@ async function tryAgain(
   }
   const args = { ...attemptOf(task), p_error: `${failure}: ${cause}`, p_after_seconds: retryAfter };
   await whileDatabaseIsAway(() => database.call("retry_task", args, z.unknown()));
+}
+
+/** Null for an export that is not there; without tables there is nothing to be made. */
+const Export = z.nullable(z.object({
+  user_id: z.guid(),
+  path: z.string(),
+  tables: z.nullable(z.array(z.string())),
+}));
+
+/** Writes the file of an export. Again, it is written over what an earlier attempt has left. */
+async function exportAccount(
+  task: Task,
+  { database, storage }: AccountTaskPorts,
+  { log, signal }: Attempt,
+): Promise<void> {
+  const args = { p_export_id: task.subject };
+  const wanted = await database.call("load_export", args, Export);
+  const bytes = wanted === null || wanted.tables === null ? null : await upload(
+    wanted.path,
+    exportText({ exportId: task.subject, userId: wanted.user_id, tables: wanted.tables }, database),
+    storage,
+    signal,
+  );
+  const end = { ...attemptOf(task), ...args, ...(bytes === null ? {} : { p_bytes: bytes }) };
+  const { finished } = await whileDatabaseIsAway(() => database.call("finish_export", end, Finished));
+  log.info("account_export", { user_id: wanted?.user_id ?? null, bytes, finished });
+}
+
+/** How many bytes there were. Throws what the text threw, else ERR_6002. */
+async function upload(
+  path: string,
+  text: AsyncIterable<string>,
+  storage: Pick<Storage, "upload">,
+  signal: AbortSignal,
+): Promise<number> {
+  const encoder = new TextEncoder();
+  let bytes = 0;
+  let failure: unknown;
+  async function* encoded() {
+    try {
+      for await (const part of text) {
+        const chunk = encoder.encode(part);
+        bytes += chunk.byteLength;
+        yield chunk;
+      }
+    } catch (error) {
+      failure = error;
+      throw error;
+    }
+  }
+  try {
+    await storage.upload(path, ReadableStream.from(encoded()), "application/json", signal);
+  } catch (error) {
+    // An upload whose source fails has failed too, but not by itself.
+    throw failure ?? error;
+  }
+  return bytes;
+}
+
+/** Removes the file of an export that has expired. */
+async function deleteExport(
+  task: Task,
+  { database, storage }: AccountTaskPorts,
+  { log }: Attempt,
+): Promise<void> {
+  const args = { p_export_id: task.subject };
+  const expired = await database.call("load_export", args, Export);
+  if (expired !== null) await storage.remove([expired.path]);
+  const end = { ...attemptOf(task), ...args };
+  await whileDatabaseIsAway(() => database.call("finish_export_deletion", end, Finished));
+  log.info("export_deletion", { user_id: expired?.user_id ?? null });
 }

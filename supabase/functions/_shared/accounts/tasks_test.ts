@@ -49,7 +49,12 @@ function setting(given: {
 }
 
 Deno.test("there is a handler for each kind of task that an account has", () => {
-  assert.deepEqual(Object.keys(accountTasks), ["erase_account", "revoke_apple_sign_in"]);
+  assert.deepEqual(Object.keys(accountTasks), [
+    "erase_account",
+    "revoke_apple_sign_in",
+    "export_account",
+    "delete_export",
+  ]);
 });
 
 Deno.test("the files of a closed account are removed from storage before its rows are erased", async () => {

@@ -98,6 +98,14 @@ export type Database = {
         Args: { "p_answer"?: Json; "p_attempt": number; "p_task_id": number; "p_transaction_id": string };
         Returns: Json;
       };
+      "finish_export": {
+        Args: { "p_attempt": number; "p_bytes"?: number; "p_export_id": string; "p_task_id": number };
+        Returns: Json;
+      };
+      "finish_export_deletion": {
+        Args: { "p_attempt": number; "p_export_id": string; "p_task_id": number };
+        Returns: Json;
+      };
       "finish_notification_history": { Args: { "p_attempt": number; "p_task_id": number }; Returns: Json };
       "generate_video": {
         Args: {
@@ -145,6 +153,11 @@ export type Database = {
       "leave_device_lane": { Args: { "p_lane": string; "p_network": string }; Returns: Json };
       "load_consumption": { Args: { "p_transaction_id": string }; Returns: Json };
       "load_erasure": { Args: { "p_user_id": string }; Returns: Json };
+      "load_export": { Args: { "p_export_id": string }; Returns: Json };
+      "load_export_page": {
+        Args: { "p_after"?: Json; "p_export_id": string; "p_table": string };
+        Returns: Json;
+      };
       "load_notification_history": { Args: { "p_environment": string }; Returns: Json };
       "load_video_task": { Args: { "p_job_id": string }; Returns: Json };
       "merge_guest": {
@@ -273,6 +286,7 @@ export type Database = {
         };
         Returns: Json;
       };
+      "user_export": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
       "video_jobs": {
         Args: {
           "p_after"?: Json;
