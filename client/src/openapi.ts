@@ -586,8 +586,7 @@ export interface components {
             created_at: string;
         };
         AccountExport: {
-            /** @enum {string} */
-            status: "pending" | "ready" | "failed";
+            status: components["schemas"]["ExportStatus"];
             /** Format: date-time */
             requested_at: string;
             url: string | null;
@@ -755,6 +754,8 @@ export interface components {
                 retry_after?: number;
             };
         };
+        /** @enum {string} */
+        ExportStatus: "pending" | "ready" | "failed";
         GenerateVideoRequest: {
             /** Format: uuid */
             model_id: string;
@@ -833,8 +834,7 @@ export interface components {
         /** @enum {string} */
         JobStatus: "pending" | "processing" | "completed" | "failed" | "cancelled";
         LatestExport: {
-            /** @enum {string} */
-            status: "pending" | "ready" | "failed";
+            status: components["schemas"]["ExportStatus"];
             /** Format: date-time */
             requested_at: string;
             url: string | null;

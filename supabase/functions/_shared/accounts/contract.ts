@@ -9,9 +9,11 @@ export const themePreferences = ["system", "light", "dark"] as const;
 
 export const ThemePreference = z.enum(themePreferences);
 
+/** `failed`: ask for another. */
+export const ExportStatus = z.enum(["pending", "ready", "failed"]);
+
 const exportFields = {
-  /** `failed`: ask for another. */
-  status: z.enum(["pending", "ready", "failed"]),
+  status: ExportStatus,
   requested_at: timestamp,
   /** Good for 10 minutes; null until it is ready, and while storage does not answer. */
   url: z.nullable(z.string()),
