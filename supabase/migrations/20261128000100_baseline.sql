@@ -1247,8 +1247,8 @@ $$;
 -- trigger moves the balances and draws the lots, in the same statement. Nothing here is ever rewritten.
 --
 -- To read it in one sitting: credits.sql (what there is), transfers.sql (how money moves), lots.sql and accounts.sql
--- (what postings are made of), postings.sql, reversals.sql, expiries.sql (until when lots live), merging.sql, console.sql
--- (the operator's hand), proofs.sql.
+-- (what postings are made of), postings.sql, debts.sql, reversals.sql, expiries.sql (until when lots live), merging.sql,
+-- console.sql (the operator's hand), proofs.sql.
 --
 -- Amounts are whole credits. An entry is signed; over all accounts of a unit the entries sum to zero. A user's
 -- accounts carry their balance and refuse to go below zero. System accounts carry none: one row that everybody
@@ -1296,6 +1296,7 @@ create table credits.accounts (
 alter table credits.accounts enable row level security;
 create unique index accounts_owner on credits.accounts (owner_id, kind, unit) where owner_id is not null;
 create index accounts_expiry on credits.accounts (next_expiry_at) where next_expiry_at is not null;
+create index accounts_merged_into on credits.accounts (merged_into) where merged_into is not null;
 create unique index accounts_system on credits.accounts (kind, unit) where owner_id is null;
 comment on table credits.accounts is 'Who has credits: users, and the platform''s own accounts.';
 
@@ -1318,7 +1319,7 @@ create table credits.lots (
   id bigint generated always as identity primary key,
   account_id bigint not null references credits.accounts,
   owner_id uuid not null,
-  -- The lot that it came from, where that was given back or changed hands.
+  -- Its lot in the guest's account that was merged into this one.
   descends_from bigint references credits.lots,
   expires_at timestamptz,
   amount credits.amount not null,
@@ -1610,7 +1611,7 @@ language sql
 stable
 set search_path = ''
 as $$
-  -- A lot, and those that descend from it.
+  -- A lot, and its successors in the accounts that its own became a part of.
   with recursive found as (
     select l.id from credits.lots as l where l.id = p_lot_id
     union all
@@ -1619,26 +1620,18 @@ as $$
   select l.* from credits.lots as l where l.id in (select f.id from found as f)
 $$;
 
-create function credits.choose_lots_of(
-  p_account_id bigint, p_amount bigint, p_first_lot_id bigint default null, p_with_others boolean default true
-)
+create function credits.choose_lots_to_pay(p_account_id bigint, p_amount bigint)
 returns credits.draw[]
 language sql
 stable
 set search_path = ''
 as $$
-  -- Up to an amount: first from a lot and what descends from it, then as spending does, but from none that was bought in
-  -- the sandbox. Less than the amount where there is no more.
+  -- As spending does, but from none that was bought in the sandbox, and less than the amount where there is no more.
   select coalesce(array_agg(row(o.id, least(o.remaining, p_amount - o.before)::bigint)::credits.draw order by o.before), '{}')
   from (
-    select c.id, c.remaining,
-      sum(c.remaining) over (order by c.is_first desc, c.expires_at nulls last, c.id) - c.remaining as before
-    from (
-      select l.*, l.id in (select d.id from credits.lots_of(p_first_lot_id) as d) as is_first
-      from credits.lots as l
-      where l.account_id = p_account_id and not l.is_spent
-    ) as c
-    where c.is_first or (p_with_others and not c.is_sandbox)
+    select l.id, l.remaining, sum(l.remaining) over (order by l.expires_at nulls last, l.id) - l.remaining as before
+    from credits.lots as l
+    where l.account_id = p_account_id and not l.is_spent and not l.is_sandbox
   ) as o
   where o.before < p_amount
 $$;
@@ -1679,10 +1672,10 @@ as $$
     from unnest(p_draws) with ordinality as d (lot_id, amount, place)
     join credits.lots as l on l.id = d.lot_id
     union all
-    -- One in another account: a merge makes one of each lot, and an account merges once.
+    -- One, or none: an account merges once.
     select s.place, l.id, l.account_id, s.amount
     from descent as s
-    join credits.lots as l on l.descends_from = s.id and l.account_id <> s.account_id
+    join credits.lots as l on l.descends_from = s.id
     where s.account_id <> p_account_id
   )
   select coalesce(array_agg(row(s.id, s.amount)::credits.draw order by s.place), '{}')
@@ -1922,7 +1915,7 @@ begin
   -- `least` passes over nulls: without the coalesce, no debt would be the whole balance.
   v_amount := least(coalesce(v_owed.balance, 0), v_balance);
   if v_amount > 0 then
-    v_draws := credits.choose_lots_of(p_account.id, v_amount);
+    v_draws := credits.choose_lots_to_pay(p_account.id, v_amount);
     v_amount := credits.drawn(v_draws);
   end if;
   if v_amount > 0 then
@@ -2306,6 +2299,117 @@ volatile
 set search_path = ''
 as $$ select credits.end_hold(p_job_id, 'release') $$;
 
+-- supabase/schemas/credits/debts.sql
+
+-- A debt is what a reversal could not take of its own lot. Whatever the account has pays it (credits.settle_account), and is
+-- put back into the lots that paid when the debt turns out not to be one.
+
+create function credits.open_debt(p_account credits.accounts)
+returns credits.accounts
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The account of what somebody owes, which is made with their first debt. The caller has locked p_account, theirs.
+declare
+  v_owed credits.accounts;
+begin
+  insert into credits.accounts (kind, owner_kind, owner_id, unit, balance)
+  values ('owed', p_account.owner_kind, p_account.owner_id, p_account.unit, 0)
+  on conflict do nothing;
+  select a.* into strict v_owed
+  from credits.accounts as a
+  where a.owner_id = p_account.owner_id and a.kind = 'owed' and a.unit = p_account.unit;
+  return v_owed;
+end;
+$$;
+
+create function credits.payable(p_account_id bigint)
+returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  -- What an account has to pay a debt with: all but what was bought in the sandbox.
+  select coalesce(sum(l.remaining), 0)::bigint
+  from credits.lots as l
+  where l.account_id = p_account_id and not l.is_spent and not l.is_sandbox
+$$;
+
+create function credits.payments_of(p_account credits.accounts)
+returns table (transfer_id uuid, lot_id bigint, amount bigint)
+language sql
+stable
+set search_path = ''
+as $$
+  -- What paid the debts of an account, and of the guests' that were merged into it, and was not put back since: by payment,
+  -- and by the account's own lot that has it back.
+  with recursive owners as (
+    select (p_account).owner_id as id
+    union all
+    select g.owner_id from owners as o join credits.accounts as g on g.merged_into = o.id
+  )
+  select p.id, p.lot_id, p.amount
+  from (
+    select t.id, d.lot_id, d.amount - coalesce((
+      select sum(b.amount)
+      from credits.transfers as r
+      cross join lateral unnest(credits.successors(r.draws, (p_account).id)) as b (lot_id, amount)
+      where r.reverses_id = t.id and r.kind = 'reversal' and b.lot_id = d.lot_id
+    ), 0)::bigint as amount
+    from owners as o
+    join credits.accounts as w on w.owner_id = o.id and w.kind = 'owed' and w.unit = (p_account).unit
+    join credits.transfers as t on t.to_account_id = w.id and t.to_number is not null and t.kind = 'debt_payment'
+    cross join lateral unnest(credits.successors(t.draws, (p_account).id)) as d (lot_id, amount)
+  ) as p
+  where p.amount > 0
+$$;
+
+create function credits.put_back_payments(
+  p_posting_id bigint, p_account credits.accounts, p_amount bigint, p_lot_id bigint default null
+)
+returns credits.draw[]
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Puts up to an amount of what paid an account's debts back into the lots that paid, so that the debt is there again: which
+-- lots have what. Of one lot, or of all, and then first those that are spent last: so what comes back does not depend on
+-- which debt was paid first, and lives as long as it can. The caller has locked the account, and settles it after that.
+declare
+  v_now constant timestamptz := core.now();
+  v_owed credits.accounts;
+  v_payment record;
+  v_draws credits.draw[] := '{}';
+begin
+  for v_payment in
+    select c.transfer_id, sum(c.taken)::bigint as amount, array_agg(row(c.lot_id, c.taken)::credits.draw) as draws
+    from (
+      select p.transfer_id, p.lot_id,
+        least(p.amount, p_amount - (sum(p.amount) over last_spent_first - p.amount))::bigint as taken
+      from credits.payments_of(p_account) as p
+      join credits.lots as l on l.id = p.lot_id
+      where l.id = coalesce(p_lot_id, l.id)
+      window last_spent_first as (order by l.expires_at desc nulls first, l.id desc, p.transfer_id desc)
+    ) as c
+    where c.taken > 0
+    group by c.transfer_id
+    order by c.transfer_id
+  loop
+    v_owed := credits.open_debt(p_account);
+    insert into credits.transfers (
+      posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
+    )
+    values (
+      p_posting_id, p_account.owner_id, 'reversal', v_owed.id, p_account.id, v_payment.amount, v_payment.transfer_id,
+      v_payment.draws, v_now
+    );
+    v_draws := v_draws || v_payment.draws;
+  end loop;
+  return v_draws;
+end;
+$$;
+
 -- supabase/schemas/credits/reversals.sql
 
 create function credits.reverse(p_transfer_id uuid, p_idempotency_key text)
@@ -2314,8 +2418,9 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Takes back a grant or purchase: what is left of its lot, then from other lots, and owes the rest. The reverse of a
--- reversal gives back exactly what that took, to where it came from; another debt, if there is one, is paid of it.
+-- Takes back a grant or purchase: what is left of its lot, and what that has paid of debts; the rest is owed, and paid at
+-- once of what other lots have. The reverse of a reversal gives back what that took, and what has paid the debt that it left
+-- goes back to where it came from; another debt, if there is one, is paid of it.
 -- `{ transfer_id, credits_remaining, credits_owed }`, or `{ error: "already_reversed" }` with the key burned. A second
 -- call with the key returns the first result. Of an account that was merged since, it takes from the lots' successors, and
 -- the debt is the heir's. Raises invalid_parameter_value for other kinds of transfer.
@@ -2347,7 +2452,7 @@ begin
     select from credits.transfers as t
     join credits.transfers as o on o.id = t.reverses_id
     where t.kind = 'reversal'
-      and o.posting_id = v_original.posting_id and (v_is_undo or o.id = v_original.id)
+      and o.posting_id = v_original.posting_id and case when v_is_undo then o.kind = 'reversal' else o.id = v_original.id end
   ) or (v_is_undo and exists (
     select from credits.transfers as t
     join credits.transfers as o on o.id = t.reverses_id
@@ -2451,52 +2556,57 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- The reversal itself, of an amount of the original; whoever calls has locked the account and asked whether it may be.
--- What was bought in the sandbox gives its own lot back, and owes nothing: nobody paid for it.
+-- The reversal itself, of an amount of the original; whoever calls has locked the account and asked whether it may be. What
+-- its lot has paid of debts counts as not spent: it is taken, and they are owed again. What was bought in the sandbox gives
+-- what is left of it, and owes nothing: nobody paid for it.
 declare
   v_now constant timestamptz := core.now();
   v_transfer_id constant uuid := core.new_id();
   v_is_sandbox constant boolean := p_original.from_account_id = credits.system_account('sandbox');
-  v_draws constant credits.draw[] := credits.choose_lots_of(
-    p_account.id, p_amount, p_original.draws[1].lot_id, not v_is_sandbox
-  );
-  v_taken constant bigint := credits.drawn(v_draws);
-  v_missing constant bigint := case when v_is_sandbox then 0 else p_amount - v_taken end;
+  v_lot credits.lots;
+  v_taken bigint;
+  v_due bigint;
+  v_paid bigint;
+  v_missing bigint;
   v_outcome jsonb;
-  v_owed credits.accounts;
   v_posting_id bigint;
 begin
-  if v_missing > 0 then
-    insert into credits.accounts (kind, owner_kind, owner_id, unit, balance)
-    values ('owed', p_account.owner_kind, p_account.owner_id, p_account.unit, 0)
-    on conflict do nothing;
-  end if;
-  select a.* into v_owed
-  from credits.accounts as a
-  where a.owner_id = p_account.owner_id and a.kind = 'owed' and a.unit = p_account.unit;
+  select l.* into strict v_lot
+  from credits.lots as l
+  where l.id = (credits.successors(p_original.draws, p_account.id))[1].lot_id;
+  v_taken := least(v_lot.remaining, p_amount);
+  -- The posting states its outcome when it is written, so what it will come to is computed first: what is owed then, and
+  -- what the other lots pay of that.
+  v_due := credits.owed(p_account.owner_id) + case when v_is_sandbox then 0 else p_amount - v_taken end;
+  v_paid := least(v_due, credits.payable(p_account.id) - case when v_is_sandbox then 0 else v_taken end);
   v_outcome := jsonb_build_object(
-    'transfer_id', v_transfer_id, 'credits_remaining', p_account.balance - v_taken,
-    'credits_owed', coalesce(v_owed.balance, 0) + v_missing
+    'transfer_id', v_transfer_id, 'credits_remaining', p_account.balance - v_taken - v_paid, 'credits_owed', v_due - v_paid
   );
   v_posting_id := credits.record_posting(p_idempotency_key, p_account.owner_id, p_request, v_outcome, v_now);
+  v_taken := v_taken + credits.drawn(
+    credits.put_back_payments(v_posting_id, p_account, p_amount - v_taken, v_lot.id)
+  );
   if v_taken > 0 then
     insert into credits.transfers (
       id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
     )
     values (
       v_transfer_id, v_posting_id, p_account.owner_id, 'reversal', p_account.id, p_original.from_account_id, v_taken,
-      p_original.id, v_draws, v_now
+      p_original.id, array[row(v_lot.id, v_taken)::credits.draw], v_now
     );
   end if;
+  v_missing := case when v_is_sandbox then 0 else p_amount - v_taken end;
   if v_missing > 0 then
     insert into credits.transfers (
       id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, created_at
     )
     values (
       case when v_taken > 0 then core.new_id() else v_transfer_id end,
-      v_posting_id, p_account.owner_id, 'reversal', v_owed.id, p_original.from_account_id, v_missing, p_original.id, v_now
+      v_posting_id, p_account.owner_id, 'reversal', (credits.open_debt(p_account)).id, p_original.from_account_id, v_missing,
+      p_original.id, v_now
     );
   end if;
+  perform credits.settle_account(v_posting_id, p_account, v_now);
   return v_outcome;
 end;
 $$;
@@ -2509,22 +2619,20 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Reverses a reversal: what lots gave goes back into them, and what became debt is no longer owed. Where other credits
--- have paid that debt since, they come back as a lot like the one that it was owed for, which a release may have
--- filled again. A lot that expired in the meantime lives 24 hours more, as after a release.
+-- Reverses a reversal: what its lot gave goes back into it, and what became debt is no longer owed. Where other credits have
+-- paid that debt since, they go back into their lots. A lot that expired in the meantime lives 24 hours more, as after a
+-- release.
 declare
   v_now constant timestamptz := core.now();
   v_transfer_id constant uuid := core.new_id();
   v_taken credits.transfers;
   v_owed_part credits.transfers;
-  v_original credits.transfers;
-  v_owed credits.accounts;
-  v_debt bigint;
-  v_forgiven bigint;
+  v_source_id bigint;
+  v_debt constant bigint := credits.owed(p_account.owner_id);
   v_paid bigint;
-  v_is_sandbox boolean;
   v_amount bigint;
-  v_lot_id bigint;
+  v_left bigint;
+  v_settled bigint;
   v_draws credits.draw[];
   v_outcome jsonb;
   v_posting_id bigint;
@@ -2533,57 +2641,44 @@ begin
   from credits.transfers as t
   join credits.accounts as a on a.id = t.from_account_id
   where t.posting_id = p_posting_id and t.kind = 'reversal' and a.kind = 'available';
+  -- Not what was put back of payments then, which goes to the user.
   select t.* into v_owed_part
   from credits.transfers as t
   join credits.accounts as a on a.id = t.from_account_id
+  join credits.accounts as s on s.id = t.to_account_id and s.owner_id is null
   where t.posting_id = p_posting_id and t.kind = 'reversal' and a.kind = 'owed';
-  select t.* into strict v_original
-  from credits.transfers as t where t.id = coalesce(v_taken.reverses_id, v_owed_part.reverses_id);
-  select a.* into v_owed
-  from credits.accounts as a
-  where a.owner_id = p_account.owner_id and a.kind = 'owed' and a.unit = p_account.unit;
+  v_source_id := coalesce(v_taken.to_account_id, v_owed_part.to_account_id);
 
-  v_debt := coalesce(v_owed.balance, 0);
-  v_is_sandbox := v_original.from_account_id = credits.system_account('sandbox');
-  v_forgiven := least(coalesce(v_owed_part.amount, 0), v_debt);
-  v_paid := coalesce(v_owed_part.amount, 0) - v_forgiven;
+  v_paid := greatest(0, coalesce(v_owed_part.amount, 0) - v_debt);
   v_amount := coalesce(v_taken.amount, 0) + v_paid;
-  v_debt := v_debt - v_forgiven;
+  v_left := v_debt + v_paid - coalesce(v_owed_part.amount, 0);
+  -- Another debt is paid of it.
+  v_settled := case when v_source_id = credits.system_account('sandbox') then 0 else least(v_left, v_amount) end;
   v_outcome := jsonb_build_object(
     'transfer_id', v_transfer_id,
-    'credits_remaining',
-    case when p_account.closed_at is null
-      then p_account.balance + greatest(0, v_amount - case when v_is_sandbox then 0 else v_debt end) else 0 end,
-    'credits_owed', case when v_is_sandbox then v_debt else greatest(0, v_debt - v_amount) end
+    'credits_remaining', case when p_account.closed_at is null then p_account.balance + v_amount - v_settled else 0 end,
+    'credits_owed', v_left - v_settled
   );
   v_posting_id := credits.record_posting(p_idempotency_key, p_account.owner_id, p_request, v_outcome, v_now);
-
-  if v_amount > 0 then
-    v_draws := credits.successors(coalesce(v_taken.draws, '{}'), p_account.id);
-    if v_paid > 0 then
-      insert into credits.lots (account_id, owner_id, descends_from, expires_at, amount, remaining)
-      select l.account_id, l.owner_id, l.id, l.expires_at, v_paid, 0
-      from credits.lots as l
-      where l.id = (credits.successors(v_original.draws, p_account.id))[1].lot_id
-      returning id into v_lot_id;
-      v_draws := v_draws || row(v_lot_id, v_paid)::credits.draw;
-    end if;
+  perform credits.revive_lots(p_account.id, credits.put_back_payments(v_posting_id, p_account, v_paid), v_now);
+  if v_taken.id is not null then
+    v_draws := credits.successors(v_taken.draws, p_account.id);
     perform credits.revive_lots(p_account.id, v_draws, v_now);
     insert into credits.transfers (
       id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
     )
     values (
-      v_transfer_id, v_posting_id, p_account.owner_id, 'reversal', v_original.from_account_id, p_account.id, v_amount,
-      coalesce(v_taken.id, v_owed_part.id), v_draws, v_now
+      v_transfer_id, v_posting_id, p_account.owner_id, 'reversal', v_source_id, p_account.id, v_taken.amount, v_taken.id,
+      v_draws, v_now
     );
   end if;
-  if v_forgiven > 0 then
+  if v_owed_part.id is not null then
     insert into credits.transfers (
       id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, created_at
     )
     values (
-      case when v_amount > 0 then core.new_id() else v_transfer_id end,
-      v_posting_id, p_account.owner_id, 'reversal', v_original.from_account_id, v_owed.id, v_forgiven, v_owed_part.id, v_now
+      case when v_taken.id is not null then core.new_id() else v_transfer_id end, v_posting_id, p_account.owner_id,
+      'reversal', v_source_id, (credits.open_debt(p_account)).id, v_owed_part.amount, v_owed_part.id, v_now
     );
   end if;
   perform credits.note_next_expiry(p_account.id);
@@ -2600,7 +2695,7 @@ language sql
 stable
 set search_path = ''
 as $$
-  -- What expired of the lot that a grant or purchase made, and of those that descend from it, and was not given back since:
+  -- What expired of the lot that a grant or purchase made, and of its successors, and was not given back since:
   -- by the transfer that booked it, and its posting.
   select e.id, e.posting_id, e.lot_id, e.amount
   from (
@@ -2778,10 +2873,7 @@ begin
   end if;
   v_now := core.now();
   v_owed := credits.owed(p_guest_id);
-  -- What was bought in the sandbox pays no debt.
-  select coalesce(sum(l.remaining), 0) into v_payable
-  from credits.lots as l
-  where l.account_id in (v_guest.id, v_heir.id) and not l.is_spent and not l.is_sandbox;
+  v_payable := credits.payable(v_guest.id) + credits.payable(v_heir.id);
   v_outcome := jsonb_build_object(
     'moved', v_guest.balance, 'owed', v_owed,
     'credits_remaining', v_guest.balance + v_heir.balance - least(v_payable, v_owed + credits.owed(p_heir_id))
@@ -2810,13 +2902,9 @@ begin
   end loop;
 
   if v_owed > 0 then
-    insert into credits.accounts (kind, owner_kind, owner_id, unit, balance)
-    values ('owed', v_heir.owner_kind, p_heir_id, v_heir.unit, 0)
-    on conflict do nothing;
+    v_heir_debt := credits.open_debt(v_heir);
     select a.* into strict v_guest_debt
     from credits.accounts as a where a.owner_id = p_guest_id and a.kind = 'owed' and a.unit = v_guest.unit;
-    select a.* into strict v_heir_debt
-    from credits.accounts as a where a.owner_id = p_heir_id and a.kind = 'owed' and a.unit = v_heir.unit;
     while v_owed > 0 loop
       v_amount := least(v_owed, 1000000000);
       perform credits.pass_on(v_guest_posting_id, v_heir_posting_id, v_guest_debt, v_heir_debt, '{}', v_amount, v_now);
@@ -2944,7 +3032,7 @@ language sql
 stable
 set search_path = ''
 as $$
-  -- Of each job, what it took of the lot that a grant or purchase made, and of those that descend from it, by what became
+  -- Of each job, what it took of the lot that a grant or purchase made, and of its successors, by what became
   -- of it. The transfer is the one that made the lot.
   select h.job_id,
     sum(d.amount) filter (where e.kind = 'capture')::bigint, sum(d.amount) filter (where e.kind = 'release')::bigint,
@@ -3007,8 +3095,8 @@ return case p_kind
   when 'merge' then (p_from, p_to) in (
     ('available', 'merging'), ('merging', 'available'), ('owed', 'merging'), ('merging', 'owed')
   )
-  -- And back, where it was reversed itself; of an expiry, only back.
-  when 'reversal' then (p_from, p_to) = ('breakage', 'available')
+  -- And back, where it was reversed itself; of an expiry or a payment, only back.
+  when 'reversal' then (p_from, p_to) in (('breakage', 'available'), ('owed', 'available'))
     or (least(p_from, p_to) in ('available', 'owed') and greatest(p_from, p_to) in ('grants', 'purchases', 'sandbox'))
 end;
 
@@ -3314,7 +3402,10 @@ create table queue.kinds (
   -- pg_upgrade.
   on_dead text check (on_dead ~ '^[a-z_]+\.[a-z_]+$'),
   -- What one claim brings at most, for work of which a worker can do little at once; null bounds nothing.
-  claim_limit integer check (claim_limit > 0)
+  claim_limit integer check (claim_limit > 0),
+  -- What the kind's handler is told of the subject with each claim: a function of the subject, with its schema, that
+  -- returns jsonb.
+  facts text check (facts ~ '^[a-z_]+\.[a-z_]+$')
 );
 alter table queue.kinds enable row level security;
 comment on table queue.kinds is 'How tasks of each kind are worked; the operator may change it.';
@@ -3434,23 +3525,27 @@ $$;
 -- Whether a subject has an open task of a kind.
 create function queue.has_open(p_kind text, p_subject uuid)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select exists (
+begin
+  return exists (
     select from queue.tasks as t where t.subject = p_subject and t.kind = p_kind and t.failed_at is null
-  )
+  );
+end;
 $$;
 
 -- The longest attempt of a kind.
 create function queue.timeout(p_kind text)
 returns interval
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select make_interval(secs => k.timeout_seconds) from queue.kinds as k where k.kind = p_kind
+begin
+  return (select make_interval(secs => k.timeout_seconds) from queue.kinds as k where k.kind = p_kind);
+end;
 $$;
 
 -- When the attempt that a worker may still be at is over at the latest; null where none has been claimed.
@@ -3468,18 +3563,22 @@ $$;
 -- When a task of a kind runs again after so many attempts.
 create function queue.retry_at(p_kind text, p_attempts integer)
 returns timestamptz
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  select core.now() + make_interval(secs =>
-    (least(k.max_seconds,
-      -- 2^30 seconds are beyond every maximum; more would overflow.
-      case k.backoff when 'fixed' then k.base_seconds else k.base_seconds * 2 ^ least(30, greatest(0, p_attempts - 1)) end
-    ) * (1 - k.jitter * random()))::double precision
-  )
-  from queue.kinds as k
-  where k.kind = p_kind
+begin
+  return (
+    select core.now() + make_interval(secs =>
+      (least(k.max_seconds,
+        -- 2^30 seconds are beyond every maximum; more would overflow.
+        case k.backoff when 'fixed' then k.base_seconds else k.base_seconds * 2 ^ least(30, greatest(0, p_attempts - 1)) end
+      ) * (1 - k.jitter * random()))::double precision
+    )
+    from queue.kinds as k
+    where k.kind = p_kind
+  );
+end;
 $$;
 
 create function queue.postpone(
@@ -3612,12 +3711,16 @@ $$;
 
 create function queue.heads(p_kinds text[])
 returns table (kind text, lane text, priority smallint, place smallint)
-language sql
+language plpgsql
 stable
 set search_path = ''
+-- As queue.claim.
+set plan_cache_mode = force_generic_plan
 as $$
-  -- Where the open tasks of these kinds stand: each lane, priority and place that has any. One jump in the index for
-  -- each, however many tasks there are.
+-- Where the open tasks of these kinds stand: each lane, priority and place that has any. One jump in the index for
+-- each, however many tasks there are.
+begin
+  return query
   with recursive heads as (
     select k.kind, f.lane, f.priority, f.place
     from unnest(p_kinds) as k (kind)
@@ -3639,7 +3742,8 @@ as $$
       limit 1
     ) as n
   )
-  select h.kind, h.lane, h.priority, h.place from heads as h
+  select h.kind, h.lane, h.priority, h.place::smallint from heads as h;
+end;
 $$;
 
 create function queue.claim(p_limit integer, p_subject uuid default null, p_without text[] default '{}')
@@ -3649,6 +3753,8 @@ volatile
 set search_path = ''
 -- The caller gives up after 10 s; what is claimed for nobody would wait for the end of its lease.
 set lock_timeout = '1s'
+-- With its limits known a plan always looks cheaper, and to make it takes longer than to claim.
+set plan_cache_mode = force_generic_plan
 as $$
 -- Leases up to p_limit due tasks, of one subject if it is named and of no kind in p_without, within each kind's
 -- claim_limit and each kind's and lane's concurrency, in the order of their priority. Within a priority owners take
@@ -3726,6 +3832,43 @@ begin
 exception
   when lock_not_available then
     return;
+end;
+$$;
+
+create function queue.hand_out(p_limit integer, p_subject uuid default null, p_without text[] default '{}')
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Claims tasks, see queue.claim, and tells a worker of them: a list of `{ task_id, kind, subject, owner_id, attempt,
+-- payload, facts }`, first what is most urgent. `facts` is what its kind says of its subject; null where it says nothing
+-- or cannot, which is for that task's attempt to report and stops no other's.
+declare
+  v_task record;
+  v_facts jsonb;
+  v_tasks jsonb := '[]';
+begin
+  for v_task in
+    select t.id, t.kind, t.subject, t.owner_id, t.attempts, t.payload, k.facts
+    from queue.claim(p_limit, p_subject, p_without) as t
+    join queue.kinds as k on k.kind = t.kind
+    order by t.priority, t.id
+  loop
+    v_facts := null;
+    if v_task.facts is not null then
+      begin
+        execute format('select %s($1)', v_task.facts) into v_facts using v_task.subject;
+      exception when others then
+        raise warning 'the facts for task % cannot be had: %', v_task.id, sqlerrm;
+      end;
+    end if;
+    v_tasks := v_tasks || jsonb_build_object(
+      'task_id', v_task.id, 'kind', v_task.kind, 'subject', v_task.subject, 'owner_id', v_task.owner_id,
+      'attempt', v_task.attempts, 'payload', v_task.payload, 'facts', v_facts
+    );
+  end loop;
+  return v_tasks;
 end;
 $$;
 
@@ -4192,11 +4335,13 @@ $$;
 -- Whether the account of a job was closed: nothing is stored for it.
 create function videos.is_abandoned(p_job videos.jobs)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select exists (select from accounts.users as u where u.id = p_job.user_id and u.closed_at is not null)
+begin
+  return exists (select from accounts.users as u where u.id = p_job.user_id and u.closed_at is not null);
+end;
 $$;
 
 create function videos.note_refund(p_job_id uuid, p_amount bigint)
@@ -4396,11 +4541,11 @@ create table videos.provider_events (
   -- What it did: `applied`, `asked` (a poll was made of it), or `ignored`.
   effect text not null check (effect in ('applied', 'asked', 'ignored')),
   received_at timestamptz not null,
-  -- With the submission: an event that was sent to the URL of another must not stand in for its own delivery.
-  primary key (provider, event_id, submission_id)
+  -- Of a submission, and so of its provider: an event that was sent to the URL of another must not stand in for its own
+  -- delivery.
+  primary key (submission_id, event_id)
 );
 alter table videos.provider_events enable row level security;
-create index provider_events_submission on videos.provider_events (submission_id);
 comment on table videos.provider_events is 'What the providers reported, proved to be theirs.';
 
 create function videos.alert_about(p_submission videos.submissions, p_answer jsonb)
@@ -4417,6 +4562,37 @@ begin
       'provider_model', p_submission.provider_model, 'submission_id', p_submission.id,
       'cause', coalesce(p_answer ->> 'cause', p_answer #>> '{failure,cause}')
     ));
+  end if;
+end;
+$$;
+
+create function videos.refuse_claim(p_job_id uuid, p_verdict jsonb)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What it means for a job that the moderation service did not let its prompt pass. `refused`: it ends with
+-- prompt/refused and its hold is released. `unavailable`: the task waits, by its backoff and no shorter than the service
+-- asks; the job's bound ends it. Of several verdicts the first counts; after the job has gone on none does.
+-- Locks: account → job → lots → task → alert.
+declare
+  v_job videos.jobs;
+begin
+  v_job := videos.lock_job(p_job_id);
+  if v_job.status is distinct from 'pending' or v_job.moderated_at is not null then
+    return;
+  end if;
+  if p_verdict ->> 'verdict' = 'refused' then
+    update videos.jobs as j
+    set flag = (select string_agg(c.name, ', ') from jsonb_array_elements_text(p_verdict -> 'categories') as c (name))
+    where j.id = p_job_id;
+    perform videos.settle_video_job(p_job_id, 'failed', core.error_code('prompt/refused'), '{"reason": "policy"}');
+    return;
+  end if;
+  perform queue.postpone('submit', p_job_id, p_verdict ->> 'cause', (p_verdict ->> 'retry_after_seconds')::numeric);
+  if (p_verdict ->> 'needs_operator')::boolean then
+    perform ops.raise_alert('moderation_refuses', 'moderation', jsonb_build_object('cause', p_verdict -> 'cause'));
   end if;
 end;
 $$;
@@ -4444,12 +4620,11 @@ select core.keep_rows_out_of_logs('videos.provider_events');
 create type videos.asset_kind as enum ('video', 'thumbnail');
 
 create table videos.assets (
-  id uuid primary key default core.new_id(),
   job_id uuid not null references videos.jobs,
   owner_id uuid not null,
   kind videos.asset_kind not null,
-  -- In the private bucket `videos`.
-  path text not null unique,
+  -- In the private bucket `videos`: in the job's folder, so that no other job has it.
+  path text not null,
   bytes bigint not null check (bytes > 0),
   content_type text not null,
   duration_milliseconds integer,
@@ -4460,7 +4635,7 @@ create table videos.assets (
   created_at timestamptz not null,
   -- When the worker removed the file, after the user deleted the job.
   deleted_at timestamptz,
-  unique (job_id, kind)
+  primary key (job_id, kind)
 );
 alter table videos.assets enable row level security;
 comment on table videos.assets is 'Files in storage.';
@@ -4505,12 +4680,49 @@ $$;
 -- became since.
 create function videos.folder_of(p_job videos.jobs)
 returns text
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select u.reference || '/' || p_job.id from accounts.users as u
-  where u.id = coalesce(credits.hold_owner(p_job.id), p_job.user_id)
+begin
+  return (
+    select u.reference || '/' || p_job.id from accounts.users as u
+    where u.id = coalesce(credits.hold_owner(p_job.id), p_job.user_id)
+  );
+end;
+$$;
+
+create function videos.task_facts(p_job_id uuid)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What the handlers of a job's tasks need: `{ folder, paths, submission }`. `folder` is where the job's files are in
+-- storage, `paths` those of its files that are there. `submission` is the one that a provider has or may have,
+-- `{ submission_id, provider, provider_model, request_id, references }`, or null. Null where there is no such job.
+begin
+  return (
+    select jsonb_build_object(
+      'folder', videos.folder_of(j),
+      'paths', (
+        select coalesce(jsonb_agg(a.path), '[]') from videos.assets as a where a.job_id = j.id and a.deleted_at is null
+      ),
+      'submission', (
+        select jsonb_build_object(
+          'submission_id', s.id, 'provider', s.provider, 'provider_model', s.provider_model,
+          'request_id', s.request_id, 'references', s.provider_references
+        )
+        from videos.submissions as s
+        where s.job_id = j.id and s.state in ('sending', 'accepted', 'unknown', 'ended')
+        order by s.claimed_at desc
+        limit 1
+      )
+    )
+    from videos.jobs as j
+    where j.id = p_job_id
+  );
+end;
 $$;
 
 -- Paths of what storage has of a user, and of the guests whom they were, whether or not a job knows of it.
@@ -4896,10 +5108,12 @@ return (p_offer).prompt_max_units is null or (p_offer).prompt_max_units >= video
 -- that refused it.
 create function videos.candidates(p_job videos.jobs, p_providers text[])
 returns setof videos.model_providers
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select p.*
   from videos.model_providers as p
   join videos.providers as v on v.name = p.provider and v.is_enabled
@@ -4908,7 +5122,8 @@ as $$
     and not exists (
       select from videos.submissions as s
       where s.job_id = p_job.id and s.provider = p.provider and s.state = 'refused'
-    )
+    );
+end;
 $$;
 
 create function videos.is_offered(
@@ -5066,24 +5281,38 @@ as $$
 -- an attempt to store its video may have left files, a `delete_files` task removes them.
 -- A job of a closed account ends as cancelled, whatever p_status says.
 -- Locks: account → job → lots → hits → tasks.
+begin
+  return videos.settle_locked_job(videos.lock_job(p_job_id), p_status, p_error_code, p_error_details);
+end;
+$$;
+
+create function videos.settle_locked_job(
+  p_job videos.jobs, p_status videos.job_status, p_error_code text default null, p_error_details jsonb default '{}',
+  p_urls jsonb default '{}'
+)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- videos.settle_video_job for who has just locked the job, with its account. p_urls: `{ video_url, thumbnail_url,
+-- video_url_expires_at }` of a completed one. Locks: lots → hits → tasks.
 declare
-  v_job videos.jobs;
   v_status videos.job_status;
   v_now timestamptz;
 begin
-  v_job := videos.lock_job(p_job_id);
-  if v_job.completed_at is not null then
+  if p_job.completed_at is not null then
     return false;
   end if;
-  v_status := case when videos.is_abandoned(v_job) then 'cancelled' else p_status end;
+  v_status := case when videos.is_abandoned(p_job) then 'cancelled' else p_status end;
   v_now := core.now();
 
   if v_status = 'completed' then
-    perform credits.capture(p_job_id);
+    perform credits.capture(p_job.id);
     -- It is paid for. A job was accepted at the time of its hit.
-    perform guard.give_back('uncaptured_jobs', v_job.user_id, v_job.created_at);
+    perform guard.give_back('uncaptured_jobs', p_job.user_id, p_job.created_at);
   else
-    perform credits.release(p_job_id);
+    perform credits.release(p_job.id);
   end if;
   update videos.jobs as j
   set status = v_status,
@@ -5091,13 +5320,16 @@ begin
       error_code = case when v_status = 'failed' then p_error_code end,
       error_details = case when v_status = 'failed' then p_error_details end,
       completed_at = v_now,
-      due_at = null
-  where j.id = p_job_id;
-  if v_status <> 'completed' and v_job.storing_at is not null then
+      due_at = null,
+      video_url = case when v_status = 'completed' then p_urls ->> 'video_url' end,
+      thumbnail_url = case when v_status = 'completed' then p_urls ->> 'thumbnail_url' end,
+      video_url_expires_at = case when v_status = 'completed' then (p_urls ->> 'video_url_expires_at')::timestamptz end
+  where j.id = p_job.id;
+  if v_status <> 'completed' and p_job.storing_at is not null then
     -- A worker that still stores it is done by then, or asks for it itself.
-    perform videos.add_task('delete_files', v_job, greatest(v_now, queue.attempt_ends_at('store', p_job_id)));
+    perform videos.add_task('delete_files', p_job, greatest(v_now, queue.attempt_ends_at('store', p_job.id)));
   end if;
-  perform queue.drop(p_job_id, '{submit,poll,cancel,store}');
+  perform queue.drop(p_job.id, '{submit,poll,cancel,store}');
   return true;
 end;
 $$;
@@ -5125,8 +5357,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- What a provider's word means for a job, and for the day's spending. The caller has locked account and job, and proved
--- that the word is about this submission. Idempotent, and indifferent to the order in which words arrive.
+-- What a provider's word means for a job, and for the day's spending. The caller has locked account and job, has read the
+-- submission after that, and proved that the word is about it. Idempotent, and indifferent to the order in which words arrive.
 declare
   v_now constant timestamptz := core.now();
   v_state constant text := p_state ->> 'state';
@@ -5136,9 +5368,11 @@ begin
   if v_state = 'unreachable' then
     return;
   end if;
-  update videos.submissions as s
-  set missing_since = case v_state when 'not_found' then coalesce(s.missing_since, v_now) end
-  where s.id = p_submission.id and (v_state = 'not_found') <> (s.missing_since is not null);
+  if (v_state = 'not_found') <> (p_submission.missing_since is not null) then
+    update videos.submissions as s
+    set missing_since = case v_state when 'not_found' then v_now end
+    where s.id = p_submission.id;
+  end if;
   if v_state in ('succeeded', 'failed') then
     perform videos.note_finished(p_submission.provider);
   end if;
@@ -5148,7 +5382,9 @@ begin
     where s.id = p_submission.id and s.state <> 'ended';
   end if;
   if v_state = 'succeeded' then
-    perform videos.note_bill(p_submission.id, true);
+    if p_submission.counted_on is null then
+      perform videos.note_bill(p_submission.id, true);
+    end if;
   elsif (p_state ->> 'is_unbilled')::boolean then
     perform videos.note_unbilled(p_job, p_submission.id);
   end if;
@@ -5748,17 +5984,21 @@ $$;
 
 create function accounts.heir_of(p_user_id uuid)
 returns uuid
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  -- Who a user is by now: the one whom they were merged into, at once or by way of others, or themselves.
-  with recursive heirs as (
-    select u.id, u.merged_into, 0 as steps from accounts.users as u where u.id = p_user_id
-    union all
-    select u.id, u.merged_into, h.steps + 1 from heirs as h join accounts.users as u on u.id = h.merged_into
-  )
-  select h.id from heirs as h order by h.steps desc limit 1
+-- Who a user is by now: the one whom they were merged into, at once or by way of others, or themselves.
+begin
+  return (
+    with recursive heirs as (
+      select u.id, u.merged_into, 0 as steps from accounts.users as u where u.id = p_user_id
+      union all
+      select u.id, u.merged_into, h.steps + 1 from heirs as h join accounts.users as u on u.id = h.merged_into
+    )
+    select h.id from heirs as h order by h.steps desc limit 1
+  );
+end;
 $$;
 
 create function accounts.with_guests(p_user_id uuid)
@@ -5814,6 +6054,26 @@ as $$
 begin
   account := credits.lock_account(p_user_id);
   refusal := (accounts.admit(p_user_id, p_suspended)).refusal;
+end;
+$$;
+
+create function accounts.lock_all(p_user_ids uuid[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Locks the accounts of those who have one, for a caller who has none locked: guests first, as a merge does, and of guests
+-- the older one. A second call changes nothing. Locks: accounts → expired lots.
+begin
+  perform credits.lock_account(o.id)
+  from (
+    select u.id
+    from accounts.users as u
+    left join auth.users as a on a.id = u.id
+    where u.id = any (p_user_ids)
+    order by coalesce(a.is_anonymous, false) desc, u.created_at, u.id
+  ) as o;
 end;
 $$;
 
@@ -6217,7 +6477,7 @@ set search_path = ''
 as $$
 -- Makes a guest a part of their heir, for good: credits, jobs, files and keys change hands, the guest's sessions end, and
 -- of the guest a tombstone stays that names the heir. Nothing is forfeited or erased. The caller has locked both accounts,
--- the guest's first, and knows that both are open. Raises serialization_failure for a guest who is suspended at this moment:
+-- as accounts.lock_all does, and knows that both are open. Raises serialization_failure for a guest who is suspended at this moment:
 -- the caller tries the whole again.
 -- Locks: both accounts → users → lots → keys → jobs and what belongs to them, tasks → sessions.
 declare
@@ -7546,7 +7806,7 @@ as $$
   join videos.provider_events as e on e.submission_id = s.id
   where s.job_id = p_job_id
   union all
-  select a.created_at, 'stored ' || a.kind, a.id::text, jsonb_strip_nulls(jsonb_build_object(
+  select a.created_at, 'stored ' || a.kind, a.path, jsonb_strip_nulls(jsonb_build_object(
     'bytes', a.bytes, 'differences', a.differences, 'deleted_at', a.deleted_at
   ))
   from videos.assets as a where a.job_id = p_job_id
@@ -7960,12 +8220,8 @@ as $$
 declare
   v_next purchases.transactions;
   v_rest bigint := 0;
-  v_due bigint;
+  v_due constant bigint := purchases.passed_to(p_period);
 begin
-  select coalesce(sum((purchases.share_cut(t)).passed), 0) into v_due
-  from purchases.other_periods(p_period) as t
-  where t.credited_at is not null and t.purchased_at <= (p_period).purchased_at and t.expires_at > (p_period).purchased_at
-    and purchases.cutter_of(t) = (p_period).id;
   select t.* into v_next from purchases.transactions as t where t.id = purchases.cutter_of(p_period);
   if v_next.id is not null then
     v_rest := (p_period).credits - floor(
@@ -7980,6 +8236,31 @@ begin
   end);
   passed := v_due + v_rest - taken;
 end;
+$$;
+
+create function purchases.passed_to(p_period purchases.transactions)
+returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  -- What a period has to bear of those that it ended with another user, who has spent that: so much less it brings. It may be
+  -- more than it brings; then the rest is for the next one.
+  select coalesce(sum((purchases.share_cut(t)).passed), 0)::bigint
+  from purchases.other_periods(p_period) as t
+  where t.credited_at is not null and t.purchased_at <= (p_period).purchased_at and t.expires_at > (p_period).purchased_at
+    and purchases.cutter_of(t) = (p_period).id
+$$;
+
+create function purchases.added_by(p_transaction purchases.transactions)
+returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  -- What a credited transaction has brought its owner, before anything was taken back.
+  select (p_transaction).credits
+    - case when (p_transaction).kind = 'subscription' then least((p_transaction).credits, purchases.passed_to(p_transaction)) else 0 end
 $$;
 
 create function purchases.to_take_back(p_transaction purchases.transactions)
@@ -8041,7 +8322,7 @@ return jsonb_build_object(
     end
     when (p_transaction).revoked_share < 100000 then 'partially_refunded' else 'refunded'
   end,
-  'credits_added', (p_transaction).credits, 'purchased_at', core.to_iso((p_transaction).purchased_at),
+  'credits_added', purchases.added_by(p_transaction), 'purchased_at', core.to_iso((p_transaction).purchased_at),
   'expires_at', core.to_iso((p_transaction).expires_at)
 );
 
@@ -8183,18 +8464,10 @@ begin
   perform pg_advisory_xact_lock(2, hashtext((p_told).environment::text || ' ' || (p_told).original_transaction_id));
   if v_is_period then
     select o.owner_id, o.reason into v_owner_id, v_reason from purchases.subscribe(p_told, p_presenter) as o;
-    -- All that may be touched, and the presenter's, who may become somebody else meanwhile. In the order of a merge: guests
-    -- first, and of guests the older one, whom another finds again.
-    perform credits.lock_account(o.id)
-    from (
-      select u.id
-      from (
-        select v_owner_id as id union select p_presenter union select t.owner_id from purchases.other_periods(p_told) as t
-      ) as n
-      join accounts.users as u on u.id = n.id
-      left join auth.users as a on a.id = n.id
-      order by coalesce(a.is_anonymous, false) desc, u.created_at, u.id
-    ) as o;
+    -- All that may be touched, and the presenter's, who may become somebody else meanwhile.
+    perform accounts.lock_all(array[v_owner_id, p_presenter] || (
+      select array_agg(t.owner_id) from purchases.other_periods(p_told) as t
+    ));
     -- After that: who merges has the accounts, and then moves its row.
     perform purchases.note_renewal(p_renewal);
     if accounts.heir_of(v_owner_id) <> v_owner_id then
@@ -9547,15 +9820,9 @@ volatile
 security definer
 set search_path = ''
 as $$
-  -- Hands due tasks to a worker, of one subject if it is named and of no kind in p_without: `data` is a list of `{
-  -- task_id, kind, subject, owner_id, attempt, payload }`, first what is most urgent. See queue.claim.
-  select guard.answer(coalesce(jsonb_agg(
-    jsonb_build_object(
-      'task_id', t.id, 'kind', t.kind, 'subject', t.subject, 'owner_id', t.owner_id, 'attempt', t.attempts,
-      'payload', t.payload
-    ) order by t.priority, t.id
-  ), '[]'))
-  from queue.claim(p_limit, p_subject, p_without) as t
+  -- Hands due tasks to a worker, of one subject if it is named and of no kind in p_without: `data` is what
+  -- queue.hand_out lists.
+  select guard.answer(queue.hand_out(p_limit, p_subject, p_without))
 $$;
 grant execute on function api.claim_tasks to service_role;
 
@@ -9612,7 +9879,8 @@ grant execute on function api.retry_task to service_role;
 -- supabase/schemas/api/provider-webhook.sql
 
 create function api.provider_webhook(
-  p_owner uuid, p_provider text, p_submission_id uuid, p_event_id text, p_request_id text, p_state jsonb
+  p_owner uuid, p_provider text, p_submission_id uuid, p_event_id text, p_request_id text, p_state jsonb,
+  p_without text[] default null
 )
 returns jsonb
 language plpgsql
@@ -9624,8 +9892,9 @@ as $$
 -- it applies the state. For a submission whose id we never learned, it makes a `poll` task with the id that the
 -- event names: only the provider's answer to us records it; after the job's end a success is noted as late. Any other
 -- id changes nothing. Of a job whose account was closed, no more than the name of the state, and whether it is billed,
--- is stored. `data`: `{ job_id, effect: "applied" | "asked" | "ignored" | "replayed" }`. auth/unauthenticated for a
--- submission that is not there, or is another owner's. Locks: account → job → tasks.
+-- is stored. `data`: `{ job_id, effect: "applied" | "asked" | "ignored" | "replayed", tasks }`: with p_without `tasks` are
+-- those of the job that the event made due, of no kind in p_without, claimed for the caller as queue.hand_out lists them.
+-- auth/unauthenticated for a submission that is not there, or is another owner's. Locks: account → job → tasks → kinds.
 declare
   v_submission videos.submissions;
   v_job videos.jobs;
@@ -9665,7 +9934,7 @@ begin
   )
   on conflict do nothing;
   if not found then
-    return guard.answer(jsonb_build_object('job_id', v_job.id, 'effect', 'replayed'));
+    return guard.answer(jsonb_build_object('job_id', v_job.id, 'effect', 'replayed', 'tasks', '[]'::jsonb));
   end if;
 
   if v_effect = 'applied' then
@@ -9678,14 +9947,19 @@ begin
     set late_success_at = core.now()
     where j.id = v_job.id and j.status <> 'completed' and j.late_success_at is null;
   end if;
-  return guard.answer(jsonb_build_object('job_id', v_job.id, 'effect', v_effect));
+  return guard.answer(jsonb_build_object(
+    'job_id', v_job.id, 'effect', v_effect,
+    'tasks', case when v_effect = 'ignored' or p_without is null then '[]' else queue.hand_out(10, v_job.id, p_without) end
+  ));
 end;
 $$;
 grant execute on function api.provider_webhook to service_role;
 
 -- supabase/schemas/api/submit-tasks.sql
 
-create function api.claim_submission(p_job_id uuid, p_providers text[], p_moderates boolean default false)
+create function api.claim_submission(
+  p_job_id uuid, p_providers text[], p_moderates boolean default false, p_verdict jsonb default null
+)
 returns jsonb
 language plpgsql
 volatile
@@ -9698,8 +9972,10 @@ as $$
 -- provider_model, prompt, settings, image_url }`, or `{ claimed: false }` when there is nothing to send: the job is not
 -- pending or is overdue, or no provider is to be had now and the task waits. With p_moderates nothing is claimed before
 -- the moderation service let the prompt pass: `{ claimed: false, prompt }` asks the caller to ask it, within the task's
--- lease. A claim whose lease ran out had a worker that died: its submission is `unknown`, for its webhook or its
--- deadline to decide. Locks: job → providers, by name → task.
+-- lease, and to come back with p_verdict, as the port names it. `passed` is remembered, and goes on as if it had been
+-- known; see videos.refuse_claim for the others. A claim whose lease ran out had a worker that died: its submission is
+-- `unknown`, for its webhook or its deadline to decide. Locks: job → providers, by name → task; without a pass those of
+-- videos.refuse_claim.
 declare
   v_job videos.jobs;
   v_now timestamptz;
@@ -9710,6 +9986,10 @@ declare
   v_submission_id uuid;
   v_attempts integer;
 begin
+  if p_verdict ->> 'verdict' <> 'passed' then
+    perform videos.refuse_claim(p_job_id, p_verdict);
+    return guard.answer('{"claimed": false}');
+  end if;
   select j.* into v_job from videos.jobs as j where j.id = p_job_id for update;
   v_now := core.now();
 
@@ -9727,7 +10007,9 @@ begin
     return guard.answer('{"claimed": false}');
   end if;
 
-  if p_moderates and v_job.moderated_at is null then
+  if p_verdict is not null then
+    v_job.moderated_at := coalesce(v_job.moderated_at, v_now);
+  elsif p_moderates and v_job.moderated_at is null then
     perform queue.lease('submit', p_job_id);
     return guard.answer(jsonb_build_object('claimed', false, 'prompt', v_job.prompt));
   end if;
@@ -9753,6 +10035,9 @@ begin
     v_choice := null;
   end loop;
   if v_choice.provider is null then
+    update videos.jobs as j
+    set moderated_at = v_job.moderated_at
+    where j.id = p_job_id and j.moderated_at is distinct from v_job.moderated_at;
     perform queue.postpone(
       'submit', p_job_id, 'no provider is to be had now', videos.busy_seconds(v_job, p_providers), v_attempts + 1
     );
@@ -9763,7 +10048,7 @@ begin
   values (p_job_id, v_job.user_id, v_choice.provider, v_choice.provider_model, v_cost, v_now, v_counted_on)
   returning id into v_submission_id;
   update videos.jobs as j
-  set status = 'processing',
+  set status = 'processing', moderated_at = v_job.moderated_at,
       flag = (
         select t.reason from videos.moderation_terms as t
         where t.id = videos.find_moderation_term(v_job.prompt, 'flag')
@@ -9872,45 +10157,6 @@ begin
 end;
 $$;
 grant execute on function api.record_submission to service_role;
-
-create function api.record_moderation(p_job_id uuid, p_verdict jsonb)
-returns jsonb
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
--- Records what the moderation service said about a job that claim_submission wants moderated, as the port names it.
--- `passed`: it may be claimed, and the service is not asked again. `refused`: the job ends with prompt/refused and its
--- hold is released. `unavailable`: the task waits, by its backoff and no shorter than the service asks; the job's bound
--- ends it. `data`: `{ status }`, the job's. Of several verdicts the first counts; after the job has gone on none does.
--- Locks: account → job → lots → task → alert.
-declare
-  v_job videos.jobs;
-  v_verdict constant text := p_verdict ->> 'verdict';
-begin
-  v_job := videos.lock_job(p_job_id);
-  if v_job.status = 'pending' and v_job.moderated_at is null then
-    if v_verdict = 'passed' then
-      update videos.jobs as j set moderated_at = core.now() where j.id = p_job_id;
-    elsif v_verdict = 'refused' then
-      update videos.jobs as j
-      set flag = (select string_agg(c.name, ', ') from jsonb_array_elements_text(p_verdict -> 'categories') as c (name))
-      where j.id = p_job_id;
-      perform videos.settle_video_job(p_job_id, 'failed', core.error_code('prompt/refused'), '{"reason": "policy"}');
-    else
-      perform queue.postpone(
-        'submit', p_job_id, p_verdict ->> 'cause', (p_verdict ->> 'retry_after_seconds')::numeric
-      );
-      if (p_verdict ->> 'needs_operator')::boolean then
-        perform ops.raise_alert('moderation_refuses', 'moderation', jsonb_build_object('cause', p_verdict -> 'cause'));
-      end if;
-    end if;
-  end if;
-  return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = p_job_id));
-end;
-$$;
-grant execute on function api.record_moderation to service_role;
 
 -- supabase/schemas/api/user-profile.sql
 
@@ -10183,41 +10429,6 @@ grant execute on function api.keep_signed_urls to service_role;
 
 -- supabase/schemas/api/video-tasks.sql
 
-create function api.load_video_task(p_job_id uuid)
-returns jsonb
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
--- What the handlers of a job's tasks need: `data` is `{ folder, paths, submission }`. `folder` is where the job's files
--- are in storage, `paths` those of its files that are there. `submission` is the one that a provider has or may have,
--- `{ submission_id, provider, provider_model, request_id, references }`, or null.
-begin
-  return guard.answer((
-    select jsonb_build_object(
-      'folder', videos.folder_of(j),
-      'paths', (
-        select coalesce(jsonb_agg(a.path), '[]') from videos.assets as a where a.job_id = j.id and a.deleted_at is null
-      ),
-      'submission', (
-        select jsonb_build_object(
-          'submission_id', s.id, 'provider', s.provider, 'provider_model', s.provider_model,
-          'request_id', s.request_id, 'references', s.provider_references
-        )
-        from videos.submissions as s
-        where s.job_id = j.id and s.state in ('sending', 'accepted', 'unknown', 'ended')
-        order by s.claimed_at desc
-        limit 1
-      )
-    )
-    from videos.jobs as j
-    where j.id = p_job_id
-  ));
-end;
-$$;
-grant execute on function api.load_video_task to service_role;
-
 create function api.record_poll(
   p_task_id bigint, p_attempt integer, p_submission_id uuid, p_request_id text, p_state jsonb,
   p_interval_seconds numeric
@@ -10362,11 +10573,7 @@ begin
       kind videos.asset_kind, path text, bytes bigint, content_type text,
       duration_milliseconds integer, width integer, height integer
     );
-    update videos.jobs as j
-    set video_url = p_urls ->> 'video_url', thumbnail_url = p_urls ->> 'thumbnail_url',
-        video_url_expires_at = (p_urls ->> 'video_url_expires_at')::timestamptz
-    where j.id = p_job_id;
-    perform videos.settle_video_job(p_job_id, 'completed');
+    perform videos.settle_locked_job(v_job, 'completed', p_urls => p_urls);
   elsif v_job.status <> 'completed' then
     perform videos.add_task('delete_files', v_job, core.now());
   end if;
@@ -10698,7 +10905,7 @@ begin
     jsonb_build_object(
       'transaction_id', v_transaction.transaction_id, 'product_id', v_transaction.product_id,
       'status', case when v_settled.is_new then 'credited' else 'already_credited' end,
-      'credits_added', v_transaction.credits, 'credits_remaining', (credits.lock_account(p_user_id)).balance,
+      'credits_added', purchases.added_by(v_transaction), 'credits_remaining', (credits.lock_account(p_user_id)).balance,
       'expires_at', core.to_iso(v_transaction.expires_at)
     ),
     v_caller.limits, v_caller.language
@@ -11041,12 +11248,11 @@ as $$
 -- same. resource/not-found where nobody was noted, or the caller; resource/wrong-state with the status `not_guest` where
 -- either has an identity, `in_use` while the guest's session is in use, which is so for 7 days after its last use,
 -- `recovered` within a day of the last time, `closed` or `suspended`. Counts against `writes`. Locks: rate-limit row →
--- guest's account → caller's account → the guest's row in Auth, and those of accounts.merge.
+-- both accounts, the older guest's first → the guest's row in Auth, and those of accounts.merge.
 declare
   v_caller record;
   v_found devices.app_transactions;
   v_merge accounts.merges;
-  v_account credits.accounts;
   v_refusal jsonb;
   v_status text;
 begin
@@ -11065,8 +11271,8 @@ begin
     return guard.refusal('resource/not-found', '{}', v_caller.limits);
   end if;
 
-  -- The guest's first, as in api.merge_guest. What was found is asked again: another call may have been first.
-  v_account := credits.lock_account(v_found.user_id);
+  -- What was found is asked again: another call may have been first.
+  perform accounts.lock_all(array[v_found.user_id, p_user_id]);
   v_refusal := (accounts.lock(p_user_id)).refusal;
   if v_refusal is not null then
     return v_refusal || jsonb_build_object('limits', v_caller.limits);

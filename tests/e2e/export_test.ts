@@ -100,7 +100,7 @@ Deno.test("who asks gets a file with their videos and all that is theirs, once a
   assert.deepEqual(Object.keys(file), ["user_id", "videos", ...tables.map(({ relation }) => relation)]);
   const text = JSON.stringify(file);
   for (const  of of["another", other.id, strange, await referenceOf(backend, other)]) {
-    assert(!text.includes(of), of);
+    assert(!text.includes(strangers), strangers);
   }
 
   const [path = ""] = await exportsOf(guest);

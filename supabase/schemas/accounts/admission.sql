@@ -51,17 +51,21 @@ $$;
 
 create function accounts.heir_of(p_user_id uuid)
 returns uuid
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  -- Who a user is by now: the one whom they were merged into, at once or by way of others, or themselves.
-  with recursive heirs as (
-    select u.id, u.merged_into, 0 as steps from accounts.users as u where u.id = p_user_id
-    union all
-    select u.id, u.merged_into, h.steps + 1 from heirs as h join accounts.users as u on u.id = h.merged_into
-  )
-  select h.id from heirs as h order by h.steps desc limit 1
+-- Who a user is by now: the one whom they were merged into, at once or by way of others, or themselves.
+begin
+  return (
+    with recursive heirs as (
+      select u.id, u.merged_into, 0 as steps from accounts.users as u where u.id = p_user_id
+      union all
+      select u.id, u.merged_into, h.steps + 1 from heirs as h join accounts.users as u on u.id = h.merged_into
+    )
+    select h.id from heirs as h order by h.steps desc limit 1
+  );
+end;
 $$;
 
 create function accounts.with_guests(p_user_id uuid)
@@ -117,6 +121,26 @@ as $$
 begin
   account := credits.lock_account(p_user_id);
   refusal := (accounts.admit(p_user_id, p_suspended)).refusal;
+end;
+$$;
+
+create function accounts.lock_all(p_user_ids uuid[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Locks the accounts of those who have one, for a caller who has none locked: guests first, as a merge does, and of guests
+-- the older one. A second call changes nothing. Locks: accounts → expired lots.
+begin
+  perform credits.lock_account(o.id)
+  from (
+    select u.id
+    from accounts.users as u
+    left join auth.users as a on a.id = u.id
+    where u.id = any (p_user_ids)
+    order by coalesce(a.is_anonymous, false) desc, u.created_at, u.id
+  ) as o;
 end;
 $$;
 
