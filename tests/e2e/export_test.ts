@@ -98,9 +98,9 @@ Deno.test("who asks gets a file with their videos and all that is theirs, once a
   assert.deepEqual(file["accounts.users"]?.map(({ display_name }) => display_name), ["canary of mine"]);
   const tables = await database.sql`select t.relation from accounts.exported_tables() as t (relation)`;
   assert.deepEqual(Object.keys(file), ["user_id", "videos", ...tables.map(({ relation }) => relation)]);
-  const text = JSON.stringify(file);
-  for (const  of of["another", other.id, strange, await referenceOf(backend, other)]) {
-    assert(!text.includes(strangers), strangers);
+  const whole = JSON.stringify(file);
+  for (const text of ["another", other.id, strange, await referenceOf(backend, other)]) {
+    assert(!whole.includes(text), text);
   }
 
   const [path = ""] = await exportsOf(guest);
