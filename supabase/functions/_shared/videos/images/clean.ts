@@ -51,7 +51,7 @@ function typeOf(file: Uint8Array): ImageType {
   if (start.startsWith("\x89PNG\r\n\x1a\n")) return "image/png";
   if (/^RIFF[^]{4}WEBP$/.test(start)) return "image/webp";
   const isOther =
-    /^GIF8[79]a|^BM|^II\*\0|^MM\0\*|^[^]{4}ftyp(heic|heix|hevc|mif1|msf1|avif|avis)|^\0\0\0\x0cJXL |^\xff\x0a/;
+    /^GIF8[79]a|^BM|^II\*\0|^MM\0\*|^[^]{4}ftyp(heic|heix|hevc|mif1|msf1|avif|avis)|^[^]{4}JXL /;
   if (isOther.test(start)) throw new UnusableImage("wrong_type", "another type of image");
   throw new UnusableImage("not_an_image", "no type that is known");
 }
