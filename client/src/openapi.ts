@@ -107,6 +107,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/apple-identity-notifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Apple reports what became of somebody's Sign in with Apple
+         * @description The URL for Sign in with Apple's server-to-server notifications, in Apple's developer account. Apple's signature over `payload` proves who sent it. `consent-revoked` takes the identity from its user, who is a guest again where they had no other; `account-delete` closes an account that has no other; of all else it is kept that it was told. A repeated one changes nothing. What is not proved to be Apple's, and about this app, is `ERR_4005`: so is this example, which nobody has signed.
+         */
+        post: operations["postAppleIdentityNotifications"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/cancel-video": {
         parameters: {
             query?: never;
@@ -370,7 +390,7 @@ export interface paths {
         put?: never;
         /**
          * Makes the guest that the caller's Apple Account was a part of the caller, a new guest
-         * @description A guest is its session, and a session can be lost, as with an app that is installed anew. StoreKit's `AppTransaction` proves the Apple Account: whoever first came with it to `device-check` is merged into the caller, as by `merge-guest`. It must be signed within the last 10 minutes (`AppTransaction.refresh`). `ERR_4007` where nobody came with it. `ERR_4009` with the status `in_use` until the guest was idle for 7 days, since another device of that Apple Account may be using it; `recovered` within a day of the last time; `not_guest` where either has an identity by which they can sign in. `ERR_4016` for what Apple did not sign for this app.
+         * @description A guest is its session, and a session can be lost, as with an app that is installed anew. StoreKit's `AppTransaction` proves the Apple Account: whoever first came with it to `device-check` is merged into the caller, as by `merge-guest`. It must be signed within the last 10 minutes (`AppTransaction.refresh`). `ERR_4007` where nobody came with it. `ERR_4009` with the status `in_use` until the guest was idle for 7 days, since another device of that Apple Account may be using it; `recovered` within a day of the last time; `not_guest` where either has an identity by which they can sign in; `closed` or `suspended`. `ERR_4016` for what Apple did not sign for this app.
          */
         post: operations["postRecoverGuest"];
         delete?: never;
@@ -612,6 +632,10 @@ export interface components {
                 /** Format: date-time */
                 created_at: string;
             }[];
+        };
+        AppleIdentityNotificationsResponse: {
+            /** @constant */
+            received: true;
         };
         AppStoreNotificationsResponse: {
             /** @constant */
@@ -1802,6 +1826,60 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["AppStoreNotificationsResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            413: components["responses"]["ERR_4013"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001_ERR_6004"];
+        };
+    };
+    postAppleIdentityNotifications: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "payload": "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL2FwcGxlaWQuYXBwbGUuY29tIn0.c2lnbmF0dXJl"
+                 *     }
+                 */
+                "application/json": unknown;
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "received": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AppleIdentityNotificationsResponse"];
                 };
             };
             400: components["responses"]["ERR_4008"];

@@ -109,6 +109,9 @@ insert into ops.retention_rules (name, what, keep, batch, every, relation, time_
   -- As long as Apple's own history goes back: what comes again is known again.
   ('store_notifications', 'Notifications of the App Store, from their arrival, once they were acted upon', '180 days', 10000,
     '1 day', 'purchases.notifications', 'received_at', 't.handled_at is not null'),
+  -- Longer than Apple''s word is believed: until then it is known again. What is about an account is kept with it.
+  ('identity_notifications', 'What Apple told of identities that nobody here has, from its arrival', '30 days', 10000, '1 day',
+    'accounts.identity_notifications', 'received_at', 't.user_id is null'),
   ('error_log', 'Recorded errors, from their minute', '30 days', 10000, '10 minutes', 'ops.error_log', 'minute', null),
   ('alerts', 'Alerts, from when they were met last', '90 days', 10000, '1 day', 'ops.alerts', 'last_at', null),
   -- The next proof begins at that one.
@@ -134,6 +137,7 @@ on conflict (name) do update set what = excluded.what, procedure = excluded.proc
 -- accounts: which rows are a person's ($1: users' ids), and what becomes of each column that can hold a person's data.
 insert into accounts.personal_tables (relation, rows_of) values
   ('accounts.erasures', 't.user_id = any ($1)'),
+  ('accounts.identity_notifications', 't.user_id = any ($1)'),
   ('accounts.merges', 't.guest_id = any ($1) or t.heir_id = any ($1)'),
   ('accounts.users', 't.id = any ($1)'),
   ('credits.accounts', 't.owner_id = any ($1)'),
@@ -165,7 +169,7 @@ on conflict (relation) do update set rows_of = excluded.rows_of;
 -- Whose rows move with a merge; keys are moved by guard.pass_keys.
 update accounts.personal_tables as t set owner_column = o.owner_column
   from (values
-  ('devices.app_transactions', 'user_id'), ('devices.intents', 'user_id'), ('purchases.subscriptions', 'owner_id'),
+  ('accounts.identity_notifications', 'user_id'), ('devices.app_transactions', 'user_id'), ('devices.intents', 'user_id'), ('purchases.subscriptions', 'owner_id'),
   ('purchases.transactions', 'owner_id'), ('queue.tasks', 'owner_id'), ('videos.assets', 'owner_id'), ('videos.jobs', 'user_id'),
   ('videos.provider_events', 'owner_id'), ('videos.submissions', 'owner_id')
   ) as o (relation, owner_column)
@@ -176,6 +180,9 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   from (values
   ('accounts.users', '{id,reference,app_account_token,merged_into}', 'kept', null, 'stays',
     'the tombstone: nobody gets the id again, nor a purchase that names it, and it names nobody'),
+  ('accounts.identity_notifications', '{notification_id,type,user_id,effect}', 'kept', null, 'moves',
+    'that Apple told it, so that it is not done again; of the person, the tombstone''s id'),
+  ('accounts.identity_notifications', '{subject}', 'blanked', null, 'moves', 'who they are at Apple'),
   ('accounts.merges', '{guest_id,heir_id}', 'kept', null, 'stays', 'who became whom, by ids: the ledger says the same'),
   ('accounts.users', '{display_name,language}', 'blanked', null, 'stays', 'what the user told of themselves'),
   ('accounts.users', '{theme_preference}', 'blanked', 'system', 'stays', 'what the user told of themselves'),

@@ -1,5 +1,5 @@
 -- accounts: who there is, and what becomes of them. In this order: accounts.sql, admission.sql, erasure.sql,
--- closing.sql, merging.sql.
+-- closing.sql, merging.sql, identities.sql.
 
 create schema accounts;
 

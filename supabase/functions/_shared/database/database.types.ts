@@ -48,6 +48,7 @@ export type Database = {
         Returns: Json;
       };
       "app_store_notifications": { Args: { "p_notification": Json }; Returns: Json };
+      "apple_identity_notifications": { Args: { "p_notification": Json }; Returns: Json };
       "begin_device_check": {
         Args: {
           "p_app_transaction"?: Json;

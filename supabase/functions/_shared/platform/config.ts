@@ -28,6 +28,8 @@ export interface Config {
   readonly runway: RunwayConfig | null;
   readonly openai: OpenAiConfig | null;
   readonly apple: AppleConfig | null;
+  /** What Apple's word about an identity must be to be believed; null where nothing says which apps are ours. */
+  readonly appleIdentity: AppleIdentityConfiguration | null;
   /** What signed data of the App Store must be to be believed; null where no purchase can be. */
   readonly appStore: AppStoreConfiguration | null;
   /** Asking Apple about purchases; null where they are believed by their signature alone. */
@@ -99,6 +101,13 @@ export interface AppleConfig {
   };
 }
 
+export interface AppleIdentityConfiguration {
+  /** Where Apple publishes the keys that it signs with. */
+  readonly jwksUrl: string;
+  /** Audiences that are ours: bundle ids of apps, ids of services. */
+  readonly clientIds: readonly string[];
+}
+
 export interface AppStoreConfiguration {
   readonly bundleId: string;
   /** The app's "Apple ID" in App Store Connect, which production data names. */
@@ -156,6 +165,9 @@ export function loadConfig(environment: EnvironmentVariables): Config {
   const values = environmentSchema.parse(
     Object.fromEntries(Object.entries(present).filter(([name]) => !off.has(name))),
   );
+  // The app itself is a client of Apple's; others are named where there are any.
+  const clientIds = values.APPLE_CLIENT_IDS ??
+    (values.APP_STORE_BUNDLE_ID ? [values.APP_STORE_BUNDLE_ID] : []);
   return {
     environment: values.ENVIRONMENT,
     logLevel: values.LOG_LEVEL,
@@ -205,6 +217,9 @@ export function loadConfig(environment: EnvironmentVariables): Config {
           privateKey: values.APPLE_DEVICE_CHECK_PRIVATE_KEY,
         },
       }
+      : null,
+    appleIdentity: clientIds.length > 0 && !("appleIdentity" in broken)
+      ? { jwksUrl: `${values.APPLE_ID_URL}/auth/keys`, clientIds }
       : null,
     appStore: values.APP_STORE_BUNDLE_ID && values.APP_STORE_APP_ID
       ? {

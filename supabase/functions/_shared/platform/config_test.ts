@@ -242,6 +242,10 @@ const bad: Record<string, BadFeature> = {
       APPLE_DEVICE_CHECK_URL: "canary",
     },
   },
+  appleIdentity: {
+    off: ({ appleIdentity }) => appleIdentity,
+    values: { APPLE_ID_URL: "http://canary.example.com", APPLE_CLIENT_IDS: "canary app" },
+  },
   appStore: {
     off: ({ appStore }) => appStore,
     values: {
@@ -262,6 +266,14 @@ const bad: Record<string, BadFeature> = {
     needs: "appStore",
   },
 };
+
+Deno.test("Apple's word about identities is believed for the app, or for the clients that are named instead", () => {
+  const jwksUrl = "https://appleid.apple.com/auth/keys";
+  assert.equal(loadConfig(testEnvironment).appleIdentity, null);
+  assert.deepEqual(loadConfig(complete).appleIdentity, { jwksUrl, clientIds: ["com.example.kinora"] });
+  const named = loadConfig({ ...testEnvironment, APPLE_CLIENT_IDS: " com.example.web, com.example.mac" });
+  assert.deepEqual(named.appleIdentity, { jwksUrl, clientIds: ["com.example.web", "com.example.mac"] });
+});
 
 Deno.test("a variable that is bad switches off its feature alone, and is named without its value", () => {
   assert.deepEqual(Object.keys(bad), Object.keys(features));
