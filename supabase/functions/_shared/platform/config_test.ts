@@ -245,6 +245,7 @@ const bad: Record<string, BadFeature> = {
   appleIdentity: {
     off: ({ appleIdentity }) => appleIdentity,
     values: { APPLE_ID_URL: "http://canary.example.com", APPLE_CLIENT_IDS: "canary app" },
+    needs: "appStore",
   },
   appStore: {
     off: ({ appStore }) => appStore,
