@@ -225,6 +225,8 @@ export interface paths {
          * @description The price is computed from model and settings, and held; a video that is not made gives it back. Watch the job with `video-status`.
          *
          *     `prompt` has 1 to 2000 characters, with tabs and line breaks but no other control or direction characters; where a model takes less, `options.prompt_max_characters` says how much, in UTF-16 units. `settings` are options of the model, whose defaults stand for those that are left out. `image_url` is for models that require an image: https, a public DNS name, no port, no credentials. `client_reference`, 1 to 100 visible characters, is the app's own name for the job: it is kept with it, and `video-jobs` finds it. Optional fields may be null.
+         *
+         *     Where the operator asks for consent, `ERR_4021` names in `processors` who would get the prompt and have not all been accepted: with `accepted_processors` of `user-profile` they are, and the same key goes on.
          */
         post: operations["postGenerateVideo"];
         delete?: never;
@@ -284,7 +286,7 @@ export interface paths {
         };
         /**
          * The models that can be used now, with their options and prices
-         * @description What can be generated now. `pricing.credits` is the price of a video, or of each second of it; `options` has the values of each setting, and the one that stands for it where it is left out; `options.prompt_max_characters` is there for a model that takes prompts of less than 2,000. Send the answer's `ETag` as `If-None-Match`, and there is no body while nothing has changed: 304.
+         * @description What can be generated now. `pricing.credits` is the price of a video, or of each second of it; `options` has the values of each setting, and the one that stands for it where it is left out; `options.prompt_max_characters` is there for a model that takes prompts of less than 2,000. `processed_by` names who may get the prompt and the image: show them, and ask for consent. Send the answer's `ETag` as `If-None-Match`, and there is no body while nothing has changed: 304.
          */
         get: operations["getModels"];
         put?: never;
@@ -446,7 +448,7 @@ export interface paths {
         head?: never;
         /**
          * Changes what it names of the profile
-         * @description Changes the members that it names, of `display_name` (1 to 50 characters, or null), `language`, `theme_preference` and `shares_consumption`, by which Apple may be told how much of a purchase was used when a refund is asked for; answers like `GET`.
+         * @description Changes the members that it names, of `display_name` (1 to 50 characters, or null), `language`, `theme_preference`, `shares_consumption`, by which Apple may be told how much of a purchase was used when a refund is asked for, and `accepted_processors`, the whole list of those who may get the user's prompts and images, of the names in the models' `processed_by`; answers like `GET`.
          */
         patch: operations["patchUserProfile"];
         trace?: never;
@@ -500,7 +502,7 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /** @enum {string} */
-        ErrorCode: "ERR_4001" | "ERR_4002" | "ERR_4003" | "ERR_4004" | "ERR_4005" | "ERR_4006" | "ERR_4007" | "ERR_4008" | "ERR_4009" | "ERR_4010" | "ERR_4011" | "ERR_4012" | "ERR_4013" | "ERR_4014" | "ERR_4015" | "ERR_4016" | "ERR_4017" | "ERR_4018" | "ERR_5001" | "ERR_5002" | "ERR_5003" | "ERR_6001" | "ERR_6002" | "ERR_6003" | "ERR_6004";
+        ErrorCode: "ERR_4001" | "ERR_4002" | "ERR_4003" | "ERR_4004" | "ERR_4005" | "ERR_4006" | "ERR_4007" | "ERR_4008" | "ERR_4009" | "ERR_4010" | "ERR_4011" | "ERR_4012" | "ERR_4013" | "ERR_4014" | "ERR_4015" | "ERR_4016" | "ERR_4017" | "ERR_4018" | "ERR_4021" | "ERR_5001" | "ERR_5002" | "ERR_5003" | "ERR_6001" | "ERR_6002" | "ERR_6003" | "ERR_6004";
         Error: {
             error: {
                 code: components["schemas"]["ErrorCode"];
@@ -551,6 +553,10 @@ export interface components {
             ERR_4016: {
                 /** @enum {string} */
                 reason: "revoked" | "expired" | "family_shared" | "other_account" | "invalid_signature" | "wrong_app" | "not_a_transaction" | "unknown_product" | "wrong_environment";
+            };
+            ERR_4021: {
+                /** @description Who gets the prompt and the image, and must be accepted in the profile */
+                processors: string[];
             };
             ERR_5003: {
                 /** @enum {string} */
@@ -842,6 +848,7 @@ export interface components {
             thumbnail_url: string | null;
             is_featured: boolean;
             requires_image: boolean;
+            processed_by: string[];
             pricing: components["schemas"]["Pricing"];
             options: components["schemas"]["ModelOptions"];
         };
@@ -909,6 +916,7 @@ export interface components {
             /** Format: uuid */
             app_account_token: string;
             shares_consumption: boolean;
+            accepted_processors: string[];
             /** Format: date-time */
             created_at: string;
             subscription: components["schemas"]["Subscription"];
@@ -966,6 +974,7 @@ export interface components {
             /** @enum {string|null} */
             theme_preference?: "system" | "light" | "dark" | null;
             shares_consumption?: boolean | null;
+            accepted_processors?: string[] | null;
         };
         /** Format: uuid */
         UserId: string;
@@ -1156,8 +1165,8 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description `ERR_4012` idempotency/in-progress */
-        ERR_4012: {
+        /** @description `ERR_4012` idempotency/in-progress · `ERR_4021` consent/missing */
+        ERR_4012_ERR_4021: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "Content-Language": components["headers"]["ContentLanguage"];
@@ -2261,7 +2270,7 @@ export interface operations {
             401: components["responses"]["ERR_4005"];
             402: components["responses"]["ERR_4001"];
             403: components["responses"]["ERR_4017"];
-            409: components["responses"]["ERR_4012"];
+            409: components["responses"]["ERR_4012_ERR_4021"];
             413: components["responses"]["ERR_4013"];
             415: components["responses"]["ERR_4018"];
             422: components["responses"]["ERR_4002_ERR_4003_ERR_4011"];
@@ -2474,6 +2483,10 @@ export interface operations {
                      *           "thumbnail_url": null,
                      *           "is_featured": true,
                      *           "requires_image": false,
+                     *           "processed_by": [
+                     *             "fal",
+                     *             "openai"
+                     *           ],
                      *           "pricing": {
                      *             "type": "per_video",
                      *             "credits": 4
@@ -3081,6 +3094,7 @@ export interface operations {
                      *       "credits_remaining": 6,
                      *       "app_account_token": "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
                      *       "shares_consumption": false,
+                     *       "accepted_processors": [],
                      *       "created_at": "2026-11-21T11:58:00.000Z",
                      *       "subscription": null
                      *     }
@@ -3196,6 +3210,7 @@ export interface operations {
                      *       "credits_remaining": 6,
                      *       "app_account_token": "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
                      *       "shares_consumption": false,
+                     *       "accepted_processors": [],
                      *       "created_at": "2026-11-21T11:58:00.000Z",
                      *       "subscription": null
                      *     }

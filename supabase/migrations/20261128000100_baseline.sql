@@ -51,6 +51,7 @@ begin
     when 'purchase/not-verified' then return 'ERR_4016';
     when 'auth/suspended' then return 'ERR_4017';
     when 'request/not-json' then return 'ERR_4018';
+    when 'consent/missing' then return 'ERR_4021';
     when 'provider/timed-out' then return 'ERR_5001';
     when 'provider/unavailable' then return 'ERR_5002';
     when 'provider/rejected' then return 'ERR_5003';
@@ -68,7 +69,7 @@ returns text
 language sql
 immutable
 return case
-  when p_code in ('ERR_4001', 'ERR_4002', 'ERR_4003', 'ERR_4004', 'ERR_4005', 'ERR_4007', 'ERR_4008', 'ERR_4009', 'ERR_4010', 'ERR_4012', 'ERR_4013', 'ERR_4014', 'ERR_4017', 'ERR_4018', 'ERR_6004') then 'info'
+  when p_code in ('ERR_4001', 'ERR_4002', 'ERR_4003', 'ERR_4004', 'ERR_4005', 'ERR_4007', 'ERR_4008', 'ERR_4009', 'ERR_4010', 'ERR_4012', 'ERR_4013', 'ERR_4014', 'ERR_4017', 'ERR_4018', 'ERR_4021', 'ERR_6004') then 'info'
   when p_code in ('ERR_4006', 'ERR_4011', 'ERR_4015', 'ERR_4016') then 'warn'
   when p_code in ('ERR_5001', 'ERR_5002', 'ERR_5003', 'ERR_6001', 'ERR_6002') then 'error'
   when p_code in ('ERR_6003') then 'critical'
@@ -749,7 +750,10 @@ create table accounts.users (
   -- Whether Apple may be told how much of a purchase was used, when its refund is asked for.
   shares_consumption boolean not null default false,
   -- Who this guest became; from then on nobody acts as the guest.
-  merged_into uuid constraint users_another check (merged_into <> id)
+  merged_into uuid constraint users_another check (merged_into <> id),
+  -- Who may get this user's prompts and images, by the names that models.processed_by has.
+  accepted_processors text[] not null default '{}'
+    check (cardinality(accepted_processors) <= 20 and array_position(accepted_processors, null) is null)
 );
 alter table accounts.users enable row level security;
 create index users_merged_into on accounts.users (merged_into) where merged_into is not null;
@@ -758,7 +762,7 @@ comment on table accounts.users is 'Accounts, made by the first procedure that n
 -- A tombstone says who it was, and nothing about them.
 alter table accounts.users add constraint users_tombstone check (
   closed_at is null or (display_name is null and language is null and theme_preference = 'system' and not is_admin
-    and not shares_consumption)
+    and not shares_consumption and accepted_processors = '{}')
 );
 
 -- A closed account is never opened again, nor does a merged one become its own, by whatever hand.
@@ -5004,7 +5008,26 @@ end;
 $$;
 
 -- A model as the catalogue shows it.
-create function videos.model_json(p_model videos.models)
+create function videos.processors(p_model_id uuid, p_moderated_by text)
+returns text[]
+language sql
+stable
+set search_path = ''
+as $$
+  -- Who may get a prompt and an image for a model, by name and in order: the providers that are enabled, and the service that
+  -- judges prompts, if one does.
+  select array(
+    select p.provider
+    from videos.model_providers as p
+    join videos.providers as v on v.name = p.provider
+    where p.model_id = p_model_id and v.is_enabled
+    union
+    select p_moderated_by where p_moderated_by is not null
+    order by 1
+  )
+$$;
+
+create function videos.model_json(p_model videos.models, p_moderated_by text default null)
 returns jsonb
 language sql
 stable
@@ -5012,6 +5035,7 @@ return jsonb_build_object(
   'id', (p_model).id, 'name', (p_model).name, 'description', (p_model).description, 'category', (p_model).category,
   'thumbnail_url', (p_model).thumbnail_url, 'is_featured', (p_model).is_featured,
   'requires_image', (p_model).requires_image,
+  'processed_by', to_jsonb(videos.processors((p_model).id, p_moderated_by)),
   'pricing', jsonb_build_object('type', (p_model).pricing_type, 'credits', (p_model).credits),
   'options', (p_model).options
     || jsonb_strip_nulls(jsonb_build_object('prompt_max_characters', videos.prompt_max_units((p_model).id)))
@@ -5573,7 +5597,7 @@ $$;
 
 create function videos.accept_video(
   p_user_id uuid, p_network text, p_request_id text, p_model_id uuid, p_prompt text, p_settings jsonb,
-  p_image_url text, p_providers text[], p_client_reference text
+  p_image_url text, p_providers text[], p_client_reference text, p_moderated_by text
 )
 returns jsonb
 language plpgsql
@@ -5606,6 +5630,7 @@ begin
   v_account := credits.lock_account(p_user_id);
   select m as model, not accounts.is_out(u) and not u.is_banned as is_active,
     (select f.is_enabled from ops.feature_flags as f where f.name = 'generation') as is_enabled,
+    (select f.is_enabled from ops.feature_flags as f where f.name = 'processing_consent') as asks_consent, u.accepted_processors,
     (select f.pattern from videos.moderation_filters as f where f.action = 'refuse') as pattern
   into v_seen
   from accounts.users as u
@@ -5624,6 +5649,11 @@ begin
   end if;
   if v_model.id is null then
     return guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id), v_limits);
+  end if;
+  if v_seen.asks_consent and not videos.processors(v_model.id, p_moderated_by) <@ v_seen.accepted_processors then
+    return guard.refusal(
+      'consent/missing', jsonb_build_object('processors', videos.processors(v_model.id, p_moderated_by)), v_limits
+    );
   end if;
   v_settings := v_model.defaults || p_settings;
   v_fields := videos.unfitting(v_model, p_settings, p_image_url);
@@ -5887,6 +5917,7 @@ return jsonb_build_object(
   'user_id', (p_user).id, 'display_name', (p_user).display_name, 'language', (p_user).language,
   'theme_preference', (p_user).theme_preference, 'credits_remaining', p_credits_remaining,
   'app_account_token', (p_user).app_account_token, 'shares_consumption', (p_user).shares_consumption,
+  'accepted_processors', to_jsonb((p_user).accepted_processors),
   'created_at', core.to_iso((p_user).created_at)
 );
 
@@ -6047,7 +6078,7 @@ begin
   v_now := core.now();
   update accounts.users as u
   set closed_at = v_now, display_name = null, language = null, theme_preference = 'system', is_admin = false,
-      shares_consumption = false
+      shares_consumption = false, accepted_processors = '{}'
   where u.id = p_user_id and u.closed_at is null and u.merged_into is null;
   if not found then
     return null;
@@ -7377,8 +7408,8 @@ begin
   ) as c on c.status = s.status;
 
   return jsonb_build_object(
-    -- Whoever has the token can buy for the user; both are nobody else's affair.
-    'user', accounts.profile_json(v_user, v_balance) - '{app_account_token,shares_consumption}'::text[] || jsonb_build_object(
+    -- Whoever has the token can buy for the user; these are nobody else's affair.
+    'user', accounts.profile_json(v_user, v_balance) - '{app_account_token,shares_consumption,accepted_processors}'::text[] || jsonb_build_object(
       'is_guest', (select a.is_anonymous from auth.users as a where a.id = p_user_id),
       'is_banned', v_user.is_banned, 'closed_at', core.to_iso(v_user.closed_at), 'merged_into', v_user.merged_into
     ),
@@ -8671,14 +8702,15 @@ $$;
 create schema api;
 grant usage on schema api to service_role;
 
-create function api.models(p_user_id uuid, p_session_id uuid default null)
+create function api.models(p_user_id uuid, p_session_id uuid default null, p_moderated_by text default null)
 returns jsonb
 language plpgsql
 volatile
 security definer
 set search_path = ''
 as $$
--- The catalogue: `data` is `{ models }`, in the order of the operator. Counts against `reads`.
+-- The catalogue: `data` is `{ models }`, in the order of the operator. p_moderated_by names the service that judges prompts,
+-- if one does. Counts against `reads`.
 declare
   v_caller record;
   v_data jsonb;
@@ -8688,7 +8720,7 @@ begin
     return v_caller.refusal;
   end if;
 
-  select jsonb_build_object('models', coalesce(jsonb_agg(videos.model_json(m) order by m.position, m.id), '[]'))
+  select jsonb_build_object('models', coalesce(jsonb_agg(videos.model_json(m, p_moderated_by) order by m.position, m.id), '[]'))
   into v_data
   from videos.models as m
   where m.is_available;
@@ -8744,7 +8776,7 @@ security definer
 set search_path = ''
 as $$
 -- Offers a model or takes it out of the catalogue. `data` is the model as the catalogue has it, with
--- `is_available`. model/not-available for an unknown model. A second call changes nothing and writes
+-- `is_available` and without `processed_by`. model/not-available for an unknown model. A second call changes nothing and writes
 -- nothing. Counts against `admin`. Locks: rate-limit row → model.
 declare
   v_caller record;
@@ -8768,7 +8800,7 @@ begin
     );
   end if;
   return guard.answer(
-    videos.model_json(v_model) || jsonb_build_object('is_available', p_is_available), v_caller.limits,
+    videos.model_json(v_model) - 'processed_by' || jsonb_build_object('is_available', p_is_available), v_caller.limits,
     v_caller.language
   );
 end;
@@ -9368,7 +9400,8 @@ grant execute on function api.erase_account to service_role;
 create function api.generate_video(
   p_user_id uuid, p_network text, p_idempotency_key text, p_fingerprint text, p_request_id text, p_model_id uuid,
   p_prompt text, p_settings jsonb, p_image_url text default null,
-  p_providers text[] default null, p_client_reference text default null, p_session_id uuid default null
+  p_providers text[] default null, p_client_reference text default null, p_session_id uuid default null,
+  p_moderated_by text default null
 )
 returns jsonb
 language plpgsql
@@ -9377,7 +9410,8 @@ security definer
 set search_path = ''
 as $$
 -- Accepts a video once per idempotency key, where one of p_providers, those that this deployment has keys for, can make
--- it; null is any. A second call answers what the first did; see videos.accept_video for the rest. Locks: idempotency
+-- it; null is any. p_moderated_by names the service that
+-- judges prompts, if one does. A second call answers what the first did; see videos.accept_video for the rest. Locks: idempotency
 -- key → rate-limit rows → account → lots.
 declare
   v_caller record;
@@ -9392,7 +9426,8 @@ begin
     v_outcome := guard.finish(
       p_user_id, 'generate-video', p_idempotency_key, p_fingerprint,
       videos.accept_video(
-        p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url, p_providers, p_client_reference
+        p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url, p_providers, p_client_reference,
+        p_moderated_by
       )
     );
   end if;
@@ -9835,7 +9870,7 @@ security definer
 set search_path = ''
 as $$
 -- The caller's profile, made at the first call: `data` is `{ user_id, display_name, language, theme_preference,
--- credits_remaining, app_account_token, shares_consumption, created_at, subscription }`. Counts against `reads`.
+-- credits_remaining, app_account_token, shares_consumption, accepted_processors, created_at, subscription }`. Counts against `reads`.
 -- Locks: rate-limit row → account → expired lots.
 declare
   v_caller record;
@@ -9862,8 +9897,8 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Changes what `p_changes` names of `display_name` (null takes it away), `language`, `theme_preference` and
--- `shares_consumption`, and answers as api.get_user_profile. A second call changes nothing more. Counts against `writes`.
+-- Changes what `p_changes` names of `display_name` (null takes it away), `language`, `theme_preference`,
+-- `shares_consumption` and `accepted_processors`, all of which it names, and answers as api.get_user_profile. A second call changes nothing more. Counts against `writes`.
 -- Locks: rate-limit row → account → expired lots → user.
 declare
   v_caller record;
@@ -9877,7 +9912,11 @@ begin
   set display_name = case when p_changes ? 'display_name' then p_changes ->> 'display_name' else u.display_name end,
       language = coalesce(p_changes ->> 'language', u.language),
       theme_preference = coalesce(p_changes ->> 'theme_preference', u.theme_preference),
-      shares_consumption = coalesce((p_changes ->> 'shares_consumption')::boolean, u.shares_consumption)
+      shares_consumption = coalesce((p_changes ->> 'shares_consumption')::boolean, u.shares_consumption),
+      accepted_processors = case jsonb_typeof(p_changes -> 'accepted_processors')
+        when 'array' then array(select jsonb_array_elements_text(p_changes -> 'accepted_processors') order by 1)
+        else u.accepted_processors
+      end
   -- Asked with the row locked, too: what is erased from a closed account stays erased, by whatever hand it was closed.
   where u.id = p_user_id and u.closed_at is null
   returning u.* into v_user;

@@ -93,6 +93,8 @@ on conflict (id) do update set public = false;
 
 -- ops: switches, and how long things are kept.
 insert into ops.feature_flags (name) values ('generation'), ('purchases'), ('sandbox_purchases') on conflict (name) do nothing;
+-- Asked of users where the operator turns it on, for their apps must know it.
+insert into ops.feature_flags (name, is_enabled) values ('processing_consent', false) on conflict (name) do nothing;
 insert into ops.retention_rules (name, what, keep, batch, every, relation, time_column, condition) values
   ('idempotency_keys', 'Outcomes kept for replay, from the end of the 24 hours that the API promises', '0', 10000, '1 minute',
     'guard.idempotency_keys', 'expires_at', null),
@@ -180,12 +182,13 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   from (values
   ('accounts.users', '{id,reference,app_account_token,merged_into}', 'kept', null, 'stays',
     'the tombstone: nobody gets the id again, nor a purchase that names it, and it names nobody'),
-  ('accounts.identity_notifications', '{notification_id,type,user_id,effect}', 'kept', null, 'moves',
+  ('accounts.identity_notifications', '{notification_id,type,user_id}', 'kept', null, 'moves',
     'that Apple told it, so that it is not done again; of the person, the tombstone''s id'),
   ('accounts.identity_notifications', '{subject}', 'blanked', null, 'moves', 'who they are at Apple'),
   ('accounts.merges', '{guest_id,heir_id}', 'kept', null, 'stays', 'who became whom, by ids: the ledger says the same'),
   ('accounts.users', '{display_name,language}', 'blanked', null, 'stays', 'what the user told of themselves'),
   ('accounts.users', '{theme_preference}', 'blanked', 'system', 'stays', 'what the user told of themselves'),
+  ('accounts.users', '{accepted_processors}', 'blanked', '{}', 'stays', 'whom the user trusted with what they write'),
   ('accounts.erasures', '{user_id,erased}', 'kept', null, 'stays', 'the proof that the rest is gone'),
   ('credits.accounts', '{owner_id,unit,head_hash,merged_into}', 'kept', null, 'stays', 'the ledger: ids, amounts and times'),
   ('credits.lots', '{owner_id}', 'kept', null, 'stays', 'the ledger; the heir gets successors of the lots'),

@@ -100,6 +100,7 @@ export type Database = {
           "p_idempotency_key": string;
           "p_image_url"?: string;
           "p_model_id": string;
+          "p_moderated_by"?: string;
           "p_network": string;
           "p_prompt": string;
           "p_providers"?: (string)[];
@@ -147,7 +148,10 @@ export type Database = {
         };
         Returns: Json;
       };
-      "models": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
+      "models": {
+        Args: { "p_moderated_by"?: string; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
       "patch_user_profile": {
         Args: { "p_changes": Json; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
