@@ -20,6 +20,7 @@ export const actions = {
   ERR_4016: "stop",
   ERR_4017: "stop",
   ERR_4018: "fix",
+  ERR_4021: "fix",
   ERR_5001: "new_key",
   ERR_5002: "new_key_later",
   ERR_5003: "fix",

@@ -107,6 +107,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/apple-identity-notifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Apple reports what became of somebody's Sign in with Apple
+         * @description The URL for Sign in with Apple's server-to-server notifications, in Apple's developer account. Apple's signature over `payload` proves who sent it. `consent-revoked` takes the identity from its user, who is a guest again where they had no other; `account-delete` closes an account that has no other; of all else it is kept that it was told. A repeated one changes nothing. What is not proved to be Apple's, and about this app, is `ERR_4005`: so is this example, which nobody has signed.
+         */
+        post: operations["postAppleIdentityNotifications"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/cancel-video": {
         parameters: {
             query?: never;
@@ -205,6 +225,8 @@ export interface paths {
          * @description The price is computed from model and settings, and held; a video that is not made gives it back. Watch the job with `video-status`.
          *
          *     `prompt` has 1 to 2000 characters, with tabs and line breaks but no other control or direction characters; where a model takes less, `options.prompt_max_characters` says how much, in UTF-16 units. `settings` are options of the model, whose defaults stand for those that are left out. `image_url` is for models that require an image: https, a public DNS name, no port, no credentials. `client_reference`, 1 to 100 visible characters, is the app's own name for the job: it is kept with it, and `video-jobs` finds it. Optional fields may be null.
+         *
+         *     Where the operator asks for consent, `ERR_4021` names in `processors` who would get the prompt and have not all been accepted: with `accepted_processors` of `user-profile` they are, and the same key goes on.
          */
         post: operations["postGenerateVideo"];
         delete?: never;
@@ -264,7 +286,7 @@ export interface paths {
         };
         /**
          * The models that can be used now, with their options and prices
-         * @description What can be generated now. `pricing.credits` is the price of a video, or of each second of it; `options` has the values of each setting, and the one that stands for it where it is left out; `options.prompt_max_characters` is there for a model that takes prompts of less than 2,000. Send the answer's `ETag` as `If-None-Match`, and there is no body while nothing has changed: 304.
+         * @description What can be generated now. `pricing.credits` is the price of a video, or of each second of it; `options` has the values of each setting, and the one that stands for it where it is left out; `options.prompt_max_characters` is there for a model that takes prompts of less than 2,000. `processed_by` names who may get the prompt and the image: show them, and ask for consent. Send the answer's `ETag` as `If-None-Match`, and there is no body while nothing has changed: 304.
          */
         get: operations["getModels"];
         put?: never;
@@ -370,7 +392,7 @@ export interface paths {
         put?: never;
         /**
          * Makes the guest that the caller's Apple Account was a part of the caller, a new guest
-         * @description A guest is its session, and a session can be lost, as with an app that is installed anew. StoreKit's `AppTransaction` proves the Apple Account: whoever first came with it to `device-check` is merged into the caller, as by `merge-guest`. It must be signed within the last 10 minutes (`AppTransaction.refresh`). `ERR_4007` where nobody came with it. `ERR_4009` with the status `in_use` until the guest was idle for 7 days, since another device of that Apple Account may be using it; `recovered` within a day of the last time; `not_guest` where either has an identity by which they can sign in. `ERR_4016` for what Apple did not sign for this app.
+         * @description A guest is its session, and a session can be lost, as with an app that is installed anew. StoreKit's `AppTransaction` proves the Apple Account: whoever first came with it to `device-check` is merged into the caller, as by `merge-guest`. It must be signed within the last 10 minutes (`AppTransaction.refresh`). `ERR_4007` where nobody came with it. `ERR_4009` with the status `in_use` until the guest was idle for 7 days, since another device of that Apple Account may be using it; `recovered` within a day of the last time; `not_guest` where either has an identity by which they can sign in; `closed` or `suspended`. `ERR_4016` for what Apple did not sign for this app.
          */
         post: operations["postRecoverGuest"];
         delete?: never;
@@ -448,7 +470,7 @@ export interface paths {
         head?: never;
         /**
          * Changes what it names of the profile
-         * @description Changes the members that it names, of `display_name` (1 to 50 characters, or null), `language`, `theme_preference` and `shares_consumption`, by which Apple may be told how much of a purchase was used when a refund is asked for; answers like `GET`.
+         * @description Changes the members that it names, of `display_name` (1 to 50 characters, or null), `language`, `theme_preference`, `shares_consumption`, by which Apple may be told how much of a purchase was used when a refund is asked for, and `accepted_processors`, the whole list of those who may get the user's prompts and images, of the names in the models' `processed_by`; answers like `GET`.
          */
         patch: operations["patchUserProfile"];
         trace?: never;
@@ -502,7 +524,7 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /** @enum {string} */
-        ErrorCode: "ERR_4001" | "ERR_4002" | "ERR_4003" | "ERR_4004" | "ERR_4005" | "ERR_4006" | "ERR_4007" | "ERR_4008" | "ERR_4009" | "ERR_4010" | "ERR_4011" | "ERR_4012" | "ERR_4013" | "ERR_4014" | "ERR_4015" | "ERR_4016" | "ERR_4017" | "ERR_4018" | "ERR_5001" | "ERR_5002" | "ERR_5003" | "ERR_6001" | "ERR_6002" | "ERR_6003" | "ERR_6004";
+        ErrorCode: "ERR_4001" | "ERR_4002" | "ERR_4003" | "ERR_4004" | "ERR_4005" | "ERR_4006" | "ERR_4007" | "ERR_4008" | "ERR_4009" | "ERR_4010" | "ERR_4011" | "ERR_4012" | "ERR_4013" | "ERR_4014" | "ERR_4015" | "ERR_4016" | "ERR_4017" | "ERR_4018" | "ERR_4021" | "ERR_5001" | "ERR_5002" | "ERR_5003" | "ERR_6001" | "ERR_6002" | "ERR_6003" | "ERR_6004";
         Error: {
             error: {
                 code: components["schemas"]["ErrorCode"];
@@ -553,6 +575,10 @@ export interface components {
             ERR_4016: {
                 /** @enum {string} */
                 reason: "revoked" | "expired" | "family_shared" | "other_account" | "invalid_signature" | "wrong_app" | "not_a_transaction" | "unknown_product" | "wrong_environment";
+            };
+            ERR_4021: {
+                /** @description Who gets the prompt and the image, and must be accepted in the profile */
+                processors: string[];
             };
             ERR_5003: {
                 /** @enum {string} */
@@ -643,6 +669,10 @@ export interface components {
                 /** Format: date-time */
                 created_at: string;
             }[];
+        };
+        AppleIdentityNotificationsResponse: {
+            /** @constant */
+            received: true;
         };
         AppStoreNotificationsResponse: {
             /** @constant */
@@ -864,6 +894,7 @@ export interface components {
             thumbnail_url: string | null;
             is_featured: boolean;
             requires_image: boolean;
+            processed_by: string[];
             pricing: components["schemas"]["Pricing"];
             options: components["schemas"]["ModelOptions"];
         };
@@ -931,6 +962,7 @@ export interface components {
             /** Format: uuid */
             app_account_token: string;
             shares_consumption: boolean;
+            accepted_processors: string[];
             /** Format: date-time */
             created_at: string;
             subscription: components["schemas"]["Subscription"];
@@ -989,6 +1021,7 @@ export interface components {
             /** @enum {string|null} */
             theme_preference?: "system" | "light" | "dark" | null;
             shares_consumption?: boolean | null;
+            accepted_processors?: string[] | null;
         };
         /** Format: uuid */
         UserId: string;
@@ -1179,8 +1212,8 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description `ERR_4012` idempotency/in-progress */
-        ERR_4012: {
+        /** @description `ERR_4012` idempotency/in-progress · `ERR_4021` consent/missing */
+        ERR_4012_ERR_4021: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "Content-Language": components["headers"]["ContentLanguage"];
@@ -1859,6 +1892,60 @@ export interface operations {
             503: components["responses"]["ERR_6001_ERR_6004"];
         };
     };
+    postAppleIdentityNotifications: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "payload": "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL2FwcGxlaWQuYXBwbGUuY29tIn0.c2lnbmF0dXJl"
+                 *     }
+                 */
+                "application/json": unknown;
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "received": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AppleIdentityNotificationsResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            413: components["responses"]["ERR_4013"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001_ERR_6004"];
+        };
+    };
     postCancelVideo: {
         parameters: {
             query?: never;
@@ -2230,7 +2317,7 @@ export interface operations {
             401: components["responses"]["ERR_4005"];
             402: components["responses"]["ERR_4001"];
             403: components["responses"]["ERR_4017"];
-            409: components["responses"]["ERR_4012"];
+            409: components["responses"]["ERR_4012_ERR_4021"];
             413: components["responses"]["ERR_4013"];
             415: components["responses"]["ERR_4018"];
             422: components["responses"]["ERR_4002_ERR_4003_ERR_4011"];
@@ -2443,6 +2530,10 @@ export interface operations {
                      *           "thumbnail_url": null,
                      *           "is_featured": true,
                      *           "requires_image": false,
+                     *           "processed_by": [
+                     *             "fal",
+                     *             "openai"
+                     *           ],
                      *           "pricing": {
                      *             "type": "per_video",
                      *             "credits": 4
@@ -3102,6 +3193,7 @@ export interface operations {
                      *       "credits_remaining": 6,
                      *       "app_account_token": "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
                      *       "shares_consumption": false,
+                     *       "accepted_processors": [],
                      *       "created_at": "2026-11-21T11:58:00.000Z",
                      *       "subscription": null,
                      *       "export": null
@@ -3234,6 +3326,7 @@ export interface operations {
                      *       "credits_remaining": 6,
                      *       "app_account_token": "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
                      *       "shares_consumption": false,
+                     *       "accepted_processors": [],
                      *       "created_at": "2026-11-21T11:58:00.000Z",
                      *       "subscription": null,
                      *       "export": null

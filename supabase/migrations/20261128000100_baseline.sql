@@ -51,6 +51,7 @@ begin
     when 'purchase/not-verified' then return 'ERR_4016';
     when 'auth/suspended' then return 'ERR_4017';
     when 'request/not-json' then return 'ERR_4018';
+    when 'consent/missing' then return 'ERR_4021';
     when 'provider/timed-out' then return 'ERR_5001';
     when 'provider/unavailable' then return 'ERR_5002';
     when 'provider/rejected' then return 'ERR_5003';
@@ -68,7 +69,7 @@ returns text
 language sql
 immutable
 return case
-  when p_code in ('ERR_4001', 'ERR_4002', 'ERR_4003', 'ERR_4004', 'ERR_4005', 'ERR_4007', 'ERR_4008', 'ERR_4009', 'ERR_4010', 'ERR_4012', 'ERR_4013', 'ERR_4014', 'ERR_4017', 'ERR_4018', 'ERR_6004') then 'info'
+  when p_code in ('ERR_4001', 'ERR_4002', 'ERR_4003', 'ERR_4004', 'ERR_4005', 'ERR_4007', 'ERR_4008', 'ERR_4009', 'ERR_4010', 'ERR_4012', 'ERR_4013', 'ERR_4014', 'ERR_4017', 'ERR_4018', 'ERR_4021', 'ERR_6004') then 'info'
   when p_code in ('ERR_4006', 'ERR_4011', 'ERR_4015', 'ERR_4016') then 'warn'
   when p_code in ('ERR_5001', 'ERR_5002', 'ERR_5003', 'ERR_6001', 'ERR_6002') then 'error'
   when p_code in ('ERR_6003') then 'critical'
@@ -727,8 +728,7 @@ $$;
 -- supabase/schemas/accounts/accounts.sql
 
 -- accounts: who there is, and what becomes of them. In this order: accounts.sql, admission.sql, erasure.sql,
--- closing.sql, apple-revocation.sql, merging.sql,
--- exports.sql.
+-- closing.sql, apple-revocation.sql, merging.sql, exports.sql, identities.sql.
 
 create schema accounts;
 
@@ -750,7 +750,10 @@ create table accounts.users (
   -- Whether Apple may be told how much of a purchase was used, when its refund is asked for.
   shares_consumption boolean not null default false,
   -- Who this guest became; from then on nobody acts as the guest.
-  merged_into uuid constraint users_another check (merged_into <> id)
+  merged_into uuid constraint users_another check (merged_into <> id),
+  -- Who may get this user's prompts and images, by the names that models.processed_by has.
+  accepted_processors text[] not null default '{}'
+    check (cardinality(accepted_processors) <= 20 and array_position(accepted_processors, null) is null)
 );
 alter table accounts.users enable row level security;
 create index users_merged_into on accounts.users (merged_into) where merged_into is not null;
@@ -759,7 +762,7 @@ comment on table accounts.users is 'Accounts, made by the first procedure that n
 -- A tombstone says who it was, and nothing about them.
 alter table accounts.users add constraint users_tombstone check (
   closed_at is null or (display_name is null and language is null and theme_preference = 'system' and not is_admin
-    and not shares_consumption)
+    and not shares_consumption and accepted_processors = '{}')
 );
 
 -- A closed account is never opened again, nor does a merged one become its own, by whatever hand.
@@ -5235,7 +5238,26 @@ end;
 $$;
 
 -- A model as the catalogue shows it.
-create function videos.model_json(p_model videos.models)
+create function videos.processors(p_model_id uuid, p_moderated_by text)
+returns text[]
+language sql
+stable
+set search_path = ''
+as $$
+  -- Who may get a prompt and an image for a model, by name and in order: the providers that are enabled, and the service that
+  -- judges prompts, if one does.
+  select array(
+    select p.provider
+    from videos.model_providers as p
+    join videos.providers as v on v.name = p.provider
+    where p.model_id = p_model_id and v.is_enabled
+    union
+    select p_moderated_by where p_moderated_by is not null
+    order by 1
+  )
+$$;
+
+create function videos.model_json(p_model videos.models, p_moderated_by text default null)
 returns jsonb
 language sql
 stable
@@ -5243,6 +5265,7 @@ return jsonb_build_object(
   'id', (p_model).id, 'name', (p_model).name, 'description', (p_model).description, 'category', (p_model).category,
   'thumbnail_url', (p_model).thumbnail_url, 'is_featured', (p_model).is_featured,
   'requires_image', (p_model).requires_image,
+  'processed_by', to_jsonb(videos.processors((p_model).id, p_moderated_by)),
   'pricing', jsonb_build_object('type', (p_model).pricing_type, 'credits', (p_model).credits),
   'options', (p_model).options
     || jsonb_strip_nulls(jsonb_build_object('prompt_max_characters', videos.prompt_max_units((p_model).id)))
@@ -5825,7 +5848,7 @@ $$;
 
 create function videos.accept_video(
   p_user_id uuid, p_network text, p_request_id text, p_model_id uuid, p_prompt text, p_settings jsonb,
-  p_image_url text, p_providers text[], p_client_reference text
+  p_image_url text, p_providers text[], p_client_reference text, p_moderated_by text
 )
 returns jsonb
 language plpgsql
@@ -5858,6 +5881,7 @@ begin
   v_account := credits.lock_account(p_user_id);
   select m as model, not accounts.is_out(u) and not u.is_banned as is_active,
     (select f.is_enabled from ops.feature_flags as f where f.name = 'generation') as is_enabled,
+    (select f.is_enabled from ops.feature_flags as f where f.name = 'processing_consent') as asks_consent, u.accepted_processors,
     (select f.pattern from videos.moderation_filters as f where f.action = 'refuse') as pattern
   into v_seen
   from accounts.users as u
@@ -5876,6 +5900,11 @@ begin
   end if;
   if v_model.id is null then
     return guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id), v_limits);
+  end if;
+  if v_seen.asks_consent and not videos.processors(v_model.id, p_moderated_by) <@ v_seen.accepted_processors then
+    return guard.refusal(
+      'consent/missing', jsonb_build_object('processors', videos.processors(v_model.id, p_moderated_by)), v_limits
+    );
   end if;
   v_settings := v_model.defaults || p_settings;
   v_fields := videos.unfitting(v_model, p_settings, p_image_url);
@@ -6163,6 +6192,7 @@ return jsonb_build_object(
   'user_id', (p_user).id, 'display_name', (p_user).display_name, 'language', (p_user).language,
   'theme_preference', (p_user).theme_preference, 'credits_remaining', p_credits_remaining,
   'app_account_token', (p_user).app_account_token, 'shares_consumption', (p_user).shares_consumption,
+  'accepted_processors', to_jsonb((p_user).accepted_processors),
   'created_at', core.to_iso((p_user).created_at)
 );
 
@@ -6325,7 +6355,7 @@ begin
   v_now := core.now();
   update accounts.users as u
   set closed_at = v_now, display_name = null, language = null, theme_preference = 'system', is_admin = false,
-      shares_consumption = false
+      shares_consumption = false, accepted_processors = '{}'
   where u.id = p_user_id and u.closed_at is null and u.merged_into is null;
   if not found then
     return null;
@@ -6697,6 +6727,150 @@ begin
 end;
 $$;
 
+-- supabase/schemas/accounts/identities.sql
+
+-- What Apple itself says about the identities of users: that its user consents no longer, or is no more.
+
+create type accounts.identity_effect as enum (
+  'unlinked', -- its user has the identity no longer
+  'closed', -- nor an account
+  'noted', -- only that it was told
+  'outdated', -- its user has signed in with it since
+  'nobody' -- no account is meant
+);
+
+create table accounts.identity_notifications (
+  -- Apple's: the same each time that it is sent.
+  notification_id text primary key check (char_length(notification_id) between 1 and 255),
+  -- Apple's own words, also those that nobody here knows yet.
+  type text not null check (char_length(type) between 1 and 100),
+  -- Whom Apple means: their number in our apps.
+  subject text check (char_length(subject) between 1 and 255),
+  event_at timestamptz not null,
+  received_at timestamptz not null,
+  -- Who that is here; null for nobody.
+  user_id uuid,
+  effect accounts.identity_effect not null
+);
+alter table accounts.identity_notifications enable row level security;
+create index identity_notifications_subject on accounts.identity_notifications (subject) where effect = 'unlinked';
+create index identity_notifications_user on accounts.identity_notifications (user_id) where user_id is not null;
+create index identity_notifications_of_nobody on accounts.identity_notifications (received_at) where user_id is null;
+comment on table accounts.identity_notifications is 'What Apple told of identities, each notification once, and what was done.';
+
+create function accounts.signs_in_without(p_user_id uuid, p_identity_id uuid)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  -- Whether a user can sign in by something else than that identity.
+  select exists (select from auth.identities as i where i.user_id = p_user_id and i.id is distinct from p_identity_id)
+    or exists (
+      select from auth.users as a where a.id = p_user_id and (a.encrypted_password <> '' or a.phone <> '')
+    )
+$$;
+
+create function accounts.unlink(p_identity_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Takes an identity from its user, as Auth itself does, with the address that came by it. Whoever cannot sign in without is
+-- a guest again: their sessions live, their credits stay, and they can link, merge or be found again as any guest. A second
+-- call changes nothing. The caller has locked the user's row in Auth. Locks: the identity.
+declare
+  v_identity auth.identities;
+  v_left record;
+begin
+  delete from auth.identities as i where i.id = p_identity_id returning i.* into v_identity;
+  if not found then
+    return;
+  end if;
+  select not accounts.signs_in_without(v_identity.user_id, null) as is_guest,
+    -- The first stays the first.
+    case when count(*) = 0 then '{}' else jsonb_build_object(
+      'provider', (array_agg(i.provider order by i.created_at, i.id))[1],
+      'providers', jsonb_agg(i.provider order by i.created_at, i.id)
+    ) end as providers,
+    -- An address that has become another user's stays theirs.
+    (array_agg(i.email order by i.created_at, i.id) filter (where i.email <> '' and not exists (
+      select from auth.users as o where o.email = i.email and o.id <> i.user_id
+    )))[1] as email
+  into v_left
+  from auth.identities as i
+  where i.user_id = v_identity.user_id;
+  update auth.users as a
+  set is_anonymous = v_left.is_guest,
+      raw_user_meta_data = case when v_left.is_guest then '{}' else a.raw_user_meta_data end,
+      raw_app_meta_data = coalesce(a.raw_app_meta_data, '{}') - array['provider', 'providers'] || v_left.providers,
+      updated_at = core.now()
+  where a.id = v_identity.user_id;
+  update auth.users as a
+  set email = v_left.email, email_confirmed_at = case when v_left.email is not null then a.email_confirmed_at end
+  where a.id = v_identity.user_id and lower(a.email) = lower(v_identity.email);
+end;
+$$;
+
+create function accounts.heed_identity_notification(p_type text, p_subject text, p_event_at timestamptz)
+returns table (user_id uuid, effect accounts.identity_effect)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Does what Apple tells of an identity. `consent-revoked` unlinks it, unless its user has signed in with it since, which is
+-- consent anew. `account-delete` unlinks it from whoever has another way in, and closes the account of whoever has none;
+-- also of whom it was taken from before, since the two come in any order. Else nothing is done. A second call finds nobody, or
+-- an account that is closed. Raises lock_not_available or serialization_failure where somebody changes the user at this moment: the
+-- caller tries the whole again. Locks: account → the user's row in Auth, not waited for → the identity, or as accounts.close.
+declare
+  v_identity record;
+  v_account credits.accounts;
+begin
+  select i.id, i.user_id, greatest(i.created_at, i.last_sign_in_at) as used_at into v_identity
+  from auth.identities as i
+  where i.provider = 'apple' and i.provider_id = p_subject;
+  user_id := coalesce(v_identity.user_id, (
+    select n.user_id from accounts.identity_notifications as n
+    where n.subject = p_subject and n.effect = 'unlinked'
+    order by n.event_at desc, n.received_at desc
+    limit 1
+  ));
+  effect := 'noted';
+  if user_id is null or not accounts.find(user_id) then
+    effect := 'nobody';
+    user_id := null;
+  elsif p_type in ('consent-revoked', 'account-delete') then
+    -- First the account: who deletes the user in Auth, or merges them, has it as well.
+    v_account := credits.lock_account(user_id);
+    perform from auth.users as a where a.id = user_id for update nowait;
+    if exists (select from auth.identities as i where i.provider = 'apple' and i.provider_id = p_subject)
+      is distinct from (v_identity.id is not null)
+      or accounts.heir_of(user_id) <> user_id
+    then
+      raise exception 'the identity has changed hands meanwhile' using errcode = 'serialization_failure';
+    end if;
+    if p_type = 'consent-revoked' then
+      effect := case
+        when v_identity.id is null then 'nobody'
+        -- Clocks differ; and to end a consent that was given again is the lesser harm.
+        when v_identity.used_at > p_event_at + interval '1 minute' then 'outdated'
+        else 'unlinked'
+      end;
+    elsif accounts.signs_in_without(user_id, v_identity.id) then
+      effect := case when v_identity.id is null then 'nobody' else 'unlinked' end;
+    elsif accounts.close(user_id) is not null then
+      effect := 'closed';
+    end if;
+    if effect = 'unlinked' then
+      perform accounts.unlink(v_identity.id);
+    end if;
+  end if;
+  return next;
+end;
+$$;
+
 -- supabase/schemas/devices/devices.sql
 
 -- devices: who was granted a device's credits, and what bounds it. In this order: devices.sql, limits.sql,
@@ -6887,6 +7061,17 @@ begin
     and t.app_transaction_id = p_app_transaction ->> 'app_transaction_id';
   return v_row;
 end;
+$$;
+
+create function devices.users_of_app_transaction(p_app_transaction_id text)
+returns setof uuid
+language sql
+stable
+set search_path = ''
+as $$
+  -- Who came with an Apple Account, in whichever environment.
+  select t.user_id from devices.app_transactions as t
+  where t.environment in ('production', 'sandbox') and t.app_transaction_id = p_app_transaction_id and t.user_id is not null
 $$;
 
 -- Whether credits were granted for an app transaction already; false for none.
@@ -7724,8 +7909,8 @@ begin
   ) as c on c.status = s.status;
 
   return jsonb_build_object(
-    -- Whoever has the token can buy for the user; both are nobody else's affair.
-    'user', accounts.profile_json(v_user, v_balance) - '{app_account_token,shares_consumption}'::text[] || jsonb_build_object(
+    -- Whoever has the token can buy for the user; these are nobody else's affair.
+    'user', accounts.profile_json(v_user, v_balance) - '{app_account_token,shares_consumption,accepted_processors}'::text[] || jsonb_build_object(
       'is_guest', (select a.is_anonymous from auth.users as a where a.id = p_user_id),
       'is_banned', v_user.is_banned, 'closed_at', core.to_iso(v_user.closed_at), 'merged_into', v_user.merged_into
     ),
@@ -8861,13 +9046,15 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- A parent has taken back that their child may use the app: who bought with that Apple Account is suspended, which the
--- operator sees, in ops.admin_actions and as an alert. A second call changes nothing. Locks: users.
+-- A parent has taken back that their child may use the app: who bought with that Apple Account, or came with it to a device
+-- check, is suspended, which the operator sees, in ops.admin_actions and as an alert. A second call changes nothing. Locks: users.
 declare
   v_user_ids constant uuid[] := array(
-    select distinct t.owner_id from purchases.transactions as t
+    select t.owner_id from purchases.transactions as t
     where t.app_transaction_id = p_app_transaction_id and t.owner_id is not null
-    order by t.owner_id
+    union
+    select devices.users_of_app_transaction(p_app_transaction_id)
+    order by 1
   );
   v_user_id uuid;
 begin
@@ -9059,14 +9246,15 @@ $$;
 create schema api;
 grant usage on schema api to service_role;
 
-create function api.models(p_user_id uuid, p_session_id uuid default null)
+create function api.models(p_user_id uuid, p_session_id uuid default null, p_moderated_by text default null)
 returns jsonb
 language plpgsql
 volatile
 security definer
 set search_path = ''
 as $$
--- The catalogue: `data` is `{ models }`, in the order of the operator. Counts against `reads`.
+-- The catalogue: `data` is `{ models }`, in the order of the operator. p_moderated_by names the service that judges prompts,
+-- if one does. Counts against `reads`.
 declare
   v_caller record;
   v_data jsonb;
@@ -9076,7 +9264,7 @@ begin
     return v_caller.refusal;
   end if;
 
-  select jsonb_build_object('models', coalesce(jsonb_agg(videos.model_json(m) order by m.position, m.id), '[]'))
+  select jsonb_build_object('models', coalesce(jsonb_agg(videos.model_json(m, p_moderated_by) order by m.position, m.id), '[]'))
   into v_data
   from videos.models as m
   where m.is_available;
@@ -9132,7 +9320,7 @@ security definer
 set search_path = ''
 as $$
 -- Offers a model or takes it out of the catalogue. `data` is the model as the catalogue has it, with
--- `is_available`. model/not-available for an unknown model. A second call changes nothing and writes
+-- `is_available` and without `processed_by`. model/not-available for an unknown model. A second call changes nothing and writes
 -- nothing. Counts against `admin`. Locks: rate-limit row → model.
 declare
   v_caller record;
@@ -9156,7 +9344,7 @@ begin
     );
   end if;
   return guard.answer(
-    videos.model_json(v_model) || jsonb_build_object('is_available', p_is_available), v_caller.limits,
+    videos.model_json(v_model) - 'processed_by' || jsonb_build_object('is_available', p_is_available), v_caller.limits,
     v_caller.language
   );
 end;
@@ -9756,7 +9944,8 @@ grant execute on function api.erase_account to service_role;
 create function api.generate_video(
   p_user_id uuid, p_network text, p_idempotency_key text, p_fingerprint text, p_request_id text, p_model_id uuid,
   p_prompt text, p_settings jsonb, p_image_url text default null,
-  p_providers text[] default null, p_client_reference text default null, p_session_id uuid default null
+  p_providers text[] default null, p_client_reference text default null, p_session_id uuid default null,
+  p_moderated_by text default null
 )
 returns jsonb
 language plpgsql
@@ -9765,7 +9954,8 @@ security definer
 set search_path = ''
 as $$
 -- Accepts a video once per idempotency key, where one of p_providers, those that this deployment has keys for, can make
--- it; null is any. A second call answers what the first did; see videos.accept_video for the rest. Locks: idempotency
+-- it; null is any. p_moderated_by names the service that
+-- judges prompts, if one does. A second call answers what the first did; see videos.accept_video for the rest. Locks: idempotency
 -- key → rate-limit rows → account → lots.
 declare
   v_caller record;
@@ -9780,7 +9970,8 @@ begin
     v_outcome := guard.finish(
       p_user_id, 'generate-video', p_idempotency_key, p_fingerprint,
       videos.accept_video(
-        p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url, p_providers, p_client_reference
+        p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url, p_providers, p_client_reference,
+        p_moderated_by
       )
     );
   end if;
@@ -10209,7 +10400,8 @@ security definer
 set search_path = ''
 as $$
 -- The caller's profile, made at the first call: `data` is `{ user_id, display_name, language, theme_preference,
--- credits_remaining, app_account_token, shares_consumption, created_at, subscription, export }`. Counts against `reads`.
+-- credits_remaining, app_account_token, shares_consumption, accepted_processors, created_at, subscription, export }`.
+-- Counts against `reads`.
 -- Locks: rate-limit row → account → expired lots.
 declare
   v_caller record;
@@ -10238,8 +10430,8 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Changes what `p_changes` names of `display_name` (null takes it away), `language`, `theme_preference` and
--- `shares_consumption`, and answers as api.get_user_profile. A second call changes nothing more. Counts against `writes`.
+-- Changes what `p_changes` names of `display_name` (null takes it away), `language`, `theme_preference`,
+-- `shares_consumption` and `accepted_processors`, all of which it names, and answers as api.get_user_profile. A second call changes nothing more. Counts against `writes`.
 -- Locks: rate-limit row → account → expired lots → user.
 declare
   v_caller record;
@@ -10253,7 +10445,11 @@ begin
   set display_name = case when p_changes ? 'display_name' then p_changes ->> 'display_name' else u.display_name end,
       language = coalesce(p_changes ->> 'language', u.language),
       theme_preference = coalesce(p_changes ->> 'theme_preference', u.theme_preference),
-      shares_consumption = coalesce((p_changes ->> 'shares_consumption')::boolean, u.shares_consumption)
+      shares_consumption = coalesce((p_changes ->> 'shares_consumption')::boolean, u.shares_consumption),
+      accepted_processors = case jsonb_typeof(p_changes -> 'accepted_processors')
+        when 'array' then array(select jsonb_array_elements_text(p_changes -> 'accepted_processors') order by 1)
+        else u.accepted_processors
+      end
   -- Asked with the row locked, too: what is erased from a closed account stays erased, by whatever hand it was closed.
   where u.id = p_user_id and u.closed_at is null
   returning u.* into v_user;
@@ -11231,6 +11427,43 @@ begin
 end;
 $$;
 grant execute on function api.app_store_notifications to service_role;
+
+-- supabase/schemas/api/apple-identity-notifications.sql
+
+create function api.apple_identity_notifications(p_notification jsonb)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Does what a notification that is proved to be Apple's tells of an identity, and keeps that it was told. `p_notification`:
+-- `{ notification_id, type, subject, event_at }`. `data`: `{ effect }`, as accounts.heed_identity_notification says it. A second
+-- call, also one at the same time, changes nothing, and is `replayed`. Locks: notification → as
+-- accounts.heed_identity_notification.
+declare
+  v_id constant text := p_notification ->> 'notification_id';
+  v_heeded record;
+begin
+  insert into accounts.identity_notifications (notification_id, type, subject, event_at, received_at, effect)
+  values (
+    v_id, p_notification ->> 'type', p_notification ->> 'subject', (p_notification ->> 'event_at')::timestamptz, core.now(), 'noted'
+  )
+  on conflict do nothing;
+  if not found then
+    return guard.answer('{"effect": "replayed"}');
+  end if;
+  select h.* into v_heeded
+  from accounts.heed_identity_notification(
+    p_notification ->> 'type', p_notification ->> 'subject', (p_notification ->> 'event_at')::timestamptz
+  ) as h;
+  update accounts.identity_notifications as n
+  set effect = v_heeded.effect, user_id = v_heeded.user_id
+  where n.notification_id = v_id;
+  return guard.answer(jsonb_build_object('effect', v_heeded.effect));
+end;
+$$;
+grant execute on function api.apple_identity_notifications to service_role;
 
 -- supabase/schemas/api/recover-guest.sql
 

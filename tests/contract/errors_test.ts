@@ -27,6 +27,7 @@ const contract: [code: string, status: number, details: string[], action: string
   ["ERR_4016", 422, ["reason"], "stop", true],
   ["ERR_4017", 403, [], "stop", false],
   ["ERR_4018", 415, [], "fix", false],
+  ["ERR_4021", 409, ["processors"], "fix", false],
   ["ERR_5001", 504, [], "new_key", true],
   ["ERR_5002", 503, [], "new_key_later", true],
   ["ERR_5003", 502, ["reason"], "fix", true],

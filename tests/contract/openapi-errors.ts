@@ -23,6 +23,11 @@ const detailSchemas: Record<string, Schema> = {
   fields: { type: "array", items: reference("schemas", "FieldError") },
   status: { type: "string", description: "What it is in" },
   limit_bytes: { type: "integer" },
+  processors: {
+    type: "array",
+    items: { type: "string" },
+    description: "Who gets the prompt and the image, and must be accepted in the profile",
+  },
   feature: { type: "string", description: "What is switched off" },
 };
 
@@ -81,6 +86,7 @@ export const fieldErrorSchema: Schema = {
 const exampleDetails: Record<string, unknown> = {
   required: 4,
   available: 1,
+  processors: ["fal", "openai"],
   model_id: "3f1c2a52-6a1c-4a58-9d0e-6a2f8f1b7c11",
   reason: "policy",
   policy: "video_generation",

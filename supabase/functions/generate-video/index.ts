@@ -25,6 +25,7 @@ export default endpoint({
     codes["payment/insufficient-credits"],
     codes["model/not-available"],
     codes["prompt/refused"],
+    codes["consent/missing"],
     codes["feature/switched-off"],
   ],
   ports: { database, moderation: promptModeration, providers: videoProviders },

@@ -230,5 +230,6 @@ return jsonb_build_object(
   'user_id', (p_user).id, 'display_name', (p_user).display_name, 'language', (p_user).language,
   'theme_preference', (p_user).theme_preference, 'credits_remaining', p_credits_remaining,
   'app_account_token', (p_user).app_account_token, 'shares_consumption', (p_user).shares_consumption,
+  'accepted_processors', to_jsonb((p_user).accepted_processors),
   'created_at', core.to_iso((p_user).created_at)
 );

@@ -1,6 +1,6 @@
 create function videos.accept_video(
   p_user_id uuid, p_network text, p_request_id text, p_model_id uuid, p_prompt text, p_settings jsonb,
-  p_image_url text, p_providers text[], p_client_reference text
+  p_image_url text, p_providers text[], p_client_reference text, p_moderated_by text
 )
 returns jsonb
 language plpgsql
@@ -33,6 +33,7 @@ begin
   v_account := credits.lock_account(p_user_id);
   select m as model, not accounts.is_out(u) and not u.is_banned as is_active,
     (select f.is_enabled from ops.feature_flags as f where f.name = 'generation') as is_enabled,
+    (select f.is_enabled from ops.feature_flags as f where f.name = 'processing_consent') as asks_consent, u.accepted_processors,
     (select f.pattern from videos.moderation_filters as f where f.action = 'refuse') as pattern
   into v_seen
   from accounts.users as u
@@ -51,6 +52,11 @@ begin
   end if;
   if v_model.id is null then
     return guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id), v_limits);
+  end if;
+  if v_seen.asks_consent and not videos.processors(v_model.id, p_moderated_by) <@ v_seen.accepted_processors then
+    return guard.refusal(
+      'consent/missing', jsonb_build_object('processors', videos.processors(v_model.id, p_moderated_by)), v_limits
+    );
   end if;
   v_settings := v_model.defaults || p_settings;
   v_fields := videos.unfitting(v_model, p_settings, p_image_url);

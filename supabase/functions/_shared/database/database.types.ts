@@ -48,6 +48,7 @@ export type Database = {
         Returns: Json;
       };
       "app_store_notifications": { Args: { "p_notification": Json }; Returns: Json };
+      "apple_identity_notifications": { Args: { "p_notification": Json }; Returns: Json };
       "begin_device_check": {
         Args: {
           "p_app_transaction"?: Json;
@@ -114,6 +115,7 @@ export type Database = {
           "p_idempotency_key": string;
           "p_image_url"?: string;
           "p_model_id": string;
+          "p_moderated_by"?: string;
           "p_network": string;
           "p_prompt": string;
           "p_providers"?: (string)[];
@@ -169,7 +171,10 @@ export type Database = {
         };
         Returns: Json;
       };
-      "models": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
+      "models": {
+        Args: { "p_moderated_by"?: string; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
       "patch_user_profile": {
         Args: { "p_changes": Json; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;

@@ -53,6 +53,7 @@ export const errorCodes = {
   ERR_4016: { status: 422, category: "purchase/not-verified", severity: "warn", action: "stop", details: ["reason"], replayed: true },
   ERR_4017: { status: 403, category: "auth/suspended", severity: "info", action: "stop", details: [], replayed: false },
   ERR_4018: { status: 415, category: "request/not-json", severity: "info", action: "fix", details: [], replayed: false },
+  ERR_4021: { status: 409, category: "consent/missing", severity: "info", action: "fix", details: ["processors"], replayed: false },
   ERR_5001: { status: 504, category: "provider/timed-out", severity: "error", action: "new_key", details: [], replayed: true },
   ERR_5002: { status: 503, category: "provider/unavailable", severity: "error", action: "new_key_later", details: [], replayed: true },
   ERR_5003: { status: 502, category: "provider/rejected", severity: "error", action: "fix", details: ["reason"], replayed: true },

@@ -96,6 +96,11 @@ export const errorMessages: Readonly<Record<ErrorCode, Readonly<Record<Language,
     tr: "İstek JSON biçiminde olmalıdır.",
     es: "La solicitud debe estar en formato JSON.",
   },
+  ERR_4021: {
+    en: "This needs your consent that the video services get your prompt.",
+    tr: "Bunun için isteminizin video hizmetlerine iletilmesine onay vermelisiniz.",
+    es: "Para esto hace falta su consentimiento para enviar la descripción a los servicios de vídeo.",
+  },
   ERR_5001: {
     en: "Generating the video took too long. Please try again.",
     tr: "Videonun oluşturulması çok uzun sürdü. Lütfen yeniden deneyin.",

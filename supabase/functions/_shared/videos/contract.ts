@@ -36,6 +36,8 @@ export const Model = z.object({
   thumbnail_url: z.nullable(z.url()),
   is_featured: z.boolean(),
   requires_image: z.boolean(),
+  /** Who may get the prompt and the image. */
+  processed_by: z.array(z.string()),
   pricing: Pricing,
   options: ModelOptions,
 });
@@ -51,6 +53,7 @@ export function exampleModel(): Model {
     thumbnail_url: null,
     is_featured: true,
     requires_image: false,
+    processed_by: ["fal", "openai"],
     pricing: { type: "per_video", credits: 4 },
     options: {
       duration_seconds: { values: [5], default: 5 },
