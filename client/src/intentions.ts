@@ -40,15 +40,24 @@ export class Intentions {
 
   /** Kept once this resolves. A second call changes nothing. */
   async keep(intention: Intention): Promise<void> {
-    await this.#change((all) => [[...all.filter(({ key }) => key !== intention.key), intention], undefined]);
+    await this.#change((
+      all,
+    ) => [
+      [...all.filter(({ key }) => key !== intention.key), intention],
+      undefined,
+    ]);
   }
 
   async forget({ key: forgotten }: Intention): Promise<void> {
-    await this.#change((all) => [all.filter(({ key }) => key !== forgotten), undefined]);
+    await this.#change((
+      all,
+    ) => [all.filter(({ key }) => key !== forgotten), undefined]);
   }
 
   /** One change at a time, over all tabs where the browser has locks. */
-  async #change<T>(change: (all: Intention[]) => [kept: Intention[], result: T]): Promise<T> {
+  async #change<T>(
+    change: (all: Intention[]) => [kept: Intention[], result: T],
+  ): Promise<T> {
     const next = this.#last.then(() =>
       exclusively(item, async () => {
         const [kept, result] = change(parse(await this.#store.getItem(item)));
@@ -64,7 +73,11 @@ export class Intentions {
 
 /** What browsers have of the Web Locks API, which not every runtime's types know. */
 interface Locks {
-  request<T>(name: string, options: { signal?: AbortSignal }, work: () => Promise<T>): Promise<T>;
+  request<T>(
+    name: string,
+    options: { signal?: AbortSignal },
+    work: () => Promise<T>,
+  ): Promise<T>;
 }
 
 /** Runs alone among an origin's tabs; at once where there are none, as in an app. */
@@ -91,7 +104,9 @@ function parse(text: string | null): Intention[] {
 
 /** A browser's, as supabase-js keeps the session; elsewhere what is not given ends with the app. */
 function defaultStore(): Store {
-  if ("document" in globalThis && globalThis.localStorage) return globalThis.localStorage;
+  if ("document" in globalThis && globalThis.localStorage) {
+    return globalThis.localStorage;
+  }
   const items = new Map<string, string>();
   return {
     getItem: (key) => items.get(key) ?? null,
@@ -105,7 +120,9 @@ function defaultStore(): Store {
  * `randomUUID`.
  */
 export function newKey(): string {
-  if (typeof globalThis.crypto?.randomUUID === "function") return crypto.randomUUID();
+  if (typeof globalThis.crypto?.randomUUID === "function") {
+    return crypto.randomUUID();
+  }
   const digits = () => Math.random().toString(36).slice(2, 12);
   return `${Date.now().toString(36)}-${digits()}-${digits()}`;
 }

@@ -204,7 +204,7 @@ export interface paths {
          * Accepts a video, holds its price and begins to generate it
          * @description The price is computed from model and settings, and held; a video that is not made gives it back. Watch the job with `video-status`.
          *
-         *     `prompt` has 1 to 2000 characters, with tabs and line breaks but no other control or direction characters; where a model takes less, `options.prompt_max_characters` says how much, in UTF-16 units. `settings` are options of the model, whose defaults stand for those that are left out. `image_url` is for models that require an image: https, a public DNS name, no port, no credentials. `client_reference`, 1 to 100 visible characters, is the app's own name for the job: it is kept with it, and `video-jobs` finds it. Optional fields may be null.
+         *     `prompt` has 1 to 2000 characters, with tabs and line breaks but no other control or direction characters; where a model takes less, `options.prompt_max_characters` says how much, in UTF-16 units. `settings` are options of the model, whose defaults stand for those that are left out. `image_url` is for models that require an image: https, a public DNS name, no port, no credentials. `client_reference`, 1 to 100 visible characters, is the app's own name for the job: it is kept with it, and `video-jobs` finds it. `project_id` puts it into one of the caller's `projects`: `ERR_4007` for any other. Optional fields may be null.
          */
         post: operations["postGenerateVideo"];
         delete?: never;
@@ -313,6 +313,38 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/projects": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The caller's projects, newest first, page by page
+         * @description Newest first, `limit` at a time (1 to 100, else 20). `job_count` is the number of its videos, without the deleted ones; `video-jobs?project_id=` has them. `next_cursor` is the `cursor` of the next page, and null on the last.
+         */
+        get: operations["getProjects"];
+        put?: never;
+        /**
+         * Makes a project, to sort videos by
+         * @description `name` has 1 to 100 characters. Names need not differ, and a second call makes another project.
+         */
+        post: operations["postProjects"];
+        /**
+         * Deletes a project, and none of its videos
+         * @description Its videos stay, and are in no project then. `ERR_4007` for a project that is not there, or another's.
+         */
+        delete: operations["deleteProjects"];
+        options?: never;
+        head?: never;
+        /**
+         * Gives a project another name
+         * @description `ERR_4007` for a project that is not there, or another's.
+         */
+        patch: operations["patchProjects"];
         trace?: never;
     };
     "/provider-webhook": {
@@ -440,7 +472,7 @@ export interface paths {
         };
         /**
          * The caller's videos, newest first, page by page
-         * @description Newest first, `limit` at a time (1 to 100, else 20), of one `status` or of all, of one `client_reference` or of any; deleted videos are absent. `next_cursor` is the `cursor` of the next page, and null on the last. Newer videos move no page. Each `video_url` is signed, and has at least 10 minutes left; where the URLs of 24 hours are used up it is null, and `retry_after` of the job says for how long.
+         * @description Newest first, `limit` at a time (1 to 100, else 20), of one `status` or of all, of one `client_reference` or of any, of one `project_id` (`ERR_4007` where the caller has no such project) or of all; deleted videos are absent. `next_cursor` is the `cursor` of the next page, and null on the last. Newer videos move no page. Each `video_url` is signed, and has at least 10 minutes left; where the URLs of 24 hours are used up it is null, and `retry_after` of the job says for how long.
          */
         get: operations["getVideoJobs"];
         put?: never;
@@ -661,6 +693,9 @@ export interface components {
             /** Format: date-time */
             closed_at: string;
         };
+        CreateProjectRequest: {
+            name: string;
+        };
         CreditedPurchase: {
             transaction_id: string;
             product_id: string;
@@ -730,6 +765,8 @@ export interface components {
             } | null;
             image_url?: string | null;
             client_reference?: string | null;
+            /** Format: uuid */
+            project_id?: string | null;
         };
         GetSessionsResponse: {
             sessions: {
@@ -774,6 +811,8 @@ export interface components {
             thumbnail_url: string | null;
             error: components["schemas"]["JobError"];
             client_reference: string | null;
+            /** Format: uuid */
+            project_id: string | null;
             /** Format: date-time */
             cancel_requested_at: string | null;
             retry_after?: number;
@@ -889,6 +928,20 @@ export interface components {
             created_at: string;
             subscription: components["schemas"]["Subscription"];
         };
+        Project: {
+            /** Format: uuid */
+            project_id: string;
+            name: string;
+            job_count: number;
+            /** Format: date-time */
+            created_at: string;
+        };
+        /** Format: uuid */
+        ProjectId: string;
+        ProjectsResponse: {
+            projects: components["schemas"]["Project"][];
+            next_cursor: string | null;
+        };
         ProviderWebhookResponse: {
             /** @constant */
             received: true;
@@ -919,6 +972,10 @@ export interface components {
             reason: components["schemas"]["Reason"];
             /** Format: uuid */
             job_id?: string | null;
+        };
+        RenameProjectRequest: {
+            project_id: components["schemas"]["ProjectId"];
+            name: string;
         };
         Subscription: {
             product_id: string;
@@ -967,6 +1024,8 @@ export interface components {
             thumbnail_url: string | null;
             error: components["schemas"]["JobError"];
             client_reference: string | null;
+            /** Format: uuid */
+            project_id: string | null;
             /** Format: date-time */
             cancel_requested_at: string | null;
             retry_after?: number;
@@ -1870,6 +1929,7 @@ export interface operations {
                      *       "thumbnail_url": null,
                      *       "error": null,
                      *       "client_reference": "draft-7",
+                     *       "project_id": null,
                      *       "cancel_requested_at": "2026-11-21T11:58:40.000Z",
                      *       "created_at": "2026-11-21T11:58:30.000Z",
                      *       "completed_at": "2026-11-21T11:58:40.000Z"
@@ -1907,6 +1967,7 @@ export interface operations {
                      *       "thumbnail_url": null,
                      *       "error": null,
                      *       "client_reference": "draft-7",
+                     *       "project_id": null,
                      *       "cancel_requested_at": "2026-11-21T11:58:40.000Z",
                      *       "created_at": "2026-11-21T11:58:30.000Z",
                      *       "completed_at": null
@@ -2183,6 +2244,7 @@ export interface operations {
             401: components["responses"]["ERR_4005"];
             402: components["responses"]["ERR_4001"];
             403: components["responses"]["ERR_4017"];
+            404: components["responses"]["ERR_4007"];
             409: components["responses"]["ERR_4012"];
             413: components["responses"]["ERR_4013"];
             415: components["responses"]["ERR_4018"];
@@ -2577,6 +2639,234 @@ export interface operations {
             400: components["responses"]["ERR_4008"];
             401: components["responses"]["ERR_4005"];
             403: components["responses"]["ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    getProjects: {
+        parameters: {
+            query?: {
+                /** @example 10 */
+                limit?: number;
+                cursor?: string;
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "projects": [
+                     *         {
+                     *           "project_id": "7c9e6679-7425-40de-944b-e07fc1f90ae7",
+                     *           "name": "Winter campaign",
+                     *           "job_count": 1,
+                     *           "created_at": "2026-11-21T11:50:00.000Z"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProjectsResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    postProjects: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Winter campaign"
+                 *     }
+                 */
+                "application/json": components["schemas"]["CreateProjectRequest"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "project_id": "7c9e6679-7425-40de-944b-e07fc1f90ae7",
+                     *       "name": "Winter campaign",
+                     *       "job_count": 0,
+                     *       "created_at": "2026-11-21T11:50:00.000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    deleteProjects: {
+        parameters: {
+            query: {
+                /** @example 7c9e6679-7425-40de-944b-e07fc1f90ae7 */
+                project_id: string;
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done; there is nothing to tell */
+            204: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            413: components["responses"]["ERR_4013"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    patchProjects: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "project_id": "7c9e6679-7425-40de-944b-e07fc1f90ae7",
+                 *       "name": "Winter campaign"
+                 *     }
+                 */
+                "application/json": components["schemas"]["RenameProjectRequest"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "project_id": "7c9e6679-7425-40de-944b-e07fc1f90ae7",
+                     *       "name": "Winter campaign",
+                     *       "job_count": 1,
+                     *       "created_at": "2026-11-21T11:50:00.000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
             429: components["responses"]["ERR_4004"];
             500: components["responses"]["ERR_6003"];
             503: components["responses"]["ERR_6001"];
@@ -3144,6 +3434,7 @@ export interface operations {
                 /** @example completed */
                 status?: "pending" | "processing" | "completed" | "failed" | "cancelled";
                 client_reference?: string;
+                project_id?: string;
             };
             header?: {
                 /**
@@ -3193,6 +3484,7 @@ export interface operations {
                      *           "thumbnail_url": null,
                      *           "error": null,
                      *           "client_reference": "draft-7",
+                     *           "project_id": null,
                      *           "cancel_requested_at": null,
                      *           "created_at": "2026-11-21T11:58:30.000Z",
                      *           "completed_at": "2026-11-21T12:00:00.000Z"
@@ -3207,6 +3499,7 @@ export interface operations {
             400: components["responses"]["ERR_4008"];
             401: components["responses"]["ERR_4005"];
             403: components["responses"]["ERR_4017"];
+            404: components["responses"]["ERR_4007"];
             429: components["responses"]["ERR_4004"];
             500: components["responses"]["ERR_6002_ERR_6003"];
             503: components["responses"]["ERR_6001"];
@@ -3264,6 +3557,7 @@ export interface operations {
                      *       "thumbnail_url": null,
                      *       "error": null,
                      *       "client_reference": "draft-7",
+                     *       "project_id": null,
                      *       "cancel_requested_at": null,
                      *       "created_at": "2026-11-21T11:58:30.000Z",
                      *       "completed_at": "2026-11-21T12:00:00.000Z",

@@ -26,6 +26,7 @@ export default endpoint({
     codes["model/not-available"],
     codes["prompt/refused"],
     codes["feature/switched-off"],
+    codes["resource/not-found"],
   ],
   ports: { database, moderation: promptModeration, providers: videoProviders },
   service: generateVideo,

@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { ClientReference } from "../_shared/videos/contract.ts";
+import { ClientReference, ProjectId } from "../_shared/videos/contract.ts";
 import { userText } from "../_shared/request/user-text.ts";
 import { optional } from "../_shared/request/validation.ts";
 
@@ -54,5 +54,6 @@ export const GenerateVideoRequest = z.strictObject({
   ),
   image_url: optional(ImageUrl),
   client_reference: optional(ClientReference),
+  project_id: optional(ProjectId),
 });
 export type GenerateVideoRequest = z.infer<typeof GenerateVideoRequest>;

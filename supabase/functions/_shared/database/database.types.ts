@@ -73,6 +73,10 @@ export type Database = {
         Args: { "p_after"?: Json; "p_limit": number; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
       };
+      "delete_projects": {
+        Args: { "p_project_id": string; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
       "delete_sessions": {
         Args: { "p_ended_session_id": string; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
@@ -100,6 +104,7 @@ export type Database = {
           "p_image_url"?: string;
           "p_model_id": string;
           "p_network": string;
+          "p_project_id"?: string;
           "p_prompt": string;
           "p_providers"?: (string)[];
           "p_request_id": string;
@@ -111,6 +116,10 @@ export type Database = {
       };
       "get_admin_users": {
         Args: { "p_admin_id": string; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
+      "get_projects": {
+        Args: { "p_after"?: Json; "p_limit": number; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
       };
       "get_purchases": {
@@ -147,6 +156,10 @@ export type Database = {
         Returns: Json;
       };
       "models": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
+      "patch_projects": {
+        Args: { "p_name": string; "p_project_id": string; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
       "patch_user_profile": {
         Args: { "p_changes": Json; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
@@ -160,6 +173,10 @@ export type Database = {
           "p_session_id"?: string;
           "p_user_id": string;
         };
+        Returns: Json;
+      };
+      "post_projects": {
+        Args: { "p_name": string; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
       };
       "post_purchases": {
@@ -267,6 +284,7 @@ export type Database = {
           "p_after"?: Json;
           "p_client_reference"?: string;
           "p_limit": number;
+          "p_project_id"?: string;
           "p_session_id"?: string;
           "p_status"?: string;
           "p_user_id": string;

@@ -79,6 +79,28 @@ export const ClientReference = z.pipe(
   z.string().check(z.regex(/^[^\p{C}\p{Z}]{1,100}$/u, "Must be 1 to 100 visible characters")),
 ).check(z.meta({ minLength: 1, maxLength: 100 }));
 
+export const Project = z.object({
+  project_id: z.uuid(),
+  name: z.string(),
+  /** Without the deleted ones. */
+  job_count: z.int().check(z.nonnegative()),
+  created_at: timestamp,
+});
+export type Project = z.infer<typeof Project>;
+
+/** A project with one job. */
+export function exampleProject(): Project {
+  return {
+    project_id: exampleIds.project,
+    name: "Winter campaign",
+    job_count: 1,
+    created_at: "2026-11-21T11:50:00.000Z",
+  };
+}
+
+/** Of a project, in a request. */
+export const ProjectId = z.guid().check(z.toLowerCase());
+
 export const JobStatus = z.enum(jobStatuses);
 export const JobSettings = z.object({
   duration_seconds: z.int(),
@@ -103,6 +125,8 @@ export const Job = z.object({
   error: JobError,
   /** The app's own name for it. */
   client_reference: z.nullable(z.string()),
+  /** Null once its project is deleted. */
+  project_id: z.nullable(z.uuid()),
   /** When its user asked to cancel it, whatever became of that. */
   cancel_requested_at: z.nullable(timestamp),
   /** Seconds until a completed job may have a URL again, where its user has had too many renewed. */
@@ -128,6 +152,7 @@ export function exampleJob(): Job {
     thumbnail_url: null,
     error: null,
     client_reference: "draft-7",
+    project_id: null,
     cancel_requested_at: null,
     created_at: "2026-11-21T11:58:30.000Z",
     completed_at: "2026-11-21T12:00:00.000Z",
