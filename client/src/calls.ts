@@ -22,10 +22,7 @@ export interface Answer<Data> {
 }
 
 /** A request of a client that is generated from the API, made with what `init` has. */
-export type Attempt<Data> = (
-  api: Client<paths>,
-  init: Init,
-) => Promise<Answer<Data>>;
+export type Attempt<Data> = (api: Client<paths>, init: Init) => Promise<Answer<Data>>;
 
 export class Calls {
   readonly #supabase: Supabase;
@@ -35,10 +32,7 @@ export class Calls {
   constructor(supabase: Supabase, language: string | undefined) {
     this.#supabase = supabase;
     this.#language = language;
-    this.#api = createClient<paths>({
-      baseUrl,
-      fetch: (request) => send(supabase, request),
-    });
+    this.#api = createClient<paths>({ baseUrl, fetch: (request) => send(supabase, request) });
   }
 
   /**
@@ -71,10 +65,7 @@ export class Calls {
       };
       const session = await currentSession(this.#supabase);
       let { data, failure } = await once(session);
-      if (
-        failure?.code === "ERR_4005" && session !== null &&
-        !(mayBeDone && doneAs === "ERR_4005")
-      ) {
+      if (failure?.code === "ERR_4005" && session !== null && !(mayBeDone && doneAs === "ERR_4005")) {
         const renewed = await renewedSession(this.#supabase, session.token);
         if (renewed !== null) ({ data, failure } = await once(renewed));
       }
@@ -86,9 +77,7 @@ export class Calls {
 
 /** The items of all pages. `page` is called with the cursor of the next one, and gives its items and the cursor after it. */
 export async function* pages<Item>(
-  page: (
-    cursor: { cursor?: string },
-  ) => Promise<[items: Item[], next: string | null]>,
+  page: (cursor: { cursor?: string }) => Promise<[items: Item[], next: string | null]>,
 ): AsyncGenerator<Item, void, undefined> {
   let cursor: { cursor?: string } = {};
   for (;;) {

@@ -8,15 +8,22 @@ export interface Store {
   removeItem(key: string): void | Promise<void>;
 }
 
-/** One tap: it makes one video, however often it is sent. */
-export interface Intention {
+type Schemas = components["schemas"];
+
+interface Intended<Request> {
   readonly key: string;
-  readonly request: components["schemas"]["GenerateVideoRequest"];
+  readonly request: Request;
   /** Whose it is: another user's credits do not pay for it. */
   readonly user_id: string | null;
   /** ISO 8601. */
   readonly made_at: string;
 }
+
+/** One tap: it makes one video, however often it is sent. */
+export type Intention = Intended<Schemas["GenerateVideoRequest"]>;
+/** One tap that makes several. */
+export type BulkIntention = Intended<Schemas["GenerateVideosRequest"]>;
+export type AnyIntention = Intention | BulkIntention;
 
 const item = "kinora.intentions";
 /** Milliseconds. The backend knows a key for 24 hours; after that, sending it again could charge again. */
@@ -31,7 +38,7 @@ export class Intentions {
   }
 
   /** Those of the user that may still be sent. Forgets what is too old for that; what became of it, the jobs tell. */
-  async of(userId: string | null): Promise<Intention[]> {
+  async of(userId: string | null): Promise<AnyIntention[]> {
     return await this.#change((all) => {
       const alive = all.filter(({ made_at }) => Date.now() - Date.parse(made_at) < lifetime);
       return [alive, alive.filter(({ user_id }) => user_id === userId)];
@@ -39,25 +46,16 @@ export class Intentions {
   }
 
   /** Kept once this resolves. A second call changes nothing. */
-  async keep(intention: Intention): Promise<void> {
-    await this.#change((
-      all,
-    ) => [
-      [...all.filter(({ key }) => key !== intention.key), intention],
-      undefined,
-    ]);
+  async keep(intention: AnyIntention): Promise<void> {
+    await this.#change((all) => [[...all.filter(({ key }) => key !== intention.key), intention], undefined]);
   }
 
-  async forget({ key: forgotten }: Intention): Promise<void> {
-    await this.#change((
-      all,
-    ) => [all.filter(({ key }) => key !== forgotten), undefined]);
+  async forget({ key: forgotten }: AnyIntention): Promise<void> {
+    await this.#change((all) => [all.filter(({ key }) => key !== forgotten), undefined]);
   }
 
   /** One change at a time, over all tabs where the browser has locks. */
-  async #change<T>(
-    change: (all: Intention[]) => [kept: Intention[], result: T],
-  ): Promise<T> {
+  async #change<T>(change: (all: AnyIntention[]) => [kept: AnyIntention[], result: T]): Promise<T> {
     const next = this.#last.then(() =>
       exclusively(item, async () => {
         const [kept, result] = change(parse(await this.#store.getItem(item)));
@@ -73,11 +71,7 @@ export class Intentions {
 
 /** What browsers have of the Web Locks API, which not every runtime's types know. */
 interface Locks {
-  request<T>(
-    name: string,
-    options: { signal?: AbortSignal },
-    work: () => Promise<T>,
-  ): Promise<T>;
+  request<T>(name: string, options: { signal?: AbortSignal }, work: () => Promise<T>): Promise<T>;
 }
 
 /** Runs alone among an origin's tabs; at once where there are none, as in an app. */
@@ -93,7 +87,7 @@ export async function exclusively<T>(
 }
 
 /** Another's writing under the same name is none of ours. */
-function parse(text: string | null): Intention[] {
+function parse(text: string | null): AnyIntention[] {
   try {
     const value: unknown = JSON.parse(text ?? "[]");
     return Array.isArray(value) ? value : [];
@@ -104,9 +98,7 @@ function parse(text: string | null): Intention[] {
 
 /** A browser's, as supabase-js keeps the session; elsewhere what is not given ends with the app. */
 function defaultStore(): Store {
-  if ("document" in globalThis && globalThis.localStorage) {
-    return globalThis.localStorage;
-  }
+  if ("document" in globalThis && globalThis.localStorage) return globalThis.localStorage;
   const items = new Map<string, string>();
   return {
     getItem: (key) => items.get(key) ?? null,
@@ -120,9 +112,7 @@ function defaultStore(): Store {
  * `randomUUID`.
  */
 export function newKey(): string {
-  if (typeof globalThis.crypto?.randomUUID === "function") {
-    return crypto.randomUUID();
-  }
+  if (typeof globalThis.crypto?.randomUUID === "function") return crypto.randomUUID();
   const digits = () => Math.random().toString(36).slice(2, 12);
   return `${Date.now().toString(36)}-${digits()}-${digits()}`;
 }

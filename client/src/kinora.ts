@@ -4,7 +4,15 @@
  */
 import { type Attempt, Calls, pages } from "./calls.ts";
 import { type ErrorDetails, KinoraError, noAnswer } from "./errors.ts";
-import { exclusively, type Intention, Intentions, newKey, type Store } from "./intentions.ts";
+import {
+  type AnyIntention,
+  type BulkIntention,
+  exclusively,
+  type Intention,
+  Intentions,
+  newKey,
+  type Store,
+} from "./intentions.ts";
 import type { components, paths } from "./openapi.ts";
 import { type CallOptions, pause, persist, unlessAborted } from "./retry.ts";
 import { currentSession, forgetSession, type Session, signInAsGuest, type Supabase } from "./session.ts";
@@ -50,10 +58,7 @@ export class Kinora {
   readonly #calls: Calls;
 
   /** One for each supabase-js client, of which an app has one. */
-  constructor(
-    supabase: Supabase,
-    { language, store, fetch: download }: KinoraOptions = {},
-  ) {
+  constructor(supabase: Supabase, { language, store, fetch: download }: KinoraOptions = {}) {
     this.#supabase = supabase;
     this.#intentions = new Intentions(store);
     this.#fetch = download ?? ((...call) => fetch(...call));
@@ -70,32 +75,18 @@ export class Kinora {
     newDeviceToken: () => Promise<string | Schemas["DeviceCheckRequest"]>,
     options: CallOptions = {},
   ): Promise<Schemas["DeviceCheckResponse"]> {
-    for (
-      let other = starts.get(this.#supabase);
-      other;
-      other = starts.get(this.#supabase)
-    ) {
+    for (let other = starts.get(this.#supabase); other; other = starts.get(this.#supabase)) {
       // Another's end may be its signal's, or its own mistake.
-      const check = await unlessAborted(
-        other.catch(() => null),
-        options.signal,
-      );
+      const check = await unlessAborted(other.catch(() => null), options.signal);
       if (check !== null) return check;
     }
-    const running = exclusively(
-      "kinora.start",
-      () => this.#start(newDeviceToken, options),
-      options.signal,
-    )
+    const running = exclusively("kinora.start", () => this.#start(newDeviceToken, options), options.signal)
       .finally(() => starts.delete(this.#supabase));
     starts.set(this.#supabase, running);
     return await running;
   }
 
-  async #start(
-    newDeviceToken: () => Promise<string | Schemas["DeviceCheckRequest"]>,
-    options: CallOptions,
-  ) {
+  async #start(newDeviceToken: () => Promise<string | Schemas["DeviceCheckRequest"]>, options: CallOptions) {
     const check = () =>
       this.call(async (api, init) => {
         const token = await newDeviceToken();
@@ -112,10 +103,7 @@ export class Kinora {
     try {
       return await check();
     } catch (error) {
-      if (
-        !(error instanceof KinoraError) || error.code !== "ERR_4005" ||
-        before?.isGuest !== true
-      ) {
+      if (!(error instanceof KinoraError) || error.code !== "ERR_4005" || before?.isGuest !== true) {
         throw error;
       }
       await forgetSession(this.#supabase);
@@ -126,10 +114,7 @@ export class Kinora {
 
   /** What videos can be made with, and for how much. */
   async models(options?: CallOptions): Promise<Schemas["Model"][]> {
-    const { models } = await this.call(
-      (api, init) => api.GET("/models", init),
-      options,
-    );
+    const { models } = await this.call((api, init) => api.GET("/models", init), options);
     return models;
   }
 
@@ -141,26 +126,45 @@ export class Kinora {
     requested: Schemas["GenerateVideoRequest"] | Intention,
     options?: CallOptions,
   ): Promise<Schemas["AcceptedVideo"]> {
-    const intention = "key" in requested ? requested : {
-      key: newKey(),
-      request: requested,
-      user_id: (await this.#session(options))?.userId ?? null,
-      made_at: new Date().toISOString(),
-    };
+    const intention = "key" in requested ? requested : await this.#intend(requested, options);
+    return await this.#carryOut(intention, (header) =>
+      this.call(
+        (api, init) => api.POST("/generate-video", { ...init, params: { header }, body: intention.request }),
+        options,
+      ));
+  }
+
+  /**
+   * Has several videos accepted, under one key: in the mode `all` each or none, in `any` each by itself, whose result is a job
+   * or an error. The intention is kept as that of `generate`, and found by `bulkIntentions`.
+   */
+  async generateVideos(
+    requested: Schemas["GenerateVideosRequest"] | BulkIntention,
+    options?: CallOptions,
+  ): Promise<Schemas["GenerateVideosResponse"]> {
+    const intention = "key" in requested ? requested : await this.#intend(requested, options);
+    return await this.#carryOut(intention, (header) =>
+      this.call(
+        (api, init) => api.POST("/generate-videos", { ...init, params: { header }, body: intention.request }),
+        options,
+      ));
+  }
+
+  async #intend<Request>(request: Request, options?: CallOptions) {
+    const user_id = (await this.#session(options))?.userId ?? null;
+    return { key: newKey(), request, user_id, made_at: new Date().toISOString() };
+  }
+
+  /** Keeps the intention until there is an answer to it. */
+  async #carryOut<Answered>(
+    intention: AnyIntention,
+    send: (header: { "Idempotency-Key": string }) => Promise<Answered>,
+  ): Promise<Answered> {
     await this.#intentions.keep(intention);
     try {
-      const header = { "Idempotency-Key": intention.key };
-      const accepted = await this.call(
-        (api, init) =>
-          api.POST("/generate-video", {
-            ...init,
-            params: { header },
-            body: intention.request,
-          }),
-        options,
-      );
+      const answer = await send({ "Idempotency-Key": intention.key });
       await this.#intentions.forget(intention);
-      return accepted;
+      return answer;
     } catch (error) {
       if (error instanceof KinoraError && error.action !== "same_key_later") {
         await this.#intentions.forget(intention);
@@ -171,13 +175,24 @@ export class Kinora {
 
   /** What this user has asked for, here, and had no answer to: to be given to `generate`, or to `forget`. */
   async intentions(options?: CallOptions): Promise<Intention[]> {
-    return await this.#intentions.of(
-      (await this.#session(options))?.userId ?? null,
+    return (await this.#kept(options)).filter((intention): intention is Intention =>
+      !("items" in intention.request)
     );
   }
 
+  /** The same of `generateVideos`. */
+  async bulkIntentions(options?: CallOptions): Promise<BulkIntention[]> {
+    return (await this.#kept(options)).filter((intention): intention is BulkIntention =>
+      "items" in intention.request
+    );
+  }
+
+  async #kept(options?: CallOptions): Promise<AnyIntention[]> {
+    return await this.#intentions.of((await this.#session(options))?.userId ?? null);
+  }
+
   /** Drops an intention. It may have been accepted; then the video is among the `jobs`. */
-  async forget(intention: Intention): Promise<void> {
+  async forget(intention: AnyIntention): Promise<void> {
     await this.#intentions.forget(intention);
   }
 
@@ -192,10 +207,7 @@ export class Kinora {
     const end = performance.now() + timeout;
     let shown = "";
     for (;;) {
-      const job = await this.job(jobId, {
-        ...options,
-        timeout: end - performance.now(),
-      });
+      const job = await this.job(jobId, { ...options, timeout: end - performance.now() });
       const { next_poll_seconds, ...state } = job;
       const text = JSON.stringify(state);
       if (text !== shown) yield job;
@@ -209,15 +221,9 @@ export class Kinora {
   }
 
   /** The job as it is now. */
-  async job(
-    jobId: string,
-    options?: CallOptions,
-  ): Promise<Schemas["VideoStatusResponse"]> {
+  async job(jobId: string, options?: CallOptions): Promise<Schemas["VideoStatusResponse"]> {
     const query = { job_id: jobId };
-    return await this.call(
-      (api, init) => api.GET("/video-status", { ...init, params: { query } }),
-      options,
-    );
+    return await this.call((api, init) => api.GET("/video-status", { ...init, params: { query } }), options);
   }
 
   /** Asks to cancel the job. Where its provider has it, only the provider can say: go on watching. */
@@ -232,10 +238,7 @@ export class Kinora {
   async download(jobId: string, options: CallOptions = {}): Promise<Blob> {
     return await persist(
       async (signal) => {
-        const { status, video_url: url, retry_after } = await this.job(jobId, {
-          ...options,
-          signal,
-        });
+        const { status, video_url: url, retry_after } = await this.job(jobId, { ...options, signal });
         if (url === null) {
           throw retry_after === undefined
             ? new KinoraError({
@@ -255,11 +258,7 @@ export class Kinora {
           const response = await this.#fetch(url, { signal });
           if (response.ok) return await response.blob();
           await response.body?.cancel();
-          throw noAnswer(
-            `Storage answered ${response.status}`,
-            undefined,
-            response.status,
-          );
+          throw noAnswer(`Storage answered ${response.status}`, undefined, response.status);
         } catch (error) {
           throw error instanceof KinoraError ? error : noAnswer("The video was not received", error);
         }
@@ -276,11 +275,7 @@ export class Kinora {
   ): AsyncGenerator<Schemas["Job"], void, undefined> {
     return pages(async (cursor) => {
       const page = await this.call(
-        (api, init) =>
-          api.GET("/video-jobs", {
-            ...init,
-            params: { query: { ...query, ...cursor } },
-          }),
+        (api, init) => api.GET("/video-jobs", { ...init, params: { query: { ...query, ...cursor } } }),
         options,
       );
       return [page.jobs, page.next_cursor];
@@ -297,9 +292,7 @@ export class Kinora {
       );
     } catch (error) {
       // Also because a runtime may send a request again by itself, whose answer the connection has lost.
-      if (!(error instanceof KinoraError) || error.code !== "ERR_4007") {
-        throw error;
-      }
+      if (!(error instanceof KinoraError) || error.code !== "ERR_4007") throw error;
     }
   }
 
@@ -310,11 +303,7 @@ export class Kinora {
   ): AsyncGenerator<Schemas["Project"], void, undefined> {
     return pages(async (cursor) => {
       const page = await this.call(
-        (api, init) =>
-          api.GET("/projects", {
-            ...init,
-            params: { query: { ...query, ...cursor } },
-          }),
+        (api, init) => api.GET("/projects", { ...init, params: { query: { ...query, ...cursor } } }),
         options,
       );
       return [page.projects, page.next_cursor];
@@ -322,40 +311,22 @@ export class Kinora {
   }
 
   /** Makes a project. Where an answer is lost it is made again, and there may be two: delete the one without jobs. */
-  async createProject(
-    name: string,
-    options?: CallOptions,
-  ): Promise<Schemas["Project"]> {
-    return await this.call(
-      (api, init) => api.POST("/projects", { ...init, body: { name } }),
-      options,
-    );
+  async createProject(name: string, options?: CallOptions): Promise<Schemas["Project"]> {
+    return await this.call((api, init) => api.POST("/projects", { ...init, body: { name } }), options);
   }
 
-  async renameProject(
-    projectId: string,
-    name: string,
-    options?: CallOptions,
-  ): Promise<Schemas["Project"]> {
+  async renameProject(projectId: string, name: string, options?: CallOptions): Promise<Schemas["Project"]> {
     const body = { project_id: projectId, name };
-    return await this.call(
-      (api, init) => api.PATCH("/projects", { ...init, body }),
-      options,
-    );
+    return await this.call((api, init) => api.PATCH("/projects", { ...init, body }), options);
   }
 
   /** Deletes a project, and none of its jobs. One that is not there is deleted. */
   async deleteProject(projectId: string, options?: CallOptions): Promise<void> {
     const query = { project_id: projectId };
     try {
-      await this.call(
-        (api, init) => api.DELETE("/projects", { ...init, params: { query } }),
-        options,
-      );
+      await this.call((api, init) => api.DELETE("/projects", { ...init, params: { query } }), options);
     } catch (error) {
-      if (!(error instanceof KinoraError) || error.code !== "ERR_4007") {
-        throw error;
-      }
+      if (!(error instanceof KinoraError) || error.code !== "ERR_4007") throw error;
     }
   }
 
@@ -375,18 +346,10 @@ export class Kinora {
   transactions(
     query: Query<"/credits"> = {},
     options?: CallOptions,
-  ): AsyncGenerator<
-    Schemas["CreditsResponse"]["transactions"][number],
-    void,
-    undefined
-  > {
+  ): AsyncGenerator<Schemas["CreditsResponse"]["transactions"][number], void, undefined> {
     return pages(async (cursor) => {
       const page = await this.call(
-        (api, init) =>
-          api.GET("/credits", {
-            ...init,
-            params: { query: { ...query, ...cursor } },
-          }),
+        (api, init) => api.GET("/credits", { ...init, params: { query: { ...query, ...cursor } } }),
         options,
       );
       return [page.transactions, page.next_cursor];
@@ -395,10 +358,7 @@ export class Kinora {
 
   /** What is sold; StoreKit has the prices. */
   async products(options?: CallOptions): Promise<Schemas["Product"][]> {
-    const { products } = await this.call(
-      (api, init) => api.GET("/products", init),
-      options,
-    );
+    const { products } = await this.call((api, init) => api.GET("/products", init), options);
     return products;
   }
 
@@ -413,13 +373,9 @@ export class Kinora {
     const body = { signed_transaction: signed };
     let purchase: Schemas["CreditedPurchase"] | null = null;
     try {
-      purchase = await this.call(
-        (api, init) => api.POST("/purchases", { ...init, body }),
-        options,
-      );
+      purchase = await this.call((api, init) => api.POST("/purchases", { ...init, body }), options);
     } catch (error) {
-      const isDone = error instanceof KinoraError &&
-        error.code === "ERR_4016" &&
+      const isDone = error instanceof KinoraError && error.code === "ERR_4016" &&
         doneWith.includes(error.details.reason);
       if (!isDone) throw error;
     }
@@ -434,11 +390,7 @@ export class Kinora {
   ): AsyncGenerator<Schemas["Purchase"], void, undefined> {
     return pages(async (cursor) => {
       const page = await this.call(
-        (api, init) =>
-          api.GET("/purchases", {
-            ...init,
-            params: { query: { ...query, ...cursor } },
-          }),
+        (api, init) => api.GET("/purchases", { ...init, params: { query: { ...query, ...cursor } } }),
         options,
       );
       return [page.purchases, page.next_cursor];
@@ -449,51 +401,31 @@ export class Kinora {
    * Makes a guest a part of this user, who has an account of their own: what the guest has is theirs. For the guest's access
    * token, which must be new: refresh the guest's session before.
    */
-  async merge(
-    guestToken: string,
-    options?: CallOptions,
-  ): Promise<Schemas["MergedGuest"]> {
+  async merge(guestToken: string, options?: CallOptions): Promise<Schemas["MergedGuest"]> {
     const body = { guest_token: guestToken };
-    return await this.call(
-      (api, init) => api.POST("/merge-guest", { ...init, body }),
-      options,
-    );
+    return await this.call((api, init) => api.POST("/merge-guest", { ...init, body }), options);
   }
 
   /** Where the user is signed in. */
-  async sessions(
-    options?: CallOptions,
-  ): Promise<Schemas["GetSessionsResponse"]["sessions"]> {
-    const { sessions } = await this.call(
-      (api, init) => api.GET("/sessions", init),
-      options,
-    );
+  async sessions(options?: CallOptions): Promise<Schemas["GetSessionsResponse"]["sessions"]> {
+    const { sessions } = await this.call((api, init) => api.GET("/sessions", init), options);
     return sessions;
   }
 
   /** Ends one of the user's sessions. */
   async endSession(sessionId: string, options?: CallOptions): Promise<void> {
     const query = { session_id: sessionId };
-    await this.call(
-      (api, init) => api.DELETE("/sessions", { ...init, params: { query } }),
-      options,
-    );
+    await this.call((api, init) => api.DELETE("/sessions", { ...init, params: { query } }), options);
   }
 
   /** Ends all of the user's sessions but this one. */
   async endOtherSessions(options?: CallOptions): Promise<void> {
     const query = { others: "true" } as const;
-    await this.call(
-      (api, init) => api.DELETE("/sessions", { ...init, params: { query } }),
-      options,
-    );
+    await this.call((api, init) => api.DELETE("/sessions", { ...init, params: { query } }), options);
   }
 
   async profile(options?: CallOptions): Promise<Schemas["Profile"]> {
-    return await this.call(
-      (api, init) => api.GET("/user-profile", init),
-      options,
-    );
+    return await this.call((api, init) => api.GET("/user-profile", init), options);
   }
 
   /** Changes what is named, and nothing else. */
@@ -501,19 +433,12 @@ export class Kinora {
     changes: Schemas["UpdateUserProfileRequest"],
     options?: CallOptions,
   ): Promise<Schemas["Profile"]> {
-    return await this.call(
-      (api, init) => api.PATCH("/user-profile", { ...init, body: changes }),
-      options,
-    );
+    return await this.call((api, init) => api.PATCH("/user-profile", { ...init, body: changes }), options);
   }
 
   /** Closes the account for good, its credits included, and forgets the session: ask the person first. */
   async closeAccount(options?: CallOptions): Promise<void> {
-    await this.#calls.send(
-      (api, init) => api.DELETE("/user-profile", init),
-      options,
-      "ERR_4005",
-    );
+    await this.#calls.send((api, init) => api.DELETE("/user-profile", init), options, "ERR_4005");
     await forgetSession(this.#supabase);
   }
 
@@ -537,7 +462,7 @@ export { KinoraError };
 export { pages } from "./calls.ts";
 export { keepSession } from "./session.ts";
 export type { Action, ErrorCode, ErrorDetails } from "./errors.ts";
-export type { CallOptions, Intention, Store, Supabase };
+export type { BulkIntention, CallOptions, Intention, Store, Supabase };
 export type Job = Schemas["Job"];
 export type WatchedJob = Schemas["VideoStatusResponse"];
 export type Model = Schemas["Model"];

@@ -213,6 +213,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/generate-videos": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Accepts several videos under one key: all of them, or each by itself
+         * @description `items` are bodies of `generate-video`: from 1 to what `video_generation` allows in an hour, and at most 20. Each counts in the limits as a call of `generate-video` does.
+         *
+         *     With the `mode` `all` every item is accepted or none: the first refusal is the answer's error, whose `details.index` names the item (of `ERR_4001`, `required` is what the items up to this one cost together). With `any` each is accepted by itself, in order, until credits or limits end, and its result has `job_id` and `credits_used`, or the `error` that `generate-video` would have answered; only where the first item meets a limit is that the answer.
+         *
+         *     One key covers the whole: a retry answers the same results, refused ones included, so that what was refused is asked for again with a new key. The first video is submitted at once, the others take turns with those of other users.
+         */
+        post: operations["postGenerateVideos"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health": {
         parameters: {
             query?: never;
@@ -532,51 +556,75 @@ export interface components {
                 required: number;
                 /** @description Credits */
                 available: number;
+                /** @description Of `generate-videos`: the item */
+                index?: number;
             };
             ERR_4002: {
                 model_id: string;
+                /** @description Of `generate-videos`: the item */
+                index?: number;
             };
             ERR_4003: {
                 /** @enum {string} */
                 reason: "policy" | "provider_policy";
+                /** @description Of `generate-videos`: the item */
+                index?: number;
             };
             ERR_4004: {
                 /** @description The limit that was met */
                 policy: string;
                 /** @description Seconds */
                 retry_after: number;
+                /** @description Of `generate-videos`: the item */
+                index?: number;
             };
             ERR_4008: {
                 fields: components["schemas"]["FieldError"][];
+                /** @description Of `generate-videos`: the item */
+                index?: number;
             };
             ERR_4009: {
                 /** @description What it is in */
                 status: string;
+                /** @description Of `generate-videos`: the item */
+                index?: number;
             };
             ERR_4012: {
                 /** @description Seconds */
                 retry_after: number;
+                /** @description Of `generate-videos`: the item */
+                index?: number;
             };
             ERR_4013: {
                 limit_bytes: number;
+                /** @description Of `generate-videos`: the item */
+                index?: number;
             };
             ERR_4016: {
                 /** @enum {string} */
                 reason: "revoked" | "expired" | "family_shared" | "other_account" | "invalid_signature" | "wrong_app" | "not_a_transaction" | "unknown_product" | "wrong_environment";
+                /** @description Of `generate-videos`: the item */
+                index?: number;
             };
             ERR_5003: {
                 /** @enum {string} */
                 reason: "rejected" | "invalid_result";
+                /** @description Of `generate-videos`: the item */
+                index?: number;
             };
             ERR_6001: {
                 /** @description Seconds */
                 retry_after: number;
+                /** @description Of `generate-videos`: the item */
+                index?: number;
             };
             ERR_6004: {
                 /** @description What is switched off */
                 feature: string;
                 /** @description Seconds */
                 retry_after: number;
+                /** @description Of `generate-videos`: the item */
+                index?: number;
             };
         };
         FieldError: {
@@ -584,6 +632,12 @@ export interface components {
             path: string;
             /** @description In English, for the developer */
             message: string;
+        };
+        AcceptedItem: {
+            index: number;
+            /** Format: uuid */
+            job_id: string;
+            credits_used: number;
         };
         AcceptedVideo: {
             /** Format: uuid */
@@ -767,6 +821,16 @@ export interface components {
             client_reference?: string | null;
             /** Format: uuid */
             project_id?: string | null;
+        };
+        GenerateVideosRequest: {
+            /** @enum {string} */
+            mode: "all" | "any";
+            items: components["schemas"]["GenerateVideoRequest"][];
+        };
+        GenerateVideosResponse: {
+            results: (components["schemas"]["AcceptedItem"] | components["schemas"]["RefusedItem"])[];
+            credits_used: number;
+            credits_remaining: number;
         };
         GetSessionsResponse: {
             sessions: {
@@ -972,6 +1036,16 @@ export interface components {
             reason: components["schemas"]["Reason"];
             /** Format: uuid */
             job_id?: string | null;
+        };
+        RefusedItem: {
+            index: number;
+            error: {
+                code: string;
+                message: string;
+                details: {
+                    [key: string]: unknown;
+                };
+            };
         };
         RenameProjectRequest: {
             project_id: components["schemas"]["ProjectId"];
@@ -2238,6 +2312,103 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["AcceptedVideo"];
+                };
+            };
+            400: components["responses"]["ERR_4008_ERR_4010"];
+            401: components["responses"]["ERR_4005"];
+            402: components["responses"]["ERR_4001"];
+            403: components["responses"]["ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            409: components["responses"]["ERR_4012"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            422: components["responses"]["ERR_4002_ERR_4003_ERR_4011"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001_ERR_6004"];
+        };
+    };
+    postGenerateVideos: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description One key for each intention, kept until there is an answer. Visible ASCII, bare or in double quotes; the outcome is kept for 24 hours in the scope of caller and endpoint
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key": components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "mode": "any",
+                 *       "items": [
+                 *         {
+                 *           "model_id": "0190a000-0000-7000-8000-000000000001",
+                 *           "prompt": "A red fox runs through fresh snow"
+                 *         },
+                 *         {
+                 *           "model_id": "0190a000-0000-7000-8000-000000000001",
+                 *           "prompt": "The fox looks up"
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["GenerateVideosRequest"];
+            };
+        };
+        responses: {
+            /** @description Accepted; the work goes on */
+            202: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "results": [
+                     *         {
+                     *           "index": 0,
+                     *           "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+                     *           "credits_used": 4
+                     *         },
+                     *         {
+                     *           "index": 1,
+                     *           "error": {
+                     *             "code": "ERR_4001",
+                     *             "message": "You do not have enough credits: this costs 4, and your balance is 2.",
+                     *             "details": {
+                     *               "required": 4,
+                     *               "available": 2
+                     *             }
+                     *           }
+                     *         }
+                     *       ],
+                     *       "credits_used": 4,
+                     *       "credits_remaining": 2
+                     *     }
+                     */
+                    "application/json": components["schemas"]["GenerateVideosResponse"];
                 };
             };
             400: components["responses"]["ERR_4008_ERR_4010"];

@@ -8,6 +8,7 @@ import { createGuest } from "../support/accounts.ts";
 import { createAdmin, createCustomer } from "../support/admins.ts";
 import { cheapModel } from "../support/jobs.ts";
 import { first, type Sql } from "../support/ledger.ts";
+import { generateVideos } from "../support/bulk.ts";
 import { generateVideo } from "../support/videos.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 import { present, transactionOf } from "../support/purchases.ts";
@@ -77,6 +78,14 @@ const procedures: Record<string, Procedure> = {
   generate_video: {
     waitsFor: "caller",
     call: async (sql, { userId }) => [{ answer: await generateVideo(sql, userId, { network: key() }) }],
+  },
+  generate_videos: {
+    waitsFor: "caller",
+    call: async (sql, { userId }) => [{
+      answer: await generateVideos(sql, userId, "any", [{ model_id: cheapModel, prompt: "A fox" }], {
+        network: key(),
+      }),
+    }],
   },
   get_admin_users: {
     waitsFor: "other",

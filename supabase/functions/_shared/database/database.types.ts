@@ -114,6 +114,20 @@ export type Database = {
         };
         Returns: Json;
       };
+      "generate_videos": {
+        Args: {
+          "p_fingerprint": string;
+          "p_idempotency_key": string;
+          "p_items": Json;
+          "p_mode": string;
+          "p_network": string;
+          "p_providers"?: (string)[];
+          "p_request_id": string;
+          "p_session_id"?: string;
+          "p_user_id": string;
+        };
+        Returns: Json;
+      };
       "get_admin_users": {
         Args: { "p_admin_id": string; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;

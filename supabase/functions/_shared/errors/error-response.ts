@@ -1,11 +1,11 @@
 import type { AppError } from "./app-error.ts";
-import { errorCodes, retryAfterOf } from "./error-codes.ts";
+import { errorCodes, itemDetail, retryAfterOf } from "./error-codes.ts";
 import { errorMessage } from "./error-messages.ts";
 import type { Language } from "./languages.ts";
 
 /**
  * The answer to a failure: the only place that builds an error body. It tells the code, the message and the
- * details that the registry lists; cause, stack and internal text stay behind.
+ * details that the registry lists, and of which item it is; cause, stack and internal text stay behind.
  */
 export function errorResponse(error: AppError, language: Language, requestId: string): Response {
   const { status, details: keys } = errorCodes[error.code];
@@ -16,7 +16,7 @@ export function errorResponse(error: AppError, language: Language, requestId: st
   // The body says how long to wait, since mobile SDKs drop headers of errors.
   const known: AppError["details"] = { retry_after: retryAfterOf(error.code), ...error.details };
   const details = Object.fromEntries(
-    keys.filter((key) => (known[key] ?? null) !== null).map((key) => [key, known[key]]),
+    [...keys, itemDetail].filter((key) => (known[key] ?? null) !== null).map((key) => [key, known[key]]),
   );
   const retryAfter = details.retry_after;
   if (typeof retryAfter === "number") headers.set("Retry-After", String(retryAfter));

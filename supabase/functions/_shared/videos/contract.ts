@@ -69,6 +69,13 @@ export const AcceptedVideo = z.object({
 });
 export type AcceptedVideo = z.infer<typeof AcceptedVideo>;
 
+/** One of several videos that was accepted. `index` is its place in the request, from 0. */
+export const AcceptedItem = z.object({
+  index: z.int().check(z.nonnegative()),
+  job_id: z.uuid(),
+  credits_used: z.int().check(z.positive()),
+});
+
 /** The app's own name for a job: what can be seen, and no space, so that nobody mistakes one for another. */
 export const ClientReference = z.pipe(
   z.pipe(
@@ -108,6 +115,8 @@ export const JobSettings = z.object({
   aspect_ratio: z.string(),
 });
 const Failure = z.object({ code: z.string(), message: z.string(), details: z.looseObject({}) });
+/** One of several videos that was not accepted, and why. */
+export const RefusedItem = z.object({ index: z.int().check(z.nonnegative()), error: Failure });
 /** Null while nothing has failed. */
 export const JobError = z.nullable(Failure);
 
@@ -170,13 +179,15 @@ export function examplePendingJob(): Job {
   };
 }
 
-/** A job as the database tells it: its error has no message, which is in the caller's language. */
-export const StoredJob = z.extend(Job, {
-  error: z.nullable(
-    z.extend(z.omit(Failure, { message: true }), { code: z.custom<ErrorCode>(isErrorCode) }),
-  ),
+/** A failure as the database tells it: without its message, which is in the caller's language. */
+const StoredFailure = z.extend(z.omit(Failure, { message: true }), {
+  code: z.custom<ErrorCode>(isErrorCode),
 });
+
+export const StoredJob = z.extend(Job, { error: z.nullable(StoredFailure) });
 export type StoredJob = z.infer<typeof StoredJob>;
+
+export const StoredRefusedItem = z.extend(RefusedItem, { error: StoredFailure });
 
 /** A job with its files in storage, to sign URLs for. */
 export const Video = z.object({
