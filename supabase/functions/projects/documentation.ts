@@ -15,7 +15,7 @@ export default {
       "`name` has 1 to 100 characters. Names need not differ, and a second call makes another project.",
     request: { name: "Winter campaign" },
     responses: { 201: { ...exampleProject(), job_count: 0 } },
-    walk: { follows: "sessions", captures: { PROJECT: ".project_id" } },
+    walk: { follows: "generate-videos", captures: { PROJECT: ".project_id" } },
   },
   PATCH: {
     description: "`ERR_4007` for a project that is not there, or another's.",
