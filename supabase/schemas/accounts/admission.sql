@@ -120,6 +120,26 @@ begin
 end;
 $$;
 
+create function accounts.lock_all(p_user_ids uuid[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Locks the accounts of those who have one, for a caller who has none locked: guests first, as a merge does, and of guests
+-- the older one. A second call changes nothing. Locks: accounts → expired lots.
+begin
+  perform credits.lock_account(o.id)
+  from (
+    select u.id
+    from accounts.users as u
+    left join auth.users as a on a.id = u.id
+    where u.id = any (p_user_ids)
+    order by coalesce(a.is_anonymous, false) desc, u.created_at, u.id
+  ) as o;
+end;
+$$;
+
 create function accounts.end_sessions(p_user_id uuid, p_but_session_id uuid default null)
 returns integer
 language plpgsql
