@@ -1,6 +1,7 @@
 import { actor, fields, keyed } from "../_shared/database/call.ts";
 import type { Answer, Context, Keyed } from "../_shared/endpoint/context.ts";
 import { errorMessage } from "../_shared/errors/error-messages.ts";
+import { shownDetails } from "../_shared/errors/error-response.ts";
 import { type SubmitContext, submitVideo } from "../_shared/videos/submit.ts";
 import { AcceptedVideos, type GenerateVideosRequest, type GenerateVideosResponse } from "./schema.ts";
 
@@ -30,7 +31,8 @@ export async function generateVideos(
     body: {
       results: results.map((result) => {
         if ("job_id" in result) return result;
-        const { index, error: { code, details } } = result;
+        const { index, error: { code } } = result;
+        const details = shownDetails(code, result.error.details);
         return { index, error: { code, message: errorMessage(code, language, details), details } };
       }),
       ...credits,

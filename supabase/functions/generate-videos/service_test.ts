@@ -18,6 +18,7 @@ const stored: AcceptedVideos = {
     { index: 1, job_id: acceptedId, credits_used: 4 },
     { index: 2, job_id: "0190a000-0000-7000-8000-0000000000ab", credits_used: 4 },
     { index: 3, error: { code: "ERR_4001", details: { required: 4, available: 2 } } },
+    { index: 4, error: { code: "ERR_6004", details: { feature: "generation" } } },
   ],
   credits_used: 8,
   credits_remaining: 2,
@@ -61,7 +62,10 @@ Deno.test("all items are accepted in one call, for the caller of the token, with
     acceptedId,
     "0190a000-0000-7000-8000-0000000000ab",
     "ERR_4001",
+    "ERR_6004",
   ]);
+  // As an answer of generate-video would say it.
+  assert.partialDeepStrictEqual(body?.results[4], { error: { details: { retry_after: 300 } } });
   assert.match(
     body?.results.flatMap((result) => "error" in result ? [result.error.message] : [])[1] ?? "",
     /costs 4.* is 2/,
