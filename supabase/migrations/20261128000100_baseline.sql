@@ -3401,7 +3401,10 @@ create table queue.kinds (
   -- pg_upgrade.
   on_dead text check (on_dead ~ '^[a-z_]+\.[a-z_]+$'),
   -- What one claim brings at most, for work of which a worker can do little at once; null bounds nothing.
-  claim_limit integer check (claim_limit > 0)
+  claim_limit integer check (claim_limit > 0),
+  -- What the kind's handler is told of the subject with each claim: a function of the subject, with its schema, that
+  -- returns jsonb.
+  facts text check (facts ~ '^[a-z_]+\.[a-z_]+$')
 );
 alter table queue.kinds enable row level security;
 comment on table queue.kinds is 'How tasks of each kind are worked; the operator may change it.';
@@ -3521,23 +3524,27 @@ $$;
 -- Whether a subject has an open task of a kind.
 create function queue.has_open(p_kind text, p_subject uuid)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select exists (
+begin
+  return exists (
     select from queue.tasks as t where t.subject = p_subject and t.kind = p_kind and t.failed_at is null
-  )
+  );
+end;
 $$;
 
 -- The longest attempt of a kind.
 create function queue.timeout(p_kind text)
 returns interval
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select make_interval(secs => k.timeout_seconds) from queue.kinds as k where k.kind = p_kind
+begin
+  return (select make_interval(secs => k.timeout_seconds) from queue.kinds as k where k.kind = p_kind);
+end;
 $$;
 
 -- When the attempt that a worker may still be at is over at the latest; null where none has been claimed.
@@ -3555,18 +3562,22 @@ $$;
 -- When a task of a kind runs again after so many attempts.
 create function queue.retry_at(p_kind text, p_attempts integer)
 returns timestamptz
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  select core.now() + make_interval(secs =>
-    (least(k.max_seconds,
-      -- 2^30 seconds are beyond every maximum; more would overflow.
-      case k.backoff when 'fixed' then k.base_seconds else k.base_seconds * 2 ^ least(30, greatest(0, p_attempts - 1)) end
-    ) * (1 - k.jitter * random()))::double precision
-  )
-  from queue.kinds as k
-  where k.kind = p_kind
+begin
+  return (
+    select core.now() + make_interval(secs =>
+      (least(k.max_seconds,
+        -- 2^30 seconds are beyond every maximum; more would overflow.
+        case k.backoff when 'fixed' then k.base_seconds else k.base_seconds * 2 ^ least(30, greatest(0, p_attempts - 1)) end
+      ) * (1 - k.jitter * random()))::double precision
+    )
+    from queue.kinds as k
+    where k.kind = p_kind
+  );
+end;
 $$;
 
 create function queue.postpone(
@@ -3684,12 +3695,16 @@ $$;
 
 create function queue.heads(p_kinds text[])
 returns table (kind text, lane text, priority smallint, place smallint)
-language sql
+language plpgsql
 stable
 set search_path = ''
+-- As queue.claim.
+set plan_cache_mode = force_generic_plan
 as $$
-  -- Where the open tasks of these kinds stand: each lane, priority and place that has any. One jump in the index for
-  -- each, however many tasks there are.
+-- Where the open tasks of these kinds stand: each lane, priority and place that has any. One jump in the index for
+-- each, however many tasks there are.
+begin
+  return query
   with recursive heads as (
     select k.kind, f.lane, f.priority, f.place
     from unnest(p_kinds) as k (kind)
@@ -3711,7 +3726,8 @@ as $$
       limit 1
     ) as n
   )
-  select h.kind, h.lane, h.priority, h.place from heads as h
+  select h.kind, h.lane, h.priority, h.place::smallint from heads as h;
+end;
 $$;
 
 create function queue.claim(p_limit integer, p_subject uuid default null, p_without text[] default '{}')
@@ -3721,6 +3737,8 @@ volatile
 set search_path = ''
 -- The caller gives up after 10 s; what is claimed for nobody would wait for the end of its lease.
 set lock_timeout = '1s'
+-- With its limits known a plan always looks cheaper, and to make it takes longer than to claim.
+set plan_cache_mode = force_generic_plan
 as $$
 -- Leases up to p_limit due tasks, of one subject if it is named and of no kind in p_without, within each kind's
 -- claim_limit and each kind's and lane's concurrency, in the order of their priority. Within a priority owners take
@@ -3798,6 +3816,43 @@ begin
 exception
   when lock_not_available then
     return;
+end;
+$$;
+
+create function queue.hand_out(p_limit integer, p_subject uuid default null, p_without text[] default '{}')
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Claims tasks, see queue.claim, and tells a worker of them: a list of `{ task_id, kind, subject, owner_id, attempt,
+-- payload, facts }`, first what is most urgent. `facts` is what its kind says of its subject; null where it says nothing
+-- or cannot, which is for that task's attempt to report and stops no other's.
+declare
+  v_task record;
+  v_facts jsonb;
+  v_tasks jsonb := '[]';
+begin
+  for v_task in
+    select t.id, t.kind, t.subject, t.owner_id, t.attempts, t.payload, k.facts
+    from queue.claim(p_limit, p_subject, p_without) as t
+    join queue.kinds as k on k.kind = t.kind
+    order by t.priority, t.id
+  loop
+    v_facts := null;
+    if v_task.facts is not null then
+      begin
+        execute format('select %s($1)', v_task.facts) into v_facts using v_task.subject;
+      exception when others then
+        raise warning 'the facts for task % cannot be had: %', v_task.id, sqlerrm;
+      end;
+    end if;
+    v_tasks := v_tasks || jsonb_build_object(
+      'task_id', v_task.id, 'kind', v_task.kind, 'subject', v_task.subject, 'owner_id', v_task.owner_id,
+      'attempt', v_task.attempts, 'payload', v_task.payload, 'facts', v_facts
+    );
+  end loop;
+  return v_tasks;
 end;
 $$;
 
@@ -4336,11 +4391,13 @@ $$;
 -- Whether the account of a job was closed: nothing is stored for it.
 create function videos.is_abandoned(p_job videos.jobs)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select exists (select from accounts.users as u where u.id = p_job.user_id and u.closed_at is not null)
+begin
+  return exists (select from accounts.users as u where u.id = p_job.user_id and u.closed_at is not null);
+end;
 $$;
 
 create function videos.note_refund(p_job_id uuid, p_amount bigint)
@@ -4541,11 +4598,11 @@ create table videos.provider_events (
   -- What it did: `applied`, `asked` (a poll was made of it), or `ignored`.
   effect text not null check (effect in ('applied', 'asked', 'ignored')),
   received_at timestamptz not null,
-  -- With the submission: an event that was sent to the URL of another must not stand in for its own delivery.
-  primary key (provider, event_id, submission_id)
+  -- Of a submission, and so of its provider: an event that was sent to the URL of another must not stand in for its own
+  -- delivery.
+  primary key (submission_id, event_id)
 );
 alter table videos.provider_events enable row level security;
-create index provider_events_submission on videos.provider_events (submission_id);
 comment on table videos.provider_events is 'What the providers reported, proved to be theirs.';
 
 create function videos.alert_about(p_submission videos.submissions, p_answer jsonb)
@@ -4562,6 +4619,37 @@ begin
       'provider_model', p_submission.provider_model, 'submission_id', p_submission.id,
       'cause', coalesce(p_answer ->> 'cause', p_answer #>> '{failure,cause}')
     ));
+  end if;
+end;
+$$;
+
+create function videos.refuse_claim(p_job_id uuid, p_verdict jsonb)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What it means for a job that the moderation service did not let its prompt pass. `refused`: it ends with
+-- prompt/refused and its hold is released. `unavailable`: the task waits, by its backoff and no shorter than the service
+-- asks; the job's bound ends it. Of several verdicts the first counts; after the job has gone on none does.
+-- Locks: account → job → lots → task → alert.
+declare
+  v_job videos.jobs;
+begin
+  v_job := videos.lock_job(p_job_id);
+  if v_job.status is distinct from 'pending' or v_job.moderated_at is not null then
+    return;
+  end if;
+  if p_verdict ->> 'verdict' = 'refused' then
+    update videos.jobs as j
+    set flag = (select string_agg(c.name, ', ') from jsonb_array_elements_text(p_verdict -> 'categories') as c (name))
+    where j.id = p_job_id;
+    perform videos.settle_video_job(p_job_id, 'failed', core.error_code('prompt/refused'), '{"reason": "policy"}');
+    return;
+  end if;
+  perform queue.postpone('submit', p_job_id, p_verdict ->> 'cause', (p_verdict ->> 'retry_after_seconds')::numeric);
+  if (p_verdict ->> 'needs_operator')::boolean then
+    perform ops.raise_alert('moderation_refuses', 'moderation', jsonb_build_object('cause', p_verdict -> 'cause'));
   end if;
 end;
 $$;
@@ -4589,12 +4677,11 @@ select core.keep_rows_out_of_logs('videos.provider_events');
 create type videos.asset_kind as enum ('video', 'thumbnail');
 
 create table videos.assets (
-  id uuid primary key default core.new_id(),
   job_id uuid not null references videos.jobs,
   owner_id uuid not null,
   kind videos.asset_kind not null,
-  -- In the private bucket `videos`.
-  path text not null unique,
+  -- In the private bucket `videos`: in the job's folder, so that no other job has it.
+  path text not null,
   bytes bigint not null check (bytes > 0),
   content_type text not null,
   duration_milliseconds integer,
@@ -4605,7 +4692,7 @@ create table videos.assets (
   created_at timestamptz not null,
   -- When the worker removed the file, after the user deleted the job.
   deleted_at timestamptz,
-  unique (job_id, kind)
+  primary key (job_id, kind)
 );
 alter table videos.assets enable row level security;
 comment on table videos.assets is 'Files in storage.';
@@ -4650,12 +4737,49 @@ $$;
 -- became since.
 create function videos.folder_of(p_job videos.jobs)
 returns text
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select u.reference || '/' || p_job.id from accounts.users as u
-  where u.id = coalesce(credits.hold_owner(p_job.id), p_job.user_id)
+begin
+  return (
+    select u.reference || '/' || p_job.id from accounts.users as u
+    where u.id = coalesce(credits.hold_owner(p_job.id), p_job.user_id)
+  );
+end;
+$$;
+
+create function videos.task_facts(p_job_id uuid)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What the handlers of a job's tasks need: `{ folder, paths, submission }`. `folder` is where the job's files are in
+-- storage, `paths` those of its files that are there. `submission` is the one that a provider has or may have,
+-- `{ submission_id, provider, provider_model, request_id, references }`, or null. Null where there is no such job.
+begin
+  return (
+    select jsonb_build_object(
+      'folder', videos.folder_of(j),
+      'paths', (
+        select coalesce(jsonb_agg(a.path), '[]') from videos.assets as a where a.job_id = j.id and a.deleted_at is null
+      ),
+      'submission', (
+        select jsonb_build_object(
+          'submission_id', s.id, 'provider', s.provider, 'provider_model', s.provider_model,
+          'request_id', s.request_id, 'references', s.provider_references
+        )
+        from videos.submissions as s
+        where s.job_id = j.id and s.state in ('sending', 'accepted', 'unknown', 'ended')
+        order by s.claimed_at desc
+        limit 1
+      )
+    )
+    from videos.jobs as j
+    where j.id = p_job_id
+  );
+end;
 $$;
 
 -- Paths of what storage has of a user, and of the guests whom they were, whether or not a job knows of it.
@@ -5041,10 +5165,12 @@ return (p_offer).prompt_max_units is null or (p_offer).prompt_max_units >= video
 -- that refused it.
 create function videos.candidates(p_job videos.jobs, p_providers text[])
 returns setof videos.model_providers
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select p.*
   from videos.model_providers as p
   join videos.providers as v on v.name = p.provider and v.is_enabled
@@ -5053,7 +5179,8 @@ as $$
     and not exists (
       select from videos.submissions as s
       where s.job_id = p_job.id and s.provider = p.provider and s.state = 'refused'
-    )
+    );
+end;
 $$;
 
 create function videos.is_offered(
@@ -5211,24 +5338,38 @@ as $$
 -- an attempt to store its video may have left files, a `delete_files` task removes them.
 -- A job of a closed account ends as cancelled, whatever p_status says.
 -- Locks: account → job → lots → hits → tasks.
+begin
+  return videos.settle_locked_job(videos.lock_job(p_job_id), p_status, p_error_code, p_error_details);
+end;
+$$;
+
+create function videos.settle_locked_job(
+  p_job videos.jobs, p_status videos.job_status, p_error_code text default null, p_error_details jsonb default '{}',
+  p_urls jsonb default '{}'
+)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- videos.settle_video_job for who has just locked the job, with its account. p_urls: `{ video_url, thumbnail_url,
+-- video_url_expires_at }` of a completed one. Locks: lots → hits → tasks.
 declare
-  v_job videos.jobs;
   v_status videos.job_status;
   v_now timestamptz;
 begin
-  v_job := videos.lock_job(p_job_id);
-  if v_job.completed_at is not null then
+  if p_job.completed_at is not null then
     return false;
   end if;
-  v_status := case when videos.is_abandoned(v_job) then 'cancelled' else p_status end;
+  v_status := case when videos.is_abandoned(p_job) then 'cancelled' else p_status end;
   v_now := core.now();
 
   if v_status = 'completed' then
-    perform credits.capture(p_job_id);
+    perform credits.capture(p_job.id);
     -- It is paid for. A job was accepted at the time of its hit.
-    perform guard.give_back('uncaptured_jobs', v_job.user_id, v_job.created_at);
+    perform guard.give_back('uncaptured_jobs', p_job.user_id, p_job.created_at);
   else
-    perform credits.release(p_job_id);
+    perform credits.release(p_job.id);
   end if;
   update videos.jobs as j
   set status = v_status,
@@ -5236,13 +5377,16 @@ begin
       error_code = case when v_status = 'failed' then p_error_code end,
       error_details = case when v_status = 'failed' then p_error_details end,
       completed_at = v_now,
-      due_at = null
-  where j.id = p_job_id;
-  if v_status <> 'completed' and v_job.storing_at is not null then
+      due_at = null,
+      video_url = case when v_status = 'completed' then p_urls ->> 'video_url' end,
+      thumbnail_url = case when v_status = 'completed' then p_urls ->> 'thumbnail_url' end,
+      video_url_expires_at = case when v_status = 'completed' then (p_urls ->> 'video_url_expires_at')::timestamptz end
+  where j.id = p_job.id;
+  if v_status <> 'completed' and p_job.storing_at is not null then
     -- A worker that still stores it is done by then, or asks for it itself.
-    perform videos.add_task('delete_files', v_job, greatest(v_now, queue.attempt_ends_at('store', p_job_id)));
+    perform videos.add_task('delete_files', p_job, greatest(v_now, queue.attempt_ends_at('store', p_job.id)));
   end if;
-  perform queue.drop(p_job_id, '{submit,poll,cancel,store}');
+  perform queue.drop(p_job.id, '{submit,poll,cancel,store}');
   return true;
 end;
 $$;
@@ -5270,8 +5414,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- What a provider's word means for a job, and for the day's spending. The caller has locked account and job, and proved
--- that the word is about this submission. Idempotent, and indifferent to the order in which words arrive.
+-- What a provider's word means for a job, and for the day's spending. The caller has locked account and job, has read the
+-- submission after that, and proved that the word is about it. Idempotent, and indifferent to the order in which words arrive.
 declare
   v_now constant timestamptz := core.now();
   v_state constant text := p_state ->> 'state';
@@ -5281,9 +5425,11 @@ begin
   if v_state = 'unreachable' then
     return;
   end if;
-  update videos.submissions as s
-  set missing_since = case v_state when 'not_found' then coalesce(s.missing_since, v_now) end
-  where s.id = p_submission.id and (v_state = 'not_found') <> (s.missing_since is not null);
+  if (v_state = 'not_found') <> (p_submission.missing_since is not null) then
+    update videos.submissions as s
+    set missing_since = case v_state when 'not_found' then v_now end
+    where s.id = p_submission.id;
+  end if;
   if v_state in ('succeeded', 'failed') then
     perform videos.note_finished(p_submission.provider);
   end if;
@@ -5293,7 +5439,9 @@ begin
     where s.id = p_submission.id and s.state <> 'ended';
   end if;
   if v_state = 'succeeded' then
-    perform videos.note_bill(p_submission.id, true);
+    if p_submission.counted_on is null then
+      perform videos.note_bill(p_submission.id, true);
+    end if;
   elsif (p_state ->> 'is_unbilled')::boolean then
     perform videos.note_unbilled(p_job, p_submission.id);
   end if;
@@ -6058,17 +6206,21 @@ $$;
 
 create function accounts.heir_of(p_user_id uuid)
 returns uuid
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  -- Who a user is by now: the one whom they were merged into, at once or by way of others, or themselves.
-  with recursive heirs as (
-    select u.id, u.merged_into, 0 as steps from accounts.users as u where u.id = p_user_id
-    union all
-    select u.id, u.merged_into, h.steps + 1 from heirs as h join accounts.users as u on u.id = h.merged_into
-  )
-  select h.id from heirs as h order by h.steps desc limit 1
+-- Who a user is by now: the one whom they were merged into, at once or by way of others, or themselves.
+begin
+  return (
+    with recursive heirs as (
+      select u.id, u.merged_into, 0 as steps from accounts.users as u where u.id = p_user_id
+      union all
+      select u.id, u.merged_into, h.steps + 1 from heirs as h join accounts.users as u on u.id = h.merged_into
+    )
+    select h.id from heirs as h order by h.steps desc limit 1
+  );
+end;
 $$;
 
 create function accounts.with_guests(p_user_id uuid)
@@ -7661,7 +7813,7 @@ as $$
   join videos.provider_events as e on e.submission_id = s.id
   where s.job_id = p_job_id
   union all
-  select a.created_at, 'stored ' || a.kind, a.id::text, jsonb_strip_nulls(jsonb_build_object(
+  select a.created_at, 'stored ' || a.kind, a.path, jsonb_strip_nulls(jsonb_build_object(
     'bytes', a.bytes, 'differences', a.differences, 'deleted_at', a.deleted_at
   ))
   from videos.assets as a where a.job_id = p_job_id
@@ -9687,15 +9839,9 @@ volatile
 security definer
 set search_path = ''
 as $$
-  -- Hands due tasks to a worker, of one subject if it is named and of no kind in p_without: `data` is a list of `{
-  -- task_id, kind, subject, owner_id, attempt, payload }`, first what is most urgent. See queue.claim.
-  select guard.answer(coalesce(jsonb_agg(
-    jsonb_build_object(
-      'task_id', t.id, 'kind', t.kind, 'subject', t.subject, 'owner_id', t.owner_id, 'attempt', t.attempts,
-      'payload', t.payload
-    ) order by t.priority, t.id
-  ), '[]'))
-  from queue.claim(p_limit, p_subject, p_without) as t
+  -- Hands due tasks to a worker, of one subject if it is named and of no kind in p_without: `data` is what
+  -- queue.hand_out lists.
+  select guard.answer(queue.hand_out(p_limit, p_subject, p_without))
 $$;
 grant execute on function api.claim_tasks to service_role;
 
@@ -9752,7 +9898,8 @@ grant execute on function api.retry_task to service_role;
 -- supabase/schemas/api/provider-webhook.sql
 
 create function api.provider_webhook(
-  p_owner uuid, p_provider text, p_submission_id uuid, p_event_id text, p_request_id text, p_state jsonb
+  p_owner uuid, p_provider text, p_submission_id uuid, p_event_id text, p_request_id text, p_state jsonb,
+  p_without text[] default null
 )
 returns jsonb
 language plpgsql
@@ -9764,8 +9911,9 @@ as $$
 -- it applies the state. For a submission whose id we never learned, it makes a `poll` task with the id that the
 -- event names: only the provider's answer to us records it; after the job's end a success is noted as late. Any other
 -- id changes nothing. Of a job whose account was closed, no more than the name of the state, and whether it is billed,
--- is stored. `data`: `{ job_id, effect: "applied" | "asked" | "ignored" | "replayed" }`. auth/unauthenticated for a
--- submission that is not there, or is another owner's. Locks: account → job → tasks.
+-- is stored. `data`: `{ job_id, effect: "applied" | "asked" | "ignored" | "replayed", tasks }`: with p_without `tasks` are
+-- those of the job that the event made due, of no kind in p_without, claimed for the caller as queue.hand_out lists them.
+-- auth/unauthenticated for a submission that is not there, or is another owner's. Locks: account → job → tasks → kinds.
 declare
   v_submission videos.submissions;
   v_job videos.jobs;
@@ -9805,7 +9953,7 @@ begin
   )
   on conflict do nothing;
   if not found then
-    return guard.answer(jsonb_build_object('job_id', v_job.id, 'effect', 'replayed'));
+    return guard.answer(jsonb_build_object('job_id', v_job.id, 'effect', 'replayed', 'tasks', '[]'::jsonb));
   end if;
 
   if v_effect = 'applied' then
@@ -9818,14 +9966,19 @@ begin
     set late_success_at = core.now()
     where j.id = v_job.id and j.status <> 'completed' and j.late_success_at is null;
   end if;
-  return guard.answer(jsonb_build_object('job_id', v_job.id, 'effect', v_effect));
+  return guard.answer(jsonb_build_object(
+    'job_id', v_job.id, 'effect', v_effect,
+    'tasks', case when v_effect = 'ignored' or p_without is null then '[]' else queue.hand_out(10, v_job.id, p_without) end
+  ));
 end;
 $$;
 grant execute on function api.provider_webhook to service_role;
 
 -- supabase/schemas/api/submit-tasks.sql
 
-create function api.claim_submission(p_job_id uuid, p_providers text[], p_moderates boolean default false)
+create function api.claim_submission(
+  p_job_id uuid, p_providers text[], p_moderates boolean default false, p_verdict jsonb default null
+)
 returns jsonb
 language plpgsql
 volatile
@@ -9838,8 +9991,10 @@ as $$
 -- provider_model, prompt, settings, image_url }`, or `{ claimed: false }` when there is nothing to send: the job is not
 -- pending or is overdue, or no provider is to be had now and the task waits. With p_moderates nothing is claimed before
 -- the moderation service let the prompt pass: `{ claimed: false, prompt }` asks the caller to ask it, within the task's
--- lease. A claim whose lease ran out had a worker that died: its submission is `unknown`, for its webhook or its
--- deadline to decide. Locks: job → providers, by name → task.
+-- lease, and to come back with p_verdict, as the port names it. `passed` is remembered, and goes on as if it had been
+-- known; see videos.refuse_claim for the others. A claim whose lease ran out had a worker that died: its submission is
+-- `unknown`, for its webhook or its deadline to decide. Locks: job → providers, by name → task; without a pass those of
+-- videos.refuse_claim.
 declare
   v_job videos.jobs;
   v_now timestamptz;
@@ -9850,6 +10005,10 @@ declare
   v_submission_id uuid;
   v_attempts integer;
 begin
+  if p_verdict ->> 'verdict' <> 'passed' then
+    perform videos.refuse_claim(p_job_id, p_verdict);
+    return guard.answer('{"claimed": false}');
+  end if;
   select j.* into v_job from videos.jobs as j where j.id = p_job_id for update;
   v_now := core.now();
 
@@ -9867,7 +10026,9 @@ begin
     return guard.answer('{"claimed": false}');
   end if;
 
-  if p_moderates and v_job.moderated_at is null then
+  if p_verdict is not null then
+    v_job.moderated_at := coalesce(v_job.moderated_at, v_now);
+  elsif p_moderates and v_job.moderated_at is null then
     perform queue.lease('submit', p_job_id);
     return guard.answer(jsonb_build_object('claimed', false, 'prompt', v_job.prompt));
   end if;
@@ -9893,6 +10054,9 @@ begin
     v_choice := null;
   end loop;
   if v_choice.provider is null then
+    update videos.jobs as j
+    set moderated_at = v_job.moderated_at
+    where j.id = p_job_id and j.moderated_at is distinct from v_job.moderated_at;
     perform queue.postpone(
       'submit', p_job_id, 'no provider is to be had now', videos.busy_seconds(v_job, p_providers), v_attempts + 1
     );
@@ -9903,7 +10067,7 @@ begin
   values (p_job_id, v_job.user_id, v_choice.provider, v_choice.provider_model, v_cost, v_now, v_counted_on)
   returning id into v_submission_id;
   update videos.jobs as j
-  set status = 'processing',
+  set status = 'processing', moderated_at = v_job.moderated_at,
       flag = (
         select t.reason from videos.moderation_terms as t
         where t.id = videos.find_moderation_term(v_job.prompt, 'flag')
@@ -10012,45 +10176,6 @@ begin
 end;
 $$;
 grant execute on function api.record_submission to service_role;
-
-create function api.record_moderation(p_job_id uuid, p_verdict jsonb)
-returns jsonb
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
--- Records what the moderation service said about a job that claim_submission wants moderated, as the port names it.
--- `passed`: it may be claimed, and the service is not asked again. `refused`: the job ends with prompt/refused and its
--- hold is released. `unavailable`: the task waits, by its backoff and no shorter than the service asks; the job's bound
--- ends it. `data`: `{ status }`, the job's. Of several verdicts the first counts; after the job has gone on none does.
--- Locks: account → job → lots → task → alert.
-declare
-  v_job videos.jobs;
-  v_verdict constant text := p_verdict ->> 'verdict';
-begin
-  v_job := videos.lock_job(p_job_id);
-  if v_job.status = 'pending' and v_job.moderated_at is null then
-    if v_verdict = 'passed' then
-      update videos.jobs as j set moderated_at = core.now() where j.id = p_job_id;
-    elsif v_verdict = 'refused' then
-      update videos.jobs as j
-      set flag = (select string_agg(c.name, ', ') from jsonb_array_elements_text(p_verdict -> 'categories') as c (name))
-      where j.id = p_job_id;
-      perform videos.settle_video_job(p_job_id, 'failed', core.error_code('prompt/refused'), '{"reason": "policy"}');
-    else
-      perform queue.postpone(
-        'submit', p_job_id, p_verdict ->> 'cause', (p_verdict ->> 'retry_after_seconds')::numeric
-      );
-      if (p_verdict ->> 'needs_operator')::boolean then
-        perform ops.raise_alert('moderation_refuses', 'moderation', jsonb_build_object('cause', p_verdict -> 'cause'));
-      end if;
-    end if;
-  end if;
-  return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = p_job_id));
-end;
-$$;
-grant execute on function api.record_moderation to service_role;
 
 -- supabase/schemas/api/user-profile.sql
 
@@ -10321,41 +10446,6 @@ grant execute on function api.keep_signed_urls to service_role;
 
 -- supabase/schemas/api/video-tasks.sql
 
-create function api.load_video_task(p_job_id uuid)
-returns jsonb
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
--- What the handlers of a job's tasks need: `data` is `{ folder, paths, submission }`. `folder` is where the job's files
--- are in storage, `paths` those of its files that are there. `submission` is the one that a provider has or may have,
--- `{ submission_id, provider, provider_model, request_id, references }`, or null.
-begin
-  return guard.answer((
-    select jsonb_build_object(
-      'folder', videos.folder_of(j),
-      'paths', (
-        select coalesce(jsonb_agg(a.path), '[]') from videos.assets as a where a.job_id = j.id and a.deleted_at is null
-      ),
-      'submission', (
-        select jsonb_build_object(
-          'submission_id', s.id, 'provider', s.provider, 'provider_model', s.provider_model,
-          'request_id', s.request_id, 'references', s.provider_references
-        )
-        from videos.submissions as s
-        where s.job_id = j.id and s.state in ('sending', 'accepted', 'unknown', 'ended')
-        order by s.claimed_at desc
-        limit 1
-      )
-    )
-    from videos.jobs as j
-    where j.id = p_job_id
-  ));
-end;
-$$;
-grant execute on function api.load_video_task to service_role;
-
 create function api.record_poll(
   p_task_id bigint, p_attempt integer, p_submission_id uuid, p_request_id text, p_state jsonb,
   p_interval_seconds numeric
@@ -10500,11 +10590,7 @@ begin
       kind videos.asset_kind, path text, bytes bigint, content_type text,
       duration_milliseconds integer, width integer, height integer
     );
-    update videos.jobs as j
-    set video_url = p_urls ->> 'video_url', thumbnail_url = p_urls ->> 'thumbnail_url',
-        video_url_expires_at = (p_urls ->> 'video_url_expires_at')::timestamptz
-    where j.id = p_job_id;
-    perform videos.settle_video_job(p_job_id, 'completed');
+    perform videos.settle_locked_job(v_job, 'completed', p_urls => p_urls);
   elsif v_job.status <> 'completed' then
     perform videos.add_task('delete_files', v_job, core.now());
   end if;

@@ -62,20 +62,20 @@ on conflict (id) do nothing;
 
 -- queue: the kinds of task, and what their domains do when one dies.
 insert into queue.kinds
-  (kind, concurrency, tries, backoff, base_seconds, max_seconds, lease_seconds, timeout_seconds, priority, on_dead, claim_limit)
+  (kind, concurrency, tries, backoff, base_seconds, max_seconds, lease_seconds, timeout_seconds, priority, on_dead, claim_limit, facts)
 values
   -- A submission's own timeout is 30 s; storing may stream a large file, up to the platform's 150 s,
   -- and one at a time for each worker, since it takes CPU time.
-  ('cancel', 10, 5, 'exponential', 2, 60, 15, 60, 1, null, null),
-  ('store', 4, 8, 'exponential', 2, 120, 15, 180, 2, 'videos.fail_unstored_job', 1),
-  ('submit', 10, null, 'exponential', 2, 60, 15, 60, 3, null, null),
-  ('delete_files', 4, 10, 'exponential', 5, 3600, 15, 60, 5, null, null),
-  ('erase_account', 2, 10, 'exponential', 5, 3600, 15, 60, 6, null, null),
-  ('poll', 10, null, 'exponential', 3, 60, 15, 60, 4, null, null),
+  ('cancel', 10, 5, 'exponential', 2, 60, 15, 60, 1, null, null, 'videos.task_facts'),
+  ('store', 4, 8, 'exponential', 2, 120, 15, 180, 2, 'videos.fail_unstored_job', 1, 'videos.task_facts'),
+  ('submit', 10, null, 'exponential', 2, 60, 15, 60, 3, null, null, null),
+  ('delete_files', 4, 10, 'exponential', 5, 3600, 15, 60, 5, null, null, 'videos.task_facts'),
+  ('erase_account', 2, 10, 'exponential', 5, 3600, 15, 60, 6, null, null, null),
+  ('poll', 10, null, 'exponential', 3, 60, 15, 60, 4, null, null, 'videos.task_facts'),
   -- Until its 12 hours are over; Apple's API may be away for half of them.
-  ('answer_consumption', 4, null, 'exponential', 10, 900, 15, 60, 5, null, null),
-  ('read_notification_history', 1, 5, 'exponential', 30, 900, 15, 120, 7, null, null)
-on conflict (kind) do update set on_dead = excluded.on_dead;
+  ('answer_consumption', 4, null, 'exponential', 10, 900, 15, 60, 5, null, null, null),
+  ('read_notification_history', 1, 5, 'exponential', 30, 900, 15, 120, 7, null, null, null)
+on conflict (kind) do update set on_dead = excluded.on_dead, facts = excluded.facts;
 
 -- videos: the life of a job, who makes videos, and where they are kept.
 insert into videos.job_transitions (from_status, to_status, reason) values
@@ -215,7 +215,7 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
     'whose purchase it was at Apple'),
   ('queue.tasks', '{kind,subject,owner_id,lane,payload,request_id,last_error}', 'erased', null, 'moves',
     'nothing of theirs is left to do'),
-  ('videos.assets', '{id,job_id,owner_id,path,content_type,differences}', 'erased', null, 'moves',
+  ('videos.assets', '{job_id,owner_id,path,content_type,differences}', 'erased', null, 'moves',
     'the files are gone'),
   ('videos.jobs', '{project_id}', 'kept', null, 'moves', 'an id of ours, of a project that is erased'),
   ('videos.projects', '{id,user_id,name}', 'erased', null, 'moves', 'how the user sorted their videos'),

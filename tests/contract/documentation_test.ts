@@ -38,14 +38,14 @@ function assertDescribed(schema: JsonSchema, example: unknown, what: string): vo
     assert(required !== undefined, `${what} is none of what it may be`);
     return assertDescribed(required, example, what);
   }
-  const { properties, items } = choice;
+  const { properties, items, additionalProperties } = choice;
   if (Array.isArray(example)) {
     const item = Array.isArray(items) ? items[0] : items;
     for (const [index, each] of example.entries()) assertDescribed(item ?? true, each, `${what}[${index}]`);
     return;
   }
-  // An object of any members has no properties.
-  if (properties === undefined) return;
+  // An object of any members, such as an error's details.
+  if (properties === undefined || typeof additionalProperties === "object") return;
   for (const [name, member] of Object.entries(example)) {
     const described: JsonSchema | undefined = properties[name];
     assert(described !== undefined, `${what}.${name} is unknown`);

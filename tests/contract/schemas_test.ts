@@ -150,7 +150,6 @@ const forMachines = procedures.filter(({ path }) => {
 /** Other procedures that act for nobody, and why. */
 const forNobody: Record<string, string> = {
   claim_submission: "the worker's: a job goes on whoever asked for it",
-  load_video_task: "the worker's",
   enter_device_lane: "a lane is a network's",
   erase_account: "the worker's: its user is gone",
   finish_consumption: "the worker's",
@@ -163,7 +162,6 @@ const forNobody: Record<string, string> = {
   record_cancel: "the worker's",
   record_error: "the functions' own: its user is one that the error is about",
   record_files_deleted: "the worker's",
-  record_moderation: "the worker's",
   record_poll: "the worker's",
   record_stored: "the worker's",
   record_submission: "the worker's",

@@ -62,7 +62,7 @@ export type Database = {
         Returns: Json;
       };
       "claim_submission": {
-        Args: { "p_job_id": string; "p_moderates"?: boolean; "p_providers": (string)[] };
+        Args: { "p_job_id": string; "p_moderates"?: boolean; "p_providers": (string)[]; "p_verdict"?: Json };
         Returns: Json;
       };
       "claim_tasks": {
@@ -158,7 +158,6 @@ export type Database = {
       "load_consumption": { Args: { "p_transaction_id": string }; Returns: Json };
       "load_erasure": { Args: { "p_user_id": string }; Returns: Json };
       "load_notification_history": { Args: { "p_environment": string }; Returns: Json };
-      "load_video_task": { Args: { "p_job_id": string }; Returns: Json };
       "merge_guest": {
         Args: {
           "p_guest_id": string;
@@ -206,6 +205,7 @@ export type Database = {
           "p_request_id": string;
           "p_state": Json;
           "p_submission_id": string;
+          "p_without"?: (string)[];
         };
         Returns: Json;
       };
@@ -238,7 +238,6 @@ export type Database = {
         Args: { "p_attempt": number; "p_job_id": string; "p_task_id": number };
         Returns: Json;
       };
-      "record_moderation": { Args: { "p_job_id": string; "p_verdict": Json }; Returns: Json };
       "record_notification_history": {
         Args: { "p_environment": string; "p_notifications": Json; "p_read_until"?: string };
         Returns: Json;
