@@ -148,7 +148,17 @@ Deno.test("all or none, or each by itself: what is accepted, held, counted and t
         assert.equal((await balancesOf(sql, userId)).available, credits - sum);
       },
     ),
-    propertyOptions(60, 1_000),
+    {
+      ...propertyOptions(60, 1_000),
+      // Each outcome at least once.
+      examples: [
+        ["all", ["cheap", "dear"], 12, 8],
+        ["any", ["cheap", "unknown", "dear"], 4, 0],
+        ["all", ["cheap", "cheap"], 7, 0],
+        ["all", ["cheap", "cheap"], 100, 9],
+        ["any", ["cheap", "dear"], 100, 10],
+      ],
+    },
   );
   for (const outcome of ["all 202", "any 202", "all ERR_4001", "all ERR_4004", "any ERR_4004"]) {
     assert(seen.has(outcome), `${outcome} was never tried`);
