@@ -727,7 +727,8 @@ $$;
 -- supabase/schemas/accounts/accounts.sql
 
 -- accounts: who there is, and what becomes of them. In this order: accounts.sql, admission.sql, erasure.sql,
--- closing.sql, merging.sql.
+-- closing.sql, apple-revocation.sql, merging.sql,
+-- exports.sql.
 
 create schema accounts;
 
@@ -3634,6 +3635,21 @@ begin
 end;
 $$;
 
+create function queue.keep(p_task_id bigint, p_attempt integer, p_payload jsonb)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What the attempt, which goes on, has come to, in the place of all that the payload said before: the next one begins
+-- there. False, and nothing changes, for an attempt that lost its lease to another. Locks: task.
+begin
+  update queue.tasks as t set payload = p_payload
+  where t.id = p_task_id and t.attempts = p_attempt and t.failed_at is null;
+  return found;
+end;
+$$;
+
 create function queue.bury(p_task queue.tasks, p_error text)
 returns boolean
 language plpgsql
@@ -3997,7 +4013,7 @@ $$;
 
 -- videos: from a model and a prompt to a file in storage. In this order: models.sql, projects.sql, jobs.sql, submissions.sql,
 -- assets.sql, renewals.sql, providers.sql, offers.sql, settlement.sql, moderation.sql, acceptance.sql, bulk.sql,
--- retention.sql.
+-- retention.sql, export.sql.
 
 create schema videos;
 
@@ -6437,6 +6453,8 @@ create table accounts.privacy_classes (
   blank_to text,
   on_merge accounts.on_merge not null,
   reason text not null,
+  -- Why an export for the user is without it; null: it tells it. What nobody thought of is told: it is the user's.
+  withheld text,
   primary key (relation, column_name),
   check (blank_to is null or class = 'blanked')
 );
@@ -6581,6 +6599,54 @@ $$;
 create trigger close_account before delete on auth.users
   for each row execute function accounts.close_deleted();
 
+-- supabase/schemas/accounts/apple-revocation.sql
+
+-- Taking back a person's consent to Sign in with Apple, when their account is closed.
+
+create function accounts.revoke_apple_sign_in(p_user_id uuid, p_authorization_code text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Has Apple told, by a `revoke_apple_sign_in` task, that a person has left; the code is the app's, and good for 5 minutes.
+-- The task has no owner: an account is erased within the hour, and Apple may be away for a day. It holds the code, then what
+-- Apple gave for it, and nothing once it is done. A second code before the first was used takes its place. Locks: the task.
+begin
+  perform queue.add(
+    'revoke_apple_sign_in', p_user_id, null, core.now(), jsonb_build_object('authorization_code', p_authorization_code)
+  );
+end;
+$$;
+
+create function accounts.note_unrevoked(p_user_id uuid, p_cause text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Tells the operator that a person's Sign in with Apple was not revoked, and will not be. Locks: the alert.
+begin
+  perform ops.raise_alert(
+    'apple_sign_in_not_revoked', p_user_id::text, jsonb_build_object('cause', left(p_cause, 200))
+  );
+end;
+$$;
+
+create function accounts.give_up_revocation(p_user_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A `revoke_apple_sign_in` task has no try left: the operator is told, and what it held is gone with it. A second call
+-- tells once more. Locks: task → alert.
+begin
+  perform queue.drop(p_user_id, '{revoke_apple_sign_in}');
+  perform accounts.note_unrevoked(p_user_id, 'Apple could not be reached in all tries');
+end;
+$$;
+
 -- supabase/schemas/accounts/merging.sql
 
 -- A guest becomes somebody who has an account already.
@@ -6704,6 +6770,171 @@ begin
         and coalesce(s.refreshed_at at time zone 'utc', s.created_at) > core.now() - interval '7 days'
     ) then 'in_use'
   end;
+end;
+$$;
+
+-- supabase/schemas/accounts/exports.sql
+
+-- Taking along: a file of all that is kept of a person, for that person.
+
+create table accounts.exports (
+  id uuid primary key default core.new_id(),
+  user_id uuid not null,
+  requested_at timestamptz not null,
+  -- When its file was in storage; null until then, and where it never will be.
+  made_at timestamptz,
+  bytes bigint check (bytes > 0),
+  failed_at timestamptz,
+  -- When it goes, file and all; null while it is being made.
+  expires_at timestamptz,
+  -- When a `delete_export` task was made.
+  deleting_at timestamptz,
+  -- What the policy `exports` counted, to be given back where it fails.
+  hit timestamptz,
+  constraint exports_end check ((made_at is null) = (bytes is null) and (expires_at is null) = (made_at is null and failed_at is null))
+);
+alter table accounts.exports enable row level security;
+create index exports_user on accounts.exports (user_id, requested_at);
+create index exports_expiry on accounts.exports (expires_at) where deleting_at is null;
+comment on table accounts.exports is 'Files of all that is kept of a person, which they asked for.';
+
+-- Where its file is in storage: below the reference of whoever asked, so that their erasure finds it.
+create function accounts.export_path(p_export accounts.exports)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+  select u.reference || '/exports/' || p_export.id || '.json' from accounts.users as u where u.id = p_export.user_id
+$$;
+
+create function accounts.export_json(p_user_id uuid)
+returns jsonb
+language sql
+volatile
+set search_path = ''
+as $$
+  -- The latest export of a user, with the path of its file in the place of the URL that the API shows; null without one, and
+  -- once it has expired.
+  select jsonb_build_object(
+    'status', case when e.made_at is not null then 'ready' when e.failed_at is not null then 'failed' else 'pending' end,
+    'requested_at', core.to_iso(e.requested_at),
+    'path', case when e.made_at is not null then accounts.export_path(e) end,
+    'bytes', e.bytes, 'expires_at', core.to_iso(e.expires_at)
+  )
+  from (
+    select x.* from accounts.exports as x where x.user_id = p_user_id order by x.requested_at desc, x.id desc limit 1
+  ) as e
+  where e.deleting_at is null and (e.expires_at is null or e.expires_at > core.now())
+$$;
+
+create function accounts.exported_tables()
+returns setof text
+language sql
+stable
+set search_path = ''
+as $$
+  -- The tables with rows of persons of which an export tells a column, in the order of the file.
+  select t.relation
+  from accounts.personal_tables as t
+  where exists (
+    select from accounts.privacy_classes as c where c.relation = t.relation and c.withheld is null
+  )
+  order by t.relation
+$$;
+
+create function accounts.export_page(p_user_id uuid, p_relation text, p_after jsonb, p_limit integer)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- The next rows of a table that are the user's, or were a guest's who became them, by primary key: `{ text, next }`, the
+-- text being objects of JSON with commas between them, without the columns that accounts.privacy_classes withholds. `next`
+-- is what to give as p_after for the rows that follow, null where there is none. Takes no lock.
+declare
+  v_rows_of text;
+  v_withheld text[];
+  v_keys text;
+  v_key_values text;
+  v_bounds text;
+  v_page jsonb;
+begin
+  select t.rows_of into strict v_rows_of from accounts.personal_tables as t where t.relation = p_relation;
+  select coalesce(array_agg(c.column_name), '{}') into v_withheld
+  from accounts.privacy_classes as c
+  where c.relation = p_relation and c.withheld is not null;
+  select string_agg(format('t.%I', a.attname), ', ' order by k.place),
+    string_agg(format('t.%I::text', a.attname), ', ' order by k.place),
+    string_agg(format('($2 ->> %s)::%s', k.place - 1, format_type(a.atttypid, a.atttypmod)), ', ' order by k.place)
+  into v_keys, v_key_values, v_bounds
+  from pg_catalog.pg_index as i
+  cross join lateral unnest(i.indkey::smallint[]) with ordinality as k (attnum, place)
+  join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
+  where i.indrelid = p_relation::regclass and i.indisprimary;
+  execute format(
+    'select jsonb_build_object(
+       ''text'', coalesce(string_agg((to_jsonb(p.t) - $4)::text, e'',\n'' order by p.place), ''''),
+       ''next'', (array_agg(p.key order by p.place desc) filter (where p.place = $3))[1]
+     )
+     from (
+       select t, jsonb_build_array(%1$s) as key, row_number() over (order by %2$s) as place
+       from %3$s as t
+       where (%4$s) and ($2 is null or (%2$s) > (%5$s))
+       order by %2$s
+       limit $3
+     ) as p',
+    v_key_values, v_keys, p_relation, v_rows_of, v_bounds
+  ) into v_page using accounts.with_guests(p_user_id), p_after, p_limit, v_withheld;
+  return v_page;
+end;
+$$;
+
+create function accounts.fail_export(p_export_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- No try is left to make an export, or nobody is there for it: its user may ask for another at once. A second call, and one
+-- for an export that is made, changes nothing. Locks: export → rate-limit row → task.
+declare
+  v_export accounts.exports;
+  v_now constant timestamptz := core.now();
+begin
+  update accounts.exports as e set failed_at = v_now, expires_at = v_now + interval '1 day'
+  where e.id = p_export_id and e.made_at is null and e.failed_at is null
+  returning e.* into v_export;
+  if found and v_export.hit is not null then
+    perform guard.give_back('exports', v_export.user_id, v_export.hit);
+  end if;
+  perform queue.drop(p_export_id, '{export_account}');
+end;
+$$;
+
+create function accounts.sweep_exports(p_before timestamptz, p_batch integer)
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The rule `exports`: has a worker remove the files of those that have expired, and returns of how many. A second call finds
+-- none. Locks: exports that nobody else has locked → tasks.
+declare
+  v_export accounts.exports;
+  v_swept integer := 0;
+begin
+  for v_export in
+    select e.* from accounts.exports as e
+    where e.expires_at <= p_before and e.deleting_at is null
+    limit p_batch
+    for update skip locked
+  loop
+    update accounts.exports as e set deleting_at = core.now() where e.id = v_export.id;
+    perform queue.add('delete_export', v_export.id, v_export.user_id, core.now());
+    v_swept := v_swept + 1;
+  end loop;
+  return v_swept;
 end;
 $$;
 
@@ -9033,6 +9264,34 @@ begin
 end;
 $$;
 
+-- supabase/schemas/videos/export.sql
+
+create function videos.export_page(p_user_ids uuid[], p_after uuid, p_limit integer)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  -- The next videos of these users that are in storage, by their jobs' ids, for whoever takes them along: `{ text, next }` as
+  -- accounts.export_page says it.
+  select jsonb_build_object(
+    'text', coalesce(string_agg(p.line::text, e',\n' order by p.id), ''),
+    'next', case when count(*) = p_limit then jsonb_build_array((array_agg(p.id order by p.id desc))[1]) end
+  )
+  from (
+    select j.id, jsonb_build_object(
+      'job_id', j.id, 'prompt', j.prompt, 'model_name', j.model_name, 'created_at', core.to_iso(j.created_at),
+      'completed_at', core.to_iso(j.completed_at), 'content_type', a.content_type, 'bytes', a.bytes,
+      'duration_milliseconds', a.duration_milliseconds, 'width', a.width, 'height', a.height
+    ) as line
+    from videos.jobs as j
+    join videos.assets as a on a.job_id = j.id and a.kind = 'video' and a.deleted_at is null
+    where j.user_id = any (p_user_ids) and j.deleted_at is null and (p_after is null or j.id > p_after)
+    order by j.id
+    limit p_limit
+  ) as p
+$$;
+
 -- supabase/schemas/api/models.sql
 
 -- api: the procedures that functions call, a file an endpoint. The only schema that the Data API exposes, and in it
@@ -10182,19 +10441,23 @@ grant execute on function api.record_submission to service_role;
 
 -- supabase/schemas/api/user-profile.sql
 
-create function api.delete_user_profile(p_user_id uuid, p_session_id uuid default null)
+create function api.delete_user_profile(
+  p_user_id uuid, p_session_id uuid default null, p_apple_authorization_code text default null
+)
 returns jsonb
 language plpgsql
 volatile
 security definer
 set search_path = ''
 as $$
--- Closes the caller's account, as accounts.close does, also where they are suspended. `data`: `{ user_id, closed_at }`.
--- A second call, also one at the same time, is auth/unauthenticated. Counts against `writes`. Locks: rate-limit row →
--- account → user → jobs → lots → sessions.
+-- Closes the caller's account, as accounts.close does, also where they are suspended; with a code, Apple is told that the
+-- person has left. `data`: `{ user_id, closed_at, subscription }`, the last one where Apple goes on with it: nobody but its
+-- buyer can end it. A second call, also one at the same time, is auth/unauthenticated. Counts against `writes`. Locks:
+-- rate-limit row → account → user → jobs → lots → sessions → task.
 declare
   v_caller record;
   v_closed_at timestamptz;
+  v_subscription jsonb;
 begin
   v_caller := guard.enter(
     p_user_id, 'user-profile', '{writes}', null, p_locks => true, p_suspended => true, p_session_id => p_session_id
@@ -10203,8 +10466,17 @@ begin
     return v_caller.refusal;
   end if;
   v_closed_at := accounts.close(p_user_id);
+  if p_apple_authorization_code is not null then
+    perform accounts.revoke_apple_sign_in(p_user_id, p_apple_authorization_code);
+  end if;
+  v_subscription := purchases.subscription_of(p_user_id);
   return guard.answer(
-    jsonb_build_object('user_id', p_user_id, 'closed_at', core.to_iso(v_closed_at)), v_caller.limits, v_caller.language
+    jsonb_build_object(
+      'user_id', p_user_id, 'closed_at', core.to_iso(v_closed_at),
+      -- The best of them comes first: where that one has ended, all have.
+      'subscription', case when v_subscription ->> 'status' not in ('expired', 'revoked') then v_subscription end
+    ),
+    v_caller.limits, v_caller.language
   );
 end;
 $$;
@@ -10218,7 +10490,7 @@ security definer
 set search_path = ''
 as $$
 -- The caller's profile, made at the first call: `data` is `{ user_id, display_name, language, theme_preference,
--- credits_remaining, app_account_token, shares_consumption, created_at, subscription }`. Counts against `reads`.
+-- credits_remaining, app_account_token, shares_consumption, created_at, subscription, export }`. Counts against `reads`.
 -- Locks: rate-limit row → account → expired lots.
 declare
   v_caller record;
@@ -10231,7 +10503,9 @@ begin
   select u.* into strict v_user from accounts.users as u where u.id = p_user_id;
   return guard.answer(
     accounts.profile_json(v_user, v_caller.balance)
-      || jsonb_build_object('subscription', purchases.subscription_of(p_user_id)),
+      || jsonb_build_object(
+        'subscription', purchases.subscription_of(p_user_id), 'export', accounts.export_json(p_user_id)
+      ),
     v_caller.limits, v_caller.language
   );
 end;
@@ -10269,7 +10543,9 @@ begin
   end if;
   return guard.answer(
     accounts.profile_json(v_user, v_caller.balance)
-      || jsonb_build_object('subscription', purchases.subscription_of(p_user_id)),
+      || jsonb_build_object(
+        'subscription', purchases.subscription_of(p_user_id), 'export', accounts.export_json(p_user_id)
+      ),
     v_caller.limits, v_user.language
   );
 end;
@@ -11077,6 +11353,142 @@ as $$
 $$;
 grant execute on function api.finish_notification_history to service_role;
 
+-- supabase/schemas/api/account-tasks.sql
+
+-- What the handlers of the domain `accounts` call, in _shared/accounts/tasks.ts, beside erase-account.sql.
+
+create function api.keep_apple_token(p_task_id bigint, p_attempt integer, p_refresh_token text)
+returns jsonb
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+  -- Of a `revoke_apple_sign_in` task: the code is spent, and from now on the task holds what Apple gave for it. `data` is
+  -- `{ kept }`, false for an attempt that has lost its task. A second call keeps the same. Locks: task.
+  select guard.answer(jsonb_build_object(
+    'kept', queue.keep(p_task_id, p_attempt, jsonb_build_object('refresh_token', p_refresh_token))
+  ))
+$$;
+grant execute on function api.keep_apple_token to service_role;
+
+create function api.finish_apple_revocation(
+  p_task_id bigint, p_attempt integer, p_user_id uuid, p_failure text default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Ends a `revoke_apple_sign_in` task: Apple has revoked, or never will, which p_failure tells the operator. `data` is
+-- `{ finished }`, false for an attempt that has lost its task, which then tells nobody. Locks: task → alert.
+declare
+  v_finished boolean;
+begin
+  v_finished := queue.finish(p_task_id, p_attempt);
+  if v_finished and p_failure is not null then
+    perform accounts.note_unrevoked(p_user_id, p_failure);
+  end if;
+  return guard.answer(jsonb_build_object('finished', v_finished));
+end;
+$$;
+grant execute on function api.finish_apple_revocation to service_role;
+
+create function api.load_export(p_export_id uuid)
+returns jsonb
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+  -- What an `export_account` or a `delete_export` task is about: `data` is `{ user_id, path, tables }`, the tables null where
+  -- nothing is to be made, since it is made, or nobody is there for it. `data` is null for one that is not there.
+  select guard.answer((
+    select jsonb_build_object(
+      'user_id', e.user_id, 'path', accounts.export_path(e),
+      'tables', case
+        when e.made_at is null and e.failed_at is null and not accounts.is_out(u)
+          then (select jsonb_agg(t.relation) from accounts.exported_tables() as t (relation))
+      end
+    )
+    from accounts.exports as e join accounts.users as u on u.id = e.user_id
+    where e.id = p_export_id
+  ))
+$$;
+grant execute on function api.load_export to service_role;
+
+create function api.load_export_page(p_export_id uuid, p_table text, p_after jsonb default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- The next rows for an export, of one of its tables or of `videos`, which is the list of the user's files: `data` is
+-- `{ text, next }`, as accounts.export_page says it. Raises no_data_found for an export that is not there, and for a table that has no rows
+-- of persons. Takes no lock.
+declare
+  -- A row is some hundred bytes, and 20 kB at most: pages of 10 MB at the worst.
+  v_limit constant integer := 500;
+  v_user_id uuid;
+begin
+  select e.user_id into strict v_user_id from accounts.exports as e where e.id = p_export_id;
+  return guard.answer(case
+    when p_table = 'videos' then videos.export_page(accounts.with_guests(v_user_id), (p_after ->> 0)::uuid, v_limit)
+    else accounts.export_page(v_user_id, p_table, p_after, v_limit)
+  end);
+end;
+$$;
+grant execute on function api.load_export_page to service_role;
+
+create function api.finish_export(p_task_id bigint, p_attempt integer, p_export_id uuid, p_bytes bigint default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Ends an `export_account` task: the file is in storage, and kept for 7 days; without p_bytes there is nobody for it. `data`
+-- is `{ finished }`, false for an attempt that has lost its task. Locks: task → export → rate-limit row.
+declare
+  v_now constant timestamptz := core.now();
+  v_finished boolean;
+begin
+  v_finished := queue.finish(p_task_id, p_attempt);
+  if v_finished and p_bytes is not null then
+    update accounts.exports as e
+    set made_at = v_now, bytes = p_bytes, expires_at = v_now + interval '7 days'
+    where e.id = p_export_id and e.made_at is null and e.failed_at is null;
+  elsif v_finished then
+    perform accounts.fail_export(p_export_id);
+  end if;
+  return guard.answer(jsonb_build_object('finished', v_finished));
+end;
+$$;
+grant execute on function api.finish_export to service_role;
+
+create function api.finish_export_deletion(p_task_id bigint, p_attempt integer, p_export_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Ends a `delete_export` task: the file is gone from storage. `data` is `{ finished }`, false for an attempt that has lost
+-- its task. Locks: task → export.
+declare
+  v_finished boolean;
+begin
+  v_finished := queue.finish(p_task_id, p_attempt);
+  if v_finished then
+    delete from accounts.exports as e where e.id = p_export_id;
+  end if;
+  return guard.answer(jsonb_build_object('finished', v_finished));
+end;
+$$;
+grant execute on function api.finish_export_deletion to service_role;
+
 -- supabase/schemas/api/app-store-notifications.sql
 
 create function api.app_store_notifications(p_notification jsonb)
@@ -11295,3 +11707,42 @@ begin
 end;
 $$;
 grant execute on function api.delete_projects to service_role;
+
+-- supabase/schemas/api/user-export.sql
+
+create function api.user_export(p_user_id uuid, p_session_id uuid default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Has a file made of all that is kept of the caller: `data` is `{ status, requested_at, path, bytes, expires_at }` of the
+-- export, which is `pending`. While one is pending a second call answers with that one, and counts as none; when it is there,
+-- limit/rate-exceeded by the policy `exports`, until a day is over. One that failed does not count. Counts against
+-- `writes`. Locks: rate-limit rows → account.
+declare
+  v_caller record;
+  v_export jsonb;
+  v_taken guard.taken;
+  v_id uuid;
+begin
+  v_caller := guard.enter(p_user_id, 'user-export', '{writes}', null, p_locks => true, p_session_id => p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  v_export := accounts.export_json(p_user_id);
+  if v_export ->> 'status' is distinct from 'pending' then
+    v_taken := guard.take('{exports}', p_user_id, null, 'user-export');
+    if v_taken.refusal is not null then
+      return v_taken.refusal;
+    end if;
+    insert into accounts.exports (user_id, requested_at, hit) values (p_user_id, core.now(), v_taken.hits[1])
+    returning id into v_id;
+    perform queue.add('export_account', v_id, p_user_id, core.now());
+    v_export := accounts.export_json(p_user_id);
+  end if;
+  return guard.answer(v_export, v_caller.limits || coalesce(v_taken.limits, '[]'), v_caller.language);
+end;
+$$;
+grant execute on function api.user_export to service_role;

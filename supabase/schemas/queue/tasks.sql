@@ -177,6 +177,21 @@ begin
 end;
 $$;
 
+create function queue.keep(p_task_id bigint, p_attempt integer, p_payload jsonb)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What the attempt, which goes on, has come to, in the place of all that the payload said before: the next one begins
+-- there. False, and nothing changes, for an attempt that lost its lease to another. Locks: task.
+begin
+  update queue.tasks as t set payload = p_payload
+  where t.id = p_task_id and t.attempts = p_attempt and t.failed_at is null;
+  return found;
+end;
+$$;
+
 create function queue.bury(p_task queue.tasks, p_error text)
 returns boolean
 language plpgsql
