@@ -174,6 +174,7 @@ insert into accounts.personal_tables (relation, rows_of) values
   ('queue.tasks', 't.owner_id = any ($1)'),
   ('videos.assets', 't.job_id in (select videos.jobs_of($1))'),
   ('videos.jobs', 't.id in (select videos.jobs_of($1))'),
+  ('videos.projects', 't.user_id = any ($1)'),
   ('videos.provider_events', 't.submission_id in (
     select s.id from videos.submissions as s where s.job_id in (select videos.jobs_of($1)))'),
   ('videos.submissions', 't.job_id in (select videos.jobs_of($1))')
@@ -183,6 +184,7 @@ update accounts.personal_tables as t set owner_column = o.owner_column
   from (values
   ('accounts.identity_notifications', 'user_id'), ('devices.app_transactions', 'user_id'), ('devices.intents', 'user_id'), ('purchases.subscriptions', 'owner_id'),
   ('purchases.transactions', 'owner_id'), ('queue.tasks', 'owner_id'), ('videos.assets', 'owner_id'), ('videos.jobs', 'user_id'),
+  ('videos.projects', 'user_id'),
   ('videos.provider_events', 'owner_id'), ('videos.submissions', 'owner_id')
   ) as o (relation, owner_column)
   where o.relation = t.relation;
@@ -236,6 +238,8 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
     'nothing of theirs is left to do'),
   ('videos.assets', '{job_id,owner_id,path,content_type,differences}', 'erased', null, 'moves',
     'the files are gone'),
+  ('videos.jobs', '{project_id}', 'kept', null, 'moves', 'an id of ours, of a project that is erased'),
+  ('videos.projects', '{id,user_id,name}', 'erased', null, 'moves', 'how the user sorted their videos'),
   ('videos.jobs', '{id,user_id,model_id,model_name,error_code}', 'kept', null, 'moves',
     'the bare job, until the rule closed_accounts; statistics and the ledger name it'),
   ('videos.jobs', '{prompt,request_id}', 'blanked', '', 'moves', 'what the user wrote, and where it stands in the log'),

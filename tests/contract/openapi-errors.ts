@@ -3,6 +3,7 @@ import {
   type ErrorCode,
   errorCodes,
   isErrorCode,
+  itemDetail,
 } from "../../supabase/functions/_shared/errors/error-codes.ts";
 import { errorMessage } from "../../supabase/functions/_shared/errors/error-messages.ts";
 import { purchaseRefusals } from "../../supabase/functions/_shared/purchases/contract.ts";
@@ -56,10 +57,13 @@ export function detailsSchema(code: ErrorCode): Schema {
   return {
     type: "object",
     required: keys,
-    properties: Object.fromEntries(keys.map((key) => {
-      const known = key === "reason" ? reasons[code] : undefined;
-      return [key, { ...valueOf(detailSchemas, code, key), ...(known ? { enum: known } : {}) }];
-    })),
+    properties: {
+      ...Object.fromEntries(keys.map((key) => {
+        const known = key === "reason" ? reasons[code] : undefined;
+        return [key, { ...valueOf(detailSchemas, code, key), ...(known ? { enum: known } : {}) }];
+      })),
+      [itemDetail]: { type: "integer", minimum: 0, description: "Of `generate-videos`: the item" },
+    },
   };
 }
 

@@ -10,7 +10,8 @@ export default {
       "where a model takes less, `options.prompt_max_characters` says how much, in UTF-16 units. " +
       "`settings` are options of the model, whose defaults stand for those that are left out. `image_url` is for models that " +
       "require an image: https, a public DNS name, no port, no credentials. `client_reference`, 1 to 100 visible characters, is the " +
-      "app's own name for the job: it is kept with it, and `video-jobs` finds it. Optional fields may be null.\n\n" +
+      "app's own name for the job: it is kept with it, and `video-jobs` finds it. `project_id` puts it into one of the caller's " +
+      "`projects`: `ERR_4007` for any other. Optional fields may be null.\n\n" +
       "Where the operator asks for consent, `ERR_4021` names in `processors` who would get the prompt and have not all been accepted: " +
       "with `accepted_processors` of `user-profile` they are, and the same key goes on.",
     request: {

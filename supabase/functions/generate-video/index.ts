@@ -27,6 +27,7 @@ export default endpoint({
     codes["prompt/refused"],
     codes["consent/missing"],
     codes["feature/switched-off"],
+    codes["resource/not-found"],
   ],
   ports: { database, moderation: promptModeration, providers: videoProviders },
   service: generateVideo,

@@ -1,6 +1,6 @@
 create function videos.accept_video(
   p_user_id uuid, p_network text, p_request_id text, p_model_id uuid, p_prompt text, p_settings jsonb,
-  p_image_url text, p_providers text[], p_client_reference text, p_moderated_by text
+  p_image_url text, p_providers text[], p_client_reference text, p_moderated_by text, p_project_id uuid
 )
 returns jsonb
 language plpgsql
@@ -9,7 +9,7 @@ set search_path = ''
 as $$
 -- Accepts a video or says why not, in the order of what it costs to find out. Nothing is written before the last
 -- refusal but the counted attempt, and what has expired. `data`: `{ job_id, status, credits_used, credits_remaining,
--- created_at }`. Locks: rate-limit rows → account → lots.
+-- created_at }`. Locks: rate-limit rows → account → lots → project.
 declare
   v_taken guard.taken;
   v_limits jsonb;
@@ -49,6 +49,9 @@ begin
   end if;
   if videos.folded(p_prompt) ~ v_seen.pattern and videos.find_moderation_term(p_prompt, 'refuse') is not null then
     return guard.refusal('prompt/refused', '{"reason": "policy"}', v_limits);
+  end if;
+  if p_project_id is not null and not videos.has_project(p_user_id, p_project_id) then
+    return guard.refusal('resource/not-found', '{}', v_limits);
   end if;
   if v_model.id is null then
     return guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id), v_limits);
@@ -92,12 +95,15 @@ begin
   perform credits.place_hold(v_account, v_price, v_job_id);
   insert into videos.jobs (
     id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at,
-    client_reference
+    client_reference, project_id
   )
   values (
     v_job_id, p_user_id, v_model.id, v_model.name, p_prompt, v_settings, p_image_url, v_price, p_request_id, v_now,
-    v_now + v_model.start_within, p_client_reference
+    v_now + v_model.start_within, p_client_reference, p_project_id
   );
+  if p_project_id is not null then
+    perform videos.count_in_project(p_project_id, 1);
+  end if;
   -- The function submits at once; the worker only if that did not happen within 2 seconds.
   perform queue.add('submit', v_job_id, p_user_id, v_now + interval '2 seconds', p_request_id => p_request_id);
   return guard.answer(

@@ -1,10 +1,12 @@
 /** The request that an operation's documentation shows, so that whatever tries all endpoints knows a new one by itself. */
 import { exampleIds } from "../../../supabase/functions/_shared/endpoint/example-ids.ts";
+import { Project } from "../../../supabase/functions/_shared/videos/contract.ts";
 import { decodeJwt } from "jose";
 import { deviceToken } from "../../../local/simulators/device-check/device-check.ts";
 import { documentations } from "../../contract/generate-openapi.ts";
 import type { Stack } from "../../../local/stack.ts";
 import type { Operation } from "../../operations.ts";
+import { bodyOf } from "./answer.ts";
 import type { Backend, Guest } from "./backend.ts";
 import { ended, generate, submissionIs } from "./videos.ts";
 
@@ -99,6 +101,10 @@ export async function requestAbout(backend: Backend, guest: Guest, operation: Op
   ];
   if (ofApple.some((signed) => text.includes(signed))) {
     return exampleRequest(operation, await signedByApple(backend.stack));
+  }
+  if (text.includes(exampleIds.project)) {
+    const answer = await guest.call("projects", { body: { name: "A project" } });
+    return exampleRequest(operation, { project: bodyOf(answer, 201, Project).project_id });
   }
   const owner = text.includes(exampleIds.user) ? await backend.signIn(100) : guest;
   if (!text.includes(exampleIds.job)) return exampleRequest(operation, { user: owner.id });

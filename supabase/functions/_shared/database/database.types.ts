@@ -74,6 +74,10 @@ export type Database = {
         Args: { "p_after"?: Json; "p_limit": number; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
       };
+      "delete_projects": {
+        Args: { "p_project_id": string; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
       "delete_sessions": {
         Args: { "p_ended_session_id": string; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
@@ -117,6 +121,7 @@ export type Database = {
           "p_model_id": string;
           "p_moderated_by"?: string;
           "p_network": string;
+          "p_project_id"?: string;
           "p_prompt": string;
           "p_providers"?: (string)[];
           "p_request_id": string;
@@ -126,8 +131,27 @@ export type Database = {
         };
         Returns: Json;
       };
+      "generate_videos": {
+        Args: {
+          "p_fingerprint": string;
+          "p_idempotency_key": string;
+          "p_items": Json;
+          "p_mode": string;
+          "p_moderated_by"?: string;
+          "p_network": string;
+          "p_providers"?: (string)[];
+          "p_request_id": string;
+          "p_session_id"?: string;
+          "p_user_id": string;
+        };
+        Returns: Json;
+      };
       "get_admin_users": {
         Args: { "p_admin_id": string; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
+      "get_projects": {
+        Args: { "p_after"?: Json; "p_limit": number; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
       };
       "get_purchases": {
@@ -175,6 +199,10 @@ export type Database = {
         Args: { "p_moderated_by"?: string; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
       };
+      "patch_projects": {
+        Args: { "p_name": string; "p_project_id": string; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
       "patch_user_profile": {
         Args: { "p_changes": Json; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
@@ -188,6 +216,10 @@ export type Database = {
           "p_session_id"?: string;
           "p_user_id": string;
         };
+        Returns: Json;
+      };
+      "post_projects": {
+        Args: { "p_name": string; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
       };
       "post_purchases": {
@@ -296,6 +328,7 @@ export type Database = {
           "p_after"?: Json;
           "p_client_reference"?: string;
           "p_limit": number;
+          "p_project_id"?: string;
           "p_session_id"?: string;
           "p_status"?: string;
           "p_user_id": string;

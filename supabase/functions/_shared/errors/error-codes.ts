@@ -19,6 +19,9 @@ export type ClientAction =
 /** The level an outcome is logged with: `info` is the caller's own affair, `critical` wakes somebody. */
 export type Severity = "info" | "warn" | "error" | "critical";
 
+/** Beside the keys of its code, what an error of a request for several things may tell: which of them it is about, from 0. */
+export const itemDetail = "index";
+
 interface Definition {
   readonly status: number;
   /** Room and cause, for dashboards and alerts. */
