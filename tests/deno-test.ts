@@ -18,7 +18,9 @@ export interface DenoTestOptions {
   filter: string | undefined;
   /** What the tests find in their environment, beside ours. */
   env: Record<string, string>;
-  /** Milliseconds after which a run hangs, and is ended as a failure. */
+  /** Milliseconds after which a test, a hook or the loading of a file hangs, and fails. */
+  deadline: number;
+  /** Milliseconds after which the run is ended, as a failure: for what its deadline does not end. */
   timeLimit: number;
   /** Gets the process, for whoever must end it before its time. */
   onStart?: (process: SupervisedProcess) => void;
@@ -31,7 +33,7 @@ const jobs = navigator.hardwareConcurrency + 1;
 
 /** Runs the files, each in an isolate of its own and `jobs` at a time. */
 export async function denoTest(options: DenoTestOptions): Promise<Count> {
-  const { root, files, permissions, filter, env, timeLimit, onStart, onOutput } = options;
+  const { root, files, permissions, filter, env, deadline, timeLimit, onStart, onOutput } = options;
   const report = await Deno.makeTempFile({ suffix: ".xml" });
   try {
     const process = spawnSupervised(Deno.execPath(), [
@@ -40,11 +42,13 @@ export async function denoTest(options: DenoTestOptions): Promise<Count> {
       "--parallel",
       // The runner has checked them, of all tiers at once.
       "--no-check",
+      `--preload=${new URL(`deadline.ts?milliseconds=${deadline}`, import.meta.url)}`,
       `--junit-path=${report}`,
       ...(filter === undefined ? [] : ["--filter", filter]),
       ...files,
     ], {
-      signal: "TERM",
+      // By which it says what it was at.
+      signal: "INT",
       cwd: fileURLToPath(root),
       env: { DENO_JOBS: `${jobs}`, ...Deno.env.toObject(), ...env },
       ...(onOutput === undefined ? {} : { onOutput }),

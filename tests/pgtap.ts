@@ -7,7 +7,7 @@ import type { Count } from "./deno-test.ts";
 
 /**
  * Runs the files, which are relative to `root`, on a copy of the template, and tells line by line how that goes. `serverUrl`
- * is the superuser's.
+ * is the superuser's, `deadline` the milliseconds after which a statement hangs, and its file fails.
  */
 export async function runPgTap(
   serverUrl: string,
@@ -15,6 +15,7 @@ export async function runPgTap(
   root: URL,
   files: readonly string[],
   tell: (line: string) => void,
+  deadline: number,
 ): Promise<Count> {
   await using database = await cloneDatabase(serverUrl, templateUrl);
   await withConnection(database.url, (sql) =>
@@ -28,7 +29,7 @@ export async function runPgTap(
   let failed = 0;
   for (const file of files) {
     const started = performance.now();
-    const result = await runFile(database.url, await Deno.readTextFile(new URL(file, root)));
+    const result = await runFile(database.url, await Deno.readTextFile(new URL(file, root)), deadline);
     const outcome = result.failures.length === 0 ? "ok" : "FAILED";
     tell(
       `${file} ... ${result.passed} passed, ${outcome} (${Math.round(performance.now() - started)}ms)`,
@@ -40,9 +41,10 @@ export async function runPgTap(
   return { passed, failed };
 }
 
-async function runFile(url: string, text: string): Promise<TapResult> {
+async function runFile(url: string, text: string, deadline: number): Promise<TapResult> {
   try {
     return await withConnection(url, async (sql) => {
+      await sql`select set_config('statement_timeout', ${`${deadline}`}, false)`;
       // The files have a transaction of their own, as pg_prove wants them; closing the connection ends any other.
       const results = await sql.unsafe(text).simple();
       return readTap(results.flat().flatMap((row) => Object.values(row).map(String)).join("\n"));

@@ -27,10 +27,17 @@ Runs all tests, or the tiers and files that are named, after their types were ch
                     differs by that, and the end-to-end tests on the platform's Deno
   --platform        the end-to-end tests, with the functions as they are deployed, on the platform's Deno`;
 
-/** Only for a tier that hangs: twice what the slowest takes, so that CI's 90 minutes hold its failure and the other tiers. */
-const timeLimit = 25 * 60 * 1000;
+const minute = 60_000;
+/**
+ * Milliseconds after which a test hangs: more than those that a test waits for one thing (local/testing/patience.ts), so
+ * that it can say itself what did not come. A long test does the same a hundred times.
+ */
+const deadline = { sample: 5 * minute, all: 15 * minute };
+/** After which a run hangs that no deadline ends: `ok` and `test:long` one after the other are done in CI's 90 minutes. */
+const runLimit = { sample: 30 * minute, all: 50 * minute };
 
 async function main(): Promise<number> {
+  const started = performance.now();
   await using cleanup = new AsyncDisposableStack();
   using _termination = exitOnTermination(() => cleanup.disposeAsync());
 
@@ -48,13 +55,14 @@ async function main(): Promise<number> {
   const postgres = cleanup.use(await startPostgres());
   const template = cleanup.use(await createTemplate(postgres.url()));
 
+  const extent = long ? "all" : "sample";
   const total = { passed: 0, failed: 0 };
   for (const { name, files, permissions, onPlatform } of selected) {
     console.log(`\n${name}${onPlatform ? " on the platform's Deno" : ""}: ${files.length} files`);
     // pgTAP's assertions have no names to filter by.
     if (permissions === undefined && filter !== undefined) continue;
     const count = permissions === undefined
-      ? await runPgTap(postgres.url(), template.url, root, files, console.log)
+      ? await runPgTap(postgres.url(), template.url, root, files, console.log, deadline[extent])
       : await denoTest({
         root,
         files,
@@ -66,7 +74,8 @@ async function main(): Promise<number> {
           ...(long ? { [longVariable]: "1" } : {}),
           ...(onPlatform ? await deployedFunctions(cleanup) : {}),
         },
-        timeLimit,
+        deadline: deadline[extent],
+        timeLimit: Math.max(0, runLimit[extent] - (performance.now() - started)),
         onStart: (process) => cleanup.defer(() => process.stop()),
       });
     // A signal ended the tests, and its handler is about to end us.

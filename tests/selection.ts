@@ -11,22 +11,23 @@ interface Tier {
   readonly permissions?: readonly string[];
 }
 
-/** In the order they run: the quickest first. Files are found, never listed. */
+/** In the order they run. Files are found, never listed. */
 const tiers: readonly Tier[] = [
   { name: "unit", files: /^supabase\/functions\/.+_test\.ts$/, permissions: functionsPermissions },
+  { name: "database", files: /^supabase\/tests\/.+\.sql$/ },
   {
     name: "unit",
     files: /^(local|tools|bench|client)\/.+_test\.ts$|^tests\/[^/]+_test\.ts$/,
     permissions: everyPermission,
   },
   { name: "contract", files: /^tests\/contract\/.+_test\.ts$/, permissions: everyPermission },
-  { name: "database", files: /^supabase\/tests\/.+\.sql$/ },
   { name: "database", files: /^tests\/database\/.+_test\.ts$/, permissions: everyPermission },
   { name: "e2e", files: /^tests\/e2e\/.+_test\.ts$/, permissions: everyPermission },
 ];
 
 /** Files that run together. */
 export interface Pass {
+  /** Of its tiers. */
   readonly name: string;
   readonly files: readonly string[];
   readonly permissions?: readonly string[];
@@ -66,9 +67,33 @@ export function select(
   }
   const differsByLength = long && !platform && words.length === 0;
   const isWanted = (pass: Pass, file: string) =>
-    differsByLength ? isSampled(file) : words.length === 0 || words.some((word) => means(word, pass, file));
+    // The end-to-end tests run in full on what is deployed, and what is deployed is made of the sources.
+    differsByLength
+      ? pass.name !== "e2e" && isSampled(file)
+      : words.length === 0 || words.some((word) => means(word, pass, file));
   const wanted = passes
     .map((pass) => ({ ...pass, files: pass.files.filter((file) => isWanted(pass, file)) }))
     .filter(({ files }) => files.length > 0);
-  return differsByLength ? [...wanted, ...select({ words, long, platform: true }, files, isSampled)] : wanted;
+  return differsByLength
+    ? united([
+      // What starts no stack does not care whose functions it would serve.
+      ...wanted.map((pass) => ({ ...pass, onPlatform: true })),
+      ...passes.filter(({ name }) => name === "e2e").map((pass) => ({ ...pass, onPlatform: true })),
+    ])
+    : united(wanted);
+}
+
+/** Tiers that follow each other and may do the same are one pass: at the end of each pass cores have nothing to do. */
+function united(passes: readonly Pass[]): Pass[] {
+  const result: Pass[] = [];
+  for (const pass of passes) {
+    const last = result.at(-1);
+    if (last?.permissions === undefined || last.permissions !== pass.permissions) result.push(pass);
+    else {result.splice(-1, 1, {
+        ...last,
+        name: `${last.name}, ${pass.name}`,
+        files: [...last.files, ...pass.files],
+      });}
+  }
+  return result;
 }

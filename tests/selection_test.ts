@@ -25,28 +25,24 @@ function passes(wanted: Partial<Wanted>): string[] {
 
 const all = [
   "unit: supabase/functions/models/service_test.ts",
-  "unit: local/ports_test.ts",
-  "contract: tests/contract/openapi_test.ts",
   "database: supabase/tests/core/ids.sql",
-  "database: tests/database/credits/ledger_test.ts",
-  "e2e: tests/e2e/crash_test.ts tests/e2e/models_test.ts",
+  "unit, contract, database, e2e: local/ports_test.ts tests/contract/openapi_test.ts " +
+  "tests/database/credits/ledger_test.ts tests/e2e/crash_test.ts tests/e2e/models_test.ts",
 ];
 const onPlatform = "platform: tests/e2e/crash_test.ts tests/e2e/models_test.ts";
 
-Deno.test("without a word every test file runs, in its tier", () => {
+Deno.test("without a word every test file runs once, together with those that may do the same", () => {
   assert.deepEqual(passes({}), all);
 });
 
 Deno.test("tiers and paths unite", () => {
   assert.deepEqual(passes({ words: ["database", "tests/e2e/models_test.ts"] }), [
     "database: supabase/tests/core/ids.sql",
-    "database: tests/database/credits/ledger_test.ts",
-    "e2e: tests/e2e/models_test.ts",
+    "database, e2e: tests/database/credits/ledger_test.ts tests/e2e/models_test.ts",
   ]);
   assert.deepEqual(passes({ words: ["models", "contract"] }), [
     "unit: supabase/functions/models/service_test.ts",
-    "contract: tests/contract/openapi_test.ts",
-    "e2e: tests/e2e/models_test.ts",
+    "contract, e2e: tests/contract/openapi_test.ts tests/e2e/models_test.ts",
   ]);
 });
 
@@ -63,11 +59,9 @@ Deno.test("a word that is no tier and in no test file's path is refused, also be
   }
 });
 
-Deno.test("--long runs what else is only a sample, and the end-to-end tests on the platform's Deno", () => {
+Deno.test("--long runs what else is only a sample, and the end-to-end tests only on what is deployed", () => {
   assert.deepEqual(passes({ long: true }), [
-    "database: tests/database/credits/ledger_test.ts",
-    "e2e: tests/e2e/crash_test.ts",
-    onPlatform,
+    "platform: tests/database/credits/ledger_test.ts tests/e2e/crash_test.ts tests/e2e/models_test.ts",
   ]);
   assert.deepEqual(passes({ long: true, words: ["models_test"] }), ["e2e: tests/e2e/models_test.ts"]);
 });

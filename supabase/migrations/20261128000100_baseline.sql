@@ -1246,8 +1246,8 @@ $$;
 -- trigger moves the balances and draws the lots, in the same statement. Nothing here is ever rewritten.
 --
 -- To read it in one sitting: credits.sql (what there is), transfers.sql (how money moves), lots.sql and accounts.sql
--- (what postings are made of), postings.sql, reversals.sql, expiries.sql (until when lots live), merging.sql, console.sql
--- (the operator's hand), proofs.sql.
+-- (what postings are made of), postings.sql, debts.sql, reversals.sql, expiries.sql (until when lots live), merging.sql,
+-- console.sql (the operator's hand), proofs.sql.
 --
 -- Amounts are whole credits. An entry is signed; over all accounts of a unit the entries sum to zero. A user's
 -- accounts carry their balance and refuse to go below zero. System accounts carry none: one row that everybody
@@ -1295,6 +1295,7 @@ create table credits.accounts (
 alter table credits.accounts enable row level security;
 create unique index accounts_owner on credits.accounts (owner_id, kind, unit) where owner_id is not null;
 create index accounts_expiry on credits.accounts (next_expiry_at) where next_expiry_at is not null;
+create index accounts_merged_into on credits.accounts (merged_into) where merged_into is not null;
 create unique index accounts_system on credits.accounts (kind, unit) where owner_id is null;
 comment on table credits.accounts is 'Who has credits: users, and the platform''s own accounts.';
 
@@ -1317,7 +1318,7 @@ create table credits.lots (
   id bigint generated always as identity primary key,
   account_id bigint not null references credits.accounts,
   owner_id uuid not null,
-  -- The lot that it came from, where that was given back or changed hands.
+  -- Its lot in the guest's account that was merged into this one.
   descends_from bigint references credits.lots,
   expires_at timestamptz,
   amount credits.amount not null,
@@ -1609,7 +1610,7 @@ language sql
 stable
 set search_path = ''
 as $$
-  -- A lot, and those that descend from it.
+  -- A lot, and its successors in the accounts that its own became a part of.
   with recursive found as (
     select l.id from credits.lots as l where l.id = p_lot_id
     union all
@@ -1618,26 +1619,18 @@ as $$
   select l.* from credits.lots as l where l.id in (select f.id from found as f)
 $$;
 
-create function credits.choose_lots_of(
-  p_account_id bigint, p_amount bigint, p_first_lot_id bigint default null, p_with_others boolean default true
-)
+create function credits.choose_lots_to_pay(p_account_id bigint, p_amount bigint)
 returns credits.draw[]
 language sql
 stable
 set search_path = ''
 as $$
-  -- Up to an amount: first from a lot and what descends from it, then as spending does, but from none that was bought in
-  -- the sandbox. Less than the amount where there is no more.
+  -- As spending does, but from none that was bought in the sandbox, and less than the amount where there is no more.
   select coalesce(array_agg(row(o.id, least(o.remaining, p_amount - o.before)::bigint)::credits.draw order by o.before), '{}')
   from (
-    select c.id, c.remaining,
-      sum(c.remaining) over (order by c.is_first desc, c.expires_at nulls last, c.id) - c.remaining as before
-    from (
-      select l.*, l.id in (select d.id from credits.lots_of(p_first_lot_id) as d) as is_first
-      from credits.lots as l
-      where l.account_id = p_account_id and not l.is_spent
-    ) as c
-    where c.is_first or (p_with_others and not c.is_sandbox)
+    select l.id, l.remaining, sum(l.remaining) over (order by l.expires_at nulls last, l.id) - l.remaining as before
+    from credits.lots as l
+    where l.account_id = p_account_id and not l.is_spent and not l.is_sandbox
   ) as o
   where o.before < p_amount
 $$;
@@ -1678,10 +1671,10 @@ as $$
     from unnest(p_draws) with ordinality as d (lot_id, amount, place)
     join credits.lots as l on l.id = d.lot_id
     union all
-    -- One in another account: a merge makes one of each lot, and an account merges once.
+    -- One, or none: an account merges once.
     select s.place, l.id, l.account_id, s.amount
     from descent as s
-    join credits.lots as l on l.descends_from = s.id and l.account_id <> s.account_id
+    join credits.lots as l on l.descends_from = s.id
     where s.account_id <> p_account_id
   )
   select coalesce(array_agg(row(s.id, s.amount)::credits.draw order by s.place), '{}')
@@ -1921,7 +1914,7 @@ begin
   -- `least` passes over nulls: without the coalesce, no debt would be the whole balance.
   v_amount := least(coalesce(v_owed.balance, 0), v_balance);
   if v_amount > 0 then
-    v_draws := credits.choose_lots_of(p_account.id, v_amount);
+    v_draws := credits.choose_lots_to_pay(p_account.id, v_amount);
     v_amount := credits.drawn(v_draws);
   end if;
   if v_amount > 0 then
@@ -2305,6 +2298,117 @@ volatile
 set search_path = ''
 as $$ select credits.end_hold(p_job_id, 'release') $$;
 
+-- supabase/schemas/credits/debts.sql
+
+-- A debt is what a reversal could not take of its own lot. Whatever the account has pays it (credits.settle_account), and is
+-- put back into the lots that paid when the debt turns out not to be one.
+
+create function credits.open_debt(p_account credits.accounts)
+returns credits.accounts
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The account of what somebody owes, which is made with their first debt. The caller has locked p_account, theirs.
+declare
+  v_owed credits.accounts;
+begin
+  insert into credits.accounts (kind, owner_kind, owner_id, unit, balance)
+  values ('owed', p_account.owner_kind, p_account.owner_id, p_account.unit, 0)
+  on conflict do nothing;
+  select a.* into strict v_owed
+  from credits.accounts as a
+  where a.owner_id = p_account.owner_id and a.kind = 'owed' and a.unit = p_account.unit;
+  return v_owed;
+end;
+$$;
+
+create function credits.payable(p_account_id bigint)
+returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  -- What an account has to pay a debt with: all but what was bought in the sandbox.
+  select coalesce(sum(l.remaining), 0)::bigint
+  from credits.lots as l
+  where l.account_id = p_account_id and not l.is_spent and not l.is_sandbox
+$$;
+
+create function credits.payments_of(p_account credits.accounts)
+returns table (transfer_id uuid, lot_id bigint, amount bigint)
+language sql
+stable
+set search_path = ''
+as $$
+  -- What paid the debts of an account, and of the guests' that were merged into it, and was not put back since: by payment,
+  -- and by the account's own lot that has it back.
+  with recursive owners as (
+    select (p_account).owner_id as id
+    union all
+    select g.owner_id from owners as o join credits.accounts as g on g.merged_into = o.id
+  )
+  select p.id, p.lot_id, p.amount
+  from (
+    select t.id, d.lot_id, d.amount - coalesce((
+      select sum(b.amount)
+      from credits.transfers as r
+      cross join lateral unnest(credits.successors(r.draws, (p_account).id)) as b (lot_id, amount)
+      where r.reverses_id = t.id and r.kind = 'reversal' and b.lot_id = d.lot_id
+    ), 0)::bigint as amount
+    from owners as o
+    join credits.accounts as w on w.owner_id = o.id and w.kind = 'owed' and w.unit = (p_account).unit
+    join credits.transfers as t on t.to_account_id = w.id and t.to_number is not null and t.kind = 'debt_payment'
+    cross join lateral unnest(credits.successors(t.draws, (p_account).id)) as d (lot_id, amount)
+  ) as p
+  where p.amount > 0
+$$;
+
+create function credits.put_back_payments(
+  p_posting_id bigint, p_account credits.accounts, p_amount bigint, p_lot_id bigint default null
+)
+returns credits.draw[]
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Puts up to an amount of what paid an account's debts back into the lots that paid, so that the debt is there again: which
+-- lots have what. Of one lot, or of all, and then first those that are spent last: so what comes back does not depend on
+-- which debt was paid first, and lives as long as it can. The caller has locked the account, and settles it after that.
+declare
+  v_now constant timestamptz := core.now();
+  v_owed credits.accounts;
+  v_payment record;
+  v_draws credits.draw[] := '{}';
+begin
+  for v_payment in
+    select c.transfer_id, sum(c.taken)::bigint as amount, array_agg(row(c.lot_id, c.taken)::credits.draw) as draws
+    from (
+      select p.transfer_id, p.lot_id,
+        least(p.amount, p_amount - (sum(p.amount) over last_spent_first - p.amount))::bigint as taken
+      from credits.payments_of(p_account) as p
+      join credits.lots as l on l.id = p.lot_id
+      where l.id = coalesce(p_lot_id, l.id)
+      window last_spent_first as (order by l.expires_at desc nulls first, l.id desc, p.transfer_id desc)
+    ) as c
+    where c.taken > 0
+    group by c.transfer_id
+    order by c.transfer_id
+  loop
+    v_owed := credits.open_debt(p_account);
+    insert into credits.transfers (
+      posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
+    )
+    values (
+      p_posting_id, p_account.owner_id, 'reversal', v_owed.id, p_account.id, v_payment.amount, v_payment.transfer_id,
+      v_payment.draws, v_now
+    );
+    v_draws := v_draws || v_payment.draws;
+  end loop;
+  return v_draws;
+end;
+$$;
+
 -- supabase/schemas/credits/reversals.sql
 
 create function credits.reverse(p_transfer_id uuid, p_idempotency_key text)
@@ -2313,8 +2417,9 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Takes back a grant or purchase: what is left of its lot, then from other lots, and owes the rest. The reverse of a
--- reversal gives back exactly what that took, to where it came from; another debt, if there is one, is paid of it.
+-- Takes back a grant or purchase: what is left of its lot, and what that has paid of debts; the rest is owed, and paid at
+-- once of what other lots have. The reverse of a reversal gives back what that took, and what has paid the debt that it left
+-- goes back to where it came from; another debt, if there is one, is paid of it.
 -- `{ transfer_id, credits_remaining, credits_owed }`, or `{ error: "already_reversed" }` with the key burned. A second
 -- call with the key returns the first result. Of an account that was merged since, it takes from the lots' successors, and
 -- the debt is the heir's. Raises invalid_parameter_value for other kinds of transfer.
@@ -2346,7 +2451,7 @@ begin
     select from credits.transfers as t
     join credits.transfers as o on o.id = t.reverses_id
     where t.kind = 'reversal'
-      and o.posting_id = v_original.posting_id and (v_is_undo or o.id = v_original.id)
+      and o.posting_id = v_original.posting_id and case when v_is_undo then o.kind = 'reversal' else o.id = v_original.id end
   ) or (v_is_undo and exists (
     select from credits.transfers as t
     join credits.transfers as o on o.id = t.reverses_id
@@ -2450,52 +2555,57 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- The reversal itself, of an amount of the original; whoever calls has locked the account and asked whether it may be.
--- What was bought in the sandbox gives its own lot back, and owes nothing: nobody paid for it.
+-- The reversal itself, of an amount of the original; whoever calls has locked the account and asked whether it may be. What
+-- its lot has paid of debts counts as not spent: it is taken, and they are owed again. What was bought in the sandbox gives
+-- what is left of it, and owes nothing: nobody paid for it.
 declare
   v_now constant timestamptz := core.now();
   v_transfer_id constant uuid := core.new_id();
   v_is_sandbox constant boolean := p_original.from_account_id = credits.system_account('sandbox');
-  v_draws constant credits.draw[] := credits.choose_lots_of(
-    p_account.id, p_amount, p_original.draws[1].lot_id, not v_is_sandbox
-  );
-  v_taken constant bigint := credits.drawn(v_draws);
-  v_missing constant bigint := case when v_is_sandbox then 0 else p_amount - v_taken end;
+  v_lot credits.lots;
+  v_taken bigint;
+  v_due bigint;
+  v_paid bigint;
+  v_missing bigint;
   v_outcome jsonb;
-  v_owed credits.accounts;
   v_posting_id bigint;
 begin
-  if v_missing > 0 then
-    insert into credits.accounts (kind, owner_kind, owner_id, unit, balance)
-    values ('owed', p_account.owner_kind, p_account.owner_id, p_account.unit, 0)
-    on conflict do nothing;
-  end if;
-  select a.* into v_owed
-  from credits.accounts as a
-  where a.owner_id = p_account.owner_id and a.kind = 'owed' and a.unit = p_account.unit;
+  select l.* into strict v_lot
+  from credits.lots as l
+  where l.id = (credits.successors(p_original.draws, p_account.id))[1].lot_id;
+  v_taken := least(v_lot.remaining, p_amount);
+  -- The posting states its outcome when it is written, so what it will come to is computed first: what is owed then, and
+  -- what the other lots pay of that.
+  v_due := credits.owed(p_account.owner_id) + case when v_is_sandbox then 0 else p_amount - v_taken end;
+  v_paid := least(v_due, credits.payable(p_account.id) - case when v_is_sandbox then 0 else v_taken end);
   v_outcome := jsonb_build_object(
-    'transfer_id', v_transfer_id, 'credits_remaining', p_account.balance - v_taken,
-    'credits_owed', coalesce(v_owed.balance, 0) + v_missing
+    'transfer_id', v_transfer_id, 'credits_remaining', p_account.balance - v_taken - v_paid, 'credits_owed', v_due - v_paid
   );
   v_posting_id := credits.record_posting(p_idempotency_key, p_account.owner_id, p_request, v_outcome, v_now);
+  v_taken := v_taken + credits.drawn(
+    credits.put_back_payments(v_posting_id, p_account, p_amount - v_taken, v_lot.id)
+  );
   if v_taken > 0 then
     insert into credits.transfers (
       id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
     )
     values (
       v_transfer_id, v_posting_id, p_account.owner_id, 'reversal', p_account.id, p_original.from_account_id, v_taken,
-      p_original.id, v_draws, v_now
+      p_original.id, array[row(v_lot.id, v_taken)::credits.draw], v_now
     );
   end if;
+  v_missing := case when v_is_sandbox then 0 else p_amount - v_taken end;
   if v_missing > 0 then
     insert into credits.transfers (
       id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, created_at
     )
     values (
       case when v_taken > 0 then core.new_id() else v_transfer_id end,
-      v_posting_id, p_account.owner_id, 'reversal', v_owed.id, p_original.from_account_id, v_missing, p_original.id, v_now
+      v_posting_id, p_account.owner_id, 'reversal', (credits.open_debt(p_account)).id, p_original.from_account_id, v_missing,
+      p_original.id, v_now
     );
   end if;
+  perform credits.settle_account(v_posting_id, p_account, v_now);
   return v_outcome;
 end;
 $$;
@@ -2508,22 +2618,20 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Reverses a reversal: what lots gave goes back into them, and what became debt is no longer owed. Where other credits
--- have paid that debt since, they come back as a lot like the one that it was owed for, which a release may have
--- filled again. A lot that expired in the meantime lives 24 hours more, as after a release.
+-- Reverses a reversal: what its lot gave goes back into it, and what became debt is no longer owed. Where other credits have
+-- paid that debt since, they go back into their lots. A lot that expired in the meantime lives 24 hours more, as after a
+-- release.
 declare
   v_now constant timestamptz := core.now();
   v_transfer_id constant uuid := core.new_id();
   v_taken credits.transfers;
   v_owed_part credits.transfers;
-  v_original credits.transfers;
-  v_owed credits.accounts;
-  v_debt bigint;
-  v_forgiven bigint;
+  v_source_id bigint;
+  v_debt constant bigint := credits.owed(p_account.owner_id);
   v_paid bigint;
-  v_is_sandbox boolean;
   v_amount bigint;
-  v_lot_id bigint;
+  v_left bigint;
+  v_settled bigint;
   v_draws credits.draw[];
   v_outcome jsonb;
   v_posting_id bigint;
@@ -2532,57 +2640,44 @@ begin
   from credits.transfers as t
   join credits.accounts as a on a.id = t.from_account_id
   where t.posting_id = p_posting_id and t.kind = 'reversal' and a.kind = 'available';
+  -- Not what was put back of payments then, which goes to the user.
   select t.* into v_owed_part
   from credits.transfers as t
   join credits.accounts as a on a.id = t.from_account_id
+  join credits.accounts as s on s.id = t.to_account_id and s.owner_id is null
   where t.posting_id = p_posting_id and t.kind = 'reversal' and a.kind = 'owed';
-  select t.* into strict v_original
-  from credits.transfers as t where t.id = coalesce(v_taken.reverses_id, v_owed_part.reverses_id);
-  select a.* into v_owed
-  from credits.accounts as a
-  where a.owner_id = p_account.owner_id and a.kind = 'owed' and a.unit = p_account.unit;
+  v_source_id := coalesce(v_taken.to_account_id, v_owed_part.to_account_id);
 
-  v_debt := coalesce(v_owed.balance, 0);
-  v_is_sandbox := v_original.from_account_id = credits.system_account('sandbox');
-  v_forgiven := least(coalesce(v_owed_part.amount, 0), v_debt);
-  v_paid := coalesce(v_owed_part.amount, 0) - v_forgiven;
+  v_paid := greatest(0, coalesce(v_owed_part.amount, 0) - v_debt);
   v_amount := coalesce(v_taken.amount, 0) + v_paid;
-  v_debt := v_debt - v_forgiven;
+  v_left := v_debt + v_paid - coalesce(v_owed_part.amount, 0);
+  -- Another debt is paid of it.
+  v_settled := case when v_source_id = credits.system_account('sandbox') then 0 else least(v_left, v_amount) end;
   v_outcome := jsonb_build_object(
     'transfer_id', v_transfer_id,
-    'credits_remaining',
-    case when p_account.closed_at is null
-      then p_account.balance + greatest(0, v_amount - case when v_is_sandbox then 0 else v_debt end) else 0 end,
-    'credits_owed', case when v_is_sandbox then v_debt else greatest(0, v_debt - v_amount) end
+    'credits_remaining', case when p_account.closed_at is null then p_account.balance + v_amount - v_settled else 0 end,
+    'credits_owed', v_left - v_settled
   );
   v_posting_id := credits.record_posting(p_idempotency_key, p_account.owner_id, p_request, v_outcome, v_now);
-
-  if v_amount > 0 then
-    v_draws := credits.successors(coalesce(v_taken.draws, '{}'), p_account.id);
-    if v_paid > 0 then
-      insert into credits.lots (account_id, owner_id, descends_from, expires_at, amount, remaining)
-      select l.account_id, l.owner_id, l.id, l.expires_at, v_paid, 0
-      from credits.lots as l
-      where l.id = (credits.successors(v_original.draws, p_account.id))[1].lot_id
-      returning id into v_lot_id;
-      v_draws := v_draws || row(v_lot_id, v_paid)::credits.draw;
-    end if;
+  perform credits.revive_lots(p_account.id, credits.put_back_payments(v_posting_id, p_account, v_paid), v_now);
+  if v_taken.id is not null then
+    v_draws := credits.successors(v_taken.draws, p_account.id);
     perform credits.revive_lots(p_account.id, v_draws, v_now);
     insert into credits.transfers (
       id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
     )
     values (
-      v_transfer_id, v_posting_id, p_account.owner_id, 'reversal', v_original.from_account_id, p_account.id, v_amount,
-      coalesce(v_taken.id, v_owed_part.id), v_draws, v_now
+      v_transfer_id, v_posting_id, p_account.owner_id, 'reversal', v_source_id, p_account.id, v_taken.amount, v_taken.id,
+      v_draws, v_now
     );
   end if;
-  if v_forgiven > 0 then
+  if v_owed_part.id is not null then
     insert into credits.transfers (
       id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, created_at
     )
     values (
-      case when v_amount > 0 then core.new_id() else v_transfer_id end,
-      v_posting_id, p_account.owner_id, 'reversal', v_original.from_account_id, v_owed.id, v_forgiven, v_owed_part.id, v_now
+      case when v_taken.id is not null then core.new_id() else v_transfer_id end, v_posting_id, p_account.owner_id,
+      'reversal', v_source_id, (credits.open_debt(p_account)).id, v_owed_part.amount, v_owed_part.id, v_now
     );
   end if;
   perform credits.note_next_expiry(p_account.id);
@@ -2599,7 +2694,7 @@ language sql
 stable
 set search_path = ''
 as $$
-  -- What expired of the lot that a grant or purchase made, and of those that descend from it, and was not given back since:
+  -- What expired of the lot that a grant or purchase made, and of its successors, and was not given back since:
   -- by the transfer that booked it, and its posting.
   select e.id, e.posting_id, e.lot_id, e.amount
   from (
@@ -2777,10 +2872,7 @@ begin
   end if;
   v_now := core.now();
   v_owed := credits.owed(p_guest_id);
-  -- What was bought in the sandbox pays no debt.
-  select coalesce(sum(l.remaining), 0) into v_payable
-  from credits.lots as l
-  where l.account_id in (v_guest.id, v_heir.id) and not l.is_spent and not l.is_sandbox;
+  v_payable := credits.payable(v_guest.id) + credits.payable(v_heir.id);
   v_outcome := jsonb_build_object(
     'moved', v_guest.balance, 'owed', v_owed,
     'credits_remaining', v_guest.balance + v_heir.balance - least(v_payable, v_owed + credits.owed(p_heir_id))
@@ -2809,13 +2901,9 @@ begin
   end loop;
 
   if v_owed > 0 then
-    insert into credits.accounts (kind, owner_kind, owner_id, unit, balance)
-    values ('owed', v_heir.owner_kind, p_heir_id, v_heir.unit, 0)
-    on conflict do nothing;
+    v_heir_debt := credits.open_debt(v_heir);
     select a.* into strict v_guest_debt
     from credits.accounts as a where a.owner_id = p_guest_id and a.kind = 'owed' and a.unit = v_guest.unit;
-    select a.* into strict v_heir_debt
-    from credits.accounts as a where a.owner_id = p_heir_id and a.kind = 'owed' and a.unit = v_heir.unit;
     while v_owed > 0 loop
       v_amount := least(v_owed, 1000000000);
       perform credits.pass_on(v_guest_posting_id, v_heir_posting_id, v_guest_debt, v_heir_debt, '{}', v_amount, v_now);
@@ -2943,7 +3031,7 @@ language sql
 stable
 set search_path = ''
 as $$
-  -- Of each job, what it took of the lot that a grant or purchase made, and of those that descend from it, by what became
+  -- Of each job, what it took of the lot that a grant or purchase made, and of its successors, by what became
   -- of it. The transfer is the one that made the lot.
   select h.job_id,
     sum(d.amount) filter (where e.kind = 'capture')::bigint, sum(d.amount) filter (where e.kind = 'release')::bigint,
@@ -3006,8 +3094,8 @@ return case p_kind
   when 'merge' then (p_from, p_to) in (
     ('available', 'merging'), ('merging', 'available'), ('owed', 'merging'), ('merging', 'owed')
   )
-  -- And back, where it was reversed itself; of an expiry, only back.
-  when 'reversal' then (p_from, p_to) = ('breakage', 'available')
+  -- And back, where it was reversed itself; of an expiry or a payment, only back.
+  when 'reversal' then (p_from, p_to) in (('breakage', 'available'), ('owed', 'available'))
     or (least(p_from, p_to) in ('available', 'owed') and greatest(p_from, p_to) in ('grants', 'purchases', 'sandbox'))
 end;
 
@@ -5853,14 +5941,22 @@ declare
 begin
   is_new := false;
   loop
-    -- The session in the same statement: one look into an index more.
-    select accounts.is_out(u) or not u.is_banned and p_session_id is not null and not exists (
-        select from auth.sessions as s where s.id = p_session_id and s.user_id = p_user_id
-      ),
-      u.is_banned, u.language
-    into v_is_out, v_is_banned, language
-    from accounts.users as u
-    where u.id = p_user_id;
+    if p_session_id is null then
+      select accounts.is_out(u), u.is_banned, u.language
+      into v_is_out, v_is_banned, language
+      from accounts.users as u
+      where u.id = p_user_id;
+    else
+      -- The session in the same statement. To be ready to look for one costs as much as all the rest, whether it is looked
+      -- for or not.
+      select accounts.is_out(u) or not u.is_banned and not exists (
+          select from auth.sessions as s where s.id = p_session_id and s.user_id = p_user_id
+        ),
+        u.is_banned, u.language
+      into v_is_out, v_is_banned, language
+      from accounts.users as u
+      where u.id = p_user_id;
+    end if;
     exit when found;
     if p_session_id is not null and not accounts.is_session(p_user_id, p_session_id) then
       refusal := guard.refusal('auth/unauthenticated');
@@ -5950,6 +6046,26 @@ as $$
 begin
   account := credits.lock_account(p_user_id);
   refusal := (accounts.admit(p_user_id, p_suspended)).refusal;
+end;
+$$;
+
+create function accounts.lock_all(p_user_ids uuid[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Locks the accounts of those who have one, for a caller who has none locked: guests first, as a merge does, and of guests
+-- the older one. A second call changes nothing. Locks: accounts → expired lots.
+begin
+  perform credits.lock_account(o.id)
+  from (
+    select u.id
+    from accounts.users as u
+    left join auth.users as a on a.id = u.id
+    where u.id = any (p_user_ids)
+    order by coalesce(a.is_anonymous, false) desc, u.created_at, u.id
+  ) as o;
 end;
 $$;
 
@@ -6303,7 +6419,7 @@ set search_path = ''
 as $$
 -- Makes a guest a part of their heir, for good: credits, jobs, files and keys change hands, the guest's sessions end, and
 -- of the guest a tombstone stays that names the heir. Nothing is forfeited or erased. The caller has locked both accounts,
--- the guest's first, and knows that both are open. Raises serialization_failure for a guest who is suspended at this moment:
+-- as accounts.lock_all does, and knows that both are open. Raises serialization_failure for a guest who is suspended at this moment:
 -- the caller tries the whole again.
 -- Locks: both accounts → users → lots → keys → jobs and what belongs to them, tasks → sessions.
 declare
@@ -7881,12 +7997,8 @@ as $$
 declare
   v_next purchases.transactions;
   v_rest bigint := 0;
-  v_due bigint;
+  v_due constant bigint := purchases.passed_to(p_period);
 begin
-  select coalesce(sum((purchases.share_cut(t)).passed), 0) into v_due
-  from purchases.other_periods(p_period) as t
-  where t.credited_at is not null and t.purchased_at <= (p_period).purchased_at and t.expires_at > (p_period).purchased_at
-    and purchases.cutter_of(t) = (p_period).id;
   select t.* into v_next from purchases.transactions as t where t.id = purchases.cutter_of(p_period);
   if v_next.id is not null then
     v_rest := (p_period).credits - floor(
@@ -7901,6 +8013,31 @@ begin
   end);
   passed := v_due + v_rest - taken;
 end;
+$$;
+
+create function purchases.passed_to(p_period purchases.transactions)
+returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  -- What a period has to bear of those that it ended with another user, who has spent that: so much less it brings. It may be
+  -- more than it brings; then the rest is for the next one.
+  select coalesce(sum((purchases.share_cut(t)).passed), 0)::bigint
+  from purchases.other_periods(p_period) as t
+  where t.credited_at is not null and t.purchased_at <= (p_period).purchased_at and t.expires_at > (p_period).purchased_at
+    and purchases.cutter_of(t) = (p_period).id
+$$;
+
+create function purchases.added_by(p_transaction purchases.transactions)
+returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  -- What a credited transaction has brought its owner, before anything was taken back.
+  select (p_transaction).credits
+    - case when (p_transaction).kind = 'subscription' then least((p_transaction).credits, purchases.passed_to(p_transaction)) else 0 end
 $$;
 
 create function purchases.to_take_back(p_transaction purchases.transactions)
@@ -7962,7 +8099,7 @@ return jsonb_build_object(
     end
     when (p_transaction).revoked_share < 100000 then 'partially_refunded' else 'refunded'
   end,
-  'credits_added', (p_transaction).credits, 'purchased_at', core.to_iso((p_transaction).purchased_at),
+  'credits_added', purchases.added_by(p_transaction), 'purchased_at', core.to_iso((p_transaction).purchased_at),
   'expires_at', core.to_iso((p_transaction).expires_at)
 );
 
@@ -8104,18 +8241,10 @@ begin
   perform pg_advisory_xact_lock(2, hashtext((p_told).environment::text || ' ' || (p_told).original_transaction_id));
   if v_is_period then
     select o.owner_id, o.reason into v_owner_id, v_reason from purchases.subscribe(p_told, p_presenter) as o;
-    -- All that may be touched, and the presenter's, who may become somebody else meanwhile. In the order of a merge: guests
-    -- first, and of guests the older one, whom another finds again.
-    perform credits.lock_account(o.id)
-    from (
-      select u.id
-      from (
-        select v_owner_id as id union select p_presenter union select t.owner_id from purchases.other_periods(p_told) as t
-      ) as n
-      join accounts.users as u on u.id = n.id
-      left join auth.users as a on a.id = n.id
-      order by coalesce(a.is_anonymous, false) desc, u.created_at, u.id
-    ) as o;
+    -- All that may be touched, and the presenter's, who may become somebody else meanwhile.
+    perform accounts.lock_all(array[v_owner_id, p_presenter] || (
+      select array_agg(t.owner_id) from purchases.other_periods(p_told) as t
+    ));
     -- After that: who merges has the accounts, and then moves its row.
     perform purchases.note_renewal(p_renewal);
     if accounts.heir_of(v_owner_id) <> v_owner_id then
@@ -10508,7 +10637,7 @@ begin
     jsonb_build_object(
       'transaction_id', v_transaction.transaction_id, 'product_id', v_transaction.product_id,
       'status', case when v_settled.is_new then 'credited' else 'already_credited' end,
-      'credits_added', v_transaction.credits, 'credits_remaining', (credits.lock_account(p_user_id)).balance,
+      'credits_added', purchases.added_by(v_transaction), 'credits_remaining', (credits.lock_account(p_user_id)).balance,
       'expires_at', core.to_iso(v_transaction.expires_at)
     ),
     v_caller.limits, v_caller.language
@@ -10715,12 +10844,11 @@ as $$
 -- same. resource/not-found where nobody was noted, or the caller; resource/wrong-state with the status `not_guest` where
 -- either has an identity, `in_use` while the guest's session is in use, which is so for 7 days after its last use,
 -- `recovered` within a day of the last time, `closed` or `suspended`. Counts against `writes`. Locks: rate-limit row →
--- guest's account → caller's account → the guest's row in Auth, and those of accounts.merge.
+-- both accounts, the older guest's first → the guest's row in Auth, and those of accounts.merge.
 declare
   v_caller record;
   v_found devices.app_transactions;
   v_merge accounts.merges;
-  v_account credits.accounts;
   v_refusal jsonb;
   v_status text;
 begin
@@ -10739,8 +10867,8 @@ begin
     return guard.refusal('resource/not-found', '{}', v_caller.limits);
   end if;
 
-  -- The guest's first, as in api.merge_guest. What was found is asked again: another call may have been first.
-  v_account := credits.lock_account(v_found.user_id);
+  -- What was found is asked again: another call may have been first.
+  perform accounts.lock_all(array[v_found.user_id, p_user_id]);
   v_refusal := (accounts.lock(p_user_id)).refusal;
   if v_refusal is not null then
     return v_refusal || jsonb_build_object('limits', v_caller.limits);

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { pathToFileURL } from "node:url";
+import { patience } from "../../local/testing/patience.ts";
 import type { Count } from "../deno-test.ts";
 import { runPgTap } from "../pgtap.ts";
 import { serverVariable, templateVariable } from "./harness.ts";
 
 /** Runs pgTAP files of the given texts, in this order. */
-async function run(...texts: string[]): Promise<Count> {
+async function run(texts: string[], deadline = patience): Promise<Count> {
   const folder = await Deno.makeTempDir();
   try {
     const files = texts.map((_, index) => `${index}_test.sql`);
@@ -15,7 +16,7 @@ async function run(...texts: string[]): Promise<Count> {
     const [server, template] = [serverVariable, templateVariable].map((name) => Deno.env.get(name) ?? "");
     assert.ok(server && template);
     // A failure that is wanted would look like one that is not.
-    return await runPgTap(server, template, pathToFileURL(`${folder}/`), files, () => {});
+    return await runPgTap(server, template, pathToFileURL(`${folder}/`), files, () => {}, deadline);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
@@ -32,7 +33,7 @@ Deno.test("assertions hold under every role, and a file leaves nothing to the ne
     select * from finish();
     rollback;
   `;
-  assert.deepEqual(await run(file, file), { passed: 4, failed: 0 });
+  assert.deepEqual(await run([file, file]), { passed: 4, failed: 0 });
 });
 
 Deno.test("a wrong assertion, an error and a missing plan are failures, and the other files still run", async () => {
@@ -40,5 +41,11 @@ Deno.test("a wrong assertion, an error and a missing plan are failures, and the 
   const error = "begin; select plan(1); select * from missing; rollback;";
   const nothing = "select 1;";
   const right = "begin; select plan(1); select ok(true, 'fine'); rollback;";
-  assert.deepEqual(await run(wrong, error, nothing, right), { passed: 1, failed: 3 });
+  assert.deepEqual(await run([wrong, error, nothing, right]), { passed: 1, failed: 3 });
+});
+
+Deno.test("a statement that hangs fails its file, and the next one runs", async () => {
+  const hanging = "begin; select plan(1); select ok(pg_sleep(600) is null, 'late'); rollback;";
+  const right = "begin; select plan(1); select ok(true, 'fine'); rollback;";
+  assert.deepEqual(await run([hanging, right], 1000), { passed: 1, failed: 1 });
 });

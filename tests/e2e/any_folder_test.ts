@@ -85,6 +85,9 @@ async function runUntil(
 
 const firstCall = /TOKEN"\n/;
 
+// What the demo does not try of a clone; platform_processes_test.ts tries it of the repository.
+const inFull = { ignore: runs(0, 1) === 0 };
+
 Deno.test("the demo plays, is found by status while it is served, and leaves nothing but its video", async () => {
   const said = await runUntil(
     firstCall,
@@ -103,20 +106,24 @@ Deno.test("the demo plays, is found by status while it is served, and leaves not
   assert.deepEqual(await Array.fromAsync(Deno.readDir(temporary)), []);
 });
 
-Deno.test("dev starts twice, status finds it, its keys stay in sight, and Ctrl-C says where the data is", async () => {
-  for (let start = 0; start < 2; start++) {
-    const said = await runUntil(firstCall, async () => {
-      const { API_URL } = JSON.parse(await run("status"));
-      assert.equal((await fetch(`${API_URL}/functions/v1/health`)).status, 200);
-    }, "dev");
-    assert.match(said, /stay in .*\/mein Projekt é\/\.kinora, for the next/);
-    assert.doesNotMatch(said, /"event":"request"/);
-    assert.match(await Deno.readTextFile(`${clone}/.kinora/functions.log`), /"event":"request"/);
-  }
-  assert.deepEqual(await Array.fromAsync(Deno.readDir(temporary)), []);
-});
+Deno.test(
+  "dev starts twice, status finds it, its keys stay in sight, and Ctrl-C says where the data is",
+  inFull,
+  async () => {
+    for (let start = 0; start < 2; start++) {
+      const said = await runUntil(firstCall, async () => {
+        const { API_URL } = JSON.parse(await run("status"));
+        assert.equal((await fetch(`${API_URL}/functions/v1/health`)).status, 200);
+      }, "dev");
+      assert.match(said, /stay in .*\/mein Projekt é\/\.kinora, for the next/);
+      assert.doesNotMatch(said, /"event":"request"/);
+      assert.match(await Deno.readTextFile(`${clone}/.kinora/functions.log`), /"event":"request"/);
+    }
+    assert.deepEqual(await Array.fromAsync(Deno.readDir(temporary)), []);
+  },
+);
 
-Deno.test("Ctrl-C while dev is starting leaves nothing behind, and tells no failure", async () => {
+Deno.test("Ctrl-C while dev is starting leaves nothing behind, and tells no failure", inFull, async () => {
   const said = await runUntil(/starting Postgres\n/, () => Promise.resolve(), "dev");
   assert.match(said, /Ending\. Data, keys and ports stay/);
   assert.doesNotMatch(said, /error|failed|Kinora runs/i);
@@ -124,6 +131,6 @@ Deno.test("Ctrl-C while dev is starting leaves nothing behind, and tells no fail
 });
 
 // Most of a minute for the types.
-Deno.test("the tests of starting and ending run", { ignore: runs(0, 1) === 0 }, async () => {
+Deno.test("the tests of starting and ending run", inFull, async () => {
   assert.match(await run("test", "local/"), /\n\d+ passed, 0 failed\n/);
 });

@@ -1,12 +1,13 @@
 /**
  * A crash at every step of a purchase, of which the quick tests run a sample: it is presented, Apple asks how much was used,
- * takes it back, and its history is read. As in crash_test.ts, the functions are killed before and after each of their calls.
+ * takes it back, and its history is read; and of a subscription, which is restored, upgraded and renewed. As in crash_test.ts,
+ * the functions are killed before and after each of their calls.
  */
 import assert from "node:assert/strict";
 import { Profile } from "../../supabase/functions/_shared/accounts/contract.ts";
 import { CreditedPurchase } from "../../supabase/functions/_shared/purchases/contract.ts";
 import { cases } from "../runs.ts";
-import { bodyOf } from "./support/answer.ts";
+import { bodyOf, errorOf } from "./support/answer.ts";
 import {
   backend,
   call,
@@ -26,9 +27,9 @@ const maxTries = 10;
 
 const store = () => backend.stack.simulators.appStore;
 
-async function play(target: Point | null): Promise<{ run: Run; transactionId: string }> {
+async function playPurchase(target: Point | null): Promise<{ run: Run; transactionId: string }> {
   const { sql } = backend.database;
-  const run: Run = { guest: await backend.signIn(), prompt: "", jobId: "" };
+  const run = await newRun();
   const changed = await run.guest.call("user-profile", {
     method: "PATCH",
     body: { shares_consumption: true },
@@ -79,11 +80,8 @@ async function play(target: Point | null): Promise<{ run: Run; transactionId: st
 }
 
 /** Credited once, taken back in full, and answered as it was. */
-async function prove({ run, transactionId }: { run: Run; transactionId: string }): Promise<void> {
-  const transfers = await backend.database.sql<{ kind: string; amount: number }[]>`
-    select t.kind, sum(t.amount)::integer as amount from credits.transfers as t where t.owner_id = ${run.guest.id}
-    group by t.kind order by t.kind`;
-  assert.deepEqual(transfers.map(({ kind, amount }) => `${kind} ${amount}`), ["purchase 60", "reversal 60"]);
+async function provePurchase({ run, transactionId }: { run: Run; transactionId: string }): Promise<void> {
+  assert.deepEqual(await movedOf(run), ["purchase 60", "reversal 60"]);
   assert.equal(await backend.balanceOf(run.guest), 0);
   const { consumptions } = await store().control.report();
   const told = consumptions.filter((each) => each.transactionId === transactionId);
@@ -93,24 +91,85 @@ async function prove({ run, transactionId }: { run: Run; transactionId: string }
   await backend.proveLedger();
 }
 
+/** What was moved of a guest's, by kind. */
+async function movedOf({ guest }: Run): Promise<string[]> {
+  const transfers = await backend.database.sql<{ kind: string; amount: number }[]>`
+    select t.kind, sum(t.amount)::integer as amount from credits.transfers as t where t.owner_id = ${guest.id}
+    group by t.kind order by t.kind`;
+  return transfers.map(({ kind, amount }) => `${kind} ${amount}`);
+}
+
+async function newRun(): Promise<Run> {
+  return { guest: await backend.signIn(), prompt: "", jobId: "" };
+}
+
+interface Restored {
+  readonly owner: Run;
+  readonly other: Run;
+}
+
+async function playSubscription(target: Point | null): Promise<Restored> {
+  const { sql } = backend.database;
+  const [owner, other] = [await newRun(), await newRun()];
+  const { app_account_token } = bodyOf(await owner.guest.call("user-profile"), 200, Profile);
+  await untilQuiet();
+  calls.reset(target, restart);
+
+  const begun = await store().do({
+    deed: "subscribe",
+    productId: "plus_monthly",
+    appAccountToken: app_account_token,
+    account: app_account_token,
+  });
+  const { transactionId: subscription } = begun;
+  assert(subscription !== null);
+  const signed = { body: { signed_transaction: begun.signed } };
+  assert.equal(bodyOf(await call(owner, "purchases", signed), 200, CreditedPurchase).credits_added, 40);
+  assert.deepEqual(errorOf(await call(other, "purchases", signed), "ERR_4016").details, {
+    reason: "other_account",
+  });
+  for (const [deed, periods] of [["upgrade", 2], ["renew", 3]] as const) {
+    await store().do(
+      deed === "upgrade" ? { deed, subscription, productId: "pro_monthly" } : { deed, subscription },
+    );
+    await until(`the ${deed} is credited`, () =>
+      isTrue(sql`
+      select from purchases.transactions as t
+      where t.original_transaction_id = ${subscription} and t.credited_at is not null
+      having count(*) = ${periods}`));
+  }
+  await until("nothing is left to do", () =>
+    isTrue(sql`
+    select where not exists (select from queue.tasks)
+      and not exists (select from purchases.notifications as n where n.handled_at is null)`));
+  await untilQuiet();
+  return { owner, other };
+}
+
+/** The periods after it was restored are the other's, each once, and what was left of the first is taken of the owner's. */
+async function proveSubscription({ owner, other }: Restored): Promise<void> {
+  assert.deepEqual(await movedOf(owner), ["purchase 40", "reversal 40"]);
+  assert.deepEqual(await movedOf(other), ["purchase 200"]);
+  await backend.proveLedger();
+}
+
 function nameOf({ call, occurrence, side }: Point): string {
   return `${side} ${call} (${occurrence})`;
 }
 
-Deno.test("a purchase that is presented, asked about and refunded survives a crash at every step", async () => {
+/** Plays it once as it is, which has these steps, and then again with a crash at each of its calls. */
+async function assertSurvives<Played>(
+  play: (target: Point | null) => Promise<Played>,
+  prove: (played: Played) => Promise<void>,
+  steps: readonly string[],
+): Promise<void> {
   await restart();
   await prove(await play(null));
   const recorded = [...calls.points];
-  for (
-    const name of [
-      "POST /rest/v1/rpc/post_purchases",
-      "POST /rest/v1/rpc/app_store_notifications",
-      "POST /rest/v1/rpc/load_consumption",
-      "POST /rest/v1/rpc/finish_consumption",
-      "POST /rest/v1/rpc/record_notification_history",
-      "POST /rest/v1/rpc/finish_notification_history",
-    ]
-  ) assert(recorded.some(({ call }) => call === name), `${name} is no step of it`);
+  for (const name of steps) {
+    const call = `POST /rest/v1/rpc/${name}`;
+    assert(recorded.some((point) => point.call === call), `${call} is no step of it`);
+  }
   const points = cases(samplePoints, recorded);
   for (const point of points) {
     for (let attempt = 1; !calls.hasCrashed || attempt === 1; attempt++) {
@@ -123,4 +182,17 @@ Deno.test("a purchase that is presented, asked about and refunded survives a cra
     }
   }
   console.log(`${points.length} crashes, of ${recorded.length}`);
-});
+}
+
+Deno.test("a purchase that is presented, asked about and refunded survives a crash at every step", () =>
+  assertSurvives(playPurchase, provePurchase, [
+    "post_purchases",
+    "app_store_notifications",
+    "load_consumption",
+    "finish_consumption",
+    "record_notification_history",
+    "finish_notification_history",
+  ]));
+
+Deno.test("a subscription that another guest restores, and that is upgraded and renewed, survives a crash at every step", () =>
+  assertSurvives(playSubscription, proveSubscription, ["post_purchases", "app_store_notifications"]));

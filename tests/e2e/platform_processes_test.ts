@@ -124,20 +124,33 @@ for (
   });
 }
 
-Deno.test("the first calls that dev prints work, and status tells the same", async () => {
+Deno.test("the first calls that dev prints work, status tells the same, and a second dev disturbs nothing", async (t) => {
   const dev = await startDev();
-  const { stdout, success } = await new Deno.Command("sh", {
-    args: ["-c", dev.text.slice(dev.text.indexOf("TOKEN="))],
-    stderr: "null",
-  }).output();
   const { API_URL, PUBLISHABLE_KEY, SECRET_KEY, DB_URL, FAL_URL, DEVICE_CHECK_URL, JWKS } = await status();
+  await t.step("status tells what dev prints", () => {
+    for (const part of [API_URL, PUBLISHABLE_KEY, SECRET_KEY, DB_URL, FAL_URL, DEVICE_CHECK_URL]) {
+      assert(dev.text.includes(part), `${part} is not in what dev prints`);
+    }
+    assert.equal(JWKS.keys[0].alg, "ES256");
+  });
+  await t.step("the first calls work", async () => {
+    const { stdout, success } = await new Deno.Command("sh", {
+      args: ["-c", dev.text.slice(dev.text.indexOf("TOKEN="))],
+      stderr: "null",
+    }).output();
+    assert(success);
+    assert.equal(JSON.parse(new TextDecoder().decode(stdout)).models.length > 0, true);
+  });
+  await t.step("a second dev on the same folder says that one runs, and disturbs it in nothing", async () => {
+    const { code, stderr } = await output("dev.ts");
+    assert.equal(code, 1);
+    assert.match(stderr, /running already/);
+    assert.equal((await status()).API_URL, API_URL);
+    const health = await fetch(`${API_URL}/functions/v1/health`);
+    assert.equal(health.status, 200);
+    await health.body?.cancel();
+  });
   await dev.end("SIGTERM");
-  assert(success);
-  assert.equal(JSON.parse(new TextDecoder().decode(stdout)).models.length > 0, true);
-  for (const part of [API_URL, PUBLISHABLE_KEY, SECRET_KEY, DB_URL, FAL_URL, DEVICE_CHECK_URL]) {
-    assert(dev.text.includes(part), `${part} is not in what dev prints`);
-  }
-  assert.equal(JWKS.keys[0].alg, "ES256");
 });
 
 Deno.test("data, keys and ports are the same after a restart, also after a kill", async () => {
@@ -173,18 +186,6 @@ Deno.test("a first start where somebody has the usual port chooses others, and w
   assert.equal(written["gateway"], Number(new URL(API_URL).port));
   assert.equal(written["postgres"], Number(new URL(DB_URL).port));
   for (const port of Object.values(written)) assert(port < 32_768, `the system may give ${port} to anybody`);
-});
-
-Deno.test("a second dev on the same folder says that one runs, and disturbs it in nothing", async () => {
-  const dev = await startDev();
-  const { code, stderr } = await output("dev.ts");
-  assert.equal(code, 1);
-  assert.match(stderr, /running already/);
-  const { API_URL } = await status();
-  const health = await fetch(`${API_URL}/functions/v1/health`);
-  assert.equal(health.status, 200);
-  await health.body?.cancel();
-  await dev.end("SIGTERM");
 });
 
 // A port is waited for, since a stack that was killed lets go of it late.

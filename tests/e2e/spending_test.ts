@@ -51,7 +51,8 @@ for (const [name, rule, counted, unpaid, isCancelled] of cases) {
     );
     const [hits] = await backend.database.sql<{ unpaid: number }[]>`
       select cardinality(h.hits) as unpaid from guard.hits as h where h.policy = 'uncaptured_jobs' and h.subject = ${guest.id}`;
-    assert.equal(hits?.unpaid, unpaid);
+    // The sweep removes a row without hits.
+    assert.equal(hits?.unpaid ?? 0, unpaid);
     assert.equal(await backend.balanceOf(guest), unpaid === 0 ? 0 : priceOfKling);
   });
 }

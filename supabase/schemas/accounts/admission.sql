@@ -24,14 +24,22 @@ declare
 begin
   is_new := false;
   loop
-    -- The session in the same statement: one look into an index more.
-    select accounts.is_out(u) or not u.is_banned and p_session_id is not null and not exists (
-        select from auth.sessions as s where s.id = p_session_id and s.user_id = p_user_id
-      ),
-      u.is_banned, u.language
-    into v_is_out, v_is_banned, language
-    from accounts.users as u
-    where u.id = p_user_id;
+    if p_session_id is null then
+      select accounts.is_out(u), u.is_banned, u.language
+      into v_is_out, v_is_banned, language
+      from accounts.users as u
+      where u.id = p_user_id;
+    else
+      -- The session in the same statement. To be ready to look for one costs as much as all the rest, whether it is looked
+      -- for or not.
+      select accounts.is_out(u) or not u.is_banned and not exists (
+          select from auth.sessions as s where s.id = p_session_id and s.user_id = p_user_id
+        ),
+        u.is_banned, u.language
+      into v_is_out, v_is_banned, language
+      from accounts.users as u
+      where u.id = p_user_id;
+    end if;
     exit when found;
     if p_session_id is not null and not accounts.is_session(p_user_id, p_session_id) then
       refusal := guard.refusal('auth/unauthenticated');
@@ -121,6 +129,26 @@ as $$
 begin
   account := credits.lock_account(p_user_id);
   refusal := (accounts.admit(p_user_id, p_suspended)).refusal;
+end;
+$$;
+
+create function accounts.lock_all(p_user_ids uuid[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Locks the accounts of those who have one, for a caller who has none locked: guests first, as a merge does, and of guests
+-- the older one. A second call changes nothing. Locks: accounts → expired lots.
+begin
+  perform credits.lock_account(o.id)
+  from (
+    select u.id
+    from accounts.users as u
+    left join auth.users as a on a.id = u.id
+    where u.id = any (p_user_ids)
+    order by coalesce(a.is_anonymous, false) desc, u.created_at, u.id
+  ) as o;
 end;
 $$;
 

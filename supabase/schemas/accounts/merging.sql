@@ -67,7 +67,7 @@ set search_path = ''
 as $$
 -- Makes a guest a part of their heir, for good: credits, jobs, files and keys change hands, the guest's sessions end, and
 -- of the guest a tombstone stays that names the heir. Nothing is forfeited or erased. The caller has locked both accounts,
--- the guest's first, and knows that both are open. Raises serialization_failure for a guest who is suspended at this moment:
+-- as accounts.lock_all does, and knows that both are open. Raises serialization_failure for a guest who is suspended at this moment:
 -- the caller tries the whole again.
 -- Locks: both accounts → users → lots → keys → jobs and what belongs to them, tasks → sessions.
 declare

@@ -93,7 +93,7 @@ begin
     jsonb_build_object(
       'transaction_id', v_transaction.transaction_id, 'product_id', v_transaction.product_id,
       'status', case when v_settled.is_new then 'credited' else 'already_credited' end,
-      'credits_added', v_transaction.credits, 'credits_remaining', (credits.lock_account(p_user_id)).balance,
+      'credits_added', purchases.added_by(v_transaction), 'credits_remaining', (credits.lock_account(p_user_id)).balance,
       'expires_at', core.to_iso(v_transaction.expires_at)
     ),
     v_caller.limits, v_caller.language

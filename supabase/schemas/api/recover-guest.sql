@@ -12,12 +12,11 @@ as $$
 -- same. resource/not-found where nobody was noted, or the caller; resource/wrong-state with the status `not_guest` where
 -- either has an identity, `in_use` while the guest's session is in use, which is so for 7 days after its last use,
 -- `recovered` within a day of the last time, `closed` or `suspended`. Counts against `writes`. Locks: rate-limit row →
--- guest's account → caller's account → the guest's row in Auth, and those of accounts.merge.
+-- both accounts, the older guest's first → the guest's row in Auth, and those of accounts.merge.
 declare
   v_caller record;
   v_found devices.app_transactions;
   v_merge accounts.merges;
-  v_account credits.accounts;
   v_refusal jsonb;
   v_status text;
 begin
@@ -36,8 +35,8 @@ begin
     return guard.refusal('resource/not-found', '{}', v_caller.limits);
   end if;
 
-  -- The guest's first, as in api.merge_guest. What was found is asked again: another call may have been first.
-  v_account := credits.lock_account(v_found.user_id);
+  -- What was found is asked again: another call may have been first.
+  perform accounts.lock_all(array[v_found.user_id, p_user_id]);
   v_refusal := (accounts.lock(p_user_id)).refusal;
   if v_refusal is not null then
     return v_refusal || jsonb_build_object('limits', v_caller.limits);

@@ -197,7 +197,7 @@ begin
   -- `least` passes over nulls: without the coalesce, no debt would be the whole balance.
   v_amount := least(coalesce(v_owed.balance, 0), v_balance);
   if v_amount > 0 then
-    v_draws := credits.choose_lots_of(p_account.id, v_amount);
+    v_draws := credits.choose_lots_to_pay(p_account.id, v_amount);
     v_amount := credits.drawn(v_draws);
   end if;
   if v_amount > 0 then

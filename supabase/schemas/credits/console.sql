@@ -110,7 +110,7 @@ language sql
 stable
 set search_path = ''
 as $$
-  -- Of each job, what it took of the lot that a grant or purchase made, and of those that descend from it, by what became
+  -- Of each job, what it took of the lot that a grant or purchase made, and of its successors, by what became
   -- of it. The transfer is the one that made the lot.
   select h.job_id,
     sum(d.amount) filter (where e.kind = 'capture')::bigint, sum(d.amount) filter (where e.kind = 'release')::bigint,

@@ -2,8 +2,8 @@
 -- trigger moves the balances and draws the lots, in the same statement. Nothing here is ever rewritten.
 --
 -- To read it in one sitting: credits.sql (what there is), transfers.sql (how money moves), lots.sql and accounts.sql
--- (what postings are made of), postings.sql, reversals.sql, expiries.sql (until when lots live), merging.sql, console.sql
--- (the operator's hand), proofs.sql.
+-- (what postings are made of), postings.sql, debts.sql, reversals.sql, expiries.sql (until when lots live), merging.sql,
+-- console.sql (the operator's hand), proofs.sql.
 --
 -- Amounts are whole credits. An entry is signed; over all accounts of a unit the entries sum to zero. A user's
 -- accounts carry their balance and refuse to go below zero. System accounts carry none: one row that everybody
@@ -51,6 +51,7 @@ create table credits.accounts (
 alter table credits.accounts enable row level security;
 create unique index accounts_owner on credits.accounts (owner_id, kind, unit) where owner_id is not null;
 create index accounts_expiry on credits.accounts (next_expiry_at) where next_expiry_at is not null;
+create index accounts_merged_into on credits.accounts (merged_into) where merged_into is not null;
 create unique index accounts_system on credits.accounts (kind, unit) where owner_id is null;
 comment on table credits.accounts is 'Who has credits: users, and the platform''s own accounts.';
 
@@ -73,7 +74,7 @@ create table credits.lots (
   id bigint generated always as identity primary key,
   account_id bigint not null references credits.accounts,
   owner_id uuid not null,
-  -- The lot that it came from, where that was given back or changed hands.
+  -- Its lot in the guest's account that was merged into this one.
   descends_from bigint references credits.lots,
   expires_at timestamptz,
   amount credits.amount not null,

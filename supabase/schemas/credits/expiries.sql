@@ -4,7 +4,7 @@ language sql
 stable
 set search_path = ''
 as $$
-  -- What expired of the lot that a grant or purchase made, and of those that descend from it, and was not given back since:
+  -- What expired of the lot that a grant or purchase made, and of its successors, and was not given back since:
   -- by the transfer that booked it, and its posting.
   select e.id, e.posting_id, e.lot_id, e.amount
   from (

@@ -30,7 +30,7 @@ language sql
 stable
 set search_path = ''
 as $$
-  -- A lot, and those that descend from it.
+  -- A lot, and its successors in the accounts that its own became a part of.
   with recursive found as (
     select l.id from credits.lots as l where l.id = p_lot_id
     union all
@@ -39,26 +39,18 @@ as $$
   select l.* from credits.lots as l where l.id in (select f.id from found as f)
 $$;
 
-create function credits.choose_lots_of(
-  p_account_id bigint, p_amount bigint, p_first_lot_id bigint default null, p_with_others boolean default true
-)
+create function credits.choose_lots_to_pay(p_account_id bigint, p_amount bigint)
 returns credits.draw[]
 language sql
 stable
 set search_path = ''
 as $$
-  -- Up to an amount: first from a lot and what descends from it, then as spending does, but from none that was bought in
-  -- the sandbox. Less than the amount where there is no more.
+  -- As spending does, but from none that was bought in the sandbox, and less than the amount where there is no more.
   select coalesce(array_agg(row(o.id, least(o.remaining, p_amount - o.before)::bigint)::credits.draw order by o.before), '{}')
   from (
-    select c.id, c.remaining,
-      sum(c.remaining) over (order by c.is_first desc, c.expires_at nulls last, c.id) - c.remaining as before
-    from (
-      select l.*, l.id in (select d.id from credits.lots_of(p_first_lot_id) as d) as is_first
-      from credits.lots as l
-      where l.account_id = p_account_id and not l.is_spent
-    ) as c
-    where c.is_first or (p_with_others and not c.is_sandbox)
+    select l.id, l.remaining, sum(l.remaining) over (order by l.expires_at nulls last, l.id) - l.remaining as before
+    from credits.lots as l
+    where l.account_id = p_account_id and not l.is_spent and not l.is_sandbox
   ) as o
   where o.before < p_amount
 $$;
@@ -99,10 +91,10 @@ as $$
     from unnest(p_draws) with ordinality as d (lot_id, amount, place)
     join credits.lots as l on l.id = d.lot_id
     union all
-    -- One in another account: a merge makes one of each lot, and an account merges once.
+    -- One, or none: an account merges once.
     select s.place, l.id, l.account_id, s.amount
     from descent as s
-    join credits.lots as l on l.descends_from = s.id and l.account_id <> s.account_id
+    join credits.lots as l on l.descends_from = s.id
     where s.account_id <> p_account_id
   )
   select coalesce(array_agg(row(s.id, s.amount)::credits.draw order by s.place), '{}')

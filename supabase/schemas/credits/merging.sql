@@ -76,10 +76,7 @@ begin
   end if;
   v_now := core.now();
   v_owed := credits.owed(p_guest_id);
-  -- What was bought in the sandbox pays no debt.
-  select coalesce(sum(l.remaining), 0) into v_payable
-  from credits.lots as l
-  where l.account_id in (v_guest.id, v_heir.id) and not l.is_spent and not l.is_sandbox;
+  v_payable := credits.payable(v_guest.id) + credits.payable(v_heir.id);
   v_outcome := jsonb_build_object(
     'moved', v_guest.balance, 'owed', v_owed,
     'credits_remaining', v_guest.balance + v_heir.balance - least(v_payable, v_owed + credits.owed(p_heir_id))
@@ -108,13 +105,9 @@ begin
   end loop;
 
   if v_owed > 0 then
-    insert into credits.accounts (kind, owner_kind, owner_id, unit, balance)
-    values ('owed', v_heir.owner_kind, p_heir_id, v_heir.unit, 0)
-    on conflict do nothing;
+    v_heir_debt := credits.open_debt(v_heir);
     select a.* into strict v_guest_debt
     from credits.accounts as a where a.owner_id = p_guest_id and a.kind = 'owed' and a.unit = v_guest.unit;
-    select a.* into strict v_heir_debt
-    from credits.accounts as a where a.owner_id = p_heir_id and a.kind = 'owed' and a.unit = v_heir.unit;
     while v_owed > 0 loop
       v_amount := least(v_owed, 1000000000);
       perform credits.pass_on(v_guest_posting_id, v_heir_posting_id, v_guest_debt, v_heir_debt, '{}', v_amount, v_now);

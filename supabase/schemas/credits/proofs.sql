@@ -40,8 +40,8 @@ return case p_kind
   when 'merge' then (p_from, p_to) in (
     ('available', 'merging'), ('merging', 'available'), ('owed', 'merging'), ('merging', 'owed')
   )
-  -- And back, where it was reversed itself; of an expiry, only back.
-  when 'reversal' then (p_from, p_to) = ('breakage', 'available')
+  -- And back, where it was reversed itself; of an expiry or a payment, only back.
+  when 'reversal' then (p_from, p_to) in (('breakage', 'available'), ('owed', 'available'))
     or (least(p_from, p_to) in ('available', 'owed') and greatest(p_from, p_to) in ('grants', 'purchases', 'sandbox'))
 end;
 

@@ -4,8 +4,9 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Takes back a grant or purchase: what is left of its lot, then from other lots, and owes the rest. The reverse of a
--- reversal gives back exactly what that took, to where it came from; another debt, if there is one, is paid of it.
+-- Takes back a grant or purchase: what is left of its lot, and what that has paid of debts; the rest is owed, and paid at
+-- once of what other lots have. The reverse of a reversal gives back what that took, and what has paid the debt that it left
+-- goes back to where it came from; another debt, if there is one, is paid of it.
 -- `{ transfer_id, credits_remaining, credits_owed }`, or `{ error: "already_reversed" }` with the key burned. A second
 -- call with the key returns the first result. Of an account that was merged since, it takes from the lots' successors, and
 -- the debt is the heir's. Raises invalid_parameter_value for other kinds of transfer.
@@ -37,7 +38,7 @@ begin
     select from credits.transfers as t
     join credits.transfers as o on o.id = t.reverses_id
     where t.kind = 'reversal'
-      and o.posting_id = v_original.posting_id and (v_is_undo or o.id = v_original.id)
+      and o.posting_id = v_original.posting_id and case when v_is_undo then o.kind = 'reversal' else o.id = v_original.id end
   ) or (v_is_undo and exists (
     select from credits.transfers as t
     join credits.transfers as o on o.id = t.reverses_id
@@ -141,52 +142,57 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- The reversal itself, of an amount of the original; whoever calls has locked the account and asked whether it may be.
--- What was bought in the sandbox gives its own lot back, and owes nothing: nobody paid for it.
+-- The reversal itself, of an amount of the original; whoever calls has locked the account and asked whether it may be. What
+-- its lot has paid of debts counts as not spent: it is taken, and they are owed again. What was bought in the sandbox gives
+-- what is left of it, and owes nothing: nobody paid for it.
 declare
   v_now constant timestamptz := core.now();
   v_transfer_id constant uuid := core.new_id();
   v_is_sandbox constant boolean := p_original.from_account_id = credits.system_account('sandbox');
-  v_draws constant credits.draw[] := credits.choose_lots_of(
-    p_account.id, p_amount, p_original.draws[1].lot_id, not v_is_sandbox
-  );
-  v_taken constant bigint := credits.drawn(v_draws);
-  v_missing constant bigint := case when v_is_sandbox then 0 else p_amount - v_taken end;
+  v_lot credits.lots;
+  v_taken bigint;
+  v_due bigint;
+  v_paid bigint;
+  v_missing bigint;
   v_outcome jsonb;
-  v_owed credits.accounts;
   v_posting_id bigint;
 begin
-  if v_missing > 0 then
-    insert into credits.accounts (kind, owner_kind, owner_id, unit, balance)
-    values ('owed', p_account.owner_kind, p_account.owner_id, p_account.unit, 0)
-    on conflict do nothing;
-  end if;
-  select a.* into v_owed
-  from credits.accounts as a
-  where a.owner_id = p_account.owner_id and a.kind = 'owed' and a.unit = p_account.unit;
+  select l.* into strict v_lot
+  from credits.lots as l
+  where l.id = (credits.successors(p_original.draws, p_account.id))[1].lot_id;
+  v_taken := least(v_lot.remaining, p_amount);
+  -- The posting states its outcome when it is written, so what it will come to is computed first: what is owed then, and
+  -- what the other lots pay of that.
+  v_due := credits.owed(p_account.owner_id) + case when v_is_sandbox then 0 else p_amount - v_taken end;
+  v_paid := least(v_due, credits.payable(p_account.id) - case when v_is_sandbox then 0 else v_taken end);
   v_outcome := jsonb_build_object(
-    'transfer_id', v_transfer_id, 'credits_remaining', p_account.balance - v_taken,
-    'credits_owed', coalesce(v_owed.balance, 0) + v_missing
+    'transfer_id', v_transfer_id, 'credits_remaining', p_account.balance - v_taken - v_paid, 'credits_owed', v_due - v_paid
   );
   v_posting_id := credits.record_posting(p_idempotency_key, p_account.owner_id, p_request, v_outcome, v_now);
+  v_taken := v_taken + credits.drawn(
+    credits.put_back_payments(v_posting_id, p_account, p_amount - v_taken, v_lot.id)
+  );
   if v_taken > 0 then
     insert into credits.transfers (
       id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
     )
     values (
       v_transfer_id, v_posting_id, p_account.owner_id, 'reversal', p_account.id, p_original.from_account_id, v_taken,
-      p_original.id, v_draws, v_now
+      p_original.id, array[row(v_lot.id, v_taken)::credits.draw], v_now
     );
   end if;
+  v_missing := case when v_is_sandbox then 0 else p_amount - v_taken end;
   if v_missing > 0 then
     insert into credits.transfers (
       id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, created_at
     )
     values (
       case when v_taken > 0 then core.new_id() else v_transfer_id end,
-      v_posting_id, p_account.owner_id, 'reversal', v_owed.id, p_original.from_account_id, v_missing, p_original.id, v_now
+      v_posting_id, p_account.owner_id, 'reversal', (credits.open_debt(p_account)).id, p_original.from_account_id, v_missing,
+      p_original.id, v_now
     );
   end if;
+  perform credits.settle_account(v_posting_id, p_account, v_now);
   return v_outcome;
 end;
 $$;
@@ -199,22 +205,20 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Reverses a reversal: what lots gave goes back into them, and what became debt is no longer owed. Where other credits
--- have paid that debt since, they come back as a lot like the one that it was owed for, which a release may have
--- filled again. A lot that expired in the meantime lives 24 hours more, as after a release.
+-- Reverses a reversal: what its lot gave goes back into it, and what became debt is no longer owed. Where other credits have
+-- paid that debt since, they go back into their lots. A lot that expired in the meantime lives 24 hours more, as after a
+-- release.
 declare
   v_now constant timestamptz := core.now();
   v_transfer_id constant uuid := core.new_id();
   v_taken credits.transfers;
   v_owed_part credits.transfers;
-  v_original credits.transfers;
-  v_owed credits.accounts;
-  v_debt bigint;
-  v_forgiven bigint;
+  v_source_id bigint;
+  v_debt constant bigint := credits.owed(p_account.owner_id);
   v_paid bigint;
-  v_is_sandbox boolean;
   v_amount bigint;
-  v_lot_id bigint;
+  v_left bigint;
+  v_settled bigint;
   v_draws credits.draw[];
   v_outcome jsonb;
   v_posting_id bigint;
@@ -223,57 +227,44 @@ begin
   from credits.transfers as t
   join credits.accounts as a on a.id = t.from_account_id
   where t.posting_id = p_posting_id and t.kind = 'reversal' and a.kind = 'available';
+  -- Not what was put back of payments then, which goes to the user.
   select t.* into v_owed_part
   from credits.transfers as t
   join credits.accounts as a on a.id = t.from_account_id
+  join credits.accounts as s on s.id = t.to_account_id and s.owner_id is null
   where t.posting_id = p_posting_id and t.kind = 'reversal' and a.kind = 'owed';
-  select t.* into strict v_original
-  from credits.transfers as t where t.id = coalesce(v_taken.reverses_id, v_owed_part.reverses_id);
-  select a.* into v_owed
-  from credits.accounts as a
-  where a.owner_id = p_account.owner_id and a.kind = 'owed' and a.unit = p_account.unit;
+  v_source_id := coalesce(v_taken.to_account_id, v_owed_part.to_account_id);
 
-  v_debt := coalesce(v_owed.balance, 0);
-  v_is_sandbox := v_original.from_account_id = credits.system_account('sandbox');
-  v_forgiven := least(coalesce(v_owed_part.amount, 0), v_debt);
-  v_paid := coalesce(v_owed_part.amount, 0) - v_forgiven;
+  v_paid := greatest(0, coalesce(v_owed_part.amount, 0) - v_debt);
   v_amount := coalesce(v_taken.amount, 0) + v_paid;
-  v_debt := v_debt - v_forgiven;
+  v_left := v_debt + v_paid - coalesce(v_owed_part.amount, 0);
+  -- Another debt is paid of it.
+  v_settled := case when v_source_id = credits.system_account('sandbox') then 0 else least(v_left, v_amount) end;
   v_outcome := jsonb_build_object(
     'transfer_id', v_transfer_id,
-    'credits_remaining',
-    case when p_account.closed_at is null
-      then p_account.balance + greatest(0, v_amount - case when v_is_sandbox then 0 else v_debt end) else 0 end,
-    'credits_owed', case when v_is_sandbox then v_debt else greatest(0, v_debt - v_amount) end
+    'credits_remaining', case when p_account.closed_at is null then p_account.balance + v_amount - v_settled else 0 end,
+    'credits_owed', v_left - v_settled
   );
   v_posting_id := credits.record_posting(p_idempotency_key, p_account.owner_id, p_request, v_outcome, v_now);
-
-  if v_amount > 0 then
-    v_draws := credits.successors(coalesce(v_taken.draws, '{}'), p_account.id);
-    if v_paid > 0 then
-      insert into credits.lots (account_id, owner_id, descends_from, expires_at, amount, remaining)
-      select l.account_id, l.owner_id, l.id, l.expires_at, v_paid, 0
-      from credits.lots as l
-      where l.id = (credits.successors(v_original.draws, p_account.id))[1].lot_id
-      returning id into v_lot_id;
-      v_draws := v_draws || row(v_lot_id, v_paid)::credits.draw;
-    end if;
+  perform credits.revive_lots(p_account.id, credits.put_back_payments(v_posting_id, p_account, v_paid), v_now);
+  if v_taken.id is not null then
+    v_draws := credits.successors(v_taken.draws, p_account.id);
     perform credits.revive_lots(p_account.id, v_draws, v_now);
     insert into credits.transfers (
       id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, draws, created_at
     )
     values (
-      v_transfer_id, v_posting_id, p_account.owner_id, 'reversal', v_original.from_account_id, p_account.id, v_amount,
-      coalesce(v_taken.id, v_owed_part.id), v_draws, v_now
+      v_transfer_id, v_posting_id, p_account.owner_id, 'reversal', v_source_id, p_account.id, v_taken.amount, v_taken.id,
+      v_draws, v_now
     );
   end if;
-  if v_forgiven > 0 then
+  if v_owed_part.id is not null then
     insert into credits.transfers (
       id, posting_id, owner_id, kind, from_account_id, to_account_id, amount, reverses_id, created_at
     )
     values (
-      case when v_amount > 0 then core.new_id() else v_transfer_id end,
-      v_posting_id, p_account.owner_id, 'reversal', v_original.from_account_id, v_owed.id, v_forgiven, v_owed_part.id, v_now
+      case when v_taken.id is not null then core.new_id() else v_transfer_id end, v_posting_id, p_account.owner_id,
+      'reversal', v_source_id, (credits.open_debt(p_account)).id, v_owed_part.amount, v_owed_part.id, v_now
     );
   end if;
   perform credits.note_next_expiry(p_account.id);

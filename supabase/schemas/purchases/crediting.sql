@@ -23,18 +23,10 @@ begin
   perform pg_advisory_xact_lock(2, hashtext((p_told).environment::text || ' ' || (p_told).original_transaction_id));
   if v_is_period then
     select o.owner_id, o.reason into v_owner_id, v_reason from purchases.subscribe(p_told, p_presenter) as o;
-    -- All that may be touched, and the presenter's, who may become somebody else meanwhile. In the order of a merge: guests
-    -- first, and of guests the older one, whom another finds again.
-    perform credits.lock_account(o.id)
-    from (
-      select u.id
-      from (
-        select v_owner_id as id union select p_presenter union select t.owner_id from purchases.other_periods(p_told) as t
-      ) as n
-      join accounts.users as u on u.id = n.id
-      left join auth.users as a on a.id = n.id
-      order by coalesce(a.is_anonymous, false) desc, u.created_at, u.id
-    ) as o;
+    -- All that may be touched, and the presenter's, who may become somebody else meanwhile.
+    perform accounts.lock_all(array[v_owner_id, p_presenter] || (
+      select array_agg(t.owner_id) from purchases.other_periods(p_told) as t
+    ));
     -- After that: who merges has the accounts, and then moves its row.
     perform purchases.note_renewal(p_renewal);
     if accounts.heir_of(v_owner_id) <> v_owner_id then

@@ -13,7 +13,7 @@ return jsonb_build_object(
     end
     when (p_transaction).revoked_share < 100000 then 'partially_refunded' else 'refunded'
   end,
-  'credits_added', (p_transaction).credits, 'purchased_at', core.to_iso((p_transaction).purchased_at),
+  'credits_added', purchases.added_by(p_transaction), 'purchased_at', core.to_iso((p_transaction).purchased_at),
   'expires_at', core.to_iso((p_transaction).expires_at)
 );
 

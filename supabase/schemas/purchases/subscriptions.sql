@@ -211,12 +211,8 @@ as $$
 declare
   v_next purchases.transactions;
   v_rest bigint := 0;
-  v_due bigint;
+  v_due constant bigint := purchases.passed_to(p_period);
 begin
-  select coalesce(sum((purchases.share_cut(t)).passed), 0) into v_due
-  from purchases.other_periods(p_period) as t
-  where t.credited_at is not null and t.purchased_at <= (p_period).purchased_at and t.expires_at > (p_period).purchased_at
-    and purchases.cutter_of(t) = (p_period).id;
   select t.* into v_next from purchases.transactions as t where t.id = purchases.cutter_of(p_period);
   if v_next.id is not null then
     v_rest := (p_period).credits - floor(
@@ -231,6 +227,31 @@ begin
   end);
   passed := v_due + v_rest - taken;
 end;
+$$;
+
+create function purchases.passed_to(p_period purchases.transactions)
+returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  -- What a period has to bear of those that it ended with another user, who has spent that: so much less it brings. It may be
+  -- more than it brings; then the rest is for the next one.
+  select coalesce(sum((purchases.share_cut(t)).passed), 0)::bigint
+  from purchases.other_periods(p_period) as t
+  where t.credited_at is not null and t.purchased_at <= (p_period).purchased_at and t.expires_at > (p_period).purchased_at
+    and purchases.cutter_of(t) = (p_period).id
+$$;
+
+create function purchases.added_by(p_transaction purchases.transactions)
+returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  -- What a credited transaction has brought its owner, before anything was taken back.
+  select (p_transaction).credits
+    - case when (p_transaction).kind = 'subscription' then least((p_transaction).credits, purchases.passed_to(p_transaction)) else 0 end
 $$;
 
 create function purchases.to_take_back(p_transaction purchases.transactions)

@@ -85,6 +85,34 @@ Deno.test("a merge and what Apple tells of periods of both come one after the ot
   assert.deepEqual(await violations(sql), []);
 });
 
+Deno.test("a guest who is found again and what Apple tells of periods of both come one after the other, whoever is older", async () => {
+  for (const isFoundOlder of [true, false]) {
+    const guests = [await signedInGuest(database, 0), await signedInGuest(database, 0)] as const;
+    const [found, caller] = isFoundOlder ? guests : [guests[1], guests[0]];
+    const app = sql.json({ environment: "production", app_transaction_id: crypto.randomUUID() });
+    await sql`select api.begin_device_check(${found.id}, '192.0.2.1', p_app_transaction => ${app})`;
+    await sql`
+      update auth.sessions set created_at = now() - interval '90 days', refreshed_at = now() - interval '8 days'
+      where user_id = ${found.id}`;
+    const { apple, wait } = await subscribed(await tokenOf(found.id));
+    await present(sql, caller.id, apple.current);
+    wait(15);
+    await notify(sql, apple.upgrade("plus"));
+    const told = apple.cancel();
+    const [{ answer }] = await oneBehindTheOther(
+      found.id,
+      () =>
+        first(
+          sql<{ answer: { error?: string } }[]>`select api.recover_guest(${caller.id}, ${app}) as answer`,
+        ),
+      () => notify(sql, told),
+    );
+    assert.equal(answer.error, undefined);
+    assert.equal((await balancesOf(sql, caller.id)).available, 350);
+  }
+  assert.deepEqual(await violations(sql), []);
+});
+
 Deno.test("a subscription that a guest restores while they become somebody is that somebody's", async () => {
   for (let round = 0; round < 4; round++) {
     const [owner, guest] = [await signedInGuest(database, 0), await signedInGuest(database, 0)];

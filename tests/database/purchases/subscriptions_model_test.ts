@@ -13,9 +13,8 @@ import { sellLevels } from "../support/subscriptions.ts";
 
 /**
  * Apple tries again for 6.6 days, and its history is read every hour. What is spent draws the lots that are there, so once
- * something was, a message that is late takes from others: from then on each comes within its day. A refund of what was
- * spent can leave a debt, and the reversal of one that other credits have paid brings credits of the refunded period and
- * not of those (credits.give_back): from then on refunds and reversals come at once, each after all before it.
+ * something was, a message that is late takes from others, and what would have paid a debt may be over by then: from then on
+ * each comes within its day.
  */
 const patience = 6 * day;
 
@@ -123,15 +122,12 @@ class Twins {
         break;
       }
       default: {
-        const comesAtOnce = this.#hasSpent && (step.type === "refund" || step.type === "reverse");
-        if (comesAtOnce) await this.settle();
         const before = this.#apple.messages.length;
         this.#do(step);
         for (const message of this.#apple.messages.slice(before)) {
           this.#untold.push(message);
           assert.equal(await notify(this.sql, asToldTo(message, this.inOrder, "1")), "handled");
         }
-        if (comesAtOnce) await this.settle();
       }
     }
   }

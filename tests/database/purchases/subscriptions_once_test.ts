@@ -109,7 +109,7 @@ Deno.test("however somebody goes from level to level, they keep what they paid f
         assert(available - owed > 100 + used - spent - pauses.length - 1);
       },
     ),
-    propertyOptions(15, 200),
+    propertyOptions(5, 200),
   );
   assert.deepEqual(await violations(sql), []);
 });

@@ -10,7 +10,8 @@ type AddKind = "grant" | "purchase" | "refund" | "adjustment";
 interface ModelLot {
   expiresAt: number | null;
   remaining: number;
-  readonly descendsFrom: ModelLot | null;
+  /** How much of it has paid debts, and was not put back. */
+  paid: number;
 }
 
 type Draw = readonly [lot: ModelLot, amount: number];
@@ -28,8 +29,8 @@ interface Addition {
 interface Reversal {
   readonly of: Addition;
   readonly amount: number;
-  readonly draws: readonly Draw[];
-  readonly owed: number;
+  /** What its own lot gave; the rest became a debt. */
+  readonly taken: number;
   isUndone: boolean;
 }
 
@@ -149,18 +150,16 @@ export class LedgerModel {
   /** What an addition brought lives until then at least; what expired of it before comes back. */
   extend(addition: Addition, expiresAt: number): void {
     this.expire();
-    for (const lot of this.#lotsOf(addition)) {
-      if (lot.expiresAt !== null) lot.expiresAt = Math.max(lot.expiresAt, expiresAt);
-    }
+    const { lot } = addition;
+    if (lot.expiresAt !== null) lot.expiresAt = Math.max(lot.expiresAt, expiresAt);
     if (expiresAt <= this.now) return;
     this.#restoreExpired(addition, Infinity);
     this.#settle();
   }
 
   #restoreExpired(addition: Addition, amount: number): void {
-    const own = new Set(this.#lotsOf(addition));
     for (const expiry of this.#expiries) {
-      if (!own.has(expiry.lot)) continue;
+      if (expiry.lot !== addition.lot) continue;
       const restored = Math.min(expiry.amount, amount);
       expiry.amount -= restored;
       amount -= restored;
@@ -169,22 +168,33 @@ export class LedgerModel {
     }
   }
 
-  #lotsOf(addition: Addition): ModelLot[] {
-    const isOwn = (lot: ModelLot | null): boolean =>
-      lot !== null && (lot === addition.lot || isOwn(lot.descendsFrom));
-    return this.#lots.filter(isOwn);
-  }
-
+  /** Of its own lot, with what that has paid of debts, which are owed again; the rest is owed, and whatever is there pays. */
   #take(addition: Addition, amount: number): Reversal {
-    const own = new Set(this.#lotsOf(addition));
-    const ownFirst = this.#spendable().sort((one, other) => Number(own.has(other)) - Number(own.has(one)));
-    const draws = draw(ownFirst, amount);
-    const owed = amount - draws.reduce((sum, [, drawn]) => sum + drawn, 0);
-    this.#owed += owed;
+    const { lot } = addition;
+    this.#putBackPayments([lot], amount - lot.remaining);
+    const taken = Math.min(lot.remaining, amount);
+    lot.remaining -= taken;
+    this.#owed += amount - taken;
     this.#book(source[addition.kind], amount);
-    const reversal: Reversal = { of: addition, amount, draws, owed, isUndone: false };
+    this.#settle();
+    const reversal: Reversal = { of: addition, amount, taken, isUndone: false };
     addition.reversals.push(reversal);
     return reversal;
+  }
+
+  /** What paid debts is there again, up to an amount, and so are they. */
+  #putBackPayments(lots: readonly ModelLot[], amount: number): Draw[] {
+    const draws: Draw[] = [];
+    for (const lot of lots) {
+      const back = Math.min(lot.paid, Math.max(0, amount));
+      if (back === 0) continue;
+      amount -= back;
+      lot.paid -= back;
+      lot.remaining += back;
+      this.#owed += back;
+      draws.push([lot, back]);
+    }
+    return draws;
   }
 
   undo(reversal: Reversal): [ModelOutcome, Reversal | null] {
@@ -192,13 +202,13 @@ export class LedgerModel {
     if (reversal.isUndone) return [{ error: "already_reversed" }, null];
     reversal.isUndone = true;
     this.#book(source[reversal.of.kind], -reversal.amount);
-    const forgiven = Math.min(reversal.owed, this.#owed);
-    this.#owed -= forgiven;
-    const paid = reversal.owed - forgiven;
-    const { lot } = reversal.of;
-    this.#putBack(
-      paid === 0 ? reversal.draws : [...reversal.draws, [this.#newLot(lot.expiresAt, lot), paid]],
-    );
+    const owed = reversal.amount - reversal.taken;
+    // What would be spent last comes back first.
+    for (const [lot] of this.#putBackPayments(inSpendingOrder(this.#lots).reverse(), owed - this.#owed)) {
+      this.#revive(lot);
+    }
+    this.#owed -= owed;
+    this.#putBack([[reversal.of.lot, reversal.taken]]);
     // What gave it back is itself a reversal, and cannot be undone.
     return [this.#afterReversal(), { ...reversal, isUndone: true }];
   }
@@ -235,16 +245,12 @@ export class LedgerModel {
     return this.#lots.reduce((sum, { remaining }) => sum + remaining, 0);
   }
 
-  /** By expiry, then age: the sort is stable. */
   #spendable(): ModelLot[] {
-    const never = Number.MAX_SAFE_INTEGER;
-    return this.#lots.filter(({ remaining }) => remaining > 0).sort((one, other) =>
-      (one.expiresAt ?? never) - (other.expiresAt ?? never)
-    );
+    return inSpendingOrder(this.#lots.filter(({ remaining }) => remaining > 0));
   }
 
-  #newLot(expiresAt: number | null, descendsFrom: ModelLot | null = null): ModelLot {
-    const lot = { expiresAt, remaining: 0, descendsFrom };
+  #newLot(expiresAt: number | null): ModelLot {
+    const lot = { expiresAt, remaining: 0, paid: 0 };
     this.#lots.push(lot);
     return lot;
   }
@@ -256,16 +262,20 @@ export class LedgerModel {
   #putBack(draws: readonly Draw[]): void {
     for (const [lot, amount] of draws) {
       if (amount === 0) continue;
-      if (lot.expiresAt !== null && lot.expiresAt <= this.now) lot.expiresAt = this.now + 24;
+      this.#revive(lot);
       lot.remaining += amount;
     }
     this.#settle();
   }
 
+  #revive(lot: ModelLot): void {
+    if (lot.expiresAt !== null && lot.expiresAt <= this.now) lot.expiresAt = this.now + 24;
+  }
+
   /** Debt first; and a closed account keeps nothing. */
   #settle(): void {
     const payment = Math.min(this.#owed, this.#available);
-    this.#spend(payment);
+    for (const [lot, amount] of this.#spend(payment)) lot.paid += amount;
     this.#owed -= payment;
     if (!this.#isClosed) return;
     this.#book("forfeited", this.#available);
@@ -283,6 +293,12 @@ export class LedgerModel {
   #book(account: SystemAccount, amount: number): void {
     this.#system.set(account, (this.#system.get(account) ?? 0) + amount);
   }
+}
+
+/** By expiry, then age: the sort is stable. */
+function inSpendingOrder(lots: readonly ModelLot[]): ModelLot[] {
+  const never = Number.MAX_SAFE_INTEGER;
+  return [...lots].sort((one, other) => (one.expiresAt ?? never) - (other.expiresAt ?? never));
 }
 
 /** Takes an amount from lots in their order, as far as they have it. */

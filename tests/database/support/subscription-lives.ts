@@ -279,6 +279,16 @@ export const lives: readonly Life[] = [
     ],
   },
   {
+    name: "refund that is reversed after bought credits have paid its debt: those are for good again",
+    steps: [
+      [0, ["subscribe", "basic"]],
+      [5, ["spend", 70]],
+      [6, ["refund", 100], { owed: 70 }],
+      [8, ["buy a pack"], { owed: 0, lots: [[null, 30]] }],
+      [9, ["refund reversed"], { lots: [[33, 30], [null, 100]], subscription: "basic active 30 renews" }],
+    ],
+  },
+  {
     name: "re-subscription after a gap",
     steps: [
       [0, ["subscribe", "basic"]],
@@ -353,7 +363,26 @@ export const lives: readonly Life[] = [
     steps: [
       [0, ["subscribe", "basic"]],
       [10, ["present", "other", "other_account"]],
-      [15, ["upgrade", "plus"], { lots: [[33, 50]] }, { lots: [[48, 300]] }],
+      [15, ["upgrade", "plus"], { lots: [[33, 50]] }, {
+        lots: [[48, 300]],
+        purchases: ["plus credited 300"],
+      }],
+    ],
+  },
+  {
+    name: "upgrade after a restore brings less by what was spent of the rest, and says so",
+    steps: [
+      [0, ["subscribe", "basic"]],
+      [5, ["spend", 90]],
+      [10, ["present", "other", "other_account"]],
+      [15, ["upgrade", "plus"], { credits: 0, owed: 0, purchases: ["basic partially_refunded 100"] }, {
+        lots: [[48, 260]],
+        purchases: ["plus credited 260"],
+      }],
+      [45, ["renew"], { credits: 0 }, {
+        lots: [[48, 260], [78, 300]],
+        purchases: ["plus credited 300", "plus credited 260"],
+      }],
     ],
   },
   {

@@ -11,7 +11,8 @@ import { negotiateLanguage, pickLanguage } from "../errors/languages.ts";
 import { createLogger, writeToConsole } from "../platform/logger.ts";
 import type { Consistent, Declaration } from "./operation.ts";
 import { discardBody } from "../request/request-body.ts";
-import { createHandler, type Handler, type Platform } from "./request-handler.ts";
+import type { Platform } from "./answer.ts";
+import { createHandler, type Handler } from "./request-handler.ts";
 import { requestIdOf, setStandardHeaders } from "./response-headers.ts";
 
 /** What an index.ts exports by default; the platform's runtime and `deno serve` take its `fetch`. */

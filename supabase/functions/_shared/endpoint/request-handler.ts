@@ -1,64 +1,23 @@
 /**
- * What happens to every request, whatever the endpoint: the order is that of `answer`. Whatever is thrown
- * becomes one error body, here; and each request leaves one line in the log.
+ * What happens to every request, whatever the endpoint. Whatever is thrown becomes one error body, here; and each request
+ * leaves one line in the log.
  */
 import { AppError } from "../errors/app-error.ts";
-import type { BackgroundWork } from "./background-work.ts";
-import { authenticate } from "../request/caller.ts";
 import { clientNetwork } from "../request/client-network.ts";
-import type { Config } from "../platform/config.ts";
-import type { Answer, Caller, Context, Idempotency, Limit, Report, Runtime } from "./context.ts";
 import { preflightResponse } from "./cors.ts";
 import { codes, errorCodes } from "../errors/error-codes.ts";
 import { createErrorLog, type ErrorLog } from "../errors/error-log.ts";
 import { errorResponse } from "../errors/error-response.ts";
-import {
-  isLanguage,
-  type Language,
-  negotiateLanguage,
-  negotiateLanguages,
-  pickLanguage,
-} from "../errors/languages.ts";
-import { fingerprint, parseIdempotencyKey } from "../request/idempotency-key.ts";
-import type { Fields, Logger } from "../platform/logger.ts";
-import { type Declaration, errorsOf } from "./operation.ts";
-import { type IsolateMemory, isolateMemory, memoryOf, refuseStranger } from "./isolate-memory.ts";
+import { negotiateLanguage } from "../errors/languages.ts";
+import type { Fields } from "../platform/logger.ts";
+import type { Declaration } from "./operation.ts";
+import { type IsolateMemory, isolateMemory, refuseStranger } from "./isolate-memory.ts";
 import { setRateLimitHeaders } from "./rate-limiter.ts";
 import { discardBody, discarded, discardedOfRefused } from "../request/request-body.ts";
-import { inputOf } from "../request/request-input.ts";
-import { entityTagOf, isUnchanged, requestIdOf, setStandardHeaders } from "./response-headers.ts";
+import { requestIdOf, setStandardHeaders } from "./response-headers.ts";
+import { answer, asAppError, type Exchange, languageOf, type Platform } from "./answer.ts";
 
 export type Handler = (request: Request) => Promise<Response>;
-
-/** What the wrapper takes from outside; tests give their own. */
-export interface Platform {
-  readonly config: Config;
-  readonly log: Logger;
-  readonly fetch: typeof fetch;
-  readonly background: BackgroundWork;
-  now(): number;
-}
-
-/** What is learnt about a request on its way; headers and the log line are made from it. */
-interface Exchange {
-  readonly request: Request;
-  readonly requestId: string;
-  readonly endpoint: string;
-  readonly language: Language | null;
-  readonly limits: Map<string, Limit>;
-  ownLanguage: Language | null;
-  replayed: boolean;
-  dataApiCalls: number;
-  caller: Caller | null;
-  /** As clientNetwork has it. */
-  readonly network: string | null;
-  /** Whether the sender has proved what the operation asks for. */
-  isAdmitted: boolean;
-  /** Resolves when the answer has been made and logged. */
-  readonly answered: Promise<void>;
-  /** Has a fault of ours recorded, after the answer. */
-  recordError(failure: AppError): void;
-}
 
 /** Serves the operations on a platform. The promise never rejects: whatever happens is an answer. */
 export function createHandler(operations: readonly Declaration[], platform: Platform): Handler {
@@ -154,15 +113,6 @@ async function handle(
   return response;
 }
 
-/** What nobody expected is an internal error. */
-function asAppError(error: unknown): AppError {
-  return error instanceof AppError ? error : new AppError(codes["internal/error"], { cause: error });
-}
-
-function languageOf({ language, ownLanguage }: Exchange): Language {
-  return pickLanguage(language, ownLanguage);
-}
-
 /** The caller's own affairs are told in a few words, ours with their stack and causes. */
 function describeFailure(failure: AppError): Fields {
   const { code, cause } = failure;
@@ -174,147 +124,4 @@ function describeFailure(failure: AppError): Fields {
 function methodsOf(operations: readonly Declaration[]): string[] {
   const methods = operations.map(({ method }) => method);
   return [...methods, ...(methods.includes("GET") ? ["HEAD"] : []), "OPTIONS"];
-}
-
-async function answer(
-  operation: Declaration,
-  exchange: Exchange,
-  platform: Platform,
-  memory: IsolateMemory,
-): Promise<Response> {
-  const { request } = exchange;
-  const { config, fetch, now } = platform;
-  const caller = await authenticate(request, operation.auth, config.supabase);
-  exchange.caller = caller;
-  // A signature is in the body: until the service has read that, whoever sends it has proved nothing.
-  const isProvedByBody = operation.auth === "signed" && operation.admit === undefined;
-  exchange.isAdmitted = operation.admit === undefined && !isProvedByBody;
-
-  const input = await inputOf(operation, request, async (query) => {
-    await operation.admit?.(query as never, config);
-    exchange.isAdmitted = !isProvedByBody;
-  });
-
-  const idempotency: Idempotency | null = operation.idempotencyKey
-    ? {
-      key: parseIdempotencyKey(request.headers.get("idempotency-key")),
-      fingerprint: fingerprint(input ?? null),
-      isReplay: () => exchange.replayed,
-    }
-    : null;
-
-  const { network } = exchange;
-  const log = platform.log.child({
-    request_id: exchange.requestId,
-    endpoint: exchange.endpoint,
-    ...(caller.kind === "user" ? { user_id: caller.userId } : {}),
-  });
-
-  const remembered = memoryOf(memory, { method: operation.method, caller, network, idempotency });
-  const { refused } = negotiateLanguages(request.headers.get("accept-language"));
-  const report = ({ limits, replayed, language }: Report) => {
-    for (const limit of limits ?? []) exchange.limits.set(limit.policy, limit);
-    exchange.replayed ||= replayed === true;
-    if (isLanguage(language) && !refused.includes(language)) exchange.ownLanguage = language;
-  };
-  const beforeCall = () => {
-    // Only before the first: who was admitted is not stopped half-way, though others of theirs are refused.
-    const refusal = exchange.dataApiCalls === 0 ? remembered.refusal(now()) : null;
-    if (refusal !== null) {
-      report({ limits: refusal.limits });
-      throw new AppError(codes["limit/rate-exceeded"], {
-        details: { policy: refusal.policy, retry_after: refusal.retryAfter },
-      });
-    }
-    exchange.dataApiCalls += 1;
-  };
-  const runtime: Runtime = {
-    config,
-    log,
-    requestId: exchange.requestId,
-    fetch,
-    now,
-    beforeCall,
-    report,
-    onBreach: (event, error) => onBreach(event, error, exchange, platform),
-  };
-  const context: Context = {
-    caller,
-    network,
-    requestId: exchange.requestId,
-    language: exchange.language,
-    answerLanguage: () => languageOf(exchange),
-    config,
-    log,
-    now,
-    // The platform is told before the answer, and would else end the isolate after it.
-    waitUntil: (work) => {
-      const done = exchange.answered.then(work).catch((error: unknown) => {
-        exchange.recordError(asAppError(error));
-        throw error;
-      });
-      platform.background.run(done, log);
-    },
-    ...(idempotency === null ? {} : { idempotency }),
-    ...Object.fromEntries(Object.entries(operation.ports ?? {}).map(([name, port]) => [name, port(runtime)])),
-  };
-
-  try {
-    // `endpoint` has checked that the service takes what this operation gives; the list of operations has
-    // forgotten the types.
-    const result = await operation.service(input as never, context as never);
-    remembered.answered(null, [], now());
-    return toResponse(operation, result, exchange, platform);
-  } catch (error) {
-    remembered.answered(error, [...exchange.limits.values()], now());
-    if (isProvedByBody) {
-      exchange.isAdmitted = !(error instanceof AppError && error.code === codes["auth/unauthenticated"]);
-    }
-    if (error instanceof AppError && !errorsOf(operation).includes(error.code)) {
-      onBreach("error_is_not_declared", error, exchange, platform);
-    }
-    throw error;
-  }
-}
-
-function toResponse(
-  operation: Declaration,
-  result: Answer<unknown>,
-  exchange: Exchange,
-  platform: Platform,
-): Response {
-  const { status, body } = result;
-  const schema = operation.response[status];
-  const breach = schema === undefined
-    ? new Error(`Status ${status} is not declared`)
-    : schema === null
-    ? body === undefined ? null : new Error(`Status ${status} is declared without a body`)
-    : schema.safeParse(body).error ?? null;
-  if (breach !== null) onBreach("response_breaks_contract", breach, exchange, platform);
-
-  const headers = new Headers(result.headers);
-  if (!headers.has("Cache-Control")) headers.set("Cache-Control", operation.cacheControl ?? "no-store");
-  if (body === undefined) return new Response(null, { status, headers });
-  const text = JSON.stringify(body);
-  if (operation.response[304] === null) {
-    const etag = entityTagOf(text);
-    headers.set("ETag", etag);
-    if (isUnchanged(exchange.request.headers.get("if-none-match"), etag)) {
-      return new Response(null, { status: 304, headers });
-    }
-  }
-  headers.set("Content-Type", "application/json");
-  return new Response(text, { status, headers });
-}
-
-/**
- * An answer that the declaration does not allow is a bug: it fails a test. Deployed, it is logged and sent,
- * because what the answer tells has happened.
- */
-function onBreach(event: string, error: Error, exchange: Exchange, platform: Platform): void {
-  if (platform.config.environment === "test" || platform.config.environment === "local") {
-    throw new Error(event, { cause: error });
-  }
-  platform.log.critical(event, { error });
-  exchange.recordError(new AppError(codes["internal/error"], { cause: new Error(event, { cause: error }) }));
 }
