@@ -24,14 +24,22 @@ declare
 begin
   is_new := false;
   loop
-    -- The session in the same statement: one look into an index more.
-    select accounts.is_out(u) or not u.is_banned and p_session_id is not null and not exists (
-        select from auth.sessions as s where s.id = p_session_id and s.user_id = p_user_id
-      ),
-      u.is_banned, u.language
-    into v_is_out, v_is_banned, language
-    from accounts.users as u
-    where u.id = p_user_id;
+    if p_session_id is null then
+      select accounts.is_out(u), u.is_banned, u.language
+      into v_is_out, v_is_banned, language
+      from accounts.users as u
+      where u.id = p_user_id;
+    else
+      -- The session in the same statement. To be ready to look for one costs as much as all the rest, whether it is looked
+      -- for or not.
+      select accounts.is_out(u) or not u.is_banned and not exists (
+          select from auth.sessions as s where s.id = p_session_id and s.user_id = p_user_id
+        ),
+        u.is_banned, u.language
+      into v_is_out, v_is_banned, language
+      from accounts.users as u
+      where u.id = p_user_id;
+    end if;
     exit when found;
     if p_session_id is not null and not accounts.is_session(p_user_id, p_session_id) then
       refusal := guard.refusal('auth/unauthenticated');
