@@ -154,7 +154,6 @@ begin
 end;
 $$;
 
--- A model as the catalogue shows it.
 create function videos.processors(p_model_id uuid, p_moderated_by text)
 returns text[]
 language sql
@@ -174,6 +173,7 @@ as $$
   )
 $$;
 
+-- A model as the catalogue shows it.
 create function videos.model_json(p_model videos.models, p_moderated_by text default null)
 returns jsonb
 language sql
