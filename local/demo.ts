@@ -190,6 +190,25 @@ async function play(): Promise<void> {
   );
   assert.equal(again.credits_remaining, 10 - refunded.credits_owed);
 
+  const subscribed = await step(
+    "subscribe",
+    "and go to a higher level at once",
+    async () => {
+      const appAccountToken = profile.app_account_token;
+      const { transactionId } = await store.do({
+        deed: "subscribe",
+        productId: "plus_monthly",
+        appAccountToken,
+      });
+      assert(transactionId);
+      const before = await creditsWhen(kinora, (now) => now.credits_remaining > again.credits_remaining);
+      await store.do({ deed: "upgrade", subscription: transactionId, productId: "pro_monthly" });
+      return await creditsWhen(kinora, (now) => now.credits_remaining > before.credits_remaining);
+    },
+    ({ credits_remaining }) =>
+      `the rest of the first period is taken back, ${credits_remaining} credits left`,
+  );
+  assert.equal(subscribed.credits_remaining, again.credits_remaining + 100);
   const somebody = await step(
     "link",
     "Apple's identity token",
@@ -214,7 +233,7 @@ async function play(): Promise<void> {
     ({ credits_moved, credits_remaining }) =>
       `${credits_moved} came along, ${credits_remaining} credits left`,
   );
-  assert.deepEqual([merged.credits_moved, merged.credits_remaining], [10, again.credits_remaining + 10]);
+  assert.deepEqual([merged.credits_moved, merged.credits_remaining], [10, subscribed.credits_remaining + 10]);
 
   await step(
     "ledger's proof",

@@ -44,6 +44,8 @@ export function functionsEnvironment(
     APPLE_DEVICE_CHECK_KEY_ID: keys.deviceCheckKeyId,
     APPLE_DEVICE_CHECK_PRIVATE_KEY: keys.deviceCheckPrivateKey,
     APPLE_DEVICE_CHECK_URL: deviceCheck.url,
+    APPLE_SIGN_IN_KEY_ID: keys.appleIdKeyId,
+    APPLE_SIGN_IN_PRIVATE_KEY: keys.appleIdPrivateKey,
     APPLE_ID_URL: appleId.url,
     APP_STORE_BUNDLE_ID: keys.appStoreBundleId,
     APP_STORE_APP_ID: String(keys.appStoreAppId),

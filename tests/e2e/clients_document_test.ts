@@ -32,6 +32,7 @@ interface Guide {
     request: { model_id: string; prompt: string },
     ask: (processors: string[]) => Promise<boolean>,
   ): Promise<string | null>;
+  leave(kinora: Kinora, authorizationCode?: string): Promise<{ product_id: string } | null>;
   present(kinora: Kinora, transaction: StoreTransaction): Promise<number | null>;
   follow(
     kinora: Kinora,
@@ -177,7 +178,10 @@ Deno.test("the guide's closed account is another guest at the next start", async
   await withApp("en", async (kinora) => {
     const newDeviceToken = () => Promise.resolve(deviceToken("the guide's phone that stays"));
     const first = await kinora.start(newDeviceToken);
-    await kinora.closeAccount();
+    assert.equal(
+      await guide.leave(kinora, backend.stack.simulators.appleId.authorizationCode("the guide's")),
+      null,
+    );
     const again = await kinora.start(newDeviceToken);
     assert.notEqual(again.user_id, first.user_id);
     assert.deepEqual([again.initial_grant.status, again.credits_remaining], ["already_claimed", 0]);

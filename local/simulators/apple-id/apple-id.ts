@@ -24,7 +24,7 @@ import {
 export type { AppleIdRule } from "./rules.ts";
 
 /** How long Apple's are good. */
-const codeMilliseconds = 5 * 60_000;
+const codeSeconds = 5 * 60;
 /** What Apple takes as the life of a client secret at most: six months. */
 const clientSecretSeconds = 15_777_000;
 
@@ -86,7 +86,7 @@ export interface AppleIdSimulator extends Simulator<AppleIdRule, z.infer<typeof 
   /** What an app gets when its user signs in. */
   identityToken(options: IdentityTokenOptions): Promise<string>;
   /** What an app gets with it, good once. */
-  authorizationCode(sub: string): string;
+  authorizationCode(sub: string, options?: { expiresInSeconds: number }): string;
   /** The body of a notification, as Apple sends it. */
   notification(event: IdentityEvent): Promise<{ payload: string }>;
   /** Where notifications go from now on, as Apple's developer account is told it. */
@@ -153,9 +153,9 @@ export async function startAppleIdSimulator(options: AppleIdOptions): Promise<Ap
     });
   }
 
-  function authorizationCode(sub: string): string {
-    const code = `c.${crypto.randomUUID()}`;
-    state.codes[code] = { sub, until: Date.now() + codeMilliseconds };
+  function authorizationCode(sub: string, { expiresInSeconds } = { expiresInSeconds: codeSeconds }): string {
+    const code = newSecret("c");
+    state.codes[code] = { sub, until: Date.now() + expiresInSeconds * 1000 };
     save();
     return code;
   }
@@ -182,10 +182,10 @@ export async function startAppleIdSimulator(options: AppleIdOptions): Promise<Ap
     if (known === undefined || known.until < Date.now()) {
       return { response: refusal("invalid_grant"), sub: known?.sub ?? null };
     }
-    const refreshToken = `r.${crypto.randomUUID()}`;
+    const refreshToken = newSecret("r");
     state.refreshTokens[refreshToken] = known.sub;
     const body = {
-      access_token: `a.${crypto.randomUUID()}`,
+      access_token: newSecret("a"),
       token_type: "Bearer",
       expires_in: 3600,
       refresh_token: refreshToken,
@@ -288,6 +288,12 @@ export async function startAppleIdSimulator(options: AppleIdOptions): Promise<Ap
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
+}
+
+/** As Apple's look: a code, a refresh or an access token, by its first letter. */
+function newSecret(kind: "c" | "r" | "a"): string {
+  const random = () => crypto.randomUUID().replaceAll("-", "");
+  return `${kind}${random()}.0.mrtz.${random().slice(0, 22)}`;
 }
 
 function refusal(error: string): Response {

@@ -44,6 +44,7 @@ export const AdministeredUser = z.object({
       shares_consumption: true,
       accepted_processors: true,
       subscription: true,
+      export: true,
     }),
     {
       /** Null once Auth knows them no more. */

@@ -42,6 +42,8 @@ export const secrets = [
   "APPLE_TEAM_ID",
   "APPLE_DEVICE_CHECK_KEY_ID",
   "APPLE_DEVICE_CHECK_PRIVATE_KEY",
+  "APPLE_SIGN_IN_KEY_ID",
+  "APPLE_SIGN_IN_PRIVATE_KEY",
   "APP_STORE_BUNDLE_ID",
   "APP_STORE_APP_ID",
   "APP_STORE_ISSUER_ID",
@@ -159,6 +161,8 @@ export const environmentSchema = z.object({
   APPLE_TEAM_ID: z.optional(secret),
   APPLE_DEVICE_CHECK_KEY_ID: z.optional(secret),
   APPLE_DEVICE_CHECK_PRIVATE_KEY: z.optional(pem),
+  APPLE_SIGN_IN_KEY_ID: z.optional(secret),
+  APPLE_SIGN_IN_PRIVATE_KEY: z.optional(pem),
   APP_STORE_BUNDLE_ID: z.optional(secret),
   APP_STORE_APP_ID: z.optional(
     z.pipe(text.check(z.regex(/^[1-9]\d{0,14}$/, "must be a number")), z.transform(Number)),
@@ -223,6 +227,7 @@ export const features = {
     "APPLE_DEVICE_CHECK_URL",
   ],
   appleIdentity: ["APPLE_ID_URL", "APPLE_CLIENT_IDS"],
+  appleSignIn: ["APPLE_SIGN_IN_KEY_ID", "APPLE_SIGN_IN_PRIVATE_KEY", "APPLE_ID_URL"],
   appStore: [
     ...["APP_STORE_BUNDLE_ID", "APP_STORE_APP_ID", "APP_STORE_ROOT_CERTIFICATE"] as const,
   ],

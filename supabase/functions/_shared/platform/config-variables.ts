@@ -17,6 +17,7 @@ const replicateFails = "no generation is submitted to Replicate";
 const runwayFails = "no generation is submitted to Runway";
 const moderationIsOff = "prompts are only held to the operator's terms";
 const appleFails = "device-check leaves the initial grant pending";
+const appleIsNotTold = "Apple is not told when somebody who signed in with Apple closes their account";
 const purchasesFail = "no purchase is credited";
 const appStoreIsNotAsked = "no refund request is answered, and a notification that was lost stays lost";
 
@@ -37,6 +38,8 @@ export const variables: Readonly<Record<VariableName, Variable>> = {
   APPLE_TEAM_ID: { kind: "secret", purpose: "Issuer of the tokens for DeviceCheck", without: appleFails },
   APPLE_DEVICE_CHECK_KEY_ID: { kind: "secret", purpose: "The DeviceCheck key's id", without: appleFails },
   APPLE_DEVICE_CHECK_PRIVATE_KEY: { kind: "secret", purpose: "The DeviceCheck key, PKCS#8 in PEM", without: appleFails },
+  APPLE_SIGN_IN_KEY_ID: { kind: "secret", purpose: "The Sign in with Apple key's id", without: appleIsNotTold },
+  APPLE_SIGN_IN_PRIVATE_KEY: { kind: "secret", purpose: "The Sign in with Apple key, PKCS#8 in PEM", without: appleIsNotTold },
   APP_STORE_BUNDLE_ID: { kind: "secret", purpose: "The app that purchases must be of", without: purchasesFail },
   APP_STORE_APP_ID: { kind: "secret", purpose: "The app's Apple ID, a number, in App Store Connect", without: purchasesFail },
   APP_STORE_ISSUER_ID: { kind: "secret", purpose: "Issuer of the tokens for the App Store Server API", without: appStoreIsNotAsked },

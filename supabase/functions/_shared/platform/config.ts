@@ -30,6 +30,8 @@ export interface Config {
   readonly apple: AppleConfig | null;
   /** What Apple's word about an identity must be to be believed; null where nothing says which apps are ours. */
   readonly appleIdentity: AppleIdentityConfiguration | null;
+  /** Telling Apple that a person has left; null where it is not told. */
+  readonly appleSignIn: AppleSignInConfig | null;
   /** What signed data of the App Store must be to be believed; null where no purchase can be. */
   readonly appStore: AppStoreConfiguration | null;
   /** Asking Apple about purchases; null where they are believed by their signature alone. */
@@ -106,6 +108,16 @@ export interface AppleIdentityConfiguration {
   readonly jwksUrl: string;
   /** Audiences that are ours: bundle ids of apps, ids of services. */
   readonly clientIds: readonly string[];
+}
+
+export interface AppleSignInConfig {
+  readonly url: string;
+  readonly teamId: string;
+  /** The app's bundle id. */
+  readonly clientId: string;
+  readonly keyId: string;
+  /** PKCS#8 in PEM. */
+  readonly privateKey: string;
 }
 
 export interface AppStoreConfiguration {
@@ -220,6 +232,16 @@ export function loadConfig(environment: EnvironmentVariables): Config {
       : null,
     appleIdentity: clientIds.length > 0 && !("appleIdentity" in broken)
       ? { jwksUrl: `${values.APPLE_ID_URL}/auth/keys`, clientIds }
+      : null,
+    appleSignIn: values.APPLE_TEAM_ID && values.APP_STORE_BUNDLE_ID && values.APPLE_SIGN_IN_KEY_ID &&
+        values.APPLE_SIGN_IN_PRIVATE_KEY
+      ? {
+        url: values.APPLE_ID_URL,
+        teamId: values.APPLE_TEAM_ID,
+        clientId: values.APP_STORE_BUNDLE_ID,
+        keyId: values.APPLE_SIGN_IN_KEY_ID,
+        privateKey: values.APPLE_SIGN_IN_PRIVATE_KEY,
+      }
       : null,
     appStore: values.APP_STORE_BUNDLE_ID && values.APP_STORE_APP_ID
       ? {
