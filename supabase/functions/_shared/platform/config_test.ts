@@ -260,7 +260,7 @@ const bad: Record<string, BadFeature> = {
     values: {
       APPLE_SIGN_IN_KEY_ID: "canary key",
       APPLE_SIGN_IN_PRIVATE_KEY: "canary",
-      APPLE_ID_URL: "http://canary.example.com",
+      // APPLE_ID_URL is both features': it stands above.
     },
     needs: ["apple", "appStore", "appleIdentity"],
   },
