@@ -5313,7 +5313,6 @@ begin
 end;
 $$;
 
--- A model as the catalogue shows it.
 create function videos.processors(p_model_id uuid, p_moderated_by text)
 returns text[]
 language sql
@@ -5333,6 +5332,7 @@ as $$
   )
 $$;
 
+-- A model as the catalogue shows it.
 create function videos.model_json(p_model videos.models, p_moderated_by text default null)
 returns jsonb
 language sql
