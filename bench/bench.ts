@@ -73,7 +73,7 @@ const parts: Readonly<Record<string, Part>> = {
       }),
   },
   endpoints: {
-    seconds: 40 + 11 * rowSeconds,
+    seconds: 40 + 12 * rowSeconds,
     measure: () => measureEndpoints({ timing, repetitions, calls: quick ? 5 : 1_000, onPlatform: !quick }),
   },
   queue: { seconds: 60, measure: measureQueue },

@@ -209,6 +209,31 @@ async function play(): Promise<void> {
       `the rest of the first period is taken back, ${credits_remaining} credits left`,
   );
   assert.equal(subscribed.credits_remaining, again.credits_remaining + 100);
+  const somebody = await step(
+    "link",
+    "Apple's identity token",
+    async () => {
+      const token = await stack.simulators.appleId.identityToken({ sub: `demo ${crypto.randomUUID()}` });
+      const { data, error } = await supabase.auth.linkIdentity({ provider: "apple", token });
+      if (error !== null) throw error;
+      return data.user;
+    },
+    (user) => `${user?.id}, the same, who can sign in elsewhere now`,
+  );
+  assert.deepEqual([somebody?.id, somebody?.is_anonymous], [check.user_id, false]);
+  const merged = await step(
+    "merge",
+    "the guest of a second device, with 10 credits",
+    async () => {
+      const second = createClient(stack.url, stack.publishableKey, { auth: { persistSession: false } });
+      await new Kinora(second).start(() => Promise.resolve(deviceToken(`demo ${crypto.randomUUID()}`)));
+      const { data } = await second.auth.getSession();
+      return await kinora.merge(data.session?.access_token ?? "");
+    },
+    ({ credits_moved, credits_remaining }) =>
+      `${credits_moved} came along, ${credits_remaining} credits left`,
+  );
+  assert.deepEqual([merged.credits_moved, merged.credits_remaining], [10, subscribed.credits_remaining + 10]);
 
   await step(
     "ledger's proof",
@@ -222,7 +247,7 @@ async function play(): Promise<void> {
       }),
     ({ violations, sums }) => {
       assert.deepEqual([violations.length, sums?.total], [0, 0]);
-      return `${sums?.entries} entries sum to ${sums?.total}, no violation, ${subscribed.credits_remaining} credits left`;
+      return `${sums?.entries} entries sum to ${sums?.total}, no violation, ${merged.credits_remaining} credits left`;
     },
   );
 

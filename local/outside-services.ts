@@ -3,7 +3,11 @@
  */
 import type { Directory } from "./directory.ts";
 import type { Keys } from "./keys.ts";
-import { type AppleIdSimulator, startAppleIdSimulator } from "./simulators/apple-id/apple-id.ts";
+import {
+  type AppleIdOptions,
+  type AppleIdSimulator,
+  startAppleIdSimulator,
+} from "./simulators/apple-id/apple-id.ts";
 import {
   type AppStoreOptions,
   type AppStoreSimulator,
@@ -28,6 +32,7 @@ import {
 
 /** How fast the simulated services are. */
 export interface ProviderTimes {
+  appleId?: Pick<AppleIdOptions, "retryMilliseconds">;
   appStore?: Pick<AppStoreOptions, "retryMilliseconds">;
   fal?: Pick<FalOptions, "queueMilliseconds" | "runMilliseconds" | "webhookRetryMilliseconds">;
   replicate?: Pick<ReplicateOptions, "queueMilliseconds" | "runMilliseconds" | "webhookRetryMilliseconds">;
@@ -125,6 +130,7 @@ export async function startOutsideServices(
   const openAi = cleanup.use(await startOpenAiSimulator({ ...at(ports.openAi), key: keys.openAiKey }));
   const appleId = cleanup.use(
     await startAppleIdSimulator({
+      ...times.appleId,
       ...at(ports.appleId),
       ...keptIn("apple-id"),
       teamId: keys.appleTeamId,

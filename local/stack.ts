@@ -134,6 +134,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const [simulators, database, gateway] = await Promise.all(parts);
   const url = `http://127.0.0.1:${gateway.port}`;
   simulators.appStore.notify(`${url}/functions/v1/app-store-notifications`);
+  simulators.appleId.notify(`${url}/functions/v1/apple-identity-notifications`);
   await gateway.say({
     kind: "configuration",
     configuration: {

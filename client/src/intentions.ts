@@ -8,15 +8,22 @@ export interface Store {
   removeItem(key: string): void | Promise<void>;
 }
 
-/** One tap: it makes one video, however often it is sent. */
-export interface Intention {
+type Schemas = components["schemas"];
+
+interface Intended<Request> {
   readonly key: string;
-  readonly request: components["schemas"]["GenerateVideoRequest"];
+  readonly request: Request;
   /** Whose it is: another user's credits do not pay for it. */
   readonly user_id: string | null;
   /** ISO 8601. */
   readonly made_at: string;
 }
+
+/** One tap: it makes one video, however often it is sent. */
+export type Intention = Intended<Schemas["GenerateVideoRequest"]>;
+/** One tap that makes several. */
+export type BulkIntention = Intended<Schemas["GenerateVideosRequest"]>;
+export type AnyIntention = Intention | BulkIntention;
 
 const item = "kinora.intentions";
 /** Milliseconds. The backend knows a key for 24 hours; after that, sending it again could charge again. */
@@ -31,7 +38,7 @@ export class Intentions {
   }
 
   /** Those of the user that may still be sent. Forgets what is too old for that; what became of it, the jobs tell. */
-  async of(userId: string | null): Promise<Intention[]> {
+  async of(userId: string | null): Promise<AnyIntention[]> {
     return await this.#change((all) => {
       const alive = all.filter(({ made_at }) => Date.now() - Date.parse(made_at) < lifetime);
       return [alive, alive.filter(({ user_id }) => user_id === userId)];
@@ -39,16 +46,16 @@ export class Intentions {
   }
 
   /** Kept once this resolves. A second call changes nothing. */
-  async keep(intention: Intention): Promise<void> {
+  async keep(intention: AnyIntention): Promise<void> {
     await this.#change((all) => [[...all.filter(({ key }) => key !== intention.key), intention], undefined]);
   }
 
-  async forget({ key: forgotten }: Intention): Promise<void> {
+  async forget({ key: forgotten }: AnyIntention): Promise<void> {
     await this.#change((all) => [all.filter(({ key }) => key !== forgotten), undefined]);
   }
 
   /** One change at a time, over all tabs where the browser has locks. */
-  async #change<T>(change: (all: Intention[]) => [kept: Intention[], result: T]): Promise<T> {
+  async #change<T>(change: (all: AnyIntention[]) => [kept: AnyIntention[], result: T]): Promise<T> {
     const next = this.#last.then(() =>
       exclusively(item, async () => {
         const [kept, result] = change(parse(await this.#store.getItem(item)));
@@ -80,7 +87,7 @@ export async function exclusively<T>(
 }
 
 /** Another's writing under the same name is none of ours. */
-function parse(text: string | null): Intention[] {
+function parse(text: string | null): AnyIntention[] {
   try {
     const value: unknown = JSON.parse(text ?? "[]");
     return Array.isArray(value) ? value : [];

@@ -148,3 +148,27 @@ Deno.test("keys differ also where the runtime makes no UUIDs, as in React Native
     Object.defineProperty(globalThis, "crypto", { value: crypto, configurable: true });
   }
 });
+
+Deno.test("several videos are one intention, which is kept apart from those of one, and goes on under its key", async () => {
+  const [store, session] = [newStore(), signedIn("the guest")];
+  const several = { mode: "any" as const, items: [request, request] };
+  const lost = newApp(() => Promise.reject(new TypeError("No network")), session, { store });
+  await assert.rejects(lost.generateVideos(several, { timeout: 1 }), { code: null });
+  const keys: (string | null)[] = [];
+  const next = newApp(
+    (path, { headers }) => {
+      assert.equal(path, "generate-videos");
+      keys.push(headers.get("idempotency-key"));
+      return Response.json({ results: [], credits_used: 0, credits_remaining: 0 });
+    },
+    session,
+    { store },
+  );
+  assert.deepEqual(await next.intentions(), []);
+  const [intention, ...others] = await next.bulkIntentions();
+  assert(intention && others.length === 0);
+  assert.deepEqual(intention.request, several);
+  await next.generateVideos(intention);
+  assert.deepEqual(keys, [intention.key]);
+  assert.deepEqual(await next.bulkIntentions(), []);
+});

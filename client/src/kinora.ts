@@ -4,7 +4,15 @@
  */
 import { type Attempt, Calls, pages } from "./calls.ts";
 import { type ErrorDetails, KinoraError, noAnswer } from "./errors.ts";
-import { exclusively, type Intention, Intentions, newKey, type Store } from "./intentions.ts";
+import {
+  type AnyIntention,
+  type BulkIntention,
+  exclusively,
+  type Intention,
+  Intentions,
+  newKey,
+  type Store,
+} from "./intentions.ts";
 import type { components, paths } from "./openapi.ts";
 import { type CallOptions, pause, persist, unlessAborted } from "./retry.ts";
 import { currentSession, forgetSession, type Session, signInAsGuest, type Supabase } from "./session.ts";
@@ -121,21 +129,45 @@ export class Kinora {
     requested: Schemas["GenerateVideoRequest"] | Intention,
     options?: CallOptions,
   ): Promise<Schemas["AcceptedVideo"]> {
-    const intention = "key" in requested ? requested : {
-      key: newKey(),
-      request: requested,
-      user_id: (await this.#session(options))?.userId ?? null,
-      made_at: new Date().toISOString(),
-    };
-    await this.#intentions.keep(intention);
-    try {
-      const header = { "Idempotency-Key": intention.key };
-      const accepted = await this.call(
+    const intention = "key" in requested ? requested : await this.#intend(requested, options);
+    return await this.#carryOut(intention, (header) =>
+      this.call(
         (api, init) => api.POST("/generate-video", { ...init, params: { header }, body: intention.request }),
         options,
-      );
+      ));
+  }
+
+  /**
+   * Has several videos accepted, under one key: in the mode `all` each or none, in `any` each by itself, whose result is a job
+   * or an error. The intention is kept as that of `generate`, and found by `bulkIntentions`.
+   */
+  async generateVideos(
+    requested: Schemas["GenerateVideosRequest"] | BulkIntention,
+    options?: CallOptions,
+  ): Promise<Schemas["GenerateVideosResponse"]> {
+    const intention = "key" in requested ? requested : await this.#intend(requested, options);
+    return await this.#carryOut(intention, (header) =>
+      this.call(
+        (api, init) => api.POST("/generate-videos", { ...init, params: { header }, body: intention.request }),
+        options,
+      ));
+  }
+
+  async #intend<Request>(request: Request, options?: CallOptions) {
+    const user_id = (await this.#session(options))?.userId ?? null;
+    return { key: newKey(), request, user_id, made_at: new Date().toISOString() };
+  }
+
+  /** Keeps the intention until there is an answer to it. */
+  async #carryOut<Answered>(
+    intention: AnyIntention,
+    send: (header: { "Idempotency-Key": string }) => Promise<Answered>,
+  ): Promise<Answered> {
+    await this.#intentions.keep(intention);
+    try {
+      const answer = await send({ "Idempotency-Key": intention.key });
       await this.#intentions.forget(intention);
-      return accepted;
+      return answer;
     } catch (error) {
       if (error instanceof KinoraError && error.action !== "same_key_later") {
         await this.#intentions.forget(intention);
@@ -146,11 +178,24 @@ export class Kinora {
 
   /** What this user has asked for, here, and had no answer to: to be given to `generate`, or to `forget`. */
   async intentions(options?: CallOptions): Promise<Intention[]> {
+    return (await this.#kept(options)).filter((intention): intention is Intention =>
+      !("items" in intention.request)
+    );
+  }
+
+  /** The same of `generateVideos`. */
+  async bulkIntentions(options?: CallOptions): Promise<BulkIntention[]> {
+    return (await this.#kept(options)).filter((intention): intention is BulkIntention =>
+      "items" in intention.request
+    );
+  }
+
+  async #kept(options?: CallOptions): Promise<AnyIntention[]> {
     return await this.#intentions.of((await this.#session(options))?.userId ?? null);
   }
 
   /** Drops an intention. It may have been accepted; then the video is among the `jobs`. */
-  async forget(intention: Intention): Promise<void> {
+  async forget(intention: AnyIntention): Promise<void> {
     await this.#intentions.forget(intention);
   }
 
@@ -294,6 +339,40 @@ export class Kinora {
       );
     } catch (error) {
       // Also because a runtime may send a request again by itself, whose answer the connection has lost.
+      if (!(error instanceof KinoraError) || error.code !== "ERR_4007") throw error;
+    }
+  }
+
+  /** All of the user's projects, newest first; pages are asked for as they are needed. `jobs({ project_id })` has their jobs. */
+  projects(
+    query: Query<"/projects"> = {},
+    options?: CallOptions,
+  ): AsyncGenerator<Schemas["Project"], void, undefined> {
+    return pages(async (cursor) => {
+      const page = await this.call(
+        (api, init) => api.GET("/projects", { ...init, params: { query: { ...query, ...cursor } } }),
+        options,
+      );
+      return [page.projects, page.next_cursor];
+    });
+  }
+
+  /** Makes a project. Where an answer is lost it is made again, and there may be two: delete the one without jobs. */
+  async createProject(name: string, options?: CallOptions): Promise<Schemas["Project"]> {
+    return await this.call((api, init) => api.POST("/projects", { ...init, body: { name } }), options);
+  }
+
+  async renameProject(projectId: string, name: string, options?: CallOptions): Promise<Schemas["Project"]> {
+    const body = { project_id: projectId, name };
+    return await this.call((api, init) => api.PATCH("/projects", { ...init, body }), options);
+  }
+
+  /** Deletes a project, and none of its jobs. One that is not there is deleted. */
+  async deleteProject(projectId: string, options?: CallOptions): Promise<void> {
+    const query = { project_id: projectId };
+    try {
+      await this.call((api, init) => api.DELETE("/projects", { ...init, params: { query } }), options);
+    } catch (error) {
       if (!(error instanceof KinoraError) || error.code !== "ERR_4007") throw error;
     }
   }
@@ -452,7 +531,7 @@ export { KinoraError };
 export { pages } from "./calls.ts";
 export { keepSession } from "./session.ts";
 export type { Action, ErrorCode, ErrorDetails } from "./errors.ts";
-export type { CallOptions, Intention, Store, Supabase };
+export type { BulkIntention, CallOptions, Intention, Store, Supabase };
 export type Job = Schemas["Job"];
 export type WatchedJob = Schemas["VideoStatusResponse"];
 export type Model = Schemas["Model"];

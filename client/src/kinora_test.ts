@@ -18,6 +18,7 @@ const ended = {
 };
 const accepted = { job_id: "job-1", status: "pending", credits_used: 4, credits_remaining: 6 };
 const request = { model_id: "model-1", prompt: "A fox" };
+const several = { mode: "all" as const, items: [request, request] };
 
 /** All that a network, a platform and a database that is away can answer. */
 const outages: (() => Response | Promise<Response>)[] = [
@@ -79,6 +80,7 @@ for (const [index, outage] of outages.entries()) {
     const calls: [string, (kinora: Kinora) => Promise<unknown>, unknown][] = [
       ["models", (kinora) => kinora.models(patient), { models: [] }],
       ["generate-video", (kinora) => kinora.generate(request, patient), accepted],
+      ["generate-videos", (kinora) => kinora.generateVideos(several, patient), { results: [] }],
       ["cancel-video", (kinora) => kinora.cancel("job-1", patient), running],
       ["user-profile", (kinora) => kinora.profile(patient), { user_id: "user" }],
       ["credits", (kinora) => kinora.credits(patient), {
@@ -89,6 +91,10 @@ for (const [index, outage] of outages.entries()) {
       ["video-jobs", (kinora) => kinora.jobs({}, patient).next(), { jobs: [running], next_cursor: null }],
       ["device-check", (kinora) => kinora.start(() => Promise.resolve("AAAA"), patient), { user_id: "user" }],
       ["delete-video-job", (kinora) => kinora.delete("job-1", patient), null],
+      ["projects", (kinora) => kinora.createProject("Winter", patient), { project_id: "project-1" }],
+      ["projects", (kinora) => kinora.renameProject("project-1", "Summer", patient), { name: "Summer" }],
+      ["projects", (kinora) => kinora.projects({}, patient).next(), { projects: [], next_cursor: null }],
+      ["projects", (kinora) => kinora.deleteProject("project-1", patient), null],
     ];
     for (const [endpoint, call, answer] of calls) {
       let tries = 0;

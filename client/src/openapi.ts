@@ -107,6 +107,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/apple-identity-notifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Apple reports what became of somebody's Sign in with Apple
+         * @description The URL for Sign in with Apple's server-to-server notifications, in Apple's developer account. Apple's signature over `payload` proves who sent it. `consent-revoked` takes the identity from its user, who is a guest again where they had no other; `account-delete` closes an account that has no other; of all else it is kept that it was told. A repeated one changes nothing. What is not proved to be Apple's, and about this app, is `ERR_4005`: so is this example, which nobody has signed.
+         */
+        post: operations["postAppleIdentityNotifications"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/cancel-video": {
         parameters: {
             query?: never;
@@ -204,9 +224,35 @@ export interface paths {
          * Accepts a video, holds its price and begins to generate it
          * @description The price is computed from model and settings, and held; a video that is not made gives it back. Watch the job with `video-status`.
          *
-         *     `prompt` has 1 to 2000 characters, with tabs and line breaks but no other control or direction characters; where a model takes less, `options.prompt_max_characters` says how much, in UTF-16 units. `settings` are options of the model, whose defaults stand for those that are left out. `image_url` is for models that require an image: https, a public DNS name, no port, no credentials; `image_upload_id`, instead of it, is one of the caller's `uploads`, which must be `ready` (`ERR_4009`) and there (`ERR_4007`). `client_reference`, 1 to 100 visible characters, is the app's own name for the job: it is kept with it, and `video-jobs` finds it. Optional fields may be null.
+         *     `prompt` has 1 to 2000 characters, with tabs and line breaks but no other control or direction characters; where a model takes less, `options.prompt_max_characters` says how much, in UTF-16 units. `settings` are options of the model, whose defaults stand for those that are left out. `image_url` is for models that require an image: https, a public DNS name, no port, no credentials; `image_upload_id`, instead of it, is one of the caller's `uploads`, which must be `ready` (`ERR_4009`) and there (`ERR_4007`). `client_reference`, 1 to 100 visible characters, is the app's own name for the job: it is kept with it, and `video-jobs` finds it. `project_id` puts it into one of the caller's `projects`: `ERR_4007` for any other. Optional fields may be null.
+         *
+         *     Where the operator asks for consent, `ERR_4021` names in `processors` who would get the prompt and have not all been accepted: with `accepted_processors` of `user-profile` they are, and the same key goes on.
          */
         post: operations["postGenerateVideo"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/generate-videos": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Accepts several videos under one key: all of them, or each by itself
+         * @description `items` are bodies of `generate-video`: from 1 to what `video_generation` allows in an hour, and at most 20. Each counts in the limits as a call of `generate-video` does.
+         *
+         *     With the `mode` `all` every item is accepted or none: the first refusal is the answer's error, whose `details.index` names the item (of `ERR_4001`, `required` is what the items up to this one cost together). With `any` each is accepted by itself, in order, until credits or limits end, and its result has `job_id` and `credits_used`, or the `error` that `generate-video` would have answered; only where the first item meets a limit is that the answer.
+         *
+         *     One key covers the whole: a retry answers the same results, refused ones included, so that what was refused is asked for again with a new key. The first video is submitted at once, the others take turns with those of other users.
+         */
+        post: operations["postGenerateVideos"];
         delete?: never;
         options?: never;
         head?: never;
@@ -264,7 +310,7 @@ export interface paths {
         };
         /**
          * The models that can be used now, with their options and prices
-         * @description What can be generated now. `pricing.credits` is the price of a video, or of each second of it; `options` has the values of each setting, and the one that stands for it where it is left out; `options.prompt_max_characters` is there for a model that takes prompts of less than 2,000. Send the answer's `ETag` as `If-None-Match`, and there is no body while nothing has changed: 304.
+         * @description What can be generated now. `pricing.credits` is the price of a video, or of each second of it; `options` has the values of each setting, and the one that stands for it where it is left out; `options.prompt_max_characters` is there for a model that takes prompts of less than 2,000. `processed_by` names who may get the prompt and the image: show them, and ask for consent. Send the answer's `ETag` as `If-None-Match`, and there is no body while nothing has changed: 304.
          */
         get: operations["getModels"];
         put?: never;
@@ -313,6 +359,38 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/projects": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The caller's projects, newest first, page by page
+         * @description Newest first, `limit` at a time (1 to 100, else 20). `job_count` is the number of its videos, without the deleted ones; `video-jobs?project_id=` has them. `next_cursor` is the `cursor` of the next page, and null on the last.
+         */
+        get: operations["getProjects"];
+        put?: never;
+        /**
+         * Makes a project, to sort videos by
+         * @description `name` has 1 to 100 characters. Names need not differ, and a second call makes another project.
+         */
+        post: operations["postProjects"];
+        /**
+         * Deletes a project, and none of its videos
+         * @description Its videos stay, and are in no project then. `ERR_4007` for a project that is not there, or another's.
+         */
+        delete: operations["deleteProjects"];
+        options?: never;
+        head?: never;
+        /**
+         * Gives a project another name
+         * @description `ERR_4007` for a project that is not there, or another's.
+         */
+        patch: operations["patchProjects"];
         trace?: never;
     };
     "/provider-webhook": {
@@ -370,7 +448,7 @@ export interface paths {
         put?: never;
         /**
          * Makes the guest that the caller's Apple Account was a part of the caller, a new guest
-         * @description A guest is its session, and a session can be lost, as with an app that is installed anew. StoreKit's `AppTransaction` proves the Apple Account: whoever first came with it to `device-check` is merged into the caller, as by `merge-guest`. It must be signed within the last 10 minutes (`AppTransaction.refresh`). `ERR_4007` where nobody came with it. `ERR_4009` with the status `in_use` until the guest was idle for 7 days, since another device of that Apple Account may be using it; `recovered` within a day of the last time; `not_guest` where either has an identity by which they can sign in. `ERR_4016` for what Apple did not sign for this app.
+         * @description A guest is its session, and a session can be lost, as with an app that is installed anew. StoreKit's `AppTransaction` proves the Apple Account: whoever first came with it to `device-check` is merged into the caller, as by `merge-guest`. It must be signed within the last 10 minutes (`AppTransaction.refresh`). `ERR_4007` where nobody came with it. `ERR_4009` with the status `in_use` until the guest was idle for 7 days, since another device of that Apple Account may be using it; `recovered` within a day of the last time; `not_guest` where either has an identity by which they can sign in; `closed` or `suspended`. `ERR_4016` for what Apple did not sign for this app.
          */
         post: operations["postRecoverGuest"];
         delete?: never;
@@ -480,7 +558,7 @@ export interface paths {
         head?: never;
         /**
          * Changes what it names of the profile
-         * @description Changes the members that it names, of `display_name` (1 to 50 characters, or null), `language`, `theme_preference` and `shares_consumption`, by which Apple may be told how much of a purchase was used when a refund is asked for; answers like `GET`.
+         * @description Changes the members that it names, of `display_name` (1 to 50 characters, or null), `language`, `theme_preference`, `shares_consumption`, by which Apple may be told how much of a purchase was used when a refund is asked for, and `accepted_processors`, the whole list of those who may get the user's prompts and images, of the names in the models' `processed_by`; answers like `GET`.
          */
         patch: operations["patchUserProfile"];
         trace?: never;
@@ -494,7 +572,7 @@ export interface paths {
         };
         /**
          * The caller's videos, newest first, page by page
-         * @description Newest first, `limit` at a time (1 to 100, else 20), of one `status` or of all, of one `client_reference` or of any; deleted videos are absent. `next_cursor` is the `cursor` of the next page, and null on the last. Newer videos move no page. Each `video_url` is signed, and has at least 10 minutes left; where the URLs of 24 hours are used up it is null, and `retry_after` of the job says for how long.
+         * @description Newest first, `limit` at a time (1 to 100, else 20), of one `status` or of all, of one `client_reference` or of any, of one `project_id` (`ERR_4007` where the caller has no such project) or of all; deleted videos are absent. `next_cursor` is the `cursor` of the next page, and null on the last. Newer videos move no page. Each `video_url` is signed, and has at least 10 minutes left; where the URLs of 24 hours are used up it is null, and `retry_after` of the job says for how long.
          */
         get: operations["getVideoJobs"];
         put?: never;
@@ -534,7 +612,7 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /** @enum {string} */
-        ErrorCode: "ERR_4001" | "ERR_4002" | "ERR_4003" | "ERR_4004" | "ERR_4005" | "ERR_4006" | "ERR_4007" | "ERR_4008" | "ERR_4009" | "ERR_4010" | "ERR_4011" | "ERR_4012" | "ERR_4013" | "ERR_4014" | "ERR_4015" | "ERR_4016" | "ERR_4017" | "ERR_4018" | "ERR_4019" | "ERR_4020" | "ERR_5001" | "ERR_5002" | "ERR_5003" | "ERR_6001" | "ERR_6002" | "ERR_6003" | "ERR_6004";
+        ErrorCode: "ERR_4001" | "ERR_4002" | "ERR_4003" | "ERR_4004" | "ERR_4005" | "ERR_4006" | "ERR_4007" | "ERR_4008" | "ERR_4009" | "ERR_4010" | "ERR_4011" | "ERR_4012" | "ERR_4013" | "ERR_4014" | "ERR_4015" | "ERR_4016" | "ERR_4017" | "ERR_4018" | "ERR_4019" | "ERR_4020" | "ERR_4021" | "ERR_5001" | "ERR_5002" | "ERR_5003" | "ERR_6001" | "ERR_6002" | "ERR_6003" | "ERR_6004";
         Error: {
             error: {
                 code: components["schemas"]["ErrorCode"];
@@ -554,59 +632,93 @@ export interface components {
                 required: number;
                 /** @description Credits */
                 available: number;
+                /** @description Of `generate-videos`: the item */
+                index?: number;
             };
             ERR_4002: {
                 model_id: string;
+                /** @description Of `generate-videos`: the item */
+                index?: number;
             };
             ERR_4003: {
                 /** @enum {string} */
                 reason: "policy" | "provider_policy";
+                /** @description Of `generate-videos`: the item */
+                index?: number;
             };
             ERR_4004: {
                 /** @description The limit that was met */
                 policy: string;
                 /** @description Seconds */
                 retry_after: number;
+                /** @description Of `generate-videos`: the item */
+                index?: number;
             };
             ERR_4008: {
                 fields: components["schemas"]["FieldError"][];
+                /** @description Of `generate-videos`: the item */
+                index?: number;
             };
             ERR_4009: {
                 /** @description What it is in */
                 status: string;
+                /** @description Of `generate-videos`: the item */
+                index?: number;
             };
             ERR_4012: {
                 /** @description Seconds */
                 retry_after: number;
+                /** @description Of `generate-videos`: the item */
+                index?: number;
             };
             ERR_4013: {
                 limit_bytes: number;
+                /** @description Of `generate-videos`: the item */
+                index?: number;
             };
             ERR_4016: {
                 /** @enum {string} */
                 reason: "revoked" | "expired" | "family_shared" | "other_account" | "invalid_signature" | "wrong_app" | "not_a_transaction" | "unknown_product" | "wrong_environment";
+                /** @description Of `generate-videos`: the item */
+                index?: number;
             };
             ERR_4019: {
                 /** @enum {string} */
                 reason: "not_an_image" | "wrong_type" | "too_large" | "wrong_size" | "missing";
+                /** @description Of `generate-videos`: the item */
+                index?: number;
             };
             ERR_4020: {
                 used_bytes: number;
                 quota_bytes: number;
+                /** @description Of `generate-videos`: the item */
+                index?: number;
+            };
+            ERR_4021: {
+                /** @description Who gets the prompt and the image, and must be accepted in the profile */
+                processors: string[];
+                /** @description Of `generate-videos`: the item */
+                index?: number;
             };
             ERR_5003: {
                 /** @enum {string} */
                 reason: "rejected" | "invalid_result";
+                /** @description Of `generate-videos`: the item */
+                index?: number;
             };
             ERR_6001: {
                 /** @description Seconds */
                 retry_after: number;
+                /** @description Of `generate-videos`: the item */
+                index?: number;
             };
             ERR_6004: {
                 /** @description What is switched off */
                 feature: string;
                 /** @description Seconds */
                 retry_after: number;
+                /** @description Of `generate-videos`: the item */
+                index?: number;
             };
         };
         FieldError: {
@@ -614,6 +726,12 @@ export interface components {
             path: string;
             /** @description In English, for the developer */
             message: string;
+        };
+        AcceptedItem: {
+            index: number;
+            /** Format: uuid */
+            job_id: string;
+            credits_used: number;
         };
         AcceptedVideo: {
             /** Format: uuid */
@@ -684,6 +802,10 @@ export interface components {
                 created_at: string;
             }[];
         };
+        AppleIdentityNotificationsResponse: {
+            /** @constant */
+            received: true;
+        };
         AppStoreNotificationsResponse: {
             /** @constant */
             received: true;
@@ -735,6 +857,9 @@ export interface components {
             /** Format: date-time */
             closed_at: string;
             subscription: components["schemas"]["Subscription"];
+        };
+        CreateProjectRequest: {
+            name: string;
         };
         CreditedPurchase: {
             transaction_id: string;
@@ -809,6 +934,18 @@ export interface components {
             /** Format: uuid */
             image_upload_id?: string | null;
             client_reference?: string | null;
+            /** Format: uuid */
+            project_id?: string | null;
+        };
+        GenerateVideosRequest: {
+            /** @enum {string} */
+            mode: "all" | "any";
+            items: components["schemas"]["GenerateVideoRequest"][];
+        };
+        GenerateVideosResponse: {
+            results: (components["schemas"]["AcceptedItem"] | components["schemas"]["RefusedItem"])[];
+            credits_used: number;
+            credits_remaining: number;
         };
         GetSessionsResponse: {
             sessions: {
@@ -859,6 +996,8 @@ export interface components {
             thumbnail_url: string | null;
             error: components["schemas"]["JobError"];
             client_reference: string | null;
+            /** Format: uuid */
+            project_id: string | null;
             /** Format: date-time */
             cancel_requested_at: string | null;
             retry_after?: number;
@@ -912,6 +1051,7 @@ export interface components {
             thumbnail_url: string | null;
             is_featured: boolean;
             requires_image: boolean;
+            processed_by: string[];
             pricing: components["schemas"]["Pricing"];
             options: components["schemas"]["ModelOptions"];
         };
@@ -999,10 +1139,25 @@ export interface components {
             /** Format: uuid */
             app_account_token: string;
             shares_consumption: boolean;
+            accepted_processors: string[];
             /** Format: date-time */
             created_at: string;
             subscription: components["schemas"]["Subscription"];
             export: components["schemas"]["LatestExport"];
+        };
+        Project: {
+            /** Format: uuid */
+            project_id: string;
+            name: string;
+            job_count: number;
+            /** Format: date-time */
+            created_at: string;
+        };
+        /** Format: uuid */
+        ProjectId: string;
+        ProjectsResponse: {
+            projects: components["schemas"]["Project"][];
+            next_cursor: string | null;
         };
         ProviderWebhookResponse: {
             /** @constant */
@@ -1035,6 +1190,20 @@ export interface components {
             /** Format: uuid */
             job_id?: string | null;
         };
+        RefusedItem: {
+            index: number;
+            error: {
+                code: string;
+                message: string;
+                details: {
+                    [key: string]: unknown;
+                };
+            };
+        };
+        RenameProjectRequest: {
+            project_id: components["schemas"]["ProjectId"];
+            name: string;
+        };
         Subscription: {
             product_id: string;
             /** @enum {string} */
@@ -1057,6 +1226,7 @@ export interface components {
             /** @enum {string|null} */
             theme_preference?: "system" | "light" | "dark" | null;
             shares_consumption?: boolean | null;
+            accepted_processors?: string[] | null;
         };
         Upload: {
             /** Format: uuid */
@@ -1095,6 +1265,8 @@ export interface components {
             thumbnail_url: string | null;
             error: components["schemas"]["JobError"];
             client_reference: string | null;
+            /** Format: uuid */
+            project_id: string | null;
             /** Format: date-time */
             cancel_requested_at: string | null;
             retry_after?: number;
@@ -1237,6 +1409,19 @@ export interface components {
         };
         /** @description `ERR_4009` resource/wrong-state · `ERR_4012` idempotency/in-progress */
         ERR_4009_ERR_4012: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Content-Language": components["headers"]["ContentLanguage"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description `ERR_4009` resource/wrong-state · `ERR_4012` idempotency/in-progress · `ERR_4021` consent/missing */
+        ERR_4009_ERR_4012_ERR_4021: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "Content-Language": components["headers"]["ContentLanguage"];
@@ -1951,6 +2136,60 @@ export interface operations {
             503: components["responses"]["ERR_6001_ERR_6004"];
         };
     };
+    postAppleIdentityNotifications: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "payload": "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL2FwcGxlaWQuYXBwbGUuY29tIn0.c2lnbmF0dXJl"
+                 *     }
+                 */
+                "application/json": unknown;
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "received": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AppleIdentityNotificationsResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            413: components["responses"]["ERR_4013"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001_ERR_6004"];
+        };
+    };
     postCancelVideo: {
         parameters: {
             query?: never;
@@ -2009,6 +2248,7 @@ export interface operations {
                      *       "thumbnail_url": null,
                      *       "error": null,
                      *       "client_reference": "draft-7",
+                     *       "project_id": null,
                      *       "cancel_requested_at": "2026-11-21T11:58:40.000Z",
                      *       "created_at": "2026-11-21T11:58:30.000Z",
                      *       "completed_at": "2026-11-21T11:58:40.000Z"
@@ -2046,6 +2286,7 @@ export interface operations {
                      *       "thumbnail_url": null,
                      *       "error": null,
                      *       "client_reference": "draft-7",
+                     *       "project_id": null,
                      *       "cancel_requested_at": "2026-11-21T11:58:40.000Z",
                      *       "created_at": "2026-11-21T11:58:30.000Z",
                      *       "completed_at": null
@@ -2323,7 +2564,104 @@ export interface operations {
             402: components["responses"]["ERR_4001"];
             403: components["responses"]["ERR_4017"];
             404: components["responses"]["ERR_4007"];
-            409: components["responses"]["ERR_4009_ERR_4012"];
+            409: components["responses"]["ERR_4009_ERR_4012_ERR_4021"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            422: components["responses"]["ERR_4002_ERR_4003_ERR_4011"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001_ERR_6004"];
+        };
+    };
+    postGenerateVideos: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description One key for each intention, kept until there is an answer. Visible ASCII, bare or in double quotes; the outcome is kept for 24 hours in the scope of caller and endpoint
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key": components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "mode": "any",
+                 *       "items": [
+                 *         {
+                 *           "model_id": "0190a000-0000-7000-8000-000000000001",
+                 *           "prompt": "A red fox runs through fresh snow"
+                 *         },
+                 *         {
+                 *           "model_id": "0190a000-0000-7000-8000-000000000001",
+                 *           "prompt": "The fox looks up"
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["GenerateVideosRequest"];
+            };
+        };
+        responses: {
+            /** @description Accepted; the work goes on */
+            202: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "results": [
+                     *         {
+                     *           "index": 0,
+                     *           "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+                     *           "credits_used": 4
+                     *         },
+                     *         {
+                     *           "index": 1,
+                     *           "error": {
+                     *             "code": "ERR_4001",
+                     *             "message": "You do not have enough credits: this costs 4, and your balance is 2.",
+                     *             "details": {
+                     *               "required": 4,
+                     *               "available": 2
+                     *             }
+                     *           }
+                     *         }
+                     *       ],
+                     *       "credits_used": 4,
+                     *       "credits_remaining": 2
+                     *     }
+                     */
+                    "application/json": components["schemas"]["GenerateVideosResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008_ERR_4010"];
+            401: components["responses"]["ERR_4005"];
+            402: components["responses"]["ERR_4001"];
+            403: components["responses"]["ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            409: components["responses"]["ERR_4009_ERR_4012_ERR_4021"];
             413: components["responses"]["ERR_4013"];
             415: components["responses"]["ERR_4018"];
             422: components["responses"]["ERR_4002_ERR_4003_ERR_4011"];
@@ -2536,6 +2874,10 @@ export interface operations {
                      *           "thumbnail_url": null,
                      *           "is_featured": true,
                      *           "requires_image": false,
+                     *           "processed_by": [
+                     *             "fal",
+                     *             "openai"
+                     *           ],
                      *           "pricing": {
                      *             "type": "per_video",
                      *             "credits": 4
@@ -2717,6 +3059,234 @@ export interface operations {
             400: components["responses"]["ERR_4008"];
             401: components["responses"]["ERR_4005"];
             403: components["responses"]["ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    getProjects: {
+        parameters: {
+            query?: {
+                /** @example 10 */
+                limit?: number;
+                cursor?: string;
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "projects": [
+                     *         {
+                     *           "project_id": "7c9e6679-7425-40de-944b-e07fc1f90ae7",
+                     *           "name": "Winter campaign",
+                     *           "job_count": 1,
+                     *           "created_at": "2026-11-21T11:50:00.000Z"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProjectsResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    postProjects: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Winter campaign"
+                 *     }
+                 */
+                "application/json": components["schemas"]["CreateProjectRequest"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "project_id": "7c9e6679-7425-40de-944b-e07fc1f90ae7",
+                     *       "name": "Winter campaign",
+                     *       "job_count": 0,
+                     *       "created_at": "2026-11-21T11:50:00.000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    deleteProjects: {
+        parameters: {
+            query: {
+                /** @example 7c9e6679-7425-40de-944b-e07fc1f90ae7 */
+                project_id: string;
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done; there is nothing to tell */
+            204: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            413: components["responses"]["ERR_4013"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    patchProjects: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "project_id": "7c9e6679-7425-40de-944b-e07fc1f90ae7",
+                 *       "name": "Winter campaign"
+                 *     }
+                 */
+                "application/json": components["schemas"]["RenameProjectRequest"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "project_id": "7c9e6679-7425-40de-944b-e07fc1f90ae7",
+                     *       "name": "Winter campaign",
+                     *       "job_count": 1,
+                     *       "created_at": "2026-11-21T11:50:00.000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
             429: components["responses"]["ERR_4004"];
             500: components["responses"]["ERR_6003"];
             503: components["responses"]["ERR_6001"];
@@ -3433,6 +4003,7 @@ export interface operations {
                      *       "credits_remaining": 6,
                      *       "app_account_token": "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
                      *       "shares_consumption": false,
+                     *       "accepted_processors": [],
                      *       "created_at": "2026-11-21T11:58:00.000Z",
                      *       "subscription": null,
                      *       "export": null
@@ -3565,6 +4136,7 @@ export interface operations {
                      *       "credits_remaining": 6,
                      *       "app_account_token": "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
                      *       "shares_consumption": false,
+                     *       "accepted_processors": [],
                      *       "created_at": "2026-11-21T11:58:00.000Z",
                      *       "subscription": null,
                      *       "export": null
@@ -3592,6 +4164,7 @@ export interface operations {
                 /** @example completed */
                 status?: "pending" | "processing" | "completed" | "failed" | "cancelled";
                 client_reference?: string;
+                project_id?: string;
             };
             header?: {
                 /**
@@ -3641,6 +4214,7 @@ export interface operations {
                      *           "thumbnail_url": null,
                      *           "error": null,
                      *           "client_reference": "draft-7",
+                     *           "project_id": null,
                      *           "cancel_requested_at": null,
                      *           "created_at": "2026-11-21T11:58:30.000Z",
                      *           "completed_at": "2026-11-21T12:00:00.000Z"
@@ -3655,6 +4229,7 @@ export interface operations {
             400: components["responses"]["ERR_4008"];
             401: components["responses"]["ERR_4005"];
             403: components["responses"]["ERR_4017"];
+            404: components["responses"]["ERR_4007"];
             429: components["responses"]["ERR_4004"];
             500: components["responses"]["ERR_6002_ERR_6003"];
             503: components["responses"]["ERR_6001"];
@@ -3712,6 +4287,7 @@ export interface operations {
                      *       "thumbnail_url": null,
                      *       "error": null,
                      *       "client_reference": "draft-7",
+                     *       "project_id": null,
                      *       "cancel_requested_at": null,
                      *       "created_at": "2026-11-21T11:58:30.000Z",
                      *       "completed_at": "2026-11-21T12:00:00.000Z",

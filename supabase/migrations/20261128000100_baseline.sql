@@ -53,6 +53,7 @@ begin
     when 'request/not-json' then return 'ERR_4018';
     when 'upload/not-usable' then return 'ERR_4019';
     when 'upload/quota-exceeded' then return 'ERR_4020';
+    when 'consent/missing' then return 'ERR_4021';
     when 'provider/timed-out' then return 'ERR_5001';
     when 'provider/unavailable' then return 'ERR_5002';
     when 'provider/rejected' then return 'ERR_5003';
@@ -70,7 +71,7 @@ returns text
 language sql
 immutable
 return case
-  when p_code in ('ERR_4001', 'ERR_4002', 'ERR_4003', 'ERR_4004', 'ERR_4005', 'ERR_4007', 'ERR_4008', 'ERR_4009', 'ERR_4010', 'ERR_4012', 'ERR_4013', 'ERR_4014', 'ERR_4017', 'ERR_4018', 'ERR_4019', 'ERR_4020', 'ERR_6004') then 'info'
+  when p_code in ('ERR_4001', 'ERR_4002', 'ERR_4003', 'ERR_4004', 'ERR_4005', 'ERR_4007', 'ERR_4008', 'ERR_4009', 'ERR_4010', 'ERR_4012', 'ERR_4013', 'ERR_4014', 'ERR_4017', 'ERR_4018', 'ERR_4019', 'ERR_4020', 'ERR_4021', 'ERR_6004') then 'info'
   when p_code in ('ERR_4006', 'ERR_4011', 'ERR_4015', 'ERR_4016') then 'warn'
   when p_code in ('ERR_5001', 'ERR_5002', 'ERR_5003', 'ERR_6001', 'ERR_6002') then 'error'
   when p_code in ('ERR_6003') then 'critical'
@@ -729,8 +730,7 @@ $$;
 -- supabase/schemas/accounts/accounts.sql
 
 -- accounts: who there is, and what becomes of them. In this order: accounts.sql, admission.sql, erasure.sql,
--- closing.sql, apple-revocation.sql, merging.sql,
--- exports.sql.
+-- closing.sql, apple-revocation.sql, merging.sql, exports.sql, identities.sql.
 
 create schema accounts;
 
@@ -752,7 +752,10 @@ create table accounts.users (
   -- Whether Apple may be told how much of a purchase was used, when its refund is asked for.
   shares_consumption boolean not null default false,
   -- Who this guest became; from then on nobody acts as the guest.
-  merged_into uuid constraint users_another check (merged_into <> id)
+  merged_into uuid constraint users_another check (merged_into <> id),
+  -- Who may get this user's prompts and images, by the names that models.processed_by has.
+  accepted_processors text[] not null default '{}'
+    check (cardinality(accepted_processors) <= 20 and array_position(accepted_processors, null) is null)
 );
 alter table accounts.users enable row level security;
 create index users_merged_into on accounts.users (merged_into) where merged_into is not null;
@@ -761,7 +764,7 @@ comment on table accounts.users is 'Accounts, made by the first procedure that n
 -- A tombstone says who it was, and nothing about them.
 alter table accounts.users add constraint users_tombstone check (
   closed_at is null or (display_name is null and language is null and theme_preference = 'system' and not is_admin
-    and not shares_consumption)
+    and not shares_consumption and accepted_processors = '{}')
 );
 
 -- A closed account is never opened again, nor does a merged one become its own, by whatever hand.
@@ -3822,14 +3825,17 @@ begin
     order by a.priority, a.turn, a.id
     limit p_limit
   ),
+  -- Each by its id, whatever is thought of how many there are: a join may read the whole table, and did.
   locked as (
-    select t.id from queue.tasks as t where t.id in (select c.id from chosen as c) for update skip locked
+    select l.id
+    from chosen as c
+    cross join lateral (select t.id from queue.tasks as t where t.id = c.id for update skip locked) as l
   )
   update queue.tasks as t
   set attempts = t.attempts + 1, claimed_at = v_now,
       leased_until = v_now + make_interval(secs => k.lease_seconds), run_at = v_now + make_interval(secs => k.lease_seconds)
-  from locked as l, queue.kinds as k
-  where t.id = l.id and k.kind = t.kind
+  from queue.kinds as k
+  where t.id = any (array(select l.id from locked as l)) and k.kind = t.kind
   returning t.*;
 exception
   when lock_not_available then
@@ -4010,8 +4016,8 @@ $$;
 
 -- supabase/schemas/videos/models.sql
 
--- videos: from a model and a prompt to a file in storage. In this order: models.sql, jobs.sql, submissions.sql,
--- assets.sql, renewals.sql, uploads.sql, providers.sql, offers.sql, settlement.sql, moderation.sql, acceptance.sql,
+-- videos: from a model and a prompt to a file in storage. In this order: models.sql, projects.sql, jobs.sql, submissions.sql,
+-- assets.sql, renewals.sql, uploads.sql, providers.sql, offers.sql, settlement.sql, moderation.sql, acceptance.sql, bulk.sql,
 -- retention.sql, export.sql.
 
 create schema videos;
@@ -4205,6 +4211,72 @@ return case (p_model).pricing_type
   else (p_model).credits
 end;
 
+-- supabase/schemas/videos/projects.sql
+
+create table videos.projects (
+  id uuid primary key default core.new_id(),
+  -- As in videos.jobs: accounts.admit has just seen the user, whose row is never deleted.
+  user_id uuid not null,
+  name text not null,
+  -- Its jobs, without those that are deleted: counting them would cost more with each. Who adds or deletes one has the
+  -- account's lock.
+  job_count integer not null default 0 check (job_count >= 0),
+  created_at timestamptz not null
+) with (fillfactor = 80);
+alter table videos.projects enable row level security;
+-- A user's projects, newest first.
+create index projects_user on videos.projects (user_id, created_at desc, id desc);
+comment on table videos.projects is 'What users sort their videos by. A job may name one that is gone: that is none.';
+
+-- A project as the API shows it.
+create function videos.project_json(p_project videos.projects)
+returns jsonb
+language sql
+stable
+return jsonb_build_object(
+  'project_id', (p_project).id, 'name', (p_project).name, 'job_count', (p_project).job_count,
+  'created_at', core.to_iso((p_project).created_at)
+);
+
+create function videos.has_project(p_user_id uuid, p_project_id uuid)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Whether it is a project of that user's.
+begin
+  return exists (select from videos.projects as p where p.id = p_project_id and p.user_id = p_user_id);
+end;
+$$;
+
+create function videos.shown_project(p_project_id uuid)
+returns uuid
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- The project, while it is there: deleting one does not touch its jobs, of which there may be 100,000.
+begin
+  return (select p.id from videos.projects as p where p.id = p_project_id);
+end;
+$$;
+
+create function videos.count_in_project(p_project_id uuid, p_jobs integer)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- So many jobs more, or less, are in a project; one that is gone or null counts nothing. The caller has locked the account
+-- and changes the jobs in the same transaction. Locks: the project.
+begin
+  update videos.projects as p set job_count = p.job_count + p_jobs where p.id = p_project_id;
+end;
+$$;
+
+select core.keep_rows_out_of_logs('videos.projects');
+
 -- supabase/schemas/videos/jobs.sql
 
 create type videos.job_status as enum ('pending', 'processing', 'completed', 'failed', 'cancelled');
@@ -4249,13 +4321,18 @@ create table videos.jobs (
   -- The app's own name for it, which its user may ask for.
   client_reference text,
   -- The upload that it is made from, instead of an address. No foreign key, as above: an upload may go when the job has ended.
-  image_upload_id uuid
+  image_upload_id uuid,
+  -- Of its user's. One that is not there any more is none: see videos.shown_project.
+  project_id uuid
 ) with (fillfactor = 70);
 alter table videos.jobs enable row level security;
 -- A user's history of each status, newest first: one index pages all of it and any part of it.
 create index jobs_user on videos.jobs (user_id, status, created_at desc, id desc) where deleted_at is null;
 -- Few jobs have a name, and few of a user's have the same.
 create index jobs_client_reference on videos.jobs (user_id, client_reference) where client_reference is not null;
+-- The same of one project.
+create index jobs_project on videos.jobs (project_id, status, created_at desc, id desc)
+  where project_id is not null and deleted_at is null;
 create index jobs_completed_at on videos.jobs using brin (completed_at);
 -- The running jobs; those that are storing have no bound.
 create index jobs_running on videos.jobs (due_at) where completed_at is null;
@@ -4483,6 +4560,7 @@ return jsonb_build_object(
     'code', (p_job).error_code, 'details', (p_job).error_details
   ) end,
   'client_reference', (p_job).client_reference,
+  'project_id', case when (p_job).project_id is not null then videos.shown_project((p_job).project_id) end,
   'cancel_requested_at', core.to_iso((p_job).cancel_requested_at),
   'created_at', core.to_iso((p_job).created_at), 'completed_at', core.to_iso((p_job).completed_at)
 );
@@ -5436,8 +5514,27 @@ begin
 end;
 $$;
 
+create function videos.processors(p_model_id uuid, p_moderated_by text)
+returns text[]
+language sql
+stable
+set search_path = ''
+as $$
+  -- Who may get a prompt and an image for a model, by name and in order: the providers that are enabled, and the service that
+  -- judges prompts, if one does.
+  select array(
+    select p.provider
+    from videos.model_providers as p
+    join videos.providers as v on v.name = p.provider
+    where p.model_id = p_model_id and v.is_enabled
+    union
+    select p_moderated_by where p_moderated_by is not null
+    order by 1
+  )
+$$;
+
 -- A model as the catalogue shows it.
-create function videos.model_json(p_model videos.models)
+create function videos.model_json(p_model videos.models, p_moderated_by text default null)
 returns jsonb
 language sql
 stable
@@ -5445,6 +5542,7 @@ return jsonb_build_object(
   'id', (p_model).id, 'name', (p_model).name, 'description', (p_model).description, 'category', (p_model).category,
   'thumbnail_url', (p_model).thumbnail_url, 'is_featured', (p_model).is_featured,
   'requires_image', (p_model).requires_image,
+  'processed_by', to_jsonb(videos.processors((p_model).id, p_moderated_by)),
   'pricing', jsonb_build_object('type', (p_model).pricing_type, 'credits', (p_model).credits),
   'options', (p_model).options
     || jsonb_strip_nulls(jsonb_build_object('prompt_max_characters', videos.prompt_max_units((p_model).id)))
@@ -6029,8 +6127,7 @@ $$;
 
 create function videos.accept_video(
   p_user_id uuid, p_network text, p_request_id text, p_model_id uuid, p_prompt text, p_settings jsonb,
-  p_image_url text, p_providers text[], p_client_reference text,
-  p_image_upload_id uuid default null
+  p_image_url text, p_providers text[], p_client_reference text, p_moderated_by text, p_project_id uuid, p_image_upload_id uuid
 )
 returns jsonb
 language plpgsql
@@ -6039,7 +6136,7 @@ set search_path = ''
 as $$
 -- Accepts a video or says why not, in the order of what it costs to find out. Nothing is written before the last
 -- refusal but the counted attempt, and what has expired. `data`: `{ job_id, status, credits_used, credits_remaining,
--- created_at }`. Locks: rate-limit rows → account → lots.
+-- created_at }`. Locks: rate-limit rows → account → lots → project.
 declare
   v_taken guard.taken;
   v_limits jsonb;
@@ -6066,6 +6163,7 @@ begin
   v_account := credits.lock_account(p_user_id);
   select m as model, not accounts.is_out(u) and not u.is_banned as is_active,
     (select f.is_enabled from ops.feature_flags as f where f.name = 'generation') as is_enabled,
+    (select f.is_enabled from ops.feature_flags as f where f.name = 'processing_consent') as asks_consent, u.accepted_processors,
     (select f.pattern from videos.moderation_filters as f where f.action = 'refuse') as pattern
   into v_seen
   from accounts.users as u
@@ -6082,8 +6180,16 @@ begin
   if videos.folded(p_prompt) ~ v_seen.pattern and videos.find_moderation_term(p_prompt, 'refuse') is not null then
     return guard.refusal('prompt/refused', '{"reason": "policy"}', v_limits);
   end if;
+  if p_project_id is not null and not videos.has_project(p_user_id, p_project_id) then
+    return guard.refusal('resource/not-found', '{}', v_limits);
+  end if;
   if v_model.id is null then
     return guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id), v_limits);
+  end if;
+  if v_seen.asks_consent and not videos.processors(v_model.id, p_moderated_by) <@ v_seen.accepted_processors then
+    return guard.refusal(
+      'consent/missing', jsonb_build_object('processors', videos.processors(v_model.id, p_moderated_by)), v_limits
+    );
   end if;
   v_settings := v_model.defaults || p_settings;
   v_fields := videos.unfitting(v_model, p_settings, v_image);
@@ -6128,12 +6234,15 @@ begin
   perform credits.place_hold(v_account, v_price, v_job_id);
   insert into videos.jobs (
     id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at,
-    client_reference, image_upload_id
+    client_reference, project_id, image_upload_id
   )
   values (
     v_job_id, p_user_id, v_model.id, v_model.name, p_prompt, v_settings, p_image_url, v_price, p_request_id, v_now,
-    v_now + v_model.start_within, p_client_reference, p_image_upload_id
+    v_now + v_model.start_within, p_client_reference, p_project_id, p_image_upload_id
   );
+  if p_project_id is not null then
+    perform videos.count_in_project(p_project_id, 1);
+  end if;
   -- The function submits at once; the worker only if that did not happen within 2 seconds.
   perform queue.add('submit', v_job_id, p_user_id, v_now + interval '2 seconds', p_request_id => p_request_id);
   return guard.answer(
@@ -6142,6 +6251,167 @@ begin
       'credits_remaining', v_account.balance - v_price, 'created_at', core.to_iso(v_now)
     ),
     v_limits
+  );
+end;
+$$;
+
+-- supabase/schemas/videos/bulk.sql
+
+create function videos.refusal_of_all(p_refusal jsonb, p_index integer, p_held bigint)
+returns jsonb
+language plpgsql
+immutable
+set search_path = ''
+as $$
+-- What accept_video said against an item, as the answer to a request that has it among others: where in it the fault is,
+-- and of credits what the items before it take as well, since none of them is held.
+declare
+  v_details jsonb := p_refusal -> 'details';
+begin
+  if v_details ? 'fields' then
+    v_details := jsonb_set(v_details, '{fields}', (
+      select jsonb_agg(f.field || jsonb_build_object('path', format('items[%s].%s', p_index, f.field ->> 'path')))
+      from jsonb_array_elements(v_details -> 'fields') as f (field)
+    ));
+  end if;
+  if v_details ? 'required' then
+    v_details := v_details || jsonb_build_object(
+      'required', (v_details ->> 'required')::bigint + p_held, 'available', (v_details ->> 'available')::bigint + p_held
+    );
+  end if;
+  return p_refusal || jsonb_build_object('details', v_details);
+end;
+$$;
+
+create function videos.is_about_caller(p_refusal jsonb)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Whether what accept_video said holds for whatever else the caller may ask for now, and tells nothing about the video.
+begin
+  return p_refusal ->> 'error' in (
+      core.error_code('auth/unauthenticated'), core.error_code('auth/suspended'), core.error_code('database/unavailable')
+    )
+    or p_refusal ->> 'error' = core.error_code('feature/switched-off') and not ops.is_enabled('generation');
+end;
+$$;
+
+create function videos.accept_videos(
+  p_user_id uuid, p_network text, p_request_id text, p_mode text, p_items jsonb, p_providers text[],
+  p_moderated_by text
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Accepts several videos, each as accept_video does, in their order. In the mode `all` every one or none: the first
+-- refusal undoes what was accepted before it, and has the `index` of its item among its details. In the mode `any` each by
+-- itself; only what is about the caller, or the limit that the first item meets, refuses the whole, so that the same key may
+-- be used again. Every item counts in the limits, as an attempt also where it was undone; but where the attempts are too
+-- many, none does. `data`: `{ results, credits_used, credits_remaining }`, results being `{ index, job_id, credits_used }` or
+-- `{ index, error: { code, details } }`. Locks: those of accept_video.
+declare
+  v_most integer;
+  v_item record;
+  v_outcome jsonb;
+  v_refusal jsonb;
+  v_taken guard.taken;
+  v_results jsonb := '[]';
+  v_used bigint := 0;
+  v_remaining bigint;
+  -- By their policies, which are then in the order of accept_video: jsonb sorts keys by their length.
+  v_limits jsonb := '{}';
+begin
+  if p_mode not in ('all', 'any') then
+    raise exception 'there is no mode %', p_mode using errcode = 'invalid_parameter_value';
+  end if;
+  -- Of more, not all could ever be accepted.
+  select p.max_hits into v_most from guard.policies as p where p.name = 'video_generation';
+  if jsonb_array_length(p_items) > v_most then
+    v_taken := guard.take(
+      '{generation_attempts,generation_attempts_network}', p_user_id, p_network, 'generate-video'
+    );
+    return coalesce(v_taken.refusal, guard.refusal('request/malformed', jsonb_build_object('fields', jsonb_build_array(
+      jsonb_build_object('path', 'items', 'message', format('Must have at most %s items', v_most))
+    )), v_taken.limits));
+  end if;
+
+  begin
+    for v_item in
+      select (i.number - 1)::integer as index, r.*
+      from jsonb_array_elements(p_items) with ordinality as i (item, number)
+      cross join lateral jsonb_to_record(i.item) as r (
+        model_id uuid, prompt text, settings jsonb, image_url text, client_reference text, project_id uuid,
+        image_upload_id uuid
+      )
+      order by i.number
+    loop
+      v_outcome := videos.accept_video(
+        p_user_id, p_network, p_request_id, v_item.model_id, v_item.prompt, coalesce(v_item.settings, '{}'),
+        v_item.image_url, p_providers, v_item.client_reference, p_moderated_by, v_item.project_id,
+        v_item.image_upload_id
+      );
+      if v_outcome ? 'data' then
+        v_used := v_used + (v_outcome #>> '{data,credits_used}')::bigint;
+        v_remaining := (v_outcome #>> '{data,credits_remaining}')::bigint;
+        v_results := v_results || jsonb_build_object(
+          'index', v_item.index, 'job_id', v_outcome #> '{data,job_id}', 'credits_used', v_outcome #> '{data,credits_used}'
+        );
+      else
+        v_refusal := videos.refusal_of_all(v_outcome, v_item.index, case p_mode when 'all' then v_used else 0 end);
+        if p_mode = 'all' then
+          if not videos.is_about_caller(v_refusal) then
+            v_refusal := jsonb_set(v_refusal, '{details,index}', to_jsonb(v_item.index));
+          end if;
+          -- Undoes what the items before it came to.
+          raise exception 'refused';
+        elsif v_item.index = 0 and (
+          videos.is_about_caller(v_refusal) or v_refusal ->> 'error' = core.error_code('limit/rate-exceeded')
+        ) then
+          return v_refusal;
+        end if;
+        v_results := v_results || jsonb_build_object(
+          'index', v_item.index,
+          'error', jsonb_build_object('code', v_refusal -> 'error', 'details', v_refusal -> 'details')
+        );
+        v_refusal := null;
+      end if;
+      v_limits := v_limits || (
+        select coalesce(jsonb_object_agg(l.state ->> 'policy', l.state), '{}')
+        from jsonb_array_elements(v_outcome -> 'limits') as l (state)
+      );
+    end loop;
+  exception
+    when raise_exception then
+      if v_refusal is null then
+        raise;
+      end if;
+  end;
+
+  if v_refusal is not null then
+    -- It is undone, and was tried all the same.
+    if coalesce(v_refusal #>> '{details,policy}', '') not like 'generation_attempts%' then
+      v_limits := '[]';
+      for v_number in 1 .. jsonb_array_length(p_items) loop
+        v_taken := guard.take(
+          '{generation_attempts,generation_attempts_network}', p_user_id, p_network, 'generate-video'
+        );
+        exit when v_taken.refusal is not null;
+        v_limits := v_taken.limits;
+      end loop;
+      v_refusal := v_refusal || jsonb_build_object('limits', v_limits);
+    end if;
+    return v_refusal;
+  end if;
+  return guard.answer(
+    jsonb_build_object(
+      'results', v_results, 'credits_used', v_used,
+      'credits_remaining', coalesce(v_remaining, (credits.lock_account(p_user_id)).balance)
+    ),
+    (select jsonb_agg(l.state) from jsonb_each(v_limits) as l (policy, state))
   );
 end;
 $$;
@@ -6174,14 +6444,22 @@ declare
 begin
   is_new := false;
   loop
-    -- The session in the same statement: one look into an index more.
-    select accounts.is_out(u) or not u.is_banned and p_session_id is not null and not exists (
-        select from auth.sessions as s where s.id = p_session_id and s.user_id = p_user_id
-      ),
-      u.is_banned, u.language
-    into v_is_out, v_is_banned, language
-    from accounts.users as u
-    where u.id = p_user_id;
+    if p_session_id is null then
+      select accounts.is_out(u), u.is_banned, u.language
+      into v_is_out, v_is_banned, language
+      from accounts.users as u
+      where u.id = p_user_id;
+    else
+      -- The session in the same statement. To be ready to look for one costs as much as all the rest, whether it is looked
+      -- for or not.
+      select accounts.is_out(u) or not u.is_banned and not exists (
+          select from auth.sessions as s where s.id = p_session_id and s.user_id = p_user_id
+        ),
+        u.is_banned, u.language
+      into v_is_out, v_is_banned, language
+      from accounts.users as u
+      where u.id = p_user_id;
+    end if;
     exit when found;
     if p_session_id is not null and not accounts.is_session(p_user_id, p_session_id) then
       refusal := guard.refusal('auth/unauthenticated');
@@ -6380,6 +6658,7 @@ return jsonb_build_object(
   'user_id', (p_user).id, 'display_name', (p_user).display_name, 'language', (p_user).language,
   'theme_preference', (p_user).theme_preference, 'credits_remaining', p_credits_remaining,
   'app_account_token', (p_user).app_account_token, 'shares_consumption', (p_user).shares_consumption,
+  'accepted_processors', to_jsonb((p_user).accepted_processors),
   'created_at', core.to_iso((p_user).created_at)
 );
 
@@ -6542,7 +6821,7 @@ begin
   v_now := core.now();
   update accounts.users as u
   set closed_at = v_now, display_name = null, language = null, theme_preference = 'system', is_admin = false,
-      shares_consumption = false
+      shares_consumption = false, accepted_processors = '{}'
   where u.id = p_user_id and u.closed_at is null and u.merged_into is null;
   if not found then
     return null;
@@ -6914,6 +7193,150 @@ begin
 end;
 $$;
 
+-- supabase/schemas/accounts/identities.sql
+
+-- What Apple itself says about the identities of users: that its user consents no longer, or is no more.
+
+create type accounts.identity_effect as enum (
+  'unlinked', -- its user has the identity no longer
+  'closed', -- nor an account
+  'noted', -- only that it was told
+  'outdated', -- its user has signed in with it since
+  'nobody' -- no account is meant
+);
+
+create table accounts.identity_notifications (
+  -- Apple's: the same each time that it is sent.
+  notification_id text primary key check (char_length(notification_id) between 1 and 255),
+  -- Apple's own words, also those that nobody here knows yet.
+  type text not null check (char_length(type) between 1 and 100),
+  -- Whom Apple means: their number in our apps.
+  subject text check (char_length(subject) between 1 and 255),
+  event_at timestamptz not null,
+  received_at timestamptz not null,
+  -- Who that is here; null for nobody.
+  user_id uuid,
+  effect accounts.identity_effect not null
+);
+alter table accounts.identity_notifications enable row level security;
+create index identity_notifications_subject on accounts.identity_notifications (subject) where effect = 'unlinked';
+create index identity_notifications_user on accounts.identity_notifications (user_id) where user_id is not null;
+create index identity_notifications_of_nobody on accounts.identity_notifications (received_at) where user_id is null;
+comment on table accounts.identity_notifications is 'What Apple told of identities, each notification once, and what was done.';
+
+create function accounts.signs_in_without(p_user_id uuid, p_identity_id uuid)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  -- Whether a user can sign in by something else than that identity.
+  select exists (select from auth.identities as i where i.user_id = p_user_id and i.id is distinct from p_identity_id)
+    or exists (
+      select from auth.users as a where a.id = p_user_id and (a.encrypted_password <> '' or a.phone <> '')
+    )
+$$;
+
+create function accounts.unlink(p_identity_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Takes an identity from its user, as Auth itself does, with the address that came by it. Whoever cannot sign in without is
+-- a guest again: their sessions live, their credits stay, and they can link, merge or be found again as any guest. A second
+-- call changes nothing. The caller has locked the user's row in Auth. Locks: the identity.
+declare
+  v_identity auth.identities;
+  v_left record;
+begin
+  delete from auth.identities as i where i.id = p_identity_id returning i.* into v_identity;
+  if not found then
+    return;
+  end if;
+  select not accounts.signs_in_without(v_identity.user_id, null) as is_guest,
+    -- The first stays the first.
+    case when count(*) = 0 then '{}' else jsonb_build_object(
+      'provider', (array_agg(i.provider order by i.created_at, i.id))[1],
+      'providers', jsonb_agg(i.provider order by i.created_at, i.id)
+    ) end as providers,
+    -- An address that has become another user's stays theirs.
+    (array_agg(i.email order by i.created_at, i.id) filter (where i.email <> '' and not exists (
+      select from auth.users as o where o.email = i.email and o.id <> i.user_id
+    )))[1] as email
+  into v_left
+  from auth.identities as i
+  where i.user_id = v_identity.user_id;
+  update auth.users as a
+  set is_anonymous = v_left.is_guest,
+      raw_user_meta_data = case when v_left.is_guest then '{}' else a.raw_user_meta_data end,
+      raw_app_meta_data = coalesce(a.raw_app_meta_data, '{}') - array['provider', 'providers'] || v_left.providers,
+      updated_at = core.now()
+  where a.id = v_identity.user_id;
+  update auth.users as a
+  set email = v_left.email, email_confirmed_at = case when v_left.email is not null then a.email_confirmed_at end
+  where a.id = v_identity.user_id and lower(a.email) = lower(v_identity.email);
+end;
+$$;
+
+create function accounts.heed_identity_notification(p_type text, p_subject text, p_event_at timestamptz)
+returns table (user_id uuid, effect accounts.identity_effect)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Does what Apple tells of an identity. `consent-revoked` unlinks it, unless its user has signed in with it since, which is
+-- consent anew. `account-delete` unlinks it from whoever has another way in, and closes the account of whoever has none;
+-- also of whom it was taken from before, since the two come in any order. Else nothing is done. A second call finds nobody, or
+-- an account that is closed. Raises lock_not_available or serialization_failure where somebody changes the user at this moment: the
+-- caller tries the whole again. Locks: account → the user's row in Auth, not waited for → the identity, or as accounts.close.
+declare
+  v_identity record;
+  v_account credits.accounts;
+begin
+  select i.id, i.user_id, greatest(i.created_at, i.last_sign_in_at) as used_at into v_identity
+  from auth.identities as i
+  where i.provider = 'apple' and i.provider_id = p_subject;
+  user_id := coalesce(v_identity.user_id, (
+    select n.user_id from accounts.identity_notifications as n
+    where n.subject = p_subject and n.effect = 'unlinked'
+    order by n.event_at desc, n.received_at desc
+    limit 1
+  ));
+  effect := 'noted';
+  if user_id is null or not accounts.find(user_id) then
+    effect := 'nobody';
+    user_id := null;
+  elsif p_type in ('consent-revoked', 'account-delete') then
+    -- First the account: who deletes the user in Auth, or merges them, has it as well.
+    v_account := credits.lock_account(user_id);
+    perform from auth.users as a where a.id = user_id for update nowait;
+    if exists (select from auth.identities as i where i.provider = 'apple' and i.provider_id = p_subject)
+      is distinct from (v_identity.id is not null)
+      or accounts.heir_of(user_id) <> user_id
+    then
+      raise exception 'the identity has changed hands meanwhile' using errcode = 'serialization_failure';
+    end if;
+    if p_type = 'consent-revoked' then
+      effect := case
+        when v_identity.id is null then 'nobody'
+        -- Clocks differ; and to end a consent that was given again is the lesser harm.
+        when v_identity.used_at > p_event_at + interval '1 minute' then 'outdated'
+        else 'unlinked'
+      end;
+    elsif accounts.signs_in_without(user_id, v_identity.id) then
+      effect := case when v_identity.id is null then 'nobody' else 'unlinked' end;
+    elsif accounts.close(user_id) is not null then
+      effect := 'closed';
+    end if;
+    if effect = 'unlinked' then
+      perform accounts.unlink(v_identity.id);
+    end if;
+  end if;
+  return next;
+end;
+$$;
+
 -- supabase/schemas/devices/devices.sql
 
 -- devices: who was granted a device's credits, and what bounds it. In this order: devices.sql, limits.sql,
@@ -7104,6 +7527,17 @@ begin
     and t.app_transaction_id = p_app_transaction ->> 'app_transaction_id';
   return v_row;
 end;
+$$;
+
+create function devices.users_of_app_transaction(p_app_transaction_id text)
+returns setof uuid
+language sql
+stable
+set search_path = ''
+as $$
+  -- Who came with an Apple Account, in whichever environment.
+  select t.user_id from devices.app_transactions as t
+  where t.environment in ('production', 'sandbox') and t.app_transaction_id = p_app_transaction_id and t.user_id is not null
 $$;
 
 -- Whether credits were granted for an app transaction already; false for none.
@@ -7941,8 +8375,8 @@ begin
   ) as c on c.status = s.status;
 
   return jsonb_build_object(
-    -- Whoever has the token can buy for the user; both are nobody else's affair.
-    'user', accounts.profile_json(v_user, v_balance) - '{app_account_token,shares_consumption}'::text[] || jsonb_build_object(
+    -- Whoever has the token can buy for the user; these are nobody else's affair.
+    'user', accounts.profile_json(v_user, v_balance) - '{app_account_token,shares_consumption,accepted_processors}'::text[] || jsonb_build_object(
       'is_guest', (select a.is_anonymous from auth.users as a where a.id = p_user_id),
       'is_banned', v_user.is_banned, 'closed_at', core.to_iso(v_user.closed_at), 'merged_into', v_user.merged_into
     ),
@@ -9078,13 +9512,15 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- A parent has taken back that their child may use the app: who bought with that Apple Account is suspended, which the
--- operator sees, in ops.admin_actions and as an alert. A second call changes nothing. Locks: users.
+-- A parent has taken back that their child may use the app: who bought with that Apple Account, or came with it to a device
+-- check, is suspended, which the operator sees, in ops.admin_actions and as an alert. A second call changes nothing. Locks: users.
 declare
   v_user_ids constant uuid[] := array(
-    select distinct t.owner_id from purchases.transactions as t
+    select t.owner_id from purchases.transactions as t
     where t.app_transaction_id = p_app_transaction_id and t.owner_id is not null
-    order by t.owner_id
+    union
+    select devices.users_of_app_transaction(p_app_transaction_id)
+    order by 1
   );
   v_user_id uuid;
 begin
@@ -9276,14 +9712,15 @@ $$;
 create schema api;
 grant usage on schema api to service_role;
 
-create function api.models(p_user_id uuid, p_session_id uuid default null)
+create function api.models(p_user_id uuid, p_session_id uuid default null, p_moderated_by text default null)
 returns jsonb
 language plpgsql
 volatile
 security definer
 set search_path = ''
 as $$
--- The catalogue: `data` is `{ models }`, in the order of the operator. Counts against `reads`.
+-- The catalogue: `data` is `{ models }`, in the order of the operator. p_moderated_by names the service that judges prompts,
+-- if one does. Counts against `reads`.
 declare
   v_caller record;
   v_data jsonb;
@@ -9293,7 +9730,7 @@ begin
     return v_caller.refusal;
   end if;
 
-  select jsonb_build_object('models', coalesce(jsonb_agg(videos.model_json(m) order by m.position, m.id), '[]'))
+  select jsonb_build_object('models', coalesce(jsonb_agg(videos.model_json(m, p_moderated_by) order by m.position, m.id), '[]'))
   into v_data
   from videos.models as m
   where m.is_available;
@@ -9349,7 +9786,7 @@ security definer
 set search_path = ''
 as $$
 -- Offers a model or takes it out of the catalogue. `data` is the model as the catalogue has it, with
--- `is_available`. model/not-available for an unknown model. A second call changes nothing and writes
+-- `is_available` and without `processed_by`. model/not-available for an unknown model. A second call changes nothing and writes
 -- nothing. Counts against `admin`. Locks: rate-limit row → model.
 declare
   v_caller record;
@@ -9373,7 +9810,7 @@ begin
     );
   end if;
   return guard.answer(
-    videos.model_json(v_model) || jsonb_build_object('is_available', p_is_available), v_caller.limits,
+    videos.model_json(v_model) - 'processed_by' || jsonb_build_object('is_available', p_is_available), v_caller.limits,
     v_caller.language
   );
 end;
@@ -9633,7 +10070,7 @@ as $$
 -- Hides an ended job of the caller's for good and makes the task that removes its files; the ledger keeps its entries.
 -- `data`: `{ deleted_at }`. resource/not-found for a job that is not there, is deleted already or is another's;
 -- resource/wrong-state for one that has not ended. Counts against `writes`. Locks: rate-limit row → account → job →
--- task.
+-- project → task.
 declare
   v_caller record;
   v_job videos.jobs;
@@ -9663,6 +10100,9 @@ begin
   update videos.jobs as j
   set deleted_at = v_now, video_url = null, video_url_expires_at = null, thumbnail_url = null
   where j.id = p_job_id;
+  if v_job.project_id is not null then
+    perform videos.count_in_project(v_job.project_id, -1);
+  end if;
   if exists (select from videos.assets as a where a.job_id = p_job_id and a.deleted_at is null) then
     perform videos.add_task('delete_files', v_job, v_now);
   end if;
@@ -9977,7 +10417,7 @@ create function api.generate_video(
   p_user_id uuid, p_network text, p_idempotency_key text, p_fingerprint text, p_request_id text, p_model_id uuid,
   p_prompt text, p_settings jsonb, p_image_url text default null,
   p_providers text[] default null, p_client_reference text default null, p_session_id uuid default null,
-  p_image_upload_id uuid default null
+  p_moderated_by text default null, p_project_id uuid default null, p_image_upload_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -9986,8 +10426,8 @@ security definer
 set search_path = ''
 as $$
 -- Accepts a video once per idempotency key, where one of p_providers, those that this deployment has keys for, can make
--- it; null is any. A second call answers what the first did; see videos.accept_video for the rest. Locks: idempotency
--- key → rate-limit rows → account → lots.
+-- it; null is any. p_moderated_by names the service that judges prompts, if one does. A second call answers what the first
+-- did; see videos.accept_video for the rest. Locks: idempotency key → rate-limit rows → account → lots → project.
 declare
   v_caller record;
   v_outcome jsonb;
@@ -10002,7 +10442,7 @@ begin
       p_user_id, 'generate-video', p_idempotency_key, p_fingerprint,
       videos.accept_video(
         p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url, p_providers, p_client_reference,
-        p_image_upload_id
+        p_moderated_by, p_project_id, p_image_upload_id
       )
     );
   end if;
@@ -10010,6 +10450,41 @@ begin
 end;
 $$;
 grant execute on function api.generate_video to service_role;
+
+-- supabase/schemas/api/generate-videos.sql
+
+create function api.generate_videos(
+  p_user_id uuid, p_network text, p_idempotency_key text, p_fingerprint text, p_request_id text, p_mode text, p_items jsonb,
+  p_providers text[] default null, p_session_id uuid default null, p_moderated_by text default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Accepts several videos once per idempotency key, which covers them all, as videos.accept_videos does: p_items are requests of
+-- api.generate_video, p_mode is `all` or `any`. A second call answers what the first did, the items that were refused in the
+-- mode `any` included. Locks: idempotency key → rate-limit rows → account → lots → projects.
+declare
+  v_caller record;
+  v_outcome jsonb;
+begin
+  v_caller := accounts.admit(p_user_id, p_session_id => p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  v_outcome := guard.claim(p_user_id, 'generate-videos', p_idempotency_key, p_fingerprint);
+  if v_outcome is null then
+    v_outcome := guard.finish(
+      p_user_id, 'generate-videos', p_idempotency_key, p_fingerprint,
+      videos.accept_videos(p_user_id, p_network, p_request_id, p_mode, p_items, p_providers, p_moderated_by)
+    );
+  end if;
+  return guard.in_language(v_outcome, v_caller.language);
+end;
+$$;
+grant execute on function api.generate_videos to service_role;
 
 -- supabase/schemas/api/health.sql
 
@@ -10444,7 +10919,8 @@ security definer
 set search_path = ''
 as $$
 -- The caller's profile, made at the first call: `data` is `{ user_id, display_name, language, theme_preference,
--- credits_remaining, app_account_token, shares_consumption, created_at, subscription, export }`. Counts against `reads`.
+-- credits_remaining, app_account_token, shares_consumption, accepted_processors, created_at, subscription, export }`.
+-- Counts against `reads`.
 -- Locks: rate-limit row → account → expired lots.
 declare
   v_caller record;
@@ -10473,8 +10949,8 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Changes what `p_changes` names of `display_name` (null takes it away), `language`, `theme_preference` and
--- `shares_consumption`, and answers as api.get_user_profile. A second call changes nothing more. Counts against `writes`.
+-- Changes what `p_changes` names of `display_name` (null takes it away), `language`, `theme_preference`,
+-- `shares_consumption` and `accepted_processors`, all of which it names, and answers as api.get_user_profile. A second call changes nothing more. Counts against `writes`.
 -- Locks: rate-limit row → account → expired lots → user.
 declare
   v_caller record;
@@ -10488,7 +10964,11 @@ begin
   set display_name = case when p_changes ? 'display_name' then p_changes ->> 'display_name' else u.display_name end,
       language = coalesce(p_changes ->> 'language', u.language),
       theme_preference = coalesce(p_changes ->> 'theme_preference', u.theme_preference),
-      shares_consumption = coalesce((p_changes ->> 'shares_consumption')::boolean, u.shares_consumption)
+      shares_consumption = coalesce((p_changes ->> 'shares_consumption')::boolean, u.shares_consumption),
+      accepted_processors = case jsonb_typeof(p_changes -> 'accepted_processors')
+        when 'array' then array(select jsonb_array_elements_text(p_changes -> 'accepted_processors') order by 1)
+        else u.accepted_processors
+      end
   -- Asked with the row locked, too: what is erased from a closed account stays erased, by whatever hand it was closed.
   where u.id = p_user_id and u.closed_at is null
   returning u.* into v_user;
@@ -10510,7 +10990,7 @@ grant execute on function api.patch_user_profile to service_role;
 
 create function api.video_jobs(
   p_user_id uuid, p_limit integer, p_status text default null, p_after jsonb default null,
-  p_client_reference text default null, p_session_id uuid default null
+  p_client_reference text default null, p_session_id uuid default null, p_project_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -10520,8 +11000,9 @@ set search_path = ''
 -- A plan for this page's length is no better, and costs twice as much as reading the page.
 set plan_cache_mode = force_generic_plan
 as $$
--- A page of the caller's jobs, or of those with one status or reference, without the deleted ones: `data` is
--- `{ videos, next }`, videos being `{ job, paths }` as in api.video_status. Counts against `reads`, and each URL that is to
+-- A page of the caller's jobs, or of those with one status, reference or project, without the deleted ones: `data` is
+-- `{ videos, next }`, videos being `{ job, paths }` as in api.video_status. resource/not-found for a project that is not
+-- there or is another's. Counts against `reads`, and each URL that is to
 -- be renewed against `signed_urls`. Locks: rate-limit rows.
 declare
   v_caller record;
@@ -10536,6 +11017,9 @@ begin
   v_caller := guard.enter(p_user_id, 'video-jobs', '{reads}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
+  end if;
+  if p_project_id is not null and not videos.has_project(p_user_id, p_project_id) then
+    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
   end if;
 
   select coalesce(jsonb_agg(p.video order by p.place) filter (where p.place <= p_limit), '[]'),
@@ -10556,7 +11040,7 @@ begin
         (
           select j as job
           from videos.jobs as j
-          where p_client_reference is null
+          where p_client_reference is null and p_project_id is null
             and j.user_id = p_user_id and j.status = s.status and j.deleted_at is null
             and (j.created_at, j.id) < (v_before, v_before_id)
           order by j.created_at desc, j.id desc
@@ -10567,8 +11051,19 @@ begin
         (
           select j as job
           from videos.jobs as j
-          where j.client_reference = p_client_reference
+          where j.client_reference = p_client_reference and (p_project_id is null or j.project_id = p_project_id)
             and j.user_id = p_user_id and j.status = s.status and j.deleted_at is null
+            and (j.created_at, j.id) < (v_before, v_before_id)
+          order by j.created_at desc, j.id desc
+          limit p_limit + 1
+        )
+        union all
+        -- And of a project, whose part of another index pages it as fast as the whole.
+        (
+          select j as job
+          from videos.jobs as j
+          where p_client_reference is null
+            and j.project_id = p_project_id and j.user_id = p_user_id and j.status = s.status and j.deleted_at is null
             and (j.created_at, j.id) < (v_before, v_before_id)
           order by j.created_at desc, j.id desc
           limit p_limit + 1
@@ -11467,6 +11962,43 @@ end;
 $$;
 grant execute on function api.app_store_notifications to service_role;
 
+-- supabase/schemas/api/apple-identity-notifications.sql
+
+create function api.apple_identity_notifications(p_notification jsonb)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Does what a notification that is proved to be Apple's tells of an identity, and keeps that it was told. `p_notification`:
+-- `{ notification_id, type, subject, event_at }`. `data`: `{ effect }`, as accounts.heed_identity_notification says it. A second
+-- call, also one at the same time, changes nothing, and is `replayed`. Locks: notification → as
+-- accounts.heed_identity_notification.
+declare
+  v_id constant text := p_notification ->> 'notification_id';
+  v_heeded record;
+begin
+  insert into accounts.identity_notifications (notification_id, type, subject, event_at, received_at, effect)
+  values (
+    v_id, p_notification ->> 'type', p_notification ->> 'subject', (p_notification ->> 'event_at')::timestamptz, core.now(), 'noted'
+  )
+  on conflict do nothing;
+  if not found then
+    return guard.answer('{"effect": "replayed"}');
+  end if;
+  select h.* into v_heeded
+  from accounts.heed_identity_notification(
+    p_notification ->> 'type', p_notification ->> 'subject', (p_notification ->> 'event_at')::timestamptz
+  ) as h;
+  update accounts.identity_notifications as n
+  set effect = v_heeded.effect, user_id = v_heeded.user_id
+  where n.notification_id = v_id;
+  return guard.answer(jsonb_build_object('effect', v_heeded.effect));
+end;
+$$;
+grant execute on function api.apple_identity_notifications to service_role;
+
 -- supabase/schemas/api/recover-guest.sql
 
 create function api.recover_guest(
@@ -11758,6 +12290,123 @@ begin
 end;
 $$;
 grant execute on function api.record_upload_tidied to service_role;
+
+-- supabase/schemas/api/projects.sql
+
+create function api.get_projects(p_user_id uuid, p_limit integer, p_after jsonb default null, p_session_id uuid default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- A page of the caller's projects, newest first: `data` is `{ projects, next }`, projects being `{ project_id, name, job_count,
+-- created_at }`. Counts against `reads`. Locks: rate-limit row.
+declare
+  v_caller record;
+  v_before constant timestamptz := coalesce((p_after ->> 'created_at')::timestamptz, 'infinity');
+  v_before_id constant uuid := coalesce((p_after ->> 'id')::uuid, '00000000-0000-0000-0000-000000000000');
+  v_projects jsonb;
+  v_next jsonb;
+begin
+  v_caller := guard.enter(p_user_id, 'projects', '{reads}', null, p_session_id => p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+
+  select coalesce(jsonb_agg(p.project order by p.place) filter (where p.place <= p_limit), '[]'),
+    case when count(*) > p_limit then jsonb_agg(p.position order by p.place) -> p_limit - 1 end
+  into v_projects, v_next
+  from (
+    select row_number() over (order by t.created_at desc, t.id desc) as place,
+      jsonb_build_object('created_at', t.created_at, 'id', t.id) as position, videos.project_json(t) as project
+    from videos.projects as t
+    where t.user_id = p_user_id and (t.created_at, t.id) < (v_before, v_before_id)
+    order by t.created_at desc, t.id desc
+    limit p_limit + 1
+  ) as p;
+  return guard.answer(jsonb_build_object('projects', v_projects, 'next', v_next), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.get_projects to service_role;
+
+create function api.post_projects(p_user_id uuid, p_name text, p_session_id uuid default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Makes a project of the caller's: `data` is it, as in api.get_projects. A second call makes another. Counts against
+-- `writes`. Locks: rate-limit row → account, so that none is made for an account that is being erased.
+declare
+  v_caller record;
+  v_project videos.projects;
+begin
+  v_caller := guard.enter(p_user_id, 'projects', '{writes}', null, p_locks => true, p_session_id => p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+
+  insert into videos.projects (user_id, name, created_at) values (p_user_id, p_name, core.now()) returning * into v_project;
+  return guard.answer(videos.project_json(v_project), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.post_projects to service_role;
+
+create function api.patch_projects(p_user_id uuid, p_project_id uuid, p_name text, p_session_id uuid default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Gives a project of the caller's another name: `data` is it, as in api.get_projects. resource/not-found for one that is not
+-- there or is another's. A second call changes nothing more. Counts against `writes`. Locks: rate-limit row → project.
+declare
+  v_caller record;
+  v_project videos.projects;
+begin
+  v_caller := guard.enter(p_user_id, 'projects', '{writes}', null, p_session_id => p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+
+  update videos.projects as p set name = p_name where p.id = p_project_id and p.user_id = p_user_id returning * into v_project;
+  if not found then
+    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+  end if;
+  return guard.answer(videos.project_json(v_project), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.patch_projects to service_role;
+
+create function api.delete_projects(p_user_id uuid, p_project_id uuid, p_session_id uuid default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Deletes a project of the caller's and none of its jobs, which then are in none: `data` is `{ project_id }`.
+-- resource/not-found for one that is not there, as in a second call, or is another's. It takes as long for 100,000 jobs as
+-- for one. Counts against `writes`. Locks: rate-limit row → account, whose lock whoever adds a job has → project.
+declare
+  v_caller record;
+begin
+  v_caller := guard.enter(p_user_id, 'projects', '{writes}', null, p_locks => true, p_session_id => p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+
+  delete from videos.projects as p where p.id = p_project_id and p.user_id = p_user_id;
+  if not found then
+    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+  end if;
+  return guard.answer(jsonb_build_object('project_id', p_project_id), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.delete_projects to service_role;
 
 -- supabase/schemas/api/user-export.sql
 

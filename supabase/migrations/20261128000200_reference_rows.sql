@@ -109,6 +109,8 @@ on conflict (tier) do nothing;
 
 -- ops: switches, and how long things are kept.
 insert into ops.feature_flags (name) values ('generation'), ('purchases'), ('sandbox_purchases') on conflict (name) do nothing;
+-- Asked of users where the operator turns it on, for their apps must know it.
+insert into ops.feature_flags (name, is_enabled) values ('processing_consent', false) on conflict (name) do nothing;
 insert into ops.retention_rules (name, what, keep, batch, every, relation, time_column, condition) values
   ('idempotency_keys', 'Outcomes kept for replay, from the end of the 24 hours that the API promises', '0', 10000, '1 minute',
     'guard.idempotency_keys', 'expires_at', null),
@@ -125,6 +127,9 @@ insert into ops.retention_rules (name, what, keep, batch, every, relation, time_
   -- As long as Apple's own history goes back: what comes again is known again.
   ('store_notifications', 'Notifications of the App Store, from their arrival, once they were acted upon', '180 days', 10000,
     '1 day', 'purchases.notifications', 'received_at', 't.handled_at is not null'),
+  -- Longer than Apple''s word is believed: until then it is known again. What is about an account is kept with it.
+  ('identity_notifications', 'What Apple told of identities that nobody here has, from its arrival', '30 days', 10000, '1 day',
+    'accounts.identity_notifications', 'received_at', 't.user_id is null'),
   ('error_log', 'Recorded errors, from their minute', '30 days', 10000, '10 minutes', 'ops.error_log', 'minute', null),
   ('alerts', 'Alerts, from when they were met last', '90 days', 10000, '1 day', 'ops.alerts', 'last_at', null),
   -- The next proof begins at that one.
@@ -153,6 +158,7 @@ on conflict (name) do update set what = excluded.what, procedure = excluded.proc
 insert into accounts.personal_tables (relation, rows_of) values
   ('accounts.erasures', 't.user_id = any ($1)'),
   ('accounts.exports', 't.user_id = any ($1)'),
+  ('accounts.identity_notifications', 't.user_id = any ($1)'),
   ('accounts.merges', 't.guest_id = any ($1) or t.heir_id = any ($1)'),
   ('accounts.users', 't.id = any ($1)'),
   ('credits.accounts', 't.owner_id = any ($1)'),
@@ -177,6 +183,7 @@ insert into accounts.personal_tables (relation, rows_of) values
   ('queue.tasks', 't.owner_id = any ($1)'),
   ('videos.assets', 't.job_id in (select videos.jobs_of($1))'),
   ('videos.jobs', 't.id in (select videos.jobs_of($1))'),
+  ('videos.projects', 't.user_id = any ($1)'),
   ('videos.provider_events', 't.submission_id in (
     select s.id from videos.submissions as s where s.job_id in (select videos.jobs_of($1)))'),
   ('videos.submissions', 't.job_id in (select videos.jobs_of($1))'),
@@ -185,8 +192,9 @@ on conflict (relation) do update set rows_of = excluded.rows_of;
 -- Whose rows move with a merge; keys are moved by guard.pass_keys.
 update accounts.personal_tables as t set owner_column = o.owner_column
   from (values
-  ('devices.app_transactions', 'user_id'), ('devices.intents', 'user_id'), ('purchases.subscriptions', 'owner_id'),
+  ('accounts.identity_notifications', 'user_id'), ('devices.app_transactions', 'user_id'), ('devices.intents', 'user_id'), ('purchases.subscriptions', 'owner_id'),
   ('purchases.transactions', 'owner_id'), ('queue.tasks', 'owner_id'), ('videos.assets', 'owner_id'), ('videos.jobs', 'user_id'),
+  ('videos.projects', 'user_id'),
   ('videos.provider_events', 'owner_id'), ('videos.submissions', 'owner_id'),
   ('videos.uploads', 'owner_id')
   ) as o (relation, owner_column)
@@ -198,9 +206,13 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   ('accounts.users', '{id,reference,app_account_token,merged_into}', 'kept', null, 'stays',
     'the tombstone: nobody gets the id again, nor a purchase that names it, and it names nobody'),
   ('accounts.exports', '{id,user_id}', 'erased', null, 'stays', 'when the user asked for what is kept of them'),
+  ('accounts.identity_notifications', '{notification_id,type,user_id}', 'kept', null, 'moves',
+    'that Apple told it, so that it is not done again; of the person, the tombstone''s id'),
+  ('accounts.identity_notifications', '{subject}', 'blanked', null, 'moves', 'who they are at Apple'),
   ('accounts.merges', '{guest_id,heir_id}', 'kept', null, 'stays', 'who became whom, by ids: the ledger says the same'),
   ('accounts.users', '{display_name,language}', 'blanked', null, 'stays', 'what the user told of themselves'),
   ('accounts.users', '{theme_preference}', 'blanked', 'system', 'stays', 'what the user told of themselves'),
+  ('accounts.users', '{accepted_processors}', 'blanked', '{}', 'stays', 'whom the user trusted with what they write'),
   ('accounts.erasures', '{user_id,erased}', 'kept', null, 'stays', 'the proof that the rest is gone'),
   ('credits.accounts', '{owner_id,unit,head_hash,merged_into}', 'kept', null, 'stays', 'the ledger: ids, amounts and times'),
   ('credits.lots', '{owner_id}', 'kept', null, 'stays', 'the ledger; the heir gets successors of the lots'),
@@ -237,6 +249,8 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
     'nothing of theirs is left to do'),
   ('videos.assets', '{job_id,owner_id,path,content_type,differences}', 'erased', null, 'moves',
     'the files are gone'),
+  ('videos.jobs', '{project_id}', 'kept', null, 'moves', 'an id of ours, of a project that is erased'),
+  ('videos.projects', '{id,user_id,name}', 'erased', null, 'moves', 'how the user sorted their videos'),
   ('videos.jobs', '{id,user_id,model_id,model_name,error_code}', 'kept', null, 'moves',
     'the bare job, until the rule closed_accounts; statistics and the ledger name it'),
   ('videos.jobs', '{prompt,request_id}', 'blanked', '', 'moves', 'what the user wrote, and where it stands in the log'),

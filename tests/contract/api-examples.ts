@@ -4,6 +4,7 @@ import type { Json, Operation } from "./api-document.ts";
 /** The shell's variables that hold what a field needs: made before, or taken from an earlier answer. */
 const variables: Readonly<Record<string, string>> = {
   job_id: "$JOB",
+  project_id: "$PROJECT",
   user_id: "$USER_ID",
   model_id: "$MODEL",
   device_token: "$DEVICE",

@@ -29,14 +29,23 @@ type JsonSchema = z.core.JSONSchema._JSONSchema;
 /** Every member of the example must be one that the schema names; whatever else schemas of answers let through. */
 function assertDescribed(schema: JsonSchema, example: unknown, what: string): void {
   if (typeof schema === "boolean" || typeof example !== "object" || example === null) return;
-  const { properties, items } = schema.anyOf?.find(({ type }) => type !== "null") ?? schema;
+  const [choice = schema, ...others] = schema.anyOf?.filter(({ type }) => type !== "null") ?? [];
+  if (others.length > 0) {
+    // It is one of several things: that which has all of its required members.
+    const required = [choice, ...others].find(({ required = [] }) =>
+      required.every((name) => name in example)
+    );
+    assert(required !== undefined, `${what} is none of what it may be`);
+    return assertDescribed(required, example, what);
+  }
+  const { properties, items, additionalProperties } = choice;
   if (Array.isArray(example)) {
     const item = Array.isArray(items) ? items[0] : items;
     for (const [index, each] of example.entries()) assertDescribed(item ?? true, each, `${what}[${index}]`);
     return;
   }
-  // An object of any members has no properties.
-  if (properties === undefined) return;
+  // An object of any members, such as an error's details.
+  if (properties === undefined || typeof additionalProperties === "object") return;
   for (const [name, member] of Object.entries(example)) {
     const described: JsonSchema | undefined = properties[name];
     assert(described !== undefined, `${what}.${name} is unknown`);

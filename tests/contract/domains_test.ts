@@ -55,6 +55,7 @@ Deno.test("a domain's first file makes its schema, and names the domain's files 
 
 /** Tables of the platform that a domain writes, and why. */
 const platformTables: Record<string, string> = {
+  "auth.identities": "one that Apple has ended is taken from its user",
   "auth.sessions": "a ban and a closed account end them",
   "auth.users": "what is erased is erased there, too",
 };

@@ -174,7 +174,7 @@ Deno.test("requests refuse unknown fields, and no service has to choose between 
 });
 
 /** Whose URL is the same for every sender: Apple is told one for an app, by hand, and has nothing else to prove itself with. */
-const provedByBody = ["app-store-notifications"];
+const provedByBody = ["app-store-notifications", "apple-identity-notifications"];
 
 Deno.test("what is signed proves something by its URL, before its body is read", () => {
   for (const [name, operations] of endpoints) {

@@ -3,6 +3,7 @@ import {
   type ErrorCode,
   errorCodes,
   isErrorCode,
+  itemDetail,
 } from "../../supabase/functions/_shared/errors/error-codes.ts";
 import { errorMessage } from "../../supabase/functions/_shared/errors/error-messages.ts";
 import { purchaseRefusals } from "../../supabase/functions/_shared/purchases/contract.ts";
@@ -24,6 +25,11 @@ const detailSchemas: Record<string, Schema> = {
   fields: { type: "array", items: reference("schemas", "FieldError") },
   status: { type: "string", description: "What it is in" },
   limit_bytes: { type: "integer" },
+  processors: {
+    type: "array",
+    items: { type: "string" },
+    description: "Who gets the prompt and the image, and must be accepted in the profile",
+  },
   feature: { type: "string", description: "What is switched off" },
   used_bytes: { type: "integer" },
   quota_bytes: { type: "integer" },
@@ -55,10 +61,13 @@ export function detailsSchema(code: ErrorCode): Schema {
   return {
     type: "object",
     required: keys,
-    properties: Object.fromEntries(keys.map((key) => {
-      const known = key === "reason" ? reasons[code] : undefined;
-      return [key, { ...valueOf(detailSchemas, code, key), ...(known ? { enum: known } : {}) }];
-    })),
+    properties: {
+      ...Object.fromEntries(keys.map((key) => {
+        const known = key === "reason" ? reasons[code] : undefined;
+        return [key, { ...valueOf(detailSchemas, code, key), ...(known ? { enum: known } : {}) }];
+      })),
+      [itemDetail]: { type: "integer", minimum: 0, description: "Of `generate-videos`: the item" },
+    },
   };
 }
 
@@ -85,6 +94,7 @@ export const fieldErrorSchema: Schema = {
 const exampleDetails: Record<string, unknown> = {
   required: 4,
   available: 1,
+  processors: ["fal", "openai"],
   model_id: "3f1c2a52-6a1c-4a58-9d0e-6a2f8f1b7c11",
   reason: "policy",
   policy: "video_generation",

@@ -264,6 +264,9 @@ const pages: Record<string, string> = {
       'id', '${user}'))`,
   "videos with a status that most have": `api.video_jobs('${volumeUser(0)}', 20, 'completed', null)`,
   "videos with a status that none has": `api.video_jobs('${volumeUser(0)}', 20, 'failed', null)`,
+  "the newest projects": `api.get_projects('${volumeUser(0)}', 20, null)`,
+  "projects of long ago": `api.get_projects('${volumeUser(0)}', 20, jsonb_build_object(
+    'created_at', now() - interval '200 days', 'id', '${user}'))`,
   "the newest credits": `api.credits('${volumeUser(0)}', 20, null)`,
   "credits of long ago": `api.credits('${volumeUser(0)}', 20, '{"number": 500}')`,
   "the newest uploads": `api.get_uploads('${volumeUser(0)}', 20, null)`,
@@ -280,7 +283,7 @@ async function rowsRead(sql: postgres.TransactionSql): Promise<number> {
     select sum(seq_tup_read + idx_tup_fetch)::int as rows from pg_stat_xact_user_tables
     where (schemaname, relname) in (
       ('videos', 'jobs'), ('videos', 'assets'), ('credits', 'transfers'), ('credits', 'lots'),
-      ('purchases', 'transactions'), ('videos', 'uploads')
+      ('purchases', 'transactions'), ('videos', 'uploads'), ('videos', 'projects')
     )`;
   if (row === undefined) throw new Error("There are no statistics");
   return row.rows;
@@ -315,7 +318,12 @@ Deno.test("a page of a history of 10,000 jobs reads the rows of that page, and o
     insert into videos.uploads (owner_id, status, content_type, bytes, width, height, folder, path, created_at, expires_at)
     select ${volumeUser(0)}, 'ready', 'image/png', 1000, 64, 64, n::text, n::text, at, at
     from generate_series(1, 10000) as n, lateral (values (now() - n * interval '1 hour')) as g (at)`;
-  await sql`vacuum analyze purchases.transactions, videos.uploads`;
+  await sql`
+    insert into videos.projects (user_id, name, created_at)
+    select ${
+    volumeUser(0)
+  }, 'Project ' || n, now() - n * interval '1 hour' from generate_series(1, 10000) as n`;
+  await sql`vacuum analyze purchases.transactions, videos.projects, videos.uploads`;
   for (const [name, page] of Object.entries(pages)) {
     await test.step(name, async () => {
       const rows = await sql.begin(async (sql) => {

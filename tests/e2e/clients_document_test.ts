@@ -30,6 +30,11 @@ interface Guide {
   ): Promise<"linked" | "merged">;
   animate(kinora: Kinora, picture: Blob, model_id: string, prompt: string): Promise<string>;
   leave(kinora: Kinora, authorizationCode?: string): Promise<{ product_id: string } | null>;
+  makeWithConsent(
+    kinora: Kinora,
+    request: { model_id: string; prompt: string },
+    ask: (processors: string[]) => Promise<boolean>,
+  ): Promise<string | null>;
   present(kinora: Kinora, transaction: StoreTransaction): Promise<number | null>;
   follow(
     kinora: Kinora,
@@ -112,6 +117,29 @@ Deno.test("the guide's code takes a refusal for an answer, in the app's language
     });
     assert.deepEqual(await guide.goOn(kinora), []);
   });
+});
+
+Deno.test("the guide's code asks who may get the prompt, and sends nothing before", async () => {
+  const { sql } = backend.database;
+  const ask = (isAsked: boolean) =>
+    sql`update ops.feature_flags set is_enabled = ${isAsked} where name = 'processing_consent'`;
+  await ask(true);
+  try {
+    const { kinora } = await backend.signIn(priceOfKling);
+    const request = { model_id: kling, prompt: "A fox that is consented to" };
+    const asked: string[][] = [];
+    const answerWith = (says: boolean) => (processors: string[]) => {
+      asked.push(processors);
+      return Promise.resolve(says);
+    };
+    assert.equal(await guide.makeWithConsent(kinora, request, answerWith(false)), null);
+    assert.equal((await kinora.credits()).credits_remaining, priceOfKling);
+    assert.notEqual(await guide.makeWithConsent(kinora, request, answerWith(true)), null);
+    const { accepted_processors } = await kinora.profile();
+    assert.deepEqual(asked, [accepted_processors, accepted_processors]);
+  } finally {
+    await ask(false);
+  }
 });
 
 Deno.test("the guide's code finishes a transaction when it is done with, and never before", async () => {

@@ -15,6 +15,7 @@ import {
   call,
   calls,
   generate,
+  generateSeveral,
   hasEnded,
   isDone,
   isTrue,
@@ -47,6 +48,16 @@ const stored: Scenario = {
     await until("the job ends", () => hasEnded(run));
     await call(run, `delete-video-job?job_id=${run.jobId}`, { method: "DELETE" });
     await tick();
+    await until("nothing is left to do", isDone);
+  },
+  ends: { taken: ["completed"], notTaken: ["failed ERR_5001"] },
+};
+
+const several: Scenario = {
+  rule: {},
+  async play(run) {
+    await generateSeveral(run);
+    await until("the job ends", () => hasEnded(run));
     await until("nothing is left to do", isDone);
   },
   ends: { taken: ["completed"], notTaken: ["failed ERR_5001"] },
@@ -133,6 +144,7 @@ const firstPause = 10_000;
 for (
   const [name, scenario] of [
     ["a video that is generated, stored and deleted", stored],
+    ["a request for two videos, of which one can be paid,", several],
     ["a video that is polled and cancelled", cancelled],
     ["a video that is neither judged nor taken at first", turnedAway],
     ["an account that is closed and erased", closed],

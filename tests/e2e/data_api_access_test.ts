@@ -15,7 +15,7 @@ import { type Guest, newClient, signInWithPassword, startBackend } from "./suppo
 import { shared } from "../shared.ts";
 import { badCredentials } from "./support/bad-credentials.ts";
 import { eventually } from "./eventually.ts";
-import { exampleRequest, signedByStore } from "./support/example-requests.ts";
+import { exampleRequest, signedByApple } from "./support/example-requests.ts";
 import { ended, generate, priceOfKling } from "./support/videos.ts";
 
 /** Those of the platform that an app might try. */
@@ -242,7 +242,7 @@ for (
       (await sql`select from purchases.notifications as n where n.handled_at is not null`).length;
     const toldBefore = await told();
     const signed = {
-      ...await signedByStore(backend.stack),
+      ...await signedByApple(backend.stack),
       guestToken: (await backend.signIn()).token,
     };
     await eventually(

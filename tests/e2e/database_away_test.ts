@@ -11,7 +11,7 @@ import { operationsBut } from "../operations.ts";
 import { eventually } from "./eventually.ts";
 import { type Answer, bodyOf, errorOf, readAnswer } from "./support/answer.ts";
 import { signIn, signInWithPassword } from "./support/backend.ts";
-import { exampleRequest, signedByStore } from "./support/example-requests.ts";
+import { exampleRequest, signedByApple } from "./support/example-requests.ts";
 import { startPace } from "./support/pace.ts";
 import { kling, priceOfKling, requestOf, submissionsOf } from "./support/videos.ts";
 
@@ -60,7 +60,7 @@ Deno.test("while the database is away every endpoint answers ERR_6001 at once, a
   });
 
   // Nobody is told of what is only signed: while the database is away, the store's own notifications are others.
-  const signed = { ...await signedByStore(stack), guestToken: (await signIn(stack)).token };
+  const signed = { ...await signedByApple(stack), guestToken: (await signIn(stack)).token };
   await stack.database.stop();
   await control.elapse(60_000);
   await using pace = startPace(() => guest.call("nowhere"));

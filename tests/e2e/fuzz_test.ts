@@ -7,6 +7,7 @@ import fc from "fast-check";
 import * as z from "zod";
 import { errorCodes } from "../../supabase/functions/_shared/errors/error-codes.ts";
 import { type Declaration, errorsOf } from "../../supabase/functions/_shared/endpoint/operation.ts";
+import { Project } from "../../supabase/functions/_shared/videos/contract.ts";
 import { webhookToken } from "../../supabase/functions/_shared/videos/providers/webhook-token.ts";
 import { deviceToken } from "../../local/simulators/device-check/device-check.ts";
 import { allOperations, type Operation } from "../operations.ts";
@@ -46,6 +47,11 @@ async function knownValues(): Promise<Known> {
   guest = await backend.signIn(1_000);
   const neverMade = "A fox that nobody sees";
   await backend.stack.simulators.fal.control.rules({ prompt: neverMade, outcome: "never" });
+  const [project, theirs] = await Promise.all(
+    [guest, other].map(async (caller) =>
+      bodyOf(await caller.call("projects", { body: { name: "A project" } }), 201, Project).project_id
+    ),
+  );
   const uploads = await Promise.all(
     [guest, guest, await backend.signIn()].map((caller) => sendUpload(caller)),
   );
@@ -65,6 +71,7 @@ async function knownValues(): Promise<Known> {
     cursor: (await Promise.all(allOperations.filter(({ isPaged }) => isPaged).map(secondPage))).flat(),
     user_id: [other.id, guest.id],
     model_id: [kling],
+    project_id: [project, theirs],
     prompt: ["A fox in the snow", "🦊\n\tKar"],
     duration_seconds: [5],
     resolution: ["1080p"],

@@ -145,6 +145,11 @@ const withEntries: Readonly<Record<string, () => Promise<Guest>>> = {
   "GET credits": async () => (await withVideos(2)).guest,
   "GET purchases": withPurchases,
   "GET uploads": withUploads,
+  "GET projects": async () => {
+    const guest = await backend.signIn();
+    for (const name of ["Winter", "Summer"]) await guest.call("projects", { body: { name } });
+    return guest;
+  },
   "GET video-jobs": async () => (await withVideos(2)).guest,
 };
 

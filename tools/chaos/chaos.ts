@@ -8,6 +8,7 @@ import type postgres from "postgres";
 import { type Client, closeAccount, generateVideos, newClient, type Tally } from "./client.ts";
 import { isPossible, letTimePass, notTried, strikeWith } from "./disasters.ts";
 import { type Disaster, disasters, drawDisaster, randomNumbers, seedOf } from "./faults.ts";
+import { guestCredits, mergeGuests, prepareGuests } from "./merges.ts";
 import { buyCredits, endSubscriptions, judgeSales } from "./shop.ts";
 import { judge, type Verdict } from "./verdict.ts";
 import { readArguments, wholeNumber } from "../../local/arguments.ts";
@@ -48,6 +49,7 @@ export async function chaos(
   await onDatabase(openGates);
   const tally: Tally = { accepted: new Map(), refused: new Set(), repeated: 0, surprises: [] };
   const guests: Client[] = [];
+  const devices = new Map<Client, Client[]>();
   for (let number = 1; number <= clients; number++) {
     const guest = await newClient(stack, `client ${number}`, tally);
     guests.push(guest);
@@ -60,6 +62,8 @@ export async function chaos(
         credits / 2
       }, 'grant', ${`chaos ${guest.userId}`}, core.now() + ${expireAfter} * interval '1 minute'
         )`;
+      // Every other one is somebody, whom the guests of their other devices become.
+      if (number % 2 === 0) devices.set(guest, await prepareGuests(guest, { stack, sql, tally }));
     });
   }
 
@@ -73,6 +77,10 @@ export async function chaos(
     ...guests.map(async (guest, index) => {
       await Promise.all([
         generateVideos(guest, { stack, tally, random: randomNumbers(seedOf(seed, index + 1)), isOver }),
+        mergeGuests(guest, devices.get(guest) ?? [], {
+          tally,
+          random: randomNumbers(seedOf(seed, 1_000 + index)),
+        }),
         buyCredits(guest, { stack, tally, random: randomNumbers(seedOf(seed, -index - 1)), isOver }),
       ]);
       // Every fourth leaves, with whatever runs.
@@ -93,13 +101,21 @@ export async function chaos(
   await onDatabase((sql) => sql`select purchases.ask_for_history()`);
   minutes += await drain(stack);
   const sales = await onDatabase((sql) => judgeSales(sql, stack));
-  const given = clients * credits + backlog * price + sales.credits;
+  const merging = [...devices.values()].flat().map(({ userId }) => userId);
+  const merges = await onDatabase((sql) =>
+    sql`select from accounts.merges as m where m.guest_id = any(${merging}::uuid[])`
+  );
+  if (merges.length !== merging.length) {
+    tally.surprises.push(`of ${merging.length} guests ${merges.length} were merged`);
+  }
+  const given = clients * credits + backlog * price + merging.length * guestCredits + sales.credits;
   const verdict = await onDatabase((sql) => judge(sql, stack, tally, given));
   return {
     ...verdict,
     problems: [...sales.problems, ...verdict.problems],
     rows: [
       ...[...counts].sort().map(([what, times]): [string, string] => [`disaster: ${what}`, `${times}`]),
+      ["guests merged", `${merges.length}`],
       ["minutes until nothing was left to do", minutes.toFixed(1)],
       ...sales.rows,
       ...verdict.rows,

@@ -1,6 +1,6 @@
 /** A client of the app as its documentation wants it: a video has a key, which is kept until there is an answer. */
 import { setTimeout as pause } from "node:timers/promises";
-import { createClient } from "@supabase/supabase-js";
+import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import { type CallOptions, type ErrorCode, Kinora, KinoraError } from "../../client/src/kinora.ts";
 import type { Stack } from "../../local/stack.ts";
 import { drawJudgement, drawRule } from "./faults.ts";
@@ -21,6 +21,7 @@ export interface Client {
   readonly name: string;
   readonly userId: string;
   readonly kinora: Kinora;
+  readonly supabase: SupabaseClient;
 }
 
 /** Signs up a guest. */
@@ -44,11 +45,11 @@ export async function newClient(stack: Stack, name: string, tally: Tally): Promi
   });
   const { data, error } = await supabase.auth.signInAnonymously();
   if (data.user === null) throw new Error(`No guest: ${error?.message}`);
-  return { name, userId: data.user.id, kinora: new Kinora(supabase) };
+  return { name, userId: data.user.id, kinora: new Kinora(supabase), supabase };
 }
 
 /** Of the seed: 4 credits a video. */
-const model = "0190a000-0000-7000-8000-000000000001";
+export const model = "0190a000-0000-7000-8000-000000000001";
 
 /** Milliseconds: between two videos of a client at most. */
 const maxThought = 800;

@@ -23,6 +23,8 @@ const answersOf: Readonly<Record<Auth, Answers>> = {
 const exceptions: Readonly<Record<string, Partial<Record<CallerKind | "answered", number>>>> = {
   // What the App Store has signed is asked for, and nothing of whoever brings it.
   "POST app-store-notifications": Object.fromEntries(callers.map((caller) => [caller, 200])),
+  // The same of what Apple's sign-in has signed.
+  "POST apple-identity-notifications": Object.fromEntries(callers.map((caller) => [caller, 200])),
   // The job that it is asked about is with a provider.
   "POST cancel-video": { answered: 202 },
   // A guest becomes somebody who is no guest.

@@ -2,18 +2,7 @@
  * Sign in with Apple on one machine: its public keys, identity tokens, authorization codes, their exchange and the
  * revocation of what they were exchanged for, and Apple's word about an identity. README.md tells the switches.
  */
-import {
-  calculateJwkThumbprint,
-  type CryptoKey,
-  errors,
-  exportJWK,
-  generateKeyPair,
-  importJWK,
-  importSPKI,
-  type JWK,
-  jwtVerify,
-  SignJWT,
-} from "jose";
+import { errors, importSPKI, type JWK, jwtVerify } from "jose";
 import * as z from "zod";
 import { tryParseJson } from "../../../supabase/functions/_shared/platform/json.ts";
 import { takeRule } from "../engine/control.ts";
@@ -21,14 +10,20 @@ import { hangUp } from "../engine/loopback-server.ts";
 import { keepRequest } from "../engine/request-log.ts";
 import { type Simulator, startSimulator } from "../engine/simulator.ts";
 import { stateFile } from "../engine/state-file.ts";
+import { notificationState, startNotifications, toldEvent } from "./notifications.ts";
 import { type ActiveAppleIdRule, type AppleIdRule, appleIdRule } from "./rules.ts";
+import {
+  appleIssuer,
+  AppleSigner,
+  type IdentityEvent,
+  type IdentityTokenOptions,
+  newSigningKey,
+  publishedKey,
+} from "./signing.ts";
 
 export type { AppleIdRule } from "./rules.ts";
 
-export const appleIssuer = "https://appleid.apple.com";
-
-/** Apple's are good for so long. */
-const identityTokenSeconds = 24 * 60 * 60;
+/** How long Apple's are good. */
 const codeSeconds = 5 * 60;
 /** What Apple takes as the life of a client secret at most: six months. */
 const clientSecretSeconds = 15_777_000;
@@ -50,6 +45,7 @@ const signIn = z.strictObject({
 
 const appleIdState = z.object({
   signingKey: z.record(z.string(), z.unknown()),
+  notifications: notificationState.prefault({}),
   rules: z.array(appleIdRule),
   /** Authorization codes that were not exchanged yet. */
   codes: z.record(z.string(), z.object({ sub: z.string(), until: z.number() })),
@@ -64,6 +60,8 @@ const appleIdReport = z.object({
   rules: z.array(appleIdRule),
   /** Apple users whose consent is alive, as often as it was given. */
   consents: z.array(z.string()),
+  /** What was told to our server, and how it was taken. */
+  deliveries: notificationState.shape.deliveries,
 });
 
 export interface AppleIdOptions {
@@ -77,34 +75,8 @@ export interface AppleIdOptions {
   readonly publicKey: string;
   /** The app's bundle id. */
   readonly clientId: string;
-}
-
-/** What an identity token says besides what it must. */
-export interface IdentityTokenOptions {
-  readonly sub: string;
-  readonly email?: string;
-  /** As the app sends it, raw; the token carries its SHA-256. */
-  readonly nonce?: string;
-  readonly audience?: string;
-  readonly issuer?: string;
-  /** From now; negative for one that has expired. */
-  readonly expiresInSeconds?: number;
-  /** Signed by this key, and not Apple's. */
-  readonly forgedWith?: CryptoKey;
-}
-
-/** Apple's word about an identity. */
-export interface IdentityEvent {
-  /** `consent-revoked`, `account-delete`, `email-enabled` or `email-disabled`; Apple may have more some day. */
-  readonly type: string;
-  readonly sub: string;
-  readonly email?: string;
-  readonly audience?: string;
-  readonly issuer?: string;
-  /** Milliseconds since 1970. */
-  readonly at?: number;
-  readonly id?: string;
-  readonly forgedWith?: CryptoKey;
+  /** What a repeated notification waits, for tests that do not let time pass: hours without it. */
+  readonly retryMilliseconds?: number;
 }
 
 /** Its `url` is for APPLE_ID_URL. */
@@ -117,6 +89,12 @@ export interface AppleIdSimulator extends Simulator<AppleIdRule, z.infer<typeof 
   authorizationCode(sub: string, options?: { expiresInSeconds: number }): string;
   /** The body of a notification, as Apple sends it. */
   notification(event: IdentityEvent): Promise<{ payload: string }>;
+  /** Where notifications go from now on, as Apple's developer account is told it. */
+  notify(url: string): void;
+  /** Sends one, again while nobody takes it; gives the delivery's id. */
+  tell(event: IdentityEvent): Promise<string>;
+  /** From now on Apple signs with another key, and publishes that alone. */
+  rotateKey(): Promise<void>;
 }
 
 /** Starts the simulator, with the key that an earlier one with the same state file had. */
@@ -125,27 +103,12 @@ export async function startAppleIdSimulator(options: AppleIdOptions): Promise<Ap
   const secretsKey = await importSPKI(options.publicKey, "ES256");
   const file = stateFile(options.stateFile, appleIdState);
   const state: AppleIdState = file.load() ??
-    { signingKey: await newSigningKey(), rules: [], codes: {}, refreshTokens: {} };
+    appleIdState.parse({ signingKey: await newSigningKey(), rules: [], codes: {}, refreshTokens: {} });
   const save = () => file.save(state);
   save();
-  const signingJwk: JWK = state.signingKey;
-  const signingKey = await importJWK(signingJwk, "RS256");
-  const { kty, kid, n, e } = signingJwk;
+  const newestKey = (): JWK => state.signingKey;
+  const signer = new AppleSigner(clientId, newestKey);
   const log: z.infer<typeof call>[] = [];
-
-  async function sign(
-    claims: Record<string, unknown>,
-    { audience = clientId, issuer = appleIssuer, forgedWith }: Pick<
-      IdentityTokenOptions,
-      "audience" | "issuer" | "forgedWith"
-    >,
-    expiresInSeconds = identityTokenSeconds,
-  ): Promise<string> {
-    const now = Math.floor(Date.now() / 1000);
-    return await new SignJWT(claims).setProtectedHeader({ alg: "RS256", kid: kid ?? "" }).setIssuer(issuer)
-      .setAudience(audience).setIssuedAt(Math.min(now, now + expiresInSeconds))
-      .setExpirationTime(now + expiresInSeconds).sign(forgedWith ?? signingKey);
-  }
 
   /** Whether a client secret is one of ours, as Apple asks. */
   async function isClient(form: URLSearchParams): Promise<boolean> {
@@ -171,7 +134,7 @@ export async function startAppleIdSimulator(options: AppleIdOptions): Promise<Ap
     if (!asked.success) return Response.json({ error: z.prettifyError(asked.error) }, { status: 400 });
     const { sub, email, nonce } = asked.data;
     return Response.json({
-      identity_token: await identityToken({
+      identity_token: await signer.identityToken({
         sub,
         ...(email === undefined ? {} : { email }),
         ...(nonce === undefined ? {} : { nonce }),
@@ -180,16 +143,14 @@ export async function startAppleIdSimulator(options: AppleIdOptions): Promise<Ap
     });
   }
 
-  async function identityToken(
-    { sub, email, nonce, expiresInSeconds, ...signing }: IdentityTokenOptions,
-  ): Promise<string> {
-    const claims = {
-      sub,
-      auth_time: Math.floor(Date.now() / 1000),
-      ...(email === undefined ? {} : { email, email_verified: "true" }),
-      ...(nonce === undefined ? {} : { nonce: await sha256(nonce), nonce_supported: true }),
-    };
-    return await sign(claims, signing, expiresInSeconds);
+  /** What somebody does with their identity in Apple's settings. */
+  async function happening(request: Request): Promise<Response> {
+    const told = toldEvent.safeParse(tryParseJson(await request.text()));
+    if (!told.success) return Response.json({ error: z.prettifyError(told.error) }, { status: 400 });
+    const { type, sub, email } = told.data;
+    return Response.json({
+      delivery: await notifications.tell({ type, sub, ...email === undefined ? {} : { email } }),
+    });
   }
 
   function authorizationCode(sub: string, { expiresInSeconds } = { expiresInSeconds: codeSeconds }): string {
@@ -228,7 +189,7 @@ export async function startAppleIdSimulator(options: AppleIdOptions): Promise<Ap
       token_type: "Bearer",
       expires_in: 3600,
       refresh_token: refreshToken,
-      id_token: await sign({ sub: known.sub }, {}),
+      id_token: await signer.sign({ sub: known.sub }),
     };
     return { response: Response.json(body), sub: known.sub };
   }
@@ -239,6 +200,7 @@ export async function startAppleIdSimulator(options: AppleIdOptions): Promise<Ap
   ): Promise<Response | typeof hangUp> {
     const { pathname } = new URL(request.url);
     if (pathname === "/_sign-in") return await sheet(request);
+    if (pathname === "/_tell") return await happening(request);
     const operation = ({ "/auth/keys": "keys", "/auth/token": "token", "/auth/revoke": "revoke" } as const)[
       pathname
     ];
@@ -279,52 +241,59 @@ export async function startAppleIdSimulator(options: AppleIdOptions): Promise<Ap
         break;
     }
     const done = operation === "keys"
-      ? { response: Response.json({ keys: [{ kty, kid, n, e, use: "sig", alg: "RS256" }] }), sub: null }
+      ? { response: Response.json({ keys: [publishedKey(newestKey())] }), sub: null }
       : await perform(operation, new URLSearchParams(body));
     return rule?.effect === "answer_lost" ? { response: null, sub: done.sub } : done;
   }
 
-  const simulator = await startSimulator({
-    port: options.port,
-    rule: appleIdRule,
-    rules: state.rules,
-    log,
-    report: appleIdReport,
-    tell: () => ({ consents: Object.values(state.refreshTokens) }),
-    save,
-    answer,
-  });
-  return Object.assign(simulator, {
+  await using starting = new AsyncDisposableStack();
+  const notifications = starting.use(startNotifications({
+    state: state.notifications,
+    signer,
+    changed: save,
+    retryMilliseconds: options.retryMilliseconds,
+  }));
+  const simulator = starting.use(
+    await startSimulator({
+      port: options.port,
+      rule: appleIdRule,
+      rules: state.rules,
+      log,
+      report: appleIdReport,
+      tell: () => ({
+        consents: Object.values(state.refreshTokens),
+        deliveries: state.notifications.deliveries,
+      }),
+      elapse: (milliseconds) => notifications.deliveries.elapse(milliseconds),
+      save,
+      answer,
+    }),
+  );
+  const running = starting.move();
+  return {
+    ...simulator,
     clientId,
     jwksUrl: `${simulator.url}/auth/keys`,
-    identityToken,
+    identityToken: (what) => signer.identityToken(what),
     authorizationCode,
-    async notification(
-      { type, sub, email, at = Date.now(), id = crypto.randomUUID(), ...signing }: IdentityEvent,
-    ) {
-      const about = email === undefined ? {} : { email, is_private_email: "true" };
-      // Apple puts it in as a text.
-      const events = JSON.stringify({ type, sub, ...about, event_time: at });
-      return { payload: await sign({ jti: id, events }, signing) };
+    notification: (event) => signer.notification(event),
+    notify(url) {
+      state.notifications.url = url;
+      save();
     },
-  });
-}
-
-async function newSigningKey(): Promise<Record<string, unknown>> {
-  const { privateKey } = await generateKeyPair("RS256", { extractable: true });
-  const jwk = await exportJWK(privateKey);
-  return { ...jwk, kid: (await calculateJwkThumbprint(jwk)).slice(0, 10) };
+    tell: (event) => notifications.tell(event),
+    async rotateKey() {
+      state.signingKey = { ...await newSigningKey() };
+      save();
+    },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
 }
 
 /** As Apple's look: a code, a refresh or an access token, by its first letter. */
 function newSecret(kind: "c" | "r" | "a"): string {
   const random = () => crypto.randomUUID().replaceAll("-", "");
   return `${kind}${random()}.0.mrtz.${random().slice(0, 22)}`;
-}
-
-async function sha256(text: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  return new Uint8Array(digest).reduce((hex, byte) => hex + byte.toString(16).padStart(2, "0"), "");
 }
 
 function refusal(error: string): Response {

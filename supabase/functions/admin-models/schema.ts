@@ -9,5 +9,7 @@ export const ChangeModelRequest = z.strictObject({
 });
 export type ChangeModelRequest = z.infer<typeof ChangeModelRequest>;
 
-export const ChangeModelResponse = z.extend(Model, { is_available: z.boolean() });
+export const ChangeModelResponse = z.extend(z.omit(Model, { processed_by: true }), {
+  is_available: z.boolean(),
+});
 export type ChangeModelResponse = z.infer<typeof ChangeModelResponse>;

@@ -11,7 +11,10 @@ export default {
       "`settings` are options of the model, whose defaults stand for those that are left out. `image_url` is for models that " +
       "require an image: https, a public DNS name, no port, no credentials; `image_upload_id`, instead of it, is one of the caller's `uploads`, which must be `ready` " +
       "(`ERR_4009`) and there (`ERR_4007`). `client_reference`, 1 to 100 visible characters, is the " +
-      "app's own name for the job: it is kept with it, and `video-jobs` finds it. Optional fields may be null.",
+      "app's own name for the job: it is kept with it, and `video-jobs` finds it. `project_id` puts it into one of the caller's " +
+      "`projects`: `ERR_4007` for any other. Optional fields may be null.\n\n" +
+      "Where the operator asks for consent, `ERR_4021` names in `processors` who would get the prompt and have not all been accepted: " +
+      "with `accepted_processors` of `user-profile` they are, and the same key goes on.",
     request: {
       model_id: exampleIds.model,
       prompt: "A red fox runs through fresh snow",

@@ -26,6 +26,7 @@ export default endpoint({
     codes["payment/insufficient-credits"],
     codes["model/not-available"],
     codes["prompt/refused"],
+    codes["consent/missing"],
     codes["feature/switched-off"],
     codes["resource/not-found"],
     codes["resource/wrong-state"],

@@ -1,6 +1,7 @@
 import { actor, fields, keyed } from "../_shared/database/call.ts";
 import type { Answer, Context, Keyed } from "../_shared/endpoint/context.ts";
 import { AcceptedVideo } from "../_shared/videos/contract.ts";
+import { moderatorOf } from "../_shared/videos/moderation/moderation.ts";
 import { type SubmitContext, submitVideo } from "../_shared/videos/submit.ts";
 import type { GenerateVideoRequest } from "./schema.ts";
 
@@ -21,6 +22,7 @@ export async function generateVideo(
     p_request_id: requestId,
     // Those that this deployment has keys for. Without the secret nothing is sent to anybody.
     p_providers: config.webhookSecret === null ? [] : providers.names,
+    p_moderated_by: moderatorOf(config),
   }, AcceptedVideo);
   // The prompt of a first request is not asked for again; whether that of a replay was let pass, the database knows.
   const prompt = context.idempotency.isReplay() || request.image_url !== undefined ||

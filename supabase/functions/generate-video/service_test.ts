@@ -89,6 +89,7 @@ Deno.test("a video is accepted in one call, for the caller of the token, with ke
       p_settings: settings,
       p_image_url: "https://example.com/fox.png",
       p_providers: ["fal"],
+      p_moderated_by: null,
     },
   }]);
   assert.deepEqual([answer.status, answer.body], [202, accepted]);

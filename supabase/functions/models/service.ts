@@ -1,6 +1,7 @@
 import type { Config } from "../_shared/platform/config.ts";
 import type { Answer, Context } from "../_shared/endpoint/context.ts";
 import { actor, type Database } from "../_shared/database/call.ts";
+import { moderatorOf } from "../_shared/videos/moderation/moderation.ts";
 import { ModelsResponse } from "./schema.ts";
 
 type ModelsContext = Context<"user"> & { database: Database };
@@ -28,7 +29,8 @@ export async function listModels(
 }
 
 function ask(context: ModelsContext): Promise<ModelsResponse> {
-  const catalogue = context.database.call("models", actor(context), ModelsResponse);
+  const args = { ...actor(context), p_moderated_by: moderatorOf(context.config) };
+  const catalogue = context.database.call("models", args, ModelsResponse);
   memories.set(context.config, { until: context.now() + memoryMilliseconds, catalogue });
   return catalogue;
 }

@@ -19,6 +19,7 @@ const catalogue: ModelsResponse = {
     thumbnail_url: null,
     is_featured: false,
     requires_image: false,
+    processed_by: ["fal"],
     pricing: { type: "per_second", credits: 1 },
     options: {
       duration_seconds: { values: [4, 6, 8], default: 4 },
@@ -138,7 +139,10 @@ Deno.test("GET models is one call, or none, and may be kept by the client for a 
   assert.deepEqual([second.status, second.body, second.headers.get("etag")], [304, null, etag]);
   assert.equal(second.headers.get("ratelimit"), null, "nothing was counted");
   assert.deepEqual(server.lines.map(({ data_api_calls }) => data_api_calls), [1, 0]);
-  assert.deepEqual(calls, [{ name: "models", args: { p_user_id: userId, p_session_id: sessionId } }]);
+  assert.deepEqual(calls, [{
+    name: "models",
+    args: { p_user_id: userId, p_session_id: sessionId, p_moderated_by: null },
+  }]);
 });
 
 Deno.test("whoever has no valid token is not answered from memory either", async () => {

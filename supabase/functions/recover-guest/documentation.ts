@@ -8,7 +8,7 @@ export default {
       "came with it to `device-check` is merged into the caller, as by `merge-guest`. It must be signed within the last 10 " +
       "minutes (`AppTransaction.refresh`). `ERR_4007` where nobody came with it. `ERR_4009` with the status `in_use` until the guest was idle for 7 days, since another device of that " +
       "Apple Account may be using it; `recovered` within a day of the last time; `not_guest` where either has an identity by " +
-      "which they can sign in. `ERR_4016` for what Apple did not sign for this app.",
+      "which they can sign in; `closed` or `suspended`. `ERR_4016` for what Apple did not sign for this app.",
     request: { signed_app_transaction: exampleIds.signedAppTransaction },
     responses: {
       200: {

@@ -10,6 +10,7 @@ const profile = {
   credits_remaining: 6,
   app_account_token: exampleIds.appAccountToken,
   shares_consumption: false,
+  accepted_processors: [],
   created_at: "2026-11-21T11:58:00.000Z",
   subscription: null,
   export: null,
@@ -27,8 +28,9 @@ export default {
   PATCH: {
     description:
       "Changes the members that it names, of `display_name` (1 to 50 characters, or null), `language`, " +
-      "`theme_preference` and `shares_consumption`, by which Apple may be told how much of a purchase was used when a refund is " +
-      "asked for; answers like `GET`.",
+      "`theme_preference`, `shares_consumption`, by which Apple may be told how much of a purchase was used when a refund is " +
+      "asked for, and `accepted_processors`, the whole list of those who may get the user's prompts and images, of the names in " +
+      "the models' `processed_by`; answers like `GET`.",
     request: { display_name: "Ada", theme_preference: "dark" },
     responses: { 200: { ...profile, display_name: "Ada", theme_preference: "dark" } },
   },

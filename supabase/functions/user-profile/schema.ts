@@ -10,6 +10,11 @@ export const UpdateUserProfileRequest = z.strictObject({
   language: optional(z.enum(languages)),
   theme_preference: optional(z.enum(themePreferences)),
   shares_consumption: optional(z.boolean()),
+  // All that are accepted: who is not named is not accepted any more.
+  accepted_processors: optional(
+    z.array(z.string().check(z.regex(/^[a-z][a-z0-9_-]{0,49}$/, "Must be a name from processed_by")))
+      .check(z.maxLength(20)),
+  ),
 }).check(
   z.refine(
     (changes) => Object.values(changes).some((change) => change !== undefined),

@@ -20,6 +20,7 @@ const profile: StoredProfile = {
   credits_remaining: 6,
   app_account_token: "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
   shares_consumption: false,
+  accepted_processors: [],
   created_at: "2026-11-20T12:00:00.000Z",
   subscription: null,
   export: null,
@@ -80,9 +81,12 @@ function read(change: unknown): unknown {
   return success ? data : error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
 }
 
-Deno.test("a change names one of the four or more, and nothing else", () => {
+Deno.test("a change names one of the five or more, and nothing else", () => {
   assert.deepEqual(read({}), [": Must name what to change"]);
-  const all = { display_name: "Jane", language: "es", theme_preference: "light", shares_consumption: true };
+  const all = {
+    ...{ display_name: "Jane", language: "es", theme_preference: "light", shares_consumption: true },
+    accepted_processors: ["fal", "openai"],
+  };
   assert.deepEqual(read(all), all);
   for (const [name, value] of Object.entries(all)) {
     assert.deepEqual(read({ [name]: value }), { [name]: value });
@@ -94,6 +98,11 @@ Deno.test("a change names one of the four or more, and nothing else", () => {
       { theme_preference: "blue" },
       { shares_consumption: "yes" },
       { theme_preference: null },
+      { accepted_processors: null },
+      { accepted_processors: "fal" },
+      { accepted_processors: [null] },
+      { accepted_processors: ["Fal AI"] },
+      { accepted_processors: Array.from({ length: 21 }, (_, index) => `p${index}`) },
       { display_name: 1 },
       { display_name: "Jane", is_admin: true },
       { display_name: "Jane", user_id: userId },

@@ -12,7 +12,7 @@ export default endpoint({
   policies: ["reads"],
   query: VideoJobsQuery,
   response: { 200: VideoJobsResponse },
-  errors: [codes["storage/failed"]],
+  errors: [codes["storage/failed"], codes["resource/not-found"]],
   ports: { database, storage },
   service: listVideoJobs,
 });

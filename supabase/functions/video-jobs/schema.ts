@@ -1,12 +1,13 @@
 import * as z from "zod/mini";
 import { pageQuery, positionTime } from "../_shared/request/cursor.ts";
 import { jobStatuses } from "../_shared/videos/job-status.ts";
-import { ClientReference, Job, Video } from "../_shared/videos/contract.ts";
+import { ClientReference, Job, ProjectId, Video } from "../_shared/videos/contract.ts";
 
 export const VideoJobsQuery = z.strictObject({
   ...pageQuery,
   status: z.optional(z.enum(jobStatuses)),
   client_reference: z.optional(ClientReference),
+  project_id: z.optional(ProjectId),
 });
 export type VideoJobsQuery = z.infer<typeof VideoJobsQuery>;
 

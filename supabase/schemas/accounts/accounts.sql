@@ -1,6 +1,5 @@
 -- accounts: who there is, and what becomes of them. In this order: accounts.sql, admission.sql, erasure.sql,
--- closing.sql, apple-revocation.sql, merging.sql,
--- exports.sql.
+-- closing.sql, apple-revocation.sql, merging.sql, exports.sql, identities.sql.
 
 create schema accounts;
 
@@ -22,7 +21,10 @@ create table accounts.users (
   -- Whether Apple may be told how much of a purchase was used, when its refund is asked for.
   shares_consumption boolean not null default false,
   -- Who this guest became; from then on nobody acts as the guest.
-  merged_into uuid constraint users_another check (merged_into <> id)
+  merged_into uuid constraint users_another check (merged_into <> id),
+  -- Who may get this user's prompts and images, by the names that models.processed_by has.
+  accepted_processors text[] not null default '{}'
+    check (cardinality(accepted_processors) <= 20 and array_position(accepted_processors, null) is null)
 );
 alter table accounts.users enable row level security;
 create index users_merged_into on accounts.users (merged_into) where merged_into is not null;
@@ -31,7 +33,7 @@ comment on table accounts.users is 'Accounts, made by the first procedure that n
 -- A tombstone says who it was, and nothing about them.
 alter table accounts.users add constraint users_tombstone check (
   closed_at is null or (display_name is null and language is null and theme_preference = 'system' and not is_admin
-    and not shares_consumption)
+    and not shares_consumption and accepted_processors = '{}')
 );
 
 -- A closed account is never opened again, nor does a merged one become its own, by whatever hand.

@@ -24,14 +24,22 @@ declare
 begin
   is_new := false;
   loop
-    -- The session in the same statement: one look into an index more.
-    select accounts.is_out(u) or not u.is_banned and p_session_id is not null and not exists (
-        select from auth.sessions as s where s.id = p_session_id and s.user_id = p_user_id
-      ),
-      u.is_banned, u.language
-    into v_is_out, v_is_banned, language
-    from accounts.users as u
-    where u.id = p_user_id;
+    if p_session_id is null then
+      select accounts.is_out(u), u.is_banned, u.language
+      into v_is_out, v_is_banned, language
+      from accounts.users as u
+      where u.id = p_user_id;
+    else
+      -- The session in the same statement. To be ready to look for one costs as much as all the rest, whether it is looked
+      -- for or not.
+      select accounts.is_out(u) or not u.is_banned and not exists (
+          select from auth.sessions as s where s.id = p_session_id and s.user_id = p_user_id
+        ),
+        u.is_banned, u.language
+      into v_is_out, v_is_banned, language
+      from accounts.users as u
+      where u.id = p_user_id;
+    end if;
     exit when found;
     if p_session_id is not null and not accounts.is_session(p_user_id, p_session_id) then
       refusal := guard.refusal('auth/unauthenticated');
@@ -230,5 +238,6 @@ return jsonb_build_object(
   'user_id', (p_user).id, 'display_name', (p_user).display_name, 'language', (p_user).language,
   'theme_preference', (p_user).theme_preference, 'credits_remaining', p_credits_remaining,
   'app_account_token', (p_user).app_account_token, 'shares_consumption', (p_user).shares_consumption,
+  'accepted_processors', to_jsonb((p_user).accepted_processors),
   'created_at', core.to_iso((p_user).created_at)
 );

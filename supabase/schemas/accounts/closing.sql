@@ -20,7 +20,7 @@ begin
   v_now := core.now();
   update accounts.users as u
   set closed_at = v_now, display_name = null, language = null, theme_preference = 'system', is_admin = false,
-      shares_consumption = false
+      shares_consumption = false, accepted_processors = '{}'
   where u.id = p_user_id and u.closed_at is null and u.merged_into is null;
   if not found then
     return null;

@@ -9,7 +9,7 @@ security definer
 set search_path = ''
 as $$
 -- Offers a model or takes it out of the catalogue. `data` is the model as the catalogue has it, with
--- `is_available`. model/not-available for an unknown model. A second call changes nothing and writes
+-- `is_available` and without `processed_by`. model/not-available for an unknown model. A second call changes nothing and writes
 -- nothing. Counts against `admin`. Locks: rate-limit row → model.
 declare
   v_caller record;
@@ -33,7 +33,7 @@ begin
     );
   end if;
   return guard.answer(
-    videos.model_json(v_model) || jsonb_build_object('is_available', p_is_available), v_caller.limits,
+    videos.model_json(v_model) - 'processed_by' || jsonb_build_object('is_available', p_is_available), v_caller.limits,
     v_caller.language
   );
 end;

@@ -8,7 +8,7 @@ as $$
 -- Hides an ended job of the caller's for good and makes the task that removes its files; the ledger keeps its entries.
 -- `data`: `{ deleted_at }`. resource/not-found for a job that is not there, is deleted already or is another's;
 -- resource/wrong-state for one that has not ended. Counts against `writes`. Locks: rate-limit row → account → job →
--- task.
+-- project → task.
 declare
   v_caller record;
   v_job videos.jobs;
@@ -38,6 +38,9 @@ begin
   update videos.jobs as j
   set deleted_at = v_now, video_url = null, video_url_expires_at = null, thumbnail_url = null
   where j.id = p_job_id;
+  if v_job.project_id is not null then
+    perform videos.count_in_project(v_job.project_id, -1);
+  end if;
   if exists (select from videos.assets as a where a.job_id = p_job_id and a.deleted_at is null) then
     perform videos.add_task('delete_files', v_job, v_now);
   end if;

@@ -2,7 +2,7 @@ create function api.generate_video(
   p_user_id uuid, p_network text, p_idempotency_key text, p_fingerprint text, p_request_id text, p_model_id uuid,
   p_prompt text, p_settings jsonb, p_image_url text default null,
   p_providers text[] default null, p_client_reference text default null, p_session_id uuid default null,
-  p_image_upload_id uuid default null
+  p_moderated_by text default null, p_project_id uuid default null, p_image_upload_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -11,8 +11,8 @@ security definer
 set search_path = ''
 as $$
 -- Accepts a video once per idempotency key, where one of p_providers, those that this deployment has keys for, can make
--- it; null is any. A second call answers what the first did; see videos.accept_video for the rest. Locks: idempotency
--- key → rate-limit rows → account → lots.
+-- it; null is any. p_moderated_by names the service that judges prompts, if one does. A second call answers what the first
+-- did; see videos.accept_video for the rest. Locks: idempotency key → rate-limit rows → account → lots → project.
 declare
   v_caller record;
   v_outcome jsonb;
@@ -27,7 +27,7 @@ begin
       p_user_id, 'generate-video', p_idempotency_key, p_fingerprint,
       videos.accept_video(
         p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url, p_providers, p_client_reference,
-        p_image_upload_id
+        p_moderated_by, p_project_id, p_image_upload_id
       )
     );
   end if;

@@ -4,14 +4,15 @@
 create schema api;
 grant usage on schema api to service_role;
 
-create function api.models(p_user_id uuid, p_session_id uuid default null)
+create function api.models(p_user_id uuid, p_session_id uuid default null, p_moderated_by text default null)
 returns jsonb
 language plpgsql
 volatile
 security definer
 set search_path = ''
 as $$
--- The catalogue: `data` is `{ models }`, in the order of the operator. Counts against `reads`.
+-- The catalogue: `data` is `{ models }`, in the order of the operator. p_moderated_by names the service that judges prompts,
+-- if one does. Counts against `reads`.
 declare
   v_caller record;
   v_data jsonb;
@@ -21,7 +22,7 @@ begin
     return v_caller.refusal;
   end if;
 
-  select jsonb_build_object('models', coalesce(jsonb_agg(videos.model_json(m) order by m.position, m.id), '[]'))
+  select jsonb_build_object('models', coalesce(jsonb_agg(videos.model_json(m, p_moderated_by) order by m.position, m.id), '[]'))
   into v_data
   from videos.models as m
   where m.is_available;

@@ -47,7 +47,8 @@ security definer
 set search_path = ''
 as $$
 -- The caller's profile, made at the first call: `data` is `{ user_id, display_name, language, theme_preference,
--- credits_remaining, app_account_token, shares_consumption, created_at, subscription, export }`. Counts against `reads`.
+-- credits_remaining, app_account_token, shares_consumption, accepted_processors, created_at, subscription, export }`.
+-- Counts against `reads`.
 -- Locks: rate-limit row → account → expired lots.
 declare
   v_caller record;
@@ -76,8 +77,8 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Changes what `p_changes` names of `display_name` (null takes it away), `language`, `theme_preference` and
--- `shares_consumption`, and answers as api.get_user_profile. A second call changes nothing more. Counts against `writes`.
+-- Changes what `p_changes` names of `display_name` (null takes it away), `language`, `theme_preference`,
+-- `shares_consumption` and `accepted_processors`, all of which it names, and answers as api.get_user_profile. A second call changes nothing more. Counts against `writes`.
 -- Locks: rate-limit row → account → expired lots → user.
 declare
   v_caller record;
@@ -91,7 +92,11 @@ begin
   set display_name = case when p_changes ? 'display_name' then p_changes ->> 'display_name' else u.display_name end,
       language = coalesce(p_changes ->> 'language', u.language),
       theme_preference = coalesce(p_changes ->> 'theme_preference', u.theme_preference),
-      shares_consumption = coalesce((p_changes ->> 'shares_consumption')::boolean, u.shares_consumption)
+      shares_consumption = coalesce((p_changes ->> 'shares_consumption')::boolean, u.shares_consumption),
+      accepted_processors = case jsonb_typeof(p_changes -> 'accepted_processors')
+        when 'array' then array(select jsonb_array_elements_text(p_changes -> 'accepted_processors') order by 1)
+        else u.accepted_processors
+      end
   -- Asked with the row locked, too: what is erased from a closed account stays erased, by whatever hand it was closed.
   where u.id = p_user_id and u.closed_at is null
   returning u.* into v_user;

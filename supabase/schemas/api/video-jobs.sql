@@ -1,6 +1,6 @@
 create function api.video_jobs(
   p_user_id uuid, p_limit integer, p_status text default null, p_after jsonb default null,
-  p_client_reference text default null, p_session_id uuid default null
+  p_client_reference text default null, p_session_id uuid default null, p_project_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -10,8 +10,9 @@ set search_path = ''
 -- A plan for this page's length is no better, and costs twice as much as reading the page.
 set plan_cache_mode = force_generic_plan
 as $$
--- A page of the caller's jobs, or of those with one status or reference, without the deleted ones: `data` is
--- `{ videos, next }`, videos being `{ job, paths }` as in api.video_status. Counts against `reads`, and each URL that is to
+-- A page of the caller's jobs, or of those with one status, reference or project, without the deleted ones: `data` is
+-- `{ videos, next }`, videos being `{ job, paths }` as in api.video_status. resource/not-found for a project that is not
+-- there or is another's. Counts against `reads`, and each URL that is to
 -- be renewed against `signed_urls`. Locks: rate-limit rows.
 declare
   v_caller record;
@@ -26,6 +27,9 @@ begin
   v_caller := guard.enter(p_user_id, 'video-jobs', '{reads}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
     return v_caller.refusal;
+  end if;
+  if p_project_id is not null and not videos.has_project(p_user_id, p_project_id) then
+    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
   end if;
 
   select coalesce(jsonb_agg(p.video order by p.place) filter (where p.place <= p_limit), '[]'),
@@ -46,7 +50,7 @@ begin
         (
           select j as job
           from videos.jobs as j
-          where p_client_reference is null
+          where p_client_reference is null and p_project_id is null
             and j.user_id = p_user_id and j.status = s.status and j.deleted_at is null
             and (j.created_at, j.id) < (v_before, v_before_id)
           order by j.created_at desc, j.id desc
@@ -57,8 +61,19 @@ begin
         (
           select j as job
           from videos.jobs as j
-          where j.client_reference = p_client_reference
+          where j.client_reference = p_client_reference and (p_project_id is null or j.project_id = p_project_id)
             and j.user_id = p_user_id and j.status = s.status and j.deleted_at is null
+            and (j.created_at, j.id) < (v_before, v_before_id)
+          order by j.created_at desc, j.id desc
+          limit p_limit + 1
+        )
+        union all
+        -- And of a project, whose part of another index pages it as fast as the whole.
+        (
+          select j as job
+          from videos.jobs as j
+          where p_client_reference is null
+            and j.project_id = p_project_id and j.user_id = p_user_id and j.status = s.status and j.deleted_at is null
             and (j.created_at, j.id) < (v_before, v_before_id)
           order by j.created_at desc, j.id desc
           limit p_limit + 1

@@ -56,6 +56,17 @@ begin
 end;
 $$;
 
+create function devices.users_of_app_transaction(p_app_transaction_id text)
+returns setof uuid
+language sql
+stable
+set search_path = ''
+as $$
+  -- Who came with an Apple Account, in whichever environment.
+  select t.user_id from devices.app_transactions as t
+  where t.environment in ('production', 'sandbox') and t.app_transaction_id = p_app_transaction_id and t.user_id is not null
+$$;
+
 -- Whether credits were granted for an app transaction already; false for none.
 create function devices.is_granted(p_app_transaction jsonb)
 returns boolean

@@ -141,13 +141,15 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- A parent has taken back that their child may use the app: who bought with that Apple Account is suspended, which the
--- operator sees, in ops.admin_actions and as an alert. A second call changes nothing. Locks: users.
+-- A parent has taken back that their child may use the app: who bought with that Apple Account, or came with it to a device
+-- check, is suspended, which the operator sees, in ops.admin_actions and as an alert. A second call changes nothing. Locks: users.
 declare
   v_user_ids constant uuid[] := array(
-    select distinct t.owner_id from purchases.transactions as t
+    select t.owner_id from purchases.transactions as t
     where t.app_transaction_id = p_app_transaction_id and t.owner_id is not null
-    order by t.owner_id
+    union
+    select devices.users_of_app_transaction(p_app_transaction_id)
+    order by 1
   );
   v_user_id uuid;
 begin

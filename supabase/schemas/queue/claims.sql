@@ -109,14 +109,17 @@ begin
     order by a.priority, a.turn, a.id
     limit p_limit
   ),
+  -- Each by its id, whatever is thought of how many there are: a join may read the whole table, and did.
   locked as (
-    select t.id from queue.tasks as t where t.id in (select c.id from chosen as c) for update skip locked
+    select l.id
+    from chosen as c
+    cross join lateral (select t.id from queue.tasks as t where t.id = c.id for update skip locked) as l
   )
   update queue.tasks as t
   set attempts = t.attempts + 1, claimed_at = v_now,
       leased_until = v_now + make_interval(secs => k.lease_seconds), run_at = v_now + make_interval(secs => k.lease_seconds)
-  from locked as l, queue.kinds as k
-  where t.id = l.id and k.kind = t.kind
+  from queue.kinds as k
+  where t.id = any (array(select l.id from locked as l)) and k.kind = t.kind
   returning t.*;
 exception
   when lock_not_available then

@@ -1,7 +1,6 @@
 create function videos.accept_video(
   p_user_id uuid, p_network text, p_request_id text, p_model_id uuid, p_prompt text, p_settings jsonb,
-  p_image_url text, p_providers text[], p_client_reference text,
-  p_image_upload_id uuid default null
+  p_image_url text, p_providers text[], p_client_reference text, p_moderated_by text, p_project_id uuid, p_image_upload_id uuid
 )
 returns jsonb
 language plpgsql
@@ -10,7 +9,7 @@ set search_path = ''
 as $$
 -- Accepts a video or says why not, in the order of what it costs to find out. Nothing is written before the last
 -- refusal but the counted attempt, and what has expired. `data`: `{ job_id, status, credits_used, credits_remaining,
--- created_at }`. Locks: rate-limit rows → account → lots.
+-- created_at }`. Locks: rate-limit rows → account → lots → project.
 declare
   v_taken guard.taken;
   v_limits jsonb;
@@ -37,6 +36,7 @@ begin
   v_account := credits.lock_account(p_user_id);
   select m as model, not accounts.is_out(u) and not u.is_banned as is_active,
     (select f.is_enabled from ops.feature_flags as f where f.name = 'generation') as is_enabled,
+    (select f.is_enabled from ops.feature_flags as f where f.name = 'processing_consent') as asks_consent, u.accepted_processors,
     (select f.pattern from videos.moderation_filters as f where f.action = 'refuse') as pattern
   into v_seen
   from accounts.users as u
@@ -53,8 +53,16 @@ begin
   if videos.folded(p_prompt) ~ v_seen.pattern and videos.find_moderation_term(p_prompt, 'refuse') is not null then
     return guard.refusal('prompt/refused', '{"reason": "policy"}', v_limits);
   end if;
+  if p_project_id is not null and not videos.has_project(p_user_id, p_project_id) then
+    return guard.refusal('resource/not-found', '{}', v_limits);
+  end if;
   if v_model.id is null then
     return guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id), v_limits);
+  end if;
+  if v_seen.asks_consent and not videos.processors(v_model.id, p_moderated_by) <@ v_seen.accepted_processors then
+    return guard.refusal(
+      'consent/missing', jsonb_build_object('processors', videos.processors(v_model.id, p_moderated_by)), v_limits
+    );
   end if;
   v_settings := v_model.defaults || p_settings;
   v_fields := videos.unfitting(v_model, p_settings, v_image);
@@ -99,12 +107,15 @@ begin
   perform credits.place_hold(v_account, v_price, v_job_id);
   insert into videos.jobs (
     id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at,
-    client_reference, image_upload_id
+    client_reference, project_id, image_upload_id
   )
   values (
     v_job_id, p_user_id, v_model.id, v_model.name, p_prompt, v_settings, p_image_url, v_price, p_request_id, v_now,
-    v_now + v_model.start_within, p_client_reference, p_image_upload_id
+    v_now + v_model.start_within, p_client_reference, p_project_id, p_image_upload_id
   );
+  if p_project_id is not null then
+    perform videos.count_in_project(p_project_id, 1);
+  end if;
   -- The function submits at once; the worker only if that did not happen within 2 seconds.
   perform queue.add('submit', v_job_id, p_user_id, v_now + interval '2 seconds', p_request_id => p_request_id);
   return guard.answer(

@@ -40,13 +40,18 @@ create table videos.jobs (
   -- The app's own name for it, which its user may ask for.
   client_reference text,
   -- The upload that it is made from, instead of an address. No foreign key, as above: an upload may go when the job has ended.
-  image_upload_id uuid
+  image_upload_id uuid,
+  -- Of its user's. One that is not there any more is none: see videos.shown_project.
+  project_id uuid
 ) with (fillfactor = 70);
 alter table videos.jobs enable row level security;
 -- A user's history of each status, newest first: one index pages all of it and any part of it.
 create index jobs_user on videos.jobs (user_id, status, created_at desc, id desc) where deleted_at is null;
 -- Few jobs have a name, and few of a user's have the same.
 create index jobs_client_reference on videos.jobs (user_id, client_reference) where client_reference is not null;
+-- The same of one project.
+create index jobs_project on videos.jobs (project_id, status, created_at desc, id desc)
+  where project_id is not null and deleted_at is null;
 create index jobs_completed_at on videos.jobs using brin (completed_at);
 -- The running jobs; those that are storing have no bound.
 create index jobs_running on videos.jobs (due_at) where completed_at is null;
@@ -274,6 +279,7 @@ return jsonb_build_object(
     'code', (p_job).error_code, 'details', (p_job).error_details
   ) end,
   'client_reference', (p_job).client_reference,
+  'project_id', case when (p_job).project_id is not null then videos.shown_project((p_job).project_id) end,
   'cancel_requested_at', core.to_iso((p_job).cancel_requested_at),
   'created_at', core.to_iso((p_job).created_at), 'completed_at', core.to_iso((p_job).completed_at)
 );

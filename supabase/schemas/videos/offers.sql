@@ -157,8 +157,27 @@ begin
 end;
 $$;
 
+create function videos.processors(p_model_id uuid, p_moderated_by text)
+returns text[]
+language sql
+stable
+set search_path = ''
+as $$
+  -- Who may get a prompt and an image for a model, by name and in order: the providers that are enabled, and the service that
+  -- judges prompts, if one does.
+  select array(
+    select p.provider
+    from videos.model_providers as p
+    join videos.providers as v on v.name = p.provider
+    where p.model_id = p_model_id and v.is_enabled
+    union
+    select p_moderated_by where p_moderated_by is not null
+    order by 1
+  )
+$$;
+
 -- A model as the catalogue shows it.
-create function videos.model_json(p_model videos.models)
+create function videos.model_json(p_model videos.models, p_moderated_by text default null)
 returns jsonb
 language sql
 stable
@@ -166,6 +185,7 @@ return jsonb_build_object(
   'id', (p_model).id, 'name', (p_model).name, 'description', (p_model).description, 'category', (p_model).category,
   'thumbnail_url', (p_model).thumbnail_url, 'is_featured', (p_model).is_featured,
   'requires_image', (p_model).requires_image,
+  'processed_by', to_jsonb(videos.processors((p_model).id, p_moderated_by)),
   'pricing', jsonb_build_object('type', (p_model).pricing_type, 'credits', (p_model).credits),
   'options', (p_model).options
     || jsonb_strip_nulls(jsonb_build_object('prompt_max_characters', videos.prompt_max_units((p_model).id)))

@@ -8,6 +8,7 @@ import { createGuest } from "../support/accounts.ts";
 import { createAdmin, createCustomer } from "../support/admins.ts";
 import { cheapModel } from "../support/jobs.ts";
 import { first, type Sql } from "../support/ledger.ts";
+import { generateVideos } from "../support/bulk.ts";
 import { generateVideo } from "../support/videos.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
 import { present, transactionOf } from "../support/purchases.ts";
@@ -35,6 +36,13 @@ async function uploadOf(sql: Sql, userId: string): Promise<string> {
     insert into videos.uploads (owner_id, content_type, bytes, folder, created_at, expires_at)
     values (${userId}, 'image/png', 1000, gen_random_uuid()::text, core.now(), core.now() + interval '2 hours')
     returning id`);
+  return id;
+}
+
+/** A project of the user's, made without asking. */
+async function projectOf(userId: string): Promise<string> {
+  const { id } = await first(sql`
+    insert into videos.projects (user_id, name, created_at) values (${userId}, 'Winter', core.now()) returning id`);
   return id;
 }
 
@@ -79,6 +87,14 @@ const procedures: Record<string, Procedure> = {
   generate_video: {
     waitsFor: "caller",
     call: async (sql, { userId }) => [{ answer: await generateVideo(sql, userId, { network: key() }) }],
+  },
+  generate_videos: {
+    waitsFor: "caller",
+    call: async (sql, { userId }) => [{
+      answer: await generateVideos(sql, userId, "any", [{ model_id: cheapModel, prompt: "A fox" }], {
+        network: key(),
+      }),
+    }],
   },
   get_admin_users: {
     waitsFor: "other",
@@ -145,6 +161,26 @@ const procedures: Record<string, Procedure> = {
     waitsFor: "caller",
     call: (sql, { userId }) =>
       sql`select api.patch_user_profile(${userId}, '{"display_name": "Ada"}') as answer`,
+  },
+  delete_projects: {
+    waitsFor: "caller",
+    call: async (sql, { userId }) =>
+      await sql<{ answer: { error?: string } }[]>`
+        select api.delete_projects(${userId}, ${await projectOf(userId)}) as answer`,
+  },
+  get_projects: {
+    waitsFor: "nobody",
+    call: (sql, { userId }) => sql`select api.get_projects(${userId}, 20) as answer`,
+  },
+  patch_projects: {
+    waitsFor: "nobody",
+    call: async (sql, { userId }) =>
+      await sql<{ answer: { error?: string } }[]>`
+        select api.patch_projects(${userId}, ${await projectOf(userId)}, 'Summer') as answer`,
+  },
+  post_projects: {
+    waitsFor: "caller",
+    call: (sql, { userId }) => sql`select api.post_projects(${userId}, 'Winter') as answer`,
   },
   post_admin_users: {
     waitsFor: "other",

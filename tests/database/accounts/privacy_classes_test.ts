@@ -110,6 +110,7 @@ Deno.test("whatever is to be blanked or erased is gone after the erasure, whiche
   const [task] = await claimTasks(sql, 1, jobId);
   await recordStored(sql, jobId, task);
   assert(await claimAndGrant(sql, "192.0.2.1", userId));
+  await sql`select api.post_projects(${userId}, 'Winter')`;
   await sellPack(sql);
   const bought = transactionOf({ app_transaction_id: "704000000000000001" });
   await present(sql, userId, bought);
@@ -147,6 +148,7 @@ Deno.test("whatever is to be blanked or erased is gone after the erasure, whiche
       "purchases.notifications.content",
       "purchases.transactions.app_transaction_id",
       "videos.assets.path",
+      "videos.projects.name",
       "videos.jobs.prompt",
       "videos.jobs.settings",
       "videos.jobs.image_url",

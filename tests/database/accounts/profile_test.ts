@@ -34,6 +34,7 @@ Deno.test("the first question about a profile makes the account, and the second 
     theme_preference: "system",
     credits_remaining: 0,
     shares_consumption: false,
+    accepted_processors: [],
     subscription: null,
   });
   assert.match(String(token), /^[0-9a-f-]{36}$/);

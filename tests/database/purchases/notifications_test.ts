@@ -143,7 +143,7 @@ Deno.test("the history is asked for once an hour, by one task", async () => {
   assert.equal(tasks.length, 1);
 });
 
-Deno.test("consent that was rescinded suspends who bought with that Apple Account, once, and the operator sees it", async () => {
+Deno.test("consent that was rescinded suspends who bought or came with that Apple Account, once, and the operator sees it", async () => {
   await using database = await testDatabase();
   const { sql } = database;
   await sellPack(sql);
@@ -151,6 +151,12 @@ Deno.test("consent that was rescinded suspends who bought with that Apple Accoun
   const other = await createBuyer(database);
   await present(sql, child.userId, transactionOf({ app_transaction_id: "704000000000000007" }));
   await present(sql, other.userId, transactionOf({ app_transaction_id: "704000000000000008" }));
+  // Who never bought anything came with it to a device check.
+  const sibling = await createBuyer(database);
+  for (const [userId, app_transaction_id] of [[sibling.userId, "704000000000000007"], [other.userId, "9"]]) {
+    const app = { environment: "production", app_transaction_id };
+    await sql`select devices.note_app_transaction(${userId ?? ""}, ${sql.json(app)})`;
+  }
   for (let count = 0; count < 2; count++) {
     const app_data = { app_transaction_id: "704000000000000007" };
     assert.equal(await notify(sql, notificationOf("RESCIND_CONSENT", null, { app_data })), "handled");
@@ -158,8 +164,9 @@ Deno.test("consent that was rescinded suspends who bought with that Apple Accoun
   assert.equal(outcomeOf(await present(sql, child.userId, transactionOf())), "ERR_4017");
   assert.equal(outcomeOf(await present(sql, other.userId, transactionOf())), "credited");
   const actions = await sql<{ user_id: string; action: string }[]>`
-    select a.user_id, a.action from ops.admin_actions as a`;
-  assert.deepEqual([...actions], [{ user_id: child.userId, action: "ban" }]);
+    select a.user_id, a.action from ops.admin_actions as a order by a.user_id`;
+  const suspended = [child.userId, sibling.userId].sort();
+  assert.deepEqual([...actions], suspended.map((user_id) => ({ user_id, action: "ban" })));
   const alerts = await sql`select from ops.open_alerts as a where a.rule = 'consent_rescinded'`;
   assert.equal(alerts.length, 1);
 });

@@ -24,6 +24,7 @@ export interface Call {
   network?: string | null;
   modelId?: string;
   prompt?: string;
+  project?: string;
 }
 
 /** Somebody who can pay for videos of 4 credits. */
@@ -40,10 +41,12 @@ export async function generateVideo(sql: Sql, userId: string, call: Call = {}): 
     network = "192.0.2.1",
     modelId = cheapModel,
     prompt = "a prompt",
+    project = null,
   } = call;
   const { answer } = await first(sql<{ answer: Answer }[]>`
     select api.generate_video(
-      ${userId}, ${network}, ${key}, ${fingerprint}, 'request', ${modelId}, ${prompt}, '{}', null
+      ${userId}, ${network}, ${key}, ${fingerprint}, 'request', ${modelId}, ${prompt}, '{}', null,
+      p_project_id => ${project}
     ) as answer`);
   return answer;
 }

@@ -5,6 +5,7 @@ import {
   type ErrorCode,
   errorCodes,
   isErrorCode,
+  itemDetail,
 } from "../../../supabase/functions/_shared/errors/error-codes.ts";
 import { errorMessage } from "../../../supabase/functions/_shared/errors/error-messages.ts";
 import { detailsSchema, fieldErrorSchema } from "../../contract/openapi-errors.ts";
@@ -70,7 +71,7 @@ export function assertError(answer: Answer, code: ErrorCode | null, what: string
       status: answer.status,
       message: error.message,
       id: error.request_id,
-      keys: Object.keys(error.details).sort(),
+      keys: Object.keys(error.details).filter((key) => key !== itemDetail).sort(),
       type: answer.headers.get("content-type"),
     },
     {

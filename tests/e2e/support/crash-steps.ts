@@ -1,5 +1,6 @@
 /** What a user, the scheduler and the provider do while the functions are killed, and when nothing more is to come. */
 import { AcceptedVideo } from "../../../supabase/functions/_shared/videos/contract.ts";
+import { GenerateVideosResponse } from "../../../supabase/functions/generate-videos/schema.ts";
 import { shared } from "../../shared.ts";
 import { eventually } from "../eventually.ts";
 import { type Answer, bodyOf } from "./answer.ts";
@@ -43,6 +44,16 @@ export async function generate(run: Run): Promise<void> {
   const body = { model_id: kling, prompt: run.prompt };
   const answer = await call(run, "generate-video", { body, key: run.guest.id });
   run.jobId = bodyOf(answer, 202, AcceptedVideo).job_id;
+}
+
+/** The same of two, of which the second cannot be paid; the job is the first. */
+export async function generateSeveral(run: Run): Promise<void> {
+  const item = { model_id: kling, prompt: run.prompt };
+  const body = { mode: "any", items: [item, item] };
+  const answer = await call(run, "generate-videos", { body, key: run.guest.id });
+  const { results: [first] } = bodyOf(answer, 202, GenerateVideosResponse);
+  if (first === undefined || "error" in first) throw new Error(JSON.stringify(answer.body));
+  run.jobId = first.job_id;
 }
 
 /** Whoever gets no answer, or hears that there is none, asks again. */

@@ -1,10 +1,12 @@
 /** The request that an operation's documentation shows, so that whatever tries all endpoints knows a new one by itself. */
 import { exampleIds } from "../../../supabase/functions/_shared/endpoint/example-ids.ts";
+import { Project } from "../../../supabase/functions/_shared/videos/contract.ts";
 import { decodeJwt } from "jose";
 import { deviceToken } from "../../../local/simulators/device-check/device-check.ts";
 import { documentations } from "../../contract/generate-openapi.ts";
 import type { Stack } from "../../../local/stack.ts";
 import type { Operation } from "../../operations.ts";
+import { bodyOf } from "./answer.ts";
 import type { Backend, Guest } from "./backend.ts";
 import { sendUpload } from "./uploads.ts";
 import { ended, generate, submissionIs } from "./videos.ts";
@@ -43,10 +45,15 @@ export function exampleRequest(
 /** Operations that are asked about a job with a provider; every other one is asked about a video. */
 const aboutRunningJobs = ["POST cancel-video"];
 
-/** What the simulated App Store signs in the place of the examples: a purchase that is whoever's presents it, and a notification. */
-export async function signedByStore(
-  { simulators: { appStore } }: Pick<Stack, "simulators">,
-): Promise<Record<"signedTransaction" | "signedAppTransaction" | "signedNotification", string>> {
+/** What simulated Apple signs in the place of the examples: a purchase that is whoever's presents it, and notifications. */
+export async function signedByApple(
+  { simulators: { appStore, appleId } }: Pick<Stack, "simulators">,
+): Promise<
+  Record<
+    "signedTransaction" | "signedAppTransaction" | "signedNotification" | "signedIdentityNotification",
+    string
+  >
+> {
   const { signed } = await appStore.do({ deed: "buy", productId: "credits_10" });
   const { notificationId } = await appStore.do({ deed: "notify", type: "TEST" });
   const { notifications } = await appStore.control.report();
@@ -58,7 +65,13 @@ export async function signedByStore(
   if (signed === null || signedAppTransaction === null || signedNotification === undefined) {
     throw new Error("The App Store has signed nothing");
   }
-  return { signedTransaction: signed, signedAppTransaction, signedNotification };
+  const { payload } = await appleId.notification({ type: "email-enabled", sub: crypto.randomUUID() });
+  return {
+    signedTransaction: signed,
+    signedAppTransaction,
+    signedNotification,
+    signedIdentityNotification: payload,
+  };
 }
 
 /** The example's request, about something that there is, and that is `guest`'s where it is about nobody else's. */
@@ -70,7 +83,7 @@ export async function requestAbout(backend: Backend, guest: Guest, operation: Op
   const text = JSON.stringify(exampleRequest(operation));
   if (text.includes(exampleIds.signedAppTransaction)) {
     // Somebody came with that Apple Account, and nobody is signed in as them any more.
-    const signed = await signedByStore(backend.stack);
+    const signed = await signedByApple(backend.stack);
     const { appTransactionId, receiptType } = decodeJwt(signed.signedAppTransaction);
     const lost = await backend.signIn(1);
     const { sql } = backend.database;
@@ -82,9 +95,17 @@ export async function requestAbout(backend: Backend, guest: Guest, operation: Op
     await sql`delete from auth.sessions where user_id = ${lost.id}`;
     return exampleRequest(operation, signed);
   }
-  const ofStore = [exampleIds.signedTransaction, exampleIds.signedNotification];
-  if (ofStore.some((signed) => text.includes(signed))) {
-    return exampleRequest(operation, await signedByStore(backend.stack));
+  const ofApple = [
+    exampleIds.signedTransaction,
+    exampleIds.signedNotification,
+    exampleIds.signedIdentityNotification,
+  ];
+  if (ofApple.some((signed) => text.includes(signed))) {
+    return exampleRequest(operation, await signedByApple(backend.stack));
+  }
+  if (text.includes(exampleIds.project)) {
+    const answer = await guest.call("projects", { body: { name: "A project" } });
+    return exampleRequest(operation, { project: bodyOf(answer, 201, Project).project_id });
   }
   if (text.includes(exampleIds.upload)) {
     return exampleRequest(operation, { upload: (await sendUpload(guest)).upload_id });

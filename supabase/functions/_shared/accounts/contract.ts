@@ -45,6 +45,8 @@ export const Profile = z.object({
   app_account_token: z.guid(),
   /** Whether Apple is told, when a refund is asked for, how much of the purchase was used. */
   shares_consumption: z.boolean(),
+  /** Who may get the user's prompts and images, by the names in the models' `processed_by`. */
+  accepted_processors: z.array(z.string()),
   created_at: timestamp,
   subscription: Subscription,
   export: LatestExport,

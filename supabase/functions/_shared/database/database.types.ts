@@ -48,6 +48,7 @@ export type Database = {
         Returns: Json;
       };
       "app_store_notifications": { Args: { "p_notification": Json }; Returns: Json };
+      "apple_identity_notifications": { Args: { "p_notification": Json }; Returns: Json };
       "begin_device_check": {
         Args: {
           "p_app_transaction"?: Json;
@@ -77,6 +78,10 @@ export type Database = {
       };
       "credits": {
         Args: { "p_after"?: Json; "p_limit": number; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
+      "delete_projects": {
+        Args: { "p_project_id": string; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
       };
       "delete_sessions": {
@@ -125,7 +130,9 @@ export type Database = {
           "p_image_upload_id"?: string;
           "p_image_url"?: string;
           "p_model_id": string;
+          "p_moderated_by"?: string;
           "p_network": string;
+          "p_project_id"?: string;
           "p_prompt": string;
           "p_providers"?: (string)[];
           "p_request_id": string;
@@ -135,8 +142,27 @@ export type Database = {
         };
         Returns: Json;
       };
+      "generate_videos": {
+        Args: {
+          "p_fingerprint": string;
+          "p_idempotency_key": string;
+          "p_items": Json;
+          "p_mode": string;
+          "p_moderated_by"?: string;
+          "p_network": string;
+          "p_providers"?: (string)[];
+          "p_request_id": string;
+          "p_session_id"?: string;
+          "p_user_id": string;
+        };
+        Returns: Json;
+      };
       "get_admin_users": {
         Args: { "p_admin_id": string; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
+      "get_projects": {
+        Args: { "p_after"?: Json; "p_limit": number; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
       };
       "get_purchases": {
@@ -189,7 +215,14 @@ export type Database = {
         };
         Returns: Json;
       };
-      "models": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
+      "models": {
+        Args: { "p_moderated_by"?: string; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
+      "patch_projects": {
+        Args: { "p_name": string; "p_project_id": string; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
       "patch_uploads": {
         Args: {
           "p_bytes": number;
@@ -215,6 +248,10 @@ export type Database = {
           "p_session_id"?: string;
           "p_user_id": string;
         };
+        Returns: Json;
+      };
+      "post_projects": {
+        Args: { "p_name": string; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
       };
       "post_purchases": {
@@ -331,6 +368,7 @@ export type Database = {
           "p_after"?: Json;
           "p_client_reference"?: string;
           "p_limit": number;
+          "p_project_id"?: string;
           "p_session_id"?: string;
           "p_status"?: string;
           "p_user_id": string;

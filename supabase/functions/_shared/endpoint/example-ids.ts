@@ -10,7 +10,10 @@ export const exampleIds = {
   signedNotification: "eyJhbGciOiJFUzI1NiJ9.eyJub3RpZmljYXRpb25UeXBlIjoiVEVTVCJ9.c2lnbmF0dXJl",
   upload: "7d0e5b7c-3a1f-4c52-9b86-2f4d8e6a1c03",
   appleAuthorizationCode: "c1f0e7a9d3b84c6f8a2e5b7d90c1f3a46.0.mrtz.Xk3vN8qLw2PyT5sBdR7hGQ",
+  signedIdentityNotification:
+    "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL2FwcGxlaWQuYXBwbGUuY29tIn0.c2lnbmF0dXJl",
   job: "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+  project: "7c9e6679-7425-40de-944b-e07fc1f90ae7",
   model: "0190a000-0000-7000-8000-000000000001",
   admin: "e2a6c1b0-8d34-4f0c-b7a1-52f3a9d0c864",
 } as const;

@@ -1,6 +1,6 @@
 /** What an isolate remembers between requests, so that whoever was refused costs the database nothing. */
 import { AppError } from "../errors/app-error.ts";
-import { codes, errorCodes } from "../errors/error-codes.ts";
+import { codes, errorCodes, itemDetail } from "../errors/error-codes.ts";
 import type { Caller, Idempotency, Limit } from "./context.ts";
 import type { Method } from "./operation.ts";
 import {
@@ -68,6 +68,8 @@ export function memoryOf(
       if (!(error instanceof AppError) || error.code !== codes["limit/rate-exceeded"]) return;
       const { policy, retry_after: retryAfter } = error.details;
       if (typeof policy !== "string" || typeof retryAfter !== "number") return;
+      // There was room for the items before that one: fewer may be had now.
+      if (Number(error.details[itemDetail] ?? 0) > 0) return;
       const asksHowMuch = askHowMuch.includes(policy);
       // Without a key, nothing here tells one request from another that asks for less.
       if (asksHowMuch && idempotency === null) return;

@@ -143,6 +143,21 @@ Deno.test("a business refusal is an answer, too, and what may be tried again is 
   }
 });
 
+Deno.test("a limit that is met after some of several is not remembered, since fewer may be had", async () => {
+  for (const [index, asked] of [[0, 1], [1, 2]] as const) {
+    const database = { asked: 0 };
+    const act = (runtime: Runtime) => {
+      runtime.beforeCall();
+      database.asked += 1;
+      throw new AppError("ERR_4004", { details: { policy: "writes", retry_after: 30, index } });
+    };
+    const server = await testServer([read({ auth: "user", policies: ["writes"], ...withRuntime(act) })]);
+    assert.equal((await errorOf(await server.send())).details.index, index);
+    assert.equal((await server.send()).status, 429);
+    assert.equal(database.asked, asked, `index ${index}`);
+  }
+});
+
 Deno.test("a policy that asks how much is wanted is remembered for that much", async () => {
   const { database, send } = await keyedServer("admin_credits");
   database.refuses = true;

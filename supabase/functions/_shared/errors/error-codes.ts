@@ -19,6 +19,9 @@ export type ClientAction =
 /** The level an outcome is logged with: `info` is the caller's own affair, `critical` wakes somebody. */
 export type Severity = "info" | "warn" | "error" | "critical";
 
+/** Beside the keys of its code, what an error of a request for several things may tell: which of them it is about, from 0. */
+export const itemDetail = "index";
+
 interface Definition {
   readonly status: number;
   /** Room and cause, for dashboards and alerts. */
@@ -55,6 +58,7 @@ export const errorCodes = {
   ERR_4018: { status: 415, category: "request/not-json", severity: "info", action: "fix", details: [], replayed: false },
   ERR_4019: { status: 422, category: "upload/not-usable", severity: "info", action: "fix", details: ["reason"], replayed: true },
   ERR_4020: { status: 409, category: "upload/quota-exceeded", severity: "info", action: "read_state", details: ["used_bytes", "quota_bytes"], replayed: false },
+  ERR_4021: { status: 409, category: "consent/missing", severity: "info", action: "fix", details: ["processors"], replayed: false },
   ERR_5001: { status: 504, category: "provider/timed-out", severity: "error", action: "new_key", details: [], replayed: true },
   ERR_5002: { status: 503, category: "provider/unavailable", severity: "error", action: "new_key_later", details: [], replayed: true },
   ERR_5003: { status: 502, category: "provider/rejected", severity: "error", action: "fix", details: ["reason"], replayed: true },

@@ -106,6 +106,11 @@ export const errorMessages: Readonly<Record<ErrorCode, Readonly<Record<Language,
     tr: "Depolama alanınız dolu. Lütfen artık ihtiyacınız olmayan görselleri silin.",
     es: "Tu almacenamiento está lleno. Elimina las imágenes que ya no necesites.",
   },
+  ERR_4021: {
+    en: "This needs your consent that the video services get your prompt.",
+    tr: "Bunun için isteminizin video hizmetlerine iletilmesine onay vermelisiniz.",
+    es: "Para esto hace falta su consentimiento para enviar la descripción a los servicios de vídeo.",
+  },
   ERR_5001: {
     en: "Generating the video took too long. Please try again.",
     tr: "Videonun oluşturulması çok uzun sürdü. Lütfen yeniden deneyin.",

@@ -39,7 +39,13 @@ const adminActions = [
 export const AdministeredUser = z.object({
   // The rest is the user's own affair: whoever has their token can buy for them.
   user: z.extend(
-    z.omit(Profile, { app_account_token: true, shares_consumption: true, subscription: true, export: true }),
+    z.omit(Profile, {
+      app_account_token: true,
+      shares_consumption: true,
+      accepted_processors: true,
+      subscription: true,
+      export: true,
+    }),
     {
       /** Null once Auth knows them no more. */
       is_guest: z.nullable(z.boolean()),

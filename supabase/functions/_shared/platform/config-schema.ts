@@ -180,6 +180,7 @@ export const environmentSchema = z.object({
   OPENAI_API_URL: z.prefault(secureUrl, defaults.OPENAI_API_URL),
   APPLE_DEVICE_CHECK_URL: z.prefault(secureUrl, defaults.APPLE_DEVICE_CHECK_URL),
   APPLE_ID_URL: z.prefault(secureUrl, defaults.APPLE_ID_URL),
+  APPLE_CLIENT_IDS: z.optional(list(secret)),
   APP_STORE_API_URL: z.prefault(secureUrl, defaults.APP_STORE_API_URL),
   APP_STORE_SANDBOX_API_URL: z.prefault(secureUrl, defaults.APP_STORE_SANDBOX_API_URL),
   APP_STORE_ROOT_CERTIFICATE: z.optional(
@@ -225,7 +226,8 @@ export const features = {
     ...["APPLE_TEAM_ID", "APPLE_DEVICE_CHECK_KEY_ID", "APPLE_DEVICE_CHECK_PRIVATE_KEY"] as const,
     "APPLE_DEVICE_CHECK_URL",
   ],
-  appleSignIn: ["APPLE_SIGN_IN_KEY_ID", "APPLE_SIGN_IN_PRIVATE_KEY", "APPLE_ID_URL"],
+  appleSignIn: ["APPLE_SIGN_IN_KEY_ID", "APPLE_SIGN_IN_PRIVATE_KEY"],
+  appleIdentity: ["APPLE_ID_URL", "APPLE_CLIENT_IDS"],
   appStore: [
     ...["APP_STORE_BUNDLE_ID", "APP_STORE_APP_ID", "APP_STORE_ROOT_CERTIFICATE"] as const,
   ],

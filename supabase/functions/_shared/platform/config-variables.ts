@@ -55,6 +55,7 @@ export const variables: Readonly<Record<VariableName, Variable>> = {
   OPENAI_API_URL: { kind: "optional", purpose: "OpenAI's API", without: defaults.OPENAI_API_URL },
   APPLE_DEVICE_CHECK_URL: { kind: "optional", purpose: "Apple's DeviceCheck API", without: defaults.APPLE_DEVICE_CHECK_URL },
   APPLE_ID_URL: { kind: "optional", purpose: "Sign in with Apple", without: defaults.APPLE_ID_URL },
+  APPLE_CLIENT_IDS: { kind: "optional", purpose: "The apps and services that people sign in to with Apple, comma separated", without: "APP_STORE_BUNDLE_ID" },
   APP_STORE_API_URL: { kind: "optional", purpose: "The App Store Server API", without: defaults.APP_STORE_API_URL },
   APP_STORE_SANDBOX_API_URL: { kind: "optional", purpose: "The same for the sandbox", without: defaults.APP_STORE_SANDBOX_API_URL },
   APP_STORE_ROOT_CERTIFICATE: { kind: "optional", purpose: "In a local project alone: whose signatures are the App Store's", without: "Apple Root CA - G3" },

@@ -30,6 +30,8 @@ export interface Config {
   readonly apple: AppleConfig | null;
   /** Telling Apple that a person has left; null where it is not told. */
   readonly appleSignIn: AppleSignInConfig | null;
+  /** What Apple's word about an identity must be to be believed; null where nothing says which apps are ours. */
+  readonly appleIdentity: AppleIdentityConfiguration | null;
   /** What signed data of the App Store must be to be believed; null where no purchase can be. */
   readonly appStore: AppStoreConfiguration | null;
   /** Asking Apple about purchases; null where they are believed by their signature alone. */
@@ -111,6 +113,13 @@ export interface AppleSignInConfig {
   readonly privateKey: string;
 }
 
+export interface AppleIdentityConfiguration {
+  /** Where Apple publishes the keys that it signs with. */
+  readonly jwksUrl: string;
+  /** Audiences that are ours: bundle ids of apps, ids of services. */
+  readonly clientIds: readonly string[];
+}
+
 export interface AppStoreConfiguration {
   readonly bundleId: string;
   /** The app's "Apple ID" in App Store Connect, which production data names. */
@@ -168,6 +177,9 @@ export function loadConfig(environment: EnvironmentVariables): Config {
   const values = environmentSchema.parse(
     Object.fromEntries(Object.entries(present).filter(([name]) => !off.has(name))),
   );
+  // The app itself is a client of Apple's; others are named where there are any.
+  const clientIds = values.APPLE_CLIENT_IDS ??
+    (values.APP_STORE_BUNDLE_ID ? [values.APP_STORE_BUNDLE_ID] : []);
   return {
     environment: values.ENVIRONMENT,
     logLevel: values.LOG_LEVEL,
@@ -219,7 +231,7 @@ export function loadConfig(environment: EnvironmentVariables): Config {
       }
       : null,
     appleSignIn: values.APPLE_TEAM_ID && values.APP_STORE_BUNDLE_ID && values.APPLE_SIGN_IN_KEY_ID &&
-        values.APPLE_SIGN_IN_PRIVATE_KEY
+        values.APPLE_SIGN_IN_PRIVATE_KEY && !("appleIdentity" in broken)
       ? {
         url: values.APPLE_ID_URL,
         teamId: values.APPLE_TEAM_ID,
@@ -227,6 +239,9 @@ export function loadConfig(environment: EnvironmentVariables): Config {
         keyId: values.APPLE_SIGN_IN_KEY_ID,
         privateKey: values.APPLE_SIGN_IN_PRIVATE_KEY,
       }
+      : null,
+    appleIdentity: clientIds.length > 0 && !("appleIdentity" in broken)
+      ? { jwksUrl: `${values.APPLE_ID_URL}/auth/keys`, clientIds }
       : null,
     appStore: values.APP_STORE_BUNDLE_ID && values.APP_STORE_APP_ID
       ? {

@@ -255,9 +255,13 @@ const bad: Record<string, BadFeature> = {
     values: {
       APPLE_SIGN_IN_KEY_ID: "canary key",
       APPLE_SIGN_IN_PRIVATE_KEY: "canary",
-      APPLE_ID_URL: "http://canary.example.com",
     },
-    needs: ["apple", "appStore"],
+    needs: ["apple", "appStore", "appleIdentity"],
+  },
+  appleIdentity: {
+    off: ({ appleIdentity }) => appleIdentity,
+    values: { APPLE_ID_URL: "http://canary.example.com", APPLE_CLIENT_IDS: "canary app" },
+    needs: ["appStore"],
   },
   appStore: {
     off: ({ appStore }) => appStore,
@@ -279,6 +283,14 @@ const bad: Record<string, BadFeature> = {
     needs: ["appStore"],
   },
 };
+
+Deno.test("Apple's word about identities is believed for the app, or for the clients that are named instead", () => {
+  const jwksUrl = "https://appleid.apple.com/auth/keys";
+  assert.equal(loadConfig(testEnvironment).appleIdentity, null);
+  assert.deepEqual(loadConfig(complete).appleIdentity, { jwksUrl, clientIds: ["com.example.kinora"] });
+  const named = loadConfig({ ...testEnvironment, APPLE_CLIENT_IDS: " com.example.web, com.example.mac" });
+  assert.deepEqual(named.appleIdentity, { jwksUrl, clientIds: ["com.example.web", "com.example.mac"] });
+});
 
 Deno.test("a variable that is bad switches off its feature alone, and is named without its value", () => {
   assert.deepEqual(Object.keys(bad), Object.keys(features));

@@ -37,6 +37,8 @@ export const Model = z.object({
   thumbnail_url: z.nullable(z.url()),
   is_featured: z.boolean(),
   requires_image: z.boolean(),
+  /** Who may get the prompt and the image. */
+  processed_by: z.array(z.string()),
   pricing: Pricing,
   options: ModelOptions,
 });
@@ -52,6 +54,7 @@ export function exampleModel(): Model {
     thumbnail_url: null,
     is_featured: true,
     requires_image: false,
+    processed_by: ["fal", "openai"],
     pricing: { type: "per_video", credits: 4 },
     options: {
       duration_seconds: { values: [5], default: 5 },
@@ -69,6 +72,13 @@ export const AcceptedVideo = z.object({
   created_at: timestamp,
 });
 export type AcceptedVideo = z.infer<typeof AcceptedVideo>;
+
+/** One of several videos that was accepted. `index` is its place in the request, from 0. */
+export const AcceptedItem = z.object({
+  index: z.int().check(z.nonnegative()),
+  job_id: z.uuid(),
+  credits_used: z.int().check(z.positive()),
+});
 
 /** The app's own name for a job: what can be seen, and no space, so that nobody mistakes one for another. */
 export const ClientReference = z.pipe(
@@ -110,6 +120,28 @@ export function exampleUpload(): Upload {
   };
 }
 
+export const Project = z.object({
+  project_id: z.uuid(),
+  name: z.string(),
+  /** Without the deleted ones. */
+  job_count: z.int().check(z.nonnegative()),
+  created_at: timestamp,
+});
+export type Project = z.infer<typeof Project>;
+
+/** A project with one job. */
+export function exampleProject(): Project {
+  return {
+    project_id: exampleIds.project,
+    name: "Winter campaign",
+    job_count: 1,
+    created_at: "2026-11-21T11:50:00.000Z",
+  };
+}
+
+/** Of a project, in a request. */
+export const ProjectId = z.guid().check(z.toLowerCase());
+
 export const JobStatus = z.enum(jobStatuses);
 export const JobSettings = z.object({
   duration_seconds: z.int(),
@@ -117,6 +149,8 @@ export const JobSettings = z.object({
   aspect_ratio: z.string(),
 });
 const Failure = z.object({ code: z.string(), message: z.string(), details: z.looseObject({}) });
+/** One of several videos that was not accepted, and why. */
+export const RefusedItem = z.object({ index: z.int().check(z.nonnegative()), error: Failure });
 /** Null while nothing has failed. */
 export const JobError = z.nullable(Failure);
 
@@ -134,6 +168,8 @@ export const Job = z.object({
   error: JobError,
   /** The app's own name for it. */
   client_reference: z.nullable(z.string()),
+  /** Null once its project is deleted. */
+  project_id: z.nullable(z.uuid()),
   /** When its user asked to cancel it, whatever became of that. */
   cancel_requested_at: z.nullable(timestamp),
   /** Seconds until a completed job may have a URL again, where its user has had too many renewed. */
@@ -159,6 +195,7 @@ export function exampleJob(): Job {
     thumbnail_url: null,
     error: null,
     client_reference: "draft-7",
+    project_id: null,
     cancel_requested_at: null,
     created_at: "2026-11-21T11:58:30.000Z",
     completed_at: "2026-11-21T12:00:00.000Z",
@@ -176,13 +213,15 @@ export function examplePendingJob(): Job {
   };
 }
 
-/** A job as the database tells it: its error has no message, which is in the caller's language. */
-export const StoredJob = z.extend(Job, {
-  error: z.nullable(
-    z.extend(z.omit(Failure, { message: true }), { code: z.custom<ErrorCode>(isErrorCode) }),
-  ),
+/** A failure as the database tells it: without its message, which is in the caller's language. */
+const StoredFailure = z.extend(z.omit(Failure, { message: true }), {
+  code: z.custom<ErrorCode>(isErrorCode),
 });
+
+export const StoredJob = z.extend(Job, { error: z.nullable(StoredFailure) });
 export type StoredJob = z.infer<typeof StoredJob>;
+
+export const StoredRefusedItem = z.extend(RefusedItem, { error: StoredFailure });
 
 /** A job with its files in storage, to sign URLs for. */
 export const Video = z.object({

@@ -1,5 +1,6 @@
 /** The port to a service that judges prompts, before a provider is asked. What follows from a verdict, procedures decide. */
 import type { Port } from "../../endpoint/context.ts";
+import type { Config } from "../../platform/config.ts";
 import { openAiModeration } from "./openai.ts";
 
 /**
@@ -33,6 +34,11 @@ export const promptModeration: Port<Moderation | null> = ({ config, fetch, now }
   if (config.broken.openai !== undefined) return unavailableModeration(config.broken.openai.join("; "));
   return config.openai === null ? null : openAiModeration({ config: config.openai, fetch, now });
 };
+
+/** Who judges prompts, and so gets them, by the name that clients see; null where nobody does. */
+export function moderatorOf({ openai, broken }: Config): "openai" | null {
+  return openai === null && broken.openai === undefined ? null : "openai";
+}
 
 function unavailableModeration(cause: string): Moderation {
   return {
