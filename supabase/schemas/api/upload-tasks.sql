@@ -19,8 +19,8 @@ volatile
 security definer
 set search_path = ''
 as $$
--- What api.load_upload_files named is gone from storage. While more can come, by the upload's URL or by whoever is at it, or
--- while a job needs it, the task comes back; then the row of what nobody needs goes too. `data`: `{ state }`, `waiting` or
+-- What api.load_upload_files named is gone from storage. While more can come, by the upload's URL or by whoever is at it,
+-- the task comes back; then the row of what nobody needs goes too. `data`: `{ state }`, `waiting` or
 -- `tidy`. A second call finds no task. Locks: upload → task.
 declare
   v_upload videos.uploads;
@@ -30,14 +30,11 @@ begin
   if videos.upload_closes_at(v_upload) > v_now then
     perform queue.repeat(p_task_id, p_attempt, videos.upload_closes_at(v_upload));
     return guard.answer('{"state": "waiting"}');
-  elsif v_upload.job_id is not null and videos.is_needed(v_upload) then
-    perform queue.repeat(p_task_id, p_attempt, v_now + interval '1 hour');
-    return guard.answer('{"state": "waiting"}');
   elsif cardinality(videos.untidy_files(v_upload)) > 0 then
     perform queue.retry(p_task_id, p_attempt, 'storage does not remove the files');
     return guard.answer('{"state": "waiting"}');
   end if;
-  if not videos.is_needed(v_upload) then
+  if not videos.is_shown(v_upload, v_now) then
     delete from videos.uploads as u where u.id = p_upload_id;
   end if;
   perform queue.finish(p_task_id, p_attempt);

@@ -17,11 +17,8 @@ create type videos.upload_status as enum (
 );
 
 create table videos.uploads (
-  -- Of a picture that was fetched for a job, the job's.
   id uuid primary key default core.new_id(),
   owner_id uuid not null,
-  -- The job that it was fetched for, from an address that its user gave. It is nobody's upload: it goes with the job's end.
-  job_id uuid,
   status videos.upload_status not null default 'pending',
   -- As told, and of what is ready as found.
   content_type text not null check (content_type in ('image/jpeg', 'image/png', 'image/webp')),
@@ -41,7 +38,7 @@ create table videos.uploads (
 );
 alter table videos.uploads enable row level security;
 create index uploads_owner on videos.uploads (owner_id, created_at desc, id desc);
-comment on table videos.uploads is 'Pictures that users brought, and copies of those that they gave the address of.';
+comment on table videos.uploads is 'Pictures that users brought.';
 
 -- How long a signed upload URL of Storage lives, which says so nowhere else.
 create function videos.upload_url_lives()
@@ -58,13 +55,12 @@ language sql
 immutable
 return (p_upload).expires_at + interval '5 minutes';
 
--- Whether an upload is there for its user: not deleted, not fetched for a job, and not given up.
+-- Whether an upload is there for its user: not deleted, and not given up.
 create function videos.is_shown(p_upload videos.uploads, p_now timestamptz)
 returns boolean
 language sql
 immutable
-return (p_upload).deleted_at is null and (p_upload).job_id is null
-  and ((p_upload).status = 'ready' or (p_upload).expires_at > p_now);
+return (p_upload).deleted_at is null and ((p_upload).status = 'ready' or (p_upload).expires_at > p_now);
 
 create function videos.tier_of(p_user_id uuid)
 returns text
@@ -157,32 +153,16 @@ as $$
   )
 $$;
 
-create function videos.is_needed(p_upload videos.uploads)
-returns boolean
-language sql
-volatile
-set search_path = ''
-as $$
-  -- Whether its cleaned copy, or the chance of one, is still somebody's.
-  select case
-    when (p_upload).job_id is not null then exists (
-      select from videos.jobs as j where j.id = (p_upload).job_id and j.completed_at is null
-    )
-    else videos.is_shown(p_upload, core.now())
-  end
-$$;
-
 create function videos.untidy_files(p_upload videos.uploads)
 returns text[]
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Paths of what storage has of an upload and nobody needs: all but the cleaned copy of one that is there for its user, or
--- whose job runs.
+-- Paths of what storage has of an upload and nobody needs: all but the cleaned copy of one that is there for its user.
 declare
   v_folder constant text := (p_upload).folder || '/';
-  v_kept constant text := case when videos.is_needed(p_upload) then (p_upload).path end;
+  v_kept constant text := case when videos.is_shown(p_upload, core.now()) then (p_upload).path end;
 begin
   return array(
     select o.name from storage.objects as o
