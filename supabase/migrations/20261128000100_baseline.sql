@@ -2276,6 +2276,7 @@ begin
       v_transfer_id, v_account.owner_id, 'release', v_hold.to_account_id, v_account.id, v_hold.amount, p_job_id, v_hold.id,
       v_draws, v_now
     );
+    perform credits.pay_own_debts(v_account, v_draws, v_now, p_job_id);
     perform credits.note_next_expiry(v_account.id);
     perform credits.settle_account(null, v_account, v_now, p_job_id);
   end if;
@@ -2386,7 +2387,8 @@ as $$
 $$;
 
 create function credits.put_back_payments(
-  p_posting_id bigint, p_account credits.accounts, p_amount bigint, p_lot_id bigint default null
+  p_posting_id bigint, p_account credits.accounts, p_amount bigint, p_lot_id bigint default null,
+  p_but_lot_ids bigint[] default '{}', p_job_id uuid default null
 )
 returns credits.draw[]
 language plpgsql
@@ -2394,7 +2396,7 @@ volatile
 set search_path = ''
 as $$
 -- Puts up to an amount of what paid an account's debts back into the lots that paid, so that the debt is there again: which
--- lots have what. Of one lot, or of all, and then first those that are spent last: so what comes back does not depend on
+-- lots have what. Of one lot, or of all but some, and then first those that are spent last: so what comes back does not depend on
 -- which debt was paid first, and lives as long as it can. One transfer however many payments those were, unless no amount
 -- is large enough. The caller has locked the account, and settles it after that.
 declare
@@ -2415,23 +2417,109 @@ begin
         select e.lot_id, e.amount, sum(e.amount) over (order by l.expires_at desc nulls first, l.id desc) as total
         from credits.payments_of(p_account) as e
         join credits.lots as l on l.id = e.lot_id
-        where l.id = coalesce(p_lot_id, l.id)
+        where l.id = coalesce(p_lot_id, l.id) and l.id <> all (p_but_lot_ids)
       ) as p
       where p.total - p.amount < v_missing
     ) as c;
     exit when v_part.whole = 0;
     insert into credits.transfers (
-      posting_id, owner_id, kind, from_account_id, to_account_id, amount, draws, created_at
+      posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
     )
     values (
       p_posting_id, p_account.owner_id, 'reversal', (credits.open_debt(p_account)).id, p_account.id, v_part.amount,
-      v_part.draws, v_now
+      p_job_id, v_part.draws, v_now
     );
     v_draws := v_draws || v_part.draws;
     v_missing := v_missing - v_part.amount;
     exit when v_part.amount = v_part.whole;
   end loop;
   return v_draws;
+end;
+$$;
+
+create function credits.missing_of(p_account credits.accounts)
+returns table (lot_id bigint, amount bigint)
+language sql
+stable
+set search_path = ''
+as $$
+  -- What was taken back of the lots of an account, and of the guests' that were merged into it, while it was not there, and
+  -- they have not paid since: by the account's own lot.
+  with recursive owners as (
+    select (p_account).owner_id as id
+    union all
+    select g.owner_id from owners as o join credits.accounts as g on g.merged_into = o.id
+  ),
+  descent as (
+    select l.id, l.account_id, r.amount::bigint
+    from owners as o
+    join credits.accounts as w on w.owner_id = o.id and w.kind = 'owed' and w.unit = (p_account).unit
+    -- What was put back draws lots, and reverses nothing.
+    join credits.transfers as r on r.from_account_id = w.id and r.from_number is not null and r.kind = 'reversal'
+    join credits.transfers as t on t.id = r.reverses_id
+    join credits.lots as l on l.id = t.draws[1].lot_id
+    where not exists (select from credits.transfers as g where g.reverses_id = r.id and g.kind = 'reversal')
+    union all
+    select l.id, l.account_id, s.amount
+    from descent as s
+    join credits.lots as l on l.descends_from = s.id
+    where s.account_id <> (p_account).id
+  )
+  select s.id, sum(s.amount)::bigint - coalesce(min(p.amount), 0)
+  from descent as s
+  left join credits.payments_of(p_account) as p on p.lot_id = s.id
+  where s.account_id = (p_account).id
+  group by s.id
+  having sum(s.amount) > coalesce(min(p.amount), 0)
+$$;
+
+create function credits.pay_own_debts(p_account credits.accounts, p_draws credits.draw[], p_now timestamptz, p_job_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What a job held and is there again pays what its own lot was missing for, as it would have been taken when that lot was
+-- taken back; others that have paid it meanwhile have that back. So nothing depends on whether a video fails before or after
+-- a refund. Whoever calls has put the draws into their lots, and settles the account after that.
+declare
+  v_owed credits.accounts;
+  v_own credits.draw[];
+  v_amount bigint;
+begin
+  select a.* into v_owed
+  from credits.accounts as a
+  where a.owner_id = p_account.owner_id and a.kind = 'owed' and a.unit = p_account.unit;
+  if not found and not exists (select from credits.accounts as g where g.merged_into = p_account.owner_id) then
+    return;
+  end if;
+  select coalesce(array_agg(row(d.lot_id, least(d.amount, m.amount))::credits.draw order by d.lot_id), '{}') into v_own
+  from unnest(p_draws) as d (lot_id, amount)
+  join credits.missing_of(p_account) as m on m.lot_id = d.lot_id;
+  v_amount := credits.drawn(v_own);
+  if v_amount = 0 then
+    return;
+  end if;
+  perform credits.revive_lots(p_account.id, credits.put_back_payments(
+    null, p_account, v_amount - coalesce(v_owed.balance, 0), null,
+    array(select d.lot_id from unnest(v_own) as d (lot_id, amount)), p_job_id
+  ), p_now);
+  v_amount := least(v_amount, credits.owed(p_account.owner_id));
+  select coalesce(array_agg(row(d.lot_id, least(d.amount, v_amount - d.before))::credits.draw order by d.lot_id), '{}')
+  into v_own
+  from (
+    select u.lot_id, u.amount, (sum(u.amount) over (order by u.lot_id) - u.amount)::bigint as before
+    from unnest(v_own) as u (lot_id, amount)
+  ) as d
+  where d.before < v_amount;
+  if v_amount > 0 then
+    insert into credits.transfers (
+      owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
+    )
+    values (
+      p_account.owner_id, 'debt_payment', p_account.id, (credits.open_debt(p_account)).id, v_amount, p_job_id, v_own, p_now
+    );
+  end if;
 end;
 $$;
 
