@@ -100,6 +100,7 @@ clearProgress();
 const findings: Findings = {
   goals: found.flatMap(({ goals }) => goals),
   tables: found.flatMap(({ tables }) => tables),
+  failed: found.flatMap(({ failed = [] }) => failed),
 };
 const machine = [
   Deno.hostname(),
@@ -113,6 +114,11 @@ const how = quick ? "for a moment" : `${values.seconds} s a row, the median of $
 print(findings);
 console.log(`\n${machine}; ${how}.`);
 
+for (const failure of findings.failed ?? []) console.error(failure);
+if ((findings.failed ?? []).length > 0) {
+  console.error("Rows with errors say nothing, so no page is written.");
+  Deno.exit(1);
+}
 if (positionals.length === 0 && !quick) {
   const date = new Date().toISOString().slice(0, 10);
   await Deno.writeTextFile(

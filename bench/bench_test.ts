@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { runs } from "../tests/runs.ts";
+import { failedOf, measureInTurns } from "./measure.ts";
 
 // Three stacks, and twenty seconds of a core.
 const inFull = { ignore: runs(0, 1) === 0 };
@@ -25,3 +26,14 @@ Deno.test(
     assert.deepEqual(unknown.filter((line) => !line.includes("before")), []);
   },
 );
+
+Deno.test("a row whose calls go wrong at times is named, with the first reason", async () => {
+  let calls = 0;
+  const call = () => ++calls % 2 === 0 ? Promise.reject(new Error(`no ${calls}`)) : Promise.resolve();
+  const timing = { warmUpMilliseconds: 0, milliseconds: 20 };
+  const rows = [{ name: "at times", call }, { name: "never", call: () => Promise.resolve() }];
+  const found = await measureInTurns(rows, 1, { timing, repetitions: 2 });
+  const failed = failedOf(found.values());
+  assert.equal(failed.length, 1);
+  assert.match(failed[0] ?? "", /^at times: \d+ calls went wrong; the first: Error: no 2$/);
+});

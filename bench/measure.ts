@@ -13,6 +13,8 @@ export interface Measurement {
   median: number;
   percentile95: number;
   errors: number;
+  /** Of the first call that went wrong. */
+  firstError: string | null;
   /** CPU time of the server a call; NaN where nobody told. */
   cpuMicroseconds: number;
   /** Of all processors' time, what this process took to make the load; NaN where the system does not tell. */
@@ -68,6 +70,7 @@ export async function measure(load: Load, timing: Timing): Promise<Measurement> 
     median: at(0.5),
     percentile95: at(0.95),
     errors,
+    firstError: firstError === undefined ? null : String(firstError),
     cpuMicroseconds: 1000 * cpu / (durations.length + errors),
     ownShare: own / seconds / navigator.hardwareConcurrency,
   };
@@ -84,6 +87,7 @@ export function medianOf(measurements: readonly Measurement[]): Measurement {
     median: middle((measurement) => measurement.median),
     percentile95: middle(({ percentile95 }) => percentile95),
     errors: measurements.reduce((sum, { errors }) => sum + errors, 0),
+    firstError: measurements.find(({ firstError }) => firstError !== null)?.firstError ?? null,
     cpuMicroseconds: middle(({ cpuMicroseconds }) => cpuMicroseconds),
     ownShare: middle(({ ownShare }) => ownShare),
   };
@@ -129,6 +133,13 @@ async function run(
       }
     }
   }));
+}
+
+/** The measurements in which a call went wrong. */
+export function failedOf(measurements: Iterable<Measurement>): string[] {
+  return Array.from(measurements).flatMap(({ name, errors, firstError }) =>
+    errors === 0 ? [] : [`${name.trim()}: ${errors} calls went wrong; the first: ${firstError}`]
+  );
 }
 
 /** The figures of measurements, a row each. */

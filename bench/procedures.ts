@@ -5,6 +5,7 @@
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type postgres from "postgres";
 import { charge } from "./baseline/charge.ts";
+import { outcomeOf, present, sellPack, transactionOf } from "../tests/database/support/purchases.ts";
 import { fill } from "../tests/database/support/volume.ts";
 import {
   addUsers,
@@ -17,7 +18,7 @@ import {
   userId,
   widenPolicies,
 } from "./database.ts";
-import { measureInTurns, type Measurement, type Row, tableOf, type Timing } from "./measure.ts";
+import { failedOf, measureInTurns, type Measurement, type Row, tableOf, type Timing } from "./measure.ts";
 import { pgledgerTransfers } from "./pgledger.ts";
 import { showProgress } from "./progress.ts";
 import { bound, type Findings, type Goal } from "./report.ts";
@@ -46,6 +47,7 @@ const names = {
   hot: "generate_video, one hot user",
   unlogged: "limit check, unlogged",
   logged: "limit check, logged",
+  purchases: "purchases, one transaction credited",
 };
 
 const holdSteps = ["hold", "capture", "release"] as const;
@@ -62,6 +64,7 @@ export async function measureProcedures(
   const server = await benchServer(cleanup);
   const sql = await migratedDatabase(server, cleanup);
   await addUsers(sql, users, 1_000_000_000);
+  await sellPack(sql);
   const aged = await migratedDatabase(server, cleanup);
   showProgress(`${jobs} jobs of history`);
   await fill(aged, { users, jobsPerUser: Math.ceil(jobs / users) });
@@ -123,12 +126,14 @@ export async function measureProcedures(
       ),
     ours(names.unlogged, () => take(sql, "reads", anyOf(users))),
     ours(names.logged, () => take(sql, "video_generation", anyOf(users))),
+    ours(names.purchases, () => purchase(sql, anyOf(users))),
   ];
   const found = await measureInTurns(rows, connections, options);
   const [setting] = await sql<{ version: string }[]>`select current_setting('server_version') as version`;
   return {
     postgres: setting?.version ?? "",
     goals: [...goalsOf(found, agedName), await proof(sql)],
+    failed: failedOf(found.values()),
     tables: [
       tableOf(
         `Procedures: ${connections} connections, ${users.toLocaleString("en")} users`,
@@ -160,6 +165,12 @@ export async function generate(
     select api.generate_video(${user}, ${network}, ${crypto.randomUUID()}, ${fingerprint},
       'bench-request', ${modelId}, 'A cat walks through the city at night', '{}', null) as answer`;
   if (row?.answer.error !== undefined) throw new Error(row.answer.error);
+}
+
+/** A pack that was bought just now. */
+async function purchase(sql: postgres.Sql, user: string): Promise<void> {
+  const outcome = outcomeOf(await present(sql, user, transactionOf()));
+  if (outcome !== "credited") throw new Error(outcome);
 }
 
 const take = (sql: postgres.Sql, policy: string, user: string) =>

@@ -18,6 +18,8 @@ export interface Table {
 export interface Findings {
   readonly goals: readonly Goal[];
   readonly tables: readonly Table[];
+  /** Rows in which a call went wrong, and why the first did: their figures say nothing. */
+  readonly failed?: readonly string[];
   /** The version of Postgres that the figures are of, where a part has asked. */
   readonly postgres?: string;
 }

@@ -190,6 +190,26 @@ async function play(): Promise<void> {
   );
   assert.equal(again.credits_remaining, 10 - refunded.credits_owed);
 
+  const subscribed = await step(
+    "subscribe",
+    "and go to a higher level at once",
+    async () => {
+      const appAccountToken = profile.app_account_token;
+      const { transactionId } = await store.do({
+        deed: "subscribe",
+        productId: "plus_monthly",
+        appAccountToken,
+      });
+      assert(transactionId);
+      const before = await creditsWhen(kinora, (now) => now.credits_remaining > again.credits_remaining);
+      await store.do({ deed: "upgrade", subscription: transactionId, productId: "pro_monthly" });
+      return await creditsWhen(kinora, (now) => now.credits_remaining > before.credits_remaining);
+    },
+    ({ credits_remaining }) =>
+      `the rest of the first period is taken back, ${credits_remaining} credits left`,
+  );
+  assert.equal(subscribed.credits_remaining, again.credits_remaining + 100);
+
   await step(
     "ledger's proof",
     "credits.reconcile(true)",
@@ -202,7 +222,7 @@ async function play(): Promise<void> {
       }),
     ({ violations, sums }) => {
       assert.deepEqual([violations.length, sums?.total], [0, 0]);
-      return `${sums?.entries} entries sum to ${sums?.total}, no violation, ${again.credits_remaining} credits left`;
+      return `${sums?.entries} entries sum to ${sums?.total}, no violation, ${subscribed.credits_remaining} credits left`;
     },
   );
 

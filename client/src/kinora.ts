@@ -357,10 +357,32 @@ export class Kinora {
     return await this.call((api, init) => api.PATCH("/user-profile", { ...init, body: changes }), options);
   }
 
-  /** Closes the account for good, its credits included, and forgets the session: ask the person first. */
-  async closeAccount(options?: CallOptions): Promise<void> {
-    await this.#calls.send((api, init) => api.DELETE("/user-profile", init), options, "ERR_4005");
+  /**
+   * Asks for a file of all that is kept of the user, once a day: `export` of the profile has its URL, once it is there. Throws
+   * ERR_4004 where today's is there already.
+   */
+  async exportData(options?: CallOptions): Promise<Schemas["AccountExport"]> {
+    return await this.call((api, init) => api.POST("/user-export", init), options);
+  }
+
+  /**
+   * Closes the account for good, its credits included, and forgets the session: ask the person first. Of whoever signed in
+   * with Apple give the code of a new sign-in, so that Apple is told. A `subscription` in the answer goes on until
+   * the person ends it at Apple's; null where the answer was lost, and the account is closed.
+   */
+  async closeAccount(
+    { appleAuthorizationCode, ...options }: CallOptions & { appleAuthorizationCode?: string } = {},
+  ): Promise<Schemas["ClosedAccount"] | null> {
+    const body = appleAuthorizationCode === undefined
+      ? {}
+      : { body: { apple_authorization_code: appleAuthorizationCode } };
+    const closed = await this.#calls.send(
+      (api, init) => api.DELETE("/user-profile", { ...init, ...body }),
+      options,
+      "ERR_4005",
+    );
     await forgetSession(this.#supabase);
+    return closed ?? null;
   }
 
   /**

@@ -157,6 +157,25 @@ Deno.test("an account that was closed by a try whose answer was lost is closed",
   }
 });
 
+Deno.test("an account is closed with the code of a sign-in with Apple where there is one, and without a body where there is none", async () => {
+  const closed = { user_id: "u", closed_at: "2026-11-20T12:00:00.000Z", subscription: null };
+  for (
+    const [options, body] of [
+      [undefined, ""],
+      [{ timeout: 5_000 }, ""],
+      [{ appleAuthorizationCode: "c1" }, '{"apple_authorization_code":"c1"}'],
+    ] as const
+  ) {
+    const sent: string[] = [];
+    const answer = await newSignedInApp(async (path, request) => {
+      if (path.startsWith("logout")) return new Response(null, { status: 204 });
+      sent.push(await request.text());
+      return Response.json(closed, { status: 202 });
+    }).closeAccount(options);
+    assert.deepEqual([answer, sent], [closed, [body]]);
+  }
+});
+
 Deno.test("an account is not said to be closed where only the session is over", async () => {
   using _ = virtualTime();
   for (const before of [0, 1]) {

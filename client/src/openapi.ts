@@ -403,6 +403,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/user-export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Has a file made of all that is kept of the caller
+         * @description A worker writes a JSON file: the list of the user's videos, and every row that the database has of them, by table. Once it is `ready`, `export` of `user-profile` has its URL, for 7 days. Once a day (`exports`); while one is `pending` the answer is that one, and one that `failed` does not count. The videos themselves come from `video-status`.
+         */
+        post: operations["postUserExport"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/user-profile": {
         parameters: {
             query?: never;
@@ -412,7 +432,7 @@ export interface paths {
         };
         /**
          * The caller's own profile
-         * @description `language` is the one of messages where a request asks for none; null until the user has chosen one. Buy with `app_account_token` as StoreKit's `appAccountToken`, and the purchase is this user's; it is nobody else's to know.
+         * @description `language` is the one of messages where a request asks for none; null until the user has chosen one. Buy with `app_account_token` as StoreKit's `appAccountToken`, and the purchase is this user's; it is nobody else's to know. `export` is the file that `user-export` asked for, with a new URL at each call.
          */
         get: operations["getUserProfile"];
         put?: never;
@@ -420,6 +440,8 @@ export interface paths {
         /**
          * Closes the caller's account, at once and for good
          * @description Videos that are not finished are cancelled, credits are forfeited, and sessions end; a worker erases files and personal data. The token, while it lives, gets `ERR_4005` everywhere.
+         *
+         *     Of whoever signed in with Apple, send an `apple_authorization_code`, from a new sign-in: it is good for 5 minutes, and the worker has Apple revoke the app's access with it. The account is closed whatever Apple says; a body is never needed. `subscription` is one that goes on at Apple's: only its buyer can end it, so show them where.
          */
         delete: operations["deleteUserProfile"];
         options?: never;
@@ -563,6 +585,15 @@ export interface components {
             /** Format: date-time */
             created_at: string;
         };
+        AccountExport: {
+            status: components["schemas"]["ExportStatus"];
+            /** Format: date-time */
+            requested_at: string;
+            url: string | null;
+            bytes: number | null;
+            /** Format: date-time */
+            expires_at: string | null;
+        };
         AdjustCreditsRequest: {
             user_id: components["schemas"]["UserId"];
             amount: number;
@@ -655,11 +686,15 @@ export interface components {
             /** @enum {string} */
             reason?: "schema_not_exposed";
         };
+        CloseAccountRequest: {
+            apple_authorization_code?: string | null;
+        };
         ClosedAccount: {
             /** Format: uuid */
             user_id: string;
             /** Format: date-time */
             closed_at: string;
+            subscription: components["schemas"]["Subscription"];
         };
         CreditedPurchase: {
             transaction_id: string;
@@ -719,6 +754,8 @@ export interface components {
                 retry_after?: number;
             };
         };
+        /** @enum {string} */
+        ExportStatus: "pending" | "ready" | "failed";
         GenerateVideoRequest: {
             /** Format: uuid */
             model_id: string;
@@ -796,6 +833,15 @@ export interface components {
         };
         /** @enum {string} */
         JobStatus: "pending" | "processing" | "completed" | "failed" | "cancelled";
+        LatestExport: {
+            status: components["schemas"]["ExportStatus"];
+            /** Format: date-time */
+            requested_at: string;
+            url: string | null;
+            bytes: number | null;
+            /** Format: date-time */
+            expires_at: string | null;
+        } | null;
         MergedGuest: {
             /** Format: uuid */
             user_id: string;
@@ -888,6 +934,7 @@ export interface components {
             /** Format: date-time */
             created_at: string;
             subscription: components["schemas"]["Subscription"];
+            export: components["schemas"]["LatestExport"];
         };
         ProviderWebhookResponse: {
             /** @constant */
@@ -2962,6 +3009,58 @@ export interface operations {
             503: components["responses"]["ERR_6001"];
         };
     };
+    postUserExport: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted; the work goes on */
+            202: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "status": "pending",
+                     *       "requested_at": "2026-11-21T12:20:00.000Z",
+                     *       "url": null,
+                     *       "bytes": null,
+                     *       "expires_at": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AccountExport"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            413: components["responses"]["ERR_4013"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
     getUserProfile: {
         parameters: {
             query?: never;
@@ -3004,7 +3103,8 @@ export interface operations {
                      *       "app_account_token": "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
                      *       "shares_consumption": false,
                      *       "created_at": "2026-11-21T11:58:00.000Z",
-                     *       "subscription": null
+                     *       "subscription": null,
+                     *       "export": null
                      *     }
                      */
                     "application/json": components["schemas"]["Profile"];
@@ -3036,7 +3136,16 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "apple_authorization_code": "c1f0e7a9d3b84c6f8a2e5b7d90c1f3a46.0.mrtz.Xk3vN8qLw2PyT5sBdR7hGQ"
+                 *     }
+                 */
+                "application/json": components["schemas"]["CloseAccountRequest"];
+            };
+        };
         responses: {
             /** @description Accepted; the work goes on */
             202: {
@@ -3052,7 +3161,13 @@ export interface operations {
                     /**
                      * @example {
                      *       "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
-                     *       "closed_at": "2026-11-21T12:30:00.000Z"
+                     *       "closed_at": "2026-11-21T12:30:00.000Z",
+                     *       "subscription": {
+                     *         "product_id": "com.example.kinora.plus",
+                     *         "status": "active",
+                     *         "renews_at": "2026-12-14T09:30:00.000Z",
+                     *         "expires_at": "2026-12-14T09:30:00.000Z"
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["ClosedAccount"];
@@ -3062,6 +3177,7 @@ export interface operations {
             401: components["responses"]["ERR_4005"];
             403: components["responses"]["ERR_4017"];
             413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
             429: components["responses"]["ERR_4004"];
             500: components["responses"]["ERR_6003"];
             503: components["responses"]["ERR_6001"];
@@ -3119,7 +3235,8 @@ export interface operations {
                      *       "app_account_token": "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
                      *       "shares_consumption": false,
                      *       "created_at": "2026-11-21T11:58:00.000Z",
-                     *       "subscription": null
+                     *       "subscription": null,
+                     *       "export": null
                      *     }
                      */
                     "application/json": components["schemas"]["Profile"];

@@ -13,7 +13,7 @@ export function jwksOf({ signingKey }: Keys): { keys: Record<string, unknown>[] 
 export function functionsEnvironment(
   url: string,
   keys: Keys,
-  { fal, replicate, runway, openAi, deviceCheck, appStore }: OutsideServices,
+  { fal, replicate, runway, openAi, deviceCheck, appStore, appleId }: OutsideServices,
   changes: Record<string, string | undefined>,
 ): Record<string, string> {
   const environment = {
@@ -44,6 +44,9 @@ export function functionsEnvironment(
     APPLE_DEVICE_CHECK_KEY_ID: keys.deviceCheckKeyId,
     APPLE_DEVICE_CHECK_PRIVATE_KEY: keys.deviceCheckPrivateKey,
     APPLE_DEVICE_CHECK_URL: deviceCheck.url,
+    APPLE_SIGN_IN_KEY_ID: keys.appleIdKeyId,
+    APPLE_SIGN_IN_PRIVATE_KEY: keys.appleIdPrivateKey,
+    APPLE_ID_URL: appleId.url,
     APP_STORE_BUNDLE_ID: keys.appStoreBundleId,
     APP_STORE_APP_ID: String(keys.appStoreAppId),
     APP_STORE_ISSUER_ID: keys.appStoreIssuerId,

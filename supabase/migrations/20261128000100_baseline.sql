@@ -727,7 +727,8 @@ $$;
 -- supabase/schemas/accounts/accounts.sql
 
 -- accounts: who there is, and what becomes of them. In this order: accounts.sql, admission.sql, erasure.sql,
--- closing.sql, merging.sql.
+-- closing.sql, apple-revocation.sql, merging.sql,
+-- exports.sql.
 
 create schema accounts;
 
@@ -3518,7 +3519,10 @@ create table queue.kinds (
   -- pg_upgrade.
   on_dead text check (on_dead ~ '^[a-z_]+\.[a-z_]+$'),
   -- What one claim brings at most, for work of which a worker can do little at once; null bounds nothing.
-  claim_limit integer check (claim_limit > 0)
+  claim_limit integer check (claim_limit > 0),
+  -- What the kind's handler is told of the subject with each claim: a function of the subject, with its schema, that
+  -- returns jsonb.
+  facts text check (facts ~ '^[a-z_]+\.[a-z_]+$')
 );
 alter table queue.kinds enable row level security;
 comment on table queue.kinds is 'How tasks of each kind are worked; the operator may change it.';
@@ -3638,23 +3642,27 @@ $$;
 -- Whether a subject has an open task of a kind.
 create function queue.has_open(p_kind text, p_subject uuid)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select exists (
+begin
+  return exists (
     select from queue.tasks as t where t.subject = p_subject and t.kind = p_kind and t.failed_at is null
-  )
+  );
+end;
 $$;
 
 -- The longest attempt of a kind.
 create function queue.timeout(p_kind text)
 returns interval
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select make_interval(secs => k.timeout_seconds) from queue.kinds as k where k.kind = p_kind
+begin
+  return (select make_interval(secs => k.timeout_seconds) from queue.kinds as k where k.kind = p_kind);
+end;
 $$;
 
 -- When the attempt that a worker may still be at is over at the latest; null where none has been claimed.
@@ -3672,18 +3680,22 @@ $$;
 -- When a task of a kind runs again after so many attempts.
 create function queue.retry_at(p_kind text, p_attempts integer)
 returns timestamptz
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  select core.now() + make_interval(secs =>
-    (least(k.max_seconds,
-      -- 2^30 seconds are beyond every maximum; more would overflow.
-      case k.backoff when 'fixed' then k.base_seconds else k.base_seconds * 2 ^ least(30, greatest(0, p_attempts - 1)) end
-    ) * (1 - k.jitter * random()))::double precision
-  )
-  from queue.kinds as k
-  where k.kind = p_kind
+begin
+  return (
+    select core.now() + make_interval(secs =>
+      (least(k.max_seconds,
+        -- 2^30 seconds are beyond every maximum; more would overflow.
+        case k.backoff when 'fixed' then k.base_seconds else k.base_seconds * 2 ^ least(30, greatest(0, p_attempts - 1)) end
+      ) * (1 - k.jitter * random()))::double precision
+    )
+    from queue.kinds as k
+    where k.kind = p_kind
+  );
+end;
 $$;
 
 create function queue.postpone(
@@ -3735,6 +3747,21 @@ begin
   update queue.tasks as t
   set uncounted_attempts = t.attempts, leased_until = null, run_at = p_run_at, payload = t.payload || p_payload,
       last_error = coalesce(p_error, t.last_error)
+  where t.id = p_task_id and t.attempts = p_attempt and t.failed_at is null;
+  return found;
+end;
+$$;
+
+create function queue.keep(p_task_id bigint, p_attempt integer, p_payload jsonb)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What the attempt, which goes on, has come to, in the place of all that the payload said before: the next one begins
+-- there. False, and nothing changes, for an attempt that lost its lease to another. Locks: task.
+begin
+  update queue.tasks as t set payload = p_payload
   where t.id = p_task_id and t.attempts = p_attempt and t.failed_at is null;
   return found;
 end;
@@ -3801,12 +3828,16 @@ $$;
 
 create function queue.heads(p_kinds text[])
 returns table (kind text, lane text, priority smallint, place smallint)
-language sql
+language plpgsql
 stable
 set search_path = ''
+-- As queue.claim.
+set plan_cache_mode = force_generic_plan
 as $$
-  -- Where the open tasks of these kinds stand: each lane, priority and place that has any. One jump in the index for
-  -- each, however many tasks there are.
+-- Where the open tasks of these kinds stand: each lane, priority and place that has any. One jump in the index for
+-- each, however many tasks there are.
+begin
+  return query
   with recursive heads as (
     select k.kind, f.lane, f.priority, f.place
     from unnest(p_kinds) as k (kind)
@@ -3828,7 +3859,8 @@ as $$
       limit 1
     ) as n
   )
-  select h.kind, h.lane, h.priority, h.place from heads as h
+  select h.kind, h.lane, h.priority, h.place::smallint from heads as h;
+end;
 $$;
 
 create function queue.claim(p_limit integer, p_subject uuid default null, p_without text[] default '{}')
@@ -3838,6 +3870,8 @@ volatile
 set search_path = ''
 -- The caller gives up after 10 s; what is claimed for nobody would wait for the end of its lease.
 set lock_timeout = '1s'
+-- With its limits known a plan always looks cheaper, and to make it takes longer than to claim.
+set plan_cache_mode = force_generic_plan
 as $$
 -- Leases up to p_limit due tasks, of one subject if it is named and of no kind in p_without, within each kind's
 -- claim_limit and each kind's and lane's concurrency, in the order of their priority. Within a priority owners take
@@ -3915,6 +3949,43 @@ begin
 exception
   when lock_not_available then
     return;
+end;
+$$;
+
+create function queue.hand_out(p_limit integer, p_subject uuid default null, p_without text[] default '{}')
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Claims tasks, see queue.claim, and tells a worker of them: a list of `{ task_id, kind, subject, owner_id, attempt,
+-- payload, facts }`, first what is most urgent. `facts` is what its kind says of its subject; null where it says nothing
+-- or cannot, which is for that task's attempt to report and stops no other's.
+declare
+  v_task record;
+  v_facts jsonb;
+  v_tasks jsonb := '[]';
+begin
+  for v_task in
+    select t.id, t.kind, t.subject, t.owner_id, t.attempts, t.payload, k.facts
+    from queue.claim(p_limit, p_subject, p_without) as t
+    join queue.kinds as k on k.kind = t.kind
+    order by t.priority, t.id
+  loop
+    v_facts := null;
+    if v_task.facts is not null then
+      begin
+        execute format('select %s($1)', v_task.facts) into v_facts using v_task.subject;
+      exception when others then
+        raise warning 'the facts for task % cannot be had: %', v_task.id, sqlerrm;
+      end;
+    end if;
+    v_tasks := v_tasks || jsonb_build_object(
+      'task_id', v_task.id, 'kind', v_task.kind, 'subject', v_task.subject, 'owner_id', v_task.owner_id,
+      'attempt', v_task.attempts, 'payload', v_task.payload, 'facts', v_facts
+    );
+  end loop;
+  return v_tasks;
 end;
 $$;
 
@@ -4055,7 +4126,7 @@ $$;
 -- supabase/schemas/videos/models.sql
 
 -- videos: from a model and a prompt to a file in storage. In this order: models.sql, jobs.sql, submissions.sql,
--- assets.sql, renewals.sql, providers.sql, offers.sql, settlement.sql, moderation.sql, acceptance.sql, retention.sql.
+-- assets.sql, renewals.sql, providers.sql, offers.sql, settlement.sql, moderation.sql, acceptance.sql, retention.sql, export.sql.
 
 create schema videos;
 
@@ -4381,11 +4452,13 @@ $$;
 -- Whether the account of a job was closed: nothing is stored for it.
 create function videos.is_abandoned(p_job videos.jobs)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select exists (select from accounts.users as u where u.id = p_job.user_id and u.closed_at is not null)
+begin
+  return exists (select from accounts.users as u where u.id = p_job.user_id and u.closed_at is not null);
+end;
 $$;
 
 create function videos.note_refund(p_job_id uuid, p_amount bigint)
@@ -4585,11 +4658,11 @@ create table videos.provider_events (
   -- What it did: `applied`, `asked` (a poll was made of it), or `ignored`.
   effect text not null check (effect in ('applied', 'asked', 'ignored')),
   received_at timestamptz not null,
-  -- With the submission: an event that was sent to the URL of another must not stand in for its own delivery.
-  primary key (provider, event_id, submission_id)
+  -- Of a submission, and so of its provider: an event that was sent to the URL of another must not stand in for its own
+  -- delivery.
+  primary key (submission_id, event_id)
 );
 alter table videos.provider_events enable row level security;
-create index provider_events_submission on videos.provider_events (submission_id);
 comment on table videos.provider_events is 'What the providers reported, proved to be theirs.';
 
 create function videos.alert_about(p_submission videos.submissions, p_answer jsonb)
@@ -4606,6 +4679,37 @@ begin
       'provider_model', p_submission.provider_model, 'submission_id', p_submission.id,
       'cause', coalesce(p_answer ->> 'cause', p_answer #>> '{failure,cause}')
     ));
+  end if;
+end;
+$$;
+
+create function videos.refuse_claim(p_job_id uuid, p_verdict jsonb)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What it means for a job that the moderation service did not let its prompt pass. `refused`: it ends with
+-- prompt/refused and its hold is released. `unavailable`: the task waits, by its backoff and no shorter than the service
+-- asks; the job's bound ends it. Of several verdicts the first counts; after the job has gone on none does.
+-- Locks: account → job → lots → task → alert.
+declare
+  v_job videos.jobs;
+begin
+  v_job := videos.lock_job(p_job_id);
+  if v_job.status is distinct from 'pending' or v_job.moderated_at is not null then
+    return;
+  end if;
+  if p_verdict ->> 'verdict' = 'refused' then
+    update videos.jobs as j
+    set flag = (select string_agg(c.name, ', ') from jsonb_array_elements_text(p_verdict -> 'categories') as c (name))
+    where j.id = p_job_id;
+    perform videos.settle_video_job(p_job_id, 'failed', core.error_code('prompt/refused'), '{"reason": "policy"}');
+    return;
+  end if;
+  perform queue.postpone('submit', p_job_id, p_verdict ->> 'cause', (p_verdict ->> 'retry_after_seconds')::numeric);
+  if (p_verdict ->> 'needs_operator')::boolean then
+    perform ops.raise_alert('moderation_refuses', 'moderation', jsonb_build_object('cause', p_verdict -> 'cause'));
   end if;
 end;
 $$;
@@ -4633,12 +4737,11 @@ select core.keep_rows_out_of_logs('videos.provider_events');
 create type videos.asset_kind as enum ('video', 'thumbnail');
 
 create table videos.assets (
-  id uuid primary key default core.new_id(),
   job_id uuid not null references videos.jobs,
   owner_id uuid not null,
   kind videos.asset_kind not null,
-  -- In the private bucket `videos`.
-  path text not null unique,
+  -- In the private bucket `videos`: in the job's folder, so that no other job has it.
+  path text not null,
   bytes bigint not null check (bytes > 0),
   content_type text not null,
   duration_milliseconds integer,
@@ -4649,7 +4752,7 @@ create table videos.assets (
   created_at timestamptz not null,
   -- When the worker removed the file, after the user deleted the job.
   deleted_at timestamptz,
-  unique (job_id, kind)
+  primary key (job_id, kind)
 );
 alter table videos.assets enable row level security;
 comment on table videos.assets is 'Files in storage.';
@@ -4694,12 +4797,49 @@ $$;
 -- became since.
 create function videos.folder_of(p_job videos.jobs)
 returns text
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select u.reference || '/' || p_job.id from accounts.users as u
-  where u.id = coalesce(credits.hold_owner(p_job.id), p_job.user_id)
+begin
+  return (
+    select u.reference || '/' || p_job.id from accounts.users as u
+    where u.id = coalesce(credits.hold_owner(p_job.id), p_job.user_id)
+  );
+end;
+$$;
+
+create function videos.task_facts(p_job_id uuid)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What the handlers of a job's tasks need: `{ folder, paths, submission }`. `folder` is where the job's files are in
+-- storage, `paths` those of its files that are there. `submission` is the one that a provider has or may have,
+-- `{ submission_id, provider, provider_model, request_id, references }`, or null. Null where there is no such job.
+begin
+  return (
+    select jsonb_build_object(
+      'folder', videos.folder_of(j),
+      'paths', (
+        select coalesce(jsonb_agg(a.path), '[]') from videos.assets as a where a.job_id = j.id and a.deleted_at is null
+      ),
+      'submission', (
+        select jsonb_build_object(
+          'submission_id', s.id, 'provider', s.provider, 'provider_model', s.provider_model,
+          'request_id', s.request_id, 'references', s.provider_references
+        )
+        from videos.submissions as s
+        where s.job_id = j.id and s.state in ('sending', 'accepted', 'unknown', 'ended')
+        order by s.claimed_at desc
+        limit 1
+      )
+    )
+    from videos.jobs as j
+    where j.id = p_job_id
+  );
+end;
 $$;
 
 -- Paths of what storage has of a user, and of the guests whom they were, whether or not a job knows of it.
@@ -5085,10 +5225,12 @@ return (p_offer).prompt_max_units is null or (p_offer).prompt_max_units >= video
 -- that refused it.
 create function videos.candidates(p_job videos.jobs, p_providers text[])
 returns setof videos.model_providers
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select p.*
   from videos.model_providers as p
   join videos.providers as v on v.name = p.provider and v.is_enabled
@@ -5097,7 +5239,8 @@ as $$
     and not exists (
       select from videos.submissions as s
       where s.job_id = p_job.id and s.provider = p.provider and s.state = 'refused'
-    )
+    );
+end;
 $$;
 
 create function videos.is_offered(
@@ -5255,24 +5398,38 @@ as $$
 -- an attempt to store its video may have left files, a `delete_files` task removes them.
 -- A job of a closed account ends as cancelled, whatever p_status says.
 -- Locks: account → job → lots → hits → tasks.
+begin
+  return videos.settle_locked_job(videos.lock_job(p_job_id), p_status, p_error_code, p_error_details);
+end;
+$$;
+
+create function videos.settle_locked_job(
+  p_job videos.jobs, p_status videos.job_status, p_error_code text default null, p_error_details jsonb default '{}',
+  p_urls jsonb default '{}'
+)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- videos.settle_video_job for who has just locked the job, with its account. p_urls: `{ video_url, thumbnail_url,
+-- video_url_expires_at }` of a completed one. Locks: lots → hits → tasks.
 declare
-  v_job videos.jobs;
   v_status videos.job_status;
   v_now timestamptz;
 begin
-  v_job := videos.lock_job(p_job_id);
-  if v_job.completed_at is not null then
+  if p_job.completed_at is not null then
     return false;
   end if;
-  v_status := case when videos.is_abandoned(v_job) then 'cancelled' else p_status end;
+  v_status := case when videos.is_abandoned(p_job) then 'cancelled' else p_status end;
   v_now := core.now();
 
   if v_status = 'completed' then
-    perform credits.capture(p_job_id);
+    perform credits.capture(p_job.id);
     -- It is paid for. A job was accepted at the time of its hit.
-    perform guard.give_back('uncaptured_jobs', v_job.user_id, v_job.created_at);
+    perform guard.give_back('uncaptured_jobs', p_job.user_id, p_job.created_at);
   else
-    perform credits.release(p_job_id);
+    perform credits.release(p_job.id);
   end if;
   update videos.jobs as j
   set status = v_status,
@@ -5280,13 +5437,16 @@ begin
       error_code = case when v_status = 'failed' then p_error_code end,
       error_details = case when v_status = 'failed' then p_error_details end,
       completed_at = v_now,
-      due_at = null
-  where j.id = p_job_id;
-  if v_status <> 'completed' and v_job.storing_at is not null then
+      due_at = null,
+      video_url = case when v_status = 'completed' then p_urls ->> 'video_url' end,
+      thumbnail_url = case when v_status = 'completed' then p_urls ->> 'thumbnail_url' end,
+      video_url_expires_at = case when v_status = 'completed' then (p_urls ->> 'video_url_expires_at')::timestamptz end
+  where j.id = p_job.id;
+  if v_status <> 'completed' and p_job.storing_at is not null then
     -- A worker that still stores it is done by then, or asks for it itself.
-    perform videos.add_task('delete_files', v_job, greatest(v_now, queue.attempt_ends_at('store', p_job_id)));
+    perform videos.add_task('delete_files', p_job, greatest(v_now, queue.attempt_ends_at('store', p_job.id)));
   end if;
-  perform queue.drop(p_job_id, '{submit,poll,cancel,store}');
+  perform queue.drop(p_job.id, '{submit,poll,cancel,store}');
   return true;
 end;
 $$;
@@ -5314,8 +5474,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- What a provider's word means for a job, and for the day's spending. The caller has locked account and job, and proved
--- that the word is about this submission. Idempotent, and indifferent to the order in which words arrive.
+-- What a provider's word means for a job, and for the day's spending. The caller has locked account and job, has read the
+-- submission after that, and proved that the word is about it. Idempotent, and indifferent to the order in which words arrive.
 declare
   v_now constant timestamptz := core.now();
   v_state constant text := p_state ->> 'state';
@@ -5325,9 +5485,11 @@ begin
   if v_state = 'unreachable' then
     return;
   end if;
-  update videos.submissions as s
-  set missing_since = case v_state when 'not_found' then coalesce(s.missing_since, v_now) end
-  where s.id = p_submission.id and (v_state = 'not_found') <> (s.missing_since is not null);
+  if (v_state = 'not_found') <> (p_submission.missing_since is not null) then
+    update videos.submissions as s
+    set missing_since = case v_state when 'not_found' then v_now end
+    where s.id = p_submission.id;
+  end if;
   if v_state in ('succeeded', 'failed') then
     perform videos.note_finished(p_submission.provider);
   end if;
@@ -5337,7 +5499,9 @@ begin
     where s.id = p_submission.id and s.state <> 'ended';
   end if;
   if v_state = 'succeeded' then
-    perform videos.note_bill(p_submission.id, true);
+    if p_submission.counted_on is null then
+      perform videos.note_bill(p_submission.id, true);
+    end if;
   elsif (p_state ->> 'is_unbilled')::boolean then
     perform videos.note_unbilled(p_job, p_submission.id);
   end if;
@@ -5937,17 +6101,21 @@ $$;
 
 create function accounts.heir_of(p_user_id uuid)
 returns uuid
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  -- Who a user is by now: the one whom they were merged into, at once or by way of others, or themselves.
-  with recursive heirs as (
-    select u.id, u.merged_into, 0 as steps from accounts.users as u where u.id = p_user_id
-    union all
-    select u.id, u.merged_into, h.steps + 1 from heirs as h join accounts.users as u on u.id = h.merged_into
-  )
-  select h.id from heirs as h order by h.steps desc limit 1
+-- Who a user is by now: the one whom they were merged into, at once or by way of others, or themselves.
+begin
+  return (
+    with recursive heirs as (
+      select u.id, u.merged_into, 0 as steps from accounts.users as u where u.id = p_user_id
+      union all
+      select u.id, u.merged_into, h.steps + 1 from heirs as h join accounts.users as u on u.id = h.merged_into
+    )
+    select h.id from heirs as h order by h.steps desc limit 1
+  );
+end;
 $$;
 
 create function accounts.with_guests(p_user_id uuid)
@@ -6161,6 +6329,8 @@ create table accounts.privacy_classes (
   blank_to text,
   on_merge accounts.on_merge not null,
   reason text not null,
+  -- Why an export for the user is without it; null: it tells it. What nobody thought of is told: it is the user's.
+  withheld text,
   primary key (relation, column_name),
   check (blank_to is null or class = 'blanked')
 );
@@ -6305,6 +6475,54 @@ $$;
 create trigger close_account before delete on auth.users
   for each row execute function accounts.close_deleted();
 
+-- supabase/schemas/accounts/apple-revocation.sql
+
+-- Taking back a person's consent to Sign in with Apple, when their account is closed.
+
+create function accounts.revoke_apple_sign_in(p_user_id uuid, p_authorization_code text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Has Apple told, by a `revoke_apple_sign_in` task, that a person has left; the code is the app's, and good for 5 minutes.
+-- The task has no owner: an account is erased within the hour, and Apple may be away for a day. It holds the code, then what
+-- Apple gave for it, and nothing once it is done. A second code before the first was used takes its place. Locks: the task.
+begin
+  perform queue.add(
+    'revoke_apple_sign_in', p_user_id, null, core.now(), jsonb_build_object('authorization_code', p_authorization_code)
+  );
+end;
+$$;
+
+create function accounts.note_unrevoked(p_user_id uuid, p_cause text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Tells the operator that a person's Sign in with Apple was not revoked, and will not be. Locks: the alert.
+begin
+  perform ops.raise_alert(
+    'apple_sign_in_not_revoked', p_user_id::text, jsonb_build_object('cause', left(p_cause, 200))
+  );
+end;
+$$;
+
+create function accounts.give_up_revocation(p_user_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A `revoke_apple_sign_in` task has no try left: the operator is told, and what it held is gone with it. A second call
+-- tells once more. Locks: task → alert.
+begin
+  perform queue.drop(p_user_id, '{revoke_apple_sign_in}');
+  perform accounts.note_unrevoked(p_user_id, 'Apple could not be reached in all tries');
+end;
+$$;
+
 -- supabase/schemas/accounts/merging.sql
 
 -- A guest becomes somebody who has an account already.
@@ -6428,6 +6646,171 @@ begin
         and coalesce(s.refreshed_at at time zone 'utc', s.created_at) > core.now() - interval '7 days'
     ) then 'in_use'
   end;
+end;
+$$;
+
+-- supabase/schemas/accounts/exports.sql
+
+-- Taking along: a file of all that is kept of a person, for that person.
+
+create table accounts.exports (
+  id uuid primary key default core.new_id(),
+  user_id uuid not null,
+  requested_at timestamptz not null,
+  -- When its file was in storage; null until then, and where it never will be.
+  made_at timestamptz,
+  bytes bigint check (bytes > 0),
+  failed_at timestamptz,
+  -- When it goes, file and all; null while it is being made.
+  expires_at timestamptz,
+  -- When a `delete_export` task was made.
+  deleting_at timestamptz,
+  -- What the policy `exports` counted, to be given back where it fails.
+  hit timestamptz,
+  constraint exports_end check ((made_at is null) = (bytes is null) and (expires_at is null) = (made_at is null and failed_at is null))
+);
+alter table accounts.exports enable row level security;
+create index exports_user on accounts.exports (user_id, requested_at);
+create index exports_expiry on accounts.exports (expires_at) where deleting_at is null;
+comment on table accounts.exports is 'Files of all that is kept of a person, which they asked for.';
+
+-- Where its file is in storage: below the reference of whoever asked, so that their erasure finds it.
+create function accounts.export_path(p_export accounts.exports)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+  select u.reference || '/exports/' || p_export.id || '.json' from accounts.users as u where u.id = p_export.user_id
+$$;
+
+create function accounts.export_json(p_user_id uuid)
+returns jsonb
+language sql
+volatile
+set search_path = ''
+as $$
+  -- The latest export of a user, with the path of its file in the place of the URL that the API shows; null without one, and
+  -- once it has expired.
+  select jsonb_build_object(
+    'status', case when e.made_at is not null then 'ready' when e.failed_at is not null then 'failed' else 'pending' end,
+    'requested_at', core.to_iso(e.requested_at),
+    'path', case when e.made_at is not null then accounts.export_path(e) end,
+    'bytes', e.bytes, 'expires_at', core.to_iso(e.expires_at)
+  )
+  from (
+    select x.* from accounts.exports as x where x.user_id = p_user_id order by x.requested_at desc, x.id desc limit 1
+  ) as e
+  where e.deleting_at is null and (e.expires_at is null or e.expires_at > core.now())
+$$;
+
+create function accounts.exported_tables()
+returns setof text
+language sql
+stable
+set search_path = ''
+as $$
+  -- The tables with rows of persons of which an export tells a column, in the order of the file.
+  select t.relation
+  from accounts.personal_tables as t
+  where exists (
+    select from accounts.privacy_classes as c where c.relation = t.relation and c.withheld is null
+  )
+  order by t.relation
+$$;
+
+create function accounts.export_page(p_user_id uuid, p_relation text, p_after jsonb, p_limit integer)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- The next rows of a table that are the user's, or were a guest's who became them, by primary key: `{ text, next }`, the
+-- text being objects of JSON with commas between them, without the columns that accounts.privacy_classes withholds. `next`
+-- is what to give as p_after for the rows that follow, null where there is none. Takes no lock.
+declare
+  v_rows_of text;
+  v_withheld text[];
+  v_keys text;
+  v_key_values text;
+  v_bounds text;
+  v_page jsonb;
+begin
+  select t.rows_of into strict v_rows_of from accounts.personal_tables as t where t.relation = p_relation;
+  select coalesce(array_agg(c.column_name), '{}') into v_withheld
+  from accounts.privacy_classes as c
+  where c.relation = p_relation and c.withheld is not null;
+  select string_agg(format('t.%I', a.attname), ', ' order by k.place),
+    string_agg(format('t.%I::text', a.attname), ', ' order by k.place),
+    string_agg(format('($2 ->> %s)::%s', k.place - 1, format_type(a.atttypid, a.atttypmod)), ', ' order by k.place)
+  into v_keys, v_key_values, v_bounds
+  from pg_catalog.pg_index as i
+  cross join lateral unnest(i.indkey::smallint[]) with ordinality as k (attnum, place)
+  join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
+  where i.indrelid = p_relation::regclass and i.indisprimary;
+  execute format(
+    'select jsonb_build_object(
+       ''text'', coalesce(string_agg((to_jsonb(p.t) - $4)::text, e'',\n'' order by p.place), ''''),
+       ''next'', (array_agg(p.key order by p.place desc) filter (where p.place = $3))[1]
+     )
+     from (
+       select t, jsonb_build_array(%1$s) as key, row_number() over (order by %2$s) as place
+       from %3$s as t
+       where (%4$s) and ($2 is null or (%2$s) > (%5$s))
+       order by %2$s
+       limit $3
+     ) as p',
+    v_key_values, v_keys, p_relation, v_rows_of, v_bounds
+  ) into v_page using accounts.with_guests(p_user_id), p_after, p_limit, v_withheld;
+  return v_page;
+end;
+$$;
+
+create function accounts.fail_export(p_export_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- No try is left to make an export, or nobody is there for it: its user may ask for another at once. A second call, and one
+-- for an export that is made, changes nothing. Locks: export → rate-limit row → task.
+declare
+  v_export accounts.exports;
+  v_now constant timestamptz := core.now();
+begin
+  update accounts.exports as e set failed_at = v_now, expires_at = v_now + interval '1 day'
+  where e.id = p_export_id and e.made_at is null and e.failed_at is null
+  returning e.* into v_export;
+  if found and v_export.hit is not null then
+    perform guard.give_back('exports', v_export.user_id, v_export.hit);
+  end if;
+  perform queue.drop(p_export_id, '{export_account}');
+end;
+$$;
+
+create function accounts.sweep_exports(p_before timestamptz, p_batch integer)
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The rule `exports`: has a worker remove the files of those that have expired, and returns of how many. A second call finds
+-- none. Locks: exports that nobody else has locked → tasks.
+declare
+  v_export accounts.exports;
+  v_swept integer := 0;
+begin
+  for v_export in
+    select e.* from accounts.exports as e
+    where e.expires_at <= p_before and e.deleting_at is null
+    limit p_batch
+    for update skip locked
+  loop
+    update accounts.exports as e set deleting_at = core.now() where e.id = v_export.id;
+    perform queue.add('delete_export', v_export.id, v_export.user_id, core.now());
+    v_swept := v_swept + 1;
+  end loop;
+  return v_swept;
 end;
 $$;
 
@@ -7540,7 +7923,7 @@ as $$
   join videos.provider_events as e on e.submission_id = s.id
   where s.job_id = p_job_id
   union all
-  select a.created_at, 'stored ' || a.kind, a.id::text, jsonb_strip_nulls(jsonb_build_object(
+  select a.created_at, 'stored ' || a.kind, a.path, jsonb_strip_nulls(jsonb_build_object(
     'bytes', a.bytes, 'differences', a.differences, 'deleted_at', a.deleted_at
   ))
   from videos.assets as a where a.job_id = p_job_id
@@ -8757,6 +9140,34 @@ begin
 end;
 $$;
 
+-- supabase/schemas/videos/export.sql
+
+create function videos.export_page(p_user_ids uuid[], p_after uuid, p_limit integer)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  -- The next videos of these users that are in storage, by their jobs' ids, for whoever takes them along: `{ text, next }` as
+  -- accounts.export_page says it.
+  select jsonb_build_object(
+    'text', coalesce(string_agg(p.line::text, e',\n' order by p.id), ''),
+    'next', case when count(*) = p_limit then jsonb_build_array((array_agg(p.id order by p.id desc))[1]) end
+  )
+  from (
+    select j.id, jsonb_build_object(
+      'job_id', j.id, 'prompt', j.prompt, 'model_name', j.model_name, 'created_at', core.to_iso(j.created_at),
+      'completed_at', core.to_iso(j.completed_at), 'content_type', a.content_type, 'bytes', a.bytes,
+      'duration_milliseconds', a.duration_milliseconds, 'width', a.width, 'height', a.height
+    ) as line
+    from videos.jobs as j
+    join videos.assets as a on a.job_id = j.id and a.kind = 'video' and a.deleted_at is null
+    where j.user_id = any (p_user_ids) and j.deleted_at is null and (p_after is null or j.id > p_after)
+    order by j.id
+    limit p_limit
+  ) as p
+$$;
+
 -- supabase/schemas/api/models.sql
 
 -- api: the procedures that functions call, a file an endpoint. The only schema that the Data API exposes, and in it
@@ -9526,15 +9937,9 @@ volatile
 security definer
 set search_path = ''
 as $$
-  -- Hands due tasks to a worker, of one subject if it is named and of no kind in p_without: `data` is a list of `{
-  -- task_id, kind, subject, owner_id, attempt, payload }`, first what is most urgent. See queue.claim.
-  select guard.answer(coalesce(jsonb_agg(
-    jsonb_build_object(
-      'task_id', t.id, 'kind', t.kind, 'subject', t.subject, 'owner_id', t.owner_id, 'attempt', t.attempts,
-      'payload', t.payload
-    ) order by t.priority, t.id
-  ), '[]'))
-  from queue.claim(p_limit, p_subject, p_without) as t
+  -- Hands due tasks to a worker, of one subject if it is named and of no kind in p_without: `data` is what
+  -- queue.hand_out lists.
+  select guard.answer(queue.hand_out(p_limit, p_subject, p_without))
 $$;
 grant execute on function api.claim_tasks to service_role;
 
@@ -9591,7 +9996,8 @@ grant execute on function api.retry_task to service_role;
 -- supabase/schemas/api/provider-webhook.sql
 
 create function api.provider_webhook(
-  p_owner uuid, p_provider text, p_submission_id uuid, p_event_id text, p_request_id text, p_state jsonb
+  p_owner uuid, p_provider text, p_submission_id uuid, p_event_id text, p_request_id text, p_state jsonb,
+  p_without text[] default null
 )
 returns jsonb
 language plpgsql
@@ -9603,8 +10009,9 @@ as $$
 -- it applies the state. For a submission whose id we never learned, it makes a `poll` task with the id that the
 -- event names: only the provider's answer to us records it; after the job's end a success is noted as late. Any other
 -- id changes nothing. Of a job whose account was closed, no more than the name of the state, and whether it is billed,
--- is stored. `data`: `{ job_id, effect: "applied" | "asked" | "ignored" | "replayed" }`. auth/unauthenticated for a
--- submission that is not there, or is another owner's. Locks: account → job → tasks.
+-- is stored. `data`: `{ job_id, effect: "applied" | "asked" | "ignored" | "replayed", tasks }`: with p_without `tasks` are
+-- those of the job that the event made due, of no kind in p_without, claimed for the caller as queue.hand_out lists them.
+-- auth/unauthenticated for a submission that is not there, or is another owner's. Locks: account → job → tasks → kinds.
 declare
   v_submission videos.submissions;
   v_job videos.jobs;
@@ -9644,7 +10051,7 @@ begin
   )
   on conflict do nothing;
   if not found then
-    return guard.answer(jsonb_build_object('job_id', v_job.id, 'effect', 'replayed'));
+    return guard.answer(jsonb_build_object('job_id', v_job.id, 'effect', 'replayed', 'tasks', '[]'::jsonb));
   end if;
 
   if v_effect = 'applied' then
@@ -9657,14 +10064,19 @@ begin
     set late_success_at = core.now()
     where j.id = v_job.id and j.status <> 'completed' and j.late_success_at is null;
   end if;
-  return guard.answer(jsonb_build_object('job_id', v_job.id, 'effect', v_effect));
+  return guard.answer(jsonb_build_object(
+    'job_id', v_job.id, 'effect', v_effect,
+    'tasks', case when v_effect = 'ignored' or p_without is null then '[]' else queue.hand_out(10, v_job.id, p_without) end
+  ));
 end;
 $$;
 grant execute on function api.provider_webhook to service_role;
 
 -- supabase/schemas/api/submit-tasks.sql
 
-create function api.claim_submission(p_job_id uuid, p_providers text[], p_moderates boolean default false)
+create function api.claim_submission(
+  p_job_id uuid, p_providers text[], p_moderates boolean default false, p_verdict jsonb default null
+)
 returns jsonb
 language plpgsql
 volatile
@@ -9677,8 +10089,10 @@ as $$
 -- provider_model, prompt, settings, image_url }`, or `{ claimed: false }` when there is nothing to send: the job is not
 -- pending or is overdue, or no provider is to be had now and the task waits. With p_moderates nothing is claimed before
 -- the moderation service let the prompt pass: `{ claimed: false, prompt }` asks the caller to ask it, within the task's
--- lease. A claim whose lease ran out had a worker that died: its submission is `unknown`, for its webhook or its
--- deadline to decide. Locks: job → providers, by name → task.
+-- lease, and to come back with p_verdict, as the port names it. `passed` is remembered, and goes on as if it had been
+-- known; see videos.refuse_claim for the others. A claim whose lease ran out had a worker that died: its submission is
+-- `unknown`, for its webhook or its deadline to decide. Locks: job → providers, by name → task; without a pass those of
+-- videos.refuse_claim.
 declare
   v_job videos.jobs;
   v_now timestamptz;
@@ -9689,6 +10103,10 @@ declare
   v_submission_id uuid;
   v_attempts integer;
 begin
+  if p_verdict ->> 'verdict' <> 'passed' then
+    perform videos.refuse_claim(p_job_id, p_verdict);
+    return guard.answer('{"claimed": false}');
+  end if;
   select j.* into v_job from videos.jobs as j where j.id = p_job_id for update;
   v_now := core.now();
 
@@ -9706,7 +10124,9 @@ begin
     return guard.answer('{"claimed": false}');
   end if;
 
-  if p_moderates and v_job.moderated_at is null then
+  if p_verdict is not null then
+    v_job.moderated_at := coalesce(v_job.moderated_at, v_now);
+  elsif p_moderates and v_job.moderated_at is null then
     perform queue.lease('submit', p_job_id);
     return guard.answer(jsonb_build_object('claimed', false, 'prompt', v_job.prompt));
   end if;
@@ -9732,6 +10152,9 @@ begin
     v_choice := null;
   end loop;
   if v_choice.provider is null then
+    update videos.jobs as j
+    set moderated_at = v_job.moderated_at
+    where j.id = p_job_id and j.moderated_at is distinct from v_job.moderated_at;
     perform queue.postpone(
       'submit', p_job_id, 'no provider is to be had now', videos.busy_seconds(v_job, p_providers), v_attempts + 1
     );
@@ -9742,7 +10165,7 @@ begin
   values (p_job_id, v_job.user_id, v_choice.provider, v_choice.provider_model, v_cost, v_now, v_counted_on)
   returning id into v_submission_id;
   update videos.jobs as j
-  set status = 'processing',
+  set status = 'processing', moderated_at = v_job.moderated_at,
       flag = (
         select t.reason from videos.moderation_terms as t
         where t.id = videos.find_moderation_term(v_job.prompt, 'flag')
@@ -9852,60 +10275,25 @@ end;
 $$;
 grant execute on function api.record_submission to service_role;
 
-create function api.record_moderation(p_job_id uuid, p_verdict jsonb)
-returns jsonb
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
--- Records what the moderation service said about a job that claim_submission wants moderated, as the port names it.
--- `passed`: it may be claimed, and the service is not asked again. `refused`: the job ends with prompt/refused and its
--- hold is released. `unavailable`: the task waits, by its backoff and no shorter than the service asks; the job's bound
--- ends it. `data`: `{ status }`, the job's. Of several verdicts the first counts; after the job has gone on none does.
--- Locks: account → job → lots → task → alert.
-declare
-  v_job videos.jobs;
-  v_verdict constant text := p_verdict ->> 'verdict';
-begin
-  v_job := videos.lock_job(p_job_id);
-  if v_job.status = 'pending' and v_job.moderated_at is null then
-    if v_verdict = 'passed' then
-      update videos.jobs as j set moderated_at = core.now() where j.id = p_job_id;
-    elsif v_verdict = 'refused' then
-      update videos.jobs as j
-      set flag = (select string_agg(c.name, ', ') from jsonb_array_elements_text(p_verdict -> 'categories') as c (name))
-      where j.id = p_job_id;
-      perform videos.settle_video_job(p_job_id, 'failed', core.error_code('prompt/refused'), '{"reason": "policy"}');
-    else
-      perform queue.postpone(
-        'submit', p_job_id, p_verdict ->> 'cause', (p_verdict ->> 'retry_after_seconds')::numeric
-      );
-      if (p_verdict ->> 'needs_operator')::boolean then
-        perform ops.raise_alert('moderation_refuses', 'moderation', jsonb_build_object('cause', p_verdict -> 'cause'));
-      end if;
-    end if;
-  end if;
-  return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = p_job_id));
-end;
-$$;
-grant execute on function api.record_moderation to service_role;
-
 -- supabase/schemas/api/user-profile.sql
 
-create function api.delete_user_profile(p_user_id uuid, p_session_id uuid default null)
+create function api.delete_user_profile(
+  p_user_id uuid, p_session_id uuid default null, p_apple_authorization_code text default null
+)
 returns jsonb
 language plpgsql
 volatile
 security definer
 set search_path = ''
 as $$
--- Closes the caller's account, as accounts.close does, also where they are suspended. `data`: `{ user_id, closed_at }`.
--- A second call, also one at the same time, is auth/unauthenticated. Counts against `writes`. Locks: rate-limit row →
--- account → user → jobs → lots → sessions.
+-- Closes the caller's account, as accounts.close does, also where they are suspended; with a code, Apple is told that the
+-- person has left. `data`: `{ user_id, closed_at, subscription }`, the last one where Apple goes on with it: nobody but its
+-- buyer can end it. A second call, also one at the same time, is auth/unauthenticated. Counts against `writes`. Locks:
+-- rate-limit row → account → user → jobs → lots → sessions → task.
 declare
   v_caller record;
   v_closed_at timestamptz;
+  v_subscription jsonb;
 begin
   v_caller := guard.enter(
     p_user_id, 'user-profile', '{writes}', null, p_locks => true, p_suspended => true, p_session_id => p_session_id
@@ -9914,8 +10302,17 @@ begin
     return v_caller.refusal;
   end if;
   v_closed_at := accounts.close(p_user_id);
+  if p_apple_authorization_code is not null then
+    perform accounts.revoke_apple_sign_in(p_user_id, p_apple_authorization_code);
+  end if;
+  v_subscription := purchases.subscription_of(p_user_id);
   return guard.answer(
-    jsonb_build_object('user_id', p_user_id, 'closed_at', core.to_iso(v_closed_at)), v_caller.limits, v_caller.language
+    jsonb_build_object(
+      'user_id', p_user_id, 'closed_at', core.to_iso(v_closed_at),
+      -- The best of them comes first: where that one has ended, all have.
+      'subscription', case when v_subscription ->> 'status' not in ('expired', 'revoked') then v_subscription end
+    ),
+    v_caller.limits, v_caller.language
   );
 end;
 $$;
@@ -9929,7 +10326,7 @@ security definer
 set search_path = ''
 as $$
 -- The caller's profile, made at the first call: `data` is `{ user_id, display_name, language, theme_preference,
--- credits_remaining, app_account_token, shares_consumption, created_at, subscription }`. Counts against `reads`.
+-- credits_remaining, app_account_token, shares_consumption, created_at, subscription, export }`. Counts against `reads`.
 -- Locks: rate-limit row → account → expired lots.
 declare
   v_caller record;
@@ -9942,7 +10339,9 @@ begin
   select u.* into strict v_user from accounts.users as u where u.id = p_user_id;
   return guard.answer(
     accounts.profile_json(v_user, v_caller.balance)
-      || jsonb_build_object('subscription', purchases.subscription_of(p_user_id)),
+      || jsonb_build_object(
+        'subscription', purchases.subscription_of(p_user_id), 'export', accounts.export_json(p_user_id)
+      ),
     v_caller.limits, v_caller.language
   );
 end;
@@ -9980,7 +10379,9 @@ begin
   end if;
   return guard.answer(
     accounts.profile_json(v_user, v_caller.balance)
-      || jsonb_build_object('subscription', purchases.subscription_of(p_user_id)),
+      || jsonb_build_object(
+        'subscription', purchases.subscription_of(p_user_id), 'export', accounts.export_json(p_user_id)
+      ),
     v_caller.limits, v_user.language
   );
 end;
@@ -10145,41 +10546,6 @@ grant execute on function api.keep_signed_urls to service_role;
 
 -- supabase/schemas/api/video-tasks.sql
 
-create function api.load_video_task(p_job_id uuid)
-returns jsonb
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
--- What the handlers of a job's tasks need: `data` is `{ folder, paths, submission }`. `folder` is where the job's files
--- are in storage, `paths` those of its files that are there. `submission` is the one that a provider has or may have,
--- `{ submission_id, provider, provider_model, request_id, references }`, or null.
-begin
-  return guard.answer((
-    select jsonb_build_object(
-      'folder', videos.folder_of(j),
-      'paths', (
-        select coalesce(jsonb_agg(a.path), '[]') from videos.assets as a where a.job_id = j.id and a.deleted_at is null
-      ),
-      'submission', (
-        select jsonb_build_object(
-          'submission_id', s.id, 'provider', s.provider, 'provider_model', s.provider_model,
-          'request_id', s.request_id, 'references', s.provider_references
-        )
-        from videos.submissions as s
-        where s.job_id = j.id and s.state in ('sending', 'accepted', 'unknown', 'ended')
-        order by s.claimed_at desc
-        limit 1
-      )
-    )
-    from videos.jobs as j
-    where j.id = p_job_id
-  ));
-end;
-$$;
-grant execute on function api.load_video_task to service_role;
-
 create function api.record_poll(
   p_task_id bigint, p_attempt integer, p_submission_id uuid, p_request_id text, p_state jsonb,
   p_interval_seconds numeric
@@ -10324,11 +10690,7 @@ begin
       kind videos.asset_kind, path text, bytes bigint, content_type text,
       duration_milliseconds integer, width integer, height integer
     );
-    update videos.jobs as j
-    set video_url = p_urls ->> 'video_url', thumbnail_url = p_urls ->> 'thumbnail_url',
-        video_url_expires_at = (p_urls ->> 'video_url_expires_at')::timestamptz
-    where j.id = p_job_id;
-    perform videos.settle_video_job(p_job_id, 'completed');
+    perform videos.settle_locked_job(v_job, 'completed', p_urls => p_urls);
   elsif v_job.status <> 'completed' then
     perform videos.add_task('delete_files', v_job, core.now());
   end if;
@@ -10812,6 +11174,142 @@ as $$
 $$;
 grant execute on function api.finish_notification_history to service_role;
 
+-- supabase/schemas/api/account-tasks.sql
+
+-- What the handlers of the domain `accounts` call, in _shared/accounts/tasks.ts, beside erase-account.sql.
+
+create function api.keep_apple_token(p_task_id bigint, p_attempt integer, p_refresh_token text)
+returns jsonb
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+  -- Of a `revoke_apple_sign_in` task: the code is spent, and from now on the task holds what Apple gave for it. `data` is
+  -- `{ kept }`, false for an attempt that has lost its task. A second call keeps the same. Locks: task.
+  select guard.answer(jsonb_build_object(
+    'kept', queue.keep(p_task_id, p_attempt, jsonb_build_object('refresh_token', p_refresh_token))
+  ))
+$$;
+grant execute on function api.keep_apple_token to service_role;
+
+create function api.finish_apple_revocation(
+  p_task_id bigint, p_attempt integer, p_user_id uuid, p_failure text default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Ends a `revoke_apple_sign_in` task: Apple has revoked, or never will, which p_failure tells the operator. `data` is
+-- `{ finished }`, false for an attempt that has lost its task, which then tells nobody. Locks: task → alert.
+declare
+  v_finished boolean;
+begin
+  v_finished := queue.finish(p_task_id, p_attempt);
+  if v_finished and p_failure is not null then
+    perform accounts.note_unrevoked(p_user_id, p_failure);
+  end if;
+  return guard.answer(jsonb_build_object('finished', v_finished));
+end;
+$$;
+grant execute on function api.finish_apple_revocation to service_role;
+
+create function api.load_export(p_export_id uuid)
+returns jsonb
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+  -- What an `export_account` or a `delete_export` task is about: `data` is `{ user_id, path, tables }`, the tables null where
+  -- nothing is to be made, since it is made, or nobody is there for it. `data` is null for one that is not there.
+  select guard.answer((
+    select jsonb_build_object(
+      'user_id', e.user_id, 'path', accounts.export_path(e),
+      'tables', case
+        when e.made_at is null and e.failed_at is null and not accounts.is_out(u)
+          then (select jsonb_agg(t.relation) from accounts.exported_tables() as t (relation))
+      end
+    )
+    from accounts.exports as e join accounts.users as u on u.id = e.user_id
+    where e.id = p_export_id
+  ))
+$$;
+grant execute on function api.load_export to service_role;
+
+create function api.load_export_page(p_export_id uuid, p_table text, p_after jsonb default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- The next rows for an export, of one of its tables or of `videos`, which is the list of the user's files: `data` is
+-- `{ text, next }`, as accounts.export_page says it. Raises no_data_found for an export that is not there, and for a table that has no rows
+-- of persons. Takes no lock.
+declare
+  -- A row is some hundred bytes, and 20 kB at most: pages of 10 MB at the worst.
+  v_limit constant integer := 500;
+  v_user_id uuid;
+begin
+  select e.user_id into strict v_user_id from accounts.exports as e where e.id = p_export_id;
+  return guard.answer(case
+    when p_table = 'videos' then videos.export_page(accounts.with_guests(v_user_id), (p_after ->> 0)::uuid, v_limit)
+    else accounts.export_page(v_user_id, p_table, p_after, v_limit)
+  end);
+end;
+$$;
+grant execute on function api.load_export_page to service_role;
+
+create function api.finish_export(p_task_id bigint, p_attempt integer, p_export_id uuid, p_bytes bigint default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Ends an `export_account` task: the file is in storage, and kept for 7 days; without p_bytes there is nobody for it. `data`
+-- is `{ finished }`, false for an attempt that has lost its task. Locks: task → export → rate-limit row.
+declare
+  v_now constant timestamptz := core.now();
+  v_finished boolean;
+begin
+  v_finished := queue.finish(p_task_id, p_attempt);
+  if v_finished and p_bytes is not null then
+    update accounts.exports as e
+    set made_at = v_now, bytes = p_bytes, expires_at = v_now + interval '7 days'
+    where e.id = p_export_id and e.made_at is null and e.failed_at is null;
+  elsif v_finished then
+    perform accounts.fail_export(p_export_id);
+  end if;
+  return guard.answer(jsonb_build_object('finished', v_finished));
+end;
+$$;
+grant execute on function api.finish_export to service_role;
+
+create function api.finish_export_deletion(p_task_id bigint, p_attempt integer, p_export_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Ends a `delete_export` task: the file is gone from storage. `data` is `{ finished }`, false for an attempt that has lost
+-- its task. Locks: task → export.
+declare
+  v_finished boolean;
+begin
+  v_finished := queue.finish(p_task_id, p_attempt);
+  if v_finished then
+    delete from accounts.exports as e where e.id = p_export_id;
+  end if;
+  return guard.answer(jsonb_build_object('finished', v_finished));
+end;
+$$;
+grant execute on function api.finish_export_deletion to service_role;
+
 -- supabase/schemas/api/app-store-notifications.sql
 
 create function api.app_store_notifications(p_notification jsonb)
@@ -10913,3 +11411,42 @@ begin
 end;
 $$;
 grant execute on function api.recover_guest to service_role;
+
+-- supabase/schemas/api/user-export.sql
+
+create function api.user_export(p_user_id uuid, p_session_id uuid default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Has a file made of all that is kept of the caller: `data` is `{ status, requested_at, path, bytes, expires_at }` of the
+-- export, which is `pending`. While one is pending a second call answers with that one, and counts as none; when it is there,
+-- limit/rate-exceeded by the policy `exports`, until a day is over. One that failed does not count. Counts against
+-- `writes`. Locks: rate-limit rows → account.
+declare
+  v_caller record;
+  v_export jsonb;
+  v_taken guard.taken;
+  v_id uuid;
+begin
+  v_caller := guard.enter(p_user_id, 'user-export', '{writes}', null, p_locks => true, p_session_id => p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  v_export := accounts.export_json(p_user_id);
+  if v_export ->> 'status' is distinct from 'pending' then
+    v_taken := guard.take('{exports}', p_user_id, null, 'user-export');
+    if v_taken.refusal is not null then
+      return v_taken.refusal;
+    end if;
+    insert into accounts.exports (user_id, requested_at, hit) values (p_user_id, core.now(), v_taken.hits[1])
+    returning id into v_id;
+    perform queue.add('export_account', v_id, p_user_id, core.now());
+    v_export := accounts.export_json(p_user_id);
+  end if;
+  return guard.answer(v_export, v_caller.limits || coalesce(v_taken.limits, '[]'), v_caller.language);
+end;
+$$;
+grant execute on function api.user_export to service_role;

@@ -35,6 +35,8 @@ insert into guard.policies (name, scope, max_hits, window_seconds, on_failure, i
   ('writes', 'user', 60, 60, 'open', false),
   ('purchases', 'user', 30, 60, 'open', false),
   ('replays', 'user', 120, 60, 'open', false),
+  -- A file of all that there is: some seconds of a worker.
+  ('exports', 'user', 1, 86400, 'open', true),
   ('admin', 'user', 60, 60, 'open', false)
 on conflict (name) do nothing;
 -- Counted from the rows that gave them and not in calls, so it is ops.take_credits, devices.admit_intent and
@@ -62,20 +64,25 @@ on conflict (id) do nothing;
 
 -- queue: the kinds of task, and what their domains do when one dies.
 insert into queue.kinds
-  (kind, concurrency, tries, backoff, base_seconds, max_seconds, lease_seconds, timeout_seconds, priority, on_dead, claim_limit)
+  (kind, concurrency, tries, backoff, base_seconds, max_seconds, lease_seconds, timeout_seconds, priority, on_dead, claim_limit, facts)
 values
   -- A submission's own timeout is 30 s; storing may stream a large file, up to the platform's 150 s,
   -- and one at a time for each worker, since it takes CPU time.
-  ('cancel', 10, 5, 'exponential', 2, 60, 15, 60, 1, null, null),
-  ('store', 4, 8, 'exponential', 2, 120, 15, 180, 2, 'videos.fail_unstored_job', 1),
-  ('submit', 10, null, 'exponential', 2, 60, 15, 60, 3, null, null),
-  ('delete_files', 4, 10, 'exponential', 5, 3600, 15, 60, 5, null, null),
-  ('erase_account', 2, 10, 'exponential', 5, 3600, 15, 60, 6, null, null),
-  ('poll', 10, null, 'exponential', 3, 60, 15, 60, 4, null, null),
+  ('cancel', 10, 5, 'exponential', 2, 60, 15, 60, 1, null, null, 'videos.task_facts'),
+  ('store', 4, 8, 'exponential', 2, 120, 15, 180, 2, 'videos.fail_unstored_job', 1, 'videos.task_facts'),
+  ('submit', 10, null, 'exponential', 2, 60, 15, 60, 3, null, null, null),
+  ('delete_files', 4, 10, 'exponential', 5, 3600, 15, 60, 5, null, null, 'videos.task_facts'),
+  ('erase_account', 2, 10, 'exponential', 5, 3600, 15, 60, 6, null, null, null),
+  ('poll', 10, null, 'exponential', 3, 60, 15, 60, 4, null, null, 'videos.task_facts'),
   -- Until its 12 hours are over; Apple's API may be away for half of them.
-  ('answer_consumption', 4, null, 'exponential', 10, 900, 15, 60, 5, null, null),
-  ('read_notification_history', 1, 5, 'exponential', 30, 900, 15, 120, 7, null, null)
-on conflict (kind) do update set on_dead = excluded.on_dead;
+  ('answer_consumption', 4, null, 'exponential', 10, 900, 15, 60, 5, null, null, null),
+  ('read_notification_history', 1, 5, 'exponential', 30, 900, 15, 120, 7, null, null, null),
+  -- Some hundred pages of 500 rows for the largest accounts: half a minute.
+  ('export_account', 2, 10, 'exponential', 5, 900, 15, 120, 6, 'accounts.fail_export', null, null),
+  ('delete_export', 4, 10, 'exponential', 5, 3600, 15, 60, 6, null, null, null),
+  -- The code is good for 5 minutes, so it goes soon. With an hour between them at most, 100 tries are three days.
+  ('revoke_apple_sign_in', 4, 100, 'exponential', 5, 3600, 15, 60, 4, 'accounts.give_up_revocation', null, null)
+on conflict (kind) do update set on_dead = excluded.on_dead, facts = excluded.facts;
 
 -- videos: the life of a job, who makes videos, and where they are kept.
 insert into videos.job_transitions (from_status, to_status, reason) values
@@ -127,6 +134,8 @@ insert into ops.retention_rules (name, what, keep, batch, every, procedure) valu
   ('rate_limit_hits', 'Rate-limit counters, from when they count nothing any more', '0', 10000, '10 minutes', 'guard.sweep_hits'),
   ('deleted_jobs', 'What a deleted job said, and the record of its files, from the deletion', '30 days', 1000, '10 minutes',
     'videos.sweep_deleted_jobs'),
+  ('exports', 'Files of what is kept of a person, from when they expire, 7 days after they were made', '0', 1000, '10 minutes',
+    'accounts.sweep_exports'),
   ('closed_accounts', 'The bare jobs of a closed account, from its erasure', '90 days', 100, '10 minutes',
     'accounts.sweep_closed')
 on conflict (name) do update set what = excluded.what, procedure = excluded.procedure;
@@ -134,6 +143,7 @@ on conflict (name) do update set what = excluded.what, procedure = excluded.proc
 -- accounts: which rows are a person's ($1: users' ids), and what becomes of each column that can hold a person's data.
 insert into accounts.personal_tables (relation, rows_of) values
   ('accounts.erasures', 't.user_id = any ($1)'),
+  ('accounts.exports', 't.user_id = any ($1)'),
   ('accounts.merges', 't.guest_id = any ($1) or t.heir_id = any ($1)'),
   ('accounts.users', 't.id = any ($1)'),
   ('credits.accounts', 't.owner_id = any ($1)'),
@@ -176,6 +186,7 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   from (values
   ('accounts.users', '{id,reference,app_account_token,merged_into}', 'kept', null, 'stays',
     'the tombstone: nobody gets the id again, nor a purchase that names it, and it names nobody'),
+  ('accounts.exports', '{id,user_id}', 'erased', null, 'stays', 'when the user asked for what is kept of them'),
   ('accounts.merges', '{guest_id,heir_id}', 'kept', null, 'stays', 'who became whom, by ids: the ledger says the same'),
   ('accounts.users', '{display_name,language}', 'blanked', null, 'stays', 'what the user told of themselves'),
   ('accounts.users', '{theme_preference}', 'blanked', 'system', 'stays', 'what the user told of themselves'),
@@ -213,7 +224,7 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
     'whose purchase it was at Apple'),
   ('queue.tasks', '{kind,subject,owner_id,lane,payload,request_id,last_error}', 'erased', null, 'moves',
     'nothing of theirs is left to do'),
-  ('videos.assets', '{id,job_id,owner_id,path,content_type,differences}', 'erased', null, 'moves',
+  ('videos.assets', '{job_id,owner_id,path,content_type,differences}', 'erased', null, 'moves',
     'the files are gone'),
   ('videos.jobs', '{id,user_id,model_id,model_name,error_code}', 'kept', null, 'moves',
     'the bare job, until the rule closed_accounts; statistics and the ledger name it'),
@@ -243,3 +254,16 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   }'::text[]) as t (relation)
 on conflict (relation, column_name) do update
   set class = excluded.class, blank_to = excluded.blank_to, on_merge = excluded.on_merge, reason = excluded.reason;
+-- What a user's own export is without.
+update accounts.privacy_classes as c set withheld = w.reason
+  from (values
+  ('ops.admin_actions', 'admin_id', 'another person'),
+  ('ops.error_log', 'context', 'how a fault came about inside, which others'' rows may have part in'),
+  ('guard.idempotency_keys', 'fingerprint', 'a hash that tells nothing'),
+  ('queue.tasks', 'payload', 'what the worker needs: addresses and secrets of the platform''s'),
+  ('queue.tasks', 'last_error', 'how a fault came about inside'),
+  ('videos.jobs', 'video_url', 'whoever has it has the file; video-status gives another'),
+  ('videos.jobs', 'thumbnail_url', 'whoever has it has the file; video-status gives another'),
+  ('videos.submissions', 'provider_references', 'addresses that our key opens at the provider')
+  ) as w (relation, column_name, reason)
+  where w.relation = c.relation and w.column_name = c.column_name;

@@ -80,7 +80,18 @@ function describe(
   schemas: Schemas,
   shared: Map<string, Schema>,
 ): Schema {
-  const { method, auth, summary, idempotencyKey, query, request, rawBody, response, policies } = operation;
+  const {
+    method,
+    auth,
+    summary,
+    idempotencyKey,
+    query,
+    request,
+    rawBody,
+    response,
+    policies,
+    bodyIsOptional,
+  } = operation;
   const words = [
     method.toLowerCase(),
     ...endpoint.split("-").map((word) => word[0]?.toUpperCase() + word.slice(1)),
@@ -105,7 +116,9 @@ function describe(
       reference("parameters", "AcceptLanguage"),
       reference("parameters", "RequestId"),
     ],
-    ...(content ? { requestBody: { required: true, content: { "application/json": content } } } : {}),
+    ...(content
+      ? { requestBody: { required: bodyIsOptional !== true, content: { "application/json": content } } }
+      : {}),
     responses: {
       ...successes(operation, documentation, schemas),
       ...failures(operation, documentation, schemas, shared),

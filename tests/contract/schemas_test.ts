@@ -116,6 +116,7 @@ const helpers: Record<string, string> = {
   "submit-tasks": "of process-jobs: handing a job to its provider",
   "purchase-tasks": "of process-jobs: what Apple asks, and what it told in vain",
   "video-tasks": "of process-jobs: polling, cancelling and storing a video",
+  "account-tasks": "of process-jobs: telling Apple who has left, and writing down what is kept of a user",
   "erase-account": "of process-jobs: the last task of a closed account",
   "record-error": "of every endpoint, after an answer that was an error",
 };
@@ -150,10 +151,15 @@ const forMachines = procedures.filter(({ path }) => {
 /** Other procedures that act for nobody, and why. */
 const forNobody: Record<string, string> = {
   claim_submission: "the worker's: a job goes on whoever asked for it",
-  load_video_task: "the worker's",
   enter_device_lane: "a lane is a network's",
   erase_account: "the worker's: its user is gone",
+  finish_apple_revocation: "the worker's",
   finish_consumption: "the worker's",
+  finish_export: "the worker's",
+  finish_export_deletion: "the worker's",
+  keep_apple_token: "the worker's",
+  load_export: "the worker's",
+  load_export_page: "the worker's",
   finish_notification_history: "the worker's",
   load_consumption: "the worker's",
   load_notification_history: "the worker's",
@@ -163,7 +169,6 @@ const forNobody: Record<string, string> = {
   record_cancel: "the worker's",
   record_error: "the functions' own: its user is one that the error is about",
   record_files_deleted: "the worker's",
-  record_moderation: "the worker's",
   record_poll: "the worker's",
   record_stored: "the worker's",
   record_submission: "the worker's",

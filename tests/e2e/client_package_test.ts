@@ -106,7 +106,6 @@ Deno.test("publint and Are The Types Wrong find nothing", inFull, async () => {
   await run("npx", ["-y", "@arethetypeswrong/cli@0.18.5", tarball, "--profile", "esm-only"]);
 });
 
-// What runs on Node is compiled with the last of them.
 for (
   const [module, moduleResolution] of [
     ["esnext", "bundler"],
@@ -129,7 +128,8 @@ for (
 
 for (const node of cases(1, ["20", "22"])) {
   Deno.test(`a guest makes a video by the README's lines on Node ${node}`, async () => {
-    await run("npx", ["tsc", "--module", "nodenext", "--target", "es2022", "--strict", "journey.ts"]);
+    // Its types are the long tests'.
+    await run("npx", ["tsc", "--noCheck", "--module", "nodenext", "--target", "es2022", "journey.ts"]);
     const { url, publishableKey } = backend.stack;
     const said = await run("npx", ["-y", `node@${node}`, "journey.js"], {
       URL: url,

@@ -27,6 +27,7 @@ interface Guide {
     beside: SupabaseClient,
     identity: { token: string; nonce: string },
   ): Promise<"linked" | "merged">;
+  leave(kinora: Kinora, authorizationCode?: string): Promise<{ product_id: string } | null>;
   present(kinora: Kinora, transaction: StoreTransaction): Promise<number | null>;
   follow(
     kinora: Kinora,
@@ -149,7 +150,10 @@ Deno.test("the guide's closed account is another guest at the next start", async
   await withApp("en", async (kinora) => {
     const newDeviceToken = () => Promise.resolve(deviceToken("the guide's phone that stays"));
     const first = await kinora.start(newDeviceToken);
-    await kinora.closeAccount();
+    assert.equal(
+      await guide.leave(kinora, backend.stack.simulators.appleId.authorizationCode("the guide's")),
+      null,
+    );
     const again = await kinora.start(newDeviceToken);
     assert.notEqual(again.user_id, first.user_id);
     assert.deepEqual([again.initial_grant.status, again.credits_remaining], ["already_claimed", 0]);

@@ -128,7 +128,7 @@ const closed: Scenario = {
 const samplePoints = 5;
 
 /** Milliseconds; the longest first pause of a task, and some more. */
-const firstPause = 4_000;
+const firstPause = 10_000;
 
 for (
   const [name, scenario] of [

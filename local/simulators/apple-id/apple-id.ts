@@ -29,7 +29,7 @@ export const appleIssuer = "https://appleid.apple.com";
 
 /** Apple's are good for so long. */
 const identityTokenSeconds = 24 * 60 * 60;
-const codeMilliseconds = 5 * 60_000;
+const codeSeconds = 5 * 60;
 /** What Apple takes as the life of a client secret at most: six months. */
 const clientSecretSeconds = 15_777_000;
 
@@ -114,7 +114,7 @@ export interface AppleIdSimulator extends Simulator<AppleIdRule, z.infer<typeof 
   /** What an app gets when its user signs in. */
   identityToken(options: IdentityTokenOptions): Promise<string>;
   /** What an app gets with it, good once. */
-  authorizationCode(sub: string): string;
+  authorizationCode(sub: string, options?: { expiresInSeconds: number }): string;
   /** The body of a notification, as Apple sends it. */
   notification(event: IdentityEvent): Promise<{ payload: string }>;
 }
@@ -192,9 +192,9 @@ export async function startAppleIdSimulator(options: AppleIdOptions): Promise<Ap
     return await sign(claims, signing, expiresInSeconds);
   }
 
-  function authorizationCode(sub: string): string {
-    const code = `c.${crypto.randomUUID()}`;
-    state.codes[code] = { sub, until: Date.now() + codeMilliseconds };
+  function authorizationCode(sub: string, { expiresInSeconds } = { expiresInSeconds: codeSeconds }): string {
+    const code = newSecret("c");
+    state.codes[code] = { sub, until: Date.now() + expiresInSeconds * 1000 };
     save();
     return code;
   }
@@ -221,10 +221,10 @@ export async function startAppleIdSimulator(options: AppleIdOptions): Promise<Ap
     if (known === undefined || known.until < Date.now()) {
       return { response: refusal("invalid_grant"), sub: known?.sub ?? null };
     }
-    const refreshToken = `r.${crypto.randomUUID()}`;
+    const refreshToken = newSecret("r");
     state.refreshTokens[refreshToken] = known.sub;
     const body = {
-      access_token: `a.${crypto.randomUUID()}`,
+      access_token: newSecret("a"),
       token_type: "Bearer",
       expires_in: 3600,
       refresh_token: refreshToken,
@@ -314,6 +314,12 @@ async function newSigningKey(): Promise<Record<string, unknown>> {
   const { privateKey } = await generateKeyPair("RS256", { extractable: true });
   const jwk = await exportJWK(privateKey);
   return { ...jwk, kid: (await calculateJwkThumbprint(jwk)).slice(0, 10) };
+}
+
+/** As Apple's look: a code, a refresh or an access token, by its first letter. */
+function newSecret(kind: "c" | "r" | "a"): string {
+  const random = () => crypto.randomUUID().replaceAll("-", "");
+  return `${kind}${random()}.0.mrtz.${random().slice(0, 22)}`;
 }
 
 async function sha256(text: string): Promise<string> {

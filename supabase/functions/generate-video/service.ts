@@ -22,7 +22,11 @@ export async function generateVideo(
     // Those that this deployment has keys for. Without the secret nothing is sent to anybody.
     p_providers: config.webhookSecret === null ? [] : providers.names,
   }, AcceptedVideo);
-  context.waitUntil(() => submitVideo(accepted.job_id, context));
+  // The prompt of a first request is not asked for again; whether that of a replay was let pass, the database knows.
+  const prompt = context.idempotency.isReplay() || request.image_url !== undefined
+    ? undefined
+    : request.prompt;
+  context.waitUntil(() => submitVideo(accepted.job_id, context, { prompt }));
   return {
     status: 202,
     body: accepted,

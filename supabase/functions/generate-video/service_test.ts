@@ -3,11 +3,14 @@ import type { AcceptedVideo } from "../_shared/videos/contract.ts";
 import { testConfig } from "../_shared/testing/config.ts";
 import { testContext } from "../_shared/testing/context.ts";
 import { fakeDatabase } from "../_shared/testing/database.ts";
+import type { Moderation } from "../_shared/videos/moderation/moderation.ts";
+import { fakeModeration } from "../_shared/testing/moderation.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { fakeProvider, fakeProviders } from "../_shared/testing/provider.ts";
 import { type Sent, testServer } from "../_shared/testing/server.ts";
 import { projectUrl, sessionId, userId } from "../_shared/testing/tokens.ts";
 import endpoint from "./index.ts";
+import type { GenerateVideoRequest } from "./schema.ts";
 import { generateVideo } from "./service.ts";
 
 const modelId = "0190a000-0000-7000-8000-000000000001";
@@ -46,7 +49,10 @@ const post: Sent = {
   json: body,
 };
 
-function setting(secret: string | null = "a secret of thirty-two characters") {
+function setting(
+  secret: string | null = "a secret of thirty-two characters",
+  moderation: Moderation | null = null,
+) {
   const { database, calls } = fakeDatabase({
     generate_video: () => accepted,
     claim_submission: () => ({ claimed: false }),
@@ -54,7 +60,7 @@ function setting(secret: string | null = "a secret of thirty-two characters") {
   const context = testContext("user", {
     database,
     config: testConfig(secret === null ? {} : { WEBHOOK_SECRET: secret }),
-    moderation: null,
+    moderation,
     providers: fakeProviders(fakeProvider()),
   });
   return { context, calls, names: () => calls.map(({ name }) => name) };
@@ -103,6 +109,24 @@ Deno.test("the job is submitted after the answer, and does not delay it", async 
   await context.settled();
   assert.deepEqual(names(), ["generate_video", "claim_submission"]);
   assert.equal(calls[1]?.args["p_job_id"], accepted.job_id);
+});
+
+Deno.test("the prompt of a first request without a picture is judged at once, any other as the database says", async () => {
+  const passed = { verdict: "passed" };
+  const requests: [string, Partial<GenerateVideoRequest>, boolean, unknown][] = [
+    ["a first request", {}, false, passed],
+    ["a picture", { image_url: "https://example.com/fox.png" }, false, undefined],
+    ["a replay", {}, true, undefined],
+  ];
+  for (const [name, change, isReplay, verdict] of requests) {
+    const { moderation, seen } = fakeModeration();
+    const { context, calls } = setting(undefined, moderation);
+    const idempotency = { ...context.idempotency, isReplay: () => isReplay };
+    await generateVideo({ ...body, settings: {}, ...change }, { ...context, idempotency });
+    await context.settled();
+    assert.deepEqual(calls[1]?.args["p_verdict"], verdict, name);
+    assert.deepEqual([calls.length, seen], [2, verdict === undefined ? [] : ["a red fox"]], name);
+  }
 });
 
 Deno.test("an accepted video is 202 with its job, its status URL and the limits, for one Data API call", async () => {

@@ -1,4 +1,5 @@
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
+import { appleSignIn } from "../_shared/accounts/apple-id.ts";
 import { appStoreServerApi } from "../_shared/purchases/app-store/server-api.ts";
 import { videoTaskPorts } from "../_shared/videos/tasks.ts";
 import { ProcessJobsResponse } from "./schema.ts";
@@ -10,6 +11,6 @@ export default endpoint({
   auth: "worker",
   response: { 202: ProcessJobsResponse },
   errors: [],
-  ports: { ...videoTaskPorts, appStore: appStoreServerApi },
+  ports: { ...videoTaskPorts, appStore: appStoreServerApi, appleId: appleSignIn },
   service: processJobs,
 });

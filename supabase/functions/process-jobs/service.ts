@@ -1,5 +1,5 @@
 import type { Answer, Context } from "../_shared/endpoint/context.ts";
-import { accountTasks } from "../_shared/accounts/tasks.ts";
+import { type AccountTaskPorts, accountTasks } from "../_shared/accounts/tasks.ts";
 import { type PurchaseTaskPorts, purchaseTasks } from "../_shared/purchases/tasks.ts";
 import { work } from "../_shared/queue/worker.ts";
 import { type VideoTaskPorts, videoTasks } from "../_shared/videos/tasks.ts";
@@ -10,7 +10,7 @@ const handlers = { ...videoTasks, ...accountTasks, ...purchaseTasks };
 /** Answers at once and works in the background. Several workers at once never do a task twice. */
 export function processJobs(
   _input: unknown,
-  context: Context<"worker"> & VideoTaskPorts & PurchaseTaskPorts,
+  context: Context<"worker"> & VideoTaskPorts & AccountTaskPorts & PurchaseTaskPorts,
 ): Promise<Answer<ProcessJobsResponse>> {
   context.waitUntil(() => work(context, handlers));
   return Promise.resolve({ status: 202, body: { accepted: true } });

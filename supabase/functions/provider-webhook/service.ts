@@ -3,7 +3,8 @@ import { AppError } from "../_shared/errors/app-error.ts";
 import type { Config } from "../_shared/platform/config.ts";
 import type { Answer, Context, SignedInput } from "../_shared/endpoint/context.ts";
 import { fields } from "../_shared/database/call.ts";
-import { work } from "../_shared/queue/worker.ts";
+import type { Task } from "../_shared/queue/task.ts";
+import { reserveRoom, work } from "../_shared/queue/worker.ts";
 import { inSql, ProviderEffect } from "../_shared/videos/procedures.ts";
 import { type VideoTaskPorts, videoTasks } from "../_shared/videos/tasks.ts";
 import { verifyWebhookToken } from "../_shared/videos/providers/webhook-token.ts";
@@ -43,13 +44,23 @@ export async function receiveProviderWebhook(
   if (!verdict.valid) throw new AppError(codes["auth/unauthenticated"], { cause: verdict.reason });
 
   const { eventId, requestId, state } = verdict.event;
-  const { job_id, effect } = await database.call("provider_webhook", {
-    ...fields(submission),
-    p_event_id: eventId,
-    p_request_id: requestId,
-    p_state: inSql(state),
-  }, ProviderEffect);
-  context.log.info("provider_event", { job_id, provider: name, state: state.state, effect });
-  if (effect === "applied" || effect === "asked") context.waitUntil(() => work(context, videoTasks, job_id));
+  const room = reserveRoom(videoTasks, context.now());
+  let tasks: readonly Task[] = [];
+  try {
+    const { job_id, effect, ...claimed } = await database.call("provider_webhook", {
+      ...fields(submission),
+      p_event_id: eventId,
+      p_request_id: requestId,
+      p_state: inSql(state),
+      p_without: room.without,
+    }, ProviderEffect);
+    context.log.info("provider_event", { job_id, provider: name, state: state.state, effect });
+    ({ tasks } = claimed);
+    if (tasks.length > 0) {
+      context.waitUntil(() => work(context, videoTasks, { subject: job_id, tasks, room }));
+    }
+  } finally {
+    if (tasks.length === 0) room.leave();
+  }
   return { status: 200, body: { received: true } };
 }

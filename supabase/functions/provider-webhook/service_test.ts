@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { AppError } from "../_shared/errors/app-error.ts";
+import type { Task } from "../_shared/queue/task.ts";
 import type { WebhookVerdict } from "../_shared/videos/providers/provider.ts";
 import { webhookToken } from "../_shared/videos/providers/webhook-token.ts";
 import { testConfig } from "../_shared/testing/config.ts";
@@ -8,7 +10,7 @@ import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { fakeProvider, fakeProviders } from "../_shared/testing/provider.ts";
 import { testServer } from "../_shared/testing/server.ts";
 import { fakeStorage } from "../_shared/testing/storage.ts";
-import { jobId, ownerReference, submission } from "../_shared/testing/tasks.ts";
+import { facts, jobId, ownerReference, pollTask, storeTask, submission } from "../_shared/testing/tasks.ts";
 import endpoint from "./index.ts";
 import { receiveProviderWebhook } from "./service.ts";
 
@@ -30,13 +32,22 @@ const written = {
   p_event_id: "request-1:OK",
   p_request_id: "request-1",
   p_state: { state: "succeeded", video_url: "https://v3.fal.media/v.mp4", thumbnail_url: null },
+  p_without: [],
 };
 
 type Effect = "applied" | "asked" | "ignored" | "replayed";
 
 /** The service before a provider that believes, or does not, and what it did. */
-function setting(given: { effect?: Effect; verdict?: WebhookVerdict; secret?: string | null } = {}) {
-  const { effect = "applied", verdict = { valid: true, event }, secret = webhookSecret } = given;
+function setting(
+  given: {
+    effect?: Effect;
+    tasks?: Task[];
+    verdict?: WebhookVerdict;
+    secret?: string | null;
+    away?: AppError;
+  } = {},
+) {
+  const { effect = "applied", tasks = [], verdict = { valid: true, event }, secret = webhookSecret } = given;
   const steps: string[] = [];
   const recorded: object[] = [];
   const verified: unknown[][] = [];
@@ -49,16 +60,22 @@ function setting(given: { effect?: Effect; verdict?: WebhookVerdict; secret?: st
         verified.push(args);
         return Promise.resolve(verdict);
       },
+      poll: (requestId) => {
+        steps.push(`asked for ${requestId}`);
+        return Promise.resolve({ state: "queued" });
+      },
     })),
     ...fakeDatabase({
       claim_tasks: ({ p_subject }) => {
-        steps.push(`worked for ${p_subject}`);
+        steps.push(`looked for more of ${p_subject}`);
         return [];
       },
+      record_poll: () => ({ status: "processing" }),
       provider_webhook: (args) => {
         steps.push("recorded");
         recorded.push(args);
-        return { job_id: jobId, effect };
+        if (given.away !== undefined) throw given.away;
+        return { job_id: jobId, effect, tasks };
       },
     }),
     storage: fakeStorage(),
@@ -71,31 +88,45 @@ function setting(given: { effect?: Effect; verdict?: WebhookVerdict; secret?: st
   return { context, steps, recorded, verified, receive, body, headers };
 }
 
-Deno.test("an event that is proved is stored, answered, and then worked on for its job", async () => {
-  const { receive, context, steps, recorded, verified, body, headers } = setting();
+Deno.test("an event that is proved is stored, answered, and then what it made due is done", async () => {
+  const { receive, context, steps, recorded, verified, body, headers } = setting({
+    tasks: [{ ...pollTask, facts }],
+  });
   assert.deepEqual(await receive(), { status: 200, body: { received: true } });
   assert.deepEqual(steps, ["verified", "recorded"]);
   assert.deepEqual(verified, [[body, headers, context.now()]]);
   assert.deepEqual(recorded, [written]);
   await context.settled();
-  assert.deepEqual(steps, ["verified", "recorded", `worked for ${jobId}`]);
+  assert.deepEqual(steps, ["verified", "recorded", "asked for request-1", `looked for more of ${jobId}`]);
 });
 
-Deno.test("there is work after an event that changed something or has to be asked about, and only then", async () => {
-  const effects: [Effect, boolean][] = [
-    ["applied", true],
-    ["asked", true],
-    ["ignored", false],
-    ["replayed", false],
-  ];
-  for (const [effect, isWork] of effects) {
+Deno.test("after an event that made nothing due the database is asked for nothing more", async () => {
+  for (const effect of ["applied", "asked", "ignored", "replayed"] satisfies Effect[]) {
     const { receive, context, steps } = setting({ effect });
     assert.equal((await receive()).status, 200);
     await context.settled();
-    assert.equal(steps.length === 3, isWork, effect);
+    assert.deepEqual(steps, ["verified", "recorded"], effect);
     const line = context.lines.find(({ event }) => event === "provider_event");
     assert.deepEqual([line?.job_id, line?.state, line?.effect], [jobId, "succeeded", effect]);
   }
+});
+
+Deno.test("a video that is being stored keeps the next event from bringing another, and what fails keeps nothing", async () => {
+  const offered = (recorded: object[]) =>
+    recorded.map((args) => Object.entries(args).find(([name]) => name === "p_without"));
+  const failing = setting({ away: new AppError("ERR_6001") });
+  await assert.rejects(failing.receive(), { code: "ERR_6001" });
+  const first = setting({ tasks: [{ ...storeTask, facts }] });
+  const second = setting();
+  await first.receive();
+  await second.receive();
+  await first.context.settled();
+  const third = setting();
+  await third.receive();
+  assert.deepEqual(
+    [failing, first, second, third].map(({ recorded }) => offered(recorded)),
+    [[], [], ["store"], []].map((without) => [["p_without", without]]),
+  );
 });
 
 Deno.test("a token that was made for something else is ERR_4005, before anybody checks a signature", async () => {
@@ -137,7 +168,7 @@ async function serve() {
   const { privateKey } = pair;
   const { kty, crv, x } = await crypto.subtle.exportKey("jwk", pair.publicKey);
   const { fetch, calls } = fakeDataApi({
-    provider_webhook: () => ({ data: { job_id: jobId, effect: "ignored" } }),
+    provider_webhook: () => ({ data: { job_id: jobId, effect: "ignored", tasks: [] } }),
   }, () => Promise.resolve(Response.json({ keys: [{ kty, crv, x }] })));
   const environment = { WEBHOOK_SECRET: webhookSecret, FAL_KEY: "id:secret", FAL_ACCOUNT_ID: "user_1" };
   const server = await testServer(endpoint.operations, environment, { fetch });

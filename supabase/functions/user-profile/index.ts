@@ -1,7 +1,8 @@
 import { ClosedAccount, Profile } from "../_shared/accounts/contract.ts";
 import { database } from "../_shared/database/call.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
-import { UpdateUserProfileRequest } from "./schema.ts";
+import { storage } from "../_shared/platform/storage.ts";
+import { CloseAccountRequest, UpdateUserProfileRequest } from "./schema.ts";
 import { deleteUserProfile, getUserProfile, updateUserProfile } from "./service.ts";
 
 export default endpoint({
@@ -11,7 +12,7 @@ export default endpoint({
   policies: ["reads"],
   response: { 200: Profile },
   errors: [],
-  ports: { database },
+  ports: { database, storage },
   service: getUserProfile,
 }, {
   method: "PATCH",
@@ -21,13 +22,15 @@ export default endpoint({
   request: UpdateUserProfileRequest,
   response: { 200: Profile },
   errors: [],
-  ports: { database },
+  ports: { database, storage },
   service: updateUserProfile,
 }, {
   method: "DELETE",
   summary: "Closes the caller's account, at once and for good",
   auth: "user",
   policies: ["writes"],
+  request: CloseAccountRequest,
+  bodyIsOptional: true,
   response: { 202: ClosedAccount },
   errors: [],
   ports: { database },

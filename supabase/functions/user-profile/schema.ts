@@ -18,3 +18,11 @@ export const UpdateUserProfileRequest = z.strictObject({
   z.meta({ minProperties: 1 }),
 );
 export type UpdateUserProfileRequest = z.infer<typeof UpdateUserProfileRequest>;
+
+export const CloseAccountRequest = z.strictObject({
+  /** Of whoever signed in with Apple: from a sign-in of the last 5 minutes. Apple's have some 60 characters. */
+  apple_authorization_code: optional(
+    z.string().check(z.regex(/^[\x21-\x7e]{1,2048}$/, "Must have 1 to 2048 visible ASCII characters")),
+  ),
+});
+export type CloseAccountRequest = z.infer<typeof CloseAccountRequest>;

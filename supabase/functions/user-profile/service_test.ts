@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { AppError } from "../_shared/errors/app-error.ts";
+import type { Storage } from "../_shared/platform/storage.ts";
 import type { StoredProfile } from "../_shared/accounts/contract.ts";
 import { testContext } from "../_shared/testing/context.ts";
 import { fakeDatabase } from "../_shared/testing/database.ts";
+import { fakeStorage } from "../_shared/testing/storage.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { testServer } from "../_shared/testing/server.ts";
 import { sessionId, userId } from "../_shared/testing/tokens.ts";
@@ -20,11 +22,12 @@ const profile: StoredProfile = {
   shares_consumption: false,
   created_at: "2026-11-20T12:00:00.000Z",
   subscription: null,
+  export: null,
 };
 
 Deno.test("a profile is the caller's own, and their token says whether they are a guest", async () => {
   const { database, calls } = fakeDatabase({ get_user_profile: () => profile });
-  const guest = testContext("user", { database });
+  const guest = testContext("user", { database, storage: fakeStorage() });
   assert.deepEqual(await getUserProfile(undefined, guest), {
     status: 200,
     body: { ...profile, is_guest: true },
@@ -39,17 +42,20 @@ Deno.test("a profile is the caller's own, and their token says whether they are 
 Deno.test("a change is the caller's own, names what is given alone, and answers with the profile after it", async () => {
   for (const changes of [{ display_name: null }, { language: "es", theme_preference: "light" }] as const) {
     const { database, calls } = fakeDatabase({ patch_user_profile: () => ({ ...profile, ...changes }) });
-    assert.deepEqual(await updateUserProfile(changes, testContext("user", { database })), {
-      status: 200,
-      body: { ...profile, ...changes, is_guest: true },
-    });
+    assert.deepEqual(
+      await updateUserProfile(changes, testContext("user", { database, storage: fakeStorage() })),
+      {
+        status: 200,
+        body: { ...profile, ...changes, is_guest: true },
+      },
+    );
     const args = { p_user_id: userId, p_session_id: sessionId, p_changes: changes };
     assert.deepEqual(calls, [{ name: "patch_user_profile", args }]);
   }
 });
 
 Deno.test("the account that is closed is the caller's own, once", async () => {
-  const closed = { user_id: userId, closed_at: "2026-11-20T12:00:00.000Z" };
+  const closed = { user_id: userId, closed_at: "2026-11-20T12:00:00.000Z", subscription: null };
   let isClosed = false;
   const { database, calls } = fakeDatabase({
     delete_user_profile: () => {
@@ -58,13 +64,14 @@ Deno.test("the account that is closed is the caller's own, once", async () => {
       return closed;
     },
   });
-  const context = testContext("user", { database });
-  assert.deepEqual(await deleteUserProfile(undefined, context), { status: 202, body: closed });
-  assert.deepEqual(calls, [{
-    name: "delete_user_profile",
-    args: { p_user_id: userId, p_session_id: sessionId },
-  }]);
-  await assert.rejects(deleteUserProfile(undefined, context), { code: "ERR_4005" });
+  const context = testContext("user", { database, storage: fakeStorage() });
+  assert.deepEqual(await deleteUserProfile({}, context), { status: 202, body: closed });
+  const args = { p_user_id: userId, p_session_id: sessionId };
+  await assert.rejects(deleteUserProfile({ apple_authorization_code: "c1" }, context), { code: "ERR_4005" });
+  assert.deepEqual(calls, [
+    { name: "delete_user_profile", args },
+    { name: "delete_user_profile", args: { ...args, p_apple_authorization_code: "c1" } },
+  ]);
 });
 
 /** What the schema makes of a change, or its messages. */
@@ -141,4 +148,28 @@ Deno.test("a change of nothing, or of what is not there, is refused before the d
     const response = await server.send({ path: "user-profile", method: "PATCH", json });
     assert.deepEqual([response.status, (await response.json()).error.code], [400, "ERR_4008"]);
   }
+});
+
+Deno.test("an export that is ready is shown with a URL of ten minutes, and without one while storage does not answer", async () => {
+  const made = { requested_at: "2026-11-20T12:00:00.000Z", bytes: 7, expires_at: "2026-11-27T12:00:00.000Z" };
+  const stored = { ...made, status: "ready", path: "canary/exports/1.json" } as const;
+  const { database } = fakeDatabase({ get_user_profile: () => ({ ...profile, export: stored }) });
+  const asked: unknown[] = [];
+  const sign = (paths: readonly string[], seconds: number) => {
+    asked.push(paths, seconds);
+    return Promise.resolve(["https://storage/signed"]);
+  };
+  const shown = async (storage: Partial<Storage>) => {
+    const context = testContext("user", { database, storage: fakeStorage(storage) });
+    return (await getUserProfile(undefined, context)).body?.export;
+  };
+  assert.deepEqual(await shown({ sign }), { ...made, status: "ready", url: "https://storage/signed" });
+  assert.deepEqual(asked, [["canary/exports/1.json"], 600]);
+  const away = () => Promise.reject(new AppError("ERR_6002"));
+  assert.deepEqual(await shown({ sign: away }), { ...made, status: "ready", url: null });
+  assert.deepEqual(await shown({ sign: () => Promise.resolve([null]) }), {
+    ...made,
+    status: "ready",
+    url: null,
+  });
 });

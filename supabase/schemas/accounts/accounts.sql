@@ -1,5 +1,6 @@
 -- accounts: who there is, and what becomes of them. In this order: accounts.sql, admission.sql, erasure.sql,
--- closing.sql, merging.sql.
+-- closing.sql, apple-revocation.sql, merging.sql,
+-- exports.sql.
 
 create schema accounts;
 

@@ -51,17 +51,21 @@ $$;
 
 create function accounts.heir_of(p_user_id uuid)
 returns uuid
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  -- Who a user is by now: the one whom they were merged into, at once or by way of others, or themselves.
-  with recursive heirs as (
-    select u.id, u.merged_into, 0 as steps from accounts.users as u where u.id = p_user_id
-    union all
-    select u.id, u.merged_into, h.steps + 1 from heirs as h join accounts.users as u on u.id = h.merged_into
-  )
-  select h.id from heirs as h order by h.steps desc limit 1
+-- Who a user is by now: the one whom they were merged into, at once or by way of others, or themselves.
+begin
+  return (
+    with recursive heirs as (
+      select u.id, u.merged_into, 0 as steps from accounts.users as u where u.id = p_user_id
+      union all
+      select u.id, u.merged_into, h.steps + 1 from heirs as h join accounts.users as u on u.id = h.merged_into
+    )
+    select h.id from heirs as h order by h.steps desc limit 1
+  );
+end;
 $$;
 
 create function accounts.with_guests(p_user_id uuid)

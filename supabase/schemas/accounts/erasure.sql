@@ -42,6 +42,8 @@ create table accounts.privacy_classes (
   blank_to text,
   on_merge accounts.on_merge not null,
   reason text not null,
+  -- Why an export for the user is without it; null: it tells it. What nobody thought of is told: it is the user's.
+  withheld text,
   primary key (relation, column_name),
   check (blank_to is null or class = 'blanked')
 );

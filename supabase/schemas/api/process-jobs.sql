@@ -5,15 +5,9 @@ volatile
 security definer
 set search_path = ''
 as $$
-  -- Hands due tasks to a worker, of one subject if it is named and of no kind in p_without: `data` is a list of `{
-  -- task_id, kind, subject, owner_id, attempt, payload }`, first what is most urgent. See queue.claim.
-  select guard.answer(coalesce(jsonb_agg(
-    jsonb_build_object(
-      'task_id', t.id, 'kind', t.kind, 'subject', t.subject, 'owner_id', t.owner_id, 'attempt', t.attempts,
-      'payload', t.payload
-    ) order by t.priority, t.id
-  ), '[]'))
-  from queue.claim(p_limit, p_subject, p_without) as t
+  -- Hands due tasks to a worker, of one subject if it is named and of no kind in p_without: `data` is what
+  -- queue.hand_out lists.
+  select guard.answer(queue.hand_out(p_limit, p_subject, p_without))
 $$;
 grant execute on function api.claim_tasks to service_role;
 

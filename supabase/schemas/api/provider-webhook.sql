@@ -1,5 +1,6 @@
 create function api.provider_webhook(
-  p_owner uuid, p_provider text, p_submission_id uuid, p_event_id text, p_request_id text, p_state jsonb
+  p_owner uuid, p_provider text, p_submission_id uuid, p_event_id text, p_request_id text, p_state jsonb,
+  p_without text[] default null
 )
 returns jsonb
 language plpgsql
@@ -11,8 +12,9 @@ as $$
 -- it applies the state. For a submission whose id we never learned, it makes a `poll` task with the id that the
 -- event names: only the provider's answer to us records it; after the job's end a success is noted as late. Any other
 -- id changes nothing. Of a job whose account was closed, no more than the name of the state, and whether it is billed,
--- is stored. `data`: `{ job_id, effect: "applied" | "asked" | "ignored" | "replayed" }`. auth/unauthenticated for a
--- submission that is not there, or is another owner's. Locks: account → job → tasks.
+-- is stored. `data`: `{ job_id, effect: "applied" | "asked" | "ignored" | "replayed", tasks }`: with p_without `tasks` are
+-- those of the job that the event made due, of no kind in p_without, claimed for the caller as queue.hand_out lists them.
+-- auth/unauthenticated for a submission that is not there, or is another owner's. Locks: account → job → tasks → kinds.
 declare
   v_submission videos.submissions;
   v_job videos.jobs;
@@ -52,7 +54,7 @@ begin
   )
   on conflict do nothing;
   if not found then
-    return guard.answer(jsonb_build_object('job_id', v_job.id, 'effect', 'replayed'));
+    return guard.answer(jsonb_build_object('job_id', v_job.id, 'effect', 'replayed', 'tasks', '[]'::jsonb));
   end if;
 
   if v_effect = 'applied' then
@@ -65,7 +67,10 @@ begin
     set late_success_at = core.now()
     where j.id = v_job.id and j.status <> 'completed' and j.late_success_at is null;
   end if;
-  return guard.answer(jsonb_build_object('job_id', v_job.id, 'effect', v_effect));
+  return guard.answer(jsonb_build_object(
+    'job_id', v_job.id, 'effect', v_effect,
+    'tasks', case when v_effect = 'ignored' or p_without is null then '[]' else queue.hand_out(10, v_job.id, p_without) end
+  ));
 end;
 $$;
 grant execute on function api.provider_webhook to service_role;

@@ -1,4 +1,6 @@
-create function api.claim_submission(p_job_id uuid, p_providers text[], p_moderates boolean default false)
+create function api.claim_submission(
+  p_job_id uuid, p_providers text[], p_moderates boolean default false, p_verdict jsonb default null
+)
 returns jsonb
 language plpgsql
 volatile
@@ -11,8 +13,10 @@ as $$
 -- provider_model, prompt, settings, image_url }`, or `{ claimed: false }` when there is nothing to send: the job is not
 -- pending or is overdue, or no provider is to be had now and the task waits. With p_moderates nothing is claimed before
 -- the moderation service let the prompt pass: `{ claimed: false, prompt }` asks the caller to ask it, within the task's
--- lease. A claim whose lease ran out had a worker that died: its submission is `unknown`, for its webhook or its
--- deadline to decide. Locks: job → providers, by name → task.
+-- lease, and to come back with p_verdict, as the port names it. `passed` is remembered, and goes on as if it had been
+-- known; see videos.refuse_claim for the others. A claim whose lease ran out had a worker that died: its submission is
+-- `unknown`, for its webhook or its deadline to decide. Locks: job → providers, by name → task; without a pass those of
+-- videos.refuse_claim.
 declare
   v_job videos.jobs;
   v_now timestamptz;
@@ -23,6 +27,10 @@ declare
   v_submission_id uuid;
   v_attempts integer;
 begin
+  if p_verdict ->> 'verdict' <> 'passed' then
+    perform videos.refuse_claim(p_job_id, p_verdict);
+    return guard.answer('{"claimed": false}');
+  end if;
   select j.* into v_job from videos.jobs as j where j.id = p_job_id for update;
   v_now := core.now();
 
@@ -40,7 +48,9 @@ begin
     return guard.answer('{"claimed": false}');
   end if;
 
-  if p_moderates and v_job.moderated_at is null then
+  if p_verdict is not null then
+    v_job.moderated_at := coalesce(v_job.moderated_at, v_now);
+  elsif p_moderates and v_job.moderated_at is null then
     perform queue.lease('submit', p_job_id);
     return guard.answer(jsonb_build_object('claimed', false, 'prompt', v_job.prompt));
   end if;
@@ -66,6 +76,9 @@ begin
     v_choice := null;
   end loop;
   if v_choice.provider is null then
+    update videos.jobs as j
+    set moderated_at = v_job.moderated_at
+    where j.id = p_job_id and j.moderated_at is distinct from v_job.moderated_at;
     perform queue.postpone(
       'submit', p_job_id, 'no provider is to be had now', videos.busy_seconds(v_job, p_providers), v_attempts + 1
     );
@@ -76,7 +89,7 @@ begin
   values (p_job_id, v_job.user_id, v_choice.provider, v_choice.provider_model, v_cost, v_now, v_counted_on)
   returning id into v_submission_id;
   update videos.jobs as j
-  set status = 'processing',
+  set status = 'processing', moderated_at = v_job.moderated_at,
       flag = (
         select t.reason from videos.moderation_terms as t
         where t.id = videos.find_moderation_term(v_job.prompt, 'flag')
@@ -185,42 +198,3 @@ begin
 end;
 $$;
 grant execute on function api.record_submission to service_role;
-
-create function api.record_moderation(p_job_id uuid, p_verdict jsonb)
-returns jsonb
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
--- Records what the moderation service said about a job that claim_submission wants moderated, as the port names it.
--- `passed`: it may be claimed, and the service is not asked again. `refused`: the job ends with prompt/refused and its
--- hold is released. `unavailable`: the task waits, by its backoff and no shorter than the service asks; the job's bound
--- ends it. `data`: `{ status }`, the job's. Of several verdicts the first counts; after the job has gone on none does.
--- Locks: account → job → lots → task → alert.
-declare
-  v_job videos.jobs;
-  v_verdict constant text := p_verdict ->> 'verdict';
-begin
-  v_job := videos.lock_job(p_job_id);
-  if v_job.status = 'pending' and v_job.moderated_at is null then
-    if v_verdict = 'passed' then
-      update videos.jobs as j set moderated_at = core.now() where j.id = p_job_id;
-    elsif v_verdict = 'refused' then
-      update videos.jobs as j
-      set flag = (select string_agg(c.name, ', ') from jsonb_array_elements_text(p_verdict -> 'categories') as c (name))
-      where j.id = p_job_id;
-      perform videos.settle_video_job(p_job_id, 'failed', core.error_code('prompt/refused'), '{"reason": "policy"}');
-    else
-      perform queue.postpone(
-        'submit', p_job_id, p_verdict ->> 'cause', (p_verdict ->> 'retry_after_seconds')::numeric
-      );
-      if (p_verdict ->> 'needs_operator')::boolean then
-        perform ops.raise_alert('moderation_refuses', 'moderation', jsonb_build_object('cause', p_verdict -> 'cause'));
-      end if;
-    end if;
-  end if;
-  return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = p_job_id));
-end;
-$$;
-grant execute on function api.record_moderation to service_role;

@@ -1,16 +1,20 @@
-create function api.delete_user_profile(p_user_id uuid, p_session_id uuid default null)
+create function api.delete_user_profile(
+  p_user_id uuid, p_session_id uuid default null, p_apple_authorization_code text default null
+)
 returns jsonb
 language plpgsql
 volatile
 security definer
 set search_path = ''
 as $$
--- Closes the caller's account, as accounts.close does, also where they are suspended. `data`: `{ user_id, closed_at }`.
--- A second call, also one at the same time, is auth/unauthenticated. Counts against `writes`. Locks: rate-limit row →
--- account → user → jobs → lots → sessions.
+-- Closes the caller's account, as accounts.close does, also where they are suspended; with a code, Apple is told that the
+-- person has left. `data`: `{ user_id, closed_at, subscription }`, the last one where Apple goes on with it: nobody but its
+-- buyer can end it. A second call, also one at the same time, is auth/unauthenticated. Counts against `writes`. Locks:
+-- rate-limit row → account → user → jobs → lots → sessions → task.
 declare
   v_caller record;
   v_closed_at timestamptz;
+  v_subscription jsonb;
 begin
   v_caller := guard.enter(
     p_user_id, 'user-profile', '{writes}', null, p_locks => true, p_suspended => true, p_session_id => p_session_id
@@ -19,8 +23,17 @@ begin
     return v_caller.refusal;
   end if;
   v_closed_at := accounts.close(p_user_id);
+  if p_apple_authorization_code is not null then
+    perform accounts.revoke_apple_sign_in(p_user_id, p_apple_authorization_code);
+  end if;
+  v_subscription := purchases.subscription_of(p_user_id);
   return guard.answer(
-    jsonb_build_object('user_id', p_user_id, 'closed_at', core.to_iso(v_closed_at)), v_caller.limits, v_caller.language
+    jsonb_build_object(
+      'user_id', p_user_id, 'closed_at', core.to_iso(v_closed_at),
+      -- The best of them comes first: where that one has ended, all have.
+      'subscription', case when v_subscription ->> 'status' not in ('expired', 'revoked') then v_subscription end
+    ),
+    v_caller.limits, v_caller.language
   );
 end;
 $$;
@@ -34,7 +47,7 @@ security definer
 set search_path = ''
 as $$
 -- The caller's profile, made at the first call: `data` is `{ user_id, display_name, language, theme_preference,
--- credits_remaining, app_account_token, shares_consumption, created_at, subscription }`. Counts against `reads`.
+-- credits_remaining, app_account_token, shares_consumption, created_at, subscription, export }`. Counts against `reads`.
 -- Locks: rate-limit row → account → expired lots.
 declare
   v_caller record;
@@ -47,7 +60,9 @@ begin
   select u.* into strict v_user from accounts.users as u where u.id = p_user_id;
   return guard.answer(
     accounts.profile_json(v_user, v_caller.balance)
-      || jsonb_build_object('subscription', purchases.subscription_of(p_user_id)),
+      || jsonb_build_object(
+        'subscription', purchases.subscription_of(p_user_id), 'export', accounts.export_json(p_user_id)
+      ),
     v_caller.limits, v_caller.language
   );
 end;
@@ -85,7 +100,9 @@ begin
   end if;
   return guard.answer(
     accounts.profile_json(v_user, v_caller.balance)
-      || jsonb_build_object('subscription', purchases.subscription_of(p_user_id)),
+      || jsonb_build_object(
+        'subscription', purchases.subscription_of(p_user_id), 'export', accounts.export_json(p_user_id)
+      ),
     v_caller.limits, v_user.language
   );
 end;

@@ -1,38 +1,3 @@
-create function api.load_video_task(p_job_id uuid)
-returns jsonb
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
--- What the handlers of a job's tasks need: `data` is `{ folder, paths, submission }`. `folder` is where the job's files
--- are in storage, `paths` those of its files that are there. `submission` is the one that a provider has or may have,
--- `{ submission_id, provider, provider_model, request_id, references }`, or null.
-begin
-  return guard.answer((
-    select jsonb_build_object(
-      'folder', videos.folder_of(j),
-      'paths', (
-        select coalesce(jsonb_agg(a.path), '[]') from videos.assets as a where a.job_id = j.id and a.deleted_at is null
-      ),
-      'submission', (
-        select jsonb_build_object(
-          'submission_id', s.id, 'provider', s.provider, 'provider_model', s.provider_model,
-          'request_id', s.request_id, 'references', s.provider_references
-        )
-        from videos.submissions as s
-        where s.job_id = j.id and s.state in ('sending', 'accepted', 'unknown', 'ended')
-        order by s.claimed_at desc
-        limit 1
-      )
-    )
-    from videos.jobs as j
-    where j.id = p_job_id
-  ));
-end;
-$$;
-grant execute on function api.load_video_task to service_role;
-
 create function api.record_poll(
   p_task_id bigint, p_attempt integer, p_submission_id uuid, p_request_id text, p_state jsonb,
   p_interval_seconds numeric
@@ -177,11 +142,7 @@ begin
       kind videos.asset_kind, path text, bytes bigint, content_type text,
       duration_milliseconds integer, width integer, height integer
     );
-    update videos.jobs as j
-    set video_url = p_urls ->> 'video_url', thumbnail_url = p_urls ->> 'thumbnail_url',
-        video_url_expires_at = (p_urls ->> 'video_url_expires_at')::timestamptz
-    where j.id = p_job_id;
-    perform videos.settle_video_job(p_job_id, 'completed');
+    perform videos.settle_locked_job(v_job, 'completed', p_urls => p_urls);
   elsif v_job.status <> 'completed' then
     perform videos.add_task('delete_files', v_job, core.now());
   end if;

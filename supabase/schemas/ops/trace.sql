@@ -51,7 +51,7 @@ as $$
   join videos.provider_events as e on e.submission_id = s.id
   where s.job_id = p_job_id
   union all
-  select a.created_at, 'stored ' || a.kind, a.id::text, jsonb_strip_nulls(jsonb_build_object(
+  select a.created_at, 'stored ' || a.kind, a.path, jsonb_strip_nulls(jsonb_build_object(
     'bytes', a.bytes, 'differences', a.differences, 'deleted_at', a.deleted_at
   ))
   from videos.assets as a where a.job_id = p_job_id

@@ -1,11 +1,15 @@
 create function queue.heads(p_kinds text[])
 returns table (kind text, lane text, priority smallint, place smallint)
-language sql
+language plpgsql
 stable
 set search_path = ''
+-- As queue.claim.
+set plan_cache_mode = force_generic_plan
 as $$
-  -- Where the open tasks of these kinds stand: each lane, priority and place that has any. One jump in the index for
-  -- each, however many tasks there are.
+-- Where the open tasks of these kinds stand: each lane, priority and place that has any. One jump in the index for
+-- each, however many tasks there are.
+begin
+  return query
   with recursive heads as (
     select k.kind, f.lane, f.priority, f.place
     from unnest(p_kinds) as k (kind)
@@ -27,7 +31,8 @@ as $$
       limit 1
     ) as n
   )
-  select h.kind, h.lane, h.priority, h.place from heads as h
+  select h.kind, h.lane, h.priority, h.place::smallint from heads as h;
+end;
 $$;
 
 create function queue.claim(p_limit integer, p_subject uuid default null, p_without text[] default '{}')
@@ -37,6 +42,8 @@ volatile
 set search_path = ''
 -- The caller gives up after 10 s; what is claimed for nobody would wait for the end of its lease.
 set lock_timeout = '1s'
+-- With its limits known a plan always looks cheaper, and to make it takes longer than to claim.
+set plan_cache_mode = force_generic_plan
 as $$
 -- Leases up to p_limit due tasks, of one subject if it is named and of no kind in p_without, within each kind's
 -- claim_limit and each kind's and lane's concurrency, in the order of their priority. Within a priority owners take
@@ -114,6 +121,43 @@ begin
 exception
   when lock_not_available then
     return;
+end;
+$$;
+
+create function queue.hand_out(p_limit integer, p_subject uuid default null, p_without text[] default '{}')
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Claims tasks, see queue.claim, and tells a worker of them: a list of `{ task_id, kind, subject, owner_id, attempt,
+-- payload, facts }`, first what is most urgent. `facts` is what its kind says of its subject; null where it says nothing
+-- or cannot, which is for that task's attempt to report and stops no other's.
+declare
+  v_task record;
+  v_facts jsonb;
+  v_tasks jsonb := '[]';
+begin
+  for v_task in
+    select t.id, t.kind, t.subject, t.owner_id, t.attempts, t.payload, k.facts
+    from queue.claim(p_limit, p_subject, p_without) as t
+    join queue.kinds as k on k.kind = t.kind
+    order by t.priority, t.id
+  loop
+    v_facts := null;
+    if v_task.facts is not null then
+      begin
+        execute format('select %s($1)', v_task.facts) into v_facts using v_task.subject;
+      exception when others then
+        raise warning 'the facts for task % cannot be had: %', v_task.id, sqlerrm;
+      end;
+    end if;
+    v_tasks := v_tasks || jsonb_build_object(
+      'task_id', v_task.id, 'kind', v_task.kind, 'subject', v_task.subject, 'owner_id', v_task.owner_id,
+      'attempt', v_task.attempts, 'payload', v_task.payload, 'facts', v_facts
+    );
+  end loop;
+  return v_tasks;
 end;
 $$;
 

@@ -30,7 +30,10 @@ create table queue.kinds (
   -- pg_upgrade.
   on_dead text check (on_dead ~ '^[a-z_]+\.[a-z_]+$'),
   -- What one claim brings at most, for work of which a worker can do little at once; null bounds nothing.
-  claim_limit integer check (claim_limit > 0)
+  claim_limit integer check (claim_limit > 0),
+  -- What the kind's handler is told of the subject with each claim: a function of the subject, with its schema, that
+  -- returns jsonb.
+  facts text check (facts ~ '^[a-z_]+\.[a-z_]+$')
 );
 alter table queue.kinds enable row level security;
 comment on table queue.kinds is 'How tasks of each kind are worked; the operator may change it.';

@@ -67,23 +67,27 @@ $$;
 -- Whether a subject has an open task of a kind.
 create function queue.has_open(p_kind text, p_subject uuid)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select exists (
+begin
+  return exists (
     select from queue.tasks as t where t.subject = p_subject and t.kind = p_kind and t.failed_at is null
-  )
+  );
+end;
 $$;
 
 -- The longest attempt of a kind.
 create function queue.timeout(p_kind text)
 returns interval
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select make_interval(secs => k.timeout_seconds) from queue.kinds as k where k.kind = p_kind
+begin
+  return (select make_interval(secs => k.timeout_seconds) from queue.kinds as k where k.kind = p_kind);
+end;
 $$;
 
 -- When the attempt that a worker may still be at is over at the latest; null where none has been claimed.
@@ -101,18 +105,22 @@ $$;
 -- When a task of a kind runs again after so many attempts.
 create function queue.retry_at(p_kind text, p_attempts integer)
 returns timestamptz
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  select core.now() + make_interval(secs =>
-    (least(k.max_seconds,
-      -- 2^30 seconds are beyond every maximum; more would overflow.
-      case k.backoff when 'fixed' then k.base_seconds else k.base_seconds * 2 ^ least(30, greatest(0, p_attempts - 1)) end
-    ) * (1 - k.jitter * random()))::double precision
-  )
-  from queue.kinds as k
-  where k.kind = p_kind
+begin
+  return (
+    select core.now() + make_interval(secs =>
+      (least(k.max_seconds,
+        -- 2^30 seconds are beyond every maximum; more would overflow.
+        case k.backoff when 'fixed' then k.base_seconds else k.base_seconds * 2 ^ least(30, greatest(0, p_attempts - 1)) end
+      ) * (1 - k.jitter * random()))::double precision
+    )
+    from queue.kinds as k
+    where k.kind = p_kind
+  );
+end;
 $$;
 
 create function queue.postpone(
@@ -164,6 +172,21 @@ begin
   update queue.tasks as t
   set uncounted_attempts = t.attempts, leased_until = null, run_at = p_run_at, payload = t.payload || p_payload,
       last_error = coalesce(p_error, t.last_error)
+  where t.id = p_task_id and t.attempts = p_attempt and t.failed_at is null;
+  return found;
+end;
+$$;
+
+create function queue.keep(p_task_id bigint, p_attempt integer, p_payload jsonb)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What the attempt, which goes on, has come to, in the place of all that the payload said before: the next one begins
+-- there. False, and nothing changes, for an attempt that lost its lease to another. Locks: task.
+begin
+  update queue.tasks as t set payload = p_payload
   where t.id = p_task_id and t.attempts = p_attempt and t.failed_at is null;
   return found;
 end;

@@ -1,12 +1,11 @@
 create type videos.asset_kind as enum ('video', 'thumbnail');
 
 create table videos.assets (
-  id uuid primary key default core.new_id(),
   job_id uuid not null references videos.jobs,
   owner_id uuid not null,
   kind videos.asset_kind not null,
-  -- In the private bucket `videos`.
-  path text not null unique,
+  -- In the private bucket `videos`: in the job's folder, so that no other job has it.
+  path text not null,
   bytes bigint not null check (bytes > 0),
   content_type text not null,
   duration_milliseconds integer,
@@ -17,7 +16,7 @@ create table videos.assets (
   created_at timestamptz not null,
   -- When the worker removed the file, after the user deleted the job.
   deleted_at timestamptz,
-  unique (job_id, kind)
+  primary key (job_id, kind)
 );
 alter table videos.assets enable row level security;
 comment on table videos.assets is 'Files in storage.';
@@ -62,12 +61,49 @@ $$;
 -- became since.
 create function videos.folder_of(p_job videos.jobs)
 returns text
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select u.reference || '/' || p_job.id from accounts.users as u
-  where u.id = coalesce(credits.hold_owner(p_job.id), p_job.user_id)
+begin
+  return (
+    select u.reference || '/' || p_job.id from accounts.users as u
+    where u.id = coalesce(credits.hold_owner(p_job.id), p_job.user_id)
+  );
+end;
+$$;
+
+create function videos.task_facts(p_job_id uuid)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What the handlers of a job's tasks need: `{ folder, paths, submission }`. `folder` is where the job's files are in
+-- storage, `paths` those of its files that are there. `submission` is the one that a provider has or may have,
+-- `{ submission_id, provider, provider_model, request_id, references }`, or null. Null where there is no such job.
+begin
+  return (
+    select jsonb_build_object(
+      'folder', videos.folder_of(j),
+      'paths', (
+        select coalesce(jsonb_agg(a.path), '[]') from videos.assets as a where a.job_id = j.id and a.deleted_at is null
+      ),
+      'submission', (
+        select jsonb_build_object(
+          'submission_id', s.id, 'provider', s.provider, 'provider_model', s.provider_model,
+          'request_id', s.request_id, 'references', s.provider_references
+        )
+        from videos.submissions as s
+        where s.job_id = j.id and s.state in ('sending', 'accepted', 'unknown', 'ended')
+        order by s.claimed_at desc
+        limit 1
+      )
+    )
+    from videos.jobs as j
+    where j.id = p_job_id
+  );
+end;
 $$;
 
 -- Paths of what storage has of a user, and of the guests whom they were, whether or not a job knows of it.

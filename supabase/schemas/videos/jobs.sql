@@ -129,11 +129,13 @@ $$;
 -- Whether the account of a job was closed: nothing is stored for it.
 create function videos.is_abandoned(p_job videos.jobs)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select exists (select from accounts.users as u where u.id = p_job.user_id and u.closed_at is not null)
+begin
+  return exists (select from accounts.users as u where u.id = p_job.user_id and u.closed_at is not null);
+end;
 $$;
 
 create function videos.note_refund(p_job_id uuid, p_amount bigint)

@@ -1,5 +1,5 @@
 -- videos: from a model and a prompt to a file in storage. In this order: models.sql, jobs.sql, submissions.sql,
--- assets.sql, renewals.sql, providers.sql, offers.sql, settlement.sql, moderation.sql, acceptance.sql, retention.sql.
+-- assets.sql, renewals.sql, providers.sql, offers.sql, settlement.sql, moderation.sql, acceptance.sql, retention.sql, export.sql.
 
 create schema videos;
 

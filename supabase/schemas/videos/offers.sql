@@ -31,10 +31,12 @@ return (p_offer).prompt_max_units is null or (p_offer).prompt_max_units >= video
 -- that refused it.
 create function videos.candidates(p_job videos.jobs, p_providers text[])
 returns setof videos.model_providers
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select p.*
   from videos.model_providers as p
   join videos.providers as v on v.name = p.provider and v.is_enabled
@@ -43,7 +45,8 @@ as $$
     and not exists (
       select from videos.submissions as s
       where s.job_id = p_job.id and s.provider = p.provider and s.state = 'refused'
-    )
+    );
+end;
 $$;
 
 create function videos.is_offered(

@@ -11,24 +11,38 @@ as $$
 -- an attempt to store its video may have left files, a `delete_files` task removes them.
 -- A job of a closed account ends as cancelled, whatever p_status says.
 -- Locks: account → job → lots → hits → tasks.
+begin
+  return videos.settle_locked_job(videos.lock_job(p_job_id), p_status, p_error_code, p_error_details);
+end;
+$$;
+
+create function videos.settle_locked_job(
+  p_job videos.jobs, p_status videos.job_status, p_error_code text default null, p_error_details jsonb default '{}',
+  p_urls jsonb default '{}'
+)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- videos.settle_video_job for who has just locked the job, with its account. p_urls: `{ video_url, thumbnail_url,
+-- video_url_expires_at }` of a completed one. Locks: lots → hits → tasks.
 declare
-  v_job videos.jobs;
   v_status videos.job_status;
   v_now timestamptz;
 begin
-  v_job := videos.lock_job(p_job_id);
-  if v_job.completed_at is not null then
+  if p_job.completed_at is not null then
     return false;
   end if;
-  v_status := case when videos.is_abandoned(v_job) then 'cancelled' else p_status end;
+  v_status := case when videos.is_abandoned(p_job) then 'cancelled' else p_status end;
   v_now := core.now();
 
   if v_status = 'completed' then
-    perform credits.capture(p_job_id);
+    perform credits.capture(p_job.id);
     -- It is paid for. A job was accepted at the time of its hit.
-    perform guard.give_back('uncaptured_jobs', v_job.user_id, v_job.created_at);
+    perform guard.give_back('uncaptured_jobs', p_job.user_id, p_job.created_at);
   else
-    perform credits.release(p_job_id);
+    perform credits.release(p_job.id);
   end if;
   update videos.jobs as j
   set status = v_status,
@@ -36,13 +50,16 @@ begin
       error_code = case when v_status = 'failed' then p_error_code end,
       error_details = case when v_status = 'failed' then p_error_details end,
       completed_at = v_now,
-      due_at = null
-  where j.id = p_job_id;
-  if v_status <> 'completed' and v_job.storing_at is not null then
+      due_at = null,
+      video_url = case when v_status = 'completed' then p_urls ->> 'video_url' end,
+      thumbnail_url = case when v_status = 'completed' then p_urls ->> 'thumbnail_url' end,
+      video_url_expires_at = case when v_status = 'completed' then (p_urls ->> 'video_url_expires_at')::timestamptz end
+  where j.id = p_job.id;
+  if v_status <> 'completed' and p_job.storing_at is not null then
     -- A worker that still stores it is done by then, or asks for it itself.
-    perform videos.add_task('delete_files', v_job, greatest(v_now, queue.attempt_ends_at('store', p_job_id)));
+    perform videos.add_task('delete_files', p_job, greatest(v_now, queue.attempt_ends_at('store', p_job.id)));
   end if;
-  perform queue.drop(p_job_id, '{submit,poll,cancel,store}');
+  perform queue.drop(p_job.id, '{submit,poll,cancel,store}');
   return true;
 end;
 $$;
@@ -70,8 +87,8 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- What a provider's word means for a job, and for the day's spending. The caller has locked account and job, and proved
--- that the word is about this submission. Idempotent, and indifferent to the order in which words arrive.
+-- What a provider's word means for a job, and for the day's spending. The caller has locked account and job, has read the
+-- submission after that, and proved that the word is about it. Idempotent, and indifferent to the order in which words arrive.
 declare
   v_now constant timestamptz := core.now();
   v_state constant text := p_state ->> 'state';
@@ -81,9 +98,11 @@ begin
   if v_state = 'unreachable' then
     return;
   end if;
-  update videos.submissions as s
-  set missing_since = case v_state when 'not_found' then coalesce(s.missing_since, v_now) end
-  where s.id = p_submission.id and (v_state = 'not_found') <> (s.missing_since is not null);
+  if (v_state = 'not_found') <> (p_submission.missing_since is not null) then
+    update videos.submissions as s
+    set missing_since = case v_state when 'not_found' then v_now end
+    where s.id = p_submission.id;
+  end if;
   if v_state in ('succeeded', 'failed') then
     perform videos.note_finished(p_submission.provider);
   end if;
@@ -93,7 +112,9 @@ begin
     where s.id = p_submission.id and s.state <> 'ended';
   end if;
   if v_state = 'succeeded' then
-    perform videos.note_bill(p_submission.id, true);
+    if p_submission.counted_on is null then
+      perform videos.note_bill(p_submission.id, true);
+    end if;
   elsif (p_state ->> 'is_unbilled')::boolean then
     perform videos.note_unbilled(p_job, p_submission.id);
   end if;

@@ -49,11 +49,11 @@ create table videos.provider_events (
   -- What it did: `applied`, `asked` (a poll was made of it), or `ignored`.
   effect text not null check (effect in ('applied', 'asked', 'ignored')),
   received_at timestamptz not null,
-  -- With the submission: an event that was sent to the URL of another must not stand in for its own delivery.
-  primary key (provider, event_id, submission_id)
+  -- Of a submission, and so of its provider: an event that was sent to the URL of another must not stand in for its own
+  -- delivery.
+  primary key (submission_id, event_id)
 );
 alter table videos.provider_events enable row level security;
-create index provider_events_submission on videos.provider_events (submission_id);
 comment on table videos.provider_events is 'What the providers reported, proved to be theirs.';
 
 create function videos.alert_about(p_submission videos.submissions, p_answer jsonb)
@@ -70,6 +70,37 @@ begin
       'provider_model', p_submission.provider_model, 'submission_id', p_submission.id,
       'cause', coalesce(p_answer ->> 'cause', p_answer #>> '{failure,cause}')
     ));
+  end if;
+end;
+$$;
+
+create function videos.refuse_claim(p_job_id uuid, p_verdict jsonb)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What it means for a job that the moderation service did not let its prompt pass. `refused`: it ends with
+-- prompt/refused and its hold is released. `unavailable`: the task waits, by its backoff and no shorter than the service
+-- asks; the job's bound ends it. Of several verdicts the first counts; after the job has gone on none does.
+-- Locks: account → job → lots → task → alert.
+declare
+  v_job videos.jobs;
+begin
+  v_job := videos.lock_job(p_job_id);
+  if v_job.status is distinct from 'pending' or v_job.moderated_at is not null then
+    return;
+  end if;
+  if p_verdict ->> 'verdict' = 'refused' then
+    update videos.jobs as j
+    set flag = (select string_agg(c.name, ', ') from jsonb_array_elements_text(p_verdict -> 'categories') as c (name))
+    where j.id = p_job_id;
+    perform videos.settle_video_job(p_job_id, 'failed', core.error_code('prompt/refused'), '{"reason": "policy"}');
+    return;
+  end if;
+  perform queue.postpone('submit', p_job_id, p_verdict ->> 'cause', (p_verdict ->> 'retry_after_seconds')::numeric);
+  if (p_verdict ->> 'needs_operator')::boolean then
+    perform ops.raise_alert('moderation_refuses', 'moderation', jsonb_build_object('cause', p_verdict -> 'cause'));
   end if;
 end;
 $$;

@@ -139,14 +139,7 @@ for (const [name, end] of Object.entries(ends)) {
     if (status !== "completed") assert.notEqual(lots[0]?.expires_at, null);
     assert.deepEqual((await balancesOf(sql, guest.id)).available, 0);
     // Where its files are does not change with whose they are.
-    const facts = await loadTask(sql, {
-      task_id: 0,
-      kind: "",
-      subject: jobId,
-      attempt: 0,
-      owner_id: null,
-      payload: {},
-    });
+    const facts = await loadTask(sql, { subject: jobId });
     assert.equal(facts.folder, folder);
     assert.deepEqual(await violations(sql), []);
   });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { manyConnections, times } from "../support/connections.ts";
 import { stillDatabase } from "../support/frozen-clock.ts";
-import { claimTasks, startVideo } from "../support/generation.ts";
+import { claimTasks, loadTask, startVideo } from "../support/generation.ts";
 import { addTasks, setKind } from "../support/tasks.ts";
 
 const second = 1000;
@@ -151,4 +151,27 @@ Deno.test("a claim that cannot have the kinds within a second claims nothing, an
     assert.deepEqual(await claimTasks(sql), []);
   });
   assert.equal((await claimTasks(sql)).length, 1);
+});
+
+Deno.test("a task comes with what its kind says of its subject; where it cannot, with nothing, and the others all the same", async () => {
+  await using database = await stillDatabase();
+  const { sql } = database;
+  const jobId = await startVideo(sql);
+  await sql`select queue.add('poll', ${jobId}, null, core.now())`;
+  await addTasks(sql, "store", 1);
+  await addTasks(sql, "cancel", 1);
+  await sql`create function videos.broken(p_subject uuid) returns jsonb language plpgsql as $$
+    begin raise exception 'broken'; end $$`;
+  await sql`update queue.kinds set facts = 'videos.broken' where kind = 'cancel'`;
+  await database.advance(2 * second);
+  const tasks = await claimTasks(sql);
+  assert.deepEqual(tasks.map(({ kind }) => kind), ["cancel", "store", "submit", "poll"]);
+  const [cancel, store, submit, poll] = tasks.map(({ facts }) => facts);
+  assert.deepEqual(
+    [cancel, store, submit],
+    [null, null, null],
+    "broken, no such job, a kind that says nothing",
+  );
+  assert.deepEqual({ ...poll }, { ...await loadTask(sql, { subject: jobId }) });
+  assert.match(poll?.folder ?? "", new RegExp(`/${jobId}$`));
 });

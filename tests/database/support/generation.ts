@@ -9,6 +9,8 @@ export interface Task {
   attempt: number;
   owner_id: string | null;
   payload: Record<string, unknown>;
+  /** What its kind says of its subject. */
+  facts: Facts | null;
 }
 
 /** What the handlers of a job's tasks need. */
@@ -147,9 +149,9 @@ export async function claimTasks(sql: Sql, limit = 10, subject: string | null = 
   return tasks;
 }
 
-export async function loadTask(sql: Sql, { subject }: Task): Promise<Facts> {
+export async function loadTask(sql: Sql, { subject }: Pick<Task, "subject">): Promise<Facts> {
   const { facts } = await first(sql<{ facts: Facts }[]>`
-    select api.load_video_task(${subject}) -> 'data' as facts`);
+    select videos.task_facts(${subject}) as facts`);
   return facts;
 }
 

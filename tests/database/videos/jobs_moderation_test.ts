@@ -17,17 +17,23 @@ type Verdict =
 const refused: Verdict = { verdict: "refused", categories: ["sexual", "violence/graphic"] };
 const unavailable: Verdict = { verdict: "unavailable", cause: "no connection", retry_after_seconds: null };
 
-/** What claim_submission says where there is a service to ask. */
-async function claim(sql: Sql, jobId: string): Promise<"claimed" | "nothing" | { prompt: string }> {
+/** What claim_submission says where there is a service to ask, to whoever comes with its verdict or without. */
+async function claim(
+  sql: Sql,
+  jobId: string,
+  verdict: Verdict | null = null,
+): Promise<"claimed" | "nothing" | { prompt: string }> {
   const { data } = await first(sql<{ data: { claimed: boolean; prompt: string } }[]>`
-    select api.claim_submission(${jobId}, '{fal}', true) -> 'data' as data`);
+    select api.claim_submission(${jobId}, '{fal}', true, ${
+    verdict === null ? null : sql.json(verdict)
+  }) -> 'data' as data`);
   return data.claimed ? "claimed" : data.prompt === undefined ? "nothing" : { prompt: data.prompt };
 }
 
+/** The status that a job has after a verdict with which nothing can be claimed. */
 async function moderate(sql: Sql, jobId: string, verdict: Verdict): Promise<string> {
-  const { status } = await first(sql<{ status: string }[]>`
-    select api.record_moderation(${jobId}, ${sql.json(verdict)}) -> 'data' ->> 'status' as status`);
-  return status;
+  assert.equal(await claim(sql, jobId, verdict), "nothing");
+  return (await readJob(sql, jobId)).status;
 }
 
 /** Seconds until the submit task may run, and until its lease ends; null where it has none. */
@@ -47,8 +53,7 @@ Deno.test("nothing is claimed before the prompt was let pass, and then it is not
     "a question whose answer was lost is asked again",
   );
   assert.equal((await readJob(sql, jobId)).status, "pending");
-  assert.equal(await moderate(sql, jobId, { verdict: "passed" }), "pending");
-  assert.equal(await claim(sql, jobId), "claimed");
+  assert.equal(await claim(sql, jobId, { verdict: "passed" }), "claimed");
 
   await sql`select api.record_submission(s.id, '{"outcome": "not_accepted", "cause": "429"}', 5)
     from videos.submissions as s where s.job_id = ${jobId}`;
@@ -106,9 +111,16 @@ Deno.test("a verdict that comes when the job has gone on changes nothing", async
   const sent = await startVideo(sql);
   await submit(sql, sent);
   assert.equal(await moderate(sql, sent, refused), "processing");
+  assert.equal(await moderate(sql, sent, { verdict: "passed" }), "processing");
+  // Let pass, but no provider was to be had.
   const passed = await startVideo(sql);
-  await moderate(sql, passed, { verdict: "passed" });
+  await sql`update videos.providers set is_enabled = false where name = 'fal'`;
+  assert.equal(await moderate(sql, passed, { verdict: "passed" }), "pending");
+  await sql`update videos.providers set is_enabled = true where name = 'fal'`;
   assert.equal(await moderate(sql, passed, refused), "pending");
+  assert.equal(await moderate(sql, passed, unavailable), "pending");
+  assert.equal((await taskOf(sql, passed)).last_error, "no provider is to be had now");
+  assert.equal(await claim(sql, passed), "claimed", "it is remembered that it was let pass");
   const ended = await startVideo(sql);
   await sql`select videos.settle_video_job(${ended}, 'cancelled')`;
   assert.equal(await moderate(sql, ended, refused), "cancelled");

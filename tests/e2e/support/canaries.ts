@@ -48,6 +48,11 @@ export const canaries: readonly Canary[] = [
   canary("a push token", "ca4a".repeat(16), "ca4aca4aca4a"),
   // In braces: nobody could tell the bare UUID from the id of a job or of a request.
   canary("a device's id", "{5CA1AB1E-CAFE-4D0D-8BAD-0DDBA11C0DE5}", "0DDBA11C0DE5"),
+  canary(
+    "a code of Sign in with Apple",
+    "cca4a56789abcdef0ca4a56789abcdef0.0.mrtz.Xk3vN8qLw2PyT5sBdR7hGQ",
+    "Xk3vN8qLw2PyT5sBdR7hGQ",
+  ),
   canary("an Apple id", "001234.ca4a56789abcdef0123456789abcdef0.1234", "ca4a56789abcdef"),
   canary("a prompt", "A violet canary recites umbrella haikus", "violet", "umbrella", "haikus"),
 ];

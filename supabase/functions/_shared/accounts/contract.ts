@@ -9,6 +9,30 @@ export const themePreferences = ["system", "light", "dark"] as const;
 
 export const ThemePreference = z.enum(themePreferences);
 
+/** `failed`: ask for another. */
+export const ExportStatus = z.enum(["pending", "ready", "failed"]);
+
+const exportFields = {
+  status: ExportStatus,
+  requested_at: timestamp,
+  /** Good for 10 minutes; null until it is ready, and while storage does not answer. */
+  url: z.nullable(z.string()),
+  bytes: z.nullable(z.int()),
+  /** When it goes, 7 days after it was made. */
+  expires_at: z.nullable(timestamp),
+};
+
+/** A file of all that is kept of the caller. */
+export const AccountExport = z.object(exportFields);
+export type AccountExport = z.infer<typeof AccountExport>;
+
+/** An export as the database tells it. */
+export const StoredExport = z.extend(z.omit(AccountExport, { url: true }), { path: z.nullable(z.string()) });
+export type StoredExport = z.infer<typeof StoredExport>;
+
+/** The latest; null for whoever has asked for none, and once it has expired. */
+export const LatestExport = z.nullable(z.object(exportFields));
+
 export const Profile = z.object({
   user_id: z.guid(),
   is_guest: z.boolean(),
@@ -23,11 +47,14 @@ export const Profile = z.object({
   shares_consumption: z.boolean(),
   created_at: timestamp,
   subscription: Subscription,
+  export: LatestExport,
 });
 export type Profile = z.infer<typeof Profile>;
 
 /** A profile as the database tells it to its user, whose token says whether they are a guest. */
-export const StoredProfile = z.omit(Profile, { is_guest: true });
+export const StoredProfile = z.extend(z.omit(Profile, { is_guest: true, export: true }), {
+  export: z.nullable(StoredExport),
+});
 export type StoredProfile = z.infer<typeof StoredProfile>;
 
 export const MergedGuest = z.object({
@@ -40,5 +67,10 @@ export const MergedGuest = z.object({
 });
 export type Merge = z.infer<typeof MergedGuest>;
 
-export const ClosedAccount = z.object({ user_id: z.guid(), closed_at: timestamp });
+export const ClosedAccount = z.object({
+  user_id: z.guid(),
+  closed_at: timestamp,
+  /** Apple goes on with it until its buyer ends it; null where there is none that runs. */
+  subscription: Subscription,
+});
 export type ClosedAccount = z.infer<typeof ClosedAccount>;

@@ -62,7 +62,7 @@ export type Database = {
         Returns: Json;
       };
       "claim_submission": {
-        Args: { "p_job_id": string; "p_moderates"?: boolean; "p_providers": (string)[] };
+        Args: { "p_job_id": string; "p_moderates"?: boolean; "p_providers": (string)[]; "p_verdict"?: Json };
         Returns: Json;
       };
       "claim_tasks": {
@@ -77,7 +77,10 @@ export type Database = {
         Args: { "p_ended_session_id": string; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
       };
-      "delete_user_profile": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
+      "delete_user_profile": {
+        Args: { "p_apple_authorization_code"?: string; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
       "delete_video_job": {
         Args: { "p_job_id": string; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
@@ -87,8 +90,20 @@ export type Database = {
         Args: { "p_attempt": number; "p_task_id": number; "p_user_id": string };
         Returns: Json;
       };
+      "finish_apple_revocation": {
+        Args: { "p_attempt": number; "p_failure"?: string; "p_task_id": number; "p_user_id": string };
+        Returns: Json;
+      };
       "finish_consumption": {
         Args: { "p_answer"?: Json; "p_attempt": number; "p_task_id": number; "p_transaction_id": string };
+        Returns: Json;
+      };
+      "finish_export": {
+        Args: { "p_attempt": number; "p_bytes"?: number; "p_export_id": string; "p_task_id": number };
+        Returns: Json;
+      };
+      "finish_export_deletion": {
+        Args: { "p_attempt": number; "p_export_id": string; "p_task_id": number };
         Returns: Json;
       };
       "finish_notification_history": { Args: { "p_attempt": number; "p_task_id": number }; Returns: Json };
@@ -130,12 +145,20 @@ export type Database = {
         Returns: Json;
       };
       "health": { Args: { "p_providers"?: (string)[] }; Returns: Json };
+      "keep_apple_token": {
+        Args: { "p_attempt": number; "p_refresh_token": string; "p_task_id": number };
+        Returns: Json;
+      };
       "keep_signed_urls": { Args: { "p_urls": Json }; Returns: Json };
       "leave_device_lane": { Args: { "p_lane": string; "p_network": string }; Returns: Json };
       "load_consumption": { Args: { "p_transaction_id": string }; Returns: Json };
       "load_erasure": { Args: { "p_user_id": string }; Returns: Json };
+      "load_export": { Args: { "p_export_id": string }; Returns: Json };
+      "load_export_page": {
+        Args: { "p_after"?: Json; "p_export_id": string; "p_table": string };
+        Returns: Json;
+      };
       "load_notification_history": { Args: { "p_environment": string }; Returns: Json };
-      "load_video_task": { Args: { "p_job_id": string }; Returns: Json };
       "merge_guest": {
         Args: {
           "p_guest_id": string;
@@ -175,6 +198,7 @@ export type Database = {
           "p_request_id": string;
           "p_state": Json;
           "p_submission_id": string;
+          "p_without"?: (string)[];
         };
         Returns: Json;
       };
@@ -207,7 +231,6 @@ export type Database = {
         Args: { "p_attempt": number; "p_job_id": string; "p_task_id": number };
         Returns: Json;
       };
-      "record_moderation": { Args: { "p_job_id": string; "p_verdict": Json }; Returns: Json };
       "record_notification_history": {
         Args: { "p_environment": string; "p_notifications": Json; "p_read_until"?: string };
         Returns: Json;
@@ -262,6 +285,7 @@ export type Database = {
         };
         Returns: Json;
       };
+      "user_export": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
       "video_jobs": {
         Args: {
           "p_after"?: Json;

@@ -79,6 +79,7 @@ export async function answer(
     ? {
       key: parseIdempotencyKey(request.headers.get("idempotency-key")),
       fingerprint: fingerprint(input ?? null),
+      isReplay: () => exchange.replayed,
     }
     : null;
 

@@ -77,6 +77,8 @@ export interface Idempotency {
   readonly key: string;
   /** SHA-256 of the validated request's canonical JSON, 64 hex digits. */
   readonly fingerprint: string;
+  /** Whether a procedure has answered with what an earlier request did. */
+  isReplay(): boolean;
 }
 
 /** The input of a service whose sender signs the raw body. */

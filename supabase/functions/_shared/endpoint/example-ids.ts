@@ -8,6 +8,7 @@ export const exampleIds = {
   signedAppTransaction:
     "eyJhbGciOiJFUzI1NiIsIng1YyI6W119.eyJyZWNlaXB0VHlwZSI6IlByb2R1Y3Rpb24ifQ.c2lnbmF0dXJl",
   signedNotification: "eyJhbGciOiJFUzI1NiJ9.eyJub3RpZmljYXRpb25UeXBlIjoiVEVTVCJ9.c2lnbmF0dXJl",
+  appleAuthorizationCode: "c1f0e7a9d3b84c6f8a2e5b7d90c1f3a46.0.mrtz.Xk3vN8qLw2PyT5sBdR7hGQ",
   job: "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
   model: "0190a000-0000-7000-8000-000000000001",
   admin: "e2a6c1b0-8d34-4f0c-b7a1-52f3a9d0c864",

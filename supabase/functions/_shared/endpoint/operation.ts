@@ -20,6 +20,8 @@ export interface Declaration {
   readonly query?: z.ZodMiniObject;
   /** The JSON body. Without `request` and `rawBody`, a body with anything in it is an error. */
   readonly request?: z.ZodMiniType;
+  /** Of an operation with `request`: no body is as good as `{}`. */
+  readonly bodyIsOptional?: true;
   /** The service gets the bytes, up to `maxBytes`, with headers and query, and checks the signature. */
   readonly rawBody?: { readonly maxBytes: number };
   /**

@@ -18,6 +18,7 @@ export const policyNames = [
   "signed_urls",
   "reads",
   "writes",
+  "exports",
   "replays",
   "admin",
   "admin_credits",

@@ -38,14 +38,17 @@ const adminActions = [
 
 export const AdministeredUser = z.object({
   // The rest is the user's own affair: whoever has their token can buy for them.
-  user: z.extend(z.omit(Profile, { app_account_token: true, shares_consumption: true, subscription: true }), {
-    /** Null once Auth knows them no more. */
-    is_guest: z.nullable(z.boolean()),
-    is_banned: z.boolean(),
-    closed_at: z.nullable(timestamp),
-    /** Who this guest became. */
-    merged_into: z.nullable(z.guid()),
-  }),
+  user: z.extend(
+    z.omit(Profile, { app_account_token: true, shares_consumption: true, subscription: true, export: true }),
+    {
+      /** Null once Auth knows them no more. */
+      is_guest: z.nullable(z.boolean()),
+      is_banned: z.boolean(),
+      closed_at: z.nullable(timestamp),
+      /** Who this guest became. */
+      merged_into: z.nullable(z.guid()),
+    },
+  ),
   credits: z.object({ remaining: count, held: count, owed: count }),
   jobs: z.object({ pending: count, processing: count, completed: count, failed: count, cancelled: count }),
   /** The newest 20. */

@@ -17,6 +17,7 @@ export const defaults = {
   RUNWAY_RESULT_HOSTS: "dnznrvs05pmza.cloudfront.net",
   OPENAI_API_URL: "https://api.openai.com",
   APPLE_DEVICE_CHECK_URL: "https://api.devicecheck.apple.com",
+  APPLE_ID_URL: "https://appleid.apple.com",
   APP_STORE_API_URL: "https://api.storekit.apple.com",
   APP_STORE_SANDBOX_API_URL: "https://api.storekit-sandbox.apple.com",
   CLIENT_ADDRESS_HEADER: "cf-connecting-ip",
@@ -41,6 +42,8 @@ export const secrets = [
   "APPLE_TEAM_ID",
   "APPLE_DEVICE_CHECK_KEY_ID",
   "APPLE_DEVICE_CHECK_PRIVATE_KEY",
+  "APPLE_SIGN_IN_KEY_ID",
+  "APPLE_SIGN_IN_PRIVATE_KEY",
   "APP_STORE_BUNDLE_ID",
   "APP_STORE_APP_ID",
   "APP_STORE_ISSUER_ID",
@@ -158,6 +161,8 @@ export const environmentSchema = z.object({
   APPLE_TEAM_ID: z.optional(secret),
   APPLE_DEVICE_CHECK_KEY_ID: z.optional(secret),
   APPLE_DEVICE_CHECK_PRIVATE_KEY: z.optional(pem),
+  APPLE_SIGN_IN_KEY_ID: z.optional(secret),
+  APPLE_SIGN_IN_PRIVATE_KEY: z.optional(pem),
   APP_STORE_BUNDLE_ID: z.optional(secret),
   APP_STORE_APP_ID: z.optional(
     z.pipe(text.check(z.regex(/^[1-9]\d{0,14}$/, "must be a number")), z.transform(Number)),
@@ -174,6 +179,7 @@ export const environmentSchema = z.object({
   RUNWAY_RESULT_HOSTS: z.prefault(list(host), defaults.RUNWAY_RESULT_HOSTS),
   OPENAI_API_URL: z.prefault(secureUrl, defaults.OPENAI_API_URL),
   APPLE_DEVICE_CHECK_URL: z.prefault(secureUrl, defaults.APPLE_DEVICE_CHECK_URL),
+  APPLE_ID_URL: z.prefault(secureUrl, defaults.APPLE_ID_URL),
   APP_STORE_API_URL: z.prefault(secureUrl, defaults.APP_STORE_API_URL),
   APP_STORE_SANDBOX_API_URL: z.prefault(secureUrl, defaults.APP_STORE_SANDBOX_API_URL),
   APP_STORE_ROOT_CERTIFICATE: z.optional(
@@ -219,6 +225,7 @@ export const features = {
     ...["APPLE_TEAM_ID", "APPLE_DEVICE_CHECK_KEY_ID", "APPLE_DEVICE_CHECK_PRIVATE_KEY"] as const,
     "APPLE_DEVICE_CHECK_URL",
   ],
+  appleSignIn: ["APPLE_SIGN_IN_KEY_ID", "APPLE_SIGN_IN_PRIVATE_KEY", "APPLE_ID_URL"],
   appStore: [
     ...["APP_STORE_BUNDLE_ID", "APP_STORE_APP_ID", "APP_STORE_ROOT_CERTIFICATE"] as const,
   ],

@@ -17,6 +17,7 @@ const replicateFails = "no generation is submitted to Replicate";
 const runwayFails = "no generation is submitted to Runway";
 const moderationIsOff = "prompts are only held to the operator's terms";
 const appleFails = "device-check leaves the initial grant pending";
+const appleIsNotTold = "Apple is not told when somebody who signed in with Apple closes their account";
 const purchasesFail = "no purchase is credited";
 const appStoreIsNotAsked = "no refund request is answered, and a notification that was lost stays lost";
 
@@ -37,6 +38,8 @@ export const variables: Readonly<Record<VariableName, Variable>> = {
   APPLE_TEAM_ID: { kind: "secret", purpose: "Issuer of the tokens for DeviceCheck", without: appleFails },
   APPLE_DEVICE_CHECK_KEY_ID: { kind: "secret", purpose: "The DeviceCheck key's id", without: appleFails },
   APPLE_DEVICE_CHECK_PRIVATE_KEY: { kind: "secret", purpose: "The DeviceCheck key, PKCS#8 in PEM", without: appleFails },
+  APPLE_SIGN_IN_KEY_ID: { kind: "secret", purpose: "The Sign in with Apple key's id", without: appleIsNotTold },
+  APPLE_SIGN_IN_PRIVATE_KEY: { kind: "secret", purpose: "The Sign in with Apple key, PKCS#8 in PEM", without: appleIsNotTold },
   APP_STORE_BUNDLE_ID: { kind: "secret", purpose: "The app that purchases must be of", without: purchasesFail },
   APP_STORE_APP_ID: { kind: "secret", purpose: "The app's Apple ID, a number, in App Store Connect", without: purchasesFail },
   APP_STORE_ISSUER_ID: { kind: "secret", purpose: "Issuer of the tokens for the App Store Server API", without: appStoreIsNotAsked },
@@ -51,6 +54,7 @@ export const variables: Readonly<Record<VariableName, Variable>> = {
   RUNWAY_RESULT_HOSTS: { kind: "optional", purpose: "Hosts that results are fetched from, comma separated", without: defaults.RUNWAY_RESULT_HOSTS },
   OPENAI_API_URL: { kind: "optional", purpose: "OpenAI's API", without: defaults.OPENAI_API_URL },
   APPLE_DEVICE_CHECK_URL: { kind: "optional", purpose: "Apple's DeviceCheck API", without: defaults.APPLE_DEVICE_CHECK_URL },
+  APPLE_ID_URL: { kind: "optional", purpose: "Sign in with Apple", without: defaults.APPLE_ID_URL },
   APP_STORE_API_URL: { kind: "optional", purpose: "The App Store Server API", without: defaults.APP_STORE_API_URL },
   APP_STORE_SANDBOX_API_URL: { kind: "optional", purpose: "The same for the sandbox", without: defaults.APP_STORE_SANDBOX_API_URL },
   APP_STORE_ROOT_CERTIFICATE: { kind: "optional", purpose: "In a local project alone: whose signatures are the App Store's", without: "Apple Root CA - G3" },

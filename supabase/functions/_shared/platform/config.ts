@@ -28,6 +28,8 @@ export interface Config {
   readonly runway: RunwayConfig | null;
   readonly openai: OpenAiConfig | null;
   readonly apple: AppleConfig | null;
+  /** Telling Apple that a person has left; null where it is not told. */
+  readonly appleSignIn: AppleSignInConfig | null;
   /** What signed data of the App Store must be to be believed; null where no purchase can be. */
   readonly appStore: AppStoreConfiguration | null;
   /** Asking Apple about purchases; null where they are believed by their signature alone. */
@@ -97,6 +99,16 @@ export interface AppleConfig {
     /** PKCS#8 in PEM. */
     readonly privateKey: string;
   };
+}
+
+export interface AppleSignInConfig {
+  readonly url: string;
+  readonly teamId: string;
+  /** The app's bundle id. */
+  readonly clientId: string;
+  readonly keyId: string;
+  /** PKCS#8 in PEM. */
+  readonly privateKey: string;
 }
 
 export interface AppStoreConfiguration {
@@ -204,6 +216,16 @@ export function loadConfig(environment: EnvironmentVariables): Config {
           keyId: values.APPLE_DEVICE_CHECK_KEY_ID,
           privateKey: values.APPLE_DEVICE_CHECK_PRIVATE_KEY,
         },
+      }
+      : null,
+    appleSignIn: values.APPLE_TEAM_ID && values.APP_STORE_BUNDLE_ID && values.APPLE_SIGN_IN_KEY_ID &&
+        values.APPLE_SIGN_IN_PRIVATE_KEY
+      ? {
+        url: values.APPLE_ID_URL,
+        teamId: values.APPLE_TEAM_ID,
+        clientId: values.APP_STORE_BUNDLE_ID,
+        keyId: values.APPLE_SIGN_IN_KEY_ID,
+        privateKey: values.APPLE_SIGN_IN_PRIVATE_KEY,
       }
       : null,
     appStore: values.APP_STORE_BUNDLE_ID && values.APP_STORE_APP_ID

@@ -27,6 +27,11 @@ const appStoreApi = {
   APP_STORE_PRIVATE_KEY: apple.APPLE_DEVICE_CHECK_PRIVATE_KEY,
 };
 
+const appleSignIn = {
+  APPLE_SIGN_IN_KEY_ID: "KEY1234567",
+  APPLE_SIGN_IN_PRIVATE_KEY: apple.APPLE_DEVICE_CHECK_PRIVATE_KEY,
+};
+
 const complete: EnvironmentVariables = {
   ...testEnvironment,
   ...fal,
@@ -36,6 +41,7 @@ const complete: EnvironmentVariables = {
   ...apple,
   ...appStore,
   ...appStoreApi,
+  ...appleSignIn,
   WEBHOOK_SECRET: "w".repeat(32),
   WORKER_KEY: "k".repeat(32),
 };
@@ -70,6 +76,8 @@ Deno.test("complete sections are there, with the providers' real addresses", () 
   assert.deepEqual(config.openai, { key: "sk-key", apiUrl: "https://api.openai.com" });
   assert.equal(config.apple?.deviceCheck.url, "https://api.devicecheck.apple.com");
   assert.equal(config.apple?.deviceCheck.privateKey.split("\n").length, 3, "line breaks written as \\n");
+  assert.equal(config.appleSignIn?.url, "https://appleid.apple.com");
+  assert.equal(config.appleSignIn?.clientId, "com.example.kinora", "the app's bundle id");
   assert.deepEqual(config.missing, []);
 });
 
@@ -199,8 +207,8 @@ interface BadFeature {
   off: (config: Config) => unknown;
   /** Values that are bad, by their variables. */
   values: Record<string, string>;
-  /** Another feature, without which it is off, too. */
-  needs?: string;
+  /** Other features, without which it is off, too. */
+  needs?: string[];
 }
 
 const bad: Record<string, BadFeature> = {
@@ -242,6 +250,15 @@ const bad: Record<string, BadFeature> = {
       APPLE_DEVICE_CHECK_URL: "canary",
     },
   },
+  appleSignIn: {
+    off: ({ appleSignIn }) => appleSignIn,
+    values: {
+      APPLE_SIGN_IN_KEY_ID: "canary key",
+      APPLE_SIGN_IN_PRIVATE_KEY: "canary",
+      APPLE_ID_URL: "http://canary.example.com",
+    },
+    needs: ["apple", "appStore"],
+  },
   appStore: {
     off: ({ appStore }) => appStore,
     values: {
@@ -259,7 +276,7 @@ const bad: Record<string, BadFeature> = {
       APP_STORE_API_URL: "http://canary.example.com",
       APP_STORE_SANDBOX_API_URL: "canary",
     },
-    needs: "appStore",
+    needs: ["appStore"],
   },
 };
 
@@ -276,7 +293,7 @@ Deno.test("a variable that is bad switches off its feature alone, and is named w
       assert(!JSON.stringify(config.broken).includes("canary"), name);
       assert.deepEqual(config.missing, [], "it is there");
       for (const [other, { off, needs }] of Object.entries(bad)) {
-        if (other !== feature && needs !== feature) {
+        if (other !== feature && !needs?.includes(feature)) {
           assert.notEqual(off(config), null, `${other} works without ${name}`);
         }
       }

@@ -46,7 +46,9 @@ const secretTexts: readonly (readonly [RegExp, string | ((match: string, ...grou
     [/\beyJ[\w-]+(?:\.[\w-]*){1,4}/g, redacted],
     [/-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?/g, redacted],
     [/[\w.%+-]{1,64}(?:@|%40)[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}/g, redacted],
-    // The subject of Sign in with Apple.
+    // Codes and tokens of Sign in with Apple.
+    [/\b[acr][0-9a-f]{32}\.\d{1,2}\.[a-z]{1,10}\.[\w-]{16,64}/g, redacted],
+    // Its subject.
     [/\b\d{6}\.[0-9a-f]{32}\.\d{4}\b/g, redacted],
     // A push token is 32 bytes in hex or more; a DeviceCheck token is a long base64 text.
     [/\b[0-9a-f]{64,}\b/gi, redacted],

@@ -12,6 +12,8 @@ export const Task = z.object({
   /** Fences off whoever comes back after another has the task. */
   attempt: z.int(),
   payload: z.unknown(),
+  /** What its kind says of its subject, at the time of the claim; null where it says nothing. */
+  facts: z.optional(z.unknown()),
 });
 export type Task = z.infer<typeof Task>;
 
@@ -65,4 +67,9 @@ export type Handlers<Ports> = Readonly<Record<string, Handler<Ports>>>;
 /** The payload in the form that the kind's makers promise. Throws where it is none. */
 export function payloadOf<Schema extends z.ZodMiniType>(task: Task, schema: Schema): z.output<Schema> {
   return schema.parse(task.payload);
+}
+
+/** What the database said of the task's subject when it was claimed. Throws where it could not. */
+export function factsOf<Schema extends z.ZodMiniType>(task: Task, schema: Schema): z.output<Schema> {
+  return schema.parse(task.facts);
 }

@@ -57,17 +57,27 @@ interface Running {
   readonly done: Promise<void>;
 }
 
+/** Tasks of one subject that were claimed with what made them due. */
+export interface Claimed {
+  readonly subject: string;
+  readonly tasks: readonly Task[];
+  /** Left when they have been started. */
+  readonly room: ReservedRoom;
+}
+
 /**
  * Claims and does tasks, of one subject if it is named, ten at once, until none is due or 25 s are over; what is claimed is
- * finished. After what a handler calls the last of the named subject nothing more is claimed. Of kinds for which the isolate has no room, nothing is claimed. Leases are renewed while the work goes on. An
+ * finished. With tasks that are claimed it begins. After what a handler calls the last of the named subject nothing more is claimed. Of kinds for which the isolate has no room, nothing is claimed. Leases are renewed while the work goes on. An
  * attempt that fails goes back with its reason.
  */
 export async function work<Ports extends WorkerPorts>(
   ports: Ports,
   handlers: Handlers<Ports>,
-  subject?: string,
+  about?: string | Claimed,
   pace: Pace = realPace,
 ): Promise<void> {
+  const claimed = typeof about === "object" ? about : null;
+  const subject = typeof about === "object" ? about.subject : about;
   const end = ports.now() + claimingMilliseconds;
   const running = new Set<Running>();
   let isOver = false;
@@ -83,13 +93,18 @@ export async function work<Ports extends WorkerPorts>(
     running.add(own);
   };
 
+  for (const task of claimed?.tasks ?? []) start(task);
+  claimed?.room.leave();
+  // Nothing else was due a moment ago.
+  let hasAsked = claimed !== null;
   const stopRenewing = pace.every(renewMilliseconds, () => void renew([...running], ports));
   try {
     while (true) {
       // Not for a single place, so that most claims bring several tasks.
-      if (!isOver && ports.now() < end && running.size <= maxTasksAtOnce / 2) {
+      if (!hasAsked && !isOver && ports.now() < end && running.size <= maxTasksAtOnce / 2) {
         await claim(ports, handlers, maxTasksAtOnce - running.size, subject, start);
       }
+      hasAsked = false;
       if (running.size === 0) return;
       await Promise.race([...running].map(({ done }) => done));
     }
@@ -103,7 +118,29 @@ export async function work<Ports extends WorkerPorts>(
 /** Of all workers in this isolate: what their claims may bring a task for. */
 const askedFor = new Set<Room>();
 
-/** Claims tasks and starts them, leaving out the kinds of which this isolate may do no more now. */
+/** Of the kinds that a claim may bring, the room is kept free until what it brought has been started. */
+export interface ReservedRoom {
+  /** The kinds of which this isolate may do no more now; the claim leaves them out. */
+  readonly without: readonly string[];
+  leave(): void;
+}
+
+/** Keeps the room for whatever a claim may bring. `now` in milliseconds. */
+export function reserveRoom<Ports>(handlers: Handlers<Ports>, now: number): ReservedRoom {
+  const rooms = Object.entries(handlers).flatMap(([kind, { room }]) =>
+    room === undefined ? [] : [{ kind, room }]
+  );
+  const free = rooms.filter(({ room }) => room.isFree(now) && !askedFor.has(room));
+  for (const { room } of free) askedFor.add(room);
+  return {
+    without: rooms.filter((each) => !free.includes(each)).map(({ kind }) => kind),
+    leave: () => {
+      for (const { room } of free) askedFor.delete(room);
+    },
+  };
+}
+
+/** Claims tasks and starts them. */
 async function claim<Ports extends WorkerPorts>(
   ports: Ports,
   handlers: Handlers<Ports>,
@@ -111,21 +148,16 @@ async function claim<Ports extends WorkerPorts>(
   subject: string | undefined,
   start: (task: Task) => void,
 ): Promise<void> {
-  const rooms = Object.entries(handlers).flatMap(([kind, { room }]) =>
-    room === undefined ? [] : [{ kind, room }]
-  );
-  const free = rooms.filter(({ room }) => room.isFree(ports.now()) && !askedFor.has(room));
-  const full = rooms.filter((each) => !free.includes(each));
-  for (const { room } of free) askedFor.add(room);
+  const room = reserveRoom(handlers, ports.now());
   try {
     const tasks = await ports.database.call("claim_tasks", {
       p_limit: limit,
       p_subject: subject ?? null,
-      p_without: full.map(({ kind }) => kind),
+      p_without: room.without,
     }, z.array(Task));
     for (const task of tasks) start(task);
   } finally {
-    for (const { room } of free) askedFor.delete(room);
+    room.leave();
   }
 }
 

@@ -239,3 +239,31 @@ Deno.test("a service can speak the language of its answer, once the user's own i
   const asked = await server.send({ headers: { "Accept-Language": "es" } });
   assert.deepEqual(await asked.json(), { before: "es", after: "es" });
 });
+
+Deno.test("where a body may be left out, nothing and an empty object of any type are as good, and all else is read", async () => {
+  const operation = create({
+    bodyIsOptional: true,
+    request: z.strictObject({ code: z.optional(z.string()) }),
+  });
+  const server = await testServer([operation]);
+  const send = async (body: string | undefined, type?: string) => {
+    const given = { ...headers, ...(type === undefined ? {} : { "content-type": type }) };
+    const response = await server.send({
+      ...post,
+      json: undefined,
+      headers: given,
+      ...(body === undefined ? {} : { body }),
+    });
+    return response.ok ? (await response.json()).input : (await errorOf(response)).code;
+  };
+  for (const type of [undefined, "text/plain", "application/json", "application/x-www-form-urlencoded"]) {
+    assert.deepEqual(await send(undefined, type), {}, `nothing as ${type}`);
+    assert.deepEqual(await send("{}", type), {}, `an empty object as ${type}`);
+  }
+  const code = '{"code":"a"}';
+  assert.deepEqual(await send(code, "application/json"), { code: "a" });
+  for (const type of [undefined, "text/plain"]) assert.equal(await send(code, type), "ERR_4018");
+  for (const body of ["[]", "null", "{", '{"other":1}', '{"code":1}']) {
+    assert.equal(await send(body, "application/json"), "ERR_4008", body);
+  }
+});

@@ -53,7 +53,7 @@ export function testContext<A extends Auth, Given extends object>(
     log,
     now: clock.now,
     waitUntil: (work) => background.run(answered.then(work), log),
-    idempotency: { key: "test-key", fingerprint: "0".repeat(64) },
+    idempotency: { key: "test-key", fingerprint: "0".repeat(64), isReplay: () => false },
     clock,
     lines,
     settled: () => {

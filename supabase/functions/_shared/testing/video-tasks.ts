@@ -28,7 +28,6 @@ export function setting(given: {
   const clock = settableClock();
   const { log } = recordingLogger(clock.now);
   const told: [string, object][] = [];
-  const loaded: unknown[] = [];
   let failures = given.away ?? 0;
   const tell = (name: string, result: object) => (args: object) => {
     failures -= 1;
@@ -37,10 +36,6 @@ export function setting(given: {
     return result;
   };
   const { database } = fakeDatabase({
-    load_video_task: (args) => {
-      loaded.push(args);
-      return { ...facts, ...given.facts };
-    },
     claim_submission: tell("claim_submission", { claimed: false }),
     record_poll: tell("record_poll", { status: "processing" }),
     record_cancel: tell("record_cancel", { status: "cancelled" }),
@@ -62,9 +57,9 @@ export function setting(given: {
   const run = async (task: Task, signal = new AbortController().signal) => {
     const handler = videoTasks[task.kind];
     assert(handler, task.kind);
-    await handler(task, ports, { log, signal });
+    await handler({ facts: { ...facts, ...given.facts }, ...task }, ports, { log, signal });
   };
-  return { told, loaded, storage, run };
+  return { told, storage, run };
 }
 
 export const queued = { poll: () => Promise.resolve({ state: "queued" } as const) };

@@ -2,6 +2,7 @@
 import * as z from "zod/mini";
 import { jobStatuses } from "./job-status.ts";
 import type { JsonValue } from "../platform/json.ts";
+import { Task } from "../queue/task.ts";
 
 /** The job's status after the call. */
 export const JobState = z.object({ status: z.enum(jobStatuses) });
@@ -55,6 +56,8 @@ export type VideoTaskFacts = z.infer<typeof VideoTaskFacts>;
 export const ProviderEffect = z.object({
   job_id: z.guid(),
   effect: z.enum(["applied", "asked", "ignored", "replayed"]),
+  /** Those that the event made due, which the caller has now. */
+  tasks: z.array(Task),
 });
 export type ProviderEffect = z.infer<typeof ProviderEffect>;
 

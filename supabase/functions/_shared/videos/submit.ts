@@ -4,8 +4,8 @@ import type { Database } from "../database/call.ts";
 import { whileDatabaseIsAway } from "../database/while-away.ts";
 import { sleep } from "../platform/fetch-with-retry.ts";
 import type { Logger } from "../platform/logger.ts";
-import type { Moderation } from "./moderation/moderation.ts";
-import { Claim, type ClaimedSubmission, inSql, JobState, RecordedSubmission } from "./procedures.ts";
+import type { Moderation, Verdict } from "./moderation/moderation.ts";
+import { Claim, type ClaimedSubmission, inSql, RecordedSubmission } from "./procedures.ts";
 import type { Provider, SubmitOutcome } from "./providers/provider.ts";
 import type { Providers } from "./providers/registry.ts";
 import { webhookUrl } from "./providers/webhook-token.ts";
@@ -25,16 +25,23 @@ const maxSubmittingMilliseconds = 25_000;
 /**
  * Submits the job, unless it is submitted already, its prompt is not let pass, or no provider is to be had now. A provider
  * that does not take it is followed by the next one, each asked once. Once the claim is committed the request is sent at
- * most once; an answer that cannot be recorded leaves the submission to its webhook or deadline. `pause` waits so many
- * milliseconds.
+ * most once; an answer that cannot be recorded leaves the submission to its webhook or deadline. `prompt` is the job's, where
+ * the caller knows it: the moderation service is then asked before the database. `pause` waits so many milliseconds.
  */
-export async function submitVideo(jobId: string, context: SubmitContext, pause = sleep): Promise<void> {
+export async function submitVideo(
+  jobId: string,
+  context: SubmitContext,
+  { prompt, pause = sleep }: { prompt?: string | undefined; pause?: typeof sleep } = {},
+): Promise<void> {
   const { config, providers } = context;
   const startedAt = performance.now();
   // Without the secret no webhook could be believed, so nothing is sent.
   let left = config.webhookSecret === null ? [] : providers.names;
+  let known = prompt;
   while (true) {
-    const claim = await claimModerated(jobId, left, context);
+    const claim = await claimModerated(jobId, left, known, context);
+    // It was let pass, which is remembered.
+    known = undefined;
     const provider = claim === null ? null : providers.get(claim.provider);
     if (claim === null || provider === null) return;
     const { has_others } = await sendTo(provider, jobId, claim, context, pause);
@@ -99,16 +106,32 @@ async function sendTo(
 async function claimModerated(
   jobId: string,
   providers: readonly string[],
-  { database, moderation, log }: SubmitContext,
+  known: string | undefined,
+  context: SubmitContext,
 ): Promise<ClaimedSubmission | null> {
+  const { database, moderation } = context;
   const args = { p_job_id: jobId, p_providers: providers, p_moderates: moderation !== null };
-  const claim = await database.call("claim_submission", args, Claim);
-  if (claim.claimed) return claim;
-  if (claim.prompt === undefined) return null;
+  let prompt = moderation === null ? undefined : known;
+  if (prompt === undefined) {
+    const claim = await database.call("claim_submission", args, Claim);
+    if (claim.claimed) return claim;
+    if (claim.prompt === undefined) return null;
+    prompt = claim.prompt;
+  }
   if (moderation === null) throw new Error("Nobody is there to moderate a prompt");
+  const verdict = inSql(await judge(jobId, prompt, moderation, context));
+  const claim = await database.call("claim_submission", { ...args, p_verdict: verdict }, Claim);
+  return claim.claimed ? claim : null;
+}
 
+async function judge(
+  jobId: string,
+  prompt: string,
+  moderation: Moderation,
+  { log }: SubmitContext,
+): Promise<Verdict> {
   const startedAt = performance.now();
-  const verdict = await moderation.judge(claim.prompt);
+  const verdict = await moderation.judge(prompt);
   log[verdict.verdict === "unavailable" ? "warn" : "info"]("moderation", {
     job_id: jobId,
     verdict: verdict.verdict,
@@ -116,8 +139,5 @@ async function claimModerated(
     ...("cause" in verdict ? { cause: verdict.cause } : {}),
     duration_ms: Math.round(performance.now() - startedAt),
   });
-  await database.call("record_moderation", { p_job_id: jobId, p_verdict: inSql(verdict) }, JobState);
-  if (verdict.verdict !== "passed") return null;
-  const again = await database.call("claim_submission", args, Claim);
-  return again.claimed ? again : null;
+  return verdict;
 }

@@ -43,7 +43,6 @@ function setting(given: {
   const events: unknown[] = [];
   const sent: Generation[] = [];
   const { moderation, seen } = fakeModeration(given.verdict);
-  let isModerated = given.verdict === undefined;
   let failures = given.unrecorded?.times ?? 0;
   const base = fakeProvider();
   const fal = fakeProvider({
@@ -62,13 +61,10 @@ function setting(given: {
     ...fakeDatabase({
       claim_submission: (args) => {
         events.push(["claimed", args]);
-        if (!isModerated) return { claimed: false, prompt: claim.prompt };
-        return claimed ?? { claimed: false };
-      },
-      record_moderation: (args) => {
-        events.push(["moderated", args]);
-        isModerated = true;
-        return { status: "pending" };
+        const isUnjudged = given.verdict !== undefined && args.p_verdict === undefined;
+        if (isUnjudged) return { claimed: false, prompt: claim.prompt };
+        const isLetPass = given.verdict === undefined || given.verdict.verdict === "passed";
+        return isLetPass && claimed !== null ? claimed : { claimed: false };
       },
       record_submission: (args) => {
         events.push(["recorded", args]);
@@ -80,7 +76,8 @@ function setting(given: {
   };
   const pauses: number[] = [];
   const pause = (milliseconds: number) => Promise.resolve(void pauses.push(milliseconds));
-  return { events, sent, lines, seen, pauses, run: () => submitVideo(jobId, context, pause) };
+  const run = (prompt?: string) => submitVideo(jobId, context, { prompt, pause });
+  return { events, sent, lines, seen, pauses, run };
 }
 
 Deno.test("a job is claimed, then sent, then its answer recorded", async () => {
@@ -183,18 +180,30 @@ Deno.test("an adapter that throws proves nothing: the outcome is unknown", async
   assert.deepEqual(events[2], ["recorded", { ...ofSubmission, p_outcome: outcome }]);
 });
 
-Deno.test("a prompt that the moderation service lets pass is claimed after it, and sent", async () => {
+Deno.test("a prompt that the moderation service lets pass is claimed with its verdict, and sent", async () => {
   const { run, events, seen, lines } = setting({ verdict: { verdict: "passed" } });
   await run();
   assert.deepEqual(seen, ["a red fox"]);
-  assert.deepEqual(events.slice(0, 4), [
+  assert.deepEqual(events.slice(0, 3), [
     ["claimed", { ...claiming, p_moderates: true }],
-    ["moderated", { p_job_id: jobId, p_verdict: { verdict: "passed" } }],
-    ["claimed", { ...claiming, p_moderates: true }],
+    ["claimed", { ...claiming, p_moderates: true, p_verdict: { verdict: "passed" } }],
     "sent",
   ]);
   const line = lines.find(({ event }) => event === "moderation");
   assert.deepEqual([line?.level, line?.job_id, line?.verdict], ["info", jobId, "passed"]);
+});
+
+Deno.test("a prompt that the caller knows is judged before the database is asked, where somebody judges", async () => {
+  const judged = setting({ verdict: { verdict: "passed" } });
+  await judged.run("a red fox");
+  assert.deepEqual(judged.seen, ["a red fox"]);
+  assert.deepEqual(judged.events.slice(0, 2), [
+    ["claimed", { ...claiming, p_moderates: true, p_verdict: { verdict: "passed" } }],
+    "sent",
+  ]);
+  const unjudged = setting({});
+  await unjudged.run("a red fox");
+  assert.deepEqual(unjudged.events.slice(0, 2), [["claimed", claiming], "sent"]);
 });
 
 Deno.test("what the moderation service does not let pass is recorded and not sent, and the prompt is not logged", async () => {
@@ -216,7 +225,7 @@ Deno.test("what the moderation service does not let pass is recorded and not sen
     await run();
     assert.deepEqual(events, [
       ["claimed", { ...claiming, p_moderates: true }],
-      ["moderated", { p_job_id: jobId, p_verdict: written }],
+      ["claimed", { ...claiming, p_moderates: true, p_verdict: written }],
     ]);
     const line = lines.find(({ event }) => event === "moderation");
     for (const [name, value] of Object.entries(logged)) assert.deepEqual(line?.[name], value, name);
@@ -264,7 +273,7 @@ Deno.test("who does not take a job is followed by another provider at once, each
       // Of the last one nobody else is left.
       record_submission: () => ({ status: "pending", has_others: asked.length < 2 }),
     }),
-  }, () => Promise.resolve());
+  }, { pause: () => Promise.resolve() });
   assert.deepEqual(asked, ["fal", "runway"]);
   assert.deepEqual(offered, [["fal", "runway", "replicate"], ["runway", "replicate"]]);
 });

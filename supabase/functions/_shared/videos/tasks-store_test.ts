@@ -116,7 +116,7 @@ Deno.test("of a job that ended without assets, whatever an attempt to store it l
 Deno.test("an isolate stores one video at a time, and after a large one none for a while, whoever wakes it", async () => {
   const clock = settableClock();
   const { log } = recordingLogger(clock.now);
-  const due = Array.from({ length: 5 }, (_, index): Task => ({ ...storeTask, task_id: index }));
+  const due = Array.from({ length: 5 }, (_, index): Task => ({ ...storeTask, task_id: index, facts }));
   let storing = 0;
   let most = 0;
   const stored: number[] = [];
@@ -124,7 +124,6 @@ Deno.test("an isolate stores one video at a time, and after a large one none for
     ...fakeDatabase({
       claim_tasks: ({ p_without }) => p_without?.includes("store") ? [] : due.splice(0, 1),
       renew_tasks: ({ p_task_ids }) => ({ kept: p_task_ids?.map(() => true) }),
-      load_video_task: () => facts,
       record_stored: ({ p_task_id }) => {
         stored.push(p_task_id ?? -1);
         return { status: "completed" };

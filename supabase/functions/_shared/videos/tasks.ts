@@ -14,6 +14,7 @@ import { type Providers, videoProviders } from "./providers/registry.ts";
 import {
   type Attempt,
   attemptOf,
+  factsOf,
   type Handlers,
   lastOfSubject,
   NeedsOperator,
@@ -59,10 +60,6 @@ export const videoTasks: Handlers<VideoTaskPorts> = {
 const PollPayload = z.object({ request_id: z.optional(z.string()) });
 const StorePayload = z.object({ video_url: z.string(), thumbnail_url: z.nullable(z.string()) });
 
-function load({ subject }: Task, { database }: VideoTaskPorts): Promise<VideoTaskFacts> {
-  return database.call("load_video_task", { p_job_id: subject }, VideoTaskFacts);
-}
-
 function providerOf({ kind }: Task, { submission }: VideoTaskFacts, { providers }: VideoTaskPorts): Provider {
   const provider = submission === null ? null : providers.get(submission.provider);
   if (provider !== null) return provider;
@@ -78,7 +75,7 @@ function providerOf({ kind }: Task, { submission }: VideoTaskFacts, { providers 
 }
 
 async function poll(task: Task, ports: VideoTaskPorts): Promise<void> {
-  const facts = await load(task, ports);
+  const facts = factsOf(task, VideoTaskFacts);
   const provider = providerOf(task, facts, ports);
   const { submission } = facts;
   const requestId = submission?.request_id ?? payloadOf(task, PollPayload).request_id;
@@ -96,7 +93,7 @@ async function poll(task: Task, ports: VideoTaskPorts): Promise<void> {
 }
 
 async function cancel(task: Task, ports: VideoTaskPorts): Promise<void> {
-  const { submission } = await load(task, ports);
+  const { submission } = factsOf(task, VideoTaskFacts);
   const provider = submission === null ? null : ports.providers.get(submission.provider);
   const outcome = submission === null || submission.request_id === null || provider === null
     // No provider could be asked.
@@ -123,7 +120,7 @@ async function store(
   { signal }: Attempt,
   count: (bytes: number) => void,
 ): Promise<boolean> {
-  const facts = await load(task, ports);
+  const facts = factsOf(task, VideoTaskFacts);
   const { video_url, thumbnail_url } = payloadOf(task, StorePayload);
   const source = {
     provider: providerOf(task, facts, ports),
@@ -140,7 +137,7 @@ async function store(
 }
 
 async function deleteFiles(task: Task, ports: VideoTaskPorts): Promise<void> {
-  const { paths, folder } = await load(task, ports);
+  const { paths, folder } = factsOf(task, VideoTaskFacts);
   // Of a job that ended without assets, an attempt to store it may have left any file.
   await ports.storage.remove(paths.length > 0 ? paths : Object.values(filesIn(folder)));
   const args = { ...attemptOf(task), p_job_id: task.subject };

@@ -22,28 +22,28 @@ Deno.test("there is a handler for each kind of task that a job has", () => {
 });
 
 Deno.test("a submit task submits its job, and needs nothing else of it", async () => {
-  const { run, told, loaded } = setting();
-  await run(submitTask);
+  const { run, told } = setting();
+  await run({ ...submitTask, facts: null });
   assert.deepEqual(told, [["claim_submission", {
     p_job_id: jobId,
     p_providers: ["fal"],
     p_moderates: false,
   }]]);
-  assert.deepEqual(loaded, []);
 });
 
-Deno.test("every other task begins with what the database knows of its job now", async () => {
+Deno.test("every other task needs what the database said of its job with the claim", async () => {
   for (const task of [pollTask, cancelTask, storeTask, deleteFilesTask]) {
-    const { run, loaded } = setting({
+    const { run, told } = setting({
       provider: { ...queued, cancel: () => Promise.resolve({ outcome: "requested" }) },
     });
     await run(task);
-    assert.deepEqual(loaded, [{ p_job_id: jobId }]);
+    assert.equal(told.length, 1, task.kind);
 
-    const away = new AppError("ERR_6001");
-    const failing = setting({ database: { load_video_task: () => Promise.reject(away) } });
-    await assert.rejects(failing.run(task), away);
-    assert.deepEqual(failing.told, []);
+    for (const facts of [null, undefined, { folder: "f" }]) {
+      const failing = setting();
+      await assert.rejects(failing.run({ ...task, facts }), { name: "$ZodError" }, task.kind);
+      assert.deepEqual(failing.told, []);
+    }
   }
 });
 

@@ -74,8 +74,9 @@ export function falProvider(
       webhook: true,
       cancel: true,
       reportsStart: true,
-      // Webhooks bring most outcomes; polls find the lost ones, and the first of them that it has started.
-      pollIntervalSeconds: 2,
+      // Webhooks bring most outcomes; polls find the lost ones, and the first of them that it has started. A video that is
+      // made within this time needs none.
+      pollIntervalSeconds: 10,
       resultHosts: config.resultHosts,
     },
     submit: (generation) =>

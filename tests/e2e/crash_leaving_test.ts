@@ -1,0 +1,111 @@
+/**
+ * A crash at every step of taking along and leaving, of which the quick tests run a sample: an export is written, the
+ * account is closed, and Apple is told. As in crash_test.ts, the functions are killed before and after each of their calls.
+ */
+import assert from "node:assert/strict";
+import { AccountExport, Profile } from "../../supabase/functions/_shared/accounts/contract.ts";
+import { untilErasable } from "../database/support/accounts.ts";
+import { cases } from "../runs.ts";
+import { bodyOf } from "./support/answer.ts";
+import {
+  backend,
+  call,
+  calls,
+  isTrue,
+  restart,
+  type Run,
+  tick,
+  until,
+  untilQuiet,
+} from "./support/crash-steps.ts";
+import type { Point } from "./support/port-calls.ts";
+import { filesOf } from "./support/videos.ts";
+
+const samplePoints = 4;
+/** A call may be another one's now and then. */
+const maxTries = 10;
+
+const appleId = () => backend.stack.simulators.appleId;
+
+async function play(target: Point | null): Promise<{ run: Run; sub: string }> {
+  const { sql } = backend.database;
+  const run: Run = { guest: await backend.signIn(), prompt: "", jobId: "" };
+  const sub = crypto.randomUUID();
+  await untilQuiet();
+  calls.reset(target, restart);
+
+  // A lost answer is asked for again, and is then of the same export, or of one that is there.
+  const asked = await call(run, "user-export", { method: "POST" });
+  if (asked.status !== 429) bodyOf(asked, 202, AccountExport);
+  await tick();
+  await until("the file is written", () =>
+    isTrue(sql`
+    select from accounts.exports as e where e.user_id = ${run.guest.id} and e.made_at is not null`));
+  const { export: made } = bodyOf(await call(run, "user-profile", {}), 200, Profile);
+  assert.equal(made?.status, "ready");
+  const file = await (await fetch(made.url ?? "")).json();
+  assert.equal(file.user_id, run.guest.id);
+  assert(Array.isArray(file["accounts.users"]));
+
+  const body = { apple_authorization_code: appleId().authorizationCode(sub) };
+  const closed = await call(run, "user-profile", { method: "DELETE", body });
+  if (closed.status !== 202) assert.equal(closed.status, 401, "an earlier try has closed it");
+  await tick();
+  await until("Apple was told, or never will be", () =>
+    isTrue(sql`
+    select where not exists (select from queue.tasks as t where t.kind = 'revoke_apple_sign_in')`));
+  await backend.database.advance(untilErasable);
+  await tick();
+  await until("nothing is left to do", () => isTrue(sql`select where not exists (select from queue.tasks)`));
+  await untilQuiet();
+  return { run, sub };
+}
+
+/** Apple has revoked, unless the crash took what Apple gave for the code, which the operator is then told; and all is erased. */
+async function prove({ run, sub }: { run: Run; sub: string }, point: Point | null): Promise<void> {
+  const { consents } = await appleId().control.report();
+  const alerts = await backend.database.sql`
+    select from ops.alerts as a where a.rule = 'apple_sign_in_not_revoked' and a.subject = ${run.guest.id}`;
+  const mayBeLost = point !== null &&
+    ["POST /auth/token", "POST /rest/v1/rpc/keep_apple_token"].includes(point.call);
+  if (mayBeLost && consents.includes(sub)) assert.equal(alerts.length, 1);
+  else assert.deepEqual([consents.includes(sub), alerts.length], [false, 0]);
+  assert.deepEqual(await filesOf(backend, run.guest), []);
+  assert(
+    await isTrue(backend.database.sql`select from accounts.erasures as r where r.user_id = ${run.guest.id}`),
+  );
+}
+
+function nameOf({ call, occurrence, side }: Point): string {
+  return `${side} ${call} (${occurrence})`;
+}
+
+Deno.test("an export, a closing and what Apple is told survive a crash at every step", async () => {
+  await restart();
+  await prove(await play(null), null);
+  const recorded = [...calls.points];
+  for (
+    const name of [
+      "POST /rest/v1/rpc/user_export",
+      "POST /rest/v1/rpc/load_export",
+      "POST /rest/v1/rpc/load_export_page",
+      "POST /rest/v1/rpc/finish_export",
+      "POST /rest/v1/rpc/delete_user_profile",
+      "POST /auth/token",
+      "POST /rest/v1/rpc/keep_apple_token",
+      "POST /auth/revoke",
+      "POST /rest/v1/rpc/finish_apple_revocation",
+    ]
+  ) assert(recorded.some(({ call }) => call === name), `${name} is no step of it`);
+  const points = cases(samplePoints, recorded);
+  for (const point of points) {
+    for (let attempt = 1; !calls.hasCrashed || attempt === 1; attempt++) {
+      assert(attempt <= maxTries, `never reached: ${nameOf(point)}`);
+      const played = await play(point).catch((cause) => {
+        throw new Error(`${nameOf(point)}: ${calls.points.map(nameOf).join(", ")}`, { cause });
+      });
+      await prove(played, point);
+    }
+  }
+  console.log(`${points.length} crashes, of ${recorded.length}`);
+});
