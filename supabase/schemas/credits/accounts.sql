@@ -187,6 +187,7 @@ declare
   v_draws credits.draw[];
   v_owed credits.accounts;
   v_balance bigint;
+  v_due bigint;
   v_amount bigint;
 begin
   select a.balance into v_balance from credits.accounts as a where a.id = p_account.id;
@@ -195,22 +196,22 @@ begin
   from credits.accounts as a
   where a.owner_id = p_account.owner_id and a.kind = 'owed' and a.unit = p_account.unit;
   -- `least` passes over nulls: without the coalesce, no debt would be the whole balance.
-  v_amount := least(coalesce(v_owed.balance, 0), v_balance);
-  if v_amount > 0 then
-    v_draws := credits.choose_lots_to_pay(p_account.id, v_amount);
+  v_due := least(coalesce(v_owed.balance, 0), v_balance);
+  -- In transfers that no amount is too large for.
+  while v_due > 0 loop
+    v_draws := credits.choose_lots_to_pay(p_account.id, least(v_due, 1000000000));
     v_amount := credits.drawn(v_draws);
-  end if;
-  if v_amount > 0 then
+    exit when v_amount = 0;
     insert into credits.transfers (
       posting_id, owner_id, kind, from_account_id, to_account_id, amount, job_id, draws, created_at
     )
     values (
       p_posting_id, p_account.owner_id, 'debt_payment', p_account.id, v_owed.id, v_amount, p_job_id, v_draws, p_now
     );
+    v_due := v_due - v_amount;
     v_balance := v_balance - v_amount;
-  end if;
+  end loop;
 
-  -- In transfers that no amount is too large for.
   while p_account.closed_at is not null and v_balance > 0 loop
     v_amount := least(v_balance, 1000000000);
     insert into credits.transfers (

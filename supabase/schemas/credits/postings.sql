@@ -251,6 +251,7 @@ begin
       v_transfer_id, v_account.owner_id, 'release', v_hold.to_account_id, v_account.id, v_hold.amount, p_job_id, v_hold.id,
       v_draws, v_now
     );
+    perform credits.pay_own_debts(v_account, v_draws, v_now, p_job_id);
     perform credits.note_next_expiry(v_account.id);
     perform credits.settle_account(null, v_account, v_now, p_job_id);
   end if;

@@ -20,10 +20,13 @@ declare
   v_is_undo boolean;
 begin
   select t.* into strict v_original from credits.transfers as t where t.id = p_transfer_id;
-  if v_original.kind not in ('grant', 'purchase', 'reversal') then
+  v_is_undo := v_original.kind = 'reversal';
+  -- A reversal also brings back what expired, or what paid a debt: that follows from others, and has no reverse of its own.
+  if v_original.kind not in ('grant', 'purchase', 'reversal') or (v_is_undo and not exists (
+    select from credits.transfers as o where o.id = v_original.reverses_id and o.kind in ('grant', 'purchase', 'reversal')
+  )) then
     raise exception 'a % cannot be reversed', v_original.kind using errcode = 'invalid_parameter_value';
   end if;
-  v_is_undo := v_original.kind = 'reversal';
   select a.owner_id into strict v_owner_id
   from credits.accounts as a
   where a.id in (v_original.from_account_id, v_original.to_account_id) and a.owner_id is not null;

@@ -245,6 +245,42 @@ Deno.test("a payer that is refunded after it came back gives its own, and nothin
   await assertProved();
 });
 
+Deno.test("a video that fails after the refund of what it held costs no other credits, as one that fails before it", async () => {
+  for (const held of [{ expiresInHours: 10 }, { expiresInHours: 100 }, {}]) {
+    for (const payer of [{}, { expiresInHours: 50 }]) {
+      for (const share of [4, 10]) {
+        for (const mergesWhen of ["never", "before", "between"]) {
+          const ends = [];
+          for (const failsFirst of [true, false]) {
+            let user = await openAccount(sql);
+            const become = async (when: string) => {
+              if (when !== mergesWhen) return;
+              const heir = await openAccount(sql);
+              await sql`select credits.merge(${user}, ${heir})`;
+              user = heir;
+            };
+            const bought = await buy(user, 10, held);
+            const job = crypto.randomUUID();
+            await hold(sql, user, 10, job);
+            await buy(user, 10, payer);
+            await become("before");
+            if (failsFirst) await release(sql, job);
+            await sql`select credits.reverse_to(${bought}, ${share})`;
+            await become("between");
+            if (!failsFirst) await release(sql, job);
+            const after = await lotsOf(user);
+            assert.equal((await balancesOf(sql, user)).owed, 0);
+            await sql`select credits.reverse_to(${bought}, 0)`;
+            ends.push([after, await lotsOf(user)]);
+          }
+          assert.deepEqual(ends[1], ends[0]);
+        }
+      }
+    }
+  }
+  await assertProved();
+});
+
 /** Things that were bought: so many are spent at first, and each may be refunded, at last before the one with that number. */
 const life = fc.record({
   spent: fc.array(fc.integer({ min: 1, max: 9 }), { maxLength: 3 }),

@@ -12,6 +12,8 @@ interface ModelLot {
   remaining: number;
   /** How much of it has paid debts, and was not put back. */
   paid: number;
+  /** Every reversal of what added it that was, the latest last. */
+  readonly reversals: Reversal[];
 }
 
 type Draw = readonly [lot: ModelLot, amount: number];
@@ -95,7 +97,7 @@ export class LedgerModel {
     const lot = this.#newLot(expiresInHours === null ? null : this.now + expiresInHours);
     this.#book(source[kind], -amount);
     this.#putBack([[lot, amount]]);
-    return [{ credits_remaining: this.#available }, { kind, amount, lot, reversals: [] }];
+    return [{ credits_remaining: this.#available }, { kind, amount, lot, reversals: lot.reversals }];
   }
 
   deduct(amount: number): ModelOutcome {
@@ -121,7 +123,11 @@ export class LedgerModel {
       hold.end = kind;
       this.#book("escrow", -hold.amount);
       if (kind === "capture") this.#book("revenue", hold.amount);
-      else this.#putBack(hold.draws);
+      else {
+        this.#comeBack(hold.draws);
+        this.#payOwnDebts(hold.draws);
+        this.#settle();
+      }
     }
     return { amount: hold.amount };
   }
@@ -250,7 +256,7 @@ export class LedgerModel {
   }
 
   #newLot(expiresAt: number | null): ModelLot {
-    const lot = { expiresAt, remaining: 0, paid: 0 };
+    const lot: ModelLot = { expiresAt, remaining: 0, paid: 0, reversals: [] };
     this.#lots.push(lot);
     return lot;
   }
@@ -260,12 +266,41 @@ export class LedgerModel {
   }
 
   #putBack(draws: readonly Draw[]): void {
+    this.#comeBack(draws);
+    this.#settle();
+  }
+
+  #comeBack(draws: readonly Draw[]): void {
     for (const [lot, amount] of draws) {
       if (amount === 0) continue;
       this.#revive(lot);
       lot.remaining += amount;
     }
-    this.#settle();
+  }
+
+  /** What comes back of a lot that was taken back without it pays for that, and what has paid in its place comes back. */
+  #payOwnDebts(draws: readonly Draw[]): void {
+    const own = draws.map(([lot, amount]): Draw => {
+      const owed = lot.reversals.filter(({ isUndone }) => !isUndone)
+        .reduce((sum, reversal) => sum + reversal.amount - reversal.taken, 0);
+      return [lot, Math.min(amount, Math.max(0, owed - lot.paid))];
+    }).filter(([, amount]) => amount > 0);
+    let due = own.reduce((sum, [, amount]) => sum + amount, 0);
+    const others = inSpendingOrder(this.#lots).reverse().filter((lot) => !own.some(([each]) => each === lot));
+    for (const [lot] of this.#putBackPayments(others, due - this.#owed)) this.#revive(lot);
+    due = Math.min(due, this.#owed);
+    for (const [lot, amount] of this.#inAge(own)) {
+      const paid = Math.min(due, amount);
+      lot.remaining -= paid;
+      lot.paid += paid;
+      this.#owed -= paid;
+      due -= paid;
+    }
+  }
+
+  /** The oldest first. */
+  #inAge(draws: readonly Draw[]): Draw[] {
+    return [...draws].sort(([one], [other]) => this.#lots.indexOf(one) - this.#lots.indexOf(other));
   }
 
   #revive(lot: ModelLot): void {
