@@ -67,7 +67,7 @@ Deno.test("all items are accepted in one call, for the caller of the token, with
     "ERR_6004",
   ]);
   // As an answer of generate-video would say it.
-  assert.partialDeepStrictEqual(body?.results[4], { error: { details: { retry_after: 300 } } });
+  assert.match(JSON.stringify(body?.results[4]), /"retry_after":300/);
   assert.match(
     body?.results.flatMap((result) => "error" in result ? [result.error.message] : [])[1] ?? "",
     /costs 4.* is 2/,
