@@ -18,7 +18,9 @@ import { videoTasks } from "./tasks.ts";
 import { elsewhere, lost, queued, setting } from "../testing/video-tasks.ts";
 
 Deno.test("there is a handler for each kind of task that a job has", () => {
-  assert.deepEqual(Object.keys(videoTasks).sort(), ["cancel", "delete_files", "poll", "store", "submit"]);
+  assert.deepEqual(Object.keys(videoTasks).sort(), [
+    ...["cancel", "delete_files", "poll", "store", "submit", "tidy_upload"],
+  ]);
 });
 
 Deno.test("a submit task submits its job, and needs nothing else of it", async () => {
