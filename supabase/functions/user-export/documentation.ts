@@ -15,6 +15,6 @@ export default {
         expires_at: null,
       },
     },
-    walk: { follows: "user-profile" },
+    walk: { follows: "recover-guest" },
   },
 } satisfies Documentation;

@@ -23,7 +23,7 @@ export default {
       "`app_account_token` as StoreKit's `appAccountToken`, and the purchase is this user's; it is nobody else's to know. " +
       "`export` is the file that `user-export` asked for, with a new URL at each call.",
     responses: { 200: profile },
-    walk: { follows: "recover-guest" },
+    walk: { follows: "user-export" },
   },
   PATCH: {
     description:
