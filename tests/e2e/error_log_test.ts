@@ -33,14 +33,17 @@ async function errorOfRequest(requestId: string): Promise<Entry> {
 Deno.test("an accident in a procedure is recorded with its cause, which its caller is not told", async () => {
   const { sql } = backend.database;
   const requestId = crypto.randomUUID();
-  const [models] = await sql<{ definition: string }[]>`
-    select pg_get_functiondef('api.models'::regproc) as definition`;
-  await sql`
-    create or replace function api.models(p_user_id uuid, p_session_id uuid default null)
-    returns jsonb language plpgsql as $$
-    begin raise exception 'broken for %', 'jane@example.com'; end $$`;
+  // With the arguments that it has, so that this takes its place and is no second one of its name.
+  const [models] = await sql<{ definition: string; arguments: string }[]>`
+    select
+      pg_get_functiondef('api.models'::regproc) as definition,
+      pg_get_function_arguments('api.models'::regproc) as arguments`;
+  assert(models);
+  await sql.unsafe(`
+    create or replace function api.models(${models.arguments}) returns jsonb language plpgsql as $$
+    begin raise exception 'broken for %', 'jane@example.com'; end $$`);
   const answer = await guest.call("models", { headers: { "x-request-id": requestId } });
-  await sql.unsafe(models?.definition ?? "");
+  await sql.unsafe(models.definition);
   assert.deepEqual(errorOf(answer, "ERR_6003").details, {});
   const { context, ...error } = await errorOfRequest(requestId);
   assert.deepEqual(error, {
