@@ -7434,6 +7434,8 @@ begin
 end;
 $$;
 
+select core.keep_rows_out_of_logs('accounts.identity_notifications');
+
 -- supabase/schemas/devices/devices.sql
 
 -- devices: who was granted a device's credits, and what bounds it. In this order: devices.sql, limits.sql,

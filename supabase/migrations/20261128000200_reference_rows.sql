@@ -36,7 +36,7 @@ insert into guard.policies (name, scope, max_hits, window_seconds, on_failure, i
   ('purchases', 'user', 30, 60, 'open', false),
   ('replays', 'user', 120, 60, 'open', false),
   -- A file of all that there is: some seconds of a worker.
-  ('exports', 'user', 1, 86400, 'open', true),
+  ('exports', 'user', 1, 86400, 'open', false),
   ('admin', 'user', 60, 60, 'open', false)
 on conflict (name) do nothing;
 -- Counted from the rows that gave them and not in calls, so it is ops.take_credits, devices.admit_intent and

@@ -110,10 +110,12 @@ Deno.test("a bucket that was there before the migrations, and open to everybody,
   await preparePlatform(database.url);
   await rowsOf(
     database.url,
-    "insert into storage.buckets (id, name, public) values ('videos', 'videos', true)",
+    "insert into storage.buckets (id, name, public) values ('videos', 'videos', true), ('uploads', 'uploads', true)",
   );
   await migrate(database.url);
-  assert.deepEqual(await rowsOf(database.url, "select public from storage.buckets"), [{ public: false }]);
+  assert.deepEqual(await rowsOf(database.url, "select distinct public from storage.buckets"), [{
+    public: false,
+  }]);
 });
 
 /** A database as a hosted project is before its first migration. */

@@ -76,7 +76,17 @@ Deno.test.afterAll(async () => {
 
 Deno.test("the tarball has programs, types, maps with their sources, README and licence, and nothing else", async () => {
   const files = (await run("tar", ["-tzf", tarball])).trim().split("\n").sort();
-  const modules = ["calls", "error-codes", "errors", "intentions", "kinora", "retry", "session", "transport"];
+  const modules = [
+    "calls",
+    "error-codes",
+    "errors",
+    "intentions",
+    "kinora",
+    "retry",
+    "session",
+    "transport",
+    "upload",
+  ];
   assert.deepEqual(
     files,
     [

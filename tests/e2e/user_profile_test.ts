@@ -26,7 +26,9 @@ Deno.test("a guest reads and changes their profile", async () => {
     credits_remaining: 7,
     app_account_token: profile.app_account_token,
     shares_consumption: false,
+    accepted_processors: [],
     subscription: null,
+    export: null,
     created_at: profile.created_at,
   });
   const changes = {

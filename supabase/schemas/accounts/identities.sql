@@ -139,3 +139,5 @@ begin
   return next;
 end;
 $$;
+
+select core.keep_rows_out_of_logs('accounts.identity_notifications');

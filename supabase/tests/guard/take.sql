@@ -24,7 +24,7 @@ select is(
     "device_grants_global": [500, 3600, "global"],
     "reads": [120, 60, "user"], "writes": [60, 60, "user"], "replays": [120, 60, "user"], "admin": [60, 60, "user"],
     "admin_credits": [10000, 86400, "user"], "uncaptured_jobs": [30, 86400, "user"],
-    "signed_urls": [200, 86400, "user"], "purchases": [30, 60, "user"], "sandbox_credits": [100, 86400, "user"],
+    "signed_urls": [200, 86400, "user"], "purchases": [30, 60, "user"], "exports": [1, 86400, "user"], "sandbox_credits": [100, 86400, "user"],
     "sandbox_credits_global": [500, 86400, "global"]
   }'::jsonb, 'the policies are those of the HTTP contract'
 );

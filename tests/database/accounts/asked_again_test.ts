@@ -215,6 +215,10 @@ const procedures: Record<string, Procedure> = {
       >`select api.record_device_intent(${userId}, ${network}, ${lane}) as answer`;
     },
   },
+  user_export: {
+    waitsFor: "caller",
+    call: (sql, { userId }) => sql`select api.user_export(${userId}) as answer`,
+  },
   video_jobs: {
     waitsFor: "nobody",
     call: (sql, { userId }) => sql`select api.video_jobs(${userId}, 20, null, null) as answer`,
@@ -226,7 +230,7 @@ const procedures: Record<string, Procedure> = {
 };
 
 /** What has a user among its arguments and acts for none. */
-const actForNobody = ["erase_account", "load_erasure", "record_error"];
+const actForNobody = ["erase_account", "finish_apple_revocation", "load_erasure", "record_error"];
 
 const database = sharedDatabase();
 const { sql } = database;

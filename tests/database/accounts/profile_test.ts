@@ -36,6 +36,7 @@ Deno.test("the first question about a profile makes the account, and the second 
     shares_consumption: false,
     accepted_processors: [],
     subscription: null,
+    export: null,
   });
   assert.match(String(token), /^[0-9a-f-]{36}$/);
   assert.notEqual(

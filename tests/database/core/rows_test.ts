@@ -9,8 +9,8 @@ import { notificationOf, notify, transactionOf } from "../support/purchases.ts";
 
 const canary = "Qx7canary";
 
-/** Ids and networks: written four times a request (decision 0032). */
-const without = ["guard.hits", "devices.grants", "devices.intents"];
+/** Ids and networks, written four times a request (decision 0032); and what has no text at all. */
+const without = ["guard.hits", "devices.grants", "devices.intents", "accounts.exports"];
 
 /** How each check is broken; it is told by its name. */
 const broken: Record<string, string> = {
@@ -19,11 +19,19 @@ const broken: Record<string, string> = {
   users_theme_preference_check: "theme_preference = 'Qx7canary'",
   users_tombstone: "closed_at = now()",
   users_another: "merged_into = id",
+  users_accepted_processors_check: "accepted_processors = array_fill('Qx7canary'::text, array[51])",
   app_transactions_environment_check: "environment = 'Qx7canary'",
   app_transactions_app_transaction_id_check: "app_transaction_id = repeat('Qx7canary', 10)",
   submissions_check: "request_id = null",
   provider_events_effect_check: "effect = 'Qx7canary'",
   assets_bytes_check: "bytes = 0",
+  identity_notifications_notification_id_check: "notification_id = repeat('Qx7canary', 30)",
+  identity_notifications_type_check: "type = repeat('Qx7canary', 12)",
+  identity_notifications_subject_check: "subject = repeat('Qx7canary', 30)",
+  projects_job_count_check: "job_count = -1",
+  uploads_content_type_check: "content_type = 'Qx7canary'",
+  uploads_bytes_check: "bytes = 0",
+  uploads_check: "status = 'ready'",
 };
 
 const purchases: Record<string, string> = {
@@ -77,6 +85,14 @@ Deno.test("a row that breaks a constraint is not told, whatever people wrote int
     values (${userId}, 'e', 'k', 'f', '{}', now())`;
   await sql`
     insert into ops.admin_actions (action, user_id, reason, created_at) values ('ban', ${userId}, 'a reason', now())`;
+
+  await sql`
+    insert into accounts.identity_notifications (notification_id, type, subject, event_at, received_at, user_id, effect)
+    values ('n', 'consent-revoked', 's', now(), now(), ${userId}, 'unlinked')`;
+  await sql`insert into videos.projects (user_id, name, created_at) values (${userId}, 'Winter', now())`;
+  await sql`
+    insert into videos.uploads (owner_id, content_type, bytes, folder, created_at, expires_at)
+    values (${userId}, 'image/png', 1, 'f', now(), now())`;
 
   await notify(sql, notificationOf("ONE_TIME_CHARGE", transactionOf({ app_transaction_id: "7" })));
 

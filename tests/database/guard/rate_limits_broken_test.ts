@@ -21,6 +21,7 @@ const onFailure: Record<string, "open" | "closed"> = {
   admin: "open",
   admin_credits: "closed",
   purchases: "open",
+  exports: "open",
   sandbox_credits: "closed",
   sandbox_credits_global: "closed",
 };

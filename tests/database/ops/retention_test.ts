@@ -150,6 +150,33 @@ const sweeps: Record<string, Sweep> = {
     names: (sql) =>
       sql`select case p.violations when 1 then 'old' else 'young' end as name from credits.proofs as p`,
   },
+  identity_notifications: {
+    // Of nobody here; one about somebody stays.
+    make: (sql, name, age) =>
+      sql`
+        insert into accounts.identity_notifications (notification_id, type, event_at, received_at, user_id, effect)
+        select n.id, 'email-enabled', core.now(), core.now() - make_interval(secs => ${age}), n.user_id, 'noted'
+        from (values (${name}, null), (${name} || ' of somebody', gen_random_uuid())) as n (id, user_id)`,
+    names: async (sql) => {
+      const rows = await sql<{ name: string }[]>`
+        select n.notification_id as name from accounts.identity_notifications as n`;
+      assert(rows.some(({ name }) => name === "old of somebody"));
+      return rows.filter(({ name }) => !name.endsWith("of somebody"));
+    },
+  },
+  exports: {
+    // It has no text: its bytes are its name.
+    make: (sql, name, age) =>
+      sql`
+        insert into accounts.exports (user_id, requested_at, made_at, bytes, expires_at)
+        values (
+          gen_random_uuid(), core.now(), core.now(), ${name.length}, core.now() - make_interval(secs => ${age})
+        )`,
+    names: (sql) =>
+      sql`
+        select case e.bytes when ${"old".length} then 'old' else 'young' end as name
+        from accounts.exports as e where e.deleting_at is null`,
+  },
   cron_runs: {
     make: (sql, name, age) =>
       sql`
