@@ -29,7 +29,7 @@ export interface DenoTestOptions {
 }
 
 /** More files at a time than there are cores, since half of them wait for a clock that is not theirs to set: a timeout, a poll. */
-const jobs = navigator.hardwareConcurrency + 1;
+export const jobs = Number(Deno.env.get("DENO_JOBS")) || navigator.hardwareConcurrency + 1;
 
 /** Runs the files, each in an isolate of its own and `jobs` at a time. */
 export async function denoTest(options: DenoTestOptions): Promise<Count> {
@@ -50,7 +50,7 @@ export async function denoTest(options: DenoTestOptions): Promise<Count> {
       // By which it says what it was at.
       signal: "INT",
       cwd: fileURLToPath(root),
-      env: { DENO_JOBS: `${jobs}`, ...Deno.env.toObject(), ...env },
+      env: { ...Deno.env.toObject(), DENO_JOBS: `${jobs}`, ...env },
       ...(onOutput === undefined ? {} : { onOutput }),
     });
     onStart?.(process);

@@ -7,7 +7,7 @@ import { deployedVariable, platformDeno, platformDenoVariable } from "../local/f
 import { startPostgres } from "../local/postgres/postgres.ts";
 import { exitOnTermination } from "../local/processes/process.ts";
 import { serverVariable, templateVariable } from "./database/harness.ts";
-import { denoTest } from "./deno-test.ts";
+import { denoTest, jobs } from "./deno-test.ts";
 import { listFiles } from "./files.ts";
 import { runPgTap } from "./pgtap.ts";
 import { longVariable } from "./runs.ts";
@@ -26,6 +26,12 @@ Runs all tests, or the tiers and files that are named, after their types were ch
   --long            all that the tests can try, where they otherwise try a sample; without a tier or path, only what
                     differs by that, and the end-to-end tests on the platform's Deno
   --platform        the end-to-end tests, with the functions as they are deployed, on the platform's Deno`;
+
+/**
+ * What a file may have open: its pool, a crowd (tests/database/support/connections.ts) or the pools of a backend, and as much
+ * again that has been closed and is not gone yet. It is asked for too little when files fail with "too many clients".
+ */
+const connectionsPerFile = 80;
 
 const minute = 60_000;
 /**
@@ -52,7 +58,7 @@ async function main(): Promise<number> {
   const selected = await selectPasses({ words, long, platform });
   if (!await checkTypes(words.length === 0 ? [] : selected.flatMap(({ files }) => files))) return 1;
 
-  const postgres = cleanup.use(await startPostgres());
+  const postgres = cleanup.use(await startPostgres({ maxConnections: jobs * connectionsPerFile }));
   const template = cleanup.use(await createTemplate(postgres.url()));
 
   const extent = long ? "all" : "sample";

@@ -23,10 +23,11 @@ export interface PostgresOptions {
   dataDirectory?: string;
   /** A port that must be free; without it, any free one. */
   port?: number;
+  /** How many connections it takes at once; without it, as many as Postgres by default, and of the hosted platform's order. */
+  maxConnections?: number;
 }
 
-/** Room for a test run's parallel files and their pools; the default of the hosted platform is of this order too. */
-const maxConnections = 100;
+const defaultMaxConnections = 100;
 /** Crash recovery replays at most max_wal_size (1 GB) of log; a start without it takes well under a second. */
 const startDeadline = 60_000;
 /** A fast shutdown writes a checkpoint; after this it is stuck, and the next step is to end it without one. */
@@ -50,7 +51,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
 
   for (let attempt = 1;; attempt++) {
     try {
-      return await startServer(options.dataDirectory, options.port ?? freePort());
+      return await startServer(options, options.port ?? freePort());
     } catch (error) {
       const repeatable = error instanceof PortTakenError && options.port === undefined;
       if (!repeatable || attempt === portAttempts) throw error;
@@ -105,7 +106,8 @@ async function createCluster(home: ServerHome): Promise<void> {
   await Deno.rename(unfinished, home.cluster);
 }
 
-async function startServer(dataDirectory: string | undefined, port: number): Promise<Postgres> {
+async function startServer(options: PostgresOptions, port: number): Promise<Postgres> {
+  const { dataDirectory, maxConnections = defaultMaxConnections } = options;
   await using cleanup = new AsyncDisposableStack();
   const home = cleanup.use(await createServerHome(dataDirectory));
   await endServer(home.cluster);

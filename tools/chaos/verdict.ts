@@ -46,6 +46,16 @@ export async function judge(
       (select coalesce(sum(t.amount), 0)::int from credits.transfers as t where t.kind = 'capture') as captured,
       (select coalesce(sum(t.amount), 0)::int from credits.transfers as t where t.kind in ('expiry', 'forfeit')) as gone,
       array(select format('%s %s', r.violation, r.subject) from credits.reconcile(true) as r) as violations`;
+  // The clock jumps to when the last credits expire, a year or more, and retention deletes the jobs of whoever was erased by
+  // then. Their hold stays in the ledger, with its end.
+  const deleted = await sql<{ id: string }[]>`
+    select h.job_id as id
+    from credits.transfers as h
+    join credits.transfers as e on e.reverses_id = h.id and e.kind in ('capture', 'release')
+    join accounts.users as u on u.id = h.owner_id
+    where h.kind = 'hold'
+      and exists (select from accounts.erasures as r where r.user_id in (u.id, u.merged_into) and r.swept_at is not null)
+      and not exists (select from videos.jobs as j where j.id = h.job_id)`;
   const tasks = await sql<{ kind: string; subject: string; error: string | null }[]>`
     select t.kind, t.subject, t.last_error as error from queue.tasks as t`;
   const strays = await sql<{ name: string }[]>`
@@ -58,7 +68,7 @@ export async function judge(
   ]);
   const taken = countBy([...fal.jobs, ...replicate.jobs].map(({ input }) => JSON.stringify(promptOf(input))));
 
-  const known = new Map(jobs.map((job) => [job.id, job]));
+  const known = new Set([...jobs, ...deleted].map(({ id }) => id));
   const problems = [
     ...tally.surprises,
     ...[...tally.accepted.keys()].filter((id) => !known.has(id)).map((id) =>
@@ -93,6 +103,7 @@ export async function judge(
     ["failed and given back", `${ended("failed").length}`],
     ...codes.map(([code, times]): [string, string] => [`  ${code}`, `${times}`]),
     ["cancelled and given back", `${ended("cancelled").length}`],
+    ["deleted with their user", `${deleted.length}`],
     ["refused by OpenAI", `${jobs.filter(({ refused }) => refused).length}`],
     ["late successes, not charged", `${jobs.filter(({ late }) => late).length}`],
     ["videos that fal made", `${fal.jobs.length}`],

@@ -4,13 +4,19 @@ import type { TestDatabase } from "../harness.ts";
 import { first, type Sql } from "./ledger.ts";
 
 /** Far more than there are cores, and few enough to leave room for the files that run beside this one. */
-const connections = 32;
+export const connections = 32;
+
+/**
+ * Seconds that a crowd's connections have to end. One that the server refused never does by itself, and the test would hang in
+ * place of telling what it was refused with.
+ */
+const endTimeout = 5;
 
 /** A pool of its own for a crowd: as many calls are in the database at once, and one that hangs fails. */
 export function manyConnections({ url }: TestDatabase): postgres.Sql & AsyncDisposable {
   const connection = { statement_timeout: patience };
   const sql = postgres(url, { max: connections, onnotice: () => {}, connection });
-  return Object.assign(sql, { [Symbol.asyncDispose]: () => sql.end() });
+  return Object.assign(sql, { [Symbol.asyncDispose]: () => sql.end({ timeout: endTimeout }) });
 }
 
 /** Makes as many calls, all at once. */
