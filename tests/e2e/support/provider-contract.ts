@@ -265,7 +265,7 @@ function startWebhookEndpoint(provider: Provider): WebhookEndpoint {
             submissionId: p_submission_id,
             ...event,
           });
-          return { job_id: crypto.randomUUID(), effect: "ignored" };
+          return { job_id: crypto.randomUUID(), effect: "ignored", tasks: [] };
         },
       }),
       storage: fakeStorage(),
