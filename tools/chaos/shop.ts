@@ -110,6 +110,8 @@ interface Row {
   credits: number | null;
   share: number;
   reason: string | null;
+  /** Whether it was told that the customer went to another level within it. */
+  upgraded: boolean;
   transfers: number;
   named: boolean;
   closed: boolean;
@@ -117,13 +119,20 @@ interface Row {
 
 type Sold = AppStoreReport["transactions"][number];
 
-/** Of what a period brought, what it had left when the customer bought another level, rounded up. */
-function leftAtUpgrade(period: Sold | undefined, all: readonly Sold[], credits: number): number {
+/**
+ * Of what a period brought, what it had left when the customer bought another level, rounded up. Another level's renewal ends
+ * it only where the store has told that it was an upgrade, which it need not.
+ */
+function leftAtUpgrade(
+  period: Sold | undefined,
+  all: readonly Sold[],
+  { credits, upgraded }: { credits: number; upgraded: boolean },
+): number {
   if (period?.expiresDate === undefined) return 0;
   const { purchaseDate: from, expiresDate: until } = period;
   const cuts = all.filter((each) =>
     each.originalTransactionId === period.originalTransactionId && each.purchaseDate > from &&
-    each.purchaseDate < until && (each.transactionReason === "PURCHASE" || period.isUpgraded)
+    each.purchaseDate < until && (each.transactionReason === "PURCHASE" || upgraded)
   ).map(({ purchaseDate }) => purchaseDate);
   if (cuts.length === 0) return 0;
   return credits - Math.floor(credits * (Math.min(...cuts) - from) / (until - from));
@@ -137,7 +146,7 @@ export async function judgeSales(
   const { transactions, notifications, deliveries } = await simulators.appStore.control.report();
   const rows = await sql<Row[]>`
     select t.transaction_id as id, t.credits::int, t.revoked_share::int as share, t.reason::text,
-      t.app_account_token is not null as named,
+      t.is_upgraded as upgraded, t.app_account_token is not null as named,
       (select count(*)::int from credits.transfers as x where x.id = t.transfer_id and x.kind = 'purchase') as transfers,
       exists (
         select from accounts.users as u
@@ -172,9 +181,10 @@ export async function judgeSales(
   }
   const bought = rows.reduce((sum, { credits }) => sum + (credits ?? 0), 0);
   const sold = new Map(transactions.map((each) => [each.transactionId, each]));
-  const taken = rows.reduce((sum, { id, credits, share }) => {
+  const taken = rows.reduce((sum, { id, credits, share, upgraded }) => {
     const refunded = Math.floor((credits ?? 0) * share / 100_000);
-    return sum + Math.max(refunded, leftAtUpgrade(sold.get(id), transactions, credits ?? 0));
+    const left = leftAtUpgrade(sold.get(id), transactions, { credits: credits ?? 0, upgraded });
+    return sum + Math.max(refunded, left);
   }, 0);
   const heard = new Set(
     deliveries.filter(({ state }) => state === "delivered").map(({ requestId }) => requestId),
