@@ -37,6 +37,7 @@ begin
   if not found then
     insert into ops.alerts (rule, subject, details, raised_at, last_at)
     values (p_rule, left(p_subject, 300), p_details, v_now, v_now);
+    perform events.publish('alert.raised', null, jsonb_build_object('rule', p_rule, 'subject', left(p_subject, 300)));
   end if;
 end;
 $$;
