@@ -4295,6 +4295,8 @@ alter table events.deliveries enable row level security;
 create index deliveries_dead on events.deliveries (channel, ended_at) where outcome = 'dead';
 comment on table events.deliveries is 'Each event with each of its receivers, and how that ended.';
 
+select core.keep_rows_out_of_logs('events.deliveries');
+
 create function events.publish(p_type text, p_user_id uuid, p_data jsonb, p_metadata jsonb default '{}')
 returns uuid
 language plpgsql
