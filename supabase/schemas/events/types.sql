@@ -20,5 +20,6 @@ return array[
   row('purchase.refunded', '90 days', '{inbox}')::events.type,
   row('account.closed', '90 days', '{}')::events.type,
   row('account.merged', '90 days', '{inbox}')::events.type,
-  row('alert.raised', '90 days', '{}')::events.type
+  row('alert.raised', '90 days', '{}')::events.type,
+  row('alert.resolved', '90 days', '{}')::events.type
 ];

@@ -49,6 +49,8 @@ const EndedJob = z.strictObject({
   })),
 });
 
+const Alert = z.strictObject({ rule: z.string(), subject: z.string() });
+
 const StoreTransaction = z.strictObject({ transaction_id: z.string(), product_id: z.string(), credits });
 
 const {
@@ -217,8 +219,15 @@ export const eventTypes = {
   },
   "alert.raised": {
     when: "something is wrong that only the operator can mend",
-    data: z.strictObject({ rule: z.string(), subject: z.string() }),
+    data: Alert,
     example: () => ({ rule: "provider_refuses", subject: "fal" }),
+    keepDays: 90,
+    texts: null,
+  },
+  "alert.resolved": {
+    when: "an alert was taken back: it turned out not to be so",
+    data: Alert,
+    example: () => ({ rule: "apple_sign_in_not_revoked", subject: exampleIds.user }),
     keepDays: 90,
     texts: null,
   },
