@@ -20,9 +20,9 @@ create table videos.uploads (
   id uuid primary key default core.new_id(),
   owner_id uuid not null,
   status videos.upload_status not null default 'pending',
-  -- As told, and of what is ready as found.
-  content_type text not null check (content_type in ('image/jpeg', 'image/png', 'image/webp')),
-  bytes bigint not null check (bytes between 1 and 10485760),
+  -- As told, and of what is ready as found. Of a copy nobody tells it before.
+  content_type text check (content_type in ('image/jpeg', 'image/png', 'image/webp')),
+  bytes bigint check (bytes between 1 and 10485760),
   -- As it is shown, after its orientation.
   width integer,
   height integer,
@@ -34,7 +34,10 @@ create table videos.uploads (
   -- Until then its URL writes, whatever became of it.
   expires_at timestamptz not null,
   deleted_at timestamptz,
-  check ((status = 'ready') = (path is not null and width is not null and height is not null))
+  -- The job whose `image_url` it is a copy of; null for what its user brought. No foreign key, as in videos.jobs.
+  job_id uuid unique,
+  constraint uploads_told check (num_nulls(content_type, bytes) = 0 or (job_id is not null and status = 'pending')),
+  constraint uploads_found check ((status = 'ready') = (path is not null and width is not null and height is not null))
 );
 alter table videos.uploads enable row level security;
 create index uploads_owner on videos.uploads (owner_id, created_at desc, id desc);
@@ -47,20 +50,27 @@ language sql
 immutable
 return interval '2 hours';
 
--- When nothing can be on its way to an upload any more: whoever began to complete it while it was there is done, as each of
--- their calls of Storage ends within 10 seconds.
+-- Whoever began to complete an upload while it was there is done by then, as each of their calls of Storage ends within 10
+-- seconds.
+create function videos.tidying_delay()
+returns interval
+language sql
+immutable
+return interval '5 minutes';
+
+-- When nothing can be on its way to an upload any more.
 create function videos.upload_closes_at(p_upload videos.uploads)
 returns timestamptz
 language sql
 immutable
-return (p_upload).expires_at + interval '5 minutes';
+return (p_upload).expires_at + videos.tidying_delay();
 
--- Whether an upload is there for its user: not deleted, and not given up.
+-- Whether an upload is there for its user: theirs, not deleted, and not given up.
 create function videos.is_shown(p_upload videos.uploads, p_now timestamptz)
 returns boolean
 language sql
 immutable
-return (p_upload).deleted_at is null and ((p_upload).status = 'ready' or (p_upload).expires_at > p_now);
+return (p_upload).job_id is null and (p_upload).deleted_at is null and ((p_upload).status = 'ready' or (p_upload).expires_at > p_now);
 
 create function videos.tier_of(p_user_id uuid)
 returns text
@@ -153,16 +163,30 @@ as $$
   )
 $$;
 
+-- Until when a copy is needed at least: its job runs, and may go on beyond its bound. Null for one that is needed no more, and
+-- for what a user brought.
+create function videos.copy_needed_until(p_upload videos.uploads)
+returns timestamptz
+language sql
+stable
+set search_path = ''
+as $$
+  select greatest(j.due_at, core.now()) from videos.jobs as j
+  where j.id = (p_upload).job_id and j.completed_at is null
+$$;
+
 create function videos.untidy_files(p_upload videos.uploads)
 returns text[]
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Paths of what storage has of an upload and nobody needs: all but the cleaned copy of one that is there for its user.
+-- Paths of what storage has of an upload and nobody needs: all but the cleaned copy of one that is there for its user, or for
+-- a job that runs.
 declare
   v_folder constant text := (p_upload).folder || '/';
-  v_kept constant text := case when videos.is_shown(p_upload, core.now()) then (p_upload).path end;
+  v_kept constant text := case when videos.is_shown(p_upload, core.now()) or videos.copy_needed_until(p_upload) is not null
+    then (p_upload).path end;
 begin
   return array(
     select o.name from storage.objects as o

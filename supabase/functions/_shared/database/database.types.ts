@@ -304,6 +304,10 @@ export type Database = {
         Args: { "p_attempt": number; "p_job_id": string; "p_task_id": number };
         Returns: Json;
       };
+      "record_image": {
+        Args: { "p_job_id": string; "p_outcome": Json; "p_upload_id": string };
+        Returns: Json;
+      };
       "record_notification_history": {
         Args: { "p_environment": string; "p_notifications": Json; "p_read_until"?: string };
         Returns: Json;
