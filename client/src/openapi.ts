@@ -490,13 +490,13 @@ export interface paths {
         };
         /**
          * The caller's pictures, newest first, page by page
-         * @description Newest first, `limit` at a time (1 to 100, else 20); those that were begun and not completed are `pending`, until their URL expires. `next_cursor` is the `cursor` of the next page, and null on the last.
+         * @description Newest first, `limit` at a time (1 to 100, else 20); those that were begun and not completed are `pending`, until their URL expires. `project_id` shows those of one of the caller's `projects` (`ERR_4007` for any other). `next_cursor` is the `cursor` of the next page, and null on the last.
          */
         get: operations["getUploads"];
         put?: never;
         /**
          * Begins the upload of a picture, and tells where its file goes
-         * @description A JPEG, PNG or WebP of up to 10 MB, 64 to 8192 pixels a side. PUT the file to `upload_url` with its `Content-Type`, or give its path and token to supabase-js' `uploadToSignedUrl`; then PATCH. Three may be pending at the same time, more are `ERR_4009`; one that is not completed when its URL expires is gone. `ERR_4020` says how much room there is: 100 MB for a guest, 500 MB for whoever has signed in, 5 GB with a subscription.
+         * @description A JPEG, PNG or WebP of up to 10 MB, 64 to 8192 pixels a side. PUT the file to `upload_url` with its `Content-Type`, or give its path and token to supabase-js' `uploadToSignedUrl`; then PATCH. Three may be pending at the same time, more are `ERR_4009`; one that is not completed when its URL expires is gone. `ERR_4020` says how much room there is: 100 MB for a guest, 500 MB for whoever has signed in, 5 GB with a subscription. `project_id` puts it into one of the caller's `projects` (`ERR_4007` for any other).
          */
         post: operations["postUploads"];
         /**
@@ -1092,6 +1092,8 @@ export interface components {
         PostUploadsRequest: {
             content_type: components["schemas"]["ImageType"];
             bytes: number;
+            /** Format: uuid */
+            project_id?: string | null;
         };
         PostUploadsResponse: {
             /** Format: uuid */
@@ -1236,6 +1238,8 @@ export interface components {
             bytes: number;
             width: number | null;
             height: number | null;
+            /** Format: uuid */
+            project_id: string | null;
             /** Format: date-time */
             created_at: string;
         };
@@ -3678,6 +3682,7 @@ export interface operations {
                 /** @example 10 */
                 limit?: number;
                 cursor?: string;
+                project_id?: string;
             };
             header?: {
                 /**
@@ -3717,6 +3722,7 @@ export interface operations {
                      *           "bytes": 1873402,
                      *           "width": 3024,
                      *           "height": 4032,
+                     *           "project_id": null,
                      *           "created_at": "2026-11-21T11:57:00.000Z"
                      *         }
                      *       ],
@@ -3729,6 +3735,7 @@ export interface operations {
             400: components["responses"]["ERR_4008"];
             401: components["responses"]["ERR_4005"];
             403: components["responses"]["ERR_4017"];
+            404: components["responses"]["ERR_4007"];
             429: components["responses"]["ERR_4004"];
             500: components["responses"]["ERR_6003"];
             503: components["responses"]["ERR_6001"];
@@ -3789,6 +3796,7 @@ export interface operations {
             400: components["responses"]["ERR_4008"];
             401: components["responses"]["ERR_4005"];
             403: components["responses"]["ERR_4017"];
+            404: components["responses"]["ERR_4007"];
             409: components["responses"]["ERR_4009_ERR_4020"];
             413: components["responses"]["ERR_4013"];
             415: components["responses"]["ERR_4018"];
@@ -3892,6 +3900,7 @@ export interface operations {
                      *       "bytes": 1873402,
                      *       "width": 3024,
                      *       "height": 4032,
+                     *       "project_id": null,
                      *       "created_at": "2026-11-21T11:57:00.000Z"
                      *     }
                      */

@@ -5077,11 +5077,14 @@ create table videos.uploads (
   deleted_at timestamptz,
   -- The job whose `image_url` it is a copy of; null for what its user brought. No foreign key, as in videos.jobs.
   job_id uuid unique,
+  -- Of its user's. One that is not there any more is none, as for jobs.
+  project_id uuid,
   constraint uploads_told check (num_nulls(content_type, bytes) = 0 or (job_id is not null and status = 'pending')),
   constraint uploads_found check ((status = 'ready') = (path is not null and width is not null and height is not null))
 );
 alter table videos.uploads enable row level security;
 create index uploads_owner on videos.uploads (owner_id, created_at desc, id desc);
+create index uploads_project on videos.uploads (project_id, created_at desc, id desc) where project_id is not null;
 comment on table videos.uploads is 'Pictures that users brought.';
 
 -- How long a signed upload URL of Storage lives, which says so nowhere else.
@@ -5137,6 +5140,7 @@ stable
 return jsonb_build_object(
   'upload_id', (p_upload).id, 'status', (p_upload).status, 'content_type', (p_upload).content_type,
   'bytes', (p_upload).bytes, 'width', (p_upload).width, 'height', (p_upload).height,
+  'project_id', case when (p_upload).project_id is not null then videos.shown_project((p_upload).project_id) end,
   'created_at', core.to_iso((p_upload).created_at)
 );
 
@@ -5151,12 +5155,15 @@ as $$
   where u.id = p_upload_id and u.owner_id = p_user_id and videos.is_shown(u, p_now)
 $$;
 
-create function videos.begin_upload(p_user_id uuid, p_content_type text, p_bytes bigint, out refusal jsonb, out upload videos.uploads)
+create function videos.begin_upload(
+  p_user_id uuid, p_content_type text, p_bytes bigint, p_project_id uuid, out refusal jsonb, out upload videos.uploads
+)
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Makes an upload, and the task that cleans up after its URL, where its user's tier has room for it; else `refusal`. The
+-- Makes an upload, and the task that cleans up after its URL, where its user's tier has room for it and the project is theirs;
+-- else `refusal`. The
 -- caller has locked the account, so that what is counted here is exact. Locks: task.
 declare
   v_now constant timestamptz := core.now();
@@ -5165,6 +5172,10 @@ declare
   v_pending integer;
   v_id constant uuid := core.new_id();
 begin
+  if p_project_id is not null and not videos.has_project(p_user_id, p_project_id) then
+    refusal := guard.refusal('resource/not-found');
+    return;
+  end if;
   select t.* into strict v_tier from videos.tiers as t where t.tier = videos.tier_of(p_user_id);
   select coalesce(sum(u.bytes), 0), count(*) filter (where u.status = 'pending') into v_used, v_pending
   from videos.uploads as u
@@ -5179,9 +5190,9 @@ begin
     ));
     return;
   end if;
-  insert into videos.uploads (id, owner_id, content_type, bytes, folder, created_at, expires_at)
+  insert into videos.uploads (id, owner_id, content_type, bytes, project_id, folder, created_at, expires_at)
   values (
-    v_id, p_user_id, p_content_type, p_bytes,
+    v_id, p_user_id, p_content_type, p_bytes, p_project_id,
     (select u.reference || '/' || v_id from accounts.users as u where u.id = p_user_id),
     v_now, v_now + videos.upload_url_lives()
   )
@@ -12334,7 +12345,8 @@ grant execute on function api.recover_guest to service_role;
 -- supabase/schemas/api/uploads.sql
 
 create function api.get_uploads(
-  p_user_id uuid, p_limit integer, p_after jsonb default null, p_session_id uuid default null
+  p_user_id uuid, p_limit integer, p_after jsonb default null, p_session_id uuid default null,
+  p_project_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -12342,8 +12354,8 @@ volatile
 security definer
 set search_path = ''
 as $$
--- A page of the caller's uploads, newest first, those that were begun and are not over among them: `data` is `{ uploads, next
--- }`. Counts against `reads`. Locks: rate-limit row.
+-- A page of the caller's uploads, or of those of one project, newest first, those that were begun and are not over among them:
+-- `data` is `{ uploads, next }`. resource/not-found for a project that is not there or is another's. Counts against `reads`. Locks: rate-limit row.
 declare
   v_caller record;
   v_now constant timestamptz := core.now();
@@ -12356,6 +12368,9 @@ begin
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
+  if p_project_id is not null and not videos.has_project(p_user_id, p_project_id) then
+    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+  end if;
 
   select coalesce(jsonb_agg(videos.upload_json(p.upload) order by p.place) filter (where p.place <= p_limit), '[]'),
     case when count(*) > p_limit then jsonb_agg(jsonb_build_object(
@@ -12363,10 +12378,26 @@ begin
     ) order by p.place) -> p_limit - 1 end
   into v_uploads, v_next
   from (
-    select u as upload, row_number() over (order by u.created_at desc, u.id desc) as place
-    from videos.uploads as u
-    where u.owner_id = p_user_id and (u.created_at, u.id) < (v_before, v_before_id) and videos.is_shown(u, v_now)
-    order by u.created_at desc, u.id desc
+    select c.upload, row_number() over (order by (c.upload).created_at desc, (c.upload).id desc) as place
+    from (
+      (
+        select u as upload from videos.uploads as u
+        where p_project_id is null
+          and u.owner_id = p_user_id and (u.created_at, u.id) < (v_before, v_before_id) and videos.is_shown(u, v_now)
+        order by u.created_at desc, u.id desc
+        limit p_limit + 1
+      )
+      union all
+      -- Apart, by an index of its own.
+      (
+        select u as upload from videos.uploads as u
+        where u.project_id = p_project_id
+          and u.owner_id = p_user_id and (u.created_at, u.id) < (v_before, v_before_id) and videos.is_shown(u, v_now)
+        order by u.created_at desc, u.id desc
+        limit p_limit + 1
+      )
+    ) as c
+    order by place
     limit p_limit + 1
   ) as p;
   return guard.answer(
@@ -12377,7 +12408,7 @@ $$;
 grant execute on function api.get_uploads to service_role;
 
 create function api.post_uploads(
-  p_user_id uuid, p_content_type text, p_bytes bigint, p_session_id uuid default null
+  p_user_id uuid, p_content_type text, p_bytes bigint, p_session_id uuid default null, p_project_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -12386,8 +12417,8 @@ security definer
 set search_path = ''
 as $$
 -- Begins an upload of so many bytes: `data` is `{ upload_id, folder, expires_at }`. A second call begins another.
--- resource/wrong-state where the caller has as many pending ones as their tier may; upload/quota-exceeded where there is no
--- room for it. Counts against `writes`. Locks: rate-limit row → account → task.
+-- resource/not-found for a project that is not theirs; resource/wrong-state where the caller has as many pending ones as their
+-- tier may; upload/quota-exceeded where there is no room for it. Counts against `writes`. Locks: rate-limit row → account → task.
 declare
   v_caller record;
   v_begun record;
@@ -12396,7 +12427,7 @@ begin
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
-  v_begun := videos.begin_upload(p_user_id, p_content_type, p_bytes);
+  v_begun := videos.begin_upload(p_user_id, p_content_type, p_bytes, p_project_id);
   if v_begun.refusal is not null then
     return v_begun.refusal || jsonb_build_object('limits', v_caller.limits);
   end if;

@@ -36,11 +36,14 @@ create table videos.uploads (
   deleted_at timestamptz,
   -- The job whose `image_url` it is a copy of; null for what its user brought. No foreign key, as in videos.jobs.
   job_id uuid unique,
+  -- Of its user's. One that is not there any more is none, as for jobs.
+  project_id uuid,
   constraint uploads_told check (num_nulls(content_type, bytes) = 0 or (job_id is not null and status = 'pending')),
   constraint uploads_found check ((status = 'ready') = (path is not null and width is not null and height is not null))
 );
 alter table videos.uploads enable row level security;
 create index uploads_owner on videos.uploads (owner_id, created_at desc, id desc);
+create index uploads_project on videos.uploads (project_id, created_at desc, id desc) where project_id is not null;
 comment on table videos.uploads is 'Pictures that users brought.';
 
 -- How long a signed upload URL of Storage lives, which says so nowhere else.
@@ -96,6 +99,7 @@ stable
 return jsonb_build_object(
   'upload_id', (p_upload).id, 'status', (p_upload).status, 'content_type', (p_upload).content_type,
   'bytes', (p_upload).bytes, 'width', (p_upload).width, 'height', (p_upload).height,
+  'project_id', case when (p_upload).project_id is not null then videos.shown_project((p_upload).project_id) end,
   'created_at', core.to_iso((p_upload).created_at)
 );
 
@@ -110,12 +114,15 @@ as $$
   where u.id = p_upload_id and u.owner_id = p_user_id and videos.is_shown(u, p_now)
 $$;
 
-create function videos.begin_upload(p_user_id uuid, p_content_type text, p_bytes bigint, out refusal jsonb, out upload videos.uploads)
+create function videos.begin_upload(
+  p_user_id uuid, p_content_type text, p_bytes bigint, p_project_id uuid, out refusal jsonb, out upload videos.uploads
+)
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Makes an upload, and the task that cleans up after its URL, where its user's tier has room for it; else `refusal`. The
+-- Makes an upload, and the task that cleans up after its URL, where its user's tier has room for it and the project is theirs;
+-- else `refusal`. The
 -- caller has locked the account, so that what is counted here is exact. Locks: task.
 declare
   v_now constant timestamptz := core.now();
@@ -124,6 +131,10 @@ declare
   v_pending integer;
   v_id constant uuid := core.new_id();
 begin
+  if p_project_id is not null and not videos.has_project(p_user_id, p_project_id) then
+    refusal := guard.refusal('resource/not-found');
+    return;
+  end if;
   select t.* into strict v_tier from videos.tiers as t where t.tier = videos.tier_of(p_user_id);
   select coalesce(sum(u.bytes), 0), count(*) filter (where u.status = 'pending') into v_used, v_pending
   from videos.uploads as u
@@ -138,9 +149,9 @@ begin
     ));
     return;
   end if;
-  insert into videos.uploads (id, owner_id, content_type, bytes, folder, created_at, expires_at)
+  insert into videos.uploads (id, owner_id, content_type, bytes, project_id, folder, created_at, expires_at)
   values (
-    v_id, p_user_id, p_content_type, p_bytes,
+    v_id, p_user_id, p_content_type, p_bytes, p_project_id,
     (select u.reference || '/' || v_id from accounts.users as u where u.id = p_user_id),
     v_now, v_now + videos.upload_url_lives()
   )

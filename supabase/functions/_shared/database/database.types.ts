@@ -171,7 +171,13 @@ export type Database = {
       };
       "get_sessions": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
       "get_uploads": {
-        Args: { "p_after"?: Json; "p_limit": number; "p_session_id"?: string; "p_user_id": string };
+        Args: {
+          "p_after"?: Json;
+          "p_limit": number;
+          "p_project_id"?: string;
+          "p_session_id"?: string;
+          "p_user_id": string;
+        };
         Returns: Json;
       };
       "get_user_profile": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
@@ -259,7 +265,13 @@ export type Database = {
         Returns: Json;
       };
       "post_uploads": {
-        Args: { "p_bytes": number; "p_content_type": string; "p_session_id"?: string; "p_user_id": string };
+        Args: {
+          "p_bytes": number;
+          "p_content_type": string;
+          "p_project_id"?: string;
+          "p_session_id"?: string;
+          "p_user_id": string;
+        };
         Returns: Json;
       };
       "products": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
