@@ -334,10 +334,11 @@ const page = (status: string, body: Uint8Array = new Uint8Array()) => ({
 async function submitFromUrl(given: {
   answers: FakeWorld["answers"] & object;
   recorded?: (outcome: Record<string, unknown>) => object;
+  storage?: Parameters<typeof fakeStorage>[0];
 }) {
   const { log, lines } = recordingLogger();
   const events: unknown[] = [];
-  const uploads = fakeStorage();
+  const uploads = fakeStorage(given.storage);
   const { recorded = ({ path }) => ({ image_path: path, image_seconds: 900 }) } = given;
   const web = fakeWeb({ names: { "a.example.com": ["93.184.215.14"] }, ...given });
   await submitVideo(jobId, {
@@ -416,4 +417,15 @@ Deno.test("a picture that is not to be had, or of no use, is recorded, and nothi
     assert.deepEqual([outcomes.length, outcomes[0]?.outcome, outcomes[0]?.reason], [1, outcome, reason]);
     assert.deepEqual([events.length, files], [1, []]);
   }
+});
+
+Deno.test("where our storage is away or full nothing is recorded of the picture: the task comes again", async () => {
+  let recorded = 0;
+  const failing = submitFromUrl({
+    answers: [page("200 OK", picture)],
+    recorded: () => ({ ...{ n: recorded += 1 } }),
+    storage: { upload: () => Promise.reject(new AppError("ERR_6002")) },
+  });
+  await assert.rejects(failing, { code: "ERR_6002" });
+  assert.equal(recorded, 0);
 });
