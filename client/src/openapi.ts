@@ -224,7 +224,7 @@ export interface paths {
          * Accepts a video, holds its price and begins to generate it
          * @description The price is computed from model and settings, and held; a video that is not made gives it back. Watch the job with `video-status`.
          *
-         *     `prompt` has 1 to 2000 characters, with tabs and line breaks but no other control or direction characters; where a model takes less, `options.prompt_max_characters` says how much, in UTF-16 units. `settings` are options of the model, whose defaults stand for those that are left out. `image_url` is for models that require an image: https, a public DNS name, no port, no credentials; `image_upload_id`, instead of it, is one of the caller's `uploads`, which must be `ready` (`ERR_4009`) and there (`ERR_4007`). `client_reference`, 1 to 100 visible characters, is the app's own name for the job: it is kept with it, and `video-jobs` finds it. `project_id` puts it into one of the caller's `projects`: `ERR_4007` for any other. Optional fields may be null.
+         *     `prompt` has 1 to 2000 characters, with tabs and line breaks but no other control or direction characters; where a model takes less, `options.prompt_max_characters` says how much, in UTF-16 units. `settings` are options of the model, whose defaults stand for those that are left out. `image_url` is for models that require an image: https, a public DNS name, no port, no credentials. It is fetched once, after the answer, and what was fetched is used; where there is no picture the job ends with `ERR_4019`. `image_upload_id`, instead of it, is one of the caller's `uploads`, which must be `ready` (`ERR_4009`) and there (`ERR_4007`). `client_reference`, 1 to 100 visible characters, is the app's own name for the job: it is kept with it, and `video-jobs` finds it. `project_id` puts it into one of the caller's `projects`: `ERR_4007` for any other. Optional fields may be null.
          *
          *     Where the operator asks for consent, `ERR_4021` names in `processors` who would get the prompt and have not all been accepted: with `accepted_processors` of `user-profile` they are, and the same key goes on.
          */
@@ -514,13 +514,13 @@ export interface paths {
         };
         /**
          * The caller's pictures, newest first, page by page
-         * @description Newest first, `limit` at a time (1 to 100, else 20); those that were begun and not completed are `pending`, until their URL expires. `next_cursor` is the `cursor` of the next page, and null on the last.
+         * @description Newest first, `limit` at a time (1 to 100, else 20); those that were begun and not completed are `pending`, until their URL expires. `project_id` shows those of one of the caller's `projects` (`ERR_4007` for any other). `next_cursor` is the `cursor` of the next page, and null on the last.
          */
         get: operations["getUploads"];
         put?: never;
         /**
          * Begins the upload of a picture, and tells where its file goes
-         * @description A JPEG, PNG or WebP of up to 10 MB, 64 to 8192 pixels a side. PUT the file to `upload_url` with its `Content-Type`, or give its path and token to supabase-js' `uploadToSignedUrl`; then PATCH. Three may be pending at the same time, more are `ERR_4009`; one that is not completed when its URL expires is gone. `ERR_4020` says how much room there is: 100 MB for a guest, 500 MB for whoever has signed in, 5 GB with a subscription.
+         * @description A JPEG, PNG or WebP of up to 10 MB, 64 to 8192 pixels a side. PUT the file to `upload_url` with its `Content-Type`, or give its path and token to supabase-js' `uploadToSignedUrl`; then PATCH. Three may be pending at the same time, more are `ERR_4009`; one that is not completed when its URL expires is gone. `ERR_4020` says how much room there is: 100 MB for a guest, 500 MB for whoever has signed in, 5 GB with a subscription. `project_id` puts it into one of the caller's `projects` (`ERR_4007` for any other).
          */
         post: operations["postUploads"];
         /**
@@ -1145,6 +1145,8 @@ export interface components {
         PostUploadsRequest: {
             content_type: components["schemas"]["ImageType"];
             bytes: number;
+            /** Format: uuid */
+            project_id?: string | null;
         };
         PostUploadsResponse: {
             /** Format: uuid */
@@ -1298,6 +1300,8 @@ export interface components {
             bytes: number;
             width: number | null;
             height: number | null;
+            /** Format: uuid */
+            project_id: string | null;
             /** Format: date-time */
             created_at: string;
         };
@@ -3881,6 +3885,7 @@ export interface operations {
                 /** @example 10 */
                 limit?: number;
                 cursor?: string;
+                project_id?: string;
             };
             header?: {
                 /**
@@ -3920,6 +3925,7 @@ export interface operations {
                      *           "bytes": 1873402,
                      *           "width": 3024,
                      *           "height": 4032,
+                     *           "project_id": null,
                      *           "created_at": "2026-11-21T11:57:00.000Z"
                      *         }
                      *       ],
@@ -3932,6 +3938,7 @@ export interface operations {
             400: components["responses"]["ERR_4008"];
             401: components["responses"]["ERR_4005"];
             403: components["responses"]["ERR_4017"];
+            404: components["responses"]["ERR_4007"];
             429: components["responses"]["ERR_4004"];
             500: components["responses"]["ERR_6003"];
             503: components["responses"]["ERR_6001"];
@@ -3992,6 +3999,7 @@ export interface operations {
             400: components["responses"]["ERR_4008"];
             401: components["responses"]["ERR_4005"];
             403: components["responses"]["ERR_4017"];
+            404: components["responses"]["ERR_4007"];
             409: components["responses"]["ERR_4009_ERR_4020"];
             413: components["responses"]["ERR_4013"];
             415: components["responses"]["ERR_4018"];
@@ -4095,6 +4103,7 @@ export interface operations {
                      *       "bytes": 1873402,
                      *       "width": 3024,
                      *       "height": 4032,
+                     *       "project_id": null,
                      *       "created_at": "2026-11-21T11:57:00.000Z"
                      *     }
                      */

@@ -4589,8 +4589,8 @@ $$;
 -- supabase/schemas/videos/models.sql
 
 -- videos: from a model and a prompt to a file in storage. In this order: models.sql, projects.sql, jobs.sql, submissions.sql,
--- assets.sql, renewals.sql, uploads.sql, providers.sql, offers.sql, settlement.sql, moderation.sql, acceptance.sql, bulk.sql,
--- telling.sql, retention.sql, export.sql.
+-- assets.sql, renewals.sql, uploads.sql, image-copies.sql, providers.sql, offers.sql, settlement.sql, moderation.sql,
+-- acceptance.sql, bulk.sql, telling.sql, retention.sql, export.sql.
 
 create schema videos;
 
@@ -5516,9 +5516,9 @@ create table videos.uploads (
   id uuid primary key default core.new_id(),
   owner_id uuid not null,
   status videos.upload_status not null default 'pending',
-  -- As told, and of what is ready as found.
-  content_type text not null check (content_type in ('image/jpeg', 'image/png', 'image/webp')),
-  bytes bigint not null check (bytes between 1 and 10485760),
+  -- As told, and of what is ready as found. Of a copy nobody tells it before.
+  content_type text check (content_type in ('image/jpeg', 'image/png', 'image/webp')),
+  bytes bigint check (bytes between 1 and 10485760),
   -- As it is shown, after its orientation.
   width integer,
   height integer,
@@ -5530,10 +5530,16 @@ create table videos.uploads (
   -- Until then its URL writes, whatever became of it.
   expires_at timestamptz not null,
   deleted_at timestamptz,
-  check ((status = 'ready') = (path is not null and width is not null and height is not null))
+  -- The job whose `image_url` it is a copy of; null for what its user brought. No foreign key, as in videos.jobs.
+  job_id uuid unique,
+  -- Of its user's. One that is not there any more is none, as for jobs.
+  project_id uuid,
+  constraint uploads_told check (num_nulls(content_type, bytes) = 0 or (job_id is not null and status = 'pending')),
+  constraint uploads_found check ((status = 'ready') = (path is not null and width is not null and height is not null))
 );
 alter table videos.uploads enable row level security;
 create index uploads_owner on videos.uploads (owner_id, created_at desc, id desc);
+create index uploads_project on videos.uploads (project_id, created_at desc, id desc) where project_id is not null;
 comment on table videos.uploads is 'Pictures that users brought.';
 
 -- How long a signed upload URL of Storage lives, which says so nowhere else.
@@ -5543,20 +5549,27 @@ language sql
 immutable
 return interval '2 hours';
 
--- When nothing can be on its way to an upload any more: whoever began to complete it while it was there is done, as each of
--- their calls of Storage ends within 10 seconds.
+-- Whoever began to complete an upload while it was there is done by then, as each of their calls of Storage ends within 10
+-- seconds.
+create function videos.tidying_delay()
+returns interval
+language sql
+immutable
+return interval '5 minutes';
+
+-- When nothing can be on its way to an upload any more.
 create function videos.upload_closes_at(p_upload videos.uploads)
 returns timestamptz
 language sql
 immutable
-return (p_upload).expires_at + interval '5 minutes';
+return (p_upload).expires_at + videos.tidying_delay();
 
--- Whether an upload is there for its user: not deleted, and not given up.
+-- Whether an upload is there for its user: theirs, not deleted, and not given up.
 create function videos.is_shown(p_upload videos.uploads, p_now timestamptz)
 returns boolean
 language sql
 immutable
-return (p_upload).deleted_at is null and ((p_upload).status = 'ready' or (p_upload).expires_at > p_now);
+return (p_upload).job_id is null and (p_upload).deleted_at is null and ((p_upload).status = 'ready' or (p_upload).expires_at > p_now);
 
 create function videos.tier_of(p_user_id uuid)
 returns text
@@ -5582,6 +5595,7 @@ stable
 return jsonb_build_object(
   'upload_id', (p_upload).id, 'status', (p_upload).status, 'content_type', (p_upload).content_type,
   'bytes', (p_upload).bytes, 'width', (p_upload).width, 'height', (p_upload).height,
+  'project_id', case when (p_upload).project_id is not null then videos.shown_project((p_upload).project_id) end,
   'created_at', core.to_iso((p_upload).created_at)
 );
 
@@ -5596,12 +5610,15 @@ as $$
   where u.id = p_upload_id and u.owner_id = p_user_id and videos.is_shown(u, p_now)
 $$;
 
-create function videos.begin_upload(p_user_id uuid, p_content_type text, p_bytes bigint, out refusal jsonb, out upload videos.uploads)
+create function videos.begin_upload(
+  p_user_id uuid, p_content_type text, p_bytes bigint, p_project_id uuid, out refusal jsonb, out upload videos.uploads
+)
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Makes an upload, and the task that cleans up after its URL, where its user's tier has room for it; else `refusal`. The
+-- Makes an upload, and the task that cleans up after its URL, where its user's tier has room for it and the project is theirs;
+-- else `refusal`. The
 -- caller has locked the account, so that what is counted here is exact. Locks: task.
 declare
   v_now constant timestamptz := core.now();
@@ -5610,6 +5627,10 @@ declare
   v_pending integer;
   v_id constant uuid := core.new_id();
 begin
+  if p_project_id is not null and not videos.has_project(p_user_id, p_project_id) then
+    refusal := guard.refusal('resource/not-found');
+    return;
+  end if;
   select t.* into strict v_tier from videos.tiers as t where t.tier = videos.tier_of(p_user_id);
   select coalesce(sum(u.bytes), 0), count(*) filter (where u.status = 'pending') into v_used, v_pending
   from videos.uploads as u
@@ -5624,9 +5645,9 @@ begin
     ));
     return;
   end if;
-  insert into videos.uploads (id, owner_id, content_type, bytes, folder, created_at, expires_at)
+  insert into videos.uploads (id, owner_id, content_type, bytes, project_id, folder, created_at, expires_at)
   values (
-    v_id, p_user_id, p_content_type, p_bytes,
+    v_id, p_user_id, p_content_type, p_bytes, p_project_id,
     (select u.reference || '/' || v_id from accounts.users as u where u.id = p_user_id),
     v_now, v_now + videos.upload_url_lives()
   )
@@ -5649,16 +5670,30 @@ as $$
   )
 $$;
 
+-- Until when a copy is needed at least: its job runs, and may go on beyond its bound. Null for one that is needed no more, and
+-- for what a user brought.
+create function videos.copy_needed_until(p_upload videos.uploads)
+returns timestamptz
+language sql
+stable
+set search_path = ''
+as $$
+  select greatest(j.due_at, core.now()) from videos.jobs as j
+  where j.id = (p_upload).job_id and j.completed_at is null
+$$;
+
 create function videos.untidy_files(p_upload videos.uploads)
 returns text[]
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Paths of what storage has of an upload and nobody needs: all but the cleaned copy of one that is there for its user.
+-- Paths of what storage has of an upload and nobody needs: all but the cleaned copy of one that is there for its user, or for
+-- a job that runs.
 declare
   v_folder constant text := (p_upload).folder || '/';
-  v_kept constant text := case when videos.is_shown(p_upload, core.now()) then (p_upload).path end;
+  v_kept constant text := case when videos.is_shown(p_upload, core.now()) or videos.copy_needed_until(p_upload) is not null
+    then (p_upload).path end;
 begin
   return array(
     select o.name from storage.objects as o
@@ -5668,6 +5703,78 @@ end;
 $$;
 
 select core.keep_rows_out_of_logs('videos.uploads');
+
+-- supabase/schemas/videos/image-copies.sql
+
+-- Copies of what an `image_url` leads to. A worker fetches it once, before anybody judges it; what is judged and what a provider
+-- gets is the copy, an upload of its job's. It is in no list and in no quota, and goes when its job has ended.
+
+-- How long a picture whose host does not answer is asked for: about as long as its user looks at the screen.
+create function videos.image_patience()
+returns interval
+language sql
+immutable
+return interval '2 minutes';
+
+create function videos.begin_copy(p_job videos.jobs, p_now timestamptz)
+returns videos.uploads
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Makes the upload that the copy of a job's picture is to be, and the task that tidies up after it. The job names it from now on.
+-- The caller has locked the job. Locks: task.
+declare
+  v_id constant uuid := core.new_id();
+  v_upload videos.uploads;
+begin
+  insert into videos.uploads (id, owner_id, folder, created_at, expires_at, job_id)
+  values (
+    v_id, p_job.user_id,
+    (select u.reference || '/' || v_id from accounts.users as u where u.id = p_job.user_id),
+    -- Nobody begins to fetch it after the bound.
+    p_now, p_job.due_at, p_job.id
+  )
+  returning * into v_upload;
+  update videos.jobs as j set image_upload_id = v_id where j.id = p_job.id;
+  perform queue.add('tidy_upload', v_id, p_job.user_id, videos.upload_closes_at(v_upload), p_request_id => p_job.request_id);
+  return v_upload;
+end;
+$$;
+
+-- What a worker does to a job's picture before the job is claimed: signs a URL of the copy that lives until the job must have
+-- started, `{ image_path, image_seconds }`; or fetches it, `{ image_url, image_folder, image_upload_id }`.
+create function videos.image_to_do(p_job videos.jobs, p_upload videos.uploads, p_now timestamptz)
+returns jsonb
+language sql
+immutable
+return case
+  when (p_upload).status = 'ready' then jsonb_build_object(
+    'image_path', (p_upload).path, 'image_seconds', greatest(60, ceil(extract(epoch from (p_job).due_at - p_now)))
+  )
+  else jsonb_build_object(
+    'image_url', (p_job).image_url, 'image_folder', (p_upload).folder, 'image_upload_id', (p_upload).id
+  )
+end;
+
+create function videos.ask_for_image(p_job videos.jobs, p_now timestamptz)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What videos.image_to_do says of a job that is made from a picture. The caller has locked the job. Locks: task.
+declare
+  v_upload videos.uploads;
+begin
+  if p_job.image_upload_id is null then
+    v_upload := videos.begin_copy(p_job, p_now);
+  else
+    select u.* into v_upload from videos.uploads as u where u.id = p_job.image_upload_id;
+  end if;
+  return videos.image_to_do(p_job, v_upload, p_now);
+end;
+$$;
 
 -- supabase/schemas/videos/providers.sql
 
@@ -11376,13 +11483,14 @@ as $$
 -- Claims the sending of a job to a provider, one of p_providers: those that this deployment has keys for. It
 -- commits before the request leaves, and from then on nobody sends the job again unless record_submission learns
 -- that the provider does not have it. `data`: `{ claimed: true, submission_id, owner_reference, provider,
--- provider_model, prompt, settings, image_url }`, or `{ claimed: false }` when there is nothing to send: the job is not
+-- provider_model, prompt, settings }`, or `{ claimed: false }` when there is nothing to send: the job is not
 -- pending or is overdue, or no provider is to be had now and the task waits. With p_moderates nothing is claimed before
 -- the moderation service let the prompt pass: `{ claimed: false, prompt }` asks the caller to ask it, within the task's
 -- lease, and to come back with p_verdict, as the port names it. `passed` is remembered, and goes on as if it had been
--- known; see videos.refuse_claim for the others. A job that is made from an upload is not claimed without p_has_image: `{
+-- known; see videos.refuse_claim for the others. A job that is made from a picture is not claimed without p_has_image: `{
 -- claimed: false, image_path, image_seconds, prompt? }` asks the caller to sign a URL of the cleaned copy for so long, and to
--- have it judged with the prompt. A claim whose lease ran out had a worker that died: its submission is
+-- have it judged with the prompt; `{ claimed: false, image_url, image_folder, image_upload_id, prompt? }` to fetch the picture
+-- into the folder before, and to tell api.record_image. A claim whose lease ran out had a worker that died: its submission is
 -- `unknown`, for its webhook or its deadline to decide. Locks: job → providers, by name → task; without a pass those of
 -- videos.refuse_claim.
 declare
@@ -11416,14 +11524,10 @@ begin
     return guard.answer('{"claimed": false}');
   end if;
 
-  if v_job.image_upload_id is not null and not p_has_image then
+  if num_nonnulls(v_job.image_url, v_job.image_upload_id) > 0 and not p_has_image then
     perform queue.lease('submit', p_job_id);
-    return guard.answer(jsonb_strip_nulls(jsonb_build_object(
-      'claimed', false,
-      'image_path', (select u.path from videos.uploads as u where u.id = v_job.image_upload_id),
-      -- It starts by then, or never.
-      'image_seconds', greatest(60, ceil(extract(epoch from v_job.due_at - v_now))),
-      'prompt', case when p_moderates and v_job.moderated_at is null then v_job.prompt end
+    return guard.answer(jsonb_strip_nulls(videos.ask_for_image(v_job, v_now) || jsonb_build_object(
+      'claimed', false, 'prompt', case when p_moderates and v_job.moderated_at is null then v_job.prompt end
     )));
   end if;
   if p_verdict is not null then
@@ -11480,12 +11584,58 @@ begin
     'claimed', true, 'submission_id', v_submission_id,
     'owner_reference', (select u.reference from accounts.users as u where u.id = v_job.user_id),
     'provider', v_choice.provider,
-    'provider_model', v_choice.provider_model, 'prompt', v_job.prompt, 'settings', v_job.settings,
-    'image_url', v_job.image_url
+    'provider_model', v_choice.provider_model, 'prompt', v_job.prompt, 'settings', v_job.settings
   ));
 end;
 $$;
 grant execute on function api.claim_submission to service_role;
+
+create function api.record_image(p_job_id uuid, p_upload_id uuid, p_outcome jsonb)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- What became of fetching a job's picture, as api.claim_submission asked for it. `kept`, with the copy's path, content_type,
+-- bytes, width and height: the upload is ready, `data` is `{ image_path, image_seconds }`, and the task is leased anew; of several
+-- copies the first counts. `unusable`, with its reason: the job ends with upload/not-usable. `unavailable`, with its cause: the
+-- task waits by its backoff, and when the patience is over the picture is `missing`. `data` is `{}` for both, and for a job that
+-- has gone on or ended. Locks: account → job → lots → upload → tasks.
+declare
+  v_job videos.jobs;
+  v_upload videos.uploads;
+  v_outcome constant text := p_outcome ->> 'outcome';
+  v_now timestamptz;
+begin
+  v_job := videos.lock_job(p_job_id);
+  v_now := core.now();
+  if v_job.status is distinct from 'pending' then
+    return guard.answer('{}');
+  end if;
+  if v_outcome = 'kept' then
+    update videos.uploads as u
+    set status = 'ready', path = p_outcome ->> 'path', content_type = p_outcome ->> 'content_type',
+        bytes = (p_outcome ->> 'bytes')::bigint, width = (p_outcome ->> 'width')::integer,
+        height = (p_outcome ->> 'height')::integer
+    where u.id = p_upload_id and u.job_id = p_job_id and u.status = 'pending';
+  end if;
+  select u.* into strict v_upload from videos.uploads as u where u.id = p_upload_id and u.job_id = p_job_id;
+  if v_upload.status = 'ready' then
+    perform queue.lease('submit', p_job_id);
+    return guard.answer(videos.image_to_do(v_job, v_upload, v_now));
+  elsif v_outcome = 'unavailable' and v_now < v_upload.created_at + videos.image_patience() then
+    perform queue.postpone('submit', p_job_id, p_outcome ->> 'cause', null);
+  else
+    perform videos.settle_locked_job(
+      v_job, 'failed', core.error_code('upload/not-usable'),
+      jsonb_build_object('reason', coalesce(p_outcome ->> 'reason', 'missing'))
+    );
+  end if;
+  return guard.answer('{}');
+end;
+$$;
+grant execute on function api.record_image to service_role;
 
 create function api.record_submission(
   p_submission_id uuid, p_outcome jsonb, p_poll_seconds numeric, p_providers text[] default null
@@ -12783,7 +12933,8 @@ grant execute on function api.recover_guest to service_role;
 -- supabase/schemas/api/uploads.sql
 
 create function api.get_uploads(
-  p_user_id uuid, p_limit integer, p_after jsonb default null, p_session_id uuid default null
+  p_user_id uuid, p_limit integer, p_after jsonb default null, p_session_id uuid default null,
+  p_project_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -12791,8 +12942,8 @@ volatile
 security definer
 set search_path = ''
 as $$
--- A page of the caller's uploads, newest first, those that were begun and are not over among them: `data` is `{ uploads, next
--- }`. Counts against `reads`. Locks: rate-limit row.
+-- A page of the caller's uploads, or of those of one project, newest first, those that were begun and are not over among them:
+-- `data` is `{ uploads, next }`. resource/not-found for a project that is not there or is another's. Counts against `reads`. Locks: rate-limit row.
 declare
   v_caller record;
   v_now constant timestamptz := core.now();
@@ -12805,6 +12956,9 @@ begin
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
+  if p_project_id is not null and not videos.has_project(p_user_id, p_project_id) then
+    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+  end if;
 
   select coalesce(jsonb_agg(videos.upload_json(p.upload) order by p.place) filter (where p.place <= p_limit), '[]'),
     case when count(*) > p_limit then jsonb_agg(jsonb_build_object(
@@ -12812,10 +12966,26 @@ begin
     ) order by p.place) -> p_limit - 1 end
   into v_uploads, v_next
   from (
-    select u as upload, row_number() over (order by u.created_at desc, u.id desc) as place
-    from videos.uploads as u
-    where u.owner_id = p_user_id and (u.created_at, u.id) < (v_before, v_before_id) and videos.is_shown(u, v_now)
-    order by u.created_at desc, u.id desc
+    select c.upload, row_number() over (order by (c.upload).created_at desc, (c.upload).id desc) as place
+    from (
+      (
+        select u as upload from videos.uploads as u
+        where p_project_id is null
+          and u.owner_id = p_user_id and (u.created_at, u.id) < (v_before, v_before_id) and videos.is_shown(u, v_now)
+        order by u.created_at desc, u.id desc
+        limit p_limit + 1
+      )
+      union all
+      -- Apart, by an index of its own.
+      (
+        select u as upload from videos.uploads as u
+        where u.project_id = p_project_id
+          and u.owner_id = p_user_id and (u.created_at, u.id) < (v_before, v_before_id) and videos.is_shown(u, v_now)
+        order by u.created_at desc, u.id desc
+        limit p_limit + 1
+      )
+    ) as c
+    order by place
     limit p_limit + 1
   ) as p;
   return guard.answer(
@@ -12826,7 +12996,7 @@ $$;
 grant execute on function api.get_uploads to service_role;
 
 create function api.post_uploads(
-  p_user_id uuid, p_content_type text, p_bytes bigint, p_session_id uuid default null
+  p_user_id uuid, p_content_type text, p_bytes bigint, p_session_id uuid default null, p_project_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -12835,8 +13005,8 @@ security definer
 set search_path = ''
 as $$
 -- Begins an upload of so many bytes: `data` is `{ upload_id, folder, expires_at }`. A second call begins another.
--- resource/wrong-state where the caller has as many pending ones as their tier may; upload/quota-exceeded where there is no
--- room for it. Counts against `writes`. Locks: rate-limit row → account → task.
+-- resource/not-found for a project that is not theirs; resource/wrong-state where the caller has as many pending ones as their
+-- tier may; upload/quota-exceeded where there is no room for it. Counts against `writes`. Locks: rate-limit row → account → task.
 declare
   v_caller record;
   v_begun record;
@@ -12845,7 +13015,7 @@ begin
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
-  v_begun := videos.begin_upload(p_user_id, p_content_type, p_bytes);
+  v_begun := videos.begin_upload(p_user_id, p_content_type, p_bytes, p_project_id);
   if v_begun.refusal is not null then
     return v_begun.refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
@@ -12983,15 +13153,19 @@ security definer
 set search_path = ''
 as $$
 -- What api.load_upload_files named is gone from storage. While more can come, by the upload's URL or by whoever is at it,
--- the task comes back; then the row of what nobody needs goes too. `data`: `{ state }`, `waiting` or
+-- and while a job needs its copy, the task comes back; then the row of what nobody needs goes too. `data`: `{ state }`, `waiting` or
 -- `tidy`. A second call finds no task. Locks: upload → task.
 declare
   v_upload videos.uploads;
   v_now constant timestamptz := core.now();
+  v_again_at timestamptz;
 begin
   select u.* into v_upload from videos.uploads as u where u.id = p_upload_id for update;
-  if videos.upload_closes_at(v_upload) > v_now then
-    perform queue.repeat(p_task_id, p_attempt, videos.upload_closes_at(v_upload));
+  v_again_at := greatest(
+    videos.upload_closes_at(v_upload), videos.copy_needed_until(v_upload) + videos.tidying_delay()
+  );
+  if v_again_at > v_now then
+    perform queue.repeat(p_task_id, p_attempt, v_again_at);
     return guard.answer('{"state": "waiting"}');
   elsif cardinality(videos.untidy_files(v_upload)) > 0 then
     perform queue.retry(p_task_id, p_attempt, 'storage does not remove the files');

@@ -286,7 +286,7 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   ('videos.submissions', '{id,job_id,owner_id,provider,provider_model,request_id}', 'kept', null, 'moves',
     'ids of ours and the provider''s, for what was paid'),
   ('videos.submissions', '{provider_references,cause}', 'blanked', null, 'moves', 'the provider''s words'),
-  ('videos.uploads', '{id,owner_id,content_type,folder,path}', 'erased', null, 'moves', 'the files are gone'),
+  ('videos.uploads', '{id,owner_id,content_type,folder,path,job_id,project_id}', 'erased', null, 'moves', 'the files are gone'),
   -- About nobody.
   ('devices.lanes', '{*}', 'kept', null, 'stays', 'a network without a user, gone by the rule device_lanes'),
   ('credits.checkpoints', '{*}', 'kept', null, 'stays', 'how far the ledger is proved')

@@ -33,7 +33,8 @@ const broken: Record<string, string> = {
   projects_job_count_check: "job_count = -1",
   uploads_content_type_check: "content_type = 'Qx7canary'",
   uploads_bytes_check: "bytes = 0",
-  uploads_check: "status = 'ready'",
+  uploads_told: "bytes = null",
+  uploads_found: "status = 'ready'",
 };
 
 const purchases: Record<string, string> = {

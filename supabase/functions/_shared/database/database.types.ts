@@ -185,7 +185,13 @@ export type Database = {
       };
       "get_sessions": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
       "get_uploads": {
-        Args: { "p_after"?: Json; "p_limit": number; "p_session_id"?: string; "p_user_id": string };
+        Args: {
+          "p_after"?: Json;
+          "p_limit": number;
+          "p_project_id"?: string;
+          "p_session_id"?: string;
+          "p_user_id": string;
+        };
         Returns: Json;
       };
       "get_user_profile": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
@@ -277,7 +283,13 @@ export type Database = {
         Returns: Json;
       };
       "post_uploads": {
-        Args: { "p_bytes": number; "p_content_type": string; "p_session_id"?: string; "p_user_id": string };
+        Args: {
+          "p_bytes": number;
+          "p_content_type": string;
+          "p_project_id"?: string;
+          "p_session_id"?: string;
+          "p_user_id": string;
+        };
         Returns: Json;
       };
       "products": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
@@ -320,6 +332,10 @@ export type Database = {
       };
       "record_files_deleted": {
         Args: { "p_attempt": number; "p_job_id": string; "p_task_id": number };
+        Returns: Json;
+      };
+      "record_image": {
+        Args: { "p_job_id": string; "p_outcome": Json; "p_upload_id": string };
         Returns: Json;
       };
       "record_notification_history": {

@@ -103,6 +103,8 @@ export const Upload = z.object({
   /** Pixels, as it is shown. Null until it is ready. */
   width: z.nullable(z.int().check(z.positive())),
   height: z.nullable(z.int().check(z.positive())),
+  /** Null once its project is deleted. */
+  project_id: z.nullable(z.uuid()),
   created_at: timestamp,
 });
 export type Upload = z.infer<typeof Upload>;
@@ -116,6 +118,7 @@ export function exampleUpload(): Upload {
     bytes: 1_873_402,
     width: 3024,
     height: 4032,
+    project_id: null,
     created_at: "2026-11-21T11:57:00.000Z",
   };
 }
