@@ -1,7 +1,7 @@
 /** Realtime on this machine, through supabase-js as apps have it, in both versions of its protocol. */
 import assert from "node:assert/strict";
 import { createClient, type RealtimeChannel, type SupabaseClient } from "@supabase/supabase-js";
-import { importJWK, SignJWT } from "jose";
+import { decodeJwt, importJWK, SignJWT } from "jose";
 import { shared } from "../shared.ts";
 import { type Guest, startBackend } from "./support/backend.ts";
 import { eventually } from "./eventually.ts";
@@ -171,18 +171,78 @@ for (const vsn of ["1.0.0", "2.0.0"]) {
       assert.equal(states[0], "CHANNEL_ERROR", what);
       assert.match(reasons[0] ?? "", /^Unauthorized/, what);
       // An open channel is asked about at its next token.
-      await before.useToken(await tokenOf(guest, 3_600));
+      await before.useToken(await tokenOf(guest, inSeconds(3_600)));
       await until(`${what}: closed`, () => open.states.at(-1) === "CLOSED");
     }
   });
 }
 
-/** A token of the guest's session that is good for so many seconds. */
-async function tokenOf({ token }: Pick<Guest, "token">, seconds: number, changes = {}): Promise<string> {
-  const claims = JSON.parse(atob((token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/")));
+/** A token of the guest's session that ends at this Unix time, in seconds. */
+async function tokenOf({ token }: Pick<Guest, "token">, exp: number): Promise<string> {
   const { signingKey } = backend.keys;
-  const now = Math.floor(Date.now() / 1000);
-  return await new SignJWT({ ...claims, ...changes, exp: now + seconds })
+  return await new SignJWT({ ...decodeJwt(token), exp })
     .setProtectedHeader({ alg: "ES256", kid: signingKey.kid ?? "" })
     .sign(await importJWK(signingKey, "ES256"));
+}
+
+const inSeconds = (seconds: number) => Math.floor(Date.now() / 1000) + seconds;
+
+for (const vsn of ["1.0.0", "2.0.0"]) {
+  Deno.test(`a channel goes on under a new token, and ends with the last one (${vsn})`, async () => {
+    const guest = await backend.signIn();
+    const [first, last] = [inSeconds(5), inSeconds(8)];
+    await using app = appOf({ token: await tokenOf(guest, first) }, vsn);
+    const { states, messages, reasons } = await listen(app.supabase, topicOf(guest));
+    await app.useToken(await tokenOf(guest, last));
+    await until("the first token has ended", () => Date.now() / 1000 > first + 0.5);
+    await send(guest, { id: "after the first" });
+    await until("it is heard", () => messages.length === 1);
+    assert.deepEqual(states, ["SUBSCRIBED"]);
+    await until("the last token ends it", () => states.at(-1) === "CLOSED");
+    assert.deepEqual(reasons, ["Token has expired"]);
+    assert(Date.now() / 1000 >= last);
+  });
+
+  Deno.test(`a token that is forged, has ended or is another's opens nothing, and closes what is open (${vsn})`, async () => {
+    const [guest, other] = [await backend.signIn(), await backend.signIn()];
+    const forged = `${guest.token.slice(0, -8)}AAAAAAAA`;
+    const tokens: [string, RegExp][] = [
+      [await tokenOf(guest, inSeconds(-1)), /^InvalidJWTToken: Token has expired$/],
+      [forged, /^MalformedJWT: /],
+      ["token", /^MalformedJWT: /],
+      [other.token, /^Unauthorized: /],
+    ];
+    for (const [token, reason] of tokens) {
+      await using late = appOf({ token }, vsn);
+      const refused = await listen(late.supabase, topicOf(guest));
+      assert.equal(refused.states[0], "CHANNEL_ERROR");
+      assert.match(refused.reasons[0] ?? "", reason);
+
+      await using app = appOf(guest, vsn);
+      const open = await listen(app.supabase, topicOf(guest));
+      assert.deepEqual(open.states, ["SUBSCRIBED"]);
+      await app.useToken(token);
+      await until("it is closed", () => open.states.at(-1) === "CLOSED");
+      assert.match(open.reasons[0] ?? "", reason);
+    }
+  });
+
+  Deno.test(`what this Realtime has not is refused, and not passed over (${vsn})`, async () => {
+    const guest = await backend.signIn();
+    await using app = appOf(guest, vsn);
+    await app.supabase.realtime.setAuth();
+    const wanted: [Record<string, unknown>, (channel: RealtimeChannel) => void][] = [
+      [{}, (channel) => channel.on("postgres_changes", { event: "*", schema: "public" }, () => {})],
+      [{}, (channel) => channel.on("presence", { event: "sync" }, () => {})],
+      [{ broadcast: { replay: { since: 0 } } }, () => {}],
+    ];
+    for (const [config, want] of wanted) {
+      const channel = app.supabase.channel(topicOf(guest), { config: { private: true, ...config } });
+      want(channel);
+      const { promise, resolve } = Promise.withResolvers<string | undefined>();
+      channel.subscribe((_, error) => resolve(error?.message));
+      assert.match(await promise ?? "", /^NotSupported: /);
+      await app.supabase.removeChannel(channel);
+    }
+  });
 }

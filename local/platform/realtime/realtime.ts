@@ -75,6 +75,8 @@ export function createRealtime(pool: pg.Pool, tokens: Tokens, limits: Limits = p
   return {
     connect(request, url, { claims }) {
       const version = versions.find((one) => one === (url.searchParams.get("vsn") ?? versions[0]));
+      // Deno itself asks for no method.
+      if (request.method !== "GET") return refused(405, "A WebSocket begins with GET", { allow: "GET" });
       if (version === undefined) return refused(400, "There is no such version of the protocol");
       try {
         const { socket, response } = Deno.upgradeWebSocket(request);
