@@ -14,6 +14,7 @@ import {
   newKey,
   type Store,
 } from "./intentions.ts";
+import { News } from "./listening.ts";
 import type { components } from "./openapi.ts";
 import { Projects } from "./projects.ts";
 import { Purchases } from "./purchases.ts";
@@ -33,6 +34,9 @@ export interface KinoraOptions {
 
 /** Starts that are running: two screens, or two Kinoras on one client, are one guest. */
 const starts = new WeakMap<object, Promise<Schemas["DeviceCheckResponse"]>>();
+
+/** Seconds without news after which a job is asked for all the same: Realtime may lose a message. */
+const longestSilence = 30;
 
 /** Milliseconds for a video: some have 100 MB, and some networks are slow. */
 const downloadTimeout = 10 * 60_000;
@@ -191,7 +195,8 @@ export class Kinora {
   }
 
   /**
-   * The job whenever it changes, and last when it has ended, with its video or its error. Outages are waited out; without a
+   * The job whenever it changes, and last when it has ended, with its video or its error. Listens to Realtime, and asks again
+   * when something has happened; where that cannot be heard, it asks from time to time. Outages are waited out; without a
    * timeout for as long as they last. In the background end it by its signal, and begin anew when the app is back.
    */
   async *watch(
@@ -199,18 +204,26 @@ export class Kinora {
     { timeout = Infinity, ...options }: CallOptions = {},
   ): AsyncGenerator<Schemas["VideoStatusResponse"], void, undefined> {
     const end = performance.now() + timeout;
+    const isOver = () => noAnswer(`The job goes on after ${timeout} ms`);
+    const news = new News(this.#supabase, jobId);
     let shown = "";
-    for (;;) {
-      const job = await this.job(jobId, { ...options, timeout: end - performance.now() });
-      const { next_poll_seconds, ...state } = job;
-      const text = JSON.stringify(state);
-      if (text !== shown) yield job;
-      shown = text;
-      if (next_poll_seconds === null) return;
-      if (performance.now() + next_poll_seconds * 1000 >= end) {
-        throw noAnswer(`The job goes on after ${timeout} ms`);
+    try {
+      for (;;) {
+        const next = news.next();
+        const job = await this.job(jobId, { ...options, timeout: end - performance.now() });
+        const { next_poll_seconds, ...state } = job;
+        const text = JSON.stringify(state);
+        if (text !== shown) yield job;
+        shown = text;
+        if (next_poll_seconds === null) return;
+        const left = (end - performance.now()) / 1000;
+        if (!news.areTold && next_poll_seconds >= left) throw isOver();
+        const seconds = news.areTold ? Math.max(next_poll_seconds, longestSilence) : next_poll_seconds;
+        await pause(Math.min(seconds, left), options.signal, next);
+        if (performance.now() >= end) throw isOver();
       }
-      await pause(next_poll_seconds, options.signal);
+    } finally {
+      news.stop();
     }
   }
 
