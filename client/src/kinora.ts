@@ -14,7 +14,7 @@ import {
   newKey,
   type Store,
 } from "./intentions.ts";
-import { News } from "./listening.ts";
+import { type Hear, listenerOf } from "./listening.ts";
 import type { components } from "./openapi.ts";
 import { Projects } from "./projects.ts";
 import { Purchases } from "./purchases.ts";
@@ -205,11 +205,17 @@ export class Kinora {
   ): AsyncGenerator<Schemas["VideoStatusResponse"], void, undefined> {
     const end = performance.now() + timeout;
     const isOver = () => noAnswer(`The job goes on after ${timeout} ms`);
-    const news = new News(this.#supabase, jobId);
+    const listener = listenerOf(this.#supabase);
+    let wake = () => {};
+    const stop = listener.add((news) => {
+      if (news === null || news.data.job_id === jobId) wake();
+    });
     let shown = "";
     try {
       for (;;) {
-        const next = news.next();
+        // What happens while the job is asked for is a reason to ask again.
+        const news = new Promise<void>((resolve) => wake = resolve);
+        listener.open();
         const job = await this.job(jobId, { ...options, timeout: end - performance.now() });
         const { next_poll_seconds, ...state } = job;
         const text = JSON.stringify(state);
@@ -217,14 +223,22 @@ export class Kinora {
         shown = text;
         if (next_poll_seconds === null) return;
         const left = (end - performance.now()) / 1000;
-        if (!news.areTold && next_poll_seconds >= left) throw isOver();
-        const seconds = news.areTold ? Math.max(next_poll_seconds, longestSilence) : next_poll_seconds;
-        await pause(Math.min(seconds, left), options.signal, next);
+        if (!listener.isTold && next_poll_seconds >= left) throw isOver();
+        const seconds = listener.isTold ? Math.max(next_poll_seconds, longestSilence) : next_poll_seconds;
+        await pause(Math.min(seconds, left), options.signal, news);
         if (performance.now() >= end) throw isOver();
       }
     } finally {
-      news.stop();
+      stop();
     }
+  }
+
+  /**
+   * Tells what happens to whoever is signed in (videos, credits, purchases) until what is returned is called. News may be
+   * lost: they are a reason to read, and null is one, too.
+   */
+  listen(hear: Hear): () => void {
+    return listenerOf(this.#supabase).add(hear);
   }
 
   /** The job as it is now. */
@@ -349,6 +363,7 @@ export { KinoraError };
 export { pages } from "./calls.ts";
 export type { StoreTransaction } from "./purchases.ts";
 export { keepSession } from "./session.ts";
+export type { News } from "./listening.ts";
 export type { Action, ErrorCode, ErrorDetails } from "./errors.ts";
 export type { BulkIntention, CallOptions, Intention, Store, Supabase };
 export type Job = Schemas["Job"];

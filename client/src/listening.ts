@@ -1,57 +1,42 @@
 /**
- * What happens to a user's videos, as Realtime tells it on their own channel, so that nobody has to ask all the time. It says
- * when to ask, and nothing else: a message may be lost, and none is told twice.
+ * What happens to a user, as Realtime tells it on their own channel, so that nobody has to ask all the time. A message may be
+ * lost, and none is told twice: the state is what the endpoints say, and news are when to ask them.
  */
 import type { RealtimeChannel } from "@supabase/supabase-js";
 import { currentSession, type Supabase } from "./session.ts";
 
+/** Something that has happened, as `docs/events.md` lists it. */
+export interface News {
+  /** Of the event, which has the same one wherever else it is told. */
+  readonly id: string;
+  /** What it happened to, and what: `video` and `completed`. */
+  readonly type: string;
+  readonly action: string;
+  readonly data: Readonly<Record<string, unknown>>;
+  readonly timestamp: string;
+}
+
+/** Null where news may have been missed, as before the channel was joined, or joined again: read anew what you show. */
+export type Hear = (news: News | null) => void;
+
 /** One for each supabase-js client, which has one channel of a name: two screens, or two Kinoras, share it. */
 const listeners = new WeakMap<object, Listener>();
 
-/** Who waits for news of a job. */
-interface Watcher {
-  readonly jobId: string;
-  wake: () => void;
+/** The one of this client. */
+export function listenerOf(supabase: Supabase): Listener {
+  const listener = listeners.get(supabase) ?? new Listener(supabase);
+  listeners.set(supabase, listener);
+  return listener;
 }
 
-/** News of one job, until `stop`. */
-export class News {
-  readonly #listener: Listener;
-  readonly #watcher: Watcher;
+/** Milliseconds after which a channel that was not to be had is asked for again. */
+const retryDelay = 30_000;
 
-  constructor(supabase: Supabase, jobId: string) {
-    const listener = listeners.get(supabase) ?? new Listener(supabase);
-    listeners.set(supabase, listener);
-    this.#listener = listener;
-    this.#watcher = { jobId, wake: () => {} };
-    listener.watchers.add(this.#watcher);
-  }
-
-  /** Whether what happens is told, as far as anybody knows. */
-  get areTold(): boolean {
-    return this.#listener.isTold;
-  }
-
-  /**
-   * Resolves when there is a reason to ask: something has happened to the job, or may have while nobody listened. Whoever calls
-   * it before they ask misses nothing that happens while they do.
-   */
-  next(): Promise<void> {
-    this.#listener.open();
-    return new Promise((resolve) => this.#watcher.wake = resolve);
-  }
-
-  stop(): void {
-    this.#listener.watchers.delete(this.#watcher);
-    this.#listener.closeIfUnused();
-  }
-}
-
-class Listener {
-  readonly watchers = new Set<Watcher>();
+export class Listener {
   /** Something was told since the channel was joined: before, nothing says that anybody tells anything. */
   isTold = false;
   readonly #supabase: Supabase;
+  readonly #hearers = new Set<Hear>();
   #channel: RealtimeChannel | null = null;
   #userId = "";
   /** What is being opened or closed, one after the other. */
@@ -59,12 +44,25 @@ class Listener {
   #isOpening = false;
   #isConnected = false;
   #isImpossible = false;
+  #retry: ReturnType<typeof setTimeout> | undefined;
 
   constructor(supabase: Supabase) {
     this.#supabase = supabase;
   }
 
-  /** Listens as the user who is signed in, where nobody does yet. What fails is tried again by the next call. */
+  /** Tells this one, too, until what is returned is called. The last to leave ends the channel. */
+  add(hear: Hear): () => void {
+    this.#hearers.add(hear);
+    this.open();
+    return () => {
+      this.#hearers.delete(hear);
+      this.#do(async () => {
+        if (this.#hearers.size === 0) await this.#close();
+      });
+    };
+  }
+
+  /** Listens as the user who is signed in, where nobody does yet. */
   open(): void {
     if (this.#isImpossible || this.#isOpening) return;
     this.#isOpening = true;
@@ -73,14 +71,15 @@ class Listener {
         await this.#open();
       } finally {
         this.#isOpening = false;
+        this.#openLater();
       }
     });
   }
 
-  closeIfUnused(): void {
-    this.#do(async () => {
-      if (this.watchers.size === 0) await this.#close();
-    });
+  #openLater(): void {
+    clearTimeout(this.#retry);
+    if (this.#channel !== null || this.#hearers.size === 0 || this.#isImpossible) return;
+    this.#retry = setTimeout(() => this.open(), retryDelay);
   }
 
   #do(work: () => Promise<void>): void {
@@ -89,32 +88,36 @@ class Listener {
 
   async #open(): Promise<void> {
     const supabase = this.#supabase;
-    if (!supabase.realtime || !supabase.channel || !supabase.getChannels) return;
+    if (!supabase.realtime || !supabase.channel || !supabase.getChannels) {
+      this.#isImpossible = true;
+      return;
+    }
     const session = await currentSession(supabase);
-    if (session === null || this.watchers.size === 0) return;
+    if (session === null || this.#hearers.size === 0) return;
     if (this.#channel !== null && this.#userId === session.userId) return;
     await this.#close();
     const topic = `user:${session.userId}`;
     // The app's own, which is not ours to use or to end.
     if (supabase.getChannels().some((channel) => channel.topic === `realtime:${topic}`)) return;
-    // A channel that is joined before the token is known is joined by nobody.
+    // Else a channel may be joined before the token is known, by nobody.
     await supabase.realtime.setAuth();
     const channel = supabase.channel(topic, { config: { private: true } });
     this.#channel = channel;
     this.#userId = session.userId;
     this.#isConnected = true;
-    channel.on("broadcast", { event: "video" }, ({ payload }) => {
+    channel.on("broadcast", { event: "*" }, ({ payload }) => {
       this.isTold = true;
-      this.#wake(payload?.data?.job_id);
+      this.#tell(payload);
     });
     try {
       channel.subscribe((state) => {
         if (this.#channel !== channel) return;
         this.isTold = false;
-        // Whatever happened before was told nobody.
-        if (state === "SUBSCRIBED") this.#wake();
+        if (state === "SUBSCRIBED") this.#tell(null);
+        if (state !== "CLOSED") return;
         // By the server: the token has ended, or its user. What failed otherwise, supabase-js tries again by itself.
-        if (state === "CLOSED") this.#channel = null;
+        this.#channel = null;
+        this.#openLater();
       });
     } catch {
       // Where there is no WebSocket, there will be none.
@@ -124,6 +127,7 @@ class Listener {
   }
 
   async #close(): Promise<void> {
+    clearTimeout(this.#retry);
     if (!this.#isConnected) return;
     const channel = this.#channel;
     this.#channel = null;
@@ -133,10 +137,7 @@ class Listener {
     this.#isConnected = false;
   }
 
-  /** Those who watch the job, or everybody. */
-  #wake(jobId?: unknown): void {
-    for (const watcher of this.watchers) {
-      if (jobId === undefined || watcher.jobId === jobId) watcher.wake();
-    }
+  #tell(news: News | null): void {
+    for (const hear of this.#hearers) hear(news);
   }
 }

@@ -68,7 +68,7 @@ async function progress(guest: Guest, jobId: string, percent: number): Promise<v
     await sql`update videos.jobs as j set percent = ${percent} where j.id = ${jobId}`;
     await sql`
       select realtime.send(
-        jsonb_build_object('type', 'video', 'action', 'progressed', 'data', jsonb_build_object('job_id', ${jobId}::text)),
+        jsonb_build_object('type', 'video', 'data', jsonb_build_object('job_id', ${jobId}::text)),
         'video', ${`user:${guest.id}`}, true
       )`;
   });
@@ -190,6 +190,35 @@ Deno.test("a channel of the app's own is neither used nor ended", async () => {
   await until("the app hears it still", () => heard.length === 2);
   assert.deepEqual(app.supabase.getChannels(), [own]);
   await app.supabase.removeAllChannels();
+});
+
+Deno.test("an app is told of everything that happens to its user, and of whoever signs in after them", async () => {
+  const [guest, other] = [await backend.signIn(), await backend.signIn()];
+  const app = appOf(guest, backend.stack.url);
+  await signIn(app, guest);
+  const heard: unknown[] = [];
+  const stop = app.kinora.listen((news) => heard.push(news && [news.type, news.data.credits_remaining]));
+  await until("it has joined", () => heard.length === 1);
+  const tell = (userId: string, credits: number) =>
+    backend.database.sql`
+      select realtime.send(
+        jsonb_build_object('type', 'credits', 'data', jsonb_build_object('credits_remaining', ${credits}::int)),
+        'credits', ${`user:${userId}`}, true
+      )`;
+  await tell(guest.id, 4);
+  await until("it is heard", () => heard.length === 2);
+  assert.deepEqual(heard, [null, ["credits", 4]]);
+
+  await signIn(app, other);
+  const stopSecond = app.kinora.listen(() => {});
+  await until("it has joined as the other", () => heard.length === 3);
+  await tell(guest.id, 5);
+  await tell(other.id, 6);
+  await until("it is heard", () => heard.length === 4);
+  assert.deepEqual(heard.slice(2), [null, ["credits", 6]]);
+  stop();
+  stopSecond();
+  await until("nothing is left of the channel", () => app.supabase.getChannels().length === 0);
 });
 
 Deno.test("where nobody tells anything, a watcher asks as often as it is told to", async () => {
