@@ -730,7 +730,7 @@ $$;
 -- supabase/schemas/accounts/accounts.sql
 
 -- accounts: who there is, and what becomes of them. In this order: accounts.sql, admission.sql, erasure.sql,
--- closing.sql, apple-revocation.sql, merging.sql, exports.sql, identities.sql.
+-- closing.sql, apple-revocation.sql, merging.sql, exports.sql, identities.sql, channels.sql.
 
 create schema accounts;
 
@@ -4432,7 +4432,7 @@ $$;
 -- supabase/schemas/notify/notify.sql
 
 -- notify: what users are told. In this order: notify.sql (the inbox), preferences.sql (what they want to hear),
--- delivering.sql.
+-- delivering.sql, realtime.sql (what is told at once).
 
 create schema notify;
 
@@ -4585,6 +4585,30 @@ as $$
 begin
   perform events.end_delivery(p_delivery_id, 'dead', coalesce(p_error, 'no cause was given'));
   perform ops.raise_alert('delivery_dead', 'inbox', jsonb_build_object('delivery_id', p_delivery_id));
+end;
+$$;
+
+-- supabase/schemas/notify/realtime.sql
+
+create function notify.tell(p_event_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Sends an event to its user over Realtime, on the channel that accounts.may_listen opens, when the transaction commits. Who is
+-- suspended, closed or merged is sent nothing: a channel that they joined before stays open until its token ends. It may be
+-- lost, and is sent once: a second call sends it again. Locks: nothing.
+begin
+  perform realtime.send(
+    jsonb_build_object(
+      'id', l.id, 'type', split_part(l.type, '.', 1), 'action', split_part(l.type, '.', 2), 'data', l.data,
+      'timestamp', core.to_iso(l.created_at)
+    ),
+    split_part(l.type, '.', 1), accounts.channel_of(l.user_id), true
+  )
+  from events.log as l
+  where l.id = p_event_id and l.user_id is not null and accounts.is_active(l.user_id);
 end;
 $$;
 
@@ -8105,6 +8129,51 @@ end;
 $$;
 
 select core.keep_rows_out_of_logs('accounts.identity_notifications');
+
+-- supabase/schemas/accounts/channels.sql
+
+-- What a user hears over Realtime: one private channel, `user:<user id>`, on which nobody but the database may send.
+
+-- Its name.
+create function accounts.channel_of(p_user_id uuid)
+returns text
+language sql
+immutable
+return 'user:' || p_user_id::text;
+
+create function accounts.is_active(p_user_id uuid)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  -- Whether a user is neither suspended, closed nor merged. Who has called nothing yet has no row, and is.
+  select not exists (
+    select from accounts.users as u where u.id = p_user_id and (u.is_banned or accounts.is_out(u))
+  )
+$$;
+
+create function accounts.may_listen(p_topic text)
+returns boolean
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  -- Whether the caller, by the claims of their token, may hear what is sent on the channel with this topic: their own, while
+  -- their session lives and they are active. For the policy below, as whose role it is asked; Realtime asks when a channel is
+  -- joined, and at each new token. Takes no lock; a second call asks again.
+  select p_topic = accounts.channel_of(auth.uid())
+    and accounts.is_session(auth.uid(), (auth.jwt() ->> 'session_id')::uuid) and accounts.is_active(auth.uid())
+$$;
+
+-- Who may not use a schema cannot name what is in it. There is nothing else in this one that `authenticated` may use.
+grant execute on function accounts.may_listen(text) to authenticated;
+grant usage on schema accounts to authenticated;
+
+-- Receiving is a select, sending an insert, for which there is no policy. Of presence, which is another extension, nobody hears.
+create policy listen_to_own_channel on realtime.messages for select to authenticated
+  using (extension = 'broadcast' and (select accounts.may_listen(realtime.topic())));
 
 -- supabase/schemas/devices/devices.sql
 
