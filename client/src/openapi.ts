@@ -321,6 +321,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/notifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The caller's inbox, newest first, page by page
+         * @description Newest first, `limit` at a time (1 to 100, else 20); with `unread=true` those alone that are unread. `title` and `body` are in the language of the answer; `type` and `data` are those of the event, of which [the events](events.md) tell. `unread` is the number of all that are, for a badge. What is 90 days old is gone.
+         */
+        get: operations["getNotifications"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Marks notifications as read
+         * @description Either `ids`, 1 to 100 of them, or `all`. What is not there, or another's, is passed over; a second call changes nothing. `unread` is what is left.
+         */
+        patch: operations["patchNotifications"];
+        trace?: never;
+    };
     "/process-jobs": {
         parameters: {
             query?: never;
@@ -558,7 +582,7 @@ export interface paths {
         head?: never;
         /**
          * Changes what it names of the profile
-         * @description Changes the members that it names, of `display_name` (1 to 50 characters, or null), `language`, `theme_preference`, `shares_consumption`, by which Apple may be told how much of a purchase was used when a refund is asked for, and `accepted_processors`, the whole list of those who may get the user's prompts and images, of the names in the models' `processed_by`; answers like `GET`.
+         * @description Changes the members that it names, of `display_name` (1 to 50 characters, or null), `language`, `theme_preference`, `shares_consumption`, by which Apple may be told how much of a purchase was used when a refund is asked for, `accepted_processors`, the whole list of those who may get the user's prompts and images, of the names in the models' `processed_by`, and `notification_preferences`, of which it names what changes; answers like `GET`.
          */
         patch: operations["patchUserProfile"];
         trace?: never;
@@ -1029,6 +1053,11 @@ export interface components {
             /** Format: date-time */
             expires_at: string | null;
         } | null;
+        MarkReadRequest: {
+            ids?: string[] | null;
+            /** @constant */
+            all?: true;
+        };
         MergedGuest: {
             /** Format: uuid */
             user_id: string;
@@ -1070,6 +1099,30 @@ export interface components {
             /** Format: uuid */
             transaction_id: string;
             new_balance: number;
+        };
+        Notification: {
+            /** Format: uuid */
+            id: string;
+            type: string;
+            title: string;
+            body: string;
+            data: {
+                [key: string]: unknown;
+            };
+            /** Format: date-time */
+            read_at: string | null;
+            /** Format: date-time */
+            created_at: string;
+        };
+        NotificationPreferences: {
+            [key: string]: {
+                inbox: boolean;
+            };
+        };
+        NotificationsResponse: {
+            notifications: components["schemas"]["Notification"][];
+            unread: number;
+            next_cursor: string | null;
         };
         NumberOption: {
             values: number[];
@@ -1142,6 +1195,7 @@ export interface components {
             app_account_token: string;
             shares_consumption: boolean;
             accepted_processors: string[];
+            notification_preferences: components["schemas"]["NotificationPreferences"];
             /** Format: date-time */
             created_at: string;
             subscription: components["schemas"]["Subscription"];
@@ -1221,6 +1275,9 @@ export interface components {
         };
         /** @enum {string} */
         ThemePreference: "system" | "light" | "dark";
+        Unread: {
+            unread: number;
+        };
         UpdateUserProfileRequest: {
             display_name?: string | null;
             /** @enum {string|null} */
@@ -1229,6 +1286,11 @@ export interface components {
             theme_preference?: "system" | "light" | "dark" | null;
             shares_consumption?: boolean | null;
             accepted_processors?: string[] | null;
+            notification_preferences?: {
+                [key: string]: {
+                    inbox: boolean;
+                };
+            } | null;
         };
         Upload: {
             /** Format: uuid */
@@ -2940,6 +3002,147 @@ export interface operations {
             503: components["responses"]["ERR_6001"];
         };
     };
+    getNotifications: {
+        parameters: {
+            query?: {
+                /** @example 10 */
+                limit?: number;
+                cursor?: string;
+                unread?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "notifications": [
+                     *         {
+                     *           "id": "0197a3c1-5b2e-7c40-8f13-6d9be0a4c752",
+                     *           "type": "video.completed",
+                     *           "data": {
+                     *             "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+                     *             "status": "completed",
+                     *             "model_id": "0190a000-0000-7000-8000-000000000001",
+                     *             "model_name": "Kling 2.5 Turbo Pro",
+                     *             "settings": {
+                     *               "duration_seconds": 5,
+                     *               "resolution": "1080p",
+                     *               "aspect_ratio": "16:9"
+                     *             },
+                     *             "credits_used": 4,
+                     *             "error": null,
+                     *             "client_reference": "draft-7",
+                     *             "project_id": null,
+                     *             "cancel_requested_at": null,
+                     *             "created_at": "2026-11-21T11:58:30.000Z",
+                     *             "completed_at": "2026-11-21T12:00:00.000Z"
+                     *           },
+                     *           "read_at": null,
+                     *           "created_at": "2026-11-21T12:01:31.000Z",
+                     *           "title": "Your video is ready",
+                     *           "body": "The video that you made with Kling 2.5 Turbo Pro is ready to watch."
+                     *         }
+                     *       ],
+                     *       "unread": 1,
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NotificationsResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    patchNotifications: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "ids": [
+                 *         "0197a3c1-5b2e-7c40-8f13-6d9be0a4c752"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["MarkReadRequest"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "unread": 0
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Unread"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
     postProcessJobs: {
         parameters: {
             query?: never;
@@ -4013,6 +4216,23 @@ export interface operations {
                      *       "app_account_token": "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
                      *       "shares_consumption": false,
                      *       "accepted_processors": [],
+                     *       "notification_preferences": {
+                     *         "video.completed": {
+                     *           "inbox": true
+                     *         },
+                     *         "video.failed": {
+                     *           "inbox": true
+                     *         },
+                     *         "purchase.credited": {
+                     *           "inbox": true
+                     *         },
+                     *         "purchase.refunded": {
+                     *           "inbox": true
+                     *         },
+                     *         "account.merged": {
+                     *           "inbox": true
+                     *         }
+                     *       },
                      *       "created_at": "2026-11-21T11:58:00.000Z",
                      *       "subscription": null,
                      *       "export": null
@@ -4146,6 +4366,23 @@ export interface operations {
                      *       "app_account_token": "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
                      *       "shares_consumption": false,
                      *       "accepted_processors": [],
+                     *       "notification_preferences": {
+                     *         "video.completed": {
+                     *           "inbox": true
+                     *         },
+                     *         "video.failed": {
+                     *           "inbox": true
+                     *         },
+                     *         "purchase.credited": {
+                     *           "inbox": true
+                     *         },
+                     *         "purchase.refunded": {
+                     *           "inbox": true
+                     *         },
+                     *         "account.merged": {
+                     *           "inbox": true
+                     *         }
+                     *       },
                      *       "created_at": "2026-11-21T11:58:00.000Z",
                      *       "subscription": null,
                      *       "export": null

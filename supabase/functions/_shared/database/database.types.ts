@@ -100,6 +100,10 @@ export type Database = {
         Args: { "p_job_id": string; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
       };
+      "deliver_inbox": {
+        Args: { "p_attempt": number; "p_delivery_id": string; "p_task_id": number };
+        Returns: Json;
+      };
       "enter_device_lane": { Args: { "p_network": string }; Returns: Json };
       "erase_account": {
         Args: { "p_attempt": number; "p_task_id": number; "p_user_id": string };
@@ -159,6 +163,16 @@ export type Database = {
       };
       "get_admin_users": {
         Args: { "p_admin_id": string; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
+      "get_notifications": {
+        Args: {
+          "p_after"?: Json;
+          "p_limit": number;
+          "p_session_id"?: string;
+          "p_unread"?: boolean;
+          "p_user_id": string;
+        };
         Returns: Json;
       };
       "get_projects": {
@@ -223,6 +237,10 @@ export type Database = {
       };
       "models": {
         Args: { "p_moderated_by"?: string; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
+      "patch_notifications": {
+        Args: { "p_ids"?: (string)[]; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
       };
       "patch_projects": {

@@ -157,6 +157,9 @@ export const RefusedItem = z.object({ index: z.int().check(z.nonnegative()), err
 /** Null while nothing has failed. */
 export const JobError = z.nullable(Failure);
 
+/** Where a job is, for whoever watches it. */
+export const jobStages = ["queued", "submitted", "generating", "storing", "done"] as const;
+
 export const Job = z.object({
   job_id: z.uuid(),
   status: JobStatus,
