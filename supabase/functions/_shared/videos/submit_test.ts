@@ -9,6 +9,7 @@ import { recordingLogger } from "../testing/log.ts";
 import { fakeModeration } from "../testing/moderation.ts";
 import { fakeProvider, fakeProviders } from "../testing/provider.ts";
 import { jobId, ownerReference } from "../testing/tasks.ts";
+import { fetchImage } from "./images/fetched.ts";
 import { submitVideo } from "./submit.ts";
 import { fakeStorage } from "../testing/storage.ts";
 import { fakeWeb, type FakeWorld } from "../testing/web.ts";
@@ -58,7 +59,6 @@ function setting(given: {
     log,
     moderation: given.verdict === undefined ? null : moderation,
     uploads: fakeStorage(),
-    web: fakeWeb(),
     providers: fakeProviders(fal),
     config: { publicFunctionsUrl: "https://project.example.com/functions/v1", webhookSecret: secret },
     ...fakeDatabase({
@@ -267,7 +267,6 @@ Deno.test("who does not take a job is followed by another provider at once, each
     log,
     moderation: null,
     uploads: fakeStorage(),
-    web: fakeWeb(),
     providers: fakeProviders(turnsAway("fal"), turnsAway("runway"), turnsAway("replicate")),
     config: { publicFunctionsUrl: "https://project.example.com/functions/v1", webhookSecret },
     ...fakeDatabase({
@@ -297,7 +296,6 @@ Deno.test("a job's picture is signed once for as long as it may wait, judged wit
     await submitVideo(jobId, {
       log,
       uploads,
-      web: fakeWeb(),
       moderation: {
         judge: (...given) => {
           judged.push(given);
@@ -342,7 +340,8 @@ async function submitFromUrl(given: {
   const { recorded = ({ path }) => ({ image_path: path, image_seconds: 900 }) } = given;
   const web = fakeWeb({ names: { "a.example.com": ["93.184.215.14"] }, ...given });
   await submitVideo(jobId, {
-    ...{ log, uploads, web },
+    ...{ log, uploads },
+    fetchImage: (image) => fetchImage(image, { web, uploads }),
     moderation: {
       judge: (_, imageUrl) => {
         events.push(["judged", imageUrl]);
