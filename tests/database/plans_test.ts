@@ -267,6 +267,11 @@ const pages: Record<string, string> = {
   "the newest projects": `api.get_projects('${volumeUser(0)}', 20, null)`,
   "projects of long ago": `api.get_projects('${volumeUser(0)}', 20, jsonb_build_object(
     'created_at', now() - interval '200 days', 'id', '${user}'))`,
+  "the newest cases": `api.get_admin_reports('${volumeUser(0)}', 20, null)`,
+  "cases of long ago, that are open": `api.get_admin_reports('${
+    volumeUser(0)
+  }', 20, 'open', jsonb_build_object(
+    'opened_at', now() - interval '200 days', 'id', '${user}'))`,
   "the newest credits": `api.credits('${volumeUser(0)}', 20, null)`,
   "credits of long ago": `api.credits('${volumeUser(0)}', 20, '{"number": 500}')`,
   "the newest uploads": `api.get_uploads('${volumeUser(0)}', 20, null)`,
@@ -283,7 +288,8 @@ async function rowsRead(sql: postgres.TransactionSql): Promise<number> {
     select sum(seq_tup_read + idx_tup_fetch)::int as rows from pg_stat_xact_user_tables
     where (schemaname, relname) in (
       ('videos', 'jobs'), ('videos', 'assets'), ('credits', 'transfers'), ('credits', 'lots'),
-      ('purchases', 'transactions'), ('videos', 'uploads'), ('videos', 'projects')
+      ('purchases', 'transactions'), ('videos', 'uploads'), ('videos', 'projects'),
+      ('safety', 'cases'), ('safety', 'reports'), ('safety', 'notices')
     )`;
   if (row === undefined) throw new Error("There are no statistics");
   return row.rows;
@@ -323,7 +329,12 @@ Deno.test("a page of a history of 10,000 jobs reads the rows of that page, and o
     select ${
     volumeUser(0)
   }, 'Project ' || n, now() - n * interval '1 hour' from generate_series(1, 10000) as n`;
-  await sql`vacuum analyze purchases.transactions, videos.projects, videos.uploads`;
+  await sql`
+    insert into safety.cases (job_id, opened_at, status)
+    select j.id, j.created_at, case when j.id::text < '8' then 'open' else 'kept' end::safety.case_status
+    from videos.jobs as j`;
+  await sql`update accounts.users set is_admin = true`;
+  await sql`vacuum analyze purchases.transactions, safety.cases, videos.projects, videos.uploads`;
   for (const [name, page] of Object.entries(pages)) {
     await test.step(name, async () => {
       const rows = await sql.begin(async (sql) => {

@@ -4,7 +4,7 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- The rule `deleted_jobs`: blanks jobs that their users deleted and whose files are gone, and returns how many.
+-- The rule `deleted_jobs`: blanks jobs that their users deleted and whose files are gone, but under a legal hold, and returns how many.
 -- Locks: jobs that nobody else has locked.
 declare
   v_job_ids uuid[];
@@ -14,6 +14,7 @@ begin
     select j.id from videos.jobs as j
     where j.deleted_at <= p_before and j.prompt <> ''
       and not exists (select from videos.assets as a where a.job_id = j.id and a.deleted_at is null)
+      and not safety.is_held(j.user_id)
     limit p_batch
     for update skip locked
   ) as d;

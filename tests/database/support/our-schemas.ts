@@ -9,5 +9,6 @@ export const ourSchemas = [
   "ops",
   "purchases",
   "queue",
+  "safety",
   "videos",
 ];

@@ -1,0 +1,9 @@
+import * as z from "zod/mini";
+import { Ground, ReportedJobId, Statement } from "../_shared/safety/contract.ts";
+
+export const ReportsRequest = z.strictObject({
+  job_id: ReportedJobId,
+  reason: Ground,
+  details: z.optional(Statement),
+});
+export type ReportsRequest = z.infer<typeof ReportsRequest>;
