@@ -134,7 +134,7 @@ async function play(): Promise<void> {
   );
   assert.deepEqual([failed.last.status, failed.last.credits_used], ["failed", 0]);
 
-  const profile = await kinora.profile();
+  const profile = await kinora.account.profile();
   const left = profile.credits_remaining;
   assert.equal(left, 10 - accepted.credits_used, "The failed video's credits are back");
 
@@ -146,7 +146,10 @@ async function play(): Promise<void> {
     async () => {
       const { signed, transactionId } = await store.do({ deed: "buy", ...pack });
       assert(transactionId);
-      const purchase = await kinora.purchase({ signed: signed ?? "", finish: () => Promise.resolve() });
+      const purchase = await kinora.purchases.present({
+        signed: signed ?? "",
+        finish: () => Promise.resolve(),
+      });
       assert(purchase);
       return { ...purchase, transactionId };
     },
@@ -228,7 +231,7 @@ async function play(): Promise<void> {
       const second = createClient(stack.url, stack.publishableKey, { auth: { persistSession: false } });
       await new Kinora(second).start(() => Promise.resolve(deviceToken(`demo ${crypto.randomUUID()}`)));
       const { data } = await second.auth.getSession();
-      return await kinora.merge(data.session?.access_token ?? "");
+      return await kinora.account.merge(data.session?.access_token ?? "");
     },
     ({ credits_moved, credits_remaining }) =>
       `${credits_moved} came along, ${credits_remaining} credits left`,

@@ -7608,6 +7608,19 @@ begin
 end;
 $$;
 
+create function accounts.note_revoked(p_user_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A person's Sign in with Apple is revoked: nothing is left to try, and nothing for the operator to know. Locks: task → alert.
+begin
+  perform queue.drop(p_user_id, '{revoke_apple_sign_in}');
+  perform ops.withdraw_alert('apple_sign_in_not_revoked', p_user_id::text);
+end;
+$$;
+
 create function accounts.give_up_revocation(p_user_id uuid)
 returns void
 language plpgsql
@@ -8433,6 +8446,18 @@ begin
     insert into ops.alerts (rule, subject, details, raised_at, last_at)
     values (p_rule, left(p_subject, 300), p_details, v_now, v_now);
   end if;
+end;
+$$;
+
+create function ops.withdraw_alert(p_rule text, p_subject text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Takes back what the operator was told, since it turned out not to be so. Called last in a transaction. Locks: the alerts.
+begin
+  delete from ops.alerts as a where a.rule = p_rule and a.subject = left(p_subject, 300);
 end;
 $$;
 
@@ -12775,12 +12800,18 @@ security definer
 set search_path = ''
 as $$
 -- Ends a `revoke_apple_sign_in` task: Apple has revoked, or never will, which p_failure tells the operator. `data` is
--- `{ finished }`, false for an attempt that has lost its task, which then tells nobody. Locks: task → alert.
+-- `{ finished }`, false for an attempt that has lost its task and failed, which then tells nobody. That Apple has revoked
+-- holds whoever has the task by now: the next attempt found the code spent, and what it told the operator is withdrawn. A
+-- second call does the same. Locks: task → alert.
 declare
   v_finished boolean;
 begin
+  if p_failure is null then
+    perform accounts.note_revoked(p_user_id);
+    return guard.answer(jsonb_build_object('finished', true));
+  end if;
   v_finished := queue.finish(p_task_id, p_attempt);
-  if v_finished and p_failure is not null then
+  if v_finished then
     perform accounts.note_unrevoked(p_user_id, p_failure);
   end if;
   return guard.answer(jsonb_build_object('finished', v_finished));

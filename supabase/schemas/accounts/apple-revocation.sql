@@ -30,6 +30,19 @@ begin
 end;
 $$;
 
+create function accounts.note_revoked(p_user_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A person's Sign in with Apple is revoked: nothing is left to try, and nothing for the operator to know. Locks: task → alert.
+begin
+  perform queue.drop(p_user_id, '{revoke_apple_sign_in}');
+  perform ops.withdraw_alert('apple_sign_in_not_revoked', p_user_id::text);
+end;
+$$;
+
 create function accounts.give_up_revocation(p_user_id uuid)
 returns void
 language plpgsql

@@ -41,6 +41,18 @@ begin
 end;
 $$;
 
+create function ops.withdraw_alert(p_rule text, p_subject text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Takes back what the operator was told, since it turned out not to be so. Called last in a transaction. Locks: the alerts.
+begin
+  delete from ops.alerts as a where a.rule = p_rule and a.subject = left(p_subject, 300);
+end;
+$$;
+
 create view ops.open_alerts with (security_invoker = true) as
 select a.rule, a.subject, a.details, a.count, a.raised_at, a.last_at
 from ops.alerts as a

@@ -4,7 +4,7 @@ import type { Database } from "../database/call.ts";
 import { whileDatabaseIsAway } from "../database/while-away.ts";
 import { AppError } from "../errors/app-error.ts";
 import { codes } from "../errors/error-codes.ts";
-import { sleep } from "../platform/fetch-with-retry.ts";
+import { sleep } from "../platform/sleep.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { Storage } from "../platform/storage.ts";
 import type { Moderation, Verdict } from "./moderation/moderation.ts";
