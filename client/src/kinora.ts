@@ -18,6 +18,7 @@ import type { components } from "./openapi.ts";
 import { Projects } from "./projects.ts";
 import { Purchases } from "./purchases.ts";
 import { type CallOptions, pause, persist, unlessAborted } from "./retry.ts";
+import { Safety } from "./safety.ts";
 import { currentSession, forgetSession, type Session, signInAsGuest, type Supabase } from "./session.ts";
 import { Uploads } from "./uploads.ts";
 
@@ -45,6 +46,7 @@ export class Kinora {
   readonly account: Account;
   readonly projects: Projects;
   readonly purchases: Purchases;
+  readonly safety: Safety;
   readonly uploads: Uploads;
 
   /** One for each supabase-js client, of which an app has one. */
@@ -56,6 +58,7 @@ export class Kinora {
     this.account = new Account(this.#calls, supabase);
     this.projects = new Projects(this.#calls);
     this.purchases = new Purchases(this.#calls);
+    this.safety = new Safety(this.#calls);
     this.uploads = new Uploads(this.#calls, this.#fetch);
   }
 

@@ -4282,6 +4282,22 @@ begin
 end;
 $$;
 
+create function safety.close_cases(p_job_ids uuid[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Of jobs that are gone nothing is left to decide: what is open ends as kept, what is appealed stays removed, and no clock goes on.
+declare
+  v_now constant timestamptz := core.now();
+begin
+  update safety.cases as c
+  set status = case c.status when 'open' then 'kept' else 'removed' end::safety.case_status, due_at = null, decided_at = v_now
+  where c.job_id = any (p_job_ids) and c.status in ('open', 'appealed');
+end;
+$$;
+
 select core.keep_rows_out_of_logs('safety.cases');
 
 -- supabase/schemas/safety/notices.sql
@@ -4572,7 +4588,7 @@ select core.keep_rows_out_of_logs('safety.holds');
 -- supabase/schemas/videos/models.sql
 
 -- videos: from a model and a prompt to a file in storage. In this order: models.sql, projects.sql, jobs.sql, submissions.sql,
--- assets.sql, renewals.sql, uploads.sql, providers.sql, offers.sql, settlement.sql, moderation.sql, acceptance.sql, bulk.sql,
+-- assets.sql, renewals.sql, uploads.sql, providers.sql, offers.sql, settlement.sql, removal.sql, moderation.sql, acceptance.sql, bulk.sql,
 -- retention.sql, export.sql.
 
 create schema videos;
@@ -9001,6 +9017,7 @@ language sql
 volatile
 set search_path = ''
 as $$
+  -- Writes down what an admin decided about a video. Each call is another row.
   insert into ops.admin_actions (action, admin_id, user_id, job_id, reason, request_id, created_at)
   values (p_action, p_admin_id, p_job.user_id, p_job.id, p_reason, p_request_id, core.now())
 $$;
@@ -10597,7 +10614,7 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Deletes what is left of the jobs of erased accounts. The ledger keeps their entries.
+-- Deletes what is left of the jobs of erased accounts. The ledger keeps their entries, and safety what was decided.
 declare
   v_job_ids constant uuid[] := array(select videos.jobs_of(p_user_ids));
 begin
@@ -10606,6 +10623,7 @@ begin
   where s.job_id = any (v_job_ids) and e.submission_id = s.id;
   delete from videos.submissions as s where s.job_id = any (v_job_ids);
   delete from videos.jobs as j where j.id = any (v_job_ids);
+  perform safety.close_cases(v_job_ids);
 end;
 $$;
 

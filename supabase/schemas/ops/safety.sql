@@ -8,6 +8,7 @@ language sql
 volatile
 set search_path = ''
 as $$
+  -- Writes down what an admin decided about a video. Each call is another row.
   insert into ops.admin_actions (action, admin_id, user_id, job_id, reason, request_id, created_at)
   values (p_action, p_admin_id, p_job.user_id, p_job.id, p_reason, p_request_id, core.now())
 $$;

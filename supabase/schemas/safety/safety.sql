@@ -130,4 +130,20 @@ begin
 end;
 $$;
 
+create function safety.close_cases(p_job_ids uuid[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Of jobs that are gone nothing is left to decide: what is open ends as kept, what is appealed stays removed, and no clock goes on.
+declare
+  v_now constant timestamptz := core.now();
+begin
+  update safety.cases as c
+  set status = case c.status when 'open' then 'kept' else 'removed' end::safety.case_status, due_at = null, decided_at = v_now
+  where c.job_id = any (p_job_ids) and c.status in ('open', 'appealed');
+end;
+$$;
+
 select core.keep_rows_out_of_logs('safety.cases');

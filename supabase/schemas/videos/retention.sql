@@ -29,7 +29,7 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Deletes what is left of the jobs of erased accounts. The ledger keeps their entries.
+-- Deletes what is left of the jobs of erased accounts. The ledger keeps their entries, and safety what was decided.
 declare
   v_job_ids constant uuid[] := array(select videos.jobs_of(p_user_ids));
 begin
@@ -38,5 +38,6 @@ begin
   where s.job_id = any (v_job_ids) and e.submission_id = s.id;
   delete from videos.submissions as s where s.job_id = any (v_job_ids);
   delete from videos.jobs as j where j.id = any (v_job_ids);
+  perform safety.close_cases(v_job_ids);
 end;
 $$;

@@ -291,3 +291,21 @@ Deno.test("nobody decides about their own video, and no admin is suspended; who 
     select api.patch_admin_reports(${adminId}, 'r', ${crypto.randomUUID()}, 'keep', 'for a reason') as answer`);
   assert.equal(answer.error, "ERR_4007");
 });
+
+Deno.test("what was said about jobs that are gone with their account is over, and no clock goes on", async () => {
+  const userId = await createCustomer(sql, 50);
+  const [open, appealed] = [await storedVideo(sql, userId), await storedVideo(sql, userId)];
+  const adminId = await createAdmin(sql);
+  for (const jobId of [open, appealed]) await notice(sql, jobId);
+  await decide(sql, adminId, appealed, "remove");
+  await appeal(sql, userId, appealed);
+  await sql`delete from videos.assets where owner_id = ${userId}`;
+  await sql`select videos.delete_jobs(${[userId]}::uuid[])`;
+  const rows = await sql`
+    select c.job_id, c.status, c.due_at from safety.cases as c where c.job_id in ${sql([open, appealed])}`;
+  assert.deepEqual(
+    new Set(rows.map(({ status, due_at }) => `${status} ${due_at}`)),
+    new Set(["kept null", "removed null"]),
+  );
+  assert.equal((await decide(sql, adminId, open, "remove")).error, "ERR_4007");
+});
