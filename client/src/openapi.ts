@@ -1203,7 +1203,8 @@ export interface components {
             case_id: string;
             /** @enum {string} */
             decision: "keep" | "remove" | "suspend" | "grant" | "reject";
-            ground?: components["schemas"]["Ground"];
+            /** @enum {string|null} */
+            ground?: "sexual" | "minors" | "violence" | "hate" | "harassment" | "real_person" | "copyright" | "illegal" | "other" | null;
             reason: components["schemas"]["Reason"];
         };
         PatchUploadsRequest: {
@@ -1349,7 +1350,7 @@ export interface components {
         ReportsRequest: {
             job_id: components["schemas"]["ReportedJobId"];
             reason: components["schemas"]["Ground"];
-            details?: components["schemas"]["Statement"];
+            details?: string | null;
         };
         SafetyCase: {
             /** Format: uuid */

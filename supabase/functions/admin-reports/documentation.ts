@@ -9,6 +9,7 @@ export default {
       "`reports` and `notices` are the newest 20, the counts are of all. `video_path` is the file in the bucket `videos`.",
     query: { limit: "10", status: "open" },
     responses: { 200: { cases: [exampleCase()], next_cursor: null } },
+    walk: { captures: { CASE: ".cases[0].case_id" } },
   },
   PATCH: {
     description:

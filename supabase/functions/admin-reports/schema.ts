@@ -1,6 +1,7 @@
 import * as z from "zod/mini";
 import { Reason } from "../_shared/ops/contract.ts";
 import { pageQuery, positionTime } from "../_shared/request/cursor.ts";
+import { optional } from "../_shared/request/validation.ts";
 import { CaseStatus, Ground, SafetyCase } from "../_shared/safety/contract.ts";
 
 export const GetAdminReportsQuery = z.strictObject({ ...pageQuery, status: z.optional(CaseStatus) });
@@ -24,7 +25,7 @@ export const PatchAdminReportsRequest = z.strictObject({
   /** Of a case the first three, of an appeal the others. */
   decision: z.enum(["keep", "remove", "suspend", "grant", "reject"]),
   /** What its user is told, of what is removed. */
-  ground: z.optional(Ground),
+  ground: optional(Ground),
   reason: Reason,
 }).check(
   z.refine(

@@ -10,6 +10,6 @@ export default {
       "before, `removed` where that was rejected, `restored` where it was granted.",
     request: { job_id: exampleIds.job, statement: "The person in it is me" },
     responses: { 202: { job_id: exampleIds.job, status: "appealed" } },
-    walk: { follows: "takedown-notices", refused: 404 },
+    walk: { follows: "reports", refused: 409 },
   },
 } satisfies Documentation;

@@ -16,6 +16,6 @@ export default {
         created_at: "2026-11-21T12:25:00.000Z",
       },
     },
-    walk: { follows: "video-jobs", refused: 404 },
+    walk: { follows: "video-jobs", before: 'until ended "$JOB"; do sleep 1; done' },
   },
 } satisfies Documentation;

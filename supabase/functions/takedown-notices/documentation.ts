@@ -21,6 +21,5 @@ export default {
         due_at: "2026-11-23T12:30:00.000Z",
       },
     },
-    walk: { follows: "reports", refused: 404 },
   },
 } satisfies Documentation;
