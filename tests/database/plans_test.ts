@@ -277,6 +277,10 @@ const pages: Record<string, string> = {
   "the newest uploads": `api.get_uploads('${volumeUser(0)}', 20, null)`,
   "uploads of long ago": `api.get_uploads('${volumeUser(0)}', 20, jsonb_build_object(
     'created_at', now() - interval '200 days', 'id', '${user}'))`,
+  "the newest notifications": `api.get_notifications('${volumeUser(0)}', 20, null)`,
+  "notifications of long ago": `api.get_notifications('${volumeUser(0)}', 20, jsonb_build_object(
+    'created_at', now() - interval '200 days', 'id', '${user}'))`,
+  "the unread notifications": `api.get_notifications('${volumeUser(0)}', 20, null, true)`,
   "the newest purchases": `api.get_purchases('${volumeUser(0)}', 20, null)`,
   "purchases of long ago": `api.get_purchases('${volumeUser(0)}', 20, jsonb_build_object(
     'purchased_at', now() - interval '200 days', 'id', '${user}'))`,
@@ -289,7 +293,8 @@ async function rowsRead(sql: postgres.TransactionSql): Promise<number> {
     where (schemaname, relname) in (
       ('videos', 'jobs'), ('videos', 'assets'), ('credits', 'transfers'), ('credits', 'lots'),
       ('purchases', 'transactions'), ('videos', 'uploads'), ('videos', 'projects'),
-      ('safety', 'cases'), ('safety', 'reports'), ('safety', 'notices')
+      ('safety', 'cases'), ('safety', 'reports'), ('safety', 'notices'),
+      ('notify', 'notifications')
     )`;
   if (row === undefined) throw new Error("There are no statistics");
   return row.rows;
@@ -334,7 +339,14 @@ Deno.test("a page of a history of 10,000 jobs reads the rows of that page, and o
     select j.id, j.created_at, case when j.id::text < '8' then 'open' else 'kept' end::safety.case_status
     from videos.jobs as j`;
   await sql`update accounts.users set is_admin = true`;
-  await sql`vacuum analyze purchases.transactions, safety.cases, videos.projects, videos.uploads`;
+  // A few are unread, since those are counted.
+  await sql`
+    insert into notify.notifications (id, user_id, type, data, created_at, read_at)
+    select gen_random_uuid(), ${
+    volumeUser(0)
+  }, 'video.completed', '{}', at, case when n % 1000 > 0 then at end
+    from generate_series(1, 10000) as n, lateral (values (now() - n * interval '1 hour')) as g (at)`;
+  await sql`vacuum analyze purchases.transactions, safety.cases, videos.projects, videos.uploads, notify.notifications`;
   for (const [name, page] of Object.entries(pages)) {
     await test.step(name, async () => {
       const rows = await sql.begin(async (sql) => {

@@ -115,7 +115,7 @@ end;
 $$;
 
 -- What a `fingerprint` task that has no try left means. What is removed goes, known or not; nothing is completed unseen.
-create function videos.give_up_fingerprint(p_job_id uuid)
+create function videos.give_up_fingerprint(p_job_id uuid, p_cause text)
 returns void
 language plpgsql
 volatile
@@ -125,7 +125,7 @@ declare
   v_job constant videos.jobs := videos.lock_job(p_job_id);
 begin
   if v_job.removed_at is null then
-    perform videos.fail_unstored_job(p_job_id);
+    perform videos.fail_unstored_job(p_job_id, p_cause);
     return;
   end if;
   perform videos.add_task('delete_files', v_job, core.now());
