@@ -4134,7 +4134,7 @@ $$;
 -- supabase/schemas/videos/models.sql
 
 -- videos: from a model and a prompt to a file in storage. In this order: models.sql, projects.sql, jobs.sql, submissions.sql,
--- assets.sql, renewals.sql, uploads.sql, providers.sql, offers.sql, settlement.sql, moderation.sql, acceptance.sql, bulk.sql,
+-- assets.sql, quality.sql, renewals.sql, uploads.sql, providers.sql, offers.sql, settlement.sql, moderation.sql, acceptance.sql, bulk.sql,
 -- retention.sql, export.sql.
 
 create schema videos;
@@ -4188,7 +4188,9 @@ create table videos.models (
     '{}', '{duration_seconds}', options #> '{duration_seconds,default}'),
     '{resolution}', options #> '{resolution,default}'),
     '{aspect_ratio}', options #> '{aspect_ratio,default}'
-  )) stored
+  )) stored,
+  -- The settings that its videos only come near to, such as a duration that follows the source's: see videos.judge.
+  unpromised text[] not null default '{}' check (unpromised <@ array['duration_seconds', 'resolution', 'aspect_ratio'])
 );
 alter table videos.models enable row level security;
 comment on table videos.models is 'The catalogue. What is not available stays, for the jobs that were made with it.';
@@ -4830,51 +4832,15 @@ create table videos.assets (
   duration_milliseconds integer,
   width integer,
   height integer,
-  -- How the file differs from what was asked for; null where it does not.
-  differences jsonb,
   created_at timestamptz not null,
   -- When the worker removed the file, after the user deleted the job.
   deleted_at timestamptz,
+  -- How near a video comes to what was ordered, from 0 to 100 (videos.judge); null where nothing could be compared.
+  quality smallint,
   primary key (job_id, kind)
 );
 alter table videos.assets enable row level security;
 comment on table videos.assets is 'Files in storage.';
-
-create function videos.differences(
-  p_settings jsonb, p_duration_milliseconds integer, p_width integer, p_height integer
-)
-returns jsonb
-language plpgsql
-immutable
-set search_path = ''
-as $$
--- What a file is that was not asked for, for the operator: `{ duration_milliseconds, aspect_ratio, resolution }`, those
--- that differ; null where none does. Models round: a second more or less, or a twentieth of the ratio, is no
--- difference. What cannot be compared, such as a ratio that is a word, is none either: nothing here fails a finished
--- video.
-declare
-  v_asked_milliseconds constant numeric :=
-    substring(p_settings ->> 'duration_seconds' from '^[0-9]{1,9}$')::numeric * 1000;
-  v_sides constant text[] := regexp_match(
-    p_settings ->> 'aspect_ratio', '^([0-9]{1,9}(?:[.][0-9]{1,9})?):([0-9]{1,9}(?:[.][0-9]{1,9})?)$'
-  );
-  v_asked_ratio constant numeric := nullif(v_sides[1]::numeric / nullif(v_sides[2]::numeric, 0), 0);
-  -- 720p names the shorter side.
-  v_asked_side constant integer := substring(p_settings ->> 'resolution' from '^([0-9]{1,9})p$')::integer;
-  v_differences jsonb := '{}';
-begin
-  if abs(p_duration_milliseconds - v_asked_milliseconds) > 1000 then
-    v_differences := v_differences || jsonb_build_object('duration_milliseconds', p_duration_milliseconds);
-  end if;
-  if abs(p_width::numeric / nullif(p_height, 0) - v_asked_ratio) > v_asked_ratio / 20 then
-    v_differences := v_differences || jsonb_build_object('aspect_ratio', format('%s:%s', p_width, p_height));
-  end if;
-  if least(p_width, p_height) < v_asked_side then
-    v_differences := v_differences || jsonb_build_object('resolution', format('%sp', least(p_width, p_height)));
-  end if;
-  return nullif(v_differences, '{}');
-end;
-$$;
 
 -- Where the files of a job are in storage: below the reference of who paid for it, and so in one place, whoever they
 -- became since.
@@ -4975,6 +4941,104 @@ end;
 $$;
 
 select core.keep_rows_out_of_logs('videos.assets');
+
+-- supabase/schemas/videos/quality.sql
+
+-- Whether a video is what was ordered.
+
+create table videos.tolerances (
+  fact text primary key check (fact in ('duration', 'aspect_ratio', 'resolution', 'codec', 'frame_rate')),
+  -- How much less, and how much more, than what was ordered, as a part of it; null for any.
+  less numeric check (less between 0 and 1),
+  more numeric check (more >= 0),
+  -- What nobody orders by its number: at least so much, or one of these.
+  at_least numeric check (at_least >= 0),
+  one_of text[] check (cardinality(one_of) > 0),
+  reason text not null
+);
+alter table videos.tolerances enable row level security;
+comment on table videos.tolerances is
+  'How far a video may be from what was ordered before its credits go back. What has no row is not compared.';
+
+-- The lines of a resolution, the shorter side of its picture: 1080p, 4k, 1920x1080. Null for a word that tells none.
+create function videos.lines_of(p_resolution text)
+returns numeric
+language sql
+immutable
+return coalesce(
+  substring(p_resolution from '^([0-9]{1,5})[pP]$')::numeric,
+  -- 2k, 4k, 8k.
+  substring(p_resolution from '^([0-9]{1,2})[kK]$')::numeric * 540,
+  least(
+    substring(p_resolution from '^([0-9]{1,5})[x:][0-9]{1,5}$')::numeric,
+    substring(p_resolution from '^[0-9]{1,5}[x:]([0-9]{1,5})$')::numeric
+  )
+);
+
+create function videos.judge(
+  p_settings jsonb, p_unpromised text[], p_duration_milliseconds integer, p_width integer, p_height integer,
+  p_codec text, p_frames integer, out differences jsonb, out quality smallint
+)
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- How a video, as its container tells, differs from the settings that it was ordered with: `differences` has what lies
+-- outside of videos.tolerances, `{ duration_milliseconds, aspect_ratio, resolution, codec, frames }`, null where nothing
+-- does. `quality` is 100 for what is exactly as ordered, and 0 at the bounds: the mean of what could be compared, null where
+-- nothing could. What the model does not promise (p_unpromised, names of settings) is not compared, nor is what has no
+-- number, such as a ratio that is a word, or what the file does not tell: that is null.
+declare
+  v_seconds constant numeric := nullif(
+    substring(p_settings ->> 'duration_seconds' from '^[0-9]{1,9}$')::numeric
+      * (not 'duration_seconds' = any (p_unpromised))::integer, 0
+  );
+  v_sides constant text[] := regexp_match(
+    p_settings ->> 'aspect_ratio', '^([0-9]{1,9}(?:[.][0-9]{1,9})?):([0-9]{1,9}(?:[.][0-9]{1,9})?)$'
+  );
+  -- Multiplied before anything is divided: 1216x720 is 95 % of 16:9, and not a little less.
+  v_across constant numeric := nullif(v_sides[1]::numeric * (not 'aspect_ratio' = any (p_unpromised))::integer, 0);
+  v_down constant numeric := nullif(v_sides[2]::numeric, 0);
+  v_lines constant numeric := nullif(
+    videos.lines_of(p_settings ->> 'resolution') * (not 'resolution' = any (p_unpromised))::integer, 0
+  );
+  v_width constant numeric := p_width;
+  v_found record;
+begin
+  select
+    jsonb_object_agg(m.name, m.delivered) filter (where not m.is_tolerated) as differences,
+    round(100 * (1 - avg(m.used)))::smallint as quality
+  into v_found
+  from (
+    select f.name, f.delivered,
+      case t.fact
+        when 'codec' then f.delivered #>> '{}' = any (t.one_of)
+        when 'frame_rate' then p_frames > 0 and coalesce(f.part >= t.at_least, true)
+        else f.part - 1 between -coalesce(t.less, 1) and coalesce(t.more, f.part)
+      end as is_tolerated,
+      -- How much of its tolerance it uses up; what is on the side without a bound uses none.
+      case when t.fact in ('duration', 'aspect_ratio', 'resolution') then least(1, coalesce(case
+        when f.part < 1 then (1 - f.part) / nullif(t.less, 0)
+        when f.part > 1 then (f.part - 1) / nullif(t.more, 0)
+      end, 0)) end as used
+    from (values
+      ('duration', 'duration_milliseconds', to_jsonb(p_duration_milliseconds), p_duration_milliseconds / (v_seconds * 1000)),
+      ('aspect_ratio', 'aspect_ratio', to_jsonb(format('%s:%s', p_width, p_height)),
+        v_width * v_down / (nullif(p_height, 0) * v_across)),
+      -- A wide picture has fewer lines and as many pixels, which makes it no smaller.
+      ('resolution', 'resolution', to_jsonb(format('%sp', least(p_width, p_height))),
+        greatest(least(v_width, p_height) / v_lines, sqrt(abs(v_width * p_height * 9 / 16)) / v_lines)),
+      ('codec', 'codec', to_jsonb(p_codec), null),
+      ('frame_rate', 'frames', to_jsonb(p_frames), p_frames * 1000.0 / nullif(p_duration_milliseconds, 0))
+    ) as f (fact, name, delivered, part)
+    join videos.tolerances as t on t.fact = f.fact
+    where case f.fact when 'codec' then p_codec is not null when 'frame_rate' then p_frames is not null
+      else f.part is not null end
+  ) as m;
+  differences := v_found.differences;
+  quality := v_found.quality;
+end;
+$$;
 
 -- supabase/schemas/videos/renewals.sql
 
@@ -5925,6 +5989,34 @@ begin
   perform videos.settle_video_job(p_job_id, 'failed', core.error_code('storage/failed'));
   -- Nobody is at it any more.
   perform queue.hasten('delete_files', p_job_id);
+end;
+$$;
+
+create function videos.refuse_result(p_job videos.jobs, p_task_id bigint, p_attempt integer, p_cause text)
+returns videos.jobs
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What a provider made is not what was paid for: ends the job with provider/rejected and gives the credits back; what it cost
+-- stays counted, since the provider bills it. What is in storage of it is removed. Returns the job as it is now. An attempt that
+-- lost its lease ends nothing. The caller has locked the job. Locks: what settling takes → task.
+declare
+  v_job videos.jobs;
+begin
+  if p_job.completed_at is null and exists (
+    select from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt
+  ) then
+    update videos.submissions as s set cause = p_cause where s.job_id = p_job.id and s.state = 'ended';
+    perform videos.settle_locked_job(
+      p_job, 'failed', core.error_code('provider/rejected'), '{"reason": "invalid_result"}'
+    );
+  end if;
+  select j.* into v_job from videos.jobs as j where j.id = p_job.id;
+  if v_job.completed_at is not null and v_job.status <> 'completed' then
+    perform videos.add_task('delete_files', v_job, core.now());
+  end if;
+  return v_job;
 end;
 $$;
 
@@ -8435,6 +8527,22 @@ left join lateral (
 where j.late_success_at is not null;
 comment on view ops.late_successes is 'Videos that came after their job had ended: paid by us, charged to nobody.';
 
+create view ops.video_quality with (security_invoker = true) as
+select j.model_name as model, s.provider, count(*) as results,
+  count(*) filter (where j.status = 'failed') as refused,
+  round(avg(a.quality), 1) as quality, min(a.quality) as lowest_quality,
+  count(*) filter (where a.quality < 50) as below_50,
+  -- In US cents: what the provider bills for videos that were not paid for.
+  sum(s.cost_cents) filter (where j.status = 'failed') as refused_cents
+from videos.jobs as j
+join videos.submissions as s on s.job_id = j.id and s.state = 'ended'
+left join videos.assets as a on a.job_id = j.id and a.kind = 'video'
+where j.completed_at >= now() - interval '7 days'
+  and (a.job_id is not null or j.status = 'failed' and j.error_details ->> 'reason' = 'invalid_result')
+group by j.model_name, s.provider;
+comment on view ops.video_quality is
+  'What each provider made of each model in 7 days: how near to the order (0 to 100), and how much was refused.';
+
 create view ops.admin_log with (security_invoker = true) as
 select a.created_at, a.action, a.admin_id, a.user_id, m.name as model, a.amount, a.job_id, a.reason, a.request_id,
   -- What this admin had given within a day by then, this action included.
@@ -8557,7 +8665,7 @@ as $$
   where s.job_id = p_job_id
   union all
   select a.created_at, 'stored ' || a.kind, a.path, jsonb_strip_nulls(jsonb_build_object(
-    'bytes', a.bytes, 'differences', a.differences, 'deleted_at', a.deleted_at
+    'bytes', a.bytes, 'quality', a.quality, 'deleted_at', a.deleted_at
   ))
   from videos.assets as a where a.job_id = p_job_id
   union all
@@ -11381,23 +11489,41 @@ volatile
 security definer
 set search_path = ''
 as $$
--- The files are in storage: writes their assets, captures the hold and completes the job, at once. p_assets is a
--- list of `{ kind, path, bytes, content_type, duration_milliseconds, width, height }`; p_urls is
--- `{ video_url, thumbnail_url, video_url_expires_at }`, the first signed URLs. `data`: `{ status }`. A second call, or
--- one after the job's end, changes no job; where that ended without its video, the files are removed.
--- Locks: account → job → lots → task.
+-- The files are in storage: writes their assets, captures the hold and completes the job, at once. p_assets is a list of `{
+-- kind, path, bytes, content_type, duration_milliseconds, width, height, codec, frames }`; p_urls is `{ video_url,
+-- thumbnail_url, video_url_expires_at }`, the first signed URLs. A video that is not what was ordered (videos.judge) is an
+-- unusable result instead, and an alert. `data`: `{ status }`. A second call, or one after the job's end, changes no job; where
+-- that ended without its video, the files are removed. Locks: account → job → lots → task → alert.
 declare
   v_job videos.jobs;
+  v_judged record;
 begin
   v_job := videos.lock_job(p_job_id);
   if v_job.completed_at is null then
+    select j.differences, j.quality into v_judged
+    from jsonb_to_recordset(p_assets) as a (
+      kind videos.asset_kind, duration_milliseconds integer, width integer, height integer, codec text, frames integer
+    )
+    join videos.models as m on m.id = v_job.model_id
+    cross join lateral videos.judge(
+      v_job.settings, m.unpromised, a.duration_milliseconds, a.width, a.height, a.codec, a.frames
+    ) as j
+    where a.kind = 'video';
+    if v_judged.differences is not null then
+      v_job := videos.refuse_result(v_job, p_task_id, p_attempt, format('not what was ordered: %s', v_judged.differences));
+      if v_job.status = 'failed' then
+        perform ops.raise_alert('wrong_video', s.provider || ' ' || s.provider_model, jsonb_build_object(
+          'job_id', p_job_id, 'ordered', v_job.settings, 'delivered', v_judged.differences
+        ))
+        from videos.submissions as s where s.job_id = p_job_id and s.state = 'ended';
+      end if;
+      return guard.answer(jsonb_build_object('status', v_job.status));
+    end if;
     insert into videos.assets (
-      job_id, owner_id, kind, path, bytes, content_type, duration_milliseconds, width, height, differences, created_at
+      job_id, owner_id, kind, path, bytes, content_type, duration_milliseconds, width, height, quality, created_at
     )
     select p_job_id, v_job.user_id, a.kind, a.path, a.bytes, a.content_type, a.duration_milliseconds, a.width, a.height,
-      case a.kind when 'video' then videos.differences(
-        v_job.settings, a.duration_milliseconds, a.width, a.height
-      ) end, core.now()
+      case a.kind when 'video' then v_judged.quality end, core.now()
     from jsonb_to_recordset(p_assets) as a (
       kind videos.asset_kind, path text, bytes bigint, content_type text,
       duration_milliseconds integer, width integer, height integer
@@ -11419,26 +11545,12 @@ volatile
 security definer
 set search_path = ''
 as $$
--- The provider's result is not a video that we could keep: ends the job with provider/rejected and gives the credits
--- back. What is in storage of it is removed. `data`: `{ status }`. An attempt that lost its lease ends nothing. Locks:
--- account → job → task.
-declare
-  v_job videos.jobs;
+-- The provider's result is not a video that we could keep: see videos.refuse_result. `data`: `{ status }`. Locks: account →
+-- job → task.
 begin
-  v_job := videos.lock_job(p_job_id);
-  if v_job.completed_at is null and exists (
-    select from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt
-  ) then
-    update videos.submissions as s set cause = p_cause where s.job_id = p_job_id and s.state = 'ended';
-    perform videos.settle_video_job(
-      p_job_id, 'failed', core.error_code('provider/rejected'), '{"reason": "invalid_result"}'
-    );
-  end if;
-  select j.* into v_job from videos.jobs as j where j.id = p_job_id;
-  if v_job.completed_at is not null and v_job.status <> 'completed' then
-    perform videos.add_task('delete_files', v_job, core.now());
-  end if;
-  return guard.answer(jsonb_build_object('status', v_job.status));
+  return guard.answer(jsonb_build_object(
+    'status', (videos.refuse_result(videos.lock_job(p_job_id), p_task_id, p_attempt, p_cause)).status
+  ));
 end;
 $$;
 grant execute on function api.record_unusable_result to service_role;

@@ -1,5 +1,7 @@
 /** The models that the fal simulator has, with the inputs they take and the outputs they give. */
 import * as z from "zod";
+import { textIn } from "../engine/jobs.ts";
+import { type Made, numberIn, pictureOf } from "../engine/made.ts";
 
 const prompt = z.string();
 const shapes = z.enum(["16:9", "9:16"]);
@@ -41,6 +43,24 @@ const models: Readonly<Record<string, z.ZodType>> = {
 /** Whether fal has the model. */
 export function hasModel(model: string): boolean {
   return Object.hasOwn(models, model);
+}
+
+/** The video that an input orders. */
+export function orderIn(model: string, input: unknown): Made {
+  // What a model makes that is asked for nothing.
+  const [seconds, resolution] = model.includes("kling")
+    ? [5, "1080p"]
+    : model.includes("veo3")
+    ? [8, "720p"]
+    : [4, "720p"];
+  const asked = textIn(input, "resolution");
+  return {
+    seconds: numberIn(input, "duration", seconds),
+    ...pictureOf(
+      Number.parseInt(asked === "" || asked === "auto" ? resolution : asked),
+      textIn(input, "aspect_ratio"),
+    ),
+  };
 }
 
 /** Every error of an input, in the form that fal's models answer; none for one that the model takes. */

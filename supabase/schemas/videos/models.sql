@@ -1,5 +1,5 @@
 -- videos: from a model and a prompt to a file in storage. In this order: models.sql, projects.sql, jobs.sql, submissions.sql,
--- assets.sql, renewals.sql, uploads.sql, providers.sql, offers.sql, settlement.sql, moderation.sql, acceptance.sql, bulk.sql,
+-- assets.sql, quality.sql, renewals.sql, uploads.sql, providers.sql, offers.sql, settlement.sql, moderation.sql, acceptance.sql, bulk.sql,
 -- retention.sql, export.sql.
 
 create schema videos;
@@ -53,7 +53,9 @@ create table videos.models (
     '{}', '{duration_seconds}', options #> '{duration_seconds,default}'),
     '{resolution}', options #> '{resolution,default}'),
     '{aspect_ratio}', options #> '{aspect_ratio,default}'
-  )) stored
+  )) stored,
+  -- The settings that its videos only come near to, such as a duration that follows the source's: see videos.judge.
+  unpromised text[] not null default '{}' check (unpromised <@ array['duration_seconds', 'resolution', 'aspect_ratio'])
 );
 alter table videos.models enable row level security;
 comment on table videos.models is 'The catalogue. What is not available stays, for the jobs that were made with it.';
