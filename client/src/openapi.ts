@@ -821,7 +821,7 @@ export interface components {
             job_id: string;
         };
         /** @enum {string} */
-        Category: "text_to_video" | "image_to_video";
+        Category: "text_to_video" | "image_to_video" | "video_to_video";
         ChangeModelRequest: {
             /** Format: uuid */
             model_id: string;
@@ -840,6 +840,7 @@ export interface components {
             requires_image: boolean;
             pricing: components["schemas"]["Pricing"];
             options: components["schemas"]["ModelOptions"];
+            inputs: components["schemas"]["ModelInput"][];
             is_available: boolean;
         };
         Check: {
@@ -925,17 +926,21 @@ export interface components {
             /** Format: uuid */
             model_id: string;
             prompt: string;
-            settings?: {
+            settings?: ({
                 duration_seconds?: number | null;
                 resolution?: string | null;
                 aspect_ratio?: string | null;
-            } | null;
+            } & {
+                [key: string]: boolean | number | string | string[] | null;
+            }) | null;
             image_url?: string | null;
             /** Format: uuid */
             image_upload_id?: string | null;
             client_reference?: string | null;
             /** Format: uuid */
             project_id?: string | null;
+            /** Format: uuid */
+            source_job_id?: string | null;
         };
         GenerateVideosRequest: {
             /** @enum {string} */
@@ -978,6 +983,7 @@ export interface components {
         };
         /** @enum {string} */
         ImageType: "image/jpeg" | "image/png" | "image/webp";
+        InputValue: boolean | number | string | string[];
         Job: {
             /** Format: uuid */
             job_id: string;
@@ -1017,6 +1023,8 @@ export interface components {
             duration_seconds: number;
             resolution: string;
             aspect_ratio: string;
+        } & {
+            [key: string]: components["schemas"]["InputValue"];
         };
         /** @enum {string} */
         JobStatus: "pending" | "processing" | "completed" | "failed" | "cancelled";
@@ -1054,6 +1062,17 @@ export interface components {
             processed_by: string[];
             pricing: components["schemas"]["Pricing"];
             options: components["schemas"]["ModelOptions"];
+            inputs: components["schemas"]["ModelInput"][];
+        };
+        ModelInput: {
+            name: string;
+            /** @enum {string} */
+            type: "integer" | "number" | "boolean" | "text" | "choice" | "image" | "images";
+            min?: number;
+            max?: number;
+            values?: string[];
+            default?: components["schemas"]["InputValue"];
+            price_factor?: number;
         };
         ModelOptions: {
             duration_seconds: components["schemas"]["NumberOption"];
@@ -1803,6 +1822,13 @@ export interface operations {
                      *           "default": "16:9"
                      *         }
                      *       },
+                     *       "inputs": [
+                     *         {
+                     *           "name": "negative_prompt",
+                     *           "type": "text",
+                     *           "max": 500
+                     *         }
+                     *       ],
                      *       "is_available": true
                      *     }
                      */
@@ -2903,7 +2929,14 @@ export interface operations {
                      *               ],
                      *               "default": "16:9"
                      *             }
-                     *           }
+                     *           },
+                     *           "inputs": [
+                     *             {
+                     *               "name": "negative_prompt",
+                     *               "type": "text",
+                     *               "max": 500
+                     *             }
+                     *           ]
                      *         }
                      *       ]
                      *     }

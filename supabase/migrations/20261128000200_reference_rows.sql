@@ -257,6 +257,7 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   ('videos.assets', '{job_id,owner_id,path,content_type}', 'erased', null, 'moves',
     'the files are gone'),
   ('videos.jobs', '{project_id}', 'kept', null, 'moves', 'an id of ours, of a project that is erased'),
+  ('videos.jobs', '{source_job_id}', 'kept', null, 'moves', 'an id of ours, of a job of the same user''s'),
   ('videos.projects', '{id,user_id,name}', 'erased', null, 'moves', 'how the user sorted their videos'),
   ('videos.jobs', '{id,user_id,model_id,model_name,error_code}', 'kept', null, 'moves',
     'the bare job, until the rule closed_accounts; statistics and the ledger name it'),

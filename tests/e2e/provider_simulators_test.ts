@@ -171,7 +171,15 @@ Deno.test("what a simulator had accepted, and still has to deliver, survives a r
   });
   cleanup.defer(() => receiver.shutdown());
   const generation: Generation = {
-    ...{ prompt: "a kite", durationSeconds: 5, resolution: "720p", aspectRatio: "9:16", imageUrl: null },
+    ...{
+      prompt: "a kite",
+      durationSeconds: 5,
+      resolution: "720p",
+      aspectRatio: "9:16",
+      imageUrl: null,
+      videoUrl: null,
+      fields: {},
+    },
     ...{ providerModel: "gen4.5", webhookUrl: `http://127.0.0.1:${receiver.addr.port}/` },
   };
   const times = { queueMilliseconds: 0, runMilliseconds: 60_000 };

@@ -26,6 +26,13 @@ const models: Readonly<Record<string, z.ZodType>> = {
     resolution: z.enum(["720p", "1080p"]).optional(),
     generate_audio: z.boolean().optional(),
     negative_prompt: z.string().optional(),
+    seed: z.int().optional(),
+  }),
+  "fal-ai/krea-wan-14b/video-to-video": z.object({
+    prompt,
+    video_url: z.url(),
+    strength: z.number().min(0.01).max(1).optional(),
+    seed: z.int().optional(),
   }),
   "fal-ai/sora-2/text-to-video": z.object({
     ...sora,
@@ -52,6 +59,8 @@ export function orderIn(model: string, input: unknown): Made {
     ? [5, "1080p"]
     : model.includes("veo3")
     ? [8, "720p"]
+    : model.includes("wan")
+    ? [5, "480p"]
     : [4, "720p"];
   const asked = textIn(input, "resolution");
   return {
@@ -78,7 +87,7 @@ export function inputErrors(model: string, input: unknown): object[] {
         .join(" or ");
       return { ...error, msg: `Input should be ${expected}`, type: "literal_error", ctx: { expected } };
     }
-    if (issue.path.includes("image_url")) {
+    if (issue.path.includes("image_url") || issue.path.includes("video_url")) {
       const url = "https://docs.fal.ai/errors#file_download_error";
       return { ...error, msg: "Failed to download the file.", type: "file_download_error", url };
     }

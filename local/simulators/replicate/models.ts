@@ -21,6 +21,13 @@ const models: Readonly<Record<string, z.ZodType>> = {
     generate_audio: z.boolean().optional(),
     image: z.url().optional(),
   }),
+  "runwayml/gen4-aleph": z.object({
+    prompt,
+    video: z.url(),
+    aspect_ratio: z.enum(["16:9", "9:16", "4:3", "3:4", "1:1", "21:9"]).optional(),
+    seed: z.int().optional(),
+    reference_images: z.array(z.url()).max(3).optional(),
+  }),
   "openai/sora-2": z.object({
     prompt,
     seconds: z.union([z.literal(4), z.literal(8), z.literal(12)]).optional(),
@@ -55,7 +62,13 @@ const shapes: Readonly<Record<string, string>> = { portrait: "9:16", landscape: 
 /** The video that an input orders. */
 export function orderIn(model: string, input: unknown): Made {
   // What a model makes that is asked for nothing.
-  const [seconds, lines] = model.includes("kling") ? [5, 1080] : model.includes("veo") ? [8, 1080] : [4, 720];
+  const [seconds, lines] = model.includes("kling")
+    ? [5, 1080]
+    : model.includes("veo")
+    ? [8, 1080]
+    : model.includes("aleph")
+    ? [5, 720]
+    : [4, 720];
   const shape = textIn(input, "aspect_ratio");
   return {
     seconds: numberIn(input, "duration", numberIn(input, "seconds", seconds)),

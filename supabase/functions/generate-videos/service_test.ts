@@ -34,6 +34,7 @@ function setting(results = stored.results, secret: string | null = "a secret of 
     config: testConfig(secret === null ? {} : { WEBHOOK_SECRET: secret }),
     moderation: null,
     uploads: { sign: () => assert.fail("There is no picture") },
+    storage: { sign: () => assert.fail("There is no video") },
     providers: fakeProviders(fakeProvider()),
   });
   return { context, calls };

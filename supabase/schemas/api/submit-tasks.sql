@@ -11,13 +11,13 @@ as $$
 -- Claims the sending of a job to a provider, one of p_providers: those that this deployment has keys for. It
 -- commits before the request leaves, and from then on nobody sends the job again unless record_submission learns
 -- that the provider does not have it. `data`: `{ claimed: true, submission_id, owner_reference, provider,
--- provider_model, prompt, settings, image_url }`, or `{ claimed: false }` when there is nothing to send: the job is not
--- pending or is overdue, or no provider is to be had now and the task waits. With p_moderates nothing is claimed before
+-- provider_model, prompt, settings, fields, image_url }`, `fields` being those of the provider's for what the model takes
+-- beside prompt and size, or `{ claimed: false }` when there is nothing to send: the job is not pending or is overdue, or no provider is to be had now and the task waits. With p_moderates nothing is claimed before
 -- the moderation service let the prompt pass: `{ claimed: false, prompt }` asks the caller to ask it, within the task's
 -- lease, and to come back with p_verdict, as the port names it. `passed` is remembered, and goes on as if it had been
--- known; see videos.refuse_claim for the others. A job that is made from an upload is not claimed without p_has_image: `{
--- claimed: false, image_path, image_seconds, prompt? }` asks the caller to sign a URL of the cleaned copy for so long, and to
--- have it judged with the prompt. A claim whose lease ran out had a worker that died: its submission is
+-- known; see videos.refuse_claim for the others. A job that is made from files of ours is not claimed without p_has_image: `{
+-- claimed: false, image_path?, source_path?, picture_paths?, image_seconds, prompt? }` (videos.files_for) asks the caller to sign
+-- URLs of them for so long, and to have the pictures judged with the prompt. A claim whose lease ran out had a worker that died: its submission is
 -- `unknown`, for its webhook or its deadline to decide. Locks: job → providers, by name → task; without a pass those of
 -- videos.refuse_claim.
 declare
@@ -29,6 +29,8 @@ declare
   v_counted_on date;
   v_submission_id uuid;
   v_attempts integer;
+  v_files jsonb;
+  v_said text;
 begin
   if p_verdict ->> 'verdict' <> 'passed' then
     perform videos.refuse_claim(p_job_id, p_verdict);
@@ -51,21 +53,25 @@ begin
     return guard.answer('{"claimed": false}');
   end if;
 
-  if v_job.image_upload_id is not null and not p_has_image then
+  v_files := videos.files_for(v_job);
+  v_said := v_job.prompt;
+  if videos.inputs_in(v_job.settings) <> '{}' then
+    v_said := videos.said(m.inputs, v_job.prompt, v_job.settings) from videos.models as m where m.id = v_job.model_id;
+  end if;
+  if v_files is not null and not p_has_image then
     perform queue.lease('submit', p_job_id);
-    return guard.answer(jsonb_strip_nulls(jsonb_build_object(
+    return guard.answer(v_files || jsonb_strip_nulls(jsonb_build_object(
       'claimed', false,
-      'image_path', (select u.path from videos.uploads as u where u.id = v_job.image_upload_id),
       -- It starts by then, or never.
       'image_seconds', greatest(60, ceil(extract(epoch from v_job.due_at - v_now))),
-      'prompt', case when p_moderates and v_job.moderated_at is null then v_job.prompt end
+      'prompt', case when p_moderates and v_job.moderated_at is null then v_said end
     )));
   end if;
   if p_verdict is not null then
     v_job.moderated_at := coalesce(v_job.moderated_at, v_now);
   elsif p_moderates and v_job.moderated_at is null then
     perform queue.lease('submit', p_job_id);
-    return guard.answer(jsonb_build_object('claimed', false, 'prompt', v_job.prompt));
+    return guard.answer(jsonb_build_object('claimed', false, 'prompt', v_said));
   end if;
 
   select count(*) into v_attempts from videos.submissions as s where s.job_id = p_job_id;
@@ -83,7 +89,7 @@ begin
       select count(*) from videos.submissions as s where s.job_id = p_job_id and s.provider = p.provider
     ), p.preference
   loop
-    v_cost := videos.cost_cents(v_choice, v_model.pricing_type, v_job.settings);
+    v_cost := videos.cost_cents(v_choice, v_model, v_job.settings);
     v_counted_on := videos.admit_submission(v_choice.provider, v_cost);
     exit when v_counted_on is not null;
     v_choice := null;
@@ -105,7 +111,7 @@ begin
   set status = 'processing', moderated_at = v_job.moderated_at,
       flag = (
         select t.reason from videos.moderation_terms as t
-        where t.id = videos.find_moderation_term(v_job.prompt, 'flag')
+        where t.id = videos.find_moderation_term(v_said, 'flag')
       )
   where j.id = p_job_id;
   -- The lease covers the request; when it runs out, the next claim finds out about this one.
@@ -116,7 +122,8 @@ begin
     'owner_reference', (select u.reference from accounts.users as u where u.id = v_job.user_id),
     'provider', v_choice.provider,
     'provider_model', v_choice.provider_model, 'prompt', v_job.prompt, 'settings', v_job.settings,
-    'image_url', v_job.image_url
+    'image_url', v_job.image_url,
+    'fields', case when videos.inputs_in(v_job.settings) = '{}' then '{}' else videos.provider_fields(v_choice, v_job.settings) end
   ));
 end;
 $$;

@@ -42,7 +42,9 @@ create table videos.jobs (
   -- The upload that it is made from, instead of an address. No foreign key, as above: an upload may go when the job has ended.
   image_upload_id uuid,
   -- Of its user's. One that is not there any more is none: see videos.shown_project.
-  project_id uuid
+  project_id uuid,
+  -- The job of theirs whose video it is made from. Its video stays while this runs.
+  source_job_id uuid
 ) with (fillfactor = 70);
 alter table videos.jobs enable row level security;
 -- A user's history of each status, newest first: one index pages all of it and any part of it.

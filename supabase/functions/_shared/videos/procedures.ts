@@ -1,5 +1,6 @@
 /** What the procedures that carry a job from acceptance to its end tell whoever works for it. */
 import * as z from "zod/mini";
+import { InputValue } from "./contract.ts";
 import { jobStatuses } from "./job-status.ts";
 import type { JsonValue } from "../platform/json.ts";
 import { Task } from "../queue/task.ts";
@@ -22,6 +23,8 @@ export const ClaimedSubmission = z.object({
   prompt: z.string(),
   settings: z.object({ duration_seconds: z.int(), resolution: z.string(), aspect_ratio: z.string() }),
   image_url: z.nullable(z.string()),
+  /** The provider's own, for what the model takes beside prompt and size. */
+  fields: z.record(z.string(), InputValue),
 });
 export type ClaimedSubmission = z.infer<typeof ClaimedSubmission>;
 
@@ -31,8 +34,10 @@ export const Claim = z.discriminatedUnion("claimed", [
   z.object({
     claimed: z.literal(false),
     prompt: z.optional(z.string()),
-    /** The picture that the job is made from, whose URL has to live so long. */
+    /** The picture, the video, and the pictures by their ids that the job is made from; their URLs have to live so long. */
     image_path: z.optional(z.string()),
+    source_path: z.optional(z.string()),
+    picture_paths: z.optional(z.record(z.string(), z.string())),
     image_seconds: z.optional(z.int()),
   }),
 ]);

@@ -19,6 +19,8 @@ export interface SubmitContext {
   readonly moderation: Moderation | null;
   readonly providers: Providers;
   readonly uploads: Pick<Storage, "sign">;
+  /** Of videos. */
+  readonly storage: Pick<Storage, "sign">;
   readonly config: Pick<Config, "publicFunctionsUrl" | "webhookSecret">;
   readonly log: Logger;
 }
@@ -58,7 +60,7 @@ export async function submitVideo(
 async function sendTo(
   provider: Provider,
   jobId: string,
-  claim: ClaimedSubmission,
+  claim: SignedSubmission,
   { database, providers, config, log }: SubmitContext,
   pause: typeof sleep,
 ): Promise<RecordedSubmission> {
@@ -74,6 +76,8 @@ async function sendTo(
       resolution: claim.settings.resolution,
       aspectRatio: claim.settings.aspect_ratio,
       imageUrl: claim.image_url,
+      videoUrl: claim.video_url,
+      fields: claim.fields,
       webhookUrl: webhook && webhookSecret !== null
         ? webhookUrl({ publicFunctionsUrl, webhookSecret }, {
           ownerReference: claim.owner_reference,
@@ -106,47 +110,95 @@ async function sendTo(
   return await whileDatabaseIsAway(record, pause);
 }
 
-/** The claim of a job whose prompt, and whose picture, the moderation service let pass, where there is one. */
+/** A claimed submission with URLs of the files that it is made from. */
+type SignedSubmission = ClaimedSubmission & { readonly video_url: string | null };
+
+/** URLs of files of ours that a provider may read for as long as it may take to start. */
+interface SignedFiles {
+  readonly image: string | null;
+  readonly video: string | null;
+  /** By the ids of their uploads. */
+  readonly pictures: ReadonlyMap<string, string>;
+}
+
+const noFiles: SignedFiles = { image: null, video: null, pictures: new Map() };
+
+/** The claim of a job whose prompt, and whose pictures, the moderation service let pass, where there is one. */
 async function claimModerated(
   jobId: string,
   providers: readonly string[],
   known: string | undefined,
   context: SubmitContext,
-): Promise<ClaimedSubmission | null> {
+): Promise<SignedSubmission | null> {
   const { database, moderation } = context;
   const args = { p_job_id: jobId, p_providers: providers, p_moderates: moderation !== null };
   let prompt = moderation === null ? undefined : known;
-  let imageUrl: string | null = null;
+  let files = noFiles;
   if (prompt === undefined) {
     const claim = await database.call("claim_submission", args, Claim);
-    if (claim.claimed) return claim;
-    imageUrl = await signImage(claim, context);
-    if (claim.prompt === undefined && imageUrl === null) return null;
+    if (claim.claimed) return { ...claim, video_url: null };
+    files = await signFiles(claim, context);
+    if (claim.prompt === undefined && files === noFiles) return null;
     prompt = claim.prompt;
   }
-  const judged = prompt === undefined
-    ? {}
-    : { p_verdict: inSql(await judge(jobId, prompt, imageUrl, context)) };
-  const signed = imageUrl === null ? {} : { p_has_image: true };
+  const judged = prompt === undefined ? {} : { p_verdict: inSql(await judge(jobId, prompt, files, context)) };
+  const signed = files === noFiles ? {} : { p_has_image: true };
   const claim = await database.call("claim_submission", { ...args, ...judged, ...signed }, Claim);
-  return claim.claimed ? { ...claim, image_url: imageUrl ?? claim.image_url } : null;
+  if (!claim.claimed) return null;
+  const urlOf = (value: string) => files.pictures.get(value) ?? value;
+  const fields = Object.entries(claim.fields).map(([name, value]) => [
+    name,
+    typeof value === "string" ? urlOf(value) : Array.isArray(value) ? value.map(urlOf) : value,
+  ]);
+  return {
+    ...claim,
+    image_url: files.image ?? claim.image_url,
+    video_url: files.video,
+    fields: Object.fromEntries(fields),
+  };
 }
 
 /**
- * A URL of the cleaned copy, which nobody but us can write: what is judged is what the provider gets. Null for a job without
- * an upload. Throws ERR_6002.
+ * URLs of cleaned copies and of stored videos, which nobody but us can write: what is judged is what the provider gets.
+ * `noFiles` for a job that is made from none. Throws ERR_6002.
  */
-async function signImage(
-  { image_path, image_seconds = 0 }: { image_path?: string | undefined; image_seconds?: number | undefined },
-  { uploads }: SubmitContext,
-): Promise<string | null> {
-  if (image_path === undefined) return null;
-  const [url] = await uploads.sign([image_path], image_seconds);
-  if (!url) throw new AppError(codes["storage/failed"], { cause: `${image_path} is not in storage` });
-  return url;
+async function signFiles(
+  { image_path, source_path, picture_paths = {}, image_seconds = 0 }: Extract<Claim, { claimed: false }>,
+  { uploads, storage }: SubmitContext,
+): Promise<SignedFiles> {
+  const ids = Object.keys(picture_paths);
+  if (image_path === undefined && source_path === undefined && ids.length === 0) return noFiles;
+  async function sign(from: Pick<Storage, "sign">, path: string): Promise<string> {
+    const [url] = await from.sign([path], image_seconds);
+    if (!url) throw new AppError(codes["storage/failed"], { cause: `${path} is not in storage` });
+    return url;
+  }
+  const [image, video, pictures] = await Promise.all([
+    image_path === undefined ? null : sign(uploads, image_path),
+    source_path === undefined ? null : sign(storage, source_path),
+    Promise.all(
+      Object.entries(picture_paths).map(async ([id, path]) => [id, await sign(uploads, path)] as const),
+    ),
+  ]);
+  return { image, video, pictures: new Map(pictures) };
 }
 
+/** The service takes one picture at a time: of several verdicts the first that lets it not pass counts. */
 async function judge(
+  jobId: string,
+  prompt: string,
+  { image, pictures }: SignedFiles,
+  context: SubmitContext,
+): Promise<Verdict> {
+  let verdict = await judgeOne(jobId, prompt, image, context);
+  for (const picture of pictures.values()) {
+    if (verdict.verdict !== "passed") break;
+    verdict = await judgeOne(jobId, prompt, picture, context);
+  }
+  return verdict;
+}
+
+async function judgeOne(
   jobId: string,
   prompt: string,
   imageUrl: string | null,
