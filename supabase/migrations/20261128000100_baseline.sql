@@ -4357,8 +4357,8 @@ $$;
 -- given and not its default.
 --
 -- videos.model_providers.inputs says what a provider makes of them, by name: `{ audio: { field: "generate_audio",
--- values?: { true: "on" }, cost_factor?: 1.5 } }`. A provider without an input's name is not asked for what has it; without
--- `field` nothing is sent, for what it does anyhow, with the values that it does in `takes`.
+-- values?: { true: "on" }, cost_factor?: 1.5 } }`. A provider without an input's name is asked only for what has its default
+-- or none; without `field` nothing is sent, for what it does anyhow.
 
 create function videos.input_fault(p_input jsonb, p_value jsonb)
 returns text
@@ -4564,13 +4564,21 @@ $$;
 create function videos.takes_inputs(p_offer videos.model_providers, p_settings jsonb)
 returns boolean
 language sql
-immutable
+stable
 set search_path = ''
 as $$
-  -- Whether a provider has a field for each input among the settings, and takes its value.
+  -- Whether a provider has a field for each input among the settings, and takes its value. One without a field does what is
+  -- the default anyhow.
   select not exists (
     select from jsonb_each(videos.inputs_in(p_settings)) as g (name, value)
-    where not (p_offer).inputs ? g.name or not coalesce((p_offer).takes -> g.name @> g.value, true)
+    where not case
+      when (p_offer).inputs ? g.name then coalesce((p_offer).takes -> g.name @> g.value, true)
+      else exists (
+        select from videos.models as m
+        cross join lateral jsonb_array_elements(m.inputs) as i (input)
+        where m.id = (p_offer).model_id and i.input ->> 'name' = g.name and i.input -> 'default' = g.value
+      )
+    end
   )
 $$;
 
@@ -5914,7 +5922,7 @@ return char_length(p_prompt) + regexp_count(p_prompt, '[\U00010000-\U0010ffff]')
 create function videos.takes_settings(p_offer videos.model_providers, p_settings jsonb, p_image_url text)
 returns boolean
 language sql
-immutable
+stable
 return ((p_offer).takes = '{}' or (
   coalesce((p_offer).takes -> 'duration_seconds' @> (p_settings -> 'duration_seconds'), true)
   and coalesce((p_offer).takes -> 'resolution' @> (p_settings -> 'resolution'), true)

@@ -11,7 +11,7 @@ return char_length(p_prompt) + regexp_count(p_prompt, '[\U00010000-\U0010ffff]')
 create function videos.takes_settings(p_offer videos.model_providers, p_settings jsonb, p_image_url text)
 returns boolean
 language sql
-immutable
+stable
 return ((p_offer).takes = '{}' or (
   coalesce((p_offer).takes -> 'duration_seconds' @> (p_settings -> 'duration_seconds'), true)
   and coalesce((p_offer).takes -> 'resolution' @> (p_settings -> 'resolution'), true)

@@ -160,6 +160,11 @@ Deno.test("a provider that has no field for an input, or not for its value, is n
     const refused = await generate(sql, { seed: 1 });
     assert.equal(refused.error, "ERR_4008");
     assert((await generate(sql, {})).data, "without it the provider is asked as before");
+    await declare(sql, [{ ...seed, default: 3 }], {});
+    assert((await generate(sql, {})).data, "and with what it does anyhow");
+    assert((await generate(sql, { seed: 3 })).data);
+    assert.equal((await generate(sql, { seed: 4 })).error, "ERR_4008");
+    await declare(sql, [seed], {});
 
     // Another one has it, and no more than 5.
     await sql`
