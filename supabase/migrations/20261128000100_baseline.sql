@@ -4497,6 +4497,7 @@ as $$
   where f.fault is not null
 $$;
 
+-- Whether a video is made with an input, and so at its factor: with true, or with what is given and is not the default.
 create function videos.is_used(p_input jsonb, p_settings jsonb)
 returns boolean
 language sql
