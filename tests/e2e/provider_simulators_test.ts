@@ -34,6 +34,7 @@ async function startRunway(): Promise<{ contract: Contract; rules: (rule: Runway
 }
 
 const imageUrl = "https://images.example.com/first-frame.png";
+const videoUrl = "https://videos.example.com/source.mp4";
 
 Deno.test("every model takes what its adapter sends for every option it has", async () => {
   const veo = { providerModel: "google/veo-3-fast", resolution: "720p" };
@@ -48,6 +49,8 @@ Deno.test("every model takes what its adapter sends for every option it has", as
       { ...veo, durationSeconds: 4, resolution: "1080p", aspectRatio: "9:16", imageUrl },
       ...[4, 8, 12].map((durationSeconds) => ({ ...sora, durationSeconds })),
       { ...sora, durationSeconds: 4, aspectRatio: "9:16", imageUrl },
+      ...["16:9", "9:16"].map((aspectRatio) => ({ providerModel: "runwayml/gen4-aleph", aspectRatio, videoUrl })),
+      { providerModel: "runwayml/gen4-aleph", videoUrl, fields: { reference_images: [imageUrl], seed: 1 } },
     ],
     runway: [
       ...[2, 10].map((durationSeconds) => ({ durationSeconds })),
