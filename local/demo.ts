@@ -30,6 +30,8 @@ Boots the whole backend and plays one guest's journey.
   { options: { serve: { type: "boolean", default: false } } },
 );
 
+const photoFile = new URL("simulators/media/landscape.jpg", import.meta.url);
+
 /** Written anew by each demo. */
 const videoFile = `${defaultDirectory}/demo.mp4`;
 
@@ -134,7 +136,7 @@ async function play(): Promise<void> {
   );
   assert.deepEqual([failed.last.status, failed.last.credits_used], ["failed", 0]);
 
-  const profile = await kinora.profile();
+  const profile = await kinora.account.profile();
   const left = profile.credits_remaining;
   assert.equal(left, 10 - accepted.credits_used, "The failed video's credits are back");
 
@@ -146,7 +148,10 @@ async function play(): Promise<void> {
     async () => {
       const { signed, transactionId } = await store.do({ deed: "buy", ...pack });
       assert(transactionId);
-      const purchase = await kinora.purchase({ signed: signed ?? "", finish: () => Promise.resolve() });
+      const purchase = await kinora.purchases.present({
+        signed: signed ?? "",
+        finish: () => Promise.resolve(),
+      });
       assert(purchase);
       return { ...purchase, transactionId };
     },
@@ -209,6 +214,28 @@ async function play(): Promise<void> {
       `the rest of the first period is taken back, ${credits_remaining} credits left`,
   );
   assert.equal(subscribed.credits_remaining, again.credits_remaining + 100);
+  const imageModel = models.find(({ requires_image }) => requires_image);
+  assert(imageModel);
+  const animated = await step(
+    "a photo",
+    "uploaded, cleaned, and animated",
+    async () => {
+      const photo = await kinora.uploads.send(
+        new Blob([await Deno.readFile(photoFile)], { type: "image/jpeg" }),
+      );
+      const { job_id } = await kinora.generate({
+        model_id: imageModel.id,
+        prompt: "The dunes begin to move",
+        image_upload_id: photo.upload_id,
+      });
+      return { photo, ...await watch(kinora, job_id), ...await kinora.credits() };
+    },
+    ({ photo, last, credits_remaining }) =>
+      `${photo.width}×${photo.height}, ${last.status}, ${credits_remaining} credits left`,
+  );
+  assert.equal(animated.last.status, "completed");
+  assert.equal(animated.credits_remaining, subscribed.credits_remaining - animated.last.credits_used);
+
   const somebody = await step(
     "link",
     "Apple's identity token",
@@ -228,12 +255,12 @@ async function play(): Promise<void> {
       const second = createClient(stack.url, stack.publishableKey, { auth: { persistSession: false } });
       await new Kinora(second).start(() => Promise.resolve(deviceToken(`demo ${crypto.randomUUID()}`)));
       const { data } = await second.auth.getSession();
-      return await kinora.merge(data.session?.access_token ?? "");
+      return await kinora.account.merge(data.session?.access_token ?? "");
     },
     ({ credits_moved, credits_remaining }) =>
       `${credits_moved} came along, ${credits_remaining} credits left`,
   );
-  assert.deepEqual([merged.credits_moved, merged.credits_remaining], [10, subscribed.credits_remaining + 10]);
+  assert.deepEqual([merged.credits_moved, merged.credits_remaining], [10, animated.credits_remaining + 10]);
 
   await step(
     "ledger's proof",

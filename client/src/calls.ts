@@ -35,6 +35,11 @@ export class Calls {
     this.#api = createClient<paths>({ baseUrl, fetch: (request) => send(supabase, request) });
   }
 
+  /** What is answered to `attempt`, which is called for each try. */
+  async call<Data>(attempt: Attempt<Data>, options?: CallOptions): Promise<Data> {
+    return await this.send(attempt, options) as Data;
+  }
+
   /**
    * What is answered to `attempt`, which is called for each try. `doneAs` is what is answered to a request that an earlier
    * try has done, whose own answer was lost.
@@ -74,6 +79,11 @@ export class Calls {
     }, options);
   }
 }
+
+/** What a GET may be asked, but for where its next page begins. */
+export type Query<Path extends keyof paths> = paths[Path] extends { get: { parameters: { query?: infer Q } } }
+  ? Omit<NonNullable<Q>, "cursor">
+  : never;
 
 /** The items of all pages. `page` is called with the cursor of the next one, and gives its items and the cursor after it. */
 export async function* pages<Item>(

@@ -2,8 +2,9 @@
  * `@kinora/client`: what an app does with Kinora, on top of its supabase-js client. Each call tries again what may be tried
  * again, takes a signal, a timeout and a language (CallOptions), and throws a KinoraError.
  */
-import { type Attempt, Calls, pages } from "./calls.ts";
-import { type ErrorDetails, KinoraError, noAnswer } from "./errors.ts";
+import { Account } from "./account.ts";
+import { type Attempt, Calls, pages, type Query } from "./calls.ts";
+import { KinoraError, noAnswer } from "./errors.ts";
 import {
   type AnyIntention,
   type BulkIntention,
@@ -13,16 +14,15 @@ import {
   newKey,
   type Store,
 } from "./intentions.ts";
-import type { components, paths } from "./openapi.ts";
+import type { components } from "./openapi.ts";
+import { Inbox } from "./inbox.ts";
+import { Projects } from "./projects.ts";
+import { Purchases } from "./purchases.ts";
 import { type CallOptions, pause, persist, unlessAborted } from "./retry.ts";
 import { currentSession, forgetSession, type Session, signInAsGuest, type Supabase } from "./session.ts";
-import { sendFile } from "./upload.ts";
+import { Uploads } from "./uploads.ts";
 
 type Schemas = components["schemas"];
-type Query<Path extends keyof paths> = paths[Path] extends { get: { parameters: { query?: infer Q } } }
-  ? Omit<NonNullable<Q>, "cursor">
-  : never;
-
 export interface KinoraOptions {
   /** Of messages, where a call does not say another; where nothing is said, the user's own. */
   language?: string;
@@ -32,24 +32,8 @@ export interface KinoraOptions {
   fetch?: typeof fetch;
 }
 
-/** What a StoreKit plugin gives: `jwsRepresentation`, and how the transaction is finished. */
-export interface StoreTransaction {
-  readonly signed: string;
-  finish(): Promise<void>;
-}
-
-/** Reasons of ERR_4016 after which a transaction is done with, though the caller was not credited. */
-const doneWith: readonly ErrorDetails["ERR_4016"]["reason"][] = [
-  "revoked",
-  "expired",
-  "family_shared",
-  "other_account",
-];
-
 /** Starts that are running: two screens, or two Kinoras on one client, are one guest. */
 const starts = new WeakMap<object, Promise<Schemas["DeviceCheckResponse"]>>();
-
-const imageTypes = ["image/jpeg", "image/png", "image/webp"] as const;
 
 /** Milliseconds for a video: some have 100 MB, and some networks are slow. */
 const downloadTimeout = 10 * 60_000;
@@ -59,6 +43,11 @@ export class Kinora {
   readonly #intentions: Intentions;
   readonly #fetch: typeof fetch;
   readonly #calls: Calls;
+  readonly account: Account;
+  readonly inbox: Inbox;
+  readonly projects: Projects;
+  readonly purchases: Purchases;
+  readonly uploads: Uploads;
 
   /** One for each supabase-js client, of which an app has one. */
   constructor(supabase: Supabase, { language, store, fetch: download }: KinoraOptions = {}) {
@@ -66,6 +55,11 @@ export class Kinora {
     this.#intentions = new Intentions(store);
     this.#fetch = download ?? ((...call) => fetch(...call));
     this.#calls = new Calls(supabase, language);
+    this.account = new Account(this.#calls, supabase);
+    this.inbox = new Inbox(this.#calls);
+    this.projects = new Projects(this.#calls);
+    this.purchases = new Purchases(this.#calls);
+    this.uploads = new Uploads(this.#calls, this.#fetch);
   }
 
   /**
@@ -271,50 +265,6 @@ export class Kinora {
     );
   }
 
-  /**
-   * Brings a picture, a JPEG, PNG or WebP of up to 10 MB: `upload_id` is what `generate` takes as `image_upload_id`. Throws
-   * ERR_4019 for one that cannot be used, and then, as when it is ended early, takes back what it began.
-   */
-  async upload(image: Blob, options: CallOptions = {}): Promise<Schemas["Upload"]> {
-    const content_type = imageTypes.find((type) => type === image.type) ?? "image/jpeg";
-    const begun = await this.call(
-      (api, init) => api.POST("/uploads", { ...init, body: { content_type, bytes: image.size } }),
-      options,
-    );
-    const { upload_id } = begun;
-    try {
-      await sendFile(this.#fetch, begun.upload_url, image.slice(0, image.size, content_type), options);
-      const body = { upload_id, status: "completed" } as const;
-      return await this.call((api, init) => api.PATCH("/uploads", { ...init, body }), options);
-    } catch (error) {
-      // Only three may be begun at the same time. What stays all the same is over in two hours.
-      await this.deleteUpload(upload_id, { timeout: 5_000 }).catch(() => {});
-      throw error;
-    }
-  }
-
-  /** All pictures of the user's, newest first; pages are asked for as they are needed. */
-  uploads(
-    query: Query<"/uploads"> = {},
-    options?: CallOptions,
-  ): AsyncGenerator<Schemas["Upload"], void, undefined> {
-    return pages(async (cursor) => {
-      const page = await this.call(
-        (api, init) => api.GET("/uploads", { ...init, params: { query: { ...query, ...cursor } } }),
-        options,
-      );
-      return [page.uploads, page.next_cursor];
-    });
-  }
-
-  /** Deletes a picture. Throws ERR_4009 while a video is made from it. */
-  async deleteUpload(uploadId: string, options?: CallOptions): Promise<void> {
-    await this.call(
-      (api, init) => api.DELETE("/uploads", { ...init, params: { query: { upload_id: uploadId } } }),
-      options,
-    );
-  }
-
   /** All of the user's jobs, newest first; pages are asked for as they are needed. */
   jobs(
     query: Query<"/video-jobs"> = {},
@@ -339,40 +289,6 @@ export class Kinora {
       );
     } catch (error) {
       // Also because a runtime may send a request again by itself, whose answer the connection has lost.
-      if (!(error instanceof KinoraError) || error.code !== "ERR_4007") throw error;
-    }
-  }
-
-  /** All of the user's projects, newest first; pages are asked for as they are needed. `jobs({ project_id })` has their jobs. */
-  projects(
-    query: Query<"/projects"> = {},
-    options?: CallOptions,
-  ): AsyncGenerator<Schemas["Project"], void, undefined> {
-    return pages(async (cursor) => {
-      const page = await this.call(
-        (api, init) => api.GET("/projects", { ...init, params: { query: { ...query, ...cursor } } }),
-        options,
-      );
-      return [page.projects, page.next_cursor];
-    });
-  }
-
-  /** Makes a project. Where an answer is lost it is made again, and there may be two: delete the one without jobs. */
-  async createProject(name: string, options?: CallOptions): Promise<Schemas["Project"]> {
-    return await this.call((api, init) => api.POST("/projects", { ...init, body: { name } }), options);
-  }
-
-  async renameProject(projectId: string, name: string, options?: CallOptions): Promise<Schemas["Project"]> {
-    const body = { project_id: projectId, name };
-    return await this.call((api, init) => api.PATCH("/projects", { ...init, body }), options);
-  }
-
-  /** Deletes a project, and none of its jobs. One that is not there is deleted. */
-  async deleteProject(projectId: string, options?: CallOptions): Promise<void> {
-    const query = { project_id: projectId };
-    try {
-      await this.call((api, init) => api.DELETE("/projects", { ...init, params: { query } }), options);
-    } catch (error) {
       if (!(error instanceof KinoraError) || error.code !== "ERR_4007") throw error;
     }
   }
@@ -403,114 +319,6 @@ export class Kinora {
     });
   }
 
-  /** What is sold; StoreKit has the prices. */
-  async products(options?: CallOptions): Promise<Schemas["Product"][]> {
-    const { products } = await this.call((api, init) => api.GET("/products", init), options);
-    return products;
-  }
-
-  /**
-   * Presents a transaction of the App Store, and finishes it when it is done with: credited, once however often it is
-   * presented, or not the caller's, for which it gives null. Throws where it must be presented again later, unfinished.
-   */
-  async purchase(
-    { signed, finish }: StoreTransaction,
-    options?: CallOptions,
-  ): Promise<Schemas["CreditedPurchase"] | null> {
-    const body = { signed_transaction: signed };
-    let purchase: Schemas["CreditedPurchase"] | null = null;
-    try {
-      purchase = await this.call((api, init) => api.POST("/purchases", { ...init, body }), options);
-    } catch (error) {
-      const isDone = error instanceof KinoraError && error.code === "ERR_4016" &&
-        doneWith.includes(error.details.reason);
-      if (!isDone) throw error;
-    }
-    await finish();
-    return purchase;
-  }
-
-  /** All that the user bought, newest first; pages are asked for as they are needed. */
-  purchases(
-    query: Query<"/purchases"> = {},
-    options?: CallOptions,
-  ): AsyncGenerator<Schemas["Purchase"], void, undefined> {
-    return pages(async (cursor) => {
-      const page = await this.call(
-        (api, init) => api.GET("/purchases", { ...init, params: { query: { ...query, ...cursor } } }),
-        options,
-      );
-      return [page.purchases, page.next_cursor];
-    });
-  }
-
-  /**
-   * Makes a guest a part of this user, who has an account of their own: what the guest has is theirs. For the guest's access
-   * token, which must be new: refresh the guest's session before.
-   */
-  async merge(guestToken: string, options?: CallOptions): Promise<Schemas["MergedGuest"]> {
-    const body = { guest_token: guestToken };
-    return await this.call((api, init) => api.POST("/merge-guest", { ...init, body }), options);
-  }
-
-  /** Where the user is signed in. */
-  async sessions(options?: CallOptions): Promise<Schemas["GetSessionsResponse"]["sessions"]> {
-    const { sessions } = await this.call((api, init) => api.GET("/sessions", init), options);
-    return sessions;
-  }
-
-  /** Ends one of the user's sessions. */
-  async endSession(sessionId: string, options?: CallOptions): Promise<void> {
-    const query = { session_id: sessionId };
-    await this.call((api, init) => api.DELETE("/sessions", { ...init, params: { query } }), options);
-  }
-
-  /** Ends all of the user's sessions but this one. */
-  async endOtherSessions(options?: CallOptions): Promise<void> {
-    const query = { others: "true" } as const;
-    await this.call((api, init) => api.DELETE("/sessions", { ...init, params: { query } }), options);
-  }
-
-  async profile(options?: CallOptions): Promise<Schemas["Profile"]> {
-    return await this.call((api, init) => api.GET("/user-profile", init), options);
-  }
-
-  /** Changes what is named, and nothing else. */
-  async updateProfile(
-    changes: Schemas["UpdateUserProfileRequest"],
-    options?: CallOptions,
-  ): Promise<Schemas["Profile"]> {
-    return await this.call((api, init) => api.PATCH("/user-profile", { ...init, body: changes }), options);
-  }
-
-  /**
-   * Asks for a file of all that is kept of the user, once a day: `export` of the profile has its URL, once it is there. Throws
-   * ERR_4004 where today's is there already.
-   */
-  async exportData(options?: CallOptions): Promise<Schemas["AccountExport"]> {
-    return await this.call((api, init) => api.POST("/user-export", init), options);
-  }
-
-  /**
-   * Closes the account for good, its credits included, and forgets the session: ask the person first. Of whoever signed in
-   * with Apple give the code of a new sign-in, so that Apple is told. A `subscription` in the answer goes on until
-   * the person ends it at Apple's; null where the answer was lost, and the account is closed.
-   */
-  async closeAccount(
-    { appleAuthorizationCode, ...options }: CallOptions & { appleAuthorizationCode?: string } = {},
-  ): Promise<Schemas["ClosedAccount"] | null> {
-    const body = appleAuthorizationCode === undefined
-      ? {}
-      : { body: { apple_authorization_code: appleAuthorizationCode } };
-    const closed = await this.#calls.send(
-      (api, init) => api.DELETE("/user-profile", { ...init, ...body }),
-      options,
-      "ERR_4005",
-    );
-    await forgetSession(this.#supabase);
-    return closed ?? null;
-  }
-
   /**
    * Any endpoint of the API, by the client that is generated from it, as all that is above: `attempt` is called for each
    * try, and passes `init` on. Only for what may be sent twice: what reads, has an Idempotency-Key, or does nothing again.
@@ -519,7 +327,7 @@ export class Kinora {
     attempt: Attempt<Data>,
     options: CallOptions = {},
   ): Promise<Data> {
-    return await this.#calls.send(attempt, options) as Data;
+    return await this.#calls.call(attempt, options);
   }
 
   async #session(options: CallOptions = {}): Promise<Session | null> {
@@ -529,6 +337,7 @@ export class Kinora {
 
 export { KinoraError };
 export { pages } from "./calls.ts";
+export type { StoreTransaction } from "./purchases.ts";
 export { keepSession } from "./session.ts";
 export type { Action, ErrorCode, ErrorDetails } from "./errors.ts";
 export type { BulkIntention, CallOptions, Intention, Store, Supabase };

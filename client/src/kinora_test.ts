@@ -82,7 +82,7 @@ for (const [index, outage] of outages.entries()) {
       ["generate-video", (kinora) => kinora.generate(request, patient), accepted],
       ["generate-videos", (kinora) => kinora.generateVideos(several, patient), { results: [] }],
       ["cancel-video", (kinora) => kinora.cancel("job-1", patient), running],
-      ["user-profile", (kinora) => kinora.profile(patient), { user_id: "user" }],
+      ["user-profile", (kinora) => kinora.account.profile(patient), { user_id: "user" }],
       ["credits", (kinora) => kinora.credits(patient), {
         credits_remaining: 6,
         transactions: [],
@@ -91,10 +91,18 @@ for (const [index, outage] of outages.entries()) {
       ["video-jobs", (kinora) => kinora.jobs({}, patient).next(), { jobs: [running], next_cursor: null }],
       ["device-check", (kinora) => kinora.start(() => Promise.resolve("AAAA"), patient), { user_id: "user" }],
       ["delete-video-job", (kinora) => kinora.delete("job-1", patient), null],
-      ["projects", (kinora) => kinora.createProject("Winter", patient), { project_id: "project-1" }],
-      ["projects", (kinora) => kinora.renameProject("project-1", "Summer", patient), { name: "Summer" }],
-      ["projects", (kinora) => kinora.projects({}, patient).next(), { projects: [], next_cursor: null }],
-      ["projects", (kinora) => kinora.deleteProject("project-1", patient), null],
+      ["notifications", (kinora) => kinora.inbox.list({}, patient).next(), {
+        notifications: [],
+        unread: 0,
+        next_cursor: null,
+      }],
+      ["notifications", (kinora) => kinora.inbox.unread(patient), { notifications: [], unread: 3 }],
+      ["notifications", (kinora) => kinora.inbox.markRead(["notification-1"], patient), { unread: 2 }],
+      ["notifications", (kinora) => kinora.inbox.markRead(undefined, patient), { unread: 0 }],
+      ["projects", (kinora) => kinora.projects.create("Winter", patient), { project_id: "project-1" }],
+      ["projects", (kinora) => kinora.projects.rename("project-1", "Summer", patient), { name: "Summer" }],
+      ["projects", (kinora) => kinora.projects.list({}, patient).next(), { projects: [], next_cursor: null }],
+      ["projects", (kinora) => kinora.projects.delete("project-1", patient), null],
     ];
     for (const [endpoint, call, answer] of calls) {
       let tries = 0;
@@ -158,7 +166,7 @@ Deno.test("an account that was closed by a try whose answer was lost is closed",
       if (path.startsWith("logout")) return new Response(null, { status: 204 });
       assert.equal(path, "user-profile");
       return ++tries === 1 ? first() : refusal(401, "ERR_4005");
-    }).closeAccount();
+    }).account.close();
     assert.equal(tries, 2);
   }
 });
@@ -177,7 +185,7 @@ Deno.test("an account is closed with the code of a sign-in with Apple where ther
       if (path.startsWith("logout")) return new Response(null, { status: 204 });
       sent.push(await request.text());
       return Response.json(closed, { status: 202 });
-    }).closeAccount(options);
+    }).account.close(options);
     assert.deepEqual([answer, sent], [closed, [body]]);
   }
 });
@@ -190,7 +198,7 @@ Deno.test("an account is not said to be closed where only the session is over", 
       if (path.startsWith("token")) return refusal(400, "refresh_token_not_found");
       const limited = refusal(429, "ERR_4004", { policy: "writes", retry_after: 1 });
       return tries++ < before ? limited : refusal(401, "ERR_4005");
-    }).closeAccount();
+    }).account.close();
     await assert.rejects(closing, { code: "ERR_4005" });
   }
 });
@@ -236,9 +244,9 @@ Deno.test("every call ends with its signal, whatever it waits for, and leaves no
     (kinora, signal) => kinora.transactions({}, { signal }).next(),
     (kinora, signal) => kinora.delete("job-1", { signal }),
     (kinora, signal) => kinora.credits({ signal }),
-    (kinora, signal) => kinora.profile({ signal }),
-    (kinora, signal) => kinora.updateProfile({ language: "tr" }, { signal }),
-    (kinora, signal) => kinora.closeAccount({ signal }),
+    (kinora, signal) => kinora.account.profile({ signal }),
+    (kinora, signal) => kinora.account.update({ language: "tr" }, { signal }),
+    (kinora, signal) => kinora.account.close({ signal }),
   ];
   const hangs = () => new Promise<Response>(() => {});
   const fails = () => Promise.reject(new TypeError("No network"));

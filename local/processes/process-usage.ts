@@ -1,10 +1,19 @@
 /** What a process has used so far, as Linux tells it: tests and measurements of it run on Linux alone. */
 
-/** The CPU time in seconds; undefined when the process has ended. */
+/** The CPU time of all its threads in seconds; undefined when the process has ended. */
 export function cpuSeconds(pid: number): number | undefined {
+  return secondsIn(`/proc/${pid}/stat`);
+}
+
+/** That of its main thread alone, on which Deno runs JavaScript. */
+export function mainThreadSeconds(pid: number): number | undefined {
+  return secondsIn(`/proc/${pid}/task/${pid}/stat`);
+}
+
+function secondsIn(path: string): number | undefined {
   let stat: string;
   try {
-    stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+    stat = Deno.readTextFileSync(path);
   } catch {
     return undefined;
   }

@@ -14,19 +14,28 @@ Deno.test("the guide for clients says what to do with every error code, as the r
   assert.deepEqual(Object.fromEntries(told), Object.fromEntries(registry));
 });
 
-Deno.test("the README of the package has every call of its class, and no other", async () => {
-  const [, source = ""] = (await Deno.readTextFile(new URL("client/src/kinora.ts", root))).split(
-    "export class Kinora ",
+/** The public methods of a class of the package, as they are called on a Kinora. */
+async function callsOf(file: string, className: string, prefix = ""): Promise<string[]> {
+  const source = await Deno.readTextFile(new URL(`client/src/${file}`, root));
+  const [, body = ""] = source.split(`export class ${className} `);
+  const [own = ""] = body.split("\n}\n");
+  const methods = [...own.matchAll(/^ {2}(?:async )?\*?([a-z]\w+)(?:<\w+>)?\(/gm)]
+    .map(([, name = ""]) => name).filter((name) => name !== "constructor");
+  const parts = [...own.matchAll(/^ {2}readonly (\w+): (\w+);$/gm)];
+  const deeper = await Promise.all(
+    parts.map(([, part = "", name = ""]) => callsOf(`${part}.ts`, name, `${part}.`)),
   );
-  const calls = [...source.matchAll(/^ {2}(?:async )?\*?([a-z]\w+)(?:<\w+>)?\(/gm)].map(([, name]) => name);
+  return [...methods.map((name) => prefix + name), ...deeper.flat()];
+}
+
+Deno.test("the README of the package has every call of its class, and no other", async () => {
   const rows = tableRows(await readDocument("client/README.md"), "").map(([call = "", what = ""]) =>
     `${call} ${what}`
   );
-  const told = rows.join(" ").match(/\b\w+(?=\()/g) ?? [];
-  const isCall = (name: string | undefined) => name !== "constructor" && name !== "pages";
+  const told = rows.join(" ").match(/\b[\w.]+(?=\()/g) ?? [];
   assert.deepEqual(
-    [...new Set(told)].filter((name) => name !== "GET").sort(),
-    [...new Set(calls)].filter(isCall).sort(),
+    [...new Set(told)].filter((name) => name !== "api.GET").sort(),
+    (await callsOf("kinora.ts", "Kinora")).sort(),
   );
 });
 

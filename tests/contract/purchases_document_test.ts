@@ -16,7 +16,7 @@ Deno.test("docs/purchases.md explains every reason that ERR_4016 has, and no oth
 Deno.test("docs, guide and the package for apps finish a transaction after the same reasons", async () => {
   const finished = tableRows(purchases, "reason").filter(([, , isFinished]) => isFinished === "yes")
     .map(([reason = ""]) => reason).sort();
-  const source = await Deno.readTextFile(new URL("client/src/kinora.ts", root));
+  const source = await Deno.readTextFile(new URL("client/src/purchases.ts", root));
   const lists = [guide.text, source].map((text) => {
     const [, list = ""] = /doneWith[^=]* = \[([^\]]+)\]/.exec(text) ?? [];
     return Array.from(list.matchAll(/"(\w+)"/g), ([, reason]) => reason).sort();

@@ -64,7 +64,7 @@ for (const fault of faults) {
     assert.equal(await jobsOf(check.user_id), 1);
 
     await kinora.delete(accepted.job_id);
-    await kinora.closeAccount().catch((error: unknown) => {
+    await kinora.account.close().catch((error: unknown) => {
       // The first of the two has closed it; the answer is the second's, which is refused.
       if (fault !== "doubled") throw error;
     });
@@ -140,9 +140,9 @@ Deno.test("two tabs and a background refresh, when the session has expired, do n
     const answers = await Promise.all([
       ...tabs.flatMap((tab) => {
         const kinora = new Kinora(tab);
-        return [kinora.profile(), kinora.profile()];
+        return [kinora.account.profile(), kinora.account.profile()];
       }),
-      background.auth.refreshSession().then(() => new Kinora(background).profile()),
+      background.auth.refreshSession().then(() => new Kinora(background).account.profile()),
     ]);
     assert.deepEqual(new Set(answers.map(({ user_id }) => user_id)), new Set([user?.id]));
   }

@@ -135,7 +135,7 @@ Deno.test("the guide's code asks who may get the prompt, and sends nothing befor
     assert.equal(await guide.makeWithConsent(kinora, request, answerWith(false)), null);
     assert.equal((await kinora.credits()).credits_remaining, priceOfKling);
     assert.notEqual(await guide.makeWithConsent(kinora, request, answerWith(true)), null);
-    const { accepted_processors } = await kinora.profile();
+    const { accepted_processors } = await kinora.account.profile();
     assert.deepEqual(asked, [accepted_processors, accepted_processors]);
   } finally {
     await ask(false);
@@ -200,7 +200,7 @@ Deno.test("the guide's code links the first guest's identity, and merges the nex
     await sql`select credits.add_credits(${guest}, ${credits}, 'for a test')`;
     const token = await stack.simulators.appleId.identityToken({ sub, nonce: "n" });
     const outcome = await guide.becomeSomebody(supabase, newClient(stack), { token, nonce: "n" });
-    const { user_id: id, credits_remaining, is_guest } = await kinora.profile();
+    const { user_id: id, credits_remaining, is_guest } = await kinora.account.profile();
     return { outcome, id, guest, credits: credits_remaining, is_guest };
   };
   const first = await become(3);
@@ -221,9 +221,9 @@ Deno.test("a picture of one's own is brought and becomes a video; one that canno
   );
   assert.equal((await ended(backend, guest, job_id)).status, "completed");
   const cmyk = new Blob([await fixture("cmyk.jpg")], { type: "image/jpeg" });
-  await assert.rejects(guest.kinora.upload(cmyk), { code: "ERR_4019" });
-  const uploads = await Array.fromAsync(guest.kinora.uploads());
+  await assert.rejects(guest.kinora.uploads.send(cmyk), { code: "ERR_4019" });
+  const uploads = await Array.fromAsync(guest.kinora.uploads.list());
   assert.deepEqual(uploads.map(({ status, width }) => [status, width]), [["ready", 72]]);
-  await guest.kinora.deleteUpload(uploads[0]?.upload_id ?? "");
-  assert.deepEqual(await Array.fromAsync(guest.kinora.uploads()), []);
+  await guest.kinora.uploads.delete(uploads[0]?.upload_id ?? "");
+  assert.deepEqual(await Array.fromAsync(guest.kinora.uploads.list()), []);
 });

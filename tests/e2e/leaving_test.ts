@@ -266,7 +266,7 @@ Deno.test("the answer names a subscription that Apple goes on with, and none tha
   const outcomes: Record<string, unknown> = {};
   for (const state of ["none", "runs", "does not renew", "refunded"]) {
     const guest = await backend.signIn();
-    const { app_account_token } = await guest.kinora.profile();
+    const { app_account_token } = await guest.kinora.account.profile();
     if (state !== "none") {
       const bought = await appStore.do({
         deed: "subscribe",
@@ -282,7 +282,7 @@ Deno.test("the answer names a subscription that Apple goes on with, and none tha
       if (state === "refunded") await appStore.do({ deed: "refund", transactionId: bought.transactionId });
       await eventually("Apple's word has come", async () => {
         await backend.stack.tick();
-        const { subscription } = await guest.kinora.profile();
+        const { subscription } = await guest.kinora.account.profile();
         return subscription !== null && (state === "runs" ||
               (state === "refunded" ? subscription.status === "revoked" : subscription.renews_at === null)) ||
           undefined;

@@ -49,7 +49,11 @@ Deno.test("every model takes what its adapter sends for every option it has", as
       { ...veo, durationSeconds: 4, resolution: "1080p", aspectRatio: "9:16", imageUrl },
       ...[4, 8, 12].map((durationSeconds) => ({ ...sora, durationSeconds })),
       { ...sora, durationSeconds: 4, aspectRatio: "9:16", imageUrl },
-      ...["16:9", "9:16"].map((aspectRatio) => ({ providerModel: "runwayml/gen4-aleph", aspectRatio, videoUrl })),
+      ...["16:9", "9:16"].map((aspectRatio) => ({
+        providerModel: "runwayml/gen4-aleph",
+        aspectRatio,
+        videoUrl,
+      })),
       { providerModel: "runwayml/gen4-aleph", videoUrl, fields: { reference_images: [imageUrl], seed: 1 } },
     ],
     runway: [

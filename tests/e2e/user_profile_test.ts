@@ -16,7 +16,7 @@ const profileOf = (answer: Answer) => bodyOf(answer, 200, Profile);
 
 Deno.test("a guest reads and changes their profile", async () => {
   const { kinora, id } = await backend.signIn(7);
-  const profile = await kinora.profile();
+  const profile = await kinora.account.profile();
   assert.deepEqual(profile, {
     user_id: id,
     is_guest: true,
@@ -38,8 +38,8 @@ Deno.test("a guest reads and changes their profile", async () => {
     shares_consumption: true,
   } as const;
   const changed = { ...profile, ...changes, display_name: "Zo\u00eb" };
-  assert.deepEqual(await kinora.updateProfile(changes), changed);
-  assert.deepEqual(await kinora.profile(), changed);
+  assert.deepEqual(await kinora.account.update(changes), changed);
+  assert.deepEqual(await kinora.account.profile(), changed);
 });
 
 Deno.test("the language that a user chose is that of their answers, where they ask for none", async () => {

@@ -94,7 +94,7 @@ export async function generateVideos(
 /** Closes the account for good. */
 export async function closeAccount(client: Client, tally: Tally): Promise<void> {
   // A repeated call finds it closed.
-  await answer(client, tally, (options) => client.kinora.closeAccount(options), ["ERR_4005"]);
+  await answer(client, tally, (options) => client.kinora.account.close(options), ["ERR_4005"]);
 }
 
 async function use(client: Client, tally: Tally, jobId: string, choice: number): Promise<void> {

@@ -45,7 +45,7 @@ export async function mergeGuests(
     const merged = await answer(
       client,
       tally,
-      async (options) => await client.kinora.merge(await freshToken(guest), options),
+      async (options) => await client.kinora.account.merge(await freshToken(guest), options),
     );
     if (merged !== null && merged.merged_user_id !== guest.userId) {
       tally.surprises.push(`${guest.name} was merged as ${merged.merged_user_id}`);

@@ -28,7 +28,7 @@ export async function buyCredits(
   },
 ): Promise<void> {
   const { appStore } = stack.simulators;
-  const profile = await answer(client, tally, (options) => client.kinora.profile(options));
+  const profile = await answer(client, tally, (options) => client.kinora.account.profile(options));
   const appAccountToken = profile?.app_account_token ?? null;
   let subscription: string | null = null;
   while (!isOver()) {
@@ -47,7 +47,7 @@ export async function buyCredits(
     if (transactionId === null) throw new Error("Nothing was bought");
     const transaction = { signed: signed ?? "", finish: () => Promise.resolve() };
     const present = () =>
-      answer(client, tally, (options) => client.kinora.purchase(transaction, options), ["ERR_4016"]);
+      answer(client, tally, (options) => client.kinora.purchases.present(transaction, options), ["ERR_4016"]);
     await pause(random() * maxThought);
     // The app and its background task, both at once; or nobody, and Apple tells it.
     const answers = await Promise.all(

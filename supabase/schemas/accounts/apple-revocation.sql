@@ -30,7 +30,20 @@ begin
 end;
 $$;
 
-create function accounts.give_up_revocation(p_user_id uuid)
+create function accounts.note_revoked(p_user_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A person's Sign in with Apple is revoked: nothing is left to try, and nothing for the operator to know. Locks: task → alert.
+begin
+  perform queue.drop(p_user_id, '{revoke_apple_sign_in}');
+  perform ops.withdraw_alert('apple_sign_in_not_revoked', p_user_id::text);
+end;
+$$;
+
+create function accounts.give_up_revocation(p_user_id uuid, p_cause text)
 returns void
 language plpgsql
 volatile
@@ -40,6 +53,6 @@ as $$
 -- tells once more. Locks: task → alert.
 begin
   perform queue.drop(p_user_id, '{revoke_apple_sign_in}');
-  perform accounts.note_unrevoked(p_user_id, 'Apple could not be reached in all tries');
+  perform accounts.note_unrevoked(p_user_id, concat_ws(': ', 'Apple could not be reached in all tries', p_cause));
 end;
 $$;

@@ -25,12 +25,18 @@ security definer
 set search_path = ''
 as $$
 -- Ends a `revoke_apple_sign_in` task: Apple has revoked, or never will, which p_failure tells the operator. `data` is
--- `{ finished }`, false for an attempt that has lost its task, which then tells nobody. Locks: task → alert.
+-- `{ finished }`, false for an attempt that has lost its task and failed, which then tells nobody. That Apple has revoked
+-- holds whoever has the task by now: the next attempt found the code spent, and what it told the operator is withdrawn. A
+-- second call does the same. Locks: task → alert.
 declare
   v_finished boolean;
 begin
+  if p_failure is null then
+    perform accounts.note_revoked(p_user_id);
+    return guard.answer(jsonb_build_object('finished', true));
+  end if;
   v_finished := queue.finish(p_task_id, p_attempt);
-  if v_finished and p_failure is not null then
+  if v_finished then
     perform accounts.note_unrevoked(p_user_id, p_failure);
   end if;
   return guard.answer(jsonb_build_object('finished', v_finished));

@@ -11,13 +11,16 @@ as $$
 -- Claims the sending of a job to a provider, one of p_providers: those that this deployment has keys for. It
 -- commits before the request leaves, and from then on nobody sends the job again unless record_submission learns
 -- that the provider does not have it. `data`: `{ claimed: true, submission_id, owner_reference, provider,
--- provider_model, prompt, settings, fields, image_url }`, `fields` being those of the provider's for what the model takes
--- beside prompt and size, or `{ claimed: false }` when there is nothing to send: the job is not pending or is overdue, or no provider is to be had now and the task waits. With p_moderates nothing is claimed before
--- the moderation service let the prompt pass: `{ claimed: false, prompt }` asks the caller to ask it, within the task's
--- lease, and to come back with p_verdict, as the port names it. `passed` is remembered, and goes on as if it had been
--- known; see videos.refuse_claim for the others. A job that is made from files of ours is not claimed without p_has_image: `{
--- claimed: false, image_path?, source_path?, picture_paths?, image_seconds, prompt? }` (videos.files_for) asks the caller to sign
--- URLs of them for so long, and to have the pictures judged with the prompt. A claim whose lease ran out had a worker that died: its submission is
+-- provider_model, prompt, settings, fields }`, `fields` being those of the provider's for what the model takes beside prompt
+-- and size, or `{ claimed: false }` when there is nothing to send: the job is not pending or is overdue, or no provider is to
+-- be had now and the task waits. With p_moderates nothing is claimed before the moderation service let the prompt pass: `{
+-- claimed: false, prompt }` asks the caller to ask it, within the task's lease, and to come back with p_verdict, as the port
+-- names it. `passed` is remembered, and goes on as if it had been known; see videos.refuse_claim for the others. A job that is
+-- made from files is not claimed without p_has_image: `{ claimed: false, image_path, image_seconds, prompt? }` asks the caller
+-- to sign a URL of the cleaned copy for so long, and to have it judged with the prompt; `{ claimed: false, image_url,
+-- image_folder, image_upload_id, prompt? }` to fetch the picture into the folder before, and to tell api.record_image; `{
+-- source_path, picture_paths, files_seconds }` (videos.files_for) beside them to sign these as well, and to have the pictures
+-- judged. A claim whose lease ran out had a worker that died: its submission is
 -- `unknown`, for its webhook or its deadline to decide. Locks: job → providers, by name → task; without a pass those of
 -- videos.refuse_claim.
 declare
@@ -30,6 +33,7 @@ declare
   v_submission_id uuid;
   v_attempts integer;
   v_files jsonb;
+  v_has_image boolean;
   v_said text;
 begin
   if p_verdict ->> 'verdict' <> 'passed' then
@@ -53,19 +57,19 @@ begin
     return guard.answer('{"claimed": false}');
   end if;
 
-  v_files := videos.files_for(v_job);
+  v_files := videos.files_for(v_job, v_now);
   v_said := v_job.prompt;
   if videos.inputs_in(v_job.settings) <> '{}' then
     v_said := videos.said(m.inputs, v_job.prompt, v_job.settings) from videos.models as m where m.id = v_job.model_id;
   end if;
-  if v_files is not null and not p_has_image then
+  v_has_image := num_nonnulls(v_job.image_url, v_job.image_upload_id) > 0;
+  if (v_has_image or v_files is not null) and not p_has_image then
     perform queue.lease('submit', p_job_id);
-    return guard.answer(v_files || jsonb_strip_nulls(jsonb_build_object(
-      'claimed', false,
-      -- It starts by then, or never.
-      'image_seconds', greatest(60, ceil(extract(epoch from v_job.due_at - v_now))),
-      'prompt', case when p_moderates and v_job.moderated_at is null then v_said end
-    )));
+    return guard.answer(jsonb_strip_nulls(
+      coalesce(v_files, '{}') || case when v_has_image then videos.ask_for_image(v_job, v_now) else '{}' end || jsonb_build_object(
+        'claimed', false, 'prompt', case when p_moderates and v_job.moderated_at is null then v_said end
+      )
+    ));
   end if;
   if p_verdict is not null then
     v_job.moderated_at := coalesce(v_job.moderated_at, v_now);
@@ -122,12 +126,58 @@ begin
     'owner_reference', (select u.reference from accounts.users as u where u.id = v_job.user_id),
     'provider', v_choice.provider,
     'provider_model', v_choice.provider_model, 'prompt', v_job.prompt, 'settings', v_job.settings,
-    'image_url', v_job.image_url,
     'fields', case when videos.inputs_in(v_job.settings) = '{}' then '{}' else videos.provider_fields(v_choice, v_job.settings) end
   ));
 end;
 $$;
 grant execute on function api.claim_submission to service_role;
+
+create function api.record_image(p_job_id uuid, p_upload_id uuid, p_outcome jsonb)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- What became of fetching a job's picture, as api.claim_submission asked for it. `kept`, with the copy's path, content_type,
+-- bytes, width and height: the upload is ready, `data` is `{ image_path, image_seconds }`, and the task is leased anew; of several
+-- copies the first counts. `unusable`, with its reason: the job ends with upload/not-usable. `unavailable`, with its cause: the
+-- task waits by its backoff, and when the patience is over the picture is `missing`. `data` is `{}` for both, and for a job that
+-- has gone on or ended. Locks: account → job → lots → upload → tasks.
+declare
+  v_job videos.jobs;
+  v_upload videos.uploads;
+  v_outcome constant text := p_outcome ->> 'outcome';
+  v_now timestamptz;
+begin
+  v_job := videos.lock_job(p_job_id);
+  v_now := core.now();
+  if v_job.status is distinct from 'pending' then
+    return guard.answer('{}');
+  end if;
+  if v_outcome = 'kept' then
+    update videos.uploads as u
+    set status = 'ready', path = p_outcome ->> 'path', content_type = p_outcome ->> 'content_type',
+        bytes = (p_outcome ->> 'bytes')::bigint, width = (p_outcome ->> 'width')::integer,
+        height = (p_outcome ->> 'height')::integer
+    where u.id = p_upload_id and u.job_id = p_job_id and u.status = 'pending';
+  end if;
+  select u.* into strict v_upload from videos.uploads as u where u.id = p_upload_id and u.job_id = p_job_id;
+  if v_upload.status = 'ready' then
+    perform queue.lease('submit', p_job_id);
+    return guard.answer(videos.image_to_do(v_job, v_upload, v_now));
+  elsif v_outcome = 'unavailable' and v_now < v_upload.created_at + videos.image_patience() then
+    perform queue.postpone('submit', p_job_id, p_outcome ->> 'cause', null);
+  else
+    perform videos.settle_locked_job(
+      v_job, 'failed', core.error_code('upload/not-usable'),
+      jsonb_build_object('reason', coalesce(p_outcome ->> 'reason', 'missing'))
+    );
+  end if;
+  return guard.answer('{}');
+end;
+$$;
+grant execute on function api.record_image to service_role;
 
 create function api.record_submission(
   p_submission_id uuid, p_outcome jsonb, p_poll_seconds numeric, p_providers text[] default null

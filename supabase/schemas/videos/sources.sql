@@ -61,14 +61,15 @@ as $$
   )
 $$;
 
-create function videos.files_for(p_job videos.jobs)
+create function videos.files_for(p_job videos.jobs, p_now timestamptz)
 returns jsonb
 language plpgsql
 stable
 set search_path = ''
 as $$
--- The files of ours that a job is made from, as `{ image_path, source_path, picture_paths }`, those that it has: in the bucket
--- of uploads, in that of videos, and by the ids that stand among its settings. Null for a job that needs none.
+-- The files that a job is made from beside its picture, `{ source_path, picture_paths, files_seconds }`: the video in the bucket
+-- of videos, pictures in that of uploads by the ids that stand among the settings, and how long a URL of them has to live. Null
+-- for a job that needs none.
 declare
   v_pictures jsonb;
 begin
@@ -79,12 +80,13 @@ begin
     join videos.uploads as u on u.id = p.id
     where m.id = p_job.model_id;
   end if;
-  if p_job.image_upload_id is null and p_job.source_job_id is null and v_pictures is null then
+  if p_job.source_job_id is null and v_pictures is null then
     return null;
   end if;
   return jsonb_strip_nulls(jsonb_build_object(
-    'image_path', (select u.path from videos.uploads as u where u.id = p_job.image_upload_id),
-    'source_path', videos.stored_path(p_job.source_job_id), 'picture_paths', v_pictures
+    'source_path', videos.stored_path(p_job.source_job_id), 'picture_paths', v_pictures,
+    -- It starts by then, or never.
+    'files_seconds', greatest(60, ceil(extract(epoch from p_job.due_at - p_now)))
   ));
 end;
 $$;

@@ -298,7 +298,7 @@ Deno.test("what lets most prompts pass changes no verdict, on any prompt and wit
   let passed = 0;
   await fc.assert(
     fc.asyncProperty(
-      fc.array(prompts, { minLength: 40, maxLength: 40 }),
+      fc.array(prompts, { minLength: 120, maxLength: 120 }),
       fc.option(fc.array(terms, { minLength: 1, maxLength: 4 })),
       async (prompts, terms) => {
         await rolledBack(sql, async (sql) => {

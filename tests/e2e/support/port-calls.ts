@@ -16,6 +16,8 @@ export class PortCalls implements AsyncDisposable {
   points: Point[] = [];
   /** Whether the functions were killed since then. */
   hasCrashed = false;
+  /** What was seen until they were. */
+  untilCrash: readonly Point[] = [];
   /** Of the process that lives. */
   #inFlight = 0;
   readonly #dead = new Set<number>();
@@ -40,6 +42,7 @@ export class PortCalls implements AsyncDisposable {
   reset(target: Point | null = null, crash: () => Promise<void> = () => Promise.resolve()): void {
     this.points = [];
     this.hasCrashed = false;
+    this.untilCrash = [];
     this.#target = target;
     this.#crash = crash;
   }
@@ -71,6 +74,7 @@ export class PortCalls implements AsyncDisposable {
     if (target?.call === call && target.occurrence === occurrence && target.side === side) {
       this.#target = null;
       this.hasCrashed = true;
+      this.untilCrash = [...this.points];
       this.#isCrashing = true;
       await this.#crash();
       this.#isCrashing = false;

@@ -1,7 +1,7 @@
 /** For what only this process knows, and must not be lost because the database restarts. */
 import { codes } from "../errors/error-codes.ts";
 import { AppError } from "../errors/app-error.ts";
-import { sleep } from "../platform/fetch-with-retry.ts";
+import { sleep } from "../platform/sleep.ts";
 
 /** Milliseconds; together half a minute, in which a database that was restarted is back. */
 const pauses = [500, 1_000, 2_000, 4_000, 8_000, 16_000];

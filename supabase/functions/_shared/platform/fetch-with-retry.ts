@@ -4,6 +4,7 @@
  * the headers.
  */
 import { type BoundedAnswer, boundedFetch, type BoundedRequest, retryAfterSeconds } from "./bounded-fetch.ts";
+import { sleep } from "./sleep.ts";
 
 /** `timeoutMilliseconds` is that of one attempt. */
 export interface RetriedRequest extends BoundedRequest {
@@ -87,20 +88,4 @@ async function attempt(ask: () => Promise<BoundedAnswer>): Promise<Outcome> {
   } catch (error) {
     return { answer: null, error };
   }
-}
-
-/** The real sleep of RetryEnvironment. */
-export function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason);
-    const abort = () => {
-      clearTimeout(timer);
-      reject(signal?.reason);
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", abort);
-      resolve();
-    }, milliseconds);
-    signal?.addEventListener("abort", abort, { once: true });
-  });
 }

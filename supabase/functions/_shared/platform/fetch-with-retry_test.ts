@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { fetchWithRetry, type RetriedRequest, sleep } from "./fetch-with-retry.ts";
+import { fetchWithRetry, type RetriedRequest } from "./fetch-with-retry.ts";
+import { sleep } from "./sleep.ts";
 import { settableClock } from "../testing/clock.ts";
 
 const url = "https://provider.example.com/status";

@@ -1,5 +1,5 @@
 import type { Port } from "../endpoint/context.ts";
-import { sleep } from "./fetch-with-retry.ts";
+import { sleep } from "./sleep.ts";
 
 /** The platform's fetch, for what a service streams from elsewhere. */
 export const platformFetch: Port<typeof fetch> = ({ fetch }) => fetch;

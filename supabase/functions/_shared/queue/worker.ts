@@ -4,7 +4,7 @@ import * as z from "zod/mini";
 import type { Database } from "../database/call.ts";
 import { whileDatabaseIsAway } from "../database/while-away.ts";
 import { codes, type ErrorCode, isServerFault } from "../errors/error-codes.ts";
-import { sleep } from "../platform/fetch-with-retry.ts";
+import { sleep } from "../platform/sleep.ts";
 import type { Logger } from "../platform/logger.ts";
 import { redactText } from "../platform/redaction.ts";
 import {

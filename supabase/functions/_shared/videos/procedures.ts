@@ -22,11 +22,32 @@ export const ClaimedSubmission = z.object({
   provider_model: z.string(),
   prompt: z.string(),
   settings: z.object({ duration_seconds: z.int(), resolution: z.string(), aspect_ratio: z.string() }),
-  image_url: z.nullable(z.string()),
   /** The provider's own, for what the model takes beside prompt and size. */
   fields: z.record(z.string(), InputValue),
 });
 export type ClaimedSubmission = z.infer<typeof ClaimedSubmission>;
+
+/** What a job's picture needs before it is claimed. */
+const imageToDo = {
+  /** The copy that it is made from, whose URL has to live so long. */
+  image_path: z.optional(z.string()),
+  image_seconds: z.optional(z.int()),
+  /** Where it is to be fetched from, the folder that its copy goes to, and the upload that this will be. */
+  image_url: z.optional(z.string()),
+  image_folder: z.optional(z.string()),
+  image_upload_id: z.optional(z.guid()),
+};
+export const ImageToDo = z.object(imageToDo);
+export type ImageToDo = z.infer<typeof ImageToDo>;
+
+/** The video, and the pictures by their ids, that the job is made from; their URLs have to live so long. */
+const filesToSign = {
+  source_path: z.optional(z.string()),
+  picture_paths: z.optional(z.record(z.string(), z.string())),
+  files_seconds: z.optional(z.int()),
+};
+export const FilesToSign = z.object(filesToSign);
+export type FilesToSign = z.infer<typeof FilesToSign>;
 
 /** Without a claim there is nothing to send; a prompt that comes has to be seen by the moderation service before. */
 export const Claim = z.discriminatedUnion("claimed", [
@@ -34,11 +55,8 @@ export const Claim = z.discriminatedUnion("claimed", [
   z.object({
     claimed: z.literal(false),
     prompt: z.optional(z.string()),
-    /** The picture, the video, and the pictures by their ids that the job is made from; their URLs have to live so long. */
-    image_path: z.optional(z.string()),
-    source_path: z.optional(z.string()),
-    picture_paths: z.optional(z.record(z.string(), z.string())),
-    image_seconds: z.optional(z.int()),
+    ...imageToDo,
+    ...filesToSign,
   }),
 ]);
 export type Claim = z.infer<typeof Claim>;

@@ -4,11 +4,20 @@ import type { Database } from "../database/call.ts";
 import { whileDatabaseIsAway } from "../database/while-away.ts";
 import { AppError } from "../errors/app-error.ts";
 import { codes } from "../errors/error-codes.ts";
-import { sleep } from "../platform/fetch-with-retry.ts";
+import { sleep } from "../platform/sleep.ts";
 import type { Logger } from "../platform/logger.ts";
-import type { Storage } from "../platform/storage.ts";
+import type { PublicWeb } from "../platform/public-web.ts";
+import type { Storage, UploadStorage } from "../platform/storage.ts";
+import { fetchImage } from "./images/fetched.ts";
 import type { Moderation, Verdict } from "./moderation/moderation.ts";
-import { Claim, type ClaimedSubmission, inSql, RecordedSubmission } from "./procedures.ts";
+import {
+  Claim,
+  type ClaimedSubmission,
+  type FilesToSign,
+  ImageToDo,
+  inSql,
+  RecordedSubmission,
+} from "./procedures.ts";
 import type { Provider, SubmitOutcome } from "./providers/provider.ts";
 import type { Providers } from "./providers/registry.ts";
 import { webhookUrl } from "./providers/webhook-token.ts";
@@ -18,9 +27,11 @@ export interface SubmitContext {
   /** Null where there is no service to ask. */
   readonly moderation: Moderation | null;
   readonly providers: Providers;
-  readonly uploads: Pick<Storage, "sign">;
+  readonly uploads: Pick<UploadStorage, "sign" | "upload">;
   /** Of videos. */
   readonly storage: Pick<Storage, "sign">;
+  /** Where the pictures are that jobs name by their addresses. */
+  readonly web: PublicWeb;
   readonly config: Pick<Config, "publicFunctionsUrl" | "webhookSecret">;
   readonly log: Logger;
 }
@@ -75,8 +86,8 @@ async function sendTo(
       durationSeconds: claim.settings.duration_seconds,
       resolution: claim.settings.resolution,
       aspectRatio: claim.settings.aspect_ratio,
-      imageUrl: claim.image_url,
-      videoUrl: claim.video_url,
+      imageUrl: claim.imageUrl,
+      videoUrl: claim.videoUrl,
       fields: claim.fields,
       webhookUrl: webhook && webhookSecret !== null
         ? webhookUrl({ publicFunctionsUrl, webhookSecret }, {
@@ -111,7 +122,10 @@ async function sendTo(
 }
 
 /** A claimed submission with URLs of the files that it is made from. */
-type SignedSubmission = ClaimedSubmission & { readonly video_url: string | null };
+type SignedSubmission = ClaimedSubmission & {
+  readonly imageUrl: string | null;
+  readonly videoUrl: string | null;
+};
 
 /** URLs of files of ours that a provider may read for as long as it may take to start. */
 interface SignedFiles {
@@ -136,8 +150,11 @@ async function claimModerated(
   let files = noFiles;
   if (prompt === undefined) {
     const claim = await database.call("claim_submission", args, Claim);
-    if (claim.claimed) return { ...claim, video_url: null };
-    files = await signFiles(claim, context);
+    if (claim.claimed) return { ...claim, imageUrl: null, videoUrl: null };
+    const image = await keptImage(jobId, claim, context);
+    // There is none to be had now, or it ended the job.
+    if (claim.image_url !== undefined && image.image_path === undefined) return null;
+    files = await signFiles({ ...claim, ...image }, context);
     if (claim.prompt === undefined && files === noFiles) return null;
     prompt = claim.prompt;
   }
@@ -152,10 +169,27 @@ async function claimModerated(
   ]);
   return {
     ...claim,
-    image_url: files.image ?? claim.image_url,
-    video_url: files.video,
+    imageUrl: files.image,
+    videoUrl: files.video,
     fields: Object.fromEntries(fields),
   };
+}
+
+/** Fetches the picture where that is to be done, and says what is to be done then. Throws ERR_6002. */
+async function keptImage(jobId: string, image: ImageToDo, context: SubmitContext): Promise<ImageToDo> {
+  const { image_url, image_folder, image_upload_id } = image;
+  if (image_url === undefined || image_folder === undefined || image_upload_id === undefined) return image;
+  const startedAt = performance.now();
+  const outcome = await fetchImage({ url: image_url, folder: image_folder }, context);
+  context.log[outcome.outcome === "unavailable" ? "warn" : "info"]("image", {
+    job_id: jobId,
+    outcome: outcome.outcome,
+    ...("reason" in outcome ? { reason: outcome.reason } : {}),
+    ...("cause" in outcome ? { cause: outcome.cause } : {}),
+    duration_ms: Math.round(performance.now() - startedAt),
+  });
+  const args = { p_job_id: jobId, p_upload_id: image_upload_id, p_outcome: inSql(outcome) };
+  return await context.database.call("record_image", args, ImageToDo);
 }
 
 /**
@@ -163,18 +197,20 @@ async function claimModerated(
  * `noFiles` for a job that is made from none. Throws ERR_6002.
  */
 async function signFiles(
-  { image_path, source_path, picture_paths = {}, image_seconds = 0 }: Extract<Claim, { claimed: false }>,
+  { image_path, image_seconds = 0, source_path, picture_paths = {}, files_seconds = 0 }:
+    & ImageToDo
+    & FilesToSign,
   { uploads, storage }: SubmitContext,
 ): Promise<SignedFiles> {
   const ids = Object.keys(picture_paths);
   if (image_path === undefined && source_path === undefined && ids.length === 0) return noFiles;
-  async function sign(from: Pick<Storage, "sign">, path: string): Promise<string> {
-    const [url] = await from.sign([path], image_seconds);
+  async function sign(from: Pick<Storage, "sign">, path: string, seconds = files_seconds): Promise<string> {
+    const [url] = await from.sign([path], seconds);
     if (!url) throw new AppError(codes["storage/failed"], { cause: `${path} is not in storage` });
     return url;
   }
   const [image, video, pictures] = await Promise.all([
-    image_path === undefined ? null : sign(uploads, image_path),
+    image_path === undefined ? null : sign(uploads, image_path, image_seconds),
     source_path === undefined ? null : sign(storage, source_path),
     Promise.all(
       Object.entries(picture_paths).map(async ([id, path]) => [id, await sign(uploads, path)] as const),

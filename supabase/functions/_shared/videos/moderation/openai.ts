@@ -5,7 +5,8 @@
 import * as z from "zod/mini";
 import { type BoundedAnswer, describeFetchError, retryAfterSeconds } from "../../platform/bounded-fetch.ts";
 import type { OpenAiConfig } from "../../platform/config.ts";
-import { fetchWithRetry, retrying, sleep } from "../../platform/fetch-with-retry.ts";
+import { fetchWithRetry, retrying } from "../../platform/fetch-with-retry.ts";
+import { sleep } from "../../platform/sleep.ts";
 import { tryParseJson } from "../../platform/json.ts";
 import type { Moderation, Verdict } from "./moderation.ts";
 

@@ -6,7 +6,8 @@ import {
   neverConnected,
   retryAfterSeconds,
 } from "../../platform/bounded-fetch.ts";
-import { fetchWithRetry, retrying, sleep } from "../../platform/fetch-with-retry.ts";
+import { fetchWithRetry, retrying } from "../../platform/fetch-with-retry.ts";
+import { sleep } from "../../platform/sleep.ts";
 import { misconfigured } from "./failures.ts";
 import type { CancelOutcome, Generation, ProviderState, SubmitOutcome, Unreachable } from "./provider.ts";
 
