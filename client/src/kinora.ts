@@ -20,6 +20,7 @@ import { Inbox } from "./inbox.ts";
 import { Projects } from "./projects.ts";
 import { Purchases } from "./purchases.ts";
 import { type CallOptions, pause, persist, unlessAborted } from "./retry.ts";
+import { Safety } from "./safety.ts";
 import { currentSession, forgetSession, type Session, signInAsGuest, type Supabase } from "./session.ts";
 import { Uploads } from "./uploads.ts";
 
@@ -51,6 +52,7 @@ export class Kinora {
   readonly inbox: Inbox;
   readonly projects: Projects;
   readonly purchases: Purchases;
+  readonly safety: Safety;
   readonly uploads: Uploads;
 
   /** One for each supabase-js client, of which an app has one. */
@@ -63,6 +65,7 @@ export class Kinora {
     this.inbox = new Inbox(this.#calls);
     this.projects = new Projects(this.#calls);
     this.purchases = new Purchases(this.#calls);
+    this.safety = new Safety(this.#calls);
     this.uploads = new Uploads(this.#calls, this.#fetch);
   }
 

@@ -54,6 +54,7 @@ begin
     when 'upload/not-usable' then return 'ERR_4019';
     when 'upload/quota-exceeded' then return 'ERR_4020';
     when 'consent/missing' then return 'ERR_4021';
+    when 'video/removed' then return 'ERR_4022';
     when 'provider/timed-out' then return 'ERR_5001';
     when 'provider/unavailable' then return 'ERR_5002';
     when 'provider/rejected' then return 'ERR_5003';
@@ -71,7 +72,7 @@ returns text
 language sql
 immutable
 return case
-  when p_code in ('ERR_4001', 'ERR_4002', 'ERR_4003', 'ERR_4004', 'ERR_4005', 'ERR_4007', 'ERR_4008', 'ERR_4009', 'ERR_4010', 'ERR_4012', 'ERR_4013', 'ERR_4014', 'ERR_4017', 'ERR_4018', 'ERR_4019', 'ERR_4020', 'ERR_4021', 'ERR_6004') then 'info'
+  when p_code in ('ERR_4001', 'ERR_4002', 'ERR_4003', 'ERR_4004', 'ERR_4005', 'ERR_4007', 'ERR_4008', 'ERR_4009', 'ERR_4010', 'ERR_4012', 'ERR_4013', 'ERR_4014', 'ERR_4017', 'ERR_4018', 'ERR_4019', 'ERR_4020', 'ERR_4021', 'ERR_4022', 'ERR_6004') then 'info'
   when p_code in ('ERR_4006', 'ERR_4011', 'ERR_4015', 'ERR_4016') then 'warn'
   when p_code in ('ERR_5001', 'ERR_5002', 'ERR_5003', 'ERR_6001', 'ERR_6002') then 'error'
   when p_code in ('ERR_6003') then 'critical'
@@ -84,7 +85,7 @@ returns boolean
 language sql
 immutable
 return p_code in (
-  'ERR_4001', 'ERR_4002', 'ERR_4003', 'ERR_4007', 'ERR_4009', 'ERR_4015', 'ERR_4016', 'ERR_4019', 'ERR_5001', 'ERR_5002', 'ERR_5003'
+  'ERR_4001', 'ERR_4002', 'ERR_4003', 'ERR_4007', 'ERR_4009', 'ERR_4015', 'ERR_4016', 'ERR_4019', 'ERR_4022', 'ERR_5001', 'ERR_5002', 'ERR_5003'
 );
 
 -- supabase/schemas/core/time.sql
@@ -3668,6 +3669,22 @@ begin
 end;
 $$;
 
+create function queue.hasten_of(p_owner_id uuid, p_kinds text[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The same of all tasks of these kinds that an owner has.
+declare
+  v_now constant timestamptz := core.now();
+begin
+  update queue.tasks as t
+  set run_at = least(t.run_at, v_now)
+  where t.owner_id = p_owner_id and t.kind = any (p_kinds) and t.failed_at is null and coalesce(t.leased_until <= v_now, true);
+end;
+$$;
+
 create function queue.drop(p_subject uuid, p_kinds text[])
 returns void
 language plpgsql
@@ -4612,11 +4629,448 @@ begin
 end;
 $$;
 
+-- supabase/schemas/safety/safety.sql
+
+-- safety: what others, and users themselves, object to, and what is decided about it. In this order: safety.sql (cases),
+-- notices.sql (what opens them, and their clock), files.sql (what is removed is known again), holds.sql (evidence).
+
+create schema safety;
+
+-- What a video does wrong, in the words of whoever objects, and of the operator who removes it.
+create type safety.ground as enum (
+  'sexual', 'minors', 'violence', 'hate', 'harassment', 'real_person', 'copyright', 'illegal', 'other'
+);
+
+create type safety.case_status as enum (
+  'open', -- the operator is to decide
+  'kept', -- nothing is wrong with it; another notice opens it again
+  'removed',
+  'appealed', -- it is removed, and its user objects
+  'restored' -- the appeal was granted; another notice opens it again
+);
+
+-- Whatever is said about a video is one case, however many say it: the operator decides once.
+create table safety.cases (
+  id uuid primary key default core.new_id(),
+  job_id uuid not null unique,
+  status safety.case_status not null default 'open',
+  reports integer not null default 0,
+  notices integer not null default 0,
+  opened_at timestamptz not null,
+  -- 48 hours after the first notice that is not answered; null without one.
+  due_at timestamptz,
+  -- Why it was removed, as its user is told.
+  ground safety.ground,
+  decided_at timestamptz,
+  -- What its user says against the removal, once.
+  appeal text check (char_length(appeal) between 1 and 2000),
+  appealed_at timestamptz,
+  appeal_decided_at timestamptz,
+  constraint cases_due check (due_at is null or status = 'open'),
+  constraint cases_ground check (ground is not null or status in ('open', 'kept')),
+  constraint cases_appeal check ((appealed_at is not null or status <> 'appealed') and (appealed_at is not null or appeal_decided_at is null))
+) with (fillfactor = 80);
+alter table safety.cases enable row level security;
+-- A page of all, and of those in one state, newest first.
+create index cases_opened on safety.cases (opened_at desc, id desc);
+create index cases_status on safety.cases (status, opened_at desc, id desc);
+create index cases_due_at on safety.cases (due_at) where due_at is not null;
+comment on table safety.cases is 'Videos that somebody objects to, a row each, and what was decided.';
+
+-- What the user of a removed video is told, as a job's error; null where nothing was removed.
+create function safety.removal_error(p_job_id uuid)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select jsonb_build_object('code', core.error_code('video/removed'), 'details', jsonb_build_object(
+      'reason', c.ground,
+      'appeal', case
+        when c.status = 'restored' then 'granted'
+        when c.appeal_decided_at is not null then 'rejected'
+        when c.appealed_at is not null then 'open'
+        else 'possible'
+      end
+    ))
+    from safety.cases as c
+    where c.job_id = p_job_id and c.ground is not null
+  );
+end;
+$$;
+
+create function safety.case_of(p_case_id uuid, p_locks boolean default false)
+returns safety.cases
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A case; null where there is none. With p_locks it is locked, and whoever decides has locked account and job before.
+declare
+  v_case safety.cases;
+begin
+  if p_locks then
+    select c.* into v_case from safety.cases as c where c.id = p_case_id for update;
+  else
+    select c.* into v_case from safety.cases as c where c.id = p_case_id;
+  end if;
+  return v_case;
+end;
+$$;
+
+create function safety.decide(p_case_id uuid, p_status safety.case_status, p_ground safety.ground default null)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Writes down what the operator decided, who has locked the case and asked whether it may be decided so. The clock of its
+-- notices stops.
+declare
+  v_now constant timestamptz := core.now();
+begin
+  update safety.cases as c
+  set status = p_status, due_at = null,
+      ground = case when p_status = 'kept' then null else coalesce(p_ground, c.ground) end,
+      decided_at = case when c.status = 'appealed' then c.decided_at else v_now end,
+      appeal_decided_at = case
+        when c.status = 'appealed' then v_now
+        when p_status <> 'removed' then c.appeal_decided_at
+      end,
+      -- Another removal may be appealed anew.
+      appealed_at = case when c.status = 'appealed' or p_status <> 'removed' then c.appealed_at end,
+      appeal = case when c.status = 'appealed' or p_status <> 'removed' then c.appeal end
+  where c.id = p_case_id;
+end;
+$$;
+
+create function safety.appeal(p_job_id uuid, p_statement text)
+returns safety.cases
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The user of a removed video objects, once for each removal: the case as it is then, with what was said first. Locks: case.
+declare
+  v_case safety.cases;
+begin
+  update safety.cases as c set status = 'appealed', appeal = p_statement, appealed_at = core.now()
+  where c.job_id = p_job_id and c.status = 'removed' and c.appealed_at is null;
+  select c.* into v_case from safety.cases as c where c.job_id = p_job_id;
+  return v_case;
+end;
+$$;
+
+create function safety.close_cases(p_job_ids uuid[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Of jobs that are gone nothing is left to decide: what is open ends as kept, what is appealed stays removed, and no clock goes on.
+declare
+  v_now constant timestamptz := core.now();
+begin
+  update safety.cases as c
+  set status = case c.status when 'open' then 'kept' else 'removed' end::safety.case_status, due_at = null, decided_at = v_now
+  where c.job_id = any (p_job_ids) and c.status in ('open', 'appealed');
+end;
+$$;
+
+select core.keep_rows_out_of_logs('safety.cases');
+
+-- supabase/schemas/safety/notices.sql
+
+-- What opens a case: reports of users, notices of strangers. None of them hides anything by itself, however many there are.
+
+create table safety.reports (
+  id uuid primary key default core.new_id(),
+  case_id uuid not null references safety.cases on delete cascade,
+  user_id uuid not null,
+  reason safety.ground not null,
+  details text check (char_length(details) between 1 and 2000),
+  created_at timestamptz not null,
+  constraint reports_once unique (case_id, user_id)
+);
+alter table safety.reports enable row level security;
+create index reports_user on safety.reports (user_id);
+comment on table safety.reports is 'What users say about a video, once each.';
+
+-- By strangers, who may have no account: nothing here is a user's.
+create table safety.notices (
+  id uuid primary key default core.new_id(),
+  case_id uuid not null references safety.cases on delete cascade,
+  -- How whoever objects can be reached: an address, a number.
+  contact text not null check (char_length(contact) between 3 and 200),
+  statement text not null check (char_length(statement) between 1 and 4000),
+  received_at timestamptz not null
+);
+alter table safety.notices enable row level security;
+-- The same again is the same notice.
+create unique index notices_once on safety.notices (case_id, md5(contact || e'\n' || statement));
+create index notices_case on safety.notices (case_id, id desc);
+create index notices_received on safety.notices (received_at);
+comment on table safety.notices is 'What strangers say about a video, and how they can be reached.';
+
+-- How long the operator has for a notice: what the law of the United States gives for intimate pictures.
+create function safety.answer_within()
+returns interval
+language sql
+immutable
+return interval '48 hours';
+
+create function safety.report(p_job_id uuid, p_user_id uuid, p_reason text, p_details text, p_now timestamptz)
+returns safety.reports
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Notes what a user says about a video. A second call, whatever it says, finds the first. It opens no case that was decided.
+-- Locks: case.
+declare
+  v_case_id uuid;
+  v_report safety.reports;
+begin
+  insert into safety.cases as c (job_id, opened_at) values (p_job_id, p_now)
+  -- Locks it, so that the count is right.
+  on conflict (job_id) do update set reports = c.reports
+  returning c.id into v_case_id;
+  insert into safety.reports (case_id, user_id, reason, details, created_at)
+  values (v_case_id, p_user_id, p_reason::safety.ground, p_details, p_now)
+  on conflict (case_id, user_id) do nothing
+  returning * into v_report;
+  if found then
+    update safety.cases as c set reports = c.reports + 1 where c.id = v_case_id;
+  else
+    select r.* into strict v_report from safety.reports as r where r.case_id = v_case_id and r.user_id = p_user_id;
+  end if;
+  return v_report;
+end;
+$$;
+
+create function safety.notify(p_job_id uuid, p_is_removed boolean, p_contact text, p_statement text, p_now timestamptz)
+returns safety.notices
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Notes what a stranger says about a video. The first one that is not answered starts the clock; what was kept, or restored,
+-- is open again, and what was said and decided before is over. Of a video that is gone it is only noted. The same again
+-- changes nothing. Locks: case.
+declare
+  v_case safety.cases;
+  v_notice safety.notices;
+begin
+  insert into safety.cases as c (job_id, opened_at) values (p_job_id, p_now)
+  -- Locks it, so that the count is right.
+  on conflict (job_id) do update set notices = c.notices
+  returning c.* into v_case;
+  insert into safety.notices (case_id, contact, statement, received_at)
+  values (v_case.id, p_contact, p_statement, p_now)
+  on conflict (case_id, md5(contact || e'\n' || statement)) do nothing
+  returning * into v_notice;
+  if found then
+    update safety.cases as c set notices = c.notices + 1 where c.id = v_case.id;
+    if not p_is_removed then
+      update safety.cases as c
+      set status = 'open', due_at = coalesce(c.due_at, p_now + safety.answer_within()),
+          ground = null, appeal = null, appealed_at = null, appeal_decided_at = null
+      where c.id = v_case.id;
+    end if;
+  else
+    select n.* into strict v_notice from safety.notices as n
+    where n.case_id = v_case.id
+      and md5(n.contact || e'\n' || n.statement) = md5(p_contact || e'\n' || p_statement);
+  end if;
+  return v_notice;
+end;
+$$;
+
+create function safety.watch_clock()
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The scheduled task `watch_notices`: as long as a notice has less than 12 hours left, or was not answered in time, its alert
+-- stays open. One alert each, however many there are; the console has the cases. Locks: alerts.
+declare
+  v_now constant timestamptz := core.now();
+  v_late record;
+begin
+  for v_late in
+    select case when c.due_at <= v_now then 'takedown_missed' else 'takedown_due' end as rule, count(*) as cases,
+      min(c.due_at) as first_due_at, (array_agg(c.job_id order by c.due_at))[1] as first_job_id
+    from safety.cases as c
+    where c.due_at <= v_now + interval '12 hours'
+    group by 1
+    order by 1
+  loop
+    perform ops.raise_alert(v_late.rule, 'notices', jsonb_build_object(
+      'cases', v_late.cases, 'first_due_at', core.to_iso(v_late.first_due_at), 'first_job_id', v_late.first_job_id
+    ));
+  end loop;
+end;
+$$;
+
+select core.keep_rows_out_of_logs('safety.reports');
+select core.keep_rows_out_of_logs('safety.notices');
+
+-- supabase/schemas/safety/files.sql
+
+-- What is removed is known again. A stored video is not hashed (docs/decisions/0028): only one that has the size and the
+-- length of one that was removed.
+
+create table safety.removed_files (
+  sha256 text primary key check (sha256 ~ '^[0-9a-f]{64}$'),
+  bytes bigint not null,
+  duration_milliseconds integer not null,
+  ground safety.ground not null,
+  -- Whose removal it was, while that stands.
+  job_id uuid not null,
+  removed_at timestamptz not null
+);
+alter table safety.removed_files enable row level security;
+create index removed_files_size on safety.removed_files (bytes, duration_milliseconds);
+create index removed_files_job on safety.removed_files (job_id);
+comment on table safety.removed_files is 'Fingerprints of removed videos, kept for good: the same bytes are refused.';
+
+create function safety.may_be_removed(p_bytes bigint, p_duration_milliseconds integer)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Whether a video of that size and length may be one that was removed: then its bytes are to be asked.
+begin
+  return exists (
+    select from safety.removed_files as f
+    where f.bytes = p_bytes and f.duration_milliseconds = coalesce(p_duration_milliseconds, 0)
+  );
+end;
+$$;
+
+create function safety.ground_of_file(p_sha256 text)
+returns safety.ground
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Why those very bytes were removed; null where they were not.
+begin
+  return (select f.ground from safety.removed_files as f where f.sha256 = p_sha256);
+end;
+$$;
+
+create function safety.remember_file(p_job_id uuid, p_sha256 text, p_bytes bigint, p_duration_milliseconds integer)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Notes the fingerprint of a removed video. Bytes that are known stay as they are known.
+begin
+  insert into safety.removed_files (sha256, bytes, duration_milliseconds, ground, job_id, removed_at)
+  select p_sha256, p_bytes, coalesce(p_duration_milliseconds, 0), c.ground, p_job_id, core.now()
+  from safety.cases as c
+  where c.job_id = p_job_id and c.ground is not null
+  on conflict (sha256) do nothing;
+end;
+$$;
+
+create function safety.forget_file(p_job_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A removal was wrong: its bytes may come again.
+begin
+  delete from safety.removed_files as f where f.job_id = p_job_id;
+end;
+$$;
+
+select core.keep_rows_out_of_logs('safety.removed_files');
+
+-- supabase/schemas/safety/holds.sql
+
+-- A legal hold keeps what there is of a person from being erased: by its user, by closing the account, by retention.
+
+create table safety.holds (
+  user_id uuid primary key,
+  held_at timestamptz not null,
+  -- What closing the account takes off the tombstone at once: `{ display_name, language }`. Null while it is open.
+  profile jsonb
+);
+alter table safety.holds enable row level security;
+comment on table safety.holds is 'Whose data the operator keeps as evidence; why stands in ops.admin_actions.';
+
+create function safety.is_held(p_user_id uuid)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Whether a user, or a guest whom they were, is under a legal hold.
+begin
+  return exists (select from safety.holds)
+    and exists (select from safety.holds as h where h.user_id = any (accounts.with_guests(p_user_id)));
+end;
+$$;
+
+create function safety.hold(p_user_id uuid)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Puts a user under hold: whether they were not before. What a worker is removing at this moment may still go.
+begin
+  insert into safety.holds (user_id, held_at) values (p_user_id, core.now()) on conflict (user_id) do nothing;
+  return found;
+end;
+$$;
+
+create function safety.lift_hold(p_user_id uuid)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Lifts a user's hold: whether there was one. What waited for it is done now. Locks: tasks.
+begin
+  delete from safety.holds as h where h.user_id = p_user_id;
+  if not found then
+    return false;
+  end if;
+  perform queue.hasten_of(accounts.heir_of(p_user_id), '{erase_account,delete_files,tidy_upload}');
+  return true;
+end;
+$$;
+
+create function safety.keep_profile(p_user accounts.users)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What the user told of themselves, before closing the account takes it off. Without a hold nothing is kept.
+begin
+  update safety.holds as h
+  set profile = jsonb_build_object('display_name', p_user.display_name, 'language', p_user.language)
+  where h.user_id = any (accounts.with_guests(p_user.id));
+end;
+$$;
+
+select core.keep_rows_out_of_logs('safety.holds');
+
 -- supabase/schemas/videos/models.sql
 
 -- videos: from a model and a prompt to a file in storage. In this order: models.sql, projects.sql, jobs.sql, submissions.sql,
--- assets.sql, renewals.sql, uploads.sql, image-copies.sql, providers.sql, offers.sql, settlement.sql, moderation.sql,
--- acceptance.sql, bulk.sql, telling.sql, retention.sql, export.sql.
+-- assets.sql, renewals.sql, uploads.sql, image-copies.sql, providers.sql, offers.sql, settlement.sql, removal.sql,
+-- moderation.sql, acceptance.sql, bulk.sql, telling.sql, retention.sql, export.sql.
 
 create schema videos;
 
@@ -4921,7 +5375,9 @@ create table videos.jobs (
   -- The upload that it is made from, instead of an address. No foreign key, as above: an upload may go when the job has ended.
   image_upload_id uuid,
   -- Of its user's. One that is not there any more is none: see videos.shown_project.
-  project_id uuid
+  project_id uuid,
+  -- When the operator removed the video: it is shown to nobody.
+  removed_at timestamptz
 ) with (fillfactor = 70);
 alter table videos.jobs enable row level security;
 -- A user's history of each status, newest first: one index pages all of it and any part of it.
@@ -5154,9 +5610,12 @@ return jsonb_build_object(
   'model_name', (p_job).model_name, 'settings', (p_job).settings, 'credits_used', (p_job).credits_used,
   'video_url', (p_job).video_url, 'video_url_expires_at', core.to_iso((p_job).video_url_expires_at),
   'thumbnail_url', (p_job).thumbnail_url,
-  'error', case when (p_job).error_code is not null then jsonb_build_object(
-    'code', (p_job).error_code, 'details', (p_job).error_details
-  ) end,
+  'error', case
+    when (p_job).error_code is not null then jsonb_build_object(
+      'code', (p_job).error_code, 'details', (p_job).error_details
+    )
+    when (p_job).removed_at is not null then safety.removal_error((p_job).id)
+  end,
   'client_reference', (p_job).client_reference,
   'project_id', case when (p_job).project_id is not null then videos.shown_project((p_job).project_id) end,
   'cancel_requested_at', core.to_iso((p_job).cancel_requested_at),
@@ -6314,7 +6773,7 @@ begin
     -- A worker that still stores it is done by then, or asks for it itself.
     perform videos.add_task('delete_files', p_job, greatest(v_now, queue.attempt_ends_at('store', p_job.id)));
   end if;
-  perform queue.drop(p_job.id, '{submit,poll,cancel,store}');
+  perform queue.drop(p_job.id, '{submit,poll,cancel,store,fingerprint}');
   return true;
 end;
 $$;
@@ -6562,6 +7021,157 @@ begin
       perform videos.add_task('cancel', v_job, coalesce(videos.sending_until(v_job.id), p_now));
     end if;
   end loop;
+end;
+$$;
+
+-- supabase/schemas/videos/removal.sql
+
+-- What the operator removes: hidden at once; its file is fingerprinted, then deleted.
+
+create function videos.reportable(p_job_id uuid)
+returns videos.jobs
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- The job of such a video: completed, and not deleted by its user; else null. Of one that was removed there may be more to say.
+declare
+  v_job videos.jobs;
+begin
+  select j.* into v_job from videos.jobs as j where j.id = p_job_id and j.status = 'completed' and j.deleted_at is null;
+  return v_job;
+end;
+$$;
+
+create function videos.remove_job(p_job videos.jobs)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Hides a video that the caller has locked: its user sees the job, why it was removed, and no URL. A second call changes
+-- nothing. Locks: task.
+begin
+  if p_job.removed_at is not null then
+    return;
+  end if;
+  update videos.jobs as j
+  set removed_at = core.now(), video_url = null, video_url_expires_at = null, thumbnail_url = null
+  where j.id = p_job.id;
+  if exists (select from videos.assets as a where a.job_id = p_job.id and a.deleted_at is null) then
+    perform videos.add_task('fingerprint', p_job, core.now());
+  end if;
+end;
+$$;
+
+create function videos.restore_job(p_job videos.jobs)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Shows a removed video again, that the caller has locked: whether its file is there still. Locks: tasks.
+begin
+  if not exists (
+    select from videos.assets as a where a.job_id = p_job.id and a.kind = 'video' and a.deleted_at is null
+  ) then
+    return false;
+  end if;
+  perform queue.drop(p_job.id, case
+    when p_job.deleted_at is null then '{fingerprint,delete_files}' else '{fingerprint}' end::text[]);
+  update videos.jobs as j set removed_at = null where j.id = p_job.id;
+  return true;
+end;
+$$;
+
+create function videos.complete_stored(p_job videos.jobs, p_assets jsonb, p_urls jsonb)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Writes the assets of a job that the caller has locked, captures the hold and completes the job. p_assets and p_urls are as
+-- in api.record_stored. Locks: lots → task.
+begin
+  insert into videos.assets (
+    job_id, owner_id, kind, path, bytes, content_type, duration_milliseconds, width, height, differences, created_at
+  )
+  select p_job.id, p_job.user_id, a.kind, a.path, a.bytes, a.content_type, a.duration_milliseconds, a.width, a.height,
+    case a.kind when 'video' then videos.differences(
+      p_job.settings, a.duration_milliseconds, a.width, a.height
+    ) end, core.now()
+  from jsonb_to_recordset(p_assets) as a (
+    kind videos.asset_kind, path text, bytes bigint, content_type text,
+    duration_milliseconds integer, width integer, height integer
+  );
+  perform videos.settle_locked_job(p_job, 'completed', p_urls => p_urls);
+end;
+$$;
+
+create function videos.apply_fingerprint(p_job videos.jobs, p_payload jsonb, p_sha256 text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What the bytes of a video mean, for a job that the caller has locked. Of one that is removed they are remembered, and its
+-- files deleted. One that was just stored is completed, or, where those very bytes were removed before, fails, and the
+-- credits go back. Of a job that ended meanwhile, what is in storage is deleted. Locks: lots → tasks.
+declare
+  v_ground safety.ground;
+begin
+  if p_job.removed_at is not null then
+    if p_sha256 is not null then
+      perform safety.remember_file(p_job.id, p_sha256, a.bytes, a.duration_milliseconds)
+      from videos.assets as a
+      where a.job_id = p_job.id and a.kind = 'video';
+    end if;
+    perform videos.add_task('delete_files', p_job, core.now());
+  elsif p_job.completed_at is null then
+    v_ground := safety.ground_of_file(p_sha256);
+    if v_ground is null then
+      perform videos.complete_stored(p_job, p_payload -> 'assets', p_payload -> 'urls');
+    else
+      perform videos.settle_locked_job(
+        p_job, 'failed', core.error_code('video/removed'), jsonb_build_object('reason', v_ground, 'appeal', 'none')
+      );
+    end if;
+  elsif p_job.status <> 'completed' then
+    perform videos.add_task('delete_files', p_job, core.now());
+  end if;
+end;
+$$;
+
+-- What a `fingerprint` task that has no try left means. What is removed goes, known or not; nothing is completed unseen.
+create function videos.give_up_fingerprint(p_job_id uuid, p_cause text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_job constant videos.jobs := videos.lock_job(p_job_id);
+begin
+  if v_job.removed_at is null then
+    perform videos.fail_unstored_job(p_job_id, p_cause);
+    return;
+  end if;
+  perform videos.add_task('delete_files', v_job, core.now());
+  perform ops.raise_alert('fingerprint', p_job_id::text, '{"lost": "the same bytes will not be known again"}');
+end;
+$$;
+
+create function videos.deletion_facts(p_job_id uuid)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What the handler of `delete_files` needs: videos.task_facts, and `is_held` where a legal hold keeps the files.
+begin
+  return videos.task_facts(p_job_id) || (
+    select jsonb_build_object('is_held', safety.is_held(j.user_id)) from videos.jobs as j where j.id = p_job_id
+  );
 end;
 $$;
 
@@ -7543,6 +8153,34 @@ begin
 end;
 $$;
 
+create function accounts.erasure_json(p_user accounts.users)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- How far the erasure of a closed account is: `{ waits_for, erased_at }`; null of one that is open. It waits for the end of a
+-- `legal_hold`, for its running `jobs`, for the `uploads` whose URLs still write and for who may still be storing, or for
+-- the `worker`; null once it is erased.
+declare
+  v_erased_at constant timestamptz := (select r.erased_at from accounts.erasures as r where r.user_id = p_user.id);
+begin
+  if p_user.closed_at is null then
+    return null;
+  end if;
+  return jsonb_build_object('erased_at', core.to_iso(v_erased_at), 'waits_for', case
+    when v_erased_at is not null then null
+    when safety.is_held(p_user.id) then 'legal_hold'
+    when exists (
+      select from videos.jobs as j
+      where j.user_id = p_user.id and j.status in ('pending', 'processing') and j.deleted_at is null
+    ) then 'jobs'
+    when videos.erasable_at(p_user.id) > core.now() then 'uploads'
+    else 'worker'
+  end);
+end;
+$$;
+
 create function accounts.sweep_closed(p_before timestamptz, p_batch integer)
 returns integer
 language plpgsql
@@ -7590,6 +8228,7 @@ begin
   -- From here on no job of theirs is accepted, and none ends but here.
   perform credits.lock_account(p_user_id);
   v_now := core.now();
+  perform safety.keep_profile(u) from accounts.users as u where u.id = p_user_id and u.closed_at is null;
   update accounts.users as u
   set closed_at = v_now, display_name = null, language = null, theme_preference = 'system', is_admin = false,
       shares_consumption = false, accepted_processors = '{}', notification_preferences = '{}'
@@ -8683,7 +9322,8 @@ $$;
 -- supabase/schemas/ops/admins.sql
 
 create type ops.admin_action as enum (
-  'make_admin', 'remove_admin', 'refund_credits', 'adjust_credits', 'enable_model', 'disable_model', 'ban', 'unban'
+  'make_admin', 'remove_admin', 'refund_credits', 'adjust_credits', 'enable_model', 'disable_model', 'ban', 'unban',
+  'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal', 'hold', 'lift_hold'
 );
 
 -- The one place for free text about users: the ledger has none.
@@ -8698,21 +9338,22 @@ create table ops.admin_actions (
   -- Credits, signed, and the transfer of the ledger that moved them.
   amount bigint check (amount <> 0),
   transfer_id uuid,
-  -- The job that a refund is for.
+  -- The job that a refund is for, or whose video was decided about.
   job_id uuid,
   reason text not null check (char_length(reason) between 3 and 500),
   request_id text,
   created_at timestamptz not null,
   check ((action in ('refund_credits', 'adjust_credits')) = (amount is not null) and (amount is null) = (transfer_id is null)),
   check ((action in ('enable_model', 'disable_model')) = (model_id is not null) and (model_id is null) = (user_id is not null)),
-  check (job_id is null or action = 'refund_credits')
+  check (job_id is null or action in ('refund_credits', 'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal'))
 );
 alter table ops.admin_actions enable row level security;
 create index admin_actions_user on ops.admin_actions (user_id, created_at desc, id desc) where user_id is not null;
 -- What an admin has given within a day, without reading the rows.
 create index admin_actions_given on ops.admin_actions (admin_id, created_at) include (amount) where amount > 0;
 -- A job is refunded once.
-create unique index admin_actions_job on ops.admin_actions (job_id) where job_id is not null;
+create unique index admin_actions_job on ops.admin_actions (job_id) where action = 'refund_credits' and job_id is not null;
+create index admin_actions_decided on ops.admin_actions (job_id) where job_id is not null;
 comment on table ops.admin_actions is 'Everything that admins did, each in the transaction that did it. Only added to.';
 
 -- What an admin did stays as it was written.
@@ -8980,7 +9621,7 @@ begin
   if v_job.status <> 'completed' then
     return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_job.status));
   end if;
-  if exists (select from ops.admin_actions as a where a.job_id = p_job_id) then
+  if exists (select from ops.admin_actions as a where a.job_id = p_job_id and a.action = 'refund_credits') then
     return guard.refusal('resource/wrong-state', '{"status": "refunded"}');
   end if;
   if p_amount > v_job.credits_used then
@@ -9093,6 +9734,186 @@ begin
   );
 end;
 $$;
+
+-- supabase/schemas/ops/safety.sql
+
+-- What the operator decides about what others object to.
+
+create function ops.note_case(
+  p_action ops.admin_action, p_admin_id uuid, p_request_id text, p_job videos.jobs, p_reason text
+)
+returns void
+language sql
+volatile
+set search_path = ''
+as $$
+  -- Writes down what an admin decided about a video. Each call is another row.
+  insert into ops.admin_actions (action, admin_id, user_id, job_id, reason, request_id, created_at)
+  values (p_action, p_admin_id, p_job.user_id, p_job.id, p_reason, p_request_id, core.now())
+$$;
+
+create function ops.refund_removal(p_admin_id uuid, p_request_id text, p_job videos.jobs, p_reason text)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Gives back what a video cost that was removed wrongly and is gone; null, or why not: what the admin may give in a day is
+-- used up. A job that was refunded, cost nothing, or whose account is closed gets nothing. Locks: account → lots → the admin.
+declare
+  v_account constant credits.accounts := credits.lock_account(p_job.user_id);
+  v_taken guard.taken;
+  v_action_id constant uuid := core.new_id();
+  v_posted jsonb;
+begin
+  if p_job.credits_used = 0 or v_account.closed_at is not null
+    or exists (select from ops.admin_actions as a where a.job_id = p_job.id and a.action = 'refund_credits')
+  then
+    return null;
+  end if;
+  v_taken := ops.take_credits(p_admin_id, p_job.credits_used);
+  if v_taken.refusal is not null then
+    return v_taken.refusal;
+  end if;
+  v_posted := credits.add(
+    p_job.user_id, p_job.credits_used, 'refund', 'admin_action:' || v_action_id, p_job_id => p_job.id
+  );
+  perform videos.note_refund(p_job.id, p_job.credits_used);
+  insert into ops.admin_actions (
+    id, action, admin_id, user_id, amount, transfer_id, job_id, reason, request_id, created_at
+  )
+  values (
+    v_action_id, 'refund_credits', p_admin_id, p_job.user_id, p_job.credits_used,
+    (v_posted ->> 'transfer_id')::uuid, p_job.id, p_reason, p_request_id, core.now()
+  );
+  return null;
+end;
+$$;
+
+create function ops.decide_case(
+  p_admin_id uuid, p_request_id text, p_case_id uuid, p_decision text, p_ground text, p_reason text
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Decides a case, with its row of ops.admin_actions: null, or the refusal. `keep` and, of one that is kept or restored too,
+-- `remove` and `suspend`, which also suspends the video's user; of an appeal `reject`, or `grant`: the video is shown again
+-- where its file is there still, else its credits come back. resource/not-found where there is no such case or its job is
+-- gone; auth/forbidden about one's own video, and where an admin would be suspended; resource/wrong-state, with the status of
+-- the case, for what it does not allow, which is what a second call gets. Raises case_not_found for another decision.
+-- Locks: account → job → case → user → sessions, lots, tasks → the admin.
+declare
+  v_job videos.jobs;
+  v_case safety.cases;
+  v_user accounts.users;
+  v_refusal jsonb;
+  v_is_possible boolean;
+begin
+  v_job := videos.lock_job((safety.case_of(p_case_id)).job_id);
+  v_refusal := (ops.admit_admin(p_admin_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal;
+  end if;
+  if v_job.id is null then
+    return guard.refusal('resource/not-found');
+  end if;
+  v_case := safety.case_of(p_case_id, p_locks => true);
+  select u.* into strict v_user from accounts.users as u where u.id = v_job.user_id for no key update;
+  if v_user.id = p_admin_id or p_decision = 'suspend' and v_user.is_admin then
+    return guard.refusal('auth/forbidden');
+  end if;
+  v_is_possible := case p_decision
+    when 'keep' then v_case.status = 'open'
+    when 'remove' then v_case.status in ('open', 'kept', 'restored')
+    when 'suspend' then v_case.status in ('open', 'kept', 'restored')
+    when 'grant' then v_case.status = 'appealed'
+    when 'reject' then v_case.status = 'appealed'
+  end;
+  if v_is_possible is null then
+    raise exception 'there is no decision %', p_decision using errcode = 'case_not_found';
+  elsif not v_is_possible then
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_case.status));
+  end if;
+
+  if p_decision = 'grant' then
+    if not videos.restore_job(v_job) then
+      v_refusal := ops.refund_removal(p_admin_id, p_request_id, v_job, p_reason);
+      if v_refusal is not null then
+        return v_refusal;
+      end if;
+    end if;
+    perform safety.forget_file(v_job.id);
+    perform safety.decide(p_case_id, 'restored');
+    perform ops.note_case('grant_appeal', p_admin_id, p_request_id, v_job, p_reason);
+  elsif p_decision = 'reject' then
+    perform safety.decide(p_case_id, 'removed');
+    perform ops.note_case('reject_appeal', p_admin_id, p_request_id, v_job, p_reason);
+  elsif p_decision = 'keep' then
+    perform safety.decide(p_case_id, 'kept');
+    perform ops.note_case('keep_video', p_admin_id, p_request_id, v_job, p_reason);
+  else
+    perform safety.decide(p_case_id, 'removed', p_ground::safety.ground);
+    perform videos.remove_job(v_job);
+    perform ops.note_case('remove_video', p_admin_id, p_request_id, v_job, p_reason);
+    if p_decision = 'suspend' and v_user.closed_at is null then
+      if accounts.set_banned(v_user.id, true) then
+        insert into ops.admin_actions (action, admin_id, user_id, reason, request_id, created_at)
+        values ('ban', p_admin_id, v_user.id, p_reason, p_request_id, core.now());
+      end if;
+      perform accounts.end_sessions(v_user.id);
+    end if;
+  end if;
+  return null;
+end;
+$$;
+
+create function ops.case_json(p_case safety.cases)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  -- A case as the operator sees it, with the newest 20 reports and notices. `video_path` is in the bucket `videos`, null once
+  -- the file is gone.
+  select jsonb_build_object(
+    'case_id', p_case.id, 'job_id', p_case.job_id, 'status', p_case.status,
+    'user_id', j.user_id, 'prompt', j.prompt,
+    'video_path', (
+      select a.path from videos.assets as a
+      where a.job_id = p_case.job_id and a.kind = 'video' and a.deleted_at is null
+    ),
+    'report_count', p_case.reports, 'notice_count', p_case.notices, 'ground', p_case.ground,
+    'appeal', p_case.appeal, 'opened_at', core.to_iso(p_case.opened_at), 'due_at', core.to_iso(p_case.due_at),
+    'decided_at', core.to_iso(p_case.decided_at), 'appealed_at', core.to_iso(p_case.appealed_at),
+    'appeal_decided_at', core.to_iso(p_case.appeal_decided_at),
+    'reports', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'user_id', r.user_id, 'reason', r.reason, 'details', r.details, 'created_at', core.to_iso(r.created_at)
+      ) order by r.id desc), '[]')
+      from (select n.* from safety.reports as n where n.case_id = p_case.id order by n.id desc limit 20) as r
+    ),
+    'notices', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'contact', r.contact, 'statement', r.statement, 'received_at', core.to_iso(r.received_at)
+      ) order by r.id desc), '[]')
+      from (select n.* from safety.notices as n where n.case_id = p_case.id order by n.id desc limit 20) as r
+    )
+  )
+  from (values (p_case.job_id)) as c (job_id)
+  left join videos.jobs as j on j.id = c.job_id
+$$;
+
+create view ops.open_cases with (security_invoker = true) as
+select c.due_at - now() as time_left, c.due_at, c.status, c.notices, c.reports, c.job_id, j.user_id, j.prompt, c.appeal,
+  (
+    select a.path from videos.assets as a where a.job_id = c.job_id and a.kind = 'video' and a.deleted_at is null
+  ) as video_path, c.opened_at, c.id as case_id
+from safety.cases as c
+left join videos.jobs as j on j.id = c.job_id
+where c.status in ('open', 'appealed');
+comment on view ops.open_cases is 'What is to be decided: order by due_at, opened_at.';
 
 -- supabase/schemas/ops/views.sql
 
@@ -9209,7 +10030,7 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- A user as the operator sees them: `{ user, credits, jobs, recent_actions }`. `is_guest` is null once Auth knows them
+-- A user as the operator sees them: `{ user, credits, jobs, legal_hold, erasure, recent_actions }`. `is_guest` is null once Auth knows them
 -- no more. Jobs that they deleted are not counted. Locks: account → expired lots.
 declare
   v_account constant credits.accounts := credits.lock_account(p_user_id);
@@ -9240,6 +10061,10 @@ begin
       'owed', credits.owed(p_user_id)
     ),
     'jobs', v_jobs,
+    'legal_hold', (
+      select jsonb_build_object('held_at', core.to_iso(h.held_at)) from safety.holds as h where h.user_id = p_user_id
+    ),
+    'erasure', accounts.erasure_json(v_user),
     'recent_actions', (
       select coalesce(jsonb_agg(jsonb_build_object(
         'id', r.id, 'action', r.action, 'admin_id', r.admin_id, 'amount', r.amount, 'reason', r.reason,
@@ -9279,7 +10104,7 @@ as $$
     (j.completed_at, 'job ' || j.status, jsonb_strip_nulls(jsonb_build_object(
       'code', j.error_code, 'details', j.error_details, 'credits_used', j.credits_used
     ))),
-    (j.late_success_at, 'late success', '{}'), (j.deleted_at, 'deleted by its user', '{}')
+    (j.late_success_at, 'late success', '{}'), (j.removed_at, 'removed by the operator', '{}'), (j.deleted_at, 'deleted by its user', '{}')
   ) as v (at, what, details)
   where j.id = p_job_id and v.at is not null
   union all
@@ -9293,9 +10118,9 @@ as $$
   ) as t on true
   where h.job_id = p_job_id and h.kind = 'hold'
   union all
-  select a.created_at, 'credits: ' || a.action, a.transfer_id::text, jsonb_build_object(
-    'amount', a.amount, 'admin_id', a.admin_id, 'reason', a.reason
-  )
+  select a.created_at, case when a.amount is null then 'admin: ' else 'credits: ' end || a.action,
+    coalesce(a.transfer_id, a.id)::text,
+    jsonb_strip_nulls(jsonb_build_object('amount', a.amount, 'admin_id', a.admin_id, 'reason', a.reason))
   from ops.admin_actions as a where a.job_id = p_job_id
   union all
   select s.claimed_at, 'submission ' || s.state, s.id::text, jsonb_strip_nulls(jsonb_build_object(
@@ -10527,7 +11352,7 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- The rule `deleted_jobs`: blanks jobs that their users deleted and whose files are gone, and returns how many.
+-- The rule `deleted_jobs`: blanks jobs that their users deleted and whose files are gone, but under a legal hold, and returns how many.
 -- Locks: jobs that nobody else has locked.
 declare
   v_job_ids uuid[];
@@ -10537,6 +11362,7 @@ begin
     select j.id from videos.jobs as j
     where j.deleted_at <= p_before and j.prompt <> ''
       and not exists (select from videos.assets as a where a.job_id = j.id and a.deleted_at is null)
+      and not safety.is_held(j.user_id)
     limit p_batch
     for update skip locked
   ) as d;
@@ -10551,7 +11377,7 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Deletes what is left of the jobs of erased accounts. The ledger keeps their entries.
+-- Deletes what is left of the jobs of erased accounts. The ledger keeps their entries, and safety what was decided.
 declare
   v_job_ids constant uuid[] := array(select videos.jobs_of(p_user_ids));
 begin
@@ -10560,6 +11386,7 @@ begin
   where s.job_id = any (v_job_ids) and e.submission_id = s.id;
   delete from videos.submissions as s where s.job_id = any (v_job_ids);
   delete from videos.jobs as j where j.id = any (v_job_ids);
+  perform safety.close_cases(v_job_ids);
 end;
 $$;
 
@@ -10585,7 +11412,7 @@ as $$
     ) as line
     from videos.jobs as j
     join videos.assets as a on a.job_id = j.id and a.kind = 'video' and a.deleted_at is null
-    where j.user_id = any (p_user_ids) and j.deleted_at is null and (p_after is null or j.id > p_after)
+    where j.user_id = any (p_user_ids) and j.deleted_at is null and j.removed_at is null and (p_after is null or j.id > p_after)
     order by j.id
     limit p_limit
   ) as p
@@ -10779,20 +11606,23 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Suspends a user, which also ends their sessions, where p_action is `ban`; lets them in again where it is `unban`;
--- raises case_not_found for another. Jobs that were accepted go on. `data` is the user as in api.get_admin_users.
+-- Suspends a user, which also ends their sessions, where p_action is `ban`; lets them in again where it is `unban`. With `hold`
+-- a user's data are kept as evidence until `lift_hold`, also of a closed account that is not erased yet.
+-- Raises case_not_found for another. Jobs that were accepted go on. `data` is the user as in api.get_admin_users.
 -- auth/forbidden for oneself and for other admins, who are the operator's affair; resource/not-found where there is no
 -- such user; resource/wrong-state for a closed or merged account. A second call ends sessions that have begun since, and writes
--- nothing. Counts against `admin`. Locks: rate-limit row → account → user → sessions.
+-- nothing. Counts against `admin`. Locks: rate-limit row → account → user → sessions or tasks.
 declare
   v_caller record;
   v_refusal jsonb;
   v_user accounts.users;
   v_bans boolean;
+  v_changes boolean;
 begin
   case p_action
     when 'ban' then v_bans := true;
     when 'unban' then v_bans := false;
+    when 'hold', 'lift_hold' then v_bans := null;
   end case;
   v_caller := ops.enter_admin(p_admin_id, 'admin-users', p_session_id);
   if v_caller.refusal is not null then
@@ -10811,15 +11641,22 @@ begin
   if v_user.is_admin then
     return guard.refusal('auth/forbidden', '{}', v_caller.limits);
   end if;
-  if v_user.closed_at is not null then
+  if v_user.closed_at is not null and (
+    v_bans is not null or exists (select from accounts.erasures as r where r.user_id = p_user_id)
+  ) then
     return guard.refusal('resource/wrong-state', '{"status": "closed"}', v_caller.limits);
   end if;
-  if v_user.merged_into is not null then
+  -- Of a guest who became somebody else, what was held before can be let go.
+  if v_user.merged_into is not null and p_action <> 'lift_hold' then
     return guard.refusal('resource/wrong-state', '{"status": "merged"}', v_caller.limits);
   end if;
 
-  if v_user.is_banned <> v_bans then
-    perform accounts.set_banned(p_user_id, v_bans);
+  v_changes := case p_action
+    when 'hold' then safety.hold(p_user_id)
+    when 'lift_hold' then safety.lift_hold(p_user_id)
+    else accounts.set_banned(p_user_id, v_bans)
+  end;
+  if v_changes then
     insert into ops.admin_actions (action, admin_id, user_id, reason, request_id, created_at)
     values (p_action::ops.admin_action, p_admin_id, p_user_id, p_reason, p_request_id, core.now());
   end if;
@@ -10990,7 +11827,10 @@ begin
   if v_job.project_id is not null then
     perform videos.count_in_project(v_job.project_id, -1);
   end if;
-  if exists (select from videos.assets as a where a.job_id = p_job_id and a.deleted_at is null) then
+  -- Of one that was removed just now, its bytes are to be known first: that task makes the other.
+  if exists (select from videos.assets as a where a.job_id = p_job_id and a.deleted_at is null)
+    and not queue.has_open('fingerprint', p_job_id)
+  then
     perform videos.add_task('delete_files', v_job, v_now);
   end if;
   return guard.answer(jsonb_build_object('deleted_at', core.to_iso(v_now)), v_caller.limits, v_caller.language);
@@ -11235,10 +12075,12 @@ security definer
 set search_path = ''
 as $$
   -- What an `erase_account` task removes from storage: `data` is `{ paths, uploads }`, of the buckets `videos` and `uploads`,
-  -- of each as many as storage removes within the timeout of a request.
+  -- of each as many as storage removes within the timeout of a request, and nothing under a legal hold.
   select guard.answer(jsonb_build_object(
-    'paths', array(select p.path from videos.files_of(p_user_id, 'videos') as p (path) limit 100),
-    'uploads', array(select p.path from videos.files_of(p_user_id, 'uploads') as p (path) limit 100)
+    'paths', array(select p.path from videos.files_of(p_user_id, 'videos') as p (path)
+      where not safety.is_held(p_user_id) limit 100),
+    'uploads', array(select p.path from videos.files_of(p_user_id, 'uploads') as p (path)
+      where not safety.is_held(p_user_id) limit 100)
   ))
 $$;
 grant execute on function api.load_erasure to service_role;
@@ -11251,7 +12093,7 @@ security definer
 set search_path = ''
 as $$
 -- Erases what a closed account left, as accounts.erase does, once its files are gone from storage, and writes the
--- proof. While a job of it runs or a file is there, the task comes back; that costs a try only where not one file was
+-- proof. Under a legal hold, while a job of it runs or a file is there, the task comes back; that costs a try only where not one file was
 -- removed since the last time. `data`: `{ state: "erased" | "waiting" | "dead" | "lost" }`. A second call finds no
 -- task. Raises no_data_found for an account that is open. Locks: account → task → jobs.
 declare
@@ -11270,6 +12112,10 @@ begin
     return guard.answer('{"state": "lost"}');
   end if;
   select u.* into strict v_user from accounts.users as u where u.id = p_user_id and u.closed_at is not null;
+  if safety.is_held(p_user_id) then
+    perform queue.repeat(p_task_id, p_attempt, core.now() + interval '1 day', p_error => 'under a legal hold');
+    return guard.answer('{"state": "waiting"}');
+  end if;
   v_erasable_at := videos.erasable_at(p_user_id);
   v_now := core.now();
   if v_erasable_at > v_now then
@@ -11962,7 +12808,8 @@ begin
     select row_number() over (order by (f.job).created_at desc, (f.job).id desc) as place,
       jsonb_build_object('created_at', (f.job).created_at, 'id', (f.job).id) as position,
       jsonb_build_object('job', videos.job_json(f.job), 'paths', (
-        select coalesce(jsonb_object_agg(a.kind, a.path), '{}') from videos.assets as a where a.job_id = (f.job).id
+        select coalesce(jsonb_object_agg(a.kind, a.path), '{}') from videos.assets as a
+        where a.job_id = (f.job).id and (f.job).removed_at is null
       )) as video
     from unnest(v_statuses) as s (status)
     -- A page of each status, from its own part of the index, so that a page costs the same in any history. One more
@@ -12050,7 +12897,8 @@ begin
       ),
       'next_poll_seconds', videos.poll_seconds(v_job, v_caller.limits, core.now()),
       'paths', (
-        select coalesce(jsonb_object_agg(a.kind, a.path), '{}') from videos.assets as a where a.job_id = v_job.id
+        select coalesce(jsonb_object_agg(a.kind, a.path), '{}') from videos.assets as a
+        where a.job_id = v_job.id and v_job.removed_at is null
       )
     ))) -> 0,
     v_caller.limits, v_caller.language
@@ -12215,7 +13063,8 @@ volatile
 security definer
 set search_path = ''
 as $$
--- The files are in storage: writes their assets, captures the hold and completes the job, at once. p_assets is a
+-- The files are in storage: writes their assets, captures the hold and completes the job, at once; or, where the video has
+-- the size and the length of one that was removed, makes the `fingerprint` task that decides. p_assets is a
 -- list of `{ kind, path, bytes, content_type, duration_milliseconds, width, height }`; p_urls is
 -- `{ video_url, thumbnail_url, video_url_expires_at }`, the first signed URLs. `data`: `{ status }`. A second call, or
 -- one after the job's end, changes no job; where that ended without its video, the files are removed.
@@ -12224,19 +13073,15 @@ declare
   v_job videos.jobs;
 begin
   v_job := videos.lock_job(p_job_id);
-  if v_job.completed_at is null then
-    insert into videos.assets (
-      job_id, owner_id, kind, path, bytes, content_type, duration_milliseconds, width, height, differences, created_at
-    )
-    select p_job_id, v_job.user_id, a.kind, a.path, a.bytes, a.content_type, a.duration_milliseconds, a.width, a.height,
-      case a.kind when 'video' then videos.differences(
-        v_job.settings, a.duration_milliseconds, a.width, a.height
-      ) end, core.now()
-    from jsonb_to_recordset(p_assets) as a (
-      kind videos.asset_kind, path text, bytes bigint, content_type text,
-      duration_milliseconds integer, width integer, height integer
+  if v_job.completed_at is null and exists (
+    select from jsonb_to_recordset(p_assets) as a (kind text, bytes bigint, duration_milliseconds integer)
+    where a.kind = 'video' and safety.may_be_removed(a.bytes, a.duration_milliseconds)
+  ) then
+    perform videos.add_task(
+      'fingerprint', v_job, core.now(), jsonb_build_object('assets', p_assets, 'urls', p_urls)
     );
-    perform videos.settle_locked_job(v_job, 'completed', p_urls => p_urls);
+  elsif v_job.completed_at is null then
+    perform videos.complete_stored(v_job, p_assets, p_urls);
   elsif v_job.status <> 'completed' then
     perform videos.add_task('delete_files', v_job, core.now());
   end if;
@@ -12277,6 +13122,33 @@ end;
 $$;
 grant execute on function api.record_unusable_result to service_role;
 
+create function api.record_fingerprint(p_task_id bigint, p_attempt integer, p_job_id uuid, p_sha256 text default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- The SHA-256 of a video in storage, in hex; null where there is no file. What it means, videos.apply_fingerprint says.
+-- `data`: `{ status }`. An attempt that lost its lease changes nothing, and so does a second call. Locks: account → job →
+-- lots → task.
+declare
+  v_job videos.jobs;
+  v_payload jsonb;
+begin
+  v_job := videos.lock_job(p_job_id);
+  select t.payload into v_payload
+  from queue.tasks as t
+  where t.id = p_task_id and t.attempts = p_attempt and t.failed_at is null;
+  if found then
+    perform videos.apply_fingerprint(v_job, v_payload, p_sha256);
+    perform queue.finish(p_task_id, p_attempt);
+  end if;
+  return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = p_job_id));
+end;
+$$;
+grant execute on function api.record_fingerprint to service_role;
+
 create function api.record_files_deleted(p_task_id bigint, p_attempt integer, p_job_id uuid)
 returns jsonb
 language plpgsql
@@ -12284,14 +13156,20 @@ volatile
 security definer
 set search_path = ''
 as $$
--- The files of a deleted job are gone from storage. `data`: `{ deleted }`, how many. A second call finds none.
+-- The files of a deleted or removed job are gone from storage. `data`: `{ deleted }`, how many. A second call finds none. Under a
+-- legal hold none are, and the task comes back: what is lifted hastens it.
 declare
   v_deleted integer;
 begin
+  if (select safety.is_held(j.user_id) from videos.jobs as j where j.id = p_job_id) then
+    perform queue.repeat(p_task_id, p_attempt, core.now() + interval '1 day', p_error => 'under a legal hold');
+    return guard.answer('{"deleted": 0}');
+  end if;
   update videos.assets as a
   set deleted_at = core.now()
   from videos.jobs as j
-  where a.job_id = p_job_id and j.id = a.job_id and j.deleted_at is not null and a.deleted_at is null;
+  where a.job_id = p_job_id and j.id = a.job_id and (j.deleted_at is not null or j.removed_at is not null)
+    and a.deleted_at is null;
   get diagnostics v_deleted = row_count;
   perform queue.finish(p_task_id, p_attempt);
   return guard.answer(jsonb_build_object('deleted', v_deleted));
@@ -13209,9 +14087,9 @@ volatile
 security definer
 set search_path = ''
 as $$
-  -- What a `tidy_upload` task removes from storage: `data` is `{ paths }`.
+  -- What a `tidy_upload` task removes from storage: `data` is `{ paths }`, nothing under a legal hold.
   select guard.answer(jsonb_build_object('paths', coalesce((
-    select to_jsonb(videos.untidy_files(u)) from videos.uploads as u where u.id = p_upload_id
+    select to_jsonb(videos.untidy_files(u)) from videos.uploads as u where u.id = p_upload_id and not safety.is_held(u.owner_id)
   ), '[]')))
 $$;
 grant execute on function api.load_upload_files to service_role;
@@ -13224,7 +14102,7 @@ security definer
 set search_path = ''
 as $$
 -- What api.load_upload_files named is gone from storage. While more can come, by the upload's URL or by whoever is at it,
--- and while a job needs its copy, the task comes back; then the row of what nobody needs goes too. `data`: `{ state }`, `waiting` or
+-- and while a job needs its copy, the task comes back, as it does under a legal hold; then the row of what nobody needs goes too. `data`: `{ state }`, `waiting` or
 -- `tidy`. A second call finds no task. Locks: upload → task.
 declare
   v_upload videos.uploads;
@@ -13232,6 +14110,10 @@ declare
   v_again_at timestamptz;
 begin
   select u.* into v_upload from videos.uploads as u where u.id = p_upload_id for update;
+  if safety.is_held(v_upload.owner_id) then
+    perform queue.repeat(p_task_id, p_attempt, v_now + interval '1 day', p_error => 'under a legal hold');
+    return guard.answer('{"state": "waiting"}');
+  end if;
   v_again_at := greatest(
     videos.upload_closes_at(v_upload), videos.copy_needed_until(v_upload) + videos.tidying_delay()
   );
@@ -13510,3 +14392,198 @@ begin
 end;
 $$;
 grant execute on function api.deliver_inbox to service_role;
+
+-- supabase/schemas/api/reports.sql
+
+create function api.reports(
+  p_user_id uuid, p_job_id uuid, p_reason text, p_details text default null, p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- A user reports a video, their own or another's whose id they know: `data` is `{ report_id, job_id, reason, created_at }`. A
+-- second report of the same video answers the first. resource/not-found for a video that is not there, not made yet, or
+-- deleted. Counts against `writes`. Locks: rate-limit row → case.
+declare
+  v_caller record;
+  v_report safety.reports;
+begin
+  v_caller := guard.enter(p_user_id, 'reports', '{writes}', null, p_session_id => p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  if (videos.reportable(p_job_id)).id is null then
+    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+  end if;
+  v_report := safety.report(p_job_id, p_user_id, p_reason, p_details, core.now());
+  return guard.answer(
+    jsonb_build_object(
+      'report_id', v_report.id, 'job_id', p_job_id, 'reason', v_report.reason, 'created_at', core.to_iso(v_report.created_at)
+    ),
+    v_caller.limits, v_caller.language
+  );
+end;
+$$;
+grant execute on function api.reports to service_role;
+
+-- supabase/schemas/api/takedown-notices.sql
+
+create function api.takedown_notices(p_network text, p_job_id uuid, p_contact text, p_statement text)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Somebody, of whom nothing is known but how to reach them, wants a video removed: `data` is `{ notice_id, job_id,
+-- received_at, due_at }`, `due_at` being when the operator has decided at the latest, null where that is done. The same again
+-- answers the first. It hides nothing. resource/not-found for a video that is not there, not made yet, or deleted. Counts
+-- against `takedown_notices` and `takedown_notices_network`. Locks: rate-limit rows → case.
+declare
+  v_taken guard.taken;
+  v_job videos.jobs;
+  v_notice safety.notices;
+begin
+  v_taken := guard.take('{takedown_notices,takedown_notices_network}', null, p_network, 'takedown-notices');
+  if v_taken.refusal is not null then
+    return v_taken.refusal;
+  end if;
+  v_job := videos.reportable(p_job_id);
+  if v_job.id is null then
+    return guard.refusal('resource/not-found', '{}', v_taken.limits);
+  end if;
+  v_notice := safety.notify(p_job_id, v_job.removed_at is not null, p_contact, p_statement, core.now());
+  return guard.answer(
+    jsonb_build_object(
+      'notice_id', v_notice.id, 'job_id', p_job_id, 'received_at', core.to_iso(v_notice.received_at),
+      'due_at', core.to_iso((safety.case_of(v_notice.case_id)).due_at)
+    ),
+    v_taken.limits
+  );
+end;
+$$;
+grant execute on function api.takedown_notices to service_role;
+
+-- supabase/schemas/api/appeals.sql
+
+create function api.appeals(p_user_id uuid, p_job_id uuid, p_statement text, p_session_id uuid default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- The user of a removed video objects, once for each removal, also where they are suspended: `data` is `{ job_id, status }`,
+-- `appealed`; said again in the same words, it is the same appeal. resource/not-found for a job that is not there, is deleted
+-- or is another's; resource/wrong-state, with `completed` where nothing was removed, or what became of the case: `appealed`
+-- where other words were said before, `removed` where the appeal was rejected, `restored` where it was granted. Counts
+-- against `writes`. Locks: rate-limit row → case.
+declare
+  v_caller record;
+  v_job videos.jobs;
+  v_case safety.cases;
+begin
+  v_caller := guard.enter(p_user_id, 'appeals', '{writes}', null, p_suspended => true, p_session_id => p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  v_job := videos.reportable(p_job_id);
+  if v_job.user_id is distinct from p_user_id then
+    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+  end if;
+  if v_job.removed_at is not null then
+    v_case := safety.appeal(p_job_id, p_statement);
+  end if;
+  if v_case.status is distinct from 'appealed' or v_case.appeal is distinct from p_statement then
+    return guard.in_language(guard.refusal('resource/wrong-state', jsonb_build_object(
+      'status', coalesce(v_case.status::text, v_job.status::text)
+    ), v_caller.limits), v_caller.language);
+  end if;
+  return guard.answer(jsonb_build_object('job_id', p_job_id, 'status', 'appealed'), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.appeals to service_role;
+
+-- supabase/schemas/api/admin-reports.sql
+
+create function api.get_admin_reports(
+  p_admin_id uuid, p_limit integer, p_status text default null, p_after jsonb default null, p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- A page of the cases, newest first, or of those in one state: `data` is `{ cases, next }`, cases being as ops.case_json has
+-- them. Counts against `admin`. Locks: rate-limit row.
+declare
+  v_caller record;
+  v_before constant timestamptz := coalesce((p_after ->> 'opened_at')::timestamptz, 'infinity');
+  v_before_id constant uuid := coalesce((p_after ->> 'id')::uuid, '00000000-0000-0000-0000-000000000000');
+  v_cases jsonb;
+  v_next jsonb;
+begin
+  v_caller := ops.enter_admin(p_admin_id, 'admin-reports', p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  select coalesce(jsonb_agg(ops.case_json(p.shown) order by p.place) filter (where p.place <= p_limit), '[]'),
+    case when count(*) > p_limit then jsonb_agg(jsonb_build_object(
+      'opened_at', (p.shown).opened_at, 'id', (p.shown).id
+    ) order by p.place) -> p_limit - 1 end
+  into v_cases, v_next
+  from (
+    select f.shown, row_number() over (order by (f.shown).opened_at desc, (f.shown).id desc) as place
+    from (
+      (
+        select c as shown from safety.cases as c
+        where p_status is null and (c.opened_at, c.id) < (v_before, v_before_id)
+        order by c.opened_at desc, c.id desc
+        limit p_limit + 1
+      )
+      union all
+      (
+        select c as shown from safety.cases as c
+        where c.status = p_status::safety.case_status and (c.opened_at, c.id) < (v_before, v_before_id)
+        order by c.opened_at desc, c.id desc
+        limit p_limit + 1
+      )
+    ) as f
+  ) as p;
+  return guard.answer(jsonb_build_object('cases', v_cases, 'next', v_next), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.get_admin_reports to service_role;
+
+create function api.patch_admin_reports(
+  p_admin_id uuid, p_request_id text, p_case_id uuid, p_decision text, p_reason text, p_ground text default null,
+  p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Decides a case, or its appeal, as ops.decide_case: `data` is the case as it is then. Counts against `admin`.
+-- Locks: rate-limit row, and those of ops.decide_case.
+declare
+  v_caller record;
+  v_refusal jsonb;
+begin
+  v_caller := ops.enter_admin(p_admin_id, 'admin-reports', p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  v_refusal := ops.decide_case(p_admin_id, p_request_id, p_case_id, p_decision, p_ground, p_reason);
+  if v_refusal is not null then
+    return guard.in_language(v_refusal || jsonb_build_object('limits', v_caller.limits), v_caller.language);
+  end if;
+  return guard.answer(ops.case_json(safety.case_of(p_case_id)), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.patch_admin_reports to service_role;

@@ -140,8 +140,18 @@ async function withUploads(): Promise<Guest> {
   return guest;
 }
 
-/** A guest with two entries at least of each list that is read page by page. */
+async function withCases(): Promise<Guest> {
+  const { guest, jobIds } = await withVideos(2);
+  for (const job_id of jobIds) {
+    const reported = await guest.call("reports", { body: { job_id, reason: "hate" } });
+    assert.equal(reported.status, 202);
+  }
+  return await backend.signInAdmin();
+}
+
+/** Who has two entries at least of each list that is read page by page: a guest, or an admin. */
 const withEntries: Readonly<Record<string, () => Promise<Guest>>> = {
+  "GET admin-reports": withCases,
   "GET credits": async () => (await withVideos(2)).guest,
   "GET purchases": withPurchases,
   "GET uploads": withUploads,

@@ -41,7 +41,10 @@ begin
   if v_job.project_id is not null then
     perform videos.count_in_project(v_job.project_id, -1);
   end if;
-  if exists (select from videos.assets as a where a.job_id = p_job_id and a.deleted_at is null) then
+  -- Of one that was removed just now, its bytes are to be known first: that task makes the other.
+  if exists (select from videos.assets as a where a.job_id = p_job_id and a.deleted_at is null)
+    and not queue.has_open('fingerprint', p_job_id)
+  then
     perform videos.add_task('delete_files', v_job, v_now);
   end if;
   return guard.answer(jsonb_build_object('deleted_at', core.to_iso(v_now)), v_caller.limits, v_caller.language);

@@ -121,7 +121,8 @@ volatile
 security definer
 set search_path = ''
 as $$
--- The files are in storage: writes their assets, captures the hold and completes the job, at once. p_assets is a
+-- The files are in storage: writes their assets, captures the hold and completes the job, at once; or, where the video has
+-- the size and the length of one that was removed, makes the `fingerprint` task that decides. p_assets is a
 -- list of `{ kind, path, bytes, content_type, duration_milliseconds, width, height }`; p_urls is
 -- `{ video_url, thumbnail_url, video_url_expires_at }`, the first signed URLs. `data`: `{ status }`. A second call, or
 -- one after the job's end, changes no job; where that ended without its video, the files are removed.
@@ -130,19 +131,15 @@ declare
   v_job videos.jobs;
 begin
   v_job := videos.lock_job(p_job_id);
-  if v_job.completed_at is null then
-    insert into videos.assets (
-      job_id, owner_id, kind, path, bytes, content_type, duration_milliseconds, width, height, differences, created_at
-    )
-    select p_job_id, v_job.user_id, a.kind, a.path, a.bytes, a.content_type, a.duration_milliseconds, a.width, a.height,
-      case a.kind when 'video' then videos.differences(
-        v_job.settings, a.duration_milliseconds, a.width, a.height
-      ) end, core.now()
-    from jsonb_to_recordset(p_assets) as a (
-      kind videos.asset_kind, path text, bytes bigint, content_type text,
-      duration_milliseconds integer, width integer, height integer
+  if v_job.completed_at is null and exists (
+    select from jsonb_to_recordset(p_assets) as a (kind text, bytes bigint, duration_milliseconds integer)
+    where a.kind = 'video' and safety.may_be_removed(a.bytes, a.duration_milliseconds)
+  ) then
+    perform videos.add_task(
+      'fingerprint', v_job, core.now(), jsonb_build_object('assets', p_assets, 'urls', p_urls)
     );
-    perform videos.settle_locked_job(v_job, 'completed', p_urls => p_urls);
+  elsif v_job.completed_at is null then
+    perform videos.complete_stored(v_job, p_assets, p_urls);
   elsif v_job.status <> 'completed' then
     perform videos.add_task('delete_files', v_job, core.now());
   end if;
@@ -183,6 +180,33 @@ end;
 $$;
 grant execute on function api.record_unusable_result to service_role;
 
+create function api.record_fingerprint(p_task_id bigint, p_attempt integer, p_job_id uuid, p_sha256 text default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- The SHA-256 of a video in storage, in hex; null where there is no file. What it means, videos.apply_fingerprint says.
+-- `data`: `{ status }`. An attempt that lost its lease changes nothing, and so does a second call. Locks: account → job →
+-- lots → task.
+declare
+  v_job videos.jobs;
+  v_payload jsonb;
+begin
+  v_job := videos.lock_job(p_job_id);
+  select t.payload into v_payload
+  from queue.tasks as t
+  where t.id = p_task_id and t.attempts = p_attempt and t.failed_at is null;
+  if found then
+    perform videos.apply_fingerprint(v_job, v_payload, p_sha256);
+    perform queue.finish(p_task_id, p_attempt);
+  end if;
+  return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = p_job_id));
+end;
+$$;
+grant execute on function api.record_fingerprint to service_role;
+
 create function api.record_files_deleted(p_task_id bigint, p_attempt integer, p_job_id uuid)
 returns jsonb
 language plpgsql
@@ -190,14 +214,20 @@ volatile
 security definer
 set search_path = ''
 as $$
--- The files of a deleted job are gone from storage. `data`: `{ deleted }`, how many. A second call finds none.
+-- The files of a deleted or removed job are gone from storage. `data`: `{ deleted }`, how many. A second call finds none. Under a
+-- legal hold none are, and the task comes back: what is lifted hastens it.
 declare
   v_deleted integer;
 begin
+  if (select safety.is_held(j.user_id) from videos.jobs as j where j.id = p_job_id) then
+    perform queue.repeat(p_task_id, p_attempt, core.now() + interval '1 day', p_error => 'under a legal hold');
+    return guard.answer('{"deleted": 0}');
+  end if;
   update videos.assets as a
   set deleted_at = core.now()
   from videos.jobs as j
-  where a.job_id = p_job_id and j.id = a.job_id and j.deleted_at is not null and a.deleted_at is null;
+  where a.job_id = p_job_id and j.id = a.job_id and (j.deleted_at is not null or j.removed_at is not null)
+    and a.deleted_at is null;
   get diagnostics v_deleted = row_count;
   perform queue.finish(p_task_id, p_attempt);
   return guard.answer(jsonb_build_object('deleted', v_deleted));

@@ -111,7 +111,7 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- A user as the operator sees them: `{ user, credits, jobs, recent_actions }`. `is_guest` is null once Auth knows them
+-- A user as the operator sees them: `{ user, credits, jobs, legal_hold, erasure, recent_actions }`. `is_guest` is null once Auth knows them
 -- no more. Jobs that they deleted are not counted. Locks: account → expired lots.
 declare
   v_account constant credits.accounts := credits.lock_account(p_user_id);
@@ -142,6 +142,10 @@ begin
       'owed', credits.owed(p_user_id)
     ),
     'jobs', v_jobs,
+    'legal_hold', (
+      select jsonb_build_object('held_at', core.to_iso(h.held_at)) from safety.holds as h where h.user_id = p_user_id
+    ),
+    'erasure', accounts.erasure_json(v_user),
     'recent_actions', (
       select coalesce(jsonb_agg(jsonb_build_object(
         'id', r.id, 'action', r.action, 'admin_id', r.admin_id, 'amount', r.amount, 'reason', r.reason,

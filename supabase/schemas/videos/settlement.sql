@@ -59,7 +59,7 @@ begin
     -- A worker that still stores it is done by then, or asks for it itself.
     perform videos.add_task('delete_files', p_job, greatest(v_now, queue.attempt_ends_at('store', p_job.id)));
   end if;
-  perform queue.drop(p_job.id, '{submit,poll,cancel,store}');
+  perform queue.drop(p_job.id, '{submit,poll,cancel,store,fingerprint}');
   return true;
 end;
 $$;

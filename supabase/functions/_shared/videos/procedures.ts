@@ -69,6 +69,13 @@ export const VideoTaskFacts = z.object({
 });
 export type VideoTaskFacts = z.infer<typeof VideoTaskFacts>;
 
+/** What `delete_files` needs. */
+export const DeletionFacts = z.object({
+  ...VideoTaskFacts.shape,
+  /** Under a legal hold: the files stay. An older database holds nothing. */
+  is_held: z._default(z.boolean(), false),
+});
+
 export const ProviderEffect = z.object({
   job_id: z.guid(),
   effect: z.enum(["applied", "asked", "ignored", "replayed"]),
