@@ -730,7 +730,7 @@ $$;
 -- supabase/schemas/accounts/accounts.sql
 
 -- accounts: who there is, and what becomes of them. In this order: accounts.sql, admission.sql, erasure.sql,
--- closing.sql, apple-revocation.sql, merging.sql, exports.sql, identities.sql.
+-- closing.sql, apple-revocation.sql, merging.sql, exports.sql, identities.sql, channels.sql.
 
 create schema accounts;
 
@@ -1529,6 +1529,10 @@ begin
   new.to_number := v_to.number;
   new.to_balance := v_to.balance;
   new.to_hash := v_to.hash;
+  -- Of a hold whoever accepts has the answer. Asked here: a trigger's condition is read anew in every statement.
+  if new.kind not in ('hold', 'capture', 'forfeit') then
+    perform credits.tell(new);
+  end if;
   return new;
 end;
 $$;
@@ -3177,35 +3181,33 @@ $$;
 
 -- supabase/schemas/credits/telling.sql
 
-create function credits.tell()
-returns trigger
+create function credits.tell(p_transfer credits.transfers)
+returns void
 language plpgsql
+volatile
 set search_path = ''
 as $$
--- Tells what moved the balance that a user sees. A hold is not told, since whoever accepts has the answer; nor what leaves a
--- guest's account for their heir's, or moves in a closed one.
+-- Tells what moved the balance that a user sees. Nothing is told of what leaves a guest's account for their heir's, or moves
+-- in a closed one.
 declare
   v_account_id bigint;
 begin
   select a.id into v_account_id
   from credits.accounts as a
-  where a.id in (new.from_account_id, new.to_account_id) and a.kind = 'available' and a.unit = 'credit'
+  where a.id in (p_transfer.from_account_id, p_transfer.to_account_id) and a.kind = 'available' and a.unit = 'credit'
     and a.merged_into is null
     -- Its jobs end, and give back, a moment before the ledger closes it.
-    and not exists (select from accounts.users as u where u.id = new.owner_id and u.closed_at is not null);
+    and not exists (select from accounts.users as u where u.id = p_transfer.owner_id and u.closed_at is not null);
   if found then
-    perform events.publish('credits.changed', new.owner_id, jsonb_build_object(
-      'credits_remaining', case when v_account_id = new.from_account_id then new.from_balance else new.to_balance end,
-      'amount', case when v_account_id = new.from_account_id then -new.amount else new.amount end,
-      'kind', new.kind, 'job_id', new.job_id
+    perform events.publish('credits.changed', p_transfer.owner_id, jsonb_build_object(
+      'credits_remaining',
+      case when v_account_id = p_transfer.from_account_id then p_transfer.from_balance else p_transfer.to_balance end,
+      'amount', case when v_account_id = p_transfer.from_account_id then -p_transfer.amount else p_transfer.amount end,
+      'kind', p_transfer.kind, 'job_id', p_transfer.job_id
     ));
   end if;
-  return null;
 end;
 $$;
-
-create trigger tell after insert on credits.transfers
-  for each row when (new.kind not in ('hold', 'capture', 'forfeit')) execute function credits.tell();
 
 -- supabase/schemas/credits/proofs.sql
 
@@ -4430,7 +4432,7 @@ $$;
 -- supabase/schemas/notify/notify.sql
 
 -- notify: what users are told. In this order: notify.sql (the inbox), preferences.sql (what they want to hear),
--- delivering.sql.
+-- delivering.sql, realtime.sql (what is told at once).
 
 create schema notify;
 
@@ -4583,6 +4585,30 @@ as $$
 begin
   perform events.end_delivery(p_delivery_id, 'dead', coalesce(p_error, 'no cause was given'));
   perform ops.raise_alert('delivery_dead', 'inbox', jsonb_build_object('delivery_id', p_delivery_id));
+end;
+$$;
+
+-- supabase/schemas/notify/realtime.sql
+
+create function notify.tell(p_event_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Sends an event to its user over Realtime, on the channel that accounts.may_listen opens, when the transaction commits. Who is
+-- suspended, closed or merged is sent nothing: a channel that they joined before stays open until its token ends. It may be
+-- lost, and is sent once: a second call sends it again. Locks: nothing.
+begin
+  perform realtime.send(
+    jsonb_build_object(
+      'id', l.id, 'type', split_part(l.type, '.', 1), 'action', split_part(l.type, '.', 2), 'data', l.data,
+      'timestamp', core.to_iso(l.created_at)
+    ),
+    split_part(l.type, '.', 1), accounts.channel_of(l.user_id), true
+  )
+  from events.log as l
+  where l.id = p_event_id and l.user_id is not null and accounts.is_active(l.user_id);
 end;
 $$;
 
@@ -8166,7 +8192,7 @@ as $$
 -- tells once more. Locks: task → alert.
 begin
   perform queue.drop(p_user_id, '{revoke_apple_sign_in}');
-  perform accounts.note_unrevoked(p_user_id, concat_ws(': ', 'Apple could not be reached in all tries', p_cause));
+  perform accounts.note_unrevoked(p_user_id, 'Apple could not be reached in all tries');
 end;
 $$;
 
@@ -8609,6 +8635,51 @@ end;
 $$;
 
 select core.keep_rows_out_of_logs('accounts.identity_notifications');
+
+-- supabase/schemas/accounts/channels.sql
+
+-- What a user hears over Realtime: one private channel, `user:<user id>`, on which nobody but the database may send.
+
+-- Its name.
+create function accounts.channel_of(p_user_id uuid)
+returns text
+language sql
+immutable
+return 'user:' || p_user_id::text;
+
+create function accounts.is_active(p_user_id uuid)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  -- Whether a user is neither suspended, closed nor merged. Who has called nothing yet has no row, and is.
+  select not exists (
+    select from accounts.users as u where u.id = p_user_id and (u.is_banned or accounts.is_out(u))
+  )
+$$;
+
+create function accounts.may_listen(p_topic text)
+returns boolean
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  -- Whether the caller, by the claims of their token, may hear what is sent on the channel with this topic: their own, while
+  -- their session lives and they are active. For the policy below, as whose role it is asked; Realtime asks when a channel is
+  -- joined, and at each new token. Takes no lock; a second call asks again.
+  select p_topic = accounts.channel_of(auth.uid())
+    and accounts.is_session(auth.uid(), (auth.jwt() ->> 'session_id')::uuid) and accounts.is_active(auth.uid())
+$$;
+
+-- Who may not use a schema cannot name what is in it. There is nothing else in this one that `authenticated` may use.
+grant execute on function accounts.may_listen(text) to authenticated;
+grant usage on schema accounts to authenticated;
+
+-- Receiving is a select, sending an insert, for which there is no policy. Of presence, which is another extension, nobody hears.
+create policy listen_to_own_channel on realtime.messages for select to authenticated
+  using (extension = 'broadcast' and (select accounts.may_listen(realtime.topic())));
 
 -- supabase/schemas/devices/devices.sql
 

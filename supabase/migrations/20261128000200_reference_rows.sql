@@ -88,10 +88,12 @@ values
 on conflict (kind) do update set on_dead = excluded.on_dead, facts = excluded.facts;
 
 -- events: who hears what. The operator may change the subscriptions.
-insert into events.channels (channel, kind) values ('inbox', 'deliver_inbox')
-on conflict (channel) do update set kind = excluded.kind;
+insert into events.channels (channel, kind, procedure) values
+  ('inbox', 'deliver_inbox', null), ('realtime', null, 'notify.tell')
+on conflict (channel) do update set kind = excluded.kind, procedure = excluded.procedure;
 insert into events.subscriptions (pattern, channel, priority) values
-  ('video.completed', 'inbox', 5), ('video.failed', 'inbox', 5), ('purchase.*', 'inbox', 5), ('account.merged', 'inbox', 5)
+  ('video.completed', 'inbox', 5), ('video.failed', 'inbox', 5), ('purchase.*', 'inbox', 5), ('account.merged', 'inbox', 5),
+  ('video.*', 'realtime', 5), ('credits.*', 'realtime', 5), ('purchase.*', 'realtime', 5), ('account.*', 'realtime', 5)
 on conflict (pattern, channel, target) do nothing;
 
 -- videos: the life of a job, who makes videos, and where they are kept.

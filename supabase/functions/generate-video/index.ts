@@ -1,7 +1,6 @@
 import { codes } from "../_shared/errors/error-codes.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { database } from "../_shared/database/call.ts";
-import { publicWeb } from "../_shared/platform/public-web.ts";
 import { storage, uploadStorage } from "../_shared/platform/storage.ts";
 import { AcceptedVideo } from "../_shared/videos/contract.ts";
 import { promptModeration } from "../_shared/videos/moderation/moderation.ts";
@@ -38,7 +37,6 @@ export default endpoint({
     providers: videoProviders,
     storage,
     uploads: uploadStorage,
-    web: publicWeb,
   },
   service: generateVideo,
 });

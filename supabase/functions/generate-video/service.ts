@@ -26,7 +26,10 @@ export async function generateVideo(
   }, AcceptedVideo);
   // The prompt of a first request is not asked for again; whether that of a replay was let pass, the database knows.
   const prompt = context.idempotency.isReplay() || !isPromptAlone(request) ? undefined : request.prompt;
-  context.waitUntil(() => submitVideo(accepted.job_id, context, { prompt }));
+  // What an address leads to, the worker fetches.
+  if (request.image_url === undefined) {
+    context.waitUntil(() => submitVideo(accepted.job_id, context, { prompt }));
+  }
   return {
     status: 202,
     body: accepted,

@@ -9,6 +9,7 @@ import { recordingLogger } from "../testing/log.ts";
 import { fakeModeration } from "../testing/moderation.ts";
 import { fakeProvider, fakeProviders } from "../testing/provider.ts";
 import { jobId, ownerReference } from "../testing/tasks.ts";
+import { fetchImage } from "./images/fetched.ts";
 import { submitVideo } from "./submit.ts";
 import { fakeStorage } from "../testing/storage.ts";
 import { fakeWeb, type FakeWorld } from "../testing/web.ts";
@@ -60,7 +61,6 @@ function setting(given: {
     moderation: given.verdict === undefined ? null : moderation,
     uploads: fakeStorage(),
     storage: fakeStorage(),
-    web: fakeWeb(),
     providers: fakeProviders(fal),
     config: { publicFunctionsUrl: "https://project.example.com/functions/v1", webhookSecret: secret },
     ...fakeDatabase({
@@ -272,7 +272,6 @@ Deno.test("who does not take a job is followed by another provider at once, each
     moderation: null,
     uploads: fakeStorage(),
     storage: fakeStorage(),
-    web: fakeWeb(),
     providers: fakeProviders(turnsAway("fal"), turnsAway("runway"), turnsAway("replicate")),
     config: { publicFunctionsUrl: "https://project.example.com/functions/v1", webhookSecret },
     ...fakeDatabase({
@@ -303,7 +302,6 @@ Deno.test("a job's picture is signed once for as long as it may wait, judged wit
       log,
       uploads,
       storage: fakeStorage(),
-      web: fakeWeb(),
       moderation: {
         judge: (...given) => {
           judged.push(given);
@@ -347,7 +345,6 @@ Deno.test("a video and pictures of ours reach the provider as URLs, and each pic
       log: recordingLogger().log,
       uploads,
       storage,
-      web: fakeWeb(),
       moderation: {
         judge: (...given) => {
           judged.push(given);
@@ -418,7 +415,8 @@ async function submitFromUrl(given: {
   const { recorded = ({ path }) => ({ image_path: path, image_seconds: 900 }) } = given;
   const web = fakeWeb({ names: { "a.example.com": ["93.184.215.14"] }, ...given });
   await submitVideo(jobId, {
-    ...{ log, uploads, web, storage: fakeStorage() },
+    ...{ log, uploads, storage: fakeStorage() },
+    fetchImage: (image) => fetchImage(image, { web, uploads }),
     moderation: {
       judge: (_, imageUrl) => {
         events.push(["judged", imageUrl]);
