@@ -63,7 +63,9 @@ begin
   else
     refusal := (accounts.admit(p_user_id, p_suspended)).refusal;
   end if;
-  refusal := refusal || jsonb_build_object('limits', limits);
+  if refusal is not null then
+    refusal := refusal || jsonb_build_object('limits', limits);
+  end if;
 end;
 $$;
 
