@@ -808,7 +808,7 @@ return jsonb_strip_nulls(
 );
 
 -- What guard.take says: the limits as the API shows them, the envelope to return instead of going on, if any, and the times
--- that were counted, in the order of the policies' names, null for one that is broken. The limits are the text of JSON objects
+-- that were counted, in the order of the policies, null for one that is broken. The limits are the text of JSON objects
 -- with commas between, null for none: to read them as JSON costs more than to count, and is done once, by who needs it.
 create type guard.taken as (limits text, refusal jsonb, hits timestamptz[]);
 
@@ -858,7 +858,9 @@ begin
   else
     refusal := (accounts.admit(p_user_id, p_suspended)).refusal;
   end if;
-  refusal := refusal || jsonb_build_object('limits', limits);
+  if refusal is not null then
+    refusal := refusal || jsonb_build_object('limits', limits);
+  end if;
 end;
 $$;
 
@@ -1101,9 +1103,9 @@ as $$
 -- Counts one attempt against several policies, all or none. `hits` are for guard.give_back. `refusal` is
 -- limit/rate-exceeded, or database/unavailable where a limiter that fails closed is broken. Those that fail open are
 -- then passed over. A policy without its row is broken. An unknown network is one subject, shared by all who have none.
--- Locks: one row a policy, in the
--- order of their names, until the transaction ends. Time is read after that lock, so that hits are in order and no
--- window admits one too many.
+-- Locks: one row a policy, in the order that is given, until the transaction ends: callers name policies in the order of
+-- their names, which tests/contract/policies_test.ts holds them to. Time is read after that lock, so that hits are in order
+-- and no window admits one too many.
 declare
   v_name text;
   v_policy guard.policies;
@@ -1112,9 +1114,6 @@ declare
   v_used integer;
   v_taken guard.taken;
 begin
-  if cardinality(p_policies) > 2 or p_policies[1] > p_policies[2] then
-    p_policies := array(select asked.name from unnest(p_policies) as asked (name) order by asked.name);
-  end if;
   -- One by one: a plan for `name = any (…)` is made anew at every call.
   foreach v_name in array p_policies loop
     select p.* into v_policy from guard.policies as p where p.name = v_name;
@@ -2309,16 +2308,14 @@ create function credits.capture(p_job_id uuid)
 returns jsonb
 language sql
 volatile
-set search_path = ''
-as $$ select credits.end_hold(p_job_id, 'capture') $$;
+return credits.end_hold(p_job_id, 'capture');
 
 -- The job was not delivered: its hold goes back where it came from.
 create function credits.release(p_job_id uuid)
 returns jsonb
 language sql
 volatile
-set search_path = ''
-as $$ select credits.end_hold(p_job_id, 'release') $$;
+return credits.end_hold(p_job_id, 'release');
 
 -- supabase/schemas/credits/debts.sql
 
@@ -4540,10 +4537,7 @@ create function videos.add_task(p_kind text, p_job videos.jobs, p_run_at timesta
 returns void
 language sql
 volatile
-set search_path = ''
-as $$
-  select queue.add(p_kind, p_job.id, p_job.user_id, p_run_at, p_payload, p_job.request_id)
-$$;
+return queue.add(p_kind, (p_job).id, (p_job).user_id, p_run_at, p_payload, (p_job).request_id);
 
 -- Whether the account of a job was closed: nothing is stored for it.
 create function videos.is_abandoned(p_job videos.jobs)
@@ -5146,13 +5140,19 @@ return jsonb_build_object(
 
 create function videos.find_upload(p_user_id uuid, p_upload_id uuid, p_now timestamptz)
 returns videos.uploads
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  -- That upload of that user, as long as it is there for them; else null.
-  select u from videos.uploads as u
-  where u.id = p_upload_id and u.owner_id = p_user_id and videos.is_shown(u, p_now)
+-- That upload of that user, as long as it is there for them; else null.
+declare
+  v_upload videos.uploads;
+begin
+  select u.* into v_upload
+  from videos.uploads as u
+  where u.id = p_upload_id and u.owner_id = p_user_id and videos.is_shown(u, p_now);
+  return v_upload;
+end;
 $$;
 
 create function videos.begin_upload(p_user_id uuid, p_content_type text, p_bytes bigint, out refusal jsonb, out upload videos.uploads)
@@ -5627,13 +5627,14 @@ $$;
 
 create function videos.processors(p_model_id uuid, p_moderated_by text)
 returns text[]
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  -- Who may get a prompt and an image for a model, by name and in order: the providers that are enabled, and the service that
-  -- judges prompts, if one does.
-  select array(
+-- Who may get a prompt and an image for a model, by name and in order: the providers that are enabled, and the service that
+-- judges prompts, if one does.
+begin
+  return array(
     select p.provider
     from videos.model_providers as p
     join videos.providers as v on v.name = p.provider
@@ -5641,7 +5642,8 @@ as $$
     union
     select p_moderated_by where p_moderated_by is not null
     order by 1
-  )
+  );
+end;
 $$;
 
 -- A model as the catalogue shows it.
@@ -6350,7 +6352,7 @@ begin
     return;
   end if;
   -- What guards money and was not counted, as its row is missing, is broken.
-  if num_nulls(v_taken.hits[1], v_taken.hits[2]) > 0 then
+  if array_position(v_taken.hits, null) is not null then
     outcome := guard.refusal('database/unavailable');
     return;
   end if;

@@ -13,7 +13,7 @@ return jsonb_strip_nulls(
 );
 
 -- What guard.take says: the limits as the API shows them, the envelope to return instead of going on, if any, and the times
--- that were counted, in the order of the policies' names, null for one that is broken. The limits are the text of JSON objects
+-- that were counted, in the order of the policies, null for one that is broken. The limits are the text of JSON objects
 -- with commas between, null for none: to read them as JSON costs more than to count, and is done once, by who needs it.
 create type guard.taken as (limits text, refusal jsonb, hits timestamptz[]);
 

@@ -79,9 +79,9 @@ as $$
 -- Counts one attempt against several policies, all or none. `hits` are for guard.give_back. `refusal` is
 -- limit/rate-exceeded, or database/unavailable where a limiter that fails closed is broken. Those that fail open are
 -- then passed over. A policy without its row is broken. An unknown network is one subject, shared by all who have none.
--- Locks: one row a policy, in the
--- order of their names, until the transaction ends. Time is read after that lock, so that hits are in order and no
--- window admits one too many.
+-- Locks: one row a policy, in the order that is given, until the transaction ends: callers name policies in the order of
+-- their names, which tests/contract/policies_test.ts holds them to. Time is read after that lock, so that hits are in order
+-- and no window admits one too many.
 declare
   v_name text;
   v_policy guard.policies;
@@ -90,9 +90,6 @@ declare
   v_used integer;
   v_taken guard.taken;
 begin
-  if cardinality(p_policies) > 2 or p_policies[1] > p_policies[2] then
-    p_policies := array(select asked.name from unnest(p_policies) as asked (name) order by asked.name);
-  end if;
   -- One by one: a plan for `name = any (…)` is made anew at every call.
   foreach v_name in array p_policies loop
     select p.* into v_policy from guard.policies as p where p.name = v_name;

@@ -112,7 +112,7 @@ begin
     return;
   end if;
   -- What guards money and was not counted, as its row is missing, is broken.
-  if num_nulls(v_taken.hits[1], v_taken.hits[2]) > 0 then
+  if array_position(v_taken.hits, null) is not null then
     outcome := guard.refusal('database/unavailable');
     return;
   end if;
