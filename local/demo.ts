@@ -30,6 +30,8 @@ Boots the whole backend and plays one guest's journey.
   { options: { serve: { type: "boolean", default: false } } },
 );
 
+const photoFile = new URL("simulators/media/landscape.jpg", import.meta.url);
+
 /** Written anew by each demo. */
 const videoFile = `${defaultDirectory}/demo.mp4`;
 
@@ -212,6 +214,28 @@ async function play(): Promise<void> {
       `the rest of the first period is taken back, ${credits_remaining} credits left`,
   );
   assert.equal(subscribed.credits_remaining, again.credits_remaining + 100);
+  const imageModel = models.find(({ requires_image }) => requires_image);
+  assert(imageModel);
+  const animated = await step(
+    "a photo",
+    "uploaded, cleaned, and animated",
+    async () => {
+      const photo = await kinora.uploads.send(
+        new Blob([await Deno.readFile(photoFile)], { type: "image/jpeg" }),
+      );
+      const { job_id } = await kinora.generate({
+        model_id: imageModel.id,
+        prompt: "The dunes begin to move",
+        image_upload_id: photo.upload_id,
+      });
+      return { photo, ...await watch(kinora, job_id), ...await kinora.credits() };
+    },
+    ({ photo, last, credits_remaining }) =>
+      `${photo.width}×${photo.height}, ${last.status}, ${credits_remaining} credits left`,
+  );
+  assert.equal(animated.last.status, "completed");
+  assert.equal(animated.credits_remaining, subscribed.credits_remaining - animated.last.credits_used);
+
   const somebody = await step(
     "link",
     "Apple's identity token",
@@ -236,7 +260,7 @@ async function play(): Promise<void> {
     ({ credits_moved, credits_remaining }) =>
       `${credits_moved} came along, ${credits_remaining} credits left`,
   );
-  assert.deepEqual([merged.credits_moved, merged.credits_remaining], [10, subscribed.credits_remaining + 10]);
+  assert.deepEqual([merged.credits_moved, merged.credits_remaining], [10, animated.credits_remaining + 10]);
 
   await step(
     "ledger's proof",

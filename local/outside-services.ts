@@ -30,6 +30,8 @@ import {
   startRunwaySimulator,
 } from "./simulators/runway/runway.ts";
 
+import { startWebSimulator, type WebSimulator } from "./simulators/web/web.ts";
+
 /** How fast the simulated services are. */
 export interface ProviderTimes {
   appleId?: Pick<AppleIdOptions, "retryMilliseconds">;
@@ -54,6 +56,8 @@ export interface ServicePorts {
   deviceCheck: number;
   appStore: number;
   appleId: number;
+  /** Of its switches. */
+  web: number;
 }
 
 export interface OutsideServices {
@@ -64,6 +68,7 @@ export interface OutsideServices {
   readonly deviceCheck: DeviceCheckSimulator;
   readonly appStore: AppStoreSimulator;
   readonly appleId: AppleIdSimulator;
+  readonly web: WebSimulator;
 }
 
 /** Starts all of them; `cleanup` ends them. A port that is not said is any free one. */
@@ -139,12 +144,13 @@ export async function startOutsideServices(
       clientId: keys.appStoreBundleId,
     }),
   );
-  return { fal, replicate, runway, openAi, deviceCheck, appStore, appleId };
+  const web = cleanup.use(await startWebSimulator(at(ports.web)));
+  return { fal, replicate, runway, openAi, deviceCheck, appStore, appleId, web };
 }
 
 /** Where they are listening now. */
 export function servicePorts(
-  { fal, replicate, runway, openAi, deviceCheck, appStore, appleId }: OutsideServices,
+  { fal, replicate, runway, openAi, deviceCheck, appStore, appleId, web }: OutsideServices,
 ): ServicePorts {
   return {
     fal: fal.port,
@@ -157,5 +163,6 @@ export function servicePorts(
     deviceCheck: deviceCheck.port,
     appStore: appStore.port,
     appleId: appleId.port,
+    web: web.port,
   };
 }

@@ -91,6 +91,7 @@ export function takePorts(held: HeldPorts): Ports {
     deviceCheck: held.take(),
     appStore: held.take(),
     appleId: held.take(),
+    web: held.take(),
   };
 }
 

@@ -15,6 +15,7 @@ import {
   type Store,
 } from "./intentions.ts";
 import type { components } from "./openapi.ts";
+import { Inbox } from "./inbox.ts";
 import { Projects } from "./projects.ts";
 import { Purchases } from "./purchases.ts";
 import { type CallOptions, pause, persist, unlessAborted } from "./retry.ts";
@@ -43,6 +44,7 @@ export class Kinora {
   readonly #fetch: typeof fetch;
   readonly #calls: Calls;
   readonly account: Account;
+  readonly inbox: Inbox;
   readonly projects: Projects;
   readonly purchases: Purchases;
   readonly uploads: Uploads;
@@ -54,6 +56,7 @@ export class Kinora {
     this.#fetch = download ?? ((...call) => fetch(...call));
     this.#calls = new Calls(supabase, language);
     this.account = new Account(this.#calls, supabase);
+    this.inbox = new Inbox(this.#calls);
     this.projects = new Projects(this.#calls);
     this.purchases = new Purchases(this.#calls);
     this.uploads = new Uploads(this.#calls, this.#fetch);

@@ -224,7 +224,7 @@ export interface paths {
          * Accepts a video, holds its price and begins to generate it
          * @description The price is computed from model and settings, and held; a video that is not made gives it back. Watch the job with `video-status`.
          *
-         *     `prompt` has 1 to 2000 characters, with tabs and line breaks but no other control or direction characters; where a model takes less, `options.prompt_max_characters` says how much, in UTF-16 units. `settings` are options of the model, whose defaults stand for those that are left out. `image_url` is for models that require an image: https, a public DNS name, no port, no credentials; `image_upload_id`, instead of it, is one of the caller's `uploads`, which must be `ready` (`ERR_4009`) and there (`ERR_4007`). `client_reference`, 1 to 100 visible characters, is the app's own name for the job: it is kept with it, and `video-jobs` finds it. `project_id` puts it into one of the caller's `projects`: `ERR_4007` for any other. Optional fields may be null.
+         *     `prompt` has 1 to 2000 characters, with tabs and line breaks but no other control or direction characters; where a model takes less, `options.prompt_max_characters` says how much, in UTF-16 units. `settings` are options of the model, whose defaults stand for those that are left out. `image_url` is for models that require an image: https, a public DNS name, no port, no credentials. It is fetched once, after the answer, and what was fetched is used; where there is no picture the job ends with `ERR_4019`. `image_upload_id`, instead of it, is one of the caller's `uploads`, which must be `ready` (`ERR_4009`) and there (`ERR_4007`). `client_reference`, 1 to 100 visible characters, is the app's own name for the job: it is kept with it, and `video-jobs` finds it. `project_id` puts it into one of the caller's `projects`: `ERR_4007` for any other. Optional fields may be null.
          *
          *     Where the operator asks for consent, `ERR_4021` names in `processors` who would get the prompt and have not all been accepted: with `accepted_processors` of `user-profile` they are, and the same key goes on.
          */
@@ -319,6 +319,30 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/notifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The caller's inbox, newest first, page by page
+         * @description Newest first, `limit` at a time (1 to 100, else 20); with `unread=true` those alone that are unread. `title` and `body` are in the language of the answer; `type` and `data` are those of the event, of which [the events](events.md) tell. `unread` is the number of all that are, for a badge. What is 90 days old is gone.
+         */
+        get: operations["getNotifications"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Marks notifications as read
+         * @description Either `ids`, 1 to 100 of them, or `all`. What is not there, or another's, is passed over; a second call changes nothing. `unread` is what is left.
+         */
+        patch: operations["patchNotifications"];
         trace?: never;
     };
     "/process-jobs": {
@@ -490,13 +514,13 @@ export interface paths {
         };
         /**
          * The caller's pictures, newest first, page by page
-         * @description Newest first, `limit` at a time (1 to 100, else 20); those that were begun and not completed are `pending`, until their URL expires. `next_cursor` is the `cursor` of the next page, and null on the last.
+         * @description Newest first, `limit` at a time (1 to 100, else 20); those that were begun and not completed are `pending`, until their URL expires. `project_id` shows those of one of the caller's `projects` (`ERR_4007` for any other). `next_cursor` is the `cursor` of the next page, and null on the last.
          */
         get: operations["getUploads"];
         put?: never;
         /**
          * Begins the upload of a picture, and tells where its file goes
-         * @description A JPEG, PNG or WebP of up to 10 MB, 64 to 8192 pixels a side. PUT the file to `upload_url` with its `Content-Type`, or give its path and token to supabase-js' `uploadToSignedUrl`; then PATCH. Three may be pending at the same time, more are `ERR_4009`; one that is not completed when its URL expires is gone. `ERR_4020` says how much room there is: 100 MB for a guest, 500 MB for whoever has signed in, 5 GB with a subscription.
+         * @description A JPEG, PNG or WebP of up to 10 MB, 64 to 8192 pixels a side. PUT the file to `upload_url` with its `Content-Type`, or give its path and token to supabase-js' `uploadToSignedUrl`; then PATCH. Three may be pending at the same time, more are `ERR_4009`; one that is not completed when its URL expires is gone. `ERR_4020` says how much room there is: 100 MB for a guest, 500 MB for whoever has signed in, 5 GB with a subscription. `project_id` puts it into one of the caller's `projects` (`ERR_4007` for any other).
          */
         post: operations["postUploads"];
         /**
@@ -558,7 +582,7 @@ export interface paths {
         head?: never;
         /**
          * Changes what it names of the profile
-         * @description Changes the members that it names, of `display_name` (1 to 50 characters, or null), `language`, `theme_preference`, `shares_consumption`, by which Apple may be told how much of a purchase was used when a refund is asked for, and `accepted_processors`, the whole list of those who may get the user's prompts and images, of the names in the models' `processed_by`; answers like `GET`.
+         * @description Changes the members that it names, of `display_name` (1 to 50 characters, or null), `language`, `theme_preference`, `shares_consumption`, by which Apple may be told how much of a purchase was used when a refund is asked for, `accepted_processors`, the whole list of those who may get the user's prompts and images, of the names in the models' `processed_by`, and `notification_preferences`, of which it names what changes; answers like `GET`.
          */
         patch: operations["patchUserProfile"];
         trace?: never;
@@ -1029,6 +1053,11 @@ export interface components {
             /** Format: date-time */
             expires_at: string | null;
         } | null;
+        MarkReadRequest: {
+            ids?: string[] | null;
+            /** @constant */
+            all?: true;
+        };
         MergedGuest: {
             /** Format: uuid */
             user_id: string;
@@ -1071,6 +1100,30 @@ export interface components {
             transaction_id: string;
             new_balance: number;
         };
+        Notification: {
+            /** Format: uuid */
+            id: string;
+            type: string;
+            title: string;
+            body: string;
+            data: {
+                [key: string]: unknown;
+            };
+            /** Format: date-time */
+            read_at: string | null;
+            /** Format: date-time */
+            created_at: string;
+        };
+        NotificationPreferences: {
+            [key: string]: {
+                inbox: boolean;
+            };
+        };
+        NotificationsResponse: {
+            notifications: components["schemas"]["Notification"][];
+            unread: number;
+            next_cursor: string | null;
+        };
         NumberOption: {
             values: number[];
             default: number;
@@ -1092,6 +1145,8 @@ export interface components {
         PostUploadsRequest: {
             content_type: components["schemas"]["ImageType"];
             bytes: number;
+            /** Format: uuid */
+            project_id?: string | null;
         };
         PostUploadsResponse: {
             /** Format: uuid */
@@ -1140,6 +1195,7 @@ export interface components {
             app_account_token: string;
             shares_consumption: boolean;
             accepted_processors: string[];
+            notification_preferences: components["schemas"]["NotificationPreferences"];
             /** Format: date-time */
             created_at: string;
             subscription: components["schemas"]["Subscription"];
@@ -1219,6 +1275,9 @@ export interface components {
         };
         /** @enum {string} */
         ThemePreference: "system" | "light" | "dark";
+        Unread: {
+            unread: number;
+        };
         UpdateUserProfileRequest: {
             display_name?: string | null;
             /** @enum {string|null} */
@@ -1227,6 +1286,11 @@ export interface components {
             theme_preference?: "system" | "light" | "dark" | null;
             shares_consumption?: boolean | null;
             accepted_processors?: string[] | null;
+            notification_preferences?: {
+                [key: string]: {
+                    inbox: boolean;
+                };
+            } | null;
         };
         Upload: {
             /** Format: uuid */
@@ -1236,6 +1300,8 @@ export interface components {
             bytes: number;
             width: number | null;
             height: number | null;
+            /** Format: uuid */
+            project_id: string | null;
             /** Format: date-time */
             created_at: string;
         };
@@ -2936,6 +3002,147 @@ export interface operations {
             503: components["responses"]["ERR_6001"];
         };
     };
+    getNotifications: {
+        parameters: {
+            query?: {
+                /** @example 10 */
+                limit?: number;
+                cursor?: string;
+                unread?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "notifications": [
+                     *         {
+                     *           "id": "0197a3c1-5b2e-7c40-8f13-6d9be0a4c752",
+                     *           "type": "video.completed",
+                     *           "data": {
+                     *             "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+                     *             "status": "completed",
+                     *             "model_id": "0190a000-0000-7000-8000-000000000001",
+                     *             "model_name": "Kling 2.5 Turbo Pro",
+                     *             "settings": {
+                     *               "duration_seconds": 5,
+                     *               "resolution": "1080p",
+                     *               "aspect_ratio": "16:9"
+                     *             },
+                     *             "credits_used": 4,
+                     *             "error": null,
+                     *             "client_reference": "draft-7",
+                     *             "project_id": null,
+                     *             "cancel_requested_at": null,
+                     *             "created_at": "2026-11-21T11:58:30.000Z",
+                     *             "completed_at": "2026-11-21T12:00:00.000Z"
+                     *           },
+                     *           "read_at": null,
+                     *           "created_at": "2026-11-21T12:01:31.000Z",
+                     *           "title": "Your video is ready",
+                     *           "body": "The video that you made with Kling 2.5 Turbo Pro is ready to watch."
+                     *         }
+                     *       ],
+                     *       "unread": 1,
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NotificationsResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    patchNotifications: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "ids": [
+                 *         "0197a3c1-5b2e-7c40-8f13-6d9be0a4c752"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["MarkReadRequest"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "unread": 0
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Unread"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
     postProcessJobs: {
         parameters: {
             query?: never;
@@ -3678,6 +3885,7 @@ export interface operations {
                 /** @example 10 */
                 limit?: number;
                 cursor?: string;
+                project_id?: string;
             };
             header?: {
                 /**
@@ -3717,6 +3925,7 @@ export interface operations {
                      *           "bytes": 1873402,
                      *           "width": 3024,
                      *           "height": 4032,
+                     *           "project_id": null,
                      *           "created_at": "2026-11-21T11:57:00.000Z"
                      *         }
                      *       ],
@@ -3729,6 +3938,7 @@ export interface operations {
             400: components["responses"]["ERR_4008"];
             401: components["responses"]["ERR_4005"];
             403: components["responses"]["ERR_4017"];
+            404: components["responses"]["ERR_4007"];
             429: components["responses"]["ERR_4004"];
             500: components["responses"]["ERR_6003"];
             503: components["responses"]["ERR_6001"];
@@ -3789,6 +3999,7 @@ export interface operations {
             400: components["responses"]["ERR_4008"];
             401: components["responses"]["ERR_4005"];
             403: components["responses"]["ERR_4017"];
+            404: components["responses"]["ERR_4007"];
             409: components["responses"]["ERR_4009_ERR_4020"];
             413: components["responses"]["ERR_4013"];
             415: components["responses"]["ERR_4018"];
@@ -3892,6 +4103,7 @@ export interface operations {
                      *       "bytes": 1873402,
                      *       "width": 3024,
                      *       "height": 4032,
+                     *       "project_id": null,
                      *       "created_at": "2026-11-21T11:57:00.000Z"
                      *     }
                      */
@@ -4004,6 +4216,23 @@ export interface operations {
                      *       "app_account_token": "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
                      *       "shares_consumption": false,
                      *       "accepted_processors": [],
+                     *       "notification_preferences": {
+                     *         "video.completed": {
+                     *           "inbox": true
+                     *         },
+                     *         "video.failed": {
+                     *           "inbox": true
+                     *         },
+                     *         "purchase.credited": {
+                     *           "inbox": true
+                     *         },
+                     *         "purchase.refunded": {
+                     *           "inbox": true
+                     *         },
+                     *         "account.merged": {
+                     *           "inbox": true
+                     *         }
+                     *       },
                      *       "created_at": "2026-11-21T11:58:00.000Z",
                      *       "subscription": null,
                      *       "export": null
@@ -4137,6 +4366,23 @@ export interface operations {
                      *       "app_account_token": "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
                      *       "shares_consumption": false,
                      *       "accepted_processors": [],
+                     *       "notification_preferences": {
+                     *         "video.completed": {
+                     *           "inbox": true
+                     *         },
+                     *         "video.failed": {
+                     *           "inbox": true
+                     *         },
+                     *         "purchase.credited": {
+                     *           "inbox": true
+                     *         },
+                     *         "purchase.refunded": {
+                     *           "inbox": true
+                     *         },
+                     *         "account.merged": {
+                     *           "inbox": true
+                     *         }
+                     *       },
                      *       "created_at": "2026-11-21T11:58:00.000Z",
                      *       "subscription": null,
                      *       "export": null

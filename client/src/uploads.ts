@@ -19,12 +19,19 @@ export class Uploads {
 
   /**
    * Brings a picture, a JPEG, PNG or WebP of up to 10 MB: `upload_id` is what `generate` takes as `image_upload_id`. Throws
-   * ERR_4019 for one that cannot be used, and then, as when it is ended early, takes back what it began.
+   * ERR_4007 where there is no such project, and ERR_4019 for one that cannot be used, and then, as when it is ended early, takes back what it began.
    */
-  async send(image: Blob, options: CallOptions = {}): Promise<Upload> {
+  async send(
+    image: Blob,
+    { projectId, ...options }: CallOptions & { projectId?: string } = {},
+  ): Promise<Upload> {
     const content_type = imageTypes.find((type) => type === image.type) ?? "image/jpeg";
     const begun = await this.#calls.call(
-      (api, init) => api.POST("/uploads", { ...init, body: { content_type, bytes: image.size } }),
+      (api, init) =>
+        api.POST("/uploads", {
+          ...init,
+          body: { content_type, bytes: image.size, ...(projectId && { project_id: projectId }) },
+        }),
       options,
     );
     const { upload_id } = begun;

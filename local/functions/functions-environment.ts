@@ -13,7 +13,7 @@ export function jwksOf({ signingKey }: Keys): { keys: Record<string, unknown>[] 
 export function functionsEnvironment(
   url: string,
   keys: Keys,
-  { fal, replicate, runway, openAi, deviceCheck, appStore, appleId }: OutsideServices,
+  { fal, replicate, runway, openAi, deviceCheck, appStore, appleId, web }: OutsideServices,
   changes: Record<string, string | undefined>,
 ): Record<string, string> {
   const environment = {
@@ -55,6 +55,7 @@ export function functionsEnvironment(
     APP_STORE_API_URL: appStore.url,
     APP_STORE_SANDBOX_API_URL: appStore.sandboxUrl,
     APP_STORE_ROOT_CERTIFICATE: appStore.rootCertificate,
+    SIMULATED_WEB: web.configuration,
     ...changes,
   };
   const set = Object.entries(environment).filter((entry): entry is [string, string] =>

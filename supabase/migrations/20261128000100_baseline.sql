@@ -755,7 +755,9 @@ create table accounts.users (
   merged_into uuid constraint users_another check (merged_into <> id),
   -- Who may get this user's prompts and images, by the names that models.processed_by has.
   accepted_processors text[] not null default '{}'
-    check (cardinality(accepted_processors) <= 20 and array_position(accepted_processors, null) is null)
+    check (cardinality(accepted_processors) <= 20 and array_position(accepted_processors, null) is null),
+  -- What the user wants to hear of, by type and channel: what notify.with_changes made of their choices.
+  notification_preferences jsonb not null default '{}'
 );
 alter table accounts.users enable row level security;
 create index users_merged_into on accounts.users (merged_into) where merged_into is not null;
@@ -764,7 +766,7 @@ comment on table accounts.users is 'Accounts, made by the first procedure that n
 -- A tombstone says who it was, and nothing about them.
 alter table accounts.users add constraint users_tombstone check (
   closed_at is null or (display_name is null and language is null and theme_preference = 'system' and not is_admin
-    and not shares_consumption and accepted_processors = '{}')
+    and not shares_consumption and accepted_processors = '{}' and notification_preferences = '{}')
 );
 
 -- A closed account is never opened again, nor does a merged one become its own, by whatever hand.
@@ -1266,7 +1268,7 @@ $$;
 --
 -- To read it in one sitting: credits.sql (what there is), transfers.sql (how money moves), lots.sql and accounts.sql
 -- (what postings are made of), postings.sql, debts.sql, reversals.sql, expiries.sql (until when lots live), merging.sql,
--- console.sql (the operator's hand), proofs.sql.
+-- console.sql (the operator's hand), telling.sql (who hears of it), proofs.sql.
 --
 -- Amounts are whole credits. An entry is signed; over all accounts of a unit the entries sum to zero. A user's
 -- accounts carry their balance and refuse to go below zero. System accounts carry none: one row that everybody
@@ -3184,6 +3186,38 @@ as $$
   group by h.job_id
 $$;
 
+-- supabase/schemas/credits/telling.sql
+
+create function credits.tell()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+-- Tells what moved the balance that a user sees. A hold is not told, since whoever accepts has the answer; nor what leaves a
+-- guest's account for their heir's, or moves in a closed one.
+declare
+  v_account_id bigint;
+begin
+  select a.id into v_account_id
+  from credits.accounts as a
+  where a.id in (new.from_account_id, new.to_account_id) and a.kind = 'available' and a.unit = 'credit'
+    and a.merged_into is null
+    -- Its jobs end, and give back, a moment before the ledger closes it.
+    and not exists (select from accounts.users as u where u.id = new.owner_id and u.closed_at is not null);
+  if found then
+    perform events.publish('credits.changed', new.owner_id, jsonb_build_object(
+      'credits_remaining', case when v_account_id = new.from_account_id then new.from_balance else new.to_balance end,
+      'amount', case when v_account_id = new.from_account_id then -new.amount else new.amount end,
+      'kind', new.kind, 'job_id', new.job_id
+    ));
+  end if;
+  return null;
+end;
+$$;
+
+create trigger tell after insert on credits.transfers
+  for each row when (new.kind not in ('hold', 'capture', 'forfeit')) execute function credits.tell();
+
 -- supabase/schemas/credits/proofs.sql
 
 -- How far the ledger is proved: for each account the last entry, and when. Apart from the accounts, so that proving
@@ -3530,7 +3564,7 @@ create table queue.kinds (
   timeout_seconds integer not null check (timeout_seconds >= lease_seconds),
   -- Lower first.
   priority smallint not null,
-  -- What the kind's domain does when a task has no try left: a function of the subject, with its schema. It runs in the
+  -- What the kind's domain does when a task has no try left: a function of the subject and the cause, with its schema. It runs in the
   -- transaction that makes the dead letter, before the task is locked. Text, because a `regprocedure` column blocks
   -- pg_upgrade.
   on_dead text check (on_dead ~ '^[a-z_]+\.[a-z_]+$'),
@@ -3591,7 +3625,7 @@ select core.keep_rows_out_of_logs('queue.tasks');
 
 create function queue.add(
   p_kind text, p_subject uuid, p_owner_id uuid, p_run_at timestamptz, p_payload jsonb default '{}',
-  p_request_id text default null, p_lane text default ''
+  p_request_id text default null, p_lane text default '', p_priority smallint default null
 )
 returns void
 language plpgsql
@@ -3599,7 +3633,8 @@ volatile
 set search_path = ''
 as $$
 -- Makes a task. An open one of the same kind and subject is the same work: it gets what the payload adds and, unless a
--- worker has it, the earlier time. Raises not_null_violation for a kind that is none.
+-- worker has it, the earlier time. Its priority is its kind's where none is given. Raises not_null_violation for a kind that
+-- is none.
 declare
   v_now constant timestamptz := core.now();
 begin
@@ -3608,7 +3643,7 @@ begin
   )
   values (
     p_kind, p_subject, p_owner_id, p_lane, p_payload, p_request_id,
-    (select k.priority from queue.kinds as k where k.kind = p_kind),
+    (select coalesce(p_priority, k.priority) from queue.kinds as k where k.kind = p_kind),
     -- Lanes are apart anyway.
     case when p_lane = '' then (
       select count(*)
@@ -3797,7 +3832,7 @@ declare
 begin
   select k.on_dead into v_on_dead from queue.kinds as k where k.kind = p_task.kind;
   if v_on_dead is not null then
-    execute format('select %s($1)', v_on_dead) using p_task.subject;
+    execute format('select %s($1, $2)', v_on_dead) using p_task.subject, p_error;
   end if;
   update queue.tasks as t
   set failed_at = core.now(), leased_until = null, last_error = p_error
@@ -4142,11 +4177,431 @@ begin
 end;
 $$;
 
+-- supabase/schemas/events/events.sql
+
+-- events: telling whoever should know. A fact that somebody may want to hear of is one row of events.log, written by the
+-- procedure that makes it true, in the same transaction. It knows no other domain but queue, whose tasks deliver. In this
+-- order: events.sql (what happened), types.sql (what there is to tell, made from the catalogue in
+-- `_shared/events/catalogue.ts`), subscriptions.sql (who hears what), publishing.sql, deliveries.sql.
+
+create schema events;
+
+create table events.log (
+  id uuid primary key default core.new_id(),
+  -- One of events.types(), which events.publish sees to.
+  type text not null,
+  -- Whose it is; null for what is about no user, and for what must outlive them.
+  user_id uuid,
+  data jsonb not null,
+  -- What it goes back to: a request's id.
+  metadata jsonb not null,
+  created_at timestamptz not null,
+  -- When it goes, as its type says.
+  expires_at timestamptz not null
+);
+alter table events.log enable row level security;
+create index log_user on events.log (user_id) where user_id is not null;
+create index log_expiry on events.log (expires_at);
+comment on table events.log is 'What happened, each fact once, in the transaction that made it true.';
+
+select core.keep_rows_out_of_logs('events.log');
+
+-- supabase/schemas/events/types.sql
+
+-- Made from the catalogue in supabase/functions/_shared/events/catalogue.ts by `deno task generate`.
+
+-- A type of event, how long it is kept in the log, and the channels by which its user may be told.
+create type events.type as (type text, keep interval, channels text[]);
+
+-- Every type that there is.
+create function events.types()
+returns events.type[]
+language sql
+stable
+return array[
+  row('video.submitted', '7 days', '{}')::events.type,
+  row('video.started', '7 days', '{}')::events.type,
+  row('video.progressed', '1 days', '{}')::events.type,
+  row('video.completed', '30 days', '{inbox}')::events.type,
+  row('video.failed', '30 days', '{inbox}')::events.type,
+  row('video.cancelled', '30 days', '{}')::events.type,
+  row('credits.changed', '30 days', '{}')::events.type,
+  row('purchase.credited', '90 days', '{inbox}')::events.type,
+  row('purchase.refunded', '90 days', '{inbox}')::events.type,
+  row('account.closed', '90 days', '{}')::events.type,
+  row('account.merged', '90 days', '{inbox}')::events.type,
+  row('alert.raised', '90 days', '{}')::events.type,
+  row('alert.resolved', '90 days', '{}')::events.type
+];
+
+-- supabase/schemas/events/subscriptions.sql
+
+create function events.is_pattern(p_pattern text)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  -- Whether a pattern can fit anything: everything (`#`), a topic (`video.*`), or one type, of those that there are.
+  select coalesce(p_pattern = '#' or exists (
+    select from unnest(events.types()) as t where p_pattern in (t.type, split_part(t.type, '.', 1) || '.*')
+  ), false)
+$$;
+
+-- The patterns that fit a type.
+create function events.patterns_of(p_type text)
+returns text[]
+language sql
+immutable
+return array[p_type, split_part(p_type, '.', 1) || '.*', '#'];
+
+create table events.channels (
+  channel text primary key check (channel ~ '^[a-z_]{1,30}$'),
+  -- The kind of task that delivers, whose subject is the delivery.
+  kind text check (kind ~ '^[a-z_]{1,50}$'),
+  -- What is no delivery, and may be lost: a function of the event's id, with its schema, which events.publish calls in the
+  -- transaction of the fact.
+  procedure text check (procedure ~ '^[a-z_]+\.[a-z_]+$'),
+  constraint a_kind_or_a_procedure check (num_nonnulls(kind, procedure) = 1)
+);
+alter table events.channels enable row level security;
+comment on table events.channels is 'The ways in which events are told. The migrations'' to write: their procedures are run.';
+
+create table events.subscriptions (
+  id bigint generated always as identity primary key,
+  pattern text not null constraint subscriptions_pattern check (events.is_pattern(pattern)),
+  channel text not null references events.channels,
+  -- Which of the channel's receivers; null where it is the event's own user.
+  target uuid,
+  -- Of the tasks that deliver; lower first.
+  priority smallint not null,
+  constraint subscriptions_once unique nulls not distinct (pattern, channel, target)
+);
+alter table events.subscriptions enable row level security;
+comment on table events.subscriptions is 'Who hears what. A receiver hears of an event once, whichever of its patterns fit.';
+
+-- supabase/schemas/events/publishing.sql
+
+create type events.outcome as enum (
+  'delivered',
+  'dropped', -- nobody is to hear it: the account is closed, or its user does not want it
+  'dead' -- no try was left
+);
+
+create table events.deliveries (
+  id uuid primary key default core.new_id(),
+  event_id uuid not null references events.log on delete cascade,
+  channel text not null,
+  target uuid,
+  created_at timestamptz not null,
+  -- How it ended, when, and why it was not delivered; null while its task is open.
+  outcome events.outcome,
+  ended_at timestamptz,
+  reason text check (char_length(reason) between 1 and 500),
+  constraint deliveries_once unique nulls not distinct (event_id, channel, target),
+  constraint deliveries_end check (
+    (outcome is null) = (ended_at is null) and coalesce(outcome not in ('dropped', 'dead'), true) = (reason is null)
+  )
+);
+alter table events.deliveries enable row level security;
+create index deliveries_dead on events.deliveries (channel, ended_at) where outcome = 'dead';
+comment on table events.deliveries is 'Each event with each of its receivers, and how that ended.';
+
+select core.keep_rows_out_of_logs('events.deliveries');
+
+create function events.publish(p_type text, p_user_id uuid, p_data jsonb, p_metadata jsonb default '{}')
+returns uuid
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Writes down what has become true in this transaction, and makes a delivery with its task for each receiver: the event's
+-- id. It costs the same however long the log is. What is no delivery is called at once, and undoes nothing where it fails.
+-- Raises invalid_parameter_value for a type that is none. A second call writes a second event: whoever calls it knows that
+-- the fact is new. Locks: nothing that anybody waits for.
+declare
+  v_now constant timestamptz := core.now();
+  v_id constant uuid := core.new_id();
+  v_keep interval;
+  v_procedure text;
+begin
+  select t.keep into v_keep from unnest(events.types()) as t where t.type = p_type;
+  if not found then
+    raise exception 'there is no type of event %', p_type using errcode = 'invalid_parameter_value';
+  end if;
+  insert into events.log (id, type, user_id, data, metadata, created_at, expires_at)
+  values (v_id, p_type, p_user_id, p_data, p_metadata, v_now, v_now + v_keep);
+
+  insert into events.deliveries (event_id, channel, target, created_at)
+  select distinct v_id, s.channel, s.target, v_now
+  from events.subscriptions as s
+  join events.channels as c on c.channel = s.channel
+  where s.pattern = any (events.patterns_of(p_type)) and c.kind is not null;
+  if found then
+    perform events.add_task(d, p_type, p_user_id) from events.deliveries as d where d.event_id = v_id;
+  end if;
+
+  for v_procedure in
+    select c.procedure from events.channels as c
+    where c.procedure is not null and exists (
+      select from events.subscriptions as s where s.pattern = any (events.patterns_of(p_type)) and s.channel = c.channel
+    )
+  loop
+    begin
+      execute format('select %s($1)', v_procedure) using v_id;
+    exception when others then
+      raise warning 'event % could not be told by %: %', v_id, v_procedure, sqlerrm;
+    end;
+  end loop;
+  return v_id;
+end;
+$$;
+
+create function events.add_task(p_delivery events.deliveries, p_type text, p_owner_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Makes the task of a delivery, which is to run now; one that is open stays. Each receiver has a lane of its own, and the
+-- users take turns.
+begin
+  perform queue.add(
+    c.kind, p_delivery.id, p_owner_id, core.now(), p_lane => coalesce(p_delivery.target::text, ''), p_priority => (
+      select min(s.priority) from events.subscriptions as s
+      where s.pattern = any (events.patterns_of(p_type)) and s.channel = p_delivery.channel
+        and s.target is not distinct from p_delivery.target
+    )
+  )
+  from events.channels as c
+  where c.channel = p_delivery.channel;
+end;
+$$;
+
+-- supabase/schemas/events/deliveries.sql
+
+create function events.of_delivery(p_delivery_id uuid)
+returns events.log
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- The event that a delivery is to tell; null where it is gone.
+declare
+  v_event events.log;
+begin
+  select l.* into v_event
+  from events.deliveries as d
+  join events.log as l on l.id = d.event_id
+  where d.id = p_delivery_id;
+  return v_event;
+end;
+$$;
+
+create function events.end_delivery(p_delivery_id uuid, p_outcome events.outcome, p_reason text default null)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- How a delivery ended. What is delivered stays so, whatever an attempt says that lost its lease; what was dead is delivered
+-- when its replay is. Locks: the delivery.
+begin
+  update events.deliveries as d
+  set outcome = p_outcome, ended_at = core.now(), reason = left(p_reason, 500)
+  where d.id = p_delivery_id and d.outcome is distinct from 'delivered';
+end;
+$$;
+
+create function events.deliver_again(p_delivery_id uuid)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The operator's replay: has a delivery that has ended tried again, with all its tries, and tells whether there was one. A
+-- receiver knows by the event's id what it has had. Locks: delivery → task.
+declare
+  v_delivery events.deliveries;
+begin
+  update events.deliveries as d
+  set outcome = null, ended_at = null, reason = null
+  where d.id = p_delivery_id and d.outcome is not null
+  returning d.* into v_delivery;
+  if not found then
+    return false;
+  end if;
+  -- Its dead letter, which has no try left.
+  perform queue.drop(p_delivery_id, array[c.kind]) from events.channels as c where c.channel = v_delivery.channel;
+  perform events.add_task(v_delivery, l.type, l.user_id) from events.log as l where l.id = v_delivery.event_id;
+  return true;
+end;
+$$;
+
+-- supabase/schemas/notify/notify.sql
+
+-- notify: what users are told. In this order: notify.sql (the inbox), preferences.sql (what they want to hear),
+-- delivering.sql.
+
+create schema notify;
+
+create table notify.notifications (
+  -- The delivery's: an attempt that comes again finds it.
+  id uuid primary key,
+  user_id uuid not null,
+  -- The event's. The words are made of both when somebody reads them, in their language.
+  type text not null,
+  data jsonb not null,
+  created_at timestamptz not null,
+  read_at timestamptz
+) with (fillfactor = 80);
+alter table notify.notifications enable row level security;
+-- A user's, newest first; and the same of those that are unread, which are also counted here.
+create index notifications_user on notify.notifications (user_id, created_at desc, id desc);
+create index notifications_unread on notify.notifications (user_id, created_at desc, id desc) where read_at is null;
+create index notifications_created_at on notify.notifications using brin (created_at) with (autosummarize = on);
+comment on table notify.notifications is 'What users find in their inbox.';
+
+create function notify.unread(p_user_id uuid)
+returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  -- How many of a user's notifications are unread.
+  select count(*) from notify.notifications as n where n.user_id = p_user_id and n.read_at is null
+$$;
+
+-- A notification as the API shows it; its title and body are added in the caller's language.
+create function notify.notification_json(p_notification notify.notifications)
+returns jsonb
+language sql
+stable
+return jsonb_build_object(
+  'id', (p_notification).id, 'type', (p_notification).type, 'data', (p_notification).data,
+  'read_at', core.to_iso((p_notification).read_at), 'created_at', core.to_iso((p_notification).created_at)
+);
+
+create function notify.mark_read(p_user_id uuid, p_ids uuid[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Marks notifications of a user as read, all of them where p_ids is null; those that are not theirs are passed over. A second
+-- call changes nothing. The caller has locked the account. Locks: those notifications.
+declare
+  v_now constant timestamptz := core.now();
+begin
+  update notify.notifications as n set read_at = v_now
+  where n.user_id = p_user_id and n.read_at is null and (p_ids is null or n.id = any (p_ids));
+end;
+$$;
+
+select core.keep_rows_out_of_logs('notify.notifications');
+
+-- supabase/schemas/notify/preferences.sql
+
+create function notify.preferences_json(p_preferences jsonb)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  -- What a user wants to hear, of all that may be chosen: `{ "<type>": { "<channel>": true } }`. What they did not choose is
+  -- on.
+  select jsonb_object_agg(t.type, (
+    select jsonb_object_agg(c.channel, coalesce((p_preferences -> t.type ->> c.channel)::boolean, true))
+    from unnest(t.channels) as c (channel)
+  ))
+  from unnest(events.types()) as t
+  where t.channels <> '{}'
+$$;
+
+create function notify.with_changes(p_preferences jsonb, p_changes jsonb)
+returns jsonb
+language sql
+immutable
+set search_path = ''
+as $$
+  -- Preferences with changes of the same form, which name what they change and nothing else.
+  select coalesce(
+    p_preferences || jsonb_object_agg(c.type, coalesce(p_preferences -> c.type, '{}') || c.channels)
+      filter (where jsonb_typeof(c.channels) = 'object'),
+    p_preferences
+  )
+  from jsonb_each(case jsonb_typeof(p_changes) when 'object' then p_changes else '{}' end) as c (type, channels)
+$$;
+
+-- supabase/schemas/notify/delivering.sql
+
+create function notify.deliver(p_delivery_id uuid)
+returns events.outcome
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Writes the notification that a delivery to the inbox stands for, to whoever its user is by now: `delivered`. `dropped`
+-- where the account is closed, or its user does not want to hear it there; null where the delivery is gone. A second call
+-- writes nothing more. Locks: user, so that nobody merges or closes them meanwhile → delivery.
+declare
+  v_event constant events.log := events.of_delivery(p_delivery_id);
+  v_user accounts.users;
+  v_reason text;
+  v_outcome events.outcome := 'dropped';
+begin
+  if v_event.id is null then
+    return null;
+  end if;
+  v_user := accounts.hold_user(v_event.user_id);
+  v_reason := case
+    when v_user.id is null then 'it is about no user'
+    when v_user.closed_at is not null then 'the account is closed'
+    when not notify.wants(v_user, v_event.type, 'inbox') then 'its user does not want it'
+  end;
+  if v_reason is null then
+    v_outcome := 'delivered';
+    insert into notify.notifications (id, user_id, type, data, created_at)
+    values (p_delivery_id, v_user.id, v_event.type, v_event.data, core.now())
+    on conflict (id) do nothing;
+  end if;
+  perform events.end_delivery(p_delivery_id, v_outcome, v_reason);
+  return v_outcome;
+end;
+$$;
+
+create function notify.wants(p_user accounts.users, p_type text, p_channel text)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  -- Whether a user is told of a type by a channel: one by which it can be told, and that they have not switched off.
+  select exists (
+    select from unnest(events.types()) as t
+    where t.type = p_type and p_channel = any (t.channels)
+      and coalesce((p_user.notification_preferences -> p_type ->> p_channel)::boolean, true)
+  )
+$$;
+
+create function notify.give_up_delivery(p_delivery_id uuid, p_error text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- No try is left to deliver to the inbox: the operator is told. A second call tells once more. Locks: delivery → alert.
+begin
+  perform events.end_delivery(p_delivery_id, 'dead', coalesce(p_error, 'no cause was given'));
+  perform ops.raise_alert('delivery_dead', 'inbox', jsonb_build_object('delivery_id', p_delivery_id));
+end;
+$$;
+
 -- supabase/schemas/videos/models.sql
 
 -- videos: from a model and a prompt to a file in storage. In this order: models.sql, projects.sql, jobs.sql, submissions.sql,
--- assets.sql, renewals.sql, uploads.sql, providers.sql, offers.sql, settlement.sql, moderation.sql, acceptance.sql, bulk.sql,
--- retention.sql, export.sql.
+-- assets.sql, renewals.sql, uploads.sql, image-copies.sql, providers.sql, offers.sql, settlement.sql, moderation.sql,
+-- acceptance.sql, bulk.sql, telling.sql, retention.sql, export.sql.
 
 create schema videos;
 
@@ -5069,9 +5524,9 @@ create table videos.uploads (
   id uuid primary key default core.new_id(),
   owner_id uuid not null,
   status videos.upload_status not null default 'pending',
-  -- As told, and of what is ready as found.
-  content_type text not null check (content_type in ('image/jpeg', 'image/png', 'image/webp')),
-  bytes bigint not null check (bytes between 1 and 10485760),
+  -- As told, and of what is ready as found. Of a copy nobody tells it before.
+  content_type text check (content_type in ('image/jpeg', 'image/png', 'image/webp')),
+  bytes bigint check (bytes between 1 and 10485760),
   -- As it is shown, after its orientation.
   width integer,
   height integer,
@@ -5083,10 +5538,16 @@ create table videos.uploads (
   -- Until then its URL writes, whatever became of it.
   expires_at timestamptz not null,
   deleted_at timestamptz,
-  check ((status = 'ready') = (path is not null and width is not null and height is not null))
+  -- The job whose `image_url` it is a copy of; null for what its user brought. No foreign key, as in videos.jobs.
+  job_id uuid unique,
+  -- Of its user's. One that is not there any more is none, as for jobs.
+  project_id uuid,
+  constraint uploads_told check (num_nulls(content_type, bytes) = 0 or (job_id is not null and status = 'pending')),
+  constraint uploads_found check ((status = 'ready') = (path is not null and width is not null and height is not null))
 );
 alter table videos.uploads enable row level security;
 create index uploads_owner on videos.uploads (owner_id, created_at desc, id desc);
+create index uploads_project on videos.uploads (project_id, created_at desc, id desc) where project_id is not null;
 comment on table videos.uploads is 'Pictures that users brought.';
 
 -- How long a signed upload URL of Storage lives, which says so nowhere else.
@@ -5096,20 +5557,27 @@ language sql
 immutable
 return interval '2 hours';
 
--- When nothing can be on its way to an upload any more: whoever began to complete it while it was there is done, as each of
--- their calls of Storage ends within 10 seconds.
+-- Whoever began to complete an upload while it was there is done by then, as each of their calls of Storage ends within 10
+-- seconds.
+create function videos.tidying_delay()
+returns interval
+language sql
+immutable
+return interval '5 minutes';
+
+-- When nothing can be on its way to an upload any more.
 create function videos.upload_closes_at(p_upload videos.uploads)
 returns timestamptz
 language sql
 immutable
-return (p_upload).expires_at + interval '5 minutes';
+return (p_upload).expires_at + videos.tidying_delay();
 
--- Whether an upload is there for its user: not deleted, and not given up.
+-- Whether an upload is there for its user: theirs, not deleted, and not given up.
 create function videos.is_shown(p_upload videos.uploads, p_now timestamptz)
 returns boolean
 language sql
 immutable
-return (p_upload).deleted_at is null and ((p_upload).status = 'ready' or (p_upload).expires_at > p_now);
+return (p_upload).job_id is null and (p_upload).deleted_at is null and ((p_upload).status = 'ready' or (p_upload).expires_at > p_now);
 
 create function videos.tier_of(p_user_id uuid)
 returns text
@@ -5135,6 +5603,7 @@ stable
 return jsonb_build_object(
   'upload_id', (p_upload).id, 'status', (p_upload).status, 'content_type', (p_upload).content_type,
   'bytes', (p_upload).bytes, 'width', (p_upload).width, 'height', (p_upload).height,
+  'project_id', case when (p_upload).project_id is not null then videos.shown_project((p_upload).project_id) end,
   'created_at', core.to_iso((p_upload).created_at)
 );
 
@@ -5155,12 +5624,15 @@ begin
 end;
 $$;
 
-create function videos.begin_upload(p_user_id uuid, p_content_type text, p_bytes bigint, out refusal jsonb, out upload videos.uploads)
+create function videos.begin_upload(
+  p_user_id uuid, p_content_type text, p_bytes bigint, p_project_id uuid, out refusal jsonb, out upload videos.uploads
+)
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Makes an upload, and the task that cleans up after its URL, where its user's tier has room for it; else `refusal`. The
+-- Makes an upload, and the task that cleans up after its URL, where its user's tier has room for it and the project is theirs;
+-- else `refusal`. The
 -- caller has locked the account, so that what is counted here is exact. Locks: task.
 declare
   v_now constant timestamptz := core.now();
@@ -5169,6 +5641,10 @@ declare
   v_pending integer;
   v_id constant uuid := core.new_id();
 begin
+  if p_project_id is not null and not videos.has_project(p_user_id, p_project_id) then
+    refusal := guard.refusal('resource/not-found');
+    return;
+  end if;
   select t.* into strict v_tier from videos.tiers as t where t.tier = videos.tier_of(p_user_id);
   select coalesce(sum(u.bytes), 0), count(*) filter (where u.status = 'pending') into v_used, v_pending
   from videos.uploads as u
@@ -5183,9 +5659,9 @@ begin
     ));
     return;
   end if;
-  insert into videos.uploads (id, owner_id, content_type, bytes, folder, created_at, expires_at)
+  insert into videos.uploads (id, owner_id, content_type, bytes, project_id, folder, created_at, expires_at)
   values (
-    v_id, p_user_id, p_content_type, p_bytes,
+    v_id, p_user_id, p_content_type, p_bytes, p_project_id,
     (select u.reference || '/' || v_id from accounts.users as u where u.id = p_user_id),
     v_now, v_now + videos.upload_url_lives()
   )
@@ -5208,16 +5684,30 @@ as $$
   )
 $$;
 
+-- Until when a copy is needed at least: its job runs, and may go on beyond its bound. Null for one that is needed no more, and
+-- for what a user brought.
+create function videos.copy_needed_until(p_upload videos.uploads)
+returns timestamptz
+language sql
+stable
+set search_path = ''
+as $$
+  select greatest(j.due_at, core.now()) from videos.jobs as j
+  where j.id = (p_upload).job_id and j.completed_at is null
+$$;
+
 create function videos.untidy_files(p_upload videos.uploads)
 returns text[]
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Paths of what storage has of an upload and nobody needs: all but the cleaned copy of one that is there for its user.
+-- Paths of what storage has of an upload and nobody needs: all but the cleaned copy of one that is there for its user, or for
+-- a job that runs.
 declare
   v_folder constant text := (p_upload).folder || '/';
-  v_kept constant text := case when videos.is_shown(p_upload, core.now()) then (p_upload).path end;
+  v_kept constant text := case when videos.is_shown(p_upload, core.now()) or videos.copy_needed_until(p_upload) is not null
+    then (p_upload).path end;
 begin
   return array(
     select o.name from storage.objects as o
@@ -5227,6 +5717,78 @@ end;
 $$;
 
 select core.keep_rows_out_of_logs('videos.uploads');
+
+-- supabase/schemas/videos/image-copies.sql
+
+-- Copies of what an `image_url` leads to. A worker fetches it once, before anybody judges it; what is judged and what a provider
+-- gets is the copy, an upload of its job's. It is in no list and in no quota, and goes when its job has ended.
+
+-- How long a picture whose host does not answer is asked for: about as long as its user looks at the screen.
+create function videos.image_patience()
+returns interval
+language sql
+immutable
+return interval '2 minutes';
+
+create function videos.begin_copy(p_job videos.jobs, p_now timestamptz)
+returns videos.uploads
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Makes the upload that the copy of a job's picture is to be, and the task that tidies up after it. The job names it from now on.
+-- The caller has locked the job. Locks: task.
+declare
+  v_id constant uuid := core.new_id();
+  v_upload videos.uploads;
+begin
+  insert into videos.uploads (id, owner_id, folder, created_at, expires_at, job_id)
+  values (
+    v_id, p_job.user_id,
+    (select u.reference || '/' || v_id from accounts.users as u where u.id = p_job.user_id),
+    -- Nobody begins to fetch it after the bound.
+    p_now, p_job.due_at, p_job.id
+  )
+  returning * into v_upload;
+  update videos.jobs as j set image_upload_id = v_id where j.id = p_job.id;
+  perform queue.add('tidy_upload', v_id, p_job.user_id, videos.upload_closes_at(v_upload), p_request_id => p_job.request_id);
+  return v_upload;
+end;
+$$;
+
+-- What a worker does to a job's picture before the job is claimed: signs a URL of the copy that lives until the job must have
+-- started, `{ image_path, image_seconds }`; or fetches it, `{ image_url, image_folder, image_upload_id }`.
+create function videos.image_to_do(p_job videos.jobs, p_upload videos.uploads, p_now timestamptz)
+returns jsonb
+language sql
+immutable
+return case
+  when (p_upload).status = 'ready' then jsonb_build_object(
+    'image_path', (p_upload).path, 'image_seconds', greatest(60, ceil(extract(epoch from (p_job).due_at - p_now)))
+  )
+  else jsonb_build_object(
+    'image_url', (p_job).image_url, 'image_folder', (p_upload).folder, 'image_upload_id', (p_upload).id
+  )
+end;
+
+create function videos.ask_for_image(p_job videos.jobs, p_now timestamptz)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What videos.image_to_do says of a job that is made from a picture. The caller has locked the job. Locks: task.
+declare
+  v_upload videos.uploads;
+begin
+  if p_job.image_upload_id is null then
+    v_upload := videos.begin_copy(p_job, p_now);
+  else
+    select u.* into v_upload from videos.uploads as u where u.id = p_job.image_upload_id;
+  end if;
+  return videos.image_to_do(p_job, v_upload, p_now);
+end;
+$$;
 
 -- supabase/schemas/videos/providers.sql
 
@@ -5931,7 +6493,7 @@ end;
 $$;
 
 -- What a `store` task that has no try left means: its job ends, and the credits go back.
-create function videos.fail_unstored_job(p_job_id uuid)
+create function videos.fail_unstored_job(p_job_id uuid, p_cause text)
 returns void
 language plpgsql
 volatile
@@ -6545,6 +7107,70 @@ begin
 end;
 $$;
 
+-- supabase/schemas/videos/telling.sql
+
+-- What there is to tell of a job. By triggers: however it comes about, it is told in the transaction in which it becomes true.
+
+-- Where a job is, for whoever was told so.
+create function videos.progress_event(p_job videos.jobs)
+returns jsonb
+language sql
+stable
+return jsonb_build_object('job_id', (p_job).id, 'stage', videos.job_stage(p_job), 'percent', (p_job).percent);
+
+-- An ended job as the API shows it, without what the user wrote and what opens its files. The error has no message: that has
+-- a language.
+create function videos.end_event(p_job videos.jobs)
+returns jsonb
+language sql
+stable
+return videos.job_json(p_job) - '{prompt,video_url,video_url_expires_at,thumbnail_url}'::text[];
+
+create function videos.tell_job()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+-- Tells that a job has ended, or else that a provider has begun it, or has come a tenth further.
+declare
+  v_metadata constant jsonb := jsonb_build_object('request_id', new.request_id);
+begin
+  if new.status >= 'completed' then
+    if old.status < 'completed' then
+      perform events.publish('video.' || new.status, new.user_id, videos.end_event(new), v_metadata);
+    end if;
+  elsif old.started_at is null and new.started_at is not null then
+    perform events.publish('video.started', new.user_id, videos.progress_event(new), v_metadata);
+  elsif new.percent / 10 > coalesce(old.percent, 0) / 10 then
+    perform events.publish('video.progressed', new.user_id, videos.progress_event(new), v_metadata);
+  end if;
+  return null;
+end;
+$$;
+
+create trigger tell after update of status, started_at, percent on videos.jobs
+  for each row when ((old.status, old.started_at, old.percent) is distinct from (new.status, new.started_at, new.percent))
+  execute function videos.tell_job();
+
+create function videos.tell_submission()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+-- Tells that a provider took a job, if that has not ended meanwhile.
+begin
+  perform events.publish(
+    'video.submitted', j.user_id, videos.progress_event(j), jsonb_build_object('request_id', j.request_id)
+  )
+  from videos.jobs as j
+  where j.id = new.job_id and j.completed_at is null;
+  return null;
+end;
+$$;
+
+create trigger tell after update of state on videos.submissions
+  for each row when (new.state = 'accepted' and old.state <> 'accepted') execute function videos.tell_submission();
+
 -- supabase/schemas/accounts/admission.sql
 
 -- Whether an account is closed or merged into another, and so acts no more.
@@ -6622,6 +7248,27 @@ begin
     )
     select h.id from heirs as h order by h.steps desc limit 1
   );
+end;
+$$;
+
+create function accounts.hold_user(p_user_id uuid)
+returns accounts.users
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Who a user is by now, as accounts.heir_of has it, whom nobody merges, closes or suspends before this transaction ends;
+-- null where there is none. Locks: the users' rows, shared.
+declare
+  v_user accounts.users;
+  v_id uuid := p_user_id;
+begin
+  loop
+    select u.* into v_user from accounts.users as u where u.id = v_id for share;
+    exit when v_user.merged_into is null;
+    v_id := v_user.merged_into;
+  end loop;
+  return v_user;
 end;
 $$;
 
@@ -6788,6 +7435,7 @@ return jsonb_build_object(
   'theme_preference', (p_user).theme_preference, 'credits_remaining', p_credits_remaining,
   'app_account_token', (p_user).app_account_token, 'shares_consumption', (p_user).shares_consumption,
   'accepted_processors', to_jsonb((p_user).accepted_processors),
+  'notification_preferences', notify.preferences_json((p_user).notification_preferences),
   'created_at', core.to_iso((p_user).created_at)
 );
 
@@ -6950,7 +7598,7 @@ begin
   v_now := core.now();
   update accounts.users as u
   set closed_at = v_now, display_name = null, language = null, theme_preference = 'system', is_admin = false,
-      shares_consumption = false, accepted_processors = '{}'
+      shares_consumption = false, accepted_processors = '{}', notification_preferences = '{}'
   where u.id = p_user_id and u.closed_at is null and u.merged_into is null;
   if not found then
     return null;
@@ -6959,6 +7607,10 @@ begin
   perform credits.close_account(p_user_id);
   perform accounts.end_sessions(p_user_id);
   perform queue.add('erase_account', p_user_id, p_user_id, videos.erasable_at(p_user_id));
+  -- Nobody's row: it outlives what is erased.
+  perform events.publish(
+    'account.closed', null, jsonb_build_object('user_id', p_user_id, 'closed_at', core.to_iso(v_now))
+  );
   return v_now;
 end;
 $$;
@@ -7030,7 +7682,7 @@ begin
 end;
 $$;
 
-create function accounts.give_up_revocation(p_user_id uuid)
+create function accounts.give_up_revocation(p_user_id uuid, p_cause text)
 returns void
 language plpgsql
 volatile
@@ -7040,7 +7692,7 @@ as $$
 -- tells once more. Locks: task → alert.
 begin
   perform queue.drop(p_user_id, '{revoke_apple_sign_in}');
-  perform accounts.note_unrevoked(p_user_id, 'Apple could not be reached in all tries');
+  perform accounts.note_unrevoked(p_user_id, concat_ws(': ', 'Apple could not be reached in all tries', p_cause));
 end;
 $$;
 
@@ -7107,14 +7759,14 @@ begin
 end;
 $$;
 
-create function accounts.merge(p_guest_id uuid, p_heir_id uuid)
+create function accounts.merge(p_guest_id uuid, p_heir_id uuid, p_is_recovery boolean default false)
 returns accounts.merges
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Makes a guest a part of their heir, for good: credits, jobs, files and keys change hands, the guest's sessions end, and
--- of the guest a tombstone stays that names the heir. Nothing is forfeited or erased. The caller has locked both accounts,
+-- Makes a guest a part of their heir, for good: credits, jobs, files and keys change hands, the guest's sessions end, the
+-- heir is told, and of the guest a tombstone stays that names the heir. p_is_recovery: it was found again without its token. Nothing is forfeited or erased. The caller has locked both accounts,
 -- as accounts.lock_all does, and knows that both are open. Raises serialization_failure for a guest who is suspended at this moment:
 -- the caller tries the whole again.
 -- Locks: both accounts → users → lots → keys → jobs and what belongs to them, tasks → sessions.
@@ -7137,6 +7789,9 @@ begin
   perform guard.pass_keys(p_guest_id, p_heir_id);
   perform accounts.move_rows(p_guest_id, p_heir_id);
   perform accounts.end_sessions(p_guest_id);
+  perform events.publish(
+    'account.merged', p_heir_id, accounts.merge_json(v_merge) || jsonb_build_object('is_recovery', p_is_recovery)
+  );
   return v_merge;
 end;
 $$;
@@ -7287,7 +7942,7 @@ begin
 end;
 $$;
 
-create function accounts.fail_export(p_export_id uuid)
+create function accounts.fail_export(p_export_id uuid, p_cause text default null)
 returns void
 language plpgsql
 volatile
@@ -7854,6 +8509,7 @@ begin
   if not found then
     insert into ops.alerts (rule, subject, details, raised_at, last_at)
     values (p_rule, left(p_subject, 300), p_details, v_now, v_now);
+    perform events.publish('alert.raised', null, jsonb_build_object('rule', p_rule, 'subject', left(p_subject, 300)));
   end if;
 end;
 $$;
@@ -7867,6 +8523,9 @@ as $$
 -- Takes back what the operator was told, since it turned out not to be so. Called last in a transaction. Locks: the alerts.
 begin
   delete from ops.alerts as a where a.rule = p_rule and a.subject = left(p_subject, 300);
+  if found then
+    perform events.publish('alert.resolved', null, jsonb_build_object('rule', p_rule, 'subject', left(p_subject, 300)));
+  end if;
 end;
 $$;
 
@@ -8532,7 +9191,7 @@ begin
 
   return jsonb_build_object(
     -- Whoever has the token can buy for the user; these are nobody else's affair.
-    'user', accounts.profile_json(v_user, v_balance) - '{app_account_token,shares_consumption,accepted_processors}'::text[] || jsonb_build_object(
+    'user', accounts.profile_json(v_user, v_balance) - '{app_account_token,shares_consumption,accepted_processors,notification_preferences}'::text[] || jsonb_build_object(
       'is_guest', (select a.is_anonymous from auth.users as a where a.id = p_user_id),
       'is_banned', v_user.is_banned, 'closed_at', core.to_iso(v_user.closed_at), 'merged_into', v_user.merged_into
     ),
@@ -8660,7 +9319,8 @@ accepted within p_within of p_at.';
 -- purchases: what is sold through the App Store, what was bought, and what Apple says became of it. In this order:
 -- products.sql (what is sold), transactions.sql (what was bought), subscriptions.sql (what periods have in common),
 -- showing.sql (what the API tells of both), sandbox.sql (what may be credited for no money),
--- crediting.sql (how a purchase becomes credits), notifications.sql (what Apple tells), consumption.sql (what Apple asks).
+-- crediting.sql (how a purchase becomes credits), notifications.sql (what Apple tells), consumption.sql (what Apple asks),
+-- telling.sql (what there is to tell of it).
 
 create schema purchases;
 
@@ -9727,6 +10387,38 @@ begin
   );
 end;
 $$;
+
+-- supabase/schemas/purchases/telling.sql
+
+create function purchases.tell()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+-- Tells that a purchase was credited, and that Apple has taken more of it back.
+declare
+  v_is_new constant boolean := old.credited_at is null;
+begin
+  if v_is_new then
+    perform events.publish('purchase.credited', new.owner_id, jsonb_build_object(
+      'transaction_id', new.transaction_id, 'product_id', new.product_id, 'credits', new.credits
+    ));
+  end if;
+  if new.revoked_share > (case when v_is_new then 0 else old.revoked_share end) then
+    perform events.publish('purchase.refunded', new.owner_id, jsonb_build_object(
+      'transaction_id', new.transaction_id, 'product_id', new.product_id, 'credits', purchases.to_take_back(new)
+    ));
+  end if;
+  return null;
+end;
+$$;
+
+create trigger tell after update on purchases.transactions
+  for each row when (
+    new.credited_at is not null
+    and (new.credited_at, new.revoked_share) is distinct from (old.credited_at, old.revoked_share)
+  )
+  execute function purchases.tell();
 
 -- supabase/schemas/ops/purchases.sql
 
@@ -10826,13 +11518,14 @@ as $$
 -- Claims the sending of a job to a provider, one of p_providers: those that this deployment has keys for. It
 -- commits before the request leaves, and from then on nobody sends the job again unless record_submission learns
 -- that the provider does not have it. `data`: `{ claimed: true, submission_id, owner_reference, provider,
--- provider_model, prompt, settings, image_url }`, or `{ claimed: false }` when there is nothing to send: the job is not
+-- provider_model, prompt, settings }`, or `{ claimed: false }` when there is nothing to send: the job is not
 -- pending or is overdue, or no provider is to be had now and the task waits. With p_moderates nothing is claimed before
 -- the moderation service let the prompt pass: `{ claimed: false, prompt }` asks the caller to ask it, within the task's
 -- lease, and to come back with p_verdict, as the port names it. `passed` is remembered, and goes on as if it had been
--- known; see videos.refuse_claim for the others. A job that is made from an upload is not claimed without p_has_image: `{
+-- known; see videos.refuse_claim for the others. A job that is made from a picture is not claimed without p_has_image: `{
 -- claimed: false, image_path, image_seconds, prompt? }` asks the caller to sign a URL of the cleaned copy for so long, and to
--- have it judged with the prompt. A claim whose lease ran out had a worker that died: its submission is
+-- have it judged with the prompt; `{ claimed: false, image_url, image_folder, image_upload_id, prompt? }` to fetch the picture
+-- into the folder before, and to tell api.record_image. A claim whose lease ran out had a worker that died: its submission is
 -- `unknown`, for its webhook or its deadline to decide. Locks: job → providers, by name → task; without a pass those of
 -- videos.refuse_claim.
 declare
@@ -10866,14 +11559,10 @@ begin
     return guard.answer('{"claimed": false}');
   end if;
 
-  if v_job.image_upload_id is not null and not p_has_image then
+  if num_nonnulls(v_job.image_url, v_job.image_upload_id) > 0 and not p_has_image then
     perform queue.lease('submit', p_job_id);
-    return guard.answer(jsonb_strip_nulls(jsonb_build_object(
-      'claimed', false,
-      'image_path', (select u.path from videos.uploads as u where u.id = v_job.image_upload_id),
-      -- It starts by then, or never.
-      'image_seconds', greatest(60, ceil(extract(epoch from v_job.due_at - v_now))),
-      'prompt', case when p_moderates and v_job.moderated_at is null then v_job.prompt end
+    return guard.answer(jsonb_strip_nulls(videos.ask_for_image(v_job, v_now) || jsonb_build_object(
+      'claimed', false, 'prompt', case when p_moderates and v_job.moderated_at is null then v_job.prompt end
     )));
   end if;
   if p_verdict is not null then
@@ -10930,12 +11619,58 @@ begin
     'claimed', true, 'submission_id', v_submission_id,
     'owner_reference', (select u.reference from accounts.users as u where u.id = v_job.user_id),
     'provider', v_choice.provider,
-    'provider_model', v_choice.provider_model, 'prompt', v_job.prompt, 'settings', v_job.settings,
-    'image_url', v_job.image_url
+    'provider_model', v_choice.provider_model, 'prompt', v_job.prompt, 'settings', v_job.settings
   ));
 end;
 $$;
 grant execute on function api.claim_submission to service_role;
+
+create function api.record_image(p_job_id uuid, p_upload_id uuid, p_outcome jsonb)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- What became of fetching a job's picture, as api.claim_submission asked for it. `kept`, with the copy's path, content_type,
+-- bytes, width and height: the upload is ready, `data` is `{ image_path, image_seconds }`, and the task is leased anew; of several
+-- copies the first counts. `unusable`, with its reason: the job ends with upload/not-usable. `unavailable`, with its cause: the
+-- task waits by its backoff, and when the patience is over the picture is `missing`. `data` is `{}` for both, and for a job that
+-- has gone on or ended. Locks: account → job → lots → upload → tasks.
+declare
+  v_job videos.jobs;
+  v_upload videos.uploads;
+  v_outcome constant text := p_outcome ->> 'outcome';
+  v_now timestamptz;
+begin
+  v_job := videos.lock_job(p_job_id);
+  v_now := core.now();
+  if v_job.status is distinct from 'pending' then
+    return guard.answer('{}');
+  end if;
+  if v_outcome = 'kept' then
+    update videos.uploads as u
+    set status = 'ready', path = p_outcome ->> 'path', content_type = p_outcome ->> 'content_type',
+        bytes = (p_outcome ->> 'bytes')::bigint, width = (p_outcome ->> 'width')::integer,
+        height = (p_outcome ->> 'height')::integer
+    where u.id = p_upload_id and u.job_id = p_job_id and u.status = 'pending';
+  end if;
+  select u.* into strict v_upload from videos.uploads as u where u.id = p_upload_id and u.job_id = p_job_id;
+  if v_upload.status = 'ready' then
+    perform queue.lease('submit', p_job_id);
+    return guard.answer(videos.image_to_do(v_job, v_upload, v_now));
+  elsif v_outcome = 'unavailable' and v_now < v_upload.created_at + videos.image_patience() then
+    perform queue.postpone('submit', p_job_id, p_outcome ->> 'cause', null);
+  else
+    perform videos.settle_locked_job(
+      v_job, 'failed', core.error_code('upload/not-usable'),
+      jsonb_build_object('reason', coalesce(p_outcome ->> 'reason', 'missing'))
+    );
+  end if;
+  return guard.answer('{}');
+end;
+$$;
+grant execute on function api.record_image to service_role;
 
 create function api.record_submission(
   p_submission_id uuid, p_outcome jsonb, p_poll_seconds numeric, p_providers text[] default null
@@ -11078,7 +11813,8 @@ security definer
 set search_path = ''
 as $$
 -- The caller's profile, made at the first call: `data` is `{ user_id, display_name, language, theme_preference,
--- credits_remaining, app_account_token, shares_consumption, accepted_processors, created_at, subscription, export }`.
+-- credits_remaining, app_account_token, shares_consumption, accepted_processors, notification_preferences, created_at, subscription,
+-- export }`.
 -- Counts against `reads`.
 -- Locks: rate-limit row → account → expired lots.
 declare
@@ -11109,7 +11845,8 @@ security definer
 set search_path = ''
 as $$
 -- Changes what `p_changes` names of `display_name` (null takes it away), `language`, `theme_preference`,
--- `shares_consumption` and `accepted_processors`, all of which it names, and answers as api.get_user_profile. A second call changes nothing more. Counts against `writes`.
+-- `shares_consumption`, `accepted_processors`, all of which it names, and `notification_preferences`, of which it names what
+-- changes, and answers as api.get_user_profile. A second call changes nothing more. Counts against `writes`.
 -- Locks: rate-limit row → account → expired lots → user.
 declare
   v_caller record;
@@ -11127,7 +11864,8 @@ begin
       accepted_processors = case jsonb_typeof(p_changes -> 'accepted_processors')
         when 'array' then array(select jsonb_array_elements_text(p_changes -> 'accepted_processors') order by 1)
         else u.accepted_processors
-      end
+      end,
+      notification_preferences = notify.with_changes(u.notification_preferences, p_changes -> 'notification_preferences')
   -- Asked with the row locked, too: what is erased from a closed account stays erased, by whatever hand it was closed.
   where u.id = p_user_id and u.closed_at is null
   returning u.* into v_user;
@@ -12224,7 +12962,7 @@ begin
   end if;
   perform devices.note_recovery(v_found);
   return guard.answer(
-    accounts.merge_json(accounts.merge(v_found.user_id, p_user_id)), v_caller.limits, v_caller.language
+    accounts.merge_json(accounts.merge(v_found.user_id, p_user_id, true)), v_caller.limits, v_caller.language
   );
 end;
 $$;
@@ -12233,7 +12971,8 @@ grant execute on function api.recover_guest to service_role;
 -- supabase/schemas/api/uploads.sql
 
 create function api.get_uploads(
-  p_user_id uuid, p_limit integer, p_after jsonb default null, p_session_id uuid default null
+  p_user_id uuid, p_limit integer, p_after jsonb default null, p_session_id uuid default null,
+  p_project_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -12241,8 +12980,8 @@ volatile
 security definer
 set search_path = ''
 as $$
--- A page of the caller's uploads, newest first, those that were begun and are not over among them: `data` is `{ uploads, next
--- }`. Counts against `reads`. Locks: rate-limit row.
+-- A page of the caller's uploads, or of those of one project, newest first, those that were begun and are not over among them:
+-- `data` is `{ uploads, next }`. resource/not-found for a project that is not there or is another's. Counts against `reads`. Locks: rate-limit row.
 declare
   v_caller record;
   v_now constant timestamptz := core.now();
@@ -12255,6 +12994,9 @@ begin
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
+  if p_project_id is not null and not videos.has_project(p_user_id, p_project_id) then
+    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+  end if;
 
   select coalesce(jsonb_agg(videos.upload_json(p.upload) order by p.place) filter (where p.place <= p_limit), '[]'),
     case when count(*) > p_limit then jsonb_agg(jsonb_build_object(
@@ -12262,10 +13004,26 @@ begin
     ) order by p.place) -> p_limit - 1 end
   into v_uploads, v_next
   from (
-    select u as upload, row_number() over (order by u.created_at desc, u.id desc) as place
-    from videos.uploads as u
-    where u.owner_id = p_user_id and (u.created_at, u.id) < (v_before, v_before_id) and videos.is_shown(u, v_now)
-    order by u.created_at desc, u.id desc
+    select c.upload, row_number() over (order by (c.upload).created_at desc, (c.upload).id desc) as place
+    from (
+      (
+        select u as upload from videos.uploads as u
+        where p_project_id is null
+          and u.owner_id = p_user_id and (u.created_at, u.id) < (v_before, v_before_id) and videos.is_shown(u, v_now)
+        order by u.created_at desc, u.id desc
+        limit p_limit + 1
+      )
+      union all
+      -- Apart, by an index of its own.
+      (
+        select u as upload from videos.uploads as u
+        where u.project_id = p_project_id
+          and u.owner_id = p_user_id and (u.created_at, u.id) < (v_before, v_before_id) and videos.is_shown(u, v_now)
+        order by u.created_at desc, u.id desc
+        limit p_limit + 1
+      )
+    ) as c
+    order by place
     limit p_limit + 1
   ) as p;
   return guard.answer(
@@ -12276,7 +13034,7 @@ $$;
 grant execute on function api.get_uploads to service_role;
 
 create function api.post_uploads(
-  p_user_id uuid, p_content_type text, p_bytes bigint, p_session_id uuid default null
+  p_user_id uuid, p_content_type text, p_bytes bigint, p_session_id uuid default null, p_project_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -12285,8 +13043,8 @@ security definer
 set search_path = ''
 as $$
 -- Begins an upload of so many bytes: `data` is `{ upload_id, folder, expires_at }`. A second call begins another.
--- resource/wrong-state where the caller has as many pending ones as their tier may; upload/quota-exceeded where there is no
--- room for it. Counts against `writes`. Locks: rate-limit row → account → task.
+-- resource/not-found for a project that is not theirs; resource/wrong-state where the caller has as many pending ones as their
+-- tier may; upload/quota-exceeded where there is no room for it. Counts against `writes`. Locks: rate-limit row → account → task.
 declare
   v_caller record;
   v_begun record;
@@ -12295,7 +13053,7 @@ begin
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
-  v_begun := videos.begin_upload(p_user_id, p_content_type, p_bytes);
+  v_begun := videos.begin_upload(p_user_id, p_content_type, p_bytes, p_project_id);
   if v_begun.refusal is not null then
     return v_begun.refusal || jsonb_build_object('limits', v_caller.limits);
   end if;
@@ -12433,15 +13191,19 @@ security definer
 set search_path = ''
 as $$
 -- What api.load_upload_files named is gone from storage. While more can come, by the upload's URL or by whoever is at it,
--- the task comes back; then the row of what nobody needs goes too. `data`: `{ state }`, `waiting` or
+-- and while a job needs its copy, the task comes back; then the row of what nobody needs goes too. `data`: `{ state }`, `waiting` or
 -- `tidy`. A second call finds no task. Locks: upload → task.
 declare
   v_upload videos.uploads;
   v_now constant timestamptz := core.now();
+  v_again_at timestamptz;
 begin
   select u.* into v_upload from videos.uploads as u where u.id = p_upload_id for update;
-  if videos.upload_closes_at(v_upload) > v_now then
-    perform queue.repeat(p_task_id, p_attempt, videos.upload_closes_at(v_upload));
+  v_again_at := greatest(
+    videos.upload_closes_at(v_upload), videos.copy_needed_until(v_upload) + videos.tidying_delay()
+  );
+  if v_again_at > v_now then
+    perform queue.repeat(p_task_id, p_attempt, v_again_at);
     return guard.answer('{"state": "waiting"}');
   elsif cardinality(videos.untidy_files(v_upload)) > 0 then
     perform queue.retry(p_task_id, p_attempt, 'storage does not remove the files');
@@ -12611,3 +13373,107 @@ begin
 end;
 $$;
 grant execute on function api.user_export to service_role;
+
+-- supabase/schemas/api/notifications.sql
+
+create function api.get_notifications(
+  p_user_id uuid, p_limit integer, p_after jsonb default null, p_unread boolean default false, p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- A page of the caller's inbox, newest first, of the unread ones alone where that is asked: `data` is `{ notifications,
+-- unread, next }`, notifications being `{ id, type, data, read_at, created_at }`, and unread the number of all that are.
+-- Counts against `reads`. Locks: rate-limit row.
+declare
+  v_caller record;
+  v_before constant timestamptz := coalesce((p_after ->> 'created_at')::timestamptz, 'infinity');
+  v_before_id constant uuid := coalesce((p_after ->> 'id')::uuid, '00000000-0000-0000-0000-000000000000');
+  v_notifications jsonb;
+  v_next jsonb;
+begin
+  v_caller := guard.enter(p_user_id, 'notifications', '{reads}', null, p_session_id => p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+
+  select coalesce(jsonb_agg(p.notification order by p.place) filter (where p.place <= p_limit), '[]'),
+    case when count(*) > p_limit then jsonb_agg(p.position order by p.place) -> p_limit - 1 end
+  into v_notifications, v_next
+  from (
+    select row_number() over (order by n.created_at desc, n.id desc) as place,
+      jsonb_build_object('created_at', n.created_at, 'id', n.id) as position, notify.notification_json(n) as notification
+    -- Each from its index: one condition for both would read all to find the few that are unread.
+    from (
+      (
+        select a.* from notify.notifications as a
+        where not p_unread and a.user_id = p_user_id and (a.created_at, a.id) < (v_before, v_before_id)
+        order by a.created_at desc, a.id desc
+        limit p_limit + 1
+      )
+      union all
+      (
+        select u.* from notify.notifications as u
+        where p_unread and u.user_id = p_user_id and u.read_at is null and (u.created_at, u.id) < (v_before, v_before_id)
+        order by u.created_at desc, u.id desc
+        limit p_limit + 1
+      )
+    ) as n
+  ) as p;
+  return guard.answer(
+    jsonb_build_object('notifications', v_notifications, 'unread', notify.unread(p_user_id), 'next', v_next),
+    v_caller.limits, v_caller.language
+  );
+end;
+$$;
+grant execute on function api.get_notifications to service_role;
+
+create function api.patch_notifications(p_user_id uuid, p_ids uuid[] default null, p_session_id uuid default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Marks as read what p_ids names of the caller's inbox, all of it where that is null: `data` is `{ unread }`, how many are
+-- left. What is another's, or gone, is passed over. A second call changes nothing. Counts against `writes`. Locks:
+-- rate-limit row → account, so that of two calls at once the second counts what the first has marked → notifications.
+declare
+  v_caller record;
+begin
+  v_caller := guard.enter(p_user_id, 'notifications', '{writes}', null, p_locks => true, p_session_id => p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+
+  perform notify.mark_read(p_user_id, p_ids);
+  return guard.answer(jsonb_build_object('unread', notify.unread(p_user_id)), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.patch_notifications to service_role;
+
+-- supabase/schemas/api/notify-tasks.sql
+
+-- What the handlers of the domain `notify` call, in _shared/notify/tasks.ts.
+
+create function api.deliver_inbox(p_task_id bigint, p_attempt integer, p_delivery_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Does a `deliver_inbox` task and ends it: `data` is `{ outcome }`, `delivered` or `dropped`, null where the delivery is gone.
+-- A second call writes no second notification. Locks: user → delivery → task.
+declare
+  v_outcome events.outcome;
+begin
+  v_outcome := notify.deliver(p_delivery_id);
+  perform queue.finish(p_task_id, p_attempt);
+  return guard.answer(jsonb_build_object('outcome', v_outcome));
+end;
+$$;
+grant execute on function api.deliver_inbox to service_role;

@@ -82,8 +82,17 @@ values
   ('export_account', 2, 10, 'exponential', 5, 900, 15, 120, 6, 'accounts.fail_export', null, null),
   ('delete_export', 4, 10, 'exponential', 5, 3600, 15, 60, 6, null, null, null),
   -- The code is good for 5 minutes, so it goes soon. With an hour between them at most, 100 tries are three days.
-  ('revoke_apple_sign_in', 4, 100, 'exponential', 5, 3600, 15, 60, 4, 'accounts.give_up_revocation', null, null)
+  ('revoke_apple_sign_in', 4, 100, 'exponential', 5, 3600, 15, 60, 4, 'accounts.give_up_revocation', null, null),
+  -- The database alone: what fails is a fault of ours, and ten tries are some two hours to mend it.
+  ('deliver_inbox', 10, 10, 'exponential', 5, 3600, 15, 60, 5, 'notify.give_up_delivery', null, null)
 on conflict (kind) do update set on_dead = excluded.on_dead, facts = excluded.facts;
+
+-- events: who hears what. The operator may change the subscriptions.
+insert into events.channels (channel, kind) values ('inbox', 'deliver_inbox')
+on conflict (channel) do update set kind = excluded.kind;
+insert into events.subscriptions (pattern, channel, priority) values
+  ('video.completed', 'inbox', 5), ('video.failed', 'inbox', 5), ('purchase.*', 'inbox', 5), ('account.merged', 'inbox', 5)
+on conflict (pattern, channel, target) do nothing;
 
 -- videos: the life of a job, who makes videos, and where they are kept.
 insert into videos.job_transitions (from_status, to_status, reason) values
@@ -130,6 +139,11 @@ insert into ops.retention_rules (name, what, keep, batch, every, relation, time_
   -- Longer than Apple''s word is believed: until then it is known again. What is about an account is kept with it.
   ('identity_notifications', 'What Apple told of identities that nobody here has, from its arrival', '30 days', 10000, '1 day',
     'accounts.identity_notifications', 'received_at', 't.user_id is null'),
+  -- How long each type is kept stands in its declaration; this is what is added to it.
+  ('events', 'Events with their deliveries, from the end of what their type says', '0', 10000, '10 minutes',
+    'events.log', 'expires_at', null),
+  ('notifications', 'What stands in an inbox, from its delivery, read or not', '90 days', 10000, '1 day',
+    'notify.notifications', 'created_at', null),
   ('error_log', 'Recorded errors, from their minute', '30 days', 10000, '10 minutes', 'ops.error_log', 'minute', null),
   ('alerts', 'Alerts, from when they were met last', '90 days', 10000, '1 day', 'ops.alerts', 'last_at', null),
   -- The next proof begins at that one.
@@ -171,6 +185,10 @@ insert into accounts.personal_tables (relation, rows_of) values
   -- Those of networks and endpoints are nobody's.
   ('guard.hits', '(t.is_logged, t.policy, t.subject) in (
     select p.is_logged, p.name, u.id::text from guard.policies as p, unnest($1) as u (id) where p.scope = ''user'')'),
+  -- Before the log, by way of which they are found.
+  ('events.deliveries', 't.event_id in (select l.id from events.log as l where l.user_id = any ($1))'),
+  ('events.log', 't.user_id = any ($1)'),
+  ('notify.notifications', 't.user_id = any ($1)'),
   ('guard.idempotency_keys', 't.caller = any ($1)'),
   ('ops.admin_actions', 't.user_id = any ($1)'),
   ('ops.error_log', 't.user_id = any ($1)'),
@@ -193,6 +211,7 @@ on conflict (relation) do update set rows_of = excluded.rows_of;
 update accounts.personal_tables as t set owner_column = o.owner_column
   from (values
   ('accounts.identity_notifications', 'user_id'), ('devices.app_transactions', 'user_id'), ('devices.intents', 'user_id'), ('purchases.subscriptions', 'owner_id'),
+  ('events.log', 'user_id'), ('notify.notifications', 'user_id'),
   ('purchases.transactions', 'owner_id'), ('queue.tasks', 'owner_id'), ('videos.assets', 'owner_id'), ('videos.jobs', 'user_id'),
   ('videos.projects', 'user_id'),
   ('videos.provider_events', 'owner_id'), ('videos.submissions', 'owner_id'),
@@ -227,6 +246,10 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   ('devices.intents', '{user_id}', 'blanked', null, 'moves', 'who was where, and when'),
   ('devices.intents', '{lane,network}', 'kept', null, 'moves',
     'a network without a user, which counts in the limits of grants, until the rule device_intents'),
+  ('accounts.users', '{notification_preferences}', 'blanked', '{}', 'stays', 'what the user wants to hear of'),
+  ('events.deliveries', '{id,event_id,channel,target,reason}', 'erased', null, 'stays', 'whom an event was told; it goes with it'),
+  ('events.log', '{id,type,user_id,data,metadata}', 'erased', null, 'moves', 'what happened to the user'),
+  ('notify.notifications', '{id,user_id,type,data}', 'erased', null, 'moves', 'what the user was told'),
   ('guard.hits', '{policy,subject}', 'erased', null, 'stays', 'what the user did in the last hours'),
   ('guard.idempotency_keys', '{caller,endpoint,key,fingerprint,outcome}', 'erased', null, 'moves',
     'what the user asked for; a retry is a replay, whoever they are by then'),
@@ -263,7 +286,7 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   ('videos.submissions', '{id,job_id,owner_id,provider,provider_model,request_id}', 'kept', null, 'moves',
     'ids of ours and the provider''s, for what was paid'),
   ('videos.submissions', '{provider_references,cause}', 'blanked', null, 'moves', 'the provider''s words'),
-  ('videos.uploads', '{id,owner_id,content_type,folder,path}', 'erased', null, 'moves', 'the files are gone'),
+  ('videos.uploads', '{id,owner_id,content_type,folder,path,job_id,project_id}', 'erased', null, 'moves', 'the files are gone'),
   -- About nobody.
   ('devices.lanes', '{*}', 'kept', null, 'stays', 'a network without a user, gone by the rule device_lanes'),
   ('credits.checkpoints', '{*}', 'kept', null, 'stays', 'how far the ledger is proved')
@@ -272,7 +295,8 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   union all
   select t.relation, '*', 'kept', null, 'stays', 'the operator''s rows, about no person'
   from unnest('{
-  accounts.personal_tables, accounts.privacy_classes, core.scheduled_tasks, core.set_aside, guard.policies,
+  accounts.personal_tables, accounts.privacy_classes, core.scheduled_tasks, core.set_aside, events.channels,
+  events.subscriptions, guard.policies,
   guard.secrets,
   ops.alerts, ops.feature_flags, ops.retention_rules, purchases.products, queue.kinds, videos.job_transitions,
   videos.model_providers, videos.models, videos.moderation_filters, videos.moderation_terms, videos.moderation_words,

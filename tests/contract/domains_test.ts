@@ -61,8 +61,8 @@ const platformTables: Record<string, string> = {
 };
 
 Deno.test("a domain writes its own tables alone, and only `api` writes those of the domains that it decides about", () => {
-  // Money moves only inside credits, and work waits only in queue.
-  const closed = ["credits", "queue", "guard", "core"];
+  // Money moves only inside credits, work waits only in queue, and facts are told only through events.
+  const closed = ["credits", "queue", "events", "guard", "core"];
   const isAllowed = (domain: string, table: string) => {
     const [schema = ""] = table.split(".");
     return schema === domain || table in platformTables || (domain === "api" && !closed.includes(schema));

@@ -115,6 +115,7 @@ const procedures = functions.filter(({ name }) => name.startsWith("api."))
 const helpers: Record<string, string> = {
   "submit-tasks": "of process-jobs: handing a job to its provider",
   "purchase-tasks": "of process-jobs: what Apple asks, and what it told in vain",
+  "notify-tasks": "of process-jobs: telling users",
   "upload-tasks": "of process-jobs: removing files of uploads that nobody needs",
   "video-tasks": "of process-jobs: polling, cancelling and storing a video",
   "account-tasks": "of process-jobs: telling Apple who has left, and writing down what is kept of a user",
@@ -152,6 +153,7 @@ const forMachines = procedures.filter(({ path }) => {
 /** Other procedures that act for nobody, and why. */
 const forNobody: Record<string, string> = {
   claim_submission: "the worker's: a job goes on whoever asked for it",
+  deliver_inbox: "the worker's: it tells whoever the event's user is by now",
   load_upload_files: "the worker's",
   record_upload_tidied: "the worker's",
   enter_device_lane: "a lane is a network's",
@@ -172,6 +174,7 @@ const forNobody: Record<string, string> = {
   record_cancel: "the worker's",
   record_error: "the functions' own: its user is one that the error is about",
   record_files_deleted: "the worker's",
+  record_image: "the worker's",
   record_poll: "the worker's",
   record_stored: "the worker's",
   record_submission: "the worker's",

@@ -272,6 +272,10 @@ const pages: Record<string, string> = {
   "the newest uploads": `api.get_uploads('${volumeUser(0)}', 20, null)`,
   "uploads of long ago": `api.get_uploads('${volumeUser(0)}', 20, jsonb_build_object(
     'created_at', now() - interval '200 days', 'id', '${user}'))`,
+  "the newest notifications": `api.get_notifications('${volumeUser(0)}', 20, null)`,
+  "notifications of long ago": `api.get_notifications('${volumeUser(0)}', 20, jsonb_build_object(
+    'created_at', now() - interval '200 days', 'id', '${user}'))`,
+  "the unread notifications": `api.get_notifications('${volumeUser(0)}', 20, null, true)`,
   "the newest purchases": `api.get_purchases('${volumeUser(0)}', 20, null)`,
   "purchases of long ago": `api.get_purchases('${volumeUser(0)}', 20, jsonb_build_object(
     'purchased_at', now() - interval '200 days', 'id', '${user}'))`,
@@ -283,7 +287,8 @@ async function rowsRead(sql: postgres.TransactionSql): Promise<number> {
     select sum(seq_tup_read + idx_tup_fetch)::int as rows from pg_stat_xact_user_tables
     where (schemaname, relname) in (
       ('videos', 'jobs'), ('videos', 'assets'), ('credits', 'transfers'), ('credits', 'lots'),
-      ('purchases', 'transactions'), ('videos', 'uploads'), ('videos', 'projects')
+      ('purchases', 'transactions'), ('videos', 'uploads'), ('videos', 'projects'),
+      ('notify', 'notifications')
     )`;
   if (row === undefined) throw new Error("There are no statistics");
   return row.rows;
@@ -323,7 +328,14 @@ Deno.test("a page of a history of 10,000 jobs reads the rows of that page, and o
     select ${
     volumeUser(0)
   }, 'Project ' || n, now() - n * interval '1 hour' from generate_series(1, 10000) as n`;
-  await sql`vacuum analyze purchases.transactions, videos.projects, videos.uploads`;
+  // A few are unread, since those are counted.
+  await sql`
+    insert into notify.notifications (id, user_id, type, data, created_at, read_at)
+    select gen_random_uuid(), ${
+    volumeUser(0)
+  }, 'video.completed', '{}', at, case when n % 1000 > 0 then at end
+    from generate_series(1, 10000) as n, lateral (values (now() - n * interval '1 hour')) as g (at)`;
+  await sql`vacuum analyze purchases.transactions, videos.projects, videos.uploads, notify.notifications`;
   for (const [name, page] of Object.entries(pages)) {
     await test.step(name, async () => {
       const rows = await sql.begin(async (sql) => {

@@ -58,6 +58,7 @@ const several: Scenario = {
   async play(run) {
     await generateSeveral(run);
     await until("the job ends", () => hasEnded(run));
+    await tick();
     await until("nothing is left to do", isDone);
   },
   ends: { taken: ["completed"], notTaken: ["failed ERR_5001"] },
@@ -78,6 +79,7 @@ const cancelled: Scenario = {
       select from videos.jobs where id = ${run.jobId} and (started_at is not null or completed_at is not null)`));
     await call(run, "cancel-video", { body: { job_id: run.jobId } });
     await until("the job ends", () => hasEnded(run));
+    await tick();
     await until("nothing is left to do", isDone);
   },
   // By its deadline where the answer to the submission was lost: there is nobody to ask, and no webhook comes.
@@ -102,6 +104,7 @@ const turnedAway: Scenario = {
       select from videos.submissions where job_id = ${run.jobId} and state <> 'sending'`));
     await nextTry(run);
     await until("the job ends", () => hasEnded(run));
+    await tick();
     await until("nothing is left to do", isDone);
   },
   // By its deadline where the proof that it was not taken was lost: nobody sends it again.
@@ -226,6 +229,19 @@ async function prove({ guest, prompt }: Run, { ends, closes = false }: Scenario)
   assert.equal(job.transfers, isPaid ? "hold capture" : "hold release", prompt);
   assert.equal(job.spent, isPaid ? priceOfKling : 0, prompt);
   assert.equal(await backend.balanceOf(guest), closes ? 0 : priceOfKling - job.spent, prompt);
+  // Told once, and nobody whose account is closed.
+  const told = await sql<{ type: string; notifications: number }[]>`
+    select l.type, (
+      select count(*)::int from notify.notifications as n join events.deliveries as d on d.id = n.id where d.event_id = l.id
+    ) as notifications
+    from events.log as l
+    where l.user_id = ${guest.id} and l.type in ('video.completed', 'video.failed', 'video.cancelled')`;
+  const [status = ""] = job.end.split(" ");
+  assert.deepEqual(
+    told.map((event) => ({ ...event })),
+    closes ? [] : [{ type: `video.${status}`, notifications: status === "cancelled" ? 0 : 1 }],
+    prompt,
+  );
   const [user] = await sql`
     select exists (select from auth.users as u where u.id = ${guest.id}) as is_there,
       exists (select from accounts.erasures as r where r.user_id = ${guest.id}) as is_erased`;

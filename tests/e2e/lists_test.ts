@@ -145,6 +145,17 @@ const withEntries: Readonly<Record<string, () => Promise<Guest>>> = {
   "GET credits": async () => (await withVideos(2)).guest,
   "GET purchases": withPurchases,
   "GET uploads": withUploads,
+  "GET notifications": async () => {
+    // With credits, and so known.
+    const guest = await backend.signIn(1);
+    for (let event = 0; event < 2; event++) {
+      await backend.database.sql`
+        select notify.deliver(d.id)
+        from events.publish('video.completed', ${guest.id}, '{"model_name": "Kling"}') as e (id)
+        join events.deliveries as d on d.event_id = e.id`;
+    }
+    return guest;
+  },
   "GET projects": async () => {
     const guest = await backend.signIn();
     for (const name of ["Winter", "Summer"]) await guest.call("projects", { body: { name } });

@@ -133,6 +133,7 @@ Deno.test("a function sees the platform's variables and the project's secrets, a
     "RUNWAY_API_SECRET",
     "RUNWAY_API_URL",
     "RUNWAY_RESULT_HOSTS",
+    "SIMULATED_WEB",
     "SUPABASE_JWKS",
     "SUPABASE_PUBLISHABLE_KEYS",
     "SUPABASE_SECRET_KEYS",

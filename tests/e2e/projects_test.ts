@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { AcceptedVideo, Project } from "../../supabase/functions/_shared/videos/contract.ts";
 import { ProjectsResponse } from "../../supabase/functions/projects/schema.ts";
 import { VideoJobsResponse } from "../../supabase/functions/video-jobs/schema.ts";
+import { GetUploadsResponse, PostUploadsResponse } from "../../supabase/functions/uploads/schema.ts";
 import { shared } from "../shared.ts";
 import { bodyOf, errorOf } from "./support/answer.ts";
 import { type Guest, startBackend } from "./support/backend.ts";
@@ -75,6 +76,8 @@ Deno.test("another's project is not there, whatever is asked of it", async () =>
     const answers = [
       await generateIn(stranger, id),
       await stranger.call(`video-jobs?project_id=${id}`),
+      await stranger.call(`uploads?project_id=${id}`),
+      await stranger.call("uploads", { body: { content_type: "image/png", bytes: 1, project_id: id } }),
       await stranger.call("projects", { method: "PATCH", body: { project_id: id, name: "Theirs" } }),
       await stranger.call(`projects?project_id=${id}`, { method: "DELETE" }),
     ];
@@ -97,4 +100,27 @@ Deno.test("a video is in one project for one request: its key does not put it in
     const body = { model_id: kling, prompt: "A fox", project_id: id };
     errorOf(await guest.call("generate-video", { body, key: crypto.randomUUID() }), "ERR_4008");
   }
+});
+
+Deno.test("a picture is in a project, which shows it, and in none when the project is gone", async () => {
+  const guest = await backend.signIn();
+  const [one, other] = [await create(guest, "One"), await create(guest, "Other")];
+  const begin = async (project_id: string | null) => {
+    const body = { content_type: "image/png", bytes: 1_000, project_id };
+    return bodyOf(await guest.call("uploads", { body }), 201, PostUploadsResponse).upload_id;
+  };
+  const shown = async (query = "") => {
+    const { uploads } = bodyOf(await guest.call(`uploads?limit=1${query}`), 200, GetUploadsResponse);
+    const more = bodyOf(await guest.call(`uploads?${query}`), 200, GetUploadsResponse);
+    assert.deepEqual(uploads, more.uploads.slice(0, 1));
+    return more.uploads.map(({ upload_id, project_id }) => [upload_id, project_id]);
+  };
+  const [first, second, third] = [await begin(one), await begin(null), await begin(one)];
+  assert.deepEqual(await shown(`&project_id=${one}`), [[third, one], [first, one]]);
+  assert.deepEqual(await shown(`&project_id=${other}`), []);
+  assert.deepEqual(await shown(), [[third, one], [second, null], [first, one]]);
+  assert.deepEqual(await projectsOf(guest), [["Other", 0], ["One", 0]], "it counts jobs");
+  assert.equal((await guest.call(`projects?project_id=${one}`, { method: "DELETE" })).status, 204);
+  assert.deepEqual(await shown(), [[third, null], [second, null], [first, null]]);
+  errorOf(await guest.call(`uploads?project_id=${one}`), "ERR_4007");
 });

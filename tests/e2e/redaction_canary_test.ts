@@ -15,6 +15,8 @@ import { eventually } from "./eventually.ts";
 import { startBabblingService } from "./support/babbling-service.ts";
 import { canaries, leaksIn } from "./support/canaries.ts";
 import { kling } from "./support/videos.ts";
+import { signIn } from "./support/backend.ts";
+import { bringPictures } from "./support/canary-pictures.ts";
 import { callersOf, requestsWith } from "./support/canary-requests.ts";
 
 /** Makes every procedure that the functions call fail, with all that it was given in the error; gives what mends them. */
@@ -132,6 +134,24 @@ Deno.test("no canary is in any log, whatever is sent and whatever fails", async 
       }
     }
   };
+  const [model] = await sql<
+    { id: string }[]
+  >`select m.id from videos.models as m where m.requires_image limit 1`;
+  const { id: photographer, token } = await signIn(stack);
+  await sql`select credits.add_credits(${photographer}, 1000000, 'for a test')`;
+  const tokens: string[] = [];
+  const bring = async () => {
+    const headers = { apikey: stack.publishableKey, authorization: `Bearer ${token}` };
+    await stack.simulators.web.control.rules({
+      effect: "redirect",
+      location: "https://b.example.net/x",
+      times: 1,
+    });
+    for (const [index, canary] of canaries.entries()) {
+      if (index % runs(3, 1) !== 0) continue;
+      tokens.push(...await bringPictures(stack, headers, canary, model?.id ?? ""));
+    }
+  };
   const postgresLog = async () => {
     const [row] = await sql<
       { folder: string }[]
@@ -146,6 +166,7 @@ Deno.test("no canary is in any log, whatever is sent and whatever fails", async 
 
   await test.step("the services outside babble", async () => {
     await send();
+    await bring();
     await work(stack, sql);
     assert(outside.answered() > 100 / share, "the services outside were asked");
     written["Postgres' log"] = await postgresLog();
@@ -155,6 +176,7 @@ Deno.test("no canary is in any log, whatever is sent and whatever fails", async 
     // Postgres itself tells what we have it raise, so its log is not searched from here on.
     const mend = await breakProcedures(sql);
     await send();
+    await bring();
     await mend();
   });
 
@@ -177,11 +199,17 @@ Deno.test("no canary is in any log, whatever is sent and whatever fails", async 
       leaksIn(text).map((leak) => ({ where, ...leak }))
     );
     assert.deepEqual(leaks, []);
+    assert(tokens.length > 5, "pictures were brought");
+    for (const [where, text] of Object.entries(written)) {
+      for (const token of tokens) assert(!text.includes(token), `${where} has the token of an upload's URL`);
+      const url = /\/object\/(?:upload\/)?sign\/[^\s"]*token=[^\s"]{10}/.exec(text);
+      assert.equal(url, null, `${where} has a signed URL: ${url?.[0]}`);
+    }
 
     // What was searched is what was written.
     const log = written["the functions' log"];
     for (const { name } of allOperations) assert(log.includes(`"endpoint":"${name}"`), name);
-    for (const event of ["submission", "device_check", "background_work_failed", "request"]) {
+    for (const event of ["submission", "device_check", "background_work_failed", "request", "image"]) {
       assert(log.includes(`"event":"${event}"`), event);
     }
     const planted = `${log}${canaries.map(({ value }) => value).join(" ")}`;

@@ -2,9 +2,11 @@
 import assert from "node:assert/strict";
 import { AcceptedVideo, Upload } from "../../supabase/functions/_shared/videos/contract.ts";
 import { GetUploadsResponse } from "../../supabase/functions/uploads/schema.ts";
+import * as z from "zod";
 import { shared } from "../shared.ts";
 import { assertError, bodyOf } from "./support/answer.ts";
 import { type Guest, newClient, startBackend } from "./support/backend.ts";
+import { createCustomer, letTimePass, present, untilTold } from "./support/shop.ts";
 import {
   beginUpload,
   bringUpload,
@@ -171,6 +173,42 @@ Deno.test("the quota of a tier is exact under twenty requests at once, and says 
     await beginUpload(guest, 5_000);
   } finally {
     await sql`update videos.tiers set storage_bytes = 100000000, pending_uploads = 3 where tier = 'guest'`;
+  }
+});
+
+Deno.test("the quota follows the user: guest, member, and subscriber as long as the subscription lasts", async () => {
+  const { sql } = backend.database;
+  await sql`
+    insert into purchases.products (product_id, kind, name, description, credits)
+    values ('level_1', 'subscription', 'Level 1', '', 100) on conflict do nothing`;
+  await sql`update videos.tiers set storage_bytes = case tier when 'guest' then 10000 when 'member' then 20000 else 30000 end`;
+  try {
+    const customer = await createCustomer(backend);
+    const quota = async () => {
+      const answer = await customer.call("uploads", { body: { content_type: jpeg, bytes: 10_000_000 } });
+      return assertError(answer, "ERR_4020", "more than anybody may").details.quota_bytes;
+    };
+    assert.equal(await quota(), 10_000);
+    await sql`update auth.users set is_anonymous = false where id = ${customer.id}`;
+    assert.equal(await quota(), 20_000);
+    const { appStore } = backend.stack.simulators;
+    const { transactionId, signed } = await appStore.do({
+      ...{ deed: "subscribe", productId: "level_1" },
+      ...{ appAccountToken: customer.appAccountToken, account: customer.appAccountToken },
+    });
+    bodyOf(await present(customer, signed ?? ""), 200, z.unknown());
+    assert.equal(await quota(), 30_000);
+    await beginUpload(customer, 30_000);
+    await appStore.do({ deed: "lapse", subscription: transactionId ?? "", graceDays: 16 });
+    await untilTold(backend);
+    assert.equal(await quota(), 30_000, "in its grace");
+    await letTimePass(backend, 50 * 24 * hours);
+    await untilTold(backend);
+    assert.equal(await quota(), 20_000, "who has not paid has the room of a member, and keeps what is there");
+  } finally {
+    await sql`
+      update videos.tiers
+      set storage_bytes = case tier when 'guest' then 100000000 when 'member' then 500000000 else 5000000000 end`;
   }
 });
 

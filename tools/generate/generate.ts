@@ -8,6 +8,7 @@ import { readArguments } from "../../local/arguments.ts";
 import { clientErrors, clientErrorsFile } from "./client-errors.ts";
 import { createDatabase, withConnection } from "../../local/postgres/database.ts";
 import { errorsSchema, errorsSchemaFile } from "./errors-schema.ts";
+import { eventsDocument, eventsDocumentFile, eventTypesFile, eventTypesSchema } from "./event-types.ts";
 import { filesFromDatabase } from "./from-database.ts";
 import { migrate } from "../../local/postgres/migrations.ts";
 import { preparePlatform } from "../../local/platform/platform.ts";
@@ -24,6 +25,8 @@ Writes every generated file anew: the baseline of the migrations, types, OpenAPI
 
 await writeGenerated(errorsSchemaFile, errorsSchema());
 await writeGenerated(clientErrorsFile, clientErrors());
+await writeGenerated(eventTypesFile, eventTypesSchema());
+await writeGenerated(eventsDocumentFile, eventsDocument(await Deno.readTextFile(eventsDocumentFile)));
 if (await isBaselineOpen()) await writeGenerated(baselineFile, baselineOf(await schemaFiles()));
 
 await using postgres = await startPostgres();

@@ -7,6 +7,7 @@ import { fakeDatabase } from "../_shared/testing/database.ts";
 import { storedJob } from "../_shared/testing/jobs.ts";
 import { fakeProviders } from "../_shared/testing/provider.ts";
 import { fakeStorage } from "../_shared/testing/storage.ts";
+import { fakeWeb } from "../_shared/testing/web.ts";
 import { sessionId, userId } from "../_shared/testing/tokens.ts";
 import { cancelVideo } from "./service.ts";
 
@@ -39,6 +40,7 @@ function contextWith(answer: () => Promise<StoredJob>) {
     providers: fakeProviders(),
     storage: fakeStorage(),
     uploads: fakeStorage(),
+    web: fakeWeb(),
     fetch: () => Promise.reject(new Error("This test has no network")),
   });
   return { context, claimed, calls };

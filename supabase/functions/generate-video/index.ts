@@ -1,6 +1,7 @@
 import { codes } from "../_shared/errors/error-codes.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { database } from "../_shared/database/call.ts";
+import { publicWeb } from "../_shared/platform/public-web.ts";
 import { uploadStorage } from "../_shared/platform/storage.ts";
 import { AcceptedVideo } from "../_shared/videos/contract.ts";
 import { promptModeration } from "../_shared/videos/moderation/moderation.ts";
@@ -31,6 +32,12 @@ export default endpoint({
     codes["resource/not-found"],
     codes["resource/wrong-state"],
   ],
-  ports: { database, moderation: promptModeration, providers: videoProviders, uploads: uploadStorage },
+  ports: {
+    database,
+    moderation: promptModeration,
+    providers: videoProviders,
+    uploads: uploadStorage,
+    web: publicWeb,
+  },
   service: generateVideo,
 });

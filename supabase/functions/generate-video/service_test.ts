@@ -13,6 +13,7 @@ import endpoint from "./index.ts";
 import type { GenerateVideoRequest } from "./schema.ts";
 import { generateVideo } from "./service.ts";
 import { fakeStorage } from "../_shared/testing/storage.ts";
+import { fakeWeb } from "../_shared/testing/web.ts";
 
 const modelId = "0190a000-0000-7000-8000-000000000001";
 const body = { model_id: modelId, prompt: "a red fox" };
@@ -63,6 +64,7 @@ function setting(
     config: testConfig(secret === null ? {} : { WEBHOOK_SECRET: secret }),
     moderation,
     uploads: fakeStorage(),
+    web: fakeWeb(),
     providers: fakeProviders(fakeProvider()),
   });
   return { context, calls, names: () => calls.map(({ name }) => name) };

@@ -2,6 +2,7 @@ import { codes } from "../_shared/errors/error-codes.ts";
 import { database } from "../_shared/database/call.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { promptModeration } from "../_shared/videos/moderation/moderation.ts";
+import { publicWeb } from "../_shared/platform/public-web.ts";
 import { uploadStorage } from "../_shared/platform/storage.ts";
 import { videoProviders } from "../_shared/videos/providers/registry.ts";
 import { GenerateVideosRequest, GenerateVideosResponse } from "./schema.ts";
@@ -30,6 +31,12 @@ export default endpoint({
     codes["resource/not-found"],
     codes["resource/wrong-state"],
   ],
-  ports: { database, moderation: promptModeration, providers: videoProviders, uploads: uploadStorage },
+  ports: {
+    database,
+    moderation: promptModeration,
+    providers: videoProviders,
+    uploads: uploadStorage,
+    web: publicWeb,
+  },
   service: generateVideos,
 });

@@ -5,6 +5,8 @@ import { fakeDatabase } from "../_shared/testing/database.ts";
 import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { fakeProvider, fakeProviders } from "../_shared/testing/provider.ts";
 import { testServer } from "../_shared/testing/server.ts";
+import { fakeStorage } from "../_shared/testing/storage.ts";
+import { fakeWeb } from "../_shared/testing/web.ts";
 import { sessionId, userId } from "../_shared/testing/tokens.ts";
 import endpoint from "./index.ts";
 import { type AcceptedVideos, GenerateVideosRequest } from "./schema.ts";
@@ -33,7 +35,8 @@ function setting(results = stored.results, secret: string | null = "a secret of 
     database,
     config: testConfig(secret === null ? {} : { WEBHOOK_SECRET: secret }),
     moderation: null,
-    uploads: { sign: () => assert.fail("There is no picture") },
+    uploads: fakeStorage(),
+    web: fakeWeb(),
     providers: fakeProviders(fakeProvider()),
   });
   return { context, calls };

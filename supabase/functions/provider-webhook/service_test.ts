@@ -10,6 +10,7 @@ import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { fakeProvider, fakeProviders } from "../_shared/testing/provider.ts";
 import { testServer } from "../_shared/testing/server.ts";
 import { fakeStorage } from "../_shared/testing/storage.ts";
+import { fakeWeb } from "../_shared/testing/web.ts";
 import { facts, jobId, ownerReference, pollTask, storeTask, submission } from "../_shared/testing/tasks.ts";
 import endpoint from "./index.ts";
 import { receiveProviderWebhook } from "./service.ts";
@@ -80,6 +81,7 @@ function setting(
     }),
     storage: fakeStorage(),
     uploads: fakeStorage(),
+    web: fakeWeb(),
     fetch: () => Promise.reject(new Error("This test has no network")),
   });
   const body = new TextEncoder().encode("{}");

@@ -6,7 +6,7 @@ export default {
   GET: {
     description:
       "Newest first, `limit` at a time (1 to 100, else 20); those that were begun and not completed are `pending`, until their " +
-      "URL expires. `next_cursor` is the `cursor` of the next page, and null on the last.",
+      "URL expires. `project_id` shows those of one of the caller's `projects` (`ERR_4007` for any other). `next_cursor` is the `cursor` of the next page, and null on the last.",
     query: { limit: "10" },
     responses: { 200: { uploads: [exampleUpload()], next_cursor: null } },
     walk: { follows: "video-status" },
@@ -16,7 +16,7 @@ export default {
       "A JPEG, PNG or WebP of up to 10 MB, 64 to 8192 pixels a side. PUT the file to `upload_url` with its `Content-Type`, or " +
       "give its path and token to supabase-js' `uploadToSignedUrl`; then PATCH. Three may be pending at the same time, more are " +
       "`ERR_4009`; one that is not completed when its URL expires is gone. `ERR_4020` says how much room there is: 100 MB for " +
-      "a guest, 500 MB for whoever has signed in, 5 GB with a subscription.",
+      "a guest, 500 MB for whoever has signed in, 5 GB with a subscription. `project_id` puts it into one of the caller's `projects` (`ERR_4007` for any other).",
     request: { content_type: "image/png", bytes: 1_873_402 },
     responses: {
       201: {

@@ -20,7 +20,7 @@ export default endpoint({
   policies: ["reads"],
   query: GetUploadsQuery,
   response: { 200: GetUploadsResponse },
-  errors: [],
+  errors: [codes["resource/not-found"]],
   ports: { database },
   service: getUploads,
 }, {
@@ -30,7 +30,12 @@ export default endpoint({
   policies: ["writes"],
   request: PostUploadsRequest,
   response: { 201: PostUploadsResponse },
-  errors: [codes["resource/wrong-state"], codes["upload/quota-exceeded"], codes["storage/failed"]],
+  errors: [
+    codes["resource/not-found"],
+    codes["resource/wrong-state"],
+    codes["upload/quota-exceeded"],
+    codes["storage/failed"],
+  ],
   ports: { database, uploads: uploadStorage },
   service: postUploads,
 }, {

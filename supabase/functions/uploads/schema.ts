@@ -1,12 +1,13 @@
 import * as z from "zod/mini";
 import { pageQuery, positionTime } from "../_shared/request/cursor.ts";
-import { ImageType, Upload } from "../_shared/videos/contract.ts";
+import { optional } from "../_shared/request/validation.ts";
+import { ImageType, ProjectId, Upload } from "../_shared/videos/contract.ts";
 import { maxImageBytes } from "../_shared/videos/images/picture.ts";
 
 const timestamp = z.iso.datetime({ precision: 3 });
 const uploadId = z.guid().check(z.toLowerCase());
 
-export const GetUploadsQuery = z.strictObject(pageQuery);
+export const GetUploadsQuery = z.strictObject({ ...pageQuery, project_id: z.optional(ProjectId) });
 export type GetUploadsQuery = z.infer<typeof GetUploadsQuery>;
 
 /** What a cursor holds: the last upload that was shown. */
@@ -23,6 +24,7 @@ export const PostUploadsRequest = z.strictObject({
   content_type: ImageType,
   /** Of the file, which may have fewer and not more. */
   bytes: z.int().check(z.positive(), z.maximum(maxImageBytes)),
+  project_id: optional(ProjectId),
 });
 export type PostUploadsRequest = z.infer<typeof PostUploadsRequest>;
 

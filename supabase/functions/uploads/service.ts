@@ -26,10 +26,14 @@ type UploadsContext = Context<"user"> & { database: Database };
 
 /** A page of the caller's pictures. */
 export async function getUploads(
-  { cursor, limit }: GetUploadsQuery,
+  { cursor, limit, ...filter }: GetUploadsQuery,
   context: UploadsContext,
 ): Promise<Answer<GetUploadsResponse>> {
-  const args = { p_limit: limit, ...actor(context), p_after: readCursor(UploadsPosition, cursor) };
+  const args = {
+    ...fields({ limit, ...filter }),
+    ...actor(context),
+    p_after: readCursor(UploadsPosition, cursor),
+  };
   const { uploads, next } = await context.database.call("get_uploads", args, UploadPage);
   return { status: 200, body: { uploads, next_cursor: writeCursor(next) } };
 }

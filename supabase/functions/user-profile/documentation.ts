@@ -1,5 +1,6 @@
 import type { Documentation } from "../_shared/endpoint/documentation.ts";
 import { exampleIds } from "../_shared/endpoint/example-ids.ts";
+import { examplePreferences } from "../_shared/notify/contract.ts";
 
 const profile = {
   user_id: exampleIds.user,
@@ -11,6 +12,7 @@ const profile = {
   app_account_token: exampleIds.appAccountToken,
   shares_consumption: false,
   accepted_processors: [],
+  notification_preferences: examplePreferences(),
   created_at: "2026-11-21T11:58:00.000Z",
   subscription: null,
   export: null,
@@ -29,8 +31,8 @@ export default {
     description:
       "Changes the members that it names, of `display_name` (1 to 50 characters, or null), `language`, " +
       "`theme_preference`, `shares_consumption`, by which Apple may be told how much of a purchase was used when a refund is " +
-      "asked for, and `accepted_processors`, the whole list of those who may get the user's prompts and images, of the names in " +
-      "the models' `processed_by`; answers like `GET`.",
+      "asked for, `accepted_processors`, the whole list of those who may get the user's prompts and images, of the names in " +
+      "the models' `processed_by`, and `notification_preferences`, of which it names what changes; answers like `GET`.",
     request: { display_name: "Ada", theme_preference: "dark" },
     responses: { 200: { ...profile, display_name: "Ada", theme_preference: "dark" } },
   },

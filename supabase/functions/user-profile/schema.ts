@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
 import { themePreferences } from "../_shared/accounts/contract.ts";
+import { NotificationPreferenceChanges } from "../_shared/notify/contract.ts";
 import { languages } from "../_shared/errors/languages.ts";
 import { userText } from "../_shared/request/user-text.ts";
 import { optional } from "../_shared/request/validation.ts";
@@ -15,6 +16,8 @@ export const UpdateUserProfileRequest = z.strictObject({
     z.array(z.string().check(z.regex(/^[a-z][a-z0-9_-]{0,49}$/, "Must be a name from processed_by")))
       .check(z.maxLength(20)),
   ),
+  // Of each type that it names, what changes.
+  notification_preferences: optional(NotificationPreferenceChanges),
 }).check(
   z.refine(
     (changes) => Object.values(changes).some((change) => change !== undefined),

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { AppError } from "../_shared/errors/app-error.ts";
 import type { Storage } from "../_shared/platform/storage.ts";
 import type { StoredProfile } from "../_shared/accounts/contract.ts";
+import { examplePreferences } from "../_shared/notify/contract.ts";
 import { testContext } from "../_shared/testing/context.ts";
 import { fakeDatabase } from "../_shared/testing/database.ts";
 import { fakeStorage } from "../_shared/testing/storage.ts";
@@ -21,6 +22,7 @@ const profile: StoredProfile = {
   app_account_token: "0f0b4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
   shares_consumption: false,
   accepted_processors: [],
+  notification_preferences: examplePreferences(),
   created_at: "2026-11-20T12:00:00.000Z",
   subscription: null,
   export: null,

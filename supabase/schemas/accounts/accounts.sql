@@ -24,7 +24,9 @@ create table accounts.users (
   merged_into uuid constraint users_another check (merged_into <> id),
   -- Who may get this user's prompts and images, by the names that models.processed_by has.
   accepted_processors text[] not null default '{}'
-    check (cardinality(accepted_processors) <= 20 and array_position(accepted_processors, null) is null)
+    check (cardinality(accepted_processors) <= 20 and array_position(accepted_processors, null) is null),
+  -- What the user wants to hear of, by type and channel: what notify.with_changes made of their choices.
+  notification_preferences jsonb not null default '{}'
 );
 alter table accounts.users enable row level security;
 create index users_merged_into on accounts.users (merged_into) where merged_into is not null;
@@ -33,7 +35,7 @@ comment on table accounts.users is 'Accounts, made by the first procedure that n
 -- A tombstone says who it was, and nothing about them.
 alter table accounts.users add constraint users_tombstone check (
   closed_at is null or (display_name is null and language is null and theme_preference = 'system' and not is_admin
-    and not shares_consumption and accepted_processors = '{}')
+    and not shares_consumption and accepted_processors = '{}' and notification_preferences = '{}')
 );
 
 -- A closed account is never opened again, nor does a merged one become its own, by whatever hand.

@@ -76,6 +76,27 @@ begin
 end;
 $$;
 
+create function accounts.hold_user(p_user_id uuid)
+returns accounts.users
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Who a user is by now, as accounts.heir_of has it, whom nobody merges, closes or suspends before this transaction ends;
+-- null where there is none. Locks: the users' rows, shared.
+declare
+  v_user accounts.users;
+  v_id uuid := p_user_id;
+begin
+  loop
+    select u.* into v_user from accounts.users as u where u.id = v_id for share;
+    exit when v_user.merged_into is null;
+    v_id := v_user.merged_into;
+  end loop;
+  return v_user;
+end;
+$$;
+
 create function accounts.with_guests(p_user_id uuid)
 returns uuid[]
 language sql
@@ -239,5 +260,6 @@ return jsonb_build_object(
   'theme_preference', (p_user).theme_preference, 'credits_remaining', p_credits_remaining,
   'app_account_token', (p_user).app_account_token, 'shares_consumption', (p_user).shares_consumption,
   'accepted_processors', to_jsonb((p_user).accepted_processors),
+  'notification_preferences', notify.preferences_json((p_user).notification_preferences),
   'created_at', core.to_iso((p_user).created_at)
 );

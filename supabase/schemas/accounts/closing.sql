@@ -20,7 +20,7 @@ begin
   v_now := core.now();
   update accounts.users as u
   set closed_at = v_now, display_name = null, language = null, theme_preference = 'system', is_admin = false,
-      shares_consumption = false, accepted_processors = '{}'
+      shares_consumption = false, accepted_processors = '{}', notification_preferences = '{}'
   where u.id = p_user_id and u.closed_at is null and u.merged_into is null;
   if not found then
     return null;
@@ -29,6 +29,10 @@ begin
   perform credits.close_account(p_user_id);
   perform accounts.end_sessions(p_user_id);
   perform queue.add('erase_account', p_user_id, p_user_id, videos.erasable_at(p_user_id));
+  -- Nobody's row: it outlives what is erased.
+  perform events.publish(
+    'account.closed', null, jsonb_build_object('user_id', p_user_id, 'closed_at', core.to_iso(v_now))
+  );
   return v_now;
 end;
 $$;

@@ -113,7 +113,7 @@ begin
 end;
 $$;
 
-create function accounts.fail_export(p_export_id uuid)
+create function accounts.fail_export(p_export_id uuid, p_cause text default null)
 returns void
 language plpgsql
 volatile

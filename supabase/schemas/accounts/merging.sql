@@ -59,14 +59,14 @@ begin
 end;
 $$;
 
-create function accounts.merge(p_guest_id uuid, p_heir_id uuid)
+create function accounts.merge(p_guest_id uuid, p_heir_id uuid, p_is_recovery boolean default false)
 returns accounts.merges
 language plpgsql
 volatile
 set search_path = ''
 as $$
--- Makes a guest a part of their heir, for good: credits, jobs, files and keys change hands, the guest's sessions end, and
--- of the guest a tombstone stays that names the heir. Nothing is forfeited or erased. The caller has locked both accounts,
+-- Makes a guest a part of their heir, for good: credits, jobs, files and keys change hands, the guest's sessions end, the
+-- heir is told, and of the guest a tombstone stays that names the heir. p_is_recovery: it was found again without its token. Nothing is forfeited or erased. The caller has locked both accounts,
 -- as accounts.lock_all does, and knows that both are open. Raises serialization_failure for a guest who is suspended at this moment:
 -- the caller tries the whole again.
 -- Locks: both accounts → users → lots → keys → jobs and what belongs to them, tasks → sessions.
@@ -89,6 +89,9 @@ begin
   perform guard.pass_keys(p_guest_id, p_heir_id);
   perform accounts.move_rows(p_guest_id, p_heir_id);
   perform accounts.end_sessions(p_guest_id);
+  perform events.publish(
+    'account.merged', p_heir_id, accounts.merge_json(v_merge) || jsonb_build_object('is_recovery', p_is_recovery)
+  );
   return v_merge;
 end;
 $$;

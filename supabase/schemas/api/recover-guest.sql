@@ -53,7 +53,7 @@ begin
   end if;
   perform devices.note_recovery(v_found);
   return guard.answer(
-    accounts.merge_json(accounts.merge(v_found.user_id, p_user_id)), v_caller.limits, v_caller.language
+    accounts.merge_json(accounts.merge(v_found.user_id, p_user_id, true)), v_caller.limits, v_caller.language
   );
 end;
 $$;

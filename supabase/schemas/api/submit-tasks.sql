@@ -11,13 +11,14 @@ as $$
 -- Claims the sending of a job to a provider, one of p_providers: those that this deployment has keys for. It
 -- commits before the request leaves, and from then on nobody sends the job again unless record_submission learns
 -- that the provider does not have it. `data`: `{ claimed: true, submission_id, owner_reference, provider,
--- provider_model, prompt, settings, image_url }`, or `{ claimed: false }` when there is nothing to send: the job is not
+-- provider_model, prompt, settings }`, or `{ claimed: false }` when there is nothing to send: the job is not
 -- pending or is overdue, or no provider is to be had now and the task waits. With p_moderates nothing is claimed before
 -- the moderation service let the prompt pass: `{ claimed: false, prompt }` asks the caller to ask it, within the task's
 -- lease, and to come back with p_verdict, as the port names it. `passed` is remembered, and goes on as if it had been
--- known; see videos.refuse_claim for the others. A job that is made from an upload is not claimed without p_has_image: `{
+-- known; see videos.refuse_claim for the others. A job that is made from a picture is not claimed without p_has_image: `{
 -- claimed: false, image_path, image_seconds, prompt? }` asks the caller to sign a URL of the cleaned copy for so long, and to
--- have it judged with the prompt. A claim whose lease ran out had a worker that died: its submission is
+-- have it judged with the prompt; `{ claimed: false, image_url, image_folder, image_upload_id, prompt? }` to fetch the picture
+-- into the folder before, and to tell api.record_image. A claim whose lease ran out had a worker that died: its submission is
 -- `unknown`, for its webhook or its deadline to decide. Locks: job → providers, by name → task; without a pass those of
 -- videos.refuse_claim.
 declare
@@ -51,14 +52,10 @@ begin
     return guard.answer('{"claimed": false}');
   end if;
 
-  if v_job.image_upload_id is not null and not p_has_image then
+  if num_nonnulls(v_job.image_url, v_job.image_upload_id) > 0 and not p_has_image then
     perform queue.lease('submit', p_job_id);
-    return guard.answer(jsonb_strip_nulls(jsonb_build_object(
-      'claimed', false,
-      'image_path', (select u.path from videos.uploads as u where u.id = v_job.image_upload_id),
-      -- It starts by then, or never.
-      'image_seconds', greatest(60, ceil(extract(epoch from v_job.due_at - v_now))),
-      'prompt', case when p_moderates and v_job.moderated_at is null then v_job.prompt end
+    return guard.answer(jsonb_strip_nulls(videos.ask_for_image(v_job, v_now) || jsonb_build_object(
+      'claimed', false, 'prompt', case when p_moderates and v_job.moderated_at is null then v_job.prompt end
     )));
   end if;
   if p_verdict is not null then
@@ -115,12 +112,58 @@ begin
     'claimed', true, 'submission_id', v_submission_id,
     'owner_reference', (select u.reference from accounts.users as u where u.id = v_job.user_id),
     'provider', v_choice.provider,
-    'provider_model', v_choice.provider_model, 'prompt', v_job.prompt, 'settings', v_job.settings,
-    'image_url', v_job.image_url
+    'provider_model', v_choice.provider_model, 'prompt', v_job.prompt, 'settings', v_job.settings
   ));
 end;
 $$;
 grant execute on function api.claim_submission to service_role;
+
+create function api.record_image(p_job_id uuid, p_upload_id uuid, p_outcome jsonb)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- What became of fetching a job's picture, as api.claim_submission asked for it. `kept`, with the copy's path, content_type,
+-- bytes, width and height: the upload is ready, `data` is `{ image_path, image_seconds }`, and the task is leased anew; of several
+-- copies the first counts. `unusable`, with its reason: the job ends with upload/not-usable. `unavailable`, with its cause: the
+-- task waits by its backoff, and when the patience is over the picture is `missing`. `data` is `{}` for both, and for a job that
+-- has gone on or ended. Locks: account → job → lots → upload → tasks.
+declare
+  v_job videos.jobs;
+  v_upload videos.uploads;
+  v_outcome constant text := p_outcome ->> 'outcome';
+  v_now timestamptz;
+begin
+  v_job := videos.lock_job(p_job_id);
+  v_now := core.now();
+  if v_job.status is distinct from 'pending' then
+    return guard.answer('{}');
+  end if;
+  if v_outcome = 'kept' then
+    update videos.uploads as u
+    set status = 'ready', path = p_outcome ->> 'path', content_type = p_outcome ->> 'content_type',
+        bytes = (p_outcome ->> 'bytes')::bigint, width = (p_outcome ->> 'width')::integer,
+        height = (p_outcome ->> 'height')::integer
+    where u.id = p_upload_id and u.job_id = p_job_id and u.status = 'pending';
+  end if;
+  select u.* into strict v_upload from videos.uploads as u where u.id = p_upload_id and u.job_id = p_job_id;
+  if v_upload.status = 'ready' then
+    perform queue.lease('submit', p_job_id);
+    return guard.answer(videos.image_to_do(v_job, v_upload, v_now));
+  elsif v_outcome = 'unavailable' and v_now < v_upload.created_at + videos.image_patience() then
+    perform queue.postpone('submit', p_job_id, p_outcome ->> 'cause', null);
+  else
+    perform videos.settle_locked_job(
+      v_job, 'failed', core.error_code('upload/not-usable'),
+      jsonb_build_object('reason', coalesce(p_outcome ->> 'reason', 'missing'))
+    );
+  end if;
+  return guard.answer('{}');
+end;
+$$;
+grant execute on function api.record_image to service_role;
 
 create function api.record_submission(
   p_submission_id uuid, p_outcome jsonb, p_poll_seconds numeric, p_providers text[] default null

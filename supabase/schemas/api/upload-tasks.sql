@@ -20,15 +20,19 @@ security definer
 set search_path = ''
 as $$
 -- What api.load_upload_files named is gone from storage. While more can come, by the upload's URL or by whoever is at it,
--- the task comes back; then the row of what nobody needs goes too. `data`: `{ state }`, `waiting` or
+-- and while a job needs its copy, the task comes back; then the row of what nobody needs goes too. `data`: `{ state }`, `waiting` or
 -- `tidy`. A second call finds no task. Locks: upload → task.
 declare
   v_upload videos.uploads;
   v_now constant timestamptz := core.now();
+  v_again_at timestamptz;
 begin
   select u.* into v_upload from videos.uploads as u where u.id = p_upload_id for update;
-  if videos.upload_closes_at(v_upload) > v_now then
-    perform queue.repeat(p_task_id, p_attempt, videos.upload_closes_at(v_upload));
+  v_again_at := greatest(
+    videos.upload_closes_at(v_upload), videos.copy_needed_until(v_upload) + videos.tidying_delay()
+  );
+  if v_again_at > v_now then
+    perform queue.repeat(p_task_id, p_attempt, v_again_at);
     return guard.answer('{"state": "waiting"}');
   elsif cardinality(videos.untidy_files(v_upload)) > 0 then
     perform queue.retry(p_task_id, p_attempt, 'storage does not remove the files');

@@ -1,5 +1,6 @@
 create function api.get_uploads(
-  p_user_id uuid, p_limit integer, p_after jsonb default null, p_session_id uuid default null
+  p_user_id uuid, p_limit integer, p_after jsonb default null, p_session_id uuid default null,
+  p_project_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -7,8 +8,8 @@ volatile
 security definer
 set search_path = ''
 as $$
--- A page of the caller's uploads, newest first, those that were begun and are not over among them: `data` is `{ uploads, next
--- }`. Counts against `reads`. Locks: rate-limit row.
+-- A page of the caller's uploads, or of those of one project, newest first, those that were begun and are not over among them:
+-- `data` is `{ uploads, next }`. resource/not-found for a project that is not there or is another's. Counts against `reads`. Locks: rate-limit row.
 declare
   v_caller record;
   v_now constant timestamptz := core.now();
@@ -21,6 +22,9 @@ begin
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
+  if p_project_id is not null and not videos.has_project(p_user_id, p_project_id) then
+    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+  end if;
 
   select coalesce(jsonb_agg(videos.upload_json(p.upload) order by p.place) filter (where p.place <= p_limit), '[]'),
     case when count(*) > p_limit then jsonb_agg(jsonb_build_object(
@@ -28,10 +32,26 @@ begin
     ) order by p.place) -> p_limit - 1 end
   into v_uploads, v_next
   from (
-    select u as upload, row_number() over (order by u.created_at desc, u.id desc) as place
-    from videos.uploads as u
-    where u.owner_id = p_user_id and (u.created_at, u.id) < (v_before, v_before_id) and videos.is_shown(u, v_now)
-    order by u.created_at desc, u.id desc
+    select c.upload, row_number() over (order by (c.upload).created_at desc, (c.upload).id desc) as place
+    from (
+      (
+        select u as upload from videos.uploads as u
+        where p_project_id is null
+          and u.owner_id = p_user_id and (u.created_at, u.id) < (v_before, v_before_id) and videos.is_shown(u, v_now)
+        order by u.created_at desc, u.id desc
+        limit p_limit + 1
+      )
+      union all
+      -- Apart, by an index of its own.
+      (
+        select u as upload from videos.uploads as u
+        where u.project_id = p_project_id
+          and u.owner_id = p_user_id and (u.created_at, u.id) < (v_before, v_before_id) and videos.is_shown(u, v_now)
+        order by u.created_at desc, u.id desc
+        limit p_limit + 1
+      )
+    ) as c
+    order by place
     limit p_limit + 1
   ) as p;
   return guard.answer(
@@ -42,7 +62,7 @@ $$;
 grant execute on function api.get_uploads to service_role;
 
 create function api.post_uploads(
-  p_user_id uuid, p_content_type text, p_bytes bigint, p_session_id uuid default null
+  p_user_id uuid, p_content_type text, p_bytes bigint, p_session_id uuid default null, p_project_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -51,8 +71,8 @@ security definer
 set search_path = ''
 as $$
 -- Begins an upload of so many bytes: `data` is `{ upload_id, folder, expires_at }`. A second call begins another.
--- resource/wrong-state where the caller has as many pending ones as their tier may; upload/quota-exceeded where there is no
--- room for it. Counts against `writes`. Locks: rate-limit row → account → task.
+-- resource/not-found for a project that is not theirs; resource/wrong-state where the caller has as many pending ones as their
+-- tier may; upload/quota-exceeded where there is no room for it. Counts against `writes`. Locks: rate-limit row → account → task.
 declare
   v_caller record;
   v_begun record;
@@ -61,7 +81,7 @@ begin
   if v_caller.refusal is not null then
     return v_caller.refusal;
   end if;
-  v_begun := videos.begin_upload(p_user_id, p_content_type, p_bytes);
+  v_begun := videos.begin_upload(p_user_id, p_content_type, p_bytes, p_project_id);
   if v_begun.refusal is not null then
     return v_begun.refusal || jsonb_build_object('limits', v_caller.limits);
   end if;

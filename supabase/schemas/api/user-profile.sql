@@ -47,7 +47,8 @@ security definer
 set search_path = ''
 as $$
 -- The caller's profile, made at the first call: `data` is `{ user_id, display_name, language, theme_preference,
--- credits_remaining, app_account_token, shares_consumption, accepted_processors, created_at, subscription, export }`.
+-- credits_remaining, app_account_token, shares_consumption, accepted_processors, notification_preferences, created_at, subscription,
+-- export }`.
 -- Counts against `reads`.
 -- Locks: rate-limit row → account → expired lots.
 declare
@@ -78,7 +79,8 @@ security definer
 set search_path = ''
 as $$
 -- Changes what `p_changes` names of `display_name` (null takes it away), `language`, `theme_preference`,
--- `shares_consumption` and `accepted_processors`, all of which it names, and answers as api.get_user_profile. A second call changes nothing more. Counts against `writes`.
+-- `shares_consumption`, `accepted_processors`, all of which it names, and `notification_preferences`, of which it names what
+-- changes, and answers as api.get_user_profile. A second call changes nothing more. Counts against `writes`.
 -- Locks: rate-limit row → account → expired lots → user.
 declare
   v_caller record;
@@ -96,7 +98,8 @@ begin
       accepted_processors = case jsonb_typeof(p_changes -> 'accepted_processors')
         when 'array' then array(select jsonb_array_elements_text(p_changes -> 'accepted_processors') order by 1)
         else u.accepted_processors
-      end
+      end,
+      notification_preferences = notify.with_changes(u.notification_preferences, p_changes -> 'notification_preferences')
   -- Asked with the row locked, too: what is erased from a closed account stays erased, by whatever hand it was closed.
   where u.id = p_user_id and u.closed_at is null
   returning u.* into v_user;

@@ -37,6 +37,7 @@ begin
   if not found then
     insert into ops.alerts (rule, subject, details, raised_at, last_at)
     values (p_rule, left(p_subject, 300), p_details, v_now, v_now);
+    perform events.publish('alert.raised', null, jsonb_build_object('rule', p_rule, 'subject', left(p_subject, 300)));
   end if;
 end;
 $$;
@@ -50,6 +51,9 @@ as $$
 -- Takes back what the operator was told, since it turned out not to be so. Called last in a transaction. Locks: the alerts.
 begin
   delete from ops.alerts as a where a.rule = p_rule and a.subject = left(p_subject, 300);
+  if found then
+    perform events.publish('alert.resolved', null, jsonb_build_object('rule', p_rule, 'subject', left(p_subject, 300)));
+  end if;
 end;
 $$;
 

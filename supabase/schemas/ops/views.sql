@@ -132,7 +132,7 @@ begin
 
   return jsonb_build_object(
     -- Whoever has the token can buy for the user; these are nobody else's affair.
-    'user', accounts.profile_json(v_user, v_balance) - '{app_account_token,shares_consumption,accepted_processors}'::text[] || jsonb_build_object(
+    'user', accounts.profile_json(v_user, v_balance) - '{app_account_token,shares_consumption,accepted_processors,notification_preferences}'::text[] || jsonb_build_object(
       'is_guest', (select a.is_anonymous from auth.users as a where a.id = p_user_id),
       'is_banned', v_user.is_banned, 'closed_at', core.to_iso(v_user.closed_at), 'merged_into', v_user.merged_into
     ),

@@ -1,7 +1,8 @@
 -- purchases: what is sold through the App Store, what was bought, and what Apple says became of it. In this order:
 -- products.sql (what is sold), transactions.sql (what was bought), subscriptions.sql (what periods have in common),
 -- showing.sql (what the API tells of both), sandbox.sql (what may be credited for no money),
--- crediting.sql (how a purchase becomes credits), notifications.sql (what Apple tells), consumption.sql (what Apple asks).
+-- crediting.sql (how a purchase becomes credits), notifications.sql (what Apple tells), consumption.sql (what Apple asks),
+-- telling.sql (what there is to tell of it).
 
 create schema purchases;
 

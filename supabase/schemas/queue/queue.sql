@@ -25,7 +25,7 @@ create table queue.kinds (
   timeout_seconds integer not null check (timeout_seconds >= lease_seconds),
   -- Lower first.
   priority smallint not null,
-  -- What the kind's domain does when a task has no try left: a function of the subject, with its schema. It runs in the
+  -- What the kind's domain does when a task has no try left: a function of the subject and the cause, with its schema. It runs in the
   -- transaction that makes the dead letter, before the task is locked. Text, because a `regprocedure` column blocks
   -- pg_upgrade.
   on_dead text check (on_dead ~ '^[a-z_]+\.[a-z_]+$'),

@@ -1,6 +1,6 @@
 create function queue.add(
   p_kind text, p_subject uuid, p_owner_id uuid, p_run_at timestamptz, p_payload jsonb default '{}',
-  p_request_id text default null, p_lane text default ''
+  p_request_id text default null, p_lane text default '', p_priority smallint default null
 )
 returns void
 language plpgsql
@@ -8,7 +8,8 @@ volatile
 set search_path = ''
 as $$
 -- Makes a task. An open one of the same kind and subject is the same work: it gets what the payload adds and, unless a
--- worker has it, the earlier time. Raises not_null_violation for a kind that is none.
+-- worker has it, the earlier time. Its priority is its kind's where none is given. Raises not_null_violation for a kind that
+-- is none.
 declare
   v_now constant timestamptz := core.now();
 begin
@@ -17,7 +18,7 @@ begin
   )
   values (
     p_kind, p_subject, p_owner_id, p_lane, p_payload, p_request_id,
-    (select k.priority from queue.kinds as k where k.kind = p_kind),
+    (select coalesce(p_priority, k.priority) from queue.kinds as k where k.kind = p_kind),
     -- Lanes are apart anyway.
     case when p_lane = '' then (
       select count(*)
@@ -206,7 +207,7 @@ declare
 begin
   select k.on_dead into v_on_dead from queue.kinds as k where k.kind = p_task.kind;
   if v_on_dead is not null then
-    execute format('select %s($1)', v_on_dead) using p_task.subject;
+    execute format('select %s($1, $2)', v_on_dead) using p_task.subject, p_error;
   end if;
   update queue.tasks as t
   set failed_at = core.now(), leased_until = null, last_error = p_error

@@ -248,7 +248,7 @@ end;
 $$;
 
 -- What a `store` task that has no try left means: its job ends, and the credits go back.
-create function videos.fail_unstored_job(p_job_id uuid)
+create function videos.fail_unstored_job(p_job_id uuid, p_cause text)
 returns void
 language plpgsql
 volatile

@@ -18,7 +18,8 @@ Deno.test("a closed account is a tombstone: nothing about the person, no credits
   const userId = await createGuest(database);
   await sql`
     update accounts.users set display_name = 'Ada', language = 'tr', theme_preference = 'dark', is_admin = true,
-      shares_consumption = true, accepted_processors = '{fal}'
+      shares_consumption = true, accepted_processors = '{fal}',
+      notification_preferences = '{"video.failed": {"inbox": false}}'
     where id = ${userId}`;
   const before = await database.now();
   const { data } = await closeAccount(sql, userId);
@@ -40,6 +41,7 @@ Deno.test("a closed account is a tombstone: nothing about the person, no credits
     app_account_token: user?.app_account_token,
     shares_consumption: false,
     accepted_processors: [],
+    notification_preferences: {},
   });
   assert.deepEqual(await creditsOf(sql, userId), { available: 0, forfeited: 10 });
   assert.equal((await sql`select from auth.sessions where user_id = ${userId}`).length, 0);

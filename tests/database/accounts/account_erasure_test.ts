@@ -91,11 +91,18 @@ Deno.test("after the erasure nothing about the person is in any table, and a pro
     update guard.idempotency_keys set outcome = outcome || ${
     sql.json({ text: canary })
   } where caller = ${userId}`;
+  await sql`select notify.deliver(d.id) from events.deliveries as d`;
+  await sql`update events.log set data = data || ${sql.json({ text: canary })} where user_id = ${userId}`;
+  await sql`update notify.notifications set data = data || ${
+    sql.json({ text: canary })
+  } where user_id = ${userId}`;
   assert(await claimAndGrant(sql, network, userId));
   assert.deepEqual(await tablesWith(database, canary), [
     "accounts.users",
     "auth.users",
+    "events.log",
     "guard.idempotency_keys",
+    "notify.notifications",
     "videos.jobs",
     "videos.provider_events",
     "videos.submissions",
@@ -117,6 +124,8 @@ Deno.test("after the erasure nothing about the person is in any table, and a pro
     "credits.lots",
     "credits.postings",
     "credits.transfers",
+    // That the account was closed, for whoever keeps something of theirs.
+    "events.log",
     "videos.jobs",
     "videos.provider_events",
     "videos.submissions",
@@ -130,8 +139,12 @@ Deno.test("after the erasure nothing about the person is in any table, and a pro
       "auth.users": 1,
       "devices.grants": 1,
       "devices.intents": 1,
+      // Two videos were completed, which two notifications told.
+      "events.deliveries": 2,
+      "events.log": proof["erased"]["events.log"],
       "guard.hits": proof["erased"]["guard.hits"],
       "guard.idempotency_keys": 3,
+      "notify.notifications": 2,
       "queue.tasks": proof["erased"]["queue.tasks"],
       "videos.assets": 2,
       "videos.jobs": 3,

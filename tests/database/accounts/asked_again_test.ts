@@ -100,6 +100,14 @@ const procedures: Record<string, Procedure> = {
     waitsFor: "other",
     call: (sql, { userId, other }) => sql`select api.get_admin_users(${userId}, ${other}) as answer`,
   },
+  get_notifications: {
+    waitsFor: "nobody",
+    call: (sql, { userId }) => sql`select api.get_notifications(${userId}, 20) as answer`,
+  },
+  patch_notifications: {
+    waitsFor: "caller",
+    call: (sql, { userId }) => sql`select api.patch_notifications(${userId}) as answer`,
+  },
   get_purchases: {
     waitsFor: "nobody",
     call: (sql, { userId }) => sql`select api.get_purchases(${userId}, 20) as answer`,

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { examplePreferences } from "../../../supabase/functions/_shared/notify/contract.ts";
 import { untilBlocked } from "../support/connections.ts";
 import { add, first, type Sql, violations } from "../support/ledger.ts";
 import { sharedDatabase } from "../support/shared-database.ts";
@@ -35,6 +36,7 @@ Deno.test("the first question about a profile makes the account, and the second 
     credits_remaining: 0,
     shares_consumption: false,
     accepted_processors: [],
+    notification_preferences: examplePreferences(),
     subscription: null,
     export: null,
   });

@@ -28,10 +28,13 @@ const broken: Record<string, string> = {
   identity_notifications_notification_id_check: "notification_id = repeat('Qx7canary', 30)",
   identity_notifications_type_check: "type = repeat('Qx7canary', 12)",
   identity_notifications_subject_check: "subject = repeat('Qx7canary', 30)",
+  deliveries_reason_check: "reason = repeat('Qx7canary', 60)",
+  deliveries_end: "outcome = null",
   projects_job_count_check: "job_count = -1",
   uploads_content_type_check: "content_type = 'Qx7canary'",
   uploads_bytes_check: "bytes = 0",
-  uploads_check: "status = 'ready'",
+  uploads_told: "bytes = null",
+  uploads_found: "status = 'ready'",
 };
 
 const purchases: Record<string, string> = {
@@ -89,6 +92,8 @@ Deno.test("a row that breaks a constraint is not told, whatever people wrote int
   await sql`
     insert into accounts.identity_notifications (notification_id, type, subject, event_at, received_at, user_id, effect)
     values ('n', 'consent-revoked', 's', now(), now(), ${userId}, 'unlinked')`;
+  await sql`select notify.deliver(d.id) from events.deliveries as d`;
+  await sql`update events.deliveries set outcome = 'dropped', reason = 'a reason'`;
   await sql`insert into videos.projects (user_id, name, created_at) values (${userId}, 'Winter', now())`;
   await sql`
     insert into videos.uploads (owner_id, content_type, bytes, folder, created_at, expires_at)

@@ -119,6 +119,20 @@ const sweeps: Record<string, Sweep> = {
     },
     names: (sql) => sql`select j.request_id as name from videos.jobs as j where j.request_id <> ''`,
   },
+  events: {
+    make: (sql, name, age) =>
+      sql`
+        insert into events.log (type, data, metadata, created_at, expires_at)
+        values (${name}, '{}', '{}', core.now(), core.now() - make_interval(secs => ${age}))`,
+    names: (sql) => sql`select l.type as name from events.log as l where l.type in ('old', 'young')`,
+  },
+  notifications: {
+    make: (sql, name, age) =>
+      sql`
+        insert into notify.notifications (id, user_id, type, data, created_at)
+        values (gen_random_uuid(), gen_random_uuid(), ${name}, '{}', core.now() - make_interval(secs => ${age}))`,
+    names: (sql) => sql`select n.type as name from notify.notifications as n`,
+  },
   error_log: {
     make: (sql, name, age) =>
       sql`

@@ -205,7 +205,7 @@ Deno.test("what a kind's domain does with a task that dies is undone where that 
   const { sql } = database;
   await setKind(sql, "poll", { tries: 1 });
   await sql`
-    create function queue.refuse(p_subject uuid) returns void language plpgsql as $$ begin raise 'refused'; end; $$;
+    create function queue.refuse(p_subject uuid, p_cause text) returns void language plpgsql as $$ begin raise 'refused'; end; $$;
     update queue.kinds set on_dead = 'queue.refuse' where kind = 'poll';
   `.simple();
   await addTasks(sql, "poll", 1);

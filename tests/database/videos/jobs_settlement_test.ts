@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { manyConnections } from "../support/connections.ts";
+import { running, storing } from "../support/endings.ts";
 import { stillDatabase } from "../support/frozen-clock.ts";
 import {
-  claimTask,
   failed,
   price,
   readJob,
@@ -11,10 +11,7 @@ import {
   recordPoll,
   recordStored,
   recordSubmission,
-  recordUnusableResult,
-  retryTask,
   startVideo,
-  type Submission,
   submit,
   succeeded,
 } from "../support/generation.ts";
@@ -32,84 +29,6 @@ const database = sharedDatabase(async () => {
 const { sql, advance } = database;
 
 const minute = 60 * 1000;
-
-/** A way to end a job, and the status and code that it ends with when it comes first. */
-interface Ending {
-  status: string;
-  code: string | null;
-  end(sql: Sql, jobId: string, submission: Submission): Promise<unknown>;
-}
-
-/** Of a job that a provider has. */
-const running: Record<string, Ending> = {
-  "the provider's webhook says failed": {
-    status: "failed",
-    code: "ERR_5003",
-    end: (sql, _, submission) => receiveEvent(sql, submission, failed),
-  },
-  "a poll says failed": {
-    status: "failed",
-    code: "ERR_5003",
-    end: (sql, _, submission) => recordPoll(sql, submission, failed),
-  },
-  "the provider knows it no more": {
-    status: "failed",
-    code: "ERR_5002",
-    async end(sql, _, submission) {
-      await recordPoll(sql, submission, { state: "not_found" });
-      await sql`
-        update videos.submissions set missing_since = missing_since - interval '2 minutes'
-        where id = ${submission.submissionId}`;
-      await recordPoll(sql, submission, { state: "not_found" });
-    },
-  },
-  "the provider cancels it on its own account": {
-    status: "failed",
-    code: "ERR_5002",
-    end: (sql, _, submission) => receiveEvent(sql, submission, { state: "cancelled" }),
-  },
-  "the provider confirms a cancellation": {
-    status: "cancelled",
-    code: null,
-    end: (sql, jobId) => recordCancel(sql, jobId, "cancelled"),
-  },
-  "the account is closed": {
-    status: "cancelled",
-    code: null,
-    end: (sql, jobId) => settle(sql, jobId, "cancelled"),
-  },
-  "its deadline passes and nobody cancels": {
-    status: "failed",
-    code: "ERR_5001",
-    async end(sql, jobId) {
-      await sql`update videos.jobs set due_at = core.now() - interval '6 minutes' where id = ${jobId} and due_at is not null`;
-      await runTask(sql, "enforce_deadlines");
-    },
-  },
-};
-
-/** Of a job whose video is being stored. */
-const storing: Record<string, Ending> = {
-  "it is stored": { status: "completed", code: null, end: (sql, jobId) => recordStored(sql, jobId) },
-  "the result is no video": {
-    status: "failed",
-    code: "ERR_5003",
-    async end(sql, jobId) {
-      const task = await claimTask(sql, jobId, "store").catch(() => null);
-      if (task !== null) await recordUnusableResult(sql, jobId, task);
-    },
-  },
-  "storing fails for the last time": {
-    status: "failed",
-    code: "ERR_6002",
-    async end(sql, jobId) {
-      await sql`update queue.tasks set attempts = 7, run_at = core.now() where subject = ${jobId} and kind = 'store'`;
-      const task = await claimTask(sql, jobId, "store").catch(() => null);
-      if (task !== null) await retryTask(sql, task);
-    },
-  },
-  "the account is closed": running["the account is closed"] ?? assert.fail(),
-};
 
 Deno.test("a job ends once, whichever of two endings comes first", async () => {
   for (const [endings, isStoring] of [[running, false], [storing, true]] as const) {

@@ -25,6 +25,7 @@ import { testContext } from "../../../supabase/functions/_shared/testing/context
 import { fakeDatabase } from "../../../supabase/functions/_shared/testing/database.ts";
 import { fakeProviders } from "../../../supabase/functions/_shared/testing/provider.ts";
 import { fakeStorage } from "../../../supabase/functions/_shared/testing/storage.ts";
+import { fakeWeb } from "../../../supabase/functions/_shared/testing/web.ts";
 import { ownerReference } from "../../../supabase/functions/_shared/testing/tasks.ts";
 import { ProviderWebhookQuery } from "../../../supabase/functions/provider-webhook/schema.ts";
 import { receiveProviderWebhook } from "../../../supabase/functions/provider-webhook/service.ts";
@@ -270,6 +271,7 @@ function startWebhookEndpoint(provider: Provider): WebhookEndpoint {
       }),
       storage: fakeStorage(),
       uploads: fakeStorage(),
+      web: fakeWeb(),
       fetch,
       now: () => Date.now() + endpoint.ahead,
     });

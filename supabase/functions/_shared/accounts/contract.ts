@@ -1,6 +1,7 @@
 /** What the domain shows: a user's profile, and that an account was closed. */
 import * as z from "zod/mini";
 import { languages } from "../errors/languages.ts";
+import { NotificationPreferences } from "../notify/contract.ts";
 import { Subscription } from "../purchases/contract.ts";
 
 const timestamp = z.iso.datetime({ precision: 3 });
@@ -47,6 +48,7 @@ export const Profile = z.object({
   shares_consumption: z.boolean(),
   /** Who may get the user's prompts and images, by the names in the models' `processed_by`. */
   accepted_processors: z.array(z.string()),
+  notification_preferences: NotificationPreferences,
   created_at: timestamp,
   subscription: Subscription,
   export: LatestExport,

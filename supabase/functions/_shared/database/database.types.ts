@@ -100,6 +100,10 @@ export type Database = {
         Args: { "p_job_id": string; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
       };
+      "deliver_inbox": {
+        Args: { "p_attempt": number; "p_delivery_id": string; "p_task_id": number };
+        Returns: Json;
+      };
       "enter_device_lane": { Args: { "p_network": string }; Returns: Json };
       "erase_account": {
         Args: { "p_attempt": number; "p_task_id": number; "p_user_id": string };
@@ -161,6 +165,16 @@ export type Database = {
         Args: { "p_admin_id": string; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
       };
+      "get_notifications": {
+        Args: {
+          "p_after"?: Json;
+          "p_limit": number;
+          "p_session_id"?: string;
+          "p_unread"?: boolean;
+          "p_user_id": string;
+        };
+        Returns: Json;
+      };
       "get_projects": {
         Args: { "p_after"?: Json; "p_limit": number; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
@@ -171,7 +185,13 @@ export type Database = {
       };
       "get_sessions": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
       "get_uploads": {
-        Args: { "p_after"?: Json; "p_limit": number; "p_session_id"?: string; "p_user_id": string };
+        Args: {
+          "p_after"?: Json;
+          "p_limit": number;
+          "p_project_id"?: string;
+          "p_session_id"?: string;
+          "p_user_id": string;
+        };
         Returns: Json;
       };
       "get_user_profile": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
@@ -219,6 +239,10 @@ export type Database = {
         Args: { "p_moderated_by"?: string; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
       };
+      "patch_notifications": {
+        Args: { "p_ids"?: (string)[]; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
       "patch_projects": {
         Args: { "p_name": string; "p_project_id": string; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
@@ -259,7 +283,13 @@ export type Database = {
         Returns: Json;
       };
       "post_uploads": {
-        Args: { "p_bytes": number; "p_content_type": string; "p_session_id"?: string; "p_user_id": string };
+        Args: {
+          "p_bytes": number;
+          "p_content_type": string;
+          "p_project_id"?: string;
+          "p_session_id"?: string;
+          "p_user_id": string;
+        };
         Returns: Json;
       };
       "products": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };
@@ -302,6 +332,10 @@ export type Database = {
       };
       "record_files_deleted": {
         Args: { "p_attempt": number; "p_job_id": string; "p_task_id": number };
+        Returns: Json;
+      };
+      "record_image": {
+        Args: { "p_job_id": string; "p_outcome": Json; "p_upload_id": string };
         Returns: Json;
       };
       "record_notification_history": {

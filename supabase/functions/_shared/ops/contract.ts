@@ -43,6 +43,7 @@ export const AdministeredUser = z.object({
       app_account_token: true,
       shares_consumption: true,
       accepted_processors: true,
+      notification_preferences: true,
       subscription: true,
       export: true,
     }),

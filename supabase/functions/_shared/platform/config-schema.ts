@@ -145,6 +145,8 @@ const standardWebhookSecret = text.check(z.regex(
   "must be whsec_ and 24 bytes or more in base64",
 ));
 
+const simulatedWebMessage = "must be a JSON object with dns_port, https_port and certificate";
+
 export const environmentSchema = z.object({
   SUPABASE_URL: url,
   SUPABASE_PUBLISHABLE_KEYS: namedKeys("sb_publishable_"),
@@ -186,6 +188,10 @@ export const environmentSchema = z.object({
   APP_STORE_ROOT_CERTIFICATE: z.optional(
     text.check(z.regex(/^[A-Za-z0-9+/]+={0,2}$/, "must be a certificate in DER and base64")),
   ),
+  SIMULATED_WEB: z.optional(json(
+    z.strictObject({ dns_port: z.int(), https_port: z.int(), certificate: z.string() }, simulatedWebMessage),
+    simulatedWebMessage,
+  )),
   PUBLIC_FUNCTIONS_URL: z.optional(url),
   JWT_ISSUER: z.optional(text),
   CLIENT_ADDRESS_HEADER: z.prefault(
@@ -242,6 +248,7 @@ export type Feature = keyof typeof features;
 /** Variables that would let a hosted project believe what nobody outside has said. */
 export const localOnly = [
   "APP_STORE_ROOT_CERTIFICATE",
+  "SIMULATED_WEB",
 ] as const satisfies (keyof typeof environmentSchema.shape)[];
 
 /** Whether the project is on its developer's own machine, by what the environment calls itself and by where its API is. */

@@ -36,6 +36,8 @@ export interface Config {
   readonly appStore: AppStoreConfiguration | null;
   /** Asking Apple about purchases; null where they are believed by their signature alone. */
   readonly appStoreApi: AppStoreApiConfiguration | null;
+  /** In a local project alone: what answers for the names that nobody can own; null for the web itself. */
+  readonly simulatedWeb: SimulatedWebConfig | null;
   /** The header, in lower case, in which the platform tells the client's address. */
   readonly clientAddressHeader: string;
   readonly corsAllowOrigin: "*" | readonly string[];
@@ -86,6 +88,13 @@ export interface RunwayConfig {
   readonly apiUrl: string;
   /** Exact names, or `*.` and a suffix. */
   readonly resultHosts: readonly string[];
+}
+
+export interface SimulatedWebConfig {
+  readonly dnsPort: number;
+  readonly httpsPort: number;
+  /** In PEM: whose certificates are believed there. */
+  readonly certificate: string;
 }
 
 export interface OpenAiConfig {
@@ -259,6 +268,13 @@ export function loadConfig(environment: EnvironmentVariables): Config {
         keyId: values.APP_STORE_KEY_ID,
         privateKey: values.APP_STORE_PRIVATE_KEY,
         urls: { production: values.APP_STORE_API_URL, sandbox: values.APP_STORE_SANDBOX_API_URL },
+      }
+      : null,
+    simulatedWeb: values.SIMULATED_WEB
+      ? {
+        dnsPort: values.SIMULATED_WEB.dns_port,
+        httpsPort: values.SIMULATED_WEB.https_port,
+        certificate: values.SIMULATED_WEB.certificate,
       }
       : null,
     clientAddressHeader: values.CLIENT_ADDRESS_HEADER,

@@ -178,6 +178,7 @@ Deno.test("all faults are told at once, by name and without a value", () => {
     ["APP_STORE_PRIVATE_KEY", secret],
     ["APP_STORE_API_URL", `http://${secret}.example.com`],
     ["APP_STORE_ROOT_CERTIFICATE", secret],
+    ["SIMULATED_WEB", secret],
     ["FAL_QUEUE_URL", `http://${secret}.example.com`],
     ["FAL_JWKS_URL", secret],
     ["FAL_RESULT_HOSTS", `https://${secret}`],

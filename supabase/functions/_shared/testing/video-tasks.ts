@@ -12,6 +12,7 @@ import { recordingLogger } from "./log.ts";
 import { mp4 } from "./mp4.ts";
 import { fakeProvider, fakeProviders } from "./provider.ts";
 import { fakeStorage } from "./storage.ts";
+import { fakeWeb } from "./web.ts";
 import { facts, submission } from "./tasks.ts";
 import { type VideoTaskPorts, videoTasks } from "../videos/tasks.ts";
 
@@ -50,6 +51,7 @@ export function setting(given: {
     providers: fakeProviders(fakeProvider(given.provider)),
     storage,
     uploads: fakeStorage(),
+    web: fakeWeb(),
     config: testConfig({ WEBHOOK_SECRET: "a secret of thirty-two characters" }),
     log,
     fetch: given.fetch ?? (() => Promise.resolve(new Response(mp4()))),

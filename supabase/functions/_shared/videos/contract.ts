@@ -103,6 +103,8 @@ export const Upload = z.object({
   /** Pixels, as it is shown. Null until it is ready. */
   width: z.nullable(z.int().check(z.positive())),
   height: z.nullable(z.int().check(z.positive())),
+  /** Null once its project is deleted. */
+  project_id: z.nullable(z.uuid()),
   created_at: timestamp,
 });
 export type Upload = z.infer<typeof Upload>;
@@ -116,6 +118,7 @@ export function exampleUpload(): Upload {
     bytes: 1_873_402,
     width: 3024,
     height: 4032,
+    project_id: null,
     created_at: "2026-11-21T11:57:00.000Z",
   };
 }
@@ -153,6 +156,9 @@ const Failure = z.object({ code: z.string(), message: z.string(), details: z.loo
 export const RefusedItem = z.object({ index: z.int().check(z.nonnegative()), error: Failure });
 /** Null while nothing has failed. */
 export const JobError = z.nullable(Failure);
+
+/** Where a job is, for whoever watches it. */
+export const jobStages = ["queued", "submitted", "generating", "storing", "done"] as const;
 
 export const Job = z.object({
   job_id: z.uuid(),

@@ -21,9 +21,21 @@ export const ClaimedSubmission = z.object({
   provider_model: z.string(),
   prompt: z.string(),
   settings: z.object({ duration_seconds: z.int(), resolution: z.string(), aspect_ratio: z.string() }),
-  image_url: z.nullable(z.string()),
 });
 export type ClaimedSubmission = z.infer<typeof ClaimedSubmission>;
+
+/** What a job's picture needs before it is claimed. */
+const imageToDo = {
+  /** The copy that it is made from, whose URL has to live so long. */
+  image_path: z.optional(z.string()),
+  image_seconds: z.optional(z.int()),
+  /** Where it is to be fetched from, the folder that its copy goes to, and the upload that this will be. */
+  image_url: z.optional(z.string()),
+  image_folder: z.optional(z.string()),
+  image_upload_id: z.optional(z.guid()),
+};
+export const ImageToDo = z.object(imageToDo);
+export type ImageToDo = z.infer<typeof ImageToDo>;
 
 /** Without a claim there is nothing to send; a prompt that comes has to be seen by the moderation service before. */
 export const Claim = z.discriminatedUnion("claimed", [
@@ -31,9 +43,7 @@ export const Claim = z.discriminatedUnion("claimed", [
   z.object({
     claimed: z.literal(false),
     prompt: z.optional(z.string()),
-    /** The picture that the job is made from, whose URL has to live so long. */
-    image_path: z.optional(z.string()),
-    image_seconds: z.optional(z.int()),
+    ...imageToDo,
   }),
 ]);
 export type Claim = z.infer<typeof Claim>;

@@ -6,9 +6,11 @@ import { AppError } from "../errors/app-error.ts";
 import { codes } from "../errors/error-codes.ts";
 import { sleep } from "../platform/sleep.ts";
 import type { Logger } from "../platform/logger.ts";
-import type { Storage } from "../platform/storage.ts";
+import type { PublicWeb } from "../platform/public-web.ts";
+import type { UploadStorage } from "../platform/storage.ts";
+import { fetchImage } from "./images/fetched.ts";
 import type { Moderation, Verdict } from "./moderation/moderation.ts";
-import { Claim, type ClaimedSubmission, inSql, RecordedSubmission } from "./procedures.ts";
+import { Claim, type ClaimedSubmission, ImageToDo, inSql, RecordedSubmission } from "./procedures.ts";
 import type { Provider, SubmitOutcome } from "./providers/provider.ts";
 import type { Providers } from "./providers/registry.ts";
 import { webhookUrl } from "./providers/webhook-token.ts";
@@ -18,7 +20,9 @@ export interface SubmitContext {
   /** Null where there is no service to ask. */
   readonly moderation: Moderation | null;
   readonly providers: Providers;
-  readonly uploads: Pick<Storage, "sign">;
+  readonly uploads: Pick<UploadStorage, "sign" | "upload">;
+  /** Where the pictures are that jobs name by their addresses. */
+  readonly web: PublicWeb;
   readonly config: Pick<Config, "publicFunctionsUrl" | "webhookSecret">;
   readonly log: Logger;
 }
@@ -58,7 +62,7 @@ export async function submitVideo(
 async function sendTo(
   provider: Provider,
   jobId: string,
-  claim: ClaimedSubmission,
+  claim: Moderated,
   { database, providers, config, log }: SubmitContext,
   pause: typeof sleep,
 ): Promise<RecordedSubmission> {
@@ -73,7 +77,7 @@ async function sendTo(
       durationSeconds: claim.settings.duration_seconds,
       resolution: claim.settings.resolution,
       aspectRatio: claim.settings.aspect_ratio,
-      imageUrl: claim.image_url,
+      imageUrl: claim.imageUrl,
       webhookUrl: webhook && webhookSecret !== null
         ? webhookUrl({ publicFunctionsUrl, webhookSecret }, {
           ownerReference: claim.owner_reference,
@@ -106,21 +110,26 @@ async function sendTo(
   return await whileDatabaseIsAway(record, pause);
 }
 
+/** A claim, with a URL of the picture as it was judged; null for a job without one. */
+type Moderated = ClaimedSubmission & { readonly imageUrl: string | null };
+
 /** The claim of a job whose prompt, and whose picture, the moderation service let pass, where there is one. */
 async function claimModerated(
   jobId: string,
   providers: readonly string[],
   known: string | undefined,
   context: SubmitContext,
-): Promise<ClaimedSubmission | null> {
+): Promise<Moderated | null> {
   const { database, moderation } = context;
   const args = { p_job_id: jobId, p_providers: providers, p_moderates: moderation !== null };
   let prompt = moderation === null ? undefined : known;
   let imageUrl: string | null = null;
   if (prompt === undefined) {
     const claim = await database.call("claim_submission", args, Claim);
-    if (claim.claimed) return claim;
-    imageUrl = await signImage(claim, context);
+    if (claim.claimed) return { ...claim, imageUrl };
+    imageUrl = await signImage(await keptImage(jobId, claim, context), context);
+    // There is none to be had now, or it ended the job.
+    if (imageUrl === null && claim.image_url !== undefined) return null;
     if (claim.prompt === undefined && imageUrl === null) return null;
     prompt = claim.prompt;
   }
@@ -129,7 +138,24 @@ async function claimModerated(
     : { p_verdict: inSql(await judge(jobId, prompt, imageUrl, context)) };
   const signed = imageUrl === null ? {} : { p_has_image: true };
   const claim = await database.call("claim_submission", { ...args, ...judged, ...signed }, Claim);
-  return claim.claimed ? { ...claim, image_url: imageUrl ?? claim.image_url } : null;
+  return claim.claimed ? { ...claim, imageUrl } : null;
+}
+
+/** Fetches the picture where that is to be done, and says what is to be done then. Throws ERR_6002. */
+async function keptImage(jobId: string, image: ImageToDo, context: SubmitContext): Promise<ImageToDo> {
+  const { image_url, image_folder, image_upload_id } = image;
+  if (image_url === undefined || image_folder === undefined || image_upload_id === undefined) return image;
+  const startedAt = performance.now();
+  const outcome = await fetchImage({ url: image_url, folder: image_folder }, context);
+  context.log[outcome.outcome === "unavailable" ? "warn" : "info"]("image", {
+    job_id: jobId,
+    outcome: outcome.outcome,
+    ...("reason" in outcome ? { reason: outcome.reason } : {}),
+    ...("cause" in outcome ? { cause: outcome.cause } : {}),
+    duration_ms: Math.round(performance.now() - startedAt),
+  });
+  const args = { p_job_id: jobId, p_upload_id: image_upload_id, p_outcome: inSql(outcome) };
+  return await context.database.call("record_image", args, ImageToDo);
 }
 
 /**
@@ -137,7 +163,7 @@ async function claimModerated(
  * an upload. Throws ERR_6002.
  */
 async function signImage(
-  { image_path, image_seconds = 0 }: { image_path?: string | undefined; image_seconds?: number | undefined },
+  { image_path, image_seconds = 0 }: ImageToDo,
   { uploads }: SubmitContext,
 ): Promise<string | null> {
   if (image_path === undefined) return null;

@@ -11,6 +11,7 @@ import { fakeProvider, fakeProviders } from "../testing/provider.ts";
 import { jobId, ownerReference } from "../testing/tasks.ts";
 import { submitVideo } from "./submit.ts";
 import { fakeStorage } from "../testing/storage.ts";
+import { fakeWeb, type FakeWorld } from "../testing/web.ts";
 
 const webhookSecret = "a secret of thirty-two characters";
 const claim: ClaimedSubmission = {
@@ -21,7 +22,6 @@ const claim: ClaimedSubmission = {
   provider_model: "fal-ai/veo3/fast",
   prompt: "a red fox",
   settings: { duration_seconds: 8, resolution: "720p", aspect_ratio: "9:16" },
-  image_url: "https://example.com/fox.png",
 };
 /** How each attempt to claim asks, and what is recorded of the submission beside its outcome. */
 const claiming = { p_job_id: jobId, p_providers: ["fal"], p_moderates: false };
@@ -58,6 +58,7 @@ function setting(given: {
     log,
     moderation: given.verdict === undefined ? null : moderation,
     uploads: fakeStorage(),
+    web: fakeWeb(),
     providers: fakeProviders(fal),
     config: { publicFunctionsUrl: "https://project.example.com/functions/v1", webhookSecret: secret },
     ...fakeDatabase({
@@ -116,7 +117,7 @@ Deno.test("the provider gets the generation, and a webhook URL that proves this 
     durationSeconds: 8,
     resolution: "720p",
     aspectRatio: "9:16",
-    imageUrl: "https://example.com/fox.png",
+    imageUrl: null,
   });
   const url = new URL(webhookUrl ?? "");
   assert.equal(url.origin + url.pathname, "https://project.example.com/functions/v1/provider-webhook");
@@ -266,6 +267,7 @@ Deno.test("who does not take a job is followed by another provider at once, each
     log,
     moderation: null,
     uploads: fakeStorage(),
+    web: fakeWeb(),
     providers: fakeProviders(turnsAway("fal"), turnsAway("runway"), turnsAway("replicate")),
     config: { publicFunctionsUrl: "https://project.example.com/functions/v1", webhookSecret },
     ...fakeDatabase({
@@ -295,6 +297,7 @@ Deno.test("a job's picture is signed once for as long as it may wait, judged wit
     await submitVideo(jobId, {
       log,
       uploads,
+      web: fakeWeb(),
       moderation: {
         judge: (...given) => {
           judged.push(given);
@@ -320,4 +323,109 @@ Deno.test("a job's picture is signed once for as long as it may wait, judged wit
     assert.deepEqual(judged, prompt === undefined ? [] : [[prompt, url]]);
     assert.deepEqual([asked, sent], [[undefined, true], [url]]);
   }
+});
+
+const picture = await Deno.readFile(new URL("images/fixtures/orientation-6.jpg", import.meta.url));
+const page = (status: string, body: Uint8Array = new Uint8Array()) => ({
+  pieces: [`HTTP/1.1 ${status}\r\nContent-Length: ${body.length}\r\n\r\n`, body],
+});
+
+/** A job that is made from what an address leads to. */
+async function submitFromUrl(given: {
+  answers: FakeWorld["answers"] & object;
+  recorded?: (outcome: Record<string, unknown>) => object;
+  storage?: Parameters<typeof fakeStorage>[0];
+}) {
+  const { log, lines } = recordingLogger();
+  const events: unknown[] = [];
+  const uploads = fakeStorage(given.storage);
+  const { recorded = ({ path }) => ({ image_path: path, image_seconds: 900 }) } = given;
+  const web = fakeWeb({ names: { "a.example.com": ["93.184.215.14"] }, ...given });
+  await submitVideo(jobId, {
+    ...{ log, uploads, web },
+    moderation: {
+      judge: (_, imageUrl) => {
+        events.push(["judged", imageUrl]);
+        return Promise.resolve({ verdict: "passed" });
+      },
+    },
+    providers: fakeProviders(fakeProvider({
+      submit: ({ imageUrl }) => {
+        events.push(["sent", imageUrl]);
+        return Promise.resolve({ outcome: "unknown", cause: "a test" });
+      },
+    })),
+    config: { publicFunctionsUrl: "https://project.example.com/functions/v1", webhookSecret },
+    ...fakeDatabase({
+      claim_submission: ({ p_has_image }) =>
+        p_has_image ? claim : {
+          ...{ claimed: false, prompt: claim.prompt, image_url: "https://a.example.com/fox.jpg?token=1" },
+          ...{ image_folder: "u/1", image_upload_id: "0190a000-0000-7000-8000-0000000000dd" },
+        },
+      record_image: ({ p_job_id, p_upload_id, p_outcome }) => {
+        events.push(["kept", p_job_id, p_upload_id, Object(p_outcome).outcome]);
+        return recorded(Object(p_outcome));
+      },
+      record_submission: () => ({ status: "processing", has_others: false }),
+    }),
+  });
+  const line = lines.find(({ event }) => event === "image");
+  assert(!JSON.stringify(lines).includes("example.com/fox"), "no address is logged");
+  return { events, files: [...uploads.files.keys()], web, line };
+}
+
+Deno.test("what an address leads to is fetched once, and the copy of it is judged and sent", async () => {
+  const { events, files, web, line } = await submitFromUrl({ answers: [page("200 OK", picture)] });
+  const [path = ""] = files;
+  assert.match(path, /^u\/1\/[\w-]{36}\.jpg$/);
+  const url = `https://storage.example.com/${path}?expires=900`;
+  const upload = "0190a000-0000-7000-8000-0000000000dd";
+  assert.deepEqual(events, [["kept", jobId, upload, "kept"], ["judged", url], ["sent", url]]);
+  assert.deepEqual(web.events, [
+    "resolve a.example.com",
+    "connect 93.184.215.14 a.example.com",
+    "GET /fox.jpg?token=1 HTTP/1.1",
+  ]);
+  assert.deepEqual([line?.level, line?.outcome, line?.job_id], ["info", "kept", jobId]);
+});
+
+Deno.test("of two copies the first that was recorded is judged and sent", async () => {
+  const uploaded = await submitFromUrl({
+    answers: [page("200 OK", picture)],
+    // Another worker's: here it is not in storage.
+    recorded: () => ({ image_path: "u/1/first.jpg", image_seconds: 900 }),
+  }).catch((error) => error);
+  assert.equal(uploaded.code, "ERR_6002", "and not the second");
+});
+
+Deno.test("a picture that is not to be had, or of no use, is recorded, and nothing is judged or sent", async () => {
+  const cases = [
+    [page("404 Not Found"), "unusable", "missing"],
+    [page("200 OK", new TextEncoder().encode("<html>")), "unusable", "not_an_image"],
+    [page("503 Busy"), "unavailable", undefined],
+    [new Error("refused"), "unavailable", undefined],
+  ] as const;
+  for (const [answer, outcome, reason] of cases) {
+    const outcomes: Record<string, unknown>[] = [];
+    const { events, files } = await submitFromUrl({
+      answers: [answer, answer, answer],
+      recorded: (recorded) => {
+        outcomes.push(recorded);
+        return {};
+      },
+    });
+    assert.deepEqual([outcomes.length, outcomes[0]?.outcome, outcomes[0]?.reason], [1, outcome, reason]);
+    assert.deepEqual([events.length, files], [1, []]);
+  }
+});
+
+Deno.test("where our storage is away or full nothing is recorded of the picture: the task comes again", async () => {
+  let recorded = 0;
+  const failing = submitFromUrl({
+    answers: [page("200 OK", picture)],
+    recorded: () => ({ ...{ n: recorded += 1 } }),
+    storage: { upload: () => Promise.reject(new AppError("ERR_6002")) },
+  });
+  await assert.rejects(failing, { code: "ERR_6002" });
+  assert.equal(recorded, 0);
 });

@@ -9,6 +9,7 @@ import { recordingLogger } from "../testing/log.ts";
 import { box, mp4 } from "../testing/mp4.ts";
 import { fakeProvider, fakeProviders } from "../testing/provider.ts";
 import { fakeStorage } from "../testing/storage.ts";
+import { fakeWeb } from "../testing/web.ts";
 import { deleteFilesTask, facts, filePaths, jobId, storeTask } from "../testing/tasks.ts";
 import { type VideoTaskPorts, videoTasks } from "./tasks.ts";
 import { file, setting } from "../testing/video-tasks.ts";
@@ -132,6 +133,7 @@ Deno.test("an isolate stores one video at a time, and after a large one none for
     moderation: null,
     providers: fakeProviders(fakeProvider()),
     uploads: fakeStorage(),
+    web: fakeWeb(),
     storage: fakeStorage({
       upload: async (_path, content) => {
         storing += 1;

@@ -7,6 +7,7 @@ import { type Database, database } from "../database/call.ts";
 import { whileDatabaseIsAway } from "../database/while-away.ts";
 import type { Logger } from "../platform/logger.ts";
 import { type Moderation, promptModeration } from "./moderation/moderation.ts";
+import { type PublicWeb, publicWeb } from "../platform/public-web.ts";
 import { platformFetch } from "../platform/platform-fetch.ts";
 import { inSql, JobState, VideoTaskFacts } from "./procedures.ts";
 import type { Provider } from "./providers/provider.ts";
@@ -33,6 +34,7 @@ export const videoTaskPorts = {
   providers: videoProviders,
   storage,
   uploads: uploadStorage,
+  web: publicWeb,
   fetch: platformFetch,
 };
 
@@ -42,6 +44,7 @@ export interface VideoTaskPorts {
   readonly providers: Providers;
   readonly storage: Storage;
   readonly uploads: UploadStorage;
+  readonly web: PublicWeb;
   readonly config: Config;
   readonly log: Logger;
   readonly fetch: typeof fetch;

@@ -1,28 +1,9 @@
 /** What is asked for a video, by itself or among others. */
 import * as z from "zod/mini";
 import { ClientReference, ProjectId } from "./contract.ts";
+import { publicHttpsUrl } from "../platform/public-url.ts";
 import { userText } from "../request/user-text.ts";
 import { optional } from "../request/validation.ts";
-
-/** What comes before path, query and fragment: no port, not even an empty one, no credentials, no IPv6 address. */
-const httpsAuthority = /^https:\/\/[^/?#\\@:]+(?:[/?#]|$)/i;
-
-/** Two labels or more, the last one of letters; the parser has turned every form of an IPv4 address into numbers. */
-const dnsName = /^(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+([a-z][a-z0-9-]{0,61}[a-z0-9])$/;
-
-/** Top-level domains that lead into somebody's own network or nowhere (RFC 6761, 6762, 7686, 8375, 9476). */
-const localDomains = [
-  ...["alt", "arpa", "corp", "home", "internal", "intranet", "invalid", "lan", "local", "localdomain"],
-  ...["localhost", "onion", "private", "test"],
-];
-
-/** The URL in its canonical form; by form only: whether there is an image, the provider finds out. */
-function publicHttpsUrl(text: string): string | null {
-  const url = httpsAuthority.test(text) ? URL.parse(text) : null;
-  const topLevelDomain = dnsName.exec(url?.hostname ?? "")?.[1];
-  const isPublic = topLevelDomain !== undefined && !localDomains.includes(topLevelDomain);
-  return url !== null && isPublic && url.hostname.length <= 253 ? url.href : null;
-}
 
 const urlLength = 2048;
 

@@ -6,7 +6,7 @@ export type ImageType = (typeof imageTypes)[number];
 /** 10 MB, as Storage holds the bucket to it. */
 export const maxImageBytes = 10 * 1024 * 1024;
 
-/** Why a picture cannot be used. `missing`: there is none where it should be. */
+/** Why a picture cannot be used. `missing`: there is none where it should be, or none that could be fetched from there. */
 export const unusableReasons = ["not_an_image", "wrong_type", "too_large", "wrong_size", "missing"] as const;
 export type UnusableReason = (typeof unusableReasons)[number];
 

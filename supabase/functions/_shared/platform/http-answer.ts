@@ -1,0 +1,182 @@
+/**
+ * The answer to one request of HTTP/1.1 over a connection, for whoever must know where it is connected to: the runtime's fetch
+ * takes a name, and `node:https` can be given no address on the platform's Deno.
+ */
+import type { Connection } from "./public-web.ts";
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  /** Empty but for 200. */
+  readonly body: Uint8Array<ArrayBuffer>;
+}
+
+/** An answer that is in no form of HTTP's, or ends before its end. */
+export class BrokenAnswer extends Error {
+  override readonly name = "BrokenAnswer";
+}
+
+export class TooLargeAnswer extends Error {
+  override readonly name = "TooLargeAnswer";
+}
+
+/** Of the status and the headers together; the servers at large take requests of 8 to 16 kB, and answer with less. */
+const maxHeadBytes = 32 * 1024;
+
+const pieceBytes = 64 * 1024;
+
+/** Asks for a URL by GET, once; whoever asks closes the connection. Throws BrokenAnswer, and TooLargeAnswer beyond `maxBytes`. */
+export async function askFor(connection: Connection, url: URL, maxBytes: number): Promise<HttpAnswer> {
+  const lines = [
+    `GET ${url.pathname}${url.search} HTTP/1.1`,
+    `Host: ${url.host}`,
+    "Accept: image/jpeg, image/png, image/webp",
+    // What is packed could become more than it seems.
+    "Accept-Encoding: identity",
+    "User-Agent: Kinora",
+    "Connection: close",
+  ];
+  await writeAll(connection, new TextEncoder().encode(`${lines.join("\r\n")}\r\n\r\n`));
+  const incoming = new Incoming(connection);
+  let head = await readHead(incoming);
+  // Such as 103, Early Hints.
+  for (let more = 0; head.status < 200; more += 1) {
+    if (more === 10) throw new BrokenAnswer("nothing but interim answers");
+    head = await readHead(incoming);
+  }
+  const { status, headers } = head;
+  const body = status === 200 ? await readBody(incoming, headers, maxBytes) : new Uint8Array();
+  return { status, headers, body };
+}
+
+async function writeAll(connection: Connection, bytes: Uint8Array): Promise<void> {
+  let written = 0;
+  while (written < bytes.length) written += await connection.write(bytes.subarray(written));
+}
+
+async function readHead(incoming: Incoming): Promise<Omit<HttpAnswer, "body">> {
+  const statusLine = await incoming.line(maxHeadBytes);
+  const status = /^HTTP\/1\.[01] ([1-5]\d\d)(?: |$)/.exec(statusLine)?.[1];
+  if (status === undefined) throw new BrokenAnswer("no status line");
+  const headers = new Headers();
+  let left = maxHeadBytes - statusLine.length;
+  for (let line = await incoming.line(left); line !== ""; line = await incoming.line(left)) {
+    left -= line.length + 1;
+    const [, name, value] = /^([\w!#$%&'*+.^`|~-]+):[ \t]*(.*?)[ \t]*$/.exec(line) ?? [];
+    if (name === undefined || value === undefined) throw new BrokenAnswer("a header that is none");
+    headers.append(name, value);
+  }
+  return { status: Number(status), headers };
+}
+
+async function readBody(
+  incoming: Incoming,
+  headers: Headers,
+  maxBytes: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const body = new Body(maxBytes);
+  const coding = headers.get("transfer-encoding");
+  const length = headers.get("content-length");
+  if (coding !== null) {
+    if (coding.toLowerCase() !== "chunked") throw new BrokenAnswer("a coding that nobody asked for");
+    for (let size = await readChunkSize(incoming); size > 0; size = await readChunkSize(incoming)) {
+      await body.take(incoming, size);
+      if (await incoming.line(0) !== "") throw new BrokenAnswer("a chunk without an end");
+    }
+  } else if (length !== null) {
+    if (!/^\d{1,15}$/.test(length)) throw new BrokenAnswer("a length that is none");
+    await body.take(incoming, Number(length));
+  } else {
+    await body.takeAll(incoming);
+  }
+  return await body.whole();
+}
+
+async function readChunkSize(incoming: Incoming): Promise<number> {
+  // With the extensions that it may have.
+  const size = /^([\da-f]{1,10})[ \t]*(?:;.*)?$/i.exec(await incoming.line(1024))?.[1];
+  if (size === undefined) throw new BrokenAnswer("a chunk without a size");
+  return parseInt(size, 16);
+}
+
+/** The bytes of a connection, in their order. */
+class Incoming {
+  #rest = new Uint8Array();
+
+  constructor(readonly connection: Connection) {}
+
+  /** Some of what comes next, `most` at most; null at the end. */
+  async some(most: number): Promise<Uint8Array<ArrayBuffer> | null> {
+    if (this.#rest.length === 0) {
+      const piece = await this.#read();
+      if (piece === null) return null;
+      this.#rest = piece;
+    }
+    const taken = this.#rest.subarray(0, most);
+    this.#rest = this.#rest.subarray(taken.length);
+    return taken;
+  }
+
+  /** The next line, without its end. Throws BrokenAnswer where it is longer than `most`. */
+  async line(most: number): Promise<string> {
+    let line = "";
+    while (true) {
+      const piece = await this.some(pieceBytes);
+      if (piece === null) throw new BrokenAnswer("it ends in a line");
+      const end = piece.indexOf(10);
+      line += String.fromCharCode(...piece.subarray(0, Math.min(end === -1 ? piece.length : end, most + 2)));
+      if (line.replace(/\r$/, "").length > most) throw new BrokenAnswer("a line that is too long");
+      if (end === -1) continue;
+      // All that was there was taken.
+      this.#rest = piece.subarray(end + 1);
+      return line.replace(/\r$/, "");
+    }
+  }
+
+  async #read(): Promise<Uint8Array<ArrayBuffer> | null> {
+    const piece = new Uint8Array(pieceBytes);
+    const count = await this.connection.read(piece);
+    return count === null ? null : piece.subarray(0, count);
+  }
+}
+
+/** A body as far as it has come. */
+class Body {
+  readonly #pieces: Uint8Array<ArrayBuffer>[] = [];
+  #left: number;
+
+  constructor(maxBytes: number) {
+    this.#left = maxBytes;
+  }
+
+  /** Throws TooLargeAnswer before any of it is read, and BrokenAnswer where fewer come. */
+  async take(incoming: Incoming, bytes: number): Promise<void> {
+    if (bytes > this.#left) throw new TooLargeAnswer("The answer is too large");
+    for (let missing = bytes; missing > 0;) {
+      const piece = await incoming.some(missing);
+      if (piece === null) throw new BrokenAnswer("it ends before its end");
+      this.#keep(piece);
+      missing -= piece.length;
+    }
+  }
+
+  async takeAll(incoming: Incoming): Promise<void> {
+    for (
+      let piece = await incoming.some(pieceBytes);
+      piece !== null;
+      piece = await incoming.some(pieceBytes)
+    ) {
+      this.#keep(piece);
+    }
+  }
+
+  #keep(piece: Uint8Array<ArrayBuffer>): void {
+    this.#left -= piece.length;
+    if (this.#left < 0) throw new TooLargeAnswer("The answer is too large");
+    this.#pieces.push(piece);
+  }
+
+  async whole(): Promise<Uint8Array<ArrayBuffer>> {
+    return new Uint8Array(await new Blob(this.#pieces).arrayBuffer());
+  }
+}

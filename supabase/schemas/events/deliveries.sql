@@ -1,0 +1,57 @@
+create function events.of_delivery(p_delivery_id uuid)
+returns events.log
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- The event that a delivery is to tell; null where it is gone.
+declare
+  v_event events.log;
+begin
+  select l.* into v_event
+  from events.deliveries as d
+  join events.log as l on l.id = d.event_id
+  where d.id = p_delivery_id;
+  return v_event;
+end;
+$$;
+
+create function events.end_delivery(p_delivery_id uuid, p_outcome events.outcome, p_reason text default null)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- How a delivery ended. What is delivered stays so, whatever an attempt says that lost its lease; what was dead is delivered
+-- when its replay is. Locks: the delivery.
+begin
+  update events.deliveries as d
+  set outcome = p_outcome, ended_at = core.now(), reason = left(p_reason, 500)
+  where d.id = p_delivery_id and d.outcome is distinct from 'delivered';
+end;
+$$;
+
+create function events.deliver_again(p_delivery_id uuid)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The operator's replay: has a delivery that has ended tried again, with all its tries, and tells whether there was one. A
+-- receiver knows by the event's id what it has had. Locks: delivery → task.
+declare
+  v_delivery events.deliveries;
+begin
+  update events.deliveries as d
+  set outcome = null, ended_at = null, reason = null
+  where d.id = p_delivery_id and d.outcome is not null
+  returning d.* into v_delivery;
+  if not found then
+    return false;
+  end if;
+  -- Its dead letter, which has no try left.
+  perform queue.drop(p_delivery_id, array[c.kind]) from events.channels as c where c.channel = v_delivery.channel;
+  perform events.add_task(v_delivery, l.type, l.user_id) from events.log as l where l.id = v_delivery.event_id;
+  return true;
+end;
+$$;

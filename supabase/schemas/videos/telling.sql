@@ -1,0 +1,61 @@
+-- What there is to tell of a job. By triggers: however it comes about, it is told in the transaction in which it becomes true.
+
+-- Where a job is, for whoever was told so.
+create function videos.progress_event(p_job videos.jobs)
+returns jsonb
+language sql
+stable
+return jsonb_build_object('job_id', (p_job).id, 'stage', videos.job_stage(p_job), 'percent', (p_job).percent);
+
+-- An ended job as the API shows it, without what the user wrote and what opens its files. The error has no message: that has
+-- a language.
+create function videos.end_event(p_job videos.jobs)
+returns jsonb
+language sql
+stable
+return videos.job_json(p_job) - '{prompt,video_url,video_url_expires_at,thumbnail_url}'::text[];
+
+create function videos.tell_job()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+-- Tells that a job has ended, or else that a provider has begun it, or has come a tenth further.
+declare
+  v_metadata constant jsonb := jsonb_build_object('request_id', new.request_id);
+begin
+  if new.status >= 'completed' then
+    if old.status < 'completed' then
+      perform events.publish('video.' || new.status, new.user_id, videos.end_event(new), v_metadata);
+    end if;
+  elsif old.started_at is null and new.started_at is not null then
+    perform events.publish('video.started', new.user_id, videos.progress_event(new), v_metadata);
+  elsif new.percent / 10 > coalesce(old.percent, 0) / 10 then
+    perform events.publish('video.progressed', new.user_id, videos.progress_event(new), v_metadata);
+  end if;
+  return null;
+end;
+$$;
+
+create trigger tell after update of status, started_at, percent on videos.jobs
+  for each row when ((old.status, old.started_at, old.percent) is distinct from (new.status, new.started_at, new.percent))
+  execute function videos.tell_job();
+
+create function videos.tell_submission()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+-- Tells that a provider took a job, if that has not ended meanwhile.
+begin
+  perform events.publish(
+    'video.submitted', j.user_id, videos.progress_event(j), jsonb_build_object('request_id', j.request_id)
+  )
+  from videos.jobs as j
+  where j.id = new.job_id and j.completed_at is null;
+  return null;
+end;
+$$;
+
+create trigger tell after update of state on videos.submissions
+  for each row when (new.state = 'accepted' and old.state <> 'accepted') execute function videos.tell_submission();
