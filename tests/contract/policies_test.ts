@@ -5,7 +5,9 @@ import { schemaFiles } from "../../tools/schemas.ts";
 /** The lists of policies that a source gives to guard.take, itself or by way of guard.enter. */
 function policyListsOf(source: string): string[][] {
   const calls = source.match(/guard\.(?:take|enter)\([^;]*;/g) ?? [];
-  return calls.flatMap((call) => [...call.matchAll(/'\{([a-z_,]+)\}'/g)].map(([, list = ""]) => list.split(",")));
+  return calls.flatMap((call) =>
+    [...call.matchAll(/'\{([a-z_,]+)\}'/g)].map(([, list = ""]) => list.split(","))
+  );
 }
 
 Deno.test("each call that takes several rate limits names them in the order of their names", async () => {
