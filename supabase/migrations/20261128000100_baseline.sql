@@ -811,8 +811,16 @@ return jsonb_strip_nulls(
 );
 
 -- What guard.take says: the limits as the API shows them, the envelope to return instead of going on, if any, and the times
--- that were counted, in the order of the policies' names, null for one that is broken.
-create type guard.taken as (limits jsonb, refusal jsonb, hits timestamptz[]);
+-- that were counted, in the order of the policies, null for one that is broken. The limits are the text of JSON objects
+-- with commas between, null for none: to read them as JSON costs more than to count, and is done once, by who needs it.
+create type guard.taken as (limits text, refusal jsonb, hits timestamptz[]);
+
+-- Limits as JSON.
+create function guard.limits_json(p_limits text)
+returns jsonb
+language sql
+immutable
+return ('[' || coalesce(p_limits, '') || ']')::jsonb;
 
 create function guard.enter(
   p_user_id uuid, p_endpoint text, p_policies text[], p_network text, p_locks boolean default false,
@@ -841,7 +849,7 @@ begin
   end if;
   v_taken := guard.take(p_policies, p_user_id, p_network, p_endpoint);
   refusal := v_taken.refusal;
-  limits := v_taken.limits;
+  limits := guard.limits_json(v_taken.limits);
   if refusal is not null then
     return;
   end if;
@@ -853,7 +861,9 @@ begin
   else
     refusal := (accounts.admit(p_user_id, p_suspended)).refusal;
   end if;
-  refusal := refusal || jsonb_build_object('limits', limits);
+  if refusal is not null then
+    refusal := refusal || jsonb_build_object('limits', limits);
+  end if;
 end;
 $$;
 
@@ -869,6 +879,17 @@ return jsonb_build_object('data', p_data) || case
   when p_limits is null then jsonb_build_object('language', p_language)
   else jsonb_build_object('limits', p_limits, 'language', p_language)
 end;
+
+-- A keyed procedure's answer, as JSON that nobody reads before it is sent: an outcome, with the limits of guard.taken and the
+-- user's language, which it does not have.
+create function guard.reply(p_outcome jsonb, p_limits text, p_language text)
+returns json
+language sql
+immutable
+return (
+  left(p_outcome::text, -1) || coalesce(',"limits":[' || p_limits || ']', '')
+    || coalesce(',"language":"' || p_language || '"', '') || '}'
+)::json;
 
 -- An outcome that was made without knowing the user's language.
 create function guard.in_language(p_outcome jsonb, p_language text)
@@ -1063,8 +1084,7 @@ begin
 end;
 $$;
 
--- A limit as the API shows it, `reset` being the whole seconds until the hit leaves its window. As text that is read as
--- JSON once: an object that is built costs twice as much. The names need no quoting.
+-- A limit as the API shows it, `reset` being the whole seconds until the hit leaves its window. The names need no quoting.
 create function guard.limit_text(
   p_policy guard.policies, p_is_allowed text, p_current integer, p_remaining integer, p_hit timestamptz
 )
@@ -1086,21 +1106,17 @@ as $$
 -- Counts one attempt against several policies, all or none. `hits` are for guard.give_back. `refusal` is
 -- limit/rate-exceeded, or database/unavailable where a limiter that fails closed is broken. Those that fail open are
 -- then passed over. A policy without its row is broken. An unknown network is one subject, shared by all who have none.
--- Locks: one row a policy, in the
--- order of their names, until the transaction ends. Time is read after that lock, so that hits are in order and no
--- window admits one too many.
+-- Locks: one row a policy, in the order that is given, until the transaction ends: callers name policies in the order of
+-- their names, which tests/contract/policies_test.ts holds them to. Time is read after that lock, so that hits are in order
+-- and no window admits one too many.
 declare
   v_name text;
   v_policy guard.policies;
   v_subject text;
   v_hits timestamptz[];
   v_used integer;
-  v_limits text;
   v_taken guard.taken;
 begin
-  if cardinality(p_policies) > 2 or p_policies[1] > p_policies[2] then
-    p_policies := array(select asked.name from unnest(p_policies) as asked (name) order by asked.name);
-  end if;
   -- One by one: a plan for `name = any (…)` is made anew at every call.
   foreach v_name in array p_policies loop
     select p.* into v_policy from guard.policies as p where p.name = v_name;
@@ -1132,23 +1148,21 @@ begin
     v_used := cardinality(v_hits);
     if v_used > v_policy.max_hits then
       -- Without the attempt that is refused. A hit leaves: the oldest, or a later one where the operator lowered the limit.
-      v_taken.limits := jsonb_build_array(guard.limit_text(
-        v_policy, 'false', v_used - 1, 0, v_hits[v_used - v_policy.max_hits]
-      )::jsonb);
+      v_taken.limits := guard.limit_text(v_policy, 'false', v_used - 1, 0, v_hits[v_used - v_policy.max_hits]);
       v_taken.refusal := guard.refusal(
         'limit/rate-exceeded',
-        jsonb_build_object('policy', v_name, 'retry_after', v_taken.limits -> 0 -> 'reset'), v_taken.limits
+        jsonb_build_object('policy', v_name, 'retry_after', v_taken.limits::jsonb -> 'reset'),
+        guard.limits_json(v_taken.limits)
       );
       v_taken.hits := '{}';
       -- Undoes what this policy and those before it counted.
       raise exception 'refused';
     end if;
-    v_limits := concat_ws(',', v_limits, guard.limit_text(
+    v_taken.limits := concat_ws(',', v_taken.limits, guard.limit_text(
       v_policy, 'true', v_used, v_policy.max_hits - v_used, v_hits[1]
     ));
     v_taken.hits := v_taken.hits || v_hits[v_used];
   end loop;
-  v_taken.limits := '[' || v_limits || ']';
   return v_taken;
 exception
   -- A deadlock or a lost race is no fault of the limiter: the caller tries the whole again.
@@ -1162,7 +1176,7 @@ exception
       return guard.take_each(p_policies, p_user_id, p_network, p_endpoint);
     end if;
     raise warning 'the rate limiter of % is broken: %', p_policies[1], sqlerrm;
-    v_taken.limits := '[]';
+    v_taken.limits := null;
     v_taken.hits := array[null::timestamptz];
     if guard.fails_closed(p_policies[1]) then
       v_taken.refusal := guard.refusal('database/unavailable');
@@ -1183,13 +1197,12 @@ declare
   v_one guard.taken;
   v_all guard.taken;
 begin
-  v_all.limits := '[]';
   foreach v_policy in array p_policies loop
     v_one := guard.take(array[v_policy], p_user_id, p_network, p_endpoint);
     if v_one.refusal is not null then
       raise exception 'refused';
     end if;
-    v_all.limits := v_all.limits || v_one.limits;
+    v_all.limits := nullif(concat_ws(',', v_all.limits, v_one.limits), '');
     v_all.hits := v_all.hits || v_one.hits;
   end loop;
   return v_all;
@@ -2302,16 +2315,14 @@ create function credits.capture(p_job_id uuid)
 returns jsonb
 language sql
 volatile
-set search_path = ''
-as $$ select credits.end_hold(p_job_id, 'capture') $$;
+return credits.end_hold(p_job_id, 'capture');
 
 -- The job was not delivered: its hold goes back where it came from.
 create function credits.release(p_job_id uuid)
 returns jsonb
 language sql
 volatile
-set search_path = ''
-as $$ select credits.end_hold(p_job_id, 'release') $$;
+return credits.end_hold(p_job_id, 'release');
 
 -- supabase/schemas/credits/debts.sql
 
@@ -5765,10 +5776,7 @@ create function videos.add_task(p_kind text, p_job videos.jobs, p_run_at timesta
 returns void
 language sql
 volatile
-set search_path = ''
-as $$
-  select queue.add(p_kind, p_job.id, p_job.user_id, p_run_at, p_payload, p_job.request_id)
-$$;
+return queue.add(p_kind, (p_job).id, (p_job).user_id, p_run_at, p_payload, (p_job).request_id);
 
 -- Whether the account of a job was closed: nothing is stored for it.
 create function videos.is_abandoned(p_job videos.jobs)
@@ -6450,13 +6458,19 @@ return jsonb_build_object(
 
 create function videos.find_upload(p_user_id uuid, p_upload_id uuid, p_now timestamptz)
 returns videos.uploads
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  -- That upload of that user, as long as it is there for them; else null.
-  select u from videos.uploads as u
-  where u.id = p_upload_id and u.owner_id = p_user_id and videos.is_shown(u, p_now)
+-- That upload of that user, as long as it is there for them; else null.
+declare
+  v_upload videos.uploads;
+begin
+  select u.* into v_upload
+  from videos.uploads as u
+  where u.id = p_upload_id and u.owner_id = p_user_id and videos.is_shown(u, p_now);
+  return v_upload;
+end;
 $$;
 
 create function videos.begin_upload(
@@ -7120,13 +7134,14 @@ $$;
 
 create function videos.processors(p_model_id uuid, p_moderated_by text)
 returns text[]
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  -- Who may get a prompt and an image for a model, by name and in order: the providers that are enabled, and the service that
-  -- judges prompts, if one does.
-  select array(
+-- Who may get a prompt and an image for a model, by name and in order: the providers that are enabled, and the service that
+-- judges prompts, if one does.
+begin
+  return array(
     select p.provider
     from videos.model_providers as p
     join videos.providers as v on v.name = p.provider
@@ -7134,7 +7149,8 @@ as $$
     union
     select p_moderated_by where p_moderated_by is not null
     order by 1
-  )
+  );
+end;
 $$;
 
 -- A model as the catalogue shows it.
@@ -7912,24 +7928,22 @@ $$;
 create function videos.accept_video(
   p_user_id uuid, p_network text, p_request_id text, p_model_id uuid, p_prompt text, p_settings jsonb,
   p_image_url text, p_providers text[], p_client_reference text, p_moderated_by text, p_project_id uuid, p_image_upload_id uuid,
-  p_source_job_id uuid
+  p_source_job_id uuid, out outcome jsonb, out limits text
 )
-returns jsonb
 language plpgsql
 volatile
 set search_path = ''
 as $$
 -- Accepts a video or says why not, in the order of what it costs to find out. Nothing is written before the last
--- refusal but the counted attempt, and what has expired. `data`: `{ job_id, status, credits_used, credits_remaining,
--- created_at }`. Locks: rate-limit rows → account → lots → project.
+-- refusal but the counted attempt, and what has expired. `outcome` is a refusal, or `data`: `{ job_id, status, credits_used,
+-- credits_remaining, created_at }`; `limits` are as in guard.taken. Locks: rate-limit rows → account → lots → project.
 declare
   v_taken guard.taken;
-  v_limits jsonb;
   v_account credits.accounts;
   v_seen record;
   v_model videos.models;
   v_settings jsonb;
-  v_fields jsonb;
+  v_fields jsonb := '[]';
   v_price bigint;
   v_job_id uuid;
   v_now timestamptz;
@@ -7938,13 +7952,13 @@ declare
   v_upload videos.uploads;
   v_has_inputs constant boolean := videos.inputs_in(p_settings) <> '{}';
   v_said text := p_prompt;
-  v_refusal jsonb;
 begin
   v_taken := guard.take('{generation_attempts,generation_attempts_network}', p_user_id, p_network, 'generate-video');
+  limits := v_taken.limits;
   if v_taken.refusal is not null then
-    return v_taken.refusal;
+    outcome := v_taken.refusal - 'limits';
+    return;
   end if;
-  v_limits := v_taken.limits;
 
   -- All that is only read, in one statement. The account was locked before, so that it also tells what became of its
   -- user while this waited.
@@ -7960,30 +7974,39 @@ begin
   v_model := v_seen.model;
 
   if not v_seen.is_active then
-    return (accounts.admit(p_user_id)).refusal || jsonb_build_object('limits', v_limits);
+    outcome := (accounts.admit(p_user_id)).refusal;
+    return;
   end if;
   if not v_seen.is_enabled then
-    return guard.refusal('feature/switched-off', '{"feature": "generation"}', v_limits);
+    outcome := guard.refusal('feature/switched-off', '{"feature": "generation"}');
+    return;
   end if;
   if v_has_inputs then
     v_said := videos.said(v_model.inputs, p_prompt, p_settings);
   end if;
   if videos.folded(v_said) ~ v_seen.pattern and videos.find_moderation_term(v_said, 'refuse') is not null then
-    return guard.refusal('prompt/refused', '{"reason": "policy"}', v_limits);
+    outcome := guard.refusal('prompt/refused', '{"reason": "policy"}');
+    return;
   end if;
   if p_project_id is not null and not videos.has_project(p_user_id, p_project_id) then
-    return guard.refusal('resource/not-found', '{}', v_limits);
+    outcome := guard.refusal('resource/not-found');
+    return;
   end if;
   if v_model.id is null then
-    return guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id), v_limits);
+    outcome := guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id));
+    return;
   end if;
   if v_seen.asks_consent and not videos.processors(v_model.id, p_moderated_by) <@ v_seen.accepted_processors then
-    return guard.refusal(
-      'consent/missing', jsonb_build_object('processors', videos.processors(v_model.id, p_moderated_by)), v_limits
+    outcome := guard.refusal(
+      'consent/missing', jsonb_build_object('processors', videos.processors(v_model.id, p_moderated_by))
     );
+    return;
   end if;
   v_settings := v_model.defaults || p_settings;
-  v_fields := videos.unfitting(v_model, p_settings, v_image);
+  -- Most ask for nothing but the defaults, which fit.
+  if p_settings <> '{}' or v_image is not null or v_model.requires_image then
+    v_fields := videos.unfitting(v_model, p_settings, v_image);
+  end if;
   if (v_model.category = 'video_to_video') <> (p_source_job_id is not null) then
     v_fields := v_fields || jsonb_build_object('path', 'source_job_id', 'message', case
       when p_source_job_id is null then 'This model needs a video' else 'This model takes no video' end);
@@ -7991,42 +8014,49 @@ begin
   if v_fields = '[]' and not videos.is_offered(v_model, p_prompt, v_settings, v_image, p_providers) then
     v_fields := videos.unmakeable(v_model, p_prompt, v_settings, v_image);
     if v_fields = '[]' then
-      return guard.refusal('feature/switched-off', '{"feature": "generation"}', v_limits);
+      outcome := guard.refusal('feature/switched-off', '{"feature": "generation"}');
+      return;
     end if;
   end if;
   if v_fields <> '[]' then
-    return guard.refusal('request/malformed', jsonb_build_object('fields', v_fields), v_limits);
+    outcome := guard.refusal('request/malformed', jsonb_build_object('fields', v_fields));
+    return;
   end if;
   if p_image_upload_id is not null then
     -- With the account locked, so that nobody deletes it meanwhile.
     v_upload := videos.find_upload(p_user_id, p_image_upload_id, core.now());
     if v_upload.id is null then
-      return guard.refusal('resource/not-found', '{}', v_limits);
+      outcome := guard.refusal('resource/not-found');
+      return;
     elsif v_upload.status <> 'ready' then
-      return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_upload.status), v_limits);
+      outcome := guard.refusal('resource/wrong-state', jsonb_build_object('status', v_upload.status));
+      return;
     end if;
   end if;
   if p_source_job_id is not null or v_has_inputs then
-    v_refusal := videos.refuse_sources(p_user_id, p_source_job_id, v_model.inputs, p_settings);
-    if v_refusal is not null then
-      return v_refusal || jsonb_build_object('limits', v_limits);
+    outcome := videos.refuse_sources(p_user_id, p_source_job_id, v_model.inputs, p_settings);
+    if outcome is not null then
+      return;
     end if;
   end if;
   v_price := videos.price(v_model, v_settings);
   if v_account.balance < v_price then
-    return guard.refusal(
-      'payment/insufficient-credits', jsonb_build_object('required', v_price, 'available', v_account.balance), v_limits
+    outcome := guard.refusal(
+      'payment/insufficient-credits', jsonb_build_object('required', v_price, 'available', v_account.balance)
     );
+    return;
   end if;
   -- Last, with the account locked and the balance known: what is counted here is accepted.
   v_taken := guard.take('{uncaptured_jobs,video_generation}', p_user_id, p_network, 'generate-video');
-  v_limits := v_taken.limits || v_limits;
+  limits := concat_ws(',', v_taken.limits, limits);
   if v_taken.refusal is not null then
-    return v_taken.refusal || jsonb_build_object('limits', v_limits);
+    outcome := v_taken.refusal - 'limits';
+    return;
   end if;
   -- What guards money and was not counted, as its row is missing, is broken.
-  if num_nulls(v_taken.hits[1], v_taken.hits[2]) > 0 then
-    return guard.refusal('database/unavailable', '{}', v_limits);
+  if array_position(v_taken.hits, null) is not null then
+    outcome := guard.refusal('database/unavailable');
+    return;
   end if;
 
   v_job_id := core.new_id();
@@ -8046,12 +8076,9 @@ begin
   end if;
   -- The function submits at once; the worker only if that did not happen within 2 seconds.
   perform queue.add('submit', v_job_id, p_user_id, v_now + interval '2 seconds', p_request_id => p_request_id);
-  return guard.answer(
-    jsonb_build_object(
-      'job_id', v_job_id, 'status', 'pending', 'credits_used', v_price,
-      'credits_remaining', v_account.balance - v_price, 'created_at', core.to_iso(v_now)
-    ),
-    v_limits
+  outcome := format(
+    '{"data":{"job_id":"%s","status":"pending","credits_used":%s,"credits_remaining":%s,"created_at":"%s"}}',
+    v_job_id, v_price, v_account.balance - v_price, core.to_iso(v_now)
   );
 end;
 $$;
@@ -8117,6 +8144,7 @@ as $$
 declare
   v_most integer;
   v_item record;
+  v_accepted record;
   v_outcome jsonb;
   v_refusal jsonb;
   v_taken guard.taken;
@@ -8137,7 +8165,7 @@ begin
     );
     return coalesce(v_taken.refusal, guard.refusal('request/malformed', jsonb_build_object('fields', jsonb_build_array(
       jsonb_build_object('path', 'items', 'message', format('Must have at most %s items', v_most))
-    )), v_taken.limits));
+    )), guard.limits_json(v_taken.limits)));
   end if;
 
   begin
@@ -8150,11 +8178,12 @@ begin
       )
       order by i.number
     loop
-      v_outcome := videos.accept_video(
+      v_accepted := videos.accept_video(
         p_user_id, p_network, p_request_id, v_item.model_id, v_item.prompt, coalesce(v_item.settings, '{}'),
         v_item.image_url, p_providers, v_item.client_reference, p_moderated_by, v_item.project_id,
         v_item.image_upload_id, v_item.source_job_id
       );
+      v_outcome := v_accepted.outcome;
       if v_outcome ? 'data' then
         v_used := v_used + (v_outcome #>> '{data,credits_used}')::bigint;
         v_remaining := (v_outcome #>> '{data,credits_remaining}')::bigint;
@@ -8162,7 +8191,8 @@ begin
           'index', v_item.index, 'job_id', v_outcome #> '{data,job_id}', 'credits_used', v_outcome #> '{data,credits_used}'
         );
       else
-        v_refusal := videos.refusal_of_all(v_outcome, v_item.index, case p_mode when 'all' then v_used else 0 end);
+        v_refusal := videos.refusal_of_all(v_outcome, v_item.index, case p_mode when 'all' then v_used else 0 end)
+          || jsonb_build_object('limits', guard.limits_json(v_accepted.limits));
         if p_mode = 'all' then
           if not videos.is_about_caller(v_refusal) then
             v_refusal := jsonb_set(v_refusal, '{details,index}', to_jsonb(v_item.index));
@@ -8182,7 +8212,7 @@ begin
       end if;
       v_limits := v_limits || (
         select coalesce(jsonb_object_agg(l.state ->> 'policy', l.state), '{}')
-        from jsonb_array_elements(v_outcome -> 'limits') as l (state)
+        from jsonb_array_elements(guard.limits_json(v_accepted.limits)) as l (state)
       );
     end loop;
   exception
@@ -8201,7 +8231,7 @@ begin
           '{generation_attempts,generation_attempts_network}', p_user_id, p_network, 'generate-video'
         );
         exit when v_taken.refusal is not null;
-        v_limits := v_taken.limits;
+        v_limits := guard.limits_json(v_taken.limits);
       end loop;
       v_refusal := v_refusal || jsonb_build_object('limits', v_limits);
     end if;
@@ -9991,7 +10021,7 @@ begin
   if refusal is null then
     v_taken := guard.take('{admin}', p_admin_id, null, p_endpoint);
     refusal := v_taken.refusal;
-    limits := v_taken.limits;
+    limits := guard.limits_json(v_taken.limits);
   end if;
 end;
 $$;
@@ -10046,11 +10076,11 @@ begin
     'remaining', greatest(0, v_policy.max_hits - v_given),
     'reset', greatest(1, ceil(extract(epoch from coalesce(v_reset, v_policy.window_length)))::integer)
   );
-  v_taken.limits := jsonb_build_array(v_limit);
+  v_taken.limits := v_limit;
   if not v_is_admitted then
     v_taken.refusal := guard.refusal(
       'limit/rate-exceeded', jsonb_build_object('policy', v_policy.name, 'retry_after', v_limit -> 'reset'),
-      v_taken.limits
+      jsonb_build_array(v_limit)
     );
   end if;
   return v_taken;
@@ -10060,7 +10090,7 @@ exception
     raise;
   when others then
     raise warning 'the limit of credits is broken: %', sqlerrm;
-    v_taken.limits := '[]';
+    v_taken.limits := null;
     v_taken.refusal := guard.refusal('database/unavailable');
     return v_taken;
 end;
@@ -10087,7 +10117,7 @@ declare
 begin
   v_taken := guard.take('{admin}', p_admin_id, null, p_endpoint);
   refusal := v_taken.refusal;
-  limits := v_taken.limits;
+  limits := guard.limits_json(v_taken.limits);
   if refusal is not null then
     return;
   end if;
@@ -10168,7 +10198,7 @@ begin
     end if;
   end if;
   v_taken := ops.take_credits(p_admin_id, p_amount);
-  v_limits := v_taken.limits || v_begun.limits;
+  v_limits := guard.limits_json(v_taken.limits) || v_begun.limits;
   if v_taken.refusal is not null then
     return v_taken.refusal || jsonb_build_object('limits', v_limits);
   end if;
@@ -10214,7 +10244,7 @@ begin
   v_limits := v_begun.limits;
   if p_amount > 0 then
     v_taken := ops.take_credits(p_admin_id, p_amount);
-    v_limits := v_taken.limits || v_limits;
+    v_limits := guard.limits_json(v_taken.limits) || v_limits;
     if v_taken.refusal is not null then
       return v_taken.refusal || jsonb_build_object('limits', v_limits);
     end if;
@@ -12678,7 +12708,7 @@ create function api.generate_video(
   p_moderated_by text default null, p_project_id uuid default null, p_image_upload_id uuid default null,
   p_source_job_id uuid default null
 )
-returns jsonb
+returns json
 language plpgsql
 volatile
 security definer
@@ -12690,6 +12720,8 @@ as $$
 declare
   v_caller record;
   v_outcome jsonb;
+  v_accepted record;
+  v_limits text;
 begin
   v_caller := accounts.admit(p_user_id, p_session_id => p_session_id);
   if v_caller.refusal is not null then
@@ -12697,15 +12729,16 @@ begin
   end if;
   v_outcome := guard.claim(p_user_id, 'generate-video', p_idempotency_key, p_fingerprint);
   if v_outcome is null then
+    v_accepted := videos.accept_video(
+      p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url, p_providers, p_client_reference,
+      p_moderated_by, p_project_id, p_image_upload_id, p_source_job_id
+    );
+    v_limits := v_accepted.limits;
     v_outcome := guard.finish(
-      p_user_id, 'generate-video', p_idempotency_key, p_fingerprint,
-      videos.accept_video(
-        p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url, p_providers, p_client_reference,
-        p_moderated_by, p_project_id, p_image_upload_id, p_source_job_id
-      )
+      p_user_id, 'generate-video', p_idempotency_key, p_fingerprint, v_accepted.outcome
     );
   end if;
-  return guard.in_language(v_outcome, v_caller.language);
+  return guard.reply(v_outcome, v_limits, v_caller.language);
 end;
 $$;
 grant execute on function api.generate_video to service_role;
@@ -13415,6 +13448,7 @@ as $$
 declare
   v_caller record;
   v_job videos.jobs;
+  v_shown jsonb;
 begin
   v_caller := guard.enter(p_user_id, 'video-status', '{reads}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
@@ -13428,21 +13462,22 @@ begin
     return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
   end if;
 
-  return guard.answer(
-    videos.admit_renewals(p_user_id, jsonb_build_array(jsonb_build_object(
-      'job', videos.job_json(v_job),
-      'progress', jsonb_build_object(
-        'stage', videos.job_stage(v_job),
-        'percent', case when v_job.status = 'completed' then 100 else v_job.percent end
-      ),
-      'next_poll_seconds', videos.poll_seconds(v_job, v_caller.limits, core.now()),
-      'paths', (
-        select coalesce(jsonb_object_agg(a.kind, a.path), '{}') from videos.assets as a
-        where a.job_id = v_job.id and v_job.removed_at is null
-      )
-    ))) -> 0,
-    v_caller.limits, v_caller.language
+  v_shown := jsonb_build_object(
+    'job', videos.job_json(v_job),
+    'progress', jsonb_build_object(
+      'stage', videos.job_stage(v_job),
+      'percent', case when v_job.status = 'completed' then 100 else v_job.percent end
+    ),
+    'next_poll_seconds', videos.poll_seconds(v_job, v_caller.limits, core.now()),
+    'paths', '{}'::jsonb
   );
+  -- Most that are asked about are still being made, and have no files; those of a removed one are shown to nobody.
+  if v_job.status = 'completed' and v_job.removed_at is null then
+    v_shown := videos.admit_renewals(p_user_id, jsonb_build_array(v_shown || jsonb_build_object('paths', (
+      select coalesce(jsonb_object_agg(a.kind, a.path), '{}') from videos.assets as a where a.job_id = v_job.id
+    )))) -> 0;
+  end if;
+  return guard.answer(v_shown, v_caller.limits, v_caller.language);
 end;
 $$;
 grant execute on function api.video_status to service_role;
@@ -14832,7 +14867,7 @@ begin
     perform queue.add('export_account', v_id, p_user_id, core.now());
     v_export := accounts.export_json(p_user_id);
   end if;
-  return guard.answer(v_export, v_caller.limits || coalesce(v_taken.limits, '[]'), v_caller.language);
+  return guard.answer(v_export, v_caller.limits || guard.limits_json(v_taken.limits), v_caller.language);
 end;
 $$;
 grant execute on function api.user_export to service_role;

@@ -132,10 +132,7 @@ create function videos.add_task(p_kind text, p_job videos.jobs, p_run_at timesta
 returns void
 language sql
 volatile
-set search_path = ''
-as $$
-  select queue.add(p_kind, p_job.id, p_job.user_id, p_run_at, p_payload, p_job.request_id)
-$$;
+return queue.add(p_kind, (p_job).id, (p_job).user_id, p_run_at, p_payload, (p_job).request_id);
 
 -- Whether the account of a job was closed: nothing is stored for it.
 create function videos.is_abandoned(p_job videos.jobs)

@@ -159,13 +159,14 @@ $$;
 
 create function videos.processors(p_model_id uuid, p_moderated_by text)
 returns text[]
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  -- Who may get a prompt and an image for a model, by name and in order: the providers that are enabled, and the service that
-  -- judges prompts, if one does.
-  select array(
+-- Who may get a prompt and an image for a model, by name and in order: the providers that are enabled, and the service that
+-- judges prompts, if one does.
+begin
+  return array(
     select p.provider
     from videos.model_providers as p
     join videos.providers as v on v.name = p.provider
@@ -173,7 +174,8 @@ as $$
     union
     select p_moderated_by where p_moderated_by is not null
     order by 1
-  )
+  );
+end;
 $$;
 
 -- A model as the catalogue shows it.
