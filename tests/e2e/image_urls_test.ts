@@ -20,7 +20,11 @@ async function animate(guest: Guest, { host = hostName(), prompt = `A fox ${cryp
     },
     key: crypto.randomUUID(),
   });
-  return { host, prompt, jobId: bodyOf(answer, 202, AcceptedVideo).job_id };
+  const jobId = bodyOf(answer, 202, AcceptedVideo).job_id;
+  // The worker fetches it, which is due in two seconds.
+  await backend.database.advance(2_500);
+  await backend.stack.tick();
+  return { host, prompt, jobId };
 }
 
 const hostName = () => `a${crypto.randomUUID().slice(0, 8)}.example.com`;

@@ -156,14 +156,16 @@ const withEntries: Readonly<Record<string, () => Promise<Guest>>> = {
   "GET purchases": withPurchases,
   "GET uploads": withUploads,
   "GET notifications": async () => {
-    // With credits, and so known.
-    const guest = await backend.signIn(1);
+    const guest = await backend.signIn();
+    // Whoever has called nothing is not known yet.
+    await guest.call("notifications");
     for (let event = 0; event < 2; event++) {
       await backend.database.sql`
-        select notify.deliver(d.id)
-        from events.publish('video.completed', ${guest.id}, '{"model_name": "Kling"}') as e (id)
-        join events.deliveries as d on d.event_id = e.id`;
+        select events.publish('video.completed', ${guest.id}, '{"model_name": "Kling"}')`;
     }
+    await backend.database.sql`
+      select notify.deliver(d.id) from events.deliveries as d join events.log as l on l.id = d.event_id
+      where l.user_id = ${guest.id}`;
     return guest;
   },
   "GET projects": async () => {

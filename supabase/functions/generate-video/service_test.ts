@@ -13,7 +13,6 @@ import endpoint from "./index.ts";
 import type { GenerateVideoRequest } from "./schema.ts";
 import { generateVideo } from "./service.ts";
 import { fakeStorage } from "../_shared/testing/storage.ts";
-import { fakeWeb } from "../_shared/testing/web.ts";
 
 const modelId = "0190a000-0000-7000-8000-000000000001";
 const body = { model_id: modelId, prompt: "a red fox" };
@@ -64,7 +63,7 @@ function setting(
     config: testConfig(secret === null ? {} : { WEBHOOK_SECRET: secret }),
     moderation,
     uploads: fakeStorage(),
-    web: fakeWeb(),
+    storage: fakeStorage(),
     providers: fakeProviders(fakeProvider()),
   });
   return { context, calls, names: () => calls.map(({ name }) => name) };
@@ -120,7 +119,7 @@ Deno.test("the prompt of a first request without a picture is judged at once, an
   const passed = { verdict: "passed" };
   const requests: [string, Partial<GenerateVideoRequest>, boolean, unknown][] = [
     ["a first request", {}, false, passed],
-    ["a picture", { image_url: "https://example.com/fox.png" }, false, undefined],
+    ["a picture", { image_upload_id: "0190a000-0000-7000-8000-0000000000dd" }, false, undefined],
     ["a replay", {}, true, undefined],
   ];
   for (const [name, change, isReplay, verdict] of requests) {
@@ -132,6 +131,13 @@ Deno.test("the prompt of a first request without a picture is judged at once, an
     assert.deepEqual(calls[1]?.args["p_verdict"], verdict, name);
     assert.deepEqual([calls.length, seen], [2, verdict === undefined ? [] : ["a red fox"]], name);
   }
+});
+
+Deno.test("a picture that is to be fetched is left to the worker", async () => {
+  const { context, calls } = setting();
+  await generateVideo({ ...body, settings: {}, image_url: "https://example.com/fox.png" }, context);
+  await context.settled();
+  assert.deepEqual(calls.map(({ name }) => name), ["generate_video"]);
 });
 
 Deno.test("an accepted video is 202 with its job, its status URL and the limits, for one Data API call", async () => {
@@ -216,11 +222,11 @@ Deno.test("without a key, or with a field that nobody asked for, the database is
   const server = await testServer(endpoint.operations);
   const keyless = await server.send({ ...post, headers: {} });
   assert.equal((await keyless.json()).error.code, "ERR_4010");
-  const foreign = await server.send({ ...post, json: { ...body, user_id: userId, settings: { fps: 24 } } });
+  const foreign = await server.send({ ...post, json: { ...body, user_id: userId, settings: { "Fps": 24 } } });
   const { code, details } = (await foreign.json()).error;
   assert.equal(code, "ERR_4008");
   assert.deepEqual(details.fields, [
-    { path: "settings.fps", message: "Unknown field" },
+    { path: "settings.Fps", message: "Unknown field" },
     { path: "user_id", message: "Unknown field" },
   ]);
 });

@@ -26,7 +26,10 @@ export async function generateVideos(
     p_moderated_by: moderatorOf(config),
   }, AcceptedVideos);
   const first = results.find((result) => "job_id" in result);
-  if (first !== undefined) context.waitUntil(() => submitVideo(first.job_id, context));
+  // What an address leads to, the worker fetches.
+  if (first !== undefined && request.items[first.index]?.image_url === undefined) {
+    context.waitUntil(() => submitVideo(first.job_id, context));
+  }
   const language = context.answerLanguage();
   return {
     status: 202,

@@ -6,7 +6,6 @@ import { fakeDataApi } from "../_shared/testing/data-api.ts";
 import { fakeProvider, fakeProviders } from "../_shared/testing/provider.ts";
 import { testServer } from "../_shared/testing/server.ts";
 import { fakeStorage } from "../_shared/testing/storage.ts";
-import { fakeWeb } from "../_shared/testing/web.ts";
 import { sessionId, userId } from "../_shared/testing/tokens.ts";
 import endpoint from "./index.ts";
 import { type AcceptedVideos, GenerateVideosRequest } from "./schema.ts";
@@ -35,8 +34,8 @@ function setting(results = stored.results, secret: string | null = "a secret of 
     database,
     config: testConfig(secret === null ? {} : { WEBHOOK_SECRET: secret }),
     moderation: null,
+    storage: { sign: () => assert.fail("There is no video") },
     uploads: fakeStorage(),
-    web: fakeWeb(),
     providers: fakeProviders(fakeProvider()),
   });
   return { context, calls };
@@ -88,6 +87,16 @@ Deno.test("the first that was accepted is submitted after the answer; the others
   await generateVideos({ mode: "any", items: [item] }, none.context);
   await none.context.settled();
   assert.equal(none.calls.length, 1);
+});
+
+Deno.test("a picture that is to be fetched is left to the worker", async () => {
+  const { context, calls } = setting();
+  const items = stored.results.map((_, index) =>
+    index === 1 ? { ...item, image_url: "https://example.com/fox.png" } : item
+  );
+  await generateVideos({ mode: "any", items }, context);
+  await context.settled();
+  assert.deepEqual(calls.map(({ name }) => name), ["generate_videos"]);
 });
 
 Deno.test("without the secret no provider is offered, since no webhook could be believed", async () => {

@@ -9,6 +9,7 @@ import type { Logger } from "../platform/logger.ts";
 import { type Moderation, promptModeration } from "./moderation/moderation.ts";
 import { type PublicWeb, publicWeb } from "../platform/public-web.ts";
 import { platformFetch } from "../platform/platform-fetch.ts";
+import { fetchImage } from "./images/fetched.ts";
 import { DeletionFacts, inSql, JobState, VideoTaskFacts } from "./procedures.ts";
 import type { Provider } from "./providers/provider.ts";
 import { type Providers, videoProviders } from "./providers/registry.ts";
@@ -55,7 +56,8 @@ export interface VideoTaskPorts {
 const room = storeRoom();
 
 export const videoTasks: Handlers<VideoTaskPorts> = {
-  submit: (task, ports) => submitVideo(task.subject, ports),
+  submit: (task, ports) =>
+    submitVideo(task.subject, { ...ports, fetchImage: (image) => fetchImage(image, ports) }),
   poll,
   cancel,
   store: Object.assign(storeInRoom, { room }),
