@@ -9596,7 +9596,7 @@ select core.keep_rows_out_of_logs('devices.app_transactions');
 -- supabase/schemas/ops/flags.sql
 
 -- ops: the operator's room. In this order: flags.sql, errors.sql, alerts.sql, retention.sql, admins.sql, credits.sql,
--- views.sql, trace.sql, purchases.sql.
+-- safety.sql, views.sql, trace.sql, purchases.sql.
 
 create schema ops;
 
