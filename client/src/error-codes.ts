@@ -23,6 +23,7 @@ export const actions = {
   ERR_4019: "fix",
   ERR_4020: "read_state",
   ERR_4021: "fix",
+  ERR_4022: "stop",
   ERR_5001: "new_key",
   ERR_5002: "new_key_later",
   ERR_5003: "fix",

@@ -14,11 +14,13 @@ import {
   newKey,
   type Store,
 } from "./intentions.ts";
+import { type Hear, listenerOf } from "./listening.ts";
 import type { components } from "./openapi.ts";
 import { Inbox } from "./inbox.ts";
 import { Projects } from "./projects.ts";
 import { Purchases } from "./purchases.ts";
 import { type CallOptions, pause, persist, unlessAborted } from "./retry.ts";
+import { Safety } from "./safety.ts";
 import { currentSession, forgetSession, type Session, signInAsGuest, type Supabase } from "./session.ts";
 import { Uploads } from "./uploads.ts";
 
@@ -35,6 +37,9 @@ export interface KinoraOptions {
 /** Starts that are running: two screens, or two Kinoras on one client, are one guest. */
 const starts = new WeakMap<object, Promise<Schemas["DeviceCheckResponse"]>>();
 
+/** Seconds without news after which a job is asked for all the same: Realtime may lose a message. */
+const longestSilence = 30;
+
 /** Milliseconds for a video: some have 100 MB, and some networks are slow. */
 const downloadTimeout = 10 * 60_000;
 
@@ -47,6 +52,7 @@ export class Kinora {
   readonly inbox: Inbox;
   readonly projects: Projects;
   readonly purchases: Purchases;
+  readonly safety: Safety;
   readonly uploads: Uploads;
 
   /** One for each supabase-js client, of which an app has one. */
@@ -59,6 +65,7 @@ export class Kinora {
     this.inbox = new Inbox(this.#calls);
     this.projects = new Projects(this.#calls);
     this.purchases = new Purchases(this.#calls);
+    this.safety = new Safety(this.#calls);
     this.uploads = new Uploads(this.#calls, this.#fetch);
   }
 
@@ -194,7 +201,8 @@ export class Kinora {
   }
 
   /**
-   * The job whenever it changes, and last when it has ended, with its video or its error. Outages are waited out; without a
+   * The job whenever it changes, and last when it has ended, with its video or its error. Listens to Realtime, and asks again
+   * when something has happened; where that cannot be heard, it asks from time to time. Outages are waited out; without a
    * timeout for as long as they last. In the background end it by its signal, and begin anew when the app is back.
    */
   async *watch(
@@ -202,19 +210,41 @@ export class Kinora {
     { timeout = Infinity, ...options }: CallOptions = {},
   ): AsyncGenerator<Schemas["VideoStatusResponse"], void, undefined> {
     const end = performance.now() + timeout;
+    const isOver = () => noAnswer(`The job goes on after ${timeout} ms`);
+    const listener = listenerOf(this.#supabase);
+    let wake = () => {};
+    const stop = listener.add((news) => {
+      if (news === null || news.data.job_id === jobId) wake();
+    });
     let shown = "";
-    for (;;) {
-      const job = await this.job(jobId, { ...options, timeout: end - performance.now() });
-      const { next_poll_seconds, ...state } = job;
-      const text = JSON.stringify(state);
-      if (text !== shown) yield job;
-      shown = text;
-      if (next_poll_seconds === null) return;
-      if (performance.now() + next_poll_seconds * 1000 >= end) {
-        throw noAnswer(`The job goes on after ${timeout} ms`);
+    try {
+      for (;;) {
+        // What happens while the job is asked for is a reason to ask again.
+        const news = new Promise<void>((resolve) => wake = resolve);
+        listener.open();
+        const job = await this.job(jobId, { ...options, timeout: end - performance.now() });
+        const { next_poll_seconds, ...state } = job;
+        const text = JSON.stringify(state);
+        if (text !== shown) yield job;
+        shown = text;
+        if (next_poll_seconds === null) return;
+        const left = (end - performance.now()) / 1000;
+        if (!listener.isTold && next_poll_seconds >= left) throw isOver();
+        const seconds = listener.isTold ? Math.max(next_poll_seconds, longestSilence) : next_poll_seconds;
+        await pause(Math.min(seconds, left), options.signal, news);
+        if (performance.now() >= end) throw isOver();
       }
-      await pause(next_poll_seconds, options.signal);
+    } finally {
+      stop();
     }
+  }
+
+  /**
+   * Tells what happens to whoever is signed in (videos, credits, purchases) until what is returned is called. News may be
+   * lost: they are a reason to read, and null is one, too.
+   */
+  listen(hear: Hear): () => void {
+    return listenerOf(this.#supabase).add(hear);
   }
 
   /** The job as it is now. */
@@ -339,6 +369,7 @@ export { KinoraError };
 export { pages } from "./calls.ts";
 export type { StoreTransaction } from "./purchases.ts";
 export { keepSession } from "./session.ts";
+export type { News } from "./listening.ts";
 export type { Action, ErrorCode, ErrorDetails } from "./errors.ts";
 export type { BulkIntention, CallOptions, Intention, Store, Supabase };
 export type Job = Schemas["Job"];

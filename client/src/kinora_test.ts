@@ -91,6 +91,10 @@ for (const [index, outage] of outages.entries()) {
       ["video-jobs", (kinora) => kinora.jobs({}, patient).next(), { jobs: [running], next_cursor: null }],
       ["device-check", (kinora) => kinora.start(() => Promise.resolve("AAAA"), patient), { user_id: "user" }],
       ["delete-video-job", (kinora) => kinora.delete("job-1", patient), null],
+      ["reports", (kinora) => kinora.safety.report({ job_id: "job-1", reason: "hate" }, patient), {
+        report_id: "report-1",
+      }],
+      ["appeals", (kinora) => kinora.safety.appeal("job-1", "It is me", patient), { status: "appealed" }],
       ["notifications", (kinora) => kinora.inbox.list({}, patient).next(), {
         notifications: [],
         unread: 0,

@@ -63,6 +63,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin-reports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Videos that somebody objects to, newest first, page by page
+         * @description A video is one case, however many object to it. `status` names those of one state; `open` and `appealed` ones are to be decided. `reports` and `notices` are the newest 20, the counts are of all. `video_path` is the file in the bucket `videos`.
+         */
+        get: operations["getAdminReports"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Decides about a video that somebody objects to, or about its user's appeal
+         * @description Of a case that is open: `keep`, `remove`, or `suspend`, which removes the video and suspends its user; the latter two also of one that is kept or restored. `ground` is what the user is told, `reason` stays with the operator. What is removed has no URL from then on; its bytes are remembered, its files deleted. Of an appeal: `reject`, or `grant`: the video is shown again where its file is there still, else its credits come back; a suspension is lifted by `admin-users`. Another admin's video, or a user who is an admin, can be removed, not suspended: `ERR_4006`, as for one's own. `ERR_4009` with the case's status where that is decided already.
+         */
+        patch: operations["patchAdminReports"];
+        trace?: never;
+    };
     "/admin-users": {
         parameters: {
             query?: never;
@@ -72,13 +96,13 @@ export interface paths {
         };
         /**
          * A user with their credits and jobs, and what admins did about them
-         * @description `recent_actions` are the newest 20; `admin_id` is null for what was done by hand in the dashboard. `jobs` counts those that the user has not deleted. `is_guest` is null once a closed account is erased.
+         * @description `recent_actions` are the newest 20; `admin_id` is null for what was done by hand in the dashboard. `jobs` counts those that the user has not deleted. `is_guest` is null once a closed account is erased. `erasure` says what a closed account's erasure waits for: the end of a `legal_hold`, its running `jobs`, the `uploads` whose URLs still write, or the `worker`.
          */
         get: operations["getAdminUsers"];
         put?: never;
         /**
-         * Suspends a user and ends their sessions, or lets them in again
-         * @description A ban stops new videos and ends the sessions; a token that still lives gets `ERR_4017`. Videos that were accepted go on. An admin cannot be banned, oneself included: `ERR_4006`. A closed account is `ERR_4009` with the status `closed`. Answers like `GET`; what changes nothing is not written down.
+         * Suspends a user and ends their sessions, or keeps their data as evidence; or lifts that
+         * @description A ban stops new videos and ends the sessions; a token that still lives gets `ERR_4017`. Videos that were accepted go on. An admin cannot be banned, oneself included: `ERR_4006`. A closed account is `ERR_4009` with the status `closed`. Answers like `GET`; what changes nothing is not written down. `hold` keeps what there is of the user, also of a closed account that is not erased yet, until `lift_hold`: what they delete meanwhile is hidden, and its files stay. The user is not told.
          */
         post: operations["postAdminUsers"];
         delete?: never;
@@ -101,6 +125,26 @@ export interface paths {
          * @description The URL for App Store Server Notifications, version 2, of production and sandbox alike, in App Store Connect. Apple's signature over `signedPayload` proves who sent it. It is stored before it is answered, whatever its type, and a repeated one changes nothing. What is not proved to be Apple's, and about this app, is `ERR_4005`: so is this example, which nobody has signed.
          */
         post: operations["postAppStoreNotifications"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/appeals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Objects to the removal of one's own video, once
+         * @description Of a job whose `error` is `ERR_4022` and whose `details.appeal` is `possible`; it then says what becomes of it: `open`, `granted` or `rejected`. A suspended user may appeal, as long as their token lives. `statement` has 1 to 2,000 characters; the same words again are the same appeal. `ERR_4009` with `completed` where nothing was removed, `appealed` where other words were said before, `removed` where that was rejected, `restored` where it was granted.
+         */
+        post: operations["postAppeals"];
         delete?: never;
         options?: never;
         head?: never;
@@ -181,7 +225,7 @@ export interface paths {
         post?: never;
         /**
          * Deletes an ended video; its files are removed afterwards
-         * @description The job leaves its user's lists at once, and a worker removes its files. Only ended jobs: others are `ERR_4009`, and `cancel-video` comes first. What the video cost stays paid.
+         * @description The job leaves its user's lists at once, and a worker removes its files. Only ended jobs: others are `ERR_4009`, and `cancel-video` comes first; so is one that a running job is made from (`in_use`). What the video cost stays paid.
          */
         delete: operations["deleteDeleteVideoJob"];
         options?: never;
@@ -224,7 +268,7 @@ export interface paths {
          * Accepts a video, holds its price and begins to generate it
          * @description The price is computed from model and settings, and held; a video that is not made gives it back. Watch the job with `video-status`.
          *
-         *     `prompt` has 1 to 2000 characters, with tabs and line breaks but no other control or direction characters; where a model takes less, `options.prompt_max_characters` says how much, in UTF-16 units. `settings` are options of the model, whose defaults stand for those that are left out. `image_url` is for models that require an image: https, a public DNS name, no port, no credentials. It is fetched once, after the answer, and what was fetched is used; where there is no picture the job ends with `ERR_4019`. `image_upload_id`, instead of it, is one of the caller's `uploads`, which must be `ready` (`ERR_4009`) and there (`ERR_4007`). `client_reference`, 1 to 100 visible characters, is the app's own name for the job: it is kept with it, and `video-jobs` finds it. `project_id` puts it into one of the caller's `projects`: `ERR_4007` for any other. Optional fields may be null.
+         *     `prompt` has 1 to 2000 characters, with tabs and line breaks but no other control or direction characters; where a model takes less, `options.prompt_max_characters` says how much, in UTF-16 units. `settings` are options of the model and its `inputs`, by their names; defaults stand for those that are left out, and `ERR_4008` names what the model does not take. `image_url` is for models that require an image: https, a public DNS name, no port, no credentials. It is fetched once, after the answer, and what was fetched is used; where there is no picture the job ends with `ERR_4019`. `image_upload_id`, instead of it, is one of the caller's `uploads`, which must be `ready` (`ERR_4009`) and there (`ERR_4007`). `source_job_id` is for models of the category `video_to_video`, which need it: a completed job of the caller's own, `ERR_4007` where it is not there, `ERR_4009` while it runs or where it has failed. `client_reference`, 1 to 100 visible characters, is the app's own name for the job: it is kept with it, and `video-jobs` finds it. `project_id` puts it into one of the caller's `projects`: `ERR_4007` for any other. Optional fields may be null.
          *
          *     Where the operator asks for consent, `ERR_4021` names in `processors` who would get the prompt and have not all been accepted: with `accepted_processors` of `user-profile` they are, and the same key goes on.
          */
@@ -310,7 +354,7 @@ export interface paths {
         };
         /**
          * The models that can be used now, with their options and prices
-         * @description What can be generated now. `pricing.credits` is the price of a video, or of each second of it; `options` has the values of each setting, and the one that stands for it where it is left out; `options.prompt_max_characters` is there for a model that takes prompts of less than 2,000. `processed_by` names who may get the prompt and the image: show them, and ask for consent. Send the answer's `ETag` as `If-None-Match`, and there is no body while nothing has changed: 304.
+         * @description What can be generated now. `pricing.credits` is the price of a video, or of each second of it; `options` has the values of each setting, and the one that stands for it where it is left out; `options.prompt_max_characters` is there for a model that takes prompts of less than 2,000. `inputs` are what a model takes beside, which `settings` has by their names: with type, bounds, default, and what they multiply the price by where they are used. `processed_by` names who may get the prompt and the image: show them, and ask for consent. Send the answer's `ETag` as `If-None-Match`, and there is no body while nothing has changed: 304.
          */
         get: operations["getModels"];
         put?: never;
@@ -481,6 +525,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/reports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tells the operator that a video should not be there
+         * @description Of any video whose id the caller knows, their own too. `details` has 1 to 2,000 characters, lines among them. A second report of the same video answers the first. It hides nothing: the operator decides. `ERR_4007` for a video that is not there, not made yet, or deleted.
+         */
+        post: operations["postReports"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/sessions": {
         parameters: {
             query?: never;
@@ -500,6 +564,26 @@ export interface paths {
          * @description With `session_id`, one (204), the current one too; with `others=true`, all but the current one (200). Its tokens are refused from that moment on: `ERR_4005`. `ERR_4007` for a session that has ended already.
          */
         delete: operations["deleteSessions"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/takedown-notices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Asks the operator to remove a video, without an account
+         * @description For a form on a web page, for whoever sees themselves or their work in a video. The id stands in the video's address. `contact` has 3 to 200 characters, `statement` 1 to 4,000. The operator decides within 48 hours, by `due_at`; until then nothing changes, however many notices there are. The same notice again answers the first. `ERR_4007` for a video that is not there, not made yet, or deleted.
+         */
+        post: operations["postTakedownNotices"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -636,7 +720,7 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /** @enum {string} */
-        ErrorCode: "ERR_4001" | "ERR_4002" | "ERR_4003" | "ERR_4004" | "ERR_4005" | "ERR_4006" | "ERR_4007" | "ERR_4008" | "ERR_4009" | "ERR_4010" | "ERR_4011" | "ERR_4012" | "ERR_4013" | "ERR_4014" | "ERR_4015" | "ERR_4016" | "ERR_4017" | "ERR_4018" | "ERR_4019" | "ERR_4020" | "ERR_4021" | "ERR_5001" | "ERR_5002" | "ERR_5003" | "ERR_6001" | "ERR_6002" | "ERR_6003" | "ERR_6004";
+        ErrorCode: "ERR_4001" | "ERR_4002" | "ERR_4003" | "ERR_4004" | "ERR_4005" | "ERR_4006" | "ERR_4007" | "ERR_4008" | "ERR_4009" | "ERR_4010" | "ERR_4011" | "ERR_4012" | "ERR_4013" | "ERR_4014" | "ERR_4015" | "ERR_4016" | "ERR_4017" | "ERR_4018" | "ERR_4019" | "ERR_4020" | "ERR_4021" | "ERR_4022" | "ERR_5001" | "ERR_5002" | "ERR_5003" | "ERR_6001" | "ERR_6002" | "ERR_6003" | "ERR_6004";
         Error: {
             error: {
                 code: components["schemas"]["ErrorCode"];
@@ -721,6 +805,17 @@ export interface components {
             ERR_4021: {
                 /** @description Who gets the prompt and the image, and must be accepted in the profile */
                 processors: string[];
+                /** @description Of `generate-videos`: the item */
+                index?: number;
+            };
+            ERR_4022: {
+                /** @enum {string} */
+                reason: "sexual" | "minors" | "violence" | "hate" | "harassment" | "real_person" | "copyright" | "illegal" | "other";
+                /**
+                 * @description Whether its user may object, or what became of that
+                 * @enum {string}
+                 */
+                appeal: "possible" | "open" | "granted" | "rejected" | "none";
                 /** @description Of `generate-videos`: the item */
                 index?: number;
             };
@@ -811,11 +906,21 @@ export interface components {
                 failed: number;
                 cancelled: number;
             };
+            legal_hold: {
+                /** Format: date-time */
+                held_at: string;
+            } | null;
+            erasure: {
+                /** Format: date-time */
+                erased_at: string | null;
+                /** @enum {string|null} */
+                waits_for: "legal_hold" | "jobs" | "uploads" | "worker" | null;
+            } | null;
             recent_actions: {
                 /** Format: uuid */
                 id: string;
                 /** @enum {string} */
-                action: "make_admin" | "remove_admin" | "refund_credits" | "adjust_credits" | "enable_model" | "disable_model" | "ban" | "unban";
+                action: "make_admin" | "remove_admin" | "refund_credits" | "adjust_credits" | "enable_model" | "disable_model" | "ban" | "unban" | "keep_video" | "remove_video" | "grant_appeal" | "reject_appeal" | "hold" | "lift_hold";
                 /** Format: uuid */
                 admin_id: string | null;
                 amount: number | null;
@@ -825,6 +930,16 @@ export interface components {
                 /** Format: date-time */
                 created_at: string;
             }[];
+        };
+        Appeal: {
+            /** Format: uuid */
+            job_id: string;
+            /** @constant */
+            status: "appealed";
+        };
+        AppealsRequest: {
+            job_id: components["schemas"]["ReportedJobId"];
+            statement: components["schemas"]["Statement"];
         };
         AppleIdentityNotificationsResponse: {
             /** @constant */
@@ -837,7 +952,7 @@ export interface components {
         BanUserRequest: {
             user_id: components["schemas"]["UserId"];
             /** @enum {string} */
-            action: "ban" | "unban";
+            action: "ban" | "unban" | "hold" | "lift_hold";
             reason: components["schemas"]["Reason"];
         };
         CancelVideoRequest: {
@@ -845,7 +960,9 @@ export interface components {
             job_id: string;
         };
         /** @enum {string} */
-        Category: "text_to_video" | "image_to_video";
+        CaseStatus: "open" | "kept" | "removed" | "appealed" | "restored";
+        /** @enum {string} */
+        Category: "text_to_video" | "image_to_video" | "video_to_video";
         ChangeModelRequest: {
             /** Format: uuid */
             model_id: string;
@@ -864,6 +981,7 @@ export interface components {
             requires_image: boolean;
             pricing: components["schemas"]["Pricing"];
             options: components["schemas"]["ModelOptions"];
+            inputs: components["schemas"]["ModelInput"][];
             is_available: boolean;
         };
         Check: {
@@ -949,17 +1067,21 @@ export interface components {
             /** Format: uuid */
             model_id: string;
             prompt: string;
-            settings?: {
+            settings?: ({
                 duration_seconds?: number | null;
                 resolution?: string | null;
                 aspect_ratio?: string | null;
-            } | null;
+            } & {
+                [key: string]: boolean | number | string | string[] | null;
+            }) | null;
             image_url?: string | null;
             /** Format: uuid */
             image_upload_id?: string | null;
             client_reference?: string | null;
             /** Format: uuid */
             project_id?: string | null;
+            /** Format: uuid */
+            source_job_id?: string | null;
         };
         GenerateVideosRequest: {
             /** @enum {string} */
@@ -970,6 +1092,10 @@ export interface components {
             results: (components["schemas"]["AcceptedItem"] | components["schemas"]["RefusedItem"])[];
             credits_used: number;
             credits_remaining: number;
+        };
+        GetAdminReportsResponse: {
+            cases: components["schemas"]["SafetyCase"][];
+            next_cursor: string | null;
         };
         GetSessionsResponse: {
             sessions: {
@@ -986,6 +1112,8 @@ export interface components {
             uploads: components["schemas"]["Upload"][];
             next_cursor: string | null;
         };
+        /** @enum {string} */
+        Ground: "sexual" | "minors" | "violence" | "hate" | "harassment" | "real_person" | "copyright" | "illegal" | "other";
         HealthResponse: {
             /** @enum {string} */
             status: "healthy" | "degraded" | "unhealthy";
@@ -1002,6 +1130,7 @@ export interface components {
         };
         /** @enum {string} */
         ImageType: "image/jpeg" | "image/png" | "image/webp";
+        InputValue: boolean | number | string | string[];
         Job: {
             /** Format: uuid */
             job_id: string;
@@ -1041,6 +1170,8 @@ export interface components {
             duration_seconds: number;
             resolution: string;
             aspect_ratio: string;
+        } & {
+            [key: string]: components["schemas"]["InputValue"];
         };
         /** @enum {string} */
         JobStatus: "pending" | "processing" | "completed" | "failed" | "cancelled";
@@ -1083,6 +1214,17 @@ export interface components {
             processed_by: string[];
             pricing: components["schemas"]["Pricing"];
             options: components["schemas"]["ModelOptions"];
+            inputs: components["schemas"]["ModelInput"][];
+        };
+        ModelInput: {
+            name: string;
+            /** @enum {string} */
+            type: "integer" | "number" | "boolean" | "text" | "choice" | "image" | "images";
+            min?: number;
+            max?: number;
+            values?: string[];
+            default?: components["schemas"]["InputValue"];
+            price_factor?: number;
         };
         ModelOptions: {
             duration_seconds: components["schemas"]["NumberOption"];
@@ -1127,6 +1269,15 @@ export interface components {
         NumberOption: {
             values: number[];
             default: number;
+        };
+        PatchAdminReportsRequest: {
+            /** Format: uuid */
+            case_id: string;
+            /** @enum {string} */
+            decision: "keep" | "remove" | "suspend" | "grant" | "reject";
+            /** @enum {string|null} */
+            ground?: "sexual" | "minors" | "violence" | "hate" | "harassment" | "real_person" | "copyright" | "illegal" | "other" | null;
+            reason: components["schemas"]["Reason"];
         };
         PatchUploadsRequest: {
             /** Format: uuid */
@@ -1260,6 +1411,63 @@ export interface components {
             project_id: components["schemas"]["ProjectId"];
             name: string;
         };
+        Report: {
+            /** Format: uuid */
+            report_id: string;
+            /** Format: uuid */
+            job_id: string;
+            reason: components["schemas"]["Ground"];
+            /** Format: date-time */
+            created_at: string;
+        };
+        /** Format: uuid */
+        ReportedJobId: string;
+        ReportsRequest: {
+            job_id: components["schemas"]["ReportedJobId"];
+            reason: components["schemas"]["Ground"];
+            details?: string | null;
+        };
+        SafetyCase: {
+            /** Format: uuid */
+            case_id: string;
+            /** Format: uuid */
+            job_id: string;
+            status: components["schemas"]["CaseStatus"];
+            /** Format: uuid */
+            user_id: string | null;
+            prompt: string | null;
+            video_path: string | null;
+            report_count: number;
+            notice_count: number;
+            /** @enum {string|null} */
+            ground: "sexual" | "minors" | "violence" | "hate" | "harassment" | "real_person" | "copyright" | "illegal" | "other" | null;
+            appeal: string | null;
+            /** Format: date-time */
+            opened_at: string;
+            /** Format: date-time */
+            due_at: string | null;
+            /** Format: date-time */
+            decided_at: string | null;
+            /** Format: date-time */
+            appealed_at: string | null;
+            /** Format: date-time */
+            appeal_decided_at: string | null;
+            reports: {
+                /** Format: uuid */
+                user_id: string;
+                reason: components["schemas"]["Ground"];
+                details: string | null;
+                /** Format: date-time */
+                created_at: string;
+            }[];
+            notices: {
+                contact: string;
+                statement: string;
+                /** Format: date-time */
+                received_at: string;
+            }[];
+        };
+        Statement: string;
         Subscription: {
             product_id: string;
             /** @enum {string} */
@@ -1269,6 +1477,21 @@ export interface components {
             /** Format: date-time */
             expires_at: string;
         } | null;
+        TakedownNotice: {
+            /** Format: uuid */
+            notice_id: string;
+            /** Format: uuid */
+            job_id: string;
+            /** Format: date-time */
+            received_at: string;
+            /** Format: date-time */
+            due_at: string | null;
+        };
+        TakedownNoticesRequest: {
+            job_id: components["schemas"]["ReportedJobId"];
+            contact: string;
+            statement: string;
+        };
         TextOption: {
             values: string[];
             default: string;
@@ -1869,6 +2092,13 @@ export interface operations {
                      *           "default": "16:9"
                      *         }
                      *       },
+                     *       "inputs": [
+                     *         {
+                     *           "name": "negative_prompt",
+                     *           "type": "text",
+                     *           "max": 500
+                     *         }
+                     *       ],
                      *       "is_available": true
                      *     }
                      */
@@ -1958,6 +2188,170 @@ export interface operations {
             503: components["responses"]["ERR_6001"];
         };
     };
+    getAdminReports: {
+        parameters: {
+            query?: {
+                /** @example 10 */
+                limit?: number;
+                cursor?: string;
+                /** @example open */
+                status?: "open" | "kept" | "removed" | "appealed" | "restored";
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "cases": [
+                     *         {
+                     *           "case_id": "019ab3f2-7d20-7c55-8f31-6a2b9d0c4e17",
+                     *           "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+                     *           "status": "open",
+                     *           "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+                     *           "prompt": "A red fox runs through fresh snow",
+                     *           "video_path": "0e9c6a51-7b40-4c7d-8d9e-3f1b2a6c5d40/c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21/video.mp4",
+                     *           "report_count": 0,
+                     *           "notice_count": 1,
+                     *           "ground": null,
+                     *           "appeal": null,
+                     *           "opened_at": "2026-11-21T12:30:00.000Z",
+                     *           "due_at": "2026-11-23T12:30:00.000Z",
+                     *           "decided_at": null,
+                     *           "appealed_at": null,
+                     *           "appeal_decided_at": null,
+                     *           "reports": [],
+                     *           "notices": [
+                     *             {
+                     *               "contact": "ada@example.com",
+                     *               "statement": "This video shows my face, and I never agreed to it.",
+                     *               "received_at": "2026-11-21T12:30:00.000Z"
+                     *             }
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["GetAdminReportsResponse"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    patchAdminReports: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "case_id": "019ab3f2-7d20-7c55-8f31-6a2b9d0c4e17",
+                 *       "decision": "keep",
+                 *       "reason": "The person in it is drawn, and nobody's likeness"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PatchAdminReportsRequest"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "case_id": "019ab3f2-7d20-7c55-8f31-6a2b9d0c4e17",
+                     *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+                     *       "status": "kept",
+                     *       "user_id": "5b0f4c1e-2f63-4a0e-9a3e-7d3c5d9e6b10",
+                     *       "prompt": "A red fox runs through fresh snow",
+                     *       "video_path": "0e9c6a51-7b40-4c7d-8d9e-3f1b2a6c5d40/c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21/video.mp4",
+                     *       "report_count": 0,
+                     *       "notice_count": 1,
+                     *       "ground": null,
+                     *       "appeal": null,
+                     *       "opened_at": "2026-11-21T12:30:00.000Z",
+                     *       "due_at": null,
+                     *       "decided_at": "2026-11-21T13:05:00.000Z",
+                     *       "appealed_at": null,
+                     *       "appeal_decided_at": null,
+                     *       "reports": [],
+                     *       "notices": [
+                     *         {
+                     *           "contact": "ada@example.com",
+                     *           "statement": "This video shows my face, and I never agreed to it.",
+                     *           "received_at": "2026-11-21T12:30:00.000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SafetyCase"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4006_ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            409: components["responses"]["ERR_4009"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
     getAdminUsers: {
         parameters: {
             query: {
@@ -2018,6 +2412,8 @@ export interface operations {
                      *         "failed": 0,
                      *         "cancelled": 0
                      *       },
+                     *       "legal_hold": null,
+                     *       "erasure": null,
                      *       "recent_actions": [
                      *         {
                      *           "id": "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2a78",
@@ -2111,6 +2507,8 @@ export interface operations {
                      *         "failed": 0,
                      *         "cancelled": 0
                      *       },
+                     *       "legal_hold": null,
+                     *       "erasure": null,
                      *       "recent_actions": [
                      *         {
                      *           "id": "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2a79",
@@ -2200,6 +2598,68 @@ export interface operations {
             429: components["responses"]["ERR_4004"];
             500: components["responses"]["ERR_6003"];
             503: components["responses"]["ERR_6001_ERR_6004"];
+        };
+    };
+    postAppeals: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+                 *       "statement": "The person in it is me"
+                 *     }
+                 */
+                "application/json": components["schemas"]["AppealsRequest"];
+            };
+        };
+        responses: {
+            /** @description Accepted; the work goes on */
+            202: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+                     *       "status": "appealed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Appeal"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            409: components["responses"]["ERR_4009"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
         };
     };
     postAppleIdentityNotifications: {
@@ -2969,7 +3429,14 @@ export interface operations {
                      *               ],
                      *               "default": "16:9"
                      *             }
-                     *           }
+                     *           },
+                     *           "inputs": [
+                     *             {
+                     *               "name": "negative_prompt",
+                     *               "type": "text",
+                     *               "max": 500
+                     *             }
+                     *           ]
                      *         }
                      *       ]
                      *     }
@@ -3760,6 +4227,70 @@ export interface operations {
             503: components["responses"]["ERR_6001_ERR_6004"];
         };
     };
+    postReports: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+                 *       "reason": "real_person",
+                 *       "details": "This is my neighbour"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ReportsRequest"];
+            };
+        };
+        responses: {
+            /** @description Accepted; the work goes on */
+            202: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "report_id": "019ab3f2-7c10-7b44-9e20-5b1a8c9d3f06",
+                     *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+                     *       "reason": "real_person",
+                     *       "created_at": "2026-11-21T12:25:00.000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Report"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            404: components["responses"]["ERR_4007"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
     getSessions: {
         parameters: {
             query?: never;
@@ -3874,6 +4405,69 @@ export interface operations {
             403: components["responses"]["ERR_4017"];
             404: components["responses"]["ERR_4007"];
             413: components["responses"]["ERR_4013"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    postTakedownNotices: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+                 *       "contact": "ada@example.com",
+                 *       "statement": "This video shows my face, and I never agreed to it."
+                 *     }
+                 */
+                "application/json": components["schemas"]["TakedownNoticesRequest"];
+            };
+        };
+        responses: {
+            /** @description Accepted; the work goes on */
+            202: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "notice_id": "019ab3f2-7d20-7c56-a1b2-6a2b9d0c4e18",
+                     *       "job_id": "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+                     *       "received_at": "2026-11-21T12:30:00.000Z",
+                     *       "due_at": "2026-11-23T12:30:00.000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["TakedownNotice"];
+                };
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            404: components["responses"]["ERR_4007"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
             429: components["responses"]["ERR_4004"];
             500: components["responses"]["ERR_6003"];
             503: components["responses"]["ERR_6001"];

@@ -43,11 +43,19 @@ export async function persist<T>(
   }
 }
 
-/** Resolves after so many seconds, or rejects with the signal's reason. Leaves no timer and no listener. */
-export async function pause(seconds: number, signal: AbortSignal | undefined): Promise<void> {
+/**
+ * Resolves after so many seconds, or as soon as `news` does, or rejects with the signal's reason. Leaves no timer and no
+ * listener.
+ */
+export async function pause(
+  seconds: number,
+  signal: AbortSignal | undefined,
+  news?: Promise<void>,
+): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
-    await unlessAborted(new Promise<void>((resolve) => timer = setTimeout(resolve, seconds * 1000)), signal);
+    const over = new Promise<void>((resolve) => timer = setTimeout(resolve, seconds * 1000));
+    await unlessAborted(news === undefined ? over : Promise.race([over, news]), signal);
   } finally {
     clearTimeout(timer);
   }

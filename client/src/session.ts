@@ -9,6 +9,11 @@ export interface Supabase {
     "getSession" | "refreshSession" | "signInAnonymously" | "signOut"
   >;
   readonly functions: Pick<SupabaseClient["functions"], "invoke">;
+  /** With these four, `watch` listens. */
+  readonly realtime?: Pick<SupabaseClient["realtime"], "setAuth" | "disconnect">;
+  readonly channel?: SupabaseClient["channel"];
+  readonly getChannels?: SupabaseClient["getChannels"];
+  readonly removeChannel?: SupabaseClient["removeChannel"];
 }
 
 /** Whose a request is. */

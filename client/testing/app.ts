@@ -41,10 +41,27 @@ export function newStore(): Map<string, string> & {
   });
 }
 
+export interface AppOptions extends KinoraOptions {
+  /** The WebSocket of its runtime. */
+  transport?: new (url: string) => unknown;
+}
+
+/** Of an app that has none. */
+class NoWebSocket {
+  constructor() {
+    throw new Error("There is no WebSocket");
+  }
+}
+
 /** An app with this network, signed in where its store has a session. */
-export function newApp(network: Network, storage = newStore(), options: KinoraOptions = {}): Kinora {
+export function newApp(
+  network: Network,
+  storage = newStore(),
+  { transport = NoWebSocket, ...options }: AppOptions = {},
+): Kinora {
   const supabase = createClient("https://project.example", "sb_publishable_test", {
     auth: { storage, storageKey: "session", autoRefreshToken: false, persistSession: true },
+    realtime: { transport: transport as typeof WebSocket },
     global: {
       fetch: keepSession(async (input, init) => {
         const request = new Request(input, init);
@@ -58,7 +75,7 @@ export function newApp(network: Network, storage = newStore(), options: KinoraOp
 }
 
 /** The same, signed in. */
-export function newSignedInApp(network: Network, options: KinoraOptions = {}): Kinora {
+export function newSignedInApp(network: Network, options: AppOptions = {}): Kinora {
   const storage = newStore();
   storage.setItem("session", JSON.stringify(newSession()));
   return newApp(network, storage, options);

@@ -1,6 +1,6 @@
 /**
- * The API gateway of a hosted project, on one port: /rest/v1, /auth/v1, /storage/v1 and /functions/v1. A program of its
- * own: stack.ts gives it GATEWAY_PORT (0 for any) and GATEWAY_TRUST_CLIENT_ADDRESS in its environment, and says the rest over
+ * The API gateway of a hosted project, on one port: /rest/v1, /auth/v1, /storage/v1, /realtime/v1 and /functions/v1. A
+ * program of its own: stack.ts gives it GATEWAY_PORT (0 for any) and GATEWAY_TRUST_CLIENT_ADDRESS in its environment, and says the rest over
  * its standard input, when there is a database.
  */
 import type { JWK } from "jose";
@@ -15,6 +15,7 @@ import { databaseUnavailable, isConnectionLost } from "./lite-errors.ts";
 import { createObjectStore } from "./storage/objects.ts";
 import { loginAs, type LoginRole } from "./platform-roles.ts";
 import { createPool, listen } from "./pool.ts";
+import { createRealtime } from "./realtime/realtime.ts";
 import { createSignedUploadUrl, createSignedUrls, serveSignedUrl } from "./storage/signed-urls.ts";
 
 /** What the parent says, in this order: once the first, and the second whenever the functions' process changes. */
@@ -42,14 +43,15 @@ type Service = (request: Request, url: URL) => Promise<Response>;
 /** The project's services, by the first part of the path. */
 async function createServices(
   configuration: GatewayConfiguration,
-): Promise<Record<"rest" | "auth" | "storage", Service>> {
+): Promise<Record<"rest" | "auth" | "storage" | "realtime", Service>> {
   const { databaseUrl } = configuration;
   // Each service logs in as it does there, with its own rights and limits.
   const poolOf = (role: LoginRole) => createPool(loginAs(role, databaseUrl));
-  const [restPool, authPool, storagePool] = [
+  const [restPool, authPool, storagePool, realtimePool] = [
     poolOf("authenticator"),
     poolOf("supabase_auth_admin"),
     poolOf("supabase_storage_admin"),
+    poolOf("supabase_realtime_admin"),
   ];
   const tokens = await createTokens(`${configuration.url}/auth/v1`, configuration.signingKey);
   const auth = createAuth(authPool, tokens, configuration.apple);
@@ -60,7 +62,8 @@ async function createServices(
   };
   const rest = createLite({ ...parts, pool: restPool });
   const storage = createLite({ ...parts, pool: storagePool });
-  void listen(restPool, "pgrst", () => rest.reloadSchema());
+  const realtime = createRealtime(realtimePool, tokens);
+  void listen(restPool, "pgrst", { onNotify: () => void rest.reloadSchema() });
 
   const identify = (request: Request, url: URL) => callerOf(request, url, configuration, tokens);
 
@@ -109,7 +112,15 @@ async function createServices(
         });
       }
     },
+    async realtime(request, url) {
+      const caller = await identify(request, url);
+      return url.pathname === "/realtime/v1/websocket" ? realtime.connect(request, url, caller) : noRoute();
+    },
   };
+}
+
+function noRoute(): Response {
+  return Response.json({ message: "no Route matched with those values" }, { status: 404 });
 }
 
 function postgrestRefusal({ message }: AuthError): Response {
@@ -152,6 +163,8 @@ async function answerService(service: Service, request: Request, url: URL): Prom
     console.error(`${request.method} ${url.pathname}:`, error);
     return Response.json({ message: "An unexpected error occurred" }, { status: 500 });
   });
+  // Whatever fails between a WebSocket's upgrade and its answer ends the process, and its headers cannot be set.
+  if (response.status === 101) return response;
   for (const [name, value] of Object.entries(corsHeaders)) response.headers.set(name, value);
   return response;
 }
@@ -165,20 +178,21 @@ async function main(port: number, trustClientAddress: boolean): Promise<void> {
     { remoteAddr }: Deno.ServeHandlerInfo<Deno.NetAddr>,
   ): Promise<Response> {
     const url = new URL(request.url);
-    const [, service] = /^\/(rest|auth|storage|functions)\/v1(?:\/|$)/.exec(url.pathname) ?? [];
+    const [, service] = /^\/(rest|auth|storage|realtime|functions)\/v1(?:\/|$)/.exec(url.pathname) ?? [];
     switch (service) {
       case "functions":
         return await functions.fetch(request, url, remoteAddr.hostname);
       case "rest":
       case "auth":
-      case "storage": {
+      case "storage":
+      case "realtime": {
         const asks = request.method === "OPTIONS" && request.headers.has("access-control-request-method");
         return asks
           ? preflight(request)
           : await answerService((await services.promise)[service], request, url);
       }
       default:
-        return Response.json({ message: "no Route matched with those values" }, { status: 404 });
+        return noRoute();
     }
   }
   Deno.serve({ hostname: "127.0.0.1", port, onListen: (address) => reportPort(address.port) }, answer);

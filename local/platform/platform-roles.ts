@@ -9,7 +9,13 @@
 export const owner = "kinora_owner";
 
 /** The owner and the platform's services. All of them have the superuser's password. */
-export const loginRoles = [owner, "authenticator", "supabase_auth_admin", "supabase_storage_admin"] as const;
+export const loginRoles = [
+  owner,
+  "authenticator",
+  "supabase_auth_admin",
+  "supabase_storage_admin",
+  "supabase_realtime_admin",
+] as const;
 
 export type LoginRole = typeof loginRoles[number];
 

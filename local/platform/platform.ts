@@ -4,6 +4,7 @@
 import { getAuthSchemaSql, getStorageSchemaSql } from "@supabase/lite";
 import { withConnection } from "../postgres/database.ts";
 import { loginRoles, owner } from "./platform-roles.ts";
+import { realtimeGrants, realtimeSchema } from "./realtime/schema.ts";
 
 /**
  * Makes the database at `url`, which must be a superuser's, look like a fresh hosted project to the migrations. May be
@@ -31,9 +32,11 @@ export async function preparePlatform(url: string): Promise<void> {
           authFactors,
           authFunctions,
           getStorageSchemaSql(),
+          realtimeSchema,
           extensions,
           owners,
           grants,
+          realtimeGrants,
         ]
       ) {
         await sql.unsafe(part).simple();
@@ -57,6 +60,7 @@ begin
         ('authenticator', 'noinherit'),
         ('supabase_auth_admin', 'noinherit'),
         ('supabase_storage_admin', 'noinherit createrole'),
+        ('supabase_realtime_admin', 'noinherit'),
         ('${owner}', 'createdb createrole replication bypassrls')
       ) as roles (name, options)
   loop
@@ -69,6 +73,7 @@ $$;
 
 grant anon, authenticated, service_role to authenticator;
 grant authenticator to supabase_storage_admin;
+grant anon, authenticated, service_role to supabase_realtime_admin;
 grant anon, authenticated, service_role to ${owner} with admin option;
 grant pg_monitor, pg_read_all_data, pg_signal_backend to ${owner};
 grant set on parameter session_replication_role to ${owner};
@@ -147,7 +152,7 @@ create schema if not exists extensions;
 create extension if not exists pgcrypto with schema extensions;
 `;
 
-/** Auth and Storage own what is theirs: the owner of the project alters none of it, and makes nothing beside it. */
+/** Auth, Storage and Realtime own what is theirs: the owner of the project alters none of it, and makes nothing beside it. */
 const owners = `
 do $$
 declare
@@ -157,7 +162,10 @@ begin
   execute format('alter database %I owner to ${owner}', current_database());
   alter schema extensions owner to ${owner};
   for service in
-    select * from (values ('auth', 'supabase_auth_admin'), ('storage', 'supabase_storage_admin')) as s (name, role)
+    select *
+      from (values
+        ('auth', 'supabase_auth_admin'), ('storage', 'supabase_storage_admin'), ('realtime', 'supabase_realtime_admin')
+      ) as s (name, role)
   loop
     execute format('alter schema %I owner to %I', service.name, service.role);
     for object in

@@ -55,15 +55,27 @@ function isoTime(text: string): string {
 /** Between two attempts to hear a database that is away. */
 const listenDelay = 1_000;
 
-/** Calls `onNotify` whenever somebody notifies `channel`, for as long as the process lives. */
-export async function listen(pool: pg.Pool, channel: string, onNotify: () => void): Promise<never> {
+/** What is called while a channel of Postgres is listened to. */
+export interface Listener {
+  /** Somebody has notified of this. */
+  onNotify(payload: string): void;
+  /** From now on nothing is missed. */
+  onListening?(): void;
+  /** What is said from now on is missed, until it is listened to again. */
+  onLost?(): void;
+}
+
+/** Listens whenever somebody notifies `channel`, for as long as the process lives. */
+export async function listen(pool: pg.Pool, channel: string, listener: Listener): Promise<never> {
   while (true) {
     try {
       const client = await pool.connect();
       const lost = new Promise((resolve) => client.once("end", resolve));
-      client.on("notification", onNotify);
+      client.on("notification", ({ payload }) => listener.onNotify(payload ?? ""));
       await client.query(`listen ${channel}`);
+      listener.onListening?.();
       await lost;
+      listener.onLost?.();
       client.release(true);
     } catch {
       // The database is away; it is asked again.

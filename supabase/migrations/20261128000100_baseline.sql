@@ -54,6 +54,7 @@ begin
     when 'upload/not-usable' then return 'ERR_4019';
     when 'upload/quota-exceeded' then return 'ERR_4020';
     when 'consent/missing' then return 'ERR_4021';
+    when 'video/removed' then return 'ERR_4022';
     when 'provider/timed-out' then return 'ERR_5001';
     when 'provider/unavailable' then return 'ERR_5002';
     when 'provider/rejected' then return 'ERR_5003';
@@ -71,7 +72,7 @@ returns text
 language sql
 immutable
 return case
-  when p_code in ('ERR_4001', 'ERR_4002', 'ERR_4003', 'ERR_4004', 'ERR_4005', 'ERR_4007', 'ERR_4008', 'ERR_4009', 'ERR_4010', 'ERR_4012', 'ERR_4013', 'ERR_4014', 'ERR_4017', 'ERR_4018', 'ERR_4019', 'ERR_4020', 'ERR_4021', 'ERR_6004') then 'info'
+  when p_code in ('ERR_4001', 'ERR_4002', 'ERR_4003', 'ERR_4004', 'ERR_4005', 'ERR_4007', 'ERR_4008', 'ERR_4009', 'ERR_4010', 'ERR_4012', 'ERR_4013', 'ERR_4014', 'ERR_4017', 'ERR_4018', 'ERR_4019', 'ERR_4020', 'ERR_4021', 'ERR_4022', 'ERR_6004') then 'info'
   when p_code in ('ERR_4006', 'ERR_4011', 'ERR_4015', 'ERR_4016') then 'warn'
   when p_code in ('ERR_5001', 'ERR_5002', 'ERR_5003', 'ERR_6001', 'ERR_6002') then 'error'
   when p_code in ('ERR_6003') then 'critical'
@@ -84,7 +85,7 @@ returns boolean
 language sql
 immutable
 return p_code in (
-  'ERR_4001', 'ERR_4002', 'ERR_4003', 'ERR_4007', 'ERR_4009', 'ERR_4015', 'ERR_4016', 'ERR_4019', 'ERR_5001', 'ERR_5002', 'ERR_5003'
+  'ERR_4001', 'ERR_4002', 'ERR_4003', 'ERR_4007', 'ERR_4009', 'ERR_4015', 'ERR_4016', 'ERR_4019', 'ERR_4022', 'ERR_5001', 'ERR_5002', 'ERR_5003'
 );
 
 -- supabase/schemas/core/time.sql
@@ -730,7 +731,7 @@ $$;
 -- supabase/schemas/accounts/accounts.sql
 
 -- accounts: who there is, and what becomes of them. In this order: accounts.sql, admission.sql, erasure.sql,
--- closing.sql, apple-revocation.sql, merging.sql, exports.sql, identities.sql.
+-- closing.sql, apple-revocation.sql, merging.sql, exports.sql, identities.sql, channels.sql.
 
 create schema accounts;
 
@@ -1529,6 +1530,10 @@ begin
   new.to_number := v_to.number;
   new.to_balance := v_to.balance;
   new.to_hash := v_to.hash;
+  -- Of a hold whoever accepts has the answer. Asked here: a trigger's condition is read anew in every statement.
+  if new.kind not in ('hold', 'capture', 'forfeit') then
+    perform credits.tell(new);
+  end if;
   return new;
 end;
 $$;
@@ -3177,35 +3182,33 @@ $$;
 
 -- supabase/schemas/credits/telling.sql
 
-create function credits.tell()
-returns trigger
+create function credits.tell(p_transfer credits.transfers)
+returns void
 language plpgsql
+volatile
 set search_path = ''
 as $$
--- Tells what moved the balance that a user sees. A hold is not told, since whoever accepts has the answer; nor what leaves a
--- guest's account for their heir's, or moves in a closed one.
+-- Tells what moved the balance that a user sees. Nothing is told of what leaves a guest's account for their heir's, or moves
+-- in a closed one.
 declare
   v_account_id bigint;
 begin
   select a.id into v_account_id
   from credits.accounts as a
-  where a.id in (new.from_account_id, new.to_account_id) and a.kind = 'available' and a.unit = 'credit'
+  where a.id in (p_transfer.from_account_id, p_transfer.to_account_id) and a.kind = 'available' and a.unit = 'credit'
     and a.merged_into is null
     -- Its jobs end, and give back, a moment before the ledger closes it.
-    and not exists (select from accounts.users as u where u.id = new.owner_id and u.closed_at is not null);
+    and not exists (select from accounts.users as u where u.id = p_transfer.owner_id and u.closed_at is not null);
   if found then
-    perform events.publish('credits.changed', new.owner_id, jsonb_build_object(
-      'credits_remaining', case when v_account_id = new.from_account_id then new.from_balance else new.to_balance end,
-      'amount', case when v_account_id = new.from_account_id then -new.amount else new.amount end,
-      'kind', new.kind, 'job_id', new.job_id
+    perform events.publish('credits.changed', p_transfer.owner_id, jsonb_build_object(
+      'credits_remaining',
+      case when v_account_id = p_transfer.from_account_id then p_transfer.from_balance else p_transfer.to_balance end,
+      'amount', case when v_account_id = p_transfer.from_account_id then -p_transfer.amount else p_transfer.amount end,
+      'kind', p_transfer.kind, 'job_id', p_transfer.job_id
     ));
   end if;
-  return null;
 end;
 $$;
-
-create trigger tell after insert on credits.transfers
-  for each row when (new.kind not in ('hold', 'capture', 'forfeit')) execute function credits.tell();
 
 -- supabase/schemas/credits/proofs.sql
 
@@ -3663,6 +3666,22 @@ begin
   update queue.tasks as t
   set run_at = least(t.run_at, v_now)
   where t.subject = p_subject and t.kind = p_kind and t.failed_at is null and coalesce(t.leased_until <= v_now, true);
+end;
+$$;
+
+create function queue.hasten_of(p_owner_id uuid, p_kinds text[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The same of all tasks of these kinds that an owner has.
+declare
+  v_now constant timestamptz := core.now();
+begin
+  update queue.tasks as t
+  set run_at = least(t.run_at, v_now)
+  where t.owner_id = p_owner_id and t.kind = any (p_kinds) and t.failed_at is null and coalesce(t.leased_until <= v_now, true);
 end;
 $$;
 
@@ -4430,7 +4449,7 @@ $$;
 -- supabase/schemas/notify/notify.sql
 
 -- notify: what users are told. In this order: notify.sql (the inbox), preferences.sql (what they want to hear),
--- delivering.sql.
+-- delivering.sql, realtime.sql (what is told at once).
 
 create schema notify;
 
@@ -4586,17 +4605,499 @@ begin
 end;
 $$;
 
+-- supabase/schemas/notify/realtime.sql
+
+create function notify.tell(p_event_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Sends an event to its user over Realtime, on the channel that accounts.may_listen opens, when the transaction commits. Who is
+-- suspended, closed or merged is sent nothing: a channel that they joined before stays open until its token ends. It may be
+-- lost, and is sent once: a second call sends it again. Locks: nothing.
+begin
+  perform realtime.send(
+    jsonb_build_object(
+      'id', l.id, 'type', split_part(l.type, '.', 1), 'action', split_part(l.type, '.', 2), 'data', l.data,
+      'timestamp', core.to_iso(l.created_at)
+    ),
+    split_part(l.type, '.', 1), accounts.channel_of(l.user_id), true
+  )
+  from events.log as l
+  where l.id = p_event_id and l.user_id is not null and accounts.is_active(l.user_id);
+end;
+$$;
+
+-- supabase/schemas/safety/safety.sql
+
+-- safety: what others, and users themselves, object to, and what is decided about it. In this order: safety.sql (cases),
+-- notices.sql (what opens them, and their clock), files.sql (what is removed is known again), holds.sql (evidence).
+
+create schema safety;
+
+-- What a video does wrong, in the words of whoever objects, and of the operator who removes it.
+create type safety.ground as enum (
+  'sexual', 'minors', 'violence', 'hate', 'harassment', 'real_person', 'copyright', 'illegal', 'other'
+);
+
+create type safety.case_status as enum (
+  'open', -- the operator is to decide
+  'kept', -- nothing is wrong with it; another notice opens it again
+  'removed',
+  'appealed', -- it is removed, and its user objects
+  'restored' -- the appeal was granted; another notice opens it again
+);
+
+-- Whatever is said about a video is one case, however many say it: the operator decides once.
+create table safety.cases (
+  id uuid primary key default core.new_id(),
+  job_id uuid not null unique,
+  status safety.case_status not null default 'open',
+  reports integer not null default 0,
+  notices integer not null default 0,
+  opened_at timestamptz not null,
+  -- 48 hours after the first notice that is not answered; null without one.
+  due_at timestamptz,
+  -- Why it was removed, as its user is told.
+  ground safety.ground,
+  decided_at timestamptz,
+  -- What its user says against the removal, once.
+  appeal text check (char_length(appeal) between 1 and 2000),
+  appealed_at timestamptz,
+  appeal_decided_at timestamptz,
+  constraint cases_due check (due_at is null or status = 'open'),
+  constraint cases_ground check (ground is not null or status in ('open', 'kept')),
+  constraint cases_appeal check ((appealed_at is not null or status <> 'appealed') and (appealed_at is not null or appeal_decided_at is null))
+) with (fillfactor = 80);
+alter table safety.cases enable row level security;
+-- A page of all, and of those in one state, newest first.
+create index cases_opened on safety.cases (opened_at desc, id desc);
+create index cases_status on safety.cases (status, opened_at desc, id desc);
+create index cases_due_at on safety.cases (due_at) where due_at is not null;
+comment on table safety.cases is 'Videos that somebody objects to, a row each, and what was decided.';
+
+-- What the user of a removed video is told, as a job's error; null where nothing was removed.
+create function safety.removal_error(p_job_id uuid)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select jsonb_build_object('code', core.error_code('video/removed'), 'details', jsonb_build_object(
+      'reason', c.ground,
+      'appeal', case
+        when c.status = 'restored' then 'granted'
+        when c.appeal_decided_at is not null then 'rejected'
+        when c.appealed_at is not null then 'open'
+        else 'possible'
+      end
+    ))
+    from safety.cases as c
+    where c.job_id = p_job_id and c.ground is not null
+  );
+end;
+$$;
+
+create function safety.case_of(p_case_id uuid, p_locks boolean default false)
+returns safety.cases
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A case; null where there is none. With p_locks it is locked, and whoever decides has locked account and job before.
+declare
+  v_case safety.cases;
+begin
+  if p_locks then
+    select c.* into v_case from safety.cases as c where c.id = p_case_id for update;
+  else
+    select c.* into v_case from safety.cases as c where c.id = p_case_id;
+  end if;
+  return v_case;
+end;
+$$;
+
+create function safety.decide(p_case_id uuid, p_status safety.case_status, p_ground safety.ground default null)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Writes down what the operator decided, who has locked the case and asked whether it may be decided so. The clock of its
+-- notices stops.
+declare
+  v_now constant timestamptz := core.now();
+begin
+  update safety.cases as c
+  set status = p_status, due_at = null,
+      ground = case when p_status = 'kept' then null else coalesce(p_ground, c.ground) end,
+      decided_at = case when c.status = 'appealed' then c.decided_at else v_now end,
+      appeal_decided_at = case
+        when c.status = 'appealed' then v_now
+        when p_status <> 'removed' then c.appeal_decided_at
+      end,
+      -- Another removal may be appealed anew.
+      appealed_at = case when c.status = 'appealed' or p_status <> 'removed' then c.appealed_at end,
+      appeal = case when c.status = 'appealed' or p_status <> 'removed' then c.appeal end
+  where c.id = p_case_id;
+end;
+$$;
+
+create function safety.appeal(p_job_id uuid, p_statement text)
+returns safety.cases
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The user of a removed video objects, once for each removal: the case as it is then, with what was said first. Locks: case.
+declare
+  v_case safety.cases;
+begin
+  update safety.cases as c set status = 'appealed', appeal = p_statement, appealed_at = core.now()
+  where c.job_id = p_job_id and c.status = 'removed' and c.appealed_at is null;
+  select c.* into v_case from safety.cases as c where c.job_id = p_job_id;
+  return v_case;
+end;
+$$;
+
+create function safety.close_cases(p_job_ids uuid[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Of jobs that are gone nothing is left to decide: what is open ends as kept, what is appealed stays removed, and no clock goes on.
+declare
+  v_now constant timestamptz := core.now();
+begin
+  update safety.cases as c
+  set status = case c.status when 'open' then 'kept' else 'removed' end::safety.case_status, due_at = null, decided_at = v_now
+  where c.job_id = any (p_job_ids) and c.status in ('open', 'appealed');
+end;
+$$;
+
+select core.keep_rows_out_of_logs('safety.cases');
+
+-- supabase/schemas/safety/notices.sql
+
+-- What opens a case: reports of users, notices of strangers. None of them hides anything by itself, however many there are.
+
+create table safety.reports (
+  id uuid primary key default core.new_id(),
+  case_id uuid not null references safety.cases on delete cascade,
+  user_id uuid not null,
+  reason safety.ground not null,
+  details text check (char_length(details) between 1 and 2000),
+  created_at timestamptz not null,
+  constraint reports_once unique (case_id, user_id)
+);
+alter table safety.reports enable row level security;
+create index reports_user on safety.reports (user_id);
+comment on table safety.reports is 'What users say about a video, once each.';
+
+-- By strangers, who may have no account: nothing here is a user's.
+create table safety.notices (
+  id uuid primary key default core.new_id(),
+  case_id uuid not null references safety.cases on delete cascade,
+  -- How whoever objects can be reached: an address, a number.
+  contact text not null check (char_length(contact) between 3 and 200),
+  statement text not null check (char_length(statement) between 1 and 4000),
+  received_at timestamptz not null
+);
+alter table safety.notices enable row level security;
+-- The same again is the same notice.
+create unique index notices_once on safety.notices (case_id, md5(contact || e'\n' || statement));
+create index notices_case on safety.notices (case_id, id desc);
+create index notices_received on safety.notices (received_at);
+comment on table safety.notices is 'What strangers say about a video, and how they can be reached.';
+
+-- How long the operator has for a notice: what the law of the United States gives for intimate pictures.
+create function safety.answer_within()
+returns interval
+language sql
+immutable
+return interval '48 hours';
+
+create function safety.report(p_job_id uuid, p_user_id uuid, p_reason text, p_details text, p_now timestamptz)
+returns safety.reports
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Notes what a user says about a video. A second call, whatever it says, finds the first. It opens no case that was decided.
+-- Locks: case.
+declare
+  v_case_id uuid;
+  v_report safety.reports;
+begin
+  insert into safety.cases as c (job_id, opened_at) values (p_job_id, p_now)
+  -- Locks it, so that the count is right.
+  on conflict (job_id) do update set reports = c.reports
+  returning c.id into v_case_id;
+  insert into safety.reports (case_id, user_id, reason, details, created_at)
+  values (v_case_id, p_user_id, p_reason::safety.ground, p_details, p_now)
+  on conflict (case_id, user_id) do nothing
+  returning * into v_report;
+  if found then
+    update safety.cases as c set reports = c.reports + 1 where c.id = v_case_id;
+  else
+    select r.* into strict v_report from safety.reports as r where r.case_id = v_case_id and r.user_id = p_user_id;
+  end if;
+  return v_report;
+end;
+$$;
+
+create function safety.notify(p_job_id uuid, p_is_removed boolean, p_contact text, p_statement text, p_now timestamptz)
+returns safety.notices
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Notes what a stranger says about a video. The first one that is not answered starts the clock; what was kept, or restored,
+-- is open again, and what was said and decided before is over. Of a video that is gone it is only noted. The same again
+-- changes nothing. Locks: case.
+declare
+  v_case safety.cases;
+  v_notice safety.notices;
+begin
+  insert into safety.cases as c (job_id, opened_at) values (p_job_id, p_now)
+  -- Locks it, so that the count is right.
+  on conflict (job_id) do update set notices = c.notices
+  returning c.* into v_case;
+  insert into safety.notices (case_id, contact, statement, received_at)
+  values (v_case.id, p_contact, p_statement, p_now)
+  on conflict (case_id, md5(contact || e'\n' || statement)) do nothing
+  returning * into v_notice;
+  if found then
+    update safety.cases as c set notices = c.notices + 1 where c.id = v_case.id;
+    if not p_is_removed then
+      update safety.cases as c
+      set status = 'open', due_at = coalesce(c.due_at, p_now + safety.answer_within()),
+          ground = null, appeal = null, appealed_at = null, appeal_decided_at = null
+      where c.id = v_case.id;
+    end if;
+  else
+    select n.* into strict v_notice from safety.notices as n
+    where n.case_id = v_case.id
+      and md5(n.contact || e'\n' || n.statement) = md5(p_contact || e'\n' || p_statement);
+  end if;
+  return v_notice;
+end;
+$$;
+
+create function safety.watch_clock()
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The scheduled task `watch_notices`: as long as a notice has less than 12 hours left, or was not answered in time, its alert
+-- stays open. One alert each, however many there are; the console has the cases. Locks: alerts.
+declare
+  v_now constant timestamptz := core.now();
+  v_late record;
+begin
+  for v_late in
+    select case when c.due_at <= v_now then 'takedown_missed' else 'takedown_due' end as rule, count(*) as cases,
+      min(c.due_at) as first_due_at, (array_agg(c.job_id order by c.due_at))[1] as first_job_id
+    from safety.cases as c
+    where c.due_at <= v_now + interval '12 hours'
+    group by 1
+    order by 1
+  loop
+    perform ops.raise_alert(v_late.rule, 'notices', jsonb_build_object(
+      'cases', v_late.cases, 'first_due_at', core.to_iso(v_late.first_due_at), 'first_job_id', v_late.first_job_id
+    ));
+  end loop;
+end;
+$$;
+
+select core.keep_rows_out_of_logs('safety.reports');
+select core.keep_rows_out_of_logs('safety.notices');
+
+-- supabase/schemas/safety/files.sql
+
+-- What is removed is known again. A stored video is not hashed (docs/decisions/0028): only one that has the size and the
+-- length of one that was removed.
+
+create table safety.removed_files (
+  sha256 text primary key check (sha256 ~ '^[0-9a-f]{64}$'),
+  bytes bigint not null,
+  duration_milliseconds integer not null,
+  ground safety.ground not null,
+  -- Whose removal it was, while that stands.
+  job_id uuid not null,
+  removed_at timestamptz not null
+);
+alter table safety.removed_files enable row level security;
+create index removed_files_size on safety.removed_files (bytes, duration_milliseconds);
+create index removed_files_job on safety.removed_files (job_id);
+comment on table safety.removed_files is 'Fingerprints of removed videos, kept for good: the same bytes are refused.';
+
+create function safety.may_be_removed(p_bytes bigint, p_duration_milliseconds integer)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Whether a video of that size and length may be one that was removed: then its bytes are to be asked.
+begin
+  return exists (
+    select from safety.removed_files as f
+    where f.bytes = p_bytes and f.duration_milliseconds = coalesce(p_duration_milliseconds, 0)
+  );
+end;
+$$;
+
+create function safety.ground_of_file(p_sha256 text)
+returns safety.ground
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Why those very bytes were removed; null where they were not.
+begin
+  return (select f.ground from safety.removed_files as f where f.sha256 = p_sha256);
+end;
+$$;
+
+create function safety.remember_file(p_job_id uuid, p_sha256 text, p_bytes bigint, p_duration_milliseconds integer)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Notes the fingerprint of a removed video. Bytes that are known stay as they are known.
+begin
+  insert into safety.removed_files (sha256, bytes, duration_milliseconds, ground, job_id, removed_at)
+  select p_sha256, p_bytes, coalesce(p_duration_milliseconds, 0), c.ground, p_job_id, core.now()
+  from safety.cases as c
+  where c.job_id = p_job_id and c.ground is not null
+  on conflict (sha256) do nothing;
+end;
+$$;
+
+create function safety.forget_file(p_job_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- A removal was wrong: its bytes may come again.
+begin
+  delete from safety.removed_files as f where f.job_id = p_job_id;
+end;
+$$;
+
+select core.keep_rows_out_of_logs('safety.removed_files');
+
+-- supabase/schemas/safety/holds.sql
+
+-- A legal hold keeps what there is of a person from being erased: by its user, by closing the account, by retention.
+
+create table safety.holds (
+  user_id uuid primary key,
+  held_at timestamptz not null,
+  -- What closing the account takes off the tombstone at once: `{ display_name, language }`. Null while it is open.
+  profile jsonb
+);
+alter table safety.holds enable row level security;
+comment on table safety.holds is 'Whose data the operator keeps as evidence; why stands in ops.admin_actions.';
+
+create function safety.is_held(p_user_id uuid)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Whether a user, or a guest whom they were, is under a legal hold.
+begin
+  return exists (select from safety.holds)
+    and exists (select from safety.holds as h where h.user_id = any (accounts.with_guests(p_user_id)));
+end;
+$$;
+
+create function safety.hold(p_user_id uuid)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Puts a user under hold: whether they were not before. What a worker is removing at this moment may still go.
+begin
+  insert into safety.holds (user_id, held_at) values (p_user_id, core.now()) on conflict (user_id) do nothing;
+  return found;
+end;
+$$;
+
+create function safety.lift_hold(p_user_id uuid)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Lifts a user's hold: whether there was one. What waited for it is done now. Locks: tasks.
+begin
+  delete from safety.holds as h where h.user_id = p_user_id;
+  if not found then
+    return false;
+  end if;
+  perform queue.hasten_of(accounts.heir_of(p_user_id), '{erase_account,delete_files,tidy_upload}');
+  return true;
+end;
+$$;
+
+create function safety.keep_profile(p_user accounts.users)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What the user told of themselves, before closing the account takes it off. Without a hold nothing is kept.
+begin
+  update safety.holds as h
+  set profile = jsonb_build_object('display_name', p_user.display_name, 'language', p_user.language)
+  where h.user_id = any (accounts.with_guests(p_user.id));
+end;
+$$;
+
+select core.keep_rows_out_of_logs('safety.holds');
+
 -- supabase/schemas/videos/models.sql
 
--- videos: from a model and a prompt to a file in storage. In this order: models.sql, projects.sql, jobs.sql, submissions.sql,
--- assets.sql, renewals.sql, uploads.sql, image-copies.sql, providers.sql, offers.sql, settlement.sql, moderation.sql,
--- acceptance.sql, bulk.sql, telling.sql, retention.sql, export.sql.
+-- videos: from a model and a prompt to a file in storage. In this order: models.sql, inputs.sql, projects.sql, jobs.sql,
+-- submissions.sql, assets.sql, quality.sql, renewals.sql, uploads.sql, sources.sql, image-copies.sql, providers.sql, offers.sql,
+-- settlement.sql, removal.sql, moderation.sql, acceptance.sql, bulk.sql, telling.sql, retention.sql, export.sql.
 
 create schema videos;
 
-create type videos.model_category as enum ('text_to_video', 'image_to_video');
+create type videos.model_category as enum ('text_to_video', 'image_to_video', 'video_to_video');
 
 create type videos.pricing_type as enum ('per_video', 'per_second');
+
+-- The settings of a request that asks for none: of every model's three options, and of what else it takes (inputs.sql).
+create function videos.default_settings(p_options jsonb, p_inputs jsonb)
+returns jsonb
+language sql
+immutable
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'duration_seconds', p_options #> '{duration_seconds,default}', 'resolution', p_options #> '{resolution,default}',
+    'aspect_ratio', p_options #> '{aspect_ratio,default}'
+  ) || coalesce(jsonb_object_agg(i.input ->> 'name', i.input -> 'default') filter (where i.input ? 'default'), '{}')
+  from jsonb_array_elements(p_inputs) as i (input)
+$$;
+
+-- What of settings is an input of the model's own, and none of the three options that every model has.
+create function videos.inputs_in(p_settings jsonb)
+returns jsonb
+language sql
+immutable
+return p_settings - '{duration_seconds,resolution,aspect_ratio}'::text[];
 
 create table videos.models (
   id uuid primary key default core.new_id(),
@@ -4638,12 +5139,11 @@ create table videos.models (
   start_within interval not null default interval '15 minutes' check (start_within > interval '0'),
   finish_within interval not null default interval '15 minutes' check (finish_within > interval '0'),
   position integer not null default 0,
-  -- The settings of a request that asks for none.
-  defaults jsonb generated always as (jsonb_set(jsonb_set(jsonb_set(
-    '{}', '{duration_seconds}', options #> '{duration_seconds,default}'),
-    '{resolution}', options #> '{resolution,default}'),
-    '{aspect_ratio}', options #> '{aspect_ratio,default}'
-  )) stored
+  -- What it takes beside prompt and size, in the order of the catalogue: see inputs.sql.
+  inputs jsonb not null default '[]',
+  defaults jsonb generated always as (videos.default_settings(options, inputs)) stored,
+  -- The settings that its videos only come near to, such as a duration that follows the source's: see videos.judge.
+  unpromised text[] not null default '{}' check (unpromised <@ array['duration_seconds', 'resolution', 'aspect_ratio'])
 );
 alter table videos.models enable row level security;
 comment on table videos.models is 'The catalogue. What is not available stays, for the jobs that were made with it.';
@@ -4730,12 +5230,13 @@ create table videos.model_providers (
   cost_cents numeric not null check (cost_cents >= 0),
   -- The longest prompt that it takes, in UTF-16 units, as JavaScript and providers count; null for any.
   prompt_max_units integer check (prompt_max_units > 0),
-  -- Where it takes less than the model sells: `{ resolution: ["720p"], image: [false], … }`, all of a name's values.
+  -- Where it takes less than the model sells: `{ resolution: ["720p"], image: [false], … }`, all values of a setting's.
   takes jsonb not null default '{}' check (
     jsonb_typeof(takes) = 'object'
-    and takes - array['duration_seconds', 'resolution', 'aspect_ratio', 'image'] = '{}'
     and not jsonb_path_exists(takes, 'strict $.* ? (@.type() != "array")', silent => true)
   ),
+  -- The field of its own that each of the model's inputs becomes: see inputs.sql.
+  inputs jsonb not null default '{}',
   primary key (model_id, preference),
   unique (model_id, provider)
 );
@@ -4763,25 +5264,304 @@ begin
         );
       end if;
     end loop;
+    if videos.inputs_in(p_settings) <> '{}' then
+      v_fields := v_fields || videos.unfitting_inputs(p_model.inputs, videos.inputs_in(p_settings));
+    end if;
   end if;
   if p_model.requires_image and p_image_url is null then
     v_fields := v_fields || '{"path": "image_url", "message": "This model needs an image"}'::jsonb;
-  elsif p_image_url is not null and p_model.category = 'text_to_video' then
+  elsif p_image_url is not null and p_model.category <> 'image_to_video' then
     v_fields := v_fields || '{"path": "image_url", "message": "This model takes no image"}'::jsonb;
   end if;
   return v_fields;
 end;
 $$;
 
--- The price of a video in credits; there is no other.
+-- supabase/schemas/videos/inputs.sql
+
+-- What a model takes beside prompt and size: seed, negative prompt, sound, an end frame, whatever its provider has.
+--
+-- videos.models.inputs declares them, in the order of the catalogue: `[{ name, type, min?, max?, values?, default?,
+-- price_factor? }]`. Types and what their bounds mean:
+--   integer, number   from min to max
+--   boolean
+--   text              of min (or 0) to max characters; the moderation reads it with the prompt
+--   choice            one of values
+--   image, images     an upload of the user's, or up to max of them
+-- A request's `settings` take them, under their names. price_factor multiplies the price where an input is used: true, or
+-- given and not its default.
+--
+-- videos.model_providers.inputs says what a provider makes of them, by name: `{ audio: { field: "generate_audio",
+-- values?: { true: "on" }, cost_factor?: 1.5 } }`. A provider without an input's name is asked only for what has its default
+-- or none; without `field` nothing is sent, for what it does anyhow.
+
+create function videos.input_fault(p_input jsonb, p_value jsonb)
+returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+-- Why a value is none of an input's, in words for a developer; null where it is one.
+declare
+  v_type constant text := p_input ->> 'type';
+  v_is constant text := jsonb_typeof(p_value);
+  v_min constant numeric := p_input ->> 'min';
+  v_max constant numeric := p_input ->> 'max';
+  v_uuid constant text := '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$';
+  v_number numeric;
+begin
+  if v_type in ('integer', 'number') then
+    if v_is = 'number' then
+      v_number := p_value;
+    end if;
+    if v_number between v_min and v_max and (v_type = 'number' or v_number = floor(v_number)) then
+      return null;
+    end if;
+    return format('Must be a %s from %s to %s', case v_type when 'integer' then 'whole number' else 'number' end, v_min, v_max);
+  elsif v_type = 'boolean' then
+    return case when v_is <> 'boolean' then 'Must be true or false' end;
+  elsif v_type = 'text' then
+    return case when v_is <> 'string' or char_length(p_value #>> '{}') not between coalesce(v_min, 0) and v_max
+      then format('Must be a text of %s to %s characters', coalesce(v_min, 0), v_max) end;
+  elsif v_type = 'choice' then
+    return case when not p_input -> 'values' @> p_value or v_is <> 'string'
+      then format('Must be one of %s', p_input -> 'values') end;
+  elsif v_type = 'image' then
+    return case when v_is <> 'string' or p_value #>> '{}' !~ v_uuid then 'Must be the id of an upload' end;
+  end if;
+  if v_is = 'array' then
+    if jsonb_array_length(p_value) between 1 and v_max and not exists (
+      select from jsonb_array_elements(p_value) as u (id) where jsonb_typeof(u.id) <> 'string' or u.id #>> '{}' !~ v_uuid
+    ) then
+      return null;
+    end if;
+  end if;
+  return format('Must be a list of 1 to %s ids of uploads', v_max);
+end;
+$$;
+
+create function videos.check_inputs()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+-- Refuses a declaration that no request could fit, before it is in the catalogue.
+declare
+  v_input jsonb;
+  v_names text[] := '{duration_seconds,resolution,aspect_ratio}';
+  v_fault text;
+begin
+  if jsonb_typeof(new.inputs) <> 'array' or jsonb_array_length(new.inputs) > 20 then
+    raise exception 'inputs are a list of at most 20' using errcode = 'check_violation';
+  end if;
+  for v_input in select i.input from jsonb_array_elements(new.inputs) as i (input) loop
+    v_fault := case
+      when jsonb_typeof(v_input) <> 'object'
+        or v_input - '{name,type,min,max,values,default,price_factor}'::text[] <> '{}' then 'has other members'
+      when coalesce(v_input ->> 'name' !~ '^[a-z][a-z0-9_]{0,39}$', true) then 'has no name in small letters'
+      when v_input ->> 'name' = any (v_names) then 'has a name that is taken'
+      when coalesce(v_input ->> 'type' not in (
+        'integer', 'number', 'boolean', 'text', 'choice', 'image', 'images'
+      ), true) then 'has no type'
+      when v_input ->> 'type' in ('integer', 'number') and (
+        jsonb_typeof(v_input -> 'min') is distinct from 'number' or jsonb_typeof(v_input -> 'max') is distinct from 'number'
+      ) then 'has no bounds'
+      -- As much as a request may have of them.
+      when v_input ->> 'type' in ('text', 'images') and not coalesce(jsonb_path_exists(
+        v_input, '$.max ? (@.type() == "number" && @ >= 1 && @ <= 2000)'
+      ), false) then 'has no max'
+      when v_input ->> 'type' = 'choice' and not coalesce(
+        jsonb_typeof(v_input -> 'values') = 'array' and not jsonb_path_exists(
+          v_input, 'strict $.values[*] ? (@.type() != "string" || !(@ like_regex "^[A-Za-z0-9_.:-]{1,40}$"))', silent => true
+        ), false
+      ) then 'has no words to choose from'
+      when v_input ? 'default' and v_input ->> 'type' in ('image', 'images') then 'has a default that is nobody''s'
+      when v_input ? 'default' and videos.input_fault(v_input, v_input -> 'default') is not null
+        then 'has a default that is none of its values'
+      when v_input ? 'price_factor' and not coalesce(jsonb_path_exists(
+        v_input, '$.price_factor ? (@.type() == "number" && @ > 0 && @ <= 100)'
+      ), false) then 'has no price factor from 0 to 100'
+    end;
+    if v_fault is not null then
+      raise exception 'the input % %', v_input, v_fault using errcode = 'check_violation';
+    end if;
+    v_names := v_names || (v_input ->> 'name');
+  end loop;
+  return null;
+end;
+$$;
+
+create trigger check_inputs after insert or update of inputs on videos.models
+  for each row execute function videos.check_inputs();
+
+-- Whether a provider's row speaks only of what a model may have: its options, a picture, and the inputs that it has fields for.
+create function videos.is_takeable(p_takes jsonb, p_inputs jsonb)
+returns boolean
+language sql
+immutable
+set search_path = ''
+as $$
+  select videos.inputs_in(p_takes) - 'image'::text - array(select jsonb_object_keys(p_inputs)) = '{}'
+$$;
+
+alter table videos.model_providers add constraint model_providers_inputs_check check (
+  jsonb_typeof(inputs) = 'object'
+  and videos.is_takeable(takes, inputs)
+  and not jsonb_path_exists(inputs, 'strict $.* ? (@.type() != "object")', silent => true)
+  and not jsonb_path_exists(inputs, '$.*.keyvalue() ? (@.key == "field" && @.value.type() != "string")')
+  and not jsonb_path_exists(inputs, '$.*.keyvalue() ? (@.key == "values" && @.value.type() != "object")')
+  and not jsonb_path_exists(
+    inputs, '$.*.keyvalue() ? (@.key == "cost_factor" && (@.value.type() != "number" || @.value <= 0))'
+  )
+);
+
+create function videos.unfitting_inputs(p_inputs jsonb, p_given jsonb)
+returns jsonb
+language sql
+immutable
+set search_path = ''
+as $$
+  -- What of a request is no input of the model's, as `[{ path, message }]`.
+  select coalesce(jsonb_agg(jsonb_build_object('path', 'settings.' || f.name, 'message', f.fault)), '[]')
+  from (
+    select g.name, case when i.input is null then 'This model has no such setting'
+      else videos.input_fault(i.input, g.value) end as fault
+    from jsonb_each(p_given) as g (name, value)
+    left join jsonb_array_elements(p_inputs) as i (input) on i.input ->> 'name' = g.name
+  ) as f
+  where f.fault is not null
+$$;
+
+-- Whether a video is made with an input, and so at its factor: with true, or with what is given and is not the default.
+create function videos.is_used(p_input jsonb, p_settings jsonb)
+returns boolean
+language sql
+immutable
+return coalesce(
+  case p_input ->> 'type' when 'boolean' then p_settings -> (p_input ->> 'name') = 'true'
+    else p_settings -> (p_input ->> 'name') is distinct from p_input -> 'default' and p_settings ? (p_input ->> 'name')
+  end, false
+);
+
+-- What the price of a video is multiplied by for what it is made with.
+create function videos.price_factor(p_inputs jsonb, p_settings jsonb)
+returns numeric
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_input jsonb;
+  v_factor numeric := 1;
+begin
+  for v_input in select i.input from jsonb_array_elements(p_inputs) as i (input) loop
+    if v_input ? 'price_factor' and videos.is_used(v_input, p_settings) then
+      v_factor := v_factor * (v_input -> 'price_factor')::numeric;
+    end if;
+  end loop;
+  return v_factor;
+end;
+$$;
+
+-- The price of a video in credits; there is no other. A part of a credit is a whole one.
 create function videos.price(p_model videos.models, p_settings jsonb)
 returns bigint
 language sql
 immutable
-return case (p_model).pricing_type
-  when 'per_second' then (p_model).credits * (p_settings ->> 'duration_seconds')::bigint
-  else (p_model).credits
+return case when videos.inputs_in(p_settings) = '{}' then
+  (p_model).credits * case (p_model).pricing_type when 'per_second' then (p_settings ->> 'duration_seconds')::bigint else 1 end
+else
+  ceil(
+    (p_model).credits * case (p_model).pricing_type when 'per_second' then (p_settings ->> 'duration_seconds')::bigint else 1 end
+      * videos.price_factor((p_model).inputs, p_settings)
+  )::bigint
 end;
+
+-- And what a provider's cost is multiplied by.
+create function videos.cost_factor(p_offer videos.model_providers, p_inputs jsonb, p_settings jsonb)
+returns numeric
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_input jsonb;
+  v_factor numeric := 1;
+begin
+  for v_input in select i.input from jsonb_array_elements(p_inputs) as i (input) loop
+    if videos.is_used(v_input, p_settings) then
+      v_factor := v_factor * coalesce((p_offer.inputs #> array[v_input ->> 'name', 'cost_factor'])::numeric, 1);
+    end if;
+  end loop;
+  return v_factor;
+end;
+$$;
+
+create function videos.takes_inputs(p_offer videos.model_providers, p_settings jsonb)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  -- Whether a provider has a field for each input among the settings, and takes its value. One without a field does what is
+  -- the default anyhow.
+  select not exists (
+    select from jsonb_each(videos.inputs_in(p_settings)) as g (name, value)
+    where not case
+      when (p_offer).inputs ? g.name then coalesce((p_offer).takes -> g.name @> g.value, true)
+      else exists (
+        select from videos.models as m
+        cross join lateral jsonb_array_elements(m.inputs) as i (input)
+        where m.id = (p_offer).model_id and i.input ->> 'name' = g.name and i.input -> 'default' = g.value
+      )
+    end
+  )
+$$;
+
+create function videos.provider_fields(p_offer videos.model_providers, p_settings jsonb)
+returns jsonb
+language sql
+immutable
+set search_path = ''
+as $$
+  -- The inputs among the settings, as the provider has them: its own fields and words.
+  select coalesce(jsonb_object_agg(
+    (p_offer).inputs #>> array[g.name, 'field'],
+    coalesce((p_offer).inputs #> array[g.name, 'values', g.value #>> '{}'], g.value)
+  ), '{}')
+  from jsonb_each(videos.inputs_in(p_settings)) as g (name, value)
+  where (p_offer).inputs -> g.name ? 'field'
+$$;
+
+create function videos.said(p_inputs jsonb, p_prompt text, p_settings jsonb)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  -- All that a user wrote for a video: the prompt, and the texts among the settings.
+  select concat_ws(e'\n', p_prompt, (
+    select string_agg(p_settings ->> (i.input ->> 'name'), e'\n' order by i.number)
+    from jsonb_array_elements(p_inputs) with ordinality as i (input, number)
+    where i.input ->> 'type' = 'text'
+  ))
+$$;
+
+create function videos.pictures_in(p_inputs jsonb, p_settings jsonb)
+returns setof uuid
+language sql
+immutable
+set search_path = ''
+as $$
+  -- The uploads among the settings.
+  select u.id::uuid
+  from jsonb_array_elements(p_inputs) as i (input)
+  cross join lateral (select p_settings -> (i.input ->> 'name')) as g (value)
+  cross join lateral jsonb_array_elements_text(
+    case jsonb_typeof(g.value) when 'array' then g.value when 'string' then jsonb_build_array(g.value) else '[]' end
+  ) as u (id)
+  where i.input ->> 'type' in ('image', 'images')
+$$;
 
 -- supabase/schemas/videos/projects.sql
 
@@ -4895,7 +5675,11 @@ create table videos.jobs (
   -- The upload that it is made from, instead of an address. No foreign key, as above: an upload may go when the job has ended.
   image_upload_id uuid,
   -- Of its user's. One that is not there any more is none: see videos.shown_project.
-  project_id uuid
+  project_id uuid,
+  -- When the operator removed the video: it is shown to nobody.
+  removed_at timestamptz,
+  -- The job of theirs whose video it is made from. Its video stays while this runs.
+  source_job_id uuid
 ) with (fillfactor = 70);
 alter table videos.jobs enable row level security;
 -- A user's history of each status, newest first: one index pages all of it and any part of it.
@@ -5128,9 +5912,12 @@ return jsonb_build_object(
   'model_name', (p_job).model_name, 'settings', (p_job).settings, 'credits_used', (p_job).credits_used,
   'video_url', (p_job).video_url, 'video_url_expires_at', core.to_iso((p_job).video_url_expires_at),
   'thumbnail_url', (p_job).thumbnail_url,
-  'error', case when (p_job).error_code is not null then jsonb_build_object(
-    'code', (p_job).error_code, 'details', (p_job).error_details
-  ) end,
+  'error', case
+    when (p_job).error_code is not null then jsonb_build_object(
+      'code', (p_job).error_code, 'details', (p_job).error_details
+    )
+    when (p_job).removed_at is not null then safety.removal_error((p_job).id)
+  end,
   'client_reference', (p_job).client_reference,
   'project_id', case when (p_job).project_id is not null then videos.shown_project((p_job).project_id) end,
   'cancel_requested_at', core.to_iso((p_job).cancel_requested_at),
@@ -5285,51 +6072,15 @@ create table videos.assets (
   duration_milliseconds integer,
   width integer,
   height integer,
-  -- How the file differs from what was asked for; null where it does not.
-  differences jsonb,
   created_at timestamptz not null,
   -- When the worker removed the file, after the user deleted the job.
   deleted_at timestamptz,
+  -- How near a video comes to what was ordered, from 0 to 100 (videos.judge); null where nothing could be compared.
+  quality smallint,
   primary key (job_id, kind)
 );
 alter table videos.assets enable row level security;
 comment on table videos.assets is 'Files in storage.';
-
-create function videos.differences(
-  p_settings jsonb, p_duration_milliseconds integer, p_width integer, p_height integer
-)
-returns jsonb
-language plpgsql
-immutable
-set search_path = ''
-as $$
--- What a file is that was not asked for, for the operator: `{ duration_milliseconds, aspect_ratio, resolution }`, those
--- that differ; null where none does. Models round: a second more or less, or a twentieth of the ratio, is no
--- difference. What cannot be compared, such as a ratio that is a word, is none either: nothing here fails a finished
--- video.
-declare
-  v_asked_milliseconds constant numeric :=
-    substring(p_settings ->> 'duration_seconds' from '^[0-9]{1,9}$')::numeric * 1000;
-  v_sides constant text[] := regexp_match(
-    p_settings ->> 'aspect_ratio', '^([0-9]{1,9}(?:[.][0-9]{1,9})?):([0-9]{1,9}(?:[.][0-9]{1,9})?)$'
-  );
-  v_asked_ratio constant numeric := nullif(v_sides[1]::numeric / nullif(v_sides[2]::numeric, 0), 0);
-  -- 720p names the shorter side.
-  v_asked_side constant integer := substring(p_settings ->> 'resolution' from '^([0-9]{1,9})p$')::integer;
-  v_differences jsonb := '{}';
-begin
-  if abs(p_duration_milliseconds - v_asked_milliseconds) > 1000 then
-    v_differences := v_differences || jsonb_build_object('duration_milliseconds', p_duration_milliseconds);
-  end if;
-  if abs(p_width::numeric / nullif(p_height, 0) - v_asked_ratio) > v_asked_ratio / 20 then
-    v_differences := v_differences || jsonb_build_object('aspect_ratio', format('%s:%s', p_width, p_height));
-  end if;
-  if least(p_width, p_height) < v_asked_side then
-    v_differences := v_differences || jsonb_build_object('resolution', format('%sp', least(p_width, p_height)));
-  end if;
-  return nullif(v_differences, '{}');
-end;
-$$;
 
 -- Where the files of a job are in storage: below the reference of who paid for it, and so in one place, whoever they
 -- became since.
@@ -5430,6 +6181,104 @@ end;
 $$;
 
 select core.keep_rows_out_of_logs('videos.assets');
+
+-- supabase/schemas/videos/quality.sql
+
+-- Whether a video is what was ordered.
+
+create table videos.tolerances (
+  fact text primary key check (fact in ('duration', 'aspect_ratio', 'resolution', 'codec', 'frame_rate')),
+  -- How much less, and how much more, than what was ordered, as a part of it; null for any.
+  less numeric check (less between 0 and 1),
+  more numeric check (more >= 0),
+  -- What nobody orders by its number: at least so much, or one of these.
+  at_least numeric check (at_least >= 0),
+  one_of text[] check (cardinality(one_of) > 0),
+  reason text not null
+);
+alter table videos.tolerances enable row level security;
+comment on table videos.tolerances is
+  'How far a video may be from what was ordered before its credits go back. What has no row is not compared.';
+
+-- The lines of a resolution, the shorter side of its picture: 1080p, 4k, 1920x1080. Null for a word that tells none.
+create function videos.lines_of(p_resolution text)
+returns numeric
+language sql
+immutable
+return coalesce(
+  substring(p_resolution from '^([0-9]{1,5})[pP]$')::numeric,
+  -- 2k, 4k, 8k.
+  substring(p_resolution from '^([0-9]{1,2})[kK]$')::numeric * 540,
+  least(
+    substring(p_resolution from '^([0-9]{1,5})[x:][0-9]{1,5}$')::numeric,
+    substring(p_resolution from '^[0-9]{1,5}[x:]([0-9]{1,5})$')::numeric
+  )
+);
+
+create function videos.judge(
+  p_settings jsonb, p_unpromised text[], p_duration_milliseconds integer, p_width integer, p_height integer,
+  p_codec text, p_frames integer, out differences jsonb, out quality smallint
+)
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- How a video, as its container tells, differs from the settings that it was ordered with: `differences` has what lies
+-- outside of videos.tolerances, `{ duration_milliseconds, aspect_ratio, resolution, codec, frames }`, null where nothing
+-- does. `quality` is 100 for what is exactly as ordered, and 0 at the bounds: the mean of what could be compared, null where
+-- nothing could. What the model does not promise (p_unpromised, names of settings) is not compared, nor is what has no
+-- number, such as a ratio that is a word, or what the file does not tell: that is null.
+declare
+  v_seconds constant numeric := nullif(
+    substring(p_settings ->> 'duration_seconds' from '^[0-9]{1,9}$')::numeric
+      * (not 'duration_seconds' = any (p_unpromised))::integer, 0
+  );
+  v_sides constant text[] := regexp_match(
+    p_settings ->> 'aspect_ratio', '^([0-9]{1,9}(?:[.][0-9]{1,9})?):([0-9]{1,9}(?:[.][0-9]{1,9})?)$'
+  );
+  -- Multiplied before anything is divided: 1216x720 is 95 % of 16:9, and not a little less.
+  v_across constant numeric := nullif(v_sides[1]::numeric * (not 'aspect_ratio' = any (p_unpromised))::integer, 0);
+  v_down constant numeric := nullif(v_sides[2]::numeric, 0);
+  v_lines constant numeric := nullif(
+    videos.lines_of(p_settings ->> 'resolution') * (not 'resolution' = any (p_unpromised))::integer, 0
+  );
+  v_width constant numeric := p_width;
+  v_found record;
+begin
+  select
+    jsonb_object_agg(m.name, m.delivered) filter (where not m.is_tolerated) as differences,
+    round(100 * (1 - avg(m.used)))::smallint as quality
+  into v_found
+  from (
+    select f.name, f.delivered,
+      case t.fact
+        when 'codec' then f.delivered #>> '{}' = any (t.one_of)
+        when 'frame_rate' then p_frames > 0 and coalesce(f.part >= t.at_least, true)
+        else f.part - 1 between -coalesce(t.less, 1) and coalesce(t.more, f.part)
+      end as is_tolerated,
+      -- How much of its tolerance it uses up; what is on the side without a bound uses none.
+      case when t.fact in ('duration', 'aspect_ratio', 'resolution') then least(1, coalesce(case
+        when f.part < 1 then (1 - f.part) / nullif(t.less, 0)
+        when f.part > 1 then (f.part - 1) / nullif(t.more, 0)
+      end, 0)) end as used
+    from (values
+      ('duration', 'duration_milliseconds', to_jsonb(p_duration_milliseconds), p_duration_milliseconds / (v_seconds * 1000)),
+      ('aspect_ratio', 'aspect_ratio', to_jsonb(format('%s:%s', p_width, p_height)),
+        v_width * v_down / (nullif(p_height, 0) * v_across)),
+      -- A wide picture has fewer lines and as many pixels, which makes it no smaller.
+      ('resolution', 'resolution', to_jsonb(format('%sp', least(p_width, p_height))),
+        greatest(least(v_width, p_height) / v_lines, sqrt(abs(v_width * p_height * 9 / 16)) / v_lines)),
+      ('codec', 'codec', to_jsonb(p_codec), null),
+      ('frame_rate', 'frames', to_jsonb(p_frames), p_frames * 1000.0 / nullif(p_duration_milliseconds, 0))
+    ) as f (fact, name, delivered, part)
+    join videos.tolerances as t on t.fact = f.fact
+    where case f.fact when 'codec' then p_codec is not null when 'frame_rate' then p_frames is not null
+      else f.part is not null end
+  ) as m;
+  differences := v_found.differences;
+  quality := v_found.quality;
+end;
+$$;
 
 -- supabase/schemas/videos/renewals.sql
 
@@ -5666,7 +6515,8 @@ as $$
   select exists (
     select from videos.jobs as j
     where j.user_id = p_user_id and j.status in ('pending', 'processing') and j.deleted_at is null
-      and j.image_upload_id = p_upload_id
+      -- As their one picture, or among those of a model's own inputs.
+      and (j.image_upload_id = p_upload_id or position(p_upload_id::text in j.settings::text) > 0)
   )
 $$;
 
@@ -5703,6 +6553,101 @@ end;
 $$;
 
 select core.keep_rows_out_of_logs('videos.uploads');
+
+-- supabase/schemas/videos/sources.sql
+
+-- What else a video is made from: another one of the same user's, and the pictures of a model's own inputs.
+
+create function videos.refuse_sources(p_user_id uuid, p_source_job_id uuid, p_inputs jsonb, p_settings jsonb)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Why a video cannot be made from these; null where it can. resource/not-found for what is another's, deleted or nowhere,
+-- resource/wrong-state with its `status` for what is not ready. The caller has locked the account, so that nobody deletes
+-- them meanwhile.
+declare
+  v_status text;
+  v_upload_id uuid;
+begin
+  if p_source_job_id is not null then
+    select j.status into v_status
+    from videos.jobs as j
+    where j.id = p_source_job_id and j.user_id = p_user_id and j.deleted_at is null;
+    if v_status is null then
+      return guard.refusal('resource/not-found');
+    elsif v_status <> 'completed' then
+      return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_status));
+    elsif videos.stored_path(p_source_job_id) is null then
+      return guard.refusal('resource/not-found');
+    end if;
+  end if;
+  for v_upload_id in select p.id from videos.pictures_in(p_inputs, p_settings) as p (id) loop
+    v_status := (videos.find_upload(p_user_id, v_upload_id, core.now())).status;
+    if v_status is null then
+      return guard.refusal('resource/not-found');
+    elsif v_status <> 'ready' then
+      return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_status));
+    end if;
+  end loop;
+  return null;
+end;
+$$;
+
+-- Where the video of a job is in storage; null where it is not.
+create function videos.stored_path(p_job_id uuid)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+  select a.path from videos.assets as a where a.job_id = p_job_id and a.kind = 'video' and a.deleted_at is null
+$$;
+
+create function videos.is_source(p_user_id uuid, p_job_id uuid)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  -- Whether a running job of that user is made from this one. No running job is deleted, which is said for the index.
+  select exists (
+    select from videos.jobs as j
+    where j.user_id = p_user_id and j.status in ('pending', 'processing') and j.deleted_at is null
+      and j.source_job_id = p_job_id
+  )
+$$;
+
+create function videos.files_for(p_job videos.jobs, p_now timestamptz)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- The files that a job is made from beside its picture, `{ source_path, picture_paths, files_seconds }`: the video in the bucket
+-- of videos, pictures in that of uploads by the ids that stand among the settings, and how long a URL of them has to live. Null
+-- for a job that needs none.
+declare
+  v_pictures jsonb;
+begin
+  if videos.inputs_in(p_job.settings) <> '{}' then
+    select jsonb_object_agg(u.id, u.path) into v_pictures
+    from videos.models as m
+    cross join lateral videos.pictures_in(m.inputs, p_job.settings) as p (id)
+    join videos.uploads as u on u.id = p.id
+    where m.id = p_job.model_id;
+  end if;
+  if p_job.source_job_id is null and v_pictures is null then
+    return null;
+  end if;
+  return jsonb_strip_nulls(jsonb_build_object(
+    'source_path', videos.stored_path(p_job.source_job_id), 'picture_paths', v_pictures,
+    -- It starts by then, or never.
+    'files_seconds', greatest(60, ceil(extract(epoch from p_job.due_at - p_now)))
+  ));
+end;
+$$;
 
 -- supabase/schemas/videos/image-copies.sql
 
@@ -5819,14 +6764,14 @@ comment on table videos.spending is
   'What a day''s submissions cost: counted when they are claimed, given back when it is known that they are not billed.';
 
 -- What a provider takes for a video, in US cents.
-create function videos.cost_cents(
-  p_offer videos.model_providers, p_pricing_type videos.pricing_type, p_settings jsonb
-)
+create function videos.cost_cents(p_offer videos.model_providers, p_model videos.models, p_settings jsonb)
 returns numeric
 language sql
 immutable
-return (p_offer).cost_cents * case p_pricing_type
+return (p_offer).cost_cents * case (p_model).pricing_type
   when 'per_second' then (p_settings ->> 'duration_seconds')::numeric else 1
+end * case when videos.inputs_in(p_settings) = '{}' then 1
+  else videos.cost_factor(p_offer, (p_model).inputs, p_settings)
 end;
 
 create view videos.money_left with (security_invoker = true) as
@@ -6027,14 +6972,14 @@ return char_length(p_prompt) + regexp_count(p_prompt, '[\U00010000-\U0010ffff]')
 create function videos.takes_settings(p_offer videos.model_providers, p_settings jsonb, p_image_url text)
 returns boolean
 language sql
-immutable
-return (p_offer).takes = '{}' or (
+stable
+return ((p_offer).takes = '{}' or (
   coalesce((p_offer).takes -> 'duration_seconds' @> (p_settings -> 'duration_seconds'), true)
   and coalesce((p_offer).takes -> 'resolution' @> (p_settings -> 'resolution'), true)
   and coalesce((p_offer).takes -> 'aspect_ratio' @> (p_settings -> 'aspect_ratio'), true)
   -- Not to_jsonb, which is not immutable: this function would not be inlined.
   and coalesce((p_offer).takes -> 'image' @> case when p_image_url is null then jsonb 'false' else 'true' end, true)
-);
+)) and (videos.inputs_in(p_settings) = '{}' or videos.takes_inputs(p_offer, p_settings));
 
 -- Whether a provider takes a prompt of this length.
 create function videos.takes_prompt(p_offer videos.model_providers, p_prompt text)
@@ -6091,14 +7036,14 @@ begin
     if p_providers is not null then
       continue when not coalesce(v_offer.provider = any (p_providers), false);
     end if;
-    if v_offer.takes <> '{}' then
+    if v_offer.takes <> '{}' or videos.inputs_in(p_settings) <> '{}' then
       continue when not videos.takes_settings(v_offer, p_settings, p_image_url);
     end if;
     if v_offer.prompt_max_units is not null then
       continue when not videos.takes_prompt(v_offer, p_prompt);
     end if;
     if v_found.cents is not null then
-      continue when v_found.cents < videos.cost_cents(v_offer, p_model.pricing_type, p_settings);
+      continue when v_found.cents < videos.cost_cents(v_offer, p_model, p_settings);
     end if;
     return true;
   end loop;
@@ -6204,7 +7149,8 @@ return jsonb_build_object(
   'processed_by', to_jsonb(videos.processors((p_model).id, p_moderated_by)),
   'pricing', jsonb_build_object('type', (p_model).pricing_type, 'credits', (p_model).credits),
   'options', (p_model).options
-    || jsonb_strip_nulls(jsonb_build_object('prompt_max_characters', videos.prompt_max_units((p_model).id)))
+    || jsonb_strip_nulls(jsonb_build_object('prompt_max_characters', videos.prompt_max_units((p_model).id))),
+  'inputs', (p_model).inputs
 );
 
 -- How many models are offered that nobody can make now: of their providers none is among p_providers, null being all,
@@ -6288,7 +7234,7 @@ begin
     -- A worker that still stores it is done by then, or asks for it itself.
     perform videos.add_task('delete_files', p_job, greatest(v_now, queue.attempt_ends_at('store', p_job.id)));
   end if;
-  perform queue.drop(p_job.id, '{submit,poll,cancel,store}');
+  perform queue.drop(p_job.id, '{submit,poll,cancel,store,fingerprint}');
   return true;
 end;
 $$;
@@ -6490,6 +7436,34 @@ begin
 end;
 $$;
 
+create function videos.refuse_result(p_job videos.jobs, p_task_id bigint, p_attempt integer, p_cause text)
+returns videos.jobs
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What a provider made is not what was paid for: ends the job with provider/rejected and gives the credits back; what it cost
+-- stays counted, since the provider bills it. What is in storage of it is removed. Returns the job as it is now. An attempt that
+-- lost its lease ends nothing. The caller has locked the job. Locks: what settling takes → task.
+declare
+  v_job videos.jobs;
+begin
+  if p_job.completed_at is null and exists (
+    select from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt
+  ) then
+    update videos.submissions as s set cause = p_cause where s.job_id = p_job.id and s.state = 'ended';
+    perform videos.settle_locked_job(
+      p_job, 'failed', core.error_code('provider/rejected'), '{"reason": "invalid_result"}'
+    );
+  end if;
+  select j.* into v_job from videos.jobs as j where j.id = p_job.id;
+  if v_job.completed_at is not null and v_job.status <> 'completed' then
+    perform videos.add_task('delete_files', v_job, core.now());
+  end if;
+  return v_job;
+end;
+$$;
+
 create function videos.erasable_at(p_user_id uuid)
 returns timestamptz
 language sql
@@ -6536,6 +7510,157 @@ begin
       perform videos.add_task('cancel', v_job, coalesce(videos.sending_until(v_job.id), p_now));
     end if;
   end loop;
+end;
+$$;
+
+-- supabase/schemas/videos/removal.sql
+
+-- What the operator removes: hidden at once; its file is fingerprinted, then deleted.
+
+create function videos.reportable(p_job_id uuid)
+returns videos.jobs
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- The job of such a video: completed, and not deleted by its user; else null. Of one that was removed there may be more to say.
+declare
+  v_job videos.jobs;
+begin
+  select j.* into v_job from videos.jobs as j where j.id = p_job_id and j.status = 'completed' and j.deleted_at is null;
+  return v_job;
+end;
+$$;
+
+create function videos.remove_job(p_job videos.jobs)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Hides a video that the caller has locked: its user sees the job, why it was removed, and no URL. A second call changes
+-- nothing. Locks: task.
+begin
+  if p_job.removed_at is not null then
+    return;
+  end if;
+  update videos.jobs as j
+  set removed_at = core.now(), video_url = null, video_url_expires_at = null, thumbnail_url = null
+  where j.id = p_job.id;
+  if exists (select from videos.assets as a where a.job_id = p_job.id and a.deleted_at is null) then
+    perform videos.add_task('fingerprint', p_job, core.now());
+  end if;
+end;
+$$;
+
+create function videos.restore_job(p_job videos.jobs)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Shows a removed video again, that the caller has locked: whether its file is there still. Locks: tasks.
+begin
+  if not exists (
+    select from videos.assets as a where a.job_id = p_job.id and a.kind = 'video' and a.deleted_at is null
+  ) then
+    return false;
+  end if;
+  perform queue.drop(p_job.id, case
+    when p_job.deleted_at is null then '{fingerprint,delete_files}' else '{fingerprint}' end::text[]);
+  update videos.jobs as j set removed_at = null where j.id = p_job.id;
+  return true;
+end;
+$$;
+
+create function videos.complete_stored(p_job videos.jobs, p_assets jsonb, p_urls jsonb, p_quality smallint)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Writes the assets of a job that the caller has locked, captures the hold and completes the job. p_assets and p_urls are as
+-- in api.record_stored, p_quality as in videos.judge. Locks: lots → task.
+begin
+  insert into videos.assets (
+    job_id, owner_id, kind, path, bytes, content_type, duration_milliseconds, width, height, quality, created_at
+  )
+  select p_job.id, p_job.user_id, a.kind, a.path, a.bytes, a.content_type, a.duration_milliseconds, a.width, a.height,
+    case a.kind when 'video' then p_quality end, core.now()
+  from jsonb_to_recordset(p_assets) as a (
+    kind videos.asset_kind, path text, bytes bigint, content_type text,
+    duration_milliseconds integer, width integer, height integer
+  );
+  perform videos.settle_locked_job(p_job, 'completed', p_urls => p_urls);
+end;
+$$;
+
+create function videos.apply_fingerprint(p_job videos.jobs, p_payload jsonb, p_sha256 text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What the bytes of a video mean, for a job that the caller has locked. Of one that is removed they are remembered, and its
+-- files deleted. One that was just stored is completed, or, where those very bytes were removed before, fails, and the
+-- credits go back. Of a job that ended meanwhile, what is in storage is deleted. Locks: lots → tasks.
+declare
+  v_ground safety.ground;
+begin
+  if p_job.removed_at is not null then
+    if p_sha256 is not null then
+      perform safety.remember_file(p_job.id, p_sha256, a.bytes, a.duration_milliseconds)
+      from videos.assets as a
+      where a.job_id = p_job.id and a.kind = 'video';
+    end if;
+    perform videos.add_task('delete_files', p_job, core.now());
+  elsif p_job.completed_at is null then
+    v_ground := safety.ground_of_file(p_sha256);
+    if v_ground is null then
+      perform videos.complete_stored(
+        p_job, p_payload -> 'assets', p_payload -> 'urls', (p_payload -> 'quality')::smallint
+      );
+    else
+      perform videos.settle_locked_job(
+        p_job, 'failed', core.error_code('video/removed'), jsonb_build_object('reason', v_ground, 'appeal', 'none')
+      );
+    end if;
+  elsif p_job.status <> 'completed' then
+    perform videos.add_task('delete_files', p_job, core.now());
+  end if;
+end;
+$$;
+
+-- What a `fingerprint` task that has no try left means. What is removed goes, known or not; nothing is completed unseen.
+create function videos.give_up_fingerprint(p_job_id uuid, p_cause text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_job constant videos.jobs := videos.lock_job(p_job_id);
+begin
+  if v_job.removed_at is null then
+    perform videos.fail_unstored_job(p_job_id, p_cause);
+    return;
+  end if;
+  perform videos.add_task('delete_files', v_job, core.now());
+  perform ops.raise_alert('fingerprint', p_job_id::text, '{"lost": "the same bytes will not be known again"}');
+end;
+$$;
+
+create function videos.deletion_facts(p_job_id uuid)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What the handler of `delete_files` needs: videos.task_facts, and `is_held` where a legal hold keeps the files.
+begin
+  return videos.task_facts(p_job_id) || (
+    select jsonb_build_object('is_held', safety.is_held(j.user_id)) from videos.jobs as j where j.id = p_job_id
+  );
 end;
 $$;
 
@@ -6786,7 +7911,8 @@ $$;
 
 create function videos.accept_video(
   p_user_id uuid, p_network text, p_request_id text, p_model_id uuid, p_prompt text, p_settings jsonb,
-  p_image_url text, p_providers text[], p_client_reference text, p_moderated_by text, p_project_id uuid, p_image_upload_id uuid
+  p_image_url text, p_providers text[], p_client_reference text, p_moderated_by text, p_project_id uuid, p_image_upload_id uuid,
+  p_source_job_id uuid
 )
 returns jsonb
 language plpgsql
@@ -6810,6 +7936,9 @@ declare
   -- What models and providers are asked about is whether there is a picture, wherever it is.
   v_image constant text := coalesce(p_image_url, p_image_upload_id::text);
   v_upload videos.uploads;
+  v_has_inputs constant boolean := videos.inputs_in(p_settings) <> '{}';
+  v_said text := p_prompt;
+  v_refusal jsonb;
 begin
   v_taken := guard.take('{generation_attempts,generation_attempts_network}', p_user_id, p_network, 'generate-video');
   if v_taken.refusal is not null then
@@ -6836,7 +7965,10 @@ begin
   if not v_seen.is_enabled then
     return guard.refusal('feature/switched-off', '{"feature": "generation"}', v_limits);
   end if;
-  if videos.folded(p_prompt) ~ v_seen.pattern and videos.find_moderation_term(p_prompt, 'refuse') is not null then
+  if v_has_inputs then
+    v_said := videos.said(v_model.inputs, p_prompt, p_settings);
+  end if;
+  if videos.folded(v_said) ~ v_seen.pattern and videos.find_moderation_term(v_said, 'refuse') is not null then
     return guard.refusal('prompt/refused', '{"reason": "policy"}', v_limits);
   end if;
   if p_project_id is not null and not videos.has_project(p_user_id, p_project_id) then
@@ -6852,6 +7984,10 @@ begin
   end if;
   v_settings := v_model.defaults || p_settings;
   v_fields := videos.unfitting(v_model, p_settings, v_image);
+  if (v_model.category = 'video_to_video') <> (p_source_job_id is not null) then
+    v_fields := v_fields || jsonb_build_object('path', 'source_job_id', 'message', case
+      when p_source_job_id is null then 'This model needs a video' else 'This model takes no video' end);
+  end if;
   if v_fields = '[]' and not videos.is_offered(v_model, p_prompt, v_settings, v_image, p_providers) then
     v_fields := videos.unmakeable(v_model, p_prompt, v_settings, v_image);
     if v_fields = '[]' then
@@ -6868,6 +8004,12 @@ begin
       return guard.refusal('resource/not-found', '{}', v_limits);
     elsif v_upload.status <> 'ready' then
       return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_upload.status), v_limits);
+    end if;
+  end if;
+  if p_source_job_id is not null or v_has_inputs then
+    v_refusal := videos.refuse_sources(p_user_id, p_source_job_id, v_model.inputs, p_settings);
+    if v_refusal is not null then
+      return v_refusal || jsonb_build_object('limits', v_limits);
     end if;
   end if;
   v_price := videos.price(v_model, v_settings);
@@ -6893,11 +8035,11 @@ begin
   perform credits.place_hold(v_account, v_price, v_job_id);
   insert into videos.jobs (
     id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at,
-    client_reference, project_id, image_upload_id
+    client_reference, project_id, image_upload_id, source_job_id
   )
   values (
     v_job_id, p_user_id, v_model.id, v_model.name, p_prompt, v_settings, p_image_url, v_price, p_request_id, v_now,
-    v_now + v_model.start_within, p_client_reference, p_project_id, p_image_upload_id
+    v_now + v_model.start_within, p_client_reference, p_project_id, p_image_upload_id, p_source_job_id
   );
   if p_project_id is not null then
     perform videos.count_in_project(p_project_id, 1);
@@ -7004,14 +8146,14 @@ begin
       from jsonb_array_elements(p_items) with ordinality as i (item, number)
       cross join lateral jsonb_to_record(i.item) as r (
         model_id uuid, prompt text, settings jsonb, image_url text, client_reference text, project_id uuid,
-        image_upload_id uuid
+        image_upload_id uuid, source_job_id uuid
       )
       order by i.number
     loop
       v_outcome := videos.accept_video(
         p_user_id, p_network, p_request_id, v_item.model_id, v_item.prompt, coalesce(v_item.settings, '{}'),
         v_item.image_url, p_providers, v_item.client_reference, p_moderated_by, v_item.project_id,
-        v_item.image_upload_id
+        v_item.image_upload_id, v_item.source_job_id
       );
       if v_outcome ? 'data' then
         v_used := v_used + (v_outcome #>> '{data,credits_used}')::bigint;
@@ -7517,6 +8659,34 @@ begin
 end;
 $$;
 
+create function accounts.erasure_json(p_user accounts.users)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- How far the erasure of a closed account is: `{ waits_for, erased_at }`; null of one that is open. It waits for the end of a
+-- `legal_hold`, for its running `jobs`, for the `uploads` whose URLs still write and for who may still be storing, or for
+-- the `worker`; null once it is erased.
+declare
+  v_erased_at constant timestamptz := (select r.erased_at from accounts.erasures as r where r.user_id = p_user.id);
+begin
+  if p_user.closed_at is null then
+    return null;
+  end if;
+  return jsonb_build_object('erased_at', core.to_iso(v_erased_at), 'waits_for', case
+    when v_erased_at is not null then null
+    when safety.is_held(p_user.id) then 'legal_hold'
+    when exists (
+      select from videos.jobs as j
+      where j.user_id = p_user.id and j.status in ('pending', 'processing') and j.deleted_at is null
+    ) then 'jobs'
+    when videos.erasable_at(p_user.id) > core.now() then 'uploads'
+    else 'worker'
+  end);
+end;
+$$;
+
 create function accounts.sweep_closed(p_before timestamptz, p_batch integer)
 returns integer
 language plpgsql
@@ -7564,6 +8734,7 @@ begin
   -- From here on no job of theirs is accepted, and none ends but here.
   perform credits.lock_account(p_user_id);
   v_now := core.now();
+  perform safety.keep_profile(u) from accounts.users as u where u.id = p_user_id and u.closed_at is null;
   update accounts.users as u
   set closed_at = v_now, display_name = null, language = null, theme_preference = 'system', is_admin = false,
       shares_consumption = false, accepted_processors = '{}', notification_preferences = '{}'
@@ -7660,7 +8831,7 @@ as $$
 -- tells once more. Locks: task → alert.
 begin
   perform queue.drop(p_user_id, '{revoke_apple_sign_in}');
-  perform accounts.note_unrevoked(p_user_id, concat_ws(': ', 'Apple could not be reached in all tries', p_cause));
+  perform accounts.note_unrevoked(p_user_id, 'Apple could not be reached in all tries');
 end;
 $$;
 
@@ -8103,6 +9274,51 @@ end;
 $$;
 
 select core.keep_rows_out_of_logs('accounts.identity_notifications');
+
+-- supabase/schemas/accounts/channels.sql
+
+-- What a user hears over Realtime: one private channel, `user:<user id>`, on which nobody but the database may send.
+
+-- Its name.
+create function accounts.channel_of(p_user_id uuid)
+returns text
+language sql
+immutable
+return 'user:' || p_user_id::text;
+
+create function accounts.is_active(p_user_id uuid)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  -- Whether a user is neither suspended, closed nor merged. Who has called nothing yet has no row, and is.
+  select not exists (
+    select from accounts.users as u where u.id = p_user_id and (u.is_banned or accounts.is_out(u))
+  )
+$$;
+
+create function accounts.may_listen(p_topic text)
+returns boolean
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  -- Whether the caller, by the claims of their token, may hear what is sent on the channel with this topic: their own, while
+  -- their session lives and they are active. For the policy below, as whose role it is asked; Realtime asks when a channel is
+  -- joined, and at each new token. Takes no lock; a second call asks again.
+  select p_topic = accounts.channel_of(auth.uid())
+    and accounts.is_session(auth.uid(), (auth.jwt() ->> 'session_id')::uuid) and accounts.is_active(auth.uid())
+$$;
+
+-- Who may not use a schema cannot name what is in it. There is nothing else in this one that `authenticated` may use.
+grant execute on function accounts.may_listen(text) to authenticated;
+grant usage on schema accounts to authenticated;
+
+-- Receiving is a select, sending an insert, for which there is no policy. Of presence, which is another extension, nobody hears.
+create policy listen_to_own_channel on realtime.messages for select to authenticated
+  using (extension = 'broadcast' and (select accounts.may_listen(realtime.topic())));
 
 -- supabase/schemas/devices/devices.sql
 
@@ -8612,7 +9828,8 @@ $$;
 -- supabase/schemas/ops/admins.sql
 
 create type ops.admin_action as enum (
-  'make_admin', 'remove_admin', 'refund_credits', 'adjust_credits', 'enable_model', 'disable_model', 'ban', 'unban'
+  'make_admin', 'remove_admin', 'refund_credits', 'adjust_credits', 'enable_model', 'disable_model', 'ban', 'unban',
+  'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal', 'hold', 'lift_hold'
 );
 
 -- The one place for free text about users: the ledger has none.
@@ -8627,21 +9844,22 @@ create table ops.admin_actions (
   -- Credits, signed, and the transfer of the ledger that moved them.
   amount bigint check (amount <> 0),
   transfer_id uuid,
-  -- The job that a refund is for.
+  -- The job that a refund is for, or whose video was decided about.
   job_id uuid,
   reason text not null check (char_length(reason) between 3 and 500),
   request_id text,
   created_at timestamptz not null,
   check ((action in ('refund_credits', 'adjust_credits')) = (amount is not null) and (amount is null) = (transfer_id is null)),
   check ((action in ('enable_model', 'disable_model')) = (model_id is not null) and (model_id is null) = (user_id is not null)),
-  check (job_id is null or action = 'refund_credits')
+  check (job_id is null or action in ('refund_credits', 'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal'))
 );
 alter table ops.admin_actions enable row level security;
 create index admin_actions_user on ops.admin_actions (user_id, created_at desc, id desc) where user_id is not null;
 -- What an admin has given within a day, without reading the rows.
 create index admin_actions_given on ops.admin_actions (admin_id, created_at) include (amount) where amount > 0;
 -- A job is refunded once.
-create unique index admin_actions_job on ops.admin_actions (job_id) where job_id is not null;
+create unique index admin_actions_job on ops.admin_actions (job_id) where action = 'refund_credits' and job_id is not null;
+create index admin_actions_decided on ops.admin_actions (job_id) where job_id is not null;
 comment on table ops.admin_actions is 'Everything that admins did, each in the transaction that did it. Only added to.';
 
 -- What an admin did stays as it was written.
@@ -8909,7 +10127,7 @@ begin
   if v_job.status <> 'completed' then
     return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_job.status));
   end if;
-  if exists (select from ops.admin_actions as a where a.job_id = p_job_id) then
+  if exists (select from ops.admin_actions as a where a.job_id = p_job_id and a.action = 'refund_credits') then
     return guard.refusal('resource/wrong-state', '{"status": "refunded"}');
   end if;
   if p_amount > v_job.credits_used then
@@ -9023,6 +10241,186 @@ begin
 end;
 $$;
 
+-- supabase/schemas/ops/safety.sql
+
+-- What the operator decides about what others object to.
+
+create function ops.note_case(
+  p_action ops.admin_action, p_admin_id uuid, p_request_id text, p_job videos.jobs, p_reason text
+)
+returns void
+language sql
+volatile
+set search_path = ''
+as $$
+  -- Writes down what an admin decided about a video. Each call is another row.
+  insert into ops.admin_actions (action, admin_id, user_id, job_id, reason, request_id, created_at)
+  values (p_action, p_admin_id, p_job.user_id, p_job.id, p_reason, p_request_id, core.now())
+$$;
+
+create function ops.refund_removal(p_admin_id uuid, p_request_id text, p_job videos.jobs, p_reason text)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Gives back what a video cost that was removed wrongly and is gone; null, or why not: what the admin may give in a day is
+-- used up. A job that was refunded, cost nothing, or whose account is closed gets nothing. Locks: account → lots → the admin.
+declare
+  v_account constant credits.accounts := credits.lock_account(p_job.user_id);
+  v_taken guard.taken;
+  v_action_id constant uuid := core.new_id();
+  v_posted jsonb;
+begin
+  if p_job.credits_used = 0 or v_account.closed_at is not null
+    or exists (select from ops.admin_actions as a where a.job_id = p_job.id and a.action = 'refund_credits')
+  then
+    return null;
+  end if;
+  v_taken := ops.take_credits(p_admin_id, p_job.credits_used);
+  if v_taken.refusal is not null then
+    return v_taken.refusal;
+  end if;
+  v_posted := credits.add(
+    p_job.user_id, p_job.credits_used, 'refund', 'admin_action:' || v_action_id, p_job_id => p_job.id
+  );
+  perform videos.note_refund(p_job.id, p_job.credits_used);
+  insert into ops.admin_actions (
+    id, action, admin_id, user_id, amount, transfer_id, job_id, reason, request_id, created_at
+  )
+  values (
+    v_action_id, 'refund_credits', p_admin_id, p_job.user_id, p_job.credits_used,
+    (v_posted ->> 'transfer_id')::uuid, p_job.id, p_reason, p_request_id, core.now()
+  );
+  return null;
+end;
+$$;
+
+create function ops.decide_case(
+  p_admin_id uuid, p_request_id text, p_case_id uuid, p_decision text, p_ground text, p_reason text
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Decides a case, with its row of ops.admin_actions: null, or the refusal. `keep` and, of one that is kept or restored too,
+-- `remove` and `suspend`, which also suspends the video's user; of an appeal `reject`, or `grant`: the video is shown again
+-- where its file is there still, else its credits come back. resource/not-found where there is no such case or its job is
+-- gone; auth/forbidden about one's own video, and where an admin would be suspended; resource/wrong-state, with the status of
+-- the case, for what it does not allow, which is what a second call gets. Raises case_not_found for another decision.
+-- Locks: account → job → case → user → sessions, lots, tasks → the admin.
+declare
+  v_job videos.jobs;
+  v_case safety.cases;
+  v_user accounts.users;
+  v_refusal jsonb;
+  v_is_possible boolean;
+begin
+  v_job := videos.lock_job((safety.case_of(p_case_id)).job_id);
+  v_refusal := (ops.admit_admin(p_admin_id)).refusal;
+  if v_refusal is not null then
+    return v_refusal;
+  end if;
+  if v_job.id is null then
+    return guard.refusal('resource/not-found');
+  end if;
+  v_case := safety.case_of(p_case_id, p_locks => true);
+  select u.* into strict v_user from accounts.users as u where u.id = v_job.user_id for no key update;
+  if v_user.id = p_admin_id or p_decision = 'suspend' and v_user.is_admin then
+    return guard.refusal('auth/forbidden');
+  end if;
+  v_is_possible := case p_decision
+    when 'keep' then v_case.status = 'open'
+    when 'remove' then v_case.status in ('open', 'kept', 'restored')
+    when 'suspend' then v_case.status in ('open', 'kept', 'restored')
+    when 'grant' then v_case.status = 'appealed'
+    when 'reject' then v_case.status = 'appealed'
+  end;
+  if v_is_possible is null then
+    raise exception 'there is no decision %', p_decision using errcode = 'case_not_found';
+  elsif not v_is_possible then
+    return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_case.status));
+  end if;
+
+  if p_decision = 'grant' then
+    if not videos.restore_job(v_job) then
+      v_refusal := ops.refund_removal(p_admin_id, p_request_id, v_job, p_reason);
+      if v_refusal is not null then
+        return v_refusal;
+      end if;
+    end if;
+    perform safety.forget_file(v_job.id);
+    perform safety.decide(p_case_id, 'restored');
+    perform ops.note_case('grant_appeal', p_admin_id, p_request_id, v_job, p_reason);
+  elsif p_decision = 'reject' then
+    perform safety.decide(p_case_id, 'removed');
+    perform ops.note_case('reject_appeal', p_admin_id, p_request_id, v_job, p_reason);
+  elsif p_decision = 'keep' then
+    perform safety.decide(p_case_id, 'kept');
+    perform ops.note_case('keep_video', p_admin_id, p_request_id, v_job, p_reason);
+  else
+    perform safety.decide(p_case_id, 'removed', p_ground::safety.ground);
+    perform videos.remove_job(v_job);
+    perform ops.note_case('remove_video', p_admin_id, p_request_id, v_job, p_reason);
+    if p_decision = 'suspend' and v_user.closed_at is null then
+      if accounts.set_banned(v_user.id, true) then
+        insert into ops.admin_actions (action, admin_id, user_id, reason, request_id, created_at)
+        values ('ban', p_admin_id, v_user.id, p_reason, p_request_id, core.now());
+      end if;
+      perform accounts.end_sessions(v_user.id);
+    end if;
+  end if;
+  return null;
+end;
+$$;
+
+create function ops.case_json(p_case safety.cases)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  -- A case as the operator sees it, with the newest 20 reports and notices. `video_path` is in the bucket `videos`, null once
+  -- the file is gone.
+  select jsonb_build_object(
+    'case_id', p_case.id, 'job_id', p_case.job_id, 'status', p_case.status,
+    'user_id', j.user_id, 'prompt', j.prompt,
+    'video_path', (
+      select a.path from videos.assets as a
+      where a.job_id = p_case.job_id and a.kind = 'video' and a.deleted_at is null
+    ),
+    'report_count', p_case.reports, 'notice_count', p_case.notices, 'ground', p_case.ground,
+    'appeal', p_case.appeal, 'opened_at', core.to_iso(p_case.opened_at), 'due_at', core.to_iso(p_case.due_at),
+    'decided_at', core.to_iso(p_case.decided_at), 'appealed_at', core.to_iso(p_case.appealed_at),
+    'appeal_decided_at', core.to_iso(p_case.appeal_decided_at),
+    'reports', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'user_id', r.user_id, 'reason', r.reason, 'details', r.details, 'created_at', core.to_iso(r.created_at)
+      ) order by r.id desc), '[]')
+      from (select n.* from safety.reports as n where n.case_id = p_case.id order by n.id desc limit 20) as r
+    ),
+    'notices', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'contact', r.contact, 'statement', r.statement, 'received_at', core.to_iso(r.received_at)
+      ) order by r.id desc), '[]')
+      from (select n.* from safety.notices as n where n.case_id = p_case.id order by n.id desc limit 20) as r
+    )
+  )
+  from (values (p_case.job_id)) as c (job_id)
+  left join videos.jobs as j on j.id = c.job_id
+$$;
+
+create view ops.open_cases with (security_invoker = true) as
+select c.due_at - now() as time_left, c.due_at, c.status, c.notices, c.reports, c.job_id, j.user_id, j.prompt, c.appeal,
+  (
+    select a.path from videos.assets as a where a.job_id = c.job_id and a.kind = 'video' and a.deleted_at is null
+  ) as video_path, c.opened_at, c.id as case_id
+from safety.cases as c
+left join videos.jobs as j on j.id = c.job_id
+where c.status in ('open', 'appealed');
+comment on view ops.open_cases is 'What is to be decided: order by due_at, opened_at.';
+
 -- supabase/schemas/ops/views.sql
 
 create view ops.user_overview with (security_invoker = true) as
@@ -9119,6 +10517,22 @@ left join lateral (
 where j.late_success_at is not null;
 comment on view ops.late_successes is 'Videos that came after their job had ended: paid by us, charged to nobody.';
 
+create view ops.video_quality with (security_invoker = true) as
+select j.model_name as model, s.provider, count(*) as results,
+  count(*) filter (where j.status = 'failed') as refused,
+  round(avg(a.quality), 1) as quality, min(a.quality) as lowest_quality,
+  count(*) filter (where a.quality < 50) as below_50,
+  -- In US cents: what the provider bills for videos that were not paid for.
+  sum(s.cost_cents) filter (where j.status = 'failed') as refused_cents
+from videos.jobs as j
+join videos.submissions as s on s.job_id = j.id and s.state = 'ended'
+left join videos.assets as a on a.job_id = j.id and a.kind = 'video'
+where j.completed_at >= now() - interval '7 days'
+  and (a.job_id is not null or j.status = 'failed' and j.error_details ->> 'reason' = 'invalid_result')
+group by j.model_name, s.provider;
+comment on view ops.video_quality is
+  'What each provider made of each model in 7 days: how near to the order (0 to 100), and how much was refused.';
+
 create view ops.admin_log with (security_invoker = true) as
 select a.created_at, a.action, a.admin_id, a.user_id, m.name as model, a.amount, a.job_id, a.reason, a.request_id,
   -- What this admin had given within a day by then, this action included.
@@ -9138,7 +10552,7 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- A user as the operator sees them: `{ user, credits, jobs, recent_actions }`. `is_guest` is null once Auth knows them
+-- A user as the operator sees them: `{ user, credits, jobs, legal_hold, erasure, recent_actions }`. `is_guest` is null once Auth knows them
 -- no more. Jobs that they deleted are not counted. Locks: account → expired lots.
 declare
   v_account constant credits.accounts := credits.lock_account(p_user_id);
@@ -9169,6 +10583,10 @@ begin
       'owed', credits.owed(p_user_id)
     ),
     'jobs', v_jobs,
+    'legal_hold', (
+      select jsonb_build_object('held_at', core.to_iso(h.held_at)) from safety.holds as h where h.user_id = p_user_id
+    ),
+    'erasure', accounts.erasure_json(v_user),
     'recent_actions', (
       select coalesce(jsonb_agg(jsonb_build_object(
         'id', r.id, 'action', r.action, 'admin_id', r.admin_id, 'amount', r.amount, 'reason', r.reason,
@@ -9208,7 +10626,7 @@ as $$
     (j.completed_at, 'job ' || j.status, jsonb_strip_nulls(jsonb_build_object(
       'code', j.error_code, 'details', j.error_details, 'credits_used', j.credits_used
     ))),
-    (j.late_success_at, 'late success', '{}'), (j.deleted_at, 'deleted by its user', '{}')
+    (j.late_success_at, 'late success', '{}'), (j.removed_at, 'removed by the operator', '{}'), (j.deleted_at, 'deleted by its user', '{}')
   ) as v (at, what, details)
   where j.id = p_job_id and v.at is not null
   union all
@@ -9222,9 +10640,9 @@ as $$
   ) as t on true
   where h.job_id = p_job_id and h.kind = 'hold'
   union all
-  select a.created_at, 'credits: ' || a.action, a.transfer_id::text, jsonb_build_object(
-    'amount', a.amount, 'admin_id', a.admin_id, 'reason', a.reason
-  )
+  select a.created_at, case when a.amount is null then 'admin: ' else 'credits: ' end || a.action,
+    coalesce(a.transfer_id, a.id)::text,
+    jsonb_strip_nulls(jsonb_build_object('amount', a.amount, 'admin_id', a.admin_id, 'reason', a.reason))
   from ops.admin_actions as a where a.job_id = p_job_id
   union all
   select s.claimed_at, 'submission ' || s.state, s.id::text, jsonb_strip_nulls(jsonb_build_object(
@@ -9241,7 +10659,7 @@ as $$
   where s.job_id = p_job_id
   union all
   select a.created_at, 'stored ' || a.kind, a.path, jsonb_strip_nulls(jsonb_build_object(
-    'bytes', a.bytes, 'differences', a.differences, 'deleted_at', a.deleted_at
+    'bytes', a.bytes, 'quality', a.quality, 'deleted_at', a.deleted_at
   ))
   from videos.assets as a where a.job_id = p_job_id
   union all
@@ -10456,7 +11874,7 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- The rule `deleted_jobs`: blanks jobs that their users deleted and whose files are gone, and returns how many.
+-- The rule `deleted_jobs`: blanks jobs that their users deleted and whose files are gone, but under a legal hold, and returns how many.
 -- Locks: jobs that nobody else has locked.
 declare
   v_job_ids uuid[];
@@ -10466,6 +11884,7 @@ begin
     select j.id from videos.jobs as j
     where j.deleted_at <= p_before and j.prompt <> ''
       and not exists (select from videos.assets as a where a.job_id = j.id and a.deleted_at is null)
+      and not safety.is_held(j.user_id)
     limit p_batch
     for update skip locked
   ) as d;
@@ -10480,7 +11899,7 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Deletes what is left of the jobs of erased accounts. The ledger keeps their entries.
+-- Deletes what is left of the jobs of erased accounts. The ledger keeps their entries, and safety what was decided.
 declare
   v_job_ids constant uuid[] := array(select videos.jobs_of(p_user_ids));
 begin
@@ -10489,6 +11908,7 @@ begin
   where s.job_id = any (v_job_ids) and e.submission_id = s.id;
   delete from videos.submissions as s where s.job_id = any (v_job_ids);
   delete from videos.jobs as j where j.id = any (v_job_ids);
+  perform safety.close_cases(v_job_ids);
 end;
 $$;
 
@@ -10514,7 +11934,7 @@ as $$
     ) as line
     from videos.jobs as j
     join videos.assets as a on a.job_id = j.id and a.kind = 'video' and a.deleted_at is null
-    where j.user_id = any (p_user_ids) and j.deleted_at is null and (p_after is null or j.id > p_after)
+    where j.user_id = any (p_user_ids) and j.deleted_at is null and j.removed_at is null and (p_after is null or j.id > p_after)
     order by j.id
     limit p_limit
   ) as p
@@ -10708,20 +12128,23 @@ volatile
 security definer
 set search_path = ''
 as $$
--- Suspends a user, which also ends their sessions, where p_action is `ban`; lets them in again where it is `unban`;
--- raises case_not_found for another. Jobs that were accepted go on. `data` is the user as in api.get_admin_users.
+-- Suspends a user, which also ends their sessions, where p_action is `ban`; lets them in again where it is `unban`. With `hold`
+-- a user's data are kept as evidence until `lift_hold`, also of a closed account that is not erased yet.
+-- Raises case_not_found for another. Jobs that were accepted go on. `data` is the user as in api.get_admin_users.
 -- auth/forbidden for oneself and for other admins, who are the operator's affair; resource/not-found where there is no
 -- such user; resource/wrong-state for a closed or merged account. A second call ends sessions that have begun since, and writes
--- nothing. Counts against `admin`. Locks: rate-limit row → account → user → sessions.
+-- nothing. Counts against `admin`. Locks: rate-limit row → account → user → sessions or tasks.
 declare
   v_caller record;
   v_refusal jsonb;
   v_user accounts.users;
   v_bans boolean;
+  v_changes boolean;
 begin
   case p_action
     when 'ban' then v_bans := true;
     when 'unban' then v_bans := false;
+    when 'hold', 'lift_hold' then v_bans := null;
   end case;
   v_caller := ops.enter_admin(p_admin_id, 'admin-users', p_session_id);
   if v_caller.refusal is not null then
@@ -10740,15 +12163,22 @@ begin
   if v_user.is_admin then
     return guard.refusal('auth/forbidden', '{}', v_caller.limits);
   end if;
-  if v_user.closed_at is not null then
+  if v_user.closed_at is not null and (
+    v_bans is not null or exists (select from accounts.erasures as r where r.user_id = p_user_id)
+  ) then
     return guard.refusal('resource/wrong-state', '{"status": "closed"}', v_caller.limits);
   end if;
-  if v_user.merged_into is not null then
+  -- Of a guest who became somebody else, what was held before can be let go.
+  if v_user.merged_into is not null and p_action <> 'lift_hold' then
     return guard.refusal('resource/wrong-state', '{"status": "merged"}', v_caller.limits);
   end if;
 
-  if v_user.is_banned <> v_bans then
-    perform accounts.set_banned(p_user_id, v_bans);
+  v_changes := case p_action
+    when 'hold' then safety.hold(p_user_id)
+    when 'lift_hold' then safety.lift_hold(p_user_id)
+    else accounts.set_banned(p_user_id, v_bans)
+  end;
+  if v_changes then
     insert into ops.admin_actions (action, admin_id, user_id, reason, request_id, created_at)
     values (p_action::ops.admin_action, p_admin_id, p_user_id, p_reason, p_request_id, core.now());
   end if;
@@ -10885,7 +12315,7 @@ set search_path = ''
 as $$
 -- Hides an ended job of the caller's for good and makes the task that removes its files; the ledger keeps its entries.
 -- `data`: `{ deleted_at }`. resource/not-found for a job that is not there, is deleted already or is another's;
--- resource/wrong-state for one that has not ended. Counts against `writes`. Locks: rate-limit row → account → job →
+-- resource/wrong-state for one that has not ended, or that a running job is made from. Counts against `writes`. Locks: rate-limit row → account → job →
 -- project → task.
 declare
   v_caller record;
@@ -10911,6 +12341,9 @@ begin
   if v_job.completed_at is null then
     return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_job.status), v_caller.limits);
   end if;
+  if videos.is_source(v_job.user_id, p_job_id) then
+    return guard.refusal('resource/wrong-state', '{"status": "in_use"}', v_caller.limits);
+  end if;
 
   v_now := core.now();
   update videos.jobs as j
@@ -10919,7 +12352,10 @@ begin
   if v_job.project_id is not null then
     perform videos.count_in_project(v_job.project_id, -1);
   end if;
-  if exists (select from videos.assets as a where a.job_id = p_job_id and a.deleted_at is null) then
+  -- Of one that was removed just now, its bytes are to be known first: that task makes the other.
+  if exists (select from videos.assets as a where a.job_id = p_job_id and a.deleted_at is null)
+    and not queue.has_open('fingerprint', p_job_id)
+  then
     perform videos.add_task('delete_files', v_job, v_now);
   end if;
   return guard.answer(jsonb_build_object('deleted_at', core.to_iso(v_now)), v_caller.limits, v_caller.language);
@@ -11164,10 +12600,12 @@ security definer
 set search_path = ''
 as $$
   -- What an `erase_account` task removes from storage: `data` is `{ paths, uploads }`, of the buckets `videos` and `uploads`,
-  -- of each as many as storage removes within the timeout of a request.
+  -- of each as many as storage removes within the timeout of a request, and nothing under a legal hold.
   select guard.answer(jsonb_build_object(
-    'paths', array(select p.path from videos.files_of(p_user_id, 'videos') as p (path) limit 100),
-    'uploads', array(select p.path from videos.files_of(p_user_id, 'uploads') as p (path) limit 100)
+    'paths', array(select p.path from videos.files_of(p_user_id, 'videos') as p (path)
+      where not safety.is_held(p_user_id) limit 100),
+    'uploads', array(select p.path from videos.files_of(p_user_id, 'uploads') as p (path)
+      where not safety.is_held(p_user_id) limit 100)
   ))
 $$;
 grant execute on function api.load_erasure to service_role;
@@ -11180,7 +12618,7 @@ security definer
 set search_path = ''
 as $$
 -- Erases what a closed account left, as accounts.erase does, once its files are gone from storage, and writes the
--- proof. While a job of it runs or a file is there, the task comes back; that costs a try only where not one file was
+-- proof. Under a legal hold, while a job of it runs or a file is there, the task comes back; that costs a try only where not one file was
 -- removed since the last time. `data`: `{ state: "erased" | "waiting" | "dead" | "lost" }`. A second call finds no
 -- task. Raises no_data_found for an account that is open. Locks: account → task → jobs.
 declare
@@ -11199,6 +12637,10 @@ begin
     return guard.answer('{"state": "lost"}');
   end if;
   select u.* into strict v_user from accounts.users as u where u.id = p_user_id and u.closed_at is not null;
+  if safety.is_held(p_user_id) then
+    perform queue.repeat(p_task_id, p_attempt, core.now() + interval '1 day', p_error => 'under a legal hold');
+    return guard.answer('{"state": "waiting"}');
+  end if;
   v_erasable_at := videos.erasable_at(p_user_id);
   v_now := core.now();
   if v_erasable_at > v_now then
@@ -11233,7 +12675,8 @@ create function api.generate_video(
   p_user_id uuid, p_network text, p_idempotency_key text, p_fingerprint text, p_request_id text, p_model_id uuid,
   p_prompt text, p_settings jsonb, p_image_url text default null,
   p_providers text[] default null, p_client_reference text default null, p_session_id uuid default null,
-  p_moderated_by text default null, p_project_id uuid default null, p_image_upload_id uuid default null
+  p_moderated_by text default null, p_project_id uuid default null, p_image_upload_id uuid default null,
+  p_source_job_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -11258,7 +12701,7 @@ begin
       p_user_id, 'generate-video', p_idempotency_key, p_fingerprint,
       videos.accept_video(
         p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url, p_providers, p_client_reference,
-        p_moderated_by, p_project_id, p_image_upload_id
+        p_moderated_by, p_project_id, p_image_upload_id, p_source_job_id
       )
     );
   end if;
@@ -11483,14 +12926,16 @@ as $$
 -- Claims the sending of a job to a provider, one of p_providers: those that this deployment has keys for. It
 -- commits before the request leaves, and from then on nobody sends the job again unless record_submission learns
 -- that the provider does not have it. `data`: `{ claimed: true, submission_id, owner_reference, provider,
--- provider_model, prompt, settings }`, or `{ claimed: false }` when there is nothing to send: the job is not
--- pending or is overdue, or no provider is to be had now and the task waits. With p_moderates nothing is claimed before
--- the moderation service let the prompt pass: `{ claimed: false, prompt }` asks the caller to ask it, within the task's
--- lease, and to come back with p_verdict, as the port names it. `passed` is remembered, and goes on as if it had been
--- known; see videos.refuse_claim for the others. A job that is made from a picture is not claimed without p_has_image: `{
--- claimed: false, image_path, image_seconds, prompt? }` asks the caller to sign a URL of the cleaned copy for so long, and to
--- have it judged with the prompt; `{ claimed: false, image_url, image_folder, image_upload_id, prompt? }` to fetch the picture
--- into the folder before, and to tell api.record_image. A claim whose lease ran out had a worker that died: its submission is
+-- provider_model, prompt, settings, fields }`, `fields` being those of the provider's for what the model takes beside prompt
+-- and size, or `{ claimed: false }` when there is nothing to send: the job is not pending or is overdue, or no provider is to
+-- be had now and the task waits. With p_moderates nothing is claimed before the moderation service let the prompt pass: `{
+-- claimed: false, prompt }` asks the caller to ask it, within the task's lease, and to come back with p_verdict, as the port
+-- names it. `passed` is remembered, and goes on as if it had been known; see videos.refuse_claim for the others. A job that is
+-- made from files is not claimed without p_has_image: `{ claimed: false, image_path, image_seconds, prompt? }` asks the caller
+-- to sign a URL of the cleaned copy for so long, and to have it judged with the prompt; `{ claimed: false, image_url,
+-- image_folder, image_upload_id, prompt? }` to fetch the picture into the folder before, and to tell api.record_image; `{
+-- source_path, picture_paths, files_seconds }` (videos.files_for) beside them to sign these as well, and to have the pictures
+-- judged. A claim whose lease ran out had a worker that died: its submission is
 -- `unknown`, for its webhook or its deadline to decide. Locks: job → providers, by name → task; without a pass those of
 -- videos.refuse_claim.
 declare
@@ -11502,6 +12947,9 @@ declare
   v_counted_on date;
   v_submission_id uuid;
   v_attempts integer;
+  v_files jsonb;
+  v_has_image boolean;
+  v_said text;
 begin
   if p_verdict ->> 'verdict' <> 'passed' then
     perform videos.refuse_claim(p_job_id, p_verdict);
@@ -11524,17 +12972,25 @@ begin
     return guard.answer('{"claimed": false}');
   end if;
 
-  if num_nonnulls(v_job.image_url, v_job.image_upload_id) > 0 and not p_has_image then
+  v_files := videos.files_for(v_job, v_now);
+  v_said := v_job.prompt;
+  if videos.inputs_in(v_job.settings) <> '{}' then
+    v_said := videos.said(m.inputs, v_job.prompt, v_job.settings) from videos.models as m where m.id = v_job.model_id;
+  end if;
+  v_has_image := num_nonnulls(v_job.image_url, v_job.image_upload_id) > 0;
+  if (v_has_image or v_files is not null) and not p_has_image then
     perform queue.lease('submit', p_job_id);
-    return guard.answer(jsonb_strip_nulls(videos.ask_for_image(v_job, v_now) || jsonb_build_object(
-      'claimed', false, 'prompt', case when p_moderates and v_job.moderated_at is null then v_job.prompt end
-    )));
+    return guard.answer(jsonb_strip_nulls(
+      coalesce(v_files, '{}') || case when v_has_image then videos.ask_for_image(v_job, v_now) else '{}' end || jsonb_build_object(
+        'claimed', false, 'prompt', case when p_moderates and v_job.moderated_at is null then v_said end
+      )
+    ));
   end if;
   if p_verdict is not null then
     v_job.moderated_at := coalesce(v_job.moderated_at, v_now);
   elsif p_moderates and v_job.moderated_at is null then
     perform queue.lease('submit', p_job_id);
-    return guard.answer(jsonb_build_object('claimed', false, 'prompt', v_job.prompt));
+    return guard.answer(jsonb_build_object('claimed', false, 'prompt', v_said));
   end if;
 
   select count(*) into v_attempts from videos.submissions as s where s.job_id = p_job_id;
@@ -11552,7 +13008,7 @@ begin
       select count(*) from videos.submissions as s where s.job_id = p_job_id and s.provider = p.provider
     ), p.preference
   loop
-    v_cost := videos.cost_cents(v_choice, v_model.pricing_type, v_job.settings);
+    v_cost := videos.cost_cents(v_choice, v_model, v_job.settings);
     v_counted_on := videos.admit_submission(v_choice.provider, v_cost);
     exit when v_counted_on is not null;
     v_choice := null;
@@ -11574,7 +13030,7 @@ begin
   set status = 'processing', moderated_at = v_job.moderated_at,
       flag = (
         select t.reason from videos.moderation_terms as t
-        where t.id = videos.find_moderation_term(v_job.prompt, 'flag')
+        where t.id = videos.find_moderation_term(v_said, 'flag')
       )
   where j.id = p_job_id;
   -- The lease covers the request; when it runs out, the next claim finds out about this one.
@@ -11584,7 +13040,8 @@ begin
     'claimed', true, 'submission_id', v_submission_id,
     'owner_reference', (select u.reference from accounts.users as u where u.id = v_job.user_id),
     'provider', v_choice.provider,
-    'provider_model', v_choice.provider_model, 'prompt', v_job.prompt, 'settings', v_job.settings
+    'provider_model', v_choice.provider_model, 'prompt', v_job.prompt, 'settings', v_job.settings,
+    'fields', case when videos.inputs_in(v_job.settings) = '{}' then '{}' else videos.provider_fields(v_choice, v_job.settings) end
   ));
 end;
 $$;
@@ -11891,7 +13348,8 @@ begin
     select row_number() over (order by (f.job).created_at desc, (f.job).id desc) as place,
       jsonb_build_object('created_at', (f.job).created_at, 'id', (f.job).id) as position,
       jsonb_build_object('job', videos.job_json(f.job), 'paths', (
-        select coalesce(jsonb_object_agg(a.kind, a.path), '{}') from videos.assets as a where a.job_id = (f.job).id
+        select coalesce(jsonb_object_agg(a.kind, a.path), '{}') from videos.assets as a
+        where a.job_id = (f.job).id and (f.job).removed_at is null
       )) as video
     from unnest(v_statuses) as s (status)
     -- A page of each status, from its own part of the index, so that a page costs the same in any history. One more
@@ -11979,7 +13437,8 @@ begin
       ),
       'next_poll_seconds', videos.poll_seconds(v_job, v_caller.limits, core.now()),
       'paths', (
-        select coalesce(jsonb_object_agg(a.kind, a.path), '{}') from videos.assets as a where a.job_id = v_job.id
+        select coalesce(jsonb_object_agg(a.kind, a.path), '{}') from videos.assets as a
+        where a.job_id = v_job.id and v_job.removed_at is null
       )
     ))) -> 0,
     v_caller.limits, v_caller.language
@@ -12144,28 +13603,47 @@ volatile
 security definer
 set search_path = ''
 as $$
--- The files are in storage: writes their assets, captures the hold and completes the job, at once. p_assets is a
--- list of `{ kind, path, bytes, content_type, duration_milliseconds, width, height }`; p_urls is
--- `{ video_url, thumbnail_url, video_url_expires_at }`, the first signed URLs. `data`: `{ status }`. A second call, or
--- one after the job's end, changes no job; where that ended without its video, the files are removed.
--- Locks: account → job → lots → task.
+-- The files are in storage: writes their assets, captures the hold and completes the job, at once; or, where the video has
+-- the size and the length of one that was removed, makes the `fingerprint` task that decides. p_assets is a list of `{ kind,
+-- path, bytes, content_type, duration_milliseconds, width, height, codec, frames }`; p_urls is `{ video_url, thumbnail_url,
+-- video_url_expires_at }`, the first signed URLs. A video that is not what was ordered (videos.judge) is an unusable result
+-- instead, and an alert. `data`: `{ status }`. A second call, or one after the job's end, changes no job; where that ended
+-- without its video, the files are removed. Locks: account → job → lots → task → alert.
 declare
   v_job videos.jobs;
+  v_judged record;
 begin
   v_job := videos.lock_job(p_job_id);
   if v_job.completed_at is null then
-    insert into videos.assets (
-      job_id, owner_id, kind, path, bytes, content_type, duration_milliseconds, width, height, differences, created_at
-    )
-    select p_job_id, v_job.user_id, a.kind, a.path, a.bytes, a.content_type, a.duration_milliseconds, a.width, a.height,
-      case a.kind when 'video' then videos.differences(
-        v_job.settings, a.duration_milliseconds, a.width, a.height
-      ) end, core.now()
+    select j.differences, j.quality into v_judged
     from jsonb_to_recordset(p_assets) as a (
-      kind videos.asset_kind, path text, bytes bigint, content_type text,
-      duration_milliseconds integer, width integer, height integer
-    );
-    perform videos.settle_locked_job(v_job, 'completed', p_urls => p_urls);
+      kind videos.asset_kind, duration_milliseconds integer, width integer, height integer, codec text, frames integer
+    )
+    join videos.models as m on m.id = v_job.model_id
+    cross join lateral videos.judge(
+      v_job.settings, m.unpromised, a.duration_milliseconds, a.width, a.height, a.codec, a.frames
+    ) as j
+    where a.kind = 'video';
+    if v_judged.differences is not null then
+      v_job := videos.refuse_result(v_job, p_task_id, p_attempt, format('not what was ordered: %s', v_judged.differences));
+      if v_job.status = 'failed' then
+        perform ops.raise_alert('wrong_video', s.provider || ' ' || s.provider_model, jsonb_build_object(
+          'job_id', p_job_id, 'ordered', v_job.settings, 'delivered', v_judged.differences
+        ))
+        from videos.submissions as s where s.job_id = p_job_id and s.state = 'ended';
+      end if;
+      return guard.answer(jsonb_build_object('status', v_job.status));
+    end if;
+    if exists (
+      select from jsonb_to_recordset(p_assets) as a (kind text, bytes bigint, duration_milliseconds integer)
+      where a.kind = 'video' and safety.may_be_removed(a.bytes, a.duration_milliseconds)
+    ) then
+      perform videos.add_task('fingerprint', v_job, core.now(), jsonb_build_object(
+        'assets', p_assets, 'urls', p_urls, 'quality', v_judged.quality
+      ));
+    else
+      perform videos.complete_stored(v_job, p_assets, p_urls, v_judged.quality);
+    end if;
   elsif v_job.status <> 'completed' then
     perform videos.add_task('delete_files', v_job, core.now());
   end if;
@@ -12182,29 +13660,42 @@ volatile
 security definer
 set search_path = ''
 as $$
--- The provider's result is not a video that we could keep: ends the job with provider/rejected and gives the credits
--- back. What is in storage of it is removed. `data`: `{ status }`. An attempt that lost its lease ends nothing. Locks:
--- account → job → task.
-declare
-  v_job videos.jobs;
+-- The provider's result is not a video that we could keep: see videos.refuse_result. `data`: `{ status }`. Locks: account →
+-- job → task.
 begin
-  v_job := videos.lock_job(p_job_id);
-  if v_job.completed_at is null and exists (
-    select from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt
-  ) then
-    update videos.submissions as s set cause = p_cause where s.job_id = p_job_id and s.state = 'ended';
-    perform videos.settle_video_job(
-      p_job_id, 'failed', core.error_code('provider/rejected'), '{"reason": "invalid_result"}'
-    );
-  end if;
-  select j.* into v_job from videos.jobs as j where j.id = p_job_id;
-  if v_job.completed_at is not null and v_job.status <> 'completed' then
-    perform videos.add_task('delete_files', v_job, core.now());
-  end if;
-  return guard.answer(jsonb_build_object('status', v_job.status));
+  return guard.answer(jsonb_build_object(
+    'status', (videos.refuse_result(videos.lock_job(p_job_id), p_task_id, p_attempt, p_cause)).status
+  ));
 end;
 $$;
 grant execute on function api.record_unusable_result to service_role;
+
+create function api.record_fingerprint(p_task_id bigint, p_attempt integer, p_job_id uuid, p_sha256 text default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- The SHA-256 of a video in storage, in hex; null where there is no file. What it means, videos.apply_fingerprint says.
+-- `data`: `{ status }`. An attempt that lost its lease changes nothing, and so does a second call. Locks: account → job →
+-- lots → task.
+declare
+  v_job videos.jobs;
+  v_payload jsonb;
+begin
+  v_job := videos.lock_job(p_job_id);
+  select t.payload into v_payload
+  from queue.tasks as t
+  where t.id = p_task_id and t.attempts = p_attempt and t.failed_at is null;
+  if found then
+    perform videos.apply_fingerprint(v_job, v_payload, p_sha256);
+    perform queue.finish(p_task_id, p_attempt);
+  end if;
+  return guard.answer((select jsonb_build_object('status', j.status) from videos.jobs as j where j.id = p_job_id));
+end;
+$$;
+grant execute on function api.record_fingerprint to service_role;
 
 create function api.record_files_deleted(p_task_id bigint, p_attempt integer, p_job_id uuid)
 returns jsonb
@@ -12213,14 +13704,20 @@ volatile
 security definer
 set search_path = ''
 as $$
--- The files of a deleted job are gone from storage. `data`: `{ deleted }`, how many. A second call finds none.
+-- The files of a deleted or removed job are gone from storage. `data`: `{ deleted }`, how many. A second call finds none. Under a
+-- legal hold none are, and the task comes back: what is lifted hastens it.
 declare
   v_deleted integer;
 begin
+  if (select safety.is_held(j.user_id) from videos.jobs as j where j.id = p_job_id) then
+    perform queue.repeat(p_task_id, p_attempt, core.now() + interval '1 day', p_error => 'under a legal hold');
+    return guard.answer('{"deleted": 0}');
+  end if;
   update videos.assets as a
   set deleted_at = core.now()
   from videos.jobs as j
-  where a.job_id = p_job_id and j.id = a.job_id and j.deleted_at is not null and a.deleted_at is null;
+  where a.job_id = p_job_id and j.id = a.job_id and (j.deleted_at is not null or j.removed_at is not null)
+    and a.deleted_at is null;
   get diagnostics v_deleted = row_count;
   perform queue.finish(p_task_id, p_attempt);
   return guard.answer(jsonb_build_object('deleted', v_deleted));
@@ -13138,9 +14635,9 @@ volatile
 security definer
 set search_path = ''
 as $$
-  -- What a `tidy_upload` task removes from storage: `data` is `{ paths }`.
+  -- What a `tidy_upload` task removes from storage: `data` is `{ paths }`, nothing under a legal hold.
   select guard.answer(jsonb_build_object('paths', coalesce((
-    select to_jsonb(videos.untidy_files(u)) from videos.uploads as u where u.id = p_upload_id
+    select to_jsonb(videos.untidy_files(u)) from videos.uploads as u where u.id = p_upload_id and not safety.is_held(u.owner_id)
   ), '[]')))
 $$;
 grant execute on function api.load_upload_files to service_role;
@@ -13153,7 +14650,7 @@ security definer
 set search_path = ''
 as $$
 -- What api.load_upload_files named is gone from storage. While more can come, by the upload's URL or by whoever is at it,
--- and while a job needs its copy, the task comes back; then the row of what nobody needs goes too. `data`: `{ state }`, `waiting` or
+-- and while a job needs its copy, the task comes back, as it does under a legal hold; then the row of what nobody needs goes too. `data`: `{ state }`, `waiting` or
 -- `tidy`. A second call finds no task. Locks: upload → task.
 declare
   v_upload videos.uploads;
@@ -13161,6 +14658,10 @@ declare
   v_again_at timestamptz;
 begin
   select u.* into v_upload from videos.uploads as u where u.id = p_upload_id for update;
+  if safety.is_held(v_upload.owner_id) then
+    perform queue.repeat(p_task_id, p_attempt, v_now + interval '1 day', p_error => 'under a legal hold');
+    return guard.answer('{"state": "waiting"}');
+  end if;
   v_again_at := greatest(
     videos.upload_closes_at(v_upload), videos.copy_needed_until(v_upload) + videos.tidying_delay()
   );
@@ -13439,3 +14940,198 @@ begin
 end;
 $$;
 grant execute on function api.deliver_inbox to service_role;
+
+-- supabase/schemas/api/reports.sql
+
+create function api.reports(
+  p_user_id uuid, p_job_id uuid, p_reason text, p_details text default null, p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- A user reports a video, their own or another's whose id they know: `data` is `{ report_id, job_id, reason, created_at }`. A
+-- second report of the same video answers the first. resource/not-found for a video that is not there, not made yet, or
+-- deleted. Counts against `writes`. Locks: rate-limit row → case.
+declare
+  v_caller record;
+  v_report safety.reports;
+begin
+  v_caller := guard.enter(p_user_id, 'reports', '{writes}', null, p_session_id => p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  if (videos.reportable(p_job_id)).id is null then
+    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+  end if;
+  v_report := safety.report(p_job_id, p_user_id, p_reason, p_details, core.now());
+  return guard.answer(
+    jsonb_build_object(
+      'report_id', v_report.id, 'job_id', p_job_id, 'reason', v_report.reason, 'created_at', core.to_iso(v_report.created_at)
+    ),
+    v_caller.limits, v_caller.language
+  );
+end;
+$$;
+grant execute on function api.reports to service_role;
+
+-- supabase/schemas/api/takedown-notices.sql
+
+create function api.takedown_notices(p_network text, p_job_id uuid, p_contact text, p_statement text)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Somebody, of whom nothing is known but how to reach them, wants a video removed: `data` is `{ notice_id, job_id,
+-- received_at, due_at }`, `due_at` being when the operator has decided at the latest, null where that is done. The same again
+-- answers the first. It hides nothing. resource/not-found for a video that is not there, not made yet, or deleted. Counts
+-- against `takedown_notices` and `takedown_notices_network`. Locks: rate-limit rows → case.
+declare
+  v_taken guard.taken;
+  v_job videos.jobs;
+  v_notice safety.notices;
+begin
+  v_taken := guard.take('{takedown_notices,takedown_notices_network}', null, p_network, 'takedown-notices');
+  if v_taken.refusal is not null then
+    return v_taken.refusal;
+  end if;
+  v_job := videos.reportable(p_job_id);
+  if v_job.id is null then
+    return guard.refusal('resource/not-found', '{}', v_taken.limits);
+  end if;
+  v_notice := safety.notify(p_job_id, v_job.removed_at is not null, p_contact, p_statement, core.now());
+  return guard.answer(
+    jsonb_build_object(
+      'notice_id', v_notice.id, 'job_id', p_job_id, 'received_at', core.to_iso(v_notice.received_at),
+      'due_at', core.to_iso((safety.case_of(v_notice.case_id)).due_at)
+    ),
+    v_taken.limits
+  );
+end;
+$$;
+grant execute on function api.takedown_notices to service_role;
+
+-- supabase/schemas/api/appeals.sql
+
+create function api.appeals(p_user_id uuid, p_job_id uuid, p_statement text, p_session_id uuid default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- The user of a removed video objects, once for each removal, also where they are suspended: `data` is `{ job_id, status }`,
+-- `appealed`; said again in the same words, it is the same appeal. resource/not-found for a job that is not there, is deleted
+-- or is another's; resource/wrong-state, with `completed` where nothing was removed, or what became of the case: `appealed`
+-- where other words were said before, `removed` where the appeal was rejected, `restored` where it was granted. Counts
+-- against `writes`. Locks: rate-limit row → case.
+declare
+  v_caller record;
+  v_job videos.jobs;
+  v_case safety.cases;
+begin
+  v_caller := guard.enter(p_user_id, 'appeals', '{writes}', null, p_suspended => true, p_session_id => p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  v_job := videos.reportable(p_job_id);
+  if v_job.user_id is distinct from p_user_id then
+    return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
+  end if;
+  if v_job.removed_at is not null then
+    v_case := safety.appeal(p_job_id, p_statement);
+  end if;
+  if v_case.status is distinct from 'appealed' or v_case.appeal is distinct from p_statement then
+    return guard.in_language(guard.refusal('resource/wrong-state', jsonb_build_object(
+      'status', coalesce(v_case.status::text, v_job.status::text)
+    ), v_caller.limits), v_caller.language);
+  end if;
+  return guard.answer(jsonb_build_object('job_id', p_job_id, 'status', 'appealed'), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.appeals to service_role;
+
+-- supabase/schemas/api/admin-reports.sql
+
+create function api.get_admin_reports(
+  p_admin_id uuid, p_limit integer, p_status text default null, p_after jsonb default null, p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- A page of the cases, newest first, or of those in one state: `data` is `{ cases, next }`, cases being as ops.case_json has
+-- them. Counts against `admin`. Locks: rate-limit row.
+declare
+  v_caller record;
+  v_before constant timestamptz := coalesce((p_after ->> 'opened_at')::timestamptz, 'infinity');
+  v_before_id constant uuid := coalesce((p_after ->> 'id')::uuid, '00000000-0000-0000-0000-000000000000');
+  v_cases jsonb;
+  v_next jsonb;
+begin
+  v_caller := ops.enter_admin(p_admin_id, 'admin-reports', p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  select coalesce(jsonb_agg(ops.case_json(p.shown) order by p.place) filter (where p.place <= p_limit), '[]'),
+    case when count(*) > p_limit then jsonb_agg(jsonb_build_object(
+      'opened_at', (p.shown).opened_at, 'id', (p.shown).id
+    ) order by p.place) -> p_limit - 1 end
+  into v_cases, v_next
+  from (
+    select f.shown, row_number() over (order by (f.shown).opened_at desc, (f.shown).id desc) as place
+    from (
+      (
+        select c as shown from safety.cases as c
+        where p_status is null and (c.opened_at, c.id) < (v_before, v_before_id)
+        order by c.opened_at desc, c.id desc
+        limit p_limit + 1
+      )
+      union all
+      (
+        select c as shown from safety.cases as c
+        where c.status = p_status::safety.case_status and (c.opened_at, c.id) < (v_before, v_before_id)
+        order by c.opened_at desc, c.id desc
+        limit p_limit + 1
+      )
+    ) as f
+  ) as p;
+  return guard.answer(jsonb_build_object('cases', v_cases, 'next', v_next), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.get_admin_reports to service_role;
+
+create function api.patch_admin_reports(
+  p_admin_id uuid, p_request_id text, p_case_id uuid, p_decision text, p_reason text, p_ground text default null,
+  p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Decides a case, or its appeal, as ops.decide_case: `data` is the case as it is then. Counts against `admin`.
+-- Locks: rate-limit row, and those of ops.decide_case.
+declare
+  v_caller record;
+  v_refusal jsonb;
+begin
+  v_caller := ops.enter_admin(p_admin_id, 'admin-reports', p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+  v_refusal := ops.decide_case(p_admin_id, p_request_id, p_case_id, p_decision, p_ground, p_reason);
+  if v_refusal is not null then
+    return guard.in_language(v_refusal || jsonb_build_object('limits', v_caller.limits), v_caller.language);
+  end if;
+  return guard.answer(ops.case_json(safety.case_of(p_case_id)), v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.patch_admin_reports to service_role;

@@ -12,6 +12,8 @@ insert into core.scheduled_tasks (name, procedure, every, subjects, time_limit, 
   ('credit_purchases', 'purchases.settle_mended', '1 minute', 'purchases.mended', '5 seconds', 3),
   ('alert_purchases', 'purchases.alert_waiting', '10 minutes', null, '5 seconds', 5),
   ('read_notification_history', 'purchases.ask_for_history', '1 hour', null, '5 seconds', 5),
+  -- Often enough that an alert, which is open for an hour, stays open.
+  ('watch_notices', 'safety.watch_clock', '10 minutes', null, '5 seconds', 5),
   -- A batch of a rule may be large.
   ('sweep', 'ops.sweep', '1 minute', 'ops.due_rules', '30 seconds', 4),
   -- It compares every account with its checkpoint.
@@ -37,6 +39,10 @@ insert into guard.policies (name, scope, max_hits, window_seconds, on_failure, i
   ('replays', 'user', 120, 60, 'open', false),
   -- A file of all that there is: some seconds of a worker.
   ('exports', 'user', 1, 86400, 'open', false),
+  -- Who objects has one video in mind, or a few; whoever sends more can write to the operator. Broken, it refuses nobody the
+  -- right to object.
+  ('takedown_notices_network', 'network', 10, 3600, 'open', false),
+  ('takedown_notices', 'global', 300, 3600, 'open', false),
   ('admin', 'user', 60, 60, 'open', false)
 on conflict (name) do nothing;
 -- Counted from the rows that gave them and not in calls, so it is ops.take_credits, devices.admit_intent and
@@ -71,7 +77,9 @@ values
   ('cancel', 10, 5, 'exponential', 2, 60, 15, 60, 1, null, null, 'videos.task_facts'),
   ('store', 4, 8, 'exponential', 2, 120, 15, 180, 2, 'videos.fail_unstored_job', 1, 'videos.task_facts'),
   ('submit', 10, null, 'exponential', 2, 60, 15, 60, 3, null, null, null),
-  ('delete_files', 4, 10, 'exponential', 5, 3600, 15, 60, 5, null, null, 'videos.task_facts'),
+  -- Reads a file as large as `store` does, and hashes it: as much CPU, and so one at a time as well.
+  ('fingerprint', 4, 8, 'exponential', 2, 120, 15, 180, 2, 'videos.give_up_fingerprint', 1, 'videos.task_facts'),
+  ('delete_files', 4, 10, 'exponential', 5, 3600, 15, 60, 5, null, null, 'videos.deletion_facts'),
   ('erase_account', 2, 10, 'exponential', 5, 3600, 15, 60, 6, null, null, null),
   ('poll', 10, null, 'exponential', 3, 60, 15, 60, 4, null, null, 'videos.task_facts'),
   ('tidy_upload', 4, 10, 'exponential', 5, 3600, 15, 60, 5, null, null, null),
@@ -88,10 +96,12 @@ values
 on conflict (kind) do update set on_dead = excluded.on_dead, facts = excluded.facts;
 
 -- events: who hears what. The operator may change the subscriptions.
-insert into events.channels (channel, kind) values ('inbox', 'deliver_inbox')
-on conflict (channel) do update set kind = excluded.kind;
+insert into events.channels (channel, kind, procedure) values
+  ('inbox', 'deliver_inbox', null), ('realtime', null, 'notify.tell')
+on conflict (channel) do update set kind = excluded.kind, procedure = excluded.procedure;
 insert into events.subscriptions (pattern, channel, priority) values
-  ('video.completed', 'inbox', 5), ('video.failed', 'inbox', 5), ('purchase.*', 'inbox', 5), ('account.merged', 'inbox', 5)
+  ('video.completed', 'inbox', 5), ('video.failed', 'inbox', 5), ('purchase.*', 'inbox', 5), ('account.merged', 'inbox', 5),
+  ('video.*', 'realtime', 5), ('credits.*', 'realtime', 5), ('purchase.*', 'realtime', 5), ('account.*', 'realtime', 5)
 on conflict (pattern, channel, target) do nothing;
 
 -- videos: the life of a job, who makes videos, and where they are kept.
@@ -105,6 +115,13 @@ insert into videos.job_transitions (from_status, to_status, reason) values
   ('processing', 'cancelled', 'the provider confirmed the cancellation, or the account was closed')
 on conflict (from_status, to_status) do update set reason = excluded.reason;
 insert into videos.providers (name) values ('fal'), ('replicate'), ('runway') on conflict (name) do nothing;
+insert into videos.tolerances (fact, less, more, at_least, one_of, reason) values
+  ('duration', 0.1, 0.1, null, null, 'models end on a whole frame: 5 s come as 5.04, 81 frames of 16 a second as 5.06'),
+  ('aspect_ratio', 0.05, 0.05, null, null, 'sides are multiples of 8 or 16: 1920x1088 and 1280x704 are 16:9 to a provider'),
+  ('resolution', 0.05, null, null, null, '704 lines are sold as 720p; more than was ordered is no fault'),
+  ('codec', null, null, null, '{avc1,avc3,hvc1}', 'what iPhones, Android and browsers play in an MP4: H.264 and HEVC'),
+  ('frame_rate', null, null, 5, null, 'the slowest models make 6 pictures a second; fewer is a slide show')
+on conflict (fact) do nothing;
 insert into storage.buckets (id, name, public) values ('videos', 'videos', false)
 on conflict (id) do update set public = false;
 -- What anybody may write by a URL that binds neither size nor type: Storage holds it to these.
@@ -132,13 +149,25 @@ insert into ops.retention_rules (name, what, keep, batch, every, relation, time_
   ('provider_events', 'Webhooks of providers, from their arrival, once their job has ended', '30 days', 10000, '10 minutes',
     'videos.provider_events', 'received_at',
     'exists (select from videos.submissions as s join videos.jobs as j on j.id = s.job_id
-       where s.id = t.submission_id and j.completed_at is not null)'),
+       where s.id = t.submission_id and j.completed_at is not null and not safety.is_held(j.user_id))'),
   -- As long as Apple's own history goes back: what comes again is known again.
   ('store_notifications', 'Notifications of the App Store, from their arrival, once they were acted upon', '180 days', 10000,
     '1 day', 'purchases.notifications', 'received_at', 't.handled_at is not null'),
   -- Longer than Apple''s word is believed: until then it is known again. What is about an account is kept with it.
   ('identity_notifications', 'What Apple told of identities that nobody here has, from its arrival', '30 days', 10000, '1 day',
     'accounts.identity_notifications', 'received_at', 't.user_id is null'),
+  -- What strangers and users said about a video may be asked for in court; a year is what most claims take to come.
+  ('reports', 'What users reported, from the report, once the case is decided', '1 year', 10000, '1 day',
+    'safety.reports', 'created_at', 'exists (
+       select from safety.cases as c where c.id = t.case_id and c.status in (''kept'', ''removed'', ''restored'')
+         and not exists (select from videos.jobs as j where j.id = c.job_id and safety.is_held(j.user_id)))'),
+  ('takedown_notices', 'Notices of strangers, from their arrival, once the case is decided', '1 year', 10000, '1 day',
+    'safety.notices', 'received_at', 'exists (
+       select from safety.cases as c where c.id = t.case_id and c.status in (''kept'', ''removed'', ''restored'')
+         and not exists (select from videos.jobs as j where j.id = c.job_id and safety.is_held(j.user_id)))'),
+  -- As long as the job is there, its user is told why its video is not.
+  ('safety_cases', 'What was decided about a video, from the decision, once its job is gone', '1 year', 10000, '1 day',
+    'safety.cases', 'decided_at', 'not exists (select from videos.jobs as j where j.id = t.job_id)'),
   -- How long each type is kept stands in its declaration; this is what is added to it.
   ('events', 'Events with their deliveries, from the end of what their type says', '0', 10000, '10 minutes',
     'events.log', 'expires_at', null),
@@ -190,7 +219,8 @@ insert into accounts.personal_tables (relation, rows_of) values
   ('events.log', 't.user_id = any ($1)'),
   ('notify.notifications', 't.user_id = any ($1)'),
   ('guard.idempotency_keys', 't.caller = any ($1)'),
-  ('ops.admin_actions', 't.user_id = any ($1)'),
+  -- But a legal hold, which its user is not to be told of.
+  ('ops.admin_actions', 't.user_id = any ($1) and t.action not in (''hold'', ''lift_hold'')'),
   ('ops.error_log', 't.user_id = any ($1)'),
   -- What is not handled yet may be a refund; handling it forgets it.
   ('purchases.notifications', 't.handled_at is not null and exists (
@@ -199,6 +229,9 @@ insert into accounts.personal_tables (relation, rows_of) values
   ('purchases.subscriptions', 't.owner_id = any ($1)'),
   ('purchases.transactions', 't.owner_id = any ($1)'),
   ('queue.tasks', 't.owner_id = any ($1)'),
+  ('safety.cases', 't.job_id in (select videos.jobs_of($1))'),
+  ('safety.holds', 't.user_id = any ($1)'),
+  ('safety.reports', 't.user_id = any ($1)'),
   ('videos.assets', 't.job_id in (select videos.jobs_of($1))'),
   ('videos.jobs', 't.id in (select videos.jobs_of($1))'),
   ('videos.projects', 't.user_id = any ($1)'),
@@ -270,9 +303,16 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
     'whose purchase it was at Apple'),
   ('queue.tasks', '{kind,subject,owner_id,lane,payload,request_id,last_error}', 'erased', null, 'moves',
     'nothing of theirs is left to do'),
-  ('videos.assets', '{job_id,owner_id,path,content_type,differences}', 'erased', null, 'moves',
+  ('safety.cases', '{id,job_id}', 'kept', null, 'stays', 'what was decided about a bare job, until the rule safety_cases'),
+  ('safety.cases', '{appeal}', 'blanked', null, 'stays', 'what the user said against it'),
+  ('safety.holds', '{user_id,profile}', 'erased', null, 'stays', 'what was kept as evidence; nothing is erased before it is lifted'),
+  ('safety.reports', '{id,case_id,user_id}', 'kept', null, 'stays',
+    'that somebody reported a video, by the tombstone''s id, until the rule reports'),
+  ('safety.reports', '{details}', 'blanked', null, 'stays', 'what the user said about it'),
+  ('videos.assets', '{job_id,owner_id,path,content_type}', 'erased', null, 'moves',
     'the files are gone'),
   ('videos.jobs', '{project_id}', 'kept', null, 'moves', 'an id of ours, of a project that is erased'),
+  ('videos.jobs', '{source_job_id}', 'kept', null, 'moves', 'an id of ours, of a job of the same user''s'),
   ('videos.projects', '{id,user_id,name}', 'erased', null, 'moves', 'how the user sorted their videos'),
   ('videos.jobs', '{id,user_id,model_id,model_name,error_code}', 'kept', null, 'moves',
     'the bare job, until the rule closed_accounts; statistics and the ledger name it'),
@@ -289,7 +329,10 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   ('videos.uploads', '{id,owner_id,content_type,folder,path,job_id,project_id}', 'erased', null, 'moves', 'the files are gone'),
   -- About nobody.
   ('devices.lanes', '{*}', 'kept', null, 'stays', 'a network without a user, gone by the rule device_lanes'),
-  ('credits.checkpoints', '{*}', 'kept', null, 'stays', 'how far the ledger is proved')
+  ('credits.checkpoints', '{*}', 'kept', null, 'stays', 'how far the ledger is proved'),
+  ('safety.notices', '{*}', 'kept', null, 'stays',
+    'what strangers said, and how to reach them: nobody here, gone by the rule takedown_notices'),
+  ('safety.removed_files', '{*}', 'kept', null, 'stays', 'fingerprints of files that are gone')
   ) as r (relation, columns, class, blank_to, on_merge, reason)
   cross join unnest(r.columns::text[]) as c (name)
   union all
@@ -300,7 +343,7 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   guard.secrets,
   ops.alerts, ops.feature_flags, ops.retention_rules, purchases.products, queue.kinds, videos.job_transitions,
   videos.model_providers, videos.models, videos.moderation_filters, videos.moderation_terms, videos.moderation_words,
-  videos.providers, videos.spending, videos.tiers
+  videos.providers, videos.spending, videos.tiers, videos.tolerances
   }'::text[]) as t (relation)
 on conflict (relation, column_name) do update
   set class = excluded.class, blank_to = excluded.blank_to, on_merge = excluded.on_merge, reason = excluded.reason;
@@ -308,6 +351,8 @@ on conflict (relation, column_name) do update
 update accounts.privacy_classes as c set withheld = w.reason
   from (values
   ('ops.admin_actions', 'admin_id', 'another person'),
+  ('safety.holds', 'user_id', 'the operator''s duty to keep evidence is not told'),
+  ('safety.holds', 'profile', 'the operator''s duty to keep evidence is not told'),
   ('ops.error_log', 'context', 'how a fault came about inside, which others'' rows may have part in'),
   ('guard.idempotency_keys', 'fingerprint', 'a hash that tells nothing'),
   ('queue.tasks', 'payload', 'what the worker needs: addresses and secrets of the platform''s'),

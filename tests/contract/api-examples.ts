@@ -5,6 +5,7 @@ import type { Json, Operation } from "./api-document.ts";
 const variables: Readonly<Record<string, string>> = {
   job_id: "$JOB",
   project_id: "$PROJECT",
+  case_id: "$CASE",
   user_id: "$USER_ID",
   model_id: "$MODEL",
   device_token: "$DEVICE",

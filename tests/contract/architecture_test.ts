@@ -12,7 +12,7 @@ Deno.test("the table of schemas names those that the migrations make", async () 
     sql<{ name: string }[]>`
       select n.nspname as name from pg_namespace as n
       where n.nspname !~ '^(pg_|information_schema$)'
-        and n.nspname not in ('auth', 'storage', 'extensions', 'public', 'supabase_migrations')`);
+        and n.nspname not in ('auth', 'storage', 'realtime', 'extensions', 'public', 'supabase_migrations')`);
   assert.deepEqual(
     tableRows(architecture, "schema").map(([name]) => name).sort(),
     rows.map(({ name }) => name).sort(),

@@ -30,6 +30,7 @@ const contract: [code: string, status: number, details: string[], action: string
   ["ERR_4019", 422, ["reason"], "fix", true],
   ["ERR_4020", 409, ["used_bytes", "quota_bytes"], "read_state", false],
   ["ERR_4021", 409, ["processors"], "fix", false],
+  ["ERR_4022", 410, ["reason", "appeal"], "stop", true],
   ["ERR_5001", 504, [], "new_key", true],
   ["ERR_5002", 503, [], "new_key_later", true],
   ["ERR_5003", 502, ["reason"], "fix", true],

@@ -7,6 +7,7 @@ import {
 } from "../../supabase/functions/_shared/errors/error-codes.ts";
 import { errorMessage } from "../../supabase/functions/_shared/errors/error-messages.ts";
 import { purchaseRefusals } from "../../supabase/functions/_shared/purchases/contract.ts";
+import { grounds } from "../../supabase/functions/_shared/safety/contract.ts";
 import { unusableReasons } from "../../supabase/functions/_shared/videos/images/picture.ts";
 import { exampleRequestId, reference, type Schema } from "./openapi-components.ts";
 
@@ -33,6 +34,11 @@ const detailSchemas: Record<string, Schema> = {
   feature: { type: "string", description: "What is switched off" },
   used_bytes: { type: "integer" },
   quota_bytes: { type: "integer" },
+  appeal: {
+    type: "string",
+    enum: ["possible", "open", "granted", "rejected", "none"],
+    description: "Whether its user may object, or what became of that",
+  },
 };
 
 /** The reasons that differ from code to code, where they are a closed list. */
@@ -40,6 +46,7 @@ const reasons: Partial<Record<ErrorCode, readonly string[]>> = {
   ERR_4003: ["policy", "provider_policy"],
   ERR_4016: purchaseRefusals,
   ERR_4019: unusableReasons,
+  ERR_4022: grounds,
   ERR_5003: ["rejected", "invalid_result"],
 };
 
@@ -105,6 +112,7 @@ const exampleDetails: Record<string, unknown> = {
   feature: "video_generation",
   used_bytes: 99_000_000,
   quota_bytes: 100_000_000,
+  appeal: "possible",
 };
 
 /** The reasons and waits that differ from code to code. */
@@ -112,6 +120,7 @@ const exampleExceptions: Partial<Record<ErrorCode, Record<string, unknown>>> = {
   ERR_4012: { retry_after: 1 },
   ERR_4016: { reason: "other_account" },
   ERR_4019: { reason: "not_an_image" },
+  ERR_4022: { reason: "real_person" },
   ERR_5003: { reason: "rejected" },
   ERR_6001: { retry_after: 2 },
   ERR_6004: { retry_after: 300 },

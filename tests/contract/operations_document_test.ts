@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { withConnection } from "../../local/postgres/database.ts";
 import { variables } from "../../supabase/functions/_shared/platform/config-variables.ts";
 import { cloneTemplate } from "../database/harness.ts";
+import { createAdmin } from "../database/support/admins.ts";
 import { claimAndGrant } from "../database/support/devices.ts";
-import { startVideo } from "../database/support/generation.ts";
+import { receiveEvent, recordStored, startVideo, submit, succeeded } from "../database/support/generation.ts";
 import { first, rolledBack } from "../database/support/ledger.ts";
 import { readDocument, tableRows } from "./documents.ts";
 
@@ -19,6 +20,9 @@ Deno.test("the queries of docs/operations.md run, and find what they ask for", a
   assert.ok(queries().length > 10);
   await withConnection(database.url, (sql) =>
     rolledBack(sql, async (sql) => {
+      const made = await startVideo(sql);
+      await receiveEvent(sql, await submit(sql, made), succeeded);
+      await recordStored(sql, made);
       const jobId = await startVideo(sql);
       assert(await claimAndGrant(sql, "192.0.2.1"));
       const job = await first(sql<{ user_id: string; request_id: string }[]>`
@@ -43,10 +47,18 @@ Deno.test("the queries of docs/operations.md run, and find what they ask for", a
         )
         insert into purchases.subscriptions (environment, original_transaction_id, owner_id, created_at)
         select p.environment, p.original_transaction_id, p.owner_id, p.created_at from period as p`;
+      const adminId = await createAdmin(sql);
+      // Two cases: the page decides one.
+      const { id: caseId } = await first(sql<{ id: string }[]>`
+        insert into safety.cases (job_id, opened_at)
+        select j.id, now() from (values (${jobId}::uuid), (gen_random_uuid())) as j (id)
+        returning id`);
       for (const query of queries()) {
         const statements = query
           .replaceAll("<job id>", jobId)
           .replaceAll("<user id>", job.user_id)
+          .replaceAll("<admin id>", adminId)
+          .replaceAll("<case id>", caseId)
           .replaceAll("<request id>", job.request_id)
           .replaceAll("<transaction id>", transactionId)
           .split(/;\n/).filter((statement) => statement.trim() !== "");

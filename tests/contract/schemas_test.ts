@@ -174,6 +174,7 @@ const forNobody: Record<string, string> = {
   record_cancel: "the worker's",
   record_error: "the functions' own: its user is one that the error is about",
   record_files_deleted: "the worker's",
+  record_fingerprint: "the worker's",
   record_image: "the worker's",
   record_poll: "the worker's",
   record_stored: "the worker's",

@@ -267,6 +267,11 @@ const pages: Record<string, string> = {
   "the newest projects": `api.get_projects('${volumeUser(0)}', 20, null)`,
   "projects of long ago": `api.get_projects('${volumeUser(0)}', 20, jsonb_build_object(
     'created_at', now() - interval '200 days', 'id', '${user}'))`,
+  "the newest cases": `api.get_admin_reports('${volumeUser(0)}', 20, null)`,
+  "cases of long ago, that are open": `api.get_admin_reports('${
+    volumeUser(0)
+  }', 20, 'open', jsonb_build_object(
+    'opened_at', now() - interval '200 days', 'id', '${user}'))`,
   "the newest credits": `api.credits('${volumeUser(0)}', 20, null)`,
   "credits of long ago": `api.credits('${volumeUser(0)}', 20, '{"number": 500}')`,
   "the newest uploads": `api.get_uploads('${volumeUser(0)}', 20, null)`,
@@ -288,6 +293,7 @@ async function rowsRead(sql: postgres.TransactionSql): Promise<number> {
     where (schemaname, relname) in (
       ('videos', 'jobs'), ('videos', 'assets'), ('credits', 'transfers'), ('credits', 'lots'),
       ('purchases', 'transactions'), ('videos', 'uploads'), ('videos', 'projects'),
+      ('safety', 'cases'), ('safety', 'reports'), ('safety', 'notices'),
       ('notify', 'notifications')
     )`;
   if (row === undefined) throw new Error("There are no statistics");
@@ -328,6 +334,11 @@ Deno.test("a page of a history of 10,000 jobs reads the rows of that page, and o
     select ${
     volumeUser(0)
   }, 'Project ' || n, now() - n * interval '1 hour' from generate_series(1, 10000) as n`;
+  await sql`
+    insert into safety.cases (job_id, opened_at, status)
+    select j.id, j.created_at, case when j.id::text < '8' then 'open' else 'kept' end::safety.case_status
+    from videos.jobs as j`;
+  await sql`update accounts.users set is_admin = true`;
   // A few are unread, since those are counted.
   await sql`
     insert into notify.notifications (id, user_id, type, data, created_at, read_at)
@@ -335,7 +346,7 @@ Deno.test("a page of a history of 10,000 jobs reads the rows of that page, and o
     volumeUser(0)
   }, 'video.completed', '{}', at, case when n % 1000 > 0 then at end
     from generate_series(1, 10000) as n, lateral (values (now() - n * interval '1 hour')) as g (at)`;
-  await sql`vacuum analyze purchases.transactions, videos.projects, videos.uploads, notify.notifications`;
+  await sql`vacuum analyze purchases.transactions, safety.cases, videos.projects, videos.uploads, notify.notifications`;
   for (const [name, page] of Object.entries(pages)) {
     await test.step(name, async () => {
       const rows = await sql.begin(async (sql) => {

@@ -111,7 +111,7 @@ Deno.test("the tests of this file see every schema that has something of ours, a
   );
 });
 
-Deno.test("only `service_role` has a right to any schema: to enter `api`, and to make nothing in it", async () => {
+Deno.test("`service_role` may enter `api`, `authenticated` `accounts`, and nobody may make anything in any schema", async () => {
   await assertDocumented(
     (sql) =>
       sql`
@@ -145,7 +145,7 @@ Deno.test("no role has a right to any table, view, column or sequence", async ()
           and a.attnum > 0 and not a.attisdropped and has_column_privilege(r, c.oid, a.attnum, p)`, []);
 });
 
-Deno.test("service_role executes what endpoints call, and no other role executes anything", async () => {
+Deno.test("service_role executes what endpoints call, and `authenticated` what a policy asks", async () => {
   await assertDocumented(
     (sql) =>
       sql`
@@ -190,11 +190,13 @@ Deno.test("every table has row level security on, and a comment; every view asks
         )`, []);
 });
 
-Deno.test("no policy opens a row to anybody, in our schemas or in the platform's", async () => {
+Deno.test("no policy opens a row to anybody, in our schemas or in the platform's, but a user's own channel to hear", async () => {
   await assertLines(
     (sql) =>
-      sql`select format('%s.%s: %s', p.schemaname, p.tablename, p.policyname) as line from pg_policies as p`,
-    [],
+      sql`
+        select format('%s on %s.%s for %s to %s', p.policyname, p.schemaname, p.tablename, p.cmd, p.roles) as line
+        from pg_policies as p`,
+    ["listen_to_own_channel on realtime.messages for SELECT to {authenticated}"],
   );
 });
 
@@ -214,15 +216,15 @@ Deno.test("every function has an empty search_path, or a body that was bound whe
 });
 
 /** Triggers, which nobody calls, on tables of the platform's services: those act by roles that have no right here. */
-const triggersOfThePlatform = ["service_role execute accounts.close_deleted"];
+const triggersOfThePlatform = ["accounts.close_deleted"];
 
-Deno.test("only procedures of endpoints, and triggers of Auth's tables, run with their owner's rights", async () => {
+Deno.test("only procedures of endpoints and policies, and triggers of Auth's tables, run with their owner's rights", async () => {
   await assertLines((sql) =>
     sql`
-        select format('service_role execute %s.%s', n.nspname, f.proname) as line
+        select format('%s.%s', n.nspname, f.proname) as line
         from pg_proc as f join pg_namespace as n on n.oid = f.pronamespace
         where n.nspname = any (${schemas}) and f.prosecdef`, [
-    ...documented("execute"),
+    ...rights.filter(({ privilege }) => privilege === "execute").flatMap(({ objects }) => objects),
     ...triggersOfThePlatform,
   ]);
 });

@@ -29,6 +29,8 @@ interface Guide {
     identity: { token: string; nonce: string },
   ): Promise<"linked" | "merged">;
   animate(kinora: Kinora, picture: Blob, model_id: string, prompt: string): Promise<string>;
+  report(kinora: Kinora, jobId: string, details: string): Promise<void>;
+  object(kinora: Kinora, jobId: string, statement: string): Promise<boolean>;
   leave(kinora: Kinora, authorizationCode?: string): Promise<{ product_id: string } | null>;
   makeWithConsent(
     kinora: Kinora,
@@ -226,4 +228,20 @@ Deno.test("a picture of one's own is brought and becomes a video; one that canno
   assert.deepEqual(uploads.map(({ status, width }) => [status, width]), [["ready", 72]]);
   await guest.kinora.uploads.delete(uploads[0]?.upload_id ?? "");
   assert.deepEqual(await Array.fromAsync(guest.kinora.uploads.list()), []);
+});
+
+Deno.test("a video is reported, and its removal objected to, once, where there is one", async () => {
+  const guest = await backend.signIn(priceOfKling);
+  const jobId = await guide.make(guest.kinora, kling, "A neighbour");
+  assert(jobId);
+  await ended(backend, guest, jobId);
+  await guide.report(guest.kinora, jobId, "This is my neighbour");
+  assert.equal(await guide.object(guest.kinora, jobId, "It is me"), false);
+  const { sql } = backend.database;
+  await sql`update videos.jobs set removed_at = core.now() where id = ${jobId}`;
+  await sql`update safety.cases set status = 'removed', ground = 'real_person' where job_id = ${jobId}`;
+  assert.deepEqual([
+    await guide.object(guest.kinora, jobId, "It is me"),
+    await guide.object(guest.kinora, jobId, "Really"),
+  ], [true, false]);
 });

@@ -138,6 +138,7 @@ async function playSubscription(target: Point | null): Promise<Restored> {
       where t.original_transaction_id = ${subscription} and t.credited_at is not null
       having count(*) = ${periods}`));
   }
+  await tick();
   await until("nothing is left to do", () =>
     isTrue(sql`
     select where not exists (select from queue.tasks)

@@ -35,6 +35,8 @@ Deno.test.beforeAll(async () => {
   const { database: { sql }, keys } = backend;
   // Which limits apply, others test; here they would answer before what is tried.
   await sql`update guard.policies set max_hits = 300, window_seconds = 1`;
+  // A video that is never made stays of each operation; and what is spent on all of them is bounded, too.
+  await sql`update videos.providers set max_in_flight = 1000, daily_cap_cents = null`;
   other = await backend.signIn(1_000);
   admin = await backend.signInAdmin();
   customer = await backend.signIn(1_000);
@@ -61,6 +63,11 @@ async function knownValues(): Promise<Known> {
     generate(other),
   ]);
   await ended(backend, guest, completed.job_id);
+  for (const { job_id } of [completed, others]) {
+    await guest.call("reports", { body: { job_id, reason: "hate" } });
+  }
+  const cases = await backend.database.sql<{ id: string }[]>`
+    select c.id from safety.cases as c order by c.id desc limit 2`;
   const [submission] = await backend.database.sql<{ id: string; owner: string }[]>`
     select s.id, u.reference as owner
     from videos.submissions as s join accounts.users as u on u.id = s.owner_id
@@ -72,6 +79,7 @@ async function knownValues(): Promise<Known> {
     user_id: [other.id, guest.id],
     model_id: [kling],
     project_id: [project, theirs],
+    case_id: cases.map(({ id }) => id),
     prompt: ["A fox in the snow", "🦊\n\tKar"],
     duration_seconds: [5],
     resolution: ["1080p"],
@@ -88,10 +96,11 @@ async function knownValues(): Promise<Known> {
   };
 }
 
-/** Where a list of the guest's goes on after its first entry, if it has more. */
-async function secondPage({ name }: Operation): Promise<string[]> {
+/** Where a list of the guest's, or of an admin's, goes on after its first entry, if it has more. */
+async function secondPage({ name, auth }: Operation): Promise<string[]> {
   const page = z.object({ next_cursor: z.string().nullable() });
-  const { next_cursor } = bodyOf(await guest.call(`${name}?limit=1`), 200, page);
+  const caller = auth === "admin" ? admin : guest;
+  const { next_cursor } = bodyOf(await caller.call(`${name}?limit=1`), 200, page);
   return next_cursor === null ? [] : [next_cursor];
 }
 
@@ -99,7 +108,7 @@ async function secondPage({ name }: Operation): Promise<string[]> {
 const knownToAdmins = () => ({
   user_id: [customer.id, admin.id],
   model_id: ["0190a000-0000-7000-8000-000000000002"],
-  action: ["ban", "unban"],
+  action: ["ban", "unban", "hold", "lift_hold"],
   amount: [1, 10],
   reason: ["A test"],
 });

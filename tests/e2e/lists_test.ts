@@ -140,20 +140,32 @@ async function withUploads(): Promise<Guest> {
   return guest;
 }
 
-/** A guest with two entries at least of each list that is read page by page. */
+async function withCases(): Promise<Guest> {
+  const { guest, jobIds } = await withVideos(2);
+  for (const job_id of jobIds) {
+    const reported = await guest.call("reports", { body: { job_id, reason: "hate" } });
+    assert.equal(reported.status, 202);
+  }
+  return await backend.signInAdmin();
+}
+
+/** Who has two entries at least of each list that is read page by page: a guest, or an admin. */
 const withEntries: Readonly<Record<string, () => Promise<Guest>>> = {
+  "GET admin-reports": withCases,
   "GET credits": async () => (await withVideos(2)).guest,
   "GET purchases": withPurchases,
   "GET uploads": withUploads,
   "GET notifications": async () => {
-    // With credits, and so known.
-    const guest = await backend.signIn(1);
+    const guest = await backend.signIn();
+    // Whoever has called nothing is not known yet.
+    await guest.call("notifications");
     for (let event = 0; event < 2; event++) {
       await backend.database.sql`
-        select notify.deliver(d.id)
-        from events.publish('video.completed', ${guest.id}, '{"model_name": "Kling"}') as e (id)
-        join events.deliveries as d on d.event_id = e.id`;
+        select events.publish('video.completed', ${guest.id}, '{"model_name": "Kling"}')`;
     }
+    await backend.database.sql`
+      select notify.deliver(d.id) from events.deliveries as d join events.log as l on l.id = d.event_id
+      where l.user_id = ${guest.id}`;
     return guest;
   },
   "GET projects": async () => {

@@ -1,5 +1,6 @@
 /** A user's profile, as an app reads and changes it. */
 import assert from "node:assert/strict";
+import { examplePreferences } from "../../supabase/functions/_shared/notify/contract.ts";
 import * as z from "zod";
 import { Profile } from "../../supabase/functions/_shared/accounts/contract.ts";
 import { type Answer, bodyOf, errorOf } from "./support/answer.ts";
@@ -27,6 +28,7 @@ Deno.test("a guest reads and changes their profile", async () => {
     app_account_token: profile.app_account_token,
     shares_consumption: false,
     accepted_processors: [],
+    notification_preferences: examplePreferences(),
     subscription: null,
     export: null,
     created_at: profile.created_at,

@@ -47,7 +47,14 @@ export async function chaos(
   });
   const onDatabase = <T>(work: (sql: postgres.Sql) => Promise<T>) => withConnection(stack.databaseUrl, work);
   await onDatabase(openGates);
-  const tally: Tally = { accepted: new Map(), refused: new Set(), repeated: 0, surprises: [] };
+  const tally: Tally = {
+    accepted: new Map(),
+    refused: new Set(),
+    shown: new Map(),
+    watching: [],
+    repeated: 0,
+    surprises: [],
+  };
   const guests: Client[] = [];
   const devices = new Map<Client, Client[]>();
   for (let number = 1; number <= clients; number++) {
@@ -108,6 +115,13 @@ export async function chaos(
   if (merges.length !== merging.length) {
     tally.surprises.push(`of ${merging.length} guests ${merges.length} were merged`);
   }
+  // Everything has ended, and whoever watches is told, or asks: at once, and without news in half a minute.
+  const seen = new AbortController();
+  await Promise.race([
+    Promise.all(tally.watching).then(() => seen.abort()),
+    pause(watchLimit, undefined, { signal: seen.signal }).catch(() => {}),
+  ]);
+  await onDatabase((sql) => judgeShown(sql, tally));
   const given = clients * credits + backlog * price + merging.length * guestCredits + sales.credits;
   const verdict = await onDatabase((sql) => judge(sql, stack, tally, given));
   return {
@@ -116,6 +130,7 @@ export async function chaos(
     rows: [
       ...[...counts].sort().map(([what, times]): [string, string] => [`disaster: ${what}`, `${times}`]),
       ["guests merged", `${merges.length}`],
+      ["jobs watched to their end", `${tally.shown.size}`],
       ["minutes until nothing was left to do", minutes.toFixed(1)],
       ...sales.rows,
       ...verdict.rows,
@@ -124,6 +139,19 @@ export async function chaos(
 }
 
 const price = 4;
+
+/** Milliseconds: a watcher asks in half a minute, or, where no answer came, in as long after a minute's pause. */
+const watchLimit = 120_000;
+
+/** Whoever has watched a job to its end has seen what became of it. */
+async function judgeShown(sql: postgres.Sql, tally: Tally): Promise<void> {
+  const jobs = await sql<{ id: string; status: string }[]>`
+    select j.id, j.status from videos.jobs as j where j.id = any (${[...tally.shown.keys()]}::uuid[])`;
+  for (const { id, status } of jobs) {
+    const shown = tally.shown.get(id);
+    if (shown !== status) tally.surprises.push(`job ${id} is ${status}, and was shown as ${shown}`);
+  }
+}
 
 /** Jobs that ran an hour ago and that nobody has ended; each of a user of its own, who had what it costs. Gives their ids. */
 async function leaveUndone(sql: postgres.Sql, jobs: number): Promise<string[]> {

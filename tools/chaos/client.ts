@@ -13,6 +13,9 @@ export interface Tally {
   readonly refused: Set<string>;
   /** Requests that got no answer, or one that says "later", and were sent again. */
   repeated: number;
+  /** What whoever watches a job was shown last, and their watching. */
+  readonly shown: Map<string, string>;
+  readonly watching: Promise<void>[];
   /** Answers that no failure of ours excuses. */
   readonly surprises: string[];
 }
@@ -84,10 +87,22 @@ export async function generateVideos(
     if (jobIds.size > 1) tally.surprises.push(`one key, several jobs: ${[...jobIds].join(", ")}`);
     if (typeof jobId === "string") {
       tally.accepted.set(jobId, prompt);
+      tally.watching.push(watch(client, tally, jobId));
       await pause(random() * maxThought);
       await use(client, tally, jobId, random());
     }
     await pause(random() * maxThought);
+  }
+}
+
+/** Watches a job to its end, as an app does that stays open. Whoever deletes it, or leaves, sees no end. */
+async function watch({ name, kinora }: Client, tally: Tally, jobId: string): Promise<void> {
+  try {
+    for await (const { status } of kinora.watch(jobId)) tally.shown.set(jobId, status);
+  } catch (error) {
+    tally.shown.delete(jobId);
+    if (error instanceof KinoraError && ["ERR_4005", "ERR_4007"].includes(error.code ?? "")) return;
+    tally.surprises.push(`${name} watched ${jobId}: ${error}`);
   }
 }
 

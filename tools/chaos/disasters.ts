@@ -2,6 +2,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import postgres from "postgres";
 import { withConnection } from "../../local/postgres/database.ts";
+import { notification } from "../../local/platform/realtime/schema.ts";
 import type { Stack } from "../../local/stack.ts";
 import { advanceClock } from "../../local/testing/settable-clock.ts";
 import type { Disaster } from "./faults.ts";
@@ -35,6 +36,12 @@ export async function strikeWith(disaster: Disaster, stack: Stack, dataDirectory
       return await stall(await serverProcesses(dataDirectory), wait);
     case "connections":
       return await takeConnections(stack.databaseUrl, wait);
+    case "realtime":
+      return await withConnection(stack.databaseUrl, async (sql) => {
+        await sql`
+          select pg_terminate_backend(a.pid) from pg_stat_activity as a
+          where a.datname = current_database() and a.query = ${`listen ${notification}`}`;
+      });
     case "lock":
       return await hold(stack.databaseUrl, stuckSession, wait);
     case "scheduler":

@@ -162,6 +162,8 @@ export const disasters = [
   "connections",
   // Nobody ticks for an hour of the clock, and `milliseconds`.
   "scheduler",
+  // Realtime loses the connection by which the database tells it, and all who listen with it.
+  "realtime",
 ] as const;
 
 export interface Disaster {
@@ -195,6 +197,6 @@ export function drawDisaster(random: () => number): { after: number; disaster: D
       disaster: { what, milliseconds: Math.floor(stalls.from + size * (stalls.to - stalls.from)) },
     };
   }
-  const killed = kind < 0.75 ? "functions" : kind < 0.9 ? "database" : "gateway";
+  const killed = kind < 0.7 ? "functions" : kind < 0.82 ? "database" : kind < 0.9 ? "gateway" : "realtime";
   return { after, disaster: { what: killed, milliseconds: absence } };
 }

@@ -31,8 +31,9 @@ const exceptions: Readonly<Record<string, Partial<Record<CallerKind | "answered"
   "POST merge-guest": { guest: 4006 },
   // And only a guest finds a guest again.
   "POST recover-guest": { user: 4009, admin: 4009 },
-  // Whoever is suspended may still go.
+  // Whoever is suspended may still go, and object.
   "DELETE user-profile": { suspended: 202 },
+  "POST appeals": { suspended: 202 },
 };
 
 /** docs/security.md with the table made anew. Throws where the text has no place for it. */

@@ -17,6 +17,8 @@ const user: AdministeredUser = {
   },
   credits: { remaining: 10, held: 0, owed: 0 },
   jobs: { pending: 0, processing: 0, completed: 1, failed: 0, cancelled: 0 },
+  legal_hold: null,
+  erasure: null,
   recent_actions: [{
     id: "019ab3f2-5c1e-7d40-9f67-3b1f0c5f2a78",
     action: "refund_credits",
@@ -32,7 +34,8 @@ export default {
   GET: {
     description:
       "`recent_actions` are the newest 20; `admin_id` is null for what was done by hand in the dashboard. `jobs` counts those that " +
-      "the user has not deleted. `is_guest` is null once a closed account is erased.",
+      "the user has not deleted. `is_guest` is null once a closed account is erased. `erasure` says what a closed " +
+      "account's erasure waits for: the end of a `legal_hold`, its running `jobs`, the `uploads` whose URLs still write, or the `worker`.",
     query: { user_id: exampleIds.user },
     responses: { 200: user },
   },
@@ -40,7 +43,8 @@ export default {
     description:
       "A ban stops new videos and ends the sessions; a token that still lives gets `ERR_4017`. Videos that were accepted go on. An " +
       "admin cannot be banned, oneself included: `ERR_4006`. A closed account is `ERR_4009` with the status `closed`. Answers like " +
-      "`GET`; what changes nothing is not written down.",
+      "`GET`; what changes nothing is not written down. `hold` keeps what there is of the user, also of a closed account that is not " +
+      "erased yet, until `lift_hold`: what they delete meanwhile is hidden, and its files stay. The user is not told.",
     request: { user_id: exampleIds.user, action: "ban", reason: "Sells videos of real people" },
     responses: {
       200: {

@@ -17,7 +17,7 @@ export default endpoint({
   service: readUser,
 }, {
   method: "POST",
-  summary: "Suspends a user and ends their sessions, or lets them in again",
+  summary: "Suspends a user and ends their sessions, or keeps their data as evidence; or lifts that",
   auth: "admin",
   policies: ["admin"],
   request: BanUserRequest,

@@ -6,7 +6,7 @@ export type AdminUserQuery = z.infer<typeof AdminUserQuery>;
 
 export const BanUserRequest = z.strictObject({
   user_id: UserId,
-  action: z.enum(["ban", "unban"]),
+  action: z.enum(["ban", "unban", "hold", "lift_hold"]),
   reason: Reason,
 });
 export type BanUserRequest = z.infer<typeof BanUserRequest>;

@@ -12,7 +12,7 @@ export async function readUser(
   return { status: 200, body: await database.call("get_admin_users", args, AdministeredUser) };
 }
 
-/** Suspends a user, whose sessions end and whose tokens every procedure refuses, or lets them in again. */
+/** Suspends a user, whose sessions end and whose tokens every procedure refuses, keeps their data, or lifts that. */
 export async function banUser(
   request: BanUserRequest,
   context: Context<"admin"> & { database: Database },

@@ -25,6 +25,8 @@ const user: AdministeredUser = {
   },
   credits: { remaining: 6, held: 4, owed: 0 },
   jobs: { pending: 0, processing: 1, completed: 0, failed: 0, cancelled: 0 },
+  legal_hold: null,
+  erasure: null,
   recent_actions: [{
     id: "0190a000-0000-7000-8000-0000000000cc",
     action: "unban",
@@ -46,8 +48,8 @@ Deno.test("a user is asked for in one call, by the admin of the token", async ()
   }]);
 });
 
-Deno.test("a ban and its lifting are one call each, with their reason", async () => {
-  for (const action of ["ban", "unban"] as const) {
+Deno.test("a ban, a hold and their lifting are one call each, with their reason", async () => {
+  for (const action of ["ban", "unban", "hold", "lift_hold"] as const) {
     const { database, calls } = fakeDatabase({ post_admin_users: () => user });
     const request = { user_id: userId, action, reason: "for a reason" };
     assert.deepEqual(await banUser(request, testContext("admin", { database })), { status: 200, body: user });

@@ -35,6 +35,6 @@ export default {
         next_cursor: null,
       },
     },
-    walk: { follows: "video-jobs" },
+    walk: { follows: "appeals" },
   },
 } satisfies Documentation;

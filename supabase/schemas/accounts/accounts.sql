@@ -1,5 +1,5 @@
 -- accounts: who there is, and what becomes of them. In this order: accounts.sql, admission.sql, erasure.sql,
--- closing.sql, apple-revocation.sql, merging.sql, exports.sql, identities.sql.
+-- closing.sql, apple-revocation.sql, merging.sql, exports.sql, identities.sql, channels.sql.
 
 create schema accounts;
 

@@ -53,6 +53,6 @@ as $$
 -- tells once more. Locks: task → alert.
 begin
   perform queue.drop(p_user_id, '{revoke_apple_sign_in}');
-  perform accounts.note_unrevoked(p_user_id, concat_ws(': ', 'Apple could not be reached in all tries', p_cause));
+  perform accounts.note_unrevoked(p_user_id, 'Apple could not be reached in all tries');
 end;
 $$;

@@ -18,6 +18,7 @@ begin
   -- From here on no job of theirs is accepted, and none ends but here.
   perform credits.lock_account(p_user_id);
   v_now := core.now();
+  perform safety.keep_profile(u) from accounts.users as u where u.id = p_user_id and u.closed_at is null;
   update accounts.users as u
   set closed_at = v_now, display_name = null, language = null, theme_preference = 'system', is_admin = false,
       shares_consumption = false, accepted_processors = '{}', notification_preferences = '{}'

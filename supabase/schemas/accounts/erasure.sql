@@ -106,6 +106,34 @@ begin
 end;
 $$;
 
+create function accounts.erasure_json(p_user accounts.users)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- How far the erasure of a closed account is: `{ waits_for, erased_at }`; null of one that is open. It waits for the end of a
+-- `legal_hold`, for its running `jobs`, for the `uploads` whose URLs still write and for who may still be storing, or for
+-- the `worker`; null once it is erased.
+declare
+  v_erased_at constant timestamptz := (select r.erased_at from accounts.erasures as r where r.user_id = p_user.id);
+begin
+  if p_user.closed_at is null then
+    return null;
+  end if;
+  return jsonb_build_object('erased_at', core.to_iso(v_erased_at), 'waits_for', case
+    when v_erased_at is not null then null
+    when safety.is_held(p_user.id) then 'legal_hold'
+    when exists (
+      select from videos.jobs as j
+      where j.user_id = p_user.id and j.status in ('pending', 'processing') and j.deleted_at is null
+    ) then 'jobs'
+    when videos.erasable_at(p_user.id) > core.now() then 'uploads'
+    else 'worker'
+  end);
+end;
+$$;
+
 create function accounts.sweep_closed(p_before timestamptz, p_batch integer)
 returns integer
 language plpgsql

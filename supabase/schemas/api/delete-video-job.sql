@@ -7,7 +7,7 @@ set search_path = ''
 as $$
 -- Hides an ended job of the caller's for good and makes the task that removes its files; the ledger keeps its entries.
 -- `data`: `{ deleted_at }`. resource/not-found for a job that is not there, is deleted already or is another's;
--- resource/wrong-state for one that has not ended. Counts against `writes`. Locks: rate-limit row → account → job →
+-- resource/wrong-state for one that has not ended, or that a running job is made from. Counts against `writes`. Locks: rate-limit row → account → job →
 -- project → task.
 declare
   v_caller record;
@@ -33,6 +33,9 @@ begin
   if v_job.completed_at is null then
     return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_job.status), v_caller.limits);
   end if;
+  if videos.is_source(v_job.user_id, p_job_id) then
+    return guard.refusal('resource/wrong-state', '{"status": "in_use"}', v_caller.limits);
+  end if;
 
   v_now := core.now();
   update videos.jobs as j
@@ -41,7 +44,10 @@ begin
   if v_job.project_id is not null then
     perform videos.count_in_project(v_job.project_id, -1);
   end if;
-  if exists (select from videos.assets as a where a.job_id = p_job_id and a.deleted_at is null) then
+  -- Of one that was removed just now, its bytes are to be known first: that task makes the other.
+  if exists (select from videos.assets as a where a.job_id = p_job_id and a.deleted_at is null)
+    and not queue.has_open('fingerprint', p_job_id)
+  then
     perform videos.add_task('delete_files', v_job, v_now);
   end if;
   return guard.answer(jsonb_build_object('deleted_at', core.to_iso(v_now)), v_caller.limits, v_caller.language);

@@ -6,10 +6,12 @@ security definer
 set search_path = ''
 as $$
   -- What an `erase_account` task removes from storage: `data` is `{ paths, uploads }`, of the buckets `videos` and `uploads`,
-  -- of each as many as storage removes within the timeout of a request.
+  -- of each as many as storage removes within the timeout of a request, and nothing under a legal hold.
   select guard.answer(jsonb_build_object(
-    'paths', array(select p.path from videos.files_of(p_user_id, 'videos') as p (path) limit 100),
-    'uploads', array(select p.path from videos.files_of(p_user_id, 'uploads') as p (path) limit 100)
+    'paths', array(select p.path from videos.files_of(p_user_id, 'videos') as p (path)
+      where not safety.is_held(p_user_id) limit 100),
+    'uploads', array(select p.path from videos.files_of(p_user_id, 'uploads') as p (path)
+      where not safety.is_held(p_user_id) limit 100)
   ))
 $$;
 grant execute on function api.load_erasure to service_role;
@@ -22,7 +24,7 @@ security definer
 set search_path = ''
 as $$
 -- Erases what a closed account left, as accounts.erase does, once its files are gone from storage, and writes the
--- proof. While a job of it runs or a file is there, the task comes back; that costs a try only where not one file was
+-- proof. Under a legal hold, while a job of it runs or a file is there, the task comes back; that costs a try only where not one file was
 -- removed since the last time. `data`: `{ state: "erased" | "waiting" | "dead" | "lost" }`. A second call finds no
 -- task. Raises no_data_found for an account that is open. Locks: account → task → jobs.
 declare
@@ -41,6 +43,10 @@ begin
     return guard.answer('{"state": "lost"}');
   end if;
   select u.* into strict v_user from accounts.users as u where u.id = p_user_id and u.closed_at is not null;
+  if safety.is_held(p_user_id) then
+    perform queue.repeat(p_task_id, p_attempt, core.now() + interval '1 day', p_error => 'under a legal hold');
+    return guard.answer('{"state": "waiting"}');
+  end if;
   v_erasable_at := videos.erasable_at(p_user_id);
   v_now := core.now();
   if v_erasable_at > v_now then

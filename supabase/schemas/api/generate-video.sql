@@ -2,7 +2,8 @@ create function api.generate_video(
   p_user_id uuid, p_network text, p_idempotency_key text, p_fingerprint text, p_request_id text, p_model_id uuid,
   p_prompt text, p_settings jsonb, p_image_url text default null,
   p_providers text[] default null, p_client_reference text default null, p_session_id uuid default null,
-  p_moderated_by text default null, p_project_id uuid default null, p_image_upload_id uuid default null
+  p_moderated_by text default null, p_project_id uuid default null, p_image_upload_id uuid default null,
+  p_source_job_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -27,7 +28,7 @@ begin
       p_user_id, 'generate-video', p_idempotency_key, p_fingerprint,
       videos.accept_video(
         p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url, p_providers, p_client_reference,
-        p_moderated_by, p_project_id, p_image_upload_id
+        p_moderated_by, p_project_id, p_image_upload_id, p_source_job_id
       )
     );
   end if;

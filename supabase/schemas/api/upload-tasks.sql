@@ -5,9 +5,9 @@ volatile
 security definer
 set search_path = ''
 as $$
-  -- What a `tidy_upload` task removes from storage: `data` is `{ paths }`.
+  -- What a `tidy_upload` task removes from storage: `data` is `{ paths }`, nothing under a legal hold.
   select guard.answer(jsonb_build_object('paths', coalesce((
-    select to_jsonb(videos.untidy_files(u)) from videos.uploads as u where u.id = p_upload_id
+    select to_jsonb(videos.untidy_files(u)) from videos.uploads as u where u.id = p_upload_id and not safety.is_held(u.owner_id)
   ), '[]')))
 $$;
 grant execute on function api.load_upload_files to service_role;
@@ -20,7 +20,7 @@ security definer
 set search_path = ''
 as $$
 -- What api.load_upload_files named is gone from storage. While more can come, by the upload's URL or by whoever is at it,
--- and while a job needs its copy, the task comes back; then the row of what nobody needs goes too. `data`: `{ state }`, `waiting` or
+-- and while a job needs its copy, the task comes back, as it does under a legal hold; then the row of what nobody needs goes too. `data`: `{ state }`, `waiting` or
 -- `tidy`. A second call finds no task. Locks: upload → task.
 declare
   v_upload videos.uploads;
@@ -28,6 +28,10 @@ declare
   v_again_at timestamptz;
 begin
   select u.* into v_upload from videos.uploads as u where u.id = p_upload_id for update;
+  if safety.is_held(v_upload.owner_id) then
+    perform queue.repeat(p_task_id, p_attempt, v_now + interval '1 day', p_error => 'under a legal hold');
+    return guard.answer('{"state": "waiting"}');
+  end if;
   v_again_at := greatest(
     videos.upload_closes_at(v_upload), videos.copy_needed_until(v_upload) + videos.tidying_delay()
   );

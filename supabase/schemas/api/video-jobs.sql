@@ -39,7 +39,8 @@ begin
     select row_number() over (order by (f.job).created_at desc, (f.job).id desc) as place,
       jsonb_build_object('created_at', (f.job).created_at, 'id', (f.job).id) as position,
       jsonb_build_object('job', videos.job_json(f.job), 'paths', (
-        select coalesce(jsonb_object_agg(a.kind, a.path), '{}') from videos.assets as a where a.job_id = (f.job).id
+        select coalesce(jsonb_object_agg(a.kind, a.path), '{}') from videos.assets as a
+        where a.job_id = (f.job).id and (f.job).removed_at is null
       )) as video
     from unnest(v_statuses) as s (status)
     -- A page of each status, from its own part of the index, so that a page costs the same in any history. One more

@@ -33,7 +33,8 @@ begin
       ),
       'next_poll_seconds', videos.poll_seconds(v_job, v_caller.limits, core.now()),
       'paths', (
-        select coalesce(jsonb_object_agg(a.kind, a.path), '{}') from videos.assets as a where a.job_id = v_job.id
+        select coalesce(jsonb_object_agg(a.kind, a.path), '{}') from videos.assets as a
+        where a.job_id = v_job.id and v_job.removed_at is null
       )
     ))) -> 0,
     v_caller.limits, v_caller.language

@@ -30,6 +30,7 @@ begin
     when 'upload/not-usable' then return 'ERR_4019';
     when 'upload/quota-exceeded' then return 'ERR_4020';
     when 'consent/missing' then return 'ERR_4021';
+    when 'video/removed' then return 'ERR_4022';
     when 'provider/timed-out' then return 'ERR_5001';
     when 'provider/unavailable' then return 'ERR_5002';
     when 'provider/rejected' then return 'ERR_5003';
@@ -47,7 +48,7 @@ returns text
 language sql
 immutable
 return case
-  when p_code in ('ERR_4001', 'ERR_4002', 'ERR_4003', 'ERR_4004', 'ERR_4005', 'ERR_4007', 'ERR_4008', 'ERR_4009', 'ERR_4010', 'ERR_4012', 'ERR_4013', 'ERR_4014', 'ERR_4017', 'ERR_4018', 'ERR_4019', 'ERR_4020', 'ERR_4021', 'ERR_6004') then 'info'
+  when p_code in ('ERR_4001', 'ERR_4002', 'ERR_4003', 'ERR_4004', 'ERR_4005', 'ERR_4007', 'ERR_4008', 'ERR_4009', 'ERR_4010', 'ERR_4012', 'ERR_4013', 'ERR_4014', 'ERR_4017', 'ERR_4018', 'ERR_4019', 'ERR_4020', 'ERR_4021', 'ERR_4022', 'ERR_6004') then 'info'
   when p_code in ('ERR_4006', 'ERR_4011', 'ERR_4015', 'ERR_4016') then 'warn'
   when p_code in ('ERR_5001', 'ERR_5002', 'ERR_5003', 'ERR_6001', 'ERR_6002') then 'error'
   when p_code in ('ERR_6003') then 'critical'
@@ -60,5 +61,5 @@ returns boolean
 language sql
 immutable
 return p_code in (
-  'ERR_4001', 'ERR_4002', 'ERR_4003', 'ERR_4007', 'ERR_4009', 'ERR_4015', 'ERR_4016', 'ERR_4019', 'ERR_5001', 'ERR_5002', 'ERR_5003'
+  'ERR_4001', 'ERR_4002', 'ERR_4003', 'ERR_4007', 'ERR_4009', 'ERR_4015', 'ERR_4016', 'ERR_4019', 'ERR_4022', 'ERR_5001', 'ERR_5002', 'ERR_5003'
 );

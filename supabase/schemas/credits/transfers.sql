@@ -127,6 +127,10 @@ begin
   new.to_number := v_to.number;
   new.to_balance := v_to.balance;
   new.to_hash := v_to.hash;
+  -- Of a hold whoever accepts has the answer. Asked here: a trigger's condition is read anew in every statement.
+  if new.kind not in ('hold', 'capture', 'forfeit') then
+    perform credits.tell(new);
+  end if;
   return new;
 end;
 $$;

@@ -1,5 +1,6 @@
 create type ops.admin_action as enum (
-  'make_admin', 'remove_admin', 'refund_credits', 'adjust_credits', 'enable_model', 'disable_model', 'ban', 'unban'
+  'make_admin', 'remove_admin', 'refund_credits', 'adjust_credits', 'enable_model', 'disable_model', 'ban', 'unban',
+  'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal', 'hold', 'lift_hold'
 );
 
 -- The one place for free text about users: the ledger has none.
@@ -14,21 +15,22 @@ create table ops.admin_actions (
   -- Credits, signed, and the transfer of the ledger that moved them.
   amount bigint check (amount <> 0),
   transfer_id uuid,
-  -- The job that a refund is for.
+  -- The job that a refund is for, or whose video was decided about.
   job_id uuid,
   reason text not null check (char_length(reason) between 3 and 500),
   request_id text,
   created_at timestamptz not null,
   check ((action in ('refund_credits', 'adjust_credits')) = (amount is not null) and (amount is null) = (transfer_id is null)),
   check ((action in ('enable_model', 'disable_model')) = (model_id is not null) and (model_id is null) = (user_id is not null)),
-  check (job_id is null or action = 'refund_credits')
+  check (job_id is null or action in ('refund_credits', 'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal'))
 );
 alter table ops.admin_actions enable row level security;
 create index admin_actions_user on ops.admin_actions (user_id, created_at desc, id desc) where user_id is not null;
 -- What an admin has given within a day, without reading the rows.
 create index admin_actions_given on ops.admin_actions (admin_id, created_at) include (amount) where amount > 0;
 -- A job is refunded once.
-create unique index admin_actions_job on ops.admin_actions (job_id) where job_id is not null;
+create unique index admin_actions_job on ops.admin_actions (job_id) where action = 'refund_credits' and job_id is not null;
+create index admin_actions_decided on ops.admin_actions (job_id) where job_id is not null;
 comment on table ops.admin_actions is 'Everything that admins did, each in the transaction that did it. Only added to.';
 
 -- What an admin did stays as it was written.

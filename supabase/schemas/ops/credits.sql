@@ -54,7 +54,7 @@ begin
   if v_job.status <> 'completed' then
     return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_job.status));
   end if;
-  if exists (select from ops.admin_actions as a where a.job_id = p_job_id) then
+  if exists (select from ops.admin_actions as a where a.job_id = p_job_id and a.action = 'refund_credits') then
     return guard.refusal('resource/wrong-state', '{"status": "refunded"}');
   end if;
   if p_amount > v_job.credits_used then

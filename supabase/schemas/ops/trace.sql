@@ -19,7 +19,7 @@ as $$
     (j.completed_at, 'job ' || j.status, jsonb_strip_nulls(jsonb_build_object(
       'code', j.error_code, 'details', j.error_details, 'credits_used', j.credits_used
     ))),
-    (j.late_success_at, 'late success', '{}'), (j.deleted_at, 'deleted by its user', '{}')
+    (j.late_success_at, 'late success', '{}'), (j.removed_at, 'removed by the operator', '{}'), (j.deleted_at, 'deleted by its user', '{}')
   ) as v (at, what, details)
   where j.id = p_job_id and v.at is not null
   union all
@@ -33,9 +33,9 @@ as $$
   ) as t on true
   where h.job_id = p_job_id and h.kind = 'hold'
   union all
-  select a.created_at, 'credits: ' || a.action, a.transfer_id::text, jsonb_build_object(
-    'amount', a.amount, 'admin_id', a.admin_id, 'reason', a.reason
-  )
+  select a.created_at, case when a.amount is null then 'admin: ' else 'credits: ' end || a.action,
+    coalesce(a.transfer_id, a.id)::text,
+    jsonb_strip_nulls(jsonb_build_object('amount', a.amount, 'admin_id', a.admin_id, 'reason', a.reason))
   from ops.admin_actions as a where a.job_id = p_job_id
   union all
   select s.claimed_at, 'submission ' || s.state, s.id::text, jsonb_strip_nulls(jsonb_build_object(
@@ -52,7 +52,7 @@ as $$
   where s.job_id = p_job_id
   union all
   select a.created_at, 'stored ' || a.kind, a.path, jsonb_strip_nulls(jsonb_build_object(
-    'bytes', a.bytes, 'differences', a.differences, 'deleted_at', a.deleted_at
+    'bytes', a.bytes, 'quality', a.quality, 'deleted_at', a.deleted_at
   ))
   from videos.assets as a where a.job_id = p_job_id
   union all

@@ -52,6 +52,22 @@ begin
 end;
 $$;
 
+create function queue.hasten_of(p_owner_id uuid, p_kinds text[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- The same of all tasks of these kinds that an owner has.
+declare
+  v_now constant timestamptz := core.now();
+begin
+  update queue.tasks as t
+  set run_at = least(t.run_at, v_now)
+  where t.owner_id = p_owner_id and t.kind = any (p_kinds) and t.failed_at is null and coalesce(t.leased_until <= v_now, true);
+end;
+$$;
+
 create function queue.drop(p_subject uuid, p_kinds text[])
 returns void
 language plpgsql

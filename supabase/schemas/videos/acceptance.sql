@@ -1,6 +1,7 @@
 create function videos.accept_video(
   p_user_id uuid, p_network text, p_request_id text, p_model_id uuid, p_prompt text, p_settings jsonb,
-  p_image_url text, p_providers text[], p_client_reference text, p_moderated_by text, p_project_id uuid, p_image_upload_id uuid
+  p_image_url text, p_providers text[], p_client_reference text, p_moderated_by text, p_project_id uuid, p_image_upload_id uuid,
+  p_source_job_id uuid
 )
 returns jsonb
 language plpgsql
@@ -24,6 +25,9 @@ declare
   -- What models and providers are asked about is whether there is a picture, wherever it is.
   v_image constant text := coalesce(p_image_url, p_image_upload_id::text);
   v_upload videos.uploads;
+  v_has_inputs constant boolean := videos.inputs_in(p_settings) <> '{}';
+  v_said text := p_prompt;
+  v_refusal jsonb;
 begin
   v_taken := guard.take('{generation_attempts,generation_attempts_network}', p_user_id, p_network, 'generate-video');
   if v_taken.refusal is not null then
@@ -50,7 +54,10 @@ begin
   if not v_seen.is_enabled then
     return guard.refusal('feature/switched-off', '{"feature": "generation"}', v_limits);
   end if;
-  if videos.folded(p_prompt) ~ v_seen.pattern and videos.find_moderation_term(p_prompt, 'refuse') is not null then
+  if v_has_inputs then
+    v_said := videos.said(v_model.inputs, p_prompt, p_settings);
+  end if;
+  if videos.folded(v_said) ~ v_seen.pattern and videos.find_moderation_term(v_said, 'refuse') is not null then
     return guard.refusal('prompt/refused', '{"reason": "policy"}', v_limits);
   end if;
   if p_project_id is not null and not videos.has_project(p_user_id, p_project_id) then
@@ -66,6 +73,10 @@ begin
   end if;
   v_settings := v_model.defaults || p_settings;
   v_fields := videos.unfitting(v_model, p_settings, v_image);
+  if (v_model.category = 'video_to_video') <> (p_source_job_id is not null) then
+    v_fields := v_fields || jsonb_build_object('path', 'source_job_id', 'message', case
+      when p_source_job_id is null then 'This model needs a video' else 'This model takes no video' end);
+  end if;
   if v_fields = '[]' and not videos.is_offered(v_model, p_prompt, v_settings, v_image, p_providers) then
     v_fields := videos.unmakeable(v_model, p_prompt, v_settings, v_image);
     if v_fields = '[]' then
@@ -82,6 +93,12 @@ begin
       return guard.refusal('resource/not-found', '{}', v_limits);
     elsif v_upload.status <> 'ready' then
       return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_upload.status), v_limits);
+    end if;
+  end if;
+  if p_source_job_id is not null or v_has_inputs then
+    v_refusal := videos.refuse_sources(p_user_id, p_source_job_id, v_model.inputs, p_settings);
+    if v_refusal is not null then
+      return v_refusal || jsonb_build_object('limits', v_limits);
     end if;
   end if;
   v_price := videos.price(v_model, v_settings);
@@ -107,11 +124,11 @@ begin
   perform credits.place_hold(v_account, v_price, v_job_id);
   insert into videos.jobs (
     id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at,
-    client_reference, project_id, image_upload_id
+    client_reference, project_id, image_upload_id, source_job_id
   )
   values (
     v_job_id, p_user_id, v_model.id, v_model.name, p_prompt, v_settings, p_image_url, v_price, p_request_id, v_now,
-    v_now + v_model.start_within, p_client_reference, p_project_id, p_image_upload_id
+    v_now + v_model.start_within, p_client_reference, p_project_id, p_image_upload_id, p_source_job_id
   );
   if p_project_id is not null then
     perform videos.count_in_project(p_project_id, 1);

@@ -86,14 +86,14 @@ begin
       from jsonb_array_elements(p_items) with ordinality as i (item, number)
       cross join lateral jsonb_to_record(i.item) as r (
         model_id uuid, prompt text, settings jsonb, image_url text, client_reference text, project_id uuid,
-        image_upload_id uuid
+        image_upload_id uuid, source_job_id uuid
       )
       order by i.number
     loop
       v_outcome := videos.accept_video(
         p_user_id, p_network, p_request_id, v_item.model_id, v_item.prompt, coalesce(v_item.settings, '{}'),
         v_item.image_url, p_providers, v_item.client_reference, p_moderated_by, v_item.project_id,
-        v_item.image_upload_id
+        v_item.image_upload_id, v_item.source_job_id
       );
       if v_outcome ? 'data' then
         v_used := v_used + (v_outcome #>> '{data,credits_used}')::bigint;

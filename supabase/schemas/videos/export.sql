@@ -18,7 +18,7 @@ as $$
     ) as line
     from videos.jobs as j
     join videos.assets as a on a.job_id = j.id and a.kind = 'video' and a.deleted_at is null
-    where j.user_id = any (p_user_ids) and j.deleted_at is null and (p_after is null or j.id > p_after)
+    where j.user_id = any (p_user_ids) and j.deleted_at is null and j.removed_at is null and (p_after is null or j.id > p_after)
     order by j.id
     limit p_limit
   ) as p

@@ -42,7 +42,11 @@ create table videos.jobs (
   -- The upload that it is made from, instead of an address. No foreign key, as above: an upload may go when the job has ended.
   image_upload_id uuid,
   -- Of its user's. One that is not there any more is none: see videos.shown_project.
-  project_id uuid
+  project_id uuid,
+  -- When the operator removed the video: it is shown to nobody.
+  removed_at timestamptz,
+  -- The job of theirs whose video it is made from. Its video stays while this runs.
+  source_job_id uuid
 ) with (fillfactor = 70);
 alter table videos.jobs enable row level security;
 -- A user's history of each status, newest first: one index pages all of it and any part of it.
@@ -275,9 +279,12 @@ return jsonb_build_object(
   'model_name', (p_job).model_name, 'settings', (p_job).settings, 'credits_used', (p_job).credits_used,
   'video_url', (p_job).video_url, 'video_url_expires_at', core.to_iso((p_job).video_url_expires_at),
   'thumbnail_url', (p_job).thumbnail_url,
-  'error', case when (p_job).error_code is not null then jsonb_build_object(
-    'code', (p_job).error_code, 'details', (p_job).error_details
-  ) end,
+  'error', case
+    when (p_job).error_code is not null then jsonb_build_object(
+      'code', (p_job).error_code, 'details', (p_job).error_details
+    )
+    when (p_job).removed_at is not null then safety.removal_error((p_job).id)
+  end,
   'client_reference', (p_job).client_reference,
   'project_id', case when (p_job).project_id is not null then videos.shown_project((p_job).project_id) end,
   'cancel_requested_at', core.to_iso((p_job).cancel_requested_at),

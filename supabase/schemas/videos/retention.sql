@@ -4,7 +4,7 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- The rule `deleted_jobs`: blanks jobs that their users deleted and whose files are gone, and returns how many.
+-- The rule `deleted_jobs`: blanks jobs that their users deleted and whose files are gone, but under a legal hold, and returns how many.
 -- Locks: jobs that nobody else has locked.
 declare
   v_job_ids uuid[];
@@ -14,6 +14,7 @@ begin
     select j.id from videos.jobs as j
     where j.deleted_at <= p_before and j.prompt <> ''
       and not exists (select from videos.assets as a where a.job_id = j.id and a.deleted_at is null)
+      and not safety.is_held(j.user_id)
     limit p_batch
     for update skip locked
   ) as d;
@@ -28,7 +29,7 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Deletes what is left of the jobs of erased accounts. The ledger keeps their entries.
+-- Deletes what is left of the jobs of erased accounts. The ledger keeps their entries, and safety what was decided.
 declare
   v_job_ids constant uuid[] := array(select videos.jobs_of(p_user_ids));
 begin
@@ -37,5 +38,6 @@ begin
   where s.job_id = any (v_job_ids) and e.submission_id = s.id;
   delete from videos.submissions as s where s.job_id = any (v_job_ids);
   delete from videos.jobs as j where j.id = any (v_job_ids);
+  perform safety.close_cases(v_job_ids);
 end;
 $$;

@@ -170,7 +170,8 @@ as $$
   select exists (
     select from videos.jobs as j
     where j.user_id = p_user_id and j.status in ('pending', 'processing') and j.deleted_at is null
-      and j.image_upload_id = p_upload_id
+      -- As their one picture, or among those of a model's own inputs.
+      and (j.image_upload_id = p_upload_id or position(p_upload_id::text in j.settings::text) > 0)
   )
 $$;
 

@@ -24,8 +24,8 @@ interface Case {
 interface Procedure {
   waitsFor: "caller" | "other" | "nobody";
   call(sql: Sql, of: Case): PromiseLike<{ answer: { error?: string } }[]>;
-  /** Closing is what a suspended user may still do. */
-  alsoSuspended?: true;
+  /** What a suspended user may still do: object to a removal, and close the account, once. */
+  alsoSuspended?: true | "once";
 }
 
 const key = () => crypto.randomUUID();
@@ -46,6 +46,23 @@ async function projectOf(userId: string): Promise<string> {
   return id;
 }
 
+/** A completed video of the user's, made without asking; or one that was removed. */
+async function videoOf(userId: string, isRemoved = false): Promise<string> {
+  const { id } = await first(sql<{ id: string }[]>`
+    insert into videos.jobs (
+      user_id, model_id, model_name, status, prompt, settings, credits_used, request_id, created_at, completed_at, removed_at
+    )
+    values (
+      ${userId}, ${cheapModel}, 'A model', 'completed', 'A fox', '{}', 0, 'a test', core.now(), core.now(),
+      case when ${isRemoved} then core.now() end
+    )
+    returning id`);
+  await sql`
+    insert into safety.cases (job_id, status, ground, opened_at)
+    select ${id}, 'removed', 'hate', core.now() where ${isRemoved}`;
+  return id;
+}
+
 const procedures: Record<string, Procedure> = {
   admin_adjust_credits: {
     waitsFor: "other",
@@ -56,6 +73,12 @@ const procedures: Record<string, Procedure> = {
     waitsFor: "nobody",
     call: (sql, { userId }) =>
       sql`select api.admin_models(${userId}, 'request', ${cheapModel}, true, 'a test') as answer`,
+  },
+  appeals: {
+    waitsFor: "nobody",
+    alsoSuspended: true,
+    call: async (sql, { userId }) =>
+      await sql`select api.appeals(${userId}, ${await videoOf(userId, true)}, 'It is me') as answer`,
   },
   admin_refund_credits: {
     waitsFor: "other",
@@ -78,7 +101,7 @@ const procedures: Record<string, Procedure> = {
   delete_user_profile: {
     waitsFor: "caller",
     call: (sql, { userId }) => sql`select api.delete_user_profile(${userId}) as answer`,
-    alsoSuspended: true,
+    alsoSuspended: "once",
   },
   delete_video_job: {
     waitsFor: "caller",
@@ -95,6 +118,24 @@ const procedures: Record<string, Procedure> = {
         network: key(),
       }),
     }],
+  },
+  get_admin_reports: {
+    waitsFor: "nobody",
+    call: (sql, { userId }) => sql`select api.get_admin_reports(${userId}, 20) as answer`,
+  },
+  patch_admin_reports: {
+    waitsFor: "other",
+    call: async (sql, { userId, other }) => {
+      const jobId = await videoOf(other);
+      const { id } = await first(sql<{ id: string }[]>`
+        insert into safety.cases (job_id, opened_at) values (${jobId}, core.now()) returning id`);
+      return await sql`select api.patch_admin_reports(${userId}, 'request', ${id}, 'keep', 'a test') as answer`;
+    },
+  },
+  reports: {
+    waitsFor: "nobody",
+    call: async (sql, { userId }) =>
+      await sql`select api.reports(${userId}, ${await videoOf(userId)}, 'hate') as answer`,
   },
   get_admin_users: {
     waitsFor: "other",
@@ -293,8 +334,8 @@ for (const [name, { waitsFor, call, alsoSuspended }] of Object.entries(procedure
       assert.equal(row?.answer.error, isLetIn ? undefined : code);
       // And from then on, whatever it waits for.
       const [again] = await call(sql, tried);
-      const isClosed = code === "ERR_4005" || alsoSuspended;
-      assert.equal(again?.answer.error, isClosed ? "ERR_4005" : code);
+      const isClosed = code === "ERR_4005" || alsoSuspended === "once";
+      assert.equal(again?.answer.error, isClosed ? "ERR_4005" : alsoSuspended ? undefined : code);
     });
   }
 }

@@ -77,7 +77,9 @@ Deno.test("an export tells every row that is the user's, with every column but t
   const user = await createUser(database, "canary of the user", "192.0.2.1");
   const personal = await sql<{ relation: string; rows_of: string }[]>`
     select t.relation, t.rows_of from accounts.personal_tables as t order by t.relation`;
-  assert.deepEqual(await tables(sql), personal.map(({ relation }) => relation));
+  // That somebody is under a legal hold is the operator's affair.
+  const all = personal.map(({ relation }) => relation).filter((relation) => relation !== "safety.holds");
+  assert.deepEqual(await tables(sql), all);
   const withheld = await sql<{ relation: string; column_name: string; withheld: string }[]>`
     select c.relation, c.column_name, c.withheld from accounts.privacy_classes as c where c.withheld is not null`;
   const told: string[] = [];

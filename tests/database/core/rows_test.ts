@@ -4,7 +4,7 @@ import postgres from "postgres";
 import { testDatabase } from "../harness.ts";
 import { createGuest } from "../support/accounts.ts";
 import { receiveEvent, recordStored, startVideo, submit, succeeded } from "../support/generation.ts";
-import { rolledBack, type Sql } from "../support/ledger.ts";
+import { first, rolledBack, type Sql } from "../support/ledger.ts";
 import { notificationOf, notify, transactionOf } from "../support/purchases.ts";
 
 const canary = "Qx7canary";
@@ -35,6 +35,13 @@ const broken: Record<string, string> = {
   uploads_bytes_check: "bytes = 0",
   uploads_told: "bytes = null",
   uploads_found: "status = 'ready'",
+  cases_appeal_check: "appeal = repeat('Qx7canary', 300)",
+  cases_due: "due_at = now(), status = 'kept', ground = null, appealed_at = null",
+  cases_ground: "status = 'removed', ground = null",
+  cases_appeal: "status = 'appealed', ground = 'hate', appealed_at = null",
+  reports_details_check: "details = repeat('Qx7canary', 300)",
+  notices_contact_check: "contact = repeat('Qx7canary', 30)",
+  notices_statement_check: "statement = repeat('Qx7canary', 500)",
 };
 
 const purchases: Record<string, string> = {
@@ -99,11 +106,19 @@ Deno.test("a row that breaks a constraint is not told, whatever people wrote int
     insert into videos.uploads (owner_id, content_type, bytes, folder, created_at, expires_at)
     values (${userId}, 'image/png', 1, 'f', now(), now())`;
 
+  const { id: caseId } = await first(sql<{ id: string }[]>`
+    insert into safety.cases (job_id, opened_at) values (${jobId}, now()) returning id`);
+  await sql`
+    insert into safety.reports (case_id, user_id, reason, created_at) values (${caseId}, ${userId}, 'hate', now())`;
+  await sql`
+    insert into safety.notices (case_id, contact, statement, received_at) values (${caseId}, 'ada', 'mine', now())`;
+  await sql`insert into safety.holds (user_id, held_at) values (${userId}, now())`;
+
   await notify(sql, notificationOf("ONE_TIME_CHARGE", transactionOf({ app_transaction_id: "7" })));
 
   const tables = await sql<{ name: string }[]>`
     select distinct c.relation as name from accounts.privacy_classes as c
-    where (c.class in ('blanked', 'erased') or c.relation = 'ops.admin_actions')
+    where (c.class in ('blanked', 'erased') or c.relation in ('ops.admin_actions', 'safety.notices'))
       and c.relation not in ${sql(without)} order by 1`;
   assert(tables.length > 7);
   const seen: string[] = [];

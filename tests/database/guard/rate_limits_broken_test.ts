@@ -22,6 +22,8 @@ const onFailure: Record<string, "open" | "closed"> = {
   admin_credits: "closed",
   purchases: "open",
   exports: "open",
+  takedown_notices: "open",
+  takedown_notices_network: "open",
   sandbox_credits: "closed",
   sandbox_credits_global: "closed",
 };

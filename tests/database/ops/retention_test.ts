@@ -33,7 +33,66 @@ async function completed(sql: Sql, name: string): Promise<string> {
   return jobId;
 }
 
+/** A case about a job that is there; one that waits keeps what belongs to it. */
+async function caseOf(sql: Sql, status: "kept" | "open"): Promise<string> {
+  const jobId = await startVideo(sql);
+  const { id } = await first(sql<{ id: string }[]>`
+    insert into safety.cases (job_id, status, opened_at) values (${jobId}, ${status}, core.now()) returning id`);
+  return id;
+}
+
 const sweeps: Record<string, Sweep> = {
+  reports: {
+    // Of a case that is decided; one that is not keeps its own.
+    async make(sql, name, age) {
+      for (const status of ["kept", "open"] as const) {
+        await sql`
+          insert into safety.reports (case_id, user_id, reason, details, created_at)
+          values (
+            ${await caseOf(sql, status)}, gen_random_uuid(), 'hate', ${status === "open" ? "waits" : name},
+            core.now() - make_interval(secs => ${age})
+          )`;
+      }
+    },
+    names: async (sql) => {
+      const rows = await sql<{ name: string }[]>`select r.details as name from safety.reports as r`;
+      assert.equal(rows.filter(({ name }) => name === "waits").length, 2);
+      return rows.filter(({ name }) => name !== "waits");
+    },
+  },
+  takedown_notices: {
+    async make(sql, name, age) {
+      for (const status of ["kept", "open"] as const) {
+        await sql`
+          insert into safety.notices (case_id, contact, statement, received_at)
+          values (
+            ${await caseOf(sql, status)}, 'ada@example.com', ${status === "open" ? "waits" : name},
+            core.now() - make_interval(secs => ${age})
+          )`;
+      }
+    },
+    names: async (sql) => {
+      const rows = await sql<{ name: string }[]>`select n.statement as name from safety.notices as n`;
+      assert.equal(rows.filter(({ name }) => name === "waits").length, 2);
+      return rows.filter(({ name }) => name !== "waits");
+    },
+  },
+  safety_cases: {
+    // Of a job that is gone; it has no text, so its appeal is its name.
+    async make(sql, name, age) {
+      await sql`
+        insert into safety.cases (job_id, status, appeal, opened_at, decided_at)
+        select j.id, 'kept', j.name, core.now(), core.now() - make_interval(secs => ${age})
+        from (values (gen_random_uuid(), ${name}), (${await startVideo(
+        sql,
+      )}::uuid, 'its job is there')) as j (id, name)`;
+    },
+    names: async (sql) => {
+      const rows = await sql<{ name: string }[]>`select c.appeal as name from safety.cases as c`;
+      assert.equal(rows.filter(({ name }) => name === "its job is there").length, 2);
+      return rows.filter(({ name }) => name !== "its job is there");
+    },
+  },
   idempotency_keys: {
     make: (sql, name, age) =>
       sql`

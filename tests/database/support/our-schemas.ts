@@ -11,5 +11,6 @@ export const ourSchemas = [
   "ops",
   "purchases",
   "queue",
+  "safety",
   "videos",
 ];

@@ -103,6 +103,26 @@ export async function requestAbout(backend: Backend, guest: Guest, operation: Op
   if (ofApple.some((signed) => text.includes(signed))) {
     return exampleRequest(operation, await signedByApple(backend.stack));
   }
+  if (text.includes(exampleIds.case)) {
+    // Somebody else's video, that its user reported.
+    const customer = await backend.signIn(100);
+    const { job_id } = await generate(customer);
+    await ended(backend, customer, job_id);
+    await customer.call("reports", { body: { job_id, reason: "other" } });
+    const [row] = await backend.database.sql<{ id: string }[]>`
+      select c.id from safety.cases as c where c.job_id = ${job_id}`;
+    return exampleRequest(operation, { case: row?.id ?? "" });
+  }
+  if (operation.name === "appeals") {
+    // The operator has removed the video; its file stays known as it was.
+    const { job_id } = await generate(guest);
+    await ended(backend, guest, job_id);
+    const { sql } = backend.database;
+    await sql`update videos.jobs set removed_at = core.now() where id = ${job_id}`;
+    await sql`
+      insert into safety.cases (job_id, status, ground, opened_at) values (${job_id}, 'removed', 'hate', core.now())`;
+    return exampleRequest(operation, { job: job_id });
+  }
   if (text.includes(exampleIds.project)) {
     const answer = await guest.call("projects", { body: { name: "A project" } });
     return exampleRequest(operation, { project: bodyOf(answer, 201, Project).project_id });

@@ -48,6 +48,10 @@ export type Database = {
         Returns: Json;
       };
       "app_store_notifications": { Args: { "p_notification": Json }; Returns: Json };
+      "appeals": {
+        Args: { "p_job_id": string; "p_session_id"?: string; "p_statement": string; "p_user_id": string };
+        Returns: Json;
+      };
       "apple_identity_notifications": { Args: { "p_notification": Json }; Returns: Json };
       "begin_device_check": {
         Args: {
@@ -142,6 +146,7 @@ export type Database = {
           "p_request_id": string;
           "p_session_id"?: string;
           "p_settings": Json;
+          "p_source_job_id"?: string;
           "p_user_id": string;
         };
         Returns: Json;
@@ -158,6 +163,16 @@ export type Database = {
           "p_request_id": string;
           "p_session_id"?: string;
           "p_user_id": string;
+        };
+        Returns: Json;
+      };
+      "get_admin_reports": {
+        Args: {
+          "p_admin_id": string;
+          "p_after"?: Json;
+          "p_limit": number;
+          "p_session_id"?: string;
+          "p_status"?: string;
         };
         Returns: Json;
       };
@@ -237,6 +252,18 @@ export type Database = {
       };
       "models": {
         Args: { "p_moderated_by"?: string; "p_session_id"?: string; "p_user_id": string };
+        Returns: Json;
+      };
+      "patch_admin_reports": {
+        Args: {
+          "p_admin_id": string;
+          "p_case_id": string;
+          "p_decision": string;
+          "p_ground"?: string;
+          "p_reason": string;
+          "p_request_id": string;
+          "p_session_id"?: string;
+        };
         Returns: Json;
       };
       "patch_notifications": {
@@ -334,6 +361,10 @@ export type Database = {
         Args: { "p_attempt": number; "p_job_id": string; "p_task_id": number };
         Returns: Json;
       };
+      "record_fingerprint": {
+        Args: { "p_attempt": number; "p_job_id": string; "p_sha256"?: string; "p_task_id": number };
+        Returns: Json;
+      };
       "record_image": {
         Args: { "p_job_id": string; "p_outcome": Json; "p_upload_id": string };
         Returns: Json;
@@ -385,6 +416,16 @@ export type Database = {
         Returns: Json;
       };
       "renew_tasks": { Args: { "p_attempts": (number)[]; "p_task_ids": (number)[] }; Returns: Json };
+      "reports": {
+        Args: {
+          "p_details"?: string;
+          "p_job_id": string;
+          "p_reason": string;
+          "p_session_id"?: string;
+          "p_user_id": string;
+        };
+        Returns: Json;
+      };
       "retry_task": {
         Args: {
           "p_after_seconds"?: number;
@@ -394,6 +435,10 @@ export type Database = {
           "p_error": string;
           "p_task_id": number;
         };
+        Returns: Json;
+      };
+      "takedown_notices": {
+        Args: { "p_contact": string; "p_job_id": string; "p_network": string; "p_statement": string };
         Returns: Json;
       };
       "user_export": { Args: { "p_session_id"?: string; "p_user_id": string }; Returns: Json };

@@ -13,6 +13,9 @@ export const exampleIds = {
   signedIdentityNotification:
     "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL2FwcGxlaWQuYXBwbGUuY29tIn0.c2lnbmF0dXJl",
   job: "c4a1d7d2-6a55-4c9b-8a0f-0f6a0c4f3e21",
+  case: "019ab3f2-7d20-7c55-8f31-6a2b9d0c4e17",
+  report: "019ab3f2-7c10-7b44-9e20-5b1a8c9d3f06",
+  notice: "019ab3f2-7d20-7c56-a1b2-6a2b9d0c4e18",
   notification: "0197a3c1-5b2e-7c40-8f13-6d9be0a4c752",
   project: "7c9e6679-7425-40de-944b-e07fc1f90ae7",
   model: "0190a000-0000-7000-8000-000000000001",

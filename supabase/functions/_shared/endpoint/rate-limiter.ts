@@ -19,6 +19,8 @@ export const policyNames = [
   "reads",
   "writes",
   "exports",
+  "takedown_notices",
+  "takedown_notices_network",
   "replays",
   "admin",
   "admin_credits",

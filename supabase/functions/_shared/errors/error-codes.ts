@@ -59,6 +59,7 @@ export const errorCodes = {
   ERR_4019: { status: 422, category: "upload/not-usable", severity: "info", action: "fix", details: ["reason"], replayed: true },
   ERR_4020: { status: 409, category: "upload/quota-exceeded", severity: "info", action: "read_state", details: ["used_bytes", "quota_bytes"], replayed: false },
   ERR_4021: { status: 409, category: "consent/missing", severity: "info", action: "fix", details: ["processors"], replayed: false },
+  ERR_4022: { status: 410, category: "video/removed", severity: "info", action: "stop", details: ["reason", "appeal"], replayed: true },
   ERR_5001: { status: 504, category: "provider/timed-out", severity: "error", action: "new_key", details: [], replayed: true },
   ERR_5002: { status: 503, category: "provider/unavailable", severity: "error", action: "new_key_later", details: [], replayed: true },
   ERR_5003: { status: 502, category: "provider/rejected", severity: "error", action: "fix", details: ["reason"], replayed: true },

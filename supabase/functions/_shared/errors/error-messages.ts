@@ -111,6 +111,11 @@ export const errorMessages: Readonly<Record<ErrorCode, Readonly<Record<Language,
     tr: "Bunun için isteminizin video hizmetlerine iletilmesine onay vermelisiniz.",
     es: "Para esto hace falta su consentimiento para enviar la descripción a los servicios de vídeo.",
   },
+  ERR_4022: {
+    en: "This video was removed because it breaks the rules.",
+    tr: "Bu video kurallara aykırı olduğu için kaldırıldı.",
+    es: "Este vídeo se retiró porque infringe las normas.",
+  },
   ERR_5001: {
     en: "Generating the video took too long. Please try again.",
     tr: "Videonun oluşturulması çok uzun sürdü. Lütfen yeniden deneyin.",

@@ -34,6 +34,12 @@ const adminActions = [
   "disable_model",
   "ban",
   "unban",
+  "keep_video",
+  "remove_video",
+  "grant_appeal",
+  "reject_appeal",
+  "hold",
+  "lift_hold",
 ] as const;
 
 export const AdministeredUser = z.object({
@@ -58,6 +64,13 @@ export const AdministeredUser = z.object({
   ),
   credits: z.object({ remaining: count, held: count, owed: count }),
   jobs: z.object({ pending: count, processing: count, completed: count, failed: count, cancelled: count }),
+  /** While the operator keeps the user's data as evidence. */
+  legal_hold: z.nullable(z.object({ held_at: timestamp })),
+  /** Of a closed account. */
+  erasure: z.nullable(z.object({
+    erased_at: z.nullable(timestamp),
+    waits_for: z.nullable(z.enum(["legal_hold", "jobs", "uploads", "worker"])),
+  })),
   /** The newest 20. */
   recent_actions: z.array(z.object({
     id: z.uuid(),

@@ -22,6 +22,8 @@ export interface Storage {
    * ERR_6002.
    */
   sign(paths: readonly string[], seconds: number): Promise<(string | null)[]>;
+  /** The file, as it is read; null where there is none. Throws ERR_6002. */
+  open(path: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array> | null>;
   /** Removes what is there of the files. Throws ERR_6002. */
   remove(paths: readonly string[]): Promise<void>;
   /** Resolves when the bucket can be reached. Throws ERR_6002. */
@@ -56,6 +58,13 @@ function bucket(name: string, runtime: Parameters<Port<Storage>>[0]): UploadStor
       const { data, error } = await files.createSignedUrls([...paths], seconds);
       failOn(error);
       return (data ?? []).map(({ signedUrl }) => signedUrl);
+    },
+    open: async (path, signal) => {
+      const { data, error } = await connect(repeatUnauthorized(runtime.fetch)).from(name)
+        .download(path, {}, { signal }).asStream();
+      if (error !== null && isNotFound(error)) return null;
+      failOn(error);
+      return data;
     },
     remove: async (paths) => {
       const { error } = await files.remove([...paths]);

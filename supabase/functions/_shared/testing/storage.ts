@@ -30,6 +30,10 @@ export function fakeStorage(given: Partial<UploadStorage> = {}): FakeStorage {
           files.has(path) ? `https://storage.example.com/${path}?expires=${seconds}` : null
         ),
       ),
+    open: (path) => {
+      const file = files.get(path);
+      return Promise.resolve(file === undefined ? null : new Blob([file.content.slice()]).stream());
+    },
     remove: (paths) => {
       for (const path of paths) files.delete(path);
       return Promise.resolve();

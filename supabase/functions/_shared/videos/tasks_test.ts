@@ -19,7 +19,7 @@ import { elsewhere, lost, queued, setting } from "../testing/video-tasks.ts";
 
 Deno.test("there is a handler for each kind of task that a job has", () => {
   assert.deepEqual(Object.keys(videoTasks).sort(), [
-    ...["cancel", "delete_files", "poll", "store", "submit", "tidy_upload"],
+    ...["cancel", "delete_files", "fingerprint", "poll", "store", "submit", "tidy_upload"],
   ]);
 });
 
