@@ -1,4 +1,4 @@
--- What a fresh project needs to be useful: three models, with the ids, options and prices that fal states, the terms of a
+-- What a fresh project needs to be useful: four models, with the ids, options and prices that fal states, the terms of a
 -- first policy, and three packs of credits.
 -- 1 credit stands for about $0.10 of the provider's price, rounded up.
 
@@ -19,7 +19,7 @@ insert into videos.models (
   ),
   (
     '0190a000-0000-7000-8000-000000000002', 'Veo 3 Fast',
-    'Fast and detailed videos from a text, without sound.',
+    'Fast and detailed videos from a text, with or without sound.',
     'text_to_video', false, false,
     -- $0.10 a second without audio.
     'per_second', 1,
@@ -40,13 +40,67 @@ insert into videos.models (
       "resolution": { "values": ["720p"], "default": "720p" },
       "aspect_ratio": { "values": ["16:9", "9:16"], "default": "16:9" }
     }', 3
+  ),
+  (
+    '0190a000-0000-7000-8000-000000000004', 'Krea Wan 14B',
+    'Makes a video of yours again, in another style.',
+    'video_to_video', false, false,
+    -- $0.025 a second of what it makes, which is as long as its source: 12 s at most of what is sold here.
+    'per_video', 3,
+    '{
+      "duration_seconds": { "values": [5], "default": 5 },
+      "resolution": { "values": ["480p"], "default": "480p" },
+      "aspect_ratio": { "values": ["auto"], "default": "auto" }
+    }', 4
   )
 on conflict (id) do nothing;
 
-insert into videos.model_providers (model_id, preference, provider, provider_model, cost_cents) values
-  ('0190a000-0000-7000-8000-000000000001', 1, 'fal', 'fal-ai/kling-video/v2.5-turbo/pro/text-to-video', 35),
-  ('0190a000-0000-7000-8000-000000000002', 1, 'fal', 'fal-ai/veo3/fast', 10),
-  ('0190a000-0000-7000-8000-000000000003', 1, 'fal', 'fal-ai/sora-2/image-to-video', 10)
+-- It is as long and as large as its source.
+update videos.models set unpromised = '{duration_seconds,resolution}'
+where id = '0190a000-0000-7000-8000-000000000004';
+
+-- What they take beside prompt and size, by the fields below.
+update videos.models as m
+set inputs = i.inputs::jsonb
+from (values
+  ('0190a000-0000-7000-8000-000000000001', '[{ "name": "negative_prompt", "type": "text", "max": 500 }]'),
+  (
+    '0190a000-0000-7000-8000-000000000002',
+    -- $0.15 a second with sound.
+    '[
+      { "name": "audio", "type": "boolean", "default": false, "price_factor": 1.5 },
+      { "name": "negative_prompt", "type": "text", "max": 500 },
+      { "name": "seed", "type": "integer", "min": 0, "max": 2147483647 }
+    ]'
+  ),
+  (
+    '0190a000-0000-7000-8000-000000000004',
+    '[
+      { "name": "strength", "type": "number", "min": 0.01, "max": 1, "default": 0.85 },
+      { "name": "seed", "type": "integer", "min": 0, "max": 2147483647 }
+    ]'
+  )
+) as i (id, inputs)
+where m.id = i.id::uuid and m.inputs = '[]';
+
+insert into videos.model_providers (model_id, preference, provider, provider_model, cost_cents, inputs) values
+  (
+    '0190a000-0000-7000-8000-000000000001', 1, 'fal', 'fal-ai/kling-video/v2.5-turbo/pro/text-to-video', 35,
+    '{ "negative_prompt": { "field": "negative_prompt" } }'
+  ),
+  (
+    '0190a000-0000-7000-8000-000000000002', 1, 'fal', 'fal-ai/veo3/fast', 10,
+    '{
+      "audio": { "field": "generate_audio", "cost_factor": 1.5 },
+      "negative_prompt": { "field": "negative_prompt" },
+      "seed": { "field": "seed" }
+    }'
+  ),
+  ('0190a000-0000-7000-8000-000000000003', 1, 'fal', 'fal-ai/sora-2/image-to-video', 10, '{}'),
+  (
+    '0190a000-0000-7000-8000-000000000004', 1, 'fal', 'fal-ai/krea-wan-14b/video-to-video', 30,
+    '{ "strength": { "field": "strength" }, "seed": { "field": "seed" } }'
+  )
 on conflict (model_id, preference) do nothing;
 
 -- Sexual content with minors, in words that leave little doubt together. The operator adds what their app must not show.

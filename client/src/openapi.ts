@@ -225,7 +225,7 @@ export interface paths {
         post?: never;
         /**
          * Deletes an ended video; its files are removed afterwards
-         * @description The job leaves its user's lists at once, and a worker removes its files. Only ended jobs: others are `ERR_4009`, and `cancel-video` comes first. What the video cost stays paid.
+         * @description The job leaves its user's lists at once, and a worker removes its files. Only ended jobs: others are `ERR_4009`, and `cancel-video` comes first; so is one that a running job is made from (`in_use`). What the video cost stays paid.
          */
         delete: operations["deleteDeleteVideoJob"];
         options?: never;
@@ -268,7 +268,7 @@ export interface paths {
          * Accepts a video, holds its price and begins to generate it
          * @description The price is computed from model and settings, and held; a video that is not made gives it back. Watch the job with `video-status`.
          *
-         *     `prompt` has 1 to 2000 characters, with tabs and line breaks but no other control or direction characters; where a model takes less, `options.prompt_max_characters` says how much, in UTF-16 units. `settings` are options of the model, whose defaults stand for those that are left out. `image_url` is for models that require an image: https, a public DNS name, no port, no credentials. It is fetched once, after the answer, and what was fetched is used; where there is no picture the job ends with `ERR_4019`. `image_upload_id`, instead of it, is one of the caller's `uploads`, which must be `ready` (`ERR_4009`) and there (`ERR_4007`). `client_reference`, 1 to 100 visible characters, is the app's own name for the job: it is kept with it, and `video-jobs` finds it. `project_id` puts it into one of the caller's `projects`: `ERR_4007` for any other. Optional fields may be null.
+         *     `prompt` has 1 to 2000 characters, with tabs and line breaks but no other control or direction characters; where a model takes less, `options.prompt_max_characters` says how much, in UTF-16 units. `settings` are options of the model and its `inputs`, by their names; defaults stand for those that are left out, and `ERR_4008` names what the model does not take. `image_url` is for models that require an image: https, a public DNS name, no port, no credentials. It is fetched once, after the answer, and what was fetched is used; where there is no picture the job ends with `ERR_4019`. `image_upload_id`, instead of it, is one of the caller's `uploads`, which must be `ready` (`ERR_4009`) and there (`ERR_4007`). `source_job_id` is for models of the category `video_to_video`, which need it: a completed job of the caller's own, `ERR_4007` where it is not there, `ERR_4009` while it runs or where it has failed. `client_reference`, 1 to 100 visible characters, is the app's own name for the job: it is kept with it, and `video-jobs` finds it. `project_id` puts it into one of the caller's `projects`: `ERR_4007` for any other. Optional fields may be null.
          *
          *     Where the operator asks for consent, `ERR_4021` names in `processors` who would get the prompt and have not all been accepted: with `accepted_processors` of `user-profile` they are, and the same key goes on.
          */
@@ -354,7 +354,7 @@ export interface paths {
         };
         /**
          * The models that can be used now, with their options and prices
-         * @description What can be generated now. `pricing.credits` is the price of a video, or of each second of it; `options` has the values of each setting, and the one that stands for it where it is left out; `options.prompt_max_characters` is there for a model that takes prompts of less than 2,000. `processed_by` names who may get the prompt and the image: show them, and ask for consent. Send the answer's `ETag` as `If-None-Match`, and there is no body while nothing has changed: 304.
+         * @description What can be generated now. `pricing.credits` is the price of a video, or of each second of it; `options` has the values of each setting, and the one that stands for it where it is left out; `options.prompt_max_characters` is there for a model that takes prompts of less than 2,000. `inputs` are what a model takes beside, which `settings` has by their names: with type, bounds, default, and what they multiply the price by where they are used. `processed_by` names who may get the prompt and the image: show them, and ask for consent. Send the answer's `ETag` as `If-None-Match`, and there is no body while nothing has changed: 304.
          */
         get: operations["getModels"];
         put?: never;
@@ -962,7 +962,7 @@ export interface components {
         /** @enum {string} */
         CaseStatus: "open" | "kept" | "removed" | "appealed" | "restored";
         /** @enum {string} */
-        Category: "text_to_video" | "image_to_video";
+        Category: "text_to_video" | "image_to_video" | "video_to_video";
         ChangeModelRequest: {
             /** Format: uuid */
             model_id: string;
@@ -981,6 +981,7 @@ export interface components {
             requires_image: boolean;
             pricing: components["schemas"]["Pricing"];
             options: components["schemas"]["ModelOptions"];
+            inputs: components["schemas"]["ModelInput"][];
             is_available: boolean;
         };
         Check: {
@@ -1066,17 +1067,21 @@ export interface components {
             /** Format: uuid */
             model_id: string;
             prompt: string;
-            settings?: {
+            settings?: ({
                 duration_seconds?: number | null;
                 resolution?: string | null;
                 aspect_ratio?: string | null;
-            } | null;
+            } & {
+                [key: string]: boolean | number | string | string[] | null;
+            }) | null;
             image_url?: string | null;
             /** Format: uuid */
             image_upload_id?: string | null;
             client_reference?: string | null;
             /** Format: uuid */
             project_id?: string | null;
+            /** Format: uuid */
+            source_job_id?: string | null;
         };
         GenerateVideosRequest: {
             /** @enum {string} */
@@ -1125,6 +1130,7 @@ export interface components {
         };
         /** @enum {string} */
         ImageType: "image/jpeg" | "image/png" | "image/webp";
+        InputValue: boolean | number | string | string[];
         Job: {
             /** Format: uuid */
             job_id: string;
@@ -1164,6 +1170,8 @@ export interface components {
             duration_seconds: number;
             resolution: string;
             aspect_ratio: string;
+        } & {
+            [key: string]: components["schemas"]["InputValue"];
         };
         /** @enum {string} */
         JobStatus: "pending" | "processing" | "completed" | "failed" | "cancelled";
@@ -1206,6 +1214,17 @@ export interface components {
             processed_by: string[];
             pricing: components["schemas"]["Pricing"];
             options: components["schemas"]["ModelOptions"];
+            inputs: components["schemas"]["ModelInput"][];
+        };
+        ModelInput: {
+            name: string;
+            /** @enum {string} */
+            type: "integer" | "number" | "boolean" | "text" | "choice" | "image" | "images";
+            min?: number;
+            max?: number;
+            values?: string[];
+            default?: components["schemas"]["InputValue"];
+            price_factor?: number;
         };
         ModelOptions: {
             duration_seconds: components["schemas"]["NumberOption"];
@@ -2073,6 +2092,13 @@ export interface operations {
                      *           "default": "16:9"
                      *         }
                      *       },
+                     *       "inputs": [
+                     *         {
+                     *           "name": "negative_prompt",
+                     *           "type": "text",
+                     *           "max": 500
+                     *         }
+                     *       ],
                      *       "is_available": true
                      *     }
                      */
@@ -3403,7 +3429,14 @@ export interface operations {
                      *               ],
                      *               "default": "16:9"
                      *             }
-                     *           }
+                     *           },
+                     *           "inputs": [
+                     *             {
+                     *               "name": "negative_prompt",
+                     *               "type": "text",
+                     *               "max": 500
+                     *             }
+                     *           ]
                      *         }
                      *       ]
                      *     }

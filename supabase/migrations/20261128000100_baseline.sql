@@ -811,8 +811,16 @@ return jsonb_strip_nulls(
 );
 
 -- What guard.take says: the limits as the API shows them, the envelope to return instead of going on, if any, and the times
--- that were counted, in the order of the policies' names, null for one that is broken.
-create type guard.taken as (limits jsonb, refusal jsonb, hits timestamptz[]);
+-- that were counted, in the order of the policies, null for one that is broken. The limits are the text of JSON objects
+-- with commas between, null for none: to read them as JSON costs more than to count, and is done once, by who needs it.
+create type guard.taken as (limits text, refusal jsonb, hits timestamptz[]);
+
+-- Limits as JSON.
+create function guard.limits_json(p_limits text)
+returns jsonb
+language sql
+immutable
+return ('[' || coalesce(p_limits, '') || ']')::jsonb;
 
 create function guard.enter(
   p_user_id uuid, p_endpoint text, p_policies text[], p_network text, p_locks boolean default false,
@@ -841,7 +849,7 @@ begin
   end if;
   v_taken := guard.take(p_policies, p_user_id, p_network, p_endpoint);
   refusal := v_taken.refusal;
-  limits := v_taken.limits;
+  limits := guard.limits_json(v_taken.limits);
   if refusal is not null then
     return;
   end if;
@@ -853,7 +861,9 @@ begin
   else
     refusal := (accounts.admit(p_user_id, p_suspended)).refusal;
   end if;
-  refusal := refusal || jsonb_build_object('limits', limits);
+  if refusal is not null then
+    refusal := refusal || jsonb_build_object('limits', limits);
+  end if;
 end;
 $$;
 
@@ -869,6 +879,17 @@ return jsonb_build_object('data', p_data) || case
   when p_limits is null then jsonb_build_object('language', p_language)
   else jsonb_build_object('limits', p_limits, 'language', p_language)
 end;
+
+-- A keyed procedure's answer, as JSON that nobody reads before it is sent: an outcome, with the limits of guard.taken and the
+-- user's language, which it does not have.
+create function guard.reply(p_outcome jsonb, p_limits text, p_language text)
+returns json
+language sql
+immutable
+return (
+  left(p_outcome::text, -1) || coalesce(',"limits":[' || p_limits || ']', '')
+    || coalesce(',"language":"' || p_language || '"', '') || '}'
+)::json;
 
 -- An outcome that was made without knowing the user's language.
 create function guard.in_language(p_outcome jsonb, p_language text)
@@ -1063,8 +1084,7 @@ begin
 end;
 $$;
 
--- A limit as the API shows it, `reset` being the whole seconds until the hit leaves its window. As text that is read as
--- JSON once: an object that is built costs twice as much. The names need no quoting.
+-- A limit as the API shows it, `reset` being the whole seconds until the hit leaves its window. The names need no quoting.
 create function guard.limit_text(
   p_policy guard.policies, p_is_allowed text, p_current integer, p_remaining integer, p_hit timestamptz
 )
@@ -1086,21 +1106,17 @@ as $$
 -- Counts one attempt against several policies, all or none. `hits` are for guard.give_back. `refusal` is
 -- limit/rate-exceeded, or database/unavailable where a limiter that fails closed is broken. Those that fail open are
 -- then passed over. A policy without its row is broken. An unknown network is one subject, shared by all who have none.
--- Locks: one row a policy, in the
--- order of their names, until the transaction ends. Time is read after that lock, so that hits are in order and no
--- window admits one too many.
+-- Locks: one row a policy, in the order that is given, until the transaction ends: callers name policies in the order of
+-- their names, which tests/contract/policies_test.ts holds them to. Time is read after that lock, so that hits are in order
+-- and no window admits one too many.
 declare
   v_name text;
   v_policy guard.policies;
   v_subject text;
   v_hits timestamptz[];
   v_used integer;
-  v_limits text;
   v_taken guard.taken;
 begin
-  if cardinality(p_policies) > 2 or p_policies[1] > p_policies[2] then
-    p_policies := array(select asked.name from unnest(p_policies) as asked (name) order by asked.name);
-  end if;
   -- One by one: a plan for `name = any (…)` is made anew at every call.
   foreach v_name in array p_policies loop
     select p.* into v_policy from guard.policies as p where p.name = v_name;
@@ -1132,23 +1148,21 @@ begin
     v_used := cardinality(v_hits);
     if v_used > v_policy.max_hits then
       -- Without the attempt that is refused. A hit leaves: the oldest, or a later one where the operator lowered the limit.
-      v_taken.limits := jsonb_build_array(guard.limit_text(
-        v_policy, 'false', v_used - 1, 0, v_hits[v_used - v_policy.max_hits]
-      )::jsonb);
+      v_taken.limits := guard.limit_text(v_policy, 'false', v_used - 1, 0, v_hits[v_used - v_policy.max_hits]);
       v_taken.refusal := guard.refusal(
         'limit/rate-exceeded',
-        jsonb_build_object('policy', v_name, 'retry_after', v_taken.limits -> 0 -> 'reset'), v_taken.limits
+        jsonb_build_object('policy', v_name, 'retry_after', v_taken.limits::jsonb -> 'reset'),
+        guard.limits_json(v_taken.limits)
       );
       v_taken.hits := '{}';
       -- Undoes what this policy and those before it counted.
       raise exception 'refused';
     end if;
-    v_limits := concat_ws(',', v_limits, guard.limit_text(
+    v_taken.limits := concat_ws(',', v_taken.limits, guard.limit_text(
       v_policy, 'true', v_used, v_policy.max_hits - v_used, v_hits[1]
     ));
     v_taken.hits := v_taken.hits || v_hits[v_used];
   end loop;
-  v_taken.limits := '[' || v_limits || ']';
   return v_taken;
 exception
   -- A deadlock or a lost race is no fault of the limiter: the caller tries the whole again.
@@ -1162,7 +1176,7 @@ exception
       return guard.take_each(p_policies, p_user_id, p_network, p_endpoint);
     end if;
     raise warning 'the rate limiter of % is broken: %', p_policies[1], sqlerrm;
-    v_taken.limits := '[]';
+    v_taken.limits := null;
     v_taken.hits := array[null::timestamptz];
     if guard.fails_closed(p_policies[1]) then
       v_taken.refusal := guard.refusal('database/unavailable');
@@ -1183,13 +1197,12 @@ declare
   v_one guard.taken;
   v_all guard.taken;
 begin
-  v_all.limits := '[]';
   foreach v_policy in array p_policies loop
     v_one := guard.take(array[v_policy], p_user_id, p_network, p_endpoint);
     if v_one.refusal is not null then
       raise exception 'refused';
     end if;
-    v_all.limits := v_all.limits || v_one.limits;
+    v_all.limits := nullif(concat_ws(',', v_all.limits, v_one.limits), '');
     v_all.hits := v_all.hits || v_one.hits;
   end loop;
   return v_all;
@@ -2302,16 +2315,14 @@ create function credits.capture(p_job_id uuid)
 returns jsonb
 language sql
 volatile
-set search_path = ''
-as $$ select credits.end_hold(p_job_id, 'capture') $$;
+return credits.end_hold(p_job_id, 'capture');
 
 -- The job was not delivered: its hold goes back where it came from.
 create function credits.release(p_job_id uuid)
 returns jsonb
 language sql
 volatile
-set search_path = ''
-as $$ select credits.end_hold(p_job_id, 'release') $$;
+return credits.end_hold(p_job_id, 'release');
 
 -- supabase/schemas/credits/debts.sql
 
@@ -5068,15 +5079,36 @@ select core.keep_rows_out_of_logs('safety.holds');
 
 -- supabase/schemas/videos/models.sql
 
--- videos: from a model and a prompt to a file in storage. In this order: models.sql, projects.sql, jobs.sql, submissions.sql,
--- assets.sql, renewals.sql, uploads.sql, image-copies.sql, providers.sql, offers.sql, settlement.sql, removal.sql,
--- moderation.sql, acceptance.sql, bulk.sql, telling.sql, retention.sql, export.sql.
+-- videos: from a model and a prompt to a file in storage. In this order: models.sql, inputs.sql, projects.sql, jobs.sql,
+-- submissions.sql, assets.sql, quality.sql, renewals.sql, uploads.sql, sources.sql, image-copies.sql, providers.sql, offers.sql,
+-- settlement.sql, removal.sql, moderation.sql, acceptance.sql, bulk.sql, telling.sql, retention.sql, export.sql.
 
 create schema videos;
 
-create type videos.model_category as enum ('text_to_video', 'image_to_video');
+create type videos.model_category as enum ('text_to_video', 'image_to_video', 'video_to_video');
 
 create type videos.pricing_type as enum ('per_video', 'per_second');
+
+-- The settings of a request that asks for none: of every model's three options, and of what else it takes (inputs.sql).
+create function videos.default_settings(p_options jsonb, p_inputs jsonb)
+returns jsonb
+language sql
+immutable
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'duration_seconds', p_options #> '{duration_seconds,default}', 'resolution', p_options #> '{resolution,default}',
+    'aspect_ratio', p_options #> '{aspect_ratio,default}'
+  ) || coalesce(jsonb_object_agg(i.input ->> 'name', i.input -> 'default') filter (where i.input ? 'default'), '{}')
+  from jsonb_array_elements(p_inputs) as i (input)
+$$;
+
+-- What of settings is an input of the model's own, and none of the three options that every model has.
+create function videos.inputs_in(p_settings jsonb)
+returns jsonb
+language sql
+immutable
+return p_settings - '{duration_seconds,resolution,aspect_ratio}'::text[];
 
 create table videos.models (
   id uuid primary key default core.new_id(),
@@ -5118,12 +5150,11 @@ create table videos.models (
   start_within interval not null default interval '15 minutes' check (start_within > interval '0'),
   finish_within interval not null default interval '15 minutes' check (finish_within > interval '0'),
   position integer not null default 0,
-  -- The settings of a request that asks for none.
-  defaults jsonb generated always as (jsonb_set(jsonb_set(jsonb_set(
-    '{}', '{duration_seconds}', options #> '{duration_seconds,default}'),
-    '{resolution}', options #> '{resolution,default}'),
-    '{aspect_ratio}', options #> '{aspect_ratio,default}'
-  )) stored
+  -- What it takes beside prompt and size, in the order of the catalogue: see inputs.sql.
+  inputs jsonb not null default '[]',
+  defaults jsonb generated always as (videos.default_settings(options, inputs)) stored,
+  -- The settings that its videos only come near to, such as a duration that follows the source's: see videos.judge.
+  unpromised text[] not null default '{}' check (unpromised <@ array['duration_seconds', 'resolution', 'aspect_ratio'])
 );
 alter table videos.models enable row level security;
 comment on table videos.models is 'The catalogue. What is not available stays, for the jobs that were made with it.';
@@ -5210,12 +5241,13 @@ create table videos.model_providers (
   cost_cents numeric not null check (cost_cents >= 0),
   -- The longest prompt that it takes, in UTF-16 units, as JavaScript and providers count; null for any.
   prompt_max_units integer check (prompt_max_units > 0),
-  -- Where it takes less than the model sells: `{ resolution: ["720p"], image: [false], … }`, all of a name's values.
+  -- Where it takes less than the model sells: `{ resolution: ["720p"], image: [false], … }`, all values of a setting's.
   takes jsonb not null default '{}' check (
     jsonb_typeof(takes) = 'object'
-    and takes - array['duration_seconds', 'resolution', 'aspect_ratio', 'image'] = '{}'
     and not jsonb_path_exists(takes, 'strict $.* ? (@.type() != "array")', silent => true)
   ),
+  -- The field of its own that each of the model's inputs becomes: see inputs.sql.
+  inputs jsonb not null default '{}',
   primary key (model_id, preference),
   unique (model_id, provider)
 );
@@ -5243,25 +5275,304 @@ begin
         );
       end if;
     end loop;
+    if videos.inputs_in(p_settings) <> '{}' then
+      v_fields := v_fields || videos.unfitting_inputs(p_model.inputs, videos.inputs_in(p_settings));
+    end if;
   end if;
   if p_model.requires_image and p_image_url is null then
     v_fields := v_fields || '{"path": "image_url", "message": "This model needs an image"}'::jsonb;
-  elsif p_image_url is not null and p_model.category = 'text_to_video' then
+  elsif p_image_url is not null and p_model.category <> 'image_to_video' then
     v_fields := v_fields || '{"path": "image_url", "message": "This model takes no image"}'::jsonb;
   end if;
   return v_fields;
 end;
 $$;
 
--- The price of a video in credits; there is no other.
+-- supabase/schemas/videos/inputs.sql
+
+-- What a model takes beside prompt and size: seed, negative prompt, sound, an end frame, whatever its provider has.
+--
+-- videos.models.inputs declares them, in the order of the catalogue: `[{ name, type, min?, max?, values?, default?,
+-- price_factor? }]`. Types and what their bounds mean:
+--   integer, number   from min to max
+--   boolean
+--   text              of min (or 0) to max characters; the moderation reads it with the prompt
+--   choice            one of values
+--   image, images     an upload of the user's, or up to max of them
+-- A request's `settings` take them, under their names. price_factor multiplies the price where an input is used: true, or
+-- given and not its default.
+--
+-- videos.model_providers.inputs says what a provider makes of them, by name: `{ audio: { field: "generate_audio",
+-- values?: { true: "on" }, cost_factor?: 1.5 } }`. A provider without an input's name is asked only for what has its default
+-- or none; without `field` nothing is sent, for what it does anyhow.
+
+create function videos.input_fault(p_input jsonb, p_value jsonb)
+returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+-- Why a value is none of an input's, in words for a developer; null where it is one.
+declare
+  v_type constant text := p_input ->> 'type';
+  v_is constant text := jsonb_typeof(p_value);
+  v_min constant numeric := p_input ->> 'min';
+  v_max constant numeric := p_input ->> 'max';
+  v_uuid constant text := '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$';
+  v_number numeric;
+begin
+  if v_type in ('integer', 'number') then
+    if v_is = 'number' then
+      v_number := p_value;
+    end if;
+    if v_number between v_min and v_max and (v_type = 'number' or v_number = floor(v_number)) then
+      return null;
+    end if;
+    return format('Must be a %s from %s to %s', case v_type when 'integer' then 'whole number' else 'number' end, v_min, v_max);
+  elsif v_type = 'boolean' then
+    return case when v_is <> 'boolean' then 'Must be true or false' end;
+  elsif v_type = 'text' then
+    return case when v_is <> 'string' or char_length(p_value #>> '{}') not between coalesce(v_min, 0) and v_max
+      then format('Must be a text of %s to %s characters', coalesce(v_min, 0), v_max) end;
+  elsif v_type = 'choice' then
+    return case when not p_input -> 'values' @> p_value or v_is <> 'string'
+      then format('Must be one of %s', p_input -> 'values') end;
+  elsif v_type = 'image' then
+    return case when v_is <> 'string' or p_value #>> '{}' !~ v_uuid then 'Must be the id of an upload' end;
+  end if;
+  if v_is = 'array' then
+    if jsonb_array_length(p_value) between 1 and v_max and not exists (
+      select from jsonb_array_elements(p_value) as u (id) where jsonb_typeof(u.id) <> 'string' or u.id #>> '{}' !~ v_uuid
+    ) then
+      return null;
+    end if;
+  end if;
+  return format('Must be a list of 1 to %s ids of uploads', v_max);
+end;
+$$;
+
+create function videos.check_inputs()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+-- Refuses a declaration that no request could fit, before it is in the catalogue.
+declare
+  v_input jsonb;
+  v_names text[] := '{duration_seconds,resolution,aspect_ratio}';
+  v_fault text;
+begin
+  if jsonb_typeof(new.inputs) <> 'array' or jsonb_array_length(new.inputs) > 20 then
+    raise exception 'inputs are a list of at most 20' using errcode = 'check_violation';
+  end if;
+  for v_input in select i.input from jsonb_array_elements(new.inputs) as i (input) loop
+    v_fault := case
+      when jsonb_typeof(v_input) <> 'object'
+        or v_input - '{name,type,min,max,values,default,price_factor}'::text[] <> '{}' then 'has other members'
+      when coalesce(v_input ->> 'name' !~ '^[a-z][a-z0-9_]{0,39}$', true) then 'has no name in small letters'
+      when v_input ->> 'name' = any (v_names) then 'has a name that is taken'
+      when coalesce(v_input ->> 'type' not in (
+        'integer', 'number', 'boolean', 'text', 'choice', 'image', 'images'
+      ), true) then 'has no type'
+      when v_input ->> 'type' in ('integer', 'number') and (
+        jsonb_typeof(v_input -> 'min') is distinct from 'number' or jsonb_typeof(v_input -> 'max') is distinct from 'number'
+      ) then 'has no bounds'
+      -- As much as a request may have of them.
+      when v_input ->> 'type' in ('text', 'images') and not coalesce(jsonb_path_exists(
+        v_input, '$.max ? (@.type() == "number" && @ >= 1 && @ <= 2000)'
+      ), false) then 'has no max'
+      when v_input ->> 'type' = 'choice' and not coalesce(
+        jsonb_typeof(v_input -> 'values') = 'array' and not jsonb_path_exists(
+          v_input, 'strict $.values[*] ? (@.type() != "string" || !(@ like_regex "^[A-Za-z0-9_.:-]{1,40}$"))', silent => true
+        ), false
+      ) then 'has no words to choose from'
+      when v_input ? 'default' and v_input ->> 'type' in ('image', 'images') then 'has a default that is nobody''s'
+      when v_input ? 'default' and videos.input_fault(v_input, v_input -> 'default') is not null
+        then 'has a default that is none of its values'
+      when v_input ? 'price_factor' and not coalesce(jsonb_path_exists(
+        v_input, '$.price_factor ? (@.type() == "number" && @ > 0 && @ <= 100)'
+      ), false) then 'has no price factor from 0 to 100'
+    end;
+    if v_fault is not null then
+      raise exception 'the input % %', v_input, v_fault using errcode = 'check_violation';
+    end if;
+    v_names := v_names || (v_input ->> 'name');
+  end loop;
+  return null;
+end;
+$$;
+
+create trigger check_inputs after insert or update of inputs on videos.models
+  for each row execute function videos.check_inputs();
+
+-- Whether a provider's row speaks only of what a model may have: its options, a picture, and the inputs that it has fields for.
+create function videos.is_takeable(p_takes jsonb, p_inputs jsonb)
+returns boolean
+language sql
+immutable
+set search_path = ''
+as $$
+  select videos.inputs_in(p_takes) - 'image'::text - array(select jsonb_object_keys(p_inputs)) = '{}'
+$$;
+
+alter table videos.model_providers add constraint model_providers_inputs_check check (
+  jsonb_typeof(inputs) = 'object'
+  and videos.is_takeable(takes, inputs)
+  and not jsonb_path_exists(inputs, 'strict $.* ? (@.type() != "object")', silent => true)
+  and not jsonb_path_exists(inputs, '$.*.keyvalue() ? (@.key == "field" && @.value.type() != "string")')
+  and not jsonb_path_exists(inputs, '$.*.keyvalue() ? (@.key == "values" && @.value.type() != "object")')
+  and not jsonb_path_exists(
+    inputs, '$.*.keyvalue() ? (@.key == "cost_factor" && (@.value.type() != "number" || @.value <= 0))'
+  )
+);
+
+create function videos.unfitting_inputs(p_inputs jsonb, p_given jsonb)
+returns jsonb
+language sql
+immutable
+set search_path = ''
+as $$
+  -- What of a request is no input of the model's, as `[{ path, message }]`.
+  select coalesce(jsonb_agg(jsonb_build_object('path', 'settings.' || f.name, 'message', f.fault)), '[]')
+  from (
+    select g.name, case when i.input is null then 'This model has no such setting'
+      else videos.input_fault(i.input, g.value) end as fault
+    from jsonb_each(p_given) as g (name, value)
+    left join jsonb_array_elements(p_inputs) as i (input) on i.input ->> 'name' = g.name
+  ) as f
+  where f.fault is not null
+$$;
+
+-- Whether a video is made with an input, and so at its factor: with true, or with what is given and is not the default.
+create function videos.is_used(p_input jsonb, p_settings jsonb)
+returns boolean
+language sql
+immutable
+return coalesce(
+  case p_input ->> 'type' when 'boolean' then p_settings -> (p_input ->> 'name') = 'true'
+    else p_settings -> (p_input ->> 'name') is distinct from p_input -> 'default' and p_settings ? (p_input ->> 'name')
+  end, false
+);
+
+-- What the price of a video is multiplied by for what it is made with.
+create function videos.price_factor(p_inputs jsonb, p_settings jsonb)
+returns numeric
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_input jsonb;
+  v_factor numeric := 1;
+begin
+  for v_input in select i.input from jsonb_array_elements(p_inputs) as i (input) loop
+    if v_input ? 'price_factor' and videos.is_used(v_input, p_settings) then
+      v_factor := v_factor * (v_input -> 'price_factor')::numeric;
+    end if;
+  end loop;
+  return v_factor;
+end;
+$$;
+
+-- The price of a video in credits; there is no other. A part of a credit is a whole one.
 create function videos.price(p_model videos.models, p_settings jsonb)
 returns bigint
 language sql
 immutable
-return case (p_model).pricing_type
-  when 'per_second' then (p_model).credits * (p_settings ->> 'duration_seconds')::bigint
-  else (p_model).credits
+return case when videos.inputs_in(p_settings) = '{}' then
+  (p_model).credits * case (p_model).pricing_type when 'per_second' then (p_settings ->> 'duration_seconds')::bigint else 1 end
+else
+  ceil(
+    (p_model).credits * case (p_model).pricing_type when 'per_second' then (p_settings ->> 'duration_seconds')::bigint else 1 end
+      * videos.price_factor((p_model).inputs, p_settings)
+  )::bigint
 end;
+
+-- And what a provider's cost is multiplied by.
+create function videos.cost_factor(p_offer videos.model_providers, p_inputs jsonb, p_settings jsonb)
+returns numeric
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_input jsonb;
+  v_factor numeric := 1;
+begin
+  for v_input in select i.input from jsonb_array_elements(p_inputs) as i (input) loop
+    if videos.is_used(v_input, p_settings) then
+      v_factor := v_factor * coalesce((p_offer.inputs #> array[v_input ->> 'name', 'cost_factor'])::numeric, 1);
+    end if;
+  end loop;
+  return v_factor;
+end;
+$$;
+
+create function videos.takes_inputs(p_offer videos.model_providers, p_settings jsonb)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  -- Whether a provider has a field for each input among the settings, and takes its value. One without a field does what is
+  -- the default anyhow.
+  select not exists (
+    select from jsonb_each(videos.inputs_in(p_settings)) as g (name, value)
+    where not case
+      when (p_offer).inputs ? g.name then coalesce((p_offer).takes -> g.name @> g.value, true)
+      else exists (
+        select from videos.models as m
+        cross join lateral jsonb_array_elements(m.inputs) as i (input)
+        where m.id = (p_offer).model_id and i.input ->> 'name' = g.name and i.input -> 'default' = g.value
+      )
+    end
+  )
+$$;
+
+create function videos.provider_fields(p_offer videos.model_providers, p_settings jsonb)
+returns jsonb
+language sql
+immutable
+set search_path = ''
+as $$
+  -- The inputs among the settings, as the provider has them: its own fields and words.
+  select coalesce(jsonb_object_agg(
+    (p_offer).inputs #>> array[g.name, 'field'],
+    coalesce((p_offer).inputs #> array[g.name, 'values', g.value #>> '{}'], g.value)
+  ), '{}')
+  from jsonb_each(videos.inputs_in(p_settings)) as g (name, value)
+  where (p_offer).inputs -> g.name ? 'field'
+$$;
+
+create function videos.said(p_inputs jsonb, p_prompt text, p_settings jsonb)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  -- All that a user wrote for a video: the prompt, and the texts among the settings.
+  select concat_ws(e'\n', p_prompt, (
+    select string_agg(p_settings ->> (i.input ->> 'name'), e'\n' order by i.number)
+    from jsonb_array_elements(p_inputs) with ordinality as i (input, number)
+    where i.input ->> 'type' = 'text'
+  ))
+$$;
+
+create function videos.pictures_in(p_inputs jsonb, p_settings jsonb)
+returns setof uuid
+language sql
+immutable
+set search_path = ''
+as $$
+  -- The uploads among the settings.
+  select u.id::uuid
+  from jsonb_array_elements(p_inputs) as i (input)
+  cross join lateral (select p_settings -> (i.input ->> 'name')) as g (value)
+  cross join lateral jsonb_array_elements_text(
+    case jsonb_typeof(g.value) when 'array' then g.value when 'string' then jsonb_build_array(g.value) else '[]' end
+  ) as u (id)
+  where i.input ->> 'type' in ('image', 'images')
+$$;
 
 -- supabase/schemas/videos/projects.sql
 
@@ -5377,7 +5688,9 @@ create table videos.jobs (
   -- Of its user's. One that is not there any more is none: see videos.shown_project.
   project_id uuid,
   -- When the operator removed the video: it is shown to nobody.
-  removed_at timestamptz
+  removed_at timestamptz,
+  -- The job of theirs whose video it is made from. Its video stays while this runs.
+  source_job_id uuid
 ) with (fillfactor = 70);
 alter table videos.jobs enable row level security;
 -- A user's history of each status, newest first: one index pages all of it and any part of it.
@@ -5463,10 +5776,7 @@ create function videos.add_task(p_kind text, p_job videos.jobs, p_run_at timesta
 returns void
 language sql
 volatile
-set search_path = ''
-as $$
-  select queue.add(p_kind, p_job.id, p_job.user_id, p_run_at, p_payload, p_job.request_id)
-$$;
+return queue.add(p_kind, (p_job).id, (p_job).user_id, p_run_at, p_payload, (p_job).request_id);
 
 -- Whether the account of a job was closed: nothing is stored for it.
 create function videos.is_abandoned(p_job videos.jobs)
@@ -5770,51 +6080,15 @@ create table videos.assets (
   duration_milliseconds integer,
   width integer,
   height integer,
-  -- How the file differs from what was asked for; null where it does not.
-  differences jsonb,
   created_at timestamptz not null,
   -- When the worker removed the file, after the user deleted the job.
   deleted_at timestamptz,
+  -- How near a video comes to what was ordered, from 0 to 100 (videos.judge); null where nothing could be compared.
+  quality smallint,
   primary key (job_id, kind)
 );
 alter table videos.assets enable row level security;
 comment on table videos.assets is 'Files in storage.';
-
-create function videos.differences(
-  p_settings jsonb, p_duration_milliseconds integer, p_width integer, p_height integer
-)
-returns jsonb
-language plpgsql
-immutable
-set search_path = ''
-as $$
--- What a file is that was not asked for, for the operator: `{ duration_milliseconds, aspect_ratio, resolution }`, those
--- that differ; null where none does. Models round: a second more or less, or a twentieth of the ratio, is no
--- difference. What cannot be compared, such as a ratio that is a word, is none either: nothing here fails a finished
--- video.
-declare
-  v_asked_milliseconds constant numeric :=
-    substring(p_settings ->> 'duration_seconds' from '^[0-9]{1,9}$')::numeric * 1000;
-  v_sides constant text[] := regexp_match(
-    p_settings ->> 'aspect_ratio', '^([0-9]{1,9}(?:[.][0-9]{1,9})?):([0-9]{1,9}(?:[.][0-9]{1,9})?)$'
-  );
-  v_asked_ratio constant numeric := nullif(v_sides[1]::numeric / nullif(v_sides[2]::numeric, 0), 0);
-  -- 720p names the shorter side.
-  v_asked_side constant integer := substring(p_settings ->> 'resolution' from '^([0-9]{1,9})p$')::integer;
-  v_differences jsonb := '{}';
-begin
-  if abs(p_duration_milliseconds - v_asked_milliseconds) > 1000 then
-    v_differences := v_differences || jsonb_build_object('duration_milliseconds', p_duration_milliseconds);
-  end if;
-  if abs(p_width::numeric / nullif(p_height, 0) - v_asked_ratio) > v_asked_ratio / 20 then
-    v_differences := v_differences || jsonb_build_object('aspect_ratio', format('%s:%s', p_width, p_height));
-  end if;
-  if least(p_width, p_height) < v_asked_side then
-    v_differences := v_differences || jsonb_build_object('resolution', format('%sp', least(p_width, p_height)));
-  end if;
-  return nullif(v_differences, '{}');
-end;
-$$;
 
 -- Where the files of a job are in storage: below the reference of who paid for it, and so in one place, whoever they
 -- became since.
@@ -5915,6 +6189,104 @@ end;
 $$;
 
 select core.keep_rows_out_of_logs('videos.assets');
+
+-- supabase/schemas/videos/quality.sql
+
+-- Whether a video is what was ordered.
+
+create table videos.tolerances (
+  fact text primary key check (fact in ('duration', 'aspect_ratio', 'resolution', 'codec', 'frame_rate')),
+  -- How much less, and how much more, than what was ordered, as a part of it; null for any.
+  less numeric check (less between 0 and 1),
+  more numeric check (more >= 0),
+  -- What nobody orders by its number: at least so much, or one of these.
+  at_least numeric check (at_least >= 0),
+  one_of text[] check (cardinality(one_of) > 0),
+  reason text not null
+);
+alter table videos.tolerances enable row level security;
+comment on table videos.tolerances is
+  'How far a video may be from what was ordered before its credits go back. What has no row is not compared.';
+
+-- The lines of a resolution, the shorter side of its picture: 1080p, 4k, 1920x1080. Null for a word that tells none.
+create function videos.lines_of(p_resolution text)
+returns numeric
+language sql
+immutable
+return coalesce(
+  substring(p_resolution from '^([0-9]{1,5})[pP]$')::numeric,
+  -- 2k, 4k, 8k.
+  substring(p_resolution from '^([0-9]{1,2})[kK]$')::numeric * 540,
+  least(
+    substring(p_resolution from '^([0-9]{1,5})[x:][0-9]{1,5}$')::numeric,
+    substring(p_resolution from '^[0-9]{1,5}[x:]([0-9]{1,5})$')::numeric
+  )
+);
+
+create function videos.judge(
+  p_settings jsonb, p_unpromised text[], p_duration_milliseconds integer, p_width integer, p_height integer,
+  p_codec text, p_frames integer, out differences jsonb, out quality smallint
+)
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- How a video, as its container tells, differs from the settings that it was ordered with: `differences` has what lies
+-- outside of videos.tolerances, `{ duration_milliseconds, aspect_ratio, resolution, codec, frames }`, null where nothing
+-- does. `quality` is 100 for what is exactly as ordered, and 0 at the bounds: the mean of what could be compared, null where
+-- nothing could. What the model does not promise (p_unpromised, names of settings) is not compared, nor is what has no
+-- number, such as a ratio that is a word, or what the file does not tell: that is null.
+declare
+  v_seconds constant numeric := nullif(
+    substring(p_settings ->> 'duration_seconds' from '^[0-9]{1,9}$')::numeric
+      * (not 'duration_seconds' = any (p_unpromised))::integer, 0
+  );
+  v_sides constant text[] := regexp_match(
+    p_settings ->> 'aspect_ratio', '^([0-9]{1,9}(?:[.][0-9]{1,9})?):([0-9]{1,9}(?:[.][0-9]{1,9})?)$'
+  );
+  -- Multiplied before anything is divided: 1216x720 is 95 % of 16:9, and not a little less.
+  v_across constant numeric := nullif(v_sides[1]::numeric * (not 'aspect_ratio' = any (p_unpromised))::integer, 0);
+  v_down constant numeric := nullif(v_sides[2]::numeric, 0);
+  v_lines constant numeric := nullif(
+    videos.lines_of(p_settings ->> 'resolution') * (not 'resolution' = any (p_unpromised))::integer, 0
+  );
+  v_width constant numeric := p_width;
+  v_found record;
+begin
+  select
+    jsonb_object_agg(m.name, m.delivered) filter (where not m.is_tolerated) as differences,
+    round(100 * (1 - avg(m.used)))::smallint as quality
+  into v_found
+  from (
+    select f.name, f.delivered,
+      case t.fact
+        when 'codec' then f.delivered #>> '{}' = any (t.one_of)
+        when 'frame_rate' then p_frames > 0 and coalesce(f.part >= t.at_least, true)
+        else f.part - 1 between -coalesce(t.less, 1) and coalesce(t.more, f.part)
+      end as is_tolerated,
+      -- How much of its tolerance it uses up; what is on the side without a bound uses none.
+      case when t.fact in ('duration', 'aspect_ratio', 'resolution') then least(1, coalesce(case
+        when f.part < 1 then (1 - f.part) / nullif(t.less, 0)
+        when f.part > 1 then (f.part - 1) / nullif(t.more, 0)
+      end, 0)) end as used
+    from (values
+      ('duration', 'duration_milliseconds', to_jsonb(p_duration_milliseconds), p_duration_milliseconds / (v_seconds * 1000)),
+      ('aspect_ratio', 'aspect_ratio', to_jsonb(format('%s:%s', p_width, p_height)),
+        v_width * v_down / (nullif(p_height, 0) * v_across)),
+      -- A wide picture has fewer lines and as many pixels, which makes it no smaller.
+      ('resolution', 'resolution', to_jsonb(format('%sp', least(p_width, p_height))),
+        greatest(least(v_width, p_height) / v_lines, sqrt(abs(v_width * p_height * 9 / 16)) / v_lines)),
+      ('codec', 'codec', to_jsonb(p_codec), null),
+      ('frame_rate', 'frames', to_jsonb(p_frames), p_frames * 1000.0 / nullif(p_duration_milliseconds, 0))
+    ) as f (fact, name, delivered, part)
+    join videos.tolerances as t on t.fact = f.fact
+    where case f.fact when 'codec' then p_codec is not null when 'frame_rate' then p_frames is not null
+      else f.part is not null end
+  ) as m;
+  differences := v_found.differences;
+  quality := v_found.quality;
+end;
+$$;
 
 -- supabase/schemas/videos/renewals.sql
 
@@ -6086,13 +6458,19 @@ return jsonb_build_object(
 
 create function videos.find_upload(p_user_id uuid, p_upload_id uuid, p_now timestamptz)
 returns videos.uploads
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  -- That upload of that user, as long as it is there for them; else null.
-  select u from videos.uploads as u
-  where u.id = p_upload_id and u.owner_id = p_user_id and videos.is_shown(u, p_now)
+-- That upload of that user, as long as it is there for them; else null.
+declare
+  v_upload videos.uploads;
+begin
+  select u.* into v_upload
+  from videos.uploads as u
+  where u.id = p_upload_id and u.owner_id = p_user_id and videos.is_shown(u, p_now);
+  return v_upload;
+end;
 $$;
 
 create function videos.begin_upload(
@@ -6151,7 +6529,8 @@ as $$
   select exists (
     select from videos.jobs as j
     where j.user_id = p_user_id and j.status in ('pending', 'processing') and j.deleted_at is null
-      and j.image_upload_id = p_upload_id
+      -- As their one picture, or among those of a model's own inputs.
+      and (j.image_upload_id = p_upload_id or position(p_upload_id::text in j.settings::text) > 0)
   )
 $$;
 
@@ -6188,6 +6567,101 @@ end;
 $$;
 
 select core.keep_rows_out_of_logs('videos.uploads');
+
+-- supabase/schemas/videos/sources.sql
+
+-- What else a video is made from: another one of the same user's, and the pictures of a model's own inputs.
+
+create function videos.refuse_sources(p_user_id uuid, p_source_job_id uuid, p_inputs jsonb, p_settings jsonb)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- Why a video cannot be made from these; null where it can. resource/not-found for what is another's, deleted or nowhere,
+-- resource/wrong-state with its `status` for what is not ready. The caller has locked the account, so that nobody deletes
+-- them meanwhile.
+declare
+  v_status text;
+  v_upload_id uuid;
+begin
+  if p_source_job_id is not null then
+    select j.status into v_status
+    from videos.jobs as j
+    where j.id = p_source_job_id and j.user_id = p_user_id and j.deleted_at is null;
+    if v_status is null then
+      return guard.refusal('resource/not-found');
+    elsif v_status <> 'completed' then
+      return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_status));
+    elsif videos.stored_path(p_source_job_id) is null then
+      return guard.refusal('resource/not-found');
+    end if;
+  end if;
+  for v_upload_id in select p.id from videos.pictures_in(p_inputs, p_settings) as p (id) loop
+    v_status := (videos.find_upload(p_user_id, v_upload_id, core.now())).status;
+    if v_status is null then
+      return guard.refusal('resource/not-found');
+    elsif v_status <> 'ready' then
+      return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_status));
+    end if;
+  end loop;
+  return null;
+end;
+$$;
+
+-- Where the video of a job is in storage; null where it is not.
+create function videos.stored_path(p_job_id uuid)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+  select a.path from videos.assets as a where a.job_id = p_job_id and a.kind = 'video' and a.deleted_at is null
+$$;
+
+create function videos.is_source(p_user_id uuid, p_job_id uuid)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  -- Whether a running job of that user is made from this one. No running job is deleted, which is said for the index.
+  select exists (
+    select from videos.jobs as j
+    where j.user_id = p_user_id and j.status in ('pending', 'processing') and j.deleted_at is null
+      and j.source_job_id = p_job_id
+  )
+$$;
+
+create function videos.files_for(p_job videos.jobs, p_now timestamptz)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+-- The files that a job is made from beside its picture, `{ source_path, picture_paths, files_seconds }`: the video in the bucket
+-- of videos, pictures in that of uploads by the ids that stand among the settings, and how long a URL of them has to live. Null
+-- for a job that needs none.
+declare
+  v_pictures jsonb;
+begin
+  if videos.inputs_in(p_job.settings) <> '{}' then
+    select jsonb_object_agg(u.id, u.path) into v_pictures
+    from videos.models as m
+    cross join lateral videos.pictures_in(m.inputs, p_job.settings) as p (id)
+    join videos.uploads as u on u.id = p.id
+    where m.id = p_job.model_id;
+  end if;
+  if p_job.source_job_id is null and v_pictures is null then
+    return null;
+  end if;
+  return jsonb_strip_nulls(jsonb_build_object(
+    'source_path', videos.stored_path(p_job.source_job_id), 'picture_paths', v_pictures,
+    -- It starts by then, or never.
+    'files_seconds', greatest(60, ceil(extract(epoch from p_job.due_at - p_now)))
+  ));
+end;
+$$;
 
 -- supabase/schemas/videos/image-copies.sql
 
@@ -6304,14 +6778,14 @@ comment on table videos.spending is
   'What a day''s submissions cost: counted when they are claimed, given back when it is known that they are not billed.';
 
 -- What a provider takes for a video, in US cents.
-create function videos.cost_cents(
-  p_offer videos.model_providers, p_pricing_type videos.pricing_type, p_settings jsonb
-)
+create function videos.cost_cents(p_offer videos.model_providers, p_model videos.models, p_settings jsonb)
 returns numeric
 language sql
 immutable
-return (p_offer).cost_cents * case p_pricing_type
+return (p_offer).cost_cents * case (p_model).pricing_type
   when 'per_second' then (p_settings ->> 'duration_seconds')::numeric else 1
+end * case when videos.inputs_in(p_settings) = '{}' then 1
+  else videos.cost_factor(p_offer, (p_model).inputs, p_settings)
 end;
 
 create view videos.money_left with (security_invoker = true) as
@@ -6512,14 +6986,14 @@ return char_length(p_prompt) + regexp_count(p_prompt, '[\U00010000-\U0010ffff]')
 create function videos.takes_settings(p_offer videos.model_providers, p_settings jsonb, p_image_url text)
 returns boolean
 language sql
-immutable
-return (p_offer).takes = '{}' or (
+stable
+return ((p_offer).takes = '{}' or (
   coalesce((p_offer).takes -> 'duration_seconds' @> (p_settings -> 'duration_seconds'), true)
   and coalesce((p_offer).takes -> 'resolution' @> (p_settings -> 'resolution'), true)
   and coalesce((p_offer).takes -> 'aspect_ratio' @> (p_settings -> 'aspect_ratio'), true)
   -- Not to_jsonb, which is not immutable: this function would not be inlined.
   and coalesce((p_offer).takes -> 'image' @> case when p_image_url is null then jsonb 'false' else 'true' end, true)
-);
+)) and (videos.inputs_in(p_settings) = '{}' or videos.takes_inputs(p_offer, p_settings));
 
 -- Whether a provider takes a prompt of this length.
 create function videos.takes_prompt(p_offer videos.model_providers, p_prompt text)
@@ -6576,14 +7050,14 @@ begin
     if p_providers is not null then
       continue when not coalesce(v_offer.provider = any (p_providers), false);
     end if;
-    if v_offer.takes <> '{}' then
+    if v_offer.takes <> '{}' or videos.inputs_in(p_settings) <> '{}' then
       continue when not videos.takes_settings(v_offer, p_settings, p_image_url);
     end if;
     if v_offer.prompt_max_units is not null then
       continue when not videos.takes_prompt(v_offer, p_prompt);
     end if;
     if v_found.cents is not null then
-      continue when v_found.cents < videos.cost_cents(v_offer, p_model.pricing_type, p_settings);
+      continue when v_found.cents < videos.cost_cents(v_offer, p_model, p_settings);
     end if;
     return true;
   end loop;
@@ -6660,13 +7134,14 @@ $$;
 
 create function videos.processors(p_model_id uuid, p_moderated_by text)
 returns text[]
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  -- Who may get a prompt and an image for a model, by name and in order: the providers that are enabled, and the service that
-  -- judges prompts, if one does.
-  select array(
+-- Who may get a prompt and an image for a model, by name and in order: the providers that are enabled, and the service that
+-- judges prompts, if one does.
+begin
+  return array(
     select p.provider
     from videos.model_providers as p
     join videos.providers as v on v.name = p.provider
@@ -6674,7 +7149,8 @@ as $$
     union
     select p_moderated_by where p_moderated_by is not null
     order by 1
-  )
+  );
+end;
 $$;
 
 -- A model as the catalogue shows it.
@@ -6689,7 +7165,8 @@ return jsonb_build_object(
   'processed_by', to_jsonb(videos.processors((p_model).id, p_moderated_by)),
   'pricing', jsonb_build_object('type', (p_model).pricing_type, 'credits', (p_model).credits),
   'options', (p_model).options
-    || jsonb_strip_nulls(jsonb_build_object('prompt_max_characters', videos.prompt_max_units((p_model).id)))
+    || jsonb_strip_nulls(jsonb_build_object('prompt_max_characters', videos.prompt_max_units((p_model).id))),
+  'inputs', (p_model).inputs
 );
 
 -- How many models are offered that nobody can make now: of their providers none is among p_providers, null being all,
@@ -6975,6 +7452,34 @@ begin
 end;
 $$;
 
+create function videos.refuse_result(p_job videos.jobs, p_task_id bigint, p_attempt integer, p_cause text)
+returns videos.jobs
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What a provider made is not what was paid for: ends the job with provider/rejected and gives the credits back; what it cost
+-- stays counted, since the provider bills it. What is in storage of it is removed. Returns the job as it is now. An attempt that
+-- lost its lease ends nothing. The caller has locked the job. Locks: what settling takes → task.
+declare
+  v_job videos.jobs;
+begin
+  if p_job.completed_at is null and exists (
+    select from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt
+  ) then
+    update videos.submissions as s set cause = p_cause where s.job_id = p_job.id and s.state = 'ended';
+    perform videos.settle_locked_job(
+      p_job, 'failed', core.error_code('provider/rejected'), '{"reason": "invalid_result"}'
+    );
+  end if;
+  select j.* into v_job from videos.jobs as j where j.id = p_job.id;
+  if v_job.completed_at is not null and v_job.status <> 'completed' then
+    perform videos.add_task('delete_files', v_job, core.now());
+  end if;
+  return v_job;
+end;
+$$;
+
 create function videos.erasable_at(p_user_id uuid)
 returns timestamptz
 language sql
@@ -7084,22 +7589,20 @@ begin
 end;
 $$;
 
-create function videos.complete_stored(p_job videos.jobs, p_assets jsonb, p_urls jsonb)
+create function videos.complete_stored(p_job videos.jobs, p_assets jsonb, p_urls jsonb, p_quality smallint)
 returns void
 language plpgsql
 volatile
 set search_path = ''
 as $$
 -- Writes the assets of a job that the caller has locked, captures the hold and completes the job. p_assets and p_urls are as
--- in api.record_stored. Locks: lots → task.
+-- in api.record_stored, p_quality as in videos.judge. Locks: lots → task.
 begin
   insert into videos.assets (
-    job_id, owner_id, kind, path, bytes, content_type, duration_milliseconds, width, height, differences, created_at
+    job_id, owner_id, kind, path, bytes, content_type, duration_milliseconds, width, height, quality, created_at
   )
   select p_job.id, p_job.user_id, a.kind, a.path, a.bytes, a.content_type, a.duration_milliseconds, a.width, a.height,
-    case a.kind when 'video' then videos.differences(
-      p_job.settings, a.duration_milliseconds, a.width, a.height
-    ) end, core.now()
+    case a.kind when 'video' then p_quality end, core.now()
   from jsonb_to_recordset(p_assets) as a (
     kind videos.asset_kind, path text, bytes bigint, content_type text,
     duration_milliseconds integer, width integer, height integer
@@ -7130,7 +7633,9 @@ begin
   elsif p_job.completed_at is null then
     v_ground := safety.ground_of_file(p_sha256);
     if v_ground is null then
-      perform videos.complete_stored(p_job, p_payload -> 'assets', p_payload -> 'urls');
+      perform videos.complete_stored(
+        p_job, p_payload -> 'assets', p_payload -> 'urls', (p_payload -> 'quality')::smallint
+      );
     else
       perform videos.settle_locked_job(
         p_job, 'failed', core.error_code('video/removed'), jsonb_build_object('reason', v_ground, 'appeal', 'none')
@@ -7422,36 +7927,38 @@ $$;
 
 create function videos.accept_video(
   p_user_id uuid, p_network text, p_request_id text, p_model_id uuid, p_prompt text, p_settings jsonb,
-  p_image_url text, p_providers text[], p_client_reference text, p_moderated_by text, p_project_id uuid, p_image_upload_id uuid
+  p_image_url text, p_providers text[], p_client_reference text, p_moderated_by text, p_project_id uuid, p_image_upload_id uuid,
+  p_source_job_id uuid, out outcome jsonb, out limits text
 )
-returns jsonb
 language plpgsql
 volatile
 set search_path = ''
 as $$
 -- Accepts a video or says why not, in the order of what it costs to find out. Nothing is written before the last
--- refusal but the counted attempt, and what has expired. `data`: `{ job_id, status, credits_used, credits_remaining,
--- created_at }`. Locks: rate-limit rows → account → lots → project.
+-- refusal but the counted attempt, and what has expired. `outcome` is a refusal, or `data`: `{ job_id, status, credits_used,
+-- credits_remaining, created_at }`; `limits` are as in guard.taken. Locks: rate-limit rows → account → lots → project.
 declare
   v_taken guard.taken;
-  v_limits jsonb;
   v_account credits.accounts;
   v_seen record;
   v_model videos.models;
   v_settings jsonb;
-  v_fields jsonb;
+  v_fields jsonb := '[]';
   v_price bigint;
   v_job_id uuid;
   v_now timestamptz;
   -- What models and providers are asked about is whether there is a picture, wherever it is.
   v_image constant text := coalesce(p_image_url, p_image_upload_id::text);
   v_upload videos.uploads;
+  v_has_inputs constant boolean := videos.inputs_in(p_settings) <> '{}';
+  v_said text := p_prompt;
 begin
   v_taken := guard.take('{generation_attempts,generation_attempts_network}', p_user_id, p_network, 'generate-video');
+  limits := v_taken.limits;
   if v_taken.refusal is not null then
-    return v_taken.refusal;
+    outcome := v_taken.refusal - 'limits';
+    return;
   end if;
-  v_limits := v_taken.limits;
 
   -- All that is only read, in one statement. The account was locked before, so that it also tells what became of its
   -- user while this waited.
@@ -7467,60 +7974,89 @@ begin
   v_model := v_seen.model;
 
   if not v_seen.is_active then
-    return (accounts.admit(p_user_id)).refusal || jsonb_build_object('limits', v_limits);
+    outcome := (accounts.admit(p_user_id)).refusal;
+    return;
   end if;
   if not v_seen.is_enabled then
-    return guard.refusal('feature/switched-off', '{"feature": "generation"}', v_limits);
+    outcome := guard.refusal('feature/switched-off', '{"feature": "generation"}');
+    return;
   end if;
-  if videos.folded(p_prompt) ~ v_seen.pattern and videos.find_moderation_term(p_prompt, 'refuse') is not null then
-    return guard.refusal('prompt/refused', '{"reason": "policy"}', v_limits);
+  if v_has_inputs then
+    v_said := videos.said(v_model.inputs, p_prompt, p_settings);
+  end if;
+  if videos.folded(v_said) ~ v_seen.pattern and videos.find_moderation_term(v_said, 'refuse') is not null then
+    outcome := guard.refusal('prompt/refused', '{"reason": "policy"}');
+    return;
   end if;
   if p_project_id is not null and not videos.has_project(p_user_id, p_project_id) then
-    return guard.refusal('resource/not-found', '{}', v_limits);
+    outcome := guard.refusal('resource/not-found');
+    return;
   end if;
   if v_model.id is null then
-    return guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id), v_limits);
+    outcome := guard.refusal('model/not-available', jsonb_build_object('model_id', p_model_id));
+    return;
   end if;
   if v_seen.asks_consent and not videos.processors(v_model.id, p_moderated_by) <@ v_seen.accepted_processors then
-    return guard.refusal(
-      'consent/missing', jsonb_build_object('processors', videos.processors(v_model.id, p_moderated_by)), v_limits
+    outcome := guard.refusal(
+      'consent/missing', jsonb_build_object('processors', videos.processors(v_model.id, p_moderated_by))
     );
+    return;
   end if;
   v_settings := v_model.defaults || p_settings;
-  v_fields := videos.unfitting(v_model, p_settings, v_image);
+  -- Most ask for nothing but the defaults, which fit.
+  if p_settings <> '{}' or v_image is not null or v_model.requires_image then
+    v_fields := videos.unfitting(v_model, p_settings, v_image);
+  end if;
+  if (v_model.category = 'video_to_video') <> (p_source_job_id is not null) then
+    v_fields := v_fields || jsonb_build_object('path', 'source_job_id', 'message', case
+      when p_source_job_id is null then 'This model needs a video' else 'This model takes no video' end);
+  end if;
   if v_fields = '[]' and not videos.is_offered(v_model, p_prompt, v_settings, v_image, p_providers) then
     v_fields := videos.unmakeable(v_model, p_prompt, v_settings, v_image);
     if v_fields = '[]' then
-      return guard.refusal('feature/switched-off', '{"feature": "generation"}', v_limits);
+      outcome := guard.refusal('feature/switched-off', '{"feature": "generation"}');
+      return;
     end if;
   end if;
   if v_fields <> '[]' then
-    return guard.refusal('request/malformed', jsonb_build_object('fields', v_fields), v_limits);
+    outcome := guard.refusal('request/malformed', jsonb_build_object('fields', v_fields));
+    return;
   end if;
   if p_image_upload_id is not null then
     -- With the account locked, so that nobody deletes it meanwhile.
     v_upload := videos.find_upload(p_user_id, p_image_upload_id, core.now());
     if v_upload.id is null then
-      return guard.refusal('resource/not-found', '{}', v_limits);
+      outcome := guard.refusal('resource/not-found');
+      return;
     elsif v_upload.status <> 'ready' then
-      return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_upload.status), v_limits);
+      outcome := guard.refusal('resource/wrong-state', jsonb_build_object('status', v_upload.status));
+      return;
+    end if;
+  end if;
+  if p_source_job_id is not null or v_has_inputs then
+    outcome := videos.refuse_sources(p_user_id, p_source_job_id, v_model.inputs, p_settings);
+    if outcome is not null then
+      return;
     end if;
   end if;
   v_price := videos.price(v_model, v_settings);
   if v_account.balance < v_price then
-    return guard.refusal(
-      'payment/insufficient-credits', jsonb_build_object('required', v_price, 'available', v_account.balance), v_limits
+    outcome := guard.refusal(
+      'payment/insufficient-credits', jsonb_build_object('required', v_price, 'available', v_account.balance)
     );
+    return;
   end if;
   -- Last, with the account locked and the balance known: what is counted here is accepted.
   v_taken := guard.take('{uncaptured_jobs,video_generation}', p_user_id, p_network, 'generate-video');
-  v_limits := v_taken.limits || v_limits;
+  limits := concat_ws(',', v_taken.limits, limits);
   if v_taken.refusal is not null then
-    return v_taken.refusal || jsonb_build_object('limits', v_limits);
+    outcome := v_taken.refusal - 'limits';
+    return;
   end if;
   -- What guards money and was not counted, as its row is missing, is broken.
-  if num_nulls(v_taken.hits[1], v_taken.hits[2]) > 0 then
-    return guard.refusal('database/unavailable', '{}', v_limits);
+  if array_position(v_taken.hits, null) is not null then
+    outcome := guard.refusal('database/unavailable');
+    return;
   end if;
 
   v_job_id := core.new_id();
@@ -7529,23 +8065,20 @@ begin
   perform credits.place_hold(v_account, v_price, v_job_id);
   insert into videos.jobs (
     id, user_id, model_id, model_name, prompt, settings, image_url, credits_used, request_id, created_at, due_at,
-    client_reference, project_id, image_upload_id
+    client_reference, project_id, image_upload_id, source_job_id
   )
   values (
     v_job_id, p_user_id, v_model.id, v_model.name, p_prompt, v_settings, p_image_url, v_price, p_request_id, v_now,
-    v_now + v_model.start_within, p_client_reference, p_project_id, p_image_upload_id
+    v_now + v_model.start_within, p_client_reference, p_project_id, p_image_upload_id, p_source_job_id
   );
   if p_project_id is not null then
     perform videos.count_in_project(p_project_id, 1);
   end if;
   -- The function submits at once; the worker only if that did not happen within 2 seconds.
   perform queue.add('submit', v_job_id, p_user_id, v_now + interval '2 seconds', p_request_id => p_request_id);
-  return guard.answer(
-    jsonb_build_object(
-      'job_id', v_job_id, 'status', 'pending', 'credits_used', v_price,
-      'credits_remaining', v_account.balance - v_price, 'created_at', core.to_iso(v_now)
-    ),
-    v_limits
+  outcome := format(
+    '{"data":{"job_id":"%s","status":"pending","credits_used":%s,"credits_remaining":%s,"created_at":"%s"}}',
+    v_job_id, v_price, v_account.balance - v_price, core.to_iso(v_now)
   );
 end;
 $$;
@@ -7611,6 +8144,7 @@ as $$
 declare
   v_most integer;
   v_item record;
+  v_accepted record;
   v_outcome jsonb;
   v_refusal jsonb;
   v_taken guard.taken;
@@ -7631,7 +8165,7 @@ begin
     );
     return coalesce(v_taken.refusal, guard.refusal('request/malformed', jsonb_build_object('fields', jsonb_build_array(
       jsonb_build_object('path', 'items', 'message', format('Must have at most %s items', v_most))
-    )), v_taken.limits));
+    )), guard.limits_json(v_taken.limits)));
   end if;
 
   begin
@@ -7640,15 +8174,16 @@ begin
       from jsonb_array_elements(p_items) with ordinality as i (item, number)
       cross join lateral jsonb_to_record(i.item) as r (
         model_id uuid, prompt text, settings jsonb, image_url text, client_reference text, project_id uuid,
-        image_upload_id uuid
+        image_upload_id uuid, source_job_id uuid
       )
       order by i.number
     loop
-      v_outcome := videos.accept_video(
+      v_accepted := videos.accept_video(
         p_user_id, p_network, p_request_id, v_item.model_id, v_item.prompt, coalesce(v_item.settings, '{}'),
         v_item.image_url, p_providers, v_item.client_reference, p_moderated_by, v_item.project_id,
-        v_item.image_upload_id
+        v_item.image_upload_id, v_item.source_job_id
       );
+      v_outcome := v_accepted.outcome;
       if v_outcome ? 'data' then
         v_used := v_used + (v_outcome #>> '{data,credits_used}')::bigint;
         v_remaining := (v_outcome #>> '{data,credits_remaining}')::bigint;
@@ -7656,7 +8191,8 @@ begin
           'index', v_item.index, 'job_id', v_outcome #> '{data,job_id}', 'credits_used', v_outcome #> '{data,credits_used}'
         );
       else
-        v_refusal := videos.refusal_of_all(v_outcome, v_item.index, case p_mode when 'all' then v_used else 0 end);
+        v_refusal := videos.refusal_of_all(v_outcome, v_item.index, case p_mode when 'all' then v_used else 0 end)
+          || jsonb_build_object('limits', guard.limits_json(v_accepted.limits));
         if p_mode = 'all' then
           if not videos.is_about_caller(v_refusal) then
             v_refusal := jsonb_set(v_refusal, '{details,index}', to_jsonb(v_item.index));
@@ -7676,7 +8212,7 @@ begin
       end if;
       v_limits := v_limits || (
         select coalesce(jsonb_object_agg(l.state ->> 'policy', l.state), '{}')
-        from jsonb_array_elements(v_outcome -> 'limits') as l (state)
+        from jsonb_array_elements(guard.limits_json(v_accepted.limits)) as l (state)
       );
     end loop;
   exception
@@ -7695,7 +8231,7 @@ begin
           '{generation_attempts,generation_attempts_network}', p_user_id, p_network, 'generate-video'
         );
         exit when v_taken.refusal is not null;
-        v_limits := v_taken.limits;
+        v_limits := guard.limits_json(v_taken.limits);
       end loop;
       v_refusal := v_refusal || jsonb_build_object('limits', v_limits);
     end if;
@@ -9060,7 +9596,7 @@ select core.keep_rows_out_of_logs('devices.app_transactions');
 -- supabase/schemas/ops/flags.sql
 
 -- ops: the operator's room. In this order: flags.sql, errors.sql, alerts.sql, retention.sql, admins.sql, credits.sql,
--- views.sql, trace.sql, purchases.sql.
+-- safety.sql, views.sql, trace.sql, purchases.sql.
 
 create schema ops;
 
@@ -9485,7 +10021,7 @@ begin
   if refusal is null then
     v_taken := guard.take('{admin}', p_admin_id, null, p_endpoint);
     refusal := v_taken.refusal;
-    limits := v_taken.limits;
+    limits := guard.limits_json(v_taken.limits);
   end if;
 end;
 $$;
@@ -9540,11 +10076,11 @@ begin
     'remaining', greatest(0, v_policy.max_hits - v_given),
     'reset', greatest(1, ceil(extract(epoch from coalesce(v_reset, v_policy.window_length)))::integer)
   );
-  v_taken.limits := jsonb_build_array(v_limit);
+  v_taken.limits := v_limit;
   if not v_is_admitted then
     v_taken.refusal := guard.refusal(
       'limit/rate-exceeded', jsonb_build_object('policy', v_policy.name, 'retry_after', v_limit -> 'reset'),
-      v_taken.limits
+      jsonb_build_array(v_limit)
     );
   end if;
   return v_taken;
@@ -9554,7 +10090,7 @@ exception
     raise;
   when others then
     raise warning 'the limit of credits is broken: %', sqlerrm;
-    v_taken.limits := '[]';
+    v_taken.limits := null;
     v_taken.refusal := guard.refusal('database/unavailable');
     return v_taken;
 end;
@@ -9581,7 +10117,7 @@ declare
 begin
   v_taken := guard.take('{admin}', p_admin_id, null, p_endpoint);
   refusal := v_taken.refusal;
-  limits := v_taken.limits;
+  limits := guard.limits_json(v_taken.limits);
   if refusal is not null then
     return;
   end if;
@@ -9662,7 +10198,7 @@ begin
     end if;
   end if;
   v_taken := ops.take_credits(p_admin_id, p_amount);
-  v_limits := v_taken.limits || v_begun.limits;
+  v_limits := guard.limits_json(v_taken.limits) || v_begun.limits;
   if v_taken.refusal is not null then
     return v_taken.refusal || jsonb_build_object('limits', v_limits);
   end if;
@@ -9708,7 +10244,7 @@ begin
   v_limits := v_begun.limits;
   if p_amount > 0 then
     v_taken := ops.take_credits(p_admin_id, p_amount);
-    v_limits := v_taken.limits || v_limits;
+    v_limits := guard.limits_json(v_taken.limits) || v_limits;
     if v_taken.refusal is not null then
       return v_taken.refusal || jsonb_build_object('limits', v_limits);
     end if;
@@ -10011,6 +10547,22 @@ left join lateral (
 where j.late_success_at is not null;
 comment on view ops.late_successes is 'Videos that came after their job had ended: paid by us, charged to nobody.';
 
+create view ops.video_quality with (security_invoker = true) as
+select j.model_name as model, s.provider, count(*) as results,
+  count(*) filter (where j.status = 'failed') as refused,
+  round(avg(a.quality), 1) as quality, min(a.quality) as lowest_quality,
+  count(*) filter (where a.quality < 50) as below_50,
+  -- In US cents: what the provider bills for videos that were not paid for.
+  sum(s.cost_cents) filter (where j.status = 'failed') as refused_cents
+from videos.jobs as j
+join videos.submissions as s on s.job_id = j.id and s.state = 'ended'
+left join videos.assets as a on a.job_id = j.id and a.kind = 'video'
+where j.completed_at >= now() - interval '7 days'
+  and (a.job_id is not null or j.status = 'failed' and j.error_details ->> 'reason' = 'invalid_result')
+group by j.model_name, s.provider;
+comment on view ops.video_quality is
+  'What each provider made of each model in 7 days: how near to the order (0 to 100), and how much was refused.';
+
 create view ops.admin_log with (security_invoker = true) as
 select a.created_at, a.action, a.admin_id, a.user_id, m.name as model, a.amount, a.job_id, a.reason, a.request_id,
   -- What this admin had given within a day by then, this action included.
@@ -10137,7 +10689,7 @@ as $$
   where s.job_id = p_job_id
   union all
   select a.created_at, 'stored ' || a.kind, a.path, jsonb_strip_nulls(jsonb_build_object(
-    'bytes', a.bytes, 'differences', a.differences, 'deleted_at', a.deleted_at
+    'bytes', a.bytes, 'quality', a.quality, 'deleted_at', a.deleted_at
   ))
   from videos.assets as a where a.job_id = p_job_id
   union all
@@ -11793,7 +12345,7 @@ set search_path = ''
 as $$
 -- Hides an ended job of the caller's for good and makes the task that removes its files; the ledger keeps its entries.
 -- `data`: `{ deleted_at }`. resource/not-found for a job that is not there, is deleted already or is another's;
--- resource/wrong-state for one that has not ended. Counts against `writes`. Locks: rate-limit row → account → job →
+-- resource/wrong-state for one that has not ended, or that a running job is made from. Counts against `writes`. Locks: rate-limit row → account → job →
 -- project → task.
 declare
   v_caller record;
@@ -11818,6 +12370,9 @@ begin
   end if;
   if v_job.completed_at is null then
     return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_job.status), v_caller.limits);
+  end if;
+  if videos.is_source(v_job.user_id, p_job_id) then
+    return guard.refusal('resource/wrong-state', '{"status": "in_use"}', v_caller.limits);
   end if;
 
   v_now := core.now();
@@ -12150,9 +12705,10 @@ create function api.generate_video(
   p_user_id uuid, p_network text, p_idempotency_key text, p_fingerprint text, p_request_id text, p_model_id uuid,
   p_prompt text, p_settings jsonb, p_image_url text default null,
   p_providers text[] default null, p_client_reference text default null, p_session_id uuid default null,
-  p_moderated_by text default null, p_project_id uuid default null, p_image_upload_id uuid default null
+  p_moderated_by text default null, p_project_id uuid default null, p_image_upload_id uuid default null,
+  p_source_job_id uuid default null
 )
-returns jsonb
+returns json
 language plpgsql
 volatile
 security definer
@@ -12164,6 +12720,8 @@ as $$
 declare
   v_caller record;
   v_outcome jsonb;
+  v_accepted record;
+  v_limits text;
 begin
   v_caller := accounts.admit(p_user_id, p_session_id => p_session_id);
   if v_caller.refusal is not null then
@@ -12171,15 +12729,16 @@ begin
   end if;
   v_outcome := guard.claim(p_user_id, 'generate-video', p_idempotency_key, p_fingerprint);
   if v_outcome is null then
+    v_accepted := videos.accept_video(
+      p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url, p_providers, p_client_reference,
+      p_moderated_by, p_project_id, p_image_upload_id, p_source_job_id
+    );
+    v_limits := v_accepted.limits;
     v_outcome := guard.finish(
-      p_user_id, 'generate-video', p_idempotency_key, p_fingerprint,
-      videos.accept_video(
-        p_user_id, p_network, p_request_id, p_model_id, p_prompt, p_settings, p_image_url, p_providers, p_client_reference,
-        p_moderated_by, p_project_id, p_image_upload_id
-      )
+      p_user_id, 'generate-video', p_idempotency_key, p_fingerprint, v_accepted.outcome
     );
   end if;
-  return guard.in_language(v_outcome, v_caller.language);
+  return guard.reply(v_outcome, v_limits, v_caller.language);
 end;
 $$;
 grant execute on function api.generate_video to service_role;
@@ -12400,14 +12959,16 @@ as $$
 -- Claims the sending of a job to a provider, one of p_providers: those that this deployment has keys for. It
 -- commits before the request leaves, and from then on nobody sends the job again unless record_submission learns
 -- that the provider does not have it. `data`: `{ claimed: true, submission_id, owner_reference, provider,
--- provider_model, prompt, settings }`, or `{ claimed: false }` when there is nothing to send: the job is not
--- pending or is overdue, or no provider is to be had now and the task waits. With p_moderates nothing is claimed before
--- the moderation service let the prompt pass: `{ claimed: false, prompt }` asks the caller to ask it, within the task's
--- lease, and to come back with p_verdict, as the port names it. `passed` is remembered, and goes on as if it had been
--- known; see videos.refuse_claim for the others. A job that is made from a picture is not claimed without p_has_image: `{
--- claimed: false, image_path, image_seconds, prompt? }` asks the caller to sign a URL of the cleaned copy for so long, and to
--- have it judged with the prompt; `{ claimed: false, image_url, image_folder, image_upload_id, prompt? }` to fetch the picture
--- into the folder before, and to tell api.record_image. A claim whose lease ran out had a worker that died: its submission is
+-- provider_model, prompt, settings, fields }`, `fields` being those of the provider's for what the model takes beside prompt
+-- and size, or `{ claimed: false }` when there is nothing to send: the job is not pending or is overdue, or no provider is to
+-- be had now and the task waits. With p_moderates nothing is claimed before the moderation service let the prompt pass: `{
+-- claimed: false, prompt }` asks the caller to ask it, within the task's lease, and to come back with p_verdict, as the port
+-- names it. `passed` is remembered, and goes on as if it had been known; see videos.refuse_claim for the others. A job that is
+-- made from files is not claimed without p_has_image: `{ claimed: false, image_path, image_seconds, prompt? }` asks the caller
+-- to sign a URL of the cleaned copy for so long, and to have it judged with the prompt; `{ claimed: false, image_url,
+-- image_folder, image_upload_id, prompt? }` to fetch the picture into the folder before, and to tell api.record_image; `{
+-- source_path, picture_paths, files_seconds }` (videos.files_for) beside them to sign these as well, and to have the pictures
+-- judged. A claim whose lease ran out had a worker that died: its submission is
 -- `unknown`, for its webhook or its deadline to decide. Locks: job → providers, by name → task; without a pass those of
 -- videos.refuse_claim.
 declare
@@ -12419,6 +12980,9 @@ declare
   v_counted_on date;
   v_submission_id uuid;
   v_attempts integer;
+  v_files jsonb;
+  v_has_image boolean;
+  v_said text;
 begin
   if p_verdict ->> 'verdict' <> 'passed' then
     perform videos.refuse_claim(p_job_id, p_verdict);
@@ -12441,17 +13005,25 @@ begin
     return guard.answer('{"claimed": false}');
   end if;
 
-  if num_nonnulls(v_job.image_url, v_job.image_upload_id) > 0 and not p_has_image then
+  v_files := videos.files_for(v_job, v_now);
+  v_said := v_job.prompt;
+  if videos.inputs_in(v_job.settings) <> '{}' then
+    v_said := videos.said(m.inputs, v_job.prompt, v_job.settings) from videos.models as m where m.id = v_job.model_id;
+  end if;
+  v_has_image := num_nonnulls(v_job.image_url, v_job.image_upload_id) > 0;
+  if (v_has_image or v_files is not null) and not p_has_image then
     perform queue.lease('submit', p_job_id);
-    return guard.answer(jsonb_strip_nulls(videos.ask_for_image(v_job, v_now) || jsonb_build_object(
-      'claimed', false, 'prompt', case when p_moderates and v_job.moderated_at is null then v_job.prompt end
-    )));
+    return guard.answer(jsonb_strip_nulls(
+      coalesce(v_files, '{}') || case when v_has_image then videos.ask_for_image(v_job, v_now) else '{}' end || jsonb_build_object(
+        'claimed', false, 'prompt', case when p_moderates and v_job.moderated_at is null then v_said end
+      )
+    ));
   end if;
   if p_verdict is not null then
     v_job.moderated_at := coalesce(v_job.moderated_at, v_now);
   elsif p_moderates and v_job.moderated_at is null then
     perform queue.lease('submit', p_job_id);
-    return guard.answer(jsonb_build_object('claimed', false, 'prompt', v_job.prompt));
+    return guard.answer(jsonb_build_object('claimed', false, 'prompt', v_said));
   end if;
 
   select count(*) into v_attempts from videos.submissions as s where s.job_id = p_job_id;
@@ -12469,7 +13041,7 @@ begin
       select count(*) from videos.submissions as s where s.job_id = p_job_id and s.provider = p.provider
     ), p.preference
   loop
-    v_cost := videos.cost_cents(v_choice, v_model.pricing_type, v_job.settings);
+    v_cost := videos.cost_cents(v_choice, v_model, v_job.settings);
     v_counted_on := videos.admit_submission(v_choice.provider, v_cost);
     exit when v_counted_on is not null;
     v_choice := null;
@@ -12491,7 +13063,7 @@ begin
   set status = 'processing', moderated_at = v_job.moderated_at,
       flag = (
         select t.reason from videos.moderation_terms as t
-        where t.id = videos.find_moderation_term(v_job.prompt, 'flag')
+        where t.id = videos.find_moderation_term(v_said, 'flag')
       )
   where j.id = p_job_id;
   -- The lease covers the request; when it runs out, the next claim finds out about this one.
@@ -12501,7 +13073,8 @@ begin
     'claimed', true, 'submission_id', v_submission_id,
     'owner_reference', (select u.reference from accounts.users as u where u.id = v_job.user_id),
     'provider', v_choice.provider,
-    'provider_model', v_choice.provider_model, 'prompt', v_job.prompt, 'settings', v_job.settings
+    'provider_model', v_choice.provider_model, 'prompt', v_job.prompt, 'settings', v_job.settings,
+    'fields', case when videos.inputs_in(v_job.settings) = '{}' then '{}' else videos.provider_fields(v_choice, v_job.settings) end
   ));
 end;
 $$;
@@ -12875,6 +13448,7 @@ as $$
 declare
   v_caller record;
   v_job videos.jobs;
+  v_shown jsonb;
 begin
   v_caller := guard.enter(p_user_id, 'video-status', '{reads}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
@@ -12888,21 +13462,22 @@ begin
     return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
   end if;
 
-  return guard.answer(
-    videos.admit_renewals(p_user_id, jsonb_build_array(jsonb_build_object(
-      'job', videos.job_json(v_job),
-      'progress', jsonb_build_object(
-        'stage', videos.job_stage(v_job),
-        'percent', case when v_job.status = 'completed' then 100 else v_job.percent end
-      ),
-      'next_poll_seconds', videos.poll_seconds(v_job, v_caller.limits, core.now()),
-      'paths', (
-        select coalesce(jsonb_object_agg(a.kind, a.path), '{}') from videos.assets as a
-        where a.job_id = v_job.id and v_job.removed_at is null
-      )
-    ))) -> 0,
-    v_caller.limits, v_caller.language
+  v_shown := jsonb_build_object(
+    'job', videos.job_json(v_job),
+    'progress', jsonb_build_object(
+      'stage', videos.job_stage(v_job),
+      'percent', case when v_job.status = 'completed' then 100 else v_job.percent end
+    ),
+    'next_poll_seconds', videos.poll_seconds(v_job, v_caller.limits, core.now()),
+    'paths', '{}'::jsonb
   );
+  -- Most that are asked about are still being made, and have no files; those of a removed one are shown to nobody.
+  if v_job.status = 'completed' and v_job.removed_at is null then
+    v_shown := videos.admit_renewals(p_user_id, jsonb_build_array(v_shown || jsonb_build_object('paths', (
+      select coalesce(jsonb_object_agg(a.kind, a.path), '{}') from videos.assets as a where a.job_id = v_job.id
+    )))) -> 0;
+  end if;
+  return guard.answer(v_shown, v_caller.limits, v_caller.language);
 end;
 $$;
 grant execute on function api.video_status to service_role;
@@ -13064,24 +13639,46 @@ security definer
 set search_path = ''
 as $$
 -- The files are in storage: writes their assets, captures the hold and completes the job, at once; or, where the video has
--- the size and the length of one that was removed, makes the `fingerprint` task that decides. p_assets is a
--- list of `{ kind, path, bytes, content_type, duration_milliseconds, width, height }`; p_urls is
--- `{ video_url, thumbnail_url, video_url_expires_at }`, the first signed URLs. `data`: `{ status }`. A second call, or
--- one after the job's end, changes no job; where that ended without its video, the files are removed.
--- Locks: account → job → lots → task.
+-- the size and the length of one that was removed, makes the `fingerprint` task that decides. p_assets is a list of `{ kind,
+-- path, bytes, content_type, duration_milliseconds, width, height, codec, frames }`; p_urls is `{ video_url, thumbnail_url,
+-- video_url_expires_at }`, the first signed URLs. A video that is not what was ordered (videos.judge) is an unusable result
+-- instead, and an alert. `data`: `{ status }`. A second call, or one after the job's end, changes no job; where that ended
+-- without its video, the files are removed. Locks: account → job → lots → task → alert.
 declare
   v_job videos.jobs;
+  v_judged record;
 begin
   v_job := videos.lock_job(p_job_id);
-  if v_job.completed_at is null and exists (
-    select from jsonb_to_recordset(p_assets) as a (kind text, bytes bigint, duration_milliseconds integer)
-    where a.kind = 'video' and safety.may_be_removed(a.bytes, a.duration_milliseconds)
-  ) then
-    perform videos.add_task(
-      'fingerprint', v_job, core.now(), jsonb_build_object('assets', p_assets, 'urls', p_urls)
-    );
-  elsif v_job.completed_at is null then
-    perform videos.complete_stored(v_job, p_assets, p_urls);
+  if v_job.completed_at is null then
+    select j.differences, j.quality into v_judged
+    from jsonb_to_recordset(p_assets) as a (
+      kind videos.asset_kind, duration_milliseconds integer, width integer, height integer, codec text, frames integer
+    )
+    join videos.models as m on m.id = v_job.model_id
+    cross join lateral videos.judge(
+      v_job.settings, m.unpromised, a.duration_milliseconds, a.width, a.height, a.codec, a.frames
+    ) as j
+    where a.kind = 'video';
+    if v_judged.differences is not null then
+      v_job := videos.refuse_result(v_job, p_task_id, p_attempt, format('not what was ordered: %s', v_judged.differences));
+      if v_job.status = 'failed' then
+        perform ops.raise_alert('wrong_video', s.provider || ' ' || s.provider_model, jsonb_build_object(
+          'job_id', p_job_id, 'ordered', v_job.settings, 'delivered', v_judged.differences
+        ))
+        from videos.submissions as s where s.job_id = p_job_id and s.state = 'ended';
+      end if;
+      return guard.answer(jsonb_build_object('status', v_job.status));
+    end if;
+    if exists (
+      select from jsonb_to_recordset(p_assets) as a (kind text, bytes bigint, duration_milliseconds integer)
+      where a.kind = 'video' and safety.may_be_removed(a.bytes, a.duration_milliseconds)
+    ) then
+      perform videos.add_task('fingerprint', v_job, core.now(), jsonb_build_object(
+        'assets', p_assets, 'urls', p_urls, 'quality', v_judged.quality
+      ));
+    else
+      perform videos.complete_stored(v_job, p_assets, p_urls, v_judged.quality);
+    end if;
   elsif v_job.status <> 'completed' then
     perform videos.add_task('delete_files', v_job, core.now());
   end if;
@@ -13098,26 +13695,12 @@ volatile
 security definer
 set search_path = ''
 as $$
--- The provider's result is not a video that we could keep: ends the job with provider/rejected and gives the credits
--- back. What is in storage of it is removed. `data`: `{ status }`. An attempt that lost its lease ends nothing. Locks:
--- account → job → task.
-declare
-  v_job videos.jobs;
+-- The provider's result is not a video that we could keep: see videos.refuse_result. `data`: `{ status }`. Locks: account →
+-- job → task.
 begin
-  v_job := videos.lock_job(p_job_id);
-  if v_job.completed_at is null and exists (
-    select from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt
-  ) then
-    update videos.submissions as s set cause = p_cause where s.job_id = p_job_id and s.state = 'ended';
-    perform videos.settle_video_job(
-      p_job_id, 'failed', core.error_code('provider/rejected'), '{"reason": "invalid_result"}'
-    );
-  end if;
-  select j.* into v_job from videos.jobs as j where j.id = p_job_id;
-  if v_job.completed_at is not null and v_job.status <> 'completed' then
-    perform videos.add_task('delete_files', v_job, core.now());
-  end if;
-  return guard.answer(jsonb_build_object('status', v_job.status));
+  return guard.answer(jsonb_build_object(
+    'status', (videos.refuse_result(videos.lock_job(p_job_id), p_task_id, p_attempt, p_cause)).status
+  ));
 end;
 $$;
 grant execute on function api.record_unusable_result to service_role;
@@ -14284,7 +14867,7 @@ begin
     perform queue.add('export_account', v_id, p_user_id, core.now());
     v_export := accounts.export_json(p_user_id);
   end if;
-  return guard.answer(v_export, v_caller.limits || coalesce(v_taken.limits, '[]'), v_caller.language);
+  return guard.answer(v_export, v_caller.limits || guard.limits_json(v_taken.limits), v_caller.language);
 end;
 $$;
 grant execute on function api.user_export to service_role;

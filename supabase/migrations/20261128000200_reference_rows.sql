@@ -115,6 +115,13 @@ insert into videos.job_transitions (from_status, to_status, reason) values
   ('processing', 'cancelled', 'the provider confirmed the cancellation, or the account was closed')
 on conflict (from_status, to_status) do update set reason = excluded.reason;
 insert into videos.providers (name) values ('fal'), ('replicate'), ('runway') on conflict (name) do nothing;
+insert into videos.tolerances (fact, less, more, at_least, one_of, reason) values
+  ('duration', 0.1, 0.1, null, null, 'models end on a whole frame: 5 s come as 5.04, 81 frames of 16 a second as 5.06'),
+  ('aspect_ratio', 0.05, 0.05, null, null, 'sides are multiples of 8 or 16: 1920x1088 and 1280x704 are 16:9 to a provider'),
+  ('resolution', 0.05, null, null, null, '704 lines are sold as 720p; more than was ordered is no fault'),
+  ('codec', null, null, null, '{avc1,avc3,hvc1}', 'what iPhones, Android and browsers play in an MP4: H.264 and HEVC'),
+  ('frame_rate', null, null, 5, null, 'the slowest models make 6 pictures a second; fewer is a slide show')
+on conflict (fact) do nothing;
 insert into storage.buckets (id, name, public) values ('videos', 'videos', false)
 on conflict (id) do update set public = false;
 -- What anybody may write by a URL that binds neither size nor type: Storage holds it to these.
@@ -302,9 +309,10 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   ('safety.reports', '{id,case_id,user_id}', 'kept', null, 'stays',
     'that somebody reported a video, by the tombstone''s id, until the rule reports'),
   ('safety.reports', '{details}', 'blanked', null, 'stays', 'what the user said about it'),
-  ('videos.assets', '{job_id,owner_id,path,content_type,differences}', 'erased', null, 'moves',
+  ('videos.assets', '{job_id,owner_id,path,content_type}', 'erased', null, 'moves',
     'the files are gone'),
   ('videos.jobs', '{project_id}', 'kept', null, 'moves', 'an id of ours, of a project that is erased'),
+  ('videos.jobs', '{source_job_id}', 'kept', null, 'moves', 'an id of ours, of a job of the same user''s'),
   ('videos.projects', '{id,user_id,name}', 'erased', null, 'moves', 'how the user sorted their videos'),
   ('videos.jobs', '{id,user_id,model_id,model_name,error_code}', 'kept', null, 'moves',
     'the bare job, until the rule closed_accounts; statistics and the ledger name it'),
@@ -335,7 +343,7 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   guard.secrets,
   ops.alerts, ops.feature_flags, ops.retention_rules, purchases.products, queue.kinds, videos.job_transitions,
   videos.model_providers, videos.models, videos.moderation_filters, videos.moderation_terms, videos.moderation_words,
-  videos.providers, videos.spending, videos.tiers
+  videos.providers, videos.spending, videos.tiers, videos.tolerances
   }'::text[]) as t (relation)
 on conflict (relation, column_name) do update
   set class = excluded.class, blank_to = excluded.blank_to, on_merge = excluded.on_merge, reason = excluded.reason;

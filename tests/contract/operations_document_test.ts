@@ -4,7 +4,7 @@ import { variables } from "../../supabase/functions/_shared/platform/config-vari
 import { cloneTemplate } from "../database/harness.ts";
 import { createAdmin } from "../database/support/admins.ts";
 import { claimAndGrant } from "../database/support/devices.ts";
-import { startVideo } from "../database/support/generation.ts";
+import { receiveEvent, recordStored, startVideo, submit, succeeded } from "../database/support/generation.ts";
 import { first, rolledBack } from "../database/support/ledger.ts";
 import { readDocument, tableRows } from "./documents.ts";
 
@@ -20,6 +20,9 @@ Deno.test("the queries of docs/operations.md run, and find what they ask for", a
   assert.ok(queries().length > 10);
   await withConnection(database.url, (sql) =>
     rolledBack(sql, async (sql) => {
+      const made = await startVideo(sql);
+      await receiveEvent(sql, await submit(sql, made), succeeded);
+      await recordStored(sql, made);
       const jobId = await startVideo(sql);
       assert(await claimAndGrant(sql, "192.0.2.1"));
       const job = await first(sql<{ user_id: string; request_id: string }[]>`

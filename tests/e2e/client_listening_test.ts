@@ -11,8 +11,8 @@ import { generate, kling, priceOfKling } from "./support/videos.ts";
 
 const backend = shared(startBackend);
 
-/** An app whose jobs say when to ask again only where `polls`; else nothing but Realtime tells it to. */
-function appAt(url: string, { polls = false, vsn = "2.0.0" } = {}) {
+/** An app of this user whose jobs say when to ask again only where `polls`; else nothing but Realtime tells it to. */
+function appOf(url: string, { polls = false, vsn = "2.0.0" } = {}) {
   const asked: string[] = [];
   const supabase = createClient(url, backend.stack.publishableKey, {
     auth: { persistSession: false, autoRefreshToken: false },
@@ -33,7 +33,7 @@ function appAt(url: string, { polls = false, vsn = "2.0.0" } = {}) {
   return { supabase, kinora: new Kinora(supabase), asked };
 }
 
-async function signIn(app: ReturnType<typeof appAt>, guest: Guest): Promise<void> {
+async function signIn(app: ReturnType<typeof appOf>, guest: Guest): Promise<void> {
   const { data } = await guest.supabase.auth.getSession();
   assert(data.session);
   await app.supabase.auth.setSession(data.session);
@@ -109,7 +109,7 @@ Deno.test("a watcher whose connection is cut at random ends with what the databa
 async function play(network: CutConnections, example: string, run: number): Promise<void> {
   const guest = await backend.signIn();
   const jobId = await copyOf(example, guest);
-  const app = appAt(network.url, { vsn: run % 2 === 0 ? "2.0.0" : "1.0.0" });
+  const app = appOf(network.url, { vsn: run % 2 === 0 ? "2.0.0" : "1.0.0" });
   await signIn(app, guest);
   const watching = watch(app.kinora, jobId);
   try {
@@ -140,7 +140,7 @@ Deno.test("who is told asks once for each news, and several watchers of an app s
   const guest = await backend.signIn(priceOfKling);
   const example = await running(guest);
   await using network = cutConnections(backend.stack.url);
-  const app = appAt(network.url);
+  const app = appOf(network.url);
   await signIn(app, guest);
   const jobs = [example, await copyOf(example, guest), await copyOf(example, guest)];
   const other = new Kinora(app.supabase);
@@ -167,7 +167,7 @@ Deno.test("who is told asks once for each news, and several watchers of an app s
 Deno.test("a channel of the app's own is neither used nor ended", async () => {
   const guest = await backend.signIn(priceOfKling);
   const jobId = await running(guest);
-  const app = appAt(backend.stack.url, { polls: true });
+  const app = appOf(backend.stack.url, { polls: true });
   await signIn(app, guest);
   await app.supabase.realtime.setAuth();
   const heard: unknown[] = [];
@@ -187,7 +187,7 @@ Deno.test("a channel of the app's own is neither used nor ended", async () => {
 
 Deno.test("an app is told of everything that happens to its user, and of whoever signs in after them", async () => {
   const [guest, other] = [await backend.signIn(), await backend.signIn()];
-  const app = appAt(backend.stack.url);
+  const app = appOf(backend.stack.url);
   await signIn(app, guest);
   const heard: unknown[] = [];
   const stop = app.kinora.listen((news) => heard.push(news && [news.type, news.data.credits_remaining]));

@@ -79,6 +79,8 @@ export async function startFal(options: FalOptions = {}): Promise<FalHarness> {
     resolution: "1080p",
     aspectRatio: "16:9",
     imageUrl: null,
+    videoUrl: null,
+    fields: {},
     webhookUrl: receiver.url,
     ...change,
   });

@@ -24,6 +24,7 @@ Deno.test("a generation passes through the queue, runs, and results in a video",
 Deno.test("every model takes what the adapter sends for every option it has", async () => {
   await using fal = await startFal({ queueMilliseconds: 0, runMilliseconds: 0 });
   const imageUrl = "https://images.example.com/first-frame.png";
+  const videoUrl = "https://videos.example.com/source.mp4";
   const options = [
     ...[5, 10].map((durationSeconds) => ({ durationSeconds })),
     ...["9:16", "1:1"].map((aspectRatio) => ({ aspectRatio })),
@@ -32,6 +33,8 @@ Deno.test("every model takes what the adapter sends for every option it has", as
     ...[4, 8, 12].map((durationSeconds) => ({ ...sora, durationSeconds })),
     { ...sora, aspectRatio: "9:16" },
     { ...sora, providerModel: "fal-ai/sora-2/image-to-video", imageUrl },
+    { providerModel: "fal-ai/krea-wan-14b/video-to-video", videoUrl, fields: { strength: 0.5, seed: 1 } },
+    { ...veo, durationSeconds: 4, fields: { generate_audio: true, negative_prompt: "blur", seed: 1 } },
   ];
   for (const change of options) {
     const { poll } = await fal.submit(change);

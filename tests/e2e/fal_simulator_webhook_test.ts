@@ -144,7 +144,7 @@ Deno.test("what was accepted and is still due survives a restart, with key, acco
   const receiver = cleanup.use(startReceiver(() => config));
   const generation = {
     ...{ providerModel: "fal-ai/veo3/fast", prompt: "a kite", durationSeconds: 4, resolution: "720p" },
-    ...{ aspectRatio: "16:9", imageUrl: null, webhookUrl: receiver.url },
+    ...{ aspectRatio: "16:9", imageUrl: null, videoUrl: null, fields: {}, webhookUrl: receiver.url },
   };
   await first.control.rules({ prompt: "later", times: null, outcome: "failed" });
   const outcome = await falProvider({ config, fetch }).submit(generation);

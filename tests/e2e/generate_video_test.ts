@@ -10,7 +10,7 @@ import { VideoStatusResponse } from "../../supabase/functions/video-status/schem
 import { type Answer, bodyOf, errorOf } from "./support/answer.ts";
 import { startBackend } from "./support/backend.ts";
 import { shared } from "../shared.ts";
-import { ended, generate, kling, priceOfKling, submissionsOf } from "./support/videos.ts";
+import { ended, generate, kling, priceOfKling, promptOf, submissionsOf } from "./support/videos.ts";
 
 const backend = shared(startBackend);
 
@@ -72,7 +72,12 @@ Deno.test("a guest proves its device, picks a model and gets the very file that 
   const download = await fetch(status.video_url);
   assert.equal(download.status, 200);
   assert.equal(download.headers.get("content-type"), "video/mp4");
-  const made = await Deno.readFile(new URL("../../local/simulators/media/portrait.mp4", import.meta.url));
+  const [job] = (await stack.simulators.fal.control.report()).jobs.filter(({ input }) =>
+    promptOf(input) === prompt
+  );
+  assert(job);
+  const made = await (await fetch(`${stack.simulators.fal.mediaUrl}/files/${job.requestId}/output.mp4`))
+    .bytes();
   assert.equal(sha256(new Uint8Array(await download.arrayBuffer())), sha256(made));
   // The first character of the signature: of the last one not every bit counts.
   const tampered = await fetch(
@@ -82,14 +87,15 @@ Deno.test("a guest proves its device, picks a model and gets the very file that 
   await tampered.body?.cancel();
 
   const [asset] = await database.sql`
-    select bytes::int, content_type, duration_milliseconds, width, height
+    select bytes::int, content_type, duration_milliseconds, width, height, quality
     from videos.assets where job_id = ${accepted.job_id} and kind = 'video'`;
   assert.deepEqual({ ...asset }, {
     bytes: made.byteLength,
     content_type: "video/mp4",
-    duration_milliseconds: 4000,
-    width: 720,
-    height: 1280,
+    duration_milliseconds: 5000,
+    width: 1080,
+    height: 1920,
+    quality: 100,
   });
   assert.equal(submissionsOf(await stack.simulators.fal.control.report(), prompt).length, 1);
   assert.equal(await backend.balanceOf(guest), 10 - priceOfKling);

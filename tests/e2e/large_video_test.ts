@@ -24,7 +24,7 @@ Deno.test(name, { ignore: Deno.build.os !== "linux" }, async () => {
 
   const [asset] = await backend.database.sql<{ bytes: number; duration: number }[]>`
     select bytes::int, duration_milliseconds as duration from videos.assets where job_id = ${jobId} and kind = 'video'`;
-  assert.deepEqual({ ...asset }, { bytes, duration: 4_000 });
+  assert.deepEqual({ ...asset }, { bytes, duration: 5_000 });
   const pid = functions.pid ?? assert.fail("the functions do not run");
   const cpu = mainThreadSeconds(pid) ?? NaN;
   assert(cpu < cpuLimit, `the functions took ${cpu} s of CPU time`);

@@ -1,13 +1,11 @@
 /** The host of the files that simulated generations result in, and what can be wrong with them. */
 import type { ProviderJob } from "./jobs.ts";
 import { type LoopbackServer, startLoopbackServer } from "./loopback-server.ts";
+import { type Made, tailored } from "./made.ts";
 import { logRequest, type ProviderRequest } from "./request-log.ts";
 import type { ActiveProviderRule } from "./rules.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
-
-/** Which of the two pictures a generation is; the first is wider than high. */
-export type Frame = "landscape" | "portrait";
 
 /** Made once for the project; README.md says how. */
 const folder = new URL("../media/", import.meta.url);
@@ -18,7 +16,7 @@ export interface MediaServer extends LoopbackServer {
   /** Where the video of a generation is. */
   videoUrl(requestId: string): string;
   /** In bytes. */
-  videoSize(frame: Frame): number;
+  videoSize(made: Made): number;
 }
 
 /** Serves the files of the generations that `find` knows. The account's key must never get here. */
@@ -31,21 +29,22 @@ export async function startMediaServer(
     authorization: string;
     find: (
       requestId: string,
-    ) => { frame: Frame; job: ProviderJob & { rule: ActiveProviderRule } } | undefined;
+    ) => { made: Made; job: ProviderJob & { rule: ActiveProviderRule } } | undefined;
     /** Where a redirect leads. */
     elsewhere: () => string;
   },
 ): Promise<MediaServer> {
-  const read = async (name: Frame) => ({
+  const read = async (name: "landscape" | "portrait") => ({
     mp4: await Deno.readFile(new URL(`${name}.mp4`, folder)),
     jpg: await Deno.readFile(new URL(`${name}.jpg`, folder)),
   });
   const files = { landscape: await read("landscape"), portrait: await read("portrait") };
+  const pictureOf = ({ width, height }: Made) => files[width < height ? "portrait" : "landscape"];
 
   function answer(requestId: string | null, extension: string | undefined): Response {
     const generation = requestId === null ? undefined : find(requestId);
     if (generation === undefined) return notFound();
-    const { mp4, jpg } = files[generation.frame];
+    const { mp4, jpg } = pictureOf(generation.made);
     if (extension === "jpg") return file(jpg, "image/jpeg");
     const { job } = generation;
     // A video that is not there yet.
@@ -53,7 +52,7 @@ export async function startMediaServer(
       job.mediaFailuresLeft -= 1;
       return notFound();
     }
-    return videoAnswer(mp4, job.rule, elsewhere());
+    return videoAnswer(tailored(mp4, generation.made, job.rule), job.rule, elsewhere());
   }
 
   const server = await startLoopbackServer(port, (request) => {
@@ -68,7 +67,7 @@ export async function startMediaServer(
     ...server,
     host: `127.0.0.1:${server.port}`,
     videoUrl: (requestId) => `${server.url}/files/${requestId}/output.mp4`,
-    videoSize: (frame) => files[frame].mp4.byteLength,
+    videoSize: (made) => pictureOf(made).mp4.byteLength,
   };
 }
 

@@ -3,6 +3,7 @@ import * as z from "zod";
 import type { ApiAnswer, ApiCall } from "./api.ts";
 import { type Delivery, delivery, type DoublingPolicy, type SignDelivery } from "./deliveries.ts";
 import { type Phase, type ProviderJob, providerJob } from "./jobs.ts";
+import type { Made } from "./made.ts";
 import { providerRequest } from "./request-log.ts";
 import type { ActiveProviderRule } from "./rules.ts";
 
@@ -103,7 +104,8 @@ export interface ProviderProtocol<Rule extends EngineRule, RuleInput, Report, Ac
   readonly malformedAnswer: ApiAnswer;
   /** Of every answer about a generation. */
   headersOf?(requestId: string): Readonly<Record<string, string>>;
-  isPortrait(input: unknown): boolean;
+  /** The video that an input of a model orders. */
+  orderIn(model: string, input: unknown): Made;
   /** Null where the provider has none. */
   readonly webhooks:
     | {

@@ -65,7 +65,7 @@ export async function startProvider<Rule extends EngineRule, RuleInput, Report, 
   const access = { log, authorization: protocol.authorization(account) };
 
   const find = (requestId: string) => state.jobs.find((job) => job.requestId === requestId);
-  const frameOf = ({ input }: Job<Rule>) => protocol.isPortrait(input) ? "portrait" : "landscape";
+  const orderOf = ({ model, input }: Job<Rule>) => protocol.orderIn(model, input);
 
   function announceEnd({ requestId, webhookUrl: url, endsAt, rule }: Job<Rule>): void {
     if (url !== null && endsAt !== null) {
@@ -84,7 +84,7 @@ export async function startProvider<Rule extends EngineRule, RuleInput, Report, 
     },
     find,
     videoUrl: ({ requestId }) => media.videoUrl(requestId),
-    videoSize: (job) => media.videoSize(frameOf(job)),
+    videoSize: (job) => media.videoSize(orderOf(job)),
     cancel(job, { isForgotten, isTold = true }) {
       state.deliveries = state.deliveries.filter(({ requestId }) => requestId !== job.requestId);
       if (isForgotten) job.forgotten = true;
@@ -102,7 +102,7 @@ export async function startProvider<Rule extends EngineRule, RuleInput, Report, 
       find(requestId) {
         const job = find(requestId);
         // With a generation its files are gone.
-        return job === undefined || job.forgotten ? undefined : { frame: frameOf(job), job };
+        return job === undefined || job.forgotten ? undefined : { made: orderOf(job), job };
       },
       elsewhere: () => `${api.url}/_elsewhere`,
     }),

@@ -89,6 +89,16 @@ export const providerRule = z.strictObject({
     "truncated",
   ]).optional(),
   mediaBytes: z.int().positive().default(512 * 1024 * 1024),
+  /** What the video's container says instead of what was ordered. */
+  says: z.strictObject({
+    seconds: z.number().positive(),
+    width: z.int().positive(),
+    height: z.int().positive(),
+    /** Of its pictures, such as `av01`. */
+    codec: z.string().length(4),
+    /** How many pictures it has. */
+    frames: z.int().min(0),
+  }).partial().optional(),
 
   /** How many requests about the generation fail before the provider answers again, and how. */
   pollFailures: z.int().min(0).default(0),

@@ -10,7 +10,7 @@ import {
   type RunningProvider,
 } from "../engine/protocol.ts";
 import { type ProviderOptions, type ProviderSimulator, startProvider } from "../engine/provider.ts";
-import { hasModel } from "./models.ts";
+import { hasModel, orderIn } from "./models.ts";
 import { contentPolicyViolation, inputRefusal, platformError, resultOf, webhookBody } from "./results.ts";
 import { type ActiveFalRule, type FalRule, falRule } from "./rules.ts";
 import { falDeliveryPolicy, falSigner, newSigningKey, publicKeysOf, signingKey } from "./webhooks.ts";
@@ -77,7 +77,7 @@ const fal: ProviderProtocol<ActiveFalRule, FalRule, FalReport, FalAccount> = {
   },
   malformedAnswer: { status: 200, body: { status: "IN_QUEUE" } },
   headersOf: (requestId) => ({ "x-fal-request-id": requestId }),
-  isPortrait: (input) => textIn(input, "aspect_ratio") === "9:16",
+  orderIn,
   webhooks: {
     policy: falDeliveryPolicy,
     sign: falSigner,

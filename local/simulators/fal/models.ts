@@ -1,5 +1,7 @@
 /** The models that the fal simulator has, with the inputs they take and the outputs they give. */
 import * as z from "zod";
+import { textIn } from "../engine/jobs.ts";
+import { type Made, numberIn, pictureOf } from "../engine/made.ts";
 
 const prompt = z.string();
 const shapes = z.enum(["16:9", "9:16"]);
@@ -24,6 +26,13 @@ const models: Readonly<Record<string, z.ZodType>> = {
     resolution: z.enum(["720p", "1080p"]).optional(),
     generate_audio: z.boolean().optional(),
     negative_prompt: z.string().optional(),
+    seed: z.int().optional(),
+  }),
+  "fal-ai/krea-wan-14b/video-to-video": z.object({
+    prompt,
+    video_url: z.url(),
+    strength: z.number().min(0.01).max(1).optional(),
+    seed: z.int().optional(),
   }),
   "fal-ai/sora-2/text-to-video": z.object({
     ...sora,
@@ -43,6 +52,26 @@ export function hasModel(model: string): boolean {
   return Object.hasOwn(models, model);
 }
 
+/** The video that an input orders. */
+export function orderIn(model: string, input: unknown): Made {
+  // What a model makes that is asked for nothing.
+  const [seconds, resolution] = model.includes("kling")
+    ? [5, "1080p"]
+    : model.includes("veo3")
+    ? [8, "720p"]
+    : model.includes("wan")
+    ? [5, "480p"]
+    : [4, "720p"];
+  const asked = textIn(input, "resolution");
+  return {
+    seconds: numberIn(input, "duration", seconds),
+    ...pictureOf(
+      Number.parseInt(asked === "" || asked === "auto" ? resolution : asked),
+      textIn(input, "aspect_ratio"),
+    ),
+  };
+}
+
 /** Every error of an input, in the form that fal's models answer; none for one that the model takes. */
 export function inputErrors(model: string, input: unknown): object[] {
   const issues = models[model]?.safeParse(input, { reportInput: true }).error?.issues ?? [];
@@ -58,7 +87,7 @@ export function inputErrors(model: string, input: unknown): object[] {
         .join(" or ");
       return { ...error, msg: `Input should be ${expected}`, type: "literal_error", ctx: { expected } };
     }
-    if (issue.path.includes("image_url")) {
+    if (issue.path.includes("image_url") || issue.path.includes("video_url")) {
       const url = "https://docs.fal.ai/errors#file_download_error";
       return { ...error, msg: "Failed to download the file.", type: "file_download_error", url };
     }

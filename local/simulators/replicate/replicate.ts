@@ -10,7 +10,7 @@ import {
   type RunningProvider,
 } from "../engine/protocol.ts";
 import { type ProviderOptions, type ProviderSimulator, startProvider } from "../engine/provider.ts";
-import { hasModel, type InvalidField, invalidFields } from "./models.ts";
+import { hasModel, type InvalidField, invalidFields, orderIn } from "./models.ts";
 import { type ActiveReplicateRule, type ReplicateRule, replicateRule } from "./rules.ts";
 import { newWebhookSecret, replicateDeliveryPolicy, replicateSigner } from "./webhooks.ts";
 
@@ -76,7 +76,7 @@ const replicate: ProviderProtocol<ActiveReplicateRule, ReplicateRule, ReplicateR
   accepted: (job, running) => ({ status: 201, body: predictionOf(job, running) }),
   malformedAnswer: { status: 201, body: { status: "starting" } },
   /** In the words of either model. */
-  isPortrait: (input) => ["9:16", "portrait"].includes(textIn(input, "aspect_ratio")),
+  orderIn,
   webhooks: {
     policy: replicateDeliveryPolicy,
     sign: ({ webhookSecret }) => replicateSigner(webhookSecret),

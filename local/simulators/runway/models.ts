@@ -1,5 +1,7 @@
 /** The video models that the Runway simulator has, with the inputs they take. */
 import * as z from "zod";
+import { textIn } from "../engine/jobs.ts";
+import { type Made, numberIn } from "../engine/made.ts";
 
 /** Runway counts UTF-16 code units, as JavaScript does. */
 const promptText = z.string().min(1).max(1_000);
@@ -39,4 +41,10 @@ export function isEndpoint(name: string): name is RunwayEndpoint {
 /** What is wrong with an input, in the words of the validator that Runway uses too; nothing for one that it takes. */
 export function inputIssues(endpoint: RunwayEndpoint, input: unknown): readonly object[] {
   return inputs[endpoint].safeParse(input).error?.issues ?? [];
+}
+
+/** The video that an input orders; its `ratio` is the size of the picture. */
+export function orderIn(_model: string, input: unknown): Made {
+  const [width = 1280, height = 720] = textIn(input, "ratio").split(":").map(Number);
+  return { seconds: numberIn(input, "duration", 8), width, height };
 }

@@ -10,7 +10,7 @@ import {
   type RunningProvider,
 } from "../engine/protocol.ts";
 import { type ProviderOptions, type ProviderSimulator, startProvider } from "../engine/provider.ts";
-import { inputIssues, isEndpoint } from "./models.ts";
+import { inputIssues, isEndpoint, orderIn } from "./models.ts";
 import { type ActiveRunwayRule, type RunwayRule, runwayRule } from "./rules.ts";
 
 export type { RunwayRule } from "./rules.ts";
@@ -63,11 +63,7 @@ const runway: ProviderProtocol<ActiveRunwayRule, RunwayRule, RunwayReport, Runwa
   route,
   accepted: ({ requestId }) => ({ status: 200, body: { id: requestId } }),
   malformedAnswer: { status: 200, body: {} },
-  /** `ratio` is the picture's size. */
-  isPortrait(input) {
-    const [width = 0, height = 0] = textIn(input, "ratio").split(":").map(Number);
-    return height > width;
-  },
+  orderIn,
   webhooks: null,
 };
 

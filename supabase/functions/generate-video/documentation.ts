@@ -8,10 +8,11 @@ export default {
       "Watch the job with `video-status`.\n\n" +
       "`prompt` has 1 to 2000 characters, with tabs and line breaks but no other control or direction characters; " +
       "where a model takes less, `options.prompt_max_characters` says how much, in UTF-16 units. " +
-      "`settings` are options of the model, whose defaults stand for those that are left out. `image_url` is for models that " +
+      "`settings` are options of the model and its `inputs`, by their names; defaults stand for those that are left out, and `ERR_4008` names what the model does not take. `image_url` is for models that " +
       "require an image: https, a public DNS name, no port, no credentials. It is fetched once, after the answer, and what was fetched is used; where there is no " +
       "picture the job ends with `ERR_4019`. `image_upload_id`, instead of it, is one of the caller's `uploads`, which must be `ready` " +
-      "(`ERR_4009`) and there (`ERR_4007`). `client_reference`, 1 to 100 visible characters, is the " +
+      "(`ERR_4009`) and there (`ERR_4007`). `source_job_id` is for models of the category `video_to_video`, which need it: a completed job of the caller's own, " +
+      "`ERR_4007` where it is not there, `ERR_4009` while it runs or where it has failed. `client_reference`, 1 to 100 visible characters, is the " +
       "app's own name for the job: it is kept with it, and `video-jobs` finds it. `project_id` puts it into one of the caller's " +
       "`projects`: `ERR_4007` for any other. Optional fields may be null.\n\n" +
       "Where the operator asks for consent, `ERR_4021` names in `processors` who would get the prompt and have not all been accepted: " +

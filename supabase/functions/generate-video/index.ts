@@ -1,7 +1,7 @@
 import { codes } from "../_shared/errors/error-codes.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { database } from "../_shared/database/call.ts";
-import { uploadStorage } from "../_shared/platform/storage.ts";
+import { storage, uploadStorage } from "../_shared/platform/storage.ts";
 import { AcceptedVideo } from "../_shared/videos/contract.ts";
 import { promptModeration } from "../_shared/videos/moderation/moderation.ts";
 import { videoProviders } from "../_shared/videos/providers/registry.ts";
@@ -35,6 +35,7 @@ export default endpoint({
     database,
     moderation: promptModeration,
     providers: videoProviders,
+    storage,
     uploads: uploadStorage,
   },
   service: generateVideo,

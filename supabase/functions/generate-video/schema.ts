@@ -1,1 +1,1 @@
-export { GenerateVideoRequest } from "../_shared/videos/video-request.ts";
+export { GenerateVideoRequest, isPromptAlone } from "../_shared/videos/video-request.ts";

@@ -3,7 +3,7 @@ import type { Answer, Context, Keyed } from "../_shared/endpoint/context.ts";
 import { AcceptedVideo } from "../_shared/videos/contract.ts";
 import { moderatorOf } from "../_shared/videos/moderation/moderation.ts";
 import { type SubmitContext, submitVideo } from "../_shared/videos/submit.ts";
-import type { GenerateVideoRequest } from "./schema.ts";
+import { type GenerateVideoRequest, isPromptAlone } from "./schema.ts";
 
 /**
  * Accepts the video in one transaction, which also writes the task that submits it. Submitting at once only makes it
@@ -25,9 +25,7 @@ export async function generateVideo(
     p_moderated_by: moderatorOf(config),
   }, AcceptedVideo);
   // The prompt of a first request is not asked for again; whether that of a replay was let pass, the database knows.
-  const prompt = context.idempotency.isReplay() || request.image_upload_id !== undefined
-    ? undefined
-    : request.prompt;
+  const prompt = context.idempotency.isReplay() || !isPromptAlone(request) ? undefined : request.prompt;
   // What an address leads to, the worker fetches.
   if (request.image_url === undefined) {
     context.waitUntil(() => submitVideo(accepted.job_id, context, { prompt }));

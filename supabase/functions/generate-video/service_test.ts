@@ -63,6 +63,7 @@ function setting(
     config: testConfig(secret === null ? {} : { WEBHOOK_SECRET: secret }),
     moderation,
     uploads: fakeStorage(),
+    storage: fakeStorage(),
     providers: fakeProviders(fakeProvider()),
   });
   return { context, calls, names: () => calls.map(({ name }) => name) };
@@ -221,11 +222,11 @@ Deno.test("without a key, or with a field that nobody asked for, the database is
   const server = await testServer(endpoint.operations);
   const keyless = await server.send({ ...post, headers: {} });
   assert.equal((await keyless.json()).error.code, "ERR_4010");
-  const foreign = await server.send({ ...post, json: { ...body, user_id: userId, settings: { fps: 24 } } });
+  const foreign = await server.send({ ...post, json: { ...body, user_id: userId, settings: { "Fps": 24 } } });
   const { code, details } = (await foreign.json()).error;
   assert.equal(code, "ERR_4008");
   assert.deepEqual(details.fields, [
-    { path: "settings.fps", message: "Unknown field" },
+    { path: "settings.Fps", message: "Unknown field" },
     { path: "user_id", message: "Unknown field" },
   ]);
 });

@@ -2,7 +2,7 @@ import { codes } from "../_shared/errors/error-codes.ts";
 import { database } from "../_shared/database/call.ts";
 import { endpoint } from "../_shared/endpoint/endpoint.ts";
 import { promptModeration } from "../_shared/videos/moderation/moderation.ts";
-import { uploadStorage } from "../_shared/platform/storage.ts";
+import { storage, uploadStorage } from "../_shared/platform/storage.ts";
 import { videoProviders } from "../_shared/videos/providers/registry.ts";
 import { GenerateVideosRequest, GenerateVideosResponse } from "./schema.ts";
 import { generateVideos } from "./service.ts";
@@ -34,6 +34,7 @@ export default endpoint({
     database,
     moderation: promptModeration,
     providers: videoProviders,
+    storage,
     uploads: uploadStorage,
   },
   service: generateVideos,

@@ -34,6 +34,7 @@ function setting(results = stored.results, secret: string | null = "a secret of 
     database,
     config: testConfig(secret === null ? {} : { WEBHOOK_SECRET: secret }),
     moderation: null,
+    storage: { sign: () => assert.fail("There is no video") },
     uploads: fakeStorage(),
     providers: fakeProviders(fakeProvider()),
   });

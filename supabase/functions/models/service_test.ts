@@ -26,6 +26,7 @@ const catalogue: ModelsResponse = {
       resolution: { values: ["720p", "1080p"], default: "720p" },
       aspect_ratio: { values: ["16:9", "9:16"], default: "16:9" },
     },
+    inputs: [{ name: "audio", type: "boolean", default: false, price_factor: 1.5 }],
   }],
 };
 const limit = {

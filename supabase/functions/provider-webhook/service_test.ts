@@ -128,7 +128,7 @@ Deno.test("a video that is being stored keeps the next event from bringing anoth
   await third.receive();
   assert.deepEqual(
     [failing, first, second, third].map(({ recorded }) => offered(recorded)),
-    [[], [], ["store"], []].map((without) => [["p_without", without]]),
+    [[], [], ["store", "fingerprint"], []].map((without) => [["p_without", without]]),
   );
 });
 

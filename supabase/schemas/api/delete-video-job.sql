@@ -7,7 +7,7 @@ set search_path = ''
 as $$
 -- Hides an ended job of the caller's for good and makes the task that removes its files; the ledger keeps its entries.
 -- `data`: `{ deleted_at }`. resource/not-found for a job that is not there, is deleted already or is another's;
--- resource/wrong-state for one that has not ended. Counts against `writes`. Locks: rate-limit row → account → job →
+-- resource/wrong-state for one that has not ended, or that a running job is made from. Counts against `writes`. Locks: rate-limit row → account → job →
 -- project → task.
 declare
   v_caller record;
@@ -32,6 +32,9 @@ begin
   end if;
   if v_job.completed_at is null then
     return guard.refusal('resource/wrong-state', jsonb_build_object('status', v_job.status), v_caller.limits);
+  end if;
+  if videos.is_source(v_job.user_id, p_job_id) then
+    return guard.refusal('resource/wrong-state', '{"status": "in_use"}', v_caller.limits);
   end if;
 
   v_now := core.now();

@@ -11,14 +11,16 @@ as $$
 -- Claims the sending of a job to a provider, one of p_providers: those that this deployment has keys for. It
 -- commits before the request leaves, and from then on nobody sends the job again unless record_submission learns
 -- that the provider does not have it. `data`: `{ claimed: true, submission_id, owner_reference, provider,
--- provider_model, prompt, settings }`, or `{ claimed: false }` when there is nothing to send: the job is not
--- pending or is overdue, or no provider is to be had now and the task waits. With p_moderates nothing is claimed before
--- the moderation service let the prompt pass: `{ claimed: false, prompt }` asks the caller to ask it, within the task's
--- lease, and to come back with p_verdict, as the port names it. `passed` is remembered, and goes on as if it had been
--- known; see videos.refuse_claim for the others. A job that is made from a picture is not claimed without p_has_image: `{
--- claimed: false, image_path, image_seconds, prompt? }` asks the caller to sign a URL of the cleaned copy for so long, and to
--- have it judged with the prompt; `{ claimed: false, image_url, image_folder, image_upload_id, prompt? }` to fetch the picture
--- into the folder before, and to tell api.record_image. A claim whose lease ran out had a worker that died: its submission is
+-- provider_model, prompt, settings, fields }`, `fields` being those of the provider's for what the model takes beside prompt
+-- and size, or `{ claimed: false }` when there is nothing to send: the job is not pending or is overdue, or no provider is to
+-- be had now and the task waits. With p_moderates nothing is claimed before the moderation service let the prompt pass: `{
+-- claimed: false, prompt }` asks the caller to ask it, within the task's lease, and to come back with p_verdict, as the port
+-- names it. `passed` is remembered, and goes on as if it had been known; see videos.refuse_claim for the others. A job that is
+-- made from files is not claimed without p_has_image: `{ claimed: false, image_path, image_seconds, prompt? }` asks the caller
+-- to sign a URL of the cleaned copy for so long, and to have it judged with the prompt; `{ claimed: false, image_url,
+-- image_folder, image_upload_id, prompt? }` to fetch the picture into the folder before, and to tell api.record_image; `{
+-- source_path, picture_paths, files_seconds }` (videos.files_for) beside them to sign these as well, and to have the pictures
+-- judged. A claim whose lease ran out had a worker that died: its submission is
 -- `unknown`, for its webhook or its deadline to decide. Locks: job → providers, by name → task; without a pass those of
 -- videos.refuse_claim.
 declare
@@ -30,6 +32,9 @@ declare
   v_counted_on date;
   v_submission_id uuid;
   v_attempts integer;
+  v_files jsonb;
+  v_has_image boolean;
+  v_said text;
 begin
   if p_verdict ->> 'verdict' <> 'passed' then
     perform videos.refuse_claim(p_job_id, p_verdict);
@@ -52,17 +57,25 @@ begin
     return guard.answer('{"claimed": false}');
   end if;
 
-  if num_nonnulls(v_job.image_url, v_job.image_upload_id) > 0 and not p_has_image then
+  v_files := videos.files_for(v_job, v_now);
+  v_said := v_job.prompt;
+  if videos.inputs_in(v_job.settings) <> '{}' then
+    v_said := videos.said(m.inputs, v_job.prompt, v_job.settings) from videos.models as m where m.id = v_job.model_id;
+  end if;
+  v_has_image := num_nonnulls(v_job.image_url, v_job.image_upload_id) > 0;
+  if (v_has_image or v_files is not null) and not p_has_image then
     perform queue.lease('submit', p_job_id);
-    return guard.answer(jsonb_strip_nulls(videos.ask_for_image(v_job, v_now) || jsonb_build_object(
-      'claimed', false, 'prompt', case when p_moderates and v_job.moderated_at is null then v_job.prompt end
-    )));
+    return guard.answer(jsonb_strip_nulls(
+      coalesce(v_files, '{}') || case when v_has_image then videos.ask_for_image(v_job, v_now) else '{}' end || jsonb_build_object(
+        'claimed', false, 'prompt', case when p_moderates and v_job.moderated_at is null then v_said end
+      )
+    ));
   end if;
   if p_verdict is not null then
     v_job.moderated_at := coalesce(v_job.moderated_at, v_now);
   elsif p_moderates and v_job.moderated_at is null then
     perform queue.lease('submit', p_job_id);
-    return guard.answer(jsonb_build_object('claimed', false, 'prompt', v_job.prompt));
+    return guard.answer(jsonb_build_object('claimed', false, 'prompt', v_said));
   end if;
 
   select count(*) into v_attempts from videos.submissions as s where s.job_id = p_job_id;
@@ -80,7 +93,7 @@ begin
       select count(*) from videos.submissions as s where s.job_id = p_job_id and s.provider = p.provider
     ), p.preference
   loop
-    v_cost := videos.cost_cents(v_choice, v_model.pricing_type, v_job.settings);
+    v_cost := videos.cost_cents(v_choice, v_model, v_job.settings);
     v_counted_on := videos.admit_submission(v_choice.provider, v_cost);
     exit when v_counted_on is not null;
     v_choice := null;
@@ -102,7 +115,7 @@ begin
   set status = 'processing', moderated_at = v_job.moderated_at,
       flag = (
         select t.reason from videos.moderation_terms as t
-        where t.id = videos.find_moderation_term(v_job.prompt, 'flag')
+        where t.id = videos.find_moderation_term(v_said, 'flag')
       )
   where j.id = p_job_id;
   -- The lease covers the request; when it runs out, the next claim finds out about this one.
@@ -112,7 +125,8 @@ begin
     'claimed', true, 'submission_id', v_submission_id,
     'owner_reference', (select u.reference from accounts.users as u where u.id = v_job.user_id),
     'provider', v_choice.provider,
-    'provider_model', v_choice.provider_model, 'prompt', v_job.prompt, 'settings', v_job.settings
+    'provider_model', v_choice.provider_model, 'prompt', v_job.prompt, 'settings', v_job.settings,
+    'fields', case when videos.inputs_in(v_job.settings) = '{}' then '{}' else videos.provider_fields(v_choice, v_job.settings) end
   ));
 end;
 $$;

@@ -30,7 +30,7 @@ begin
     perform queue.add('export_account', v_id, p_user_id, core.now());
     v_export := accounts.export_json(p_user_id);
   end if;
-  return guard.answer(v_export, v_caller.limits || coalesce(v_taken.limits, '[]'), v_caller.language);
+  return guard.answer(v_export, v_caller.limits || guard.limits_json(v_taken.limits), v_caller.language);
 end;
 $$;
 grant execute on function api.user_export to service_role;

@@ -11,6 +11,7 @@ as $$
 declare
   v_caller record;
   v_job videos.jobs;
+  v_shown jsonb;
 begin
   v_caller := guard.enter(p_user_id, 'video-status', '{reads}', null, p_session_id => p_session_id);
   if v_caller.refusal is not null then
@@ -24,21 +25,22 @@ begin
     return guard.in_language(guard.refusal('resource/not-found', '{}', v_caller.limits), v_caller.language);
   end if;
 
-  return guard.answer(
-    videos.admit_renewals(p_user_id, jsonb_build_array(jsonb_build_object(
-      'job', videos.job_json(v_job),
-      'progress', jsonb_build_object(
-        'stage', videos.job_stage(v_job),
-        'percent', case when v_job.status = 'completed' then 100 else v_job.percent end
-      ),
-      'next_poll_seconds', videos.poll_seconds(v_job, v_caller.limits, core.now()),
-      'paths', (
-        select coalesce(jsonb_object_agg(a.kind, a.path), '{}') from videos.assets as a
-        where a.job_id = v_job.id and v_job.removed_at is null
-      )
-    ))) -> 0,
-    v_caller.limits, v_caller.language
+  v_shown := jsonb_build_object(
+    'job', videos.job_json(v_job),
+    'progress', jsonb_build_object(
+      'stage', videos.job_stage(v_job),
+      'percent', case when v_job.status = 'completed' then 100 else v_job.percent end
+    ),
+    'next_poll_seconds', videos.poll_seconds(v_job, v_caller.limits, core.now()),
+    'paths', '{}'::jsonb
   );
+  -- Most that are asked about are still being made, and have no files; those of a removed one are shown to nobody.
+  if v_job.status = 'completed' and v_job.removed_at is null then
+    v_shown := videos.admit_renewals(p_user_id, jsonb_build_array(v_shown || jsonb_build_object('paths', (
+      select coalesce(jsonb_object_agg(a.kind, a.path), '{}') from videos.assets as a where a.job_id = v_job.id
+    )))) -> 0;
+  end if;
+  return guard.answer(v_shown, v_caller.limits, v_caller.language);
 end;
 $$;
 grant execute on function api.video_status to service_role;

@@ -122,24 +122,46 @@ security definer
 set search_path = ''
 as $$
 -- The files are in storage: writes their assets, captures the hold and completes the job, at once; or, where the video has
--- the size and the length of one that was removed, makes the `fingerprint` task that decides. p_assets is a
--- list of `{ kind, path, bytes, content_type, duration_milliseconds, width, height }`; p_urls is
--- `{ video_url, thumbnail_url, video_url_expires_at }`, the first signed URLs. `data`: `{ status }`. A second call, or
--- one after the job's end, changes no job; where that ended without its video, the files are removed.
--- Locks: account → job → lots → task.
+-- the size and the length of one that was removed, makes the `fingerprint` task that decides. p_assets is a list of `{ kind,
+-- path, bytes, content_type, duration_milliseconds, width, height, codec, frames }`; p_urls is `{ video_url, thumbnail_url,
+-- video_url_expires_at }`, the first signed URLs. A video that is not what was ordered (videos.judge) is an unusable result
+-- instead, and an alert. `data`: `{ status }`. A second call, or one after the job's end, changes no job; where that ended
+-- without its video, the files are removed. Locks: account → job → lots → task → alert.
 declare
   v_job videos.jobs;
+  v_judged record;
 begin
   v_job := videos.lock_job(p_job_id);
-  if v_job.completed_at is null and exists (
-    select from jsonb_to_recordset(p_assets) as a (kind text, bytes bigint, duration_milliseconds integer)
-    where a.kind = 'video' and safety.may_be_removed(a.bytes, a.duration_milliseconds)
-  ) then
-    perform videos.add_task(
-      'fingerprint', v_job, core.now(), jsonb_build_object('assets', p_assets, 'urls', p_urls)
-    );
-  elsif v_job.completed_at is null then
-    perform videos.complete_stored(v_job, p_assets, p_urls);
+  if v_job.completed_at is null then
+    select j.differences, j.quality into v_judged
+    from jsonb_to_recordset(p_assets) as a (
+      kind videos.asset_kind, duration_milliseconds integer, width integer, height integer, codec text, frames integer
+    )
+    join videos.models as m on m.id = v_job.model_id
+    cross join lateral videos.judge(
+      v_job.settings, m.unpromised, a.duration_milliseconds, a.width, a.height, a.codec, a.frames
+    ) as j
+    where a.kind = 'video';
+    if v_judged.differences is not null then
+      v_job := videos.refuse_result(v_job, p_task_id, p_attempt, format('not what was ordered: %s', v_judged.differences));
+      if v_job.status = 'failed' then
+        perform ops.raise_alert('wrong_video', s.provider || ' ' || s.provider_model, jsonb_build_object(
+          'job_id', p_job_id, 'ordered', v_job.settings, 'delivered', v_judged.differences
+        ))
+        from videos.submissions as s where s.job_id = p_job_id and s.state = 'ended';
+      end if;
+      return guard.answer(jsonb_build_object('status', v_job.status));
+    end if;
+    if exists (
+      select from jsonb_to_recordset(p_assets) as a (kind text, bytes bigint, duration_milliseconds integer)
+      where a.kind = 'video' and safety.may_be_removed(a.bytes, a.duration_milliseconds)
+    ) then
+      perform videos.add_task('fingerprint', v_job, core.now(), jsonb_build_object(
+        'assets', p_assets, 'urls', p_urls, 'quality', v_judged.quality
+      ));
+    else
+      perform videos.complete_stored(v_job, p_assets, p_urls, v_judged.quality);
+    end if;
   elsif v_job.status <> 'completed' then
     perform videos.add_task('delete_files', v_job, core.now());
   end if;
@@ -156,26 +178,12 @@ volatile
 security definer
 set search_path = ''
 as $$
--- The provider's result is not a video that we could keep: ends the job with provider/rejected and gives the credits
--- back. What is in storage of it is removed. `data`: `{ status }`. An attempt that lost its lease ends nothing. Locks:
--- account → job → task.
-declare
-  v_job videos.jobs;
+-- The provider's result is not a video that we could keep: see videos.refuse_result. `data`: `{ status }`. Locks: account →
+-- job → task.
 begin
-  v_job := videos.lock_job(p_job_id);
-  if v_job.completed_at is null and exists (
-    select from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt
-  ) then
-    update videos.submissions as s set cause = p_cause where s.job_id = p_job_id and s.state = 'ended';
-    perform videos.settle_video_job(
-      p_job_id, 'failed', core.error_code('provider/rejected'), '{"reason": "invalid_result"}'
-    );
-  end if;
-  select j.* into v_job from videos.jobs as j where j.id = p_job_id;
-  if v_job.completed_at is not null and v_job.status <> 'completed' then
-    perform videos.add_task('delete_files', v_job, core.now());
-  end if;
-  return guard.answer(jsonb_build_object('status', v_job.status));
+  return guard.answer(jsonb_build_object(
+    'status', (videos.refuse_result(videos.lock_job(p_job_id), p_task_id, p_attempt, p_cause)).status
+  ));
 end;
 $$;
 grant execute on function api.record_unusable_result to service_role;

@@ -264,13 +264,11 @@ create function credits.capture(p_job_id uuid)
 returns jsonb
 language sql
 volatile
-set search_path = ''
-as $$ select credits.end_hold(p_job_id, 'capture') $$;
+return credits.end_hold(p_job_id, 'capture');
 
 -- The job was not delivered: its hold goes back where it came from.
 create function credits.release(p_job_id uuid)
 returns jsonb
 language sql
 volatile
-set search_path = ''
-as $$ select credits.end_hold(p_job_id, 'release') $$;
+return credits.end_hold(p_job_id, 'release');

@@ -13,8 +13,16 @@ return jsonb_strip_nulls(
 );
 
 -- What guard.take says: the limits as the API shows them, the envelope to return instead of going on, if any, and the times
--- that were counted, in the order of the policies' names, null for one that is broken.
-create type guard.taken as (limits jsonb, refusal jsonb, hits timestamptz[]);
+-- that were counted, in the order of the policies, null for one that is broken. The limits are the text of JSON objects
+-- with commas between, null for none: to read them as JSON costs more than to count, and is done once, by who needs it.
+create type guard.taken as (limits text, refusal jsonb, hits timestamptz[]);
+
+-- Limits as JSON.
+create function guard.limits_json(p_limits text)
+returns jsonb
+language sql
+immutable
+return ('[' || coalesce(p_limits, '') || ']')::jsonb;
 
 create function guard.enter(
   p_user_id uuid, p_endpoint text, p_policies text[], p_network text, p_locks boolean default false,
@@ -43,7 +51,7 @@ begin
   end if;
   v_taken := guard.take(p_policies, p_user_id, p_network, p_endpoint);
   refusal := v_taken.refusal;
-  limits := v_taken.limits;
+  limits := guard.limits_json(v_taken.limits);
   if refusal is not null then
     return;
   end if;
@@ -55,7 +63,9 @@ begin
   else
     refusal := (accounts.admit(p_user_id, p_suspended)).refusal;
   end if;
-  refusal := refusal || jsonb_build_object('limits', limits);
+  if refusal is not null then
+    refusal := refusal || jsonb_build_object('limits', limits);
+  end if;
 end;
 $$;
 
@@ -71,6 +81,17 @@ return jsonb_build_object('data', p_data) || case
   when p_limits is null then jsonb_build_object('language', p_language)
   else jsonb_build_object('limits', p_limits, 'language', p_language)
 end;
+
+-- A keyed procedure's answer, as JSON that nobody reads before it is sent: an outcome, with the limits of guard.taken and the
+-- user's language, which it does not have.
+create function guard.reply(p_outcome jsonb, p_limits text, p_language text)
+returns json
+language sql
+immutable
+return (
+  left(p_outcome::text, -1) || coalesce(',"limits":[' || p_limits || ']', '')
+    || coalesce(',"language":"' || p_language || '"', '') || '}'
+)::json;
 
 -- An outcome that was made without knowing the user's language.
 create function guard.in_language(p_outcome jsonb, p_language text)

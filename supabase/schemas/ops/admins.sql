@@ -162,7 +162,7 @@ begin
   if refusal is null then
     v_taken := guard.take('{admin}', p_admin_id, null, p_endpoint);
     refusal := v_taken.refusal;
-    limits := v_taken.limits;
+    limits := guard.limits_json(v_taken.limits);
   end if;
 end;
 $$;
@@ -217,11 +217,11 @@ begin
     'remaining', greatest(0, v_policy.max_hits - v_given),
     'reset', greatest(1, ceil(extract(epoch from coalesce(v_reset, v_policy.window_length)))::integer)
   );
-  v_taken.limits := jsonb_build_array(v_limit);
+  v_taken.limits := v_limit;
   if not v_is_admitted then
     v_taken.refusal := guard.refusal(
       'limit/rate-exceeded', jsonb_build_object('policy', v_policy.name, 'retry_after', v_limit -> 'reset'),
-      v_taken.limits
+      jsonb_build_array(v_limit)
     );
   end if;
   return v_taken;
@@ -231,7 +231,7 @@ exception
     raise;
   when others then
     raise warning 'the limit of credits is broken: %', sqlerrm;
-    v_taken.limits := '[]';
+    v_taken.limits := null;
     v_taken.refusal := guard.refusal('database/unavailable');
     return v_taken;
 end;

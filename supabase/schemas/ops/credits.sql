@@ -14,7 +14,7 @@ declare
 begin
   v_taken := guard.take('{admin}', p_admin_id, null, p_endpoint);
   refusal := v_taken.refusal;
-  limits := v_taken.limits;
+  limits := guard.limits_json(v_taken.limits);
   if refusal is not null then
     return;
   end if;
@@ -95,7 +95,7 @@ begin
     end if;
   end if;
   v_taken := ops.take_credits(p_admin_id, p_amount);
-  v_limits := v_taken.limits || v_begun.limits;
+  v_limits := guard.limits_json(v_taken.limits) || v_begun.limits;
   if v_taken.refusal is not null then
     return v_taken.refusal || jsonb_build_object('limits', v_limits);
   end if;
@@ -141,7 +141,7 @@ begin
   v_limits := v_begun.limits;
   if p_amount > 0 then
     v_taken := ops.take_credits(p_admin_id, p_amount);
-    v_limits := v_taken.limits || v_limits;
+    v_limits := guard.limits_json(v_taken.limits) || v_limits;
     if v_taken.refusal is not null then
       return v_taken.refusal || jsonb_build_object('limits', v_limits);
     end if;

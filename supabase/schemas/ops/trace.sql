@@ -52,7 +52,7 @@ as $$
   where s.job_id = p_job_id
   union all
   select a.created_at, 'stored ' || a.kind, a.path, jsonb_strip_nulls(jsonb_build_object(
-    'bytes', a.bytes, 'differences', a.differences, 'deleted_at', a.deleted_at
+    'bytes', a.bytes, 'quality', a.quality, 'deleted_at', a.deleted_at
   ))
   from videos.assets as a where a.job_id = p_job_id
   union all

@@ -92,6 +92,22 @@ left join lateral (
 where j.late_success_at is not null;
 comment on view ops.late_successes is 'Videos that came after their job had ended: paid by us, charged to nobody.';
 
+create view ops.video_quality with (security_invoker = true) as
+select j.model_name as model, s.provider, count(*) as results,
+  count(*) filter (where j.status = 'failed') as refused,
+  round(avg(a.quality), 1) as quality, min(a.quality) as lowest_quality,
+  count(*) filter (where a.quality < 50) as below_50,
+  -- In US cents: what the provider bills for videos that were not paid for.
+  sum(s.cost_cents) filter (where j.status = 'failed') as refused_cents
+from videos.jobs as j
+join videos.submissions as s on s.job_id = j.id and s.state = 'ended'
+left join videos.assets as a on a.job_id = j.id and a.kind = 'video'
+where j.completed_at >= now() - interval '7 days'
+  and (a.job_id is not null or j.status = 'failed' and j.error_details ->> 'reason' = 'invalid_result')
+group by j.model_name, s.provider;
+comment on view ops.video_quality is
+  'What each provider made of each model in 7 days: how near to the order (0 to 100), and how much was refused.';
+
 create view ops.admin_log with (security_invoker = true) as
 select a.created_at, a.action, a.admin_id, a.user_id, m.name as model, a.amount, a.job_id, a.reason, a.request_id,
   -- What this admin had given within a day by then, this action included.

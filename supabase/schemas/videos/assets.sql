@@ -11,51 +11,15 @@ create table videos.assets (
   duration_milliseconds integer,
   width integer,
   height integer,
-  -- How the file differs from what was asked for; null where it does not.
-  differences jsonb,
   created_at timestamptz not null,
   -- When the worker removed the file, after the user deleted the job.
   deleted_at timestamptz,
+  -- How near a video comes to what was ordered, from 0 to 100 (videos.judge); null where nothing could be compared.
+  quality smallint,
   primary key (job_id, kind)
 );
 alter table videos.assets enable row level security;
 comment on table videos.assets is 'Files in storage.';
-
-create function videos.differences(
-  p_settings jsonb, p_duration_milliseconds integer, p_width integer, p_height integer
-)
-returns jsonb
-language plpgsql
-immutable
-set search_path = ''
-as $$
--- What a file is that was not asked for, for the operator: `{ duration_milliseconds, aspect_ratio, resolution }`, those
--- that differ; null where none does. Models round: a second more or less, or a twentieth of the ratio, is no
--- difference. What cannot be compared, such as a ratio that is a word, is none either: nothing here fails a finished
--- video.
-declare
-  v_asked_milliseconds constant numeric :=
-    substring(p_settings ->> 'duration_seconds' from '^[0-9]{1,9}$')::numeric * 1000;
-  v_sides constant text[] := regexp_match(
-    p_settings ->> 'aspect_ratio', '^([0-9]{1,9}(?:[.][0-9]{1,9})?):([0-9]{1,9}(?:[.][0-9]{1,9})?)$'
-  );
-  v_asked_ratio constant numeric := nullif(v_sides[1]::numeric / nullif(v_sides[2]::numeric, 0), 0);
-  -- 720p names the shorter side.
-  v_asked_side constant integer := substring(p_settings ->> 'resolution' from '^([0-9]{1,9})p$')::integer;
-  v_differences jsonb := '{}';
-begin
-  if abs(p_duration_milliseconds - v_asked_milliseconds) > 1000 then
-    v_differences := v_differences || jsonb_build_object('duration_milliseconds', p_duration_milliseconds);
-  end if;
-  if abs(p_width::numeric / nullif(p_height, 0) - v_asked_ratio) > v_asked_ratio / 20 then
-    v_differences := v_differences || jsonb_build_object('aspect_ratio', format('%s:%s', p_width, p_height));
-  end if;
-  if least(p_width, p_height) < v_asked_side then
-    v_differences := v_differences || jsonb_build_object('resolution', format('%sp', least(p_width, p_height)));
-  end if;
-  return nullif(v_differences, '{}');
-end;
-$$;
 
 -- Where the files of a job are in storage: below the reference of who paid for it, and so in one place, whoever they
 -- became since.

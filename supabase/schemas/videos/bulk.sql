@@ -57,6 +57,7 @@ as $$
 declare
   v_most integer;
   v_item record;
+  v_accepted record;
   v_outcome jsonb;
   v_refusal jsonb;
   v_taken guard.taken;
@@ -77,7 +78,7 @@ begin
     );
     return coalesce(v_taken.refusal, guard.refusal('request/malformed', jsonb_build_object('fields', jsonb_build_array(
       jsonb_build_object('path', 'items', 'message', format('Must have at most %s items', v_most))
-    )), v_taken.limits));
+    )), guard.limits_json(v_taken.limits)));
   end if;
 
   begin
@@ -86,15 +87,16 @@ begin
       from jsonb_array_elements(p_items) with ordinality as i (item, number)
       cross join lateral jsonb_to_record(i.item) as r (
         model_id uuid, prompt text, settings jsonb, image_url text, client_reference text, project_id uuid,
-        image_upload_id uuid
+        image_upload_id uuid, source_job_id uuid
       )
       order by i.number
     loop
-      v_outcome := videos.accept_video(
+      v_accepted := videos.accept_video(
         p_user_id, p_network, p_request_id, v_item.model_id, v_item.prompt, coalesce(v_item.settings, '{}'),
         v_item.image_url, p_providers, v_item.client_reference, p_moderated_by, v_item.project_id,
-        v_item.image_upload_id
+        v_item.image_upload_id, v_item.source_job_id
       );
+      v_outcome := v_accepted.outcome;
       if v_outcome ? 'data' then
         v_used := v_used + (v_outcome #>> '{data,credits_used}')::bigint;
         v_remaining := (v_outcome #>> '{data,credits_remaining}')::bigint;
@@ -102,7 +104,8 @@ begin
           'index', v_item.index, 'job_id', v_outcome #> '{data,job_id}', 'credits_used', v_outcome #> '{data,credits_used}'
         );
       else
-        v_refusal := videos.refusal_of_all(v_outcome, v_item.index, case p_mode when 'all' then v_used else 0 end);
+        v_refusal := videos.refusal_of_all(v_outcome, v_item.index, case p_mode when 'all' then v_used else 0 end)
+          || jsonb_build_object('limits', guard.limits_json(v_accepted.limits));
         if p_mode = 'all' then
           if not videos.is_about_caller(v_refusal) then
             v_refusal := jsonb_set(v_refusal, '{details,index}', to_jsonb(v_item.index));
@@ -122,7 +125,7 @@ begin
       end if;
       v_limits := v_limits || (
         select coalesce(jsonb_object_agg(l.state ->> 'policy', l.state), '{}')
-        from jsonb_array_elements(v_outcome -> 'limits') as l (state)
+        from jsonb_array_elements(guard.limits_json(v_accepted.limits)) as l (state)
       );
     end loop;
   exception
@@ -141,7 +144,7 @@ begin
           '{generation_attempts,generation_attempts_network}', p_user_id, p_network, 'generate-video'
         );
         exit when v_taken.refusal is not null;
-        v_limits := v_taken.limits;
+        v_limits := guard.limits_json(v_taken.limits);
       end loop;
       v_refusal := v_refusal || jsonb_build_object('limits', v_limits);
     end if;

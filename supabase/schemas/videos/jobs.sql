@@ -44,7 +44,9 @@ create table videos.jobs (
   -- Of its user's. One that is not there any more is none: see videos.shown_project.
   project_id uuid,
   -- When the operator removed the video: it is shown to nobody.
-  removed_at timestamptz
+  removed_at timestamptz,
+  -- The job of theirs whose video it is made from. Its video stays while this runs.
+  source_job_id uuid
 ) with (fillfactor = 70);
 alter table videos.jobs enable row level security;
 -- A user's history of each status, newest first: one index pages all of it and any part of it.
@@ -130,10 +132,7 @@ create function videos.add_task(p_kind text, p_job videos.jobs, p_run_at timesta
 returns void
 language sql
 volatile
-set search_path = ''
-as $$
-  select queue.add(p_kind, p_job.id, p_job.user_id, p_run_at, p_payload, p_job.request_id)
-$$;
+return queue.add(p_kind, (p_job).id, (p_job).user_id, p_run_at, p_payload, (p_job).request_id);
 
 -- Whether the account of a job was closed: nothing is stored for it.
 create function videos.is_abandoned(p_job videos.jobs)

@@ -1,12 +1,33 @@
--- videos: from a model and a prompt to a file in storage. In this order: models.sql, projects.sql, jobs.sql, submissions.sql,
--- assets.sql, renewals.sql, uploads.sql, image-copies.sql, providers.sql, offers.sql, settlement.sql, removal.sql,
--- moderation.sql, acceptance.sql, bulk.sql, telling.sql, retention.sql, export.sql.
+-- videos: from a model and a prompt to a file in storage. In this order: models.sql, inputs.sql, projects.sql, jobs.sql,
+-- submissions.sql, assets.sql, quality.sql, renewals.sql, uploads.sql, sources.sql, image-copies.sql, providers.sql, offers.sql,
+-- settlement.sql, removal.sql, moderation.sql, acceptance.sql, bulk.sql, telling.sql, retention.sql, export.sql.
 
 create schema videos;
 
-create type videos.model_category as enum ('text_to_video', 'image_to_video');
+create type videos.model_category as enum ('text_to_video', 'image_to_video', 'video_to_video');
 
 create type videos.pricing_type as enum ('per_video', 'per_second');
+
+-- The settings of a request that asks for none: of every model's three options, and of what else it takes (inputs.sql).
+create function videos.default_settings(p_options jsonb, p_inputs jsonb)
+returns jsonb
+language sql
+immutable
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'duration_seconds', p_options #> '{duration_seconds,default}', 'resolution', p_options #> '{resolution,default}',
+    'aspect_ratio', p_options #> '{aspect_ratio,default}'
+  ) || coalesce(jsonb_object_agg(i.input ->> 'name', i.input -> 'default') filter (where i.input ? 'default'), '{}')
+  from jsonb_array_elements(p_inputs) as i (input)
+$$;
+
+-- What of settings is an input of the model's own, and none of the three options that every model has.
+create function videos.inputs_in(p_settings jsonb)
+returns jsonb
+language sql
+immutable
+return p_settings - '{duration_seconds,resolution,aspect_ratio}'::text[];
 
 create table videos.models (
   id uuid primary key default core.new_id(),
@@ -48,12 +69,11 @@ create table videos.models (
   start_within interval not null default interval '15 minutes' check (start_within > interval '0'),
   finish_within interval not null default interval '15 minutes' check (finish_within > interval '0'),
   position integer not null default 0,
-  -- The settings of a request that asks for none.
-  defaults jsonb generated always as (jsonb_set(jsonb_set(jsonb_set(
-    '{}', '{duration_seconds}', options #> '{duration_seconds,default}'),
-    '{resolution}', options #> '{resolution,default}'),
-    '{aspect_ratio}', options #> '{aspect_ratio,default}'
-  )) stored
+  -- What it takes beside prompt and size, in the order of the catalogue: see inputs.sql.
+  inputs jsonb not null default '[]',
+  defaults jsonb generated always as (videos.default_settings(options, inputs)) stored,
+  -- The settings that its videos only come near to, such as a duration that follows the source's: see videos.judge.
+  unpromised text[] not null default '{}' check (unpromised <@ array['duration_seconds', 'resolution', 'aspect_ratio'])
 );
 alter table videos.models enable row level security;
 comment on table videos.models is 'The catalogue. What is not available stays, for the jobs that were made with it.';
@@ -140,12 +160,13 @@ create table videos.model_providers (
   cost_cents numeric not null check (cost_cents >= 0),
   -- The longest prompt that it takes, in UTF-16 units, as JavaScript and providers count; null for any.
   prompt_max_units integer check (prompt_max_units > 0),
-  -- Where it takes less than the model sells: `{ resolution: ["720p"], image: [false], … }`, all of a name's values.
+  -- Where it takes less than the model sells: `{ resolution: ["720p"], image: [false], … }`, all values of a setting's.
   takes jsonb not null default '{}' check (
     jsonb_typeof(takes) = 'object'
-    and takes - array['duration_seconds', 'resolution', 'aspect_ratio', 'image'] = '{}'
     and not jsonb_path_exists(takes, 'strict $.* ? (@.type() != "array")', silent => true)
   ),
+  -- The field of its own that each of the model's inputs becomes: see inputs.sql.
+  inputs jsonb not null default '{}',
   primary key (model_id, preference),
   unique (model_id, provider)
 );
@@ -173,22 +194,15 @@ begin
         );
       end if;
     end loop;
+    if videos.inputs_in(p_settings) <> '{}' then
+      v_fields := v_fields || videos.unfitting_inputs(p_model.inputs, videos.inputs_in(p_settings));
+    end if;
   end if;
   if p_model.requires_image and p_image_url is null then
     v_fields := v_fields || '{"path": "image_url", "message": "This model needs an image"}'::jsonb;
-  elsif p_image_url is not null and p_model.category = 'text_to_video' then
+  elsif p_image_url is not null and p_model.category <> 'image_to_video' then
     v_fields := v_fields || '{"path": "image_url", "message": "This model takes no image"}'::jsonb;
   end if;
   return v_fields;
 end;
 $$;
-
--- The price of a video in credits; there is no other.
-create function videos.price(p_model videos.models, p_settings jsonb)
-returns bigint
-language sql
-immutable
-return case (p_model).pricing_type
-  when 'per_second' then (p_model).credits * (p_settings ->> 'duration_seconds')::bigint
-  else (p_model).credits
-end;

@@ -11,14 +11,14 @@ return char_length(p_prompt) + regexp_count(p_prompt, '[\U00010000-\U0010ffff]')
 create function videos.takes_settings(p_offer videos.model_providers, p_settings jsonb, p_image_url text)
 returns boolean
 language sql
-immutable
-return (p_offer).takes = '{}' or (
+stable
+return ((p_offer).takes = '{}' or (
   coalesce((p_offer).takes -> 'duration_seconds' @> (p_settings -> 'duration_seconds'), true)
   and coalesce((p_offer).takes -> 'resolution' @> (p_settings -> 'resolution'), true)
   and coalesce((p_offer).takes -> 'aspect_ratio' @> (p_settings -> 'aspect_ratio'), true)
   -- Not to_jsonb, which is not immutable: this function would not be inlined.
   and coalesce((p_offer).takes -> 'image' @> case when p_image_url is null then jsonb 'false' else 'true' end, true)
-);
+)) and (videos.inputs_in(p_settings) = '{}' or videos.takes_inputs(p_offer, p_settings));
 
 -- Whether a provider takes a prompt of this length.
 create function videos.takes_prompt(p_offer videos.model_providers, p_prompt text)
@@ -75,14 +75,14 @@ begin
     if p_providers is not null then
       continue when not coalesce(v_offer.provider = any (p_providers), false);
     end if;
-    if v_offer.takes <> '{}' then
+    if v_offer.takes <> '{}' or videos.inputs_in(p_settings) <> '{}' then
       continue when not videos.takes_settings(v_offer, p_settings, p_image_url);
     end if;
     if v_offer.prompt_max_units is not null then
       continue when not videos.takes_prompt(v_offer, p_prompt);
     end if;
     if v_found.cents is not null then
-      continue when v_found.cents < videos.cost_cents(v_offer, p_model.pricing_type, p_settings);
+      continue when v_found.cents < videos.cost_cents(v_offer, p_model, p_settings);
     end if;
     return true;
   end loop;
@@ -159,13 +159,14 @@ $$;
 
 create function videos.processors(p_model_id uuid, p_moderated_by text)
 returns text[]
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  -- Who may get a prompt and an image for a model, by name and in order: the providers that are enabled, and the service that
-  -- judges prompts, if one does.
-  select array(
+-- Who may get a prompt and an image for a model, by name and in order: the providers that are enabled, and the service that
+-- judges prompts, if one does.
+begin
+  return array(
     select p.provider
     from videos.model_providers as p
     join videos.providers as v on v.name = p.provider
@@ -173,7 +174,8 @@ as $$
     union
     select p_moderated_by where p_moderated_by is not null
     order by 1
-  )
+  );
+end;
 $$;
 
 -- A model as the catalogue shows it.
@@ -188,7 +190,8 @@ return jsonb_build_object(
   'processed_by', to_jsonb(videos.processors((p_model).id, p_moderated_by)),
   'pricing', jsonb_build_object('type', (p_model).pricing_type, 'credits', (p_model).credits),
   'options', (p_model).options
-    || jsonb_strip_nulls(jsonb_build_object('prompt_max_characters', videos.prompt_max_units((p_model).id)))
+    || jsonb_strip_nulls(jsonb_build_object('prompt_max_characters', videos.prompt_max_units((p_model).id))),
+  'inputs', (p_model).inputs
 );
 
 -- How many models are offered that nobody can make now: of their providers none is among p_providers, null being all,

@@ -39,14 +39,14 @@ comment on table videos.spending is
   'What a day''s submissions cost: counted when they are claimed, given back when it is known that they are not billed.';
 
 -- What a provider takes for a video, in US cents.
-create function videos.cost_cents(
-  p_offer videos.model_providers, p_pricing_type videos.pricing_type, p_settings jsonb
-)
+create function videos.cost_cents(p_offer videos.model_providers, p_model videos.models, p_settings jsonb)
 returns numeric
 language sql
 immutable
-return (p_offer).cost_cents * case p_pricing_type
+return (p_offer).cost_cents * case (p_model).pricing_type
   when 'per_second' then (p_settings ->> 'duration_seconds')::numeric else 1
+end * case when videos.inputs_in(p_settings) = '{}' then 1
+  else videos.cost_factor(p_offer, (p_model).inputs, p_settings)
 end;
 
 create view videos.money_left with (security_invoker = true) as

@@ -56,22 +56,20 @@ begin
 end;
 $$;
 
-create function videos.complete_stored(p_job videos.jobs, p_assets jsonb, p_urls jsonb)
+create function videos.complete_stored(p_job videos.jobs, p_assets jsonb, p_urls jsonb, p_quality smallint)
 returns void
 language plpgsql
 volatile
 set search_path = ''
 as $$
 -- Writes the assets of a job that the caller has locked, captures the hold and completes the job. p_assets and p_urls are as
--- in api.record_stored. Locks: lots → task.
+-- in api.record_stored, p_quality as in videos.judge. Locks: lots → task.
 begin
   insert into videos.assets (
-    job_id, owner_id, kind, path, bytes, content_type, duration_milliseconds, width, height, differences, created_at
+    job_id, owner_id, kind, path, bytes, content_type, duration_milliseconds, width, height, quality, created_at
   )
   select p_job.id, p_job.user_id, a.kind, a.path, a.bytes, a.content_type, a.duration_milliseconds, a.width, a.height,
-    case a.kind when 'video' then videos.differences(
-      p_job.settings, a.duration_milliseconds, a.width, a.height
-    ) end, core.now()
+    case a.kind when 'video' then p_quality end, core.now()
   from jsonb_to_recordset(p_assets) as a (
     kind videos.asset_kind, path text, bytes bigint, content_type text,
     duration_milliseconds integer, width integer, height integer
@@ -102,7 +100,9 @@ begin
   elsif p_job.completed_at is null then
     v_ground := safety.ground_of_file(p_sha256);
     if v_ground is null then
-      perform videos.complete_stored(p_job, p_payload -> 'assets', p_payload -> 'urls');
+      perform videos.complete_stored(
+        p_job, p_payload -> 'assets', p_payload -> 'urls', (p_payload -> 'quality')::smallint
+      );
     else
       perform videos.settle_locked_job(
         p_job, 'failed', core.error_code('video/removed'), jsonb_build_object('reason', v_ground, 'appeal', 'none')

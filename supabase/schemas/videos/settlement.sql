@@ -261,6 +261,34 @@ begin
 end;
 $$;
 
+create function videos.refuse_result(p_job videos.jobs, p_task_id bigint, p_attempt integer, p_cause text)
+returns videos.jobs
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What a provider made is not what was paid for: ends the job with provider/rejected and gives the credits back; what it cost
+-- stays counted, since the provider bills it. What is in storage of it is removed. Returns the job as it is now. An attempt that
+-- lost its lease ends nothing. The caller has locked the job. Locks: what settling takes → task.
+declare
+  v_job videos.jobs;
+begin
+  if p_job.completed_at is null and exists (
+    select from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt
+  ) then
+    update videos.submissions as s set cause = p_cause where s.job_id = p_job.id and s.state = 'ended';
+    perform videos.settle_locked_job(
+      p_job, 'failed', core.error_code('provider/rejected'), '{"reason": "invalid_result"}'
+    );
+  end if;
+  select j.* into v_job from videos.jobs as j where j.id = p_job.id;
+  if v_job.completed_at is not null and v_job.status <> 'completed' then
+    perform videos.add_task('delete_files', v_job, core.now());
+  end if;
+  return v_job;
+end;
+$$;
+
 create function videos.erasable_at(p_user_id uuid)
 returns timestamptz
 language sql

@@ -105,13 +105,19 @@ return jsonb_build_object(
 
 create function videos.find_upload(p_user_id uuid, p_upload_id uuid, p_now timestamptz)
 returns videos.uploads
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  -- That upload of that user, as long as it is there for them; else null.
-  select u from videos.uploads as u
-  where u.id = p_upload_id and u.owner_id = p_user_id and videos.is_shown(u, p_now)
+-- That upload of that user, as long as it is there for them; else null.
+declare
+  v_upload videos.uploads;
+begin
+  select u.* into v_upload
+  from videos.uploads as u
+  where u.id = p_upload_id and u.owner_id = p_user_id and videos.is_shown(u, p_now);
+  return v_upload;
+end;
 $$;
 
 create function videos.begin_upload(
@@ -170,7 +176,8 @@ as $$
   select exists (
     select from videos.jobs as j
     where j.user_id = p_user_id and j.status in ('pending', 'processing') and j.deleted_at is null
-      and j.image_upload_id = p_upload_id
+      -- As their one picture, or among those of a model's own inputs.
+      and (j.image_upload_id = p_upload_id or position(p_upload_id::text in j.settings::text) > 0)
   )
 $$;
 

@@ -127,7 +127,7 @@ Deno.test("extensions that are there and not preloaded, or the superuser's to ma
       { control, pg_net: notPreloaded, pg_cron: notPreloaded },
       "select count(*)::int as models from videos.models",
     );
-    assert.deepEqual(made, { extensions: [], also: [{ models: 3 }] }, control);
+    assert.deepEqual(made, { extensions: [], also: [{ models: 4 }] }, control);
   }
 });
 

@@ -97,7 +97,7 @@ Deno.test("attempt policies are all or nothing among themselves, also where one 
   await takeOne(sql, "c_refuses", caller);
   const remaining = async (policy: string) => (await takeOne(sql, policy, caller)).remaining;
 
-  const { refusal, limits } = await take(sql, ["c_refuses", "b_window", "a_window"], caller);
+  const { refusal, limits } = await take(sql, ["a_window", "b_window", "c_refuses"], caller);
   assert.equal(refusal?.details.policy, "c_refuses");
   assert.deepEqual(limits.map(({ policy }) => policy), ["c_refuses"]);
   assert.deepEqual([await remaining("a_window"), await remaining("b_window")], [4, 4]);
@@ -106,7 +106,7 @@ Deno.test("attempt policies are all or nothing among themselves, also where one 
   assert.equal((await take(sql, ["a_window", "b_window", "d_broken"], caller)).refusal?.error, "ERR_6001");
   assert.deepEqual([await remaining("a_window"), await remaining("b_window")], [3, 3]);
 
-  const admitted = await take(sql, ["b_window", "a_window"], caller);
+  const admitted = await take(sql, ["a_window", "b_window"], caller);
   assert.equal(admitted.refusal, undefined);
   assert.deepEqual(admitted.limits.map(({ policy, remaining }) => [policy, remaining]), [
     ["a_window", 2],

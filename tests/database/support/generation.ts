@@ -198,7 +198,13 @@ export async function recordCancel(
   return status;
 }
 
-export async function recordStored(sql: Sql, jobId: string, task = noTask): Promise<string> {
+/** `made` is what the video is, where not what the cheapest model makes. */
+export async function recordStored(
+  sql: Sql,
+  jobId: string,
+  task = noTask,
+  made: Record<string, string | number> = {},
+): Promise<string> {
   const assets = [{
     kind: "video",
     path: `${jobId}/video.mp4`,
@@ -207,6 +213,9 @@ export async function recordStored(sql: Sql, jobId: string, task = noTask): Prom
     duration_milliseconds: 5000,
     width: 1920,
     height: 1080,
+    codec: "avc1",
+    frames: 120,
+    ...made,
   }];
   const urls = {
     video_url: "https://storage.example/video.mp4",

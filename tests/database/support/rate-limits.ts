@@ -52,7 +52,8 @@ export interface Caller {
 export async function take(sql: Sql, policies: string[], caller: Caller = {}): Promise<Taken> {
   const { userId = crypto.randomUUID(), network = null, endpoint = "an-endpoint" } = caller;
   const { taken } = await first(sql<{ taken: Taken }[]>`
-    select jsonb_strip_nulls(to_jsonb(guard.take(${policies}, ${userId}, ${network}, ${endpoint}))) as taken`);
+    select jsonb_strip_nulls(to_jsonb(t) || jsonb_build_object('limits', guard.limits_json(t.limits))) as taken
+    from guard.take(${policies}, ${userId}, ${network}, ${endpoint}) as t`);
   return taken;
 }
 

@@ -55,6 +55,10 @@ export const endings: Record<
     await recordSubmission(sql, submissionId, { outcome: "unknown", cause: "drawn" });
     await recordSubmission(sql, submissionId, { outcome: "not_accepted", cause: "drawn" });
   }],
+  "stored, and not what was ordered": [cost, async (sql, jobId) => {
+    await receiveEvent(sql, await submit(sql, jobId), succeeded);
+    await recordStored(sql, jobId, await claimTask(sql, jobId, "store"), { codec: "av01" });
+  }],
   "cancelled by the provider's word in a webhook": [0, async (sql, jobId) => {
     await receiveEvent(sql, await submit(sql, jobId), cancelled);
   }],

@@ -171,6 +171,8 @@ export async function startContract(subject: Subject, times: Partial<Times> = {}
     ...subject.generation,
     prompt,
     imageUrl: null,
+    videoUrl: null,
+    fields: {},
     webhookUrl: subject.hasWebhook ? endpoint.urlFor(submissionId) : null,
   });
   const running = starting.move();

@@ -103,7 +103,7 @@ export function requestOf(report: FalReport, prompt: string): string {
   return requestId;
 }
 
-function promptOf(input: unknown): unknown {
+export function promptOf(input: unknown): unknown {
   return typeof input === "object" && input !== null && "prompt" in input ? input.prompt : undefined;
 }
 

@@ -146,6 +146,7 @@ export type Database = {
           "p_request_id": string;
           "p_session_id"?: string;
           "p_settings": Json;
+          "p_source_job_id"?: string;
           "p_user_id": string;
         };
         Returns: Json;

@@ -18,7 +18,7 @@ export const Pricing = z.object({
   type: z.enum(["per_video", "per_second"]),
   credits: z.int().check(z.positive()),
 });
-export const Category = z.enum(["text_to_video", "image_to_video"]);
+export const Category = z.enum(["text_to_video", "image_to_video", "video_to_video"]);
 export const TextOption = option(z.string());
 export const NumberOption = option(z.int().check(z.positive()));
 export const ModelOptions = z.object({
@@ -28,6 +28,24 @@ export const ModelOptions = z.object({
   // In UTF-16 units, as JavaScript and Swift's utf16 count; where it is less than the API's 2,000.
   prompt_max_characters: z.optional(z.int().check(z.positive())),
 });
+
+/** Of an input of a model's own. Ids of uploads are texts. */
+export const InputValue = z.union([z.boolean(), z.number(), z.string(), z.array(z.string())]);
+/** What a model takes beside prompt and size; `settings` take it by its name. */
+export const ModelInput = z.object({
+  name: z.string(),
+  type: z.enum(["integer", "number", "boolean", "text", "choice", "image", "images"]),
+  /** Of a number; of a text its characters, of images how many. */
+  min: z.optional(z.number()),
+  max: z.optional(z.number()),
+  /** Of a choice. */
+  values: z.optional(z.array(z.string())),
+  /** What stands for it where it is left out; nothing does where there is none. */
+  default: z.optional(InputValue),
+  /** The price is multiplied by it where the input is used: true, or given and not its default. */
+  price_factor: z.optional(z.number()),
+});
+export type ModelInput = z.infer<typeof ModelInput>;
 
 export const Model = z.object({
   id: z.uuid(),
@@ -41,6 +59,7 @@ export const Model = z.object({
   processed_by: z.array(z.string()),
   pricing: Pricing,
   options: ModelOptions,
+  inputs: z.array(ModelInput),
 });
 export type Model = z.infer<typeof Model>;
 
@@ -61,6 +80,7 @@ export function exampleModel(): Model {
       resolution: { values: ["1080p"], default: "1080p" },
       aspect_ratio: { values: ["16:9", "9:16", "1:1"], default: "16:9" },
     },
+    inputs: [{ name: "negative_prompt", type: "text", max: 500 }],
   };
 }
 
@@ -146,11 +166,15 @@ export function exampleProject(): Project {
 export const ProjectId = z.guid().check(z.toLowerCase());
 
 export const JobStatus = z.enum(jobStatuses);
-export const JobSettings = z.object({
-  duration_seconds: z.int(),
-  resolution: z.string(),
-  aspect_ratio: z.string(),
-});
+/** Those used, with the inputs of the model's own that were given or have a default. */
+export const JobSettings = z.catchall(
+  z.object({
+    duration_seconds: z.int(),
+    resolution: z.string(),
+    aspect_ratio: z.string(),
+  }),
+  InputValue,
+);
 const Failure = z.object({ code: z.string(), message: z.string(), details: z.looseObject({}) });
 /** One of several videos that was not accepted, and why. */
 export const RefusedItem = z.object({ index: z.int().check(z.nonnegative()), error: Failure });

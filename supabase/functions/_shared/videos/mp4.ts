@@ -4,10 +4,15 @@
  */
 
 export interface Mp4 {
-  /** Null for a fragmented file that does not state it. */
+  /** Of the picture, not of a longer sound. Null for a fragmented file that does not state it. */
   durationMilliseconds: number | null;
+  /** As it is shown, turned where the file says so; no more than it is made of. */
   width: number;
   height: number;
+  /** The code of the picture's format, such as `avc1` (mp4ra.org). Null where the file names none. */
+  codec: string | null;
+  /** Pictures in it. Null for a fragmented file, which states them piece by piece. */
+  frames: number | null;
 }
 
 export interface Mp4Reader {
@@ -82,31 +87,98 @@ function headerLength(header: Uint8Array, known: number): number {
   return known >= 8 && viewOf(header).getUint32(0) === 1 ? 16 : 8;
 }
 
-/** The duration from `mvhd`, the size of the picture from the `tkhd` of the video track. */
+/** Times from `mvhd` and the headers of the video track, its size and codec from its sample description (`stsd`). */
 function describe(movie: Uint8Array): Mp4 | null {
   try {
     const movieHeader = find(movie, (type) => type === "mvhd");
     const track = find(movie, (type, body) => type === "trak" && isVideo(body));
     const trackHeader = track && find(track, (type) => type === "tkhd");
-    if (!movieHeader || !trackHeader) return null;
+    if (!movieHeader || !track || !trackHeader) return null;
+    const timescale = viewOf(movieHeader).getUint32(isLong(movieHeader) ? 20 : 12);
+    const shown = shownSize(trackHeader);
+    if (timescale === 0 || shown.width === 0 || shown.height === 0) return null;
 
-    const view = viewOf(movieHeader);
-    const isLong = view.getUint8(0) === 1;
-    const timescale = view.getUint32(isLong ? 20 : 12);
-    const duration = isLong ? Number(view.getBigUint64(24)) : view.getUint32(16);
-    // Width and height are the last eight bytes, in 16.16 fixed point.
-    const picture = viewOf(trackHeader.subarray(trackHeader.length - 8));
-    const width = picture.getUint16(0);
-    const height = picture.getUint16(4);
-    if (timescale === 0 || width === 0 || height === 0) return null;
-    const milliseconds = Math.round(duration / timescale * 1000);
-    const isStated = milliseconds > 0 && milliseconds <= maxMilliseconds;
-    return { durationMilliseconds: isStated ? milliseconds : null, width, height };
+    const table = findIn(track, ["mdia", "minf", "stbl"]);
+    const sample = table && firstSample(table);
+    const fragments = find(movie, (type) => type === "mvex");
+    const whole = fragments && find(fragments, (type) => type === "mehd");
+    const durations = [
+      timeAt(trackHeader, 20, 28),
+      timeAt(movieHeader, 16, 24),
+      ...(whole ? [timeAt(whole, 4, 4)] : []),
+    ];
+    const milliseconds = durations.map((duration) => Math.round(duration / timescale * 1000));
+    return {
+      durationMilliseconds: milliseconds.find((each) => each > 0 && each <= maxMilliseconds) ?? null,
+      ...smaller(shown, sample),
+      codec: sample?.codec ?? null,
+      frames: fragments === undefined && table !== undefined ? countSamples(table) : null,
+    };
   } catch (error) {
     // A box that is cut off, or lies about its size, is read beyond its end.
     if (error instanceof RangeError) return null;
     throw error;
   }
+}
+
+interface Size {
+  width: number;
+  height: number;
+}
+
+/** The last 44 bytes of a `tkhd` are a matrix of nine numbers, and width and height in 16.16 fixed point. */
+function shownSize(trackHeader: Uint8Array): Size {
+  const end = viewOf(trackHeader.subarray(trackHeader.length - 44));
+  const [width, height] = [end.getUint16(36), end.getUint16(40)];
+  // By a quarter: x takes no part in x any more.
+  const isTurned = end.getInt32(0) === 0 && end.getInt32(4) !== 0;
+  return isTurned ? { width: height, height: width } : { width, height };
+}
+
+/** A picture of fewer pixels both ways is only blown up when it is shown; of fewer one way it has wide pixels. */
+function smaller(shown: Size, made: Size | null | undefined): Size {
+  if (!made || made.width === 0 || made.height === 0) return shown;
+  const isTurned = (made.width > made.height) !== (shown.width > shown.height);
+  const [width, height] = isTurned ? [made.height, made.width] : [made.width, made.height];
+  return width < shown.width && height < shown.height ? { width, height } : shown;
+}
+
+function isLong(header: Uint8Array): boolean {
+  return viewOf(header).getUint8(0) === 1;
+}
+
+/** A time of a header, which has 64 bits in its version 1. */
+function timeAt(header: Uint8Array, offset: number, longOffset: number): number {
+  const view = viewOf(header);
+  return isLong(header) ? Number(view.getBigUint64(longOffset)) : view.getUint32(offset);
+}
+
+/** What the track's samples are, from its sample table; null where it has no description. */
+function firstSample(table: Uint8Array): Size & { codec: string | null } | null {
+  const descriptions = find(table, (type) => type === "stsd");
+  // Version and count come before the first, which begins with its size and type.
+  if (descriptions === undefined || descriptions.length < 8 + 8 + 28) return null;
+  const sample = viewOf(descriptions.subarray(8));
+  const code = typeAt(descriptions, 12);
+  return {
+    codec: /^[\x20-\x7e]{4}$/.test(code) ? code : null,
+    width: sample.getUint16(32),
+    height: sample.getUint16(34),
+  };
+}
+
+function countSamples(table: Uint8Array): number {
+  // Both have the count in the same place, after version and size.
+  const sizes = find(table, (type) => type === "stsz" || type === "stz2");
+  return sizes === undefined ? 0 : viewOf(sizes).getUint32(8);
+}
+
+/** The body of a box in a box in a box. */
+function findIn(container: Uint8Array, path: readonly string[]): Uint8Array | undefined {
+  return path.reduce<Uint8Array | undefined>(
+    (found, name) => found && find(found, (type) => type === name),
+    container,
+  );
 }
 
 function isVideo(track: Uint8Array): boolean {

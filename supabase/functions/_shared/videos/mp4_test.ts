@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { box, fileType, join, media, movie, mp4 } from "../testing/mp4.ts";
+import { box, fileType, join, media, movie, type MovieOptions, mp4 } from "../testing/mp4.ts";
 import { readMp4 } from "./mp4.ts";
 
 /** What is read of a file that arrives in pieces of so many bytes. */
@@ -12,11 +12,43 @@ function read(file: Uint8Array, pieceLength = file.length) {
   return reader.finish();
 }
 
-const facts = { durationMilliseconds: 5000, width: 1280, height: 720 };
+const facts = { durationMilliseconds: 5000, width: 1280, height: 720, codec: "avc1", frames: 120 };
 const empty = new Uint8Array(0);
 
 Deno.test("a video tells its duration and the size of its picture, however it arrives", () => {
   for (const pieceLength of [undefined, 1, 3, 16, 1000]) assert.deepEqual(read(mp4(), pieceLength), facts);
+});
+
+Deno.test("the picture's own duration counts, not that of a longer sound", () => {
+  assert.equal(read(mp4({ pictureDuration: 1200 }))?.durationMilliseconds, 1200);
+  assert.equal(read(mp4({ pictureDuration: 0xffff_ffff }))?.durationMilliseconds, 5000, "where it is known");
+});
+
+Deno.test("a picture that is turned is shown upright, and one that is blown up has the size it is made in", () => {
+  const sizeOf = (options: MovieOptions) => {
+    const { width, height } = read(mp4(options)) ?? {};
+    return [width, height];
+  };
+  assert.deepEqual(sizeOf({ isTurned: true }), [720, 1280]);
+  const made = { width: 640, height: 360 };
+  assert.deepEqual(sizeOf({ made }), [640, 360]);
+  assert.deepEqual(sizeOf({ isTurned: true, made }), [360, 640]);
+  assert.deepEqual(sizeOf({ made: { width: 960, height: 720 } }), [1280, 720], "it has wide pixels");
+  assert.deepEqual(sizeOf({ made: { width: 1280, height: 736 } }), [1280, 720], "it is cropped");
+});
+
+Deno.test("a file tells its codec and how many pictures it has", () => {
+  assert.deepEqual(read(mp4({ codec: "hvc1", frames: 1 })), { ...facts, codec: "hvc1", frames: 1 });
+  assert.equal(read(mp4({ frames: 0 }))?.frames, 0);
+  for (const codec of ["\0\0\0\0", "avc\n", "\x80vc1"]) {
+    assert.equal(read(mp4({ codec }))?.codec, null, codec);
+  }
+});
+
+Deno.test("of a file in fragments only what it states as a whole is known", () => {
+  const fragmented = (duration: number | null) => read(mp4({ duration: 0n, fragments: { duration } }));
+  assert.deepEqual(fragmented(null), { ...facts, durationMilliseconds: null, frames: null });
+  assert.deepEqual(fragmented(6000), { ...facts, durationMilliseconds: 6000, frames: null });
 });
 
 Deno.test("the movie may come after the media, and among boxes that nobody knows", () => {

@@ -1,5 +1,6 @@
 /** What the procedures that carry a job from acceptance to its end tell whoever works for it. */
 import * as z from "zod/mini";
+import { InputValue } from "./contract.ts";
 import { jobStatuses } from "./job-status.ts";
 import type { JsonValue } from "../platform/json.ts";
 import { Task } from "../queue/task.ts";
@@ -21,6 +22,8 @@ export const ClaimedSubmission = z.object({
   provider_model: z.string(),
   prompt: z.string(),
   settings: z.object({ duration_seconds: z.int(), resolution: z.string(), aspect_ratio: z.string() }),
+  /** The provider's own, for what the model takes beside prompt and size. */
+  fields: z.record(z.string(), InputValue),
 });
 export type ClaimedSubmission = z.infer<typeof ClaimedSubmission>;
 
@@ -37,6 +40,15 @@ const imageToDo = {
 export const ImageToDo = z.object(imageToDo);
 export type ImageToDo = z.infer<typeof ImageToDo>;
 
+/** The video, and the pictures by their ids, that the job is made from; their URLs have to live so long. */
+const filesToSign = {
+  source_path: z.optional(z.string()),
+  picture_paths: z.optional(z.record(z.string(), z.string())),
+  files_seconds: z.optional(z.int()),
+};
+export const FilesToSign = z.object(filesToSign);
+export type FilesToSign = z.infer<typeof FilesToSign>;
+
 /** Without a claim there is nothing to send; a prompt that comes has to be seen by the moderation service before. */
 export const Claim = z.discriminatedUnion("claimed", [
   ClaimedSubmission,
@@ -44,6 +56,7 @@ export const Claim = z.discriminatedUnion("claimed", [
     claimed: z.literal(false),
     prompt: z.optional(z.string()),
     ...imageToDo,
+    ...filesToSign,
   }),
 ]);
 export type Claim = z.infer<typeof Claim>;

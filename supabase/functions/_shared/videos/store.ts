@@ -27,6 +27,9 @@ export type StoredAsset = {
   duration_milliseconds: number | null;
   width: number | null;
   height: number | null;
+  /** Of the picture in a video, as its container names it; `none` where it names none. Null for a thumbnail. */
+  codec: string | null;
+  frames: number | null;
 };
 
 /**
@@ -68,8 +71,8 @@ export function filesIn(folder: string): { video: string; thumbnail: string } {
 
 /**
  * Streams the video, and the thumbnail where there is one, into storage, then completes the job and takes its
- * credits; says whether the job is completed now. What is no video that could be kept fails the job and gives them back. Throws what may be tried again, and
- * when `signal` is aborted. `count` is told the bytes of each piece that was read.
+ * credits; says whether the job is completed now. What is no video that could be kept, or not what was ordered, fails the job
+ * and gives them back. Throws what may be tried again, and when `signal` is aborted. `count` is told the bytes of each piece that was read.
  */
 export async function storeVideo(
   task: Task,
@@ -102,7 +105,8 @@ export async function storeVideo(
     const assets = thumbnail === null ? [video] : [video, thumbnail];
     const args = { ...attempt, p_assets: assets, p_urls: urls };
     const { status } = await whileDatabaseIsAway(() => database.call("record_stored", args, JobState));
-    log.info("stored", { job_id: task.subject, status, bytes: video.bytes });
+    const { kind: _kind, path: _path, ...facts } = video;
+    log[status === "completed" ? "info" : "warn"]("stored", { job_id: task.subject, status, ...facts });
     return status === "completed";
   } catch (error) {
     if (!(error instanceof UnusableResult)) throw error;
@@ -153,6 +157,8 @@ async function storeFile(url: string, path: string, transfer: Transfer): Promise
     duration_milliseconds: mp4.durationMilliseconds,
     width: mp4.width,
     height: mp4.height,
+    codec: mp4.codec ?? "none",
+    frames: mp4.frames,
   };
 }
 
@@ -165,7 +171,7 @@ async function storeThumbnail(url: string, path: string, transfer: Transfer): Pr
     const type = imageType(content);
     if (type === null) throw new UnusableResult("The thumbnail is no JPEG, PNG or WebP");
     await storage.upload(path, new Blob([content]).stream(), type, signal);
-    const facts = { duration_milliseconds: null, width: null, height: null };
+    const facts = { duration_milliseconds: null, width: null, height: null, codec: null, frames: null };
     return { kind: "thumbnail", path, bytes: content.byteLength, content_type: type, ...facts };
   } catch (error) {
     // Whoever has the task now stores it too.

@@ -19,6 +19,8 @@ Deno.test("a video is stored whole before its job is completed, with what it is 
       duration_milliseconds: 5000,
       width: 1280,
       height: 720,
+      codec: "avc1",
+      frames: 120,
     }],
     urls: {
       video_url: `https://storage.example.com/${videoPath}?expires=3600`,

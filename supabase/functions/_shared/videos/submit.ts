@@ -9,7 +9,14 @@ import type { Logger } from "../platform/logger.ts";
 import type { Storage } from "../platform/storage.ts";
 import type { ImageOutcome } from "./images/fetched.ts";
 import type { Moderation, Verdict } from "./moderation/moderation.ts";
-import { Claim, type ClaimedSubmission, ImageToDo, inSql, RecordedSubmission } from "./procedures.ts";
+import {
+  Claim,
+  type ClaimedSubmission,
+  type FilesToSign,
+  ImageToDo,
+  inSql,
+  RecordedSubmission,
+} from "./procedures.ts";
 import type { Provider, SubmitOutcome } from "./providers/provider.ts";
 import type { Providers } from "./providers/registry.ts";
 import { webhookUrl } from "./providers/webhook-token.ts";
@@ -20,6 +27,8 @@ export interface SubmitContext {
   readonly moderation: Moderation | null;
   readonly providers: Providers;
   readonly uploads: Pick<Storage, "sign">;
+  /** Of videos. */
+  readonly storage: Pick<Storage, "sign">;
   /**
    * Fetches the picture of a job that names its address, and writes its copy into the folder. Whoever answers users has none: it
    * is 28 kB of their bundle, and the CPU time of their isolate.
@@ -64,7 +73,7 @@ export async function submitVideo(
 async function sendTo(
   provider: Provider,
   jobId: string,
-  claim: Moderated,
+  claim: SignedSubmission,
   { database, providers, config, log }: SubmitContext,
   pause: typeof sleep,
 ): Promise<RecordedSubmission> {
@@ -80,6 +89,8 @@ async function sendTo(
       resolution: claim.settings.resolution,
       aspectRatio: claim.settings.aspect_ratio,
       imageUrl: claim.imageUrl,
+      videoUrl: claim.videoUrl,
+      fields: claim.fields,
       webhookUrl: webhook && webhookSecret !== null
         ? webhookUrl({ publicFunctionsUrl, webhookSecret }, {
           ownerReference: claim.owner_reference,
@@ -112,35 +123,58 @@ async function sendTo(
   return await whileDatabaseIsAway(record, pause);
 }
 
-/** A claim, with a URL of the picture as it was judged; null for a job without one. */
-type Moderated = ClaimedSubmission & { readonly imageUrl: string | null };
+/** A claimed submission with URLs of the files that it is made from. */
+type SignedSubmission = ClaimedSubmission & {
+  readonly imageUrl: string | null;
+  readonly videoUrl: string | null;
+};
 
-/** The claim of a job whose prompt, and whose picture, the moderation service let pass, where there is one. */
+/** URLs of files of ours that a provider may read for as long as it may take to start. */
+interface SignedFiles {
+  readonly image: string | null;
+  readonly video: string | null;
+  /** By the ids of their uploads. */
+  readonly pictures: ReadonlyMap<string, string>;
+}
+
+const noFiles: SignedFiles = { image: null, video: null, pictures: new Map() };
+
+/** The claim of a job whose prompt, and whose pictures, the moderation service let pass, where there is one. */
 async function claimModerated(
   jobId: string,
   providers: readonly string[],
   known: string | undefined,
   context: SubmitContext,
-): Promise<Moderated | null> {
+): Promise<SignedSubmission | null> {
   const { database, moderation } = context;
   const args = { p_job_id: jobId, p_providers: providers, p_moderates: moderation !== null };
   let prompt = moderation === null ? undefined : known;
-  let imageUrl: string | null = null;
+  let files = noFiles;
   if (prompt === undefined) {
     const claim = await database.call("claim_submission", args, Claim);
-    if (claim.claimed) return { ...claim, imageUrl };
-    imageUrl = await signImage(await keptImage(jobId, claim, context), context);
+    if (claim.claimed) return { ...claim, imageUrl: null, videoUrl: null };
+    const image = await keptImage(jobId, claim, context);
     // There is none to be had now, or it ended the job.
-    if (imageUrl === null && claim.image_url !== undefined) return null;
-    if (claim.prompt === undefined && imageUrl === null) return null;
+    if (claim.image_url !== undefined && image.image_path === undefined) return null;
+    files = await signFiles({ ...claim, ...image }, context);
+    if (claim.prompt === undefined && files === noFiles) return null;
     prompt = claim.prompt;
   }
-  const judged = prompt === undefined
-    ? {}
-    : { p_verdict: inSql(await judge(jobId, prompt, imageUrl, context)) };
-  const signed = imageUrl === null ? {} : { p_has_image: true };
+  const judged = prompt === undefined ? {} : { p_verdict: inSql(await judge(jobId, prompt, files, context)) };
+  const signed = files === noFiles ? {} : { p_has_image: true };
   const claim = await database.call("claim_submission", { ...args, ...judged, ...signed }, Claim);
-  return claim.claimed ? { ...claim, imageUrl } : null;
+  if (!claim.claimed) return null;
+  const urlOf = (value: string) => files.pictures.get(value) ?? value;
+  const fields = Object.entries(claim.fields).map(([name, value]) => [
+    name,
+    typeof value === "string" ? urlOf(value) : Array.isArray(value) ? value.map(urlOf) : value,
+  ]);
+  return {
+    ...claim,
+    imageUrl: files.image,
+    videoUrl: files.video,
+    fields: Object.fromEntries(fields),
+  };
 }
 
 /** Fetches the picture where that is to be done, and says what is to be done then. Throws ERR_6002. */
@@ -163,20 +197,48 @@ async function keptImage(jobId: string, image: ImageToDo, context: SubmitContext
 }
 
 /**
- * A URL of the cleaned copy, which nobody but us can write: what is judged is what the provider gets. Null for a job without
- * an upload. Throws ERR_6002.
+ * URLs of cleaned copies and of stored videos, which nobody but us can write: what is judged is what the provider gets.
+ * `noFiles` for a job that is made from none. Throws ERR_6002.
  */
-async function signImage(
-  { image_path, image_seconds = 0 }: ImageToDo,
-  { uploads }: SubmitContext,
-): Promise<string | null> {
-  if (image_path === undefined) return null;
-  const [url] = await uploads.sign([image_path], image_seconds);
-  if (!url) throw new AppError(codes["storage/failed"], { cause: `${image_path} is not in storage` });
-  return url;
+async function signFiles(
+  { image_path, image_seconds = 0, source_path, picture_paths = {}, files_seconds = 0 }:
+    & ImageToDo
+    & FilesToSign,
+  { uploads, storage }: SubmitContext,
+): Promise<SignedFiles> {
+  const ids = Object.keys(picture_paths);
+  if (image_path === undefined && source_path === undefined && ids.length === 0) return noFiles;
+  async function sign(from: Pick<Storage, "sign">, path: string, seconds = files_seconds): Promise<string> {
+    const [url] = await from.sign([path], seconds);
+    if (!url) throw new AppError(codes["storage/failed"], { cause: `${path} is not in storage` });
+    return url;
+  }
+  const [image, video, pictures] = await Promise.all([
+    image_path === undefined ? null : sign(uploads, image_path, image_seconds),
+    source_path === undefined ? null : sign(storage, source_path),
+    Promise.all(
+      Object.entries(picture_paths).map(async ([id, path]) => [id, await sign(uploads, path)] as const),
+    ),
+  ]);
+  return { image, video, pictures: new Map(pictures) };
 }
 
+/** The service takes one picture at a time: of several verdicts the first that lets it not pass counts. */
 async function judge(
+  jobId: string,
+  prompt: string,
+  { image, pictures }: SignedFiles,
+  context: SubmitContext,
+): Promise<Verdict> {
+  let verdict = await judgeOne(jobId, prompt, image, context);
+  for (const picture of pictures.values()) {
+    if (verdict.verdict !== "passed") break;
+    verdict = await judgeOne(jobId, prompt, picture, context);
+  }
+  return verdict;
+}
+
+async function judgeOne(
   jobId: string,
   prompt: string,
   imageUrl: string | null,

@@ -23,6 +23,7 @@ const claim: ClaimedSubmission = {
   provider_model: "fal-ai/veo3/fast",
   prompt: "a red fox",
   settings: { duration_seconds: 8, resolution: "720p", aspect_ratio: "9:16" },
+  fields: { seed: 7 },
 };
 /** How each attempt to claim asks, and what is recorded of the submission beside its outcome. */
 const claiming = { p_job_id: jobId, p_providers: ["fal"], p_moderates: false };
@@ -59,6 +60,7 @@ function setting(given: {
     log,
     moderation: given.verdict === undefined ? null : moderation,
     uploads: fakeStorage(),
+    storage: fakeStorage(),
     providers: fakeProviders(fal),
     config: { publicFunctionsUrl: "https://project.example.com/functions/v1", webhookSecret: secret },
     ...fakeDatabase({
@@ -118,6 +120,8 @@ Deno.test("the provider gets the generation, and a webhook URL that proves this 
     resolution: "720p",
     aspectRatio: "9:16",
     imageUrl: null,
+    videoUrl: null,
+    fields: { seed: 7 },
   });
   const url = new URL(webhookUrl ?? "");
   assert.equal(url.origin + url.pathname, "https://project.example.com/functions/v1/provider-webhook");
@@ -267,6 +271,7 @@ Deno.test("who does not take a job is followed by another provider at once, each
     log,
     moderation: null,
     uploads: fakeStorage(),
+    storage: fakeStorage(),
     providers: fakeProviders(turnsAway("fal"), turnsAway("runway"), turnsAway("replicate")),
     config: { publicFunctionsUrl: "https://project.example.com/functions/v1", webhookSecret },
     ...fakeDatabase({
@@ -296,6 +301,7 @@ Deno.test("a job's picture is signed once for as long as it may wait, judged wit
     await submitVideo(jobId, {
       log,
       uploads,
+      storage: fakeStorage(),
       moderation: {
         judge: (...given) => {
           judged.push(given);
@@ -323,6 +329,75 @@ Deno.test("a job's picture is signed once for as long as it may wait, judged wit
   }
 });
 
+Deno.test("a video and pictures of ours reach the provider as URLs, and each picture is judged with all that was written", async () => {
+  const id = "0190a000-0000-7000-8000-0000000000e1";
+  const files = { content: new Uint8Array(1), contentType: "image/jpeg" };
+  const [uploads, storage] = [fakeStorage(), fakeStorage()];
+  for (const path of ["a/one.jpg", "a/two.jpg"]) uploads.files.set(path, files);
+  storage.files.set("a/video.mp4", files);
+  const url = (path: string) => `https://storage.example.com/${path}?expires=900`;
+  for (const verdicts of [["passed", "passed"], ["passed", "refused"]] as const) {
+    const left = [...verdicts];
+    const judged: unknown[] = [];
+    const sent: unknown[] = [];
+    const told: unknown[] = [];
+    await submitVideo(jobId, {
+      log: recordingLogger().log,
+      uploads,
+      storage,
+      moderation: {
+        judge: (...given) => {
+          judged.push(given);
+          const verdict = left.shift();
+          return Promise.resolve(
+            verdict === "passed" ? { verdict } : { verdict: "refused", categories: ["violence"] },
+          );
+        },
+      },
+      providers: fakeProviders(fakeProvider({
+        submit: ({ imageUrl, videoUrl, fields }) => {
+          sent.push([imageUrl, videoUrl, fields]);
+          return Promise.resolve({ outcome: "unknown", cause: "a test" });
+        },
+      })),
+      config: { publicFunctionsUrl: "https://project.example.com/functions/v1", webhookSecret },
+      ...fakeDatabase({
+        claim_submission({ p_has_image, p_verdict }) {
+          told.push(p_verdict);
+          if (!p_has_image) {
+            return {
+              claimed: false,
+              prompt: "all that was written",
+              image_path: "a/one.jpg",
+              source_path: "a/video.mp4",
+              picture_paths: { [id]: "a/two.jpg" },
+              image_seconds: 900,
+              files_seconds: 900,
+            };
+          }
+          return verdicts[1] === "passed"
+            ? { ...claim, fields: { end: id, more: [id, "b"], seed: 1 } }
+            : { claimed: false };
+        },
+        record_submission: () => ({ status: "processing", has_others: false }),
+      }),
+    });
+    assert.deepEqual(judged, [["all that was written", url("a/one.jpg")], [
+      "all that was written",
+      url("a/two.jpg"),
+    ]]);
+    assert.equal((told[1] as { verdict: string }).verdict, verdicts[1]);
+    assert.deepEqual(
+      sent,
+      verdicts[1] === "refused" ? [] : [[url("a/one.jpg"), url("a/video.mp4"), {
+        end: url("a/two.jpg"),
+        more: [url("a/two.jpg"), "b"],
+        seed: 1,
+      }]],
+    );
+  }
+});
+
 const picture = await Deno.readFile(new URL("images/fixtures/orientation-6.jpg", import.meta.url));
 const page = (status: string, body: Uint8Array = new Uint8Array()) => ({
   pieces: [`HTTP/1.1 ${status}\r\nContent-Length: ${body.length}\r\n\r\n`, body],
@@ -340,7 +415,7 @@ async function submitFromUrl(given: {
   const { recorded = ({ path }) => ({ image_path: path, image_seconds: 900 }) } = given;
   const web = fakeWeb({ names: { "a.example.com": ["93.184.215.14"] }, ...given });
   await submitVideo(jobId, {
-    ...{ log, uploads },
+    ...{ log, uploads, storage: fakeStorage() },
     fetchImage: (image) => fetchImage(image, { web, uploads }),
     moderation: {
       judge: (_, imageUrl) => {

@@ -5,6 +5,9 @@
  */
 import type { codes, ErrorCode } from "../../errors/error-codes.ts";
 
+/** A part of a provider's input, as JSON. */
+export type Fields = Readonly<Record<string, string | number | boolean | readonly string[]>>;
+
 /** What Kinora asks for, in Kinora's own terms; the adapter turns it into the provider's input. */
 export interface Generation {
   /** The provider's own name of the model, such as `fal-ai/veo3/fast`. */
@@ -14,8 +17,12 @@ export interface Generation {
   durationSeconds: number;
   resolution: string;
   aspectRatio: string;
-  /** Null for text-to-video. */
+  /** Null for what is made from no picture. */
   imageUrl: string | null;
+  /** Null for what is made from no video. */
+  videoUrl: string | null;
+  /** The provider's own fields for what the model takes beside all this; they stand above what an adapter sends anyhow. */
+  fields: Fields;
   /** Where the provider reports the end; null where it has no webhook. */
   webhookUrl: string | null;
 }

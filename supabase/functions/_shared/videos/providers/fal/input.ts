@@ -1,9 +1,7 @@
 /** Kinora's generation in the input that each of fal's models takes. The schemas differ in every name and type. */
-import type { Generation } from "../provider.ts";
+import type { Fields, Generation } from "../provider.ts";
 
-type Input = Readonly<Record<string, string | number | boolean>>;
-
-const inputs: Readonly<Record<string, (generation: Generation) => Input | null>> = {
+const inputs: Readonly<Record<string, (generation: Generation) => Fields | null>> = {
   // Has one resolution, and no field for it.
   "fal-ai/kling-video/v2.5-turbo/pro/text-to-video": (generation) => ({
     prompt: generation.prompt,
@@ -21,9 +19,12 @@ const inputs: Readonly<Record<string, (generation: Generation) => Input | null>>
   "fal-ai/sora-2/text-to-video": sora,
   "fal-ai/sora-2/image-to-video": (generation) =>
     generation.imageUrl === null ? null : { ...sora(generation), image_url: generation.imageUrl },
+  // Makes what its source is, as long and in its shape, and has no fields for that.
+  "fal-ai/krea-wan-14b/video-to-video": ({ prompt, videoUrl }) =>
+    videoUrl === null ? null : { prompt, video_url: videoUrl },
 };
 
-function sora(generation: Generation): Input {
+function sora(generation: Generation): Fields {
   return {
     prompt: generation.prompt,
     duration: generation.durationSeconds,
@@ -32,8 +33,9 @@ function sora(generation: Generation): Input {
   };
 }
 
-/** The model's input, or null for a model whose schema is not known here, or that needs an image and has none. */
-export function falInput(generation: Generation): Input | null {
+/** The model's input, or null for a model whose schema is not known here, or that needs an image or a video and has none. */
+export function falInput(generation: Generation): Fields | null {
   if (!Object.hasOwn(inputs, generation.providerModel)) return null;
-  return inputs[generation.providerModel]?.(generation) ?? null;
+  const input = inputs[generation.providerModel]?.(generation) ?? null;
+  return input && { ...input, ...generation.fields };
 }

@@ -1,9 +1,7 @@
 /** Kinora's generation in the input that each of Replicate's official models takes. */
-import type { Generation } from "../provider.ts";
+import type { Fields, Generation } from "../provider.ts";
 
-type Input = Readonly<Record<string, string | number | boolean>>;
-
-const inputs: Readonly<Record<string, (generation: Generation) => Input | null>> = {
+const inputs: Readonly<Record<string, (generation: Generation) => Fields | null>> = {
   // Has one resolution, and no field for it.
   "kwaivgi/kling-v2.5-turbo-pro": (generation) => ({
     prompt: generation.prompt,
@@ -20,6 +18,9 @@ const inputs: Readonly<Record<string, (generation: Generation) => Input | null>>
     generate_audio: false,
     ...image("image", generation),
   }),
+  // Uses the first 5 s of its source, and has no field for a size.
+  "runwayml/gen4-aleph": ({ prompt, videoUrl, aspectRatio }) =>
+    videoUrl === null ? null : { prompt, video: videoUrl, aspect_ratio: aspectRatio },
   "openai/sora-2": (generation) => {
     const orientation = orientations[generation.aspectRatio];
     // Makes 720p alone, and has no field for it.
@@ -39,12 +40,13 @@ const orientations: Readonly<Record<string, string | undefined>> = {
   "9:16": "portrait",
 };
 
-function image(field: string, { imageUrl }: Generation): Input {
+function image(field: string, { imageUrl }: Generation): Fields {
   return imageUrl === null ? {} : { [field]: imageUrl };
 }
 
 /** The model's input, or null for a model whose schema is not known here, or that cannot make what is asked for. */
-export function replicateInput(generation: Generation): Input | null {
+export function replicateInput(generation: Generation): Fields | null {
   if (!Object.hasOwn(inputs, generation.providerModel)) return null;
-  return inputs[generation.providerModel]?.(generation) ?? null;
+  const input = inputs[generation.providerModel]?.(generation) ?? null;
+  return input && { ...input, ...generation.fields };
 }

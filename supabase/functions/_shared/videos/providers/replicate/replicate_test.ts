@@ -39,6 +39,8 @@ const generation: Generation = {
   resolution: "1080p",
   aspectRatio: "16:9",
   imageUrl: null,
+  videoUrl: null,
+  fields: {},
   webhookUrl: "https://kinora.example.com/hook?token=t&provider=replicate",
 };
 const { id } = created;

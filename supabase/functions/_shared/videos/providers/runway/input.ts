@@ -1,9 +1,9 @@
 /** Kinora's generation in the input of Runway's video models, which differ in what they can make. */
-import type { Generation } from "../provider.ts";
+import type { Fields, Generation } from "../provider.ts";
 
 export interface RunwayInput {
   readonly endpoint: "text_to_video" | "image_to_video";
-  readonly body: Readonly<Record<string, string | number | boolean>>;
+  readonly body: Fields;
 }
 
 /** By resolution and aspect ratio; `ratio` is the size of the picture. */
@@ -43,6 +43,7 @@ export function runwayInput(generation: Generation): RunwayInput | null {
       ratio,
       ...(imageUrl === null ? {} : { promptImage: imageUrl }),
       ...model.fields,
+      ...generation.fields,
     },
   };
 }

@@ -37,6 +37,8 @@ const generation: Generation = {
   resolution: "720p",
   aspectRatio: "16:9",
   imageUrl: null,
+  videoUrl: null,
+  fields: {},
   webhookUrl: null,
 };
 const { id } = created;
