@@ -241,6 +241,8 @@ export const features = {
     ...["APP_STORE_ISSUER_ID", "APP_STORE_KEY_ID", "APP_STORE_PRIVATE_KEY"] as const,
     ...["APP_STORE_API_URL", "APP_STORE_SANDBOX_API_URL"] as const,
   ],
+  // Without it there is the web itself.
+  simulatedWeb: ["SIMULATED_WEB"],
 } as const satisfies Record<string, readonly (keyof typeof environmentSchema.shape)[]>;
 
 export type Feature = keyof typeof features;
