@@ -6586,7 +6586,8 @@ declare
   v_upload_id uuid;
 begin
   if p_source_job_id is not null then
-    select j.status into v_status
+    -- What the operator removed is shown to nobody, and nothing is made from it.
+    select case when j.removed_at is null then j.status::text else 'removed' end into v_status
     from videos.jobs as j
     where j.id = p_source_job_id and j.user_id = p_user_id and j.deleted_at is null;
     if v_status is null then
@@ -15036,7 +15037,7 @@ begin
   end if;
   v_job := videos.reportable(p_job_id);
   if v_job.id is null then
-    return guard.refusal('resource/not-found', '{}', v_taken.limits);
+    return guard.refusal('resource/not-found', '{}', guard.limits_json(v_taken.limits));
   end if;
   v_notice := safety.notify(p_job_id, v_job.removed_at is not null, p_contact, p_statement, core.now());
   return guard.answer(
@@ -15044,7 +15045,7 @@ begin
       'notice_id', v_notice.id, 'job_id', p_job_id, 'received_at', core.to_iso(v_notice.received_at),
       'due_at', core.to_iso((safety.case_of(v_notice.case_id)).due_at)
     ),
-    v_taken.limits
+    guard.limits_json(v_taken.limits)
   );
 end;
 $$;

@@ -20,7 +20,7 @@ begin
   end if;
   v_job := videos.reportable(p_job_id);
   if v_job.id is null then
-    return guard.refusal('resource/not-found', '{}', v_taken.limits);
+    return guard.refusal('resource/not-found', '{}', guard.limits_json(v_taken.limits));
   end if;
   v_notice := safety.notify(p_job_id, v_job.removed_at is not null, p_contact, p_statement, core.now());
   return guard.answer(
@@ -28,7 +28,7 @@ begin
       'notice_id', v_notice.id, 'job_id', p_job_id, 'received_at', core.to_iso(v_notice.received_at),
       'due_at', core.to_iso((safety.case_of(v_notice.case_id)).due_at)
     ),
-    v_taken.limits
+    guard.limits_json(v_taken.limits)
   );
 end;
 $$;
