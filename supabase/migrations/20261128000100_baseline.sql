@@ -6586,7 +6586,8 @@ declare
   v_upload_id uuid;
 begin
   if p_source_job_id is not null then
-    select j.status into v_status
+    -- What the operator removed is shown to nobody, and nothing is made from it.
+    select case when j.removed_at is null then j.status::text else 'removed' end into v_status
     from videos.jobs as j
     where j.id = p_source_job_id and j.user_id = p_user_id and j.deleted_at is null;
     if v_status is null then

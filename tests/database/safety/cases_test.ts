@@ -309,3 +309,13 @@ Deno.test("what was said about jobs that are gone with their account is over, an
   );
   assert.equal((await decide(sql, adminId, open, "remove")).error, "ERR_4007");
 });
+
+Deno.test("nothing is made from a video that was removed, also while its file is there", async () => {
+  const { adminId, userId, jobId } = await objected();
+  const refused = async () =>
+    (await first(sql<{ refusal: { details: object } | null }[]>`
+      select videos.refuse_sources(${userId}, ${jobId}, '[]', '{}') as refusal`)).refusal?.details ?? null;
+  assert.equal(await refused(), null);
+  await decide(sql, adminId, jobId, "remove");
+  assert.deepEqual(await refused(), { status: "removed" });
+});
