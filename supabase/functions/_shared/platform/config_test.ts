@@ -130,6 +130,22 @@ Deno.test("only a local project believes another root than Apple's, or what nobo
   }
 });
 
+Deno.test("a simulated web is believed in a local project alone, and elsewhere it is the web", () => {
+  const SIMULATED_WEB = JSON.stringify({ dns_port: 5300, https_port: 8443, certificate: "canary" });
+  const local = { SUPABASE_URL: "http://127.0.0.1:54321", ENVIRONMENT: "local" };
+  assert.deepEqual(loadConfig({ ...complete, ...local, SIMULATED_WEB }).simulatedWeb, {
+    dnsPort: 5300,
+    httpsPort: 8443,
+    certificate: "canary",
+  });
+  for (const [project, value] of [[{}, SIMULATED_WEB], [local, "canary"]] as const) {
+    const { simulatedWeb, broken } = loadConfig({ ...complete, ...project, SIMULATED_WEB: value });
+    assert.equal(simulatedWeb, null);
+    assert.deepEqual(Object.keys(broken), ["simulatedWeb"]);
+    assert(!JSON.stringify(broken).includes("canary"));
+  }
+});
+
 Deno.test("half a section is no section, and what is missing is named", () => {
   const config = loadConfig({
     ...testEnvironment,
@@ -294,7 +310,8 @@ Deno.test("Apple's word about identities is believed for the app, or for the cli
 });
 
 Deno.test("a variable that is bad switches off its feature alone, and is named without its value", () => {
-  assert.deepEqual(Object.keys(bad), Object.keys(features));
+  // The web that is simulated is no feature of a hosted project.
+  assert.deepEqual([...Object.keys(bad), "simulatedWeb"], Object.keys(features));
   for (const [feature, { off, values }] of Object.entries(bad)) {
     for (const [name, value] of Object.entries(values)) {
       const config = loadConfig({ ...complete, [name]: value });
