@@ -22,6 +22,7 @@ const model = {
     resolution: { values: ["1080p"], default: "1080p" },
     aspect_ratio: { values: ["16:9"], default: "16:9" },
   },
+  inputs: [],
   is_available: false,
 };
 const request = { model_id: model.id, is_available: false, reason: "it is slow today" };
