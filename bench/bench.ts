@@ -3,6 +3,7 @@ import { readArguments, refuse, wholeNumber } from "../local/arguments.ts";
 import { measureBundles } from "./bundles.ts";
 import { measureCompletedVideo } from "./completed-video.ts";
 import { measureEndpoints } from "./endpoints.ts";
+import { measureEvents } from "./events.ts";
 import { measureImages } from "./images.ts";
 import { measureMemory } from "./memory.ts";
 import { measureProcedures } from "./procedures.ts";
@@ -23,6 +24,7 @@ three, which are the promises, and writes docs/benchmarks.md.
   queue, overload      tasks a second, and how twice of what can be done is worked off
   memory               of the functions while they store large videos
   bundles              what an isolate loads before its first request
+  events               from a provider's webhook to what an app hears
   images               CPU time of looking at a picture of 10 MB
   --seconds=<number>   of each row (3)
   --repetitions=<number>   of all rows, in turns (3)
@@ -82,6 +84,7 @@ const parts: Readonly<Record<string, Part>> = {
   overload: { seconds: 60, measure: () => measureOverload(20) },
   memory: { seconds: 120, measure: measureMemory },
   bundles: { seconds: 20, measure: measureBundles },
+  events: { seconds: 60, measure: () => measureEvents(quick ? 2 : 200) },
   images: { seconds: 10, measure: () => measureImages(quick ? 1 : 20) },
 };
 const promised = ["procedures", "videos", "endpoints"];

@@ -255,8 +255,9 @@ for (
     const devices = async () => (await backend.stack.simulators.deviceCheck.control.report()).devices;
     const known = await devices();
     const asked = allOperations.filter(({ auth, operation }) =>
-      // Whoever is suspended may still go.
-      auth === "user" && !(what === "suspended" && operation === "DELETE user-profile")
+      // Whoever is suspended may still go, and object to the removal that they are suspended for.
+      auth === "user" &&
+      !(what === "suspended" && ["DELETE user-profile", "POST appeals"].includes(operation))
     );
     const answers = asked.map((operation) => {
       const { query, body } = exampleRequest(operation, { job: job_id, ...signed });

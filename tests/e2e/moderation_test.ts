@@ -45,9 +45,13 @@ async function untilUnavailable(jobId: string): Promise<string> {
   });
 }
 
+/** Ticks, and tells how many submissions were due. */
 async function tickAfter(milliseconds: number): Promise<number> {
   await backend.database.advance(milliseconds);
-  return await backend.stack.tick();
+  const [due] = await backend.database.sql<{ submissions: number }[]>`
+    select count(*)::int as submissions from queue.tasks as t where t.kind = 'submit' and t.run_at <= core.now()`;
+  await backend.stack.tick();
+  return due?.submissions ?? 0;
 }
 
 Deno.test("a prompt that OpenAI lets pass is judged once, and made", async () => {

@@ -25,7 +25,8 @@ select is(
     "reads": [120, 60, "user"], "writes": [60, 60, "user"], "replays": [120, 60, "user"], "admin": [60, 60, "user"],
     "admin_credits": [10000, 86400, "user"], "uncaptured_jobs": [30, 86400, "user"],
     "signed_urls": [200, 86400, "user"], "purchases": [30, 60, "user"], "exports": [1, 86400, "user"], "sandbox_credits": [100, 86400, "user"],
-    "sandbox_credits_global": [500, 86400, "global"]
+    "sandbox_credits_global": [500, 86400, "global"], "takedown_notices": [300, 3600, "global"],
+    "takedown_notices_network": [10, 3600, "network"]
   }'::jsonb, 'the policies are those of the HTTP contract'
 );
 

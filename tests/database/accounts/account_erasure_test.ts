@@ -126,6 +126,8 @@ Deno.test("after the erasure nothing about the person is in any table, and a pro
     "credits.transfers",
     // That the account was closed, for whoever keeps something of theirs.
     "events.log",
+    // What Realtime told, which the platform deletes after three days.
+    "realtime.messages",
     "videos.jobs",
     "videos.provider_events",
     "videos.submissions",

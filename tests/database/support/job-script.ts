@@ -252,6 +252,9 @@ export class JobScript {
       case "erase_account":
         await (storing === "failed" ? retryTask(sql, task) : eraseAccount(sql, task));
         return;
+      case "deliver_inbox":
+        await sql`select api.deliver_inbox(${task.task_id}, ${task.attempt}, ${task.subject})`;
+        return;
       default:
         throw new Error(`The script does not know the task ${task.kind}`);
     }

@@ -109,7 +109,8 @@ Deno.test("the tick settles a job whose cancel task died, and one that no worker
   await advance(2 * minute);
   assert.equal(await enforceDeadlines(sql), 1);
   assert.equal((await readJob(sql, forgotten)).error_code, "ERR_5002");
-  assert.equal((await sql`select from queue.tasks`).length, 0);
+  const tasks = await sql`select from queue.tasks as t where t.subject = any (${[died, forgotten]}::uuid[])`;
+  assert.equal(tasks.length, 0);
 });
 
 Deno.test("a cancel task that failed for another reason before the bound does not end the job at it", async () => {
