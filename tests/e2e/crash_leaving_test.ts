@@ -5,7 +5,6 @@
 import assert from "node:assert/strict";
 import { AccountExport, Profile } from "../../supabase/functions/_shared/accounts/contract.ts";
 import { untilErasable } from "../database/support/accounts.ts";
-import { cases } from "../runs.ts";
 import { bodyOf } from "./support/answer.ts";
 import {
   backend,
@@ -18,12 +17,9 @@ import {
   until,
   untilQuiet,
 } from "./support/crash-steps.ts";
+import { assertSurvivesCrashes, procedure } from "./support/crash-points.ts";
 import type { Point } from "./support/port-calls.ts";
 import { filesOf } from "./support/videos.ts";
-
-const samplePoints = 4;
-/** A call may be another one's now and then. */
-const maxTries = 10;
 
 const appleId = () => backend.stack.simulators.appleId;
 
@@ -87,42 +83,10 @@ function tokenIsTaken(untilCrash: readonly Point[]): boolean {
     !left.some(({ call, side }) => call === "POST /rest/v1/rpc/keep_apple_token" && side === "after");
 }
 
-function nameOf({ call, occurrence, side }: Point): string {
-  return `${side} ${call} (${occurrence})`;
-}
-
-Deno.test("an export, a closing and what Apple is told survive a crash at every step", async () => {
-  await restart();
-  await prove(await play(null));
-  const first = [...calls.points];
-  // What only one of them had is another's call, or one too many of a worker: it may not come again.
-  await prove(await play(null));
-  const again = new Set(calls.points.map(nameOf));
-  const recorded = first.filter((point) => again.has(nameOf(point)));
-  for (
-    const name of [
-      "POST /rest/v1/rpc/user_export",
-      "POST /rest/v1/rpc/load_export",
-      "POST /rest/v1/rpc/load_export_page",
-      "POST /rest/v1/rpc/finish_export",
-      "POST /rest/v1/rpc/delete_user_profile",
-      "POST /auth/token",
-      "POST /rest/v1/rpc/keep_apple_token",
-      "POST /auth/revoke",
-      "POST /rest/v1/rpc/finish_apple_revocation",
-    ]
-  ) assert(recorded.some(({ call }) => call === name), `${name} is no step of it`);
-  const points = cases(samplePoints, recorded);
-  for (const point of points) {
-    for (let attempt = 1; !calls.hasCrashed || attempt === 1; attempt++) {
-      assert(attempt <= maxTries, `never reached: ${nameOf(point)}`);
-      const played = await play(point).catch((cause) => {
-        throw new Error(`${nameOf(point)}: ${calls.points.map(nameOf).join(", ")}`, { cause });
-      });
-      await prove(played).catch((cause) => {
-        throw new Error(`${nameOf(point)}: ${calls.points.map(nameOf).join(", ")}`, { cause });
-      });
-    }
-  }
-  console.log(`${points.length} crashes, of ${recorded.length}`);
-});
+Deno.test("an export, a closing and what Apple is told survive a crash at every step", () =>
+  assertSurvivesCrashes(play, prove, [
+    ...["user_export", "load_export", "load_export_page", "finish_export"].map(procedure),
+    ...["delete_user_profile", "keep_apple_token", "finish_apple_revocation"].map(procedure),
+    "POST /auth/token",
+    "POST /auth/revoke",
+  ]));

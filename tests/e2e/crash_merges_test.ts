@@ -6,15 +6,11 @@
 import assert from "node:assert/strict";
 import { decodeJwt } from "jose";
 import { MergedGuest } from "../../supabase/functions/_shared/accounts/contract.ts";
-import { cases } from "../runs.ts";
 import { eventually } from "./eventually.ts";
 import { bodyOf } from "./support/answer.ts";
 import { backend, call, calls, restart, type Run, untilQuiet } from "./support/crash-steps.ts";
+import { assertSurvivesCrashes, procedure } from "./support/crash-points.ts";
 import type { Point } from "./support/port-calls.ts";
-
-const samplePoints = 4;
-/** A call may be another one's now and then. */
-const maxTries = 10;
 
 /** A user with Apple's identity, who had so many credits as a guest; how they call, and their number at Apple's. */
 async function linkedUser(credits: number): Promise<{ run: Run; sub: string }> {
@@ -87,30 +83,9 @@ async function prove(heirId: string): Promise<void> {
   await backend.proveLedger();
 }
 
-function nameOf({ call, occurrence, side }: Point): string {
-  return `${side} ${call} (${occurrence})`;
-}
-
-Deno.test("a merge, Apple's revocation and a recovery survive a crash at every step", async () => {
-  await restart();
-  await prove(await play(null));
-  const recorded = [...calls.points];
-  for (const name of ["merge_guest", "apple_identity_notifications", "recover_guest"]) {
-    const path = `POST /rest/v1/rpc/${name}`;
-    assert(recorded.some(({ call }) => call === path), `${path} is no step of it`);
-  }
-  const points = cases(samplePoints, recorded);
-  for (const point of points) {
-    for (let attempt = 1; !calls.hasCrashed || attempt === 1; attempt++) {
-      assert(attempt <= maxTries, `never reached: ${nameOf(point)}`);
-      // Apple's keys are a step of a new process alone.
-      if (attempt > 1) await restart();
-      await prove(
-        await play(point).catch((cause) => {
-          throw new Error(`${nameOf(point)}: ${calls.points.map(nameOf).join(", ")}`, { cause });
-        }),
-      );
-    }
-  }
-  console.log(`${points.length} crashes, of ${recorded.length}`);
-});
+Deno.test("a merge, Apple's revocation and a recovery survive a crash at every step", () =>
+  assertSurvivesCrashes(
+    play,
+    prove,
+    ["merge_guest", "apple_identity_notifications", "recover_guest"].map(procedure),
+  ));

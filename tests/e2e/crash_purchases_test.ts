@@ -6,7 +6,6 @@
 import assert from "node:assert/strict";
 import { Profile } from "../../supabase/functions/_shared/accounts/contract.ts";
 import { CreditedPurchase } from "../../supabase/functions/_shared/purchases/contract.ts";
-import { cases } from "../runs.ts";
 import { bodyOf, errorOf } from "./support/answer.ts";
 import {
   backend,
@@ -19,11 +18,8 @@ import {
   until,
   untilQuiet,
 } from "./support/crash-steps.ts";
+import { assertSurvivesCrashes, procedure } from "./support/crash-points.ts";
 import type { Point } from "./support/port-calls.ts";
-
-const samplePoints = 5;
-/** A call may be another one's now and then. */
-const maxTries = 10;
 
 const store = () => backend.stack.simulators.appStore;
 
@@ -154,46 +150,23 @@ async function proveSubscription({ owner, other }: Restored): Promise<void> {
   await backend.proveLedger();
 }
 
-function nameOf({ call, occurrence, side }: Point): string {
-  return `${side} ${call} (${occurrence})`;
-}
-
-/** Plays it once as it is, which has these steps, and then again with a crash at each of its calls. */
-async function assertSurvives<Played>(
-  play: (target: Point | null) => Promise<Played>,
-  prove: (played: Played) => Promise<void>,
-  steps: readonly string[],
-): Promise<void> {
-  await restart();
-  await prove(await play(null));
-  const recorded = [...calls.points];
-  for (const name of steps) {
-    const call = `POST /rest/v1/rpc/${name}`;
-    assert(recorded.some((point) => point.call === call), `${call} is no step of it`);
-  }
-  const points = cases(samplePoints, recorded);
-  for (const point of points) {
-    for (let attempt = 1; !calls.hasCrashed || attempt === 1; attempt++) {
-      assert(attempt <= maxTries, `never reached: ${nameOf(point)}`);
-      await prove(
-        await play(point).catch((cause) => {
-          throw new Error(`${nameOf(point)}: ${calls.points.map(nameOf).join(", ")}`, { cause });
-        }),
-      );
-    }
-  }
-  console.log(`${points.length} crashes, of ${recorded.length}`);
-}
-
 Deno.test("a purchase that is presented, asked about and refunded survives a crash at every step", () =>
-  assertSurvives(playPurchase, provePurchase, [
-    "post_purchases",
-    "app_store_notifications",
-    "load_consumption",
-    "finish_consumption",
-    "record_notification_history",
-    "finish_notification_history",
-  ]));
+  assertSurvivesCrashes(
+    playPurchase,
+    provePurchase,
+    [
+      "post_purchases",
+      "app_store_notifications",
+      "load_consumption",
+      "finish_consumption",
+      "record_notification_history",
+      "finish_notification_history",
+    ].map(procedure),
+  ));
 
 Deno.test("a subscription that another guest restores, and that is upgraded and renewed, survives a crash at every step", () =>
-  assertSurvives(playSubscription, proveSubscription, ["post_purchases", "app_store_notifications"]));
+  assertSurvivesCrashes(
+    playSubscription,
+    proveSubscription,
+    ["post_purchases", "app_store_notifications"].map(procedure),
+  ));

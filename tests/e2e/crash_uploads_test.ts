@@ -6,7 +6,6 @@
 import assert from "node:assert/strict";
 import { AcceptedVideo, Upload } from "../../supabase/functions/_shared/videos/contract.ts";
 import { PostUploadsResponse } from "../../supabase/functions/uploads/schema.ts";
-import { cases } from "../runs.ts";
 import { bodyOf } from "./support/answer.ts";
 import {
   backend,
@@ -20,13 +19,11 @@ import {
   until,
   untilQuiet,
 } from "./support/crash-steps.ts";
+import { assertSurvivesCrashes, procedure } from "./support/crash-points.ts";
 import type { Point } from "./support/port-calls.ts";
 import { fixture, modelFromPicture, sendFile } from "./support/uploads.ts";
 import { filesOf, submissionsOf } from "./support/videos.ts";
 
-const samplePoints = 4;
-/** A call may be another one's now and then. */
-const maxTries = 10;
 /** Until nothing can come to an upload's URL any more. */
 const untilClosed = 2.2 * 3_600_000;
 const balance = 1_000;
@@ -90,33 +87,12 @@ for (
     ["a picture that is fetched from its address", fetched],
   ] as const
 ) {
-  Deno.test(`${name} survives a crash at every step: one copy or none, one video at most`, async () => {
-    await restart();
-    await prove(await play(name, scenario, null));
-    const first = [...calls.points];
-    // What only one of them had is another's call, or one too many of a worker: it may not come again.
-    await prove(await play(`${name}, again`, scenario, null));
-    const again = new Set(calls.points.map(nameOf));
-    const recorded = first.filter((point) => again.has(nameOf(point)));
-    for (const step of scenario.steps) {
-      assert(recorded.some(({ call }) => call === `POST /rest/v1/rpc/${step}`), `${step} is no step of it`);
-    }
-    const points = cases(samplePoints, recorded);
-    for (const point of points) {
-      for (let attempt = 1; !calls.hasCrashed || attempt === 1; attempt++) {
-        assert(attempt <= maxTries, `never reached: ${nameOf(point)}`);
-        const run = await play(`${name}, ${nameOf(point)}, ${attempt}`, scenario, point).catch((cause) => {
-          throw new Error(`${nameOf(point)}: ${calls.points.map(nameOf).join(", ")}`, { cause });
-        });
-        await prove(run);
-      }
-    }
-    console.log(`${points.length} crashes, of ${recorded.length}`);
-  });
-}
-
-function nameOf({ call, occurrence, side }: Point): string {
-  return `${side} ${call} (${occurrence})`;
+  Deno.test(`${name} survives a crash at every step: one copy or none, one video at most`, () =>
+    assertSurvivesCrashes(
+      (target, time) => play(`${name}, ${time}`, scenario, target),
+      prove,
+      scenario.steps.map(procedure),
+    ));
 }
 
 async function play(prompt: string, scenario: Scenario, target: Point | null): Promise<Run> {
