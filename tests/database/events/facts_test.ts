@@ -6,10 +6,10 @@ import {
   eventTypeNames,
   isEventType,
 } from "../../../supabase/functions/_shared/events/catalogue.ts";
-import { closeAccount } from "../support/accounts.ts";
+import { closeAccount, tablesWith } from "../support/accounts.ts";
 import { manyConnections, times } from "../support/connections.ts";
 import { running, storing } from "../support/endings.ts";
-import { eventsOf, type Told, typesOf } from "../support/events.ts";
+import { deliverAll, eventsOf, type Told, typesOf } from "../support/events.ts";
 import { stillDatabase } from "../support/frozen-clock.ts";
 import {
   cancelled,
@@ -21,6 +21,7 @@ import {
   submit,
   succeeded,
 } from "../support/generation.ts";
+import { cheapModel } from "../support/jobs.ts";
 import { add, deduct, first, rolledBack, type Sql } from "../support/ledger.ts";
 import { createHeir, mergeGuest, signedInGuest } from "../support/merging.ts";
 import { createBuyer, pack, present, refunded, sellPack, transactionOf } from "../support/purchases.ts";
@@ -123,6 +124,22 @@ Deno.test("every ending is told once, whichever it is; one that is rolled back t
       assert.deepEqual(ends, [`video.${ending.status}`], name);
     }
   }
+});
+
+Deno.test("what the user wrote into a model's own inputs is told nobody, by no channel", async () => {
+  const written = "nobody who is named";
+  const userId = await createPayer(sql, 10);
+  const { job_id } = await first(sql<{ job_id: string }[]>`
+    select api.generate_video(
+      ${userId}, '192.0.2.1', ${crypto.randomUUID()}, ${"f".repeat(64)}, 'request', ${cheapModel}, 'a prompt',
+      ${sql.json({ negative_prompt: written })}, null
+    ) #>> '{data,job_id}' as job_id`);
+  await receiveEvent(sql, await submit(sql, job_id), succeeded);
+  await recordStored(sql, job_id);
+  assert.deepEqual(await deliverAll(sql, userId), ["delivered"]);
+  const tables = await tablesWith(database, written);
+  assert.deepEqual(tables.filter((table) => /^(events|notify|realtime)\./.test(table)), []);
+  assert(tables.includes("videos.jobs"));
 });
 
 Deno.test("of all endings at once, the one that ended the job is told", async () => {
