@@ -142,6 +142,26 @@ Deno.test("what the user wrote into a model's own inputs is told nobody, by no c
   assert(tables.includes("videos.jobs"));
 });
 
+Deno.test("whoever has Realtime's table holds up no end: the message is lost, and the event is not", async () => {
+  const userId = await createPayer(sql, 10);
+  const submission = await submit(sql, await startVideo(sql, userId));
+  await using others = manyConnections(database);
+  await using settler = manyConnections(database);
+  await others.begin(async (other) => {
+    await other`lock table realtime.messages in access exclusive mode`;
+    await settler.begin(async (sql) => {
+      await sql`set local statement_timeout = '5s'`;
+      await receiveEvent(sql, submission, failed);
+    });
+  });
+  assert.deepEqual((await typesOf(sql, userId)).slice(-2).sort(), ["credits.changed", "video.failed"]);
+  const sent = await sql`
+    select from realtime.messages as m
+    where m.topic = ${`user:${userId}`} and m.payload ->> 'action' in ('failed', 'changed')
+      and m.payload #>> '{data,kind}' is distinct from 'grant'`;
+  assert.equal(sent.length, 0);
+});
+
 Deno.test("of all endings at once, the one that ended the job is told", async () => {
   await using crowd = manyConnections(database);
   for (let round = 0; round < 3; round++) {
