@@ -11845,7 +11845,8 @@ $$;
 
 create trigger tell after update on purchases.transactions
   for each row when (
-    new.credited_at is not null
+    -- A period that costs nothing may bring nothing: there is nothing to tell of.
+    new.credits > 0
     and (new.credited_at, new.revoked_share) is distinct from (old.credited_at, old.revoked_share)
   )
   execute function purchases.tell();
