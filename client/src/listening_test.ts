@@ -89,3 +89,17 @@ Deno.test("a hearer that throws keeps no other from the news", async () => {
   stop();
   assert.deepEqual(shown, [["processing", 0], ["completed", 7]]);
 });
+
+Deno.test("a watcher that is told finds an end whose news was lost before its time is over", async () => {
+  using time = virtualTime();
+  let isOver = false;
+  const { kinora, tell } = toldApp(() => isOver ? ended : job);
+  setTimeout(() => tell(news("job-1")), 1_000);
+  setTimeout(() => isOver = true, 8_000);
+  const shown: string[] = [];
+  for await (const { status } of kinora.watch("job-1", { timeout: 20_000 })) {
+    shown.push(status);
+  }
+  assert.deepEqual(shown, ["processing", "completed"]);
+  assert(time.now() <= 15_000);
+});
