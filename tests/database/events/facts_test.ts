@@ -7,7 +7,7 @@ import {
   isEventType,
 } from "../../../supabase/functions/_shared/events/catalogue.ts";
 import { closeAccount, tablesWith } from "../support/accounts.ts";
-import { manyConnections, times } from "../support/connections.ts";
+import { manyConnections, times, untilBlocked } from "../support/connections.ts";
 import { running, storing } from "../support/endings.ts";
 import { deliverAll, eventsOf, type Told, typesOf } from "../support/events.ts";
 import { stillDatabase } from "../support/frozen-clock.ts";
@@ -259,6 +259,24 @@ Deno.test("an alert is told when it is raised, and not each time that it is met;
   const told = await sql<{ type: string }[]>`
     select l.type from events.log as l where l.data ->> 'subject' = ${subject} order by l.type`;
   assert.deepEqual(told.map(({ type }) => type), ["alert.raised", "alert.resolved"]);
+});
+
+Deno.test("an alert that two meet at the same time is one, and is told once", async () => {
+  await using crowd = manyConnections(database);
+  const subject = crypto.randomUUID();
+  const raise = async (sql: Sql) => await sql`select ops.raise_alert('provider_refuses', ${subject}, '{}')`;
+  let second: Promise<unknown> | undefined;
+  await crowd.begin(async (first) => {
+    await raise(first);
+    second = raise(crowd);
+    await Promise.race([second, untilBlocked(sql)]);
+  });
+  await second;
+  const told = await sql`select from events.log as l where l.data ->> 'subject' = ${subject}`;
+  const counts = await sql<
+    { count: number }[]
+  >`select a.count from ops.alerts as a where a.subject = ${subject}`;
+  assert.deepEqual([told.length, counts.map(({ count }) => count)], [1, [2]]);
 });
 
 Deno.test("every type of the catalogue was told here, in the form that it declares, and none with a prompt or an open URL", async () => {
