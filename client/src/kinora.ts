@@ -230,7 +230,9 @@ export class Kinora {
         if (next_poll_seconds === null) return;
         const left = (end - performance.now()) / 1000;
         if (!listener.isTold && next_poll_seconds >= left) throw isOver();
-        const seconds = listener.isTold ? Math.max(next_poll_seconds, longestSilence) : next_poll_seconds;
+        // At the end of its time it polls: what was lost would not be asked for any more.
+        const isPatient = listener.isTold && left > longestSilence;
+        const seconds = isPatient ? Math.max(next_poll_seconds, longestSilence) : next_poll_seconds;
         await pause(Math.min(seconds, left), options.signal, news);
         if (performance.now() >= end) throw isOver();
       }

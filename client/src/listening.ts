@@ -138,6 +138,15 @@ export class Listener {
   }
 
   #tell(news: News | null): void {
-    for (const hear of this.#hearers) hear(news);
+    const errors: unknown[] = [];
+    for (const hear of [...this.#hearers]) {
+      try {
+        hear(news);
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    // The app's own mistake is for whoever runs it to see, when the others have heard.
+    if (errors.length > 0) throw errors[0];
   }
 }

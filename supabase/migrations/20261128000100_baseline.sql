@@ -4623,10 +4623,13 @@ returns void
 language plpgsql
 volatile
 set search_path = ''
+-- Realtime makes and drops the partitions of its table, which whoever sends then waits for; with them would wait a user's
+-- account, until the call is cancelled and the fact undone.
+set lock_timeout = '100ms'
 as $$
 -- Sends an event to its user over Realtime, on the channel that accounts.may_listen opens, when the transaction commits. Who is
 -- suspended, closed or merged is sent nothing: a channel that they joined before stays open until its token ends. It may be
--- lost, and is sent once: a second call sends it again. Locks: nothing.
+-- lost, as where the table of messages cannot be had at once, and is sent once: a second call sends it again. Locks: nothing.
 begin
   perform realtime.send(
     jsonb_build_object(
@@ -7327,7 +7330,8 @@ begin
   if v_state = 'running' then
     update videos.jobs as j
     set started_at = coalesce(j.started_at, v_now),
-        percent = coalesce((p_state ->> 'percent')::smallint, j.percent),
+        -- Words may come in any order, and providers estimate: it never goes back, so that no tenth is told twice.
+        percent = greatest((p_state ->> 'percent')::smallint, j.percent),
         due_at = case when j.started_at is null then v_now + m.finish_within else j.due_at end
     from videos.models as m
     where j.id = p_job.id and m.id = j.model_id;
@@ -8259,13 +8263,18 @@ language sql
 stable
 return jsonb_build_object('job_id', (p_job).id, 'stage', videos.job_stage(p_job), 'percent', (p_job).percent);
 
--- An ended job as the API shows it, without what the user wrote and what opens its files. The error has no message: that has
--- a language.
+-- An ended job as the API shows it, without what the user wrote and what opens its files: of the settings those of the size
+-- alone, since a model's own inputs may be texts, as a negative prompt. The error has no message: that has a language.
 create function videos.end_event(p_job videos.jobs)
 returns jsonb
 language sql
 stable
-return videos.job_json(p_job) - '{prompt,video_url,video_url_expires_at,thumbnail_url}'::text[];
+return (videos.job_json(p_job) - '{prompt,video_url,video_url_expires_at,thumbnail_url}'::text[])
+  || jsonb_build_object('settings', (
+    select coalesce(jsonb_object_agg(s.key, s.value), '{}')
+    from jsonb_each((p_job).settings) as s
+    where s.key in ('duration_seconds', 'resolution', 'aspect_ratio')
+  ));
 
 create function videos.tell_job()
 returns trigger
@@ -9709,10 +9718,12 @@ volatile
 set search_path = ''
 as $$
 -- Tells the operator. What was met within the last hour is the same alert, which counts on; after an hour without it,
--- it is a new one. Called last in a transaction. Locks: the alert.
+-- it is a new one. Called last in a transaction. Locks: the alert, by its rule and subject.
 declare
   v_now constant timestamptz := core.now();
 begin
+  -- Two that meet it first are one alert. Of two numbers, as in ops.take_credits; 3 is alerts.
+  perform pg_advisory_xact_lock(3, hashtext(p_rule || ' ' || left(p_subject, 300)));
   update ops.alerts as a
   set count = a.count + 1, last_at = v_now, details = p_details
   where a.id = (
@@ -11812,10 +11823,14 @@ returns trigger
 language plpgsql
 set search_path = ''
 as $$
--- Tells that a purchase was credited, and that Apple has taken more of it back.
+-- Tells that a purchase was credited, and that Apple has taken more of it back. Of a closed account there is nobody to tell,
+-- and what were written after its erasure would stay.
 declare
   v_is_new constant boolean := old.credited_at is null;
 begin
+  if purchases.is_closed(new.owner_id) then
+    return null;
+  end if;
   if v_is_new then
     perform events.publish('purchase.credited', new.owner_id, jsonb_build_object(
       'transaction_id', new.transaction_id, 'product_id', new.product_id, 'credits', new.credits
@@ -11832,7 +11847,8 @@ $$;
 
 create trigger tell after update on purchases.transactions
   for each row when (
-    new.credited_at is not null
+    -- A period that costs nothing may bring nothing: there is nothing to tell of.
+    new.credits > 0
     and (new.credited_at, new.revoked_share) is distinct from (old.credited_at, old.revoked_share)
   )
   execute function purchases.tell();

@@ -171,7 +171,7 @@ insert into ops.retention_rules (name, what, keep, batch, every, relation, time_
   -- How long each type is kept stands in its declaration; this is what is added to it.
   ('events', 'Events with their deliveries, from the end of what their type says', '0', 10000, '10 minutes',
     'events.log', 'expires_at', null),
-  ('notifications', 'What stands in an inbox, from its delivery, read or not', '90 days', 10000, '1 day',
+  ('notifications', 'What stands in an inbox, from its delivery, read or not', '90 days', 10000, '10 minutes',
     'notify.notifications', 'created_at', null),
   ('error_log', 'Recorded errors, from their minute', '30 days', 10000, '10 minutes', 'ops.error_log', 'minute', null),
   ('alerts', 'Alerts, from when they were met last', '90 days', 10000, '1 day', 'ops.alerts', 'last_at', null),

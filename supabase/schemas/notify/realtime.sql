@@ -3,10 +3,13 @@ returns void
 language plpgsql
 volatile
 set search_path = ''
+-- Realtime makes and drops the partitions of its table, which whoever sends then waits for; with them would wait a user's
+-- account, until the call is cancelled and the fact undone.
+set lock_timeout = '100ms'
 as $$
 -- Sends an event to its user over Realtime, on the channel that accounts.may_listen opens, when the transaction commits. Who is
 -- suspended, closed or merged is sent nothing: a channel that they joined before stays open until its token ends. It may be
--- lost, and is sent once: a second call sends it again. Locks: nothing.
+-- lost, as where the table of messages cannot be had at once, and is sent once: a second call sends it again. Locks: nothing.
 begin
   perform realtime.send(
     jsonb_build_object(

@@ -22,10 +22,12 @@ volatile
 set search_path = ''
 as $$
 -- Tells the operator. What was met within the last hour is the same alert, which counts on; after an hour without it,
--- it is a new one. Called last in a transaction. Locks: the alert.
+-- it is a new one. Called last in a transaction. Locks: the alert, by its rule and subject.
 declare
   v_now constant timestamptz := core.now();
 begin
+  -- Two that meet it first are one alert. Of two numbers, as in ops.take_credits; 3 is alerts.
+  perform pg_advisory_xact_lock(3, hashtext(p_rule || ' ' || left(p_subject, 300)));
   update ops.alerts as a
   set count = a.count + 1, last_at = v_now, details = p_details
   where a.id = (

@@ -135,7 +135,8 @@ begin
   if v_state = 'running' then
     update videos.jobs as j
     set started_at = coalesce(j.started_at, v_now),
-        percent = coalesce((p_state ->> 'percent')::smallint, j.percent),
+        -- Words may come in any order, and providers estimate: it never goes back, so that no tenth is told twice.
+        percent = greatest((p_state ->> 'percent')::smallint, j.percent),
         due_at = case when j.started_at is null then v_now + m.finish_within else j.due_at end
     from videos.models as m
     where j.id = p_job.id and m.id = j.model_id;

@@ -7,13 +7,18 @@ language sql
 stable
 return jsonb_build_object('job_id', (p_job).id, 'stage', videos.job_stage(p_job), 'percent', (p_job).percent);
 
--- An ended job as the API shows it, without what the user wrote and what opens its files. The error has no message: that has
--- a language.
+-- An ended job as the API shows it, without what the user wrote and what opens its files: of the settings those of the size
+-- alone, since a model's own inputs may be texts, as a negative prompt. The error has no message: that has a language.
 create function videos.end_event(p_job videos.jobs)
 returns jsonb
 language sql
 stable
-return videos.job_json(p_job) - '{prompt,video_url,video_url_expires_at,thumbnail_url}'::text[];
+return (videos.job_json(p_job) - '{prompt,video_url,video_url_expires_at,thumbnail_url}'::text[])
+  || jsonb_build_object('settings', (
+    select coalesce(jsonb_object_agg(s.key, s.value), '{}')
+    from jsonb_each((p_job).settings) as s
+    where s.key in ('duration_seconds', 'resolution', 'aspect_ratio')
+  ));
 
 create function videos.tell_job()
 returns trigger

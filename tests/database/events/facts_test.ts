@@ -6,10 +6,10 @@ import {
   eventTypeNames,
   isEventType,
 } from "../../../supabase/functions/_shared/events/catalogue.ts";
-import { closeAccount } from "../support/accounts.ts";
-import { manyConnections, times } from "../support/connections.ts";
+import { closeAccount, tablesWith } from "../support/accounts.ts";
+import { manyConnections, times, untilBlocked } from "../support/connections.ts";
 import { running, storing } from "../support/endings.ts";
-import { eventsOf, type Told, typesOf } from "../support/events.ts";
+import { deliverAll, eventsOf, type Told, typesOf } from "../support/events.ts";
 import { stillDatabase } from "../support/frozen-clock.ts";
 import {
   cancelled,
@@ -21,6 +21,7 @@ import {
   submit,
   succeeded,
 } from "../support/generation.ts";
+import { cheapModel } from "../support/jobs.ts";
 import { add, deduct, first, rolledBack, type Sql } from "../support/ledger.ts";
 import { createHeir, mergeGuest, signedInGuest } from "../support/merging.ts";
 import { createBuyer, pack, present, refunded, sellPack, transactionOf } from "../support/purchases.ts";
@@ -74,7 +75,7 @@ Deno.test("accepting a video tells nothing; its life is told step by step", asyn
   assert.equal(await everything(sql), before);
 
   const submission = await submit(sql, jobId);
-  for (const percent of [3, 9, 10, 19, 47, 46, 47, 100]) {
+  for (const percent of [3, 9, 10, 9, 10, 19, 47, 39, 40, 46, 47, 100]) {
     await recordPoll(sql, submission, { state: "running", percent });
   }
   await receiveEvent(sql, submission, succeeded);
@@ -123,6 +124,42 @@ Deno.test("every ending is told once, whichever it is; one that is rolled back t
       assert.deepEqual(ends, [`video.${ending.status}`], name);
     }
   }
+});
+
+Deno.test("what the user wrote into a model's own inputs is told nobody, by no channel", async () => {
+  const written = "nobody who is named";
+  const userId = await createPayer(sql, 10);
+  const { job_id } = await first(sql<{ job_id: string }[]>`
+    select api.generate_video(
+      ${userId}, '192.0.2.1', ${crypto.randomUUID()}, ${"f".repeat(64)}, 'request', ${cheapModel}, 'a prompt',
+      ${sql.json({ negative_prompt: written })}, null
+    ) #>> '{data,job_id}' as job_id`);
+  await receiveEvent(sql, await submit(sql, job_id), succeeded);
+  await recordStored(sql, job_id);
+  assert.deepEqual(await deliverAll(sql, userId), ["delivered"]);
+  const tables = await tablesWith(database, written);
+  assert.deepEqual(tables.filter((table) => /^(events|notify|realtime)\./.test(table)), []);
+  assert(tables.includes("videos.jobs"));
+});
+
+Deno.test("whoever has Realtime's table holds up no end: the message is lost, and the event is not", async () => {
+  const userId = await createPayer(sql, 10);
+  const submission = await submit(sql, await startVideo(sql, userId));
+  await using others = manyConnections(database);
+  await using settler = manyConnections(database);
+  await others.begin(async (other) => {
+    await other`lock table realtime.messages in access exclusive mode`;
+    await settler.begin(async (sql) => {
+      await sql`set local statement_timeout = '5s'`;
+      await receiveEvent(sql, submission, failed);
+    });
+  });
+  assert.deepEqual((await typesOf(sql, userId)).slice(-2).sort(), ["credits.changed", "video.failed"]);
+  const sent = await sql`
+    select from realtime.messages as m
+    where m.topic = ${`user:${userId}`} and m.payload ->> 'action' in ('failed', 'changed')
+      and m.payload #>> '{data,kind}' is distinct from 'grant'`;
+  assert.equal(sent.length, 0);
 });
 
 Deno.test("of all endings at once, the one that ended the job is told", async () => {
@@ -222,6 +259,24 @@ Deno.test("an alert is told when it is raised, and not each time that it is met;
   const told = await sql<{ type: string }[]>`
     select l.type from events.log as l where l.data ->> 'subject' = ${subject} order by l.type`;
   assert.deepEqual(told.map(({ type }) => type), ["alert.raised", "alert.resolved"]);
+});
+
+Deno.test("an alert that two meet at the same time is one, and is told once", async () => {
+  await using crowd = manyConnections(database);
+  const subject = crypto.randomUUID();
+  const raise = async (sql: Sql) => await sql`select ops.raise_alert('provider_refuses', ${subject}, '{}')`;
+  let second: Promise<unknown> | undefined;
+  await crowd.begin(async (first) => {
+    await raise(first);
+    second = raise(crowd);
+    await Promise.race([second, untilBlocked(sql)]);
+  });
+  await second;
+  const told = await sql`select from events.log as l where l.data ->> 'subject' = ${subject}`;
+  const counts = await sql<
+    { count: number }[]
+  >`select a.count from ops.alerts as a where a.subject = ${subject}`;
+  assert.deepEqual([told.length, counts.map(({ count }) => count)], [1, [2]]);
 });
 
 Deno.test("every type of the catalogue was told here, in the form that it declares, and none with a prompt or an open URL", async () => {

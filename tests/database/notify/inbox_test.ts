@@ -161,6 +161,14 @@ Deno.test("after 90 days what stands in an inbox is gone; an event goes as its t
   assert.equal((await inboxOf(sql, userId)).unread, 0);
 });
 
+Deno.test("an inbox can lose in a day what a day brings: as much as the log of events", async () => {
+  const rules = await sql<{ name: string; rows: number }[]>`
+    select r.name, (r.batch * extract(epoch from interval '1 day') / extract(epoch from r.every))::int as rows
+    from ops.retention_rules as r where r.name in ('events', 'notifications') order by r.name`;
+  const [events, notifications] = rules;
+  assert(events && notifications && notifications.rows >= events.rows, JSON.stringify(rules));
+});
+
 Deno.test("a delivery whose event is gone ends, and tells nobody", async () => {
   const userId = await createGuest(database);
   const eventId = await publish(sql, "video.completed", userId);

@@ -1,6 +1,7 @@
 /** What Apple tells about a purchase whose account is closed, or erased. */
 import assert from "node:assert/strict";
 import { claimErasure, closeAccount, eraseAccount, tablesWith, untilErasable } from "../support/accounts.ts";
+import { typesOf } from "../support/events.ts";
 import { balancesOf, violations } from "../support/ledger.ts";
 import {
   type Buyer,
@@ -39,6 +40,7 @@ Deno.test("a refund and its reversal find the purchase of a closed and erased ac
   await notify(sql, notificationOf("REFUND", refunded(bought, 50, "2026-11-21T12:00:00.000Z")));
   assert.equal((await stored(sql, bought)).reversed, 50);
   assert.equal((await balancesOf(sql, buyer.userId)).owed, 50);
+  assert.deepEqual(await typesOf(sql, buyer.userId), []);
   await notify(sql, notificationOf("REFUND_REVERSED", signedAgain(bought, "2026-11-22T12:00:00.000Z")));
   const { available, owed } = await balancesOf(sql, buyer.userId);
   assert.deepEqual([available, owed, (await stored(sql, bought)).reversed], [0, 0, 0]);

@@ -4,6 +4,7 @@ import { propertyOptions } from "../../runs.ts";
 import { testDatabase } from "../harness.ts";
 import { manyConnections, times } from "../support/connections.ts";
 import { freezeClock } from "../support/frozen-clock.ts";
+import { typesOf } from "../support/events.ts";
 import { balancesOf, first, type Sql, violations } from "../support/ledger.ts";
 import { createBuyer, notify, outcomeOf, present, sellPack, setFlag } from "../support/purchases.ts";
 import { runTask } from "../support/scheduled-tasks.ts";
@@ -130,6 +131,12 @@ Deno.test("a trial pays once: not again by another subscription, nor by one that
     balances.push((await balancesOf(sql, userId)).available);
   }
   assert.deepEqual(balances, [20, 20, 20]);
+  const told = (await typesOf(sql, userId)).filter((type) => type.startsWith("purchase."));
+  assert.deepEqual(
+    told,
+    ["purchase.credited"],
+    "a trial that brought nothing was told as credits that have arrived",
+  );
 });
 
 Deno.test("periods that wait for the operator are credited by themselves, once their product is there", async () => {

@@ -43,6 +43,8 @@ const EndedJob = z.strictObject({
     thumbnail_url: true,
     retry_after: true,
   }).shape,
+  /** Of the size alone: a model's own inputs may be texts. */
+  settings: z.strictObject({ duration_seconds: z.int(), resolution: z.string(), aspect_ratio: z.string() }),
   error: z.nullable(z.strictObject({
     code: z.string().check(z.refine(isErrorCode, "Must be a code of the registry")),
     details: z.looseObject({}),
