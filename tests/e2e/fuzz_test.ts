@@ -37,7 +37,6 @@ Deno.test.beforeAll(async () => {
   await sql`update guard.policies set max_hits = 300, window_seconds = 1`;
   // A video that is never made stays of each operation; and what is spent on all of them is bounded, too.
   await sql`update videos.providers set max_in_flight = 1000, daily_cap_cents = null`;
-  other = await backend.signIn(1_000);
   admin = await backend.signInAdmin();
   customer = await backend.signIn(1_000);
   secrets = secretsIn({ ...keys, publishableKey: null });
@@ -45,8 +44,8 @@ Deno.test.beforeAll(async () => {
 
 /** What there is in the backend, so that requests get further than their form. Some of it they use up. */
 async function knownValues(): Promise<Known> {
-  // The one before may have closed their account.
-  guest = await backend.signIn(1_000);
+  // Those before may have closed their account, or be suspended.
+  [guest, other] = await Promise.all([backend.signIn(1_000), backend.signIn(1_000)]);
   const neverMade = "A fox that nobody sees";
   await backend.stack.simulators.fal.control.rules({ prompt: neverMade, outcome: "never" });
   const [project, theirs] = await Promise.all(
