@@ -3723,6 +3723,20 @@ begin
 end;
 $$;
 
+-- Whether an attempt that came to nothing yet, or to nobody knows what, was made of a subject's task of a kind.
+create function queue.has_begun(p_kind text, p_subject uuid)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return exists (
+    select from queue.tasks as t where t.subject = p_subject and t.kind = p_kind and t.attempts > t.uncounted_attempts
+  );
+end;
+$$;
+
 -- The longest attempt of a kind.
 create function queue.timeout(p_kind text)
 returns interval
@@ -4861,7 +4875,7 @@ begin
 end;
 $$;
 
-create function safety.notify(p_job_id uuid, p_is_removed boolean, p_contact text, p_statement text, p_now timestamptz)
+create function safety.notify(p_job_id uuid, p_contact text, p_statement text, p_now timestamptz)
 returns safety.notices
 language plpgsql
 volatile
@@ -4884,7 +4898,8 @@ begin
   returning * into v_notice;
   if found then
     update safety.cases as c set notices = c.notices + 1 where c.id = v_case.id;
-    if not p_is_removed then
+    -- Asked with the case locked: whoever decides may have been first.
+    if not exists (select from videos.jobs as j where j.id = p_job_id and j.removed_at is not null) then
       update safety.cases as c
       set status = 'open', due_at = coalesce(c.due_at, p_now + safety.answer_within()),
           ground = null, appeal = null, appealed_at = null, appeal_decided_at = null
@@ -7576,11 +7591,12 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Shows a removed video again, that the caller has locked: whether its file is there still. Locks: tasks.
+-- Shows a removed video again, that the caller has locked: whether its file is there still, and no worker may have begun to
+-- delete it. Locks: tasks.
 begin
   if not exists (
     select from videos.assets as a where a.job_id = p_job.id and a.kind = 'video' and a.deleted_at is null
-  ) then
+  ) or queue.has_begun('delete_files', p_job.id) then
     return false;
   end if;
   perform queue.drop(p_job.id, case
@@ -15041,7 +15057,7 @@ begin
   if v_job.id is null then
     return guard.refusal('resource/not-found', '{}', guard.limits_json(v_taken.limits));
   end if;
-  v_notice := safety.notify(p_job_id, v_job.removed_at is not null, p_contact, p_statement, core.now());
+  v_notice := safety.notify(p_job_id, p_contact, p_statement, core.now());
   return guard.answer(
     jsonb_build_object(
       'notice_id', v_notice.id, 'job_id', p_job_id, 'received_at', core.to_iso(v_notice.received_at),

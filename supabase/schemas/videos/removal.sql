@@ -42,11 +42,12 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Shows a removed video again, that the caller has locked: whether its file is there still. Locks: tasks.
+-- Shows a removed video again, that the caller has locked: whether its file is there still, and no worker may have begun to
+-- delete it. Locks: tasks.
 begin
   if not exists (
     select from videos.assets as a where a.job_id = p_job.id and a.kind = 'video' and a.deleted_at is null
-  ) then
+  ) or queue.has_begun('delete_files', p_job.id) then
     return false;
   end if;
   perform queue.drop(p_job.id, case

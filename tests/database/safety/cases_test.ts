@@ -1,7 +1,7 @@
 /** What is said about a video, by whom and how often, and what the operator decides. */
 import assert from "node:assert/strict";
 import { actionsAbout, createAdmin, createCustomer } from "../support/admins.ts";
-import { readJob } from "../support/generation.ts";
+import { claimTask, readJob } from "../support/generation.ts";
 import { first } from "../support/ledger.ts";
 import {
   appeal,
@@ -227,6 +227,43 @@ Deno.test("an appeal that is granted shows the video again while its file is the
       select count(*)::int as violations from credits.reconcile(true)`);
     assert.equal(violations, 0);
   }
+});
+
+Deno.test("a grant that comes while a worker deletes the file gives the credits back, and shows nothing that is gone", async () => {
+  const { adminId, userId, jobId } = await objected();
+  await decide(sql, adminId, jobId, "remove");
+  await fingerprint(sql, jobId, "b".repeat(64));
+  await appeal(sql, userId, jobId);
+  const { task_id, attempt } = await claimTask(sql, jobId, "delete_files");
+  const before = (await readJob(sql, jobId)).balance;
+  await decide(sql, adminId, jobId, "grant");
+  await sql`select api.record_files_deleted(${task_id}, ${attempt}, ${jobId})`;
+  const { error, paths } = await shown(sql, userId, jobId);
+  assert.deepEqual([error?.details.appeal, paths], ["granted", {}]);
+  assert.equal((await readJob(sql, jobId)).balance, before + 4);
+});
+
+Deno.test("a notice that waits for the decision is about what was decided", async () => {
+  const { adminId, userId, jobId } = await objected();
+  const during = async (decision: "remove" | "grant", statement: string) => {
+    const noticed = Promise.withResolvers<void>();
+    await sql.begin(async (tx) => {
+      await decide(tx as unknown as typeof sql, adminId, jobId, decision);
+      notice(sql, jobId, statement).then(() => noticed.resolve(), noticed.reject);
+      while (
+        (await tx`select from pg_stat_activity where wait_event_type = 'Lock' and query like '%takedown_notices%'
+          and datname = current_database()`).length === 0
+      );
+    });
+    await noticed.promise;
+    return (await casesOf(sql, adminId)).find(({ job_id }) => job_id === jobId);
+  };
+  const removed = await during("remove", "one");
+  assert.deepEqual([removed?.status, removed?.ground, removed?.due_at], ["removed", "real_person", null]);
+  assert.equal((await appeal(sql, userId, jobId)).data?.status, "appealed");
+  const restored = await during("grant", "another");
+  assert.equal(restored?.status, "open");
+  assert(restored.due_at !== null, "its clock runs");
 });
 
 Deno.test("a restored video can be removed again, and that be appealed anew", async () => {
