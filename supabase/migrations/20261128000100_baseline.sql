@@ -6672,7 +6672,11 @@ begin
     return null;
   end if;
   return jsonb_strip_nulls(jsonb_build_object(
-    'source_path', videos.stored_path(p_job.source_job_id), 'picture_paths', v_pictures,
+    -- What was removed after the job was accepted is there still for a while, and under a legal hold for long.
+    'source_path', (
+      select videos.stored_path(j.id) from videos.jobs as j where j.id = p_job.source_job_id and j.removed_at is null
+    ),
+    'picture_paths', v_pictures,
     -- It starts by then, or never.
     'files_seconds', greatest(60, ceil(extract(epoch from p_job.due_at - p_now)))
   ));
@@ -7570,8 +7574,10 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Hides a video that the caller has locked: its user sees the job, why it was removed, and no URL. A second call changes
--- nothing. Locks: task.
+-- Hides a video that the caller has locked with its account: its user sees the job, why it was removed, and no URL. What was to
+-- be made from it and is not sent yet ends, and its credits go back. A second call changes nothing. Locks: jobs → lots → tasks.
+declare
+  v_id uuid;
 begin
   if p_job.removed_at is not null then
     return;
@@ -7579,6 +7585,17 @@ begin
   update videos.jobs as j
   set removed_at = core.now(), video_url = null, video_url_expires_at = null, thumbnail_url = null
   where j.id = p_job.id;
+  for v_id in
+    select j.id from videos.jobs as j
+    where j.user_id = p_job.user_id and j.status = 'pending' and j.deleted_at is null and j.source_job_id = p_job.id
+    order by j.id
+    for update
+  loop
+    perform videos.settle_video_job(
+      v_id, 'failed', core.error_code('video/removed'),
+      jsonb_build_object('reason', (safety.removal_error(p_job.id)) #> '{details,reason}', 'appeal', 'none')
+    );
+  end loop;
   if exists (select from videos.assets as a where a.job_id = p_job.id and a.deleted_at is null) then
     perform videos.add_task('fingerprint', p_job, core.now());
   end if;
@@ -13023,6 +13040,10 @@ begin
   end if;
 
   v_files := videos.files_for(v_job, v_now);
+  -- The operator removed what it is to be made from: its bound ends it, where that did not.
+  if v_job.source_job_id is not null and not v_files ? 'source_path' then
+    return guard.answer('{"claimed": false}');
+  end if;
   v_said := v_job.prompt;
   if videos.inputs_in(v_job.settings) <> '{}' then
     v_said := videos.said(m.inputs, v_job.prompt, v_job.settings) from videos.models as m where m.id = v_job.model_id;
