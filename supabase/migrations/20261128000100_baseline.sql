@@ -3723,6 +3723,20 @@ begin
 end;
 $$;
 
+-- Whether an attempt that came to nothing yet, or to nobody knows what, was made of a subject's task of a kind.
+create function queue.has_begun(p_kind text, p_subject uuid)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return exists (
+    select from queue.tasks as t where t.subject = p_subject and t.kind = p_kind and t.attempts > t.uncounted_attempts
+  );
+end;
+$$;
+
 -- The longest attempt of a kind.
 create function queue.timeout(p_kind text)
 returns interval
@@ -4864,7 +4878,7 @@ begin
 end;
 $$;
 
-create function safety.notify(p_job_id uuid, p_is_removed boolean, p_contact text, p_statement text, p_now timestamptz)
+create function safety.notify(p_job_id uuid, p_contact text, p_statement text, p_now timestamptz)
 returns safety.notices
 language plpgsql
 volatile
@@ -4887,7 +4901,8 @@ begin
   returning * into v_notice;
   if found then
     update safety.cases as c set notices = c.notices + 1 where c.id = v_case.id;
-    if not p_is_removed then
+    -- Asked with the case locked: whoever decides may have been first.
+    if not exists (select from videos.jobs as j where j.id = p_job_id and j.removed_at is not null) then
       update safety.cases as c
       set status = 'open', due_at = coalesce(c.due_at, p_now + safety.answer_within()),
           ground = null, appeal = null, appealed_at = null, appeal_decided_at = null
@@ -6660,7 +6675,11 @@ begin
     return null;
   end if;
   return jsonb_strip_nulls(jsonb_build_object(
-    'source_path', videos.stored_path(p_job.source_job_id), 'picture_paths', v_pictures,
+    -- What was removed after the job was accepted is there still for a while, and under a legal hold for long.
+    'source_path', (
+      select videos.stored_path(j.id) from videos.jobs as j where j.id = p_job.source_job_id and j.removed_at is null
+    ),
+    'picture_paths', v_pictures,
     -- It starts by then, or never.
     'files_seconds', greatest(60, ceil(extract(epoch from p_job.due_at - p_now)))
   ));
@@ -7559,8 +7578,10 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Hides a video that the caller has locked: its user sees the job, why it was removed, and no URL. A second call changes
--- nothing. Locks: task.
+-- Hides a video that the caller has locked with its account: its user sees the job, why it was removed, and no URL. What was to
+-- be made from it and is not sent yet ends, and its credits go back. A second call changes nothing. Locks: jobs → lots → tasks.
+declare
+  v_id uuid;
 begin
   if p_job.removed_at is not null then
     return;
@@ -7568,6 +7589,17 @@ begin
   update videos.jobs as j
   set removed_at = core.now(), video_url = null, video_url_expires_at = null, thumbnail_url = null
   where j.id = p_job.id;
+  for v_id in
+    select j.id from videos.jobs as j
+    where j.user_id = p_job.user_id and j.status = 'pending' and j.deleted_at is null and j.source_job_id = p_job.id
+    order by j.id
+    for update
+  loop
+    perform videos.settle_video_job(
+      v_id, 'failed', core.error_code('video/removed'),
+      jsonb_build_object('reason', (safety.removal_error(p_job.id)) #> '{details,reason}', 'appeal', 'none')
+    );
+  end loop;
   if exists (select from videos.assets as a where a.job_id = p_job.id and a.deleted_at is null) then
     perform videos.add_task('fingerprint', p_job, core.now());
   end if;
@@ -7580,11 +7612,12 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Shows a removed video again, that the caller has locked: whether its file is there still. Locks: tasks.
+-- Shows a removed video again, that the caller has locked: whether its file is there still, and no worker may have begun to
+-- delete it. Locks: tasks.
 begin
   if not exists (
     select from videos.assets as a where a.job_id = p_job.id and a.kind = 'video' and a.deleted_at is null
-  ) then
+  ) or queue.has_begun('delete_files', p_job.id) then
     return false;
   end if;
   perform queue.drop(p_job.id, case
@@ -13023,6 +13056,10 @@ begin
   end if;
 
   v_files := videos.files_for(v_job, v_now);
+  -- The operator removed what it is to be made from: its bound ends it, where that did not.
+  if v_job.source_job_id is not null and not v_files ? 'source_path' then
+    return guard.answer('{"claimed": false}');
+  end if;
   v_said := v_job.prompt;
   if videos.inputs_in(v_job.settings) <> '{}' then
     v_said := videos.said(m.inputs, v_job.prompt, v_job.settings) from videos.models as m where m.id = v_job.model_id;
@@ -13729,9 +13766,9 @@ volatile
 security definer
 set search_path = ''
 as $$
--- The SHA-256 of a video in storage, in hex; null where there is no file. What it means, videos.apply_fingerprint says.
--- `data`: `{ status }`. An attempt that lost its lease changes nothing, and so does a second call. Locks: account → job →
--- lots → task.
+-- The SHA-256 of a video in storage, in hex; null where there is no file. What it means, videos.apply_fingerprint says; a
+-- video that is to be completed and is not there is looked for again, and when no try is left its credits go back. `data`:
+-- `{ status }`. An attempt that lost its lease changes nothing, and so does a second call. Locks: account → job → lots → task.
 declare
   v_job videos.jobs;
   v_payload jsonb;
@@ -13740,7 +13777,9 @@ begin
   select t.payload into v_payload
   from queue.tasks as t
   where t.id = p_task_id and t.attempts = p_attempt and t.failed_at is null;
-  if found then
+  if found and p_sha256 is null and v_job.completed_at is null then
+    perform queue.retry(p_task_id, p_attempt, 'the video is not in storage');
+  elsif found then
     perform videos.apply_fingerprint(v_job, v_payload, p_sha256);
     perform queue.finish(p_task_id, p_attempt);
   end if;
@@ -15055,7 +15094,7 @@ begin
   if v_job.id is null then
     return guard.refusal('resource/not-found', '{}', guard.limits_json(v_taken.limits));
   end if;
-  v_notice := safety.notify(p_job_id, v_job.removed_at is not null, p_contact, p_statement, core.now());
+  v_notice := safety.notify(p_job_id, p_contact, p_statement, core.now());
   return guard.answer(
     jsonb_build_object(
       'notice_id', v_notice.id, 'job_id', p_job_id, 'received_at', core.to_iso(v_notice.received_at),

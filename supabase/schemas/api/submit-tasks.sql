@@ -58,6 +58,10 @@ begin
   end if;
 
   v_files := videos.files_for(v_job, v_now);
+  -- The operator removed what it is to be made from: its bound ends it, where that did not.
+  if v_job.source_job_id is not null and not v_files ? 'source_path' then
+    return guard.answer('{"claimed": false}');
+  end if;
   v_said := v_job.prompt;
   if videos.inputs_in(v_job.settings) <> '{}' then
     v_said := videos.said(m.inputs, v_job.prompt, v_job.settings) from videos.models as m where m.id = v_job.model_id;

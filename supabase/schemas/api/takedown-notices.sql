@@ -22,7 +22,7 @@ begin
   if v_job.id is null then
     return guard.refusal('resource/not-found', '{}', guard.limits_json(v_taken.limits));
   end if;
-  v_notice := safety.notify(p_job_id, v_job.removed_at is not null, p_contact, p_statement, core.now());
+  v_notice := safety.notify(p_job_id, p_contact, p_statement, core.now());
   return guard.answer(
     jsonb_build_object(
       'notice_id', v_notice.id, 'job_id', p_job_id, 'received_at', core.to_iso(v_notice.received_at),

@@ -195,9 +195,9 @@ volatile
 security definer
 set search_path = ''
 as $$
--- The SHA-256 of a video in storage, in hex; null where there is no file. What it means, videos.apply_fingerprint says.
--- `data`: `{ status }`. An attempt that lost its lease changes nothing, and so does a second call. Locks: account → job →
--- lots → task.
+-- The SHA-256 of a video in storage, in hex; null where there is no file. What it means, videos.apply_fingerprint says; a
+-- video that is to be completed and is not there is looked for again, and when no try is left its credits go back. `data`:
+-- `{ status }`. An attempt that lost its lease changes nothing, and so does a second call. Locks: account → job → lots → task.
 declare
   v_job videos.jobs;
   v_payload jsonb;
@@ -206,7 +206,9 @@ begin
   select t.payload into v_payload
   from queue.tasks as t
   where t.id = p_task_id and t.attempts = p_attempt and t.failed_at is null;
-  if found then
+  if found and p_sha256 is null and v_job.completed_at is null then
+    perform queue.retry(p_task_id, p_attempt, 'the video is not in storage');
+  elsif found then
     perform videos.apply_fingerprint(v_job, v_payload, p_sha256);
     perform queue.finish(p_task_id, p_attempt);
   end if;

@@ -95,6 +95,20 @@ begin
 end;
 $$;
 
+-- Whether an attempt that came to nothing yet, or to nobody knows what, was made of a subject's task of a kind.
+create function queue.has_begun(p_kind text, p_subject uuid)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return exists (
+    select from queue.tasks as t where t.subject = p_subject and t.kind = p_kind and t.attempts > t.uncounted_attempts
+  );
+end;
+$$;
+
 -- The longest attempt of a kind.
 create function queue.timeout(p_kind text)
 returns interval

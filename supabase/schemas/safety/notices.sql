@@ -65,7 +65,7 @@ begin
 end;
 $$;
 
-create function safety.notify(p_job_id uuid, p_is_removed boolean, p_contact text, p_statement text, p_now timestamptz)
+create function safety.notify(p_job_id uuid, p_contact text, p_statement text, p_now timestamptz)
 returns safety.notices
 language plpgsql
 volatile
@@ -88,7 +88,8 @@ begin
   returning * into v_notice;
   if found then
     update safety.cases as c set notices = c.notices + 1 where c.id = v_case.id;
-    if not p_is_removed then
+    -- Asked with the case locked: whoever decides may have been first.
+    if not exists (select from videos.jobs as j where j.id = p_job_id and j.removed_at is not null) then
       update safety.cases as c
       set status = 'open', due_at = coalesce(c.due_at, p_now + safety.answer_within()),
           ground = null, appeal = null, appealed_at = null, appeal_decided_at = null

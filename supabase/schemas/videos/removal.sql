@@ -21,8 +21,10 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Hides a video that the caller has locked: its user sees the job, why it was removed, and no URL. A second call changes
--- nothing. Locks: task.
+-- Hides a video that the caller has locked with its account: its user sees the job, why it was removed, and no URL. What was to
+-- be made from it and is not sent yet ends, and its credits go back. A second call changes nothing. Locks: jobs → lots → tasks.
+declare
+  v_id uuid;
 begin
   if p_job.removed_at is not null then
     return;
@@ -30,6 +32,17 @@ begin
   update videos.jobs as j
   set removed_at = core.now(), video_url = null, video_url_expires_at = null, thumbnail_url = null
   where j.id = p_job.id;
+  for v_id in
+    select j.id from videos.jobs as j
+    where j.user_id = p_job.user_id and j.status = 'pending' and j.deleted_at is null and j.source_job_id = p_job.id
+    order by j.id
+    for update
+  loop
+    perform videos.settle_video_job(
+      v_id, 'failed', core.error_code('video/removed'),
+      jsonb_build_object('reason', (safety.removal_error(p_job.id)) #> '{details,reason}', 'appeal', 'none')
+    );
+  end loop;
   if exists (select from videos.assets as a where a.job_id = p_job.id and a.deleted_at is null) then
     perform videos.add_task('fingerprint', p_job, core.now());
   end if;
@@ -42,11 +55,12 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Shows a removed video again, that the caller has locked: whether its file is there still. Locks: tasks.
+-- Shows a removed video again, that the caller has locked: whether its file is there still, and no worker may have begun to
+-- delete it. Locks: tasks.
 begin
   if not exists (
     select from videos.assets as a where a.job_id = p_job.id and a.kind = 'video' and a.deleted_at is null
-  ) then
+  ) or queue.has_begun('delete_files', p_job.id) then
     return false;
   end if;
   perform queue.drop(p_job.id, case

@@ -85,7 +85,11 @@ begin
     return null;
   end if;
   return jsonb_strip_nulls(jsonb_build_object(
-    'source_path', videos.stored_path(p_job.source_job_id), 'picture_paths', v_pictures,
+    -- What was removed after the job was accepted is there still for a while, and under a legal hold for long.
+    'source_path', (
+      select videos.stored_path(j.id) from videos.jobs as j where j.id = p_job.source_job_id and j.removed_at is null
+    ),
+    'picture_paths', v_pictures,
     -- It starts by then, or never.
     'files_seconds', greatest(60, ceil(extract(epoch from p_job.due_at - p_now)))
   ));

@@ -1,7 +1,7 @@
 /** What is said about a video, by whom and how often, and what the operator decides. */
 import assert from "node:assert/strict";
 import { actionsAbout, createAdmin, createCustomer } from "../support/admins.ts";
-import { readJob } from "../support/generation.ts";
+import { claimTask, readJob, recordSubmission, startVideo } from "../support/generation.ts";
 import { first } from "../support/ledger.ts";
 import {
   appeal,
@@ -229,6 +229,44 @@ Deno.test("an appeal that is granted shows the video again while its file is the
   }
 });
 
+Deno.test("a grant that comes while a worker deletes the file gives the credits back, and shows nothing that is gone", async () => {
+  const { adminId, userId, jobId } = await objected();
+  await decide(sql, adminId, jobId, "remove");
+  await fingerprint(sql, jobId, "b".repeat(64));
+  await appeal(sql, userId, jobId);
+  const { task_id, attempt } = await claimTask(sql, jobId, "delete_files");
+  const before = (await readJob(sql, jobId)).balance;
+  await decide(sql, adminId, jobId, "grant");
+  await sql`select api.record_files_deleted(${task_id}, ${attempt}, ${jobId})`;
+  const { error, paths } = await shown(sql, userId, jobId);
+  assert.deepEqual([error?.details.appeal, paths], ["granted", {}]);
+  assert.equal((await readJob(sql, jobId)).balance, before + 4);
+});
+
+Deno.test("a notice that waits for the decision is about what was decided", async () => {
+  const { adminId, userId, jobId } = await objected();
+  const during = async (decision: "remove" | "grant", statement: string) => {
+    let isDone = false;
+    const waits = async () =>
+      (await sql`select from pg_stat_activity where wait_event_type = 'Lock' and query like '%takedown_notices%'
+        and datname = current_database()`).length > 0;
+    let noticed: Promise<unknown> = Promise.resolve();
+    await sql.begin(async (tx) => {
+      await decide(tx as unknown as typeof sql, adminId, jobId, decision);
+      noticed = notice(sql, jobId, statement).finally(() => isDone = true);
+      while (!isDone && !(await waits()));
+    });
+    await noticed;
+    return (await casesOf(sql, adminId)).find(({ job_id }) => job_id === jobId);
+  };
+  const removed = await during("remove", "one");
+  assert.deepEqual([removed?.status, removed?.ground, removed?.due_at], ["removed", "real_person", null]);
+  assert.equal((await appeal(sql, userId, jobId)).data?.status, "appealed");
+  const restored = await during("grant", "another");
+  assert.equal(restored?.status, "open");
+  assert(restored.due_at !== null, "its clock runs");
+});
+
 Deno.test("a restored video can be removed again, and that be appealed anew", async () => {
   const { adminId, userId, jobId } = await objected();
   await decide(sql, adminId, jobId, "remove");
@@ -318,4 +356,24 @@ Deno.test("nothing is made from a video that was removed, also while its file is
   assert.equal(await refused(), null);
   await decide(sql, adminId, jobId, "remove");
   assert.deepEqual(await refused(), { status: "removed" });
+});
+
+Deno.test("what was accepted before its source was removed is not sent, and its credits come back", async () => {
+  const { adminId, userId, jobId } = await objected();
+  const made = await startVideo(sql, userId);
+  const again = await startVideo(sql, userId);
+  await sql`update videos.jobs set source_job_id = ${jobId} where id in (${made}, ${again})`;
+  const claim = async (id: string, hasFiles: boolean) =>
+    (await first(sql<{ data: { source_path?: string; claimed: boolean } }[]>`
+      select api.claim_submission(${id}, '{fal}', p_has_image => ${hasFiles}) -> 'data' as data`)).data;
+  assert.equal((await claim(made, false)).source_path, `${jobId}/video.mp4`);
+  const { balance } = await readJob(sql, made);
+  // A provider has it, and turns it away.
+  const { submission_id } = await claim(again, true) as unknown as { submission_id: string };
+  await decide(sql, adminId, jobId, "remove");
+  assert.equal((await claim(made, true)).claimed, false, "also where its URL was signed");
+  const { status, error_code, balance: after } = await readJob(sql, made);
+  assert.deepEqual([status, error_code, after], ["failed", "ERR_4022", balance + 4]);
+  await recordSubmission(sql, submission_id, { outcome: "not_accepted", cause: "busy" });
+  for (const hasFiles of [false, true]) assert.deepEqual(await claim(again, hasFiles), { claimed: false });
 });

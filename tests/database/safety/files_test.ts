@@ -117,6 +117,20 @@ Deno.test("a removal whose file is lost, or cannot be read, deletes what there i
   assert.deepEqual([status, error_code, balance], ["failed", "ERR_6002", 10]);
 });
 
+Deno.test("a video that storage does not have is not completed, and its credits come back when it is not found again", async () => {
+  const bytes = ++size;
+  await removed(bytesOf("2"), bytes);
+  const userId = await createCustomer(sql, 10);
+  const jobId = await startStoring(sql, userId);
+  await store(sql, jobId, bytes);
+  assert.equal(await fingerprint(sql, jobId, null), "processing");
+  assert.deepEqual((await readJob(sql, jobId)).tasks, ["fingerprint"], "it is asked again");
+  await sql`update queue.tasks set attempts = 7, run_at = core.now() where subject = ${jobId} and kind = 'fingerprint'`;
+  assert.equal(await fingerprint(sql, jobId, null), "failed");
+  const { error_code, balance } = await readJob(sql, jobId);
+  assert.deepEqual([error_code, balance], ["ERR_6002", 10]);
+});
+
 Deno.test("an attempt that lost its lease decides nothing, and a second word changes nothing", async () => {
   const bytes = ++size;
   await removed(bytesOf("f"), bytes);

@@ -25,6 +25,12 @@ const maxHeadBytes = 32 * 1024;
 
 const pieceBytes = 64 * 1024;
 
+/**
+ * Reads and chunks of an answer. 10 MB come in 7,000 packets, and in chunks of 4 kB or more: whoever sends single bytes wants
+ * our time, of which an isolate has 2 s.
+ */
+const maxPieces = 20_000;
+
 /** Asks for a URL by GET, once; whoever asks closes the connection. Throws BrokenAnswer, and TooLargeAnswer beyond `maxBytes`. */
 export async function askFor(connection: Connection, url: URL, maxBytes: number): Promise<HttpAnswer> {
   const lines = [
@@ -79,7 +85,10 @@ async function readBody(
   const length = headers.get("content-length");
   if (coding !== null) {
     if (coding.toLowerCase() !== "chunked") throw new BrokenAnswer("a coding that nobody asked for");
+    let chunks = 0;
     for (let size = await readChunkSize(incoming); size > 0; size = await readChunkSize(incoming)) {
+      chunks += 1;
+      if (chunks > maxPieces) throw new BrokenAnswer("too many chunks");
       await body.take(incoming, size);
       if (await incoming.line(0) !== "") throw new BrokenAnswer("a chunk without an end");
     }
@@ -89,7 +98,7 @@ async function readBody(
   } else {
     await body.takeAll(incoming);
   }
-  return await body.whole();
+  return body.whole();
 }
 
 async function readChunkSize(incoming: Incoming): Promise<number> {
@@ -101,11 +110,14 @@ async function readChunkSize(incoming: Incoming): Promise<number> {
 
 /** The bytes of a connection, in their order. */
 class Incoming {
+  /** One for all reads: a piece of a single byte would hold as much as a full one. */
+  readonly #buffer = new Uint8Array(pieceBytes);
   #rest = new Uint8Array();
+  #reads = 0;
 
   constructor(readonly connection: Connection) {}
 
-  /** Some of what comes next, `most` at most; null at the end. */
+  /** Some of what comes next, `most` at most, until the next call; null at the end. */
   async some(most: number): Promise<Uint8Array<ArrayBuffer> | null> {
     if (this.#rest.length === 0) {
       const piece = await this.#read();
@@ -134,24 +146,23 @@ class Incoming {
   }
 
   async #read(): Promise<Uint8Array<ArrayBuffer> | null> {
-    const piece = new Uint8Array(pieceBytes);
-    const count = await this.connection.read(piece);
-    return count === null ? null : piece.subarray(0, count);
+    this.#reads += 1;
+    if (this.#reads > maxPieces) throw new BrokenAnswer("too many pieces");
+    const count = await this.connection.read(this.#buffer);
+    return count === null ? null : this.#buffer.subarray(0, count);
   }
 }
 
 /** A body as far as it has come. */
 class Body {
-  readonly #pieces: Uint8Array<ArrayBuffer>[] = [];
-  #left: number;
+  #content = new Uint8Array(pieceBytes);
+  #length = 0;
 
-  constructor(maxBytes: number) {
-    this.#left = maxBytes;
-  }
+  constructor(readonly maxBytes: number) {}
 
   /** Throws TooLargeAnswer before any of it is read, and BrokenAnswer where fewer come. */
   async take(incoming: Incoming, bytes: number): Promise<void> {
-    if (bytes > this.#left) throw new TooLargeAnswer("The answer is too large");
+    if (this.#length + bytes > this.maxBytes) throw new TooLargeAnswer("The answer is too large");
     for (let missing = bytes; missing > 0;) {
       const piece = await incoming.some(missing);
       if (piece === null) throw new BrokenAnswer("it ends before its end");
@@ -171,12 +182,18 @@ class Body {
   }
 
   #keep(piece: Uint8Array<ArrayBuffer>): void {
-    this.#left -= piece.length;
-    if (this.#left < 0) throw new TooLargeAnswer("The answer is too large");
-    this.#pieces.push(piece);
+    const length = this.#length + piece.length;
+    if (length > this.maxBytes) throw new TooLargeAnswer("The answer is too large");
+    if (length > this.#content.length) {
+      const larger = new Uint8Array(Math.max(length, 2 * this.#content.length));
+      larger.set(this.#content);
+      this.#content = larger;
+    }
+    this.#content.set(piece, this.#length);
+    this.#length = length;
   }
 
-  async whole(): Promise<Uint8Array<ArrayBuffer>> {
-    return new Uint8Array(await new Blob(this.#pieces).arrayBuffer());
+  whole(): Uint8Array<ArrayBuffer> {
+    return this.#content.subarray(0, this.#length);
   }
 }

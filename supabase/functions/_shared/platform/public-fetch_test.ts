@@ -100,6 +100,23 @@ Deno.test("a body beyond the limit is refused before it is read, or as soon as i
   assert.equal((await fetched({ answers: [whole] })).result, "1234567890");
 });
 
+Deno.test("who sends single bytes gets little of our memory, and of our time", async () => {
+  const head = "HTTP/1.1 200 OK\r\n";
+  const before = Deno.memoryUsage().external;
+  const drop = Uint8Array.of(120);
+  const dripped = await fetched({ answers: [{ pieces: [`${head}\r\n`, ...Array(2_000).fill(drop)] }] }, {
+    maxBytes: 10_000,
+  });
+  assert.equal(dripped.result.length, 2_000);
+  assert(Deno.memoryUsage().external - before < 32 * 1024 * 1024, "no piece holds a buffer");
+
+  const chunks = `${head}Transfer-Encoding: chunked\r\n\r\n${"1\r\nx\r\n".repeat(30_000)}`;
+  const endless = [[`${head}\r\n`, ...Array(30_000).fill(drop)], [chunks]];
+  for (const pieces of endless) {
+    assert.equal((await fetched({ answers: [{ pieces }] }, { maxBytes: 100_000 })).result, "passing");
+  }
+});
+
 Deno.test("a host that is slow is given up in its time, whatever it was at", async () => {
   const head = "HTTP/1.1 200 OK\r\n";
   const answers = [[], ["HTTP/1."], [head], [`${head}Content-Length: 5\r\n\r\nhel`], [`${head}\r\nhel`]];

@@ -36,17 +36,19 @@ function openWeb(simulated: SimulatedWebConfig | null): PublicWeb {
       const web = simulatedFor(name);
       const target = web ? { hostname: "127.0.0.1", port: web.httpsPort } : { hostname: address, port: 443 };
       const plain = await unlessAborted(Deno.connect(target), signal);
+      let connection: Deno.TlsConn | null = null;
       try {
         const options = {
           hostname: name,
           alpnProtocols: ["http/1.1"],
           caCerts: web ? [web.certificate] : [],
         };
-        const connection = await unlessAborted(Deno.startTls(plain, options), signal);
+        connection = await unlessAborted(Deno.startTls(plain, options), signal);
         await unlessAborted(connection.handshake(), signal, connection);
         return connection;
       } catch (error) {
-        closeQuietly(plain);
+        // A handshake that fails closes nothing, and `plain` is the other's by then.
+        closeQuietly(connection ?? plain);
         throw error;
       }
     },

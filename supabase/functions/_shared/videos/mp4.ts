@@ -170,7 +170,8 @@ function firstSample(table: Uint8Array): Size & { codec: string | null } | null 
 function countSamples(table: Uint8Array): number {
   // Both have the count in the same place, after version and size.
   const sizes = find(table, (type) => type === "stsz" || type === "stz2");
-  return sizes === undefined ? 0 : viewOf(sizes).getUint32(8);
+  // No video has more than the database can count.
+  return sizes === undefined ? 0 : Math.min(viewOf(sizes).getUint32(8), 2 ** 31 - 1);
 }
 
 /** The body of a box in a box in a box. */

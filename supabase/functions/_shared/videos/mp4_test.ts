@@ -40,6 +40,7 @@ Deno.test("a picture that is turned is shown upright, and one that is blown up h
 Deno.test("a file tells its codec and how many pictures it has", () => {
   assert.deepEqual(read(mp4({ codec: "hvc1", frames: 1 })), { ...facts, codec: "hvc1", frames: 1 });
   assert.equal(read(mp4({ frames: 0 }))?.frames, 0);
+  assert.equal(read(mp4({ frames: 2 ** 32 - 1 }))?.frames, 2 ** 31 - 1, "an integer of the database's");
   for (const codec of ["\0\0\0\0", "avc\n", "\x80vc1"]) {
     assert.equal(read(mp4({ codec }))?.codec, null, codec);
   }

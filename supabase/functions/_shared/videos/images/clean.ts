@@ -35,9 +35,12 @@ export function cleanImage(file: Uint8Array): CleanImage {
   for (const side of [width, height]) {
     if (side < minSide || side > maxSide) throw new UnusableImage("wrong_size", `${width} x ${height}`);
   }
+  const content = joined(parts);
+  // EXIF that was shorter than ours is.
+  if (content.length > maxImageBytes) throw new UnusableImage("too_large", `${content.length} bytes`);
   const isTurned = orientation >= 5;
   return {
-    content: joined(parts),
+    content,
     contentType,
     width: isTurned ? height : width,
     height: isTurned ? width : height,

@@ -238,6 +238,25 @@ Deno.test("what is hidden in a picture, or behind it, does not come out again", 
   }
 });
 
+Deno.test("millions of empty parts are no picture, and EXIF is written once, however many chunks have no pixels", () => {
+  const endless = (part: Uint8Array) =>
+    new Uint8Array(part.length * 20_000).map((_, at) => part[at % part.length] ?? 0);
+  const webp = joined([fixture("lossy.webp"), endless(concatenated("NONE", new Uint8Array(4)))]);
+  viewOf(webp).setUint32(4, webp.length - 8, true);
+  const files = [
+    withSegments(endless(segment(0xdb, ""))),
+    withSegments(endless(segment(0xfe, ""))),
+    withChunks(endless(pngChunk("IDAT", ""))),
+    withChunks(endless(pngChunk("tEXt", ""))),
+    webp,
+  ];
+  for (const file of files) assert.equal(reasonOf(file), "not_an_image");
+
+  const empty = pngChunk("IDAT", "");
+  const { content } = cleanImage(withChunks(pngChunk("eXIf", writeOrientation(6)), empty, empty, empty));
+  assert.equal(whole(content).split("eXIf").length, 2);
+});
+
 Deno.test("no bytes whatever make it fail otherwise, nor take long", () => {
   for (const name of accepted.filter((name) => !name.includes("orientation"))) {
     const file = fixture(name);

@@ -3,7 +3,7 @@
  * which FF is followed by 00 or by a restart marker. Only what decoding needs is kept, and of what applications add, by name,
  * what belongs to the picture.
  */
-import { ascii, notAnImage, type Picture, UnusableImage, viewOf } from "./picture.ts";
+import { ascii, maxParts, notAnImage, type Picture, UnusableImage, viewOf } from "./picture.ts";
 import { readOrientation, writeOrientation } from "./exif.ts";
 
 const end = 0xd9;
@@ -27,6 +27,7 @@ export function cleanJpeg(file: Uint8Array): Picture {
   let size: { width: number; height: number } | null = null;
   let orientation: number | null = null;
   let scans = 0;
+  let segments = 0;
   let at = 2;
   /** Of the numbered boxes of APP11, those that are C2PA's. */
   const credentials = new Set<number>();
@@ -41,6 +42,8 @@ export function cleanJpeg(file: Uint8Array): Picture {
       continue;
     }
     if (marker === end) break;
+    segments += 1;
+    if (segments > maxParts) throw notAnImage("there are too many segments");
     if (at + 4 > file.length) throw notAnImage("the JPEG has no end");
     const length = view.getUint16(at + 2);
     const next = at + 2 + length;

@@ -31,6 +31,12 @@ export function notAnImage(why: string): UnusableImage {
   return new UnusableImage("not_an_image", why);
 }
 
+/**
+ * Segments or chunks of a file. A picture of 10 MB in parts of 8 kB, as libpng writes them, has 1,280. What is nothing but
+ * empty parts has millions, and each costs memory and time of an isolate that has little of both.
+ */
+export const maxParts = 10_000;
+
 /** Bytes as text of one character each. */
 export function ascii(bytes: Uint8Array, from: number, to: number): string {
   return String.fromCharCode(...bytes.subarray(from, to));

@@ -1,5 +1,5 @@
 /** PNG (the third edition, with animations): chunks of a length, a type, data and a checksum. */
-import { ascii, joined, notAnImage, type Picture, UnusableImage, viewOf } from "./picture.ts";
+import { ascii, joined, maxParts, notAnImage, type Picture, UnusableImage, viewOf } from "./picture.ts";
 import { readOrientation, writeOrientation } from "./exif.ts";
 
 /** The picture, its colours and its measure in the world; `caBX` holds Content Credentials. All texts and times go. */
@@ -24,9 +24,11 @@ export function cleanPng(file: Uint8Array): Picture {
   let size: { width: number; height: number } | null = null;
   let orientation: number | null = null;
   let pixels = 0;
+  let hasExif = false;
   let at = 8;
 
-  while (true) {
+  for (let chunks = 1;; chunks += 1) {
+    if (chunks > maxParts) throw notAnImage("there are too many chunks");
     if (at + 12 > file.length) throw notAnImage("the PNG has no end");
     const length = view.getUint32(at);
     const next = at + 12 + length;
@@ -44,8 +46,9 @@ export function cleanPng(file: Uint8Array): Picture {
         throw notAnImage("a chunk is broken");
       }
       // Behind the pixels it would count as well, but not for everybody.
-      if (type === "IDAT" && pixels === length && orientation !== null && orientation !== 1) {
+      if (type === "IDAT" && !hasExif && pixels === length && orientation !== null && orientation !== 1) {
         parts.push(exifChunk(orientation));
+        hasExif = true;
       }
       parts.push(file.subarray(at, next));
     } else if (/^[A-Z]/.test(type)) {
@@ -56,7 +59,6 @@ export function cleanPng(file: Uint8Array): Picture {
   }
 
   if (size === null || pixels === 0) throw notAnImage("there are no pixels");
-  const hasExif = parts.some((part) => ascii(part, 4, 8) === "eXIf");
   // It stood behind the pixels.
   if (orientation !== null && orientation !== 1 && !hasExif) parts.splice(-1, 0, exifChunk(orientation));
   return { parts, ...size, orientation: orientation ?? 1 };

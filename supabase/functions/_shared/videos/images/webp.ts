@@ -1,5 +1,5 @@
 /** WebP (RFC 9649): a RIFF container of chunks, each a type, a length and data, which are padded to an even length. */
-import { ascii, joined, notAnImage, type Picture, UnusableImage, viewOf } from "./picture.ts";
+import { ascii, joined, maxParts, notAnImage, type Picture, UnusableImage, viewOf } from "./picture.ts";
 import { readOrientation, writeOrientation } from "./exif.ts";
 
 /** In the order in which the format wants them; `C2PA` holds Content Credentials. */
@@ -15,16 +15,20 @@ export function cleanWebp(file: Uint8Array): Picture {
   const end = 8 + view.getUint32(4, true);
   if (end > file.length) throw notAnImage("the WebP has no end");
   const chunks = new Map<string, Uint8Array>();
+  let count = 0;
   for (let at = 12; at < end;) {
+    count += 1;
+    if (count > maxParts) throw notAnImage("there are too many chunks");
     const length = at + 8 <= end ? view.getUint32(at + 4, true) : Infinity;
     // The padding of the last one is left out by some.
     const next = at + 8 + length + length % 2;
     if (at + 8 + length > end) throw notAnImage("a chunk has no end");
     const type = ascii(file, at, at + 4);
     if (type === "ANIM" || type === "ANMF") throw new UnusableImage("wrong_type", "an animated WebP");
-    // The first one counts.
-    if (!chunks.has(type)) chunks.set(type, file.subarray(at + 8, at + 8 + length));
-    else if (order.includes(type)) throw notAnImage("a chunk comes twice");
+    if (order.includes(type)) {
+      if (chunks.has(type)) throw notAnImage("a chunk comes twice");
+      chunks.set(type, file.subarray(at + 8, at + 8 + length));
+    }
     at = next;
   }
 
