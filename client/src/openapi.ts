@@ -920,7 +920,7 @@ export interface components {
                 /** Format: uuid */
                 id: string;
                 /** @enum {string} */
-                action: "make_admin" | "remove_admin" | "refund_credits" | "adjust_credits" | "enable_model" | "disable_model" | "ban" | "unban" | "keep_video" | "remove_video" | "grant_appeal" | "reject_appeal" | "hold" | "lift_hold";
+                action: "make_admin" | "remove_admin" | "refund_credits" | "adjust_credits" | "enable_model" | "disable_model" | "ban" | "unban" | "keep_video" | "remove_video" | "grant_appeal" | "reject_appeal" | "refund_removal" | "hold" | "lift_hold";
                 /** Format: uuid */
                 admin_id: string | null;
                 amount: number | null;

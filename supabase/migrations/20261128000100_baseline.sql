@@ -9904,7 +9904,7 @@ $$;
 
 create type ops.admin_action as enum (
   'make_admin', 'remove_admin', 'refund_credits', 'adjust_credits', 'enable_model', 'disable_model', 'ban', 'unban',
-  'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal', 'hold', 'lift_hold'
+  'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal', 'refund_removal', 'hold', 'lift_hold'
 );
 
 -- The one place for free text about users: the ledger has none.
@@ -9924,9 +9924,11 @@ create table ops.admin_actions (
   reason text not null check (char_length(reason) between 3 and 500),
   request_id text,
   created_at timestamptz not null,
-  check ((action in ('refund_credits', 'adjust_credits')) = (amount is not null) and (amount is null) = (transfer_id is null)),
+  check ((action in ('refund_credits', 'refund_removal', 'adjust_credits')) = (amount is not null) and (amount is null) = (transfer_id is null)),
   check ((action in ('enable_model', 'disable_model')) = (model_id is not null) and (model_id is null) = (user_id is not null)),
-  check (job_id is null or action in ('refund_credits', 'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal'))
+  check (job_id is null or action in (
+    'refund_credits', 'refund_removal', 'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal'
+  ))
 );
 alter table ops.admin_actions enable row level security;
 create index admin_actions_user on ops.admin_actions (user_id, created_at desc, id desc) where user_id is not null;
@@ -10339,17 +10341,16 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Gives back what a video cost that was removed wrongly and is gone; null, or why not: what the admin may give in a day is
--- used up. A job that was refunded, cost nothing, or whose account is closed gets nothing. Locks: account → lots → the admin.
+-- Gives back what a video cost that was removed wrongly and is gone, less what was refunded before; null, or why not: what the
+-- admin may give in a day is used up. A job that cost nothing, or whose account is closed, gets nothing. A second call finds
+-- no cost left. Locks: account → lots → the admin.
 declare
   v_account constant credits.accounts := credits.lock_account(p_job.user_id);
   v_taken guard.taken;
   v_action_id constant uuid := core.new_id();
   v_posted jsonb;
 begin
-  if p_job.credits_used = 0 or v_account.closed_at is not null
-    or exists (select from ops.admin_actions as a where a.job_id = p_job.id and a.action = 'refund_credits')
-  then
+  if p_job.credits_used = 0 or v_account.closed_at is not null then
     return null;
   end if;
   v_taken := ops.take_credits(p_admin_id, p_job.credits_used);
@@ -10364,7 +10365,7 @@ begin
     id, action, admin_id, user_id, amount, transfer_id, job_id, reason, request_id, created_at
   )
   values (
-    v_action_id, 'refund_credits', p_admin_id, p_job.user_id, p_job.credits_used,
+    v_action_id, 'refund_removal', p_admin_id, p_job.user_id, p_job.credits_used,
     (v_posted ->> 'transfer_id')::uuid, p_job.id, p_reason, p_request_id, core.now()
   );
   return null;

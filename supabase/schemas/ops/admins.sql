@@ -1,6 +1,6 @@
 create type ops.admin_action as enum (
   'make_admin', 'remove_admin', 'refund_credits', 'adjust_credits', 'enable_model', 'disable_model', 'ban', 'unban',
-  'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal', 'hold', 'lift_hold'
+  'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal', 'refund_removal', 'hold', 'lift_hold'
 );
 
 -- The one place for free text about users: the ledger has none.
@@ -20,9 +20,11 @@ create table ops.admin_actions (
   reason text not null check (char_length(reason) between 3 and 500),
   request_id text,
   created_at timestamptz not null,
-  check ((action in ('refund_credits', 'adjust_credits')) = (amount is not null) and (amount is null) = (transfer_id is null)),
+  check ((action in ('refund_credits', 'refund_removal', 'adjust_credits')) = (amount is not null) and (amount is null) = (transfer_id is null)),
   check ((action in ('enable_model', 'disable_model')) = (model_id is not null) and (model_id is null) = (user_id is not null)),
-  check (job_id is null or action in ('refund_credits', 'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal'))
+  check (job_id is null or action in (
+    'refund_credits', 'refund_removal', 'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal'
+  ))
 );
 alter table ops.admin_actions enable row level security;
 create index admin_actions_user on ops.admin_actions (user_id, created_at desc, id desc) where user_id is not null;

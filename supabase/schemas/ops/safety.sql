@@ -19,17 +19,16 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- Gives back what a video cost that was removed wrongly and is gone; null, or why not: what the admin may give in a day is
--- used up. A job that was refunded, cost nothing, or whose account is closed gets nothing. Locks: account → lots → the admin.
+-- Gives back what a video cost that was removed wrongly and is gone, less what was refunded before; null, or why not: what the
+-- admin may give in a day is used up. A job that cost nothing, or whose account is closed, gets nothing. A second call finds
+-- no cost left. Locks: account → lots → the admin.
 declare
   v_account constant credits.accounts := credits.lock_account(p_job.user_id);
   v_taken guard.taken;
   v_action_id constant uuid := core.new_id();
   v_posted jsonb;
 begin
-  if p_job.credits_used = 0 or v_account.closed_at is not null
-    or exists (select from ops.admin_actions as a where a.job_id = p_job.id and a.action = 'refund_credits')
-  then
+  if p_job.credits_used = 0 or v_account.closed_at is not null then
     return null;
   end if;
   v_taken := ops.take_credits(p_admin_id, p_job.credits_used);
@@ -44,7 +43,7 @@ begin
     id, action, admin_id, user_id, amount, transfer_id, job_id, reason, request_id, created_at
   )
   values (
-    v_action_id, 'refund_credits', p_admin_id, p_job.user_id, p_job.credits_used,
+    v_action_id, 'refund_removal', p_admin_id, p_job.user_id, p_job.credits_used,
     (v_posted ->> 'transfer_id')::uuid, p_job.id, p_reason, p_request_id, core.now()
   );
   return null;

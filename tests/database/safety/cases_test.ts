@@ -1,6 +1,6 @@
 /** What is said about a video, by whom and how often, and what the operator decides. */
 import assert from "node:assert/strict";
-import { actionsAbout, createAdmin, createCustomer } from "../support/admins.ts";
+import { actionsAbout, createAdmin, createCustomer, refund } from "../support/admins.ts";
 import { claimTask, readJob, recordSubmission, startVideo } from "../support/generation.ts";
 import { first } from "../support/ledger.ts";
 import {
@@ -227,6 +227,19 @@ Deno.test("an appeal that is granted shows the video again while its file is the
       select count(*)::int as violations from credits.reconcile(true)`);
     assert.equal(violations, 0);
   }
+});
+
+Deno.test("what was refunded in part before a removal is given back in full by a grant, and not twice", async () => {
+  const { adminId, userId, jobId } = await objected();
+  assert.equal((await refund(sql, adminId, userId, 1, { jobId })).error, undefined);
+  await decide(sql, adminId, jobId, "remove");
+  await fingerprint(sql, jobId, "b".repeat(64));
+  await sql`update videos.assets set deleted_at = core.now() where job_id = ${jobId}`;
+  await appeal(sql, userId, jobId);
+  const before = (await readJob(sql, jobId)).balance;
+  await decide(sql, adminId, jobId, "grant");
+  assert.equal((await readJob(sql, jobId)).balance, before + 3);
+  assert.equal((await refund(sql, adminId, userId, 1, { jobId })).error, "ERR_4009");
 });
 
 Deno.test("a grant that comes while a worker deletes the file gives the credits back, and shows nothing that is gone", async () => {

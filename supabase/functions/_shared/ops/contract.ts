@@ -38,6 +38,7 @@ const adminActions = [
   "remove_video",
   "grant_appeal",
   "reject_appeal",
+  "refund_removal",
   "hold",
   "lift_hold",
 ] as const;
