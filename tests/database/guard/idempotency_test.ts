@@ -239,7 +239,13 @@ Deno.test("the sources take no advisory lock of one number but those of idempote
     select p.proname as name, m.m[1] as call
     from pg_proc as p, regexp_matches(p.prosrc, 'pg_(?:try_)?advisory[a-z_]*[(]([^;]*)', 'g') as m (m)
     where p.pronamespace::regnamespace::text not in ('pg_catalog', 'information_schema')`;
-  assert.deepEqual(rows.map(({ name }) => name).sort(), ["claim", "pass_keys", "settle", "take_credits"]);
+  assert.deepEqual(rows.map(({ name }) => name).sort(), [
+    "claim",
+    "pass_keys",
+    "raise_alert",
+    "settle",
+    "take_credits",
+  ]);
   for (const { name, call } of rows) {
     assert.match(call, ["claim", "pass_keys"].includes(name) ? /^guard\.lock_key\(/ : /^\d+, hashtext\(/);
   }
