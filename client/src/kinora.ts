@@ -25,6 +25,7 @@ import { currentSession, forgetSession, type Session, signInAsGuest, type Supaba
 import { Uploads } from "./uploads.ts";
 
 type Schemas = components["schemas"];
+
 export interface KinoraOptions {
   /** Of messages, where a call does not say another; where nothing is said, the user's own. */
   language?: string;

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { createClient } from "@supabase/supabase-js";
 import { Kinora, type WatchedJob } from "@kinora/client";
-import { runs } from "../runs.ts";
+import { randomNumbers, seedOf } from "../../tools/chaos/faults.ts";
+import { propertyOptions } from "../runs.ts";
 import { shared } from "../shared.ts";
 import { eventually } from "./eventually.ts";
 import { type Guest, startBackend } from "./support/backend.ts";
@@ -99,14 +100,24 @@ Deno.test("a watcher whose connection is cut at random ends with what the databa
   const owner = await backend.signIn(priceOfKling);
   const example = await running(owner);
   await using network = cutConnections(backend.stack.url);
+  const { numRuns, seed = Math.floor(Math.random() * 2 ** 31) } = propertyOptions(12, 200);
   await Promise.all(Array.from({ length: 4 }, (_, lane) => repeat(lane)));
 
   async function repeat(lane: number): Promise<void> {
-    for (let run = lane; run < runs(12, 200); run += 4) await play(network, example, run);
+    for (let run = lane; run < numRuns; run += 4) {
+      await play(network, example, run, randomNumbers(seedOf(seed, run))).catch((cause) => {
+        throw new Error(`run ${run} of PROPERTY_SEED=${seed}`, { cause });
+      });
+    }
   }
 });
 
-async function play(network: CutConnections, example: string, run: number): Promise<void> {
+async function play(
+  network: CutConnections,
+  example: string,
+  run: number,
+  random: () => number,
+): Promise<void> {
   const guest = await backend.signIn();
   const jobId = await copyOf(example, guest);
   const app = appOf(network.url, { vsn: run % 2 === 0 ? "2.0.0" : "1.0.0" });
@@ -114,14 +125,14 @@ async function play(network: CutConnections, example: string, run: number): Prom
   const watching = watch(app.kinora, jobId);
   try {
     let percent = 0;
-    const writes = 1 + Math.floor(Math.random() * 5);
+    const writes = 1 + Math.floor(random() * 5);
     for (let write = 0; write < writes; write++) {
       // Between the moments of joining, reading and being told.
-      for (let turns = Math.random() * 30; turns > 0; turns--) await backend.database.sql`select`;
-      if (Math.random() < 0.5) network.cut();
+      for (let turns = random() * 30; turns > 0; turns--) await backend.database.sql`select`;
+      if (random() < 0.5) network.cut();
       percent += 10;
       await progress(jobId, percent);
-      if (Math.random() < 0.3) network.cut();
+      if (random() < 0.3) network.cut();
     }
     await until(
       `run ${run}: ${percent} %, and not ${percentOf(watching)}`,
