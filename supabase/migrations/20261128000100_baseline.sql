@@ -12999,7 +12999,7 @@ grant execute on function api.provider_webhook to service_role;
 
 create function api.claim_submission(
   p_job_id uuid, p_providers text[], p_moderates boolean default false, p_verdict jsonb default null,
-  p_has_image boolean default false
+  p_has_files boolean default false
 )
 returns jsonb
 language plpgsql
@@ -13015,7 +13015,7 @@ as $$
 -- be had now and the task waits. With p_moderates nothing is claimed before the moderation service let the prompt pass: `{
 -- claimed: false, prompt }` asks the caller to ask it, within the task's lease, and to come back with p_verdict, as the port
 -- names it. `passed` is remembered, and goes on as if it had been known; see videos.refuse_claim for the others. A job that is
--- made from files is not claimed without p_has_image: `{ claimed: false, image_path, image_seconds, prompt? }` asks the caller
+-- made from files is not claimed without p_has_files: `{ claimed: false, image_path, image_seconds, prompt? }` asks the caller
 -- to sign a URL of the cleaned copy for so long, and to have it judged with the prompt; `{ claimed: false, image_url,
 -- image_folder, image_upload_id, prompt? }` to fetch the picture into the folder before, and to tell api.record_image; `{
 -- source_path, picture_paths, files_seconds }` (videos.files_for) beside them to sign these as well, and to have the pictures
@@ -13066,7 +13066,7 @@ begin
     v_said := videos.said(m.inputs, v_job.prompt, v_job.settings) from videos.models as m where m.id = v_job.model_id;
   end if;
   v_has_image := num_nonnulls(v_job.image_url, v_job.image_upload_id) > 0;
-  if (v_has_image or v_files is not null) and not p_has_image then
+  if (v_has_image or v_files is not null) and not p_has_files then
     perform queue.lease('submit', p_job_id);
     return guard.answer(jsonb_strip_nulls(
       coalesce(v_files, '{}') || case when v_has_image then videos.ask_for_image(v_job, v_now) else '{}' end || jsonb_build_object(

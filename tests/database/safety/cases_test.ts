@@ -378,7 +378,7 @@ Deno.test("what was accepted before its source was removed is not sent, and its 
   await sql`update videos.jobs set source_job_id = ${jobId} where id in (${made}, ${again})`;
   const claim = async (id: string, hasFiles: boolean) =>
     (await first(sql<{ data: { source_path?: string; claimed: boolean } }[]>`
-      select api.claim_submission(${id}, '{fal}', p_has_image => ${hasFiles}) -> 'data' as data`)).data;
+      select api.claim_submission(${id}, '{fal}', p_has_files => ${hasFiles}) -> 'data' as data`)).data;
   assert.equal((await claim(made, false)).source_path, `${jobId}/video.mp4`);
   const { balance } = await readJob(sql, made);
   // A provider has it, and turns it away.

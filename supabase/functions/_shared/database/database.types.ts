@@ -68,7 +68,7 @@ export type Database = {
       };
       "claim_submission": {
         Args: {
-          "p_has_image"?: boolean;
+          "p_has_files"?: boolean;
           "p_job_id": string;
           "p_moderates"?: boolean;
           "p_providers": (string)[];

@@ -161,7 +161,7 @@ async function claimModerated(
     prompt = claim.prompt;
   }
   const judged = prompt === undefined ? {} : { p_verdict: inSql(await judge(jobId, prompt, files, context)) };
-  const signed = files === noFiles ? {} : { p_has_image: true };
+  const signed = files === noFiles ? {} : { p_has_files: true };
   const claim = await database.call("claim_submission", { ...args, ...judged, ...signed }, Claim);
   if (!claim.claimed) return null;
   const urlOf = (value: string) => files.pictures.get(value) ?? value;
@@ -181,7 +181,7 @@ async function claimModerated(
 async function keptImage(jobId: string, image: ImageToDo, context: SubmitContext): Promise<ImageToDo> {
   const { image_url, image_folder, image_upload_id } = image;
   if (image_url === undefined || image_folder === undefined || image_upload_id === undefined) return image;
-  // The worker has, once this lease is over.
+  // The worker fetches it, once this lease is over.
   if (context.fetchImage === undefined) return {};
   const startedAt = performance.now();
   const outcome = await context.fetchImage({ url: image_url, folder: image_folder });

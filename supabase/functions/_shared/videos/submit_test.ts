@@ -316,9 +316,9 @@ Deno.test("a job's picture is signed once for as long as it may wait, judged wit
       })),
       config: { publicFunctionsUrl: "https://project.example.com/functions/v1", webhookSecret },
       ...fakeDatabase({
-        claim_submission: ({ p_has_image }) => {
-          asked.push(p_has_image);
-          return p_has_image ? claim : { ...image, ...(prompt === undefined ? {} : { prompt }) };
+        claim_submission: ({ p_has_files }) => {
+          asked.push(p_has_files);
+          return p_has_files ? claim : { ...image, ...(prompt === undefined ? {} : { prompt }) };
         },
         record_submission: () => ({ status: "processing", has_others: false }),
       }),
@@ -362,9 +362,9 @@ Deno.test("a video and pictures of ours reach the provider as URLs, and each pic
       })),
       config: { publicFunctionsUrl: "https://project.example.com/functions/v1", webhookSecret },
       ...fakeDatabase({
-        claim_submission({ p_has_image, p_verdict }) {
+        claim_submission({ p_has_files, p_verdict }) {
           told.push(p_verdict);
-          if (!p_has_image) {
+          if (!p_has_files) {
             return {
               claimed: false,
               prompt: "all that was written",
@@ -431,8 +431,8 @@ async function submitFromUrl(given: {
     })),
     config: { publicFunctionsUrl: "https://project.example.com/functions/v1", webhookSecret },
     ...fakeDatabase({
-      claim_submission: ({ p_has_image }) =>
-        p_has_image ? claim : {
+      claim_submission: ({ p_has_files }) =>
+        p_has_files ? claim : {
           ...{ claimed: false, prompt: claim.prompt, image_url: "https://a.example.com/fox.jpg?token=1" },
           ...{ image_folder: "u/1", image_upload_id: "0190a000-0000-7000-8000-0000000000dd" },
         },
