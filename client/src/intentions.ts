@@ -1,4 +1,5 @@
 /** What a person has asked for and has no answer yet, kept where it survives the app's end. */
+import { KinoraError } from "./errors.ts";
 import type { components } from "./openapi.ts";
 
 /** As `storage` of supabase-js: localStorage and React Native's AsyncStorage are such. */
@@ -52,6 +53,22 @@ export class Intentions {
 
   async forget({ key: forgotten }: AnyIntention): Promise<void> {
     await this.#change((all) => [all.filter(({ key }) => key !== forgotten), undefined]);
+  }
+
+  /** Sends it under its key, and keeps it until there is an answer. Throws what `send` does. */
+  async carryOut<Answered>(
+    intention: AnyIntention,
+    send: (header: { "Idempotency-Key": string }) => Promise<Answered>,
+  ): Promise<Answered> {
+    await this.keep(intention);
+    try {
+      const answer = await send({ "Idempotency-Key": intention.key });
+      await this.forget(intention);
+      return answer;
+    } catch (error) {
+      if (error instanceof KinoraError && error.action !== "same_key_later") await this.forget(intention);
+      throw error;
+    }
   }
 
   /** One change at a time, over all tabs where the browser has locks. */

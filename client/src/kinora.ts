@@ -19,10 +19,11 @@ import type { components } from "./openapi.ts";
 import { Inbox } from "./inbox.ts";
 import { Projects } from "./projects.ts";
 import { Purchases } from "./purchases.ts";
-import { type CallOptions, pause, persist, unlessAborted } from "./retry.ts";
+import { type CallOptions, persist, unlessAborted } from "./retry.ts";
 import { Safety } from "./safety.ts";
 import { currentSession, forgetSession, type Session, signInAsGuest, type Supabase } from "./session.ts";
 import { Uploads } from "./uploads.ts";
+import { watchJob } from "./watching.ts";
 
 type Schemas = components["schemas"];
 
@@ -37,9 +38,6 @@ export interface KinoraOptions {
 
 /** Starts that are running: two screens, or two Kinoras on one client, are one guest. */
 const starts = new WeakMap<object, Promise<Schemas["DeviceCheckResponse"]>>();
-
-/** Seconds without news after which a job is asked for all the same: Realtime may lose a message. */
-const longestSilence = 30;
 
 /** Milliseconds for a video: some have 100 MB, and some networks are slow. */
 const downloadTimeout = 10 * 60_000;
@@ -132,7 +130,7 @@ export class Kinora {
     options?: CallOptions,
   ): Promise<Schemas["AcceptedVideo"]> {
     const intention = "key" in requested ? requested : await this.#intend(requested, options);
-    return await this.#carryOut(intention, (header) =>
+    return await this.#intentions.carryOut(intention, (header) =>
       this.call(
         (api, init) => api.POST("/generate-video", { ...init, params: { header }, body: intention.request }),
         options,
@@ -148,7 +146,7 @@ export class Kinora {
     options?: CallOptions,
   ): Promise<Schemas["GenerateVideosResponse"]> {
     const intention = "key" in requested ? requested : await this.#intend(requested, options);
-    return await this.#carryOut(intention, (header) =>
+    return await this.#intentions.carryOut(intention, (header) =>
       this.call(
         (api, init) => api.POST("/generate-videos", { ...init, params: { header }, body: intention.request }),
         options,
@@ -158,24 +156,6 @@ export class Kinora {
   async #intend<Request>(request: Request, options?: CallOptions) {
     const user_id = (await this.#session(options))?.userId ?? null;
     return { key: newKey(), request, user_id, made_at: new Date().toISOString() };
-  }
-
-  /** Keeps the intention until there is an answer to it. */
-  async #carryOut<Answered>(
-    intention: AnyIntention,
-    send: (header: { "Idempotency-Key": string }) => Promise<Answered>,
-  ): Promise<Answered> {
-    await this.#intentions.keep(intention);
-    try {
-      const answer = await send({ "Idempotency-Key": intention.key });
-      await this.#intentions.forget(intention);
-      return answer;
-    } catch (error) {
-      if (error instanceof KinoraError && error.action !== "same_key_later") {
-        await this.#intentions.forget(intention);
-      }
-      throw error;
-    }
   }
 
   /** What this user has asked for, here, and had no answer to: to be given to `generate`, or to `forget`. */
@@ -206,40 +186,16 @@ export class Kinora {
    * when something has happened; where that cannot be heard, it asks from time to time. Outages are waited out; without a
    * timeout for as long as they last. In the background end it by its signal, and begin anew when the app is back.
    */
-  async *watch(
+  watch(
     jobId: string,
-    { timeout = Infinity, ...options }: CallOptions = {},
+    { timeout, ...options }: CallOptions = {},
   ): AsyncGenerator<Schemas["VideoStatusResponse"], void, undefined> {
-    const end = performance.now() + timeout;
-    const isOver = () => noAnswer(`The job goes on after ${timeout} ms`);
-    const listener = listenerOf(this.#supabase);
-    let wake = () => {};
-    const stop = listener.add((news) => {
-      if (news === null || news.data.job_id === jobId) wake();
+    return watchJob(jobId, {
+      timeout,
+      signal: options.signal,
+      listener: listenerOf(this.#supabase),
+      ask: (timeout) => this.job(jobId, { ...options, timeout }),
     });
-    let shown = "";
-    try {
-      for (;;) {
-        // What happens while the job is asked for is a reason to ask again.
-        const news = new Promise<void>((resolve) => wake = resolve);
-        listener.open();
-        const job = await this.job(jobId, { ...options, timeout: end - performance.now() });
-        const { next_poll_seconds, ...state } = job;
-        const text = JSON.stringify(state);
-        if (text !== shown) yield job;
-        shown = text;
-        if (next_poll_seconds === null) return;
-        const left = (end - performance.now()) / 1000;
-        if (!listener.isTold && next_poll_seconds >= left) throw isOver();
-        // At the end of its time it polls: what was lost would not be asked for any more.
-        const isPatient = listener.isTold && left > longestSilence;
-        const seconds = isPatient ? Math.max(next_poll_seconds, longestSilence) : next_poll_seconds;
-        await pause(Math.min(seconds, left), options.signal, news);
-        if (performance.now() >= end) throw isOver();
-      }
-    } finally {
-      stop();
-    }
   }
 
   /**
