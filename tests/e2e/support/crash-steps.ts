@@ -97,16 +97,16 @@ export async function tick(): Promise<void> {
 export async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
   await eventually(what, async () => {
     if (await condition()) return true;
-    if (calls.isQuietFor(quiet)) await goOn();
+    if (calls.isIdleFor(quiet)) await goOn();
     return undefined;
   });
 }
 
-/** Milliseconds without a call, after which the functions have nothing in hand. Too few only let a lease run out. */
+/** Milliseconds with nothing in hand, after which no webhook is on its way. */
 const quiet = 50;
 
 export async function untilQuiet(): Promise<void> {
-  await eventually("nothing is under way", () => calls.isQuietFor(quiet) || undefined);
+  await eventually("nothing is under way", () => calls.isIdleFor(quiet) || undefined);
 }
 
 /** Lets the provider send the webhooks that it has to send, or else, after a crash, moves the clock to the next thing that is due. */
@@ -128,24 +128,16 @@ async function goOn(): Promise<void> {
 }
 
 export async function hasEnded({ jobId }: Run): Promise<boolean> {
-  return hasFinished() &&
+  return calls.isIdle &&
     await isTrue(
       backend.database.sql`select from videos.jobs where id = ${jobId} and completed_at is not null`,
     );
 }
 
 export async function isDone(): Promise<boolean> {
-  return hasFinished() && await isTrue(backend.database.sql`
+  return calls.isIdle && await isTrue(backend.database.sql`
     select where not exists (select from queue.tasks)
       and not exists (select from videos.jobs where completed_at is null)`);
-}
-
-/** A worker's last call finds no more tasks, or records the video that is the last of its job's. */
-function hasFinished(): boolean {
-  const last = calls.lastAnswered;
-  return calls.hasCrashed || last === "POST /rest/v1/rpc/claim_tasks" ||
-    // One that made nothing due; what it did make due is still open.
-    last === "POST /rest/v1/rpc/provider_webhook" || last === "POST /rest/v1/rpc/record_stored";
 }
 
 export async function isTrue(query: PromiseLike<readonly unknown[]>): Promise<boolean> {

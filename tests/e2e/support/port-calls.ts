@@ -9,7 +9,13 @@ export interface Point {
   readonly side: "before" | "after";
 }
 
-const message = z.object({ process: z.number(), call: z.string(), side: z.enum(["before", "after"]) });
+/** Without a call it is a request that the process answers, or what goes on after the answer. */
+const message = z.object({
+  process: z.number(),
+  call: z.string().nullable(),
+  side: z.enum(["before", "after"]),
+});
+export type Message = z.infer<typeof message>;
 
 export class PortCalls implements AsyncDisposable {
   /** Since the last reset, in their order: each once for every side. */
@@ -18,8 +24,8 @@ export class PortCalls implements AsyncDisposable {
   hasCrashed = false;
   /** What was seen until they were. */
   untilCrash: readonly Point[] = [];
-  /** Of the process that lives. */
-  #inFlight = 0;
+  /** Requests, what goes on after their answers, and calls, of the process that lives. */
+  #inHand = 0;
   readonly #dead = new Set<number>();
   #lastAt = 0;
   #isCrashing = false;
@@ -50,26 +56,27 @@ export class PortCalls implements AsyncDisposable {
   /** Takes a process that is killed now for dead: what it still says, and what it waits for, is nobody's any more. */
   bury(process: number | undefined): void {
     if (process !== undefined) this.#dead.add(process);
-    this.#inFlight = 0;
+    this.#inHand = 0;
   }
 
-  /** The last call that was answered; null where one is on its way. */
-  get lastAnswered(): string | null {
-    return this.#inFlight > 0 ? null : this.points.at(-1)?.call ?? null;
+  /** Whether there are functions, and they have nothing in hand. */
+  get isIdle(): boolean {
+    return !this.#isCrashing && this.#inHand === 0;
   }
 
-  /** Whether there are functions, and they have called nobody for so long. */
-  isQuietFor(milliseconds: number): boolean {
-    return !this.#isCrashing && this.#inFlight === 0 && Date.now() - this.#lastAt >= milliseconds;
+  /** The same for so long. */
+  isIdleFor(milliseconds: number): boolean {
+    return this.isIdle && Date.now() - this.#lastAt >= milliseconds;
   }
 
   async #answer(request: Request): Promise<Response> {
     const { process, call, side } = message.parse(await request.json());
     if (this.#dead.has(process)) return new Response();
+    this.#lastAt = Date.now();
+    this.#inHand += side === "before" ? 1 : -1;
+    if (call === null) return new Response();
     const occurrence = 1 + this.points.filter((point) => point.call === call && point.side === side).length;
     this.points.push({ call, occurrence, side });
-    this.#lastAt = Date.now();
-    this.#inFlight += side === "before" ? 1 : -1;
     const target = this.#target;
     if (target?.call === call && target.occurrence === occurrence && target.side === side) {
       this.#target = null;
