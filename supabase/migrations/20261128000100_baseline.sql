@@ -9913,9 +9913,12 @@ create table ops.admin_actions (
   action ops.admin_action not null,
   -- Null where it was done by hand in the dashboard.
   admin_id uuid,
-  -- Whom it was done to; null for a model.
+  -- To whom or what it was done: a user, a model, or what `subject` names: `flag generation`, `policy reads`.
   user_id uuid,
   model_id uuid,
+  subject text check (char_length(subject) between 1 and 300),
+  -- What was changed: `{ before, after }`, of what no secret and nothing about a person is in.
+  details jsonb,
   -- Credits, signed, and the transfer of the ledger that moved them.
   amount bigint check (amount <> 0),
   transfer_id uuid,
@@ -9925,7 +9928,8 @@ create table ops.admin_actions (
   request_id text,
   created_at timestamptz not null,
   check ((action in ('refund_credits', 'refund_removal', 'adjust_credits')) = (amount is not null) and (amount is null) = (transfer_id is null)),
-  check ((action in ('enable_model', 'disable_model')) = (model_id is not null) and (model_id is null) = (user_id is not null)),
+  check ((action in ('enable_model', 'disable_model')) = (model_id is not null)),
+  check (num_nonnulls(user_id, model_id, subject) = 1),
   check (job_id is null or action in (
     'refund_credits', 'refund_removal', 'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal'
   ))
@@ -10610,7 +10614,7 @@ comment on view ops.video_quality is
   'What each provider made of each model in 7 days: how near to the order (0 to 100), and how much was refused.';
 
 create view ops.admin_log with (security_invoker = true) as
-select a.created_at, a.action, a.admin_id, a.user_id, m.name as model, a.amount, a.job_id, a.reason, a.request_id,
+select a.created_at, a.action, a.admin_id, a.user_id, m.name as model, a.subject, a.details, a.amount, a.job_id, a.reason, a.request_id,
   -- What this admin had given within a day by then, this action included.
   case when a.amount > 0 and a.admin_id is not null then (
     select sum(g.amount) from ops.admin_actions as g

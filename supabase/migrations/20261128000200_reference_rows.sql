@@ -286,7 +286,7 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   ('guard.hits', '{policy,subject}', 'erased', null, 'stays', 'what the user did in the last hours'),
   ('guard.idempotency_keys', '{caller,endpoint,key,fingerprint,outcome}', 'erased', null, 'moves',
     'what the user asked for; a retry is a replay, whoever they are by then'),
-  ('ops.admin_actions', '{id,admin_id,user_id,model_id,transfer_id,job_id,reason,request_id}', 'kept', null, 'stays',
+  ('ops.admin_actions', '{id,admin_id,user_id,model_id,subject,transfer_id,job_id,details,reason,request_id}', 'kept', null, 'stays',
     'the operator''s record of what admins did, in their own words'),
   ('ops.error_log', '{code,endpoint,severity,user_id,request_id,context}', 'kept', null, 'stays',
     'redacted when it was written, and gone by the rule error_log'),

@@ -9,9 +9,12 @@ create table ops.admin_actions (
   action ops.admin_action not null,
   -- Null where it was done by hand in the dashboard.
   admin_id uuid,
-  -- Whom it was done to; null for a model.
+  -- To whom or what it was done: a user, a model, or what `subject` names: `flag generation`, `policy reads`.
   user_id uuid,
   model_id uuid,
+  subject text check (char_length(subject) between 1 and 300),
+  -- What was changed: `{ before, after }`, of what no secret and nothing about a person is in.
+  details jsonb,
   -- Credits, signed, and the transfer of the ledger that moved them.
   amount bigint check (amount <> 0),
   transfer_id uuid,
@@ -21,7 +24,8 @@ create table ops.admin_actions (
   request_id text,
   created_at timestamptz not null,
   check ((action in ('refund_credits', 'refund_removal', 'adjust_credits')) = (amount is not null) and (amount is null) = (transfer_id is null)),
-  check ((action in ('enable_model', 'disable_model')) = (model_id is not null) and (model_id is null) = (user_id is not null)),
+  check ((action in ('enable_model', 'disable_model')) = (model_id is not null)),
+  check (num_nonnulls(user_id, model_id, subject) = 1),
   check (job_id is null or action in (
     'refund_credits', 'refund_removal', 'keep_video', 'remove_video', 'grant_appeal', 'reject_appeal'
   ))

@@ -109,7 +109,7 @@ comment on view ops.video_quality is
   'What each provider made of each model in 7 days: how near to the order (0 to 100), and how much was refused.';
 
 create view ops.admin_log with (security_invoker = true) as
-select a.created_at, a.action, a.admin_id, a.user_id, m.name as model, a.amount, a.job_id, a.reason, a.request_id,
+select a.created_at, a.action, a.admin_id, a.user_id, m.name as model, a.subject, a.details, a.amount, a.job_id, a.reason, a.request_id,
   -- What this admin had given within a day by then, this action included.
   case when a.amount > 0 and a.admin_id is not null then (
     select sum(g.amount) from ops.admin_actions as g
