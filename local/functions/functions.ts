@@ -53,13 +53,17 @@ export async function startFunctions(
   async function startOnce(): Promise<void> {
     const child = await startChild({
       script: new URL("functions-host.ts", import.meta.url),
-      permissions: ["--allow-net", "--allow-env", "--allow-read"],
+      // Not by DENO_CERT, which Deno reads when the functions' environment has taken the place of ours.
+      permissions: [
+        "--allow-net",
+        "--allow-env",
+        "--allow-read",
+        ...authorities === undefined ? [] : [`--cert=${authorities}`],
+      ],
       deno,
       environment: {
         FUNCTIONS_DIRECTORY: directory.href,
         FUNCTIONS_ENVIRONMENT: JSON.stringify(environment),
-        // Deno reads it as it starts; the functions do not see it.
-        ...(authorities === undefined ? {} : { DENO_CERT: authorities }),
       },
       log,
     });

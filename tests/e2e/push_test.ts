@@ -22,6 +22,13 @@ async function register(guest: Guest, token = newPushToken(), environment: Envir
 async function pushesTo(token: string, count: number): Promise<PushRequest[]> {
   return await eventually(`${count} pushes are sent`, async () => {
     await backend.stack.tick();
+    console.log(
+      await backend.database
+        .sql`select t.kind, t.last_error, t.attempts, t.run_at-core.now() as w from queue.tasks as t`,
+      await Deno.readTextFile(backend.stack.logs.functions).then((t) =>
+        t.split("\n").filter((l) => /push|fail/.test(l)).slice(-3)
+      ),
+    );
     const { requests } = await apns().report();
     const own = requests.filter((request) => request.token === token);
     return own.filter(({ isSent }) => isSent).length >= count ? own : undefined;
