@@ -22,13 +22,6 @@ async function register(guest: Guest, token = newPushToken(), environment: Envir
 async function pushesTo(token: string, count: number): Promise<PushRequest[]> {
   return await eventually(`${count} pushes are sent`, async () => {
     await backend.stack.tick();
-    console.log(
-      await backend.database
-        .sql`select t.kind, t.last_error, t.attempts, t.run_at-core.now() as w from queue.tasks as t`,
-      await Deno.readTextFile(backend.stack.logs.functions).then((t) =>
-        t.split("\n").filter((l) => /push|fail/.test(l)).slice(-3)
-      ),
-    );
     const { requests } = await apns().report();
     const own = requests.filter((request) => request.token === token);
     return own.filter(({ isSent }) => isSent).length >= count ? own : undefined;
@@ -209,7 +202,7 @@ Deno.test("what Apple cannot take now is sent later, under the same id, and to t
   await ended(backend, guest, (await generate(guest)).job_id);
   const waiting = async () => {
     const [task] = await backend.database.sql<{ seconds: number; last_error: string | null }[]>`
-      select extract(epoch from t.run_at - core.now())::float as seconds, t.last_error
+      select extract(epoch from t.run_at - t.claimed_at)::float as seconds, t.last_error
       from queue.tasks as t where t.owner_id = ${guest.id} and t.kind = 'deliver_push' and t.leased_until is null
         and t.last_error is not null`;
     return task;
@@ -219,7 +212,7 @@ Deno.test("what Apple cannot take now is sent later, under the same id, and to t
     return await waiting();
   });
   assert.equal(first.last_error, "TooManyRequests");
-  assert(first.seconds > 30, `Apple asked for 40 s: ${first.seconds}`);
+  assert(first.seconds >= 40, `Apple asked for 40 s: ${first.seconds}`);
   const requests = await eventually("it is sent", async () => {
     if (await waiting()) await backend.database.advance(900_000);
     await backend.stack.tick();
@@ -231,21 +224,15 @@ Deno.test("what Apple cannot take now is sent later, under the same id, and to t
   assert.equal((await pushesTo(quick, 1)).length, 1);
 });
 
-Deno.test("nothing is sent to whoever was suspended or has left since; what was the guest's is the heir's", async () => {
+Deno.test("nothing is sent to whoever was suspended or has left since", async () => {
   const { sql } = backend.database;
-  // What keeps the worker from it until everything has changed.
-  await sql`update queue.kinds set concurrency = 1, priority = 5 where kind = 'deliver_push'`;
-  const held = async (guest: Guest) => {
-    await sql`
-      update queue.tasks set run_at = core.now() + interval '1 hour'
-      where owner_id = ${guest.id} and kind = 'deliver_push'`;
-  };
   const reasons = { suspended: "the account is suspended", closed: "the account is closed" };
   for (const [what, reason] of Object.entries(reasons)) {
     const guest = await backend.signIn();
     const token = await register(guest);
     await sql.begin(async (sql) => {
       await sql`select events.publish('purchase.credited', ${guest.id}, '{"credits": 5}')`;
+      // Nobody takes it before everything has changed.
       await sql`
         update queue.tasks set run_at = core.now() + interval '1 hour'
         where owner_id = ${guest.id} and kind = 'deliver_push'`;
@@ -256,6 +243,5 @@ Deno.test("nothing is sent to whoever was suspended or has left since; what was 
     assert.deepEqual(await outcomesOf(guest, 1), [{ outcome: "dropped", reason }]);
     const { requests } = await apns().report();
     assert.deepEqual(requests.filter((request) => request.token === token), []);
-    await held(guest);
   }
 });

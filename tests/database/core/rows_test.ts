@@ -28,6 +28,7 @@ const broken: Record<string, string> = {
   identity_notifications_notification_id_check: "notification_id = repeat('Qx7canary', 30)",
   identity_notifications_type_check: "type = repeat('Qx7canary', 12)",
   identity_notifications_subject_check: "subject = repeat('Qx7canary', 30)",
+  push_tokens_token_check: "token = 'Qx7canary'",
   deliveries_reason_check: "reason = repeat('Qx7canary', 60)",
   deliveries_end: "outcome = null",
   projects_job_count_check: "job_count = -1",
@@ -100,6 +101,7 @@ Deno.test("a row that breaks a constraint is not told, whatever people wrote int
     insert into accounts.identity_notifications (notification_id, type, subject, event_at, received_at, user_id, effect)
     values ('n', 'consent-revoked', 's', now(), now(), ${userId}, 'unlinked')`;
   await sql`select notify.deliver(d.id) from events.deliveries as d`;
+  await sql`select notify.register_token(${userId}, ${"a".repeat(64)}, 'production')`;
   await sql`update events.deliveries set outcome = 'dropped', reason = 'a reason'`;
   await sql`insert into videos.projects (user_id, name, created_at) values (${userId}, 'Winter', now())`;
   await sql`
