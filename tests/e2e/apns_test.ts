@@ -217,7 +217,6 @@ Deno.test("a provider token that expires in the middle of a batch is made anew, 
 });
 
 Deno.test("a token is used again for 20 minutes and more, and never for an hour", async () => {
-  await using apple = await setting();
   let time = Date.now() - 3 * 3_600_000;
   const tokens: string[] = [];
   const service = apnsService({
