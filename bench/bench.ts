@@ -8,6 +8,7 @@ import { measureImages } from "./images.ts";
 import { measureMemory } from "./memory.ts";
 import { measureProcedures } from "./procedures.ts";
 import { clearProgress, startProgress } from "./progress.ts";
+import { measurePushes } from "./pushes.ts";
 import { measureOverload, measureQueue } from "./queue.ts";
 import { type Findings, markdown, print } from "./report.ts";
 
@@ -25,6 +26,7 @@ three, which are the promises, and writes docs/benchmarks.md.
   memory               of the functions while they store large videos
   bundles              what an isolate loads before its first request
   events               from a provider's webhook to what an app hears
+  pushes               pushes a second, to a simulated APNs
   images               CPU time of looking at a picture of 10 MB
   --seconds=<number>   of each row (3)
   --repetitions=<number>   of all rows, in turns (3)
@@ -85,6 +87,7 @@ const parts: Readonly<Record<string, Part>> = {
   memory: { seconds: 120, measure: measureMemory },
   bundles: { seconds: 20, measure: measureBundles },
   events: { seconds: 60, measure: () => measureEvents(quick ? 2 : 200) },
+  pushes: { seconds: 60, measure: () => measurePushes(quick ? 20 : 1_000) },
   images: { seconds: 10, measure: () => measureImages(quick ? 1 : 20) },
 };
 const promised = ["procedures", "videos", "endpoints"];

@@ -6,19 +6,12 @@ import { strict as assert } from "node:assert";
 import { createClient } from "@supabase/supabase-js";
 import { Kinora } from "../client/src/kinora.ts";
 import { readMp4 } from "../supabase/functions/_shared/videos/mp4.ts";
-import { readArguments, refuse } from "./arguments.ts";
-import { creditsWhen, step, watch } from "./demo-steps.ts";
-import { DirectoryInUseError, openDirectory } from "./directory.ts";
+import { readArguments } from "./arguments.ts";
+import { creditsWhen, holdDemoDirectory, pushOn, step, watch } from "./demo-steps.ts";
 import { withConnection } from "./postgres/database.ts";
 import { exitOnTermination, unlessTerminating } from "./processes/process.ts";
-import {
-  defaultDirectory,
-  demoDirectory,
-  firstCalls,
-  removeStatus,
-  showStep,
-  writeStatus,
-} from "./served.ts";
+import { defaultDirectory, demoDirectory, firstCalls, showStep, writeStatus } from "./served.ts";
+import { newPushToken } from "./simulators/apns/apns.ts";
 import { deviceToken } from "./simulators/device-check/device-check.ts";
 import { startStackFor } from "./stack.ts";
 
@@ -61,6 +54,9 @@ async function play(): Promise<void> {
   );
   assert.deepEqual(check.initial_grant, { status: "granted", credits: 10 });
 
+  const phone = newPushToken();
+  await kinora.push.register(phone);
+
   const models = await step(
     "models",
     "",
@@ -92,6 +88,14 @@ async function play(): Promise<void> {
     ({ stages, last }) => `${stages.join(" → ")}: ${last.status}`,
   );
   assert.equal(watched.last.status, "completed");
+
+  const told = await step(
+    "push",
+    "the app is closed, and the phone shows",
+    () => pushOn(phone, stack.simulators.apns),
+    ({ alert }) => `"${alert.title}": ${alert.body}`,
+  );
+  assert.deepEqual(told.data, { job_id: accepted.job_id });
 
   await step(
     "download",
@@ -289,18 +293,6 @@ Serving until Ctrl-C; data and keys go with it (deno task dev keeps them).
 ${firstCalls(stack)}`);
     await new Promise(() => {});
   }
-}
-
-/** One demo of a clone is served at a time, so that `deno task status` can say where. */
-async function holdDemoDirectory(cleanup: AsyncDisposableStack): Promise<void> {
-  try {
-    cleanup.use(await openDirectory(demoDirectory));
-  } catch (error) {
-    if (!(error instanceof DirectoryInUseError)) throw error;
-    refuse("A demo of this clone is being served already. `deno task status` says where.");
-  }
-  await removeStatus(demoDirectory);
-  cleanup.defer(() => removeStatus(demoDirectory));
 }
 
 await unlessTerminating(play);

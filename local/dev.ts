@@ -81,6 +81,7 @@ Kinora runs, after ${(milliseconds / 1000).toFixed(1)} s. Ctrl-C ends it; data, 
   … OpenAI          ${simulators.openAi.url}
   … DeviceCheck     ${simulators.deviceCheck.url}
   … App Store       ${simulators.appStore.url}
+  … APNs            ${simulators.apns.url}
   functions' log    ${logs.functions}
   gateway's log     ${logs.gateway}
 

@@ -47,21 +47,27 @@ export interface Keys {
   appleIdKeyId: string;
   appleIdPrivateKey: string;
   appleIdPublicKey: string;
+  /** Of APNs, in the same forms. */
+  apnsKeyId: string;
+  apnsPrivateKey: string;
+  apnsPublicKey: string;
 }
 
 /** Makes a project's keys. */
 export async function generateKeys(): Promise<Keys> {
-  const [publishable, secret, signingKey, deviceCheck, appStore, appStoreAuthority, appleId] = await Promise
-    .all([
-      generateApiKey("publishable"),
-      generateApiKey("secret"),
-      generateSigningKey(),
-      newDeviceCheckKey(),
-      // Apple's keys are all of one form.
-      newDeviceCheckKey(),
-      createAuthority(),
-      newDeviceCheckKey(),
-    ]);
+  const [publishable, secret, signingKey, deviceCheck, appStore, appStoreAuthority, appleId, apns] =
+    await Promise
+      .all([
+        generateApiKey("publishable"),
+        generateApiKey("secret"),
+        generateSigningKey(),
+        newDeviceCheckKey(),
+        // Apple's keys are all of one form.
+        newDeviceCheckKey(),
+        createAuthority(),
+        newDeviceCheckKey(),
+        newDeviceCheckKey(),
+      ]);
   return {
     publishableKey: publishable.key,
     secretKey: secret.key,
@@ -90,6 +96,9 @@ export async function generateKeys(): Promise<Keys> {
     appleIdKeyId: random(5).toUpperCase(),
     appleIdPrivateKey: appleId.privateKey,
     appleIdPublicKey: appleId.publicKey,
+    apnsKeyId: random(5).toUpperCase(),
+    apnsPrivateKey: apns.privateKey,
+    apnsPublicKey: apns.publicKey,
   };
 }
 

@@ -3,6 +3,7 @@
  */
 import type { Directory } from "./directory.ts";
 import type { Keys } from "./keys.ts";
+import { type ApnsSimulator, startApnsSimulator } from "./simulators/apns/apns.ts";
 import {
   type AppleIdOptions,
   type AppleIdSimulator,
@@ -58,6 +59,8 @@ export interface ServicePorts {
   appleId: number;
   /** Of its switches. */
   web: number;
+  /** Of its switches. */
+  apns: number;
 }
 
 export interface OutsideServices {
@@ -69,6 +72,7 @@ export interface OutsideServices {
   readonly appStore: AppStoreSimulator;
   readonly appleId: AppleIdSimulator;
   readonly web: WebSimulator;
+  readonly apns: ApnsSimulator;
 }
 
 /** Starts all of them; `cleanup` ends them. A port that is not said is any free one. */
@@ -145,12 +149,21 @@ export async function startOutsideServices(
     }),
   );
   const web = cleanup.use(await startWebSimulator(at(ports.web)));
-  return { fal, replicate, runway, openAi, deviceCheck, appStore, appleId, web };
+  const apns = cleanup.use(
+    await startApnsSimulator({
+      ...at(ports.apns),
+      teamId: keys.appleTeamId,
+      keyId: keys.apnsKeyId,
+      publicKey: keys.apnsPublicKey,
+      topic: keys.appStoreBundleId,
+    }),
+  );
+  return { fal, replicate, runway, openAi, deviceCheck, appStore, appleId, web, apns };
 }
 
 /** Where they are listening now. */
 export function servicePorts(
-  { fal, replicate, runway, openAi, deviceCheck, appStore, appleId, web }: OutsideServices,
+  { fal, replicate, runway, openAi, deviceCheck, appStore, appleId, web, apns }: OutsideServices,
 ): ServicePorts {
   return {
     fal: fal.port,
@@ -164,5 +177,6 @@ export function servicePorts(
     appStore: appStore.port,
     appleId: appleId.port,
     web: web.port,
+    apns: apns.port,
   };
 }

@@ -29,6 +29,7 @@ export function statusOf({ url, publishableKey, secretKey, databaseUrl, jwks, si
     OPENAI_URL: simulators.openAi.url,
     DEVICE_CHECK_URL: simulators.deviceCheck.url,
     APP_STORE_URL: simulators.appStore.url,
+    APNS_URL: simulators.apns.url,
   };
 }
 

@@ -92,6 +92,7 @@ export function takePorts(held: HeldPorts): Ports {
     appStore: held.take(),
     appleId: held.take(),
     web: held.take(),
+    apns: held.take(),
   };
 }
 
@@ -155,6 +156,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     await startFunctions({
       environment: functionsEnvironment(url, keys, simulators, options.environment ?? {}),
       source: options.functionsSource ?? defaultFunctions(),
+      authorities: await writeAuthorities(directory, simulators),
       log: logTo(logs.functions, options.log),
       onPort: (port) => gateway.say({ kind: "functions", port: port ?? null }),
       watch: options.watch ?? false,
@@ -188,6 +190,13 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     logs,
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
+}
+
+/** Writes down whose certificates the simulated services have; gives the file. */
+async function writeAuthorities({ path }: Directory, { apns }: OutsideServices): Promise<string> {
+  const file = `${path}/authorities.pem`;
+  await Deno.writeTextFile(file, apns.authority);
+  return file;
 }
 
 /** Those of an earlier start; what it did not have yet is made now. */

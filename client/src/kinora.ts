@@ -19,6 +19,7 @@ import type { components } from "./openapi.ts";
 import { Inbox } from "./inbox.ts";
 import { Projects } from "./projects.ts";
 import { Purchases } from "./purchases.ts";
+import { Push } from "./push.ts";
 import { type CallOptions, persist, unlessAborted } from "./retry.ts";
 import { Safety } from "./safety.ts";
 import { currentSession, forgetSession, type Session, signInAsGuest, type Supabase } from "./session.ts";
@@ -51,6 +52,7 @@ export class Kinora {
   readonly inbox: Inbox;
   readonly projects: Projects;
   readonly purchases: Purchases;
+  readonly push: Push;
   readonly safety: Safety;
   readonly uploads: Uploads;
 
@@ -64,6 +66,7 @@ export class Kinora {
     this.inbox = new Inbox(this.#calls);
     this.projects = new Projects(this.#calls);
     this.purchases = new Purchases(this.#calls);
+    this.push = new Push(this.#calls);
     this.safety = new Safety(this.#calls);
     this.uploads = new Uploads(this.#calls, this.#fetch);
   }

@@ -100,6 +100,8 @@ for (const [index, outage] of outages.entries()) {
         unread: 0,
         next_cursor: null,
       }],
+      ["push-tokens", (kinora) => kinora.push.register("0a", "sandbox", patient), null],
+      ["push-tokens?token=0a", (kinora) => kinora.push.unregister("0a", patient), null],
       ["notifications", (kinora) => kinora.inbox.unread(patient), { notifications: [], unread: 3 }],
       ["notifications", (kinora) => kinora.inbox.markRead(["notification-1"], patient), { unread: 2 }],
       ["notifications", (kinora) => kinora.inbox.markRead(undefined, patient), { unread: 0 }],

@@ -505,6 +505,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/push-tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Has a device told of what happens to the caller
+         * @description `token` is what APNs gave the app, in hexadecimal; `environment` is `sandbox` for a build that Xcode has put on the device, else `production`; a wrong one is found out and mended with the first push. A device belongs to the last user who registered it. A user has ten at most: with the eleventh, the one that was registered longest ago goes. At each start of the app.
+         */
+        post: operations["postPushTokens"];
+        /**
+         * Tells a device nothing any more
+         * @description Before the user signs out. A device that is not there, or another's, is passed over.
+         */
+        delete: operations["deletePushTokens"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/recover-guest": {
         parameters: {
             query?: never;
@@ -1259,6 +1283,7 @@ export interface components {
         NotificationPreferences: {
             [key: string]: {
                 inbox: boolean;
+                push?: boolean;
             };
         };
         NotificationsResponse: {
@@ -1386,6 +1411,13 @@ export interface components {
             subscription: components["schemas"]["Subscription"];
             next_cursor: string | null;
         };
+        /** @enum {string} */
+        PushEnvironment: "production" | "sandbox";
+        PushToken: string;
+        PushTokensRequest: {
+            token: components["schemas"]["PushToken"];
+            environment: components["schemas"]["PushEnvironment"];
+        };
         Reason: string;
         RecoverGuestRequest: {
             signed_app_transaction: string;
@@ -1510,9 +1542,25 @@ export interface components {
             shares_consumption?: boolean | null;
             accepted_processors?: string[] | null;
             notification_preferences?: {
-                [key: string]: {
-                    inbox: boolean;
-                };
+                "video.completed"?: {
+                    inbox?: boolean | null;
+                    push?: boolean | null;
+                } | null;
+                "video.failed"?: {
+                    inbox?: boolean | null;
+                    push?: boolean | null;
+                } | null;
+                "purchase.credited"?: {
+                    inbox?: boolean | null;
+                    push?: boolean | null;
+                } | null;
+                "purchase.refunded"?: {
+                    inbox?: boolean | null;
+                    push?: boolean | null;
+                } | null;
+                "account.merged"?: {
+                    inbox?: boolean | null;
+                } | null;
             } | null;
         };
         Upload: {
@@ -4162,6 +4210,102 @@ export interface operations {
             503: components["responses"]["ERR_6001_ERR_6004"];
         };
     };
+    postPushTokens: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "token": "740f4707bebcf74f9b7c25d48e3358945f6aa01da5ddb387462c7eaf61bb78ad",
+                 *       "environment": "production"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PushTokensRequest"];
+            };
+        };
+        responses: {
+            /** @description Done; there is nothing to tell */
+            204: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            413: components["responses"]["ERR_4013"];
+            415: components["responses"]["ERR_4018"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
+    deletePushTokens: {
+        parameters: {
+            query: {
+                /** @example 740f4707bebcf74f9b7c25d48e3358945f6aa01da5ddb387462c7eaf61bb78ad */
+                token: string;
+            };
+            header?: {
+                /**
+                 * @description Preferred languages with weights, among en, tr, es
+                 * @example tr-TR, en;q=0.5
+                 */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+                /**
+                 * @description Names the request in answers and logs; a new one is made where this is absent or malformed
+                 * @example 0d5cd1f5-3c5b-4f3e-9d67-1f6d0a4e7f11
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done; there is nothing to tell */
+            204: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Content-Language": components["headers"]["ContentLanguage"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["ERR_4008"];
+            401: components["responses"]["ERR_4005"];
+            403: components["responses"]["ERR_4017"];
+            413: components["responses"]["ERR_4013"];
+            429: components["responses"]["ERR_4004"];
+            500: components["responses"]["ERR_6003"];
+            503: components["responses"]["ERR_6001"];
+        };
+    };
     postRecoverGuest: {
         parameters: {
             query?: never;
@@ -4812,16 +4956,20 @@ export interface operations {
                      *       "accepted_processors": [],
                      *       "notification_preferences": {
                      *         "video.completed": {
-                     *           "inbox": true
+                     *           "inbox": true,
+                     *           "push": true
                      *         },
                      *         "video.failed": {
-                     *           "inbox": true
+                     *           "inbox": true,
+                     *           "push": true
                      *         },
                      *         "purchase.credited": {
-                     *           "inbox": true
+                     *           "inbox": true,
+                     *           "push": true
                      *         },
                      *         "purchase.refunded": {
-                     *           "inbox": true
+                     *           "inbox": true,
+                     *           "push": true
                      *         },
                      *         "account.merged": {
                      *           "inbox": true
@@ -4962,16 +5110,20 @@ export interface operations {
                      *       "accepted_processors": [],
                      *       "notification_preferences": {
                      *         "video.completed": {
-                     *           "inbox": true
+                     *           "inbox": true,
+                     *           "push": true
                      *         },
                      *         "video.failed": {
-                     *           "inbox": true
+                     *           "inbox": true,
+                     *           "push": true
                      *         },
                      *         "purchase.credited": {
-                     *           "inbox": true
+                     *           "inbox": true,
+                     *           "push": true
                      *         },
                      *         "purchase.refunded": {
-                     *           "inbox": true
+                     *           "inbox": true,
+                     *           "push": true
                      *         },
                      *         "account.merged": {
                      *           "inbox": true

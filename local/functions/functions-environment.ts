@@ -13,7 +13,7 @@ export function jwksOf({ signingKey }: Keys): { keys: Record<string, unknown>[] 
 export function functionsEnvironment(
   url: string,
   keys: Keys,
-  { fal, replicate, runway, openAi, deviceCheck, appStore, appleId, web }: OutsideServices,
+  { fal, replicate, runway, openAi, deviceCheck, appStore, appleId, web, apns }: OutsideServices,
   changes: Record<string, string | undefined>,
 ): Record<string, string> {
   const environment = {
@@ -55,6 +55,12 @@ export function functionsEnvironment(
     APP_STORE_API_URL: appStore.url,
     APP_STORE_SANDBOX_API_URL: appStore.sandboxUrl,
     APP_STORE_ROOT_CERTIFICATE: appStore.rootCertificate,
+    APNS_TEAM_ID: keys.appleTeamId,
+    APNS_KEY_ID: keys.apnsKeyId,
+    APNS_KEY: keys.apnsPrivateKey,
+    APNS_TOPIC: keys.appStoreBundleId,
+    APNS_URL: apns.productionUrl,
+    APNS_SANDBOX_URL: apns.sandboxUrl,
     SIMULATED_WEB: web.configuration,
     ...changes,
   };

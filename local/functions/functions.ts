@@ -27,6 +27,8 @@ export interface FunctionsOptions {
   source: FunctionsSource;
   /** The whole environment of the functions. */
   environment: Record<string, string>;
+  /** A file with certificates, in PEM, that are believed besides the system's. */
+  authorities?: string;
   log: Log;
   /** Called with the port that requests go to once it has resolved; undefined while there is none. */
   onPort: (port: number | undefined) => Promise<void>;
@@ -38,7 +40,7 @@ export interface FunctionsOptions {
 export async function startFunctions(
   options: FunctionsOptions,
 ): Promise<Functions> {
-  const { source: { directory, deno }, environment, log, onPort, watch } = options;
+  const { source: { directory, deno }, environment, authorities, log, onPort, watch } = options;
   let current: Child | undefined;
   let ended = false;
   let started = Promise.resolve();
@@ -51,7 +53,13 @@ export async function startFunctions(
   async function startOnce(): Promise<void> {
     const child = await startChild({
       script: new URL("functions-host.ts", import.meta.url),
-      permissions: ["--allow-net", "--allow-env", "--allow-read"],
+      // Not by DENO_CERT, which Deno reads when the functions' environment has taken the place of ours.
+      permissions: [
+        "--allow-net",
+        "--allow-env",
+        "--allow-read",
+        ...authorities === undefined ? [] : [`--cert=${authorities}`],
+      ],
       deno,
       environment: {
         FUNCTIONS_DIRECTORY: directory.href,

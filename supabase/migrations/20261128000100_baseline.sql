@@ -4255,12 +4255,12 @@ return array[
   row('video.submitted', '7 days', '{}')::events.type,
   row('video.started', '7 days', '{}')::events.type,
   row('video.progressed', '1 days', '{}')::events.type,
-  row('video.completed', '30 days', '{inbox}')::events.type,
-  row('video.failed', '30 days', '{inbox}')::events.type,
+  row('video.completed', '30 days', '{inbox,push}')::events.type,
+  row('video.failed', '30 days', '{inbox,push}')::events.type,
   row('video.cancelled', '30 days', '{}')::events.type,
   row('credits.changed', '30 days', '{}')::events.type,
-  row('purchase.credited', '90 days', '{inbox}')::events.type,
-  row('purchase.refunded', '90 days', '{inbox}')::events.type,
+  row('purchase.credited', '90 days', '{inbox,push}')::events.type,
+  row('purchase.refunded', '90 days', '{inbox,push}')::events.type,
   row('account.closed', '90 days', '{}')::events.type,
   row('account.merged', '90 days', '{inbox}')::events.type,
   row('alert.raised', '90 days', '{}')::events.type,
@@ -4295,6 +4295,9 @@ create table events.channels (
   -- What is no delivery, and may be lost: a function of the event's id, with its schema, which events.publish calls in the
   -- transaction of the fact.
   procedure text check (procedure ~ '^[a-z_]+\.[a-z_]+$'),
+  -- Whether there is anybody to hear of what happens to a user: a function of the user's id, with its schema. Where it says
+  -- no, there is no delivery. Without it there is one for every event that fits.
+  audience text check (audience ~ '^[a-z_]+\.[a-z_]+$'),
   constraint a_kind_or_a_procedure check (num_nonnulls(kind, procedure) = 1)
 );
 alter table events.channels enable row level security;
@@ -4342,6 +4345,21 @@ comment on table events.deliveries is 'Each event with each of its receivers, an
 
 select core.keep_rows_out_of_logs('events.deliveries');
 
+create function events.is_heard(p_audience text, p_user_id uuid)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Whether a channel's audience says that there is somebody to hear of what happens to a user.
+declare
+  v_is_heard boolean;
+begin
+  execute format('select %s($1)', p_audience) into v_is_heard using p_user_id;
+  return coalesce(v_is_heard, false);
+end;
+$$;
+
 create function events.publish(p_type text, p_user_id uuid, p_data jsonb, p_metadata jsonb default '{}')
 returns uuid
 language plpgsql
@@ -4369,7 +4387,8 @@ begin
   select distinct v_id, s.channel, s.target, v_now
   from events.subscriptions as s
   join events.channels as c on c.channel = s.channel
-  where s.pattern = any (events.patterns_of(p_type)) and c.kind is not null;
+  where s.pattern = any (events.patterns_of(p_type)) and c.kind is not null
+    and (c.audience is null or events.is_heard(c.audience, p_user_id));
   if found then
     perform events.add_task(d, p_type, p_user_id) from events.deliveries as d where d.event_id = v_id;
   end if;
@@ -4474,7 +4493,7 @@ $$;
 -- supabase/schemas/notify/notify.sql
 
 -- notify: what users are told. In this order: notify.sql (the inbox), preferences.sql (what they want to hear),
--- delivering.sql, realtime.sql (what is told at once).
+-- delivering.sql, push.sql (devices, and what they are told), realtime.sql (what is told at once).
 
 create schema notify;
 
@@ -4623,10 +4642,173 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- No try is left to deliver to the inbox: the operator is told. A second call tells once more. Locks: delivery → alert.
+-- No try is left to deliver to the inbox, or to a device: the operator is told by which channel. A second call tells once
+-- more. Locks: delivery → alert.
 begin
   perform events.end_delivery(p_delivery_id, 'dead', coalesce(p_error, 'no cause was given'));
-  perform ops.raise_alert('delivery_dead', 'inbox', jsonb_build_object('delivery_id', p_delivery_id));
+  perform ops.raise_alert('delivery_dead', d.channel, jsonb_build_object('delivery_id', p_delivery_id))
+  from events.deliveries as d
+  where d.id = p_delivery_id;
+end;
+$$;
+
+-- supabase/schemas/notify/push.sql
+
+-- Push: the devices that are told, and how each delivery to them ends.
+
+create type notify.push_environment as enum ('production', 'sandbox');
+
+create table notify.push_tokens (
+  -- Apple's name of an app on a device, in hexadecimal. A device belongs to whoever registered it last.
+  token text primary key check (token ~ '^[0-9a-f]{64,200}$'),
+  user_id uuid not null,
+  -- Where Apple knows it; mended where it turns out to be the other one.
+  environment notify.push_environment not null,
+  registered_at timestamptz not null
+);
+alter table notify.push_tokens enable row level security;
+create index push_tokens_user on notify.push_tokens (user_id, registered_at desc);
+comment on table notify.push_tokens is 'The devices that are told, each of one user.';
+
+select core.keep_rows_out_of_logs('notify.push_tokens');
+
+create function notify.register_token(p_user_id uuid, p_token text, p_environment notify.push_environment)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Makes a device its user's, whoever had it before; of eleven that a user has, the one that was registered longest ago goes. A
+-- second call says that it is still there. The caller has locked the account. Locks: that token → the user's oldest ones,
+-- unless another takes them just now.
+begin
+  insert into notify.push_tokens as t (token, user_id, environment, registered_at)
+  values (p_token, p_user_id, p_environment, core.now())
+  on conflict (token) do update
+    set user_id = excluded.user_id, environment = excluded.environment, registered_at = excluded.registered_at;
+  delete from notify.push_tokens as t
+  where t.token in (
+    select o.token from notify.push_tokens as o
+    where o.user_id = p_user_id and o.token <> p_token
+    order by o.registered_at desc, o.token
+    offset 9
+    for update skip locked
+  );
+end;
+$$;
+
+create function notify.has_devices(p_user_id uuid)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  -- Whether there is a device to be told of what happens to a user; to the others no push is delivered at all.
+  select exists (select from notify.push_tokens as t where t.user_id = p_user_id)
+$$;
+
+create function notify.push_silence(p_event events.log, p_user accounts.users)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+  -- Why an event is pushed to nobody; null where it is to be pushed.
+  select case
+    when p_user.id is null then 'it is about no user'
+    when p_user.closed_at is not null then 'the account is closed'
+    when p_user.is_banned then 'the account is suspended'
+    when not notify.wants(p_user, p_event.type, 'push') then 'its user does not want it'
+    when not notify.has_devices(p_user.id) then 'no device is registered'
+  end
+$$;
+
+create function notify.push_facts(p_delivery_id uuid)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What a `deliver_push` task is to send, and where to: `{ event: { id, type, data, created_at }, language, devices: [{ token,
+-- environment, registered_at, apns_id }] }`, the devices being those of whoever the event's user is by now, and none where
+-- it is pushed to nobody. A device's `apns_id` is the same at each try. Null where the delivery is gone. Takes no lock.
+declare
+  v_event constant events.log := events.of_delivery(p_delivery_id);
+  v_user accounts.users;
+begin
+  if v_event.id is null then
+    return null;
+  end if;
+  select u.* into v_user from accounts.users as u where u.id = accounts.heir_of(v_event.user_id);
+  return jsonb_build_object(
+    'event', jsonb_build_object(
+      'id', v_event.id, 'type', v_event.type, 'data', v_event.data, 'created_at', core.to_iso(v_event.created_at)
+    ),
+    'language', v_user.language,
+    'devices', case when notify.push_silence(v_event, v_user) is null then (
+      select jsonb_agg(jsonb_build_object(
+        'token', t.token, 'environment', t.environment, 'registered_at', t.registered_at,
+        -- What no server has seen tells nobody anything, so that any hash will do.
+        'apns_id', md5(p_delivery_id::text || t.token)::uuid
+      ))
+      from notify.push_tokens as t
+      where t.user_id = v_user.id
+    ) else '[]' end
+  );
+end;
+$$;
+
+create function notify.learn_of_tokens(p_answers jsonb)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- What Apple's answers say of tokens: `[{ token, registered_at, outcome, environment, gone_at }]`. One that is `gone` is removed,
+-- and one that Apple knows in the other environment is mended, unless it was registered anew after it was sent to, or
+-- after Apple saw it go. A second call changes nothing more. Locks: those tokens, in their order.
+begin
+  perform from notify.push_tokens as t
+  where t.token in (select a.answer ->> 'token' from jsonb_array_elements(p_answers) as a (answer))
+  order by t.token
+  for update;
+  delete from notify.push_tokens as t
+  using jsonb_array_elements(p_answers) as a (answer)
+  where t.token = a.answer ->> 'token' and a.answer ->> 'outcome' = 'gone'
+    and t.registered_at <= coalesce(
+      (a.answer ->> 'gone_at')::timestamptz, (a.answer ->> 'registered_at')::timestamptz
+    );
+  update notify.push_tokens as t
+  set environment = (a.answer ->> 'environment')::notify.push_environment
+  from jsonb_array_elements(p_answers) as a (answer)
+  where t.token = a.answer ->> 'token' and a.answer ->> 'outcome' = 'sent'
+    and t.registered_at = (a.answer ->> 'registered_at')::timestamptz
+    and t.environment <> (a.answer ->> 'environment')::notify.push_environment;
+end;
+$$;
+
+create function notify.end_push(p_delivery_id uuid, p_sent boolean, p_reason text)
+returns events.outcome
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- How a delivery to devices ended: `delivered` where one of them was sent to; else `dropped`, with the reason why no push is
+-- to be, or Apple's own. Null where the delivery is gone. The caller has locked the user. Locks: delivery.
+declare
+  v_event constant events.log := events.of_delivery(p_delivery_id);
+  v_outcome constant events.outcome := case when p_sent then 'delivered' else 'dropped' end;
+  v_user accounts.users;
+begin
+  if v_event.id is null then
+    return null;
+  end if;
+  select u.* into v_user from accounts.users as u where u.id = accounts.heir_of(v_event.user_id);
+  perform events.end_delivery(
+    p_delivery_id, v_outcome,
+    case when not p_sent then coalesce(p_reason, notify.push_silence(v_event, v_user), 'no device is registered') end
+  );
+  return v_outcome;
 end;
 $$;
 
@@ -15040,6 +15222,55 @@ end;
 $$;
 grant execute on function api.deliver_inbox to service_role;
 
+-- supabase/schemas/api/push-tasks.sql
+
+-- What the handler of pushes calls, in _shared/notify/push.ts. What it sends comes with its task, as notify.push_facts has it.
+
+create function api.finish_push(
+  p_task_id bigint, p_attempt integer, p_delivery_id uuid, p_answers jsonb default '[]', p_reason text default null,
+  p_error text default null, p_after_seconds numeric default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- What came of an attempt at a `deliver_push` task: Apple's answers, as notify.learn_of_tokens takes them with the `apns_id`
+-- of each. With p_error some device is to be tried again, by the kind's backoff and not before p_after_seconds, and the
+-- task keeps which were sent to; else it ends, p_reason being why nothing was sent. `data` is `{ outcome }`: `delivered`, `dropped`
+-- or `dead`, null where it goes on or the delivery is gone. A second call, and an attempt that has lost its task, change
+-- nothing but the tokens, and that it was delivered. Locks: user → tokens → delivery → task.
+declare
+  v_event constant events.log := events.of_delivery(p_delivery_id);
+  v_sent jsonb;
+  v_outcome events.outcome;
+begin
+  perform accounts.hold_user(v_event.user_id);
+  perform notify.learn_of_tokens(p_answers);
+  select coalesce(t.payload -> 'sent', '[]') into v_sent from queue.tasks as t where t.id = p_task_id;
+  v_sent := coalesce(v_sent, '[]') || coalesce((
+    select jsonb_agg(a.answer -> 'apns_id')
+    from jsonb_array_elements(p_answers) as a (answer)
+    where a.answer ->> 'outcome' = 'sent'
+  ), '[]');
+  if p_error is not null then
+    perform queue.keep(p_task_id, p_attempt, jsonb_build_object('sent', v_sent));
+    return guard.answer(jsonb_build_object('outcome', case queue.retry(p_task_id, p_attempt, p_error, p_after_seconds)
+      when 'dead' then 'dead'
+    end));
+  end if;
+  if v_sent <> '[]' or exists (
+    select from queue.tasks as t where t.id = p_task_id and t.attempts = p_attempt and t.failed_at is null
+  ) then
+    v_outcome := notify.end_push(p_delivery_id, v_sent <> '[]', p_reason);
+  end if;
+  perform queue.finish(p_task_id, p_attempt);
+  return guard.answer(jsonb_build_object('outcome', v_outcome));
+end;
+$$;
+grant execute on function api.finish_push to service_role;
+
 -- supabase/schemas/api/reports.sql
 
 create function api.reports(
@@ -15234,3 +15465,53 @@ begin
 end;
 $$;
 grant execute on function api.patch_admin_reports to service_role;
+
+-- supabase/schemas/api/push-tokens.sql
+
+create function api.post_push_tokens(
+  p_user_id uuid, p_token text, p_environment text, p_session_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Makes a device the caller's, as notify.register_token does: `data` is `{}`. A second call says that it is still there.
+-- Counts against `writes`. Locks: rate-limit row → account → tokens.
+declare
+  v_caller record;
+begin
+  v_caller := guard.enter(p_user_id, 'push-tokens', '{writes}', null, p_locks => true, p_session_id => p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+
+  perform notify.register_token(p_user_id, p_token, p_environment::notify.push_environment);
+  return guard.answer('{}', v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.post_push_tokens to service_role;
+
+create function api.delete_push_tokens(p_user_id uuid, p_token text, p_session_id uuid default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+-- Tells a device of the caller's nothing any more: `data` is `{}`, also where it is another's, which it stays. A second call
+-- changes nothing. Counts against `writes`. Locks: rate-limit row → account → token.
+declare
+  v_caller record;
+begin
+  v_caller := guard.enter(p_user_id, 'push-tokens', '{writes}', null, p_locks => true, p_session_id => p_session_id);
+  if v_caller.refusal is not null then
+    return v_caller.refusal;
+  end if;
+
+  delete from notify.push_tokens as t where t.token = p_token and t.user_id = p_user_id;
+  return guard.answer('{}', v_caller.limits, v_caller.language);
+end;
+$$;
+grant execute on function api.delete_push_tokens to service_role;

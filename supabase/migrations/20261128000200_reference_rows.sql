@@ -92,15 +92,20 @@ values
   -- The code is good for 5 minutes, so it goes soon. With an hour between them at most, 100 tries are three days.
   ('revoke_apple_sign_in', 4, 100, 'exponential', 5, 3600, 15, 60, 4, 'accounts.give_up_revocation', null, null),
   -- The database alone: what fails is a fault of ours, and ten tries are some two hours to mend it.
-  ('deliver_inbox', 10, 10, 'exponential', 5, 3600, 15, 60, 5, 'notify.give_up_delivery', null, null)
+  ('deliver_inbox', 10, 10, 'exponential', 5, 3600, 15, 60, 5, 'notify.give_up_delivery', null, null),
+  -- With a quarter of an hour between them at most, 100 tries are some 19 hours; a push is worth a day.
+  ('deliver_push', 20, 100, 'exponential', 5, 900, 15, 60, 5, 'notify.give_up_delivery', null, 'notify.push_facts')
 on conflict (kind) do update set on_dead = excluded.on_dead, facts = excluded.facts;
 
 -- events: who hears what. The operator may change the subscriptions.
 insert into events.channels (channel, kind, procedure) values
   ('inbox', 'deliver_inbox', null), ('realtime', null, 'notify.tell')
 on conflict (channel) do update set kind = excluded.kind, procedure = excluded.procedure;
+insert into events.channels (channel, kind, audience) values ('push', 'deliver_push', 'notify.has_devices')
+on conflict (channel) do update set kind = excluded.kind, audience = excluded.audience;
 insert into events.subscriptions (pattern, channel, priority) values
   ('video.completed', 'inbox', 5), ('video.failed', 'inbox', 5), ('purchase.*', 'inbox', 5), ('account.merged', 'inbox', 5),
+  ('video.completed', 'push', 5), ('video.failed', 'push', 5), ('purchase.*', 'push', 5),
   ('video.*', 'realtime', 5), ('credits.*', 'realtime', 5), ('purchase.*', 'realtime', 5), ('account.*', 'realtime', 5)
 on conflict (pattern, channel, target) do nothing;
 
@@ -218,6 +223,7 @@ insert into accounts.personal_tables (relation, rows_of) values
   ('events.deliveries', 't.event_id in (select l.id from events.log as l where l.user_id = any ($1))'),
   ('events.log', 't.user_id = any ($1)'),
   ('notify.notifications', 't.user_id = any ($1)'),
+  ('notify.push_tokens', 't.user_id = any ($1)'),
   ('guard.idempotency_keys', 't.caller = any ($1)'),
   -- But a legal hold, which its user is not to be told of.
   ('ops.admin_actions', 't.user_id = any ($1) and t.action not in (''hold'', ''lift_hold'')'),
@@ -244,7 +250,7 @@ on conflict (relation) do update set rows_of = excluded.rows_of;
 update accounts.personal_tables as t set owner_column = o.owner_column
   from (values
   ('accounts.identity_notifications', 'user_id'), ('devices.app_transactions', 'user_id'), ('devices.intents', 'user_id'), ('purchases.subscriptions', 'owner_id'),
-  ('events.log', 'user_id'), ('notify.notifications', 'user_id'),
+  ('events.log', 'user_id'), ('notify.notifications', 'user_id'), ('notify.push_tokens', 'user_id'),
   ('purchases.transactions', 'owner_id'), ('queue.tasks', 'owner_id'), ('videos.assets', 'owner_id'), ('videos.jobs', 'user_id'),
   ('videos.projects', 'user_id'),
   ('videos.provider_events', 'owner_id'), ('videos.submissions', 'owner_id'),
@@ -284,6 +290,7 @@ insert into accounts.privacy_classes (relation, column_name, class, blank_to, on
   ('events.log', '{id,type,user_id,data,metadata}', 'erased', null, 'moves', 'what happened to the user'),
   ('notify.notifications', '{id,user_id,type,data}', 'erased', null, 'moves', 'what the user was told'),
   ('guard.hits', '{policy,subject}', 'erased', null, 'stays', 'what the user did in the last hours'),
+  ('notify.push_tokens', '{token,user_id}', 'erased', null, 'moves', 'which devices are the user''s'),
   ('guard.idempotency_keys', '{caller,endpoint,key,fingerprint,outcome}', 'erased', null, 'moves',
     'what the user asked for; a retry is a replay, whoever they are by then'),
   ('ops.admin_actions', '{id,admin_id,user_id,model_id,subject,transfer_id,job_id,details,reason,request_id}', 'kept', null, 'stays',

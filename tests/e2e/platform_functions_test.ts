@@ -103,6 +103,12 @@ Deno.test("a function sees the platform's variables and the project's secrets, a
   const { body: { environment } } = await call("probe");
   assert.deepEqual(Object.keys(environment).sort(), [
     "ADMIN_ASSURANCE_LEVEL",
+    "APNS_KEY",
+    "APNS_KEY_ID",
+    "APNS_SANDBOX_URL",
+    "APNS_TEAM_ID",
+    "APNS_TOPIC",
+    "APNS_URL",
     "APPLE_DEVICE_CHECK_KEY_ID",
     "APPLE_DEVICE_CHECK_PRIVATE_KEY",
     "APPLE_DEVICE_CHECK_URL",

@@ -1,5 +1,10 @@
 /** What is made from the catalogue of events: the types of SQL, and the table of docs/events.md. */
-import { channelsOf, eventType, eventTypeNames } from "../../supabase/functions/_shared/events/catalogue.ts";
+import {
+  channelsOf,
+  type EventType,
+  eventType,
+  eventTypeNames,
+} from "../../supabase/functions/_shared/events/catalogue.ts";
 import { replaceParts, table } from "./markdown.ts";
 
 export const eventTypesFile = new URL("../../supabase/schemas/events/types.sql", import.meta.url);
@@ -26,12 +31,16 @@ ${rows.join(",\n")}
 `;
 }
 
+function pushed(push: EventType["push"]): string {
+  return push === undefined ? "" : `priority ${push.priority}, for ${push.keepHours} hours`;
+}
+
 /** docs/events.md with its generated parts made anew from the catalogue. */
 export function eventsDocument(before: string): string {
   const rows = eventTypeNames.map((name) => {
-    const { when, keepDays, texts } = eventType(name);
+    const { when, keepDays, texts, push } = eventType(name);
     const days = `${keepDays} ${keepDays === 1 ? "day" : "days"}`;
-    return [`\`${name}\``, when, texts === null ? "" : `“${texts.en.title}”`, days];
+    return [`\`${name}\``, when, texts === null ? "" : `“${texts.en.title}”`, pushed(push), days];
   });
   const examples = eventTypeNames.flatMap((name) => [
     `\`${name}\``,
@@ -42,7 +51,7 @@ export function eventsDocument(before: string): string {
     "",
   ]);
   return replaceParts(before, {
-    catalogue: table(["type", "when", "the inbox says", "kept"], rows).join("\n"),
+    catalogue: table(["type", "when", "its user is told", "pushed", "kept"], rows).join("\n"),
     examples: examples.join("\n"),
   });
 }

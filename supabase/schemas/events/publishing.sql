@@ -25,6 +25,21 @@ comment on table events.deliveries is 'Each event with each of its receivers, an
 
 select core.keep_rows_out_of_logs('events.deliveries');
 
+create function events.is_heard(p_audience text, p_user_id uuid)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+-- Whether a channel's audience says that there is somebody to hear of what happens to a user.
+declare
+  v_is_heard boolean;
+begin
+  execute format('select %s($1)', p_audience) into v_is_heard using p_user_id;
+  return coalesce(v_is_heard, false);
+end;
+$$;
+
 create function events.publish(p_type text, p_user_id uuid, p_data jsonb, p_metadata jsonb default '{}')
 returns uuid
 language plpgsql
@@ -52,7 +67,8 @@ begin
   select distinct v_id, s.channel, s.target, v_now
   from events.subscriptions as s
   join events.channels as c on c.channel = s.channel
-  where s.pattern = any (events.patterns_of(p_type)) and c.kind is not null;
+  where s.pattern = any (events.patterns_of(p_type)) and c.kind is not null
+    and (c.audience is null or events.is_heard(c.audience, p_user_id));
   if found then
     perform events.add_task(d, p_type, p_user_id) from events.deliveries as d where d.event_id = v_id;
   end if;

@@ -24,6 +24,9 @@ create table events.channels (
   -- What is no delivery, and may be lost: a function of the event's id, with its schema, which events.publish calls in the
   -- transaction of the fact.
   procedure text check (procedure ~ '^[a-z_]+\.[a-z_]+$'),
+  -- Whether there is anybody to hear of what happens to a user: a function of the user's id, with its schema. Where it says
+  -- no, there is no delivery. Without it there is one for every event that fits.
+  audience text check (audience ~ '^[a-z_]+\.[a-z_]+$'),
   constraint a_kind_or_a_procedure check (num_nonnulls(kind, procedure) = 1)
 );
 alter table events.channels enable row level security;

@@ -53,9 +53,12 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
--- No try is left to deliver to the inbox: the operator is told. A second call tells once more. Locks: delivery → alert.
+-- No try is left to deliver to the inbox, or to a device: the operator is told by which channel. A second call tells once
+-- more. Locks: delivery → alert.
 begin
   perform events.end_delivery(p_delivery_id, 'dead', coalesce(p_error, 'no cause was given'));
-  perform ops.raise_alert('delivery_dead', 'inbox', jsonb_build_object('delivery_id', p_delivery_id));
+  perform ops.raise_alert('delivery_dead', d.channel, jsonb_build_object('delivery_id', p_delivery_id))
+  from events.deliveries as d
+  where d.id = p_delivery_id;
 end;
 $$;

@@ -1,5 +1,5 @@
 -- notify: what users are told. In this order: notify.sql (the inbox), preferences.sql (what they want to hear),
--- delivering.sql, realtime.sql (what is told at once).
+-- delivering.sql, push.sql (devices, and what they are told), realtime.sql (what is told at once).
 
 create schema notify;
 

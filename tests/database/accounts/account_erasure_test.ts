@@ -96,6 +96,9 @@ Deno.test("after the erasure nothing about the person is in any table, and a pro
   await sql`update notify.notifications set data = data || ${
     sql.json({ text: canary })
   } where user_id = ${userId}`;
+  const device = "ca".repeat(32);
+  await sql`select notify.register_token(${userId}, ${device}, 'production')`;
+  assert.deepEqual(await tablesWith(database, device), ["notify.push_tokens"]);
   assert(await claimAndGrant(sql, network, userId));
   assert.deepEqual(await tablesWith(database, canary), [
     "accounts.users",
@@ -111,7 +114,7 @@ Deno.test("after the erasure nothing about the person is in any table, and a pro
   await closeAccount(sql, userId);
   await advance(untilErasable);
   assert.equal(await work(sql, userId), "erased");
-  assert.deepEqual(await tablesWith(database, canary), []);
+  for (const known of [canary, device]) assert.deepEqual(await tablesWith(database, known), []);
   // The network counts in the limits of grants for a day, without its user.
   assert.deepEqual(await tablesWith(database, network), ["devices.intents"]);
   const records = await sql`select a.job_id from videos.assets as a`;
@@ -147,6 +150,7 @@ Deno.test("after the erasure nothing about the person is in any table, and a pro
       "guard.hits": proof["erased"]["guard.hits"],
       "guard.idempotency_keys": 3,
       "notify.notifications": 2,
+      "notify.push_tokens": 1,
       "queue.tasks": proof["erased"]["queue.tasks"],
       "videos.assets": 2,
       "videos.jobs": 3,

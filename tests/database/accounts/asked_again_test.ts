@@ -149,6 +149,15 @@ const procedures: Record<string, Procedure> = {
     waitsFor: "caller",
     call: (sql, { userId }) => sql`select api.patch_notifications(${userId}) as answer`,
   },
+  post_push_tokens: {
+    waitsFor: "caller",
+    call: (sql, { userId }) =>
+      sql`select api.post_push_tokens(${userId}, ${"a".repeat(64)}, 'production') as answer`,
+  },
+  delete_push_tokens: {
+    waitsFor: "caller",
+    call: (sql, { userId }) => sql`select api.delete_push_tokens(${userId}, ${"a".repeat(64)}) as answer`,
+  },
   get_purchases: {
     waitsFor: "nobody",
     call: (sql, { userId }) => sql`select api.get_purchases(${userId}, 20) as answer`,

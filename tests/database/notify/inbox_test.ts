@@ -23,7 +23,10 @@ async function guestWith(count: number): Promise<{ userId: string; ids: string[]
   return { userId, ids: notifications.map(({ id }) => id).reverse() };
 }
 
-async function setPreferences(userId: string, changes: Record<string, { inbox: boolean }>): Promise<unknown> {
+async function setPreferences(
+  userId: string,
+  changes: Record<string, { inbox?: boolean; push?: boolean }>,
+): Promise<unknown> {
   const { preferences } = await first(sql<{ preferences: unknown }[]>`
     select api.patch_user_profile(${userId}, ${sql.json({ notification_preferences: changes })})
       #> '{data,notification_preferences}' as preferences`);
@@ -86,21 +89,29 @@ Deno.test("what was read stays read since then; what is another's, or nobody's, 
 
 Deno.test("what a user has switched off does not come in, and what they did not name stays as it was", async () => {
   const userId = await createGuest(database);
+  const both = { inbox: true, push: true };
   const all = {
     "account.merged": { inbox: true },
-    "purchase.credited": { inbox: true },
-    "purchase.refunded": { inbox: true },
-    "video.completed": { inbox: true },
-    "video.failed": { inbox: true },
+    "purchase.credited": both,
+    "purchase.refunded": both,
+    "video.completed": both,
+    "video.failed": both,
   };
   assert.deepEqual(await setPreferences(userId, {}), all);
   assert.deepEqual(await setPreferences(userId, { "video.failed": { inbox: false } }), {
     ...all,
-    "video.failed": { inbox: false },
+    "video.failed": { inbox: false, push: true },
+  });
+  assert.deepEqual(await setPreferences(userId, { "video.failed": { push: false } }), {
+    ...all,
+    "video.failed": { inbox: false, push: false },
   });
   assert.deepEqual(
-    await setPreferences(userId, { "video.completed": { inbox: false }, "video.failed": { inbox: true } }),
-    { ...all, "video.completed": { inbox: false } },
+    await setPreferences(userId, {
+      "video.completed": { inbox: false },
+      "video.failed": { inbox: true, push: true },
+    }),
+    { ...all, "video.completed": { inbox: false, push: true } },
   );
   const silent = await publish(sql, "video.completed", userId);
   await publish(sql, "video.failed", userId);

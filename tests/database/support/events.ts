@@ -57,11 +57,11 @@ export async function deliverInbox(sql: Sql, { task_id, attempt, subject }: Task
   return outcome;
 }
 
-/** A worker that delivers all of a user's events that are due. */
+/** A worker that delivers all of a user's events that are due to their inbox. */
 export async function deliverAll(sql: Sql, userId: string): Promise<(string | null)[]> {
   const outcomes: (string | null)[] = [];
-  for (const { id, outcome } of await deliveriesOf(sql, userId)) {
-    if (outcome !== null) continue;
+  for (const { id, channel, outcome } of await deliveriesOf(sql, userId)) {
+    if (outcome !== null || channel !== "inbox") continue;
     for (const task of await claimTasks(sql, 1, id)) outcomes.push(await deliverInbox(sql, task));
   }
   return outcomes;

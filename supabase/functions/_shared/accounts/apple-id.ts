@@ -29,7 +29,7 @@ export interface AppleId {
 
 /** Who the client secret is for, wherever it is sent. */
 const audience = "https://appleid.apple.com";
-/** Apple's most is six months; it is made anew after 20 minutes. */
+/** Apple's most is six months; it is made anew after 25 minutes. */
 const secretLifeSeconds = 30 * 60;
 /** Apple answers within a second; a task that waits longer keeps others from the worker. */
 const timeoutMilliseconds = 10_000;

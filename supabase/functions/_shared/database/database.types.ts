@@ -88,6 +88,10 @@ export type Database = {
         Args: { "p_project_id": string; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
       };
+      "delete_push_tokens": {
+        Args: { "p_session_id"?: string; "p_token": string; "p_user_id": string };
+        Returns: Json;
+      };
       "delete_sessions": {
         Args: { "p_ended_session_id": string; "p_session_id"?: string; "p_user_id": string };
         Returns: Json;
@@ -130,6 +134,18 @@ export type Database = {
         Returns: Json;
       };
       "finish_notification_history": { Args: { "p_attempt": number; "p_task_id": number }; Returns: Json };
+      "finish_push": {
+        Args: {
+          "p_after_seconds"?: number;
+          "p_answers"?: Json;
+          "p_attempt": number;
+          "p_delivery_id": string;
+          "p_error"?: string;
+          "p_reason"?: string;
+          "p_task_id": number;
+        };
+        Returns: Json;
+      };
       "generate_video": {
         Args: {
           "p_client_reference"?: string;
@@ -307,6 +323,10 @@ export type Database = {
       };
       "post_purchases": {
         Args: { "p_session_id"?: string; "p_transaction": Json; "p_user_id": string };
+        Returns: Json;
+      };
+      "post_push_tokens": {
+        Args: { "p_environment": string; "p_session_id"?: string; "p_token": string; "p_user_id": string };
         Returns: Json;
       };
       "post_uploads": {

@@ -23,6 +23,15 @@ export interface EventType {
   readonly keepDays: number;
   /** What its user is told of it; null where they are not. */
   readonly texts: Texts | null;
+  /** How its user's devices are told; without it they are not. */
+  readonly push?: Push;
+}
+
+export interface Push {
+  /** Of APNs: 10 wakes the device at once, 5 when that costs it least. */
+  readonly priority: 5 | 10;
+  /** How long Apple keeps it for a device that is away. */
+  readonly keepHours: number;
 }
 
 const credits = z.int().check(z.nonnegative());
@@ -103,6 +112,8 @@ export const eventTypes = {
       tr: { title: "Videonuz hazır", body: "{model_name} ile oluşturduğunuz video izlenmeye hazır." },
       es: { title: "Tu vídeo está listo", body: "El vídeo que has creado con {model_name} ya se puede ver." },
     },
+    // Whoever waits for a video has gone elsewhere; a day later they have looked.
+    push: { priority: 10, keepHours: 24 },
   },
   "video.failed": {
     when: "there will be no video; its credits are back",
@@ -128,6 +139,7 @@ export const eventTypes = {
         body: "No se ha podido crear el vídeo con {model_name}. Sus créditos vuelven a estar en tu saldo.",
       },
     },
+    push: { priority: 10, keepHours: 24 },
   },
   "video.cancelled": {
     when: "its user, or the end of their account, cancelled it; its credits are back",
@@ -163,6 +175,7 @@ export const eventTypes = {
       tr: { title: "Kredileriniz yüklendi", body: "Satın alma işleminizin kredisi: {credits}." },
       es: { title: "Tus créditos han llegado", body: "Créditos de tu compra: {credits}." },
     },
+    push: { priority: 5, keepHours: 72 },
   },
   "purchase.refunded": {
     when: "the store took a transaction back, or more of it; `credits` is all that was taken of it",
@@ -177,6 +190,7 @@ export const eventTypes = {
         body: "Créditos que se han retirado con ella: {credits}.",
       },
     },
+    push: { priority: 5, keepHours: 72 },
   },
   "account.closed": {
     when: "an account was closed; it is about nobody any more, so that it outlives what is erased",
@@ -250,6 +264,7 @@ export function eventType(name: EventTypeName): EventType {
 export const eventTypeNames: readonly EventTypeName[] = Object.keys(eventTypes).filter(isEventType);
 
 /** The channels by which a user may be told of a type, and which they may switch off. */
-export function channelsOf(name: EventTypeName): readonly "inbox"[] {
-  return eventTypes[name].texts === null ? [] : ["inbox"];
+export function channelsOf(name: EventTypeName): readonly ("inbox" | "push")[] {
+  const { texts, push } = eventType(name);
+  return texts === null ? [] : push === undefined ? ["inbox"] : ["inbox", "push"];
 }

@@ -9,6 +9,7 @@ import {
   eventTypes,
   isEventType,
 } from "../events/catalogue.ts";
+import { optional } from "../request/validation.ts";
 
 const timestamp = z.iso.datetime({ precision: 3 });
 
@@ -37,12 +38,19 @@ const unknown: Readonly<Record<Language, { readonly title: string; readonly body
   es: { title: "Hay novedades", body: "Algo ha cambiado en tu cuenta." },
 };
 
-/** A notification with its words in one language. */
-export function notificationIn(language: Language, notification: StoredNotification): Notification {
-  const { type, data } = notification;
+/** What an event says to its user in one language. */
+export function wordsIn(
+  language: Language,
+  { type, data }: Pick<StoredNotification, "type" | "data">,
+): Pick<Notification, "title" | "body"> {
   const texts = isEventType(type) ? eventTypes[type].texts ?? unknown : unknown;
   const { title, body } = texts[language];
-  return { ...notification, title: fillTemplate(title, data), body: fillTemplate(body, data) };
+  return { title: fillTemplate(title, data), body: fillTemplate(body, data) };
+}
+
+/** A notification with its words in one language. */
+export function notificationIn(language: Language, notification: StoredNotification): Notification {
+  return { ...notification, ...wordsIn(language, notification) };
 }
 
 /** One that is unread. */
@@ -59,7 +67,11 @@ export function exampleNotification(): Notification {
 /** The types that a user may be told of, and so switch off. */
 const told: readonly EventTypeName[] = eventTypeNames.filter((name) => channelsOf(name).length > 0);
 
-const Channels = z.object({ inbox: z.boolean() });
+const Channels = z.object({
+  inbox: z.boolean(),
+  /** Only of types of which devices are told. */
+  push: z.optional(z.boolean()),
+});
 
 /** Of each type, by which channels its user wants to hear of it. */
 export const NotificationPreferences = z.record(z.string(), Channels);
@@ -67,11 +79,29 @@ export type NotificationPreferences = z.infer<typeof NotificationPreferences>;
 
 /** All are on, until their user switches one off. */
 export function examplePreferences(): NotificationPreferences {
-  return Object.fromEntries(told.map((name) => [name, { inbox: true }]));
+  return Object.fromEntries(
+    told.map((name) => [name, { inbox: true, ...(channelsOf(name).includes("push") ? { push: true } : {}) }]),
+  );
 }
 
+const ofInbox = z.strictObject({ inbox: optional(z.boolean()) });
+const ofDevices = z.strictObject({ inbox: optional(z.boolean()), push: optional(z.boolean()) });
+
 /** Changes of them: what is not named stays. */
-export const NotificationPreferenceChanges = z.partialRecord(
-  z.enum(told),
-  z.strictObject({ inbox: z.boolean() }),
+export const NotificationPreferenceChanges = z.strictObject(
+  Object.fromEntries(
+    told.map((name) => [name, optional(channelsOf(name).includes("push") ? ofDevices : ofInbox)]),
+  ),
 );
+
+/** Apple's name of an app on a device. Its length is Apple's to change: 64 digits today, and never more than 200. */
+export const PushToken = z.string().check(
+  z.regex(/^[0-9a-fA-F]{64,200}$/, "Must be 64 to 200 hexadecimal digits"),
+  z.toLowerCase(),
+);
+
+/** Apple's two services, each with tokens of its own. */
+export const PushEnvironment = z.enum(["production", "sandbox"]);
+export type PushEnvironment = z.infer<typeof PushEnvironment>;
+
+export const examplePushToken = "740f4707bebcf74f9b7c25d48e3358945f6aa01da5ddb387462c7eaf61bb78ad";

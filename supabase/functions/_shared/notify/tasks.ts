@@ -1,14 +1,18 @@
-/** What is done to tell users when nobody waits: the inbox is written. */
+/** What is done to tell users when nobody waits: the inbox is written, and devices are told. */
 import * as z from "zod/mini";
 import type { Database } from "../database/call.ts";
 import { whileDatabaseIsAway } from "../database/while-away.ts";
 import { type Attempt, attemptOf, type Handlers, type Task } from "../queue/task.ts";
+import { deliverPush, type PushTaskPorts } from "./push.ts";
 
-export interface NotifyTaskPorts {
+export interface NotifyTaskPorts extends PushTaskPorts {
   readonly database: Database;
 }
 
-export const notifyTasks: Handlers<NotifyTaskPorts> = { deliver_inbox: deliverInbox };
+export const notifyTasks: Handlers<NotifyTaskPorts> = {
+  deliver_inbox: deliverInbox,
+  deliver_push: deliverPush,
+};
 
 /** Null where the delivery is gone. */
 const Delivered = z.object({ outcome: z.nullable(z.enum(["delivered", "dropped"])) });

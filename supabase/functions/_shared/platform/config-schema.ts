@@ -20,6 +20,8 @@ export const defaults = {
   APPLE_ID_URL: "https://appleid.apple.com",
   APP_STORE_API_URL: "https://api.storekit.apple.com",
   APP_STORE_SANDBOX_API_URL: "https://api.storekit-sandbox.apple.com",
+  APNS_URL: "https://api.push.apple.com",
+  APNS_SANDBOX_URL: "https://api.sandbox.push.apple.com",
   CLIENT_ADDRESS_HEADER: "cf-connecting-ip",
   CORS_ALLOW_ORIGIN: "*",
   ADMIN_ASSURANCE_LEVEL: "aal2",
@@ -49,6 +51,10 @@ export const secrets = [
   "APP_STORE_ISSUER_ID",
   "APP_STORE_KEY_ID",
   "APP_STORE_PRIVATE_KEY",
+  "APNS_TEAM_ID",
+  "APNS_KEY_ID",
+  "APNS_KEY",
+  "APNS_TOPIC",
 ] as const;
 
 const text = z.string();
@@ -172,6 +178,10 @@ export const environmentSchema = z.object({
   APP_STORE_ISSUER_ID: z.optional(secret),
   APP_STORE_KEY_ID: z.optional(secret),
   APP_STORE_PRIVATE_KEY: z.optional(pem),
+  APNS_TEAM_ID: z.optional(secret),
+  APNS_KEY_ID: z.optional(secret),
+  APNS_KEY: z.optional(pem),
+  APNS_TOPIC: z.optional(secret),
   FAL_QUEUE_URL: z.prefault(secureUrl, defaults.FAL_QUEUE_URL),
   FAL_JWKS_URL: z.prefault(secureUrl, defaults.FAL_JWKS_URL),
   FAL_RESULT_HOSTS: z.prefault(list(host), defaults.FAL_RESULT_HOSTS),
@@ -185,6 +195,8 @@ export const environmentSchema = z.object({
   APPLE_CLIENT_IDS: z.optional(list(secret)),
   APP_STORE_API_URL: z.prefault(secureUrl, defaults.APP_STORE_API_URL),
   APP_STORE_SANDBOX_API_URL: z.prefault(secureUrl, defaults.APP_STORE_SANDBOX_API_URL),
+  APNS_URL: z.prefault(secureUrl, defaults.APNS_URL),
+  APNS_SANDBOX_URL: z.prefault(secureUrl, defaults.APNS_SANDBOX_URL),
   APP_STORE_ROOT_CERTIFICATE: z.optional(
     text.check(z.regex(/^[A-Za-z0-9+/]+={0,2}$/, "must be a certificate in DER and base64")),
   ),
@@ -241,6 +253,7 @@ export const features = {
     ...["APP_STORE_ISSUER_ID", "APP_STORE_KEY_ID", "APP_STORE_PRIVATE_KEY"] as const,
     ...["APP_STORE_API_URL", "APP_STORE_SANDBOX_API_URL"] as const,
   ],
+  apns: ["APNS_TEAM_ID", "APNS_KEY_ID", "APNS_KEY", "APNS_TOPIC", "APNS_URL", "APNS_SANDBOX_URL"],
   // Without it there is the web itself.
   simulatedWeb: ["SIMULATED_WEB"],
 } as const satisfies Record<string, readonly (keyof typeof environmentSchema.shape)[]>;

@@ -20,6 +20,7 @@ const appleFails = "device-check leaves the initial grant pending";
 const appleIsNotTold = "Apple is not told when somebody who signed in with Apple closes their account";
 const purchasesFail = "no purchase is credited";
 const appStoreIsNotAsked = "no refund request is answered, and a notification that was lost stays lost";
+const nothingIsPushed = "devices are told nothing; the inbox has it all";
 
 // deno-fmt-ignore: one line a variable
 export const variables: Readonly<Record<VariableName, Variable>> = {
@@ -45,6 +46,10 @@ export const variables: Readonly<Record<VariableName, Variable>> = {
   APP_STORE_ISSUER_ID: { kind: "secret", purpose: "Issuer of the tokens for the App Store Server API", without: appStoreIsNotAsked },
   APP_STORE_KEY_ID: { kind: "secret", purpose: "The In-App Purchase key's id", without: appStoreIsNotAsked },
   APP_STORE_PRIVATE_KEY: { kind: "secret", purpose: "The In-App Purchase key, PKCS#8 in PEM", without: appStoreIsNotAsked },
+  APNS_TEAM_ID: { kind: "secret", purpose: "Issuer of the tokens for APNs", without: nothingIsPushed },
+  APNS_KEY_ID: { kind: "secret", purpose: "The APNs key's id", without: nothingIsPushed },
+  APNS_KEY: { kind: "secret", purpose: "The APNs key (.p8), PKCS#8 in PEM", without: nothingIsPushed },
+  APNS_TOPIC: { kind: "secret", purpose: "The app that is told: its bundle id", without: nothingIsPushed },
   FAL_QUEUE_URL: { kind: "optional", purpose: "fal's queue API", without: defaults.FAL_QUEUE_URL },
   FAL_JWKS_URL: { kind: "optional", purpose: "Where fal publishes its webhook keys", without: defaults.FAL_JWKS_URL },
   FAL_RESULT_HOSTS: { kind: "optional", purpose: "Hosts that results are fetched from, comma separated", without: defaults.FAL_RESULT_HOSTS },
@@ -58,6 +63,8 @@ export const variables: Readonly<Record<VariableName, Variable>> = {
   APPLE_CLIENT_IDS: { kind: "optional", purpose: "The apps and services that people sign in to with Apple, comma separated", without: "APP_STORE_BUNDLE_ID" },
   APP_STORE_API_URL: { kind: "optional", purpose: "The App Store Server API", without: defaults.APP_STORE_API_URL },
   APP_STORE_SANDBOX_API_URL: { kind: "optional", purpose: "The same for the sandbox", without: defaults.APP_STORE_SANDBOX_API_URL },
+  APNS_URL: { kind: "optional", purpose: "APNs", without: defaults.APNS_URL },
+  APNS_SANDBOX_URL: { kind: "optional", purpose: "APNs for builds of Xcode's", without: defaults.APNS_SANDBOX_URL },
   APP_STORE_ROOT_CERTIFICATE: { kind: "optional", purpose: "In a local project alone: whose signatures are the App Store's", without: "Apple Root CA - G3" },
   SIMULATED_WEB: { kind: "optional", purpose: "In a local project alone: who answers for the example.com of pictures' addresses", without: "the web" },
   PUBLIC_FUNCTIONS_URL: { kind: "optional", purpose: "Base of the URLs that providers call", without: "SUPABASE_URL + /functions/v1" },

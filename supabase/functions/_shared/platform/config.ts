@@ -37,6 +37,7 @@ export interface Config {
   /** Asking Apple about purchases; null where they are believed by their signature alone. */
   readonly appStoreApi: AppStoreApiConfiguration | null;
   /** In a local project alone: what answers for the names that nobody can own; null for the web itself. */
+  readonly apns: ApnsConfig | null;
   readonly simulatedWeb: SimulatedWebConfig | null;
   /** The header, in lower case, in which the platform tells the client's address. */
   readonly clientAddressHeader: string;
@@ -145,6 +146,16 @@ export interface AppStoreApiConfiguration {
   readonly keyId: string;
   /** PKCS#8 in PEM. */
   readonly privateKey: string;
+  readonly urls: { readonly production: string; readonly sandbox: string };
+}
+
+export interface ApnsConfig {
+  readonly teamId: string;
+  readonly keyId: string;
+  /** PKCS#8 in PEM. */
+  readonly privateKey: string;
+  /** The app's bundle id. */
+  readonly topic: string;
   readonly urls: { readonly production: string; readonly sandbox: string };
 }
 
@@ -268,6 +279,15 @@ export function loadConfig(environment: EnvironmentVariables): Config {
         keyId: values.APP_STORE_KEY_ID,
         privateKey: values.APP_STORE_PRIVATE_KEY,
         urls: { production: values.APP_STORE_API_URL, sandbox: values.APP_STORE_SANDBOX_API_URL },
+      }
+      : null,
+    apns: values.APNS_TEAM_ID && values.APNS_KEY_ID && values.APNS_KEY && values.APNS_TOPIC
+      ? {
+        teamId: values.APNS_TEAM_ID,
+        keyId: values.APNS_KEY_ID,
+        privateKey: values.APNS_KEY,
+        topic: values.APNS_TOPIC,
+        urls: { production: values.APNS_URL, sandbox: values.APNS_SANDBOX_URL },
       }
       : null,
     simulatedWeb: values.SIMULATED_WEB

@@ -32,6 +32,13 @@ const appleSignIn = {
   APPLE_SIGN_IN_PRIVATE_KEY: apple.APPLE_DEVICE_CHECK_PRIVATE_KEY,
 };
 
+const apns = {
+  APNS_TEAM_ID: "TEAM123456",
+  APNS_KEY_ID: "KEY1234567",
+  APNS_KEY: apple.APPLE_DEVICE_CHECK_PRIVATE_KEY,
+  APNS_TOPIC: "com.example.kinora",
+};
+
 const complete: EnvironmentVariables = {
   ...testEnvironment,
   ...fal,
@@ -42,6 +49,7 @@ const complete: EnvironmentVariables = {
   ...appStore,
   ...appStoreApi,
   ...appleSignIn,
+  ...apns,
   WEBHOOK_SECRET: "w".repeat(32),
   WORKER_KEY: "k".repeat(32),
 };
@@ -77,6 +85,10 @@ Deno.test("complete sections are there, with the providers' real addresses", () 
   assert.equal(config.apple?.deviceCheck.url, "https://api.devicecheck.apple.com");
   assert.equal(config.apple?.deviceCheck.privateKey.split("\n").length, 3, "line breaks written as \\n");
   assert.equal(config.appleSignIn?.url, "https://appleid.apple.com");
+  assert.deepEqual(config.apns?.urls, {
+    production: "https://api.push.apple.com",
+    sandbox: "https://api.sandbox.push.apple.com",
+  });
   assert.equal(config.appleSignIn?.clientId, "com.example.kinora", "the app's bundle id");
   assert.deepEqual(config.missing, []);
 });
@@ -298,6 +310,17 @@ const bad: Record<string, BadFeature> = {
       APP_STORE_SANDBOX_API_URL: "canary",
     },
     needs: ["appStore"],
+  },
+  apns: {
+    off: ({ apns }) => apns,
+    values: {
+      APNS_TEAM_ID: "canary team",
+      APNS_KEY_ID: "canary key",
+      APNS_KEY: "canary",
+      APNS_TOPIC: "canary app",
+      APNS_URL: "http://canary.example.com",
+      APNS_SANDBOX_URL: "canary",
+    },
   },
 };
 

@@ -60,13 +60,13 @@ Deno.test("a request is what Apple asks for, signed with our key, at the environ
   assert.deepEqual(protectedHeader, { alg: "ES256", kid: "KEY1234567" });
 });
 
-Deno.test("a token is used again for twenty minutes, and made anew when Apple refuses it", async () => {
+Deno.test("a token is used again for 25 minutes, and made anew when Apple refuses it", async () => {
   const { api, sent, clock } = fakeApple(
     ...Array.from({ length: 3 }, () => json({ signedTransactionInfo: "a" })),
     json({}, 401),
     json({ signedTransactionInfo: "a" }),
   );
-  for (const minutes of [0, 19, 2, 0]) {
+  for (const minutes of [0, 24, 2, 0]) {
     clock.advance(minutes * 60_000);
     await api.transaction("production", "1");
   }
