@@ -135,6 +135,7 @@ const security: Record<Declaration["auth"], Schema[]> = {
   admin: [{ publishableKey: [], userToken: [] }],
   service: [{ secretKey: [] }],
   worker: [{ workerKey: [] }, { secretKey: [] }],
+  metrics: [{ metricsToken: [] }, { secretKey: [] }],
   // The credential is the sender's signature over the raw body, which OpenAPI cannot describe.
   signed: [],
   public: [{}, { secretKey: [] }],

@@ -83,6 +83,7 @@ Deno.test("each operation says who may call it, and what it may answer", () => {
     admin: [["publishableKey", "userToken"]],
     service: [["secretKey"]],
     worker: [["workerKey"], ["secretKey"]],
+    metrics: [["metricsToken"], ["secretKey"]],
     signed: [],
     public: [[], ["secretKey"]],
   };

@@ -72,6 +72,7 @@ const errorsOfCallers: Readonly<Record<Auth, readonly ErrorCode[]>> = {
   admin: [codes["auth/unauthenticated"], codes["auth/forbidden"], codes["auth/suspended"]],
   service: [codes["auth/unauthenticated"]],
   worker: [codes["auth/unauthenticated"]],
+  metrics: [codes["auth/unauthenticated"]],
   signed: [codes["auth/unauthenticated"]],
   public: [codes["auth/unauthenticated"]],
 };
